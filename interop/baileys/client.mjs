@@ -1,0 +1,329 @@
+// One WhatsApp account on the real Baileys client, driven by lines: a JSON command per line in, a JSON event per line out.
+// README.md lists both. Nothing but events is ever written to standard output; logs go to standard error.
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import https from 'node:https';
+import { createInterface } from 'node:readline';
+import { Console } from 'node:console';
+import { parseArgs } from 'node:util';
+import { downloader, fence } from './fence.mjs';
+import { verifySignaturesForReal } from './strict.mjs';
+
+const EXIT = { ok: 0, crashed: 1, misused: 2, fenced: 3, outOfTime: 4 };
+const STATUS = ['error', 'pending', 'server', 'delivered', 'read', 'played'];
+const RESTART = 515;
+const GOODBYE_MS = 2000;
+
+const flags = readFlags();
+const events = { emit: event => process.stdout.write(`${JSON.stringify(event)}\n`) };
+const log = makeLog(process.env.BAILEYS_LOG ?? 'error');
+
+// libsignal talks on the console, whose standard output is ours.
+globalThis.console = new Console(process.stderr, process.stderr);
+fence(flags.ws, address => leave(EXIT.fenced, `tried to dial ${address}`));
+globalThis.fetch = downloader(flags.ca);
+if (!flags.lax) {
+	verifySignaturesForReal(right => right || log.error('a wrong signature was refused'));
+}
+const baileys = await import('baileys');
+baileys.WA_CERT_DETAILS.PUBLIC_KEY = flags.noiseRoot;
+
+const auth = { creds: baileys.initAuthCreds(), keys: memoryKeys() };
+const sentMessages = new Map();
+let socket;
+let qrShown = deferred();
+
+process.on('uncaughtException', error => leave(EXIT.crashed, error.stack));
+process.on('unhandledRejection', error => log.error({ error }, 'unhandled rejection'));
+setTimeout(() => leave(EXIT.outOfTime, `still running after ${flags.maxSeconds} s`), flags.maxSeconds * 1000);
+process.stdout.on('error', () => process.exit(EXIT.ok));
+
+connect();
+listen();
+
+// ---- the connection
+
+function connect() {
+	qrShown = deferred();
+	const current = baileys.makeWASocket({
+		waWebSocketUrl: flags.ws,
+		agent: flags.ws.protocol === 'wss:' ? new https.Agent({ ca: flags.ca }) : undefined,
+		fetchAgent: new https.Agent({ ca: flags.ca }),
+		auth,
+		logger: log,
+		pushName: flags.pushName,
+		// The phone of a test sends no history, and messages must not wait for it.
+		shouldSyncHistoryMessage: () => false,
+		syncFullHistory: false,
+		appStateMacVerification: { patch: true, snapshot: true },
+		emitOwnEvents: false,
+		getMessage: async key => sentMessages.get(key.id)
+	});
+	socket = current;
+	current.ev.on('creds.update', update => {
+		Object.assign(auth.creds, update);
+		// A phone tells its companions their name by app state. Without a name Baileys is never "available".
+		if (auth.creds.me && flags.pushName) {
+			auth.creds.me.name ||= flags.pushName;
+		}
+	});
+	current.ev.on('connection.update', update => onConnection(current, update));
+	current.ev.on('messages.upsert', ({ messages, type }) => {
+		for (const message of messages) {
+			onMessage(message, type === 'append').catch(error => fail(undefined, error));
+		}
+	});
+	current.ev.on('messages.update', updates => updates.forEach(onStatus));
+	current.ev.on('message-receipt.update', updates => updates.forEach(onGroupReceipt));
+	current.ws.on('CB:ack,class:message', ({ attrs }) => {
+		if (!attrs.error) {
+			events.emit({ event: 'receipt', id: attrs.id, status: 'server' });
+		}
+	});
+}
+
+function onConnection(current, { connection, qr, lastDisconnect }) {
+	if (qr) {
+		qrShown.resolve();
+		events.emit({ event: 'qr', text: qr });
+	}
+	if (connection === 'open') {
+		// The credentials learn the LID in a handler of the same tick.
+		setImmediate(() => events.emit({ event: 'open', jid: auth.creds.me.id, lid: auth.creds.me.lid ?? null }));
+	}
+	if (connection === 'close' && current === socket) {
+		const code = lastDisconnect?.error?.output?.statusCode ?? 0;
+		socket = undefined;
+		if (code === RESTART) {
+			events.emit({ event: 'restart' });
+			connect();
+		} else {
+			events.emit({ event: 'closed', code, reason: lastDisconnect?.error?.message ?? 'asked' });
+		}
+	}
+}
+
+// ---- what arrives
+
+async function onMessage({ key, message, messageStubParameters, pushName }, offline) {
+	const participant = key.participant ?? (key.fromMe ? auth.creds.me.id : key.remoteJid);
+	const head = { id: key.id, chat: key.remoteJid, chat_alt: key.remoteJidAlt ?? null, sender: participant, from_me: !!key.fromMe };
+	const content = baileys.normalizeMessageContent(message);
+	const kind = baileys.getContentType(content);
+	if (!kind) {
+		events.emit({ event: 'undecryptable', ...head, reason: messageStubParameters?.[0] ?? 'empty', offline });
+		return;
+	}
+	if (kind === 'protocolMessage') {
+		log.debug({ head }, 'protocol message');
+		return;
+	}
+	const body = content[kind];
+	const type = kind === 'conversation' || kind === 'extendedTextMessage' ? 'text' : kind.replace(/Message$/, '');
+	const text = typeof body === 'string' ? body : (body.text ?? null);
+	const media = body.mediaKey ? await download({ key, message }, body) : null;
+	events.emit({ event: 'message', ...head, type, text, caption: body.caption ?? null, push_name: pushName ?? null, media, offline });
+}
+
+/** Baileys checks no hash of what it downloads, so the plain bytes are compared here with what the message promised. */
+async function download(message, { mimetype, fileSha256 }) {
+	try {
+		const bytes = await baileys.downloadMediaMessage(message, 'buffer', {}, { logger: log });
+		const sha256 = createHash('sha256').update(bytes).digest('hex');
+		const promised = Buffer.from(fileSha256 ?? []).toString('hex');
+		const error = sha256 === promised ? undefined : `the message promised sha256 ${promised}`;
+		return { mime: mimetype, sha256, bytes: bytes.length, error };
+	} catch (error) {
+		return { mime: mimetype, error: explain(error) };
+	}
+}
+
+function onStatus({ key, update }) {
+	if (typeof update.status === 'number') {
+		const code = update.messageStubParameters?.[0];
+		events.emit({ event: 'receipt', id: key.id, status: STATUS[update.status], code });
+	}
+}
+
+function onGroupReceipt({ key, receipt }) {
+	const status = receipt.readTimestamp ? 'read' : 'delivered';
+	events.emit({ event: 'receipt', id: key.id, status, by: receipt.userJid });
+}
+
+// ---- what is asked
+
+const operations = {
+	send_text: ({ to, text }) => send(to, { text, linkPreview: null }),
+	// A thumbnail would need an image library, and tests send bytes that are no image.
+	send_image: ({ to, path, caption }) => send(to, { image: readFileSync(path), caption, jpegThumbnail: '' }),
+	read: async ({ keys }) => {
+		const theirs = keys.map(({ id, chat, sender }) => ({
+			id,
+			remoteJid: chat,
+			fromMe: false,
+			participant: baileys.isJidGroup(chat) ? sender : undefined
+		}));
+		await open().readMessages(theirs);
+		return { event: 'done' };
+	},
+	pair_code: async ({ phone }) => {
+		await qrShown.promise;
+		return { event: 'pairing_code', code: await open().requestPairingCode(phone) };
+	},
+	logout: async () => {
+		await open().logout();
+		return { event: 'done' };
+	},
+	disconnect: async () => {
+		await open().end(undefined);
+		return { event: 'done' };
+	},
+	connect: async () => {
+		if (socket) {
+			throw new Error('already connected');
+		}
+		connect();
+		return { event: 'done' };
+	}
+};
+
+async function send(to, content) {
+	const message = await open().sendMessage(to, content);
+	sentMessages.set(message.key.id, message.message);
+	return { event: 'sent', id: message.key.id };
+}
+
+function open() {
+	if (!socket) {
+		throw new Error('not connected');
+	}
+	return socket;
+}
+
+/** Commands run one after another, so that messages leave in the order asked. Only `quit` does not wait its turn. */
+function listen() {
+	let turn = Promise.resolve();
+	const lines = createInterface({ input: process.stdin });
+	lines.on('line', line => {
+		let command;
+		try {
+			command = JSON.parse(line);
+		} catch (error) {
+			fail(undefined, error);
+			return;
+		}
+		if (command.op === 'quit') {
+			quit();
+			return;
+		}
+		turn = turn.then(() => run(command));
+	});
+	lines.on('close', quit);
+}
+
+async function run(command) {
+	try {
+		const operation = operations[command.op];
+		if (!operation) {
+			throw new Error(`unknown op ${command.op}`);
+		}
+		const { event, ...rest } = await operation(command);
+		events.emit({ event, ref: command.ref, ...rest });
+	} catch (error) {
+		fail(command.ref, error);
+	}
+}
+
+function fail(ref, error) {
+	log.error({ error }, 'failed');
+	events.emit({ event: 'error', ref: ref ?? null, message: explain(error) });
+}
+
+async function quit() {
+	setTimeout(() => process.exit(EXIT.ok), GOODBYE_MS);
+	await socket?.end(undefined);
+	process.exit(EXIT.ok);
+}
+
+function leave(code, reason) {
+	events.emit({ event: 'error', ref: null, message: reason });
+	process.exit(code);
+}
+
+// ---- small parts
+
+function readFlags() {
+	const usage = 'usage: client.mjs --ws URL --noise-root HEX [--ca FILE] [--push-name NAME] [--max-seconds N] [--lax-signatures]';
+	try {
+		const { values } = parseArgs({
+			options: {
+				ws: { type: 'string' },
+				'noise-root': { type: 'string' },
+				ca: { type: 'string' },
+				'push-name': { type: 'string' },
+				'max-seconds': { type: 'string', default: '120' },
+				'lax-signatures': { type: 'boolean', default: false }
+			}
+		});
+		const noiseRoot = Buffer.from(values['noise-root'] ?? '', 'hex');
+		const maxSeconds = Number(values['max-seconds']);
+		if (noiseRoot.length !== 32 || !(maxSeconds > 0)) {
+			throw new Error('--noise-root is 64 hex digits, --max-seconds a positive number');
+		}
+		const ca = values.ca && readFileSync(values.ca);
+		return { ws: new URL(values.ws), noiseRoot, ca, pushName: values['push-name'], maxSeconds, lax: values['lax-signatures'] };
+	} catch (error) {
+		process.stderr.write(`${error.message}\n${usage}\n`);
+		process.exit(EXIT.misused);
+	}
+}
+
+function memoryKeys() {
+	const all = new Map();
+	return {
+		get: async (type, ids) =>
+			Object.fromEntries(ids.filter(id => all.has(`${type}/${id}`)).map(id => [id, all.get(`${type}/${id}`)])),
+		set: async update => {
+			for (const [type, entries] of Object.entries(update)) {
+				for (const [id, value] of Object.entries(entries)) {
+					value === null || value === undefined ? all.delete(`${type}/${id}`) : all.set(`${type}/${id}`, value);
+				}
+			}
+		}
+	};
+}
+
+/** Baileys' logger interface on standard error, one JSON line per entry. At `trace` Baileys adds every stanza as XML. */
+function makeLog(level) {
+	const levels = ['trace', 'debug', 'info', 'warn', 'error', 'silent'];
+	const least = Math.max(0, levels.indexOf(level));
+	const log = { level: levels[least], child: () => log };
+	for (const [rank, name] of levels.slice(0, -1).entries()) {
+		log[name] = (first, second) => {
+			if (rank >= least) {
+				const [fields, message] = typeof first === 'string' ? [undefined, first] : [first, second];
+				process.stderr.write(`${JSON.stringify({ level: name, message, fields }, readable)}\n`);
+			}
+		};
+	}
+	return log;
+}
+
+function readable(_key, value) {
+	if (value instanceof Error) {
+		return { error: value.message, data: value.data, stack: value.stack };
+	}
+	const isBytes = value instanceof Uint8Array || (value?.type === 'Buffer' && Array.isArray(value.data));
+	return isBytes ? Buffer.from(value.data ?? value).toString('hex') : value;
+}
+
+function explain(error) {
+	const code = error?.output?.statusCode;
+	return code ? `${error.message} (${code})` : String(error?.message ?? error);
+}
+
+function deferred() {
+	const parts = {};
+	parts.promise = new Promise(resolve => (parts.resolve = resolve));
+	return parts;
+}

@@ -106,8 +106,8 @@ function onConnection(current, { connection, qr, lastDisconnect }) {
 // ---- what arrives
 
 async function onMessage({ key, message, messageStubParameters, pushName }, offline) {
-	const participant = key.participant ?? (key.fromMe ? auth.creds.me.id : key.remoteJid);
-	const head = { id: key.id, chat: key.remoteJid, chat_alt: key.remoteJidAlt ?? null, sender: participant, from_me: !!key.fromMe };
+	const sender = key.participant || (key.fromMe ? auth.creds.me.id : key.remoteJid);
+	const head = { id: key.id, chat: key.remoteJid, chat_alt: key.remoteJidAlt ?? null, sender, from_me: !!key.fromMe };
 	const content = baileys.normalizeMessageContent(message);
 	const kind = baileys.getContentType(content);
 	if (!kind) {

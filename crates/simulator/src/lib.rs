@@ -1,1 +1,43 @@
+//! A simulated WhatsApp, true to the wire: linked devices connect to it as to the real one, and tests speak as phones.
+//!
+//! ```no_run
+//! # async fn example(qr_shown_by_a_client: &str) -> anyhow::Result<()> {
+//! let simulator = wapi_simulator::Simulator::start(wapi_simulator::Options::default()).await?;
+//! let alice = simulator.phone("Alice")?;
+//! let bob = simulator.phone("Bob")?;
+//! alice.scans(qr_shown_by_a_client).await?;
+//! bob.sends_text(alice.number(), "hi").await?;
+//! simulator.finish().await
+//! # }
+//! ```
+//!
+//! In reading order: [`Simulator`] and [`Phone`] are what a test says; `world` is what the server knows; `server` and
+//! `connection` are the sockets; `stanza` is one file per family of requests; `handset` and `signal` are the phones.
 
+mod admin;
+mod adv;
+mod appstate;
+mod connection;
+mod device;
+mod faults;
+mod handset;
+mod linkcode;
+mod media;
+mod media_host;
+mod message;
+mod noise;
+mod phone;
+mod queue;
+mod server;
+mod signal;
+mod simulator;
+mod stanza;
+mod tls;
+mod world;
+
+pub use faults::{AckFault, Corruption, DeliveryFault, Faults};
+pub use handset::PhoneReceipt;
+pub use message::{Media, PhoneMessage};
+pub use phone::{LinkedDevice, Phone};
+pub use simulator::{Addressing, Options, Simulator};
+pub use world::{PairingError, UnknownRequest};

@@ -1,0 +1,353 @@
+//! The admin API: everything a test says, over HTTP. Its reference is the crate's README.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{FromRequest, Path, Query, Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::faults::{AckFault, DeliveryFault, Faults};
+use crate::phone::Phone;
+use crate::server::Server;
+use crate::simulator::add_phone;
+use crate::stanza::pairing;
+use crate::world::PairingError;
+
+type Shared = State<Arc<Server>>;
+
+pub(crate) fn routes() -> Router<Arc<Server>> {
+    Router::new()
+        .route("/phones", get(list_phones).post(create_phone))
+        .route("/phones/{number}/scan", post(scan))
+        .route("/phones/{number}/link-code", post(enter_code))
+        .route("/phones/{number}/messages", get(list_messages).post(send))
+        .route("/phones/{number}/read", post(read))
+        .route("/phones/{number}/receipts", get(list_receipts))
+        .route("/phones/{number}/devices", get(list_devices))
+        .route(
+            "/phones/{number}/devices/{device}",
+            axum::routing::delete(log_out),
+        )
+        .route(
+            "/phones/{number}/devices/{device}/faults",
+            post(device_fault),
+        )
+        .route("/faults", post(fault))
+        .route("/unknown-requests", get(unknown_requests))
+        .route("/mock-phone/scan-qr", post(mock_phone))
+}
+
+/// A refusal: a status and one sentence.
+struct Refusal(StatusCode, String);
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        (self.0, Json(json!({"error": self.1}))).into_response()
+    }
+}
+
+impl From<anyhow::Error> for Refusal {
+    fn from(error: anyhow::Error) -> Self {
+        Self(StatusCode::BAD_REQUEST, format!("{error:#}"))
+    }
+}
+
+impl From<PairingError> for Refusal {
+    fn from(error: PairingError) -> Self {
+        let status = match error {
+            PairingError::NotAQr(_) => StatusCode::BAD_REQUEST,
+            PairingError::Expired => StatusCode::NOT_FOUND,
+            _ => StatusCode::CONFLICT,
+        };
+        Self(status, error.to_string())
+    }
+}
+
+type Answer = Result<Json<Value>, Refusal>;
+
+/// A JSON body; what is wrong with it is answered in the same form as every other refusal.
+struct Body<T>(T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        match Json::from_request(request, state).await {
+            Ok(Json(body)) => Ok(Self(body)),
+            Err(rejection) => Err(Refusal(rejection.status(), rejection.body_text())),
+        }
+    }
+}
+
+fn phone(server: &Arc<Server>, number: &str) -> Result<Phone, Refusal> {
+    let world = server.world.lock();
+    let account = world.account(number);
+    let account = account
+        .ok_or_else(|| Refusal(StatusCode::NOT_FOUND, format!("there is no phone {number}")))?;
+    Ok(Phone {
+        server: server.clone(),
+        number: account.number.clone(),
+        lid: account.lid.clone(),
+    })
+}
+
+fn described(phone: &Phone) -> Value {
+    json!({"number": phone.number(), "jid": phone.jid(), "lid": phone.lid()})
+}
+
+async fn list_phones(State(server): Shared) -> Json<Value> {
+    let world = server.world.lock();
+    let phones = world.accounts().map(|account| {
+        json!({
+            "number": *account.number,
+            "jid": account.jid(false, 0).to_string(),
+            "lid": account.jid(true, 0).to_string(),
+            "name": account.push_name,
+            "devices": account.devices.len(),
+        })
+    });
+    Json(phones.collect())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewPhone {
+    name: String,
+    number: Option<String>,
+}
+
+async fn create_phone(
+    State(server): Shared,
+    Body(new): Body<NewPhone>,
+) -> Result<(StatusCode, Json<Value>), Refusal> {
+    let phone = add_phone(&server, &new.name, new.number.as_deref())?;
+    Ok((StatusCode::CREATED, Json(described(&phone))))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Scan {
+    qr: String,
+}
+
+async fn scan(State(server): Shared, Path(number): Path<String>, Body(scan): Body<Scan>) -> Answer {
+    let device = phone(&server, &number)?.scans(&scan.qr).await?;
+    Ok(Json(json!(device)))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Code {
+    code: String,
+}
+
+async fn enter_code(
+    State(server): Shared,
+    Path(number): Path<String>,
+    Body(code): Body<Code>,
+) -> Answer {
+    let device = phone(&server, &number)?.enters_code(&code.code).await?;
+    Ok(Json(json!(device)))
+}
+
+/// The call other projects' suites make: the phone is chosen by the push name of the client behind the QR.
+async fn mock_phone(State(server): Shared, qr: String) -> Answer {
+    let name = pairing::push_name_behind(&server, &qr)?;
+    let known = name.as_deref().and_then(|name| {
+        let world = server.world.lock();
+        let account = world.accounts().find(|account| account.push_name == name)?;
+        Some(account.number.to_string())
+    });
+    let phone = match known {
+        Some(number) => phone(&server, &number)?,
+        None => add_phone(
+            &server,
+            &name.unwrap_or_else(|| format!("Phone {:04x}", rand::random::<u16>())),
+            None,
+        )?,
+    };
+    let device = phone.scans(&qr).await?;
+    let mut answer = described(&phone);
+    answer["device"] = json!(device);
+    Ok(Json(answer))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Outgoing {
+    to: String,
+    text: Option<String>,
+    image: Option<Image>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Image {
+    base64: String,
+    mime: String,
+    caption: Option<String>,
+}
+
+async fn send(
+    State(server): Shared,
+    Path(number): Path<String>,
+    Body(message): Body<Outgoing>,
+) -> Answer {
+    let phone = phone(&server, &number)?;
+    let id = match (message.text, message.image) {
+        (Some(text), None) => phone.sends_text(&message.to, &text).await?,
+        (None, Some(image)) => {
+            let bytes = STANDARD
+                .decode(&image.base64)
+                .map_err(anyhow::Error::from)?;
+            phone
+                .sends_image(&message.to, bytes, &image.mime, image.caption.as_deref())
+                .await?
+        }
+        _ => {
+            return Err(Refusal(
+                StatusCode::BAD_REQUEST,
+                "give either text or image".to_owned(),
+            ));
+        }
+    };
+    Ok(Json(json!({"id": id})))
+}
+
+#[derive(Deserialize)]
+struct Page {
+    after: Option<usize>,
+}
+
+async fn list_messages(
+    State(server): Shared,
+    Path(number): Path<String>,
+    Query(page): Query<Page>,
+) -> Answer {
+    let phone = phone(&server, &number)?;
+    let messages: Vec<_> = phone
+        .received()
+        .into_iter()
+        .skip(page.after.unwrap_or(0))
+        .collect();
+    Ok(Json(
+        json!({"messages": messages, "failures": phone.failures()}),
+    ))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Read {
+    chat: String,
+    ids: Vec<String>,
+}
+
+async fn read(State(server): Shared, Path(number): Path<String>, Body(read): Body<Read>) -> Answer {
+    phone(&server, &number)?.reads(&read.chat, &read.ids)?;
+    Ok(Json(json!({})))
+}
+
+async fn list_receipts(State(server): Shared, Path(number): Path<String>) -> Answer {
+    Ok(Json(json!(phone(&server, &number)?.receipts())))
+}
+
+async fn list_devices(State(server): Shared, Path(number): Path<String>) -> Answer {
+    Ok(Json(json!(phone(&server, &number)?.devices())))
+}
+
+async fn log_out(State(server): Shared, Path((number, device)): Path<(String, u16)>) -> Answer {
+    let phone = phone(&server, &number)?;
+    let outcome = phone.logs_out(device).await;
+    outcome.map_err(|error| Refusal(StatusCode::NOT_FOUND, error.to_string()))?;
+    Ok(Json(json!({})))
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "fault", rename_all = "snake_case", deny_unknown_fields)]
+enum DeviceFault {
+    Cut,
+    StreamError { code: u16 },
+    Freeze { on: bool },
+}
+
+async fn device_fault(
+    State(server): Shared,
+    Path((number, device)): Path<(String, u16)>,
+    Body(fault): Body<DeviceFault>,
+) -> Answer {
+    let faults = Faults { server };
+    match fault {
+        DeviceFault::Cut => faults.cut(&number, device)?,
+        DeviceFault::StreamError { code } => faults.fail_stream(&number, device, code)?,
+        DeviceFault::Freeze { on } => faults.freeze(&number, device, on)?,
+    }
+    Ok(Json(json!({})))
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "fault", rename_all = "snake_case", deny_unknown_fields)]
+enum ServerFault {
+    RefuseConnections {
+        on: bool,
+    },
+    Acks {
+        mode: AckMode,
+        ms: Option<u64>,
+        code: Option<u16>,
+    },
+    Deliveries {
+        mode: DeliveryMode,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum AckMode {
+    Normal,
+    Delay,
+    Drop,
+    Refuse,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum DeliveryMode {
+    Normal,
+    Repeat,
+    Reorder,
+}
+
+async fn fault(State(server): Shared, Body(fault): Body<ServerFault>) -> Answer {
+    let faults = Faults { server };
+    let missing =
+        |field: &str| Refusal(StatusCode::BAD_REQUEST, format!("this mode needs {field}"));
+    match fault {
+        ServerFault::RefuseConnections { on } => faults.refuse_connections(on),
+        ServerFault::Acks { mode, ms, code } => faults.acks(match mode {
+            AckMode::Normal => AckFault::None,
+            AckMode::Delay => {
+                AckFault::Delay(Duration::from_millis(ms.ok_or_else(|| missing("ms"))?))
+            }
+            AckMode::Drop => AckFault::Drop,
+            AckMode::Refuse => AckFault::Refuse(code.ok_or_else(|| missing("code"))?),
+        }),
+        ServerFault::Deliveries { mode } => faults.deliveries(match mode {
+            DeliveryMode::Normal => DeliveryFault::None,
+            DeliveryMode::Repeat => DeliveryFault::Repeat,
+            DeliveryMode::Reorder => DeliveryFault::Reorder,
+        }),
+    }
+    Ok(Json(json!({})))
+}
+
+async fn unknown_requests(State(server): Shared) -> Json<Value> {
+    Json(json!(server.world.lock().unknown_requests()))
+}

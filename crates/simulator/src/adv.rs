@@ -1,0 +1,126 @@
+//! The account's signatures over its devices: who is linked, and which device keys are valid.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, anyhow};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use wacore_libsignal::protocol::{IdentityKeyPair, PublicKey};
+use waproto::buffa::Message;
+use waproto::whatsapp as wa;
+
+use crate::faults::Corruption;
+
+// What each signature covers is told apart by two leading bytes.
+const ACCOUNT_SIGNATURE: [u8; 2] = [6, 0];
+const DEVICE_SIGNATURE: [u8; 2] = [6, 1];
+const KEY_INDEX_LIST_SIGNATURE: [u8; 2] = [6, 2];
+
+/// The `<device-identity>` of pair-success: the account's word that a device is its own, under an HMAC with the secret that
+/// only the QR (or the link code) carried.
+pub(crate) fn device_identity_for_pairing(
+    account: &IdentityKeyPair,
+    device_key: &[u8],
+    key_index: u32,
+    adv_secret: &[u8],
+    corruption: Option<Corruption>,
+) -> anyhow::Result<Vec<u8>> {
+    let inner = wa::ADVDeviceIdentity {
+        raw_id: Some(raw_id(account)),
+        timestamp: Some(unix_time()),
+        key_index: Some(key_index),
+        ..Default::default()
+    }
+    .encode_to_vec();
+    let mut account_signature = sign(account, &[&ACCOUNT_SIGNATURE, &inner, device_key])?;
+    if corruption == Some(Corruption::AccountSignature) {
+        account_signature[7] ^= 1;
+    }
+    let details = wa::ADVSignedDeviceIdentity {
+        details: Some(inner),
+        account_signature_key: Some(account.public_key().public_key_bytes().to_vec()),
+        account_signature: Some(account_signature),
+        ..Default::default()
+    }
+    .encode_to_vec();
+    let mut hmac =
+        Hmac::<Sha256>::new_from_slice(adv_secret).context("an HMAC key of any length is valid")?;
+    hmac.update(&details);
+    let mut hmac = hmac.finalize().into_bytes().to_vec();
+    if corruption == Some(Corruption::PairingHmac) {
+        hmac[3] ^= 1;
+    }
+    let sealed = wa::ADVSignedDeviceIdentityHMAC {
+        details: Some(details),
+        hmac: Some(hmac),
+        ..Default::default()
+    };
+    Ok(sealed.encode_to_vec())
+}
+
+/// Checks what a client signed in answer, and returns the identity as other devices get to see it, with the account's key.
+/// `None`: a signature is missing or wrong.
+pub(crate) fn accept_device_signature(
+    signed: &[u8],
+    account_key: &[u8],
+    device_key: &[u8],
+) -> Option<Vec<u8>> {
+    let mut identity = wa::ADVSignedDeviceIdentity::decode_from_slice(signed).ok()?;
+    let details = identity.details.as_deref()?;
+    let device_message = [&DEVICE_SIGNATURE, details, device_key, account_key].concat();
+    let account_message = [&ACCOUNT_SIGNATURE, details, device_key].concat();
+    let device = PublicKey::from_djb_public_key_bytes(device_key).ok()?;
+    let account = PublicKey::from_djb_public_key_bytes(account_key).ok()?;
+    let valid = device.verify_signature(&device_message, identity.device_signature.as_deref()?)
+        && account.verify_signature(&account_message, identity.account_signature.as_deref()?);
+    // Some clients leave the account's key out of their answer; others need it to check the identity.
+    identity.account_signature_key = Some(account_key.to_vec());
+    valid.then(|| identity.encode_to_vec())
+}
+
+/// The `<key-index-list>` of a device listing: which linked devices are valid, signed by the account.
+pub(crate) fn key_index_list(
+    account: &IdentityKeyPair,
+    valid: Vec<u32>,
+    corruption: Option<Corruption>,
+) -> anyhow::Result<Vec<u8>> {
+    let details = wa::ADVKeyIndexList {
+        raw_id: Some(raw_id(account)),
+        timestamp: Some(unix_time()),
+        current_index: Some(valid.iter().copied().max().unwrap_or(0)),
+        valid_indexes: valid,
+        ..Default::default()
+    }
+    .encode_to_vec();
+    let mut signature = sign(account, &[&KEY_INDEX_LIST_SIGNATURE, &details])?;
+    if corruption == Some(Corruption::KeyIndexListSignature) {
+        signature[11] ^= 1;
+    }
+    let signed = wa::ADVSignedKeyIndexList {
+        details: Some(details),
+        account_signature: Some(signature),
+        ..Default::default()
+    };
+    Ok(signed.encode_to_vec())
+}
+
+fn sign(account: &IdentityKeyPair, parts: &[&[u8]]) -> anyhow::Result<Vec<u8>> {
+    let signature = account
+        .private_key()
+        .calculate_signature(&parts.concat(), &mut rand::rng());
+    Ok(signature
+        .map_err(|error| anyhow!("signing for an account: {error}"))?
+        .to_vec())
+}
+
+/// A number that changes when the account is registered anew; taken from its key, so that it is stable for one phone.
+fn raw_id(account: &IdentityKeyPair) -> u32 {
+    let key = account.public_key().public_key_bytes();
+    u32::from_be_bytes([key[0], key[1], key[2], key[3]])
+}
+
+fn unix_time() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}

@@ -1,0 +1,270 @@
+//! One linked device as the server knows it: its published keys, its connection, and what waits for it.
+
+use std::collections::VecDeque;
+
+use tokio::sync::mpsc;
+use wacore_binary::builder::NodeBuilder;
+use wacore_binary::{Jid, Node};
+
+use crate::faults::DeliveryFault;
+use crate::queue::{Class, Queue, Waiting};
+use crate::stanza::{Outgoing, StreamEnd, ib};
+
+/// How many stanzas go out ahead of the client's first request for a batch.
+const PRIMER: usize = 5;
+
+/// A handle on the socket of a device or of a registration in progress.
+#[derive(Clone)]
+pub(crate) struct Connection {
+    pub(crate) id: u64,
+    outbox: mpsc::UnboundedSender<Outgoing>,
+}
+
+impl Connection {
+    pub(crate) fn new(id: u64, outbox: mpsc::UnboundedSender<Outgoing>) -> Self {
+        Self { id, outbox }
+    }
+
+    /// Sends a stanza. On a socket that is already gone it is dropped: what must arrive is in the device's queue.
+    pub(crate) fn send(&self, stanza: Node) {
+        let _ = self.outbox.send(Outgoing::Stanza(stanza));
+    }
+
+    pub(crate) fn end(&self, end: StreamEnd) {
+        let _ = self.outbox.send(Outgoing::End(end));
+    }
+}
+
+/// A signed prekey as uploaded: 3-byte id, 32-byte key, 64-byte signature.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SignedPreKey {
+    pub(crate) id: u32,
+    pub(crate) public: Vec<u8>,
+    pub(crate) signature: Vec<u8>,
+}
+
+/// The public keys a sender needs to open a Signal session with a device.
+#[derive(Clone, Debug)]
+pub(crate) struct Bundle {
+    pub(crate) registration_id: u32,
+    pub(crate) identity_key: Vec<u8>,
+    pub(crate) signed_prekey: SignedPreKey,
+    pub(crate) prekey: Option<(u32, Vec<u8>)>,
+    /// The account's word that the device is its own; linked devices only.
+    pub(crate) device_identity: Option<Vec<u8>>,
+}
+
+/// How far the stanzas that waited have been handed to the present connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Delivery {
+    /// The client has not said it is active: everything waits.
+    Waiting,
+    /// Offline stanzas go out in batches.
+    Draining { announced: usize, sent: usize },
+    /// Everything goes out as it comes.
+    Live,
+}
+
+/// A linked device of an account.
+pub(crate) struct Device {
+    pub(crate) id: u16,
+    pub(crate) noise_key: [u8; 32],
+    pub(crate) push_name: Option<String>,
+    pub(crate) registration_id: u32,
+    pub(crate) identity_key: Vec<u8>,
+    pub(crate) signed_prekey: SignedPreKey,
+    pub(crate) prekeys: VecDeque<(u32, Vec<u8>)>,
+    /// `ADVSignedDeviceIdentity` with the device's own signature.
+    pub(crate) device_identity: Vec<u8>,
+    pub(crate) key_index: u32,
+    pub(crate) connection: Option<Connection>,
+    pub(crate) frozen: bool,
+    /// Whether the phone has shared its app-state key with it.
+    pub(crate) greeted: bool,
+    queue: Queue,
+    delivery: Delivery,
+    held: Option<Node>,
+}
+
+/// What a device gives when it is linked.
+pub(crate) struct NewDevice {
+    pub(crate) id: u16,
+    pub(crate) noise_key: [u8; 32],
+    pub(crate) push_name: Option<String>,
+    pub(crate) registration_id: u32,
+    pub(crate) identity_key: Vec<u8>,
+    pub(crate) signed_prekey: SignedPreKey,
+    pub(crate) device_identity: Vec<u8>,
+    pub(crate) key_index: u32,
+}
+
+impl Device {
+    pub(crate) fn new(new: NewDevice) -> Self {
+        Self {
+            id: new.id,
+            noise_key: new.noise_key,
+            push_name: new.push_name,
+            registration_id: new.registration_id,
+            identity_key: new.identity_key,
+            signed_prekey: new.signed_prekey,
+            prekeys: VecDeque::new(),
+            device_identity: new.device_identity,
+            key_index: new.key_index,
+            connection: None,
+            frozen: false,
+            greeted: false,
+            queue: Queue::default(),
+            delivery: Delivery::Waiting,
+            held: None,
+        }
+    }
+
+    /// Its bundle, with one one-time prekey used up if any is left.
+    pub(crate) fn take_bundle(&mut self) -> Bundle {
+        Bundle {
+            registration_id: self.registration_id,
+            identity_key: self.identity_key.clone(),
+            signed_prekey: self.signed_prekey.clone(),
+            prekey: self.prekeys.pop_front(),
+            device_identity: Some(self.device_identity.clone()),
+        }
+    }
+
+    pub(crate) fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// A new connection takes over; the one before is told so.
+    pub(crate) fn connect(&mut self, connection: Connection) {
+        if let Some(former) = self.connection.replace(connection) {
+            former.end(StreamEnd::Replaced);
+        }
+        self.delivery = Delivery::Waiting;
+    }
+
+    /// The socket of `connection` is gone.
+    pub(crate) fn disconnect(&mut self, connection: u64) {
+        if self
+            .connection
+            .as_ref()
+            .is_some_and(|current| current.id == connection)
+        {
+            self.connection = None;
+            self.delivery = Delivery::Waiting;
+        }
+    }
+
+    /// Keeps a stanza until the device confirms it, and sends it now if the device is live.
+    pub(crate) fn enqueue(
+        &mut self,
+        class: Class,
+        id: &str,
+        from: Jid,
+        stanza: Node,
+        fault: DeliveryFault,
+    ) {
+        self.queue.push(class, id, from, stanza);
+        if self.delivery == Delivery::Live {
+            self.flush(fault);
+        }
+    }
+
+    /// The client is active: announces what waits and starts handing it out; `<offline/>` at once when nothing waits.
+    pub(crate) fn activate(&mut self) {
+        let Some(connection) = self.connection.clone() else {
+            return;
+        };
+        if self.delivery != Delivery::Waiting {
+            return;
+        }
+        let waiting = self.queue.waiting(connection.id);
+        self.delivery = Delivery::Draining {
+            announced: waiting.total(),
+            sent: 0,
+        };
+        if waiting.total() > 0 {
+            connection.send(preview(waiting));
+        }
+        self.send_batch(PRIMER);
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        matches!(self.delivery, Delivery::Draining { .. })
+    }
+
+    /// Hands out up to `limit` of the stanzas announced; after the last of them the end marker, and the device is live.
+    pub(crate) fn send_batch(&mut self, limit: usize) {
+        let Some(connection) = self.connection.clone() else {
+            return;
+        };
+        let Delivery::Draining { announced, sent } = self.delivery else {
+            return;
+        };
+        let batch = self.queue.send(connection.id, limit.min(announced - sent));
+        let mut sent = sent;
+        // What was confirmed meanwhile (on a former connection) is not missing: the batch is simply over early.
+        let exhausted = batch.is_empty();
+        for mut stanza in batch {
+            stanza.attrs.insert("offline", sent.to_string());
+            connection.send(stanza);
+            sent += 1;
+        }
+        self.delivery = Delivery::Draining { announced, sent };
+        if sent == announced || exhausted {
+            connection.send(ib(NodeBuilder::new("offline")
+                .attr("count", announced.to_string())
+                .build()));
+            self.delivery = Delivery::Live;
+            self.flush(DeliveryFault::None);
+        }
+    }
+
+    fn flush(&mut self, fault: DeliveryFault) {
+        let Some(connection) = self.connection.clone() else {
+            return;
+        };
+        if self.frozen {
+            return;
+        }
+        for stanza in self.queue.send(connection.id, usize::MAX) {
+            match fault {
+                DeliveryFault::None => connection.send(stanza),
+                DeliveryFault::Repeat => {
+                    connection.send(stanza.clone());
+                    connection.send(stanza);
+                }
+                DeliveryFault::Reorder => match self.held.take() {
+                    Some(held) => {
+                        connection.send(stanza);
+                        connection.send(held);
+                    }
+                    None => self.held = Some(stanza),
+                },
+            }
+        }
+    }
+
+    /// Sends the stanza that waits for a neighbour to swap with.
+    pub(crate) fn release_held(&mut self) {
+        if let (Some(held), Some(connection)) = (self.held.take(), &self.connection) {
+            connection.send(held);
+        }
+    }
+
+    /// The device says it has a stanza; returns whether one was waiting under that id.
+    pub(crate) fn confirm(&mut self, class: Class, id: &str, peer: Option<&Jid>) -> bool {
+        self.queue.confirm(class, id, peer)
+    }
+}
+
+fn preview(waiting: Waiting) -> Node {
+    ib(NodeBuilder::new("offline_preview")
+        .attr("count", waiting.total().to_string())
+        .attr("message", waiting.messages.to_string())
+        .attr("notification", waiting.notifications.to_string())
+        .attr("receipt", waiting.receipts.to_string())
+        .attr("call", "0")
+        .attr("status", "0")
+        .attr("appdata", "0")
+        .build())
+}

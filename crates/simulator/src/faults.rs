@@ -1,0 +1,119 @@
+//! What can go wrong, on purpose: the switches a test turns to see how a client behaves.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+
+use crate::server::Server;
+use crate::stanza::StreamEnd;
+
+/// One thing the simulator signs or proves, made wrong. A client that pairs and talks all the same does not check it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Corruption {
+    /// The root's signature on the intermediate Noise certificate.
+    NoiseIntermediateSignature,
+    /// The intermediate's signature on the leaf Noise certificate.
+    NoiseLeafSignature,
+    /// The leaf certificate names another key than the one the server proves.
+    NoiseLeafKey,
+    /// The HMAC over the device identity in pair-success.
+    PairingHmac,
+    /// The account's signature on the device identity in pair-success.
+    AccountSignature,
+    /// The account's signature on its list of valid device keys.
+    KeyIndexListSignature,
+    /// The signature on a phone's signed prekey.
+    SignedPreKeySignature,
+    /// The identity key in a phone's prekey bundle.
+    PhoneIdentityKey,
+}
+
+/// How the server treats the acknowledgement of a message a client sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AckFault {
+    /// At once, as WhatsApp does.
+    #[default]
+    None,
+    /// Only after this long; the message itself goes on at once.
+    Delay(Duration),
+    /// Never; the message itself goes on.
+    Drop,
+    /// With an error code such as 463 or 479; the message goes nowhere.
+    Refuse(u16),
+}
+
+/// What happens to messages on their way to linked devices.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeliveryFault {
+    /// Each once and in order, as WhatsApp does.
+    #[default]
+    None,
+    /// Each stanza twice, as after a lost receipt.
+    Repeat,
+    /// Every two neighbours are swapped; a last odd one waits until the fault is lifted.
+    Reorder,
+}
+
+/// The switches that hold for all devices.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Switches {
+    pub(crate) refuse_connections: bool,
+    pub(crate) ack: AckFault,
+    pub(crate) delivery: DeliveryFault,
+}
+
+/// The faults of a running simulator: `simulator.faults()`.
+pub struct Faults {
+    pub(crate) server: Arc<Server>,
+}
+
+impl Faults {
+    /// Refuses every new WebSocket (HTTP 503) until called with `false`.
+    pub fn refuse_connections(&self, refuse: bool) {
+        self.server.world.lock().switches.refuse_connections = refuse;
+    }
+
+    /// Changes how messages from clients are acknowledged from now on.
+    pub fn acks(&self, fault: AckFault) {
+        self.server.world.lock().switches.ack = fault;
+    }
+
+    /// Changes how stanzas reach linked devices from now on. Lifting `Reorder` lets go of a stanza held back.
+    pub fn deliveries(&self, fault: DeliveryFault) {
+        let mut world = self.server.world.lock();
+        world.switches.delivery = fault;
+        world.release_held();
+    }
+
+    /// Cuts the connection of one linked device without a word.
+    pub fn cut(&self, number: &str, device: u16) -> anyhow::Result<()> {
+        self.end(number, device, StreamEnd::Cut)
+    }
+
+    /// Ends the stream of one linked device with `<stream:error code="…"/>` (401, 403, 409, 429, 503, 515, …).
+    pub fn fail_stream(&self, number: &str, device: u16, code: u16) -> anyhow::Result<()> {
+        self.end(number, device, StreamEnd::Error(code))
+    }
+
+    /// Freezes one linked device: its connections are accepted and its stanzas read, and nothing is ever answered.
+    pub fn freeze(&self, number: &str, device: u16, frozen: bool) -> anyhow::Result<()> {
+        let mut world = self.server.world.lock();
+        world
+            .device_mut(number, device)
+            .context("no such device")?
+            .frozen = frozen;
+        Ok(())
+    }
+
+    fn end(&self, number: &str, device: u16, end: StreamEnd) -> anyhow::Result<()> {
+        let mut world = self.server.world.lock();
+        let device = world.device_mut(number, device).context("no such device")?;
+        let connection = device
+            .connection
+            .as_ref()
+            .context("the device is not connected")?;
+        connection.end(end);
+        Ok(())
+    }
+}

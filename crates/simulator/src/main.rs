@@ -1,0 +1,70 @@
+//! `wapi-simulator`: the simulated WhatsApp as a program.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Parser;
+use serde_json::json;
+use tracing_subscriber::EnvFilter;
+use wapi_simulator::{Addressing, Options, Simulator};
+
+/// A simulated WhatsApp. Prints one line of JSON when it is ready, and serves until it is interrupted or told to end.
+#[derive(Parser)]
+#[command(name = "wapi-simulator")]
+struct Arguments {
+    /// Where to listen; loopback only, port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// Where to write the CA's certificate; a temporary file otherwise.
+    #[arg(long)]
+    ca_file: Option<PathBuf>,
+    /// Let phones address each other by LID instead of phone number.
+    #[arg(long)]
+    lid: bool,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    let simulator = Simulator::start(Options {
+        listen: arguments.listen,
+        ca_pem_file: arguments.ca_file,
+        addressing: if arguments.lid {
+            Addressing::Lid
+        } else {
+            Addressing::PhoneNumber
+        },
+        ..Options::default()
+    })
+    .await?;
+    let ready = json!({
+        "ws": simulator.ws_url(),
+        "wss": simulator.wss_url(),
+        "admin": simulator.admin_url(),
+        "ca_pem_file": simulator.ca_pem_file(),
+        "noise_root_public_key_hex": simulator.noise_root_public_key_hex(),
+    });
+    println!("{ready}");
+    asked_to_end().await?;
+    // Requests that were not understood are in the admin API's list; a person who presses Ctrl-C does not want an error.
+    if let Err(error) = simulator.finish().await {
+        tracing::warn!("{error:#}");
+    }
+    Ok(())
+}
+
+/// SIGINT or SIGTERM.
+async fn asked_to_end() -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,159 @@
+//! The media host's HTTP: upload, asking how far an upload came, and download with ranges.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use futures_util::StreamExt;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::media::{self, Progress};
+use crate::server::Server;
+
+/// The largest file: WhatsApp's own limit for documents is 2 GB; a simulator's memory is not.
+const LARGEST: usize = 128 * 1024 * 1024;
+
+pub(crate) fn routes() -> Router<Arc<Server>> {
+    Router::new()
+        .route("/mms/{kind}/{token}", post(upload))
+        .route("/v/t62/{token}", get(download))
+}
+
+#[derive(Deserialize)]
+struct UploadQuery {
+    auth: Option<String>,
+    token: Option<String>,
+    file_offset: Option<usize>,
+    resume: Option<String>,
+}
+
+/// Takes a file under the token its sender chose (the hash of the encrypted bytes), or says how much of it is here.
+async fn upload(
+    State(server): State<Arc<Server>>,
+    Path((_, token)): Path<(String, String)>,
+    Query(query): Query<UploadQuery>,
+    body: Body,
+) -> Response {
+    if query.auth.is_none() || query.token.as_deref().is_none_or(|named| named != token) {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    if query.resume.is_some() {
+        return match server.media.progress(&token) {
+            Progress::Complete => {
+                Json(address(&server, &token, json!({"resume": "complete"}))).into_response()
+            }
+            Progress::Partial(offset) => {
+                Json(json!({"resume": offset.to_string()})).into_response()
+            }
+            Progress::Nothing => Json(json!({})).into_response(),
+        };
+    }
+    match receive(&server, &token, query.file_offset.unwrap_or(0), body).await {
+        Ok(()) => Json(address(&server, &token, json!({}))).into_response(),
+        Err(status) => status.into_response(),
+    }
+}
+
+/// Keeps each piece as it comes, so that an upload that breaks off can go on where it stopped.
+async fn receive(server: &Server, token: &str, start: usize, body: Body) -> Result<(), StatusCode> {
+    let mut pieces = body.into_data_stream();
+    let mut offset = start;
+    while let Some(piece) = pieces.next().await {
+        let piece = piece.map_err(|_| StatusCode::BAD_REQUEST)?;
+        if offset + piece.len() > LARGEST {
+            return Err(StatusCode::PAYLOAD_TOO_LARGE);
+        }
+        server
+            .media
+            .put(token, offset, &piece)
+            .map_err(|_| StatusCode::RANGE_NOT_SATISFIABLE)?;
+        offset += piece.len();
+    }
+    server.media.complete(token);
+    Ok(())
+}
+
+fn address(server: &Server, token: &str, mut answer: serde_json::Value) -> serde_json::Value {
+    let path = media::direct_path(token);
+    answer["url"] = format!("https://{}{path}", server.address).into();
+    answer["direct_path"] = path.into();
+    answer
+}
+
+async fn download(
+    State(server): State<Arc<Server>>,
+    Path(token): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    let Some(file) = server.media.get(&token) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let ranges = [(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"))];
+    let Some(asked) = headers.get(header::RANGE) else {
+        return (ranges, file).into_response();
+    };
+    let size = file.len();
+    match asked.to_str().ok().and_then(|asked| range(asked, size)) {
+        Some((first, last)) => {
+            let described = [(
+                header::CONTENT_RANGE,
+                format!("bytes {first}-{last}/{size}"),
+            )];
+            (
+                StatusCode::PARTIAL_CONTENT,
+                ranges,
+                described,
+                file[first..=last].to_vec(),
+            )
+                .into_response()
+        }
+        None => {
+            let described = [(header::CONTENT_RANGE, format!("bytes */{size}"))];
+            (StatusCode::RANGE_NOT_SATISFIABLE, described).into_response()
+        }
+    }
+}
+
+/// The first and the last byte of a `bytes=…` range (RFC 9110 §14): `a-b`, `a-` or `-suffix`.
+fn range(asked: &str, size: usize) -> Option<(usize, usize)> {
+    let (first, last) = asked.strip_prefix("bytes=")?.split_once('-')?;
+    let end = size.checked_sub(1)?;
+    let (first, last) = match (first, last) {
+        ("", suffix) => (
+            size.saturating_sub(suffix.parse().ok().filter(|&suffix: &usize| suffix > 0)?),
+            end,
+        ),
+        (first, "") => (first.parse().ok()?, end),
+        (first, last) => (first.parse().ok()?, last.parse::<usize>().ok()?.min(end)),
+    };
+    (first <= last).then_some((first, last))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::range;
+
+    #[test]
+    fn ranges_are_those_of_rfc_9110() {
+        assert_eq!(range("bytes=0-3", 10), Some((0, 3)));
+        assert_eq!(range("bytes=4-", 10), Some((4, 9)));
+        assert_eq!(range("bytes=-3", 10), Some((7, 9)));
+        assert_eq!(range("bytes=0-99", 10), Some((0, 9)));
+        for unsatisfiable in [
+            "bytes=10-",
+            "bytes=5-4",
+            "bytes=-0",
+            "items=0-1",
+            "bytes=0-1,3-4",
+            "bytes=0-",
+        ] {
+            let size = if unsatisfiable == "bytes=0-" { 0 } else { 10 };
+            assert_eq!(range(unsatisfiable, size), None, "{unsatisfiable}");
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! A message as a test reads it on a phone, taken from WhatsApp's protobuf.
+
+use serde::Serialize;
+use waproto::whatsapp as wa;
+
+use crate::media::MediaReference;
+
+/// A message a phone has, decrypted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PhoneMessage {
+    /// WhatsApp's id, chosen by the sender.
+    pub id: String,
+    /// Who sent it: the bare phone-number address of the account, `…@s.whatsapp.net`.
+    pub from: String,
+    /// The sending device of that account; 0 is its phone.
+    pub from_device: u16,
+    /// The other side of the conversation, as a bare phone-number address.
+    pub chat: String,
+    /// Whether this account sent it, from one of its linked devices.
+    pub from_me: bool,
+    /// `text`, `image`, `video`, `audio`, `document`, `sticker`, or the protobuf field's name for anything else.
+    pub kind: String,
+    /// The text of a text message.
+    pub text: Option<String>,
+    /// The caption of a medium.
+    pub caption: Option<String>,
+    /// The medium, downloaded and decrypted.
+    pub media: Option<Media>,
+    /// Unix time in seconds, by the server's clock.
+    pub timestamp: u64,
+}
+
+/// A medium as a phone shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Media {
+    /// Its type, such as `image/jpeg`.
+    pub mime: String,
+    /// The file.
+    #[serde(serialize_with = "as_base64")]
+    pub bytes: Vec<u8>,
+}
+
+fn as_base64<S: serde::Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    use base64::Engine;
+    serializer.serialize_str(&base64::engine::general_purpose::STANDARD.encode(bytes))
+}
+
+/// What a decrypted protobuf says, before its medium is fetched.
+#[derive(Debug, Default)]
+pub(crate) struct Content {
+    pub(crate) kind: String,
+    pub(crate) text: Option<String>,
+    pub(crate) caption: Option<String>,
+    pub(crate) media: Option<MediaReference>,
+}
+
+/// Reads the kinds a phone shows; wrappers such as ephemeral and view-once are looked through.
+pub(crate) fn read(message: &wa::Message) -> Content {
+    let message = unwrap(message);
+    if let Some(text) = &message.conversation {
+        return text_content(Some(text.clone()));
+    }
+    if let Some(extended) = message.extended_text_message.as_option() {
+        return text_content(extended.text.clone());
+    }
+    macro_rules! media {
+        ($field:ident, $kind:literal, $caption:expr) => {
+            if let Some(medium) = message.$field.as_option() {
+                let caption: fn(&_) -> Option<String> = $caption;
+                return Content {
+                    kind: $kind.to_owned(),
+                    caption: caption(medium),
+                    media: Some(MediaReference {
+                        kind: $kind,
+                        mime: medium.mimetype.clone().unwrap_or_default(),
+                        direct_path: medium.direct_path.clone().unwrap_or_default(),
+                        media_key: medium.media_key.clone().unwrap_or_default(),
+                        file_sha256: medium.file_sha256.clone().unwrap_or_default(),
+                        file_enc_sha256: medium.file_enc_sha256.clone().unwrap_or_default(),
+                        file_length: medium.file_length.unwrap_or_default(),
+                    }),
+                    ..Content::default()
+                };
+            }
+        };
+    }
+    media!(
+        image_message,
+        "image",
+        |image: &wa::message::ImageMessage| image.caption.clone()
+    );
+    media!(
+        video_message,
+        "video",
+        |video: &wa::message::VideoMessage| video.caption.clone()
+    );
+    media!(
+        document_message,
+        "document",
+        |document: &wa::message::DocumentMessage| document.caption.clone()
+    );
+    media!(audio_message, "audio", |_: &wa::message::AudioMessage| None);
+    media!(
+        sticker_message,
+        "sticker",
+        |_: &wa::message::StickerMessage| None
+    );
+    Content {
+        kind: other_kind(message).to_owned(),
+        ..Content::default()
+    }
+}
+
+fn text_content(text: Option<String>) -> Content {
+    Content {
+        kind: "text".to_owned(),
+        text,
+        ..Content::default()
+    }
+}
+
+fn unwrap(message: &wa::Message) -> &wa::Message {
+    let wrapped = [
+        &message.ephemeral_message,
+        &message.view_once_message,
+        &message.document_with_caption_message,
+    ];
+    for wrapper in wrapped {
+        if let Some(inner) = wrapper
+            .as_option()
+            .and_then(|wrapper| wrapper.message.as_option())
+        {
+            return unwrap(inner);
+        }
+    }
+    message
+}
+
+fn other_kind(message: &wa::Message) -> &'static str {
+    if message.protocol_message.is_set() {
+        "protocol"
+    } else if message.reaction_message.is_set() {
+        "reaction"
+    } else if message.location_message.is_set() {
+        "location"
+    } else if message.contact_message.is_set() {
+        "contact"
+    } else {
+        "other"
+    }
+}

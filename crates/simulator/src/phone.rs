@@ -1,0 +1,308 @@
+//! What a test says: `alice.scans(qr)`, `alice.sends_text(bob, "hi")`, `alice.next_message(…)`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use serde::Serialize;
+use wacore_binary::Jid;
+use waproto::buffa::MessageField;
+use waproto::whatsapp as wa;
+
+use crate::handset::PhoneReceipt;
+use crate::media;
+use crate::message::PhoneMessage;
+use crate::server::Server;
+use crate::stanza::iq::{link_code, usync};
+use crate::stanza::{StreamEnd, message, pairing, receipt};
+use crate::world::{DeviceId, Number, PairingError};
+
+/// How long a client may take to answer pair-success.
+const PAIRING: Duration = Duration::from_secs(30);
+
+/// A device linked to an account, as the phone lists it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LinkedDevice {
+    /// Its number among the account's devices, from 1; it is never given out again.
+    pub device: u16,
+    /// Its address, `375…:1@s.whatsapp.net`.
+    pub jid: String,
+    /// Whether it has a connection right now.
+    pub connected: bool,
+    /// How many stanzas it has not confirmed yet.
+    pub queued: usize,
+    /// How many one-time prekeys of it are left.
+    pub prekeys: usize,
+}
+
+/// A simulated phone: the owner of an account. Cheap to clone.
+#[derive(Clone)]
+pub struct Phone {
+    pub(crate) server: Arc<Server>,
+    pub(crate) number: Number,
+    pub(crate) lid: Arc<str>,
+}
+
+impl std::fmt::Debug for Phone {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_tuple("Phone").field(&self.number).finish()
+    }
+}
+
+impl Phone {
+    /// Its number in digits, e.g. `375440000001`.
+    pub fn number(&self) -> &str {
+        &self.number
+    }
+
+    /// Its address by number, `375440000001@s.whatsapp.net`.
+    pub fn jid(&self) -> String {
+        format!("{}@s.whatsapp.net", self.number)
+    }
+
+    /// Its address by LID, `100000000000001@lid`.
+    pub fn lid(&self) -> String {
+        format!("{}@lid", self.lid)
+    }
+
+    /// Scans a QR (its text) and waits until the client behind it is linked.
+    pub async fn scans(&self, qr_text: &str) -> Result<LinkedDevice, PairingError> {
+        let outcome = pairing::scan(&self.server, &self.number, qr_text)?;
+        let outcome = tokio::time::timeout(PAIRING, outcome)
+            .await
+            .map_err(|_| PairingError::Gone)?;
+        let id = outcome.map_err(|_| PairingError::Gone)??;
+        self.linked(id.device).ok_or(PairingError::Gone)
+    }
+
+    /// Types the code that a client shows, and waits until that client is linked.
+    pub async fn enters_code(&self, code: &str) -> Result<LinkedDevice, PairingError> {
+        let connection = link_code::type_code(&self.server, &self.number, code)?;
+        let settled = self.server.wait_for(|| {
+            let mut world = self.server.world.lock();
+            let settled = world.typed_codes.remove(&connection);
+            settled.or_else(|| {
+                (!world.waiting.contains_key(&connection)).then_some(Err(PairingError::Gone))
+            })
+        });
+        let id = tokio::time::timeout(PAIRING, settled)
+            .await
+            .map_err(|_| PairingError::Gone)??;
+        self.linked(id.device).ok_or(PairingError::Gone)
+    }
+
+    /// Sends a text to a number or an address; returns the message's id.
+    pub async fn sends_text(&self, to: &str, text: &str) -> anyhow::Result<String> {
+        let message = wa::Message {
+            conversation: Some(text.to_owned()),
+            ..Default::default()
+        };
+        self.sends(to, "text", message)
+    }
+
+    /// Uploads an image and sends it; returns the message's id.
+    pub async fn sends_image(
+        &self,
+        to: &str,
+        bytes: Vec<u8>,
+        mime: &str,
+        caption: Option<&str>,
+    ) -> anyhow::Result<String> {
+        let sealed = media::seal("image", &bytes)?;
+        let token = media::token(&sealed.file_enc_sha256);
+        self.server.media.put(&token, 0, &sealed.encrypted)?;
+        self.server.media.complete(&token);
+        let path = media::direct_path(&token);
+        let image = wa::message::ImageMessage {
+            url: Some(format!("https://{}{path}", self.server.address)),
+            direct_path: Some(path),
+            mimetype: Some(mime.to_owned()),
+            caption: caption.map(str::to_owned),
+            media_key: Some(sealed.media_key.to_vec()),
+            file_sha256: Some(sealed.file_sha256),
+            file_enc_sha256: Some(sealed.file_enc_sha256),
+            file_length: Some(bytes.len() as u64),
+            media_key_timestamp: Some(crate::stanza::unix_time() as i64),
+            ..Default::default()
+        };
+        let message = wa::Message {
+            image_message: MessageField::some(image),
+            ..Default::default()
+        };
+        self.sends(to, "media", message)
+    }
+
+    /// Sends any message, given as WhatsApp's protobuf; `kind` is the stanza's type (`text`, `media`, `reaction`, `poll`).
+    pub fn sends(
+        &self,
+        to: &str,
+        kind: &'static str,
+        message: wa::Message,
+    ) -> anyhow::Result<String> {
+        let to = self.resolve(to)?;
+        let id = message::new_id();
+        message::send_as_phone(&self.server, &self.number, &to, &id, kind, &message)?;
+        Ok(id)
+    }
+
+    /// Tells the sender that messages of a chat were read.
+    pub fn reads(&self, chat: &str, ids: &[String]) -> anyhow::Result<()> {
+        if ids.is_empty() {
+            bail!("name at least one message to read");
+        }
+        let sender = DeviceId {
+            number: self.resolve(chat)?,
+            device: 0,
+        };
+        let lid = self.server.options.addressing.is_lid();
+        receipt::send_as_phone_of_kind(&self.server, &self.id(0), &sender, ids, "read", lid);
+        Ok(())
+    }
+
+    /// Everything this phone has received so far, oldest first, copies of what its linked devices sent included.
+    pub fn received(&self) -> Vec<PhoneMessage> {
+        self.with_handset(|handset| handset.inbox.clone())
+    }
+
+    /// The receipts for its own messages so far.
+    pub fn receipts(&self) -> Vec<PhoneReceipt> {
+        self.with_handset(|handset| handset.receipts.clone())
+    }
+
+    /// Messages that did not decrypt, and media that did not open, with the reason.
+    pub fn failures(&self) -> Vec<String> {
+        self.with_handset(|handset| handset.failures.clone())
+    }
+
+    /// The next message that was not taken yet, as soon as it is there. The error lists what did arrive.
+    pub async fn next_message(&self, patience: Duration) -> anyhow::Result<PhoneMessage> {
+        let handset = self
+            .server
+            .world
+            .lock()
+            .account(&self.number)
+            .context("no such account")?
+            .handset
+            .clone();
+        let next = self.server.wait_for(|| {
+            let mut handset = handset.lock();
+            let message = handset.inbox.get(handset.taken).cloned()?;
+            handset.taken += 1;
+            Some(message)
+        });
+        match tokio::time::timeout(patience, next).await {
+            Ok(message) => Ok(message),
+            Err(_) => {
+                let (received, failures) = (self.received(), self.failures());
+                Err(anyhow!(
+                    "no further message within {patience:?}; so far: {received:#?}; failures: {failures:#?}"
+                ))
+            }
+        }
+    }
+
+    /// Waits for a receipt of the given status (`delivered`, `read`, …) for one of its messages.
+    pub async fn receipt(
+        &self,
+        id: &str,
+        status: &str,
+        patience: Duration,
+    ) -> anyhow::Result<PhoneReceipt> {
+        let handset = self
+            .server
+            .world
+            .lock()
+            .account(&self.number)
+            .context("no such account")?
+            .handset
+            .clone();
+        let wanted = |receipt: &&PhoneReceipt| receipt.id == id && receipt.status == status;
+        let found = self
+            .server
+            .wait_for(|| handset.lock().receipts.iter().find(wanted).cloned());
+        match tokio::time::timeout(patience, found).await {
+            Ok(receipt) => Ok(receipt),
+            Err(_) => Err(anyhow!(
+                "no {status} receipt for {id} within {patience:?}; so far: {:#?}",
+                self.receipts()
+            )),
+        }
+    }
+
+    /// The devices linked to this account.
+    pub fn devices(&self) -> Vec<LinkedDevice> {
+        let world = self.server.world.lock();
+        let Some(account) = world.account(&self.number) else {
+            return Vec::new();
+        };
+        let listed = account.devices.values().map(|device| LinkedDevice {
+            device: device.id,
+            jid: account.jid(false, device.id).to_string(),
+            connected: device.connection.is_some(),
+            queued: device.queued(),
+            prekeys: device.prekeys.len(),
+        });
+        listed.collect()
+    }
+
+    /// Logs a linked device out, as from the list of linked devices.
+    pub async fn logs_out(&self, device: u16) -> anyhow::Result<()> {
+        match unlink(&self.server, &self.id(device), Some(StreamEnd::Removed)) {
+            true => Ok(()),
+            false => bail!("{} has no device {device}", self.number),
+        }
+    }
+
+    fn id(&self, device: u16) -> DeviceId {
+        DeviceId {
+            number: self.number.clone(),
+            device,
+        }
+    }
+
+    fn linked(&self, device: u16) -> Option<LinkedDevice> {
+        self.devices()
+            .into_iter()
+            .find(|linked| linked.device == device)
+    }
+
+    fn with_handset<T>(&self, read: impl FnOnce(&crate::handset::Handset) -> T) -> T {
+        let handset = self
+            .server
+            .world
+            .lock()
+            .account(&self.number)
+            .map(|account| account.handset.clone());
+        let handset = handset.expect("an account is never removed while the simulator runs");
+        let handset = handset.lock();
+        read(&handset)
+    }
+
+    fn resolve(&self, address: &str) -> anyhow::Result<Number> {
+        let jid = match address.contains('@') {
+            true => address
+                .parse::<Jid>()
+                .map_err(|error| anyhow!("{address:?} is no address: {error}"))?,
+            false => Jid::pn(address.trim_start_matches('+')),
+        };
+        let world = self.server.world.lock();
+        Ok(world
+            .account_of(&jid)
+            .with_context(|| format!("nobody is at {address:?}"))?
+            .number
+            .clone())
+    }
+}
+
+/// Removes a linked device and tells the account's others; its connection, if any, ends as given. `false`: there is no such device.
+pub(crate) fn unlink(server: &Server, id: &DeviceId, end: Option<StreamEnd>) -> bool {
+    let Some(device) = server.world.lock().unlink(id) else {
+        return false;
+    };
+    if let (Some(connection), Some(end)) = (device.connection, end) {
+        connection.end(end);
+    }
+    usync::tell_device_list_changed(server, id, "remove");
+    server.changed.notify_waiters();
+    true
+}

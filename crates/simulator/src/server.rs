@@ -1,0 +1,155 @@
+//! The listener: `ws`, `wss`, the media host and the admin API on one port, and the state they share.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::media::MediaStore;
+use crate::noise::NoiseIdentity;
+use crate::tls::Tls;
+use crate::world::World;
+use crate::{Options, admin, connection, media_host};
+
+/// The first byte of a TLS record that opens a connection; no HTTP method starts with it.
+const TLS_HANDSHAKE: u8 = 0x16;
+
+/// How long a peer may take to show whether it speaks TLS, and to finish the TLS handshake.
+const OPENING: Duration = Duration::from_secs(10);
+
+/// What every connection and every call shares.
+pub(crate) struct Server {
+    pub(crate) world: Mutex<World>,
+    pub(crate) noise: NoiseIdentity,
+    pub(crate) tls: Tls,
+    pub(crate) media: MediaStore,
+    pub(crate) options: Options,
+    pub(crate) address: SocketAddr,
+    /// Rings whenever a phone or the state of a device changes.
+    pub(crate) changed: tokio::sync::Notify,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) stop: CancellationToken,
+    connections: AtomicU64,
+}
+
+impl Server {
+    pub(crate) fn new(options: Options, address: SocketAddr) -> anyhow::Result<Self> {
+        Ok(Self {
+            world: Mutex::default(),
+            noise: NoiseIdentity::generate(options.corruption)?,
+            tls: Tls::generate()?,
+            media: MediaStore::default(),
+            options,
+            address,
+            changed: tokio::sync::Notify::new(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            connections: AtomicU64::new(0),
+        })
+    }
+
+    pub(crate) fn next_connection(&self) -> u64 {
+        self.connections.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Waits until what is looked for is there. Registers for the wake-up before it looks; no lock is held around `look`.
+    pub(crate) async fn wait_for<T>(&self, mut look: impl FnMut() -> Option<T>) -> T {
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if let Some(found) = look() {
+                return found;
+            }
+            changed.await;
+        }
+    }
+
+    /// Accepts until the simulator is stopped.
+    pub(crate) async fn accept(self: Arc<Self>, listener: TcpListener) {
+        let routes = routes(self.clone());
+        loop {
+            let accepted = tokio::select! {
+                () = self.stop.cancelled() => return,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((socket, _)) => {
+                    self.tasks.spawn(self.clone().serve(socket, routes.clone()));
+                }
+                // Out of file descriptors, most likely: some will be given back.
+                Err(error) => {
+                    tracing::warn!(%error, "accepting a connection failed");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+    }
+
+    async fn serve(self: Arc<Self>, socket: TcpStream, routes: Router) {
+        let _ = socket.set_nodelay(true);
+        let mut first = [0u8; 1];
+        match tokio::time::timeout(OPENING, socket.peek(&mut first)).await {
+            Ok(Ok(1)) if first[0] == TLS_HANDSHAKE => {
+                match tokio::time::timeout(OPENING, self.tls.acceptor.accept(socket)).await {
+                    Ok(Ok(stream)) => self.http(stream, routes).await,
+                    Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+                    Err(_) => tracing::debug!("a TLS handshake took too long"),
+                }
+            }
+            Ok(Ok(1)) => self.http(socket, routes).await,
+            _ => {}
+        }
+    }
+
+    async fn http<S>(&self, stream: S, routes: Router)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let connection = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes))
+            .with_upgrades();
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            served = connection => if let Err(error) = served {
+                tracing::debug!(%error, "an HTTP connection ended");
+            },
+        }
+    }
+}
+
+fn routes(server: Arc<Server>) -> Router {
+    Router::new()
+        .route("/ws/chat", any(upgrade))
+        .merge(media_host::routes())
+        .nest("/admin", admin::routes())
+        .with_state(server)
+}
+
+async fn upgrade(State(server): State<Arc<Server>>, request: Request) -> Response {
+    if server.world.lock().switches.refuse_connections {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
+    let (mut parts, _) = request.into_parts();
+    match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
+        Ok(upgrade) => upgrade.on_upgrade(move |socket| {
+            let tasks = server.tasks.clone();
+            tasks.track_future(connection::run(server, socket))
+        }),
+        Err(rejection) => rejection.into_response(),
+    }
+}

@@ -1,0 +1,233 @@
+//! Starting and stopping a simulator.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use parking_lot::Mutex;
+use tokio::net::TcpListener;
+
+use crate::appstate::Collections;
+use crate::faults::{Corruption, Faults};
+use crate::handset::Handset;
+use crate::phone::Phone;
+use crate::server::Server;
+use crate::world::{Account, Number, UnknownRequest, World};
+
+/// How long connections may take to end when the simulator stops.
+const STOPPING: Duration = Duration::from_secs(10);
+
+/// Which address phones use for each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Addressing {
+    /// Phone numbers, `…@s.whatsapp.net`.
+    #[default]
+    PhoneNumber,
+    /// LIDs, `…@lid`, as accounts that WhatsApp has moved to them.
+    Lid,
+}
+
+impl Addressing {
+    pub(crate) fn is_lid(self) -> bool {
+        self == Self::Lid
+    }
+}
+
+/// How a simulator is set up.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where to listen. Port 0 takes a free one; only loopback addresses are accepted.
+    pub listen: SocketAddr,
+    /// How long the references of one QR session hold: 60 s for the first and 20 s for each of the other five.
+    pub qr_lifetime: Duration,
+    /// Which address phones use.
+    pub addressing: Addressing,
+    /// One signature, key or HMAC made wrong, to see whether a client checks it.
+    pub corruption: Option<Corruption>,
+    /// Where to write the CA's PEM; a file in the system's temporary folder otherwise, removed at the end.
+    pub ca_pem_file: Option<PathBuf>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            qr_lifetime: Duration::from_secs(60 + 5 * 20),
+            addressing: Addressing::default(),
+            corruption: None,
+            ca_pem_file: None,
+        }
+    }
+}
+
+/// A running simulated WhatsApp.
+pub struct Simulator {
+    server: Arc<Server>,
+    ca_pem_file: PathBuf,
+}
+
+impl Simulator {
+    /// Listens and serves until [`Simulator::finish`].
+    pub async fn start(options: Options) -> anyhow::Result<Self> {
+        let listen = options.listen;
+        ensure!(
+            listen.ip().is_loopback(),
+            "the simulator only listens on loopback, not on {listen}; use 127.0.0.1"
+        );
+        let listener = TcpListener::bind(listen)
+            .await
+            .with_context(|| format!("listening on {listen}"))?;
+        let address = listener.local_addr()?;
+        let default_file =
+            || std::env::temp_dir().join(format!("wapi-simulator-{}.pem", address.port()));
+        let ca_pem_file = options.ca_pem_file.clone().unwrap_or_else(default_file);
+        let server = Arc::new(Server::new(options, address)?);
+        std::fs::write(&ca_pem_file, &server.tls.ca_pem)
+            .with_context(|| format!("writing the CA to {}", ca_pem_file.display()))?;
+        server.tasks.spawn(server.clone().accept(listener));
+        Ok(Self {
+            server,
+            ca_pem_file,
+        })
+    }
+
+    /// `ws://127.0.0.1:PORT/ws/chat`.
+    pub fn ws_url(&self) -> String {
+        format!("ws://{}/ws/chat", self.server.address)
+    }
+
+    /// `wss://127.0.0.1:PORT/ws/chat`, with a certificate of the simulator's own CA.
+    pub fn wss_url(&self) -> String {
+        format!("wss://{}/ws/chat", self.server.address)
+    }
+
+    /// `http://127.0.0.1:PORT/admin`.
+    pub fn admin_url(&self) -> String {
+        format!("http://{}/admin", self.server.address)
+    }
+
+    /// The CA that `wss` and the media host are signed by, as PEM.
+    pub fn ca_pem(&self) -> &str {
+        &self.server.tls.ca_pem
+    }
+
+    /// The same in a file.
+    pub fn ca_pem_file(&self) -> &Path {
+        &self.ca_pem_file
+    }
+
+    /// The root of the Noise certificate chain, 64 hexadecimal digits: what a strict client verifies against.
+    pub fn noise_root_public_key_hex(&self) -> String {
+        hex::encode(self.server.noise.root_public_key())
+    }
+
+    /// A new account with this name, and a number and a LID of its own.
+    pub fn phone(&self, name: &str) -> anyhow::Result<Phone> {
+        add_phone(&self.server, name, None)
+    }
+
+    /// A new account with this name and number (7 to 15 digits).
+    pub fn phone_with_number(&self, name: &str, number: &str) -> anyhow::Result<Phone> {
+        add_phone(&self.server, name, Some(number))
+    }
+
+    /// What can be made to go wrong.
+    pub fn faults(&self) -> Faults {
+        Faults {
+            server: self.server.clone(),
+        }
+    }
+
+    /// Requests that were refused because the simulator does not know them.
+    pub fn unknown_requests(&self) -> Vec<UnknownRequest> {
+        self.server.world.lock().unknown_requests()
+    }
+
+    /// Stops, waits for every connection to end, and fails on requests that were not understood.
+    pub async fn finish(self) -> anyhow::Result<()> {
+        self.server.stop.cancel();
+        self.server.tasks.close();
+        tokio::time::timeout(STOPPING, self.server.tasks.wait())
+            .await
+            .context("connections did not end")?;
+        let unknown = self.unknown_requests();
+        if !unknown.is_empty() {
+            bail!("requests the simulator does not know: {unknown:#?}");
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        self.server.stop.cancel();
+        // Whoever named the file keeps it.
+        if self.server.options.ca_pem_file.is_none() {
+            let _ = std::fs::remove_file(&self.ca_pem_file);
+        }
+    }
+}
+
+/// Makes an account; without a number it gets the next free one.
+pub(crate) fn add_phone(
+    server: &Arc<Server>,
+    name: &str,
+    number: Option<&str>,
+) -> anyhow::Result<Phone> {
+    if let Some(number) = number {
+        let digits = number.bytes().all(|byte| byte.is_ascii_digit());
+        ensure!(
+            digits && (7..=15).contains(&number.len()),
+            "{number:?} is no phone number: 7 to 15 digits, without +"
+        );
+    }
+    // Keys are made outside the lock.
+    let handset = Handset::new()?;
+    let mut world = server.world.lock();
+    let number: Number = match number {
+        Some(number) => number.into(),
+        None => free_number(&world),
+    };
+    ensure!(
+        world.account(&number).is_none(),
+        "the number {number} is taken"
+    );
+    let lid: Arc<str> = format!("{}", 100_000_000_000_001 + world.accounts().count() as u64).into();
+    let signer = handset.signal.identity().clone();
+    let identity_key = signer
+        .public_key()
+        .public_key_bytes()
+        .try_into()
+        .context("an identity key has 32 bytes")?;
+    world.add_account(Account {
+        number: number.clone(),
+        lid: lid.clone(),
+        push_name: name.to_owned(),
+        handset: Arc::new(Mutex::new(handset)),
+        identity_key,
+        signer,
+        devices: Default::default(),
+        last_device: 0,
+        about: String::new(),
+        blocked: Vec::new(),
+        app_state: Collections::default(),
+    });
+    Ok(Phone {
+        server: server.clone(),
+        number,
+        lid,
+    })
+}
+
+fn free_number(world: &World) -> Number {
+    let mut candidate = 375_440_000_001 + world.accounts().count() as u64;
+    loop {
+        let number = candidate.to_string();
+        if world.account(&number).is_none() {
+            return number.into();
+        }
+        candidate += 1;
+    }
+}

@@ -1,0 +1,175 @@
+//! An account's own affairs: going active, settings, block list, media access, logging out.
+
+use wacore_binary::Node;
+use wacore_binary::builder::NodeBuilder;
+
+use super::{Answer, Request};
+use crate::stanza::{Stanza, StreamEnd, leaf, pairing};
+
+/// How long an upload token holds, in seconds.
+const MEDIA_TTL: u32 = 21_600;
+
+/// The client is ready: what waited comes now, and a newly linked device hears from its phone.
+pub(super) fn activate(request: &Request<'_>) -> Answer {
+    let (server, id) = (request.server.clone(), request.device.clone());
+    let result = NodeBuilder::new("iq")
+        .attr("from", crate::stanza::server_jid())
+        .attr("type", "result")
+        .attr("id", request.iq.word("id").unwrap_or_default().into_owned())
+        .build();
+    // The answer goes out ahead of the first offline stanza.
+    request.connection.send(result);
+    if let Some(device) = server.world.lock().device_mut(&id.number, id.device) {
+        device.activate();
+    }
+    server.changed.notify_waiters();
+    if let Err(error) = pairing::greet(&server, &id) {
+        tracing::warn!(
+            error = format!("{error:#}"),
+            "a phone could not greet the device it linked"
+        );
+    }
+    Answer::Sent
+}
+
+/// Feature switches: none is set, so clients use their defaults.
+pub(super) fn props() -> Answer {
+    Answer::one(
+        NodeBuilder::new("props")
+            .attr("protocol", "1")
+            .attr("hash", "simulated")
+            .attr("refresh", "86400")
+            .attr("refresh_id", "1")
+            .build(),
+    )
+}
+
+pub(super) fn blocklist(request: &Request<'_>) -> Answer {
+    let world = request.server.world.lock();
+    let blocked = world
+        .account(&request.device.number)
+        .map(|account| account.blocked.clone())
+        .unwrap_or_default();
+    let items = blocked
+        .into_iter()
+        .map(|jid| NodeBuilder::new("item").attr("jid", jid).build());
+    Answer::one(
+        NodeBuilder::new("list")
+            .children(items.collect::<Vec<_>>())
+            .build(),
+    )
+}
+
+pub(super) fn block(request: &Request<'_>) -> Answer {
+    let item = request
+        .ask
+        .and_then(|item| Some((item.jid("jid")?, item.word("action")?)));
+    let Some((jid, action)) = item else {
+        return Answer::Error(400, "bad-request");
+    };
+    if let Some(account) = request
+        .server
+        .world
+        .lock()
+        .account_mut(&request.device.number)
+    {
+        account.blocked.retain(|blocked| *blocked != jid);
+        if action == "block" {
+            account.blocked.push(jid);
+        }
+    }
+    blocklist(request)
+}
+
+/// Everything is open to everybody, in WhatsApp's words.
+pub(super) fn privacy() -> Answer {
+    let categories = [
+        ("last", "all"),
+        ("online", "all"),
+        ("profile", "all"),
+        ("status", "all"),
+        ("readreceipts", "all"),
+        ("groupadd", "all"),
+        ("calladd", "all"),
+    ];
+    let nodes = categories.map(|(name, value)| {
+        NodeBuilder::new("category")
+            .attr("name", name)
+            .attr("value", value)
+            .build()
+    });
+    Answer::one(NodeBuilder::new("privacy").children(nodes).build())
+}
+
+pub(super) fn set_about(request: &Request<'_>) -> Answer {
+    let about = request
+        .ask
+        .and_then(Stanza::content)
+        .map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    if let Some(account) = request
+        .server
+        .world
+        .lock()
+        .account_mut(&request.device.number)
+    {
+        account.about = about.unwrap_or_default();
+    }
+    Answer::empty()
+}
+
+pub(super) fn about(request: &Request<'_>) -> Answer {
+    let world = request.server.world.lock();
+    let users = request
+        .ask
+        .into_iter()
+        .flat_map(|status| status.all("user"))
+        .filter_map(|user| {
+            let account = world.account_of(&user.jid("jid")?)?;
+            let user = NodeBuilder::new("user").attr("jid", account.jid(false, 0));
+            Some(
+                user.children([leaf("status", account.about.as_bytes())])
+                    .build(),
+            )
+        });
+    Answer::one(
+        NodeBuilder::new("status")
+            .children(users.collect::<Vec<Node>>())
+            .build(),
+    )
+}
+
+/// Where media go: this very port, over TLS.
+pub(super) fn media_conn(request: &Request<'_>) -> Answer {
+    let host = NodeBuilder::new("host")
+        .attr("hostname", request.server.address.to_string())
+        .attr("type", "primary")
+        .attr("class", "mms");
+    Answer::one(
+        NodeBuilder::new("media_conn")
+            .attr("auth", "simulated-media-auth")
+            .attr("ttl", MEDIA_TTL.to_string())
+            .attr("auth_ttl", MEDIA_TTL.to_string())
+            .attr("max_buckets", "12")
+            .attr("max_manual_retry", "3")
+            .children([host.build()])
+            .build(),
+    )
+}
+
+/// A device removes itself (or another of its account).
+pub(super) fn log_out(request: &Request<'_>) -> Answer {
+    let jid = request.ask.and_then(|remove| remove.jid("jid"));
+    let device = jid.map_or(request.device.device, |jid| jid.device);
+    if device == request.device.device {
+        crate::phone::unlink(request.server, request.device, None);
+        return Answer::ResultThenEnd(StreamEnd::Removed);
+    }
+    let other = crate::world::DeviceId {
+        number: request.device.number.clone(),
+        device,
+    };
+    match crate::phone::unlink(request.server, &other, Some(StreamEnd::Removed)) {
+        true => Answer::empty(),
+        false => Answer::Error(404, "item-not-found"),
+    }
+}

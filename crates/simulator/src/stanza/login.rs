@@ -1,0 +1,81 @@
+//! What happens after the handshake: a client that wants to be linked gets references for a QR, a linked device is logged in.
+
+use std::sync::Arc;
+
+use wacore_binary::Node;
+use wacore_binary::builder::NodeBuilder;
+use waproto::whatsapp as wa;
+
+use super::{Role, Session, Stanza, StreamEnd, pairing, unix_time};
+use crate::device::Connection;
+use crate::server::Server;
+use crate::world::DeviceId;
+
+/// Decides who the client is. A linked device is known by its Noise key alone, as on WhatsApp.
+pub(crate) fn enter(
+    server: &Arc<Server>,
+    connection: Connection,
+    noise_key: [u8; 32],
+    payload: &wa::ClientPayload,
+) -> Session {
+    let role = match payload.device_pairing_data.as_option() {
+        Some(data) => pairing::begin(server, &connection, noise_key, payload, data),
+        None => log_in(server, &connection, &noise_key, payload),
+    };
+    Session { connection, role }
+}
+
+fn log_in(
+    server: &Server,
+    connection: &Connection,
+    noise_key: &[u8; 32],
+    payload: &wa::ClientPayload,
+) -> Role {
+    let mut world = server.world.lock();
+    let Some(id) = world.device_by_noise_key(noise_key).cloned() else {
+        connection.end(StreamEnd::Failure(401));
+        return Role::Nobody;
+    };
+    let claimed = (
+        payload.username.map(|user| user.to_string()),
+        payload.device.unwrap_or(0),
+    );
+    if claimed != (Some(id.number.to_string()), u32::from(id.device)) {
+        connection.end(StreamEnd::Failure(401));
+        return Role::Nobody;
+    }
+    let Some(lid) = world
+        .account(&id.number)
+        .map(|account| account.jid(true, id.device))
+    else {
+        return Role::Nobody;
+    };
+    let Some(device) = world.device_mut(&id.number, id.device) else {
+        return Role::Nobody;
+    };
+    device.connect(connection.clone());
+    if !device.frozen {
+        let now = unix_time().to_string();
+        connection.send(
+            NodeBuilder::new("success")
+                .attr("t", now.as_str())
+                .attr("lid", lid)
+                .attr("props", "27")
+                .attr("location", "sim")
+                .build(),
+        );
+    }
+    drop(world);
+    server.changed.notify_waiters();
+    Role::Device(id)
+}
+
+/// `<presence>` and `<chatstate>` of a client: a new push name is kept, the rest needs no answer.
+pub(crate) fn take_presence(server: &Server, id: &DeviceId, node: &Node) {
+    let Some(name) = node.word("name") else {
+        return;
+    };
+    if let Some(device) = server.world.lock().device_mut(&id.number, id.device) {
+        device.push_name = Some(name.into_owned());
+    }
+}

@@ -1,0 +1,323 @@
+//! The stanzas a client sends, one file per family, and the words the server answers with.
+
+pub(crate) mod iq;
+pub(crate) mod login;
+pub(crate) mod message;
+pub(crate) mod pairing;
+pub(crate) mod receipt;
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use wacore_binary::builder::NodeBuilder;
+use wacore_binary::{Jid, Node, NodeContent, Server as JidServer};
+
+use crate::device::Connection;
+use crate::queue::Class;
+use crate::server::Server;
+use crate::world::DeviceId;
+
+/// What a connection is told to send.
+pub(crate) enum Outgoing {
+    Stanza(Node),
+    End(StreamEnd),
+}
+
+/// How the server ends a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StreamEnd {
+    /// Without a word and without a close frame.
+    Cut,
+    /// `<stream:error code="…"/>`.
+    Error(u16),
+    /// The same device has logged in on another connection.
+    Replaced,
+    /// The device was logged out.
+    Removed,
+    /// `<failure reason="…"/>`: the login is refused.
+    Failure(u16),
+    /// After everything was said.
+    Done,
+}
+
+impl StreamEnd {
+    /// The last stanza of the stream, if there is one.
+    pub(crate) fn stanza(self) -> Option<Node> {
+        let conflict = |kind: &'static str| {
+            let conflict = NodeBuilder::new("conflict").attr("type", kind).build();
+            NodeBuilder::new("stream:error").children([conflict])
+        };
+        match self {
+            Self::Cut | Self::Done => None,
+            Self::Error(code) => Some(
+                NodeBuilder::new("stream:error")
+                    .attr("code", code.to_string())
+                    .build(),
+            ),
+            Self::Replaced => Some(conflict("replaced").build()),
+            Self::Removed => Some(conflict("device_removed").attr("code", "401").build()),
+            Self::Failure(code) => Some(
+                NodeBuilder::new("failure")
+                    .attr("reason", code.to_string())
+                    .attr("location", "sim")
+                    .build(),
+            ),
+        }
+    }
+}
+
+/// Who is at the other end of a connection.
+pub(crate) enum Role {
+    /// A client that wants to be linked.
+    Registering,
+    /// A linked device.
+    Device(DeviceId),
+    /// A client that was refused, or one that is left without an answer on purpose.
+    Nobody,
+}
+
+/// A connection past its handshake.
+pub(crate) struct Session {
+    pub(crate) connection: Connection,
+    pub(crate) role: Role,
+}
+
+impl Session {
+    /// Takes one stanza of the client's. A frozen device is heard and not answered.
+    pub(crate) fn handle(&self, server: &Arc<Server>, node: &Node) {
+        match &self.role {
+            Role::Nobody => {}
+            Role::Registering => self.handle_registering(server, node),
+            Role::Device(id) => {
+                if server
+                    .world
+                    .lock()
+                    .device(id)
+                    .is_some_and(|device| !device.frozen)
+                {
+                    self.handle_device(server, id, node);
+                }
+            }
+        }
+    }
+
+    fn handle_registering(&self, server: &Arc<Server>, node: &Node) {
+        match node.tag.as_ref() {
+            "iq" if matches!(node.word("type").as_deref(), Some("result" | "error")) => {
+                pairing::take_answer(server, &self.connection, node);
+            }
+            "iq" => iq::answer(server, &self.connection, None, node),
+            // Sent after pair-success and needs no answer.
+            "ib" => {}
+            _ => server
+                .world
+                .lock()
+                .count_unknown(format!("{} while registering", text_of_tag(node))),
+        }
+    }
+
+    fn handle_device(&self, server: &Arc<Server>, id: &DeviceId, node: &Node) {
+        match node.tag.as_ref() {
+            // The answer to a ping of ours.
+            "iq" if matches!(node.word("type").as_deref(), Some("result" | "error")) => {}
+            "iq" => iq::answer(server, &self.connection, Some(id), node),
+            "message" => message::take(server, &self.connection, id, node),
+            "receipt" => receipt::take(server, &self.connection, id, node),
+            "ack" => receipt::take_ack(server, id, node),
+            "ib" => self.handle_ib(server, id, node),
+            "presence" | "chatstate" => login::take_presence(server, id, node),
+            _ => server.world.lock().count_unknown(text_of_tag(node)),
+        }
+    }
+
+    fn handle_ib(&self, server: &Arc<Server>, id: &DeviceId, node: &Node) {
+        let Some(request) = node.child("offline_batch") else {
+            return;
+        };
+        let count = request
+            .word("count")
+            .and_then(|count| count.parse().ok())
+            .unwrap_or(0);
+        if let Some(device) = server.world.lock().device_mut(&id.number, id.device) {
+            device.send_batch(count);
+        }
+    }
+
+    pub(crate) fn is_draining(&self, server: &Server) -> bool {
+        match &self.role {
+            Role::Device(id) => server
+                .world
+                .lock()
+                .device(id)
+                .is_some_and(|device| device.is_draining()),
+            _ => false,
+        }
+    }
+
+    pub(crate) fn send_batch(&self, server: &Server, limit: usize) {
+        let Role::Device(id) = &self.role else { return };
+        if let Some(device) = server.world.lock().device_mut(&id.number, id.device) {
+            device.send_batch(limit);
+        }
+    }
+
+    /// The socket is gone.
+    pub(crate) fn leave(&self, server: &Server) {
+        let mut world = server.world.lock();
+        match &self.role {
+            Role::Device(id) => {
+                if let Some(device) = world.device_mut(&id.number, id.device) {
+                    device.disconnect(self.connection.id);
+                }
+            }
+            _ => pairing::forget(&mut world, self.connection.id),
+        }
+        drop(world);
+        server.changed.notify_waiters();
+    }
+}
+
+/// Short ways to read a stanza.
+pub(crate) trait Stanza {
+    /// An attribute's text, however it was encoded.
+    fn word(&self, name: &str) -> Option<Cow<'_, str>>;
+    /// An attribute as an address.
+    fn jid(&self, name: &str) -> Option<Jid>;
+    fn child(&self, tag: &str) -> Option<&Node>;
+    fn all(&self, tag: &str) -> impl Iterator<Item = &Node>;
+    /// The content as bytes.
+    fn content(&self) -> Option<&[u8]>;
+    /// The content of a child as bytes.
+    fn bytes(&self, tag: &str) -> Option<&[u8]> {
+        Self::content_of(self.child(tag)?)
+    }
+    fn content_of(node: &Node) -> Option<&[u8]>;
+}
+
+impl Stanza for Node {
+    fn word(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.attrs.get(name).map(|value| value.as_str())
+    }
+
+    fn jid(&self, name: &str) -> Option<Jid> {
+        self.attrs.get(name)?.to_jid()
+    }
+
+    fn child(&self, tag: &str) -> Option<&Node> {
+        self.children()?.iter().find(|child| child.tag == tag)
+    }
+
+    fn all(&self, tag: &str) -> impl Iterator<Item = &Node> {
+        self.children()
+            .unwrap_or_default()
+            .iter()
+            .filter(move |child| child.tag == tag)
+    }
+
+    fn content(&self) -> Option<&[u8]> {
+        Self::content_of(self)
+    }
+
+    fn content_of(node: &Node) -> Option<&[u8]> {
+        match node.content.as_ref()? {
+            NodeContent::Bytes(bytes) => Some(bytes),
+            NodeContent::String(text) => Some(text.as_bytes()),
+            NodeContent::Nodes(_) => None,
+        }
+    }
+}
+
+/// The server's own address; on the wire an address with an empty user.
+pub(crate) fn server_jid() -> Jid {
+    Jid::new("", JidServer::Pn)
+}
+
+/// Seconds since 1970.
+pub(crate) fn unix_time() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+/// An `<ib>` with one child: some clients only look at the first.
+pub(crate) fn ib(child: Node) -> Node {
+    NodeBuilder::new("ib")
+        .attr("from", server_jid())
+        .children([child])
+        .build()
+}
+
+/// A child that only holds bytes.
+pub(crate) fn leaf(tag: &'static str, bytes: impl Into<Vec<u8>>) -> Node {
+    NodeBuilder::new(tag).bytes(bytes).build()
+}
+
+/// Puts a stanza into the queue of every given device of an account, and sends it to those that are connected.
+pub(crate) fn enqueue(
+    server: &Server,
+    to: &DeviceId,
+    class: Class,
+    id: &str,
+    from: Jid,
+    stanza: Node,
+) {
+    let mut world = server.world.lock();
+    let fault = world.switches.delivery;
+    if let Some(device) = world.device_mut(&to.number, to.device) {
+        device.enqueue(class, id, from, stanza, fault);
+    }
+}
+
+/// A notification from the server, kept until the device has acknowledged it.
+pub(crate) fn notify(server: &Server, to: &DeviceId, kind: &'static str, from: Jid, child: Node) {
+    let id = server.world.lock().next_stanza_id();
+    let stanza = NodeBuilder::new("notification")
+        .attr("from", from.clone())
+        .attr("id", id.as_str())
+        .attr("type", kind)
+        .attr("t", unix_time().to_string())
+        .children([child])
+        .build();
+    enqueue(server, to, Class::Notification, &id, from, stanza);
+}
+
+fn text_of_tag(node: &Node) -> String {
+    format!("<{}>", node.tag)
+}
+
+/// A stanza as XML for a person: long bytes are shortened.
+pub(crate) fn text(node: &Node) -> String {
+    let mut out = String::new();
+    write_text(node, &mut out);
+    out
+}
+
+fn write_text(node: &Node, out: &mut String) {
+    let _ = write!(out, "<{}", node.tag);
+    for (name, value) in node.attrs.iter() {
+        let _ = write!(out, " {name}=\"{value}\"");
+    }
+    match &node.content {
+        None => out.push_str("/>"),
+        Some(NodeContent::Nodes(children)) => {
+            out.push('>');
+            children.iter().for_each(|child| write_text(child, out));
+            let _ = write!(out, "</{}>", node.tag);
+        }
+        Some(NodeContent::String(text)) => {
+            let _ = write!(out, ">{text}</{}>", node.tag);
+        }
+        Some(NodeContent::Bytes(bytes)) => {
+            let shown = &bytes[..bytes.len().min(16)];
+            let _ = write!(
+                out,
+                ">{} ({} bytes)</{}>",
+                hex::encode(shown),
+                bytes.len(),
+                node.tag
+            );
+        }
+    }
+}

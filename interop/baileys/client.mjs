@@ -1,6 +1,6 @@
 // One WhatsApp account on the real Baileys client, driven by lines: a JSON command per line in, a JSON event per line out.
 // README.md lists both. Nothing but events is ever written to standard output; logs go to standard error.
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import https from 'node:https';
 import { createInterface } from 'node:readline';
@@ -11,6 +11,7 @@ import { verifySignaturesForReal } from './strict.mjs';
 
 const EXIT = { ok: 0, crashed: 1, misused: 2, fenced: 3, outOfTime: 4 };
 const STATUS = ['error', 'pending', 'server', 'delivered', 'read', 'played'];
+const ACKNOWLEDGED = STATUS.indexOf('server');
 const RESTART = 515;
 const GOODBYE_MS = 2000;
 
@@ -105,7 +106,7 @@ function onConnection(current, { connection, qr, lastDisconnect }) {
 
 // ---- what arrives
 
-async function onMessage({ key, message, messageStubParameters, pushName }, offline) {
+async function onMessage({ key, message, messageStubParameters, pushName, status }, offline) {
 	const sender = key.participant || (key.fromMe ? auth.creds.me.id : key.remoteJid);
 	const head = { id: key.id, chat: key.remoteJid, chat_alt: key.remoteJidAlt ?? null, sender, from_me: !!key.fromMe };
 	const content = baileys.normalizeMessageContent(message);
@@ -117,6 +118,10 @@ async function onMessage({ key, message, messageStubParameters, pushName }, offl
 	if (kind === 'protocolMessage') {
 		log.debug({ head }, 'protocol message');
 		return;
+	}
+	// A receipt that came while Baileys held the message back is not told apart: it is the message's status.
+	if (key.fromMe && status > ACKNOWLEDGED) {
+		onStatus({ key, update: { status } });
 	}
 	const body = content[kind];
 	const type = kind === 'conversation' || kind === 'extendedTextMessage' ? 'text' : kind.replace(/Message$/, '');
@@ -168,7 +173,12 @@ const operations = {
 	},
 	pair_code: async ({ phone }) => {
 		await qrShown.promise;
-		return { event: 'pairing_code', code: await open().requestPairingCode(phone) };
+		// Baileys does not wait for the server's answer, before which the code means nothing to anyone.
+		const { ws, requestPairingCode } = open();
+		const answered = new Promise(resolve => ws.once('CB:iq,,link_code_companion_reg', resolve));
+		const code = await requestPairingCode(phone);
+		await answered;
+		return { event: 'pairing_code', code };
 	},
 	logout: async () => {
 		await open().logout();
@@ -184,8 +194,32 @@ const operations = {
 		}
 		connect();
 		return { event: 'done' };
+	},
+	// As after a restored backup: the identity is the same, and what others encrypt for the old sessions is lost.
+	forget_sessions: async () => {
+		auth.keys.each('session', () => null);
+		return { event: 'done' };
+	},
+	// What this side encrypts next does not decrypt at the other one, unless Baileys asks for new sessions, as it does once a connection.
+	spoil_sessions: async () => {
+		auth.keys.each('session', spoilt);
+		return { event: 'done' };
 	}
 };
+
+/** A session record of libsignal whose sending chains have another key. */
+function spoilt(record) {
+	const SENDING = 1;
+	const copy = structuredClone(record);
+	for (const session of Object.values(copy._sessions)) {
+		for (const { chainType, chainKey } of Object.values(session._chains)) {
+			if (chainType === SENDING) {
+				chainKey.key = randomBytes(32).toString('base64');
+			}
+		}
+	}
+	return copy;
+}
 
 async function send(to, content) {
 	const message = await open().sendMessage(to, content);
@@ -287,6 +321,15 @@ function memoryKeys() {
 			for (const [type, entries] of Object.entries(update)) {
 				for (const [id, value] of Object.entries(entries)) {
 					value === null || value === undefined ? all.delete(`${type}/${id}`) : all.set(`${type}/${id}`, value);
+				}
+			}
+		},
+		/** Replaces every value of a type; null removes it. */
+		each: (type, change) => {
+			for (const [name, value] of all) {
+				if (name.startsWith(`${type}/`)) {
+					const changed = change(value);
+					changed === null ? all.delete(name) : all.set(name, changed);
 				}
 			}
 		}

@@ -1,0 +1,21 @@
+//! What `wapi config` prints.
+
+use std::fmt::Write;
+
+use super::{Layers, SETTINGS};
+
+/// Every setting, its value and where that comes from, one a line; secrets masked.
+pub fn listing(layers: &Layers) -> String {
+    let width = SETTINGS.iter().map(|setting| setting.name.len()).max().unwrap_or(0);
+    let mut text = String::new();
+    for setting in SETTINGS {
+        let value = match layers.value(setting.name) {
+            None => "(not set)",
+            Some(_) if setting.secret => "********",
+            Some(value) => value,
+        };
+        let source = layers.source(setting.name);
+        writeln!(text, "{:width$} = {value}    [{source}]", setting.name).expect("writing to a String cannot fail");
+    }
+    text
+}

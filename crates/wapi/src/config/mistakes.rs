@@ -1,0 +1,44 @@
+//! What is wrong with the settings, told all at once.
+
+use std::fmt;
+
+use super::Setting;
+
+/// One wrong or missing setting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    /// The variable, e.g. `WAPI_ENV`.
+    pub name: String,
+    /// What is wrong with it; never the value of a secret.
+    pub problem: String,
+}
+
+/// Every mistake that was found, in the order of the settings.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mistakes(pub Vec<Mistake>);
+
+impl Mistakes {
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn add(&mut self, name: &str, problem: impl Into<String>) {
+        self.0.push(Mistake { name: name.to_owned(), problem: problem.into() });
+    }
+}
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "wapi cannot start with these settings:")?;
+        for Mistake { name, problem } in &self.0 {
+            write!(f, "  {name} {problem}")?;
+            match Setting::named(name) {
+                Some(setting) => writeln!(f, "; for example {name}={}", setting.example)?,
+                None => writeln!(f)?,
+            }
+        }
+        write!(f, "`wapi config` prints every setting and where its value comes from")
+    }
+}
+
+impl std::error::Error for Mistakes {}

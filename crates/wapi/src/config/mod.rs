@@ -1,0 +1,159 @@
+//! What the operator decides: defaults, then a file, then `.env`, then the environment; every mistake is told at once.
+
+mod layers;
+mod listing;
+mod mistakes;
+mod parse;
+mod settings;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use url::Url;
+
+pub use layers::{Layers, Source};
+pub use listing::listing;
+pub use mistakes::{Mistake, Mistakes};
+pub use parse::HostPort;
+pub(crate) use parse::is_loopback;
+pub use settings::{SETTINGS, Setting};
+
+/// Everything the program needs to know before it starts; valid by construction.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Base address of the webhook; always ends in a slash.
+    pub webhook: Url,
+    pub listen: HostPort,
+    /// The data folder.
+    pub root: PathBuf,
+    pub access: Access,
+    /// Address of a Redis server, as `redis://…` or `rediss://…`. Secret, since it may carry a password.
+    pub redis: Option<SecretString>,
+    pub sentry_dsn: Option<SecretString>,
+    pub https: Option<CertificateFiles>,
+    pub environment: Environment,
+    /// How often every session's connection is checked.
+    pub check_every: Duration,
+    /// How long to wait for WhatsApp before giving up on a connection or a server ack.
+    pub whatsapp_timeout: Duration,
+    /// How many saved sessions log in at the same time at start.
+    pub restore_concurrency: usize,
+    /// Filter of log lines, in the syntax of `tracing_subscriber::EnvFilter`.
+    pub log: String,
+    pub whatsapp: WhatsappAddress,
+}
+
+/// Who may call.
+#[derive(Debug, Clone)]
+pub enum Access {
+    /// Whoever reaches the listener: it is loopback, or the operator said so.
+    Open,
+    /// Whoever shows this key.
+    Key(SecretString),
+}
+
+/// PEM files that `main` reads at start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFiles {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Environment {
+    /// The webhook's certificate is not verified.
+    Dev,
+    Prod,
+}
+
+/// Which WhatsApp to talk to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WhatsappAddress {
+    Real,
+    /// A simulated one; `url` is `ws://` or `wss://` on a loopback address.
+    Simulated {
+        url: Url,
+        ca_file: Option<PathBuf>,
+    },
+}
+
+/// Whether this build may be pointed at a simulated WhatsApp.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Build {
+    Release,
+    Sandbox,
+}
+
+impl Build {
+    /// The build that is running.
+    pub const fn this() -> Self {
+        if cfg!(feature = "sandbox") { Self::Sandbox } else { Self::Release }
+    }
+}
+
+impl Config {
+    /// Reads the layers into a configuration, or says everything that is wrong with them.
+    pub fn read(layers: &Layers, build: Build) -> Result<Self, Mistakes> {
+        let mut reader = parse::Reader::new(layers);
+        reader.refuse_unknown_names();
+        let listen = reader.required("WAPI_INTERNAL_HOST", HostPort::parse);
+        let read = (
+            reader.required("WAPI_GETTING_MESSAGES_WEBHOOK", parse::webhook),
+            reader.required("WAPI_FILE_SYSTEM_ROOT_POINT_FULL_PATH", parse::folder),
+            parse::access(&mut reader, listen.as_ref()),
+            reader.optional("WAPI_REDIS_HOST", parse::redis),
+            reader.optional("WAPI_SENTRY_DSN", parse::sentry_dsn),
+            parse::https(&mut reader),
+            reader.required("WAPI_ENV", parse::environment),
+            parse::check_every(&mut reader),
+            reader.required("WAPI_WHATSAPP_CONNECTION_TIMEOUT", parse::seconds),
+            reader.required("WAPI_RESTORE_CONCURRENCY", parse::positive),
+            reader.required("WAPI_LOG", parse::log_filter),
+            parse::whatsapp(&mut reader, build),
+        );
+        let mistakes = reader.into_mistakes();
+        let complete = (listen, read);
+        let (
+            Some(listen),
+            (
+                Some(webhook),
+                Some(root),
+                Some(access),
+                redis,
+                sentry_dsn,
+                https,
+                Some(environment),
+                Some(check_every),
+                Some(whatsapp_timeout),
+                Some(restore_concurrency),
+                Some(log),
+                Some(whatsapp),
+            ),
+        ) = complete
+        else {
+            return Err(mistakes);
+        };
+        if !mistakes.is_empty() {
+            return Err(mistakes);
+        }
+        Ok(Self {
+            webhook,
+            listen,
+            root,
+            access,
+            redis,
+            sentry_dsn,
+            https,
+            environment,
+            check_every,
+            whatsapp_timeout,
+            restore_concurrency,
+            log,
+            whatsapp,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

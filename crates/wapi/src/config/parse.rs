@@ -1,0 +1,265 @@
+//! Turns the text of each setting into what it means. Pure: nothing here looks at the network or the disk.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use url::{Host, Url};
+
+use super::{Access, Build, CertificateFiles, Environment, Layers, Mistakes, WhatsappAddress};
+
+/// Reads settings one by one and remembers what was wrong with them.
+pub(super) struct Reader<'a> {
+    layers: &'a Layers,
+    mistakes: Mistakes,
+}
+
+impl<'a> Reader<'a> {
+    pub fn new(layers: &'a Layers) -> Self {
+        Self { layers, mistakes: Mistakes::default() }
+    }
+
+    /// The value of a setting that must be there. `None` means that a mistake was noted.
+    pub fn required<T>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        if self.layers.value(name).is_none() {
+            self.mistakes.add(name, "is missing");
+        }
+        self.optional(name, parse)
+    }
+
+    /// The value of a setting that may be left out.
+    pub fn optional<T>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        match parse(self.layers.value(name)?) {
+            Ok(value) => Some(value),
+            Err(problem) => {
+                self.mistakes.add(name, problem);
+                None
+            }
+        }
+    }
+
+    /// A misspelt name would otherwise be a default that nobody chose.
+    pub fn refuse_unknown_names(&mut self) {
+        for (name, source) in self.layers.unknown() {
+            self.mistakes.add(name, format!("(from {source}) is not a setting"));
+        }
+    }
+
+    pub fn into_mistakes(self) -> Mistakes {
+        self.mistakes
+    }
+}
+
+/// Where to listen: a host name or address, and a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostPort {
+    pub host: String,
+    pub port: u16,
+}
+
+impl HostPort {
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let wrong = || format!("is `{text}`, which is not host:port");
+        let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+        let port = port.parse().map_err(|_| wrong())?;
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let host = match bare {
+            Some(v6) => v6.parse::<std::net::Ipv6Addr>().map_err(|_| wrong())?.to_string(),
+            None => host.to_owned(),
+        };
+        let well_formed =
+            !host.is_empty() && !host.contains(['/', ' ', '@']) && (bare.is_some() || !host.contains(':'));
+        if well_formed { Ok(Self { host, port }) } else { Err(wrong()) }
+    }
+
+    /// Whether only this machine can reach it. A name other than `localhost` counts as reachable from outside.
+    pub fn is_loopback(&self) -> bool {
+        match self.host.parse::<IpAddr>() {
+            Ok(address) => address.is_loopback(),
+            Err(_) => self.host.eq_ignore_ascii_case("localhost"),
+        }
+    }
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+pub(super) fn webhook(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| format!("is `{text}`, which is not an address: {error}"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(format!("is `{text}`; only http:// and https:// can be posted to"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(
+            "has a `?` or `#`; the session's name is put behind the address, so it must end in a path".to_owned()
+        );
+    }
+    let with_slash = format!("{}/", url.as_str().trim_end_matches('/'));
+    Url::parse(&with_slash).map_err(|error| format!("is `{text}`, which is not an address: {error}"))
+}
+
+pub(super) fn folder(text: &str) -> Result<PathBuf, String> {
+    Ok(PathBuf::from(text))
+}
+
+/// `host:port` as in the original, or a full address.
+pub(super) fn redis(text: &str) -> Result<SecretString, String> {
+    let address = if text.contains("://") { text.to_owned() } else { format!("redis://{text}") };
+    let url = Url::parse(&address).map_err(|error| format!("is not a Redis address: {error}"))?;
+    match url.scheme() {
+        "redis" | "rediss" if url.host().is_some() => Ok(address.into()),
+        _ => Err("is not a Redis address: host:port, redis://… or rediss://… is".to_owned()),
+    }
+}
+
+pub(super) fn sentry_dsn(text: &str) -> Result<SecretString, String> {
+    let url = Url::parse(text).map_err(|error| format!("is not a Sentry DSN: {error}"))?;
+    if url.username().is_empty() || url.path().len() < 2 {
+        return Err("is not a Sentry DSN: it names a key and a project".to_owned());
+    }
+    Ok(text.to_owned().into())
+}
+
+pub(super) fn environment(text: &str) -> Result<Environment, String> {
+    match text {
+        "dev" => Ok(Environment::Dev),
+        "prod" => Ok(Environment::Prod),
+        other => Err(format!("is `{other}`; it can be dev or prod")),
+    }
+}
+
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
+    positive(text).map(|seconds| Duration::from_secs(seconds as u64))
+}
+
+pub(super) fn positive(text: &str) -> Result<usize, String> {
+    match text.parse::<u32>() {
+        Ok(number) if number > 0 => Ok(number as usize),
+        _ => Err(format!("is `{text}`, which is not a whole number above zero")),
+    }
+}
+
+pub(super) fn log_filter(text: &str) -> Result<String, String> {
+    match text.parse::<tracing_subscriber::EnvFilter>() {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(format!("is `{text}`, which is not a log filter: {error}")),
+    }
+}
+
+/// The two spellings of one setting; the one in milliseconds is the later one.
+pub(super) fn check_every(reader: &mut Reader) -> Option<Duration> {
+    let in_milliseconds = |text: &str| positive(text).map(|number| Duration::from_millis(number as u64));
+    if reader.layers.value("WAPI_CONNECTIONS_CHECKOUT_DURATION_MILLISECONDS").is_some() {
+        return reader.optional("WAPI_CONNECTIONS_CHECKOUT_DURATION_MILLISECONDS", in_milliseconds);
+    }
+    reader.required("WAPI_CONNECTIONS_CHECKOUT_DURATION_SECS", seconds)
+}
+
+/// Who may call. Without a key, only a listener that nobody else can reach is open.
+pub(super) fn access(reader: &mut Reader, listen: Option<&HostPort>) -> Option<Access> {
+    let key = reader.optional("WAPI_API_KEY", api_key);
+    let key_given = reader.layers.value("WAPI_API_KEY").is_some();
+    let needs_key = reader.required("WAPI_AUTH", |text| match text {
+        "key" => Ok(true),
+        "none" => Ok(false),
+        other => Err(format!("is `{other}`; it can be key or none")),
+    })?;
+    match (needs_key, key) {
+        (false, None) if key_given => None,
+        (false, None) => Some(Access::Open),
+        (false, Some(_)) => {
+            reader.mistakes.add("WAPI_AUTH", "is none, but WAPI_API_KEY is set too; set one of the two");
+            None
+        }
+        (true, Some(key)) => Some(Access::Key(key)),
+        (true, None) if key_given || listen.is_none_or(HostPort::is_loopback) => Some(Access::Open),
+        (true, None) => {
+            let problem = "is missing, and WAPI_INTERNAL_HOST can be reached from other machines: set WAPI_API_KEY, or \
+                           WAPI_AUTH=none to let everyone in who reaches it";
+            reader.mistakes.add("WAPI_API_KEY", problem);
+            None
+        }
+    }
+}
+
+/// A key travels in a header, so it is visible ASCII.
+fn api_key(text: &str) -> Result<SecretString, String> {
+    if text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(text.to_owned().into())
+    } else {
+        Err("has spaces or letters that cannot be sent in a header; use letters, digits, - and _".to_owned())
+    }
+}
+
+pub(super) fn https(reader: &mut Reader) -> Option<CertificateFiles> {
+    let certificate = reader.optional("WAPI_CERT_FILE_PATH", folder);
+    let key = reader.optional("WAPI_CERT_KEY_PATH", folder);
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => Some(CertificateFiles { certificate, key }),
+        (Some(_), None) => {
+            reader.mistakes.add("WAPI_CERT_KEY_PATH", "is missing, but WAPI_CERT_FILE_PATH is set; HTTPS needs both");
+            None
+        }
+        (None, Some(_)) => {
+            reader.mistakes.add("WAPI_CERT_FILE_PATH", "is missing, but WAPI_CERT_KEY_PATH is set; HTTPS needs both");
+            None
+        }
+        (None, None) => None,
+    }
+}
+
+/// Only a sandbox-capable build may be pointed elsewhere, and only at this machine.
+pub(super) fn whatsapp(reader: &mut Reader, build: Build) -> Option<WhatsappAddress> {
+    let ca_file = reader.optional("WAPI_WHATSAPP_CA_FILE", |text| refuse_in_release(build, PathBuf::from(text)));
+    let Some(text) = reader.layers.value("WAPI_WHATSAPP_URL") else {
+        if ca_file.is_some() {
+            reader.mistakes.add("WAPI_WHATSAPP_URL", "is missing, but WAPI_WHATSAPP_CA_FILE is set");
+        }
+        return Some(WhatsappAddress::Real);
+    };
+    let url = simulator_address(text).and_then(|url| refuse_in_release(build, url));
+    let url = reader.optional("WAPI_WHATSAPP_URL", |_| url)?;
+    Some(WhatsappAddress::Simulated { url, ca_file })
+}
+
+fn refuse_in_release<T>(build: Build, value: T) -> Result<T, String> {
+    match build {
+        Build::Sandbox => Ok(value),
+        Build::Release => {
+            Err("is for builds with the `sandbox` feature only: this build checks that it talks to the real \
+                               WhatsApp, so it could not talk to another. Leave it out"
+                .to_owned())
+        }
+    }
+}
+
+fn simulator_address(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| format!("is `{text}`, which is not an address: {error}"))?;
+    if !matches!(url.scheme(), "ws" | "wss") {
+        return Err(format!("is `{text}`; it must start with ws:// or wss://"));
+    }
+    if is_loopback(&url) {
+        Ok(url)
+    } else {
+        Err(format!("is `{text}`; a simulated WhatsApp must be on this machine, at 127.0.0.1, ::1 or localhost"))
+    }
+}
+
+/// Whether an address names this machine and no other.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+        None => false,
+    }
+}

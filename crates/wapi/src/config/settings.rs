@@ -1,0 +1,53 @@
+//! The table of settings: what each is called, and a right value to show when it is wrong.
+
+/// One setting. Its default and meaning are in `config.default.toml`, under [`Setting::key`].
+#[derive(Debug)]
+pub struct Setting {
+    /// The environment variable.
+    pub name: &'static str,
+    /// A value that would be accepted.
+    pub example: &'static str,
+    /// Never printed.
+    pub secret: bool,
+}
+
+impl Setting {
+    /// The name in a settings file: the variable without its prefix, in small letters.
+    pub fn key(&self) -> String {
+        self.name.trim_start_matches("WAPI_").to_lowercase()
+    }
+
+    /// The setting of this variable, if there is one.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        SETTINGS.iter().find(|setting| setting.name == name)
+    }
+}
+
+const fn plain(name: &'static str, example: &'static str) -> Setting {
+    Setting { name, example, secret: false }
+}
+
+const fn secret(name: &'static str, example: &'static str) -> Setting {
+    Setting { name, example, secret: true }
+}
+
+/// All settings, in the order of `config.default.toml`.
+pub static SETTINGS: &[Setting] = &[
+    plain("WAPI_GETTING_MESSAGES_WEBHOOK", "https://example.com/webhook/"),
+    plain("WAPI_INTERNAL_HOST", "127.0.0.1:8080"),
+    plain("WAPI_FILE_SYSTEM_ROOT_POINT_FULL_PATH", "/var/lib/wapi"),
+    secret("WAPI_API_KEY", "wapi_a-long-random-text"),
+    plain("WAPI_AUTH", "key"),
+    secret("WAPI_REDIS_HOST", "localhost:6379"),
+    secret("WAPI_SENTRY_DSN", "https://key@sentry.example.com/1"),
+    plain("WAPI_CERT_FILE_PATH", "/etc/wapi/certificate.pem"),
+    plain("WAPI_CERT_KEY_PATH", "/etc/wapi/key.pem"),
+    plain("WAPI_ENV", "prod"),
+    plain("WAPI_CONNECTIONS_CHECKOUT_DURATION_SECS", "600"),
+    plain("WAPI_CONNECTIONS_CHECKOUT_DURATION_MILLISECONDS", "600000"),
+    plain("WAPI_WHATSAPP_CONNECTION_TIMEOUT", "20"),
+    plain("WAPI_RESTORE_CONCURRENCY", "8"),
+    plain("WAPI_LOG", "info"),
+    plain("WAPI_WHATSAPP_URL", "ws://127.0.0.1:8080/ws/chat"),
+    plain("WAPI_WHATSAPP_CA_FILE", "/tmp/simulator-ca.pem"),
+];

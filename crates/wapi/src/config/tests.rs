@@ -1,0 +1,154 @@
+use super::*;
+
+fn layers(values: &[(&str, &str)]) -> Layers {
+    let values = values.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Layers::defaults().with(values, Source::Environment)
+}
+
+/// The least that works, with changes.
+fn read(changes: &[(&str, &str)], build: Build) -> Result<Config, Mistakes> {
+    let mut values = vec![
+        ("WAPI_GETTING_MESSAGES_WEBHOOK", "https://example.com/webhook"),
+        ("WAPI_INTERNAL_HOST", "127.0.0.1:8080"),
+        ("WAPI_FILE_SYSTEM_ROOT_POINT_FULL_PATH", "/var/lib/wapi"),
+    ];
+    values.extend_from_slice(changes);
+    Config::read(&layers(&values), build)
+}
+
+/// What is said about a change that must not be accepted.
+fn refusal(changes: &[(&str, &str)], build: Build) -> String {
+    read(changes, build).expect_err("these settings were accepted").to_string()
+}
+
+#[test]
+fn the_defaults_and_the_table_name_the_same_settings() {
+    let defaults: toml::Table = toml::from_str(include_str!("../../config.default.toml")).unwrap();
+    let mut in_file: Vec<String> = defaults.keys().cloned().collect();
+    let mut in_table: Vec<String> = SETTINGS.iter().map(Setting::key).collect();
+    in_file.sort();
+    in_table.sort();
+    assert_eq!(in_file, in_table);
+}
+
+#[test]
+fn the_least_that_works() {
+    let config = read(&[], Build::Release).unwrap();
+    assert_eq!(config.webhook.as_str(), "https://example.com/webhook/");
+    assert_eq!(config.check_every, Duration::from_secs(600));
+    assert_eq!(config.whatsapp_timeout, Duration::from_secs(20));
+    assert_eq!(config.whatsapp, WhatsappAddress::Real);
+    assert!(matches!(config.access, Access::Open));
+}
+
+#[test]
+fn all_mistakes_are_told_at_once_each_with_a_right_value() {
+    let told =
+        Config::read(&layers(&[("WAPI_ENV", "test"), ("WAPI_WEBHOK", "x")]), Build::Release).unwrap_err().to_string();
+    for line in [
+        "WAPI_GETTING_MESSAGES_WEBHOOK is missing; for example WAPI_GETTING_MESSAGES_WEBHOOK=https://example.com/webhook/",
+        "WAPI_INTERNAL_HOST is missing; for example WAPI_INTERNAL_HOST=127.0.0.1:8080",
+        "WAPI_FILE_SYSTEM_ROOT_POINT_FULL_PATH is missing; for example WAPI_FILE_SYSTEM_ROOT_POINT_FULL_PATH=/var/lib/wapi",
+        "WAPI_ENV is `test`; it can be dev or prod; for example WAPI_ENV=prod",
+        "WAPI_WEBHOK (from environment) is not a setting",
+    ] {
+        assert!(told.contains(line), "{line:?} is not in:\n{told}");
+    }
+}
+
+#[test]
+fn malformed_values_are_refused() {
+    for (name, value) in [
+        ("WAPI_INTERNAL_HOST", "8080"),
+        ("WAPI_INTERNAL_HOST", ":8080"),
+        ("WAPI_INTERNAL_HOST", "localhost:http"),
+        ("WAPI_INTERNAL_HOST", "::1:80"),
+        ("WAPI_GETTING_MESSAGES_WEBHOOK", "example.com/webhook"),
+        ("WAPI_GETTING_MESSAGES_WEBHOOK", "ftp://example.com/"),
+        ("WAPI_GETTING_MESSAGES_WEBHOOK", "https://example.com/?session="),
+        ("WAPI_REDIS_HOST", "http://localhost:6379"),
+        ("WAPI_SENTRY_DSN", "sentry"),
+        ("WAPI_CONNECTIONS_CHECKOUT_DURATION_SECS", "ten"),
+        ("WAPI_CONNECTIONS_CHECKOUT_DURATION_SECS", "0"),
+        ("WAPI_WHATSAPP_CONNECTION_TIMEOUT", "-1"),
+        ("WAPI_AUTH", "basic"),
+        ("WAPI_API_KEY", "two words"),
+        ("WAPI_LOG", "wapi=loud"),
+    ] {
+        let told = refusal(&[(name, value)], Build::Release);
+        assert!(told.contains(name), "{name}={value} gave:\n{told}");
+    }
+}
+
+#[test]
+fn a_secret_is_never_repeated() {
+    for name in ["WAPI_API_KEY", "WAPI_REDIS_HOST", "WAPI_SENTRY_DSN"] {
+        let told = refusal(&[(name, "hush hush://")], Build::Release);
+        assert!(told.contains(name) && !told.contains("hush"), "{told}");
+    }
+}
+
+#[test]
+fn an_open_listener_must_be_loopback_or_wanted() {
+    let told = refusal(&[("WAPI_INTERNAL_HOST", "0.0.0.0:443")], Build::Release);
+    assert!(told.contains("set WAPI_API_KEY, or WAPI_AUTH=none"), "{told}");
+    let open = read(&[("WAPI_INTERNAL_HOST", "0.0.0.0:443"), ("WAPI_AUTH", "none")], Build::Release).unwrap();
+    assert!(matches!(open.access, Access::Open));
+    let keyed = read(&[("WAPI_INTERNAL_HOST", "0.0.0.0:443"), ("WAPI_API_KEY", "wapi_k")], Build::Release).unwrap();
+    assert!(matches!(keyed.access, Access::Key(_)));
+    let both = refusal(&[("WAPI_API_KEY", "wapi_k"), ("WAPI_AUTH", "none")], Build::Release);
+    assert!(both.contains("set one of the two"), "{both}");
+}
+
+#[test]
+fn https_needs_both_files() {
+    let told = refusal(&[("WAPI_CERT_FILE_PATH", "/c.pem")], Build::Release);
+    assert!(told.contains("WAPI_CERT_KEY_PATH is missing"), "{told}");
+    let told = refusal(&[("WAPI_CERT_KEY_PATH", "/k.pem")], Build::Release);
+    assert!(told.contains("WAPI_CERT_FILE_PATH is missing"), "{told}");
+}
+
+#[test]
+fn the_period_can_be_given_in_milliseconds() {
+    let config = read(&[("WAPI_CONNECTIONS_CHECKOUT_DURATION_MILLISECONDS", "1500")], Build::Release).unwrap();
+    assert_eq!(config.check_every, Duration::from_millis(1500));
+}
+
+#[test]
+fn redis_is_named_by_host_or_by_address() {
+    use secrecy::ExposeSecret;
+    for (given, meant) in [("localhost:6379", "redis://localhost:6379"), ("rediss://u:p@r:1/2", "rediss://u:p@r:1/2")] {
+        let config = read(&[("WAPI_REDIS_HOST", given)], Build::Release).unwrap();
+        assert_eq!(config.redis.unwrap().expose_secret(), meant);
+    }
+    assert!(read(&[("WAPI_REDIS_HOST", "")], Build::Release).unwrap().redis.is_none());
+}
+
+#[test]
+fn a_release_build_cannot_be_pointed_at_a_simulator() {
+    for name in ["WAPI_WHATSAPP_URL", "WAPI_WHATSAPP_CA_FILE"] {
+        let told = refusal(&[(name, "ws://127.0.0.1:1/ws/chat")], Build::Release);
+        assert!(told.contains("builds with the `sandbox` feature only"), "{told}");
+    }
+}
+
+#[test]
+fn a_simulator_must_be_on_this_machine() {
+    for url in
+        ["ws://192.168.0.1/ws", "wss://web.whatsapp.com/ws/chat", "ws://localhost.example.com/", "http://127.0.0.1/"]
+    {
+        let told = refusal(&[("WAPI_WHATSAPP_URL", url)], Build::Sandbox);
+        assert!(told.contains("WAPI_WHATSAPP_URL"), "{told}");
+    }
+    for url in ["ws://127.0.0.1:9/ws/chat", "wss://[::1]:9/ws/chat", "wss://localhost:9/ws/chat"] {
+        read(&[("WAPI_WHATSAPP_URL", url)], Build::Sandbox).unwrap();
+    }
+}
+
+#[test]
+fn the_listing_masks_secrets_and_says_where_values_come_from() {
+    let text = listing(&layers(&[("WAPI_API_KEY", "wapi_hush"), ("WAPI_ENV", "dev")]));
+    assert!(text.contains("********    [environment]") && !text.contains("wapi_hush"), "{text}");
+    let line = text.lines().find(|line| line.starts_with("WAPI_ENV ")).unwrap();
+    assert!(line.ends_with("= dev    [environment]"), "{line}");
+}

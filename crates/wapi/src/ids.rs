@@ -1,0 +1,33 @@
+//! Identifiers the gateway makes up. WhatsApp's own message ids come from the engine.
+
+/// 26 characters of Crockford base 32, 128 random bits, behind a prefix that says what it names.
+fn random(prefix: &str) -> String {
+    const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+    let mut bits: u128 = rand::random();
+    let mut id = String::from(prefix);
+    for _ in 0..26 {
+        id.push(char::from(ALPHABET[(bits & 31) as usize]));
+        bits >>= 5;
+    }
+    id
+}
+
+/// Names one event over all its deliveries.
+pub fn event_id() -> String {
+    random("evt_")
+}
+
+/// Names one HTTP request, in its answer and in the log.
+pub fn request_id() -> String {
+    random("req_")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn ids_are_long_enough_and_never_the_same() {
+        let (one, two) = (super::event_id(), super::event_id());
+        assert_eq!(one.len(), "evt_".len() + 26);
+        assert_ne!(one, two);
+    }
+}

@@ -1,0 +1,134 @@
+//! Every task of the program, and how it ends: a soft stop asks, a hard stop takes.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::Clock;
+
+/// Spawns and counts tasks; cheap to clone.
+///
+/// A *soft stop* tells every task to finish what it has in hand. Whoever is still there after the grace period is dropped at its
+/// next await by the *hard stop*.
+#[derive(Clone, Default)]
+pub struct Lifecycle {
+    soft: CancellationToken,
+    hard: CancellationToken,
+    tasks: TaskTracker,
+    panics: Arc<AtomicUsize>,
+}
+
+/// How [`Lifecycle::finish`] went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Finish {
+    /// Tasks that had to be dropped because they outlived the grace period.
+    pub dropped: usize,
+    /// Tasks that panicked while the program ran.
+    pub panicked: usize,
+}
+
+impl Lifecycle {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Runs `task` until it ends or the hard stop comes. A panic is counted and stays inside the task.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that spawns, and it tracks")]
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> tokio::task::JoinHandle<()> {
+        let (hard, panics) = (self.hard.clone(), Arc::clone(&self.panics));
+        tokio::spawn(self.tasks.track_future(async move {
+            let guarded = AssertUnwindSafe(task).catch_unwind();
+            if let Some(Err(_)) = hard.run_until_cancelled(guarded).await {
+                panics.fetch_add(1, Ordering::Relaxed);
+                tracing::error!("a task panicked; the line before says where");
+            }
+        }))
+    }
+
+    /// A family of tasks that can be waited for on its own and that ends, at the latest, with this one.
+    pub fn child(&self) -> Self {
+        Self {
+            soft: self.soft.child_token(),
+            hard: self.hard.child_token(),
+            tasks: TaskTracker::new(),
+            panics: Arc::clone(&self.panics),
+        }
+    }
+
+    /// Asks everyone to finish.
+    pub fn stop(&self) {
+        self.soft.cancel();
+    }
+
+    /// Drops, at their next await, all tasks that are still there.
+    pub fn abort(&self) {
+        self.soft.cancel();
+        self.hard.cancel();
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.soft.is_cancelled()
+    }
+
+    /// Completes when the soft stop begins.
+    pub async fn stopping(&self) {
+        self.soft.cancelled().await;
+    }
+
+    /// Runs `work` unless the soft stop comes first.
+    pub async fn unless_stopping<F: Future>(&self, work: F) -> Option<F::Output> {
+        self.soft.run_until_cancelled(work).await
+    }
+
+    /// Soft stop, then at most `grace` of waiting, then the hard stop. Returns when no task is left.
+    pub async fn finish(&self, clock: &Clock, grace: Duration) -> Finish {
+        self.stop();
+        self.tasks.close();
+        let dropped = match clock.timeout(grace, self.tasks.wait()).await {
+            Ok(()) => 0,
+            Err(_) => self.tasks.len(),
+        };
+        self.abort();
+        self.tasks.wait().await;
+        Finish { dropped, panicked: self.panics.load(Ordering::Relaxed) }
+    }
+}
+
+/// Completes when the operating system asks the program to end (Ctrl-C, SIGTERM).
+pub async fn signal() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        pressed = tokio::signal::ctrl_c() => pressed,
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_ignores_the_soft_stop_is_dropped_by_the_hard_one() {
+        let lifecycle = Lifecycle::new();
+        lifecycle.spawn(std::future::pending());
+        let polite = lifecycle.clone();
+        lifecycle.spawn(async move { polite.stopping().await });
+        let finish = lifecycle.finish(&Clock::system(), Duration::from_millis(20)).await;
+        assert_eq!(finish, Finish { dropped: 1, panicked: 0 });
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_counted_and_hurts_nobody_else() {
+        let lifecycle = Lifecycle::new();
+        lifecycle.spawn(async { panic!("on purpose") });
+        let finish = lifecycle.finish(&Clock::system(), Duration::from_secs(5)).await;
+        assert_eq!(finish, Finish { dropped: 0, panicked: 1 });
+    }
+}

@@ -1,0 +1,181 @@
+//! What the gateway tells: the JSON of webhooks. A public contract.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+/// One thing that happened, in the envelope of Standard Webhooks.
+///
+/// `{"type": "message.received", "timestamp": "2026-01-02T03:04:05Z", "data": {…}}`
+#[derive(Debug, Clone, Serialize)]
+pub struct Event {
+    /// The same over all deliveries; travels as the header `webhook-id`.
+    #[serde(skip)]
+    pub id: String,
+    #[serde(flatten)]
+    pub data: EventData,
+    /// When the gateway learnt of it.
+    pub timestamp: Timestamp,
+}
+
+/// What happened; the variant is the envelope's `type`.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "type", content = "data")]
+pub enum EventData {
+    #[serde(rename = "message.received")]
+    MessageReceived(Box<ReceivedMessage>),
+}
+
+/// A message somebody else sent to one of our sessions.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ReceivedMessage {
+    pub session: String,
+    /// WhatsApp's id; unique within a chat and sender.
+    pub id: String,
+    /// Where to answer: `…@s.whatsapp.net` when the phone number is known, else `…@lid`; `…@g.us` for a group.
+    pub chat: String,
+    pub from: Person,
+    /// When WhatsApp took the message from its sender.
+    pub timestamp: Timestamp,
+    /// It waited at WhatsApp while this session was away.
+    pub offline: bool,
+    /// The message this one answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context: Option<Context>,
+    #[serde(flatten)]
+    pub content: Content,
+}
+
+/// Everything known of a person; `null` where unknown.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Person {
+    /// The same form as a chat's id.
+    pub id: String,
+    /// International number without the plus sign.
+    pub phone: Option<String>,
+    /// WhatsApp's identifier that hides the number, `…@lid`.
+    pub lid: Option<String>,
+    /// The name they gave themselves.
+    pub name: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Context {
+    pub message_id: String,
+}
+
+/// What a message carries: `{"type": "text", "text": {"body": "…"}}` and so on.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum Content {
+    Text {
+        text: Text,
+    },
+    Image {
+        image: Media,
+    },
+    Video {
+        video: Media,
+    },
+    Audio {
+        audio: Media,
+    },
+    Document {
+        document: Media,
+    },
+    Sticker {
+        sticker: Media,
+    },
+    Location {
+        location: Location,
+    },
+    Contacts {
+        contacts: Vec<Contact>,
+    },
+    /// WhatsApp has kinds of messages that have no shape here yet; that one arrived is told all the same.
+    Unsupported,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Text {
+    pub body: String,
+}
+
+/// What is known of a file without fetching it; `null` where the sender did not say.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Media {
+    pub mime_type: Option<String>,
+    pub caption: Option<String>,
+    pub filename: Option<String>,
+    /// Bytes.
+    pub size: Option<u64>,
+    /// Of the file itself, in hexadecimal.
+    pub sha256: Option<String>,
+    /// Pixels.
+    pub width: Option<u32>,
+    pub height: Option<u32>,
+    /// Seconds.
+    pub duration: Option<u32>,
+    /// A voice note, for audio; a GIF, for video.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub voice: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub gif: bool,
+    /// May be looked at once only.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub view_once: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Location {
+    pub latitude: f64,
+    pub longitude: f64,
+    pub name: Option<String>,
+    pub address: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Contact {
+    pub name: String,
+    pub vcard: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_envelope_is_the_public_contract() {
+        let message = ReceivedMessage {
+            session: "shop".to_owned(),
+            id: "3EB0".to_owned(),
+            chat: "375447034810@s.whatsapp.net".to_owned(),
+            from: Person {
+                id: "375447034810@s.whatsapp.net".to_owned(),
+                phone: Some("375447034810".to_owned()),
+                lid: None,
+                name: Some("Ann".to_owned()),
+            },
+            timestamp: Timestamp::UNIX_EPOCH,
+            offline: false,
+            context: None,
+            content: Content::Text { text: Text { body: "hi".to_owned() } },
+        };
+        let data = EventData::MessageReceived(Box::new(message));
+        let event = Event { id: "evt_1".to_owned(), timestamp: Timestamp::UNIX_EPOCH, data };
+        let expected = serde_json::json!({
+            "type": "message.received",
+            "timestamp": "1970-01-01T00:00:00Z",
+            "data": {
+                "session": "shop",
+                "id": "3EB0",
+                "chat": "375447034810@s.whatsapp.net",
+                "from": {"id": "375447034810@s.whatsapp.net", "phone": "375447034810", "lid": null, "name": "Ann"},
+                "timestamp": "1970-01-01T00:00:00Z",
+                "offline": false,
+                "type": "text",
+                "text": {"body": "hi"},
+            },
+        });
+        assert_eq!(serde_json::to_value(event).unwrap(), expected);
+    }
+}

@@ -1,0 +1,126 @@
+//! Pairing codes as pictures: a PNG for browsers, half blocks for consoles.
+
+use qrcode::{Color, EcLevel, QrCode};
+
+/// Modules of light border that readers need around the code.
+const QUIET: usize = 4;
+/// Side of one module in the PNG, in pixels.
+const SCALE: usize = 8;
+
+/// A QR code with its quiet zone.
+pub struct Picture {
+    /// Modules a side, quiet zone included.
+    side: usize,
+    /// Row by row; `true` is dark.
+    dark: Vec<bool>,
+}
+
+/// How a console is told which half of a character is dark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Paint {
+    /// Black on white by escape codes: right on every terminal.
+    Escapes,
+    /// Light modules drawn as blocks: right where letters are light, as in most logs that are not a terminal.
+    Blocks,
+}
+
+impl Picture {
+    /// Fails when the text is too long for a QR code (more than 2953 bytes).
+    pub fn of(text: &str) -> Result<Self, qrcode::types::QrError> {
+        let code = QrCode::with_error_correction_level(text, EcLevel::L)?;
+        let width = code.width();
+        let side = width + 2 * QUIET;
+        let mut dark = vec![false; side * side];
+        for (index, color) in code.to_colors().into_iter().enumerate() {
+            let (row, column) = (index / width + QUIET, index % width + QUIET);
+            dark[row * side + column] = color == Color::Dark;
+        }
+        Ok(Self { side, dark })
+    }
+
+    fn is_dark(&self, row: usize, column: usize) -> bool {
+        row < self.side && self.dark[row * self.side + column]
+    }
+
+    /// An 8-bit greyscale PNG.
+    pub fn png(&self) -> Vec<u8> {
+        let side = self.side * SCALE;
+        let pixel = |at: usize| if self.is_dark(at / side / SCALE, at % side / SCALE) { 0u8 } else { 255 };
+        let pixels: Vec<u8> = (0..side * side).map(pixel).collect();
+        let mut file = Vec::new();
+        let mut encoder = png::Encoder::new(&mut file, side as u32, side as u32);
+        encoder.set_color(png::ColorType::Grayscale);
+        encoder.set_depth(png::BitDepth::Eight);
+        let written = encoder.write_header().and_then(|mut writer| writer.write_image_data(&pixels));
+        written.expect("a PNG of the right size goes into memory");
+        file
+    }
+
+    /// Two rows of modules to a line of text.
+    pub fn text(&self, paint: Paint) -> String {
+        let mut text = String::new();
+        for row in (0..self.side).step_by(2) {
+            let halves = (0..self.side).map(|column| {
+                let (upper, lower) = (self.is_dark(row, column), self.is_dark(row + 1, column));
+                let drawn = paint == Paint::Escapes;
+                match (upper == drawn, lower == drawn) {
+                    (true, true) => '█',
+                    (true, false) => '▀',
+                    (false, true) => '▄',
+                    (false, false) => ' ',
+                }
+            });
+            match paint {
+                Paint::Escapes => text.extend("\u{1b}[30;107m".chars().chain(halves).chain("\u{1b}[0m\n".chars())),
+                Paint::Blocks => text.extend(halves.chain(['\n'])),
+            }
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "2@abcdef,ABCDEF+/=,0123456789,xyz,1";
+
+    /// What a phone would read in a picture of `side` pixels.
+    fn read_back(side: usize, dark: impl Fn(usize, usize) -> bool) -> String {
+        let grey = |x: usize, y: usize| if dark(x, y) { 0 } else { 255 };
+        let mut image = rqrr::PreparedImage::prepare_from_greyscale(side, side, grey);
+        let grids = image.detect_grids();
+        assert_eq!(grids.len(), 1, "one QR code is in the picture");
+        grids[0].decode().unwrap().1
+    }
+
+    #[test]
+    fn the_png_can_be_read_back() {
+        let file = Picture::of(TEXT).unwrap().png();
+        let mut reader = png::Decoder::new(std::io::Cursor::new(file)).read_info().unwrap();
+        let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+        let side = reader.next_frame(&mut pixels).unwrap().width as usize;
+        assert_eq!(read_back(side, |x, y| pixels[y * side + x] == 0), TEXT);
+    }
+
+    #[test]
+    fn the_console_text_can_be_read_back_in_both_paints() {
+        let picture = Picture::of(TEXT).unwrap();
+        for paint in [Paint::Escapes, Paint::Blocks] {
+            let text = picture.text(paint).replace("\u{1b}[30;107m", "").replace("\u{1b}[0m", "");
+            let rows: Vec<Vec<char>> = text.lines().map(|line| line.chars().collect()).collect();
+            let scale = 4;
+            let drawn = |x: usize, y: usize| {
+                let (row, lower) = (y / scale / 2, (y / scale) % 2 == 1);
+                match rows.get(row).map_or(' ', |row| row[x / scale]) {
+                    '█' => true,
+                    '▀' => !lower,
+                    '▄' => lower,
+                    _ => false,
+                }
+            };
+            let dark = |x, y| drawn(x, y) == (paint == Paint::Escapes);
+            assert_eq!(read_back(picture.side * scale, dark), TEXT, "{paint:?}");
+        }
+    }
+}

@@ -1,0 +1,106 @@
+use whatsapp_rust::waproto::buffa::MessageField;
+
+use super::*;
+
+fn from(sender: &str, chat: &str) -> MessageInfo {
+    let mut info = MessageInfo { id: "3EB0".into(), push_name: "Ann".to_owned(), ..Default::default() };
+    info.source.sender = sender.parse().unwrap();
+    info.source.chat = chat.parse().unwrap();
+    info.source.is_group = info.source.chat.is_group();
+    info
+}
+
+fn text(body: &str) -> wa::Message {
+    wa::Message { conversation: Some(body.to_owned()), ..Default::default() }
+}
+
+const ANN: &str = "375447034810:2@s.whatsapp.net";
+const ANN_LID: &str = "123456789012345:2@lid";
+
+#[test]
+fn a_person_has_one_id_by_number_whichever_address_they_write_from() {
+    for (sender, other) in [(ANN, ANN_LID), (ANN_LID, ANN)] {
+        let info = from(sender, &sender.replace(":2", ""));
+        let message = received("s", &text("hi"), &info, Some(&other.parse().unwrap())).unwrap();
+        assert_eq!(message.chat, "375447034810@s.whatsapp.net");
+        let ann = Person {
+            id: "375447034810@s.whatsapp.net".to_owned(),
+            phone: Some("375447034810".to_owned()),
+            lid: Some("123456789012345@lid".to_owned()),
+            name: Some("Ann".to_owned()),
+        };
+        assert_eq!(message.from, ann);
+    }
+}
+
+#[test]
+fn a_person_whose_number_is_hidden_has_their_lid() {
+    let message = received("s", &text("hi"), &from(ANN_LID, "123456789012345@lid"), None).unwrap();
+    assert_eq!((message.chat.as_str(), message.from.phone), ("123456789012345@lid", None));
+}
+
+#[test]
+fn a_group_is_the_chat_and_the_sender_a_person() {
+    let message = received("s", &text("hi"), &from(ANN, "120363025246125486@g.us"), None).unwrap();
+    assert_eq!(message.chat, "120363025246125486@g.us");
+    assert_eq!(message.from.id, "375447034810@s.whatsapp.net");
+}
+
+#[test]
+fn nothing_is_told_of_ourselves_of_stories_and_of_the_protocol() {
+    let mut ours = from(ANN, "123@s.whatsapp.net");
+    ours.source.is_from_me = true;
+    assert_eq!(received("s", &text("hi"), &ours, None), None);
+    assert_eq!(received("s", &text("hi"), &from(ANN, "status@broadcast"), None), None);
+    let info = from(ANN, "375447034810@s.whatsapp.net");
+    let protocol = wa::Message { protocol_message: MessageField::some(Default::default()), ..Default::default() };
+    assert_eq!(received("s", &protocol, &info, None), None);
+    let keys =
+        wa::Message { sender_key_distribution_message: MessageField::some(Default::default()), ..Default::default() };
+    assert_eq!(received("s", &keys, &info, None), None);
+    assert_eq!(received("s", &wa::Message::default(), &info, None), None);
+}
+
+#[test]
+fn media_keep_their_caption_and_metadata() {
+    let image = kinds::ImageMessage {
+        mimetype: Some("image/png".to_owned()),
+        caption: Some("look".to_owned()),
+        file_length: Some(12),
+        file_sha256: Some(vec![0xab, 0x01]),
+        width: Some(3),
+        height: Some(4),
+        ..Default::default()
+    };
+    let message = wa::Message { image_message: MessageField::some(image), ..Default::default() };
+    let Some(Content::Image { image }) = content(&message) else { panic!("not an image") };
+    let expected = Media {
+        mime_type: Some("image/png".to_owned()),
+        caption: Some("look".to_owned()),
+        size: Some(12),
+        sha256: Some("ab01".to_owned()),
+        width: Some(3),
+        height: Some(4),
+        ..Media::default()
+    };
+    assert_eq!(image, expected);
+}
+
+#[test]
+fn what_has_no_shape_yet_is_told_all_the_same() {
+    let poll = kinds::PollCreationMessage { name: Some("Tea or coffee?".to_owned()), ..Default::default() };
+    let poll = wa::Message { poll_creation_message: MessageField::some(poll), ..Default::default() };
+    let message = received("s", &poll, &from(ANN, "375447034810@s.whatsapp.net"), None).unwrap();
+    assert_eq!(message.content, Content::Unsupported);
+}
+
+#[test]
+fn an_answer_names_the_message_it_answers() {
+    let mut text = kinds::ExtendedTextMessage { text: Some("yes".to_owned()), ..Default::default() };
+    text.context_info =
+        MessageField::some(wa::ContextInfo { stanza_id: Some("3EB1".to_owned()), ..Default::default() });
+    let message = wa::Message { extended_text_message: MessageField::some(text), ..Default::default() };
+    let told = received("s", &message, &from(ANN, "375447034810@s.whatsapp.net"), None).unwrap();
+    assert_eq!(told.context, Some(Context { message_id: "3EB1".to_owned() }));
+    assert_eq!(told.content, Content::Text { text: Text { body: "yes".to_owned() } });
+}

@@ -1,0 +1,208 @@
+//! One linked device's connection to WhatsApp, from dialling to its end. A link that ended is replaced, never revived.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use whatsapp_rust::store::commands::DeviceCommand;
+use whatsapp_rust::store::persistence_manager::PersistenceManager;
+use whatsapp_rust::types::events::{EventHandler, Subscription};
+use whatsapp_rust::wacore::download::MediaType;
+use whatsapp_rust::wacore::iq::keepalive::KeepaliveSpec;
+use whatsapp_rust::{Client, SendError, SendOptions, UploadOptions, waproto::whatsapp as wa};
+
+use super::acks::Acks;
+use super::outgoing;
+use super::signals::{Reports, Signal};
+use crate::clock::Clock;
+use crate::lifecycle::Lifecycle;
+use crate::message::{ChatId, Outgoing};
+
+/// How long the engine may take to say goodbye. It can hang in a write to a dead socket.
+const GOODBYE: Duration = Duration::from_secs(10);
+/// How long its tasks may take to notice.
+const TASKS_END: Duration = Duration::from_secs(5);
+
+/// A handle on the engine's client for one session.
+pub struct Link {
+    client: Arc<Client>,
+    saved: Arc<PersistenceManager>,
+    tasks: Lifecycle,
+    reports: Reports,
+    acks: Arc<Acks>,
+    clock: Clock,
+    _subscriptions: [Subscription; 2],
+}
+
+/// Whose device this is.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Account {
+    /// International number, digits only.
+    pub phone: String,
+    /// WhatsApp's identifier that hides the number, `…@lid`.
+    pub lid: Option<String>,
+    /// The name the account gave itself.
+    pub name: Option<String>,
+}
+
+/// A message WhatsApp has taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sent {
+    /// WhatsApp's id of the message.
+    pub id: String,
+    /// When WhatsApp took it.
+    pub timestamp: Timestamp,
+}
+
+/// Why a message was not sent, or is not known to be.
+#[derive(Debug, thiserror::Error)]
+pub enum SendFailure {
+    #[error("the session is not connected to WhatsApp")]
+    Offline,
+    /// WhatsApp's own code, e.g. 463: too many new contacts for now.
+    #[error("WhatsApp refused the message with code {code}")]
+    Refused { code: String },
+    /// It may still arrive: the message left, and nothing came back.
+    #[error("WhatsApp did not confirm the message within {within:?}")]
+    Unconfirmed { within: Duration },
+    #[error("the media could not be uploaded: {0}")]
+    Upload(String),
+    #[error("the message could not be sent: {0}")]
+    Failed(String),
+}
+
+/// The round trip of a connection check did not come back.
+#[derive(Debug, thiserror::Error)]
+pub enum NoAnswer {
+    #[error("it is not connected")]
+    NotConnected,
+    #[error("WhatsApp did not answer within {0:?}")]
+    Silence(Duration),
+}
+
+impl Link {
+    pub(super) fn new(
+        client: Arc<Client>,
+        saved: Arc<PersistenceManager>,
+        tasks: Lifecycle,
+        reports: Reports,
+        clock: Clock,
+    ) -> Self {
+        let acks = Arc::new(Acks::default());
+        let handlers: [Arc<dyn EventHandler>; 2] = [Arc::new(reports.clone()), Arc::clone(&acks) as _];
+        let subscriptions = handlers.map(|handler| client.subscribe_handler(handler));
+        Self { client, saved, tasks, reports, acks, clock, _subscriptions: subscriptions }
+    }
+
+    /// Dials, logs in or asks to be paired, and reconnects, until the link is over.
+    pub fn start(&self) {
+        let (client, reports) = (Arc::clone(&self.client), self.reports.clone());
+        self.tasks.spawn(async move {
+            client.run().await;
+            reports.send(Signal::Ended);
+        });
+    }
+
+    /// `None` before pairing.
+    pub fn account(&self) -> Option<Account> {
+        let device = self.saved.get_device_snapshot();
+        let phone = device.pn.as_ref()?.user_base().to_owned();
+        let lid = device.lid.as_ref().map(|lid| lid.to_non_ad_string());
+        let name = Some(device.push_name.clone()).filter(|name| !name.is_empty());
+        Some(Account { phone, lid, name })
+    }
+
+    /// Writes what the link knows of itself to its file now. Called when something must not be lost: the pairing.
+    pub async fn save(&self) -> anyhow::Result<()> {
+        Ok(self.saved.flush().await?)
+    }
+
+    /// Makes the next login check WhatsApp's key anew. A server that came back with another key can be stuck otherwise: the engine
+    /// keeps greeting it with the old one.
+    pub async fn forget_server_key(&self) {
+        self.saved.process_command(DeviceCommand::ClearServerCertChain).await;
+    }
+
+    /// The phone gets no notifications while a linked device says that it is looking, as the engine does at each login.
+    pub fn look_away(&self) {
+        let client = Arc::clone(&self.client);
+        self.tasks.spawn(async move {
+            if let Err(error) = client.presence().set_unavailable().await {
+                tracing::debug!(%error, "presence was not set");
+            }
+        });
+    }
+
+    /// A round trip on the wire; the time it took.
+    pub async fn check(&self, limit: Duration) -> Result<Duration, NoAnswer> {
+        if !self.client.is_logged_in() {
+            return Err(NoAnswer::NotConnected);
+        }
+        let started = self.clock.uptime();
+        match self.clock.timeout(limit, self.client.execute(KeepaliveSpec::with_timeout(limit))).await {
+            Ok(Ok(())) => Ok(self.clock.uptime().saturating_sub(started)),
+            Ok(Err(_)) if !self.client.is_logged_in() => Err(NoAnswer::NotConnected),
+            Ok(Err(_)) | Err(_) => Err(NoAnswer::Silence(limit)),
+        }
+    }
+
+    /// Drops a connection that may be dead and dials at once.
+    pub async fn redial(&self) {
+        // The engine may hang in a write to the very socket we are giving up on.
+        let _ = self.clock.timeout(GOODBYE, self.client.reconnect_immediately()).await;
+    }
+
+    /// Sends, and waits at most `limit` for WhatsApp to take the message.
+    pub async fn send(&self, to: &ChatId, message: Outgoing, limit: Duration) -> Result<Sent, SendFailure> {
+        if !self.client.is_logged_in() {
+            return Err(SendFailure::Offline);
+        }
+        let message = self.prepared(message, limit).await?;
+        let id = self.client.generate_message_id();
+        let mut expected = self.acks.expect(&id);
+        let options = SendOptions::default().with_message_id(&id);
+        let sending = async {
+            self.client.send_message_with_options(outgoing::jid(to), message, options).await.map_err(failure)?;
+            expected.arrived().await.ok_or(SendFailure::Unconfirmed { within: limit })
+        };
+        let ack =
+            self.clock.timeout(limit, sending).await.map_err(|_| SendFailure::Unconfirmed { within: limit })??;
+        match ack.refused {
+            Some(code) => Err(SendFailure::Refused { code }),
+            None => Ok(Sent { id, timestamp: self.taken_at(ack.timestamp) }),
+        }
+    }
+
+    fn taken_at(&self, server_seconds: Option<i64>) -> Timestamp {
+        server_seconds.and_then(|seconds| Timestamp::from_second(seconds).ok()).unwrap_or_else(|| self.clock.now())
+    }
+
+    async fn prepared(&self, message: Outgoing, limit: Duration) -> Result<wa::Message, SendFailure> {
+        let (image, caption) = match message {
+            Outgoing::Text { body } => return Ok(outgoing::text(body)),
+            Outgoing::Image { image, caption } => (image, caption),
+        };
+        let upload = self.client.upload(image.bytes.to_vec(), MediaType::Image, UploadOptions::default());
+        let uploaded = match self.clock.timeout(limit, upload).await {
+            Ok(Ok(uploaded)) => uploaded,
+            Ok(Err(error)) => return Err(SendFailure::Upload(format!("{error:#}"))),
+            Err(timed_out) => return Err(SendFailure::Upload(timed_out.to_string())),
+        };
+        Ok(outgoing::image(uploaded, image.mime_type, caption))
+    }
+
+    /// Says goodbye and waits for the engine's tasks to end, or ends them. The saved state is on disk afterwards.
+    pub async fn close(&self) {
+        if self.clock.timeout(GOODBYE, self.client.disconnect()).await.is_err() {
+            tracing::warn!("a connection did not close in time and was dropped");
+        }
+        self.tasks.finish(&self.clock, TASKS_END).await;
+    }
+}
+
+fn failure(error: SendError) -> SendFailure {
+    match error {
+        SendError::NotLoggedIn | SendError::Client(_) => SendFailure::Offline,
+        other => SendFailure::Failed(other.to_string()),
+    }
+}

@@ -1,0 +1,103 @@
+//! The only room that speaks to the engine: everything the rest of the gateway knows of WhatsApp goes through here.
+
+mod acks;
+mod http_client;
+mod inbox;
+mod incoming;
+mod link;
+mod outgoing;
+mod runtime;
+mod signals;
+mod transport;
+mod version;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use whatsapp_rust::http::HttpClient;
+use whatsapp_rust::store::persistence_manager::PersistenceManager;
+use whatsapp_rust::store::{SqliteStore, SqliteStoreConfig};
+use whatsapp_rust::transport::TransportFactory;
+use whatsapp_rust::{CacheConfig, CacheEntryConfig, Client};
+
+use crate::clock::Clock;
+use crate::config::WhatsappAddress;
+use crate::lifecycle::Lifecycle;
+
+pub use inbox::Inbox;
+pub use link::{Account, Link, NoAnswer, SendFailure, Sent};
+pub use signals::{Signal, Signals};
+
+/// One-time keys made and uploaded at a time. The engine's default of 812 costs a new session a second of CPU and 100 KiB; running
+/// out of them is harmless, since WhatsApp then hands out the signed key alone.
+const ONE_TIME_KEYS: usize = 100;
+/// SQLite's page cache for each session. A session's file is small and rarely read.
+const PAGE_CACHE_KIB: u32 = 64;
+/// How often what a session changed in its own row is written, at the latest.
+const SAVE_EVERY: Duration = Duration::from_secs(30);
+
+/// What all sessions share on their way to WhatsApp; cheap to clone.
+#[derive(Clone)]
+pub struct Whatsapp {
+    dialer: Arc<dyn TransportFactory>,
+    http: Arc<dyn HttpClient>,
+    version: Arc<version::Versions>,
+    clock: Clock,
+    lifecycle: Lifecycle,
+}
+
+impl Whatsapp {
+    /// Prepares to talk to the WhatsApp at `address`; dials nothing yet.
+    pub fn new(address: &WhatsappAddress, clock: Clock, lifecycle: Lifecycle) -> Result<Self> {
+        let dialer = transport::dialer(address)?;
+        let http: Arc<dyn HttpClient> = Arc::new(http_client::SharedClient::new(address)?);
+        let version = Arc::new(version::Versions::new(address, Arc::clone(&http), clock.clone()));
+        Ok(Self { dialer, http, version, clock, lifecycle })
+    }
+
+    /// Opens a session's saved state, or makes it, and prepares a link with it. Nothing is dialled before [`Link::start`].
+    ///
+    /// The file is one of a session, or absent: see [`crate::store::session_file`]. Messages go to `inbox`, all else comes out of
+    /// the returned signals.
+    pub async fn link(&self, session: &str, file: &Path, inbox: Arc<dyn Inbox>) -> Result<(Link, Signals)> {
+        let saved =
+            Arc::new(PersistenceManager::new(Arc::new(open(file).await?)).await.context("reading the saved session")?);
+        let tasks = self.lifecycle.child();
+        let (reports, signals) = signals::channel();
+        let mut builder = Client::builder()
+            .with_runtime(runtime::TrackedRuntime::new(tasks.clone(), self.clock.clone()))
+            .with_persistence_manager(Arc::clone(&saved))
+            .with_transport_factory(transport::ReportingDialer::new(Arc::clone(&self.dialer), reports.clone()))
+            .with_http_client_arc(Arc::clone(&self.http))
+            .with_cache_config(caches())
+            .with_inbound_durability_hook(inbox::Hook::new(session, inbox))
+            .with_skip_history_sync(true)
+            .with_wanted_pre_key_count(ONE_TIME_KEYS)
+            .with_background_saver_interval(SAVE_EVERY);
+        if let Some(version) = self.version.current().await {
+            builder = builder.with_version_override(version);
+        }
+        let client = builder.build().await.context("preparing the session")?.into_client();
+        Ok((Link::new(client, saved, tasks, reports, self.clock.clone()), signals))
+    }
+}
+
+async fn open(file: &Path) -> Result<SqliteStore> {
+    let path = file.to_str().context("the data folder's path is not UTF-8")?;
+    let config = SqliteStoreConfig { cache_size_kib: PAGE_CACHE_KIB, ..SqliteStoreConfig::default() };
+    SqliteStore::with_config(path, config).await.context("opening the saved session")
+}
+
+/// Smaller than the engine's own, for many sessions in one process. The cache of number ↔ LID pairs stays unbounded: the engine
+/// does not survive evictions from it.
+fn caches() -> CacheConfig {
+    let hour = Some(Duration::from_secs(3600));
+    CacheConfig {
+        group_cache: CacheEntryConfig::new(hour, 100),
+        device_registry_cache: CacheEntryConfig::new(hour, 2_000),
+        seed_msg_secrets_from_history: false,
+        ..CacheConfig::default()
+    }
+}

@@ -1,0 +1,134 @@
+//! What the engine reports about a link, in the gateway's words. The translation is pure.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use whatsapp_rust::types::events::{Event, EventHandler, EventInterest, EventKind};
+
+/// What happened to a link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Signal {
+    /// This text, as a QR code, waits to be scanned; the next one replaces it.
+    Qr { text: String, valid_for: Duration },
+    /// WhatsApp has no more codes to show; the link is over.
+    QrExpired,
+    /// A phone scanned the code.
+    Paired,
+    /// WhatsApp is being dialled.
+    Dialling,
+    /// Dialling failed; the link tries again by itself.
+    Unreachable { reason: String },
+    /// Logged in.
+    Online,
+    /// The connection broke; the link tries again by itself.
+    Offline { reason: String },
+    /// The device is linked no more; the link is over.
+    LoggedOut { reason: String },
+    /// Another program logged in with the same device; the link is over.
+    Replaced,
+    /// WhatsApp does not let us in. `wait` is what it asked for, if it did.
+    Refused { reason: String, wait: Option<Duration> },
+    /// The link is over; always the last signal.
+    Ended,
+}
+
+/// The end of the channel that the session reads.
+pub type Signals = mpsc::UnboundedReceiver<Signal>;
+
+/// The end of the channel that the engine's callbacks write to. Unbounded because they must not block; there are a handful of
+/// signals for each connection.
+#[derive(Clone)]
+pub(super) struct Reports(mpsc::UnboundedSender<Signal>);
+
+pub(super) fn channel() -> (Reports, Signals) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    (Reports(sender), receiver)
+}
+
+impl Reports {
+    /// Nobody listens any more when the session is gone; then nobody misses it.
+    pub fn send(&self, signal: Signal) {
+        let _ = self.0.send(signal);
+    }
+}
+
+impl Reports {
+    /// The events that [`signal`] knows.
+    const INTEREST: [EventKind; 11] = [
+        EventKind::PairingQrCode,
+        EventKind::PairingQrCodesExhausted,
+        EventKind::PairSuccess,
+        EventKind::PairError,
+        EventKind::Connected,
+        EventKind::Disconnected,
+        EventKind::LoggedOut,
+        EventKind::StreamReplaced,
+        EventKind::ConnectFailure,
+        EventKind::TemporaryBan,
+        EventKind::ClientOutdated,
+    ];
+}
+
+impl EventHandler for Reports {
+    fn handle_event(&self, event: Arc<Event>) {
+        if let Some(signal) = signal(&event) {
+            self.send(signal);
+        }
+    }
+
+    fn interest(&self) -> EventInterest {
+        EventInterest::of(&Self::INTEREST)
+    }
+}
+
+fn signal(event: &Event) -> Option<Signal> {
+    Some(match event {
+        Event::PairingQrCode(code) => Signal::Qr { text: code.code.clone(), valid_for: code.timeout },
+        Event::PairingQrCodesExhausted(_) => Signal::QrExpired,
+        Event::PairSuccess(_) => Signal::Paired,
+        Event::PairError(error) => Signal::Refused { reason: format!("pairing failed: {}", error.error), wait: None },
+        Event::Connected(_) => Signal::Online,
+        Event::Disconnected(gone) => Signal::Offline { reason: format!("the connection broke: {}", gone.reason) },
+        Event::LoggedOut(out) => Signal::LoggedOut { reason: logged_out(out.reason.code()) },
+        Event::StreamReplaced(_) => Signal::Replaced,
+        Event::ClientOutdated(_) => {
+            Signal::Refused { reason: "WhatsApp says this version of its protocol is outdated".to_owned(), wait: None }
+        }
+        Event::TemporaryBan(ban) => Signal::Refused {
+            reason: format!("WhatsApp banned this account for a while: {}", ban.code),
+            wait: ban.expire.to_std().ok(),
+        },
+        Event::ConnectFailure(failure) => Signal::Refused {
+            reason: format!("WhatsApp refused the connection with code {}", failure.reason.code()),
+            wait: None,
+        },
+        _ => return None,
+    })
+}
+
+/// Only what helps the person whose phone it is.
+fn logged_out(code: i32) -> String {
+    match code {
+        403 => "WhatsApp locked this account; the phone says more".to_owned(),
+        _ => format!("this device is no longer linked to the account (code {code})"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use whatsapp_rust::types::events;
+
+    #[test]
+    fn each_event_of_interest_has_its_signal() {
+        let connected = Event::Connected(events::Connected::builder().build());
+        assert_eq!(signal(&connected), Some(Signal::Online));
+        let code = events::PairingQrCode::builder().code("2@x".to_owned()).timeout(Duration::from_secs(60)).build();
+        let expected = Signal::Qr { text: "2@x".to_owned(), valid_for: Duration::from_secs(60) };
+        assert_eq!(signal(&Event::PairingQrCode(code)), Some(expected));
+        let out = events::LoggedOut::builder().on_connect(true).reason(events::ConnectFailureReason::LoggedOut).build();
+        let Some(Signal::LoggedOut { reason }) = signal(&Event::LoggedOut(out)) else { panic!("no signal") };
+        assert_eq!(reason, "this device is no longer linked to the account (code 401)");
+    }
+}

@@ -1,0 +1,120 @@
+//! Where sessions keep their files, all of them under the data folder.
+//!
+//! ```text
+//! ROOT/sessions/NAME.db              what a linked device must remember (and -wal, -shm beside it)
+//! ROOT/sessions/logged-out/TIME/…    the same of devices that are linked no more
+//! ROOT/qr-codes/NAME.png             the QR code that waits to be scanned
+//! ```
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use jiff::Timestamp;
+use tokio::fs;
+
+use super::SessionName;
+
+/// SQLite keeps its log and index beside the database.
+const SUFFIXES: [&str; 3] = ["db", "db-wal", "db-shm"];
+
+/// The data folder.
+#[derive(Debug, Clone)]
+pub struct Files {
+    sessions: PathBuf,
+    qr_codes: PathBuf,
+}
+
+impl Files {
+    /// Makes the folders that are not there, for the owner's eyes only: whoever reads them can be the account.
+    pub async fn open(root: &Path) -> Result<Self> {
+        let files = Self { sessions: root.join("sessions"), qr_codes: root.join("qr-codes") };
+        for folder in [&files.sessions, &files.qr_codes] {
+            let mut builder = fs::DirBuilder::new();
+            builder.recursive(true).mode(0o700);
+            let problem = || {
+                format!(
+                    "WAPI_FILE_SYSTEM_ROOT_POINT_FULL_PATH: the folder {} cannot be made; name one that may be written",
+                    folder.display()
+                )
+            };
+            builder.create(folder).await.with_context(problem)?;
+            let probe = folder.join(".writable");
+            fs::write(&probe, b"").await.with_context(problem)?;
+            fs::remove_file(&probe).await.with_context(problem)?;
+        }
+        Ok(files)
+    }
+
+    /// The saved state of a session.
+    pub fn session(&self, name: &SessionName) -> PathBuf {
+        self.sessions.join(format!("{}.db", name.file_stem()))
+    }
+
+    fn qr_code(&self, name: &SessionName) -> PathBuf {
+        self.qr_codes.join(format!("{}.png", name.file_stem()))
+    }
+
+    /// The names of all sessions that have a file, in order, and the files that look like one and are not.
+    pub async fn saved_sessions(&self) -> Result<(Vec<SessionName>, Vec<PathBuf>)> {
+        let (mut names, mut strangers) = (Vec::new(), Vec::new());
+        let mut entries = fs::read_dir(&self.sessions).await.context("listing saved sessions")?;
+        while let Some(entry) = entries.next_entry().await.context("listing saved sessions")? {
+            let path = entry.path();
+            if path.extension().is_none_or(|extension| extension != "db") {
+                continue;
+            }
+            match path.file_stem().and_then(|stem| stem.to_str()).and_then(SessionName::from_file_stem) {
+                Some(name) => names.push(name),
+                None => strangers.push(path),
+            }
+        }
+        names.sort();
+        Ok((names, strangers))
+    }
+
+    /// Moves the saved state of a device that is linked no more out of the way. It is never deleted.
+    ///
+    /// A folder for each moment, since a long name leaves no room for a time in the file's name.
+    pub async fn set_aside(&self, name: &SessionName, now: Timestamp) -> io::Result<()> {
+        let folder = self.sessions.join("logged-out").join(now.strftime("%Y%m%dT%H%M%S%.3fZ").to_string());
+        fs::create_dir_all(&folder).await?;
+        let file = self.session(name);
+        for suffix in SUFFIXES {
+            let from = file.with_extension(suffix);
+            let to = folder.join(from.file_name().expect("a session's file has a name"));
+            match fs::rename(&from, &to).await {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Replaces the session's QR picture at once: whoever looks sees the old or the new one, whole.
+    pub async fn write_qr_code(&self, name: &SessionName, png: &[u8]) -> io::Result<()> {
+        let file = self.qr_code(name);
+        let draft = file.with_extension("png.new");
+        fs::write(&draft, png).await?;
+        fs::rename(&draft, &file).await
+    }
+
+    pub async fn remove_qr_code(&self, name: &SessionName) -> io::Result<()> {
+        match fs::remove_file(self.qr_code(name)).await {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Pictures left over from an earlier run can no longer be scanned.
+    pub async fn remove_all_qr_codes(&self) -> io::Result<()> {
+        let mut entries = fs::read_dir(&self.qr_codes).await?;
+        while let Some(entry) = entries.next_entry().await? {
+            let path = entry.path();
+            if path.extension().is_some_and(|extension| extension == "png" || extension == "new") {
+                fs::remove_file(path).await?;
+            }
+        }
+        Ok(())
+    }
+}

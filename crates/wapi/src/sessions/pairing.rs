@@ -1,0 +1,65 @@
+//! Shows a QR code to whoever may scan it: the console, a file, and the route that serves it.
+
+use std::io::{IsTerminal, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::files::Files;
+use super::{QrCode, Session};
+use crate::clock::Clock;
+use crate::qr::{Paint, Picture};
+
+/// Where QR codes are printed for people who sit in front of the program.
+#[derive(Clone)]
+pub struct Console {
+    print: Arc<dyn Fn(&str) + Send + Sync>,
+    paint: Paint,
+}
+
+impl Console {
+    /// Standard output, in the colours it can show.
+    pub fn stdout() -> Self {
+        let paint = if std::io::stdout().is_terminal() { Paint::Escapes } else { Paint::Blocks };
+        Self::new(paint, |text| {
+            // Nobody reads a closed pipe; the picture is in the file and on the route, too.
+            let _ = writeln!(std::io::stdout().lock(), "{text}");
+        })
+    }
+
+    pub fn new(paint: Paint, print: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self { print: Arc::new(print), paint }
+    }
+}
+
+/// Draws the code and puts it everywhere it can be scanned from; it replaces the one before.
+pub(super) async fn show(
+    session: &Session,
+    text: &str,
+    valid_for: Duration,
+    files: &Files,
+    console: &Console,
+    clock: &Clock,
+) {
+    let picture = match Picture::of(text) {
+        Ok(picture) => picture,
+        Err(error) => {
+            return tracing::error!(session = %session.name, %error, "WhatsApp's pairing text fits no QR code");
+        }
+    };
+    let png = picture.png();
+    if let Err(error) = files.write_qr_code(&session.name, &png).await {
+        tracing::error!(session = %session.name, %error, "the QR code cannot be written to its file");
+    }
+    let heading = format!("Scan this in WhatsApp > Linked devices, for session {}:", session.name);
+    (console.print)(&format!("{heading}\n{}", picture.text(console.paint)));
+    let expires_at = clock.now().saturating_add(valid_for).unwrap_or(jiff::Timestamp::MAX);
+    session.update(|state| state.qr = Some(QrCode { png, expires_at }));
+}
+
+/// Nobody can scan it any more.
+pub(super) async fn hide(session: &Session, files: &Files) {
+    if let Err(error) = files.remove_qr_code(&session.name).await {
+        tracing::error!(session = %session.name, %error, "the file of the QR code cannot be removed");
+    }
+    session.update(|state| state.qr = None);
+}

@@ -1,0 +1,255 @@
+//! What is known of a session, and what each signal makes of it. Pure.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::whatsapp::{Account, Signal};
+
+/// One word for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Its file is being opened, or a QR code is on its way.
+    Starting,
+    /// A QR code waits to be scanned; or, with the reason `expired`, waited in vain.
+    ScanQr,
+    Connecting,
+    Online,
+    /// It will connect again by itself.
+    Offline,
+    /// The device is linked no more; registering the session again shows a QR code.
+    LoggedOut,
+    /// It cannot work until a person does something; the reason says what.
+    Failed,
+    /// The program is ending.
+    Stopped,
+}
+
+impl Status {
+    /// The word itself, as it appears in JSON.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::ScanQr => "scan_qr",
+            Self::Connecting => "connecting",
+            Self::Online => "online",
+            Self::Offline => "offline",
+            Self::LoggedOut => "logged_out",
+            Self::Failed => "failed",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// A QR code that waits to be scanned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QrCode {
+    pub png: Vec<u8>,
+    pub expires_at: Timestamp,
+}
+
+/// Everything known of a session at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionState {
+    pub status: Status,
+    /// Why, where the status does not say it all.
+    pub reason: Option<String>,
+    /// Since when it has this status.
+    pub since: Timestamp,
+    /// Whether it holds the keys of a linked device.
+    pub paired: bool,
+    pub account: Option<Account>,
+    pub qr: Option<QrCode>,
+    /// When the last message came in.
+    pub last_received_at: Option<Timestamp>,
+}
+
+impl SessionState {
+    pub fn new(now: Timestamp) -> Self {
+        Self {
+            status: Status::Starting,
+            reason: None,
+            since: now,
+            paired: false,
+            account: None,
+            qr: None,
+            last_received_at: None,
+        }
+    }
+
+    /// Moves to another status; the time of the change is kept when nothing changes.
+    pub fn become_(&mut self, status: Status, reason: Option<String>, now: Timestamp) {
+        if self.status != status {
+            self.since = now;
+        }
+        self.status = status;
+        self.reason = reason;
+        if status != Status::ScanQr {
+            self.qr = None;
+        }
+    }
+
+    /// Takes in what the link reports, but for the QR code, which needs drawing.
+    pub fn apply(&mut self, signal: &Signal, now: Timestamp) {
+        match signal {
+            Signal::Qr { .. } => self.become_(Status::ScanQr, None, now),
+            Signal::QrExpired => {
+                self.qr = None;
+                self.become_(Status::ScanQr, Some("expired".to_owned()), now);
+            }
+            Signal::Paired => {
+                self.paired = true;
+                self.become_(Status::Connecting, None, now);
+            }
+            // An unpaired session is still on its way to its first QR code, and a reason to be offline outlives the next try.
+            Signal::Dialling if self.status == Status::Offline => {
+                let reason = self.reason.take();
+                self.become_(Status::Connecting, reason, now);
+            }
+            Signal::Dialling => {}
+            Signal::Unreachable { reason } | Signal::Offline { reason } => {
+                self.become_(Status::Offline, Some(reason.clone()), now)
+            }
+            Signal::Refused { reason, .. } => self.become_(Status::Offline, Some(reason.clone()), now),
+            Signal::Online => self.become_(Status::Online, None, now),
+            Signal::LoggedOut { reason } => {
+                self.paired = false;
+                self.become_(Status::LoggedOut, Some(reason.clone()), now);
+            }
+            Signal::Replaced => {
+                let reason = "another program logged in with the same device";
+                self.become_(Status::Offline, Some(reason.to_owned()), now);
+            }
+            Signal::Ended => {}
+        }
+    }
+
+    /// Whether the QR code stopped being offered because nobody scanned it.
+    pub fn is_expired(&self) -> bool {
+        self.status == Status::ScanQr && self.qr.is_none()
+    }
+
+    /// Whether it does nothing until someone asks for it.
+    pub fn is_resting(&self) -> bool {
+        self.is_expired() || matches!(self.status, Status::LoggedOut | Status::Failed)
+    }
+}
+
+/// How a link ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// Nobody scanned the QR code.
+    Expired,
+    LoggedOut,
+    Replaced,
+    Refused {
+        wait: Option<Duration>,
+    },
+    /// The saved state cannot be used.
+    Failed,
+    /// The connection is gone and the engine would wait long before its next try; somebody does not want to.
+    Impatient,
+    /// The engine gave up without a word.
+    Unexplained,
+    Stopped,
+}
+
+/// What follows the end of a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// A new link, after this long or when someone asks.
+    After(Duration),
+    /// A new link when someone asks.
+    WhenAsked,
+    Never,
+}
+
+const FIRST_RETRY: Duration = Duration::from_secs(2);
+const LONGEST_RETRY: Duration = Duration::from_secs(300);
+/// Two programs with the same device throw each other out at each login, so we are slow to insist.
+const AFTER_REPLACED: Duration = Duration::from_secs(300);
+const AFTER_REFUSED: Duration = Duration::from_secs(60);
+
+/// What follows `end`, the `failures`-th in a row (from 0).
+pub fn next(end: &End, failures: u32) -> Next {
+    let backoff = FIRST_RETRY.saturating_mul(2u32.saturating_pow(failures)).min(LONGEST_RETRY);
+    match end {
+        End::Stopped => Next::Never,
+        End::Expired | End::LoggedOut | End::Failed => Next::WhenAsked,
+        End::Impatient => Next::After(Duration::ZERO),
+        End::Replaced => Next::After(AFTER_REPLACED),
+        End::Refused { wait: Some(wait) } => Next::After(*wait),
+        End::Refused { wait: None } => Next::After(backoff.max(AFTER_REFUSED)),
+        End::Unexplained => Next::After(backoff),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    /// The status and reason after some signals, one a second.
+    fn after(signals: &[Signal]) -> (Status, Option<String>, SessionState) {
+        let mut state = SessionState::new(at(0));
+        for (second, signal) in (1..).zip(signals) {
+            state.apply(signal, at(second));
+        }
+        (state.status, state.reason.clone(), state)
+    }
+
+    fn qr() -> Signal {
+        Signal::Qr { text: "2@x".to_owned(), valid_for: Duration::from_secs(60) }
+    }
+
+    fn offline() -> Signal {
+        Signal::Offline { reason: "cut".to_owned() }
+    }
+
+    #[test]
+    fn from_the_first_code_to_online() {
+        assert_eq!(after(&[Signal::Dialling]).0, Status::Starting);
+        assert_eq!(after(&[Signal::Dialling, qr()]).0, Status::ScanQr);
+        let (status, _, state) = after(&[Signal::Dialling, qr(), Signal::Paired, Signal::Dialling]);
+        assert_eq!((status, state.paired), (Status::Connecting, true));
+        let (status, reason, state) =
+            after(&[Signal::Dialling, qr(), Signal::Paired, Signal::Dialling, Signal::Online]);
+        assert_eq!((status, reason, state.since), (Status::Online, None, at(5)));
+    }
+
+    #[test]
+    fn an_expired_code_is_said_to_be() {
+        let (status, reason, state) = after(&[qr(), Signal::QrExpired, Signal::Ended]);
+        assert_eq!((status, reason.as_deref(), state.qr.clone()), (Status::ScanQr, Some("expired"), None));
+        assert!(state.is_expired() && state.is_resting());
+    }
+
+    #[test]
+    fn the_reason_to_be_offline_outlives_the_next_try() {
+        let (status, reason, _) = after(&[Signal::Online, offline(), Signal::Dialling]);
+        assert_eq!((status, reason.as_deref()), (Status::Connecting, Some("cut")));
+        let (status, reason, _) = after(&[Signal::Online, offline(), Signal::Dialling, Signal::Online]);
+        assert_eq!((status, reason), (Status::Online, None));
+    }
+
+    #[test]
+    fn a_logged_out_device_is_paired_no_more() {
+        let (status, _, state) =
+            after(&[Signal::Paired, Signal::Online, Signal::LoggedOut { reason: "gone".to_owned() }]);
+        assert_eq!((status, state.paired, state.is_resting()), (Status::LoggedOut, false, true));
+    }
+
+    #[test]
+    fn retries_slow_down_and_have_a_ceiling() {
+        let delays = [0, 1, 2, 20].map(|failures| next(&End::Unexplained, failures));
+        assert_eq!(delays, [2, 4, 8, 300].map(|seconds| Next::After(Duration::from_secs(seconds))));
+        let banned = End::Refused { wait: Some(Duration::from_secs(3600)) };
+        assert_eq!(next(&banned, 0), Next::After(Duration::from_secs(3600)));
+        assert_eq!(next(&End::Expired, 9), Next::WhenAsked);
+    }
+}

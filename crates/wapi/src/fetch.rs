@@ -1,0 +1,108 @@
+//! Fetches the pictures that callers name by their address.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use url::Url;
+
+use crate::clock::Clock;
+use crate::message::{Image, ImageType};
+
+/// WhatsApp's own limit for pictures.
+const MAX_BYTES: usize = 16 * 1024 * 1024;
+/// For the whole picture, redirects included.
+const DEADLINE: Duration = Duration::from_secs(30);
+const MAX_REDIRECTS: usize = 5;
+
+/// Why there is no picture; the texts are for the caller.
+#[derive(Debug, thiserror::Error)]
+pub enum NoPicture {
+    #[error("is not an http:// or https:// address")]
+    Address,
+    #[error("cannot be fetched: {0}")]
+    Unreachable(String),
+    #[error("answered {0}")]
+    Status(u16),
+    #[error("did not arrive within {DEADLINE:?}")]
+    Timeout,
+    #[error("is larger than {} MiB", MAX_BYTES / 1024 / 1024)]
+    TooLarge,
+    #[error("is not a picture; JPEG, PNG, WebP and GIF can be sent")]
+    NotAPicture,
+}
+
+/// Fetches over one client.
+#[derive(Clone)]
+pub struct Fetcher {
+    client: reqwest::Client,
+    clock: Clock,
+}
+
+impl Fetcher {
+    pub fn new(clock: Clock) -> Result<Self> {
+        let client = reqwest::Client::builder()
+            .user_agent(concat!("wapi/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::limited(MAX_REDIRECTS))
+            .build()?;
+        Ok(Self { client, clock })
+    }
+
+    /// The picture at this address.
+    pub async fn picture(&self, address: &str) -> Result<Image, NoPicture> {
+        let url = allowed(address)?;
+        let bytes = self.clock.timeout(DEADLINE, self.download(url)).await.map_err(|_| NoPicture::Timeout)??;
+        let mime_type = ImageType::of(&bytes).ok_or(NoPicture::NotAPicture)?;
+        Ok(Image { bytes, mime_type })
+    }
+
+    async fn download(&self, url: Url) -> Result<Bytes, NoPicture> {
+        let answer = self.client.get(url).send().await.map_err(unreachable)?;
+        if !answer.status().is_success() {
+            return Err(NoPicture::Status(answer.status().as_u16()));
+        }
+        if answer.content_length().is_some_and(|length| length > MAX_BYTES as u64) {
+            return Err(NoPicture::TooLarge);
+        }
+        let mut bytes = BytesMut::new();
+        let mut chunks = answer.bytes_stream();
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk.map_err(unreachable)?;
+            if bytes.len() + chunk.len() > MAX_BYTES {
+                return Err(NoPicture::TooLarge);
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(bytes.freeze())
+    }
+}
+
+/// The one place that decides which addresses may be fetched.
+fn allowed(address: &str) -> Result<Url, NoPicture> {
+    let url = Url::parse(address).map_err(|_| NoPicture::Address)?;
+    let fits = matches!(url.scheme(), "http" | "https") && url.has_host();
+    if fits { Ok(url) } else { Err(NoPicture::Address) }
+}
+
+/// The innermost cause says it best, and names no address.
+fn unreachable(error: reqwest::Error) -> NoPicture {
+    let error = error.without_url();
+    let innermost = std::iter::successors(std::error::Error::source(&error), |cause| cause.source()).last();
+    NoPicture::Unreachable(innermost.map_or_else(|| error.to_string(), ToString::to_string))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_web_addresses_are_fetched() {
+        for address in
+            ["", "example.com/a.png", "ftp://example.com/a.png", "file:///etc/passwd", "data:image/png;base64,AA"]
+        {
+            assert!(allowed(address).is_err(), "{address}");
+        }
+        assert!(allowed("https://example.com/a.png").is_ok());
+    }
+}

@@ -1,1 +1,25 @@
+//! wapi, a WhatsApp HTTP gateway.
+//!
+//! Messages come in through [`whatsapp`], leave as [`webhooks`], and are sent by way of [`http`]; [`sessions`] keeps the accounts
+//! connected; [`app`] puts it all together from a [`config`].
 
+pub mod config;
+
+pub mod clock;
+pub mod ids;
+pub mod lifecycle;
+pub mod telemetry;
+
+pub mod event;
+pub mod message;
+pub mod qr;
+
+pub mod fetch;
+pub mod seen;
+pub mod sessions;
+pub mod store;
+pub mod webhooks;
+pub mod whatsapp;
+
+pub mod app;
+pub mod http;

@@ -1,0 +1,150 @@
+//! Builds the whole program from a configuration and runs it; the only room that knows all rooms.
+
+use std::future::Future;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use axum::Router;
+use axum_server::Handle;
+use axum_server::tls_rustls::RustlsConfig;
+
+use crate::clock::Clock;
+use crate::config::{CertificateFiles, Config, HostPort};
+use crate::fetch::Fetcher;
+use crate::http::{self, Gateway};
+use crate::lifecycle::{Finish, Lifecycle};
+use crate::seen::Seen;
+use crate::sessions::{Console, Files, Parts, Sessions};
+use crate::webhooks::Forwarder;
+use crate::whatsapp::Whatsapp;
+
+/// How long requests, deliveries and goodbyes may take when the program stops.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// The whole gateway, ready to be served.
+pub struct App {
+    router: Router,
+    sessions: Sessions,
+    tls: Option<RustlsConfig>,
+    config: Config,
+    clock: Clock,
+    lifecycle: Lifecycle,
+}
+
+impl App {
+    /// Opens everything the configuration names. Nothing is dialled but Redis.
+    pub async fn build(config: Config, clock: Clock, console: Console) -> Result<Self> {
+        install_crypto();
+        let lifecycle = Lifecycle::new();
+        let tls = match &config.https {
+            Some(files) => Some(certificate(files).await?),
+            None => None,
+        };
+        let files = Files::open(&config.root).await?;
+        let seen = Seen::open(config.redis.as_ref(), clock.clone()).await?;
+        let forwarder =
+            Forwarder::new(config.webhook.clone(), config.environment, seen, clock.clone(), lifecycle.clone())?;
+        let whatsapp = Whatsapp::new(&config.whatsapp, clock.clone(), lifecycle.clone())?;
+        let sessions = Sessions::new(Parts {
+            whatsapp,
+            files,
+            inbox: Arc::new(forwarder),
+            console,
+            clock: clock.clone(),
+            lifecycle: lifecycle.clone(),
+            whatsapp_timeout: config.whatsapp_timeout,
+        });
+        let router = http::routes(Gateway {
+            sessions: sessions.clone(),
+            fetcher: Fetcher::new(clock.clone())?,
+            access: config.access.clone(),
+            clock: clock.clone(),
+            lifecycle: lifecycle.clone(),
+        });
+        Ok(Self { router, sessions, tls, config, clock, lifecycle })
+    }
+
+    /// Serves on `listener` and logs the saved sessions in, until `shutdown` completes and everything has ended.
+    pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Result<Finish> {
+        let address = listener.local_addr().context("asking for the listener's address")?;
+        self.restore();
+        self.sessions.start_checks(self.config.check_every);
+        let handle = Handle::new();
+        let serving = serve(listener, self.router, self.tls.clone(), handle.clone())?;
+        tokio::pin!(serving);
+        tracing::info!(%address, https = self.tls.is_some(), "listening");
+        tokio::select! {
+            ended = &mut serving => ended.context("the listener ended")?,
+            () = shutdown => {
+                tracing::info!("stopping");
+                handle.graceful_shutdown(Some(GRACE));
+                // Requests that wait for WhatsApp end with their sessions, so both stop at the same time.
+                let (_, finish) = tokio::join!(serving, self.lifecycle.finish(&self.clock, GRACE));
+                return Ok(finish);
+            }
+        }
+        Ok(self.lifecycle.finish(&self.clock, GRACE).await)
+    }
+
+    /// The listener answers while sessions log in.
+    fn restore(&self) {
+        let (sessions, at_once) = (self.sessions.clone(), self.config.restore_concurrency);
+        self.lifecycle.spawn(async move {
+            if let Err(error) = sessions.restore(at_once).await {
+                tracing::error!(error = format!("{error:#}"), "saved sessions cannot be restored");
+            }
+        });
+    }
+}
+
+type Served = std::pin::Pin<Box<dyn Future<Output = std::io::Result<()>> + Send>>;
+
+fn serve(
+    listener: TcpListener,
+    router: Router,
+    tls: Option<RustlsConfig>,
+    handle: Handle<SocketAddr>,
+) -> Result<Served> {
+    listener.set_nonblocking(true).context("preparing the listener")?;
+    let service = router.into_make_service();
+    Ok(match tls {
+        Some(tls) => Box::pin(axum_server::from_tcp_rustls(listener, tls)?.handle(handle).serve(service)),
+        None => Box::pin(axum_server::from_tcp(listener)?.handle(handle).serve(service)),
+    })
+}
+
+/// Takes the port, or says why it cannot.
+pub async fn listen(address: &HostPort) -> Result<TcpListener> {
+    let resolved: Vec<SocketAddr> = tokio::net::lookup_host((address.host.as_str(), address.port))
+        .await
+        .with_context(|| format!("WAPI_INTERNAL_HOST is {address}, which is no address of this machine"))?
+        .collect();
+    TcpListener::bind(resolved.as_slice()).with_context(|| {
+        format!(
+            "WAPI_INTERNAL_HOST is {address}, which cannot be listened on; is another program there? Set another port"
+        )
+    })
+}
+
+async fn certificate(files: &CertificateFiles) -> Result<RustlsConfig> {
+    let CertificateFiles { certificate, key } = files;
+    let read = async |name: &str, path: &std::path::Path| {
+        tokio::fs::read(path).await.with_context(|| format!("{name} names {}, which cannot be read", path.display()))
+    };
+    let (certificate_pem, key_pem) =
+        (read("WAPI_CERT_FILE_PATH", certificate).await?, read("WAPI_CERT_KEY_PATH", key).await?);
+    RustlsConfig::from_pem(certificate_pem, key_pem).await.with_context(|| {
+        format!(
+            "WAPI_CERT_FILE_PATH ({}) and WAPI_CERT_KEY_PATH ({}) are not a PEM certificate and its key",
+            certificate.display(),
+            key.display()
+        )
+    })
+}
+
+/// TLS by ring, for every crate that asks. Installing it again changes nothing.
+pub fn install_crypto() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}

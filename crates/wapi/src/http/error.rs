@@ -1,0 +1,207 @@
+//! What callers are told when something goes wrong: `application/problem+json` (RFC 9457). The only place that picks a status code
+//! for an error.
+
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::fetch::NoPicture;
+use crate::sessions::{SendError, Status};
+use crate::whatsapp::SendFailure;
+
+/// One thing that is wrong with the request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FieldError {
+    pub field: &'static str,
+    pub detail: String,
+}
+
+/// Why a request was not done.
+#[derive(Debug)]
+pub enum Problem {
+    /// The body is no JSON object.
+    Body(String),
+    /// Some fields are missing or wrong; never empty.
+    Fields(Vec<FieldError>),
+    /// The body is larger than the limit, in bytes.
+    TooLarge(usize),
+    Unauthorized,
+    NoRoute,
+    MethodNotAllowed,
+    NoSession,
+    NoQrCode,
+    NoConnection,
+    NotOnline {
+        status: Status,
+        reason: Option<String>,
+    },
+    /// The session's saved state cannot be used.
+    SessionFailed {
+        reason: String,
+    },
+    /// WhatsApp refused a message with this code.
+    Refused {
+        code: String,
+    },
+    /// WhatsApp did not answer in time.
+    NoAnswer {
+        detail: String,
+    },
+    /// WhatsApp's media servers did not take a picture.
+    Upload {
+        detail: String,
+    },
+    Stopping,
+    /// Our own fault; the cause is in the log, not in the answer.
+    Internal,
+}
+
+/// The document itself; the request's id is put in by the outermost layer.
+#[derive(Debug, Clone, Serialize)]
+pub struct Document {
+    /// Stable and documented; there is no page behind it.
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub title: &'static str,
+    pub status: u16,
+    pub detail: String,
+    pub code: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FieldError>,
+}
+
+pub const MEDIA_TYPE: &str = "application/problem+json";
+
+impl Problem {
+    /// One wrong field.
+    pub fn field(field: &'static str, detail: impl Into<String>) -> Self {
+        Self::Fields(vec![FieldError { field, detail: detail.into() }])
+    }
+
+    const fn status(&self) -> StatusCode {
+        match self {
+            Self::Body(_) | Self::Fields(_) => StatusCode::BAD_REQUEST,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::NoRoute | Self::NoSession | Self::NoQrCode | Self::NoConnection => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NotOnline { .. } | Self::SessionFailed { .. } => StatusCode::CONFLICT,
+            Self::Refused { .. } | Self::Upload { .. } => StatusCode::BAD_GATEWAY,
+            Self::NoAnswer { .. } => StatusCode::GATEWAY_TIMEOUT,
+            Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The stable code, and what it means in a few words.
+    const fn code(&self) -> (&'static str, &'static str) {
+        match self {
+            Self::Body(_) => ("invalid_body", "The body is not a JSON object"),
+            Self::Fields(_) => ("invalid_fields", "Some fields are missing or wrong"),
+            Self::TooLarge(_) => ("body_too_large", "The body is too large"),
+            Self::Unauthorized => ("unauthorized", "A valid API key is needed"),
+            Self::NoRoute => ("route_not_found", "There is no such route"),
+            Self::MethodNotAllowed => ("method_not_allowed", "This route does not take this method"),
+            Self::NoSession => ("session_not_found", "There is no session of this name"),
+            Self::NoQrCode => ("qr_code_not_found", "No QR code is waiting"),
+            Self::NoConnection => ("connection_not_found", "The session is not connected"),
+            Self::NotOnline { .. } => ("session_not_online", "The session is not online"),
+            Self::SessionFailed { .. } => ("session_failed", "The session cannot be opened"),
+            Self::Refused { .. } => ("whatsapp_refused", "WhatsApp refused the message"),
+            Self::Upload { .. } => ("media_upload_failed", "WhatsApp did not take the picture"),
+            Self::NoAnswer { .. } => ("whatsapp_timeout", "WhatsApp did not answer in time"),
+            Self::Stopping => ("stopping", "The program is stopping"),
+            Self::Internal => ("internal", "Something went wrong here"),
+        }
+    }
+
+    fn detail(&self) -> String {
+        match self {
+            Self::Body(detail) | Self::NoAnswer { detail } | Self::Upload { detail } => detail.clone(),
+            Self::Fields(errors) => {
+                let each: Vec<_> = errors.iter().map(|error| format!("`{}` {}", error.field, error.detail)).collect();
+                each.join("; ")
+            }
+            Self::TooLarge(limit) => format!("at most {limit} bytes are taken"),
+            Self::Unauthorized => "send it as `Authorization: Bearer …` or `X-Api-Key: …`".to_owned(),
+            Self::NoRoute => "the address is misspelt, or of another version".to_owned(),
+            Self::MethodNotAllowed => "the header `Allow` names those it takes".to_owned(),
+            Self::NoSession => "register it first, with POST /register-session/".to_owned(),
+            Self::NoQrCode => "the session is online, or still on its way".to_owned(),
+            Self::NoConnection => "its state is at GET /get-session-info/…/".to_owned(),
+            Self::NotOnline { status, reason: Some(reason) } => format!("it is {}: {reason}", status.word()),
+            Self::NotOnline { status, reason: None } => format!("it is {}", status.word()),
+            Self::SessionFailed { reason } => reason.clone(),
+            Self::Refused { code } => format!("its code is {code}{}", explained(code)),
+            Self::Stopping => "try again in a moment".to_owned(),
+            Self::Internal => "the log has more, under the request's id".to_owned(),
+        }
+    }
+
+    pub fn document(self) -> Document {
+        let (code, title) = self.code();
+        let (status, detail) = (self.status().as_u16(), self.detail());
+        let errors = if let Self::Fields(errors) = self { errors } else { Vec::new() };
+        Document { kind: format!("urn:wapi:problem:{code}"), title, status, detail, code, request_id: None, errors }
+    }
+}
+
+/// What operators should know about WhatsApp's codes.
+fn explained(code: &str) -> &'static str {
+    match code {
+        "463" => ": this account may not write to new contacts for now; wait, and let people write first",
+        "479" => ": the message was not in a form it accepts",
+        "404" => ": there is no such recipient",
+        "503" => ": try again later",
+        _ => "",
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        let document = self.document();
+        let body = serde_json::to_vec(&document).expect("a problem is always JSON");
+        let mut response = (status, [(header::CONTENT_TYPE, MEDIA_TYPE)], body).into_response();
+        if status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
+        }
+        // The outermost layer writes the request's id into it.
+        response.extensions_mut().insert(document);
+        response
+    }
+}
+
+impl From<SendError> for Problem {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::Unknown => Self::NoSession,
+            SendError::NotOnline { status, reason } => Self::NotOnline { status, reason },
+            SendError::Failure(SendFailure::Refused { code }) => Self::Refused { code },
+            SendError::Failure(SendFailure::Upload(detail)) => Self::Upload { detail },
+            SendError::Failure(failure @ SendFailure::Unconfirmed { .. }) => {
+                Self::NoAnswer { detail: format!("{failure}; it may still arrive") }
+            }
+            SendError::Failure(failure @ (SendFailure::Failed(_) | SendFailure::Offline)) => {
+                tracing::error!(error = %without_text(&failure), "a message could not be sent");
+                Self::Internal
+            }
+        }
+    }
+}
+
+/// The engine's own words may carry phone numbers.
+const fn without_text(failure: &SendFailure) -> &'static str {
+    match failure {
+        SendFailure::Failed(_) => "the engine did not accept it",
+        _ => "the session went offline",
+    }
+}
+
+impl From<NoPicture> for Problem {
+    fn from(error: NoPicture) -> Self {
+        Self::field("image_url", error.to_string())
+    }
+}

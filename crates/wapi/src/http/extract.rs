@@ -1,0 +1,145 @@
+//! Takes requests apart, and names what is wrong with them.
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::http::request::Parts;
+use serde_json::{Map, Value};
+
+use super::error::{FieldError, Problem};
+use crate::sessions::SessionName;
+
+/// The largest JSON body that is read, in bytes.
+pub const MAX_BODY: usize = 1024 * 1024;
+
+/// The fields of a JSON object, read one by one. Every mistake is kept, and told by [`Fields::done`].
+///
+/// The content type is not looked at: callers of the original did not always set it.
+#[derive(Debug)]
+pub struct Fields {
+    fields: Map<String, Value>,
+    errors: Vec<FieldError>,
+}
+
+impl Fields {
+    fn parse(body: &[u8]) -> Result<Self, Problem> {
+        match serde_json::from_slice(body) {
+            Ok(Value::Object(fields)) => Ok(Self { fields, errors: Vec::new() }),
+            Ok(other) => Err(Problem::Body(format!("it is {}", kind(&other)))),
+            Err(error) => Err(Problem::Body(format!("it is not JSON: {error}"))),
+        }
+    }
+
+    /// A text that must be there and not be empty.
+    pub fn text(&mut self, field: &'static str) -> Option<String> {
+        match self.optional_text(field) {
+            Some(text) if text.trim().is_empty() => self.wrong(field, "is empty"),
+            Some(text) => Some(text),
+            None if self.errors.iter().any(|error| error.field == field) => None,
+            None => self.wrong(field, "is missing"),
+        }
+    }
+
+    /// A text that may be left out or `null`.
+    pub fn optional_text(&mut self, field: &'static str) -> Option<String> {
+        match self.fields.remove(field) {
+            None | Some(Value::Null) => None,
+            Some(Value::String(text)) => Some(text),
+            Some(other) => self.wrong(field, format!("is {}, but must be a text", kind(&other))),
+        }
+    }
+
+    /// A text that must be there and mean something.
+    pub fn parsed<T, E: std::fmt::Display>(
+        &mut self,
+        field: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        // A name of blanks is a name, so emptiness is for the parser to judge.
+        let text = match self.optional_text(field) {
+            Some(text) => text,
+            None if self.errors.iter().any(|error| error.field == field) => return None,
+            None => return self.wrong(field, "is missing"),
+        };
+        match parse(&text) {
+            Ok(value) => Some(value),
+            Err(error) => self.wrong(field, error.to_string()),
+        }
+    }
+
+    fn wrong<T>(&mut self, field: &'static str, detail: impl Into<String>) -> Option<T> {
+        self.errors.push(FieldError { field, detail: detail.into() });
+        None
+    }
+
+    /// What was read, if nothing was wrong.
+    pub fn done<T>(self, read: Option<T>) -> Result<T, Problem> {
+        match read {
+            Some(read) if self.errors.is_empty() => Ok(read),
+            _ => Err(Problem::Fields(self.errors)),
+        }
+    }
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for Fields {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        match Bytes::from_request(request, state).await {
+            Ok(body) => Self::parse(&body),
+            Err(BytesRejection::FailedToBufferBody(error)) if is_too_large(&error) => Err(Problem::TooLarge(MAX_BODY)),
+            Err(_) => Err(Problem::Body("it ended before it was complete".to_owned())),
+        }
+    }
+}
+
+fn is_too_large(error: &axum::extract::rejection::FailedToBufferBody) -> bool {
+    matches!(error, axum::extract::rejection::FailedToBufferBody::LengthLimitError(_))
+}
+
+/// The session a path names.
+#[derive(Debug)]
+pub struct Named(pub SessionName);
+
+impl<S: Send + Sync> FromRequestParts<S> for Named {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let not_text = |_| Problem::field("session", "is not UTF-8 after percent-decoding");
+        let Path(name) = Path::<String>::from_request_parts(parts, state).await.map_err(not_text)?;
+        SessionName::parse(&name).map(Self).map_err(|error| Problem::field("session", error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_wrong_fields_are_named_at_once() {
+        let mut fields = Fields::parse(br#"{"a": 1, "b": " ", "d": null, "unknown": {}}"#).unwrap();
+        let read = (fields.text("a"), fields.text("b"), fields.text("c"), fields.optional_text("d"));
+        assert_eq!(read, (None, None, None, None));
+        let Err(Problem::Fields(errors)) = fields.done(None::<()>) else { panic!("nothing was wrong") };
+        let told: Vec<_> = errors.iter().map(|error| format!("{} {}", error.field, error.detail)).collect();
+        assert_eq!(told, ["a is a number, but must be a text", "b is empty", "c is missing"]);
+    }
+
+    #[test]
+    fn a_body_must_be_an_object() {
+        for body in ["", "{", "[]", "\"text\"", "null", "\u{feff}{}"] {
+            assert!(matches!(Fields::parse(body.as_bytes()), Err(Problem::Body(_))), "{body:?}");
+        }
+    }
+}

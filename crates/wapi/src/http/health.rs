@@ -1,0 +1,18 @@
+//! Whether the program is there and takes requests, for those who watch over it.
+
+use axum::Json;
+use axum::extract::State;
+use serde_json::{Value, json};
+
+use super::Gateway;
+use super::error::Problem;
+
+/// `GET /health/live`: the program runs.
+pub async fn live() -> Json<Value> {
+    Json(json!({"status": "live"}))
+}
+
+/// `GET /health/ready`: it takes requests; 503 once it is stopping.
+pub async fn ready(State(gateway): State<Gateway>) -> Result<Json<Value>, Problem> {
+    if gateway.lifecycle.is_stopping() { Err(Problem::Stopping) } else { Ok(Json(json!({"status": "ready"}))) }
+}

@@ -1,0 +1,52 @@
+//! What happens to every request: it gets an id, a line in the log, and an answer even if we panic.
+
+use std::panic::AssertUnwindSafe;
+
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+
+use super::Gateway;
+use super::error::{Document, Problem};
+use crate::ids;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The outermost layer. The log names the route, not the address: that holds session names.
+pub async fn around(State(gateway): State<Gateway>, request: Request, next: Next) -> Response {
+    let id = ids::request_id();
+    let method = request.method().clone();
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or_else(|| "(no route)".to_owned(), |path| path.as_str().to_owned());
+    let started = gateway.clock.uptime();
+    let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    let mut response = answered.unwrap_or_else(|_| {
+        tracing::error!(request = id, %method, route, "a request panicked");
+        Problem::Internal.into_response()
+    });
+    identify(&mut response, &id);
+    let (status, took) = (response.status().as_u16(), gateway.clock.uptime().saturating_sub(started));
+    if response.status().is_server_error() {
+        tracing::warn!(request = id, %method, route, status, ?took, "answered");
+    } else {
+        tracing::info!(request = id, %method, route, status, ?took, "answered");
+    }
+    response
+}
+
+/// Puts the request's id into the answer's head, and into its body when that is a problem.
+fn identify(response: &mut Response, id: &str) {
+    if let Some(mut document) = response.extensions_mut().remove::<Document>() {
+        document.request_id = Some(id.to_owned());
+        let body = serde_json::to_vec(&document).expect("a problem is always JSON");
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+        *response.body_mut() = Body::from(body);
+    }
+    let value = HeaderValue::from_str(id).expect("ids are letters, digits and an underscore");
+    response.headers_mut().insert(REQUEST_ID, value);
+}

@@ -1,0 +1,159 @@
+//! The six routes of the original wapi, kept for ever. Unknown fields are ignored, as the original did.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::Gateway;
+use super::error::Problem;
+use super::extract::{Fields, Named};
+use crate::message::{ChatId, Outgoing};
+use crate::sessions::{SessionName, SessionState, Status};
+use crate::whatsapp::{Account, Sent};
+
+/// A session and its connection.
+#[derive(Debug, Serialize)]
+struct SessionInfo {
+    session_id: SessionName,
+    status: Status,
+    reason: Option<String>,
+    /// Whether it holds the keys of a linked device.
+    paired: bool,
+    connection: Connection,
+    account: Option<Account>,
+    last_received_at: Option<Timestamp>,
+    /// Where the QR code is, while one waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    qr_code: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    qr_code_expires_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Serialize)]
+struct Connection {
+    /// `offline`, `connecting` or `online`.
+    state: &'static str,
+    /// Since when.
+    since: Timestamp,
+}
+
+impl SessionInfo {
+    fn new(name: SessionName, state: SessionState) -> Self {
+        let qr_code = state.qr.as_ref().map(|_| format!("/get-qr-code/{}/", name.url_segment()));
+        Self {
+            session_id: name,
+            status: state.status,
+            connection: Connection { state: connection(state.status), since: state.since },
+            reason: state.reason,
+            paired: state.paired,
+            account: state.account,
+            last_received_at: state.last_received_at,
+            qr_code_expires_at: state.qr.map(|qr| qr.expires_at),
+            qr_code,
+        }
+    }
+}
+
+const fn connection(status: Status) -> &'static str {
+    match status {
+        Status::Online => "online",
+        Status::Connecting | Status::Starting => "connecting",
+        _ => "offline",
+    }
+}
+
+/// `POST /register-session/`: 200 when the session is online, 202 when its QR code waits to be scanned.
+pub async fn register_session(State(gateway): State<Gateway>, mut fields: Fields) -> Result<Response, Problem> {
+    let name = fields.parsed("session_id", SessionName::parse);
+    let name = fields.done(name)?;
+    let state = gateway.sessions.register(&name).await;
+    let status = match (state.status, &state.qr) {
+        (Status::Online, _) => StatusCode::OK,
+        (_, Some(_)) => StatusCode::ACCEPTED,
+        (Status::Stopped, _) => return Err(Problem::Stopping),
+        (Status::Failed, _) => return Err(Problem::SessionFailed { reason: state.reason.unwrap_or_default() }),
+        (status, _) => return Err(Problem::NoAnswer { detail: not_yet(status, state.reason) }),
+    };
+    Ok((status, Json(SessionInfo::new(name, state))).into_response())
+}
+
+fn not_yet(status: Status, reason: Option<String>) -> String {
+    let why = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
+    format!("the session is still {}{why}; it goes on, so ask again", status.word())
+}
+
+/// A message that WhatsApp has taken.
+#[derive(Debug, Serialize)]
+struct SentMessage {
+    id: String,
+    chat: String,
+    session: SessionName,
+    timestamp: Timestamp,
+    status: &'static str,
+}
+
+fn sent(session: SessionName, chat: &ChatId, Sent { id, timestamp }: Sent) -> Json<SentMessage> {
+    Json(SentMessage { id, chat: chat.to_string(), session, timestamp, status: "sent" })
+}
+
+/// `POST /send-message/`: 200 once WhatsApp has taken it.
+pub async fn send_message(State(gateway): State<Gateway>, mut fields: Fields) -> Result<Response, Problem> {
+    let (session, chat) = (fields.parsed("session_name", SessionName::parse), fields.parsed("chat_id", ChatId::parse));
+    let read = session.zip(chat).zip(fields.text("text"));
+    let ((session, chat), body) = fields.done(read)?;
+    let taken = gateway.sessions.send(&session, &chat, Outgoing::Text { body }).await?;
+    Ok(sent(session, &chat, taken).into_response())
+}
+
+/// `POST /send-image/`: fetches the picture, sends it, 200 once WhatsApp has taken it.
+pub async fn send_image(State(gateway): State<Gateway>, mut fields: Fields) -> Result<Response, Problem> {
+    let (session, chat) = (fields.parsed("session_name", SessionName::parse), fields.parsed("chat_id", ChatId::parse));
+    let read = session.zip(chat).zip(fields.text("image_url"));
+    let caption = fields.optional_text("caption").filter(|caption| !caption.is_empty());
+    let ((session, chat), address) = fields.done(read)?;
+    gateway.sessions.is_ready(&session)?;
+    let image = gateway.fetcher.picture(&address).await?;
+    let taken = gateway.sessions.send(&session, &chat, Outgoing::Image { image, caption }).await?;
+    Ok(sent(session, &chat, taken).into_response())
+}
+
+/// `GET /get-qr-code/{session}/`: the picture that waits to be scanned.
+pub async fn get_qr_code(State(gateway): State<Gateway>, Named(name): Named) -> Result<Response, Problem> {
+    if gateway.sessions.find(&name).is_none() {
+        return Err(Problem::NoSession);
+    }
+    let qr = gateway.sessions.qr_code(&name).await.ok_or(Problem::NoQrCode)?;
+    Ok(([(header::CONTENT_TYPE, "image/png"), (header::CACHE_CONTROL, "no-store")], qr.png).into_response())
+}
+
+/// `GET /get-session-info/{session}/`: the session and its connection.
+pub async fn get_session_info(State(gateway): State<Gateway>, Named(name): Named) -> Result<Response, Problem> {
+    let session = gateway.sessions.find(&name).ok_or(Problem::NoSession)?;
+    Ok(Json(SessionInfo::new(name, session.state())).into_response())
+}
+
+/// The live connection of a session.
+#[derive(Debug, Serialize)]
+struct ConnectionInfo {
+    session_id: SessionName,
+    state: &'static str,
+    since: Timestamp,
+    account: Option<Account>,
+    last_received_at: Option<Timestamp>,
+}
+
+/// `GET /get-active-connection-info/{session}/`: the live connection; 404 when there is none.
+pub async fn get_active_connection_info(
+    State(gateway): State<Gateway>,
+    Named(name): Named,
+) -> Result<Response, Problem> {
+    let state = gateway.sessions.find(&name).ok_or(Problem::NoSession)?.state();
+    if state.status != Status::Online {
+        return Err(Problem::NoConnection);
+    }
+    let SessionState { since, account, last_received_at, .. } = state;
+    Ok(Json(ConnectionInfo { session_id: name, state: "online", since, account, last_received_at }).into_response())
+}

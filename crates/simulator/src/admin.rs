@@ -32,14 +32,8 @@ pub(crate) fn routes() -> Router<Arc<Server>> {
         .route("/phones/{number}/read", post(read))
         .route("/phones/{number}/receipts", get(list_receipts))
         .route("/phones/{number}/devices", get(list_devices))
-        .route(
-            "/phones/{number}/devices/{device}",
-            axum::routing::delete(log_out),
-        )
-        .route(
-            "/phones/{number}/devices/{device}/faults",
-            post(device_fault),
-        )
+        .route("/phones/{number}/devices/{device}", axum::routing::delete(log_out))
+        .route("/phones/{number}/devices/{device}/faults", post(device_fault))
         .route("/faults", post(fault))
         .route("/unknown-requests", get(unknown_requests))
         .route("/mock-phone/scan-qr", post(mock_phone))
@@ -90,13 +84,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
 fn phone(server: &Arc<Server>, number: &str) -> Result<Phone, Refusal> {
     let world = server.world.lock();
     let account = world.account(number);
-    let account = account
-        .ok_or_else(|| Refusal(StatusCode::NOT_FOUND, format!("there is no phone {number}")))?;
-    Ok(Phone {
-        server: server.clone(),
-        number: account.number.clone(),
-        lid: account.lid.clone(),
-    })
+    let account = account.ok_or_else(|| Refusal(StatusCode::NOT_FOUND, format!("there is no phone {number}")))?;
+    Ok(Phone { server: server.clone(), number: account.number.clone(), lid: account.lid.clone() })
 }
 
 fn described(phone: &Phone) -> Value {
@@ -124,10 +113,7 @@ struct NewPhone {
     number: Option<String>,
 }
 
-async fn create_phone(
-    State(server): Shared,
-    Body(new): Body<NewPhone>,
-) -> Result<(StatusCode, Json<Value>), Refusal> {
+async fn create_phone(State(server): Shared, Body(new): Body<NewPhone>) -> Result<(StatusCode, Json<Value>), Refusal> {
     let phone = add_phone(&server, &new.name, new.number.as_deref())?;
     Ok((StatusCode::CREATED, Json(described(&phone))))
 }
@@ -149,11 +135,7 @@ struct Code {
     code: String,
 }
 
-async fn enter_code(
-    State(server): Shared,
-    Path(number): Path<String>,
-    Body(code): Body<Code>,
-) -> Answer {
+async fn enter_code(State(server): Shared, Path(number): Path<String>, Body(code): Body<Code>) -> Answer {
     let device = phone(&server, &number)?.enters_code(&code.code).await?;
     Ok(Json(json!(device)))
 }
@@ -168,11 +150,7 @@ async fn mock_phone(State(server): Shared, qr: String) -> Answer {
     });
     let phone = match known {
         Some(number) => phone(&server, &number)?,
-        None => add_phone(
-            &server,
-            &name.unwrap_or_else(|| format!("Phone {:04x}", rand::random::<u16>())),
-            None,
-        )?,
+        None => add_phone(&server, &name.unwrap_or_else(|| format!("Phone {:04x}", rand::random::<u16>())), None)?,
     };
     let device = phone.scans(&qr).await?;
     let mut answer = described(&phone);
@@ -196,27 +174,16 @@ struct Image {
     caption: Option<String>,
 }
 
-async fn send(
-    State(server): Shared,
-    Path(number): Path<String>,
-    Body(message): Body<Outgoing>,
-) -> Answer {
+async fn send(State(server): Shared, Path(number): Path<String>, Body(message): Body<Outgoing>) -> Answer {
     let phone = phone(&server, &number)?;
     let id = match (message.text, message.image) {
         (Some(text), None) => phone.sends_text(&message.to, &text).await?,
         (None, Some(image)) => {
-            let bytes = STANDARD
-                .decode(&image.base64)
-                .map_err(anyhow::Error::from)?;
-            phone
-                .sends_image(&message.to, bytes, &image.mime, image.caption.as_deref())
-                .await?
+            let bytes = STANDARD.decode(&image.base64).map_err(anyhow::Error::from)?;
+            phone.sends_image(&message.to, bytes, &image.mime, image.caption.as_deref()).await?
         }
         _ => {
-            return Err(Refusal(
-                StatusCode::BAD_REQUEST,
-                "give either text or image".to_owned(),
-            ));
+            return Err(Refusal(StatusCode::BAD_REQUEST, "give either text or image".to_owned()));
         }
     };
     Ok(Json(json!({"id": id})))
@@ -227,20 +194,10 @@ struct Page {
     after: Option<usize>,
 }
 
-async fn list_messages(
-    State(server): Shared,
-    Path(number): Path<String>,
-    Query(page): Query<Page>,
-) -> Answer {
+async fn list_messages(State(server): Shared, Path(number): Path<String>, Query(page): Query<Page>) -> Answer {
     let phone = phone(&server, &number)?;
-    let messages: Vec<_> = phone
-        .received()
-        .into_iter()
-        .skip(page.after.unwrap_or(0))
-        .collect();
-    Ok(Json(
-        json!({"messages": messages, "failures": phone.failures()}),
-    ))
+    let messages: Vec<_> = phone.received().into_iter().skip(page.after.unwrap_or(0)).collect();
+    Ok(Json(json!({"messages": messages, "failures": phone.failures()})))
 }
 
 #[derive(Deserialize)]
@@ -295,17 +252,9 @@ async fn device_fault(
 #[derive(Deserialize)]
 #[serde(tag = "fault", rename_all = "snake_case", deny_unknown_fields)]
 enum ServerFault {
-    RefuseConnections {
-        on: bool,
-    },
-    Acks {
-        mode: AckMode,
-        ms: Option<u64>,
-        code: Option<u16>,
-    },
-    Deliveries {
-        mode: DeliveryMode,
-    },
+    RefuseConnections { on: bool },
+    Acks { mode: AckMode, ms: Option<u64>, code: Option<u16> },
+    Deliveries { mode: DeliveryMode },
 }
 
 #[derive(Deserialize)]
@@ -327,15 +276,12 @@ enum DeliveryMode {
 
 async fn fault(State(server): Shared, Body(fault): Body<ServerFault>) -> Answer {
     let faults = Faults { server };
-    let missing =
-        |field: &str| Refusal(StatusCode::BAD_REQUEST, format!("this mode needs {field}"));
+    let missing = |field: &str| Refusal(StatusCode::BAD_REQUEST, format!("this mode needs {field}"));
     match fault {
         ServerFault::RefuseConnections { on } => faults.refuse_connections(on),
         ServerFault::Acks { mode, ms, code } => faults.acks(match mode {
             AckMode::Normal => AckFault::None,
-            AckMode::Delay => {
-                AckFault::Delay(Duration::from_millis(ms.ok_or_else(|| missing("ms"))?))
-            }
+            AckMode::Delay => AckFault::Delay(Duration::from_millis(ms.ok_or_else(|| missing("ms"))?)),
             AckMode::Drop => AckFault::Drop,
             AckMode::Refuse => AckFault::Refuse(code.ok_or_else(|| missing("code"))?),
         }),

@@ -43,28 +43,19 @@ pub(crate) fn device_identity_for_pairing(
         ..Default::default()
     }
     .encode_to_vec();
-    let mut hmac =
-        Hmac::<Sha256>::new_from_slice(adv_secret).context("an HMAC key of any length is valid")?;
+    let mut hmac = Hmac::<Sha256>::new_from_slice(adv_secret).context("an HMAC key of any length is valid")?;
     hmac.update(&details);
     let mut hmac = hmac.finalize().into_bytes().to_vec();
     if corruption == Some(Corruption::PairingHmac) {
         hmac[3] ^= 1;
     }
-    let sealed = wa::ADVSignedDeviceIdentityHMAC {
-        details: Some(details),
-        hmac: Some(hmac),
-        ..Default::default()
-    };
+    let sealed = wa::ADVSignedDeviceIdentityHMAC { details: Some(details), hmac: Some(hmac), ..Default::default() };
     Ok(sealed.encode_to_vec())
 }
 
 /// Checks what a client signed in answer, and returns the identity as other devices get to see it, with the account's key.
 /// `None`: a signature is missing or wrong.
-pub(crate) fn accept_device_signature(
-    signed: &[u8],
-    account_key: &[u8],
-    device_key: &[u8],
-) -> Option<Vec<u8>> {
+pub(crate) fn accept_device_signature(signed: &[u8], account_key: &[u8], device_key: &[u8]) -> Option<Vec<u8>> {
     let mut identity = wa::ADVSignedDeviceIdentity::decode_from_slice(signed).ok()?;
     let details = identity.details.as_deref()?;
     let device_message = [&DEVICE_SIGNATURE, details, device_key, account_key].concat();
@@ -96,21 +87,14 @@ pub(crate) fn key_index_list(
     if corruption == Some(Corruption::KeyIndexListSignature) {
         signature[11] ^= 1;
     }
-    let signed = wa::ADVSignedKeyIndexList {
-        details: Some(details),
-        account_signature: Some(signature),
-        ..Default::default()
-    };
+    let signed =
+        wa::ADVSignedKeyIndexList { details: Some(details), account_signature: Some(signature), ..Default::default() };
     Ok(signed.encode_to_vec())
 }
 
 fn sign(account: &IdentityKeyPair, parts: &[&[u8]]) -> anyhow::Result<Vec<u8>> {
-    let signature = account
-        .private_key()
-        .calculate_signature(&parts.concat(), &mut rand::rng());
-    Ok(signature
-        .map_err(|error| anyhow!("signing for an account: {error}"))?
-        .to_vec())
+    let signature = account.private_key().calculate_signature(&parts.concat(), &mut rand::rng());
+    Ok(signature.map_err(|error| anyhow!("signing for an account: {error}"))?.to_vec())
 }
 
 /// A number that changes when the account is registered anew; taken from its key, so that it is stable for one phone.
@@ -120,7 +104,5 @@ fn raw_id(account: &IdentityKeyPair) -> u32 {
 }
 
 fn unix_time() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -25,19 +25,13 @@ pub(crate) enum Upload {
 impl Collections {
     /// The newest version; 0 for a collection nobody has written to.
     pub(crate) fn version(&self, name: &str) -> u64 {
-        self.patches
-            .get(name)
-            .map_or(0, |patches| patches.len() as u64)
+        self.patches.get(name).map_or(0, |patches| patches.len() as u64)
     }
 
     /// The patches after a version, oldest first.
     pub(crate) fn after(&self, name: &str, version: u64) -> Vec<Vec<u8>> {
         let patches = self.patches.get(name).map_or(&[][..], Vec::as_slice);
-        patches
-            .iter()
-            .skip(usize::try_from(version).unwrap_or(usize::MAX))
-            .cloned()
-            .collect()
+        patches.iter().skip(usize::try_from(version).unwrap_or(usize::MAX)).cloned().collect()
     }
 
     /// Takes a patch made on top of `base`. The server fills in the patch's version: clients leave it out.
@@ -48,14 +42,8 @@ impl Collections {
         let Ok(mut patch) = wa::SyncdPatch::decode_from_slice(patch) else {
             return Upload::Malformed;
         };
-        patch.version = MessageField::some(wa::SyncdVersion {
-            version: Some(base + 1),
-            ..Default::default()
-        });
-        self.patches
-            .entry(name.to_owned())
-            .or_default()
-            .push(patch.encode_to_vec());
+        patch.version = MessageField::some(wa::SyncdVersion { version: Some(base + 1), ..Default::default() });
+        self.patches.entry(name.to_owned()).or_default().push(patch.encode_to_vec());
         Upload::Accepted
     }
 }
@@ -67,22 +55,11 @@ mod tests {
     #[test]
     fn patches_are_numbered_by_the_server_and_a_stale_one_is_a_conflict() {
         let mut collections = Collections::default();
-        let patch = wa::SyncdPatch {
-            device_index: Some(1),
-            ..Default::default()
-        }
-        .encode_to_vec();
-        assert!(matches!(
-            collections.upload("regular", 0, &patch),
-            Upload::Accepted
-        ));
-        assert!(matches!(
-            collections.upload("regular", 0, &patch),
-            Upload::Conflict
-        ));
+        let patch = wa::SyncdPatch { device_index: Some(1), ..Default::default() }.encode_to_vec();
+        assert!(matches!(collections.upload("regular", 0, &patch), Upload::Accepted));
+        assert!(matches!(collections.upload("regular", 0, &patch), Upload::Conflict));
         assert_eq!(collections.version("regular"), 1);
-        let stored =
-            wa::SyncdPatch::decode_from_slice(&collections.after("regular", 0)[0]).unwrap();
+        let stored = wa::SyncdPatch::decode_from_slice(&collections.after("regular", 0)[0]).unwrap();
         assert_eq!(stored.version.as_option().unwrap().version, Some(1));
         assert!(collections.after("regular", 1).is_empty());
     }

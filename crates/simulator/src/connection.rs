@@ -35,57 +35,31 @@ const EDGE_ROUTING: &[u8] = b"ED\x00\x01";
 /// Serves one WebSocket from its first byte to its last.
 pub(crate) async fn run(server: Arc<Server>, socket: WebSocket) {
     let id = server.next_connection();
-    let mut wire = Wire {
-        socket,
-        frames: FrameDecoder::new(),
-        header_seen: false,
-    };
+    let mut wire = Wire { socket, frames: FrameDecoder::new(), header_seen: false };
     let established = match tokio::time::timeout(HANDSHAKE, handshake(&server, &mut wire)).await {
         Ok(Ok(established)) => established,
         Ok(Err(error)) => {
-            return tracing::debug!(
-                connection = id,
-                error = format!("{error:#}"),
-                "handshake failed"
-            );
+            return tracing::debug!(connection = id, error = format!("{error:#}"), "handshake failed");
         }
         Err(_) => return tracing::debug!(connection = id, "handshake took too long"),
     };
     tracing::debug!(connection = id, pattern = ?established.pattern, "handshake done");
     let (outbox, outgoing) = mpsc::unbounded_channel();
     let connection = Connection::new(id, outbox);
-    let Established {
-        read,
-        write,
-        client_static,
-        payload,
-        ..
-    } = established;
+    let Established { read, write, client_static, payload, .. } = established;
     let session = login::enter(&server, connection, client_static, &payload);
-    let stream = Stream {
-        wire,
-        read,
-        write,
-        received: 0,
-        sent: 0,
-    };
+    let stream = Stream { wire, read, write, received: 0, sent: 0 };
     stream.serve(&server, session, outgoing).await;
 }
 
 async fn handshake(server: &Server, wire: &mut Wire) -> anyhow::Result<Established> {
     let hello = wire.frame().await?;
     match noise::answer_hello(&server.noise, &hello)? {
-        FirstAnswer::Done {
-            server_hello,
-            established,
-        } => {
+        FirstAnswer::Done { server_hello, established } => {
             wire.send(encode_frame(&server_hello, None)?).await?;
             Ok(*established)
         }
-        FirstAnswer::AwaitFinish {
-            server_hello,
-            pending,
-        } => {
+        FirstAnswer::AwaitFinish { server_hello, pending } => {
             wire.send(encode_frame(&server_hello, None)?).await?;
             pending.finish(&wire.frame().await?)
         }
@@ -106,12 +80,7 @@ impl Wire {
             if let Some(frame) = self.frames.decode_frame() {
                 return Ok(frame);
             }
-            match self
-                .socket
-                .recv()
-                .await
-                .context("the client closed the socket")??
-            {
+            match self.socket.recv().await.context("the client closed the socket")?? {
                 Message::Binary(bytes) if self.header_seen => self.frames.feed(&bytes),
                 Message::Binary(bytes) => {
                     self.frames.feed(after_header(&bytes)?);
@@ -130,16 +99,8 @@ impl Wire {
 
     /// Closes politely: some clients wait for the close handshake before they go on.
     async fn close(mut self) {
-        let goodbye = CloseFrame {
-            code: 1000,
-            reason: "".into(),
-        };
-        if self
-            .socket
-            .send(Message::Close(Some(goodbye)))
-            .await
-            .is_err()
-        {
+        let goodbye = CloseFrame { code: 1000, reason: "".into() };
+        if self.socket.send(Message::Close(Some(goodbye))).await.is_err() {
             return;
         }
         let answered = async { while let Some(Ok(_)) = self.socket.next().await {} };
@@ -156,9 +117,7 @@ fn after_header(bytes: &[u8]) -> anyhow::Result<&[u8]> {
         }
         _ => bytes,
     };
-    bytes
-        .strip_prefix(&WA_CONN_HEADER)
-        .context("the connection does not start with WhatsApp's header")
+    bytes.strip_prefix(&WA_CONN_HEADER).context("the connection does not start with WhatsApp's header")
 }
 
 /// An established stream: frames sealed with the keys of the handshake, each direction with its own counter.
@@ -178,12 +137,7 @@ enum Over {
 }
 
 impl Stream {
-    async fn serve(
-        mut self,
-        server: &Arc<Server>,
-        session: Session,
-        mut outgoing: mpsc::UnboundedReceiver<Outgoing>,
-    ) {
+    async fn serve(mut self, server: &Arc<Server>, session: Session, mut outgoing: mpsc::UnboundedReceiver<Outgoing>) {
         let over = self.exchange(server, &session, &mut outgoing).await;
         session.leave(server);
         match over {
@@ -260,9 +214,7 @@ impl Stream {
         let mut frames = Vec::new();
         for stanza in stanzas {
             tracing::trace!(stanza = %stanza::text(stanza), "to the client");
-            let sealed = self
-                .write
-                .encrypt_with_counter(self.sent, &marshal(stanza)?)?;
+            let sealed = self.write.encrypt_with_counter(self.sent, &marshal(stanza)?)?;
             self.sent += 1;
             append_frame_into(&sealed, None, &mut frames)?;
         }
@@ -270,8 +222,7 @@ impl Stream {
     }
 
     fn open(&mut self, mut frame: BytesMut) -> anyhow::Result<Node> {
-        self.read
-            .decrypt_in_place_with_counter(self.received, &mut frame)?;
+        self.read.decrypt_in_place_with_counter(self.received, &mut frame)?;
         self.received += 1;
         let node = OwnedNodeRef::new(wacore_binary::util::unpack_bytes(frame)?)?.to_owned_node();
         tracing::trace!(stanza = %stanza::text(&node), "from the client");

@@ -1,6 +1,6 @@
 //! One linked device as the server knows it: its published keys, its connection, and what waits for it.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use tokio::sync::mpsc;
 use wacore_binary::builder::NodeBuilder;
@@ -79,6 +79,8 @@ pub(crate) struct Device {
     pub(crate) key_index: u32,
     pub(crate) connection: Option<Connection>,
     pub(crate) frozen: bool,
+    /// Messages it asked for again on this connection.
+    pub(crate) asked_again: HashSet<String>,
     /// Whether the phone has shared its app-state key with it.
     pub(crate) greeted: bool,
     queue: Queue,
@@ -112,6 +114,7 @@ impl Device {
             key_index: new.key_index,
             connection: None,
             frozen: false,
+            asked_again: HashSet::new(),
             greeted: false,
             queue: Queue::default(),
             delivery: Delivery::Waiting,
@@ -140,29 +143,19 @@ impl Device {
             former.end(StreamEnd::Replaced);
         }
         self.delivery = Delivery::Waiting;
+        self.asked_again.clear();
     }
 
     /// The socket of `connection` is gone.
     pub(crate) fn disconnect(&mut self, connection: u64) {
-        if self
-            .connection
-            .as_ref()
-            .is_some_and(|current| current.id == connection)
-        {
+        if self.connection.as_ref().is_some_and(|current| current.id == connection) {
             self.connection = None;
             self.delivery = Delivery::Waiting;
         }
     }
 
     /// Keeps a stanza until the device confirms it, and sends it now if the device is live.
-    pub(crate) fn enqueue(
-        &mut self,
-        class: Class,
-        id: &str,
-        from: Jid,
-        stanza: Node,
-        fault: DeliveryFault,
-    ) {
+    pub(crate) fn enqueue(&mut self, class: Class, id: &str, from: Jid, stanza: Node, fault: DeliveryFault) {
         self.queue.push(class, id, from, stanza);
         if self.delivery == Delivery::Live {
             self.flush(fault);
@@ -178,10 +171,7 @@ impl Device {
             return;
         }
         let waiting = self.queue.waiting(connection.id);
-        self.delivery = Delivery::Draining {
-            announced: waiting.total(),
-            sent: 0,
-        };
+        self.delivery = Delivery::Draining { announced: waiting.total(), sent: 0 };
         if waiting.total() > 0 {
             connection.send(preview(waiting));
         }
@@ -211,9 +201,7 @@ impl Device {
         }
         self.delivery = Delivery::Draining { announced, sent };
         if sent == announced || exhausted {
-            connection.send(ib(NodeBuilder::new("offline")
-                .attr("count", announced.to_string())
-                .build()));
+            connection.send(ib(NodeBuilder::new("offline").attr("count", announced.to_string()).build()));
             self.delivery = Delivery::Live;
             self.flush(DeliveryFault::None);
         }

@@ -99,20 +99,14 @@ impl Faults {
     /// Freezes one linked device: its connections are accepted and its stanzas read, and nothing is ever answered.
     pub fn freeze(&self, number: &str, device: u16, frozen: bool) -> anyhow::Result<()> {
         let mut world = self.server.world.lock();
-        world
-            .device_mut(number, device)
-            .context("no such device")?
-            .frozen = frozen;
+        world.device_mut(number, device).context("no such device")?.frozen = frozen;
         Ok(())
     }
 
     fn end(&self, number: &str, device: u16, end: StreamEnd) -> anyhow::Result<()> {
         let mut world = self.server.world.lock();
         let device = world.device_mut(number, device).context("no such device")?;
-        let connection = device
-            .connection
-            .as_ref()
-            .context("the device is not connected")?;
+        let connection = device.connection.as_ref().context("the device is not connected")?;
         connection.end(end);
         Ok(())
     }

@@ -91,27 +91,18 @@ impl Handset {
     /// Decrypts an arrival and keeps what it says.
     pub(crate) fn receive(&mut self, arrival: &Arrival, media: &MediaStore) -> Reaction {
         let seen = (arrival.from.clone(), arrival.id.clone());
-        let opened = self.signal.decrypt(
-            &arrival.from_lid,
-            arrival.from_device,
-            &arrival.kind,
-            &arrival.ciphertext,
-        );
+        let opened = self.signal.decrypt(&arrival.from_lid, arrival.from_device, &arrival.kind, &arrival.ciphertext);
         let plaintext = match opened {
             Ok(plaintext) => plaintext,
             // The ratchet has moved past a repeated message, which therefore does not open again.
             Err(_) if self.seen.contains(&seen) => return Reaction::Duplicate,
             Err(error) => {
-                self.failures.push(format!(
-                    "{} from {}:{}: {error:#}",
-                    arrival.id, arrival.from, arrival.from_device
-                ));
+                self.failures.push(format!("{} from {}:{}: {error:#}", arrival.id, arrival.from, arrival.from_device));
                 return Reaction::Retry;
             }
         };
         let Ok(message) = wa::Message::decode_from_slice(&plaintext) else {
-            self.failures
-                .push(format!("{} is no Message protobuf", arrival.id));
+            self.failures.push(format!("{} is no Message protobuf", arrival.id));
             return Reaction::Retry;
         };
         if !self.seen.insert(seen) {
@@ -121,22 +112,13 @@ impl Handset {
     }
 
     fn keep(&mut self, arrival: &Arrival, message: wa::Message, media: &MediaStore) -> Reaction {
-        if let Some(protocol) = message
-            .protocol_message
-            .as_option()
-            .filter(|_| arrival.from_me)
-        {
+        if let Some(protocol) = message.protocol_message.as_option().filter(|_| arrival.from_me) {
             return Reaction::Peer(Box::new(protocol.clone()));
         }
         // What another device of the account sent arrives wrapped, so that it can say whom it went to.
-        let copied = message
-            .device_sent_message
-            .as_option()
-            .and_then(|copy| copy.message.as_option());
+        let copied = message.device_sent_message.as_option().and_then(|copy| copy.message.as_option());
         let content = message::read(copied.unwrap_or(&message));
-        let media = content
-            .media
-            .and_then(|reference| self.fetch(&arrival.id, &reference, media));
+        let media = content.media.and_then(|reference| self.fetch(&arrival.id, &reference, media));
         self.inbox.push(PhoneMessage {
             id: arrival.id.clone(),
             from: format!("{}@s.whatsapp.net", arrival.from),
@@ -152,24 +134,13 @@ impl Handset {
         Reaction::Delivered
     }
 
-    fn fetch(
-        &mut self,
-        id: &str,
-        reference: &media::MediaReference,
-        media: &MediaStore,
-    ) -> Option<Media> {
+    fn fetch(&mut self, id: &str, reference: &media::MediaReference, media: &MediaStore) -> Option<Media> {
         let opened = match media.by_direct_path(&reference.direct_path) {
             Some(encrypted) => media::open(reference, &encrypted),
-            None => Err(anyhow::anyhow!(
-                "nothing was uploaded to {}",
-                reference.direct_path
-            )),
+            None => Err(anyhow::anyhow!("nothing was uploaded to {}", reference.direct_path)),
         };
         opened
-            .map(|bytes| Media {
-                mime: reference.mime.clone(),
-                bytes,
-            })
+            .map(|bytes| Media { mime: reference.mime.clone(), bytes })
             .inspect_err(|error| self.failures.push(format!("the medium of {id}: {error:#}")))
             .ok()
     }
@@ -179,27 +150,17 @@ impl Handset {
         if self.sent.len() == KEPT_FOR_RETRY {
             self.sent.pop_front();
         }
-        self.sent.push_back(Sent {
-            id: id.to_owned(),
-            to,
-            message,
-        });
+        self.sent.push_back(Sent { id: id.to_owned(), to, message });
     }
 
     /// A message of its owner's, to whom and what, if it is still kept.
     pub(crate) fn sent(&self, id: &str) -> Option<(Number, Vec<u8>)> {
-        self.sent
-            .iter()
-            .find(|sent| sent.id == id)
-            .map(|sent| (sent.to.clone(), sent.message.clone()))
+        self.sent.iter().find(|sent| sent.id == id).map(|sent| (sent.to.clone(), sent.message.clone()))
     }
 
     /// The account's key for app state, as the phone shares it with a device it has linked.
     pub(crate) fn app_state_key_share(&self) -> wa::Message {
-        let share = wa::message::AppStateSyncKeyShare {
-            keys: vec![self.app_state_key.clone()],
-            ..Default::default()
-        };
+        let share = wa::message::AppStateSyncKeyShare { keys: vec![self.app_state_key.clone()], ..Default::default() };
         wa::Message {
             protocol_message: MessageField::some(wa::message::ProtocolMessage {
                 r#type: Some(wa::message::protocol_message::Type::APP_STATE_SYNC_KEY_SHARE),

@@ -59,16 +59,11 @@ impl MediaKeys {
         iv[..16].copy_from_slice(&expanded[..16]);
         cipher.copy_from_slice(&expanded[16..48]);
         mac.copy_from_slice(&expanded[48..80]);
-        Ok(Self {
-            iv: iv[..16].try_into()?,
-            cipher,
-            mac,
-        })
+        Ok(Self { iv: iv[..16].try_into()?, cipher, mac })
     }
 
     fn mac_of(&self, ciphertext: &[u8]) -> anyhow::Result<Vec<u8>> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.mac)
-            .context("an HMAC key of any length is valid")?;
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.mac).context("an HMAC key of any length is valid")?;
         mac.update(&self.iv);
         mac.update(ciphertext);
         Ok(mac.finalize().into_bytes()[..MAC_LENGTH].to_vec())
@@ -79,44 +74,24 @@ impl MediaKeys {
 pub(crate) fn seal(kind: &str, plaintext: &[u8]) -> anyhow::Result<Sealed> {
     let media_key: [u8; 32] = rand::random();
     let keys = MediaKeys::expand(&media_key, kind)?;
-    let mut encrypted = cbc::Encryptor::<Aes256>::new(&keys.cipher.into(), &keys.iv.into())
-        .encrypt_padded_vec::<Pkcs7>(plaintext);
+    let mut encrypted =
+        cbc::Encryptor::<Aes256>::new(&keys.cipher.into(), &keys.iv.into()).encrypt_padded_vec::<Pkcs7>(plaintext);
     encrypted.extend_from_slice(&keys.mac_of(&encrypted)?);
     let file_enc_sha256 = Sha256::digest(&encrypted).to_vec();
-    Ok(Sealed {
-        encrypted,
-        media_key,
-        file_sha256: Sha256::digest(plaintext).to_vec(),
-        file_enc_sha256,
-    })
+    Ok(Sealed { encrypted, media_key, file_sha256: Sha256::digest(plaintext).to_vec(), file_enc_sha256 })
 }
 
 /// Decrypts a downloaded file and checks everything its message promised: both hashes, the MAC, the length.
 pub(crate) fn open(reference: &MediaReference, encrypted: &[u8]) -> anyhow::Result<Vec<u8>> {
-    ensure!(
-        Sha256::digest(encrypted)[..] == reference.file_enc_sha256[..],
-        "the encrypted file has another SHA-256"
-    );
+    ensure!(Sha256::digest(encrypted)[..] == reference.file_enc_sha256[..], "the encrypted file has another SHA-256");
     let keys = MediaKeys::expand(&reference.media_key, reference.kind)?;
-    let end = encrypted
-        .len()
-        .checked_sub(MAC_LENGTH)
-        .context("the encrypted file is too short for its MAC")?;
-    ensure!(
-        keys.mac_of(&encrypted[..end])? == encrypted[end..],
-        "the encrypted file's MAC is wrong"
-    );
+    let end = encrypted.len().checked_sub(MAC_LENGTH).context("the encrypted file is too short for its MAC")?;
+    ensure!(keys.mac_of(&encrypted[..end])? == encrypted[end..], "the encrypted file's MAC is wrong");
     let plaintext = cbc::Decryptor::<Aes256>::new(&keys.cipher.into(), &keys.iv.into())
         .decrypt_padded_vec::<Pkcs7>(&encrypted[..end])
         .map_err(|error| anyhow::anyhow!("the file's padding is wrong: {error}"))?;
-    ensure!(
-        Sha256::digest(&plaintext)[..] == reference.file_sha256[..],
-        "the file has another SHA-256"
-    );
-    ensure!(
-        plaintext.len() as u64 == reference.file_length,
-        "the file has another length"
-    );
+    ensure!(Sha256::digest(&plaintext)[..] == reference.file_sha256[..], "the file has another SHA-256");
+    ensure!(plaintext.len() as u64 == reference.file_length, "the file has another length");
     Ok(plaintext)
 }
 
@@ -166,19 +141,12 @@ impl MediaStore {
 
     /// The file under this token is whole.
     pub(crate) fn complete(&self, token: &str) {
-        self.files
-            .lock()
-            .entry(token.to_owned())
-            .or_default()
-            .complete = true;
+        self.files.lock().entry(token.to_owned()).or_default().complete = true;
     }
 
     pub(crate) fn get(&self, token: &str) -> Option<Vec<u8>> {
         let files = self.files.lock();
-        files
-            .get(token)
-            .filter(|upload| upload.complete)
-            .map(|upload| upload.bytes.clone())
+        files.get(token).filter(|upload| upload.complete).map(|upload| upload.bytes.clone())
     }
 
     /// The file behind a `direct_path`.
@@ -236,11 +204,7 @@ mod tests {
         assert_eq!(store.progress("t"), Progress::Partial(4));
         assert!(store.put("t", 9, b"gap").is_err());
         store.put("t", 4, b"two").unwrap();
-        assert_eq!(
-            store.get("t"),
-            None,
-            "an upload that is not over is not a file"
-        );
+        assert_eq!(store.get("t"), None, "an upload that is not over is not a file");
         store.complete("t");
         assert_eq!(store.get("t").unwrap(), b"one two");
     }

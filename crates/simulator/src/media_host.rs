@@ -19,9 +19,7 @@ use crate::server::Server;
 const LARGEST: usize = 128 * 1024 * 1024;
 
 pub(crate) fn routes() -> Router<Arc<Server>> {
-    Router::new()
-        .route("/mms/{kind}/{token}", post(upload))
-        .route("/v/t62/{token}", get(download))
+    Router::new().route("/mms/{kind}/{token}", post(upload)).route("/v/t62/{token}", get(download))
 }
 
 #[derive(Deserialize)]
@@ -44,12 +42,8 @@ async fn upload(
     }
     if query.resume.is_some() {
         return match server.media.progress(&token) {
-            Progress::Complete => {
-                Json(address(&server, &token, json!({"resume": "complete"}))).into_response()
-            }
-            Progress::Partial(offset) => {
-                Json(json!({"resume": offset.to_string()})).into_response()
-            }
+            Progress::Complete => Json(address(&server, &token, json!({"resume": "complete"}))).into_response(),
+            Progress::Partial(offset) => Json(json!({"resume": offset.to_string()})).into_response(),
             Progress::Nothing => Json(json!({})).into_response(),
         };
     }
@@ -68,10 +62,7 @@ async fn receive(server: &Server, token: &str, start: usize, body: Body) -> Resu
         if offset + piece.len() > LARGEST {
             return Err(StatusCode::PAYLOAD_TOO_LARGE);
         }
-        server
-            .media
-            .put(token, offset, &piece)
-            .map_err(|_| StatusCode::RANGE_NOT_SATISFIABLE)?;
+        server.media.put(token, offset, &piece).map_err(|_| StatusCode::RANGE_NOT_SATISFIABLE)?;
         offset += piece.len();
     }
     server.media.complete(token);
@@ -85,11 +76,7 @@ fn address(server: &Server, token: &str, mut answer: serde_json::Value) -> serde
     answer
 }
 
-async fn download(
-    State(server): State<Arc<Server>>,
-    Path(token): Path<String>,
-    headers: HeaderMap,
-) -> Response {
+async fn download(State(server): State<Arc<Server>>, Path(token): Path<String>, headers: HeaderMap) -> Response {
     let Some(file) = server.media.get(&token) else {
         return StatusCode::NOT_FOUND.into_response();
     };
@@ -100,17 +87,8 @@ async fn download(
     let size = file.len();
     match asked.to_str().ok().and_then(|asked| range(asked, size)) {
         Some((first, last)) => {
-            let described = [(
-                header::CONTENT_RANGE,
-                format!("bytes {first}-{last}/{size}"),
-            )];
-            (
-                StatusCode::PARTIAL_CONTENT,
-                ranges,
-                described,
-                file[first..=last].to_vec(),
-            )
-                .into_response()
+            let described = [(header::CONTENT_RANGE, format!("bytes {first}-{last}/{size}"))];
+            (StatusCode::PARTIAL_CONTENT, ranges, described, file[first..=last].to_vec()).into_response()
         }
         None => {
             let described = [(header::CONTENT_RANGE, format!("bytes */{size}"))];
@@ -124,10 +102,7 @@ fn range(asked: &str, size: usize) -> Option<(usize, usize)> {
     let (first, last) = asked.strip_prefix("bytes=")?.split_once('-')?;
     let end = size.checked_sub(1)?;
     let (first, last) = match (first, last) {
-        ("", suffix) => (
-            size.saturating_sub(suffix.parse().ok().filter(|&suffix: &usize| suffix > 0)?),
-            end,
-        ),
+        ("", suffix) => (size.saturating_sub(suffix.parse().ok().filter(|&suffix: &usize| suffix > 0)?), end),
         (first, "") => (first.parse().ok()?, end),
         (first, last) => (first.parse().ok()?, last.parse::<usize>().ok()?.min(end)),
     };
@@ -144,14 +119,7 @@ mod tests {
         assert_eq!(range("bytes=4-", 10), Some((4, 9)));
         assert_eq!(range("bytes=-3", 10), Some((7, 9)));
         assert_eq!(range("bytes=0-99", 10), Some((0, 9)));
-        for unsatisfiable in [
-            "bytes=10-",
-            "bytes=5-4",
-            "bytes=-0",
-            "items=0-1",
-            "bytes=0-1,3-4",
-            "bytes=0-",
-        ] {
+        for unsatisfiable in ["bytes=10-", "bytes=5-4", "bytes=-0", "items=0-1", "bytes=0-1,3-4", "bytes=0-"] {
             let size = if unsatisfiable == "bytes=0-" { 0 } else { 10 };
             assert_eq!(range(unsatisfiable, size), None, "{unsatisfiable}");
         }

@@ -84,52 +84,22 @@ pub(crate) fn read(message: &wa::Message) -> Content {
             }
         };
     }
-    media!(
-        image_message,
-        "image",
-        |image: &wa::message::ImageMessage| image.caption.clone()
-    );
-    media!(
-        video_message,
-        "video",
-        |video: &wa::message::VideoMessage| video.caption.clone()
-    );
-    media!(
-        document_message,
-        "document",
-        |document: &wa::message::DocumentMessage| document.caption.clone()
-    );
+    media!(image_message, "image", |image: &wa::message::ImageMessage| image.caption.clone());
+    media!(video_message, "video", |video: &wa::message::VideoMessage| video.caption.clone());
+    media!(document_message, "document", |document: &wa::message::DocumentMessage| document.caption.clone());
     media!(audio_message, "audio", |_: &wa::message::AudioMessage| None);
-    media!(
-        sticker_message,
-        "sticker",
-        |_: &wa::message::StickerMessage| None
-    );
-    Content {
-        kind: other_kind(message).to_owned(),
-        ..Content::default()
-    }
+    media!(sticker_message, "sticker", |_: &wa::message::StickerMessage| None);
+    Content { kind: other_kind(message).to_owned(), ..Content::default() }
 }
 
 fn text_content(text: Option<String>) -> Content {
-    Content {
-        kind: "text".to_owned(),
-        text,
-        ..Content::default()
-    }
+    Content { kind: "text".to_owned(), text, ..Content::default() }
 }
 
 fn unwrap(message: &wa::Message) -> &wa::Message {
-    let wrapped = [
-        &message.ephemeral_message,
-        &message.view_once_message,
-        &message.document_with_caption_message,
-    ];
+    let wrapped = [&message.ephemeral_message, &message.view_once_message, &message.document_with_caption_message];
     for wrapper in wrapped {
-        if let Some(inner) = wrapper
-            .as_option()
-            .and_then(|wrapper| wrapper.message.as_option())
-        {
+        if let Some(inner) = wrapper.as_option().and_then(|wrapper| wrapper.message.as_option()) {
             return unwrap(inner);
         }
     }

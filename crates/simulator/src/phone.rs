@@ -68,35 +68,22 @@ impl Phone {
     /// Scans a QR (its text) and waits until the client behind it is linked.
     pub async fn scans(&self, qr_text: &str) -> Result<LinkedDevice, PairingError> {
         let outcome = pairing::scan(&self.server, &self.number, qr_text)?;
-        let outcome = tokio::time::timeout(PAIRING, outcome)
-            .await
-            .map_err(|_| PairingError::Gone)?;
+        let outcome = tokio::time::timeout(PAIRING, outcome).await.map_err(|_| PairingError::Gone)?;
         let id = outcome.map_err(|_| PairingError::Gone)??;
         self.linked(id.device).ok_or(PairingError::Gone)
     }
 
     /// Types the code that a client shows, and waits until that client is linked.
     pub async fn enters_code(&self, code: &str) -> Result<LinkedDevice, PairingError> {
-        let connection = link_code::type_code(&self.server, &self.number, code)?;
-        let settled = self.server.wait_for(|| {
-            let mut world = self.server.world.lock();
-            let settled = world.typed_codes.remove(&connection);
-            settled.or_else(|| {
-                (!world.waiting.contains_key(&connection)).then_some(Err(PairingError::Gone))
-            })
-        });
-        let id = tokio::time::timeout(PAIRING, settled)
-            .await
-            .map_err(|_| PairingError::Gone)??;
+        let outcome = link_code::type_code(&self.server, &self.number, code)?;
+        let outcome = tokio::time::timeout(PAIRING, outcome).await.map_err(|_| PairingError::Gone)?;
+        let id = outcome.map_err(|_| PairingError::Gone)??;
         self.linked(id.device).ok_or(PairingError::Gone)
     }
 
     /// Sends a text to a number or an address; returns the message's id.
     pub async fn sends_text(&self, to: &str, text: &str) -> anyhow::Result<String> {
-        let message = wa::Message {
-            conversation: Some(text.to_owned()),
-            ..Default::default()
-        };
+        let message = wa::Message { conversation: Some(text.to_owned()), ..Default::default() };
         self.sends(to, "text", message)
     }
 
@@ -125,20 +112,12 @@ impl Phone {
             media_key_timestamp: Some(crate::stanza::unix_time() as i64),
             ..Default::default()
         };
-        let message = wa::Message {
-            image_message: MessageField::some(image),
-            ..Default::default()
-        };
+        let message = wa::Message { image_message: MessageField::some(image), ..Default::default() };
         self.sends(to, "media", message)
     }
 
     /// Sends any message, given as WhatsApp's protobuf; `kind` is the stanza's type (`text`, `media`, `reaction`, `poll`).
-    pub fn sends(
-        &self,
-        to: &str,
-        kind: &'static str,
-        message: wa::Message,
-    ) -> anyhow::Result<String> {
+    pub fn sends(&self, to: &str, kind: &'static str, message: wa::Message) -> anyhow::Result<String> {
         let to = self.resolve(to)?;
         let id = message::new_id();
         message::send_as_phone(&self.server, &self.number, &to, &id, kind, &message)?;
@@ -150,10 +129,7 @@ impl Phone {
         if ids.is_empty() {
             bail!("name at least one message to read");
         }
-        let sender = DeviceId {
-            number: self.resolve(chat)?,
-            device: 0,
-        };
+        let sender = DeviceId { number: self.resolve(chat)?, device: 0 };
         let lid = self.server.options.addressing.is_lid();
         receipt::send_as_phone_of_kind(&self.server, &self.id(0), &sender, ids, "read", lid);
         Ok(())
@@ -176,14 +152,7 @@ impl Phone {
 
     /// The next message that was not taken yet, as soon as it is there. The error lists what did arrive.
     pub async fn next_message(&self, patience: Duration) -> anyhow::Result<PhoneMessage> {
-        let handset = self
-            .server
-            .world
-            .lock()
-            .account(&self.number)
-            .context("no such account")?
-            .handset
-            .clone();
+        let handset = self.server.world.lock().account(&self.number).context("no such account")?.handset.clone();
         let next = self.server.wait_for(|| {
             let mut handset = handset.lock();
             let message = handset.inbox.get(handset.taken).cloned()?;
@@ -194,38 +163,19 @@ impl Phone {
             Ok(message) => Ok(message),
             Err(_) => {
                 let (received, failures) = (self.received(), self.failures());
-                Err(anyhow!(
-                    "no further message within {patience:?}; so far: {received:#?}; failures: {failures:#?}"
-                ))
+                Err(anyhow!("no further message within {patience:?}; so far: {received:#?}; failures: {failures:#?}"))
             }
         }
     }
 
     /// Waits for a receipt of the given status (`delivered`, `read`, …) for one of its messages.
-    pub async fn receipt(
-        &self,
-        id: &str,
-        status: &str,
-        patience: Duration,
-    ) -> anyhow::Result<PhoneReceipt> {
-        let handset = self
-            .server
-            .world
-            .lock()
-            .account(&self.number)
-            .context("no such account")?
-            .handset
-            .clone();
+    pub async fn receipt(&self, id: &str, status: &str, patience: Duration) -> anyhow::Result<PhoneReceipt> {
+        let handset = self.server.world.lock().account(&self.number).context("no such account")?.handset.clone();
         let wanted = |receipt: &&PhoneReceipt| receipt.id == id && receipt.status == status;
-        let found = self
-            .server
-            .wait_for(|| handset.lock().receipts.iter().find(wanted).cloned());
+        let found = self.server.wait_for(|| handset.lock().receipts.iter().find(wanted).cloned());
         match tokio::time::timeout(patience, found).await {
             Ok(receipt) => Ok(receipt),
-            Err(_) => Err(anyhow!(
-                "no {status} receipt for {id} within {patience:?}; so far: {:#?}",
-                self.receipts()
-            )),
+            Err(_) => Err(anyhow!("no {status} receipt for {id} within {patience:?}; so far: {:#?}", self.receipts())),
         }
     }
 
@@ -254,25 +204,15 @@ impl Phone {
     }
 
     fn id(&self, device: u16) -> DeviceId {
-        DeviceId {
-            number: self.number.clone(),
-            device,
-        }
+        DeviceId { number: self.number.clone(), device }
     }
 
     fn linked(&self, device: u16) -> Option<LinkedDevice> {
-        self.devices()
-            .into_iter()
-            .find(|linked| linked.device == device)
+        self.devices().into_iter().find(|linked| linked.device == device)
     }
 
     fn with_handset<T>(&self, read: impl FnOnce(&crate::handset::Handset) -> T) -> T {
-        let handset = self
-            .server
-            .world
-            .lock()
-            .account(&self.number)
-            .map(|account| account.handset.clone());
+        let handset = self.server.world.lock().account(&self.number).map(|account| account.handset.clone());
         let handset = handset.expect("an account is never removed while the simulator runs");
         let handset = handset.lock();
         read(&handset)
@@ -280,17 +220,11 @@ impl Phone {
 
     fn resolve(&self, address: &str) -> anyhow::Result<Number> {
         let jid = match address.contains('@') {
-            true => address
-                .parse::<Jid>()
-                .map_err(|error| anyhow!("{address:?} is no address: {error}"))?,
+            true => address.parse::<Jid>().map_err(|error| anyhow!("{address:?} is no address: {error}"))?,
             false => Jid::pn(address.trim_start_matches('+')),
         };
         let world = self.server.world.lock();
-        Ok(world
-            .account_of(&jid)
-            .with_context(|| format!("nobody is at {address:?}"))?
-            .number
-            .clone())
+        Ok(world.account_of(&jid).with_context(|| format!("nobody is at {address:?}"))?.number.clone())
     }
 }
 

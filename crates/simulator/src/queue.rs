@@ -43,13 +43,7 @@ pub(crate) struct Queue {
 
 impl Queue {
     pub(crate) fn push(&mut self, class: Class, id: &str, from: Jid, stanza: Node) {
-        self.entries.push_back(Entry {
-            class,
-            id: id.to_owned(),
-            from,
-            stanza,
-            sent_on: None,
-        });
+        self.entries.push_back(Entry { class, id: id.to_owned(), from, stanza, sent_on: None });
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -70,17 +64,12 @@ impl Queue {
     }
 
     fn unsent(&self, connection: u64) -> impl Iterator<Item = &Entry> {
-        self.entries
-            .iter()
-            .filter(move |entry| entry.sent_on != Some(connection))
+        self.entries.iter().filter(move |entry| entry.sent_on != Some(connection))
     }
 
     /// The oldest stanzas that have not gone out on this connection, marked as sent on it.
     pub(crate) fn send(&mut self, connection: u64, limit: usize) -> Vec<Node> {
-        let unsent = self
-            .entries
-            .iter_mut()
-            .filter(|entry| entry.sent_on != Some(connection));
+        let unsent = self.entries.iter_mut().filter(|entry| entry.sent_on != Some(connection));
         let send = |entry: &mut Entry| {
             entry.sent_on = Some(connection);
             entry.stanza.clone()
@@ -96,10 +85,7 @@ impl Queue {
     pub(crate) fn confirm(&mut self, class: Class, id: &str, peer: Option<&Jid>) -> bool {
         let same_id = |entry: &Entry| entry.class == class && entry.id == id;
         let same_peer = |entry: &Entry| peer.is_none_or(|peer| peer.user == entry.from.user);
-        let exact = self
-            .entries
-            .iter()
-            .position(|entry| same_id(entry) && same_peer(entry));
+        let exact = self.entries.iter().position(|entry| same_id(entry) && same_peer(entry));
         match exact.or_else(|| self.entries.iter().position(same_id)) {
             Some(index) => self.entries.remove(index).is_some(),
             None => false,
@@ -122,20 +108,14 @@ mod tests {
     }
 
     fn ids(stanzas: Vec<Node>) -> Vec<String> {
-        stanzas
-            .iter()
-            .map(|stanza| stanza.attrs.get("id").unwrap().to_string())
-            .collect()
+        stanzas.iter().map(|stanza| stanza.attrs.get("id").unwrap().to_string()).collect()
     }
 
     #[test]
     fn what_was_not_confirmed_goes_out_again_on_the_next_connection_in_order() {
         let mut queue = queue(&["A", "B", "C"]);
         assert_eq!(ids(queue.send(1, 10)), ["A", "B", "C"]);
-        assert!(
-            queue.send(1, 10).is_empty(),
-            "each stanza goes out once on a connection"
-        );
+        assert!(queue.send(1, 10).is_empty(), "each stanza goes out once on a connection");
         assert!(queue.confirm(Class::Message, "B", None));
         assert_eq!(ids(queue.send(2, 10)), ["A", "C"]);
     }
@@ -156,17 +136,11 @@ mod tests {
             Class::Message,
             "A",
             other.clone(),
-            NodeBuilder::new("message")
-                .attr("id", "A")
-                .attr("t", "2")
-                .build(),
+            NodeBuilder::new("message").attr("id", "A").attr("t", "2").build(),
         );
         assert!(queue.confirm(Class::Message, "A", Some(&other)));
         let left = queue.send(1, 10);
         assert_eq!(left.len(), 1);
-        assert!(
-            left[0].attrs.get("t").is_none(),
-            "the other chat's stanza stays"
-        );
+        assert!(left[0].attrs.get("t").is_none(), "the other chat's stanza stays");
     }
 }

@@ -72,25 +72,16 @@ impl Simulator {
     /// Listens and serves until [`Simulator::finish`].
     pub async fn start(options: Options) -> anyhow::Result<Self> {
         let listen = options.listen;
-        ensure!(
-            listen.ip().is_loopback(),
-            "the simulator only listens on loopback, not on {listen}; use 127.0.0.1"
-        );
-        let listener = TcpListener::bind(listen)
-            .await
-            .with_context(|| format!("listening on {listen}"))?;
+        ensure!(listen.ip().is_loopback(), "the simulator only listens on loopback, not on {listen}; use 127.0.0.1");
+        let listener = TcpListener::bind(listen).await.with_context(|| format!("listening on {listen}"))?;
         let address = listener.local_addr()?;
-        let default_file =
-            || std::env::temp_dir().join(format!("wapi-simulator-{}.pem", address.port()));
+        let default_file = || std::env::temp_dir().join(format!("wapi-simulator-{}.pem", address.port()));
         let ca_pem_file = options.ca_pem_file.clone().unwrap_or_else(default_file);
         let server = Arc::new(Server::new(options, address)?);
         std::fs::write(&ca_pem_file, &server.tls.ca_pem)
             .with_context(|| format!("writing the CA to {}", ca_pem_file.display()))?;
         server.tasks.spawn(server.clone().accept(listener));
-        Ok(Self {
-            server,
-            ca_pem_file,
-        })
+        Ok(Self { server, ca_pem_file })
     }
 
     /// `ws://127.0.0.1:PORT/ws/chat`.
@@ -135,9 +126,7 @@ impl Simulator {
 
     /// What can be made to go wrong.
     pub fn faults(&self) -> Faults {
-        Faults {
-            server: self.server.clone(),
-        }
+        Faults { server: self.server.clone() }
     }
 
     /// Requests that were refused because the simulator does not know them.
@@ -149,9 +138,7 @@ impl Simulator {
     pub async fn finish(self) -> anyhow::Result<()> {
         self.server.stop.cancel();
         self.server.tasks.close();
-        tokio::time::timeout(STOPPING, self.server.tasks.wait())
-            .await
-            .context("connections did not end")?;
+        tokio::time::timeout(STOPPING, self.server.tasks.wait()).await.context("connections did not end")?;
         let unknown = self.unknown_requests();
         if !unknown.is_empty() {
             bail!("requests the simulator does not know: {unknown:#?}");
@@ -171,17 +158,10 @@ impl Drop for Simulator {
 }
 
 /// Makes an account; without a number it gets the next free one.
-pub(crate) fn add_phone(
-    server: &Arc<Server>,
-    name: &str,
-    number: Option<&str>,
-) -> anyhow::Result<Phone> {
+pub(crate) fn add_phone(server: &Arc<Server>, name: &str, number: Option<&str>) -> anyhow::Result<Phone> {
     if let Some(number) = number {
         let digits = number.bytes().all(|byte| byte.is_ascii_digit());
-        ensure!(
-            digits && (7..=15).contains(&number.len()),
-            "{number:?} is no phone number: 7 to 15 digits, without +"
-        );
+        ensure!(digits && (7..=15).contains(&number.len()), "{number:?} is no phone number: 7 to 15 digits, without +");
     }
     // Keys are made outside the lock.
     let handset = Handset::new()?;
@@ -190,17 +170,10 @@ pub(crate) fn add_phone(
         Some(number) => number.into(),
         None => free_number(&world),
     };
-    ensure!(
-        world.account(&number).is_none(),
-        "the number {number} is taken"
-    );
+    ensure!(world.account(&number).is_none(), "the number {number} is taken");
     let lid: Arc<str> = format!("{}", 100_000_000_000_001 + world.accounts().count() as u64).into();
     let signer = handset.signal.identity().clone();
-    let identity_key = signer
-        .public_key()
-        .public_key_bytes()
-        .try_into()
-        .context("an identity key has 32 bytes")?;
+    let identity_key = signer.public_key().public_key_bytes().try_into().context("an identity key has 32 bytes")?;
     world.add_account(Account {
         number: number.clone(),
         lid: lid.clone(),
@@ -214,11 +187,7 @@ pub(crate) fn add_phone(
         blocked: Vec::new(),
         app_state: Collections::default(),
     });
-    Ok(Phone {
-        server: server.clone(),
-        number,
-        lid,
-    })
+    Ok(Phone { server: server.clone(), number, lid })
 }
 
 fn free_number(world: &World) -> Number {

@@ -46,11 +46,7 @@ pub(crate) struct Account {
 impl Account {
     /// The account's address of the given kind; with a device for a linked one, bare for the phone.
     pub(crate) fn jid(&self, lid: bool, device: u16) -> Jid {
-        if lid {
-            Jid::lid_device(&*self.lid, device)
-        } else {
-            Jid::pn_device(&*self.number, device)
-        }
+        if lid { Jid::lid_device(&*self.lid, device) } else { Jid::pn_device(&*self.number, device) }
     }
 }
 
@@ -130,8 +126,6 @@ pub(crate) struct World {
     devices_by_noise_key: HashMap<[u8; 32], DeviceId>,
     /// Clients that wait to be linked, by connection.
     pub(crate) waiting: HashMap<u64, Waiting>,
-    /// How pairings by code ended, by connection, until the phone that typed the code has heard it.
-    pub(crate) typed_codes: HashMap<u64, Result<DeviceId, PairingError>>,
     pub(crate) switches: Switches,
     unknown: BTreeMap<String, u64>,
     last_stanza: u64,
@@ -139,8 +133,7 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn add_account(&mut self, account: Account) {
-        self.numbers_by_lid
-            .insert(account.lid.clone(), account.number.clone());
+        self.numbers_by_lid.insert(account.lid.clone(), account.number.clone());
         self.accounts.insert(account.number.clone(), account);
     }
 
@@ -179,10 +172,7 @@ impl World {
     }
 
     pub(crate) fn link(&mut self, number: &Number, device: Device) {
-        let id = DeviceId {
-            number: number.clone(),
-            device: device.id,
-        };
+        let id = DeviceId { number: number.clone(), device: device.id };
         self.devices_by_noise_key.insert(device.noise_key, id);
         if let Some(account) = self.account_mut(number) {
             account.devices.insert(device.id, device);
@@ -197,9 +187,7 @@ impl World {
 
     /// The waiting client that was given this QR reference.
     pub(crate) fn waiting_with_ref(&mut self, reference: &str) -> Option<&mut Waiting> {
-        self.waiting
-            .values_mut()
-            .find(|waiting| waiting.refs.iter().any(|known| known == reference))
+        self.waiting.values_mut().find(|waiting| waiting.refs.iter().any(|known| known == reference))
     }
 
     pub(crate) fn release_held(&mut self) {
@@ -213,20 +201,13 @@ impl World {
     }
 
     pub(crate) fn unknown_requests(&self) -> Vec<UnknownRequest> {
-        let row = |(request, count): (&String, &u64)| UnknownRequest {
-            request: request.clone(),
-            count: *count,
-        };
+        let row = |(request, count): (&String, &u64)| UnknownRequest { request: request.clone(), count: *count };
         self.unknown.iter().map(row).collect()
     }
 
     /// A stanza id of the server's own.
     pub(crate) fn next_stanza_id(&mut self) -> String {
         self.last_stanza += 1;
-        format!(
-            "{}-{}",
-            3_141_592 + self.last_stanza / 1000,
-            self.last_stanza
-        )
+        format!("{}-{}", 3_141_592 + self.last_stanza / 1000, self.last_stanza)
     }
 }

@@ -25,29 +25,18 @@ pub(crate) fn enter(
     Session { connection, role }
 }
 
-fn log_in(
-    server: &Server,
-    connection: &Connection,
-    noise_key: &[u8; 32],
-    payload: &wa::ClientPayload,
-) -> Role {
+fn log_in(server: &Server, connection: &Connection, noise_key: &[u8; 32], payload: &wa::ClientPayload) -> Role {
     let mut world = server.world.lock();
     let Some(id) = world.device_by_noise_key(noise_key).cloned() else {
         connection.end(StreamEnd::Failure(401));
         return Role::Nobody;
     };
-    let claimed = (
-        payload.username.map(|user| user.to_string()),
-        payload.device.unwrap_or(0),
-    );
+    let claimed = (payload.username.map(|user| user.to_string()), payload.device.unwrap_or(0));
     if claimed != (Some(id.number.to_string()), u32::from(id.device)) {
         connection.end(StreamEnd::Failure(401));
         return Role::Nobody;
     }
-    let Some(lid) = world
-        .account(&id.number)
-        .map(|account| account.jid(true, id.device))
-    else {
+    let Some(lid) = world.account(&id.number).map(|account| account.jid(true, id.device)) else {
         return Role::Nobody;
     };
     let Some(device) = world.device_mut(&id.number, id.device) else {

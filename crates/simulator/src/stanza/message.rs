@@ -34,10 +34,7 @@ pub(crate) struct ToPhone {
 /// Takes a message from a linked device.
 pub(crate) fn take(server: &Arc<Server>, connection: &Connection, sender: &DeviceId, node: &Node) {
     let (Some(id), Some(to)) = (node.word("id"), node.jid("to")) else {
-        server
-            .world
-            .lock()
-            .count_unknown("<message> without id or to".to_owned());
+        server.world.lock().count_unknown("<message> without id or to".to_owned());
         return;
     };
     let fault = server.world.lock().switches.ack;
@@ -93,10 +90,7 @@ fn route(server: &Server, sender: &DeviceId, node: &Node) -> Vec<ToPhone> {
         let Some(recipient) = world.account_of(&target) else {
             continue;
         };
-        let recipient = DeviceId {
-            number: recipient.number.clone(),
-            device: target.device,
-        };
+        let recipient = DeviceId { number: recipient.number.clone(), device: target.device };
         if recipient == *sender {
             continue;
         }
@@ -116,14 +110,13 @@ fn route(server: &Server, sender: &DeviceId, node: &Node) -> Vec<ToPhone> {
 }
 
 /// Each ciphertext of a message with the device it is for: one `<to>` per device, or a bare `<enc>` for one device alone.
+/// One client puts both into a message that it sends again; the bare one is the newer and the only one passed on.
 fn ciphertexts<'a>(node: &'a Node, to: &Jid) -> Vec<(Jid, &'a Node)> {
-    let fanout = node
-        .child("participants")
-        .into_iter()
-        .flat_map(|participants| participants.all("to"));
-    let fanned_out = fanout.filter_map(|target| Some((target.jid("jid")?, target.child("enc")?)));
-    let direct = node.child("enc").map(|encrypted| (to.clone(), encrypted));
-    fanned_out.chain(direct).collect()
+    if let Some(direct) = node.child("enc") {
+        return vec![(to.clone(), direct)];
+    }
+    let fanout = node.child("participants").into_iter().flat_map(|participants| participants.all("to"));
+    fanout.filter_map(|target| Some((target.jid("jid")?, target.child("enc")?))).collect()
 }
 
 /// How a message presents itself to one of its recipients.
@@ -142,13 +135,7 @@ struct Envelope {
 }
 
 impl Envelope {
-    fn new(
-        world: &World,
-        sender: &DeviceId,
-        recipient: &DeviceId,
-        to: &Jid,
-        lid: bool,
-    ) -> Option<Self> {
+    fn new(world: &World, sender: &DeviceId, recipient: &DeviceId, to: &Jid, lid: bool) -> Option<Self> {
         let account = world.account(&sender.number)?;
         let peer = world.account_of(to)?;
         let own_copy = recipient.number == sender.number;
@@ -161,11 +148,7 @@ impl Envelope {
             from: account.jid(lid, sender.device),
             from_alt: account.jid(!lid, 0),
             chat: own_copy.then(|| chat(peer)),
-            chat_number: if own_copy {
-                peer.number.clone()
-            } else {
-                sender.number.clone()
-            },
+            chat_number: if own_copy { peer.number.clone() } else { sender.number.clone() },
             lid,
         })
     }
@@ -175,15 +158,12 @@ impl Envelope {
             .attr("from", self.from.clone())
             .attr("id", id)
             .attr("t", unix_time().to_string())
-            .attr(
-                "type",
-                sent.word("type").unwrap_or("text".into()).into_owned(),
-            )
+            .attr("type", sent.word("type").unwrap_or("text".into()).into_owned())
             .attr("notify", self.push_name.as_str());
         stanza = match &self.chat {
-            Some((chat, alt)) if chat.is_lid() => stanza
-                .attr("recipient", chat.clone())
-                .attr("peer_recipient_pn", alt.clone()),
+            Some((chat, alt)) if chat.is_lid() => {
+                stanza.attr("recipient", chat.clone()).attr("peer_recipient_pn", alt.clone())
+            }
             Some((chat, _)) => stanza.attr("recipient", chat.clone()),
             None if self.lid => stanza.attr("sender_pn", self.from_alt.clone()),
             None => stanza.attr("sender_lid", self.from_alt.clone()),
@@ -193,14 +173,10 @@ impl Envelope {
                 stanza = stanza.attr(name, value.into_owned());
             }
         }
-        let identity = sent
-            .child("device-identity")
-            .filter(|_| encrypted.word("type").as_deref() == Some("pkmsg"));
+        let identity = sent.child("device-identity").filter(|_| encrypted.word("type").as_deref() == Some("pkmsg"));
         let passed_on = PASSED_ON.iter().filter_map(|tag| sent.child(tag));
         let children = [encrypted].into_iter().chain(identity).chain(passed_on);
-        stanza
-            .children(children.cloned().collect::<Vec<_>>())
-            .build()
+        stanza.children(children.cloned().collect::<Vec<_>>()).build()
     }
 
     fn for_phone(&self, id: &str, encrypted: &Node) -> Option<ToPhone> {
@@ -215,37 +191,20 @@ impl Envelope {
             ciphertext: encrypted.content()?.to_vec(),
             timestamp: unix_time(),
         };
-        Some(ToPhone {
-            number: self.recipient.clone(),
-            arrival,
-            lid: self.lid,
-        })
+        Some(ToPhone { number: self.recipient.clone(), arrival, lid: self.lid })
     }
 }
 
 /// Hands messages to phones. No lock may be held: a phone's answer can reach any other phone.
 fn deliver(server: &Arc<Server>, for_phones: Vec<ToPhone>) {
-    for ToPhone {
-        number,
-        arrival,
-        lid,
-    } in for_phones
-    {
-        let Some(handset) = server
-            .world
-            .lock()
-            .account(&number)
-            .map(|account| account.handset.clone())
-        else {
+    for ToPhone { number, arrival, lid } in for_phones {
+        let Some(handset) = server.world.lock().account(&number).map(|account| account.handset.clone()) else {
             continue;
         };
         let reaction = handset.lock().receive(&arrival, &server.media);
         server.changed.notify_waiters();
         let phone = DeviceId { number, device: 0 };
-        let sender = DeviceId {
-            number: arrival.from.clone(),
-            device: arrival.from_device,
-        };
+        let sender = DeviceId { number: arrival.from.clone(), device: arrival.from_device };
         match reaction {
             Reaction::Delivered | Reaction::Duplicate if arrival.from_me => {}
             Reaction::Delivered | Reaction::Duplicate => {
@@ -263,20 +222,12 @@ fn answer_peer(server: &Arc<Server>, device: &DeviceId, protocol: &wa::message::
     if protocol.r#type != Some(Type::APP_STATE_SYNC_KEY_REQUEST) {
         return;
     }
-    let Some(handset) = server
-        .world
-        .lock()
-        .account(&device.number)
-        .map(|account| account.handset.clone())
-    else {
+    let Some(handset) = server.world.lock().account(&device.number).map(|account| account.handset.clone()) else {
         return;
     };
     let share = handset.lock().app_state_key_share();
     if let Err(error) = send_as_phone_to_own_device(server, device, &share) {
-        tracing::warn!(
-            error = format!("{error:#}"),
-            "a phone could not share its app-state key"
-        );
+        tracing::warn!(error = format!("{error:#}"), "a phone could not share its app-state key");
     }
 }
 
@@ -299,9 +250,7 @@ pub(crate) fn send_as_phone(
         let world = server.world.lock();
         let recipient = world.account(to).context("no such recipient")?;
         let sender = world.account(from).context("no such sender")?;
-        let targets: Vec<DeviceId> = devices(recipient, true)
-            .chain(devices(sender, false))
-            .collect();
+        let targets: Vec<DeviceId> = devices(recipient, true).chain(devices(sender, false)).collect();
         (sender.handset.clone(), recipient.jid(lid, 0), targets)
     };
     targets.dedup();
@@ -313,37 +262,19 @@ pub(crate) fn send_as_phone(
     phone.remember(id, to.clone(), plaintext.clone());
     let mut participants = Vec::with_capacity(targets.len());
     for target in &targets {
-        let text = if target.number == *from {
-            &copy
-        } else {
-            &plaintext
-        };
+        let text = if target.number == *from { &copy } else { &plaintext };
         let (user, jid) = address(server, target, lid).context("no such device")?;
         let sealed = phone.signal.encrypt(&user, target.device, text)?;
-        participants.push(
-            NodeBuilder::new("to")
-                .attr("jid", jid)
-                .children([enc(&sealed, None)])
-                .build(),
-        );
+        participants.push(NodeBuilder::new("to").attr("jid", jid).children([enc(&sealed, None)]).build());
     }
     let stanza = NodeBuilder::new("message")
         .attr("to", to_jid)
         .attr("id", id)
         .attr("type", kind)
-        .children([NodeBuilder::new("participants")
-            .children(participants)
-            .build()])
+        .children([NodeBuilder::new("participants").children(participants).build()])
         .build();
     // Routed before the phone is let go, so that two messages arrive in the order they were encrypted.
-    let for_phones = route(
-        server,
-        &DeviceId {
-            number: from.clone(),
-            device: 0,
-        },
-        &stanza,
-    );
+    let for_phones = route(server, &DeviceId { number: from.clone(), device: 0 }, &stanza);
     drop(phone);
     deliver(server, for_phones);
     Ok(())
@@ -356,17 +287,7 @@ pub(crate) fn send_as_phone_to_own_device(
     message: &wa::Message,
 ) -> anyhow::Result<()> {
     let id = new_id();
-    send_to_one(
-        server,
-        &device.number,
-        device,
-        &id,
-        &message.encode_to_vec(),
-        Extra {
-            peer: true,
-            retry: None,
-        },
-    )
+    send_to_one(server, &device.number, device, &id, &message.encode_to_vec(), Extra { peer: true, retry: None })
 }
 
 /// The phone sends one of its messages again to the one device that could not decrypt it, over a new session.
@@ -380,50 +301,22 @@ pub(crate) fn resend_as_phone(
 ) -> anyhow::Result<()> {
     let (handset, user) = {
         let world = server.world.lock();
-        let user = world
-            .account(&device.number)
-            .context("no such account")?
-            .lid
-            .to_string();
-        (
-            world
-                .account(from)
-                .context("no such account")?
-                .handset
-                .clone(),
-            user,
-        )
+        let user = world.account(&device.number).context("no such account")?.lid.to_string();
+        (world.account(from).context("no such account")?.handset.clone(), user)
     };
-    let bundle = keys
-        .or_else(|| prekeys::take_bundle(server, device))
-        .context("the device has no keys")?;
+    let bundle = keys.or_else(|| prekeys::take_bundle(server, device)).context("the device has no keys")?;
     let text = {
         let mut phone = handset.lock();
         phone.signal.start_session(&user, device.device, &bundle)?;
         let (to, plaintext) = phone.sent(id).context("the message is not kept any more")?;
         if device.number == *from {
-            let to = server
-                .world
-                .lock()
-                .account(&to)
-                .context("no such account")?
-                .jid(false, 0);
+            let to = server.world.lock().account(&to).context("no such account")?.jid(false, 0);
             own_copy(&to, &wa::Message::decode_from_slice(&plaintext)?).encode_to_vec()
         } else {
             plaintext
         }
     };
-    send_to_one(
-        server,
-        from,
-        device,
-        id,
-        &text,
-        Extra {
-            peer: false,
-            retry: Some(count),
-        },
-    )
+    send_to_one(server, from, device, id, &text, Extra { peer: false, retry: Some(count) })
 }
 
 /// What sets a message to a single device apart.
@@ -441,33 +334,16 @@ fn send_to_one(
     extra: Extra,
 ) -> anyhow::Result<()> {
     open_sessions(server, from, std::slice::from_ref(device))?;
-    let handset = server
-        .world
-        .lock()
-        .account(from)
-        .context("no such account")?
-        .handset
-        .clone();
-    let (user, jid) =
-        address(server, device, server.options.addressing.is_lid()).context("no such device")?;
+    let handset = server.world.lock().account(from).context("no such account")?.handset.clone();
+    let (user, jid) = address(server, device, server.options.addressing.is_lid()).context("no such device")?;
     let mut phone = handset.lock();
     let sealed = phone.signal.encrypt(&user, device.device, text)?;
-    let mut stanza = NodeBuilder::new("message")
-        .attr("to", jid)
-        .attr("id", id)
-        .attr("type", "text");
+    let mut stanza = NodeBuilder::new("message").attr("to", jid).attr("id", id).attr("type", "text");
     if extra.peer {
         stanza = stanza.attr("category", "peer");
     }
     let stanza = stanza.children([enc(&sealed, extra.retry)]).build();
-    let for_phones = route(
-        server,
-        &DeviceId {
-            number: from.clone(),
-            device: 0,
-        },
-        &stanza,
-    );
+    let for_phones = route(server, &DeviceId { number: from.clone(), device: 0 }, &stanza);
     drop(phone);
     deliver(server, for_phones);
     Ok(())
@@ -475,29 +351,14 @@ fn send_to_one(
 
 /// Opens the Signal sessions a phone does not have yet. Bundles of other phones are taken before its own lock.
 fn open_sessions(server: &Server, from: &Number, targets: &[DeviceId]) -> anyhow::Result<()> {
-    let handset = server
-        .world
-        .lock()
-        .account(from)
-        .context("no such account")?
-        .handset
-        .clone();
+    let handset = server.world.lock().account(from).context("no such account")?.handset.clone();
     for target in targets {
-        let user = server
-            .world
-            .lock()
-            .account(&target.number)
-            .context("no such account")?
-            .lid
-            .to_string();
+        let user = server.world.lock().account(&target.number).context("no such account")?.lid.to_string();
         if handset.lock().signal.has_session(&user, target.device) {
             continue;
         }
         let bundle = prekeys::take_bundle(server, target).context("the device has no keys")?;
-        handset
-            .lock()
-            .signal
-            .start_session(&user, target.device, &bundle)?;
+        handset.lock().signal.start_session(&user, target.device, &bundle)?;
     }
     Ok(())
 }
@@ -507,10 +368,7 @@ fn devices(account: &Account, with_phone: bool) -> impl Iterator<Item = DeviceId
     phone
         .into_iter()
         .chain(account.devices.keys().copied())
-        .map(|device| DeviceId {
-            number: account.number.clone(),
-            device,
-        })
+        .map(|device| DeviceId { number: account.number.clone(), device })
 }
 
 /// The name Signal sessions with a device are kept under, and its address on the wire.
@@ -521,10 +379,7 @@ fn address(server: &Server, device: &DeviceId, lid: bool) -> Option<(String, Jid
 }
 
 fn enc(sealed: &Ciphertext, retry: Option<u32>) -> Node {
-    let enc = NodeBuilder::new("enc")
-        .attr("v", "2")
-        .attr("type", sealed.kind)
-        .bytes(sealed.bytes.clone());
+    let enc = NodeBuilder::new("enc").attr("v", "2").attr("type", sealed.kind).bytes(sealed.bytes.clone());
     match retry {
         Some(count) => enc.attr("count", count.to_string()).build(),
         None => enc.build(),

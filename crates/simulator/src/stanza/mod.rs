@@ -51,19 +51,12 @@ impl StreamEnd {
         };
         match self {
             Self::Cut | Self::Done => None,
-            Self::Error(code) => Some(
-                NodeBuilder::new("stream:error")
-                    .attr("code", code.to_string())
-                    .build(),
-            ),
+            Self::Error(code) => Some(NodeBuilder::new("stream:error").attr("code", code.to_string()).build()),
             Self::Replaced => Some(conflict("replaced").build()),
             Self::Removed => Some(conflict("device_removed").attr("code", "401").build()),
-            Self::Failure(code) => Some(
-                NodeBuilder::new("failure")
-                    .attr("reason", code.to_string())
-                    .attr("location", "sim")
-                    .build(),
-            ),
+            Self::Failure(code) => {
+                Some(NodeBuilder::new("failure").attr("reason", code.to_string()).attr("location", "sim").build())
+            }
         }
     }
 }
@@ -91,12 +84,7 @@ impl Session {
             Role::Nobody => {}
             Role::Registering => self.handle_registering(server, node),
             Role::Device(id) => {
-                if server
-                    .world
-                    .lock()
-                    .device(id)
-                    .is_some_and(|device| !device.frozen)
-                {
+                if server.world.lock().device(id).is_some_and(|device| !device.frozen) {
                     self.handle_device(server, id, node);
                 }
             }
@@ -109,12 +97,9 @@ impl Session {
                 pairing::take_answer(server, &self.connection, node);
             }
             "iq" => iq::answer(server, &self.connection, None, node),
-            // Sent after pair-success and needs no answer.
-            "ib" => {}
-            _ => server
-                .world
-                .lock()
-                .count_unknown(format!("{} while registering", text_of_tag(node))),
+            // Said around pair-success and the typing of a code; they need no answer.
+            "ib" | "ack" | "presence" => {}
+            _ => server.world.lock().count_unknown(format!("{} while registering", text_of_tag(node))),
         }
     }
 
@@ -136,10 +121,7 @@ impl Session {
         let Some(request) = node.child("offline_batch") else {
             return;
         };
-        let count = request
-            .word("count")
-            .and_then(|count| count.parse().ok())
-            .unwrap_or(0);
+        let count = request.word("count").and_then(|count| count.parse().ok()).unwrap_or(0);
         if let Some(device) = server.world.lock().device_mut(&id.number, id.device) {
             device.send_batch(count);
         }
@@ -147,11 +129,7 @@ impl Session {
 
     pub(crate) fn is_draining(&self, server: &Server) -> bool {
         match &self.role {
-            Role::Device(id) => server
-                .world
-                .lock()
-                .device(id)
-                .is_some_and(|device| device.is_draining()),
+            Role::Device(id) => server.world.lock().device(id).is_some_and(|device| device.is_draining()),
             _ => false,
         }
     }
@@ -210,10 +188,7 @@ impl Stanza for Node {
     }
 
     fn all(&self, tag: &str) -> impl Iterator<Item = &Node> {
-        self.children()
-            .unwrap_or_default()
-            .iter()
-            .filter(move |child| child.tag == tag)
+        self.children().unwrap_or_default().iter().filter(move |child| child.tag == tag)
     }
 
     fn content(&self) -> Option<&[u8]> {
@@ -236,17 +211,12 @@ pub(crate) fn server_jid() -> Jid {
 
 /// Seconds since 1970.
 pub(crate) fn unix_time() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// An `<ib>` with one child: some clients only look at the first.
 pub(crate) fn ib(child: Node) -> Node {
-    NodeBuilder::new("ib")
-        .attr("from", server_jid())
-        .children([child])
-        .build()
+    NodeBuilder::new("ib").attr("from", server_jid()).children([child]).build()
 }
 
 /// A child that only holds bytes.
@@ -255,14 +225,7 @@ pub(crate) fn leaf(tag: &'static str, bytes: impl Into<Vec<u8>>) -> Node {
 }
 
 /// Puts a stanza into the queue of every given device of an account, and sends it to those that are connected.
-pub(crate) fn enqueue(
-    server: &Server,
-    to: &DeviceId,
-    class: Class,
-    id: &str,
-    from: Jid,
-    stanza: Node,
-) {
+pub(crate) fn enqueue(server: &Server, to: &DeviceId, class: Class, id: &str, from: Jid, stanza: Node) {
     let mut world = server.world.lock();
     let fault = world.switches.delivery;
     if let Some(device) = world.device_mut(&to.number, to.device) {
@@ -311,13 +274,7 @@ fn write_text(node: &Node, out: &mut String) {
         }
         Some(NodeContent::Bytes(bytes)) => {
             let shown = &bytes[..bytes.len().min(16)];
-            let _ = write!(
-                out,
-                ">{} ({} bytes)</{}>",
-                hex::encode(shown),
-                bytes.len(),
-                node.tag
-            );
+            let _ = write!(out, ">{} ({} bytes)</{}>", hex::encode(shown), bytes.len(), node.tag);
         }
     }
 }

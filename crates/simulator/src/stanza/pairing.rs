@@ -42,25 +42,14 @@ pub(crate) fn begin(
             .attr("id", request.as_str())
             .attr("xmlns", "md")
             .children([NodeBuilder::new("pair-device")
-                .children(
-                    refs.iter()
-                        .map(|reference| leaf("ref", reference.as_bytes())),
-                )
+                .children(refs.iter().map(|reference| leaf("ref", reference.as_bytes())))
                 .build()])
             .build(),
     );
-    let waiting = Waiting {
-        connection: connection.clone(),
-        registration,
-        refs,
-        link_code: None,
-        pending: None,
-    };
+    let waiting = Waiting { connection: connection.clone(), registration, refs, link_code: None, pending: None };
     world.waiting.insert(connection.id, waiting);
     drop(world);
-    server
-        .tasks
-        .spawn(expire(server.clone(), connection.clone()));
+    server.tasks.spawn(expire(server.clone(), connection.clone()));
     Role::Registering
 }
 
@@ -89,16 +78,9 @@ fn registration(
     let signed_prekey_id: [u8; 3] = data.e_skey_id.as_deref()?.try_into().ok()?;
     let identity_key = data.e_ident.clone().filter(|key| key.len() == 32)?;
     let public = data.e_skey_val.clone().filter(|key| key.len() == 32)?;
-    let signature = data
-        .e_skey_sig
-        .clone()
-        .filter(|signature| signature.len() == 64)?;
+    let signature = data.e_skey_sig.clone().filter(|signature| signature.len() == 64)?;
     let id = super::iq::prekeys::id(&signed_prekey_id)?;
-    let signed_prekey = SignedPreKey {
-        id,
-        public,
-        signature,
-    };
+    let signed_prekey = SignedPreKey { id, public, signature };
     Some(Registration {
         noise_key,
         push_name: payload.push_name.clone().filter(|name| !name.is_empty()),
@@ -139,15 +121,10 @@ impl QrText {
 }
 
 /// The push name a waiting client registered with, by its QR.
-pub(crate) fn push_name_behind(
-    server: &Server,
-    qr_text: &str,
-) -> Result<Option<String>, PairingError> {
+pub(crate) fn push_name_behind(server: &Server, qr_text: &str) -> Result<Option<String>, PairingError> {
     let qr = QrText::parse(qr_text)?;
     let mut world = server.world.lock();
-    let waiting = world
-        .waiting_with_ref(&qr.reference)
-        .ok_or(PairingError::Expired)?;
+    let waiting = world.waiting_with_ref(&qr.reference).ok_or(PairingError::Expired)?;
     Ok(waiting.registration.push_name.clone())
 }
 
@@ -159,12 +136,8 @@ pub(crate) fn scan(
 ) -> Result<oneshot::Receiver<Result<DeviceId, PairingError>>, PairingError> {
     let qr = QrText::parse(qr_text)?;
     let mut world = server.world.lock();
-    let waiting = world
-        .waiting_with_ref(&qr.reference)
-        .ok_or(PairingError::Expired)?;
-    if waiting.registration.noise_key[..] != qr.noise_key[..]
-        || waiting.registration.identity_key != qr.identity_key
-    {
+    let waiting = world.waiting_with_ref(&qr.reference).ok_or(PairingError::Expired)?;
+    if waiting.registration.noise_key[..] != qr.noise_key[..] || waiting.registration.identity_key != qr.identity_key {
         return Err(PairingError::KeyMismatch);
     }
     let connection = waiting.connection.id;
@@ -186,35 +159,17 @@ pub(crate) fn offer(
     let (device, key_index) = (account.last_device, u32::from(account.last_device));
     let (jid, lid) = (account.jid(false, device), account.jid(true, device));
     let handset = account.handset.clone();
-    let identity_key = world
-        .waiting
-        .get(&connection)
-        .ok_or(PairingError::Expired)?
-        .registration
-        .identity_key
-        .clone();
+    let identity_key = world.waiting.get(&connection).ok_or(PairingError::Expired)?.registration.identity_key.clone();
     drop(world);
 
     let corruption = server.options.corruption;
     let account_identity = handset.lock().signal.identity().clone();
-    let sealed = adv::device_identity_for_pairing(
-        &account_identity,
-        &identity_key,
-        key_index,
-        adv_secret,
-        corruption,
-    )
-    .map_err(|error| PairingError::NotAQr(format!("{error:#}")))?;
-    let props = wa::ClientPairingProps {
-        is_chat_db_lid_migrated: Some(false),
-        ..Default::default()
-    };
+    let sealed = adv::device_identity_for_pairing(&account_identity, &identity_key, key_index, adv_secret, corruption)
+        .map_err(|error| PairingError::NotAQr(format!("{error:#}")))?;
+    let props = wa::ClientPairingProps { is_chat_db_lid_migrated: Some(false), ..Default::default() };
     let pair_success = NodeBuilder::new("pair-success").children([
         leaf("device-identity", sealed),
-        NodeBuilder::new("device")
-            .attr("jid", jid)
-            .attr("lid", lid)
-            .build(),
+        NodeBuilder::new("device").attr("jid", jid).attr("lid", lid).build(),
         NodeBuilder::new("platform").attr("name", "android").build(),
         leaf("client-props", props.encode_to_vec()),
     ]);
@@ -229,19 +184,10 @@ pub(crate) fn offer(
 
     let (done, outcome) = oneshot::channel();
     let mut world = server.world.lock();
-    let waiting = world
-        .waiting
-        .get_mut(&connection)
-        .ok_or(PairingError::Expired)?;
+    let waiting = world.waiting.get_mut(&connection).ok_or(PairingError::Expired)?;
     // A QR is good for one scan.
     waiting.refs.clear();
-    waiting.pending = Some(PendingPairing {
-        request_id,
-        number: number.clone(),
-        device,
-        key_index,
-        done,
-    });
+    waiting.pending = Some(PendingPairing { request_id, number: number.clone(), device, key_index, done });
     waiting.connection.send(stanza);
     Ok(outcome)
 }
@@ -252,9 +198,7 @@ pub(crate) fn take_answer(server: &Server, connection: &Connection, node: &Node)
     let Some(waiting) = world.waiting.get_mut(&connection.id) else {
         return;
     };
-    let is_answer = |pending: &&mut PendingPairing| {
-        node.word("id").as_deref() == Some(pending.request_id.as_str())
-    };
+    let is_answer = |pending: &&mut PendingPairing| node.word("id").as_deref() == Some(pending.request_id.as_str());
     if waiting.pending.as_mut().filter(is_answer).is_none() {
         return;
     }
@@ -267,11 +211,7 @@ pub(crate) fn take_answer(server: &Server, connection: &Connection, node: &Node)
     let outcome = link(&mut world, &waiting.registration, &pending, node);
     drop(world);
     // 515 tells a client to come back and log in.
-    connection.end(if outcome.is_ok() {
-        StreamEnd::Error(515)
-    } else {
-        StreamEnd::Done
-    });
+    connection.end(if outcome.is_ok() { StreamEnd::Error(515) } else { StreamEnd::Done });
     if let Ok(id) = &outcome {
         super::iq::usync::tell_device_list_changed(server, id, "add");
     }
@@ -288,29 +228,16 @@ fn link(
 ) -> Result<DeviceId, PairingError> {
     if let Some(error) = answer.child("error") {
         return Err(PairingError::Refused {
-            code: error
-                .word("code")
-                .and_then(|code| code.parse().ok())
-                .unwrap_or(0),
+            code: error.word("code").and_then(|code| code.parse().ok()).unwrap_or(0),
             text: error.word("text").unwrap_or_default().into_owned(),
         });
     }
-    let signed = answer
-        .child("pair-device-sign")
-        .and_then(|sign| sign.bytes("device-identity"));
-    let account_key = world
-        .account(&pending.number)
-        .ok_or(PairingError::Gone)?
-        .identity_key;
+    let signed = answer.child("pair-device-sign").and_then(|sign| sign.bytes("device-identity"));
+    let account_key = world.account(&pending.number).ok_or(PairingError::Gone)?.identity_key;
     let device_identity = signed
-        .and_then(|signed| {
-            adv::accept_device_signature(signed, &account_key, &registration.identity_key)
-        })
+        .and_then(|signed| adv::accept_device_signature(signed, &account_key, &registration.identity_key))
         .ok_or(PairingError::DeviceSignature)?;
-    let id = DeviceId {
-        number: pending.number.clone(),
-        device: pending.device,
-    };
+    let id = DeviceId { number: pending.number.clone(), device: pending.device };
     let registration = registration.clone();
     let device = Device::new(NewDevice {
         id: id.device,
@@ -328,11 +255,7 @@ fn link(
 
 /// A registering socket is gone: whoever waits for its answer is told.
 pub(crate) fn forget(world: &mut World, connection: u64) {
-    if let Some(pending) = world
-        .waiting
-        .remove(&connection)
-        .and_then(|waiting| waiting.pending)
-    {
+    if let Some(pending) = world.waiting.remove(&connection).and_then(|waiting| waiting.pending) {
         let _ = pending.done.send(Err(PairingError::Gone));
     }
 }
@@ -341,14 +264,8 @@ pub(crate) fn forget(world: &mut World, connection: u64) {
 pub(crate) fn greet(server: &Arc<Server>, id: &DeviceId) -> anyhow::Result<()> {
     let handset = {
         let mut world = server.world.lock();
-        let handset = world
-            .account(&id.number)
-            .context("no such account")?
-            .handset
-            .clone();
-        let device = world
-            .device_mut(&id.number, id.device)
-            .context("no such device")?;
+        let handset = world.account(&id.number).context("no such account")?.handset.clone();
+        let device = world.device_mut(&id.number, id.device).context("no such device")?;
         if std::mem::replace(&mut device.greeted, true) {
             return Ok(());
         }

@@ -19,10 +19,7 @@ const NOT_FOR_THE_SENDER: [&str; 4] = ["sender", "peer_msg", "hist_sync", "serve
 /// Takes a receipt from a linked device.
 pub(crate) fn take(server: &Arc<Server>, connection: &Connection, device: &DeviceId, node: &Node) {
     let Some(id) = node.word("id") else {
-        server
-            .world
-            .lock()
-            .count_unknown("<receipt> without id".to_owned());
+        server.world.lock().count_unknown("<receipt> without id".to_owned());
         return;
     };
     connection.send(ack(&id, node));
@@ -32,7 +29,12 @@ pub(crate) fn take(server: &Arc<Server>, connection: &Connection, device: &Devic
     confirm(server, device, Class::Message, &ids, peer.as_ref());
     let Some(to) = node.jid("to") else { return };
     match kind.as_str() {
-        "retry" => ask_sender(server, device, &to, &id, node),
+        "retry" => {
+            if let Some(device) = server.world.lock().device_mut(&device.number, device.device) {
+                device.asked_again.insert(id.to_string());
+            }
+            ask_sender(server, device, &to, &id, node);
+        }
         "read-self" => tell_own_devices(server, device, &ids, &to),
         _ if NOT_FOR_THE_SENDER.contains(&kind.as_str()) => {}
         _ => tell_sender(server, device, &to, &ids, &kind),
@@ -49,27 +51,22 @@ pub(crate) fn take_ack(server: &Server, device: &DeviceId, node: &Node) {
         _ => return,
     };
     let Some(id) = node.word("id") else { return };
-    confirm(
-        server,
-        device,
-        class,
-        &[id.into_owned()],
-        node.jid("to").as_ref(),
-    );
+    let mut world = server.world.lock();
+    let Some(device) = world.device_mut(&device.number, device.device) else { return };
+    // A client may ask for a message again and then refuse the one it could not read. That refusal is not about the answer,
+    // which is on its way under the same id.
+    let refused = class == Class::Message && node.word("error").is_some();
+    if !(refused && device.asked_again.remove(&*id)) {
+        device.confirm(class, &id, node.jid("to").as_ref());
+    }
+    drop(world);
     server.changed.notify_waiters();
 }
 
 fn ids(first: &str, node: &Node) -> Vec<String> {
-    let more = node
-        .child("list")
-        .into_iter()
-        .flat_map(|list| list.all("item"))
-        .filter_map(|item| item.word("id"));
+    let more = node.child("list").into_iter().flat_map(|list| list.all("item")).filter_map(|item| item.word("id"));
     let mut ids = vec![first.to_owned()];
-    ids.extend(
-        more.map(std::borrow::Cow::into_owned)
-            .filter(|id| id != first),
-    );
+    ids.extend(more.map(std::borrow::Cow::into_owned).filter(|id| id != first));
     ids
 }
 
@@ -113,12 +110,8 @@ impl Notice<'_> {
             receipt = receipt.attr("type", self.kind);
         }
         if !more.is_empty() {
-            let items = more
-                .iter()
-                .map(|id| NodeBuilder::new("item").attr("id", id.as_str()).build());
-            receipt = receipt.children([NodeBuilder::new("list")
-                .children(items.collect::<Vec<_>>())
-                .build()]);
+            let items = more.iter().map(|id| NodeBuilder::new("item").attr("id", id.as_str()).build());
+            receipt = receipt.children([NodeBuilder::new("list").children(items.collect::<Vec<_>>()).build()]);
         }
         Some(receipt.build())
     }
@@ -126,16 +119,7 @@ impl Notice<'_> {
 
 /// Tells the account behind `to`, on all its devices, what became of its messages.
 fn tell_sender(server: &Server, from: &DeviceId, to: &Jid, ids: &[String], kind: &str) {
-    tell(
-        server,
-        to,
-        &Notice {
-            from,
-            ids,
-            kind,
-            lid: to.is_lid(),
-        },
-    );
+    tell(server, to, &Notice { from, ids, kind, lid: to.is_lid() });
 }
 
 fn tell(server: &Server, to: &Jid, notice: &Notice<'_>) {
@@ -147,43 +131,23 @@ fn tell(server: &Server, to: &Jid, notice: &Notice<'_>) {
         let Some(from) = world.account(&notice.from.number) else {
             return;
         };
-        let devices = account.devices.keys().map(|&device| DeviceId {
-            number: account.number.clone(),
-            device,
-        });
-        (
-            from.jid(notice.lid, notice.from.device),
-            devices.collect::<Vec<_>>(),
-            account.handset.clone(),
-        )
+        let devices = account.devices.keys().map(|&device| DeviceId { number: account.number.clone(), device });
+        (from.jid(notice.lid, notice.from.device), devices.collect::<Vec<_>>(), account.handset.clone())
     };
     let Some(stanza) = notice.stanza(address.clone()) else {
         return;
     };
     for device in &devices {
-        enqueue(
-            server,
-            device,
-            Class::Receipt,
-            &notice.ids[0],
-            address.clone(),
-            stanza.clone(),
-        );
+        enqueue(server, device, Class::Receipt, &notice.ids[0], address.clone(), stanza.clone());
     }
-    let status = if notice.kind.is_empty() {
-        "delivered"
-    } else {
-        notice.kind
-    };
+    let status = if notice.kind.is_empty() { "delivered" } else { notice.kind };
     let mut phone = handset.lock();
-    phone
-        .receipts
-        .extend(notice.ids.iter().map(|id| PhoneReceipt {
-            id: id.clone(),
-            from: format!("{}@s.whatsapp.net", notice.from.number),
-            from_device: notice.from.device,
-            status: status.to_owned(),
-        }));
+    phone.receipts.extend(notice.ids.iter().map(|id| PhoneReceipt {
+        id: id.clone(),
+        from: format!("{}@s.whatsapp.net", notice.from.number),
+        from_device: notice.from.device,
+        status: status.to_owned(),
+    }));
 }
 
 /// A chat read on one device is read on the account's others.
@@ -193,50 +157,22 @@ fn tell_own_devices(server: &Server, device: &DeviceId, ids: &[String], chat: &J
         let Some(account) = world.account(&device.number) else {
             return;
         };
-        let others = account
-            .devices
-            .keys()
-            .copied()
-            .filter(|&other| other != device.device);
-        let others = others.map(|device| DeviceId {
-            number: account.number.clone(),
-            device,
-        });
-        (
-            account.jid(chat.is_lid(), device.device),
-            others.collect::<Vec<_>>(),
-        )
+        let others = account.devices.keys().copied().filter(|&other| other != device.device);
+        let others = others.map(|device| DeviceId { number: account.number.clone(), device });
+        (account.jid(chat.is_lid(), device.device), others.collect::<Vec<_>>())
     };
-    let notice = Notice {
-        from: device,
-        ids,
-        kind: "read-self",
-        lid: chat.is_lid(),
-    };
+    let notice = Notice { from: device, ids, kind: "read-self", lid: chat.is_lid() };
     let Some(mut stanza) = notice.stanza(from.clone()) else {
         return;
     };
     stanza.attrs.insert("recipient", chat.clone());
     for other in &others {
-        enqueue(
-            server,
-            other,
-            Class::Receipt,
-            &ids[0],
-            from.clone(),
-            stanza.clone(),
-        );
+        enqueue(server, other, Class::Receipt, &ids[0], from.clone(), stanza.clone());
     }
 }
 
 /// A phone's delivery or read receipt, to all devices of the sender.
-pub(crate) fn send_as_phone(
-    server: &Arc<Server>,
-    phone: &DeviceId,
-    sender: &DeviceId,
-    id: &str,
-    lid: bool,
-) {
+pub(crate) fn send_as_phone(server: &Arc<Server>, phone: &DeviceId, sender: &DeviceId, id: &str, lid: bool) {
     send_as_phone_of_kind(server, phone, sender, &[id.to_owned()], "", lid);
 }
 
@@ -248,24 +184,10 @@ pub(crate) fn send_as_phone_of_kind(
     kind: &str,
     lid: bool,
 ) {
-    let Some(to) = server
-        .world
-        .lock()
-        .account(&sender.number)
-        .map(|account| account.jid(lid, 0))
-    else {
+    let Some(to) = server.world.lock().account(&sender.number).map(|account| account.jid(lid, 0)) else {
         return;
     };
-    tell(
-        server,
-        &to,
-        &Notice {
-            from: phone,
-            ids,
-            kind,
-            lid,
-        },
-    );
+    tell(server, &to, &Notice { from: phone, ids, kind, lid });
     server.changed.notify_waiters();
 }
 
@@ -280,26 +202,25 @@ pub(crate) fn ask_again_as_phone(
     let Some(keys) = prekeys::take_bundle(server, phone) else {
         return;
     };
-    let Some((from, to)) = addresses(&server.world.lock(), phone, sender, lid) else {
+    let Some((from, chat)) = asking_address(&server.world.lock(), phone, arrival, lid) else {
         return;
     };
-    let retry = NodeBuilder::new("receipt")
+    let mut retry = NodeBuilder::new("receipt")
         .attr("from", from.clone())
-        .attr("to", to)
         .attr("id", arrival.id.as_str())
         .attr("type", "retry")
-        .attr("t", unix_time().to_string())
-        .children([
-            NodeBuilder::new("retry")
-                .attr("count", "1")
-                .attr("id", arrival.id.as_str())
-                .attr("t", arrival.timestamp.to_string())
-                .attr("v", "1")
-                .build(),
-            leaf("registration", keys.registration_id.to_be_bytes()),
-            keys_node(&keys),
-        ])
-        .build();
+        .attr("t", unix_time().to_string());
+    if arrival.from_me {
+        // Otherwise the device could not tell which chat its copy belonged to.
+        retry = retry.attr("recipient", chat);
+    }
+    let again = NodeBuilder::new("retry")
+        .attr("count", "1")
+        .attr("id", arrival.id.as_str())
+        .attr("t", arrival.timestamp.to_string())
+        .attr("v", "1");
+    let registration = leaf("registration", keys.registration_id.to_be_bytes());
+    let retry = retry.children([again.build(), registration, keys_node(&keys)]).build();
     if sender.device == 0 {
         resend(server, sender, phone, &arrival.id, &retry);
     } else {
@@ -307,11 +228,10 @@ pub(crate) fn ask_again_as_phone(
     }
 }
 
-fn addresses(world: &World, from: &DeviceId, to: &DeviceId, lid: bool) -> Option<(Jid, Jid)> {
-    Some((
-        world.account(&from.number)?.jid(lid, from.device),
-        world.account(&to.number)?.jid(lid, to.device),
-    ))
+/// The phone's own address, and that of the chat.
+fn asking_address(world: &World, phone: &DeviceId, arrival: &Arrival, lid: bool) -> Option<(Jid, Jid)> {
+    let chat = world.account_of(&arrival.chat.parse().ok()?)?;
+    Some((world.account(&phone.number)?.jid(lid, 0), chat.jid(lid, 0)))
 }
 
 /// A linked device could not decrypt a message: the very device that sent it is asked for it again.
@@ -319,48 +239,29 @@ fn ask_sender(server: &Arc<Server>, device: &DeviceId, to: &Jid, id: &str, node:
     let to = node.jid("participant").unwrap_or_else(|| to.clone());
     let (sender, from) = {
         let world = server.world.lock();
-        let (Some(account), Some(asking)) = (world.account_of(&to), world.account(&device.number))
-        else {
+        let (Some(account), Some(asking)) = (world.account_of(&to), world.account(&device.number)) else {
             return;
         };
-        (
-            DeviceId {
-                number: account.number.clone(),
-                device: to.device,
-            },
-            asking.jid(to.is_lid(), device.device),
-        )
+        (DeviceId { number: account.number.clone(), device: to.device }, asking.jid(to.is_lid(), device.device))
     };
     if sender.device == 0 {
         return resend(server, &sender, device, id, node);
     }
     let mut receipt = node.clone();
+    receipt.attrs.0.retain(|(name, _)| name != "to");
     receipt.attrs.insert("from", from.clone());
     receipt.attrs.insert("t", unix_time().to_string());
     enqueue(server, &sender, Class::Receipt, id, from, receipt);
 }
 
 fn resend(server: &Arc<Server>, phone: &DeviceId, device: &DeviceId, id: &str, receipt: &Node) {
-    let count = receipt
-        .child("retry")
-        .and_then(|retry| retry.word("count"))
-        .and_then(|count| count.parse().ok());
-    let keys = receipt
-        .child("keys")
-        .and_then(|keys| prekeys::bundle_in_retry(receipt, keys));
-    if let Err(error) =
-        message::resend_as_phone(server, &phone.number, device, id, count.unwrap_or(1), keys)
-    {
-        tracing::warn!(
-            id,
-            error = format!("{error:#}"),
-            "a phone could not send a message again"
-        );
+    let count = receipt.child("retry").and_then(|retry| retry.word("count")).and_then(|count| count.parse().ok());
+    let keys = receipt.child("keys").and_then(|keys| prekeys::bundle_in_retry(receipt, keys));
+    if let Err(error) = message::resend_as_phone(server, &phone.number, device, id, count.unwrap_or(1), keys) {
+        tracing::warn!(id, error = format!("{error:#}"), "a phone could not send a message again");
     }
 }
 
 fn keys_node(bundle: &Bundle) -> Node {
-    NodeBuilder::new("keys")
-        .children(prekeys::key_nodes(bundle))
-        .build()
+    NodeBuilder::new("keys").children(prekeys::key_nodes(bundle)).build()
 }

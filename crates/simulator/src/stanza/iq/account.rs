@@ -24,10 +24,7 @@ pub(super) fn activate(request: &Request<'_>) -> Answer {
     }
     server.changed.notify_waiters();
     if let Err(error) = pairing::greet(&server, &id) {
-        tracing::warn!(
-            error = format!("{error:#}"),
-            "a phone could not greet the device it linked"
-        );
+        tracing::warn!(error = format!("{error:#}"), "a phone could not greet the device it linked");
     }
     Answer::Sent
 }
@@ -46,33 +43,17 @@ pub(super) fn props() -> Answer {
 
 pub(super) fn blocklist(request: &Request<'_>) -> Answer {
     let world = request.server.world.lock();
-    let blocked = world
-        .account(&request.device.number)
-        .map(|account| account.blocked.clone())
-        .unwrap_or_default();
-    let items = blocked
-        .into_iter()
-        .map(|jid| NodeBuilder::new("item").attr("jid", jid).build());
-    Answer::one(
-        NodeBuilder::new("list")
-            .children(items.collect::<Vec<_>>())
-            .build(),
-    )
+    let blocked = world.account(&request.device.number).map(|account| account.blocked.clone()).unwrap_or_default();
+    let items = blocked.into_iter().map(|jid| NodeBuilder::new("item").attr("jid", jid).build());
+    Answer::one(NodeBuilder::new("list").children(items.collect::<Vec<_>>()).build())
 }
 
 pub(super) fn block(request: &Request<'_>) -> Answer {
-    let item = request
-        .ask
-        .and_then(|item| Some((item.jid("jid")?, item.word("action")?)));
+    let item = request.ask.and_then(|item| Some((item.jid("jid")?, item.word("action")?)));
     let Some((jid, action)) = item else {
         return Answer::Error(400, "bad-request");
     };
-    if let Some(account) = request
-        .server
-        .world
-        .lock()
-        .account_mut(&request.device.number)
-    {
+    if let Some(account) = request.server.world.lock().account_mut(&request.device.number) {
         account.blocked.retain(|blocked| *blocked != jid);
         if action == "block" {
             account.blocked.push(jid);
@@ -92,26 +73,14 @@ pub(super) fn privacy() -> Answer {
         ("groupadd", "all"),
         ("calladd", "all"),
     ];
-    let nodes = categories.map(|(name, value)| {
-        NodeBuilder::new("category")
-            .attr("name", name)
-            .attr("value", value)
-            .build()
-    });
+    let nodes =
+        categories.map(|(name, value)| NodeBuilder::new("category").attr("name", name).attr("value", value).build());
     Answer::one(NodeBuilder::new("privacy").children(nodes).build())
 }
 
 pub(super) fn set_about(request: &Request<'_>) -> Answer {
-    let about = request
-        .ask
-        .and_then(Stanza::content)
-        .map(|bytes| String::from_utf8_lossy(bytes).into_owned());
-    if let Some(account) = request
-        .server
-        .world
-        .lock()
-        .account_mut(&request.device.number)
-    {
+    let about = request.ask.and_then(Stanza::content).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    if let Some(account) = request.server.world.lock().account_mut(&request.device.number) {
         account.about = about.unwrap_or_default();
     }
     Answer::empty()
@@ -119,23 +88,12 @@ pub(super) fn set_about(request: &Request<'_>) -> Answer {
 
 pub(super) fn about(request: &Request<'_>) -> Answer {
     let world = request.server.world.lock();
-    let users = request
-        .ask
-        .into_iter()
-        .flat_map(|status| status.all("user"))
-        .filter_map(|user| {
-            let account = world.account_of(&user.jid("jid")?)?;
-            let user = NodeBuilder::new("user").attr("jid", account.jid(false, 0));
-            Some(
-                user.children([leaf("status", account.about.as_bytes())])
-                    .build(),
-            )
-        });
-    Answer::one(
-        NodeBuilder::new("status")
-            .children(users.collect::<Vec<Node>>())
-            .build(),
-    )
+    let users = request.ask.into_iter().flat_map(|status| status.all("user")).filter_map(|user| {
+        let account = world.account_of(&user.jid("jid")?)?;
+        let user = NodeBuilder::new("user").attr("jid", account.jid(false, 0));
+        Some(user.children([leaf("status", account.about.as_bytes())]).build())
+    });
+    Answer::one(NodeBuilder::new("status").children(users.collect::<Vec<Node>>()).build())
 }
 
 /// Where media go: this very port, over TLS.
@@ -164,10 +122,7 @@ pub(super) fn log_out(request: &Request<'_>) -> Answer {
         crate::phone::unlink(request.server, request.device, None);
         return Answer::ResultThenEnd(StreamEnd::Removed);
     }
-    let other = crate::world::DeviceId {
-        number: request.device.number.clone(),
-        device,
-    };
+    let other = crate::world::DeviceId { number: request.device.number.clone(), device };
     match crate::phone::unlink(request.server, &other, Some(StreamEnd::Removed)) {
         true => Answer::empty(),
         false => Answer::Error(404, "item-not-found"),

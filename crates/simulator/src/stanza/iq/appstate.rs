@@ -20,10 +20,7 @@ pub(super) fn sync(request: &Request<'_>) -> Answer {
         };
         let state = &mut account.app_state;
         let asked: Vec<&Node> = sync.all("collection").collect();
-        asked
-            .into_iter()
-            .filter_map(|collection| one(state, collection, &mut changed))
-            .collect::<Vec<_>>()
+        asked.into_iter().filter_map(|collection| one(state, collection, &mut changed)).collect::<Vec<_>>()
     };
     tell_others(request, &changed);
     Answer::one(NodeBuilder::new("sync").children(collections).build())
@@ -32,22 +29,12 @@ pub(super) fn sync(request: &Request<'_>) -> Answer {
 fn one(state: &mut Collections, asked: &Node, changed: &mut Vec<(String, u64)>) -> Option<Node> {
     let name = asked.word("name")?.into_owned();
     // A first visit has no version; a client that asks for a snapshot gets all patches from the first on, which say the same.
-    let known = asked
-        .word("version")
-        .and_then(|version| version.parse().ok())
-        .unwrap_or(0);
+    let known = asked.word("version").and_then(|version| version.parse().ok()).unwrap_or(0);
     let answer = NodeBuilder::new("collection").attr("name", name.as_str());
     let Some(patch) = asked.bytes("patch") else {
         let missing = state.after(&name, known);
         let answer = answer.attr("version", state.version(&name).to_string());
-        return Some(
-            if missing.is_empty() {
-                answer
-            } else {
-                answer.children([patches(missing)])
-            }
-            .build(),
-        );
+        return Some(if missing.is_empty() { answer } else { answer.children([patches(missing)]) }.build());
     };
     Some(match state.upload(&name, known, patch) {
         Upload::Accepted => {
@@ -56,10 +43,7 @@ fn one(state: &mut Collections, asked: &Node, changed: &mut Vec<(String, u64)>) 
             answer.attr("version", version.to_string()).build()
         }
         Upload::Conflict => {
-            let error = NodeBuilder::new("error")
-                .attr("code", "409")
-                .attr("text", "conflict")
-                .build();
+            let error = NodeBuilder::new("error").attr("code", "409").attr("text", "conflict").build();
             let missing = patches(state.after(&name, known));
             answer
                 .attr("type", "error")
@@ -68,10 +52,7 @@ fn one(state: &mut Collections, asked: &Node, changed: &mut Vec<(String, u64)>) 
                 .build()
         }
         Upload::Malformed => {
-            let error = NodeBuilder::new("error")
-                .attr("code", "400")
-                .attr("text", "bad-request")
-                .build();
+            let error = NodeBuilder::new("error").attr("code", "400").attr("text", "bad-request").build();
             answer.attr("type", "error").children([error]).build()
         }
     })
@@ -79,12 +60,7 @@ fn one(state: &mut Collections, asked: &Node, changed: &mut Vec<(String, u64)>) 
 
 fn patches(patches: Vec<Vec<u8>>) -> Node {
     NodeBuilder::new("patches")
-        .children(
-            patches
-                .into_iter()
-                .map(|patch| leaf("patch", patch))
-                .collect::<Vec<_>>(),
-        )
+        .children(patches.into_iter().map(|patch| leaf("patch", patch)).collect::<Vec<_>>())
         .build()
 }
 
@@ -97,30 +73,15 @@ fn tell_others(request: &Request<'_>, changed: &[(String, u64)]) {
         let Some(account) = world.account(&request.device.number) else {
             return;
         };
-        let others = account
-            .devices
-            .keys()
-            .copied()
-            .filter(|&device| device != request.device.device);
-        let others = others.map(|device| DeviceId {
-            number: account.number.clone(),
-            device,
-        });
+        let others = account.devices.keys().copied().filter(|&device| device != request.device.device);
+        let others = others.map(|device| DeviceId { number: account.number.clone(), device });
         (account.jid(false, 0), others.collect::<Vec<_>>())
     };
     for (name, version) in changed {
-        let collection = NodeBuilder::new("collection")
-            .attr("name", name.as_str())
-            .attr("version", version.to_string())
-            .build();
+        let collection =
+            NodeBuilder::new("collection").attr("name", name.as_str()).attr("version", version.to_string()).build();
         for other in &others {
-            notify(
-                request.server,
-                other,
-                "server_sync",
-                own.clone(),
-                collection.clone(),
-            );
+            notify(request.server, other, "server_sync", own.clone(), collection.clone());
         }
     }
 }

@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
+use tokio::sync::oneshot;
 use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
 use wacore_libsignal::protocol::KeyPair;
 
 use super::Answer;
 use crate::device::Connection;
-use crate::linkcode::{self, LinkCode};
+use crate::linkcode::{self, LinkCode, Typed};
 use crate::server::Server;
 use crate::stanza::{Stanza, leaf, pairing, server_jid, unix_time};
-use crate::world::{Number, PairingError};
+use crate::world::{DeviceId, Number, PairingError};
 
 /// What a client that is not linked yet may ask.
 pub(super) fn answer(server: &Arc<Server>, connection: &Connection, iq: &Node) -> Answer {
@@ -30,10 +31,7 @@ pub(super) fn answer(server: &Arc<Server>, connection: &Connection, iq: &Node) -
 
 fn hello(server: &Server, connection: &Connection, registration: &Node) -> Answer {
     let wrapped = registration.bytes("link_code_pairing_wrapped_companion_ephemeral_pub");
-    let (Some(phone), Some(wrapped)) = (
-        registration.jid("jid"),
-        wrapped.filter(|bytes| bytes.len() == 80),
-    ) else {
+    let (Some(phone), Some(wrapped)) = (registration.jid("jid"), wrapped.filter(|bytes| bytes.len() == 80)) else {
         return Answer::Error(400, "bad-request");
     };
     let reference = rand::random::<[u8; 16]>().to_vec();
@@ -45,8 +43,7 @@ fn hello(server: &Server, connection: &Connection, registration: &Node) -> Answe
         number: phone.user.to_string(),
         reference: reference.clone(),
         wrapped_ephemeral: wrapped.to_vec(),
-        phone_ephemeral: None,
-        companion_ephemeral: None,
+        typed: None,
     });
     drop(world);
     server.changed.notify_waiters();
@@ -58,59 +55,46 @@ fn hello(server: &Server, connection: &Connection, registration: &Node) -> Answe
     )
 }
 
+/// How a pairing by code will have ended.
+type Outcome = oneshot::Receiver<Result<DeviceId, PairingError>>;
+
 /// The code is typed on a phone: its own sealed key goes to the client that asked for this number.
 ///
 /// Nobody can tell yet whether the code is right; that shows when the client's key bundle opens, or does not.
-pub(crate) fn type_code(server: &Server, number: &Number, code: &str) -> Result<u64, PairingError> {
-    let asks_for_us = |code: &LinkCode| code.number == **number;
-    let (connection, reference, wrapped) = {
-        let world = server.world.lock();
-        let waiting = world
-            .waiting
-            .values()
-            .filter(|waiting| waiting.link_code.as_ref().is_some_and(asks_for_us));
-        // The newest request counts; an older one has been given up.
-        let waiting = waiting
-            .max_by_key(|waiting| waiting.connection.id)
-            .ok_or(PairingError::Expired)?;
-        let asked = waiting.link_code.as_ref().ok_or(PairingError::Expired)?;
-        (
-            waiting.connection.clone(),
-            asked.reference.clone(),
-            asked.wrapped_ephemeral.clone(),
-        )
-    };
+pub(crate) fn type_code(server: &Server, number: &Number, code: &str) -> Result<Outcome, PairingError> {
+    let (connection, wrapped) = newest_request(server, number).ok_or(PairingError::Expired)?;
     let code = code.replace('-', "").to_ascii_uppercase();
     let ephemeral = KeyPair::generate(&mut rand::rng());
-    let companion_ephemeral =
-        linkcode::unwrap_ephemeral(&code, &wrapped).map_err(|_| PairingError::WrongCode)?;
+    let companion_ephemeral = linkcode::unwrap_ephemeral(&code, &wrapped).map_err(|_| PairingError::WrongCode)?;
     let sealed = linkcode::wrap_ephemeral(&code, ephemeral.public_key.public_key_bytes());
     let sealed = sealed.map_err(|_| PairingError::WrongCode)?;
+    let (done, outcome) = oneshot::channel();
     let mut world = server.world.lock();
-    let identity = world
-        .account(number)
-        .ok_or(PairingError::Gone)?
-        .identity_key;
+    let identity = world.account(number).ok_or(PairingError::Gone)?.identity_key;
     let id = world.next_stanza_id();
-    let waiting = world
-        .waiting
-        .get_mut(&connection.id)
-        .ok_or(PairingError::Gone)?;
+    let waiting = world.waiting.get_mut(&connection).ok_or(PairingError::Gone)?;
     let asked = waiting.link_code.as_mut().ok_or(PairingError::Gone)?;
-    asked.phone_ephemeral = Some(ephemeral);
-    asked.companion_ephemeral = Some(companion_ephemeral);
-    connection.send(primary_hello(&id, &reference, sealed, &identity));
-    Ok(connection.id)
+    asked.typed = Some(Typed { phone_ephemeral: ephemeral, companion_ephemeral, done });
+    let hello = primary_hello(&id, &asked.reference, sealed, &identity);
+    waiting.connection.send(hello);
+    Ok(outcome)
+}
+
+/// The client that last asked to be linked to this number, and its sealed key. Earlier requests have been given up.
+fn newest_request(server: &Server, number: &Number) -> Option<(u64, Vec<u8>)> {
+    let world = server.world.lock();
+    let asking = world.waiting.values().filter_map(|waiting| Some((waiting, waiting.link_code.as_ref()?)));
+    let for_us = asking.filter(|(_, code)| code.number == **number);
+    let (waiting, code) = for_us.max_by_key(|(waiting, _)| waiting.connection.id)?;
+    Some((waiting.connection.id, code.wrapped_ephemeral.clone()))
 }
 
 fn primary_hello(id: &str, reference: &[u8], sealed: Vec<u8>, identity: &[u8]) -> Node {
-    let registration = NodeBuilder::new("link_code_companion_reg")
-        .attr("stage", "primary_hello")
-        .children([
-            leaf("link_code_pairing_wrapped_primary_ephemeral_pub", sealed),
-            leaf("primary_identity_pub", identity),
-            leaf("link_code_pairing_ref", reference),
-        ]);
+    let registration = NodeBuilder::new("link_code_companion_reg").attr("stage", "primary_hello").children([
+        leaf("link_code_pairing_wrapped_primary_ephemeral_pub", sealed),
+        leaf("primary_identity_pub", identity),
+        leaf("link_code_pairing_ref", reference),
+    ]);
     NodeBuilder::new("notification")
         .attr("from", server_jid())
         .attr("id", id)
@@ -124,68 +108,35 @@ fn primary_hello(id: &str, reference: &[u8], sealed: Vec<u8>, identity: &[u8]) -
 fn finish(server: &Arc<Server>, connection: &Connection, registration: &Node) -> Answer {
     let bundle = registration.bytes("link_code_pairing_wrapped_key_bundle");
     let identity = registration.bytes("companion_identity_public");
-    let (Some(bundle), Some(identity)) = (bundle, identity) else {
-        return Answer::Error(400, "bad-request");
+    let (Some(bundle), Some(identity)) = (bundle, identity) else { return Answer::Error(400, "bad-request") };
+    let Some((number, typed)) = take_typed(server, connection) else { return Answer::Error(400, "bad-request") };
+    let Some(phone) = server.world.lock().account(&number).map(|account| account.signer.clone()) else {
+        return Answer::Error(404, "item-not-found");
     };
-    let opened = open(server, connection, identity, bundle);
-    let outcome = match opened {
-        Ok((number, secret)) => {
-            // The answer comes first, then pair-success.
+    let Typed { phone_ephemeral, companion_ephemeral, done } = typed;
+    match linkcode::adv_secret(&phone, &phone_ephemeral, &companion_ephemeral, identity, bundle) {
+        Ok(secret) => {
+            // In a task of its own, because the answer to this request comes first and pair-success after it.
             let (server, connection) = (server.clone(), connection.id);
-            server
-                .clone()
-                .tasks
-                .spawn(async move { link(&server, connection, &number, &secret).await });
+            server.tasks.clone().spawn(async move {
+                let _ = done.send(link(&server, connection, &number, &secret).await);
+            });
             Answer::empty()
         }
-        Err(()) => Answer::Error(400, "bad-request"),
-    };
-    if matches!(outcome, Answer::Error(..)) {
-        settle(server, connection.id, Err(PairingError::WrongCode));
+        Err(error) => {
+            tracing::debug!(error = format!("{error:#}"), "a link code did not open the key bundle");
+            let _ = done.send(Err(PairingError::WrongCode));
+            Answer::Error(400, "bad-request")
+        }
     }
-    outcome
 }
 
-fn open(
-    server: &Server,
-    connection: &Connection,
-    identity: &[u8],
-    bundle: &[u8],
-) -> Result<(Number, [u8; 32]), ()> {
-    let (number, ephemeral, companion, handset) = {
-        let mut world = server.world.lock();
-        let asked = world
-            .waiting
-            .get_mut(&connection.id)
-            .and_then(|waiting| waiting.link_code.as_mut())
-            .ok_or(())?;
-        let ephemeral = asked.phone_ephemeral.take().ok_or(())?;
-        let companion = asked.companion_ephemeral.ok_or(())?;
-        let number: Number = asked.number.as_str().into();
-        let handset = world.account(&number).ok_or(())?.handset.clone();
-        (number, ephemeral, companion, handset)
-    };
-    let phone = handset.lock().signal.identity().clone();
-    let secret = linkcode::adv_secret(&phone, &ephemeral, &companion, identity, bundle).map_err(
-        |error| {
-            tracing::debug!(
-                error = format!("{error:#}"),
-                "a link code did not open the key bundle"
-            );
-        },
-    )?;
-    Ok((number, secret))
+fn take_typed(server: &Server, connection: &Connection) -> Option<(Number, Typed)> {
+    let mut world = server.world.lock();
+    let asked = world.waiting.get_mut(&connection.id)?.link_code.as_mut()?;
+    Some((asked.number.as_str().into(), asked.typed.take()?))
 }
 
-async fn link(server: &Server, connection: u64, number: &Number, secret: &[u8; 32]) {
-    let outcome = match pairing::offer(server, connection, number, secret) {
-        Ok(outcome) => outcome.await.unwrap_or(Err(PairingError::Gone)),
-        Err(error) => Err(error),
-    };
-    settle(server, connection, outcome);
-}
-
-fn settle(server: &Server, connection: u64, outcome: Result<crate::world::DeviceId, PairingError>) {
-    server.world.lock().typed_codes.insert(connection, outcome);
-    server.changed.notify_waiters();
+async fn link(server: &Server, connection: u64, number: &Number, secret: &[u8; 32]) -> Result<DeviceId, PairingError> {
+    pairing::offer(server, connection, number, secret)?.await.unwrap_or(Err(PairingError::Gone))
 }

@@ -51,38 +51,19 @@ struct Request<'a> {
 }
 
 /// Answers a request of a linked device, or of a client that is registering (`device` is `None`).
-pub(crate) fn answer(
-    server: &Arc<Server>,
-    connection: &Connection,
-    device: Option<&DeviceId>,
-    iq: &Node,
-) {
+pub(crate) fn answer(server: &Arc<Server>, connection: &Connection, device: Option<&DeviceId>, iq: &Node) {
     let Some(id) = iq.word("id").map(std::borrow::Cow::into_owned) else {
-        server
-            .world
-            .lock()
-            .count_unknown("<iq> without id".to_owned());
+        server.world.lock().count_unknown("<iq> without id".to_owned());
         return;
     };
     let answer = match device {
         Some(device) => {
             let ask = iq.children().and_then(<[Node]>::first);
-            of_device(&Request {
-                server,
-                device,
-                connection,
-                iq,
-                ask,
-            })
+            of_device(&Request { server, device, connection, iq, ask })
         }
         None => link_code::answer(server, connection, iq),
     };
-    let result = || {
-        NodeBuilder::new("iq")
-            .attr("from", server_jid())
-            .attr("type", "result")
-            .attr("id", id.as_str())
-    };
+    let result = || NodeBuilder::new("iq").attr("from", server_jid()).attr("type", "result").attr("id", id.as_str());
     match answer {
         Answer::Result(children) if children.is_empty() => connection.send(result().build()),
         Answer::Result(children) => connection.send(result().children(children).build()),
@@ -100,24 +81,13 @@ pub(crate) fn answer(
 }
 
 fn refusal(id: &str, code: u16, text: &'static str) -> Node {
-    let error = NodeBuilder::new("error")
-        .attr("code", code.to_string())
-        .attr("text", text)
-        .build();
-    NodeBuilder::new("iq")
-        .attr("from", server_jid())
-        .attr("type", "error")
-        .attr("id", id)
-        .children([error])
-        .build()
+    let error = NodeBuilder::new("error").attr("code", code.to_string()).attr("text", text).build();
+    NodeBuilder::new("iq").attr("from", server_jid()).attr("type", "error").attr("id", id).children([error]).build()
 }
 
 fn describe(iq: &Node) -> String {
     let word = |name| iq.word(name).unwrap_or("-".into()).into_owned();
-    let child = iq
-        .children()
-        .and_then(<[Node]>::first)
-        .map_or("-", |child| child.tag.as_ref());
+    let child = iq.children().and_then(<[Node]>::first).map_or("-", |child| child.tag.as_ref());
     format!("iq {} {} <{child}>", word("type"), word("xmlns"))
 }
 

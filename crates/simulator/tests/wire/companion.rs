@@ -1,0 +1,194 @@
+//! A linked device run by the engine: what a test says about it, and what it saw.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use wacore::store::InMemoryBackend;
+use wapi_simulator::{LinkedDevice, Options, Phone, Simulator};
+use whatsapp_rust::http::{HttpClient, HttpRequest, HttpResponse};
+use whatsapp_rust::store::persistence_manager::PersistenceManager;
+use whatsapp_rust::transport::TokioWebSocketTransportFactory;
+use whatsapp_rust::types::events::{Event, EventHandler, Subscription};
+use whatsapp_rust::waproto::whatsapp as wa;
+use whatsapp_rust::{Client, InboundDurabilityHook, Jid, TokioRuntime};
+
+/// Nothing in these tests takes longer than a moment; this is for a machine under load.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The engine is told its version, so it has nothing to fetch.
+struct NoHttp;
+
+#[async_trait]
+impl HttpClient for NoHttp {
+    async fn execute(&self, request: HttpRequest) -> anyhow::Result<HttpResponse> {
+        anyhow::bail!("these tests make no HTTP request, but the engine asked for {}", request.url)
+    }
+}
+
+struct Listener(mpsc::UnboundedSender<Arc<Event>>);
+
+impl EventHandler for Listener {
+    fn handle_event(&self, event: Arc<Event>) {
+        let _ = self.0.send(event);
+    }
+}
+
+/// Whether the engine may confirm what it receives.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Inbox {
+    Works,
+    /// As if the disk were full: nothing is acknowledged.
+    Fails,
+}
+
+#[async_trait]
+impl InboundDurabilityHook for Inbox {
+    async fn on_messages(
+        &self,
+        _: Arc<Client>,
+        _: &[whatsapp_rust::types::events::InboundMessage],
+    ) -> anyhow::Result<()> {
+        match self {
+            Inbox::Works => Ok(()),
+            Inbox::Fails => anyhow::bail!("the inbox is broken on purpose"),
+        }
+    }
+}
+
+/// The keys of a linked device, which outlive its connections.
+#[derive(Clone)]
+pub struct Keys(Arc<InMemoryBackend>);
+
+/// A running linked device.
+pub struct Companion {
+    pub client: Arc<Client>,
+    pub keys: Keys,
+    events: mpsc::UnboundedReceiver<Arc<Event>>,
+    seen: Vec<Arc<Event>>,
+    run: JoinHandle<()>,
+    _subscription: Subscription,
+}
+
+/// A message as the engine shows it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Received {
+    pub id: String,
+    pub text: String,
+    pub from_me: bool,
+    pub offline: bool,
+    pub sender: String,
+    pub sender_alt: Option<String>,
+}
+
+impl Companion {
+    /// Starts a device that has never been linked.
+    pub async fn new(simulator: &Simulator) -> Self {
+        Self::start(simulator, Keys(Arc::new(InMemoryBackend::new())), Inbox::Works).await
+    }
+
+    /// Starts a device from its keys.
+    pub async fn start(simulator: &Simulator, keys: Keys, inbox: Inbox) -> Self {
+        let saved = Arc::new(PersistenceManager::new(keys.0.clone()).await.unwrap());
+        let client = Client::builder()
+            .with_runtime(TokioRuntime)
+            .with_persistence_manager(saved)
+            .with_transport_factory(TokioWebSocketTransportFactory::new().with_url(simulator.ws_url()))
+            .with_http_client(NoHttp)
+            .with_version_override((2, 3000, 1_030_000_000))
+            .with_wanted_pre_key_count(30)
+            .with_inbound_durability_hook(inbox)
+            .build()
+            .await
+            .unwrap()
+            .into_client();
+        let (sender, events) = mpsc::unbounded_channel();
+        let subscription = client.subscribe_handler(Arc::new(Listener(sender)));
+        let run = tokio::spawn({
+            let client = client.clone();
+            async move { client.run().await }
+        });
+        Self { client, keys, events, seen: Vec::new(), run, _subscription: subscription }
+    }
+
+    /// Starts a device, links it to the phone's account, and waits until it is online.
+    pub async fn linked_to(phone: &Phone, simulator: &Simulator) -> (Self, LinkedDevice) {
+        let mut companion = Self::new(simulator).await;
+        let qr = companion.qr().await;
+        let device = phone.scans(&qr).await.unwrap();
+        companion.connected().await;
+        (companion, device)
+    }
+
+    /// The text of the next QR it shows.
+    pub async fn qr(&mut self) -> String {
+        self.next("a QR", |event| match event {
+            Event::PairingQrCode(qr) => Some(qr.code.clone()),
+            _ => None,
+        })
+        .await
+    }
+
+    pub async fn connected(&mut self) {
+        self.next("to be connected", |event| matches!(event, Event::Connected(_)).then_some(())).await;
+    }
+
+    /// The next message it receives.
+    pub async fn message(&mut self) -> Received {
+        self.next("a message", |event| match event {
+            Event::Messages(batch) => batch.messages.first().map(|inbound| Received {
+                id: inbound.info.id.to_string(),
+                text: text(&inbound.message),
+                from_me: inbound.info.source.is_from_me,
+                offline: inbound.info.is_offline,
+                sender: inbound.info.source.sender.to_string(),
+                sender_alt: inbound.info.source.sender_alt.as_ref().map(ToString::to_string),
+            }),
+            _ => None,
+        })
+        .await
+    }
+
+    /// The next event that `pick` takes. Events it passes over are gone; on a timeout all that came are printed.
+    pub async fn next<T>(&mut self, what: &str, mut pick: impl FnMut(&Event) -> Option<T>) -> T {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            match tokio::time::timeout_at(deadline, self.events.recv()).await {
+                Ok(Some(event)) => {
+                    self.seen.push(event.clone());
+                    if let Some(found) = pick(&event) {
+                        return found;
+                    }
+                }
+                Ok(None) => panic!("the engine is gone; waited for {what}; saw {:#?}", self.seen),
+                Err(_) => panic!("waited for {what} in vain; saw {:#?}", self.seen),
+            }
+        }
+    }
+
+    pub async fn sends_text(&self, to: &Phone, text: &str) -> String {
+        let to: Jid = to.jid().parse().unwrap();
+        self.client.send_text(to, text).await.unwrap().message_id.to_string()
+    }
+
+    /// Leaves without logging out.
+    pub async fn stop(self) -> Keys {
+        self.client.disconnect().await;
+        let _ = self.run.await;
+        self.keys
+    }
+}
+
+fn text(message: &wa::Message) -> String {
+    let extended = message.extended_text_message.as_option().and_then(|extended| extended.text.clone());
+    message.conversation.clone().or(extended).unwrap_or_default()
+}
+
+/// A simulator with two accounts.
+pub async fn two_phones(options: Options) -> (Simulator, Phone, Phone) {
+    let simulator = Simulator::start(options).await.unwrap();
+    let (alice, bob) = (simulator.phone("Alice").unwrap(), simulator.phone("Bob").unwrap());
+    (simulator, alice, bob)
+}

@@ -1,0 +1,10 @@
+//! The simulator seen from its socket: by the engine, and by a strict client of these tests' own.
+
+mod admin;
+mod companion;
+mod corruption;
+mod media;
+mod messages;
+mod offline;
+mod pairing;
+mod strict;

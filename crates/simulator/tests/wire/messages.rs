@@ -1,0 +1,179 @@
+//! Messages between phones and linked devices, copies, acknowledgements, receipts and retries.
+
+use std::time::Duration;
+
+use wapi_simulator::{AckFault, Addressing, DeliveryFault, Options};
+use whatsapp_rust::Jid;
+use whatsapp_rust::types::events::Event;
+
+use crate::companion::{Companion, PATIENCE, two_phones};
+
+#[tokio::test]
+async fn texts_go_both_ways_and_each_side_hears_that_they_were_delivered() {
+    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (mut companion, _) = Companion::linked_to(&alice, &simulator).await;
+
+    let id = bob.sends_text(alice.number(), "hello Alice").await.unwrap();
+    let message = companion.message().await;
+    assert_eq!((message.text.as_str(), message.id.as_str()), ("hello Alice", id.as_str()));
+    assert_eq!(message.sender, bob.jid());
+    assert_eq!(message.sender_alt, Some(bob.lid()));
+    assert!(!message.from_me);
+    // From Alice's phone, and from her linked device, which is not in the foreground.
+    bob.receipt(&id, "delivered", PATIENCE).await.unwrap();
+    bob.receipt(&id, "inactive", PATIENCE).await.unwrap();
+
+    let id = companion.sends_text(&bob, "hello Bob").await;
+    let message = bob.next_message(PATIENCE).await.unwrap();
+    assert_eq!((message.text.as_deref(), message.id.as_str()), (Some("hello Bob"), id.as_str()));
+    assert_eq!((message.from, message.from_device), (alice.jid(), 1));
+    companion
+        .next("the server's ack", |event| match event {
+            Event::ServerAck(ack) if ack.id == id => Some(assert_eq!(ack.error, None)),
+            _ => None,
+        })
+        .await;
+    companion
+        .next("Bob's receipt", |event| match event {
+            Event::Receipt(receipt) => receipt.message_ids.iter().any(|receipted| *receipted == id).then_some(()),
+            _ => None,
+        })
+        .await;
+    // Alice's own phone has a copy of what her device sent.
+    let copies: Vec<_> = alice.received().into_iter().filter(|message| message.from_me).collect();
+    assert_eq!(copies.len(), 1);
+    assert_eq!((copies[0].text.as_deref(), copies[0].chat.clone()), (Some("hello Bob"), bob.jid()));
+    companion.stop().await;
+    simulator.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn accounts_that_whatsapp_moved_to_lids_talk_too() {
+    let (simulator, alice, bob) = two_phones(Options { addressing: Addressing::Lid, ..Options::default() }).await;
+    let (mut companion, _) = Companion::linked_to(&alice, &simulator).await;
+    bob.sends_text(&alice.lid(), "by lid").await.unwrap();
+    let message = companion.message().await;
+    assert_eq!(message.sender, bob.lid());
+    assert_eq!(message.sender_alt, Some(bob.jid()));
+    let to: Jid = bob.lid().parse().unwrap();
+    companion.client.send_text(to, "back").await.unwrap();
+    assert_eq!(bob.next_message(PATIENCE).await.unwrap().text.as_deref(), Some("back"));
+    companion.stop().await;
+    simulator.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn two_devices_of_one_account_get_what_arrives_and_copies_of_what_the_other_sends() {
+    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (mut first, _) = Companion::linked_to(&alice, &simulator).await;
+    let (mut second, _) = Companion::linked_to(&alice, &simulator).await;
+    bob.sends_text(alice.number(), "to both").await.unwrap();
+    assert_eq!(first.message().await.text, "to both");
+    assert_eq!(second.message().await.text, "to both");
+
+    first.sends_text(&bob, "from the first").await;
+    let copy = second.message().await;
+    assert!(copy.from_me);
+    assert_eq!(copy.text, "from the first");
+
+    alice.sends_text(bob.number(), "from the phone").await.unwrap();
+    assert_eq!(first.message().await.text, "from the phone");
+    assert_eq!(second.message().await.text, "from the phone");
+    first.stop().await;
+    second.stop().await;
+    simulator.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn devices_of_two_accounts_talk_to_each_other() {
+    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (mut hers, _) = Companion::linked_to(&alice, &simulator).await;
+    let (mut his, _) = Companion::linked_to(&bob, &simulator).await;
+    for round in 0..3 {
+        hers.sends_text(&bob, &format!("ping {round}")).await;
+        assert_eq!(his.message().await.text, format!("ping {round}"));
+        his.sends_text(&alice, &format!("pong {round}")).await;
+        assert_eq!(hers.message().await.text, format!("pong {round}"));
+    }
+    hers.stop().await;
+    his.stop().await;
+    simulator.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn reading_on_the_phone_tells_the_sending_device() {
+    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (mut companion, _) = Companion::linked_to(&alice, &simulator).await;
+    let id = companion.sends_text(&bob, "read me").await;
+    bob.next_message(PATIENCE).await.unwrap();
+    bob.reads(alice.number(), std::slice::from_ref(&id)).unwrap();
+    companion
+        .next("a read receipt", |event| match event {
+            Event::Receipt(receipt) if format!("{:?}", receipt.r#type) == "Read" => {
+                receipt.message_ids.iter().any(|read| *read == id).then_some(())
+            }
+            _ => None,
+        })
+        .await;
+    companion.stop().await;
+    simulator.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_refused_message_gets_the_code_and_goes_nowhere() {
+    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (mut companion, _) = Companion::linked_to(&alice, &simulator).await;
+    simulator.faults().acks(AckFault::Refuse(463));
+    let id = companion.sends_text(&bob, "too many strangers").await;
+    let code = companion
+        .next("the refusal", |event| match event {
+            Event::ServerAck(ack) if ack.id == id => Some(ack.error.clone()),
+            _ => None,
+        })
+        .await;
+    assert_eq!(code.map(|code| code.to_string()).as_deref(), Some("463"));
+    simulator.faults().acks(AckFault::None);
+    companion.sends_text(&bob, "allowed").await;
+    assert_eq!(bob.next_message(PATIENCE).await.unwrap().text.as_deref(), Some("allowed"));
+    companion.stop().await;
+    simulator.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_delayed_ack_comes_after_the_message_has_arrived() {
+    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (mut companion, _) = Companion::linked_to(&alice, &simulator).await;
+    simulator.faults().acks(AckFault::Delay(Duration::from_millis(200)));
+    let id = companion.sends_text(&bob, "slowly").await;
+    bob.next_message(PATIENCE).await.unwrap();
+    companion
+        .next("the late ack", |event| match event {
+            Event::ServerAck(ack) if ack.id == id => Some(()),
+            _ => None,
+        })
+        .await;
+    companion.stop().await;
+    simulator.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn repeated_and_reordered_stanzas_reach_the_device() {
+    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (mut companion, _) = Companion::linked_to(&alice, &simulator).await;
+    // A first message opens the session, so that the swapped ones do not depend on each other's prekey.
+    bob.sends_text(alice.number(), "zero").await.unwrap();
+    assert_eq!(companion.message().await.text, "zero");
+    simulator.faults().deliveries(DeliveryFault::Reorder);
+    bob.sends_text(alice.number(), "one").await.unwrap();
+    bob.sends_text(alice.number(), "two").await.unwrap();
+    assert_eq!(companion.message().await.text, "two");
+    assert_eq!(companion.message().await.text, "one");
+    simulator.faults().deliveries(DeliveryFault::Repeat);
+    bob.sends_text(alice.number(), "three").await.unwrap();
+    simulator.faults().deliveries(DeliveryFault::None);
+    bob.sends_text(alice.number(), "four").await.unwrap();
+    assert_eq!(companion.message().await.text, "three");
+    assert_eq!(companion.message().await.text, "four", "the repeated one is not a second message");
+    companion.stop().await;
+    simulator.finish().await.unwrap();
+}

@@ -1,0 +1,113 @@
+//! What waits while a device is away, and what happens when it dies or hangs.
+
+use wapi_simulator::Options;
+use whatsapp_rust::types::events::Event;
+
+use crate::companion::{Companion, Inbox, PATIENCE, two_phones};
+
+#[tokio::test]
+async fn messages_wait_for_a_device_that_is_away_and_come_in_order() {
+    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (companion, _) = Companion::linked_to(&alice, &simulator).await;
+    let keys = companion.stop().await;
+    // More than one batch of 200.
+    for index in 0..450 {
+        bob.sends_text(alice.number(), &format!("{index}")).await.unwrap();
+    }
+    let mut companion = Companion::start(&simulator, keys, Inbox::Works).await;
+    let mut texts = Vec::new();
+    companion
+        .next("450 messages", |event| {
+            if let Event::Messages(batch) = event {
+                for inbound in batch.messages.iter() {
+                    assert!(inbound.info.is_offline);
+                    texts.push(inbound.message.conversation.clone().unwrap_or_default());
+                }
+            }
+            (texts.len() >= 450).then_some(())
+        })
+        .await;
+    assert_eq!(texts, (0..450).map(|index| index.to_string()).collect::<Vec<_>>());
+    companion.stop().await;
+    simulator.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_was_not_confirmed_comes_again_and_what_was_does_not() {
+    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (companion, _) = Companion::linked_to(&alice, &simulator).await;
+    let keys = companion.stop().await;
+    let mut broken = Companion::start(&simulator, keys, Inbox::Fails).await;
+    broken.connected().await;
+    bob.sends_text(alice.number(), "do not lose me").await.unwrap();
+    wait_until("it is queued", || alice.devices()[0].queued > 0).await;
+    let keys = broken.stop().await;
+    let mut repaired = Companion::start(&simulator, keys, Inbox::Works).await;
+    assert_eq!(repaired.message().await.text, "do not lose me");
+    wait_until("it is confirmed", || alice.devices()[0].queued == 0).await;
+    repaired.stop().await;
+    simulator.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_device_that_was_cut_comes_back_and_misses_nothing() {
+    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (mut companion, device) = Companion::linked_to(&alice, &simulator).await;
+    for index in 0..3 {
+        simulator.faults().cut(alice.number(), device.device).unwrap();
+        bob.sends_text(alice.number(), &format!("after cut {index}")).await.unwrap();
+        assert_eq!(companion.message().await.text, format!("after cut {index}"));
+        wait_until("it is back", || alice.devices()[0].connected).await;
+    }
+    companion.stop().await;
+    simulator.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stream_error_503_is_followed_by_a_new_connection() {
+    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (mut companion, device) = Companion::linked_to(&alice, &simulator).await;
+    simulator.faults().fail_stream(alice.number(), device.device, 503).unwrap();
+    bob.sends_text(alice.number(), "after the error").await.unwrap();
+    assert_eq!(companion.message().await.text, "after the error");
+    companion.stop().await;
+    simulator.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_refused_connection_is_tried_again_until_it_is_accepted() {
+    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (mut companion, device) = Companion::linked_to(&alice, &simulator).await;
+    simulator.faults().refuse_connections(true);
+    simulator.faults().cut(alice.number(), device.device).unwrap();
+    bob.sends_text(alice.number(), "while refused").await.unwrap();
+    wait_until("it is away", || !alice.devices()[0].connected).await;
+    simulator.faults().refuse_connections(false);
+    assert_eq!(companion.message().await.text, "while refused");
+    companion.stop().await;
+    simulator.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_frozen_device_hears_nothing_until_it_is_thawed_and_reconnects() {
+    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (mut companion, device) = Companion::linked_to(&alice, &simulator).await;
+    simulator.faults().freeze(alice.number(), device.device, true).unwrap();
+    bob.sends_text(alice.number(), "into the ice").await.unwrap();
+    let ping = wacore::iq::keepalive::KeepaliveSpec::with_timeout(std::time::Duration::from_millis(300));
+    assert!(companion.client.execute(ping).await.is_err(), "a frozen server answers no ping");
+    simulator.faults().freeze(alice.number(), device.device, false).unwrap();
+    simulator.faults().cut(alice.number(), device.device).unwrap();
+    assert_eq!(companion.message().await.text, "into the ice");
+    companion.stop().await;
+    simulator.finish().await.unwrap();
+}
+
+async fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let waiting = async {
+        while !holds() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("waited in vain until {what}"));
+}

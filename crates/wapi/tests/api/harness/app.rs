@@ -1,0 +1,182 @@
+//! The gateway under test, in this process, against a simulated WhatsApp.
+
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::ops::Deref;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use wapi::app::App;
+use wapi::clock::Clock;
+use wapi::config::{Build, Config, Layers, Source};
+use wapi::lifecycle::Finish;
+use wapi::qr::Paint;
+use wapi::sessions::Console;
+use wapi_simulator::{Options, Phone, Simulator};
+
+use super::clock::TestClock;
+use super::{TestClient, TestReceiver};
+
+/// Settings and surroundings of a gateway that is not started yet.
+pub struct Setup {
+    settings: BTreeMap<String, String>,
+    simulator: Options,
+}
+
+impl Setup {
+    pub fn new() -> Self {
+        Self { settings: BTreeMap::new(), simulator: Options::default() }
+    }
+
+    /// Sets a variable, as in the environment.
+    pub fn set(mut self, name: &str, value: impl ToString) -> Self {
+        self.settings.insert(name.to_owned(), value.to_string());
+        self
+    }
+
+    pub fn simulator(mut self, options: Options) -> Self {
+        self.simulator = options;
+        self
+    }
+
+    /// A simulated WhatsApp, a webhook, an empty data folder, and a gateway between them.
+    pub async fn start(self) -> TestApp {
+        let simulator = Simulator::start(self.simulator).await.expect("the simulator starts");
+        let webhook = TestReceiver::start().await;
+        let root = tempfile::tempdir().expect("a temporary folder");
+        let mut settings = BTreeMap::from([
+            ("WAPI_GETTING_MESSAGES_WEBHOOK".to_owned(), webhook.base()),
+            ("WAPI_INTERNAL_HOST".to_owned(), "127.0.0.1:0".to_owned()),
+            ("WAPI_FILE_SYSTEM_ROOT_POINT_FULL_PATH".to_owned(), root.path().display().to_string()),
+            ("WAPI_WHATSAPP_URL".to_owned(), simulator.ws_url()),
+            ("WAPI_WHATSAPP_CA_FILE".to_owned(), simulator.ca_pem_file().display().to_string()),
+        ]);
+        settings.extend(self.settings);
+        let console = Arc::default();
+        let clock = TestClock::new();
+        let running = Running::start(&settings, &clock, &console).await;
+        TestApp { simulator, webhook, root, console, clock, settings, running }
+    }
+}
+
+/// A gateway that serves, and everything around it. Ends with [`TestApp::finish`].
+pub struct TestApp {
+    pub simulator: Simulator,
+    pub webhook: TestReceiver,
+    root: TempDir,
+    console: Arc<Mutex<Vec<String>>>,
+    clock: TestClock,
+    settings: BTreeMap<String, String>,
+    running: Running,
+}
+
+/// Calls go to the gateway.
+impl Deref for TestApp {
+    type Target = TestClient;
+
+    fn deref(&self) -> &TestClient {
+        &self.running.client
+    }
+}
+
+impl TestApp {
+    pub async fn start() -> Self {
+        Setup::new().start().await
+    }
+
+    pub fn phone(&self, name: &str) -> Phone {
+        self.simulator.phone(name).expect("a new account")
+    }
+
+    /// The data folder.
+    pub fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// What was printed for people to scan.
+    pub fn console(&self) -> Vec<String> {
+        self.console.lock().unwrap().clone()
+    }
+
+    /// The gateway's clock jumps ahead.
+    pub fn push_clock(&self, by: Duration) {
+        self.clock.push(by);
+    }
+
+    /// Stops the gateway; WhatsApp, the webhook and the data folder stay. Starts again with [`Stopped::start`].
+    pub async fn stop(self) -> Stopped {
+        let Self { simulator, webhook, root, console, clock, settings, running } = self;
+        running.stop().await;
+        Stopped { simulator, webhook, root, console, clock, settings }
+    }
+
+    pub async fn restart(self) -> Self {
+        self.stop().await.start().await
+    }
+
+    /// Stops everything; fails on panics, on tasks that did not end, on posts that no test read, and on requests that the
+    /// simulator did not understand.
+    pub async fn finish(self) {
+        let Stopped { simulator, webhook, .. } = self.stop().await;
+        let leftovers = webhook.leftovers();
+        assert!(leftovers.is_empty(), "posts that nobody read: {leftovers:#?}");
+        simulator.finish().await.expect("the simulator is content");
+    }
+}
+
+/// A gateway between two runs.
+pub struct Stopped {
+    pub simulator: Simulator,
+    pub webhook: TestReceiver,
+    root: TempDir,
+    console: Arc<Mutex<Vec<String>>>,
+    clock: TestClock,
+    settings: BTreeMap<String, String>,
+}
+
+impl Stopped {
+    pub fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    pub async fn start(self) -> TestApp {
+        let Self { simulator, webhook, root, console, clock, settings } = self;
+        let running = Running::start(&settings, &clock, &console).await;
+        TestApp { simulator, webhook, root, console, clock, settings, running }
+    }
+}
+
+/// One run of the gateway.
+struct Running {
+    client: TestClient,
+    stop: oneshot::Sender<()>,
+    served: JoinHandle<anyhow::Result<Finish>>,
+}
+
+impl Running {
+    async fn start(settings: &BTreeMap<String, String>, clock: &TestClock, console: &Arc<Mutex<Vec<String>>>) -> Self {
+        let layers = Layers::defaults().with(settings.clone(), Source::Environment);
+        let config = Config::read(&layers, Build::this()).expect("right settings");
+        let printed = Arc::clone(console);
+        let print = move |text: &str| printed.lock().unwrap().push(text.to_owned());
+        let app = App::build(config, Clock::new(clock.clone()), Console::new(Paint::Blocks, print));
+        let app = app.await.expect("the gateway builds");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let client = TestClient::new(listener.local_addr().expect("a bound listener"));
+        let (stop, stopped) = oneshot::channel();
+        let served = tokio::spawn(app.serve(listener, async move {
+            let _ = stopped.await;
+        }));
+        Self { client, stop, served }
+    }
+
+    async fn stop(self) {
+        self.stop.send(()).expect("the gateway still serves");
+        let finish = self.served.await.expect("no panic").expect("the gateway ends well");
+        assert_eq!(finish, Finish { dropped: 0, panicked: 0 });
+    }
+}

@@ -1,0 +1,148 @@
+//! Calls the gateway over HTTP, and shows the whole answer when it is not the expected one.
+
+use std::net::SocketAddr;
+
+use reqwest::header::HeaderMap;
+use serde_json::{Value, json};
+use wapi_simulator::Phone;
+
+use super::{eventually, read_qr};
+
+/// Someone who calls a gateway.
+#[derive(Clone)]
+pub struct TestClient {
+    http: reqwest::Client,
+    base: String,
+    key: Option<String>,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// The body, once the status is the expected one.
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Self {
+        let body = String::from_utf8_lossy(&self.body);
+        assert_eq!(self.status, status, "the answer is {body}");
+        self
+    }
+
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).expect("the answer is JSON")
+    }
+
+    /// The problem's code, once it is a well-formed problem.
+    #[track_caller]
+    pub fn code(&self) -> String {
+        assert_eq!(self.headers["content-type"], "application/problem+json");
+        let problem = self.json();
+        assert_eq!(problem["status"], self.status);
+        let id = problem["request_id"].as_str().expect("a problem names its request");
+        assert_eq!(self.headers["x-request-id"], id);
+        for member in ["type", "title", "detail"] {
+            assert!(problem[member].is_string(), "{problem}");
+        }
+        problem["code"].as_str().expect("a problem has a code").to_owned()
+    }
+
+    /// The names of the fields a problem complains about.
+    #[track_caller]
+    pub fn fields(&self) -> Vec<String> {
+        let problem = self.json();
+        let errors = problem["errors"].as_array().expect("the problem names fields").clone();
+        errors.iter().map(|error| error["field"].as_str().unwrap().to_owned()).collect()
+    }
+}
+
+impl TestClient {
+    pub fn new(address: SocketAddr) -> Self {
+        Self::at(format!("http://{address}"), reqwest::Client::new())
+    }
+
+    pub fn at(base: String, http: reqwest::Client) -> Self {
+        Self { http, base, key: None }
+    }
+
+    /// Where the gateway is, as `http://127.0.0.1:PORT`.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// The same, showing a key.
+    pub fn with_key(&self, key: &str) -> Self {
+        Self { key: Some(key.to_owned()), ..self.clone() }
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.call(self.http.get(format!("{}{path}", self.base))).await
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Answer {
+        self.post_raw(path, body.to_string()).await
+    }
+
+    pub async fn post_raw(&self, path: &str, body: impl Into<reqwest::Body>) -> Answer {
+        let call = self.http.post(format!("{}{path}", self.base)).body(body);
+        self.call(call.header("content-type", "application/json")).await
+    }
+
+    async fn call(&self, mut call: reqwest::RequestBuilder) -> Answer {
+        if let Some(key) = &self.key {
+            call = call.bearer_auth(key);
+        }
+        let answer = call.send().await.expect("the gateway answers");
+        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+        let body = answer.bytes().await.expect("the answer is complete").to_vec();
+        Answer { status, headers, body }
+    }
+
+    pub async fn register(&self, session: &str) -> Answer {
+        self.post("/register-session/", json!({"session_id": session})).await
+    }
+
+    pub async fn send(&self, session: &str, chat: &str, text: &str) -> Answer {
+        let body = json!({"session_name": session, "chat_id": chat, "text": text});
+        self.post("/send-message/", body).await
+    }
+
+    pub async fn info(&self, session: &str) -> Answer {
+        self.get(&format!("/get-session-info/{}/", encoded(session))).await
+    }
+
+    /// The text of the QR code that waits to be scanned.
+    pub async fn qr(&self, session: &str) -> String {
+        let answer = self.get(&format!("/get-qr-code/{}/", encoded(session))).await.expect(200);
+        assert_eq!(answer.headers["content-type"], "image/png");
+        read_qr(&answer.body)
+    }
+
+    /// Registers the session and lets the phone scan its QR code; returns the device's number on that account.
+    pub async fn pair(&self, session: &str, phone: &Phone) -> u16 {
+        let answer = self.register(session).await.expect(202).json();
+        assert_eq!(answer["status"], "scan_qr");
+        let device = phone.scans(&self.qr(session).await).await.expect("the phone links it");
+        let answer = self.register(session).await.expect(200).json();
+        assert_eq!(answer["status"], "online");
+        assert_eq!(answer["account"]["phone"], phone.number());
+        device.device
+    }
+
+    /// Waits until the session has this status; its info then.
+    pub async fn until(&self, session: &str, status: &str) -> Value {
+        let info = async || self.info(session).await.json();
+        let reached = async || Some(info().await).filter(|info| info["status"] == status);
+        eventually(reached, async || format!("not {status}: {}", info().await)).await
+    }
+}
+
+/// A session's name in a path.
+pub fn encoded(name: &str) -> String {
+    percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC).to_string()
+}

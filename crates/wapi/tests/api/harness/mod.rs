@@ -1,0 +1,36 @@
+//! What tests say: `app.pair("shop", &alice)`, `app.webhook.next()`, `app.finish()`.
+#![expect(clippy::disallowed_methods, reason = "the tests have their own tasks and their own patience")]
+
+mod app;
+mod client;
+mod clock;
+mod process;
+mod qr;
+mod receiver;
+mod redis;
+
+pub use app::{Setup, TestApp};
+pub use client::{Answer, TestClient};
+pub use process::Wapi;
+pub use qr::read_qr;
+pub use receiver::TestReceiver;
+pub use redis::TestRedis;
+
+use std::time::Duration;
+
+/// How long a test waits for something that should happen. Generous: the machine may be busy.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits until `look` finds something; fails with what `otherwise` says when patience ends.
+pub async fn eventually<T>(mut look: impl AsyncFnMut() -> Option<T>, otherwise: impl AsyncFnOnce() -> String) -> T {
+    let started = std::time::Instant::now();
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        if started.elapsed() > PATIENCE {
+            panic!("{}", otherwise().await);
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}

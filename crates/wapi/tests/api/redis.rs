@@ -1,0 +1,55 @@
+//! Redis, when it is configured: remembers what was forwarded; may die at any time.
+
+use crate::harness::{Setup, TestApp, TestRedis, Wapi};
+
+async fn app_with(redis: &TestRedis) -> TestApp {
+    Setup::new().set("WAPI_REDIS_HOST", format!("127.0.0.1:{}", redis.port)).start().await
+}
+
+/// The text of the next message forwarded.
+async fn text(app: &TestApp) -> String {
+    app.webhook.next().await.body["data"]["text"]["body"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn messages_are_forwarded_while_redis_lives_dies_and_comes_back() {
+    let Some(redis) = TestRedis::start().await else { return };
+    let port = redis.port;
+    let app = app_with(&redis).await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    app.pair("shop", &alice).await;
+    bob.sends_text(alice.number(), "alive").await.unwrap();
+    assert_eq!(text(&app).await, "alive");
+    redis.dies().await;
+    bob.sends_text(alice.number(), "dead").await.unwrap();
+    assert_eq!(text(&app).await, "dead");
+    let _redis = TestRedis::start_on(port).await.unwrap();
+    bob.sends_text(alice.number(), "back").await.unwrap();
+    assert_eq!(text(&app).await, "back");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn what_was_forwarded_is_known_after_a_restart() {
+    let Some(redis) = TestRedis::start().await else { return };
+    let app = app_with(&redis).await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    app.pair("shop", &alice).await;
+    let id = bob.sends_text(alice.number(), "once").await.unwrap();
+    assert_eq!(text(&app).await, "once");
+    let client = ::redis::Client::open(format!("redis://127.0.0.1:{}", redis.port)).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let keys: Vec<String> = ::redis::cmd("KEYS").arg(format!("*{id}*")).query_async(&mut connection).await.unwrap();
+    assert_eq!(keys.len(), 1, "{keys:?}");
+    let left: i64 = ::redis::cmd("TTL").arg(&keys[0]).query_async(&mut connection).await.unwrap();
+    let month = 30 * 24 * 3600;
+    assert!((month - 3600..=month).contains(&left), "{left}");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_redis_that_does_not_answer_at_start_ends_the_program() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let told = Wapi::new().set("WAPI_REDIS_HOST", free).refusal().await;
+    assert!(told.contains("WAPI_REDIS_HOST") && told.contains("cannot be reached"), "{told}");
+}

@@ -1,0 +1,71 @@
+//! Saved sessions log in by themselves when the program starts.
+
+use crate::harness::{PATIENCE, TestApp};
+
+#[tokio::test]
+async fn a_paired_session_logs_in_from_its_file() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    app.pair("shop", &alice).await;
+    let app = app.restart().await;
+    app.until("shop", "online").await;
+    app.send("shop", bob.number(), "back again").await.expect(200);
+    assert_eq!(bob.next_message(PATIENCE).await.unwrap().text.as_deref(), Some("back again"));
+    bob.sends_text(alice.number(), "welcome").await.unwrap();
+    assert_eq!(app.webhook.next().await.body["data"]["text"]["body"], "welcome");
+    assert_eq!(alice.devices().len(), 1);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_session_that_was_never_scanned_is_not_restored() {
+    let app = TestApp::start().await;
+    app.register("shop").await.expect(202);
+    let app = app.restart().await;
+    assert_eq!(app.info("shop").await.expect(404).code(), "session_not_found");
+    assert!(!app.root().join("qr-codes/shop.png").exists());
+    let alice = app.phone("Alice");
+    app.pair("shop", &alice).await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_broken_or_foreign_file_fails_alone_and_is_left_as_it_is() {
+    let app = TestApp::start().await;
+    let alice = app.phone("Alice");
+    app.pair("good", &alice).await;
+    let stopped = app.stop().await;
+    let sessions = stopped.root().join("sessions");
+    let diary = b"dear diary".repeat(500);
+    std::fs::write(sessions.join("diary.db"), &diary).unwrap();
+    let mut torn = std::fs::read(sessions.join("good.db")).unwrap();
+    torn[8192..].fill(0x55);
+    std::fs::write(sessions.join("torn.db"), &torn).unwrap();
+    std::fs::write(sessions.join("not ours.db"), b"").unwrap();
+
+    let app = stopped.start().await;
+    app.until("good", "online").await;
+    for (name, content) in [("diary", &diary), ("torn", &torn)] {
+        let info = app.until(name, "failed").await;
+        assert!(info["reason"].as_str().unwrap().contains("its file is damaged"), "{info}");
+        assert_eq!(app.register(name).await.expect(409).code(), "session_failed");
+        let file = app.root().join(format!("sessions/{name}.db"));
+        assert_eq!(&std::fs::read(file).unwrap(), content, "{name} was changed");
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn many_sessions_come_back_while_the_listener_answers() {
+    let mut app = TestApp::start().await;
+    for number in 0..5 {
+        let phone = app.phone(&format!("Owner {number}"));
+        app.pair(&format!("shop {number}"), &phone).await;
+    }
+    app = app.restart().await;
+    app.get("/health/ready").await.expect(200);
+    for number in 0..5 {
+        app.until(&format!("shop {number}"), "online").await;
+    }
+    app.finish().await;
+}

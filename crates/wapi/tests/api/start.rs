@@ -1,0 +1,127 @@
+//! What the program says before it serves: wrong settings, taken ports, certificates.
+
+use std::net::TcpListener;
+
+use crate::harness::{Setup, TestClient, Wapi};
+
+#[tokio::test]
+async fn missing_settings_are_all_named_at_once() {
+    let told = Wapi::new()
+        .unset("WAPI_GETTING_MESSAGES_WEBHOOK")
+        .unset("WAPI_INTERNAL_HOST")
+        .unset("WAPI_FILE_SYSTEM_ROOT_POINT_FULL_PATH")
+        .set("WAPI_ENV", "test")
+        .refusal()
+        .await;
+    for name in [
+        "WAPI_GETTING_MESSAGES_WEBHOOK is missing",
+        "WAPI_INTERNAL_HOST is missing",
+        "WAPI_FILE_SYSTEM_ROOT_POINT_FULL_PATH is missing",
+        "WAPI_ENV is `test`",
+        "WAPI_ENV=prod",
+    ] {
+        assert!(told.contains(name), "{name} is not in {told}");
+    }
+}
+
+#[tokio::test]
+async fn an_open_listener_on_all_addresses_is_refused() {
+    let told = Wapi::new().set("WAPI_INTERNAL_HOST", "0.0.0.0:0").refusal().await;
+    assert!(told.contains("WAPI_API_KEY") && told.contains("WAPI_AUTH=none"), "{told}");
+}
+
+#[tokio::test]
+async fn a_whatsapp_that_is_not_on_this_machine_is_refused() {
+    let told = Wapi::new().set("WAPI_WHATSAPP_URL", "ws://192.0.2.1/ws/chat").refusal().await;
+    assert!(told.contains("WAPI_WHATSAPP_URL") && told.contains("must be on this machine"), "{told}");
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let told = Wapi::new().set("WAPI_INTERNAL_HOST", address).refusal().await;
+    assert!(told.contains(&format!("WAPI_INTERNAL_HOST is {address}, which cannot be listened on")), "{told}");
+}
+
+#[tokio::test]
+async fn a_data_folder_that_cannot_be_made_is_named() {
+    let wapi = Wapi::new();
+    let file = wapi.folder().join("file");
+    std::fs::write(&file, b"").unwrap();
+    let told = wapi.set("WAPI_FILE_SYSTEM_ROOT_POINT_FULL_PATH", file.display()).refusal().await;
+    assert!(told.contains("WAPI_FILE_SYSTEM_ROOT_POINT_FULL_PATH"), "{told}");
+}
+
+#[tokio::test]
+async fn certificates_that_cannot_work_are_named() {
+    let told = Wapi::new().set("WAPI_CERT_FILE_PATH", "/nowhere/c.pem").refusal().await;
+    assert!(told.contains("WAPI_CERT_KEY_PATH is missing"), "{told}");
+    let told = Wapi::new()
+        .set("WAPI_CERT_FILE_PATH", "/nowhere/c.pem")
+        .set("WAPI_CERT_KEY_PATH", "/nowhere/k.pem")
+        .refusal()
+        .await;
+    assert!(told.contains("WAPI_CERT_FILE_PATH names /nowhere/c.pem, which cannot be read"), "{told}");
+    let wapi = Wapi::new();
+    let junk = wapi.folder().join("junk.pem");
+    std::fs::write(&junk, b"junk").unwrap();
+    let told =
+        wapi.set("WAPI_CERT_FILE_PATH", junk.display()).set("WAPI_CERT_KEY_PATH", junk.display()).refusal().await;
+    assert!(told.contains("are not a PEM certificate and its key"), "{told}");
+}
+
+#[tokio::test]
+async fn with_a_certificate_the_gateway_speaks_https() {
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (certificate, key) = (folder.path().join("c.pem"), folder.path().join("k.pem"));
+    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let app = Setup::new()
+        .set("WAPI_CERT_FILE_PATH", certificate.display())
+        .set("WAPI_CERT_KEY_PATH", key.display())
+        .start()
+        .await;
+    let trusted = reqwest::Certificate::from_pem(made.cert.pem().as_bytes()).unwrap();
+    let http = reqwest::Client::builder().tls_certs_only([trusted]).build().unwrap();
+    let client = TestClient::at(app.base().replace("http://", "https://"), http);
+    client.get("/health/live").await.expect(200);
+    client.register("shop").await.expect(202);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn the_listing_of_settings_masks_secrets_and_names_sources() {
+    let wapi = Wapi::new().set("WAPI_API_KEY", "wapi_hush");
+    std::fs::write(wapi.folder().join(".env"), "WAPI_ENV=dev\nWAPI_WHATSAPP_CONNECTION_TIMEOUT=7\n").unwrap();
+    let ended = wapi.run(&["config"]).await;
+    assert!(ended.success, "{ended:?}");
+    assert!(!ended.stdout.contains("wapi_hush"), "{}", ended.stdout);
+    for (name, value, source) in [
+        ("WAPI_API_KEY", "********", "environment"),
+        ("WAPI_ENV", "dev", ".env"),
+        ("WAPI_WHATSAPP_CONNECTION_TIMEOUT", "7", ".env"),
+        ("WAPI_AUTH", "key", "default"),
+    ] {
+        let line = ended.stdout.lines().find(|line| line.split_whitespace().next() == Some(name)).unwrap();
+        assert!(line.ends_with(&format!("= {value}    [{source}]")), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_settings_file_is_read_and_its_mistakes_are_named() {
+    let wapi = Wapi::new().set("WAPI_CONFIG", "wapi.toml");
+    std::fs::write(wapi.folder().join("wapi.toml"), "env = \"dev\"\nwhatsapp_connection_timeout = 9\n").unwrap();
+    let listed = wapi.run(&["config"]).await.stdout;
+    assert!(listed.contains("= 9    [wapi.toml]"), "{listed}");
+    std::fs::write(wapi.folder().join("wapi.toml"), "colour = \"red\"\n").unwrap();
+    let told = wapi.refusal().await;
+    assert!(told.contains("WAPI_COLOUR (from wapi.toml) is not a setting"), "{told}");
+}
+
+#[tokio::test]
+async fn the_version_is_told() {
+    let ended = Wapi::new().run(&["--version"]).await;
+    assert_eq!(ended.stdout, format!("wapi {}\n", env!("CARGO_PKG_VERSION")));
+}

@@ -106,3 +106,54 @@ fn raw_id(account: &IdentityKeyPair) -> u32 {
 fn unix_time() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wacore_libsignal::protocol::KeyPair;
+
+    fn account() -> IdentityKeyPair {
+        IdentityKeyPair::generate(&mut rand::rng())
+    }
+
+    /// What a client does with pair-success: it adds its own signature.
+    fn signed_by_device(account: &IdentityKeyPair, device: &KeyPair) -> wa::ADVSignedDeviceIdentity {
+        let device_key = device.public_key.public_key_bytes();
+        let sealed = device_identity_for_pairing(account, device_key, 1, &[7; 32], None).unwrap();
+        let sealed = wa::ADVSignedDeviceIdentityHMAC::decode_from_slice(&sealed).unwrap();
+        let mut identity = wa::ADVSignedDeviceIdentity::decode_from_slice(&sealed.details.unwrap()).unwrap();
+        let details = identity.details.as_deref().unwrap();
+        let message = [&DEVICE_SIGNATURE, details, device_key, account.public_key().public_key_bytes()].concat();
+        identity.device_signature = Some(device.calculate_signature(&message, &mut rand::rng()).unwrap().to_vec());
+        identity
+    }
+
+    #[test]
+    fn a_device_is_accepted_with_both_signatures_and_with_neither_changed() {
+        let (account, device) = (account(), KeyPair::generate(&mut rand::rng()));
+        let (account_key, device_key) = (account.public_key().public_key_bytes(), device.public_key.public_key_bytes());
+        let identity = signed_by_device(&account, &device);
+        assert!(accept_device_signature(&identity.encode_to_vec(), account_key, device_key).is_some());
+        let mut forged = identity.clone();
+        forged.device_signature.as_mut().unwrap()[20] ^= 1;
+        assert_eq!(accept_device_signature(&forged.encode_to_vec(), account_key, device_key), None);
+        let mut forged = identity.clone();
+        forged.account_signature.as_mut().unwrap()[20] ^= 1;
+        assert_eq!(accept_device_signature(&forged.encode_to_vec(), account_key, device_key), None);
+        let mut unsigned = identity;
+        unsigned.device_signature = None;
+        assert_eq!(accept_device_signature(&unsigned.encode_to_vec(), account_key, device_key), None);
+    }
+
+    #[test]
+    fn the_list_of_valid_devices_is_signed_by_the_account() {
+        let account = account();
+        let genuine = |list: &[u8]| {
+            let list = wa::ADVSignedKeyIndexList::decode_from_slice(list).unwrap();
+            let message = [&KEY_INDEX_LIST_SIGNATURE, list.details.as_deref().unwrap()].concat();
+            account.public_key().verify_signature(&message, list.account_signature.as_deref().unwrap())
+        };
+        assert!(genuine(&key_index_list(&account, vec![1, 3], None).unwrap()));
+        assert!(!genuine(&key_index_list(&account, vec![1, 3], Some(Corruption::KeyIndexListSignature)).unwrap()));
+    }
+}

@@ -1,1 +1,101 @@
-//! x
+//! The admin API, as a test suite in any language calls it.
+
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use wapi_simulator::{Options, Simulator};
+
+use crate::companion::Companion;
+use crate::media::https;
+
+#[tokio::test]
+async fn phones_are_made_scan_send_and_list_what_they_received() {
+    let simulator = Simulator::start(Options::default()).await.unwrap();
+    // The same port speaks HTTP and, to whoever trusts its CA, HTTPS.
+    let http = https(&simulator);
+    let admin = simulator.admin_url();
+    let tls = simulator.admin_url().replace("http://", "https://");
+    let alice: Value = post(&http, &format!("{tls}/phones"), json!({"name": "Alice"})).await;
+    let bob: Value = post(&http, &format!("{admin}/phones"), json!({"name": "Bob", "number": "375447034810"})).await;
+    assert_eq!(bob["jid"], "375447034810@s.whatsapp.net");
+    let (alice, bob) = (alice["number"].as_str().unwrap(), bob["number"].as_str().unwrap());
+
+    let mut companion = Companion::new(&simulator).await;
+    let qr = companion.qr().await;
+    let device = post(&http, &format!("{admin}/phones/{alice}/scan"), json!({"qr": qr})).await;
+    assert_eq!(device["device"], 1);
+    companion.connected().await;
+
+    let sent = post(&http, &format!("{admin}/phones/{bob}/messages"), json!({"to": alice, "text": "hi"})).await;
+    assert_eq!(companion.message().await.id, sent["id"].as_str().unwrap());
+    let received = get(&http, &format!("{admin}/phones/{alice}/messages")).await;
+    assert_eq!(received["messages"][0]["text"], "hi");
+    let image = json!({"to": alice, "image": {"base64": "AQID", "mime": "image/png", "caption": "c"}});
+    post(&http, &format!("{admin}/phones/{bob}/messages"), image).await;
+    let received = get(&http, &format!("{admin}/phones/{alice}/messages?after=1")).await;
+    assert_eq!(received["messages"][0]["media"], json!({"mime": "image/png", "bytes": "AQID"}));
+    let devices = get(&http, &format!("{admin}/phones/{alice}/devices")).await;
+    assert_eq!(devices[0]["connected"], true);
+    assert_eq!(get(&http, &format!("{admin}/unknown-requests")).await, json!([]));
+    let gone = http.delete(format!("{admin}/phones/{alice}/devices/1")).send().await.unwrap();
+    assert_eq!(gone.status(), StatusCode::OK);
+    companion.stop().await;
+    simulator.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn mistakes_are_answered_with_what_is_wrong() {
+    let simulator = Simulator::start(Options::default()).await.unwrap();
+    let (http, admin) = (https(&simulator), simulator.admin_url());
+    let alice = simulator.phone("Alice").unwrap();
+    let phones = format!("{admin}/phones/{}", alice.number());
+    for (address, body, status, words) in [
+        (format!("{admin}/phones"), json!({"name": "B", "number": "12"}), 400, "7 to 15 digits"),
+        (format!("{admin}/phones"), json!({"nmae": "B"}), 422, "nmae"),
+        (format!("{admin}/phones/1234567/scan"), json!({"qr": "x"}), 404, "no phone 1234567"),
+        (format!("{phones}/scan"), json!({"qr": "x"}), 400, "fewer than four fields"),
+        (format!("{phones}/link-code"), json!({"code": "ABCD1234"}), 404, "expired"),
+        (format!("{phones}/messages"), json!({"to": "99", "text": "x"}), 400, "nobody is at"),
+        (format!("{phones}/messages"), json!({"to": "99"}), 400, "either text or image"),
+        (format!("{phones}/devices/4/faults"), json!({"fault": "cut"}), 400, "no such device"),
+        (format!("{admin}/faults"), json!({"fault": "acks", "mode": "refuse"}), 400, "needs code"),
+    ] {
+        let answer = http.post(&address).json(&body).send().await.unwrap();
+        let found = answer.status().as_u16();
+        let text = answer.text().await.unwrap();
+        assert!(text.contains(words), "{address} {body}: {text}");
+        assert_eq!(found, status, "{address} {body}");
+    }
+    simulator.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_call_of_other_projects_suites_makes_accounts_by_push_name() {
+    let simulator = Simulator::start(Options::default()).await.unwrap();
+    let (http, admin) = (https(&simulator), simulator.admin_url());
+    let mut numbers = Vec::new();
+    for _ in 0..2 {
+        let mut companion = Companion::new(&simulator).await;
+        let qr = companion.qr().await;
+        let scan = http.post(format!("{admin}/mock-phone/scan-qr")).body(qr).send().await.unwrap();
+        assert!(scan.status().is_success());
+        let scanned: Value = scan.json().await.unwrap();
+        numbers.push(scanned["number"].as_str().unwrap().to_owned());
+        companion.connected().await;
+        companion.stop().await;
+    }
+    // The engine registers without a push name, so each scan is an account of its own.
+    assert_ne!(numbers[0], numbers[1]);
+    let stale = http.post(format!("{admin}/mock-phone/scan-qr")).body("nonsense").send().await.unwrap();
+    assert_eq!(stale.status(), StatusCode::BAD_REQUEST);
+    simulator.finish().await.unwrap();
+}
+
+async fn post(http: &reqwest::Client, address: &str, body: Value) -> Value {
+    let answer = http.post(address).json(&body).send().await.unwrap();
+    assert!(answer.status().is_success(), "{address}: {} {}", answer.status(), answer.text().await.unwrap());
+    answer.json().await.unwrap()
+}
+
+async fn get(http: &reqwest::Client, address: &str) -> Value {
+    http.get(address).send().await.unwrap().json().await.unwrap()
+}

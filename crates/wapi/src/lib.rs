@@ -23,3 +23,6 @@ pub mod whatsapp;
 
 pub mod app;
 pub mod http;
+
+#[cfg(feature = "sandbox")]
+pub mod sandbox;

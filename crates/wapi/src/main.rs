@@ -7,6 +7,8 @@ use clap::{Parser, Subcommand};
 use wapi::app::{self, App};
 use wapi::clock::Clock;
 use wapi::config::{Build, Config, Layers, listing};
+#[cfg(feature = "sandbox")]
+use wapi::sandbox::Purpose;
 use wapi::sessions::Console;
 use wapi::{lifecycle, telemetry};
 
@@ -24,6 +26,13 @@ enum Command {
     Serve,
     /// Print every setting and where its value comes from, with secrets masked.
     Config,
+    /// Run the gateway against a simulated WhatsApp, to try it out without a phone.
+    #[cfg(feature = "sandbox")]
+    Sandbox {
+        /// Go through everything once, print how long each step took, and end.
+        #[arg(long)]
+        selftest: bool,
+    },
 }
 
 #[tokio::main]
@@ -31,6 +40,10 @@ async fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         None | Some(Command::Serve) => serve().await,
         Some(Command::Config) => config(),
+        #[cfg(feature = "sandbox")]
+        Some(Command::Sandbox { selftest: true }) => wapi::sandbox::run(Purpose::SelfTest).await,
+        #[cfg(feature = "sandbox")]
+        Some(Command::Sandbox { selftest: false }) => wapi::sandbox::run(Purpose::Demo).await,
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

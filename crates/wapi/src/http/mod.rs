@@ -6,6 +6,8 @@ mod extract;
 mod health;
 mod layers;
 mod original;
+#[cfg(feature = "sandbox")]
+pub mod receiver;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;

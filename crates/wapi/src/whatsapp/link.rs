@@ -20,8 +20,8 @@ use crate::message::{ChatId, Outgoing};
 
 /// How long the engine may take to say goodbye. It can hang in a write to a dead socket.
 const GOODBYE: Duration = Duration::from_secs(10);
-/// How long its tasks may take to notice.
-const TASKS_END: Duration = Duration::from_secs(5);
+/// How long its tasks may take to notice. Some wait for the client to be dropped and would never; by then everything is on disk.
+const TASKS_END: Duration = Duration::from_millis(200);
 
 /// A handle on the engine's client for one session.
 pub struct Link {

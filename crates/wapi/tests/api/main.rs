@@ -5,6 +5,7 @@
 mod harness;
 
 mod auth;
+mod baileys;
 mod bodies;
 mod checks;
 mod faults;

@@ -44,7 +44,13 @@ impl Setup {
     }
 
     /// A simulated WhatsApp, a webhook, an empty data folder, and a gateway between them.
+    ///
+    /// With `WAPI_TEST_LOG=debug` in the environment the gateway's log goes to standard error.
     pub async fn start(self) -> TestApp {
+        if let Ok(filter) = std::env::var("WAPI_TEST_LOG") {
+            // Another test of this process may have started it.
+            let _ = wapi::telemetry::start(&filter, None);
+        }
         let simulator = Simulator::start(self.simulator).await.expect("the simulator starts");
         let webhook = TestReceiver::start().await;
         let root = tempfile::tempdir().expect("a temporary folder");

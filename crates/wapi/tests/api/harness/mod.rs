@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "the tests have their own tasks and their own patience")]
 
 mod app;
+mod baileys;
 mod client;
 mod clock;
 mod process;
@@ -10,6 +11,7 @@ mod receiver;
 mod redis;
 
 pub use app::{Setup, TestApp};
+pub use baileys::Baileys;
 pub use client::{Answer, TestClient};
 pub use process::Wapi;
 pub use qr::read_qr;
@@ -20,6 +22,13 @@ use std::time::Duration;
 
 /// How long a test waits for something that should happen. Generous: the machine may be busy.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Says what is missing and skips. Where `scripts/test` has installed everything, nothing may be missing.
+pub fn skipped<T>(why: &str) -> Option<T> {
+    assert!(std::env::var_os("WAPI_TESTS_SKIP_NOTHING").is_none(), "{why}");
+    eprintln!("skipped: {why}");
+    None
+}
 
 /// Waits until `look` finds something; fails with what `otherwise` says when patience ends.
 pub async fn eventually<T>(mut look: impl AsyncFnMut() -> Option<T>, otherwise: impl AsyncFnOnce() -> String) -> T {

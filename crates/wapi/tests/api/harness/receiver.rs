@@ -117,12 +117,7 @@ impl TestReceiver {
     }
 }
 
-async fn receive(
-    State(inner): State<Arc<Inner>>,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> StatusCode {
+async fn receive(State(inner): State<Arc<Inner>>, uri: Uri, headers: HeaderMap, body: Bytes) -> StatusCode {
     let body: Value = serde_json::from_slice(&body).expect("webhooks carry JSON");
     let chat = body["data"]["chat"].as_str().unwrap_or_default().to_owned();
     let mut held = inner.held.subscribe();

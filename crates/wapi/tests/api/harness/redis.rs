@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
-use super::eventually;
+use super::{eventually, skipped};
 
 /// A `redis-server` on a free loopback port; it ends with the test.
 pub struct TestRedis {
@@ -33,8 +33,7 @@ impl TestRedis {
             .kill_on_drop(true)
             .spawn();
         let Ok(child) = started else {
-            eprintln!("skipped: redis-server is not installed");
-            return None;
+            return skipped("redis-server is not installed");
         };
         let up = async || TcpStream::connect(("127.0.0.1", port)).await.ok();
         eventually(up, async || "redis-server did not start".to_owned()).await;

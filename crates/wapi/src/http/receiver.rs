@@ -1,0 +1,42 @@
+//! A webhook of our own, so that the sandbox can show what the gateway posts.
+
+use std::net::{SocketAddr, TcpListener};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{StatusCode, Uri};
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use crate::lifecycle::Lifecycle;
+
+/// One post: the path, and the event.
+#[derive(Debug)]
+pub struct Posted {
+    pub path: String,
+    pub event: Value,
+}
+
+/// Listens on a free loopback port until the program stops; the base address, and the posts as they come.
+pub fn start(lifecycle: &Lifecycle) -> std::io::Result<(String, mpsc::UnboundedReceiver<Posted>)> {
+    let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0))?;
+    listener.set_nonblocking(true)?;
+    let address: SocketAddr = listener.local_addr()?;
+    let (sender, posts) = mpsc::unbounded_channel();
+    let router = Router::new().fallback(take).with_state(sender);
+    let serving = axum_server::from_tcp(listener)?.serve(router.into_make_service());
+    let stopping = lifecycle.clone();
+    lifecycle.spawn(async move {
+        stopping.unless_stopping(serving).await;
+    });
+    Ok((format!("http://{address}/webhook/"), posts))
+}
+
+async fn take(State(posts): State<mpsc::UnboundedSender<Posted>>, uri: Uri, body: Bytes) -> StatusCode {
+    let Ok(event) = serde_json::from_slice(&body) else { return StatusCode::BAD_REQUEST };
+    match posts.send(Posted { path: uri.path().to_owned(), event }) {
+        Ok(()) => StatusCode::NO_CONTENT,
+        Err(_) => StatusCode::GONE,
+    }
+}

@@ -1,0 +1,83 @@
+//! The sandbox for people: pairs a session, lets a contact answer, shows what is posted, and says what to try.
+
+use anyhow::{Context, Result};
+use wapi_simulator::Phone;
+
+use super::stage::{Gateway, SESSION, Stage};
+use crate::http::receiver::Posted;
+use crate::lifecycle;
+
+/// Where the gateway listens unless something else does.
+const PORT: u16 = 8080;
+
+pub async fn run() -> Result<()> {
+    let mut stage = Stage::set().await?;
+    println!(
+        "A simulated WhatsApp runs at {}, its admin interface at {}",
+        stage.simulator.ws_url(),
+        stage.simulator.admin_url()
+    );
+    let gateway = stage.gateway(PORT).await?;
+    println!("wapi listens at http://{}", gateway.address);
+    println!("What it posts is received at {} and shown below", stage.webhook);
+    pair(&stage, &gateway).await?;
+    let contact = stage.contact.clone();
+    let owner = stage.owner.number().to_owned();
+    stage.lifecycle.spawn(async move { answer_everything(&contact, &owner).await });
+    println!(
+        "The session `{SESSION}` is the account {}; Ann, {}, answers every message",
+        stage.owner.number(),
+        stage.contact.number()
+    );
+    println!("\nTry, in another terminal:\n{}\nCtrl-C ends it.\n", suggestions(&stage, &gateway));
+    let ended = lifecycle::signal();
+    tokio::pin!(ended);
+    loop {
+        tokio::select! {
+            result = &mut ended => break result.context("waiting for Ctrl-C")?,
+            Some(Posted { path, event }) = stage.posts.recv() => println!("POST {path}\n{event:#}\n"),
+        }
+    }
+    gateway.stop().await?;
+    stage.clear().await
+}
+
+/// The owner scans the QR code that the gateway serves.
+async fn pair(stage: &Stage, gateway: &Gateway) -> Result<()> {
+    gateway.caller.register(SESSION).await?;
+    let qr = gateway.caller.qr(SESSION).await?;
+    println!("The session `{SESSION}` is registered and shows a QR code; its owner's phone scans it");
+    stage.owner.scans(&qr).await.context("scanning the QR code")?;
+    let status = gateway.caller.register(SESSION).await?;
+    println!("The session `{SESSION}` is {status}");
+    Ok(())
+}
+
+async fn answer_everything(contact: &Phone, owner: &str) {
+    loop {
+        // Waits for ever, in pieces.
+        let Ok(message) = contact.next_message(std::time::Duration::from_secs(3600)).await else { continue };
+        let said =
+            message.text.or(message.caption).unwrap_or_else(|| format!("something of the kind {}", message.kind));
+        if let Err(error) = contact.sends_text(owner, &format!("You said: {said}")).await {
+            println!("Ann cannot answer: {error:#}");
+        }
+    }
+}
+
+fn suggestions(stage: &Stage, gateway: &Gateway) -> String {
+    let (base, ann) = (format!("http://{}", gateway.address), stage.contact.jid());
+    let picture = format!("{base}/get-qr-code/second/");
+    [
+        format!("curl -s {base}/get-session-info/{SESSION}/"),
+        format!("curl -s {base}/send-message/ -d '{{\"session_name\":\"{SESSION}\",\"chat_id\":\"{ann}\",\"text\":\"Hello\"}}'"),
+        format!("curl -s {base}/register-session/ -d '{{\"session_id\":\"second\"}}'"),
+        format!("curl -s {picture} -o qr.png"),
+        format!(
+            "curl -s {base}/send-image/ -d '{{\"session_name\":\"{SESSION}\",\"chat_id\":\"{ann}\",\
+             \"image_url\":\"{picture}\",\"caption\":\"A QR code\"}}'"
+        ),
+    ]
+    .map(|line| format!("  {line}"))
+    .join("\n")
+}

@@ -11,17 +11,34 @@ use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
 
 use crate::clock::Clock;
-use crate::config::{CertificateFiles, Config, HostPort};
+use crate::config::{Build, CertificateFiles, Config, HostPort, Layers};
 use crate::fetch::Fetcher;
 use crate::http::{self, Gateway};
-use crate::lifecycle::{Finish, Lifecycle};
+use crate::lifecycle::{self, Finish, Lifecycle};
 use crate::seen::Seen;
 use crate::sessions::{Console, Files, Parts, Sessions};
+use crate::telemetry;
 use crate::webhooks::Forwarder;
 use crate::whatsapp::Whatsapp;
 
 /// How long requests, deliveries and goodbyes may take when the program stops.
 const GRACE: Duration = Duration::from_secs(20);
+
+/// The program as an operator runs it: settings of this process, the machine's clock, until it is told to end.
+pub async fn run() -> Result<()> {
+    let config = Config::read(&Layers::of_this_process()?, Build::this())?;
+    install_crypto();
+    let _telemetry = telemetry::start(&config.log, config.sentry_dsn.as_ref())?;
+    let listener = listen(&config.listen).await?;
+    let app = App::build(config, Clock::system(), Console::stdout()).await?;
+    let shutdown = async {
+        if let Err(error) = lifecycle::signal().await {
+            tracing::error!(%error, "signals cannot be waited for, so the program ends");
+        }
+    };
+    app.serve(listener, shutdown).await?;
+    Ok(())
+}
 
 /// The whole gateway, ready to be served.
 pub struct App {

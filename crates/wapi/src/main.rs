@@ -4,13 +4,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use wapi::app::{self, App};
-use wapi::clock::Clock;
+use wapi::app;
 use wapi::config::{Build, Config, Layers, listing};
-#[cfg(feature = "sandbox")]
-use wapi::sandbox::Purpose;
-use wapi::sessions::Console;
-use wapi::{lifecycle, telemetry};
 
 /// A WhatsApp HTTP gateway.
 #[derive(Parser)]
@@ -38,12 +33,10 @@ enum Command {
 #[tokio::main]
 async fn main() -> ExitCode {
     let result = match Arguments::parse().command {
-        None | Some(Command::Serve) => serve().await,
+        None | Some(Command::Serve) => app::run().await,
         Some(Command::Config) => config(),
         #[cfg(feature = "sandbox")]
-        Some(Command::Sandbox { selftest: true }) => wapi::sandbox::run(Purpose::SelfTest).await,
-        #[cfg(feature = "sandbox")]
-        Some(Command::Sandbox { selftest: false }) => wapi::sandbox::run(Purpose::Demo).await,
+        Some(Command::Sandbox { selftest }) => wapi::sandbox::run(selftest.into()).await,
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -54,20 +47,9 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn serve() -> Result<()> {
-    let config = Config::read(&Layers::of_this_process()?, Build::this())?;
-    app::install_crypto();
-    let _telemetry = telemetry::start(&config.log, config.sentry_dsn.as_ref())?;
-    let listener = app::listen(&config.listen).await?;
-    let app = App::build(config, Clock::system(), Console::stdout()).await?;
-    app.serve(listener, async { lifecycle::signal().await.expect("signals can be waited for") }).await?;
-    Ok(())
-}
-
 /// Prints what there is, and then what is wrong with it.
 fn config() -> Result<()> {
     let layers = Layers::of_this_process()?;
     print!("{}", listing(&layers));
-    Config::read(&layers, Build::this())?;
-    Ok(())
+    Ok(Config::read(&layers, Build::this()).map(drop)?)
 }

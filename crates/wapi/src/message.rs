@@ -1,4 +1,4 @@
-//! What a caller may send, and to whom. A public contract; pure.
+//! What a caller may send, and to whom. A public contract. Pure.
 
 use std::fmt;
 

@@ -97,61 +97,38 @@ impl Config {
     pub fn read(layers: &Layers, build: Build) -> Result<Self, Mistakes> {
         let mut reader = parse::Reader::new(layers);
         reader.refuse_unknown_names();
+        let webhook = reader.required("WAPI_GETTING_MESSAGES_WEBHOOK", parse::webhook);
         let listen = reader.required("WAPI_INTERNAL_HOST", HostPort::parse);
-        let read = (
-            reader.required("WAPI_GETTING_MESSAGES_WEBHOOK", parse::webhook),
-            reader.required("WAPI_FILE_SYSTEM_ROOT_POINT_FULL_PATH", parse::folder),
-            parse::access(&mut reader, listen.as_ref()),
-            reader.optional("WAPI_REDIS_HOST", parse::redis),
-            reader.optional("WAPI_SENTRY_DSN", parse::sentry_dsn),
-            parse::https(&mut reader),
-            reader.required("WAPI_ENV", parse::environment),
-            parse::check_every(&mut reader),
-            reader.required("WAPI_WHATSAPP_CONNECTION_TIMEOUT", parse::seconds),
-            reader.required("WAPI_RESTORE_CONCURRENCY", parse::positive),
-            reader.required("WAPI_LOG", parse::log_filter),
-            parse::whatsapp(&mut reader, build),
-        );
+        let root = reader.required("WAPI_FILE_SYSTEM_ROOT_POINT_FULL_PATH", parse::folder);
+        let access = parse::access(&mut reader, listen.as_ref());
+        let redis = reader.optional("WAPI_REDIS_HOST", parse::redis);
+        let sentry_dsn = reader.optional("WAPI_SENTRY_DSN", parse::sentry_dsn);
+        let https = parse::https(&mut reader);
+        let environment = reader.required("WAPI_ENV", parse::environment);
+        let check_every = parse::check_every(&mut reader);
+        let whatsapp_timeout = reader.required("WAPI_WHATSAPP_CONNECTION_TIMEOUT", parse::seconds);
+        let restore_concurrency = reader.required("WAPI_RESTORE_CONCURRENCY", parse::positive);
+        let log = reader.required("WAPI_LOG", parse::log_filter);
+        let whatsapp = parse::whatsapp(&mut reader, build);
         let mistakes = reader.into_mistakes();
-        let complete = (listen, read);
-        let (
-            Some(listen),
-            (
-                Some(webhook),
-                Some(root),
-                Some(access),
+        let complete = move || {
+            Some(Self {
+                webhook: webhook?,
+                listen: listen?,
+                root: root?,
+                access: access?,
                 redis,
                 sentry_dsn,
                 https,
-                Some(environment),
-                Some(check_every),
-                Some(whatsapp_timeout),
-                Some(restore_concurrency),
-                Some(log),
-                Some(whatsapp),
-            ),
-        ) = complete
-        else {
-            return Err(mistakes);
+                environment: environment?,
+                check_every: check_every?,
+                whatsapp_timeout: whatsapp_timeout?,
+                restore_concurrency: restore_concurrency?,
+                log: log?,
+                whatsapp: whatsapp?,
+            })
         };
-        if !mistakes.is_empty() {
-            return Err(mistakes);
-        }
-        Ok(Self {
-            webhook,
-            listen,
-            root,
-            access,
-            redis,
-            sentry_dsn,
-            https,
-            environment,
-            check_every,
-            whatsapp_timeout,
-            restore_concurrency,
-            log,
-            whatsapp,
-        })
+        complete().filter(|_| mistakes.is_empty()).ok_or(mistakes)
     }
 }
 

@@ -185,7 +185,7 @@ impl From<SendError> for Problem {
                 Self::NoAnswer { detail: format!("{failure}; it may still arrive") }
             }
             SendError::Failure(failure @ (SendFailure::Failed(_) | SendFailure::Offline)) => {
-                tracing::error!(error = %without_text(&failure), "a message could not be sent");
+                tracing::error!(error = %publicly(&failure), "a message could not be sent");
                 Self::Internal
             }
         }
@@ -193,7 +193,7 @@ impl From<SendError> for Problem {
 }
 
 /// The engine's own words may carry phone numbers.
-const fn without_text(failure: &SendFailure) -> &'static str {
+const fn publicly(failure: &SendFailure) -> &'static str {
     match failure {
         SendFailure::Failed(_) => "the engine did not accept it",
         _ => "the session went offline",

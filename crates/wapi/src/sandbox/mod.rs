@@ -16,6 +16,13 @@ pub enum Purpose {
     SelfTest,
 }
 
+/// By the flag `--selftest`.
+impl From<bool> for Purpose {
+    fn from(selftest: bool) -> Self {
+        if selftest { Self::SelfTest } else { Self::Demo }
+    }
+}
+
 /// Runs the sandbox to its end. An error means that something did not work.
 pub async fn run(purpose: Purpose) -> Result<()> {
     crate::telemetry::start("warn", None)?;

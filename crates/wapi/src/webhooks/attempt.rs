@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use reqwest::StatusCode;
 use tokio::sync::Semaphore;
 use url::Url;
 
@@ -21,7 +20,7 @@ const AT_ONCE: usize = 64;
 pub(super) enum NotTaken {
     /// Redirects are among these: whoever moved tells the operator, not the gateway.
     #[error("it answered {0}")]
-    Status(StatusCode),
+    Status(u16),
     #[error("it cannot be reached: {0}")]
     Unreachable(String),
     #[error("it did not answer within {DEADLINE:?}")]
@@ -58,7 +57,7 @@ impl Poster {
             Err(_) => Err(NotTaken::Timeout),
             Ok(Err(error)) => Err(NotTaken::Unreachable(with_causes(&error.without_url()))),
             Ok(Ok(answer)) if answer.status().is_success() => Ok(()),
-            Ok(Ok(answer)) => Err(NotTaken::Status(answer.status())),
+            Ok(Ok(answer)) => Err(NotTaken::Status(answer.status().as_u16())),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! What the program says before it serves: wrong settings, taken ports, certificates.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 
-use crate::harness::{Setup, TestClient, Wapi};
+use crate::harness::{Setup, TestClient, TestReceiver, Wapi};
 
 #[tokio::test]
 async fn missing_settings_are_all_named_at_once() {
@@ -124,4 +124,46 @@ async fn a_settings_file_is_read_and_its_mistakes_are_named() {
 async fn the_version_is_told() {
     let ended = Wapi::new().run(&["--version"]).await;
     assert_eq!(ended.stdout, format!("wapi {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+/// An address that was free a moment ago.
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+#[tokio::test]
+async fn the_program_serves_until_it_is_asked_to_end() {
+    let simulator = wapi_simulator::Simulator::start(Default::default()).await.unwrap();
+    let address = free_address();
+    let wapi = Wapi::new().set("WAPI_INTERNAL_HOST", address).set("WAPI_WHATSAPP_URL", simulator.ws_url());
+    let (running, client) = wapi.serves(address).await;
+    client.register("shop").await.expect(202);
+    let ended = running.terminate().await;
+    assert!(ended.success, "{ended:?}");
+    assert!(ended.stdout.contains("session shop"), "no QR code was printed: {ended:?}");
+    assert!(!ended.stderr.contains("shop@"), "{ended:?}");
+    simulator.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn failed_restores_are_reported_to_sentry() {
+    let (reports, mut received) = tokio::sync::mpsc::unbounded_channel::<String>();
+    let take = |axum::extract::State(reports): axum::extract::State<tokio::sync::mpsc::UnboundedSender<String>>,
+                body: axum::body::Bytes| async move {
+        reports.send(String::from_utf8_lossy(&body).into_owned()).unwrap();
+    };
+    let router = axum::Router::new().fallback(take).with_state(reports);
+    let sentry = TestReceiver::serve(TcpListener::bind("127.0.0.1:0").unwrap(), router);
+
+    let address = free_address();
+    let dsn = sentry.replace("http://", "http://key@") + "/1";
+    let wapi = Wapi::new().set("WAPI_INTERNAL_HOST", address).set("WAPI_SENTRY_DSN", dsn);
+    let sessions = wapi.folder().join("data/sessions");
+    std::fs::create_dir_all(&sessions).unwrap();
+    std::fs::write(sessions.join("broken.db"), b"dear diary").unwrap();
+    let (running, client) = wapi.serves(address).await;
+    client.until("broken", "failed").await;
+    let report = received.recv().await.unwrap();
+    assert!(report.contains("the session cannot be opened") && report.contains("broken"), "{report}");
+    running.terminate().await;
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use wapi_simulator::{Addressing, DeliveryFault, Options};
 
-use crate::harness::{Setup, TestApp};
+use crate::harness::{Setup, TestApp, TestReceiver};
 
 #[tokio::test]
 async fn a_text_arrives_as_the_public_contract_says() {
@@ -150,5 +150,25 @@ async fn what_waited_while_we_were_away_says_so() {
     let app = stopped.start().await;
     let data = app.webhook.next().await.body["data"].clone();
     assert_eq!((data["text"]["body"].as_str(), data["offline"].as_bool()), (Some("are you there?"), Some(true)));
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn in_dev_the_webhooks_certificate_is_not_verified() {
+    let made = rcgen::generate_simple_self_signed(["example.com".to_owned()]).unwrap();
+    let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    wapi::app::install_crypto();
+    let tls = axum_server::tls_rustls::RustlsConfig::from_pem(certificate.into(), key.into()).await.unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let secure = TestReceiver::on(listener, Some(tls)).await;
+    let app = Setup::new()
+        .set("WAPI_ENV", "dev")
+        .set("WAPI_GETTING_MESSAGES_WEBHOOK", secure.base().replace("http://", "https://"))
+        .start()
+        .await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    app.pair("shop", &alice).await;
+    bob.sends_text(alice.number(), "hi").await.unwrap();
+    assert_eq!(secure.next().await.body["data"]["text"]["body"], "hi");
     app.finish().await;
 }

@@ -1,13 +1,15 @@
 //! The `wapi` program itself, for what happens before it serves.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
 
 use tempfile::TempDir;
-use tokio::process::Command;
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
 
-use super::PATIENCE;
+use super::{PATIENCE, TestClient, eventually};
 
 /// One run of the program, with exactly these variables and in a folder of its own.
 pub struct Wapi {
@@ -51,6 +53,25 @@ impl Wapi {
 
     /// Runs it to its end, which must come soon.
     pub async fn run(&self, arguments: &[&str]) -> Ended {
+        self.spawn(arguments).ends().await
+    }
+
+    /// Runs it, expects it to refuse to start, and returns what it says.
+    pub async fn refusal(&self) -> String {
+        let ended = self.run(&[]).await;
+        assert!(!ended.success, "it started: {ended:?}");
+        ended.stderr
+    }
+
+    /// Starts it and waits until it answers; `address` is the one it was told to listen on.
+    pub async fn serves(&self, address: SocketAddr) -> (Running, TestClient) {
+        let running = self.spawn(&["serve"]);
+        let connected = async || TcpStream::connect(address).await.ok();
+        eventually(connected, async || "it does not listen".to_owned()).await;
+        (running, TestClient::new(address))
+    }
+
+    fn spawn(&self, arguments: &[&str]) -> Running {
         let child = Command::new(env!("CARGO_BIN_EXE_wapi"))
             .args(arguments)
             .env_clear()
@@ -60,18 +81,29 @@ impl Wapi {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
-            .spawn()
-            .expect("the program starts");
-        let output = tokio::time::timeout(PATIENCE, child.wait_with_output()).await;
+            .spawn();
+        Running { child: child.expect("the program starts") }
+    }
+}
+
+/// The program while it runs; it is killed with the test.
+pub struct Running {
+    child: Child,
+}
+
+impl Running {
+    /// Asks it to end, as an operator does.
+    pub async fn terminate(self) -> Ended {
+        let id = self.child.id().expect("it still runs").to_string();
+        let asked = Command::new("kill").args(["-TERM", &id]).status().await.expect("kill is there");
+        assert!(asked.success());
+        self.ends().await
+    }
+
+    async fn ends(self) -> Ended {
+        let output = tokio::time::timeout(PATIENCE, self.child.wait_with_output()).await;
         let output = output.expect("it ends by itself").expect("its output can be read");
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("its output is UTF-8");
         Ended { success: output.status.success(), stdout: text(output.stdout), stderr: text(output.stderr) }
-    }
-
-    /// Runs it, expects it to refuse to start, and returns what it says.
-    pub async fn refusal(&self) -> String {
-        let ended = self.run(&[]).await;
-        assert!(!ended.success, "it started: {ended:?}");
-        ended.stderr
     }
 }

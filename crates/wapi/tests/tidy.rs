@@ -1,0 +1,225 @@
+//! What must never be in this code. Each test is an invariant of ARCHITECTURE.md.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A source file: its path from `crates/`, and its text.
+struct Source {
+    path: String,
+    text: String,
+}
+
+impl Source {
+    /// The lines of code: without comments, and without the tests at the end.
+    fn code(&self) -> impl Iterator<Item = (usize, &str)> {
+        let tests = self.text.find("#[cfg(test)]\nmod tests {").unwrap_or(self.text.len());
+        let lines = self.text[..tests].lines().enumerate();
+        lines
+            .map(|(index, line)| (index + 1, line.split("//").next().unwrap_or("")))
+            .filter(|(_, line)| !line.is_empty())
+    }
+
+    fn is_under(&self, places: &[&str]) -> bool {
+        places.iter().any(|place| self.path.starts_with(place))
+    }
+}
+
+fn crates() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("crates/").to_owned()
+}
+
+/// All Rust files of a folder under `crates/`, files of nothing but tests left out.
+fn sources(folder: &str) -> Vec<Source> {
+    let mut found = Vec::new();
+    let mut folders = vec![crates().join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("tests.rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let path = path.strip_prefix(crates()).unwrap().display().to_string();
+                found.push(Source { path, text });
+            }
+        }
+    }
+    assert!(!found.is_empty(), "nothing was found in {folder}");
+    found
+}
+
+/// Fails if code outside `allowed` contains one of these words, and also if nothing inside does: then the test looks for the
+/// wrong thing.
+fn only_in(allowed: &[&str], words: &[&str]) {
+    let mut inside = 0;
+    let mut outside = Vec::new();
+    for source in sources("wapi/src") {
+        for (number, line) in source.code() {
+            if words.iter().any(|word| line.contains(word)) {
+                match source.is_under(allowed) {
+                    true => inside += 1,
+                    false => outside.push(format!("{}:{number}: {}", source.path, line.trim())),
+                }
+            }
+        }
+    }
+    assert!(outside.is_empty(), "{words:?} belong into {allowed:?}:\n{}", outside.join("\n"));
+    assert!(inside > 0, "{words:?} are nowhere in {allowed:?}");
+}
+
+#[test]
+fn sql_is_only_in_the_store() {
+    only_in(&["wapi/src/store/"], &["sqlx", "SELECT ", "INSERT ", "PRAGMA "]);
+}
+
+#[test]
+fn the_engine_is_only_in_the_whatsapp_room() {
+    only_in(&["wapi/src/whatsapp/"], &["whatsapp_rust", "wacore", "waproto"]);
+}
+
+#[test]
+fn the_web_framework_is_only_in_the_http_room() {
+    only_in(&["wapi/src/http/", "wapi/src/app.rs"], &["axum", "StatusCode"]);
+}
+
+#[test]
+fn the_store_knows_neither_http_nor_whatsapp() {
+    for source in sources("wapi/src/store") {
+        for (number, line) in source.code() {
+            for word in ["crate::http", "crate::whatsapp", "reqwest"] {
+                assert!(!line.contains(word), "{}:{number}: {line}", source.path);
+            }
+        }
+    }
+}
+
+#[test]
+fn time_is_only_read_in_the_clock() {
+    let words = ["Instant::now", "SystemTime", "Timestamp::now", "tokio::time", "thread::sleep"];
+    only_in(&["wapi/src/clock.rs"], &words);
+}
+
+#[test]
+fn tasks_are_only_spawned_by_the_lifecycle() {
+    only_in(&["wapi/src/lifecycle.rs"], &["tokio::spawn", "task::spawn(", "thread::spawn"]);
+    only_in(&["wapi/src/whatsapp/runtime.rs"], &["spawn_blocking("]);
+}
+
+#[test]
+fn files_that_say_they_are_pure_are() {
+    let pure: Vec<_> = sources("wapi/src").into_iter().filter(|source| header(&source.text).contains("Pure")).collect();
+    assert!(pure.len() >= 5, "few files say that they are pure");
+    for source in pure {
+        for (number, line) in source.code() {
+            for word in ["async ", ".await", "std::fs", "std::net::Tcp", "tokio::", "tracing::", "reqwest", "Mutex"] {
+                assert!(!line.contains(word), "{}:{number}: {line}", source.path);
+            }
+        }
+    }
+}
+
+/// The `//!` lines at the top, and those `///` lines that follow at once.
+fn header(text: &str) -> String {
+    text.lines().take_while(|line| line.starts_with("//!")).collect()
+}
+
+#[test]
+fn the_simulator_knows_nothing_of_the_gateway() {
+    for source in sources("simulator/src") {
+        for (number, line) in source.code() {
+            assert!(!line.contains("wapi::"), "{}:{number}: {line}", source.path);
+        }
+    }
+    let manifest = std::fs::read_to_string(crates().join("simulator/Cargo.toml")).unwrap();
+    assert!(!manifest.lines().any(|line| line.starts_with("wapi ")), "the simulator depends on the gateway");
+}
+
+#[test]
+fn no_log_line_above_debug_carries_a_number_a_text_or_a_secret() {
+    let loud = ["tracing::info!", "tracing::warn!", "tracing::error!"];
+    let private = ["phone", "chat", "text", "body", "caption", "secret", "api_key", "qr =", "lid", "address ="];
+    for source in sources("wapi/src") {
+        // A macro call may span lines.
+        let code: String = source.code().map(|(_, line)| line.to_owned() + "\n").collect();
+        for call in loud.iter().flat_map(|start| code.match_indices(start)) {
+            let call = &code[call.0..];
+            let call = &call[..call.find(");").unwrap_or(call.len())];
+            // What stands in quotes is what we say, not what we know; the listener's own address is no secret.
+            let said = call.split('"').step_by(2).collect::<String>();
+            let leaks = private.iter().find(|word| said.contains(*word));
+            assert!(leaks.is_none() || call.contains("%address, https"), "{}: {call}", source.path);
+        }
+    }
+}
+
+#[test]
+fn house_rules_that_a_machine_can_check() {
+    for source in sources("wapi/src").into_iter().chain(sources("wapi/tests")) {
+        let Source { path, text } = &source;
+        assert!(text.starts_with("//! "), "{path} does not say what lives there");
+        assert!(text.lines().count() <= 400, "{path} is too long to be one thing");
+        let words = [
+            concat!("#[ig", "nore"),
+            concat!("allow(", "clippy"),
+            concat!("to", "do!("),
+            concat!("unimple", "mented!("),
+        ];
+        for word in words {
+            assert!(!text.contains(word), "{path} contains {word}");
+        }
+        if path.starts_with("wapi/src") {
+            for (number, line) in source.code() {
+                assert!(!line.contains(".unwrap()"), "{path}:{number}: {line}");
+            }
+        }
+    }
+    for name in ["utils", "helpers", "manager", "common"] {
+        let found = sources("wapi/src").into_iter().find(|source| source.path.contains(name));
+        assert!(found.is_none(), "what is called {name} has no room yet");
+    }
+}
+
+#[test]
+fn every_dependency_has_its_reason_beside_it() {
+    let manifest = std::fs::read_to_string(crates().join("wapi/Cargo.toml")).unwrap();
+    let mut above = "";
+    let mut section = "";
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            section = line;
+        }
+        let is_dependency = section.ends_with("dependencies]") && line.contains(" = ");
+        // Crates of one kind may share a reason.
+        assert!(!is_dependency || above.starts_with('#') || above.contains(" = "), "no reason for: {line}");
+        above = line;
+    }
+}
+
+/// What `cargo tree` prints for the gateway alone: each crate with its features.
+fn tree(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--package", "wapi", "--edges", "normal", "--format", "{p} {f}", "--locked", "--offline"])
+        .args(arguments)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn a_release_checks_whatsapps_certificates() {
+    const FEATURE: &str = "danger-skip-cert-chain-verify";
+    assert!(!tree(&[]).contains(FEATURE), "a release build would not check WhatsApp's certificates");
+    assert!(tree(&["--features", "sandbox"]).contains(FEATURE), "the feature has another name now");
+    assert!(!tree(&[]).contains("wapi-simulator"), "the simulator is in a release build");
+}
+
+#[test]
+fn tls_is_rustls_with_ring_everywhere() {
+    let tree = tree(&["--features", "sandbox"]);
+    assert!(tree.contains("ring v"), "ring is not there");
+    for name in ["openssl-sys v", "native-tls v", "aws-lc-sys v", "aws-lc-rs v"] {
+        assert!(!tree.contains(name), "{name} is there");
+    }
+}

@@ -111,6 +111,10 @@ impl Actor {
                 Signal::LoggedOut { .. } => return End::LoggedOut,
                 Signal::Replaced => return End::Replaced,
                 Signal::Refused { wait, .. } => verdict = End::Refused { wait },
+                Signal::Online => {
+                    verdict = End::Unexplained;
+                    self.online(link);
+                }
                 other => self.take_in(link, other).await,
             }
         }
@@ -131,15 +135,6 @@ impl Actor {
                 }
                 tracing::info!(session = %name, "paired");
             }
-            Signal::Online => {
-                (self.greetings, self.failures) = (0, 0);
-                link.look_away();
-                self.session.update(|state| {
-                    state.account = link.account();
-                    state.paired = true;
-                });
-                tracing::info!(session = %name, "online");
-            }
             Signal::Dialling => {
                 self.greetings += 1;
                 if self.greetings > STRANGE_GREETINGS {
@@ -154,6 +149,16 @@ impl Actor {
             Signal::Offline { reason } => tracing::warn!(session = %name, reason, "offline"),
             _ => {}
         }
+    }
+
+    fn online(&mut self, link: &Link) {
+        (self.greetings, self.failures) = (0, 0);
+        link.look_away();
+        self.session.update(|state| {
+            state.account = link.account();
+            state.paired = true;
+        });
+        tracing::info!(session = %self.session.name, "online");
     }
 
     fn failed(&self, reason: String) -> End {

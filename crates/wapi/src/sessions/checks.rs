@@ -64,10 +64,8 @@ fn is_watched(status: Status) -> bool {
 
 /// One round trip. A connection that is dead without knowing is dialled again.
 async fn check(session: &Arc<Session>, limit: Duration) -> Result<Duration, NoAnswer> {
-    let Some(link) = session.link() else {
-        session.ask();
-        return Err(NoAnswer::NotConnected);
-    };
+    // Between two links the session waits for a reason: WhatsApp asked it to, or another program took its place.
+    let link = session.link().ok_or(NoAnswer::NotConnected)?;
     let answer = link.check(limit).await;
     match answer {
         Err(NoAnswer::Silence(_)) => link.redial().await,

@@ -75,13 +75,7 @@ impl Sessions {
 
     /// Starts the session, or wakes it, and waits until it is online, shows a QR code or has failed; or until patience ends.
     pub async fn register(&self, name: &SessionName) -> SessionState {
-        let session = self.find_or_start(name);
-        let limit = self.inner.whatsapp_timeout;
-        session
-            .wait_for(limit, |state| {
-                state.status == Status::Online || state.qr.is_some() || state.status == Status::Failed
-            })
-            .await
+        self.find_or_start(name).wait_for(self.inner.whatsapp_timeout, is_settled).await
     }
 
     /// The QR code that waits to be scanned. If the last one expired, asks WhatsApp for new ones first.
@@ -91,10 +85,7 @@ impl Sessions {
             return session.state().qr;
         }
         wake(&session);
-        session
-            .wait_for(self.inner.whatsapp_timeout, |state| state.qr.is_some() || state.status == Status::Failed)
-            .await
-            .qr
+        session.wait_for(self.inner.whatsapp_timeout, is_settled).await.qr
     }
 
     fn find_or_start(&self, name: &SessionName) -> Arc<Session> {
@@ -149,6 +140,11 @@ impl Sessions {
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<SessionName, Arc<Session>>> {
         self.inner.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether there is something to tell whoever waits for the session.
+fn is_settled(state: &SessionState) -> bool {
+    state.qr.is_some() || matches!(state.status, Status::Online | Status::Failed | Status::Stopped)
 }
 
 /// A session that rests goes on, and one that waits for its next try tries now. The old status would answer whoever asked, so it

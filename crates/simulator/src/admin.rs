@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{FromRequest, Path, Query, Request, State};
+use axum::extract::{DefaultBodyLimit, FromRequest, Path, Query, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -14,12 +14,16 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::Addressing;
 use crate::faults::{AckFault, DeliveryFault, Faults};
-use crate::phone::Phone;
+use crate::phone::{Phone, Receipts};
 use crate::server::Server;
 use crate::simulator::add_phone;
 use crate::stanza::pairing;
 use crate::world::PairingError;
+
+/// The largest picture, as base64 in JSON.
+const LARGEST_BODY: usize = 64 * 1024 * 1024;
 
 type Shared = State<Arc<Server>>;
 
@@ -28,9 +32,10 @@ pub(crate) fn routes() -> Router<Arc<Server>> {
         .route("/phones", get(list_phones).post(create_phone))
         .route("/phones/{number}/scan", post(scan))
         .route("/phones/{number}/link-code", post(enter_code))
-        .route("/phones/{number}/messages", get(list_messages).post(send))
+        .route("/phones/{number}/messages", get(list_messages).post(send).layer(DefaultBodyLimit::max(LARGEST_BODY)))
         .route("/phones/{number}/read", post(read))
-        .route("/phones/{number}/receipts", get(list_receipts))
+        .route("/phones/{number}/delivered", post(delivered))
+        .route("/phones/{number}/receipts", get(list_receipts).put(receipt_policy))
         .route("/phones/{number}/devices", get(list_devices))
         .route("/phones/{number}/devices/{device}", axum::routing::delete(log_out))
         .route("/phones/{number}/devices/{device}/faults", post(device_fault))
@@ -97,8 +102,8 @@ async fn list_phones(State(server): Shared) -> Json<Value> {
     let phones = world.accounts().map(|account| {
         json!({
             "number": *account.number,
-            "jid": account.jid(false, 0).to_string(),
-            "lid": account.jid(true, 0).to_string(),
+            "jid": account.jid(Addressing::PhoneNumber, 0).to_string(),
+            "lid": account.jid(Addressing::Lid, 0).to_string(),
             "name": account.push_name,
             "devices": account.devices.len(),
         })
@@ -196,7 +201,7 @@ struct Page {
 
 async fn list_messages(State(server): Shared, Path(number): Path<String>, Query(page): Query<Page>) -> Answer {
     let phone = phone(&server, &number)?;
-    let messages: Vec<_> = phone.received().into_iter().skip(page.after.unwrap_or(0)).collect();
+    let messages = phone.received_since(page.after.unwrap_or(0));
     Ok(Json(json!({"messages": messages, "failures": phone.failures()})))
 }
 
@@ -209,6 +214,23 @@ struct Read {
 
 async fn read(State(server): Shared, Path(number): Path<String>, Body(read): Body<Read>) -> Answer {
     phone(&server, &number)?.reads(&read.chat, &read.ids)?;
+    Ok(Json(json!({})))
+}
+
+async fn delivered(State(server): Shared, Path(number): Path<String>, Body(read): Body<Read>) -> Answer {
+    phone(&server, &number)?.confirms(&read.chat, &read.ids)?;
+    Ok(Json(json!({})))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Policy {
+    automatic: bool,
+}
+
+async fn receipt_policy(State(server): Shared, Path(number): Path<String>, Body(policy): Body<Policy>) -> Answer {
+    let policy = if policy.automatic { Receipts::Automatic } else { Receipts::Withheld };
+    phone(&server, &number)?.receipts_are(policy);
     Ok(Json(json!({})))
 }
 
@@ -244,7 +266,8 @@ async fn device_fault(
     match fault {
         DeviceFault::Cut => faults.cut(&number, device)?,
         DeviceFault::StreamError { code } => faults.fail_stream(&number, device, code)?,
-        DeviceFault::Freeze { on } => faults.freeze(&number, device, on)?,
+        DeviceFault::Freeze { on: true } => faults.freeze(&number, device)?,
+        DeviceFault::Freeze { on: false } => faults.thaw(&number, device)?,
     }
     Ok(Json(json!({})))
 }

@@ -1,7 +1,5 @@
 //! The account's signatures over its devices: who is linked, and which device keys are valid.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use anyhow::{Context, anyhow};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -10,6 +8,7 @@ use waproto::buffa::Message;
 use waproto::whatsapp as wa;
 
 use crate::faults::Corruption;
+use crate::stanza::unix_time;
 
 // What each signature covers is told apart by two leading bytes.
 const ACCOUNT_SIGNATURE: [u8; 2] = [6, 0];
@@ -72,13 +71,15 @@ pub(crate) fn accept_device_signature(signed: &[u8], account_key: &[u8], device_
 /// The `<key-index-list>` of a device listing: which linked devices are valid, signed by the account.
 pub(crate) fn key_index_list(
     account: &IdentityKeyPair,
+    newest: u32,
     valid: Vec<u32>,
     corruption: Option<Corruption>,
 ) -> anyhow::Result<Vec<u8>> {
     let details = wa::ADVKeyIndexList {
         raw_id: Some(raw_id(account)),
         timestamp: Some(unix_time()),
-        current_index: Some(valid.iter().copied().max().unwrap_or(0)),
+        // Devices above it are newer than this list, so it may not fall when the newest is removed.
+        current_index: Some(newest),
         valid_indexes: valid,
         ..Default::default()
     }
@@ -101,10 +102,6 @@ fn sign(account: &IdentityKeyPair, parts: &[&[u8]]) -> anyhow::Result<Vec<u8>> {
 fn raw_id(account: &IdentityKeyPair) -> u32 {
     let key = account.public_key().public_key_bytes();
     u32::from_be_bytes([key[0], key[1], key[2], key[3]])
-}
-
-fn unix_time() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 #[cfg(test)]
@@ -153,7 +150,7 @@ mod tests {
             let message = [&KEY_INDEX_LIST_SIGNATURE, list.details.as_deref().unwrap()].concat();
             account.public_key().verify_signature(&message, list.account_signature.as_deref().unwrap())
         };
-        assert!(genuine(&key_index_list(&account, vec![1, 3], None).unwrap()));
-        assert!(!genuine(&key_index_list(&account, vec![1, 3], Some(Corruption::KeyIndexListSignature)).unwrap()));
+        assert!(genuine(&key_index_list(&account, 3, vec![1, 3], None).unwrap()));
+        assert!(!genuine(&key_index_list(&account, 3, vec![1, 3], Some(Corruption::KeyIndexListSignature)).unwrap()));
     }
 }

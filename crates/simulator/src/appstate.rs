@@ -42,7 +42,7 @@ impl Collections {
         let Ok(mut patch) = wa::SyncdPatch::decode_from_slice(patch) else {
             return Upload::Malformed;
         };
-        patch.version = MessageField::some(wa::SyncdVersion { version: Some(base + 1), ..Default::default() });
+        patch.version = MessageField::some(wa::SyncdVersion { version: Some(base + 1) });
         self.patches.entry(name.to_owned()).or_default().push(patch.encode_to_vec());
         Upload::Accepted
     }

@@ -1,13 +1,15 @@
 //! One linked device as the server knows it: its published keys, its connection, and what waits for it.
 
 use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::mpsc;
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node};
 
 use crate::faults::DeliveryFault;
-use crate::queue::{Class, Queue, Waiting};
+use crate::queue::{Backlog, Class, Queue};
 use crate::stanza::{Outgoing, StreamEnd, ib};
 
 /// How many stanzas go out ahead of the client's first request for a batch.
@@ -18,11 +20,17 @@ const PRIMER: usize = 5;
 pub(crate) struct Connection {
     pub(crate) id: u64,
     outbox: mpsc::UnboundedSender<Outgoing>,
+    /// Whether offline stanzas are being handed out on it.
+    draining: Arc<AtomicBool>,
 }
 
 impl Connection {
     pub(crate) fn new(id: u64, outbox: mpsc::UnboundedSender<Outgoing>) -> Self {
-        Self { id, outbox }
+        Self { id, outbox, draining: Arc::default() }
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
     }
 
     /// Sends a stanza. On a socket that is already gone it is dropped: what must arrive is in the device's queue.
@@ -58,7 +66,7 @@ pub(crate) struct Bundle {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Delivery {
     /// The client has not said it is active: everything waits.
-    Waiting,
+    Inactive,
     /// Offline stanzas go out in batches.
     Draining { announced: usize, sent: usize },
     /// Everything goes out as it comes.
@@ -69,7 +77,6 @@ enum Delivery {
 pub(crate) struct Device {
     pub(crate) id: u16,
     pub(crate) noise_key: [u8; 32],
-    pub(crate) push_name: Option<String>,
     pub(crate) registration_id: u32,
     pub(crate) identity_key: Vec<u8>,
     pub(crate) signed_prekey: SignedPreKey,
@@ -92,7 +99,6 @@ pub(crate) struct Device {
 pub(crate) struct NewDevice {
     pub(crate) id: u16,
     pub(crate) noise_key: [u8; 32],
-    pub(crate) push_name: Option<String>,
     pub(crate) registration_id: u32,
     pub(crate) identity_key: Vec<u8>,
     pub(crate) signed_prekey: SignedPreKey,
@@ -105,7 +111,6 @@ impl Device {
         Self {
             id: new.id,
             noise_key: new.noise_key,
-            push_name: new.push_name,
             registration_id: new.registration_id,
             identity_key: new.identity_key,
             signed_prekey: new.signed_prekey,
@@ -117,7 +122,7 @@ impl Device {
             asked_again: HashSet::new(),
             greeted: false,
             queue: Queue::default(),
-            delivery: Delivery::Waiting,
+            delivery: Delivery::Inactive,
             held: None,
         }
     }
@@ -142,15 +147,35 @@ impl Device {
         if let Some(former) = self.connection.replace(connection) {
             former.end(StreamEnd::Replaced);
         }
-        self.delivery = Delivery::Waiting;
-        self.asked_again.clear();
+        self.rest();
     }
 
     /// The socket of `connection` is gone.
     pub(crate) fn disconnect(&mut self, connection: u64) {
         if self.connection.as_ref().is_some_and(|current| current.id == connection) {
             self.connection = None;
-            self.delivery = Delivery::Waiting;
+            self.rest();
+        }
+    }
+
+    /// Nothing goes out until the client says it is active, and then everything that it has not confirmed.
+    fn rest(&mut self) {
+        self.delivery = Delivery::Inactive;
+        self.queue.start_over();
+        self.asked_again.clear();
+        self.held = None;
+    }
+
+    /// From now on the device is heard and not answered.
+    pub(crate) fn freeze(&mut self) {
+        self.frozen = true;
+    }
+
+    /// Ends a freeze; what waited for it goes out.
+    pub(crate) fn thaw(&mut self) {
+        self.frozen = false;
+        if self.delivery == Delivery::Live {
+            self.flush(DeliveryFault::None);
         }
     }
 
@@ -164,44 +189,35 @@ impl Device {
 
     /// The client is active: announces what waits and starts handing it out; `<offline/>` at once when nothing waits.
     pub(crate) fn activate(&mut self) {
-        let Some(connection) = self.connection.clone() else {
-            return;
-        };
-        if self.delivery != Delivery::Waiting {
+        let Some(connection) = self.connection.clone() else { return };
+        if self.delivery != Delivery::Inactive {
             return;
         }
-        let waiting = self.queue.waiting(connection.id);
-        self.delivery = Delivery::Draining { announced: waiting.total(), sent: 0 };
-        if waiting.total() > 0 {
-            connection.send(preview(waiting));
+        let backlog = self.queue.backlog();
+        self.delivery = Delivery::Draining { announced: backlog.total(), sent: 0 };
+        connection.draining.store(true, Ordering::Relaxed);
+        if backlog.total() > 0 {
+            connection.send(preview(backlog));
         }
         self.send_batch(PRIMER);
     }
 
-    pub(crate) fn is_draining(&self) -> bool {
-        matches!(self.delivery, Delivery::Draining { .. })
-    }
-
     /// Hands out up to `limit` of the stanzas announced; after the last of them the end marker, and the device is live.
     pub(crate) fn send_batch(&mut self, limit: usize) {
-        let Some(connection) = self.connection.clone() else {
+        let Some(connection) = self.connection.clone() else { return };
+        let Delivery::Draining { announced, mut sent } = self.delivery else { return };
+        if self.frozen {
             return;
-        };
-        let Delivery::Draining { announced, sent } = self.delivery else {
-            return;
-        };
-        let batch = self.queue.send(connection.id, limit.min(announced - sent));
-        let mut sent = sent;
-        // What was confirmed meanwhile (on a former connection) is not missing: the batch is simply over early.
-        let exhausted = batch.is_empty();
-        for mut stanza in batch {
+        }
+        for mut stanza in self.queue.send(limit.min(announced - sent)) {
             stanza.attrs.insert("offline", sent.to_string());
             connection.send(stanza);
             sent += 1;
         }
         self.delivery = Delivery::Draining { announced, sent };
-        if sent == announced || exhausted {
+        if sent == announced {
             connection.send(ib(NodeBuilder::new("offline").attr("count", announced.to_string()).build()));
+            connection.draining.store(false, Ordering::Relaxed);
             self.delivery = Delivery::Live;
             self.flush(DeliveryFault::None);
         }
@@ -214,7 +230,7 @@ impl Device {
         if self.frozen {
             return;
         }
-        for stanza in self.queue.send(connection.id, usize::MAX) {
+        for stanza in self.queue.send(usize::MAX) {
             match fault {
                 DeliveryFault::None => connection.send(stanza),
                 DeliveryFault::Repeat => {
@@ -245,12 +261,12 @@ impl Device {
     }
 }
 
-fn preview(waiting: Waiting) -> Node {
+fn preview(backlog: Backlog) -> Node {
     ib(NodeBuilder::new("offline_preview")
-        .attr("count", waiting.total().to_string())
-        .attr("message", waiting.messages.to_string())
-        .attr("notification", waiting.notifications.to_string())
-        .attr("receipt", waiting.receipts.to_string())
+        .attr("count", backlog.total().to_string())
+        .attr("message", backlog.messages.to_string())
+        .attr("notification", backlog.notifications.to_string())
+        .attr("receipt", backlog.receipts.to_string())
         .attr("call", "0")
         .attr("status", "0")
         .attr("appdata", "0")

@@ -97,9 +97,14 @@ impl Faults {
     }
 
     /// Freezes one linked device: its connections are accepted and its stanzas read, and nothing is ever answered.
-    pub fn freeze(&self, number: &str, device: u16, frozen: bool) -> anyhow::Result<()> {
-        let mut world = self.server.world.lock();
-        world.device_mut(number, device).context("no such device")?.frozen = frozen;
+    pub fn freeze(&self, number: &str, device: u16) -> anyhow::Result<()> {
+        self.server.world.lock().device_mut(number, device).context("no such device")?.freeze();
+        Ok(())
+    }
+
+    /// Ends a freeze: what waited for the device goes out. What it asked meanwhile stays unanswered.
+    pub fn thaw(&self, number: &str, device: u16) -> anyhow::Result<()> {
+        self.server.world.lock().device_mut(number, device).context("no such device")?.thaw();
         Ok(())
     }
 

@@ -1,17 +1,21 @@
 //! The phone of an account: it holds the account's identity, encrypts what its owner sends, decrypts what arrives, and keeps both.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashMap;
 
 use waproto::buffa::{Message, MessageField};
 use waproto::whatsapp as wa;
 
+use crate::kept::{Kept, KeptSet};
 use crate::media::{self, MediaStore};
 use crate::message::{self, Media, PhoneMessage};
+use crate::phone::Receipts;
 use crate::signal::Signal;
 use crate::world::Number;
 
 /// How many sent messages are kept for devices that ask for them again.
 const KEPT_FOR_RETRY: usize = 512;
+/// How often a phone asks for the same message again.
+const MOST_RETRIES: u32 = 5;
 
 /// An encrypted message on its way to a phone.
 #[derive(Clone)]
@@ -37,28 +41,39 @@ pub(crate) enum Reaction {
     Duplicate,
     /// A message between devices of the account, such as a request for app-state keys.
     Peer(Box<wa::message::ProtocolMessage>),
-    /// It could not be decrypted: the sending device is asked for it again.
-    Retry,
+    /// It could not be decrypted: the sending device is asked for it again, for the `count`th time.
+    Retry { count: u32 },
+    /// It was asked for too often.
+    GivenUp,
 }
 
-struct Sent {
-    id: String,
-    to: Number,
-    message: Vec<u8>,
+/// A message of a phone's owner, as long as it is kept for devices that could not decrypt it.
+#[derive(Clone)]
+pub(crate) struct Sent {
+    pub(crate) id: String,
+    pub(crate) to: Number,
+    /// The stanza's type.
+    pub(crate) kind: &'static str,
+    pub(crate) message: Vec<u8>,
 }
 
 /// A phone. Everything it does is synchronous: its Signal store is memory.
 pub(crate) struct Handset {
     pub(crate) signal: Signal,
-    pub(crate) inbox: Vec<PhoneMessage>,
+    pub(crate) inbox: Kept<PhoneMessage>,
     /// How many messages of the inbox the test has taken with `next_message`.
     pub(crate) taken: usize,
-    pub(crate) receipts: Vec<PhoneReceipt>,
+    pub(crate) receipts: Kept<PhoneReceipt>,
+    pub(crate) receipt_policy: Receipts,
     /// Messages that did not decrypt, with the reason.
-    pub(crate) failures: Vec<String>,
+    failures: Kept<String>,
+    /// Whether a test has asked about failures, which makes them no leftovers.
+    failures_read: bool,
+    /// How often a message was asked for again, by sender and id.
+    retries: HashMap<(Number, String), u32>,
     app_state_key: wa::message::AppStateSyncKey,
-    seen: HashSet<(Number, String)>,
-    sent: VecDeque<Sent>,
+    seen: KeptSet<(Number, String)>,
+    sent: Kept<Sent>,
 }
 
 /// A receipt that reached a phone for a message of its own.
@@ -75,16 +90,20 @@ pub struct PhoneReceipt {
 }
 
 impl Handset {
-    pub(crate) fn new() -> anyhow::Result<Self> {
+    /// A new phone with new keys, which keeps so many messages, receipts and failures.
+    pub(crate) fn new(kept: usize) -> anyhow::Result<Self> {
         Ok(Self {
             signal: Signal::generate()?,
-            inbox: Vec::new(),
+            inbox: Kept::new(kept),
             taken: 0,
-            receipts: Vec::new(),
-            failures: Vec::new(),
+            receipts: Kept::new(kept),
+            receipt_policy: Receipts::Automatic,
+            failures: Kept::new(kept),
+            failures_read: false,
+            retries: HashMap::new(),
             app_state_key: new_app_state_key(),
-            seen: HashSet::new(),
-            sent: VecDeque::new(),
+            seen: KeptSet::new(2 * kept),
+            sent: Kept::new(KEPT_FOR_RETRY),
         })
     }
 
@@ -98,17 +117,35 @@ impl Handset {
             Err(_) if self.seen.contains(&seen) => return Reaction::Duplicate,
             Err(error) => {
                 self.failures.push(format!("{} from {}:{}: {error:#}", arrival.id, arrival.from, arrival.from_device));
-                return Reaction::Retry;
+                return self.ask_again(seen);
             }
         };
+        self.retries.remove(&seen);
         let Ok(message) = wa::Message::decode_from_slice(&plaintext) else {
             self.failures.push(format!("{} is no Message protobuf", arrival.id));
-            return Reaction::Retry;
+            return self.ask_again(seen);
         };
         if !self.seen.insert(seen) {
             return Reaction::Duplicate;
         }
         self.keep(arrival, message, media)
+    }
+
+    fn ask_again(&mut self, message: (Number, String)) -> Reaction {
+        let count = self.retries.entry(message).or_default();
+        *count += 1;
+        if *count > MOST_RETRIES { Reaction::GivenUp } else { Reaction::Retry { count: *count } }
+    }
+
+    /// What could not be read so far.
+    pub(crate) fn read_failures(&mut self) -> Vec<String> {
+        self.failures_read = true;
+        self.failures.iter().cloned().collect()
+    }
+
+    /// The same, unless somebody has asked before.
+    pub(crate) fn unread_failures(&self) -> Vec<String> {
+        if self.failures_read { Vec::new() } else { self.failures.iter().cloned().collect() }
     }
 
     fn keep(&mut self, arrival: &Arrival, message: wa::Message, media: &MediaStore) -> Reaction {
@@ -141,26 +178,23 @@ impl Handset {
         };
         opened
             .map(|bytes| Media { mime: reference.mime.clone(), bytes })
-            .inspect_err(|error| self.failures.push(format!("the medium of {id}: {error:#}")))
+            .inspect_err(|error| drop(self.failures.push(format!("the medium of {id}: {error:#}"))))
             .ok()
     }
 
     /// Remembers a message of its owner's for devices that could not decrypt it.
-    pub(crate) fn remember(&mut self, id: &str, to: Number, message: Vec<u8>) {
-        if self.sent.len() == KEPT_FOR_RETRY {
-            self.sent.pop_front();
-        }
-        self.sent.push_back(Sent { id: id.to_owned(), to, message });
+    pub(crate) fn remember(&mut self, sent: Sent) {
+        self.sent.push(sent);
     }
 
-    /// A message of its owner's, to whom and what, if it is still kept.
-    pub(crate) fn sent(&self, id: &str) -> Option<(Number, Vec<u8>)> {
-        self.sent.iter().find(|sent| sent.id == id).map(|sent| (sent.to.clone(), sent.message.clone()))
+    /// A message of its owner's, if it is still kept.
+    pub(crate) fn sent(&self, id: &str) -> Option<Sent> {
+        self.sent.iter().find(|sent| sent.id == id).cloned()
     }
 
     /// The account's key for app state, as the phone shares it with a device it has linked.
     pub(crate) fn app_state_key_share(&self) -> wa::Message {
-        let share = wa::message::AppStateSyncKeyShare { keys: vec![self.app_state_key.clone()], ..Default::default() };
+        let share = wa::message::AppStateSyncKeyShare { keys: vec![self.app_state_key.clone()] };
         wa::Message {
             protocol_message: MessageField::some(wa::message::ProtocolMessage {
                 r#type: Some(wa::message::protocol_message::Type::APP_STATE_SYNC_KEY_SHARE),
@@ -176,21 +210,15 @@ fn new_app_state_key() -> wa::message::AppStateSyncKey {
     // The leading bytes of the id hold the device that made it (0) and the key's epoch.
     let [high, low] = rand::random::<[u8; 2]>();
     wa::message::AppStateSyncKey {
-        key_id: MessageField::some(wa::message::AppStateSyncKeyId {
-            key_id: Some(vec![0, 0, 0, 0, high, low]),
-            ..Default::default()
-        }),
+        key_id: MessageField::some(wa::message::AppStateSyncKeyId { key_id: Some(vec![0, 0, 0, 0, high, low]) }),
         key_data: MessageField::some(wa::message::AppStateSyncKeyData {
             key_data: Some(rand::random::<[u8; 32]>().to_vec()),
             fingerprint: MessageField::some(wa::message::AppStateSyncKeyFingerprint {
                 raw_id: Some(rand::random()),
                 current_index: Some(0),
                 device_indexes: vec![0],
-                ..Default::default()
             }),
             timestamp: Some(crate::stanza::unix_time() as i64 * 1000),
-            ..Default::default()
         }),
-        ..Default::default()
     }
 }

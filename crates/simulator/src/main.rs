@@ -18,6 +18,9 @@ struct Arguments {
     /// Where to write the CA's certificate; a temporary file otherwise.
     #[arg(long)]
     ca_file: Option<PathBuf>,
+    /// How many messages and receipts each phone keeps.
+    #[arg(long, default_value_t = 1000)]
+    keep: usize,
     /// Let phones address each other by LID instead of phone number.
     #[arg(long)]
     lid: bool,
@@ -31,6 +34,7 @@ async fn main() -> anyhow::Result<()> {
     let simulator = Simulator::start(Options {
         listen: arguments.listen,
         ca_pem_file: arguments.ca_file,
+        kept: arguments.keep,
         addressing: if arguments.lid { Addressing::Lid } else { Addressing::PhoneNumber },
         ..Options::default()
     })

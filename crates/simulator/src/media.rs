@@ -1,6 +1,6 @@
 //! The media host: encrypted files by address, with resumable upload and ranged download; and the cipher phones use for them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use aes::Aes256;
 use aes::cipher::{BlockModeDecrypt, BlockModeEncrypt, KeyIvInit, block_padding::Pkcs7};
@@ -35,7 +35,7 @@ pub(crate) struct Sealed {
     pub(crate) file_enc_sha256: Vec<u8>,
 }
 
-/// The four keys of one file, expanded from its media key and its kind.
+/// The three keys of one file, expanded from its media key and its kind.
 struct MediaKeys {
     iv: [u8; 16],
     cipher: [u8; 32],
@@ -95,16 +95,36 @@ pub(crate) fn open(reference: &MediaReference, encrypted: &[u8]) -> anyhow::Resu
     Ok(plaintext)
 }
 
+/// How many bytes the host keeps; the oldest files make room.
+const CAPACITY: usize = 256 * 1024 * 1024;
+
 #[derive(Default)]
 struct Upload {
     bytes: Vec<u8>,
     complete: bool,
 }
 
+#[derive(Default)]
+struct Files {
+    by_token: HashMap<String, Upload>,
+    oldest_first: VecDeque<String>,
+    bytes: usize,
+}
+
+impl Files {
+    fn make_room(&mut self) {
+        while self.bytes > CAPACITY && self.oldest_first.len() > 1 {
+            let Some(oldest) = self.oldest_first.pop_front() else { return };
+            let freed = self.by_token.remove(&oldest).map_or(0, |upload| upload.bytes.len());
+            self.bytes -= freed;
+        }
+    }
+}
+
 /// The files on the host, by the token in their address.
 #[derive(Default)]
 pub(crate) struct MediaStore {
-    files: Mutex<HashMap<String, Upload>>,
+    files: Mutex<Files>,
 }
 
 /// How far an upload has come.
@@ -117,7 +137,7 @@ pub(crate) enum Progress {
 
 impl MediaStore {
     pub(crate) fn progress(&self, token: &str) -> Progress {
-        match self.files.lock().get(token) {
+        match self.files.lock().by_token.get(token) {
             None => Progress::Nothing,
             Some(upload) if upload.complete => Progress::Complete,
             Some(upload) => Progress::Partial(upload.bytes.len()),
@@ -127,26 +147,31 @@ impl MediaStore {
     /// Adds bytes at an offset; what lies behind the offset is replaced.
     pub(crate) fn put(&self, token: &str, offset: usize, bytes: &[u8]) -> anyhow::Result<()> {
         let mut files = self.files.lock();
-        let upload = files.entry(token.to_owned()).or_default();
-        ensure!(
-            offset <= upload.bytes.len(),
-            "the upload goes on at {offset}, but only {} bytes are here",
-            upload.bytes.len()
-        );
+        let files = &mut *files;
+        if !files.by_token.contains_key(token) {
+            files.oldest_first.push_back(token.to_owned());
+        }
+        let upload = files.by_token.entry(token.to_owned()).or_default();
+        let here = upload.bytes.len();
+        ensure!(offset <= here, "the upload goes on at {offset}, but only {here} bytes are here");
         upload.bytes.truncate(offset);
         upload.bytes.extend_from_slice(bytes);
         upload.complete = false;
+        files.bytes = files.bytes - here + upload.bytes.len();
+        files.make_room();
         Ok(())
     }
 
     /// The file under this token is whole.
     pub(crate) fn complete(&self, token: &str) {
-        self.files.lock().entry(token.to_owned()).or_default().complete = true;
+        if let Some(upload) = self.files.lock().by_token.get_mut(token) {
+            upload.complete = true;
+        }
     }
 
     pub(crate) fn get(&self, token: &str) -> Option<Vec<u8>> {
         let files = self.files.lock();
-        files.get(token).filter(|upload| upload.complete).map(|upload| upload.bytes.clone())
+        files.by_token.get(token).filter(|upload| upload.complete).map(|upload| upload.bytes.clone())
     }
 
     /// The file behind a `direct_path`.

@@ -56,7 +56,6 @@ fn sign_chain(
         key: Some(key.public_key.public_key_bytes().to_vec()),
         not_before: Some(now - DAY),
         not_after: Some(now + 30 * DAY),
-        ..Default::default()
     };
     // Serial 0 is the root's: clients compare the intermediate's issuer with it.
     let intermediate_details = details(1, 0, intermediate);
@@ -75,7 +74,6 @@ fn sign_chain(
             &intermediate_details,
             corruption == Some(Corruption::NoiseIntermediateSignature),
         )?),
-        ..Default::default()
     };
     Ok(chain.encode_to_vec())
 }
@@ -89,7 +87,7 @@ fn certificate(issuer: &KeyPair, details: &Details, corrupt: bool) -> anyhow::Re
     if corrupt {
         signature[10] ^= 0x01;
     }
-    Ok(NoiseCertificate { details: Some(details), signature: Some(signature), ..Default::default() })
+    Ok(NoiseCertificate { details: Some(details), signature: Some(signature) })
 }
 
 /// How a handshake was done.

@@ -9,12 +9,13 @@ use wacore_binary::Jid;
 use waproto::buffa::MessageField;
 use waproto::whatsapp as wa;
 
-use crate::handset::PhoneReceipt;
+use crate::Addressing;
+use crate::handset::{Handset, PhoneReceipt};
 use crate::media;
 use crate::message::PhoneMessage;
 use crate::server::Server;
 use crate::stanza::iq::{link_code, usync};
-use crate::stanza::{StreamEnd, message, pairing, receipt};
+use crate::stanza::{StreamEnd, pairing, phone_message, receipt};
 use crate::world::{DeviceId, Number, PairingError};
 
 /// How long a client may take to answer pair-success.
@@ -33,6 +34,16 @@ pub struct LinkedDevice {
     pub queued: usize,
     /// How many one-time prekeys of it are left.
     pub prekeys: usize,
+}
+
+/// Whether a phone confirms what it receives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Receipts {
+    /// It says "delivered" at once, as phones do.
+    #[default]
+    Automatic,
+    /// It says nothing until it is told to.
+    Withheld,
 }
 
 /// A simulated phone: the owner of an account. Cheap to clone.
@@ -75,7 +86,10 @@ impl Phone {
 
     /// Types the code that a client shows, and waits until that client is linked.
     pub async fn enters_code(&self, code: &str) -> Result<LinkedDevice, PairingError> {
-        let outcome = link_code::type_code(&self.server, &self.number, code)?;
+        let (server, number, code) = (self.server.clone(), self.number.clone(), code.to_owned());
+        // Stretching a code takes a moment of pure arithmetic.
+        let typing = tokio::task::spawn_blocking(move || link_code::type_code(&server, &number, &code));
+        let outcome = typing.await.map_err(|_| PairingError::Gone)??;
         let outcome = tokio::time::timeout(PAIRING, outcome).await.map_err(|_| PairingError::Gone)?;
         let id = outcome.map_err(|_| PairingError::Gone)??;
         self.linked(id.device).ok_or(PairingError::Gone)
@@ -119,35 +133,53 @@ impl Phone {
     /// Sends any message, given as WhatsApp's protobuf; `kind` is the stanza's type (`text`, `media`, `reaction`, `poll`).
     pub fn sends(&self, to: &str, kind: &'static str, message: wa::Message) -> anyhow::Result<String> {
         let to = self.resolve(to)?;
-        let id = message::new_id();
-        message::send_as_phone(&self.server, &self.number, &to, &id, kind, &message)?;
+        let id = phone_message::new_id();
+        phone_message::send(&self.server, &self.number, &to, &id, kind, &message)?;
         Ok(id)
     }
 
-    /// Tells the sender that messages of a chat were read.
+    /// Tells the sender that messages of a chat were delivered. Phones do so by themselves unless receipts are withheld.
+    pub fn confirms(&self, chat: &str, ids: &[String]) -> anyhow::Result<()> {
+        self.tells(chat, ids, "")
+    }
+
+    /// Tells the sender, and the own linked devices, that messages of a chat were read.
     pub fn reads(&self, chat: &str, ids: &[String]) -> anyhow::Result<()> {
+        self.tells(chat, ids, "read")
+    }
+
+    fn tells(&self, chat: &str, ids: &[String], kind: &str) -> anyhow::Result<()> {
         if ids.is_empty() {
-            bail!("name at least one message to read");
+            bail!("name at least one message");
         }
         let sender = DeviceId { number: self.resolve(chat)?, device: 0 };
-        let lid = self.server.options.addressing.is_lid();
-        receipt::send_as_phone_of_kind(&self.server, &self.id(0), &sender, ids, "read", lid);
+        receipt::send_as_phone(&self.server, &self.id(0), &sender, ids, kind, self.server.options.addressing);
         Ok(())
+    }
+
+    /// Whether the phone confirms what it receives.
+    pub fn receipts_are(&self, policy: Receipts) {
+        self.with_handset(|handset| handset.receipt_policy = policy);
     }
 
     /// Everything this phone has received so far, oldest first, copies of what its linked devices sent included.
     pub fn received(&self) -> Vec<PhoneMessage> {
-        self.with_handset(|handset| handset.inbox.clone())
+        self.with_handset(|handset| handset.inbox.iter().cloned().collect())
+    }
+
+    /// The same from the `position`th message on, counted from 0 and from the first ever received.
+    pub fn received_since(&self, position: usize) -> Vec<PhoneMessage> {
+        self.with_handset(|handset| handset.inbox.since(position).cloned().collect())
     }
 
     /// The receipts for its own messages so far.
     pub fn receipts(&self) -> Vec<PhoneReceipt> {
-        self.with_handset(|handset| handset.receipts.clone())
+        self.with_handset(|handset| handset.receipts.iter().cloned().collect())
     }
 
     /// Messages that did not decrypt, and media that did not open, with the reason.
     pub fn failures(&self) -> Vec<String> {
-        self.with_handset(|handset| handset.failures.clone())
+        self.with_handset(|handset| handset.read_failures())
     }
 
     /// The next message that was not taken yet, as soon as it is there. The error lists what did arrive.
@@ -155,8 +187,8 @@ impl Phone {
         let handset = self.server.world.lock().account(&self.number).context("no such account")?.handset.clone();
         let next = self.server.wait_for(|| {
             let mut handset = handset.lock();
-            let message = handset.inbox.get(handset.taken).cloned()?;
-            handset.taken += 1;
+            let (position, message) = handset.inbox.from(handset.taken).map(|(at, message)| (at, message.clone()))?;
+            handset.taken = position + 1;
             Some(message)
         });
         match tokio::time::timeout(patience, next).await {
@@ -179,6 +211,17 @@ impl Phone {
         }
     }
 
+    /// Waits until this phone fulfils a condition; the error says what did not come about.
+    pub async fn until<T>(
+        &self,
+        what: &str,
+        patience: Duration,
+        mut look: impl FnMut(&Self) -> Option<T>,
+    ) -> anyhow::Result<T> {
+        let found = tokio::time::timeout(patience, self.server.wait_for(|| look(self))).await;
+        found.map_err(|_| anyhow!("waited {patience:?} in vain until {what}; devices: {:#?}", self.devices()))
+    }
+
     /// The devices linked to this account.
     pub fn devices(&self) -> Vec<LinkedDevice> {
         let world = self.server.world.lock();
@@ -187,7 +230,7 @@ impl Phone {
         };
         let listed = account.devices.values().map(|device| LinkedDevice {
             device: device.id,
-            jid: account.jid(false, device.id).to_string(),
+            jid: account.jid(Addressing::PhoneNumber, device.id).to_string(),
             connected: device.connection.is_some(),
             queued: device.queued(),
             prekeys: device.prekeys.len(),
@@ -211,11 +254,11 @@ impl Phone {
         self.devices().into_iter().find(|linked| linked.device == device)
     }
 
-    fn with_handset<T>(&self, read: impl FnOnce(&crate::handset::Handset) -> T) -> T {
+    fn with_handset<T>(&self, act: impl FnOnce(&mut Handset) -> T) -> T {
         let handset = self.server.world.lock().account(&self.number).map(|account| account.handset.clone());
         let handset = handset.expect("an account is never removed while the simulator runs");
-        let handset = handset.lock();
-        read(&handset)
+        let mut handset = handset.lock();
+        act(&mut handset)
     }
 
     fn resolve(&self, address: &str) -> anyhow::Result<Number> {
@@ -236,7 +279,7 @@ pub(crate) fn unlink(server: &Server, id: &DeviceId, end: Option<StreamEnd>) -> 
     if let (Some(connection), Some(end)) = (device.connection, end) {
         connection.end(end);
     }
-    usync::tell_device_list_changed(server, id, "remove");
+    usync::tell_device_removed(server, id, device.key_index);
     server.changed.notify_waiters();
     true
 }

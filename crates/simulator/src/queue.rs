@@ -17,79 +17,85 @@ struct Entry {
     id: String,
     from: Jid,
     stanza: Node,
-    /// The connection it last went out on; on another connection it is sent again.
-    sent_on: Option<u64>,
 }
 
 /// How many stanzas of each class wait, for `<offline_preview/>`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Waiting {
+pub(crate) struct Backlog {
     pub(crate) messages: usize,
     pub(crate) receipts: usize,
     pub(crate) notifications: usize,
 }
 
-impl Waiting {
+impl Backlog {
     pub(crate) fn total(self) -> usize {
         self.messages + self.receipts + self.notifications
     }
 }
 
-/// The stanzas a device has not confirmed yet, oldest first.
+/// The stanzas a device has not confirmed yet, oldest first. Those at the front have gone out on the present connection.
 #[derive(Default)]
 pub(crate) struct Queue {
     entries: VecDeque<Entry>,
+    sent: usize,
 }
 
 impl Queue {
     pub(crate) fn push(&mut self, class: Class, id: &str, from: Jid, stanza: Node) {
-        self.entries.push_back(Entry { class, id: id.to_owned(), from, stanza, sent_on: None });
+        self.entries.push_back(Entry { class, id: id.to_owned(), from, stanza });
     }
 
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
 
+    /// On a new connection everything goes out again.
+    pub(crate) fn start_over(&mut self) {
+        self.sent = 0;
+    }
+
     /// What has not gone out on this connection.
-    pub(crate) fn waiting(&self, connection: u64) -> Waiting {
-        let mut waiting = Waiting::default();
-        for entry in self.unsent(connection) {
+    pub(crate) fn backlog(&self) -> Backlog {
+        let mut backlog = Backlog::default();
+        for entry in self.entries.iter().skip(self.sent) {
             match entry.class {
-                Class::Message => waiting.messages += 1,
-                Class::Receipt => waiting.receipts += 1,
-                Class::Notification => waiting.notifications += 1,
+                Class::Message => backlog.messages += 1,
+                Class::Receipt => backlog.receipts += 1,
+                Class::Notification => backlog.notifications += 1,
             }
         }
-        waiting
+        backlog
     }
 
-    fn unsent(&self, connection: u64) -> impl Iterator<Item = &Entry> {
-        self.entries.iter().filter(move |entry| entry.sent_on != Some(connection))
+    /// The oldest stanzas that have not gone out on this connection; they count as sent from now on.
+    pub(crate) fn send(&mut self, limit: usize) -> Vec<Node> {
+        let unsent = self.entries.iter().skip(self.sent).take(limit);
+        let stanzas: Vec<Node> = unsent.map(|entry| entry.stanza.clone()).collect();
+        self.sent += stanzas.len();
+        stanzas
     }
 
-    /// The oldest stanzas that have not gone out on this connection, marked as sent on it.
-    pub(crate) fn send(&mut self, connection: u64, limit: usize) -> Vec<Node> {
-        let unsent = self.entries.iter_mut().filter(|entry| entry.sent_on != Some(connection));
-        let send = |entry: &mut Entry| {
-            entry.sent_on = Some(connection);
-            entry.stanza.clone()
-        };
-        unsent.take(limit).map(send).collect()
-    }
-
-    /// Drops what the device confirmed, and says whether there was such a stanza.
+    /// Drops what the device confirmed, and says whether there was such a stanza. What has not gone out cannot be confirmed: it
+    /// is a newer stanza under the same id.
     ///
     /// `peer` is whom the confirmation names. Identifiers are unique only within a chat, but some clients leave the peer out
     /// (copies of own messages), and a phone number and a LID may stand for the same person, so the peer only decides
     /// between stanzas that share an id.
     pub(crate) fn confirm(&mut self, class: Class, id: &str, peer: Option<&Jid>) -> bool {
-        let same_id = |entry: &Entry| entry.class == class && entry.id == id;
-        let same_peer = |entry: &Entry| peer.is_none_or(|peer| peer.user == entry.from.user);
-        let exact = self.entries.iter().position(|entry| same_id(entry) && same_peer(entry));
-        match exact.or_else(|| self.entries.iter().position(same_id)) {
-            Some(index) => self.entries.remove(index).is_some(),
-            None => false,
+        let mut found = None;
+        for (index, entry) in self.entries.iter().take(self.sent).enumerate() {
+            if entry.class != class || entry.id != id {
+                continue;
+            }
+            if peer.is_none_or(|peer| peer.user == entry.from.user) {
+                found = Some(index);
+                break;
+            }
+            found = found.or(Some(index));
         }
+        let Some(index) = found else { return false };
+        self.sent -= 1;
+        self.entries.remove(index).is_some()
     }
 }
 
@@ -101,10 +107,14 @@ mod tests {
     fn queue(ids: &[&str]) -> Queue {
         let mut queue = Queue::default();
         for id in ids {
-            let stanza = NodeBuilder::new("message").attr("id", *id).build();
-            queue.push(Class::Message, id, Jid::pn("375440000001"), stanza);
+            push(&mut queue, id, Jid::pn("375440000001"), "1");
         }
         queue
+    }
+
+    fn push(queue: &mut Queue, id: &str, from: Jid, time: &str) {
+        let stanza = NodeBuilder::new("message").attr("id", id).attr("t", time).build();
+        queue.push(Class::Message, id, from, stanza);
     }
 
     fn ids(stanzas: Vec<Node>) -> Vec<String> {
@@ -114,15 +124,17 @@ mod tests {
     #[test]
     fn what_was_not_confirmed_goes_out_again_on_the_next_connection_in_order() {
         let mut queue = queue(&["A", "B", "C"]);
-        assert_eq!(ids(queue.send(1, 10)), ["A", "B", "C"]);
-        assert!(queue.send(1, 10).is_empty(), "each stanza goes out once on a connection");
+        assert_eq!(ids(queue.send(10)), ["A", "B", "C"]);
+        assert!(queue.send(10).is_empty(), "each stanza goes out once on a connection");
         assert!(queue.confirm(Class::Message, "B", None));
-        assert_eq!(ids(queue.send(2, 10)), ["A", "C"]);
+        queue.start_over();
+        assert_eq!(ids(queue.send(10)), ["A", "C"]);
     }
 
     #[test]
     fn a_confirmation_of_another_class_or_id_drops_nothing() {
         let mut queue = queue(&["A"]);
+        queue.send(10);
         assert!(!queue.confirm(Class::Receipt, "A", None));
         assert!(!queue.confirm(Class::Message, "B", None));
         assert_eq!(queue.len(), 1);
@@ -132,15 +144,22 @@ mod tests {
     fn between_two_chats_that_share_an_id_the_peer_decides() {
         let mut queue = queue(&["A"]);
         let other = Jid::pn("375440000002");
-        queue.push(
-            Class::Message,
-            "A",
-            other.clone(),
-            NodeBuilder::new("message").attr("id", "A").attr("t", "2").build(),
-        );
+        push(&mut queue, "A", other.clone(), "2");
+        queue.send(10);
         assert!(queue.confirm(Class::Message, "A", Some(&other)));
-        let left = queue.send(1, 10);
+        queue.start_over();
+        let left = queue.send(10);
         assert_eq!(left.len(), 1);
-        assert!(left[0].attrs.get("t").is_none(), "the other chat's stanza stays");
+        assert_eq!(left[0].attrs.get("t").unwrap().as_str(), "1", "the other chat's stanza stays");
+    }
+
+    #[test]
+    fn what_has_not_gone_out_is_not_confirmed_by_a_late_word_about_its_forerunner() {
+        let mut queue = queue(&["A"]);
+        queue.send(10);
+        assert!(queue.confirm(Class::Message, "A", None));
+        push(&mut queue, "A", Jid::pn("375440000001"), "2");
+        assert!(!queue.confirm(Class::Message, "A", None));
+        assert_eq!(ids(queue.send(10)), ["A"]);
     }
 }

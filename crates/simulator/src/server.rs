@@ -1,16 +1,18 @@
 //! The listener: `ws`, `wss`, the media host and the admin API on one port, and the state they share.
 
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::{WebSocket, WebSocketUpgrade};
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
+use futures_util::FutureExt;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use parking_lot::Mutex;
@@ -43,6 +45,8 @@ pub(crate) struct Server {
     pub(crate) changed: tokio::sync::Notify,
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
+    /// What connections died of, if any panicked.
+    pub(crate) panics: Mutex<Vec<String>>,
     connections: AtomicU64,
 }
 
@@ -58,6 +62,7 @@ impl Server {
             changed: tokio::sync::Notify::new(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
+            panics: Mutex::default(),
             connections: AtomicU64::new(0),
         })
     }
@@ -140,15 +145,30 @@ fn routes(server: Arc<Server>) -> Router {
         .with_state(server)
 }
 
+/// Remembers a panic, so that whoever stops the simulator hears of it.
+async fn watched(server: Arc<Server>, socket: WebSocket) {
+    let panicked = AssertUnwindSafe(connection::run(server.clone(), socket)).catch_unwind().await;
+    if let Err(panic) = panicked {
+        let words = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+        server.panics.lock().push(words.unwrap_or("without words").to_owned());
+    }
+}
+
 async fn upgrade(State(server): State<Arc<Server>>, request: Request) -> Response {
-    if server.world.lock().switches.refuse_connections {
+    let refused = {
+        let mut world = server.world.lock();
+        world.refused += u64::from(world.switches.refuse_connections);
+        world.switches.refuse_connections
+    };
+    if refused {
+        server.changed.notify_waiters();
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
     let (mut parts, _) = request.into_parts();
     match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
         Ok(upgrade) => upgrade.on_upgrade(move |socket| {
             let tasks = server.tasks.clone();
-            tasks.track_future(connection::run(server, socket))
+            tasks.track_future(watched(server, socket))
         }),
         Err(rejection) => rejection.into_response(),
     }

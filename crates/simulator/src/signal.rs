@@ -15,6 +15,9 @@ use wacore_libsignal::protocol::{
 
 use crate::device::{Bundle, SignedPreKey};
 
+/// How many of its newest one-time prekeys a phone keeps.
+const KEPT_PREKEYS: u32 = 5_000;
+
 /// An encrypted payload and its `<enc type>`.
 #[derive(Clone, Debug)]
 pub(crate) struct Ciphertext {
@@ -228,6 +231,8 @@ impl PreKeys {
         let key = KeyPair::generate(&mut rand::rng());
         let public = key.public_key.public_key_bytes().to_vec();
         self.keys.insert(self.last, key);
+        // Bundles that were taken and never used would pile up.
+        self.keys.remove(&self.last.saturating_sub(KEPT_PREKEYS));
         (self.last, public)
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
+use wacore_binary::Jid;
 
 use crate::appstate::Collections;
 use crate::faults::{Corruption, Faults};
@@ -30,8 +31,16 @@ pub enum Addressing {
 }
 
 impl Addressing {
-    pub(crate) fn is_lid(self) -> bool {
-        self == Self::Lid
+    /// How an address that is on the wire is written.
+    pub(crate) fn of(jid: &Jid) -> Self {
+        if jid.is_lid() { Self::Lid } else { Self::PhoneNumber }
+    }
+
+    pub(crate) fn other(self) -> Self {
+        match self {
+            Self::PhoneNumber => Self::Lid,
+            Self::Lid => Self::PhoneNumber,
+        }
     }
 }
 
@@ -46,6 +55,8 @@ pub struct Options {
     pub addressing: Addressing,
     /// One signature, key or HMAC made wrong, to see whether a client checks it.
     pub corruption: Option<Corruption>,
+    /// How many messages, receipts and failures each phone keeps; older ones are forgotten.
+    pub kept: usize,
     /// Where to write the CA's PEM; a file in the system's temporary folder otherwise, removed at the end.
     pub ca_pem_file: Option<PathBuf>,
 }
@@ -57,6 +68,7 @@ impl Default for Options {
             qr_lifetime: Duration::from_secs(60 + 5 * 20),
             addressing: Addressing::default(),
             corruption: None,
+            kept: 20_000,
             ca_pem_file: None,
         }
     }
@@ -129,12 +141,18 @@ impl Simulator {
         Faults { server: self.server.clone() }
     }
 
+    /// How many WebSockets were refused because of [`Faults::refuse_connections`].
+    pub fn refused_connections(&self) -> u64 {
+        self.server.world.lock().refused
+    }
+
     /// Requests that were refused because the simulator does not know them.
     pub fn unknown_requests(&self) -> Vec<UnknownRequest> {
         self.server.world.lock().unknown_requests()
     }
 
-    /// Stops, waits for every connection to end, and fails on requests that were not understood.
+    /// Stops, waits for every connection to end, and fails on leftovers: requests that were not understood, panics, and messages
+    /// that a phone could not read, unless a test has looked at them with [`Phone::failures`].
     pub async fn finish(self) -> anyhow::Result<()> {
         self.server.stop.cancel();
         self.server.tasks.close();
@@ -142,6 +160,15 @@ impl Simulator {
         let unknown = self.unknown_requests();
         if !unknown.is_empty() {
             bail!("requests the simulator does not know: {unknown:#?}");
+        }
+        let panicked = std::mem::take(&mut *self.server.panics.lock());
+        if !panicked.is_empty() {
+            bail!("connections of the simulator panicked: {panicked:#?}");
+        }
+        let handsets: Vec<_> = self.server.world.lock().accounts().map(|account| account.handset.clone()).collect();
+        let failures: Vec<_> = handsets.iter().flat_map(|handset| handset.lock().unread_failures()).collect();
+        if !failures.is_empty() {
+            bail!("phones could not read what they got, and no test asked about it: {failures:#?}");
         }
         Ok(())
     }
@@ -164,7 +191,7 @@ pub(crate) fn add_phone(server: &Arc<Server>, name: &str, number: Option<&str>) 
         ensure!(digits && (7..=15).contains(&number.len()), "{number:?} is no phone number: 7 to 15 digits, without +");
     }
     // Keys are made outside the lock.
-    let handset = Handset::new()?;
+    let handset = Handset::new(server.options.kept)?;
     let mut world = server.world.lock();
     let number: Number = match number {
         Some(number) => number.into(),
@@ -186,6 +213,8 @@ pub(crate) fn add_phone(server: &Arc<Server>, name: &str, number: Option<&str>) 
         about: String::new(),
         blocked: Vec::new(),
         app_state: Collections::default(),
+        peers: Default::default(),
+        key_index_list: None,
     });
     Ok(Phone { server: server.clone(), number, lid })
 }

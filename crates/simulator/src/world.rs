@@ -1,8 +1,9 @@
 //! Everything the simulated WhatsApp knows: accounts, their devices, who is pairing, and what could not be answered. Plain data
 //! behind one lock; no locks, sockets or cryptography in here.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Instant;
 
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -10,6 +11,7 @@ use tokio::sync::oneshot;
 use wacore_binary::{Jid, Server as JidServer};
 use wacore_libsignal::protocol::IdentityKeyPair;
 
+use crate::Addressing;
 use crate::appstate::Collections;
 use crate::device::{Connection, Device, SignedPreKey};
 use crate::faults::Switches;
@@ -41,12 +43,29 @@ pub(crate) struct Account {
     pub(crate) about: String,
     pub(crate) blocked: Vec<Jid>,
     pub(crate) app_state: Collections,
+    /// Accounts it has exchanged messages with: they keep a list of its devices.
+    pub(crate) peers: BTreeSet<Number>,
+    /// The signed list of its valid devices, until the devices change.
+    pub(crate) key_index_list: Option<Vec<u8>>,
 }
 
 impl Account {
-    /// The account's address of the given kind; with a device for a linked one, bare for the phone.
-    pub(crate) fn jid(&self, lid: bool, device: u16) -> Jid {
-        if lid { Jid::lid_device(&*self.lid, device) } else { Jid::pn_device(&*self.number, device) }
+    /// The account's address; with a device for a linked one, bare for the phone.
+    pub(crate) fn jid(&self, addressing: Addressing, device: u16) -> Jid {
+        match addressing {
+            Addressing::PhoneNumber => Jid::pn_device(&*self.number, device),
+            Addressing::Lid => Jid::lid_device(&*self.lid, device),
+        }
+    }
+
+    /// The devices linked to it.
+    pub(crate) fn linked(&self) -> impl Iterator<Item = DeviceId> {
+        self.devices.keys().map(|&device| DeviceId { number: self.number.clone(), device })
+    }
+
+    /// The linked devices but this one.
+    pub(crate) fn others(&self, than: u16) -> Vec<DeviceId> {
+        self.linked().filter(|id| id.device != than).collect()
     }
 }
 
@@ -86,6 +105,9 @@ pub enum PairingError {
     /// The client's own signature on its device identity is wrong.
     #[error("the client's device signature is wrong")]
     DeviceSignature,
+    /// The account has used up its device numbers.
+    #[error("this account can link no further device")]
+    TooManyDevices,
     /// The client went away before it answered.
     #[error("the client went away in the middle of the pairing")]
     Gone,
@@ -100,11 +122,17 @@ pub(crate) struct PendingPairing {
     pub(crate) done: oneshot::Sender<Result<DeviceId, PairingError>>,
 }
 
+/// One of the references a client shows in its QR, one after the other.
+pub(crate) struct Reference {
+    pub(crate) text: String,
+    pub(crate) expires: Instant,
+}
+
 /// A client that waits to be linked.
-pub(crate) struct Waiting {
+pub(crate) struct Candidate {
     pub(crate) connection: Connection,
     pub(crate) registration: Registration,
-    pub(crate) refs: Vec<String>,
+    pub(crate) references: Vec<Reference>,
     pub(crate) link_code: Option<LinkCode>,
     pub(crate) pending: Option<PendingPairing>,
 }
@@ -125,8 +153,10 @@ pub(crate) struct World {
     numbers_by_lid: HashMap<Arc<str>, Number>,
     devices_by_noise_key: HashMap<[u8; 32], DeviceId>,
     /// Clients that wait to be linked, by connection.
-    pub(crate) waiting: HashMap<u64, Waiting>,
+    pub(crate) candidates: HashMap<u64, Candidate>,
     pub(crate) switches: Switches,
+    /// WebSockets that were refused by a fault.
+    pub(crate) refused: u64,
     unknown: BTreeMap<String, u64>,
     last_stanza: u64,
 }
@@ -159,12 +189,24 @@ impl World {
 
     /// The account behind a phone-number or LID address.
     pub(crate) fn account_of(&self, jid: &Jid) -> Option<&Account> {
-        let number = match jid.server {
-            JidServer::Pn | JidServer::Legacy => jid.user.as_str(),
-            JidServer::Lid => self.numbers_by_lid.get(jid.user.as_str())?,
-            _ => return None,
-        };
-        self.account(number)
+        self.account(self.number_of(jid)?)
+    }
+
+    fn number_of<'a>(&'a self, jid: &'a Jid) -> Option<&'a str> {
+        match jid.server {
+            JidServer::Pn | JidServer::Legacy => Some(jid.user.as_str()),
+            JidServer::Lid => self.numbers_by_lid.get(jid.user.as_str()).map(|number| &**number),
+            _ => None,
+        }
+    }
+
+    /// Two accounts have exchanged a message.
+    pub(crate) fn acquaint(&mut self, one: &Number, other: &Number) {
+        for (account, peer) in [(one, other), (other, one)] {
+            if let Some(account) = self.account_mut(account) {
+                account.peers.insert(peer.clone());
+            }
+        }
     }
 
     pub(crate) fn device_by_noise_key(&self, key: &[u8; 32]) -> Option<&DeviceId> {
@@ -175,19 +217,27 @@ impl World {
         let id = DeviceId { number: number.clone(), device: device.id };
         self.devices_by_noise_key.insert(device.noise_key, id);
         if let Some(account) = self.account_mut(number) {
+            account.last_device = account.last_device.max(device.id);
             account.devices.insert(device.id, device);
+            account.key_index_list = None;
         }
     }
 
     pub(crate) fn unlink(&mut self, id: &DeviceId) -> Option<Device> {
-        let device = self.account_mut(&id.number)?.devices.remove(&id.device)?;
+        let account = self.account_mut(&id.number)?;
+        let device = account.devices.remove(&id.device)?;
+        account.key_index_list = None;
         self.devices_by_noise_key.remove(&device.noise_key);
         Some(device)
     }
 
-    /// The waiting client that was given this QR reference.
-    pub(crate) fn waiting_with_ref(&mut self, reference: &str) -> Option<&mut Waiting> {
-        self.waiting.values_mut().find(|waiting| waiting.refs.iter().any(|known| known == reference))
+    /// The client that shows this reference, if it still holds.
+    pub(crate) fn candidate_with_reference(&mut self, reference: &str) -> Option<&mut Candidate> {
+        let now = Instant::now();
+        let shows = |candidate: &&mut Candidate| {
+            candidate.references.iter().any(|known| known.text == reference && known.expires > now)
+        };
+        self.candidates.values_mut().find(shows)
     }
 
     pub(crate) fn release_held(&mut self) {

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
 use waproto::whatsapp as wa;
 
-use super::{Role, Session, Stanza, StreamEnd, pairing, unix_time};
+use super::{Role, Session, StreamEnd, pairing, unix_time};
+use crate::Addressing;
 use crate::device::Connection;
 use crate::server::Server;
-use crate::world::DeviceId;
 
 /// Decides who the client is. A linked device is known by its Noise key alone, as on WhatsApp.
 pub(crate) fn enter(
@@ -36,7 +35,7 @@ fn log_in(server: &Server, connection: &Connection, noise_key: &[u8; 32], payloa
         connection.end(StreamEnd::Failure(401));
         return Role::Nobody;
     }
-    let Some(lid) = world.account(&id.number).map(|account| account.jid(true, id.device)) else {
+    let Some(lid) = world.account(&id.number).map(|account| account.jid(Addressing::Lid, id.device)) else {
         return Role::Nobody;
     };
     let Some(device) = world.device_mut(&id.number, id.device) else {
@@ -57,14 +56,4 @@ fn log_in(server: &Server, connection: &Connection, noise_key: &[u8; 32], payloa
     drop(world);
     server.changed.notify_waiters();
     Role::Device(id)
-}
-
-/// `<presence>` and `<chatstate>` of a client: a new push name is kept, the rest needs no answer.
-pub(crate) fn take_presence(server: &Server, id: &DeviceId, node: &Node) {
-    let Some(name) = node.word("name") else {
-        return;
-    };
-    if let Some(device) = server.world.lock().device_mut(&id.number, id.device) {
-        device.push_name = Some(name.into_owned());
-    }
 }

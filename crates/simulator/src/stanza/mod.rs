@@ -4,6 +4,7 @@ pub(crate) mod iq;
 pub(crate) mod login;
 pub(crate) mod message;
 pub(crate) mod pairing;
+pub(crate) mod phone_message;
 pub(crate) mod receipt;
 
 use std::borrow::Cow;
@@ -18,6 +19,9 @@ use crate::device::Connection;
 use crate::queue::Class;
 use crate::server::Server;
 use crate::world::DeviceId;
+
+/// How many offline stanzas a batch holds when the client does not say.
+const BATCH: usize = 200;
 
 /// What a connection is told to send.
 pub(crate) enum Outgoing {
@@ -112,7 +116,8 @@ impl Session {
             "receipt" => receipt::take(server, &self.connection, id, node),
             "ack" => receipt::take_ack(server, id, node),
             "ib" => self.handle_ib(server, id, node),
-            "presence" | "chatstate" => login::take_presence(server, id, node),
+            // Shown to nobody here, and never answered.
+            "presence" | "chatstate" => {}
             _ => server.world.lock().count_unknown(text_of_tag(node)),
         }
     }
@@ -121,23 +126,17 @@ impl Session {
         let Some(request) = node.child("offline_batch") else {
             return;
         };
-        let count = request.word("count").and_then(|count| count.parse().ok()).unwrap_or(0);
+        let count = request.word("count").and_then(|count| count.parse().ok()).unwrap_or(BATCH);
         if let Some(device) = server.world.lock().device_mut(&id.number, id.device) {
             device.send_batch(count);
         }
     }
 
-    pub(crate) fn is_draining(&self, server: &Server) -> bool {
-        match &self.role {
-            Role::Device(id) => server.world.lock().device(id).is_some_and(|device| device.is_draining()),
-            _ => false,
-        }
-    }
-
-    pub(crate) fn send_batch(&self, server: &Server, limit: usize) {
+    /// Hands out the next batch of offline stanzas unasked.
+    pub(crate) fn send_batch(&self, server: &Server) {
         let Role::Device(id) = &self.role else { return };
         if let Some(device) = server.world.lock().device_mut(&id.number, id.device) {
-            device.send_batch(limit);
+            device.send_batch(BATCH);
         }
     }
 
@@ -224,7 +223,7 @@ pub(crate) fn leaf(tag: &'static str, bytes: impl Into<Vec<u8>>) -> Node {
     NodeBuilder::new(tag).bytes(bytes).build()
 }
 
-/// Puts a stanza into the queue of every given device of an account, and sends it to those that are connected.
+/// Puts a stanza into a device's queue; it goes out at once if the device is live.
 pub(crate) fn enqueue(server: &Server, to: &DeviceId, class: Class, id: &str, from: Jid, stanza: Node) {
     let mut world = server.world.lock();
     let fault = world.switches.delivery;
@@ -233,17 +232,26 @@ pub(crate) fn enqueue(server: &Server, to: &DeviceId, class: Class, id: &str, fr
     }
 }
 
+/// What a notification says of itself.
+pub(crate) struct Notice {
+    pub(crate) kind: &'static str,
+    pub(crate) from: Jid,
+    /// The sender's LID, beside its phone number.
+    pub(crate) lid: Option<Jid>,
+}
+
 /// A notification from the server, kept until the device has acknowledged it.
-pub(crate) fn notify(server: &Server, to: &DeviceId, kind: &'static str, from: Jid, child: Node) {
+pub(crate) fn notify(server: &Server, to: &DeviceId, notice: Notice, child: Node) {
     let id = server.world.lock().next_stanza_id();
-    let stanza = NodeBuilder::new("notification")
-        .attr("from", from.clone())
+    let mut stanza = NodeBuilder::new("notification")
+        .attr("from", notice.from.clone())
         .attr("id", id.as_str())
-        .attr("type", kind)
-        .attr("t", unix_time().to_string())
-        .children([child])
-        .build();
-    enqueue(server, to, Class::Notification, &id, from, stanza);
+        .attr("type", notice.kind)
+        .attr("t", unix_time().to_string());
+    if let Some(lid) = notice.lid {
+        stanza = stanza.attr("lid", lid);
+    }
+    enqueue(server, to, Class::Notification, &id, notice.from, stanza.children([child]).build());
 }
 
 fn text_of_tag(node: &Node) -> String {

@@ -1,6 +1,7 @@
 //! Linking a device: references for the QR, pair-success after a scan or a code, the client's answer, and the first greeting.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use base64::Engine;
@@ -12,13 +13,18 @@ use waproto::buffa::Message;
 use waproto::whatsapp as wa;
 
 use super::{Role, Stanza, StreamEnd, leaf, server_jid, unix_time};
+use crate::Addressing;
 use crate::adv;
 use crate::device::{Connection, Device, NewDevice, SignedPreKey};
 use crate::server::Server;
-use crate::world::{DeviceId, Number, PairingError, PendingPairing, Registration, Waiting, World};
+use crate::world::{Candidate, DeviceId, Number, PairingError, PendingPairing, Reference, Registration, World};
 
 /// References handed out for one QR session. Clients show the first for 60 s and the others for 20 s each.
-const REFERENCES: usize = 6;
+const REFERENCES: u32 = 6;
+/// How long a reference still holds when the client shows the next one: a phone needs a moment between camera and server.
+const LATE_SCAN: Duration = Duration::from_secs(10);
+/// The highest number of a device: addresses hold it in one byte.
+const LAST_DEVICE: u16 = 255;
 
 /// Registers a client that waits to be linked, and gives it its references.
 pub(crate) fn begin(
@@ -32,7 +38,8 @@ pub(crate) fn begin(
         connection.end(StreamEnd::Failure(400));
         return Role::Nobody;
     };
-    let refs: Vec<String> = (0..REFERENCES).map(|_| new_reference()).collect();
+    let references = new_references(server.options.qr_lifetime);
+    let refs: Vec<Node> = references.iter().map(|reference| leaf("ref", reference.text.as_bytes())).collect();
     let mut world = server.world.lock();
     let request = world.next_stanza_id();
     connection.send(
@@ -41,28 +48,38 @@ pub(crate) fn begin(
             .attr("type", "set")
             .attr("id", request.as_str())
             .attr("xmlns", "md")
-            .children([NodeBuilder::new("pair-device")
-                .children(refs.iter().map(|reference| leaf("ref", reference.as_bytes())))
-                .build()])
+            .children([NodeBuilder::new("pair-device").children(refs).build()])
             .build(),
     );
-    let waiting = Waiting { connection: connection.clone(), registration, refs, link_code: None, pending: None };
-    world.waiting.insert(connection.id, waiting);
+    let connection = connection.clone();
+    let candidate =
+        Candidate { connection: connection.clone(), registration, references, link_code: None, pending: None };
+    world.candidates.insert(connection.id, candidate);
     drop(world);
-    server.tasks.spawn(expire(server.clone(), connection.clone()));
+    server.tasks.spawn(expire(server.clone(), connection));
     Role::Registering
 }
 
-/// After the lifetime of all references the server lets the client go.
+/// After the lifetime of all references the server lets the client go, unless it is just being linked.
 async fn expire(server: Arc<Server>, connection: Connection) {
     tokio::select! {
-        () = server.stop.cancelled() => {}
-        () = tokio::time::sleep(server.options.qr_lifetime) => {
-            if server.world.lock().waiting.remove(&connection.id).is_some() {
-                connection.end(StreamEnd::Done);
-            }
-        }
+        () = server.stop.cancelled() => return,
+        () = tokio::time::sleep(server.options.qr_lifetime) => {}
     }
+    let mut world = server.world.lock();
+    if world.candidates.get(&connection.id).is_some_and(|candidate| candidate.pending.is_none()) {
+        world.candidates.remove(&connection.id);
+        connection.end(StreamEnd::Done);
+    }
+}
+
+/// References that expire one after the other, each a little after clients stop showing it.
+fn new_references(lifetime: Duration) -> Vec<Reference> {
+    let (first, next) = (3, 1);
+    let share = lifetime / (first + next * (REFERENCES - 1));
+    let shown = |index| share * (first + next * index);
+    let reference = |index| Reference { text: new_reference(), expires: Instant::now() + shown(index) + LATE_SCAN };
+    (0..REFERENCES).map(reference).collect()
 }
 
 fn new_reference() -> String {
@@ -124,46 +141,48 @@ impl QrText {
 pub(crate) fn push_name_behind(server: &Server, qr_text: &str) -> Result<Option<String>, PairingError> {
     let qr = QrText::parse(qr_text)?;
     let mut world = server.world.lock();
-    let waiting = world.waiting_with_ref(&qr.reference).ok_or(PairingError::Expired)?;
-    Ok(waiting.registration.push_name.clone())
+    let candidate = world.candidate_with_reference(&qr.reference).ok_or(PairingError::Expired)?;
+    Ok(candidate.registration.push_name.clone())
 }
 
+/// How a pairing will have ended.
+type Outcome = oneshot::Receiver<Result<DeviceId, PairingError>>;
+
 /// The phone scans a QR: pair-success goes to the client behind it. The receiver hears how it ended.
-pub(crate) fn scan(
-    server: &Server,
-    number: &Number,
-    qr_text: &str,
-) -> Result<oneshot::Receiver<Result<DeviceId, PairingError>>, PairingError> {
+pub(crate) fn scan(server: &Server, number: &Number, qr_text: &str) -> Result<Outcome, PairingError> {
     let qr = QrText::parse(qr_text)?;
     let mut world = server.world.lock();
-    let waiting = world.waiting_with_ref(&qr.reference).ok_or(PairingError::Expired)?;
-    if waiting.registration.noise_key[..] != qr.noise_key[..] || waiting.registration.identity_key != qr.identity_key {
+    let candidate = world.candidate_with_reference(&qr.reference).ok_or(PairingError::Expired)?;
+    let registration = &candidate.registration;
+    if registration.noise_key[..] != qr.noise_key[..] || registration.identity_key != qr.identity_key {
         return Err(PairingError::KeyMismatch);
     }
-    let connection = waiting.connection.id;
+    // A QR is good for one scan.
+    candidate.references.clear();
+    let connection = candidate.connection.id;
     drop(world);
     offer(server, connection, number, &qr.adv_secret)
 }
 
-/// Sends pair-success, sealed with the secret both sides share, to a waiting client.
+/// Sends pair-success, sealed with the secret both sides share, to a client that waits.
 pub(crate) fn offer(
     server: &Server,
     connection: u64,
     number: &Number,
     adv_secret: &[u8],
-) -> Result<oneshot::Receiver<Result<DeviceId, PairingError>>, PairingError> {
+) -> Result<Outcome, PairingError> {
     let mut world = server.world.lock();
     let request_id = world.next_stanza_id();
-    let account = world.account_mut(number).ok_or(PairingError::Gone)?;
-    account.last_device += 1;
-    let (device, key_index) = (account.last_device, u32::from(account.last_device));
-    let (jid, lid) = (account.jid(false, device), account.jid(true, device));
-    let handset = account.handset.clone();
-    let identity_key = world.waiting.get(&connection).ok_or(PairingError::Expired)?.registration.identity_key.clone();
+    let device = next_device(&world, number)?;
+    let key_index = u32::from(device);
+    let account = world.account(number).ok_or(PairingError::Gone)?;
+    let (jid, lid) = (account.jid(Addressing::PhoneNumber, device), account.jid(Addressing::Lid, device));
+    let account_identity = account.signer.clone();
+    let identity_key =
+        world.candidates.get(&connection).ok_or(PairingError::Expired)?.registration.identity_key.clone();
     drop(world);
 
     let corruption = server.options.corruption;
-    let account_identity = handset.lock().signal.identity().clone();
     let sealed = adv::device_identity_for_pairing(&account_identity, &identity_key, key_index, adv_secret, corruption)
         .map_err(|error| PairingError::NotAQr(format!("{error:#}")))?;
     let props = wa::ClientPairingProps { is_chat_db_lid_migrated: Some(false), ..Default::default() };
@@ -184,38 +203,45 @@ pub(crate) fn offer(
 
     let (done, outcome) = oneshot::channel();
     let mut world = server.world.lock();
-    let waiting = world.waiting.get_mut(&connection).ok_or(PairingError::Expired)?;
-    // A QR is good for one scan.
-    waiting.refs.clear();
-    waiting.pending = Some(PendingPairing { request_id, number: number.clone(), device, key_index, done });
-    waiting.connection.send(stanza);
+    let candidate = world.candidates.get_mut(&connection).ok_or(PairingError::Expired)?;
+    candidate.pending = Some(PendingPairing { request_id, number: number.clone(), device, key_index, done });
+    candidate.connection.send(stanza);
     Ok(outcome)
+}
+
+/// The number of the next device: never one that was linked before, nor one that is just being linked.
+fn next_device(world: &World, number: &Number) -> Result<u16, PairingError> {
+    let last = world.account(number).ok_or(PairingError::Gone)?.last_device;
+    let pending = world.candidates.values().filter_map(|candidate| candidate.pending.as_ref());
+    let promised = pending.filter(|pending| pending.number == *number).map(|pending| pending.device);
+    let next = promised.fold(last, u16::max) + 1;
+    if next > LAST_DEVICE { Err(PairingError::TooManyDevices) } else { Ok(next) }
 }
 
 /// The client's answer to pair-success: its own signature on the device identity, or a refusal.
 pub(crate) fn take_answer(server: &Server, connection: &Connection, node: &Node) {
     let mut world = server.world.lock();
-    let Some(waiting) = world.waiting.get_mut(&connection.id) else {
+    let Some(candidate) = world.candidates.get_mut(&connection.id) else {
         return;
     };
     let is_answer = |pending: &&mut PendingPairing| node.word("id").as_deref() == Some(pending.request_id.as_str());
-    if waiting.pending.as_mut().filter(is_answer).is_none() {
+    if candidate.pending.as_mut().filter(is_answer).is_none() {
         return;
     }
-    let Some(waiting) = world.waiting.remove(&connection.id) else {
+    let Some(candidate) = world.candidates.remove(&connection.id) else {
         return;
     };
-    let Some(pending) = waiting.pending else {
+    let Some(pending) = candidate.pending else {
         return;
     };
-    let outcome = link(&mut world, &waiting.registration, &pending, node);
+    let outcome = link(&mut world, &candidate.registration, &pending, node);
     drop(world);
     // 515 tells a client to come back and log in.
     connection.end(if outcome.is_ok() { StreamEnd::Error(515) } else { StreamEnd::Done });
     if let Ok(id) = &outcome {
-        super::iq::usync::tell_device_list_changed(server, id, "add");
+        super::iq::usync::tell_device_added(server, id);
     }
-    // The test that scanned may have stopped waiting; the pairing stands all the same.
+    // The test that scanned may have stopped candidate; the pairing stands all the same.
     let _ = pending.done.send(outcome);
     server.changed.notify_waiters();
 }
@@ -242,7 +268,6 @@ fn link(
     let device = Device::new(NewDevice {
         id: id.device,
         noise_key: registration.noise_key,
-        push_name: registration.push_name,
         registration_id: registration.registration_id,
         identity_key: registration.identity_key,
         signed_prekey: registration.signed_prekey,
@@ -255,7 +280,7 @@ fn link(
 
 /// A registering socket is gone: whoever waits for its answer is told.
 pub(crate) fn forget(world: &mut World, connection: u64) {
-    if let Some(pending) = world.waiting.remove(&connection).and_then(|waiting| waiting.pending) {
+    if let Some(pending) = world.candidates.remove(&connection).and_then(|candidate| candidate.pending) {
         let _ = pending.done.send(Err(PairingError::Gone));
     }
 }
@@ -272,5 +297,5 @@ pub(crate) fn greet(server: &Arc<Server>, id: &DeviceId) -> anyhow::Result<()> {
         handset
     };
     let share = handset.lock().app_state_key_share();
-    super::message::send_as_phone_to_own_device(server, id, &share)
+    super::phone_message::send_to_own_device(server, id, &share)
 }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node};
 
-use super::{Stanza, enqueue, iq::prekeys, leaf, message, unix_time};
+use super::iq::prekeys;
+use super::{Stanza, enqueue, leaf, phone_message, server_jid, unix_time};
+use crate::Addressing;
 use crate::device::{Bundle, Connection};
 use crate::handset::{Arrival, PhoneReceipt};
 use crate::queue::Class;
@@ -23,21 +25,22 @@ pub(crate) fn take(server: &Arc<Server>, connection: &Connection, device: &Devic
         return;
     };
     connection.send(ack(&id, node));
-    let kind = node.word("type").unwrap_or_default().into_owned();
-    let peer = node.jid("participant").or_else(|| node.jid("to"));
+    let kind = node.word("type").unwrap_or_default();
     let ids = ids(&id, node);
-    confirm(server, device, Class::Message, &ids, peer.as_ref());
+    confirm(server, device, &ids, node);
+    // One client leaves the address out when it confirms a copy of an own message.
     let Some(to) = node.jid("to") else { return };
-    match kind.as_str() {
-        "retry" => {
-            if let Some(device) = server.world.lock().device_mut(&device.number, device.device) {
-                device.asked_again.insert(id.to_string());
-            }
-            ask_sender(server, device, &to, &id, node);
+    let notice = Notice { from: device, ids: &ids, kind: &kind, addressing: Addressing::of(&to) };
+    match &*kind {
+        "retry" => ask_sender(server, device, &to, &id, node),
+        // Read receipts are switched off: only the account's own devices may know.
+        "read-self" => notice.tell_own_devices(server, &to),
+        "read" | "played" => {
+            notice.tell_sender(server, &to);
+            notice.tell_own_devices(server, &to);
         }
-        "read-self" => tell_own_devices(server, device, &ids, &to),
-        _ if NOT_FOR_THE_SENDER.contains(&kind.as_str()) => {}
-        _ => tell_sender(server, device, &to, &ids, &kind),
+        kind if NOT_FOR_THE_SENDER.contains(&kind) => {}
+        _ => notice.tell_sender(server, &to),
     }
     server.changed.notify_waiters();
 }
@@ -53,10 +56,9 @@ pub(crate) fn take_ack(server: &Server, device: &DeviceId, node: &Node) {
     let Some(id) = node.word("id") else { return };
     let mut world = server.world.lock();
     let Some(device) = world.device_mut(&device.number, device.device) else { return };
-    // A client may ask for a message again and then refuse the one it could not read. That refusal is not about the answer,
-    // which is on its way under the same id.
-    let refused = class == Class::Message && node.word("error").is_some();
-    if !(refused && device.asked_again.remove(&*id)) {
+    // A client that asks for a message again also acks the one it could not read. That ack is not about the answer, which is on
+    // its way under the same id.
+    if !(class == Class::Message && device.asked_again.remove(&*id)) {
         device.confirm(class, &id, node.jid("to").as_ref());
     }
     drop(world);
@@ -70,12 +72,15 @@ fn ids(first: &str, node: &Node) -> Vec<String> {
     ids
 }
 
-fn confirm(server: &Server, device: &DeviceId, class: Class, ids: &[String], peer: Option<&Jid>) {
+fn confirm(server: &Server, device: &DeviceId, ids: &[String], receipt: &Node) {
+    let peer = receipt.jid("participant").or_else(|| receipt.jid("to"));
     let mut world = server.world.lock();
-    if let Some(device) = world.device_mut(&device.number, device.device) {
-        for id in ids {
-            device.confirm(class, id, peer);
-        }
+    let Some(device) = world.device_mut(&device.number, device.device) else { return };
+    for id in ids {
+        device.confirm(Class::Message, id, peer.as_ref());
+    }
+    if receipt.word("type").as_deref() == Some("retry") {
+        device.asked_again.extend(ids.iter().cloned());
     }
 }
 
@@ -83,7 +88,7 @@ fn ack(id: &str, receipt: &Node) -> Node {
     let ack = NodeBuilder::new("ack")
         .attr("class", "receipt")
         .attr("id", id)
-        .attr("from", message::answer_address(receipt))
+        .attr("from", receipt.jid("to").unwrap_or_else(server_jid))
         .attr("t", unix_time().to_string());
     match receipt.word("type") {
         Some(kind) => ack.attr("type", kind.into_owned()).build(),
@@ -96,7 +101,7 @@ struct Notice<'a> {
     from: &'a DeviceId,
     ids: &'a [String],
     kind: &'a str,
-    lid: bool,
+    addressing: Addressing,
 }
 
 impl Notice<'_> {
@@ -115,79 +120,63 @@ impl Notice<'_> {
         }
         Some(receipt.build())
     }
-}
 
-/// Tells the account behind `to`, on all its devices, what became of its messages.
-fn tell_sender(server: &Server, from: &DeviceId, to: &Jid, ids: &[String], kind: &str) {
-    tell(server, to, &Notice { from, ids, kind, lid: to.is_lid() });
-}
-
-fn tell(server: &Server, to: &Jid, notice: &Notice<'_>) {
-    let (address, devices, handset) = {
-        let world = server.world.lock();
-        let Some(account) = world.account_of(to) else {
-            return;
+    /// Tells the account behind `to`, on all its devices, what became of its messages.
+    fn tell_sender(&self, server: &Server, to: &Jid) {
+        let (from, devices, handset) = {
+            let world = server.world.lock();
+            let (Some(account), Some(own)) = (world.account_of(to), world.account(&self.from.number)) else { return };
+            let devices: Vec<DeviceId> = account.linked().collect();
+            (own.jid(self.addressing, self.from.device), devices, account.handset.clone())
         };
-        let Some(from) = world.account(&notice.from.number) else {
-            return;
-        };
-        let devices = account.devices.keys().map(|&device| DeviceId { number: account.number.clone(), device });
-        (from.jid(notice.lid, notice.from.device), devices.collect::<Vec<_>>(), account.handset.clone())
-    };
-    let Some(stanza) = notice.stanza(address.clone()) else {
-        return;
-    };
-    for device in &devices {
-        enqueue(server, device, Class::Receipt, &notice.ids[0], address.clone(), stanza.clone());
+        let Some(stanza) = self.stanza(from.clone()) else { return };
+        for device in &devices {
+            enqueue(server, device, Class::Receipt, &self.ids[0], from.clone(), stanza.clone());
+        }
+        let status = if self.kind.is_empty() { "delivered" } else { self.kind };
+        let mut phone = handset.lock();
+        for id in self.ids {
+            phone.receipts.push(PhoneReceipt {
+                id: id.clone(),
+                from: format!("{}@s.whatsapp.net", self.from.number),
+                from_device: self.from.device,
+                status: status.to_owned(),
+            });
+        }
     }
-    let status = if notice.kind.is_empty() { "delivered" } else { notice.kind };
-    let mut phone = handset.lock();
-    phone.receipts.extend(notice.ids.iter().map(|id| PhoneReceipt {
-        id: id.clone(),
-        from: format!("{}@s.whatsapp.net", notice.from.number),
-        from_device: notice.from.device,
-        status: status.to_owned(),
-    }));
-}
 
-/// A chat read on one device is read on the account's others.
-fn tell_own_devices(server: &Server, device: &DeviceId, ids: &[String], chat: &Jid) {
-    let (from, others) = {
-        let world = server.world.lock();
-        let Some(account) = world.account(&device.number) else {
-            return;
+    /// What was read on one device is read on the account's others.
+    fn tell_own_devices(&self, server: &Server, chat: &Jid) {
+        let (from, others) = {
+            let world = server.world.lock();
+            let Some(account) = world.account(&self.from.number) else { return };
+            (account.jid(self.addressing, self.from.device), account.others(self.from.device))
         };
-        let others = account.devices.keys().copied().filter(|&other| other != device.device);
-        let others = others.map(|device| DeviceId { number: account.number.clone(), device });
-        (account.jid(chat.is_lid(), device.device), others.collect::<Vec<_>>())
-    };
-    let notice = Notice { from: device, ids, kind: "read-self", lid: chat.is_lid() };
-    let Some(mut stanza) = notice.stanza(from.clone()) else {
-        return;
-    };
-    stanza.attrs.insert("recipient", chat.clone());
-    for other in &others {
-        enqueue(server, other, Class::Receipt, &ids[0], from.clone(), stanza.clone());
+        let Some(mut stanza) = self.stanza(from.clone()) else { return };
+        stanza.attrs.insert("recipient", chat.to_non_ad());
+        for other in &others {
+            enqueue(server, other, Class::Receipt, &self.ids[0], from.clone(), stanza.clone());
+        }
     }
 }
 
-/// A phone's delivery or read receipt, to all devices of the sender.
-pub(crate) fn send_as_phone(server: &Arc<Server>, phone: &DeviceId, sender: &DeviceId, id: &str, lid: bool) {
-    send_as_phone_of_kind(server, phone, sender, &[id.to_owned()], "", lid);
-}
-
-pub(crate) fn send_as_phone_of_kind(
+/// A phone's receipt, to all devices of the sender; that it was read, to the account's own devices too. An empty kind says
+/// "delivered".
+pub(crate) fn send_as_phone(
     server: &Arc<Server>,
     phone: &DeviceId,
     sender: &DeviceId,
     ids: &[String],
     kind: &str,
-    lid: bool,
+    addressing: Addressing,
 ) {
-    let Some(to) = server.world.lock().account(&sender.number).map(|account| account.jid(lid, 0)) else {
-        return;
-    };
-    tell(server, &to, &Notice { from: phone, ids, kind, lid });
+    let to = server.world.lock().account(&sender.number).map(|account| account.jid(addressing, 0));
+    let Some(to) = to else { return };
+    let notice = Notice { from: phone, ids, kind, addressing };
+    notice.tell_sender(server, &to);
+    if kind == "read" {
+        notice.tell_own_devices(server, &to);
+    }
     server.changed.notify_waiters();
 }
 
@@ -197,14 +186,11 @@ pub(crate) fn ask_again_as_phone(
     phone: &DeviceId,
     sender: &DeviceId,
     arrival: &Arrival,
-    lid: bool,
+    count: u32,
+    addressing: Addressing,
 ) {
-    let Some(keys) = prekeys::take_bundle(server, phone) else {
-        return;
-    };
-    let Some((from, chat)) = asking_address(&server.world.lock(), phone, arrival, lid) else {
-        return;
-    };
+    let Some(keys) = prekeys::take_bundle(server, phone) else { return };
+    let Some((from, chat)) = asking_address(&server.world.lock(), phone, arrival, addressing) else { return };
     let mut retry = NodeBuilder::new("receipt")
         .attr("from", from.clone())
         .attr("id", arrival.id.as_str())
@@ -215,7 +201,7 @@ pub(crate) fn ask_again_as_phone(
         retry = retry.attr("recipient", chat);
     }
     let again = NodeBuilder::new("retry")
-        .attr("count", "1")
+        .attr("count", count.to_string())
         .attr("id", arrival.id.as_str())
         .attr("t", arrival.timestamp.to_string())
         .attr("v", "1");
@@ -229,9 +215,9 @@ pub(crate) fn ask_again_as_phone(
 }
 
 /// The phone's own address, and that of the chat.
-fn asking_address(world: &World, phone: &DeviceId, arrival: &Arrival, lid: bool) -> Option<(Jid, Jid)> {
+fn asking_address(world: &World, phone: &DeviceId, arrival: &Arrival, addressing: Addressing) -> Option<(Jid, Jid)> {
     let chat = world.account_of(&arrival.chat.parse().ok()?)?;
-    Some((world.account(&phone.number)?.jid(lid, 0), chat.jid(lid, 0)))
+    Some((world.account(&phone.number)?.jid(addressing, 0), chat.jid(addressing, 0)))
 }
 
 /// A linked device could not decrypt a message: the very device that sent it is asked for it again.
@@ -239,10 +225,9 @@ fn ask_sender(server: &Arc<Server>, device: &DeviceId, to: &Jid, id: &str, node:
     let to = node.jid("participant").unwrap_or_else(|| to.clone());
     let (sender, from) = {
         let world = server.world.lock();
-        let (Some(account), Some(asking)) = (world.account_of(&to), world.account(&device.number)) else {
-            return;
-        };
-        (DeviceId { number: account.number.clone(), device: to.device }, asking.jid(to.is_lid(), device.device))
+        let (Some(account), Some(asking)) = (world.account_of(&to), world.account(&device.number)) else { return };
+        let sender = DeviceId { number: account.number.clone(), device: to.device };
+        (sender, asking.jid(Addressing::of(&to), device.device))
     };
     if sender.device == 0 {
         return resend(server, &sender, device, id, node);
@@ -257,7 +242,7 @@ fn ask_sender(server: &Arc<Server>, device: &DeviceId, to: &Jid, id: &str, node:
 fn resend(server: &Arc<Server>, phone: &DeviceId, device: &DeviceId, id: &str, receipt: &Node) {
     let count = receipt.child("retry").and_then(|retry| retry.word("count")).and_then(|count| count.parse().ok());
     let keys = receipt.child("keys").and_then(|keys| prekeys::bundle_in_retry(receipt, keys));
-    if let Err(error) = message::resend_as_phone(server, &phone.number, device, id, count.unwrap_or(1), keys) {
+    if let Err(error) = phone_message::resend(server, &phone.number, device, id, count.unwrap_or(1), keys) {
         tracing::warn!(id, error = format!("{error:#}"), "a phone could not send a message again");
     }
 }

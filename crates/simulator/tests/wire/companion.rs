@@ -1,5 +1,6 @@
 //! A linked device run by the engine: what a test says about it, and what it saw.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,6 +68,8 @@ pub struct Companion {
     pub client: Arc<Client>,
     pub keys: Keys,
     events: mpsc::UnboundedReceiver<Arc<Event>>,
+    /// Taken from the channel by `has_seen`, and not yet by `next`.
+    ahead: VecDeque<Arc<Event>>,
     seen: Vec<Arc<Event>>,
     run: JoinHandle<()>,
     _subscription: Subscription,
@@ -110,7 +113,7 @@ impl Companion {
             let client = client.clone();
             async move { client.run().await }
         });
-        Self { client, keys, events, seen: Vec::new(), run, _subscription: subscription }
+        Self { client, keys, events, ahead: VecDeque::new(), seen: Vec::new(), run, _subscription: subscription }
     }
 
     /// Starts a device, links it to the phone's account, and waits until it is online.
@@ -155,7 +158,11 @@ impl Companion {
     pub async fn next<T>(&mut self, what: &str, mut pick: impl FnMut(&Event) -> Option<T>) -> T {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
-            match tokio::time::timeout_at(deadline, self.events.recv()).await {
+            let event = match self.ahead.pop_front() {
+                Some(event) => Ok(Some(event)),
+                None => tokio::time::timeout_at(deadline, self.events.recv()).await,
+            };
+            match event {
                 Ok(Some(event)) => {
                     self.seen.push(event.clone());
                     if let Some(found) = pick(&event) {
@@ -166,6 +173,17 @@ impl Companion {
                 Err(_) => panic!("waited for {what} in vain; saw {:#?}", self.seen),
             }
         }
+    }
+
+    /// Whether such an event has come so far; takes in what is there without waiting.
+    pub fn has_seen(&mut self, fits: impl Fn(&Event) -> bool) -> bool {
+        let mut unread = Vec::new();
+        while let Ok(event) = self.events.try_recv() {
+            unread.push(event);
+        }
+        let found = unread.iter().chain(&self.seen).any(|event| fits(event));
+        self.ahead.extend(unread);
+        found
     }
 
     pub async fn sends_text(&self, to: &Phone, text: &str) -> String {

@@ -54,12 +54,15 @@ async fn an_upload_that_broke_off_goes_on_where_it_stopped() {
     socket.write_all(format!("{head}01234").as_bytes()).await.unwrap();
     socket.flush().await.unwrap();
     let probe = format!("{base}/mms/image/tok-2?auth=a&token=tok-2");
-    loop {
-        let known: Value = http.post(format!("{probe}&resume=1")).send().await.unwrap().json().await.unwrap();
-        if known["resume"] == "5" {
-            break;
+    let half_there = async {
+        loop {
+            let known: Value = http.post(format!("{probe}&resume=1")).send().await.unwrap().json().await.unwrap();
+            if known["resume"] == "5" {
+                break;
+            }
         }
-    }
+    };
+    tokio::time::timeout(crate::companion::PATIENCE, half_there).await.expect("five bytes have arrived");
     drop(socket);
     let rest = http.post(format!("{probe}&file_offset=5")).body("56789").send().await.unwrap();
     let answer: Value = rest.json().await.unwrap();

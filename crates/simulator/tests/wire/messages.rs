@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wapi_simulator::{AckFault, Addressing, DeliveryFault, Options};
+use wapi_simulator::{AckFault, Addressing, DeliveryFault, Options, Receipts};
 use whatsapp_rust::Jid;
 use whatsapp_rust::types::events::Event;
 
@@ -27,15 +27,16 @@ async fn texts_go_both_ways_and_each_side_hears_that_they_were_delivered() {
     let message = bob.next_message(PATIENCE).await.unwrap();
     assert_eq!((message.text.as_deref(), message.id.as_str()), (Some("hello Bob"), id.as_str()));
     assert_eq!((message.from, message.from_device), (alice.jid(), 1));
-    companion
+    let refusal = companion
         .next("the server's ack", |event| match event {
-            Event::ServerAck(ack) if ack.id == id => Some(assert_eq!(ack.error, None)),
+            Event::ServerAck(ack) if ack.id == id => Some(ack.error.clone()),
             _ => None,
         })
         .await;
+    assert_eq!(refusal, None);
     companion
         .next("Bob's receipt", |event| match event {
-            Event::Receipt(receipt) => receipt.message_ids.iter().any(|receipted| *receipted == id).then_some(()),
+            Event::Receipt(receipt) => receipt.message_ids.contains(&id).then_some(()),
             _ => None,
         })
         .await;
@@ -110,7 +111,7 @@ async fn reading_on_the_phone_tells_the_sending_device() {
     companion
         .next("a read receipt", |event| match event {
             Event::Receipt(receipt) if format!("{:?}", receipt.r#type) == "Read" => {
-                receipt.message_ids.iter().any(|read| *read == id).then_some(())
+                receipt.message_ids.contains(&id).then_some(())
             }
             _ => None,
         })
@@ -140,18 +141,31 @@ async fn a_refused_message_gets_the_code_and_goes_nowhere() {
 }
 
 #[tokio::test]
-async fn a_delayed_ack_comes_after_the_message_has_arrived() {
+async fn a_delayed_ack_comes_after_the_message_and_a_dropped_one_never() {
     let (simulator, alice, bob) = two_phones(Options::default()).await;
     let (mut companion, _) = Companion::linked_to(&alice, &simulator).await;
     simulator.faults().acks(AckFault::Delay(Duration::from_millis(200)));
     let id = companion.sends_text(&bob, "slowly").await;
     bob.next_message(PATIENCE).await.unwrap();
+    assert!(!companion.has_seen(|event| matches!(event, Event::ServerAck(ack) if ack.id == id)), "the ack is late");
     companion
         .next("the late ack", |event| match event {
             Event::ServerAck(ack) if ack.id == id => Some(()),
             _ => None,
         })
         .await;
+    simulator.faults().acks(AckFault::Drop);
+    companion.sends_text(&bob, "unanswered").await;
+    bob.next_message(PATIENCE).await.unwrap();
+    simulator.faults().acks(AckFault::None);
+    let id = companion.sends_text(&bob, "answered").await;
+    let acked = companion
+        .next("an ack", |event| match event {
+            Event::ServerAck(ack) if ack.class.as_deref() == Some("message") => Some(ack.id.to_string()),
+            _ => None,
+        })
+        .await;
+    assert_eq!(acked, id, "the one before was never acknowledged");
     companion.stop().await;
     simulator.finish().await.unwrap();
 }
@@ -174,6 +188,61 @@ async fn repeated_and_reordered_stanzas_reach_the_device() {
     bob.sends_text(alice.number(), "four").await.unwrap();
     assert_eq!(companion.message().await.text, "three");
     assert_eq!(companion.message().await.text, "four", "the repeated one is not a second message");
+    companion.stop().await;
+    simulator.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_device_that_is_linked_later_hears_from_those_who_knew_the_account_before() {
+    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (his, _) = Companion::linked_to(&bob, &simulator).await;
+    let (mut hers, _) = Companion::linked_to(&alice, &simulator).await;
+    his.sends_text(&alice, "to one device").await;
+    assert_eq!(hers.message().await.text, "to one device");
+    let (mut second, _) = Companion::linked_to(&alice, &simulator).await;
+    // Bob's device has kept the list of Alice's devices; it was told that the list is out of date.
+    bob.until("the news has reached Bob's device", PATIENCE, |bob| (bob.devices()[0].queued == 0).then_some(()))
+        .await
+        .unwrap();
+    his.sends_text(&alice, "to both").await;
+    assert_eq!(hers.message().await.text, "to both");
+    assert_eq!(second.message().await.text, "to both");
+    for device in [his, hers, second] {
+        device.stop().await;
+    }
+    simulator.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_note_to_oneself_reaches_each_own_device_once() {
+    let (simulator, alice, _) = two_phones(Options::default()).await;
+    let (mut companion, _) = Companion::linked_to(&alice, &simulator).await;
+    alice.sends_text(alice.number(), "remember the milk").await.unwrap();
+    alice.sends_text(alice.number(), "and the bread").await.unwrap();
+    let note = companion.message().await;
+    assert!(note.from_me);
+    assert_eq!(note.text, "remember the milk");
+    assert_eq!(companion.message().await.text, "and the bread");
+    companion.stop().await;
+    simulator.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn receipts_are_withheld_until_the_phone_gives_them() {
+    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (mut companion, _) = Companion::linked_to(&alice, &simulator).await;
+    bob.receipts_are(Receipts::Withheld);
+    let id = companion.sends_text(&bob, "seen?").await;
+    bob.next_message(PATIENCE).await.unwrap();
+    companion.next("the ack", |event| matches!(event, Event::ServerAck(ack) if ack.id == id).then_some(())).await;
+    assert!(!companion.has_seen(|event| matches!(event, Event::Receipt(_))));
+    bob.confirms(alice.number(), std::slice::from_ref(&id)).unwrap();
+    companion
+        .next("the receipt", |event| match event {
+            Event::Receipt(receipt) => receipt.message_ids.contains(&id).then_some(()),
+            _ => None,
+        })
+        .await;
     companion.stop().await;
     simulator.finish().await.unwrap();
 }

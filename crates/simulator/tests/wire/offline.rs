@@ -1,5 +1,7 @@
 //! What waits while a device is away, and what happens when it dies or hangs.
 
+use std::time::Duration;
+
 use wapi_simulator::Options;
 use whatsapp_rust::types::events::Event;
 
@@ -40,12 +42,17 @@ async fn what_was_not_confirmed_comes_again_and_what_was_does_not() {
     let mut broken = Companion::start(&simulator, keys, Inbox::Fails).await;
     broken.connected().await;
     bob.sends_text(alice.number(), "do not lose me").await.unwrap();
-    wait_until("it is queued", || alice.devices()[0].queued > 0).await;
+    alice.until("it is queued", PATIENCE, |alice| (alice.devices()[0].queued > 0).then_some(())).await.unwrap();
     let keys = broken.stop().await;
     let mut repaired = Companion::start(&simulator, keys, Inbox::Works).await;
     assert_eq!(repaired.message().await.text, "do not lose me");
-    wait_until("it is confirmed", || alice.devices()[0].queued == 0).await;
-    repaired.stop().await;
+    alice.until("it is confirmed", PATIENCE, |alice| (alice.devices()[0].queued == 0).then_some(())).await.unwrap();
+    let keys = repaired.stop().await;
+    let mut again = Companion::start(&simulator, keys, Inbox::Works).await;
+    again.connected().await;
+    bob.sends_text(alice.number(), "the next one").await.unwrap();
+    assert_eq!(again.message().await.text, "the next one", "the confirmed one does not come again");
+    again.stop().await;
     simulator.finish().await.unwrap();
 }
 
@@ -57,7 +64,7 @@ async fn a_device_that_was_cut_comes_back_and_misses_nothing() {
         simulator.faults().cut(alice.number(), device.device).unwrap();
         bob.sends_text(alice.number(), &format!("after cut {index}")).await.unwrap();
         assert_eq!(companion.message().await.text, format!("after cut {index}"));
-        wait_until("it is back", || alice.devices()[0].connected).await;
+        alice.until("it is back", PATIENCE, |alice| alice.devices()[0].connected.then_some(())).await.unwrap();
     }
     companion.stop().await;
     simulator.finish().await.unwrap();
@@ -81,7 +88,8 @@ async fn a_refused_connection_is_tried_again_until_it_is_accepted() {
     simulator.faults().refuse_connections(true);
     simulator.faults().cut(alice.number(), device.device).unwrap();
     bob.sends_text(alice.number(), "while refused").await.unwrap();
-    wait_until("it is away", || !alice.devices()[0].connected).await;
+    alice.until("it was refused", PATIENCE, |_| (simulator.refused_connections() > 0).then_some(())).await.unwrap();
+    assert!(!alice.devices()[0].connected);
     simulator.faults().refuse_connections(false);
     assert_eq!(companion.message().await.text, "while refused");
     companion.stop().await;
@@ -89,25 +97,21 @@ async fn a_refused_connection_is_tried_again_until_it_is_accepted() {
 }
 
 #[tokio::test]
-async fn a_frozen_device_hears_nothing_until_it_is_thawed_and_reconnects() {
+async fn a_frozen_device_hears_nothing_until_it_is_thawed() {
     let (simulator, alice, bob) = two_phones(Options::default()).await;
     let (mut companion, device) = Companion::linked_to(&alice, &simulator).await;
-    simulator.faults().freeze(alice.number(), device.device, true).unwrap();
+    simulator.faults().freeze(alice.number(), device.device).unwrap();
     bob.sends_text(alice.number(), "into the ice").await.unwrap();
-    let ping = wacore::iq::keepalive::KeepaliveSpec::with_timeout(std::time::Duration::from_millis(300));
-    assert!(companion.client.execute(ping).await.is_err(), "a frozen server answers no ping");
-    simulator.faults().freeze(alice.number(), device.device, false).unwrap();
-    simulator.faults().cut(alice.number(), device.device).unwrap();
+    let ping = || wacore::iq::keepalive::KeepaliveSpec::with_timeout(Duration::from_millis(300));
+    assert!(companion.client.execute(ping()).await.is_err(), "a frozen server answers no ping");
+    let from_bob = |event: &Event| match event {
+        Event::Messages(batch) => batch.messages.iter().any(|inbound| !inbound.info.source.is_from_me),
+        _ => false,
+    };
+    assert!(!companion.has_seen(from_bob));
+    simulator.faults().thaw(alice.number(), device.device).unwrap();
     assert_eq!(companion.message().await.text, "into the ice");
+    assert!(companion.client.execute(ping()).await.is_ok(), "a thawed one does");
     companion.stop().await;
     simulator.finish().await.unwrap();
-}
-
-async fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let waiting = async {
-        while !holds() {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("waited in vain until {what}"));
 }

@@ -146,12 +146,8 @@ async fn references_expire_and_the_server_lets_the_client_go() {
 async fn prekeys_are_uploaded_used_up_and_asked_for_again() {
     let (simulator, alice, _) = two_phones(Options::default()).await;
     let (companion, _) = Companion::linked_to(&alice, &simulator).await;
-    let uploaded = tokio::time::timeout(PATIENCE, async {
-        while alice.devices()[0].prekeys < 30 {
-            tokio::task::yield_now().await;
-        }
-    });
-    uploaded.await.expect("thirty prekeys are uploaded");
+    let all_there = |alice: &wapi_simulator::Phone| (alice.devices()[0].prekeys >= 30).then_some(());
+    alice.until("thirty prekeys are uploaded", PATIENCE, all_there).await.unwrap();
     // Each of these phones opens a session with the device, and so takes one of its prekeys.
     let mut fewest = 30;
     for index in 0..28 {
@@ -159,12 +155,8 @@ async fn prekeys_are_uploaded_used_up_and_asked_for_again() {
         stranger.sends_text(alice.number(), "hello").await.unwrap();
         fewest = fewest.min(alice.devices()[0].prekeys);
     }
-    let refilled = tokio::time::timeout(PATIENCE, async {
-        while alice.devices()[0].prekeys < 30 {
-            tokio::task::yield_now().await;
-        }
-    });
-    refilled.await.unwrap_or_else(|_| panic!("no refill: {:?}, fewest {fewest}", alice.devices()));
+    assert!(fewest < 5, "{fewest}");
+    alice.until("the device has filled them up", PATIENCE, all_there).await.unwrap();
     companion.stop().await;
     simulator.finish().await.unwrap();
 }

@@ -1,10 +1,13 @@
 //! An account's own affairs: going active, settings, block list, media access, logging out.
 
-use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
+use wacore_binary::{Jid, Node};
 
 use super::{Answer, Request};
+use crate::Addressing;
+use crate::phone;
 use crate::stanza::{Stanza, StreamEnd, leaf, pairing};
+use crate::world::DeviceId;
 
 /// How long an upload token holds, in seconds.
 const MEDIA_TTL: u32 = 21_600;
@@ -12,13 +15,8 @@ const MEDIA_TTL: u32 = 21_600;
 /// The client is ready: what waited comes now, and a newly linked device hears from its phone.
 pub(super) fn activate(request: &Request<'_>) -> Answer {
     let (server, id) = (request.server.clone(), request.device.clone());
-    let result = NodeBuilder::new("iq")
-        .attr("from", crate::stanza::server_jid())
-        .attr("type", "result")
-        .attr("id", request.iq.word("id").unwrap_or_default().into_owned())
-        .build();
     // The answer goes out ahead of the first offline stanza.
-    request.connection.send(result);
+    request.connection.send(super::empty_result(request.iq));
     if let Some(device) = server.world.lock().device_mut(&id.number, id.device) {
         device.activate();
     }
@@ -90,7 +88,7 @@ pub(super) fn about(request: &Request<'_>) -> Answer {
     let world = request.server.world.lock();
     let users = request.ask.into_iter().flat_map(|status| status.all("user")).filter_map(|user| {
         let account = world.account_of(&user.jid("jid")?)?;
-        let user = NodeBuilder::new("user").attr("jid", account.jid(false, 0));
+        let user = NodeBuilder::new("user").attr("jid", account.jid(Addressing::PhoneNumber, 0));
         Some(user.children([leaf("status", account.about.as_bytes())]).build())
     });
     Answer::one(NodeBuilder::new("status").children(users.collect::<Vec<Node>>()).build())
@@ -114,16 +112,21 @@ pub(super) fn media_conn(request: &Request<'_>) -> Answer {
     )
 }
 
-/// A device removes itself (or another of its account).
+/// A device removes itself, or another of its own account.
 pub(super) fn log_out(request: &Request<'_>) -> Answer {
     let jid = request.ask.and_then(|remove| remove.jid("jid"));
-    let device = jid.map_or(request.device.device, |jid| jid.device);
+    let owner = |jid: &Jid| request.server.world.lock().account_of(jid).map(|account| account.number.clone());
+    let device = match &jid {
+        None => request.device.device,
+        Some(jid) if owner(jid).is_some_and(|owner| owner == request.device.number) => jid.device,
+        Some(_) => return Answer::Error(403, "forbidden"),
+    };
     if device == request.device.device {
-        crate::phone::unlink(request.server, request.device, None);
+        phone::unlink(request.server, request.device, None);
         return Answer::ResultThenEnd(StreamEnd::Removed);
     }
-    let other = crate::world::DeviceId { number: request.device.number.clone(), device };
-    match crate::phone::unlink(request.server, &other, Some(StreamEnd::Removed)) {
+    let other = DeviceId { number: request.device.number.clone(), device };
+    match phone::unlink(request.server, &other, Some(StreamEnd::Removed)) {
         true => Answer::empty(),
         false => Answer::Error(404, "item-not-found"),
     }

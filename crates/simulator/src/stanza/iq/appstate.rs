@@ -4,9 +4,9 @@ use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
 
 use super::{Answer, Request};
+use crate::Addressing;
 use crate::appstate::{Collections, Upload};
-use crate::stanza::{Stanza, leaf, notify};
-use crate::world::DeviceId;
+use crate::stanza::{Notice, Stanza, leaf, notify};
 
 pub(super) fn sync(request: &Request<'_>) -> Answer {
     let Some(sync) = request.ask else {
@@ -73,15 +73,18 @@ fn tell_others(request: &Request<'_>, changed: &[(String, u64)]) {
         let Some(account) = world.account(&request.device.number) else {
             return;
         };
-        let others = account.devices.keys().copied().filter(|&device| device != request.device.device);
-        let others = others.map(|device| DeviceId { number: account.number.clone(), device });
-        (account.jid(false, 0), others.collect::<Vec<_>>())
+        (account.jid(Addressing::PhoneNumber, 0), account.others(request.device.device))
     };
     for (name, version) in changed {
         let collection =
             NodeBuilder::new("collection").attr("name", name.as_str()).attr("version", version.to_string()).build();
         for other in &others {
-            notify(request.server, other, "server_sync", own.clone(), collection.clone());
+            notify(
+                request.server,
+                other,
+                Notice { kind: "server_sync", from: own.clone(), lid: None },
+                collection.clone(),
+            );
         }
     }
 }

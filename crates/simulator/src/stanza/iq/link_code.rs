@@ -24,7 +24,7 @@ pub(super) fn answer(server: &Arc<Server>, connection: &Connection, iq: &Node) -
     };
     match registration.word("stage").as_deref() {
         Some("companion_hello") => hello(server, connection, registration),
-        Some("companion_finish") => finish(server, connection, registration),
+        Some("companion_finish") => finish(server, connection, iq, registration),
         _ => Answer::Unknown,
     }
 }
@@ -36,10 +36,10 @@ fn hello(server: &Server, connection: &Connection, registration: &Node) -> Answe
     };
     let reference = rand::random::<[u8; 16]>().to_vec();
     let mut world = server.world.lock();
-    let Some(waiting) = world.waiting.get_mut(&connection.id) else {
+    let Some(candidate) = world.candidates.get_mut(&connection.id) else {
         return Answer::Error(400, "bad-request");
     };
-    waiting.link_code = Some(LinkCode {
+    candidate.link_code = Some(LinkCode {
         number: phone.user.to_string(),
         reference: reference.clone(),
         wrapped_ephemeral: wrapped.to_vec(),
@@ -72,21 +72,21 @@ pub(crate) fn type_code(server: &Server, number: &Number, code: &str) -> Result<
     let mut world = server.world.lock();
     let identity = world.account(number).ok_or(PairingError::Gone)?.identity_key;
     let id = world.next_stanza_id();
-    let waiting = world.waiting.get_mut(&connection).ok_or(PairingError::Gone)?;
-    let asked = waiting.link_code.as_mut().ok_or(PairingError::Gone)?;
+    let candidate = world.candidates.get_mut(&connection).ok_or(PairingError::Gone)?;
+    let asked = candidate.link_code.as_mut().ok_or(PairingError::Gone)?;
     asked.typed = Some(Typed { phone_ephemeral: ephemeral, companion_ephemeral, done });
     let hello = primary_hello(&id, &asked.reference, sealed, &identity);
-    waiting.connection.send(hello);
+    candidate.connection.send(hello);
     Ok(outcome)
 }
 
 /// The client that last asked to be linked to this number, and its sealed key. Earlier requests have been given up.
 fn newest_request(server: &Server, number: &Number) -> Option<(u64, Vec<u8>)> {
     let world = server.world.lock();
-    let asking = world.waiting.values().filter_map(|waiting| Some((waiting, waiting.link_code.as_ref()?)));
+    let asking = world.candidates.values().filter_map(|candidate| Some((candidate, candidate.link_code.as_ref()?)));
     let for_us = asking.filter(|(_, code)| code.number == **number);
-    let (waiting, code) = for_us.max_by_key(|(waiting, _)| waiting.connection.id)?;
-    Some((waiting.connection.id, code.wrapped_ephemeral.clone()))
+    let (candidate, code) = for_us.max_by_key(|(candidate, _)| candidate.connection.id)?;
+    Some((candidate.connection.id, code.wrapped_ephemeral.clone()))
 }
 
 fn primary_hello(id: &str, reference: &[u8], sealed: Vec<u8>, identity: &[u8]) -> Node {
@@ -105,7 +105,7 @@ fn primary_hello(id: &str, reference: &[u8], sealed: Vec<u8>, identity: &[u8]) -
 }
 
 /// The client's key bundle: if the code was right it opens, and pair-success follows under the secret it yields.
-fn finish(server: &Arc<Server>, connection: &Connection, registration: &Node) -> Answer {
+fn finish(server: &Arc<Server>, connection: &Connection, iq: &Node, registration: &Node) -> Answer {
     let bundle = registration.bytes("link_code_pairing_wrapped_key_bundle");
     let identity = registration.bytes("companion_identity_public");
     let (Some(bundle), Some(identity)) = (bundle, identity) else { return Answer::Error(400, "bad-request") };
@@ -116,12 +116,13 @@ fn finish(server: &Arc<Server>, connection: &Connection, registration: &Node) ->
     let Typed { phone_ephemeral, companion_ephemeral, done } = typed;
     match linkcode::adv_secret(&phone, &phone_ephemeral, &companion_ephemeral, identity, bundle) {
         Ok(secret) => {
-            // In a task of its own, because the answer to this request comes first and pair-success after it.
+            // The answer to this request comes first and pair-success after it.
+            connection.send(super::empty_result(iq));
             let (server, connection) = (server.clone(), connection.id);
             server.tasks.clone().spawn(async move {
                 let _ = done.send(link(&server, connection, &number, &secret).await);
             });
-            Answer::empty()
+            Answer::Sent
         }
         Err(error) => {
             tracing::debug!(error = format!("{error:#}"), "a link code did not open the key bundle");
@@ -133,7 +134,7 @@ fn finish(server: &Arc<Server>, connection: &Connection, registration: &Node) ->
 
 fn take_typed(server: &Server, connection: &Connection) -> Option<(Number, Typed)> {
     let mut world = server.world.lock();
-    let asked = world.waiting.get_mut(&connection.id)?.link_code.as_mut()?;
+    let asked = world.candidates.get_mut(&connection.id)?.link_code.as_mut()?;
     Some((asked.number.as_str().into(), asked.typed.take()?))
 }
 

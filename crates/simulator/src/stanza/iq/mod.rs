@@ -80,6 +80,12 @@ pub(crate) fn answer(server: &Arc<Server>, connection: &Connection, device: Opti
     }
 }
 
+/// The answer that only says yes.
+fn empty_result(iq: &Node) -> Node {
+    let id = iq.word("id").unwrap_or_default().into_owned();
+    NodeBuilder::new("iq").attr("from", server_jid()).attr("type", "result").attr("id", id).build()
+}
+
 fn refusal(id: &str, code: u16, text: &'static str) -> Node {
     let error = NodeBuilder::new("error").attr("code", code.to_string()).attr("text", text).build();
     NodeBuilder::new("iq").attr("from", server_jid()).attr("type", "error").attr("id", id).children([error]).build()

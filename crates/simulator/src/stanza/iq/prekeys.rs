@@ -1,5 +1,7 @@
 //! Prekeys: published by devices, counted, checked, and given out one by one to whoever opens a session.
 
+use std::collections::HashSet;
+
 use sha1::{Digest, Sha1};
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node};
@@ -9,7 +11,7 @@ use super::{Answer, Request};
 use crate::device::{Bundle, Device, SignedPreKey};
 use crate::faults::Corruption;
 use crate::server::Server;
-use crate::stanza::{Stanza, leaf, notify, server_jid};
+use crate::stanza::{Notice, Stanza, leaf, notify, server_jid};
 use crate::world::DeviceId;
 
 /// A device with fewer one-time prekeys left than this is asked for more.
@@ -72,13 +74,13 @@ pub(super) fn upload(request: &Request<'_>) -> Answer {
         let signed = verified(signed, &identity).filter(|_| identity == device.identity_key)?;
         device.registration_id = u32::from_be_bytes(registration);
         device.signed_prekey = signed;
-        for key in keys {
-            if !device.prekeys.iter().any(|(known, _)| *known == key.0) {
-                device.prekeys.push_back(key);
-            }
-        }
+        // A client that publishes a key again means the new one.
+        let known: HashSet<u32> = keys.iter().map(|(id, _)| *id).collect();
+        device.prekeys.retain(|(id, _)| !known.contains(id));
+        device.prekeys.extend(keys);
         Some(())
     });
+    request.server.changed.notify_waiters();
     match stored {
         Some(Some(())) => Answer::empty(),
         _ => Answer::Error(406, "not-acceptable"),
@@ -159,7 +161,7 @@ pub(crate) fn take_bundle(server: &Server, id: &DeviceId) -> Option<Bundle> {
     // Said when the number drops below the mark and again when the last is gone, not for every key in between.
     if let Some(left) = left.filter(|&left| left == LOW - 1 || left == 0) {
         let count = NodeBuilder::new("count").attr("value", left.to_string()).build();
-        notify(server, id, "encrypt", server_jid(), count);
+        notify(server, id, Notice { kind: "encrypt", from: server_jid(), lid: None }, count);
     }
     Some(bundle)
 }

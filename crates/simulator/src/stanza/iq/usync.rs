@@ -1,12 +1,16 @@
 //! usync: which devices an account has, its LID, whether a number is on WhatsApp, and small facts about a contact.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use sha2::{Digest, Sha256};
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node};
 
 use super::{Answer, Request};
+use crate::Addressing;
 use crate::adv;
 use crate::server::Server;
-use crate::stanza::{Stanza, leaf, notify, unix_time};
+use crate::stanza::{Notice, Stanza, leaf, notify, unix_time};
 use crate::world::{Account, DeviceId};
 
 pub(super) fn answer(request: &Request<'_>) -> Answer {
@@ -51,6 +55,14 @@ impl Asked {
         }
     }
 
+    /// The number as it was asked, where one was.
+    fn contact(&self) -> Option<&str> {
+        match self {
+            Self::Address(_) => None,
+            Self::Contact(contact) => Some(contact),
+        }
+    }
+
     /// The address the answer is about; for a number without an account, the one it would have.
     fn address(&self) -> Jid {
         match self {
@@ -66,34 +78,41 @@ impl Asked {
 fn about(server: &Server, user: &Node, asked: &[&str]) -> Option<Node> {
     let whom = Asked::read(user)?;
     let address = whom.address();
-    let world = server.world.lock();
-    let account = world.account_of(&address);
-    let by_number = matches!(whom, Asked::Contact(_));
     // Whoever asks by LID has it; one client takes it for a wrong mapping when it is told again.
     let asked = asked.iter().filter(|fact| !(**fact == "lid" && address.is_lid()));
-    let facts = asked.filter_map(|fact| fact_node(server, account, fact, by_number)).collect::<Vec<_>>();
+    let mut world = server.world.lock();
+    let number = world.account_of(&address).map(|account| account.number.clone());
+    let account = number.and_then(|number| world.account_mut(&number));
     let mut answer = NodeBuilder::new("user").attr("jid", address.clone());
-    if let (Some(account), true) = (account, by_number) {
-        answer = answer.attr("pn_jid", account.jid(false, 0));
+    let Some(account) = account else {
+        let contact = whom.contact().filter(|_| asked.into_iter().any(|fact| *fact == "contact"));
+        let out = contact.map(|contact| contact_node("out", contact));
+        return Some(answer.children(out).build());
+    };
+    if whom.contact().is_some() {
+        answer = answer.attr("pn_jid", account.jid(Addressing::PhoneNumber, 0));
     }
+    let facts = asked.filter_map(|fact| fact_node(server, account, fact, &whom)).collect::<Vec<_>>();
     Some(answer.children(facts).build())
 }
 
-fn fact_node(server: &Server, account: Option<&Account>, fact: &str, by_number: bool) -> Option<Node> {
-    let Some(account) = account else {
-        return (fact == "contact" && by_number).then(|| NodeBuilder::new("contact").attr("type", "out").build());
-    };
+fn fact_node(server: &Server, account: &mut Account, fact: &str, whom: &Asked) -> Option<Node> {
     match fact {
         "devices" => device_list(server, account),
-        "lid" => Some(NodeBuilder::new("lid").attr("val", account.jid(true, 0)).build()),
-        "contact" => Some(NodeBuilder::new("contact").attr("type", "in").build()),
+        "lid" => Some(NodeBuilder::new("lid").attr("val", account.jid(Addressing::Lid, 0)).build()),
+        "contact" => Some(contact_node("in", whom.contact().unwrap_or_default())),
         "status" => Some(leaf("status", account.about.as_bytes())),
         // No picture, no business profile, no disappearing messages: an empty element says so.
         other => Some(NodeBuilder::new_dynamic(other.to_owned()).build()),
     }
 }
 
-fn device_list(server: &Server, account: &Account) -> Option<Node> {
+/// Says whether a number is on WhatsApp, and repeats it as it was asked: one client finds its question by it.
+fn contact_node(found: &'static str, asked: &str) -> Node {
+    NodeBuilder::new("contact").attr("type", found).bytes(asked.as_bytes()).build()
+}
+
+fn device_list(server: &Server, account: &mut Account) -> Option<Node> {
     let mut devices = vec![NodeBuilder::new("device").attr("id", "0").build()];
     devices.extend(account.devices.values().map(|device| {
         let id = NodeBuilder::new("device").attr("id", device.id.to_string());
@@ -106,33 +125,57 @@ fn device_list(server: &Server, account: &Account) -> Option<Node> {
     Some(NodeBuilder::new("devices").children(children).build())
 }
 
-fn key_index_list(server: &Server, account: &Account) -> Option<Node> {
-    let valid = account.devices.values().map(|device| device.key_index).collect();
-    let signed = adv::key_index_list(&account.signer, valid, server.options.corruption).ok()?;
+fn key_index_list(server: &Server, account: &mut Account) -> Option<Node> {
+    let signed = match &account.key_index_list {
+        Some(signed) => signed.clone(),
+        None => {
+            let valid = account.devices.values().map(|device| device.key_index).collect();
+            let newest = u32::from(account.last_device);
+            let signed = adv::key_index_list(&account.signer, newest, valid, server.options.corruption).ok()?;
+            account.key_index_list.insert(signed).clone()
+        }
+    };
     Some(NodeBuilder::new("key-index-list").attr("ts", unix_time().to_string()).bytes(signed).build())
 }
 
-/// Tells the account's other linked devices that one was added (`add`) or removed (`remove`). Peers learn it from usync or
-/// from a message that names the device.
-pub(crate) fn tell_device_list_changed(server: &Server, changed: &DeviceId, what: &'static str) {
-    let (own, others, list) = {
-        let world = server.world.lock();
-        let Some(account) = world.account(&changed.number) else {
-            return;
-        };
-        let own = account.jid(false, 0);
-        let index = account.devices.get(&changed.device).map_or(0, |device| device.key_index);
-        let device = NodeBuilder::new("device").attr("jid", account.jid(false, changed.device));
-        let device = device.attr("key-index", index.to_string()).build();
-        let Some(list) = key_index_list(server, account) else {
-            return;
-        };
-        let change = NodeBuilder::new(what).children([device, list]).build();
-        let others = account.devices.keys().copied().filter(|&other| other != changed.device);
-        let others = others.map(|device| DeviceId { number: account.number.clone(), device });
-        (own, others.collect::<Vec<_>>(), change)
-    };
-    for other in &others {
-        notify(server, other, "devices", own.clone(), list.clone());
+/// A device was linked: the account's other devices and everybody it has written with keep a list of its devices.
+pub(crate) fn tell_device_added(server: &Server, added: &DeviceId) {
+    let key_index = server.world.lock().device(added).map_or(0, |device| device.key_index);
+    tell(server, added, "add", key_index);
+}
+
+/// A device that had this key index was removed.
+pub(crate) fn tell_device_removed(server: &Server, removed: &DeviceId, key_index: u32) {
+    tell(server, removed, "remove", key_index);
+}
+
+fn tell(server: &Server, changed: &DeviceId, what: &'static str, key_index: u32) {
+    let mut world = server.world.lock();
+    let Some(account) = world.account_mut(&changed.number) else { return };
+    let (from, lid) = (account.jid(Addressing::PhoneNumber, 0), account.jid(Addressing::Lid, 0));
+    let device = NodeBuilder::new("device")
+        .attr("jid", account.jid(Addressing::PhoneNumber, changed.device))
+        .attr("lid", account.jid(Addressing::Lid, changed.device))
+        .attr("key-index", key_index.to_string())
+        .build();
+    let hash = device_hash(account);
+    let Some(list) = key_index_list(server, account) else { return };
+    let change = NodeBuilder::new(what).attr("device_hash", hash).children([device, list]).build();
+    let (others, peers) = (account.others(changed.device), account.peers.clone());
+    let theirs = peers.iter().filter_map(|peer| world.account(peer)).flat_map(Account::linked);
+    let to: Vec<DeviceId> = others.into_iter().chain(theirs).collect();
+    drop(world);
+    for device in &to {
+        let notice = Notice { kind: "devices", from: from.clone(), lid: Some(lid.clone()) };
+        notify(server, device, notice, change.clone());
     }
+}
+
+/// A short name for a set of devices, by which a client sees whether its own list is the same.
+fn device_hash(account: &Account) -> String {
+    let devices = std::iter::once(0).chain(account.devices.keys().copied());
+    let mut names: Vec<String> =
+        devices.map(|device| format!("{}.0:{device}@s.whatsapp.net", account.number)).collect();
+    names.sort();
+    format!("2:{}", STANDARD_NO_PAD.encode(&Sha256::digest(names.concat())[..6]))
 }

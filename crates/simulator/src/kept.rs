@@ -1,0 +1,95 @@
+//! A list that forgets its oldest entries, so that a long run does not fill the memory.
+
+use std::collections::{HashSet, VecDeque};
+use std::hash::Hash;
+
+/// The newest `limit` entries; positions count from the first entry ever added.
+pub(crate) struct Kept<T> {
+    entries: VecDeque<T>,
+    forgotten: usize,
+    limit: usize,
+}
+
+impl<T> Kept<T> {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { entries: VecDeque::new(), forgotten: 0, limit }
+    }
+
+    /// Adds an entry; returns the one that is forgotten for it.
+    pub(crate) fn push(&mut self, entry: T) -> Option<T> {
+        self.entries.push_back(entry);
+        if self.entries.len() <= self.limit {
+            return None;
+        }
+        self.forgotten += 1;
+        self.entries.pop_front()
+    }
+
+    /// The entry at a position, or the oldest that is left after it, with its position.
+    pub(crate) fn from(&self, position: usize) -> Option<(usize, &T)> {
+        let position = position.max(self.forgotten);
+        self.entries.get(position - self.forgotten).map(|entry| (position, entry))
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.entries.iter()
+    }
+
+    /// The entries from a position on.
+    pub(crate) fn since(&self, position: usize) -> impl Iterator<Item = &T> {
+        self.entries.iter().skip(position.saturating_sub(self.forgotten))
+    }
+}
+
+/// A set that forgets its oldest members.
+pub(crate) struct KeptSet<T> {
+    order: Kept<T>,
+    members: HashSet<T>,
+}
+
+impl<T: Clone + Eq + Hash> KeptSet<T> {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { order: Kept::new(limit), members: HashSet::new() }
+    }
+
+    pub(crate) fn contains(&self, member: &T) -> bool {
+        self.members.contains(member)
+    }
+
+    /// Whether it is new.
+    pub(crate) fn insert(&mut self, member: T) -> bool {
+        if !self.members.insert(member.clone()) {
+            return false;
+        }
+        if let Some(oldest) = self.order.push(member) {
+            self.members.remove(&oldest);
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_go_on_when_the_oldest_are_forgotten() {
+        let mut kept = Kept::new(3);
+        for number in 0..5 {
+            kept.push(number);
+        }
+        assert_eq!(kept.iter().copied().collect::<Vec<_>>(), [2, 3, 4]);
+        assert_eq!(kept.from(0), Some((2, &2)));
+        assert_eq!(kept.from(4), Some((4, &4)));
+        assert_eq!(kept.from(5), None);
+        assert_eq!(kept.since(3).copied().collect::<Vec<_>>(), [3, 4]);
+    }
+
+    #[test]
+    fn a_forgotten_member_is_new_again() {
+        let mut set = KeptSet::new(2);
+        assert!(set.insert(1) && !set.insert(1) && set.insert(2) && set.insert(3));
+        assert!(!set.contains(&1) && set.contains(&2));
+        assert!(set.insert(1));
+    }
+}

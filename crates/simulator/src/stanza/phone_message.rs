@@ -1,0 +1,188 @@
+//! Messages that phones send: encrypted for each device, put into the same stanza a client would send, and routed like one.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use parking_lot::Mutex;
+use wacore_binary::builder::NodeBuilder;
+use wacore_binary::{Jid, Node};
+use waproto::buffa::{Message, MessageField};
+use waproto::whatsapp as wa;
+
+use super::iq::prekeys;
+use super::message::{deliver, route};
+use crate::device::Bundle;
+use crate::handset::{Handset, Sent};
+use crate::server::Server;
+use crate::signal::Ciphertext;
+use crate::world::{DeviceId, Number};
+
+/// A new message id in the form phones use.
+pub(crate) fn new_id() -> String {
+    format!("3A{}", hex::encode_upper(rand::random::<[u8; 9]>()))
+}
+
+/// The phone sends a message to another account: to all its devices, and a copy to the sender's own linked devices.
+pub(crate) fn send(
+    server: &Arc<Server>,
+    from: &Number,
+    to: &Number,
+    id: &str,
+    kind: &'static str,
+    message: &wa::Message,
+) -> anyhow::Result<()> {
+    let (handset, to_jid, targets) = {
+        let world = server.world.lock();
+        let recipient = world.account(to).context("no such recipient")?;
+        let sender = world.account(from).context("no such sender")?;
+        let phone = DeviceId { number: to.clone(), device: 0 };
+        // In a note to oneself the own devices are the recipient's, and the phone does not write to itself.
+        let theirs = std::iter::once(phone).chain(recipient.linked()).filter(|_| from != to);
+        let targets: Vec<DeviceId> = theirs.chain(sender.linked()).collect();
+        (sender.handset.clone(), recipient.jid(server.options.addressing, 0), targets)
+    };
+    let plaintext = message.encode_to_vec();
+    let copy = own_copy(&to_jid, message).encode_to_vec();
+    open_sessions(server, &handset, &targets)?;
+
+    let mut phone = handset.lock();
+    phone.remember(Sent { id: id.to_owned(), to: to.clone(), kind, message: plaintext.clone() });
+    let mut participants = Vec::with_capacity(targets.len());
+    for target in &targets {
+        let text = if target.number == *from { &copy } else { &plaintext };
+        // A device that was logged out a moment ago gets nothing.
+        let Some((user, jid)) = address(server, target) else { continue };
+        let sealed = phone.signal.encrypt(&user, target.device, text)?;
+        participants.push(NodeBuilder::new("to").attr("jid", jid).children([enc(&sealed, None)]).build());
+    }
+    let stanza = NodeBuilder::new("message")
+        .attr("to", to_jid)
+        .attr("id", id)
+        .attr("type", kind)
+        .children([NodeBuilder::new("participants").children(participants).build()])
+        .build();
+    // Routed before the phone is let go, so that two messages arrive in the order they were encrypted.
+    let for_phones = route(server, &DeviceId { number: from.clone(), device: 0 }, &stanza);
+    drop(phone);
+    deliver(server, for_phones);
+    Ok(())
+}
+
+/// The phone sends something to one linked device of its own account that is not part of any chat.
+pub(crate) fn send_to_own_device(server: &Arc<Server>, to: &DeviceId, message: &wa::Message) -> anyhow::Result<()> {
+    let text = message.encode_to_vec();
+    let one = One { from: &to.number, to, id: &new_id(), kind: "text", text: &text, occasion: Occasion::Peer };
+    one.send(server)
+}
+
+/// The phone sends one of its messages again to the one device that could not decrypt it, over a new session.
+pub(crate) fn resend(
+    server: &Arc<Server>,
+    from: &Number,
+    to: &DeviceId,
+    id: &str,
+    count: u32,
+    keys: Option<Bundle>,
+) -> anyhow::Result<()> {
+    let handset = server.world.lock().account(from).context("no such account")?.handset.clone();
+    let sent = handset.lock().sent(id).context("the message is not kept any more")?;
+    let bundle = keys.or_else(|| prekeys::take_bundle(server, to)).context("the device has no keys")?;
+    let (user, _) = address(server, to).context("no such device")?;
+    handset.lock().signal.start_session(&user, to.device, &bundle)?;
+    let chat = server.world.lock().account(&sent.to).context("no such account")?.jid(server.options.addressing, 0);
+    let (text, chat) = if to.number == *from {
+        let copy = own_copy(&chat, &wa::Message::decode_from_slice(&sent.message)?);
+        (copy.encode_to_vec(), Some(chat))
+    } else {
+        (sent.message, None)
+    };
+    let occasion = Occasion::Again { count, chat };
+    One { from, to, id, kind: sent.kind, text: &text, occasion }.send(server)
+}
+
+/// Why a message goes to a single device.
+enum Occasion {
+    /// It is between the devices of one account.
+    Peer,
+    /// The device asked for it again; a copy says which chat it belongs to.
+    Again { count: u32, chat: Option<Jid> },
+}
+
+/// A message to a single device.
+struct One<'a> {
+    from: &'a Number,
+    to: &'a DeviceId,
+    id: &'a str,
+    kind: &'static str,
+    text: &'a [u8],
+    occasion: Occasion,
+}
+
+impl One<'_> {
+    fn send(self, server: &Arc<Server>) -> anyhow::Result<()> {
+        let handset = server.world.lock().account(self.from).context("no such account")?.handset.clone();
+        open_sessions(server, &handset, std::slice::from_ref(self.to))?;
+        let (user, jid) = address(server, self.to).context("no such device")?;
+        let mut stanza = NodeBuilder::new("message").attr("to", jid).attr("id", self.id).attr("type", self.kind);
+        let mut retry = None;
+        match self.occasion {
+            Occasion::Peer => stanza = stanza.attr("category", "peer"),
+            Occasion::Again { count, chat } => {
+                retry = Some(count);
+                if let Some(chat) = chat {
+                    stanza = stanza.attr("recipient", chat);
+                }
+            }
+        }
+        let mut phone = handset.lock();
+        let sealed = phone.signal.encrypt(&user, self.to.device, self.text)?;
+        let stanza = stanza.children([enc(&sealed, retry)]).build();
+        let for_phones = route(server, &DeviceId { number: self.from.clone(), device: 0 }, &stanza);
+        drop(phone);
+        deliver(server, for_phones);
+        Ok(())
+    }
+}
+
+/// Opens the Signal sessions a phone does not have yet. Bundles of other phones are taken before its own lock.
+fn open_sessions(server: &Server, handset: &Mutex<Handset>, targets: &[DeviceId]) -> anyhow::Result<()> {
+    for target in targets {
+        let Some((user, _)) = address(server, target) else { continue };
+        if handset.lock().signal.has_session(&user, target.device) {
+            continue;
+        }
+        if let Some(bundle) = prekeys::take_bundle(server, target) {
+            handset.lock().signal.start_session(&user, target.device, &bundle)?;
+        }
+    }
+    Ok(())
+}
+
+/// The name Signal sessions with a device are kept under, and its address on the wire; `None` when it is linked no more.
+fn address(server: &Server, device: &DeviceId) -> Option<(String, Jid)> {
+    let world = server.world.lock();
+    let account = world.account(&device.number)?;
+    if device.device != 0 && !account.devices.contains_key(&device.device) {
+        return None;
+    }
+    Some((account.lid.to_string(), account.jid(server.options.addressing, device.device)))
+}
+
+fn enc(sealed: &Ciphertext, retry: Option<u32>) -> Node {
+    let enc = NodeBuilder::new("enc").attr("v", "2").attr("type", sealed.kind).bytes(sealed.bytes.clone());
+    match retry {
+        Some(count) => enc.attr("count", count.to_string()).build(),
+        None => enc.build(),
+    }
+}
+
+fn own_copy(to: &Jid, message: &wa::Message) -> wa::Message {
+    wa::Message {
+        device_sent_message: MessageField::some(wa::message::DeviceSentMessage {
+            destination_jid: Some(to.to_string()),
+            message: MessageField::some(message.clone()),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}

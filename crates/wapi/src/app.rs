@@ -26,9 +26,13 @@ const GRACE: Duration = Duration::from_secs(20);
 
 /// The program as an operator runs it: settings of this process, the machine's clock, until it is told to end.
 pub async fn run() -> Result<()> {
-    let config = Config::read(&Layers::of_this_process()?, Build::this())?;
+    let layers = Layers::of_this_process()?;
+    let config = Config::read(&layers, Build::this())?;
     install_crypto();
     let _telemetry = telemetry::start(&config.log, config.sentry_dsn.as_ref())?;
+    for (name, source) in layers.unknown() {
+        tracing::warn!(name, %source, "this variable is not a setting of wapi");
+    }
     let listener = listen(&config.listen).await?;
     let app = App::build(config, Clock::system(), Console::stdout()).await?;
     let shutdown = async {

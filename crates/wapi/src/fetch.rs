@@ -1,10 +1,12 @@
 //! Fetches the pictures that callers name by their address.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
+use tokio::sync::Semaphore;
 use url::Url;
 
 use crate::clock::Clock;
@@ -15,6 +17,8 @@ const MAX_BYTES: usize = 16 * 1024 * 1024;
 /// For the whole picture, redirects included.
 const DEADLINE: Duration = Duration::from_secs(30);
 const MAX_REDIRECTS: usize = 5;
+/// Pictures in memory at the same time; more wait.
+const AT_ONCE: usize = 16;
 
 /// Why there is no picture; the texts are for the caller.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +42,7 @@ pub enum NoPicture {
 pub struct Fetcher {
     client: reqwest::Client,
     clock: Clock,
+    places: Arc<Semaphore>,
 }
 
 impl Fetcher {
@@ -46,12 +51,13 @@ impl Fetcher {
             .user_agent(concat!("wapi/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::limited(MAX_REDIRECTS))
             .build()?;
-        Ok(Self { client, clock })
+        Ok(Self { client, clock, places: Arc::new(Semaphore::new(AT_ONCE)) })
     }
 
     /// The picture at this address.
     pub async fn picture(&self, address: &str) -> Result<Image, NoPicture> {
         let url = allowed(address)?;
+        let _place = self.places.acquire().await.expect("these places are never closed");
         let bytes = self.clock.timeout(DEADLINE, self.download(url)).await.map_err(|_| NoPicture::Timeout)??;
         let mime_type = ImageType::of(&bytes).ok_or(NoPicture::NotAPicture)?;
         Ok(Image { bytes, mime_type })

@@ -50,7 +50,7 @@ impl Layers {
 
     /// Defaults, settings file, `.env` in the working folder, environment.
     pub fn of_this_process() -> Result<Self, Mistakes> {
-        let dotenv: BTreeMap<String, String> = match dotenvy::dotenv_iter() {
+        let dotenv: BTreeMap<String, String> = match dotenvy::from_path_iter(".env") {
             Ok(lines) => lines.collect::<Result<_, _>>().map_err(|error| wrong(".env", &error))?,
             Err(error) if error.not_found() => BTreeMap::new(),
             Err(error) => return Err(wrong(".env", &error)),
@@ -104,7 +104,7 @@ impl Layers {
         self.values.get(name).map_or(&Source::Default, |(_, source)| source)
     }
 
-    /// Names that look like settings and are none.
+    /// Names that look like settings and are none, and where they stand.
     pub fn unknown(&self) -> &[(String, Source)] {
         &self.unknown
     }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::{Layers, SETTINGS};
 
-/// Every setting, its value and where that comes from, one a line; secrets masked.
+/// Every setting, its value and where that comes from, one a line; secrets masked. Then the names that are no settings.
 pub fn listing(layers: &Layers) -> String {
     let width = SETTINGS.iter().map(|setting| setting.name.len()).max().unwrap_or(0);
     let mut text = String::new();
@@ -16,6 +16,9 @@ pub fn listing(layers: &Layers) -> String {
         };
         let source = layers.source(setting.name);
         writeln!(text, "{:width$} = {value}    [{source}]", setting.name).expect("writing to a String cannot fail");
+    }
+    for (name, source) in layers.unknown() {
+        writeln!(text, "{name} is not a setting    [{source}]").expect("writing to a String cannot fail");
     }
     text
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::{Host, Url};
 
-use super::{Access, Build, CertificateFiles, Environment, Layers, Mistakes, WhatsappAddress};
+use super::{Access, Build, CertificateFiles, Environment, Layers, Mistakes, Source, WhatsappAddress};
 
 /// Reads settings one by one and remembers what was wrong with them.
 pub(super) struct Reader<'a> {
@@ -40,10 +40,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A misspelt name would otherwise be a default that nobody chose.
+    /// A misspelt name would otherwise be a default that nobody chose. In the environment it may be somebody else's, so there it is
+    /// only mentioned: see [`super::listing`].
     pub fn refuse_unknown_names(&mut self) {
         for (name, source) in self.layers.unknown() {
-            self.mistakes.add(name, format!("(from {source}) is not a setting"));
+            if let Source::File(_) = source {
+                self.mistakes.add(name, format!("(from {source}) is not a setting"));
+            }
         }
     }
 

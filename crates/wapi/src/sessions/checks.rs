@@ -82,8 +82,8 @@ fn tell(session: &Session, result: &Result<Duration, NoAnswer>, report: Report) 
             tracing::error!(session = %name, %error, report = number, "the session does not answer");
         }
         (Report::Recovered, _) => tracing::warn!(session = %name, "the session is responding again"),
+        (_, Err(error)) => tracing::debug!(session = %name, %error, "the session still does not answer"),
         (_, Ok(round_trip)) => tracing::debug!(session = %name, ?round_trip, "the session answers"),
-        _ => {}
     }
 }
 

@@ -103,8 +103,8 @@ impl SessionState {
                 self.paired = true;
                 self.become_(Status::Connecting, None, now);
             }
-            // An unpaired session is still on its way to its first QR code, and a reason to be offline outlives the next try.
-            Signal::Dialling if self.status == Status::Offline => {
+            // A reason to be offline outlives the next try. An unpaired session is still on its way to its first QR code.
+            Signal::Dialling if matches!(self.status, Status::Offline | Status::Online) => {
                 let reason = self.reason.take();
                 self.become_(Status::Connecting, reason, now);
             }
@@ -235,6 +235,11 @@ mod tests {
         assert_eq!((status, reason.as_deref()), (Status::Connecting, Some("cut")));
         let (status, reason, _) = after(&[Signal::Online, offline(), Signal::Dialling, Signal::Online]);
         assert_eq!((status, reason), (Status::Online, None));
+    }
+
+    #[test]
+    fn a_connection_that_is_dialled_again_is_not_online_meanwhile() {
+        assert_eq!(after(&[Signal::Online, Signal::Dialling]).0, Status::Connecting);
     }
 
     #[test]

@@ -87,7 +87,10 @@ fn signal(event: &Event) -> Option<Signal> {
         Event::PairingQrCode(code) => Signal::Qr { text: code.code.clone(), valid_for: code.timeout },
         Event::PairingQrCodesExhausted(_) => Signal::QrExpired,
         Event::PairSuccess(_) => Signal::Paired,
-        Event::PairError(error) => Signal::Refused { reason: format!("pairing failed: {}", error.error), wait: None },
+        // The engine's own words name the account.
+        Event::PairError(_) => {
+            Signal::Refused { reason: "the phone and this device did not agree".to_owned(), wait: None }
+        }
         Event::Connected(_) => Signal::Online,
         Event::Disconnected(gone) => Signal::Offline { reason: format!("the connection broke: {}", gone.reason) },
         Event::LoggedOut(out) => Signal::LoggedOut { reason: logged_out(out.reason.code()) },

@@ -1,6 +1,6 @@
 //! Saved sessions log in by themselves when the program starts.
 
-use crate::harness::{PATIENCE, TestApp};
+use crate::harness::{PATIENCE, TestApp, Wapi, free_address};
 
 #[tokio::test]
 async fn a_paired_session_logs_in_from_its_file() {
@@ -68,4 +68,24 @@ async fn many_sessions_come_back_while_the_listener_answers() {
         app.until(&format!("shop {number}"), "online").await;
     }
     app.finish().await;
+}
+
+#[tokio::test]
+async fn a_session_survives_a_program_that_is_killed() {
+    let simulator = wapi_simulator::Simulator::start(Default::default()).await.unwrap();
+    let (alice, bob) = (simulator.phone("Alice").unwrap(), simulator.phone("Bob").unwrap());
+    let address = free_address();
+    let wapi = Wapi::new().set("WAPI_INTERNAL_HOST", address).set("WAPI_WHATSAPP_URL", simulator.ws_url());
+    let (running, client) = wapi.serves(address).await;
+    client.pair("shop", &alice).await;
+    client.send("shop", bob.number(), "before").await.expect(200);
+    running.kill().await;
+    let (running, client) = wapi.serves(address).await;
+    client.until("shop", "online").await;
+    client.send("shop", bob.number(), "after").await.expect(200);
+    for text in ["before", "after"] {
+        assert_eq!(bob.next_message(PATIENCE).await.unwrap().text.as_deref(), Some(text));
+    }
+    running.terminate().await;
+    simulator.finish().await.unwrap();
 }

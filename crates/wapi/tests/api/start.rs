@@ -1,8 +1,8 @@
 //! What the program says before it serves: wrong settings, taken ports, certificates.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 
-use crate::harness::{Setup, TestClient, TestReceiver, Wapi};
+use crate::harness::{Setup, TestClient, TestReceiver, Wapi, free_address};
 
 #[tokio::test]
 async fn missing_settings_are_all_named_at_once() {
@@ -124,11 +124,6 @@ async fn a_settings_file_is_read_and_its_mistakes_are_named() {
 async fn the_version_is_told() {
     let ended = Wapi::new().run(&["--version"]).await;
     assert_eq!(ended.stdout, format!("wapi {}\n", env!("CARGO_PKG_VERSION")));
-}
-
-/// An address that was free a moment ago.
-fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 use wapi_simulator::Phone;
 
-use super::{eventually, read_qr};
+use super::{PATIENCE, eventually, read_qr};
 
 /// Someone who calls a gateway.
 #[derive(Clone)]
@@ -63,7 +63,9 @@ impl Answer {
 
 impl TestClient {
     pub fn new(address: SocketAddr) -> Self {
-        Self::at(format!("http://{address}"), reqwest::Client::new())
+        wapi::app::install_crypto();
+        let http = reqwest::Client::builder().timeout(2 * PATIENCE).build().expect("a client");
+        Self::at(format!("http://{address}"), http)
     }
 
     pub fn at(base: String, http: reqwest::Client) -> Self {

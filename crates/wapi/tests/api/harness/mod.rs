@@ -13,7 +13,7 @@ mod redis;
 pub use app::{Setup, TestApp};
 pub use baileys::Baileys;
 pub use client::{Answer, TestClient};
-pub use process::Wapi;
+pub use process::{Wapi, free_address};
 pub use qr::read_qr;
 pub use receiver::TestReceiver;
 pub use redis::TestRedis;
@@ -21,7 +21,7 @@ pub use redis::TestRedis;
 use std::time::Duration;
 
 /// How long a test waits for something that should happen. Generous: the machine may be busy.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Says what is missing and skips. Where `scripts/test` has installed everything, nothing may be missing.
 pub fn skipped<T>(why: &str) -> Option<T> {

@@ -1,8 +1,9 @@
 //! The `wapi` program itself, for what happens before it serves.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use tempfile::TempDir;
@@ -72,23 +73,33 @@ impl Wapi {
     }
 
     fn spawn(&self, arguments: &[&str]) -> Running {
+        // Files, since a pipe that nobody reads fills up and stops the program.
+        let output = |name: &str| {
+            let path = self.folder.path().join(name);
+            (File::create(&path).expect("a file for its output"), path)
+        };
+        let ((stdout, stdout_file), (stderr, stderr_file)) = (output("stdout"), output("stderr"));
         let child = Command::new(env!("CARGO_BIN_EXE_wapi"))
             .args(arguments)
             .env_clear()
             .envs(&self.variables)
             .current_dir(self.folder.path())
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stdout(stdout)
+            .stderr(stderr)
             .kill_on_drop(true)
             .spawn();
-        Running { child: child.expect("the program starts") }
+        Running { child: child.expect("the program starts"), stdout: stdout_file, stderr: stderr_file, read: 0 }
     }
 }
 
 /// The program while it runs; it is killed with the test.
 pub struct Running {
     child: Child,
+    stdout: PathBuf,
+    stderr: PathBuf,
+    /// Bytes of the log that [`Running::logs`] is done with.
+    read: usize,
 }
 
 impl Running {
@@ -100,10 +111,40 @@ impl Running {
         self.ends().await
     }
 
-    async fn ends(self) -> Ended {
-        let output = tokio::time::timeout(PATIENCE, self.child.wait_with_output()).await;
-        let output = output.expect("it ends by itself").expect("its output can be read");
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("its output is UTF-8");
-        Ended { success: output.status.success(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    /// Pulls the plug.
+    pub async fn kill(mut self) {
+        self.child.kill().await.expect("it can be killed");
     }
+
+    /// Waits for a line of its log with this in it, after the one found before.
+    pub async fn logs(&mut self, wanted: &str) -> String {
+        let log = text(&self.stderr);
+        let look = async || {
+            let log = text(&self.stderr);
+            let found = log[self.read..].find(wanted)? + self.read;
+            let start = log[..found].rfind('\n').map_or(0, |end| end + 1);
+            let end = log[found..].find('\n')? + found;
+            Some((log[start..end].to_owned(), end))
+        };
+        let otherwise = async || format!("no line with {wanted:?} came after:\n{log}");
+        let (line, end) = eventually(look, otherwise).await;
+        self.read = end;
+        line
+    }
+
+    async fn ends(mut self) -> Ended {
+        let status = tokio::time::timeout(PATIENCE, self.child.wait()).await;
+        let status = status.expect("it ends by itself").expect("its end can be waited for");
+        Ended { success: status.success(), stdout: text(&self.stdout), stderr: text(&self.stderr) }
+    }
+}
+
+fn text(file: &Path) -> String {
+    String::from_utf8_lossy(&std::fs::read(file).expect("its output is there")).into_owned()
+}
+
+/// An address that was free a moment ago.
+pub fn free_address() -> SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("a bound listener")
 }

@@ -11,10 +11,10 @@ async fn a_session_that_stopped_answering_is_dialled_again_and_recovers() {
         .await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     let device = app.pair("shop", &alice).await;
-    app.simulator.faults().freeze(alice.number(), device, true).unwrap();
+    app.simulator.faults().freeze(alice.number(), device).unwrap();
     let unconfirmed = app.send("shop", bob.number(), "into the void").await;
     assert!([409, 504].contains(&unconfirmed.status), "{unconfirmed:?}");
-    app.simulator.faults().freeze(alice.number(), device, false).unwrap();
+    app.simulator.faults().thaw(alice.number(), device).unwrap();
     crate::harness::eventually(
         async || (app.send("shop", bob.number(), "hello again").await.status == 200).then_some(()),
         async || format!("it did not recover: {}", app.info("shop").await.json()),
@@ -43,7 +43,7 @@ async fn an_outage_is_reported_three_times_and_its_end_once() {
     let (mut running, client) = wapi.serves(address).await;
     let device = client.pair("shop", &alice).await;
     running.logs("the session answers").await;
-    simulator.faults().freeze(alice.number(), device, true).unwrap();
+    simulator.faults().freeze(alice.number(), device).unwrap();
     for report in 1..=3 {
         let line = running.logs("the session does not answer").await;
         assert!(line.contains(&format!("report={report}")) && line.contains("ERROR"), "{line}");
@@ -52,7 +52,7 @@ async fn an_outage_is_reported_three_times_and_its_end_once() {
     for _ in 0..2 {
         running.logs("the session still does not answer").await;
     }
-    simulator.faults().freeze(alice.number(), device, false).unwrap();
+    simulator.faults().thaw(alice.number(), device).unwrap();
     running.logs("the session is responding again").await;
     running.logs("the session answers").await;
     running.kill().await;

@@ -93,6 +93,8 @@ pub(crate) struct Device {
     queue: Queue,
     delivery: Delivery,
     held: Option<Node>,
+    /// What a client that logged in during a freeze waits for.
+    late_success: Option<Node>,
 }
 
 /// What a device gives when it is linked.
@@ -124,6 +126,7 @@ impl Device {
             queue: Queue::default(),
             delivery: Delivery::Inactive,
             held: None,
+            late_success: None,
         }
     }
 
@@ -142,12 +145,17 @@ impl Device {
         self.queue.len()
     }
 
-    /// A new connection takes over; the one before is told so.
-    pub(crate) fn connect(&mut self, connection: Connection) {
+    /// A new connection takes over, and the one before is told so. `success` lets the client in; a frozen device has to wait for it.
+    pub(crate) fn connect(&mut self, connection: Connection, success: Node) {
+        self.rest();
+        if self.frozen {
+            self.late_success = Some(success);
+        } else {
+            connection.send(success);
+        }
         if let Some(former) = self.connection.replace(connection) {
             former.end(StreamEnd::Replaced);
         }
-        self.rest();
     }
 
     /// The socket of `connection` is gone.
@@ -164,6 +172,7 @@ impl Device {
         self.queue.start_over();
         self.asked_again.clear();
         self.held = None;
+        self.late_success = None;
     }
 
     /// From now on the device is heard and not answered.
@@ -174,6 +183,9 @@ impl Device {
     /// Ends a freeze; what waited for it goes out.
     pub(crate) fn thaw(&mut self) {
         self.frozen = false;
+        if let (Some(success), Some(connection)) = (self.late_success.take(), &self.connection) {
+            connection.send(success);
+        }
         if self.delivery == Delivery::Live {
             self.flush(DeliveryFault::None);
         }

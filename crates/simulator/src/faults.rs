@@ -102,7 +102,8 @@ impl Faults {
         Ok(())
     }
 
-    /// Ends a freeze: what waited for the device goes out. What it asked meanwhile stays unanswered.
+    /// Ends a freeze: what waited for the device goes out, and a client that logged in meanwhile is let in. What it asked stays
+    /// unanswered.
     pub fn thaw(&self, number: &str, device: u16) -> anyhow::Result<()> {
         self.server.world.lock().device_mut(number, device).context("no such device")?.thaw();
         Ok(())

@@ -41,18 +41,13 @@ fn log_in(server: &Server, connection: &Connection, noise_key: &[u8; 32], payloa
     let Some(device) = world.device_mut(&id.number, id.device) else {
         return Role::Nobody;
     };
-    device.connect(connection.clone());
-    if !device.frozen {
-        let now = unix_time().to_string();
-        connection.send(
-            NodeBuilder::new("success")
-                .attr("t", now.as_str())
-                .attr("lid", lid)
-                .attr("props", "27")
-                .attr("location", "sim")
-                .build(),
-        );
-    }
+    let success = NodeBuilder::new("success")
+        .attr("t", unix_time().to_string())
+        .attr("lid", lid)
+        .attr("props", "27")
+        .attr("location", "sim")
+        .build();
+    device.connect(connection.clone(), success);
     drop(world);
     server.changed.notify_waiters();
     Role::Device(id)

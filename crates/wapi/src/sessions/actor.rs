@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::SignedDuration;
+
 use super::pairing::{self, Console};
 use super::session::NotingInbox;
 use super::state::{End, Next, next};
@@ -14,6 +16,9 @@ use crate::whatsapp::{Inbox, Link, Signal, Signals, Whatsapp};
 
 /// After this many connections in a row that WhatsApp took but never let in, its key is learnt anew.
 const STRANGE_GREETINGS: u32 = 4;
+
+/// A login that takes longer is not going to succeed.
+const LONGEST_LOGIN: SignedDuration = SignedDuration::from_secs(30);
 
 /// What sessions work with; the same for all of them.
 #[derive(Clone)]
@@ -83,6 +88,7 @@ impl Actor {
         link.start();
         let end = self.follow(&link, signals).await;
         self.session.set_link(None);
+        self.session.update(|state| state.qr = None);
         pairing::hide(&self.session, &self.around.files).await;
         link.close().await;
         if end == End::LoggedOut {
@@ -99,11 +105,15 @@ impl Actor {
             let signal = tokio::select! {
                 signal = signals.recv() => signal.unwrap_or(Signal::Ended),
                 () = self.around.lifecycle.stopping() => return End::Stopped,
-                () = self.session.asked.notified() => match self.session.state().status {
-                    Status::Offline => return End::Impatient,
-                    _ => continue,
+                () = self.session.asked.notified() => match self.is_stuck() {
+                    true => return End::Impatient,
+                    false => continue,
                 },
             };
+            // First the file, so that whoever reads that the code is gone finds it gone.
+            if matches!(signal, Signal::QrExpired | Signal::Paired) {
+                pairing::hide(&self.session, &self.around.files).await;
+            }
             self.session.update(|state| state.apply(&signal, self.around.clock.now()));
             match signal {
                 Signal::Ended => return verdict,
@@ -120,6 +130,18 @@ impl Actor {
         }
     }
 
+    /// Whether a new link would be quicker than this one: the engine waits up to a quarter of an hour between two tries, and up to
+    /// a minute for a server that takes the connection and says nothing.
+    fn is_stuck(&self) -> bool {
+        let state = self.session.state();
+        let waited = self.around.clock.now().duration_since(state.since);
+        match state.status {
+            Status::Offline => true,
+            Status::Connecting => waited > LONGEST_LOGIN,
+            _ => false,
+        }
+    }
+
     async fn take_in(&mut self, link: &Link, signal: Signal) {
         let name = &self.session.name;
         match signal {
@@ -129,7 +151,6 @@ impl Actor {
                 pairing::show(&self.session, &text, valid_for, files, console, clock).await;
             }
             Signal::Paired => {
-                pairing::hide(&self.session, &self.around.files).await;
                 if let Err(error) = link.save().await {
                     tracing::error!(session = %name, error = format!("{error:#}"), "the new device cannot be saved");
                 }

@@ -56,10 +56,9 @@ pub(super) async fn show(
     session.update(|state| state.qr = Some(QrCode { png, expires_at }));
 }
 
-/// Nobody can scan it any more.
+/// Removes the picture's file; nobody can scan it any more.
 pub(super) async fn hide(session: &Session, files: &Files) {
     if let Err(error) = files.remove_qr_code(&session.name).await {
         tracing::error!(session = %session.name, %error, "the file of the QR code cannot be removed");
     }
-    session.update(|state| state.qr = None);
 }

@@ -118,7 +118,6 @@ impl Running {
 
     /// Waits for a line of its log with this in it, after the one found before.
     pub async fn logs(&mut self, wanted: &str) -> String {
-        let log = text(&self.stderr);
         let look = async || {
             let log = text(&self.stderr);
             let found = log[self.read..].find(wanted)? + self.read;
@@ -126,7 +125,7 @@ impl Running {
             let end = log[found..].find('\n')? + found;
             Some((log[start..end].to_owned(), end))
         };
-        let otherwise = async || format!("no line with {wanted:?} came after:\n{log}");
+        let otherwise = async || format!("no line with {wanted:?} came after:\n{}", &text(&self.stderr)[self.read..]);
         let (line, end) = eventually(look, otherwise).await;
         self.read = end;
         line

@@ -2,9 +2,12 @@
 
 use std::io::Cursor;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
+
+use crate::clock::Clock;
 
 /// A client of one gateway.
 pub struct Caller {
@@ -28,6 +31,14 @@ impl Caller {
     pub async fn qr(&self, session: &str) -> Result<String> {
         let answer = self.client.get(format!("{}/get-qr-code/{session}/", self.base)).send().await?;
         read_qr(&answer.error_for_status()?.bytes().await?)
+    }
+
+    /// Waits until the session is online. Right after the scan it may still say that it shows a QR code.
+    pub async fn online(&self, session: &str, clock: &Clock) -> Result<()> {
+        while self.register(session).await? != "online" {
+            clock.sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
     }
 
     /// Sends a text; the id of the message, once WhatsApp has taken it.

@@ -48,8 +48,8 @@ async fn pair(stage: &Stage, gateway: &Gateway) -> Result<()> {
     let qr = gateway.caller.qr(SESSION).await?;
     println!("The session `{SESSION}` is registered and shows a QR code; its owner's phone scans it");
     stage.owner.scans(&qr).await.context("scanning the QR code")?;
-    let status = gateway.caller.register(SESSION).await?;
-    println!("The session `{SESSION}` is {status}");
+    gateway.caller.online(SESSION, &stage.clock).await?;
+    println!("The session `{SESSION}` is online");
     Ok(())
 }
 

@@ -110,8 +110,8 @@ impl Actor {
                     false => continue,
                 },
             };
-            // First the file, so that whoever reads that the code is gone finds it gone.
-            if matches!(signal, Signal::QrExpired | Signal::Paired) {
+            if signal == Signal::QrExpired {
+                // First the file, so that whoever reads that the code is gone finds it gone.
                 pairing::hide(&self.session, &self.around.files).await;
             }
             self.session.update(|state| state.apply(&signal, self.around.clock.now()));
@@ -151,6 +151,7 @@ impl Actor {
                 pairing::show(&self.session, &text, valid_for, files, console, clock).await;
             }
             Signal::Paired => {
+                pairing::hide(&self.session, &self.around.files).await;
                 if let Err(error) = link.save().await {
                     tracing::error!(session = %name, error = format!("{error:#}"), "the new device cannot be saved");
                 }

@@ -40,7 +40,7 @@ async fn a_new_code_replaces_the_old_one() {
     let file = std::fs::read(app.root().join("qr-codes/shop.png")).unwrap();
     assert_eq!(read_qr(&file), second);
     app.phone("Alice").scans(&second).await.unwrap();
-    app.register("shop").await.expect(200);
+    app.until("shop", "online").await;
     app.finish().await;
 }
 
@@ -57,7 +57,7 @@ async fn expired_codes_are_removed_and_the_next_qr_request_brings_new_ones() {
     let new = app.qr("shop").await;
     assert_ne!(new, last);
     app.phone("Alice").scans(&new).await.unwrap();
-    app.register("shop").await.expect(200);
+    app.until("shop", "online").await;
     app.finish().await;
 }
 

@@ -14,6 +14,7 @@ async fn a_new_session_shows_a_qr_code_and_is_online_once_it_is_scanned() {
     assert_eq!(waiting["qr_code"], "/get-qr-code/shop/");
 
     let device = alice.scans(&app.qr("shop").await).await.unwrap();
+    app.until("shop", "online").await;
     let online = app.register("shop").await.expect(200).json();
     assert_eq!(online["status"], "online");
     assert_eq!(online["paired"], true);

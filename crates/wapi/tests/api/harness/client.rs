@@ -125,13 +125,12 @@ impl TestClient {
         read_qr(&answer.body)
     }
 
-    /// Registers the session and lets the phone scan its QR code; returns the device's number on that account.
+    /// Registers the session, lets the phone scan its QR code and waits until it is online; returns the device's number on that account.
     pub async fn pair(&self, session: &str, phone: &Phone) -> u16 {
         let answer = self.register(session).await.expect(202).json();
         assert_eq!(answer["status"], "scan_qr");
         let device = phone.scans(&self.qr(session).await).await.expect("the phone links it");
-        let answer = self.register(session).await.expect(200).json();
-        assert_eq!(answer["status"], "online");
+        let answer = self.until(session, "online").await;
         assert_eq!(answer["account"]["phone"], phone.number());
         device.device
     }

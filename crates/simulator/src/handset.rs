@@ -2,6 +2,9 @@
 
 use std::collections::HashMap;
 
+use wacore_appstate::encode::encode_record;
+use wacore_appstate::hash::{HashState, generate_patch_mac};
+use wacore_appstate::keys::expand_app_state_keys;
 use waproto::buffa::{Message, MessageField};
 use waproto::whatsapp as wa;
 
@@ -14,6 +17,8 @@ use crate::world::Number;
 
 /// How many sent messages are kept for devices that ask for them again.
 const KEPT_FOR_RETRY: usize = 512;
+/// The app-state collection that holds the account's push name.
+pub(crate) const PUSH_NAME_COLLECTION: &str = "critical_block";
 /// How often a phone asks for the same message again.
 const MOST_RETRIES: u32 = 5;
 
@@ -203,6 +208,38 @@ impl Handset {
             }),
             ..Default::default()
         }
+    }
+}
+
+impl Handset {
+    /// What a phone writes into the account's app state first of all: its owner's name, encrypted and authenticated for the
+    /// devices that have the key. A linked device learns its own push name from it.
+    pub(crate) fn push_name_patch(&self, name: &str) -> wa::SyncdPatch {
+        let key = self.app_state_key.key_data.as_option().and_then(|data| data.key_data.clone()).unwrap_or_default();
+        let key_id = self.app_state_key.key_id.as_option().and_then(|id| id.key_id.clone()).unwrap_or_default();
+        let keys = expand_app_state_keys(&key);
+        let value = wa::SyncActionValue {
+            timestamp: Some(crate::stanza::unix_time() as i64 * 1000),
+            push_name_setting: MessageField::some(wa::sync_action_value::PushNameSetting {
+                name: Some(name.to_owned()),
+            }),
+            ..Default::default()
+        };
+        let set = wa::syncd_mutation::SyncdOperation::SET;
+        let (mutation, _) = encode_record(set, br#"["setting_pushName"]"#, &value, &keys, &key_id, &rand::random(), 1);
+        let mut state = HashState { version: 1, ..HashState::default() };
+        // The first entry of its collection has no value before it.
+        let (_, hashed) = state.update_hash(std::slice::from_ref(&mutation), |_, _| Ok(None));
+        hashed.expect("nothing is looked up that could fail");
+        let mut patch = wa::SyncdPatch {
+            mutations: vec![mutation],
+            snapshot_mac: Some(state.generate_snapshot_mac(PUSH_NAME_COLLECTION, &keys.snapshot_mac)),
+            key_id: MessageField::some(wa::KeyId { id: Some(key_id) }),
+            device_index: Some(0),
+            ..Default::default()
+        };
+        patch.patch_mac = Some(generate_patch_mac(&patch, PUSH_NAME_COLLECTION, &keys.patch_mac, 1));
+        patch
     }
 }
 

@@ -9,10 +9,11 @@ use anyhow::{Context, bail, ensure};
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use wacore_binary::Jid;
+use waproto::buffa::Message;
 
 use crate::appstate::Collections;
 use crate::faults::{Corruption, Faults};
-use crate::handset::Handset;
+use crate::handset::{Handset, PUSH_NAME_COLLECTION};
 use crate::phone::Phone;
 use crate::server::Server;
 use crate::world::{Account, Number, UnknownRequest, World};
@@ -192,6 +193,8 @@ pub(crate) fn add_phone(server: &Arc<Server>, name: &str, number: Option<&str>) 
     }
     // Keys are made outside the lock.
     let handset = Handset::new(server.options.kept)?;
+    let mut app_state = Collections::default();
+    app_state.upload(PUSH_NAME_COLLECTION, 0, &handset.push_name_patch(name).encode_to_vec());
     let mut world = server.world.lock();
     let number: Number = match number {
         Some(number) => number.into(),
@@ -212,7 +215,7 @@ pub(crate) fn add_phone(server: &Arc<Server>, name: &str, number: Option<&str>) 
         last_device: 0,
         about: String::new(),
         blocked: Vec::new(),
-        app_state: Collections::default(),
+        app_state,
         peers: Default::default(),
         key_index_list: None,
     });

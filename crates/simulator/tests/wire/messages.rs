@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wapi_simulator::{AckFault, Addressing, DeliveryFault, Options, Receipts};
+use wapi_simulator::{AckFault, Addressing, DeliveryFault, Options, Phone, Receipts};
 use whatsapp_rust::Jid;
 use whatsapp_rust::types::events::Event;
 
@@ -19,9 +19,13 @@ async fn texts_go_both_ways_and_each_side_hears_that_they_were_delivered() {
     assert_eq!(message.sender, bob.jid());
     assert_eq!(message.sender_alt, Some(bob.lid()));
     assert!(!message.from_me);
-    // From Alice's phone, and from her linked device, which is not in the foreground.
-    bob.receipt(&id, "delivered", PATIENCE).await.unwrap();
-    bob.receipt(&id, "inactive", PATIENCE).await.unwrap();
+    // From Alice's phone, and from her linked device.
+    let from_both = |bob: &Phone| {
+        let devices: Vec<u16> = bob.receipts().iter().map(|receipt| receipt.from_device).collect();
+        (devices.contains(&0) && devices.contains(&1)).then_some(())
+    };
+    bob.until("both devices have confirmed", PATIENCE, from_both).await.unwrap();
+    assert!(bob.receipts().iter().all(|receipt| receipt.id == id && receipt.status == "delivered"));
 
     let id = companion.sends_text(&bob, "hello Bob").await;
     let message = bob.next_message(PATIENCE).await.unwrap();

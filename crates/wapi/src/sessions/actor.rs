@@ -64,7 +64,7 @@ impl Actor {
             }
             self.failures = self.failures.saturating_add(1);
         }
-        self.session.become_(Status::Stopped, None);
+        self.session.move_to(Status::Stopped, None);
     }
 
     /// Opens the saved state, follows the link to its end, and leaves everything tidy.
@@ -76,7 +76,7 @@ impl Actor {
             SessionFile::Paired => true,
         };
         self.session.update(|state| state.paired = paired);
-        self.session.become_(if paired { Status::Connecting } else { Status::Starting }, None);
+        self.session.move_to(if paired { Status::Connecting } else { Status::Starting }, None);
         let inbox = Arc::new(NotingInbox { session: Arc::clone(&self.session), inbox: Arc::clone(&self.around.inbox) });
         let (link, signals) = match self.around.whatsapp.link(self.session.name.as_str(), &file, inbox).await {
             Ok(opened) => opened,
@@ -185,7 +185,7 @@ impl Actor {
 
     fn failed(&self, reason: String) -> End {
         tracing::error!(session = %self.session.name, reason, "the session cannot be opened");
-        self.session.become_(Status::Failed, Some(reason));
+        self.session.move_to(Status::Failed, Some(reason));
         End::Failed
     }
 

@@ -151,7 +151,7 @@ fn is_settled(state: &SessionState) -> bool {
 /// goes first.
 fn wake(session: &Session) {
     if session.state().is_resting() {
-        session.become_(Status::Starting, None);
+        session.move_to(Status::Starting, None);
     }
     session.ask();
 }

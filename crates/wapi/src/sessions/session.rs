@@ -48,8 +48,8 @@ impl Session {
         self.state.send_modify(change);
     }
 
-    pub(super) fn become_(&self, status: Status, reason: Option<String>) {
-        self.update(|state| state.become_(status, reason, self.clock.now()));
+    pub(super) fn move_to(&self, status: Status, reason: Option<String>) {
+        self.update(|state| state.move_to(status, reason, self.clock.now()));
     }
 
     /// The link, while there is one.

@@ -80,7 +80,7 @@ impl SessionState {
     }
 
     /// Moves to another status; the time of the change is kept when nothing changes.
-    pub fn become_(&mut self, status: Status, reason: Option<String>, now: Timestamp) {
+    pub fn move_to(&mut self, status: Status, reason: Option<String>, now: Timestamp) {
         if self.status != status {
             self.since = now;
         }
@@ -94,33 +94,33 @@ impl SessionState {
     /// Takes in what the link reports, but for the QR code, which needs drawing.
     pub fn apply(&mut self, signal: &Signal, now: Timestamp) {
         match signal {
-            Signal::Qr { .. } => self.become_(Status::ScanQr, None, now),
+            Signal::Qr { .. } => self.move_to(Status::ScanQr, None, now),
             Signal::QrExpired => {
                 self.qr = None;
-                self.become_(Status::ScanQr, Some("expired".to_owned()), now);
+                self.move_to(Status::ScanQr, Some("expired".to_owned()), now);
             }
             Signal::Paired => {
                 self.paired = true;
-                self.become_(Status::Connecting, None, now);
+                self.move_to(Status::Connecting, None, now);
             }
             // A reason to be offline outlives the next try. An unpaired session is still on its way to its first QR code.
             Signal::Dialling if matches!(self.status, Status::Offline | Status::Online) => {
                 let reason = self.reason.take();
-                self.become_(Status::Connecting, reason, now);
+                self.move_to(Status::Connecting, reason, now);
             }
             Signal::Dialling => {}
             Signal::Unreachable { reason } | Signal::Offline { reason } => {
-                self.become_(Status::Offline, Some(reason.clone()), now)
+                self.move_to(Status::Offline, Some(reason.clone()), now)
             }
-            Signal::Refused { reason, .. } => self.become_(Status::Offline, Some(reason.clone()), now),
-            Signal::Online => self.become_(Status::Online, None, now),
+            Signal::Refused { reason, .. } => self.move_to(Status::Offline, Some(reason.clone()), now),
+            Signal::Online => self.move_to(Status::Online, None, now),
             Signal::LoggedOut { reason } => {
                 self.paired = false;
-                self.become_(Status::LoggedOut, Some(reason.clone()), now);
+                self.move_to(Status::LoggedOut, Some(reason.clone()), now);
             }
             Signal::Replaced => {
                 let reason = "another program logged in with the same device";
-                self.become_(Status::Offline, Some(reason.to_owned()), now);
+                self.move_to(Status::Offline, Some(reason.to_owned()), now);
             }
             Signal::Ended => {}
         }

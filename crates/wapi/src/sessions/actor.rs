@@ -88,7 +88,7 @@ impl Actor {
         link.start();
         let end = self.follow(&link, signals).await;
         self.session.set_link(None);
-        self.session.update(|state| state.qr = None);
+        self.session.update(|state| state.unlink(self.around.clock.now()));
         pairing::hide(&self.session, &self.around.files).await;
         link.close().await;
         if end == End::LoggedOut {

@@ -126,6 +126,15 @@ impl SessionState {
         }
     }
 
+    /// The link is gone, and with it the QR code. An end that nobody announced leaves the session offline.
+    pub fn unlink(&mut self, now: Timestamp) {
+        self.qr = None;
+        if matches!(self.status, Status::Online | Status::Connecting | Status::Starting) {
+            let reason = self.reason.take().unwrap_or_else(|| "the connection ended".to_owned());
+            self.move_to(Status::Offline, Some(reason), now);
+        }
+    }
+
     /// Whether the QR code stopped being offered because nobody scanned it.
     pub fn is_expired(&self) -> bool {
         self.status == Status::ScanQr && self.qr.is_none()
@@ -240,6 +249,16 @@ mod tests {
     #[test]
     fn a_connection_that_is_dialled_again_is_not_online_meanwhile() {
         assert_eq!(after(&[Signal::Online, Signal::Dialling]).0, Status::Connecting);
+    }
+
+    #[test]
+    fn a_link_that_ends_without_a_word_leaves_the_session_offline() {
+        let (_, _, mut state) = after(&[Signal::Online]);
+        state.unlink(at(9));
+        assert_eq!((state.status, state.reason.as_deref()), (Status::Offline, Some("the connection ended")));
+        let (_, _, mut state) = after(&[qr(), Signal::QrExpired]);
+        state.unlink(at(9));
+        assert!(state.is_expired());
     }
 
     #[test]

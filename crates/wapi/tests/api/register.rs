@@ -1,6 +1,6 @@
 //! `POST /register-session/`, `GET /get-session-info/…/`, `GET /get-active-connection-info/…/`.
 
-use crate::harness::TestApp;
+use crate::harness::{Setup, TestApp};
 
 #[tokio::test]
 async fn a_new_session_shows_a_qr_code_and_is_online_once_it_is_scanned() {
@@ -93,5 +93,15 @@ async fn two_sessions_of_one_account_live_side_by_side() {
     let mut paths = [app.webhook.next().await.path, app.webhook.next().await.path];
     paths.sort();
     assert_eq!(paths, ["/hooks/one", "/hooks/two"]);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn whatsapp_is_dialled_over_tls_too() {
+    let app = Setup::new().over_tls().start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    app.pair("shop", &alice).await;
+    app.send("shop", bob.number(), "hi").await.expect(200);
+    bob.next_message(crate::harness::PATIENCE).await.unwrap();
     app.finish().await;
 }

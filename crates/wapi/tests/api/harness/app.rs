@@ -25,11 +25,19 @@ use super::{TestClient, TestReceiver};
 pub struct Setup {
     settings: BTreeMap<String, String>,
     simulator: Options,
+    scheme: Scheme,
+}
+
+/// How the gateway dials the simulated WhatsApp.
+#[derive(Clone, Copy)]
+enum Scheme {
+    Plain,
+    Tls,
 }
 
 impl Setup {
     pub fn new() -> Self {
-        Self { settings: BTreeMap::new(), simulator: Options::default() }
+        Self { settings: BTreeMap::new(), simulator: Options::default(), scheme: Scheme::Plain }
     }
 
     /// Sets a variable, as in the environment.
@@ -43,6 +51,11 @@ impl Setup {
         self
     }
 
+    /// Dials WhatsApp over TLS, as the real one is.
+    pub fn over_tls(self) -> Self {
+        Self { scheme: Scheme::Tls, ..self }
+    }
+
     /// A simulated WhatsApp, a webhook, an empty data folder, and a gateway between them.
     ///
     /// With `WAPI_TEST_LOG=debug` in the environment the gateway's log goes to standard error.
@@ -54,11 +67,15 @@ impl Setup {
         let simulator = Simulator::start(self.simulator).await.expect("the simulator starts");
         let webhook = TestReceiver::start().await;
         let root = tempfile::tempdir().expect("a temporary folder");
+        let url = match self.scheme {
+            Scheme::Plain => simulator.ws_url(),
+            Scheme::Tls => simulator.wss_url(),
+        };
         let mut settings = BTreeMap::from([
             ("WAPI_GETTING_MESSAGES_WEBHOOK".to_owned(), webhook.base()),
             ("WAPI_INTERNAL_HOST".to_owned(), "127.0.0.1:0".to_owned()),
             ("WAPI_FILE_SYSTEM_ROOT_POINT_FULL_PATH".to_owned(), root.path().display().to_string()),
-            ("WAPI_WHATSAPP_URL".to_owned(), simulator.ws_url()),
+            ("WAPI_WHATSAPP_URL".to_owned(), url),
             ("WAPI_WHATSAPP_CA_FILE".to_owned(), simulator.ca_pem_file().display().to_string()),
         ]);
         settings.extend(self.settings);

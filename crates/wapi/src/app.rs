@@ -17,8 +17,9 @@ use crate::http::{self, Gateway};
 use crate::lifecycle::{self, Finish, Lifecycle};
 use crate::seen::Seen;
 use crate::sessions::{Console, Files, Parts, Sessions};
+use crate::store::Store;
 use crate::telemetry;
-use crate::webhooks::Forwarder;
+use crate::webhooks::{self, StoredInbox};
 use crate::whatsapp::Whatsapp;
 
 /// How long requests, deliveries and goodbyes may take when the program stops.
@@ -48,6 +49,7 @@ pub async fn run() -> Result<()> {
 pub struct App {
     router: Router,
     sessions: Sessions,
+    store: Store,
     tls: Option<RustlsConfig>,
     config: Config,
     clock: Clock,
@@ -65,13 +67,21 @@ impl App {
         };
         let files = Files::open(&config.root).await?;
         let seen = Seen::open(config.redis.as_ref(), clock.clone()).await?;
-        let forwarder =
-            Forwarder::new(config.webhook.clone(), config.environment, seen, clock.clone(), lifecycle.clone())?;
+        let store = Store::open(&config.root.join("wapi.db"), clock.clone()).await?;
+        webhooks::start(webhooks::Parts {
+            store: store.clone(),
+            base: config.webhook.clone(),
+            environment: config.environment,
+            seen,
+            clock: clock.clone(),
+            lifecycle: lifecycle.clone(),
+        })
+        .await?;
         let whatsapp = Whatsapp::new(&config.whatsapp, clock.clone(), lifecycle.clone())?;
         let sessions = Sessions::new(Parts {
             whatsapp,
             files,
-            inbox: Arc::new(forwarder),
+            inbox: Arc::new(StoredInbox::new(store.clone(), clock.clone())),
             console,
             clock: clock.clone(),
             lifecycle: lifecycle.clone(),
@@ -79,12 +89,13 @@ impl App {
         });
         let router = http::routes(Gateway {
             sessions: sessions.clone(),
+            store: store.clone(),
             fetcher: Fetcher::new(clock.clone())?,
             access: config.access.clone(),
             clock: clock.clone(),
             lifecycle: lifecycle.clone(),
         });
-        Ok(Self { router, sessions, tls, config, clock, lifecycle })
+        Ok(Self { router, sessions, store, tls, config, clock, lifecycle })
     }
 
     /// Serves on `listener` and logs the saved sessions in, until `shutdown` completes and everything has ended.
@@ -96,17 +107,20 @@ impl App {
         let serving = serve(listener, self.router, self.tls.clone(), handle.clone())?;
         tokio::pin!(serving);
         tracing::info!(%address, https = self.tls.is_some(), "listening");
-        tokio::select! {
-            ended = &mut serving => ended.context("the listener ended")?,
+        let finish = tokio::select! {
+            ended = &mut serving => {
+                ended.context("the listener ended")?;
+                self.lifecycle.finish(&self.clock, GRACE).await
+            }
             () = shutdown => {
                 tracing::info!("stopping");
                 handle.graceful_shutdown(Some(GRACE));
                 // Requests that wait for WhatsApp end with their sessions, so both stop at the same time.
-                let (_, finish) = tokio::join!(serving, self.lifecycle.finish(&self.clock, GRACE));
-                return Ok(finish);
+                tokio::join!(serving, self.lifecycle.finish(&self.clock, GRACE)).1
             }
-        }
-        Ok(self.lifecycle.finish(&self.clock, GRACE).await)
+        };
+        // The store ends last: until now everybody else could have something to save.
+        Ok(finish.and(self.store.close().await))
     }
 
     /// The listener answers while sessions log in.

@@ -33,6 +33,13 @@ pub struct Finish {
     pub panicked: usize,
 }
 
+impl Finish {
+    /// Both together.
+    pub fn and(self, other: Self) -> Self {
+        Self { dropped: self.dropped + other.dropped, panicked: self.panicked + other.panicked }
+    }
+}
+
 impl Lifecycle {
     pub fn new() -> Self {
         Self::default()

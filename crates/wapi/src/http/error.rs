@@ -52,6 +52,10 @@ pub enum Problem {
         detail: String,
     },
     Stopping,
+    /// Something the program cannot do without does not work.
+    NotReady {
+        detail: String,
+    },
     /// Our own fault; the cause is in the log, not in the answer.
     Internal,
 }
@@ -90,7 +94,7 @@ impl Problem {
             Self::NotOnline { .. } | Self::SessionFailed { .. } => StatusCode::CONFLICT,
             Self::Refused { .. } | Self::Upload { .. } => StatusCode::BAD_GATEWAY,
             Self::NoAnswer { .. } => StatusCode::GATEWAY_TIMEOUT,
-            Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Stopping | Self::NotReady { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -113,6 +117,7 @@ impl Problem {
             Self::Upload { .. } => ("media_upload_failed", "WhatsApp did not take the picture"),
             Self::NoAnswer { .. } => ("whatsapp_timeout", "WhatsApp did not answer in time"),
             Self::Stopping => ("stopping", "The program is stopping"),
+            Self::NotReady { .. } => ("not_ready", "Nothing can be saved at the moment"),
             Self::Internal => ("internal", "Something went wrong here"),
         }
     }
@@ -136,6 +141,7 @@ impl Problem {
             Self::SessionFailed { reason } => reason.clone(),
             Self::Refused { code } => format!("its code is {code}{}", explained(code)),
             Self::Stopping => "try again in a moment".to_owned(),
+            Self::NotReady { detail } => detail.clone(),
             Self::Internal => "the log has more, under the request's id".to_owned(),
         }
     }

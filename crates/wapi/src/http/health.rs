@@ -12,7 +12,13 @@ pub async fn live() -> Json<Value> {
     Json(json!({"status": "live"}))
 }
 
-/// `GET /health/ready`: it takes requests; 503 once it is stopping.
+/// `GET /health/ready`: it takes requests; 503 once it is stopping, or while nothing can be saved.
 pub async fn ready(State(gateway): State<Gateway>) -> Result<Json<Value>, Problem> {
-    if gateway.lifecycle.is_stopping() { Err(Problem::Stopping) } else { Ok(Json(json!({"status": "ready"}))) }
+    if gateway.lifecycle.is_stopping() {
+        return Err(Problem::Stopping);
+    }
+    match gateway.store.trouble() {
+        Some(error) => Err(Problem::NotReady { detail: error.to_string() }),
+        None => Ok(Json(json!({"status": "ready"}))),
+    }
 }

@@ -19,6 +19,7 @@ use crate::config::Access;
 use crate::fetch::Fetcher;
 use crate::lifecycle::Lifecycle;
 use crate::sessions::Sessions;
+use crate::store::Store;
 
 use error::Problem;
 
@@ -26,6 +27,7 @@ use error::Problem;
 #[derive(Clone)]
 pub struct Gateway {
     pub sessions: Sessions,
+    pub store: Store,
     pub fetcher: Fetcher,
     pub access: Access,
     pub clock: Clock,

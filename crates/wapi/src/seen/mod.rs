@@ -1,20 +1,20 @@
-//! Remembers which messages were forwarded, so that none is forwarded twice.
+//! Remembers in Redis which messages were forwarded, so that several processes, or one that lost its database, do not forward twice.
+//!
+//! The database knows by itself what this process has delivered. Redis may lose everything: then a message may be forwarded twice,
+//! never not at all.
 
-mod memory;
 mod redis;
 
 use anyhow::Result;
 use secrecy::SecretString;
 
 use crate::clock::Clock;
-use crate::event::ReceivedMessage;
+use crate::store::Due;
 
-use self::memory::Memory;
 use self::redis::Shared;
 
-/// What was forwarded: in this process, and with Redis in all processes that share it.
+/// What was forwarded by any process that shares the same Redis; nothing without one.
 pub struct Seen {
-    memory: Memory,
     shared: Option<Shared>,
 }
 
@@ -25,26 +25,28 @@ impl Seen {
             Some(address) => Some(Shared::connect(address, clock).await?),
             None => None,
         };
-        Ok(Self { memory: Memory::default(), shared })
+        Ok(Self { shared })
     }
 
-    /// Whether this message was never asked about before; the answer is yes once.
-    ///
-    /// When Redis does not answer, only this process is asked: forwarding twice is better than not at all.
-    pub async fn is_new(&self, message: &ReceivedMessage) -> bool {
-        let key = key(message);
-        if !self.memory.insert(&key) {
-            return false;
+    /// Whether some process has forwarded this message. When Redis does not answer, nobody has: twice is better than not at all.
+    pub async fn was_forwarded(&self, due: &Due) -> bool {
+        match (&self.shared, key(due)) {
+            (Some(shared), Some(key)) => shared.contains(&key).await.unwrap_or(false),
+            _ => false,
         }
-        match &self.shared {
-            Some(shared) => shared.insert(&key).await.unwrap_or(true),
-            None => true,
+    }
+
+    /// Said after the webhook has taken it, and not before: a crash in between repeats it instead of losing it.
+    pub async fn forwarded(&self, due: &Due) {
+        if let (Some(shared), Some(key)) = (&self.shared, key(due)) {
+            shared.insert(&key).await;
         }
     }
 }
 
-/// Message ids are unique only within a session, a chat and a sender.
-fn key(message: &ReceivedMessage) -> String {
-    let ReceivedMessage { session, chat, from, id, .. } = message;
-    format!("wapi:forwarded:{}:{session}:{chat}:{}:{id}", session.len(), from.id)
+/// Message ids are unique only within a session, a chat and a sender. `None` for events that are not about a message.
+fn key(due: &Due) -> Option<String> {
+    let Due { session, chat, sender, message_id, endpoint, .. } = due;
+    let (sender, id) = (sender.as_ref()?, message_id.as_ref()?);
+    Some(format!("wapi:forwarded:{endpoint}:{}:{session}:{chat}:{sender}:{id}", session.len()))
 }

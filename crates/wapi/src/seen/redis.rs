@@ -1,11 +1,11 @@
-//! What all processes remember together, in Redis. It may lose everything: then a message may be forwarded twice, never not at all.
+//! The connection to Redis.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{ExistenceCheck, SetExpiry, SetOptions};
+use redis::{SetExpiry, SetOptions};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::clock::Clock;
@@ -42,36 +42,42 @@ impl Shared {
         Ok(Self { connection, clock, lost: AtomicBool::new(false) })
     }
 
-    /// Whether the key was not there yet; `None` when Redis does not answer.
-    pub async fn insert(&self, key: &str) -> Option<bool> {
-        let options = SetOptions::default()
-            .conditional_set(ExistenceCheck::NX)
-            .with_expiration(SetExpiry::EX(REMEMBERED_FOR.as_secs()));
-        let mut connection = self.connection.clone();
+    /// Whether the key is there; `None` when Redis does not answer.
+    pub async fn contains(&self, key: &str) -> Option<bool> {
+        let mut exists = redis::cmd("EXISTS");
+        exists.arg(key);
+        self.ask(&exists).await
+    }
+
+    /// Puts the key there for thirty days.
+    pub async fn insert(&self, key: &str) {
+        let options = SetOptions::default().with_expiration(SetExpiry::EX(REMEMBERED_FOR.as_secs()));
         let mut set = redis::cmd("SET");
         set.arg(key).arg(1).arg(options);
-        match self.clock.timeout(PATIENCE, set.query_async::<Option<String>>(&mut connection)).await {
+        self.ask::<String>(&set).await;
+    }
+
+    async fn ask<T: redis::FromRedisValue>(&self, command: &redis::Cmd) -> Option<T> {
+        let mut connection = self.connection.clone();
+        match self.clock.timeout(PATIENCE, command.query_async::<T>(&mut connection)).await {
             Ok(Ok(answer)) => {
                 if self.lost.swap(false, Ordering::Relaxed) {
                     tracing::warn!("Redis answers again");
                 }
-                Some(answer.is_some())
+                Some(answer)
             }
-            failure => {
-                self.tell_once(
-                    &failure.map_or_else(|timed_out| timed_out.to_string(), |answer| format!("{:?}", answer.err())),
-                );
-                None
-            }
+            Ok(Err(error)) => self.tell_once(&error.to_string()),
+            Err(timed_out) => self.tell_once(&timed_out.to_string()),
         }
     }
 
-    fn tell_once(&self, problem: &str) {
+    fn tell_once<T>(&self, problem: &str) -> Option<T> {
         if !self.lost.swap(true, Ordering::Relaxed) {
             tracing::error!(
                 problem,
                 "Redis does not answer; what was forwarded is remembered by this process alone for now"
             );
         }
+        None
     }
 }

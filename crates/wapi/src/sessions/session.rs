@@ -70,8 +70,8 @@ pub(super) struct NotingInbox {
 
 #[async_trait]
 impl Inbox for NotingInbox {
-    async fn accept(&self, message: ReceivedMessage) -> anyhow::Result<()> {
-        self.inbox.accept(message).await?;
+    async fn accept(&self, messages: Vec<ReceivedMessage>) -> anyhow::Result<()> {
+        self.inbox.accept(messages).await?;
         let now = self.session.clock.now();
         self.session.update(|state| state.last_received_at = Some(now));
         Ok(())

@@ -3,35 +3,23 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use tokio::sync::Semaphore;
+use reqwest::Response;
+use reqwest::header::RETRY_AFTER;
 use url::Url;
 
+use super::schedule::Failure;
 use crate::clock::Clock;
 use crate::config::Environment;
-use crate::event::Event;
 
-/// Covers connecting, sending and the answer's head.
+/// Covers connecting, sending and the whole answer.
 const DEADLINE: Duration = Duration::from_secs(15);
-/// Posts under way at the same time, over all chats.
-const AT_ONCE: usize = 64;
+/// How much of an answer is read: enough to use the connection again after an ordinary one.
+const ANSWER: usize = 64 * 1024;
 
-/// Why an event was not taken.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum NotTaken {
-    /// Redirects are among these: whoever moved tells the operator, not the gateway.
-    #[error("it answered {0}")]
-    Status(u16),
-    #[error("it cannot be reached: {0}")]
-    Unreachable(String),
-    #[error("it did not answer within {DEADLINE:?}")]
-    Timeout,
-}
-
-/// Posts events, a bounded number at a time.
+/// Posts events.
 pub(super) struct Poster {
     client: reqwest::Client,
     clock: Clock,
-    places: Semaphore,
 }
 
 impl Poster {
@@ -41,29 +29,57 @@ impl Poster {
             .redirect(reqwest::redirect::Policy::none())
             .tls_danger_accept_invalid_certs(environment == Environment::Dev)
             .build()?;
-        Ok(Self { client, clock, places: Semaphore::new(AT_ONCE) })
+        Ok(Self { client, clock })
     }
 
-    pub async fn post(&self, address: &Url, event: &Event) -> Result<(), NotTaken> {
-        let _place = self.places.acquire().await.expect("these places are never closed");
+    /// Posts the envelope `body` of the event with this id. Anything but a 2xx is a failure; redirects, too: whoever moved tells
+    /// the operator, not the gateway.
+    pub async fn post(&self, address: &Url, id: &str, body: &str) -> Result<(), Failure> {
         let request = self
             .client
             .post(address.clone())
-            .header("webhook-id", &event.id)
+            .header("webhook-id", id)
             .header("webhook-timestamp", self.clock.now().as_second())
             .header("content-type", "application/json")
-            .body(serde_json::to_vec(event).expect("an event is always JSON"));
-        match self.clock.timeout(DEADLINE, request.send()).await {
-            Err(_) => Err(NotTaken::Timeout),
-            Ok(Err(error)) => Err(NotTaken::Unreachable(with_causes(&error.without_url()))),
-            Ok(Ok(answer)) if answer.status().is_success() => Ok(()),
-            Ok(Ok(answer)) => Err(NotTaken::Status(answer.status().as_u16())),
-        }
+            .body(body.to_owned());
+        let exchange = async {
+            let answer = request.send().await.map_err(|error| unreachable(&error.without_url()))?;
+            judge(answer).await
+        };
+        let late = |_| Failure {
+            error: format!("it did not answer within {DEADLINE:?}"),
+            is_about_the_event: false,
+            retry_after: None,
+        };
+        self.clock.timeout(DEADLINE, exchange).await.map_err(late)?
     }
 }
 
+async fn judge(mut answer: Response) -> Result<(), Failure> {
+    let status = answer.status();
+    let wish = answer.headers().get(RETRY_AFTER).and_then(|wish| wish.to_str().ok()?.parse().ok());
+    let mut read = 0;
+    // An answer that breaks off after its status has still been given.
+    while let Ok(Some(piece)) = answer.chunk().await {
+        read += piece.len();
+        if read > ANSWER {
+            break;
+        }
+    }
+    if status.is_success() {
+        return Ok(());
+    }
+    let may_pass = matches!(status.as_u16(), 408 | 425 | 429);
+    Err(Failure {
+        error: format!("it answered {}", status.as_u16()),
+        is_about_the_event: status.is_client_error() && !may_pass,
+        retry_after: wish.map(Duration::from_secs),
+    })
+}
+
 /// `reqwest` keeps the interesting part in the sources.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+fn unreachable(error: &reqwest::Error) -> Failure {
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    let text = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
+    Failure { error: format!("it cannot be reached: {text}"), is_about_the_event: false, retry_after: None }
 }

@@ -1,21 +1,111 @@
-//! How long to wait before each attempt to deliver. Pure, but for the dice.
+//! When a delivery is tried again, and when its chat stops waiting for it. Pure.
 
 use std::time::Duration;
 
-/// The pause before each attempt, in milliseconds. Ends after about two minutes: what waits here waits in memory.
-const PAUSES: [u64; 7] = [0, 500, 2_000, 5_000, 15_000, 30_000, 60_000];
+use jiff::Timestamp;
 
-/// The pauses with ±20 %, so that what failed together is not tried together.
-pub(super) fn pauses() -> impl Iterator<Item = Duration> {
-    PAUSES.into_iter().map(|pause| Duration::from_millis(pause).mul_f64(0.8 + 0.4 * rand::random::<f64>()))
+use crate::store::Outcome;
+
+const MINUTE: u64 = 60;
+const HOUR: u64 = 60 * MINUTE;
+
+/// The pause after each failed attempt, in seconds: about three days in all.
+const PAUSES: [u64; 10] =
+    [5, MINUTE, 5 * MINUTE, 30 * MINUTE, 2 * HOUR, 5 * HOUR, 10 * HOUR, 14 * HOUR, 20 * HOUR, 24 * HOUR];
+/// The longest `Retry-After` that is honoured.
+const LONGEST_WISH: Duration = Duration::from_secs(24 * HOUR);
+/// How long a chat waits for a delivery that fails while its endpoint takes others.
+const PATIENCE: Duration = Duration::from_secs(10 * MINUTE);
+
+/// An attempt that failed.
+#[derive(Debug, Clone)]
+pub(super) struct Failure {
+    pub error: String,
+    /// Whether the endpoint found fault with this very event (a 4xx but 408, 425 and 429).
+    pub is_about_the_event: bool,
+    /// What the endpoint asked for.
+    pub retry_after: Option<Duration>,
+}
+
+/// What is known of the delivery.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Standing {
+    /// Attempts so far, this one included.
+    pub attempts: u32,
+    pub created_at: Timestamp,
+    pub is_aside: bool,
+    /// Whether its endpoint took another event since this one was saved.
+    pub endpoint_works: bool,
+}
+
+/// What follows a failed attempt. `dice` in 0..1 spreads what failed together over ±20 %.
+pub(super) fn after(failure: Failure, standing: Standing, now: Timestamp, dice: f64) -> Outcome {
+    let Failure { error, is_about_the_event, retry_after } = failure;
+    let index = usize::try_from(standing.attempts.saturating_sub(1)).unwrap_or(usize::MAX);
+    let Some(&pause) = PAUSES.get(index) else { return Outcome::Dead { error } };
+    let pause = Duration::from_secs(pause).mul_f64(0.8 + 0.4 * dice);
+    let pause = pause.max(retry_after.unwrap_or_default().min(LONGEST_WISH));
+    let due_at = now.saturating_add(pause).unwrap_or(Timestamp::MAX);
+    let has_waited =
+        due_at.duration_since(standing.created_at) >= jiff::SignedDuration::try_from(PATIENCE).unwrap_or_default();
+    let is_poisoned = standing.endpoint_works && (is_about_the_event || has_waited);
+    if is_poisoned && !standing.is_aside { Outcome::Aside { error, due_at } } else { Outcome::Again { error, due_at } }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
+    fn failure() -> Failure {
+        Failure { error: "it answered 500".to_owned(), is_about_the_event: false, retry_after: None }
+    }
+
+    fn standing(attempts: u32) -> Standing {
+        Standing { attempts, created_at: at(0), is_aside: false, endpoint_works: false }
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
     #[test]
-    fn the_first_attempt_is_at_once_and_the_last_is_near() {
-        let pauses: Vec<_> = super::pauses().collect();
-        assert!(pauses[0].is_zero());
-        assert!(pauses.iter().sum::<std::time::Duration>().as_secs() < 150);
+    fn it_goes_on_for_about_three_days_and_then_ends() {
+        let mut now = at(0);
+        for attempts in 1..=10 {
+            match after(failure(), standing(attempts), now, 0.5) {
+                Outcome::Again { due_at, .. } => now = due_at,
+                other => panic!("after {attempts} attempts: {other:?}"),
+            }
+        }
+        let hours = now.as_second() / 3600;
+        assert!((70..80).contains(&hours), "{hours} hours");
+        assert!(matches!(after(failure(), standing(11), now, 0.5), Outcome::Dead { .. }));
+    }
+
+    #[test]
+    fn pauses_are_spread_and_a_wish_is_honoured_within_bounds() {
+        let due = |wish: Option<u64>, dice| {
+            let failure = Failure { retry_after: wish.map(Duration::from_secs), ..failure() };
+            match after(failure, standing(1), at(0), dice) {
+                Outcome::Again { due_at, .. } => due_at.as_millisecond(),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!((due(None, 0.0), due(None, 1.0)), (4_000, 6_000));
+        assert_eq!(due(Some(120), 0.5), 120_000);
+        assert_eq!(due(Some(1), 0.5), 5_000, "never sooner than planned");
+        assert_eq!(due(Some(1_000_000), 0.5), 24 * 3_600_000);
+    }
+
+    #[test]
+    fn a_poisoned_event_leaves_its_chat_and_a_broken_endpoint_keeps_the_order() {
+        let poisoned = Failure { is_about_the_event: true, ..failure() };
+        let works = Standing { endpoint_works: true, ..standing(1) };
+        assert!(matches!(after(poisoned.clone(), works, at(1), 0.5), Outcome::Aside { .. }));
+        assert!(matches!(after(poisoned, standing(1), at(1), 0.5), Outcome::Again { .. }), "nothing works there");
+        assert!(matches!(after(failure(), works, at(1), 0.5), Outcome::Again { .. }), "it may pass");
+        assert!(matches!(after(failure(), works, at(600), 0.5), Outcome::Aside { .. }), "its chat has waited enough");
+        let aside = Standing { is_aside: true, ..works };
+        assert!(matches!(after(failure(), aside, at(600), 0.5), Outcome::Again { .. }));
     }
 }

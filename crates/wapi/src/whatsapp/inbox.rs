@@ -1,6 +1,8 @@
 //! Where messages come in. WhatsApp deletes a message only after [`Inbox::accept`] said that it is safe.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::Result;
 use async_trait::async_trait;
@@ -8,38 +10,80 @@ use whatsapp_rust::types::durability_hook::InboundMessage;
 use whatsapp_rust::{Client, InboundDurabilityHook, Jid};
 
 use super::incoming;
+use crate::clock::Clock;
 use crate::event::ReceivedMessage;
+use crate::lifecycle::Lifecycle;
 
 /// Who takes messages over from WhatsApp.
 #[async_trait]
 pub trait Inbox: Send + Sync + 'static {
-    /// Returns once the message will not be lost by us. On an error WhatsApp keeps it and offers it again after the next login; the
-    /// same message may come again after a success, too.
-    async fn accept(&self, message: ReceivedMessage) -> Result<()>;
+    /// Returns once these messages will not be lost by us, all of them or none. On an error WhatsApp keeps them and offers them again
+    /// after the next login; the same messages may come again after a success, too.
+    async fn accept(&self, messages: Vec<ReceivedMessage>) -> Result<()>;
 }
+
+/// Pauses between the tries to save something, before WhatsApp is left to keep it.
+const PAUSES: [Duration; 3] = [Duration::from_millis(100), Duration::from_millis(400), Duration::from_secs(1)];
+/// When WhatsApp is asked again for what could not be saved.
+const REOFFER: Duration = Duration::from_secs(15);
 
 /// The engine's hook for one session.
 pub(super) struct Hook {
     session: String,
     inbox: Arc<dyn Inbox>,
+    clock: Clock,
+    tasks: Lifecycle,
+    /// Whether a reconnect is planned because something could not be taken over.
+    asking_again: Arc<AtomicBool>,
 }
 
 impl Hook {
-    pub fn new(session: &str, inbox: Arc<dyn Inbox>) -> Self {
-        Self { session: session.to_owned(), inbox }
+    pub fn new(session: &str, inbox: Arc<dyn Inbox>, clock: Clock, tasks: Lifecycle) -> Self {
+        Self { session: session.to_owned(), inbox, clock, tasks, asking_again: Arc::default() }
+    }
+
+    /// Tries a few times: a database that is busy for a moment is not worth a reconnect.
+    async fn take_over(&self, messages: Vec<ReceivedMessage>) -> Result<()> {
+        for pause in PAUSES {
+            match self.inbox.accept(messages.clone()).await {
+                Ok(()) => return Ok(()),
+                Err(error) => tracing::warn!(session = self.session, %error, "messages cannot be saved yet"),
+            }
+            self.clock.sleep(pause).await;
+        }
+        self.inbox.accept(messages).await
+    }
+
+    /// WhatsApp offers again what it was not told of only to a new connection. So one is made, after a while.
+    fn ask_again_later(&self, client: Arc<Client>) {
+        if self.asking_again.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let (clock, asking_again) = (self.clock.clone(), Arc::clone(&self.asking_again));
+        self.tasks.spawn(async move {
+            clock.sleep(REOFFER).await;
+            asking_again.store(false, Ordering::Relaxed);
+            client.reconnect_immediately().await;
+        });
     }
 }
 
 #[async_trait]
 impl InboundDurabilityHook for Hook {
     async fn on_messages(&self, client: Arc<Client>, batch: &[InboundMessage]) -> Result<()> {
+        let mut received = Vec::with_capacity(batch.len());
         for message in batch {
             let other = other_address(&client, message).await;
-            if let Some(received) = incoming::received(&self.session, &message.message, &message.info, other.as_ref()) {
-                self.inbox.accept(received).await?;
-            }
+            received.extend(incoming::received(&self.session, &message.message, &message.info, other.as_ref()));
         }
-        Ok(())
+        if received.is_empty() {
+            return Ok(());
+        }
+        let taken = self.take_over(received).await;
+        if taken.is_err() {
+            self.ask_again_later(client);
+        }
+        taken
     }
 }
 

@@ -72,7 +72,7 @@ impl Whatsapp {
             .with_transport_factory(transport::ReportingDialer::new(Arc::clone(&self.dialer), reports.clone()))
             .with_http_client_arc(Arc::clone(&self.http))
             .with_cache_config(caches())
-            .with_inbound_durability_hook(inbox::Hook::new(session, inbox))
+            .with_inbound_durability_hook(inbox::Hook::new(session, inbox, self.clock.clone(), tasks.clone()))
             .with_skip_history_sync(true)
             .with_wanted_pre_key_count(ONE_TIME_KEYS)
             .with_background_saver_interval(SAVE_EVERY);

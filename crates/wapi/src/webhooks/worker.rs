@@ -1,0 +1,154 @@
+//! Finds what is due, tries it, and saves what became of it. All it knows is in the store, so it goes on where the last run ended.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::Result;
+use tokio::sync::Notify;
+use url::Url;
+
+use super::ORIGINAL;
+use super::attempt::Poster;
+use super::health::Health;
+use super::schedule::{self, Standing};
+use crate::clock::Clock;
+use crate::lifecycle::Lifecycle;
+use crate::seen::Seen;
+use crate::sessions::SessionName;
+use crate::store::{Due, Outcome, Settled, Store};
+
+/// Posts under way at the same time, over all chats.
+const AT_ONCE: usize = 64;
+/// How long to rest at most before looking again, should a wake-up ever be missed.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+/// How long to wait before asking a database that failed again.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
+
+pub(super) struct Worker {
+    store: Store,
+    poster: Poster,
+    seen: Seen,
+    clock: Clock,
+    lifecycle: Lifecycle,
+    health: Mutex<Health>,
+    /// Deliveries under way.
+    busy: Mutex<HashSet<i64>>,
+    freed: Notify,
+}
+
+impl Worker {
+    pub fn new(store: Store, poster: Poster, seen: Seen, clock: Clock, lifecycle: Lifecycle) -> Self {
+        let (health, busy) = (Mutex::default(), Mutex::default());
+        Self { store, poster, seen, clock, lifecycle, health, busy, freed: Notify::new() }
+    }
+
+    /// Works until the soft stop. Attempts under way then are finished by their own tasks.
+    pub async fn run(self: Arc<Self>) {
+        while !self.lifecycle.is_stopping() {
+            let pause = match self.start_what_is_due().await {
+                Ok(pause) => pause,
+                Err(error) => {
+                    tracing::error!(error = format!("{error:#}"), "deliveries cannot be read");
+                    STORE_PAUSE
+                }
+            };
+            // Both wake-ups keep a call that came before anybody waited.
+            tokio::select! {
+                () = self.lifecycle.stopping() => break,
+                () = self.store.changed() => {}
+                () = self.freed.notified() => {}
+                () = self.clock.sleep(pause) => {}
+            }
+        }
+    }
+
+    /// Starts as many attempts as there is room for; how long nothing will be due.
+    async fn start_what_is_due(self: &Arc<Self>) -> Result<Duration> {
+        let under_way = lock(&self.busy).len();
+        let room = AT_ONCE.saturating_sub(under_way);
+        if room == 0 {
+            return Ok(LOOK_AGAIN);
+        }
+        let now = self.clock.now();
+        let due = self.store.due(now, AT_ONCE + under_way).await?;
+        let fresh: Vec<Due> = {
+            let mut busy = lock(&self.busy);
+            let idle = due.into_iter().filter(|due| !busy.contains(&due.delivery));
+            let fresh: Vec<Due> = idle.take(room).collect();
+            busy.extend(fresh.iter().map(|due| due.delivery));
+            fresh
+        };
+        for due in fresh {
+            let worker = Arc::clone(self);
+            self.lifecycle.spawn(async move { worker.attempt(due).await });
+        }
+        let next = self.store.next_due(now).await?;
+        let until = next.map(|next| next.duration_since(now).try_into().unwrap_or(Duration::ZERO));
+        Ok(until.unwrap_or(LOOK_AGAIN).min(LOOK_AGAIN))
+    }
+
+    async fn attempt(&self, due: Due) {
+        let outcome = self.outcome(&due).await;
+        let settled = Settled { delivery: due.delivery, outcome };
+        // What was taken must not be tried again because the database was away for a moment.
+        while let Err(error) = self.store.settle(settled.clone()).await {
+            tracing::error!(event = due.event, %error, "what became of a delivery cannot be saved");
+            if self.lifecycle.unless_stopping(self.clock.sleep(STORE_PAUSE)).await.is_none() {
+                break;
+            }
+        }
+        lock(&self.busy).remove(&due.delivery);
+        self.freed.notify_one();
+    }
+
+    async fn outcome(&self, due: &Due) -> Outcome {
+        if self.seen.was_forwarded(due).await {
+            return Outcome::Delivered;
+        }
+        let session = due.session.as_str();
+        let address = match address(due) {
+            Ok(address) => address,
+            Err(error) => return Outcome::Dead { error: format!("it has no address: {error:#}") },
+        };
+        let attempt = due.attempts + 1;
+        let failure = match self.poster.post(&address, &due.event, &due.body).await {
+            Ok(()) => {
+                tracing::debug!(session, event = due.event, attempt, "delivered");
+                lock(&self.health).succeeded(&due.endpoint, self.clock.now());
+                self.seen.forwarded(due).await;
+                return Outcome::Delivered;
+            }
+            Err(failure) => failure,
+        };
+        tracing::warn!(session, event = due.event, attempt, error = failure.error, "the webhook did not take an event");
+        let standing = Standing {
+            attempts: attempt,
+            created_at: due.created_at,
+            is_aside: due.is_aside,
+            endpoint_works: lock(&self.health).has_worked_since(&due.endpoint, due.created_at),
+        };
+        let outcome = schedule::after(failure, standing, self.clock.now(), rand::random());
+        if let Outcome::Dead { .. } = outcome {
+            tracing::error!(
+                session,
+                event = due.event,
+                "an event was given up: the webhook did not take it for three days"
+            );
+        }
+        outcome
+    }
+}
+
+/// Where this delivery goes: for the operator's own webhook, to the session's name behind its address.
+fn address(due: &Due) -> Result<Url> {
+    let base = Url::parse(&due.url)?;
+    if due.endpoint != ORIGINAL {
+        return Ok(base);
+    }
+    Ok(base.join(&format!("./{}", SessionName::parse(&due.session)?.url_segment()))?)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

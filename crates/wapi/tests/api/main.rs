@@ -8,6 +8,7 @@ mod auth;
 mod baileys;
 mod bodies;
 mod checks;
+mod crash;
 mod faults;
 mod names;
 mod qr;

@@ -71,6 +71,7 @@ impl App {
         webhooks::start(webhooks::Parts {
             store: store.clone(),
             base: config.webhook.clone(),
+            secret: config.webhook_secret.clone(),
             environment: config.environment,
             seen,
             clock: clock.clone(),

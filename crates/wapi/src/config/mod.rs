@@ -12,6 +12,8 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
+use crate::webhooks::SigningKey;
+
 pub use layers::{Layers, Source};
 pub use listing::listing;
 pub use mistakes::{Mistake, Mistakes};
@@ -24,6 +26,8 @@ pub use settings::{SETTINGS, Setting};
 pub struct Config {
     /// Base address of the webhook; always ends in a slash.
     pub webhook: Url,
+    /// Signs what is posted to the webhook.
+    pub webhook_secret: Option<SigningKey>,
     pub listen: HostPort,
     /// The data folder.
     pub root: PathBuf,
@@ -98,6 +102,7 @@ impl Config {
         let mut reader = parse::Reader::new(layers);
         reader.refuse_unknown_names();
         let webhook = reader.required("WAPI_GETTING_MESSAGES_WEBHOOK", parse::webhook);
+        let webhook_secret = reader.optional("WAPI_WEBHOOK_SECRET", SigningKey::parse);
         let listen = reader.required("WAPI_INTERNAL_HOST", HostPort::parse);
         let root = reader.required("WAPI_FILE_SYSTEM_ROOT_POINT_FULL_PATH", parse::folder);
         let access = parse::access(&mut reader, listen.as_ref());
@@ -114,6 +119,7 @@ impl Config {
         let complete = move || {
             Some(Self {
                 webhook: webhook?,
+                webhook_secret,
                 listen: listen?,
                 root: root?,
                 access: access?,

@@ -34,6 +34,7 @@ const fn secret(name: &'static str, example: &'static str) -> Setting {
 /// All settings, in the order of `config.default.toml`.
 pub static SETTINGS: &[Setting] = &[
     plain("WAPI_GETTING_MESSAGES_WEBHOOK", "https://example.com/webhook/"),
+    secret("WAPI_WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
     plain("WAPI_INTERNAL_HOST", "127.0.0.1:8080"),
     plain("WAPI_FILE_SYSTEM_ROOT_POINT_FULL_PATH", "/var/lib/wapi"),
     secret("WAPI_API_KEY", "wapi_a-long-random-text"),

@@ -1,6 +1,8 @@
 //! What callers are told when something goes wrong: `application/problem+json` (RFC 9457). The only place that picks a status code
 //! for an error.
 
+use std::borrow::Cow;
+
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -12,7 +14,7 @@ use crate::whatsapp::SendFailure;
 /// One thing that is wrong with the request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FieldError {
-    pub field: &'static str,
+    pub field: Cow<'static, str>,
     pub detail: String,
 }
 
@@ -81,7 +83,7 @@ pub const MEDIA_TYPE: &str = "application/problem+json";
 impl Problem {
     /// One wrong field.
     pub fn field(field: &'static str, detail: impl Into<String>) -> Self {
-        Self::Fields(vec![FieldError { field, detail: detail.into() }])
+        Self::Fields(vec![FieldError { field: field.into(), detail: detail.into() }])
     }
 
     const fn status(&self) -> StatusCode {

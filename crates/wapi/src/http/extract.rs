@@ -68,7 +68,7 @@ impl Fields {
     }
 
     fn wrong<T>(&mut self, field: &'static str, detail: impl Into<String>) -> Option<T> {
-        self.errors.push(FieldError { field, detail: detail.into() });
+        self.errors.push(FieldError { field: field.into(), detail: detail.into() });
         None
     }
 

@@ -2,10 +2,12 @@
 
 mod auth;
 pub mod error;
+mod events;
 mod extract;
 mod health;
 mod layers;
 mod original;
+mod query;
 #[cfg(feature = "sandbox")]
 pub mod receiver;
 
@@ -43,6 +45,7 @@ pub fn routes(gateway: Gateway) -> Router {
         .both("/get-qr-code/{session}", get(original::get_qr_code))
         .both("/get-session-info/{session}", get(original::get_session_info))
         .both("/get-active-connection-info/{session}", get(original::get_active_connection_info))
+        .both("/v1/events", get(events::list))
         .fallback(async || Problem::NoRoute)
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
         .layer(from_fn_with_state(gateway.clone(), auth::require_key));

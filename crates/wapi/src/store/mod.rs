@@ -7,6 +7,7 @@ pub mod session_file;
 
 mod deliveries;
 mod events;
+mod feed;
 mod migrations;
 mod writer;
 
@@ -19,11 +20,14 @@ use jiff::Timestamp;
 use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
+use tokio::sync::watch;
+
 use crate::clock::Clock;
 use crate::lifecycle::{Finish, Lifecycle};
 
 pub use deliveries::{Due, Outcome, Settled};
 pub use events::NewEvent;
+pub use feed::{Saved, Wanted};
 use writer::Writer;
 
 /// How long SQLite waits for another process that holds the file.
@@ -104,6 +108,25 @@ impl Store {
     /// When the next delivery that is not due yet will be.
     pub async fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         Ok(deliveries::next_due(&self.readers, now).await?)
+    }
+
+    /// Up to `limit` events after a place, oldest first, and the place to go on from: that of the last one, or, when there are no more,
+    /// that of the newest event of any kind.
+    pub async fn events_after(&self, seq: i64, wanted: &Wanted, limit: usize) -> Result<(Vec<Saved>, i64), StoreError> {
+        // Asked first: what comes in between is found the next time.
+        let newest = feed::newest(&self.readers).await?;
+        let events = feed::after(&self.readers, seq, wanted, limit).await?;
+        let next = match events.last() {
+            Some(last) if events.len() == limit => last.seq,
+            Some(last) => last.seq.max(newest),
+            None => seq.max(newest),
+        };
+        Ok((events, next))
+    }
+
+    /// Rings at every commit from now on.
+    pub fn commits(&self) -> watch::Receiver<()> {
+        self.writer.commits()
     }
 
     /// Completes when something was saved that may be due.

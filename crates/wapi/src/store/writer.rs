@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::{NewEvent, Settled, StoreError, deliveries, events};
 use crate::clock::Clock;
@@ -40,6 +40,7 @@ pub(super) struct Writer {
 #[derive(Default)]
 struct Shared {
     changed: Notify,
+    commits: watch::Sender<()>,
     trouble: Mutex<Option<StoreError>>,
 }
 
@@ -86,6 +87,10 @@ impl Writer {
     /// Completes when something was saved. A change that came just before is not missed.
     pub async fn changed(&self) {
         self.shared.changed.notified().await;
+    }
+
+    pub fn commits(&self) -> watch::Receiver<()> {
+        self.shared.commits.subscribe()
     }
 
     pub fn trouble(&self) -> Option<StoreError> {
@@ -143,6 +148,7 @@ impl Task {
             }
         }
         self.shared.changed.notify_one();
+        self.shared.commits.send_replace(());
     }
 
     /// One transaction, on the disk when this returns.

@@ -8,6 +8,7 @@ use reqwest::header::RETRY_AFTER;
 use url::Url;
 
 use super::schedule::Failure;
+use super::sign::SigningKey;
 use crate::clock::Clock;
 use crate::config::Environment;
 
@@ -19,29 +20,34 @@ const ANSWER: usize = 64 * 1024;
 /// Posts events.
 pub(super) struct Poster {
     client: reqwest::Client,
+    secret: Option<SigningKey>,
     clock: Clock,
 }
 
 impl Poster {
-    pub fn new(environment: Environment, clock: Clock) -> Result<Self> {
+    pub fn new(environment: Environment, secret: Option<SigningKey>, clock: Clock) -> Result<Self> {
         let client = reqwest::Client::builder()
             .user_agent(concat!("wapi/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
             .tls_danger_accept_invalid_certs(environment == Environment::Dev)
             .build()?;
-        Ok(Self { client, clock })
+        Ok(Self { client, secret, clock })
     }
 
     /// Posts the envelope `body` of the event with this id. Anything but a 2xx is a failure; redirects, too: whoever moved tells
     /// the operator, not the gateway.
     pub async fn post(&self, address: &Url, id: &str, body: &str) -> Result<(), Failure> {
-        let request = self
+        let timestamp = self.clock.now().as_second();
+        let mut request = self
             .client
             .post(address.clone())
             .header("webhook-id", id)
-            .header("webhook-timestamp", self.clock.now().as_second())
+            .header("webhook-timestamp", timestamp)
             .header("content-type", "application/json")
             .body(body.to_owned());
+        if let Some(secret) = &self.secret {
+            request = request.header("webhook-signature", secret.sign(id, timestamp, body));
+        }
         let exchange = async {
             let answer = request.send().await.map_err(|error| unreachable(&error.without_url()))?;
             judge(answer).await

@@ -4,6 +4,7 @@ mod attempt;
 mod health;
 mod inbox;
 mod schedule;
+mod sign;
 mod worker;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use crate::store::Store;
 
 use attempt::Poster;
 pub use inbox::StoredInbox;
+pub use sign::SigningKey;
 use worker::Worker;
 
 /// The endpoint that the operator's own settings name. Posts to it go to the session's name behind its address.
@@ -29,6 +31,7 @@ pub struct Parts {
     pub store: Store,
     /// Ends in a slash.
     pub base: Url,
+    pub secret: Option<SigningKey>,
     pub environment: Environment,
     pub seen: Seen,
     pub clock: Clock,
@@ -37,9 +40,9 @@ pub struct Parts {
 
 /// Registers the operator's webhook and starts delivering: first what an earlier run left.
 pub async fn start(parts: Parts) -> Result<()> {
-    let Parts { store, base, environment, seen, clock, lifecycle } = parts;
+    let Parts { store, base, secret, environment, seen, clock, lifecycle } = parts;
     store.put_endpoint(ORIGINAL, base.as_str()).await.context("saving the webhook's address")?;
-    let poster = Poster::new(environment, clock.clone())?;
+    let poster = Poster::new(environment, secret, clock.clone())?;
     let worker = Arc::new(Worker::new(store, poster, seen, clock, lifecycle.clone()));
     lifecycle.spawn(worker.run());
     Ok(())

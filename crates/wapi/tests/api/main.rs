@@ -10,6 +10,7 @@ mod bodies;
 mod checks;
 mod crash;
 mod faults;
+mod feed;
 mod names;
 mod qr;
 mod redis;

@@ -20,6 +20,8 @@ pub struct Delivery {
     pub path: String,
     pub headers: HeaderMap,
     pub body: Value,
+    /// The body to the byte.
+    pub raw: Vec<u8>,
 }
 
 #[derive(Default)]
@@ -118,11 +120,12 @@ impl TestReceiver {
 }
 
 async fn receive(State(inner): State<Arc<Inner>>, uri: Uri, headers: HeaderMap, body: Bytes) -> StatusCode {
-    let body: Value = serde_json::from_slice(&body).expect("webhooks carry JSON");
+    let raw = body.to_vec();
+    let body: Value = serde_json::from_slice(&raw).expect("webhooks carry JSON");
     let chat = body["data"]["chat"].as_str().unwrap_or_default().to_owned();
     let mut held = inner.held.subscribe();
     held.wait_for(|held| !held.contains(&chat)).await.expect("the receiver is there");
-    let delivery = Delivery { path: uri.path().to_owned(), headers, body };
+    let delivery = Delivery { path: uri.path().to_owned(), headers, body, raw };
     let status = StatusCode::from_u16(inner.status.load(Ordering::SeqCst)).unwrap();
     let kept = if status.is_success() { &inner.taken } else { &inner.refused };
     kept.lock().unwrap().push(delivery);

@@ -1,0 +1,85 @@
+//! Takes the part behind the `?` apart, and names what is wrong with it.
+
+use std::str::FromStr;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+
+use super::error::{FieldError, Problem};
+
+/// The parameters of a query, read one by one. Unknown ones are refused by name.
+#[derive(Debug)]
+pub struct Query {
+    parameters: Vec<(String, String)>,
+    errors: Vec<FieldError>,
+}
+
+impl Query {
+    fn parse(query: &str) -> Self {
+        Self { parameters: url::form_urlencoded::parse(query.as_bytes()).into_owned().collect(), errors: Vec::new() }
+    }
+
+    /// The last value given.
+    pub fn text(&mut self, name: &str) -> Option<String> {
+        let mut found = None;
+        self.parameters.retain(|(given, value)| {
+            let is_it = given == name;
+            if is_it {
+                found = Some(value.clone());
+            }
+            !is_it
+        });
+        found
+    }
+
+    /// A whole number no larger than `most`, or `default` when it is not given.
+    pub fn number<T: FromStr + PartialOrd + Default + std::fmt::Display>(
+        &mut self,
+        name: &'static str,
+        default: T,
+        most: T,
+    ) -> T {
+        let Some(text) = self.text(name) else { return default };
+        match text.parse() {
+            Ok(number) if number >= T::default() && number <= most => number,
+            _ => {
+                let detail = format!("must be a whole number from 0 to {most}");
+                self.errors.push(FieldError { field: name.into(), detail });
+                default
+            }
+        }
+    }
+
+    /// What was wrong, unknown names included.
+    pub fn done(mut self) -> Result<(), Problem> {
+        let unknown = self
+            .parameters
+            .into_iter()
+            .map(|(name, _)| FieldError { field: name.into(), detail: "is not a parameter of this route".to_owned() });
+        self.errors.extend(unknown);
+        if self.errors.is_empty() { Ok(()) } else { Err(Problem::Fields(self.errors)) }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Query {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Ok(Self::parse(parts.uri.query().unwrap_or_default()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_bounds_and_unknown_names_are_told() {
+        let mut query = Query::parse("after=7&wait=x&limit=9999&color=red");
+        assert_eq!((query.number("after", 0, i64::MAX), query.number("wait", 1, 60)), (7, 1));
+        assert_eq!((query.number("limit", 10, 100), query.text("types")), (10, None));
+        let Err(Problem::Fields(errors)) = query.done() else { panic!("nothing was wrong") };
+        let fields: Vec<_> = errors.iter().map(|error| error.field.as_ref()).collect();
+        assert_eq!(fields, ["wait", "limit", "color"]);
+    }
+}

@@ -14,6 +14,9 @@ pub struct Due {
     pub attempts: u32,
     /// When the event was saved.
     pub created_at: Timestamp,
+    /// When it was first tried in vain, and last.
+    pub first_failed_at: Option<Timestamp>,
+    pub last_failed_at: Option<Timestamp>,
     pub endpoint: String,
     pub url: String,
     pub session: String,
@@ -63,6 +66,12 @@ pub(super) async fn put_endpoint(
     Ok(())
 }
 
+/// Writes without changing anything.
+pub(super) async fn touch_endpoints(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE endpoints SET url = url").execute(connection).await?;
+    Ok(())
+}
+
 /// One delivery of each event for each endpoint, at the end of its chat's lane.
 pub(super) async fn insert(
     connection: &mut SqliteConnection,
@@ -101,7 +110,9 @@ pub(super) async fn insert(
 pub(super) async fn due(pool: &SqlitePool, now: Timestamp, limit: usize) -> Result<Vec<Due>, sqlx::Error> {
     let rows = sqlx::query(
         "SELECT d.id, d.attempts, d.created_at, d.aside, l.endpoint, p.url, l.session, l.chat, \
-                e.sender, e.message_id, e.id AS event, e.body \
+                e.sender, e.message_id, e.id AS event, e.body, \
+                (SELECT min(at) FROM attempts WHERE delivery = d.id) AS first_failed_at, \
+                (SELECT max(at) FROM attempts WHERE delivery = d.id) AS last_failed_at \
          FROM lanes l JOIN deliveries d ON d.id = l.head JOIN events e ON e.seq = d.event \
               JOIN endpoints p ON p.id = l.endpoint \
          WHERE l.due_at <= $1 ORDER BY l.due_at, l.head LIMIT $2",
@@ -114,6 +125,8 @@ pub(super) async fn due(pool: &SqlitePool, now: Timestamp, limit: usize) -> Resu
         delivery: row.get("id"),
         attempts: u32::try_from(row.get::<i64, _>("attempts")).unwrap_or(u32::MAX),
         created_at: time(row.get("created_at")),
+        first_failed_at: row.get::<Option<i64>, _>("first_failed_at").map(time),
+        last_failed_at: row.get::<Option<i64>, _>("last_failed_at").map(time),
         endpoint: row.get("endpoint"),
         url: row.get("url"),
         session: row.get("session"),
@@ -162,7 +175,9 @@ pub(super) async fn settle(
             }
             Outcome::Dead { error } => {
                 failed(connection, *delivery, error, now).await?;
-                let sql = sqlx::query("UPDATE deliveries SET state = 'dead', settled_at = $1 WHERE id = $2");
+                let sql = sqlx::query(
+                    "UPDATE deliveries SET state = 'dead', settled_at = $1 WHERE id = $2 AND state = 'waiting'",
+                );
                 sql.bind(now.as_millisecond()).bind(delivery).execute(&mut *connection).await?;
                 gone.push(*delivery);
             }
@@ -171,7 +186,7 @@ pub(super) async fn settle(
     for taken in taken.chunks(ROWS) {
         let sql = "UPDATE deliveries SET state = 'delivered', attempts = attempts + 1, settled_at = ";
         let mut sql = QueryBuilder::<Sqlite>::new(sql);
-        sql.push_bind(now.as_millisecond()).push(" WHERE id IN ");
+        sql.push_bind(now.as_millisecond()).push(" WHERE state = 'waiting' AND id IN ");
         sql.push_tuples(taken, |mut id, delivery| {
             id.push_bind(delivery);
         });
@@ -187,7 +202,7 @@ async fn failed(
     error: &str,
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE deliveries SET attempts = attempts + 1, last_error = $1 WHERE id = $2")
+    sqlx::query("UPDATE deliveries SET attempts = attempts + 1, last_error = $1 WHERE id = $2 AND state = 'waiting'")
         .bind(error)
         .bind(delivery)
         .execute(&mut *connection)
@@ -206,7 +221,12 @@ async fn failed(
 
 /// Gives a delivery a lane of its own; its chat's lane goes on with the next.
 async fn step_aside(connection: &mut SqliteConnection, delivery: i64, due_at: Timestamp) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE deliveries SET aside = id WHERE id = $1").bind(delivery).execute(&mut *connection).await?;
+    let sql = "UPDATE deliveries SET aside = id WHERE id = $1 AND aside = 0 AND state = 'waiting'";
+    let moved = sqlx::query(sql).bind(delivery).execute(&mut *connection).await?;
+    if moved.rows_affected() == 0 {
+        // It was said before: whether a commit was saved is not always known to whoever asked for it.
+        return Ok(());
+    }
     // Those that waited behind it are due at once.
     move_on(connection, &[delivery], Timestamp::UNIX_EPOCH).await?;
     sqlx::query(

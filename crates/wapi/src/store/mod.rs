@@ -61,9 +61,13 @@ pub struct Store {
 impl Store {
     /// Opens the database or makes it, and brings its tables up to date. One that a newer program wrote is refused.
     pub async fn open(file: &Path, clock: Clock) -> Result<Self> {
-        let options = SqliteConnectOptions::new()
+        Self::open_with(SqliteConnectOptions::new(), file, clock).await
+    }
+
+    async fn open_with(options: SqliteConnectOptions, file: &Path, clock: Clock) -> Result<Self> {
+        make_private(file).with_context(|| format!("making {}", file.display()))?;
+        let options = options
             .filename(file)
-            .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(BUSY)
@@ -138,6 +142,12 @@ impl Store {
     pub fn trouble(&self) -> Option<StoreError> {
         self.writer.trouble()
     }
+}
+
+/// Messages and numbers are nobody else's business; SQLite gives the files beside this one the same rights.
+fn make_private(file: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(file).map(drop)
 }
 
 #[cfg(test)]
@@ -255,6 +265,50 @@ mod tests {
             assert!(futures_util::future::join_all(settled).await.iter().all(Result::is_ok));
         }
         assert_eq!(seen, 1_000);
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_refuses_what_does_not_fit_and_nothing_afterwards_that_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("wapi.db");
+        let small = SqliteConnectOptions::new().pragma("max_page_count", "60");
+        let store = Store::open_with(small, &file, Clock::system()).await.unwrap();
+        store.put_endpoint("hook", "http://127.0.0.1/").await.unwrap();
+        let large = |number: usize| NewEvent { body: "x".repeat(20_000), ..event("a", &number.to_string()) };
+        let mut saved = 0;
+        while store.append(vec![large(saved)]).await.is_ok() {
+            saved += 1;
+        }
+        assert!(store.trouble().unwrap().to_string().contains("full"));
+        store.put_endpoint("hook", "http://127.0.0.2/").await.unwrap();
+        assert!(store.trouble().is_none());
+        assert!(store.append(vec![large(saved)]).await.is_err());
+        assert_eq!(due(&store).await, [pair("a", "0")], "what was saved is there");
+        let found = Clock::system();
+        found
+            .timeout(Duration::from_secs(30), async {
+                while store.trouble().is_some() {
+                    tokio::task::yield_now().await;
+                }
+            })
+            .await
+            .expect("the writer finds out by itself that small things can be saved");
+    }
+
+    #[tokio::test]
+    async fn an_outcome_that_is_saved_twice_counts_once() {
+        let (store, _folder) = store().await;
+        store.append(vec![event("a", "1"), event("a", "2")]).await.unwrap();
+        let first = store.due(soon(), 1).await.unwrap().remove(0).delivery;
+        let aside = || Outcome::Aside { error: "400".to_owned(), due_at: soon() };
+        for outcome in [aside(), aside()] {
+            store.settle(Settled { delivery: first, outcome }).await.unwrap();
+        }
+        store.settle(Settled { delivery: first, outcome: Outcome::Delivered }).await.unwrap();
+        for outcome in [aside(), Outcome::Delivered, Outcome::Dead { error: "late".to_owned() }] {
+            store.settle(Settled { delivery: first, outcome }).await.unwrap();
+        }
+        assert_eq!(due(&store).await, [pair("a", "2")]);
     }
 
     #[tokio::test]

@@ -15,14 +15,21 @@ use crate::lifecycle::Lifecycle;
 const ROOM: usize = 4_096;
 /// Changes in one transaction at most.
 const AT_ONCE: usize = 512;
+/// How often the writer tries by itself while nothing can be saved.
+const PROBE: Duration = Duration::from_secs(1);
 /// How long the writer rests after a failure, so that a full disk is not asked a thousand times a second.
 const REST: Duration = Duration::from_millis(100);
 
 /// One thing to save.
 enum Change {
-    Endpoint { id: String, url: String },
+    Endpoint {
+        id: String,
+        url: String,
+    },
     Append(Vec<NewEvent>),
     Settle(Settled),
+    /// Asks whether writing works.
+    Nothing,
 }
 
 struct Order {
@@ -45,6 +52,10 @@ struct Shared {
 }
 
 impl Shared {
+    fn trouble(&self) -> Option<StoreError> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn set_trouble(&self, trouble: Option<StoreError>) {
         let mut current = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         match (&*current, &trouble) {
@@ -94,7 +105,7 @@ impl Writer {
     }
 
     pub fn trouble(&self) -> Option<StoreError> {
-        self.shared.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shared.trouble()
     }
 }
 
@@ -109,41 +120,36 @@ impl Task {
     async fn run(mut self, mut incoming: mpsc::Receiver<Order>, lifecycle: Lifecycle) {
         let mut orders = Vec::with_capacity(AT_ONCE);
         loop {
-            let count = tokio::select! {
+            let is_in_trouble = self.shared.trouble().is_some();
+            tokio::select! {
                 biased;
-                count = incoming.recv_many(&mut orders, AT_ONCE) => count,
+                count = incoming.recv_many(&mut orders, AT_ONCE) => match count {
+                    0 => break,
+                    _ => self.save(&mut orders).await,
+                },
                 () = lifecycle.stopping() => break,
-            };
-            if count == 0 {
-                break;
+                // Nobody may have anything to save for a while, and readiness should not wait for them.
+                () = self.clock.sleep(PROBE), if is_in_trouble => self.probe().await,
             }
-            self.save(&mut orders).await;
         }
         let _ = self.connection.close().await;
     }
 
-    /// Saves all together; if that fails, one by one, so that one impossible change does not take the others with it.
+    /// Saves all together; if one of them is at fault, one by one, so that it does not take the others with it.
     async fn save(&mut self, orders: &mut Vec<Order>) {
         let changes: Vec<&Change> = orders.iter().map(|order| &order.change).collect();
         match self.commit(&changes).await {
-            Ok(()) => {
-                self.shared.set_trouble(None);
-                for order in orders.drain(..) {
-                    let _ = order.done.send(Ok(()));
-                }
-            }
-            Err(error) if orders.len() == 1 => {
-                self.shared.set_trouble(Some(error.clone()));
-                for order in orders.drain(..) {
-                    let _ = order.done.send(Err(error.clone()));
-                }
-                self.clock.sleep(REST).await;
-            }
-            Err(_) => {
+            Err(Failure::Change(_)) if orders.len() > 1 => {
                 for order in orders.drain(..) {
                     let outcome = self.commit(&[&order.change]).await;
-                    self.shared.set_trouble(outcome.clone().err());
-                    let _ = order.done.send(outcome);
+                    self.answer(vec![order], outcome);
+                }
+            }
+            outcome => {
+                let has_failed = outcome.is_err();
+                self.answer(std::mem::take(orders), outcome);
+                if has_failed {
+                    self.clock.sleep(REST).await;
                 }
             }
         }
@@ -151,22 +157,72 @@ impl Task {
         self.shared.commits.send_replace(());
     }
 
+    fn answer(&self, orders: Vec<Order>, outcome: Result<(), Failure>) {
+        let outcome = outcome.map_err(Failure::into_error);
+        self.shared.set_trouble(outcome.clone().err());
+        for order in orders {
+            // Whoever asked may have stopped waiting.
+            let _ = order.done.send(outcome.clone());
+        }
+    }
+
+    /// A write that changes nothing, to see whether writing works again.
+    async fn probe(&mut self) {
+        let outcome = self.commit(&[&Change::Nothing]).await;
+        self.shared.set_trouble(outcome.map_err(Failure::into_error).err());
+    }
+
     /// One transaction, on the disk when this returns.
-    async fn commit(&mut self, changes: &[&Change]) -> Result<(), StoreError> {
-        let now = self.clock.now();
+    ///
+    /// Written out instead of left to the library: when the disk is full SQLite rolls back by itself, and the library's count of open
+    /// transactions would be wrong for ever.
+    async fn commit(&mut self, changes: &[&Change]) -> Result<(), Failure> {
         // The lock for writing is taken at once: a transaction that starts with a question could find it taken later and fail.
-        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+        sqlx::query("BEGIN IMMEDIATE").execute(&mut self.connection).await.map_err(Failure::database)?;
+        let mut outcome = self.write(changes).await.map_err(|error| Failure::Change(error.into()));
+        if outcome.is_ok() {
+            outcome = sqlx::query("COMMIT").execute(&mut self.connection).await.map(drop).map_err(Failure::database);
+        }
+        if outcome.is_err() {
+            // Fails when SQLite has done it already, and then there is nothing to do.
+            let _ = sqlx::query("ROLLBACK").execute(&mut self.connection).await;
+        }
+        outcome
+    }
+
+    async fn write(&mut self, changes: &[&Change]) -> Result<(), sqlx::Error> {
+        let (connection, now) = (&mut self.connection, self.clock.now());
         let (mut appended, mut settled) = (Vec::new(), Vec::new());
         for change in changes {
             match change {
-                Change::Endpoint { id, url } => deliveries::put_endpoint(&mut transaction, id, url, now).await?,
+                Change::Endpoint { id, url } => deliveries::put_endpoint(connection, id, url, now).await?,
                 Change::Append(events) => appended.extend(events),
                 Change::Settle(outcome) => settled.push(outcome),
+                Change::Nothing => deliveries::touch_endpoints(connection).await?,
             }
         }
-        let inserted = events::insert(&mut transaction, &appended, now).await?;
-        deliveries::insert(&mut transaction, &inserted, now).await?;
-        deliveries::settle(&mut transaction, &settled, now).await?;
-        Ok(transaction.commit().await?)
+        let inserted = events::insert(connection, &appended, now).await?;
+        deliveries::insert(connection, &inserted, now).await?;
+        deliveries::settle(connection, &settled, now).await
+    }
+}
+
+/// Why a transaction was not saved.
+enum Failure {
+    /// It could not be begun or committed: all changes fare the same.
+    Database(StoreError),
+    /// One of its statements failed: another change may succeed.
+    Change(StoreError),
+}
+
+impl Failure {
+    fn database(error: sqlx::Error) -> Self {
+        Self::Database(error.into())
+    }
+
+    fn into_error(self) -> StoreError {
+        match self {
+            Self::Database(error) | Self::Change(error) => error,
+        }
     }
 }

@@ -51,8 +51,10 @@ pub struct Config {
 /// Who may call.
 #[derive(Debug, Clone)]
 pub enum Access {
-    /// Whoever reaches the listener: it is loopback, or the operator said so.
+    /// Whoever reaches the listener, because the operator said so.
     Open,
+    /// The programs of this machine, which alone reach the listener; but no web page that its browser shows.
+    Loopback,
     /// Whoever shows this key.
     Key(SecretString),
 }

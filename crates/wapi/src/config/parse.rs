@@ -184,7 +184,7 @@ pub(super) fn access(reader: &mut Reader, listen: Option<&HostPort>) -> Option<A
             None
         }
         (true, Some(key)) => Some(Access::Key(key)),
-        (true, None) if key_given || listen.is_none_or(HostPort::is_loopback) => Some(Access::Open),
+        (true, None) if key_given || listen.is_none_or(HostPort::is_loopback) => Some(Access::Loopback),
         (true, None) => {
             let problem = "is missing, and WAPI_INTERNAL_HOST can be reached from other machines: set WAPI_API_KEY, or \
                            WAPI_AUTH=none to let everyone in who reaches it";

@@ -38,7 +38,7 @@ fn the_least_that_works() {
     assert_eq!(config.check_every, Duration::from_secs(600));
     assert_eq!(config.whatsapp_timeout, Duration::from_secs(20));
     assert_eq!(config.whatsapp, WhatsappAddress::Real);
-    assert!(matches!(config.access, Access::Open));
+    assert!(matches!(config.access, Access::Loopback));
 }
 
 #[test]

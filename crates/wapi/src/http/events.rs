@@ -44,6 +44,9 @@ pub async fn list(State(gateway): State<Gateway>, mut query: Query) -> Result<Js
         session: query.text("session"),
     };
     query.done()?;
+    if wait.is_zero() {
+        return page_after(&gateway, after, &wanted, limit).await;
+    }
     let page = first_page(&gateway, after, &wanted, limit);
     // Nobody is kept waiting by a program that ends, and a wait that was in vain is no error.
     match gateway.lifecycle.unless_stopping(gateway.clock.timeout(wait, page)).await {

@@ -12,7 +12,7 @@ use super::sign::SigningKey;
 use crate::clock::Clock;
 use crate::config::Environment;
 
-/// Covers connecting, sending and the whole answer.
+/// Covers connecting, sending and the answer.
 const DEADLINE: Duration = Duration::from_secs(15);
 /// How much of an answer is read: enough to use the connection again after an ordinary one.
 const ANSWER: usize = 64 * 1024;
@@ -48,37 +48,42 @@ impl Poster {
         if let Some(secret) = &self.secret {
             request = request.header("webhook-signature", secret.sign(id, timestamp, body));
         }
-        let exchange = async {
-            let answer = request.send().await.map_err(|error| unreachable(&error.without_url()))?;
-            judge(answer).await
-        };
         let late = |_| Failure {
             error: format!("it did not answer within {DEADLINE:?}"),
             is_about_the_event: false,
             retry_after: None,
         };
-        self.clock.timeout(DEADLINE, exchange).await.map_err(late)?
+        let started = self.clock.uptime();
+        let answer = self.clock.timeout(DEADLINE, request.send()).await.map_err(late)?;
+        let mut answer = answer.map_err(|error| unreachable(&error.without_url()))?;
+        // The status is the answer. The rest is only read so that the connection can be used again, and never waited for long.
+        let left = DEADLINE.saturating_sub(self.clock.uptime().saturating_sub(started));
+        let _ = self.clock.timeout(left, drain(&mut answer)).await;
+        judge(&answer)
     }
 }
 
-async fn judge(mut answer: Response) -> Result<(), Failure> {
-    let status = answer.status();
-    let wish = answer.headers().get(RETRY_AFTER).and_then(|wish| wish.to_str().ok()?.parse().ok());
+async fn drain(answer: &mut Response) {
     let mut read = 0;
-    // An answer that breaks off after its status has still been given.
     while let Ok(Some(piece)) = answer.chunk().await {
         read += piece.len();
         if read > ANSWER {
             break;
         }
     }
+}
+
+fn judge(answer: &Response) -> Result<(), Failure> {
+    let status = answer.status();
     if status.is_success() {
         return Ok(());
     }
-    let may_pass = matches!(status.as_u16(), 408 | 425 | 429);
+    // These are about who we are, where we knock and when, not about what we bring.
+    let is_about_us = matches!(status.as_u16(), 401 | 403 | 404 | 405 | 407 | 408 | 410 | 425 | 429);
+    let wish = answer.headers().get(RETRY_AFTER).and_then(|wish| wish.to_str().ok()?.parse().ok());
     Err(Failure {
         error: format!("it answered {}", status.as_u16()),
-        is_about_the_event: status.is_client_error() && !may_pass,
+        is_about_the_event: status.is_client_error() && !is_about_us,
         retry_after: wish.map(Duration::from_secs),
     })
 }

@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(10 * MINUTE);
 #[derive(Debug, Clone)]
 pub(super) struct Failure {
     pub error: String,
-    /// Whether the endpoint found fault with this very event (a 4xx but 408, 425 and 429).
+    /// Whether the endpoint found fault with this very event, such as a 400 or 422; not with the address, the time or us.
     pub is_about_the_event: bool,
     /// What the endpoint asked for.
     pub retry_after: Option<Duration>,
@@ -32,9 +32,10 @@ pub(super) struct Failure {
 pub(super) struct Standing {
     /// Attempts so far, this one included.
     pub attempts: u32,
-    pub created_at: Timestamp,
+    /// When it was first tried in vain; now, if this is the first time.
+    pub failing_since: Timestamp,
     pub is_aside: bool,
-    /// Whether its endpoint took another event since this one was saved.
+    /// Whether its endpoint took another event since this one last failed.
     pub endpoint_works: bool,
 }
 
@@ -46,9 +47,14 @@ pub(super) fn after(failure: Failure, standing: Standing, now: Timestamp, dice: 
     let pause = Duration::from_secs(pause).mul_f64(0.8 + 0.4 * dice);
     let pause = pause.max(retry_after.unwrap_or_default().min(LONGEST_WISH));
     let due_at = now.saturating_add(pause).unwrap_or(Timestamp::MAX);
-    let has_waited =
-        due_at.duration_since(standing.created_at) >= jiff::SignedDuration::try_from(PATIENCE).unwrap_or_default();
-    let is_poisoned = standing.endpoint_works && (is_about_the_event || has_waited);
+    let would_wait = due_at.duration_since(standing.failing_since);
+    let has_waited = would_wait >= jiff::SignedDuration::try_from(PATIENCE).unwrap_or_default();
+    let is_poisoned = match (is_about_the_event, standing.endpoint_works) {
+        // The endpoint is up and has judged this very event.
+        (true, works) => works || has_waited,
+        // While nothing else is taken either, the endpoint is down, and order is kept for as long as that takes.
+        (false, works) => works && has_waited,
+    };
     if is_poisoned && !standing.is_aside { Outcome::Aside { error, due_at } } else { Outcome::Again { error, due_at } }
 }
 
@@ -61,7 +67,7 @@ mod tests {
     }
 
     fn standing(attempts: u32) -> Standing {
-        Standing { attempts, created_at: at(0), is_aside: false, endpoint_works: false }
+        Standing { attempts, failing_since: at(0), is_aside: false, endpoint_works: false }
     }
 
     fn at(second: i64) -> Timestamp {
@@ -102,7 +108,12 @@ mod tests {
         let poisoned = Failure { is_about_the_event: true, ..failure() };
         let works = Standing { endpoint_works: true, ..standing(1) };
         assert!(matches!(after(poisoned.clone(), works, at(1), 0.5), Outcome::Aside { .. }));
-        assert!(matches!(after(poisoned, standing(1), at(1), 0.5), Outcome::Again { .. }), "nothing works there");
+        assert!(
+            matches!(after(poisoned.clone(), standing(1), at(1), 0.5), Outcome::Again { .. }),
+            "nothing works there"
+        );
+        assert!(matches!(after(poisoned, standing(1), at(600), 0.5), Outcome::Aside { .. }), "it alone was judged");
+        assert!(matches!(after(failure(), standing(1), at(9999), 0.5), Outcome::Again { .. }), "an outage keeps order");
         assert!(matches!(after(failure(), works, at(1), 0.5), Outcome::Again { .. }), "it may pass");
         assert!(matches!(after(failure(), works, at(600), 0.5), Outcome::Aside { .. }), "its chat has waited enough");
         let aside = Standing { is_aside: true, ..works };

@@ -32,21 +32,22 @@ pub(super) struct Worker {
     clock: Clock,
     lifecycle: Lifecycle,
     health: Mutex<Health>,
-    /// Deliveries under way.
-    busy: Mutex<HashSet<i64>>,
+    /// Deliveries whose outcome has been saved since the last look.
+    settled: Mutex<Vec<i64>>,
     freed: Notify,
 }
 
 impl Worker {
     pub fn new(store: Store, poster: Poster, seen: Seen, clock: Clock, lifecycle: Lifecycle) -> Self {
-        let (health, busy) = (Mutex::default(), Mutex::default());
-        Self { store, poster, seen, clock, lifecycle, health, busy, freed: Notify::new() }
+        let (health, settled) = (Mutex::default(), Mutex::default());
+        Self { store, poster, seen, clock, lifecycle, health, settled, freed: Notify::new() }
     }
 
     /// Works until the soft stop. Attempts under way then are finished by their own tasks.
     pub async fn run(self: Arc<Self>) {
+        let mut under_way = HashSet::new();
         while !self.lifecycle.is_stopping() {
-            let pause = match self.start_what_is_due().await {
+            let pause = match self.start_what_is_due(&mut under_way).await {
                 Ok(pause) => pause,
                 Err(error) => {
                     tracing::error!(error = format!("{error:#}"), "deliveries cannot be read");
@@ -64,22 +65,20 @@ impl Worker {
     }
 
     /// Starts as many attempts as there is room for; how long nothing will be due.
-    async fn start_what_is_due(self: &Arc<Self>) -> Result<Duration> {
-        let under_way = lock(&self.busy).len();
-        let room = AT_ONCE.saturating_sub(under_way);
+    async fn start_what_is_due(self: &Arc<Self>, under_way: &mut HashSet<i64>) -> Result<Duration> {
+        // Before the question, never after it: the answer may be from before a delivery was settled, and would start it again.
+        for settled in lock(&self.settled).drain(..) {
+            under_way.remove(&settled);
+        }
+        let room = AT_ONCE.saturating_sub(under_way.len());
         if room == 0 {
             return Ok(LOOK_AGAIN);
         }
         let now = self.clock.now();
-        let due = self.store.due(now, AT_ONCE + under_way).await?;
-        let fresh: Vec<Due> = {
-            let mut busy = lock(&self.busy);
-            let idle = due.into_iter().filter(|due| !busy.contains(&due.delivery));
-            let fresh: Vec<Due> = idle.take(room).collect();
-            busy.extend(fresh.iter().map(|due| due.delivery));
-            fresh
-        };
+        let due = self.store.due(now, AT_ONCE + under_way.len()).await?;
+        let fresh: Vec<Due> = due.into_iter().filter(|due| !under_way.contains(&due.delivery)).take(room).collect();
         for due in fresh {
+            under_way.insert(due.delivery);
             let worker = Arc::clone(self);
             self.lifecycle.spawn(async move { worker.attempt(due).await });
         }
@@ -98,7 +97,7 @@ impl Worker {
                 break;
             }
         }
-        lock(&self.busy).remove(&due.delivery);
+        lock(&self.settled).push(due.delivery);
         self.freed.notify_one();
     }
 
@@ -124,17 +123,14 @@ impl Worker {
         tracing::warn!(session, event = due.event, attempt, error = failure.error, "the webhook did not take an event");
         let standing = Standing {
             attempts: attempt,
-            created_at: due.created_at,
+            failing_since: due.first_failed_at.unwrap_or(self.clock.now()),
             is_aside: due.is_aside,
-            endpoint_works: lock(&self.health).has_worked_since(&due.endpoint, due.created_at),
+            endpoint_works: lock(&self.health)
+                .has_worked_since(&due.endpoint, due.last_failed_at.unwrap_or(due.created_at)),
         };
         let outcome = schedule::after(failure, standing, self.clock.now(), rand::random());
         if let Outcome::Dead { .. } = outcome {
-            tracing::error!(
-                session,
-                event = due.event,
-                "an event was given up: the webhook did not take it for three days"
-            );
+            tracing::error!(session, event = due.event, "an event was given up; it stays in the database");
         }
         outcome
     }

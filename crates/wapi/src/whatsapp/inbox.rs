@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use async_trait::async_trait;
 use whatsapp_rust::types::durability_hook::InboundMessage;
 use whatsapp_rust::{Client, InboundDurabilityHook, Jid};
@@ -26,6 +26,9 @@ pub trait Inbox: Send + Sync + 'static {
 const PAUSES: [Duration; 3] = [Duration::from_millis(100), Duration::from_millis(400), Duration::from_secs(1)];
 /// When WhatsApp is asked again for what could not be saved.
 const REOFFER: Duration = Duration::from_secs(15);
+
+/// How long a reconnect may take to begin.
+const RECONNECT: Duration = Duration::from_secs(10);
 
 /// The engine's hook for one session.
 pub(super) struct Hook {
@@ -62,8 +65,9 @@ impl Hook {
         let (clock, asking_again) = (self.clock.clone(), Arc::clone(&self.asking_again));
         self.tasks.spawn(async move {
             clock.sleep(REOFFER).await;
+            // The engine can hang in a write to a dead socket.
+            let _ = clock.timeout(RECONNECT, client.reconnect_immediately()).await;
             asking_again.store(false, Ordering::Relaxed);
-            client.reconnect_immediately().await;
         });
     }
 }
@@ -79,6 +83,8 @@ impl InboundDurabilityHook for Hook {
         if received.is_empty() {
             return Ok(());
         }
+        // What came later must not be saved before what could not be saved.
+        ensure!(!self.asking_again.load(Ordering::Relaxed), "WhatsApp will be asked again for what could not be saved");
         let taken = self.take_over(received).await;
         if taken.is_err() {
             self.ask_again_later(client);

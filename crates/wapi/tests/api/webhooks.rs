@@ -172,3 +172,27 @@ async fn in_dev_the_webhooks_certificate_is_not_verified() {
     assert_eq!(secure.next().await.body["data"]["text"]["body"], "hi");
     app.finish().await;
 }
+
+#[tokio::test]
+async fn a_flood_from_many_chats_arrives_once_each_and_in_order() {
+    const CHATS: usize = 20;
+    const EACH: usize = 30;
+    let app = TestApp::start().await;
+    let alice = app.phone("Alice");
+    app.pair("shop", &alice).await;
+    let senders: Vec<_> = (0..CHATS).map(|number| app.phone(&format!("Sender {number}"))).collect();
+    for number in 0..EACH {
+        for sender in &senders {
+            sender.sends_text(alice.number(), &number.to_string()).await.unwrap();
+        }
+    }
+    let mut next = std::collections::BTreeMap::<String, usize>::new();
+    for _ in 0..CHATS * EACH {
+        let data = app.webhook.next().await.body["data"].take();
+        let expected = next.entry(data["chat"].as_str().unwrap().to_owned()).or_default();
+        assert_eq!(data["text"]["body"], expected.to_string(), "in {}", data["chat"]);
+        *expected += 1;
+    }
+    // `finish` fails on a post that nobody read, so nothing came twice.
+    app.finish().await;
+}

@@ -80,7 +80,7 @@ impl Actor {
         let inbox = Arc::new(NotingInbox { session: Arc::clone(&self.session), inbox: Arc::clone(&self.around.inbox) });
         let (link, signals) = match self.around.whatsapp.link(self.session.name.as_str(), &file, inbox).await {
             Ok(opened) => opened,
-            Err(error) => return self.failed(format!("{error:#}")),
+            Err(error) => return self.not_now(format!("{error:#}")),
         };
         let link = Arc::new(link);
         self.session.update(|state| state.account = link.account());
@@ -181,6 +181,13 @@ impl Actor {
             state.paired = true;
         });
         tracing::info!(session = %self.session.name, "online");
+    }
+
+    /// The file is sound, so what is in the way (no file descriptors left, a full disk) may pass by itself.
+    fn not_now(&self, reason: String) -> End {
+        tracing::error!(session = %self.session.name, reason, "the session cannot be opened now; it is tried again");
+        self.session.move_to(Status::Offline, Some(reason));
+        End::Unexplained
     }
 
     fn failed(&self, reason: String) -> End {

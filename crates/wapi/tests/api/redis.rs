@@ -1,6 +1,6 @@
 //! Redis, when it is configured: remembers what was forwarded; may die at any time.
 
-use crate::harness::{Setup, TestApp, TestRedis, Wapi};
+use crate::harness::{Setup, TestApp, TestReceiver, TestRedis, Wapi, free_address};
 
 async fn app_with(redis: &TestRedis) -> TestApp {
     Setup::new().set("WAPI_REDIS_HOST", format!("127.0.0.1:{}", redis.port)).start().await
@@ -30,7 +30,7 @@ async fn messages_are_forwarded_while_redis_lives_dies_and_comes_back() {
 }
 
 #[tokio::test]
-async fn what_was_forwarded_is_known_after_a_restart() {
+async fn what_was_forwarded_is_remembered_for_thirty_days() {
     let Some(redis) = TestRedis::start().await else { return };
     let app = app_with(&redis).await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
@@ -45,6 +45,38 @@ async fn what_was_forwarded_is_known_after_a_restart() {
     let month = 30 * 24 * 3600;
     assert!((month - 3600..=month).contains(&left), "{left}");
     app.finish().await;
+}
+
+#[tokio::test]
+async fn what_one_process_forwarded_is_not_forwarded_by_another() {
+    let Some(redis) = TestRedis::start().await else { return };
+    let simulator = wapi_simulator::Simulator::start(Default::default()).await.unwrap();
+    let webhook = TestReceiver::start().await;
+    let (alice, bob) = (simulator.phone("Alice").unwrap(), simulator.phone("Bob").unwrap());
+    let addresses = [free_address(), free_address()];
+    let [first, second] = addresses.map(|address| {
+        Wapi::new()
+            .set("WAPI_INTERNAL_HOST", address)
+            .set("WAPI_WHATSAPP_URL", simulator.ws_url())
+            .set("WAPI_GETTING_MESSAGES_WEBHOOK", webhook.base())
+            .set("WAPI_REDIS_HOST", format!("127.0.0.1:{}", redis.port))
+    });
+    // Two devices of one account, each with a process and a database of its own, under the same session name.
+    let (running, client) = second.serves(addresses[1]).await;
+    client.pair("shop", &alice).await;
+    running.kill().await;
+    let (running, client) = first.serves(addresses[0]).await;
+    client.pair("shop", &alice).await;
+    bob.sends_text(alice.number(), "once").await.unwrap();
+    assert_eq!(webhook.next().await.body["data"]["text"]["body"], "once");
+    assert!(running.terminate().await.success);
+
+    let (running, _) = second.serves(addresses[1]).await;
+    bob.sends_text(alice.number(), "the next one").await.unwrap();
+    assert_eq!(webhook.next().await.body["data"]["text"]["body"], "the next one");
+    assert!(running.terminate().await.success);
+    assert_eq!(webhook.leftovers().len(), 0);
+    simulator.finish().await.unwrap();
 }
 
 #[tokio::test]

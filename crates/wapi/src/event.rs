@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::ids;
+
 /// One thing that happened, in the envelope of Standard Webhooks.
 ///
 /// `{"type": "message.received", "timestamp": "2026-01-02T03:04:05Z", "data": {…}}`
@@ -23,6 +25,36 @@ pub struct Event {
 pub enum EventData {
     #[serde(rename = "message.received")]
     MessageReceived(Box<ReceivedMessage>),
+}
+
+impl Event {
+    /// Something that the gateway has learnt just now.
+    pub fn new(data: EventData, now: Timestamp) -> Self {
+        Self { id: ids::event_id(), data, timestamp: now }
+    }
+
+    /// The envelope as it travels.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("an event is always JSON")
+    }
+}
+
+impl EventData {
+    /// The envelope's `type`.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::MessageReceived(_) => "message.received",
+        }
+    }
+}
+
+/// What WhatsApp tells a message by: the addresses it came with (which may be a number today and a LID tomorrow for the same
+/// person) and its id, which is unique only within the two.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct MessageKey {
+    pub chat: String,
+    pub sender: String,
+    pub id: String,
 }
 
 /// A message somebody else sent to one of our sessions.
@@ -176,6 +208,7 @@ mod tests {
                 "text": {"body": "hi"},
             },
         });
-        assert_eq!(serde_json::to_value(event).unwrap(), expected);
+        assert_eq!(serde_json::to_value(&event).unwrap(), expected);
+        assert_eq!(event.data.kind(), expected["type"]);
     }
 }

@@ -9,6 +9,7 @@ use anyhow::Result;
 use secrecy::SecretString;
 
 use crate::clock::Clock;
+use crate::event::MessageKey;
 use crate::store::Due;
 
 use self::redis::Shared;
@@ -44,9 +45,10 @@ impl Seen {
     }
 }
 
-/// Message ids are unique only within a session, a chat and a sender. `None` for events that are not about a message.
+/// Message ids are unique only within a session, a chat and a sender, and several events can be about one message. `None` for
+/// events that are not about a message.
 fn key(due: &Due) -> Option<String> {
-    let Due { session, chat, sender, message_id, endpoint, .. } = due;
-    let (sender, id) = (sender.as_ref()?, message_id.as_ref()?);
-    Some(format!("wapi:forwarded:{endpoint}:{}:{session}:{chat}:{sender}:{id}", session.len()))
+    let Due { session, endpoint, kind, .. } = due;
+    let MessageKey { chat, sender, id } = due.message.as_ref()?;
+    Some(format!("wapi:forwarded:{endpoint}:{kind}:{}:{session}:{chat}:{sender}:{id}", session.len()))
 }

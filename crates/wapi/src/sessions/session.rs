@@ -8,8 +8,7 @@ use tokio::sync::{Notify, watch};
 
 use super::{SessionName, SessionState, Status};
 use crate::clock::Clock;
-use crate::event::ReceivedMessage;
-use crate::whatsapp::{Inbox, Link};
+use crate::whatsapp::{Inbox, Incoming, Link};
 
 /// One session. Its [actor](super::actor) writes to it, everyone else reads.
 pub struct Session {
@@ -70,8 +69,8 @@ pub(super) struct NotingInbox {
 
 #[async_trait]
 impl Inbox for NotingInbox {
-    async fn accept(&self, messages: Vec<ReceivedMessage>) -> anyhow::Result<()> {
-        self.inbox.accept(messages).await?;
+    async fn accept(&self, session: &str, incoming: Vec<Incoming>) -> anyhow::Result<()> {
+        self.inbox.accept(session, incoming).await?;
         let now = self.session.clock.now();
         self.session.update(|state| state.last_received_at = Some(now));
         Ok(())

@@ -4,7 +4,10 @@ use jiff::Timestamp;
 use sqlx::sqlite::{Sqlite, SqliteConnection, SqlitePool};
 use sqlx::{QueryBuilder, Row};
 
+use super::endpoints::{self, Subscriber};
 use super::events::{Inserted, ROWS};
+use super::{Store, StoreError};
+use crate::event::MessageKey;
 
 /// A delivery whose time has come: the oldest that waits in its chat.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,9 +24,10 @@ pub struct Due {
     pub url: String,
     pub session: String,
     pub chat: String,
-    pub sender: Option<String>,
-    pub message_id: Option<String>,
-    /// The event's id and envelope.
+    /// What it is about, if it is about a message.
+    pub message: Option<MessageKey>,
+    /// The event's type, id and envelope.
+    pub kind: String,
     pub event: String,
     pub body: String,
     /// Whether it has stepped out of its chat's order.
@@ -49,30 +53,7 @@ pub enum Outcome {
     Dead { error: String },
 }
 
-pub(super) async fn put_endpoint(
-    connection: &mut SqliteConnection,
-    id: &str,
-    url: &str,
-    now: Timestamp,
-) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "INSERT INTO endpoints (id, url, created_at) VALUES ($1, $2, $3) ON CONFLICT (id) DO UPDATE SET url = excluded.url",
-    )
-    .bind(id)
-    .bind(url)
-    .bind(now.as_millisecond())
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-/// Writes without changing anything.
-pub(super) async fn touch_endpoints(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE endpoints SET url = url").execute(connection).await?;
-    Ok(())
-}
-
-/// One delivery of each event for each endpoint, at the end of its chat's lane.
+/// One delivery of each event for each endpoint that wants it, at the end of its chat's lane.
 pub(super) async fn insert(
     connection: &mut SqliteConnection,
     events: &[Inserted<'_>],
@@ -81,14 +62,18 @@ pub(super) async fn insert(
     if events.is_empty() {
         return Ok(());
     }
-    let endpoints: Vec<String> = sqlx::query_scalar("SELECT id FROM endpoints").fetch_all(&mut *connection).await?;
-    let pairs: Vec<_> =
-        events.iter().flat_map(|event| endpoints.iter().map(move |endpoint| (event, endpoint))).collect();
+    let endpoints = endpoints::subscribers(connection).await?;
+    let wanted = |event: &Inserted<'_>, endpoint: &Subscriber| endpoint.wants(&event.event.session, event.event.kind);
+    let pairs: Vec<_> = events
+        .iter()
+        .flat_map(|event| endpoints.iter().map(move |endpoint| (event, endpoint)))
+        .filter(|(event, endpoint)| wanted(event, endpoint))
+        .collect();
     for pairs in pairs.chunks(ROWS) {
         let mut sql =
             QueryBuilder::<Sqlite>::new("INSERT INTO deliveries (event, endpoint, session, chat, created_at) ");
         sql.push_values(pairs, |mut row, (inserted, endpoint)| {
-            row.push_bind(inserted.seq).push_bind(endpoint.as_str());
+            row.push_bind(inserted.seq).push_bind(&endpoint.id);
             row.push_bind(&inserted.event.session).push_bind(&inserted.event.chat).push_bind(now.as_millisecond());
         });
         sql.push(" RETURNING id, endpoint, session, chat");
@@ -107,10 +92,27 @@ pub(super) async fn insert(
     Ok(())
 }
 
-pub(super) async fn due(pool: &SqlitePool, now: Timestamp, limit: usize) -> Result<Vec<Due>, sqlx::Error> {
+impl Store {
+    /// Saves what became of an attempt, and what its chat's next one is.
+    pub async fn settle(&self, settled: Settled) -> Result<(), StoreError> {
+        self.writer.settle(settled).await
+    }
+
+    /// Up to `limit` deliveries that are due, the longest due first; one for each chat.
+    pub async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Due>, StoreError> {
+        Ok(due(&self.readers, now, limit).await?)
+    }
+
+    /// When the next delivery that is not due yet will be.
+    pub async fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        Ok(next_due(&self.readers, now).await?)
+    }
+}
+
+async fn due(pool: &SqlitePool, now: Timestamp, limit: usize) -> Result<Vec<Due>, sqlx::Error> {
     let rows = sqlx::query(
         "SELECT d.id, d.attempts, d.created_at, d.aside, l.endpoint, p.url, l.session, l.chat, \
-                e.sender, e.message_id, e.id AS event, e.body, \
+                e.message_chat, e.sender, e.message_id, e.type, e.id AS event, e.body, \
                 (SELECT min(at) FROM attempts WHERE delivery = d.id) AS first_failed_at, \
                 (SELECT max(at) FROM attempts WHERE delivery = d.id) AS last_failed_at \
          FROM lanes l JOIN deliveries d ON d.id = l.head JOIN events e ON e.seq = d.event \
@@ -131,8 +133,8 @@ pub(super) async fn due(pool: &SqlitePool, now: Timestamp, limit: usize) -> Resu
         url: row.get("url"),
         session: row.get("session"),
         chat: row.get("chat"),
-        sender: row.get("sender"),
-        message_id: row.get("message_id"),
+        message: message(row),
+        kind: row.get("type"),
         event: row.get("event"),
         body: row.get("body"),
         is_aside: row.get::<i64, _>("aside") != 0,
@@ -140,7 +142,12 @@ pub(super) async fn due(pool: &SqlitePool, now: Timestamp, limit: usize) -> Resu
     Ok(rows.iter().map(due).collect())
 }
 
-pub(super) async fn next_due(pool: &SqlitePool, now: Timestamp) -> Result<Option<Timestamp>, sqlx::Error> {
+fn message(row: &sqlx::sqlite::SqliteRow) -> Option<MessageKey> {
+    let text = |column| row.get::<Option<String>, _>(column);
+    Some(MessageKey { chat: text("message_chat")?, sender: text("sender")?, id: text("message_id")? })
+}
+
+async fn next_due(pool: &SqlitePool, now: Timestamp) -> Result<Option<Timestamp>, sqlx::Error> {
     let next: Option<i64> = sqlx::query_scalar("SELECT min(due_at) FROM lanes WHERE due_at > $1")
         .bind(now.as_millisecond())
         .fetch_one(pool)

@@ -6,6 +6,9 @@ use jiff::Timestamp;
 use sqlx::sqlite::{Sqlite, SqliteConnection};
 use sqlx::{QueryBuilder, Row};
 
+use super::{Store, StoreError, deliveries};
+use crate::event::{Event, MessageKey};
+
 /// Rows in one statement: SQLite takes 32,766 parameters.
 pub(super) const ROWS: usize = 500;
 
@@ -14,14 +17,29 @@ pub(super) const ROWS: usize = 500;
 pub struct NewEvent {
     /// Travels as the header `webhook-id`.
     pub id: String,
+    /// Empty for what concerns the whole gateway.
     pub session: String,
+    /// Events of one chat are told in order. Empty for what concerns the whole session.
     pub chat: String,
-    /// WhatsApp's sender and message id, for what is about a message: with session, chat and type they say whether it is new.
-    pub message: Option<(String, String)>,
+    /// For what is about a message: with session and type it says whether the event is new.
+    pub message: Option<MessageKey>,
     /// As in the envelope, e.g. `message.received`.
-    pub kind: String,
+    pub kind: &'static str,
     /// The whole envelope as JSON.
     pub body: String,
+}
+
+impl NewEvent {
+    /// Something about a session as a whole.
+    pub fn of_session(session: &str, event: &Event) -> Self {
+        let (id, kind, body) = (event.id.clone(), event.data.kind(), event.to_json());
+        Self { id, session: session.to_owned(), chat: String::new(), message: None, kind, body }
+    }
+
+    /// Something about a message; told in the order of `chat`, which is the chat as callers know it.
+    pub fn of_message(session: &str, chat: &str, key: MessageKey, event: &Event) -> Self {
+        Self { chat: chat.to_owned(), message: Some(key), ..Self::of_session(session, event) }
+    }
 }
 
 /// An event that was new.
@@ -30,8 +48,26 @@ pub(super) struct Inserted<'a> {
     pub event: &'a NewEvent,
 }
 
+impl Store {
+    /// Saves events together with their deliveries to every endpoint. An event that is there already is left as it is.
+    pub async fn append(&self, events: Vec<NewEvent>) -> Result<(), StoreError> {
+        self.writer.append(events).await
+    }
+}
+
+/// Saves those events that are new, and one delivery of each for everybody who wants to be told. For whatever has something to
+/// tell: the change and the events it causes are in one transaction.
+pub(super) async fn record(
+    connection: &mut SqliteConnection,
+    events: &[&NewEvent],
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    let inserted = insert(connection, events, now).await?;
+    deliveries::insert(connection, &inserted, now).await
+}
+
 /// Saves those that are new, and returns them in the order they were given.
-pub(super) async fn insert<'a>(
+async fn insert<'a>(
     connection: &mut SqliteConnection,
     events: &[&'a NewEvent],
     now: Timestamp,
@@ -39,12 +75,13 @@ pub(super) async fn insert<'a>(
     let mut inserted = Vec::with_capacity(events.len());
     for events in events.chunks(ROWS) {
         let mut sql = QueryBuilder::<Sqlite>::new(
-            "INSERT INTO events (id, session, chat, sender, message_id, type, body, created_at) ",
+            "INSERT INTO events (id, session, chat, message_chat, sender, message_id, type, body, created_at) ",
         );
         sql.push_values(events, |mut row, event| {
-            let (sender, message_id) = event.message.as_ref().map(|(sender, id)| (sender, id)).unzip();
+            let key = event.message.as_ref();
             row.push_bind(&event.id).push_bind(&event.session).push_bind(&event.chat);
-            row.push_bind(sender).push_bind(message_id).push_bind(&event.kind).push_bind(&event.body);
+            row.push_bind(key.map(|key| &key.chat)).push_bind(key.map(|key| &key.sender));
+            row.push_bind(key.map(|key| &key.id)).push_bind(event.kind).push_bind(&event.body);
             row.push_bind(now.as_millisecond());
         });
         sql.push(" ON CONFLICT DO NOTHING RETURNING seq, id");

@@ -3,6 +3,8 @@
 use sqlx::sqlite::{Sqlite, SqlitePool};
 use sqlx::{QueryBuilder, Row};
 
+use super::{Store, StoreError};
+
 /// What a reader wants to see. Empty lists stand for everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wanted {
@@ -20,13 +22,24 @@ pub struct Saved {
     pub body: String,
 }
 
+impl Store {
+    /// Up to `limit` events after a place, oldest first, and the place to go on from: that of the last one, or, when there are no more,
+    /// that of the newest event of any kind.
+    pub async fn events_after(&self, seq: i64, wanted: &Wanted, limit: usize) -> Result<(Vec<Saved>, i64), StoreError> {
+        // Asked first: what comes in between is found the next time.
+        let newest = newest(&self.readers).await?;
+        let events = after(&self.readers, seq, wanted, limit).await?;
+        let next = match events.last() {
+            Some(last) if events.len() == limit => last.seq,
+            Some(last) => last.seq.max(newest),
+            None => seq.max(newest),
+        };
+        Ok((events, next))
+    }
+}
+
 /// Up to `limit` events after `seq`, oldest first.
-pub(super) async fn after(
-    pool: &SqlitePool,
-    seq: i64,
-    wanted: &Wanted,
-    limit: usize,
-) -> Result<Vec<Saved>, sqlx::Error> {
+async fn after(pool: &SqlitePool, seq: i64, wanted: &Wanted, limit: usize) -> Result<Vec<Saved>, sqlx::Error> {
     let mut sql = QueryBuilder::<Sqlite>::new("SELECT seq, id, body FROM events WHERE seq > ");
     sql.push_bind(seq);
     if let Some(session) = &wanted.session {
@@ -45,6 +58,6 @@ pub(super) async fn after(
 }
 
 /// The place of the newest event; 0 when there is none.
-pub(super) async fn newest(pool: &SqlitePool) -> Result<i64, sqlx::Error> {
+async fn newest(pool: &SqlitePool) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar("SELECT COALESCE(max(seq), 0) FROM events").fetch_one(pool).await
 }

@@ -5,7 +5,13 @@ use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection, Executor};
 
 /// The steps, oldest first. A step that was released is never changed; what it lacks is a new one.
-const STEPS: [&str; 1] = [include_str!("../../../../migrations/sqlite/0001_start.sql")];
+const STEPS: [&str; 5] = [
+    include_str!("../../../../migrations/sqlite/0001_start.sql"),
+    include_str!("../../../../migrations/sqlite/0002_pending.sql"),
+    include_str!("../../../../migrations/sqlite/0003_endpoints.sql"),
+    include_str!("../../../../migrations/sqlite/0004_messages.sql"),
+    include_str!("../../../../migrations/sqlite/0005_api_keys.sql"),
+];
 
 /// Runs the steps this database has not seen. Each is one transaction together with its number.
 pub(super) async fn run(connection: &mut SqliteConnection) -> Result<()> {
@@ -46,6 +52,28 @@ mod tests {
         run(&mut connection).await.unwrap();
         let kept: i64 = sqlx::query_scalar("SELECT count(*) FROM endpoints").fetch_one(&mut connection).await.unwrap();
         assert_eq!(kept, 1);
+    }
+
+    /// Runs the first `count` steps only, as a program of that time did.
+    async fn run_until(connection: &mut SqliteConnection, count: usize) {
+        for (number, step) in (1..).zip(&STEPS[..count]) {
+            connection.execute(*step).await.unwrap();
+            let sql = sqlx::AssertSqlSafe(format!("PRAGMA user_version = {number}"));
+            connection.execute(sql).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_first_program_saved_is_recognised_when_it_comes_again() {
+        let mut connection = memory().await;
+        run_until(&mut connection, 1).await;
+        let sql = "INSERT INTO events (id, session, chat, sender, message_id, type, body, created_at) \
+                   VALUES ('evt_1', 'shop', 'ann', 'ann', '3EB0', 'message.received', '{}', 1)";
+        connection.execute(sql).await.unwrap();
+        run(&mut connection).await.unwrap();
+        let again = "INSERT INTO events (id, session, chat, message_chat, sender, message_id, type, body, created_at) \
+                     VALUES ('evt_2', 'shop', 'bob', 'ann', 'ann', '3EB0', 'message.received', '{}', 2) ON CONFLICT DO NOTHING";
+        assert_eq!(connection.execute(again).await.unwrap().rows_affected(), 0);
     }
 
     #[tokio::test]

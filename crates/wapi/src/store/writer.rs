@@ -3,11 +3,13 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use async_trait::async_trait;
+use jiff::Timestamp;
 use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
-use super::{NewEvent, Settled, StoreError, deliveries, events};
+use super::{NewEvent, Settled, StoreError, deliveries, endpoints, events};
 use crate::clock::Clock;
 use crate::lifecycle::Lifecycle;
 
@@ -20,21 +22,62 @@ const PROBE: Duration = Duration::from_secs(1);
 /// How long the writer rests after a failure, so that a full disk is not asked a thousand times a second.
 const REST: Duration = Duration::from_millis(100);
 
-/// One thing to save.
-enum Change {
-    Endpoint {
-        id: String,
-        url: String,
-    },
-    Append(Vec<NewEvent>),
-    Settle(Settled),
-    /// Asks whether writing works.
-    Nothing,
+/// A change that is rare enough to write itself, in the transaction it shares with others.
+pub(super) trait Change: Send + Sync + 'static {
+    /// What whoever asked for it learns after the commit.
+    type Answer: Send + 'static;
+
+    /// Writes it. Called a second time, in a transaction of its own, when another change spoilt the first one.
+    fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Self::Answer, sqlx::Error>> + Send;
 }
 
-struct Order {
-    change: Change,
-    done: oneshot::Sender<Result<(), StoreError>>,
+/// What the writer is asked for. The frequent kinds are taken together, in statements of many rows.
+enum Order {
+    Append(Vec<NewEvent>, oneshot::Sender<Result<(), StoreError>>),
+    Settle(Settled, oneshot::Sender<Result<(), StoreError>>),
+    Other(Box<dyn Erased>),
+}
+
+impl Order {
+    /// Whoever asked may have stopped waiting; that is nobody's fault.
+    fn answer(self, outcome: Result<(), StoreError>) {
+        match self {
+            Self::Append(_, done) | Self::Settle(_, done) => drop(done.send(outcome)),
+            Self::Other(asked) => asked.answer(outcome),
+        }
+    }
+}
+
+/// A [`Change`] of any kind, and who waits for it.
+#[async_trait]
+trait Erased: Send {
+    async fn write(&mut self, connection: &mut SqliteConnection, now: Timestamp) -> Result<(), sqlx::Error>;
+    fn answer(self: Box<Self>, outcome: Result<(), StoreError>);
+}
+
+struct Asked<C: Change> {
+    change: C,
+    /// Known before the commit, told after it.
+    answer: Option<C::Answer>,
+    done: oneshot::Sender<Result<C::Answer, StoreError>>,
+}
+
+#[async_trait]
+impl<C: Change> Erased for Asked<C> {
+    async fn write(&mut self, connection: &mut SqliteConnection, now: Timestamp) -> Result<(), sqlx::Error> {
+        self.answer = Some(self.change.write(connection, now).await?);
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, outcome: Result<(), StoreError>) {
+        let Self { answer, done, .. } = *self;
+        let answer = outcome.map(|()| answer.expect("it was written, or there would be an error"));
+        drop(done.send(answer));
+    }
 }
 
 /// A handle on the writer; cheap to clone.
@@ -76,22 +119,25 @@ impl Writer {
         Self { orders, shared }
     }
 
-    pub async fn put_endpoint(&self, id: &str, url: &str) -> Result<(), StoreError> {
-        self.order(Change::Endpoint { id: id.to_owned(), url: url.to_owned() }).await
-    }
-
     pub async fn append(&self, events: Vec<NewEvent>) -> Result<(), StoreError> {
-        self.order(Change::Append(events)).await
+        self.order(|done| Order::Append(events, done)).await
     }
 
     pub async fn settle(&self, settled: Settled) -> Result<(), StoreError> {
-        self.order(Change::Settle(settled)).await
+        self.order(|done| Order::Settle(settled, done)).await
     }
 
-    async fn order(&self, change: Change) -> Result<(), StoreError> {
+    pub async fn change<C: Change>(&self, change: C) -> Result<C::Answer, StoreError> {
+        self.order(|done| Order::Other(Box::new(Asked { change, answer: None, done }))).await
+    }
+
+    async fn order<T>(
+        &self,
+        order: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Order,
+    ) -> Result<T, StoreError> {
         let ended = || StoreError("the program is ending".into());
         let (done, answer) = oneshot::channel();
-        self.orders.send(Order { change, done }).await.map_err(|_| ended())?;
+        self.orders.send(order(done)).await.map_err(|_| ended())?;
         answer.await.map_err(|_| ended())?
     }
 
@@ -137,17 +183,17 @@ impl Task {
 
     /// Saves all together; if one of them is at fault, one by one, so that it does not take the others with it.
     async fn save(&mut self, orders: &mut Vec<Order>) {
-        let changes: Vec<&Change> = orders.iter().map(|order| &order.change).collect();
-        match self.commit(&changes).await {
+        match self.commit(orders).await {
             Err(Failure::Change(_)) if orders.len() > 1 => {
                 for order in orders.drain(..) {
-                    let outcome = self.commit(&[&order.change]).await;
-                    self.answer(vec![order], outcome);
+                    let mut alone = vec![order];
+                    let outcome = self.commit(&mut alone).await;
+                    self.answer(&mut alone, outcome);
                 }
             }
             outcome => {
                 let has_failed = outcome.is_err();
-                self.answer(std::mem::take(orders), outcome);
+                self.answer(orders, outcome);
                 if has_failed {
                     self.clock.sleep(REST).await;
                 }
@@ -157,18 +203,19 @@ impl Task {
         self.shared.commits.send_replace(());
     }
 
-    fn answer(&self, orders: Vec<Order>, outcome: Result<(), Failure>) {
+    fn answer(&self, orders: &mut Vec<Order>, outcome: Result<(), Failure>) {
         let outcome = outcome.map_err(Failure::into_error);
         self.shared.set_trouble(outcome.clone().err());
-        for order in orders {
-            // Whoever asked may have stopped waiting.
-            let _ = order.done.send(outcome.clone());
+        for order in orders.drain(..) {
+            order.answer(outcome.clone());
         }
     }
 
     /// A write that changes nothing, to see whether writing works again.
     async fn probe(&mut self) {
-        let outcome = self.commit(&[&Change::Nothing]).await;
+        let (done, _) = oneshot::channel();
+        let touch = Order::Other(Box::new(Asked { change: endpoints::Touch, answer: None, done }));
+        let outcome = self.commit(&mut [touch]).await;
         self.shared.set_trouble(outcome.map_err(Failure::into_error).err());
     }
 
@@ -176,10 +223,10 @@ impl Task {
     ///
     /// Written out instead of left to the library: when the disk is full SQLite rolls back by itself, and the library's count of open
     /// transactions would be wrong for ever.
-    async fn commit(&mut self, changes: &[&Change]) -> Result<(), Failure> {
+    async fn commit(&mut self, orders: &mut [Order]) -> Result<(), Failure> {
         // The lock for writing is taken at once: a transaction that starts with a question could find it taken later and fail.
         sqlx::query("BEGIN IMMEDIATE").execute(&mut self.connection).await.map_err(Failure::database)?;
-        let mut outcome = self.write(changes).await.map_err(|error| Failure::Change(error.into()));
+        let mut outcome = self.write(orders).await.map_err(|error| Failure::Change(error.into()));
         if outcome.is_ok() {
             outcome = sqlx::query("COMMIT").execute(&mut self.connection).await.map(drop).map_err(Failure::database);
         }
@@ -190,19 +237,17 @@ impl Task {
         outcome
     }
 
-    async fn write(&mut self, changes: &[&Change]) -> Result<(), sqlx::Error> {
+    async fn write(&mut self, orders: &mut [Order]) -> Result<(), sqlx::Error> {
         let (connection, now) = (&mut self.connection, self.clock.now());
         let (mut appended, mut settled) = (Vec::new(), Vec::new());
-        for change in changes {
-            match change {
-                Change::Endpoint { id, url } => deliveries::put_endpoint(connection, id, url, now).await?,
-                Change::Append(events) => appended.extend(events),
-                Change::Settle(outcome) => settled.push(outcome),
-                Change::Nothing => deliveries::touch_endpoints(connection).await?,
+        for order in orders {
+            match order {
+                Order::Append(events, _) => appended.extend(&*events),
+                Order::Settle(outcome, _) => settled.push(&*outcome),
+                Order::Other(asked) => asked.write(connection, now).await?,
             }
         }
-        let inserted = events::insert(connection, &appended, now).await?;
-        deliveries::insert(connection, &inserted, now).await?;
+        events::record(connection, &appended, now).await?;
         deliveries::settle(connection, &settled, now).await
     }
 }

@@ -25,6 +25,8 @@ use worker::Worker;
 
 /// The endpoint that the operator's own settings name. Posts to it go to the session's name behind its address.
 const ORIGINAL: &str = "original";
+/// All that the original wapi told.
+const ORIGINAL_TYPES: [&str; 1] = ["message.received"];
 
 /// What deliveries are made with.
 pub struct Parts {
@@ -41,7 +43,7 @@ pub struct Parts {
 /// Registers the operator's webhook and starts delivering: first what an earlier run left.
 pub async fn start(parts: Parts) -> Result<()> {
     let Parts { store, base, secret, environment, seen, clock, lifecycle } = parts;
-    store.put_endpoint(ORIGINAL, base.as_str()).await.context("saving the webhook's address")?;
+    store.put_endpoint(ORIGINAL, base.as_str(), &ORIGINAL_TYPES).await.context("saving the webhook's address")?;
     let poster = Poster::new(environment, secret, clock.clone())?;
     let worker = Arc::new(Worker::new(store, poster, seen, clock, lifecycle.clone()));
     lifecycle.spawn(worker.run());

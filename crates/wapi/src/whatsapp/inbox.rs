@@ -11,7 +11,7 @@ use whatsapp_rust::{Client, InboundDurabilityHook, Jid};
 
 use super::incoming;
 use crate::clock::Clock;
-use crate::event::ReceivedMessage;
+use crate::event::{EventData, MessageKey};
 use crate::lifecycle::Lifecycle;
 
 /// Who takes messages over from WhatsApp.
@@ -19,7 +19,17 @@ use crate::lifecycle::Lifecycle;
 pub trait Inbox: Send + Sync + 'static {
     /// Returns once these messages will not be lost by us, all of them or none. On an error WhatsApp keeps them and offers them again
     /// after the next login; the same messages may come again after a success, too.
-    async fn accept(&self, messages: Vec<ReceivedMessage>) -> Result<()>;
+    async fn accept(&self, session: &str, incoming: Vec<Incoming>) -> Result<()>;
+}
+
+/// Something that came in as a message, in the gateway's words.
+#[derive(Debug, Clone)]
+pub struct Incoming {
+    /// The same when WhatsApp delivers it again.
+    pub key: MessageKey,
+    /// The chat as callers know it, which may be another address than the one on the wire.
+    pub chat: String,
+    pub data: EventData,
 }
 
 /// Pauses between the tries to save something, before WhatsApp is left to keep it.
@@ -46,15 +56,15 @@ impl Hook {
     }
 
     /// Tries a few times: a database that is busy for a moment is not worth a reconnect.
-    async fn take_over(&self, messages: Vec<ReceivedMessage>) -> Result<()> {
+    async fn take_over(&self, incoming: Vec<Incoming>) -> Result<()> {
         for pause in PAUSES {
-            match self.inbox.accept(messages.clone()).await {
+            match self.inbox.accept(&self.session, incoming.clone()).await {
                 Ok(()) => return Ok(()),
                 Err(error) => tracing::warn!(session = self.session, %error, "messages cannot be saved yet"),
             }
             self.clock.sleep(pause).await;
         }
-        self.inbox.accept(messages).await
+        self.inbox.accept(&self.session, incoming).await
     }
 
     /// WhatsApp offers again what it was not told of only to a new connection. So one is made, after a while.

@@ -2,13 +2,14 @@
 
 use jiff::Timestamp;
 use whatsapp_rust::Jid;
-use whatsapp_rust::types::message::MessageInfo;
+use whatsapp_rust::types::message::{MessageInfo, MessageSource};
 use whatsapp_rust::wacore::proto_helpers::MessageExt;
 use whatsapp_rust::wacore_binary::JidExt;
 use whatsapp_rust::waproto::whatsapp as wa;
 use whatsapp_rust::waproto::whatsapp::message as kinds;
 
-use crate::event::{Contact, Content, Context, Location, Media, Person, ReceivedMessage, Text};
+use super::Incoming;
+use crate::event::{Contact, Content, Context, EventData, Location, Media, MessageKey, Person, ReceivedMessage, Text};
 
 /// What to tell of a message; `None` when there is nothing to tell: our own messages, stories, the protocol talking to itself, and
 /// what changes earlier messages (edits, deletions, reactions, votes).
@@ -19,7 +20,7 @@ pub(super) fn received(
     message: &wa::Message,
     info: &MessageInfo,
     other: Option<&Jid>,
-) -> Option<ReceivedMessage> {
+) -> Option<Incoming> {
     let source = &info.source;
     if source.is_from_me || source.chat.is_status_broadcast() || source.chat.is_newsletter() {
         return None;
@@ -27,16 +28,23 @@ pub(super) fn received(
     let content = content(message)?;
     let from = person(&source.sender, other, &info.push_name);
     let chat = if source.is_group || source.chat.is_group() { source.chat.to_non_ad_string() } else { from.id.clone() };
-    Some(ReceivedMessage {
+    let received = ReceivedMessage {
         session: session.to_owned(),
         id: info.id.to_string(),
-        chat,
+        chat: chat.clone(),
         from,
         timestamp: Timestamp::from_second(info.timestamp.timestamp()).unwrap_or_default(),
         offline: info.is_offline,
         context: context(message),
         content,
-    })
+    };
+    Some(Incoming { key: key(info), chat, data: EventData::MessageReceived(Box::new(received)) })
+}
+
+/// Which device of a sender it came from makes no difference.
+fn key(info: &MessageInfo) -> MessageKey {
+    let MessageSource { chat, sender, .. } = &info.source;
+    MessageKey { chat: chat.to_non_ad_string(), sender: sender.to_non_ad_string(), id: info.id.to_string() }
 }
 
 /// Named by their phone number where it is known: that is how callers know people.

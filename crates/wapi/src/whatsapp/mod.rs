@@ -26,7 +26,7 @@ use crate::clock::Clock;
 use crate::config::WhatsappAddress;
 use crate::lifecycle::Lifecycle;
 
-pub use inbox::Inbox;
+pub use inbox::{Inbox, Incoming};
 pub use link::{Account, Link, NoAnswer, SendFailure, Sent};
 pub use signals::{Signal, Signals};
 

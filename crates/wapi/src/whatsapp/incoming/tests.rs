@@ -10,6 +10,12 @@ fn from(sender: &str, chat: &str) -> MessageInfo {
     info
 }
 
+/// The message that is told.
+fn told(session: &str, message: &wa::Message, info: &MessageInfo, other: Option<&Jid>) -> Option<ReceivedMessage> {
+    let EventData::MessageReceived(told) = received(session, message, info, other)?.data;
+    Some(*told)
+}
+
 fn text(body: &str) -> wa::Message {
     wa::Message { conversation: Some(body.to_owned()), ..Default::default() }
 }
@@ -21,7 +27,7 @@ const ANN_LID: &str = "123456789012345:2@lid";
 fn a_person_has_one_id_by_number_whichever_address_they_write_from() {
     for (sender, other) in [(ANN, ANN_LID), (ANN_LID, ANN)] {
         let info = from(sender, &sender.replace(":2", ""));
-        let message = received("s", &text("hi"), &info, Some(&other.parse().unwrap())).unwrap();
+        let message = told("s", &text("hi"), &info, Some(&other.parse().unwrap())).unwrap();
         assert_eq!(message.chat, "375447034810@s.whatsapp.net");
         let ann = Person {
             id: "375447034810@s.whatsapp.net".to_owned(),
@@ -35,13 +41,13 @@ fn a_person_has_one_id_by_number_whichever_address_they_write_from() {
 
 #[test]
 fn a_person_whose_number_is_hidden_has_their_lid() {
-    let message = received("s", &text("hi"), &from(ANN_LID, "123456789012345@lid"), None).unwrap();
+    let message = told("s", &text("hi"), &from(ANN_LID, "123456789012345@lid"), None).unwrap();
     assert_eq!((message.chat.as_str(), message.from.phone), ("123456789012345@lid", None));
 }
 
 #[test]
 fn a_group_is_the_chat_and_the_sender_a_person() {
-    let message = received("s", &text("hi"), &from(ANN, "120363025246125486@g.us"), None).unwrap();
+    let message = told("s", &text("hi"), &from(ANN, "120363025246125486@g.us"), None).unwrap();
     assert_eq!(message.chat, "120363025246125486@g.us");
     assert_eq!(message.from.id, "375447034810@s.whatsapp.net");
 }
@@ -50,15 +56,15 @@ fn a_group_is_the_chat_and_the_sender_a_person() {
 fn nothing_is_told_of_ourselves_of_stories_and_of_the_protocol() {
     let mut ours = from(ANN, "123@s.whatsapp.net");
     ours.source.is_from_me = true;
-    assert_eq!(received("s", &text("hi"), &ours, None), None);
-    assert_eq!(received("s", &text("hi"), &from(ANN, "status@broadcast"), None), None);
+    assert_eq!(told("s", &text("hi"), &ours, None), None);
+    assert_eq!(told("s", &text("hi"), &from(ANN, "status@broadcast"), None), None);
     let info = from(ANN, "375447034810@s.whatsapp.net");
     let protocol = wa::Message { protocol_message: MessageField::some(Default::default()), ..Default::default() };
-    assert_eq!(received("s", &protocol, &info, None), None);
+    assert_eq!(told("s", &protocol, &info, None), None);
     let keys =
         wa::Message { sender_key_distribution_message: MessageField::some(Default::default()), ..Default::default() };
-    assert_eq!(received("s", &keys, &info, None), None);
-    assert_eq!(received("s", &wa::Message::default(), &info, None), None);
+    assert_eq!(told("s", &keys, &info, None), None);
+    assert_eq!(told("s", &wa::Message::default(), &info, None), None);
 }
 
 #[test]
@@ -90,7 +96,7 @@ fn media_keep_their_caption_and_metadata() {
 fn what_has_no_shape_yet_is_told_all_the_same() {
     let poll = kinds::PollCreationMessage { name: Some("Tea or coffee?".to_owned()), ..Default::default() };
     let poll = wa::Message { poll_creation_message: MessageField::some(poll), ..Default::default() };
-    let message = received("s", &poll, &from(ANN, "375447034810@s.whatsapp.net"), None).unwrap();
+    let message = told("s", &poll, &from(ANN, "375447034810@s.whatsapp.net"), None).unwrap();
     assert_eq!(message.content, Content::Unsupported);
 }
 
@@ -100,7 +106,15 @@ fn an_answer_names_the_message_it_answers() {
     text.context_info =
         MessageField::some(wa::ContextInfo { stanza_id: Some("3EB1".to_owned()), ..Default::default() });
     let message = wa::Message { extended_text_message: MessageField::some(text), ..Default::default() };
-    let told = received("s", &message, &from(ANN, "375447034810@s.whatsapp.net"), None).unwrap();
+    let told = told("s", &message, &from(ANN, "375447034810@s.whatsapp.net"), None).unwrap();
     assert_eq!(told.context, Some(Context { message_id: "3EB1".to_owned() }));
     assert_eq!(told.content, Content::Text { text: Text { body: "yes".to_owned() } });
+}
+
+#[test]
+fn a_message_is_recognised_by_the_addresses_it_came_with() {
+    let info = from(ANN_LID, "123456789012345@lid");
+    let key = received("s", &text("hi"), &info, Some(&ANN.parse().unwrap())).unwrap().key;
+    let lid = "123456789012345@lid".to_owned();
+    assert_eq!(key, MessageKey { chat: lid.clone(), sender: lid, id: "3EB0".to_owned() });
 }

@@ -1,0 +1,1 @@
+-- Who may call: see store/api_keys.rs.

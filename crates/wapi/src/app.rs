@@ -78,11 +78,13 @@ impl App {
             lifecycle: lifecycle.clone(),
         })
         .await?;
-        let whatsapp = Whatsapp::new(&config.whatsapp, clock.clone(), lifecycle.clone())?;
+        let whatsapp = Whatsapp::new(&config.whatsapp, store.clone(), clock.clone(), lifecycle.clone())?;
+        let inbox = Arc::new(StoredInbox::new(store.clone(), clock.clone()));
+        whatsapp.start_recovering(Arc::clone(&inbox) as _);
         let sessions = Sessions::new(Parts {
             whatsapp,
             files,
-            inbox: Arc::new(StoredInbox::new(store.clone(), clock.clone())),
+            inbox,
             console,
             clock: clock.clone(),
             lifecycle: lifecycle.clone(),

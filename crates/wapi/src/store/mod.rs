@@ -10,6 +10,7 @@ mod endpoints;
 mod events;
 mod feed;
 mod migrations;
+mod pending;
 mod writer;
 
 use std::path::Path;
@@ -28,6 +29,7 @@ use crate::lifecycle::{Finish, Lifecycle};
 pub use deliveries::{Due, Outcome, Settled};
 pub use events::NewEvent;
 pub use feed::{Saved, Wanted};
+pub use pending::Pending;
 use writer::Writer;
 
 /// How long SQLite waits for another process that holds the file.

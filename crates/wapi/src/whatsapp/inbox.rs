@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use whatsapp_rust::types::durability_hook::InboundMessage;
 use whatsapp_rust::{Client, InboundDurabilityHook, Jid};
 
+use super::backend::Opened;
 use super::incoming;
 use crate::clock::Clock;
 use crate::event::{EventData, MessageKey};
@@ -44,6 +45,7 @@ const RECONNECT: Duration = Duration::from_secs(10);
 pub(super) struct Hook {
     session: String,
     inbox: Arc<dyn Inbox>,
+    opened: Arc<Opened>,
     clock: Clock,
     tasks: Lifecycle,
     /// Whether a reconnect is planned because something could not be taken over.
@@ -51,8 +53,8 @@ pub(super) struct Hook {
 }
 
 impl Hook {
-    pub fn new(session: &str, inbox: Arc<dyn Inbox>, clock: Clock, tasks: Lifecycle) -> Self {
-        Self { session: session.to_owned(), inbox, clock, tasks, asking_again: Arc::default() }
+    pub fn new(session: &str, inbox: Arc<dyn Inbox>, opened: Arc<Opened>, clock: Clock, tasks: Lifecycle) -> Self {
+        Self { session: session.to_owned(), inbox, opened, clock, tasks, asking_again: Arc::default() }
     }
 
     /// Tries a few times: a database that is busy for a moment is not worth a reconnect.
@@ -85,22 +87,31 @@ impl Hook {
 #[async_trait]
 impl InboundDurabilityHook for Hook {
     async fn on_messages(&self, client: Arc<Client>, batch: &[InboundMessage]) -> Result<()> {
+        let handover = self.opened.hand_over(batch.iter().map(key).collect());
         let mut received = Vec::with_capacity(batch.len());
         for message in batch {
             let other = other_address(&client, message).await;
             received.extend(incoming::received(&self.session, &message.message, &message.info, other.as_ref()));
         }
         if received.is_empty() {
+            handover.taken();
             return Ok(());
         }
         // What came later must not be saved before what could not be saved.
         ensure!(!self.asking_again.load(Ordering::Relaxed), "WhatsApp will be asked again for what could not be saved");
         let taken = self.take_over(received).await;
-        if taken.is_err() {
-            self.ask_again_later(client);
+        match taken {
+            Ok(()) => handover.taken(),
+            Err(_) => self.ask_again_later(client),
         }
         taken
     }
+}
+
+/// As the engine names it to its store.
+fn key(message: &InboundMessage) -> MessageKey {
+    let source = &message.info.source;
+    MessageKey { chat: source.chat.to_string(), sender: source.sender.to_string(), id: message.info.id.to_string() }
 }
 
 /// The sender's phone number when the message names their LID, and the other way round.

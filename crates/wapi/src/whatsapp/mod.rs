@@ -1,9 +1,11 @@
 //! The only room that speaks to the engine: everything the rest of the gateway knows of WhatsApp goes through here.
 
 mod acks;
+mod backend;
 mod http_client;
 mod inbox;
 mod incoming;
+mod left_behind;
 mod link;
 mod outgoing;
 mod runtime;
@@ -25,7 +27,9 @@ use whatsapp_rust::{CacheConfig, CacheEntryConfig, Client};
 use crate::clock::Clock;
 use crate::config::WhatsappAddress;
 use crate::lifecycle::Lifecycle;
+use crate::store::Store;
 
+use backend::{Backend, Opened};
 pub use inbox::{Inbox, Incoming};
 pub use link::{Account, Link, NoAnswer, SendFailure, Sent};
 pub use signals::{Signal, Signals};
@@ -44,17 +48,18 @@ pub struct Whatsapp {
     dialer: Arc<dyn TransportFactory>,
     http: Arc<dyn HttpClient>,
     version: Arc<version::Versions>,
+    store: Store,
     clock: Clock,
     lifecycle: Lifecycle,
 }
 
 impl Whatsapp {
     /// Prepares to talk to the WhatsApp at `address`; dials nothing yet.
-    pub fn new(address: &WhatsappAddress, clock: Clock, lifecycle: Lifecycle) -> Result<Self> {
+    pub fn new(address: &WhatsappAddress, store: Store, clock: Clock, lifecycle: Lifecycle) -> Result<Self> {
         let dialer = transport::dialer(address)?;
         let http: Arc<dyn HttpClient> = Arc::new(http_client::SharedClient::new(address)?);
         let version = Arc::new(version::Versions::new(address, Arc::clone(&http), clock.clone()));
-        Ok(Self { dialer, http, version, clock, lifecycle })
+        Ok(Self { dialer, http, version, store, clock, lifecycle })
     }
 
     /// Opens a session's saved state, or makes it, and prepares a link with it. Nothing is dialled before [`Link::start`].
@@ -62,8 +67,9 @@ impl Whatsapp {
     /// The file is one of a session, or absent: see [`crate::store::session_file`]. Messages go to `inbox`, all else comes out of
     /// the returned signals.
     pub async fn link(&self, session: &str, file: &Path, inbox: Arc<dyn Inbox>) -> Result<(Link, Signals)> {
-        let saved =
-            Arc::new(PersistenceManager::new(Arc::new(open(file).await?)).await.context("reading the saved session")?);
+        let opened = Arc::new(Opened::new(session, self.store.clone()));
+        let backend = Arc::new(Backend::new(open(file).await?, Arc::clone(&opened)));
+        let saved = Arc::new(PersistenceManager::new(backend).await.context("reading the saved session")?);
         let tasks = self.lifecycle.child();
         let (reports, signals) = signals::channel();
         let mut builder = Client::builder()
@@ -72,7 +78,7 @@ impl Whatsapp {
             .with_transport_factory(transport::ReportingDialer::new(Arc::clone(&self.dialer), reports.clone()))
             .with_http_client_arc(Arc::clone(&self.http))
             .with_cache_config(caches())
-            .with_inbound_durability_hook(inbox::Hook::new(session, inbox, self.clock.clone(), tasks.clone()))
+            .with_inbound_durability_hook(inbox::Hook::new(session, inbox, opened, self.clock.clone(), tasks.clone()))
             .with_skip_history_sync(true)
             .with_wanted_pre_key_count(ONE_TIME_KEYS)
             .with_background_saver_interval(SAVE_EVERY);

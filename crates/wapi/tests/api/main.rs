@@ -9,6 +9,7 @@ mod baileys;
 mod bodies;
 mod checks;
 mod crash;
+mod durability;
 mod faults;
 mod feed;
 mod names;

@@ -1,0 +1,125 @@
+//! Messages that were opened and are not events yet.
+
+use jiff::Timestamp;
+use sqlx::sqlite::{Sqlite, SqliteConnection};
+use sqlx::{QueryBuilder, Row};
+
+use super::events::ROWS;
+use super::writer::Change;
+use super::{Store, StoreError};
+use crate::event::MessageKey;
+
+/// A message as it was opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pending {
+    pub session: String,
+    /// With the addresses as the engine writes them, devices included.
+    pub key: MessageKey,
+    /// WhatsApp's protobuf.
+    pub message: Vec<u8>,
+    /// When it was saved here.
+    pub created_at: Timestamp,
+}
+
+impl Store {
+    /// Keeps messages until they are [released](Self::release). One that is there already stays as it is.
+    pub async fn keep(&self, session: &str, messages: Vec<(MessageKey, Vec<u8>)>) -> Result<(), StoreError> {
+        self.writer.change(Keep { session: session.to_owned(), messages }).await
+    }
+
+    /// Forgets messages that are events now, or are none.
+    pub async fn release(&self, session: &str, keys: Vec<MessageKey>) -> Result<(), StoreError> {
+        self.writer.change(Release { session: session.to_owned(), keys }).await
+    }
+
+    /// A message that is kept.
+    pub async fn kept(&self, session: &str, key: &MessageKey) -> Result<Option<Vec<u8>>, StoreError> {
+        let sql = "SELECT message FROM pending WHERE session = $1 AND chat = $2 AND sender = $3 AND message_id = $4";
+        let query = sqlx::query_scalar(sql).bind(session).bind(&key.chat).bind(&key.sender).bind(&key.id);
+        Ok(query.fetch_optional(&self.readers).await?)
+    }
+
+    /// Up to `limit` messages that have been kept since before `time`, the oldest first.
+    pub async fn left_behind(&self, before: Timestamp, limit: usize) -> Result<Vec<Pending>, StoreError> {
+        let sql = "SELECT session, chat, sender, message_id, message, created_at FROM pending \
+                   WHERE created_at < $1 ORDER BY created_at LIMIT $2";
+        let query = sqlx::query(sql).bind(before.as_millisecond()).bind(i64::try_from(limit).unwrap_or(i64::MAX));
+        let rows = query.fetch_all(&self.readers).await?;
+        let pending = |row: &sqlx::sqlite::SqliteRow| Pending {
+            session: row.get("session"),
+            key: MessageKey { chat: row.get("chat"), sender: row.get("sender"), id: row.get("message_id") },
+            message: row.get("message"),
+            created_at: Timestamp::from_millisecond(row.get("created_at")).unwrap_or_default(),
+        };
+        Ok(rows.iter().map(pending).collect())
+    }
+}
+
+struct Keep {
+    session: String,
+    messages: Vec<(MessageKey, Vec<u8>)>,
+}
+
+impl Change for Keep {
+    type Answer = ();
+
+    async fn write(&self, connection: &mut SqliteConnection, now: Timestamp) -> Result<(), sqlx::Error> {
+        for messages in self.messages.chunks(ROWS) {
+            let sql = "INSERT INTO pending (session, chat, sender, message_id, message, created_at) ";
+            let mut sql = QueryBuilder::<Sqlite>::new(sql);
+            sql.push_values(messages, |mut row, (key, message)| {
+                row.push_bind(&self.session).push_bind(&key.chat).push_bind(&key.sender).push_bind(&key.id);
+                row.push_bind(message).push_bind(now.as_millisecond());
+            });
+            sql.push(" ON CONFLICT DO NOTHING").build().execute(&mut *connection).await?;
+        }
+        Ok(())
+    }
+}
+
+struct Release {
+    session: String,
+    keys: Vec<MessageKey>,
+}
+
+impl Change for Release {
+    type Answer = ();
+
+    async fn write(&self, connection: &mut SqliteConnection, _: Timestamp) -> Result<(), sqlx::Error> {
+        let sql = "DELETE FROM pending WHERE session = $1 AND chat = $2 AND sender = $3 AND message_id = $4";
+        for key in &self.keys {
+            let query = sqlx::query(sql).bind(&self.session).bind(&key.chat).bind(&key.sender).bind(&key.id);
+            query.execute(&mut *connection).await?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+
+    fn key(id: &str) -> MessageKey {
+        MessageKey { chat: "1@lid".to_owned(), sender: "1:2@lid".to_owned(), id: id.to_owned() }
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_is_there_after_a_restart_until_it_is_released() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("wapi.db");
+        let open = async || Store::open(&file, Clock::system()).await.unwrap();
+        let store = open().await;
+        let messages = vec![(key("1"), b"one".to_vec()), (key("2"), b"two".to_vec())];
+        store.keep("shop", messages).await.unwrap();
+        store.keep("shop", vec![(key("1"), b"again".to_vec())]).await.unwrap();
+        store.close().await;
+        let store = open().await;
+        assert_eq!(store.kept("shop", &key("1")).await.unwrap(), Some(b"one".to_vec()));
+        assert_eq!(store.kept("bar", &key("1")).await.unwrap(), None);
+        store.release("shop", vec![key("1")]).await.unwrap();
+        let left = store.left_behind(Timestamp::MAX, 10).await.unwrap();
+        assert_eq!(left.into_iter().map(|left| left.message).collect::<Vec<_>>(), [b"two".to_vec()]);
+        assert_eq!(store.left_behind(Timestamp::UNIX_EPOCH, 10).await.unwrap(), []);
+    }
+}

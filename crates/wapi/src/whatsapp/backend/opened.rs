@@ -1,0 +1,164 @@
+//! Messages the engine has opened and nobody has saved yet, for one session.
+//!
+//! Opening a message moves the key that opens it on, and WhatsApp cannot give the same message again in a form the moved key could
+//! open. So the moved key must not reach the disk before the message has: as an event, or, where that is not possible yet, as it
+//! was opened. This file knows which messages stand in between; [`Backend`](super::Backend) asks it before it writes a key.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::event::MessageKey;
+use crate::store::{Store, StoreError};
+
+/// The messages of one session between the engine and the disk.
+pub(in crate::whatsapp) struct Opened {
+    session: String,
+    store: Store,
+    books: Mutex<Books>,
+    /// Rings when the inbox has answered.
+    answered: Notify,
+}
+
+#[derive(Default)]
+struct Books {
+    unsaved: HashMap<MessageKey, Unsaved>,
+    /// Messages that are on the disk as they were opened.
+    kept: HashSet<MessageKey>,
+}
+
+struct Unsaved {
+    message: Vec<u8>,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Nobody has it but us.
+    Ours,
+    /// The inbox is saving it as an event.
+    WithInbox,
+}
+
+/// What is to be done before a key may be written.
+enum Standing {
+    Saved,
+    WithInbox,
+    Ours(Vec<(MessageKey, Vec<u8>)>),
+}
+
+impl Books {
+    fn standing(&self) -> Standing {
+        let ours = self.unsaved.iter().filter(|(_, unsaved)| unsaved.stage == Stage::Ours);
+        let ours: Vec<_> = ours.map(|(key, unsaved)| (key.clone(), unsaved.message.clone())).collect();
+        match (self.unsaved.is_empty(), ours.is_empty()) {
+            (true, _) => Standing::Saved,
+            (false, true) => Standing::WithInbox,
+            (false, false) => Standing::Ours(ours),
+        }
+    }
+}
+
+impl Opened {
+    pub fn new(session: &str, store: Store) -> Self {
+        let (session, books) = (session.to_owned(), Mutex::default());
+        Self { session, store, books, answered: Notify::new() }
+    }
+
+    /// The engine has opened these.
+    pub fn add(&self, messages: impl Iterator<Item = (MessageKey, Vec<u8>)>) {
+        let mut books = self.books();
+        for (key, message) in messages {
+            books.unsaved.insert(key, Unsaved { message, stage: Stage::Ours });
+        }
+    }
+
+    /// The inbox saves these from now on; how that ends must be said with [`Handover::taken`], or it is taken for a failure.
+    pub fn hand_over(&self, keys: Vec<MessageKey>) -> Handover<'_> {
+        self.mark(&keys, Stage::WithInbox);
+        Handover { opened: self, keys }
+    }
+
+    /// Returns when none of the messages opened so far can be lost. On an error some still can.
+    pub async fn save(&self) -> Result<(), StoreError> {
+        loop {
+            // Listens before it looks.
+            let answered = self.answered.notified();
+            let standing = self.books().standing();
+            let ours = match standing {
+                Standing::Saved => return Ok(()),
+                Standing::WithInbox => {
+                    answered.await;
+                    continue;
+                }
+                Standing::Ours(messages) => messages,
+            };
+            let keys: Vec<_> = ours.iter().map(|(key, _)| key.clone()).collect();
+            self.store.keep(&self.session, ours).await?;
+            let mut books = self.books();
+            for key in keys {
+                books.unsaved.remove(&key);
+                books.kept.insert(key);
+            }
+        }
+    }
+
+    /// The message, if it was opened before and is not known to be an event.
+    pub async fn find(&self, key: &MessageKey) -> Result<Option<Vec<u8>>, StoreError> {
+        if let Some(unsaved) = self.books().unsaved.get(key) {
+            return Ok(Some(unsaved.message.clone()));
+        }
+        let kept = self.store.kept(&self.session, key).await?;
+        if kept.is_some() {
+            self.books().kept.insert(key.clone());
+        }
+        Ok(kept)
+    }
+
+    /// The engine is done with these.
+    pub async fn remove(&self, keys: Vec<MessageKey>) -> Result<(), StoreError> {
+        let kept: Vec<_> = {
+            let mut books = self.books();
+            keys.iter().for_each(|key| drop(books.unsaved.remove(key)));
+            keys.into_iter().filter(|key| books.kept.remove(key)).collect()
+        };
+        if kept.is_empty() { Ok(()) } else { self.store.release(&self.session, kept).await }
+    }
+
+    fn mark(&self, keys: &[MessageKey], stage: Stage) {
+        let mut books = self.books();
+        for key in keys {
+            if let Some(unsaved) = books.unsaved.get_mut(key) {
+                unsaved.stage = stage;
+            }
+        }
+    }
+
+    fn books(&self) -> MutexGuard<'_, Books> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Messages on their way through the inbox.
+pub(in crate::whatsapp) struct Handover<'a> {
+    opened: &'a Opened,
+    keys: Vec<MessageKey>,
+}
+
+impl Handover<'_> {
+    /// They are events now.
+    pub fn taken(mut self) {
+        let mut books = self.opened.books();
+        for key in self.keys.drain(..) {
+            books.unsaved.remove(&key);
+        }
+    }
+}
+
+impl Drop for Handover<'_> {
+    fn drop(&mut self) {
+        self.opened.mark(&self.keys, Stage::Ours);
+        self.opened.answered.notify_waiters();
+    }
+}

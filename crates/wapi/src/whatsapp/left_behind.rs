@@ -1,0 +1,111 @@
+//! Makes events of messages that were opened once and that nobody delivered again: the program ended before it could, and then the
+//! device was logged out, say.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use jiff::SignedDuration;
+use whatsapp_rust::types::message::MessageInfo;
+use whatsapp_rust::wacore::chrono::DateTime;
+use whatsapp_rust::wacore_binary::JidExt;
+use whatsapp_rust::{Jid, waproto};
+
+use super::{Inbox, Incoming, Whatsapp, incoming};
+use crate::store::Pending;
+
+/// WhatsApp delivers again what it was not told of, and then with the sender's name and the right time; so it goes first.
+const WAIT_FOR_WHATSAPP: SignedDuration = SignedDuration::from_mins(10);
+const LOOK_EVERY: Duration = Duration::from_secs(300);
+/// Messages taken up at a time.
+const AT_ONCE: usize = 100;
+
+impl Whatsapp {
+    /// Looks now and every few minutes until the program ends.
+    pub fn start_recovering(&self, inbox: Arc<dyn Inbox>) {
+        let whatsapp = self.clone();
+        self.lifecycle.spawn(async move {
+            loop {
+                if let Err(error) = whatsapp.recover(&*inbox).await {
+                    tracing::error!(error = format!("{error:#}"), "messages that were left behind cannot be taken up");
+                }
+                if whatsapp.lifecycle.unless_stopping(whatsapp.clock.sleep(LOOK_EVERY)).await.is_none() {
+                    break;
+                }
+            }
+        });
+    }
+
+    async fn recover(&self, inbox: &dyn Inbox) -> Result<()> {
+        let before = self.clock.now() - WAIT_FOR_WHATSAPP;
+        loop {
+            let left = self.store.left_behind(before, AT_ONCE).await?;
+            for pending in &left {
+                let session = &pending.session;
+                match event(pending) {
+                    Ok(Some(incoming)) => inbox.accept(session, vec![incoming]).await?,
+                    Ok(None) => {}
+                    Err(error) => tracing::error!(session, %error, "a message that was left behind cannot be read"),
+                }
+                self.store.release(session, vec![pending.key.clone()]).await?;
+            }
+            if left.len() < AT_ONCE {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// `None` when there is nothing to tell.
+fn event(pending: &Pending) -> Result<Option<Incoming>> {
+    let Pending { session, key, message, created_at } = pending;
+    let message = waproto::codec::message_decode(message).context("its protobuf is broken")?;
+    let address = |text: &str| text.parse::<Jid>().context("an address is broken");
+    let mut info = MessageInfo { id: key.id.as_str().into(), ..MessageInfo::default() };
+    info.source.chat = address(&key.chat)?;
+    info.source.sender = address(&key.sender)?;
+    info.source.is_group = info.source.chat.is_group();
+    // In a chat of two, what the other did not write we did.
+    info.source.is_from_me = !info.source.is_group && !info.source.chat.is_same_user_as(&info.source.sender);
+    info.timestamp = DateTime::from_timestamp_millis(created_at.as_millisecond()).unwrap_or_default();
+    info.is_offline = true;
+    Ok(incoming::received(session, &message, &info, None))
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::event::{Content, EventData, MessageKey};
+
+    fn left(chat: &str, sender: &str) -> Pending {
+        let message = waproto::whatsapp::Message { conversation: Some("hi".to_owned()), ..Default::default() };
+        Pending {
+            session: "shop".to_owned(),
+            key: MessageKey { chat: chat.to_owned(), sender: sender.to_owned(), id: "3EB0".to_owned() },
+            message: waproto::codec::message_to_vec(&message),
+            created_at: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn a_message_that_was_left_behind_is_told_with_what_is_known_of_it() {
+        for (chat, sender) in [
+            ("1@lid", "1:2@lid"),
+            ("375447034810@s.whatsapp.net", "375447034810@s.whatsapp.net"),
+            ("12@g.us", "1:2@lid"),
+        ] {
+            let incoming = event(&left(chat, sender)).unwrap().unwrap();
+            assert_eq!((incoming.chat.as_str(), incoming.key.chat.as_str()), (chat, chat));
+            let EventData::MessageReceived(message) = incoming.data;
+            assert!(matches!(message.content, Content::Text { text } if text.body == "hi"));
+            assert!(message.offline);
+        }
+    }
+
+    #[test]
+    fn what_we_wrote_ourselves_is_not_told() {
+        assert!(event(&left("1@lid", "2:3@lid")).unwrap().is_none());
+    }
+}

@@ -16,6 +16,7 @@
 
 mod admin;
 mod adv;
+mod amendments;
 mod appstate;
 mod connection;
 mod device;
@@ -36,6 +37,7 @@ mod stanza;
 mod tls;
 mod world;
 
+pub use amendments::Author;
 pub use faults::{AckFault, Corruption, DeliveryFault, Faults};
 pub use handset::PhoneReceipt;
 pub use message::{Media, PhoneMessage};

@@ -261,6 +261,14 @@ impl Phone {
         act(&mut handset)
     }
 
+    /// Where another account is on the wire.
+    pub(crate) fn address_of(&self, address: &str) -> anyhow::Result<String> {
+        let number = self.resolve(address)?;
+        let world = self.server.world.lock();
+        let account = world.account(&number).with_context(|| format!("nobody is at {address:?}"))?;
+        Ok(account.jid(self.server.options.addressing, 0).to_string())
+    }
+
     fn resolve(&self, address: &str) -> anyhow::Result<Number> {
         let jid = match address.contains('@') {
             true => address.parse::<Jid>().map_err(|error| anyhow!("{address:?} is no address: {error}"))?,

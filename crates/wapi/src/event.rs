@@ -25,6 +25,12 @@ pub struct Event {
 pub enum EventData {
     #[serde(rename = "message.received")]
     MessageReceived(Box<ReceivedMessage>),
+    #[serde(rename = "message.edited")]
+    MessageEdited(Box<Changed<Content>>),
+    #[serde(rename = "message.deleted")]
+    MessageDeleted(Box<Changed<Deletion>>),
+    #[serde(rename = "message.reaction")]
+    MessageReaction(Box<Changed<Reaction>>),
 }
 
 impl Event {
@@ -44,6 +50,9 @@ impl EventData {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::MessageReceived(_) => "message.received",
+            Self::MessageEdited(_) => "message.edited",
+            Self::MessageDeleted(_) => "message.deleted",
+            Self::MessageReaction(_) => "message.reaction",
         }
     }
 }
@@ -75,6 +84,41 @@ pub struct ReceivedMessage {
     pub context: Option<Context>,
     #[serde(flatten)]
     pub content: Content,
+}
+
+/// What somebody did to a message that was there before, theirs or ours.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Changed<T> {
+    pub session: String,
+    /// Of the change itself.
+    pub id: String,
+    /// As in [`ReceivedMessage`], like `from`, `timestamp` and `offline`.
+    pub chat: String,
+    pub from: Person,
+    pub timestamp: Timestamp,
+    pub offline: bool,
+    /// The message that was changed.
+    pub message_id: String,
+    #[serde(flatten)]
+    pub change: T,
+}
+
+impl<T> Changed<T> {
+    /// The same with another change.
+    pub fn with<U>(self, change: U) -> Changed<U> {
+        let Self { session, id, chat, from, timestamp, offline, message_id, .. } = self;
+        Changed { session, id, chat, from, timestamp, offline, message_id, change }
+    }
+}
+
+/// A message was deleted for everyone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Deletion {}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Reaction {
+    /// `null` when an earlier reaction was taken back.
+    pub emoji: Option<String>,
 }
 
 /// Everything known of a person; `null` where unknown.

@@ -11,6 +11,7 @@ use waproto::whatsapp as wa;
 
 use super::iq::prekeys;
 use super::message::{deliver, route};
+use crate::amendments::edit_attribute;
 use crate::device::Bundle;
 use crate::handset::{Handset, Sent};
 use crate::server::Server;
@@ -55,12 +56,11 @@ pub(crate) fn send(
         let sealed = phone.signal.encrypt(&user, target.device, text)?;
         participants.push(NodeBuilder::new("to").attr("jid", jid).children([enc(&sealed, None)]).build());
     }
-    let stanza = NodeBuilder::new("message")
-        .attr("to", to_jid)
-        .attr("id", id)
-        .attr("type", kind)
-        .children([NodeBuilder::new("participants").children(participants).build()])
-        .build();
+    let mut stanza = NodeBuilder::new("message").attr("to", to_jid).attr("id", id).attr("type", kind);
+    if let Some(edit) = edit_attribute(message) {
+        stanza = stanza.attr("edit", edit);
+    }
+    let stanza = stanza.children([NodeBuilder::new("participants").children(participants).build()]).build();
     // Routed before the phone is let go, so that two messages arrive in the order they were encrypted.
     let for_phones = route(server, &DeviceId { number: from.clone(), device: 0 }, &stanza);
     drop(phone);

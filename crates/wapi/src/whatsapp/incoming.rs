@@ -1,5 +1,7 @@
 //! The engine's messages as ours. Pure.
 
+mod changes;
+
 use jiff::Timestamp;
 use whatsapp_rust::Jid;
 use whatsapp_rust::types::message::{MessageInfo, MessageSource};
@@ -9,10 +11,14 @@ use whatsapp_rust::waproto::whatsapp as wa;
 use whatsapp_rust::waproto::whatsapp::message as kinds;
 
 use super::Incoming;
-use crate::event::{Contact, Content, Context, EventData, Location, Media, MessageKey, Person, ReceivedMessage, Text};
+use crate::event::{
+    Changed, Contact, Content, Context, Deletion, EventData, Location, Media, MessageKey, Person, Reaction,
+    ReceivedMessage, Text,
+};
+use changes::{Change, What, change};
 
-/// What to tell of a message; `None` when there is nothing to tell: our own messages, stories, the protocol talking to itself, and
-/// what changes earlier messages (edits, deletions, reactions, votes).
+/// What to tell of a message; `None` when there is nothing to tell: our own messages, stories, votes, and the protocol
+/// talking to itself.
 ///
 /// `other` is the sender's other address, number or LID, where it is known.
 pub(super) fn received(
@@ -25,20 +31,45 @@ pub(super) fn received(
     if source.is_from_me || source.chat.is_status_broadcast() || source.chat.is_newsletter() {
         return None;
     }
-    let content = content(message)?;
     let from = person(&source.sender, other, &info.push_name);
     let chat = if source.is_group || source.chat.is_group() { source.chat.to_non_ad_string() } else { from.id.clone() };
-    let received = ReceivedMessage {
+    let data = match change(message) {
+        Some(change) => changed(session, info, &chat, from, change),
+        None => EventData::MessageReceived(Box::new(ReceivedMessage {
+            session: session.to_owned(),
+            id: info.id.to_string(),
+            chat: chat.clone(),
+            from,
+            timestamp: timestamp(info),
+            offline: info.is_offline,
+            context: context(message),
+            content: content(message)?,
+        })),
+    };
+    Some(Incoming { key: key(info), chat, data })
+}
+
+fn changed(session: &str, info: &MessageInfo, chat: &str, from: Person, change: Change) -> EventData {
+    let Change { message_id, what } = change;
+    let changed = Changed {
         session: session.to_owned(),
         id: info.id.to_string(),
-        chat: chat.clone(),
+        chat: chat.to_owned(),
         from,
-        timestamp: Timestamp::from_second(info.timestamp.timestamp()).unwrap_or_default(),
+        timestamp: timestamp(info),
         offline: info.is_offline,
-        context: context(message),
-        content,
+        message_id,
+        change: (),
     };
-    Some(Incoming { key: key(info), chat, data: EventData::MessageReceived(Box::new(received)) })
+    match what {
+        What::Edited(content) => EventData::MessageEdited(Box::new(changed.with(content))),
+        What::Deleted => EventData::MessageDeleted(Box::new(changed.with(Deletion {}))),
+        What::Reaction(emoji) => EventData::MessageReaction(Box::new(changed.with(Reaction { emoji }))),
+    }
+}
+
+fn timestamp(info: &MessageInfo) -> Timestamp {
+    Timestamp::from_second(info.timestamp.timestamp()).unwrap_or_default()
 }
 
 /// Which device of a sender it came from makes no difference.

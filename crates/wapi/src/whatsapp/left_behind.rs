@@ -98,7 +98,7 @@ mod tests {
         ] {
             let incoming = event(&left(chat, sender)).unwrap().unwrap();
             assert_eq!((incoming.chat.as_str(), incoming.key.chat.as_str()), (chat, chat));
-            let EventData::MessageReceived(message) = incoming.data;
+            let EventData::MessageReceived(message) = incoming.data else { panic!("another event") };
             assert!(matches!(message.content, Content::Text { text } if text.body == "hi"));
             assert!(message.offline);
         }

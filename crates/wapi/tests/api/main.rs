@@ -7,6 +7,7 @@ mod harness;
 mod auth;
 mod baileys;
 mod bodies;
+mod changes;
 mod checks;
 mod crash;
 mod durability;

@@ -12,8 +12,10 @@ fn from(sender: &str, chat: &str) -> MessageInfo {
 
 /// The message that is told.
 fn told(session: &str, message: &wa::Message, info: &MessageInfo, other: Option<&Jid>) -> Option<ReceivedMessage> {
-    let EventData::MessageReceived(told) = received(session, message, info, other)?.data;
-    Some(*told)
+    match received(session, message, info, other)?.data {
+        EventData::MessageReceived(told) => Some(*told),
+        other => panic!("told as {}", other.kind()),
+    }
 }
 
 fn text(body: &str) -> wa::Message {

@@ -1,0 +1,73 @@
+//! What a phone's owner does to messages that are there already: edits, deletes, reacts.
+
+use waproto::buffa::MessageField;
+use waproto::whatsapp as wa;
+use waproto::whatsapp::message::protocol_message::Type;
+use waproto::whatsapp::message::{ProtocolMessage, ReactionMessage};
+
+use crate::phone::Phone;
+
+/// The attribute `edit` of a stanza that carries this: it tells the server and the receiver, who cannot or need not look inside.
+pub(crate) fn edit_attribute(message: &wa::Message) -> Option<&'static str> {
+    const EDIT: &str = "1";
+    const REVOKE: &str = "7";
+    if let Some(reaction) = message.reaction_message.as_option() {
+        return (reaction.text.as_deref() == Some("")).then_some(REVOKE);
+    }
+    match message.protocol_message.as_option()?.r#type? {
+        Type::MESSAGE_EDIT => Some(EDIT),
+        Type::REVOKE => Some(REVOKE),
+        _ => None,
+    }
+}
+
+/// Whose message is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Author {
+    /// The owner of this phone.
+    Me,
+    /// The other one in the chat.
+    Them,
+}
+
+impl Phone {
+    /// Replaces the text of a message of its own; returns the id of the message that says so.
+    pub fn edits(&self, chat: &str, message_id: &str, text: &str) -> anyhow::Result<String> {
+        let edited = wa::Message { conversation: Some(text.to_owned()), ..Default::default() };
+        let edit = ProtocolMessage { edited_message: MessageField::some(edited), ..Default::default() };
+        self.amends(chat, message_id, Type::MESSAGE_EDIT, edit)
+    }
+
+    /// Deletes a message of its own for everyone; returns the id of the message that says so.
+    pub fn deletes(&self, chat: &str, message_id: &str) -> anyhow::Result<String> {
+        self.amends(chat, message_id, Type::REVOKE, ProtocolMessage::default())
+    }
+
+    /// Puts an emoji to a message; an empty one takes it back. Returns the id of the message that says so.
+    pub fn reacts(&self, chat: &str, message_id: &str, author: Author, emoji: &str) -> anyhow::Result<String> {
+        let reaction = ReactionMessage {
+            key: self.key(chat, message_id, author)?,
+            text: Some(emoji.to_owned()),
+            sender_timestamp_ms: Some(crate::stanza::unix_time() as i64 * 1000),
+            ..Default::default()
+        };
+        let message = wa::Message { reaction_message: MessageField::some(reaction), ..Default::default() };
+        self.sends(chat, "reaction", message)
+    }
+
+    fn amends(&self, chat: &str, message_id: &str, kind: Type, change: ProtocolMessage) -> anyhow::Result<String> {
+        let key = self.key(chat, message_id, Author::Me)?;
+        let change = ProtocolMessage { key, r#type: Some(kind), ..change };
+        let message = wa::Message { protocol_message: MessageField::some(change), ..Default::default() };
+        self.sends(chat, "text", message)
+    }
+
+    fn key(&self, chat: &str, message_id: &str, author: Author) -> anyhow::Result<MessageField<wa::MessageKey>> {
+        Ok(MessageField::some(wa::MessageKey {
+            remote_jid: Some(self.address_of(chat)?),
+            from_me: Some(author == Author::Me),
+            id: Some(message_id.to_owned()),
+            ..Default::default()
+        }))
+    }
+}

@@ -1,0 +1,87 @@
+//! What changes an earlier message: edits, deletions, reactions. Pure.
+
+use whatsapp_rust::wacore::proto_helpers::MessageExt;
+use whatsapp_rust::waproto::whatsapp as wa;
+use whatsapp_rust::waproto::whatsapp::message::protocol_message::Type;
+
+use super::content;
+use crate::event::Content;
+
+/// A change, and the id of the message that it changes.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Change {
+    pub message_id: String,
+    pub what: What,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum What {
+    /// This is its content now.
+    Edited(Content),
+    Deleted,
+    /// `None` takes an earlier reaction back.
+    Reaction(Option<String>),
+}
+
+/// `None` for a message of its own.
+pub(super) fn change(message: &wa::Message) -> Option<Change> {
+    let body = message.get_base_message();
+    let (key, what) = if let Some(reaction) = body.reaction_message.as_option() {
+        let emoji = reaction.text.clone().filter(|emoji| !emoji.is_empty());
+        (&reaction.key, What::Reaction(emoji))
+    } else {
+        let protocol = body.protocol_message.as_option()?;
+        let what = match protocol.r#type? {
+            Type::REVOKE => What::Deleted,
+            Type::MESSAGE_EDIT => What::Edited(content(protocol.edited_message.as_option()?)?),
+            _ => return None,
+        };
+        (&protocol.key, what)
+    };
+    Some(Change { message_id: key.as_option()?.id.clone()?, what })
+}
+
+#[cfg(test)]
+mod tests {
+    use whatsapp_rust::waproto::buffa::MessageField;
+    use whatsapp_rust::waproto::whatsapp::message::{ProtocolMessage, ReactionMessage};
+
+    use super::*;
+    use crate::event::Text;
+
+    fn key() -> MessageField<wa::MessageKey> {
+        MessageField::some(wa::MessageKey { id: Some("3EB0".to_owned()), ..Default::default() })
+    }
+
+    fn reaction(emoji: &str) -> wa::Message {
+        let reaction = ReactionMessage { key: key(), text: Some(emoji.to_owned()), ..Default::default() };
+        wa::Message { reaction_message: MessageField::some(reaction), ..Default::default() }
+    }
+
+    fn protocol(kind: Type, edited: Option<wa::Message>) -> wa::Message {
+        let edited_message = edited.map(MessageField::some).unwrap_or_default();
+        let protocol = ProtocolMessage { key: key(), r#type: Some(kind), edited_message, ..Default::default() };
+        wa::Message { protocol_message: MessageField::some(protocol), ..Default::default() }
+    }
+
+    #[test]
+    fn each_change_names_the_message_it_changes() {
+        let text = wa::Message { conversation: Some("new".to_owned()), ..Default::default() };
+        let edited = What::Edited(Content::Text { text: Text { body: "new".to_owned() } });
+        for (message, what) in [
+            (reaction("👍"), What::Reaction(Some("👍".to_owned()))),
+            (reaction(""), What::Reaction(None)),
+            (protocol(Type::REVOKE, None), What::Deleted),
+            (protocol(Type::MESSAGE_EDIT, Some(text)), edited),
+        ] {
+            assert_eq!(change(&message), Some(Change { message_id: "3EB0".to_owned(), what }));
+        }
+    }
+
+    #[test]
+    fn other_messages_change_nothing() {
+        assert_eq!(change(&protocol(Type::EPHEMERAL_SETTING, None)), None);
+        assert_eq!(change(&protocol(Type::MESSAGE_EDIT, None)), None);
+        assert_eq!(change(&wa::Message { conversation: Some("hi".to_owned()), ..Default::default() }), None);
+    }
+}

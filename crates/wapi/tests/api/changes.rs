@@ -1,0 +1,46 @@
+//! What somebody does to a message that was there before.
+
+use serde_json::json;
+use wapi_simulator::Author;
+
+use crate::harness::TestApp;
+
+#[tokio::test]
+async fn edits_reactions_and_deletions_are_events_of_their_own() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    app.pair("shop", &alice).await;
+    let id = bob.sends_text(alice.number(), "helo").await.unwrap();
+    let said = [
+        bob.edits(alice.number(), &id, "hello").unwrap(),
+        bob.reacts(alice.number(), &id, Author::Me, "👍").unwrap(),
+        bob.reacts(alice.number(), &id, Author::Me, "").unwrap(),
+        bob.deletes(alice.number(), &id).unwrap(),
+    ];
+    bob.sends_text(alice.number(), "bye").await.unwrap();
+    assert_eq!(app.webhook.next().await.body["data"]["text"]["body"], "helo");
+    let next = app.webhook.next().await.body;
+    assert_eq!(next["data"]["text"]["body"], "bye", "the original's webhook is told of messages only");
+
+    let types = "message.edited,message.deleted,message.reaction";
+    let feed = app.get(&format!("/v1/events?types={types}")).await.expect(200).json();
+    let told = feed["events"].as_array().unwrap().iter().map(|entry| entry["event"].clone()).collect::<Vec<_>>();
+    let expected = [
+        ("message.edited", json!({"type": "text", "text": {"body": "hello"}})),
+        ("message.reaction", json!({"emoji": "👍"})),
+        ("message.reaction", json!({"emoji": null})),
+        ("message.deleted", json!({})),
+    ];
+    assert_eq!(told.len(), expected.len());
+    for ((told, id_of_change), (kind, change)) in told.iter().zip(&said).zip(expected) {
+        assert_eq!(told["type"], kind);
+        let data = &told["data"];
+        assert_eq!((&data["id"], &data["message_id"]), (&json!(id_of_change), &json!(id)));
+        assert_eq!((&data["session"], &data["chat"]), (&json!("shop"), &json!(bob.jid())));
+        assert_eq!(data["from"]["name"], "Bob");
+        for (field, value) in change.as_object().unwrap() {
+            assert_eq!(&data[field], value, "{kind}");
+        }
+    }
+    app.finish().await;
+}

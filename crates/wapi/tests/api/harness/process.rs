@@ -14,6 +14,7 @@ use super::{PATIENCE, TestClient, eventually};
 
 /// One run of the program, with exactly these variables and in a folder of its own.
 pub struct Wapi {
+    program: PathBuf,
     variables: BTreeMap<String, String>,
     folder: TempDir,
 }
@@ -31,7 +32,8 @@ impl Wapi {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let root = folder.path().join("data").display().to_string();
-        Self { variables: BTreeMap::new(), folder }
+        let program = env!("CARGO_BIN_EXE_wapi").into();
+        Self { program, variables: BTreeMap::new(), folder }
             .set("WAPI_GETTING_MESSAGES_WEBHOOK", "http://127.0.0.1:9/hooks/")
             .set("WAPI_INTERNAL_HOST", "127.0.0.1:0")
             .set("WAPI_FILE_SYSTEM_ROOT_POINT_FULL_PATH", root)
@@ -40,6 +42,13 @@ impl Wapi {
     pub fn set(mut self, name: &str, value: impl ToString) -> Self {
         self.variables.insert(name.to_owned(), value.to_string());
         self
+    }
+
+    /// Runs a copy, which stays the same when the program is built anew meanwhile.
+    pub fn with_a_copy_of_the_program(self) -> Self {
+        let copy = self.folder.path().join("wapi");
+        std::fs::copy(&self.program, &copy).expect("the program can be copied");
+        Self { program: copy, ..self }
     }
 
     pub fn unset(mut self, name: &str) -> Self {
@@ -64,9 +73,14 @@ impl Wapi {
         ended.stderr
     }
 
+    /// Starts it and waits for nothing.
+    pub fn launch(&self) -> Running {
+        self.spawn(&["serve"])
+    }
+
     /// Starts it and waits until it answers; `address` is the one it was told to listen on.
     pub async fn serves(&self, address: SocketAddr) -> (Running, TestClient) {
-        let running = self.spawn(&["serve"]);
+        let running = self.launch();
         let connected = async || TcpStream::connect(address).await.ok();
         eventually(connected, async || "it does not listen".to_owned()).await;
         (running, TestClient::new(address))
@@ -79,7 +93,7 @@ impl Wapi {
             (File::create(&path).expect("a file for its output"), path)
         };
         let ((stdout, stdout_file), (stderr, stderr_file)) = (output("stdout"), output("stderr"));
-        let child = Command::new(env!("CARGO_BIN_EXE_wapi"))
+        let child = Command::new(&self.program)
             .args(arguments)
             .env_clear()
             .envs(&self.variables)
@@ -114,6 +128,11 @@ impl Running {
     /// Pulls the plug.
     pub async fn kill(mut self) {
         self.child.kill().await.expect("it can be killed");
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        text(&self.stderr)
     }
 
     /// Waits for a line of its log with this in it, after the one found before.

@@ -1,0 +1,258 @@
+//! Load in both directions while the program is killed at random moments, again and again; then the count.
+#![expect(clippy::disallowed_methods, reason = "load and kills have a pace of their own")]
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use wapi_simulator::{Options, Phone, Simulator};
+
+use super::dice::Dice;
+
+use super::caller::{Caller, HandedOver};
+use super::receiver;
+use super::report::Report;
+use crate::harness::{Ledger, Running, Wapi, free_address};
+
+const SESSION: &str = "shop";
+/// People who write to the session and are written to by it, all the time.
+const PEOPLE: usize = 4;
+/// How long a run lives after its login, at most.
+const LIFE: Duration = Duration::from_millis(3_000);
+/// How long a run lives that is killed whether it has logged in or not.
+const INFANCY: Duration = Duration::from_millis(1_000);
+/// How long the last run may take to bring everything home: an event that was turned away twice waits for over a minute.
+const CALM: Duration = Duration::from_secs(240);
+
+/// How much of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    pub seed: u64,
+    pub kills: usize,
+    /// At least so many in each direction.
+    pub messages: usize,
+    /// When the run is given up, and what came by then is counted.
+    pub at_most: Duration,
+}
+
+impl Plan {
+    /// What every test run has time for, or what the environment asks: `WAPI_SOAK_KILLS`, `WAPI_SOAK_MESSAGES`,
+    /// `WAPI_SOAK_MINUTES`, and `WAPI_TESTS_SEED` to repeat an earlier one.
+    pub fn from_environment() -> Self {
+        let number = |name: &str| -> Option<u64> {
+            let text = std::env::var(name).ok()?;
+            Some(text.parse().unwrap_or_else(|_| panic!("{name} is {text:?}; it must be a number")))
+        };
+        let size = |name: &str, usual: usize| number(name).map_or(usual, |number| number.try_into().unwrap());
+        Self {
+            seed: number("WAPI_TESTS_SEED").unwrap_or_else(rand::random),
+            kills: size("WAPI_SOAK_KILLS", 6),
+            messages: size("WAPI_SOAK_MESSAGES", 240),
+            at_most: Duration::from_secs(60 * number("WAPI_SOAK_MINUTES").unwrap_or(5)),
+        }
+    }
+}
+
+/// Runs the plan. Whatever happens to the messages is in the report; only what makes counting impossible panics.
+pub async fn run(plan: Plan) -> Report {
+    let mut stage = Stage::set().await;
+    let (load, tasks) = Load::start(&stage, plan);
+    let mut dice = Dice::new(plan.seed);
+    let started = Instant::now();
+    let mut kills = 0;
+    while kills < plan.kills && started.elapsed() < plan.at_most {
+        load.allow(plan.messages * (kills + 1) / plan.kills / PEOPLE + 1);
+        stage.live_and_die(&mut dice).await;
+        kills += 1;
+    }
+    load.allow(usize::MAX);
+    let last = stage.last_run(&load, plan, started, tasks).await;
+    stage.finish(last, &load, Report { seed: plan.seed, kills, took: started.elapsed(), ..Report::default() }).await
+}
+
+/// Everything around the program, over all its runs.
+struct Stage {
+    simulator: Simulator,
+    alice: Phone,
+    people: Vec<Phone>,
+    wapi: Wapi,
+    caller: Caller,
+    incoming: Arc<Mutex<Ledger>>,
+    /// When the program was killed last.
+    killed: Instant,
+    /// From a kill until the next run was online.
+    worst_recovery: Duration,
+    /// What the runs' logs say of panics.
+    panics: Vec<String>,
+}
+
+impl Stage {
+    /// A session that is paired, and people who know each other.
+    async fn set() -> Self {
+        let options = Options { kept: 200_000, ..Options::default() };
+        let simulator = Simulator::start(options).await.unwrap();
+        let alice = simulator.phone("Alice").unwrap();
+        let people = (0..PEOPLE).map(|number| simulator.phone(&format!("Person {number}")).unwrap()).collect();
+        let incoming = Arc::default();
+        let address = free_address();
+        let wapi = Wapi::new()
+            .set("WAPI_INTERNAL_HOST", address)
+            .set("WAPI_WHATSAPP_URL", simulator.ws_url())
+            .set("WAPI_GETTING_MESSAGES_WEBHOOK", receiver::start(Arc::clone(&incoming)))
+            // A rebuild in the middle of a long run must not change what is running.
+            .with_a_copy_of_the_program();
+        let (running, client) = wapi.serves(address).await;
+        client.pair(SESSION, &alice).await;
+        running.kill().await;
+        let (caller, killed) = (Caller::new(&client, SESSION), Instant::now());
+        let (worst_recovery, panics) = (Duration::ZERO, Vec::new());
+        Self { simulator, alice, people, wapi, caller, incoming, killed, worst_recovery, panics }
+    }
+
+    /// One run from its start to its kill, at some moment of its life.
+    async fn live_and_die(&mut self, dice: &mut Dice) {
+        let running = self.wapi.launch();
+        if dice.below(4) == 0 {
+            tokio::time::sleep(dice.within(INFANCY)).await;
+        } else {
+            self.until_online(&running).await;
+            tokio::time::sleep(dice.within(LIFE)).await;
+        }
+        self.panics.extend(running.log().lines().filter(|line| line.contains("panicked")).map(str::to_owned));
+        running.kill().await;
+        self.killed = Instant::now();
+    }
+
+    async fn until_online(&mut self, running: &Running) {
+        let patience = Instant::now();
+        while !self.caller.is_online().await {
+            assert!(patience.elapsed() < crate::harness::PATIENCE, "it does not log in again:\n{}", running.log());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        self.worst_recovery = self.worst_recovery.max(self.killed.elapsed());
+    }
+
+    /// The run that is not killed: the load comes to its end, and everything home.
+    async fn last_run(&mut self, load: &Load, plan: Plan, started: Instant, mut tasks: JoinSet<()>) -> Running {
+        let running = self.wapi.launch();
+        self.until_online(&running).await;
+        while load.promised_least() < plan.messages && started.elapsed() < plan.at_most {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        load.stop();
+        while tasks.join_next().await.is_some() {}
+        let calm = Instant::now();
+        while !self.is_all_home(load) && calm.elapsed() < CALM {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        running
+    }
+
+    fn is_all_home(&self, load: &Load) -> bool {
+        let is_confirmed = self.alice.devices()[0].queued == 0;
+        is_confirmed && self.incoming.lock().unwrap().is_complete() && self.outgoing(load).is_complete()
+    }
+
+    /// What stands on the phones of what was accepted.
+    fn outgoing(&self, load: &Load) -> Ledger {
+        let mut outgoing = load.accepted();
+        for person in &self.people {
+            for message in person.received() {
+                outgoing.arrive(&person.jid(), message.text.as_deref().unwrap_or_default().parse().unwrap());
+            }
+        }
+        outgoing
+    }
+
+    async fn finish(mut self, last: Running, load: &Load, report: Report) -> Report {
+        self.panics.extend(last.log().lines().filter(|line| line.contains("panicked")).map(str::to_owned));
+        let has_ended_well = last.terminate().await.success;
+        let asked_again = self.people.iter().map(|person| person.failures().len()).sum();
+        let unconfirmed = self.alice.devices()[0].queued;
+        let report = Report {
+            incoming: self.incoming.lock().unwrap().tally(),
+            outgoing: self.outgoing(load).tally(),
+            worst_recovery: self.worst_recovery,
+            unconfirmed,
+            asked_again,
+            panics: self.panics,
+            has_ended_well,
+            ..report
+        };
+        self.simulator.finish().await.unwrap();
+        report
+    }
+}
+
+/// People who write, and programs that send, until they are told to stop.
+struct Load {
+    /// How many each of the people may have written by now.
+    allowed: watch::Sender<usize>,
+    stopped: watch::Sender<bool>,
+    incoming: Arc<Mutex<Ledger>>,
+    accepted: Arc<Mutex<Ledger>>,
+}
+
+impl Load {
+    fn start(stage: &Stage, plan: Plan) -> (Arc<Self>, JoinSet<()>) {
+        let load = Arc::new(Self {
+            allowed: watch::Sender::new(0),
+            stopped: watch::Sender::new(false),
+            incoming: Arc::clone(&stage.incoming),
+            accepted: Arc::default(),
+        });
+        let mut tasks = JoinSet::new();
+        for (number, person) in stage.people.iter().enumerate() {
+            let each = plan.messages.div_ceil(PEOPLE);
+            let dice = Dice::new(plan.seed.wrapping_add(number as u64));
+            tasks.spawn(Arc::clone(&load).writes(person.clone(), stage.alice.number().to_owned(), each, dice));
+            tasks.spawn(Arc::clone(&load).sends(stage.caller.clone(), person.jid()));
+        }
+        (load, tasks)
+    }
+
+    fn allow(&self, each: usize) {
+        self.allowed.send_replace(each);
+    }
+
+    fn stop(&self) {
+        self.stopped.send_replace(true);
+    }
+
+    fn promised_least(&self) -> usize {
+        self.incoming.lock().unwrap().promised().min(self.accepted.lock().unwrap().promised())
+    }
+
+    fn accepted(&self) -> Ledger {
+        self.accepted.lock().unwrap().clone()
+    }
+
+    /// A person writes to the session, in bursts.
+    async fn writes(self: Arc<Self>, person: Phone, to: String, count: usize, mut dice: Dice) {
+        let mut allowed = self.allowed.subscribe();
+        for number in 0..count {
+            allowed.wait_for(|allowed| *allowed > number).await.unwrap();
+            self.incoming.lock().unwrap().promise(&person.jid(), number);
+            person.sends_text(&to, &number.to_string()).await.unwrap();
+            if dice.below(4) == 0 {
+                tokio::time::sleep(dice.within(Duration::from_millis(200))).await;
+            }
+        }
+    }
+
+    /// A program sends to a chat, one after the other.
+    async fn sends(self: Arc<Self>, caller: Caller, chat: String) {
+        let mut number = 0;
+        while !*self.stopped.borrow() {
+            match caller.hand_over(&chat, number).await {
+                HandedOver::Accepted => {
+                    self.accepted.lock().unwrap().promise(&chat, number);
+                    number += 1;
+                }
+                HandedOver::Unknown => number += 1,
+                HandedOver::NotTaken => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    }
+}

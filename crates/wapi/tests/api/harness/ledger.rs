@@ -1,0 +1,102 @@
+//! What was promised and what came, chat by chat. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One direction. The texts of a chat are numbers that count up.
+#[derive(Debug, Default, Clone)]
+pub struct Ledger {
+    chats: BTreeMap<String, Chat>,
+}
+
+#[derive(Debug, Default, Clone)]
+struct Chat {
+    promised: BTreeSet<usize>,
+    arrived: Vec<usize>,
+}
+
+/// How a direction fared.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Tally {
+    pub promised: usize,
+    /// Promised and not there, as `chat number`.
+    pub lost: Vec<String>,
+    /// Those that came more than once, as `chat number`, once for each repetition.
+    pub repeated: Vec<String>,
+    /// Those that came after one with a larger number, as `chat number`.
+    pub overtaken: Vec<String>,
+}
+
+impl Ledger {
+    pub fn promise(&mut self, chat: &str, number: usize) {
+        self.chats.entry(chat.to_owned()).or_default().promised.insert(number);
+    }
+
+    pub fn arrive(&mut self, chat: &str, number: usize) {
+        self.chats.entry(chat.to_owned()).or_default().arrived.push(number);
+    }
+
+    /// How many were promised in all chats.
+    pub fn promised(&self) -> usize {
+        self.chats.values().map(|chat| chat.promised.len()).sum()
+    }
+
+    /// Whether everything that was promised is there.
+    pub fn is_complete(&self) -> bool {
+        self.tally().lost.is_empty()
+    }
+
+    pub fn tally(&self) -> Tally {
+        let mut tally = Tally::default();
+        for (name, chat) in &self.chats {
+            chat.count(name, &mut tally);
+        }
+        tally
+    }
+}
+
+impl Chat {
+    fn count(&self, name: &str, tally: &mut Tally) {
+        let mut there = BTreeSet::new();
+        for &number in &self.arrived {
+            if there.last().is_some_and(|&largest| largest > number) {
+                tally.overtaken.push(format!("{name} {number}"));
+            }
+            if !there.insert(number) {
+                tally.repeated.push(format!("{name} {number}"));
+            }
+        }
+        tally.promised += self.promised.len();
+        tally.lost.extend(self.promised.difference(&there).map(|number| format!("{name} {number}")));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tally(promised: &[usize], arrived: &[usize]) -> Tally {
+        let mut ledger = Ledger::default();
+        promised.iter().for_each(|number| ledger.promise("a", *number));
+        arrived.iter().for_each(|number| ledger.arrive("a", *number));
+        ledger.tally()
+    }
+
+    #[test]
+    fn what_came_once_and_in_order_is_fine() {
+        // Number 1 was never promised, and may come or not.
+        for arrived in [&[0, 1, 2][..], &[0, 2]] {
+            assert_eq!(tally(&[0, 2], arrived), Tally { promised: 2, ..Tally::default() });
+        }
+    }
+
+    #[test]
+    fn what_is_lost_repeated_or_overtaken_is_named() {
+        let expected = Tally {
+            promised: 4,
+            lost: vec!["a 3".to_owned()],
+            repeated: vec!["a 0".to_owned(), "a 1".to_owned()],
+            overtaken: vec!["a 1".to_owned()],
+        };
+        assert_eq!(tally(&[0, 1, 2, 3], &[0, 0, 1, 2, 1]), expected);
+    }
+}

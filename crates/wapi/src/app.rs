@@ -66,7 +66,7 @@ impl App {
             None => None,
         };
         let files = Files::open(&config.root).await?;
-        let seen = Seen::open(config.redis.as_ref(), clock.clone()).await?;
+        let seen = Seen::open(config.redis.as_ref(), clock.clone(), lifecycle.clone()).await?;
         let store = Store::open(&config.root.join("wapi.db"), clock.clone()).await?;
         webhooks::start(webhooks::Parts {
             store: store.clone(),

@@ -10,6 +10,7 @@ use secrecy::SecretString;
 
 use crate::clock::Clock;
 use crate::event::MessageKey;
+use crate::lifecycle::Lifecycle;
 use crate::store::Due;
 
 use self::redis::Shared;
@@ -21,9 +22,9 @@ pub struct Seen {
 
 impl Seen {
     /// Fails when Redis is wanted and does not answer.
-    pub async fn open(redis: Option<&SecretString>, clock: Clock) -> Result<Self> {
+    pub async fn open(redis: Option<&SecretString>, clock: Clock, lifecycle: Lifecycle) -> Result<Self> {
         let shared = match redis {
-            Some(address) => Some(Shared::connect(address, clock).await?),
+            Some(address) => Some(Shared::connect(address, clock, lifecycle).await?),
             None => None,
         };
         Ok(Self { shared })

@@ -1,45 +1,57 @@
 //! The connection to Redis.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{SetExpiry, SetOptions};
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, RedisError, SetExpiry, SetOptions};
 use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::watch;
 
 use crate::clock::Clock;
+use crate::lifecycle::Lifecycle;
 
 /// As long as the original remembered.
 const REMEMBERED_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
-/// A message waits for Redis no longer than this.
+/// A message waits for Redis no longer than this, and none waits once one has waited in vain.
 const PATIENCE: Duration = Duration::from_secs(2);
 const PATIENCE_AT_START: Duration = Duration::from_secs(5);
+/// How long to rest between two looks for a Redis that is away.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// A connection to Redis that comes back by itself.
 pub(super) struct Shared {
-    connection: ConnectionManager,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    client: redis::Client,
+    /// `None` while Redis is away. A new one is dialled even if the old one only hangs: it may hang for ever.
+    open: watch::Sender<Option<Open>>,
+    /// Whether the last answer was a complaint; told once, not for each message.
+    complained: AtomicBool,
     clock: Clock,
-    /// Whether the last answer did not come; told once, not for each message.
-    lost: AtomicBool,
+    lifecycle: Lifecycle,
+}
+
+/// One connection. Each has another number, so that a late word about an old one does not close its successor.
+#[derive(Clone)]
+struct Open {
+    number: u64,
+    connection: MultiplexedConnection,
 }
 
 impl Shared {
-    pub async fn connect(address: &SecretString, clock: Clock) -> Result<Self> {
+    pub async fn connect(address: &SecretString, clock: Clock, lifecycle: Lifecycle) -> Result<Self> {
         let problem =
             "WAPI_REDIS_HOST: Redis cannot be reached; start it, or leave the setting out to remember without it";
         let client = redis::Client::open(address.expose_secret()).context(problem)?;
-        let config = ConnectionManagerConfig::new()
-            .set_number_of_retries(1)
-            .set_connection_timeout(Some(PATIENCE))
-            .set_response_timeout(Some(PATIENCE));
-        let connect = async {
-            let mut connection = ConnectionManager::new_with_config(client, config).await?;
-            redis::cmd("PING").query_async::<String>(&mut connection).await?;
-            Ok::<_, redis::RedisError>(connection)
-        };
-        let connection = clock.timeout(PATIENCE_AT_START, connect).await.context(problem)?.context(problem)?;
-        Ok(Self { connection, clock, lost: AtomicBool::new(false) })
+        let connection = clock.timeout(PATIENCE_AT_START, dial(&client)).await.context(problem)?.context(problem)?;
+        let open = watch::Sender::new(Some(Open { number: 0, connection }));
+        let inner = Inner { client, open, complained: AtomicBool::new(false), clock, lifecycle };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Whether the key is there; `None` when Redis does not answer.
@@ -58,26 +70,67 @@ impl Shared {
     }
 
     async fn ask<T: redis::FromRedisValue>(&self, command: &redis::Cmd) -> Option<T> {
-        let mut connection = self.connection.clone();
-        match self.clock.timeout(PATIENCE, command.query_async::<T>(&mut connection)).await {
+        let inner = &self.inner;
+        let Open { number, mut connection } = inner.open.borrow().clone()?;
+        match inner.clock.timeout(PATIENCE, command.query_async::<T>(&mut connection)).await {
             Ok(Ok(answer)) => {
-                if self.lost.swap(false, Ordering::Relaxed) {
-                    tracing::warn!("Redis answers again");
-                }
-                Some(answer)
+                inner.complained.store(false, Ordering::Relaxed);
+                return Some(answer);
             }
-            Ok(Err(error)) => self.tell_once(&error.to_string()),
-            Err(timed_out) => self.tell_once(&timed_out.to_string()),
-        }
-    }
-
-    fn tell_once<T>(&self, problem: &str) -> Option<T> {
-        if !self.lost.swap(true, Ordering::Relaxed) {
-            tracing::error!(
-                problem,
-                "Redis does not answer; what was forwarded is remembered by this process alone for now"
-            );
+            Ok(Err(error)) if is_a_complaint(&error) => inner.tell_once(&error),
+            Ok(Err(error)) => Inner::lose(inner, number, &error.to_string()),
+            Err(timed_out) => Inner::lose(inner, number, &timed_out.to_string()),
         }
         None
     }
+}
+
+impl Inner {
+    /// Gives this connection up, and has somebody look for Redis; nothing, if that was done before.
+    fn lose(inner: &Arc<Self>, number: u64, problem: &str) {
+        let is_ours = |open: &mut Option<Open>| open.take_if(|open| open.number == number).is_some();
+        if !inner.open.send_if_modified(is_ours) {
+            return;
+        }
+        tracing::error!(
+            problem,
+            "Redis does not answer; what was forwarded is remembered by this process alone for now"
+        );
+        let (seeker, lifecycle) = (Arc::clone(inner), inner.lifecycle.clone());
+        inner.lifecycle.spawn(async move {
+            // The end of the program ends the search.
+            let _ = lifecycle.unless_stopping(seeker.look_for_it(number + 1)).await;
+        });
+    }
+
+    async fn look_for_it(&self, number: u64) {
+        loop {
+            self.clock.sleep(LOOK_AGAIN).await;
+            if let Ok(Ok(connection)) = self.clock.timeout(PATIENCE, dial(&self.client)).await {
+                self.open.send_replace(Some(Open { number, connection }));
+                tracing::warn!("Redis answers again");
+                return;
+            }
+        }
+    }
+
+    fn tell_once(&self, error: &RedisError) {
+        if !self.complained.swap(true, Ordering::Relaxed) {
+            tracing::error!(%error, "Redis refuses; what was forwarded is remembered by this process alone for now");
+        }
+    }
+}
+
+/// Connects, and waits until Redis has said something.
+async fn dial(client: &redis::Client) -> Result<MultiplexedConnection, RedisError> {
+    let config =
+        AsyncConnectionConfig::new().set_connection_timeout(Some(PATIENCE)).set_response_timeout(Some(PATIENCE));
+    let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+    redis::cmd("PING").query_async::<String>(&mut connection).await?;
+    Ok(connection)
+}
+
+/// Whether Redis is there, and said no: it is full, or loading, or a replica.
+fn is_a_complaint(error: &RedisError) -> bool {
+    !error.is_io_error() && !error.is_unrecoverable_error()
 }

@@ -97,6 +97,11 @@ impl Simulator {
         Ok(Self { server, ca_pem_file })
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.server.address
+    }
+
     /// `ws://127.0.0.1:PORT/ws/chat`.
     pub fn ws_url(&self) -> String {
         format!("ws://{}/ws/chat", self.server.address)

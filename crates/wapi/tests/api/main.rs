@@ -13,6 +13,7 @@ mod crash;
 mod durability;
 mod faults;
 mod feed;
+mod misery;
 mod names;
 mod qr;
 mod redis;

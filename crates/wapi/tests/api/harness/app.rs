@@ -19,7 +19,7 @@ use wapi::sessions::Console;
 use wapi_simulator::{Options, Phone, Simulator};
 
 use super::clock::TestClock;
-use super::{TestClient, TestReceiver};
+use super::{ChaosProxy, TestClient, TestReceiver};
 
 /// Settings and surroundings of a gateway that is not started yet.
 pub struct Setup {
@@ -33,6 +33,8 @@ pub struct Setup {
 enum Scheme {
     Plain,
     Tls,
+    /// Through a line that breaks on command.
+    Breakable,
 }
 
 impl Setup {
@@ -56,6 +58,11 @@ impl Setup {
         Self { scheme: Scheme::Tls, ..self }
     }
 
+    /// Dials WhatsApp through [`TestApp::line`].
+    pub fn over_a_breakable_line(self) -> Self {
+        Self { scheme: Scheme::Breakable, ..self }
+    }
+
     /// A simulated WhatsApp, a webhook, an empty data folder, and a gateway between them.
     ///
     /// With `WAPI_TEST_LOG=debug` in the environment the gateway's log goes to standard error.
@@ -67,9 +74,13 @@ impl Setup {
         let simulator = Simulator::start(self.simulator).await.expect("the simulator starts");
         let webhook = TestReceiver::start().await;
         let root = tempfile::tempdir().expect("a temporary folder");
+        let line = ChaosProxy::to(simulator.address()).await;
         let url = match self.scheme {
             Scheme::Plain => simulator.ws_url(),
             Scheme::Tls => simulator.wss_url(),
+            Scheme::Breakable => {
+                simulator.ws_url().replace(&simulator.address().to_string(), &line.address.to_string())
+            }
         };
         let mut settings = BTreeMap::from([
             ("WAPI_GETTING_MESSAGES_WEBHOOK".to_owned(), webhook.base()),
@@ -82,7 +93,7 @@ impl Setup {
         let console = Arc::default();
         let clock = TestClock::new();
         let running = Running::start(&settings, &clock, &console).await;
-        TestApp { simulator, webhook, root, console, clock, settings, running }
+        TestApp { simulator, webhook, line, root, console, clock, settings, running }
     }
 }
 
@@ -90,6 +101,8 @@ impl Setup {
 pub struct TestApp {
     pub simulator: Simulator,
     pub webhook: TestReceiver,
+    /// Stands before WhatsApp in a [`Setup::over_a_breakable_line`].
+    pub line: ChaosProxy,
     root: TempDir,
     console: Arc<Mutex<Vec<String>>>,
     clock: TestClock,
@@ -132,9 +145,9 @@ impl TestApp {
 
     /// Stops the gateway; WhatsApp, the webhook and the data folder stay. Starts again with [`Stopped::start`].
     pub async fn stop(self) -> Stopped {
-        let Self { simulator, webhook, root, console, clock, settings, running } = self;
+        let Self { simulator, webhook, line, root, console, clock, settings, running } = self;
         running.stop().await;
-        Stopped { simulator, webhook, root, console, clock, settings }
+        Stopped { simulator, webhook, line, root, console, clock, settings }
     }
 
     pub async fn restart(self) -> Self {
@@ -155,6 +168,7 @@ impl TestApp {
 pub struct Stopped {
     pub simulator: Simulator,
     pub webhook: TestReceiver,
+    line: ChaosProxy,
     root: TempDir,
     console: Arc<Mutex<Vec<String>>>,
     clock: TestClock,
@@ -167,9 +181,9 @@ impl Stopped {
     }
 
     pub async fn start(self) -> TestApp {
-        let Self { simulator, webhook, root, console, clock, settings } = self;
+        let Self { simulator, webhook, line, root, console, clock, settings } = self;
         let running = Running::start(&settings, &clock, &console).await;
-        TestApp { simulator, webhook, root, console, clock, settings, running }
+        TestApp { simulator, webhook, line, root, console, clock, settings, running }
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod app;
 mod baileys;
+mod chaos;
 mod client;
 mod clock;
 mod ledger;
@@ -13,6 +14,7 @@ mod redis;
 
 pub use app::{Setup, TestApp};
 pub use baileys::Baileys;
+pub use chaos::{ChaosProxy, Line};
 pub use client::{Answer, TestClient};
 pub use ledger::{Ledger, Tally};
 pub use process::{Running, Wapi, free_address};

@@ -10,7 +10,6 @@ mod bodies;
 mod changes;
 mod checks;
 mod crash;
-mod durability;
 mod faults;
 mod feed;
 mod misery;

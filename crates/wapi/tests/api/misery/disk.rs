@@ -57,9 +57,18 @@ async fn says_why(app: &TestApp) -> String {
 #[tokio::test]
 async fn when_a_full_disk_has_room_again_everything_arrives_without_a_restart() {
     let Some(disk) = SmallDisk::mount() else { return };
-    // Only the database is on the small disk: what the engine keeps of a session is on another.
+    fills_up_and_empties(&disk).await;
+}
+
+#[tokio::test]
+async fn when_only_the_database_has_no_room_the_sessions_wait_for_it() {
+    let Some(disk) = SmallDisk::mount() else { return };
     let elsewhere = tempfile::tempdir().unwrap();
     std::os::unix::fs::symlink(elsewhere.path(), disk.path().join("sessions")).unwrap();
+    fills_up_and_empties(&disk).await;
+}
+
+async fn fills_up_and_empties(disk: &SmallDisk) {
     let app = Setup::new().set("WAPI_FILE_SYSTEM_ROOT_POINT_FULL_PATH", disk.path().display()).start().await;
     let mut crowd = Crowd::with(&app).await;
     crowd.writes(5).await;

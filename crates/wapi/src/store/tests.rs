@@ -1,5 +1,7 @@
 //! What the store promises: order within a chat, nothing twice, nothing lost.
 
+mod model;
+
 use jiff::Timestamp;
 
 use super::*;

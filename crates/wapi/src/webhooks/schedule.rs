@@ -59,6 +59,9 @@ pub(super) fn after(failure: Failure, standing: Standing, now: Timestamp, dice: 
 }
 
 #[cfg(test)]
+mod histories;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

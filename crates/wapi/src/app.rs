@@ -11,9 +11,10 @@ use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
 
 use crate::clock::Clock;
-use crate::config::{Build, CertificateFiles, Config, HostPort, Layers};
+use crate::config::{Access, Build, CertificateFiles, Config, HostPort, Layers};
 use crate::fetch::Fetcher;
 use crate::http::{self, Gateway};
+use crate::keys::Keys;
 use crate::lifecycle::{self, Finish, Lifecycle};
 use crate::seen::Seen;
 use crate::sessions::{Console, Files, Parts, Sessions};
@@ -90,11 +91,21 @@ impl App {
             lifecycle: lifecycle.clone(),
             whatsapp_timeout: config.whatsapp_timeout,
         });
+        let first_key = match &config.access {
+            Access::Key(key) => Some(key),
+            Access::Open | Access::Loopback => None,
+        };
+        let keys = Keys::open(first_key, store.clone(), clock.clone()).await.context("reading the API keys")?;
+        if matches!(config.access, Access::Open) && !keys.are_none() {
+            tracing::warn!("there are API keys, but WAPI_AUTH is none: nobody is asked for them");
+        }
+        lifecycle.spawn(keys.clone().note_uses(lifecycle.clone()));
         let router = http::routes(Gateway {
             sessions: sessions.clone(),
             store: store.clone(),
             fetcher: Fetcher::new(clock.clone())?,
             access: config.access.clone(),
+            keys,
             clock: clock.clone(),
             lifecycle: lifecycle.clone(),
         });

@@ -17,6 +17,16 @@ pub fn event_id() -> String {
     random("evt_")
 }
 
+/// Names one API key.
+pub fn api_key_id() -> String {
+    random("key_")
+}
+
+/// An API key itself: what callers show.
+pub fn api_key() -> String {
+    random("wapi_")
+}
+
 /// Names one HTTP request, in its answer and in the log.
 pub fn request_id() -> String {
     random("req_")

@@ -15,6 +15,7 @@ pub mod message;
 pub mod qr;
 
 pub mod fetch;
+pub mod keys;
 pub mod seen;
 pub mod sessions;
 pub mod store;

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use crate::fetch::NoPicture;
+use crate::keys::{Refused, Scope};
 use crate::sessions::{SendError, Status};
 use crate::whatsapp::SendFailure;
 
@@ -28,6 +29,16 @@ pub enum Problem {
     /// The body is larger than the limit, in bytes.
     TooLarge(usize),
     Unauthorized,
+    /// The key is not good for this.
+    ScopeMissing(Scope),
+    /// The key is for other sessions; said whether this one exists or not.
+    SessionNotAllowed,
+    /// The route is about the whole gateway, and the key about some sessions.
+    NotForAllSessions,
+    NoApiKey,
+    /// The first key of an open gateway would lock everybody out.
+    AdminKeyFirst,
+    LastAdminKey,
     NoRoute,
     MethodNotAllowed,
     NoSession,
@@ -91,8 +102,12 @@ impl Problem {
             Self::Body(_) | Self::Fields(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
-            Self::NoRoute | Self::NoSession | Self::NoQrCode | Self::NoConnection => StatusCode::NOT_FOUND,
+            Self::ScopeMissing(_) | Self::SessionNotAllowed | Self::NotForAllSessions => StatusCode::FORBIDDEN,
+            Self::NoApiKey | Self::NoRoute | Self::NoSession | Self::NoQrCode | Self::NoConnection => {
+                StatusCode::NOT_FOUND
+            }
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::AdminKeyFirst | Self::LastAdminKey => StatusCode::CONFLICT,
             Self::NotOnline { .. } | Self::SessionFailed { .. } => StatusCode::CONFLICT,
             Self::Refused { .. } | Self::Upload { .. } => StatusCode::BAD_GATEWAY,
             Self::NoAnswer { .. } => StatusCode::GATEWAY_TIMEOUT,
@@ -108,6 +123,12 @@ impl Problem {
             Self::Fields(_) => ("invalid_fields", "Some fields are missing or wrong"),
             Self::TooLarge(_) => ("body_too_large", "The body is too large"),
             Self::Unauthorized => ("unauthorized", "A valid API key is needed"),
+            Self::ScopeMissing(_) => ("scope_missing", "The API key may not do this"),
+            Self::SessionNotAllowed => ("session_not_allowed", "The API key is for other sessions"),
+            Self::NotForAllSessions => ("not_for_all_sessions", "The API key is not for all sessions"),
+            Self::NoApiKey => ("api_key_not_found", "There is no such API key"),
+            Self::AdminKeyFirst => ("admin_key_first", "The first API key must be an admin's"),
+            Self::LastAdminKey => ("last_admin_key", "This is the last admin key"),
             Self::NoRoute => ("route_not_found", "There is no such route"),
             Self::MethodNotAllowed => ("method_not_allowed", "This route does not take this method"),
             Self::NoSession => ("session_not_found", "There is no session of this name"),
@@ -133,6 +154,18 @@ impl Problem {
             }
             Self::TooLarge(limit) => format!("at most {limit} bytes are taken"),
             Self::Unauthorized => "send it as `Authorization: Bearer …` or `X-Api-Key: …`".to_owned(),
+            Self::ScopeMissing(scope) => format!("use a key whose `scopes` have `{}` or `admin`", scope.word()),
+            Self::SessionNotAllowed => "use a key whose `sessions` have this one, or that is for all".to_owned(),
+            Self::NotForAllSessions => "this concerns the whole gateway; use a key for all sessions".to_owned(),
+            Self::NoApiKey => "GET /v1/api-keys lists them".to_owned(),
+            Self::AdminKeyFirst => {
+                "keys are asked for as soon as there is one, so make one with the scope `admin`, for all \
+                                    sessions and without `expires_at` first, or set WAPI_API_KEY"
+                    .to_owned()
+            }
+            Self::LastAdminKey => "without it nobody could make or remove keys; remove the others first, or set \
+                                   WAPI_API_KEY"
+                .to_owned(),
             Self::NoRoute => "the address is misspelt, or of another version".to_owned(),
             Self::MethodNotAllowed => "the header `Allow` names those it takes".to_owned(),
             Self::NoSession => "register it first, with POST /register-session/".to_owned(),
@@ -179,6 +212,20 @@ impl IntoResponse for Problem {
         // The outermost layer writes the request's id into it.
         response.extensions_mut().insert(document);
         response
+    }
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Unknown => Self::NoApiKey,
+            Refused::AdminFirst => Self::AdminKeyFirst,
+            Refused::LastAdmin => Self::LastAdminKey,
+            Refused::Store(error) => {
+                tracing::error!(%error, "the keys cannot be read or changed");
+                Self::Internal
+            }
+        }
     }
 }
 

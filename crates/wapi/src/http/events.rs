@@ -1,5 +1,6 @@
 //! `GET /v1/events`: the durable feed, for those who cannot receive webhooks, and to reconcile.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
@@ -10,7 +11,8 @@ use serde_json::value::RawValue;
 use super::Gateway;
 use super::error::Problem;
 use super::query::Query;
-use crate::store::Wanted;
+use crate::keys::Caller;
+use crate::store::{Reader, Saved, StoreError, Wanted};
 
 /// Events in one answer when the caller does not say, and at most.
 const LIMIT: (usize, usize) = (100, 1_000);
@@ -25,66 +27,71 @@ pub struct Page {
     next: i64,
 }
 
+/// An event and its place.
 #[derive(Debug, Serialize)]
-struct Entry {
-    seq: i64,
+pub(super) struct Entry {
+    pub seq: i64,
+    /// Travels as `webhook-id` with webhooks.
     id: String,
     /// The same envelope that webhooks carry.
     event: Box<RawValue>,
 }
 
+impl Entry {
+    pub fn new(saved: &Saved) -> Result<Self, Problem> {
+        let event = RawValue::from_string(saved.body.clone()).map_err(|error| {
+            tracing::error!(%error, event = saved.id, "an event in the database is no JSON");
+            Problem::Internal
+        })?;
+        Ok(Self { seq: saved.seq, id: saved.id.clone(), event })
+    }
+}
+
 /// `?after=` a place (0: from the beginning) `&types=message.received,… &session=… &limit=100 &wait=` seconds for something new.
-pub async fn list(State(gateway): State<Gateway>, mut query: Query) -> Result<Json<Page>, Problem> {
+pub async fn list(State(gateway): State<Gateway>, caller: Caller, mut query: Query) -> Result<Json<Page>, Problem> {
     let after = query.number("after", 0, i64::MAX);
     let limit = query.number("limit", LIMIT.0, LIMIT.1).max(1);
     let wait = Duration::from_secs(query.number("wait", 0, LONGEST_WAIT));
-    let types = query.text("types").unwrap_or_default();
-    let wanted = Wanted {
-        types: types.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect(),
-        session: query.text("session"),
-    };
+    let wanted = wanted(&caller, &mut query);
     query.done()?;
-    if wait.is_zero() {
-        return page_after(&gateway, after, &wanted, limit).await;
+    let mut reader = gateway.store.reader(after, wanted?);
+    let mut events = reader.read(limit).await.map_err(unreadable)?;
+    if events.is_empty() && !wait.is_zero() {
+        let more = gateway.clock.timeout(wait, something_new(&mut reader, limit));
+        // Nobody is kept waiting by a program that ends, and a wait that was in vain is no error.
+        events = match gateway.lifecycle.unless_stopping(more).await {
+            Some(Ok(events)) => events?,
+            Some(Err(_)) => Vec::new(),
+            None => return Err(Problem::Stopping),
+        };
     }
-    let page = first_page(&gateway, after, &wanted, limit);
-    // Nobody is kept waiting by a program that ends, and a wait that was in vain is no error.
-    match gateway.lifecycle.unless_stopping(gateway.clock.timeout(wait, page)).await {
-        Some(Ok(page)) => page,
-        Some(Err(_)) => page_after(&gateway, after, &wanted, limit).await,
-        None => Err(Problem::Stopping),
-    }
+    let events = events.iter().map(|saved| Entry::new(saved)).collect::<Result<_, _>>()?;
+    Ok(Json(Page { events, next: reader.place() }))
 }
 
-/// The first page that is not empty.
-async fn first_page(gateway: &Gateway, after: i64, wanted: &Wanted, limit: usize) -> Result<Json<Page>, Problem> {
-    // Listens before it looks, so that nothing saved in between is missed.
-    let mut commits = gateway.store.commits();
-    let mut after = after;
+/// The first events that come.
+async fn something_new(reader: &mut Reader, limit: usize) -> Result<Vec<Arc<Saved>>, Problem> {
     loop {
-        let page = page_after(gateway, after, wanted, limit).await?;
-        if !page.events.is_empty() {
-            return Ok(page);
-        }
-        after = page.next;
-        if commits.changed().await.is_err() {
-            return Err(Problem::Stopping);
+        let events = reader.read_more(limit).await.map_err(unreadable)?;
+        if !events.is_empty() {
+            return Ok(events);
         }
     }
 }
 
-async fn page_after(gateway: &Gateway, after: i64, wanted: &Wanted, limit: usize) -> Result<Json<Page>, Problem> {
-    let read = gateway.store.events_after(after, wanted, limit).await;
-    let (saved, next) = read.map_err(|error| {
-        tracing::error!(%error, "the feed cannot be read");
-        Problem::Internal
-    })?;
-    let entry = |saved: crate::store::Saved| {
-        Ok(Entry { seq: saved.seq, id: saved.id, event: RawValue::from_string(saved.body)? })
+/// What the caller asks for, of what it may see.
+pub(super) fn wanted(caller: &Caller, query: &mut Query) -> Result<Wanted, Problem> {
+    let types = query.text("types").unwrap_or_default();
+    let types = types.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    let sessions = match query.text("session") {
+        Some(session) if !caller.reaches(&session) => return Err(Problem::SessionNotAllowed),
+        Some(session) => Some(vec![session]),
+        None => caller.sessions().map(|sessions| sessions.iter().cloned().collect()),
     };
-    let events = saved.into_iter().map(entry).collect::<Result<_, serde_json::Error>>().map_err(|error| {
-        tracing::error!(%error, "an event in the database is no JSON");
-        Problem::Internal
-    })?;
-    Ok(Json(Page { events, next }))
+    Ok(Wanted { types, sessions })
+}
+
+pub(super) fn unreadable(error: StoreError) -> Problem {
+    tracing::error!(%error, "the feed cannot be read");
+    Problem::Internal
 }

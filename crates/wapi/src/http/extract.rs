@@ -67,6 +67,47 @@ impl Fields {
         }
     }
 
+    /// A list of texts that must be there.
+    pub fn texts(&mut self, field: &'static str) -> Option<Vec<String>> {
+        match self.optional_texts(field) {
+            Some(texts) => Some(texts),
+            None if self.errors.iter().any(|error| error.field == field) => None,
+            None => self.wrong(field, "is missing"),
+        }
+    }
+
+    /// A list of texts that may be left out or `null`.
+    pub fn optional_texts(&mut self, field: &'static str) -> Option<Vec<String>> {
+        match self.fields.remove(field) {
+            None | Some(Value::Null) => None,
+            Some(Value::Array(list)) => {
+                let texts: Option<Vec<_>> = list.iter().map(|value| value.as_str().map(str::to_owned)).collect();
+                texts.or_else(|| self.wrong(field, "has something that is not a text"))
+            }
+            Some(other) => self.wrong(field, format!("is {}, but must be a list of texts", kind(&other))),
+        }
+    }
+
+    /// What a field turned out to mean, or a note of why it means nothing.
+    pub fn judged<T>(&mut self, field: &'static str, judgement: Result<T, String>) -> Option<T> {
+        match judgement {
+            Ok(value) => Some(value),
+            Err(detail) => self.wrong(field, detail),
+        }
+    }
+
+    /// Whether a field holds what it must; notes why not.
+    pub fn holds(&mut self, field: &'static str, judgement: Result<(), String>) -> bool {
+        self.judged(field, judgement).is_some()
+    }
+
+    /// Names what nobody asked for. For routes of our own: a misspelt field would otherwise be one that was left out.
+    pub fn refuse_unknown(&mut self) {
+        for (field, _) in std::mem::take(&mut self.fields) {
+            self.errors.push(FieldError { field: field.into(), detail: "is not a field of this route".to_owned() });
+        }
+    }
+
     fn wrong<T>(&mut self, field: &'static str, detail: impl Into<String>) -> Option<T> {
         self.errors.push(FieldError { field: field.into(), detail: detail.into() });
         None

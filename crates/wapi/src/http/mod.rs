@@ -1,5 +1,6 @@
-//! The HTTP interface: every route on one screen.
+//! The HTTP interface: every route on one screen, with what a key must be good for to use it.
 
+mod api_keys;
 mod auth;
 pub mod error;
 mod events;
@@ -10,20 +11,23 @@ mod original;
 mod query;
 #[cfg(feature = "sandbox")]
 pub mod receiver;
+mod table;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{MethodRouter, get, post};
 
 use crate::clock::Clock;
 use crate::config::Access;
 use crate::fetch::Fetcher;
+use crate::keys::Keys;
+use crate::keys::Scope::{Admin, Read, Send};
 use crate::lifecycle::Lifecycle;
 use crate::sessions::Sessions;
 use crate::store::Store;
 
 use error::Problem;
+use table::Table;
 
 /// What the routes need to know.
 #[derive(Clone)]
@@ -32,40 +36,42 @@ pub struct Gateway {
     pub store: Store,
     pub fetcher: Fetcher,
     pub access: Access,
+    pub keys: Keys,
     pub clock: Clock,
     pub lifecycle: Lifecycle,
 }
 
-/// All routes, each with and without its trailing slash.
+/// Every route, with and without its trailing slash.
+///
+/// A key of some sessions only uses those routes whose path names one of them, and those that are `narrowed`: their handlers ask the
+/// caller which sessions they may speak of.
+fn table() -> Table {
+    Table::new()
+        .open("/health/live", health::live)
+        .open("/health/ready", health::ready)
+        .post("/register-session", Admin.narrowed(), original::register_session)
+        .post("/send-message", Send.narrowed(), original::send_message)
+        .post("/send-image", Send.narrowed(), original::send_image)
+        // Whoever sees it can link an account of theirs.
+        .get("/get-qr-code/{session}", Admin, original::get_qr_code)
+        .get("/get-session-info/{session}", Read, original::get_session_info)
+        .get("/get-active-connection-info/{session}", Read, original::get_active_connection_info)
+        .get("/v1/events", Read.narrowed(), events::list)
+        .get("/v1/api-keys", Admin, api_keys::list)
+        .post("/v1/api-keys", Admin, api_keys::make)
+        .delete("/v1/api-keys/{id}", Admin, api_keys::remove)
+}
+
+/// The table as a service.
 pub fn routes(gateway: Gateway) -> Router {
-    let keyed = Router::new()
-        .both("/register-session", post(original::register_session))
-        .both("/send-message", post(original::send_message))
-        .both("/send-image", post(original::send_image))
-        .both("/get-qr-code/{session}", get(original::get_qr_code))
-        .both("/get-session-info/{session}", get(original::get_session_info))
-        .both("/get-active-connection-info/{session}", get(original::get_active_connection_info))
-        .both("/v1/events", get(events::list))
+    let Table { keyed, open, .. } = table();
+    let keyed = keyed
         .fallback(async || Problem::NoRoute)
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
         .layer(from_fn_with_state(gateway.clone(), auth::require_key));
-    let open = Router::new()
-        .both("/health/live", get(health::live))
-        .both("/health/ready", get(health::ready))
-        .method_not_allowed_fallback(async || Problem::MethodNotAllowed);
-    open.merge(keyed)
+    open.method_not_allowed_fallback(async || Problem::MethodNotAllowed)
+        .merge(keyed)
         .layer(DefaultBodyLimit::max(extract::MAX_BODY))
         .layer(from_fn_with_state(gateway.clone(), layers::around))
         .with_state(gateway)
-}
-
-trait Both {
-    /// Adds a route with and without a trailing slash.
-    fn both(self, path: &str, methods: MethodRouter<Gateway>) -> Self;
-}
-
-impl Both for Router<Gateway> {
-    fn both(self, path: &str, methods: MethodRouter<Gateway>) -> Self {
-        self.route(path, methods.clone()).route(&format!("{path}/"), methods)
-    }
 }

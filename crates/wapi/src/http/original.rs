@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::Gateway;
 use super::error::Problem;
 use super::extract::{Fields, Named};
+use crate::keys::Caller;
 use crate::message::{ChatId, Outgoing};
 use crate::sessions::{SessionName, SessionState, Status};
 use crate::whatsapp::{Account, Sent};
@@ -66,9 +67,13 @@ const fn connection(status: Status) -> &'static str {
 }
 
 /// `POST /register-session/`: 200 when the session is online, 202 when its QR code waits to be scanned.
-pub async fn register_session(State(gateway): State<Gateway>, mut fields: Fields) -> Result<Response, Problem> {
+pub async fn register_session(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    mut fields: Fields,
+) -> Result<Response, Problem> {
     let name = fields.parsed("session_id", SessionName::parse);
-    let name = fields.done(name)?;
+    let name = reached(&caller, fields.done(name)?)?;
     let state = gateway.sessions.register(&name).await;
     let status = match (state.status, &state.qr) {
         (Status::Online, _) => StatusCode::OK,
@@ -99,21 +104,36 @@ fn sent(session: SessionName, chat: &ChatId, Sent { id, timestamp }: Sent) -> Js
     Json(SentMessage { id, chat: chat.to_string(), session, timestamp, status: "sent" })
 }
 
+/// The session, if the caller's key is for it.
+fn reached(caller: &Caller, session: SessionName) -> Result<SessionName, Problem> {
+    if caller.reaches(session.as_str()) { Ok(session) } else { Err(Problem::SessionNotAllowed) }
+}
+
 /// `POST /send-message/`: 200 once WhatsApp has taken it.
-pub async fn send_message(State(gateway): State<Gateway>, mut fields: Fields) -> Result<Response, Problem> {
+pub async fn send_message(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    mut fields: Fields,
+) -> Result<Response, Problem> {
     let (session, chat) = (fields.parsed("session_name", SessionName::parse), fields.parsed("chat_id", ChatId::parse));
     let read = session.zip(chat).zip(fields.text("text"));
     let ((session, chat), body) = fields.done(read)?;
+    let session = reached(&caller, session)?;
     let taken = gateway.sessions.send(&session, &chat, Outgoing::Text { body }).await?;
     Ok(sent(session, &chat, taken).into_response())
 }
 
 /// `POST /send-image/`: fetches the picture, sends it, 200 once WhatsApp has taken it.
-pub async fn send_image(State(gateway): State<Gateway>, mut fields: Fields) -> Result<Response, Problem> {
+pub async fn send_image(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    mut fields: Fields,
+) -> Result<Response, Problem> {
     let (session, chat) = (fields.parsed("session_name", SessionName::parse), fields.parsed("chat_id", ChatId::parse));
     let read = session.zip(chat).zip(fields.text("image_url"));
     let caption = fields.optional_text("caption").filter(|caption| !caption.is_empty());
     let ((session, chat), address) = fields.done(read)?;
+    let session = reached(&caller, session)?;
     gateway.sessions.is_ready(&session)?;
     let image = gateway.fetcher.picture(&address).await?;
     let taken = gateway.sessions.send(&session, &chat, Outgoing::Image { image, caption }).await?;

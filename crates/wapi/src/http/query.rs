@@ -39,15 +39,21 @@ impl Query {
         default: T,
         most: T,
     ) -> T {
-        let Some(text) = self.text(name) else { return default };
-        match text.parse() {
-            Ok(number) if number >= T::default() && number <= most => number,
-            _ => {
-                let detail = format!("must be a whole number from 0 to {most}");
-                self.errors.push(FieldError { field: name.into(), detail });
-                default
-            }
+        self.optional_number(name, most).unwrap_or(default)
+    }
+
+    /// A whole number no larger than `most`, if it is given.
+    pub fn optional_number<T: FromStr + PartialOrd + Default + std::fmt::Display>(
+        &mut self,
+        name: &'static str,
+        most: T,
+    ) -> Option<T> {
+        let number = self.text(name)?.parse().ok().filter(|number| *number >= T::default() && *number <= most);
+        if number.is_none() {
+            let detail = format!("must be a whole number from 0 to {most}");
+            self.errors.push(FieldError { field: name.into(), detail });
         }
+        number
     }
 
     /// What was wrong, unknown names included.

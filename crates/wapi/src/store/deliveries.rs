@@ -6,7 +6,7 @@ use sqlx::{QueryBuilder, Row};
 
 use super::endpoints::{self, Subscriber};
 use super::events::{Inserted, ROWS};
-use super::{Store, StoreError};
+use super::{Store, StoreError, time};
 use crate::event::MessageKey;
 
 /// A delivery whose time has come: the oldest that waits in its chat.
@@ -153,11 +153,6 @@ async fn next_due(pool: &SqlitePool, now: Timestamp) -> Result<Option<Timestamp>
         .fetch_one(pool)
         .await?;
     Ok(next.map(time))
-}
-
-/// The times in the database are ours, so they are in range.
-fn time(milliseconds: i64) -> Timestamp {
-    Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::MAX)
 }
 
 /// Saves what became of attempts: first each delivery, then the lanes of those that gave up their place.

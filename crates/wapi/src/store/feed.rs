@@ -1,15 +1,27 @@
 //! What happened, to be read from any point on.
 
+use std::sync::Arc;
+
 use sqlx::sqlite::{Sqlite, SqlitePool};
 use sqlx::{QueryBuilder, Row};
 
+use super::tail::{Tail, Waiting};
 use super::{Store, StoreError};
 
-/// What a reader wants to see. Empty lists stand for everything.
+/// What a reader wants to see.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wanted {
+    /// Empty: all.
     pub types: Vec<String>,
-    pub session: Option<String>,
+    /// `None`: all.
+    pub sessions: Option<Vec<String>>,
+}
+
+impl Wanted {
+    pub(super) fn takes(&self, saved: &Saved) -> bool {
+        (self.types.is_empty() || self.types.contains(&saved.kind))
+            && self.sessions.as_ref().is_none_or(|sessions| sessions.contains(&saved.session))
+    }
 }
 
 /// An event as it was saved.
@@ -18,46 +30,120 @@ pub struct Saved {
     /// Its place among all events; never goes backwards.
     pub seq: i64,
     pub id: String,
+    pub session: String,
+    pub kind: String,
     /// The envelope as JSON.
     pub body: String,
 }
 
+/// Somebody who reads on, and waits where there is no more.
+///
+/// One that is up to date is served from memory: however many wait, a commit is read once.
+pub struct Reader {
+    browsers: SqlitePool,
+    tail: Arc<Tail>,
+    wanted: Wanted,
+    after: i64,
+    waiting: Waiting,
+}
+
 impl Store {
-    /// Up to `limit` events after a place, oldest first, and the place to go on from: that of the last one, or, when there are no more,
-    /// that of the newest event of any kind.
-    pub async fn events_after(&self, seq: i64, wanted: &Wanted, limit: usize) -> Result<(Vec<Saved>, i64), StoreError> {
-        // Asked first: what comes in between is found the next time.
-        let newest = newest(&self.readers).await?;
-        let events = after(&self.readers, seq, wanted, limit).await?;
-        let next = match events.last() {
-            Some(last) if events.len() == limit => last.seq,
-            Some(last) => last.seq.max(newest),
-            None => seq.max(newest),
-        };
-        Ok((events, next))
+    /// A reader of what comes after a place.
+    pub fn reader(&self, after: i64, wanted: Wanted) -> Reader {
+        // Counted before it looks, so that nothing saved in between is missed.
+        let waiting = self.tail.wait();
+        Reader { browsers: self.browsers.clone(), tail: Arc::clone(&self.tail), wanted, after, waiting }
+    }
+
+    /// The place of the newest event; 0 when there is none.
+    pub async fn newest_event(&self) -> Result<i64, StoreError> {
+        Ok(newest(&self.browsers).await?)
+    }
+
+    /// How many readers there are at the moment.
+    pub fn feed_readers(&self) -> usize {
+        self.tail.readers()
     }
 }
 
-/// Up to `limit` events after `seq`, oldest first.
-async fn after(pool: &SqlitePool, seq: i64, wanted: &Wanted, limit: usize) -> Result<Vec<Saved>, sqlx::Error> {
-    let mut sql = QueryBuilder::<Sqlite>::new("SELECT seq, id, body FROM events WHERE seq > ");
-    sql.push_bind(seq);
-    if let Some(session) = &wanted.session {
-        sql.push(" AND session = ").push_bind(session);
+impl Reader {
+    /// Where it is: everything up to here was read or is not wanted.
+    pub const fn place(&self) -> i64 {
+        self.after
+    }
+
+    /// Up to `limit` events, oldest first; none when there are no more yet.
+    pub async fn read(&mut self, limit: usize) -> Result<Vec<Arc<Saved>>, StoreError> {
+        // Asked first: what comes in between is found the next time.
+        let newest = newest(&self.browsers).await?;
+        let events = after(&self.browsers, self.after, &self.wanted, limit).await?;
+        Ok(self.moved_past(events.into_iter().map(Arc::new).collect(), newest, limit))
+    }
+
+    /// The same, once something was saved. From memory, if this reader is not too far behind.
+    pub async fn read_more(&mut self, limit: usize) -> Result<Vec<Arc<Saved>>, StoreError> {
+        self.waiting.changed().await?;
+        match self.tail.after(self.after, &self.wanted, limit) {
+            Some((events, newest)) => Ok(self.moved_past(events, newest, limit)),
+            None => self.read(limit).await,
+        }
+    }
+
+    fn moved_past(&mut self, events: Vec<Arc<Saved>>, newest: i64, limit: usize) -> Vec<Arc<Saved>> {
+        self.after = match events.last() {
+            Some(last) if events.len() == limit => {
+                // There may be more already.
+                self.waiting.look_again();
+                last.seq
+            }
+            Some(last) => last.seq.max(newest),
+            None => self.after.max(newest),
+        };
+        events
+    }
+}
+
+/// Up to `limit` events after `seq`, oldest first. Those whose content retention has removed are passed over.
+pub(super) async fn after(
+    pool: &SqlitePool,
+    seq: i64,
+    wanted: &Wanted,
+    limit: usize,
+) -> Result<Vec<Saved>, sqlx::Error> {
+    let mut sql = QueryBuilder::<Sqlite>::new("SELECT seq, id, session, type, body FROM events WHERE seq > ");
+    sql.push_bind(seq).push(" AND body <> ''");
+    if let Some(sessions) = &wanted.sessions {
+        one_of(&mut sql, " AND session IN ", sessions);
     }
     if !wanted.types.is_empty() {
-        sql.push(" AND type IN ");
-        sql.push_tuples(&wanted.types, |mut row, name| {
-            row.push_bind(name);
-        });
+        one_of(&mut sql, " AND type IN ", &wanted.types);
     }
     sql.push(" ORDER BY seq LIMIT ").push_bind(i64::try_from(limit).unwrap_or(i64::MAX));
     let rows = sql.build().fetch_all(pool).await?;
-    let saved = |row: &sqlx::sqlite::SqliteRow| Saved { seq: row.get("seq"), id: row.get("id"), body: row.get("body") };
+    let saved = |row: &sqlx::sqlite::SqliteRow| Saved {
+        seq: row.get("seq"),
+        id: row.get("id"),
+        session: row.get("session"),
+        kind: row.get("type"),
+        body: row.get("body"),
+    };
     Ok(rows.iter().map(saved).collect())
 }
 
+/// No row is in an empty list.
+fn one_of(sql: &mut QueryBuilder<Sqlite>, condition: &str, texts: &[String]) {
+    sql.push(condition).push("(");
+    let mut list = sql.separated(", ");
+    for text in texts {
+        list.push_bind(text.clone());
+    }
+    sql.push(")");
+}
+
 /// The place of the newest event; 0 when there is none.
-async fn newest(pool: &SqlitePool) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar("SELECT COALESCE(max(seq), 0) FROM events").fetch_one(pool).await
+pub(super) async fn newest(pool: &SqlitePool) -> Result<i64, sqlx::Error> {
+    // What is removed is not given out again, so the counter knows of more than the rows.
+    sqlx::query_scalar("SELECT COALESCE((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0)")
+        .fetch_one(pool)
+        .await
 }

@@ -77,6 +77,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_was_there_before_keys_is_there_with_them() {
+        let mut connection = memory().await;
+        run_until(&mut connection, 4).await;
+        let sql = "INSERT INTO endpoints (id, url, created_at) VALUES ('a', 'b', 1)";
+        connection.execute(sql).await.unwrap();
+        run(&mut connection).await.unwrap();
+        let kept: (i64, i64) =
+            sqlx::query_as("SELECT (SELECT count(*) FROM endpoints), (SELECT count(*) FROM api_keys)")
+                .fetch_one(&mut connection)
+                .await
+                .unwrap();
+        assert_eq!(kept, (1, 0));
+    }
+
+    #[tokio::test]
     async fn a_database_of_a_newer_program_is_refused() {
         let mut connection = memory().await;
         connection.execute("PRAGMA user_version = 99").await.unwrap();

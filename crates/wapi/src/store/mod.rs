@@ -5,12 +5,14 @@
 
 pub mod session_file;
 
+mod api_keys;
 mod deliveries;
 mod endpoints;
 mod events;
 mod feed;
 mod migrations;
 mod pending;
+mod tail;
 mod writer;
 
 use std::path::Path;
@@ -18,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use jiff::Timestamp;
 use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
@@ -26,10 +29,12 @@ use tokio::sync::watch;
 use crate::clock::Clock;
 use crate::lifecycle::{Finish, Lifecycle};
 
+pub use api_keys::{ApiKey, KeyHash};
 pub use deliveries::{Due, Outcome, Settled};
 pub use events::NewEvent;
-pub use feed::{Saved, Wanted};
 pub use pending::Pending;
+pub use feed::{Reader, Saved, Wanted};
+use tail::Tail;
 use writer::Writer;
 
 /// How long SQLite waits for another process that holds the file.
@@ -38,6 +43,8 @@ const BUSY: Duration = Duration::from_secs(5);
 const CLOSING: Duration = Duration::from_secs(10);
 /// Connections for questions; the writer has one of its own.
 const READERS: u32 = 2;
+/// Connections for those who look around: the feed, the lists, the numbers. However many they are, deliveries do not wait for them.
+const BROWSERS: u32 = 2;
 
 /// Why something could not be saved or read. Nothing was changed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -50,11 +57,17 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
+fn ended() -> StoreError {
+    StoreError("the program is ending".into())
+}
+
 /// The database of the gateway; cheap to clone.
 #[derive(Clone)]
 pub struct Store {
     readers: SqlitePool,
+    browsers: SqlitePool,
     writer: Writer,
+    tail: Arc<Tail>,
     /// A family of its own: the writer ends after everybody who has something to save.
     tasks: Lifecycle,
     clock: Clock,
@@ -78,16 +91,20 @@ impl Store {
         let name = file.display();
         let mut connection = options.connect().await.with_context(|| format!("opening {name}"))?;
         migrations::run(&mut connection).await.with_context(|| format!("preparing {name}"))?;
-        let readers = SqlitePoolOptions::new().max_connections(READERS).connect_lazy_with(options.read_only(true));
+        let options = options.read_only(true);
+        let pool = |most| SqlitePoolOptions::new().max_connections(most).connect_lazy_with(options.clone());
+        let (readers, browsers) = (pool(READERS), pool(BROWSERS));
         let tasks = Lifecycle::new();
         let writer = Writer::start(connection, clock.clone(), &tasks);
-        Ok(Self { readers, writer, tasks, clock })
+        let tail = Tail::start(browsers.clone(), writer.commits(), &tasks);
+        Ok(Self { readers, browsers, writer, tail, tasks, clock })
     }
 
     /// Saves what was brought so far and closes the file. For the very end of the program.
     pub async fn close(&self) -> Finish {
         let finish = self.tasks.finish(&self.clock, CLOSING).await;
         self.readers.close().await;
+        self.browsers.close().await;
         finish
     }
 
@@ -105,6 +122,11 @@ impl Store {
     pub fn trouble(&self) -> Option<StoreError> {
         self.writer.trouble()
     }
+}
+
+/// The times in the database are ours, so they are in range.
+fn time(milliseconds: i64) -> Timestamp {
+    Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::MAX)
 }
 
 /// Messages and numbers are nobody else's business; SQLite gives the files beside this one the same rights.

@@ -9,7 +9,7 @@ use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
-use super::{NewEvent, Settled, StoreError, deliveries, endpoints, events};
+use super::{NewEvent, Settled, StoreError, deliveries, ended, endpoints, events};
 use crate::clock::Clock;
 use crate::lifecycle::Lifecycle;
 
@@ -135,7 +135,6 @@ impl Writer {
         &self,
         order: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Order,
     ) -> Result<T, StoreError> {
-        let ended = || StoreError("the program is ending".into());
         let (done, answer) = oneshot::channel();
         self.orders.send(order(done)).await.map_err(|_| ended())?;
         answer.await.map_err(|_| ended())?

@@ -13,6 +13,7 @@ mod crash;
 mod faults;
 mod feed;
 mod misery;
+mod keys;
 mod names;
 mod qr;
 mod redis;

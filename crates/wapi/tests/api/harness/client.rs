@@ -95,6 +95,19 @@ impl TestClient {
         self.call(call.header("content-type", "application/json")).await
     }
 
+    /// A call to be made by the test itself.
+    pub fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
+        let call = self.http.request(method, format!("{}{path}", self.base));
+        match &self.key {
+            Some(key) => call.bearer_auth(key),
+            None => call,
+        }
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.call(self.http.delete(format!("{}{path}", self.base))).await
+    }
+
     async fn call(&self, mut call: reqwest::RequestBuilder) -> Answer {
         if let Some(key) = &self.key {
             call = call.bearer_auth(key);

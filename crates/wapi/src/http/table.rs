@@ -1,0 +1,125 @@
+//! The route table's own words: what a route takes, who may use it, and what it does to those who may not.
+
+use axum::Router;
+use axum::extract::{RawPathParams, Request};
+use axum::handler::Handler;
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, MethodRouter, on};
+
+use super::Gateway;
+use super::error::Problem;
+use crate::keys::{Caller, Scope};
+
+/// What a key must be good for to use a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Need {
+    pub scope: Scope,
+    narrowing: Narrowing,
+}
+
+/// What a route is to a key of some sessions only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Narrowing {
+    /// It is for the session its path names, or, when that names none, for keys of all sessions alone.
+    ByPath,
+    /// It asks the [`Caller`] itself which sessions it may speak of.
+    ByHandler,
+}
+
+impl From<Scope> for Need {
+    fn from(scope: Scope) -> Self {
+        Self { scope, narrowing: Narrowing::ByPath }
+    }
+}
+
+impl Scope {
+    /// For routes whose handler looks at the caller's sessions.
+    pub const fn narrowed(self) -> Need {
+        Need { scope: self, narrowing: Narrowing::ByHandler }
+    }
+}
+
+/// One method of one path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    pub method: &'static str,
+    pub path: &'static str,
+    /// `None`: open to everybody.
+    pub scope: Option<Scope>,
+}
+
+/// Routes under construction. Each is there with and without its trailing slash.
+pub struct Table {
+    pub keyed: Router<Gateway>,
+    pub open: Router<Gateway>,
+    pub rows: Vec<Row>,
+}
+
+impl Table {
+    pub fn new() -> Self {
+        Self { keyed: Router::new(), open: Router::new(), rows: Vec::new() }
+    }
+
+    /// A `GET` that needs no key.
+    pub fn open<T: 'static>(mut self, path: &'static str, handler: impl Handler<T, Gateway>) -> Self {
+        self.rows.push(Row { method: "GET", path, scope: None });
+        self.open = both(self.open, path, on(MethodFilter::GET, handler));
+        self
+    }
+
+    pub fn get<T: 'static>(self, path: &'static str, need: impl Into<Need>, handler: impl Handler<T, Gateway>) -> Self {
+        self.row("GET", path, need.into(), on(MethodFilter::GET, handler))
+    }
+
+    pub fn post<T: 'static>(
+        self,
+        path: &'static str,
+        need: impl Into<Need>,
+        handler: impl Handler<T, Gateway>,
+    ) -> Self {
+        self.row("POST", path, need.into(), on(MethodFilter::POST, handler))
+    }
+
+    pub fn delete<T: 'static>(
+        self,
+        path: &'static str,
+        need: impl Into<Need>,
+        handler: impl Handler<T, Gateway>,
+    ) -> Self {
+        self.row("DELETE", path, need.into(), on(MethodFilter::DELETE, handler))
+    }
+
+    fn row(mut self, method: &'static str, path: &'static str, need: Need, route: MethodRouter<Gateway>) -> Self {
+        self.rows.push(Row { method, path, scope: Some(need.scope) });
+        let guarded = route.layer(from_fn(move |caller: Caller, path: RawPathParams, request: Request, next: Next| {
+            guard(need, caller, path, request, next)
+        }));
+        self.keyed = both(self.keyed, path, guarded);
+        self
+    }
+}
+
+fn both(router: Router<Gateway>, path: &str, route: MethodRouter<Gateway>) -> Router<Gateway> {
+    router.route(path, route.clone()).route(&format!("{path}/"), route)
+}
+
+async fn guard(need: Need, caller: Caller, path: RawPathParams, request: Request, next: Next) -> Response {
+    let session = path.iter().find_map(|(name, value)| (name == "session").then_some(value));
+    match judge(need, &caller, session) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+fn judge(need: Need, caller: &Caller, session: Option<&str>) -> Result<(), Problem> {
+    if !caller.has(need.scope) {
+        return Err(Problem::ScopeMissing(need.scope));
+    }
+    match (session, need.narrowing) {
+        // The same answer whether the session exists or not.
+        (Some(session), _) if !caller.reaches(session) => Err(Problem::SessionNotAllowed),
+        (None, Narrowing::ByPath) if caller.sessions().is_some() => Err(Problem::NotForAllSessions),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,279 @@
+//! Who may call: API keys, what each is good for, and which sessions it reaches.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use crate::clock::Clock;
+use crate::ids;
+use crate::lifecycle::Lifecycle;
+use crate::store::{ApiKey, KeyHash, Store, StoreError};
+
+/// How often it is saved when keys were last used.
+const NOTE_EVERY: Duration = Duration::from_secs(60);
+
+/// What a key is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// Look at everything but secrets.
+    Read,
+    /// Send messages.
+    Send,
+    /// Everything, the other two included.
+    Admin,
+}
+
+impl Scope {
+    pub const ALL: [Self; 3] = [Self::Read, Self::Send, Self::Admin];
+
+    /// The word in JSON and in the database.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Send => "send",
+            Self::Admin => "admin",
+        }
+    }
+
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|scope| scope.word() == word)
+    }
+}
+
+/// What a key may do, and to which sessions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rights {
+    pub scopes: BTreeSet<Scope>,
+    /// `None`: all of them, those that are yet to come included.
+    pub sessions: Option<BTreeSet<String>>,
+}
+
+impl Rights {
+    fn all() -> Self {
+        Self { scopes: BTreeSet::from([Scope::Admin]), sessions: None }
+    }
+
+    /// Whether whoever has these can make and remove keys.
+    fn is_admin_of_all(&self) -> bool {
+        self.sessions.is_none() && self.scopes.contains(&Scope::Admin)
+    }
+}
+
+/// Whoever makes a request, after the door.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    id: Arc<str>,
+    rights: Arc<Rights>,
+}
+
+impl Caller {
+    /// Somebody who may do everything.
+    fn of_everything(id: &str) -> Self {
+        Self { id: id.into(), rights: Arc::new(Rights::all()) }
+    }
+
+    /// Whoever calls a gateway that asks for no key.
+    pub fn anyone() -> Self {
+        Self::of_everything("")
+    }
+
+    /// What tells callers apart: the key's id, `first` for the one in the settings, empty where no key is asked for.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub fn has(&self, scope: Scope) -> bool {
+        self.rights.scopes.contains(&scope) || self.rights.scopes.contains(&Scope::Admin)
+    }
+
+    pub fn reaches(&self, session: &str) -> bool {
+        self.sessions().is_none_or(|sessions| sessions.contains(session))
+    }
+
+    /// The sessions it reaches; `None` for all.
+    pub fn sessions(&self) -> Option<&BTreeSet<String>> {
+        self.rights.sessions.as_ref()
+    }
+}
+
+/// A key somebody asks for.
+#[derive(Debug, Clone)]
+pub struct Wish {
+    pub name: String,
+    pub rights: Rights,
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Why the keys were left as they are.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    #[error("there is no such key")]
+    Unknown,
+    /// On a gateway that was open until now, it would lock everybody out.
+    #[error("the first key must be for admin and all sessions, without an end")]
+    AdminFirst,
+    /// Without it nobody could make or remove keys any more.
+    #[error("it is the last admin key for all sessions")]
+    LastAdmin,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// All keys, in memory; cheap to clone.
+///
+/// A key is 128 random bits, which nobody guesses, so one round of SHA-256 protects it as well as a slow hash for passwords would, and
+/// costs nothing at each request.
+#[derive(Clone)]
+pub struct Keys {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    /// That of the settings.
+    first: Option<KeyHash>,
+    known: RwLock<HashMap<KeyHash, Known>>,
+    used: Mutex<HashMap<Arc<str>, Timestamp>>,
+    /// Held over each change, so that two of them cannot both leave the other's key as the last one.
+    changing: tokio::sync::Mutex<()>,
+    store: Store,
+    clock: Clock,
+}
+
+struct Known {
+    caller: Caller,
+    expires_at: Option<Timestamp>,
+}
+
+impl Keys {
+    /// Reads the keys. `first` is the one of the settings.
+    pub async fn open(first: Option<&SecretString>, store: Store, clock: Clock) -> Result<Self, StoreError> {
+        let first = first.map(|key| hash(key.expose_secret().as_bytes()));
+        let (used, changing) = (Mutex::default(), tokio::sync::Mutex::default());
+        let keys = Self { inner: Arc::new(Inner { first, known: RwLock::default(), used, changing, store, clock }) };
+        keys.reload().await?;
+        Ok(keys)
+    }
+
+    /// Whether there are any, of the settings or of the database.
+    pub fn are_none(&self) -> bool {
+        self.inner.first.is_none() && self.known().is_empty()
+    }
+
+    /// Whom this key belongs to, if it is one and its time has not run out.
+    ///
+    /// What is looked up and compared are hashes: how long it takes says nothing about the keys.
+    pub fn caller(&self, shown: &[u8]) -> Option<Caller> {
+        let shown = hash(shown);
+        if self.inner.first.is_some_and(|first| bool::from(first.ct_eq(&shown))) {
+            return Some(Caller::of_everything("first"));
+        }
+        let now = self.inner.clock.now();
+        let caller = {
+            let known = self.known();
+            let found = known.get(&shown).filter(|known| known.expires_at.is_none_or(|end| now < end));
+            found?.caller.clone()
+        };
+        self.used().insert(Arc::clone(&caller.id), now);
+        Some(caller)
+    }
+
+    /// Whether this caller could come in again.
+    pub fn knows(&self, caller: &Caller) -> bool {
+        let now = self.inner.clock.now();
+        let is_theirs = |known: &Known| known.caller.id == caller.id && known.expires_at.is_none_or(|end| now < end);
+        matches!(caller.id(), "" | "first") || self.known().values().any(is_theirs)
+    }
+
+    /// All keys of the database, the oldest first, without what they are.
+    pub async fn list(&self) -> Result<Vec<ApiKey>, StoreError> {
+        let mut keys = self.inner.store.api_keys().await?;
+        let used = self.used();
+        for key in &mut keys {
+            key.last_used_at = key.last_used_at.max(used.get(key.id.as_str()).copied());
+        }
+        Ok(keys)
+    }
+
+    /// Makes a key. This is the only time that the key itself can be seen.
+    pub async fn make(&self, wish: Wish) -> Result<(ApiKey, SecretString), Refused> {
+        let _alone = self.inner.changing.lock().await;
+        if self.are_none() && !(wish.rights.is_admin_of_all() && wish.expires_at.is_none()) {
+            return Err(Refused::AdminFirst);
+        }
+        let secret = ids::api_key();
+        let Wish { name, rights, expires_at } = wish;
+        let (id, hint) = (ids::api_key_id(), secret[secret.len() - 4..].to_owned());
+        let key = ApiKey { id, hint, name, rights, created_at: self.inner.clock.now(), expires_at, last_used_at: None };
+        self.inner.store.add_api_key(key.clone(), hash(secret.as_bytes())).await?;
+        self.reload().await?;
+        Ok((key, secret.into()))
+    }
+
+    /// From now on nobody enters with this key.
+    pub async fn remove(&self, id: &str) -> Result<(), Refused> {
+        let _alone = self.inner.changing.lock().await;
+        let keys = self.inner.store.api_keys().await?;
+        let (going, staying): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| key.id == id);
+        let going = going.first().ok_or(Refused::Unknown)?;
+        let is_admin = |key: &ApiKey| key.rights.is_admin_of_all() && key.expires_at.is_none();
+        let leaves_admin = self.inner.first.is_some() || staying.is_empty() || staying.iter().any(is_admin);
+        if is_admin(going) && !leaves_admin {
+            return Err(Refused::LastAdmin);
+        }
+        self.inner.store.remove_api_key(id).await?;
+        self.reload().await?;
+        Ok(())
+    }
+
+    /// Saves now and then, and at the end, when keys were used last.
+    pub async fn note_uses(self, lifecycle: Lifecycle) {
+        while lifecycle.unless_stopping(self.inner.clock.sleep(NOTE_EVERY)).await.is_some() {
+            self.save_uses().await;
+        }
+        self.save_uses().await;
+    }
+
+    async fn save_uses(&self) {
+        let used: Vec<_> = self.used().iter().map(|(id, at)| (id.to_string(), *at)).collect();
+        if used.is_empty() {
+            return;
+        }
+        match self.inner.store.note_api_key_uses(used.clone()).await {
+            // What was used again in the meantime stays to be noted.
+            Ok(()) => self.used().retain(|id, at| !used.iter().any(|(noted, when)| **id == **noted && at == when)),
+            Err(error) => {
+                tracing::warn!(%error, "when keys were last used cannot be saved");
+            }
+        }
+    }
+
+    async fn reload(&self) -> Result<(), StoreError> {
+        let keys = self.inner.store.api_keys_by_hash().await?;
+        let known = |(hash, key): (KeyHash, ApiKey)| {
+            let caller = Caller { id: key.id.into(), rights: Arc::new(key.rights) };
+            (hash, Known { caller, expires_at: key.expires_at })
+        };
+        let known = keys.into_iter().map(known).collect();
+        *self.inner.known.write().unwrap_or_else(PoisonError::into_inner) = known;
+        Ok(())
+    }
+
+    fn known(&self) -> std::sync::RwLockReadGuard<'_, HashMap<KeyHash, Known>> {
+        self.inner.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn used(&self) -> std::sync::MutexGuard<'_, HashMap<Arc<str>, Timestamp>> {
+        self.inner.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn hash(key: &[u8]) -> KeyHash {
+    Sha256::digest(key).into()
+}

@@ -1,0 +1,137 @@
+//! The newest events in memory, for readers who are up to date: each commit is read once, however many wait for it.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use sqlx::sqlite::SqlitePool;
+use tokio::sync::watch;
+
+use super::feed::{self, Saved, Wanted};
+use super::{StoreError, ended};
+use crate::lifecycle::Lifecycle;
+
+/// Events kept at most.
+const MOST: usize = 1_000;
+/// Bytes of them at most; a few more, should the newest be larger.
+const MOST_BYTES: usize = 4 * 1024 * 1024;
+
+pub(super) struct Tail {
+    recent: Mutex<Recent>,
+    readers: Arc<AtomicUsize>,
+    /// Rings after the newest commit was read.
+    bell: watch::Sender<()>,
+}
+
+/// All events after `from` and up to `newest`.
+#[derive(Default)]
+struct Recent {
+    events: VecDeque<Arc<Saved>>,
+    bytes: usize,
+    from: i64,
+    newest: i64,
+}
+
+impl Recent {
+    /// Forgets everything: whoever reads asks the database.
+    fn restart(&mut self, at: i64) {
+        *self = Self { from: at, newest: at, ..Self::default() };
+    }
+
+    fn push(&mut self, saved: Saved) {
+        self.bytes += saved.body.len();
+        self.events.push_back(Arc::new(saved));
+        while self.events.len() > MOST || (self.bytes > MOST_BYTES && self.events.len() > 1) {
+            let Some(oldest) = self.events.pop_front() else { break };
+            self.bytes -= oldest.body.len();
+            self.from = oldest.seq;
+        }
+    }
+}
+
+/// Somebody who may wait; counted as long as this lives.
+pub(super) struct Waiting {
+    bell: watch::Receiver<()>,
+    readers: Arc<AtomicUsize>,
+}
+
+impl Waiting {
+    /// Completes once something was saved after the last time.
+    pub async fn changed(&mut self) -> Result<(), StoreError> {
+        self.bell.changed().await.map_err(|_| ended())
+    }
+
+    /// The next wait is none.
+    pub fn look_again(&mut self) {
+        self.bell.mark_changed();
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.readers.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Tail {
+    /// Reads along with `commits` while there are readers.
+    pub fn start(browsers: SqlitePool, commits: watch::Receiver<()>, lifecycle: &Lifecycle) -> Arc<Self> {
+        let (readers, bell) = (Arc::default(), watch::Sender::new(()));
+        let tail = Arc::new(Self { recent: Mutex::default(), readers, bell });
+        lifecycle.spawn(Arc::clone(&tail).run(browsers, commits, lifecycle.clone()));
+        tail
+    }
+
+    async fn run(self: Arc<Self>, browsers: SqlitePool, mut commits: watch::Receiver<()>, lifecycle: Lifecycle) {
+        while let Some(Ok(())) = lifecycle.unless_stopping(commits.changed()).await {
+            // Whoever comes later looks into the database first.
+            if self.readers() == 0 {
+                continue;
+            }
+            if let Err(error) = self.read(&browsers).await {
+                tracing::warn!(%error, "the newest events cannot be read ahead");
+                self.lock().restart(i64::MAX);
+            }
+            self.bell.send_replace(());
+        }
+    }
+
+    async fn read(&self, browsers: &SqlitePool) -> Result<(), sqlx::Error> {
+        let (newest, known) = (feed::newest(browsers).await?, self.lock().newest);
+        // Nobody who is that far behind reads from here.
+        let is_far = known > newest || newest - known > MOST as i64;
+        let start = if is_far { newest - MOST as i64 } else { known };
+        let events = feed::after(browsers, start, &Wanted::default(), 2 * MOST).await?;
+        let mut recent = self.lock();
+        if is_far {
+            recent.restart(start);
+        }
+        recent.newest = newest.max(events.last().map_or(0, |event| event.seq));
+        events.into_iter().for_each(|event| recent.push(event));
+        Ok(())
+    }
+
+    /// Up to `limit` events after a place, and the newest place; `None` when they are not all here.
+    pub fn after(&self, seq: i64, wanted: &Wanted, limit: usize) -> Option<(Vec<Arc<Saved>>, i64)> {
+        let recent = self.lock();
+        if seq < recent.from {
+            return None;
+        }
+        let start = recent.events.partition_point(|event| event.seq <= seq);
+        let events = recent.events.range(start..).filter(|event| wanted.takes(event));
+        Some((events.take(limit).cloned().collect(), recent.newest))
+    }
+
+    pub fn wait(&self) -> Waiting {
+        self.readers.fetch_add(1, Ordering::SeqCst);
+        Waiting { bell: self.bell.subscribe(), readers: Arc::clone(&self.readers) }
+    }
+
+    pub fn readers(&self) -> usize {
+        self.readers.load(Ordering::SeqCst)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

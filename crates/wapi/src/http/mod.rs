@@ -11,6 +11,7 @@ mod original;
 mod query;
 #[cfg(feature = "sandbox")]
 pub mod receiver;
+mod stream;
 mod table;
 
 use axum::Router;
@@ -57,6 +58,7 @@ fn table() -> Table {
         .get("/get-session-info/{session}", Read, original::get_session_info)
         .get("/get-active-connection-info/{session}", Read, original::get_active_connection_info)
         .get("/v1/events", Read.narrowed(), events::list)
+        .get("/v1/events/stream", Read.narrowed(), stream::stream)
         .get("/v1/api-keys", Admin, api_keys::list)
         .post("/v1/api-keys", Admin, api_keys::make)
         .delete("/v1/api-keys/{id}", Admin, api_keys::remove)

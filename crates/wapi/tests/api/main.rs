@@ -21,4 +21,5 @@ mod register;
 mod restore;
 mod sending;
 mod start;
+mod stream;
 mod webhooks;

@@ -149,6 +149,9 @@ fn is_too_large(error: &axum::extract::rejection::FailedToBufferBody) -> bool {
     matches!(error, axum::extract::rejection::FailedToBufferBody::LengthLimitError(_))
 }
 
+/// What is wrong with a path that no name can be read from.
+pub const NOT_TEXT: &str = "is not UTF-8 after percent-decoding";
+
 /// The session a path names.
 #[derive(Debug)]
 pub struct Named(pub SessionName);
@@ -157,7 +160,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let not_text = |_| Problem::field("session", "is not UTF-8 after percent-decoding");
+        let not_text = |_| Problem::field("session", NOT_TEXT);
         let Path(name) = Path::<String>::from_request_parts(parts, state).await.map_err(not_text)?;
         SessionName::parse(&name).map(Self).map_err(|error| Problem::field("session", error.to_string()))
     }

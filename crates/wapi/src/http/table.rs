@@ -1,6 +1,7 @@
 //! The route table's own words: what a route takes, who may use it, and what it does to those who may not.
 
 use axum::Router;
+use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request};
 use axum::handler::Handler;
 use axum::middleware::{Next, from_fn};
@@ -9,6 +10,7 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 
 use super::Gateway;
 use super::error::Problem;
+use super::extract::NOT_TEXT;
 use crate::keys::{Caller, Scope};
 
 /// What a key must be good for to use a route.
@@ -48,6 +50,9 @@ pub struct Row {
     /// `None`: open to everybody.
     pub scope: Option<Scope>,
 }
+
+/// What a path names, or that it cannot be read.
+type Path = Result<RawPathParams, RawPathParamsRejection>;
 
 /// Routes under construction. Each is there with and without its trailing slash.
 pub struct Table {
@@ -92,7 +97,7 @@ impl Table {
 
     fn row(mut self, method: &'static str, path: &'static str, need: Need, route: MethodRouter<Gateway>) -> Self {
         self.rows.push(Row { method, path, scope: Some(need.scope) });
-        let guarded = route.layer(from_fn(move |caller: Caller, path: RawPathParams, request: Request, next: Next| {
+        let guarded = route.layer(from_fn(move |caller: Caller, path: Path, request: Request, next: Next| {
             guard(need, caller, path, request, next)
         }));
         self.keyed = both(self.keyed, path, guarded);
@@ -104,7 +109,8 @@ fn both(router: Router<Gateway>, path: &str, route: MethodRouter<Gateway>) -> Ro
     router.route(path, route.clone()).route(&format!("{path}/"), route)
 }
 
-async fn guard(need: Need, caller: Caller, path: RawPathParams, request: Request, next: Next) -> Response {
+async fn guard(need: Need, caller: Caller, path: Path, request: Request, next: Next) -> Response {
+    let Ok(path) = path else { return Problem::field("session", NOT_TEXT).into_response() };
     let session = path.iter().find_map(|(name, value)| (name == "session").then_some(value));
     match judge(need, &caller, session) {
         Ok(()) => next.run(request).await,

@@ -32,8 +32,8 @@ use crate::lifecycle::{Finish, Lifecycle};
 pub use api_keys::{ApiKey, KeyHash};
 pub use deliveries::{Due, Outcome, Settled};
 pub use events::NewEvent;
-pub use pending::Pending;
 pub use feed::{Reader, Saved, Wanted};
+pub use pending::Pending;
 use tail::Tail;
 use writer::Writer;
 

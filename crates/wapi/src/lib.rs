@@ -8,6 +8,7 @@ pub mod config;
 pub mod clock;
 pub mod ids;
 pub mod lifecycle;
+pub mod meters;
 pub mod telemetry;
 
 pub mod event;

@@ -4,9 +4,11 @@ mod api_keys;
 mod auth;
 pub mod error;
 mod events;
+mod exposition;
 mod extract;
 mod health;
 mod layers;
+mod metrics;
 mod original;
 mod query;
 #[cfg(feature = "sandbox")]
@@ -50,6 +52,7 @@ fn table() -> Table {
     Table::new()
         .open("/health/live", health::live)
         .open("/health/ready", health::ready)
+        .get("/metrics", Read, metrics::metrics)
         .post("/register-session", Admin.narrowed(), original::register_session)
         .post("/send-message", Send.narrowed(), original::send_message)
         .post("/send-image", Send.narrowed(), original::send_image)

@@ -28,6 +28,17 @@ pub enum Status {
 }
 
 impl Status {
+    pub const ALL: [Self; 8] = [
+        Self::Starting,
+        Self::ScanQr,
+        Self::Connecting,
+        Self::Online,
+        Self::Offline,
+        Self::LoggedOut,
+        Self::Failed,
+        Self::Stopped,
+    ];
+
     /// The word itself, as it appears in JSON.
     pub const fn word(self) -> &'static str {
         match self {

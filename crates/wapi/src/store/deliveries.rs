@@ -95,7 +95,14 @@ pub(super) async fn insert(
 impl Store {
     /// Saves what became of an attempt, and what its chat's next one is.
     pub async fn settle(&self, settled: Settled) -> Result<(), StoreError> {
-        self.writer.settle(settled).await
+        let counter = match &settled.outcome {
+            Outcome::Delivered => &self.meters.delivered,
+            Outcome::Again { .. } | Outcome::Aside { .. } => &self.meters.failed,
+            Outcome::Dead { .. } => &self.meters.dead,
+        };
+        self.writer.settle(settled).await?;
+        counter.add(1);
+        Ok(())
     }
 
     /// Up to `limit` deliveries that are due, the longest due first; one for each chat.

@@ -11,6 +11,7 @@ mod endpoints;
 mod events;
 mod feed;
 mod migrations;
+mod numbers;
 mod pending;
 mod tail;
 mod writer;
@@ -28,11 +29,13 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::lifecycle::{Finish, Lifecycle};
+use crate::meters::Meters;
 
 pub use api_keys::{ApiKey, KeyHash};
 pub use deliveries::{Due, Outcome, Settled};
 pub use events::NewEvent;
 pub use feed::{Reader, Saved, Wanted};
+pub use numbers::Numbers;
 pub use pending::Pending;
 use tail::Tail;
 use writer::Writer;
@@ -68,6 +71,8 @@ pub struct Store {
     browsers: SqlitePool,
     writer: Writer,
     tail: Arc<Tail>,
+    numbers: Arc<tokio::sync::Mutex<Numbers>>,
+    meters: Arc<Meters>,
     /// A family of its own: the writer ends after everybody who has something to save.
     tasks: Lifecycle,
     clock: Clock,
@@ -95,9 +100,12 @@ impl Store {
         let pool = |most| SqlitePoolOptions::new().max_connections(most).connect_lazy_with(options.clone());
         let (readers, browsers) = (pool(READERS), pool(BROWSERS));
         let tasks = Lifecycle::new();
-        let writer = Writer::start(connection, clock.clone(), &tasks);
+        let meters = Arc::<Meters>::default();
+        let writer = Writer::start(connection, clock.clone(), Arc::clone(&meters), &tasks);
         let tail = Tail::start(browsers.clone(), writer.commits(), &tasks);
-        Ok(Self { readers, browsers, writer, tail, tasks, clock })
+        let store = Self { readers, browsers, writer, tail, numbers: Arc::default(), meters, tasks, clock };
+        store.start_counting().await?;
+        Ok(store)
     }
 
     /// Saves what was brought so far and closes the file. For the very end of the program.
@@ -116,6 +124,11 @@ impl Store {
     /// Completes when something was saved that may be due.
     pub async fn changed(&self) {
         self.writer.changed().await;
+    }
+
+    /// What is counted while the program runs.
+    pub fn meters(&self) -> &Meters {
+        &self.meters
     }
 
     /// What is wrong, while nothing can be saved.

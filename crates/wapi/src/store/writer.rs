@@ -12,6 +12,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use super::{NewEvent, Settled, StoreError, deliveries, ended, endpoints, events};
 use crate::clock::Clock;
 use crate::lifecycle::Lifecycle;
+use crate::meters::Meters;
 
 /// Changes that may wait for the writer. When so many do, whoever brings one waits.
 const ROOM: usize = 4_096;
@@ -111,10 +112,10 @@ impl Shared {
 }
 
 impl Writer {
-    pub fn start(connection: SqliteConnection, clock: Clock, lifecycle: &Lifecycle) -> Self {
+    pub fn start(connection: SqliteConnection, clock: Clock, meters: Arc<Meters>, lifecycle: &Lifecycle) -> Self {
         let (orders, incoming) = mpsc::channel(ROOM);
         let shared = Arc::<Shared>::default();
-        let task = Task { connection, clock, shared: Arc::clone(&shared) };
+        let task = Task { connection, clock, meters, shared: Arc::clone(&shared) };
         lifecycle.spawn(task.run(incoming, lifecycle.clone()));
         Self { orders, shared }
     }
@@ -157,6 +158,7 @@ impl Writer {
 struct Task {
     connection: SqliteConnection,
     clock: Clock,
+    meters: Arc<Meters>,
     shared: Arc<Shared>,
 }
 
@@ -223,6 +225,7 @@ impl Task {
     /// Written out instead of left to the library: when the disk is full SQLite rolls back by itself, and the library's count of open
     /// transactions would be wrong for ever.
     async fn commit(&mut self, orders: &mut [Order]) -> Result<(), Failure> {
+        let started = self.clock.uptime();
         // The lock for writing is taken at once: a transaction that starts with a question could find it taken later and fail.
         sqlx::query("BEGIN IMMEDIATE").execute(&mut self.connection).await.map_err(Failure::database)?;
         let mut outcome = self.write(orders).await.map_err(|error| Failure::Change(error.into()));
@@ -232,6 +235,10 @@ impl Task {
         if outcome.is_err() {
             // Fails when SQLite has done it already, and then there is nothing to do.
             let _ = sqlx::query("ROLLBACK").execute(&mut self.connection).await;
+            self.meters.failed_commits.add(1);
+        } else {
+            self.meters.commit_changes.observe(orders.len() as f64);
+            self.meters.commit_seconds.observe_time(self.clock.uptime().saturating_sub(started));
         }
         outcome
     }

@@ -114,7 +114,9 @@ impl Worker {
         let failure = match self.poster.post(&address, &due.event, &due.body).await {
             Ok(()) => {
                 tracing::debug!(session, event = due.event, attempt, "delivered");
-                lock(&self.health).succeeded(&due.endpoint, self.clock.now());
+                let now = self.clock.now();
+                self.store.meters().lag.observe(now.duration_since(due.created_at).as_secs_f64());
+                lock(&self.health).succeeded(&due.endpoint, now);
                 self.seen.forwarded(due).await;
                 return Outcome::Delivered;
             }

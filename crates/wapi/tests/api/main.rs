@@ -13,6 +13,7 @@ mod crash;
 mod faults;
 mod feed;
 mod keys;
+mod metrics;
 mod misery;
 mod names;
 mod qr;

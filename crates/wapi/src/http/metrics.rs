@@ -1,0 +1,122 @@
+//! `GET /metrics`: what there is and how it goes, in the text format of Prometheus.
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+use super::Gateway;
+use super::error::Problem;
+use super::exposition::{Exposition, Kind};
+use crate::meters::Meters;
+use crate::sessions::Status;
+use crate::store::Numbers;
+
+/// Digits in a row that may be a phone number.
+const NUMBER_LIKE: usize = 7;
+
+/// For keys that read and are for all sessions. Carries no phone number: see [`label`].
+pub async fn metrics(State(gateway): State<Gateway>) -> Result<Response, Problem> {
+    let now = gateway.clock.now();
+    let numbers = gateway.store.numbers().await.map_err(|error| {
+        tracing::error!(%error, "the numbers cannot be read");
+        Problem::Internal
+    })?;
+    let mut text = Exposition::default();
+    sessions(&mut text, &gateway, now);
+    stored(&mut text, &numbers, now);
+    counted(&mut text, gateway.store.meters());
+    text.family("wapi_feed_readers", Kind::Gauge, "Readers that wait for events at the moment.");
+    text.sample(&[], gateway.store.feed_readers());
+    text.family("wapi_ready", Kind::Gauge, "1 while everything can be saved.");
+    text.sample(&[], u8::from(gateway.store.trouble().is_none()));
+    text.family("wapi_build_info", Kind::Gauge, "The running version.");
+    text.sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text.finish()).into_response())
+}
+
+fn sessions(text: &mut Exposition, gateway: &Gateway, now: Timestamp) {
+    let states: Vec<_> =
+        gateway.sessions.all().iter().map(|session| (label(session.name.as_str()), session.state())).collect();
+    text.family("wapi_sessions", Kind::Gauge, "Sessions by status.");
+    for status in Status::ALL {
+        let count = states.iter().filter(|(_, state)| state.status == status).count();
+        text.sample(&[("status", status.word())], count);
+    }
+    text.family("wapi_session_last_received_age_seconds", Kind::Gauge, "Time since a session's last message came in.");
+    for (session, state) in &states {
+        if let Some(at) = state.last_received_at {
+            text.sample(&[("session", session)], age(at, now));
+        }
+    }
+}
+
+fn stored(text: &mut Exposition, numbers: &Numbers, now: Timestamp) {
+    text.family("wapi_events_total", Kind::Counter, "Events saved since the start, by type.");
+    for (kind, count) in &numbers.events {
+        text.sample(&[("type", kind)], count);
+    }
+    text.family("wapi_deliveries_waiting", Kind::Gauge, "Deliveries that are not done, by endpoint.");
+    for (endpoint, count) in &numbers.waiting {
+        text.sample(&[("endpoint", endpoint)], count);
+    }
+    text.family(
+        "wapi_oldest_undelivered_age_seconds",
+        Kind::Gauge,
+        "Age of the oldest delivery that is not done; 0: none.",
+    );
+    text.sample(&[], numbers.oldest_waiting.map_or(0.0, |at| age(at, now)));
+    text.family("wapi_pending_messages", Kind::Gauge, "Messages that came in and are not events yet.");
+    text.sample(&[], numbers.pending);
+    text.family("wapi_database_bytes", Kind::Gauge, "Size of the database, by what is in it.");
+    text.sample(&[("part", "used")], numbers.used_bytes);
+    text.sample(&[("part", "free")], numbers.free_bytes);
+}
+
+fn counted(text: &mut Exposition, meters: &Meters) {
+    text.family("wapi_deliveries_total", Kind::Counter, "Attempts to deliver since the start, by outcome.");
+    for (outcome, counter) in [("delivered", &meters.delivered), ("failed", &meters.failed), ("dead", &meters.dead)] {
+        text.sample(&[("outcome", outcome)], counter.get());
+    }
+    text.histogram("wapi_delivery_lag_seconds", "Time from saving a message to a webhook taking it.", &meters.lag);
+    text.histogram("wapi_commit_changes", "Changes that shared a commit.", &meters.commit_changes);
+    text.histogram("wapi_commit_seconds", "Time of a commit, its disk sync included.", &meters.commit_seconds);
+    text.family("wapi_failed_commits_total", Kind::Counter, "Commits that could not be saved.");
+    text.sample(&[], meters.failed_commits.get());
+    text.family("wapi_removed_events_total", Kind::Counter, "Events that retention has removed.");
+    text.sample(&[], meters.removed_events.get());
+}
+
+/// A session by its name, unless that may hold a phone number: then by a hash of it.
+fn label(name: &str) -> String {
+    let is_digit = |letter: char| letter.is_numeric();
+    let digits = name.split(|letter: char| !is_digit(letter) && !matches!(letter, ' ' | '-' | '(' | ')' | '.'));
+    if !digits.into_iter().any(|run| run.chars().filter(|letter| is_digit(*letter)).count() >= NUMBER_LIKE) {
+        return name.to_owned();
+    }
+    let hash = Sha256::digest(name.as_bytes());
+    format!("sha256:{:02x}{:02x}{:02x}{:02x}{:02x}{:02x}", hash[0], hash[1], hash[2], hash[3], hash[4], hash[5])
+}
+
+/// In seconds.
+fn age(at: Timestamp, now: Timestamp) -> f64 {
+    now.duration_since(at).as_secs_f64().max(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::label;
+
+    #[test]
+    fn no_label_holds_a_phone_number() {
+        for name in ["shop", "shop 2", "branch-12-2026", ""] {
+            assert_eq!(label(name), name);
+        }
+        for name in ["375447034810", "+375 44 703-48-10", "shop 375447034810", "٠١٢٣٤٥٦٧"] {
+            let label = label(name);
+            assert!(label.starts_with("sha256:") && label.len() == 19, "{label}");
+        }
+        assert_ne!(label("375447034810"), label("375447034811"));
+    }
+}

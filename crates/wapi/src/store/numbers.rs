@@ -1,0 +1,90 @@
+//! How much there is of what, for those who watch over the program.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use sqlx::Row;
+
+use super::{Store, StoreError, feed, time};
+
+/// What the database knows at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Numbers {
+    /// Events saved since the program started, by type.
+    pub events: BTreeMap<String, u64>,
+    /// Up to which place they were counted.
+    counted: Option<i64>,
+    /// Deliveries that wait, by endpoint.
+    pub waiting: BTreeMap<String, u64>,
+    /// When the oldest of them was saved.
+    pub oldest_waiting: Option<Timestamp>,
+    /// Messages that were opened and are not events yet.
+    pub pending: u64,
+    /// Bytes of the database that hold something, and that could be given back.
+    pub used_bytes: u64,
+    pub free_bytes: u64,
+}
+
+impl Store {
+    /// Begins to count events from here on.
+    pub(super) async fn start_counting(&self) -> Result<(), StoreError> {
+        self.numbers.lock().await.counted = Some(feed::newest(&self.browsers).await?);
+        Ok(())
+    }
+
+    /// What there is now. Costs a look at each waiting delivery and at each event since the last call, on connections that nothing
+    /// urgent uses; one caller at a time.
+    pub async fn numbers(&self) -> Result<Numbers, StoreError> {
+        let mut numbers = self.numbers.lock().await;
+        self.count_events(&mut numbers).await?;
+        self.count_deliveries(&mut numbers).await?;
+        let pending = sqlx::query_scalar("SELECT count(*) FROM pending").fetch_one(&self.browsers).await?;
+        numbers.pending = number(pending);
+        (numbers.used_bytes, numbers.free_bytes) = self.size().await?;
+        Ok(numbers.clone())
+    }
+
+    /// Bytes of the database that hold something, and that could be given back.
+    pub async fn size(&self) -> Result<(u64, u64), StoreError> {
+        let scalar = async |sql| Ok::<i64, StoreError>(sqlx::query_scalar(sql).fetch_one(&self.browsers).await?);
+        let page = scalar("PRAGMA page_size").await?;
+        let (pages, free) = (scalar("PRAGMA page_count").await?, scalar("PRAGMA freelist_count").await?);
+        let bytes = |pages: i64| u64::try_from(pages * page).unwrap_or_default();
+        Ok((bytes(pages - free), bytes(free)))
+    }
+
+    /// A row of the feed is looked at once: what was counted is remembered.
+    async fn count_events(&self, numbers: &mut Numbers) -> Result<(), StoreError> {
+        let newest = feed::newest(&self.browsers).await?;
+        let sql = "SELECT type, count(*) AS count FROM events WHERE seq > $1 AND seq <= $2 GROUP BY type";
+        let counted = numbers.counted.unwrap_or(newest);
+        for row in sqlx::query(sql).bind(counted).bind(newest).fetch_all(&self.browsers).await? {
+            *numbers.events.entry(row.get("type")).or_default() += number(row.get("count"));
+        }
+        numbers.counted = Some(newest);
+        Ok(())
+    }
+
+    async fn count_deliveries(&self, numbers: &mut Numbers) -> Result<(), StoreError> {
+        // Answered from the index of waiting ones alone.
+        let sql = "SELECT endpoint, count(*) AS count, min(id) AS oldest FROM deliveries WHERE state = 'waiting' \
+                   GROUP BY endpoint";
+        let rows = sqlx::query(sql).fetch_all(&self.browsers).await?;
+        let endpoints = sqlx::query_scalar("SELECT id FROM endpoints").fetch_all(&self.browsers).await?;
+        numbers.waiting = endpoints.into_iter().map(|id| (id, 0)).collect();
+        numbers.waiting.extend(rows.iter().map(|row| (row.get("endpoint"), number(row.get("count")))));
+        numbers.oldest_waiting = match rows.iter().map(|row| row.get::<i64, _>("oldest")).min() {
+            Some(oldest) => {
+                let sql = sqlx::query_scalar("SELECT created_at FROM deliveries WHERE id = $1").bind(oldest);
+                sql.fetch_optional(&self.browsers).await?.map(time)
+            }
+            None => None,
+        };
+        Ok(())
+    }
+}
+
+/// Counts are never negative.
+fn number(count: i64) -> u64 {
+    count.try_into().unwrap_or_default()
+}

@@ -13,3 +13,6 @@ CREATE TABLE api_keys (
   -- Written now and then, not at every use.
   last_used_at BIGINT
 );
+
+-- For retention: what became of an event must be found without looking at all deliveries.
+CREATE INDEX deliveries_event ON deliveries (event);

@@ -16,6 +16,7 @@ use crate::fetch::Fetcher;
 use crate::http::{self, Gateway};
 use crate::keys::Keys;
 use crate::lifecycle::{self, Finish, Lifecycle};
+use crate::retention;
 use crate::seen::Seen;
 use crate::sessions::{Console, Files, Parts, Sessions};
 use crate::store::Store;
@@ -100,6 +101,7 @@ impl App {
             tracing::warn!("there are API keys, but WAPI_AUTH is none: nobody is asked for them");
         }
         lifecycle.spawn(keys.clone().note_uses(lifecycle.clone()));
+        lifecycle.spawn(retention::keep_to(config.retention, store.clone(), clock.clone(), lifecycle.clone()));
         let router = http::routes(Gateway {
             sessions: sessions.clone(),
             store: store.clone(),

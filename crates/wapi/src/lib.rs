@@ -17,6 +17,7 @@ pub mod qr;
 
 pub mod fetch;
 pub mod keys;
+pub mod retention;
 pub mod seen;
 pub mod sessions;
 pub mod store;

@@ -12,6 +12,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
+use crate::retention::Retention;
 use crate::webhooks::SigningKey;
 
 pub use layers::{Layers, Source};
@@ -43,6 +44,7 @@ pub struct Config {
     pub whatsapp_timeout: Duration,
     /// How many saved sessions log in at the same time at start.
     pub restore_concurrency: usize,
+    pub retention: Retention,
     /// Filter of log lines, in the syntax of `tracing_subscriber::EnvFilter`.
     pub log: String,
     pub whatsapp: WhatsappAddress,
@@ -115,6 +117,7 @@ impl Config {
         let check_every = parse::check_every(&mut reader);
         let whatsapp_timeout = reader.required("WAPI_WHATSAPP_CONNECTION_TIMEOUT", parse::seconds);
         let restore_concurrency = reader.required("WAPI_RESTORE_CONCURRENCY", parse::positive);
+        let retention = parse::retention(&mut reader);
         let log = reader.required("WAPI_LOG", parse::log_filter);
         let whatsapp = parse::whatsapp(&mut reader, build);
         let mistakes = reader.into_mistakes();
@@ -132,6 +135,7 @@ impl Config {
                 check_every: check_every?,
                 whatsapp_timeout: whatsapp_timeout?,
                 restore_concurrency: restore_concurrency?,
+                retention: retention?,
                 log: log?,
                 whatsapp: whatsapp?,
             })

@@ -8,6 +8,8 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::{Host, Url};
 
+use crate::retention::Retention;
+
 use super::{Access, Build, CertificateFiles, Environment, Layers, Mistakes, Source, WhatsappAddress};
 
 /// Reads settings one by one and remembers what was wrong with them.
@@ -149,6 +151,16 @@ pub(super) fn positive(text: &str) -> Result<usize, String> {
         Ok(number) if number > 0 => Ok(number as usize),
         _ => Err(format!("is `{text}`, which is not a whole number above zero")),
     }
+}
+
+/// How long things are kept, and how much of them.
+pub(super) fn retention(reader: &mut Reader) -> Option<Retention> {
+    let days = |text: &str| positive(text).map(|days| Duration::from_secs(days as u64 * 24 * 3600));
+    let mebibytes = |text: &str| positive(text).map(|mebibytes| mebibytes as u64 * 1024 * 1024);
+    let events = reader.required("WAPI_RETENTION_DAYS", days);
+    let dead = reader.required("WAPI_RETENTION_DEAD_DAYS", days);
+    let size = reader.required("WAPI_RETENTION_SIZE_MIB", mebibytes);
+    Some(Retention { events: events?, dead: dead?, size: size? })
 }
 
 pub(super) fn log_filter(text: &str) -> Result<String, String> {

@@ -13,6 +13,7 @@ mod feed;
 mod migrations;
 mod numbers;
 mod pending;
+mod retention;
 mod tail;
 mod writer;
 
@@ -37,6 +38,7 @@ pub use events::NewEvent;
 pub use feed::{Reader, Saved, Wanted};
 pub use numbers::Numbers;
 pub use pending::Pending;
+pub use retention::{Cut, Window};
 use tail::Tail;
 use writer::Writer;
 
@@ -95,6 +97,7 @@ impl Store {
             .disable_statement_logging();
         let name = file.display();
         let mut connection = options.connect().await.with_context(|| format!("opening {name}"))?;
+        retention::make_shrinkable(&mut connection).await.with_context(|| format!("preparing {name}"))?;
         migrations::run(&mut connection).await.with_context(|| format!("preparing {name}"))?;
         let options = options.read_only(true);
         let pool = |most| SqlitePoolOptions::new().max_connections(most).connect_lazy_with(options.clone());

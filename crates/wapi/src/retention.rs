@@ -1,0 +1,232 @@
+//! How long what happened is kept: old events go by themselves, and the database stays within its size.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::clock::Clock;
+use crate::lifecycle::Lifecycle;
+use crate::store::{Cut, Store, StoreError};
+
+/// How often it is looked whether something is old.
+const EVERY: Duration = Duration::from_secs(600);
+/// Events in one step: so many keep the writer busy for a few milliseconds. Fewer where no more shall go than must.
+const WINDOW: u16 = 300;
+const SMALL_WINDOW: u16 = 50;
+/// Between two steps the writer is left to those who are in a hurry.
+const PAUSE: Duration = Duration::from_millis(20);
+/// WhatsApp keeps what it could not hand over for about 30 days and then brings it, also what it had handed over before when our word
+/// about it was lost. Half as long again, so that nothing that was told once is told anew.
+const KNOWN_FOR: Duration = Duration::from_secs(45 * 24 * 3600);
+/// What may lie idle in the file: new events need it soon. The larger of a fixed size and a share of what is used.
+const SPARE: u64 = 1024 * 1024;
+const SPARE_SHARE: u64 = 4;
+/// How far below the limit a database that grew too large is brought, in percent.
+const ENOUGH: u64 = 90;
+
+/// What the operator decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Events are kept for so long.
+    pub events: Duration,
+    /// Those with a delivery that was given up, for so long after that.
+    pub dead: Duration,
+    /// Bytes the database may use; above that the oldest events go earlier.
+    pub size: u64,
+}
+
+/// Keeps to it until the program stops.
+pub async fn keep_to(retention: Retention, store: Store, clock: Clock, lifecycle: Lifecycle) {
+    while lifecycle.unless_stopping(clock.sleep(EVERY)).await.is_some() {
+        let sweep = Sweep { retention, store: &store, clock: &clock };
+        if let Some(Err(error)) = lifecycle.unless_stopping(sweep.run(clock.now())).await {
+            tracing::warn!(%error, "old events cannot be removed for now");
+        }
+    }
+}
+
+/// One look at everything.
+struct Sweep<'a> {
+    retention: Retention,
+    store: &'a Store,
+    clock: &'a Clock,
+}
+
+impl Sweep<'_> {
+    async fn run(&self, now: Timestamp) -> Result<(), StoreError> {
+        let before = |age: Duration| now.checked_sub(age).unwrap_or(Timestamp::UNIX_EPOCH);
+        let (events, known) = (before(self.retention.events), before(self.retention.events.max(KNOWN_FOR)));
+        let cut = Cut { events, dead: before(self.retention.dead), known };
+        let removed = self.remove(cut, WINDOW, u64::MAX).await?;
+        let mut early = 0;
+        if self.store.size().await?.0 > self.retention.size {
+            // Nobody waits for them, so they may go before their time.
+            let enough = self.retention.size / 100 * ENOUGH;
+            early = self.remove(Cut { events: now, ..cut }, SMALL_WINDOW, enough).await?;
+            self.complain_if_too_large().await?;
+        }
+        if removed + early > 0 {
+            tracing::info!(removed, early, "old events were removed");
+        }
+        self.shrink().await
+    }
+
+    /// Goes through the events, the oldest first, until the rest is too young or no more than `enough` bytes are used. How many went.
+    async fn remove(&self, cut: Cut, window: u16, enough: u64) -> Result<u64, StoreError> {
+        let (mut place, mut removed) = (Some(0), 0);
+        while let Some(after) = place {
+            let done = self.store.remove_old(after, window, cut).await?;
+            (place, removed) = (done.next, removed + done.removed);
+            if enough < u64::MAX && self.store.size().await?.0 <= enough {
+                break;
+            }
+            if done.removed > 0 {
+                self.clock.sleep(PAUSE).await;
+            }
+        }
+        Ok(removed)
+    }
+
+    async fn complain_if_too_large(&self) -> Result<(), StoreError> {
+        let used = self.store.size().await?.0;
+        if used > self.retention.size {
+            tracing::warn!(
+                used,
+                limit = self.retention.size,
+                "the database is too large, but what is in it is still waited for"
+            );
+        }
+        Ok(())
+    }
+
+    async fn shrink(&self) -> Result<(), StoreError> {
+        loop {
+            let (used, free) = self.store.size().await?;
+            if free <= SPARE.max(used / SPARE_SHARE) {
+                return Ok(());
+            }
+            self.store.shrink().await?;
+            self.clock.sleep(PAUSE).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::MessageKey;
+    use crate::store::{NewEvent, Outcome, Settled, Wanted};
+
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+    const RETENTION: Retention =
+        Retention { events: DAY.saturating_mul(30), dead: DAY.saturating_mul(90), size: u64::MAX };
+
+    /// A store with one endpoint, and a folder that lives as long.
+    async fn store() -> (Store, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("wapi.db"), Clock::system()).await.unwrap();
+        store.put_endpoint("hook", "http://127.0.0.1/", &[]).await.unwrap();
+        (store, folder)
+    }
+
+    async fn sweep(store: &Store, retention: Retention, later: Duration) {
+        let clock = Clock::system();
+        Sweep { retention, store, clock: &clock }.run(clock.now() + later).await.unwrap();
+    }
+
+    fn message(id: &str, body: &str) -> NewEvent {
+        NewEvent {
+            id: format!("evt_{id}_{}", rand::random::<u32>()),
+            session: "shop".to_owned(),
+            chat: format!("chat {id}"),
+            message: Some(MessageKey { chat: "ann".to_owned(), sender: "ann".to_owned(), id: id.to_owned() }),
+            kind: "message.received",
+            body: format!("{{\"n\":\"{body}\"}}"),
+        }
+    }
+
+    /// Saves it, and lets this become of its delivery.
+    async fn told(store: &Store, event: NewEvent, outcome: Outcome) {
+        let chat = event.chat.clone();
+        store.append(vec![event]).await.unwrap();
+        let due = store.due(Timestamp::MAX, 1_000).await.unwrap();
+        let delivery = due.iter().find(|due| due.chat == chat).unwrap().delivery;
+        store.settle(Settled { delivery, outcome }).await.unwrap();
+    }
+
+    /// The chats of all events that the feed still has.
+    async fn kept(store: &Store) -> Vec<String> {
+        let saved = store.reader(0, Wanted::default()).read(10_000).await.unwrap();
+        saved.iter().map(|saved| saved.body.clone()).collect()
+    }
+
+    fn dead() -> Outcome {
+        Outcome::Dead { error: "500".to_owned() }
+    }
+
+    #[tokio::test]
+    async fn what_is_old_goes_and_what_is_waited_for_stays() {
+        let (store, _folder) = store().await;
+        told(&store, message("1", "delivered"), Outcome::Delivered).await;
+        store.append(vec![message("2", "waiting")]).await.unwrap();
+        told(&store, message("3", "dead"), dead()).await;
+        let of_session = NewEvent { message: None, kind: "session.status", ..message("4", "status") };
+        told(&store, of_session, Outcome::Delivered).await;
+        sweep(&store, RETENTION, DAY * 29).await;
+        assert_eq!(kept(&store).await.len(), 4);
+        sweep(&store, RETENTION, DAY * 31).await;
+        assert_eq!(kept(&store).await, [r#"{"n":"waiting"}"#, r#"{"n":"dead"}"#]);
+        sweep(&store, RETENTION, DAY * 91).await;
+        assert_eq!(kept(&store).await, [r#"{"n":"waiting"}"#]);
+        let due = store.due(Timestamp::MAX, 10).await.unwrap();
+        assert_eq!(due.len(), 1, "what waits is still delivered");
+    }
+
+    #[tokio::test]
+    async fn a_message_that_comes_again_is_recognised_for_45_days_and_places_are_never_given_out_twice() {
+        let (store, folder) = store().await;
+        told(&store, message("1", "once"), Outcome::Delivered).await;
+        sweep(&store, RETENTION, DAY * 44).await;
+        store.append(vec![message("1", "again")]).await.unwrap();
+        assert_eq!(store.due(Timestamp::MAX, 10).await.unwrap(), []);
+        assert_eq!(kept(&store).await, [""; 0]);
+        sweep(&store, RETENTION, DAY * 46).await;
+        store.close().await;
+        let store = Store::open(&folder.path().join("wapi.db"), Clock::system()).await.unwrap();
+        let before = store.newest_event().await.unwrap();
+        assert!(before >= 1, "a reader's place outlives what it read");
+        told(&store, message("1", "anew"), Outcome::Delivered).await;
+        assert!(store.newest_event().await.unwrap() > before);
+        assert_eq!(kept(&store).await, [r#"{"n":"anew"}"#]);
+    }
+
+    #[tokio::test]
+    async fn a_database_that_is_too_large_loses_its_oldest_events_and_its_file_shrinks() {
+        let (store, folder) = store().await;
+        let file = folder.path().join("wapi.db");
+        let large = |number: usize| message(&format!("{number:03}"), &"x".repeat(10_000));
+        for number in 0..600 {
+            told(&store, large(number), Outcome::Delivered).await;
+        }
+        store.append(vec![NewEvent { chat: "late".to_owned(), ..large(600) }]).await.unwrap();
+        let before = store.size().await.unwrap().0;
+        assert!(before > 6_000_000, "{before}");
+        sweep(&store, Retention { size: 3_000_000, ..RETENTION }, Duration::from_secs(1)).await;
+        let (used, free) = store.size().await.unwrap();
+        assert!(used <= 3_000_000 && free <= SPARE, "{used} and {free}");
+        assert!(kept(&store).await.len() > 100, "no more went than had to");
+        store.close().await;
+        let size = std::fs::metadata(&file).unwrap().len();
+        assert!(size <= 3_000_000 + SPARE, "the file has {size} bytes");
+    }
+
+    #[tokio::test]
+    async fn what_is_waited_for_stays_however_large_it_is() {
+        let (store, _folder) = store().await;
+        for number in 0..50 {
+            store.append(vec![message(&number.to_string(), &"x".repeat(10_000))]).await.unwrap();
+        }
+        sweep(&store, Retention { size: 1, ..RETENTION }, DAY).await;
+        assert_eq!(kept(&store).await.len(), 50);
+    }
+}

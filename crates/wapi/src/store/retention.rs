@@ -1,0 +1,133 @@
+//! Removes what is old, a little at a time.
+
+use jiff::Timestamp;
+use sqlx::sqlite::{Sqlite, SqliteConnection};
+use sqlx::{QueryBuilder, Row};
+
+use super::writer::Change;
+use super::{Store, StoreError};
+
+/// Pages given back to the file system in one go.
+const PAGES: u32 = 256;
+
+/// How old is old.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cut {
+    /// Events from before this go, unless somebody still waits for them.
+    pub events: Timestamp,
+    /// Events with a delivery that was given up stay until it was given up before this.
+    pub dead: Timestamp,
+    /// Of messages, something is kept to recognise them by, unless they are from before this.
+    pub known: Timestamp,
+}
+
+/// What one window was like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// Where the next one begins; `None`: what follows is too young.
+    pub next: Option<i64>,
+    /// Events whose content was removed.
+    pub removed: u64,
+}
+
+impl Store {
+    /// Removes what may go of the next `window` events after a place; few enough that the writer is not kept busy for long.
+    ///
+    /// Nothing that waits to be delivered goes, and of a message that may come again the row stays, empty: it is what the message would
+    /// be recognised by.
+    pub async fn remove_old(&self, after: i64, window: u16, cut: Cut) -> Result<Window, StoreError> {
+        let sql = "SELECT seq, created_at, body <> '' AS is_full FROM events WHERE seq > $1 ORDER BY seq LIMIT $2";
+        let rows = sqlx::query(sql).bind(after).bind(i64::from(window)).fetch_all(&self.browsers).await?;
+        let created = |row: &sqlx::sqlite::SqliteRow| row.get::<i64, _>("created_at");
+        let is_old = |row: &&sqlx::sqlite::SqliteRow| created(row) < cut.events.as_millisecond();
+        let old: Vec<_> = rows.iter().take_while(is_old).collect();
+        let next = old.last().filter(|_| old.len() == usize::from(window)).map(|row| row.get("seq"));
+        let may_go = |row: &&&sqlx::sqlite::SqliteRow| {
+            row.get::<bool, _>("is_full") || created(row) < cut.known.as_millisecond()
+        };
+        let seqs: Vec<i64> = old.iter().filter(may_go).map(|row| row.get("seq")).collect();
+        let removed = match seqs.is_empty() {
+            true => 0,
+            false => self.writer.change(Remove { seqs, cut }).await?,
+        };
+        self.meters.removed_events.add(removed);
+        Ok(Window { next, removed })
+    }
+
+    /// Gives some of what is free back to the file system.
+    pub async fn shrink(&self) -> Result<(), StoreError> {
+        self.writer.change(Shrink).await
+    }
+}
+
+struct Remove {
+    seqs: Vec<i64>,
+    cut: Cut,
+}
+
+impl Change for Remove {
+    type Answer = u64;
+
+    async fn write(&self, connection: &mut SqliteConnection, _: Timestamp) -> Result<u64, sqlx::Error> {
+        let gone = self.nobody_waits_for(connection).await?;
+        if gone.is_empty() {
+            return Ok(0);
+        }
+        let mut attempts =
+            list("DELETE FROM attempts WHERE delivery IN (SELECT id FROM deliveries WHERE event IN ", &gone);
+        attempts.push(")").build().execute(&mut *connection).await?;
+        list("DELETE FROM deliveries WHERE event IN ", &gone).build().execute(&mut *connection).await?;
+        let mut forget = list("DELETE FROM events WHERE seq IN ", &gone);
+        forget.push(" AND (message_id IS NULL OR created_at < ").push_bind(self.cut.known.as_millisecond()).push(")");
+        let forgotten = forget.build().execute(&mut *connection).await?.rows_affected();
+        let mut empty = list("UPDATE events SET body = '' WHERE body <> '' AND seq IN ", &gone);
+        let emptied = empty.build().execute(&mut *connection).await?.rows_affected();
+        Ok(forgotten + emptied)
+    }
+}
+
+impl Remove {
+    /// Asked where it is written: somebody may have begun to wait since.
+    async fn nobody_waits_for(&self, connection: &mut SqliteConnection) -> Result<Vec<i64>, sqlx::Error> {
+        let mut sql = list("SELECT DISTINCT event FROM deliveries WHERE event IN ", &self.seqs);
+        sql.push(" AND (state = 'waiting' OR (state = 'dead' AND settled_at >= ");
+        sql.push_bind(self.cut.dead.as_millisecond()).push("))");
+        let kept: Vec<i64> = sql.build_query_scalar().fetch_all(connection).await?;
+        Ok(self.seqs.iter().copied().filter(|seq| !kept.contains(seq)).collect())
+    }
+}
+
+fn list(sql: &str, seqs: &[i64]) -> QueryBuilder<Sqlite> {
+    let mut sql = QueryBuilder::new(sql);
+    sql.push("(");
+    let mut list = sql.separated(", ");
+    for seq in seqs {
+        list.push_bind(*seq);
+    }
+    sql.push(")");
+    sql
+}
+
+struct Shrink;
+
+impl Change for Shrink {
+    type Answer = ();
+
+    async fn write(&self, connection: &mut SqliteConnection, _: Timestamp) -> Result<(), sqlx::Error> {
+        // A pragma takes no parameters; the number is ours.
+        let sql = sqlx::AssertSqlSafe(format!("PRAGMA incremental_vacuum({PAGES})"));
+        sqlx::query(sql).execute(connection).await?;
+        Ok(())
+    }
+}
+
+/// Lets the file of a database shrink, which is decided when it is made; one that was made otherwise is written anew, once.
+pub(super) async fn make_shrinkable(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    const INCREMENTAL: i64 = 2;
+    let mode: i64 = sqlx::query_scalar("PRAGMA auto_vacuum").fetch_one(&mut *connection).await?;
+    if mode != INCREMENTAL {
+        sqlx::query("PRAGMA auto_vacuum = INCREMENTAL").execute(&mut *connection).await?;
+        sqlx::query("VACUUM").execute(connection).await?;
+    }
+    Ok(())
+}

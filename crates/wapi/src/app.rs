@@ -87,6 +87,7 @@ impl App {
             whatsapp,
             files,
             inbox,
+            store: store.clone(),
             console,
             clock: clock.clone(),
             lifecycle: lifecycle.clone(),
@@ -135,6 +136,7 @@ impl App {
                 tokio::join!(serving, self.lifecycle.finish(&self.clock, GRACE)).1
             }
         };
+        self.sessions.save_rest().await;
         // The store ends last: until now everybody else could have something to save.
         Ok(finish.and(self.store.close().await))
     }

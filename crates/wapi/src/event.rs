@@ -1,9 +1,13 @@
 //! What the gateway tells: the JSON of webhooks. A public contract.
 
+mod session;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::ids;
+
+pub use session::{Account, ConnectionInfo, LoggedOutSession, PairedSession, SessionQr, SessionStatus};
 
 /// One thing that happened, in the envelope of Standard Webhooks.
 ///
@@ -31,6 +35,14 @@ pub enum EventData {
     MessageDeleted(Box<Changed<Deletion>>),
     #[serde(rename = "message.reaction")]
     MessageReaction(Box<Changed<Reaction>>),
+    #[serde(rename = "session.status")]
+    SessionStatus(Box<SessionStatus>),
+    #[serde(rename = "session.qr")]
+    SessionQr(SessionQr),
+    #[serde(rename = "session.paired")]
+    SessionPaired(PairedSession),
+    #[serde(rename = "session.logged_out")]
+    SessionLoggedOut(LoggedOutSession),
 }
 
 impl Event {
@@ -53,6 +65,10 @@ impl EventData {
             Self::MessageEdited(_) => "message.edited",
             Self::MessageDeleted(_) => "message.deleted",
             Self::MessageReaction(_) => "message.reaction",
+            Self::SessionStatus(_) => "session.status",
+            Self::SessionQr(_) => "session.qr",
+            Self::SessionPaired(_) => "session.paired",
+            Self::SessionLoggedOut(_) => "session.logged_out",
         }
     }
 }

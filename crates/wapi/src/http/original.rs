@@ -10,10 +10,11 @@ use serde::Serialize;
 use super::Gateway;
 use super::error::Problem;
 use super::extract::{Fields, Named};
+use crate::event::{Account, ConnectionInfo as Connection};
 use crate::keys::Caller;
 use crate::message::{ChatId, Outgoing};
-use crate::sessions::{SessionName, SessionState, Status};
-use crate::whatsapp::{Account, Sent};
+use crate::sessions::{Session, SessionName, SessionState, Status};
+use crate::whatsapp::Sent;
 
 /// A session and its connection.
 #[derive(Debug, Serialize)]
@@ -33,36 +34,20 @@ struct SessionInfo {
     qr_code_expires_at: Option<Timestamp>,
 }
 
-#[derive(Debug, Serialize)]
-struct Connection {
-    /// `offline`, `connecting` or `online`.
-    state: &'static str,
-    /// Since when.
-    since: Timestamp,
-}
-
 impl SessionInfo {
-    fn new(name: SessionName, state: SessionState) -> Self {
-        let qr_code = state.qr.as_ref().map(|_| format!("/get-qr-code/{}/", name.url_segment()));
+    fn new(session: &Session, state: SessionState) -> Self {
+        let qr_code = state.qr.as_ref().map(|_| format!("/get-qr-code/{}/", session.name.url_segment()));
         Self {
-            session_id: name,
+            session_id: session.name.clone(),
             status: state.status,
-            connection: Connection { state: connection(state.status), since: state.since },
+            connection: Connection { state: state.status.connection().word(), since: state.connection_since },
             reason: state.reason,
             paired: state.paired,
             account: state.account,
-            last_received_at: state.last_received_at,
+            last_received_at: session.last_received_at(),
             qr_code_expires_at: state.qr.map(|qr| qr.expires_at),
             qr_code,
         }
-    }
-}
-
-const fn connection(status: Status) -> &'static str {
-    match status {
-        Status::Online => "online",
-        Status::Connecting | Status::Starting => "connecting",
-        _ => "offline",
     }
 }
 
@@ -74,7 +59,7 @@ pub async fn register_session(
 ) -> Result<Response, Problem> {
     let name = fields.parsed("session_id", SessionName::parse);
     let name = reached(&caller, fields.done(name)?)?;
-    let state = gateway.sessions.register(&name).await;
+    let (session, state) = gateway.sessions.register(&name).await;
     let status = match (state.status, &state.qr) {
         (Status::Online, _) => StatusCode::OK,
         (_, Some(_)) => StatusCode::ACCEPTED,
@@ -82,7 +67,7 @@ pub async fn register_session(
         (Status::Failed, _) => return Err(Problem::SessionFailed { reason: state.reason.unwrap_or_default() }),
         (status, _) => return Err(Problem::NoAnswer { detail: not_yet(status, state.reason) }),
     };
-    Ok((status, Json(SessionInfo::new(name, state))).into_response())
+    Ok((status, Json(SessionInfo::new(&session, state))).into_response())
 }
 
 fn not_yet(status: Status, reason: Option<String>) -> String {
@@ -152,7 +137,7 @@ pub async fn get_qr_code(State(gateway): State<Gateway>, Named(name): Named) -> 
 /// `GET /get-session-info/{session}/`: the session and its connection.
 pub async fn get_session_info(State(gateway): State<Gateway>, Named(name): Named) -> Result<Response, Problem> {
     let session = gateway.sessions.find(&name).ok_or(Problem::NoSession)?;
-    Ok(Json(SessionInfo::new(name, session.state())).into_response())
+    Ok(Json(SessionInfo::new(&session, session.state())).into_response())
 }
 
 /// The live connection of a session.
@@ -170,10 +155,11 @@ pub async fn get_active_connection_info(
     State(gateway): State<Gateway>,
     Named(name): Named,
 ) -> Result<Response, Problem> {
-    let state = gateway.sessions.find(&name).ok_or(Problem::NoSession)?.state();
+    let session = gateway.sessions.find(&name).ok_or(Problem::NoSession)?;
+    let (state, last_received_at) = (session.state(), session.last_received_at());
     if state.status != Status::Online {
         return Err(Problem::NoConnection);
     }
-    let SessionState { since, account, last_received_at, .. } = state;
+    let SessionState { connection_since: since, account, .. } = state;
     Ok(Json(ConnectionInfo { session_id: name, state: "online", since, account, last_received_at }).into_response())
 }

@@ -1,40 +1,35 @@
 //! The task behind each session: one link after the other, and what to do between them.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use tokio::sync::watch;
 
-use super::pairing::{self, Console};
-use super::session::NotingInbox;
+use super::pairing;
+use super::session::{Intent, NotingInbox};
 use super::state::{End, Next, next};
-use super::{Files, Session, Status};
-use crate::clock::Clock;
-use crate::lifecycle::Lifecycle;
+use super::{Aside, Parts, Session, Status};
+use crate::event::{EventData, LoggedOutSession, PairedSession};
 use crate::store::session_file::{SessionFile, inspect};
-use crate::whatsapp::{Inbox, Link, Signal, Signals, Whatsapp};
+use crate::whatsapp::{Inbox, Link, Signal, Signals};
 
 /// After this many connections in a row that WhatsApp took but never let in, its key is learnt anew.
 const STRANGE_GREETINGS: u32 = 4;
 
-/// A login that takes longer is not going to succeed.
+/// A login that takes longer is not going to succeed, and whoever asks does not have to wait for it.
 const LONGEST_LOGIN: SignedDuration = SignedDuration::from_secs(30);
+/// After so long without a login or a QR code the link is given up, asked or not.
+const LONGEST_SILENCE: Duration = Duration::from_secs(60);
+/// How long opening a saved session may take, and writing to it. The disk may hang, and the engine with it.
+const OPENING: Duration = Duration::from_secs(60);
+const WRITING: Duration = Duration::from_secs(10);
 
-/// What sessions work with; the same for all of them.
-#[derive(Clone)]
-pub(super) struct Surroundings {
-    pub whatsapp: Whatsapp,
-    pub files: Files,
-    pub inbox: Arc<dyn Inbox>,
-    pub console: Console,
-    pub clock: Clock,
-    pub lifecycle: Lifecycle,
-}
-
-/// Keeps one session going until the program ends.
+/// Keeps one session going until the program ends or its owner removes it.
 pub(super) struct Actor {
     session: Arc<Session>,
-    around: Surroundings,
+    around: Parts,
     /// Dials in a row that were answered but led nowhere.
     greetings: u32,
     /// Links in a row that ended before they were online.
@@ -42,84 +37,113 @@ pub(super) struct Actor {
 }
 
 impl Actor {
-    pub fn new(session: Arc<Session>, around: Surroundings) -> Self {
+    pub fn new(session: Arc<Session>, around: Parts) -> Self {
         Self { session, around, greetings: 0, failures: 0 }
     }
 
     pub async fn run(mut self) {
+        let mut intents = self.session.intents();
         loop {
-            let end = self.one_link().await;
-            let asked = self.session.asked.notified();
-            let asked_or_stopping = async {
-                self.around.lifecycle.unless_stopping(asked).await;
+            let intent = *intents.borrow_and_update();
+            let then = match intent {
+                Intent::Run => next(&self.one_link(&mut intents).await, self.failures),
+                Intent::Stop => self.stopped().await,
+                Intent::Remove => return self.remove().await,
             };
-            match next(&end, self.failures) {
-                Next::Never => break,
-                Next::WhenAsked => asked_or_stopping.await,
-                // Whether it was asked or waited long enough comes to the same.
-                Next::After(pause) => drop(self.around.clock.timeout(jittered(pause), asked_or_stopping).await),
-            }
-            if self.around.lifecycle.is_stopping() {
+            if !self.rest(then, &mut intents).await {
                 break;
             }
             self.failures = self.failures.saturating_add(1);
         }
-        self.session.move_to(Status::Stopped, None);
+        self.session.move_to(Status::Stopped, Some("the program is ending".to_owned()));
+    }
+
+    /// Waits for what comes next. `false`: nothing does.
+    async fn rest(&self, then: Next, intents: &mut watch::Receiver<Intent>) -> bool {
+        let woken = async {
+            tokio::select! {
+                () = self.session.asked.notified() => {}
+                // The sender lives as long as the session, which is in our hands.
+                _ = intents.changed() => {}
+            }
+        };
+        let woken = self.around.lifecycle.unless_stopping(woken);
+        match then {
+            Next::Never => return false,
+            Next::WhenAsked => drop(woken.await),
+            // Whether it was asked or waited long enough comes to the same.
+            Next::After(pause) => drop(self.around.clock.timeout(jittered(pause), woken).await),
+        }
+        !self.around.lifecycle.is_stopping()
     }
 
     /// Opens the saved state, follows the link to its end, and leaves everything tidy.
-    async fn one_link(&mut self) -> End {
+    async fn one_link(&mut self, intents: &mut watch::Receiver<Intent>) -> End {
         let file = self.around.files.session(&self.session.name);
-        let paired = match inspect(&file).await {
-            SessionFile::Unusable(reason) => return self.failed(reason),
-            SessionFile::Absent | SessionFile::NeverPaired => false,
-            SessionFile::Paired => true,
-        };
-        self.session.update(|state| state.paired = paired);
-        self.session.move_to(if paired { Status::Connecting } else { Status::Starting }, None);
-        let inbox = Arc::new(NotingInbox { session: Arc::clone(&self.session), inbox: Arc::clone(&self.around.inbox) });
-        let (link, signals) = match self.around.whatsapp.link(self.session.name.as_str(), &file, inbox).await {
-            Ok(opened) => opened,
-            Err(error) => return self.not_now(format!("{error:#}")),
+        let opened = self.around.clock.timeout(OPENING, self.open(&file)).await;
+        let (link, signals) = match opened {
+            Ok(Ok(opened)) => opened,
+            Ok(Err(NotOpened::Unusable(reason))) => return self.failed(reason),
+            Ok(Err(NotOpened::NotNow(reason))) => return self.not_now(reason),
+            Err(timed_out) => return self.not_now(format!("its file cannot be opened: {timed_out}")),
         };
         let link = Arc::new(link);
         self.session.update(|state| state.account = link.account());
         self.session.set_link(Some(Arc::clone(&link)));
         link.start();
-        let end = self.follow(&link, signals).await;
+        let end = self.follow(&link, signals, intents).await;
         self.session.set_link(None);
         self.session.update(|state| state.unlink(self.around.clock.now()));
         pairing::hide(&self.session, &self.around.files).await;
         link.close().await;
         if end == End::LoggedOut {
-            self.set_aside().await;
+            self.set_aside(Aside::LoggedOut).await;
         }
         end
     }
 
+    async fn open(&self, file: &Path) -> Result<(Link, Signals), NotOpened> {
+        let paired = match inspect(file).await {
+            SessionFile::Unusable(reason) => return Err(NotOpened::Unusable(reason)),
+            SessionFile::Unreadable(reason) => return Err(NotOpened::NotNow(reason)),
+            SessionFile::Absent | SessionFile::NeverPaired => false,
+            SessionFile::Paired => true,
+        };
+        let now = self.around.clock.now();
+        self.session.update(|state| {
+            state.paired = paired;
+            state.move_to(if paired { Status::Connecting } else { Status::Starting }, None, now);
+        });
+        let inbox = NotingInbox { session: Arc::clone(&self.session), inbox: Arc::clone(&self.around.inbox) };
+        let inbox: Arc<dyn Inbox> = Arc::new(inbox);
+        let opened = self.around.whatsapp.link(self.session.name.as_str(), file, inbox).await;
+        opened.map_err(|error| NotOpened::NotNow(format!("{error:#}")))
+    }
+
     /// Takes in what the link reports until it is over.
-    async fn follow(&mut self, link: &Link, mut signals: Signals) -> End {
+    async fn follow(&mut self, link: &Link, mut signals: Signals, intents: &mut watch::Receiver<Intent>) -> End {
         // What WhatsApp last said against us explains an end that comes without a word.
         let mut verdict = End::Unexplained;
         loop {
             let signal = tokio::select! {
                 signal = signals.recv() => signal.unwrap_or(Signal::Ended),
                 () = self.around.lifecycle.stopping() => return End::Stopped,
+                _ = intents.changed() => return End::Told,
                 () = self.session.asked.notified() => match self.is_stuck() {
                     true => return End::Impatient,
                     false => continue,
                 },
+                () = self.silence() => {
+                    Signal::Stuck { reason: "WhatsApp took the connection and did not let us in".to_owned() }
+                }
             };
-            if signal == Signal::QrExpired {
-                // First the file, so that whoever reads that the code is gone finds it gone.
-                pairing::hide(&self.session, &self.around.files).await;
-            }
-            self.session.update(|state| state.apply(&signal, self.around.clock.now()));
+            self.note(link, &signal).await;
             match signal {
                 Signal::Ended => return verdict,
                 Signal::QrExpired => return End::Expired,
                 Signal::LoggedOut { .. } => return End::LoggedOut,
                 Signal::Replaced => return End::Replaced,
+                Signal::Stuck { .. } => return End::Unexplained,
                 Signal::Refused { wait, .. } => verdict = End::Refused { wait },
                 Signal::Online => {
                     verdict = End::Unexplained;
@@ -130,6 +154,33 @@ impl Actor {
         }
     }
 
+    /// Makes the signal known to whoever looks at the session, and tells it.
+    async fn note(&self, link: &Link, signal: &Signal) {
+        let session = self.session.name.as_str().to_owned();
+        match signal {
+            // First the file, so that whoever reads that the code is gone finds it gone.
+            Signal::QrExpired => pairing::hide(&self.session, &self.around.files).await,
+            Signal::Paired => {
+                let account = link.account();
+                self.session.tell(EventData::SessionPaired(PairedSession { session, account }));
+            }
+            Signal::LoggedOut { reason } => {
+                let (reason, account) = (reason.clone(), self.session.state().account);
+                self.session.tell(EventData::SessionLoggedOut(LoggedOutSession { session, reason, account }));
+            }
+            Signal::Stuck { reason } => tracing::warn!(session, reason, "the connection is given up"),
+            _ => {}
+        }
+        let now = self.around.clock.now();
+        self.session.update(|state| {
+            if matches!(signal, Signal::Paired | Signal::Online) {
+                state.account = link.account();
+                state.paired = true;
+            }
+            state.apply(signal, now);
+        });
+    }
+
     /// Whether a new link would be quicker than this one: the engine waits up to a quarter of an hour between two tries, and up to
     /// a minute for a server that takes the connection and says nothing.
     fn is_stuck(&self) -> bool {
@@ -137,9 +188,19 @@ impl Actor {
         let waited = self.around.clock.now().duration_since(state.since);
         match state.status {
             Status::Offline => true,
-            Status::Connecting => waited > LONGEST_LOGIN,
+            Status::Starting | Status::Connecting => waited > LONGEST_LOGIN,
             _ => false,
         }
+    }
+
+    /// Completes when the session has been on its way for too long.
+    async fn silence(&self) {
+        let state = self.session.state();
+        if !matches!(state.status, Status::Starting | Status::Connecting) {
+            return std::future::pending().await;
+        }
+        let waited = self.around.clock.now().duration_since(state.since).try_into().unwrap_or(Duration::ZERO);
+        self.around.clock.sleep(LONGEST_SILENCE.saturating_sub(waited)).await;
     }
 
     async fn take_in(&mut self, link: &Link, signal: Signal) {
@@ -147,13 +208,17 @@ impl Actor {
         match signal {
             Signal::Qr { text, valid_for } => {
                 self.greetings = 0;
-                let Surroundings { files, console, clock, .. } = &self.around;
+                let Parts { files, console, clock, .. } = &self.around;
                 pairing::show(&self.session, &text, valid_for, files, console, clock).await;
             }
             Signal::Paired => {
                 pairing::hide(&self.session, &self.around.files).await;
-                if let Err(error) = link.save().await {
-                    tracing::error!(session = %name, error = format!("{error:#}"), "the new device cannot be saved");
+                match self.around.clock.timeout(WRITING, link.save()).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => {
+                        tracing::error!(session = %name, error = format!("{error:#}"), "the new device cannot be saved");
+                    }
+                    Err(error) => tracing::error!(session = %name, %error, "the new device is not saved yet"),
                 }
                 tracing::info!(session = %name, "paired");
             }
@@ -161,7 +226,9 @@ impl Actor {
                 self.greetings += 1;
                 if self.greetings > STRANGE_GREETINGS {
                     self.greetings = 0;
-                    link.forget_server_key().await;
+                    tracing::warn!(session = %name, "WhatsApp's key is learnt anew");
+                    // Whether it worked shows at the next greetings.
+                    drop(self.around.clock.timeout(WRITING, link.forget_server_key()).await);
                 }
             }
             Signal::Unreachable { reason } => {
@@ -176,10 +243,6 @@ impl Actor {
     fn online(&mut self, link: &Link) {
         (self.greetings, self.failures) = (0, 0);
         link.look_away();
-        self.session.update(|state| {
-            state.account = link.account();
-            state.paired = true;
-        });
         tracing::info!(session = %self.session.name, "online");
     }
 
@@ -196,13 +259,48 @@ impl Actor {
         End::Failed
     }
 
-    async fn set_aside(&self) {
+    /// Stays away until told otherwise. Whether it is linked is known all the same.
+    async fn stopped(&mut self) -> Next {
+        self.failures = 0;
+        let file = self.around.files.session(&self.session.name);
+        let found = self.around.clock.timeout(OPENING, inspect(&file)).await;
+        let now = self.around.clock.now();
+        self.session.update(|state| {
+            match found {
+                Ok(SessionFile::Paired) => state.paired = true,
+                Ok(SessionFile::Absent | SessionFile::NeverPaired) => state.paired = false,
+                _ => {}
+            }
+            state.move_to(Status::Stopped, Some(STOPPED_BY_HAND.to_owned()), now);
+        });
+        Next::WhenAsked
+    }
+
+    async fn remove(self) {
+        self.set_aside(Aside::Removed).await;
+        self.session.move_to(Status::Stopped, Some("it was removed".to_owned()));
+    }
+
+    async fn set_aside(&self, why: Aside) {
         let reason = self.session.state().reason;
-        tracing::error!(session = %self.session.name, reason, "the device was logged out");
-        if let Err(error) = self.around.files.set_aside(&self.session.name, self.around.clock.now()).await {
-            tracing::error!(session = %self.session.name, %error, "the file of a logged-out device cannot be moved");
+        if why == Aside::LoggedOut {
+            tracing::error!(session = %self.session.name, reason, "the device was logged out");
+        }
+        if let Err(error) = self.around.files.set_aside(&self.session.name, why, self.around.clock.now()).await {
+            tracing::error!(session = %self.session.name, %error, "the file of a former device cannot be moved");
         }
     }
+}
+
+/// The reason of a session that somebody stopped.
+pub(super) const STOPPED_BY_HAND: &str = "somebody stopped it";
+
+/// Why there is no link.
+enum NotOpened {
+    /// The file is broken, or not ours.
+    Unusable(String),
+    /// What is in the way may pass.
+    NotNow(String),
 }
 
 /// Many sessions that fail together should not come back together.

@@ -59,7 +59,7 @@ impl Sessions {
 
 /// Whether a session is meant to be connected.
 fn is_watched(status: Status) -> bool {
-    matches!(status, Status::Online | Status::Connecting | Status::Offline)
+    matches!(status, Status::Online | Status::Connecting | Status::Offline | Status::Starting)
 }
 
 /// One round trip. A connection that is dead without knowing is dialled again.

@@ -3,6 +3,7 @@
 //! ```text
 //! ROOT/sessions/NAME.db              what a linked device must remember (and -wal, -shm beside it)
 //! ROOT/sessions/logged-out/TIME/…    the same of devices that are linked no more
+//! ROOT/sessions/removed/TIME/…       the same of sessions that somebody removed
 //! ROOT/qr-codes/NAME.png             the QR code that waits to be scanned
 //! ```
 
@@ -17,6 +18,22 @@ use super::SessionName;
 
 /// SQLite keeps its log and index beside the database.
 const SUFFIXES: [&str; 3] = ["db", "db-wal", "db-shm"];
+
+/// Why a session's file is moved out of the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Aside {
+    LoggedOut,
+    Removed,
+}
+
+impl Aside {
+    const fn folder(self) -> &'static str {
+        match self {
+            Self::LoggedOut => "logged-out",
+            Self::Removed => "removed",
+        }
+    }
+}
 
 /// The data folder.
 #[derive(Debug, Clone)]
@@ -73,13 +90,16 @@ impl Files {
         Ok((names, strangers))
     }
 
-    /// Moves the saved state of a device that is linked no more out of the way. It is never deleted.
+    /// Moves the saved state of a device that is needed no more out of the way. It is never deleted. A session without one is none.
     ///
     /// A folder for each moment, since a long name leaves no room for a time in the file's name.
-    pub async fn set_aside(&self, name: &SessionName, now: Timestamp) -> io::Result<()> {
-        let folder = self.sessions.join("logged-out").join(now.strftime("%Y%m%dT%H%M%S%.3fZ").to_string());
-        fs::create_dir_all(&folder).await?;
+    pub(super) async fn set_aside(&self, name: &SessionName, why: Aside, now: Timestamp) -> io::Result<()> {
         let file = self.session(name);
+        if !fs::try_exists(&file).await? {
+            return Ok(());
+        }
+        let folder = self.sessions.join(why.folder()).join(now.strftime("%Y%m%dT%H%M%S%.3fZ").to_string());
+        fs::create_dir_all(&folder).await?;
         for suffix in SUFFIXES {
             let from = file.with_extension(suffix);
             let to = folder.join(from.file_name().expect("a session's file has a name"));

@@ -1,10 +1,14 @@
-//! All sessions: register, find, restore, check.
+//! All sessions: register, find, restore, command, check.
 
 mod actor;
 mod checks;
+mod control;
 mod files;
+mod journal;
 mod name;
+mod news;
 mod pairing;
+mod restore;
 mod sending;
 mod session;
 mod state;
@@ -13,24 +17,25 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use tokio::sync::Semaphore;
+use jiff::Timestamp;
+use serde_json::{Map, Value};
 
 use crate::clock::Clock;
 use crate::lifecycle::Lifecycle;
-use crate::store::session_file::{SessionFile, inspect};
+use crate::store::Store;
 use crate::whatsapp::{Inbox, Whatsapp};
 
-use actor::{Actor, Surroundings};
+use actor::Actor;
+pub use control::{CommandError, LogOut};
+use files::Aside;
 pub use files::Files;
+use journal::Journal;
 pub use name::{BadName, SessionName};
 pub use pairing::Console;
 pub use sending::SendError;
+use session::Intent;
 pub use session::Session;
-pub use state::{QrCode, SessionState, Status};
-
-/// The longest random wait before a saved session logs in at start.
-const RESTORE_JITTER: Duration = Duration::from_millis(250);
+pub use state::{Connection, QrCode, SessionState, Status};
 
 /// Every session of this process; cheap to clone.
 #[derive(Clone)]
@@ -40,16 +45,21 @@ pub struct Sessions {
 
 struct Inner {
     sessions: Mutex<BTreeMap<SessionName, Arc<Session>>>,
-    around: Surroundings,
-    whatsapp_timeout: Duration,
+    /// When sessions that are not there yet have received their last message, from an earlier run.
+    received: Mutex<BTreeMap<String, Timestamp>>,
+    journal: Arc<Journal>,
+    around: Parts,
 }
 
-/// What [`Sessions`] are made of.
+/// What [`Sessions`] are made of, and each of them works with.
+#[derive(Clone)]
 pub struct Parts {
     pub whatsapp: Whatsapp,
     pub files: Files,
     /// Who takes over incoming messages.
     pub inbox: Arc<dyn Inbox>,
+    /// Keeps what was ordered, and what sessions have to tell.
+    pub store: Store,
     pub console: Console,
     pub clock: Clock,
     pub lifecycle: Lifecycle,
@@ -57,11 +67,15 @@ pub struct Parts {
     pub whatsapp_timeout: Duration,
 }
 
+/// What its owner keeps with a session; a JSON object.
+pub type Metadata = Map<String, Value>;
+
 impl Sessions {
     pub fn new(parts: Parts) -> Self {
-        let Parts { whatsapp, files, inbox, console, clock, lifecycle, whatsapp_timeout } = parts;
-        let around = Surroundings { whatsapp, files, inbox, console, clock, lifecycle };
-        Self { inner: Arc::new(Inner { sessions: Mutex::default(), around, whatsapp_timeout }) }
+        let journal = Arc::new(Journal::new(parts.store.clone(), parts.clock.clone()));
+        parts.lifecycle.spawn(Arc::clone(&journal).keep_saving(parts.lifecycle.clone()));
+        let (sessions, received) = Default::default();
+        Self { inner: Arc::new(Inner { sessions, received, journal, around: parts }) }
     }
 
     pub fn find(&self, name: &SessionName) -> Option<Arc<Session>> {
@@ -74,8 +88,18 @@ impl Sessions {
     }
 
     /// Starts the session, or wakes it, and waits until it is online, shows a QR code or has failed; or until patience ends.
-    pub async fn register(&self, name: &SessionName) -> SessionState {
-        self.find_or_start(name).wait_for(self.inner.whatsapp_timeout, is_settled).await
+    pub async fn register(&self, name: &SessionName) -> (Arc<Session>, SessionState) {
+        let session = match self.find(name) {
+            Some(session) if session.intent() == Intent::Stop => {
+                if let Err(error) = self.start(name).await {
+                    tracing::warn!(session = %name, %error, "a stopped session cannot be started");
+                }
+                session
+            }
+            _ => self.find_or_start(name),
+        };
+        let state = session.wait_for(self.inner.around.whatsapp_timeout, is_settled).await;
+        (session, state)
     }
 
     /// The QR code that waits to be scanned. If the last one expired, asks WhatsApp for new ones first.
@@ -84,8 +108,15 @@ impl Sessions {
         if !session.state().is_expired() {
             return session.state().qr;
         }
-        wake(&session);
-        session.wait_for(self.inner.whatsapp_timeout, is_settled).await.qr
+        self.next_qr_code(&session, self.inner.around.whatsapp_timeout).await
+    }
+
+    /// The same, waiting for the first code to come, too; at most `limit`.
+    pub async fn next_qr_code(&self, session: &Session, limit: Duration) -> Option<QrCode> {
+        if session.state().is_expired() {
+            wake(session);
+        }
+        session.wait_for(limit, is_settled).await.qr
     }
 
     fn find_or_start(&self, name: &SessionName) -> Arc<Session> {
@@ -94,47 +125,52 @@ impl Sessions {
             wake(session);
             return Arc::clone(session);
         }
-        let session = self.add(&mut sessions, name).expect("it was not there, and nobody else holds the lock");
-        self.inner.around.lifecycle.spawn(Actor::new(Arc::clone(&session), self.inner.around.clone()).run());
+        let session = self.add(&mut sessions, name, Intent::Run, Metadata::new());
+        self.spawn(Arc::clone(&session));
         session
     }
 
-    /// `None` when somebody registered it before.
-    fn add(&self, sessions: &mut BTreeMap<SessionName, Arc<Session>>, name: &SessionName) -> Option<Arc<Session>> {
-        if sessions.contains_key(name) {
-            return None;
+    /// Makes a session that is not there yet.
+    fn add(
+        &self,
+        sessions: &mut BTreeMap<SessionName, Arc<Session>>,
+        name: &SessionName,
+        intent: Intent,
+        metadata: Metadata,
+    ) -> Arc<Session> {
+        let journal = Arc::clone(&self.inner.journal);
+        let session = Arc::new(Session::new(name.clone(), intent, metadata, journal, self.inner.around.clock.clone()));
+        let received = self.inner.received.lock().unwrap_or_else(PoisonError::into_inner).remove(name.as_str());
+        if let Some(at) = received {
+            session.received(at);
         }
-        let session = Arc::new(Session::new(name.clone(), self.inner.around.clock.clone()));
         sessions.insert(name.clone(), Arc::clone(&session));
-        Some(session)
+        session
     }
 
-    /// Logs all saved sessions in, a few at a time, in the background. Sessions that were never paired are left for whoever
-    /// registers them.
-    pub async fn restore(&self, at_once: usize) -> Result<()> {
-        let files = &self.inner.around.files;
-        files.remove_all_qr_codes().await.context("removing the QR codes of an earlier run")?;
-        let (names, strangers) = files.saved_sessions().await?;
-        for path in strangers {
-            tracing::warn!(file = %path.display(), "this file's name is not one that wapi gives; it is left alone");
+    /// Gives the session its task.
+    fn spawn(&self, session: Arc<Session>) {
+        self.inner.around.lifecycle.spawn(self.clone().live(session));
+    }
+
+    /// The whole life of a session.
+    async fn live(self, session: Arc<Session>) {
+        Actor::new(Arc::clone(&session), self.inner.around.clone()).run().await;
+        if session.intent() == Intent::Remove {
+            self.lock().remove(&session.name);
         }
-        let places = Arc::new(Semaphore::new(at_once));
-        for name in names {
-            if inspect(&files.session(&name)).await == SessionFile::NeverPaired {
-                continue;
-            }
-            let Some(session) = self.add(&mut self.lock(), &name) else { continue };
-            let restoring =
-                restore_one(session, self.inner.around.clone(), Arc::clone(&places), self.inner.whatsapp_timeout);
-            self.inner.around.lifecycle.spawn(restoring);
-        }
-        Ok(())
+        session.end();
     }
 
     /// Starts checking all connections every so often.
     pub fn start_checks(&self, every: Duration) {
-        let checking = self.clone().keep_checking(every, self.inner.whatsapp_timeout);
+        let checking = self.clone().keep_checking(every, self.inner.around.whatsapp_timeout);
         self.inner.around.lifecycle.spawn(checking);
+    }
+
+    /// Saves what sessions had to tell at the very end. For when all tasks of the program have ended, before its store does.
+    pub async fn save_rest(&self) {
+        self.inner.journal.save_rest().await;
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<SessionName, Arc<Session>>> {
@@ -150,20 +186,10 @@ fn is_settled(state: &SessionState) -> bool {
 /// A session that rests goes on, and one that waits for its next try tries now. The old status would answer whoever asked, so it
 /// goes first.
 fn wake(session: &Session) {
-    if session.state().is_resting() {
-        session.move_to(Status::Starting, None);
-    }
-    session.ask();
-}
-
-/// Keeps one of the few places until the session is online or clearly will not be for now, then lives on without it.
-async fn restore_one(session: Arc<Session>, around: Surroundings, places: Arc<Semaphore>, limit: Duration) {
-    let Some(Ok(place)) = around.lifecycle.unless_stopping(places.acquire_owned()).await else { return };
-    around.clock.sleep(RESTORE_JITTER.mul_f64(rand::random())).await;
-    let settled = Arc::clone(&session);
-    around.lifecycle.spawn(async move {
-        settled.wait_for(limit, |state| !matches!(state.status, Status::Starting | Status::Connecting)).await;
-        drop(place);
+    session.update(|state| {
+        if state.is_resting() {
+            state.move_to(Status::Starting, None, session.now());
+        }
     });
-    Actor::new(session, around).run().await;
+    session.ask();
 }

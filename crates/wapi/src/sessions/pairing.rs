@@ -53,7 +53,8 @@ pub(super) async fn show(
     let heading = format!("Scan this in WhatsApp > Linked devices, for session {}:", session.name);
     (console.print)(&format!("{heading}\n{}", picture.text(console.paint)));
     let expires_at = clock.now().saturating_add(valid_for).unwrap_or(jiff::Timestamp::MAX);
-    session.update(|state| state.qr = Some(QrCode { png, expires_at }));
+    let qr = QrCode { text: text.to_owned(), png, expires_at };
+    session.update(|state| state.show(qr, clock.now()));
 }
 
 /// Removes the picture's file; nobody can scan it any more.

@@ -24,7 +24,7 @@ impl Sessions {
             SendError::NotOnline { status: state.status, reason: state.reason }
         };
         let link = session.link().filter(|_| session.state().status == Status::Online).ok_or_else(offline)?;
-        match link.send(to, message, self.inner.whatsapp_timeout).await {
+        match link.send(to, message, self.inner.around.whatsapp_timeout).await {
             Err(SendFailure::Offline) => Err(offline()),
             result => result.map_err(SendError::Failure),
         }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::whatsapp::{Account, Signal};
+use crate::event::Account;
+use crate::whatsapp::Signal;
 
 /// One word for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -23,7 +24,7 @@ pub enum Status {
     LoggedOut,
     /// It cannot work until a person does something; the reason says what.
     Failed,
-    /// The program is ending.
+    /// Somebody stopped it, and it stays so until somebody starts it; or the program is ending.
     Stopped,
 }
 
@@ -52,13 +53,50 @@ impl Status {
             Self::Stopped => "stopped",
         }
     }
+
+    /// How far its connection is.
+    pub const fn connection(self) -> Connection {
+        match self {
+            Self::Online => Connection::Online,
+            Self::Connecting | Self::Starting => Connection::Connecting,
+            Self::ScanQr | Self::Offline | Self::LoggedOut | Self::Failed | Self::Stopped => Connection::Offline,
+        }
+    }
 }
 
-/// A QR code that waits to be scanned.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// How far a connection to WhatsApp is, as a device that is logged in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Connection {
+    Offline,
+    Connecting,
+    Online,
+}
+
+impl Connection {
+    /// The word itself, as it appears in JSON.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Offline => "offline",
+            Self::Connecting => "connecting",
+            Self::Online => "online",
+        }
+    }
+}
+
+/// A QR code that waits to be scanned. Whoever scans it links this session to their account.
+#[derive(Clone, PartialEq, Eq)]
 pub struct QrCode {
+    /// What the code says.
+    pub text: String,
     pub png: Vec<u8>,
     pub expires_at: Timestamp,
+}
+
+impl std::fmt::Debug for QrCode {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("QrCode").field("expires_at", &self.expires_at).finish_non_exhaustive()
+    }
 }
 
 /// Everything known of a session at one moment.
@@ -69,12 +107,12 @@ pub struct SessionState {
     pub reason: Option<String>,
     /// Since when it has this status.
     pub since: Timestamp,
+    /// Since when its connection is as far as it is.
+    pub connection_since: Timestamp,
     /// Whether it holds the keys of a linked device.
     pub paired: bool,
     pub account: Option<Account>,
     pub qr: Option<QrCode>,
-    /// When the last message came in.
-    pub last_received_at: Option<Timestamp>,
 }
 
 impl SessionState {
@@ -83,10 +121,10 @@ impl SessionState {
             status: Status::Starting,
             reason: None,
             since: now,
+            connection_since: now,
             paired: false,
             account: None,
             qr: None,
-            last_received_at: None,
         }
     }
 
@@ -95,6 +133,9 @@ impl SessionState {
         if self.status != status {
             self.since = now;
         }
+        if self.status.connection() != status.connection() {
+            self.connection_since = now;
+        }
         self.status = status;
         self.reason = reason;
         if status != Status::ScanQr {
@@ -102,10 +143,16 @@ impl SessionState {
         }
     }
 
-    /// Takes in what the link reports, but for the QR code, which needs drawing.
+    /// A QR code waits to be scanned; it replaces the one before.
+    pub fn show(&mut self, qr: QrCode, now: Timestamp) {
+        self.move_to(Status::ScanQr, None, now);
+        self.qr = Some(qr);
+    }
+
+    /// Takes in what the link reports, but for the QR code, which is [shown](Self::show) once it is drawn.
     pub fn apply(&mut self, signal: &Signal, now: Timestamp) {
         match signal {
-            Signal::Qr { .. } => self.move_to(Status::ScanQr, None, now),
+            Signal::Qr { .. } => {}
             Signal::QrExpired => {
                 self.qr = None;
                 self.move_to(Status::ScanQr, Some("expired".to_owned()), now);
@@ -123,7 +170,9 @@ impl SessionState {
             Signal::Unreachable { reason } | Signal::Offline { reason } => {
                 self.move_to(Status::Offline, Some(reason.clone()), now)
             }
-            Signal::Refused { reason, .. } => self.move_to(Status::Offline, Some(reason.clone()), now),
+            Signal::Refused { reason, .. } | Signal::Stuck { reason } => {
+                self.move_to(Status::Offline, Some(reason.clone()), now)
+            }
             Signal::Online => self.move_to(Status::Online, None, now),
             Signal::LoggedOut { reason } => {
                 self.paired = false;
@@ -171,6 +220,8 @@ pub enum End {
     Failed,
     /// The connection is gone and the engine would wait long before its next try; somebody does not want to.
     Impatient,
+    /// Its owner wants something else of the session now.
+    Told,
     /// The engine gave up without a word.
     Unexplained,
     Stopped,
@@ -198,7 +249,7 @@ pub fn next(end: &End, failures: u32) -> Next {
     match end {
         End::Stopped => Next::Never,
         End::Expired | End::LoggedOut | End::Failed => Next::WhenAsked,
-        End::Impatient => Next::After(Duration::ZERO),
+        End::Impatient | End::Told => Next::After(Duration::ZERO),
         End::Replaced => Next::After(AFTER_REPLACED),
         End::Refused { wait: Some(wait) } => Next::After(*wait),
         End::Refused { wait: None } => Next::After(backoff.max(AFTER_REFUSED)),
@@ -219,6 +270,9 @@ mod tests {
         let mut state = SessionState::new(at(0));
         for (second, signal) in (1..).zip(signals) {
             state.apply(signal, at(second));
+            if let Signal::Qr { text, .. } = signal {
+                state.show(QrCode { text: text.clone(), png: Vec::new(), expires_at: at(60) }, at(second));
+            }
         }
         (state.status, state.reason.clone(), state)
     }
@@ -240,6 +294,21 @@ mod tests {
         let (status, reason, state) =
             after(&[Signal::Dialling, qr(), Signal::Paired, Signal::Dialling, Signal::Online]);
         assert_eq!((status, reason, state.since), (Status::Online, None, at(5)));
+    }
+
+    #[test]
+    fn the_connection_has_a_time_of_its_own() {
+        let (_, _, state) = after(&[Signal::Dialling, qr(), Signal::Paired, Signal::Dialling, Signal::Online]);
+        assert_eq!((state.status.connection(), state.connection_since), (Connection::Online, at(5)));
+        // Logged out is another word, but the connection was gone before.
+        let (_, _, state) = after(&[Signal::Online, offline(), Signal::LoggedOut { reason: "gone".to_owned() }]);
+        assert_eq!((state.since, state.connection_since), (at(3), at(2)));
+    }
+
+    #[test]
+    fn a_code_is_nothing_to_print() {
+        let (_, _, state) = after(&[qr()]);
+        assert!(!format!("{state:?}").contains("2@x"), "{state:?}");
     }
 
     #[test]

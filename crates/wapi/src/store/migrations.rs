@@ -5,12 +5,13 @@ use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection, Executor};
 
 /// The steps, oldest first. A step that was released is never changed; what it lacks is a new one.
-const STEPS: [&str; 5] = [
+const STEPS: [&str; 6] = [
     include_str!("../../../../migrations/sqlite/0001_start.sql"),
     include_str!("../../../../migrations/sqlite/0002_pending.sql"),
     include_str!("../../../../migrations/sqlite/0003_endpoints.sql"),
     include_str!("../../../../migrations/sqlite/0004_messages.sql"),
     include_str!("../../../../migrations/sqlite/0005_api_keys.sql"),
+    include_str!("../../../../migrations/sqlite/0006_sessions.sql"),
 ];
 
 /// Runs the steps this database has not seen. Each is one transaction together with its number.
@@ -89,6 +90,21 @@ mod tests {
                 .await
                 .unwrap();
         assert_eq!(kept, (1, 0));
+    }
+
+    #[tokio::test]
+    async fn what_sessions_received_before_they_were_noted_is_still_known() {
+        let mut connection = memory().await;
+        run_until(&mut connection, 5).await;
+        let sql = "INSERT INTO events (id, session, chat, message_chat, sender, message_id, type, body, created_at) \
+                   VALUES ('evt_1', 'shop', 'ann', 'ann', 'ann', '3EB0', 'message.received', '{}', 7)";
+        connection.execute(sql).await.unwrap();
+        run(&mut connection).await.unwrap();
+        let noted: i64 = sqlx::query_scalar("SELECT last_at FROM received WHERE session = 'shop'")
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+        assert_eq!(noted, 7);
     }
 
     #[tokio::test]

@@ -14,6 +14,7 @@ mod migrations;
 mod numbers;
 mod pending;
 mod retention;
+mod sessions;
 mod tail;
 mod writer;
 
@@ -39,6 +40,7 @@ pub use feed::{Reader, Saved, Wanted};
 pub use numbers::Numbers;
 pub use pending::Pending;
 pub use retention::{Cut, Window};
+pub use sessions::{Ordered, Stop};
 use tail::Tail;
 use writer::Writer;
 

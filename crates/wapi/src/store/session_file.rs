@@ -16,13 +16,22 @@ pub enum SessionFile {
     Paired,
     /// Something else, or something broken; it must be left as it is. The text says what is wrong, for the operator.
     Unusable(String),
+    /// It cannot be read now, which may pass: locked, no file descriptors, no permission. The text says why.
+    Unreadable(String),
 }
+
+/// How long to wait for whoever has the file locked.
+const BUSY: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// SQLite's codes for a file that is broken or none of its own, and for a question that a table of the right name does not answer.
+/// Every other code is about the moment, not about the file.
+const BROKEN: [i32; 3] = [11, 26, 1];
 
 /// Inspects the file without writing to it.
 pub async fn inspect(path: &Path) -> SessionFile {
     match tokio::fs::metadata(path).await {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return SessionFile::Absent,
-        Err(error) => return SessionFile::Unusable(format!("its file cannot be read: {error}")),
+        Err(error) => return SessionFile::Unreadable(format!("its file cannot be read now: {error}")),
         Ok(found) if !found.is_file() => return SessionFile::Unusable("what is in its place is not a file".to_owned()),
         // The engine makes an empty file first; a crash right then leaves it behind.
         Ok(found) if found.len() == 0 => return SessionFile::NeverPaired,
@@ -30,8 +39,16 @@ pub async fn inspect(path: &Path) -> SessionFile {
     }
     match look(path).await {
         Ok(found) => found,
-        Err(error) => SessionFile::Unusable(format!("its file is damaged or no session: {error}")),
+        Err(error) if is_broken(&error) => SessionFile::Unusable(format!("its file is damaged or no session: {error}")),
+        Err(error) => SessionFile::Unreadable(format!("its file cannot be read now: {error}")),
     }
+}
+
+fn is_broken(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(error) = error else { return matches!(error, sqlx::Error::ColumnDecode { .. }) };
+    // The low byte is the code, the others say more of it.
+    let code = error.code().and_then(|code| code.parse::<i32>().ok());
+    code.is_some_and(|code| BROKEN.contains(&(code & 0xff)))
 }
 
 async fn look(path: &Path) -> Result<SessionFile, sqlx::Error> {
@@ -42,6 +59,7 @@ async fn look(path: &Path) -> Result<SessionFile, sqlx::Error> {
         .filename(path)
         .read_only(true)
         .immutable(!has_log)
+        .busy_timeout(BUSY)
         .disable_statement_logging()
         .connect()
         .await?;
@@ -116,6 +134,28 @@ mod tests {
             assert!(matches!(found, SessionFile::Unusable(_)), "{name} is {found:?}");
         }
         assert_eq!(listing(folder.path()), before, "inspecting changed something");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_cannot_be_read_now_is_not_called_broken() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("busy.db");
+        let paired = "INSERT INTO device VALUES (1, '1@s.whatsapp.net')";
+        make(&path, &[TABLES[0], TABLES[1], paired]).await;
+        // Somebody else has it for themselves.
+        let options =
+            SqliteConnectOptions::new().filename(&path).locking_mode(sqlx::sqlite::SqliteLockingMode::Exclusive);
+        let mut other = options.journal_mode(sqlx::sqlite::SqliteJournalMode::Wal).connect().await.unwrap();
+        sqlx::query("UPDATE device SET id = 2").execute(&mut other).await.unwrap();
+        let found = inspect(&path).await;
+        assert!(matches!(found, SessionFile::Unreadable(_)), "{found:?}");
+        other.close().await.unwrap();
+        assert_eq!(inspect(&path).await, SessionFile::Paired);
+        // Neither is a folder that does not exist any more, or a link that leads in a circle.
+        let circle = folder.path().join("circle.db");
+        std::os::unix::fs::symlink(&circle, &circle).unwrap();
+        let found = inspect(&circle).await;
+        assert!(matches!(found, SessionFile::Unreadable(_)), "{found:?}");
     }
 
     fn listing(folder: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {

@@ -4,17 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use whatsapp_rust::pair_code::PairCodeOptions;
 use whatsapp_rust::store::commands::DeviceCommand;
 use whatsapp_rust::store::persistence_manager::PersistenceManager;
 use whatsapp_rust::types::events::{EventHandler, Subscription};
 use whatsapp_rust::wacore::download::MediaType;
+use whatsapp_rust::wacore::iq::devices::RemoveCompanionDeviceSpec;
 use whatsapp_rust::wacore::iq::keepalive::KeepaliveSpec;
 use whatsapp_rust::{Client, SendError, SendOptions, UploadOptions, waproto::whatsapp as wa};
 
 use super::acks::Acks;
 use super::outgoing;
-use super::signals::{Reports, Signal};
+use super::signals::{Farewell, Reports, Signal};
 use crate::clock::Clock;
+use crate::event::Account;
 use crate::lifecycle::Lifecycle;
 use crate::message::{ChatId, Outgoing};
 
@@ -32,17 +35,6 @@ pub struct Link {
     acks: Arc<Acks>,
     clock: Clock,
     _subscriptions: [Subscription; 2],
-}
-
-/// Whose device this is.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Account {
-    /// International number, digits only.
-    pub phone: String,
-    /// WhatsApp's identifier that hides the number, `…@lid`.
-    pub lid: Option<String>,
-    /// The name the account gave itself.
-    pub name: Option<String>,
 }
 
 /// A message WhatsApp has taken.
@@ -80,6 +72,15 @@ pub enum NoAnswer {
     Silence(Duration),
 }
 
+/// There is no pairing code.
+#[derive(Debug, thiserror::Error)]
+pub enum NoCode {
+    #[error("WhatsApp gave no code: {0}")]
+    Refused(String),
+    #[error("WhatsApp did not answer within {0:?}")]
+    Silence(Duration),
+}
+
 impl Link {
     pub(super) fn new(
         client: Arc<Client>,
@@ -96,10 +97,10 @@ impl Link {
 
     /// Dials, logs in or asks to be paired, and reconnects, until the link is over.
     pub fn start(&self) {
-        let (client, reports) = (Arc::clone(&self.client), self.reports.clone());
+        let (client, farewell) = (Arc::clone(&self.client), Farewell(self.reports.clone()));
         self.tasks.spawn(async move {
+            let _farewell = farewell;
             client.run().await;
-            reports.send(Signal::Ended);
         });
     }
 
@@ -125,10 +126,12 @@ impl Link {
 
     /// The phone gets no notifications while a linked device says that it is looking, as the engine does at each login.
     pub fn look_away(&self) {
-        let client = Arc::clone(&self.client);
+        let (client, clock) = (Arc::clone(&self.client), self.clock.clone());
         self.tasks.spawn(async move {
-            if let Err(error) = client.presence().set_unavailable().await {
-                tracing::debug!(%error, "presence was not set");
+            match clock.timeout(GOODBYE, client.presence().set_unavailable()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::debug!(%error, "presence was not set"),
+                Err(error) => tracing::debug!(%error, "presence was not set"),
             }
         });
     }
@@ -146,10 +149,35 @@ impl Link {
         }
     }
 
-    /// Drops a connection that may be dead and dials at once.
+    /// Drops a connection that may be dead and dials at once. An engine that cannot even do that is given up.
     pub async fn redial(&self) {
-        // The engine may hang in a write to the very socket we are giving up on.
-        let _ = self.clock.timeout(GOODBYE, self.client.reconnect_immediately()).await;
+        // It may hang in a write to the very socket we are giving up on.
+        if self.clock.timeout(GOODBYE, self.client.reconnect_immediately()).await.is_err() {
+            self.reports.send(Signal::Stuck { reason: "the connection does not even close".to_owned() });
+        }
+    }
+
+    /// Takes this device off the account's list, and so ends the link: [`Signal::LoggedOut`] follows, even where no answer came.
+    pub async fn log_out(&self, limit: Duration) -> Result<(), NoAnswer> {
+        let device = self.saved.get_device_snapshot().pn.clone().filter(|_| self.client.is_logged_in());
+        let request = RemoveCompanionDeviceSpec::new(&device.ok_or(NoAnswer::NotConnected)?);
+        match self.clock.timeout(limit, self.client.execute(request)).await {
+            Ok(Ok(())) => {
+                self.reports.send(Signal::LoggedOut { reason: "a caller logged it out".to_owned() });
+                Ok(())
+            }
+            Ok(Err(_)) | Err(_) => Err(NoAnswer::Silence(limit)),
+        }
+    }
+
+    /// Asks WhatsApp for a code that the owner of `phone` (digits) types instead of scanning; it shows up on that phone, too.
+    pub async fn pairing_code(&self, phone: &str, limit: Duration) -> Result<String, NoCode> {
+        let options = PairCodeOptions { phone_number: phone.to_owned(), ..PairCodeOptions::default() };
+        match self.clock.timeout(limit, self.client.pair_with_code(options)).await {
+            Ok(Ok(code)) => Ok(code),
+            Ok(Err(error)) => Err(NoCode::Refused(error.to_string())),
+            Err(_) => Err(NoCode::Silence(limit)),
+        }
     }
 
     /// Sends, and waits at most `limit` for WhatsApp to take the message.

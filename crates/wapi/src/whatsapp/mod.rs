@@ -31,7 +31,7 @@ use crate::store::Store;
 
 use backend::{Backend, Opened};
 pub use inbox::{Inbox, Incoming};
-pub use link::{Account, Link, NoAnswer, SendFailure, Sent};
+pub use link::{Link, NoAnswer, NoCode, SendFailure, Sent};
 pub use signals::{Signal, Signals};
 
 /// One-time keys made and uploaded at a time. The engine's default of 812 costs a new session a second of CPU and 100 KiB; running
@@ -73,7 +73,7 @@ impl Whatsapp {
         let tasks = self.lifecycle.child();
         let (reports, signals) = signals::channel();
         let mut builder = Client::builder()
-            .with_runtime(runtime::TrackedRuntime::new(tasks.clone(), self.clock.clone()))
+            .with_runtime(runtime::TrackedRuntime::new(tasks.clone(), self.clock.clone(), reports.clone()))
             .with_persistence_manager(Arc::clone(&saved))
             .with_transport_factory(transport::ReportingDialer::new(Arc::clone(&self.dialer), reports.clone()))
             .with_http_client_arc(Arc::clone(&self.http))

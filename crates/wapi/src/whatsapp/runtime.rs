@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use whatsapp_rust::Runtime;
 use whatsapp_rust::wacore::runtime::AbortHandle;
 
+use super::signals::{Alarm, Reports};
 use crate::clock::Clock;
 use crate::lifecycle::Lifecycle;
 
@@ -15,11 +16,21 @@ use crate::lifecycle::Lifecycle;
 pub(super) struct TrackedRuntime {
     tasks: Lifecycle,
     clock: Clock,
+    reports: Reports,
 }
 
 impl TrackedRuntime {
-    pub fn new(tasks: Lifecycle, clock: Clock) -> Self {
-        Self { tasks, clock }
+    pub fn new(tasks: Lifecycle, clock: Clock, reports: Reports) -> Self {
+        Self { tasks, clock, reports }
+    }
+
+    /// Runs a task of the engine. If it panics, whoever follows the link hears of it.
+    fn run(&self, task: Task) -> tokio::task::JoinHandle<()> {
+        let alarm = Alarm(self.reports.clone());
+        self.tasks.spawn(async move {
+            let _alarm = alarm;
+            task.await;
+        })
     }
 }
 
@@ -28,12 +39,12 @@ type Task = Pin<Box<dyn Future<Output = ()> + Send + 'static>>;
 #[async_trait]
 impl Runtime for TrackedRuntime {
     fn spawn(&self, future: Task) -> AbortHandle {
-        let task = self.tasks.spawn(future);
+        let task = self.run(future);
         AbortHandle::new(move || task.abort())
     }
 
     fn spawn_detached(&self, future: Task) {
-        self.tasks.spawn(future);
+        self.run(future);
     }
 
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
@@ -49,5 +60,29 @@ impl Runtime for TrackedRuntime {
 
     fn yield_now(&self) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::signals::{self, Signal};
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_of_the_engine_that_panics_is_reported_and_one_that_ends_is_not() {
+        let (reports, mut signals) = signals::channel();
+        let tasks = Lifecycle::new();
+        let runtime = TrackedRuntime::new(tasks.clone(), Clock::system(), reports);
+        runtime.spawn_detached(Box::pin(async {}));
+        drop(runtime.spawn(Box::pin(std::future::pending())));
+        runtime.spawn_detached(Box::pin(async {
+            tokio::task::yield_now().await;
+            panic!("on purpose");
+        }));
+        let Some(Signal::Stuck { reason }) = signals.recv().await else { panic!("another signal") };
+        assert_eq!(reason, "a part of the connection crashed");
+        tasks.finish(&Clock::system(), Duration::from_secs(5)).await;
+        drop(runtime);
+        assert_eq!(signals.recv().await, None);
     }
 }

@@ -29,6 +29,8 @@ pub enum Signal {
     Replaced,
     /// WhatsApp does not let us in. `wait` is what it asked for, if it did.
     Refused { reason: String, wait: Option<Duration> },
+    /// The engine hangs or has crashed; the link is of no use any more.
+    Stuck { reason: String },
     /// The link is over; always the last signal.
     Ended,
 }
@@ -50,6 +52,26 @@ impl Reports {
     /// Nobody listens any more when the session is gone; then nobody misses it.
     pub fn send(&self, signal: Signal) {
         let _ = self.0.send(signal);
+    }
+}
+
+/// Says that the link is over when it goes, however it goes: a panic must not leave a session waiting for ever.
+pub(super) struct Farewell(pub Reports);
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        self.0.send(Signal::Ended);
+    }
+}
+
+/// Says that the link is of no use any more if it goes in a panic. The engine goes on without a task that it needs.
+pub(super) struct Alarm(pub Reports);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.send(Signal::Stuck { reason: "a part of the connection crashed".to_owned() });
+        }
     }
 }
 

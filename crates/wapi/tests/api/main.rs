@@ -21,6 +21,8 @@ mod redis;
 mod register;
 mod restore;
 mod sending;
+mod session_events;
+mod sessions;
 mod start;
 mod stream;
 mod webhooks;

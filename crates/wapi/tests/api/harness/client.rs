@@ -108,6 +108,44 @@ impl TestClient {
         self.call(self.http.delete(format!("{}{path}", self.base))).await
     }
 
+    /// Takes only this media type.
+    pub async fn get_as(&self, path: &str, media_type: &str) -> Answer {
+        self.call(self.http.get(format!("{}{path}", self.base)).header("accept", media_type)).await
+    }
+
+    /// Orders something of a session that needs no more words: `start`, `stop`, `check`, …
+    pub async fn order(&self, session: &str, order: &str) -> Answer {
+        self.post_raw(&format!("/v1/sessions/{}/{order}", encoded(session)), "").await
+    }
+
+    /// What is known of a session.
+    pub async fn session(&self, session: &str) -> Answer {
+        self.get(&format!("/v1/sessions/{}", encoded(session))).await
+    }
+
+    /// What was told of sessions so far, in order: the data of each event with its type in `type`.
+    pub async fn session_events(&self) -> Vec<Value> {
+        let types = "session.status,session.qr,session.paired,session.logged_out";
+        let page = self.get(&format!("/v1/events?limit=1000&types={types}")).await.expect(200).json();
+        let data = |entry: &Value| {
+            let mut data = entry["event"]["data"].clone();
+            data["type"] = entry["event"]["type"].clone();
+            data
+        };
+        page["events"].as_array().expect("a list of events").iter().map(data).collect()
+    }
+
+    /// Waits for an event about a session that fits, and returns all that was told until then.
+    pub async fn told(&self, what: &str, fits: impl Fn(&Value) -> bool) -> Vec<Value> {
+        let look = async || {
+            let mut events = self.session_events().await;
+            let last = events.iter().position(&fits)?;
+            events.truncate(last + 1);
+            Some(events)
+        };
+        eventually(look, async || format!("{what} was not told: {:#?}", self.session_events().await)).await
+    }
+
     async fn call(&self, mut call: reqwest::RequestBuilder) -> Answer {
         if let Some(key) = &self.key {
             call = call.bearer_auth(key);

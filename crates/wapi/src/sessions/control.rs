@@ -1,0 +1,147 @@
+//! What a session's owner may order: make it, start it, stop it, log it out, remove it. Orders are saved before they are followed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::actor::STOPPED_BY_HAND;
+use super::{Intent, Metadata, Session, SessionName, SessionState, Sessions, Status};
+use crate::store::{Stop, StoreError};
+use crate::whatsapp::{NoAnswer, NoCode};
+
+/// How long a session may take to come to rest. Its parts have limits of their own, which together are shorter.
+const RESTING: Duration = Duration::from_secs(30);
+
+/// How long the end of a connection may take to be noticed.
+const LAST_WORD: Duration = Duration::from_secs(2);
+
+/// Why an order was not followed.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    #[error("there is no session of this name")]
+    Unknown,
+    #[error("there is a session of this name")]
+    Exists,
+    #[error("no phone has linked the session")]
+    NotPaired,
+    #[error("a phone has linked the session")]
+    Paired,
+    #[error("the session is not online")]
+    NotOnline { status: Status, reason: Option<String> },
+    /// WhatsApp was asked and did not answer.
+    #[error(transparent)]
+    NoAnswer(NoAnswer),
+    #[error(transparent)]
+    NoCode(NoCode),
+    /// The order could not be saved; nothing was done.
+    #[error(transparent)]
+    NotSaved(#[from] StoreError),
+}
+
+/// Whether a session that is removed is taken off the account's list of devices first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogOut {
+    First,
+    No,
+}
+
+impl Sessions {
+    /// Makes a session and starts it. It is there after a restart, too, scanned or not.
+    pub async fn create(&self, name: &SessionName, metadata: Metadata) -> Result<Arc<Session>, CommandError> {
+        if self.find(name).is_some() {
+            return Err(CommandError::Exists);
+        }
+        self.inner.around.store.order_session(name.as_str(), &metadata).await?;
+        let mut sessions = self.lock();
+        if sessions.contains_key(name) {
+            return Err(CommandError::Exists);
+        }
+        let session = self.add(&mut sessions, name, Intent::Run, metadata);
+        self.spawn(Arc::clone(&session));
+        Ok(session)
+    }
+
+    /// Starts a session that was stopped, and wakes one that rests. It goes on after a restart.
+    pub async fn start(&self, name: &SessionName) -> Result<SessionState, CommandError> {
+        let session = self.find(name).ok_or(CommandError::Unknown)?;
+        if session.intent() == Intent::Stop {
+            self.inner.around.store.order_stop(name.as_str(), Stop::No).await?;
+            session.update(|state| {
+                if state.status == Status::Stopped {
+                    state.move_to(Status::Starting, None, session.now());
+                }
+            });
+            session.set_intent(Intent::Run);
+        } else {
+            super::wake(&session);
+        }
+        Ok(session.state())
+    }
+
+    /// Stops a session until it is started again, however often the program restarts meanwhile.
+    pub async fn stop(&self, name: &SessionName) -> Result<SessionState, CommandError> {
+        let session = self.find(name).ok_or(CommandError::Unknown)?;
+        self.inner.around.store.order_stop(name.as_str(), Stop::ByHand).await?;
+        session.set_intent(Intent::Stop);
+        let is_stopped =
+            |state: &SessionState| state.status == Status::Stopped && state.reason.as_deref() == Some(STOPPED_BY_HAND);
+        Ok(session.wait_for(RESTING, is_stopped).await)
+    }
+
+    /// Drops the session's connection and makes a new one, with a client built from what is saved. Starts one that was stopped.
+    pub async fn restart(&self, name: &SessionName) -> Result<SessionState, CommandError> {
+        let session = self.find(name).ok_or(CommandError::Unknown)?;
+        let before = self.start(name).await?;
+        // The intent stays the same; that it was set again ends the link.
+        session.set_intent(Intent::Run);
+        let is_other = |state: &SessionState| (state.status, state.since) != (before.status, before.since);
+        Ok(session.wait_for(RESTING, is_other).await)
+    }
+
+    /// Takes the session off its account's list of devices. It stays, and shows a QR code when it is started again.
+    pub async fn log_out(&self, name: &SessionName) -> Result<SessionState, CommandError> {
+        let session = self.find(name).ok_or(CommandError::Unknown)?;
+        self.log_out_session(&session).await?;
+        Ok(session.wait_for(RESTING, |state| state.status == Status::LoggedOut).await)
+    }
+
+    async fn log_out_session(&self, session: &Session) -> Result<(), CommandError> {
+        let SessionState { paired, status, reason, .. } = session.state();
+        if !paired {
+            return Err(CommandError::NotPaired);
+        }
+        let link = session.link().filter(|_| status == Status::Online);
+        let link = link.ok_or(CommandError::NotOnline { status, reason })?;
+        let Err(error) = link.log_out(self.inner.around.whatsapp_timeout).await else { return Ok(()) };
+        // WhatsApp's answer and the end of the connection come together, and the engine drops one for the other.
+        match session.wait_for(LAST_WORD, |state| state.status == Status::LoggedOut).await.status {
+            Status::LoggedOut => Ok(()),
+            _ => Err(CommandError::NoAnswer(error)),
+        }
+    }
+
+    /// Forgets a session. Its file is moved aside; what it has received so far is still delivered.
+    pub async fn remove(&self, name: &SessionName, log_out: LogOut) -> Result<(), CommandError> {
+        let session = self.find(name).ok_or(CommandError::Unknown)?;
+        if log_out == LogOut::First && session.state().paired {
+            self.log_out_session(&session).await?;
+        }
+        self.inner.around.store.forget_session(name.as_str()).await?;
+        session.set_intent(Intent::Remove);
+        session.ended().await;
+        Ok(())
+    }
+
+    /// A code to type into the phone instead of scanning; `phone` is an international number in digits. Wakes a session that rests.
+    pub async fn pairing_code(&self, name: &SessionName, phone: &str) -> Result<String, CommandError> {
+        let session = self.find(name).ok_or(CommandError::Unknown)?;
+        let limit = self.inner.around.whatsapp_timeout;
+        // A code belongs to a connection that waits to be linked, and such a one shows a QR code.
+        let has_code = self.next_qr_code(&session, limit).await.is_some();
+        let SessionState { paired, status, reason, .. } = session.state();
+        if paired {
+            return Err(CommandError::Paired);
+        }
+        let link = session.link().filter(|_| has_code).ok_or(CommandError::NotOnline { status, reason })?;
+        link.pairing_code(phone, limit).await.map_err(CommandError::NoCode)
+    }
+}

@@ -1,0 +1,116 @@
+//! Saved sessions log in by themselves when the program starts; those that were stopped by hand stay so.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tokio::sync::Semaphore;
+
+use super::{Intent, Metadata, PoisonError, Session, SessionName, Sessions, Status};
+use crate::store::session_file::{SessionFile, inspect};
+use crate::store::{Ordered, StoreError};
+
+/// The longest random wait before a saved session logs in at start.
+const JITTER: Duration = Duration::from_millis(250);
+/// How long to wait before the database is asked again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+impl Sessions {
+    /// Logs all saved sessions in, a few at a time, in the background. A session that was never paired rests until somebody wants its
+    /// QR code if it was made with `POST /v1/sessions`, and else is left for whoever registers it.
+    pub async fn restore(&self, at_once: usize) -> Result<()> {
+        let files = &self.inner.around.files;
+        files.remove_all_qr_codes().await.context("removing the QR codes of an earlier run")?;
+        let Some(mut ordered) = self.remembered().await else { return Ok(()) };
+        let (names, strangers) = files.saved_sessions().await?;
+        for path in strangers {
+            tracing::warn!(file = %path.display(), "this file's name is not one that wapi gives; it is left alone");
+        }
+        let places = Arc::new(Semaphore::new(at_once));
+        for name in names {
+            let ordered = ordered.remove(name.as_str());
+            if ordered.is_none() && inspect(&files.session(&name)).await == SessionFile::NeverPaired {
+                continue;
+            }
+            self.restore_one(&name, ordered, &places).await;
+        }
+        for (name, ordered) in ordered {
+            // It parsed when it was saved.
+            let Ok(name) = SessionName::parse(&name) else { continue };
+            self.restore_one(&name, Some(ordered), &places).await;
+        }
+        Ok(())
+    }
+
+    /// What was ordered for sessions, by name. Asks until the database answers: a session that was stopped by hand must not start
+    /// because of a moment of trouble. `None` when the program ends first.
+    async fn remembered(&self) -> Option<BTreeMap<String, Ordered>> {
+        let parts = &self.inner.around;
+        loop {
+            match self.recall().await {
+                Ok(ordered) => return Some(ordered),
+                Err(error) => tracing::error!(%error, "saved sessions wait for the database"),
+            }
+            parts.lifecycle.unless_stopping(parts.clock.sleep(PAUSE)).await?;
+        }
+    }
+
+    async fn recall(&self) -> Result<BTreeMap<String, Ordered>, StoreError> {
+        let store = &self.inner.around.store;
+        store.note_received().await?;
+        let received = store.last_received().await?;
+        self.inner.received.lock().unwrap_or_else(PoisonError::into_inner).extend(received);
+        store.ordered_sessions().await
+    }
+
+    async fn restore_one(&self, name: &SessionName, ordered: Option<Ordered>, places: &Arc<Semaphore>) {
+        let file = inspect(&self.inner.around.files.session(name)).await;
+        let is_unpaired = matches!(file, SessionFile::Absent | SessionFile::NeverPaired);
+        let intent =
+            if ordered.as_ref().is_some_and(|ordered| ordered.is_stopped) { Intent::Stop } else { Intent::Run };
+        let metadata = ordered.map_or_else(Metadata::new, |ordered| ordered.metadata);
+        let session = {
+            let mut sessions = self.lock();
+            if sessions.contains_key(name) {
+                // Somebody registered it before.
+                return;
+            }
+            self.add(&mut sessions, name, intent, metadata)
+        };
+        if is_unpaired && intent == Intent::Run {
+            // Codes that nobody looks at would expire one after the other.
+            session.move_to(Status::ScanQr, Some("expired".to_owned()));
+        }
+        let restoring = self.clone().bring_back(session, Arc::clone(places));
+        self.inner.around.lifecycle.spawn(restoring);
+    }
+
+    /// Keeps one of the few places until the session is online or clearly will not be for now, then lives on without it.
+    async fn bring_back(self, session: Arc<Session>, places: Arc<Semaphore>) {
+        let parts = self.inner.around.clone();
+        if session.state().is_expired() {
+            let mut intents = session.intents();
+            let woken = async {
+                tokio::select! {
+                    () = session.asked.notified() => {}
+                    _ = intents.changed() => {}
+                }
+            };
+            if parts.lifecycle.unless_stopping(woken).await.is_none() {
+                return session.end();
+            }
+        }
+        let Some(Ok(place)) = parts.lifecycle.unless_stopping(places.acquire_owned()).await else {
+            return session.end();
+        };
+        parts.clock.sleep(JITTER.mul_f64(rand::random())).await;
+        let settled = Arc::clone(&session);
+        parts.lifecycle.spawn(async move {
+            let limit = parts.whatsapp_timeout;
+            settled.wait_for(limit, |state| !matches!(state.status, Status::Starting | Status::Connecting)).await;
+            drop(place);
+        });
+        self.live(session).await;
+    }
+}

@@ -1,0 +1,153 @@
+//! What was ordered for sessions, and when each received its last message.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+use sqlx::Row;
+use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
+
+use super::writer::Change;
+use super::{Store, StoreError};
+
+/// What was ordered for a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ordered {
+    /// Somebody stopped it, and nobody has started it since.
+    pub is_stopped: bool,
+    /// What its owner keeps with it.
+    pub metadata: Map<String, Value>,
+}
+
+/// Whether a session stays away from WhatsApp.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    ByHand,
+    No,
+}
+
+impl Store {
+    /// Remembers a session with what its owner keeps with it; one that was remembered before starts over.
+    pub async fn order_session(&self, name: &str, metadata: &Map<String, Value>) -> Result<(), StoreError> {
+        let metadata = Value::Object(metadata.clone()).to_string();
+        self.writer.change(Order { name: name.to_owned(), metadata }).await
+    }
+
+    /// Remembers whether a session is stopped.
+    pub async fn order_stop(&self, name: &str, stop: Stop) -> Result<(), StoreError> {
+        self.writer.change(OrderStop { name: name.to_owned(), stop }).await
+    }
+
+    /// Forgets a session. Its events and their deliveries stay.
+    pub async fn forget_session(&self, name: &str) -> Result<(), StoreError> {
+        // Otherwise messages that are not noted yet would be found later, and taken for those of a new session of this name.
+        self.note_received().await?;
+        self.writer.change(Forget { name: name.to_owned() }).await
+    }
+
+    /// What was ordered for each session that is remembered.
+    pub async fn ordered_sessions(&self) -> Result<BTreeMap<String, Ordered>, StoreError> {
+        let rows = sqlx::query("SELECT name, stopped, metadata FROM sessions").fetch_all(&self.readers).await?;
+        let ordered = |row: &SqliteRow| {
+            let metadata = serde_json::from_str(row.get("metadata")).unwrap_or_default();
+            (row.get("name"), Ordered { is_stopped: row.get::<i64, _>("stopped") != 0, metadata })
+        };
+        Ok(rows.iter().map(ordered).collect())
+    }
+
+    /// Takes the messages into account that came since the last time, so that their events may be removed and
+    /// [`Self::last_received`] is still right.
+    pub async fn note_received(&self) -> Result<(), StoreError> {
+        let news = received_since(&self.readers).await?;
+        if news.is_empty() {
+            return Ok(());
+        }
+        self.writer.change(Note { news }).await
+    }
+
+    /// When each session received its last message, as far as it is noted.
+    pub async fn last_received(&self) -> Result<BTreeMap<String, Timestamp>, StoreError> {
+        let rows =
+            sqlx::query("SELECT session, last_at FROM received WHERE last_at > 0").fetch_all(&self.readers).await?;
+        let time = |row: &SqliteRow| Timestamp::from_millisecond(row.get("last_at")).unwrap_or(Timestamp::MAX);
+        Ok(rows.iter().map(|row| (row.get("session"), time(row))).collect())
+    }
+}
+
+/// A session, and the time and place of its newest message.
+type Received = (String, i64, i64);
+
+/// Asked beside the writer, since it may look at many events.
+async fn received_since(pool: &SqlitePool) -> Result<Vec<Received>, sqlx::Error> {
+    sqlx::query_as(
+        "SELECT session, max(created_at), max(seq) FROM events \
+         WHERE seq > (SELECT COALESCE(max(seq), 0) FROM received) AND type = 'message.received' GROUP BY session",
+    )
+    .fetch_all(pool)
+    .await
+}
+
+struct Order {
+    name: String,
+    metadata: String,
+}
+
+impl Change for Order {
+    type Answer = ();
+
+    async fn write(&self, connection: &mut SqliteConnection, now: Timestamp) -> Result<(), sqlx::Error> {
+        let sql = "INSERT INTO sessions (name, stopped, metadata, created_at) VALUES ($1, 0, $2, $3) \
+                   ON CONFLICT (name) DO UPDATE SET stopped = 0, metadata = excluded.metadata";
+        let query = sqlx::query(sql).bind(&self.name).bind(&self.metadata).bind(now.as_millisecond());
+        query.execute(connection).await.map(drop)
+    }
+}
+
+struct OrderStop {
+    name: String,
+    stop: Stop,
+}
+
+impl Change for OrderStop {
+    type Answer = ();
+
+    async fn write(&self, connection: &mut SqliteConnection, now: Timestamp) -> Result<(), sqlx::Error> {
+        let sql = "INSERT INTO sessions (name, stopped, created_at) VALUES ($1, $2, $3) \
+                   ON CONFLICT (name) DO UPDATE SET stopped = excluded.stopped";
+        let stopped = i64::from(self.stop == Stop::ByHand);
+        let query = sqlx::query(sql).bind(&self.name).bind(stopped).bind(now.as_millisecond());
+        query.execute(connection).await.map(drop)
+    }
+}
+
+struct Forget {
+    name: String,
+}
+
+impl Change for Forget {
+    type Answer = ();
+
+    async fn write(&self, connection: &mut SqliteConnection, _: Timestamp) -> Result<(), sqlx::Error> {
+        sqlx::query("DELETE FROM sessions WHERE name = $1").bind(&self.name).execute(&mut *connection).await?;
+        // The row stays: its place says which messages are taken into account.
+        let sql = sqlx::query("UPDATE received SET last_at = 0 WHERE session = $1").bind(&self.name);
+        sql.execute(connection).await.map(drop)
+    }
+}
+
+struct Note {
+    news: Vec<Received>,
+}
+
+impl Change for Note {
+    type Answer = ();
+
+    async fn write(&self, connection: &mut SqliteConnection, _: Timestamp) -> Result<(), sqlx::Error> {
+        for (session, last_at, seq) in &self.news {
+            let sql = "INSERT INTO received (session, last_at, seq) VALUES ($1, $2, $3) \
+                       ON CONFLICT (session) DO UPDATE SET last_at = excluded.last_at, seq = excluded.seq";
+            sqlx::query(sql).bind(session).bind(last_at).bind(seq).execute(&mut *connection).await?;
+        }
+        Ok(())
+    }
+}

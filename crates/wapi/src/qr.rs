@@ -56,6 +56,15 @@ impl Picture {
         file
     }
 
+    /// Scales to any size; one unit a module.
+    pub fn svg(&self) -> String {
+        let dark = (0..self.side * self.side).filter(|at| self.dark[*at]);
+        let squares: String = dark.map(|at| format!("M{} {}h1v1h-1z", at % self.side, at / self.side)).collect();
+        let side = self.side;
+        format!(r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {side} {side}" shape-rendering="crispEdges">"#)
+            + &format!(r##"<path fill="#fff" d="M0 0h{side}v{side}h-{side}z"/><path d="{squares}"/></svg>"##)
+    }
+
     /// Two rows of modules to a line of text.
     pub fn text(&self, paint: Paint) -> String {
         let mut text = String::new();
@@ -101,6 +110,23 @@ mod tests {
         let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
         let side = reader.next_frame(&mut pixels).unwrap().width as usize;
         assert_eq!(read_back(side, |x, y| pixels[y * side + x] == 0), TEXT);
+    }
+
+    #[test]
+    fn the_svg_can_be_read_back() {
+        let picture = Picture::of(TEXT).unwrap();
+        let svg = picture.svg();
+        let squares = svg.rsplit_once("d=\"").unwrap().1;
+        let dark: Vec<(usize, usize)> = squares
+            .split('M')
+            .filter_map(|square| {
+                square.strip_suffix("h1v1h-1z").or_else(|| square.split_once("h1v1h-1z").map(|(at, _)| at))
+            })
+            .map(|at| at.split_once(' ').unwrap())
+            .map(|(x, y)| (x.parse().unwrap(), y.parse().unwrap()))
+            .collect();
+        let scale = 4;
+        assert_eq!(read_back(picture.side * scale, |x, y| dark.contains(&(x / scale, y / scale))), TEXT);
     }
 
     #[test]

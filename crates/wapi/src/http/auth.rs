@@ -10,6 +10,7 @@ use super::Gateway;
 use super::error::Problem;
 use crate::config::Access;
 use crate::keys::{Caller, Keys};
+use crate::sessions::SessionName;
 
 /// Lets a request through if it carries a key, and notes whose it is. All others get the same answer, whatever they ask for.
 pub async fn require_key(State(gateway): State<Gateway>, mut request: Request, next: Next) -> Response {
@@ -36,6 +37,11 @@ fn may_enter(access: &Access, headers: &HeaderMap) -> bool {
         Access::Loopback => !is_from_another_site(headers) && host(headers).is_none_or(is_loopback),
         Access::Key(_) => false,
     }
+}
+
+/// For routes whose body names the session: the session, if the caller's key is for it.
+pub fn reached(caller: &Caller, session: SessionName) -> Result<SessionName, Problem> {
+    if caller.reaches(session.as_str()) { Ok(session) } else { Err(Problem::SessionNotAllowed) }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Caller {

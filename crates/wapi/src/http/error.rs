@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use crate::fetch::NoPicture;
 use crate::keys::{Refused, Scope};
-use crate::sessions::{SendError, Status};
-use crate::whatsapp::SendFailure;
+use crate::sessions::{CommandError, SendError, Status};
+use crate::whatsapp::{NoCode, SendFailure};
 
 /// One thing that is wrong with the request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -48,6 +48,17 @@ pub enum Problem {
         status: Status,
         reason: Option<String>,
     },
+    SessionExists,
+    /// No phone has linked the session.
+    NotPaired,
+    /// A phone has linked the session.
+    AlreadyPaired,
+    /// WhatsApp gave no pairing code.
+    NoPairingCode {
+        detail: String,
+    },
+    /// None of the forms a QR code can have is one the caller takes.
+    NotAcceptable,
     /// The session's saved state cannot be used.
     SessionFailed {
         reason: String,
@@ -109,7 +120,9 @@ impl Problem {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::AdminKeyFirst | Self::LastAdminKey => StatusCode::CONFLICT,
             Self::NotOnline { .. } | Self::SessionFailed { .. } => StatusCode::CONFLICT,
-            Self::Refused { .. } | Self::Upload { .. } => StatusCode::BAD_GATEWAY,
+            Self::SessionExists | Self::NotPaired | Self::AlreadyPaired => StatusCode::CONFLICT,
+            Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
+            Self::Refused { .. } | Self::Upload { .. } | Self::NoPairingCode { .. } => StatusCode::BAD_GATEWAY,
             Self::NoAnswer { .. } => StatusCode::GATEWAY_TIMEOUT,
             Self::Stopping | Self::NotReady { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -135,6 +148,11 @@ impl Problem {
             Self::NoQrCode => ("qr_code_not_found", "No QR code is waiting"),
             Self::NoConnection => ("connection_not_found", "The session is not connected"),
             Self::NotOnline { .. } => ("session_not_online", "The session is not online"),
+            Self::SessionExists => ("session_exists", "There is a session of this name"),
+            Self::NotPaired => ("session_not_paired", "No phone has linked the session"),
+            Self::AlreadyPaired => ("session_already_paired", "A phone has linked the session already"),
+            Self::NoPairingCode { .. } => ("pairing_code_refused", "WhatsApp gave no pairing code"),
+            Self::NotAcceptable => ("not_acceptable", "A QR code has none of these forms"),
             Self::SessionFailed { .. } => ("session_failed", "The session cannot be opened"),
             Self::Refused { .. } => ("whatsapp_refused", "WhatsApp refused the message"),
             Self::Upload { .. } => ("media_upload_failed", "WhatsApp did not take the picture"),
@@ -173,6 +191,11 @@ impl Problem {
             Self::NoConnection => "its state is at GET /get-session-info/…/".to_owned(),
             Self::NotOnline { status, reason: Some(reason) } => format!("it is {}: {reason}", status.word()),
             Self::NotOnline { status, reason: None } => format!("it is {}", status.word()),
+            Self::SessionExists => "choose another name, or remove that session first".to_owned(),
+            Self::NotPaired => "its QR code is at GET /v1/sessions/…/qr".to_owned(),
+            Self::AlreadyPaired => "log it out first to link it to another phone".to_owned(),
+            Self::NoPairingCode { detail } => detail.clone(),
+            Self::NotAcceptable => "accept image/png, image/svg+xml, text/plain or application/json".to_owned(),
             Self::SessionFailed { reason } => reason.clone(),
             Self::Refused { code } => format!("its code is {code}{}", explained(code)),
             Self::Stopping => "try again in a moment".to_owned(),
@@ -225,6 +248,24 @@ impl From<Refused> for Problem {
                 tracing::error!(%error, "the keys cannot be read or changed");
                 Self::Internal
             }
+        }
+    }
+}
+
+impl From<CommandError> for Problem {
+    fn from(error: CommandError) -> Self {
+        match error {
+            CommandError::Unknown => Self::NoSession,
+            CommandError::Exists => Self::SessionExists,
+            CommandError::NotPaired => Self::NotPaired,
+            CommandError::Paired => Self::AlreadyPaired,
+            CommandError::NotOnline { status, reason } => Self::NotOnline { status, reason },
+            CommandError::NoAnswer(error) => Self::NoAnswer { detail: error.to_string() },
+            CommandError::NoCode(NoCode::Silence(within)) => {
+                Self::NoAnswer { detail: format!("no pairing code came within {within:?}") }
+            }
+            CommandError::NoCode(NoCode::Refused(detail)) => Self::NoPairingCode { detail },
+            CommandError::NotSaved(error) => Self::NotReady { detail: error.to_string() },
         }
     }
 }

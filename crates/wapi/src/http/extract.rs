@@ -101,6 +101,28 @@ impl Fields {
         self.judged(field, judgement).is_some()
     }
 
+    /// An object that may be left out or `null`.
+    pub fn optional_object(&mut self, field: &'static str) -> Option<Map<String, Value>> {
+        match self.fields.remove(field) {
+            None | Some(Value::Null) => None,
+            Some(Value::Object(object)) => Some(object),
+            Some(other) => self.wrong(field, format!("is {}, but must be an object", kind(&other))),
+        }
+    }
+
+    /// The fields of an object inside; what is wrong with them is told as `OBJECT.FIELD` once they are [taken back](Self::absorb).
+    pub fn inner(&mut self, field: &'static str) -> Option<Self> {
+        self.optional_object(field).map(|fields| Self { fields, errors: Vec::new() })
+    }
+
+    /// Takes over what was wrong in an object inside, unknown fields included.
+    pub fn absorb(&mut self, field: &'static str, mut inner: Self) {
+        inner.refuse_unknown();
+        let errors = inner.errors.into_iter();
+        self.errors
+            .extend(errors.map(|error| FieldError { field: format!("{field}.{}", error.field).into(), ..error }));
+    }
+
     /// Names what nobody asked for. For routes of our own: a misspelt field would otherwise be one that was left out.
     pub fn refuse_unknown(&mut self) {
         for (field, _) in std::mem::take(&mut self.fields) {

@@ -10,9 +10,11 @@ mod health;
 mod layers;
 mod metrics;
 mod original;
+mod qr_code;
 mod query;
 #[cfg(feature = "sandbox")]
 pub mod receiver;
+mod sessions;
 mod stream;
 mod table;
 
@@ -62,6 +64,16 @@ fn table() -> Table {
         .get("/get-active-connection-info/{session}", Read, original::get_active_connection_info)
         .get("/v1/events", Read.narrowed(), events::list)
         .get("/v1/events/stream", Read.narrowed(), stream::stream)
+        .get("/v1/sessions", Read.narrowed(), sessions::list)
+        .post("/v1/sessions", Admin.narrowed(), sessions::create)
+        .get("/v1/sessions/{session}", Read, sessions::read)
+        .delete("/v1/sessions/{session}", Admin, sessions::remove)
+        .post("/v1/sessions/{session}/start", Admin, sessions::start)
+        .post("/v1/sessions/{session}/stop", Admin, sessions::stop)
+        .post("/v1/sessions/{session}/restart", Admin, sessions::restart)
+        .post("/v1/sessions/{session}/logout", Admin, sessions::log_out)
+        .get("/v1/sessions/{session}/qr", Admin, qr_code::read)
+        .post("/v1/sessions/{session}/pairing-code", Admin, sessions::pairing_code)
         .get("/v1/api-keys", Admin, api_keys::list)
         .post("/v1/api-keys", Admin, api_keys::make)
         .delete("/v1/api-keys/{id}", Admin, api_keys::remove)

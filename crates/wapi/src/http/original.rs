@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::Gateway;
+use super::auth::reached;
 use super::error::Problem;
 use super::extract::{Fields, Named};
 use crate::event::{Account, ConnectionInfo as Connection};
@@ -87,11 +88,6 @@ struct SentMessage {
 
 fn sent(session: SessionName, chat: &ChatId, Sent { id, timestamp }: Sent) -> Json<SentMessage> {
     Json(SentMessage { id, chat: chat.to_string(), session, timestamp, status: "sent" })
-}
-
-/// The session, if the caller's key is for it.
-fn reached(caller: &Caller, session: SessionName) -> Result<SessionName, Problem> {
-    if caller.reaches(session.as_str()) { Ok(session) } else { Err(Problem::SessionNotAllowed) }
 }
 
 /// `POST /send-message/`: 200 once WhatsApp has taken it.

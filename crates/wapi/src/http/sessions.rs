@@ -1,0 +1,241 @@
+//! `/v1/sessions`: what is known of each, and what its owner may order.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderName, StatusCode, header};
+use axum::response::IntoResponse;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::Gateway;
+use super::error::Problem;
+use super::extract::{Fields, Named};
+use super::query::Query;
+use super::auth::reached;
+use crate::event::{Account, ConnectionInfo};
+use crate::keys::Caller;
+use crate::sessions::{LogOut, Metadata, Session, SessionName, SessionState, Status};
+
+/// A session: three facts kept apart (`paired`, `connection`, `last_received_at`), and one word for people.
+#[derive(Debug, Serialize)]
+pub(super) struct SessionDocument {
+    /// The name its owner gave it.
+    id: SessionName,
+    /// `starting`, `scan_qr`, `connecting`, `online`, `offline`, `logged_out`, `failed` or `stopped`.
+    status: Status,
+    /// Why, where the status does not say it all.
+    reason: Option<String>,
+    /// Since when it has this status.
+    since: Timestamp,
+    /// Whether it holds the keys of a linked device.
+    paired: bool,
+    connection: ConnectionInfo,
+    /// Whose device it is; `null` before pairing.
+    account: Option<Account>,
+    /// When it last received a message, in this run of the program or an earlier one.
+    last_received_at: Option<Timestamp>,
+    /// The QR code that waits to be scanned; left out when none does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    qr: Option<Waiting>,
+    /// What its owner keeps with it.
+    metadata: Metadata,
+}
+
+/// Where a QR code is, and until when.
+#[derive(Debug, Serialize)]
+struct Waiting {
+    path: String,
+    expires_at: Timestamp,
+}
+
+impl SessionDocument {
+    fn of(session: &Session) -> Self {
+        Self::with(session, session.state())
+    }
+
+    fn with(session: &Session, state: SessionState) -> Self {
+        let path = format!("/v1/sessions/{}/qr", session.name.url_segment());
+        let connection = ConnectionInfo { state: state.status.connection().word(), since: state.connection_since };
+        Self {
+            id: session.name.clone(),
+            status: state.status,
+            reason: state.reason,
+            since: state.since,
+            paired: state.paired,
+            connection,
+            account: state.account,
+            last_received_at: session.last_received_at(),
+            qr: state.qr.map(|qr| Waiting { path, expires_at: qr.expires_at }),
+            metadata: session.metadata.clone(),
+        }
+    }
+}
+
+/// All sessions, by name.
+#[derive(Debug, Serialize)]
+pub(super) struct SessionList {
+    sessions: Vec<SessionDocument>,
+}
+
+/// `GET /v1/sessions`
+pub(super) async fn list(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    query: Query,
+) -> Result<Json<SessionList>, Problem> {
+    query.done()?;
+    let all = gateway.sessions.all();
+    let reached = all.iter().filter(|session| caller.reaches(session.name.as_str()));
+    let sessions = reached.map(|session| SessionDocument::of(session)).collect();
+    Ok(Json(SessionList { sessions }))
+}
+
+/// `GET /v1/sessions/{session}`
+pub(super) async fn read(
+    State(gateway): State<Gateway>,
+    Named(name): Named,
+    query: Query,
+) -> Result<Json<SessionDocument>, Problem> {
+    query.done()?;
+    let session = gateway.sessions.find(&name).ok_or(Problem::NoSession)?;
+    Ok(Json(SessionDocument::of(&session)))
+}
+
+/// A session that was made, and the code to type when it is to be paired by one.
+#[derive(Debug, Serialize)]
+struct Created {
+    #[serde(flatten)]
+    session: SessionDocument,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pairing_code: Option<String>,
+}
+
+/// How a new session is to be linked.
+enum Pairing {
+    Qr,
+    /// By a code that is typed into the phone of this number.
+    Code(String),
+}
+
+/// `POST /v1/sessions` `{id, pairing?: {method: "qr"} | {method: "code", phone}, metadata?}`: 201 at once, with the code if one was
+/// asked for.
+pub(super) async fn create(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    mut fields: Fields,
+) -> Result<impl IntoResponse, Problem> {
+    let name = fields.parsed("id", SessionName::parse);
+    let metadata = fields.optional_object("metadata").unwrap_or_default();
+    let pairing = pairing(&mut fields);
+    fields.refuse_unknown();
+    let (name, pairing) = fields.done(name.zip(pairing))?;
+    let name = reached(&caller, name)?;
+    let session = gateway.sessions.create(&name, metadata).await?;
+    let pairing_code = match pairing {
+        Pairing::Qr => None,
+        Pairing::Code(phone) => Some(gateway.sessions.pairing_code(&name, &phone).await?),
+    };
+    let location: [(HeaderName, String); 1] = [(header::LOCATION, format!("/v1/sessions/{}", name.url_segment()))];
+    Ok((StatusCode::CREATED, location, Json(Created { session: SessionDocument::of(&session), pairing_code })))
+}
+
+fn pairing(fields: &mut Fields) -> Option<Pairing> {
+    let Some(mut inner) = fields.inner("pairing") else { return Some(Pairing::Qr) };
+    let pairing = match inner.parsed("method", method) {
+        Some(Method::Qr) => Some(Pairing::Qr),
+        Some(Method::Code) => inner.parsed("phone", phone).map(Pairing::Code),
+        None => None,
+    };
+    fields.absorb("pairing", inner);
+    pairing
+}
+
+#[derive(Clone, Copy)]
+enum Method {
+    Qr,
+    Code,
+}
+
+fn method(text: &str) -> Result<Method, &'static str> {
+    match text {
+        "qr" => Ok(Method::Qr),
+        "code" => Ok(Method::Code),
+        _ => Err("must be `qr` or `code`"),
+    }
+}
+
+/// Digits of an international number; people write signs between them.
+fn phone(text: &str) -> Result<String, &'static str> {
+    let digits: String = text.chars().filter(|character| !matches!(character, '+' | ' ' | '-' | '(' | ')')).collect();
+    let is_number = digits.bytes().all(|byte| byte.is_ascii_digit()) && !digits.starts_with('0');
+    if is_number && (7..=15).contains(&digits.len()) {
+        return Ok(digits);
+    }
+    Err("must be an international phone number: 7 to 15 digits that start with the country's code")
+}
+
+/// `DELETE /v1/sessions/{session}`: 204. With `?logout=true` it is taken off its account's list of devices first. What it has received
+/// is still delivered.
+pub(super) async fn remove(
+    State(gateway): State<Gateway>,
+    Named(name): Named,
+    mut query: Query,
+) -> Result<StatusCode, Problem> {
+    let log_out = match query.text("logout").as_deref() {
+        Some("true") => LogOut::First,
+        None | Some("false") => LogOut::No,
+        Some(_) => return Err(Problem::field("logout", "must be `true` or `false`")),
+    };
+    query.done()?;
+    gateway.sessions.remove(&name, log_out).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+type Answer = Result<Json<SessionDocument>, Problem>;
+
+/// `POST /v1/sessions/{session}/start`: the session, on its way. It goes on after a restart of the program, too.
+pub(super) async fn start(State(gateway): State<Gateway>, Named(name): Named) -> Answer {
+    let state = gateway.sessions.start(&name).await?;
+    document(&gateway, &name, state)
+}
+
+/// `POST /v1/sessions/{session}/stop`: the session, at rest. It stays so after a restart of the program, too.
+pub(super) async fn stop(State(gateway): State<Gateway>, Named(name): Named) -> Answer {
+    let state = gateway.sessions.stop(&name).await?;
+    document(&gateway, &name, state)
+}
+
+/// `POST /v1/sessions/{session}/restart`: the session, with its old connection gone and a new one on its way.
+pub(super) async fn restart(State(gateway): State<Gateway>, Named(name): Named) -> Answer {
+    let state = gateway.sessions.restart(&name).await?;
+    document(&gateway, &name, state)
+}
+
+/// `POST /v1/sessions/{session}/logout`: the session, linked no more.
+pub(super) async fn log_out(State(gateway): State<Gateway>, Named(name): Named) -> Answer {
+    let state = gateway.sessions.log_out(&name).await?;
+    document(&gateway, &name, state)
+}
+
+fn document(gateway: &Gateway, name: &SessionName, state: SessionState) -> Answer {
+    let session = gateway.sessions.find(name).ok_or(Problem::NoSession)?;
+    Ok(Json(SessionDocument::with(&session, state)))
+}
+
+/// What the owner of the phone types.
+#[derive(Debug, Serialize)]
+pub(super) struct PairingCode {
+    code: String,
+}
+
+/// `POST /v1/sessions/{session}/pairing-code` `{phone}`: a code to type into that phone instead of scanning.
+pub(super) async fn pairing_code(
+    State(gateway): State<Gateway>,
+    Named(name): Named,
+    mut fields: Fields,
+) -> Result<Json<PairingCode>, Problem> {
+    let phone = fields.parsed("phone", phone);
+    fields.refuse_unknown();
+    let phone = fields.done(phone)?;
+    Ok(Json(PairingCode { code: gateway.sessions.pairing_code(&name, &phone).await? }))
+}

@@ -15,8 +15,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::Addressing;
-use crate::faults::{AckFault, DeliveryFault, Faults};
-use crate::phone::{Phone, Receipts};
+use crate::faults::{AckFault, DeliveryFault, Fallback, Faults};
+use crate::phone::{PeerRequests, Phone, Receipts};
 use crate::server::Server;
 use crate::simulator::add_phone;
 use crate::stanza::pairing;
@@ -36,6 +36,7 @@ pub(crate) fn routes() -> Router<Arc<Server>> {
         .route("/phones/{number}/read", post(read))
         .route("/phones/{number}/delivered", post(delivered))
         .route("/phones/{number}/receipts", get(list_receipts).put(receipt_policy))
+        .route("/phones/{number}/peer-requests", axum::routing::put(peer_policy))
         .route("/phones/{number}/devices", get(list_devices))
         .route("/phones/{number}/devices/{device}", axum::routing::delete(log_out))
         .route("/phones/{number}/devices/{device}/faults", post(device_fault))
@@ -234,6 +235,18 @@ async fn receipt_policy(State(server): Shared, Path(number): Path<String>, Body(
     Ok(Json(json!({})))
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PeerPolicy {
+    answered: bool,
+}
+
+async fn peer_policy(State(server): Shared, Path(number): Path<String>, Body(policy): Body<PeerPolicy>) -> Answer {
+    let policy = if policy.answered { PeerRequests::Answered } else { PeerRequests::Ignored };
+    phone(&server, &number)?.peer_requests_are(policy);
+    Ok(Json(json!({})))
+}
+
 async fn list_receipts(State(server): Shared, Path(number): Path<String>) -> Answer {
     Ok(Json(json!(phone(&server, &number)?.receipts())))
 }
@@ -255,6 +268,7 @@ enum DeviceFault {
     Cut,
     StreamError { code: u16 },
     Freeze { on: bool },
+    Deafen,
 }
 
 async fn device_fault(
@@ -268,6 +282,7 @@ async fn device_fault(
         DeviceFault::StreamError { code } => faults.fail_stream(&number, device, code)?,
         DeviceFault::Freeze { on: true } => faults.freeze(&number, device)?,
         DeviceFault::Freeze { on: false } => faults.thaw(&number, device)?,
+        DeviceFault::Deafen => faults.deafen(&number, device)?,
     }
     Ok(Json(json!({})))
 }
@@ -276,6 +291,8 @@ async fn device_fault(
 #[serde(tag = "fault", rename_all = "snake_case", deny_unknown_fields)]
 enum ServerFault {
     RefuseConnections { on: bool },
+    IgnoreRegistrations { on: bool },
+    NewKey { fallback: bool },
     Acks { mode: AckMode, ms: Option<u64>, code: Option<u16> },
     Deliveries { mode: DeliveryMode },
 }
@@ -302,6 +319,9 @@ async fn fault(State(server): Shared, Body(fault): Body<ServerFault>) -> Answer 
     let missing = |field: &str| Refusal(StatusCode::BAD_REQUEST, format!("this mode needs {field}"));
     match fault {
         ServerFault::RefuseConnections { on } => faults.refuse_connections(on),
+        ServerFault::IgnoreRegistrations { on } => faults.ignore_registrations(on),
+        ServerFault::NewKey { fallback: true } => faults.change_key(Fallback::Offered)?,
+        ServerFault::NewKey { fallback: false } => faults.change_key(Fallback::Refused)?,
         ServerFault::Acks { mode, ms, code } => faults.acks(match mode {
             AckMode::Normal => AckFault::None,
             AckMode::Delay => AckFault::Delay(Duration::from_millis(ms.ok_or_else(|| missing("ms"))?)),

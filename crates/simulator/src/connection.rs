@@ -88,7 +88,7 @@ async fn say_goodbye(end: StreamEnd, mut reader: Reader, mut writer: Writer) -> 
 
 async fn handshake(server: &Server, source: &mut Source, target: &mut Target) -> anyhow::Result<Established> {
     let hello = source.frame().await?;
-    match noise::answer_hello(&server.noise, &hello)? {
+    match noise::answer_hello(&server.noise(), &hello)? {
         FirstAnswer::Done { server_hello, established } => {
             target.send(encode_frame(&server_hello, None)?).await?;
             Ok(*established)

@@ -86,6 +86,8 @@ pub(crate) struct Device {
     pub(crate) key_index: u32,
     pub(crate) connection: Option<Connection>,
     pub(crate) frozen: bool,
+    /// Nothing is pushed on the present connection.
+    deaf: bool,
     /// Messages it asked for again on this connection.
     pub(crate) asked_again: HashSet<String>,
     /// Whether the phone has shared its app-state key with it.
@@ -121,6 +123,7 @@ impl Device {
             key_index: new.key_index,
             connection: None,
             frozen: false,
+            deaf: false,
             asked_again: HashSet::new(),
             greeted: false,
             queue: Queue::default(),
@@ -169,10 +172,16 @@ impl Device {
     /// Nothing goes out until the client says it is active, and then everything that it has not confirmed.
     fn rest(&mut self) {
         self.delivery = Delivery::Inactive;
+        self.deaf = false;
         self.queue.start_over();
         self.asked_again.clear();
         self.held = None;
         self.late_success = None;
+    }
+
+    /// From now on its present connection gets answers and nothing else.
+    pub(crate) fn deafen(&mut self) {
+        self.deaf = true;
     }
 
     /// From now on the device is heard and not answered.
@@ -218,7 +227,7 @@ impl Device {
     pub(crate) fn send_batch(&mut self, limit: usize) {
         let Some(connection) = self.connection.clone() else { return };
         let Delivery::Draining { announced, mut sent } = self.delivery else { return };
-        if self.frozen {
+        if self.frozen || self.deaf {
             return;
         }
         for mut stanza in self.queue.send(limit.min(announced - sent)) {
@@ -239,7 +248,7 @@ impl Device {
         let Some(connection) = self.connection.clone() else {
             return;
         };
-        if self.frozen {
+        if self.frozen || self.deaf {
             return;
         }
         for stanza in self.queue.send(usize::MAX) {

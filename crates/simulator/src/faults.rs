@@ -55,10 +55,21 @@ pub enum DeliveryFault {
     Reorder,
 }
 
+/// Whether a client that greets the server with a key it has no more is told so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fallback {
+    /// It is taken through XX-fallback, as on WhatsApp.
+    #[default]
+    Offered,
+    /// Its socket is closed without a word.
+    Refused,
+}
+
 /// The switches that hold for all devices.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Switches {
     pub(crate) refuse_connections: bool,
+    pub(crate) ignore_registrations: bool,
     pub(crate) ack: AckFault,
     pub(crate) delivery: DeliveryFault,
 }
@@ -72,6 +83,19 @@ impl Faults {
     /// Refuses every new WebSocket (HTTP 503) until called with `false`.
     pub fn refuse_connections(&self, refuse: bool) {
         self.server.world.lock().switches.refuse_connections = refuse;
+    }
+
+    /// Takes the connections of clients that want to be linked and says nothing to them, until called with `false`.
+    pub fn ignore_registrations(&self, ignore: bool) {
+        self.server.world.lock().switches.ignore_registrations = ignore;
+    }
+
+    /// As a server that comes back with another key: all connections are cut, and from now on there is a new static key under the same
+    /// root.
+    pub fn change_key(&self, fallback: Fallback) -> anyhow::Result<()> {
+        self.server.change_key(fallback)?;
+        self.server.world.lock().cut_all();
+        Ok(())
     }
 
     /// Changes how messages from clients are acknowledged from now on.
@@ -99,6 +123,13 @@ impl Faults {
     /// Freezes one linked device: its connections are accepted and its stanzas read, and nothing is ever answered.
     pub fn freeze(&self, number: &str, device: u16) -> anyhow::Result<()> {
         self.server.world.lock().device_mut(number, device).context("no such device")?.freeze();
+        Ok(())
+    }
+
+    /// From now on nothing reaches one linked device on its present connection but answers to what it asks. A new connection is as
+    /// ever, and brings what waited.
+    pub fn deafen(&self, number: &str, device: u16) -> anyhow::Result<()> {
+        self.server.world.lock().device_mut(number, device).context("no such device")?.deafen();
         Ok(())
     }
 

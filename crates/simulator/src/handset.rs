@@ -11,7 +11,7 @@ use waproto::whatsapp as wa;
 use crate::kept::{Kept, KeptSet};
 use crate::media::{self, MediaStore};
 use crate::message::{self, Media, PhoneMessage};
-use crate::phone::Receipts;
+use crate::phone::{PeerRequests, Receipts};
 use crate::signal::Signal;
 use crate::world::Number;
 
@@ -70,6 +70,7 @@ pub(crate) struct Handset {
     pub(crate) taken: usize,
     pub(crate) receipts: Kept<PhoneReceipt>,
     pub(crate) receipt_policy: Receipts,
+    pub(crate) peer_policy: PeerRequests,
     /// Messages that did not decrypt, with the reason.
     failures: Kept<String>,
     /// Whether a test has asked about failures, which makes them no leftovers.
@@ -103,6 +104,7 @@ impl Handset {
             taken: 0,
             receipts: Kept::new(kept),
             receipt_policy: Receipts::Automatic,
+            peer_policy: PeerRequests::Answered,
             failures: Kept::new(kept),
             failures_read: false,
             retries: HashMap::new(),

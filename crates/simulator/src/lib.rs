@@ -38,9 +38,9 @@ mod tls;
 mod world;
 
 pub use amendments::Author;
-pub use faults::{AckFault, Corruption, DeliveryFault, Faults};
+pub use faults::{AckFault, Corruption, DeliveryFault, Fallback, Faults};
 pub use handset::PhoneReceipt;
 pub use message::{Media, PhoneMessage};
-pub use phone::{LinkedDevice, Phone, Receipts};
+pub use phone::{LinkedDevice, PeerRequests, Phone, Receipts};
 pub use simulator::{Addressing, Options, Simulator};
 pub use world::{PairingError, UnknownRequest};

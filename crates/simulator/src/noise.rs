@@ -10,7 +10,7 @@ use wacore_noise::{NoiseCipher, NoiseHandshake};
 use waproto::buffa::{Message, MessageField};
 use waproto::whatsapp::{self as wa, cert_chain::NoiseCertificate, cert_chain::noise_certificate::Details};
 
-use crate::faults::Corruption;
+use crate::faults::{Corruption, Fallback};
 
 const DAY: u64 = 24 * 60 * 60;
 
@@ -19,18 +19,28 @@ pub(crate) struct NoiseIdentity {
     root: KeyPair,
     static_key: KeyPair,
     chain: Vec<u8>,
+    fallback: Fallback,
+    corruption: Option<Corruption>,
 }
 
 impl NoiseIdentity {
     /// Makes new keys and signs the chain. Certificates are valid from yesterday for thirty days, so that a client that
     /// checks the window accepts them and caches the key for IK.
     pub(crate) fn generate(corruption: Option<Corruption>) -> anyhow::Result<Self> {
+        Self::under(KeyPair::generate(&mut rand::rng()), Fallback::default(), corruption)
+    }
+
+    /// Another key under the same root.
+    pub(crate) fn renewed(&self, fallback: Fallback) -> anyhow::Result<Self> {
+        Self::under(self.root.clone(), fallback, self.corruption)
+    }
+
+    fn under(root: KeyPair, fallback: Fallback, corruption: Option<Corruption>) -> anyhow::Result<Self> {
         let mut rng = rand::rng();
-        let root = KeyPair::generate(&mut rng);
         let intermediate = KeyPair::generate(&mut rng);
         let static_key = KeyPair::generate(&mut rng);
         let chain = sign_chain(&root, &intermediate, &static_key, corruption)?;
-        Ok(Self { root, static_key, chain })
+        Ok(Self { root, static_key, chain, fallback, corruption })
     }
 
     /// The 32-byte root key a strict client must be given in place of WhatsApp's.
@@ -134,6 +144,7 @@ pub(crate) fn answer_hello(identity: &NoiseIdentity, hello: &[u8]) -> anyhow::Re
     // A client that sealed its key for another server key is not refused: it is taken through the fallback, as WhatsApp does.
     match open_ik(identity, &client_ephemeral, &sealed_static, &sealed_payload) {
         Ok(opened) => finish_ik(identity, &client_ephemeral, opened),
+        Err(error) if identity.fallback == Fallback::Refused => Err(error.context("the client knows another key")),
         Err(_) => start_xx(identity, Pattern::XxFallback, &client_ephemeral),
     }
 }

@@ -46,6 +46,16 @@ pub enum Receipts {
     Withheld,
 }
 
+/// Whether a phone answers the linked devices of its own account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PeerRequests {
+    /// At once, as a phone that is on.
+    #[default]
+    Answered,
+    /// Not at all, as a phone that is off or far from any network.
+    Ignored,
+}
+
 /// A simulated phone: the owner of an account. Cheap to clone.
 #[derive(Clone)]
 pub struct Phone {
@@ -160,6 +170,11 @@ impl Phone {
     /// Whether the phone confirms what it receives.
     pub fn receipts_are(&self, policy: Receipts) {
         self.with_handset(|handset| handset.receipt_policy = policy);
+    }
+
+    /// Whether the phone answers its account's linked devices.
+    pub fn peer_requests_are(&self, policy: PeerRequests) {
+        self.with_handset(|handset| handset.peer_policy = policy);
     }
 
     /// Everything this phone has received so far, oldest first, copies of what its linked devices sent included.

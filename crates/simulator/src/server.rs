@@ -21,6 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::faults::Fallback;
 use crate::media::MediaStore;
 use crate::noise::NoiseIdentity;
 use crate::tls::Tls;
@@ -36,7 +37,7 @@ const OPENING: Duration = Duration::from_secs(10);
 /// What every connection and every call shares.
 pub(crate) struct Server {
     pub(crate) world: Mutex<World>,
-    pub(crate) noise: NoiseIdentity,
+    noise: Mutex<Arc<NoiseIdentity>>,
     pub(crate) tls: Tls,
     pub(crate) media: MediaStore,
     pub(crate) options: Options,
@@ -54,7 +55,7 @@ impl Server {
     pub(crate) fn new(options: Options, address: SocketAddr) -> anyhow::Result<Self> {
         Ok(Self {
             world: Mutex::default(),
-            noise: NoiseIdentity::generate(options.corruption)?,
+            noise: Mutex::new(Arc::new(NoiseIdentity::generate(options.corruption)?)),
             tls: Tls::generate()?,
             media: MediaStore::default(),
             options,
@@ -65,6 +66,18 @@ impl Server {
             panics: Mutex::default(),
             connections: AtomicU64::new(0),
         })
+    }
+
+    /// The key it proves itself with.
+    pub(crate) fn noise(&self) -> Arc<NoiseIdentity> {
+        self.noise.lock().clone()
+    }
+
+    /// From the next handshake on it has another key.
+    pub(crate) fn change_key(&self, fallback: Fallback) -> anyhow::Result<()> {
+        let renewed = self.noise().renewed(fallback)?;
+        *self.noise.lock() = Arc::new(renewed);
+        Ok(())
     }
 
     pub(crate) fn next_connection(&self) -> u64 {

@@ -129,7 +129,7 @@ impl Simulator {
 
     /// The root of the Noise certificate chain, 64 hexadecimal digits: what a strict client verifies against.
     pub fn noise_root_public_key_hex(&self) -> String {
-        hex::encode(self.server.noise.root_public_key())
+        hex::encode(self.server.noise().root_public_key())
     }
 
     /// A new account with this name, and a number and a LID of its own.

@@ -17,6 +17,7 @@ use crate::device::{Connection, Device, SignedPreKey};
 use crate::faults::Switches;
 use crate::handset::Handset;
 use crate::linkcode::LinkCode;
+use crate::stanza::StreamEnd;
 
 /// A phone number in digits, without `+`: what an account is known by.
 pub(crate) type Number = Arc<str>;
@@ -238,6 +239,14 @@ impl World {
             candidate.references.iter().any(|known| known.text == reference && known.expires > now)
         };
         self.candidates.values_mut().find(shows)
+    }
+
+    /// Cuts every connection without a word.
+    pub(crate) fn cut_all(&self) {
+        let devices = self.accounts.values().flat_map(|account| account.devices.values());
+        let linked = devices.filter_map(|device| device.connection.as_ref());
+        let waiting = self.candidates.values().map(|candidate| &candidate.connection);
+        linked.chain(waiting).for_each(|connection| connection.end(StreamEnd::Cut));
     }
 
     pub(crate) fn release_held(&mut self) {

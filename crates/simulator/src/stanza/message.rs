@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node};
+use waproto::buffa::MessageField;
 use waproto::whatsapp as wa;
 
 use super::{Stanza, phone_message, receipt, unix_time};
@@ -198,9 +199,9 @@ pub(crate) fn deliver(server: &Arc<Server>, for_phones: Vec<ToPhone>) {
         let Some(handset) = server.world.lock().account(&number).map(|account| account.handset.clone()) else {
             continue;
         };
-        let (reaction, receipts) = {
+        let (reaction, receipts, peers) = {
             let mut handset = handset.lock();
-            (handset.receive(&arrival, &server.media), handset.receipt_policy)
+            (handset.receive(&arrival, &server.media), handset.receipt_policy, handset.peer_policy)
         };
         server.changed.notify_waiters();
         let phone = DeviceId { number, device: 0 };
@@ -215,22 +216,46 @@ pub(crate) fn deliver(server: &Arc<Server>, for_phones: Vec<ToPhone>) {
                 receipt::ask_again_as_phone(server, &phone, &sender, &arrival, count, addressing);
             }
             Reaction::GivenUp => {}
-            Reaction::Peer(protocol) => answer_peer(server, &sender, &protocol),
+            Reaction::Peer(_) if peers == crate::phone::PeerRequests::Ignored => {}
+            Reaction::Peer(protocol) => answer_peer(server, &sender, &arrival.id, &protocol),
         }
     }
 }
 
 /// What a phone answers to a linked device of its own account.
-fn answer_peer(server: &Arc<Server>, device: &DeviceId, protocol: &wa::message::ProtocolMessage) {
+fn answer_peer(server: &Arc<Server>, device: &DeviceId, id: &str, protocol: &wa::message::ProtocolMessage) {
     use wa::message::protocol_message::Type;
-    if protocol.r#type != Some(Type::APP_STATE_SYNC_KEY_REQUEST) {
-        return;
-    }
-    let Some(handset) = server.world.lock().account(&device.number).map(|account| account.handset.clone()) else {
-        return;
+    let answer = match protocol.r#type {
+        Some(Type::APP_STATE_SYNC_KEY_REQUEST) => {
+            let Some(handset) = server.world.lock().account(&device.number).map(|account| account.handset.clone())
+            else {
+                return;
+            };
+            handset.lock().app_state_key_share()
+        }
+        Some(Type::PEER_DATA_OPERATION_REQUEST_MESSAGE) => nothing_found(id, protocol),
+        _ => return,
     };
-    let share = handset.lock().app_state_key_share();
-    if let Err(error) = phone_message::send_to_own_device(server, device, &share) {
-        tracing::warn!(error = format!("{error:#}"), "a phone could not share its app-state key");
+    if let Err(error) = phone_message::send_to_own_device(server, device, &answer) {
+        tracing::warn!(error = format!("{error:#}"), "a phone could not answer its own device");
+    }
+}
+
+/// A device asks for messages it could not read. These phones keep none in a form that could be handed on, and say so.
+fn nothing_found(id: &str, request: &wa::message::ProtocolMessage) -> wa::Message {
+    use wa::message::protocol_message::Type;
+    let asked = request.peer_data_operation_request_message.as_option();
+    let response = wa::message::PeerDataOperationRequestResponseMessage {
+        peer_data_operation_request_type: asked.and_then(|asked| asked.peer_data_operation_request_type),
+        stanza_id: Some(id.to_owned()),
+        ..Default::default()
+    };
+    wa::Message {
+        protocol_message: MessageField::some(wa::message::ProtocolMessage {
+            r#type: Some(Type::PEER_DATA_OPERATION_REQUEST_RESPONSE_MESSAGE),
+            peer_data_operation_request_response_message: MessageField::some(response),
+            ..Default::default()
+        }),
+        ..Default::default()
     }
 }

@@ -34,6 +34,9 @@ pub(crate) fn begin(
     payload: &wa::ClientPayload,
     data: &wa::client_payload::DevicePairingRegistrationData,
 ) -> Role {
+    if server.world.lock().switches.ignore_registrations {
+        return Role::Nobody;
+    }
     let Some(registration) = registration(noise_key, payload, data) else {
         connection.end(StreamEnd::Failure(400));
         return Role::Nobody;

@@ -72,6 +72,7 @@ fn table() -> Table {
         .post("/v1/sessions/{session}/stop", Admin, sessions::stop)
         .post("/v1/sessions/{session}/restart", Admin, sessions::restart)
         .post("/v1/sessions/{session}/logout", Admin, sessions::log_out)
+        .post("/v1/sessions/{session}/check", Read, sessions::check)
         .get("/v1/sessions/{session}/qr", Admin, qr_code::read)
         .post("/v1/sessions/{session}/pairing-code", Admin, sessions::pairing_code)
         .get("/v1/api-keys", Admin, api_keys::list)

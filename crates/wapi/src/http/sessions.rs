@@ -1,5 +1,7 @@
 //! `/v1/sessions`: what is known of each, and what its owner may order.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderName, StatusCode, header};
@@ -8,12 +10,13 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::Gateway;
+use super::auth::reached;
 use super::error::Problem;
 use super::extract::{Fields, Named};
 use super::query::Query;
-use super::auth::reached;
 use crate::event::{Account, ConnectionInfo};
 use crate::keys::Caller;
+use crate::sessions::{Inbound, LogOut, Metadata, Session, SessionName, SessionState, Status};
 use crate::sessions::{LogOut, Metadata, Session, SessionName, SessionState, Status};
 
 /// A session: three facts kept apart (`paired`, `connection`, `last_received_at`), and one word for people.
@@ -220,6 +223,70 @@ pub(super) async fn log_out(State(gateway): State<Gateway>, Named(name): Named) 
 fn document(gateway: &Gateway, name: &SessionName, state: SessionState) -> Answer {
     let session = gateway.sessions.find(name).ok_or(Problem::NoSession)?;
     Ok(Json(SessionDocument::with(&session, state)))
+}
+
+/// What a check found. `ok`: everything is proven.
+#[derive(Debug, Serialize)]
+pub(super) struct CheckDocument {
+    ok: bool,
+    checked_at: Timestamp,
+    /// A round trip to WhatsApp and back.
+    socket: Part,
+    /// A write that reached the disk: nothing is taken over from WhatsApp without one.
+    store: Part,
+    /// That something comes in, is opened and taken over: `proof` is `phone`, which was asked for an answer, or `traffic`.
+    inbound: Part,
+}
+
+/// One part of a check: how long it took, or what is wrong.
+#[derive(Debug, Default, Serialize)]
+struct Part {
+    ok: bool,
+    /// Milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proof: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+}
+
+impl Part {
+    fn proven(took: Duration) -> Self {
+        Self { ok: true, ms: Some((took.as_secs_f64() * 1e6).round() / 1e3), ..Self::default() }
+    }
+
+    fn failed(detail: impl Into<String>) -> Self {
+        Self { detail: Some(detail.into()), ..Self::default() }
+    }
+
+    fn of<E: std::fmt::Display>(result: &Result<Duration, E>) -> Self {
+        result.as_ref().map_or_else(|error| Self::failed(error.to_string()), |took| Self::proven(*took))
+    }
+
+    fn of_inbound(inbound: Inbound) -> Self {
+        match inbound {
+            Inbound::Answered(took) => Self { proof: Some("phone"), ..Self::proven(took) },
+            Inbound::Heard(_) => Self { ok: true, proof: Some("traffic"), ..Self::default() },
+            Inbound::Silent(limit) => Self::failed(format!(
+                "the phone did not answer within {limit:?}: it is off, or nothing comes in on this connection"
+            )),
+            Inbound::Unknown => Self::failed("there is no connection to find out on"),
+        }
+    }
+}
+
+/// `POST /v1/sessions/{session}/check`: 200 with every part of the way a message comes in by, whether it works or not. What does not
+/// is recovered.
+pub(super) async fn check(State(gateway): State<Gateway>, Named(name): Named) -> Result<Json<CheckDocument>, Problem> {
+    let check = gateway.sessions.check(&name).await?;
+    Ok(Json(CheckDocument {
+        ok: check.is_ok(),
+        checked_at: check.at,
+        socket: Part::of(&check.socket),
+        store: Part::of(&check.store),
+        inbound: Part::of_inbound(check.inbound),
+    }))
 }
 
 /// What the owner of the phone types.

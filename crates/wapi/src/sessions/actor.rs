@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use super::pairing;
 use super::session::{Intent, NotingInbox};
@@ -30,6 +30,8 @@ const WRITING: Duration = Duration::from_secs(10);
 pub(super) struct Actor {
     session: Arc<Session>,
     around: Parts,
+    /// Told whenever the session has come online.
+    checker: mpsc::UnboundedSender<Arc<Session>>,
     /// Dials in a row that were answered but led nowhere.
     greetings: u32,
     /// Links in a row that ended before they were online.
@@ -37,8 +39,8 @@ pub(super) struct Actor {
 }
 
 impl Actor {
-    pub fn new(session: Arc<Session>, around: Parts) -> Self {
-        Self { session, around, greetings: 0, failures: 0 }
+    pub fn new(session: Arc<Session>, around: Parts, checker: mpsc::UnboundedSender<Arc<Session>>) -> Self {
+        Self { session, around, checker, greetings: 0, failures: 0 }
     }
 
     pub async fn run(mut self) {
@@ -243,6 +245,8 @@ impl Actor {
     fn online(&mut self, link: &Link) {
         (self.greetings, self.failures) = (0, 0);
         link.look_away();
+        // Nobody checks any more when the program ends.
+        let _ = self.checker.send(Arc::clone(&self.session));
         tracing::info!(session = %self.session.name, "online");
     }
 

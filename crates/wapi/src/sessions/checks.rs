@@ -1,18 +1,67 @@
-//! Proves now and then that every connection still works, and tells when one does not.
+//! Proves now and then that every connection still works in both directions, recovers those that do not, and tells so.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use jiff::Timestamp;
+use tokio::sync::mpsc;
 
-use super::{Session, SessionName, Sessions, Status};
-use crate::whatsapp::NoAnswer;
+use super::{CommandError, Session, SessionName, SessionState, Sessions, Status};
+use crate::store::StoreError;
+use crate::whatsapp::{Link, NoAnswer};
 
-/// Round trips under way at the same time.
+/// Checks under way at the same time.
 const AT_ONCE: usize = 32;
 /// An outage is reported so often, then no more until it is over.
 const REPORTS: u32 = 3;
+/// What came in by itself proves as much as an answer that was asked for, for this part of the time between two checks.
+const FRESH: u32 = 4;
+/// How long the engine may take to dial again, or to say that a connection ended.
+const REDIAL: Duration = Duration::from_secs(10);
+
+/// What a check found, part by part.
+#[derive(Debug)]
+pub struct Check {
+    pub at: Timestamp,
+    /// A round trip on the wire.
+    pub socket: Result<Duration, NoAnswer>,
+    /// A write that reached the disk: nothing is taken over from WhatsApp without one.
+    pub store: Result<Duration, StoreError>,
+    pub inbound: Inbound,
+}
+
+/// Whether something can come in and be taken over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inbound {
+    /// Something did so by itself, this long ago.
+    Heard(Duration),
+    /// The account's phone was asked and answered within this time.
+    Answered(Duration),
+    /// The phone did not answer within this time. It may be off; or the connection is deaf.
+    Silent(Duration),
+    /// There is no connection to find out on.
+    Unknown,
+}
+
+impl Check {
+    /// Whether every part is proven.
+    pub fn is_ok(&self) -> bool {
+        let is_heard = matches!(self.inbound, Inbound::Heard(_) | Inbound::Answered(_));
+        self.socket.is_ok() && self.store.is_ok() && is_heard
+    }
+}
+
+/// What else than the wire is looked at.
+#[derive(Clone, Copy)]
+enum Scope {
+    /// Whether something comes in; what did within this time needs no asking.
+    Inbound {
+        fresh: Duration,
+    },
+    WireOnly,
+}
 
 /// How many times in a row a session did not answer.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -41,38 +90,134 @@ impl Outage {
 }
 
 impl Sessions {
-    /// Checks all sessions every so often until the program ends.
-    pub(super) async fn keep_checking(self, every: Duration, limit: Duration) {
-        let mut outages: HashMap<SessionName, Outage> = HashMap::new();
+    /// Checks all sessions every so often, and each one when it has come online, until the program ends.
+    pub(super) async fn keep_checking(self, every: Duration, mut online: mpsc::UnboundedReceiver<Arc<Session>>) {
+        let mut outages = HashMap::new();
         let (clock, lifecycle) = (self.inner.around.clock.clone(), self.inner.around.lifecycle.clone());
-        while lifecycle.unless_stopping(clock.sleep(every)).await.is_some() {
-            let watched = self.all().into_iter().filter(|session| is_watched(session.state().status));
-            let checks = watched.map(|session| async move { (check(&session, limit).await, session) });
-            let checked: Vec<_> = futures_util::stream::iter(checks).buffer_unordered(AT_ONCE).collect().await;
-            for (result, session) in checked {
-                let outage = outages.entry(session.name.clone()).or_default();
-                tell(&session, &result, if result.is_ok() { outage.answered() } else { outage.missed() });
+        let mut next = clock.sleep(every);
+        let mut fresh = Vec::new();
+        loop {
+            tokio::select! {
+                () = lifecycle.stopping() => return,
+                () = &mut next => {
+                    self.check_all(every, &mut outages).await;
+                    next = clock.sleep(every);
+                }
+                _ = online.recv_many(&mut fresh, AT_ONCE) => {
+                    self.check_each(std::mem::take(&mut fresh), Scope::WireOnly, &mut outages).await;
+                }
             }
         }
+    }
+
+    async fn check_all(&self, every: Duration, outages: &mut HashMap<SessionName, Outage>) {
+        if let Err(error) = self.inner.around.store.note_received().await {
+            tracing::debug!(%error, "when sessions received their last messages is not noted");
+        }
+        let watched = self.all().into_iter().filter(|session| is_watched(session.state().status)).collect();
+        self.check_each(watched, Scope::Inbound { fresh: every / FRESH }, outages).await;
+    }
+
+    async fn check_each(&self, sessions: Vec<Arc<Session>>, scope: Scope, outages: &mut HashMap<SessionName, Outage>) {
+        let checks = sessions.into_iter().map(|session| async move {
+            let (socket, inbound) = self.look(&session, scope).await;
+            self.recover(&session, &socket, inbound).await;
+            (session, socket)
+        });
+        let checks = futures_util::stream::iter(checks).buffer_unordered(AT_ONCE);
+        let all = self.inner.around.lifecycle.unless_stopping(checks.collect::<Vec<_>>()).await;
+        for (session, socket) in all.unwrap_or_default() {
+            let outage = outages.entry(session.name.clone()).or_default();
+            tell(&session, &socket, if socket.is_ok() { outage.answered() } else { outage.missed() });
+        }
+    }
+
+    /// Checks one session now, part by part, whatever came in before; and recovers it if it has to be.
+    pub async fn check(&self, name: &SessionName) -> Result<Check, CommandError> {
+        let session = self.find(name).ok_or(CommandError::Unknown)?;
+        let scope = Scope::Inbound { fresh: Duration::ZERO };
+        let ((socket, inbound), store) = tokio::join!(self.look(&session, scope), self.probe_store());
+        self.recover(&session, &socket, inbound).await;
+        Ok(Check { at: self.inner.around.clock.now(), socket, store, inbound })
+    }
+
+    async fn probe_store(&self) -> Result<Duration, StoreError> {
+        let clock = &self.inner.around.clock;
+        let started = clock.uptime();
+        match clock.timeout(self.inner.around.whatsapp_timeout, self.inner.around.store.probe()).await {
+            Ok(saved) => saved.map(|()| clock.uptime().saturating_sub(started)),
+            Err(timed_out) => Err(StoreError::new(timed_out)),
+        }
+    }
+
+    /// A round trip, and, if that works, whether something comes in.
+    async fn look(&self, session: &Session, scope: Scope) -> (Result<Duration, NoAnswer>, Inbound) {
+        let limit = self.inner.around.whatsapp_timeout;
+        // Between two links the session waits for a reason: WhatsApp asked it to, or another program took its place.
+        let Some(link) = session.link() else { return (Err(NoAnswer::NotConnected), Inbound::Unknown) };
+        let socket = link.ping(limit).await;
+        let inbound = match (&socket, scope) {
+            (Ok(_), Scope::Inbound { fresh }) => inbound(&link, fresh, limit).await,
+            _ => Inbound::Unknown,
+        };
+        (socket, inbound)
+    }
+
+    async fn recover(&self, session: &Session, socket: &Result<Duration, NoAnswer>, inbound: Inbound) {
+        let link = session.link();
+        match (socket, link) {
+            (Err(NoAnswer::Silence(_)), Some(link)) => {
+                reconnect(session, &link, "WhatsApp does not answer on this connection").await;
+            }
+            (Err(NoAnswer::NotConnected), Some(link)) => {
+                let state = session.wait_for(REDIAL, |state| state.status != Status::Online).await;
+                match state.status {
+                    Status::Online => link.give_up("the connection ended without a word"),
+                    _ => session.ask(),
+                }
+            }
+            (Err(_), None) => session.ask(),
+            (Ok(_), link) => match (inbound, link) {
+                (Inbound::Heard(_) | Inbound::Answered(_), _) => session.is_heard(),
+                // A phone may be off for days, and a deaf connection must be noticed at once: so it connects anew at the first
+                // silence, and then ever more rarely.
+                (Inbound::Silent(_), Some(link)) if session.is_silent().is_power_of_two() => {
+                    reconnect(session, &link, "nothing comes in, not even what was asked for").await;
+                }
+                _ => {}
+            },
+        }
+    }
+}
+
+async fn inbound(link: &Link, fresh: Duration, limit: Duration) -> Inbound {
+    if let Some(ago) = link.heard_ago().filter(|ago| *ago < fresh) {
+        return Inbound::Heard(ago);
+    }
+    match link.ask_phone(limit).await {
+        Ok(took) => Inbound::Answered(took),
+        Err(NoAnswer::Silence(limit)) => Inbound::Silent(limit),
+        Err(NoAnswer::NotConnected) => Inbound::Unknown,
+    }
+}
+
+/// Drops a connection that is no use, and says why. An engine that does not dial again is replaced.
+async fn reconnect(session: &Session, link: &Link, reason: &str) {
+    let is_waiting = |state: &SessionState| state.status == Status::Offline && state.reason.as_deref() == Some(reason);
+    session.update(|state| {
+        if state.status == Status::Online {
+            state.move_to(Status::Offline, Some(reason.to_owned()), session.now());
+        }
+    });
+    link.redial().await;
+    if is_waiting(&session.wait_for(REDIAL, |state| !is_waiting(state)).await) {
+        link.give_up("the connection does not come back");
     }
 }
 
 /// Whether a session is meant to be connected.
 fn is_watched(status: Status) -> bool {
     matches!(status, Status::Online | Status::Connecting | Status::Offline | Status::Starting)
-}
-
-/// One round trip. A connection that is dead without knowing is dialled again.
-async fn check(session: &Arc<Session>, limit: Duration) -> Result<Duration, NoAnswer> {
-    // Between two links the session waits for a reason: WhatsApp asked it to, or another program took its place.
-    let link = session.link().ok_or(NoAnswer::NotConnected)?;
-    let answer = link.check(limit).await;
-    match answer {
-        Err(NoAnswer::Silence(_)) => link.redial().await,
-        Err(NoAnswer::NotConnected) => session.ask(),
-        Ok(_) => {}
-    }
-    answer
 }
 
 fn tell(session: &Session, result: &Result<Duration, NoAnswer>, report: Report) {

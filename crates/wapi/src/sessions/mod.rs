@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
+use tokio::sync::mpsc;
 
 use crate::clock::Clock;
 use crate::lifecycle::Lifecycle;
@@ -26,6 +27,7 @@ use crate::store::Store;
 use crate::whatsapp::{Inbox, Whatsapp};
 
 use actor::Actor;
+pub use checks::{Check, Inbound};
 pub use control::{CommandError, LogOut};
 use files::Aside;
 pub use files::Files;
@@ -48,6 +50,9 @@ struct Inner {
     /// When sessions that are not there yet have received their last message, from an earlier run.
     received: Mutex<BTreeMap<String, Timestamp>>,
     journal: Arc<Journal>,
+    /// Sessions that have come online, to be checked.
+    online: mpsc::UnboundedSender<Arc<Session>>,
+    unchecked: Mutex<Option<mpsc::UnboundedReceiver<Arc<Session>>>>,
     around: Parts,
 }
 
@@ -75,7 +80,9 @@ impl Sessions {
         let journal = Arc::new(Journal::new(parts.store.clone(), parts.clock.clone()));
         parts.lifecycle.spawn(Arc::clone(&journal).keep_saving(parts.lifecycle.clone()));
         let (sessions, received) = Default::default();
-        Self { inner: Arc::new(Inner { sessions, received, journal, around: parts }) }
+        let (online, unchecked) = mpsc::unbounded_channel();
+        let unchecked = Mutex::new(Some(unchecked));
+        Self { inner: Arc::new(Inner { sessions, received, journal, online, unchecked, around: parts }) }
     }
 
     pub fn find(&self, name: &SessionName) -> Option<Arc<Session>> {
@@ -155,17 +162,19 @@ impl Sessions {
 
     /// The whole life of a session.
     async fn live(self, session: Arc<Session>) {
-        Actor::new(Arc::clone(&session), self.inner.around.clone()).run().await;
+        Actor::new(Arc::clone(&session), self.inner.around.clone(), self.inner.online.clone()).run().await;
         if session.intent() == Intent::Remove {
             self.lock().remove(&session.name);
         }
         session.end();
     }
 
-    /// Starts checking all connections every so often.
+    /// Starts checking all connections every so often; once.
     pub fn start_checks(&self, every: Duration) {
-        let checking = self.clone().keep_checking(every, self.inner.around.whatsapp_timeout);
-        self.inner.around.lifecycle.spawn(checking);
+        let unchecked = self.inner.unchecked.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(unchecked) = unchecked {
+            self.inner.around.lifecycle.spawn(self.clone().keep_checking(every, unchecked));
+        }
     }
 
     /// Saves what sessions had to tell at the very end. For when all tasks of the program have ended, before its store does.

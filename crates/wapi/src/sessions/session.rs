@@ -1,7 +1,7 @@
 //! A handle on one session: what is known of it, what its owner wants of it, and the link to send through.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -37,6 +37,8 @@ pub struct Session {
     pub(super) asked: Notify,
     /// Milliseconds since 1970, 0 for never. Not part of the state: it changes with every message, and nobody waits for it.
     last_received: AtomicI64,
+    /// Checks in a row in which nothing came in, not even what was asked for.
+    silences: AtomicU32,
     /// Its task has ended.
     ended: CancellationToken,
     journal: Arc<Journal>,
@@ -59,6 +61,7 @@ impl Session {
             intent: watch::Sender::new(intent),
             asked: Notify::new(),
             last_received: AtomicI64::new(0),
+            silences: AtomicU32::new(0),
             ended: CancellationToken::new(),
             journal,
             clock,
@@ -78,6 +81,16 @@ impl Session {
 
     pub(super) fn received(&self, at: Timestamp) {
         self.last_received.fetch_max(at.as_millisecond(), Ordering::Relaxed);
+    }
+
+    /// A check has found that something comes in.
+    pub(super) fn is_heard(&self) {
+        self.silences.store(0, Ordering::Relaxed);
+    }
+
+    /// A check has found that nothing comes in; how many have, in a row.
+    pub(super) fn is_silent(&self) -> u32 {
+        self.silences.fetch_add(1, Ordering::Relaxed).saturating_add(1)
     }
 
     /// Ends a rest, or a long wait between two tries.

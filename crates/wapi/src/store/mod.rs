@@ -58,6 +58,13 @@ const BROWSERS: u32 = 2;
 #[error("the database failed: {0}")]
 pub struct StoreError(Arc<str>);
 
+impl StoreError {
+    /// Something else than a statement went wrong.
+    pub fn new(error: impl std::fmt::Display) -> Self {
+        Self(error.to_string().into())
+    }
+}
+
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         Self(error.to_string().into())

@@ -55,6 +55,11 @@ impl Store {
         Ok(rows.iter().map(ordered).collect())
     }
 
+    /// Writes something that reaches the disk, to see whether that works.
+    pub async fn probe(&self) -> Result<(), StoreError> {
+        self.writer.change(Probe).await
+    }
+
     /// Takes the messages into account that came since the last time, so that their events may be removed and
     /// [`Self::last_received`] is still right.
     pub async fn note_received(&self) -> Result<(), StoreError> {
@@ -67,8 +72,9 @@ impl Store {
 
     /// When each session received its last message, as far as it is noted.
     pub async fn last_received(&self) -> Result<BTreeMap<String, Timestamp>, StoreError> {
-        let rows =
-            sqlx::query("SELECT session, last_at FROM received WHERE last_at > 0").fetch_all(&self.readers).await?;
+        let rows = sqlx::query("SELECT session, last_at FROM received WHERE last_at > 0 AND session <> ''")
+            .fetch_all(&self.readers)
+            .await?;
         let time = |row: &SqliteRow| Timestamp::from_millisecond(row.get("last_at")).unwrap_or(Timestamp::MAX);
         Ok(rows.iter().map(|row| (row.get("session"), time(row))).collect())
     }
@@ -132,6 +138,19 @@ impl Change for Forget {
         // The row stays: its place says which messages are taken into account.
         let sql = sqlx::query("UPDATE received SET last_at = 0 WHERE session = $1").bind(&self.name);
         sql.execute(connection).await.map(drop)
+    }
+}
+
+/// Writes to a row that is nobody's.
+struct Probe;
+
+impl Change for Probe {
+    type Answer = ();
+
+    async fn write(&self, connection: &mut SqliteConnection, now: Timestamp) -> Result<(), sqlx::Error> {
+        let sql = "INSERT INTO received (session, last_at, seq) VALUES ('', $1, 0) \
+                   ON CONFLICT (session) DO UPDATE SET last_at = excluded.last_at";
+        sqlx::query(sql).bind(now.as_millisecond()).execute(connection).await.map(drop)
     }
 }
 

@@ -10,6 +10,7 @@ use whatsapp_rust::types::durability_hook::InboundMessage;
 use whatsapp_rust::{Client, InboundDurabilityHook, Jid};
 
 use super::backend::Opened;
+use super::heard::Heard;
 use super::incoming;
 use crate::clock::Clock;
 use crate::event::{EventData, MessageKey};
@@ -46,6 +47,7 @@ pub(super) struct Hook {
     session: String,
     inbox: Arc<dyn Inbox>,
     opened: Arc<Opened>,
+    heard: Arc<Heard>,
     clock: Clock,
     tasks: Lifecycle,
     /// Whether a reconnect is planned because something could not be taken over.
@@ -53,8 +55,15 @@ pub(super) struct Hook {
 }
 
 impl Hook {
-    pub fn new(session: &str, inbox: Arc<dyn Inbox>, opened: Arc<Opened>, clock: Clock, tasks: Lifecycle) -> Self {
-        Self { session: session.to_owned(), inbox, opened, clock, tasks, asking_again: Arc::default() }
+    pub fn new(
+        session: &str,
+        inbox: Arc<dyn Inbox>,
+        opened: Arc<Opened>,
+        heard: Arc<Heard>,
+        clock: Clock,
+        tasks: Lifecycle,
+    ) -> Self {
+        Self { session: session.to_owned(), inbox, opened, heard, clock, tasks, asking_again: Arc::default() }
     }
 
     /// Tries a few times: a database that is busy for a moment is not worth a reconnect.
@@ -95,13 +104,17 @@ impl InboundDurabilityHook for Hook {
         }
         if received.is_empty() {
             handover.taken();
+            self.heard.note(self.clock.uptime());
             return Ok(());
         }
         // What came later must not be saved before what could not be saved.
         ensure!(!self.asking_again.load(Ordering::Relaxed), "WhatsApp will be asked again for what could not be saved");
         let taken = self.take_over(received).await;
         match taken {
-            Ok(()) => handover.taken(),
+            Ok(()) => {
+                handover.taken();
+                self.heard.note(self.clock.uptime());
+            }
             Err(_) => self.ask_again_later(client),
         }
         taken

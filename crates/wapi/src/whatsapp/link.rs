@@ -8,12 +8,14 @@ use whatsapp_rust::pair_code::PairCodeOptions;
 use whatsapp_rust::store::commands::DeviceCommand;
 use whatsapp_rust::store::persistence_manager::PersistenceManager;
 use whatsapp_rust::types::events::{EventHandler, Subscription};
+use whatsapp_rust::types::message::{MessageInfo, MessageSource};
 use whatsapp_rust::wacore::download::MediaType;
 use whatsapp_rust::wacore::iq::devices::RemoveCompanionDeviceSpec;
 use whatsapp_rust::wacore::iq::keepalive::KeepaliveSpec;
 use whatsapp_rust::{Client, SendError, SendOptions, UploadOptions, waproto::whatsapp as wa};
 
 use super::acks::Acks;
+use super::heard::Heard;
 use super::outgoing;
 use super::signals::{Farewell, Reports, Signal};
 use crate::clock::Clock;
@@ -32,6 +34,7 @@ pub struct Link {
     saved: Arc<PersistenceManager>,
     tasks: Lifecycle,
     reports: Reports,
+    heard: Arc<Heard>,
     acks: Arc<Acks>,
     clock: Clock,
     _subscriptions: [Subscription; 2],
@@ -87,12 +90,13 @@ impl Link {
         saved: Arc<PersistenceManager>,
         tasks: Lifecycle,
         reports: Reports,
+        heard: Arc<Heard>,
         clock: Clock,
     ) -> Self {
         let acks = Arc::new(Acks::default());
         let handlers: [Arc<dyn EventHandler>; 2] = [Arc::new(reports.clone()), Arc::clone(&acks) as _];
         let subscriptions = handlers.map(|handler| client.subscribe_handler(handler));
-        Self { client, saved, tasks, reports, acks, clock, _subscriptions: subscriptions }
+        Self { client, saved, tasks, reports, heard, acks, clock, _subscriptions: subscriptions }
     }
 
     /// Dials, logs in or asks to be paired, and reconnects, until the link is over.
@@ -137,7 +141,7 @@ impl Link {
     }
 
     /// A round trip on the wire; the time it took.
-    pub async fn check(&self, limit: Duration) -> Result<Duration, NoAnswer> {
+    pub async fn ping(&self, limit: Duration) -> Result<Duration, NoAnswer> {
         if !self.client.is_logged_in() {
             return Err(NoAnswer::NotConnected);
         }
@@ -149,11 +153,41 @@ impl Link {
         }
     }
 
+    /// How long ago something last came in all the way: over the wire, opened, and taken over.
+    pub fn heard_ago(&self) -> Option<Duration> {
+        Some(self.clock.uptime().saturating_sub(self.heard.last()?))
+    }
+
+    /// Asks the account's phone for something, so that something comes in, and waits until it does; the time it took. It is a request
+    /// that linked devices make by themselves when they could not read a message, here for one that does not exist. Nobody sees it.
+    pub async fn ask_phone(&self, limit: Duration) -> Result<Duration, NoAnswer> {
+        let own = self.saved.get_device_snapshot().pn.clone().filter(|_| self.client.is_logged_in());
+        let own = own.ok_or(NoAnswer::NotConnected)?.to_non_ad();
+        let source = MessageSource { chat: own.clone(), sender: own, is_from_me: true, ..MessageSource::default() };
+        let missing = MessageInfo { source, id: self.client.generate_message_id(), ..MessageInfo::default() };
+        let started = self.clock.uptime();
+        let asking = async {
+            self.client.send_pdo_placeholder_resend_request(&Arc::new(missing)).await?;
+            self.heard.since(started).await;
+            anyhow::Ok(())
+        };
+        match self.clock.timeout(limit, asking).await {
+            Ok(Ok(())) => Ok(self.clock.uptime().saturating_sub(started)),
+            Ok(Err(_)) if !self.client.is_logged_in() => Err(NoAnswer::NotConnected),
+            Ok(Err(_)) | Err(_) => Err(NoAnswer::Silence(limit)),
+        }
+    }
+
+    /// Ends the link from outside: it does not do what it should.
+    pub fn give_up(&self, reason: &str) {
+        self.reports.send(Signal::Stuck { reason: reason.to_owned() });
+    }
+
     /// Drops a connection that may be dead and dials at once. An engine that cannot even do that is given up.
     pub async fn redial(&self) {
         // It may hang in a write to the very socket we are giving up on.
         if self.clock.timeout(GOODBYE, self.client.reconnect_immediately()).await.is_err() {
-            self.reports.send(Signal::Stuck { reason: "the connection does not even close".to_owned() });
+            self.give_up("the connection does not even close");
         }
     }
 

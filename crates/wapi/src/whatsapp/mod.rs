@@ -2,6 +2,7 @@
 
 mod acks;
 mod backend;
+mod heard;
 mod http_client;
 mod inbox;
 mod incoming;
@@ -72,13 +73,16 @@ impl Whatsapp {
         let saved = Arc::new(PersistenceManager::new(backend).await.context("reading the saved session")?);
         let tasks = self.lifecycle.child();
         let (reports, signals) = signals::channel();
+        let heard = Arc::<heard::Heard>::default();
+        let clock = self.clock.clone();
+        let hook = inbox::Hook::new(session, inbox, opened, Arc::clone(&heard), clock, tasks.clone());
         let mut builder = Client::builder()
             .with_runtime(runtime::TrackedRuntime::new(tasks.clone(), self.clock.clone(), reports.clone()))
             .with_persistence_manager(Arc::clone(&saved))
             .with_transport_factory(transport::ReportingDialer::new(Arc::clone(&self.dialer), reports.clone()))
             .with_http_client_arc(Arc::clone(&self.http))
             .with_cache_config(caches())
-            .with_inbound_durability_hook(inbox::Hook::new(session, inbox, opened, self.clock.clone(), tasks.clone()))
+            .with_inbound_durability_hook(hook)
             .with_skip_history_sync(true)
             .with_wanted_pre_key_count(ONE_TIME_KEYS)
             .with_background_saver_interval(SAVE_EVERY);
@@ -86,7 +90,7 @@ impl Whatsapp {
             builder = builder.with_version_override(version);
         }
         let client = builder.build().await.context("preparing the session")?.into_client();
-        Ok((Link::new(client, saved, tasks, reports, self.clock.clone()), signals))
+        Ok((Link::new(client, saved, tasks, reports, heard, self.clock.clone()), signals))
     }
 }
 

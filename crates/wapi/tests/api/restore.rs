@@ -89,3 +89,24 @@ async fn a_session_survives_a_program_that_is_killed() {
     running.terminate().await;
     simulator.finish().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_file_that_cannot_be_read_for_a_moment_is_tried_again() {
+    let app = TestApp::start().await;
+    let alice = app.phone("Alice");
+    app.pair("shop", &alice).await;
+    let stopped = app.stop().await;
+    let sessions = stopped.root().join("sessions");
+    let (file, elsewhere) = (sessions.join("shop.db"), sessions.join("elsewhere"));
+    std::fs::rename(&file, &elsewhere).unwrap();
+    // A link that leads in a circle is as unreadable as a disk that is not there yet.
+    std::os::unix::fs::symlink(&file, &file).unwrap();
+    let app = stopped.start().await;
+    let info = app.until("shop", "offline").await;
+    assert!(info["reason"].as_str().unwrap().contains("cannot be read now"), "{info}");
+    std::fs::remove_file(&file).unwrap();
+    std::fs::rename(&elsewhere, &file).unwrap();
+    app.push_clock(std::time::Duration::from_secs(300));
+    app.until("shop", "online").await;
+    app.finish().await;
+}

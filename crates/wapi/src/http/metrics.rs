@@ -37,17 +37,17 @@ pub async fn metrics(State(gateway): State<Gateway>) -> Result<Response, Problem
 }
 
 fn sessions(text: &mut Exposition, gateway: &Gateway, now: Timestamp) {
-    let states: Vec<_> =
-        gateway.sessions.all().iter().map(|session| (label(session.name.as_str()), session.state())).collect();
+    let all = gateway.sessions.all();
+    let statuses: Vec<_> = all.iter().map(|session| session.state().status).collect();
     text.family("wapi_sessions", Kind::Gauge, "Sessions by status.");
     for status in Status::ALL {
-        let count = states.iter().filter(|(_, state)| state.status == status).count();
+        let count = statuses.iter().filter(|other| **other == status).count();
         text.sample(&[("status", status.word())], count);
     }
     text.family("wapi_session_last_received_age_seconds", Kind::Gauge, "Time since a session's last message came in.");
-    for (session, state) in &states {
-        if let Some(at) = state.last_received_at {
-            text.sample(&[("session", session)], age(at, now));
+    for session in &all {
+        if let Some(at) = session.last_received_at() {
+            text.sample(&[("session", &label(session.name.as_str()))], age(at, now));
         }
     }
 }

@@ -17,7 +17,6 @@ use super::query::Query;
 use crate::event::{Account, ConnectionInfo};
 use crate::keys::Caller;
 use crate::sessions::{Inbound, LogOut, Metadata, Session, SessionName, SessionState, Status};
-use crate::sessions::{LogOut, Metadata, Session, SessionName, SessionState, Status};
 
 /// A session: three facts kept apart (`paired`, `connection`, `last_received_at`), and one word for people.
 #[derive(Debug, Serialize)]

@@ -9,13 +9,14 @@ use anyhow::{Context, Result};
 use axum::Router;
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
+use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::config::{Access, Build, CertificateFiles, Config, HostPort, Layers};
 use crate::fetch::Fetcher;
 use crate::http::{self, Gateway};
 use crate::keys::Keys;
-use crate::lifecycle::{self, Finish, Lifecycle};
+use crate::lifecycle::{Finish, Lifecycle, StopSignals};
 use crate::retention;
 use crate::seen::Seen;
 use crate::sessions::{Console, Files, Parts, Sessions};
@@ -38,14 +39,25 @@ pub async fn run() -> Result<()> {
     }
     let listener = listen(&config.listen).await?;
     let app = App::build(config, Clock::system(), Console::stdout()).await?;
-    let shutdown = async {
-        if let Err(error) = lifecycle::signal().await {
-            tracing::error!(%error, "signals cannot be waited for, so the program ends");
-        }
+    let mut signals = StopSignals::listen().context("listening for signals")?;
+    let asked = CancellationToken::new();
+    let insisting = async {
+        signals.next().await;
+        asked.cancel();
+        signals.next().await;
     };
-    app.serve(listener, shutdown).await?;
-    Ok(())
+    tokio::select! {
+        served = app.serve(listener, asked.cancelled()) => served.map(drop),
+        () = insisting => {
+            tracing::warn!("told to end a second time: ending at once; what is under way goes on at the next start");
+            // Not by returning: that would wait for whatever a hanging disk holds up.
+            std::process::exit(INSISTED)
+        }
+    }
 }
+
+/// The exit code of a program that was told to end twice.
+const INSISTED: i32 = 130;
 
 /// The whole gateway, ready to be served.
 pub struct App {

@@ -5,7 +5,7 @@ use wapi_simulator::Phone;
 
 use super::stage::{Gateway, SESSION, Stage};
 use crate::http::receiver::Posted;
-use crate::lifecycle;
+use crate::lifecycle::StopSignals;
 
 /// Where the gateway listens unless something else does.
 const PORT: u16 = 8080;
@@ -30,11 +30,10 @@ pub async fn run() -> Result<()> {
         stage.contact.number()
     );
     println!("\nTry, in another terminal:\n{}\nCtrl-C ends it.\n", suggestions(&stage, &gateway));
-    let ended = lifecycle::signal();
-    tokio::pin!(ended);
+    let mut signals = StopSignals::listen().context("listening for Ctrl-C")?;
     loop {
         tokio::select! {
-            result = &mut ended => break result.context("waiting for Ctrl-C")?,
+            () = signals.next() => break,
             Some(Posted { path, event }) = stage.posts.recv() => println!("POST {path}\n{event:#}\n"),
         }
     }

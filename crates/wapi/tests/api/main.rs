@@ -23,6 +23,7 @@ mod restore;
 mod sending;
 mod session_events;
 mod sessions;
+mod shutdown;
 mod start;
 mod stream;
 mod webhooks;

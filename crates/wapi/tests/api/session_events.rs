@@ -1,6 +1,8 @@
 //! `session.status`, `session.qr`, `session.paired`, `session.logged_out`: what is told of sessions, in order.
 
 use serde_json::Value;
+use sqlx::ConnectOptions;
+use sqlx::sqlite::SqliteConnectOptions;
 
 use crate::harness::TestApp;
 
@@ -56,5 +58,24 @@ async fn an_outage_and_a_restart_are_told() {
     };
     let story = crate::harness::eventually(online_again, async || format!("{:#?}", app.session_events().await)).await;
     assert_eq!(story, ["offline", "connecting", "online", "offline", "stopped", "connecting", "online"]);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_session_goes_on_while_nothing_can_be_saved_and_its_way_is_told_later() {
+    let app = TestApp::start().await;
+    let alice = app.phone("Alice");
+    let device = app.pair("shop", &alice).await;
+    let before = app.told("online", |event| event["status"] == "online").await.len();
+    let mut other = SqliteConnectOptions::new().filename(app.root().join("wapi.db")).connect().await.unwrap();
+    sqlx::query("BEGIN EXCLUSIVE").execute(&mut other).await.unwrap();
+    app.simulator.faults().cut(alice.number(), device).unwrap();
+    app.until("shop", "offline").await;
+    app.until("shop", "online").await;
+    assert_eq!(app.session_events().await.len(), before, "nothing can be saved");
+    sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
+    let complete = async || Some(app.session_events().await).filter(|events| events.len() >= before + 3);
+    let events = crate::harness::eventually(complete, async || format!("{:#?}", app.session_events().await)).await;
+    assert_eq!(story(&events[before..]), ["offline", "connecting", "online"]);
     app.finish().await;
 }

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::net::TcpStream;
@@ -119,10 +120,15 @@ pub struct Running {
 impl Running {
     /// Asks it to end, as an operator does.
     pub async fn terminate(self) -> Ended {
+        self.ask().await;
+        self.ends().await
+    }
+
+    /// Asks it to end, and goes on.
+    pub async fn ask(&self) {
         let id = self.child.id().expect("it still runs").to_string();
         let asked = Command::new("kill").args(["-TERM", &id]).status().await.expect("kill is there");
         assert!(asked.success());
-        self.ends().await
     }
 
     /// Pulls the plug.
@@ -150,9 +156,15 @@ impl Running {
         line
     }
 
-    async fn ends(mut self) -> Ended {
-        let status = tokio::time::timeout(PATIENCE, self.child.wait()).await;
-        let status = status.expect("it ends by itself").expect("its end can be waited for");
+    async fn ends(self) -> Ended {
+        self.ends_within(PATIENCE).await
+    }
+
+    /// Waits for its end, which must come within this time.
+    pub async fn ends_within(mut self, limit: Duration) -> Ended {
+        let status = tokio::time::timeout(limit, self.child.wait()).await;
+        let status = status.unwrap_or_else(|_| panic!("it did not end within {limit:?}: {}", text(&self.stderr)));
+        let status = status.expect("its end can be waited for");
         Ended { success: status.success(), stdout: text(&self.stdout), stderr: text(&self.stderr) }
     }
 }

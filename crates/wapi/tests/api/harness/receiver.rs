@@ -113,6 +113,11 @@ impl TestReceiver {
         eventually(refused, async || format!("fewer than {count} posts were refused")).await
     }
 
+    /// How many posts were taken so far.
+    pub fn seen(&self) -> usize {
+        self.inner.taken.lock().unwrap().len()
+    }
+
     /// Posts that no test looked at.
     pub fn leftovers(&self) -> Vec<Delivery> {
         self.inner.taken.lock().unwrap().split_off(*self.inner.read.lock().unwrap())

@@ -15,6 +15,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::Addressing;
+use crate::burst::{self, Burst};
+use crate::device::Device;
 use crate::faults::{AckFault, DeliveryFault, Fallback, Faults};
 use crate::phone::{PeerRequests, Phone, Receipts};
 use crate::server::Server;
@@ -40,6 +42,7 @@ pub(crate) fn routes() -> Router<Arc<Server>> {
         .route("/phones/{number}/devices", get(list_devices))
         .route("/phones/{number}/devices/{device}", axum::routing::delete(log_out))
         .route("/phones/{number}/devices/{device}/faults", post(device_fault))
+        .route("/bursts", post(burst))
         .route("/faults", post(fault))
         .route("/unknown-requests", get(unknown_requests))
         .route("/mock-phone/scan-qr", post(mock_phone))
@@ -107,6 +110,8 @@ async fn list_phones(State(server): Shared) -> Json<Value> {
             "lid": account.jid(Addressing::Lid, 0).to_string(),
             "name": account.push_name,
             "devices": account.devices.len(),
+            "connected": account.devices.values().filter(|device| device.connection.is_some()).count(),
+            "queued": account.devices.values().map(Device::queued).sum::<usize>(),
         })
     });
     Json(phones.collect())
@@ -193,6 +198,15 @@ async fn send(State(server): Shared, Path(number): Path<String>, Body(message): 
         }
     };
     Ok(Json(json!({"id": id})))
+}
+
+/// Answers when the last message has left.
+async fn burst(State(server): Shared, Body(burst): Body<Burst>) -> Answer {
+    let sending = tokio::task::spawn_blocking(move || {
+        burst::send(&server, &burst, |number| phone(&server, number).ok()).map(|sent| Json(json!(sent)))
+    });
+    let lost = |_| Refusal(StatusCode::INTERNAL_SERVER_ERROR, "the burst came to no end".to_owned());
+    Ok(sending.await.map_err(lost)??)
 }
 
 #[derive(Deserialize)]

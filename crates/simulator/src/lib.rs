@@ -18,6 +18,7 @@ mod admin;
 mod adv;
 mod amendments;
 mod appstate;
+mod burst;
 mod connection;
 mod device;
 mod faults;

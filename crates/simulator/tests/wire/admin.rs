@@ -4,7 +4,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use wapi_simulator::{Options, Simulator};
 
-use crate::companion::Companion;
+use crate::companion::{Companion, PATIENCE, two_phones};
 use crate::media::https;
 
 #[tokio::test]
@@ -87,6 +87,48 @@ async fn the_call_of_other_projects_suites_makes_accounts_by_push_name() {
     assert_ne!(numbers[0], numbers[1]);
     let stale = http.post(format!("{admin}/mock-phone/scan-qr")).body("nonsense").send().await.unwrap();
     assert_eq!(stale.status(), StatusCode::BAD_REQUEST);
+    simulator.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_burst_spreads_over_the_chats_keeps_its_timetable_and_says_when_each_message_was_due() {
+    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let carol = simulator.phone("Carol").unwrap();
+    let (http, admin) = (https(&simulator), simulator.admin_url());
+    let (mut companion, _) = Companion::linked_to(&alice, &simulator).await;
+    let burst = json!({"label": "load", "from": [bob.number(), carol.number()], "to": [alice.number()], "count": 6, "per_second": 50});
+    let sent = post(&http, &format!("{admin}/bursts"), burst).await;
+    assert_eq!(sent["sent"], 6);
+    assert!(sent["seconds"].as_f64().unwrap() >= 0.1, "the sixth is due after a tenth of a second: {sent}");
+    let mut due = std::collections::BTreeMap::new();
+    while due.len() < 6 {
+        let message = companion.message().await;
+        let [label, index, at] = *message.text.split(' ').take(3).collect::<Vec<_>>() else {
+            panic!("{}", message.text)
+        };
+        let index: usize = index.parse().unwrap();
+        assert_eq!((label, message.text.len()), ("load", 100));
+        let sender = if index.is_multiple_of(2) { &bob } else { &carol };
+        assert!(message.sender.starts_with(sender.number()), "{index} is from {}", message.sender);
+        due.insert(index, at.parse::<u64>().unwrap());
+    }
+    assert_eq!(due[&5] - due[&0], 100_000, "in microseconds, by the timetable");
+
+    alice.until("all is confirmed", PATIENCE, |alice| (alice.devices()[0].queued == 0).then_some(())).await.unwrap();
+    let phones = get(&http, &format!("{admin}/phones")).await;
+    let of_alice = phones.as_array().unwrap().iter().find(|phone| phone["number"] == alice.number()).unwrap();
+    assert_eq!((&of_alice["devices"], &of_alice["connected"], &of_alice["queued"]), (&json!(1), &json!(1), &json!(0)));
+    for (wrong, words) in [
+        (json!({"label": "x", "from": [], "to": ["1"], "count": 1}), "at least one phone"),
+        (json!({"label": "x", "from": ["1"], "to": ["1"], "count": 1}), "no phone 1"),
+        (json!({"label": "x", "from": ["1"], "to": ["1"], "count": 1, "per_second": 0}), "above 0"),
+    ] {
+        let answer = http.post(format!("{admin}/bursts")).json(&wrong).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
+        let text = answer.text().await.unwrap();
+        assert!(text.contains(words), "{text}");
+    }
+    companion.stop().await;
     simulator.finish().await.unwrap();
 }
 

@@ -1,0 +1,108 @@
+//! Many messages at once: phones write to accounts as fast as they can, or by a timetable that nothing holds up.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, ensure};
+use serde::{Deserialize, Serialize};
+
+use crate::phone::Phone;
+use crate::server::Server;
+
+/// How long every text is at least; a usual length of a chat message.
+const LENGTH: usize = 100;
+/// How long to sleep at a stretch, so that a simulator that stops does not wait for the next message.
+const NAP: Duration = Duration::from_millis(100);
+
+/// What is to be sent. The chats, every phone of `from` with every account of `to`, take turns.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Burst {
+    /// The first word of every text.
+    pub(crate) label: String,
+    /// Numbers of phones.
+    pub(crate) from: Vec<String>,
+    /// Numbers or addresses of accounts.
+    pub(crate) to: Vec<String>,
+    /// How many messages, over all chats.
+    pub(crate) count: usize,
+    /// Messages a second; as fast as possible when it is left out.
+    pub(crate) per_second: Option<f64>,
+}
+
+/// How it went.
+#[derive(Debug, Serialize)]
+pub(crate) struct Sent {
+    sent: usize,
+    seconds: f64,
+    /// How far behind its timetable a message left, in milliseconds: half of them, 99 in 100, the worst.
+    late_ms: Lateness,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Lateness {
+    p50: f64,
+    p99: f64,
+    max: f64,
+}
+
+/// Sends it all. Blocks: encrypting is arithmetic, and a timetable wants a thread of its own.
+///
+/// A text is `LABEL INDEX MICROSECONDS`, then dots: the index counts from 0, the time is the scheduled one, since 1970, or without a
+/// timetable the time of sending. So whoever receives it knows how long it was on its way, and the time that the simulator itself
+/// was late by is part of it.
+pub(crate) fn send(server: &Arc<Server>, burst: &Burst, phone: impl Fn(&str) -> Option<Phone>) -> anyhow::Result<Sent> {
+    ensure!(!burst.from.is_empty() && !burst.to.is_empty(), "name at least one phone in from and one account in to");
+    ensure!(burst.per_second.is_none_or(|rate| rate > 0.0 && rate.is_finite()), "per_second must be above 0");
+    let known = |number: &String| phone(number).with_context(|| format!("there is no phone {number}"));
+    let phones = burst.from.iter().map(known).collect::<anyhow::Result<Vec<_>>>()?;
+    let started = Timetable::start(burst.per_second);
+    let mut lateness = Vec::with_capacity(burst.count);
+    for index in 0..burst.count {
+        let (due, late) = started.wait_for(index, || server.stop.is_cancelled())?;
+        let (phone, to) = (&phones[index % phones.len()], &burst.to[index / phones.len() % burst.to.len()]);
+        phone.sends(to, "text", text(&burst.label, index, due))?;
+        lateness.push(late);
+    }
+    let seconds = started.at.elapsed().as_secs_f64();
+    Ok(Sent { sent: burst.count, seconds, late_ms: summary(lateness) })
+}
+
+fn text(label: &str, index: usize, due: Duration) -> waproto::whatsapp::Message {
+    let body = format!("{:.<LENGTH$}", format!("{label} {index} {} ", due.as_micros()));
+    waproto::whatsapp::Message { conversation: Some(body), ..Default::default() }
+}
+
+/// When each message is to leave.
+struct Timetable {
+    at: Instant,
+    since_1970: Duration,
+    every: Option<Duration>,
+}
+
+impl Timetable {
+    fn start(per_second: Option<f64>) -> Self {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { at: Instant::now(), since_1970, every: per_second.map(|rate| Duration::from_secs_f64(1.0 / rate)) }
+    }
+
+    /// Sleeps until it is time for a message: when that was or is, since 1970, and how late it is now.
+    fn wait_for(&self, index: usize, stopped: impl Fn() -> bool) -> anyhow::Result<(Duration, Duration)> {
+        loop {
+            ensure!(!stopped(), "the simulator is stopping");
+            let now = self.at.elapsed();
+            let due = self.every.map_or(now, |every| every.mul_f64(index as f64));
+            match due.checked_sub(now) {
+                None | Some(Duration::ZERO) => return Ok((self.since_1970 + due, now - due)),
+                Some(left) => std::thread::sleep(left.min(NAP)),
+            }
+        }
+    }
+}
+
+fn summary(mut late: Vec<Duration>) -> Lateness {
+    late.sort_unstable();
+    let at = |share: usize| late.get((late.len() * share / 100).min(late.len().saturating_sub(1)));
+    let ms = |late: Option<&Duration>| late.map_or(0.0, |late| late.as_secs_f64() * 1000.0);
+    Lateness { p50: ms(at(50)), p99: ms(at(99)), max: ms(at(100)) }
+}

@@ -1,0 +1,128 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::route::Route;
+
+/// Measures the gateway against a simulated WhatsApp, beside the bare engine, on loopback. Stops by itself.
+#[derive(Parser)]
+#[command(name = "wapi-bench", version)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    #[command(flatten)]
+    pub options: Options,
+}
+
+/// What to measure.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Everything; what the program alone does, too.
+    All,
+    /// Messages from phones to the webhook: how many a second, and CPU.
+    In,
+    /// Messages from HTTP to the server's ack: how many a second, and CPU.
+    Out,
+    /// How long a message is on its way to the webhook at half of the maximum rate.
+    Latency,
+    /// Resident memory of idle sessions after a restart.
+    Memory,
+    /// From the start of the program to all sessions online, and the CPU they use when nothing happens.
+    Start,
+    /// The bare engine, as a process of its own; what this program starts for the floor.
+    #[command(hide = true)]
+    Floor(Floor),
+}
+
+/// Which side to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Side {
+    Both,
+    Gateway,
+    Floor,
+}
+
+/// How much of it, and how.
+#[derive(Args, Clone, Debug)]
+pub struct Options {
+    /// Sessions under load.
+    #[arg(long, global = true, default_value_t = 8)]
+    pub sessions: usize,
+    /// Chats of each session.
+    #[arg(long, global = true, default_value_t = 4)]
+    pub chats: usize,
+    /// Messages of one round.
+    #[arg(long, global = true, default_value_t = 4000)]
+    pub messages: usize,
+    /// Rounds of each side, which take turns.
+    #[arg(long, global = true, default_value_t = 5)]
+    pub rounds: usize,
+    /// Sends of each session under way at the same time.
+    #[arg(long, global = true, default_value_t = 4)]
+    pub in_flight: usize,
+    /// Messages a second of the latency measurement; half of what the rounds of `in` reached when it is left out.
+    #[arg(long, global = true)]
+    pub rate: Option<f64>,
+    /// Seconds of one round of the latency measurement.
+    #[arg(long, global = true, default_value_t = 8.0)]
+    pub latency_seconds: f64,
+    /// Numbers of idle sessions, growing.
+    #[arg(long, global = true, value_delimiter = ',', default_value = "10,200,500")]
+    pub idle_sessions: Vec<usize>,
+    /// Seconds over which the CPU of idle sessions is measured.
+    #[arg(long, global = true, default_value_t = 30.0)]
+    pub idle_seconds: f64,
+    /// Which side to run; without the other there is no ratio.
+    #[arg(long, global = true, value_enum, default_value_t = Side::Both)]
+    pub only: Side,
+    /// The route messages are sent by.
+    #[arg(long, global = true, value_enum, default_value_t = Route::Original)]
+    pub route: Route,
+    /// Runs the gateway under this command, as in `--wrap "perf record -g -o /tmp/perf.data --"`.
+    #[arg(long, global = true)]
+    pub wrap: Option<String>,
+    /// The gateway to measure, instead of the one built with this program.
+    #[arg(long, global = true)]
+    pub gateway: Option<PathBuf>,
+    /// The simulator to use, instead of the one built with this program.
+    #[arg(long, global = true)]
+    pub simulator: Option<PathBuf>,
+    /// Writes all numbers to this file.
+    #[arg(long, global = true)]
+    pub json: Option<PathBuf>,
+    /// Keeps data and logs in this folder, which must not exist yet.
+    #[arg(long, global = true)]
+    pub keep: Option<PathBuf>,
+}
+
+impl Options {
+    /// How long a step may take. A profiler makes a program slow.
+    pub fn patience(&self) -> Duration {
+        Duration::from_secs(if self.wrap.is_some() { 1800 } else { 120 })
+    }
+
+    pub fn runs_gateway(&self) -> bool {
+        self.only != Side::Floor
+    }
+
+    pub fn runs_floor(&self) -> bool {
+        self.only != Side::Gateway
+    }
+}
+
+/// How the floor is started.
+#[derive(Args)]
+pub struct Floor {
+    /// The WebSocket to connect to.
+    #[arg(long)]
+    pub url: String,
+    /// Where the sessions' files are made.
+    #[arg(long)]
+    pub folder: PathBuf,
+    /// How many sessions.
+    #[arg(long = "count")]
+    pub sessions: usize,
+}

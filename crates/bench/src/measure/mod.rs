@@ -1,0 +1,73 @@
+//! The measurements, one after the other, on one stage.
+
+pub mod idle;
+mod latency;
+mod receiving;
+mod round;
+mod sending;
+
+use anyhow::{Result, ensure};
+
+use crate::arguments::{Command, Options};
+use crate::report::Report;
+use crate::stage::{Load, Stage};
+
+pub use idle::Idle;
+pub use latency::Latency;
+pub use round::{Round, Rounds};
+
+/// Runs what is asked for and prints the report.
+pub async fn run(command: Command, options: Options) -> Result<()> {
+    check(&options)?;
+    let stage = Stage::set(options).await?;
+    let mut report = Report::default();
+    let wants = |this: fn(&Command) -> bool| matches!(command, Command::All) || this(&command);
+    if !matches!(command, Command::Memory | Command::Start) {
+        let mut load = Load::set(&stage).await?;
+        warm_up(&stage, &mut load).await?;
+        if wants(|command| matches!(command, Command::In | Command::Latency)) {
+            report.received = receiving::measure(&stage, &mut load).await?;
+        }
+        if wants(|command| matches!(command, Command::Latency)) && stage.options.runs_gateway() {
+            report.latency = Some(latency::measure(&stage, &mut load, &report.received).await?);
+        }
+        if wants(|command| matches!(command, Command::Out)) {
+            report.sent = sending::measure(&stage, &mut load).await?;
+        }
+        load.stop().await?;
+    }
+    if wants(|command| matches!(command, Command::Memory | Command::Start)) && stage.options.runs_gateway() {
+        report.idle = Some(idle::measure(&stage, wants(|command| matches!(command, Command::Start))).await?);
+    }
+    stage.simulator.stop().await?;
+    report.publish(&stage.options)
+}
+
+fn check(options: &Options) -> Result<()> {
+    let growing = options.idle_sessions.windows(2).all(|pair| pair[0] < pair[1]);
+    ensure!(
+        growing && !options.idle_sessions.is_empty(),
+        "--idle-sessions must be numbers that grow, as in 10,200,500"
+    );
+    for (name, number) in [
+        ("sessions", options.sessions),
+        ("chats", options.chats),
+        ("messages", options.messages),
+        ("rounds", options.rounds),
+        ("in-flight", options.in_flight),
+    ] {
+        ensure!(number > 0, "--{name} must be at least 1");
+    }
+    Ok(())
+}
+
+/// What only the first messages cost, keys, sessions, connections, is over before anything is measured. Both ways and back: a Signal
+/// session is complete when both sides have heard of each other.
+async fn warm_up(stage: &Stage, load: &mut Load) -> Result<()> {
+    let count = (stage.options.sessions * stage.options.chats * 4).max(stage.options.messages / 10);
+    eprintln!("warming up with {count} messages each way");
+    receiving::both(stage, load, "warm-in", count).await?;
+    sending::both(stage, load, "warm-out", count).await?;
+    receiving::both(stage, load, "warm-in-again", count).await?;
+    Ok(())
+}

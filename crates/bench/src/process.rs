@@ -1,0 +1,120 @@
+//! A process that was started for a measurement: its cost so far, and its end, which comes with ours at the latest.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use tokio::process::{Child, Command};
+
+use crate::procfs;
+
+/// How long a program may take to end when it is asked to.
+const ENDING: Duration = Duration::from_secs(60);
+
+/// A running program. Dropped, it is killed, together with whatever it has started.
+pub struct Process {
+    name: &'static str,
+    child: Child,
+    group: u32,
+    log: PathBuf,
+}
+
+/// What a process holds.
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+pub struct Memory {
+    /// Resident, in KiB.
+    pub resident: u64,
+    /// The part of it that no file stands behind: heap and stacks.
+    pub anonymous: u64,
+}
+
+/// Reads what a process costs.
+#[derive(Clone, Copy, Debug)]
+pub struct Meter(u32);
+
+impl Meter {
+    /// CPU time so far, user and system, to 10 ms.
+    pub fn cpu(self) -> Result<Duration> {
+        procfs::cpu(&self.read("stat")?).context("/proc/PID/stat has an unknown form")
+    }
+
+    pub fn memory(self) -> Result<Memory> {
+        let status = self.read("status")?;
+        let size = |name| procfs::kib(&status, name).with_context(|| format!("/proc/PID/status has no {name}"));
+        Ok(Memory { resident: size("VmRSS")?, anonymous: size("RssAnon")? })
+    }
+
+    fn read(self, file: &str) -> Result<String> {
+        let path = format!("/proc/{}/{file}", self.0);
+        fs::read_to_string(&path).with_context(|| format!("{path} cannot be read; the program has ended"))
+    }
+}
+
+impl Process {
+    /// Starts it, with its errors and logs in a file of `folder`.
+    pub fn start(name: &'static str, command: &mut Command, folder: &Path) -> Result<Self> {
+        let log = folder.join(format!("{name}.log"));
+        let file = File::options().create(true).append(true).open(&log).context("making a log file")?;
+        // A group of its own, so that a profiler and what it runs end together, and Ctrl-C reaches only us.
+        let child = command.stderr(Stdio::from(file)).process_group(0).kill_on_drop(true).spawn();
+        let child = child.with_context(|| format!("starting the {name}"))?;
+        let group = child.id().with_context(|| format!("the {name} ended at once"))?;
+        Ok(Self { name, child, group, log })
+    }
+
+    pub fn child(&mut self) -> &mut Child {
+        &mut self.child
+    }
+
+    /// What the program itself costs: not a wrapper it runs under.
+    pub fn meter(&self) -> Meter {
+        Meter(self.id())
+    }
+
+    fn id(&self) -> u32 {
+        let mut id = self.group;
+        while let Ok(children) = fs::read_to_string(format!("/proc/{id}/task/{id}/children")) {
+            match procfs::first_child(&children) {
+                Some(child) => id = child,
+                None => break,
+            }
+        }
+        id
+    }
+
+    /// What to say when it does not answer.
+    pub fn gone(&self) -> String {
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        let last = lines[lines.len().saturating_sub(10)..].join("\n");
+        format!("the {} is not there or does not answer; it said last:\n{last}", self.name)
+    }
+
+    /// Asks it to end, as an operator does, and waits.
+    pub async fn stop(mut self) -> Result<()> {
+        signal("-TERM", &self.id().to_string()).await?;
+        match tokio::time::timeout(ENDING, self.child.wait()).await {
+            Ok(status) => drop(status.with_context(|| format!("waiting for the {}", self.name))?),
+            Err(_) => bail!("the {} did not end within {ENDING:?}", self.name),
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Its group is ours as long as nobody has waited for it; afterwards the number may belong to somebody else.
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let group = format!("-{}", self.group);
+            let _ = std::process::Command::new("kill").args(["-KILL", "--", &group]).status();
+        }
+    }
+}
+
+async fn signal(which: &str, whom: &str) -> Result<()> {
+    let sent = Command::new("kill").args([which, whom]).status().await.context("running kill")?;
+    anyhow::ensure!(sent.success(), "process {whom} could not be told to end");
+    Ok(())
+}

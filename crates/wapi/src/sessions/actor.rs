@@ -64,7 +64,7 @@ impl Actor {
     async fn rest(&self, then: Next, intents: &mut watch::Receiver<Intent>) -> bool {
         let woken = async {
             tokio::select! {
-                () = self.session.asked.notified() => {}
+                () = self.asked() => {}
                 // The sender lives as long as the session, which is in our hands.
                 _ = intents.changed() => {}
             }
@@ -77,6 +77,17 @@ impl Actor {
             Next::After(pause) => drop(self.around.clock.timeout(jittered(pause), woken).await),
         }
         !self.around.lifecycle.is_stopping()
+    }
+
+    /// Completes when somebody wants the session to go on. Whoever really wants it has ended its rest before asking; a check that
+    /// found it without a connection has not, and does not wake a device that was logged out.
+    async fn asked(&self) {
+        loop {
+            self.session.asked.notified().await;
+            if !self.session.state().is_resting() {
+                return;
+            }
+        }
     }
 
     /// Opens the saved state, follows the link to its end, and leaves everything tidy.

@@ -18,8 +18,8 @@ pub struct Report {
     pub outgoing: Tally,
     /// Stanzas that WhatsApp still keeps for the session.
     pub unconfirmed: usize,
-    /// Messages that a phone could not read at first and asked for again.
-    pub asked_again: usize,
+    /// Messages that a phone could not read at first and asked for again, and why.
+    pub asked_again: Vec<String>,
     /// Lines of the program's log.
     pub panics: Vec<String>,
     pub has_ended_well: bool,
@@ -64,9 +64,10 @@ impl Display for Report {
         row("  lost", self.outgoing.lost.len().to_string())?;
         row("  out of order in their chat", self.outgoing.overtaken.len().to_string())?;
         row("  twice on the phone", self.outgoing.repeated.len().to_string())?;
-        row("  unreadable at first, asked again", self.asked_again.to_string())?;
+        row("  unreadable at first, asked again", self.asked_again.len().to_string())?;
         row("panics", self.panics.len().to_string())?;
         row("worst recovery, kill to online", format!("{:.2} s", self.worst_recovery.as_secs_f64()))?;
-        row("took", format!("{:.0} s", self.took.as_secs_f64()))
+        row("took", format!("{:.0} s", self.took.as_secs_f64()))?;
+        self.asked_again.iter().try_for_each(|why| writeln!(formatter, "asked again: {why}"))
     }
 }

@@ -100,6 +100,7 @@ impl Stage {
             .set("WAPI_INTERNAL_HOST", address)
             .set("WAPI_WHATSAPP_URL", simulator.ws_url())
             .set("WAPI_GETTING_MESSAGES_WEBHOOK", receiver::start(Arc::clone(&incoming)))
+            .set("WAPI_LOG", std::env::var("WAPI_TEST_LOG").unwrap_or_else(|_| "info".to_owned()))
             // A rebuild in the middle of a long run must not change what is running.
             .with_a_copy_of_the_program();
         let (running, client) = wapi.serves(address).await;
@@ -168,7 +169,7 @@ impl Stage {
     async fn finish(mut self, last: Running, load: &Load, report: Report) -> Report {
         self.panics.extend(last.log().lines().filter(|line| line.contains("panicked")).map(str::to_owned));
         let has_ended_well = last.terminate().await.success;
-        let asked_again = self.people.iter().map(|person| person.failures().len()).sum();
+        let asked_again = self.people.iter().flat_map(Phone::failures).collect();
         let unconfirmed = self.alice.devices()[0].queued;
         let report = Report {
             incoming: self.incoming.lock().unwrap().tally(),
@@ -181,6 +182,9 @@ impl Stage {
             ..report
         };
         self.simulator.finish().await.unwrap();
+        if !report.broken().is_empty() {
+            println!("what the program left behind is in {}", self.wapi.keep().display());
+        }
         report
     }
 }

@@ -22,7 +22,7 @@ pub struct Tally {
     pub lost: Vec<String>,
     /// Those that came more than once, as `chat number`, once for each repetition.
     pub repeated: Vec<String>,
-    /// Those that came after one with a larger number, as `chat number`.
+    /// Those that came after one with a larger number, as `chat number after larger`.
     pub overtaken: Vec<String>,
 }
 
@@ -58,8 +58,8 @@ impl Chat {
     fn count(&self, name: &str, tally: &mut Tally) {
         let mut there = BTreeSet::new();
         for &number in &self.arrived {
-            if there.last().is_some_and(|&largest| largest > number) {
-                tally.overtaken.push(format!("{name} {number}"));
+            if let Some(largest) = there.last().filter(|&&largest| largest > number) {
+                tally.overtaken.push(format!("{name} {number} after {largest}"));
             }
             if !there.insert(number) {
                 tally.repeated.push(format!("{name} {number}"));
@@ -95,7 +95,7 @@ mod tests {
             promised: 4,
             lost: vec!["a 3".to_owned()],
             repeated: vec!["a 0".to_owned(), "a 1".to_owned()],
-            overtaken: vec!["a 1".to_owned()],
+            overtaken: vec!["a 1 after 2".to_owned()],
         };
         assert_eq!(tally(&[0, 1, 2, 3], &[0, 0, 1, 2, 1]), expected);
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -62,6 +63,11 @@ impl Wapi {
         self.folder.path()
     }
 
+    /// Leaves the folder it ran in, for somebody to look at.
+    pub fn keep(self) -> PathBuf {
+        self.folder.keep()
+    }
+
     /// Runs it to its end, which must come soon.
     pub async fn run(&self, arguments: &[&str]) -> Ended {
         self.spawn(arguments).ends().await
@@ -89,10 +95,7 @@ impl Wapi {
 
     fn spawn(&self, arguments: &[&str]) -> Running {
         // Files, since a pipe that nobody reads fills up and stops the program.
-        let output = |name: &str| {
-            let path = self.folder.path().join(name);
-            (File::create(&path).expect("a file for its output"), path)
-        };
+        let output = |name: &str| Output::open(self.folder.path().join(name));
         let ((stdout, stdout_file), (stderr, stderr_file)) = (output("stdout"), output("stderr"));
         let child = Command::new(&self.program)
             .args(arguments)
@@ -108,11 +111,34 @@ impl Wapi {
     }
 }
 
+/// What one run writes, behind what earlier runs wrote.
+struct Output {
+    path: PathBuf,
+    /// Where this run begins.
+    from: u64,
+}
+
+impl Output {
+    fn open(path: PathBuf) -> (File, Self) {
+        let file = File::options().create(true).append(true).open(&path).expect("a file for its output");
+        let from = file.metadata().expect("a file that is there").len();
+        (file, Self { path, from })
+    }
+
+    fn text(&self) -> String {
+        let mut file = File::open(&self.path).expect("its output is there");
+        file.seek(SeekFrom::Start(self.from)).expect("a file can be read from any place");
+        let mut written = Vec::new();
+        file.read_to_end(&mut written).expect("its output can be read");
+        String::from_utf8_lossy(&written).into_owned()
+    }
+}
+
 /// The program while it runs; it is killed with the test.
 pub struct Running {
     child: Child,
-    stdout: PathBuf,
-    stderr: PathBuf,
+    stdout: Output,
+    stderr: Output,
     /// Bytes of the log that [`Running::logs`] is done with.
     read: usize,
 }
@@ -138,19 +164,19 @@ impl Running {
 
     /// What it has logged so far.
     pub fn log(&self) -> String {
-        text(&self.stderr)
+        self.stderr.text()
     }
 
     /// Waits for a line of its log with this in it, after the one found before.
     pub async fn logs(&mut self, wanted: &str) -> String {
         let look = async || {
-            let log = text(&self.stderr);
+            let log = self.log();
             let found = log[self.read..].find(wanted)? + self.read;
             let start = log[..found].rfind('\n').map_or(0, |end| end + 1);
             let end = log[found..].find('\n')? + found;
             Some((log[start..end].to_owned(), end))
         };
-        let otherwise = async || format!("no line with {wanted:?} came after:\n{}", &text(&self.stderr)[self.read..]);
+        let otherwise = async || format!("no line with {wanted:?} came after:\n{}", &self.log()[self.read..]);
         let (line, end) = eventually(look, otherwise).await;
         self.read = end;
         line
@@ -163,14 +189,10 @@ impl Running {
     /// Waits for its end, which must come within this time.
     pub async fn ends_within(mut self, limit: Duration) -> Ended {
         let status = tokio::time::timeout(limit, self.child.wait()).await;
-        let status = status.unwrap_or_else(|_| panic!("it did not end within {limit:?}: {}", text(&self.stderr)));
+        let status = status.unwrap_or_else(|_| panic!("it did not end within {limit:?}: {}", self.stderr.text()));
         let status = status.expect("its end can be waited for");
-        Ended { success: status.success(), stdout: text(&self.stdout), stderr: text(&self.stderr) }
+        Ended { success: status.success(), stdout: self.stdout.text(), stderr: self.stderr.text() }
     }
-}
-
-fn text(file: &Path) -> String {
-    String::from_utf8_lossy(&std::fs::read(file).expect("its output is there")).into_owned()
 }
 
 /// An address that was free a moment ago.

@@ -153,7 +153,6 @@ impl Sessions {
     /// A round trip, and, if that works, whether something comes in.
     async fn look(&self, session: &Session, scope: Scope) -> (Result<Duration, NoAnswer>, Inbound) {
         let limit = self.inner.around.whatsapp_timeout;
-        // Between two links the session waits for a reason: WhatsApp asked it to, or another program took its place.
         let Some(link) = session.link() else { return (Err(NoAnswer::NotConnected), Inbound::Unknown) };
         let socket = link.ping(limit).await;
         let inbound = match (&socket, scope) {
@@ -173,10 +172,12 @@ impl Sessions {
                 let state = session.wait_for(REDIAL, |state| state.status != Status::Online).await;
                 match state.status {
                     Status::Online => link.give_up("the connection ended without a word"),
-                    _ => session.ask(),
+                    status if is_watched(status) => session.ask(),
+                    _ => {}
                 }
             }
-            (Err(_), None) => session.ask(),
+            // Between two links the session waits for a reason: WhatsApp asked it to, or another program took its place.
+            (Err(_), None) => {}
             (Ok(_), link) => match (inbound, link) {
                 (Inbound::Heard(_) | Inbound::Answered(_), _) => session.is_heard(),
                 // A phone may be off for days, and a deaf connection must be noticed at once: so it connects anew at the first

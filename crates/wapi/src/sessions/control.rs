@@ -47,17 +47,20 @@ pub enum LogOut {
 impl Sessions {
     /// Makes a session and starts it. It is there after a restart, too, scanned or not.
     pub async fn create(&self, name: &SessionName, metadata: Metadata) -> Result<Arc<Session>, CommandError> {
-        if self.find(name).is_some() {
-            return Err(CommandError::Exists);
-        }
+        // First its place, then its row: whoever restores sessions meanwhile finds the row only when the place is taken.
+        let place = {
+            let mut sessions = self.lock();
+            if sessions.contains_key(name) {
+                return Err(CommandError::Exists);
+            }
+            Place {
+                session: self.add(&mut sessions, name, Intent::Run, metadata.clone()),
+                sessions: self,
+                is_taken: false,
+            }
+        };
         self.inner.around.store.order_session(name.as_str(), &metadata).await?;
-        let mut sessions = self.lock();
-        if sessions.contains_key(name) {
-            return Err(CommandError::Exists);
-        }
-        let session = self.add(&mut sessions, name, Intent::Run, metadata);
-        self.spawn(Arc::clone(&session));
-        Ok(session)
+        Ok(place.take())
     }
 
     /// Starts a session that was stopped, and wakes one that rests. It goes on after a restart.
@@ -143,5 +146,29 @@ impl Sessions {
         }
         let link = session.link().filter(|_| has_code).ok_or(CommandError::NotOnline { status, reason })?;
         link.pairing_code(phone, limit).await.map_err(CommandError::NoCode)
+    }
+}
+
+/// The place of a session that is not saved yet; without being taken it is free again.
+struct Place<'a> {
+    session: Arc<Session>,
+    sessions: &'a Sessions,
+    is_taken: bool,
+}
+
+impl Place<'_> {
+    fn take(mut self) -> Arc<Session> {
+        self.is_taken = true;
+        self.sessions.spawn(Arc::clone(&self.session));
+        Arc::clone(&self.session)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        if !self.is_taken {
+            self.sessions.lock().remove(&self.session.name);
+            self.session.end();
+        }
     }
 }

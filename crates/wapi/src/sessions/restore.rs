@@ -92,9 +92,11 @@ impl Sessions {
         if session.state().is_expired() {
             let mut intents = session.intents();
             let woken = async {
-                tokio::select! {
-                    () = session.asked.notified() => {}
-                    _ = intents.changed() => {}
+                while session.state().is_expired() {
+                    tokio::select! {
+                        () = session.asked.notified() => {}
+                        _ = intents.changed() => break,
+                    }
                 }
             };
             if parts.lifecycle.unless_stopping(woken).await.is_none() {

@@ -220,3 +220,20 @@ async fn an_outage_is_reported_three_times_and_its_end_once() {
     running.kill().await;
     simulator.finish().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_check_does_not_wake_a_session_that_rests() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    let device = app.pair("shop", &alice).await;
+    alice.logs_out(device).await.unwrap();
+    app.until("shop", "logged_out").await;
+    for _ in 0..3 {
+        assert_eq!(app.order("shop", "check").await.expect(200).json()["ok"], false);
+    }
+    // Long enough for a session that was woken to ask for a QR code.
+    app.pair("bar", &bob).await;
+    assert_eq!(app.info("shop").await.json()["status"], "logged_out");
+    assert!(!app.root().join("sessions/shop.db").exists());
+    app.finish().await;
+}

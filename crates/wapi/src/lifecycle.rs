@@ -50,12 +50,13 @@ impl Lifecycle {
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> tokio::task::JoinHandle<()> {
         let (hard, panics) = (self.hard.clone(), Arc::clone(&self.panics));
         tokio::spawn(self.tasks.track_future(async move {
-            let guarded = AssertUnwindSafe(task).catch_unwind();
-            if let Some(Err(_)) = hard.run_until_cancelled(guarded).await {
-                panics.fetch_add(1, Ordering::Relaxed);
-                tracing::error!("a task panicked; the line before says where");
-            }
+            hard.run_until_cancelled(caught(&panics, task)).await;
         }))
+    }
+
+    /// Runs `work`; `None` when it panicked, which is counted.
+    pub async fn caught<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        caught(&self.panics, work).await
     }
 
     /// A family of tasks that can be waited for on its own and that ends, at the latest, with this one.
@@ -104,6 +105,17 @@ impl Lifecycle {
         self.abort();
         self.tasks.wait().await;
         Finish { dropped, panicked: self.panics.load(Ordering::Relaxed) }
+    }
+}
+
+async fn caught<T>(panics: &AtomicUsize, work: impl Future<Output = T>) -> Option<T> {
+    match AssertUnwindSafe(work).catch_unwind().await {
+        Ok(done) => Some(done),
+        Err(_) => {
+            panics.fetch_add(1, Ordering::Relaxed);
+            tracing::error!("a task panicked; the line before says where");
+            None
+        }
     }
 }
 

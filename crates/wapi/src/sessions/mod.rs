@@ -39,6 +39,9 @@ use session::Intent;
 pub use session::Session;
 pub use state::{Connection, QrCode, SessionState, Status};
 
+/// How long a session rests whose task panicked.
+const AFTER_PANIC: Duration = Duration::from_secs(5);
+
 /// Every session of this process; cheap to clone.
 #[derive(Clone)]
 pub struct Sessions {
@@ -160,9 +163,19 @@ impl Sessions {
         self.inner.around.lifecycle.spawn(self.clone().live(session));
     }
 
-    /// The whole life of a session.
+    /// The whole life of a session. An error of our own must not end it: its task starts anew.
     async fn live(self, session: Arc<Session>) {
-        Actor::new(Arc::clone(&session), self.inner.around.clone(), self.inner.online.clone()).run().await;
+        let Parts { lifecycle, clock, .. } = &self.inner.around;
+        loop {
+            let actor = Actor::new(Arc::clone(&session), self.inner.around.clone(), self.inner.online.clone());
+            if lifecycle.caught(actor.run()).await.is_some() {
+                break;
+            }
+            tracing::error!(session = %session.name, "its task is started anew");
+            session.set_link(None);
+            session.move_to(Status::Offline, Some("an error of the gateway's own; it goes on in a moment".to_owned()));
+            lifecycle.unless_stopping(clock.sleep(AFTER_PANIC)).await;
+        }
         if session.intent() == Intent::Remove {
             self.lock().remove(&session.name);
         }

@@ -262,6 +262,13 @@ impl Link {
     }
 }
 
+impl Drop for Link {
+    /// Whoever drops a link without closing it did not get that far. Its tasks would keep the connection up beside the next one.
+    fn drop(&mut self) {
+        self.tasks.abort();
+    }
+}
+
 fn failure(error: SendError) -> SendFailure {
     match error {
         SendError::NotLoggedIn | SendError::Client(_) => SendFailure::Offline,

@@ -105,3 +105,18 @@ async fn whatsapp_is_dialled_over_tls_too() {
     bob.next_message(crate::harness::PATIENCE).await.unwrap();
     app.finish().await;
 }
+
+#[tokio::test]
+async fn an_error_of_our_own_does_not_end_a_session() {
+    let app = Setup::new().set("WAPI_WHATSAPP_CONNECTION_TIMEOUT", 1).start().await;
+    app.break_console();
+    assert_eq!(app.register("shop").await.expect(504).code(), "whatsapp_timeout");
+    let info = app.until("shop", "offline").await;
+    assert!(info["reason"].as_str().unwrap().contains("an error of the gateway's own"), "{info}");
+    app.mend_console();
+    app.push_clock(std::time::Duration::from_secs(5));
+    app.until("shop", "scan_qr").await;
+    app.phone("Alice").scans(&app.qr("shop").await).await.unwrap();
+    app.until("shop", "online").await;
+    app.finish_after_panics(1).await;
+}

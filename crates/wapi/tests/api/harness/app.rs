@@ -138,6 +138,20 @@ impl TestApp {
         self.console.lock().unwrap().clone()
     }
 
+    /// From now on the gateway panics when it prints a QR code. Mended with [`Self::mend_console`].
+    pub fn break_console(&self) {
+        let console = Arc::clone(&self.console);
+        let poisoning = std::thread::spawn(move || {
+            let _held = console.lock();
+            panic!("the console breaks on purpose");
+        });
+        poisoning.join().expect_err("it panics");
+    }
+
+    pub fn mend_console(&self) {
+        self.console.clear_poison();
+    }
+
     /// The gateway's clock jumps ahead.
     pub fn push_clock(&self, by: Duration) {
         self.clock.push(by);
@@ -152,6 +166,13 @@ impl TestApp {
 
     pub async fn restart(self) -> Self {
         self.stop().await.start().await
+    }
+
+    /// The same as [`Self::finish`] for a gateway in which so many tasks have panicked.
+    pub async fn finish_after_panics(self, panicked: usize) {
+        let Self { simulator, running, .. } = self;
+        assert_eq!(running.ends().await, Finish { dropped: 0, panicked });
+        simulator.finish().await.expect("the simulator is content");
     }
 
     /// Stops everything; fails on panics, on tasks that did not end, on posts that no test read, and on requests that the
@@ -212,8 +233,11 @@ impl Running {
     }
 
     async fn stop(self) {
+        assert_eq!(self.ends().await, Finish { dropped: 0, panicked: 0 });
+    }
+
+    async fn ends(self) -> Finish {
         self.stop.send(()).expect("the gateway still serves");
-        let finish = self.served.await.expect("no panic").expect("the gateway ends well");
-        assert_eq!(finish, Finish { dropped: 0, panicked: 0 });
+        self.served.await.expect("no panic").expect("the gateway ends well")
     }
 }

@@ -228,12 +228,14 @@ async fn a_check_does_not_wake_a_session_that_rests() {
     let device = app.pair("shop", &alice).await;
     alice.logs_out(device).await.unwrap();
     app.until("shop", "logged_out").await;
+    let file = app.root().join("sessions/shop.db");
+    eventually(async || (!file.exists()).then_some(()), async || "its file was not moved aside".to_owned()).await;
     for _ in 0..3 {
         assert_eq!(app.order("shop", "check").await.expect(200).json()["ok"], false);
     }
     // Long enough for a session that was woken to ask for a QR code.
     app.pair("bar", &bob).await;
     assert_eq!(app.info("shop").await.json()["status"], "logged_out");
-    assert!(!app.root().join("sessions/shop.db").exists());
+    assert!(!file.exists(), "it was woken");
     app.finish().await;
 }

@@ -13,6 +13,7 @@ mod runtime;
 mod signals;
 mod transport;
 mod version;
+mod wire_gate;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -75,11 +76,13 @@ impl Whatsapp {
         let (reports, signals) = signals::channel();
         let heard = Arc::<heard::Heard>::default();
         let clock = self.clock.clone();
+        let gate = wire_gate::Gate::new(Arc::clone(&opened), clock.clone());
+        let dialer = transport::ReportingDialer::new(Arc::clone(&self.dialer), reports.clone());
         let hook = inbox::Hook::new(session, inbox, opened, Arc::clone(&heard), clock, tasks.clone());
         let mut builder = Client::builder()
             .with_runtime(runtime::TrackedRuntime::new(tasks.clone(), self.clock.clone(), reports.clone()))
             .with_persistence_manager(Arc::clone(&saved))
-            .with_transport_factory(transport::ReportingDialer::new(Arc::clone(&self.dialer), reports.clone()))
+            .with_transport_factory(wire_gate::GatedDialer::new(dialer, Arc::clone(&gate)))
             .with_http_client_arc(Arc::clone(&self.http))
             .with_cache_config(caches())
             .with_inbound_durability_hook(hook)
@@ -90,6 +93,7 @@ impl Whatsapp {
             builder = builder.with_version_override(version);
         }
         let client = builder.build().await.context("preparing the session")?.into_client();
+        client.subscribe_handler(gate).detach();
         Ok((Link::new(client, saved, tasks, reports, heard, self.clock.clone()), signals))
     }
 }

@@ -67,7 +67,7 @@ struct GuardedDialer {
     factory: TokioWebSocketTransportFactory,
 }
 
-type Dialled = (Arc<dyn Transport>, whatsapp_rust::async_channel::Receiver<TransportEvent>);
+pub(super) type Dialled = (Arc<dyn Transport>, whatsapp_rust::async_channel::Receiver<TransportEvent>);
 
 #[async_trait]
 impl TransportFactory for GuardedDialer {

@@ -88,13 +88,19 @@ pass_on! {
         async fn get_sender_key(&self, address: &str) -> Result<Option<Vec<u8>>>;
     } but {
         async fn put_session(&self, address: &str, session: &[u8]) -> Result<()> {
+            let moved = self.opened.moved();
             self.save_what_was_opened().await?;
-            self.file.put_session(address, session).await
+            self.file.put_session(address, session).await?;
+            self.opened.keep_keys(moved);
+            Ok(())
         }
 
         async fn put_sessions_batch(&self, sessions: &[(Arc<str>, Bytes)]) -> Result<()> {
+            let moved = self.opened.moved();
             self.save_what_was_opened().await?;
-            self.file.put_sessions_batch(sessions).await
+            self.file.put_sessions_batch(sessions).await?;
+            self.opened.keep_keys(moved);
+            Ok(())
         }
 
         async fn delete_session(&self, address: &str) -> Result<()> {
@@ -108,13 +114,19 @@ pass_on! {
         }
 
         async fn put_sender_key(&self, address: &str, record: &[u8]) -> Result<()> {
+            let moved = self.opened.moved();
             self.save_what_was_opened().await?;
-            self.file.put_sender_key(address, record).await
+            self.file.put_sender_key(address, record).await?;
+            self.opened.keep_keys(moved);
+            Ok(())
         }
 
         async fn put_sender_keys_batch(&self, sender_keys: &[(Arc<str>, Bytes)]) -> Result<()> {
+            let moved = self.opened.moved();
             self.save_what_was_opened().await?;
-            self.file.put_sender_keys_batch(sender_keys).await
+            self.file.put_sender_keys_batch(sender_keys).await?;
+            self.opened.keep_keys(moved);
+            Ok(())
         }
 
         async fn delete_sender_key(&self, address: &str) -> Result<()> {

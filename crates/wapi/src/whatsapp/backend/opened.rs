@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::event::MessageKey;
 use crate::store::{Store, StoreError};
@@ -19,6 +19,14 @@ pub(in crate::whatsapp) struct Opened {
     books: Mutex<Books>,
     /// Rings when the inbox has answered.
     answered: Notify,
+    keys: watch::Sender<Keys>,
+}
+
+/// How many messages were opened in all, and of how many the keys are on the disk.
+#[derive(Default)]
+struct Keys {
+    moved: u64,
+    kept: u64,
 }
 
 #[derive(Default)]
@@ -63,15 +71,33 @@ impl Books {
 impl Opened {
     pub fn new(session: &str, store: Store) -> Self {
         let (session, books) = (session.to_owned(), Mutex::default());
-        Self { session, store, books, answered: Notify::new() }
+        Self { session, store, books, answered: Notify::new(), keys: watch::Sender::default() }
     }
 
     /// The engine has opened these.
     pub fn add(&self, messages: impl Iterator<Item = (MessageKey, Vec<u8>)>) {
         let mut books = self.books();
         for (key, message) in messages {
+            self.keys.send_modify(|keys| keys.moved += 1);
             books.unsaved.insert(key, Unsaved { message, stage: Stage::Ours });
         }
+    }
+
+    /// How many messages were opened so far.
+    pub fn moved(&self) -> u64 {
+        self.keys.borrow().moved
+    }
+
+    /// The keys of so many messages are on the disk.
+    pub fn keep_keys(&self, moved: u64) {
+        self.keys.send_modify(|keys| keys.kept = keys.kept.max(moved));
+    }
+
+    /// Completes when the keys of all messages opened so far are on the disk.
+    pub async fn keys_are_kept(&self) {
+        let moved = self.moved();
+        // The sender is ours, so waiting cannot fail.
+        let _ = self.keys.subscribe().wait_for(|keys| keys.kept >= moved).await;
     }
 
     /// The inbox saves these from now on; how that ends must be said with [`Handover::taken`], or it is taken for a failure.

@@ -82,11 +82,13 @@ impl App {
         let files = Files::open(&config.root).await?;
         let seen = Seen::open(config.redis.as_ref(), clock.clone(), lifecycle.clone()).await?;
         let store = Store::open(&config.root.join("wapi.db"), clock.clone()).await?;
-        webhooks::start(webhooks::Parts {
+        let webhooks = webhooks::start(webhooks::Parts {
             store: store.clone(),
             base: config.webhook.clone(),
             secret: config.webhook_secret.clone(),
             environment: config.environment,
+            allowed: config.allowed_targets.clone(),
+            disable_after: config.webhook_disable_after,
             seen,
             clock: clock.clone(),
             lifecycle: lifecycle.clone(),
@@ -118,7 +120,8 @@ impl App {
         let router = http::routes(Gateway {
             sessions: sessions.clone(),
             store: store.clone(),
-            fetcher: Fetcher::new(clock.clone())?,
+            webhooks,
+            fetcher: Fetcher::new(config.allowed_targets.clone(), clock.clone())?,
             access: config.access.clone(),
             keys,
             clock: clock.clone(),

@@ -43,11 +43,27 @@ pub enum EventData {
     SessionPaired(PairedSession),
     #[serde(rename = "session.logged_out")]
     SessionLoggedOut(LoggedOutSession),
+    #[serde(rename = "webhook.disabled")]
+    WebhookDisabled(DisabledWebhook),
 }
+
+/// What the gateway tells of: every `type` there is.
+pub const TYPES: [&str; 9] = [
+    "message.received",
+    "message.edited",
+    "message.deleted",
+    "message.reaction",
+    "session.status",
+    "session.qr",
+    "session.paired",
+    "session.logged_out",
+    "webhook.disabled",
+];
 
 impl Event {
     /// Something that the gateway has learnt just now.
     pub fn new(data: EventData, now: Timestamp) -> Self {
+        debug_assert!(TYPES.contains(&data.kind()), "nobody can ask for {}", data.kind());
         Self { id: ids::event_id(), data, timestamp: now }
     }
 
@@ -69,8 +85,20 @@ impl EventData {
             Self::SessionQr(_) => "session.qr",
             Self::SessionPaired(_) => "session.paired",
             Self::SessionLoggedOut(_) => "session.logged_out",
+            Self::WebhookDisabled(_) => "webhook.disabled",
         }
     }
+}
+
+/// A webhook that is told no more, until somebody enables it: what happens waits for it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DisabledWebhook {
+    /// The one it was for; `null` for one of all sessions.
+    pub session: Option<String>,
+    pub id: String,
+    /// `gone`: it answered 410. `failing`: it took nothing for too long.
+    pub reason: &'static str,
+    pub disabled_at: Timestamp,
 }
 
 /// What WhatsApp tells a message by: the addresses it came with (which may be a number today and a LID tomorrow for the same

@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 use url::Url;
 
 use crate::clock::Clock;
+use crate::guard::{Forbidden, Targets};
 use crate::message::{Image, ImageType};
 
 /// WhatsApp's own limit for pictures.
@@ -25,6 +26,8 @@ const AT_ONCE: usize = 16;
 pub enum NoPicture {
     #[error("is not an http:// or https:// address")]
     Address,
+    #[error("{0}")]
+    Forbidden(Forbidden),
     #[error("cannot be fetched: {0}")]
     Unreachable(String),
     #[error("answered {0}")]
@@ -41,22 +44,25 @@ pub enum NoPicture {
 #[derive(Clone)]
 pub struct Fetcher {
     client: reqwest::Client,
+    allowed: Targets,
     clock: Clock,
     places: Arc<Semaphore>,
 }
 
 impl Fetcher {
-    pub fn new(clock: Clock) -> Result<Self> {
+    /// Fetches from where callers may send the gateway, at every redirect.
+    pub fn new(allowed: Targets, clock: Clock) -> Result<Self> {
         let client = reqwest::Client::builder()
             .user_agent(concat!("wapi/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::limited(MAX_REDIRECTS))
-            .build()?;
-        Ok(Self { client, clock, places: Arc::new(Semaphore::new(AT_ONCE)) })
+            .redirect(allowed.redirects(MAX_REDIRECTS));
+        let client = allowed.guard(client).build()?;
+        Ok(Self { client, allowed, clock, places: Arc::new(Semaphore::new(AT_ONCE)) })
     }
 
     /// The picture at this address.
     pub async fn picture(&self, address: &str) -> Result<Image, NoPicture> {
-        let url = allowed(address)?;
+        let url = web_address(address)?;
+        self.allowed.check(&url).map_err(NoPicture::Forbidden)?;
         let _place = self.places.acquire().await.expect("these places are never closed");
         let bytes = self.clock.timeout(DEADLINE, self.download(url)).await.map_err(|_| NoPicture::Timeout)??;
         let mime_type = ImageType::of(&bytes).ok_or(NoPicture::NotAPicture)?;
@@ -84,8 +90,7 @@ impl Fetcher {
     }
 }
 
-/// The one place that decides which addresses may be fetched.
-fn allowed(address: &str) -> Result<Url, NoPicture> {
+fn web_address(address: &str) -> Result<Url, NoPicture> {
     let url = Url::parse(address).map_err(|_| NoPicture::Address)?;
     let fits = matches!(url.scheme(), "http" | "https") && url.has_host();
     if fits { Ok(url) } else { Err(NoPicture::Address) }
@@ -107,8 +112,8 @@ mod tests {
         for address in
             ["", "example.com/a.png", "ftp://example.com/a.png", "file:///etc/passwd", "data:image/png;base64,AA"]
         {
-            assert!(allowed(address).is_err(), "{address}");
+            assert!(web_address(address).is_err(), "{address}");
         }
-        assert!(allowed("https://example.com/a.png").is_ok());
+        assert!(web_address("https://example.com/a.png").is_ok());
     }
 }

@@ -27,6 +27,11 @@ pub fn api_key() -> String {
     random("wapi_")
 }
 
+/// Names an endpoint that callers have made.
+pub fn webhook_id() -> String {
+    random("whk_")
+}
+
 /// Names one HTTP request, in its answer and in the log.
 pub fn request_id() -> String {
     random("req_")

@@ -16,6 +16,7 @@ pub mod message;
 pub mod qr;
 
 pub mod fetch;
+pub mod guard;
 pub mod keys;
 pub mod retention;
 pub mod seen;

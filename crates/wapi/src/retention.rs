@@ -161,7 +161,7 @@ mod tests {
     }
 
     fn dead() -> Outcome {
-        Outcome::Dead { error: "500".to_owned() }
+        Outcome::Dead { error: "500".into() }
     }
 
     #[tokio::test]

@@ -12,6 +12,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
+use crate::guard::Targets;
 use crate::retention::Retention;
 use crate::webhooks::SigningKey;
 
@@ -29,6 +30,10 @@ pub struct Config {
     pub webhook: Url,
     /// Signs what is posted to the webhook.
     pub webhook_secret: Option<SigningKey>,
+    /// How long a webhook that callers have made may take nothing before it is disabled.
+    pub webhook_disable_after: Duration,
+    /// Where callers may send the gateway: with webhooks of theirs, and with media links.
+    pub allowed_targets: Targets,
     pub listen: HostPort,
     /// The data folder.
     pub root: PathBuf,
@@ -107,6 +112,7 @@ impl Config {
         reader.refuse_unknown_names();
         let webhook = reader.required("WAPI_GETTING_MESSAGES_WEBHOOK", parse::webhook);
         let webhook_secret = reader.optional("WAPI_WEBHOOK_SECRET", SigningKey::parse);
+        let webhook_disable_after = reader.required("WAPI_WEBHOOK_DISABLE_AFTER_HOURS", parse::hours);
         let listen = reader.required("WAPI_INTERNAL_HOST", HostPort::parse);
         let root = reader.required("WAPI_FILE_SYSTEM_ROOT_POINT_FULL_PATH", parse::folder);
         let access = parse::access(&mut reader, listen.as_ref());
@@ -114,6 +120,7 @@ impl Config {
         let sentry_dsn = reader.optional("WAPI_SENTRY_DSN", parse::sentry_dsn);
         let https = parse::https(&mut reader);
         let environment = reader.required("WAPI_ENV", parse::environment);
+        let allowed_targets = parse::allowed_targets(&mut reader, listen.as_ref(), environment);
         let check_every = parse::check_every(&mut reader);
         let whatsapp_timeout = reader.required("WAPI_WHATSAPP_CONNECTION_TIMEOUT", parse::seconds);
         let restore_concurrency = reader.required("WAPI_RESTORE_CONCURRENCY", parse::positive);
@@ -125,6 +132,8 @@ impl Config {
             Some(Self {
                 webhook: webhook?,
                 webhook_secret,
+                webhook_disable_after: webhook_disable_after?,
+                allowed_targets: allowed_targets?,
                 listen: listen?,
                 root: root?,
                 access: access?,

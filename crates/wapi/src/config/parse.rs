@@ -11,6 +11,7 @@ use url::{Host, Url};
 use crate::retention::Retention;
 
 use super::{Access, Build, CertificateFiles, Environment, Layers, Mistakes, Source, WhatsappAddress};
+use crate::guard::Targets;
 
 /// Reads settings one by one and remembers what was wrong with them.
 pub(super) struct Reader<'a> {
@@ -144,6 +145,25 @@ pub(super) fn environment(text: &str) -> Result<Environment, String> {
 
 pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     positive(text).map(|seconds| Duration::from_secs(seconds as u64))
+}
+
+pub(super) fn hours(text: &str) -> Result<Duration, String> {
+    positive(text).map(|hours| Duration::from_secs(3600 * hours as u64))
+}
+
+/// Where callers may send the gateway. On a developer's machine everything is near, so everything is allowed.
+pub(super) fn allowed_targets(
+    reader: &mut Reader,
+    listen: Option<&HostPort>,
+    environment: Option<Environment>,
+) -> Option<Targets> {
+    if reader.layers.value("WAPI_ALLOW_PRIVATE_TARGETS").is_some() {
+        return reader.optional("WAPI_ALLOW_PRIVATE_TARGETS", |text| {
+            Targets::parse(text).map_err(|error| format!("is wrong: {error}"))
+        });
+    }
+    let is_near = environment == Some(Environment::Dev) || listen.is_some_and(HostPort::is_loopback);
+    Some(if is_near { Targets::All } else { Targets::Public(Vec::new()) })
 }
 
 pub(super) fn positive(text: &str) -> Result<usize, String> {

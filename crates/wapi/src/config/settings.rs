@@ -35,6 +35,8 @@ const fn secret(name: &'static str, example: &'static str) -> Setting {
 pub static SETTINGS: &[Setting] = &[
     plain("WAPI_GETTING_MESSAGES_WEBHOOK", "https://example.com/webhook/"),
     secret("WAPI_WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+    plain("WAPI_WEBHOOK_DISABLE_AFTER_HOURS", "72"),
+    plain("WAPI_ALLOW_PRIVATE_TARGETS", "10.0.0.0/8,192.168.0.0/16"),
     plain("WAPI_INTERNAL_HOST", "127.0.0.1:8080"),
     plain("WAPI_FILE_SYSTEM_ROOT_POINT_FULL_PATH", "/var/lib/wapi"),
     secret("WAPI_API_KEY", "wapi_a-long-random-text"),

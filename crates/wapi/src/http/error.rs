@@ -44,6 +44,10 @@ pub enum Problem {
     NoSession,
     NoQrCode,
     NoConnection,
+    NoWebhook,
+    NoDelivery,
+    /// The webhook that the operator's settings name is theirs to change.
+    OriginalWebhook,
     NotOnline {
         status: Status,
         reason: Option<String>,
@@ -119,7 +123,8 @@ impl Problem {
             }
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::AdminKeyFirst | Self::LastAdminKey => StatusCode::CONFLICT,
-            Self::NotOnline { .. } | Self::SessionFailed { .. } => StatusCode::CONFLICT,
+            Self::NoWebhook | Self::NoDelivery => StatusCode::NOT_FOUND,
+            Self::NotOnline { .. } | Self::SessionFailed { .. } | Self::OriginalWebhook => StatusCode::CONFLICT,
             Self::SessionExists | Self::NotPaired | Self::AlreadyPaired => StatusCode::CONFLICT,
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
             Self::Refused { .. } | Self::Upload { .. } | Self::NoPairingCode { .. } => StatusCode::BAD_GATEWAY,
@@ -147,6 +152,9 @@ impl Problem {
             Self::NoSession => ("session_not_found", "There is no session of this name"),
             Self::NoQrCode => ("qr_code_not_found", "No QR code is waiting"),
             Self::NoConnection => ("connection_not_found", "The session is not connected"),
+            Self::NoWebhook => ("webhook_not_found", "There is no such webhook"),
+            Self::NoDelivery => ("delivery_not_found", "The webhook has no such delivery"),
+            Self::OriginalWebhook => ("webhook_is_original", "This webhook is set in the settings"),
             Self::NotOnline { .. } => ("session_not_online", "The session is not online"),
             Self::SessionExists => ("session_exists", "There is a session of this name"),
             Self::NotPaired => ("session_not_paired", "No phone has linked the session"),
@@ -189,6 +197,11 @@ impl Problem {
             Self::NoSession => "register it first, with POST /register-session/".to_owned(),
             Self::NoQrCode => "the session is online, or still on its way".to_owned(),
             Self::NoConnection => "its state is at GET /get-session-info/…/".to_owned(),
+            Self::NoWebhook => "GET /v1/webhooks lists them".to_owned(),
+            Self::NoDelivery => "GET /v1/webhooks/…/deliveries lists them".to_owned(),
+            Self::OriginalWebhook => "it can be enabled, disabled, tested and told again; its address is \
+                                      WAPI_GETTING_MESSAGES_WEBHOOK, its secret WAPI_WEBHOOK_SECRET"
+                .to_owned(),
             Self::NotOnline { status, reason: Some(reason) } => format!("it is {}: {reason}", status.word()),
             Self::NotOnline { status, reason: None } => format!("it is {}", status.word()),
             Self::SessionExists => "choose another name, or remove that session first".to_owned(),

@@ -88,6 +88,20 @@ impl Fields {
         }
     }
 
+    /// True or false, if it is given.
+    pub fn optional_flag(&mut self, field: &'static str) -> Option<bool> {
+        match self.fields.remove(field) {
+            None | Some(Value::Null) => None,
+            Some(Value::Bool(flag)) => Some(flag),
+            Some(other) => self.wrong(field, format!("is {}, but must be true or false", kind(&other))),
+        }
+    }
+
+    /// Whether there is a field of this name, be it `null`.
+    pub fn is_given(&self, field: &str) -> bool {
+        self.fields.contains_key(field)
+    }
+
     /// What a field turned out to mean, or a note of why it means nothing.
     pub fn judged<T>(&mut self, field: &'static str, judgement: Result<T, String>) -> Option<T> {
         match judgement {
@@ -159,12 +173,30 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        match Bytes::from_request(request, state).await {
-            Ok(body) => Self::parse(&body),
-            Err(BytesRejection::FailedToBufferBody(error)) if is_too_large(&error) => Err(Problem::TooLarge(MAX_BODY)),
-            Err(_) => Err(Problem::Body("it ended before it was complete".to_owned())),
+        Self::parse(&read(request, state).await?)
+    }
+}
+
+/// The fields of a body that may be left out altogether.
+#[derive(Debug)]
+pub struct FieldsOrNothing(pub Fields);
+
+impl<S: Send + Sync> FromRequest<S> for FieldsOrNothing {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        match read(request, state).await? {
+            body if body.is_empty() => Ok(Self(Fields { fields: Map::new(), errors: Vec::new() })),
+            body => Fields::parse(&body).map(Self),
         }
     }
+}
+
+async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+    Bytes::from_request(request, state).await.map_err(|rejection| match rejection {
+        BytesRejection::FailedToBufferBody(error) if is_too_large(&error) => Problem::TooLarge(MAX_BODY),
+        _ => Problem::Body("it ended before it was complete".to_owned()),
+    })
 }
 
 fn is_too_large(error: &axum::extract::rejection::FailedToBufferBody) -> bool {

@@ -2,6 +2,7 @@
 
 mod api_keys;
 mod auth;
+mod deliveries;
 pub mod error;
 mod events;
 mod exposition;
@@ -17,6 +18,7 @@ pub mod receiver;
 mod sessions;
 mod stream;
 mod table;
+mod webhooks;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -30,6 +32,7 @@ use crate::keys::Scope::{Admin, Read, Send};
 use crate::lifecycle::Lifecycle;
 use crate::sessions::Sessions;
 use crate::store::Store;
+use crate::webhooks::Webhooks;
 
 use error::Problem;
 use table::Table;
@@ -39,6 +42,7 @@ use table::Table;
 pub struct Gateway {
     pub sessions: Sessions,
     pub store: Store,
+    pub webhooks: Webhooks,
     pub fetcher: Fetcher,
     pub access: Access,
     pub keys: Keys,
@@ -78,6 +82,18 @@ fn table() -> Table {
         .get("/v1/api-keys", Admin, api_keys::list)
         .post("/v1/api-keys", Admin, api_keys::make)
         .delete("/v1/api-keys/{id}", Admin, api_keys::remove)
+        // A webhook sends what it is told of to wherever its maker says.
+        .get("/v1/webhooks", Admin, webhooks::list)
+        .post("/v1/webhooks", Admin, webhooks::make)
+        .get("/v1/webhooks/{id}", Admin, webhooks::show)
+        .patch("/v1/webhooks/{id}", Admin, webhooks::change)
+        .delete("/v1/webhooks/{id}", Admin, webhooks::remove)
+        .post("/v1/webhooks/{id}/test", Admin, webhooks::test)
+        .post("/v1/webhooks/{id}/rotate-secret", Admin, webhooks::rotate_secret)
+        .post("/v1/webhooks/{id}/enable", Admin, webhooks::enable)
+        .get("/v1/webhooks/{id}/deliveries", Admin, deliveries::list)
+        .post("/v1/webhooks/{id}/deliveries/{delivery}/resend", Admin, deliveries::resend)
+        .post("/v1/webhooks/{id}/replay", Admin, deliveries::replay)
 }
 
 /// The table as a service.

@@ -86,6 +86,15 @@ impl Table {
         self.row("POST", path, need.into(), on(MethodFilter::POST, handler))
     }
 
+    pub fn patch<T: 'static>(
+        self,
+        path: &'static str,
+        need: impl Into<Need>,
+        handler: impl Handler<T, Gateway>,
+    ) -> Self {
+        self.row("PATCH", path, need.into(), on(MethodFilter::PATCH, handler))
+    }
+
     pub fn delete<T: 'static>(
         self,
         path: &'static str,

@@ -1,38 +1,14 @@
 //! Who is told what, and how far each telling has come.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
-use sqlx::sqlite::{Sqlite, SqliteConnection, SqlitePool};
+use sqlx::sqlite::{Sqlite, SqliteConnection};
 use sqlx::{QueryBuilder, Row};
 
 use super::endpoints::{self, Subscriber};
 use super::events::{Inserted, ROWS};
-use super::{Store, StoreError, time};
-use crate::event::MessageKey;
-
-/// A delivery whose time has come: the oldest that waits in its chat.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Due {
-    pub delivery: i64,
-    /// How often it was tried.
-    pub attempts: u32,
-    /// When the event was saved.
-    pub created_at: Timestamp,
-    /// When it was first tried in vain, and last.
-    pub first_failed_at: Option<Timestamp>,
-    pub last_failed_at: Option<Timestamp>,
-    pub endpoint: String,
-    pub url: String,
-    pub session: String,
-    pub chat: String,
-    /// What it is about, if it is about a message.
-    pub message: Option<MessageKey>,
-    /// The event's type, id and envelope.
-    pub kind: String,
-    pub event: String,
-    pub body: String,
-    /// Whether it has stepped out of its chat's order.
-    pub is_aside: bool,
-}
+use super::{Store, StoreError};
 
 /// What became of one attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,11 +22,31 @@ pub enum Outcome {
     /// It was taken.
     Delivered,
     /// It was not; it is tried again at this time, and its chat waits.
-    Again { error: String, due_at: Timestamp },
+    Again { error: Failed, due_at: Timestamp },
+    /// It was not (or not tried yet); it is tried again at `retry_at`, and holds its chat until then. What waits behind it, or comes
+    /// to wait there, is looked at from `probe_from` on.
+    Hold { error: Option<Failed>, retry_at: Timestamp, probe_from: Timestamp },
+    /// What waited behind it, the delivery `by`, was taken, so it goes on by itself.
+    Overtaken { error: Option<Failed>, by: i64, due_at: Timestamp },
     /// It was not; it goes on by itself, and its chat moves on.
-    Aside { error: String, due_at: Timestamp },
+    Aside { error: Failed, due_at: Timestamp },
     /// It will not be tried again by itself.
-    Dead { error: String },
+    Dead { error: Failed },
+}
+
+/// Why an attempt failed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Failed {
+    pub error: String,
+    /// Of the answer, if there was one, with the beginning of its body.
+    pub status: Option<u16>,
+    pub answer: Option<String>,
+}
+
+impl From<&str> for Failed {
+    fn from(error: &str) -> Self {
+        Self { error: error.to_owned(), ..Self::default() }
+    }
 }
 
 /// One delivery of each event for each endpoint that wants it, at the end of its chat's lane.
@@ -63,32 +59,116 @@ pub(super) async fn insert(
         return Ok(());
     }
     let endpoints = endpoints::subscribers(connection).await?;
-    let wanted = |event: &Inserted<'_>, endpoint: &Subscriber| endpoint.wants(&event.event.session, event.event.kind);
+    let wanted = |event: &Inserted<'_>, endpoint: &Subscriber| {
+        endpoint.wants(&event.event.session, &event.event.chat, event.event.kind)
+    };
     let pairs: Vec<_> = events
         .iter()
         .flat_map(|event| endpoints.iter().map(move |endpoint| (event, endpoint)))
         .filter(|(event, endpoint)| wanted(event, endpoint))
         .collect();
-    for pairs in pairs.chunks(ROWS) {
-        let mut sql =
-            QueryBuilder::<Sqlite>::new("INSERT INTO deliveries (event, endpoint, session, chat, created_at) ");
-        sql.push_values(pairs, |mut row, (inserted, endpoint)| {
-            row.push_bind(inserted.seq).push_bind(&endpoint.id);
-            row.push_bind(&inserted.event.session).push_bind(&inserted.event.chat).push_bind(now.as_millisecond());
+    let news: Vec<_> = pairs
+        .into_iter()
+        .map(|(event, endpoint)| New {
+            event: event.seq,
+            endpoint,
+            session: &event.event.session,
+            chat: &event.event.chat,
+            resent: 0,
+        })
+        .collect();
+    insert_new(connection, &news, now).await
+}
+
+/// Tells an endpoint again of those events from place `from` to before `upto` that it wants; how many they are.
+pub(super) async fn tell_again(
+    connection: &mut SqliteConnection,
+    endpoint: &str,
+    from: i64,
+    upto: i64,
+    now: Timestamp,
+) -> Result<u64, sqlx::Error> {
+    let all = endpoints::subscribers(connection).await?;
+    let Some(endpoint) = all.iter().find(|subscriber| subscriber.id == endpoint) else { return Ok(0) };
+    // What still waits is told anyway; of what is empty, retention has left just enough to recognise it by.
+    let sql = "SELECT seq, session, chat, type FROM events e WHERE seq >= $1 AND seq < $2 AND body <> '' \
+               AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.event = e.seq AND d.endpoint = $3 AND d.state = 'waiting') \
+               ORDER BY seq";
+    let query = sqlx::query(sql).bind(from).bind(upto).bind(&endpoint.id);
+    let rows = query.fetch_all(&mut *connection).await?;
+    let wanted = rows.iter().filter(|row| endpoint.wants(row.get("session"), row.get("chat"), row.get("type")));
+    let news: Vec<_> = wanted
+        .map(|row| New {
+            event: row.get("seq"),
+            endpoint,
+            session: row.get("session"),
+            chat: row.get("chat"),
+            resent: 1,
+        })
+        .collect();
+    insert_new(connection, &news, now).await?;
+    Ok(news.len() as u64)
+}
+
+struct New<'a> {
+    event: i64,
+    endpoint: &'a Subscriber,
+    session: &'a str,
+    chat: &'a str,
+    resent: i64,
+}
+
+/// Deliveries, each at the end of its chat's lane.
+async fn insert_new(connection: &mut SqliteConnection, news: &[New<'_>], now: Timestamp) -> Result<(), sqlx::Error> {
+    for news in news.chunks(ROWS) {
+        let sql = "INSERT INTO deliveries (event, endpoint, session, chat, resent, created_at) ";
+        let mut sql = QueryBuilder::<Sqlite>::new(sql);
+        sql.push_values(news, |mut row, new| {
+            row.push_bind(new.event).push_bind(&new.endpoint.id).push_bind(new.session).push_bind(new.chat);
+            row.push_bind(new.resent).push_bind(now.as_millisecond());
         });
         sql.push(" RETURNING id, endpoint, session, chat");
         let mut rows = sql.build().fetch_all(&mut *connection).await?;
         rows.sort_by_key(|row| row.get::<i64, _>("id"));
-        let mut sql = QueryBuilder::<Sqlite>::new("INSERT INTO lanes (endpoint, session, chat, aside, head, due_at) ");
-        sql.push_values(&rows, |mut lane, row| {
-            lane.push_bind(row.get::<&str, _>("endpoint")).push_bind(row.get::<&str, _>("session"));
-            lane.push_bind(row.get::<&str, _>("chat")).push_bind(0).push_bind(row.get::<i64, _>("id"));
-            lane.push_bind(now.as_millisecond());
+        let gates: HashMap<(&str, &str), String> =
+            news.iter().map(|new| ((new.endpoint.id.as_str(), new.session), new.endpoint.gate(new.session))).collect();
+        let lanes = rows.iter().filter_map(|row| {
+            let (endpoint, session): (&str, &str) = (row.get("endpoint"), row.get("session"));
+            let gate = gates.get(&(endpoint, session))?;
+            Some(NewLane { endpoint, session, chat: row.get("chat"), gate, head: row.get("id") })
         });
-        // A lane that is there has an older head.
-        sql.push(" ON CONFLICT DO NOTHING");
-        sql.build().execute(&mut *connection).await?;
+        open_lanes(connection, lanes, now).await?;
     }
+    Ok(())
+}
+
+struct NewLane<'a> {
+    endpoint: &'a str,
+    session: &'a str,
+    chat: &'a str,
+    gate: &'a str,
+    head: i64,
+}
+
+/// Lanes for deliveries that are new, in the order of those.
+async fn open_lanes(
+    connection: &mut SqliteConnection,
+    lanes: impl Iterator<Item = NewLane<'_>>,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    let sql = "INSERT INTO lanes (endpoint, session, chat, aside, gate, head, due_at) ";
+    let mut sql = QueryBuilder::<Sqlite>::new(sql);
+    sql.push_values(lanes, |mut row, lane| {
+        row.push_bind(lane.endpoint).push_bind(lane.session).push_bind(lane.chat).push_bind(0);
+        row.push_bind(lane.gate).push_bind(lane.head).push_bind(now.as_millisecond());
+    });
+    // A lane that is there has an older head. One that has waited for long for that head is glad of something else to try.
+    sql.push(
+        " ON CONFLICT (endpoint, session, chat, aside) DO UPDATE SET due_at = \
+         CASE WHEN lanes.probe_from > excluded.due_at THEN lanes.probe_from ELSE excluded.due_at END \
+         WHERE lanes.probe_from > 0 AND lanes.due_at > lanes.probe_from",
+    );
+    sql.build().execute(connection).await?;
     Ok(())
 }
 
@@ -96,70 +176,19 @@ impl Store {
     /// Saves what became of an attempt, and what its chat's next one is.
     pub async fn settle(&self, settled: Settled) -> Result<(), StoreError> {
         let counter = match &settled.outcome {
-            Outcome::Delivered => &self.meters.delivered,
-            Outcome::Again { .. } | Outcome::Aside { .. } => &self.meters.failed,
-            Outcome::Dead { .. } => &self.meters.dead,
+            Outcome::Delivered | Outcome::Overtaken { .. } => Some(&self.meters.delivered),
+            Outcome::Again { .. } | Outcome::Aside { .. } | Outcome::Hold { error: Some(_), .. } => {
+                Some(&self.meters.failed)
+            }
+            Outcome::Dead { .. } => Some(&self.meters.dead),
+            Outcome::Hold { error: None, .. } => None,
         };
         self.writer.settle(settled).await?;
-        counter.add(1);
+        if let Some(counter) = counter {
+            counter.add(1);
+        }
         Ok(())
     }
-
-    /// Up to `limit` deliveries that are due, the longest due first; one for each chat.
-    pub async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Due>, StoreError> {
-        Ok(due(&self.readers, now, limit).await?)
-    }
-
-    /// When the next delivery that is not due yet will be.
-    pub async fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
-        Ok(next_due(&self.readers, now).await?)
-    }
-}
-
-async fn due(pool: &SqlitePool, now: Timestamp, limit: usize) -> Result<Vec<Due>, sqlx::Error> {
-    let rows = sqlx::query(
-        "SELECT d.id, d.attempts, d.created_at, d.aside, l.endpoint, p.url, l.session, l.chat, \
-                e.message_chat, e.sender, e.message_id, e.type, e.id AS event, e.body, \
-                (SELECT min(at) FROM attempts WHERE delivery = d.id) AS first_failed_at, \
-                (SELECT max(at) FROM attempts WHERE delivery = d.id) AS last_failed_at \
-         FROM lanes l JOIN deliveries d ON d.id = l.head JOIN events e ON e.seq = d.event \
-              JOIN endpoints p ON p.id = l.endpoint \
-         WHERE l.due_at <= $1 ORDER BY l.due_at, l.head LIMIT $2",
-    )
-    .bind(now.as_millisecond())
-    .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-    .fetch_all(pool)
-    .await?;
-    let due = |row: &sqlx::sqlite::SqliteRow| Due {
-        delivery: row.get("id"),
-        attempts: u32::try_from(row.get::<i64, _>("attempts")).unwrap_or(u32::MAX),
-        created_at: time(row.get("created_at")),
-        first_failed_at: row.get::<Option<i64>, _>("first_failed_at").map(time),
-        last_failed_at: row.get::<Option<i64>, _>("last_failed_at").map(time),
-        endpoint: row.get("endpoint"),
-        url: row.get("url"),
-        session: row.get("session"),
-        chat: row.get("chat"),
-        message: message(row),
-        kind: row.get("type"),
-        event: row.get("event"),
-        body: row.get("body"),
-        is_aside: row.get::<i64, _>("aside") != 0,
-    };
-    Ok(rows.iter().map(due).collect())
-}
-
-fn message(row: &sqlx::sqlite::SqliteRow) -> Option<MessageKey> {
-    let text = |column| row.get::<Option<String>, _>(column);
-    Some(MessageKey { chat: text("message_chat")?, sender: text("sender")?, id: text("message_id")? })
-}
-
-async fn next_due(pool: &SqlitePool, now: Timestamp) -> Result<Option<Timestamp>, sqlx::Error> {
-    let next: Option<i64> = sqlx::query_scalar("SELECT min(due_at) FROM lanes WHERE due_at > $1")
-        .bind(now.as_millisecond())
-        .fetch_one(pool)
-        .await?;
-    Ok(next.map(time))
 }
 
 /// Saves what became of attempts: first each delivery, then the lanes of those that gave up their place.
@@ -175,8 +204,17 @@ pub(super) async fn settle(
             Outcome::Delivered => taken.push(*delivery),
             Outcome::Again { error, due_at } => {
                 failed(connection, *delivery, error, now).await?;
-                let sql = sqlx::query("UPDATE lanes SET due_at = $1 WHERE head = $2").bind(due_at.as_millisecond());
-                sql.bind(delivery).execute(&mut *connection).await?;
+                let sql = "UPDATE lanes SET due_at = $1, retry_at = 0, probe_from = 0 WHERE head = $2";
+                sqlx::query(sql).bind(due_at.as_millisecond()).bind(delivery).execute(&mut *connection).await?;
+            }
+            Outcome::Hold { error, retry_at, probe_from } => {
+                failed_if(connection, *delivery, error.as_ref(), now).await?;
+                hold(connection, *delivery, *retry_at, *probe_from).await?;
+            }
+            Outcome::Overtaken { error, by, due_at } => {
+                failed_if(connection, *delivery, error.as_ref(), now).await?;
+                step_aside(connection, *delivery, *due_at).await?;
+                taken.push(*by);
             }
             Outcome::Aside { error, due_at } => {
                 failed(connection, *delivery, error, now).await?;
@@ -205,31 +243,59 @@ pub(super) async fn settle(
     move_on(connection, &gone, now).await
 }
 
+async fn failed_if(
+    connection: &mut SqliteConnection,
+    delivery: i64,
+    failed_with: Option<&Failed>,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    match failed_with {
+        Some(error) => failed(connection, delivery, error, now).await,
+        None => Ok(()),
+    }
+}
+
 async fn failed(
     connection: &mut SqliteConnection,
     delivery: i64,
-    error: &str,
+    failed: &Failed,
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE deliveries SET attempts = attempts + 1, last_error = $1 WHERE id = $2 AND state = 'waiting'")
-        .bind(error)
-        .bind(delivery)
-        .execute(&mut *connection)
-        .await?;
-    sqlx::query(
-        "INSERT INTO attempts (delivery, number, error, at) \
-         SELECT id, attempts, $1, $2 FROM deliveries WHERE id = $3 ON CONFLICT DO NOTHING",
-    )
-    .bind(error)
-    .bind(now.as_millisecond())
-    .bind(delivery)
-    .execute(connection)
-    .await?;
+    let sql = "UPDATE deliveries SET attempts = attempts + 1, last_error = $1, last_failed_at = $2, \
+               first_failed_at = COALESCE(first_failed_at, $2) WHERE id = $3 AND state = 'waiting'";
+    let query = sqlx::query(sql).bind(&failed.error).bind(now.as_millisecond()).bind(delivery);
+    if query.execute(&mut *connection).await?.rows_affected() == 0 {
+        return Ok(());
+    }
+    let sql = "INSERT INTO attempts (delivery, number, error, status, answer, at) \
+               SELECT id, attempts, $1, $2, $3, $4 FROM deliveries WHERE id = $5";
+    let query = sqlx::query(sql).bind(&failed.error).bind(failed.status.map(i64::from)).bind(&failed.answer);
+    query.bind(now.as_millisecond()).bind(delivery).execute(&mut *connection).await?;
+    endpoints::has_failed(connection, delivery, now).await
+}
+
+/// Keeps a lane waiting for its head, but not longer than until `probe_from` once something waits behind that.
+async fn hold(
+    connection: &mut SqliteConnection,
+    head: i64,
+    retry_at: Timestamp,
+    probe_from: Timestamp,
+) -> Result<(), sqlx::Error> {
+    let soonest = retry_at.min(probe_from);
+    let sql = "UPDATE lanes SET retry_at = $1, probe_from = $2, due_at = CASE WHEN EXISTS (SELECT 1 FROM deliveries d \
+               WHERE d.endpoint = lanes.endpoint AND d.session = lanes.session AND d.chat = lanes.chat \
+               AND d.aside = lanes.aside AND d.state = 'waiting' AND d.id > lanes.head) THEN $3 ELSE $1 END WHERE head = $4";
+    let query = sqlx::query(sql).bind(retry_at.as_millisecond()).bind(probe_from.as_millisecond());
+    query.bind(soonest.as_millisecond()).bind(head).execute(connection).await?;
     Ok(())
 }
 
 /// Gives a delivery a lane of its own; its chat's lane goes on with the next.
-async fn step_aside(connection: &mut SqliteConnection, delivery: i64, due_at: Timestamp) -> Result<(), sqlx::Error> {
+pub(super) async fn step_aside(
+    connection: &mut SqliteConnection,
+    delivery: i64,
+    due_at: Timestamp,
+) -> Result<(), sqlx::Error> {
     let sql = "UPDATE deliveries SET aside = id WHERE id = $1 AND aside = 0 AND state = 'waiting'";
     let moved = sqlx::query(sql).bind(delivery).execute(&mut *connection).await?;
     if moved.rows_affected() == 0 {
@@ -239,8 +305,10 @@ async fn step_aside(connection: &mut SqliteConnection, delivery: i64, due_at: Ti
     // Those that waited behind it are due at once.
     move_on(connection, &[delivery], Timestamp::UNIX_EPOCH).await?;
     sqlx::query(
-        "INSERT INTO lanes (endpoint, session, chat, aside, head, due_at) \
-         SELECT endpoint, session, chat, aside, id, $1 FROM deliveries WHERE id = $2",
+        "INSERT INTO lanes (endpoint, session, chat, aside, gate, head, due_at) \
+         SELECT d.endpoint, d.session, d.chat, d.aside, \
+                CASE WHEN p.per_session = 1 THEN p.id || '/' || d.session ELSE p.id END, d.id, $1 \
+         FROM deliveries d JOIN endpoints p ON p.id = d.endpoint WHERE d.id = $2",
     )
     .bind(due_at.as_millisecond())
     .bind(delivery)
@@ -255,7 +323,7 @@ async fn move_on(connection: &mut SqliteConnection, gone: &[i64], now: Timestamp
         let mut sql = QueryBuilder::<Sqlite>::new(
             "UPDATE lanes SET head = COALESCE((SELECT min(d.id) FROM deliveries d WHERE d.endpoint = lanes.endpoint \
              AND d.session = lanes.session AND d.chat = lanes.chat AND d.aside = lanes.aside AND d.state = 'waiting'), 0), \
-             due_at = ",
+             retry_at = 0, probe_from = 0, due_at = ",
         );
         sql.push_bind(now.as_millisecond()).push(" WHERE head IN ");
         sql.push_tuples(gone, |mut id, delivery| {

@@ -11,6 +11,8 @@ use crate::event::{Event, MessageKey};
 
 /// Rows in one statement: SQLite takes 32,766 parameters.
 pub(super) const ROWS: usize = 500;
+/// What is about an endpoint is told in an order of its own, as the events of a chat are. No chat's address begins like this.
+const ENDPOINT_CHAT: &str = "endpoint:";
 
 /// An event to be saved.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +42,16 @@ impl NewEvent {
     pub fn of_message(session: &str, chat: &str, key: MessageKey, event: &Event) -> Self {
         Self { chat: chat.to_owned(), message: Some(key), ..Self::of_session(session, event) }
     }
+
+    /// Something about an endpoint; told to all others. `session` is empty for an endpoint of all sessions.
+    pub fn of_endpoint(endpoint: &str, session: &str, event: &Event) -> Self {
+        Self { chat: format!("{ENDPOINT_CHAT}{endpoint}"), ..Self::of_session(session, event) }
+    }
+}
+
+/// Whether what is told in this chat is about this endpoint.
+pub(super) fn is_about_endpoint(chat: &str, endpoint: &str) -> bool {
+    chat.strip_prefix(ENDPOINT_CHAT) == Some(endpoint)
 }
 
 /// An event that was new.

@@ -78,6 +78,34 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_waited_for_the_original_webhook_waits_at_its_sessions_gate() {
+        let mut connection = memory().await;
+        run_until(&mut connection, 2).await;
+        connection.execute(
+            "INSERT INTO endpoints (id, url, created_at) VALUES ('original', 'http://a/', 1), ('hook', 'http://b/', 1);
+             INSERT INTO events (id, session, chat, type, body, created_at) VALUES ('evt_1', 'shop', 'ann', 'x', '{}', 1);
+             INSERT INTO deliveries (event, endpoint, session, chat, attempts, created_at) VALUES (1, 'original', 'shop', 'ann', 2, 1);
+             INSERT INTO attempts (delivery, number, error, at) VALUES (1, 1, 'x', 5), (1, 2, 'x', 7);
+             INSERT INTO lanes (endpoint, session, chat, aside, head, due_at) VALUES ('original', 'shop', 'ann', 0, 1, 9);
+             INSERT INTO lanes (endpoint, session, chat, aside, head, due_at) VALUES ('hook', 'shop', 'ann', 0, 2, 9);",
+        ).await.unwrap();
+        run(&mut connection).await.unwrap();
+        let gates: Vec<String> =
+            sqlx::query_scalar("SELECT gate FROM lanes ORDER BY head").fetch_all(&mut connection).await.unwrap();
+        assert_eq!(gates, ["original/shop", "hook"]);
+        let times: (i64, i64) = sqlx::query_as("SELECT first_failed_at, last_failed_at FROM deliveries")
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+        assert_eq!(times, (5, 7));
+        let sessions: i64 = sqlx::query_scalar("SELECT per_session FROM endpoints WHERE id = 'original'")
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+        assert_eq!(sessions, 1);
+    }
+
+    #[tokio::test]
     async fn what_was_there_before_keys_is_there_with_them() {
         let mut connection = memory().await;
         run_until(&mut connection, 4).await;

@@ -7,9 +7,12 @@ pub mod session_file;
 
 mod api_keys;
 mod deliveries;
+mod due;
+mod endpoint_changes;
 mod endpoints;
 mod events;
 mod feed;
+mod history;
 mod migrations;
 mod numbers;
 mod pending;
@@ -34,9 +37,13 @@ use crate::lifecycle::{Finish, Lifecycle};
 use crate::meters::Meters;
 
 pub use api_keys::{ApiKey, KeyHash};
-pub use deliveries::{Due, Outcome, Settled};
+pub use deliveries::{Failed, Outcome, Settled};
+pub use due::{Due, Head};
+pub use endpoint_changes::{EndpointChange, EndpointState, NewEndpoint};
+pub use endpoints::{DisableEndpoint, Disabled, DisabledReason, Endpoint, Wake};
 pub use events::NewEvent;
 pub use feed::{Reader, Saved, Wanted};
+pub use history::{Delivery, DeliveryState, FailedAttempt};
 pub use numbers::Numbers;
 pub use pending::Pending;
 pub use retention::{Cut, Window};

@@ -70,7 +70,8 @@ impl Store {
         let sql = "SELECT endpoint, count(*) AS count, min(id) AS oldest FROM deliveries WHERE state = 'waiting' \
                    GROUP BY endpoint";
         let rows = sqlx::query(sql).fetch_all(&self.browsers).await?;
-        let endpoints = sqlx::query_scalar("SELECT id FROM endpoints").fetch_all(&self.browsers).await?;
+        let endpoints =
+            sqlx::query_scalar("SELECT id FROM endpoints WHERE deleted_at IS NULL").fetch_all(&self.browsers).await?;
         numbers.waiting = endpoints.into_iter().map(|id| (id, 0)).collect();
         numbers.waiting.extend(rows.iter().map(|row| (row.get("endpoint"), number(row.get("count")))));
         numbers.oldest_waiting = match rows.iter().map(|row| row.get::<i64, _>("oldest")).min() {

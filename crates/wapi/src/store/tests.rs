@@ -2,24 +2,22 @@
 
 mod model;
 
-use jiff::Timestamp;
-
 use super::*;
 use crate::event::MessageKey;
 
 /// A store in a folder of its own, with one endpoint.
-async fn store() -> (Store, tempfile::TempDir) {
+pub(super) async fn store() -> (Store, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder).await;
     store.put_endpoint("hook", "http://127.0.0.1/", &[]).await.unwrap();
     (store, folder)
 }
 
-async fn open(folder: &tempfile::TempDir) -> Store {
+pub(super) async fn open(folder: &tempfile::TempDir) -> Store {
     Store::open(&folder.path().join("wapi.db"), Clock::system()).await.unwrap()
 }
 
-fn event(chat: &str, id: &str) -> NewEvent {
+pub(super) fn event(chat: &str, id: &str) -> NewEvent {
     NewEvent {
         id: format!("evt_{chat}_{id}_{}", rand::random::<u32>()),
         session: "shop".to_owned(),
@@ -30,22 +28,22 @@ fn event(chat: &str, id: &str) -> NewEvent {
     }
 }
 
-fn soon() -> Timestamp {
+pub(super) fn soon() -> Timestamp {
     Clock::system().now() + jiff::SignedDuration::from_secs(1)
 }
 
-async fn due(store: &Store) -> Vec<(String, String)> {
+pub(super) async fn due(store: &Store) -> Vec<(String, String)> {
     let due = store.due(soon(), 100).await.unwrap();
     due.into_iter().map(|due| (due.chat, due.message.unwrap().id)).collect()
 }
 
-async fn settle(store: &Store, chat: &str, outcome: Outcome) {
+pub(super) async fn settle(store: &Store, chat: &str, outcome: Outcome) {
     let due = store.due(soon(), 100).await.unwrap();
     let delivery = due.into_iter().find(|due| due.chat == chat).unwrap().delivery;
     store.settle(Settled { delivery, outcome }).await.unwrap();
 }
 
-fn pair(chat: &str, id: &str) -> (String, String) {
+pub(super) fn pair(chat: &str, id: &str) -> (String, String) {
     (chat.to_owned(), id.to_owned())
 }
 
@@ -57,11 +55,11 @@ async fn each_chat_offers_its_oldest_and_goes_on_when_that_is_settled() {
     settle(&store, "a", Outcome::Delivered).await;
     assert_eq!(due(&store).await, [pair("b", "1"), pair("a", "2")]);
     let later = soon() + jiff::SignedDuration::from_hours(1);
-    settle(&store, "a", Outcome::Again { error: "500".to_owned(), due_at: later }).await;
+    settle(&store, "a", Outcome::Again { error: "500".into(), due_at: later }).await;
     store.append(vec![event("a", "3")]).await.unwrap();
     assert_eq!(due(&store).await, [pair("b", "1")], "nothing overtakes within a chat");
     assert_eq!(store.next_due(soon()).await.unwrap().unwrap().as_millisecond(), later.as_millisecond());
-    settle(&store, "b", Outcome::Dead { error: "gone".to_owned() }).await;
+    settle(&store, "b", Outcome::Dead { error: "gone".into() }).await;
     assert_eq!(due(&store).await, []);
 }
 
@@ -83,7 +81,7 @@ async fn a_message_that_comes_again_is_the_same_event() {
 async fn a_delivery_that_steps_aside_lets_its_chat_go_on_and_is_tried_by_itself() {
     let (store, _folder) = store().await;
     store.append(vec![event("a", "1"), event("a", "2")]).await.unwrap();
-    let aside = Outcome::Aside { error: "400".to_owned(), due_at: soon() };
+    let aside = Outcome::Aside { error: "400".into(), due_at: soon() };
     settle(&store, "a", aside).await;
     assert_eq!(due(&store).await[0], pair("a", "2"));
     settle(&store, "a", Outcome::Delivered).await;
@@ -153,12 +151,12 @@ async fn an_outcome_that_is_saved_twice_counts_once() {
     let (store, _folder) = store().await;
     store.append(vec![event("a", "1"), event("a", "2")]).await.unwrap();
     let first = store.due(soon(), 1).await.unwrap().remove(0).delivery;
-    let aside = || Outcome::Aside { error: "400".to_owned(), due_at: soon() };
+    let aside = || Outcome::Aside { error: "400".into(), due_at: soon() };
     for outcome in [aside(), aside()] {
         store.settle(Settled { delivery: first, outcome }).await.unwrap();
     }
     store.settle(Settled { delivery: first, outcome: Outcome::Delivered }).await.unwrap();
-    for outcome in [aside(), Outcome::Delivered, Outcome::Dead { error: "late".to_owned() }] {
+    for outcome in [aside(), Outcome::Delivered, Outcome::Dead { error: "late".into() }] {
         store.settle(Settled { delivery: first, outcome }).await.unwrap();
     }
     assert_eq!(due(&store).await, [pair("a", "2")]);

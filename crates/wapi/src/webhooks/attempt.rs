@@ -8,64 +8,92 @@ use reqwest::header::RETRY_AFTER;
 use url::Url;
 
 use super::schedule::Failure;
-use super::sign::SigningKey;
+use super::target::Target;
 use crate::clock::Clock;
 use crate::config::Environment;
+use crate::guard::Targets as Allowed;
+use crate::store::Failed;
 
 /// Covers connecting, sending and the answer.
 const DEADLINE: Duration = Duration::from_secs(15);
 /// How much of an answer is read: enough to use the connection again after an ordinary one.
 const ANSWER: usize = 64 * 1024;
+/// How much of an answer is kept, in bytes.
+const KEPT: usize = 1024;
 
 /// Posts events.
 pub(super) struct Poster {
-    client: reqwest::Client,
-    secret: Option<SigningKey>,
+    /// For the operator's own webhook, which may be anywhere.
+    own: reqwest::Client,
+    /// For the webhooks of callers, which may not.
+    guarded: reqwest::Client,
+    allowed: Allowed,
     clock: Clock,
 }
 
+/// What was answered, when it was a 2xx.
+#[derive(Debug)]
+pub(super) struct Taken {
+    pub status: u16,
+    pub answer: String,
+}
+
 impl Poster {
-    pub fn new(environment: Environment, secret: Option<SigningKey>, clock: Clock) -> Result<Self> {
-        let client = reqwest::Client::builder()
-            .user_agent(concat!("wapi/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .tls_danger_accept_invalid_certs(environment == Environment::Dev)
-            .build()?;
-        Ok(Self { client, secret, clock })
+    pub fn new(environment: Environment, allowed: Allowed, clock: Clock) -> Result<Self> {
+        let client = || {
+            reqwest::Client::builder()
+                .user_agent(concat!("wapi/", env!("CARGO_PKG_VERSION")))
+                .redirect(reqwest::redirect::Policy::none())
+                .tls_danger_accept_invalid_certs(environment == Environment::Dev)
+        };
+        let (own, guarded) = (client().build()?, allowed.guard(client()).build()?);
+        Ok(Self { own, guarded, allowed, clock })
     }
 
     /// Posts the envelope `body` of the event with this id. Anything but a 2xx is a failure; redirects, too: whoever moved tells
     /// the operator, not the gateway.
-    pub async fn post(&self, address: &Url, id: &str, body: &str) -> Result<(), Failure> {
-        let timestamp = self.clock.now().as_second();
-        let mut request = self
-            .client
-            .post(address.clone())
+    pub async fn post(&self, target: &Target, address: Url, id: &str, body: &str) -> Result<Taken, Failure> {
+        let client = if target.is_the_operators {
+            &self.own
+        } else {
+            self.allowed.check(&address).map_err(|error| failure(format!("its address {error}")))?;
+            &self.guarded
+        };
+        let now = self.clock.now();
+        let timestamp = now.as_second();
+        let signatures: Vec<_> = target.live_keys(now).map(|key| key.sign(id, timestamp, body)).collect();
+        let mut request = client
+            .post(address)
+            .headers(target.headers.clone())
             .header("webhook-id", id)
             .header("webhook-timestamp", timestamp)
             .header("content-type", "application/json")
             .body(body.to_owned());
-        if let Some(secret) = &self.secret {
-            request = request.header("webhook-signature", secret.sign(id, timestamp, body));
+        if !signatures.is_empty() {
+            request = request.header("webhook-signature", signatures.join(" "));
         }
-        let late = |_| Failure {
-            error: format!("it did not answer within {DEADLINE:?}"),
-            is_about_the_event: false,
-            retry_after: None,
-        };
+        self.answer(request).await
+    }
+
+    async fn answer(&self, request: reqwest::RequestBuilder) -> Result<Taken, Failure> {
+        let late = |_| failure(format!("it did not answer within {DEADLINE:?}"));
         let started = self.clock.uptime();
         let answer = self.clock.timeout(DEADLINE, request.send()).await.map_err(late)?;
         let mut answer = answer.map_err(|error| unreachable(&error.without_url()))?;
-        // The status is the answer. The rest is only read so that the connection can be used again, and never waited for long.
+        // The status is the answer. The rest is read to be kept, and so that the connection can be used again, and never waited for
+        // long.
         let left = DEADLINE.saturating_sub(self.clock.uptime().saturating_sub(started));
-        let _ = self.clock.timeout(left, drain(&mut answer)).await;
-        judge(&answer)
+        let mut kept = Vec::new();
+        let _ = self.clock.timeout(left, read(&mut answer, &mut kept)).await;
+        judge(&answer, String::from_utf8_lossy(&kept).into_owned())
     }
 }
 
-async fn drain(answer: &mut Response) {
+/// Reads an answer to its end or its limit; its beginning is kept.
+async fn read(answer: &mut Response, kept: &mut Vec<u8>) {
     let mut read = 0;
     while let Ok(Some(piece)) = answer.chunk().await {
+        kept.extend(piece.iter().take(KEPT - kept.len()));
         read += piece.len();
         if read > ANSWER {
             break;
@@ -73,24 +101,30 @@ async fn drain(answer: &mut Response) {
     }
 }
 
-fn judge(answer: &Response) -> Result<(), Failure> {
+fn judge(answer: &Response, kept: String) -> Result<Taken, Failure> {
     let status = answer.status();
     if status.is_success() {
-        return Ok(());
+        return Ok(Taken { status: status.as_u16(), answer: kept });
     }
     // These are about who we are, where we knock and when, not about what we bring.
     let is_about_us = matches!(status.as_u16(), 401 | 403 | 404 | 405 | 407 | 408 | 410 | 425 | 429);
     let wish = answer.headers().get(RETRY_AFTER).and_then(|wish| wish.to_str().ok()?.parse().ok());
+    let status = status.as_u16();
     Err(Failure {
-        error: format!("it answered {}", status.as_u16()),
-        is_about_the_event: status.is_client_error() && !is_about_us,
+        error: Failed { error: format!("it answered {status}"), status: Some(status), answer: Some(kept) },
+        is_about_the_event: answer.status().is_client_error() && !is_about_us,
         retry_after: wish.map(Duration::from_secs),
     })
+}
+
+/// A failure without an answer.
+pub(super) fn failure(error: String) -> Failure {
+    Failure { error: Failed { error, ..Failed::default() }, is_about_the_event: false, retry_after: None }
 }
 
 /// `reqwest` keeps the interesting part in the sources.
 fn unreachable(error: &reqwest::Error) -> Failure {
     let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
     let text = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
-    Failure { error: format!("it cannot be reached: {text}"), is_about_the_event: false, retry_after: None }
+    failure(format!("it cannot be reached: {text}"))
 }

@@ -1,22 +1,135 @@
-//! When each endpoint last took something: tells a broken endpoint from a poisoned event. Pure.
+//! How endpoints have done lately: tells a broken one from a poisoned event, and one that is gone for good. Pure.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
-/// The last success of each endpoint since the program started.
+use super::slots::OF_A_GATE;
+use crate::store::{DisabledReason, Wake};
+
+/// Failures in a row after which a gate is given one post at a time, until one is taken.
+const DOUBT: u32 = 3;
+/// Failures in a row that an endpoint is allowed, however long it takes them to come together.
+const SUSTAINED: u32 = 10;
+/// An outage of this length makes chats wait for long; after it, all of them are tried at once.
+const OUTAGE: Duration = Duration::from_secs(60);
+
+/// What happened at each gate since the program started.
 #[derive(Default)]
 pub(super) struct Health {
-    last_success: HashMap<String, Timestamp>,
+    gates: HashMap<String, Gate>,
+}
+
+#[derive(Default)]
+struct Gate {
+    last_success: Option<Timestamp>,
+    /// Since the last success.
+    failing_since: Option<Timestamp>,
+    failures: u32,
 }
 
 impl Health {
-    pub fn succeeded(&mut self, endpoint: &str, now: Timestamp) {
-        self.last_success.insert(endpoint.to_owned(), now);
+    /// Something was taken; since when nothing had been, if so.
+    pub fn succeeded(&mut self, gate: &str, now: Timestamp) -> Option<Timestamp> {
+        let gate = self.gate(gate);
+        gate.last_success = Some(now);
+        gate.failures = 0;
+        gate.failing_since.take()
     }
 
-    /// Whether the endpoint took anything at this time or later.
-    pub fn has_worked_since(&self, endpoint: &str, since: Timestamp) -> bool {
-        self.last_success.get(endpoint).is_some_and(|last| *last >= since)
+    pub fn failed(&mut self, gate: &str, now: Timestamp) {
+        let gate = self.gate(gate);
+        gate.failing_since.get_or_insert(now);
+        gate.failures = gate.failures.saturating_add(1);
+    }
+
+    /// Whether anything was taken there at this time or later.
+    pub fn has_worked_since(&self, gate: &str, since: Timestamp) -> bool {
+        self.gates.get(gate).and_then(|gate| gate.last_success).is_some_and(|last| last >= since)
+    }
+
+    /// How many posts may be under way there. What is down or hangs is asked by one at a time.
+    pub fn width(&self, gate: &str) -> usize {
+        let is_doubtful = self.gates.get(gate).is_some_and(|gate| gate.failures >= DOUBT);
+        if is_doubtful { 1 } else { OF_A_GATE }
+    }
+
+    fn gate(&mut self, gate: &str) -> &mut Gate {
+        if !self.gates.contains_key(gate) {
+            self.gates.insert(gate.to_owned(), Gate::default());
+        }
+        self.gates.get_mut(gate).expect("it was put there")
+    }
+}
+
+/// What follows for waiting chats when an endpoint works again.
+pub(super) fn after_outage(since: Timestamp, now: Timestamp) -> Wake {
+    if lasts(since, now, OUTAGE) { Wake::Chats } else { Wake::Nobody }
+}
+
+/// What is known of an endpoint when an attempt has failed, that attempt included.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Record {
+    /// The answer's status, if there was an answer.
+    pub status: Option<u16>,
+    pub failing_since: Timestamp,
+    pub failures: u32,
+}
+
+/// Whether an endpoint is told no more: when it says that it is gone, or has taken nothing for as long as the operator allows.
+pub(super) fn disabled(record: Record, now: Timestamp, allowed: Duration) -> Option<DisabledReason> {
+    let is_hopeless = record.failures >= SUSTAINED && lasts(record.failing_since, now, allowed);
+    match record.status {
+        Some(410) => Some(DisabledReason::Gone),
+        _ if is_hopeless => Some(DisabledReason::Failing),
+        _ => None,
+    }
+}
+
+fn lasts(since: Timestamp, now: Timestamp, length: Duration) -> bool {
+    now.duration_since(since) >= jiff::SignedDuration::try_from(length).unwrap_or(jiff::SignedDuration::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn a_gate_that_fails_is_asked_by_one_at_a_time_until_it_takes_something() {
+        let mut health = Health::default();
+        for second in 1..=3 {
+            assert_eq!(health.width("hook"), 16);
+            health.failed("hook", at(second));
+        }
+        assert_eq!((health.width("hook"), health.width("other")), (1, 16));
+        assert_eq!(health.succeeded("hook", at(9)), Some(at(1)));
+        assert_eq!(health.width("hook"), 16);
+        assert_eq!(health.succeeded("hook", at(10)), None);
+        assert!(health.has_worked_since("hook", at(10)) && !health.has_worked_since("hook", at(11)));
+    }
+
+    #[test]
+    fn an_endpoint_is_disabled_when_it_is_gone_or_has_failed_often_and_for_long() {
+        const ALLOWED: Duration = Duration::from_secs(1_000);
+        let record = |status, failures| Record { status, failing_since: at(0), failures };
+        for (record, now, expected) in [
+            (record(Some(410), 1), 0, Some(DisabledReason::Gone)),
+            (record(Some(500), 10), 1_000, Some(DisabledReason::Failing)),
+            (record(None, 10), 1_000, Some(DisabledReason::Failing)),
+            (record(None, 9), 9_999, None),
+            (record(None, 99), 999, None),
+        ] {
+            assert_eq!(disabled(record, at(now), ALLOWED), expected, "{record:?} at {now}");
+        }
+    }
+
+    #[test]
+    fn chats_are_woken_after_an_outage_and_not_after_a_hiccup() {
+        assert_eq!((after_outage(at(0), at(59)), after_outage(at(0), at(60))), (Wake::Nobody, Wake::Chats));
     }
 }

@@ -1,32 +1,46 @@
-//! Tells the operator's webhook what happened: everything saved in the store, in order within a chat, until it is taken.
+//! Tells webhooks what happened: everything saved in the store, in order within a chat, until it is taken.
 
 mod attempt;
+mod deliverer;
 mod health;
 mod inbox;
+pub mod rules;
 mod schedule;
 mod sign;
+mod slots;
+mod target;
 mod worker;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
+use jiff::Timestamp;
 use url::Url;
 
 use crate::clock::Clock;
 use crate::config::Environment;
+use crate::guard::Targets as Allowed;
+use crate::ids;
 use crate::lifecycle::Lifecycle;
 use crate::seen::Seen;
-use crate::store::Store;
+use crate::store::{Endpoint, Failed, Store, StoreError};
 
 use attempt::Poster;
+use deliverer::Deliverer;
 pub use inbox::StoredInbox;
 pub use sign::SigningKey;
+use target::Targets;
 use worker::Worker;
 
 /// The endpoint that the operator's own settings name. Posts to it go to the session's name behind its address.
-const ORIGINAL: &str = "original";
+pub const ORIGINAL: &str = "original";
 /// All that the original wapi told.
 const ORIGINAL_TYPES: [&str; 1] = ["message.received"];
+/// How long the former key signs, too, after a rotation.
+const OVERLAP: Duration = Duration::from_secs(24 * 3600);
+/// Deliveries of deleted endpoints that are dropped in one transaction.
+const DROPPED_AT_ONCE: u32 = 1_000;
 
 /// What deliveries are made with.
 pub struct Parts {
@@ -35,17 +49,113 @@ pub struct Parts {
     pub base: Url,
     pub secret: Option<SigningKey>,
     pub environment: Environment,
+    /// Where the webhooks of callers may be.
+    pub allowed: Allowed,
+    /// How long an endpoint may take nothing before it is disabled.
+    pub disable_after: Duration,
     pub seen: Seen,
     pub clock: Clock,
     pub lifecycle: Lifecycle,
 }
 
+/// What callers can have done to endpoints beyond writing it down; cheap to clone.
+#[derive(Clone)]
+pub struct Webhooks {
+    store: Store,
+    deliverer: Arc<Deliverer>,
+    allowed: Allowed,
+    clock: Clock,
+    lifecycle: Lifecycle,
+}
+
+/// How an endpoint answered a test.
+#[derive(Debug)]
+pub struct Tested {
+    /// Why it counts as a failure, if it does.
+    pub error: Option<String>,
+    pub status: Option<u16>,
+    /// The beginning of its body.
+    pub answer: Option<String>,
+    pub took: Duration,
+}
+
 /// Registers the operator's webhook and starts delivering: first what an earlier run left.
-pub async fn start(parts: Parts) -> Result<()> {
-    let Parts { store, base, secret, environment, seen, clock, lifecycle } = parts;
-    store.put_endpoint(ORIGINAL, base.as_str(), &ORIGINAL_TYPES).await.context("saving the webhook's address")?;
-    let poster = Poster::new(environment, secret, clock.clone())?;
-    let worker = Arc::new(Worker::new(store, poster, seen, clock, lifecycle.clone()));
-    lifecycle.spawn(worker.run());
-    Ok(())
+pub async fn start(parts: Parts) -> Result<Webhooks> {
+    let Parts { store, base, secret, environment, allowed, disable_after, seen, clock, lifecycle } = parts;
+    let saved = store.put_endpoint_per_session(ORIGINAL, base.as_str(), &ORIGINAL_TYPES).await;
+    saved.context("saving the webhook's address")?;
+    let deliverer = Arc::new(Deliverer {
+        store: store.clone(),
+        poster: Poster::new(environment, allowed.clone(), clock.clone())?,
+        targets: Targets::new(store.clone(), secret),
+        seen,
+        clock: clock.clone(),
+        disable_after,
+        health: Mutex::default(),
+    });
+    let worker = Worker::new(store.clone(), Arc::clone(&deliverer), clock.clone(), lifecycle.clone());
+    lifecycle.spawn(Arc::new(worker).run());
+    let webhooks = Webhooks { store, deliverer, allowed, clock, lifecycle };
+    webhooks.drop_abandoned();
+    Ok(webhooks)
+}
+
+impl Webhooks {
+    /// Where endpoints may be.
+    pub const fn allowed(&self) -> &Allowed {
+        &self.allowed
+    }
+
+    /// Posts an event of the type `webhook.test`, once and at once, and tells how it went. Nothing of it is kept.
+    pub async fn test(&self, endpoint: Endpoint, session: &str) -> Result<Tested> {
+        let now = self.clock.now();
+        let data = serde_json::json!({"session": session, "id": endpoint.id});
+        let body = serde_json::json!({"type": "webhook.test", "timestamp": now, "data": data}).to_string();
+        let target = self.deliverer.targets.read(endpoint).await?;
+        let address = target.address(session)?;
+        let started = self.clock.uptime();
+        let posted = self.deliverer.poster.post(&target, address, &ids::event_id(), &body).await;
+        let took = self.clock.uptime().saturating_sub(started);
+        Ok(match posted {
+            Ok(taken) => Tested { error: None, status: Some(taken.status), answer: Some(taken.answer), took },
+            Err(failure) => {
+                let Failed { error, status, answer } = failure.error;
+                Tested { error: Some(error), status, answer, took }
+            }
+        })
+    }
+
+    /// Signs with a new secret from now on. Until the returned time the former one signs, too. `None` when there is no such endpoint.
+    pub async fn rotate(&self, id: &str, secret: &str) -> Result<Option<Timestamp>, StoreError> {
+        let old_until = schedule::later(self.clock.now(), OVERLAP);
+        Ok(self.store.rotate_secret(id, secret, old_until).await?.then_some(old_until))
+    }
+
+    /// Forgets an endpoint and what waits for it. False when there is no such endpoint.
+    pub async fn delete(&self, id: &str) -> Result<bool, StoreError> {
+        let was_there = self.store.delete_endpoint(id).await?;
+        self.drop_abandoned();
+        Ok(was_there)
+    }
+
+    /// Drops what waits for endpoints that are no more, some at a time, so that nobody else waits for long to be saved.
+    fn drop_abandoned(&self) {
+        let (store, lifecycle) = (self.store.clone(), self.lifecycle.clone());
+        self.lifecycle.spawn(async move {
+            loop {
+                match store.drop_abandoned(DROPPED_AT_ONCE).await {
+                    Ok(0) => break,
+                    Ok(_) if lifecycle.is_stopping() => break,
+                    Ok(_) => {}
+                    // The next start of the program goes on.
+                    Err(error) => break tracing::warn!(%error, "deliveries of deleted webhooks cannot be dropped"),
+                }
+            }
+        });
+    }
+}
+
+/// A new secret for an endpoint.
+pub fn new_secret() -> String {
+    SigningKey::secret(rand::random())
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::store::Outcome;
+use crate::store::{Failed, Outcome};
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
@@ -15,12 +15,12 @@ const PAUSES: [u64; 10] =
 /// The longest `Retry-After` that is honoured.
 const LONGEST_WISH: Duration = Duration::from_secs(24 * HOUR);
 /// How long a chat waits for a delivery that fails while its endpoint takes others.
-const PATIENCE: Duration = Duration::from_secs(10 * MINUTE);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10 * MINUTE);
 
 /// An attempt that failed.
 #[derive(Debug, Clone)]
 pub(super) struct Failure {
-    pub error: String,
+    pub error: Failed,
     /// Whether the endpoint found fault with this very event, such as a 400 or 422; not with the address, the time or us.
     pub is_about_the_event: bool,
     /// What the endpoint asked for.
@@ -42,20 +42,35 @@ pub(super) struct Standing {
 /// What follows a failed attempt. `dice` in 0..1 spreads what failed together over ±20 %.
 pub(super) fn after(failure: Failure, standing: Standing, now: Timestamp, dice: f64) -> Outcome {
     let Failure { error, is_about_the_event, retry_after } = failure;
-    let index = usize::try_from(standing.attempts.saturating_sub(1)).unwrap_or(usize::MAX);
-    let Some(&pause) = PAUSES.get(index) else { return Outcome::Dead { error } };
+    let Standing { attempts, failing_since, is_aside, endpoint_works } = standing;
+    let index = usize::try_from(attempts.saturating_sub(1)).unwrap_or(usize::MAX);
+    // While nothing at all is taken the fault is not the event's, and giving it up would help nobody.
+    let is_to_blame = is_about_the_event || endpoint_works || is_aside;
+    let pause = match PAUSES.get(index) {
+        None if is_to_blame => return Outcome::Dead { error },
+        pause => *pause.unwrap_or(&PAUSES[PAUSES.len() - 1]),
+    };
     let pause = Duration::from_secs(pause).mul_f64(0.8 + 0.4 * dice);
     let pause = pause.max(retry_after.unwrap_or_default().min(LONGEST_WISH));
-    let due_at = now.saturating_add(pause).unwrap_or(Timestamp::MAX);
-    let would_wait = due_at.duration_since(standing.failing_since);
+    let due_at = later(now, pause);
+    let would_wait = due_at.duration_since(failing_since);
     let has_waited = would_wait >= jiff::SignedDuration::try_from(PATIENCE).unwrap_or_default();
-    let is_poisoned = match (is_about_the_event, standing.endpoint_works) {
+    match (is_about_the_event, endpoint_works) {
+        _ if is_aside => Outcome::Again { error, due_at },
         // The endpoint is up and has judged this very event.
-        (true, works) => works || has_waited,
-        // While nothing else is taken either, the endpoint is down, and order is kept for as long as that takes.
-        (false, works) => works && has_waited,
-    };
-    if is_poisoned && !standing.is_aside { Outcome::Aside { error, due_at } } else { Outcome::Again { error, due_at } }
+        (true, works) if works || has_waited => Outcome::Aside { error, due_at },
+        (false, true) if has_waited => Outcome::Aside { error, due_at },
+        // Nothing else is taken either, perhaps because there is nothing else: then only what waits behind it can tell whether the
+        // endpoint is down, and order is to be kept, or the event is poisoned.
+        (false, false) if has_waited => {
+            Outcome::Hold { error: Some(error), retry_at: due_at, probe_from: later(now, PATIENCE) }
+        }
+        _ => Outcome::Again { error, due_at },
+    }
+}
+
+pub(super) fn later(now: Timestamp, pause: Duration) -> Timestamp {
+    now.saturating_add(pause).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]
@@ -66,7 +81,7 @@ mod tests {
     use super::*;
 
     fn failure() -> Failure {
-        Failure { error: "it answered 500".to_owned(), is_about_the_event: false, retry_after: None }
+        Failure { error: "it answered 500".into(), is_about_the_event: false, retry_after: None }
     }
 
     fn standing(attempts: u32) -> Standing {
@@ -77,28 +92,34 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
+    fn again_at(outcome: Outcome) -> Timestamp {
+        match outcome {
+            Outcome::Again { due_at, .. } | Outcome::Hold { retry_at: due_at, .. } => due_at,
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
     fn it_goes_on_for_about_three_days_and_then_ends() {
         let mut now = at(0);
         for attempts in 1..=10 {
-            match after(failure(), standing(attempts), now, 0.5) {
-                Outcome::Again { due_at, .. } => now = due_at,
-                other => panic!("after {attempts} attempts: {other:?}"),
-            }
+            now = again_at(after(failure(), standing(attempts), now, 0.5));
         }
         let hours = now.as_second() / 3600;
         assert!((70..80).contains(&hours), "{hours} hours");
-        assert!(matches!(after(failure(), standing(11), now, 0.5), Outcome::Dead { .. }));
+        let works = Standing { endpoint_works: true, ..standing(11) };
+        assert!(matches!(after(failure(), works, now, 0.5), Outcome::Dead { .. }));
+        let aside = Standing { is_aside: true, ..standing(11) };
+        assert!(matches!(after(failure(), aside, now, 0.5), Outcome::Dead { .. }));
+        let pause = again_at(after(failure(), standing(11), now, 0.5)).duration_since(now);
+        assert_eq!(pause.as_hours(), 24, "nothing is given up while nothing is taken");
     }
 
     #[test]
     fn pauses_are_spread_and_a_wish_is_honoured_within_bounds() {
         let due = |wish: Option<u64>, dice| {
             let failure = Failure { retry_after: wish.map(Duration::from_secs), ..failure() };
-            match after(failure, standing(1), at(0), dice) {
-                Outcome::Again { due_at, .. } => due_at.as_millisecond(),
-                other => panic!("{other:?}"),
-            }
+            again_at(after(failure, standing(1), at(0), dice)).as_millisecond()
         };
         assert_eq!((due(None, 0.0), due(None, 1.0)), (4_000, 6_000));
         assert_eq!(due(Some(120), 0.5), 120_000);
@@ -116,7 +137,11 @@ mod tests {
             "nothing works there"
         );
         assert!(matches!(after(poisoned, standing(1), at(600), 0.5), Outcome::Aside { .. }), "it alone was judged");
-        assert!(matches!(after(failure(), standing(1), at(9999), 0.5), Outcome::Again { .. }), "an outage keeps order");
+        assert!(matches!(after(failure(), standing(1), at(500), 0.5), Outcome::Again { .. }));
+        match after(failure(), standing(4), at(600), 0.5) {
+            Outcome::Hold { retry_at, probe_from, .. } => assert_eq!((retry_at, probe_from), (at(2400), at(1200))),
+            other => panic!("an outage keeps order, but others are asked: {other:?}"),
+        }
         assert!(matches!(after(failure(), works, at(1), 0.5), Outcome::Again { .. }), "it may pass");
         assert!(matches!(after(failure(), works, at(600), 0.5), Outcome::Aside { .. }), "its chat has waited enough");
         let aside = Standing { is_aside: true, ..works };

@@ -30,7 +30,12 @@ impl SigningKey {
         Hmac::new_from_slice(&key).map(Self).map_err(|_| form.to_owned())
     }
 
-    /// The header `webhook-signature` over the event's id, the time of this attempt (seconds since 1970) and the body.
+    /// The secret that these bytes, which should be random, are: as [`Self::parse`] reads it.
+    pub fn secret(bytes: [u8; 32]) -> String {
+        format!("{PREFIX}{}", STANDARD.encode(bytes))
+    }
+
+    /// One signature of the header `webhook-signature`, over the event's id, the time of this attempt (seconds since 1970) and the body.
     pub(super) fn sign(&self, id: &str, timestamp: i64, body: &str) -> String {
         let mut mac = self.0.clone();
         for part in [id, ".", &timestamp.to_string(), ".", body] {
@@ -50,6 +55,13 @@ mod tests {
         let key = SigningKey::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
         let signature = key.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, r#"{"test": 2432232314}"#);
         assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+    }
+
+    #[test]
+    fn bytes_make_a_secret() {
+        let secret = SigningKey::secret([7; 32]);
+        assert!(secret.starts_with("whsec_BwcH"), "{secret}");
+        SigningKey::parse(&secret).unwrap();
     }
 
     #[test]

@@ -285,7 +285,7 @@ impl Pair {
 }
 
 fn outcome(ending: Ending, now: Timestamp) -> Outcome {
-    let (error, due_at) = ("it answered 500".to_owned(), |seconds| now + SignedDuration::from_secs(seconds));
+    let (error, due_at) = (Failed::from("it answered 500"), |seconds| now + SignedDuration::from_secs(seconds));
     match ending {
         Ending::Delivered => Outcome::Delivered,
         Ending::Again { seconds } => Outcome::Again { error, due_at: due_at(seconds) },

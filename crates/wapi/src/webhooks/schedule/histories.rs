@@ -52,7 +52,7 @@ impl Delivery {
     /// One attempt that fails, as the worker tells it; `None` when it was the last.
     fn fails(&mut self, attempts: u32, step: &Step) -> Result<Option<Timestamp>, TestCaseError> {
         let failure = Failure {
-            error: "it answered 500".to_owned(),
+            error: "it answered 500".into(),
             is_about_the_event: step.is_about_the_event,
             retry_after: step.wish.map(Duration::from_secs),
         };
@@ -60,7 +60,15 @@ impl Delivery {
         let standing = Standing { attempts, failing_since, is_aside, endpoint_works };
         let due_at = match after(failure, standing, self.now, step.dice) {
             Outcome::Delivered => return Err(TestCaseError::fail("it failed, and is called delivered")),
-            Outcome::Dead { .. } => return Ok(None),
+            Outcome::Dead { .. } => {
+                self.may_die(step)?;
+                return Ok(None);
+            }
+            Outcome::Overtaken { .. } => return Err(TestCaseError::fail("nothing waits behind it")),
+            Outcome::Hold { retry_at, .. } => {
+                prop_assert!(!step.endpoint_works && !self.is_aside, "it holds its chat without need");
+                retry_at
+            }
             Outcome::Again { due_at, .. } => {
                 self.may_wait(step, due_at)?;
                 due_at
@@ -82,6 +90,13 @@ impl Delivery {
         Ok(())
     }
 
+    /// Nothing is given up while nothing at all is taken, but for what was judged itself.
+    fn may_die(&self, step: &Step) -> Result<(), TestCaseError> {
+        let is_to_blame = step.endpoint_works || step.is_about_the_event || self.is_aside;
+        prop_assert!(is_to_blame, "it was given up in an outage");
+        Ok(())
+    }
+
     /// Order is given up once, and never because of an outage.
     fn may_step_aside(&self, step: &Step) -> Result<(), TestCaseError> {
         prop_assert!(!self.is_aside, "it steps aside twice");
@@ -100,8 +115,9 @@ proptest! {
         let mut delivery = Delivery::new();
         for (attempts, step) in (1..).zip(&steps) {
             let due_at = delivery.fails(attempts, step)?;
+            let is_held = !(delivery.is_aside || step.endpoint_works || step.is_about_the_event);
             let Some(&planned) = PAUSES.get(attempts as usize - 1) else {
-                prop_assert_eq!(due_at, None, "attempt {} is the last", attempts);
+                prop_assert_eq!(due_at.is_some(), is_held, "attempt {} is the last, but in an outage", attempts);
                 break;
             };
             let Some(due_at) = due_at else { return Err(TestCaseError::fail(format!("dead after {attempts} attempts"))) };

@@ -104,6 +104,11 @@ impl TestClient {
         }
     }
 
+    pub async fn patch(&self, path: &str, body: Value) -> Answer {
+        let call = self.http.patch(format!("{}{path}", self.base)).body(body.to_string());
+        self.call(call.header("content-type", "application/json")).await
+    }
+
     pub async fn delete(&self, path: &str) -> Answer {
         self.call(self.http.delete(format!("{}{path}", self.base))).await
     }

@@ -19,7 +19,7 @@ pub use client::{Answer, TestClient};
 pub use ledger::{Ledger, Tally};
 pub use process::{Running, Wapi, free_address};
 pub use qr::read_qr;
-pub use receiver::TestReceiver;
+pub use receiver::{Delivery, TestReceiver};
 pub use redis::TestRedis;
 
 use std::time::Duration;

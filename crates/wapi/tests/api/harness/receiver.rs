@@ -31,6 +31,8 @@ struct Inner {
     refused: Mutex<Vec<Delivery>>,
     read: Mutex<usize>,
     status: AtomicU16,
+    /// Texts that are always answered with this status.
+    poison: Mutex<Vec<(String, u16)>>,
     /// Chats whose posts are not answered while this holds them.
     held: watch::Sender<Vec<String>>,
 }
@@ -83,6 +85,13 @@ impl TestReceiver {
         self.inner.status.store(status, Ordering::SeqCst);
     }
 
+    /// Always answers posts about this text with this status; with a 2xx it is like any other again.
+    pub fn poison(&self, text: &str, status: u16) {
+        let mut poison = self.inner.poison.lock().unwrap();
+        poison.retain(|(poisoned, _)| poisoned != text);
+        poison.push((text.to_owned(), status));
+    }
+
     /// Does not answer posts about this chat until it is let go.
     pub fn hold(&self, chat: &str) {
         self.inner.held.send_modify(|held| held.push(chat.to_owned()));
@@ -118,21 +127,39 @@ impl TestReceiver {
         self.inner.taken.lock().unwrap().len()
     }
 
+    /// All posts that were taken, read or not, once there are so many.
+    pub fn taken(&self, count: usize) -> Option<Vec<Delivery>> {
+        Some(self.inner.taken.lock().unwrap().clone()).filter(|all| all.len() >= count)
+    }
+
+    /// The posts that were turned away so far.
+    pub fn refused(&self) -> Vec<Delivery> {
+        self.inner.refused.lock().unwrap().clone()
+    }
+
     /// Posts that no test looked at.
     pub fn leftovers(&self) -> Vec<Delivery> {
         self.inner.taken.lock().unwrap().split_off(*self.inner.read.lock().unwrap())
     }
 }
 
-async fn receive(State(inner): State<Arc<Inner>>, uri: Uri, headers: HeaderMap, body: Bytes) -> StatusCode {
+async fn receive(
+    State(inner): State<Arc<Inner>>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> (StatusCode, &'static str) {
     let raw = body.to_vec();
     let body: Value = serde_json::from_slice(&raw).expect("webhooks carry JSON");
     let chat = body["data"]["chat"].as_str().unwrap_or_default().to_owned();
     let mut held = inner.held.subscribe();
     held.wait_for(|held| !held.contains(&chat)).await.expect("the receiver is there");
+    let text = body["data"]["text"]["body"].as_str().unwrap_or_default().to_owned();
+    let poisoned =
+        inner.poison.lock().unwrap().iter().find(|(poisoned, _)| *poisoned == text).map(|(_, status)| *status);
     let delivery = Delivery { path: uri.path().to_owned(), headers, body, raw };
-    let status = StatusCode::from_u16(inner.status.load(Ordering::SeqCst)).unwrap();
+    let status = StatusCode::from_u16(poisoned.unwrap_or_else(|| inner.status.load(Ordering::SeqCst))).unwrap();
     let kept = if status.is_success() { &inner.taken } else { &inner.refused };
     kept.lock().unwrap().push(delivery);
-    status
+    (status, if status.is_success() { "" } else { "no, thank you" })
 }

@@ -1,0 +1,289 @@
+//! Which addresses the gateway may call for others: those of callers' webhooks and media links, but none inside the operator's network.
+//!
+//! Names are judged after they were resolved, at every connection, so a name that changes its mind gains nothing.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use reqwest::ClientBuilder;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::redirect::Policy;
+use url::{Host, Url};
+
+/// Where callers may send the gateway.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Targets {
+    All,
+    /// The public internet, and these networks.
+    Public(Vec<Network>),
+}
+
+/// A range of addresses, as in `10.0.0.0/8`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network {
+    base: IpAddr,
+    prefix: u32,
+}
+
+impl Network {
+    /// Reads an address, or an address and the length of its prefix.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is not a network such as 10.0.0.0/8 or fd00::/8");
+        let (base, prefix) = text.split_once('/').map_or((text, None), |(base, prefix)| (base, Some(prefix)));
+        let base: IpAddr = base.trim().parse().map_err(|_| wrong())?;
+        let bits = if base.is_ipv4() { 32 } else { 128 };
+        let prefix = prefix.map_or(Ok(bits), |prefix| prefix.trim().parse().map_err(|_| wrong()))?;
+        if prefix <= bits { Ok(Self { base, prefix }) } else { Err(wrong()) }
+    }
+
+    fn contains(self, address: IpAddr) -> bool {
+        match (self.base, address) {
+            (IpAddr::V4(base), IpAddr::V4(address)) => {
+                (base.to_bits() ^ address.to_bits()).checked_shr(32 - self.prefix).unwrap_or(0) == 0
+            }
+            (IpAddr::V6(base), IpAddr::V6(address)) => {
+                (base.to_bits() ^ address.to_bits()).checked_shr(128 - self.prefix).unwrap_or(0) == 0
+            }
+            _ => false,
+        }
+    }
+}
+
+/// An address that callers may not send the gateway to. Says nothing of where a name leads: that would be a map of the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Forbidden;
+
+impl fmt::Display for Forbidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("leads into a private network, and WAPI_ALLOW_PRIVATE_TARGETS does not allow that")
+    }
+}
+
+impl std::error::Error for Forbidden {}
+
+impl Targets {
+    /// Reads `all`, `none`, or networks separated by commas.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "all" => Ok(Self::All),
+            "none" => Ok(Self::Public(Vec::new())),
+            networks => {
+                let networks: Result<_, _> =
+                    networks.split(',').map(|network| Network::parse(network.trim())).collect();
+                networks.map(Self::Public).map_err(|error| format!("{error}; it can be all, none, or networks"))
+            }
+        }
+    }
+
+    /// Judges an address that names its machine by number. Names are judged when they are resolved.
+    pub fn check(&self, url: &Url) -> Result<(), Forbidden> {
+        match url.host() {
+            Some(Host::Ipv4(address)) => self.check_address(address.into()),
+            Some(Host::Ipv6(address)) => self.check_address(address.into()),
+            Some(Host::Domain(_)) | None => Ok(()),
+        }
+    }
+
+    fn check_address(&self, address: IpAddr) -> Result<(), Forbidden> {
+        let Self::Public(allowed) = self else { return Ok(()) };
+        let plain = address.to_canonical();
+        let fits = is_public(plain) || allowed.iter().any(|network| network.contains(plain));
+        if fits { Ok(()) } else { Err(Forbidden) }
+    }
+
+    /// A client that reaches only these. It goes past the proxy that the environment may name: a proxy resolves names itself, where
+    /// nobody here could judge them. Who allows all targets gets an ordinary client, proxy and all.
+    pub fn guard(&self, client: ClientBuilder) -> ClientBuilder {
+        match self {
+            Self::All => client,
+            Self::Public(_) => client.no_proxy().dns_resolver(Arc::new(Resolver(self.clone()))),
+        }
+    }
+
+    /// Follows up to `most` redirects, to allowed addresses only.
+    pub fn redirects(&self, most: usize) -> Policy {
+        let targets = self.clone();
+        Policy::custom(move |attempt| match targets.check(attempt.url()) {
+            Err(forbidden) => attempt.error(forbidden),
+            Ok(()) if attempt.previous().len() > most => attempt.error(TooManyRedirects),
+            Ok(()) => attempt.follow(),
+        })
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("it redirects too often")]
+struct TooManyRedirects;
+
+/// Resolves names as the system does, and keeps what is allowed.
+struct Resolver(Targets);
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let targets = self.0.clone();
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let allowed: Vec<SocketAddr> = found.filter(|found| targets.check_address(found.ip()).is_ok()).collect();
+            if allowed.is_empty() { Err(Forbidden.into()) } else { Ok(Box::new(allowed.into_iter()) as Addrs) }
+        })
+    }
+}
+
+fn is_public(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => is_public_v4(address),
+        IpAddr::V6(address) => is_public_v6(address),
+    }
+}
+
+/// What IANA's registry of special-purpose addresses does not call globally reachable, and multicast.
+fn is_public_v4(address: Ipv4Addr) -> bool {
+    const SPECIAL: [([u8; 4], u32); 16] = [
+        ([0, 0, 0, 0], 8),
+        ([10, 0, 0, 0], 8),
+        // Carrier-grade NAT; one cloud keeps its metadata there.
+        ([100, 64, 0, 0], 10),
+        ([127, 0, 0, 0], 8),
+        // Link-local; the other clouds' metadata.
+        ([169, 254, 0, 0], 16),
+        ([172, 16, 0, 0], 12),
+        ([192, 0, 0, 0], 24),
+        ([192, 0, 2, 0], 24),
+        ([192, 88, 99, 0], 24),
+        ([192, 168, 0, 0], 16),
+        ([198, 18, 0, 0], 15),
+        ([198, 51, 100, 0], 24),
+        ([203, 0, 113, 0], 24),
+        // A cloud's metadata at an address that looks public.
+        ([168, 63, 129, 16], 32),
+        ([224, 0, 0, 0], 4),
+        ([240, 0, 0, 0], 4),
+    ];
+    let within = |(base, prefix): &([u8; 4], u32)| {
+        Network { base: IpAddr::from(*base), prefix: *prefix }.contains(address.into())
+    };
+    !SPECIAL.iter().any(within)
+}
+
+/// Global unicast, without what is set apart in it; what carries an IPv4 address is judged by that.
+fn is_public_v6(address: Ipv6Addr) -> bool {
+    let [a, b, c, ..] = address.segments();
+    let [.., g, h] = address.segments();
+    let v4 = |high: u16, low: u16| is_public_v4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)));
+    match (a, b) {
+        // NAT64.
+        (0x64, 0xff9b) => address.segments()[2..6] == [0; 4] && v4(g, h),
+        // 6to4.
+        (0x2002, high) => v4(high, c),
+        // Protocol assignments, Teredo among them; documentation.
+        (0x2001, 0..=0x1ff | 0xdb8) | (0x3fff, 0..=0xfff) => false,
+        _ => a & 0xe000 == 0x2000,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn public() -> Targets {
+        Targets::parse("none").unwrap()
+    }
+
+    fn url(host: &str) -> Url {
+        let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+        Url::parse(&format!("http://{host}/")).unwrap()
+    }
+
+    #[test]
+    fn addresses_inside_the_operators_network_are_forbidden_however_they_are_written() {
+        for host in [
+            "127.0.0.1",
+            "127.1",
+            "2130706433",
+            "0x7f.1",
+            "0.0.0.0",
+            "10.1.2.3",
+            "100.64.0.1",
+            "100.100.100.200",
+            "169.254.169.254",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.168.1.1",
+            "192.0.0.192",
+            "192.0.2.1",
+            "198.18.0.1",
+            "168.63.129.16",
+            "224.0.0.1",
+            "240.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "::ffff:10.0.0.1",
+            "::ffff:127.0.0.1",
+            "::127.0.0.1",
+            "fc00::1",
+            "fd12:3456::1",
+            "fd00:ec2::254",
+            "fe80::1",
+            "fec0::1",
+            "ff02::1",
+            "64:ff9b::7f00:1",
+            "64:ff9b:1::1",
+            "2001::1",
+            "2001:db8::1",
+            "2002:7f00:1::",
+            "2002:a9fe:a9fe::",
+            "100::1",
+        ] {
+            assert_eq!(public().check(&url(host)), Err(Forbidden), "{host}");
+            assert_eq!(Targets::All.check(&url(host)), Ok(()), "{host}");
+        }
+    }
+
+    #[test]
+    fn public_addresses_and_names_are_not() {
+        for host in [
+            "1.1.1.1",
+            "8.8.8.8",
+            "100.63.255.255",
+            "100.128.0.1",
+            "172.15.0.1",
+            "172.32.0.1",
+            "192.167.0.1",
+            "223.255.255.255",
+            "2606:4700::1111",
+            "2a00:1450::1",
+            "64:ff9b::808:808",
+            "2002:808:808::",
+            "::ffff:8.8.8.8",
+            "example.com",
+        ] {
+            assert_eq!(public().check(&url(host)), Ok(()), "{host}");
+        }
+    }
+
+    #[test]
+    fn some_networks_can_be_allowed() {
+        let targets = Targets::parse("10.8.0.0/16, fd00::/8,192.168.0.7").unwrap();
+        for host in ["10.8.1.1", "fd12::1", "192.168.0.7", "::ffff:10.8.0.1"] {
+            assert_eq!(targets.check(&url(host)), Ok(()), "{host}");
+        }
+        for host in ["10.9.0.1", "fe80::1", "192.168.0.8", "127.0.0.1"] {
+            assert_eq!(targets.check(&url(host)), Err(Forbidden), "{host}");
+        }
+        assert_eq!(Targets::parse("0.0.0.0/0").unwrap().check(&url("127.0.0.1")), Ok(()));
+        for text in ["10.0.0.0/33", "fd00::/129", "everything", "10.0.0.0/8;127.0.0.1", "", "10.0.0.0/"] {
+            assert!(Targets::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_is_judged_by_where_it_leads() {
+        let resolve = |targets: Targets| Resolver(targets).resolve("localhost".parse().unwrap());
+        let error = resolve(public()).await.err().expect("it leads here");
+        assert!(error.is::<Forbidden>());
+        let allowed = resolve(Targets::parse("127.0.0.0/8").unwrap()).await.ok().expect("this is allowed");
+        assert!(allowed.into_iter().all(|address| address.ip() == Ipv4Addr::LOCALHOST), "only what is allowed is kept");
+    }
+}

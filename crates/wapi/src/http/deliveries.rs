@@ -1,0 +1,171 @@
+//! `/v1/webhooks/{id}/deliveries`: what a webhook was told and how it went, and telling it again.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::Gateway;
+use super::error::Problem;
+use super::extract::{Fields, FieldsOrNothing};
+use super::query::Query;
+use super::webhooks::{find, unsaved};
+use crate::store::{Delivery, DeliveryState, FailedAttempt};
+
+/// Deliveries in one answer when the caller does not say, and at most.
+const LIMIT: (usize, usize) = (50, 500);
+/// Events that are told again at once, at most.
+const REPLAY: i64 = 100_000;
+
+/// A page of deliveries, the newest first.
+#[derive(Debug, Serialize)]
+pub struct DeliveryPage {
+    deliveries: Vec<DeliveryInfo>,
+    /// The `before` of the next page, which may hold more even when this one holds few; `null` at the end.
+    next: Option<i64>,
+}
+
+/// One event for one webhook.
+#[derive(Debug, Serialize)]
+pub struct DeliveryInfo {
+    id: i64,
+    /// `waiting`, `delivered` or `dead`: given up, until somebody resends it.
+    status: String,
+    event: EventRef,
+    attempts: i64,
+    created_at: Timestamp,
+    /// When it was taken or given up.
+    settled_at: Option<Timestamp>,
+    /// `null` while it waits behind another of its chat, and at the end.
+    next_attempt_at: Option<Timestamp>,
+    /// The attempts in vain, oldest first.
+    failed_attempts: Vec<AttemptInfo>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct EventRef {
+    /// Travels as `webhook-id`.
+    id: String,
+    #[serde(rename = "type")]
+    kind: String,
+    /// `null` for what concerns the whole gateway.
+    session: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct AttemptInfo {
+    number: i64,
+    at: Timestamp,
+    error: String,
+    /// Of the answer; `null` when there was none.
+    status: Option<i64>,
+    /// The first KiB of its body.
+    answer: Option<String>,
+}
+
+impl From<Delivery> for DeliveryInfo {
+    fn from(delivery: Delivery) -> Self {
+        let Delivery { id, event, kind, session, state, attempts, created_at, settled_at, due_at, failed } = delivery;
+        let session = Some(session).filter(|session| !session.is_empty());
+        let attempt =
+            |FailedAttempt { number, at, error, status, answer }| AttemptInfo { number, at, error, status, answer };
+        Self {
+            id,
+            status: state,
+            event: EventRef { id: event, kind, session },
+            attempts,
+            created_at,
+            settled_at,
+            next_attempt_at: due_at,
+            failed_attempts: failed.into_iter().map(attempt).collect(),
+        }
+    }
+}
+
+/// A delivery that is tried again.
+#[derive(Debug, Serialize)]
+pub struct Resent {
+    id: i64,
+    status: &'static str,
+}
+
+/// What will be told again.
+#[derive(Debug, Serialize)]
+pub struct Replayed {
+    events: u64,
+}
+
+/// `GET …/deliveries?status=waiting|delivered|dead&before=&limit=50`.
+pub async fn list(
+    State(gateway): State<Gateway>,
+    Path(id): Path<String>,
+    mut query: Query,
+) -> Result<Json<DeliveryPage>, Problem> {
+    let state = query.text("status").map(|word| state(&word)).transpose();
+    let before = query.number("before", i64::MAX, i64::MAX);
+    let limit = query.number("limit", LIMIT.0, LIMIT.1).max(1);
+    query.done()?;
+    let state = state?;
+    find(&gateway, &id).await?;
+    let (page, next) = gateway.store.deliveries(&id, state, before, limit).await.map_err(unsaved)?;
+    Ok(Json(DeliveryPage { deliveries: page.into_iter().map(DeliveryInfo::from).collect(), next }))
+}
+
+fn state(word: &str) -> Result<DeliveryState, Problem> {
+    let known = DeliveryState::ALL.into_iter().find(|state| state.word() == word);
+    known.ok_or_else(|| Problem::field("status", "must be waiting, delivered or dead"))
+}
+
+/// `POST …/deliveries/{delivery}/resend`: 202; it is posted again at once, with a whole schedule before it.
+pub async fn resend(
+    State(gateway): State<Gateway>,
+    query: Query,
+    Path((id, delivery)): Path<(String, String)>,
+    FieldsOrNothing(mut fields): FieldsOrNothing,
+) -> Result<(StatusCode, Json<Resent>), Problem> {
+    query.done()?;
+    fields.refuse_unknown();
+    fields.done(Some(()))?;
+    find(&gateway, &id).await?;
+    let delivery: i64 = delivery.parse().map_err(|_| Problem::NoDelivery)?;
+    if !gateway.store.resend(&id, delivery).await.map_err(unsaved)? {
+        return Err(Problem::NoDelivery);
+    }
+    Ok((StatusCode::ACCEPTED, Json(Resent { id: delivery, status: DeliveryState::Waiting.word() })))
+}
+
+/// `POST …/replay` `{from, to?}`: 202; what happened in this time and is wanted is told again, under the same event ids.
+pub async fn replay(
+    State(gateway): State<Gateway>,
+    query: Query,
+    Path(id): Path<String>,
+    mut fields: Fields,
+) -> Result<(StatusCode, Json<Replayed>), Problem> {
+    query.done()?;
+    find(&gateway, &id).await?;
+    let from = fields.parsed("from", moment);
+    let to = fields.optional_text("to").map(|text| fields.judged("to", moment(&text)));
+    fields.refuse_unknown();
+    let now = gateway.clock.now();
+    let (from, to) = fields.done(from.zip(Some(to.flatten().unwrap_or(now))))?;
+    let place = async |at| gateway.store.place_of(at).await.map_err(unsaved);
+    let (mut place, end) = (place(from).await?, place(to).await?);
+    if end.saturating_sub(place) > REPLAY {
+        return Err(Problem::field("from", format!("is too far back: up to {REPLAY} events are told again at once")));
+    }
+    let mut events = 0;
+    while place < end {
+        if gateway.lifecycle.is_stopping() {
+            return Err(Problem::Stopping);
+        }
+        let (told, next) = gateway.store.replay(&id, place, end).await.map_err(unsaved)?;
+        events += told;
+        place = next;
+    }
+    Ok((StatusCode::ACCEPTED, Json(Replayed { events })))
+}
+
+fn moment(text: &str) -> Result<Timestamp, String> {
+    text.parse().map_err(|_| "is no time such as 2030-01-31T12:00:00Z".to_owned())
+}

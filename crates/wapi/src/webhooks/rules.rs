@@ -1,0 +1,129 @@
+//! What callers may ask of an endpoint; each refusal says what to change. Pure.
+
+use std::collections::BTreeMap;
+
+use reqwest::header::{HeaderName, HeaderValue};
+use url::Url;
+
+use crate::event::TYPES;
+use crate::guard::Targets;
+
+const LONGEST_ADDRESS: usize = 2_048;
+const MOST_HEADERS: usize = 32;
+const LONGEST_VALUE: usize = 4_096;
+
+/// Headers that belong to one connection, to the body, or to the signature.
+const OURS: [&str; 16] = [
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "via",
+];
+
+/// An address to post to.
+pub fn address(text: &str, allowed: &Targets) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| format!("is not an address: {error}"))?;
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        return Err("must begin with http:// or https://".to_owned());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(
+            "names a user, which would be shown to whoever lists webhooks; send it as a header instead".to_owned()
+        );
+    }
+    if url.fragment().is_some() {
+        return Err("has a `#`, which is never sent".to_owned());
+    }
+    if url.as_str().len() > LONGEST_ADDRESS {
+        return Err(format!("is longer than {LONGEST_ADDRESS} characters"));
+    }
+    allowed.check(&url).map_err(|error| error.to_string())?;
+    Ok(url)
+}
+
+/// Types of events, without repetitions.
+pub fn types(names: Vec<String>) -> Result<Vec<String>, String> {
+    let mut known = Vec::new();
+    for name in names {
+        if !TYPES.contains(&name.as_str()) {
+            return Err(format!("names `{name}`, which is no type of event; there are {}", TYPES.join(", ")));
+        }
+        if !known.contains(&name) {
+            known.push(name);
+        }
+    }
+    Ok(known)
+}
+
+/// Headers to send along. Names become small letters, as they mean the same.
+pub fn headers(given: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, String> {
+    let mut headers = BTreeMap::new();
+    for (name, value) in given {
+        let parsed: HeaderName = name.parse().map_err(|_| format!("has `{name}`, which is no name of a header"))?;
+        let name = parsed.as_str().to_owned();
+        if OURS.contains(&name.as_str()) || name.starts_with("webhook-") {
+            return Err(format!("has `{name}`, which the gateway writes itself"));
+        }
+        let is_plain = HeaderValue::from_str(&value).is_ok() && value.is_ascii() && value.trim() == value;
+        if !is_plain || value.len() > LONGEST_VALUE {
+            let form = format!("up to {LONGEST_VALUE} visible ASCII characters, without spaces around them");
+            return Err(format!("has a value for `{name}` that cannot be sent; it must be {form}"));
+        }
+        headers.insert(name, value);
+    }
+    if headers.len() > MOST_HEADERS { Err(format!("has more than {MOST_HEADERS} headers")) } else { Ok(headers) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_of_the_web_and_carry_no_password() {
+        let public = Targets::parse("none").unwrap();
+        for (text, words) in [
+            ("example.com", "not an address"),
+            ("ftp://example.com/", "http://"),
+            ("https://me:secret@example.com/", "header"),
+            ("https://example.com/#here", "#"),
+            ("http://10.0.0.1/", "private network"),
+        ] {
+            let refusal = address(text, &public).unwrap_err();
+            assert!(refusal.contains(words) && !refusal.contains("secret@"), "{text}: {refusal}");
+        }
+        assert_eq!(address("https://Example.com/hook?a=1", &public).unwrap().as_str(), "https://example.com/hook?a=1");
+        assert!(address("http://10.0.0.1/", &Targets::All).is_ok());
+    }
+
+    #[test]
+    fn unknown_types_are_named() {
+        let names = |names: &[&str]| types(names.iter().map(|name| (*name).to_owned()).collect());
+        assert_eq!(names(&["message.received", "message.received"]).unwrap(), ["message.received"]);
+        assert!(names(&["message.received", "message.recieved"]).unwrap_err().contains("`message.recieved`"));
+        assert!(names(&["a,b"]).is_err());
+    }
+
+    #[test]
+    fn headers_of_ours_and_headers_that_break_out_are_refused() {
+        let one = |name: &str, value: &str| headers(BTreeMap::from([(name.to_owned(), value.to_owned())]));
+        assert_eq!(one("Authorization", "Bearer x").unwrap().keys().collect::<Vec<_>>(), ["authorization"]);
+        for name in ["Host", "Webhook-Signature", "webhook-id", "transfer-encoding", "Content-Type", "a b", ""] {
+            assert!(one(name, "x").is_err(), "{name}");
+        }
+        for value in ["a\r\nb: c", "\n", "é", " a"] {
+            assert!(one("x-a", value).is_err(), "{value:?}");
+        }
+    }
+}

@@ -205,9 +205,14 @@ mod tests {
         let (store, folder) = store().await;
         let file = folder.path().join("wapi.db");
         let large = |number: usize| message(&format!("{number:03}"), &"x".repeat(10_000));
-        for number in 0..600 {
-            told(&store, large(number), Outcome::Delivered).await;
-        }
+        store.append((0..600).map(large).collect()).await.unwrap();
+        let settle = |due: crate::store::Due| {
+            let settled = Settled { delivery: due.delivery, outcome: Outcome::Delivered };
+            let store = &store;
+            async move { store.settle(settled).await.unwrap() }
+        };
+        let due = store.due(Timestamp::MAX, 1_000).await.unwrap();
+        futures_util::future::join_all(due.into_iter().map(settle)).await;
         store.append(vec![NewEvent { chat: "late".to_owned(), ..large(600) }]).await.unwrap();
         let before = store.size().await.unwrap().0;
         assert!(before > 6_000_000, "{before}");

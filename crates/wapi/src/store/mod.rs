@@ -129,10 +129,10 @@ impl Store {
 
     /// Saves what was brought so far and closes the file. For the very end of the program.
     pub async fn close(&self) -> Finish {
-        let finish = self.tasks.finish(&self.clock, CLOSING).await;
+        // The writer's is the last connection then, and takes the log of changes into the file.
         self.readers.close().await;
         self.browsers.close().await;
-        finish
+        self.tasks.finish(&self.clock, CLOSING).await
     }
 
     /// Rings at every commit from now on.

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use super::Gateway;
 use super::error::Problem;
 use super::query::Query;
-use crate::keys::Caller;
+use crate::keys::{Caller, Scope};
 use crate::store::{Reader, Saved, StoreError, Wanted};
 
 /// Events in one answer when the caller does not say, and at most.
@@ -88,7 +88,9 @@ pub(super) fn wanted(caller: &Caller, query: &mut Query) -> Result<Wanted, Probl
         Some(session) => Some(vec![session]),
         None => caller.sessions().map(|sessions| sessions.iter().cloned().collect()),
     };
-    Ok(Wanted { types, sessions })
+    // Whoever sees a QR code can link an account of theirs.
+    let hidden: &[_] = if caller.has(Scope::Admin) { &[] } else { &["session.qr"] };
+    Ok(Wanted { types, hidden, sessions })
 }
 
 pub(super) fn unreadable(error: StoreError) -> Problem {

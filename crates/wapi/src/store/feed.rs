@@ -13,6 +13,8 @@ use super::{Store, StoreError};
 pub struct Wanted {
     /// Empty: all.
     pub types: Vec<String>,
+    /// Of those: none of these.
+    pub hidden: &'static [&'static str],
     /// `None`: all.
     pub sessions: Option<Vec<String>>,
 }
@@ -20,6 +22,7 @@ pub struct Wanted {
 impl Wanted {
     pub(super) fn takes(&self, saved: &Saved) -> bool {
         (self.types.is_empty() || self.types.contains(&saved.kind))
+            && !self.hidden.contains(&saved.kind.as_str())
             && self.sessions.as_ref().is_none_or(|sessions| sessions.contains(&saved.session))
     }
 }
@@ -113,10 +116,13 @@ pub(super) async fn after(
     let mut sql = QueryBuilder::<Sqlite>::new("SELECT seq, id, session, type, body FROM events WHERE seq > ");
     sql.push_bind(seq).push(" AND body <> ''");
     if let Some(sessions) = &wanted.sessions {
-        one_of(&mut sql, " AND session IN ", sessions);
+        list(&mut sql, " AND session IN ", sessions.iter().map(String::as_str));
     }
     if !wanted.types.is_empty() {
-        one_of(&mut sql, " AND type IN ", &wanted.types);
+        list(&mut sql, " AND type IN ", wanted.types.iter().map(String::as_str));
+    }
+    if !wanted.hidden.is_empty() {
+        list(&mut sql, " AND type NOT IN ", wanted.hidden.iter().copied());
     }
     sql.push(" ORDER BY seq LIMIT ").push_bind(i64::try_from(limit).unwrap_or(i64::MAX));
     let rows = sql.build().fetch_all(pool).await?;
@@ -131,11 +137,11 @@ pub(super) async fn after(
 }
 
 /// No row is in an empty list.
-fn one_of(sql: &mut QueryBuilder<Sqlite>, condition: &str, texts: &[String]) {
+fn list<'a>(sql: &mut QueryBuilder<Sqlite>, condition: &str, texts: impl Iterator<Item = &'a str>) {
     sql.push(condition).push("(");
     let mut list = sql.separated(", ");
     for text in texts {
-        list.push_bind(text.clone());
+        list.push_bind(text.to_owned());
     }
     sql.push(")");
 }

@@ -68,6 +68,11 @@ async fn a_key_does_what_its_scopes_say_and_nothing_else() {
     let (second, _) = make(&admin, json!({"name": "a", "scopes": ["admin"]})).await;
 
     reader.info("shop").await.expect(200);
+    // A QR code is a way to link an account of one's own.
+    for (client, seen) in [(&admin, true), (&reader, false)] {
+        let feed = client.get("/v1/events?types=session.qr&wait=1").await.expect(200).json();
+        assert_eq!(!feed["events"].as_array().unwrap().is_empty(), seen, "{feed}");
+    }
     refused(reader.send("shop", "375447034810", "hi").await, "scope_missing");
     refused(reader.register("other").await, "scope_missing");
     refused(reader.get("/get-qr-code/shop/").await, "scope_missing");

@@ -64,7 +64,9 @@ pub async fn register_session(
     let status = match (state.status, &state.qr) {
         (Status::Online, _) => StatusCode::OK,
         (_, Some(_)) => StatusCode::ACCEPTED,
-        (Status::Stopped, _) => return Err(Problem::Stopping),
+        (Status::Stopped, _) if gateway.lifecycle.is_stopping() => return Err(Problem::Stopping),
+        // Somebody else stopped it in this moment.
+        (status @ Status::Stopped, _) => return Err(Problem::NotOnline { status, reason: state.reason }),
         (Status::Failed, _) => return Err(Problem::SessionFailed { reason: state.reason.unwrap_or_default() }),
         (status, _) => return Err(Problem::NoAnswer { detail: not_yet(status, state.reason) }),
     };

@@ -10,6 +10,7 @@ mod extract;
 mod health;
 mod layers;
 mod metrics;
+mod openapi;
 mod original;
 mod qr_code;
 mod query;
@@ -58,6 +59,7 @@ fn table() -> Table {
     Table::new()
         .open("/health/live", health::live)
         .open("/health/ready", health::ready)
+        .open("/openapi.json", openapi::read)
         .get("/metrics", Read, metrics::metrics)
         .post("/register-session", Admin.narrowed(), original::register_session)
         .post("/send-message", Send.narrowed(), original::send_message)

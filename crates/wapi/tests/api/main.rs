@@ -17,6 +17,7 @@ mod keys;
 mod metrics;
 mod misery;
 mod names;
+mod openapi;
 mod patience;
 mod private;
 mod qr;

@@ -1,0 +1,92 @@
+//! What is said about one route. Pure.
+
+use serde_json::{Value, json};
+
+use super::schema::{number, said, text};
+
+/// For each media type what it holds.
+type Media = Vec<(&'static str, Value)>;
+
+/// One method of one path, as its callers need to know it.
+pub struct Operation {
+    pub method: &'static str,
+    pub path: &'static str,
+    pub summary: &'static str,
+    pub parameters: Vec<Value>,
+    pub body: Option<(Value, Presence)>,
+    /// Status, what it means, and for each media type what it holds.
+    pub answers: Vec<(u16, &'static str, Media)>,
+    /// Status and code of what may go wrong besides what goes wrong everywhere.
+    pub problems: Vec<(u16, &'static str)>,
+}
+
+/// Whether there must be a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    Required,
+    Optional,
+}
+
+pub const JSON: &str = "application/json";
+
+/// Describes a route: [`Operation`]'s methods say the rest.
+pub const fn route(method: &'static str, path: &'static str, summary: &'static str) -> Operation {
+    Operation { method, path, summary, parameters: Vec::new(), body: None, answers: Vec::new(), problems: Vec::new() }
+}
+
+impl Operation {
+    pub fn query(mut self, name: &str, schema: Value, description: &str) -> Self {
+        self.parameters.push(json!({"name": name, "in": "query", "schema": schema, "description": description}));
+        self
+    }
+
+    pub fn header(mut self, name: &str, schema: Value, description: &str) -> Self {
+        self.parameters.push(json!({"name": name, "in": "header", "schema": schema, "description": description}));
+        self
+    }
+
+    pub fn body(mut self, schema: Value) -> Self {
+        self.body = Some((schema, Presence::Required));
+        self
+    }
+
+    pub fn optional_body(mut self, schema: Value) -> Self {
+        self.body = Some((schema, Presence::Optional));
+        self
+    }
+
+    pub fn answers(self, status: u16, meaning: &'static str, schema: Value) -> Self {
+        self.answers_as(status, meaning, &[(JSON, schema)])
+    }
+
+    pub fn answers_as(mut self, status: u16, meaning: &'static str, media: &[(&'static str, Value)]) -> Self {
+        self.answers.push((status, meaning, media.to_vec()));
+        self
+    }
+
+    /// A status without a body.
+    pub fn answers_nothing(mut self, status: u16, meaning: &'static str) -> Self {
+        self.answers.push((status, meaning, Vec::new()));
+        self
+    }
+
+    pub fn problems(mut self, problems: &[(u16, &'static str)]) -> Self {
+        self.problems.extend_from_slice(problems);
+        self
+    }
+}
+
+/// What stands between braces in paths.
+pub fn path_parameter(name: &str) -> Value {
+    let (schema, description) = match name {
+        "session" => (session_name(), "The session's name, percent-encoded."),
+        "delivery" => (number(1, i64::MAX), "The delivery's number."),
+        _ => (text(), "The id that was given when it was made."),
+    };
+    json!({"name": name, "in": "path", "required": true, "schema": schema, "description": description})
+}
+
+pub fn session_name() -> Value {
+    let name = json!({"type": "string", "minLength": 1, "maxLength": 200, "examples": ["shop"]});
+    said(name, "Any text but `.` and `..`; as a file name, percent-encoded, it must fit into 240 bytes.")
+}

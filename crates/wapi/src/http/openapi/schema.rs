@@ -1,0 +1,78 @@
+//! The words that requests and answers are described with: JSON Schema 2020-12, as OpenAPI 3.1 has it. Pure.
+
+use serde_json::{Map, Value, json};
+
+pub fn text() -> Value {
+    json!({"type": "string"})
+}
+
+pub fn said(schema: Value, description: &str) -> Value {
+    with(schema, "description", json!(description))
+}
+
+/// A text of a known form, such as `date-time`.
+pub fn form(name: &str) -> Value {
+    json!({"type": "string", "format": name})
+}
+
+pub fn time() -> Value {
+    form("date-time")
+}
+
+pub fn words(words: &[&str]) -> Value {
+    json!({"type": "string", "enum": words})
+}
+
+pub fn flag() -> Value {
+    json!({"type": "boolean"})
+}
+
+pub fn number(least: i64, most: i64) -> Value {
+    json!({"type": "integer", "minimum": least, "maximum": most})
+}
+
+/// A whole number that is not negative.
+pub fn count() -> Value {
+    json!({"type": "integer", "minimum": 0})
+}
+
+pub fn list(of: Value) -> Value {
+    json!({"type": "array", "items": of})
+}
+
+/// A list without repetitions that has something in it.
+pub fn some_of(of: Value) -> Value {
+    json!({"type": "array", "items": of, "minItems": 1})
+}
+
+/// Any object.
+pub fn anything() -> Value {
+    json!({"type": "object"})
+}
+
+pub fn or_null(schema: Value) -> Value {
+    json!({"anyOf": [schema, {"type": "null"}]})
+}
+
+pub fn reference(name: &str) -> Value {
+    json!({"$ref": format!("#/components/schemas/{name}")})
+}
+
+/// An object with these members and no others. A question mark behind a name: it may be missing.
+pub fn object(members: &[(&str, Value)]) -> Value {
+    with(open_object(members), "additionalProperties", json!(false))
+}
+
+/// The same, where others are ignored.
+pub fn open_object(members: &[(&str, Value)]) -> Value {
+    let name = |name: &str| name.trim_end_matches('?').to_owned();
+    let properties: Map<_, _> = members.iter().map(|(member, schema)| (name(member), schema.clone())).collect();
+    let required: Vec<_> =
+        members.iter().filter(|(member, _)| !member.ends_with('?')).map(|(member, _)| *member).collect();
+    json!({"type": "object", "properties": properties, "required": required})
+}
+
+pub fn with(mut schema: Value, key: &str, value: Value) -> Value {
+    schema[key] = value;
+    schema
+}

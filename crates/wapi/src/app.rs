@@ -97,12 +97,15 @@ impl App {
         let whatsapp = Whatsapp::new(&config.whatsapp, store.clone(), clock.clone(), lifecycle.clone())?;
         let inbox = Arc::new(StoredInbox::new(store.clone(), clock.clone()));
         whatsapp.start_recovering(Arc::clone(&inbox) as _);
+        store.doubt_attempted().await.context("looking at what an earlier run was sending")?;
+        let fetcher = Fetcher::new(config.allowed_targets.clone(), clock.clone())?;
         let sessions = Sessions::new(Parts {
             whatsapp,
             files,
             inbox,
             store: store.clone(),
             console,
+            fetcher: fetcher.clone(),
             clock: clock.clone(),
             lifecycle: lifecycle.clone(),
             whatsapp_timeout: config.whatsapp_timeout,
@@ -121,7 +124,7 @@ impl App {
             sessions: sessions.clone(),
             store: store.clone(),
             webhooks,
-            fetcher: Fetcher::new(config.allowed_targets.clone(), clock.clone())?,
+            fetcher,
             access: config.access.clone(),
             keys,
             clock: clock.clone(),

@@ -45,6 +45,20 @@ pub enum EventData {
     SessionLoggedOut(LoggedOutSession),
     #[serde(rename = "webhook.disabled")]
     WebhookDisabled(DisabledWebhook),
+    /// WhatsApp took a message of ours.
+    #[serde(rename = "message.sent")]
+    MessageSent(MessageUpdate),
+    /// A message of ours will not be sent.
+    #[serde(rename = "message.failed")]
+    MessageFailed(MessageUpdate),
+    /// It is on the recipient's phone.
+    #[serde(rename = "message.delivered")]
+    MessageDelivered(MessageUpdate),
+    #[serde(rename = "message.read")]
+    MessageRead(MessageUpdate),
+    /// A voice note was listened to.
+    #[serde(rename = "message.played")]
+    MessagePlayed(MessageUpdate),
 }
 
 /// What the gateway tells of: every `type` there is.
@@ -86,6 +100,11 @@ impl EventData {
             Self::SessionPaired(_) => "session.paired",
             Self::SessionLoggedOut(_) => "session.logged_out",
             Self::WebhookDisabled(_) => "webhook.disabled",
+            Self::MessageSent(_) => "message.sent",
+            Self::MessageFailed(_) => "message.failed",
+            Self::MessageDelivered(_) => "message.delivered",
+            Self::MessageRead(_) => "message.read",
+            Self::MessagePlayed(_) => "message.played",
         }
     }
 }
@@ -108,6 +127,32 @@ pub struct MessageKey {
     pub chat: String,
     pub sender: String,
     pub id: String,
+}
+
+/// What became of a message that a caller sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MessageUpdate {
+    pub session: String,
+    /// WhatsApp's id, as the caller was told.
+    pub id: String,
+    pub chat: String,
+    /// When it happened, by WhatsApp's clock where WhatsApp said.
+    pub timestamp: Timestamp,
+    /// Whose phone tells it: for what recipients do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recipient: Option<Person>,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<Failure>,
+}
+
+/// Why a message was not sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Failure {
+    /// Stable and documented, e.g. `expired`, `whatsapp_refused`.
+    pub code: String,
+    /// For people.
+    pub detail: String,
 }
 
 /// A message somebody else sent to one of our sessions.

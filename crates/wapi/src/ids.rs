@@ -1,4 +1,4 @@
-//! Identifiers the gateway makes up. WhatsApp's own message ids come from the engine.
+//! Identifiers the gateway makes up.
 
 /// 26 characters of Crockford base 32, 128 random bits, behind a prefix that says what it names.
 fn random(prefix: &str) -> String {
@@ -35,6 +35,12 @@ pub fn webhook_id() -> String {
 /// Names one HTTP request, in its answer and in the log.
 pub fn request_id() -> String {
     random("req_")
+}
+
+/// A WhatsApp message id, in the form WhatsApp Web gives them: `3EB0` and 18 hexadecimal digits, 72 random bits.
+pub fn message_id() -> String {
+    let random: [u8; 9] = rand::random();
+    random.iter().fold(String::from("3EB0"), |id, byte| id + &format!("{byte:02X}"))
 }
 
 #[cfg(test)]

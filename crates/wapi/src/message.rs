@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 /// A person or a group, as callers name them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,23 +66,98 @@ fn group(user: &str) -> Option<String> {
     well_formed.then(|| user.to_owned())
 }
 
-/// What to send.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outgoing {
-    Text { body: String },
-    Image { image: Image, caption: Option<String> },
+/// A message as a caller wants it sent. Kept as JSON until it is settled, so fields are only ever added.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outgoing {
+    #[serde(flatten)]
+    pub content: Content,
+    /// The message this one answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context: Option<Context>,
 }
 
-/// A picture in memory.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Image {
-    pub bytes: Bytes,
-    pub mime_type: ImageType,
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Context {
+    pub message_id: String,
 }
 
-impl fmt::Debug for Image {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Image({} bytes, {})", self.bytes.len(), self.mime_type.name())
+/// What a message says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum Content {
+    Text { text: Text },
+    Image { image: Linked },
+    Video { video: Linked },
+    Audio { audio: Linked },
+    Document { document: Linked },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Text {
+    pub body: String,
+}
+
+/// A file that is fetched from its address when the message's turn comes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Linked {
+    pub link: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caption: Option<String>,
+    /// For documents: the name they are shown by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filename: Option<String>,
+    /// For audio: a voice note.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub voice: bool,
+    /// For videos: played over and over, without sound.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gif: bool,
+}
+
+/// The kinds of files a message can carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MediaKind {
+    Image,
+    Video,
+    Audio,
+    Document,
+}
+
+impl Outgoing {
+    pub const fn text(body: String) -> Self {
+        Self { content: Content::Text { text: Text { body } }, context: None }
+    }
+}
+
+impl Content {
+    /// Its `type`.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Text { .. } => "text",
+            Self::Image { .. } => "image",
+            Self::Video { .. } => "video",
+            Self::Audio { .. } => "audio",
+            Self::Document { .. } => "document",
+        }
+    }
+
+    /// Roughly how many bytes it takes in memory.
+    pub fn size(&self) -> usize {
+        match (self, self.file()) {
+            (Self::Text { text }, _) => text.body.len(),
+            (_, file) => file.map_or(0, |(_, file)| file.link.len() + file.caption.as_ref().map_or(0, String::len)),
+        }
+    }
+
+    /// The file it carries, if it carries one.
+    pub const fn file(&self) -> Option<(MediaKind, &Linked)> {
+        match self {
+            Self::Text { .. } => None,
+            Self::Image { image } => Some((MediaKind::Image, image)),
+            Self::Video { video } => Some((MediaKind::Video, video)),
+            Self::Audio { audio } => Some((MediaKind::Audio, audio)),
+            Self::Document { document } => Some((MediaKind::Document, document)),
+        }
     }
 }
 

@@ -7,10 +7,11 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use crate::fetch::NoPicture;
+use crate::event::Failure;
+use crate::fetch::NoFile;
 use crate::keys::{Refused, Scope};
 use crate::sessions::{CommandError, SendError, Status};
-use crate::whatsapp::{NoCode, SendFailure};
+use crate::whatsapp::NoCode;
 
 /// One thing that is wrong with the request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -67,16 +68,15 @@ pub enum Problem {
     SessionFailed {
         reason: String,
     },
-    /// WhatsApp refused a message with this code.
-    Refused {
-        code: String,
-    },
+    NoMessage,
+    /// Another request came with the same idempotency key.
+    KeyTaken,
+    /// So many messages of the session wait already.
+    QueueFull(usize),
+    /// A message failed while its caller waited.
+    NotSent(Failure),
     /// WhatsApp did not answer in time.
     NoAnswer {
-        detail: String,
-    },
-    /// WhatsApp's media servers did not take a picture.
-    Upload {
         detail: String,
     },
     Stopping,
@@ -121,13 +121,15 @@ impl Problem {
             Self::NoApiKey | Self::NoRoute | Self::NoSession | Self::NoQrCode | Self::NoConnection => {
                 StatusCode::NOT_FOUND
             }
+            Self::NoMessage => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::AdminKeyFirst | Self::LastAdminKey => StatusCode::CONFLICT,
             Self::NoWebhook | Self::NoDelivery => StatusCode::NOT_FOUND,
             Self::NotOnline { .. } | Self::SessionFailed { .. } | Self::OriginalWebhook => StatusCode::CONFLICT,
-            Self::SessionExists | Self::NotPaired | Self::AlreadyPaired => StatusCode::CONFLICT,
+            Self::SessionExists | Self::NotPaired | Self::AlreadyPaired | Self::KeyTaken => StatusCode::CONFLICT,
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
-            Self::Refused { .. } | Self::Upload { .. } | Self::NoPairingCode { .. } => StatusCode::BAD_GATEWAY,
+            Self::QueueFull(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::NotSent(_) | Self::NoPairingCode { .. } => StatusCode::BAD_GATEWAY,
             Self::NoAnswer { .. } => StatusCode::GATEWAY_TIMEOUT,
             Self::Stopping | Self::NotReady { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -135,7 +137,7 @@ impl Problem {
     }
 
     /// The stable code, and what it means in a few words.
-    const fn code(&self) -> (&'static str, &'static str) {
+    fn code(&self) -> (&'static str, &'static str) {
         match self {
             Self::Body(_) => ("invalid_body", "The body is not a JSON object"),
             Self::Fields(_) => ("invalid_fields", "Some fields are missing or wrong"),
@@ -162,8 +164,16 @@ impl Problem {
             Self::NoPairingCode { .. } => ("pairing_code_refused", "WhatsApp gave no pairing code"),
             Self::NotAcceptable => ("not_acceptable", "A QR code has none of these forms"),
             Self::SessionFailed { .. } => ("session_failed", "The session cannot be opened"),
-            Self::Refused { .. } => ("whatsapp_refused", "WhatsApp refused the message"),
-            Self::Upload { .. } => ("media_upload_failed", "WhatsApp did not take the picture"),
+            Self::NoMessage => ("message_not_found", "There is no such message"),
+            Self::KeyTaken => ("idempotency_key_reused", "The idempotency key belongs to another request"),
+            Self::QueueFull(_) => ("queue_full", "Too many messages wait"),
+            Self::NotSent(failure) => match failure.code.as_str() {
+                "whatsapp_refused" => ("whatsapp_refused", "WhatsApp refused the message"),
+                "media_unavailable" => ("media_unavailable", "The file cannot be sent"),
+                "expired" => ("expired", "The message expired before it could be sent"),
+                "session_logged_out" => ("session_logged_out", "The device was logged out"),
+                _ => ("not_sendable", "The message cannot be sent"),
+            },
             Self::NoAnswer { .. } => ("whatsapp_timeout", "WhatsApp did not answer in time"),
             Self::Stopping => ("stopping", "The program is stopping"),
             Self::NotReady { .. } => ("not_ready", "Nothing can be saved at the moment"),
@@ -173,7 +183,8 @@ impl Problem {
 
     fn detail(&self) -> String {
         match self {
-            Self::Body(detail) | Self::NoAnswer { detail } | Self::Upload { detail } => detail.clone(),
+            Self::Body(detail) | Self::NoAnswer { detail } => detail.clone(),
+            Self::NotSent(failure) => failure.detail.clone(),
             Self::Fields(errors) => {
                 let each: Vec<_> = errors.iter().map(|error| format!("`{}` {}", error.field, error.detail)).collect();
                 each.join("; ")
@@ -202,6 +213,9 @@ impl Problem {
             Self::OriginalWebhook => "it can be enabled, disabled, tested and told again; its address is \
                                       WAPI_GETTING_MESSAGES_WEBHOOK, its secret WAPI_WEBHOOK_SECRET"
                 .to_owned(),
+            Self::NoMessage => "it was not sent through this gateway, or is kept no longer".to_owned(),
+            Self::KeyTaken => "use a new key for a new message; keys are remembered for 24 hours".to_owned(),
+            Self::QueueFull(most) => format!("{most} messages of this session wait to be sent; try again later"),
             Self::NotOnline { status, reason: Some(reason) } => format!("it is {}: {reason}", status.word()),
             Self::NotOnline { status, reason: None } => format!("it is {}", status.word()),
             Self::SessionExists => "choose another name, or remove that session first".to_owned(),
@@ -210,7 +224,6 @@ impl Problem {
             Self::NoPairingCode { detail } => detail.clone(),
             Self::NotAcceptable => "accept image/png, image/svg+xml, text/plain or application/json".to_owned(),
             Self::SessionFailed { reason } => reason.clone(),
-            Self::Refused { code } => format!("its code is {code}{}", explained(code)),
             Self::Stopping => "try again in a moment".to_owned(),
             Self::NotReady { detail } => detail.clone(),
             Self::Internal => "the log has more, under the request's id".to_owned(),
@@ -225,16 +238,8 @@ impl Problem {
     }
 }
 
-/// What operators should know about WhatsApp's codes.
-fn explained(code: &str) -> &'static str {
-    match code {
-        "463" => ": this account may not write to new contacts for now; wait, and let people write first",
-        "479" => ": the message was not in a form it accepts",
-        "404" => ": there is no such recipient",
-        "503" => ": try again later",
-        _ => "",
-    }
-}
+/// When to ask again, in seconds, where that is worth saying.
+const RETRY_AFTER: header::HeaderValue = header::HeaderValue::from_static("10");
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
@@ -244,6 +249,9 @@ impl IntoResponse for Problem {
         let mut response = (status, [(header::CONTENT_TYPE, MEDIA_TYPE)], body).into_response();
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
+        }
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
         }
         // The outermost layer writes the request's id into it.
         response.extensions_mut().insert(document);
@@ -288,29 +296,16 @@ impl From<SendError> for Problem {
         match error {
             SendError::Unknown => Self::NoSession,
             SendError::NotOnline { status, reason } => Self::NotOnline { status, reason },
-            SendError::Failure(SendFailure::Refused { code }) => Self::Refused { code },
-            SendError::Failure(SendFailure::Upload(detail)) => Self::Upload { detail },
-            SendError::Failure(failure @ SendFailure::Unconfirmed { .. }) => {
-                Self::NoAnswer { detail: format!("{failure}; it may still arrive") }
-            }
-            SendError::Failure(failure @ (SendFailure::Failed(_) | SendFailure::Offline)) => {
-                tracing::error!(error = %publicly(&failure), "a message could not be sent");
-                Self::Internal
-            }
+            SendError::NotPaired => Self::NotPaired,
+            SendError::Full(most) => Self::QueueFull(most),
+            SendError::Stopping => Self::Stopping,
+            SendError::Store(error) => Self::NotReady { detail: error.to_string() },
         }
     }
 }
 
-/// The engine's own words may carry phone numbers.
-const fn publicly(failure: &SendFailure) -> &'static str {
-    match failure {
-        SendFailure::Failed(_) => "the engine did not accept it",
-        _ => "the session went offline",
-    }
-}
-
-impl From<NoPicture> for Problem {
-    fn from(error: NoPicture) -> Self {
+impl From<NoFile> for Problem {
+    fn from(error: NoFile) -> Self {
         Self::field("image_url", error.to_string())
     }
 }

@@ -158,6 +158,60 @@ impl Fields {
     }
 }
 
+/// What the routes about messages need besides.
+impl Fields {
+    /// The whole object as text: the same for the same fields.
+    pub fn canonical(&self) -> String {
+        serde_json::to_string(&self.fields).expect("JSON that was read can be written")
+    }
+
+    /// Whether there is a field of this name.
+    pub fn has(&self, field: &str) -> bool {
+        self.fields.get(field).is_some_and(|value| !value.is_null())
+    }
+
+    /// True or false; false when it is left out.
+    pub fn flag(&mut self, field: &'static str) -> bool {
+        match self.fields.remove(field) {
+            None | Some(Value::Null) => false,
+            Some(Value::Bool(flag)) => flag,
+            Some(other) => {
+                self.refuse(field, format!("is {}, but must be true or false", kind(&other)));
+                false
+            }
+        }
+    }
+
+    /// A whole number that may be left out.
+    pub fn optional_number(&mut self, field: &'static str, range: std::ops::RangeInclusive<u64>) -> Option<u64> {
+        let value = self.fields.remove(field).filter(|value| !value.is_null())?;
+        let number = value.as_u64().filter(|number| range.contains(number));
+        if number.is_none() {
+            self.refuse(field, format!("must be a whole number from {} to {}", range.start(), range.end()));
+        }
+        number
+    }
+
+    /// A text that may be left out, and means something if it is not.
+    pub fn optional_parsed<T, E: std::fmt::Display>(
+        &mut self,
+        field: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let text = self.optional_text(field)?;
+        match parse(&text) {
+            Ok(value) => Some(value),
+            Err(error) => self.wrong(field, error.to_string()),
+        }
+    }
+
+    /// Notes what is wrong with a field, and looks at it no more.
+    pub fn refuse(&mut self, field: &'static str, detail: impl Into<String>) {
+        self.fields.remove(field);
+        self.errors.push(FieldError { field: field.into(), detail: detail.into() });
+    }
+}
+
 fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",

@@ -9,6 +9,7 @@ mod exposition;
 mod extract;
 mod health;
 mod layers;
+mod messages;
 mod metrics;
 mod openapi;
 mod original;
@@ -81,6 +82,8 @@ fn table() -> Table {
         .post("/v1/sessions/{session}/check", Read, sessions::check)
         .get("/v1/sessions/{session}/qr", Admin, qr_code::read)
         .post("/v1/sessions/{session}/pairing-code", Admin, sessions::pairing_code)
+        .post("/v1/sessions/{session}/messages", Send, messages::send)
+        .get("/v1/sessions/{session}/messages/{id}", Read, messages::show)
         .get("/v1/api-keys", Admin, api_keys::list)
         .post("/v1/api-keys", Admin, api_keys::make)
         .delete("/v1/api-keys/{id}", Admin, api_keys::remove)

@@ -1,5 +1,7 @@
 //! The six routes of the original wapi, kept for ever. Unknown fields are ignored, as the original did.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -11,11 +13,12 @@ use super::Gateway;
 use super::auth::reached;
 use super::error::Problem;
 use super::extract::{Fields, Named};
-use crate::event::{Account, ConnectionInfo as Connection};
+use crate::event::{Account, ConnectionInfo as Connection, Failure};
+use crate::fetch::File;
 use crate::keys::Caller;
-use crate::message::{ChatId, Outgoing};
+use crate::message::{ChatId, Content, Linked, MediaKind, Outgoing};
 use crate::sessions::{Session, SessionName, SessionState, Status};
-use crate::whatsapp::Sent;
+use crate::store::Verdict;
 
 /// A session and its connection.
 #[derive(Debug, Serialize)]
@@ -88,10 +91,6 @@ struct SentMessage {
     status: &'static str,
 }
 
-fn sent(session: SessionName, chat: &ChatId, Sent { id, timestamp }: Sent) -> Json<SentMessage> {
-    Json(SentMessage { id, chat: chat.to_string(), session, timestamp, status: "sent" })
-}
-
 /// `POST /send-message/`: 200 once WhatsApp has taken it.
 pub async fn send_message(
     State(gateway): State<Gateway>,
@@ -102,8 +101,7 @@ pub async fn send_message(
     let read = session.zip(chat).zip(fields.text("text"));
     let ((session, chat), body) = fields.done(read)?;
     let session = reached(&caller, session)?;
-    let taken = gateway.sessions.send(&session, &chat, Outgoing::Text { body }).await?;
-    Ok(sent(session, &chat, taken).into_response())
+    send(&gateway, session, chat, Outgoing::text(body), None).await
 }
 
 /// `POST /send-image/`: fetches the picture, sends it, 200 once WhatsApp has taken it.
@@ -115,12 +113,47 @@ pub async fn send_image(
     let (session, chat) = (fields.parsed("session_name", SessionName::parse), fields.parsed("chat_id", ChatId::parse));
     let read = session.zip(chat).zip(fields.text("image_url"));
     let caption = fields.optional_text("caption").filter(|caption| !caption.is_empty());
-    let ((session, chat), address) = fields.done(read)?;
+    let ((session, chat), link) = fields.done(read)?;
     let session = reached(&caller, session)?;
     gateway.sessions.is_ready(&session)?;
-    let image = gateway.fetcher.picture(&address).await?;
-    let taken = gateway.sessions.send(&session, &chat, Outgoing::Image { image, caption }).await?;
-    Ok(sent(session, &chat, taken).into_response())
+    let file = gateway.fetcher.file(&link, MediaKind::Image).await?;
+    let content = Content::Image { image: Linked { link, caption, ..Linked::default() } };
+    send(&gateway, session, chat, Outgoing { content, context: None }, Some(file)).await
+}
+
+/// Sends now or not at all, and waits for WhatsApp's word.
+async fn send(
+    gateway: &Gateway,
+    session: SessionName,
+    chat: ChatId,
+    message: Outgoing,
+    file: Option<File>,
+) -> Result<Response, Problem> {
+    let name = chat.to_string();
+    let (accepted, verdict) = gateway.sessions.send_now(&session, chat, message, file).await?;
+    // A little longer than the message itself waits, so that one that has surely not left is told from one that may have.
+    let limit = gateway.sessions.whatsapp_timeout();
+    match gateway.sessions.verdict(verdict, limit + Duration::from_millis(500)).await {
+        Some(Verdict::Sent { at }) => {
+            let sent = SentMessage { id: accepted.id, chat: name, session, timestamp: at, status: "sent" };
+            Ok(Json(sent).into_response())
+        }
+        Some(Verdict::Failed(failure)) => Err(not_sent(gateway, &session, failure)),
+        _ => Err(Problem::NoAnswer {
+            detail: format!("WhatsApp did not confirm the message within {limit:?}; it may still arrive"),
+        }),
+    }
+}
+
+fn not_sent(gateway: &Gateway, session: &SessionName, failure: Failure) -> Problem {
+    match failure.code.as_str() {
+        "expired" => Problem::NoAnswer { detail: "the message could not leave in time and was not sent".to_owned() },
+        "session_not_online" => match gateway.sessions.find(session).map(|session| session.state()) {
+            Some(state) => Problem::NotOnline { status: state.status, reason: state.reason },
+            None => Problem::NoSession,
+        },
+        _ => Problem::NotSent(failure),
+    }
 }
 
 /// `GET /get-qr-code/{session}/`: the picture that waits to be scanned.

@@ -129,7 +129,8 @@ impl Actor {
         });
         let inbox = NotingInbox { session: Arc::clone(&self.session), inbox: Arc::clone(&self.around.inbox) };
         let inbox: Arc<dyn Inbox> = Arc::new(inbox);
-        let opened = self.around.whatsapp.link(self.session.name.as_str(), file, inbox).await;
+        let (name, notes) = (self.session.name.as_str(), self.session.notes.clone());
+        let opened = self.around.whatsapp.link(name, file, inbox, notes).await;
         opened.map_err(|error| NotOpened::NotNow(format!("{error:#}")))
     }
 

@@ -5,10 +5,13 @@ mod checks;
 mod control;
 mod files;
 mod journal;
+mod ledger;
 mod name;
 mod news;
+mod outbox;
 mod pairing;
 mod restore;
+mod sender;
 mod sending;
 mod session;
 mod state;
@@ -22,6 +25,7 @@ use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 
 use crate::clock::Clock;
+use crate::fetch::Fetcher;
 use crate::lifecycle::Lifecycle;
 use crate::store::Store;
 use crate::whatsapp::{Inbox, Whatsapp};
@@ -32,9 +36,11 @@ pub use control::{CommandError, LogOut};
 use files::Aside;
 pub use files::Files;
 use journal::Journal;
+use ledger::Ledger;
 pub use name::{BadName, SessionName};
 pub use pairing::Console;
-pub use sending::SendError;
+use sender::Sender;
+pub use sending::{Reply, SendError, Wish};
 use session::Intent;
 pub use session::Session;
 pub use state::{Connection, QrCode, SessionState, Status};
@@ -53,6 +59,7 @@ struct Inner {
     /// When sessions that are not there yet have received their last message, from an earlier run.
     received: Mutex<BTreeMap<String, Timestamp>>,
     journal: Arc<Journal>,
+    ledger: Ledger,
     /// Sessions that have come online, to be checked.
     online: mpsc::UnboundedSender<Arc<Session>>,
     unchecked: Mutex<Option<mpsc::UnboundedReceiver<Arc<Session>>>>,
@@ -66,9 +73,11 @@ pub struct Parts {
     pub files: Files,
     /// Who takes over incoming messages.
     pub inbox: Arc<dyn Inbox>,
-    /// Keeps what was ordered, and what sessions have to tell.
+    /// Keeps what was ordered, what is sent, and what sessions have to tell.
     pub store: Store,
     pub console: Console,
+    /// Gets the files that messages carry.
+    pub fetcher: Fetcher,
     pub clock: Clock,
     pub lifecycle: Lifecycle,
     /// How long to wait for WhatsApp.
@@ -82,10 +91,11 @@ impl Sessions {
     pub fn new(parts: Parts) -> Self {
         let journal = Arc::new(Journal::new(parts.store.clone(), parts.clock.clone()));
         parts.lifecycle.spawn(Arc::clone(&journal).keep_saving(parts.lifecycle.clone()));
+        let ledger = Ledger::start(parts.store.clone(), parts.clock.clone(), &parts.lifecycle);
         let (sessions, received) = Default::default();
         let (online, unchecked) = mpsc::unbounded_channel();
         let unchecked = Mutex::new(Some(unchecked));
-        Self { inner: Arc::new(Inner { sessions, received, journal, online, unchecked, around: parts }) }
+        Self { inner: Arc::new(Inner { sessions, received, journal, ledger, online, unchecked, around: parts }) }
     }
 
     pub fn find(&self, name: &SessionName) -> Option<Arc<Session>> {
@@ -149,7 +159,11 @@ impl Sessions {
         metadata: Metadata,
     ) -> Arc<Session> {
         let journal = Arc::clone(&self.inner.journal);
-        let session = Arc::new(Session::new(name.clone(), intent, metadata, journal, self.inner.around.clock.clone()));
+        let parts = self.inner.around.clone();
+        let (session, inlets) = Session::new(name.clone(), intent, metadata, journal, parts.clock.clone());
+        let session = Arc::new(session);
+        let sender = Sender::new(Arc::clone(&session), parts, self.inner.ledger.clone());
+        self.inner.around.lifecycle.spawn(sender.run(inlets));
         let received = self.inner.received.lock().unwrap_or_else(PoisonError::into_inner).remove(name.as_str());
         if let Some(at) = received {
             session.received(at);

@@ -78,6 +78,9 @@ impl Sessions {
             }
             self.add(&mut sessions, name, intent, metadata)
         };
+        if file == SessionFile::Paired {
+            session.expect_device();
+        }
         if is_unpaired && intent == Intent::Run {
             // Codes that nobody looks at would expire one after the other.
             session.move_to(Status::ScanQr, Some("expired".to_owned()));

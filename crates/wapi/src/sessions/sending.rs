@@ -1,41 +1,109 @@
-//! Sends through a session that is online.
+//! What callers can do with messages they send: have them accepted, and learn what became of them.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::oneshot;
+
+use super::outbox::Haste;
+use super::sender::Request;
 use super::{SessionName, Sessions, Status};
+use crate::fetch::File;
 use crate::message::{ChatId, Outgoing};
-use crate::whatsapp::{SendFailure, Sent};
+use crate::store::{Accepted, IdempotencyKey, StoreError, Verdict};
 
-/// Why a session did not send.
+/// A message that somebody wants to have sent.
+pub struct Wish {
+    pub to: ChatId,
+    pub message: Outgoing,
+    pub send_at: Option<Timestamp>,
+    /// Not sent after this.
+    pub expires_at: Option<Timestamp>,
+    pub key: Option<IdempotencyKey>,
+}
+
+/// What became of a wish.
+pub enum Reply {
+    /// It will be sent, whatever happens to this program; the verdict comes when it is on the disk.
+    Accepted(Accepted, oneshot::Receiver<Verdict>),
+    /// It was accepted before, under the same key; the message's id.
+    Repeated(String),
+    /// Another wish came with the same key.
+    KeyTaken,
+}
+
+/// Why a message was not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
     #[error("there is no session of this name")]
     Unknown,
     #[error("the session is not online")]
     NotOnline { status: Status, reason: Option<String> },
+    #[error("the session is not linked to an account")]
+    NotPaired,
+    /// So many of the session's messages wait.
+    #[error("{0} messages wait already")]
+    Full(usize),
+    #[error("the program is ending")]
+    Stopping,
     #[error(transparent)]
-    Failure(SendFailure),
+    Store(#[from] StoreError),
 }
 
 impl Sessions {
-    /// Sends a message and waits until WhatsApp has taken it.
-    pub async fn send(&self, name: &SessionName, to: &ChatId, message: Outgoing) -> Result<Sent, SendError> {
-        let session = self.find(name).ok_or(SendError::Unknown)?;
-        let offline = || {
-            let state = session.state();
-            SendError::NotOnline { status: state.status, reason: state.reason }
-        };
-        let link = session.link().filter(|_| session.state().status == Status::Online).ok_or_else(offline)?;
-        match link.send(to, message, self.inner.around.whatsapp_timeout).await {
-            Err(SendFailure::Offline) => Err(offline()),
-            result => result.map_err(SendError::Failure),
+    /// Accepts a message for a session that has a device, whether it is online or not.
+    pub async fn send(&self, name: &SessionName, wish: Wish) -> Result<Reply, SendError> {
+        self.ask(name, wish, None, Haste::Patient).await
+    }
+
+    /// Sends a message if the session is online, within `limit`, or not at all; its file, if it carries one, is there already.
+    pub async fn send_now(
+        &self,
+        name: &SessionName,
+        to: ChatId,
+        message: Outgoing,
+        file: Option<File>,
+    ) -> Result<(Accepted, oneshot::Receiver<Verdict>), SendError> {
+        let expires_at = self.inner.around.clock.now().saturating_add(self.inner.around.whatsapp_timeout).ok();
+        let wish = Wish { to, message, send_at: None, expires_at, key: None };
+        match self.ask(name, wish, file, Haste::NowOrNever).await? {
+            Reply::Accepted(accepted, verdict) => Ok((accepted, verdict)),
+            Reply::Repeated(_) | Reply::KeyTaken => unreachable!("it came without a key"),
         }
+    }
+
+    /// Waits at most `limit` for the verdict on a message; `None` when there is none by then.
+    pub async fn verdict(&self, verdict: oneshot::Receiver<Verdict>, limit: Duration) -> Option<Verdict> {
+        self.inner.around.clock.timeout(limit, verdict).await.ok()?.ok()
+    }
+
+    /// The verdict on a message that is still open.
+    pub fn verdict_on(&self, name: &SessionName, id: &str) -> Option<oneshot::Receiver<Verdict>> {
+        let (waiter, verdict) = oneshot::channel();
+        let request = Request::Watch { id: id.to_owned(), waiter };
+        self.find(name)?.requests.send(request).ok()?;
+        Some(verdict)
+    }
+
+    /// How long WhatsApp may take.
+    pub fn whatsapp_timeout(&self) -> Duration {
+        self.inner.around.whatsapp_timeout
+    }
+
+    async fn ask(&self, name: &SessionName, wish: Wish, file: Option<File>, haste: Haste) -> Result<Reply, SendError> {
+        let session = self.find(name).ok_or(SendError::Unknown)?;
+        let (reply, answer) = oneshot::channel();
+        let request = Request::Accept { wish: Box::new(wish), file, haste, reply };
+        session.requests.send(request).map_err(|_| SendError::Stopping)?;
+        answer.await.map_err(|_| SendError::Stopping)?
     }
 
     /// Whether a message could be sent right now; worth asking before fetching what to send.
     pub fn is_ready(&self, name: &SessionName) -> Result<(), SendError> {
         let session = self.find(name).ok_or(SendError::Unknown)?;
-        match session.state() {
-            state if state.status == Status::Online => Ok(()),
-            state => Err(SendError::NotOnline { status: state.status, reason: state.reason }),
-        }
+        session.look(|state| match state.status {
+            Status::Online => Ok(()),
+            status => Err(SendError::NotOnline { status, reason: state.reason.clone() }),
+        })
     }
 }

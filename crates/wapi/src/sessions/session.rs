@@ -1,20 +1,21 @@
 //! A handle on one session: what is known of it, what its owner wants of it, and the link to send through.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::journal::Journal;
 use super::news::{Before, news};
+use super::sender::Request;
 use super::{Metadata, SessionName, SessionState, Status};
 use crate::clock::Clock;
 use crate::event::EventData;
-use crate::whatsapp::{Inbox, Incoming, Link};
+use crate::whatsapp::{Inbox, Incoming, Link, Note};
 
 /// What its owner wants of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +35,13 @@ pub struct Session {
     state: watch::Sender<SessionState>,
     link: watch::Sender<Option<Arc<Link>>>,
     intent: watch::Sender<Intent>,
+    line: watch::Sender<Line>,
+    /// To its [sender](super::sender).
+    pub(super) requests: mpsc::UnboundedSender<Request>,
+    /// From the link to its sender.
+    pub(super) notes: mpsc::UnboundedSender<Note>,
+    /// Whether its file held a device when the program started.
+    was_paired: AtomicBool,
     pub(super) asked: Notify,
     /// Milliseconds since 1970, 0 for never. Not part of the state: it changes with every message, and nobody waits for it.
     last_received: AtomicI64,
@@ -45,6 +53,32 @@ pub struct Session {
     clock: Clock,
 }
 
+/// Whether messages can leave; [`SessionState`] has the rest of the story.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Line {
+    Down,
+    /// Online since then.
+    Up(Timestamp),
+    /// There is no device that could ever send what waits.
+    Gone,
+}
+
+impl Line {
+    const fn of(state: &SessionState) -> Self {
+        match state.status {
+            Status::Online => Self::Up(state.since),
+            Status::LoggedOut | Status::ScanQr => Self::Gone,
+            _ => Self::Down,
+        }
+    }
+}
+
+/// What a session's sender reads.
+pub(super) struct Inlets {
+    pub requests: mpsc::UnboundedReceiver<Request>,
+    pub notes: mpsc::UnboundedReceiver<Note>,
+}
+
 impl Session {
     pub(super) fn new(
         name: SessionName,
@@ -52,20 +86,27 @@ impl Session {
         metadata: Metadata,
         journal: Arc<Journal>,
         clock: Clock,
-    ) -> Self {
-        Self {
+    ) -> (Self, Inlets) {
+        let (requests, asked) = mpsc::unbounded_channel();
+        let (notes, noted) = mpsc::unbounded_channel();
+        let session = Self {
             name,
             metadata,
             state: watch::Sender::new(SessionState::new(clock.now())),
             link: watch::Sender::new(None),
             intent: watch::Sender::new(intent),
+            line: watch::Sender::new(Line::Down),
+            requests,
+            notes,
+            was_paired: AtomicBool::new(false),
             asked: Notify::new(),
             last_received: AtomicI64::new(0),
             silences: AtomicU32::new(0),
             ended: CancellationToken::new(),
             journal,
             clock,
-        }
+        };
+        (session, Inlets { requests: asked, notes: noted })
     }
 
     /// What is known right now.
@@ -93,6 +134,26 @@ impl Session {
         self.silences.fetch_add(1, Ordering::Relaxed).saturating_add(1)
     }
 
+    /// The same without a copy.
+    pub(super) fn look<T>(&self, look: impl FnOnce(&SessionState) -> T) -> T {
+        look(&self.state.borrow())
+    }
+
+    /// Its file holds a device, although its turn to log in has not come.
+    pub(super) fn expect_device(&self) {
+        self.was_paired.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether there is a device that messages can wait for.
+    pub(super) fn has_device(&self) -> bool {
+        let is_starting = |state: &SessionState| state.status == Status::Starting;
+        self.look(|state| state.paired || (is_starting(state) && self.was_paired.load(Ordering::Relaxed)))
+    }
+
+    pub(super) fn line(&self) -> watch::Receiver<Line> {
+        self.line.subscribe()
+    }
+
     /// Ends a rest, or a long wait between two tries.
     pub fn ask(&self) {
         self.asked.notify_one();
@@ -114,6 +175,9 @@ impl Session {
             // Told while the state is held, so that news are in the order of the changes whoever makes them.
             self.journal.tell(&self.name, news(&self.name, &before, state));
         });
+        let line = self.look(Line::of);
+        // Only its own changes wake the sender.
+        self.line.send_if_modified(|current| std::mem::replace(current, line) != line);
     }
 
     pub(super) fn move_to(&self, status: Status, reason: Option<String>) {

@@ -79,7 +79,7 @@ fn key(info: &MessageInfo) -> MessageKey {
 }
 
 /// Named by their phone number where it is known: that is how callers know people.
-fn person(sender: &Jid, other: Option<&Jid>, push_name: &str) -> Person {
+pub(super) fn person(sender: &Jid, other: Option<&Jid>, push_name: &str) -> Person {
     let either = |wanted: fn(&Jid) -> bool| [Some(sender), other].into_iter().flatten().find(|jid| wanted(jid));
     let (number, lid) = (either(Jid::is_pn), either(Jid::is_lid));
     Person {

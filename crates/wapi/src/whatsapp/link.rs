@@ -3,25 +3,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use tokio::sync::mpsc;
 use whatsapp_rust::pair_code::PairCodeOptions;
 use whatsapp_rust::store::commands::DeviceCommand;
 use whatsapp_rust::store::persistence_manager::PersistenceManager;
 use whatsapp_rust::types::events::{EventHandler, Subscription};
 use whatsapp_rust::types::message::{MessageInfo, MessageSource};
-use whatsapp_rust::wacore::download::MediaType;
 use whatsapp_rust::wacore::iq::devices::RemoveCompanionDeviceSpec;
 use whatsapp_rust::wacore::iq::keepalive::KeepaliveSpec;
-use whatsapp_rust::{Client, SendError, SendOptions, UploadOptions, waproto::whatsapp as wa};
+use whatsapp_rust::{Client, ClientError, SendError, SendOptions, UploadOptions, waproto::whatsapp as wa};
 
-use super::acks::Acks;
 use super::heard::Heard;
-use super::outgoing;
+use super::notes::{Note, NoteTaker};
+use super::outgoing::{self, Quote};
 use super::signals::{Farewell, Reports, Signal};
 use crate::clock::Clock;
 use crate::event::Account;
+use crate::fetch::File;
 use crate::lifecycle::Lifecycle;
-use crate::message::{ChatId, Outgoing};
+use crate::message::{ChatId, Content, Outgoing};
 
 /// How long the engine may take to say goodbye. It can hang in a write to a dead socket.
 const GOODBYE: Duration = Duration::from_secs(10);
@@ -35,35 +35,31 @@ pub struct Link {
     tasks: Lifecycle,
     reports: Reports,
     heard: Arc<Heard>,
-    acks: Arc<Acks>,
     clock: Clock,
     _subscriptions: [Subscription; 2],
 }
 
-/// A message WhatsApp has taken.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sent {
-    /// WhatsApp's id of the message.
-    pub id: String,
-    /// When WhatsApp took it.
-    pub timestamp: Timestamp,
-}
+/// A message with everything it needs, its files uploaded; can be handed over any number of times.
+#[derive(Clone)]
+pub struct Prepared(Box<wa::Message>);
 
-/// Why a message was not sent, or is not known to be.
+/// A file that WhatsApp's media servers did not take.
 #[derive(Debug, thiserror::Error)]
-pub enum SendFailure {
+#[error("{0}")]
+pub struct NotUploaded(String);
+
+/// Why a message was not handed over to WhatsApp, or is not known to have been.
+#[derive(Debug, thiserror::Error)]
+pub enum NotHandedOver {
+    /// It has not left.
     #[error("the session is not connected to WhatsApp")]
     Offline,
-    /// WhatsApp's own code, e.g. 463: too many new contacts for now.
-    #[error("WhatsApp refused the message with code {code}")]
-    Refused { code: String },
-    /// It may still arrive: the message left, and nothing came back.
-    #[error("WhatsApp did not confirm the message within {within:?}")]
-    Unconfirmed { within: Duration },
-    #[error("the media could not be uploaded: {0}")]
-    Upload(String),
+    /// It has not left: the engine could not make it. Its own words may name people.
     #[error("the message could not be sent: {0}")]
     Failed(String),
+    /// The connection broke over it, or the engine did not come back: it may have left.
+    #[error("it is not known whether the message has left")]
+    Unclear,
 }
 
 /// The round trip of a connection check did not come back.
@@ -91,12 +87,13 @@ impl Link {
         tasks: Lifecycle,
         reports: Reports,
         heard: Arc<Heard>,
+        notes: mpsc::UnboundedSender<Note>,
         clock: Clock,
     ) -> Self {
-        let acks = Arc::new(Acks::default());
-        let handlers: [Arc<dyn EventHandler>; 2] = [Arc::new(reports.clone()), Arc::clone(&acks) as _];
+        let notes = NoteTaker::new(notes, Arc::clone(&saved));
+        let handlers: [Arc<dyn EventHandler>; 2] = [Arc::new(reports.clone()), Arc::new(notes)];
         let subscriptions = handlers.map(|handler| client.subscribe_handler(handler));
-        Self { client, saved, tasks, reports, heard, acks, clock, _subscriptions: subscriptions }
+        Self { client, saved, tasks, reports, heard, clock, _subscriptions: subscriptions }
     }
 
     /// Dials, logs in or asks to be paired, and reconnects, until the link is over.
@@ -214,43 +211,61 @@ impl Link {
         }
     }
 
-    /// Sends, and waits at most `limit` for WhatsApp to take the message.
-    pub async fn send(&self, to: &ChatId, message: Outgoing, limit: Duration) -> Result<Sent, SendFailure> {
+    /// Makes a message ready, uploading its file if it carries one.
+    pub async fn prepare(
+        &self,
+        message: &Outgoing,
+        file: Option<File>,
+        quote: Option<&Quote>,
+    ) -> Result<Prepared, NotUploaded> {
+        let message = match (&message.content, file) {
+            (Content::Text { text }, _) => outgoing::text(text.body.clone(), quote),
+            (content, Some(file)) => {
+                let (kind, linked) = content.file().expect("only texts carry no file");
+                // The place in memory is kept until the upload is over.
+                let File { bytes, mime_type, .. } = &file;
+                let upload = self.client.upload(bytes.to_vec(), outgoing::upload_type(kind), UploadOptions::default());
+                let uploaded = upload.await.map_err(|error| NotUploaded(format!("{error:#}")))?;
+                outgoing::media(kind, uploaded, mime_type.clone(), linked, quote)
+            }
+            (_, None) => return Err(NotUploaded("there is no file".to_owned())),
+        };
+        Ok(Prepared(Box::new(message)))
+    }
+
+    /// Hands a message over under this id; done when it is written to the socket. WhatsApp's answer is a [`Note`](super::Note).
+    ///
+    /// The engine saves the sender's keys ahead of what leaves, so that after a crash the same message can be encrypted anew and
+    /// still be opened; a phone that has the id already ignores it.
+    pub async fn hand_over(
+        &self,
+        to: &ChatId,
+        message: Prepared,
+        id: &str,
+        limit: Duration,
+    ) -> Result<(), NotHandedOver> {
         if !self.client.is_logged_in() {
-            return Err(SendFailure::Offline);
+            return Err(NotHandedOver::Offline);
         }
-        let message = self.prepared(message, limit).await?;
-        let id = self.client.generate_message_id();
-        let mut expected = self.acks.expect(&id);
-        let options = SendOptions::default().with_message_id(&id);
-        let sending = async {
-            self.client.send_message_with_options(outgoing::jid(to), message, options).await.map_err(failure)?;
-            expected.arrived().await.ok_or(SendFailure::Unconfirmed { within: limit })
-        };
-        let ack =
-            self.clock.timeout(limit, sending).await.map_err(|_| SendFailure::Unconfirmed { within: limit })??;
-        match ack.refused {
-            Some(code) => Err(SendFailure::Refused { code }),
-            None => Ok(Sent { id, timestamp: self.taken_at(ack.timestamp) }),
+        let options = SendOptions::default().with_message_id(id);
+        let sending = self.client.send_message_with_options(outgoing::jid(to), *message.0, options);
+        match self.clock.timeout(limit, sending).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(self.reason(error)),
+            Err(_) => Err(NotHandedOver::Unclear),
         }
     }
 
-    fn taken_at(&self, server_seconds: Option<i64>) -> Timestamp {
-        server_seconds.and_then(|seconds| Timestamp::from_second(seconds).ok()).unwrap_or_else(|| self.clock.now())
-    }
-
-    async fn prepared(&self, message: Outgoing, limit: Duration) -> Result<wa::Message, SendFailure> {
-        let (image, caption) = match message {
-            Outgoing::Text { body } => return Ok(outgoing::text(body)),
-            Outgoing::Image { image, caption } => (image, caption),
-        };
-        let upload = self.client.upload(image.bytes.to_vec(), MediaType::Image, UploadOptions::default());
-        let uploaded = match self.clock.timeout(limit, upload).await {
-            Ok(Ok(uploaded)) => uploaded,
-            Ok(Err(error)) => return Err(SendFailure::Upload(format!("{error:#}"))),
-            Err(timed_out) => return Err(SendFailure::Upload(timed_out.to_string())),
-        };
-        Ok(outgoing::image(uploaded, image.mime_type, caption))
+    fn reason(&self, error: SendError) -> NotHandedOver {
+        match error {
+            SendError::NotLoggedIn | SendError::Client(ClientError::NotConnected | ClientError::NotLoggedIn) => {
+                NotHandedOver::Offline
+            }
+            SendError::Client(_) => NotHandedOver::Unclear,
+            // Questions that come before the message, and need the connection.
+            _ if !self.client.is_logged_in() => NotHandedOver::Offline,
+            other => NotHandedOver::Failed(other.to_string()),
+        }
     }
 
     /// Says goodbye and waits for the engine's tasks to end, or ends them. The saved state is on disk afterwards.
@@ -266,12 +281,5 @@ impl Drop for Link {
     /// Whoever drops a link without closing it did not get that far. Its tasks would keep the connection up beside the next one.
     fn drop(&mut self) {
         self.tasks.abort();
-    }
-}
-
-fn failure(error: SendError) -> SendFailure {
-    match error {
-        SendError::NotLoggedIn | SendError::Client(_) => SendFailure::Offline,
-        other => SendFailure::Failed(other.to_string()),
     }
 }

@@ -1,6 +1,5 @@
 //! The only room that speaks to the engine: everything the rest of the gateway knows of WhatsApp goes through here.
 
-mod acks;
 mod backend;
 mod heard;
 mod http_client;
@@ -8,6 +7,7 @@ mod inbox;
 mod incoming;
 mod left_behind;
 mod link;
+mod notes;
 mod outgoing;
 mod runtime;
 mod signals;
@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use tokio::sync::mpsc;
 use whatsapp_rust::http::HttpClient;
 use whatsapp_rust::store::persistence_manager::PersistenceManager;
 use whatsapp_rust::store::{SqliteStore, SqliteStoreConfig};
@@ -33,7 +34,9 @@ use crate::store::Store;
 
 use backend::{Backend, Opened};
 pub use inbox::{Inbox, Incoming};
-pub use link::{Link, NoAnswer, NoCode, SendFailure, Sent};
+pub use link::{Link, NoAnswer, NoCode, NotHandedOver, NotUploaded, Prepared};
+pub use notes::Note;
+pub use outgoing::Quote;
 pub use signals::{Signal, Signals};
 
 /// One-time keys made and uploaded at a time. The engine's default of 812 costs a new session a second of CPU and 100 KiB; running
@@ -66,9 +69,15 @@ impl Whatsapp {
 
     /// Opens a session's saved state, or makes it, and prepares a link with it. Nothing is dialled before [`Link::start`].
     ///
-    /// The file is one of a session, or absent: see [`crate::store::session_file`]. Messages go to `inbox`, all else comes out of
-    /// the returned signals.
-    pub async fn link(&self, session: &str, file: &Path, inbox: Arc<dyn Inbox>) -> Result<(Link, Signals)> {
+    /// The file is one of a session, or absent: see [`crate::store::session_file`]. Messages go to `inbox`, what becomes of ours to
+    /// `notes`, all else comes out of the returned signals.
+    pub async fn link(
+        &self,
+        session: &str,
+        file: &Path,
+        inbox: Arc<dyn Inbox>,
+        notes: mpsc::UnboundedSender<Note>,
+    ) -> Result<(Link, Signals)> {
         let opened = Arc::new(Opened::new(session, self.store.clone()));
         let backend = Arc::new(Backend::new(open(file).await?, Arc::clone(&opened)));
         let saved = Arc::new(PersistenceManager::new(backend).await.context("reading the saved session")?);
@@ -94,7 +103,7 @@ impl Whatsapp {
         }
         let client = builder.build().await.context("preparing the session")?.into_client();
         client.subscribe_handler(gate).detach();
-        Ok((Link::new(client, saved, tasks, reports, heard, self.clock.clone()), signals))
+        Ok((Link::new(client, saved, tasks, reports, heard, notes, self.clock.clone()), signals))
     }
 }
 

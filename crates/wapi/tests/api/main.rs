@@ -14,6 +14,7 @@ mod endpoints;
 mod faults;
 mod feed;
 mod keys;
+mod messages;
 mod metrics;
 mod misery;
 mod names;

@@ -142,6 +142,8 @@ async fn without_whatsapps_word_a_message_is_not_called_sent() {
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     app.pair("shop", &alice).await;
     app.simulator.faults().acks(wapi_simulator::AckFault::Drop);
+    // The recipient's phone would be as good a witness.
+    bob.receipts_are(wapi_simulator::Receipts::Withheld);
     let unconfirmed = app.send("shop", bob.number(), "hi").await.expect(504);
     assert_eq!(unconfirmed.code(), "whatsapp_timeout");
     assert_eq!(bob.next_message(PATIENCE).await.unwrap().text.as_deref(), Some("hi"));

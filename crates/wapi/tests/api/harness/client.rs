@@ -14,6 +14,7 @@ pub struct TestClient {
     http: reqwest::Client,
     base: String,
     key: Option<String>,
+    headers: Vec<(&'static str, String)>,
 }
 
 /// What came back.
@@ -69,7 +70,7 @@ impl TestClient {
     }
 
     pub fn at(base: String, http: reqwest::Client) -> Self {
-        Self { http, base, key: None }
+        Self { http, base, key: None, headers: Vec::new() }
     }
 
     /// Where the gateway is, as `http://127.0.0.1:PORT`.
@@ -80,6 +81,13 @@ impl TestClient {
     /// The same, showing a key.
     pub fn with_key(&self, key: &str) -> Self {
         Self { key: Some(key.to_owned()), ..self.clone() }
+    }
+
+    /// The same, with a header on every request.
+    pub fn with_header(&self, name: &'static str, value: &str) -> Self {
+        let mut client = self.clone();
+        client.headers.push((name, value.to_owned()));
+        client
     }
 
     pub async fn get(&self, path: &str) -> Answer {
@@ -155,6 +163,9 @@ impl TestClient {
         if let Some(key) = &self.key {
             call = call.bearer_auth(key);
         }
+        for (name, value) in &self.headers {
+            call = call.header(*name, value);
+        }
         let answer = call.send().await.expect("the gateway answers");
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
         let body = answer.bytes().await.expect("the answer is complete").to_vec();
@@ -168,6 +179,25 @@ impl TestClient {
     pub async fn send(&self, session: &str, chat: &str, text: &str) -> Answer {
         let body = json!({"session_name": session, "chat_id": chat, "text": text});
         self.post("/send-message/", body).await
+    }
+
+    /// Has a message accepted, without waiting for WhatsApp; its id.
+    pub async fn accepted(&self, session: &str, message: Value) -> String {
+        let path = format!("/v1/sessions/{}/messages?wait=0", encoded(session));
+        let answer = self.post(&path, message).await.expect(202).json();
+        answer["messages"][0]["id"].as_str().expect("a message has an id").to_owned()
+    }
+
+    /// A message that was sent through the gateway.
+    pub async fn message(&self, session: &str, id: &str) -> Value {
+        self.get(&format!("/v1/sessions/{}/messages/{id}", encoded(session))).await.expect(200).json()
+    }
+
+    /// Waits until a message has this status; the message then.
+    pub async fn until_message(&self, session: &str, id: &str, status: &str) -> Value {
+        let message = async || self.message(session, id).await;
+        let reached = async || Some(message().await).filter(|message| message["status"] == status);
+        eventually(reached, async || format!("not {status}: {}", message().await)).await
     }
 
     pub async fn info(&self, session: &str) -> Answer {

@@ -1,0 +1,177 @@
+//! `/v1/sessions/{session}/messages`: sends messages, once each, and tells what became of them.
+
+mod body;
+mod shown;
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{FromRequestParts, Path, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use sha2::{Digest, Sha256};
+
+use super::Gateway;
+use super::error::Problem;
+use super::extract::{Fields, Named};
+use super::query::Query;
+use crate::event::Failure;
+use crate::keys::Caller;
+use crate::sessions::{Reply, SessionName, Wish};
+use crate::store::{Acceptance, Accepted, IdempotencyKey, SentMessage, StoreError, Verdict};
+
+use body::Asked;
+use shown::{Answer, MessageInfo};
+
+/// How long a caller waits for WhatsApp if it does not say, and at most, in seconds.
+const WAIT: (u64, u64) = (10, 60);
+const LONGEST_KEY: usize = 255;
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// On answers to a request that came before under the same key.
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+
+/// `POST …/messages?wait=10`: 200 when WhatsApp took the message within `wait` seconds, 202 when it is on its way.
+pub async fn send(
+    State(gateway): State<Gateway>,
+    Named(session): Named,
+    caller: Caller,
+    mut query: Query,
+    headers: HeaderMap,
+    fields: Fields,
+) -> Result<Response, Problem> {
+    let wait = Duration::from_secs(query.number("wait", WAIT.0, WAIT.1));
+    query.done()?;
+    let key = idempotency_key(&caller, &headers, &session, &fields)?;
+    let asked = Asked::read(fields)?;
+    if let Some(key) = &key
+        && let Some(before) = gateway.store.accepted_before(key).await.map_err(unreadable)?
+    {
+        return repeated(&gateway, &session, &asked, before, wait).await;
+    }
+    let (send_at, expires_at) = asked.times(gateway.clock.now())?;
+    let wish = Wish { to: asked.to.clone(), message: asked.message.clone(), send_at, expires_at, key };
+    match gateway.sessions.send(&session, wish).await? {
+        Reply::Accepted(accepted, verdict) => {
+            let verdict = if wait.is_zero() { None } else { gateway.sessions.verdict(verdict, wait).await };
+            answer(&asked, &session, accepted_now(&asked, accepted, (send_at, expires_at), verdict))
+        }
+        Reply::Repeated(id) => repeated(&gateway, &session, &asked, Acceptance::Repeated(id), wait).await,
+        Reply::KeyTaken => Err(Problem::KeyTaken),
+    }
+}
+
+/// `GET …/messages/{id}`: a message that was sent through here, and what became of it.
+pub async fn show(State(gateway): State<Gateway>, message: NamedMessage) -> Result<Response, Problem> {
+    let NamedMessage { session, id } = message;
+    // The message may outlive the session, and is there before the session is restored.
+    match gateway.store.sent_message(session.as_str(), &id).await.map_err(unreadable)? {
+        Some(found) => Ok(Json(MessageInfo::new(session, found)).into_response()),
+        None if gateway.sessions.find(&session).is_none() => Err(Problem::NoSession),
+        None => Err(Problem::NoMessage),
+    }
+}
+
+/// Answers as the first time, with what has happened since.
+async fn repeated(
+    gateway: &Gateway,
+    session: &SessionName,
+    asked: &Asked,
+    before: Acceptance,
+    wait: Duration,
+) -> Result<Response, Problem> {
+    let Acceptance::Repeated(id) = before else { return Err(Problem::KeyTaken) };
+    if !wait.is_zero()
+        && let Some(verdict) = gateway.sessions.verdict_on(session, &id)
+    {
+        gateway.sessions.verdict(verdict, wait).await;
+    }
+    let found = gateway.store.sent_message(session.as_str(), &id).await.map_err(unreadable)?;
+    let mut response = answer(asked, session, found.ok_or(Problem::NoMessage)?)?;
+    response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    Ok(response)
+}
+
+fn answer(asked: &Asked, session: &SessionName, message: SentMessage) -> Result<Response, Problem> {
+    if let Some(failure) = &message.failure {
+        return Err(Problem::NotSent(Failure {
+            code: failure.code.clone(),
+            detail: format!("{} (message {})", failure.detail, message.id),
+        }));
+    }
+    let status = if message.sent_at.is_some() { StatusCode::OK } else { StatusCode::ACCEPTED };
+    Ok((status, Json(Answer::new(asked, MessageInfo::new(session.clone(), message)))).into_response())
+}
+
+/// A message as it is known without reading it back.
+fn accepted_now(
+    asked: &Asked,
+    accepted: Accepted,
+    (send_at, expires_at): body::Times,
+    verdict: Option<Verdict>,
+) -> SentMessage {
+    let (status, sent_at, failure) = match verdict {
+        Some(Verdict::Sent { at }) => ("sent", Some(at), None),
+        Some(Verdict::Failed(failure)) => ("failed", None, Some(failure)),
+        Some(Verdict::InDoubt | Verdict::LeftInDoubt) => ("unknown", None, None),
+        None => ("queued", None, None),
+    };
+    SentMessage {
+        place: accepted.place,
+        id: accepted.id,
+        chat: asked.to.to_string(),
+        kind: asked.message.content.kind().to_owned(),
+        status: status.to_owned(),
+        failure,
+        accepted_at: accepted.accepted_at,
+        send_at,
+        expires_at,
+        attempted_at: None,
+        sent_at,
+        settled_at: None,
+        recipients: Vec::new(),
+    }
+}
+
+fn idempotency_key(
+    caller: &Caller,
+    headers: &HeaderMap,
+    session: &SessionName,
+    fields: &Fields,
+) -> Result<Option<IdempotencyKey>, Problem> {
+    let Some(key) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    let key = key.to_str().ok().filter(|key| !key.is_empty() && key.len() <= LONGEST_KEY);
+    let problem = || Problem::field("Idempotency-Key", format!("must be 1 to {LONGEST_KEY} visible ASCII characters"));
+    Ok(Some(IdempotencyKey {
+        caller: caller.id().to_owned(),
+        route: format!("POST /v1/sessions/{}/messages", session.url_segment()),
+        key: key.ok_or_else(problem)?.to_owned(),
+        request: sha256(fields.canonical().as_bytes()),
+    }))
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unreadable(error: StoreError) -> Problem {
+    tracing::error!(%error, "messages cannot be read");
+    Problem::Internal
+}
+
+/// The session and the message a path names.
+pub struct NamedMessage {
+    session: SessionName,
+    id: String,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for NamedMessage {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let not_text = |_| Problem::field("session", "is not UTF-8 after percent-decoding");
+        let Path((session, id)) = Path::<(String, String)>::from_request_parts(parts, state).await.map_err(not_text)?;
+        let session = SessionName::parse(&session).map_err(|error| Problem::field("session", error.to_string()))?;
+        Ok(Self { session, id })
+    }
+}

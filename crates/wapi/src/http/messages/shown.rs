@@ -1,0 +1,145 @@
+//! Messages as callers read them.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::body::Asked;
+use crate::event::Failure;
+use crate::message::ChatId;
+use crate::sessions::SessionName;
+use crate::store::{Progress, SentMessage};
+
+/// What a message's acceptance is answered with.
+#[derive(Debug, Serialize)]
+pub struct Answer {
+    messages: [MessageInfo; 1],
+    contacts: [Contact; 1],
+}
+
+/// Whom a message goes to, as the caller wrote it and as WhatsApp knows them; `null` where unknown.
+#[derive(Debug, Serialize)]
+struct Contact {
+    input: String,
+    /// International number, digits only.
+    wa_id: Option<String>,
+    lid: Option<String>,
+}
+
+/// A message that was sent through here.
+#[derive(Debug, Serialize)]
+pub struct MessageInfo {
+    /// WhatsApp's id.
+    id: String,
+    session: SessionName,
+    chat: String,
+    #[serde(rename = "type")]
+    kind: String,
+    /// How far it has come, with the recipient who has come furthest.
+    status: Status,
+    accepted_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    send_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<Timestamp>,
+    /// When WhatsApp took it.
+    sent_at: Option<Timestamp>,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Failure>,
+    recipients: Vec<Recipient>,
+    /// Everything that became of it, oldest first.
+    history: Vec<Moment>,
+}
+
+/// How far a message has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Status {
+    /// It has not left.
+    Queued,
+    /// It may have left, and WhatsApp has not said; it is asked again under the same id.
+    Unknown,
+    Failed,
+    /// WhatsApp took it.
+    Sent,
+    /// It is on a recipient's phone.
+    Delivered,
+    Read,
+    Played,
+}
+
+/// How far one recipient has come.
+#[derive(Debug, Serialize)]
+struct Recipient {
+    id: String,
+    delivered_at: Option<Timestamp>,
+    read_at: Option<Timestamp>,
+    played_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Serialize)]
+struct Moment {
+    status: Status,
+    at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recipient: Option<String>,
+}
+
+impl Answer {
+    pub fn new(asked: &Asked, message: MessageInfo) -> Self {
+        let (wa_id, lid) = match &asked.to {
+            ChatId::Phone(number) => (Some(number.clone()), None),
+            ChatId::Lid(_) => (None, Some(asked.to.to_string())),
+            ChatId::Group(_) => (None, None),
+        };
+        Self { messages: [message], contacts: [Contact { input: asked.input.clone(), wa_id, lid }] }
+    }
+}
+
+impl MessageInfo {
+    pub fn new(session: SessionName, message: SentMessage) -> Self {
+        let history = history(&message);
+        let furthest = history.iter().map(|moment| moment.status).max().unwrap_or(Status::Queued);
+        Self {
+            id: message.id,
+            session,
+            chat: message.chat,
+            kind: message.kind,
+            status: furthest,
+            accepted_at: message.accepted_at,
+            send_at: message.send_at,
+            expires_at: message.expires_at,
+            sent_at: message.sent_at,
+            error: message.failure,
+            recipients: message.recipients.into_iter().map(recipient).collect(),
+            history,
+        }
+    }
+}
+
+fn recipient(progress: Progress) -> Recipient {
+    let Progress { recipient: id, delivered_at, read_at, played_at } = progress;
+    Recipient { id, delivered_at, read_at, played_at }
+}
+
+fn history(message: &SentMessage) -> Vec<Moment> {
+    let mut history = vec![Moment { status: Status::Queued, at: message.accepted_at, recipient: None }];
+    let mut add = |status, at: Option<Timestamp>, recipient: Option<&String>| {
+        history.extend(at.map(|at| Moment { status, at, recipient: recipient.cloned() }));
+    };
+    if message.status == "unknown" {
+        add(Status::Unknown, message.attempted_at.or(Some(message.accepted_at)), None);
+    }
+    if message.status == "failed" {
+        add(Status::Failed, message.settled_at.or(Some(message.accepted_at)), None);
+    }
+    add(Status::Sent, message.sent_at, None);
+    for Progress { recipient, delivered_at, read_at, played_at } in &message.recipients {
+        add(Status::Delivered, *delivered_at, Some(recipient));
+        add(Status::Read, *read_at, Some(recipient));
+        add(Status::Played, *played_at, Some(recipient));
+    }
+    // WhatsApp's times are whole seconds, so the same moment is told in the order things happen.
+    history[1..].sort_by_key(|moment| (moment.at, moment.status));
+    history
+}

@@ -1,0 +1,125 @@
+//! One message in the outbox. Pure.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::store::Place;
+
+/// Whether a message may wait for its session to come online.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Haste {
+    Patient,
+    /// Its caller waits and is told at once; afterwards nobody expects it to be sent.
+    NowOrNever,
+}
+
+/// A message that was accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    pub place: Place,
+    pub chat: String,
+    pub send_at: Option<Timestamp>,
+    pub expires_at: Option<Timestamp>,
+    pub haste: Haste,
+    /// Whether the store knows that it may leave.
+    pub is_marked: bool,
+    /// In an earlier run.
+    pub may_have_left: bool,
+    pub has_file: bool,
+}
+
+/// How far it has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Its time has not come.
+    Scheduled,
+    /// In its lane.
+    Waiting,
+    /// Its file is fetched and uploaded.
+    Preparing,
+    /// The store writes down that it may leave.
+    Marking,
+    /// The engine has it, and WhatsApp has not answered.
+    Leaving,
+    /// It may have left, and nobody is asking at the moment.
+    Doubtful,
+    /// Something went wrong that may pass.
+    Resting,
+}
+
+#[derive(Debug)]
+pub(super) struct Item {
+    pub chat: String,
+    pub place: Place,
+    pub send_at: Option<Timestamp>,
+    pub expires_at: Option<Timestamp>,
+    pub haste: Haste,
+    pub stage: Stage,
+    pub is_marked: bool,
+    pub is_prepared: bool,
+    pub may_have_left: bool,
+    /// What did not work, and what was not answered, so far.
+    pub tries: u32,
+    pub asked: u32,
+    pub timer: Option<Duration>,
+}
+
+impl Item {
+    pub fn new(message: Message) -> Self {
+        let Message { place, chat, send_at, expires_at, haste, is_marked, may_have_left, has_file } = message;
+        Self {
+            chat,
+            place,
+            send_at,
+            expires_at,
+            haste,
+            stage: Stage::Waiting,
+            is_marked,
+            is_prepared: !has_file,
+            may_have_left,
+            tries: 0,
+            asked: 0,
+            timer: None,
+        }
+    }
+
+    /// One that may have left does not expire: whether it was in time is already decided.
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        !self.may_have_left && self.expires_at.is_some_and(|time| time <= now)
+    }
+
+    pub fn may_have_left_by_now(&self) -> bool {
+        self.may_have_left || self.stage == Stage::Leaving
+    }
+}
+
+/// Why messages fail without WhatsApp saying so.
+pub(super) mod failures {
+    use crate::event::Failure;
+    use crate::store::Verdict;
+
+    fn failed(code: &str, detail: &str) -> Verdict {
+        Verdict::Failed(Failure { code: code.to_owned(), detail: detail.to_owned() })
+    }
+
+    pub fn expired() -> Verdict {
+        failed("expired", "it could not be sent before it expired")
+    }
+
+    pub fn offline() -> Verdict {
+        failed("session_not_online", "the session was not online, and the message was not to wait")
+    }
+
+    pub fn logged_out() -> Verdict {
+        failed("session_logged_out", "the device was logged out before the message could be sent")
+    }
+
+    pub fn media(detail: String) -> Verdict {
+        Verdict::Failed(Failure { code: "media_unavailable".to_owned(), detail })
+    }
+
+    pub fn engine() -> Verdict {
+        failed("not_sendable", "the message could not be encrypted for this chat, or who is in it could not be learnt")
+    }
+}

@@ -1,0 +1,124 @@
+//! The parts of sending that take time, each on one message.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::super::outbox::{HandedOver, Unprepared};
+use super::super::{Parts, Session};
+use crate::fetch::{File, NoFile};
+use crate::message::{ChatId, Outgoing};
+use crate::store::{Place, Store};
+use crate::whatsapp::{Link, NotHandedOver, Prepared, Quote};
+
+/// How a part ended.
+pub(super) enum Done {
+    Prepared(Place, Result<Prepared, Unprepared>),
+    Marked(Vec<Place>, Result<(), ()>),
+    HandedOver(Place, HandedOver),
+}
+
+/// Everything the work on a message needs.
+pub(super) struct Work {
+    pub place: Place,
+    pub session: Arc<Session>,
+    pub around: Parts,
+    pub id: String,
+    pub to: ChatId,
+    pub message: Option<Outgoing>,
+    pub file: Option<File>,
+    pub prepared: Option<Prepared>,
+}
+
+pub(super) async fn mark(store: Store, places: Vec<Place>) -> Done {
+    let marked = store.mark_attempted(places.clone()).await.map_err(drop);
+    Done::Marked(places, marked)
+}
+
+impl Work {
+    /// Fetches the message's file and gives it to WhatsApp's media servers.
+    pub async fn prepare(mut self) -> Done {
+        let outcome = self.prepared().await;
+        Done::Prepared(self.place, outcome)
+    }
+
+    async fn prepared(&mut self) -> Result<Prepared, Unprepared> {
+        let message = self.message().await.map_err(Unprepared::Passing)?;
+        let file = match (self.file.take(), message.content.file()) {
+            (None, Some((kind, linked))) => {
+                Some(self.around.fetcher.file(&linked.link, kind).await.map_err(unprepared)?)
+            }
+            (file, _) => file,
+        };
+        let link = self.session.link().ok_or_else(|| Unprepared::Passing("the session went offline".to_owned()))?;
+        let quote = self.quote(&message, &link).await;
+        let uploaded = link.prepare(&message, file, quote.as_ref()).await;
+        uploaded.map_err(|error| Unprepared::Passing(format!("WhatsApp's media servers did not take it: {error}")))
+    }
+
+    pub async fn hand_over(mut self, limit: Duration) -> Done {
+        let outcome = self.handed_over(limit).await;
+        Done::HandedOver(self.place, outcome)
+    }
+
+    async fn handed_over(&mut self, limit: Duration) -> HandedOver {
+        let Some(link) = self.session.link() else { return HandedOver::Offline };
+        let prepared = match self.prepared.take() {
+            Some(prepared) => prepared,
+            None => match self.made(&link).await {
+                Some(made) => made,
+                None => return HandedOver::Failed,
+            },
+        };
+        match link.hand_over(&self.to, prepared, &self.id, limit).await {
+            Ok(()) => HandedOver::Left,
+            Err(NotHandedOver::Offline) => HandedOver::Offline,
+            Err(NotHandedOver::Unclear) => HandedOver::Unclear,
+            Err(NotHandedOver::Failed(reason)) => {
+                // The engine's own words may carry phone numbers.
+                tracing::debug!(session = %self.session.name, reason, "the engine could not send a message");
+                tracing::warn!(session = %self.session.name, id = self.id, "the engine could not send a message");
+                HandedOver::Failed
+            }
+        }
+    }
+
+    /// A message without a file needs nothing to be ready.
+    async fn made(&mut self, link: &Link) -> Option<Prepared> {
+        let message = self.message().await.ok()?;
+        let quote = self.quote(&message, link).await;
+        link.prepare(&message, None, quote.as_ref()).await.ok()
+    }
+
+    async fn message(&mut self) -> Result<Outgoing, String> {
+        match self.message.take() {
+            Some(message) => Ok(message),
+            None => self.around.store.content(self.place).await.map_err(|error| {
+                tracing::error!(session = %self.session.name, %error, "a message cannot be read back");
+                "the message cannot be read back".to_owned()
+            }),
+        }
+    }
+
+    /// What the message answers. In a chat of two, who wrote it is one of the two.
+    async fn quote(&self, message: &Outgoing, link: &Link) -> Option<Quote> {
+        let id = message.context.as_ref()?.message_id.clone();
+        let (session, chat) = (self.session.name.as_str(), self.to.to_string());
+        let quoted = self.around.store.quoted(session, &chat, &id).await.ok().flatten();
+        let (author, text) = quoted.map_or((None, None), |quoted| (Some(quoted.author), quoted.text));
+        let author = match author {
+            Some(Some(author)) => author,
+            Some(None) => link.account().map_or(chat, |account| format!("{}@s.whatsapp.net", account.phone)),
+            None => chat,
+        };
+        Some(Quote { id, author, text })
+    }
+}
+
+/// A server that is away may come back; what it says about the file stays so.
+fn unprepared(error: NoFile) -> Unprepared {
+    let detail = format!("the file {error}");
+    match error {
+        NoFile::Unreachable(_) | NoFile::Timeout(_) | NoFile::Status(429 | 500..) => Unprepared::Passing(detail),
+        _ => Unprepared::Unfit(detail),
+    }
+}

@@ -1,0 +1,233 @@
+//! What callers have sent: accepted once, and what became of it.
+
+use jiff::{SignedDuration, Timestamp};
+use sqlx::Row;
+use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
+
+use super::time;
+use super::writer::Change;
+use super::{Store, StoreError};
+use crate::ids;
+use crate::message::Outgoing;
+
+/// How long an idempotency key is remembered.
+pub const KEY_LIFETIME: SignedDuration = SignedDuration::from_hours(24);
+
+/// A message's place among all that were accepted; a later one has a larger place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place(pub i64);
+
+/// A message to be accepted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewMessage {
+    pub session: String,
+    /// As callers know it, e.g. `375447034810@s.whatsapp.net`.
+    pub chat: String,
+    pub message: Outgoing,
+    pub send_at: Option<Timestamp>,
+    /// Must not leave after this.
+    pub expires_at: Option<Timestamp>,
+    pub departure: Departure,
+    pub key: Option<IdempotencyKey>,
+}
+
+/// Whether a message may leave as soon as it is accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Departure {
+    /// It may leave without another word to the store: after a crash it counts as one that may have left.
+    AtOnce,
+    /// [`Store::mark_attempted`] comes first.
+    Later,
+}
+
+/// What makes a repeated request the same request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotencyKey {
+    /// Callers do not see each other's keys.
+    pub caller: String,
+    pub route: String,
+    pub key: String,
+    /// A hash of what is asked for.
+    pub request: String,
+}
+
+/// A message as it was accepted, now or before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    pub place: Place,
+    /// WhatsApp's id.
+    pub id: String,
+    pub accepted_at: Timestamp,
+}
+
+/// What became of a wish to accept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Acceptance {
+    New(Accepted),
+    /// The same request was accepted before, under the same key; the id of its message.
+    Repeated(String),
+    /// Another request came with the same key.
+    KeyTaken,
+}
+
+/// A message that is not settled.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OpenMessage {
+    pub place: Place,
+    pub id: String,
+    pub chat: String,
+    pub accepted_at: Timestamp,
+    pub send_at: Option<Timestamp>,
+    pub expires_at: Option<Timestamp>,
+    /// Whether it may have left.
+    pub may_have_left: bool,
+    pub is_media: bool,
+}
+
+impl Store {
+    /// Accepts a message: chooses its id, and remembers the request's key with it.
+    pub async fn accept(&self, message: NewMessage) -> Result<Acceptance, StoreError> {
+        self.writer.change(message).await
+    }
+
+    /// What was accepted under this key, if anything: [`Acceptance::Repeated`] or [`Acceptance::KeyTaken`].
+    pub async fn accepted_before(&self, key: &IdempotencyKey) -> Result<Option<Acceptance>, StoreError> {
+        let now = self.clock.now();
+        let mut connection = self.readers.acquire().await?;
+        Ok(repeated(&mut connection, key, now).await?)
+    }
+
+    /// Notes, before it can happen, that these may have left.
+    pub async fn mark_attempted(&self, places: Vec<Place>) -> Result<(), StoreError> {
+        self.writer.change(Attempted(places)).await
+    }
+
+    /// After a start: what may have left in an earlier run is not called queued any more.
+    pub async fn doubt_attempted(&self) -> Result<(), StoreError> {
+        self.writer.change(Doubt).await
+    }
+
+    /// Those of a session's messages that are not settled, in the order they were accepted.
+    pub async fn open_messages(&self, session: &str) -> Result<Vec<OpenMessage>, StoreError> {
+        Ok(open(&self.readers, session).await?)
+    }
+
+    /// What a message says.
+    pub async fn content(&self, place: Place) -> Result<Outgoing, StoreError> {
+        let sql = sqlx::query_scalar("SELECT content FROM messages WHERE place = $1").bind(place.0);
+        let json: String = sql.fetch_one(&self.readers).await?;
+        serde_json::from_str(&json).map_err(|error| StoreError::new(format!("a message cannot be read back: {error}")))
+    }
+}
+
+impl Change for NewMessage {
+    type Answer = Acceptance;
+
+    async fn write(&self, connection: &mut SqliteConnection, now: Timestamp) -> Result<Acceptance, sqlx::Error> {
+        if let Some(key) = &self.key
+            && let Some(before) = repeated(connection, key, now).await?
+        {
+            return Ok(before);
+        }
+        let accepted = insert(connection, self, now).await?;
+        if let Some(key) = &self.key {
+            remember(connection, key, accepted.place, now).await?;
+        }
+        Ok(Acceptance::New(accepted))
+    }
+}
+
+async fn repeated(
+    connection: &mut SqliteConnection,
+    key: &IdempotencyKey,
+    now: Timestamp,
+) -> Result<Option<Acceptance>, sqlx::Error> {
+    let sql = "SELECT k.request, m.id FROM idempotency k JOIN messages m ON m.place = k.message \
+               WHERE k.caller = $1 AND k.route = $2 AND k.key = $3 AND k.created_at > $4";
+    let query = sqlx::query(sql).bind(&key.caller).bind(&key.route).bind(&key.key);
+    let Some(row) = query.bind(forgotten_until(now)).fetch_optional(connection).await? else { return Ok(None) };
+    let is_same = row.get::<&str, _>("request") == key.request;
+    Ok(Some(if is_same { Acceptance::Repeated(row.get("id")) } else { Acceptance::KeyTaken }))
+}
+
+/// Keys from this moment and before are forgotten.
+fn forgotten_until(now: Timestamp) -> i64 {
+    now.as_millisecond() - i64::try_from(KEY_LIFETIME.as_millis()).expect("a day has few milliseconds")
+}
+
+async fn insert(connection: &mut SqliteConnection, new: &NewMessage, now: Timestamp) -> Result<Accepted, sqlx::Error> {
+    let (id, now) = (ids::message_id(), now.as_millisecond());
+    let attempted_at = (new.departure == Departure::AtOnce).then_some(now);
+    let content = serde_json::to_string(&new.message).expect("a message is always JSON");
+    let sql = "INSERT INTO messages (session, id, chat, type, content, accepted_at, send_at, expires_at, attempted_at) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+    let query = sqlx::query(sql).bind(&new.session).bind(&id).bind(&new.chat);
+    let query = query.bind(new.message.content.kind()).bind(content).bind(now);
+    let query = query.bind(new.send_at.map(Timestamp::as_millisecond));
+    let query = query.bind(new.expires_at.map(Timestamp::as_millisecond)).bind(attempted_at);
+    let place = Place(query.execute(connection).await?.last_insert_rowid());
+    Ok(Accepted { place, id, accepted_at: time(now) })
+}
+
+async fn remember(
+    connection: &mut SqliteConnection,
+    key: &IdempotencyKey,
+    place: Place,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    // One that is in the way is older than a day.
+    let sql = "INSERT INTO idempotency (caller, route, key, request, message, created_at) \
+               VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (caller, route, key) DO UPDATE \
+               SET request = excluded.request, message = excluded.message, created_at = excluded.created_at";
+    let query = sqlx::query(sql).bind(&key.caller).bind(&key.route).bind(&key.key).bind(&key.request);
+    query.bind(place.0).bind(now.as_millisecond()).execute(connection).await?;
+    Ok(())
+}
+
+struct Attempted(Vec<Place>);
+
+impl Change for Attempted {
+    type Answer = ();
+
+    async fn write(&self, connection: &mut SqliteConnection, now: Timestamp) -> Result<(), sqlx::Error> {
+        for places in self.0.chunks(super::events::ROWS) {
+            let mut sql = sqlx::QueryBuilder::<sqlx::Sqlite>::new("UPDATE messages SET attempted_at = ");
+            sql.push_bind(now.as_millisecond()).push(" WHERE attempted_at IS NULL AND place IN ");
+            sql.push_tuples(places, |mut row, place| {
+                row.push_bind(place.0);
+            });
+            sql.build().execute(&mut *connection).await?;
+        }
+        Ok(())
+    }
+}
+
+struct Doubt;
+
+impl Change for Doubt {
+    type Answer = ();
+
+    async fn write(&self, connection: &mut SqliteConnection, _: Timestamp) -> Result<(), sqlx::Error> {
+        let sql = "UPDATE messages SET status = 'unknown' \
+                   WHERE settled_at IS NULL AND attempted_at IS NOT NULL AND status = 'queued'";
+        sqlx::query(sql).execute(connection).await?;
+        Ok(())
+    }
+}
+
+async fn open(pool: &SqlitePool, session: &str) -> Result<Vec<OpenMessage>, sqlx::Error> {
+    let sql = "SELECT place, id, chat, accepted_at, send_at, expires_at, attempted_at, type \
+               FROM messages WHERE session = $1 AND settled_at IS NULL ORDER BY place";
+    let rows = sqlx::query(sql).bind(session).fetch_all(pool).await?;
+    let open = |row: &SqliteRow| OpenMessage {
+        place: Place(row.get("place")),
+        id: row.get("id"),
+        chat: row.get("chat"),
+        accepted_at: time(row.get("accepted_at")),
+        send_at: row.get::<Option<i64>, _>("send_at").map(time),
+        expires_at: row.get::<Option<i64>, _>("expires_at").map(time),
+        may_have_left: row.get::<Option<i64>, _>("attempted_at").is_some(),
+        is_media: row.get::<&str, _>("type") != "text",
+    };
+    Ok(rows.iter().map(open).collect())
+}

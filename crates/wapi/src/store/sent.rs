@@ -1,0 +1,120 @@
+//! Looks a sent message up, with everything that became of it.
+
+use jiff::Timestamp;
+use sqlx::Row;
+use sqlx::sqlite::{SqlitePool, SqliteRow};
+
+use super::messages::Place;
+use super::time;
+use super::{Store, StoreError};
+use crate::event::Failure;
+
+/// A message that was accepted, and what became of it so far.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SentMessage {
+    pub place: Place,
+    pub id: String,
+    pub chat: String,
+    /// `text`, `image` and so on.
+    pub kind: String,
+    /// `queued`, `unknown`, `sent` or `failed`.
+    pub status: String,
+    pub failure: Option<Failure>,
+    pub accepted_at: Timestamp,
+    pub send_at: Option<Timestamp>,
+    pub expires_at: Option<Timestamp>,
+    /// Since when it may have left.
+    pub attempted_at: Option<Timestamp>,
+    /// When WhatsApp took it.
+    pub sent_at: Option<Timestamp>,
+    /// Since when nothing more is done about it.
+    pub settled_at: Option<Timestamp>,
+    pub recipients: Vec<Progress>,
+}
+
+/// How far one recipient has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    pub recipient: String,
+    pub delivered_at: Option<Timestamp>,
+    pub read_at: Option<Timestamp>,
+    pub played_at: Option<Timestamp>,
+}
+
+impl Store {
+    /// The message of this id, if it was sent through here.
+    pub async fn sent_message(&self, session: &str, id: &str) -> Result<Option<SentMessage>, StoreError> {
+        Ok(find(&self.readers, session, id).await?)
+    }
+}
+
+async fn find(pool: &SqlitePool, session: &str, id: &str) -> Result<Option<SentMessage>, sqlx::Error> {
+    let sql = "SELECT place, id, chat, type, status, error_code, error, accepted_at, send_at, expires_at, \
+                      attempted_at, sent_at, settled_at \
+               FROM messages WHERE session = $1 AND id = $2";
+    let Some(row) = sqlx::query(sql).bind(session).bind(id).fetch_optional(pool).await? else { return Ok(None) };
+    let sql = "SELECT recipient, delivered_at, read_at, played_at FROM receipts WHERE message = $1 ORDER BY recipient";
+    let receipts = sqlx::query(sql).bind(row.get::<i64, _>("place")).fetch_all(pool).await?;
+    Ok(Some(SentMessage { recipients: receipts.iter().map(progress).collect(), ..message(&row) }))
+}
+
+fn message(row: &SqliteRow) -> SentMessage {
+    let failure = |code| Failure { code, detail: row.get::<Option<String>, _>("error").unwrap_or_default() };
+    SentMessage {
+        place: Place(row.get("place")),
+        id: row.get("id"),
+        chat: row.get("chat"),
+        kind: row.get("type"),
+        status: row.get("status"),
+        failure: row.get::<Option<String>, _>("error_code").map(failure),
+        accepted_at: time(row.get("accepted_at")),
+        send_at: optional_time(row, "send_at"),
+        expires_at: optional_time(row, "expires_at"),
+        attempted_at: optional_time(row, "attempted_at"),
+        sent_at: optional_time(row, "sent_at"),
+        settled_at: optional_time(row, "settled_at"),
+        recipients: Vec::new(),
+    }
+}
+
+fn progress(row: &SqliteRow) -> Progress {
+    Progress {
+        recipient: row.get("recipient"),
+        delivered_at: optional_time(row, "delivered_at"),
+        read_at: optional_time(row, "read_at"),
+        played_at: optional_time(row, "played_at"),
+    }
+}
+
+fn optional_time(row: &SqliteRow, column: &str) -> Option<Timestamp> {
+    row.get::<Option<i64>, _>(column).map(time)
+}
+
+/// A message that another one answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quoted {
+    /// Their address; `None`: the session itself.
+    pub author: Option<String>,
+    pub text: Option<String>,
+}
+
+impl Store {
+    /// A message of this chat, sent or received, if it is known.
+    pub async fn quoted(&self, session: &str, chat: &str, id: &str) -> Result<Option<Quoted>, StoreError> {
+        let sql = "SELECT content FROM messages WHERE session = $1 AND id = $2";
+        let own: Option<String> = sqlx::query_scalar(sql).bind(session).bind(id).fetch_optional(&self.readers).await?;
+        if let Some(content) = own {
+            return Ok(Some(Quoted { author: None, text: text(&content, "/text/body") }));
+        }
+        let sql = "SELECT sender, body FROM events \
+                   WHERE session = $1 AND message_chat = $2 AND message_id = $3 AND type = 'message.received'";
+        let query = sqlx::query(sql).bind(session).bind(chat).bind(id);
+        let row = query.fetch_optional(&self.readers).await?;
+        Ok(row.map(|row| Quoted { author: row.get("sender"), text: text(row.get("body"), "/data/text/body") }))
+    }
+}
+
+fn text(json: &str, pointer: &str) -> Option<String> {
+    let value: serde_json::Value = serde_json::from_str(json).ok()?;
+    value.pointer(pointer)?.as_str().map(str::to_owned)
+}

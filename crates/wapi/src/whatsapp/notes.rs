@@ -1,0 +1,104 @@
+//! What WhatsApp and the recipients say about messages we sent, in the gateway's words.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+use whatsapp_rust::Jid;
+use whatsapp_rust::store::persistence_manager::PersistenceManager;
+use whatsapp_rust::types::events::{Event, EventHandler, EventInterest, EventKind, Receipt, ServerAck};
+use whatsapp_rust::types::presence::ReceiptType;
+use whatsapp_rust::wacore_binary::JidExt;
+
+use super::incoming;
+use crate::event::Person;
+use crate::store::ReceiptKind;
+
+/// Something about messages that were sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Note {
+    /// WhatsApp's own word on a message. The engine is done when it has written to the socket; this comes later.
+    Ack {
+        id: String,
+        /// WhatsApp's code, when it did not take the message.
+        refused: Option<String>,
+        /// When it said so, if it said when.
+        at: Option<Timestamp>,
+    },
+    /// The word of a recipient's phone.
+    Receipt { ids: Vec<String>, from: Person, kind: ReceiptKind, at: Timestamp },
+}
+
+/// Writes down what the engine reports. Unbounded because the engine's callbacks must not block; whoever reads decides what to
+/// drop.
+pub(super) struct NoteTaker {
+    notes: mpsc::UnboundedSender<Note>,
+    saved: Arc<PersistenceManager>,
+}
+
+impl NoteTaker {
+    pub fn new(notes: mpsc::UnboundedSender<Note>, saved: Arc<PersistenceManager>) -> Self {
+        Self { notes, saved }
+    }
+
+    /// Our own other devices tell us what they have read, too.
+    fn is_ours(&self, jid: &Jid) -> bool {
+        let device = self.saved.get_device_snapshot();
+        [&device.pn, &device.lid].into_iter().flatten().any(|own| own.is_same_user_as(jid))
+    }
+}
+
+impl EventHandler for NoteTaker {
+    fn handle_event(&self, event: Arc<Event>) {
+        let note = match &*event {
+            Event::ServerAck(said) => ack(said),
+            Event::Receipt(said) if !self.is_ours(&said.source.sender) => receipt(said),
+            _ => None,
+        };
+        if let Some(note) = note {
+            // Nobody reads any more when the program ends.
+            let _ = self.notes.send(note);
+        }
+    }
+
+    fn interest(&self) -> EventInterest {
+        EventInterest::of(&[EventKind::ServerAck, EventKind::Receipt])
+    }
+}
+
+/// Servers leave the class out at times, so only what is surely about something else is passed over.
+fn ack(ack: &ServerAck) -> Option<Note> {
+    if matches!(ack.class.as_deref(), Some("receipt" | "notification" | "call")) {
+        return None;
+    }
+    let at = ack.timestamp.and_then(|at| Timestamp::from_second(at.timestamp()).ok());
+    Some(Note::Ack { id: ack.id.clone(), refused: ack.error.clone(), at })
+}
+
+fn receipt(receipt: &Receipt) -> Option<Note> {
+    let kind = match receipt.r#type {
+        ReceiptType::Delivered => ReceiptKind::Delivered,
+        ReceiptType::Read => ReceiptKind::Read,
+        ReceiptType::Played => ReceiptKind::Played,
+        _ => return None,
+    };
+    let source = &receipt.source;
+    let from = incoming::person(&source.sender, source.sender_alt.as_ref(), "");
+    let ids = receipt.message_ids.iter().map(ToString::to_string).collect();
+    let at = Timestamp::from_second(receipt.timestamp.timestamp()).unwrap_or_default();
+    Some(Note::Receipt { ids, from, kind, at })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ack_of_something_else_is_no_word_on_a_message() {
+        let ack_of = |class: Option<&str>| {
+            let said = ServerAck::builder().id("3EB0".to_owned()).maybe_class(class.map(str::to_owned)).build();
+            ack(&said).is_some()
+        };
+        assert_eq!([None, Some("message"), Some("receipt")].map(ack_of), [true, true, false]);
+    }
+}

@@ -53,3 +53,4 @@ CREATE TABLE idempotency (
   PRIMARY KEY (caller, route, key)
 );
 CREATE INDEX idempotency_age ON idempotency (created_at);
+CREATE INDEX idempotency_message ON idempotency (message);

@@ -56,6 +56,7 @@ impl Sweep<'_> {
     async fn run(&self, now: Timestamp) -> Result<(), StoreError> {
         let before = |age: Duration| now.checked_sub(age).unwrap_or(Timestamp::UNIX_EPOCH);
         let (events, known) = (before(self.retention.events), before(self.retention.events.max(KNOWN_FOR)));
+        self.remove_messages(events).await?;
         let cut = Cut { events, dead: before(self.retention.dead), known };
         let removed = self.remove(cut, WINDOW, u64::MAX).await?;
         let mut early = 0;
@@ -85,6 +86,14 @@ impl Sweep<'_> {
             }
         }
         Ok(removed)
+    }
+
+    /// Sent messages are kept as long as what is told of them.
+    async fn remove_messages(&self, before: Timestamp) -> Result<(), StoreError> {
+        while self.store.remove_settled(before, WINDOW.into()).await? >= u64::from(WINDOW) {
+            self.clock.sleep(PAUSE).await;
+        }
+        Ok(())
     }
 
     async fn complain_if_too_large(&self) -> Result<(), StoreError> {

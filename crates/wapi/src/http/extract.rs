@@ -205,6 +205,11 @@ impl Fields {
         }
     }
 
+    /// Looks at a field no more.
+    pub fn ignore(&mut self, field: &str) {
+        self.fields.remove(field);
+    }
+
     /// Notes what is wrong with a field, and looks at it no more.
     pub fn refuse(&mut self, field: &'static str, detail: impl Into<String>) {
         self.fields.remove(field);

@@ -203,7 +203,7 @@ impl Change for Replay {
 async fn place_of(pool: &SqlitePool, at: Timestamp) -> Result<i64, sqlx::Error> {
     let newest: i64 = sqlx::query_scalar("SELECT COALESCE(max(seq), 0) FROM events").fetch_one(pool).await?;
     // All before `low` are older; `high` and all after it are not.
-    let (mut low, mut high) = (0, newest + 1);
+    let (mut low, mut high) = (1, newest + 1);
     while low < high {
         let middle = low + (high - low) / 2;
         let sql = "SELECT seq, created_at FROM events WHERE seq >= $1 ORDER BY seq LIMIT 1";

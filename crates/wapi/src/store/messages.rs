@@ -151,7 +151,7 @@ async fn repeated(
 }
 
 /// Keys from this moment and before are forgotten.
-fn forgotten_until(now: Timestamp) -> i64 {
+pub(super) fn forgotten_until(now: Timestamp) -> i64 {
     now.as_millisecond() - i64::try_from(KEY_LIFETIME.as_millis()).expect("a day has few milliseconds")
 }
 

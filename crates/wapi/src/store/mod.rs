@@ -21,6 +21,7 @@ mod pending;
 mod retention;
 mod sent;
 mod sessions;
+mod settled;
 mod tail;
 mod writer;
 

@@ -219,3 +219,159 @@ async fn each_step_is_an_event_told_once() {
     assert_eq!(types, ["message.sent", "message.delivered", "message.read"]);
     app.finish().await;
 }
+
+#[tokio::test]
+async fn what_is_wrong_with_a_message_is_named() {
+    let app = TestApp::start().await;
+    let alice = app.phone("Alice");
+    let route = "/v1/sessions/shop/messages";
+    app.register("shop").await.expect(202);
+    let unpaired = app.post(route, text("375440000001", "hi")).await.expect(409);
+    assert_eq!(unpaired.code(), "session_not_paired");
+    app.pair("shop", &alice).await;
+    for (body, fields) in [
+        (json!({}), vec!["to", "type"]),
+        (json!({"to": "nobody", "text": {"body": "hi"}}), vec!["to"]),
+        (json!({"to": "375440000001", "text": {"body": " "}}), vec!["text.body"]),
+        (json!({"to": "375440000001", "text": {"body": "hi", "colour": 1}, "size": 1}), vec!["text.colour", "size"]),
+        (json!({"to": "375440000001", "text": "hi"}), vec!["text"]),
+        (json!({"to": "375440000001", "type": "poem", "text": {"body": "hi"}}), vec!["type"]),
+        (json!({"to": "375440000001", "type": "poll", "poll": {}}), vec!["type", "poll"]),
+        (json!({"to": "375440000001", "location": {}}), vec!["location"]),
+        (json!({"to": "375440000001", "text": {"body": "hi"}, "image": {"link": "http://a/"}}), vec!["type"]),
+        (json!({"to": "375440000001", "image": {"link": "ftp://a/"}}), vec!["image.link"]),
+        (json!({"to": "375440000001", "image": {"id": "1", "link": "http://a/"}}), vec!["image.id"]),
+        (json!({"to": "375440000001", "audio": {"link": "http://a/", "voice": "yes"}}), vec!["audio.voice"]),
+        (json!({"to": "375440000001", "text": {"body": "hi"}, "expires_in": 0}), vec!["expires_in"]),
+        (json!({"to": "375440000001", "text": {"body": "hi"}, "send_at": "tomorrow"}), vec!["send_at"]),
+        (json!({"to": "375440000001", "text": {"body": "hi"}, "send_at": "2001-01-01T00:00:00Z"}), vec!["send_at"]),
+        (json!({"to": "375440000001", "text": {"body": "hi"}, "send_at": "9000-01-01T00:00:00Z"}), vec!["send_at"]),
+        (json!({"to": "375440000001", "text": {"body": "hi"}, "context": {}}), vec!["context.message_id"]),
+    ] {
+        assert_eq!(app.post(route, body.clone()).await.expect(400).fields(), fields, "{body}");
+    }
+    assert_eq!(app.post(&format!("{route}?wait=61"), text("375440000001", "hi")).await.expect(400).fields(), ["wait"]);
+    let long_key = app.with_header("idempotency-key", &"k".repeat(256));
+    assert_eq!(long_key.post(route, text("375440000001", "hi")).await.expect(400).fields(), ["Idempotency-Key"]);
+    assert_eq!(
+        app.post("/v1/sessions/other/messages", text("375440000001", "hi")).await.expect(404).code(),
+        "session_not_found"
+    );
+    assert_eq!(app.get(&format!("{route}/3EB0/")).await.expect(404).code(), "message_not_found");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_message_leaves_when_its_time_has_come_and_holds_up_nobody_until_then() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    app.pair("shop", &alice).await;
+    let mut later = text(bob.number(), "later");
+    let time = wapi::clock::Clock::system().now() + jiff::SignedDuration::from_hours(2);
+    later["send_at"] = json!(time.to_string());
+    let later = app.accepted("shop", later).await;
+    let now = app.accepted("shop", text(bob.number(), "now")).await;
+    assert_eq!(bob.next_message(PATIENCE).await.unwrap().id, now);
+    let app = app.restart().await;
+    app.until("shop", "online").await;
+    assert_eq!(app.message("shop", &later).await["status"], "queued");
+    app.push_clock(std::time::Duration::from_secs(2 * 3600));
+    assert_eq!(bob.next_message(PATIENCE).await.unwrap().id, later);
+    app.until_message("shop", &later, "delivered").await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn files_are_fetched_when_their_turn_comes_and_a_slow_one_holds_up_its_own_chat_only() {
+    use axum::routing::get;
+    let app = TestApp::start().await;
+    let (alice, bob, carol) = (app.phone("Alice"), app.phone("Bob"), app.phone("Carol"));
+    app.pair("shop", &alice).await;
+    let (release, released) = tokio::sync::watch::channel(false);
+    let document = get(move || async move {
+        let mut released = released;
+        released.wait_for(|released| *released).await.expect("the test lets it go");
+        ([("content-type", "application/pdf")], "%PDF-1.7")
+    });
+    let router = axum::Router::new()
+        .route("/slow.pdf", document)
+        .route("/voice.ogg", get(|| async { "OggS" }))
+        .route("/page.mp4", get(|| async { "<html>" }));
+    let files = crate::harness::TestReceiver::serve(std::net::TcpListener::bind("127.0.0.1:0").unwrap(), router);
+
+    let slow = json!({"to": bob.number(), "document": {"link": format!("{files}/slow.pdf"), "filename": "bill.pdf", "caption": "yours"}});
+    let slow = app.accepted("shop", slow).await;
+    let behind = app.accepted("shop", text(bob.number(), "behind it")).await;
+    let elsewhere = json!({"to": carol.number(), "audio": {"link": format!("{files}/voice.ogg"), "voice": true}});
+    app.post("/v1/sessions/shop/messages", elsewhere).await.expect(200);
+    let heard = carol.next_message(PATIENCE).await.unwrap();
+    assert_eq!((heard.kind.as_str(), heard.media.unwrap().mime.as_str()), ("audio", "audio/ogg; codecs=opus"));
+    assert_eq!(app.message("shop", &behind).await["status"], "queued");
+    release.send_replace(true);
+    let received = bob.next_message(PATIENCE).await.unwrap();
+    assert_eq!((received.id.as_str(), received.caption.as_deref()), (slow.as_str(), Some("yours")));
+    let media = received.media.unwrap();
+    assert_eq!((media.mime.as_str(), media.bytes.as_slice()), ("application/pdf", b"%PDF-1.7".as_slice()));
+    assert_eq!(bob.next_message(PATIENCE).await.unwrap().id, behind);
+
+    let no_video = json!({"to": bob.number(), "video": {"link": format!("{files}/page.mp4")}});
+    let refused = app.post("/v1/sessions/shop/messages", no_video).await.expect(502);
+    assert_eq!(refused.code(), "media_unavailable");
+    assert!(refused.json()["detail"].as_str().unwrap().contains("is not a video"));
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn an_answer_quotes_what_it_answers() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    app.pair("shop", &alice).await;
+    app.pair("clinic", &bob).await;
+    let question = bob.sends_text(alice.number(), "open today?").await.unwrap();
+    app.webhook.next().await;
+    let mut reply = text(bob.number(), "until six");
+    reply["context"] = json!({"message_id": question});
+    app.post("/v1/sessions/shop/messages", reply).await.expect(200);
+    let answer = app.webhook.next().await.body;
+    assert_eq!(
+        (&answer["data"]["session"], &answer["data"]["context"]["message_id"]),
+        (&json!("clinic"), &json!(question))
+    );
+    assert_eq!(answer["data"]["text"]["body"], "until six");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn what_waits_for_a_device_that_is_logged_out_is_not_sent_by_the_next_one() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    let device = app.pair("shop", &alice).await;
+    let mut later = text(bob.number(), "later");
+    later["send_at"] = json!((wapi::clock::Clock::system().now() + jiff::SignedDuration::from_hours(2)).to_string());
+    let later = app.accepted("shop", later).await;
+    alice.logs_out(device).await.unwrap();
+    let failed = app.until_message("shop", &later, "failed").await;
+    assert_eq!(failed["error"]["code"], "session_logged_out");
+    app.until("shop", "logged_out").await;
+    app.post("/v1/sessions/shop/messages", text(bob.number(), "hi")).await.expect(409);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn what_could_not_be_sent_at_once_by_the_original_route_is_never_sent() {
+    let app = Setup::new().set("WAPI_WHATSAPP_CONNECTION_TIMEOUT", 2).start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    app.pair("shop", &alice).await;
+    app.simulator.faults().acks(AckFault::Drop);
+    bob.receipts_are(wapi_simulator::Receipts::Withheld);
+    // It holds up its chat, so the next one cannot leave in time.
+    let first = app.accepted("shop", text(bob.number(), "first")).await;
+    assert_eq!(bob.next_message(PATIENCE).await.unwrap().id, first);
+    let late = app.send("shop", bob.number(), "in vain").await.expect(504);
+    assert!(late.json()["detail"].as_str().unwrap().contains("was not sent"), "{}", late.json());
+    app.simulator.faults().acks(AckFault::None);
+    app.until_message("shop", &first, "sent").await;
+    app.post("/v1/sessions/shop/messages", text(bob.number(), "last")).await.expect(200);
+    assert_eq!(bob.next_message(PATIENCE).await.unwrap().text.as_deref(), Some("last"));
+    app.finish().await;
+}

@@ -39,14 +39,15 @@ impl Asked {
             input = text.to_owned();
             ChatId::parse(text)
         });
-        let content = kind(&mut fields).and_then(|kind| content(&mut fields, kind));
+        let kind = kind(&mut fields);
+        let content = kind.and_then(|kind| content(&mut fields, kind));
         let context = context(&mut fields);
         let send_at = fields.optional_parsed("send_at", |text| {
             text.parse::<Timestamp>().map_err(|_| "is not a time; write it like 2026-12-01T09:00:00Z")
         });
         let expires_in = fields.optional_number("expires_in", 1..=LONGEST_LIFE);
         let expires_in = expires_in.and_then(|seconds| i64::try_from(seconds).ok()).map(SignedDuration::from_secs);
-        refuse_others(&mut fields);
+        refuse_others(&mut fields, kind);
         let message = content.map(|content| Outgoing { content, context });
         let (to, message) = fields.done(to.zip(message))?;
         Ok(Self { to, input, message, send_at, expires_in })
@@ -83,7 +84,7 @@ fn kind(fields: &mut Fields) -> Option<&'static str> {
             [only] => Some(only),
             [] if LATER.into_iter().any(|kind| fields.has(kind)) => None,
             _ => {
-                fields.refuse("type", format!("is missing; use one of {}", KINDS.join(", ")));
+                fields.refuse("type", format!("is missing, and must say which of {} this is", KINDS.join(", ")));
                 None
             }
         },
@@ -91,12 +92,10 @@ fn kind(fields: &mut Fields) -> Option<&'static str> {
 }
 
 fn content(fields: &mut Fields, kind: &'static str) -> Option<Content> {
-    let Some(mut inner) = fields.inner(kind) else {
-        if !fields.has(kind) {
-            fields.refuse(kind, "is missing, or no object");
-        }
-        return None;
-    };
+    if !fields.has(kind) {
+        fields.refuse(kind, "is missing");
+    }
+    let mut inner = fields.inner(kind)?;
     let content = match kind {
         "text" => text(&mut inner).map(|text| Content::Text { text }),
         "image" => linked(&mut inner, MediaKind::Image).map(|image| Content::Image { image }),
@@ -151,10 +150,15 @@ fn context(fields: &mut Fields) -> Option<Context> {
 }
 
 /// What this message is not, and what no message can be yet.
-fn refuse_others(fields: &mut Fields) {
+fn refuse_others(fields: &mut Fields, meant: Option<&str>) {
     for kind in KINDS {
-        if fields.has(kind) {
-            fields.refuse(kind, "is not what `type` says this message is");
+        match meant {
+            Some(meant) if fields.has(kind) => {
+                fields.refuse(kind, format!("does not belong to a message of type {meant}"))
+            }
+            Some(_) => {}
+            // What it should have been is complained about already.
+            None => fields.ignore(kind),
         }
     }
     for kind in LATER {

@@ -218,7 +218,7 @@ impl World {
             for step in steps {
                 self.take(step);
             }
-            if !self.unwritten.is_empty() && self.unwritten.len() % 3 == 0 {
+            if !self.unwritten.is_empty() && self.unwritten.len().is_multiple_of(3) {
                 return;
             }
         }

@@ -1,0 +1,105 @@
+//! Removes sent messages nobody asks about any more, and idempotency keys that have had their day, a few at a time.
+
+use jiff::Timestamp;
+use sqlx::sqlite::SqliteConnection;
+
+use super::messages::forgotten_until;
+use super::writer::Change;
+use super::{Store, StoreError};
+
+impl Store {
+    /// Removes up to `limit` messages that were settled before this, with their receipts, and as many keys; how many messages went.
+    /// What is not settled never goes.
+    pub async fn remove_settled(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        self.writer.change(RemoveSettled { before, limit }).await
+    }
+}
+
+struct RemoveSettled {
+    before: Timestamp,
+    limit: u32,
+}
+
+impl Change for RemoveSettled {
+    type Answer = u64;
+
+    async fn write(&self, connection: &mut SqliteConnection, now: Timestamp) -> Result<u64, sqlx::Error> {
+        let sql = "DELETE FROM idempotency WHERE (caller, route, key) IN \
+                   (SELECT caller, route, key FROM idempotency WHERE created_at <= $1 ORDER BY created_at LIMIT $2)";
+        sqlx::query(sql).bind(forgotten_until(now)).bind(self.limit).execute(&mut *connection).await?;
+        let sql = "DELETE FROM messages WHERE place IN \
+                   (SELECT place FROM messages WHERE settled_at < $1 ORDER BY settled_at LIMIT $2)";
+        let query = sqlx::query(sql).bind(self.before.as_millisecond()).bind(self.limit);
+        Ok(query.execute(connection).await?.rows_affected())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::event::Person;
+    use crate::message::Outgoing;
+    use crate::store::{
+        Acceptance, Accepted, Departure, IdempotencyKey, Judged, NewMessage, Outcomes, Receipt, ReceiptKind, Verdict,
+    };
+
+    const CHAT: &str = "375440000001@s.whatsapp.net";
+
+    async fn accept(store: &Store, key: &str) -> Accepted {
+        let key = IdempotencyKey {
+            caller: String::new(),
+            route: "/".to_owned(),
+            key: key.to_owned(),
+            request: "hash".to_owned(),
+        };
+        let accepted = store.accept(NewMessage {
+            session: "shop".to_owned(),
+            chat: CHAT.to_owned(),
+            message: Outgoing::text("hi".to_owned()),
+            send_at: None,
+            expires_at: None,
+            departure: Departure::AtOnce,
+            key: Some(key),
+        });
+        let Ok(Acceptance::New(accepted)) = accepted.await else { panic!("it is new") };
+        accepted
+    }
+
+    #[tokio::test]
+    async fn what_is_settled_goes_with_its_receipts_and_what_is_open_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("wapi.db"), Clock::system()).await.unwrap();
+        let (sent, open) = (accept(&store, "1").await, accept(&store, "2").await);
+        let now = Clock::system().now();
+        let judged = Judged {
+            place: sent.place,
+            session: "shop".to_owned(),
+            id: sent.id.clone(),
+            chat: CHAT.to_owned(),
+            verdict: Verdict::Sent { at: now },
+        };
+        let receipt = Receipt {
+            session: "shop".to_owned(),
+            id: sent.id.clone(),
+            from: Person::default(),
+            kind: ReceiptKind::Read,
+            at: now,
+        };
+        let outcomes = Outcomes { judged: vec![judged], receipts: vec![receipt] };
+        // Recorded twice, it is the same.
+        for _ in 0..2 {
+            store.record_outcomes(outcomes.clone()).await.unwrap();
+        }
+        let found = store.sent_message("shop", &sent.id).await.unwrap().unwrap();
+        assert_eq!((found.status.as_str(), found.recipients.len()), ("sent", 1));
+        assert_eq!(store.remove_settled(now, 100).await.unwrap(), 0, "it is too young");
+        let later = now + jiff::SignedDuration::from_hours(1);
+        assert_eq!(store.remove_settled(later, 100).await.unwrap(), 1);
+        assert_eq!(store.sent_message("shop", &sent.id).await.unwrap(), None);
+        assert_eq!(store.open_messages("shop").await.unwrap().len(), 1);
+        assert_eq!(store.sent_message("shop", &open.id).await.unwrap().unwrap().status, "queued");
+        store.doubt_attempted().await.unwrap();
+        assert_eq!(store.sent_message("shop", &open.id).await.unwrap().unwrap().status, "unknown");
+    }
+}

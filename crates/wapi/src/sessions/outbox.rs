@@ -5,6 +5,7 @@
 
 mod items;
 mod lanes;
+mod steps;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,10 +14,11 @@ use jiff::Timestamp;
 
 use crate::store::{Place, Verdict};
 
-pub use items::{Haste, Message};
-use items::{Item, Stage, failures};
+pub use items::{Haste, Message, failures};
+use items::{Item, Stage};
 use lanes::Lanes;
 pub use lanes::in_order;
+pub use steps::{HandedOver, Line, Moment, Step, Unprepared};
 
 /// Messages of one session that are on their way to WhatsApp at the same time, each of another chat.
 const PLACES: usize = 16;
@@ -29,55 +31,6 @@ const ASKED: u32 = 10;
 /// The first rest after something that may pass; each one after it is twice as long, up to a limit.
 const REST: Duration = Duration::from_secs(1);
 const LONGEST_REST: Duration = Duration::from_secs(300);
-
-/// Now: by the calendar for what callers ask for, and by a clock that never goes back for our own patience.
-#[derive(Debug, Clone, Copy)]
-pub struct Moment {
-    pub now: Timestamp,
-    pub uptime: Duration,
-}
-
-/// Whether the session is online.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Line {
-    Up,
-    Down,
-}
-
-/// What to do; each is answered by the method of [`Outbox`] it names.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
-    /// Fetch and upload its file: [`Outbox::prepared`].
-    Prepare(Place),
-    /// Write down that these may have left: [`Outbox::marked`].
-    Mark(Vec<Place>),
-    /// Give it to the engine: [`Outbox::handed_over`], and [`Outbox::answered`] when WhatsApp answers.
-    HandOver(Place),
-    /// Record this; no answer is needed.
-    Judge(Place, Verdict),
-}
-
-/// How giving a message to the engine went.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum HandedOver {
-    /// It is on the wire; WhatsApp answers, or not.
-    Left,
-    /// It has not left, because there is no connection.
-    Offline,
-    /// It has not left, because the engine could not make it.
-    Failed,
-    /// It may have left.
-    Unclear,
-}
-
-/// Why a message could not be made ready.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unprepared {
-    /// Its file cannot be sent, now or later.
-    Unfit(String),
-    /// It may work later.
-    Passing(String),
-}
 
 /// All messages of a session that are not settled.
 pub struct Outbox {

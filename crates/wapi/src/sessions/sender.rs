@@ -16,7 +16,6 @@ use super::sending::{Reply, SendError, Wish};
 use super::session::{Inlets, Intent, Line};
 use super::{Parts, Session, Status};
 use crate::clock::Clock;
-use crate::event::Failure;
 use crate::fetch::File;
 use crate::message::{ChatId, Outgoing};
 use crate::store::{Acceptance, Accepted, Departure, Judged, NewMessage, OpenMessage, Place, Receipt, Verdict};
@@ -290,7 +289,7 @@ impl Sender {
                 let Some(&place) = self.by_id.get(&id) else { return };
                 let verdict = match refused {
                     None => Verdict::Sent { at: at.unwrap_or_else(|| self.around.clock.now()) },
-                    Some(code) => Verdict::Failed(refusal(&code)),
+                    Some(code) => outbox::failures::refused(&code),
                 };
                 self.outbox.answered(place, verdict);
             }
@@ -384,20 +383,5 @@ async fn alarm(clock: Clock, pause: Option<Duration>) {
     match pause {
         Some(pause) => clock.sleep(pause).await,
         None => pending().await,
-    }
-}
-
-/// WhatsApp's refusal, explained.
-fn refusal(code: &str) -> Failure {
-    let detail = match code {
-        "463" => "this account may not write to new contacts for now; wait, and let people write first",
-        "479" => "the message was not in a form it accepts",
-        "404" => "there is no such recipient",
-        "503" => "it could not take the message for now",
-        _ => "it gave no reason",
-    };
-    Failure {
-        code: "whatsapp_refused".to_owned(),
-        detail: format!("WhatsApp refused the message with code {code}: {detail}"),
     }
 }

@@ -122,7 +122,7 @@ fn linked(fields: &mut Fields, kind: MediaKind) -> Option<Linked> {
     if fields.has("id") {
         fields.refuse("id", "cannot be used yet; name the file by its `link`");
     }
-    let link = fields.parsed("link", |text| match crate::fetch::allowed(text) {
+    let link = fields.parsed("link", |text| match crate::fetch::web_address(text) {
         Ok(_) => Ok(text.to_owned()),
         Err(error) => Err(error),
     });

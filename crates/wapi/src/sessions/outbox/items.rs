@@ -94,13 +94,25 @@ impl Item {
     }
 }
 
-/// Why messages fail without WhatsApp saying so.
-pub(super) mod failures {
+/// Why messages fail.
+pub mod failures {
     use crate::event::Failure;
     use crate::store::Verdict;
 
     fn failed(code: &str, detail: &str) -> Verdict {
         Verdict::Failed(Failure { code: code.to_owned(), detail: detail.to_owned() })
+    }
+
+    /// WhatsApp's refusal, explained.
+    pub fn refused(code: &str) -> Verdict {
+        let reason = match code {
+            "463" => "this account may not write to new contacts for now; wait, and let people write first",
+            "479" => "the message was not in a form it accepts",
+            "404" => "there is no such recipient",
+            "503" => "it could not take the message for now",
+            _ => "it gave no reason",
+        };
+        failed("whatsapp_refused", &format!("WhatsApp refused the message with code {code}: {reason}"))
     }
 
     pub fn expired() -> Verdict {

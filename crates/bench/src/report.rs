@@ -129,7 +129,7 @@ fn idle(idle: &Idle) -> Vec<Row> {
 fn conditions(options: &Options) -> String {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let version = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<String> = std::env::args().skip(1).map(quoted).collect();
     format!(
         "Medians of {} rounds of {} messages, {} sessions with {} chats each; {cores} cores for everything, Linux {}.\n\
          Again: cargo bench-load {}",
@@ -140,6 +140,11 @@ fn conditions(options: &Options) -> String {
         version.trim(),
         arguments.join(" ")
     )
+}
+
+/// As a shell takes it for one word.
+fn quoted(argument: String) -> String {
+    if argument.contains(' ') { format!("{argument:?}") } else { argument }
 }
 
 /// The rows, their numbers below each other.

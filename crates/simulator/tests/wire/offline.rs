@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use wapi_simulator::Options;
 use whatsapp_rust::types::events::Event;
+use whatsapp_rust::wacore::iq::keepalive::KeepaliveSpec;
 
 use crate::companion::{Companion, Inbox, PATIENCE, two_phones};
 
@@ -112,6 +113,27 @@ async fn a_frozen_device_hears_nothing_until_it_is_thawed() {
     simulator.faults().thaw(alice.number(), device.device).unwrap();
     assert_eq!(companion.message().await.text, "into the ice");
     assert!(companion.client.execute(ping()).await.is_ok(), "a thawed one does");
+    companion.stop().await;
+    simulator.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_deaf_connection_gets_answers_and_nothing_else_until_there_is_a_new_one() {
+    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (mut companion, linked) = Companion::linked_to(&alice, &simulator).await;
+    simulator.faults().deafen(alice.number(), linked.device).unwrap();
+    bob.sends_text(alice.number(), "can you hear me").await.unwrap();
+    alice.until("it is queued", PATIENCE, |alice| (alice.devices()[0].queued > 0).then_some(())).await.unwrap();
+    for _ in 0..2 {
+        companion.client.execute(KeepaliveSpec::with_timeout(PATIENCE)).await.unwrap();
+    }
+    let is_text = |event: &Event| match event {
+        Event::Messages(batch) => batch.messages.iter().any(|inbound| inbound.message.conversation.is_some()),
+        _ => false,
+    };
+    assert!(!companion.has_seen(is_text), "it was heard");
+    companion.client.reconnect_immediately().await;
+    assert_eq!(companion.message().await.text, "can you hear me");
     companion.stop().await;
     simulator.finish().await.unwrap();
 }

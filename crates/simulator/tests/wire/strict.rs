@@ -12,7 +12,7 @@ use wacore_binary::{Node, NodeValue, OwnedNodeRef, Server};
 use wacore_libsignal::protocol::{KeyPair, PublicKey};
 use wacore_noise::framing::encode_frame;
 use wacore_noise::{IkHandshakeState, IkServerHelloOutcome, NoiseCipher, NoiseHandshake, XxFallbackHandshakeState};
-use wapi_simulator::{Corruption, Options, Simulator};
+use wapi_simulator::{Corruption, Fallback, Options, Simulator};
 use waproto::buffa::{Message, MessageField};
 use waproto::whatsapp::{self as wa, cert_chain::noise_certificate::Details};
 
@@ -228,6 +228,27 @@ async fn a_client_that_knows_the_key_is_let_in_at_once_and_one_that_knows_an_old
     let mut frame = bytes::BytesMut::from(&only_frame(socket.next().await.unwrap().unwrap())[..]);
     outcome.read_cipher.decrypt_in_place_with_counter(0, &mut frame).unwrap();
     drop((first, socket, _socket));
+    simulator.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_comes_back_has_another_key_under_the_same_root_and_may_refuse_who_knows_the_old_one() {
+    let simulator = Simulator::start(Options::default()).await.unwrap();
+    let noise_key = KeyPair::generate(&mut rand::rng());
+    let before = StrictClient::connect(&simulator, &noise_key, &registration()).await;
+    simulator.faults().change_key(Fallback::Refused).unwrap();
+    let after = StrictClient::connect(&simulator, &noise_key, &registration()).await;
+    assert_ne!(before.server_key, after.server_key);
+    assert_eq!((&before.verdict, &after.verdict), (&Verdict::Trusted, &Verdict::Trusted));
+
+    let (mut socket, _) = tokio_tungstenite::connect_async(simulator.ws_url()).await.unwrap();
+    let payload = registration().encode_to_vec();
+    let mut state = IkHandshakeState::new(noise_key.clone(), before.server_key, payload, &WA_CONN_HEADER).unwrap();
+    let hello = encode_frame(&state.build_client_hello().unwrap(), Some(&WA_CONN_HEADER)).unwrap();
+    socket.send(WsMessage::Binary(hello.into())).await.unwrap();
+    let answer = socket.next().await;
+    assert!(!matches!(answer, Some(Ok(WsMessage::Binary(_)))), "it was answered: {answer:?}");
+    drop((before, after));
     simulator.finish().await.unwrap();
 }
 

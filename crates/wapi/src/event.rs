@@ -64,11 +64,6 @@ pub enum EventData {
 /// What the gateway tells of: every `type` there is.
 pub const TYPES: [&str; 14] = [
     "message.received",
-    "message.sent",
-    "message.failed",
-    "message.delivered",
-    "message.read",
-    "message.played",
     "message.edited",
     "message.deleted",
     "message.reaction",

@@ -2,18 +2,28 @@
 
 use std::time::Duration;
 
+use reqwest::{RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 
 use crate::harness::TestClient;
+
+/// Which route it sends through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// `/send-message/`: what is not answered with a 2xx is not promised, and is not tried again.
+    Original,
+    /// `/v1/…/messages` with a key: what is not answered is asked for again, under the same key, until it is.
+    V1,
+}
 
 /// What is known after an attempt to have something sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HandedOver {
     /// The gateway has promised it.
     Accepted,
-    /// It was not taken, and is not on its way.
+    /// It was not promised; ask again.
     NotTaken,
-    /// Nobody promised it, but it may be on its way.
+    /// Nobody promised it, but it may be on its way, and must not be asked for again.
     Unknown,
 }
 
@@ -39,16 +49,36 @@ impl Caller {
     }
 
     /// Has the number sent as a text.
-    pub async fn hand_over(&self, chat: &str, number: usize) -> HandedOver {
-        let body = json!({"session_name": self.session, "chat_id": chat, "text": number.to_string()});
-        let call = self.http.post(format!("{}/send-message/", self.base)).body(body.to_string());
+    pub async fn hand_over(&self, door: Door, chat: &str, number: usize) -> HandedOver {
+        let call = match door {
+            Door::Original => self.original(chat, number),
+            Door::V1 => self.v1(chat, number),
+        };
         match call.header("content-type", "application/json").send().await {
             Ok(answer) if answer.status().is_success() => HandedOver::Accepted,
-            // There is no such session yet, or it is not online.
-            Ok(answer) if matches!(answer.status().as_u16(), 404 | 409 | 503) => HandedOver::NotTaken,
-            Ok(_) => HandedOver::Unknown,
-            Err(error) if error.is_connect() => HandedOver::NotTaken,
+            Ok(answer) => refused(door, answer.status()),
+            Err(error) if door == Door::V1 || error.is_connect() => HandedOver::NotTaken,
             Err(_) => HandedOver::Unknown,
         }
+    }
+
+    fn original(&self, chat: &str, number: usize) -> RequestBuilder {
+        let body = json!({"session_name": self.session, "chat_id": chat, "text": number.to_string()});
+        self.http.post(format!("{}/send-message/", self.base)).body(body.to_string())
+    }
+
+    fn v1(&self, chat: &str, number: usize) -> RequestBuilder {
+        let body = json!({"to": chat, "text": {"body": number.to_string()}});
+        let call = self.http.post(format!("{}/v1/sessions/{}/messages", self.base, self.session));
+        call.header("idempotency-key", format!("{chat} {number}")).body(body.to_string())
+    }
+}
+
+fn refused(door: Door, status: StatusCode) -> HandedOver {
+    match (door, status.as_u16()) {
+        // There is no such session yet, it is not online, or the program is about to end.
+        (_, 404 | 409 | 503) => HandedOver::NotTaken,
+        (Door::Original, _) => HandedOver::Unknown,
+        (Door::V1, status) => panic!("a text that anybody could send is answered with {status}"),
     }
 }

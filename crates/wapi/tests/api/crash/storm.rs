@@ -10,7 +10,7 @@ use wapi_simulator::{Options, Phone, Simulator};
 
 use super::dice::Dice;
 
-use super::caller::{Caller, HandedOver};
+use super::caller::{Caller, Door, HandedOver};
 use super::receiver;
 use super::report::Report;
 use crate::harness::{Ledger, Running, Wapi, free_address};
@@ -24,6 +24,9 @@ const LIFE: Duration = Duration::from_millis(3_000);
 const INFANCY: Duration = Duration::from_millis(1_000);
 /// How long the last run may take to bring everything home: an event that was turned away twice waits for over a minute.
 const CALM: Duration = Duration::from_secs(240);
+
+/// A recovery that is worth a look at its log.
+const SLOW: Duration = Duration::from_secs(5);
 
 /// How much of it.
 #[derive(Debug, Clone, Copy)]
@@ -131,7 +134,11 @@ impl Stage {
             assert!(patience.elapsed() < crate::harness::PATIENCE, "it does not log in again:\n{}", running.log());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        self.worst_recovery = self.worst_recovery.max(self.killed.elapsed());
+        let recovery = self.killed.elapsed();
+        self.worst_recovery = self.worst_recovery.max(recovery);
+        if recovery > SLOW {
+            println!("{recovery:?} until it was online:\n{}", running.log());
+        }
     }
 
     /// The run that is not killed: the load comes to its end, and everything home.
@@ -211,7 +218,9 @@ impl Load {
             let each = plan.messages.div_ceil(PEOPLE);
             let dice = Dice::new(plan.seed.wrapping_add(number as u64));
             tasks.spawn(Arc::clone(&load).writes(person.clone(), stage.alice.number().to_owned(), each, dice));
-            tasks.spawn(Arc::clone(&load).sends(stage.caller.clone(), person.jid()));
+            // Both routes lead to the same queue; each chat is written to through one of them.
+            let door = if number % 2 == 0 { Door::V1 } else { Door::Original };
+            tasks.spawn(Arc::clone(&load).sends(stage.caller.clone(), door, person.jid()));
         }
         (load, tasks)
     }
@@ -246,10 +255,10 @@ impl Load {
     }
 
     /// A program sends to a chat, one after the other.
-    async fn sends(self: Arc<Self>, caller: Caller, chat: String) {
+    async fn sends(self: Arc<Self>, caller: Caller, door: Door, chat: String) {
         let mut number = 0;
         while !*self.stopped.borrow() {
-            match caller.hand_over(&chat, number).await {
+            match caller.hand_over(door, &chat, number).await {
                 HandedOver::Accepted => {
                     self.accepted.lock().unwrap().promise(&chat, number);
                     number += 1;

@@ -41,8 +41,8 @@ pub use name::{BadName, SessionName};
 pub use pairing::Console;
 use sender::Sender;
 pub use sending::{Reply, SendError, Wish};
-use session::Intent;
 pub use session::Session;
+use session::{Inlets, Intent};
 pub use state::{Connection, QrCode, SessionState, Status};
 
 /// How long a session rests whose task panicked.
@@ -162,8 +162,7 @@ impl Sessions {
         let parts = self.inner.around.clone();
         let (session, inlets) = Session::new(name.clone(), intent, metadata, journal, parts.clock.clone());
         let session = Arc::new(session);
-        let sender = Sender::new(Arc::clone(&session), parts, self.inner.ledger.clone());
-        self.inner.around.lifecycle.spawn(sender.run(inlets));
+        parts.lifecycle.spawn(self.clone().keep_sending(Arc::clone(&session), inlets));
         let received = self.inner.received.lock().unwrap_or_else(PoisonError::into_inner).remove(name.as_str());
         if let Some(at) = received {
             session.received(at);
@@ -175,6 +174,20 @@ impl Sessions {
     /// Gives the session its task.
     fn spawn(&self, session: Arc<Session>) {
         self.inner.around.lifecycle.spawn(self.clone().live(session));
+    }
+
+    /// Sends what a session has to send as long as it lives. A sender that failed for an error of our own is replaced by one that goes
+    /// on from what is stored.
+    async fn keep_sending(self, session: Arc<Session>, mut inlets: Inlets) {
+        let parts = &self.inner.around;
+        loop {
+            let sender = Sender::new(Arc::clone(&session), parts.clone(), self.inner.ledger.clone());
+            if parts.lifecycle.caught(sender.run(&mut inlets)).await.is_some() {
+                return;
+            }
+            tracing::error!(session = %session.name, "its sender is started anew");
+            parts.lifecycle.unless_stopping(parts.clock.sleep(AFTER_PANIC)).await;
+        }
     }
 
     /// The whole life of a session. An error of our own must not end it: its task starts anew.

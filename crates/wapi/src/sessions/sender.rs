@@ -97,8 +97,8 @@ impl Sender {
         }
     }
 
-    pub async fn run(mut self, inlets: Inlets) {
-        let Inlets { mut requests, mut notes } = inlets;
+    pub async fn run(mut self, inlets: &mut Inlets) {
+        let Inlets { requests, notes } = inlets;
         let session = Arc::clone(&self.session);
         let mut line = self.session.line();
         line.mark_changed();

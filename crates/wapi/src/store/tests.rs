@@ -191,3 +191,25 @@ async fn an_endpoint_is_told_what_it_wants_and_nothing_else() {
     store.append(vec![event("a", "1"), NewEvent { kind: "message.sent", ..event("a", "2") }]).await.unwrap();
     assert_eq!(due(&store).await, [pair("a", "2")]);
 }
+
+/// A change with an error of ours in it.
+struct Broken;
+
+impl writer::Change for Broken {
+    type Answer = ();
+
+    async fn write(&self, _: &mut sqlx::sqlite::SqliteConnection, _: Timestamp) -> Result<(), sqlx::Error> {
+        panic!("this is what the test wants to see");
+    }
+}
+
+#[tokio::test]
+async fn a_change_that_panics_takes_nobody_with_it() {
+    let (store, _folder) = store().await;
+    let (broken, saved) = tokio::join!(store.writer.change(Broken), store.append(vec![event("a", "1")]));
+    assert!(broken.is_err());
+    saved.unwrap();
+    store.append(vec![event("a", "2")]).await.unwrap();
+    assert_eq!(due(&store).await, [pair("a", "1")]);
+    assert!(store.trouble().is_none());
+}

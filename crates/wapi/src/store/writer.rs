@@ -115,8 +115,8 @@ impl Writer {
     pub fn start(connection: SqliteConnection, clock: Clock, meters: Arc<Meters>, lifecycle: &Lifecycle) -> Self {
         let (orders, incoming) = mpsc::channel(ROOM);
         let shared = Arc::<Shared>::default();
-        let task = Task { connection, clock, meters, shared: Arc::clone(&shared) };
-        lifecycle.spawn(task.run(incoming, lifecycle.clone()));
+        let task = Task { connection, clock, meters, lifecycle: lifecycle.clone(), shared: Arc::clone(&shared) };
+        lifecycle.spawn(task.run(incoming));
         Self { orders, shared }
     }
 
@@ -159,12 +159,14 @@ struct Task {
     connection: SqliteConnection,
     clock: Clock,
     meters: Arc<Meters>,
+    lifecycle: Lifecycle,
     shared: Arc<Shared>,
 }
 
 impl Task {
     /// Works until it is told to stop and has saved what was brought before that.
-    async fn run(mut self, mut incoming: mpsc::Receiver<Order>, lifecycle: Lifecycle) {
+    async fn run(mut self, mut incoming: mpsc::Receiver<Order>) {
+        let lifecycle = self.lifecycle.clone();
         let mut orders = Vec::with_capacity(AT_ONCE);
         loop {
             let is_in_trouble = self.shared.trouble().is_some();
@@ -228,7 +230,11 @@ impl Task {
         let started = self.clock.uptime();
         // The lock for writing is taken at once: a transaction that starts with a question could find it taken later and fail.
         sqlx::query("BEGIN IMMEDIATE").execute(&mut self.connection).await.map_err(Failure::database)?;
-        let mut outcome = self.write(orders).await.map_err(|error| Failure::Change(error.into()));
+        // A change that panics is one that failed; the writer is everybody's.
+        let mut outcome = match self.lifecycle.clone().caught(self.write(orders)).await {
+            Some(written) => written.map_err(|error| Failure::Change(error.into())),
+            None => Err(Failure::Change(StoreError::new("an error of the gateway's own"))),
+        };
         if outcome.is_ok() {
             outcome = sqlx::query("COMMIT").execute(&mut self.connection).await.map(drop).map_err(Failure::database);
         }

@@ -83,7 +83,7 @@ impl Event {
     /// Something that the gateway has learnt just now.
     pub fn new(data: EventData, now: Timestamp) -> Self {
         debug_assert!(TYPES.contains(&data.kind()), "nobody can ask for {}", data.kind());
-        Self { id: ids::event_id(), data, timestamp: now }
+        Self { id: ids::event_id(now), data, timestamp: now }
     }
 
     /// The envelope as it travels.

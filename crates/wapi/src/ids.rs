@@ -1,20 +1,24 @@
 //! Identifiers the gateway makes up.
 
+use jiff::Timestamp;
+
 /// 26 characters of Crockford base 32, 128 random bits, behind a prefix that says what it names.
 fn random(prefix: &str) -> String {
-    const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-    let mut bits: u128 = rand::random();
-    let mut id = String::from(prefix);
-    for _ in 0..26 {
-        id.push(char::from(ALPHABET[(bits & 31) as usize]));
-        bits >>= 5;
-    }
-    id
+    spelt(prefix, rand::random())
 }
 
-/// Names one event over all its deliveries.
-pub fn event_id() -> String {
-    random("evt_")
+/// In the order of the numbers.
+fn spelt(prefix: &str, bits: u128) -> String {
+    const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+    let digits = (0..26).rev().map(|place| char::from(ALPHABET[((bits >> (5 * place)) & 31) as usize]));
+    prefix.chars().chain(digits).collect()
+}
+
+/// Names one event over all its deliveries. Later ones sort behind earlier ones, so that an index of them grows at its end: 48 bits of
+/// milliseconds since 1970, and 80 random ones.
+pub fn event_id(now: Timestamp) -> String {
+    let (milliseconds, dice) = (now.as_millisecond().unsigned_abs(), rand::random::<u128>());
+    spelt("evt_", u128::from(milliseconds) << 80 | dice >> 48)
 }
 
 /// Names one API key.
@@ -47,8 +51,17 @@ pub fn message_id() -> String {
 mod tests {
     #[test]
     fn ids_are_long_enough_and_never_the_same() {
-        let (one, two) = (super::event_id(), super::event_id());
-        assert_eq!(one.len(), "evt_".len() + 26);
+        let (one, two) = (super::request_id(), super::request_id());
+        assert_eq!(one.len(), "req_".len() + 26);
         assert_ne!(one, two);
+    }
+
+    #[test]
+    fn ids_of_later_events_sort_behind_those_of_earlier_ones() {
+        let at = |second| super::event_id(jiff::Timestamp::from_second(second).unwrap());
+        let ids = [at(0), at(1), at(1_800_000_000), at(4_000_000_000)];
+        assert!(ids.is_sorted(), "{ids:?}");
+        assert!(ids.iter().all(|id| id.len() == "evt_".len() + 26));
+        assert_ne!(at(5), at(5));
     }
 }

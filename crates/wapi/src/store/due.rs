@@ -112,7 +112,8 @@ async fn heads(pool: &SqlitePool, now: Timestamp, each: usize) -> Result<Vec<Hea
          (SELECT n.head FROM lanes n WHERE n.gate = g.gate AND n.due_at <= ",
     );
     sql.push_bind(now.as_millisecond()).push(" ORDER BY n.due_at, n.head LIMIT ");
-    sql.push_bind(i64::try_from(each).unwrap_or(i64::MAX)).push(")");
+    // SQLite plans a statement anew for each value of a bare limit; an expression it takes as it comes.
+    sql.push_bind(i64::try_from(each).unwrap_or(i64::MAX)).push(" + 0)");
     let rows = sql.build().fetch_all(pool).await?;
     let head = |row: &SqliteRow| Head {
         delivery: row.get("head"),

@@ -60,6 +60,9 @@ use writer::Writer;
 
 /// How long SQLite waits for another process that holds the file.
 const BUSY: Duration = Duration::from_secs(5);
+/// How large the write-ahead log grows before it is copied into the file, in pages of 4 KiB: seldom enough that pages written again
+/// and again are copied once.
+const LOG_PAGES: &str = "4000";
 /// How long closing may take.
 const CLOSING: Duration = Duration::from_secs(10);
 /// Connections for questions; the writer has one of its own.
@@ -117,6 +120,9 @@ impl Store {
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(BUSY)
             .foreign_keys(true)
+            // A statement that touches many rows can be undone from memory as well as from a file.
+            .pragma("temp_store", "memory")
+            .pragma("wal_autocheckpoint", LOG_PAGES)
             .disable_statement_logging();
         let name = file.display();
         let mut connection = options.connect().await.with_context(|| format!("opening {name}"))?;

@@ -114,7 +114,7 @@ impl Webhooks {
         let target = self.deliverer.targets.read(endpoint).await?;
         let address = target.address(session)?;
         let started = self.clock.uptime();
-        let posted = self.deliverer.poster.post(&target, address, &ids::event_id(), &body).await;
+        let posted = self.deliverer.poster.post(&target, address, &ids::event_id(now), &body).await;
         let took = self.clock.uptime().saturating_sub(started);
         Ok(match posted {
             Ok(taken) => Tested { error: None, status: Some(taken.status), answer: Some(taken.answer), took },

@@ -49,8 +49,10 @@ fn sending(path: &'static str, summary: &'static str, content: &[(&'static str, 
     route("POST", path, summary)
         .body(open_object(&members))
         .answers(200, "WhatsApp has taken it.", object(&sent))
-        .problems(&[(404, "session_not_found"), (409, "session_not_online"), (502, "whatsapp_refused")])
-        .problems(&[(502, "media_upload_failed"), (503, "stopping"), (503, "not_ready"), (504, "whatsapp_timeout")])
+        .problems(&[(404, "session_not_found"), (409, "session_not_online"), (409, "session_not_paired")])
+        .problems(&[(429, "queue_full"), (502, "whatsapp_refused"), (502, "media_unavailable")])
+        .problems(&[(502, "session_logged_out"), (502, "not_sendable")])
+        .problems(&[(503, "stopping"), (503, "not_ready"), (504, "whatsapp_timeout")])
 }
 
 fn session_info() -> Value {

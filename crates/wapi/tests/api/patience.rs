@@ -215,6 +215,12 @@ async fn what_was_given_up_is_listed_and_can_be_sent_again() {
         assert_eq!(app.post_raw(&again, "").await.expect(202).json()["status"], "waiting");
         let post = app.webhook.next().await;
         assert_eq!(post.headers["webhook-id"], dead["event"]["id"].as_str().unwrap());
+        // While the post is under way, asking again is asking for what happens anyway.
+        let settled = async || {
+            let listed = app.get("/v1/webhooks/original/deliveries?status=delivered").await.expect(200).json();
+            listed["deliveries"].as_array().unwrap().iter().any(|delivery| delivery["id"] == dead["id"]).then_some(())
+        };
+        eventually(settled, async || "the delivery is not settled".to_owned()).await;
     }
     app.finish().await;
 }

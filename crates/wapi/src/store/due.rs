@@ -85,6 +85,7 @@ impl Store {
     }
 
     /// Up to `limit` deliveries that are due, the longest due first; one for each chat.
+    #[cfg(test)]
     pub async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Due>, StoreError> {
         let mut heads = self.heads_due(now, limit).await?;
         heads.truncate(limit);

@@ -71,12 +71,14 @@ const ENDPOINT: &str = "SELECT id, url, per_session, session, types, headers, ve
 
 impl Store {
     /// Sets where an endpoint is and which types of events it wants (none named: all); makes it if it is new.
+    #[cfg(test)]
     pub async fn put_endpoint(&self, id: &str, url: &str, types: &[&str]) -> Result<(), StoreError> {
         let (id, url, types) = (id.to_owned(), url.to_owned(), types.join(","));
         self.writer.change(PutEndpoint { id, url, types, per_session: 0 }).await
     }
 
-    /// The same for one that has an address for each session: what is wrong with one of them says nothing about another.
+    /// Sets where an endpoint is that has an address for each session, and which types of events it wants (none named: all); makes it if
+    /// it is new. What is wrong with one of its addresses says nothing about another.
     pub async fn put_endpoint_per_session(&self, id: &str, url: &str, types: &[&str]) -> Result<(), StoreError> {
         let (id, url, types) = (id.to_owned(), url.to_owned(), types.join(","));
         self.writer.change(PutEndpoint { id, url, types, per_session: 1 }).await

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use wapi_simulator::{Phone, Simulator};
+use wapi_simulator::Phone;
 
-use crate::harness::{TestReceiver, Wapi, eventually, free_address};
+use crate::harness::{Surroundings, TestReceiver, eventually};
 
 /// Messages of a flood: more than are delivered while the program is asked to end.
 const FLOOD: usize = 300;
@@ -30,14 +30,8 @@ async fn all_arrive(webhook: &TestReceiver) {
 
 #[tokio::test]
 async fn a_program_that_is_asked_to_end_in_a_flood_ends_in_time_and_loses_nothing() {
-    let simulator = Simulator::start(Default::default()).await.unwrap();
+    let Surroundings { simulator, webhook, wapi, address } = Surroundings::new().await;
     let (alice, bob) = (simulator.phone("Alice").unwrap(), simulator.phone("Bob").unwrap());
-    let webhook = TestReceiver::start().await;
-    let address = free_address();
-    let wapi = Wapi::new()
-        .set("WAPI_INTERNAL_HOST", address)
-        .set("WAPI_WHATSAPP_URL", simulator.ws_url())
-        .set("WAPI_GETTING_MESSAGES_WEBHOOK", webhook.base());
     let (running, client) = wapi.serves(address).await;
     client.pair("shop", &alice).await;
     let (ended, ()) = tokio::join!(
@@ -59,14 +53,8 @@ async fn a_program_that_is_asked_to_end_in_a_flood_ends_in_time_and_loses_nothin
 
 #[tokio::test]
 async fn a_program_that_is_told_twice_ends_at_once_and_loses_nothing() {
-    let simulator = Simulator::start(Default::default()).await.unwrap();
+    let Surroundings { simulator, webhook, wapi, address } = Surroundings::new().await;
     let (alice, bob) = (simulator.phone("Alice").unwrap(), simulator.phone("Bob").unwrap());
-    let webhook = TestReceiver::start().await;
-    let address = free_address();
-    let wapi = Wapi::new()
-        .set("WAPI_INTERNAL_HOST", address)
-        .set("WAPI_WHATSAPP_URL", simulator.ws_url())
-        .set("WAPI_GETTING_MESSAGES_WEBHOOK", webhook.base());
     let (mut running, client) = wapi.serves(address).await;
     client.pair("shop", &alice).await;
     // A receiver that does not answer keeps the program from ending politely.

@@ -39,8 +39,17 @@ impl Backend {
     }
 
     /// A key must not be on the disk before what it opened is.
-    async fn save_what_was_opened(&self) -> Result<()> {
-        self.opened.save().await.map_err(database)
+    async fn after_what_was_opened(&self, write: impl Future<Output = Result<()>> + Send) -> Result<()> {
+        self.opened.save().await.map_err(database)?;
+        write.await
+    }
+
+    /// The same for a write after which the keys of what was opened until now are on the disk.
+    async fn keep_keys(&self, write: impl Future<Output = Result<()>> + Send) -> Result<()> {
+        let moved = self.opened.moved();
+        self.after_what_was_opened(write).await?;
+        self.opened.keep_keys(moved);
+        Ok(())
     }
 }
 
@@ -88,50 +97,31 @@ pass_on! {
         async fn get_sender_key(&self, address: &str) -> Result<Option<Vec<u8>>>;
     } but {
         async fn put_session(&self, address: &str, session: &[u8]) -> Result<()> {
-            let moved = self.opened.moved();
-            self.save_what_was_opened().await?;
-            self.file.put_session(address, session).await?;
-            self.opened.keep_keys(moved);
-            Ok(())
+            self.keep_keys(self.file.put_session(address, session)).await
         }
 
         async fn put_sessions_batch(&self, sessions: &[(Arc<str>, Bytes)]) -> Result<()> {
-            let moved = self.opened.moved();
-            self.save_what_was_opened().await?;
-            self.file.put_sessions_batch(sessions).await?;
-            self.opened.keep_keys(moved);
-            Ok(())
+            self.keep_keys(self.file.put_sessions_batch(sessions)).await
         }
 
         async fn delete_session(&self, address: &str) -> Result<()> {
-            self.save_what_was_opened().await?;
-            self.file.delete_session(address).await
+            self.after_what_was_opened(self.file.delete_session(address)).await
         }
 
         async fn remove_prekey(&self, id: u32) -> Result<()> {
-            self.save_what_was_opened().await?;
-            self.file.remove_prekey(id).await
+            self.after_what_was_opened(self.file.remove_prekey(id)).await
         }
 
         async fn put_sender_key(&self, address: &str, record: &[u8]) -> Result<()> {
-            let moved = self.opened.moved();
-            self.save_what_was_opened().await?;
-            self.file.put_sender_key(address, record).await?;
-            self.opened.keep_keys(moved);
-            Ok(())
+            self.keep_keys(self.file.put_sender_key(address, record)).await
         }
 
         async fn put_sender_keys_batch(&self, sender_keys: &[(Arc<str>, Bytes)]) -> Result<()> {
-            let moved = self.opened.moved();
-            self.save_what_was_opened().await?;
-            self.file.put_sender_keys_batch(sender_keys).await?;
-            self.opened.keep_keys(moved);
-            Ok(())
+            self.keep_keys(self.file.put_sender_keys_batch(sender_keys)).await
         }
 
         async fn delete_sender_key(&self, address: &str) -> Result<()> {
-            self.save_what_was_opened().await?;
-            self.file.delete_sender_key(address).await
+            self.after_what_was_opened(self.file.delete_sender_key(address)).await
         }
     }
 }

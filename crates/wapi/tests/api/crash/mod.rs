@@ -6,22 +6,10 @@ mod receiver;
 mod report;
 mod storm;
 
-use wapi_simulator::{Phone, Simulator};
+use wapi_simulator::Phone;
 
-use crate::harness::{PATIENCE, TestReceiver, Wapi, free_address};
+use crate::harness::{PATIENCE, Surroundings};
 use storm::Plan;
-
-/// The program with a webhook that a test reads, over any number of runs.
-async fn surroundings() -> (Simulator, TestReceiver, Wapi, std::net::SocketAddr) {
-    let simulator = Simulator::start(Default::default()).await.unwrap();
-    let webhook = TestReceiver::start().await;
-    let address = free_address();
-    let wapi = Wapi::new()
-        .set("WAPI_INTERNAL_HOST", address)
-        .set("WAPI_WHATSAPP_URL", simulator.ws_url())
-        .set("WAPI_GETTING_MESSAGES_WEBHOOK", webhook.base());
-    (simulator, webhook, wapi, address)
-}
 
 async fn nothing_is_queued(phone: &Phone) {
     let empty = |phone: &Phone| (phone.devices()[0].queued == 0).then_some(());
@@ -30,7 +18,7 @@ async fn nothing_is_queued(phone: &Phone) {
 
 #[tokio::test]
 async fn what_was_taken_over_is_delivered_by_the_next_run() {
-    let (simulator, webhook, wapi, address) = surroundings().await;
+    let Surroundings { simulator, webhook, wapi, address } = Surroundings::new().await;
     let (alice, bob) = (simulator.phone("Alice").unwrap(), simulator.phone("Bob").unwrap());
     let (running, client) = wapi.serves(address).await;
     client.pair("shop", &alice).await;

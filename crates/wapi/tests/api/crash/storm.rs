@@ -13,7 +13,7 @@ use super::dice::Dice;
 use super::caller::{Caller, Door, HandedOver};
 use super::receiver;
 use super::report::Report;
-use crate::harness::{Ledger, Running, Wapi, free_address};
+use crate::harness::{Ledger, Running, Wapi, eventually, free_address, within};
 
 const SESSION: &str = "shop";
 /// People who write to the session and are written to by it, all the time.
@@ -129,11 +129,8 @@ impl Stage {
     }
 
     async fn until_online(&mut self, running: &Running) {
-        let patience = Instant::now();
-        while !self.caller.is_online().await {
-            assert!(patience.elapsed() < crate::harness::PATIENCE, "it does not log in again:\n{}", running.log());
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        let online = async || self.caller.is_online().await.then_some(());
+        eventually(online, async || format!("it does not log in again:\n{}", running.log())).await;
         let recovery = self.killed.elapsed();
         self.worst_recovery = self.worst_recovery.max(recovery);
         if recovery > SLOW {
@@ -145,15 +142,12 @@ impl Stage {
     async fn last_run(&mut self, load: &Load, plan: Plan, started: Instant, mut tasks: JoinSet<()>) -> Running {
         let running = self.wapi.launch();
         self.until_online(&running).await;
-        while load.promised_least() < plan.messages && started.elapsed() < plan.at_most {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        // What has not come by then is in the report.
+        let left = plan.at_most.saturating_sub(started.elapsed());
+        within(left, async || (load.promised_least() >= plan.messages).then_some(())).await;
         load.stop();
         while tasks.join_next().await.is_some() {}
-        let calm = Instant::now();
-        while !self.is_all_home(load) && calm.elapsed() < CALM {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        within(CALM, async || self.is_all_home(load).then_some(())).await;
         running
     }
 

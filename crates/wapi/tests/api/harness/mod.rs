@@ -17,7 +17,7 @@ pub use baileys::Baileys;
 pub use chaos::{ChaosProxy, Line};
 pub use client::{Answer, TestClient};
 pub use ledger::{Ledger, Tally};
-pub use process::{Running, Wapi, free_address};
+pub use process::{Running, Surroundings, Wapi, free_address};
 pub use qr::read_qr;
 pub use receiver::{Delivery, TestReceiver};
 pub use redis::TestRedis;
@@ -35,14 +35,22 @@ pub fn skipped<T>(why: &str) -> Option<T> {
 }
 
 /// Waits until `look` finds something; fails with what `otherwise` says when patience ends.
-pub async fn eventually<T>(mut look: impl AsyncFnMut() -> Option<T>, otherwise: impl AsyncFnOnce() -> String) -> T {
+pub async fn eventually<T>(look: impl AsyncFnMut() -> Option<T>, otherwise: impl AsyncFnOnce() -> String) -> T {
+    match within(PATIENCE, look).await {
+        Some(found) => found,
+        None => panic!("{}", otherwise().await),
+    }
+}
+
+/// What `look` finds before `limit` ends. The pause between two looks is the only one that tests make to wait for something.
+pub async fn within<T>(limit: Duration, mut look: impl AsyncFnMut() -> Option<T>) -> Option<T> {
     let started = std::time::Instant::now();
     loop {
         if let Some(found) = look().await {
-            return found;
+            return Some(found);
         }
-        if started.elapsed() > PATIENCE {
-            panic!("{}", otherwise().await);
+        if started.elapsed() > limit {
+            return None;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

@@ -11,8 +11,9 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
+use wapi_simulator::Simulator;
 
-use super::{PATIENCE, TestClient, eventually};
+use super::{PATIENCE, TestClient, TestReceiver, eventually};
 
 /// One run of the program, with exactly these variables and in a folder of its own.
 pub struct Wapi {
@@ -192,6 +193,26 @@ impl Running {
         let status = status.unwrap_or_else(|_| panic!("it did not end within {limit:?}: {}", self.stderr.text()));
         let status = status.expect("its end can be waited for");
         Ended { success: status.success(), stdout: self.stdout.text(), stderr: self.stderr.text() }
+    }
+}
+
+/// The program, a simulated WhatsApp, and a webhook that a test reads, over any number of runs.
+pub struct Surroundings {
+    pub simulator: Simulator,
+    pub webhook: TestReceiver,
+    pub wapi: Wapi,
+    pub address: SocketAddr,
+}
+
+impl Surroundings {
+    pub async fn new() -> Self {
+        let simulator = Simulator::start(Default::default()).await.expect("the simulator starts");
+        let (webhook, address) = (TestReceiver::start().await, free_address());
+        let wapi = Wapi::new()
+            .set("WAPI_INTERNAL_HOST", address)
+            .set("WAPI_WHATSAPP_URL", simulator.ws_url())
+            .set("WAPI_GETTING_MESSAGES_WEBHOOK", webhook.base());
+        Self { simulator, webhook, wapi, address }
     }
 }
 

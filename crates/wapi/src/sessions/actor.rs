@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{mpsc, watch};
 
 use super::pairing;
@@ -304,6 +304,11 @@ impl Actor {
         }
         if let Err(error) = self.around.files.set_aside(&self.session.name, why, self.around.clock.now()).await {
             tracing::error!(session = %self.session.name, %error, "the file of a former device cannot be moved");
+        }
+        // Nobody asks a device that is no more.
+        let forgotten = self.around.store.forget_payloads(self.session.name.as_str(), Timestamp::MAX).await;
+        if let Err(error) = forgotten {
+            tracing::warn!(session = %self.session.name, %error, "what a former device sent cannot be forgotten");
         }
     }
 }

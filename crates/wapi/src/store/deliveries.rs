@@ -1,13 +1,14 @@
 //! Who is told what, and how far each telling has come.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
-use sqlx::sqlite::{Sqlite, SqliteConnection};
+use sqlx::sqlite::{Sqlite, SqliteConnection, SqliteRow};
 use sqlx::{QueryBuilder, Row};
 
 use super::endpoints::{self, Subscriber};
 use super::events::{Inserted, ROWS};
+use super::fresh::News;
 use super::{Store, StoreError};
 
 /// What became of one attempt.
@@ -49,35 +50,34 @@ impl From<&str> for Failed {
     }
 }
 
-/// One delivery of each event for each endpoint that wants it, at the end of its chat's lane.
+/// One delivery of each event for each of these endpoints that wants it, at the end of its chat's lane.
 pub(super) async fn insert(
     connection: &mut SqliteConnection,
     events: &[Inserted<'_>],
+    endpoints: &[Subscriber],
     now: Timestamp,
+    news: &mut News,
 ) -> Result<(), sqlx::Error> {
-    if events.is_empty() {
-        return Ok(());
+    let pairs = events.iter().flat_map(|event| endpoints.iter().map(move |endpoint| (event, endpoint)));
+    let wanted =
+        pairs.filter(|(Inserted { event, .. }, endpoint)| endpoint.wants(&event.session, &event.chat, event.kind));
+    let wanted: Vec<_> = wanted.collect();
+    let new = wanted.iter().map(|(event, endpoint)| New {
+        event: event.seq,
+        endpoint,
+        session: &event.event.session,
+        chat: &event.event.chat,
+        resent: 0,
+    });
+    let new: Vec<_> = new.collect();
+    let placed = insert_new(connection, &new, now).await?;
+    news.is_unusual |= placed.has_moved_others;
+    for ((event, endpoint), delivery) in wanted.into_iter().zip(placed.deliveries) {
+        if endpoint.is_enabled {
+            news.made.push((endpoint.due(event.event, delivery, now), placed.fronts.contains(&delivery)));
+        }
     }
-    let endpoints = endpoints::subscribers(connection).await?;
-    let wanted = |event: &Inserted<'_>, endpoint: &Subscriber| {
-        endpoint.wants(&event.event.session, &event.event.chat, event.event.kind)
-    };
-    let pairs: Vec<_> = events
-        .iter()
-        .flat_map(|event| endpoints.iter().map(move |endpoint| (event, endpoint)))
-        .filter(|(event, endpoint)| wanted(event, endpoint))
-        .collect();
-    let news: Vec<_> = pairs
-        .into_iter()
-        .map(|(event, endpoint)| New {
-            event: event.seq,
-            endpoint,
-            session: &event.event.session,
-            chat: &event.event.chat,
-            resent: 0,
-        })
-        .collect();
-    insert_new(connection, &news, now).await
+    Ok(())
 }
 
 /// Tells an endpoint again of those events from place `from` to before `upto` that it wants; how many they are.
@@ -118,8 +118,24 @@ struct New<'a> {
     resent: i64,
 }
 
+/// Where new deliveries came to stand.
+#[derive(Default)]
+struct Placed {
+    /// Their ids, in the order they were given.
+    deliveries: Vec<i64>,
+    /// Those of them that are the first of their lanes.
+    fronts: HashSet<i64>,
+    /// A lane that was there before is due at another time now.
+    has_moved_others: bool,
+}
+
 /// Deliveries, each at the end of its chat's lane.
-async fn insert_new(connection: &mut SqliteConnection, news: &[New<'_>], now: Timestamp) -> Result<(), sqlx::Error> {
+async fn insert_new(
+    connection: &mut SqliteConnection,
+    news: &[New<'_>],
+    now: Timestamp,
+) -> Result<Placed, sqlx::Error> {
+    let mut placed = Placed::default();
     for news in news.chunks(ROWS) {
         let sql = "INSERT INTO deliveries (event, endpoint, session, chat, resent, created_at) ";
         let mut sql = QueryBuilder::<Sqlite>::new(sql);
@@ -127,49 +143,41 @@ async fn insert_new(connection: &mut SqliteConnection, news: &[New<'_>], now: Ti
             row.push_bind(new.event).push_bind(&new.endpoint.id).push_bind(new.session).push_bind(new.chat);
             row.push_bind(new.resent).push_bind(now.as_millisecond());
         });
-        sql.push(" RETURNING id, endpoint, session, chat");
-        let mut rows = sql.build().fetch_all(&mut *connection).await?;
-        rows.sort_by_key(|row| row.get::<i64, _>("id"));
-        let gates: HashMap<(&str, &str), String> =
-            news.iter().map(|new| ((new.endpoint.id.as_str(), new.session), new.endpoint.gate(new.session))).collect();
-        let lanes = rows.iter().filter_map(|row| {
-            let (endpoint, session): (&str, &str) = (row.get("endpoint"), row.get("session"));
-            let gate = gates.get(&(endpoint, session))?;
-            Some(NewLane { endpoint, session, chat: row.get("chat"), gate, head: row.get("id") })
-        });
-        open_lanes(connection, lanes, now).await?;
+        sql.push(" RETURNING id, event, endpoint");
+        let rows = sql.build().fetch_all(&mut *connection).await?;
+        let id =
+            |row: &SqliteRow| ((row.get::<i64, _>("event"), row.get::<String, _>("endpoint")), row.get::<i64, _>("id"));
+        let ids: HashMap<_, _> = rows.iter().map(id).collect();
+        let made = news.iter().filter_map(|new| Some((new, *ids.get(&(new.event, new.endpoint.id.clone()))?)));
+        let made: Vec<_> = made.collect();
+        let heads = open_lanes(connection, &made, now).await?;
+        placed.deliveries.extend(made.iter().map(|(_, id)| *id));
+        let own: HashSet<i64> = made.into_iter().map(|(_, id)| id).collect();
+        placed.has_moved_others |= !heads.is_subset(&own);
+        placed.fronts.extend(heads);
     }
-    Ok(())
+    Ok(placed)
 }
 
-struct NewLane<'a> {
-    endpoint: &'a str,
-    session: &'a str,
-    chat: &'a str,
-    gate: &'a str,
-    head: i64,
-}
-
-/// Lanes for deliveries that are new, in the order of those.
+/// Lanes for deliveries that are new, in the order of those; the fronts of the lanes that were opened or are due at another time.
 async fn open_lanes(
     connection: &mut SqliteConnection,
-    lanes: impl Iterator<Item = NewLane<'_>>,
+    made: &[(&New<'_>, i64)],
     now: Timestamp,
-) -> Result<(), sqlx::Error> {
+) -> Result<HashSet<i64>, sqlx::Error> {
     let sql = "INSERT INTO lanes (endpoint, session, chat, aside, gate, head, due_at) ";
     let mut sql = QueryBuilder::<Sqlite>::new(sql);
-    sql.push_values(lanes, |mut row, lane| {
-        row.push_bind(lane.endpoint).push_bind(lane.session).push_bind(lane.chat).push_bind(0);
-        row.push_bind(lane.gate).push_bind(lane.head).push_bind(now.as_millisecond());
+    sql.push_values(made, |mut row, (new, delivery)| {
+        row.push_bind(&new.endpoint.id).push_bind(new.session).push_bind(new.chat).push_bind(0);
+        row.push_bind(new.endpoint.gate(new.session)).push_bind(delivery).push_bind(now.as_millisecond());
     });
     // A lane that is there has an older head. One that has waited for long for that head is glad of something else to try.
     sql.push(
         " ON CONFLICT (endpoint, session, chat, aside) DO UPDATE SET due_at = \
          CASE WHEN lanes.probe_from > excluded.due_at THEN lanes.probe_from ELSE excluded.due_at END \
-         WHERE lanes.probe_from > 0 AND lanes.due_at > lanes.probe_from",
+         WHERE lanes.probe_from > 0 AND lanes.due_at > lanes.probe_from RETURNING head",
     );
-    sql.build().execute(connection).await?;
-    Ok(())
+    Ok(sql.build_query_scalar().fetch_all(connection).await?.into_iter().collect())
 }
 
 impl Store {
@@ -196,7 +204,9 @@ pub(super) async fn settle(
     connection: &mut SqliteConnection,
     settled: &[&Settled],
     now: Timestamp,
+    news: &mut News,
 ) -> Result<(), sqlx::Error> {
+    news.is_unusual |= settled.iter().any(|settled| settled.outcome != Outcome::Delivered);
     let mut gone = Vec::with_capacity(settled.len());
     let mut taken = Vec::with_capacity(settled.len());
     for Settled { delivery, outcome } in settled {
@@ -240,7 +250,9 @@ pub(super) async fn settle(
         sql.build().execute(&mut *connection).await?;
     }
     gone.extend(taken);
-    move_on(connection, &gone, now).await
+    news.next = move_on(connection, &gone, now).await?;
+    news.settled = gone;
+    Ok(())
 }
 
 async fn failed_if(
@@ -317,8 +329,9 @@ pub(super) async fn step_aside(
     Ok(())
 }
 
-/// The lanes whose head is done go on with their next, at once; those without a next are gone.
-async fn move_on(connection: &mut SqliteConnection, gone: &[i64], now: Timestamp) -> Result<(), sqlx::Error> {
+/// The lanes whose head is done go on with their next, at once; those without a next are gone. What is next.
+async fn move_on(connection: &mut SqliteConnection, gone: &[i64], now: Timestamp) -> Result<Vec<i64>, sqlx::Error> {
+    let mut next = Vec::with_capacity(gone.len());
     for gone in gone.chunks(ROWS) {
         let mut sql = QueryBuilder::<Sqlite>::new(
             "UPDATE lanes SET head = COALESCE((SELECT min(d.id) FROM deliveries d WHERE d.endpoint = lanes.endpoint \
@@ -329,10 +342,12 @@ async fn move_on(connection: &mut SqliteConnection, gone: &[i64], now: Timestamp
         sql.push_tuples(gone, |mut id, delivery| {
             id.push_bind(delivery);
         });
-        sql.build().execute(&mut *connection).await?;
+        sql.push(" RETURNING head");
+        next.extend(sql.build_query_scalar::<i64>().fetch_all(&mut *connection).await?);
     }
-    if !gone.is_empty() {
+    if next.contains(&0) {
         sqlx::query("DELETE FROM lanes WHERE head = 0").execute(connection).await?;
     }
-    Ok(())
+    next.retain(|head| *head > 0);
+    Ok(next)
 }

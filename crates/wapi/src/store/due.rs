@@ -17,6 +17,13 @@ pub struct Head {
     due_at: i64,
 }
 
+impl From<&Due> for Head {
+    fn from(due: &Due) -> Self {
+        let (endpoint, gate) = (due.endpoint.clone(), due.gate.clone());
+        Self { delivery: due.delivery, endpoint, gate, due_at: due.created_at.as_millisecond() }
+    }
+}
+
 impl Head {
     /// One that has been due for ever.
     #[cfg(test)]

@@ -7,7 +7,7 @@ use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::writer::Change;
-use super::{NewEvent, Store, StoreError, events, time};
+use super::{Due, NewEvent, Store, StoreError, events, time};
 
 /// Somebody who is told what happens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -226,6 +226,10 @@ pub(super) struct Subscriber {
     session: String,
     /// Separated by commas. Empty: all.
     types: String,
+    pub is_enabled: bool,
+    version: i64,
+    failing_since: Option<Timestamp>,
+    failures: u32,
 }
 
 impl Subscriber {
@@ -240,16 +244,46 @@ impl Subscriber {
     pub fn gate(&self, session: &str) -> String {
         if self.is_per_session { format!("{}/{session}", self.id) } else { self.id.clone() }
     }
+
+    /// A delivery of a new event as the database will give it.
+    pub fn due(&self, event: &NewEvent, delivery: i64, now: Timestamp) -> Due {
+        Due {
+            delivery,
+            attempts: 0,
+            created_at: time(now.as_millisecond()),
+            first_failed_at: None,
+            last_failed_at: None,
+            retry_at: None,
+            endpoint: self.id.clone(),
+            endpoint_version: self.version,
+            endpoint_failing_since: self.failing_since,
+            endpoint_failures: self.failures,
+            gate: self.gate(&event.session),
+            session: event.session.clone(),
+            chat: event.chat.clone(),
+            message: event.message.clone(),
+            kind: event.kind.to_owned(),
+            event: event.id.clone(),
+            body: event.body.clone(),
+            is_aside: false,
+            is_resent: false,
+        }
+    }
 }
 
 pub(super) async fn subscribers(connection: &mut SqliteConnection) -> Result<Vec<Subscriber>, sqlx::Error> {
-    let sql = "SELECT id, per_session, session, types FROM endpoints WHERE deleted_at IS NULL";
+    let sql = "SELECT id, per_session, session, types, disabled_at, version, failing_since, failures \
+               FROM endpoints WHERE deleted_at IS NULL";
     let rows = sqlx::query(sql).fetch_all(connection).await?;
     let subscriber = |row: &SqliteRow| Subscriber {
         id: row.get("id"),
         is_per_session: row.get::<i64, _>("per_session") == 1,
         session: row.get("session"),
         types: row.get("types"),
+        is_enabled: row.get::<Option<i64>, _>("disabled_at").is_none(),
+        version: row.get("version"),
+        failing_since: row.get::<Option<i64>, _>("failing_since").map(time),
+        failures: u32::try_from(row.get::<i64, _>("failures")).unwrap_or(u32::MAX),
     };
     Ok(rows.iter().map(subscriber).collect())
 }

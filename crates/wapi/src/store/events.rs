@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use sqlx::sqlite::{Sqlite, SqliteConnection};
 use sqlx::{QueryBuilder, Row};
 
-use super::{Store, StoreError, deliveries};
+use super::endpoints::Subscriber;
+use super::fresh::News;
+use super::{Store, StoreError, deliveries, endpoints};
 use crate::event::{Event, MessageKey};
 
 /// Rows in one statement: SQLite takes 32,766 parameters.
@@ -67,15 +69,29 @@ impl Store {
     }
 }
 
-/// Saves those events that are new, and one delivery of each for everybody who wants to be told. For whatever has something to
-/// tell: the change and the events it causes are in one transaction.
+/// Saves those events that are new, and one delivery of each for everybody who wants to be told; whether anybody does. For whatever
+/// has something to tell: the change and the events it causes are in one transaction.
 pub(super) async fn record(
     connection: &mut SqliteConnection,
     events: &[&NewEvent],
     now: Timestamp,
+) -> Result<bool, sqlx::Error> {
+    let endpoints = endpoints::subscribers(connection).await?;
+    let mut news = News::default();
+    append(connection, events, &endpoints, now, &mut news).await?;
+    Ok(news.is_unusual || !news.made.is_empty())
+}
+
+/// The same for these endpoints.
+pub(super) async fn append(
+    connection: &mut SqliteConnection,
+    events: &[&NewEvent],
+    endpoints: &[Subscriber],
+    now: Timestamp,
+    news: &mut News,
 ) -> Result<(), sqlx::Error> {
     let inserted = insert(connection, events, now).await?;
-    deliveries::insert(connection, &inserted, now).await
+    deliveries::insert(connection, &inserted, endpoints, now, news).await
 }
 
 /// Saves those that are new, and returns them in the order they were given.

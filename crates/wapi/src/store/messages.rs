@@ -123,6 +123,10 @@ impl Store {
 impl Change for NewMessage {
     type Answer = Acceptance;
 
+    fn moves_lanes(_: &Self::Answer) -> bool {
+        false
+    }
+
     async fn write(&self, connection: &mut SqliteConnection, now: Timestamp) -> Result<Acceptance, sqlx::Error> {
         if let Some(key) = &self.key
             && let Some(before) = repeated(connection, key, now).await?
@@ -189,6 +193,10 @@ struct Attempted(Vec<Place>);
 impl Change for Attempted {
     type Answer = ();
 
+    fn moves_lanes(_: &Self::Answer) -> bool {
+        false
+    }
+
     async fn write(&self, connection: &mut SqliteConnection, now: Timestamp) -> Result<(), sqlx::Error> {
         for places in self.0.chunks(super::events::ROWS) {
             let mut sql = sqlx::QueryBuilder::<sqlx::Sqlite>::new("UPDATE messages SET attempted_at = ");
@@ -206,6 +214,10 @@ struct Doubt;
 
 impl Change for Doubt {
     type Answer = ();
+
+    fn moves_lanes(_: &Self::Answer) -> bool {
+        false
+    }
 
     async fn write(&self, connection: &mut SqliteConnection, _: Timestamp) -> Result<(), sqlx::Error> {
         let sql = "UPDATE messages SET status = 'unknown' \

@@ -75,14 +75,19 @@ impl Store {
     /// Records outcomes with their events and the deliveries of those. What is known already, or is about messages that were not
     /// sent through here, changes nothing; a settled message stays as it is.
     pub async fn record_outcomes(&self, outcomes: Outcomes) -> Result<(), StoreError> {
-        self.writer.change(outcomes).await
+        self.writer.change(outcomes).await.map(drop)
     }
 }
 
 impl Change for Outcomes {
-    type Answer = ();
+    /// Whether anybody is told.
+    type Answer = bool;
 
-    async fn write(&self, connection: &mut SqliteConnection, now: Timestamp) -> Result<(), sqlx::Error> {
+    fn moves_lanes(is_told: &bool) -> bool {
+        *is_told
+    }
+
+    async fn write(&self, connection: &mut SqliteConnection, now: Timestamp) -> Result<bool, sqlx::Error> {
         let mut events = Vec::with_capacity(self.judged.len() + self.receipts.len());
         for judged in self.judged.chunks(ROWS) {
             judge(connection, judged, now).await?;
@@ -92,7 +97,7 @@ impl Change for Outcomes {
             events.extend(receive(connection, receipts, now).await?);
         }
         if events.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         events::record(connection, &events.iter().collect::<Vec<_>>(), now).await
     }

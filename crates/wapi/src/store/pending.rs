@@ -63,6 +63,10 @@ struct Keep {
 impl Change for Keep {
     type Answer = ();
 
+    fn moves_lanes(_: &Self::Answer) -> bool {
+        false
+    }
+
     async fn write(&self, connection: &mut SqliteConnection, now: Timestamp) -> Result<(), sqlx::Error> {
         for messages in self.messages.chunks(ROWS) {
             let sql = "INSERT INTO pending (session, chat, sender, message_id, message, created_at) ";
@@ -84,6 +88,10 @@ struct Release {
 
 impl Change for Release {
     type Answer = ();
+
+    fn moves_lanes(_: &Self::Answer) -> bool {
+        false
+    }
 
     async fn write(&self, connection: &mut SqliteConnection, _: Timestamp) -> Result<(), sqlx::Error> {
         let sql = "DELETE FROM pending WHERE session = $1 AND chat = $2 AND sender = $3 AND message_id = $4";

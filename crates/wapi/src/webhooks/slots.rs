@@ -10,6 +10,16 @@ pub(super) const OF_A_GATE: usize = 16;
 const OF_AN_ENDPOINT: usize = 64;
 const OF_ALL: usize = 256;
 
+/// Whether a delivery got a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Taken,
+    /// It has one already.
+    UnderWay,
+    /// There is no room at the moment.
+    Full,
+}
+
 /// The posts under way.
 #[derive(Default)]
 pub(super) struct Slots {
@@ -20,18 +30,21 @@ pub(super) struct Slots {
 
 impl Slots {
     /// Takes a slot for this delivery, if it has none and there is room; `width` is how much its gate is given at the moment.
-    pub fn take(&mut self, head: &Head, width: usize) -> bool {
+    pub fn take(&mut self, head: &Head, width: usize) -> Place {
+        if self.under_way.contains_key(&head.delivery) {
+            return Place::UnderWay;
+        }
         let count = |counts: &HashMap<String, usize>, key: &str| counts.get(key).copied().unwrap_or(0);
         let has_room = self.under_way.len() < OF_ALL
             && count(&self.gates, &head.gate) < width.min(OF_A_GATE)
             && count(&self.endpoints, &head.endpoint) < OF_AN_ENDPOINT;
-        if !has_room || self.under_way.contains_key(&head.delivery) {
-            return false;
+        if !has_room {
+            return Place::Full;
         }
         *self.gates.entry(head.gate.clone()).or_default() += 1;
         *self.endpoints.entry(head.endpoint.clone()).or_default() += 1;
         self.under_way.insert(head.delivery, head.clone());
-        true
+        Place::Taken
     }
 
     /// Gives a delivery's slot back.
@@ -58,7 +71,7 @@ mod tests {
 
     fn taken(slots: &mut Slots, heads: impl IntoIterator<Item = (i64, &'static str, String)>) -> usize {
         let head = |(delivery, endpoint, gate): (i64, &str, String)| Head::new(delivery, endpoint, &gate);
-        heads.into_iter().filter(|it| slots.take(&head(it.clone()), OF_A_GATE)).count()
+        heads.into_iter().filter(|it| slots.take(&head(it.clone()), OF_A_GATE) == Place::Taken).count()
     }
 
     #[test]
@@ -84,6 +97,6 @@ mod tests {
         assert_eq!(count, 64);
         (0..1_000).for_each(|delivery| slots.free(delivery));
         assert!(slots.under_way.is_empty() && slots.gates.is_empty() && slots.endpoints.is_empty());
-        assert!(!slots.take(&Head::new(1, "hook", "hook"), 0), "a gate can be given nothing");
+        assert_eq!(slots.take(&Head::new(1, "hook", "hook"), 0), Place::Full, "a gate can be given nothing");
     }
 }

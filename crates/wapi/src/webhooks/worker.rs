@@ -1,5 +1,6 @@
 //! Finds what is due, has it tried, and saves what became of it. All it knows is in the store, so it goes on where the last run ended.
 
+use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,10 +10,10 @@ use futures_util::FutureExt;
 use tokio::sync::Notify;
 
 use super::deliverer::{Deliverer, Tried};
-use super::slots::{OF_A_GATE, Slots};
+use super::slots::{OF_A_GATE, Place, Slots};
 use crate::clock::Clock;
 use crate::lifecycle::Lifecycle;
-use crate::store::{Due, Settled, Store};
+use crate::store::{Due, Fresh, Head, Settled, Store};
 
 /// How long to rest at most before looking again, should a wake-up ever be missed.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
@@ -36,9 +37,9 @@ impl Worker {
 
     /// Works until the soft stop. Attempts under way then are finished by their own tasks.
     pub async fn run(self: Arc<Self>) {
-        let mut slots = Slots::default();
+        let mut round = Round::default();
         while !self.lifecycle.is_stopping() {
-            let pause = match self.start_what_is_due(&mut slots).await {
+            let pause = match self.start_what_is_due(&mut round).await {
                 Ok(pause) => pause,
                 Err(error) => {
                     tracing::error!(error = format!("{error:#}"), "deliveries cannot be read");
@@ -56,25 +57,63 @@ impl Worker {
     }
 
     /// Starts as many attempts as there is room for; how long nothing will be due.
-    async fn start_what_is_due(self: &Arc<Self>, slots: &mut Slots) -> Result<Duration> {
+    async fn start_what_is_due(self: &Arc<Self>, round: &mut Round) -> Result<Duration> {
         // Before the question, never after it: the answer may be from before a delivery was settled, and would start it again.
         for settled in lock(&self.settled).drain(..) {
-            slots.free(settled);
+            round.slots.free(settled);
         }
+        let Fresh { due, is_incomplete } = self.store.fresh();
+        round.must_ask |= is_incomplete;
+        for due in due {
+            match self.take(round, &Head::from(&due)) {
+                Place::Taken => self.spawn(due),
+                Place::UnderWay => {}
+                Place::Full => round.must_ask = true,
+            }
+        }
+        let uptime = self.clock.uptime();
+        if !round.must_ask && uptime < round.ask_at {
+            return Ok(round.ask_at.saturating_sub(uptime));
+        }
+        // Until it has answered.
+        round.must_ask = true;
+        let (pause, is_all) = self.ask(round).await?;
+        round.must_ask = !is_all;
+        round.ask_at = uptime + pause;
+        Ok(pause)
+    }
+
+    /// Starts what the database says is due, as far as there is room; how long nothing else will be due, and whether it had room for all.
+    async fn ask(self: &Arc<Self>, round: &mut Round) -> Result<(Duration, bool)> {
         let now = self.clock.now();
         let heads = self.store.heads_due(now, OF_A_GATE).await?;
-        let fresh = heads.into_iter().filter(|head| slots.take(head, self.deliverer.width(&head.gate)));
-        let fresh: Vec<i64> = fresh.map(|head| head.delivery).collect();
+        let (mut fresh, mut of_gates) = (Vec::new(), HashMap::<&str, usize>::new());
+        let mut is_all = true;
+        for head in &heads {
+            // There may be more behind so many.
+            let count = of_gates.entry(&head.gate).or_default();
+            *count += 1;
+            is_all &= *count < OF_A_GATE;
+            match self.take(round, head) {
+                Place::Taken => fresh.push(head.delivery),
+                Place::UnderWay => {}
+                Place::Full => is_all = false,
+            }
+        }
         let started = self.start(&fresh).await;
         for delivery in fresh {
             if !started.as_ref().is_ok_and(|started| started.contains(&delivery)) {
-                slots.free(delivery);
+                round.slots.free(delivery);
             }
         }
         started?;
         let next = self.store.next_due(now).await?;
         let until = next.map(|next| next.duration_since(now).try_into().unwrap_or(Duration::ZERO));
-        Ok(until.unwrap_or(LOOK_AGAIN).min(LOOK_AGAIN))
+        Ok((until.unwrap_or(LOOK_AGAIN).min(LOOK_AGAIN), is_all))
+    }
+
+    fn take(&self, round: &mut Round, head: &Head) -> Place {
+        round.slots.take(head, self.deliverer.width(&head.gate))
     }
 
     /// Starts these; the ones that are still waiting.
@@ -82,11 +121,13 @@ impl Worker {
         let mut due = self.store.load_due(fresh).await?;
         due.sort_by_key(|due| fresh.iter().position(|id| *id == due.delivery));
         let started = due.iter().map(|due| due.delivery).collect();
-        for due in due {
-            let worker = Arc::clone(self);
-            self.lifecycle.spawn(async move { worker.attempt(due).await });
-        }
+        due.into_iter().for_each(|due| self.spawn(due));
         Ok(started)
+    }
+
+    fn spawn(self: &Arc<Self>, due: Due) {
+        let worker = Arc::clone(self);
+        self.lifecycle.spawn(async move { worker.attempt(due).await });
     }
 
     async fn attempt(&self, due: Due) {
@@ -110,6 +151,21 @@ impl Worker {
         if let Some(reason) = disabled {
             self.deliverer.disable(&due, reason).await;
         }
+    }
+}
+
+/// What is known from one look to the next.
+struct Round {
+    slots: Slots,
+    /// More may be due than was handed out.
+    must_ask: bool,
+    /// When something will be due that waits for its time, on the clock's uptime.
+    ask_at: Duration,
+}
+
+impl Default for Round {
+    fn default() -> Self {
+        Self { slots: Slots::default(), must_ask: true, ask_at: Duration::ZERO }
     }
 }
 
@@ -147,7 +203,7 @@ mod tests {
     use crate::seen::Seen;
     use crate::store::NewEvent;
 
-    /// A clock that breaks when somebody wants to know how long something takes, which the poster does.
+    /// A clock that breaks when somebody wants to wait, which the poster does for its deadline.
     struct Fragile(Clock, Arc<AtomicBool>);
 
     impl Time for Fragile {
@@ -156,11 +212,11 @@ mod tests {
         }
 
         fn uptime(&self) -> Duration {
-            assert!(!self.1.load(Ordering::SeqCst), "broken on purpose");
             self.0.uptime()
         }
 
         fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+            assert!(!self.1.load(Ordering::SeqCst), "broken on purpose");
             self.0.sleep(duration)
         }
     }
@@ -195,8 +251,8 @@ mod tests {
             health: Mutex::default(),
         };
         let worker = Arc::new(Worker::new(store.clone(), Arc::new(deliverer), clock, lifecycle.clone()));
-        let mut slots = Slots::default();
-        worker.start_what_is_due(&mut slots).await.unwrap();
+        let mut round = Round::default();
+        worker.start_what_is_due(&mut round).await.unwrap();
         worker.freed.notified().await;
         assert_eq!(*lock(&worker.settled), [1]);
         let (told, _) = store.deliveries("hook", None, i64::MAX, 10).await.unwrap();
@@ -204,9 +260,9 @@ mod tests {
         assert_eq!((first.attempts, first.state.as_str()), (1, "waiting"));
         assert!(first.failed[0].error.contains("gateway itself failed"), "{first:?}");
         assert!(first.due_at.unwrap() > Clock::system().now(), "it is tried again later");
-        worker.start_what_is_due(&mut slots).await.unwrap();
+        worker.start_what_is_due(&mut round).await.unwrap();
         let again = store.heads_due(Timestamp::MAX, OF_A_GATE).await.unwrap();
-        assert!(again.len() == 1 && slots.take(&again[0], OF_A_GATE), "its slot is free");
+        assert!(again.len() == 1 && round.slots.take(&again[0], OF_A_GATE) == Place::Taken, "its slot is free");
         let finish = lifecycle.finish(&Clock::system(), Duration::from_secs(5)).await;
         assert_eq!((finish.dropped, finish.panicked), (0, 0));
     }

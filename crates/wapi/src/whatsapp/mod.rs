@@ -79,7 +79,9 @@ impl Whatsapp {
         notes: mpsc::UnboundedSender<Note>,
     ) -> Result<(Link, Signals)> {
         let opened = Arc::new(Opened::new(session, self.store.clone()));
-        let backend = Arc::new(Backend::new(open(file).await?, Arc::clone(&opened)));
+        let file = open(file).await?;
+        let backend = Backend::new(session, file, Arc::clone(&opened), self.store.clone(), self.clock.clone());
+        let backend = Arc::new(backend);
         let saved = Arc::new(PersistenceManager::new(backend).await.context("reading the saved session")?);
         let tasks = self.lifecycle.child();
         let (reports, signals) = signals::channel();

@@ -3,13 +3,19 @@
 //! The engine's own store would write each message to the session's file before it asks us to save it, and delete it afterwards: two
 //! more synced commits for every message. Here such a message stays in memory while the inbox saves it, and the key that opened it
 //! waits for that; see [`Opened`].
+//!
+//! What the engine does to the file for each message it sends is spared, too, where it can be: see [`Backend::keep_payload`],
+//! [`Tokens`] and [`GATHER`].
 
 mod opened;
+mod tokens;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use whatsapp_rust::bytes::Bytes;
 use whatsapp_rust::store::SqliteStore;
 use whatsapp_rust::wacore::appstate::hash::HashState;
@@ -23,19 +29,44 @@ use whatsapp_rust::wacore::store::traits::{
     PendingInboundKey, PendingInboundRow, ProtocolStore, SignalStore, TcTokenEntry,
 };
 
+use crate::clock::Clock;
 use crate::event::MessageKey;
+use crate::store::{Payload, Store};
 
 pub(super) use opened::Opened;
+use tokens::Tokens;
+
+/// How long the engine's buffer of message secrets gathers, so that one write takes many. The engine reads from the buffer first, and
+/// calls it no loss when a crash takes it: without its secret, a vote on a poll cannot be read.
+const GATHER: Duration = Duration::from_millis(100);
 
 /// What the engine keeps a session in.
 pub(super) struct Backend {
+    session: String,
     file: SqliteStore,
     opened: Arc<Opened>,
+    tokens: Tokens,
+    store: Store,
+    clock: Clock,
 }
 
 impl Backend {
-    pub fn new(file: SqliteStore, opened: Arc<Opened>) -> Self {
-        Self { file, opened }
+    pub fn new(session: &str, file: SqliteStore, opened: Arc<Opened>, store: Store, clock: Clock) -> Self {
+        Self { session: session.to_owned(), file, opened, tokens: Tokens::default(), store, clock }
+    }
+
+    /// Keeps a message as it leaves, in the store's next commit instead of one of its own.
+    async fn keep_payload(&self, chat: &str, id: &str, message: &[u8]) -> Result<()> {
+        let (session, chat, id) = (self.session.clone(), chat.to_owned(), id.to_owned());
+        let payload = Payload { session, chat, id, message: message.to_vec() };
+        self.store.keep_payload(payload).await.map_err(database)
+    }
+
+    /// Makes a change to the tokens in the file.
+    async fn change_tokens<T>(&self, change: impl Future<Output = Result<T>> + Send) -> Result<T> {
+        let changed = change.await;
+        self.tokens.forget();
+        changed
     }
 
     /// A key must not be on the disk before what it opened is.
@@ -163,17 +194,53 @@ pass_on! {
         async fn get_group_metadata(&self, group_jid: &str) -> Result<Option<Vec<u8>>>;
         async fn put_group_metadata(&self, group_jid: &str, blob: &[u8]) -> Result<()>;
         async fn delete_group_metadata(&self, group_jid: &str) -> Result<()>;
-        async fn get_tc_token(&self, jid: &str) -> Result<Option<TcTokenEntry>>;
-        async fn put_tc_token(&self, jid: &str, entry: &TcTokenEntry) -> Result<()>;
-        async fn delete_tc_token(&self, jid: &str) -> Result<()>;
         async fn get_all_tc_token_jids(&self) -> Result<Vec<String>>;
-        async fn delete_expired_tc_tokens(&self, token_cutoff: i64, sender_cutoff: i64) -> Result<u32>;
-        async fn touch_tc_token_sender_timestamp(&self, jid: &str, sender_timestamp: i64) -> Result<()>;
-        async fn store_received_tc_token(&self, jid: &str, token: &[u8], token_timestamp: i64) -> Result<()>;
-        async fn store_sent_message(&self, chat_jid: &str, message_id: &str, payload: &[u8]) -> Result<()>;
-        async fn take_sent_message(&self, chat_jid: &str, message_id: &str) -> Result<Option<Vec<u8>>>;
-        async fn delete_expired_sent_messages(&self, cutoff_timestamp: i64) -> Result<u32>;
     } but {
+        async fn get_tc_token(&self, jid: &str) -> Result<Option<TcTokenEntry>> {
+            let version = match self.tokens.find(jid) {
+                Ok(known) => return Ok(known),
+                Err(version) => version,
+            };
+            let token = self.file.get_tc_token(jid).await?;
+            self.tokens.remember(jid, token.clone(), version);
+            Ok(token)
+        }
+
+        async fn put_tc_token(&self, jid: &str, entry: &TcTokenEntry) -> Result<()> {
+            self.change_tokens(self.file.put_tc_token(jid, entry)).await
+        }
+
+        async fn delete_tc_token(&self, jid: &str) -> Result<()> {
+            self.change_tokens(self.file.delete_tc_token(jid)).await
+        }
+
+        async fn delete_expired_tc_tokens(&self, token_cutoff: i64, sender_cutoff: i64) -> Result<u32> {
+            self.change_tokens(self.file.delete_expired_tc_tokens(token_cutoff, sender_cutoff)).await
+        }
+
+        async fn touch_tc_token_sender_timestamp(&self, jid: &str, sender_timestamp: i64) -> Result<()> {
+            self.change_tokens(self.file.touch_tc_token_sender_timestamp(jid, sender_timestamp)).await
+        }
+
+        async fn store_received_tc_token(&self, jid: &str, token: &[u8], token_timestamp: i64) -> Result<()> {
+            self.change_tokens(self.file.store_received_tc_token(jid, token, token_timestamp)).await
+        }
+
+        async fn store_sent_message(&self, chat_jid: &str, message_id: &str, payload: &[u8]) -> Result<()> {
+            self.keep_payload(chat_jid, message_id, payload).await
+        }
+
+        /// It stays: the engine puts back what it takes, and a crash in between would lose it.
+        async fn take_sent_message(&self, chat_jid: &str, message_id: &str) -> Result<Option<Vec<u8>>> {
+            self.store.payload(&self.session, chat_jid, message_id).await.map_err(database)
+        }
+
+        async fn delete_expired_sent_messages(&self, cutoff_timestamp: i64) -> Result<u32> {
+            let before = Timestamp::from_second(cutoff_timestamp).unwrap_or(Timestamp::UNIX_EPOCH);
+            let gone = self.store.forget_payloads(&self.session, before).await.map_err(database)?;
+            Ok(u32::try_from(gone).unwrap_or(u32::MAX))
+        }
+
         async fn store_pending_inbound(&self, chat: &str, sender: &str, id: &str, message: &[u8]) -> Result<()> {
             self.store_pending_inbound_batch(&[PendingInboundRow { chat, sender, id, message }]).await
         }
@@ -224,104 +291,16 @@ pass_on! {
 pass_on! {
     impl MsgSecretStore {
         async fn put_msg_secret(&self, chat: &str, sender: &str, msg_id: &str, secret: &[u8; MESSAGE_SECRET_SIZE]) -> Result<()>;
-        async fn put_msg_secrets(&self, entries: Vec<MsgSecretEntry>) -> Result<usize>;
         async fn get_msg_secret(&self, chat: &str, sender: &str, msg_id: &str) -> Result<Option<Vec<u8>>>;
         async fn get_msg_secret_with_ts(&self, chat: &str, sender: &str, msg_id: &str) -> Result<Option<(Vec<u8>, i64)>>;
         async fn delete_expired_msg_secrets(&self, cutoff_timestamp: i64) -> Result<u32>;
+    } but {
+        async fn put_msg_secrets(&self, entries: Vec<MsgSecretEntry>) -> Result<usize> {
+            self.clock.sleep(GATHER).await;
+            self.file.put_msg_secrets(entries).await
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use tempfile::TempDir;
-
-    use super::*;
-    use crate::clock::Clock;
-    use crate::store::Store;
-
-    struct Session {
-        backend: Backend,
-        opened: Arc<Opened>,
-        store: Store,
-        _folder: TempDir,
-    }
-
-    async fn session() -> Session {
-        let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name);
-        let store = Store::open(&path("wapi.db"), Clock::system()).await.unwrap();
-        let opened = Arc::new(Opened::new("shop", store.clone()));
-        let file = SqliteStore::new(path("shop.db").to_str().unwrap()).await.unwrap();
-        Session { backend: Backend::new(file, Arc::clone(&opened)), opened, store, _folder: folder }
-    }
-
-    const BOB: &str = "1:2@lid";
-
-    fn named(id: &str) -> MessageKey {
-        MessageKey { chat: BOB.to_owned(), sender: BOB.to_owned(), id: id.to_owned() }
-    }
-
-    impl Session {
-        async fn opens(&self, id: &str) {
-            self.backend.store_pending_inbound(BOB, BOB, id, id.as_bytes()).await.unwrap();
-        }
-
-        async fn moves_the_key_on(&self) -> Result<()> {
-            self.backend.put_session("bob.0", b"key").await
-        }
-
-        async fn on_disk(&self) -> Vec<String> {
-            let left = self.store.left_behind(jiff::Timestamp::MAX, 10).await.unwrap();
-            left.into_iter().map(|left| left.key.id).collect()
-        }
-    }
-
-    #[tokio::test]
-    async fn a_key_is_not_written_before_what_it_opened_is_safe() {
-        let session = session().await;
-        session.opens("1").await;
-        assert_eq!(session.on_disk().await, [""; 0], "nobody needs it there yet");
-        session.moves_the_key_on().await.unwrap();
-        assert_eq!(session.on_disk().await, ["1"]);
-        session.opened.hand_over(vec![named("1")]).taken();
-        session.backend.delete_pending_inbound(BOB, BOB, "1").await.unwrap();
-        assert_eq!(session.on_disk().await, [""; 0]);
-    }
-
-    #[tokio::test]
-    async fn a_message_that_became_an_event_was_never_written_twice() {
-        let session = session().await;
-        session.opens("1").await;
-        session.opened.hand_over(vec![named("1")]).taken();
-        session.moves_the_key_on().await.unwrap();
-        session.backend.delete_pending_inbound(BOB, BOB, "1").await.unwrap();
-        assert_eq!(session.on_disk().await, [""; 0]);
-        assert_eq!(session.backend.get_pending_inbound(BOB, BOB, "1").await.unwrap(), None);
-    }
-
-    #[tokio::test]
-    async fn a_key_waits_for_the_inbox_and_saves_what_the_inbox_refuses() {
-        let session = session().await;
-        session.opens("1").await;
-        let handover = session.opened.hand_over(vec![named("1")]);
-        let moving = session.moves_the_key_on();
-        tokio::pin!(moving);
-        assert!(futures_util::poll!(&mut moving).is_pending());
-        drop(handover);
-        moving.await.unwrap();
-        assert_eq!(session.on_disk().await, ["1"]);
-        assert_eq!(session.backend.get_pending_inbound(BOB, BOB, "1").await.unwrap(), Some(b"1".to_vec()));
-    }
-
-    #[tokio::test]
-    async fn a_key_stays_where_it_was_while_nothing_can_be_saved() {
-        let session = session().await;
-        session.store.close().await;
-        session.opens("1").await;
-        session.moves_the_key_on().await.unwrap_err();
-        assert_eq!(session.backend.get_session("bob.0").await.unwrap(), None);
-        assert_eq!(session.backend.get_pending_inbound(BOB, BOB, "1").await.unwrap(), Some(b"1".to_vec()));
-    }
-}
+mod tests;

@@ -1,0 +1,122 @@
+//! Messages of ours as they left: a phone that could not read one asks for it again.
+
+use jiff::Timestamp;
+use sqlx::QueryBuilder;
+use sqlx::sqlite::{Sqlite, SqliteConnection};
+
+use super::events::ROWS;
+use super::writer::Change;
+use super::{Store, StoreError};
+
+/// A message as it left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Payload {
+    pub session: String,
+    /// As the engine addresses it.
+    pub chat: String,
+    pub id: String,
+    /// WhatsApp's protobuf.
+    pub message: Vec<u8>,
+}
+
+impl Store {
+    /// Keeps a message as it leaves. Returns before it is on the disk; whatever is asked for after this is saved after it, or with
+    /// it, so no message is called sent that could not be sent again.
+    pub async fn keep_payload(&self, payload: Payload) -> Result<(), StoreError> {
+        self.writer.keep_payload(payload).await
+    }
+
+    /// A message as it left, if it is still kept.
+    pub async fn payload(&self, session: &str, chat: &str, id: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let (session, chat, id) = (session.to_owned(), chat.to_owned(), id.to_owned());
+        self.writer.change(Find { session, chat, id }).await
+    }
+
+    /// Forgets what a session sent before this; how many messages that were.
+    pub async fn forget_payloads(&self, session: &str, before: Timestamp) -> Result<u64, StoreError> {
+        self.writer.change(Forget { session: session.to_owned(), before }).await
+    }
+}
+
+/// Saves them. What is sent again under the same id takes the place of the former.
+pub(super) async fn keep(
+    connection: &mut SqliteConnection,
+    payloads: &[&Payload],
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    for payloads in payloads.chunks(ROWS) {
+        let sql = "INSERT OR REPLACE INTO payloads (session, chat, id, payload, created_at) ";
+        let mut sql = QueryBuilder::<Sqlite>::new(sql);
+        sql.push_values(payloads, |mut row, payload| {
+            row.push_bind(&payload.session).push_bind(&payload.chat).push_bind(&payload.id);
+            row.push_bind(&payload.message).push_bind(now.as_millisecond());
+        });
+        sql.build().execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+/// A question, but asked in the order of the changes: what it is about may not be on the disk yet.
+struct Find {
+    session: String,
+    chat: String,
+    id: String,
+}
+
+impl Change for Find {
+    type Answer = Option<Vec<u8>>;
+
+    fn moves_lanes(_: &Self::Answer) -> bool {
+        false
+    }
+
+    async fn write(&self, connection: &mut SqliteConnection, _: Timestamp) -> Result<Self::Answer, sqlx::Error> {
+        let sql = "SELECT payload FROM payloads WHERE session = $1 AND chat = $2 AND id = $3";
+        let query = sqlx::query_scalar(sql).bind(&self.session).bind(&self.chat).bind(&self.id);
+        query.fetch_optional(connection).await
+    }
+}
+
+struct Forget {
+    session: String,
+    before: Timestamp,
+}
+
+impl Change for Forget {
+    type Answer = u64;
+
+    fn moves_lanes(_: &Self::Answer) -> bool {
+        false
+    }
+
+    async fn write(&self, connection: &mut SqliteConnection, _: Timestamp) -> Result<u64, sqlx::Error> {
+        let sql = "DELETE FROM payloads WHERE session = $1 AND created_at < $2";
+        let query = sqlx::query(sql).bind(&self.session).bind(self.before.as_millisecond());
+        Ok(query.execute(connection).await?.rows_affected())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::store;
+    use super::*;
+
+    fn payload(session: &str, id: &str, message: &[u8]) -> Payload {
+        Payload { session: session.to_owned(), chat: "1@lid".to_owned(), id: id.to_owned(), message: message.to_vec() }
+    }
+
+    #[tokio::test]
+    async fn what_left_is_found_until_it_is_old() {
+        let (store, _folder) = store().await;
+        store.keep_payload(payload("shop", "1", b"one")).await.unwrap();
+        assert_eq!(store.payload("shop", "1@lid", "1").await.unwrap(), Some(b"one".to_vec()), "at once");
+        assert_eq!(store.payload("shop", "2@lid", "1").await.unwrap(), None);
+        store.keep_payload(payload("shop", "1", b"again")).await.unwrap();
+        store.keep_payload(payload("bar", "1", b"other")).await.unwrap();
+        assert_eq!(store.payload("shop", "1@lid", "1").await.unwrap(), Some(b"again".to_vec()), "the newer one");
+        assert_eq!(store.forget_payloads("shop", Timestamp::UNIX_EPOCH).await.unwrap(), 0);
+        assert_eq!(store.forget_payloads("shop", Timestamp::MAX).await.unwrap(), 1);
+        assert_eq!(store.payload("shop", "1@lid", "1").await.unwrap(), None);
+        assert_eq!(store.payload("bar", "1@lid", "1").await.unwrap(), Some(b"other".to_vec()), "another session's");
+    }
+}

@@ -7,6 +7,9 @@ use clap::{Parser, Subcommand};
 use wapi::app;
 use wapi::config::{Build, Config, Layers, listing};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A WhatsApp HTTP gateway.
 #[derive(Parser)]
 #[command(version)]

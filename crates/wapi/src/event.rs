@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::ids;
+use crate::message::Message;
 
 pub use session::{Account, ConnectionInfo, LoggedOutSession, PairedSession, SessionQr, SessionStatus};
 
@@ -30,7 +31,7 @@ pub enum EventData {
     #[serde(rename = "message.received")]
     MessageReceived(Box<ReceivedMessage>),
     #[serde(rename = "message.edited")]
-    MessageEdited(Box<Changed<Content>>),
+    MessageEdited(Box<Changed<Message>>),
     #[serde(rename = "message.deleted")]
     MessageDeleted(Box<Changed<Deletion>>),
     #[serde(rename = "message.reaction")]
@@ -173,11 +174,8 @@ pub struct ReceivedMessage {
     pub timestamp: Timestamp,
     /// It waited at WhatsApp while this session was away.
     pub offline: bool,
-    /// The message this one answers.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub context: Option<Context>,
     #[serde(flatten)]
-    pub content: Content,
+    pub message: Message,
 }
 
 /// What somebody did to a message that was there before, theirs or ours.
@@ -228,87 +226,6 @@ pub struct Person {
     pub name: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Context {
-    pub message_id: String,
-}
-
-/// What a message carries: `{"type": "text", "text": {"body": "…"}}` and so on.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(tag = "type", rename_all = "lowercase")]
-pub enum Content {
-    Text {
-        text: Text,
-    },
-    Image {
-        image: Media,
-    },
-    Video {
-        video: Media,
-    },
-    Audio {
-        audio: Media,
-    },
-    Document {
-        document: Media,
-    },
-    Sticker {
-        sticker: Media,
-    },
-    Location {
-        location: Location,
-    },
-    Contacts {
-        contacts: Vec<Contact>,
-    },
-    /// WhatsApp has kinds of messages that have no shape here yet; that one arrived is told all the same.
-    Unsupported,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Text {
-    pub body: String,
-}
-
-/// What is known of a file without fetching it; `null` where the sender did not say.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Media {
-    pub mime_type: Option<String>,
-    pub caption: Option<String>,
-    pub filename: Option<String>,
-    /// Bytes.
-    pub size: Option<u64>,
-    /// Of the file itself, in hexadecimal.
-    pub sha256: Option<String>,
-    /// Pixels.
-    pub width: Option<u32>,
-    pub height: Option<u32>,
-    /// Seconds.
-    pub duration: Option<u32>,
-    /// A voice note, for audio; a GIF, for video.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub voice: bool,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub gif: bool,
-    /// May be looked at once only.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub view_once: bool,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Location {
-    pub latitude: f64,
-    pub longitude: f64,
-    pub name: Option<String>,
-    pub address: Option<String>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Contact {
-    pub name: String,
-    pub vcard: String,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -327,8 +244,7 @@ mod tests {
             },
             timestamp: Timestamp::UNIX_EPOCH,
             offline: false,
-            context: None,
-            content: Content::Text { text: Text { body: "hi".to_owned() } },
+            message: Message::text("hi".to_owned()),
         };
         let data = EventData::MessageReceived(Box::new(message));
         let event = Event { id: "evt_1".to_owned(), timestamp: Timestamp::UNIX_EPOCH, data };

@@ -16,7 +16,7 @@ use super::extract::{Fields, Named};
 use crate::event::{Account, ConnectionInfo as Connection, Failure};
 use crate::fetch::File;
 use crate::keys::Caller;
-use crate::message::{ChatId, Content, Linked, MediaKind, Outgoing};
+use crate::message::{ChatId, Content, Media, MediaKind, Message};
 use crate::sessions::{Session, SessionName, SessionState, Status};
 use crate::store::Verdict;
 
@@ -101,7 +101,7 @@ pub async fn send_message(
     let read = session.zip(chat).zip(fields.text("text"));
     let ((session, chat), body) = fields.done(read)?;
     let session = reached(&caller, session)?;
-    send(&gateway, session, chat, Outgoing::text(body), None).await
+    send(&gateway, session, chat, Message::text(body), None).await
 }
 
 /// `POST /send-image/`: fetches the picture, sends it, 200 once WhatsApp has taken it.
@@ -117,8 +117,8 @@ pub async fn send_image(
     let session = reached(&caller, session)?;
     gateway.sessions.is_ready(&session)?;
     let file = gateway.fetcher.file(&link, MediaKind::Image).await?;
-    let content = Content::Image { image: Linked { link, caption, ..Linked::default() } };
-    send(&gateway, session, chat, Outgoing { content, context: None }, Some(file)).await
+    let content = Content::Image { image: Media { caption, ..Media::linked(link) } };
+    send(&gateway, session, chat, Message::new(content), Some(file)).await
 }
 
 /// Sends now or not at all, and waits for WhatsApp's word.
@@ -126,7 +126,7 @@ async fn send(
     gateway: &Gateway,
     session: SessionName,
     chat: ChatId,
-    message: Outgoing,
+    message: Message,
     file: Option<File>,
 ) -> Result<Response, Problem> {
     let name = chat.to_string();

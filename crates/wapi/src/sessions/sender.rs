@@ -11,13 +11,13 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::oneshot;
 
 use super::ledger::Ledger;
-use super::outbox::{self, HandedOver, Haste, Message, Moment, Outbox, Step, Unprepared};
+use super::outbox::{self, HandedOver, Haste, Moment, Outbox, Step, Unprepared};
 use super::sending::{Reply, SendError, Wish};
 use super::session::{Inlets, Intent, Line};
 use super::{Parts, Session, Status};
 use crate::clock::Clock;
 use crate::fetch::File;
-use crate::message::{ChatId, Outgoing};
+use crate::message::{ChatId, Message};
 use crate::store::{Acceptance, Accepted, Departure, Judged, NewMessage, OpenMessage, Place, Receipt, Verdict};
 use crate::whatsapp::{Note, Prepared};
 
@@ -62,7 +62,7 @@ struct Open {
     id: String,
     to: ChatId,
     /// `None`: it is read when it is needed.
-    message: Option<Outgoing>,
+    message: Option<Message>,
     file: Option<File>,
     prepared: Option<Prepared>,
     waiting: Vec<oneshot::Sender<Verdict>>,
@@ -151,7 +151,7 @@ impl Sender {
     fn take_up(&mut self, left: OpenMessage) {
         let Ok(to) = ChatId::parse(&left.chat) else { return };
         let open = Open { id: left.id, to, message: None, file: None, prepared: None, waiting: Vec::new() };
-        let message = Message {
+        let message = outbox::Message {
             place: left.place,
             chat: left.chat,
             send_at: left.send_at,
@@ -164,7 +164,7 @@ impl Sender {
         self.enter(message, open);
     }
 
-    fn enter(&mut self, message: Message, open: Open) {
+    fn enter(&mut self, message: outbox::Message, open: Open) {
         self.by_id.insert(open.id.clone(), message.place);
         self.open.insert(message.place, open);
         self.outbox.accept(message, self.moment());
@@ -258,7 +258,7 @@ impl Sender {
         accepted: Accepted,
     ) -> Reply {
         let (waiter, verdict) = oneshot::channel();
-        let message = Message {
+        let message = outbox::Message {
             place: accepted.place,
             chat: wish.to.to_string(),
             send_at: wish.send_at,

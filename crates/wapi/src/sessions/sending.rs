@@ -9,13 +9,13 @@ use super::outbox::Haste;
 use super::sender::Request;
 use super::{SessionName, Sessions, Status};
 use crate::fetch::File;
-use crate::message::{ChatId, Outgoing};
+use crate::message::{ChatId, Message};
 use crate::store::{Accepted, IdempotencyKey, StoreError, Verdict};
 
 /// A message that somebody wants to have sent.
 pub struct Wish {
     pub to: ChatId,
-    pub message: Outgoing,
+    pub message: Message,
     pub send_at: Option<Timestamp>,
     /// Not sent after this.
     pub expires_at: Option<Timestamp>,
@@ -61,7 +61,7 @@ impl Sessions {
         &self,
         name: &SessionName,
         to: ChatId,
-        message: Outgoing,
+        message: Message,
         file: Option<File>,
     ) -> Result<(Accepted, oneshot::Receiver<Verdict>), SendError> {
         let expires_at = self.inner.around.clock.now().saturating_add(self.inner.around.whatsapp_timeout).ok();

@@ -8,7 +8,7 @@ use super::time;
 use super::writer::Change;
 use super::{Store, StoreError};
 use crate::ids;
-use crate::message::Outgoing;
+use crate::message::{MediaKind, Message};
 
 /// How long an idempotency key is remembered.
 pub const KEY_LIFETIME: SignedDuration = SignedDuration::from_hours(24);
@@ -23,7 +23,7 @@ pub struct NewMessage {
     pub session: String,
     /// As callers know it, e.g. `375447034810@s.whatsapp.net`.
     pub chat: String,
-    pub message: Outgoing,
+    pub message: Message,
     pub send_at: Option<Timestamp>,
     /// Must not leave after this.
     pub expires_at: Option<Timestamp>,
@@ -113,7 +113,7 @@ impl Store {
     }
 
     /// What a message says.
-    pub async fn content(&self, place: Place) -> Result<Outgoing, StoreError> {
+    pub async fn content(&self, place: Place) -> Result<Message, StoreError> {
         let sql = sqlx::query_scalar("SELECT content FROM messages WHERE place = $1").bind(place.0);
         let json: String = sql.fetch_one(&self.readers).await?;
         serde_json::from_str(&json).map_err(|error| StoreError::new(format!("a message cannot be read back: {error}")))
@@ -239,7 +239,7 @@ async fn open(pool: &SqlitePool, session: &str) -> Result<Vec<OpenMessage>, sqlx
         send_at: row.get::<Option<i64>, _>("send_at").map(time),
         expires_at: row.get::<Option<i64>, _>("expires_at").map(time),
         may_have_left: row.get::<Option<i64>, _>("attempted_at").is_some(),
-        is_media: row.get::<&str, _>("type") != "text",
+        is_media: MediaKind::of(row.get("type")).is_some(),
     };
     Ok(rows.iter().map(open).collect())
 }

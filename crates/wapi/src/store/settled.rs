@@ -39,7 +39,7 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::event::Person;
-    use crate::message::Outgoing;
+    use crate::message::Message;
     use crate::store::{
         Acceptance, Accepted, Departure, IdempotencyKey, Judged, NewMessage, Outcomes, Receipt, ReceiptKind, Verdict,
     };
@@ -56,7 +56,7 @@ mod tests {
         let accepted = store.accept(NewMessage {
             session: "shop".to_owned(),
             chat: CHAT.to_owned(),
-            message: Outgoing::text("hi".to_owned()),
+            message: Message::text("hi".to_owned()),
             send_at: None,
             expires_at: None,
             departure: Departure::AtOnce,

@@ -11,10 +11,8 @@ use whatsapp_rust::waproto::whatsapp as wa;
 use whatsapp_rust::waproto::whatsapp::message as kinds;
 
 use super::Incoming;
-use crate::event::{
-    Changed, Contact, Content, Context, Deletion, EventData, Location, Media, MessageKey, Person, Reaction,
-    ReceivedMessage, Text,
-};
+use crate::event::{Changed, Deletion, EventData, MessageKey, Person, Reaction, ReceivedMessage};
+use crate::message::{Contact, Content, Context, Location, Media, Message, Text};
 use changes::{Change, What, change};
 
 /// What to tell of a message; `None` when there is nothing to tell: our own messages, stories, votes, and the protocol
@@ -42,8 +40,7 @@ pub(super) fn received(
             from,
             timestamp: timestamp(info),
             offline: info.is_offline,
-            context: context(message),
-            content: content(message)?,
+            message: self::message(message)?,
         })),
     };
     Some(Incoming { key: key(info), chat, data })
@@ -62,7 +59,7 @@ fn changed(session: &str, info: &MessageInfo, chat: &str, from: Person, change: 
         change: (),
     };
     match what {
-        What::Edited(content) => EventData::MessageEdited(Box::new(changed.with(content))),
+        What::Edited(message) => EventData::MessageEdited(Box::new(changed.with(message))),
         What::Deleted => EventData::MessageDeleted(Box::new(changed.with(Deletion {}))),
         What::Reaction(emoji) => EventData::MessageReaction(Box::new(changed.with(Reaction { emoji }))),
     }
@@ -88,6 +85,11 @@ pub(super) fn person(sender: &Jid, other: Option<&Jid>, push_name: &str) -> Pers
         lid: lid.map(Jid::to_non_ad_string),
         name: Some(push_name.to_owned()).filter(|name| !name.is_empty()),
     }
+}
+
+/// `None` for what nobody would see as a message.
+fn message(message: &wa::Message) -> Option<Message> {
+    Some(Message { content: content(message)?, context: context(message) })
 }
 
 fn content(message: &wa::Message) -> Option<Content> {
@@ -117,7 +119,7 @@ fn content(message: &wa::Message) -> Option<Content> {
     if let Some(contacts) = contacts(body) {
         return Some(Content::Contacts { contacts });
     }
-    is_message(body).then_some(Content::Unsupported)
+    is_message(body).then_some(Content::Unsupported {})
 }
 
 /// Whether a person would see it as a message of its own.

@@ -77,7 +77,8 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::event::{Content, EventData, MessageKey};
+    use crate::event::{EventData, MessageKey};
+    use crate::message::Message;
 
     fn left(chat: &str, sender: &str) -> Pending {
         let message = waproto::whatsapp::Message { conversation: Some("hi".to_owned()), ..Default::default() };
@@ -99,7 +100,7 @@ mod tests {
             let incoming = event(&left(chat, sender)).unwrap().unwrap();
             assert_eq!((incoming.chat.as_str(), incoming.key.chat.as_str()), (chat, chat));
             let EventData::MessageReceived(message) = incoming.data else { panic!("another event") };
-            assert!(matches!(message.content, Content::Text { text } if text.body == "hi"));
+            assert_eq!(message.message, Message::text("hi".to_owned()));
             assert!(message.offline);
         }
     }

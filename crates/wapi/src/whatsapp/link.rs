@@ -21,7 +21,7 @@ use crate::clock::Clock;
 use crate::event::Account;
 use crate::fetch::File;
 use crate::lifecycle::Lifecycle;
-use crate::message::{ChatId, Content, Outgoing};
+use crate::message::{ChatId, Content, Message};
 
 /// How long the engine may take to say goodbye. It can hang in a write to a dead socket.
 const GOODBYE: Duration = Duration::from_secs(10);
@@ -214,19 +214,19 @@ impl Link {
     /// Makes a message ready, uploading its file if it carries one.
     pub async fn prepare(
         &self,
-        message: &Outgoing,
+        message: &Message,
         file: Option<File>,
         quote: Option<&Quote>,
     ) -> Result<Prepared, NotUploaded> {
         let message = match (&message.content, file) {
             (Content::Text { text }, _) => outgoing::text(text.body.clone(), quote),
             (content, Some(file)) => {
-                let (kind, linked) = content.file().expect("only texts carry no file");
+                let (kind, media) = content.file().ok_or_else(|| NotUploaded("it takes no file".to_owned()))?;
                 // The place in memory is kept until the upload is over.
                 let File { bytes, mime_type, .. } = &file;
                 let upload = self.client.upload(bytes.to_vec(), outgoing::upload_type(kind), UploadOptions::default());
                 let uploaded = upload.await.map_err(|error| NotUploaded(format!("{error:#}")))?;
-                outgoing::media(kind, uploaded, mime_type.clone(), linked, quote)
+                outgoing::media(kind, uploaded, mime_type.clone(), media, quote)
             }
             (_, None) => return Err(NotUploaded("there is no file".to_owned())),
         };

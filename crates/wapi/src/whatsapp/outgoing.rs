@@ -8,7 +8,7 @@ use whatsapp_rust::wacore::download::MediaType;
 use whatsapp_rust::waproto::buffa::MessageField;
 use whatsapp_rust::waproto::whatsapp as wa;
 
-use crate::message::{ChatId, Linked, MediaKind};
+use crate::message::{ChatId, Media, MediaKind};
 
 /// The message another one answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,28 +53,28 @@ pub(super) fn media(
     kind: MediaKind,
     uploaded: UploadResponse,
     mime_type: String,
-    linked: &Linked,
+    file: &Media,
     quote: Option<&Quote>,
 ) -> wa::Message {
     let context_info = quote.map(|quote| Box::new(context(quote)));
-    let (mimetype, caption) = (Some(mime_type), linked.caption.clone());
+    let (mimetype, caption) = (Some(mime_type), file.caption.clone());
     match kind {
         MediaKind::Image => {
             image_message(uploaded, ImageOptions { caption, mimetype, context_info, ..Default::default() })
         }
         MediaKind::Video => {
-            let gif_playback = linked.gif.then_some(true);
+            let gif_playback = file.gif.then_some(true);
             video_message(
                 uploaded,
                 VideoOptions { caption, mimetype, gif_playback, context_info, ..Default::default() },
             )
         }
         MediaKind::Audio => {
-            let ptt = linked.voice.then_some(true);
+            let ptt = file.voice.then_some(true);
             audio_message(uploaded, AudioOptions { mimetype, ptt, context_info, ..Default::default() })
         }
         MediaKind::Document => {
-            let file_name = linked.filename.clone();
+            let file_name = file.filename.clone();
             let title = file_name.clone();
             let options = DocumentOptions { mimetype, file_name, title, caption, context_info, ..Default::default() };
             document_message(uploaded, options)

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::http::error::Problem;
 use crate::http::extract::Fields;
-use crate::message::{ChatId, Content, Context, Linked, MediaKind, Outgoing, Text};
+use crate::message::{ChatId, Content, Context, Media, MediaKind, Message, Text};
 
 /// WhatsApp's own limits, in characters.
 const LONGEST_TEXT: usize = 65_536;
@@ -27,7 +27,7 @@ pub struct Asked {
     pub to: ChatId,
     /// As the caller wrote it.
     pub input: String,
-    pub message: Outgoing,
+    pub message: Message,
     send_at: Option<Timestamp>,
     expires_in: Option<SignedDuration>,
 }
@@ -48,7 +48,7 @@ impl Asked {
         let expires_in = fields.optional_number("expires_in", 1..=LONGEST_LIFE);
         let expires_in = expires_in.and_then(|seconds| i64::try_from(seconds).ok()).map(SignedDuration::from_secs);
         refuse_others(&mut fields, kind);
-        let message = content.map(|content| Outgoing { content, context });
+        let message = content.map(|content| Message { content, context });
         let (to, message) = fields.done(to.zip(message))?;
         Ok(Self { to, input, message, send_at, expires_in })
     }
@@ -118,7 +118,7 @@ fn text(fields: &mut Fields) -> Option<Text> {
     body.map(|body| Text { body })
 }
 
-fn linked(fields: &mut Fields, kind: MediaKind) -> Option<Linked> {
+fn linked(fields: &mut Fields, kind: MediaKind) -> Option<Media> {
     if fields.has("id") {
         fields.refuse("id", "cannot be used yet; name the file by its `link`");
     }
@@ -126,7 +126,7 @@ fn linked(fields: &mut Fields, kind: MediaKind) -> Option<Linked> {
         Ok(_) => Ok(text.to_owned()),
         Err(error) => Err(error),
     });
-    let mut linked = Linked { link: link?, ..Linked::default() };
+    let mut linked = Media::linked(link?);
     if kind != MediaKind::Audio {
         linked.caption = fields.optional_text("caption").filter(|caption| !caption.is_empty());
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::super::outbox::{HandedOver, Unprepared};
 use super::super::{Parts, Session};
 use crate::fetch::{File, NoFile};
-use crate::message::{ChatId, Outgoing};
+use crate::message::{ChatId, Message};
 use crate::store::{Place, Store};
 use crate::whatsapp::{Link, NotHandedOver, Prepared, Quote};
 
@@ -24,7 +24,7 @@ pub(super) struct Work {
     pub around: Parts,
     pub id: String,
     pub to: ChatId,
-    pub message: Option<Outgoing>,
+    pub message: Option<Message>,
     pub file: Option<File>,
     pub prepared: Option<Prepared>,
 }
@@ -44,9 +44,9 @@ impl Work {
     async fn prepared(&mut self) -> Result<Prepared, Unprepared> {
         let message = self.message().await.map_err(Unprepared::Passing)?;
         let file = match (self.file.take(), message.content.file()) {
-            (None, Some((kind, linked))) => {
-                Some(self.around.fetcher.file(&linked.link, kind).await.map_err(unprepared)?)
-            }
+            (None, Some((kind, file))) => Some(
+                self.around.fetcher.file(file.link.as_deref().unwrap_or_default(), kind).await.map_err(unprepared)?,
+            ),
             (file, _) => file,
         };
         let link = self.session.link().ok_or_else(|| Unprepared::Passing("the session went offline".to_owned()))?;
@@ -89,7 +89,7 @@ impl Work {
         link.prepare(&message, None, quote.as_ref()).await.ok()
     }
 
-    async fn message(&mut self) -> Result<Outgoing, String> {
+    async fn message(&mut self) -> Result<Message, String> {
         match self.message.take() {
             Some(message) => Ok(message),
             None => self.around.store.content(self.place).await.map_err(|error| {
@@ -100,7 +100,7 @@ impl Work {
     }
 
     /// What the message answers. In a chat of two, who wrote it is one of the two.
-    async fn quote(&self, message: &Outgoing, link: &Link) -> Option<Quote> {
+    async fn quote(&self, message: &Message, link: &Link) -> Option<Quote> {
         let id = message.context.as_ref()?.message_id.clone();
         let (session, chat) = (self.session.name.as_str(), self.to.to_string());
         let quoted = self.around.store.quoted(session, &chat, &id).await.ok().flatten();

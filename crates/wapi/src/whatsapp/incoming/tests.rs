@@ -99,7 +99,7 @@ fn what_has_no_shape_yet_is_told_all_the_same() {
     let poll = kinds::PollCreationMessage { name: Some("Tea or coffee?".to_owned()), ..Default::default() };
     let poll = wa::Message { poll_creation_message: MessageField::some(poll), ..Default::default() };
     let message = told("s", &poll, &from(ANN, "375447034810@s.whatsapp.net"), None).unwrap();
-    assert_eq!(message.content, Content::Unsupported);
+    assert_eq!(message.message.content, Content::Unsupported {});
 }
 
 #[test]
@@ -109,8 +109,8 @@ fn an_answer_names_the_message_it_answers() {
         MessageField::some(wa::ContextInfo { stanza_id: Some("3EB1".to_owned()), ..Default::default() });
     let message = wa::Message { extended_text_message: MessageField::some(text), ..Default::default() };
     let told = told("s", &message, &from(ANN, "375447034810@s.whatsapp.net"), None).unwrap();
-    assert_eq!(told.context, Some(Context { message_id: "3EB1".to_owned() }));
-    assert_eq!(told.content, Content::Text { text: Text { body: "yes".to_owned() } });
+    assert_eq!(told.message.context, Some(Context { message_id: "3EB1".to_owned() }));
+    assert_eq!(told.message.content, Content::Text { text: Text { body: "yes".to_owned() } });
 }
 
 #[test]

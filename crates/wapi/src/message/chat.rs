@@ -1,0 +1,107 @@
+//! Whom messages go to and come from. Pure.
+
+use std::fmt;
+
+/// A person or a group, as callers name them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChatId {
+    /// International number, digits only.
+    Phone(String),
+    /// WhatsApp's identifier that hides the number, digits only.
+    Lid(String),
+    /// The part before `@g.us`.
+    Group(String),
+}
+
+/// Why a text names no chat.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` names no chat; use an international phone number, …@s.whatsapp.net, …@lid or …@g.us")]
+pub struct NoChat(String);
+
+impl ChatId {
+    /// Accepts `…@s.whatsapp.net`, `…@lid`, `…@g.us`, and a bare number with or without `+`, blanks, dashes and brackets.
+    pub fn parse(text: &str) -> Result<Self, NoChat> {
+        let text = text.trim();
+        let chat = match text.split_once('@') {
+            Some((user, "s.whatsapp.net")) => phone(user).map(Self::Phone),
+            Some((user, "lid")) => digits(user, 5..=20).map(Self::Lid),
+            Some((user, "g.us")) => group(user).map(Self::Group),
+            Some(_) => None,
+            None => bare_number(text).map(Self::Phone),
+        };
+        chat.ok_or_else(|| NoChat(text.chars().take(80).collect()))
+    }
+}
+
+impl fmt::Display for ChatId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Phone(user) => write!(f, "{user}@s.whatsapp.net"),
+            Self::Lid(user) => write!(f, "{user}@lid"),
+            Self::Group(user) => write!(f, "{user}@g.us"),
+        }
+    }
+}
+
+fn digits(user: &str, length: std::ops::RangeInclusive<usize>) -> Option<String> {
+    let fits = length.contains(&user.len()) && user.bytes().all(|byte| byte.is_ascii_digit());
+    fits.then(|| user.to_owned())
+}
+
+/// E.164 allows 15 digits and no country code starts with 0; shorter than 5 is no international number.
+fn phone(user: &str) -> Option<String> {
+    digits(user, 5..=15).filter(|number| !number.starts_with('0'))
+}
+
+fn bare_number(text: &str) -> Option<String> {
+    let number = text.strip_prefix('+').unwrap_or(text);
+    phone(&number.replace([' ', '-', '(', ')', '.', '\u{a0}'], ""))
+}
+
+/// New groups are a number; old ones are the founder's number and a time, with a dash between.
+fn group(user: &str) -> Option<String> {
+    let well_formed = user.split('-').count() <= 2 && user.split('-').all(|part| digits(part, 5..=25).is_some());
+    well_formed.then(|| user.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chats_are_named_in_several_ways() {
+        for (text, meant) in [
+            ("375447034810@s.whatsapp.net", "375447034810@s.whatsapp.net"),
+            ("375447034810", "375447034810@s.whatsapp.net"),
+            ("+375 44 703-48-10", "375447034810@s.whatsapp.net"),
+            ("+1 (202) 555.0123", "12025550123@s.whatsapp.net"),
+            ("123456789012345@lid", "123456789012345@lid"),
+            ("120363025246125486@g.us", "120363025246125486@g.us"),
+            ("375447034810-1500000000@g.us", "375447034810-1500000000@g.us"),
+        ] {
+            assert_eq!(ChatId::parse(text).unwrap().to_string(), meant, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_chat_is_refused() {
+        for text in [
+            "",
+            " ",
+            "@s.whatsapp.net",
+            "abc@s.whatsapp.net",
+            "375447034810@c.us",
+            "375447034810:3@s.whatsapp.net",
+            "0441234567",
+            "1234",
+            "1234567890123456",
+            "status@broadcast",
+            "a-b@g.us",
+            "12345-12345-12345@g.us",
+            "+",
+            "١٢٣٤٥٦",
+        ] {
+            assert!(ChatId::parse(text).is_err(), "{text:?} was taken for a chat");
+        }
+    }
+}

@@ -62,7 +62,12 @@ impl Phone {
         self.sends(chat, "text", message)
     }
 
-    fn key(&self, chat: &str, message_id: &str, author: Author) -> anyhow::Result<MessageField<wa::MessageKey>> {
+    pub(crate) fn key(
+        &self,
+        chat: &str,
+        message_id: &str,
+        author: Author,
+    ) -> anyhow::Result<MessageField<wa::MessageKey>> {
         Ok(MessageField::some(wa::MessageKey {
             remote_jid: Some(self.address_of(chat)?),
             from_me: Some(author == Author::Me),

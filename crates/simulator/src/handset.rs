@@ -1,6 +1,7 @@
 //! The phone of an account: it holds the account's identity, encrypts what its owner sends, decrypts what arrives, and keeps both.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use wacore_appstate::encode::encode_record;
 use wacore_appstate::hash::{HashState, generate_patch_mac};
@@ -161,7 +162,17 @@ impl Handset {
         }
         // What another device of the account sent arrives wrapped, so that it can say whom it went to.
         let copied = message.device_sent_message.as_option().and_then(|copy| copy.message.as_option());
-        let content = message::read(copied.unwrap_or(&message));
+        let message = match copied.cloned() {
+            // What answers are sealed with stands outside of the wrapper.
+            Some(mut copied) => {
+                if !copied.message_context_info.is_set() {
+                    copied.message_context_info = message.message_context_info.clone();
+                }
+                copied
+            }
+            None => message,
+        };
+        let content = message::read(&message);
         let media = content.media.and_then(|reference| self.fetch(&arrival.id, &reference, media));
         self.inbox.push(PhoneMessage {
             id: arrival.id.clone(),
@@ -174,6 +185,7 @@ impl Handset {
             caption: content.caption,
             media,
             timestamp: arrival.timestamp,
+            protobuf: Arc::new(message),
         });
         Reaction::Delivered
     }

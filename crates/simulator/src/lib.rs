@@ -18,6 +18,7 @@ mod admin;
 mod adv;
 mod amendments;
 mod appstate;
+mod ballot;
 mod burst;
 mod connection;
 mod device;
@@ -44,4 +45,6 @@ pub use handset::PhoneReceipt;
 pub use message::{Media, PhoneMessage};
 pub use phone::{LinkedDevice, PeerRequests, Phone, Receipts};
 pub use simulator::{Addressing, Options, Simulator};
+/// For tests that send what only WhatsApp's protobuf can say.
+pub use waproto;
 pub use world::{PairingError, UnknownRequest};

@@ -1,12 +1,14 @@
 //! A message as a test reads it on a phone, taken from WhatsApp's protobuf.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use waproto::whatsapp as wa;
 
 use crate::media::MediaReference;
 
 /// A message a phone has, decrypted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PhoneMessage {
     /// WhatsApp's id, chosen by the sender.
     pub id: String,
@@ -28,6 +30,30 @@ pub struct PhoneMessage {
     pub media: Option<Media>,
     /// Unix time in seconds, by the server's clock.
     pub timestamp: u64,
+    /// All that was decrypted; of a copy, what was copied.
+    #[serde(skip)]
+    pub protobuf: Arc<wa::Message>,
+}
+
+impl PhoneMessage {
+    /// The protobuf as JSON, without what is not set. Bytes are lists of numbers.
+    pub fn json(&self) -> serde_json::Value {
+        let mut json = serde_json::to_value(&*self.protobuf).expect("every protobuf is JSON");
+        prune(&mut json);
+        json
+    }
+}
+
+fn prune(value: &mut serde_json::Value) {
+    if let Some(fields) = value.as_object_mut() {
+        fields.values_mut().for_each(prune);
+        fields.retain(|_, value| {
+            let is_empty = value.as_array().is_some_and(Vec::is_empty);
+            !value.is_null() && !is_empty && value.as_object().is_none_or(|fields| !fields.is_empty())
+        });
+    } else if let Some(list) = value.as_array_mut() {
+        list.iter_mut().for_each(prune);
+    }
 }
 
 /// A medium as a phone shows it.

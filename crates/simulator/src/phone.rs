@@ -148,6 +148,14 @@ impl Phone {
         Ok(id)
     }
 
+    /// Sends a text that nobody can read until the phone is asked for it again.
+    pub fn sends_unreadable_text(&self, to: &str, text: &str) -> anyhow::Result<String> {
+        let message = wa::Message { conversation: Some(text.to_owned()), ..Default::default() };
+        let (to, id) = (self.resolve(to)?, phone_message::new_id());
+        phone_message::send_spoilt(&self.server, &self.number, &to, &id, "text", &message)?;
+        Ok(id)
+    }
+
     /// Tells the sender that messages of a chat were delivered. Phones do so by themselves unless receipts are withheld.
     pub fn confirms(&self, chat: &str, ids: &[String]) -> anyhow::Result<()> {
         self.tells(chat, ids, "")
@@ -269,7 +277,7 @@ impl Phone {
         self.devices().into_iter().find(|linked| linked.device == device)
     }
 
-    fn with_handset<T>(&self, act: impl FnOnce(&mut Handset) -> T) -> T {
+    pub(crate) fn with_handset<T>(&self, act: impl FnOnce(&mut Handset) -> T) -> T {
         let handset = self.server.world.lock().account(&self.number).map(|account| account.handset.clone());
         let handset = handset.expect("an account is never removed while the simulator runs");
         let mut handset = handset.lock();

@@ -30,6 +30,14 @@ pub struct Event {
 pub enum EventData {
     #[serde(rename = "message.received")]
     MessageReceived(Box<ReceivedMessage>),
+    /// Something that the account wrote on its phone or on another linked device.
+    #[serde(rename = "message.echo")]
+    MessageEcho(Box<ReceivedMessage>),
+    /// Something came in that could not be read yet.
+    #[serde(rename = "message.undecryptable")]
+    MessageUndecryptable(Box<Unread>),
+    #[serde(rename = "poll.vote")]
+    PollVote(Box<Changed<Vote>>),
     #[serde(rename = "message.edited")]
     MessageEdited(Box<Changed<Message>>),
     #[serde(rename = "message.deleted")]
@@ -63,8 +71,10 @@ pub enum EventData {
 }
 
 /// What the gateway tells of: every `type` there is.
-pub const TYPES: [&str; 14] = [
+pub const TYPES: [&str; 17] = [
     "message.received",
+    "message.echo",
+    "message.undecryptable",
     "message.edited",
     "message.deleted",
     "message.reaction",
@@ -73,6 +83,7 @@ pub const TYPES: [&str; 14] = [
     "message.delivered",
     "message.read",
     "message.played",
+    "poll.vote",
     "session.status",
     "session.qr",
     "session.paired",
@@ -98,6 +109,9 @@ impl EventData {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::MessageReceived(_) => "message.received",
+            Self::MessageEcho(_) => "message.echo",
+            Self::MessageUndecryptable(_) => "message.undecryptable",
+            Self::PollVote(_) => "poll.vote",
             Self::MessageEdited(_) => "message.edited",
             Self::MessageDeleted(_) => "message.deleted",
             Self::MessageReaction(_) => "message.reaction",
@@ -161,7 +175,7 @@ pub struct Failure {
     pub detail: String,
 }
 
-/// A message somebody else sent to one of our sessions.
+/// A message in one of our sessions' chats: from somebody else, or, as an echo, from another device of the account.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ReceivedMessage {
     pub session: String,
@@ -170,6 +184,9 @@ pub struct ReceivedMessage {
     /// Where to answer: `…@s.whatsapp.net` when the phone number is known, else `…@lid`; `…@g.us` for a group.
     pub chat: String,
     pub from: Person,
+    /// The account wrote it itself.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub from_me: bool,
     /// When WhatsApp took the message from its sender.
     pub timestamp: Timestamp,
     /// It waited at WhatsApp while this session was away.
@@ -184,9 +201,11 @@ pub struct Changed<T> {
     pub session: String,
     /// Of the change itself.
     pub id: String,
-    /// As in [`ReceivedMessage`], like `from`, `timestamp` and `offline`.
+    /// As in [`ReceivedMessage`], like what follows.
     pub chat: String,
     pub from: Person,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub from_me: bool,
     pub timestamp: Timestamp,
     pub offline: bool,
     /// The message that was changed.
@@ -198,8 +217,8 @@ pub struct Changed<T> {
 impl<T> Changed<T> {
     /// The same with another change.
     pub fn with<U>(self, change: U) -> Changed<U> {
-        let Self { session, id, chat, from, timestamp, offline, message_id, .. } = self;
-        Changed { session, id, chat, from, timestamp, offline, message_id, change }
+        let Self { session, id, chat, from, from_me, timestamp, offline, message_id, .. } = self;
+        Changed { session, id, chat, from, from_me, timestamp, offline, message_id, change }
     }
 }
 
@@ -211,6 +230,40 @@ pub struct Deletion {}
 pub struct Reaction {
     /// `null` when an earlier reaction was taken back.
     pub emoji: Option<String>,
+}
+
+/// Somebody voted on a poll, or voted anew.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Vote {
+    /// `null`, like what follows, when the poll is not known here.
+    pub question: Option<String>,
+    /// What they chose; nothing when they took their vote back.
+    pub options: Option<Vec<String>>,
+    /// All votes so far.
+    pub tally: Option<Vec<Tally>>,
+}
+
+/// How one option of a poll stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Tally {
+    pub option: String,
+    pub votes: usize,
+    /// Who chose it, as in a person's `id`.
+    pub voters: Vec<String>,
+}
+
+/// A message that could not be read. Its sender is asked for it again; when that succeeds, it is told under the same id.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Unread {
+    pub session: String,
+    pub id: String,
+    /// As in [`ReceivedMessage`], like what follows.
+    pub chat: String,
+    pub from: Person,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub from_me: bool,
+    pub timestamp: Timestamp,
+    pub offline: bool,
 }
 
 /// Everything known of a person; `null` where unknown.
@@ -242,6 +295,7 @@ mod tests {
                 lid: None,
                 name: Some("Ann".to_owned()),
             },
+            from_me: false,
             timestamp: Timestamp::UNIX_EPOCH,
             offline: false,
             message: Message::text("hi".to_owned()),

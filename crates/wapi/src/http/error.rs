@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::event::Failure;
 use crate::fetch::NoFile;
 use crate::keys::{Refused, Scope};
-use crate::sessions::{CommandError, SendError, Status};
+use crate::sessions::{CommandError, NotDeleted, SendError, Status};
 use crate::whatsapp::NoCode;
 
 /// One thing that is wrong with the request.
@@ -69,6 +69,8 @@ pub enum Problem {
         reason: String,
     },
     NoMessage,
+    /// Its words cannot be changed any more.
+    TooLate,
     /// Another request came with the same idempotency key.
     KeyTaken,
     /// So many messages of the session wait already.
@@ -122,6 +124,7 @@ impl Problem {
                 StatusCode::NOT_FOUND
             }
             Self::NoMessage => StatusCode::NOT_FOUND,
+            Self::TooLate => StatusCode::CONFLICT,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::AdminKeyFirst | Self::LastAdminKey => StatusCode::CONFLICT,
             Self::NoWebhook | Self::NoDelivery => StatusCode::NOT_FOUND,
@@ -165,6 +168,7 @@ impl Problem {
             Self::NotAcceptable => ("not_acceptable", "A QR code has none of these forms"),
             Self::SessionFailed { .. } => ("session_failed", "The session cannot be opened"),
             Self::NoMessage => ("message_not_found", "There is no such message"),
+            Self::TooLate => ("too_late", "The message cannot be changed any more"),
             Self::KeyTaken => ("idempotency_key_reused", "The idempotency key belongs to another request"),
             Self::QueueFull(_) => ("queue_full", "Too many messages wait"),
             Self::NotSent(failure) => match failure.code.as_str() {
@@ -214,6 +218,7 @@ impl Problem {
                                       WAPI_GETTING_MESSAGES_WEBHOOK, its secret WAPI_WEBHOOK_SECRET"
                 .to_owned(),
             Self::NoMessage => "it was not sent through this gateway, or is kept no longer".to_owned(),
+            Self::TooLate => "phones take new words for 15 minutes; send a new message, or delete this one".to_owned(),
             Self::KeyTaken => "use a new key for a new message; keys are remembered for 24 hours".to_owned(),
             Self::QueueFull(most) => format!("{most} messages of this session wait to be sent; try again later"),
             Self::NotOnline { status, reason: Some(reason) } => format!("it is {}: {reason}", status.word()),
@@ -300,6 +305,15 @@ impl From<SendError> for Problem {
             SendError::Full(most) => Self::QueueFull(most),
             SendError::Stopping => Self::Stopping,
             SendError::Store(error) => Self::NotReady { detail: error.to_string() },
+        }
+    }
+}
+
+impl From<NotDeleted> for Problem {
+    fn from(error: NotDeleted) -> Self {
+        match error {
+            NotDeleted::NotReady(error) => error.into(),
+            NotDeleted::NoAnswer(detail) => Self::NoAnswer { detail },
         }
     }
 }

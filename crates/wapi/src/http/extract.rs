@@ -130,7 +130,7 @@ impl Fields {
     }
 
     /// Takes over what was wrong in an object inside, unknown fields included.
-    pub fn absorb(&mut self, field: &'static str, mut inner: Self) {
+    pub fn absorb(&mut self, field: &str, mut inner: Self) {
         inner.refuse_unknown();
         let errors = inner.errors.into_iter();
         self.errors
@@ -205,6 +205,51 @@ impl Fields {
         }
     }
 
+    /// A text that must be there, of so many characters at most.
+    pub fn text_up_to(&mut self, field: &'static str, longest: usize) -> Option<String> {
+        let text = self.text(field)?;
+        self.judged(field, fits(text, longest))
+    }
+
+    /// A text that may be left out or empty, of so many characters at most.
+    pub fn optional_text_up_to(&mut self, field: &'static str, longest: usize) -> Option<String> {
+        let text = self.optional_text(field).filter(|text| !text.is_empty())?;
+        self.judged(field, fits(text, longest))
+    }
+
+    /// A number that must be there.
+    pub fn decimal(&mut self, field: &'static str, range: std::ops::RangeInclusive<f64>) -> Option<f64> {
+        let number = match self.fields.remove(field) {
+            None | Some(Value::Null) => return self.wrong(field, "is missing"),
+            Some(value) => value.as_f64().filter(|number| range.contains(number)),
+        };
+        let problem = || format!("must be a number from {} to {}", range.start(), range.end());
+        self.judged(field, number.ok_or_else(problem))
+    }
+
+    /// Whether a field is an object.
+    pub fn is_object(&self, field: &str) -> bool {
+        self.fields.get(field).is_some_and(Value::is_object)
+    }
+
+    /// A list of objects, so many of them; to be [taken back](Self::absorb) one by one.
+    pub fn objects(&mut self, field: &'static str, count: std::ops::RangeInclusive<usize>) -> Option<Vec<Self>> {
+        let objects: Option<Vec<_>> = match self.fields.remove(field) {
+            Some(Value::Array(list)) => list.into_iter().map(Self::of).collect(),
+            _ => None,
+        };
+        let objects = objects.filter(|list| count.contains(&list.len()));
+        let problem = || format!("must be a list of {} to {} objects", count.start(), count.end());
+        self.judged(field, objects.ok_or_else(problem))
+    }
+
+    fn of(value: Value) -> Option<Self> {
+        match value {
+            Value::Object(fields) => Some(Self { fields, errors: Vec::new() }),
+            _ => None,
+        }
+    }
+
     /// Looks at a field no more.
     pub fn ignore(&mut self, field: &str) {
         self.fields.remove(field);
@@ -215,6 +260,10 @@ impl Fields {
         self.fields.remove(field);
         self.errors.push(FieldError { field: field.into(), detail: detail.into() });
     }
+}
+
+fn fits(text: String, longest: usize) -> Result<String, String> {
+    if text.chars().count() > longest { Err(format!("is longer than {longest} characters")) } else { Ok(text) }
 }
 
 fn kind(value: &Value) -> &'static str {

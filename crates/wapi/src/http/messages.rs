@@ -1,6 +1,9 @@
 //! `/v1/sessions/{session}/messages`: sends messages, once each, and tells what became of them.
 
 mod body;
+pub mod changes;
+mod contacts;
+mod content;
 mod shown;
 
 use std::time::Duration;
@@ -42,12 +45,24 @@ pub async fn send(
 ) -> Result<Response, Problem> {
     let wait = Duration::from_secs(query.number("wait", WAIT.0, WAIT.1));
     query.done()?;
-    let key = idempotency_key(&caller, &headers, &session, &fields)?;
+    let route = format!("POST /v1/sessions/{}/messages", session.url_segment());
+    let key = idempotency_key(&caller, &headers, route, &fields)?;
     let asked = Asked::read(fields)?;
+    accept(&gateway, session, asked, key, wait).await
+}
+
+/// Has a message accepted, and answers with what is known of it after `wait`.
+async fn accept(
+    gateway: &Gateway,
+    session: SessionName,
+    asked: Asked,
+    key: Option<IdempotencyKey>,
+    wait: Duration,
+) -> Result<Response, Problem> {
     if let Some(key) = &key
         && let Some(before) = gateway.store.accepted_before(key).await.map_err(unreadable)?
     {
-        return repeated(&gateway, &session, &asked, before, wait).await;
+        return repeated(gateway, &session, &asked, before, wait).await;
     }
     let (send_at, expires_at) = asked.times(gateway.clock.now())?;
     let wish = Wish { to: asked.to.clone(), message: asked.message.clone(), send_at, expires_at, key };
@@ -56,7 +71,7 @@ pub async fn send(
             let verdict = if wait.is_zero() { None } else { gateway.sessions.verdict(verdict, wait).await };
             answer(&asked, &session, accepted_now(&asked, accepted, (send_at, expires_at), verdict))
         }
-        Reply::Repeated(id) => repeated(&gateway, &session, &asked, Acceptance::Repeated(id), wait).await,
+        Reply::Repeated(id) => repeated(gateway, &session, &asked, Acceptance::Repeated(id), wait).await,
         Reply::KeyTaken => Err(Problem::KeyTaken),
     }
 }
@@ -136,7 +151,7 @@ fn accepted_now(
 fn idempotency_key(
     caller: &Caller,
     headers: &HeaderMap,
-    session: &SessionName,
+    route: String,
     fields: &Fields,
 ) -> Result<Option<IdempotencyKey>, Problem> {
     let Some(key) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
@@ -144,7 +159,7 @@ fn idempotency_key(
     let problem = || Problem::field("Idempotency-Key", format!("must be 1 to {LONGEST_KEY} visible ASCII characters"));
     Ok(Some(IdempotencyKey {
         caller: caller.id().to_owned(),
-        route: format!("POST /v1/sessions/{}/messages", session.url_segment()),
+        route,
         key: key.ok_or_else(problem)?.to_owned(),
         request: sha256(fields.canonical().as_bytes()),
     }))
@@ -173,5 +188,12 @@ impl<S: Send + Sync> FromRequestParts<S> for NamedMessage {
         let Path((session, id)) = Path::<(String, String)>::from_request_parts(parts, state).await.map_err(not_text)?;
         let session = SessionName::parse(&session).map_err(|error| Problem::field("session", error.to_string()))?;
         Ok(Self { session, id })
+    }
+}
+
+impl NamedMessage {
+    /// For what is remembered of requests about it.
+    fn route(&self) -> String {
+        format!("/v1/sessions/{}/messages/{}", self.session.url_segment(), self.id)
     }
 }

@@ -1,5 +1,6 @@
 //! What messages say that is no file. Pure.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,8 +17,92 @@ pub struct Location {
     pub address: Option<String>,
 }
 
+/// Where somebody is, as it was when they began to share it or moved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LiveLocation {
+    pub latitude: f64,
+    pub longitude: f64,
+    /// Metres.
+    pub accuracy: Option<u32>,
+    /// Metres a second.
+    pub speed: Option<f32>,
+    /// Degrees clockwise from north.
+    pub bearing: Option<u32>,
+    pub caption: Option<String>,
+    /// Grows with each move.
+    pub sequence: Option<i64>,
+}
+
+/// A question with answers to choose from. Who chose what comes as `poll.vote`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Contact {
+pub struct Poll {
+    pub question: String,
+    pub options: Vec<String>,
+    /// How many options one person may choose; all of them when WhatsApp sets no limit.
+    pub max_selections: u32,
+    /// Makes it a quiz.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quiz: Option<Quiz>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quiz {
+    /// The right one of the poll's options.
+    pub answer: String,
+}
+
+/// Something that takes place, to come to or not.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CalendarEvent {
     pub name: String,
-    pub vcard: String,
+    pub description: Option<String>,
+    /// Whole seconds.
+    pub start: Option<Timestamp>,
+    pub end: Option<Timestamp>,
+    pub place: Option<Place>,
+    /// Of a call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub join_link: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub canceled: bool,
+}
+
+/// Where an event takes place; often no more than a name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Place {
+    pub name: Option<String>,
+    pub address: Option<String>,
+    pub latitude: Option<f64>,
+    pub longitude: Option<f64>,
+}
+
+/// An emoji that is put to a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reaction {
+    pub message_id: String,
+    /// `null` takes an earlier one back.
+    pub emoji: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupInvite {
+    /// `…@g.us`
+    pub group: String,
+    pub code: String,
+    pub name: Option<String>,
+    pub caption: Option<String>,
+    pub expires_at: Option<Timestamp>,
+}
+
+/// New words for an earlier message. Asked for by `PATCH`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Edit {
+    pub message_id: String,
+    pub text: Text,
+}
+
+/// An earlier message is to be gone for everyone. Asked for by `DELETE`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deletion {
+    pub message_id: String,
 }

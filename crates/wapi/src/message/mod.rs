@@ -1,13 +1,17 @@
 //! The message object: the same in requests, answers, webhooks, the feed and the store. A public contract. Pure.
 
 mod chat;
+mod contact;
 mod kinds;
 mod media;
 
 use serde::{Deserialize, Serialize};
 
 pub use chat::{ChatId, NoChat};
-pub use kinds::{Contact, Location, Text};
+pub use contact::{Contact, Phone};
+pub use kinds::{
+    CalendarEvent, Deletion, Edit, GroupInvite, LiveLocation, Location, Place, Poll, Quiz, Reaction, Text,
+};
 pub use media::{ImageType, Media, MediaKind};
 
 /// A message: what it says, and what that refers to. Sent ones are kept as JSON, so fields are only ever added.
@@ -18,6 +22,12 @@ pub struct Message {
     /// The message this one answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<Context>,
+    /// The addresses of those it mentions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mentions: Vec<String>,
+    /// Its words were said before, by somebody, somewhere else.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forwarded: bool,
     #[serde(flatten)]
     pub content: Content,
 }
@@ -25,6 +35,12 @@ pub struct Message {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Context {
     pub message_id: String,
+    /// The address of who wrote it. Told of what comes in, like what follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// What it said, as far as the answer shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quoted: Option<Box<Content>>,
 }
 
 /// What a message says: its `type`, and the one object of that name.
@@ -52,20 +68,57 @@ pub enum Content {
     Location {
         location: Location,
     },
+    LiveLocation {
+        live_location: LiveLocation,
+    },
     Contacts {
         contacts: Vec<Contact>,
     },
-    /// WhatsApp has kinds of messages that have no shape here yet; that one arrived is told all the same.
-    Unsupported {},
+    Poll {
+        poll: Poll,
+    },
+    Event {
+        event: CalendarEvent,
+    },
+    GroupInvite {
+        group_invite: GroupInvite,
+    },
+    /// These three are about an earlier message. When others do them, an event of its own tells it.
+    Reaction {
+        reaction: Reaction,
+    },
+    Edit {
+        edit: Edit,
+    },
+    Deletion {
+        deletion: Deletion,
+    },
+    /// WhatsApp has kinds of messages that have no shape here yet; one that arrived is told all the same.
+    Unsupported {
+        /// WhatsApp's protobuf as JSON, without what is not set; bytes are base64.
+        #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
+        raw: serde_json::Value,
+    },
 }
 
 impl Message {
     pub const fn new(content: Content) -> Self {
-        Self { content, context: None }
+        Self { content, context: None, mentions: Vec::new(), forwarded: false }
     }
 
     pub const fn text(body: String) -> Self {
         Self::new(Content::Text { text: Text { body } })
+    }
+
+    /// The message it answers or is about.
+    pub fn refers_to(&self) -> Option<&str> {
+        let about = match &self.content {
+            Content::Reaction { reaction } => Some(&reaction.message_id),
+            Content::Edit { edit } => Some(&edit.message_id),
+            Content::Deletion { deletion } => Some(&deletion.message_id),
+            _ => self.context.as_ref().map(|context| &context.message_id),
+        };
+        about.map(String::as_str)
     }
 }
 
@@ -80,8 +133,15 @@ impl Content {
             Self::Document { .. } => "document",
             Self::Sticker { .. } => "sticker",
             Self::Location { .. } => "location",
+            Self::LiveLocation { .. } => "live_location",
             Self::Contacts { .. } => "contacts",
-            Self::Unsupported {} => "unsupported",
+            Self::Poll { .. } => "poll",
+            Self::Event { .. } => "event",
+            Self::GroupInvite { .. } => "group_invite",
+            Self::Reaction { .. } => "reaction",
+            Self::Edit { .. } => "edit",
+            Self::Deletion { .. } => "deletion",
+            Self::Unsupported { .. } => "unsupported",
         }
     }
 
@@ -90,6 +150,9 @@ impl Content {
         match (self, self.file()) {
             (_, Some((_, file))) => [&file.link, &file.caption].into_iter().flatten().map(String::len).sum(),
             (Self::Text { text }, None) => text.body.len(),
+            (Self::Edit { edit }, None) => edit.text.body.len(),
+            (Self::Poll { poll }, None) => poll.question.len() + poll.options.iter().map(String::len).sum::<usize>(),
+            (Self::Event { event }, None) => event.name.len() + event.description.as_ref().map_or(0, String::len),
             (Self::Contacts { contacts }, None) => contacts.iter().map(|contact| contact.vcard.len()).sum(),
             (_, None) => size_of::<Self>(),
         }

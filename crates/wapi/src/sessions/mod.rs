@@ -40,7 +40,7 @@ use ledger::Ledger;
 pub use name::{BadName, SessionName};
 pub use pairing::Console;
 use sender::Sender;
-pub use sending::{Reply, SendError, Wish};
+pub use sending::{NotDeleted, Reply, SendError, Wish};
 pub use session::Session;
 use session::{Inlets, Intent};
 pub use state::{Connection, QrCode, SessionState, Status};

@@ -10,7 +10,7 @@ use super::sender::Request;
 use super::{SessionName, Sessions, Status};
 use crate::fetch::File;
 use crate::message::{ChatId, Message};
-use crate::store::{Accepted, IdempotencyKey, StoreError, Verdict};
+use crate::store::{Accepted, IdempotencyKey, Quoted, StoreError, Verdict};
 
 /// A message that somebody wants to have sent.
 pub struct Wish {
@@ -48,6 +48,15 @@ pub enum SendError {
     Stopping,
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// Why a message was not deleted from the own devices.
+#[derive(Debug, thiserror::Error)]
+pub enum NotDeleted {
+    #[error(transparent)]
+    NotReady(#[from] SendError),
+    #[error("{0}")]
+    NoAnswer(String),
 }
 
 impl Sessions {
@@ -88,6 +97,32 @@ impl Sessions {
     /// How long WhatsApp may take.
     pub fn whatsapp_timeout(&self) -> Duration {
         self.inner.around.whatsapp_timeout
+    }
+
+    /// A message of a chat, sent or received, if it is known; the chat may be named by its number or its LID.
+    pub async fn quoted(&self, name: &SessionName, chat: &ChatId, id: &str) -> Result<Option<Quoted>, StoreError> {
+        let link = self.find(name).and_then(|session| session.link());
+        let other = match link {
+            Some(link) => link.other_address(chat).await,
+            None => None,
+        };
+        let chats: Vec<_> = [Some(chat.to_string()), other].into_iter().flatten().collect();
+        self.inner.around.store.quoted(name.as_str(), &chats, id).await
+    }
+
+    /// Deletes a message from the account's own devices alone. `author`: who wrote it; `None`: the account itself.
+    pub async fn delete_for_me(
+        &self,
+        name: &SessionName,
+        chat: &ChatId,
+        id: &str,
+        author: Option<&str>,
+    ) -> Result<(), NotDeleted> {
+        self.is_ready(name)?;
+        let link = self.find(name).and_then(|session| session.link());
+        let link = link.ok_or(NotDeleted::NoAnswer("the session went offline".to_owned()))?;
+        let deleting = link.delete_for_me(chat, id, author, self.whatsapp_timeout());
+        deleting.await.map_err(|error| NotDeleted::NoAnswer(error.to_string()))
     }
 
     async fn ask(&self, name: &SessionName, wish: Wish, file: Option<File>, haste: Haste) -> Result<Reply, SendError> {

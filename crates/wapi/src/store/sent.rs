@@ -1,6 +1,7 @@
 //! Looks a sent message up, with everything that became of it.
 
 use jiff::Timestamp;
+use serde::Deserialize;
 use sqlx::Row;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 
@@ -8,6 +9,7 @@ use super::messages::Place;
 use super::time;
 use super::{Store, StoreError};
 use crate::event::Failure;
+use crate::message::Message;
 
 /// A message that was accepted, and what became of it so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,31 +92,36 @@ fn optional_time(row: &SqliteRow, column: &str) -> Option<Timestamp> {
     row.get::<Option<i64>, _>(column).map(time)
 }
 
-/// A message that another one answers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A message that another one answers or is about.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Quoted {
     /// Their address; `None`: the session itself.
     pub author: Option<String>,
-    pub text: Option<String>,
+    pub message: Option<Message>,
 }
 
 impl Store {
-    /// A message of this chat, sent or received, if it is known.
-    pub async fn quoted(&self, session: &str, chat: &str, id: &str) -> Result<Option<Quoted>, StoreError> {
+    /// A message, sent or received, if it is known. Received ones are looked for in a chat, by all its addresses.
+    pub async fn quoted(&self, session: &str, chats: &[String], id: &str) -> Result<Option<Quoted>, StoreError> {
         let sql = "SELECT content FROM messages WHERE session = $1 AND id = $2";
         let own: Option<String> = sqlx::query_scalar(sql).bind(session).bind(id).fetch_optional(&self.readers).await?;
         if let Some(content) = own {
-            return Ok(Some(Quoted { author: None, text: text(&content, "/text/body") }));
+            return Ok(Some(Quoted { author: None, message: serde_json::from_str(&content).ok() }));
         }
         let sql = "SELECT sender, body FROM events \
                    WHERE session = $1 AND message_chat = $2 AND message_id = $3 AND type = 'message.received'";
-        let query = sqlx::query(sql).bind(session).bind(chat).bind(id);
-        let row = query.fetch_optional(&self.readers).await?;
-        Ok(row.map(|row| Quoted { author: row.get("sender"), text: text(row.get("body"), "/data/text/body") }))
+        for chat in chats {
+            let query = sqlx::query(sql).bind(session).bind(chat).bind(id);
+            let Some(row) = query.fetch_optional(&self.readers).await? else { continue };
+            let body: Option<Told> = serde_json::from_str(row.get("body")).ok();
+            return Ok(Some(Quoted { author: row.get("sender"), message: body.map(|body| body.data) }));
+        }
+        Ok(None)
     }
 }
 
-fn text(json: &str, pointer: &str) -> Option<String> {
-    let value: serde_json::Value = serde_json::from_str(json).ok()?;
-    value.pointer(pointer)?.as_str().map(str::to_owned)
+/// As much of an event's envelope as is of use here.
+#[derive(Deserialize)]
+struct Told {
+    data: Message,
 }

@@ -11,7 +11,8 @@ use whatsapp_rust::{Client, InboundDurabilityHook, Jid};
 
 use super::backend::Opened;
 use super::heard::Heard;
-use super::incoming;
+use super::incoming::{self, Known};
+use super::votes::Votes;
 use crate::clock::Clock;
 use crate::event::{EventData, MessageKey};
 use crate::lifecycle::Lifecycle;
@@ -47,6 +48,7 @@ pub(super) struct Hook {
     session: String,
     inbox: Arc<dyn Inbox>,
     opened: Arc<Opened>,
+    votes: Votes,
     heard: Arc<Heard>,
     clock: Clock,
     tasks: Lifecycle,
@@ -59,11 +61,12 @@ impl Hook {
         session: &str,
         inbox: Arc<dyn Inbox>,
         opened: Arc<Opened>,
+        votes: Votes,
         heard: Arc<Heard>,
         clock: Clock,
         tasks: Lifecycle,
     ) -> Self {
-        Self { session: session.to_owned(), inbox, opened, heard, clock, tasks, asking_again: Arc::default() }
+        Self { session: session.to_owned(), inbox, opened, votes, heard, clock, tasks, asking_again: Arc::default() }
     }
 
     /// Tries a few times: a database that is busy for a moment is not worth a reconnect.
@@ -99,8 +102,11 @@ impl InboundDurabilityHook for Hook {
         let handover = self.opened.hand_over(batch.iter().map(key).collect());
         let mut received = Vec::with_capacity(batch.len());
         for message in batch {
-            let other = other_address(&client, message).await;
-            received.extend(incoming::received(&self.session, &message.message, &message.info, other.as_ref()));
+            let known = known(&client, message).await;
+            received.extend(match self.votes.read(&client, message, &known).await? {
+                Some(vote) => Some(vote),
+                None => incoming::received(&self.session, &message.message, &message.info, &known),
+            });
         }
         if received.is_empty() {
             handover.taken();
@@ -127,12 +133,22 @@ fn key(message: &InboundMessage) -> MessageKey {
     MessageKey { chat: source.chat.to_string(), sender: source.sender.to_string(), id: message.info.id.to_string() }
 }
 
-/// The sender's phone number when the message names their LID, and the other way round.
-async fn other_address(client: &Client, message: &InboundMessage) -> Option<Jid> {
+async fn known(client: &Client, message: &InboundMessage) -> Known {
     let source = &message.info.source;
-    if source.sender_alt.is_some() {
-        return source.sender_alt.clone();
-    }
-    let known = client.get_lid_pn_entry(&source.sender).await.ok()??;
-    Some(if source.sender.is_lid() { Jid::pn(&*known.phone_number) } else { Jid::lid(&*known.lid) })
+    let is_ours = source.is_from_me && !source.is_group;
+    let (peer, told) = match is_ours {
+        true => (&source.chat, &source.recipient_alt),
+        false => (&source.sender, &source.sender_alt),
+    };
+    let other = match told {
+        Some(told) => Some(told.clone()),
+        None => other_address(client, peer).await,
+    };
+    Known { other, own: [client.pn(), client.lid()].into_iter().flatten().collect() }
+}
+
+/// Somebody's phone number when their LID is given, and the other way round.
+pub(super) async fn other_address(client: &Client, person: &Jid) -> Option<Jid> {
+    let known = client.get_lid_pn_entry(person).await.ok()??;
+    Some(if person.is_lid() { Jid::pn(&*known.phone_number) } else { Jid::lid(&*known.lid) })
 }

@@ -1,68 +1,91 @@
 //! The engine's messages as ours. Pure.
 
 mod changes;
+pub(super) mod content;
+mod files;
+pub(super) mod kinds;
+mod raw;
 
 use jiff::Timestamp;
 use whatsapp_rust::Jid;
 use whatsapp_rust::types::message::{MessageInfo, MessageSource};
-use whatsapp_rust::wacore::proto_helpers::MessageExt;
 use whatsapp_rust::wacore_binary::JidExt;
 use whatsapp_rust::waproto::whatsapp as wa;
-use whatsapp_rust::waproto::whatsapp::message as kinds;
 
 use super::Incoming;
-use crate::event::{Changed, Deletion, EventData, MessageKey, Person, Reaction, ReceivedMessage};
-use crate::message::{Contact, Content, Context, Location, Media, Message, Text};
+use crate::event::{Changed, Deletion, EventData, MessageKey, Person, Reaction, ReceivedMessage, Unread};
 use changes::{Change, What, change};
 
-/// What to tell of a message; `None` when there is nothing to tell: our own messages, stories, votes, and the protocol
-/// talking to itself.
-///
-/// `other` is the sender's other address, number or LID, where it is known.
-pub(super) fn received(
-    session: &str,
-    message: &wa::Message,
-    info: &MessageInfo,
-    other: Option<&Jid>,
-) -> Option<Incoming> {
-    let source = &info.source;
-    if source.is_from_me || source.chat.is_status_broadcast() || source.chat.is_newsletter() {
-        return None;
-    }
-    let from = person(&source.sender, other, &info.push_name);
-    let chat = if source.is_group || source.chat.is_group() { source.chat.to_non_ad_string() } else { from.id.clone() };
-    let data = match change(message) {
-        Some(change) => changed(session, info, &chat, from, change),
-        None => EventData::MessageReceived(Box::new(ReceivedMessage {
-            session: session.to_owned(),
-            id: info.id.to_string(),
-            chat: chat.clone(),
-            from,
-            timestamp: timestamp(info),
-            offline: info.is_offline,
-            message: self::message(message)?,
-        })),
-    };
-    Some(Incoming { key: key(info), chat, data })
+/// What is known of the addresses of those who write.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Known {
+    /// The other one's other address, number or LID: the sender's, or, of what we wrote in a chat of two, the recipient's.
+    pub other: Option<Jid>,
+    /// Our own.
+    pub own: Vec<Jid>,
 }
 
-fn changed(session: &str, info: &MessageInfo, chat: &str, from: Person, change: Change) -> EventData {
-    let Change { message_id, what } = change;
-    let changed = Changed {
+/// What to tell of a message; `None` when there is nothing to tell: stories, votes, and the protocol talking to itself.
+pub(super) fn received(session: &str, message: &wa::Message, info: &MessageInfo, known: &Known) -> Option<Incoming> {
+    let source = &info.source;
+    if source.chat.is_status_broadcast() || source.chat.is_newsletter() {
+        return None;
+    }
+    let data = match change(message) {
+        Some(Change { message_id, what }) => {
+            let changed = changed(session, info, known, message_id);
+            match what {
+                What::Edited(message) => EventData::MessageEdited(Box::new(changed.with(*message))),
+                What::Deleted => EventData::MessageDeleted(Box::new(changed.with(Deletion {}))),
+                What::Reaction(emoji) => EventData::MessageReaction(Box::new(changed.with(Reaction { emoji }))),
+            }
+        }
+        None => {
+            let Unread { session, id, chat, from, from_me, timestamp, offline } = unread(session, info, known);
+            let message = content::message(message)?;
+            let told = ReceivedMessage { session, id, chat, from, from_me, timestamp, offline, message };
+            if from_me { EventData::MessageEcho(Box::new(told)) } else { EventData::MessageReceived(Box::new(told)) }
+        }
+    };
+    Some(Incoming { key: key(info), chat: chat(info, known), data })
+}
+
+/// A message of which nobody knows yet what it says.
+pub(super) fn unread(session: &str, info: &MessageInfo, known: &Known) -> Unread {
+    Unread {
         session: session.to_owned(),
         id: info.id.to_string(),
-        chat: chat.to_owned(),
-        from,
+        chat: chat(info, known),
+        from: author(info, known),
+        from_me: info.source.is_from_me,
         timestamp: timestamp(info),
         offline: info.is_offline,
-        message_id,
-        change: (),
-    };
-    match what {
-        What::Edited(message) => EventData::MessageEdited(Box::new(changed.with(message))),
-        What::Deleted => EventData::MessageDeleted(Box::new(changed.with(Deletion {}))),
-        What::Reaction(emoji) => EventData::MessageReaction(Box::new(changed.with(Reaction { emoji }))),
     }
+}
+
+/// What is done to an earlier message.
+pub(super) fn changed(session: &str, info: &MessageInfo, known: &Known, message_id: String) -> Changed<()> {
+    let Unread { session, id, chat, from, from_me, timestamp, offline } = unread(session, info, known);
+    Changed { session, id, chat, from, from_me, timestamp, offline, message_id, change: () }
+}
+
+fn author(info: &MessageInfo, known: &Known) -> Person {
+    let sender = &info.source.sender;
+    let other = match info.source.is_from_me {
+        true => known.own.iter().find(|own| own.is_lid() != sender.is_lid()),
+        false => known.other.as_ref(),
+    };
+    person(sender, other, &info.push_name)
+}
+
+/// Where to answer.
+pub(super) fn chat(info: &MessageInfo, known: &Known) -> String {
+    let source = &info.source;
+    if source.is_group || source.chat.is_group() {
+        return source.chat.to_non_ad_string();
+    }
+    let peer = if source.is_from_me { &source.chat } else { &source.sender };
+    person(peer, known.other.as_ref(), "").id
 }
 
 fn timestamp(info: &MessageInfo) -> Timestamp {
@@ -70,7 +93,7 @@ fn timestamp(info: &MessageInfo) -> Timestamp {
 }
 
 /// Which device of a sender it came from makes no difference.
-fn key(info: &MessageInfo) -> MessageKey {
+pub(super) fn key(info: &MessageInfo) -> MessageKey {
     let MessageSource { chat, sender, .. } = &info.source;
     MessageKey { chat: chat.to_non_ad_string(), sender: sender.to_non_ad_string(), id: info.id.to_string() }
 }
@@ -85,158 +108,6 @@ pub(super) fn person(sender: &Jid, other: Option<&Jid>, push_name: &str) -> Pers
         lid: lid.map(Jid::to_non_ad_string),
         name: Some(push_name.to_owned()).filter(|name| !name.is_empty()),
     }
-}
-
-/// `None` for what nobody would see as a message.
-fn message(message: &wa::Message) -> Option<Message> {
-    Some(Message { content: content(message)?, context: context(message) })
-}
-
-fn content(message: &wa::Message) -> Option<Content> {
-    let view_once = message.is_view_once();
-    let body = message.get_base_message();
-    if let Some(text) = body.text_content() {
-        return Some(Content::Text { text: Text { body: text.to_owned() } });
-    }
-    if let Some(image) = body.image_message.as_option() {
-        return Some(Content::Image { image: Media { view_once, ..picture(image) } });
-    }
-    if let Some(video) = body.video_message.as_option().or(body.ptv_message.as_option()) {
-        return Some(Content::Video { video: Media { view_once, ..film(video) } });
-    }
-    if let Some(audio) = body.audio_message.as_option() {
-        return Some(Content::Audio { audio: Media { view_once, ..sound(audio) } });
-    }
-    if let Some(document) = body.document_message.as_option() {
-        return Some(Content::Document { document: file(document) });
-    }
-    if let Some(sticker) = body.sticker_message.as_option() {
-        return Some(Content::Sticker { sticker: sticker_file(sticker) });
-    }
-    if let Some(place) = body.location_message.as_option() {
-        return Some(Content::Location { location: location(place) });
-    }
-    if let Some(contacts) = contacts(body) {
-        return Some(Content::Contacts { contacts });
-    }
-    is_message(body).then_some(Content::Unsupported {})
-}
-
-/// Whether a person would see it as a message of its own.
-fn is_message(body: &wa::Message) -> bool {
-    let bookkeeping = body.protocol_message.is_set()
-        || body.reaction_message.is_set()
-        || body.enc_reaction_message.is_set()
-        || body.poll_update_message.is_set()
-        || body.pin_in_chat_message.is_set()
-        || body.keep_in_chat_message.is_set()
-        || body.secret_encrypted_message.is_set()
-        || body.enc_event_response_message.is_set();
-    // Keys and context ride along with messages, and come alone, too.
-    let mut rest = body.clone();
-    rest.sender_key_distribution_message.take();
-    rest.fast_ratchet_key_sender_key_distribution_message.take();
-    rest.message_context_info.take();
-    !bookkeeping && rest != wa::Message::default()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn picture(image: &kinds::ImageMessage) -> Media {
-    Media {
-        mime_type: image.mimetype.clone(),
-        caption: image.caption.clone(),
-        size: image.file_length,
-        sha256: image.file_sha256.as_deref().map(hex),
-        width: image.width,
-        height: image.height,
-        ..Media::default()
-    }
-}
-
-fn film(video: &kinds::VideoMessage) -> Media {
-    Media {
-        mime_type: video.mimetype.clone(),
-        caption: video.caption.clone(),
-        size: video.file_length,
-        sha256: video.file_sha256.as_deref().map(hex),
-        width: video.width,
-        height: video.height,
-        duration: video.seconds,
-        gif: video.gif_playback.unwrap_or(false),
-        ..Media::default()
-    }
-}
-
-fn sound(audio: &kinds::AudioMessage) -> Media {
-    Media {
-        mime_type: audio.mimetype.clone(),
-        size: audio.file_length,
-        sha256: audio.file_sha256.as_deref().map(hex),
-        duration: audio.seconds,
-        voice: audio.ptt.unwrap_or(false),
-        ..Media::default()
-    }
-}
-
-fn file(document: &kinds::DocumentMessage) -> Media {
-    Media {
-        mime_type: document.mimetype.clone(),
-        caption: document.caption.clone(),
-        filename: document.file_name.clone().or_else(|| document.title.clone()),
-        size: document.file_length,
-        sha256: document.file_sha256.as_deref().map(hex),
-        ..Media::default()
-    }
-}
-
-fn sticker_file(sticker: &kinds::StickerMessage) -> Media {
-    Media {
-        mime_type: sticker.mimetype.clone(),
-        size: sticker.file_length,
-        sha256: sticker.file_sha256.as_deref().map(hex),
-        width: sticker.width,
-        height: sticker.height,
-        ..Media::default()
-    }
-}
-
-fn location(place: &kinds::LocationMessage) -> Location {
-    Location {
-        latitude: place.degrees_latitude.unwrap_or_default(),
-        longitude: place.degrees_longitude.unwrap_or_default(),
-        name: place.name.clone(),
-        address: place.address.clone(),
-    }
-}
-
-fn contacts(body: &wa::Message) -> Option<Vec<Contact>> {
-    let one = |contact: &kinds::ContactMessage| Contact {
-        name: contact.display_name.clone().unwrap_or_default(),
-        vcard: contact.vcard.clone().unwrap_or_default(),
-    };
-    if let Some(contact) = body.contact_message.as_option() {
-        return Some(vec![one(contact)]);
-    }
-    body.contacts_array_message.as_option().map(|several| several.contacts.iter().map(one).collect())
-}
-
-/// The message that is answered. A bare text cannot answer one.
-fn context(message: &wa::Message) -> Option<Context> {
-    let body = message.get_base_message();
-    let info = body
-        .extended_text_message
-        .as_option()
-        .map(|text| &text.context_info)
-        .or_else(|| body.image_message.as_option().map(|image| &image.context_info))
-        .or_else(|| body.video_message.as_option().map(|video| &video.context_info))
-        .or_else(|| body.audio_message.as_option().map(|audio| &audio.context_info))
-        .or_else(|| body.document_message.as_option().map(|document| &document.context_info))
-        .or_else(|| body.sticker_message.as_option().map(|sticker| &sticker.context_info))?;
-    let message_id = info.as_option()?.stanza_id.clone()?;
-    Some(Context { message_id })
 }
 
 #[cfg(test)]

@@ -69,7 +69,7 @@ fn event(pending: &Pending) -> Result<Option<Incoming>> {
     info.source.is_from_me = !info.source.is_group && !info.source.chat.is_same_user_as(&info.source.sender);
     info.timestamp = DateTime::from_timestamp_millis(created_at.as_millisecond()).unwrap_or_default();
     info.is_offline = true;
-    Ok(incoming::received(session, &message, &info, None))
+    Ok(incoming::received(session, &message, &info, &incoming::Known::default()))
 }
 
 #[cfg(test)]
@@ -106,7 +106,8 @@ mod tests {
     }
 
     #[test]
-    fn what_we_wrote_ourselves_is_not_told() {
-        assert!(event(&left("1@lid", "2:3@lid")).unwrap().is_none());
+    fn what_we_wrote_ourselves_is_told_as_ours() {
+        let incoming = event(&left("1@lid", "2:3@lid")).unwrap().unwrap();
+        assert_eq!((incoming.chat.as_str(), incoming.data.kind()), ("1@lid", "message.echo"));
     }
 }

@@ -11,17 +11,17 @@ use whatsapp_rust::types::events::{EventHandler, Subscription};
 use whatsapp_rust::types::message::{MessageInfo, MessageSource};
 use whatsapp_rust::wacore::iq::devices::RemoveCompanionDeviceSpec;
 use whatsapp_rust::wacore::iq::keepalive::KeepaliveSpec;
-use whatsapp_rust::{Client, ClientError, SendError, SendOptions, UploadOptions, waproto::whatsapp as wa};
+use whatsapp_rust::{Client, ClientError, Jid, SendError, SendOptions, UploadOptions, waproto::whatsapp as wa};
 
 use super::heard::Heard;
 use super::notes::{Note, NoteTaker};
-use super::outgoing::{self, Quote};
+use super::outgoing::{self, Around, Quote, Uploaded};
 use super::signals::{Farewell, Reports, Signal};
 use crate::clock::Clock;
 use crate::event::Account;
 use crate::fetch::File;
 use crate::lifecycle::Lifecycle;
-use crate::message::{ChatId, Content, Message};
+use crate::message::{ChatId, MediaKind, Message};
 
 /// How long the engine may take to say goodbye. It can hang in a write to a dead socket.
 const GOODBYE: Duration = Duration::from_secs(10);
@@ -43,10 +43,15 @@ pub struct Link {
 #[derive(Clone)]
 pub struct Prepared(Box<wa::Message>);
 
-/// A file that WhatsApp's media servers did not take.
+/// Why a message is not ready.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct NotUploaded(String);
+pub enum NotPrepared {
+    #[error("WhatsApp's media servers did not take it: {0}")]
+    NotUploaded(String),
+    /// What it is about is not known, or it is of a kind that only comes in.
+    #[error("it cannot be put into WhatsApp's form")]
+    Unsayable,
+}
 
 /// Why a message was not handed over to WhatsApp, or is not known to have been.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +72,15 @@ pub enum NotHandedOver {
 pub enum NoAnswer {
     #[error("it is not connected")]
     NotConnected,
+    #[error("WhatsApp did not answer within {0:?}")]
+    Silence(Duration),
+}
+
+/// WhatsApp did not do what was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum NotDone {
+    #[error("WhatsApp did not take it")]
+    Refused,
     #[error("WhatsApp did not answer within {0:?}")]
     Silence(Duration),
 }
@@ -112,6 +126,14 @@ impl Link {
         let lid = device.lid.as_ref().map(|lid| lid.to_non_ad_string());
         let name = Some(device.push_name.clone()).filter(|name| !name.is_empty());
         Some(Account { phone, lid, name })
+    }
+
+    /// The LID of a number, or the number of a LID, where it is known.
+    pub async fn other_address(&self, chat: &ChatId) -> Option<String> {
+        let jid = outgoing::jid(chat);
+        let known = self.client.get_lid_pn_entry(&jid).await.ok()??;
+        let other = if jid.is_lid() { Jid::pn(&*known.phone_number) } else { Jid::lid(&*known.lid) };
+        Some(other.to_string())
     }
 
     /// Writes what the link knows of itself to its file now. Called when something must not be lost: the pairing.
@@ -211,26 +233,30 @@ impl Link {
         }
     }
 
-    /// Makes a message ready, uploading its file if it carries one.
+    /// Makes a message ready, uploading its file if it carries one. `secret`: what votes on a poll are sealed with.
     pub async fn prepare(
         &self,
+        to: &ChatId,
         message: &Message,
         file: Option<File>,
         quote: Option<&Quote>,
-    ) -> Result<Prepared, NotUploaded> {
-        let message = match (&message.content, file) {
-            (Content::Text { text }, _) => outgoing::text(text.body.clone(), quote),
-            (content, Some(file)) => {
-                let (kind, media) = content.file().ok_or_else(|| NotUploaded("it takes no file".to_owned()))?;
-                // The place in memory is kept until the upload is over.
-                let File { bytes, mime_type, .. } = &file;
-                let upload = self.client.upload(bytes.to_vec(), outgoing::upload_type(kind), UploadOptions::default());
-                let uploaded = upload.await.map_err(|error| NotUploaded(format!("{error:#}")))?;
-                outgoing::media(kind, uploaded, mime_type.clone(), media, quote)
-            }
-            (_, None) => return Err(NotUploaded("there is no file".to_owned())),
+        secret: Option<Vec<u8>>,
+    ) -> Result<Prepared, NotPrepared> {
+        let uploaded = match (message.content.file(), file) {
+            (Some((kind, _)), Some(file)) => Some(self.upload(kind, file).await?),
+            _ => None,
         };
+        let around = Around { chat: to, quote, secret, now: self.clock.now() };
+        let message = outgoing::protobuf(message, uploaded, &around).ok_or(NotPrepared::Unsayable)?;
         Ok(Prepared(Box::new(message)))
+    }
+
+    async fn upload(&self, kind: MediaKind, file: File) -> Result<Uploaded, NotPrepared> {
+        // The place in memory is kept until the upload is over.
+        let File { bytes, mime_type, .. } = &file;
+        let upload = self.client.upload(bytes.to_vec(), outgoing::upload_type(kind), UploadOptions::default());
+        let response = upload.await.map_err(|error| NotPrepared::NotUploaded(format!("{error:#}")))?;
+        Ok(Uploaded { response, mime_type: mime_type.clone() })
     }
 
     /// Hands a message over under this id; done when it is written to the socket. WhatsApp's answer is a [`Note`](super::Note).
@@ -253,6 +279,30 @@ impl Link {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(self.reason(error)),
             Err(_) => Err(NotHandedOver::Unclear),
+        }
+    }
+
+    /// Tells the account's devices to delete a message from themselves. `author`: who wrote it; `None`: the account itself.
+    pub async fn delete_for_me(
+        &self,
+        chat: &ChatId,
+        id: &str,
+        author: Option<&str>,
+        limit: Duration,
+    ) -> Result<(), NotDone> {
+        let is_group = matches!(chat, ChatId::Group(_));
+        let (chat, author) = (outgoing::jid(chat), author.and_then(|author| author.parse::<Jid>().ok()));
+        // In a chat of two, who did not write it themselves was the other.
+        let (participant, from_me) = (author.as_ref().filter(|_| is_group), author.is_none());
+        let actions = self.client.chat_actions();
+        let deleting = actions.delete_message_for_me(&chat, participant, id, from_me, true, None);
+        match self.clock.timeout(limit, deleting).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "a message was not deleted");
+                Err(NotDone::Refused)
+            }
+            Err(_) => Err(NotDone::Silence(limit)),
         }
     }
 

@@ -12,7 +12,9 @@ mod outgoing;
 mod runtime;
 mod signals;
 mod transport;
+mod unread;
 mod version;
+mod votes;
 mod wire_gate;
 
 use std::path::Path;
@@ -34,7 +36,7 @@ use crate::store::Store;
 
 use backend::{Backend, Opened};
 pub use inbox::{Inbox, Incoming};
-pub use link::{Link, NoAnswer, NoCode, NotHandedOver, NotUploaded, Prepared};
+pub use link::{Link, NoAnswer, NoCode, NotHandedOver, NotPrepared, Prepared};
 pub use notes::Note;
 pub use outgoing::Quote;
 pub use signals::{Signal, Signals};
@@ -89,7 +91,9 @@ impl Whatsapp {
         let clock = self.clock.clone();
         let gate = wire_gate::Gate::new(Arc::clone(&opened), clock.clone());
         let dialer = transport::ReportingDialer::new(Arc::clone(&self.dialer), reports.clone());
-        let hook = inbox::Hook::new(session, inbox, opened, Arc::clone(&heard), clock, tasks.clone());
+        let unread = unread::UnreadTeller::new(session, Arc::clone(&inbox), tasks.clone());
+        let votes = votes::Votes::new(session, self.store.clone());
+        let hook = inbox::Hook::new(session, inbox, opened, votes, Arc::clone(&heard), clock, tasks.clone());
         let mut builder = Client::builder()
             .with_runtime(runtime::TrackedRuntime::new(tasks.clone(), self.clock.clone(), reports.clone()))
             .with_persistence_manager(Arc::clone(&saved))
@@ -105,6 +109,7 @@ impl Whatsapp {
         }
         let client = builder.build().await.context("preparing the session")?.into_client();
         client.subscribe_handler(gate).detach();
+        client.subscribe_handler(Arc::new(unread)).detach();
         Ok((Link::new(client, saved, tasks, reports, heard, notes, self.clock.clone()), signals))
     }
 }
@@ -125,4 +130,8 @@ fn caches() -> CacheConfig {
         seed_msg_secrets_from_history: false,
         ..CacheConfig::default()
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

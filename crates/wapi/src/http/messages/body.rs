@@ -2,13 +2,11 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::content;
 use crate::http::error::Problem;
 use crate::http::extract::Fields;
-use crate::message::{ChatId, Content, Context, Media, MediaKind, Message, Text};
+use crate::message::{ChatId, Context, Message};
 
-/// WhatsApp's own limits, in characters.
-const LONGEST_TEXT: usize = 65_536;
-const LONGEST_CAPTION: usize = 1_024;
 /// A month, in seconds.
 const LONGEST_LIFE: u64 = 31 * 24 * 3600;
 const FURTHEST_AHEAD: SignedDuration = SignedDuration::from_hours(366 * 24);
@@ -16,8 +14,11 @@ const FURTHEST_AHEAD: SignedDuration = SignedDuration::from_hours(366 * 24);
 const PAST: SignedDuration = SignedDuration::from_secs(60);
 
 /// The kinds that can be sent, and those that cannot yet.
-const KINDS: [&str; 5] = ["text", "image", "video", "audio", "document"];
-const LATER: [&str; 8] = ["sticker", "location", "contacts", "poll", "event", "reaction", "interactive", "template"];
+const KINDS: [&str; 10] =
+    ["text", "image", "video", "audio", "document", "location", "contacts", "poll", "event", "reaction"];
+const LATER: [&str; 5] = ["sticker", "live_location", "group_invite", "interactive", "template"];
+/// WhatsApp's own limit.
+const MOST_MENTIONS: usize = 1_024;
 
 /// When a message leaves at the earliest, and at the latest.
 pub type Times = (Option<Timestamp>, Option<Timestamp>);
@@ -28,8 +29,8 @@ pub struct Asked {
     /// As the caller wrote it.
     pub input: String,
     pub message: Message,
-    send_at: Option<Timestamp>,
-    expires_in: Option<SignedDuration>,
+    pub send_at: Option<Timestamp>,
+    pub expires_in: Option<SignedDuration>,
 }
 
 impl Asked {
@@ -40,17 +41,26 @@ impl Asked {
             ChatId::parse(text)
         });
         let kind = kind(&mut fields);
-        let content = kind.and_then(|kind| content(&mut fields, kind));
+        let content = kind.and_then(|kind| content::content(&mut fields, kind));
         let context = context(&mut fields);
+        if context.is_some() && kind == Some("reaction") {
+            fields.refuse("context", "does not belong to a reaction, which names its message itself");
+        }
+        let mentions = mentions(&mut fields);
         let send_at = fields.optional_parsed("send_at", |text| {
             text.parse::<Timestamp>().map_err(|_| "is not a time; write it like 2026-12-01T09:00:00Z")
         });
         let expires_in = fields.optional_number("expires_in", 1..=LONGEST_LIFE);
         let expires_in = expires_in.and_then(|seconds| i64::try_from(seconds).ok()).map(SignedDuration::from_secs);
         refuse_others(&mut fields, kind);
-        let message = content.map(|content| Message { content, context });
+        let message = content.map(|content| Message { context, mentions, ..Message::new(content) });
         let (to, message) = fields.done(to.zip(message))?;
         Ok(Self { to, input, message, send_at, expires_in })
+    }
+
+    /// What a caller wants done about an earlier message of a chat.
+    pub fn about(to: ChatId, message: Message) -> Self {
+        Self { input: to.to_string(), to, message, send_at: None, expires_in: None }
     }
 
     /// Its times, seen from now. A message that is scheduled lives from then on.
@@ -91,62 +101,28 @@ fn kind(fields: &mut Fields) -> Option<&'static str> {
     }
 }
 
-fn content(fields: &mut Fields, kind: &'static str) -> Option<Content> {
-    if !fields.has(kind) {
-        fields.refuse(kind, "is missing");
-    }
-    let mut inner = fields.inner(kind)?;
-    let content = match kind {
-        "text" => text(&mut inner).map(|text| Content::Text { text }),
-        "image" => linked(&mut inner, MediaKind::Image).map(|image| Content::Image { image }),
-        "video" => linked(&mut inner, MediaKind::Video).map(|video| Content::Video { video }),
-        "audio" => linked(&mut inner, MediaKind::Audio).map(|audio| Content::Audio { audio }),
-        _ => linked(&mut inner, MediaKind::Document).map(|document| Content::Document { document }),
-    };
-    fields.absorb(kind, inner);
-    content
-}
-
-fn text(fields: &mut Fields) -> Option<Text> {
-    let body = fields.text("body");
-    if fields.flag("preview_url") {
-        fields.refuse("preview_url", "cannot be true yet: links are sent without a preview");
-    }
-    if body.as_ref().is_some_and(|body| body.chars().count() > LONGEST_TEXT) {
-        fields.refuse("body", format!("is longer than {LONGEST_TEXT} characters"));
-    }
-    body.map(|body| Text { body })
-}
-
-fn linked(fields: &mut Fields, kind: MediaKind) -> Option<Media> {
-    if fields.has("id") {
-        fields.refuse("id", "cannot be used yet; name the file by its `link`");
-    }
-    let link = fields.parsed("link", |text| match crate::fetch::web_address(text) {
-        Ok(_) => Ok(text.to_owned()),
-        Err(error) => Err(error),
-    });
-    let mut linked = Media::linked(link?);
-    if kind != MediaKind::Audio {
-        linked.caption = fields.optional_text("caption").filter(|caption| !caption.is_empty());
-    }
-    if linked.caption.as_ref().is_some_and(|caption| caption.chars().count() > LONGEST_CAPTION) {
-        fields.refuse("caption", format!("is longer than {LONGEST_CAPTION} characters"));
-    }
-    match kind {
-        MediaKind::Document => linked.filename = fields.optional_text("filename").filter(|name| !name.is_empty()),
-        MediaKind::Audio => linked.voice = fields.flag("voice"),
-        MediaKind::Video => linked.gif = fields.flag("gif"),
-        MediaKind::Image => {}
-    }
-    Some(linked)
-}
-
 fn context(fields: &mut Fields) -> Option<Context> {
     let mut inner = fields.inner("context")?;
     let message_id = inner.text("message_id");
     fields.absorb("context", inner);
-    Some(Context { message_id: message_id? })
+    Some(Context { message_id: message_id?, from: None, quoted: None })
+}
+
+/// The addresses of those that a message mentions; its words say `@` and their number.
+fn mentions(fields: &mut Fields) -> Vec<String> {
+    let texts = fields.optional_texts("mentions").unwrap_or_default();
+    if texts.len() > MOST_MENTIONS {
+        fields.refuse("mentions", format!("are more than {MOST_MENTIONS}"));
+    }
+    let mut mentions = Vec::with_capacity(texts.len());
+    for text in texts {
+        match ChatId::parse(&text) {
+            Ok(ChatId::Group(_)) => fields.refuse("mentions", "name people, not groups"),
+            Ok(person) => mentions.push(person.to_string()),
+            Err(error) => fields.refuse("mentions", error.to_string()),
+        }
+    }
+    mentions
 }
 
 /// What this message is not, and what no message can be yet.

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::kinds;
 use super::operation::{Operation, route, session_name};
 use super::schema::{flag, list, number, object, or_null, reference, said, text, time, with, words};
 
@@ -10,38 +11,70 @@ pub fn operations() -> Vec<Operation> {
     let one = |of| with(with(list(of), "minItems", 1.into()), "maxItems", 1.into());
     let answer = object(&[("messages", one(reference("Message"))), ("contacts", one(contact))]);
     vec![
-        route("POST", "/v1/sessions/{session}/messages", "Send a message, once")
-            .query("wait", number(0, 60), "Seconds to wait for WhatsApp; 10 when nothing is said.")
+        accepted(route("POST", "/v1/sessions/{session}/messages", "Send a message, once"), &answer)
             .header("Idempotency-Key", text(), "The same key and body again: the same message, for 24 hours.")
             .body(wish())
-            .answers(200, "WhatsApp has taken it.", answer.clone())
-            .answers(202, "It is stored, and on its way.", answer)
-            .problems(&[(404, "session_not_found"), (409, "session_not_paired"), (409, "idempotency_key_reused")])
-            .problems(&[(404, "message_not_found"), (429, "queue_full"), (503, "stopping"), (503, "not_ready")])
-            .problems(&[(502, "whatsapp_refused"), (502, "media_unavailable"), (502, "expired")])
-            .problems(&[(502, "session_logged_out"), (502, "not_sendable")]),
+            .problems(&[(409, "idempotency_key_reused")]),
         route("GET", "/v1/sessions/{session}/messages/{id}", "A message that was sent, and what became of it")
             .answers(200, "The message.", reference("Message"))
             .problems(&[(404, "session_not_found"), (404, "message_not_found")]),
+        accepted(
+            route("PATCH", "/v1/sessions/{session}/messages/{id}", "Give a text that was sent other words"),
+            &answer,
+        )
+        .header("Idempotency-Key", text(), "As for sending.")
+        .body(object(&[("type?", or_null(words(&["text"]))), ("text", object(&[("body", text())]))]))
+        .problems(&[(409, "idempotency_key_reused"), (409, "too_late")]),
+        accepted(route("DELETE", "/v1/sessions/{session}/messages/{id}", "Take a message back"), &answer)
+            .query("for", words(&["everyone", "me"]), "From everyone, or from the own devices alone.")
+            .query("chat", text(), "Where a message is that was not sent through here.")
+            .answers_nothing(204, "It is gone from the own devices.")
+            .problems(&[(409, "session_not_online"), (504, "whatsapp_timeout")]),
+        accepted(
+            route("POST", "/v1/sessions/{session}/messages/{id}/forward", "Send the same words to somebody"),
+            &answer,
+        )
+        .header("Idempotency-Key", text(), "As for sending.")
+        .body(object(&[
+            ("to", address()),
+            ("chat?", or_null(said(text(), "Where it is, if it was not sent through here."))),
+        ]))
+        .problems(&[(409, "idempotency_key_reused")]),
     ]
 }
 
+/// What is answered to everything that is sent.
+fn accepted(operation: Operation, answer: &Value) -> Operation {
+    operation
+        .query("wait", number(0, 60), "Seconds to wait for WhatsApp; 10 when nothing is said.")
+        .answers(200, "WhatsApp has taken it.", answer.clone())
+        .answers(202, "It is stored, and on its way.", answer.clone())
+        .problems(&[(404, "session_not_found"), (409, "session_not_paired")])
+        .problems(&[(404, "message_not_found"), (429, "queue_full"), (503, "stopping"), (503, "not_ready")])
+        .problems(&[(502, "whatsapp_refused"), (502, "media_unavailable"), (502, "expired")])
+        .problems(&[(502, "session_logged_out"), (502, "not_sendable")])
+}
+
 fn wish() -> Value {
-    let address = said(with(text(), "examples", json!(["375447034810"])), "A number in any spelling, or an address.");
-    let linked = |more: &[(&'static str, Value)]| object(&[&[("link", text())], more].concat());
-    let caption = || ("caption?", or_null(text()));
-    object(&[
-        ("to", address),
-        ("type?", or_null(words(&["text", "image", "video", "audio", "document"]))),
-        ("text?", object(&[("body", text()), ("preview_url?", or_null(flag()))])),
-        ("image?", linked(&[caption()])),
-        ("video?", linked(&[caption(), ("gif?", or_null(flag()))])),
-        ("audio?", linked(&[("voice?", or_null(flag()))])),
-        ("document?", linked(&[caption(), ("filename?", or_null(text()))])),
+    let text_object = object(&[("body", text()), ("preview_url?", or_null(flag()))]);
+    let sent: Vec<_> =
+        ["text", "image", "video", "audio", "document", "location", "contacts", "poll", "event", "reaction"].into();
+    let mut members = vec![
+        ("to", address()),
+        ("type?", or_null(words(&sent))),
+        ("text?", text_object),
         ("context?", or_null(object(&[("message_id", said(text(), "The message this one answers."))]))),
+        ("mentions?", or_null(list(said(text(), "A person, as in `to`. The words say `@` and the number.")))),
         ("send_at?", or_null(time())),
         ("expires_in?", or_null(said(number(1, 31 * 24 * 3600), "Seconds; not sent by then, it fails."))),
-    ])
+    ];
+    members.extend(kinds::files());
+    members.extend(kinds::others());
+    object(&members)
+}
+
+fn address() -> Value {
+    said(with(text(), "examples", json!(["375447034810"])), "A number in any spelling, or an address.")
 }
 
 pub fn message() -> Value {

@@ -2,6 +2,7 @@
 
 mod api_keys;
 mod events;
+mod kinds;
 mod messages;
 mod operation;
 mod original;

@@ -31,6 +31,11 @@ pub fn number(least: i64, most: i64) -> Value {
     json!({"type": "integer", "minimum": least, "maximum": most})
 }
 
+/// A number that need not be whole.
+pub fn decimal(least: i64, most: i64) -> Value {
+    json!({"type": "number", "minimum": least, "maximum": most})
+}
+
 /// A whole number that is not negative.
 pub fn count() -> Value {
     json!({"type": "integer", "minimum": 0})

@@ -6,9 +6,9 @@ use std::time::Duration;
 use super::super::outbox::{HandedOver, Unprepared};
 use super::super::{Parts, Session};
 use crate::fetch::{File, NoFile};
-use crate::message::{ChatId, Message};
-use crate::store::{Place, Store};
-use crate::whatsapp::{Link, NotHandedOver, Prepared, Quote};
+use crate::message::{ChatId, Content, Message};
+use crate::store::{Place, Poll, Store, StoreError};
+use crate::whatsapp::{Link, NotHandedOver, NotPrepared, Prepared, Quote};
 
 /// How a part ended.
 pub(super) enum Done {
@@ -51,8 +51,11 @@ impl Work {
         };
         let link = self.session.link().ok_or_else(|| Unprepared::Passing("the session went offline".to_owned()))?;
         let quote = self.quote(&message, &link).await;
-        let uploaded = link.prepare(&message, file, quote.as_ref()).await;
-        uploaded.map_err(|error| Unprepared::Passing(format!("WhatsApp's media servers did not take it: {error}")))
+        let secret = self.secret(&message, &link).await.map_err(|error| Unprepared::Passing(error.to_string()))?;
+        link.prepare(&self.to, &message, file, quote.as_ref(), secret).await.map_err(|error| match error {
+            NotPrepared::NotUploaded(_) => Unprepared::Passing(error.to_string()),
+            NotPrepared::Unsayable => Unprepared::Unfit(error.to_string()),
+        })
     }
 
     pub async fn hand_over(mut self, limit: Duration) -> Done {
@@ -86,7 +89,8 @@ impl Work {
     async fn made(&mut self, link: &Link) -> Option<Prepared> {
         let message = self.message().await.ok()?;
         let quote = self.quote(&message, link).await;
-        link.prepare(&message, None, quote.as_ref()).await.ok()
+        let secret = self.secret(&message, link).await.ok()?;
+        link.prepare(&self.to, &message, None, quote.as_ref(), secret).await.ok()
     }
 
     async fn message(&mut self) -> Result<Message, String> {
@@ -99,19 +103,33 @@ impl Work {
         }
     }
 
-    /// What the message answers. In a chat of two, who wrote it is one of the two.
-    async fn quote(&self, message: &Message, link: &Link) -> Option<Quote> {
-        let id = message.context.as_ref()?.message_id.clone();
-        let (session, chat) = (self.session.name.as_str(), self.to.to_string());
-        let quoted = self.around.store.quoted(session, &chat, &id).await.ok().flatten();
-        let (author, text) = quoted.map_or((None, None), |quoted| (Some(quoted.author), quoted.text));
-        let author = match author {
-            Some(Some(author)) => author,
-            Some(None) => link.account().map_or(chat, |account| format!("{}@s.whatsapp.net", account.phone)),
-            None => chat,
+    /// What the votes on a poll, or the answers to an event, are sealed with. A poll that is sent again has the same as before.
+    async fn secret(&self, message: &Message, link: &Link) -> Result<Option<Vec<u8>>, StoreError> {
+        let secret = rand::random::<[u8; 32]>().to_vec();
+        let Content::Poll { poll } = &message.content else {
+            return Ok(matches!(message.content, Content::Event { .. }).then_some(secret));
         };
-        Some(Quote { id, author, text })
+        let creator = own_address(link).unwrap_or_default();
+        let poll = Poll { creator, secret, question: poll.question.clone(), options: poll.options.clone() };
+        Ok(Some(self.around.store.keep_poll(self.session.name.as_str(), &self.id, poll).await?))
     }
+
+    /// What the message answers or is about. In a chat of two, what is not known is taken for the other's.
+    async fn quote(&self, message: &Message, link: &Link) -> Option<Quote> {
+        let id = message.refers_to()?.to_owned();
+        let (session, chat) = (self.session.name.as_str(), self.to.to_string());
+        let chats = [Some(chat.clone()), link.other_address(&self.to).await];
+        let chats: Vec<_> = chats.into_iter().flatten().collect();
+        let known = self.around.store.quoted(session, &chats, &id).await.ok().flatten();
+        let (author, message) = known.map_or((Some(chat.clone()), None), |quoted| (quoted.author, quoted.message));
+        let is_own = author.is_none();
+        let author = author.or_else(|| own_address(link)).unwrap_or(chat);
+        Some(Quote { id, author, is_own, message })
+    }
+}
+
+fn own_address(link: &Link) -> Option<String> {
+    Some(format!("{}@s.whatsapp.net", link.account()?.phone))
 }
 
 /// A server that is away may come back; what it says about the file stays so.

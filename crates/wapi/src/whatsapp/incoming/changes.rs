@@ -4,7 +4,7 @@ use whatsapp_rust::wacore::proto_helpers::MessageExt;
 use whatsapp_rust::waproto::whatsapp as wa;
 use whatsapp_rust::waproto::whatsapp::message::protocol_message::Type;
 
-use super::message as told;
+use super::content::message as told;
 use crate::message::Message;
 
 /// A change, and the id of the message that it changes.
@@ -17,7 +17,7 @@ pub(super) struct Change {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum What {
     /// This is what it says now.
-    Edited(Message),
+    Edited(Box<Message>),
     Deleted,
     /// `None` takes an earlier reaction back.
     Reaction(Option<String>),
@@ -33,7 +33,7 @@ pub(super) fn change(message: &wa::Message) -> Option<Change> {
         let protocol = body.protocol_message.as_option()?;
         let what = match protocol.r#type? {
             Type::REVOKE => What::Deleted,
-            Type::MESSAGE_EDIT => What::Edited(told(protocol.edited_message.as_option()?)?),
+            Type::MESSAGE_EDIT => What::Edited(Box::new(told(protocol.edited_message.as_option()?)?)),
             _ => return None,
         };
         (&protocol.key, what)
@@ -66,7 +66,7 @@ mod tests {
     #[test]
     fn each_change_names_the_message_it_changes() {
         let text = wa::Message { conversation: Some("new".to_owned()), ..Default::default() };
-        let edited = What::Edited(Message::text("new".to_owned()));
+        let edited = What::Edited(Box::new(Message::text("new".to_owned())));
         for (message, what) in [
             (reaction("👍"), What::Reaction(Some("👍".to_owned()))),
             (reaction(""), What::Reaction(None)),

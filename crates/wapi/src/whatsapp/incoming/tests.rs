@@ -1,6 +1,8 @@
 use whatsapp_rust::waproto::buffa::MessageField;
+use whatsapp_rust::waproto::whatsapp::message as kinds;
 
 use super::*;
+use crate::message::{Content, Context, Media, Text};
 
 fn from(sender: &str, chat: &str) -> MessageInfo {
     let mut info = MessageInfo { id: "3EB0".into(), push_name: "Ann".to_owned(), ..Default::default() };
@@ -12,8 +14,9 @@ fn from(sender: &str, chat: &str) -> MessageInfo {
 
 /// The message that is told.
 fn told(session: &str, message: &wa::Message, info: &MessageInfo, other: Option<&Jid>) -> Option<ReceivedMessage> {
-    match received(session, message, info, other)?.data {
-        EventData::MessageReceived(told) => Some(*told),
+    let known = Known { other: other.cloned(), own: vec!["99@lid".parse().unwrap()] };
+    match received(session, message, info, &known)?.data {
+        EventData::MessageReceived(told) | EventData::MessageEcho(told) => Some(*told),
         other => panic!("told as {}", other.kind()),
     }
 }
@@ -55,10 +58,16 @@ fn a_group_is_the_chat_and_the_sender_a_person() {
 }
 
 #[test]
-fn nothing_is_told_of_ourselves_of_stories_and_of_the_protocol() {
-    let mut ours = from(ANN, "123@s.whatsapp.net");
+fn what_we_wrote_on_another_device_is_told_as_ours_in_the_chat_of_the_other() {
+    let mut ours = from("11:2@s.whatsapp.net", "123456789012345@lid");
     ours.source.is_from_me = true;
-    assert_eq!(told("s", &text("hi"), &ours, None), None);
+    let message = told("s", &text("hi"), &ours, Some(&"375447034810@s.whatsapp.net".parse().unwrap())).unwrap();
+    assert_eq!((message.chat.as_str(), message.from_me), ("375447034810@s.whatsapp.net", true));
+    assert_eq!((message.from.id.as_str(), message.from.lid.as_deref()), ("11@s.whatsapp.net", Some("99@lid")));
+}
+
+#[test]
+fn nothing_is_told_of_stories_and_of_the_protocol() {
     assert_eq!(told("s", &text("hi"), &from(ANN, "status@broadcast"), None), None);
     let info = from(ANN, "375447034810@s.whatsapp.net");
     let protocol = wa::Message { protocol_message: MessageField::some(Default::default()), ..Default::default() };
@@ -81,7 +90,9 @@ fn media_keep_their_caption_and_metadata() {
         ..Default::default()
     };
     let message = wa::Message { image_message: MessageField::some(image), ..Default::default() };
-    let Some(Content::Image { image }) = content(&message) else { panic!("not an image") };
+    let Some(Content::Image { image }) = content::message(&message).map(|told| told.content) else {
+        panic!("not an image")
+    };
     let expected = Media {
         mime_type: Some("image/png".to_owned()),
         caption: Some("look".to_owned()),
@@ -96,10 +107,13 @@ fn media_keep_their_caption_and_metadata() {
 
 #[test]
 fn what_has_no_shape_yet_is_told_all_the_same() {
-    let poll = kinds::PollCreationMessage { name: Some("Tea or coffee?".to_owned()), ..Default::default() };
-    let poll = wa::Message { poll_creation_message: MessageField::some(poll), ..Default::default() };
-    let message = told("s", &poll, &from(ANN, "375447034810@s.whatsapp.net"), None).unwrap();
-    assert_eq!(message.message.content, Content::Unsupported {});
+    let order = kinds::OrderMessage { order_id: Some("7".to_owned()), ..Default::default() };
+    let order = wa::Message { order_message: MessageField::some(order), ..Default::default() };
+    let message = told("s", &order, &from(ANN, "375447034810@s.whatsapp.net"), None).unwrap();
+    assert_eq!(
+        message.message.content,
+        Content::Unsupported { raw: serde_json::json!({"order_message": {"order_id": "7"}}) }
+    );
 }
 
 #[test]
@@ -109,14 +123,14 @@ fn an_answer_names_the_message_it_answers() {
         MessageField::some(wa::ContextInfo { stanza_id: Some("3EB1".to_owned()), ..Default::default() });
     let message = wa::Message { extended_text_message: MessageField::some(text), ..Default::default() };
     let told = told("s", &message, &from(ANN, "375447034810@s.whatsapp.net"), None).unwrap();
-    assert_eq!(told.message.context, Some(Context { message_id: "3EB1".to_owned() }));
+    assert_eq!(told.message.context, Some(Context { message_id: "3EB1".to_owned(), from: None, quoted: None }));
     assert_eq!(told.message.content, Content::Text { text: Text { body: "yes".to_owned() } });
 }
 
 #[test]
 fn a_message_is_recognised_by_the_addresses_it_came_with() {
     let info = from(ANN_LID, "123456789012345@lid");
-    let key = received("s", &text("hi"), &info, Some(&ANN.parse().unwrap())).unwrap().key;
+    let key = received("s", &text("hi"), &info, &Known::default()).unwrap().key;
     let lid = "123456789012345@lid".to_owned();
     assert_eq!(key, MessageKey { chat: lid.clone(), sender: lid, id: "3EB0".to_owned() });
 }

@@ -1,23 +1,39 @@
 //! Our messages as the engine's. Pure.
 
+mod context;
+mod files;
+mod kinds;
+
+use jiff::Timestamp;
 use whatsapp_rust::Jid;
-use whatsapp_rust::media::{AudioOptions, DocumentOptions, ImageOptions, VideoOptions};
-use whatsapp_rust::media::{audio_message, document_message, image_message, video_message};
-use whatsapp_rust::upload::UploadResponse;
-use whatsapp_rust::wacore::download::MediaType;
 use whatsapp_rust::waproto::buffa::MessageField;
 use whatsapp_rust::waproto::whatsapp as wa;
+use whatsapp_rust::waproto::whatsapp::message::ProtocolMessage;
+use whatsapp_rust::waproto::whatsapp::message::protocol_message::Type;
 
-use crate::message::{ChatId, Media, MediaKind};
+use crate::message::{ChatId, Content, Message};
 
-/// The message another one answers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) use files::{Uploaded, upload_type};
+
+/// A message that another one answers, reacts to, changes or deletes.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Quote {
     pub id: String,
     /// Who wrote it; an address.
     pub author: String,
+    /// Whether the session's own account did.
+    pub is_own: bool,
     /// What it said, where that is known: phones show it above the answer.
-    pub text: Option<String>,
+    pub message: Option<Message>,
+}
+
+/// What a message needs besides its own words.
+pub(super) struct Around<'a> {
+    pub chat: &'a ChatId,
+    pub quote: Option<&'a Quote>,
+    /// What votes and answers are sealed with.
+    pub secret: Option<Vec<u8>>,
+    pub now: Timestamp,
 }
 
 pub(super) fn jid(chat: &ChatId) -> Jid {
@@ -28,88 +44,54 @@ pub(super) fn jid(chat: &ChatId) -> Jid {
     }
 }
 
-pub(super) const fn upload_type(kind: MediaKind) -> MediaType {
-    match kind {
-        MediaKind::Image => MediaType::Image,
-        MediaKind::Video => MediaType::Video,
-        MediaKind::Audio => MediaType::Audio,
-        MediaKind::Document => MediaType::Document,
-    }
-}
-
-/// A bare text cannot answer another message.
-pub(super) fn text(body: String, quote: Option<&Quote>) -> wa::Message {
-    let Some(quote) = quote else { return wa::Message { conversation: Some(body), ..Default::default() } };
-    let text = wa::message::ExtendedTextMessage {
-        text: Some(body),
-        context_info: MessageField::some(context(quote)),
-        ..Default::default()
+/// `None` for what cannot be sent: a message whose file is missing, or one of a kind that only comes in.
+pub(super) fn protobuf(message: &Message, file: Option<Uploaded>, around: &Around<'_>) -> Option<wa::Message> {
+    let mut protobuf = match &message.content {
+        Content::Reaction { reaction } => kinds::reaction(reaction, key(around)?, around.now),
+        Content::Edit { edit } => {
+            let edited_message = MessageField::some(kinds::text(&edit.text));
+            let timestamp_ms = Some(around.now.as_millisecond());
+            change(Type::MESSAGE_EDIT, around, ProtocolMessage { edited_message, timestamp_ms, ..Default::default() })?
+        }
+        Content::Deletion { .. } => change(Type::REVOKE, around, ProtocolMessage::default())?,
+        content => match content.file() {
+            Some((kind, media)) => files::message(kind, media, Some(file?)),
+            None => kinds::message(content)?,
+        },
     };
-    wa::Message { extended_text_message: MessageField::some(text), ..Default::default() }
+    context::attach(&mut protobuf, message, around.quote);
+    if let (Content::Poll { .. } | Content::Event { .. }, Some(_)) = (&message.content, &around.secret) {
+        let secret = wa::MessageContextInfo { message_secret: around.secret.clone(), ..Default::default() };
+        protobuf.message_context_info = MessageField::some(secret);
+    }
+    let is_view_once = message.content.file().is_some_and(|(_, media)| media.view_once);
+    Some(if is_view_once { files::once(protobuf) } else { protobuf })
 }
 
-/// A message around a file that was uploaded.
-pub(super) fn media(
-    kind: MediaKind,
-    uploaded: UploadResponse,
-    mime_type: String,
-    file: &Media,
-    quote: Option<&Quote>,
-) -> wa::Message {
-    let context_info = quote.map(|quote| Box::new(context(quote)));
-    let (mimetype, caption) = (Some(mime_type), file.caption.clone());
-    match kind {
-        MediaKind::Image => {
-            image_message(uploaded, ImageOptions { caption, mimetype, context_info, ..Default::default() })
-        }
-        MediaKind::Video => {
-            let gif_playback = file.gif.then_some(true);
-            video_message(
-                uploaded,
-                VideoOptions { caption, mimetype, gif_playback, context_info, ..Default::default() },
-            )
-        }
-        MediaKind::Audio => {
-            let ptt = file.voice.then_some(true);
-            audio_message(uploaded, AudioOptions { mimetype, ptt, context_info, ..Default::default() })
-        }
-        MediaKind::Document => {
-            let file_name = file.filename.clone();
-            let title = file_name.clone();
-            let options = DocumentOptions { mimetype, file_name, title, caption, context_info, ..Default::default() };
-            document_message(uploaded, options)
-        }
+/// A message as an answer quotes it: its words, without its file and what it answered itself.
+fn quoted(message: &Message) -> Option<wa::Message> {
+    match message.content.file() {
+        Some((kind, media)) => Some(files::message(kind, media, None)),
+        None => kinds::message(&message.content),
     }
 }
 
-fn context(quote: &Quote) -> wa::ContextInfo {
-    let said = wa::Message { conversation: Some(quote.text.clone().unwrap_or_default()), ..Default::default() };
-    wa::ContextInfo {
-        stanza_id: Some(quote.id.clone()),
-        participant: Some(quote.author.clone()),
-        quoted_message: MessageField::some(said),
-        ..Default::default()
-    }
+fn change(kind: Type, around: &Around<'_>, change: ProtocolMessage) -> Option<wa::Message> {
+    let change = ProtocolMessage { key: MessageField::some(key(around)?), r#type: Some(kind), ..change };
+    Some(wa::Message { protocol_message: MessageField::some(change), ..Default::default() })
+}
+
+/// What phones know a message by. In a group, the author of somebody else's belongs to it.
+fn key(around: &Around<'_>) -> Option<wa::MessageKey> {
+    let quote = around.quote?;
+    let is_of_another = matches!(around.chat, ChatId::Group(_)) && !quote.is_own;
+    Some(wa::MessageKey {
+        remote_jid: Some(around.chat.to_string()),
+        from_me: Some(quote.is_own),
+        id: Some(quote.id.clone()),
+        participant: is_of_another.then(|| quote.author.clone()),
+    })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn chats_keep_their_address() {
-        for text in ["375447034810@s.whatsapp.net", "123456789012345@lid", "120363025246125486@g.us"] {
-            assert_eq!(jid(&ChatId::parse(text).unwrap()).to_string(), text);
-        }
-    }
-
-    #[test]
-    fn an_answer_names_what_it_answers() {
-        let quote =
-            Quote { id: "3A00".to_owned(), author: "1@s.whatsapp.net".to_owned(), text: Some("hi?".to_owned()) };
-        let message = text("hi!".to_owned(), Some(&quote));
-        let info = &message.extended_text_message.as_option().unwrap().context_info;
-        assert_eq!(info.as_option().unwrap().stanza_id.as_deref(), Some("3A00"));
-        assert_eq!(text("hi!".to_owned(), None).conversation.as_deref(), Some("hi!"));
-    }
-}
+mod tests;

@@ -1,0 +1,149 @@
+//! `/v1/sessions/{session}/messages/{id}`: what can be done about a message that is there: new words, deleting, forwarding.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use jiff::SignedDuration;
+
+use super::body::Asked;
+use super::{NamedMessage, WAIT, accept, content, idempotency_key, unreadable};
+use crate::http::Gateway;
+use crate::http::error::Problem;
+use crate::http::extract::Fields;
+use crate::http::query::Query;
+use crate::keys::Caller;
+use crate::message::{ChatId, Content, Deletion, Edit, Message};
+use crate::store::{Quoted, SentMessage};
+
+/// Phones take no new words for a message after this.
+const EDITABLE: SignedDuration = SignedDuration::from_mins(15);
+
+/// `PATCH …/messages/{id}`: new words for a text that was sent through here, as a message of its own that tells so.
+pub async fn edit(
+    State(gateway): State<Gateway>,
+    message: NamedMessage,
+    caller: Caller,
+    mut query: Query,
+    headers: HeaderMap,
+    mut fields: Fields,
+) -> Result<Response, Problem> {
+    let wait = Duration::from_secs(query.number("wait", WAIT.0, WAIT.1));
+    query.done()?;
+    let route = format!("PATCH {}", message.route());
+    let key = idempotency_key(&caller, &headers, route, &fields)?;
+    let NamedMessage { session, id } = message;
+    let text = fields.inner("text").map(|mut inner| {
+        let text = content::text(&mut inner);
+        fields.absorb("text", inner);
+        text
+    });
+    if text.is_none() {
+        fields.refuse("text", "is missing");
+    }
+    if fields.optional_text("type").is_some_and(|kind| kind != "text") {
+        fields.refuse("type", "must be text: nothing else can be changed");
+    }
+    fields.refuse_unknown();
+    let text = fields.done(text.flatten())?;
+    let found = gateway.store.sent_message(session.as_str(), &id).await.map_err(unreadable)?;
+    let (to, found) = found.ok_or(Problem::NoMessage).and_then(chat_of)?;
+    if found.kind != "text" {
+        return Err(Problem::field("id", format!("names a message of type {}; only texts can be changed", found.kind)));
+    }
+    let said_at = found.sent_at.unwrap_or(gateway.clock.now());
+    if gateway.clock.now().duration_since(said_at) > EDITABLE {
+        return Err(Problem::TooLate);
+    }
+    let edit = Message::new(Content::Edit { edit: Edit { message_id: id, text } });
+    accept(&gateway, session, Asked::about(to, edit), key, wait).await
+}
+
+/// `DELETE …/messages/{id}`: takes a message back from everyone, or, with `for=me`, from the own devices alone.
+///
+/// A message that was not sent through here is found by its `chat`.
+pub async fn delete(
+    State(gateway): State<Gateway>,
+    message: NamedMessage,
+    mut query: Query,
+) -> Result<Response, Problem> {
+    let wait = Duration::from_secs(query.number("wait", WAIT.0, WAIT.1));
+    let (from, chat) = (query.text("for"), query.text("chat"));
+    query.done()?;
+    let (chat, quoted) = find(&gateway, &message, chat.as_deref()).await?;
+    let NamedMessage { session, id } = message;
+    match from.as_deref() {
+        None | Some("everyone") => {
+            if quoted.author.is_some() && !matches!(chat, ChatId::Group(_)) {
+                return Err(Problem::field("id", "names a message of somebody else; `for=me` deletes it here alone"));
+            }
+            let deletion = Message::new(Content::Deletion { deletion: Deletion { message_id: id } });
+            accept(&gateway, session, Asked::about(chat, deletion), None, wait).await
+        }
+        Some("me") => {
+            gateway.sessions.delete_for_me(&session, &chat, &id, quoted.author.as_deref()).await?;
+            Ok(StatusCode::NO_CONTENT.into_response())
+        }
+        Some(_) => Err(Problem::field("for", "must be `everyone` or `me`")),
+    }
+}
+
+/// `POST …/messages/{id}/forward`: the same words to somebody else, marked as forwarded.
+pub async fn forward(
+    State(gateway): State<Gateway>,
+    message: NamedMessage,
+    caller: Caller,
+    mut query: Query,
+    headers: HeaderMap,
+    mut fields: Fields,
+) -> Result<Response, Problem> {
+    let wait = Duration::from_secs(query.number("wait", WAIT.0, WAIT.1));
+    query.done()?;
+    let key = idempotency_key(&caller, &headers, format!("POST {}/forward", message.route()), &fields)?;
+    let mut input = String::new();
+    let to = fields.parsed("to", |text| {
+        input = text.to_owned();
+        ChatId::parse(text)
+    });
+    let chat = fields.optional_text("chat");
+    fields.refuse_unknown();
+    let to = fields.done(to)?;
+    let (_, quoted) = find(&gateway, &message, chat.as_deref()).await?;
+    let content = quoted.message.map(|message| message.content).ok_or(Problem::NoMessage)?;
+    if !can_be_forwarded(&content) {
+        let kind = content.kind();
+        return Err(Problem::field("id", format!("names a message of type {kind}, which cannot be forwarded")));
+    }
+    let message_again = Message { forwarded: true, ..Message::new(content) };
+    let asked = Asked { input, ..Asked::about(to, message_again) };
+    accept(&gateway, message.session, asked, key, wait).await
+}
+
+/// Of a file that came in, only what is known of it is here.
+fn can_be_forwarded(content: &Content) -> bool {
+    match content {
+        Content::Text { .. } | Content::Location { .. } | Content::Contacts { .. } => true,
+        Content::Poll { .. } | Content::Event { .. } => true,
+        content => content.file().is_some_and(|(_, media)| media.link.is_some() && !media.view_once),
+    }
+}
+
+/// A message that was sent through here, or one of a chat.
+async fn find(gateway: &Gateway, message: &NamedMessage, chat: Option<&str>) -> Result<(ChatId, Quoted), Problem> {
+    let NamedMessage { session, id } = message;
+    let sent = gateway.store.sent_message(session.as_str(), id).await.map_err(unreadable)?;
+    let chat = match (sent, chat) {
+        (Some(sent), _) => chat_of(sent)?.0,
+        (None, Some(chat)) => ChatId::parse(chat).map_err(|error| Problem::field("chat", error.to_string()))?,
+        (None, None) if gateway.sessions.find(session).is_none() => return Err(Problem::NoSession),
+        (None, None) => return Err(Problem::NoMessage),
+    };
+    let quoted = gateway.sessions.quoted(session, &chat, id).await.map_err(unreadable)?;
+    Ok((chat, quoted.ok_or(Problem::NoMessage)?))
+}
+
+fn chat_of(sent: SentMessage) -> Result<(ChatId, SentMessage), Problem> {
+    let chat = ChatId::parse(&sent.chat).map_err(|_| Problem::NoMessage)?;
+    Ok((chat, sent))
+}

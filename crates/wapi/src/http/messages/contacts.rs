@@ -1,0 +1,90 @@
+//! People, as callers write them: with their phones, or as a vCard.
+
+use crate::http::extract::Fields;
+use crate::message::{ChatId, Contact, Phone};
+
+/// WhatsApp's own limits.
+const MOST_CONTACTS: usize = 257;
+const LONGEST_NAME: usize = 1_000;
+const LONGEST_VCARD: usize = 65_536;
+
+pub(super) fn contacts(fields: &mut Fields) -> Option<Vec<Contact>> {
+    let list = fields.objects("contacts", 1..=MOST_CONTACTS)?;
+    let mut contacts = Vec::with_capacity(list.len());
+    for (index, mut inner) in list.into_iter().enumerate() {
+        contacts.push(contact(&mut inner));
+        fields.absorb(&format!("contacts[{index}]"), inner);
+    }
+    contacts.into_iter().collect()
+}
+
+fn contact(fields: &mut Fields) -> Option<Contact> {
+    let name = name(fields);
+    if let Some(vcard) = fields.optional_text_up_to("vcard", LONGEST_VCARD) {
+        // What we tell of a contact has both, and can be sent as it is.
+        fields.ignore("phones");
+        if !vcard.trim_start().to_ascii_uppercase().starts_with("BEGIN:VCARD") {
+            fields.refuse("vcard", "is no vCard: it does not begin with BEGIN:VCARD");
+        }
+        return match name.or_else(|| Contact::shown_name(&vcard)) {
+            Some(name) => Some(Contact::from_vcard(name, vcard)),
+            None => {
+                fields.refuse("name", "is missing, and the vCard has no FN");
+                None
+            }
+        };
+    }
+    let phones = phones(fields);
+    if name.is_none() {
+        fields.refuse("name", "is missing");
+    }
+    Some(Contact::from_phones(name?, &phones?))
+}
+
+/// A text, or `{"formatted_name": "…"}` as in Meta's Cloud API.
+fn name(fields: &mut Fields) -> Option<String> {
+    if !fields.is_object("name") {
+        return fields.optional_text_up_to("name", LONGEST_NAME);
+    }
+    let mut inner = fields.inner("name")?;
+    let name = inner.text_up_to("formatted_name", LONGEST_NAME);
+    for part in ["first_name", "last_name", "middle_name", "prefix", "suffix"] {
+        inner.ignore(part);
+    }
+    fields.absorb("name", inner);
+    name
+}
+
+fn phones(fields: &mut Fields) -> Option<Vec<Phone>> {
+    if !fields.has("phones") {
+        fields.refuse("phones", "are missing, and so is a vCard");
+        return None;
+    }
+    let list = fields.objects("phones", 1..=20)?;
+    let mut phones = Vec::with_capacity(list.len());
+    for (index, mut inner) in list.into_iter().enumerate() {
+        phones.push(phone(&mut inner));
+        fields.absorb(&format!("phones[{index}]"), inner);
+    }
+    phones.into_iter().collect()
+}
+
+/// Phones can write to a contact whose vCard names its account, so a number that may have one is taken for it.
+fn phone(fields: &mut Fields) -> Option<Phone> {
+    let phone = fields.text_up_to("phone", 100);
+    let wa_id = fields.optional_parsed("wa_id", |text| match ChatId::parse(text) {
+        Ok(ChatId::Phone(number)) => Ok(number),
+        _ => Err("is no phone number"),
+    });
+    fields.ignore("type");
+    let phone = phone?;
+    if phone.contains(['\r', '\n']) {
+        fields.refuse("phone", "has more than one line");
+    }
+    let number = || match ChatId::parse(&phone) {
+        Ok(ChatId::Phone(number)) if phone.trim_start().starts_with('+') => Some(number),
+        _ => None,
+    };
+    let wa_id = wa_id.or_else(number);
+    Some(Phone { phone, wa_id })
+}

@@ -1,0 +1,165 @@
+//! What a message says, as callers write it, kind by kind.
+
+use jiff::Timestamp;
+
+use crate::http::extract::Fields;
+use crate::message::{CalendarEvent, Content, Location, Media, MediaKind, Place, Poll, Quiz, Reaction, Text};
+
+use super::contacts;
+
+/// WhatsApp's own limits, in characters.
+const LONGEST_TEXT: usize = 65_536;
+const LONGEST_CAPTION: usize = 1_024;
+const LONGEST_QUESTION: usize = 255;
+const LONGEST_OPTION: usize = 100;
+const LONGEST_DESCRIPTION: usize = 2_048;
+const LONGEST_NAME: usize = 1_000;
+/// Of a poll.
+const OPTIONS: std::ops::RangeInclusive<usize> = 2..=12;
+/// In bytes; families and flags are made of many characters.
+const LONGEST_EMOJI: usize = 64;
+
+pub(super) fn content(fields: &mut Fields, kind: &'static str) -> Option<Content> {
+    if !fields.has(kind) {
+        fields.refuse(kind, "is missing");
+        return None;
+    }
+    if kind == "contacts" {
+        return contacts::contacts(fields).map(|contacts| Content::Contacts { contacts });
+    }
+    let mut inner = fields.inner(kind)?;
+    let content = match kind {
+        "text" => text(&mut inner).map(|text| Content::Text { text }),
+        "image" => linked(&mut inner, MediaKind::Image).map(|image| Content::Image { image }),
+        "video" => linked(&mut inner, MediaKind::Video).map(|video| Content::Video { video }),
+        "audio" => linked(&mut inner, MediaKind::Audio).map(|audio| Content::Audio { audio }),
+        "location" => location(&mut inner).map(|location| Content::Location { location }),
+        "poll" => poll(&mut inner).map(|poll| Content::Poll { poll }),
+        "event" => event(&mut inner).map(|event| Content::Event { event }),
+        "reaction" => reaction(&mut inner).map(|reaction| Content::Reaction { reaction }),
+        _ => linked(&mut inner, MediaKind::Document).map(|document| Content::Document { document }),
+    };
+    fields.absorb(kind, inner);
+    content
+}
+
+pub(super) fn text(fields: &mut Fields) -> Option<Text> {
+    if fields.flag("preview_url") {
+        fields.refuse("preview_url", "cannot be true yet: links are sent without a preview");
+    }
+    fields.text_up_to("body", LONGEST_TEXT).map(|body| Text { body })
+}
+
+fn linked(fields: &mut Fields, kind: MediaKind) -> Option<Media> {
+    if fields.has("id") {
+        fields.refuse("id", "cannot be used yet; name the file by its `link`");
+    }
+    let link = fields.parsed("link", |text| crate::fetch::web_address(text).map(|_| text.to_owned()));
+    let mut media = Media::linked(link?);
+    if kind != MediaKind::Audio {
+        media.caption = fields.optional_text_up_to("caption", LONGEST_CAPTION);
+    }
+    if kind != MediaKind::Document {
+        media.view_once = fields.flag("view_once");
+    }
+    match kind {
+        MediaKind::Document => media.filename = fields.optional_text_up_to("filename", LONGEST_NAME),
+        MediaKind::Audio => media.voice = fields.flag("voice"),
+        MediaKind::Video => media.gif = fields.flag("gif"),
+        MediaKind::Image => {}
+    }
+    Some(media)
+}
+
+fn location(fields: &mut Fields) -> Option<Location> {
+    let latitude = fields.decimal("latitude", -90.0..=90.0);
+    let longitude = fields.decimal("longitude", -180.0..=180.0);
+    let name = fields.optional_text_up_to("name", LONGEST_NAME);
+    let address = fields.optional_text_up_to("address", LONGEST_NAME);
+    Some(Location { latitude: latitude?, longitude: longitude?, name, address })
+}
+
+fn poll(fields: &mut Fields) -> Option<Poll> {
+    let question = fields.text_up_to("question", LONGEST_QUESTION);
+    let options = fields.texts("options").and_then(|options| {
+        let judged = options_fit(&options);
+        fields.judged("options", judged.map(|()| options))
+    })?;
+    let most = options.len() as u64;
+    let max_selections = fields.optional_number("max_selections", 1..=most).unwrap_or(1);
+    let quiz = fields.inner("quiz").and_then(|mut inner| {
+        let answer = inner.text("answer");
+        if answer.as_ref().is_some_and(|answer| !options.contains(answer)) {
+            inner.refuse("answer", "is none of the options");
+        }
+        fields.absorb("quiz", inner);
+        answer.map(|answer| Quiz { answer })
+    });
+    if quiz.is_some() && max_selections != 1 {
+        fields.refuse("max_selections", "must be 1 for a quiz");
+    }
+    let max_selections = u32::try_from(max_selections).ok()?;
+    Some(Poll { question: question?, options, max_selections, quiz })
+}
+
+fn options_fit(options: &[String]) -> Result<(), String> {
+    if !OPTIONS.contains(&options.len()) {
+        return Err(format!("must be {} to {}, and are {}", OPTIONS.start(), OPTIONS.end(), options.len()));
+    }
+    let fits = |option: &String| !option.trim().is_empty() && option.chars().count() <= LONGEST_OPTION;
+    if !options.iter().all(fits) {
+        return Err(format!("must each have 1 to {LONGEST_OPTION} characters"));
+    }
+    // A vote names options by a hash of their words.
+    let has_twin = |(index, option): (usize, &String)| options[..index].contains(option);
+    if options.iter().enumerate().any(has_twin) { Err("have the same words twice".to_owned()) } else { Ok(()) }
+}
+
+fn event(fields: &mut Fields) -> Option<CalendarEvent> {
+    let name = fields.text_up_to("name", LONGEST_NAME);
+    let description = fields.optional_text_up_to("description", LONGEST_DESCRIPTION);
+    let start = fields.parsed("start", time);
+    let end = fields.optional_parsed("end", time);
+    if start.zip(end).is_some_and(|(start, end)| end <= start) {
+        fields.refuse("end", "is not after the start");
+    }
+    let place = fields.inner("place").map(|mut inner| {
+        let place = self::place(&mut inner);
+        fields.absorb("place", inner);
+        place
+    });
+    let event = CalendarEvent { name: name?, description, start, end, place, join_link: None, canceled: false };
+    start.map(|_| event)
+}
+
+/// WhatsApp knows whole seconds.
+fn time(text: &str) -> Result<Timestamp, &'static str> {
+    let time = text.parse::<Timestamp>().ok().and_then(|time| Timestamp::from_second(time.as_second()).ok());
+    time.ok_or("is not a time; write it like 2026-12-01T09:00:00Z")
+}
+
+fn place(fields: &mut Fields) -> Place {
+    let has_point = fields.has("latitude") || fields.has("longitude");
+    let mut degrees = |field, most: f64| if has_point { fields.decimal(field, -most..=most) } else { None };
+    let (latitude, longitude) = (degrees("latitude", 90.0), degrees("longitude", 180.0));
+    let name = fields.optional_text_up_to("name", LONGEST_NAME);
+    let address = fields.optional_text_up_to("address", LONGEST_NAME);
+    if !has_point && name.is_none() && address.is_none() {
+        fields.refuse("name", "is missing, and so are an address and a point");
+    }
+    fields.ignore("latitude");
+    fields.ignore("longitude");
+    Place { name, address, latitude, longitude }
+}
+
+fn reaction(fields: &mut Fields) -> Option<Reaction> {
+    let message_id = fields.text("message_id");
+    if !fields.is_given("emoji") {
+        fields.refuse("emoji", "is missing; null takes an earlier reaction back");
+    }
+    let emoji = fields.optional_text("emoji").filter(|emoji| !emoji.is_empty());
+    if emoji.as_ref().is_some_and(|emoji| emoji.len() > LONGEST_EMOJI || emoji.is_ascii()) {
+        fields.refuse("emoji", "is not an emoji");
+    }
+    Some(Reaction { message_id: message_id?, emoji })
+}

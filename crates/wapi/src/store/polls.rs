@@ -1,0 +1,148 @@
+//! Polls, what their votes are sealed with, and who chose what.
+
+use jiff::{SignedDuration, Timestamp};
+use sqlx::Row;
+use sqlx::sqlite::SqliteConnection;
+
+use super::writer::Change;
+use super::{Store, StoreError};
+
+/// How long votes on a poll are understood.
+const KEPT: SignedDuration = SignedDuration::from_hours(24 * 180);
+
+/// A poll as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Poll {
+    /// An address of whose it is.
+    pub creator: String,
+    /// What votes are sealed with.
+    pub secret: Vec<u8>,
+    pub question: String,
+    pub options: Vec<String>,
+}
+
+/// What somebody chose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ballot {
+    /// As callers know them.
+    pub voter: String,
+    pub options: Vec<String>,
+}
+
+impl Store {
+    /// Keeps a poll, unless one of this id is kept already; the secret that is kept.
+    pub async fn keep_poll(&self, session: &str, id: &str, poll: Poll) -> Result<Vec<u8>, StoreError> {
+        self.writer.change(Keep { session: session.to_owned(), id: id.to_owned(), poll }).await
+    }
+
+    /// The poll of this id, if it is kept.
+    pub async fn poll(&self, session: &str, id: &str) -> Result<Option<Poll>, StoreError> {
+        let sql = "SELECT creator, secret, question, options FROM polls WHERE session = $1 AND id = $2";
+        let row = sqlx::query(sql).bind(session).bind(id).fetch_optional(&self.readers).await?;
+        Ok(row.map(|row| Poll {
+            creator: row.get("creator"),
+            secret: row.get("secret"),
+            question: row.get("question"),
+            options: list(row.get("options")),
+        }))
+    }
+
+    /// Notes what somebody chose, unless they chose something else later; all votes on the poll, in the order of the voters.
+    pub async fn vote(
+        &self,
+        session: &str,
+        poll: &str,
+        ballot: Ballot,
+        voted_at: i64,
+    ) -> Result<Vec<Ballot>, StoreError> {
+        self.writer.change(Vote { session: session.to_owned(), poll: poll.to_owned(), ballot, voted_at }).await
+    }
+}
+
+struct Keep {
+    session: String,
+    id: String,
+    poll: Poll,
+}
+
+impl Change for Keep {
+    type Answer = Vec<u8>;
+
+    async fn write(&self, connection: &mut SqliteConnection, now: Timestamp) -> Result<Vec<u8>, sqlx::Error> {
+        let old = now.as_millisecond() - i64::try_from(KEPT.as_millis()).expect("half a year has few milliseconds");
+        sqlx::query("DELETE FROM polls WHERE created_at < $1").bind(old).execute(&mut *connection).await?;
+        let Poll { creator, secret, question, options } = &self.poll;
+        let sql = "INSERT INTO polls (session, id, creator, secret, question, options, created_at) \
+                   VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
+        let query = sqlx::query(sql).bind(&self.session).bind(&self.id).bind(creator).bind(secret).bind(question);
+        query.bind(json(options)).bind(now.as_millisecond()).execute(&mut *connection).await?;
+        let sql = "SELECT secret FROM polls WHERE session = $1 AND id = $2";
+        sqlx::query_scalar(sql).bind(&self.session).bind(&self.id).fetch_one(connection).await
+    }
+}
+
+struct Vote {
+    session: String,
+    poll: String,
+    ballot: Ballot,
+    voted_at: i64,
+}
+
+impl Change for Vote {
+    type Answer = Vec<Ballot>;
+
+    async fn write(&self, connection: &mut SqliteConnection, _: Timestamp) -> Result<Vec<Ballot>, sqlx::Error> {
+        let sql = "INSERT INTO poll_votes (session, poll, voter, options, voted_at) VALUES ($1, $2, $3, $4, $5) \
+                   ON CONFLICT (session, poll, voter) DO UPDATE SET options = excluded.options, voted_at = excluded.voted_at \
+                   WHERE excluded.voted_at >= poll_votes.voted_at";
+        let query = sqlx::query(sql).bind(&self.session).bind(&self.poll).bind(&self.ballot.voter);
+        query.bind(json(&self.ballot.options)).bind(self.voted_at).execute(&mut *connection).await?;
+        let sql = "SELECT voter, options FROM poll_votes WHERE session = $1 AND poll = $2 ORDER BY voter";
+        let rows = sqlx::query(sql).bind(&self.session).bind(&self.poll).fetch_all(connection).await?;
+        let ballot =
+            |row: &sqlx::sqlite::SqliteRow| Ballot { voter: row.get("voter"), options: list(row.get("options")) };
+        Ok(rows.iter().map(ballot).collect())
+    }
+}
+
+fn json(options: &[String]) -> String {
+    serde_json::to_string(options).expect("texts are always JSON")
+}
+
+fn list(json: &str) -> Vec<String> {
+    serde_json::from_str(json).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+
+    fn poll(secret: u8) -> Poll {
+        let options = vec!["Tea".to_owned(), "Coffee".to_owned()];
+        Poll { creator: "ann".to_owned(), secret: vec![secret; 32], question: "What?".to_owned(), options }
+    }
+
+    fn ballot(voter: &str, option: &str) -> Ballot {
+        let options = Some(option.to_owned()).filter(|option| !option.is_empty());
+        Ballot { voter: voter.to_owned(), options: options.into_iter().collect() }
+    }
+
+    #[tokio::test]
+    async fn a_polls_first_secret_stays_and_the_last_vote_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("wapi.db"), Clock::system()).await.unwrap();
+        assert_eq!(store.keep_poll("shop", "3EB0", poll(1)).await.unwrap(), [1; 32]);
+        assert_eq!(store.keep_poll("shop", "3EB0", poll(2)).await.unwrap(), [1; 32]);
+        assert_eq!(store.poll("shop", "3EB0").await.unwrap(), Some(poll(1)));
+        assert_eq!(store.poll("other", "3EB0").await.unwrap(), None);
+        for (cast, at, counted) in [
+            (ballot("bob", "Tea"), 5, vec![ballot("bob", "Tea")]),
+            (ballot("ann", "Tea"), 1, vec![ballot("ann", "Tea"), ballot("bob", "Tea")]),
+            (ballot("bob", "Coffee"), 4, vec![ballot("ann", "Tea"), ballot("bob", "Tea")]),
+            (ballot("bob", ""), 6, vec![ballot("ann", "Tea"), ballot("bob", "")]),
+        ] {
+            assert_eq!(store.vote("shop", "3EB0", cast, at).await.unwrap(), counted);
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! What a message says, and what that refers to. Pure.
+
+use whatsapp_rust::Jid;
+use whatsapp_rust::wacore::proto_helpers::MessageExt;
+use whatsapp_rust::waproto::whatsapp as wa;
+
+use super::{files, kinds, raw};
+use crate::message::{Content, Context, Media, Message, Text};
+
+/// `None` for what nobody would see as a message.
+pub(in crate::whatsapp) fn message(message: &wa::Message) -> Option<Message> {
+    let content = content(message)?;
+    let about = about(message.get_base_message());
+    Some(Message {
+        content,
+        context: about.and_then(context),
+        mentions: about.map(|about| about.mentioned_jid.clone()).unwrap_or_default(),
+        forwarded: about.and_then(|about| about.is_forwarded).unwrap_or(false),
+    })
+}
+
+fn content(message: &wa::Message) -> Option<Content> {
+    let view_once = message.is_view_once();
+    let body = message.get_base_message();
+    if let Some(text) = body.text_content() {
+        return Some(Content::Text { text: Text { body: text.to_owned() } });
+    }
+    if let Some(image) = body.image_message.as_option() {
+        return Some(Content::Image { image: Media { view_once, ..files::picture(image) } });
+    }
+    if let Some(video) = body.video_message.as_option().or(body.ptv_message.as_option()) {
+        return Some(Content::Video { video: Media { view_once, ..files::film(video) } });
+    }
+    if let Some(audio) = body.audio_message.as_option() {
+        return Some(Content::Audio { audio: Media { view_once, ..files::sound(audio) } });
+    }
+    if let Some(document) = body.document_message.as_option() {
+        return Some(Content::Document { document: files::file(document) });
+    }
+    if let Some(sticker) = body.sticker_message.as_option() {
+        return Some(Content::Sticker { sticker: files::sticker_file(sticker) });
+    }
+    kinds::content(body).or_else(|| is_message(body).then(|| Content::Unsupported { raw: raw::json(body) }))
+}
+
+/// Whether a person would see it as a message of its own.
+fn is_message(body: &wa::Message) -> bool {
+    let bookkeeping = body.protocol_message.is_set()
+        || body.reaction_message.is_set()
+        || body.enc_reaction_message.is_set()
+        || body.poll_update_message.is_set()
+        || body.pin_in_chat_message.is_set()
+        || body.keep_in_chat_message.is_set()
+        || body.secret_encrypted_message.is_set()
+        || body.enc_event_response_message.is_set();
+    // Keys and context ride along with messages, and come alone, too.
+    let mut rest = body.clone();
+    rest.sender_key_distribution_message.take();
+    rest.fast_ratchet_key_sender_key_distribution_message.take();
+    rest.message_context_info.take();
+    !bookkeeping && rest != wa::Message::default()
+}
+
+/// The message that is answered. A bare text cannot answer one.
+fn context(about: &wa::ContextInfo) -> Option<Context> {
+    let author = about.participant.as_deref().and_then(|author| author.parse::<Jid>().ok());
+    let quoted = about.quoted_message.as_option().and_then(content);
+    // Who does not know what was said quotes nothing.
+    let quoted = quoted.filter(|quoted| !matches!(quoted, Content::Text { text } if text.body.is_empty()));
+    Some(Context {
+        message_id: about.stanza_id.clone()?,
+        from: author.map(|author| author.to_non_ad_string()),
+        quoted: quoted.map(Box::new),
+    })
+}
+
+/// What stands beside the words, wherever this kind of message has it.
+fn about(body: &wa::Message) -> Option<&wa::ContextInfo> {
+    macro_rules! first_of {
+        ($($field:ident)+) => {
+            [$(body.$field.as_option().and_then(|message| message.context_info.as_option())),+]
+        };
+    }
+    let all = first_of! {
+        extended_text_message image_message video_message ptv_message audio_message document_message sticker_message
+        location_message live_location_message contact_message contacts_array_message poll_creation_message
+        poll_creation_message_v2 poll_creation_message_v3 poll_creation_message_v5 event_message group_invite_message
+        list_message buttons_message template_message interactive_message list_response_message
+        buttons_response_message template_button_reply_message interactive_response_message
+    };
+    all.into_iter().flatten().next()
+}

@@ -1,0 +1,65 @@
+//! Files that came in: what is known of them without fetching them. Pure.
+
+use whatsapp_rust::waproto::whatsapp::message as kinds;
+
+use super::super::hex;
+use crate::message::Media;
+
+pub(super) fn picture(image: &kinds::ImageMessage) -> Media {
+    Media {
+        mime_type: image.mimetype.clone(),
+        caption: image.caption.clone(),
+        size: image.file_length,
+        sha256: image.file_sha256.as_deref().map(hex),
+        width: image.width,
+        height: image.height,
+        ..Media::default()
+    }
+}
+
+pub(super) fn film(video: &kinds::VideoMessage) -> Media {
+    Media {
+        mime_type: video.mimetype.clone(),
+        caption: video.caption.clone(),
+        size: video.file_length,
+        sha256: video.file_sha256.as_deref().map(hex),
+        width: video.width,
+        height: video.height,
+        duration: video.seconds,
+        gif: video.gif_playback.unwrap_or(false),
+        ..Media::default()
+    }
+}
+
+pub(super) fn sound(audio: &kinds::AudioMessage) -> Media {
+    Media {
+        mime_type: audio.mimetype.clone(),
+        size: audio.file_length,
+        sha256: audio.file_sha256.as_deref().map(hex),
+        duration: audio.seconds,
+        voice: audio.ptt.unwrap_or(false),
+        ..Media::default()
+    }
+}
+
+pub(super) fn file(document: &kinds::DocumentMessage) -> Media {
+    Media {
+        mime_type: document.mimetype.clone(),
+        caption: document.caption.clone(),
+        filename: document.file_name.clone().or_else(|| document.title.clone()),
+        size: document.file_length,
+        sha256: document.file_sha256.as_deref().map(hex),
+        ..Media::default()
+    }
+}
+
+pub(super) fn sticker_file(sticker: &kinds::StickerMessage) -> Media {
+    Media {
+        mime_type: sticker.mimetype.clone(),
+        size: sticker.file_length,
+        sha256: sticker.file_sha256.as_deref().map(hex),
+        width: sticker.width,
+        height: sticker.height,
+        ..Media::default()
+    }
+}

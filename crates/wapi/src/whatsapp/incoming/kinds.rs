@@ -1,0 +1,119 @@
+//! Messages that carry no file. Pure.
+
+use jiff::Timestamp;
+use whatsapp_rust::waproto::whatsapp as wa;
+use whatsapp_rust::waproto::whatsapp::message as kinds;
+
+use crate::message::{CalendarEvent, Contact, Content, GroupInvite, LiveLocation, Location, Place, Poll, Quiz};
+
+/// `None` for what is none of these.
+pub(super) fn content(body: &wa::Message) -> Option<Content> {
+    if let Some(place) = body.location_message.as_option() {
+        return Some(Content::Location { location: location(place) });
+    }
+    if let Some(place) = body.live_location_message.as_option() {
+        return Some(Content::LiveLocation { live_location: live_location(place) });
+    }
+    if let Some(contacts) = contacts(body) {
+        return Some(Content::Contacts { contacts });
+    }
+    if let Some(poll) = creation(body) {
+        return Some(Content::Poll { poll: self::poll(poll) });
+    }
+    if let Some(event) = body.event_message.as_option() {
+        return Some(Content::Event { event: calendar_event(event) });
+    }
+    let invite = body.group_invite_message.as_option()?;
+    Some(Content::GroupInvite { group_invite: group_invite(invite) })
+}
+
+/// A poll is written in one of several versions, which say the same.
+pub(in crate::whatsapp) fn creation(body: &wa::Message) -> Option<&kinds::PollCreationMessage> {
+    let versions = [
+        &body.poll_creation_message,
+        &body.poll_creation_message_v2,
+        &body.poll_creation_message_v3,
+        &body.poll_creation_message_v5,
+        &body.poll_creation_message_v6,
+    ];
+    versions.into_iter().find_map(|version| version.as_option())
+}
+
+fn location(place: &kinds::LocationMessage) -> Location {
+    Location {
+        latitude: place.degrees_latitude.unwrap_or_default(),
+        longitude: place.degrees_longitude.unwrap_or_default(),
+        name: place.name.clone(),
+        address: place.address.clone(),
+    }
+}
+
+fn live_location(place: &kinds::LiveLocationMessage) -> LiveLocation {
+    LiveLocation {
+        latitude: place.degrees_latitude.unwrap_or_default(),
+        longitude: place.degrees_longitude.unwrap_or_default(),
+        accuracy: place.accuracy_in_meters,
+        speed: place.speed_in_mps,
+        bearing: place.degrees_clockwise_from_magnetic_north,
+        caption: place.caption.clone(),
+        sequence: place.sequence_number,
+    }
+}
+
+fn contacts(body: &wa::Message) -> Option<Vec<Contact>> {
+    let one = |contact: &kinds::ContactMessage| {
+        let vcard = contact.vcard.clone().unwrap_or_default();
+        let name = contact.display_name.clone().or_else(|| Contact::shown_name(&vcard));
+        Contact::from_vcard(name.unwrap_or_default(), vcard)
+    };
+    if let Some(contact) = body.contact_message.as_option() {
+        return Some(vec![one(contact)]);
+    }
+    body.contacts_array_message.as_option().map(|several| several.contacts.iter().map(one).collect())
+}
+
+fn poll(creation: &kinds::PollCreationMessage) -> Poll {
+    let options: Vec<_> = creation.options.iter().filter_map(|option| option.option_name.clone()).collect();
+    let all = u32::try_from(options.len()).unwrap_or(u32::MAX);
+    let limit = creation.selectable_options_count.filter(|count| (1..=all).contains(count));
+    let answer = creation.correct_answer.as_option().and_then(|answer| answer.option_name.clone());
+    Poll {
+        question: creation.name.clone().unwrap_or_default(),
+        max_selections: limit.unwrap_or(all),
+        options,
+        quiz: answer.map(|answer| Quiz { answer }),
+    }
+}
+
+fn calendar_event(event: &kinds::EventMessage) -> CalendarEvent {
+    let place = event.location.as_option().map(|place| Place {
+        name: place.name.clone(),
+        address: place.address.clone(),
+        latitude: place.degrees_latitude,
+        longitude: place.degrees_longitude,
+    });
+    CalendarEvent {
+        name: event.name.clone().unwrap_or_default(),
+        description: event.description.clone(),
+        start: event.start_time.and_then(time),
+        end: event.end_time.and_then(time),
+        place,
+        join_link: event.join_link.clone(),
+        canceled: event.is_canceled.unwrap_or(false),
+    }
+}
+
+fn group_invite(invite: &kinds::GroupInviteMessage) -> GroupInvite {
+    GroupInvite {
+        group: invite.group_jid.clone().unwrap_or_default(),
+        code: invite.invite_code.clone().unwrap_or_default(),
+        name: invite.group_name.clone(),
+        caption: invite.caption.clone(),
+        expires_at: invite.invite_expiration.and_then(time),
+    }
+}
+
+/// From seconds since 1970.
+fn time(seconds: i64) -> Option<Timestamp> {
+    Timestamp::from_second(seconds).ok()
+}

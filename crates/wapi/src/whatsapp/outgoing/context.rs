@@ -1,0 +1,31 @@
+//! What a message refers to: the one it answers, whom it mentions, that it was forwarded. Pure.
+
+use whatsapp_rust::wacore::proto_helpers::MessageExt;
+use whatsapp_rust::waproto::buffa::MessageField;
+use whatsapp_rust::waproto::whatsapp as wa;
+
+use super::{Quote, quoted};
+use crate::message::Message;
+
+/// A bare text has no place for it, and becomes one that has.
+pub(super) fn attach(protobuf: &mut wa::Message, message: &Message, quote: Option<&Quote>) {
+    let quote = quote.filter(|_| message.context.is_some());
+    if quote.is_none() && message.mentions.is_empty() && !message.forwarded {
+        return;
+    }
+    let said = quote.map(|quote| quote.message.as_ref().and_then(quoted).unwrap_or_else(unknown));
+    protobuf.set_context_info(wa::ContextInfo {
+        stanza_id: quote.map(|quote| quote.id.clone()),
+        participant: quote.map(|quote| quote.author.clone()),
+        quoted_message: said.map(MessageField::some).unwrap_or_default(),
+        mentioned_jid: message.mentions.clone(),
+        is_forwarded: message.forwarded.then_some(true),
+        forwarding_score: message.forwarded.then_some(1),
+        ..Default::default()
+    });
+}
+
+/// Phones show an answer as one only if it quotes something.
+fn unknown() -> wa::Message {
+    wa::Message { conversation: Some(String::new()), ..Default::default() }
+}

@@ -1,0 +1,93 @@
+//! Messages around files. Pure.
+
+use whatsapp_rust::media::{AudioOptions, DocumentOptions, ImageOptions, VideoOptions};
+use whatsapp_rust::media::{audio_message, document_message, image_message, video_message};
+use whatsapp_rust::upload::UploadResponse;
+use whatsapp_rust::wacore::download::MediaType;
+use whatsapp_rust::waproto::buffa::MessageField;
+use whatsapp_rust::waproto::whatsapp as wa;
+use whatsapp_rust::waproto::whatsapp::message as kinds;
+
+use crate::message::{Media, MediaKind};
+
+/// A file that WhatsApp's media servers have.
+pub(in crate::whatsapp) struct Uploaded {
+    pub response: UploadResponse,
+    pub mime_type: String,
+}
+
+pub(in crate::whatsapp) const fn upload_type(kind: MediaKind) -> MediaType {
+    match kind {
+        MediaKind::Image => MediaType::Image,
+        MediaKind::Video => MediaType::Video,
+        MediaKind::Audio => MediaType::Audio,
+        MediaKind::Document => MediaType::Document,
+    }
+}
+
+/// Without a file, it is what an answer shows of it.
+pub(super) fn message(kind: MediaKind, media: &Media, file: Option<Uploaded>) -> wa::Message {
+    let Some(Uploaded { response, mime_type }) = file else { return without_file(kind, media) };
+    let (mimetype, caption) = (Some(mime_type), media.caption.clone());
+    let view_once = media.view_once.then_some(true);
+    let mut message = match kind {
+        MediaKind::Image => image_message(response, ImageOptions { caption, mimetype, ..Default::default() }),
+        MediaKind::Video => {
+            let gif_playback = media.gif.then_some(true);
+            video_message(response, VideoOptions { caption, mimetype, gif_playback, ..Default::default() })
+        }
+        MediaKind::Audio => {
+            let ptt = media.voice.then_some(true);
+            audio_message(response, AudioOptions { mimetype, ptt, ..Default::default() })
+        }
+        MediaKind::Document => {
+            let (file_name, title) = (media.filename.clone(), media.filename.clone());
+            document_message(response, DocumentOptions { mimetype, file_name, title, caption, ..Default::default() })
+        }
+    };
+    if let Some(image) = message.image_message.as_option_mut() {
+        image.view_once = view_once;
+    } else if let Some(video) = message.video_message.as_option_mut() {
+        video.view_once = view_once;
+    } else if let Some(audio) = message.audio_message.as_option_mut() {
+        audio.view_once = view_once;
+    }
+    message
+}
+
+fn without_file(kind: MediaKind, media: &Media) -> wa::Message {
+    let (mimetype, caption) = (media.mime_type.clone(), media.caption.clone());
+    let mut message = wa::Message::default();
+    match kind {
+        MediaKind::Image => {
+            let image = kinds::ImageMessage { mimetype, caption, ..Default::default() };
+            message.image_message = MessageField::some(image);
+        }
+        MediaKind::Video => {
+            let gif_playback = media.gif.then_some(true);
+            let video = kinds::VideoMessage { mimetype, caption, gif_playback, ..Default::default() };
+            message.video_message = MessageField::some(video);
+        }
+        MediaKind::Audio => {
+            let (ptt, seconds) = (media.voice.then_some(true), media.duration);
+            let audio = kinds::AudioMessage { mimetype, ptt, seconds, ..Default::default() };
+            message.audio_message = MessageField::some(audio);
+        }
+        MediaKind::Document => {
+            let (file_name, title) = (media.filename.clone(), media.filename.clone());
+            let document = kinds::DocumentMessage { mimetype, caption, file_name, title, ..Default::default() };
+            message.document_message = MessageField::some(document);
+        }
+    }
+    message
+}
+
+/// Around what may be looked at once only. Audio has a wrapper of its own.
+pub(super) fn once(message: wa::Message) -> wa::Message {
+    let is_audio = message.audio_message.is_set();
+    let wrapped = MessageField::some(kinds::FutureProofMessage { message: MessageField::some(message) });
+    match is_audio {
+        true => wa::Message { view_once_message_v2_extension: wrapped, ..Default::default() },
+        false => wa::Message { view_once_message: wrapped, ..Default::default() },
+    }
+}

@@ -1,0 +1,107 @@
+//! Messages that carry no file. Pure.
+
+use jiff::Timestamp;
+use whatsapp_rust::wacore::poll::compute_option_hash;
+use whatsapp_rust::wacore::proto_helpers::build_reaction_message;
+use whatsapp_rust::waproto::buffa::MessageField;
+use whatsapp_rust::waproto::whatsapp as wa;
+use whatsapp_rust::waproto::whatsapp::message as kinds;
+use whatsapp_rust::waproto::whatsapp::message::poll_creation_message::Option as Choice;
+
+use super::super::hex;
+use crate::message::{CalendarEvent, Contact, Content, Location, Poll, Reaction, Text};
+
+/// `None` for kinds that only come in.
+pub(super) fn message(content: &Content) -> Option<wa::Message> {
+    Some(match content {
+        Content::Text { text } => self::text(text),
+        Content::Location { location } => {
+            wa::Message { location_message: MessageField::some(place(location)), ..Default::default() }
+        }
+        Content::Contacts { contacts } => self::contacts(contacts),
+        Content::Poll { poll } => self::poll(poll),
+        Content::Event { event } => {
+            wa::Message { event_message: MessageField::some(calendar_event(event)), ..Default::default() }
+        }
+        _ => return None,
+    })
+}
+
+pub(super) fn text(text: &Text) -> wa::Message {
+    wa::Message { conversation: Some(text.body.clone()), ..Default::default() }
+}
+
+/// Without an emoji, it takes back the one before.
+pub(super) fn reaction(reaction: &Reaction, key: wa::MessageKey, now: Timestamp) -> wa::Message {
+    build_reaction_message(key, reaction.emoji.clone().unwrap_or_default(), now.as_millisecond())
+}
+
+fn place(location: &Location) -> kinds::LocationMessage {
+    kinds::LocationMessage {
+        degrees_latitude: Some(location.latitude),
+        degrees_longitude: Some(location.longitude),
+        name: location.name.clone(),
+        address: location.address.clone(),
+        ..Default::default()
+    }
+}
+
+/// One contact has a message of its own.
+fn contacts(contacts: &[Contact]) -> wa::Message {
+    let one = |contact: &Contact| kinds::ContactMessage {
+        display_name: Some(contact.name.clone()),
+        vcard: Some(contact.vcard.clone()),
+        ..Default::default()
+    };
+    if let [contact] = contacts {
+        return wa::Message { contact_message: MessageField::some(one(contact)), ..Default::default() };
+    }
+    let several = kinds::ContactsArrayMessage {
+        display_name: Some(format!("{} contacts", contacts.len())),
+        contacts: contacts.iter().map(one).collect(),
+        ..Default::default()
+    };
+    wa::Message { contacts_array_message: MessageField::some(several), ..Default::default() }
+}
+
+/// Phones write polls with one answer as the third version; no limit is a count of 0.
+fn poll(poll: &Poll) -> wa::Message {
+    let is_all = poll.max_selections > 1 && usize::try_from(poll.max_selections) == Ok(poll.options.len());
+    let choice = |name: &String| Choice { option_name: Some(name.clone()), ..Default::default() };
+    let mut creation = kinds::PollCreationMessage {
+        name: Some(poll.question.clone()),
+        options: poll.options.iter().map(choice).collect(),
+        selectable_options_count: Some(if is_all { 0 } else { poll.max_selections }),
+        ..Default::default()
+    };
+    if let Some(quiz) = &poll.quiz {
+        creation.poll_type = Some(kinds::PollType::QUIZ);
+        let option_hash = Some(hex(&compute_option_hash(&quiz.answer)));
+        creation.correct_answer = MessageField::some(Choice { option_name: Some(quiz.answer.clone()), option_hash });
+    }
+    let creation = MessageField::some(creation);
+    match poll.max_selections {
+        1 => wa::Message { poll_creation_message_v3: creation, ..Default::default() },
+        _ => wa::Message { poll_creation_message: creation, ..Default::default() },
+    }
+}
+
+fn calendar_event(event: &CalendarEvent) -> kinds::EventMessage {
+    let location = event.place.as_ref().map(|place| kinds::LocationMessage {
+        degrees_latitude: place.latitude,
+        degrees_longitude: place.longitude,
+        name: place.name.clone(),
+        address: place.address.clone(),
+        ..Default::default()
+    });
+    kinds::EventMessage {
+        name: Some(event.name.clone()),
+        description: event.description.clone(),
+        location: location.map(MessageField::some).unwrap_or_default(),
+        join_link: event.join_link.clone(),
+        start_time: event.start.map(Timestamp::as_second),
+        end_time: event.end.map(Timestamp::as_second),
+        is_canceled: event.canceled.then_some(true),
+        ..Default::default()
+    }
+}

@@ -1,0 +1,118 @@
+use jiff::Timestamp;
+use proptest::prelude::*;
+use whatsapp_rust::waproto::codec;
+
+use super::super::incoming::content;
+use super::*;
+use crate::message::{CalendarEvent, Contact, Context, Location, Phone, Place, Poll, Quiz, Text};
+
+const ANN: &str = "375440000009@s.whatsapp.net";
+
+#[test]
+fn chats_keep_their_address() {
+    for text in ["375447034810@s.whatsapp.net", "123456789012345@lid", "120363025246125486@g.us"] {
+        assert_eq!(jid(&ChatId::parse(text).unwrap()).to_string(), text);
+    }
+}
+
+#[test]
+fn in_a_group_the_author_belongs_to_what_a_message_is_known_by() {
+    let group = ChatId::parse("120363025246125486@g.us").unwrap();
+    let person = ChatId::parse(ANN).unwrap();
+    for (chat, is_own, participant) in [(&group, false, Some(ANN)), (&group, true, None), (&person, false, None)] {
+        let quote = Quote { id: "3EB0".to_owned(), author: ANN.to_owned(), is_own, message: None };
+        let around = Around { chat, quote: Some(&quote), secret: None, now: Timestamp::UNIX_EPOCH };
+        let key = key(&around).unwrap();
+        assert_eq!((key.participant.as_deref(), key.from_me), (participant, Some(is_own)));
+    }
+}
+
+fn words() -> impl Strategy<Value = String> {
+    "\\PC{0,20}[\\PC&&[^ ]]"
+}
+
+fn maybe_words() -> impl Strategy<Value = Option<String>> {
+    proptest::option::of(words())
+}
+
+fn seconds() -> impl Strategy<Value = Timestamp> {
+    (0..4_000_000_000i64).prop_map(|second| Timestamp::from_second(second).unwrap())
+}
+
+fn location() -> impl Strategy<Value = Content> {
+    (-90.0..=90.0f64, -180.0..=180.0f64, maybe_words(), maybe_words()).prop_map(
+        |(latitude, longitude, name, address)| Content::Location {
+            location: Location { latitude, longitude, name, address },
+        },
+    )
+}
+
+fn contacts() -> impl Strategy<Value = Content> {
+    let phone = (words(), proptest::option::of("[1-9][0-9]{6,14}")).prop_map(|(phone, wa_id)| Phone { phone, wa_id });
+    let contact = (words(), proptest::collection::vec(phone, 1..3));
+    let contact = contact.prop_map(|(name, phones)| {
+        let contact = Contact::from_phones(name, &phones);
+        assert_eq!(contact.phones, phones);
+        contact
+    });
+    proptest::collection::vec(contact, 1..4).prop_map(|contacts| Content::Contacts { contacts })
+}
+
+fn poll() -> impl Strategy<Value = Content> {
+    let options = proptest::collection::hash_set(words(), 2..12);
+    (words(), options, 0..12usize, any::<bool>()).prop_map(|(question, options, most, is_quiz)| {
+        let options: Vec<_> = options.into_iter().collect();
+        let quiz = is_quiz.then(|| Quiz { answer: options[most % options.len()].clone() });
+        let most = if is_quiz { 1 } else { 1 + most % options.len() };
+        Content::Poll { poll: Poll { question, options, max_selections: u32::try_from(most).unwrap(), quiz } }
+    })
+}
+
+fn event() -> impl Strategy<Value = Content> {
+    let point = proptest::option::of((-90.0..=90.0f64, -180.0..=180.0f64));
+    let place = (words(), maybe_words(), point).prop_map(|(name, address, point)| Place {
+        name: Some(name),
+        address,
+        latitude: point.map(|point| point.0),
+        longitude: point.map(|point| point.1),
+    });
+    let event = (words(), maybe_words(), seconds(), proptest::option::of(seconds()), proptest::option::of(place));
+    event.prop_map(|(name, description, start, end, place)| {
+        let event =
+            CalendarEvent { name, description, start: Some(start), end, place, join_link: None, canceled: false };
+        Content::Event { event }
+    })
+}
+
+fn content() -> impl Strategy<Value = Content> {
+    let text = words().prop_map(|body| Content::Text { text: Text { body } });
+    prop_oneof![text, location(), contacts(), poll(), event()]
+}
+
+proptest! {
+    /// What callers send is what others are told: nothing is lost or bent on the way through WhatsApp's form.
+    #[test]
+    fn every_message_comes_back_from_the_wire_as_it_was(
+        said in content(),
+        quoted in proptest::option::of(content()),
+        mentions in proptest::collection::vec("[1-9][0-9]{6,14}@s\\.whatsapp\\.net", 0..3),
+        forwarded in any::<bool>(),
+    ) {
+        let quote = quoted.as_ref().map(|quoted| Quote {
+            id: "3EB0".to_owned(),
+            author: ANN.to_owned(),
+            is_own: false,
+            message: Some(Message::new(quoted.clone())),
+        });
+        let context = quoted.map(|quoted| Context {
+            message_id: "3EB0".to_owned(),
+            from: Some(ANN.to_owned()),
+            quoted: Some(Box::new(quoted)),
+        });
+        let message = Message { context, mentions, forwarded, content: said };
+        let chat = ChatId::parse(ANN).unwrap();
+        let around = Around { chat: &chat, quote: quote.as_ref(), secret: None, now: Timestamp::UNIX_EPOCH };
+        let wire = codec::message_to_vec(&protobuf(&message, None, &around).unwrap());
+        prop_assert_eq!(content::message(&codec::message_decode(&wire).unwrap()), Some(message));
+    }
+}

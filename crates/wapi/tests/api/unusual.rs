@@ -1,0 +1,72 @@
+//! What comes in besides plain messages of others: echoes of our own, kinds without a shape, what cannot be read.
+
+use serde_json::{Value, json};
+use wapi_simulator::waproto::buffa::MessageField;
+use wapi_simulator::waproto::whatsapp as wa;
+
+use crate::harness::TestApp;
+
+async fn feed(app: &TestApp, types: &str) -> Vec<Value> {
+    let feed = app.get(&format!("/v1/events?types={types}")).await.expect(200).json();
+    feed["events"].as_array().unwrap().iter().map(|entry| entry["event"].clone()).collect()
+}
+
+#[tokio::test]
+async fn what_the_owner_writes_on_the_phone_is_an_echo() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    app.pair("shop", &alice).await;
+    let id = alice.sends_text(bob.number(), "from my phone").await.unwrap();
+    alice.edits(bob.number(), &id, "from my own phone").unwrap();
+    bob.sends_text(alice.number(), "hi").await.unwrap();
+    let next = app.webhook.next().await.body;
+    assert_eq!(next["data"]["text"]["body"], "hi", "the original's webhook is told of what others write only");
+    let told = feed(&app, "message.echo,message.edited").await;
+    assert_eq!(told.len(), 2, "{told:#?}");
+    for (event, (kind, words)) in
+        told.iter().zip([("message.echo", "from my phone"), ("message.edited", "from my own phone")])
+    {
+        let data = &event["data"];
+        assert_eq!((&event["type"], &data["text"]["body"]), (&json!(kind), &json!(words)));
+        assert_eq!((&data["chat"], &data["from_me"]), (&json!(bob.jid()), &json!(true)));
+        assert_eq!((&data["from"]["phone"], &data["from"]["lid"]), (&json!(alice.number()), &json!(alice.lid())));
+    }
+    assert_eq!((&told[0]["data"]["id"], &told[1]["data"]["message_id"]), (&json!(id), &json!(id)));
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn what_has_no_shape_is_told_as_whatsapp_wrote_it() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    app.pair("shop", &alice).await;
+    let order = wa::message::OrderMessage {
+        order_id: Some("7".to_owned()),
+        thumbnail: Some(vec![1, 2, 3]),
+        item_count: Some(2),
+        ..Default::default()
+    };
+    bob.sends(alice.number(), "text", wa::Message { order_message: MessageField::some(order), ..Default::default() })
+        .unwrap();
+    let data = app.webhook.next().await.body["data"].clone();
+    let raw = json!({"order_message": {"order_id": "7", "thumbnail": "AQID", "item_count": 2}});
+    assert_eq!((&data["type"], &data["raw"]), (&json!("unsupported"), &raw));
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_told_and_then_read_when_it_comes_again() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    app.pair("shop", &alice).await;
+    bob.sends_text(alice.number(), "hi").await.unwrap();
+    app.webhook.next().await;
+    let id = bob.sends_unreadable_text(alice.number(), "a secret").unwrap();
+    let read = app.webhook.next().await.body;
+    assert_eq!((&read["data"]["id"], &read["data"]["text"]["body"]), (&json!(id), &json!("a secret")));
+    let told = feed(&app, "message.undecryptable").await;
+    let told: Vec<_> = told.iter().map(|event| (&event["data"]["id"], &event["data"]["chat"])).collect();
+    assert_eq!(told, [(&json!(id), &json!(bob.jid()))]);
+    assert_eq!(alice.failures().len(), 1, "the account's phone could not read it either");
+    app.finish().await;
+}

@@ -31,6 +31,8 @@ baileys.WA_CERT_DETAILS.PUBLIC_KEY = flags.noiseRoot;
 
 const auth = { creds: baileys.initAuthCreds(), keys: memoryKeys() };
 const sentMessages = new Map();
+// By id, both ways: what commands answer, react to, change and delete.
+const known = new Map();
 let socket;
 let qrShown = deferred();
 
@@ -75,6 +77,8 @@ function connect() {
 		}
 	});
 	current.ev.on('messages.update', updates => updates.forEach(onStatus));
+	current.ev.on('messages.update', updates => updates.forEach(onChange));
+	current.ev.on('messages.reaction', reactions => reactions.forEach(onReaction));
 	current.ev.on('message-receipt.update', updates => updates.forEach(onGroupReceipt));
 	current.ws.on('CB:ack,class:message', ({ attrs }) => {
 		if (!attrs.error) {
@@ -123,11 +127,60 @@ async function onMessage({ key, message, messageStubParameters, pushName, status
 	if (key.fromMe && status > ACKNOWLEDGED) {
 		onStatus({ key, update: { status } });
 	}
+	if (kind === 'pollUpdateMessage') {
+		onVote(key, content.pollUpdateMessage);
+		return;
+	}
+	known.set(key.id, { key, message });
 	const body = content[kind];
 	const type = kind === 'conversation' || kind === 'extendedTextMessage' ? 'text' : kind.replace(/Message$/, '');
 	const text = typeof body === 'string' ? body : (body.text ?? null);
 	const media = body.mediaKey ? await download({ key, message }, body) : null;
-	events.emit({ event: 'message', ...head, type, text, caption: body.caption ?? null, push_name: pushName ?? null, media, offline });
+	events.emit({ event: 'message', ...head, type, text, caption: body.caption ?? null, push_name: pushName ?? null, media, offline, body: plain(body) });
+}
+
+/** What Baileys makes of an edit or a deletion. */
+function onChange({ key, update }) {
+	const edited = update.message?.editedMessage?.message;
+	if (edited) {
+		events.emit({ event: 'edited', id: key.id, text: edited.conversation ?? edited.extendedTextMessage?.text ?? null });
+	}
+	if (update.message === null) {
+		events.emit({ event: 'deleted', id: key.id });
+	}
+}
+
+function onReaction({ key, reaction }) {
+	events.emit({ event: 'reaction', id: key.id, from_me: !!key.fromMe, emoji: reaction.text || null });
+}
+
+/** Baileys opens votes for those who ask it to, and does not know by which of their addresses people voted. */
+function onVote(key, { pollCreationMessageKey, vote }) {
+	const poll = known.get(pollCreationMessageKey.id)?.message;
+	const own = [auth.creds.me.id, auth.creds.me.lid].filter(Boolean).map(baileys.jidNormalizedUser);
+	const theirs = [key.remoteJid, key.remoteJidAlt].filter(Boolean).map(baileys.jidNormalizedUser);
+	const creators = pollCreationMessageKey.fromMe ? own : theirs;
+	const voters = key.fromMe ? own : theirs;
+	const pollEncKey = poll?.messageContextInfo?.messageSecret;
+	const pairs = creators.flatMap(pollCreatorJid => voters.map(voterJid => ({ pollCreatorJid, voterJid })));
+	for (const pair of pairs) {
+		try {
+			const opened = baileys.decryptPollVote(vote, { ...pair, pollEncKey, pollMsgId: pollCreationMessageKey.id });
+			const pollUpdates = [{ pollUpdateMessageKey: key, vote: opened, senderTimestampMs: Date.now() }];
+			const counted = baileys.getAggregateVotesInPollMessage({ message: poll, pollUpdates }, auth.creds.me.id);
+			const options = counted.filter(({ voters }) => voters.length > 0).map(({ name }) => name);
+			events.emit({ event: 'vote', id: pollCreationMessageKey.id, options });
+			return;
+		} catch (error) {
+			log.debug({ error, pair }, 'a vote did not open');
+		}
+	}
+	events.emit({ event: 'error', ref: null, message: `a vote on ${pollCreationMessageKey.id} does not open` });
+}
+
+/** As JSON; bytes in hexadecimal. */
+function plain(body) {
+	return JSON.parse(JSON.stringify(body, readable));
 }
 
 /** Baileys checks no hash of what it downloads, so the plain bytes are compared here with what the message promised. */
@@ -161,6 +214,11 @@ const operations = {
 	send_text: ({ to, text }) => send(to, { text, linkPreview: null }),
 	// A thumbnail would need an image library, and tests send bytes that are no image.
 	send_image: ({ to, path, caption }) => send(to, { image: readFileSync(path), caption, jpegThumbnail: '' }),
+	// Any content that Baileys knows.
+	send: ({ to, content, quoted }) => send(to, content, quoted && { quoted: meant(quoted) }),
+	react: ({ to, id, emoji }) => send(to, { react: { text: emoji ?? '', key: meant(id).key } }),
+	edit: ({ to, id, text }) => send(to, { text, edit: meant(id).key, linkPreview: null }),
+	delete: ({ to, id }) => send(to, { delete: meant(id).key }),
 	read: async ({ keys }) => {
 		const theirs = keys.map(({ id, chat, sender }) => ({
 			id,
@@ -221,9 +279,17 @@ function spoilt(record) {
 	return copy;
 }
 
-async function send(to, content) {
-	const message = await open().sendMessage(to, content);
+function meant(id) {
+	if (!known.has(id)) {
+		throw new Error(`no message ${id}`);
+	}
+	return known.get(id);
+}
+
+async function send(to, content, options = {}) {
+	const message = await open().sendMessage(to, content, options);
 	sentMessages.set(message.key.id, message.message);
+	known.set(message.key.id, message);
 	return { event: 'sent', id: message.key.id };
 }
 

@@ -3,8 +3,13 @@
 
 use std::collections::HashMap;
 
+use anyhow::Context;
+use wacore_appstate::decode::decode_record;
+use wacore_appstate::keys::expand_app_state_keys;
 use waproto::buffa::{Message, MessageField};
 use waproto::whatsapp as wa;
+
+use crate::phone::Phone;
 
 /// All collections of one account, by name.
 #[derive(Default)]
@@ -45,6 +50,30 @@ impl Collections {
         patch.version = MessageField::some(wa::SyncdVersion { version: Some(base + 1) });
         self.patches.entry(name.to_owned()).or_default().push(patch.encode_to_vec());
         Upload::Accepted
+    }
+}
+
+impl Phone {
+    /// What the account's devices wrote into a collection, as the phone decrypts it: the index of each entry, oldest first, such as
+    /// `["deleteMessageForMe", CHAT, ID, "1", "0"]`.
+    pub fn app_state(&self, collection: &str) -> anyhow::Result<Vec<Vec<String>>> {
+        let key = self.with_handset(|handset| handset.app_state_key().clone());
+        let keys = key.key_data.as_option().and_then(|data| data.key_data.as_deref()).map(expand_app_state_keys);
+        let keys = keys.context("the phone has a key")?;
+        let patches = {
+            let world = self.server.world.lock();
+            world.account(&self.number).context("no such account")?.app_state.after(collection, 0)
+        };
+        let mut indexes = Vec::new();
+        for patch in patches {
+            for mutation in wa::SyncdPatch::decode_from_slice(&patch)?.mutations {
+                let record = mutation.record.as_option().context("a mutation has a record")?;
+                let key_id = record.key_id.as_option().and_then(|id| id.id.clone()).unwrap_or_default();
+                let operation = mutation.operation.and_then(|operation| operation.as_known()).unwrap_or_default();
+                indexes.push(decode_record(operation, record, &keys, &key_id, true)?.0.index);
+            }
+        }
+        Ok(indexes)
     }
 }
 

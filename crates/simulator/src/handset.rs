@@ -211,6 +211,11 @@ impl Handset {
         self.sent.iter().find(|sent| sent.id == id).cloned()
     }
 
+    /// What the account's app state is encrypted with.
+    pub(crate) fn app_state_key(&self) -> &wa::message::AppStateSyncKey {
+        &self.app_state_key
+    }
+
     /// The account's key for app state, as the phone shares it with a device it has linked.
     pub(crate) fn app_state_key_share(&self) -> wa::Message {
         let share = wa::message::AppStateSyncKeyShare { keys: vec![self.app_state_key.clone()] };

@@ -324,6 +324,25 @@ async fn texts_are_changed_taken_back_and_forwarded() {
 }
 
 #[tokio::test]
+async fn a_message_is_deleted_from_the_own_devices_alone() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    app.pair("shop", &alice).await;
+    let ours = app.accepted("shop", json!({"to": bob.number(), "text": {"body": "hi"}})).await;
+    bob.next_message(PATIENCE).await.unwrap();
+    let theirs = bob.sends_text(alice.number(), "hi").await.unwrap();
+    app.webhook.next().await;
+    for (id, from_me) in [(&ours, "1"), (&theirs, "0")] {
+        let route = format!("/v1/sessions/shop/messages/{id}?for=me&chat={}", bob.number());
+        app.delete(&route).await.expect(204);
+        let written = alice.app_state("regular_high").unwrap();
+        let expected = ["deleteMessageForMe", &bob.jid(), id, from_me, "0"].map(str::to_owned);
+        assert_eq!(written.last().map(Vec::as_slice), Some(&expected[..]));
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn what_cannot_be_changed_is_named() {
     let app = TestApp::start().await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));

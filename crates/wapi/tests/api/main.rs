@@ -6,6 +6,7 @@ mod harness;
 
 mod auth;
 mod baileys;
+mod baileys_kinds;
 mod bodies;
 mod changes;
 mod checks;

@@ -1,0 +1,134 @@
+//! The kinds of messages, with a client that others wrote: each understands what the other says.
+
+use serde_json::{Value, json};
+use wapi_simulator::{Addressing, Author, Options, Phone};
+
+use crate::harness::{Baileys, Setup, TestApp, eventually};
+
+const VCARD: &str = "BEGIN:VCARD\nVERSION:3.0\nFN:Bob\nTEL;type=CELL;waid=375447034810:+375 44 703-48-10\nEND:VCARD";
+
+async fn converse(app: TestApp) {
+    let (alice, ann) = (app.phone("Alice"), app.phone("Ann"));
+    let Some(mut baileys) = Baileys::start(&app.simulator, "Ann") else { return app.finish().await };
+    app.pair("shop", &alice).await;
+    baileys.pair(&ann).await;
+    from_wapi(&app, &mut baileys, &alice, &ann).await;
+    from_baileys(&app, &mut baileys, &alice, &ann).await;
+    assert_eq!((alice.failures(), ann.failures()), (Vec::new(), Vec::new()));
+    app.finish().await;
+}
+
+/// The first event that fits.
+async fn told(app: &TestApp, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
+    let all = async || app.get("/v1/events?limit=1000").await.expect(200).json()["events"].as_array().unwrap().clone();
+    let look = async || all().await.into_iter().map(|entry| entry["event"].clone()).find(&fits);
+    eventually(look, async || format!("{what} was not told: {:#?}", all().await)).await
+}
+
+/// What Baileys makes of a message.
+async fn said(app: &TestApp, baileys: &mut Baileys, mut message: Value, ann: &Phone) -> Value {
+    message["to"] = json!(ann.number());
+    let id = app.accepted("shop", message).await;
+    baileys.until("the message", |event| event["event"] == "message" && event["id"] == id.as_str()).await
+}
+
+async fn from_wapi(app: &TestApp, baileys: &mut Baileys, alice: &Phone, ann: &Phone) {
+    let sent = baileys.command(json!({"op": "send_text", "to": alice.jid(), "text": "hello?"})).await;
+    let theirs = sent["id"].as_str().unwrap();
+    app.webhook.next().await;
+    let answer = json!({"text": {"body": "yes"}, "context": {"message_id": theirs}});
+    let answer = said(app, baileys, answer, ann).await;
+    let context = &answer["body"]["contextInfo"];
+    assert_eq!((&answer["text"], &context["stanzaId"]), (&json!("yes"), &json!(theirs)));
+    assert!(context["quotedMessage"].to_string().contains("hello?"), "{context}");
+    let reaction = |emoji: Value| json!({"to": ann.number(), "reaction": {"message_id": theirs, "emoji": emoji}});
+    for emoji in [json!("🐙"), Value::Null] {
+        app.accepted("shop", reaction(emoji.clone())).await;
+        let told = baileys.next("reaction").await;
+        assert_eq!((&told["id"], &told["emoji"], &told["from_me"]), (&json!(theirs), &emoji, &json!(true)));
+    }
+    let place = json!({"location": {"latitude": 53.9, "longitude": 27.5, "name": "Here"}});
+    let place = said(app, baileys, place, ann).await;
+    assert_eq!((&place["type"], &place["body"]["degreesLatitude"]), (&json!("location"), &json!(53.9)));
+    let contact = said(app, baileys, json!({"contacts": [{"vcard": VCARD, "name": "Bob"}]}), ann).await;
+    assert_eq!((&contact["type"], &contact["body"]["vcard"]), (&json!("contact"), &json!(VCARD)));
+
+    let poll = json!({"poll": {"question": "What?", "options": ["Tea", "Coffee"]}});
+    let poll = said(app, baileys, poll, ann).await;
+    assert_eq!((&poll["type"], &poll["body"]["name"]), (&json!("pollCreationMessageV3"), &json!("What?")));
+    // The owner of Baileys' account votes on the phone: Baileys and wapi open the same vote.
+    let id = poll["id"].as_str().unwrap();
+    ann.votes(&alice.jid(), id, Author::Them, &["Coffee"]).unwrap();
+    assert_eq!(baileys.next("vote").await["options"], json!(["Coffee"]));
+    let vote = told(app, "a vote", |event| event["type"] == "poll.vote").await;
+    assert_eq!(vote["data"]["options"], json!(["Coffee"]));
+
+    let text = said(app, baileys, json!({"text": {"body": "helo"}}), ann).await;
+    let route = format!("/v1/sessions/shop/messages/{}", text["id"].as_str().unwrap());
+    app.patch(&route, json!({"text": {"body": "hello"}})).await.expect(200);
+    let edited = baileys.next("edited").await;
+    assert_eq!((&edited["id"], &edited["text"]), (&text["id"], &json!("hello")));
+    app.delete(&route).await.expect(200);
+    assert_eq!(baileys.next("deleted").await["id"], text["id"]);
+}
+
+/// Has Baileys say something; what the webhook is told.
+async fn heard(app: &TestApp, baileys: &mut Baileys, command: Value) -> Value {
+    let sent = baileys.command(command).await;
+    let data = app.webhook.next().await.body["data"].clone();
+    assert_eq!(data["id"], sent["id"]);
+    data
+}
+
+async fn from_baileys(app: &TestApp, baileys: &mut Baileys, alice: &Phone, ann: &Phone) {
+    let to = alice.jid();
+    let ours = said(app, baileys, json!({"text": {"body": "hello?"}}), ann).await;
+    let ours = ours["id"].as_str().unwrap();
+    let answer = json!({"op": "send", "to": to, "content": {"text": "yes", "linkPreview": null}, "quoted": ours});
+    let answer = heard(app, baileys, answer).await;
+    assert_eq!((&answer["text"]["body"], &answer["context"]["message_id"]), (&json!("yes"), &json!(ours)));
+    assert_eq!(answer["context"]["quoted"]["text"]["body"], "hello?");
+    let place = json!({"location": {"degreesLatitude": 53.9, "degreesLongitude": 27.5, "name": "Here"}});
+    let place = heard(app, baileys, json!({"op": "send", "to": to, "content": place})).await;
+    assert_eq!((&place["location"]["latitude"], &place["location"]["name"]), (&json!(53.9), &json!("Here")));
+    let contacts = json!({"contacts": {"displayName": "Bob", "contacts": [{"displayName": "Bob", "vcard": VCARD}]}});
+    let contacts = heard(app, baileys, json!({"op": "send", "to": to, "content": contacts})).await;
+    assert_eq!(contacts["contacts"][0]["phones"][0]["wa_id"], "375447034810");
+
+    let poll = json!({"poll": {"name": "What?", "values": ["Tea", "Coffee"], "selectableCount": 1}});
+    let poll = heard(app, baileys, json!({"op": "send", "to": to, "content": poll})).await;
+    assert_eq!(poll["poll"], json!({"question": "What?", "options": ["Tea", "Coffee"], "max_selections": 1}));
+    alice.votes(&ann.jid(), poll["id"].as_str().unwrap(), Author::Them, &["Tea"]).unwrap();
+    assert_eq!(baileys.next("vote").await["options"], json!(["Tea"]));
+    let of_poll = |event: &Value| event["type"] == "poll.vote" && event["data"]["message_id"] == poll["id"];
+    let vote = told(app, "our owner's vote", of_poll).await;
+    assert_eq!((&vote["data"]["options"], &vote["data"]["from_me"]), (&json!(["Tea"]), &json!(true)));
+
+    let changes = [
+        (json!({"op": "react", "to": to, "id": ours, "emoji": "🐙"}), "message.reaction", json!(ours)),
+        (json!({"op": "edit", "to": to, "id": answer["id"], "text": "no"}), "message.edited", answer["id"].clone()),
+        (json!({"op": "delete", "to": to, "id": answer["id"]}), "message.deleted", answer["id"].clone()),
+    ];
+    for (command, kind, changed) in changes {
+        let sent = baileys.command(command).await;
+        let of_change = |event: &Value| event["type"] == kind && event["data"]["id"] == sent["id"];
+        let told = told(app, kind, of_change).await;
+        assert_eq!(told["data"]["message_id"], changed, "{told}");
+        match kind {
+            "message.reaction" => assert_eq!(told["data"]["emoji"], "🐙"),
+            "message.edited" => assert_eq!(told["data"]["text"]["body"], "no"),
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn wapi_and_baileys_understand_each_others_kinds() {
+    converse(TestApp::start().await).await;
+}
+
+#[tokio::test]
+async fn wapi_and_baileys_understand_each_others_kinds_by_lid() {
+    let options = Options { addressing: Addressing::Lid, ..Options::default() };
+    converse(Setup::new().simulator(options).start().await).await;
+}

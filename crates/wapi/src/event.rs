@@ -257,6 +257,8 @@ pub struct Tally {
 pub struct Unread {
     pub session: String,
     pub id: String,
+    /// `undecryptable`; or WhatsApp has not given it to linked devices: `view_once`, which only phones get, or `unavailable`.
+    pub reason: &'static str,
     /// As in [`ReceivedMessage`], like what follows.
     pub chat: String,
     pub from: Person,

@@ -243,7 +243,8 @@ impl Fields {
         self.judged(field, objects.ok_or_else(problem))
     }
 
-    fn of(value: Value) -> Option<Self> {
+    /// `None` for what is no object.
+    pub(super) fn of(value: Value) -> Option<Self> {
         match value {
             Value::Object(fields) => Some(Self { fields, errors: Vec::new() }),
             _ => None,

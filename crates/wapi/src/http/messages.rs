@@ -135,7 +135,7 @@ fn accepted_now(
         place: accepted.place,
         id: accepted.id,
         chat: asked.to.to_string(),
-        kind: asked.message.content.kind().to_owned(),
+        message: asked.message.clone(),
         status: status.to_owned(),
         failure,
         accepted_at: accepted.accepted_at,

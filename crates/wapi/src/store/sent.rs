@@ -9,16 +9,15 @@ use super::messages::Place;
 use super::time;
 use super::{Store, StoreError};
 use crate::event::Failure;
-use crate::message::Message;
+use crate::message::{Content, Message};
 
 /// A message that was accepted, and what became of it so far.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SentMessage {
     pub place: Place,
     pub id: String,
     pub chat: String,
-    /// `text`, `image` and so on.
-    pub kind: String,
+    pub message: Message,
     /// `queued`, `unknown`, `sent` or `failed`.
     pub status: String,
     pub failure: Option<Failure>,
@@ -51,7 +50,7 @@ impl Store {
 }
 
 async fn find(pool: &SqlitePool, session: &str, id: &str) -> Result<Option<SentMessage>, sqlx::Error> {
-    let sql = "SELECT place, id, chat, type, status, error_code, error, accepted_at, send_at, expires_at, \
+    let sql = "SELECT place, id, chat, content, status, error_code, error, accepted_at, send_at, expires_at, \
                       attempted_at, sent_at, settled_at \
                FROM messages WHERE session = $1 AND id = $2";
     let Some(row) = sqlx::query(sql).bind(session).bind(id).fetch_optional(pool).await? else { return Ok(None) };
@@ -60,13 +59,16 @@ async fn find(pool: &SqlitePool, session: &str, id: &str) -> Result<Option<SentM
     Ok(Some(SentMessage { recipients: receipts.iter().map(progress).collect(), ..message(&row) }))
 }
 
+/// Of a message that a newer program wrote.
+const UNREADABLE: Content = Content::Unsupported { raw: serde_json::Value::Null };
+
 fn message(row: &SqliteRow) -> SentMessage {
     let failure = |code| Failure { code, detail: row.get::<Option<String>, _>("error").unwrap_or_default() };
     SentMessage {
         place: Place(row.get("place")),
         id: row.get("id"),
         chat: row.get("chat"),
-        kind: row.get("type"),
+        message: serde_json::from_str(row.get("content")).unwrap_or_else(|_| Message::new(UNREADABLE)),
         status: row.get("status"),
         failure: row.get::<Option<String>, _>("error_code").map(failure),
         accepted_at: time(row.get("accepted_at")),
@@ -101,20 +103,23 @@ pub struct Quoted {
 }
 
 impl Store {
-    /// A message, sent or received, if it is known. Received ones are looked for in a chat, by all its addresses.
+    /// A message, sent or received, if it is known. Those that were not sent through here are looked for in a chat, by all its addresses.
     pub async fn quoted(&self, session: &str, chats: &[String], id: &str) -> Result<Option<Quoted>, StoreError> {
         let sql = "SELECT content FROM messages WHERE session = $1 AND id = $2";
         let own: Option<String> = sqlx::query_scalar(sql).bind(session).bind(id).fetch_optional(&self.readers).await?;
         if let Some(content) = own {
             return Ok(Some(Quoted { author: None, message: serde_json::from_str(&content).ok() }));
         }
-        let sql = "SELECT sender, body FROM events \
-                   WHERE session = $1 AND message_chat = $2 AND message_id = $3 AND type = 'message.received'";
+        let sql = "SELECT sender, type, body FROM events \
+                   WHERE session = $1 AND message_chat = $2 AND message_id = $3 \
+                     AND type IN ('message.received', 'message.echo')";
         for chat in chats {
             let query = sqlx::query(sql).bind(session).bind(chat).bind(id);
             let Some(row) = query.fetch_optional(&self.readers).await? else { continue };
             let body: Option<Told> = serde_json::from_str(row.get("body")).ok();
-            return Ok(Some(Quoted { author: row.get("sender"), message: body.map(|body| body.data) }));
+            // An echo is what the account wrote on another device.
+            let author = Some(row.get("sender")).filter(|_| row.get::<&str, _>("type") != "message.echo");
+            return Ok(Some(Quoted { author, message: body.map(|body| body.data) }));
         }
         Ok(None)
     }

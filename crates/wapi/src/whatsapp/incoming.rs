@@ -41,7 +41,7 @@ pub(super) fn received(session: &str, message: &wa::Message, info: &MessageInfo,
             }
         }
         None => {
-            let Unread { session, id, chat, from, from_me, timestamp, offline } = unread(session, info, known);
+            let Unread { session, id, chat, from, from_me, timestamp, offline, .. } = unread(session, info, known);
             let message = content::message(message)?;
             let told = ReceivedMessage { session, id, chat, from, from_me, timestamp, offline, message };
             if from_me { EventData::MessageEcho(Box::new(told)) } else { EventData::MessageReceived(Box::new(told)) }
@@ -55,6 +55,7 @@ pub(super) fn unread(session: &str, info: &MessageInfo, known: &Known) -> Unread
     Unread {
         session: session.to_owned(),
         id: info.id.to_string(),
+        reason: "undecryptable",
         chat: chat(info, known),
         from: author(info, known),
         from_me: info.source.is_from_me,
@@ -65,7 +66,7 @@ pub(super) fn unread(session: &str, info: &MessageInfo, known: &Known) -> Unread
 
 /// What is done to an earlier message.
 pub(super) fn changed(session: &str, info: &MessageInfo, known: &Known, message_id: String) -> Changed<()> {
-    let Unread { session, id, chat, from, from_me, timestamp, offline } = unread(session, info, known);
+    let Unread { session, id, chat, from, from_me, timestamp, offline, .. } = unread(session, info, known);
     Changed { session, id, chat, from, from_me, timestamp, offline, message_id, change: () }
 }
 

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use whatsapp_rust::types::events::{Event, EventHandler, EventInterest, EventKind};
+use whatsapp_rust::types::events::{
+    DecryptFailMode, Event, EventHandler, EventInterest, EventKind, UnavailableType, UndecryptableMessage,
+};
+use whatsapp_rust::wacore_binary::JidExt;
 
 use super::incoming::{self, Known};
 use super::{Inbox, Incoming};
-use crate::event::EventData;
+use crate::event::{EventData, Unread};
 use crate::lifecycle::Lifecycle;
 
 /// Tells of them. They are told at most once: WhatsApp does not wait for it.
@@ -25,8 +28,15 @@ impl UnreadTeller {
 impl EventHandler for UnreadTeller {
     fn handle_event(&self, event: Arc<Event>) {
         let Event::UndecryptableMessage(message) = &*event else { return };
-        let known = Known { other: message.info.source.sender_alt.clone(), own: Vec::new() };
-        let unread = incoming::unread(&self.session, &message.info, &known);
+        let source = &message.info.source;
+        // Senders mark what nobody would see anyhow.
+        let is_hidden = message.decrypt_fail_mode == DecryptFailMode::Hide;
+        if is_hidden || source.chat.is_status_broadcast() || source.chat.is_newsletter() {
+            return;
+        }
+        let other = if source.is_from_me { &source.recipient_alt } else { &source.sender_alt };
+        let known = Known { other: other.clone(), own: Vec::new() };
+        let unread = Unread { reason: reason(message), ..incoming::unread(&self.session, &message.info, &known) };
         let (key, chat) = (incoming::key(&message.info), unread.chat.clone());
         let incoming = Incoming { key, chat, data: EventData::MessageUndecryptable(Box::new(unread)) };
         let (session, inbox) = (self.session.clone(), Arc::clone(&self.inbox));
@@ -39,5 +49,13 @@ impl EventHandler for UnreadTeller {
 
     fn interest(&self) -> EventInterest {
         EventInterest::of(&[EventKind::UndecryptableMessage])
+    }
+}
+
+const fn reason(message: &UndecryptableMessage) -> &'static str {
+    match (&message.unavailable_type, message.is_unavailable) {
+        (UnavailableType::ViewOnce, true) => "view_once",
+        (_, true) => "unavailable",
+        (_, false) => "undecryptable",
     }
 }

@@ -84,11 +84,19 @@ async fn every_kind_reaches_the_phone() {
         let received = bob.next_message(PATIENCE).await.unwrap();
         let mut protobuf = received.json();
         let around = protobuf.as_object_mut().unwrap().remove("message_context_info").unwrap_or_default();
-        assert_eq!((received.id.as_str(), protobuf), (id.as_str(), expected));
+        assert_eq!((received.id.as_str(), &protobuf), (id.as_str(), &expected));
         if kind.as_deref() == Some("poll") || kind.as_deref() == Some("event") {
             assert_eq!(around["message_secret"].as_array().map(Vec::len), Some(32), "nobody could vote");
         }
-        assert_eq!(app.message("shop", &id).await["type"], json!(kind));
+        let shown = app.message("shop", &id).await;
+        let kind = kind.unwrap();
+        assert_eq!(shown["type"], json!(kind));
+        // One object for all: what is shown of a message can be sent again.
+        let again = json!({"to": bob.number(), (kind.clone()): shown[&kind], "mentions": shown["mentions"]});
+        app.accepted("shop", again).await;
+        let mut protobuf = bob.next_message(PATIENCE).await.unwrap().json();
+        protobuf.as_object_mut().unwrap().remove("message_context_info");
+        assert_eq!(protobuf, expected);
     }
     app.finish().await;
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use wapi_simulator::waproto::buffa::MessageField;
 use wapi_simulator::waproto::whatsapp as wa;
 
-use crate::harness::TestApp;
+use crate::harness::{PATIENCE, TestApp};
 
 async fn feed(app: &TestApp, types: &str) -> Vec<Value> {
     let feed = app.get(&format!("/v1/events?types={types}")).await.expect(200).json();
@@ -32,6 +32,13 @@ async fn what_the_owner_writes_on_the_phone_is_an_echo() {
         assert_eq!((&data["from"]["phone"], &data["from"]["lid"]), (&json!(alice.number()), &json!(alice.lid())));
     }
     assert_eq!((&told[0]["data"]["id"], &told[1]["data"]["message_id"]), (&json!(id), &json!(id)));
+    bob.received().iter().for_each(|message| assert_eq!(message.from, alice.jid()));
+    // What is known from an echo is the account's own.
+    let taken = bob.received().len();
+    app.delete(&format!("/v1/sessions/shop/messages/{id}?chat={}", bob.number())).await.expect(200);
+    let deletion = bob.until("the deletion", PATIENCE, |bob| bob.received_since(taken).pop()).await.unwrap().json();
+    assert_eq!(deletion["protocol_message"]["key"]["id"], json!(id));
+    assert_eq!(deletion["protocol_message"]["key"]["from_me"], json!(true));
     app.finish().await;
 }
 
@@ -65,8 +72,10 @@ async fn what_cannot_be_read_is_told_and_then_read_when_it_comes_again() {
     let read = app.webhook.next().await.body;
     assert_eq!((&read["data"]["id"], &read["data"]["text"]["body"]), (&json!(id), &json!("a secret")));
     let told = feed(&app, "message.undecryptable").await;
-    let told: Vec<_> = told.iter().map(|event| (&event["data"]["id"], &event["data"]["chat"])).collect();
-    assert_eq!(told, [(&json!(id), &json!(bob.jid()))]);
+    let said =
+        |event: &Value| [&event["data"]["id"], &event["data"]["chat"], &event["data"]["reason"]].map(Value::clone);
+    let told: Vec<_> = told.iter().map(said).collect();
+    assert_eq!(told, [[json!(id), json!(bob.jid()), json!("undecryptable")]]);
     assert_eq!(alice.failures().len(), 1, "the account's phone could not read it either");
     app.finish().await;
 }

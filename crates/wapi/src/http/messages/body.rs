@@ -144,3 +144,83 @@ fn refuse_others(fields: &mut Fields, meant: Option<&str>) {
     }
     fields.refuse_unknown();
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Map, Value, json};
+
+    use super::*;
+
+    /// Words and numbers that mean something here and there, and some that do not.
+    fn leaf() -> impl Strategy<Value = Value> {
+        prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            (-200.0..200.0f64).prop_map(Value::from),
+            (0..20u32).prop_map(Value::from),
+            "\\PC{0,12}".prop_map(Value::from),
+            prop::sample::select(vec!["375447034810", "3EB0", "🐙", "2026-12-01T09:00:00Z", "https://a/", "text"])
+                .prop_map(Value::from),
+        ]
+    }
+
+    fn value() -> impl Strategy<Value = Value> {
+        let field = prop::sample::select(vec![
+            "body",
+            "link",
+            "caption",
+            "latitude",
+            "longitude",
+            "name",
+            "phones",
+            "phone",
+            "vcard",
+            "question",
+            "options",
+            "max_selections",
+            "quiz",
+            "answer",
+            "start",
+            "end",
+            "place",
+            "message_id",
+            "emoji",
+            "unknown",
+        ]);
+        leaf().prop_recursive(3, 24, 4, move |inner| {
+            let object = prop::collection::btree_map(field.clone().prop_map(str::to_owned), inner.clone(), 0..5);
+            prop_oneof![
+                prop::collection::vec(inner, 0..4).prop_map(Value::from),
+                object.prop_map(|fields| Value::Object(fields.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        /// Whatever comes is a message, or is refused with the names of fields that are there or missing.
+        #[test]
+        fn every_object_is_a_message_or_is_refused_by_its_fields(
+            kind in prop::sample::select(KINDS.to_vec()),
+            value in value(),
+            beside in prop::collection::btree_map("context|mentions|send_at|expires_in|type|to|odd", value(), 0..2),
+        ) {
+            let both = [("to".to_owned(), json!("375447034810")), (kind.to_owned(), value)];
+            let mut fields = Map::from_iter(both);
+            fields.extend(beside);
+            let whole = Value::Object(fields);
+            match Asked::read(Fields::of(whole.clone()).unwrap()) {
+                Ok(asked) => prop_assert_eq!(asked.message.content.kind(), kind),
+                Err(Problem::Fields(errors)) => {
+                    prop_assert!(!errors.is_empty());
+                    for error in errors {
+                        let top = error.field.split(['.', '[']).next().unwrap();
+                        let is_there = whole.get(top).is_some() || ["to", "type"].contains(&top);
+                        prop_assert!(is_there, "{} of {}", error.field, whole);
+                    }
+                }
+                Err(other) => prop_assert!(false, "{other:?}"),
+            }
+        }
+    }
+}

@@ -49,8 +49,9 @@ pub async fn edit(
     let text = fields.done(text.flatten())?;
     let found = gateway.store.sent_message(session.as_str(), &id).await.map_err(unreadable)?;
     let (to, found) = found.ok_or(Problem::NoMessage).and_then(chat_of)?;
-    if found.kind != "text" {
-        return Err(Problem::field("id", format!("names a message of type {}; only texts can be changed", found.kind)));
+    if !matches!(found.message.content, Content::Text { .. }) {
+        let kind = found.message.content.kind();
+        return Err(Problem::field("id", format!("names a message of type {kind}; only texts can be changed")));
     }
     let said_at = found.sent_at.unwrap_or(gateway.clock.now());
     if gateway.clock.now().duration_since(said_at) > EDITABLE {

@@ -68,6 +68,12 @@ fn linked(fields: &mut Fields, kind: MediaKind) -> Option<Media> {
         MediaKind::Video => media.gif = fields.flag("gif"),
         MediaKind::Image => {}
     }
+    // What is not known of a file is told as null, and can be sent back like that.
+    for unknown in ["mime_type", "caption", "filename", "size", "sha256", "width", "height", "duration"] {
+        if !fields.has(unknown) {
+            fields.ignore(unknown);
+        }
+    }
     Some(media)
 }
 

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::body::Asked;
 use crate::event::Failure;
-use crate::message::ChatId;
+use crate::message::{ChatId, Message};
 use crate::sessions::SessionName;
 use crate::store::{Progress, SentMessage};
 
@@ -32,8 +32,9 @@ pub struct MessageInfo {
     id: String,
     session: SessionName,
     chat: String,
-    #[serde(rename = "type")]
-    kind: String,
+    /// What it says, as it was asked for.
+    #[serde(flatten)]
+    message: Message,
     /// How far it has come, with the recipient who has come furthest.
     status: Status,
     accepted_at: Timestamp,
@@ -104,7 +105,7 @@ impl MessageInfo {
             id: message.id,
             session,
             chat: message.chat,
-            kind: message.kind,
+            message: message.message,
             status: furthest,
             accepted_at: message.accepted_at,
             send_at: message.send_at,

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::schema::{decimal, flag, list, number, object, or_null, said, text, time, with};
+use super::schema::{count, decimal, flag, list, number, object, or_null, said, text, time, with};
 
 type Member = (&'static str, Value);
 
@@ -43,6 +43,40 @@ pub fn others() -> Vec<Member> {
         ("event?", event),
         ("reaction?", object(&[("message_id", text()), ("emoji", emoji)])),
     ]
+}
+
+/// What a message that was sent says.
+pub fn shown() -> Vec<Member> {
+    let words = || or_null(text());
+    let whole = || or_null(count());
+    let file = || {
+        object(&[
+            ("link?", text()),
+            ("mime_type", words()),
+            ("caption", words()),
+            ("filename", words()),
+            ("size", said(whole(), "Bytes.")),
+            ("sha256", words()),
+            ("width", whole()),
+            ("height", whole()),
+            ("duration", said(whole(), "Seconds.")),
+            ("voice?", flag()),
+            ("gif?", flag()),
+            ("view_once?", flag()),
+        ])
+    };
+    let body = || object(&[("body", text())]);
+    let mut members = vec![
+        ("text?", body()),
+        ("edit?", object(&[("message_id", text()), ("text", body())])),
+        ("deletion?", object(&[("message_id", text())])),
+        ("context?", object(&[("message_id", text())])),
+        ("mentions?", list(text())),
+        ("forwarded?", flag()),
+    ];
+    members.extend(["image?", "video?", "audio?", "document?"].map(|kind| (kind, file())));
+    members.extend(others());
+    members
 }
 
 fn contact() -> Value {

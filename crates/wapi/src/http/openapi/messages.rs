@@ -85,11 +85,11 @@ pub fn message() -> Value {
         ("read_at", or_null(time())),
         ("played_at", or_null(time())),
     ]);
-    object(&[
+    let mut members = vec![
         ("id", said(text(), "WhatsApp's own.")),
         ("session", session_name()),
         ("chat", text()),
-        ("type", text()),
+        ("type", said(text(), "The name of the object that says it.")),
         ("status", status()),
         ("accepted_at", time()),
         ("send_at?", time()),
@@ -98,5 +98,7 @@ pub fn message() -> Value {
         ("error?", object(&[("code", text()), ("detail", text())])),
         ("recipients", list(recipient)),
         ("history", list(object(&[("status", status()), ("at", time()), ("recipient?", text())]))),
-    ])
+    ];
+    members.extend(kinds::shown());
+    object(&members)
 }

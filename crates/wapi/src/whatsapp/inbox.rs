@@ -81,6 +81,19 @@ impl Hook {
         self.inbox.accept(&self.session, incoming).await
     }
 
+    /// What there is to tell of these messages.
+    async fn understood(&self, client: &Client, batch: &[InboundMessage]) -> Result<Vec<Incoming>> {
+        let mut received = Vec::with_capacity(batch.len());
+        for message in batch {
+            let known = known(client, message).await;
+            received.extend(match self.votes.read(client, message, &known).await? {
+                Some(vote) => Some(vote),
+                None => incoming::received(&self.session, &message.message, &message.info, &known),
+            });
+        }
+        Ok(received)
+    }
+
     /// WhatsApp offers again what it was not told of only to a new connection. So one is made, after a while.
     fn ask_again_later(&self, client: Arc<Client>) {
         if self.asking_again.swap(true, Ordering::Relaxed) {
@@ -100,14 +113,14 @@ impl Hook {
 impl InboundDurabilityHook for Hook {
     async fn on_messages(&self, client: Arc<Client>, batch: &[InboundMessage]) -> Result<()> {
         let handover = self.opened.hand_over(batch.iter().map(key).collect());
-        let mut received = Vec::with_capacity(batch.len());
-        for message in batch {
-            let known = known(&client, message).await;
-            received.extend(match self.votes.read(&client, message, &known).await? {
-                Some(vote) => Some(vote),
-                None => incoming::received(&self.session, &message.message, &message.info, &known),
-            });
-        }
+        let received = match self.understood(&client, batch).await {
+            Ok(received) => received,
+            Err(error) => {
+                tracing::warn!(session = self.session, %error, "polls and votes cannot be saved yet");
+                self.ask_again_later(client);
+                return Err(error);
+            }
+        };
         if received.is_empty() {
             handover.taken();
             self.heard.note(self.clock.uptime());

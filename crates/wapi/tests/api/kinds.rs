@@ -368,6 +368,10 @@ async fn what_cannot_be_changed_is_named() {
     assert_eq!(app.delete(&route(&theirs)).await.expect(404).code(), "message_not_found");
     let in_chat = format!("{}?chat={}", route(&theirs), bob.number());
     assert_eq!(app.delete(&in_chat).await.expect(400).fields(), ["id"]);
+    let gone = app.accepted("shop", json!({"to": "375449999999", "text": {"body": "to nobody"}})).await;
+    app.until_message("shop", &gone, "failed").await;
+    assert_eq!(app.patch(&route(&gone), words()).await.expect(400).fields(), ["id"]);
+    assert_eq!(app.delete(&route(&gone)).await.expect(400).fields(), ["id"]);
     let text = app.accepted("shop", json!({"to": bob.number(), "text": {"body": "old"}})).await;
     app.until_message("shop", &text, "delivered").await;
     app.push_clock(std::time::Duration::from_secs(16 * 60));

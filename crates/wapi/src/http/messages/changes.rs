@@ -145,6 +145,9 @@ async fn find(gateway: &Gateway, message: &NamedMessage, chat: Option<&str>) -> 
 }
 
 fn chat_of(sent: SentMessage) -> Result<(ChatId, SentMessage), Problem> {
+    if sent.failure.is_some() {
+        return Err(Problem::field("id", "names a message that failed, so that nobody has it"));
+    }
     let chat = ChatId::parse(&sent.chat).map_err(|_| Problem::NoMessage)?;
     Ok((chat, sent))
 }

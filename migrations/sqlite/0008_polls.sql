@@ -1,4 +1,4 @@
--- Polls and the votes on them: see store/polls.rs.
+-- Polls and the votes on them, events and the answers to them: see store/polls.rs.
 
 -- A poll that was sent or came in, with what its votes are sealed with.
 CREATE TABLE polls (

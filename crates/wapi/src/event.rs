@@ -38,6 +38,8 @@ pub enum EventData {
     MessageUndecryptable(Box<Unread>),
     #[serde(rename = "poll.vote")]
     PollVote(Box<Changed<Vote>>),
+    #[serde(rename = "event.response")]
+    EventResponse(Box<Changed<Response>>),
     #[serde(rename = "message.edited")]
     MessageEdited(Box<Changed<Message>>),
     #[serde(rename = "message.deleted")]
@@ -71,7 +73,7 @@ pub enum EventData {
 }
 
 /// What the gateway tells of: every `type` there is.
-pub const TYPES: [&str; 17] = [
+pub const TYPES: [&str; 18] = [
     "message.received",
     "message.echo",
     "message.undecryptable",
@@ -84,6 +86,7 @@ pub const TYPES: [&str; 17] = [
     "message.read",
     "message.played",
     "poll.vote",
+    "event.response",
     "session.status",
     "session.qr",
     "session.paired",
@@ -112,6 +115,7 @@ impl EventData {
             Self::MessageEcho(_) => "message.echo",
             Self::MessageUndecryptable(_) => "message.undecryptable",
             Self::PollVote(_) => "poll.vote",
+            Self::EventResponse(_) => "event.response",
             Self::MessageEdited(_) => "message.edited",
             Self::MessageDeleted(_) => "message.deleted",
             Self::MessageReaction(_) => "message.reaction",
@@ -243,7 +247,20 @@ pub struct Vote {
     pub tally: Option<Vec<Tally>>,
 }
 
-/// How one option of a poll stands.
+/// Somebody says whether they come to an event, or says so anew.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Response {
+    /// The event's; `null`, like what follows, when the event is not known here.
+    pub name: Option<String>,
+    /// `going`, `not_going` or `maybe`.
+    pub response: Option<&'static str>,
+    /// How many they bring along.
+    pub extra_guests: u32,
+    /// All answers so far.
+    pub tally: Option<Vec<Tally>>,
+}
+
+/// How one option of a poll, or one answer to an event, stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Tally {
     pub option: String,

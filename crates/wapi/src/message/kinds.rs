@@ -67,6 +67,11 @@ pub struct CalendarEvent {
     pub canceled: bool,
 }
 
+impl CalendarEvent {
+    /// What people answer to it.
+    pub const RESPONSES: [&str; 3] = ["going", "not_going", "maybe"];
+}
+
 /// Where an event takes place; often no more than a name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Place {

@@ -1,4 +1,4 @@
-//! Polls, what their votes are sealed with, and who chose what.
+//! Polls and events, what their votes and answers are sealed with, and who said what.
 
 use jiff::{SignedDuration, Timestamp};
 use sqlx::Row;

@@ -1,16 +1,19 @@
-//! Votes on polls: opened with the poll's secret, and counted.
+//! Votes on polls and answers to events: opened with the secret of what they are about, and counted.
 
 use anyhow::Result;
 use whatsapp_rust::types::durability_hook::InboundMessage;
+use whatsapp_rust::wacore::event::decrypt_event_response_with_secret;
 use whatsapp_rust::wacore::poll::{PollVoteCiphertext, compute_option_hash, decrypt_poll_vote_with_secret};
 use whatsapp_rust::wacore::proto_helpers::MessageExt;
-use whatsapp_rust::waproto::whatsapp::message::PollUpdateMessage;
+use whatsapp_rust::waproto::whatsapp::message::event_response_message::EventResponseType;
+use whatsapp_rust::waproto::whatsapp::message::{EncEventResponseMessage, EventResponseMessage, PollUpdateMessage};
 use whatsapp_rust::{Client, Jid};
 
 use super::Incoming;
 use super::inbox::other_address;
 use super::incoming::{self, Known, kinds};
-use crate::event::{EventData, Tally, Vote};
+use crate::event::{EventData, Response, Tally, Vote};
+use crate::message::CalendarEvent;
 use crate::store::{Ballot, Poll, Store};
 
 /// Knows the polls of one session.
@@ -24,56 +27,116 @@ impl Votes {
         Self { session: session.to_owned(), store }
     }
 
-    /// Keeps a poll for the votes to come; what to tell of a vote. `None` for everything else.
+    /// Keeps a poll or an event for what is said to it; what to tell of a vote or an answer. `None` for everything else.
     pub async fn read(&self, client: &Client, message: &InboundMessage, known: &Known) -> Result<Option<Incoming>> {
         self.keep(message).await?;
         let body = message.message.get_base_message();
-        let Some(update) = body.poll_update_message.as_option() else { return Ok(None) };
-        let poll_id = update.poll_creation_message_key.as_option().and_then(|key| key.id.clone());
-        // Options that are added later come this way, too.
-        let (Some(poll_id), true) = (poll_id, update.vote.is_set()) else { return Ok(None) };
-        let changed = incoming::changed(&self.session, &message.info, known, poll_id.clone());
-        let vote = match self.store.poll(&self.session, &poll_id).await? {
-            Some(poll) => match opened(client, &poll, &poll_id, update, &message.info.source.sender).await {
-                Some(hashes) => self.count(poll, &poll_id, &changed.from.id, &hashes, update).await?,
-                None => Vote::default(),
-            },
-            None => Vote::default(),
+        let about = match (body.poll_update_message.as_option(), body.enc_event_response_message.as_option()) {
+            // Options that are added later come this way, too.
+            (Some(update), _) if update.vote.is_set() => &update.poll_creation_message_key,
+            (_, Some(answer)) => &answer.event_creation_message_key,
+            _ => return Ok(None),
         };
-        let data = EventData::PollVote(Box::new(changed.with(vote)));
+        let Some(id) = about.as_option().and_then(|key| key.id.clone()) else { return Ok(None) };
+        let changed = incoming::changed(&self.session, &message.info, known, id.clone());
+        let poll = self.store.poll(&self.session, &id).await?;
+        let addresses = match &poll {
+            Some(poll) => pairs(client, poll, &message.info.source.sender).await,
+            None => Vec::new(),
+        };
+        let said = Said { id: &id, by: &changed.from.id, poll: poll.as_ref(), addresses };
+        let data = match (body.poll_update_message.as_option(), body.enc_event_response_message.as_option()) {
+            (Some(update), _) => {
+                let vote = self.vote(&said, update).await?;
+                EventData::PollVote(Box::new(changed.with(vote)))
+            }
+            (_, answer) => {
+                let response = self.answer(&said, answer).await?;
+                EventData::EventResponse(Box::new(changed.with(response)))
+            }
+        };
         let (key, chat) = (incoming::key(&message.info), incoming::chat(&message.info, known));
         Ok(Some(Incoming { key, chat, data }))
     }
 
-    async fn keep(&self, message: &InboundMessage) -> Result<()> {
-        let Some(creation) = kinds::creation(message.message.get_base_message()) else { return Ok(()) };
-        let around = message.message.message_context_info.as_option();
-        let around = around.or_else(|| message.message.get_base_message().message_context_info.as_option());
-        let Some(secret) = around.and_then(|around| around.message_secret.clone()) else { return Ok(()) };
-        let poll = Poll {
-            creator: message.info.source.sender.to_non_ad_string(),
-            secret,
-            question: creation.name.clone().unwrap_or_default(),
-            options: creation.options.iter().filter_map(|option| option.option_name.clone()).collect(),
+    async fn vote(&self, said: &Said<'_>, update: &PollUpdateMessage) -> Result<Vote> {
+        let Some((poll, hashes)) = said.poll.zip(said.vote(update)) else { return Ok(Vote::default()) };
+        let chosen = |option: &&String| hashes.iter().any(|hash| hash[..] == compute_option_hash(option));
+        let options: Vec<_> = poll.options.iter().filter(chosen).cloned().collect();
+        let voted_at = update.sender_timestamp_ms.unwrap_or_default();
+        let tally = self.counted(said, poll, options.clone(), voted_at).await?;
+        Ok(Vote { question: Some(poll.question.clone()), options: Some(options), tally: Some(tally) })
+    }
+
+    async fn answer(&self, said: &Said<'_>, answer: Option<&EncEventResponseMessage>) -> Result<Response> {
+        let opened = answer.and_then(|answer| said.answer(answer));
+        let Some((event, opened)) = said.poll.zip(opened) else { return Ok(Response::default()) };
+        let [going, not_going, maybe] = CalendarEvent::RESPONSES;
+        let response = match opened.response {
+            Some(EventResponseType::GOING) => Some(going),
+            Some(EventResponseType::NOT_GOING) => Some(not_going),
+            Some(EventResponseType::MAYBE) => Some(maybe),
+            _ => None,
         };
+        let chosen = response.map(str::to_owned).into_iter().collect();
+        let tally = self.counted(said, event, chosen, opened.timestamp_ms.unwrap_or_default()).await?;
+        let extra_guests = opened.extra_guest_count.and_then(|count| u32::try_from(count).ok()).unwrap_or_default();
+        Ok(Response { name: Some(event.question.clone()), response, extra_guests, tally: Some(tally) })
+    }
+
+    async fn counted(&self, said: &Said<'_>, poll: &Poll, options: Vec<String>, at: i64) -> Result<Vec<Tally>> {
+        let ballot = Ballot { voter: said.by.to_owned(), options };
+        Ok(tally(&poll.options, &self.store.vote(&self.session, said.id, ballot, at).await?))
+    }
+
+    /// An event is kept like a poll whose options are the answers to it.
+    async fn keep(&self, message: &InboundMessage) -> Result<()> {
+        let body = message.message.get_base_message();
+        let (question, options) = match (kinds::creation(body), body.event_message.as_option()) {
+            (Some(poll), _) => {
+                let options = poll.options.iter().filter_map(|option| option.option_name.clone()).collect();
+                (poll.name.clone(), options)
+            }
+            (_, Some(event)) => (event.name.clone(), CalendarEvent::RESPONSES.map(str::to_owned).into()),
+            _ => return Ok(()),
+        };
+        let around = message.message.message_context_info.as_option();
+        let around = around.or_else(|| body.message_context_info.as_option());
+        let Some(secret) = around.and_then(|around| around.message_secret.clone()) else { return Ok(()) };
+        let creator = message.info.source.sender.to_non_ad_string();
+        let poll = Poll { creator, secret, question: question.unwrap_or_default(), options };
         self.store.keep_poll(&self.session, &message.info.id, poll).await?;
         Ok(())
     }
+}
 
-    async fn count(
-        &self,
-        poll: Poll,
-        id: &str,
-        voter: &str,
-        hashes: &[Vec<u8>],
-        update: &PollUpdateMessage,
-    ) -> Result<Vote> {
-        let chosen = |option: &&String| hashes.iter().any(|hash| hash[..] == compute_option_hash(option));
-        let options: Vec<_> = poll.options.iter().filter(chosen).cloned().collect();
-        let ballot = Ballot { voter: voter.to_owned(), options: options.clone() };
-        let voted_at = update.sender_timestamp_ms.unwrap_or_default();
-        let ballots = self.store.vote(&self.session, id, ballot, voted_at).await?;
-        Ok(Vote { question: Some(poll.question), options: Some(options), tally: Some(tally(&poll.options, &ballots)) })
+/// Something that was said to a poll or an event, by whom.
+struct Said<'a> {
+    /// Of the poll.
+    id: &'a str,
+    by: &'a str,
+    poll: Option<&'a Poll>,
+    /// Under which it may be sealed: the creator's, and the sender's.
+    addresses: Vec<(String, String)>,
+}
+
+impl Said<'_> {
+    /// The hashes of what was chosen.
+    fn vote(&self, update: &PollUpdateMessage) -> Option<Vec<Vec<u8>>> {
+        let (secret, vote) = (&self.poll?.secret, update.vote.as_option()?);
+        let sealed = PollVoteCiphertext { enc_payload: vote.enc_payload.as_deref()?, enc_iv: vote.enc_iv.as_deref()? };
+        let open = |(creator, voter): &(String, String)| {
+            decrypt_poll_vote_with_secret(sealed, secret, self.id, creator, voter).ok()
+        };
+        self.addresses.iter().find_map(open)
+    }
+
+    fn answer(&self, answer: &EncEventResponseMessage) -> Option<EventResponseMessage> {
+        let (secret, payload, iv) = (&self.poll?.secret, answer.enc_payload.as_deref()?, answer.enc_iv.as_deref()?);
+        let open = |(creator, sender): &(String, String)| {
+            decrypt_event_response_with_secret(payload, iv, secret, self.id, creator, sender).ok()
+        };
+        self.addresses.iter().find_map(open)
     }
 }
 
@@ -86,23 +149,12 @@ fn tally(options: &[String], ballots: &[Ballot]) -> Vec<Tally> {
     options.iter().map(one).collect()
 }
 
-/// The hashes of what was chosen. A vote is sealed for the addresses that voter and creator had for each other then, which may be
-/// numbers or LIDs.
-async fn opened(
-    client: &Client,
-    poll: &Poll,
-    id: &str,
-    update: &PollUpdateMessage,
-    voter: &Jid,
-) -> Option<Vec<Vec<u8>>> {
-    let vote = update.vote.as_option()?;
-    let sealed = PollVoteCiphertext { enc_payload: vote.enc_payload.as_deref()?, enc_iv: vote.enc_iv.as_deref()? };
-    let creator = poll.creator.parse::<Jid>().ok()?;
+/// A vote is sealed for the addresses that creator and voter had for each other then, which may be numbers or LIDs.
+async fn pairs(client: &Client, poll: &Poll, voter: &Jid) -> Vec<(String, String)> {
+    let Ok(creator) = poll.creator.parse::<Jid>() else { return Vec::new() };
     let (creators, voters) = (addresses(client, &creator).await, addresses(client, voter).await);
-    let pairs = creators.iter().flat_map(|creator| voters.iter().map(move |voter| (creator, voter)));
-    let mut opened = pairs
-        .filter_map(|(creator, voter)| decrypt_poll_vote_with_secret(sealed, &poll.secret, id, creator, voter).ok());
-    opened.next()
+    let pair = |creator: &String| voters.iter().map(|voter| (creator.clone(), voter.clone())).collect::<Vec<_>>();
+    creators.iter().flat_map(pair).collect()
 }
 
 /// The one that is given, and the other if it is known.

@@ -1,4 +1,4 @@
-//! Polls both ways, and the votes on them.
+//! Polls both ways and the votes on them; events and the answers to them.
 
 use serde_json::{Value, json};
 use wapi_simulator::waproto::buffa::MessageField;
@@ -9,12 +9,16 @@ use crate::harness::{PATIENCE, Setup, TestApp};
 
 /// The votes that were told, once there are so many.
 async fn votes(app: &TestApp, count: usize) -> Vec<Value> {
-    let route = "/v1/events?types=poll.vote&wait=10&after=";
+    told(app, "poll.vote", count).await
+}
+
+async fn told(app: &TestApp, kind: &str, count: usize) -> Vec<Value> {
+    let route = format!("/v1/events?types={kind}&wait=10&after=");
     let (mut votes, mut after) = (Vec::new(), 0);
     while votes.len() < count {
         let page = app.get(&format!("{route}{after}")).await.expect(200).json();
         let events = page["events"].as_array().unwrap();
-        assert!(!events.is_empty(), "only these votes were told: {votes:#?}");
+        assert!(!events.is_empty(), "only these were told: {votes:#?}");
         votes.extend(events.iter().map(|entry| entry["event"]["data"].clone()));
         after = page["next"].as_u64().unwrap();
     }
@@ -101,5 +105,27 @@ async fn votes_on_polls_of_others_are_opened_and_unknown_polls_are_told_without_
     );
     assert_eq!((&told[1]["message_id"], &told[1]["options"]), (&json!(id), &json!(["Tea"])));
     assert_eq!(told[1]["tally"][0], json!({"option": "Tea", "votes": 1, "voters": [bob.jid()]}));
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn answers_to_events_are_opened_and_counted() {
+    use wa::message::event_response_message::EventResponseType::{GOING, MAYBE, NOT_GOING};
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    app.pair("shop", &alice).await;
+    let event = json!({"name": "Party", "start": "2026-12-01T09:00:00Z"});
+    let id = app.accepted("shop", json!({"to": bob.number(), "event": event})).await;
+    bob.next_message(PATIENCE).await.unwrap();
+    for response in [MAYBE, NOT_GOING, GOING] {
+        bob.responds(&alice.jid(), &id, Author::Them, response).unwrap();
+    }
+    let told = told(&app, "event.response", 3).await;
+    let responses: Vec<_> = told.iter().map(|answer| answer["response"].clone()).collect();
+    assert_eq!(responses, ["maybe", "not_going", "going"]);
+    let last = &told[2];
+    assert_eq!((&last["message_id"], &last["name"], &last["extra_guests"]), (&json!(id), &json!("Party"), &json!(1)));
+    assert_eq!(last["tally"][0], json!({"option": "going", "votes": 1, "voters": [bob.jid()]}));
+    assert_eq!((&last["tally"][1]["votes"], &last["tally"][2]["votes"]), (&json!(0), &json!(0)));
     app.finish().await;
 }

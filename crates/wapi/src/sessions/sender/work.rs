@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::super::outbox::{HandedOver, Unprepared};
 use super::super::{Parts, Session};
 use crate::fetch::{File, NoFile};
-use crate::message::{ChatId, Content, Message};
+use crate::message::{CalendarEvent, ChatId, Content, Message};
 use crate::store::{Place, Poll, Store, StoreError};
 use crate::whatsapp::{Link, NotHandedOver, NotPrepared, Prepared, Quote};
 
@@ -105,12 +105,13 @@ impl Work {
 
     /// What the votes on a poll, or the answers to an event, are sealed with. A poll that is sent again has the same as before.
     async fn secret(&self, message: &Message, link: &Link) -> Result<Option<Vec<u8>>, StoreError> {
-        let secret = rand::random::<[u8; 32]>().to_vec();
-        let Content::Poll { poll } = &message.content else {
-            return Ok(matches!(message.content, Content::Event { .. }).then_some(secret));
+        let (question, options) = match &message.content {
+            Content::Poll { poll } => (poll.question.clone(), poll.options.clone()),
+            Content::Event { event } => (event.name.clone(), CalendarEvent::RESPONSES.map(str::to_owned).into()),
+            _ => return Ok(None),
         };
-        let creator = own_address(link).unwrap_or_default();
-        let poll = Poll { creator, secret, question: poll.question.clone(), options: poll.options.clone() };
+        let (creator, secret) = (own_address(link).unwrap_or_default(), rand::random::<[u8; 32]>().to_vec());
+        let poll = Poll { creator, secret, question, options };
         Ok(Some(self.around.store.keep_poll(self.session.name.as_str(), &self.id, poll).await?))
     }
 

@@ -5,7 +5,7 @@ use wapi_simulator::waproto::buffa::MessageField;
 use wapi_simulator::waproto::whatsapp as wa;
 use wapi_simulator::waproto::whatsapp::message as kinds;
 
-use crate::harness::{PATIENCE, TestApp};
+use crate::harness::{PATIENCE, TestApp, TestReceiver};
 
 const VCARD: &str = "BEGIN:VCARD\nVERSION:3.0\nN:;Ann;;;\nFN:Ann\nTEL;type=CELL;type=VOICE;waid=375447034810:+375 44 703-48-10\nEND:VCARD";
 
@@ -256,6 +256,22 @@ async fn every_kind_reaches_the_webhook() {
         assert_has(&event["data"], &expected, &event);
     }
     assert_eq!(alice.failures().len(), 1, "there is no file behind the picture");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn what_may_be_looked_at_once_says_so_on_the_phone() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    app.pair("shop", &alice).await;
+    let files = axum::Router::new().route("/a.png", axum::routing::get(async || b"\x89PNG\r\n\x1a\n....".to_vec()));
+    let link = format!("{}/a.png", TestReceiver::serve(std::net::TcpListener::bind("127.0.0.1:0").unwrap(), files));
+    app.accepted("shop", json!({"to": bob.number(), "image": {"link": link, "view_once": true, "caption": "quick"}}))
+        .await;
+    let received = bob.next_message(PATIENCE).await.unwrap();
+    assert_eq!(received.media.as_ref().unwrap().bytes, b"\x89PNG\r\n\x1a\n....");
+    let image = &received.json()["view_once_message"]["message"]["image_message"];
+    assert_eq!((&image["view_once"], &image["caption"]), (&json!(true), &json!("quick")));
     app.finish().await;
 }
 

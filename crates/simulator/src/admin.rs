@@ -1,5 +1,8 @@
 //! The admin API: everything a test says, over HTTP. Its reference is the crate's README.
 
+mod groups;
+mod signals;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,6 +49,8 @@ pub(crate) fn routes() -> Router<Arc<Server>> {
         .route("/faults", post(fault))
         .route("/unknown-requests", get(unknown_requests))
         .route("/mock-phone/scan-qr", post(mock_phone))
+        .merge(groups::routes())
+        .merge(signals::routes())
 }
 
 /// A refusal: a status and one sentence.

@@ -68,11 +68,18 @@ impl Phone {
         message_id: &str,
         author: Author,
     ) -> anyhow::Result<MessageField<wa::MessageKey>> {
+        let remote_jid = self.address_of(chat)?;
+        // In a group "them" is many: the key says which of them.
+        let is_theirs = author == Author::Them && remote_jid.ends_with("@g.us");
+        let participant = match is_theirs.then(|| self.author(&remote_jid, message_id)).flatten() {
+            Some(author) => Some(self.member_address(&remote_jid, &author)?),
+            None => None,
+        };
         Ok(MessageField::some(wa::MessageKey {
-            remote_jid: Some(self.address_of(chat)?),
+            remote_jid: Some(remote_jid),
             from_me: Some(author == Author::Me),
             id: Some(message_id.to_owned()),
-            ..Default::default()
+            participant,
         }))
     }
 }

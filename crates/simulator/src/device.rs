@@ -161,12 +161,14 @@ impl Device {
         }
     }
 
-    /// The socket of `connection` is gone.
-    pub(crate) fn disconnect(&mut self, connection: u64) {
-        if self.connection.as_ref().is_some_and(|current| current.id == connection) {
+    /// The socket of `connection` is gone. `false`: a newer one had taken over.
+    pub(crate) fn disconnect(&mut self, connection: u64) -> bool {
+        let is_present = self.connection.as_ref().is_some_and(|current| current.id == connection);
+        if is_present {
             self.connection = None;
             self.rest();
         }
+        is_present
     }
 
     /// Nothing goes out until the client says it is active, and then everything that it has not confirmed.
@@ -205,6 +207,13 @@ impl Device {
         self.queue.push(class, id, from, stanza);
         if self.delivery == Delivery::Live {
             self.flush(fault);
+        }
+    }
+
+    /// Sends what is worth nothing later, if the device takes it now.
+    pub(crate) fn send_now(&self, stanza: Node) {
+        if let Some(connection) = self.connection.as_ref().filter(|_| !self.frozen && !self.deaf) {
+            connection.send(stanza);
         }
     }
 
@@ -288,7 +297,7 @@ fn preview(backlog: Backlog) -> Node {
         .attr("message", backlog.messages.to_string())
         .attr("notification", backlog.notifications.to_string())
         .attr("receipt", backlog.receipts.to_string())
-        .attr("call", "0")
+        .attr("call", backlog.calls.to_string())
         .attr("status", "0")
         .attr("appdata", "0")
         .build())

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use anyhow::Context;
 use wacore_appstate::encode::encode_record;
 use wacore_appstate::hash::{HashState, generate_patch_mac};
 use wacore_appstate::keys::expand_app_state_keys;
@@ -13,8 +14,10 @@ use crate::kept::{Kept, KeptSet};
 use crate::media::{self, MediaStore};
 use crate::message::{self, Media, PhoneMessage};
 use crate::phone::{PeerRequests, Receipts};
-use crate::signal::Signal;
-use crate::world::Number;
+use crate::sender_keys::SenderKeys;
+use crate::signal::{Signal, session_name};
+use crate::signals::PhoneSignal;
+use crate::world::{Chat, Number};
 
 /// How many sent messages are kept for devices that ask for them again.
 const KEPT_FOR_RETRY: usize = 512;
@@ -31,12 +34,19 @@ pub(crate) struct Arrival {
     pub(crate) from: Number,
     pub(crate) from_lid: String,
     pub(crate) from_device: u16,
-    /// The other side of the conversation, as a bare phone-number address.
-    pub(crate) chat: String,
+    /// The other side of the conversation, or the group.
+    pub(crate) chat: Chat,
     pub(crate) from_me: bool,
-    pub(crate) kind: String,
-    pub(crate) ciphertext: Vec<u8>,
+    /// In a group up to two: the sender's key for this phone alone, and the message for everybody.
+    pub(crate) sealed: Vec<Sealed>,
     pub(crate) timestamp: u64,
+}
+
+/// One `<enc>` of a message.
+#[derive(Clone)]
+pub(crate) struct Sealed {
+    pub(crate) kind: String,
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// What a phone does about an arrival.
@@ -57,7 +67,7 @@ pub(crate) enum Reaction {
 #[derive(Clone)]
 pub(crate) struct Sent {
     pub(crate) id: String,
-    pub(crate) to: Number,
+    pub(crate) to: Chat,
     /// The stanza's type.
     pub(crate) kind: &'static str,
     pub(crate) message: Vec<u8>,
@@ -66,10 +76,12 @@ pub(crate) struct Sent {
 /// A phone. Everything it does is synchronous: its Signal store is memory.
 pub(crate) struct Handset {
     pub(crate) signal: Signal,
+    pub(crate) sender_keys: SenderKeys,
     pub(crate) inbox: Kept<PhoneMessage>,
     /// How many messages of the inbox the test has taken with `next_message`.
     pub(crate) taken: usize,
     pub(crate) receipts: Kept<PhoneReceipt>,
+    pub(crate) signals: Kept<PhoneSignal>,
     pub(crate) receipt_policy: Receipts,
     pub(crate) peer_policy: PeerRequests,
     /// Messages that did not decrypt, with the reason.
@@ -101,9 +113,11 @@ impl Handset {
     pub(crate) fn new(kept: usize) -> anyhow::Result<Self> {
         Ok(Self {
             signal: Signal::generate()?,
+            sender_keys: SenderKeys::default(),
             inbox: Kept::new(kept),
             taken: 0,
             receipts: Kept::new(kept),
+            signals: Kept::new(kept),
             receipt_policy: Receipts::Automatic,
             peer_policy: PeerRequests::Answered,
             failures: Kept::new(kept),
@@ -118,25 +132,43 @@ impl Handset {
     /// Decrypts an arrival and keeps what it says.
     pub(crate) fn receive(&mut self, arrival: &Arrival, media: &MediaStore) -> Reaction {
         let seen = (arrival.from.clone(), arrival.id.clone());
-        let opened = self.signal.decrypt(&arrival.from_lid, arrival.from_device, &arrival.kind, &arrival.ciphertext);
-        let plaintext = match opened {
-            Ok(plaintext) => plaintext,
-            // The ratchet has moved past a repeated message, which therefore does not open again.
-            Err(_) if self.seen.contains(&seen) => return Reaction::Duplicate,
-            Err(error) => {
-                self.failures.push(format!("{} from {}:{}: {error:#}", arrival.id, arrival.from, arrival.from_device));
-                return self.ask_again(seen);
+        let mut message = None;
+        for sealed in &arrival.sealed {
+            match self.open(arrival, sealed) {
+                Ok(opened) => message = opened.or(message),
+                // The ratchet has moved past a repeated message, which therefore does not open again.
+                Err(_) if self.seen.contains(&seen) => return Reaction::Duplicate,
+                Err(error) => {
+                    let Arrival { id, from, from_device, .. } = arrival;
+                    self.failures.push(format!("{id} from {from}:{from_device}: {error:#}"));
+                    return self.ask_again(seen);
+                }
             }
-        };
-        self.retries.remove(&seen);
-        let Ok(message) = wa::Message::decode_from_slice(&plaintext) else {
-            self.failures.push(format!("{} is no Message protobuf", arrival.id));
-            return self.ask_again(seen);
-        };
-        if !self.seen.insert(seen) {
-            return Reaction::Duplicate;
         }
-        self.keep(arrival, message, media)
+        self.retries.remove(&seen);
+        let is_new = self.seen.insert(seen);
+        match message {
+            Some(message) if is_new => self.keep(arrival, message, media),
+            _ => Reaction::Duplicate,
+        }
+    }
+
+    /// What one part of a message says; `None` when it only brought the sender's key of the group.
+    fn open(&mut self, arrival: &Arrival, sealed: &Sealed) -> anyhow::Result<Option<wa::Message>> {
+        let (chat, sender) = (arrival.chat.to_string(), session_name(&arrival.from_lid, arrival.from_device));
+        let plaintext = match sealed.kind.as_str() {
+            "skmsg" => self.sender_keys.decrypt(&chat, &sender, &sealed.bytes)?,
+            kind => self.signal.decrypt(&arrival.from_lid, arrival.from_device, kind, &sealed.bytes)?,
+        };
+        let mut message = wa::Message::decode_from_slice(&plaintext).context("it is no Message protobuf")?;
+        if let Some(key) = message.sender_key_distribution_message.take() {
+            let distribution = key.axolotl_sender_key_distribution_message.unwrap_or_default();
+            self.sender_keys.learn(&key.group_id.unwrap_or_default(), &sender, &distribution)?;
+        }
+        // Context comes with the key, too.
+        let mut rest = message.clone();
+        rest.message_context_info.take();
+        Ok((rest != wa::Message::default()).then_some(message))
     }
 
     fn ask_again(&mut self, message: (Number, String)) -> Reaction {
@@ -157,7 +189,8 @@ impl Handset {
     }
 
     fn keep(&mut self, arrival: &Arrival, message: wa::Message, media: &MediaStore) -> Reaction {
-        if let Some(protocol) = message.protocol_message.as_option().filter(|_| arrival.from_me) {
+        let is_between_devices = arrival.from_me && matches!(arrival.chat, Chat::Person(_));
+        if let Some(protocol) = message.protocol_message.as_option().filter(|_| is_between_devices) {
             return Reaction::Peer(Box::new(protocol.clone()));
         }
         // What another device of the account sent arrives wrapped, so that it can say whom it went to.
@@ -178,7 +211,7 @@ impl Handset {
             id: arrival.id.clone(),
             from: format!("{}@s.whatsapp.net", arrival.from),
             from_device: arrival.from_device,
-            chat: arrival.chat.clone(),
+            chat: arrival.chat.to_string(),
             from_me: arrival.from_me,
             kind: content.kind,
             text: content.text,

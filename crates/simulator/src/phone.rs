@@ -1,5 +1,6 @@
 //! What a test says: `alice.scans(qr)`, `alice.sends_text(bob, "hi")`, `alice.next_message(…)`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,8 +16,8 @@ use crate::media;
 use crate::message::PhoneMessage;
 use crate::server::Server;
 use crate::stanza::iq::{link_code, usync};
-use crate::stanza::{StreamEnd, pairing, phone_message, receipt};
-use crate::world::{DeviceId, Number, PairingError};
+use crate::stanza::{StreamEnd, group_message, pairing, phone_message, receipt};
+use crate::world::{Chat, DeviceId, Number, PairingError};
 
 /// How long a client may take to answer pair-success.
 const PAIRING: Duration = Duration::from_secs(30);
@@ -142,9 +143,11 @@ impl Phone {
 
     /// Sends any message, given as WhatsApp's protobuf; `kind` is the stanza's type (`text`, `media`, `reaction`, `poll`).
     pub fn sends(&self, to: &str, kind: &'static str, message: wa::Message) -> anyhow::Result<String> {
-        let to = self.resolve(to)?;
         let id = phone_message::new_id();
-        phone_message::send(&self.server, &self.number, &to, &id, kind, &message)?;
+        match self.chat(to)? {
+            Chat::Person(to) => phone_message::send(&self.server, &self.number, &to, &id, kind, &message)?,
+            Chat::Group(group) => group_message::send(&self.server, &self.number, &group, &id, kind, &message)?,
+        }
         Ok(id)
     }
 
@@ -170,9 +173,42 @@ impl Phone {
         if ids.is_empty() {
             bail!("name at least one message");
         }
-        let sender = DeviceId { number: self.resolve(chat)?, device: 0 };
-        receipt::send_as_phone(&self.server, &self.id(0), &sender, ids, kind, self.server.options.addressing);
+        let chat = self.chat(chat)?;
+        for (number, ids) in self.authors(&chat, ids)? {
+            let addressing = match &chat {
+                Chat::Person(_) => self.server.options.addressing,
+                Chat::Group(id) => {
+                    let world = self.server.world.lock();
+                    world.groups.get(id).map_or(self.server.options.addressing, |group| group.addressing)
+                }
+            };
+            let sender = DeviceId { number, device: 0 };
+            let said = receipt::Said { chat: &chat, sender: &sender, ids: &ids, kind };
+            receipt::send_as_phone(&self.server, &self.id(0), &said, addressing);
+        }
         Ok(())
+    }
+
+    /// Who wrote these messages of a chat. In a group the phone looks at what it has received.
+    fn authors(&self, chat: &Chat, ids: &[String]) -> anyhow::Result<BTreeMap<Number, Vec<String>>> {
+        if let Chat::Person(number) = chat {
+            return Ok(BTreeMap::from([(number.clone(), ids.to_vec())]));
+        }
+        let mut authors: BTreeMap<Number, Vec<String>> = BTreeMap::new();
+        for id in ids {
+            let from = self.author(&chat.to_string(), id);
+            let from = from.with_context(|| format!("{} has no message {id} of {chat}", self.number))?;
+            authors.entry(self.resolve(&from)?).or_default().push(id.clone());
+        }
+        Ok(authors)
+    }
+
+    /// Who wrote a message that this phone has, as an address by number.
+    pub(crate) fn author(&self, chat: &str, id: &str) -> Option<String> {
+        self.with_handset(|handset| {
+            let wanted = |message: &&PhoneMessage| message.chat == chat && message.id == id;
+            handset.inbox.iter().find(wanted).map(|message| message.from.clone())
+        })
     }
 
     /// Whether the phone confirms what it receives.
@@ -269,7 +305,7 @@ impl Phone {
         }
     }
 
-    fn id(&self, device: u16) -> DeviceId {
+    pub(crate) fn id(&self, device: u16) -> DeviceId {
         DeviceId { number: self.number.clone(), device }
     }
 
@@ -286,13 +322,16 @@ impl Phone {
 
     /// Where another account is on the wire.
     pub(crate) fn address_of(&self, address: &str) -> anyhow::Result<String> {
-        let number = self.resolve(address)?;
+        let number = match self.chat(address)? {
+            group @ Chat::Group(_) => return Ok(group.to_string()),
+            Chat::Person(number) => number,
+        };
         let world = self.server.world.lock();
         let account = world.account(&number).with_context(|| format!("nobody is at {address:?}"))?;
         Ok(account.jid(self.server.options.addressing, 0).to_string())
     }
 
-    fn resolve(&self, address: &str) -> anyhow::Result<Number> {
+    pub(crate) fn resolve(&self, address: &str) -> anyhow::Result<Number> {
         let jid = match address.contains('@') {
             true => address.parse::<Jid>().map_err(|error| anyhow!("{address:?} is no address: {error}"))?,
             false => Jid::pn(address.trim_start_matches('+')),

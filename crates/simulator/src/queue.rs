@@ -10,6 +10,7 @@ pub(crate) enum Class {
     Message,
     Receipt,
     Notification,
+    Call,
 }
 
 struct Entry {
@@ -25,11 +26,12 @@ pub(crate) struct Backlog {
     pub(crate) messages: usize,
     pub(crate) receipts: usize,
     pub(crate) notifications: usize,
+    pub(crate) calls: usize,
 }
 
 impl Backlog {
     pub(crate) fn total(self) -> usize {
-        self.messages + self.receipts + self.notifications
+        self.messages + self.receipts + self.notifications + self.calls
     }
 }
 
@@ -62,6 +64,7 @@ impl Queue {
                 Class::Message => backlog.messages += 1,
                 Class::Receipt => backlog.receipts += 1,
                 Class::Notification => backlog.notifications += 1,
+                Class::Call => backlog.calls += 1,
             }
         }
         backlog

@@ -134,7 +134,7 @@ impl Signal {
 }
 
 /// The stores below are memory, so the library's futures are ready at the first poll.
-fn at_once<T>(future: impl Future<Output = SignalResult<T>>) -> SignalResult<T> {
+pub(crate) fn at_once<T>(future: impl Future<Output = SignalResult<T>>) -> SignalResult<T> {
     future.now_or_never().expect("a Signal store in memory never waits")
 }
 
@@ -142,8 +142,13 @@ fn address(user: &str, device: u16) -> ProtocolAddress {
     ProtocolAddress::new(user, DeviceId::from(u32::from(device)))
 }
 
+/// What a session with a device is kept under.
+pub(crate) fn session_name(user: &str, device: u16) -> String {
+    address(user, device).as_str().to_owned()
+}
+
 /// WhatsApp pads every plaintext with 1–16 bytes that each hold their own count.
-fn pad(plaintext: &[u8]) -> Vec<u8> {
+pub(crate) fn pad(plaintext: &[u8]) -> Vec<u8> {
     let count = rand::random_range(1..=16u8);
     let mut padded = Vec::with_capacity(plaintext.len() + usize::from(count));
     padded.extend_from_slice(plaintext);
@@ -151,7 +156,7 @@ fn pad(plaintext: &[u8]) -> Vec<u8> {
     padded
 }
 
-fn unpad(mut padded: Vec<u8>) -> anyhow::Result<Vec<u8>> {
+pub(crate) fn unpad(mut padded: Vec<u8>) -> anyhow::Result<Vec<u8>> {
     let count = usize::from(*padded.last().context("an empty plaintext")?);
     let start = padded.len().checked_sub(count).filter(|_| (1..=16).contains(&count)).context("wrong padding")?;
     if padded[start..].iter().any(|&byte| usize::from(byte) != count) {

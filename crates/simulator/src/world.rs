@@ -15,18 +15,37 @@ use crate::Addressing;
 use crate::appstate::Collections;
 use crate::device::{Connection, Device, SignedPreKey};
 use crate::faults::Switches;
+use crate::group::{Group, GroupId};
 use crate::handset::Handset;
 use crate::linkcode::LinkCode;
 use crate::stanza::StreamEnd;
+use crate::stanza::signals::Presences;
 
 /// A phone number in digits, without `+`: what an account is known by.
 pub(crate) type Number = Arc<str>;
 
 /// A device of an account; 0 is the phone itself.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct DeviceId {
     pub(crate) number: Number,
     pub(crate) device: u16,
+}
+
+/// Where a message belongs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Chat {
+    Person(Number),
+    Group(GroupId),
+}
+
+impl std::fmt::Display for Chat {
+    /// As a test reads it: `…@s.whatsapp.net` or `…@g.us`.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Person(number) => write!(formatter, "{number}@s.whatsapp.net"),
+            Self::Group(id) => write!(formatter, "{id}@g.us"),
+        }
+    }
 }
 
 /// One WhatsApp account: a phone and the devices linked to it.
@@ -153,6 +172,8 @@ pub(crate) struct World {
     accounts: BTreeMap<Number, Account>,
     numbers_by_lid: HashMap<Arc<str>, Number>,
     devices_by_noise_key: HashMap<[u8; 32], DeviceId>,
+    pub(crate) groups: BTreeMap<GroupId, Group>,
+    pub(crate) presences: Presences,
     /// Clients that wait to be linked, by connection.
     pub(crate) candidates: HashMap<u64, Candidate>,
     pub(crate) switches: Switches,
@@ -191,6 +212,24 @@ impl World {
     /// The account behind a phone-number or LID address.
     pub(crate) fn account_of(&self, jid: &Jid) -> Option<&Account> {
         self.account(self.number_of(jid)?)
+    }
+
+    /// The group behind an address.
+    pub(crate) fn group_of(&self, jid: &Jid) -> Option<&Group> {
+        (jid.server == JidServer::Group).then(|| self.groups.get(jid.user.as_str()))?
+    }
+
+    /// The devices of a group's members, phones included.
+    pub(crate) fn group_devices(&self, group: &Group) -> Vec<DeviceId> {
+        let members = group.members.keys().filter_map(|number| self.account(number));
+        let phone = |account: &Account| DeviceId { number: account.number.clone(), device: 0 };
+        members.flat_map(|account| std::iter::once(phone(account)).chain(account.linked())).collect()
+    }
+
+    /// Everybody who shares a group with an account: they keep a list of its devices, too.
+    pub(crate) fn companions(&self, number: &Number) -> BTreeSet<Number> {
+        let theirs = self.groups.values().filter(|group| group.members.contains_key(number));
+        theirs.flat_map(|group| group.members.keys()).filter(|member| *member != number).cloned().collect()
     }
 
     fn number_of<'a>(&'a self, jid: &'a Jid) -> Option<&'a str> {

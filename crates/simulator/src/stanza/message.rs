@@ -3,30 +3,30 @@
 use std::sync::Arc;
 
 use wacore_binary::builder::NodeBuilder;
-use wacore_binary::{Jid, Node};
+use wacore_binary::{Jid, JidExt, Node};
 use waproto::buffa::MessageField;
 use waproto::whatsapp as wa;
 
-use super::{Stanza, phone_message, receipt, unix_time};
+use super::{Stanza, group_message, phone_message, receipt, unix_time};
 use crate::Addressing;
 use crate::device::Connection;
 use crate::faults::AckFault;
-use crate::handset::{Arrival, Reaction};
+use crate::handset::{Arrival, Reaction, Sealed};
 use crate::queue::Class;
 use crate::server::Server;
-use crate::world::{DeviceId, Number, World};
+use crate::world::{Chat, DeviceId, Number, World};
 
 /// What a recipient gets of a message besides its own ciphertext.
-const PASSED_ON: [&str; 4] = ["meta", "reporting", "biz", "bot"];
+pub(super) const PASSED_ON: [&str; 4] = ["meta", "reporting", "biz", "bot"];
 
 /// The code for a message to an address that is no account.
 const NO_SUCH_RECIPIENT: u16 = 404;
 
 /// A message for a phone, and which phone.
 pub(crate) struct ToPhone {
-    number: Number,
-    arrival: Arrival,
-    addressing: Addressing,
+    pub(super) number: Number,
+    pub(super) arrival: Arrival,
+    pub(super) addressing: Addressing,
 }
 
 /// Takes a message from a linked device.
@@ -35,14 +35,17 @@ pub(crate) fn take(server: &Arc<Server>, connection: &Connection, sender: &Devic
         server.world.lock().count_unknown("<message> without id or to".to_owned());
         return;
     };
-    let (fault, known) = {
+    let (fault, refused) = {
         let world = server.world.lock();
-        (world.switches.ack, world.account_of(&to).is_some())
+        let refused = match to.is_group() {
+            true => group_message::refusal(&world, sender, &to),
+            false => world.account_of(&to).is_none().then_some(NO_SUCH_RECIPIENT),
+        };
+        (world.switches.ack, refused)
     };
     let error = match fault {
         AckFault::Refuse(code) => Some(code),
-        _ if !known => Some(NO_SUCH_RECIPIENT),
-        _ => None,
+        _ => refused,
     };
     let ack = ack(&id, &to, error);
     match fault {
@@ -81,6 +84,9 @@ fn ack(id: &str, to: &Jid, error: Option<u16>) -> Node {
 /// Takes only the lock of the world, so that a phone may call it while it holds its own.
 pub(crate) fn route(server: &Server, sender: &DeviceId, node: &Node) -> Vec<ToPhone> {
     let (Some(id), Some(to)) = (node.word("id"), node.jid("to")) else { return Vec::new() };
+    if to.is_group() {
+        return group_message::route(server, sender, node);
+    }
     // A copy that is sent again goes to one own device, and says which chat it belongs to.
     let chat = node.jid("recipient").unwrap_or_else(|| to.clone());
     let mut world = server.world.lock();
@@ -183,14 +189,22 @@ impl Envelope {
             from: self.sender.number.clone(),
             from_lid: self.sender_lid.clone(),
             from_device: self.sender.device,
-            chat: format!("{}@s.whatsapp.net", self.chat_number),
+            chat: Chat::Person(self.chat_number.clone()),
             from_me: self.chat.is_some(),
-            kind: encrypted.word("type")?.into_owned(),
-            ciphertext: encrypted.content()?.to_vec(),
+            sealed: sealed([encrypted]),
             timestamp: unix_time(),
         };
         Some(ToPhone { number: self.recipient.clone(), arrival, addressing: self.addressing })
     }
+}
+
+/// The `<enc>`s of a message as a phone opens them.
+pub(super) fn sealed<'a>(nodes: impl IntoIterator<Item = &'a Node>) -> Vec<Sealed> {
+    let one = |node: &Node| {
+        let (kind, bytes) = (node.word("type")?.into_owned(), node.content()?.to_vec());
+        Some(Sealed { kind, bytes })
+    };
+    nodes.into_iter().filter_map(one).collect()
 }
 
 /// Hands messages to phones. No lock may be held: a phone's answer can reach any other phone.
@@ -209,7 +223,9 @@ pub(crate) fn deliver(server: &Arc<Server>, for_phones: Vec<ToPhone>) {
         match reaction {
             Reaction::Delivered | Reaction::Duplicate => {
                 if !arrival.from_me && receipts == crate::phone::Receipts::Automatic {
-                    receipt::send_as_phone(server, &phone, &sender, std::slice::from_ref(&arrival.id), "", addressing);
+                    let ids = std::slice::from_ref(&arrival.id);
+                    let said = receipt::Said { chat: &arrival.chat, sender: &sender, ids, kind: "" };
+                    receipt::send_as_phone(server, &phone, &said, addressing);
                 }
             }
             Reaction::Retry { count } => {

@@ -1,11 +1,15 @@
 //! The stanzas a client sends, one file per family, and the words the server answers with.
 
+pub(crate) mod call;
+pub(crate) mod group;
+pub(crate) mod group_message;
 pub(crate) mod iq;
 pub(crate) mod login;
 pub(crate) mod message;
 pub(crate) mod pairing;
 pub(crate) mod phone_message;
 pub(crate) mod receipt;
+pub(crate) mod signals;
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -116,8 +120,9 @@ impl Session {
             "receipt" => receipt::take(server, &self.connection, id, node),
             "ack" => receipt::take_ack(server, id, node),
             "ib" => self.handle_ib(server, id, node),
-            // Shown to nobody here, and never answered.
-            "presence" | "chatstate" => {}
+            "call" => call::take(server, &self.connection, id, node),
+            "presence" => signals::take_presence(server, id, node),
+            "chatstate" => signals::take_chatstate(server, id, node),
             _ => server.world.lock().count_unknown(text_of_tag(node)),
         }
     }
@@ -145,13 +150,17 @@ impl Session {
         let mut world = server.world.lock();
         match &self.role {
             Role::Device(id) => {
-                if let Some(device) = world.device_mut(&id.number, id.device) {
-                    device.disconnect(self.connection.id);
+                let is_present = world.device_mut(&id.number, id.device).map(|it| it.disconnect(self.connection.id));
+                drop(world);
+                if is_present == Some(true) {
+                    signals::leave(server, id);
                 }
             }
-            _ => pairing::forget(&mut world, self.connection.id),
+            _ => {
+                pairing::forget(&mut world, self.connection.id);
+                drop(world);
+            }
         }
-        drop(world);
         server.changed.notify_waiters();
     }
 }

@@ -9,6 +9,7 @@ use wacore_binary::{Jid, Node};
 use waproto::buffa::{Message, MessageField};
 use waproto::whatsapp as wa;
 
+use super::group_message;
 use super::iq::prekeys;
 use super::message::{deliver, route};
 use crate::amendments::edit_attribute;
@@ -16,7 +17,7 @@ use crate::device::Bundle;
 use crate::handset::{Handset, Sent};
 use crate::server::Server;
 use crate::signal::Ciphertext;
-use crate::world::{DeviceId, Number};
+use crate::world::{Chat, DeviceId, Number};
 
 /// A new message id in the form phones use.
 pub(crate) fn new_id() -> String {
@@ -76,7 +77,7 @@ fn send_as(
     open_sessions(server, &handset, &targets)?;
 
     let mut phone = handset.lock();
-    phone.remember(Sent { id: id.to_owned(), to: to.clone(), kind, message: plaintext.clone() });
+    phone.remember(Sent { id: id.to_owned(), to: Chat::Person(to.clone()), kind, message: plaintext.clone() });
     let mut participants = Vec::with_capacity(targets.len());
     for target in &targets {
         let text = if target.number == *from { &copy } else { &plaintext };
@@ -119,7 +120,11 @@ pub(crate) fn resend(
     let bundle = keys.or_else(|| prekeys::take_bundle(server, to)).context("the device has no keys")?;
     let (user, _) = address(server, to).context("no such device")?;
     handset.lock().signal.start_session(&user, to.device, &bundle)?;
-    let chat = server.world.lock().account(&sent.to).context("no such account")?.jid(server.options.addressing, 0);
+    let other = match &sent.to {
+        Chat::Group(group) => return group_message::resend(server, from, to, group, &sent, count),
+        Chat::Person(number) => number,
+    };
+    let chat = server.world.lock().account(other).context("no such account")?.jid(server.options.addressing, 0);
     let (text, chat) = if to.number == *from {
         let copy = own_copy(&chat, &wa::Message::decode_from_slice(&sent.message)?);
         (copy.encode_to_vec(), Some(chat))
@@ -175,7 +180,7 @@ impl One<'_> {
 }
 
 /// Opens the Signal sessions a phone does not have yet. Bundles of other phones are taken before its own lock.
-fn open_sessions(server: &Server, handset: &Mutex<Handset>, targets: &[DeviceId]) -> anyhow::Result<()> {
+pub(super) fn open_sessions(server: &Server, handset: &Mutex<Handset>, targets: &[DeviceId]) -> anyhow::Result<()> {
     for target in targets {
         let Some((user, _)) = address(server, target) else { continue };
         if handset.lock().signal.has_session(&user, target.device) {
@@ -198,7 +203,7 @@ fn address(server: &Server, device: &DeviceId) -> Option<(String, Jid)> {
     Some((account.lid.to_string(), account.jid(server.options.addressing, device.device)))
 }
 
-fn enc(sealed: &Ciphertext, retry: Option<u32>) -> Node {
+pub(super) fn enc(sealed: &Ciphertext, retry: Option<u32>) -> Node {
     let enc = NodeBuilder::new("enc").attr("v", "2").attr("type", sealed.kind).bytes(sealed.bytes.clone());
     match retry {
         Some(count) => enc.attr("count", count.to_string()).build(),

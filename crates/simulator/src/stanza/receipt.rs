@@ -6,14 +6,16 @@ use std::sync::Arc;
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node};
 
+use super::group::{address, other_address};
 use super::iq::prekeys;
 use super::{Stanza, enqueue, leaf, phone_message, server_jid, unix_time};
 use crate::Addressing;
 use crate::device::{Bundle, Connection};
+use crate::group::GroupId;
 use crate::handset::{Arrival, PhoneReceipt};
 use crate::queue::Class;
 use crate::server::Server;
-use crate::world::{DeviceId, World};
+use crate::world::{Chat, DeviceId, World};
 
 /// Receipts that are between the devices of one account, or only for the server.
 const NOT_FOR_THE_SENDER: [&str; 4] = ["sender", "peer_msg", "hist_sync", "server-error"];
@@ -25,24 +27,40 @@ pub(crate) fn take(server: &Arc<Server>, connection: &Connection, device: &Devic
         return;
     };
     connection.send(ack(&id, node));
+    if node.child("offer").is_some() {
+        // It rings there.
+        if let Some(device) = server.world.lock().device_mut(&device.number, device.device) {
+            device.confirm(Class::Call, &id, node.jid("to").as_ref());
+        }
+        return;
+    }
     let kind = node.word("type").unwrap_or_default();
     let ids = ids(&id, node);
     confirm(server, device, &ids, node);
     // One client leaves the address out when it confirms a copy of an own message.
     let Some(to) = node.jid("to") else { return };
-    let notice = Notice { from: device, ids: &ids, kind: &kind, addressing: Addressing::of(&to) };
+    let group = group_addressing(server, &to);
+    // In a group, the member who wrote is named beside the group.
+    let author = node.jid("participant").filter(|_| group.is_some()).unwrap_or_else(|| to.clone());
+    let addressing = group.as_ref().map_or_else(|| Addressing::of(&to), |(_, addressing)| *addressing);
+    let notice = Notice { from: device, ids: &ids, kind: &kind, addressing, group: group.map(|(id, _)| id) };
     match &*kind {
-        "retry" => ask_sender(server, device, &to, &id, node),
+        "retry" => ask_sender(server, device, &author, &id, node, notice.group.as_ref()),
         // Read receipts are switched off: only the account's own devices may know.
         "read-self" => notice.tell_own_devices(server, &to),
         "read" | "played" => {
-            notice.tell_sender(server, &to);
+            notice.tell_sender(server, &author);
             notice.tell_own_devices(server, &to);
         }
         kind if NOT_FOR_THE_SENDER.contains(&kind) => {}
-        _ => notice.tell_sender(server, &to),
+        _ => notice.tell_sender(server, &author),
     }
     server.changed.notify_waiters();
+}
+
+/// A group and how it names its members, if this is one's address.
+fn group_addressing(server: &Server, to: &Jid) -> Option<(GroupId, Addressing)> {
+    server.world.lock().group_of(to).map(|group| (group.id.clone(), group.addressing))
 }
 
 /// Takes an ack from a linked device: it has a receipt, a notification, or a message it will not read.
@@ -51,6 +69,7 @@ pub(crate) fn take_ack(server: &Server, device: &DeviceId, node: &Node) {
         Some("message") => Class::Message,
         Some("receipt") => Class::Receipt,
         Some("notification") => Class::Notification,
+        Some("call") => Class::Call,
         _ => return,
     };
     let Some(id) = node.word("id") else { return };
@@ -59,7 +78,8 @@ pub(crate) fn take_ack(server: &Server, device: &DeviceId, node: &Node) {
     // A client that asks for a message again also acks the one it could not read. That ack is not about the answer, which is on
     // its way under the same id.
     if !(class == Class::Message && device.asked_again.remove(&*id)) {
-        device.confirm(class, &id, node.jid("to").as_ref());
+        let peer = node.jid("participant").or_else(|| node.jid("to"));
+        device.confirm(class, &id, peer.as_ref());
     }
     drop(world);
     server.changed.notify_waiters();
@@ -102,15 +122,22 @@ struct Notice<'a> {
     ids: &'a [String],
     kind: &'a str,
     addressing: Addressing,
+    group: Option<GroupId>,
 }
 
 impl Notice<'_> {
-    fn stanza(&self, from: Jid) -> Option<Node> {
+    /// `from` is the device it comes from, `other` that account's other address.
+    fn stanza(&self, from: Jid, other: Jid) -> Option<Node> {
         let (first, more) = self.ids.split_first()?;
-        let mut receipt = NodeBuilder::new("receipt")
-            .attr("from", from)
-            .attr("id", first.as_str())
-            .attr("t", unix_time().to_string());
+        let mut receipt = NodeBuilder::new("receipt");
+        receipt = match &self.group {
+            Some(group) => {
+                let receipt = receipt.attr("from", address(group)).attr("participant", from);
+                receipt.attr(other_address(self.addressing), other)
+            }
+            None => receipt.attr("from", from),
+        };
+        receipt = receipt.attr("id", first.as_str()).attr("t", unix_time().to_string());
         if !self.kind.is_empty() {
             receipt = receipt.attr("type", self.kind);
         }
@@ -123,13 +150,14 @@ impl Notice<'_> {
 
     /// Tells the account behind `to`, on all its devices, what became of its messages.
     fn tell_sender(&self, server: &Server, to: &Jid) {
-        let (from, devices, handset) = {
+        let (from, other, devices, handset) = {
             let world = server.world.lock();
             let (Some(account), Some(own)) = (world.account_of(to), world.account(&self.from.number)) else { return };
             let devices: Vec<DeviceId> = account.linked().collect();
-            (own.jid(self.addressing, self.from.device), devices, account.handset.clone())
+            let (from, other) = (own.jid(self.addressing, self.from.device), own.jid(self.addressing.other(), 0));
+            (from, other, devices, account.handset.clone())
         };
-        let Some(stanza) = self.stanza(from.clone()) else { return };
+        let Some(stanza) = self.stanza(from.clone(), other) else { return };
         for device in &devices {
             enqueue(server, device, Class::Receipt, &self.ids[0], from.clone(), stanza.clone());
         }
@@ -147,34 +175,45 @@ impl Notice<'_> {
 
     /// What was read on one device is read on the account's others.
     fn tell_own_devices(&self, server: &Server, chat: &Jid) {
-        let (from, others) = {
+        let (from, other, others) = {
             let world = server.world.lock();
             let Some(account) = world.account(&self.from.number) else { return };
-            (account.jid(self.addressing, self.from.device), account.others(self.from.device))
+            let (from, other) =
+                (account.jid(self.addressing, self.from.device), account.jid(self.addressing.other(), 0));
+            (from, other, account.others(self.from.device))
         };
-        let Some(mut stanza) = self.stanza(from.clone()) else { return };
-        stanza.attrs.insert("recipient", chat.to_non_ad());
+        let Some(mut stanza) = self.stanza(from.clone(), other) else { return };
+        if self.group.is_none() {
+            stanza.attrs.insert("recipient", chat.to_non_ad());
+        }
         for other in &others {
             enqueue(server, other, Class::Receipt, &self.ids[0], from.clone(), stanza.clone());
         }
     }
 }
 
-/// A phone's receipt, to all devices of the sender; that it was read, to the account's own devices too. An empty kind says
-/// "delivered".
-pub(crate) fn send_as_phone(
-    server: &Arc<Server>,
-    phone: &DeviceId,
-    sender: &DeviceId,
-    ids: &[String],
-    kind: &str,
-    addressing: Addressing,
-) {
-    let to = server.world.lock().account(&sender.number).map(|account| account.jid(addressing, 0));
-    let Some(to) = to else { return };
-    let notice = Notice { from: phone, ids, kind, addressing };
-    notice.tell_sender(server, &to);
-    if kind == "read" {
+/// What a phone says of messages.
+pub(crate) struct Said<'a> {
+    pub(crate) chat: &'a Chat,
+    /// Who wrote them.
+    pub(crate) sender: &'a DeviceId,
+    pub(crate) ids: &'a [String],
+    /// `read`, `played`; empty for "delivered".
+    pub(crate) kind: &'a str,
+}
+
+/// A phone's receipt, to all devices of the sender; that it was read, to the account's own devices too.
+pub(crate) fn send_as_phone(server: &Arc<Server>, phone: &DeviceId, said: &Said<'_>, addressing: Addressing) {
+    let author = server.world.lock().account(&said.sender.number).map(|account| account.jid(addressing, 0));
+    let Some(author) = author else { return };
+    let group = match said.chat {
+        Chat::Group(id) => Some(id.clone()),
+        Chat::Person(_) => None,
+    };
+    let to = group.as_ref().map_or_else(|| author.clone(), address);
+    let notice = Notice { from: phone, ids: said.ids, kind: said.kind, addressing, group };
+    notice.tell_sender(server, &author);
+    if said.kind == "read" {
         notice.tell_own_devices(server, &to);
     }
     server.changed.notify_waiters();
@@ -191,12 +230,13 @@ pub(crate) fn ask_again_as_phone(
 ) {
     let Some(keys) = prekeys::take_bundle(server, phone) else { return };
     let Some((from, chat)) = asking_address(&server.world.lock(), phone, arrival, addressing) else { return };
-    let mut retry = NodeBuilder::new("receipt")
-        .attr("from", from.clone())
-        .attr("id", arrival.id.as_str())
-        .attr("type", "retry")
-        .attr("t", unix_time().to_string());
-    if arrival.from_me {
+    let retry = NodeBuilder::new("receipt");
+    let mut retry = match &arrival.chat {
+        Chat::Group(group) => retry.attr("from", address(group)).attr("participant", from.clone()),
+        Chat::Person(_) => retry.attr("from", from.clone()),
+    };
+    retry = retry.attr("id", arrival.id.as_str()).attr("type", "retry").attr("t", unix_time().to_string());
+    if arrival.from_me && matches!(arrival.chat, Chat::Person(_)) {
         // Otherwise the device could not tell which chat its copy belonged to.
         retry = retry.attr("recipient", chat);
     }
@@ -216,25 +256,35 @@ pub(crate) fn ask_again_as_phone(
 
 /// The phone's own address, and that of the chat.
 fn asking_address(world: &World, phone: &DeviceId, arrival: &Arrival, addressing: Addressing) -> Option<(Jid, Jid)> {
-    let chat = world.account_of(&arrival.chat.parse().ok()?)?;
-    Some((world.account(&phone.number)?.jid(addressing, 0), chat.jid(addressing, 0)))
+    let chat = match &arrival.chat {
+        Chat::Group(group) => address(group),
+        Chat::Person(number) => world.account(number)?.jid(addressing, 0),
+    };
+    Some((world.account(&phone.number)?.jid(addressing, 0), chat))
 }
 
 /// A linked device could not decrypt a message: the very device that sent it is asked for it again.
-fn ask_sender(server: &Arc<Server>, device: &DeviceId, to: &Jid, id: &str, node: &Node) {
-    let to = node.jid("participant").unwrap_or_else(|| to.clone());
+fn ask_sender(server: &Arc<Server>, device: &DeviceId, to: &Jid, id: &str, node: &Node, group: Option<&GroupId>) {
     let (sender, from) = {
         let world = server.world.lock();
-        let (Some(account), Some(asking)) = (world.account_of(&to), world.account(&device.number)) else { return };
+        let (Some(account), Some(asking)) = (world.account_of(to), world.account(&device.number)) else { return };
         let sender = DeviceId { number: account.number.clone(), device: to.device };
-        (sender, asking.jid(Addressing::of(&to), device.device))
+        (sender, asking.jid(Addressing::of(to), device.device))
     };
     if sender.device == 0 {
         return resend(server, &sender, device, id, node);
     }
     let mut receipt = node.clone();
-    receipt.attrs.0.retain(|(name, _)| name != "to");
-    receipt.attrs.insert("from", from.clone());
+    receipt.attrs.0.retain(|(name, _)| name != "to" && name != "participant");
+    match group {
+        Some(group) => {
+            receipt.attrs.insert("from", address(group));
+            receipt.attrs.insert("participant", from.clone());
+        }
+        None => {
+            receipt.attrs.insert("from", from.clone());
+        }
+    }
     receipt.attrs.insert("t", unix_time().to_string());
     enqueue(server, &sender, Class::Receipt, id, from, receipt);
 }

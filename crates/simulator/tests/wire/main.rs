@@ -3,6 +3,7 @@
 mod admin;
 mod companion;
 mod corruption;
+mod groups;
 mod media;
 mod messages;
 mod offline;

@@ -2,6 +2,7 @@
 
 mod account;
 mod appstate;
+pub(crate) mod groups;
 pub(crate) mod link_code;
 pub(crate) mod prekeys;
 pub(crate) mod usync;
@@ -122,7 +123,11 @@ fn of_device(request: &Request<'_>) -> Answer {
         ("urn:xmpp:whatsapp:dirty", "set", "clean") => Answer::empty(),
         ("w:p" | "urn:xmpp:ping", "get", _) => Answer::empty(),
         ("w:m", "set" | "get", "media_conn") => account::media_conn(request),
-        ("w:g2", "get", "participating") => Answer::one(NodeBuilder::new("groups").build()),
+        ("w:g2", "get", "participating") => groups::participating(request),
+        ("w:g2", "get", "query") => groups::query(request),
+        ("w:g2", "set", "create") => groups::create(request),
+        ("w:g2", "set", "leave") => groups::leave(request),
+        ("w:g2", "set", _) => groups::change(request),
         ("w:sync:app:state", "set" | "get", "sync") => appstate::sync(request),
         ("md", "set", "remove-companion-device") => account::log_out(request),
         _ => Answer::Unknown,

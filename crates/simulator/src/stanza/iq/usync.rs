@@ -161,7 +161,9 @@ fn tell(server: &Server, changed: &DeviceId, what: &'static str, key_index: u32)
     let hash = device_hash(account);
     let Some(list) = key_index_list(server, account) else { return };
     let change = NodeBuilder::new(what).attr("device_hash", hash).children([device, list]).build();
-    let (others, peers) = (account.others(changed.device), account.peers.clone());
+    let (others, mut peers) = (account.others(changed.device), account.peers.clone());
+    peers.extend(world.companions(&changed.number));
+    peers.remove(&changed.number);
     let theirs = peers.iter().filter_map(|peer| world.account(peer)).flat_map(Account::linked);
     let to: Vec<DeviceId> = others.into_iter().chain(theirs).collect();
     drop(world);

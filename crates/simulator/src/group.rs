@@ -1,0 +1,208 @@
+//! A group as the server knows it: what it is called, who is in it, and what each may change. Plain data.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::Addressing;
+use crate::world::Number;
+
+/// The part of a group's address before `@g.us`.
+pub(crate) type GroupId = Arc<str>;
+
+/// WhatsApp's codes for what a change, or one member of it, comes to.
+pub(crate) const FORBIDDEN: u16 = 403;
+const NOT_THERE: u16 = 404;
+const THERE_ALREADY: u16 = 409;
+
+/// What a member is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// May write, and add others.
+    Member,
+    /// May remove others, and change what the group is.
+    Admin,
+    /// The admin who founded the group; cannot be removed by others.
+    SuperAdmin,
+}
+
+impl Role {
+    /// The attribute `type` of a `<participant>`; members have none.
+    pub(crate) const fn attribute(self) -> Option<&'static str> {
+        match self {
+            Self::Member => None,
+            Self::Admin => Some("admin"),
+            Self::SuperAdmin => Some("superadmin"),
+        }
+    }
+}
+
+/// A text that members can change, with the last who did.
+#[derive(Clone, Debug)]
+pub(crate) struct Signed {
+    pub(crate) text: String,
+    /// Every description has an id of its own, by which clients see that theirs is out of date.
+    pub(crate) id: String,
+    pub(crate) by: Number,
+    /// Seconds since 1970.
+    pub(crate) at: u64,
+}
+
+/// A group.
+#[derive(Clone, Debug)]
+pub(crate) struct Group {
+    pub(crate) id: GroupId,
+    /// How its members are named on the wire.
+    pub(crate) addressing: Addressing,
+    pub(crate) subject: Signed,
+    pub(crate) description: Option<Signed>,
+    pub(crate) creator: Number,
+    pub(crate) created: u64,
+    /// Only admins may write.
+    pub(crate) announcement: bool,
+    /// Only admins may change subject and description.
+    pub(crate) locked: bool,
+    pub(crate) members: BTreeMap<Number, Role>,
+}
+
+/// What somebody wants to change about a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    Add(Vec<Number>),
+    Remove(Vec<Number>),
+    Promote(Vec<Number>),
+    Demote(Vec<Number>),
+    Leave,
+    Subject(String),
+    /// `None` removes it.
+    Description(Option<String>),
+    Announcement(bool),
+    Locked(bool),
+}
+
+/// A member a change names, and WhatsApp's code when nothing was changed about them.
+pub(crate) type Concerned = (Number, Option<u16>);
+
+impl Group {
+    /// Whether this account may write to the group.
+    pub(crate) fn may_write(&self, number: &str) -> bool {
+        self.members.get(number).is_some_and(|role| !self.announcement || *role > Role::Member)
+    }
+
+    /// Makes a change in somebody's name; whom it concerned, or the code it is refused with.
+    pub(crate) fn apply(&mut self, by: &Number, change: &Change, now: u64) -> Result<Vec<Concerned>, u16> {
+        let role = *self.members.get(by).ok_or(FORBIDDEN)?;
+        let needs_admin = match change {
+            Change::Add(_) | Change::Leave => false,
+            Change::Subject(_) | Change::Description(_) => self.locked,
+            Change::Remove(_) | Change::Promote(_) | Change::Demote(_) => true,
+            Change::Announcement(_) | Change::Locked(_) => true,
+        };
+        if needs_admin && role == Role::Member {
+            return Err(FORBIDDEN);
+        }
+        match change {
+            Change::Add(numbers) => return Ok(self.each(numbers, Self::add)),
+            Change::Remove(numbers) => return Ok(self.each(numbers, Self::remove)),
+            Change::Promote(numbers) => return Ok(self.each(numbers, |group, of| group.set_role(of, Role::Admin))),
+            Change::Demote(numbers) => return Ok(self.each(numbers, |group, of| group.set_role(of, Role::Member))),
+            Change::Leave => {
+                self.members.remove(by);
+                return Ok(vec![(by.clone(), None)]);
+            }
+            Change::Subject(text) => self.subject = signed(text, by, now),
+            Change::Description(text) => self.description = text.as_ref().map(|text| signed(text, by, now)),
+            Change::Announcement(on) => self.announcement = *on,
+            Change::Locked(on) => self.locked = *on,
+        }
+        Ok(Vec::new())
+    }
+
+    fn each(
+        &mut self,
+        numbers: &[Number],
+        mut act: impl FnMut(&mut Self, &Number) -> Result<(), u16>,
+    ) -> Vec<Concerned> {
+        numbers.iter().map(|number| (number.clone(), act(self, number).err())).collect()
+    }
+
+    fn add(&mut self, number: &Number) -> Result<(), u16> {
+        if self.members.contains_key(number) {
+            return Err(THERE_ALREADY);
+        }
+        self.members.insert(number.clone(), Role::Member);
+        Ok(())
+    }
+
+    fn remove(&mut self, number: &Number) -> Result<(), u16> {
+        match self.members.get(number) {
+            None => Err(NOT_THERE),
+            Some(Role::SuperAdmin) => Err(FORBIDDEN),
+            Some(_) => {
+                self.members.remove(number);
+                Ok(())
+            }
+        }
+    }
+
+    fn set_role(&mut self, number: &Number, to: Role) -> Result<(), u16> {
+        match self.members.get_mut(number) {
+            None => Err(NOT_THERE),
+            Some(Role::SuperAdmin) => Err(FORBIDDEN),
+            Some(role) => {
+                *role = to;
+                Ok(())
+            }
+        }
+    }
+}
+
+pub(crate) fn signed(text: &str, by: &Number, at: u64) -> Signed {
+    Signed { text: text.to_owned(), id: hex::encode_upper(rand::random::<[u8; 8]>()), by: by.clone(), at }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn group() -> (Group, [Number; 3]) {
+        let [alice, bob, carol]: [Number; 3] = ["1", "2", "3"].map(Number::from);
+        let members = BTreeMap::from([(alice.clone(), Role::SuperAdmin), (bob.clone(), Role::Member)]);
+        let group = Group {
+            id: "120363".into(),
+            addressing: Addressing::Lid,
+            subject: signed("club", &alice, 1),
+            description: None,
+            creator: alice.clone(),
+            created: 1,
+            announcement: false,
+            locked: false,
+            members,
+        };
+        (group, [alice, bob, carol])
+    }
+
+    #[test]
+    fn members_add_and_rename_but_only_admins_remove() {
+        let (mut group, [alice, bob, carol]) = group();
+        assert_eq!(group.apply(&bob, &Change::Add(vec![carol.clone()]), 2), Ok(vec![(carol.clone(), None)]));
+        assert_eq!(group.apply(&bob, &Change::Add(vec![carol.clone()]), 2), Ok(vec![(carol.clone(), Some(409))]));
+        assert_eq!(group.apply(&bob, &Change::Remove(vec![carol.clone()]), 3), Err(403));
+        assert_eq!(group.apply(&alice, &Change::Promote(vec![bob.clone()]), 4), Ok(vec![(bob.clone(), None)]));
+        assert_eq!(group.apply(&bob, &Change::Remove(vec![alice.clone()]), 5), Ok(vec![(alice, Some(403))]));
+        assert_eq!(group.apply(&bob, &Change::Remove(vec![carol.clone()]), 6), Ok(vec![(carol.clone(), None)]));
+        assert_eq!(group.apply(&carol, &Change::Subject("mine".to_owned()), 7), Err(403));
+    }
+
+    #[test]
+    fn in_a_closed_group_only_admins_speak() {
+        let (mut group, [alice, bob, carol]) = group();
+        assert!(group.may_write(&bob) && !group.may_write(&carol));
+        group.apply(&alice, &Change::Announcement(true), 2).unwrap();
+        assert!(group.may_write(&alice) && !group.may_write(&bob));
+        group.apply(&alice, &Change::Locked(true), 2).unwrap();
+        assert_eq!(group.apply(&bob, &Change::Subject("ours".to_owned()), 3), Err(403));
+    }
+}

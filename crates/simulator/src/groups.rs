@@ -1,0 +1,163 @@
+//! What a phone's owner does with groups: founds them, changes who is in them, and leaves.
+
+use std::sync::Arc;
+
+use anyhow::{Context, bail, ensure};
+use serde::Serialize;
+
+use crate::Addressing;
+use crate::group::{Change, GroupId, Role};
+use crate::phone::Phone;
+use crate::server::Server;
+use crate::stanza::group;
+use crate::stanza::iq::groups::found;
+use crate::world::{Chat, Number};
+
+/// A group as its members see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PhoneGroup {
+    /// Its address, `…@g.us`.
+    pub id: String,
+    /// What it is called.
+    pub subject: String,
+    /// What it says of itself.
+    pub description: Option<String>,
+    /// Whether only admins may write.
+    pub announcement: bool,
+    /// Who is in it, by number.
+    pub members: Vec<GroupMember>,
+}
+
+/// Somebody in a group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct GroupMember {
+    /// The number in digits.
+    pub number: String,
+    /// What they may do.
+    pub role: Role,
+}
+
+impl Phone {
+    /// Founds a group with others; returns its address, `…@g.us`. Members are named as phones name each other.
+    pub fn creates_group(&self, subject: &str, members: &[&Phone]) -> anyhow::Result<String> {
+        self.creates_group_addressed(subject, members, self.server.options.addressing)
+    }
+
+    /// The same, and says how the group names its members on the wire: by number, as old groups do, or by LID, as new ones.
+    pub fn creates_group_addressed(
+        &self,
+        subject: &str,
+        members: &[&Phone],
+        addressing: Addressing,
+    ) -> anyhow::Result<String> {
+        let group = found(subject, &self.number, numbers(members), addressing);
+        let address = Chat::Group(group.id.clone()).to_string();
+        group::create(&self.server, group);
+        Ok(address)
+    }
+
+    /// Adds members.
+    pub fn adds(&self, group: &str, members: &[&Phone]) -> anyhow::Result<()> {
+        self.changes(group, &Change::Add(numbers(members)))
+    }
+
+    /// Removes members; needs an admin.
+    pub fn removes(&self, group: &str, members: &[&Phone]) -> anyhow::Result<()> {
+        self.changes(group, &Change::Remove(numbers(members)))
+    }
+
+    /// Makes members admins; needs an admin.
+    pub fn promotes(&self, group: &str, members: &[&Phone]) -> anyhow::Result<()> {
+        self.changes(group, &Change::Promote(numbers(members)))
+    }
+
+    /// Makes admins mere members; needs an admin.
+    pub fn demotes(&self, group: &str, members: &[&Phone]) -> anyhow::Result<()> {
+        self.changes(group, &Change::Demote(numbers(members)))
+    }
+
+    /// Leaves a group.
+    pub fn leaves(&self, group: &str) -> anyhow::Result<()> {
+        self.changes(group, &Change::Leave)
+    }
+
+    /// Gives a group another subject.
+    pub fn renames(&self, group: &str, subject: &str) -> anyhow::Result<()> {
+        self.changes(group, &Change::Subject(subject.to_owned()))
+    }
+
+    /// Gives a group another description; `None` removes it.
+    pub fn describes(&self, group: &str, description: Option<&str>) -> anyhow::Result<()> {
+        self.changes(group, &Change::Description(description.map(str::to_owned)))
+    }
+
+    /// Says whether only admins may write; needs an admin.
+    pub fn announces_only(&self, group: &str, on: bool) -> anyhow::Result<()> {
+        self.changes(group, &Change::Announcement(on))
+    }
+
+    /// The groups this account is in.
+    pub fn groups(&self) -> Vec<PhoneGroup> {
+        all_groups(&self.server)
+            .into_iter()
+            .filter(|group| group.members.iter().any(|member| *member.number == *self.number))
+            .collect()
+    }
+
+    /// Forgets the keys of a group's other members, as a phone that was set up anew: what they write next cannot be opened until
+    /// they are asked to send it again.
+    pub fn loses_keys_of(&self, group: &str) {
+        self.with_handset(|handset| handset.sender_keys.forget_others(group));
+    }
+
+    fn changes(&self, address: &str, change: &Change) -> anyhow::Result<()> {
+        let Chat::Group(group) = self.chat(address)? else { bail!("{address:?} is no group") };
+        let concerned = group::change(&self.server, &self.number, &group, change);
+        let concerned = concerned.map_err(|code| anyhow::anyhow!("WhatsApp refuses it with code {code}"))?;
+        let refused: Vec<_> = concerned.into_iter().filter_map(|(number, code)| Some((number, code?))).collect();
+        ensure!(refused.is_empty(), "not for everybody: {refused:?}");
+        Ok(())
+    }
+
+    /// How a group names one of its members on the wire.
+    pub(crate) fn member_address(&self, group: &str, member: &str) -> anyhow::Result<String> {
+        let (chat, number) = (self.chat(group)?, self.resolve(member)?);
+        let world = self.server.world.lock();
+        let Chat::Group(id) = chat else { bail!("{group:?} is no group") };
+        let addressing = world.groups.get(&id).context("there is no such group")?.addressing;
+        Ok(world.account(&number).context("nobody is there")?.jid(addressing, 0).to_string())
+    }
+
+    /// The chat behind an address, or a number as people write it.
+    pub(crate) fn chat(&self, address: &str) -> anyhow::Result<Chat> {
+        match address.strip_suffix("@g.us") {
+            Some(id) => {
+                let world = self.server.world.lock();
+                let group = world.groups.get(id).with_context(|| format!("there is no group {address:?}"))?;
+                Ok(Chat::Group(GroupId::clone(&group.id)))
+            }
+            None => self.resolve(address).map(Chat::Person),
+        }
+    }
+}
+
+fn numbers(phones: &[&Phone]) -> Vec<Number> {
+    phones.iter().map(|phone| phone.number.clone()).collect()
+}
+
+/// Every group there is.
+pub(crate) fn all_groups(server: &Arc<Server>) -> Vec<PhoneGroup> {
+    let world = server.world.lock();
+    let shown = world.groups.values().map(|group| PhoneGroup {
+        id: Chat::Group(group.id.clone()).to_string(),
+        subject: group.subject.text.clone(),
+        description: group.description.as_ref().map(|description| description.text.clone()),
+        announcement: group.announcement,
+        members: group
+            .members
+            .iter()
+            .map(|(number, role)| GroupMember { number: number.to_string(), role: *role })
+            .collect(),
+    });
+    shown.collect()
+}

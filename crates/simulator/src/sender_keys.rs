@@ -1,0 +1,141 @@
+//! A phone's sender keys: with its own it seals a group message once for everybody, with those of others it opens theirs.
+
+use std::collections::{HashMap, HashSet};
+
+use anyhow::{Context, anyhow};
+use async_trait::async_trait;
+use wacore_libsignal::protocol::error::Result as SignalResult;
+use wacore_libsignal::protocol::{
+    SenderKeyDistributionMessage, SenderKeyName, SenderKeyRecord, SenderKeyStore,
+    create_sender_key_distribution_message, group_decrypt, group_encrypt, process_sender_key_distribution_message,
+};
+
+use crate::signal::{Ciphertext, at_once, pad, unpad};
+use crate::world::DeviceId;
+
+/// The name of a phone's own key. It is never on the wire.
+const OWN: &str = "own";
+
+/// The sender keys one phone has.
+#[derive(Default)]
+pub(crate) struct SenderKeys {
+    records: Records,
+    /// Who has this phone's key of a group.
+    shared: HashMap<String, HashSet<DeviceId>>,
+}
+
+impl SenderKeys {
+    /// Of these devices, those that cannot open what this phone writes to the group.
+    pub(crate) fn strangers(&self, group: &str, devices: &[DeviceId]) -> Vec<DeviceId> {
+        let known = self.shared.get(group);
+        devices.iter().filter(|device| !known.is_some_and(|known| known.contains(device))).cloned().collect()
+    }
+
+    /// A device gets the key now.
+    pub(crate) fn share_with(&mut self, group: &str, device: DeviceId) {
+        self.shared.entry(group.to_owned()).or_default().insert(device);
+    }
+
+    /// A device turned out not to have the key.
+    pub(crate) fn unshare(&mut self, group: &str, device: &DeviceId) {
+        if let Some(known) = self.shared.get_mut(group) {
+            known.remove(device);
+        }
+    }
+
+    /// Somebody has left the group, and must not be able to open what comes next: the next message is sealed with a new key.
+    pub(crate) fn rotate(&mut self, group: &str) {
+        self.shared.remove(group);
+        self.records.0.remove(name(group, OWN).cache_key());
+    }
+
+    /// What a device needs to open this phone's messages from now on.
+    pub(crate) fn distribution(&mut self, group: &str) -> anyhow::Result<Vec<u8>> {
+        let mut rng = rand::rng();
+        let own = name(group, OWN);
+        let message = at_once(create_sender_key_distribution_message(&own, &mut self.records, &mut rng))?;
+        Ok(message.as_ref().to_vec())
+    }
+
+    pub(crate) fn encrypt(&mut self, group: &str, plaintext: &[u8]) -> anyhow::Result<Ciphertext> {
+        let mut rng = rand::rng();
+        let sealed = at_once(group_encrypt(&mut self.records, &name(group, OWN), &pad(plaintext), &mut rng))
+            .context("sealing a group message")?;
+        Ok(Ciphertext { kind: "skmsg", bytes: sealed.serialized().to_vec() })
+    }
+
+    /// Takes another device's key; `sender` is the name its Signal session is kept under.
+    pub(crate) fn learn(&mut self, group: &str, sender: &str, distribution: &[u8]) -> anyhow::Result<()> {
+        let distribution = SenderKeyDistributionMessage::try_from(distribution)
+            .map_err(|error| anyhow!("a distribution of a sender key: {error}"))?;
+        let theirs = name(group, sender);
+        at_once(process_sender_key_distribution_message(&theirs, &distribution, &mut self.records))?;
+        Ok(())
+    }
+
+    pub(crate) fn decrypt(&mut self, group: &str, sender: &str, bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
+        let opened = at_once(group_decrypt(bytes, &mut self.records, &name(group, sender)))
+            .with_context(|| format!("opening a group message of {sender}"))?;
+        unpad(opened)
+    }
+
+    /// As after a phone was set up anew: what others write to the group cannot be opened until they share their keys again.
+    pub(crate) fn forget_others(&mut self, group: &str) {
+        let own = name(group, OWN).cache_key().to_owned();
+        let prefix = format!("{group}:");
+        self.records.0.retain(|name, _| *name == own || !name.starts_with(&prefix));
+    }
+}
+
+fn name(group: &str, sender: &str) -> SenderKeyName {
+    SenderKeyName::from_parts(group, sender)
+}
+
+#[derive(Default)]
+struct Records(HashMap<String, SenderKeyRecord>);
+
+#[async_trait]
+impl SenderKeyStore for Records {
+    async fn store_sender_key(&mut self, name: &SenderKeyName, record: SenderKeyRecord) -> SignalResult<()> {
+        self.0.insert(name.cache_key().to_owned(), record);
+        Ok(())
+    }
+
+    async fn load_sender_key(&self, name: &SenderKeyName) -> SignalResult<Option<SenderKeyRecord>> {
+        Ok(self.0.get(name.cache_key()).cloned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GROUP: &str = "120363@g.us";
+
+    #[test]
+    fn whoever_has_the_key_opens_what_comes_after_and_a_changed_byte_is_refused() {
+        let (mut alice, mut bob) = (SenderKeys::default(), SenderKeys::default());
+        let key = alice.distribution(GROUP).unwrap();
+        let early = alice.encrypt(GROUP, b"one").unwrap();
+        assert!(bob.decrypt(GROUP, "alice", &early.bytes).is_err(), "he has no key yet");
+        bob.learn(GROUP, "alice", &key).unwrap();
+        assert_eq!(bob.decrypt(GROUP, "alice", &early.bytes).unwrap(), b"one");
+        let mut next = alice.encrypt(GROUP, b"two").unwrap();
+        next.bytes[20] ^= 1;
+        assert!(bob.decrypt(GROUP, "alice", &next.bytes).is_err());
+    }
+
+    #[test]
+    fn after_a_rotation_the_old_key_opens_nothing() {
+        let (mut alice, mut bob) = (SenderKeys::default(), SenderKeys::default());
+        bob.learn(GROUP, "alice", &alice.distribution(GROUP).unwrap()).unwrap();
+        let device = DeviceId { number: "2".into(), device: 0 };
+        alice.share_with(GROUP, device.clone());
+        assert!(alice.strangers(GROUP, std::slice::from_ref(&device)).is_empty());
+        alice.rotate(GROUP);
+        assert_eq!(alice.strangers(GROUP, std::slice::from_ref(&device)), [device]);
+        alice.distribution(GROUP).unwrap();
+        let sealed = alice.encrypt(GROUP, b"secret").unwrap();
+        assert!(bob.decrypt(GROUP, "alice", &sealed.bytes).is_err());
+    }
+}

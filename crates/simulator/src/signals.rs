@@ -1,0 +1,106 @@
+//! What phones show of each other beside messages: who is there, and who types.
+
+use serde::{Deserialize, Serialize};
+use wacore_binary::Node;
+use wacore_binary::builder::NodeBuilder;
+
+use crate::phone::Phone;
+use crate::stanza::call::Call;
+use crate::stanza::signals;
+use crate::world::Chat;
+
+/// What somebody does in a chat just now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Typing {
+    /// They write.
+    Composing,
+    /// They speak into the phone.
+    Recording,
+    /// They do it no more.
+    Paused,
+}
+
+impl Typing {
+    pub(crate) fn node(self) -> Node {
+        match self {
+            Self::Composing => NodeBuilder::new("composing").build(),
+            Self::Recording => NodeBuilder::new("composing").attr("media", "audio").build(),
+            Self::Paused => NodeBuilder::new("paused").build(),
+        }
+    }
+}
+
+/// Something a phone showed for a moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum PhoneSignal {
+    /// Somebody types in a chat; all addresses are by number.
+    Typing {
+        /// The other side of the conversation, or the group.
+        chat: String,
+        /// Who.
+        from: String,
+        /// What they do.
+        state: Typing,
+    },
+    /// Somebody this phone watches came or went.
+    Presence {
+        /// Who.
+        from: String,
+        /// Whether they are there.
+        available: bool,
+    },
+    /// A call of this phone's was turned away.
+    Rejected {
+        /// The call.
+        call: String,
+        /// By whom.
+        by: String,
+    },
+}
+
+impl Phone {
+    /// Shows others in a chat what its owner does there.
+    pub fn types(&self, chat: &str, state: Typing) -> anyhow::Result<()> {
+        let (chat, addressing) = (self.chat(chat)?, self.server.options.addressing);
+        signals::types(&self.server, &self.id(0), &chat, state, addressing);
+        Ok(())
+    }
+
+    /// Its owner opens WhatsApp, or puts it away.
+    pub fn is_there(&self, available: bool) {
+        signals::set(&self.server, &self.id(0), available);
+    }
+
+    /// Wants to be told when somebody comes and goes; the first word comes at once.
+    pub fn watches(&self, whom: &str) -> anyhow::Result<()> {
+        let Chat::Person(number) = self.chat(whom)? else { anyhow::bail!("{whom:?} is no person") };
+        let addressing = self.server.options.addressing;
+        let jid = self.server.world.lock().account(&number).map(|account| account.jid(addressing, 0));
+        if let Some(jid) = jid {
+            signals::watch(&self.server, &self.id(0), &jid);
+        }
+        Ok(())
+    }
+
+    /// Calls somebody; returns the call's id. It rings until it is taken back or turned away.
+    pub fn calls(&self, whom: &str, video: bool) -> anyhow::Result<String> {
+        let Chat::Person(callee) = self.chat(whom)? else { anyhow::bail!("{whom:?} is no person") };
+        let id = hex::encode_upper(rand::random::<[u8; 16]>());
+        Call { id: &id, caller: &self.number, callee: &callee }.offer(&self.server, video);
+        Ok(id)
+    }
+
+    /// Takes a call back that nobody has answered.
+    pub fn hangs_up(&self, whom: &str, call: &str) -> anyhow::Result<()> {
+        let Chat::Person(callee) = self.chat(whom)? else { anyhow::bail!("{whom:?} is no person") };
+        Call { id: call, caller: &self.number, callee: &callee }.terminate(&self.server, None, None);
+        Ok(())
+    }
+
+    /// What it showed so far, oldest first.
+    pub fn signals(&self) -> Vec<PhoneSignal> {
+        self.with_handset(|handset| handset.signals.iter().cloned().collect())
+    }
+}

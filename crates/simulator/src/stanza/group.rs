@@ -1,0 +1,202 @@
+//! Groups on the wire: how one is described, what is changed about it, and who is told.
+
+use wacore_binary::builder::NodeBuilder;
+use wacore_binary::{Jid, Node};
+
+use super::group_message::mode;
+use super::{enqueue, leaf, unix_time};
+use crate::Addressing;
+use crate::group::{Change, Concerned, Group, GroupId, Role, Signed};
+use crate::queue::Class;
+use crate::server::Server;
+use crate::world::{Account, Chat, DeviceId, Number, World};
+
+/// The code for a group that is none.
+const NO_SUCH_GROUP: u16 = 404;
+
+/// `…@g.us`
+pub(super) fn address(group: &GroupId) -> Jid {
+    Jid::group(&**group)
+}
+
+/// The attribute that holds a participant's other address.
+pub(super) const fn other_address(addressing: Addressing) -> &'static str {
+    match addressing {
+        Addressing::PhoneNumber => "participant_lid",
+        Addressing::Lid => "participant_pn",
+    }
+}
+
+/// Everything a member may know of a group, as `<group>`.
+pub(super) fn described(world: &World, group: &Group) -> Node {
+    let who = |number: &Number| world.account(number).map(|account| account.jid(group.addressing, 0));
+    let number = |number: &Number| world.account(number).map(|account| account.jid(Addressing::PhoneNumber, 0));
+    let mut children: Vec<Node> =
+        group.members.iter().filter_map(|(number, role)| Some(member(group, world.account(number)?, *role))).collect();
+    if let Some(description) = &group.description {
+        children.push(description_node(world, group, description));
+    }
+    if group.announcement {
+        children.push(NodeBuilder::new("announcement").build());
+    }
+    if group.locked {
+        children.push(NodeBuilder::new("locked").build());
+    }
+    // Clients that are strict about types want a plain text here, not an address.
+    let mut node = NodeBuilder::new("group")
+        .attr("id", &*group.id)
+        .attr("subject", group.subject.text.as_str())
+        .attr("s_t", group.subject.at.to_string())
+        .attr("creation", group.created.to_string())
+        .attr("addressing_mode", mode(group.addressing))
+        .attr("size", group.members.len().to_string());
+    for (name, jid) in [("creator", who(&group.creator)), ("s_o", who(&group.subject.by))] {
+        if let Some(jid) = jid {
+            node = node.attr(name, jid);
+        }
+    }
+    if group.addressing == Addressing::Lid {
+        for (name, jid) in [("creator_pn", number(&group.creator)), ("s_o_pn", number(&group.subject.by))] {
+            if let Some(jid) = jid {
+                node = node.attr(name, jid);
+            }
+        }
+    }
+    node.children(children).build()
+}
+
+fn member(group: &Group, account: &Account, role: Role) -> Node {
+    let mut node = NodeBuilder::new("participant").attr("jid", account.jid(group.addressing, 0));
+    node = match group.addressing {
+        Addressing::Lid => node.attr("phone_number", account.jid(Addressing::PhoneNumber, 0)),
+        Addressing::PhoneNumber => node.attr("lid", account.jid(Addressing::Lid, 0)),
+    };
+    match role.attribute() {
+        Some(role) => node.attr("type", role).build(),
+        None => node.build(),
+    }
+}
+
+fn description_node(world: &World, group: &Group, description: &Signed) -> Node {
+    let mut node = NodeBuilder::new("description").attr("id", description.id.as_str());
+    if let Some(account) = world.account(&description.by) {
+        node = node.attr("participant", account.jid(group.addressing, 0));
+    }
+    let body = leaf("body", description.text.as_bytes());
+    node.attr("t", description.at.to_string()).children([body]).build()
+}
+
+/// Puts a new group into the world and tells everybody's devices.
+pub(crate) fn create(server: &Server, group: Group) {
+    let id = group.id.clone();
+    let mut world = server.world.lock();
+    let creator = group.creator.clone();
+    world.groups.insert(id.clone(), group);
+    let Some(group) = world.groups.get(&id).cloned() else { return };
+    let create = created(&world, &group, Some("new"));
+    let devices = linked(&world, group.members.keys());
+    drop(world);
+    tell(server, &group, &creator, &devices, create);
+    server.changed.notify_waiters();
+}
+
+fn created(world: &World, group: &Group, kind: Option<&'static str>) -> Node {
+    let mut create = NodeBuilder::new("create").attr("key", hex::encode(rand::random::<[u8; 8]>()));
+    if let Some(kind) = kind {
+        create = create.attr("type", kind);
+    }
+    create.children([described(world, group)]).build()
+}
+
+/// Changes a group in somebody's name and tells its members; whom it concerned, or WhatsApp's code when it is refused.
+pub(crate) fn change(server: &Server, by: &Number, id: &GroupId, change: &Change) -> Result<Vec<Concerned>, u16> {
+    let mut world = server.world.lock();
+    let group = world.groups.get_mut(id).ok_or(NO_SUCH_GROUP)?;
+    let before: Vec<Number> = group.members.keys().cloned().collect();
+    let concerned = group.apply(by, change, unix_time())?;
+    let group = group.clone();
+    let changed: Vec<Number> =
+        concerned.iter().filter(|(_, refused)| refused.is_none()).map(|(number, _)| number.clone()).collect();
+    let names_members = matches!(change, Change::Add(_) | Change::Remove(_) | Change::Promote(_) | Change::Demote(_));
+    if changed.is_empty() && names_members {
+        return Ok(concerned);
+    }
+    let told = linked(&world, before.iter());
+    let news = news(&world, &group, change, &changed);
+    // Whoever is new gets to know the whole group; the others have it and learn who was added.
+    let newcomers = match change {
+        Change::Add(_) => Some((linked(&world, changed.iter()), created(&world, &group, None))),
+        _ => None,
+    };
+    let phones: Vec<_> = before.iter().filter_map(|number| Some(world.account(number)?.handset.clone())).collect();
+    drop(world);
+    tell(server, &group, by, &told, news);
+    if let Some((devices, create)) = newcomers {
+        tell(server, &group, by, &devices, create);
+    }
+    if matches!(change, Change::Remove(_) | Change::Leave) {
+        let chat = Chat::Group(id.clone()).to_string();
+        phones.iter().for_each(|phone| phone.lock().sender_keys.rotate(&chat));
+    }
+    server.changed.notify_waiters();
+    Ok(concerned)
+}
+
+/// The child of a notification that says what was changed.
+fn news(world: &World, group: &Group, change: &Change, changed: &[Number]) -> Node {
+    let members = |tag: &'static str, role: Role| {
+        let nodes = changed.iter().filter_map(|number| Some(member(group, world.account(number)?, role)));
+        NodeBuilder::new(tag).children(nodes.collect::<Vec<_>>()).build()
+    };
+    let flag = |on: bool, yes: &'static str, no: &'static str| NodeBuilder::new(if on { yes } else { no }).build();
+    match change {
+        Change::Add(_) => members("add", Role::Member),
+        Change::Remove(_) | Change::Leave => members("remove", Role::Member),
+        Change::Promote(_) => members("promote", Role::Admin),
+        Change::Demote(_) => members("demote", Role::Member),
+        Change::Subject(subject) => {
+            let node = NodeBuilder::new("subject").attr("subject", subject.as_str());
+            let node = node.attr("s_t", group.subject.at.to_string());
+            match world.account(&group.subject.by) {
+                Some(account) => node.attr("s_o", account.jid(group.addressing, 0)).build(),
+                None => node.build(),
+            }
+        }
+        Change::Description(_) => match &group.description {
+            Some(description) => description_node(world, group, description),
+            None => NodeBuilder::new("description").children([NodeBuilder::new("delete").build()]).build(),
+        },
+        Change::Announcement(on) => flag(*on, "announcement", "not_announcement"),
+        Change::Locked(on) => flag(*on, "locked", "unlocked"),
+    }
+}
+
+fn linked<'a>(world: &World, members: impl Iterator<Item = &'a Number>) -> Vec<DeviceId> {
+    members.filter_map(|number| world.account(number)).flat_map(Account::linked).collect()
+}
+
+/// A notification about a group, kept for each device until it has acknowledged it.
+fn tell(server: &Server, group: &Group, by: &Number, devices: &[DeviceId], news: Node) {
+    let from = address(&group.id);
+    let (participant, other, name, id) = {
+        let mut world = server.world.lock();
+        let id = world.next_stanza_id();
+        let Some(account) = world.account(by) else { return };
+        let (own, other) = (account.jid(group.addressing, 0), account.jid(group.addressing.other(), 0));
+        (own, other, account.push_name.clone(), id)
+    };
+    let stanza = NodeBuilder::new("notification")
+        .attr("from", from.clone())
+        .attr("id", id.as_str())
+        .attr("type", "w:gp2")
+        .attr("t", unix_time().to_string())
+        .attr("participant", participant)
+        .attr(other_address(group.addressing), other)
+        .attr("addressing_mode", mode(group.addressing))
+        .attr("notify", name)
+        .children([news])
+        .build();
+    for device in devices {
+        enqueue(server, device, Class::Notification, &id, from.clone(), stanza.clone());
+    }
+}

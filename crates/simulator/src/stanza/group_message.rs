@@ -1,0 +1,253 @@
+//! Messages to groups: sealed once with the sender's key, which goes to each device that does not have it; routed to everybody's devices.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use wacore_binary::builder::NodeBuilder;
+use wacore_binary::{Jid, Node};
+use waproto::buffa::{Message, MessageField};
+use waproto::whatsapp as wa;
+
+use super::group::{address, other_address};
+use super::message::{PASSED_ON, ToPhone, deliver, sealed};
+use super::phone_message::{enc, open_sessions};
+use super::{Stanza, unix_time};
+use crate::Addressing;
+use crate::amendments::edit_attribute;
+use crate::group::{FORBIDDEN, Group, GroupId};
+use crate::handset::{Arrival, Sent};
+use crate::queue::Class;
+use crate::server::Server;
+use crate::world::{Chat, DeviceId, Number, World};
+
+/// The code for a message to a group that is none.
+const NO_SUCH_GROUP: u16 = 404;
+
+/// Why WhatsApp does not take a message of this device for this group; `None` when it does.
+pub(super) fn refusal(world: &World, sender: &DeviceId, group: &Jid) -> Option<u16> {
+    match world.group_of(group) {
+        None => Some(NO_SUCH_GROUP),
+        Some(group) => (!group.may_write(&sender.number)).then_some(FORBIDDEN),
+    }
+}
+
+/// Puts a group message into the queue of every linked device of its members, and returns what is for phones. One that was asked for
+/// again names the one device it is for.
+pub(super) fn route(server: &Server, sender: &DeviceId, node: &Node) -> Vec<ToPhone> {
+    let (Some(id), Some(to)) = (node.word("id"), node.jid("to")) else { return Vec::new() };
+    let mut world = server.world.lock();
+    let fault = world.switches.delivery;
+    let Some(group) = world.group_of(&to).cloned() else { return Vec::new() };
+    let keys = keys(&world, node);
+    let for_all = node.child("enc");
+    let targets = match node.jid("participant") {
+        Some(one) => {
+            let account = world.account_of(&one).map(|account| account.number.clone());
+            account.map(|number| DeviceId { number, device: one.device }).into_iter().collect()
+        }
+        None => world.group_devices(&group),
+    };
+    let Some(envelope) = Envelope::new(&world, sender, &group) else { return Vec::new() };
+    let mut for_phones = Vec::new();
+    for recipient in targets {
+        if recipient == *sender || !group.members.contains_key(&recipient.number) {
+            continue;
+        }
+        let key = keys.iter().find(|(device, _)| *device == recipient).map(|(_, key)| *key);
+        let sealed: Vec<&Node> = key.into_iter().chain(for_all).collect();
+        if recipient.device == 0 {
+            for_phones.push(envelope.for_phone(&id, &recipient, &sealed));
+        } else {
+            let stanza = envelope.stanza(&id, node, &sealed);
+            if let Some(device) = world.device_mut(&recipient.number, recipient.device) {
+                device.enqueue(Class::Message, &id, envelope.participant.clone(), stanza, fault);
+            }
+        }
+    }
+    for_phones
+}
+
+/// The sender's key, sealed for each device that does not have it.
+fn keys<'a>(world: &World, node: &'a Node) -> Vec<(DeviceId, &'a Node)> {
+    let fanout = node.child("participants").into_iter().flat_map(|participants| participants.all("to"));
+    let one = |to: &'a Node| {
+        let jid = to.jid("jid")?;
+        let number = world.account_of(&jid)?.number.clone();
+        Some((DeviceId { number, device: jid.device }, to.child("enc")?))
+    };
+    fanout.filter_map(one).collect()
+}
+
+/// What every recipient of a group message sees of it.
+struct Envelope {
+    sender: DeviceId,
+    sender_lid: String,
+    push_name: String,
+    group: GroupId,
+    addressing: Addressing,
+    /// The sending device as the group names its members.
+    participant: Jid,
+    /// The sender's other address.
+    other: Jid,
+}
+
+impl Envelope {
+    fn new(world: &World, sender: &DeviceId, group: &Group) -> Option<Self> {
+        let account = world.account(&sender.number)?;
+        Some(Self {
+            sender: sender.clone(),
+            sender_lid: account.lid.to_string(),
+            push_name: account.push_name.clone(),
+            group: group.id.clone(),
+            addressing: group.addressing,
+            participant: account.jid(group.addressing, sender.device),
+            other: account.jid(group.addressing.other(), 0),
+        })
+    }
+
+    fn stanza(&self, id: &str, sent: &Node, sealed: &[&Node]) -> Node {
+        let mut stanza = NodeBuilder::new("message")
+            .attr("from", address(&self.group))
+            .attr("participant", self.participant.clone())
+            .attr(other_address(self.addressing), self.other.clone())
+            .attr("addressing_mode", mode(self.addressing))
+            .attr("id", id)
+            .attr("t", unix_time().to_string())
+            .attr("type", sent.word("type").unwrap_or("text".into()).into_owned())
+            .attr("notify", self.push_name.as_str());
+        if let Some(edit) = sent.word("edit") {
+            stanza = stanza.attr("edit", edit.into_owned());
+        }
+        let opens_session = sealed.iter().any(|node| node.word("type").as_deref() == Some("pkmsg"));
+        let identity = sent.child("device-identity").filter(|_| opens_session);
+        let passed_on = PASSED_ON.iter().filter_map(|tag| sent.child(tag));
+        let children = sealed.iter().copied().chain(identity).chain(passed_on);
+        stanza.children(children.cloned().collect::<Vec<_>>()).build()
+    }
+
+    fn for_phone(&self, id: &str, recipient: &DeviceId, nodes: &[&Node]) -> ToPhone {
+        let arrival = Arrival {
+            id: id.to_owned(),
+            from: self.sender.number.clone(),
+            from_lid: self.sender_lid.clone(),
+            from_device: self.sender.device,
+            chat: Chat::Group(self.group.clone()),
+            from_me: recipient.number == self.sender.number,
+            sealed: sealed(nodes.iter().copied()),
+            timestamp: unix_time(),
+        };
+        ToPhone { number: recipient.number.clone(), arrival, addressing: self.addressing }
+    }
+}
+
+/// How a group names its members, in the word that stanzas use.
+pub(super) const fn mode(addressing: Addressing) -> &'static str {
+    match addressing {
+        Addressing::PhoneNumber => "pn",
+        Addressing::Lid => "lid",
+    }
+}
+
+/// The phone sends a message to a group: its key to those devices that do not have it, the message to all.
+pub(crate) fn send(
+    server: &Arc<Server>,
+    from: &Number,
+    group: &GroupId,
+    id: &str,
+    kind: &'static str,
+    message: &wa::Message,
+) -> anyhow::Result<()> {
+    let own = DeviceId { number: from.clone(), device: 0 };
+    let (handset, addressing, devices) = {
+        let world = server.world.lock();
+        let group = world.groups.get(group).context("no such group")?;
+        anyhow::ensure!(group.may_write(from), "{from} may not write to this group");
+        let devices = world.group_devices(group).into_iter().filter(|device| *device != own).collect::<Vec<_>>();
+        let sender = world.account(from).context("no such sender")?;
+        (sender.handset.clone(), group.addressing, devices)
+    };
+    let chat = Chat::Group(group.clone()).to_string();
+    let strangers = handset.lock().sender_keys.strangers(&chat, &devices);
+    open_sessions(server, &handset, &strangers)?;
+
+    let mut phone = handset.lock();
+    let plaintext = message.encode_to_vec();
+    phone.remember(Sent { id: id.to_owned(), to: Chat::Group(group.clone()), kind, message: plaintext.clone() });
+    let key = key_message(&chat, phone.sender_keys.distribution(&chat)?).encode_to_vec();
+    let mut participants = Vec::with_capacity(strangers.len());
+    for stranger in strangers {
+        // A device that was logged out a moment ago gets nothing.
+        let Some((user, jid)) = names(server, &stranger, addressing) else { continue };
+        let sealed = phone.signal.encrypt(&user, stranger.device, &key)?;
+        participants.push(NodeBuilder::new("to").attr("jid", jid).children([enc(&sealed, None)]).build());
+        phone.sender_keys.share_with(&chat, stranger);
+    }
+    let sealed = phone.sender_keys.encrypt(&chat, &plaintext)?;
+    let mut stanza = NodeBuilder::new("message")
+        .attr("to", address(group))
+        .attr("id", id)
+        .attr("type", kind)
+        .attr("addressing_mode", mode(addressing));
+    if let Some(edit) = edit_attribute(message) {
+        stanza = stanza.attr("edit", edit);
+    }
+    let fanout = NodeBuilder::new("participants").children(participants).build();
+    let stanza = stanza.children([fanout, enc(&sealed, None)]).build();
+    // Routed before the phone is let go, so that two messages arrive in the order they were sealed.
+    let for_phones = super::message::route(server, &own, &stanza);
+    drop(phone);
+    deliver(server, for_phones);
+    Ok(())
+}
+
+/// The phone sends one of its group messages again, to the one device that could not open it; the session is new already. The device
+/// gets the phone's key again with the next message.
+pub(super) fn resend(
+    server: &Arc<Server>,
+    from: &Number,
+    to: &DeviceId,
+    group: &GroupId,
+    sent: &Sent,
+    count: u32,
+) -> anyhow::Result<()> {
+    let (handset, addressing) = {
+        let world = server.world.lock();
+        let group = world.groups.get(group).context("no such group")?;
+        anyhow::ensure!(group.members.contains_key(&to.number), "{} is no member of this group", to.number);
+        (world.account(from).context("no such account")?.handset.clone(), group.addressing)
+    };
+    let (user, jid) = names(server, to, addressing).context("no such device")?;
+    let mut phone = handset.lock();
+    phone.sender_keys.unshare(&Chat::Group(group.clone()).to_string(), to);
+    let sealed = phone.signal.encrypt(&user, to.device, &sent.message)?;
+    let stanza = NodeBuilder::new("message")
+        .attr("to", address(group))
+        .attr("participant", jid)
+        .attr("id", sent.id.as_str())
+        .attr("type", sent.kind)
+        .attr("addressing_mode", mode(addressing))
+        .children([enc(&sealed, Some(count))])
+        .build();
+    let for_phones = super::message::route(server, &DeviceId { number: from.clone(), device: 0 }, &stanza);
+    drop(phone);
+    deliver(server, for_phones);
+    Ok(())
+}
+
+/// The name Signal sessions with a device are kept under, and its address in the group; `None` when it is linked no more.
+fn names(server: &Server, device: &DeviceId, addressing: Addressing) -> Option<(String, Jid)> {
+    let world = server.world.lock();
+    let account = world.account(&device.number)?;
+    let is_there = device.device == 0 || account.devices.contains_key(&device.device);
+    is_there.then(|| (account.lid.to_string(), account.jid(addressing, device.device)))
+}
+
+fn key_message(group: &str, distribution: Vec<u8>) -> wa::Message {
+    wa::Message {
+        sender_key_distribution_message: MessageField::some(wa::message::SenderKeyDistributionMessage {
+            group_id: Some(group.to_owned()),
+            axolotl_sender_key_distribution_message: Some(distribution),
+        }),
+        ..Default::default()
+    }
+}

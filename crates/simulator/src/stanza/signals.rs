@@ -1,0 +1,185 @@
+//! Presence and typing: passed on to whoever is there at the moment, and kept for nobody.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use wacore_binary::builder::NodeBuilder;
+use wacore_binary::{Jid, Node};
+
+use super::group::address;
+use super::{Stanza, unix_time};
+use crate::Addressing;
+use crate::server::Server;
+use crate::signals::{PhoneSignal, Typing};
+use crate::world::{Chat, DeviceId, Number};
+
+/// Who is there, who was when, and who wants to know.
+#[derive(Default)]
+pub(crate) struct Presences {
+    available: HashSet<DeviceId>,
+    last_seen: HashMap<Number, u64>,
+    /// By the account that is watched: who watches it, and how they name it.
+    watchers: HashMap<Number, BTreeMap<DeviceId, Jid>>,
+}
+
+impl Presences {
+    fn is_there(&self, number: &Number) -> bool {
+        self.available.iter().any(|device| device.number == *number)
+    }
+
+    /// As a watcher reads it.
+    fn stanza(&self, number: &Number, named: &Jid) -> Node {
+        let presence = NodeBuilder::new("presence").attr("from", named.clone());
+        if self.is_there(number) {
+            return presence.attr("type", "available").build();
+        }
+        let last = self.last_seen.get(number).map_or_else(|| "deny".to_owned(), u64::to_string);
+        presence.attr("type", "unavailable").attr("last", last).build()
+    }
+}
+
+/// Takes `<presence>` from a linked device.
+pub(super) fn take_presence(server: &Server, device: &DeviceId, node: &Node) {
+    match (node.word("type").as_deref(), node.jid("to")) {
+        (Some("subscribe"), Some(to)) => watch(server, device, &to),
+        (Some("unsubscribe"), Some(to)) => {
+            let mut world = server.world.lock();
+            let Some(number) = world.account_of(&to).map(|account| account.number.clone()) else { return };
+            if let Some(watchers) = world.presences.watchers.get_mut(&number) {
+                watchers.remove(device);
+            }
+        }
+        (Some("unavailable"), _) => set(server, device, false),
+        // Without a type it is "available".
+        (None | Some("available"), None) => set(server, device, true),
+        _ => server.world.lock().count_unknown("<presence> of an unknown type".to_owned()),
+    }
+}
+
+/// A device, or a phone, says whether its owner is there.
+pub(crate) fn set(server: &Server, device: &DeviceId, available: bool) {
+    let mut world = server.world.lock();
+    let presences = &mut world.presences;
+    let before = presences.is_there(&device.number);
+    if available {
+        presences.available.insert(device.clone());
+    } else if presences.available.remove(device) {
+        presences.last_seen.insert(device.number.clone(), unix_time());
+    }
+    let after = presences.is_there(&device.number);
+    let watchers = presences.watchers.get(&device.number).cloned().unwrap_or_default();
+    drop(world);
+    if before != after {
+        for (watcher, named) in &watchers {
+            tell_watcher(server, watcher, &device.number, named);
+        }
+    }
+    server.changed.notify_waiters();
+}
+
+/// A device, or a phone, wants to know when somebody comes and goes, and is told at once how it is.
+pub(crate) fn watch(server: &Server, watcher: &DeviceId, whom: &Jid) {
+    let number = {
+        let mut world = server.world.lock();
+        let Some(number) = world.account_of(whom).map(|account| account.number.clone()) else { return };
+        let watchers = world.presences.watchers.entry(number.clone()).or_default();
+        watchers.insert(watcher.clone(), whom.to_non_ad());
+        number
+    };
+    tell_watcher(server, watcher, &number, &whom.to_non_ad());
+    server.changed.notify_waiters();
+}
+
+fn tell_watcher(server: &Server, watcher: &DeviceId, number: &Number, named: &Jid) {
+    let mut world = server.world.lock();
+    let stanza = world.presences.stanza(number, named);
+    let available = world.presences.is_there(number);
+    if watcher.device != 0 {
+        if let Some(device) = world.device_mut(&watcher.number, watcher.device) {
+            device.send_now(stanza);
+        }
+        return;
+    }
+    let handset = world.account(&watcher.number).map(|account| account.handset.clone());
+    drop(world);
+    if let Some(handset) = handset {
+        let from = format!("{number}@s.whatsapp.net");
+        handset.lock().signals.push(PhoneSignal::Presence { from, available });
+    }
+}
+
+/// A connection is gone, and with it the word that its owner is there, and the wish to be told of others.
+pub(super) fn leave(server: &Server, device: &DeviceId) {
+    for watchers in server.world.lock().presences.watchers.values_mut() {
+        watchers.remove(device);
+    }
+    set(server, device, false);
+}
+
+/// Takes `<chatstate>` from a linked device.
+pub(super) fn take_chatstate(server: &Server, device: &DeviceId, node: &Node) {
+    let typing = if node.child("paused").is_some() {
+        Some(Typing::Paused)
+    } else {
+        let is_audio = |composing: &Node| composing.word("media").as_deref() == Some("audio");
+        node.child("composing").map(|it| if is_audio(it) { Typing::Recording } else { Typing::Composing })
+    };
+    let (Some(typing), Some(to)) = (typing, node.jid("to")) else {
+        return server.world.lock().count_unknown("<chatstate> of an unknown kind".to_owned());
+    };
+    let chat = {
+        let world = server.world.lock();
+        match world.group_of(&to) {
+            Some(group) => Some(Chat::Group(group.id.clone())),
+            None => world.account_of(&to).map(|account| Chat::Person(account.number.clone())),
+        }
+    };
+    if let Some(chat) = chat {
+        types(server, device, &chat, typing, Addressing::of(&to));
+    }
+}
+
+/// Shows others in a chat that somebody types. WhatsApp shows it to devices whose owner is there.
+pub(crate) fn types(server: &Server, by: &DeviceId, chat: &Chat, typing: Typing, addressing: Addressing) {
+    let mut world = server.world.lock();
+    let (from, others) = match chat {
+        Chat::Person(number) => (None, vec![number.clone()]),
+        Chat::Group(id) => {
+            let Some(group) = world.groups.get(id) else { return };
+            if !group.members.contains_key(&by.number) {
+                return;
+            }
+            let others = group.members.keys().filter(|number| **number != by.number).cloned().collect();
+            (Some((address(id), group.addressing)), others)
+        }
+    };
+    let Some(account) = world.account(&by.number) else { return };
+    let stanza = NodeBuilder::new("chatstate");
+    let stanza = match from {
+        Some((group, addressing)) => stanza.attr("from", group).attr("participant", account.jid(addressing, 0)),
+        None => stanza.attr("from", account.jid(addressing, 0)),
+    };
+    let stanza = stanza.children([typing.node()]).build();
+    let mut phones = Vec::new();
+    for number in others {
+        let Some(account) = world.account(&number) else { continue };
+        phones.push(account.handset.clone());
+        let devices: Vec<DeviceId> = account.linked().collect();
+        for device in
+            devices.into_iter().filter(|device| world.presences.available.contains(device)).collect::<Vec<_>>()
+        {
+            if let Some(device) = world.device_mut(&device.number, device.device) {
+                device.send_now(stanza.clone());
+            }
+        }
+    }
+    drop(world);
+    let shown = match chat {
+        Chat::Group(_) => chat.to_string(),
+        Chat::Person(_) => Chat::Person(by.number.clone()).to_string(),
+    };
+    for phone in phones {
+        let from = format!("{}@s.whatsapp.net", by.number);
+        phone.lock().signals.push(PhoneSignal::Typing { chat: shown.clone(), from, state: typing });
+    }
+    server.changed.notify_waiters();
+}

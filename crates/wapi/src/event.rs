@@ -1,6 +1,8 @@
 //! What the gateway tells: the JSON of webhooks. A public contract.
 
+mod group;
 mod session;
+mod signal;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -8,7 +10,9 @@ use serde::Serialize;
 use crate::ids;
 use crate::message::Message;
 
+pub use group::{Group, GroupAction, GroupChange, GroupCreated, GroupParticipants, GroupUpdated, Member, Role};
 pub use session::{Account, ConnectionInfo, LoggedOutSession, PairedSession, SessionQr, SessionStatus};
+pub use signal::{CallEnd, CallEnded, CallIncoming, ChatTyping, Presence, PresenceChanged, Typing};
 
 /// One thing that happened, in the envelope of Standard Webhooks.
 ///
@@ -70,10 +74,24 @@ pub enum EventData {
     /// A voice note was listened to.
     #[serde(rename = "message.played")]
     MessagePlayed(MessageUpdate),
+    #[serde(rename = "group.created")]
+    GroupCreated(Box<GroupCreated>),
+    #[serde(rename = "group.updated")]
+    GroupUpdated(Box<GroupUpdated>),
+    #[serde(rename = "group.participants")]
+    GroupParticipants(Box<GroupParticipants>),
+    #[serde(rename = "chat.typing")]
+    ChatTyping(Box<ChatTyping>),
+    #[serde(rename = "presence.changed")]
+    PresenceChanged(Box<PresenceChanged>),
+    #[serde(rename = "call.incoming")]
+    CallIncoming(Box<CallIncoming>),
+    #[serde(rename = "call.ended")]
+    CallEnded(Box<CallEnded>),
 }
 
 /// What the gateway tells of: every `type` there is.
-pub const TYPES: [&str; 18] = [
+pub const TYPES: [&str; 25] = [
     "message.received",
     "message.echo",
     "message.undecryptable",
@@ -92,6 +110,13 @@ pub const TYPES: [&str; 18] = [
     "session.paired",
     "session.logged_out",
     "webhook.disabled",
+    "group.created",
+    "group.updated",
+    "group.participants",
+    "chat.typing",
+    "presence.changed",
+    "call.incoming",
+    "call.ended",
 ];
 
 impl Event {
@@ -129,6 +154,13 @@ impl EventData {
             Self::MessageDelivered(_) => "message.delivered",
             Self::MessageRead(_) => "message.read",
             Self::MessagePlayed(_) => "message.played",
+            Self::GroupCreated(_) => "group.created",
+            Self::GroupUpdated(_) => "group.updated",
+            Self::GroupParticipants(_) => "group.participants",
+            Self::ChatTyping(_) => "chat.typing",
+            Self::PresenceChanged(_) => "presence.changed",
+            Self::CallIncoming(_) => "call.incoming",
+            Self::CallEnded(_) => "call.ended",
         }
     }
 }

@@ -10,8 +10,8 @@ use serde::Serialize;
 use crate::event::Failure;
 use crate::fetch::NoFile;
 use crate::keys::{Refused, Scope};
-use crate::sessions::{CommandError, NotDeleted, SendError, Status};
-use crate::whatsapp::NoCode;
+use crate::sessions::{AskError, CommandError, NotDeleted, SendError, Status};
+use crate::whatsapp::{NoCode, NotAnswered};
 
 /// One thing that is wrong with the request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -71,6 +71,13 @@ pub enum Problem {
     NoMessage,
     /// Its words cannot be changed any more.
     TooLate,
+    NoGroup,
+    /// No such call rings.
+    NoCall,
+    /// WhatsApp said no.
+    Refused {
+        detail: String,
+    },
     /// Another request came with the same idempotency key.
     KeyTaken,
     /// So many messages of the session wait already.
@@ -114,7 +121,7 @@ impl Problem {
         Self::Fields(vec![FieldError { field: field.into(), detail: detail.into() }])
     }
 
-    const fn status(&self) -> StatusCode {
+    fn status(&self) -> StatusCode {
         match self {
             Self::Body(_) | Self::Fields(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
@@ -123,8 +130,10 @@ impl Problem {
             Self::NoApiKey | Self::NoRoute | Self::NoSession | Self::NoQrCode | Self::NoConnection => {
                 StatusCode::NOT_FOUND
             }
-            Self::NoMessage => StatusCode::NOT_FOUND,
             Self::TooLate => StatusCode::CONFLICT,
+            Self::NoMessage | Self::NoGroup | Self::NoCall => StatusCode::NOT_FOUND,
+            // Nobody can be reached there: the caller has to name somebody else.
+            Self::NotSent(failure) if is_nobody(failure) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::AdminKeyFirst | Self::LastAdminKey => StatusCode::CONFLICT,
             Self::NoWebhook | Self::NoDelivery => StatusCode::NOT_FOUND,
@@ -132,7 +141,7 @@ impl Problem {
             Self::SessionExists | Self::NotPaired | Self::AlreadyPaired | Self::KeyTaken => StatusCode::CONFLICT,
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
             Self::QueueFull(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::NotSent(_) | Self::NoPairingCode { .. } => StatusCode::BAD_GATEWAY,
+            Self::NotSent(_) | Self::NoPairingCode { .. } | Self::Refused { .. } => StatusCode::BAD_GATEWAY,
             Self::NoAnswer { .. } => StatusCode::GATEWAY_TIMEOUT,
             Self::Stopping | Self::NotReady { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -169,12 +178,16 @@ impl Problem {
             Self::SessionFailed { .. } => ("session_failed", "The session cannot be opened"),
             Self::NoMessage => ("message_not_found", "There is no such message"),
             Self::TooLate => ("too_late", "The message cannot be changed any more"),
+            Self::NoGroup => ("group_not_found", "The account is in no such group"),
+            Self::NoCall => ("call_not_found", "No such call rings"),
+            Self::Refused { .. } => ("whatsapp_refused", "WhatsApp refused it"),
             Self::KeyTaken => ("idempotency_key_reused", "The idempotency key belongs to another request"),
             Self::QueueFull(_) => ("queue_full", "Too many messages wait"),
             Self::NotSent(failure) => match failure.code.as_str() {
                 "whatsapp_refused" => ("whatsapp_refused", "WhatsApp refused the message"),
                 "media_unavailable" => ("media_unavailable", "The file cannot be sent"),
                 "expired" => ("expired", "The message expired before it could be sent"),
+                NOT_ON_WHATSAPP => (NOT_ON_WHATSAPP, "The number is not on WhatsApp"),
                 "session_logged_out" => ("session_logged_out", "The device was logged out"),
                 _ => ("not_sendable", "The message cannot be sent"),
             },
@@ -187,7 +200,9 @@ impl Problem {
 
     fn detail(&self) -> String {
         match self {
-            Self::Body(detail) | Self::NoAnswer { detail } => detail.clone(),
+            Self::Body(detail) | Self::NoAnswer { detail } | Self::Refused { detail } => detail.clone(),
+            Self::NoCall => "it has ended, or was turned away already".to_owned(),
+            Self::NoGroup => "GET /v1/sessions/…/groups lists those it is in".to_owned(),
             Self::NotSent(failure) => failure.detail.clone(),
             Self::Fields(errors) => {
                 let each: Vec<_> = errors.iter().map(|error| format!("`{}` {}", error.field, error.detail)).collect();
@@ -241,6 +256,13 @@ impl Problem {
         let errors = if let Self::Fields(errors) = self { errors } else { Vec::new() };
         Document { kind: format!("urn:wapi:problem:{code}"), title, status, detail, code, request_id: None, errors }
     }
+}
+
+/// The code of a message to a number that nobody has.
+pub const NOT_ON_WHATSAPP: &str = "not_on_whatsapp";
+
+fn is_nobody(failure: &Failure) -> bool {
+    failure.code == NOT_ON_WHATSAPP
 }
 
 /// When to ask again, in seconds, where that is worth saying.
@@ -314,6 +336,22 @@ impl From<NotDeleted> for Problem {
         match error {
             NotDeleted::NotReady(error) => error.into(),
             NotDeleted::NoAnswer(detail) => Self::NoAnswer { detail },
+        }
+    }
+}
+
+impl From<AskError> for Problem {
+    fn from(error: AskError) -> Self {
+        match error {
+            AskError::Unknown => Self::NoSession,
+            AskError::NotPaired => Self::NotPaired,
+            AskError::NotOnline { status, reason } => Self::NotOnline { status, reason },
+            AskError::NoMessage => Self::NoMessage,
+            AskError::Store(error) => Self::NotReady { detail: error.to_string() },
+            AskError::NotAnswered(NotAnswered::Silence(within)) => {
+                Self::NoAnswer { detail: format!("WhatsApp did not answer within {within:?}") }
+            }
+            AskError::NotAnswered(error) => Self::Refused { detail: error.to_string() },
         }
     }
 }

@@ -2,17 +2,22 @@
 
 mod api_keys;
 mod auth;
+mod calls;
+mod chats;
+mod contacts;
 mod deliveries;
 pub mod error;
 mod events;
 mod exposition;
 mod extract;
+mod groups;
 mod health;
 mod layers;
 mod messages;
 mod metrics;
 mod openapi;
 mod original;
+mod presence;
 mod qr_code;
 mod query;
 #[cfg(feature = "sandbox")]
@@ -87,6 +92,15 @@ fn table() -> Table {
         .patch("/v1/sessions/{session}/messages/{id}", Send, messages::changes::edit)
         .delete("/v1/sessions/{session}/messages/{id}", Send, messages::changes::delete)
         .post("/v1/sessions/{session}/messages/{id}/forward", Send, messages::changes::forward)
+        .get("/v1/sessions/{session}/groups", Read, groups::list)
+        .get("/v1/sessions/{session}/groups/{group}", Read, groups::read)
+        .post("/v1/sessions/{session}/chats/{chat}/read", Send, chats::read)
+        .post("/v1/sessions/{session}/chats/{chat}/typing", Send, chats::typing)
+        .put("/v1/sessions/{session}/presence", Send, presence::set)
+        .put("/v1/sessions/{session}/contacts/{contact}/presence", Read, presence::watch)
+        .delete("/v1/sessions/{session}/contacts/{contact}/presence", Read, presence::unwatch)
+        .post("/v1/sessions/{session}/contacts/check", Read, contacts::check)
+        .post("/v1/sessions/{session}/calls/{call}/reject", Send, calls::reject)
         .get("/v1/api-keys", Admin, api_keys::list)
         .post("/v1/api-keys", Admin, api_keys::make)
         .delete("/v1/api-keys/{id}", Admin, api_keys::remove)

@@ -86,6 +86,10 @@ impl Table {
         self.row("POST", path, need.into(), on(MethodFilter::POST, handler))
     }
 
+    pub fn put<T: 'static>(self, path: &'static str, need: impl Into<Need>, handler: impl Handler<T, Gateway>) -> Self {
+        self.row("PUT", path, need.into(), on(MethodFilter::PUT, handler))
+    }
+
     pub fn patch<T: 'static>(
         self,
         path: &'static str,

@@ -151,6 +151,11 @@ impl Actor {
                     Signal::Stuck { reason: "WhatsApp took the connection and did not let us in".to_owned() }
                 }
             };
+            // It changes nothing about the session, and there may be many.
+            if let Signal::Happened(happening) = signal {
+                self.session.tell_of(*happening);
+                continue;
+            }
             self.note(link, &signal).await;
             match signal {
                 Signal::Ended => return verdict,
@@ -256,7 +261,9 @@ impl Actor {
 
     fn online(&mut self, link: &Link) {
         (self.greetings, self.failures) = (0, 0);
-        link.look_away();
+        if !self.session.is_shown() {
+            link.look_away();
+        }
         // Nobody checks any more when the program ends.
         let _ = self.checker.send(Arc::clone(&self.session));
         tracing::info!(session = %self.session.name, "online");

@@ -8,9 +8,10 @@ use tokio::sync::Notify;
 
 use super::SessionName;
 use crate::clock::Clock;
-use crate::event::{Event, EventData};
+use crate::event::{Event, EventData, MessageKey};
 use crate::lifecycle::Lifecycle;
 use crate::store::{NewEvent, Store, StoreError};
+use crate::whatsapp::Happening;
 
 /// Events that may wait for the database. When there are more, what a later one has overtaken is forgotten.
 const MOST: usize = 4_096;
@@ -37,12 +38,29 @@ impl Journal {
         if news.is_empty() {
             return;
         }
+        let new = |data| NewEvent::of_session(session.as_str(), &Event::new(data, self.clock.now()));
+        self.take_down(news.into_iter().map(new));
+    }
+
+    /// The same for what happened around messages.
+    pub fn tell_of(&self, session: &SessionName, Happening { chat, id, data }: Happening) {
+        let event = Event::new(data, self.clock.now());
+        self.take_down([match id {
+            Some(id) => {
+                let key = MessageKey { chat: chat.clone(), sender: String::new(), id };
+                NewEvent::of_message(session.as_str(), &chat, key, &event)
+            }
+            None => NewEvent { chat, ..NewEvent::of_session(session.as_str(), &event) },
+        }]);
+    }
+
+    fn take_down(&self, events: impl IntoIterator<Item = NewEvent>) {
         let mut waiting = self.lock();
-        for data in news {
+        for event in events {
             if waiting.len() >= MOST {
                 forget_one(&mut waiting);
             }
-            waiting.push_back(NewEvent::of_session(session.as_str(), &Event::new(data, self.clock.now())));
+            waiting.push_back(event);
         }
         drop(waiting);
         self.written.notify_one();
@@ -91,12 +109,12 @@ impl Journal {
     }
 }
 
-/// Makes room: the oldest that a later one of the same session and type has overtaken goes, or else the oldest of all.
+/// Makes room: the oldest that a later one of the same session, chat and type has overtaken goes, or else the oldest of all.
 fn forget_one(waiting: &mut VecDeque<NewEvent>) {
     let mut later = HashSet::new();
     let mut overtaken = None;
     for (place, event) in waiting.iter().enumerate().rev() {
-        if !later.insert((event.session.as_str(), event.kind)) {
+        if !later.insert((event.session.as_str(), event.chat.as_str(), event.kind)) {
             overtaken = Some(place);
         }
     }

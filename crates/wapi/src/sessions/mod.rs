@@ -1,6 +1,7 @@
 //! All sessions: register, find, restore, command, check.
 
 mod actor;
+mod asking;
 mod checks;
 mod control;
 mod files;
@@ -31,6 +32,7 @@ use crate::store::Store;
 use crate::whatsapp::{Inbox, Whatsapp};
 
 use actor::Actor;
+pub use asking::AskError;
 pub use checks::{Check, Inbound};
 pub use control::{CommandError, LogOut};
 use files::Aside;

@@ -15,7 +15,7 @@ use super::sender::Request;
 use super::{Metadata, SessionName, SessionState, Status};
 use crate::clock::Clock;
 use crate::event::EventData;
-use crate::whatsapp::{Inbox, Incoming, Link, Note};
+use crate::whatsapp::{Happening, Inbox, Incoming, Link, Note};
 
 /// What its owner wants of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +47,8 @@ pub struct Session {
     last_received: AtomicI64,
     /// Checks in a row in which nothing came in, not even what was asked for.
     silences: AtomicU32,
+    /// Whether somebody wants the account to look as if its owner were there.
+    is_shown: AtomicBool,
     /// Its task has ended.
     ended: CancellationToken,
     journal: Arc<Journal>,
@@ -102,6 +104,7 @@ impl Session {
             asked: Notify::new(),
             last_received: AtomicI64::new(0),
             silences: AtomicU32::new(0),
+            is_shown: AtomicBool::new(false),
             ended: CancellationToken::new(),
             journal,
             clock,
@@ -132,6 +135,16 @@ impl Session {
     /// A check has found that nothing comes in; how many have, in a row.
     pub(super) fn is_silent(&self) -> u32 {
         self.silences.fetch_add(1, Ordering::Relaxed).saturating_add(1)
+    }
+
+    /// Whether the account is to look from now on as if its owner were there.
+    pub(super) fn shows(&self, there: bool) {
+        self.is_shown.store(there, Ordering::Relaxed);
+    }
+
+    /// Whether it is to look so.
+    pub(super) fn is_shown(&self) -> bool {
+        self.is_shown.load(Ordering::Relaxed)
     }
 
     /// The same without a copy.
@@ -187,6 +200,11 @@ impl Session {
     /// Tells something that no change of the state says.
     pub(super) fn tell(&self, data: EventData) {
         self.journal.tell(&self.name, vec![data]);
+    }
+
+    /// Tells something that happened around messages.
+    pub(super) fn tell_of(&self, happening: Happening) {
+        self.journal.tell_of(&self.name, happening);
     }
 
     pub(super) fn intent(&self) -> Intent {

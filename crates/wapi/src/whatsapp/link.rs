@@ -13,6 +13,7 @@ use whatsapp_rust::wacore::iq::devices::RemoveCompanionDeviceSpec;
 use whatsapp_rust::wacore::iq::keepalive::KeepaliveSpec;
 use whatsapp_rust::{Client, ClientError, Jid, SendError, SendOptions, UploadOptions, waproto::whatsapp as wa};
 
+use super::calls::Ringing;
 use super::heard::Heard;
 use super::notes::{Note, NoteTaker};
 use super::outgoing::{self, Around, Quote, Uploaded};
@@ -30,12 +31,14 @@ const TASKS_END: Duration = Duration::from_millis(200);
 
 /// A handle on the engine's client for one session.
 pub struct Link {
-    client: Arc<Client>,
+    pub(super) client: Arc<Client>,
     saved: Arc<PersistenceManager>,
     tasks: Lifecycle,
-    reports: Reports,
+    pub(super) reports: Reports,
     heard: Arc<Heard>,
-    clock: Clock,
+    pub(super) clock: Clock,
+    pub(super) session: String,
+    pub(super) ringing: Ringing,
     _subscriptions: [Subscription; 2],
 }
 
@@ -59,6 +62,9 @@ pub enum NotHandedOver {
     /// It has not left.
     #[error("the session is not connected to WhatsApp")]
     Offline,
+    /// It has not left: nobody has this number.
+    #[error("the number is not on WhatsApp")]
+    NotOnWhatsapp,
     /// It has not left: the engine could not make it. Its own words may name people.
     #[error("the message could not be sent: {0}")]
     Failed(String),
@@ -107,7 +113,14 @@ impl Link {
         let notes = NoteTaker::new(notes, Arc::clone(&saved));
         let handlers: [Arc<dyn EventHandler>; 2] = [Arc::new(reports.clone()), Arc::new(notes)];
         let subscriptions = handlers.map(|handler| client.subscribe_handler(handler));
-        Self { client, saved, tasks, reports, heard, clock, _subscriptions: subscriptions }
+        let (session, ringing) = Default::default();
+        Self { client, saved, tasks, reports, heard, clock, session, ringing, _subscriptions: subscriptions }
+    }
+
+    /// The same with its session's name and the calls that ring there.
+    pub(super) fn of_session(mut self, session: &str, ringing: Ringing) -> Self {
+        (self.session, self.ringing) = (session.to_owned(), ringing);
+        self
     }
 
     /// Dials, logs in or asks to be paired, and reconnects, until the link is over.
@@ -273,6 +286,9 @@ impl Link {
         if !self.client.is_logged_in() {
             return Err(NotHandedOver::Offline);
         }
+        if self.clock.timeout(limit, self.is_nobody(to)).await.unwrap_or(false) {
+            return Err(NotHandedOver::NotOnWhatsapp);
+        }
         let options = SendOptions::default().with_message_id(id);
         let sending = self.client.send_message_with_options(outgoing::jid(to), *message.0, options);
         match self.clock.timeout(limit, sending).await {
@@ -304,6 +320,11 @@ impl Link {
             }
             Err(_) => Err(NotDone::Silence(limit)),
         }
+    }
+
+    /// Whether it is this very account.
+    pub(super) fn is_ours(&self, jid: &Jid) -> bool {
+        self.saved.get_device_snapshot().pn.as_ref().is_some_and(|own| own.user_base() == jid.user_base())
     }
 
     fn reason(&self, error: SendError) -> NotHandedOver {

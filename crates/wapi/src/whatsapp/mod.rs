@@ -1,13 +1,18 @@
 //! The only room that speaks to the engine: everything the rest of the gateway knows of WhatsApp goes through here.
 
+mod asking;
 mod backend;
+mod calls;
+mod groups;
 mod heard;
 mod http_client;
 mod inbox;
 mod incoming;
 mod left_behind;
 mod link;
+mod moments;
 mod notes;
+mod observer;
 mod outgoing;
 mod runtime;
 mod signals;
@@ -34,10 +39,12 @@ use crate::config::WhatsappAddress;
 use crate::lifecycle::Lifecycle;
 use crate::store::Store;
 
+pub use asking::{NotAnswered, Number};
 use backend::{Backend, Opened};
 pub use inbox::{Inbox, Incoming};
 pub use link::{Link, NoAnswer, NoCode, NotHandedOver, NotPrepared, Prepared};
 pub use notes::Note;
+pub use observer::Happening;
 pub use outgoing::Quote;
 pub use signals::{Signal, Signals};
 
@@ -110,7 +117,11 @@ impl Whatsapp {
         let client = builder.build().await.context("preparing the session")?.into_client();
         client.subscribe_handler(gate).detach();
         client.subscribe_handler(Arc::new(unread)).detach();
-        Ok((Link::new(client, saved, tasks, reports, heard, notes, self.clock.clone()), signals))
+        let ringing = calls::Ringing::default();
+        let observer = observer::watch(session, &client, ringing.clone(), &tasks, &reports);
+        client.subscribe_handler(Arc::new(observer)).detach();
+        let link = Link::new(client, saved, tasks, reports, heard, notes, self.clock.clone());
+        Ok((link.of_session(session, ringing), signals))
     }
 }
 

@@ -6,8 +6,10 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use whatsapp_rust::types::events::{Event, EventHandler, EventInterest, EventKind};
 
+use super::observer::Happening;
+
 /// What happened to a link.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Signal {
     /// This text, as a QR code, waits to be scanned; the next one replaces it.
     Qr { text: String, valid_for: Duration },
@@ -31,6 +33,8 @@ pub enum Signal {
     Refused { reason: String, wait: Option<Duration> },
     /// The engine hangs or has crashed; the link is of no use any more.
     Stuck { reason: String },
+    /// Something happened around messages.
+    Happened(Box<Happening>),
     /// The link is over; always the last signal.
     Ended,
 }
@@ -148,10 +152,10 @@ mod tests {
     #[test]
     fn each_event_of_interest_has_its_signal() {
         let connected = Event::Connected(events::Connected::builder().build());
-        assert_eq!(signal(&connected), Some(Signal::Online));
+        assert!(matches!(signal(&connected), Some(Signal::Online)));
         let code = events::PairingQrCode::builder().code("2@x".to_owned()).timeout(Duration::from_secs(60)).build();
-        let expected = Signal::Qr { text: "2@x".to_owned(), valid_for: Duration::from_secs(60) };
-        assert_eq!(signal(&Event::PairingQrCode(code)), Some(expected));
+        let Some(Signal::Qr { text, valid_for }) = signal(&Event::PairingQrCode(code)) else { panic!("no signal") };
+        assert_eq!((text.as_str(), valid_for), ("2@x", Duration::from_secs(60)));
         let out = events::LoggedOut::builder().on_connect(true).reason(events::ConnectFailureReason::LoggedOut).build();
         let Some(Signal::LoggedOut { reason }) = signal(&Event::LoggedOut(out)) else { panic!("no signal") };
         assert_eq!(reason, "this device is no longer linked to the account (code 401)");

@@ -2,12 +2,14 @@
 
 mod api_keys;
 mod events;
+mod groups;
 mod kinds;
 mod messages;
 mod operation;
 mod original;
 mod schema;
 mod sessions;
+mod signals;
 mod watching;
 mod webhooks;
 
@@ -35,6 +37,8 @@ fn described() -> Vec<Operation> {
         events::operations(),
         sessions::operations(),
         messages::operations(),
+        groups::operations(),
+        signals::operations(),
         api_keys::operations(),
         webhooks::operations(),
     ];
@@ -62,7 +66,8 @@ fn document(rows: &[Row]) -> Value {
         "paths": paths,
         "components": {
             "schemas": {"Problem": problem(), "Account": sessions::account(), "Session": sessions::session(),
-                        "Message": messages::message(), "ApiKey": api_keys::api_key(), "Webhook": webhooks::webhook()},
+                        "Message": messages::message(), "Group": groups::group(),
+                        "ApiKey": api_keys::api_key(), "Webhook": webhooks::webhook()},
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "header": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},

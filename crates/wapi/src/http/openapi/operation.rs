@@ -80,6 +80,10 @@ impl Operation {
 pub fn path_parameter(name: &str) -> Value {
     let (schema, description) = match name {
         "session" => (session_name(), "The session's name, percent-encoded."),
+        "group" => (text(), "The group's address, `…@g.us`."),
+        "chat" => (text(), "A number in any spelling, or an address."),
+        "contact" => (text(), "A number in any spelling, or a person's address."),
+        "call" => (text(), "The call's id, as `call.incoming` has it."),
         "delivery" => (number(1, i64::MAX), "The delivery's number."),
         _ => (text(), "The id that was given when it was made."),
     };

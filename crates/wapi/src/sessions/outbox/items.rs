@@ -131,6 +131,10 @@ pub mod failures {
         Verdict::Failed(Failure { code: "media_unavailable".to_owned(), detail })
     }
 
+    pub fn nobody_there() -> Verdict {
+        failed("not_on_whatsapp", "nobody has this number on WhatsApp; check it, with its country's code")
+    }
+
     pub fn engine() -> Verdict {
         failed("not_sendable", "the message could not be encrypted for this chat, or who is in it could not be learnt")
     }

@@ -44,6 +44,8 @@ pub enum HandedOver {
     Offline,
     /// It has not left, because the engine could not make it.
     Failed,
+    /// It has not left, because nobody has the number.
+    NobodyThere,
     /// It may have left.
     Unclear,
 }

@@ -117,6 +117,23 @@ impl TestClient {
         self.call(call.header("content-type", "application/json")).await
     }
 
+    pub async fn put(&self, path: &str, body: Value) -> Answer {
+        let call = self.http.put(format!("{}{path}", self.base)).body(body.to_string());
+        self.call(call.header("content-type", "application/json")).await
+    }
+
+    /// The events of some types so far, oldest first, once there are so many.
+    pub async fn events(&self, types: &str, count: usize) -> Vec<Value> {
+        let path = format!("/v1/events?types={types}");
+        let enough = async || {
+            let feed = self.get(&path).await.expect(200).json();
+            let events = feed["events"].as_array().expect("a list").iter().map(|entry| entry["event"].clone());
+            Some(events.collect::<Vec<_>>()).filter(|events| events.len() >= count)
+        };
+        eventually(enough, async || format!("fewer than {count} of {types}: {:#}", self.get("/v1/events").await.json()))
+            .await
+    }
+
     pub async fn delete(&self, path: &str) -> Answer {
         self.call(self.http.delete(format!("{}{path}", self.base))).await
     }

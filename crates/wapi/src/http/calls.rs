@@ -1,0 +1,20 @@
+//! `/v1/sessions/{session}/calls`: calls that ring.
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+
+use super::Gateway;
+use super::error::Problem;
+use crate::sessions::SessionName;
+
+/// `POST …/calls/{call}/reject`
+pub(super) async fn reject(
+    State(gateway): State<Gateway>,
+    Path((session, call)): Path<(String, String)>,
+) -> Result<StatusCode, Problem> {
+    let session = SessionName::parse(&session).map_err(|error| Problem::field("session", error.to_string()))?;
+    match gateway.sessions.reject_call(&session, &call).await? {
+        true => Ok(StatusCode::NO_CONTENT),
+        false => Err(Problem::NoCall),
+    }
+}

@@ -1,0 +1,66 @@
+//! `/v1/sessions/{session}/contacts`: who is on WhatsApp.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+
+use super::Gateway;
+use super::error::Problem;
+use super::extract::{Fields, Named};
+use crate::message::ChatId;
+
+/// Numbers in one question at most.
+const MOST: usize = 500;
+
+/// What WhatsApp says of one number.
+#[derive(Debug, Serialize)]
+struct Checked {
+    /// As it was asked.
+    input: String,
+    exists: bool,
+    /// Where to send; `null` when nobody is there.
+    id: Option<String>,
+    phone: String,
+    lid: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct CheckedList {
+    contacts: Vec<Checked>,
+}
+
+/// `POST …/contacts/check {phones: […]}`: which numbers are on WhatsApp, in the order they were asked.
+pub(super) async fn check(
+    State(gateway): State<Gateway>,
+    Named(session): Named,
+    mut fields: Fields,
+) -> Result<Json<CheckedList>, Problem> {
+    let phones = fields.texts("phones").and_then(|phones| {
+        let judged = read(&phones);
+        fields.judged("phones", judged)
+    });
+    fields.refuse_unknown();
+    let asked = fields.done(phones)?;
+    let numbers: Vec<String> = asked.iter().map(|(_, number)| number.clone()).collect();
+    let found = gateway.sessions.check_numbers(&session, &numbers).await?;
+    let contacts = asked.into_iter().map(|(input, phone)| {
+        let known = found.iter().find(|known| known.phone == phone && known.exists);
+        let id = known.map(|_| ChatId::Phone(phone.clone()).to_string());
+        Checked { input, exists: known.is_some(), id, lid: known.and_then(|known| known.lid.clone()), phone }
+    });
+    Ok(Json(CheckedList { contacts: contacts.collect() }))
+}
+
+/// Each text with the number it names.
+fn read(phones: &[String]) -> Result<Vec<(String, String)>, String> {
+    if phones.is_empty() || phones.len() > MOST {
+        return Err(format!("must have 1 to {MOST} numbers"));
+    }
+    let one = |text: &String| match ChatId::parse(text) {
+        Ok(ChatId::Phone(number)) => Ok((text.clone(), number)),
+        _ => {
+            Err(format!("has `{}`, which is no international phone number", text.chars().take(80).collect::<String>()))
+        }
+    };
+    phones.iter().map(one).collect()
+}

@@ -1,0 +1,104 @@
+//! What callers ask WhatsApp through a session, besides sending: its groups, and signals to chats. Needs a session that is online.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{SessionName, SessionState, Sessions, Status};
+use crate::event::{Group, Presence, Typing};
+use crate::message::ChatId;
+use crate::store::StoreError;
+use crate::whatsapp::{Link, NotAnswered, Number};
+
+/// Why a question to WhatsApp has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    #[error("there is no session of this name")]
+    Unknown,
+    #[error("no phone has linked the session")]
+    NotPaired,
+    #[error("the session is not online")]
+    NotOnline { status: Status, reason: Option<String> },
+    /// There is no such message in the chat.
+    #[error("no such message was received in this chat")]
+    NoMessage,
+    #[error(transparent)]
+    NotAnswered(NotAnswered),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Sessions {
+    /// The groups the session's account is in, by address.
+    pub async fn groups(&self, name: &SessionName) -> Result<Vec<(String, Group)>, AskError> {
+        self.ask_whatsapp(name, async |link, limit| link.groups(limit).await).await
+    }
+
+    /// One of them, by the part of its address before `@g.us`.
+    pub async fn group(&self, name: &SessionName, id: &str) -> Result<Group, AskError> {
+        self.ask_whatsapp(name, async |link, limit| link.group(id, limit).await).await
+    }
+
+    /// Tells the senders that messages of a chat were read: all that came in so far and were not marked before, or up to one of
+    /// them. How many that were.
+    pub async fn mark_read(&self, name: &SessionName, chat: &ChatId, up_to: Option<&str>) -> Result<usize, AskError> {
+        let store = &self.inner.around.store;
+        let addresses = self.ask_whatsapp(name, async |link, _| Ok(link.addresses(chat).await)).await?;
+        let unread = store.unread(name.as_str(), &addresses, up_to).await?.ok_or(AskError::NoMessage)?;
+        let Some(newest) = unread.first() else { return Ok(0) };
+        self.ask_whatsapp(name, async |link, limit| link.mark_read(&unread, limit).await).await?;
+        store.mark_read(name.as_str(), &addresses[0], newest.seq).await?;
+        Ok(unread.len())
+    }
+
+    /// Shows the others in a chat that somebody types.
+    pub async fn show_typing(&self, name: &SessionName, chat: &ChatId, typing: Typing) -> Result<(), AskError> {
+        self.ask_whatsapp(name, async |link, limit| link.shows_typing(chat, typing, limit).await).await
+    }
+
+    /// Shows the account as there or not, from now on and after each reconnect.
+    pub async fn show_presence(&self, name: &SessionName, presence: Presence) -> Result<(), AskError> {
+        let session = self.find(name).ok_or(AskError::Unknown)?;
+        let before = session.is_shown();
+        // First, so that a login at this very moment does the same.
+        session.shows(presence == Presence::Available);
+        let shown = self.ask_whatsapp(name, async |link, limit| link.shows_presence(presence, limit).await).await;
+        if shown.is_err() {
+            session.shows(before);
+        }
+        shown
+    }
+
+    /// Has somebody watched, or no more.
+    pub async fn watch(&self, name: &SessionName, whom: &ChatId, watched: bool) -> Result<(), AskError> {
+        self.ask_whatsapp(name, async |link, limit| link.watches(whom, watched, limit).await).await
+    }
+
+    /// Which of these numbers are on WhatsApp.
+    pub async fn check_numbers(&self, name: &SessionName, numbers: &[String]) -> Result<Vec<Number>, AskError> {
+        self.ask_whatsapp(name, async |link, limit| link.check_numbers(numbers, limit).await).await
+    }
+
+    /// Turns a call away. `false`: no such call rings.
+    pub async fn reject_call(&self, name: &SessionName, call: &str) -> Result<bool, AskError> {
+        self.ask_whatsapp(name, async |link, limit| link.reject_call(call, limit).await).await
+    }
+
+    /// Asks over the session's link, if it has one that is online.
+    async fn ask_whatsapp<T>(
+        &self,
+        name: &SessionName,
+        question: impl AsyncFnOnce(Arc<Link>, Duration) -> Result<T, NotAnswered>,
+    ) -> Result<T, AskError> {
+        let session = self.find(name).ok_or(AskError::Unknown)?;
+        let not_online = || {
+            let SessionState { status, reason, paired, .. } = session.state();
+            if paired { AskError::NotOnline { status, reason } } else { AskError::NotPaired }
+        };
+        let link = session.link().filter(|_| session.state().status == Status::Online).ok_or_else(not_online)?;
+        match question(link, self.inner.around.whatsapp_timeout).await {
+            Ok(answer) => Ok(answer),
+            Err(NotAnswered::Offline) => Err(not_online()),
+            Err(error) => Err(AskError::NotAnswered(error)),
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Received messages that were not marked read yet, and how far each chat was.
+
+use jiff::Timestamp;
+use sqlx::Row;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+
+use super::writer::Change;
+use super::{Store, StoreError};
+
+/// Messages marked read at a time at most; of more, the newest.
+const MOST: u32 = 10_000;
+
+/// A received message, as WhatsApp names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unread {
+    pub seq: i64,
+    pub chat: String,
+    pub sender: String,
+    pub id: String,
+}
+
+impl Store {
+    /// The messages of a chat that were not marked read, the newest first, up to one of them or all; `None` when there is no such
+    /// message. `chat` is every address the chat is known by on the wire.
+    pub async fn unread(
+        &self,
+        session: &str,
+        chat: &[String; 2],
+        up_to: Option<&str>,
+    ) -> Result<Option<Vec<Unread>>, StoreError> {
+        let [one, other] = chat;
+        let newest = match up_to {
+            None => i64::MAX,
+            Some(id) => {
+                let sql = "SELECT seq FROM events WHERE session = $1 AND message_chat IN ($2, $3) AND message_id = $4 \
+                           AND type = 'message.received'";
+                let query = sqlx::query_scalar(sql).bind(session).bind(one).bind(other).bind(id);
+                let Some(seq) = query.fetch_optional(&self.readers).await? else { return Ok(None) };
+                seq
+            }
+        };
+        let sql = "SELECT seq, message_chat, sender, message_id FROM events \
+                   WHERE session = $1 AND message_chat IN ($2, $3) AND type = 'message.received' AND seq <= $4 AND seq > \
+                   (SELECT COALESCE(max(seq), 0) FROM reads WHERE session = $1 AND chat IN ($2, $3)) \
+                   ORDER BY seq DESC LIMIT $5";
+        let query = sqlx::query(sql).bind(session).bind(one).bind(other).bind(newest).bind(MOST);
+        let unread = |row: &SqliteRow| Unread {
+            seq: row.get("seq"),
+            chat: row.get("message_chat"),
+            sender: row.get("sender"),
+            id: row.get("message_id"),
+        };
+        Ok(Some(query.fetch_all(&self.readers).await?.iter().map(unread).collect()))
+    }
+
+    /// Notes that a chat was marked read up to the message at this place.
+    pub async fn mark_read(&self, session: &str, chat: &str, seq: i64) -> Result<(), StoreError> {
+        self.writer.change(MarkRead { session: session.to_owned(), chat: chat.to_owned(), seq }).await
+    }
+}
+
+struct MarkRead {
+    session: String,
+    chat: String,
+    seq: i64,
+}
+
+impl Change for MarkRead {
+    type Answer = ();
+
+    async fn write(&self, connection: &mut SqliteConnection, _now: Timestamp) -> Result<(), sqlx::Error> {
+        let sql = "INSERT INTO reads (session, chat, seq) VALUES ($1, $2, $3) \
+                   ON CONFLICT (session, chat) DO UPDATE SET seq = max(reads.seq, excluded.seq)";
+        sqlx::query(sql).bind(&self.session).bind(&self.chat).bind(self.seq).execute(connection).await?;
+        Ok(())
+    }
+}

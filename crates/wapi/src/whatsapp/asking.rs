@@ -1,0 +1,221 @@
+//! What callers ask WhatsApp over a session's link, besides sending messages.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use whatsapp_rust::request::IqError;
+use whatsapp_rust::wacore_binary::JidExt;
+use whatsapp_rust::{ChatStateType, GroupError, GroupMetadata, IsOnWhatsAppResult, Jid, PresenceStatus};
+
+use super::calls::{self, Call};
+use super::link::Link;
+use super::observer::Others;
+use super::signals::Signal;
+use super::{groups, outgoing};
+use crate::event::{CallEnd, Group, Presence, Typing};
+use crate::message::ChatId;
+use crate::store::Unread;
+
+/// Why WhatsApp did not answer, or what it said instead.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotAnswered {
+    /// It was not asked, or the connection broke over it.
+    #[error("the session is not connected to WhatsApp")]
+    Offline,
+    #[error("WhatsApp did not answer within {0:?}")]
+    Silence(Duration),
+    /// WhatsApp's code, such as 403 or 404.
+    #[error("WhatsApp refused it with code {0}")]
+    Refused(u16),
+    /// The engine could not ask, or not read the answer. Its own words may name people.
+    #[error("the question could not be asked")]
+    Failed,
+}
+
+impl Link {
+    /// The groups this account is in, each with its address.
+    pub async fn groups(&self, limit: Duration) -> Result<Vec<(String, Group)>, NotAnswered> {
+        let found = self.asked(limit, self.client.groups().get_participating()).await?;
+        let mut shown = Vec::with_capacity(found.len());
+        for group in found.values() {
+            shown.push(groups::group(group, &self.others(group).await));
+        }
+        shown.sort_by(|one, other| one.0.cmp(&other.0));
+        Ok(shown)
+    }
+
+    /// One group, by the part of its address before `@g.us`.
+    pub async fn group(&self, id: &str, limit: Duration) -> Result<Group, NotAnswered> {
+        let jid = Jid::group(id);
+        let found = self.asked(limit, self.client.groups().get_metadata(&jid)).await?;
+        Ok(groups::group(&found, &self.others(&found).await).1)
+    }
+
+    /// WhatsApp names each member's other address itself, save in old groups.
+    async fn others(&self, group: &GroupMetadata) -> Others {
+        let unknown = group.participants.iter().filter(|it| it.phone_number.is_none() && it.lid.is_none());
+        Others::of(&self.client, unknown.map(|it| (it.jid.clone(), None)).collect()).await
+    }
+
+    async fn asked<T, E: Into<NotAnswered>>(
+        &self,
+        limit: Duration,
+        question: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, NotAnswered> {
+        if !self.client.is_logged_in() {
+            return Err(NotAnswered::Offline);
+        }
+        match self.clock.timeout(limit, question).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => match error.into() {
+                // A connection that broke has many faces.
+                NotAnswered::Failed if !self.client.is_logged_in() => Err(NotAnswered::Offline),
+                error => Err(error),
+            },
+            Err(_) => Err(NotAnswered::Silence(limit)),
+        }
+    }
+}
+
+impl From<GroupError> for NotAnswered {
+    fn from(error: GroupError) -> Self {
+        match error {
+            GroupError::Iq(error) => error.into(),
+            _ => Self::Failed,
+        }
+    }
+}
+
+impl From<IqError> for NotAnswered {
+    fn from(error: IqError) -> Self {
+        match error {
+            IqError::ServerError { code, .. } => Self::Refused(code),
+            IqError::NotConnected | IqError::Disconnected(_) => Self::Offline,
+            _ => Self::Failed,
+        }
+    }
+}
+
+/// Signals: what others see of the account beside its messages.
+impl Link {
+    /// The addresses a chat is known by on the wire; the same twice where there is only one.
+    pub async fn addresses(&self, chat: &ChatId) -> [String; 2] {
+        let jid = outgoing::jid(chat);
+        let known = match chat {
+            ChatId::Group(_) => None,
+            _ => self.client.get_lid_pn_entry(&jid).await.ok().flatten(),
+        };
+        match known {
+            Some(known) => [Jid::pn(&*known.phone_number).to_string(), Jid::lid(&*known.lid).to_string()],
+            None => [jid.to_string(), jid.to_string()],
+        }
+    }
+
+    /// Tells whoever wrote these messages that they were read.
+    pub async fn mark_read(&self, messages: &[Unread], limit: Duration) -> Result<(), NotAnswered> {
+        let mut by_author: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+        for message in messages {
+            by_author.entry((&message.chat, &message.sender)).or_default().push(&message.id);
+        }
+        for ((chat, sender), ids) in by_author {
+            let (Ok(chat), Ok(sender)) = (chat.parse::<Jid>(), sender.parse::<Jid>()) else { continue };
+            // In a chat of two there is only one who can be meant.
+            let sender = chat.is_group().then_some(&sender);
+            self.asked(limit, async { self.client.mark_as_read(&chat, sender, &ids).await.map_err(unsaid) }).await?;
+        }
+        Ok(())
+    }
+
+    /// Shows the others in a chat what somebody does there.
+    pub async fn shows_typing(&self, chat: &ChatId, typing: Typing, limit: Duration) -> Result<(), NotAnswered> {
+        let kind = match typing {
+            Typing::Composing => ChatStateType::Composing,
+            Typing::Recording => ChatStateType::Recording,
+            Typing::Paused => ChatStateType::Paused,
+        };
+        let jid = outgoing::jid(chat);
+        self.asked(limit, async { self.client.chatstate().send(&jid, kind).await.map_err(unsaid) }).await
+    }
+
+    /// Shows the account as there, or not.
+    pub async fn shows_presence(&self, presence: Presence, limit: Duration) -> Result<(), NotAnswered> {
+        let status = match presence {
+            Presence::Available => PresenceStatus::Available,
+            Presence::Unavailable => PresenceStatus::Unavailable,
+        };
+        self.asked(limit, async { self.client.presence().set(status).await.map_err(unsaid) }).await
+    }
+
+    /// Wants to be told when somebody comes and goes, until this link ends, or not any more.
+    pub async fn watches(&self, whom: &ChatId, watched: bool, limit: Duration) -> Result<(), NotAnswered> {
+        let jid = outgoing::jid(whom);
+        let presence = self.client.presence();
+        let asking = async {
+            match watched {
+                true => presence.subscribe(jid).await,
+                false => presence.unsubscribe(&jid).await,
+            }
+        };
+        self.asked(limit, async { asking.await.map_err(unsaid) }).await
+    }
+}
+
+/// A number, and what WhatsApp says of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Number {
+    /// International, digits only.
+    pub phone: String,
+    pub exists: bool,
+    /// `…@lid`
+    pub lid: Option<String>,
+}
+
+impl Link {
+    /// Which of these numbers are on WhatsApp.
+    pub async fn check_numbers(&self, numbers: &[String], limit: Duration) -> Result<Vec<Number>, NotAnswered> {
+        let jids: Vec<Jid> = numbers.iter().map(Jid::pn).collect();
+        let found =
+            self.asked(limit, async { self.client.contacts().is_on_whatsapp(&jids).await.map_err(unsaid) }).await?;
+        let number = |it: &IsOnWhatsAppResult| {
+            // WhatsApp answers by LID where it has moved the account.
+            let (phone, lid) = match it.jid.is_lid() {
+                true => (it.pn_jid.as_ref()?, Some(&it.jid)),
+                false => (&it.jid, it.lid.as_ref()),
+            };
+            let (phone, lid) = (phone.user_base().to_owned(), lid.map(Jid::to_non_ad_string));
+            Some(Number { phone, exists: it.is_registered, lid })
+        };
+        Ok(found.iter().filter_map(number).collect())
+    }
+
+    /// Whether a chat is a number that WhatsApp does not know. Asked once for each number that nobody has heard of; in doubt it is
+    /// somebody.
+    pub(super) async fn is_nobody(&self, chat: &ChatId) -> bool {
+        let ChatId::Phone(phone) = chat else { return false };
+        let jid = Jid::pn(phone);
+        if self.is_ours(&jid) || matches!(self.client.get_lid_pn_entry(&jid).await, Ok(Some(_))) {
+            return false;
+        }
+        let found = self.client.contacts().is_on_whatsapp(std::slice::from_ref(&jid)).await;
+        found.is_ok_and(|found| {
+            let about = |it: &&IsOnWhatsAppResult| it.jid.user_base() == jid.user_base();
+            found.iter().find(about).is_some_and(|it| !it.is_registered && it.contact_error.is_none())
+        })
+    }
+
+    /// Turns a call away. `false`: no such call rings.
+    pub async fn reject_call(&self, id: &str, limit: Duration) -> Result<bool, NotAnswered> {
+        let Some(Call { id, from, creator }) = self.ringing.take(id) else { return Ok(false) };
+        let voip = self.client.voip();
+        self.asked(limit, async { voip.reject_call(&id, &from, &creator).await.map_err(unsaid) }).await?;
+        let others = Others::of(&self.client, vec![(from.clone(), None)]).await;
+        let ended = calls::ended(&self.session, &id, &from, CallEnd::Rejected, self.clock.now(), &others);
+        self.reports.send(Signal::Happened(Box::new(ended)));
+        Ok(true)
+    }
+}
+
+/// The engine does not say in one way why something was not sent; that it is not connected is found out elsewhere.
+fn unsaid<E>(_: E) -> NotAnswered {
+    NotAnswered::Failed
+}

@@ -1,0 +1,34 @@
+//! The engine's words about typing and presence as ours. Pure.
+
+use jiff::Timestamp;
+use whatsapp_rust::types::events::{ChatPresenceUpdate, PresenceUpdate};
+use whatsapp_rust::types::presence::{ChatPresence, ChatPresenceMedia};
+use whatsapp_rust::wacore_binary::JidExt;
+
+use super::observer::{Happening, Others};
+use crate::event::{ChatTyping, EventData, Presence, PresenceChanged, Typing};
+
+/// Somebody types.
+pub(super) fn typing(session: &str, update: &ChatPresenceUpdate, others: &Others) -> Happening {
+    let source = &update.source;
+    let from = others.person(&source.sender, source.sender_alt.as_ref(), None);
+    let chat = if source.chat.is_group() { source.chat.to_non_ad_string() } else { from.id.clone() };
+    let state = match (update.state, update.media) {
+        (ChatPresence::Composing, ChatPresenceMedia::Audio) => Typing::Recording,
+        (ChatPresence::Composing, _) => Typing::Composing,
+        (ChatPresence::Paused, _) => Typing::Paused,
+    };
+    let data =
+        EventData::ChatTyping(Box::new(ChatTyping { session: session.to_owned(), chat: chat.clone(), from, state }));
+    Happening { chat, id: None, data }
+}
+
+/// Somebody who is watched came or went.
+pub(super) fn presence(session: &str, update: &PresenceUpdate, others: &Others) -> Happening {
+    let from = others.person(&update.from, None, None);
+    let state = if update.unavailable { Presence::Unavailable } else { Presence::Available };
+    let last_seen_at = update.last_seen.and_then(|at| Timestamp::from_second(at.timestamp()).ok());
+    let chat = from.id.clone();
+    let data = PresenceChanged { session: session.to_owned(), from, state, last_seen_at };
+    Happening { chat, id: None, data: EventData::PresenceChanged(Box::new(data)) }
+}

@@ -1,0 +1,124 @@
+//! What happens around messages, seen on the engine's event bus: changes of groups, typing, presence, calls. All of it comes at most
+//! once.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use whatsapp_rust::types::events::{Event, EventHandler, EventInterest, EventKind};
+use whatsapp_rust::{Client, Jid};
+
+use super::calls::{self, Ringing};
+use super::signals::{Reports, Signal};
+use super::{groups, incoming, moments};
+use crate::event::{EventData, Person};
+use crate::lifecycle::Lifecycle;
+
+/// Events that may wait to be looked at. More of them are let go: they come at most once anyhow.
+const MOST: usize = 1_024;
+
+/// Something that happened in a chat, or to a person.
+#[derive(Debug, Clone)]
+pub struct Happening {
+    /// The chat as callers know it; events of one chat are told in order.
+    pub chat: String,
+    /// The same when WhatsApp tells it again, where it can.
+    pub id: Option<String>,
+    pub data: EventData,
+}
+
+/// Takes down what the engine's callbacks say, which must not block.
+pub(super) struct Observer(mpsc::Sender<Arc<Event>>);
+
+impl EventHandler for Observer {
+    fn handle_event(&self, event: Arc<Event>) {
+        let _ = self.0.try_send(event);
+    }
+
+    fn interest(&self) -> EventInterest {
+        EventInterest::of(&[
+            EventKind::GroupUpdate,
+            EventKind::ChatPresence,
+            EventKind::Presence,
+            EventKind::IncomingCall,
+            EventKind::MissedCall,
+            EventKind::CallEndedElsewhere,
+        ])
+    }
+}
+
+/// Follows the engine's events until the link ends, and reports what they mean.
+pub(super) fn watch(
+    session: &str,
+    client: &Arc<Client>,
+    ringing: Ringing,
+    tasks: &Lifecycle,
+    reports: &Reports,
+) -> Observer {
+    let (events, mut seen) = mpsc::channel::<Arc<Event>>(MOST);
+    let (session, client, reports, stopping) = (session.to_owned(), Arc::clone(client), reports.clone(), tasks.clone());
+    tasks.spawn(async move {
+        while let Some(Some(event)) = stopping.unless_stopping(seen.recv()).await {
+            if let Some(happening) = told(&session, &client, &ringing, &event).await {
+                reports.send(Signal::Happened(Box::new(happening)));
+            }
+        }
+    });
+    Observer(events)
+}
+
+async fn told(session: &str, client: &Client, ringing: &Ringing, event: &Event) -> Option<Happening> {
+    match event {
+        Event::GroupUpdate(update) => {
+            groups::changed(session, update, &Others::of(client, groups::named(update)).await)
+        }
+        Event::ChatPresence(update) if !update.source.is_from_me => {
+            let others = Others::of(client, vec![(update.source.sender.clone(), None)]).await;
+            Some(moments::typing(session, update, &others))
+        }
+        Event::Presence(update) => {
+            let others = Others::of(client, vec![(update.from.clone(), None)]).await;
+            Some(moments::presence(session, update, &others))
+        }
+        Event::IncomingCall(call) => {
+            calls::told(session, call, &Others::of(client, vec![(call.from.clone(), None)]).await, ringing)
+        }
+        Event::MissedCall(call) => {
+            Some(calls::missed(session, call, &Others::of(client, vec![(call.from.clone(), None)]).await))
+        }
+        Event::CallEndedElsewhere(call) => {
+            Some(calls::elsewhere(session, call, &Others::of(client, vec![(call.from.clone(), None)]).await))
+        }
+        _ => None,
+    }
+}
+
+/// Other addresses of people, number or LID, as far as the engine knows them.
+#[derive(Default)]
+pub(super) struct Others(HashMap<String, Jid>);
+
+impl Others {
+    /// Looks up what is not said beside an address.
+    pub async fn of(client: &Client, named: Vec<(Jid, Option<Jid>)>) -> Self {
+        let mut others = HashMap::new();
+        for (jid, other) in named {
+            if let Some(other) = other {
+                others.insert(jid.user_base().to_owned(), other);
+                continue;
+            }
+            if others.contains_key(jid.user_base()) {
+                continue;
+            }
+            let Ok(Some(known)) = client.get_lid_pn_entry(&jid).await else { continue };
+            let other = if jid.is_lid() { Jid::pn(&*known.phone_number) } else { Jid::lid(&*known.lid) };
+            others.insert(jid.user_base().to_owned(), other);
+        }
+        Self(others)
+    }
+
+    /// A person with everything that is known; what was said of them at the moment goes first.
+    pub fn person(&self, jid: &Jid, other: Option<&Jid>, name: Option<&str>) -> Person {
+        let other = other.or_else(|| self.0.get(jid.user_base()));
+        incoming::person(jid, other, name.unwrap_or_default())
+    }
+}

@@ -78,3 +78,56 @@ async fn wapi_and_baileys_talk_by_lid_as_well() {
     let options = Options { addressing: Addressing::Lid, ..Options::default() };
     talk(Setup::new().simulator(options).start().await).await;
 }
+
+/// A group of three: the gateway, Baileys, and a phone of the simulator's own.
+async fn talk_in_a_group(addressing: Addressing) {
+    let options = Options { addressing, ..Options::default() };
+    let app = Setup::new().simulator(options).start().await;
+    let [alice, ann, bob] = ["Alice", "Ann", "Bob"].map(|name| app.phone(name));
+    let Some(mut baileys) = Baileys::start(&app.simulator, "Ann") else { return app.finish().await };
+    app.pair("shop", &alice).await;
+    baileys.pair(&ann).await;
+    let group = bob.creates_group("three worlds", &[&alice, &ann]).unwrap();
+    for round in 0..2 {
+        let text = format!("from wapi, {round} 🐙");
+        let sent = app.send("shop", &group, &text).await.expect(200).json();
+        let message = baileys.next("message").await;
+        assert_eq!((message["text"].as_str(), &message["id"]), (Some(text.as_str()), &sent["id"]));
+        assert_eq!((&message["chat"], message["from_me"].as_bool()), (&json!(group), Some(false)));
+
+        let text = format!("from Baileys, {round}");
+        let sent = baileys.command(json!({"op": "send_text", "to": group, "text": text})).await;
+        let event = app.webhook.next().await.body;
+        assert_eq!(event["data"]["text"]["body"], text.as_str());
+        assert_eq!((&event["data"]["id"], &event["data"]["chat"]), (&sent["id"], &json!(group)));
+        assert_eq!(event["data"]["from"]["phone"], ann.number());
+        assert_eq!(event["data"]["from"]["lid"], ann.lid());
+
+        let text = format!("from a phone, {round}");
+        bob.sends_text(&group, &text).await.unwrap();
+        assert_eq!(baileys.next("message").await["text"], text.as_str());
+        assert_eq!(app.webhook.next().await.body["data"]["text"]["body"], text.as_str());
+    }
+    // Each of the two hears from the other that it has read.
+    let id = app.accepted("shop", json!({"to": group, "text": {"body": "read me"}})).await;
+    let message = baileys.next("message").await;
+    let key = json!({"id": id, "chat": group, "sender": message["sender"]});
+    baileys.command(json!({"op": "read", "keys": [key]})).await;
+    let story = app.until_message("shop", &id, "read").await;
+    let read = story["recipients"].as_array().unwrap().iter().find(|it| it["read_at"].is_string()).cloned().unwrap();
+    assert_eq!(read["id"], ann.jid());
+    for phone in [&alice, &ann, &bob] {
+        assert_eq!(phone.failures(), Vec::<String>::new());
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn wapi_baileys_and_a_phone_share_a_group() {
+    talk_in_a_group(Addressing::PhoneNumber).await;
+}
+
+#[tokio::test]
+async fn wapi_baileys_and_a_phone_share_a_group_by_lid() {
+    talk_in_a_group(Addressing::Lid).await;
+}

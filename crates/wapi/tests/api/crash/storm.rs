@@ -79,6 +79,8 @@ struct Stage {
     simulator: Simulator,
     alice: Phone,
     people: Vec<Phone>,
+    /// The address of a group of them all.
+    group: String,
     wapi: Wapi,
     caller: Caller,
     incoming: Arc<Mutex<Ledger>>,
@@ -96,7 +98,8 @@ impl Stage {
         let options = Options { kept: 200_000, ..Options::default() };
         let simulator = Simulator::start(options).await.unwrap();
         let alice = simulator.phone("Alice").unwrap();
-        let people = (0..PEOPLE).map(|number| simulator.phone(&format!("Person {number}")).unwrap()).collect();
+        let people: Vec<Phone> =
+            (0..PEOPLE).map(|number| simulator.phone(&format!("Person {number}")).unwrap()).collect();
         let incoming = Arc::default();
         let address = free_address();
         let wapi = Wapi::new()
@@ -108,10 +111,12 @@ impl Stage {
             .with_a_copy_of_the_program();
         let (running, client) = wapi.serves(address).await;
         client.pair(SESSION, &alice).await;
+        let members: Vec<&Phone> = people.iter().skip(1).chain([&alice]).collect();
+        let group = people[0].creates_group("everybody", &members).unwrap();
         running.kill().await;
         let (caller, killed) = (Caller::new(&client, SESSION), Instant::now());
         let (worst_recovery, panics) = (Duration::ZERO, Vec::new());
-        Self { simulator, alice, people, wapi, caller, incoming, killed, worst_recovery, panics }
+        Self { simulator, alice, people, group, wapi, caller, incoming, killed, worst_recovery, panics }
     }
 
     /// One run from its start to its kill, at some moment of its life.
@@ -160,8 +165,10 @@ impl Stage {
     fn outgoing(&self, load: &Load) -> Ledger {
         let mut outgoing = load.accepted();
         for person in &self.people {
-            for message in person.received() {
-                outgoing.arrive(&person.jid(), message.text.as_deref().unwrap_or_default().parse().unwrap());
+            // What they write to each other in the group is not the session's.
+            for message in person.received().into_iter().filter(|message| message.from == self.alice.jid()) {
+                let chat = if message.chat == self.group { in_group(&self.group, person) } else { person.jid() };
+                outgoing.arrive(&chat, message.text.as_deref().unwrap_or_default().parse().unwrap());
             }
         }
         outgoing
@@ -170,7 +177,7 @@ impl Stage {
     async fn finish(mut self, last: Running, load: &Load, report: Report) -> Report {
         self.panics.extend(last.log().lines().filter(|line| line.contains("panicked")).map(str::to_owned));
         let has_ended_well = last.terminate().await.success;
-        let asked_again = self.people.iter().flat_map(Phone::failures).collect();
+        let asked_again = self.people.iter().chain([&self.alice]).flat_map(Phone::failures).collect();
         let unconfirmed = self.alice.devices()[0].queued;
         let report = Report {
             incoming: self.incoming.lock().unwrap().tally(),
@@ -188,6 +195,11 @@ impl Stage {
         }
         report
     }
+}
+
+/// A group as one of its members sees it: what is sent to it must reach each of them.
+fn in_group(group: &str, member: &Phone) -> String {
+    format!("{group} of {}", member.jid())
 }
 
 /// People who write, and programs that send, until they are told to stop.
@@ -211,11 +223,17 @@ impl Load {
         for (number, person) in stage.people.iter().enumerate() {
             let each = plan.messages.div_ceil(PEOPLE);
             let dice = Dice::new(plan.seed.wrapping_add(number as u64));
-            tasks.spawn(Arc::clone(&load).writes(person.clone(), stage.alice.number().to_owned(), each, dice));
+            let (to, chat) = (stage.alice.number().to_owned(), person.jid());
+            tasks.spawn(Arc::clone(&load).writes(person.clone(), to, chat.clone(), each, dice));
             // Both routes lead to the same queue; each chat is written to through one of them.
             let door = if number % 2 == 0 { Door::V1 } else { Door::Original };
-            tasks.spawn(Arc::clone(&load).sends(stage.caller.clone(), door, person.jid()));
+            tasks.spawn(Arc::clone(&load).sends(stage.caller.clone(), door, chat.clone(), vec![chat]));
         }
+        let (person, group, dice) = (stage.people[0].clone(), stage.group.clone(), Dice::new(!plan.seed));
+        let each = plan.messages.div_ceil(PEOPLE);
+        tasks.spawn(Arc::clone(&load).writes(person, group.clone(), group.clone(), each, dice));
+        let members = stage.people.iter().map(|person| in_group(&group, person)).collect();
+        tasks.spawn(Arc::clone(&load).sends(stage.caller.clone(), Door::V1, group, members));
         (load, tasks)
     }
 
@@ -235,12 +253,12 @@ impl Load {
         self.accepted.lock().unwrap().clone()
     }
 
-    /// A person writes to the session, in bursts.
-    async fn writes(self: Arc<Self>, person: Phone, to: String, count: usize, mut dice: Dice) {
+    /// A person writes to the session or to the group, in bursts; `chat` is what the gateway calls it.
+    async fn writes(self: Arc<Self>, person: Phone, to: String, chat: String, count: usize, mut dice: Dice) {
         let mut allowed = self.allowed.subscribe();
         for number in 0..count {
             allowed.wait_for(|allowed| *allowed > number).await.unwrap();
-            self.incoming.lock().unwrap().promise(&person.jid(), number);
+            self.incoming.lock().unwrap().promise(&chat, number);
             person.sends_text(&to, &number.to_string()).await.unwrap();
             if dice.below(4) == 0 {
                 tokio::time::sleep(dice.within(Duration::from_millis(200))).await;
@@ -248,13 +266,14 @@ impl Load {
         }
     }
 
-    /// A program sends to a chat, one after the other.
-    async fn sends(self: Arc<Self>, caller: Caller, door: Door, chat: String) {
+    /// A program sends to a chat, one after the other; each must come to all of these.
+    async fn sends(self: Arc<Self>, caller: Caller, door: Door, chat: String, readers: Vec<String>) {
         let mut number = 0;
         while !*self.stopped.borrow() {
             match caller.hand_over(door, &chat, number).await {
                 HandedOver::Accepted => {
-                    self.accepted.lock().unwrap().promise(&chat, number);
+                    let mut accepted = self.accepted.lock().unwrap();
+                    readers.iter().for_each(|reader| accepted.promise(reader, number));
                     number += 1;
                 }
                 HandedOver::Unknown => number += 1,

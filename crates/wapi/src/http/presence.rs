@@ -1,14 +1,15 @@
 //! Who is there: whether a session's account shows itself, and whom it watches.
 
-use axum::extract::State;
+use axum::extract::{FromRequestParts, Path, State};
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 
 use super::Gateway;
-use super::chats::NamedChat;
 use super::error::Problem;
-use super::extract::{Fields, Named};
+use super::extract::{Fields, NOT_TEXT, Named};
 use crate::event::Presence;
 use crate::message::ChatId;
+use crate::sessions::SessionName;
 
 /// `PUT /v1/sessions/{session}/presence {state}`
 pub(super) async fn set(
@@ -23,22 +24,36 @@ pub(super) async fn set(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `PUT /v1/sessions/{session}/contacts/{chat}/presence`: `presence.changed` tells of them from now on.
-pub(super) async fn watch(State(gateway): State<Gateway>, named: NamedChat) -> Result<StatusCode, Problem> {
-    watched(&gateway, named, true).await
+/// `PUT /v1/sessions/{session}/contacts/{contact}/presence`: `presence.changed` tells of them from now on.
+pub(super) async fn watch(State(gateway): State<Gateway>, named: NamedContact) -> Result<StatusCode, Problem> {
+    gateway.sessions.watch(&named.session, &named.contact, true).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// `DELETE` of the same.
-pub(super) async fn unwatch(State(gateway): State<Gateway>, named: NamedChat) -> Result<StatusCode, Problem> {
-    watched(&gateway, named, false).await
+pub(super) async fn unwatch(State(gateway): State<Gateway>, named: NamedContact) -> Result<StatusCode, Problem> {
+    gateway.sessions.watch(&named.session, &named.contact, false).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
-/// A group's address is well-formed, and still names nobody.
-async fn watched(gateway: &Gateway, named: NamedChat, watched: bool) -> Result<StatusCode, Problem> {
-    let NamedChat { session, chat } = named;
-    if matches!(chat, ChatId::Group(_)) {
-        return Err(Problem::field("contact", "is a group; only people come and go"));
+/// The session and the person a path names.
+pub(super) struct NamedContact {
+    session: SessionName,
+    contact: ChatId,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for NamedContact {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let not_text = |_| Problem::field("session", NOT_TEXT);
+        let Path((session, contact)) =
+            Path::<(String, String)>::from_request_parts(parts, state).await.map_err(not_text)?;
+        let session = SessionName::parse(&session).map_err(|error| Problem::field("session", error.to_string()))?;
+        match ChatId::parse(&contact) {
+            Ok(ChatId::Group(_)) => Err(Problem::field("contact", "is a group; only people come and go")),
+            Ok(contact) => Ok(Self { session, contact }),
+            Err(error) => Err(Problem::field("contact", error.to_string())),
+        }
     }
-    gateway.sessions.watch(&session, &chat, watched).await?;
-    Ok(StatusCode::NO_CONTENT)
 }

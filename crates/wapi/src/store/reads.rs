@@ -39,10 +39,12 @@ impl Store {
                 seq
             }
         };
+        // Said so that the index of messages is used, chat by chat, and not everything that happened since.
         let sql = "SELECT seq, message_chat, sender, message_id FROM events \
-                   WHERE session = $1 AND message_chat IN ($2, $3) AND type = 'message.received' AND seq <= $4 AND seq > \
+                   WHERE session = $1 AND message_chat IN ($2, $3) AND message_id IS NOT NULL \
+                   AND type = 'message.received' AND seq <= $4 AND seq > \
                    (SELECT COALESCE(max(seq), 0) FROM reads WHERE session = $1 AND chat IN ($2, $3)) \
-                   ORDER BY seq DESC LIMIT $5";
+                   ORDER BY +seq DESC LIMIT $5";
         let query = sqlx::query(sql).bind(session).bind(one).bind(other).bind(newest).bind(MOST);
         let unread = |row: &SqliteRow| Unread {
             seq: row.get("seq"),

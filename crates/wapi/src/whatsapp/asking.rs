@@ -188,8 +188,8 @@ impl Link {
         Ok(found.iter().filter_map(number).collect())
     }
 
-    /// Whether a chat is a number that WhatsApp does not know. Asked once for each number that nobody has heard of; in doubt it is
-    /// somebody.
+    /// Whether a chat is a number that WhatsApp does not know. Asked for numbers whose LID is not known, which the answer changes;
+    /// in doubt it is somebody.
     pub(super) async fn is_nobody(&self, chat: &ChatId) -> bool {
         let ChatId::Phone(phone) = chat else { return false };
         let jid = Jid::pn(phone);

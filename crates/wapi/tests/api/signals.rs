@@ -145,6 +145,8 @@ async fn whoever_is_watched_is_told_of() {
     app.delete(&route).await.expect(204);
     let group = app.put("/v1/sessions/shop/contacts/120363000000000000@g.us/presence", json!({})).await.expect(400);
     assert_eq!(group.fields(), ["contact"]);
+    let nobody = app.put("/v1/sessions/shop/contacts/nobody/presence", json!({})).await.expect(400);
+    assert_eq!(nobody.fields(), ["contact"]);
     app.finish().await;
 }
 

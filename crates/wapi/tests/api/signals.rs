@@ -174,6 +174,22 @@ async fn calls_are_told_and_turned_away() {
 }
 
 #[tokio::test]
+async fn a_call_that_came_while_the_session_was_away_is_told_as_missed() {
+    let (app, alice, bob) = alice_and_bob().await;
+    app.order("shop", "stop").await.expect(200);
+    let call = bob.calls(alice.number(), false).unwrap();
+    app.order("shop", "start").await.expect(200);
+    let ended = app.events("call.ended", 1).await;
+    let data = &ended[0]["data"];
+    assert_eq!((&data["id"], &data["reason"]), (&json!(call), &json!("offline")));
+    assert_eq!(data["from"]["phone"], bob.number());
+    let confirmed = |alice: &Phone| (alice.devices()[0].queued == 0).then_some(());
+    alice.until("the call is confirmed", PATIENCE, confirmed).await.unwrap();
+    assert!(app.events("call.incoming", 0).await.is_empty(), "it does not ring any more");
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn numbers_are_checked_and_nothing_is_sent_to_one_that_nobody_has() {
     let (app, _, bob) = alice_and_bob().await;
     let spelt = format!("+{}", bob.number());

@@ -68,6 +68,10 @@ struct Keep {
 impl Change for Keep {
     type Answer = Vec<u8>;
 
+    fn moves_lanes(_: &Self::Answer) -> bool {
+        false
+    }
+
     async fn write(&self, connection: &mut SqliteConnection, now: Timestamp) -> Result<Vec<u8>, sqlx::Error> {
         let old = now.as_millisecond() - i64::try_from(KEPT.as_millis()).expect("half a year has few milliseconds");
         sqlx::query("DELETE FROM polls WHERE created_at < $1").bind(old).execute(&mut *connection).await?;
@@ -90,6 +94,10 @@ struct Vote {
 
 impl Change for Vote {
     type Answer = Vec<Ballot>;
+
+    fn moves_lanes(_: &Self::Answer) -> bool {
+        false
+    }
 
     async fn write(&self, connection: &mut SqliteConnection, _: Timestamp) -> Result<Vec<Ballot>, sqlx::Error> {
         let sql = "INSERT INTO poll_votes (session, poll, voter, options, voted_at) VALUES ($1, $2, $3, $4, $5) \

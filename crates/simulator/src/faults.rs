@@ -72,6 +72,8 @@ pub(crate) struct Switches {
     pub(crate) ignore_registrations: bool,
     pub(crate) ack: AckFault,
     pub(crate) delivery: DeliveryFault,
+    pub(crate) withhold_media: bool,
+    pub(crate) spoil_media: bool,
 }
 
 /// The faults of a running simulator: `simulator.faults()`.
@@ -108,6 +110,21 @@ impl Faults {
         let mut world = self.server.world.lock();
         world.switches.delivery = fault;
         world.release_held();
+    }
+
+    /// All files on the media host expire, as they do on WhatsApp after some weeks.
+    pub fn expire_media(&self) {
+        self.server.media.expire();
+    }
+
+    /// The media host answers every download with 503, until called with `false`.
+    pub fn withhold_media(&self, withhold: bool) {
+        self.server.world.lock().switches.withhold_media = withhold;
+    }
+
+    /// The media host changes a byte of every file it hands out, until called with `false`.
+    pub fn spoil_media(&self, spoil: bool) {
+        self.server.world.lock().switches.spoil_media = spoil;
     }
 
     /// Cuts the connection of one linked device without a word.

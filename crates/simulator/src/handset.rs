@@ -11,7 +11,7 @@ use waproto::buffa::{Message, MessageField};
 use waproto::whatsapp as wa;
 
 use crate::kept::{Kept, KeptSet};
-use crate::media::{self, MediaStore};
+use crate::media::{self, MediaReference, MediaStore};
 use crate::message::{self, Media, PhoneMessage};
 use crate::phone::{PeerRequests, Receipts};
 use crate::sender_keys::SenderKeys;
@@ -21,6 +21,10 @@ use crate::world::{Chat, Number};
 
 /// How many sent messages are kept for devices that ask for them again.
 const KEPT_FOR_RETRY: usize = 512;
+/// How many files are kept to be uploaded again.
+const KEPT_FILES: usize = 16;
+/// The largest of them, in bytes.
+const KEPT_FILE: usize = 1024 * 1024;
 /// The app-state collection that holds the account's push name.
 pub(crate) const PUSH_NAME_COLLECTION: &str = "critical_block";
 /// How often a phone asks for the same message again.
@@ -93,6 +97,8 @@ pub(crate) struct Handset {
     app_state_key: wa::message::AppStateSyncKey,
     seen: KeptSet<(Number, String)>,
     sent: Kept<Sent>,
+    /// The files of messages, so that they can be uploaded again when they have expired: by the message's id.
+    files: Kept<(String, MediaReference, Vec<u8>)>,
 }
 
 /// A receipt that reached a phone for a message of its own.
@@ -126,6 +132,7 @@ impl Handset {
             app_state_key: new_app_state_key(),
             seen: KeptSet::new(2 * kept),
             sent: Kept::new(KEPT_FOR_RETRY),
+            files: Kept::new(KEPT_FILES),
         })
     }
 
@@ -223,15 +230,30 @@ impl Handset {
         Reaction::Delivered
     }
 
-    fn fetch(&mut self, id: &str, reference: &media::MediaReference, media: &MediaStore) -> Option<Media> {
+    fn fetch(&mut self, id: &str, reference: &MediaReference, media: &MediaStore) -> Option<Media> {
         let opened = match media.by_direct_path(&reference.direct_path) {
             Some(encrypted) => media::open(reference, &encrypted),
             None => Err(anyhow::anyhow!("nothing was uploaded to {}", reference.direct_path)),
         };
         opened
-            .map(|bytes| Media { mime: reference.mime.clone(), bytes })
+            .map(|bytes| {
+                if bytes.len() <= KEPT_FILE {
+                    self.files.push((id.to_owned(), reference.clone(), bytes.clone()));
+                }
+                Media { mime: reference.mime.clone(), bytes }
+            })
             .inspect_err(|error| drop(self.failures.push(format!("the medium of {id}: {error:#}"))))
             .ok()
+    }
+
+    /// The file of a message, if it is still kept.
+    pub(crate) fn file(&self, id: &str) -> Option<(MediaReference, Vec<u8>)> {
+        self.files.iter().find(|file| file.0 == id).map(|(_, reference, bytes)| (reference.clone(), bytes.clone()))
+    }
+
+    /// Deletes all files it has, so that none can be uploaded again.
+    pub(crate) fn forget_files(&mut self) {
+        self.files = Kept::new(KEPT_FILES);
     }
 
     /// Remembers a message of its owner's for devices that could not decrypt it.

@@ -72,7 +72,11 @@ impl MediaKeys {
 
 /// Encrypts a file under a fresh media key.
 pub(crate) fn seal(kind: &str, plaintext: &[u8]) -> anyhow::Result<Sealed> {
-    let media_key: [u8; 32] = rand::random();
+    seal_with(rand::random(), kind, plaintext)
+}
+
+/// The same under a key that is there already: the same file gives the same bytes.
+pub(crate) fn seal_with(media_key: [u8; 32], kind: &str, plaintext: &[u8]) -> anyhow::Result<Sealed> {
     let keys = MediaKeys::expand(&media_key, kind)?;
     let mut encrypted =
         cbc::Encryptor::<Aes256>::new(&keys.cipher.into(), &keys.iv.into()).encrypt_padded_vec::<Pkcs7>(plaintext);
@@ -102,6 +106,8 @@ const CAPACITY: usize = 256 * 1024 * 1024;
 struct Upload {
     bytes: Vec<u8>,
     complete: bool,
+    /// How often the file has expired. Each upload after that has another address.
+    expired: u32,
 }
 
 #[derive(Default)]
@@ -162,6 +168,29 @@ impl MediaStore {
         Ok(())
     }
 
+    /// Uploads a whole file at once; its address.
+    pub(crate) fn upload(&self, sealed: &Sealed) -> anyhow::Result<String> {
+        let token = token(&sealed.file_enc_sha256);
+        self.put(&token, 0, &sealed.encrypted)?;
+        self.complete(&token);
+        Ok(self.direct_path(&token))
+    }
+
+    /// All files that are here are no more, as after some weeks.
+    pub(crate) fn expire(&self) {
+        let mut files = self.files.lock();
+        files.bytes = 0;
+        for upload in files.by_token.values_mut() {
+            *upload = Upload { expired: upload.expired + 1, ..Upload::default() };
+        }
+    }
+
+    /// The address of a file below the host. The query is there because one client appends `&hash=…` to it blindly.
+    pub(crate) fn direct_path(&self, token: &str) -> String {
+        let expired = self.files.lock().by_token.get(token).map_or(0, |upload| upload.expired);
+        format!("/v/t62/{token}?ccb=11-4&oh={}&oe=7fffffff", signature(expired))
+    }
+
     /// The file under this token is whole.
     pub(crate) fn complete(&self, token: &str) {
         if let Some(upload) = self.files.lock().by_token.get_mut(token) {
@@ -174,9 +203,17 @@ impl MediaStore {
         files.by_token.get(token).filter(|upload| upload.complete).map(|upload| upload.bytes.clone())
     }
 
+    /// The same, if `oh` is that of its present address.
+    pub(crate) fn get_signed(&self, token: &str, oh: &str) -> Option<Vec<u8>> {
+        let expired = self.files.lock().by_token.get(token)?.expired;
+        self.get(token).filter(|_| signature(expired) == oh)
+    }
+
     /// The file behind a `direct_path`.
     pub(crate) fn by_direct_path(&self, direct_path: &str) -> Option<Vec<u8>> {
-        self.get(token_of(direct_path)?)
+        let (token, query) = direct_path.strip_prefix("/v/t62/")?.split_once('?')?;
+        let oh = query.split('&').find_map(|parameter| parameter.strip_prefix("oh="))?;
+        self.get_signed(token, oh)
     }
 }
 
@@ -185,13 +222,8 @@ pub(crate) fn token(file_enc_sha256: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(file_enc_sha256)
 }
 
-/// The address of a file below the host. The query is there because one client appends `&hash=…` to it blindly.
-pub(crate) fn direct_path(token: &str) -> String {
-    format!("/v/t62/{token}?ccb=11-4&oh=simulated&oe=7fffffff")
-}
-
-fn token_of(direct_path: &str) -> Option<&str> {
-    direct_path.strip_prefix("/v/t62/")?.split('?').next()
+fn signature(expired: u32) -> String {
+    format!("simulated{expired}")
 }
 
 #[cfg(test)]

@@ -12,11 +12,11 @@ use futures_util::StreamExt;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::media::{self, Progress};
+use crate::media::Progress;
 use crate::server::Server;
 
-/// The largest file: WhatsApp's own limit for documents is 2 GB; a simulator's memory is not.
-const LARGEST: usize = 128 * 1024 * 1024;
+/// The largest file, as on WhatsApp.
+const LARGEST: usize = 2 * 1024 * 1024 * 1024;
 
 pub(crate) fn routes() -> Router<Arc<Server>> {
     Router::new().route("/mms/{kind}/{token}", post(upload)).route("/v/t62/{token}", get(download))
@@ -70,16 +70,34 @@ async fn receive(server: &Server, token: &str, start: usize, body: Body) -> Resu
 }
 
 fn address(server: &Server, token: &str, mut answer: serde_json::Value) -> serde_json::Value {
-    let path = media::direct_path(token);
+    let path = server.media.direct_path(token);
     answer["url"] = format!("https://{}{path}", server.address).into();
     answer["direct_path"] = path.into();
     answer
 }
 
-async fn download(State(server): State<Arc<Server>>, Path(token): Path<String>, headers: HeaderMap) -> Response {
-    let Some(file) = server.media.get(&token) else {
+#[derive(Deserialize)]
+struct DownloadQuery {
+    oh: Option<String>,
+}
+
+/// A file at its present address. One that has expired is gone, under whatever address it was.
+async fn download(
+    State(server): State<Arc<Server>>,
+    Path(token): Path<String>,
+    Query(query): Query<DownloadQuery>,
+    headers: HeaderMap,
+) -> Response {
+    let switches = server.world.lock().switches;
+    if switches.withhold_media {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
+    let Some(mut file) = server.media.get_signed(&token, &query.oh.unwrap_or_default()) else {
         return StatusCode::NOT_FOUND.into_response();
     };
+    if let Some(first) = file.first_mut().filter(|_| switches.spoil_media) {
+        *first ^= 1;
+    }
     let ranges = [(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"))];
     let Some(asked) = headers.get(header::RANGE) else {
         return (ranges, file).into_response();

@@ -112,6 +112,7 @@ pub(crate) fn read(message: &wa::Message) -> Content {
     }
     media!(image_message, "image", |image: &wa::message::ImageMessage| image.caption.clone());
     media!(video_message, "video", |video: &wa::message::VideoMessage| video.caption.clone());
+    media!(ptv_message, "video", |video: &wa::message::VideoMessage| video.caption.clone());
     media!(document_message, "document", |document: &wa::message::DocumentMessage| document.caption.clone());
     media!(audio_message, "audio", |_: &wa::message::AudioMessage| None);
     media!(sticker_message, "sticker", |_: &wa::message::StickerMessage| None);

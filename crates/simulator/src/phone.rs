@@ -7,12 +7,11 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use serde::Serialize;
 use wacore_binary::Jid;
-use waproto::buffa::MessageField;
 use waproto::whatsapp as wa;
 
 use crate::Addressing;
+use crate::files::{File, FileKind};
 use crate::handset::{Handset, PhoneReceipt};
-use crate::media;
 use crate::message::PhoneMessage;
 use crate::server::Server;
 use crate::stanza::iq::{link_code, usync};
@@ -120,25 +119,8 @@ impl Phone {
         mime: &str,
         caption: Option<&str>,
     ) -> anyhow::Result<String> {
-        let sealed = media::seal("image", &bytes)?;
-        let token = media::token(&sealed.file_enc_sha256);
-        self.server.media.put(&token, 0, &sealed.encrypted)?;
-        self.server.media.complete(&token);
-        let path = media::direct_path(&token);
-        let image = wa::message::ImageMessage {
-            url: Some(format!("https://{}{path}", self.server.address)),
-            direct_path: Some(path),
-            mimetype: Some(mime.to_owned()),
-            caption: caption.map(str::to_owned),
-            media_key: Some(sealed.media_key.to_vec()),
-            file_sha256: Some(sealed.file_sha256),
-            file_enc_sha256: Some(sealed.file_enc_sha256),
-            file_length: Some(bytes.len() as u64),
-            media_key_timestamp: Some(crate::stanza::unix_time() as i64),
-            ..Default::default()
-        };
-        let message = wa::Message { image_message: MessageField::some(image), ..Default::default() };
-        self.sends(to, "media", message)
+        let file = File { caption: caption.map(str::to_owned), ..File::new(FileKind::Image, bytes, mime) };
+        self.sends_file(to, file).await
     }
 
     /// Sends any message, given as WhatsApp's protobuf; `kind` is the stanza's type (`text`, `media`, `reaction`, `poll`).

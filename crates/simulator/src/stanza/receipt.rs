@@ -8,7 +8,7 @@ use wacore_binary::{Jid, Node};
 
 use super::group::{address, other_address};
 use super::iq::prekeys;
-use super::{Stanza, enqueue, leaf, phone_message, server_jid, unix_time};
+use super::{Stanza, enqueue, leaf, media_retry, phone_message, server_jid, unix_time};
 use crate::Addressing;
 use crate::device::{Bundle, Connection};
 use crate::group::GroupId;
@@ -18,7 +18,7 @@ use crate::server::Server;
 use crate::world::{Chat, DeviceId, World};
 
 /// Receipts that are between the devices of one account, or only for the server.
-const NOT_FOR_THE_SENDER: [&str; 4] = ["sender", "peer_msg", "hist_sync", "server-error"];
+const NOT_FOR_THE_SENDER: [&str; 3] = ["sender", "peer_msg", "hist_sync"];
 
 /// Takes a receipt from a linked device.
 pub(crate) fn take(server: &Arc<Server>, connection: &Connection, device: &DeviceId, node: &Node) {
@@ -52,6 +52,7 @@ pub(crate) fn take(server: &Arc<Server>, connection: &Connection, device: &Devic
             notice.tell_sender(server, &author);
             notice.tell_own_devices(server, &to);
         }
+        "server-error" => media_retry::answer(server, device, &id, node),
         kind if NOT_FOR_THE_SENDER.contains(&kind) => {}
         _ => notice.tell_sender(server, &author),
     }

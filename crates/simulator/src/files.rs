@@ -1,0 +1,169 @@
+//! Files that phones send: every kind there is, with what a phone says of each.
+
+use waproto::buffa::MessageField;
+use waproto::whatsapp as wa;
+use waproto::whatsapp::message as kinds;
+
+use crate::media;
+use crate::phone::Phone;
+
+/// The kinds of files that messages carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileKind {
+    Image,
+    Video,
+    /// A video that is played over and over, without sound.
+    Gif,
+    /// A video note.
+    Round,
+    Audio,
+    /// A voice note.
+    Voice,
+    Document,
+    Sticker,
+}
+
+impl FileKind {
+    /// What it is to the key derivation and to the media host.
+    const fn family(self) -> &'static str {
+        match self {
+            Self::Image => "image",
+            Self::Video | Self::Gif | Self::Round => "video",
+            Self::Audio | Self::Voice => "audio",
+            Self::Document => "document",
+            Self::Sticker => "sticker",
+        }
+    }
+}
+
+/// A file and what its message says of it.
+#[derive(Clone, Debug)]
+pub struct File {
+    pub kind: FileKind,
+    pub bytes: Vec<u8>,
+    pub mime: String,
+    pub caption: Option<String>,
+    /// The name of a document.
+    pub name: Option<String>,
+    /// Pixels.
+    pub width: Option<u32>,
+    pub height: Option<u32>,
+    /// Of a video or a sound.
+    pub seconds: Option<u32>,
+    /// Of a voice note: 64 levels from 0 to 100.
+    pub waveform: Option<Vec<u8>>,
+    /// A small JPEG.
+    pub thumbnail: Option<Vec<u8>>,
+    /// May be looked at once only.
+    pub view_once: bool,
+}
+
+impl File {
+    /// A file of which nothing more is said.
+    pub fn new(kind: FileKind, bytes: Vec<u8>, mime: &str) -> Self {
+        Self {
+            kind,
+            bytes,
+            mime: mime.to_owned(),
+            caption: None,
+            name: None,
+            width: None,
+            height: None,
+            seconds: None,
+            waveform: None,
+            thumbnail: None,
+            view_once: false,
+        }
+    }
+}
+
+/// A file on the media host.
+struct Uploaded {
+    url: String,
+    path: String,
+    sealed: media::Sealed,
+    length: u64,
+}
+
+impl Phone {
+    /// Uploads a file and sends it; returns the message's id.
+    pub async fn sends_file(&self, to: &str, file: File) -> anyhow::Result<String> {
+        let sealed = media::seal(file.kind.family(), &file.bytes)?;
+        let path = self.server.media.upload(&sealed)?;
+        let url = format!("https://{}{path}", self.server.address);
+        let uploaded = Uploaded { url, path, sealed, length: file.bytes.len() as u64 };
+        let view_once = file.view_once;
+        let mut message = message(file, uploaded);
+        if view_once {
+            let inner = kinds::FutureProofMessage { message: MessageField::some(message) };
+            message = wa::Message { view_once_message: MessageField::some(inner), ..Default::default() };
+        }
+        self.sends(to, "media", message)
+    }
+
+    /// Deletes the files this phone has got so far: whoever asks for one again is told that it is gone.
+    pub fn forgets_files(&self) {
+        self.with_handset(crate::handset::Handset::forget_files);
+    }
+}
+
+/// The fields that every kind of file has.
+macro_rules! filled {
+    ($kind:ident, $file:ident, $uploaded:ident, { $($field:ident: $value:expr),* $(,)? }) => {
+        kinds::$kind {
+            url: Some($uploaded.url),
+            direct_path: Some($uploaded.path),
+            mimetype: Some($file.mime),
+            media_key: Some($uploaded.sealed.media_key.to_vec()),
+            file_sha256: Some($uploaded.sealed.file_sha256),
+            file_enc_sha256: Some($uploaded.sealed.file_enc_sha256),
+            file_length: Some($uploaded.length),
+            media_key_timestamp: Some(crate::stanza::unix_time() as i64),
+            $($field: $value,)*
+            ..Default::default()
+        }
+    };
+}
+
+fn message(file: File, uploaded: Uploaded) -> wa::Message {
+    let view_once = file.view_once.then_some(true);
+    match file.kind {
+        FileKind::Image => {
+            let image = filled!(ImageMessage, file, uploaded, {
+                caption: file.caption, width: file.width, height: file.height, jpeg_thumbnail: file.thumbnail,
+                view_once: view_once,
+            });
+            wa::Message { image_message: MessageField::some(image), ..Default::default() }
+        }
+        FileKind::Video | FileKind::Gif | FileKind::Round => {
+            let video = filled!(VideoMessage, file, uploaded, {
+                caption: file.caption, width: file.width, height: file.height, seconds: file.seconds,
+                jpeg_thumbnail: file.thumbnail, gif_playback: (file.kind == FileKind::Gif).then_some(true),
+                view_once: view_once,
+            });
+            match file.kind {
+                FileKind::Round => wa::Message { ptv_message: MessageField::some(video), ..Default::default() },
+                _ => wa::Message { video_message: MessageField::some(video), ..Default::default() },
+            }
+        }
+        FileKind::Audio | FileKind::Voice => {
+            let audio = filled!(AudioMessage, file, uploaded, {
+                seconds: file.seconds, ptt: Some(file.kind == FileKind::Voice), waveform: file.waveform,
+                view_once: view_once,
+            });
+            wa::Message { audio_message: MessageField::some(audio), ..Default::default() }
+        }
+        FileKind::Document => {
+            let document = filled!(DocumentMessage, file, uploaded, {
+                caption: file.caption, title: file.name.clone(), file_name: file.name, jpeg_thumbnail: file.thumbnail,
+            });
+            wa::Message { document_message: MessageField::some(document), ..Default::default() }
+        }
+        FileKind::Sticker => {
+            let sticker = filled!(StickerMessage, file, uploaded, {
+                width: file.width, height: file.height, png_thumbnail: file.thumbnail,
+            });
+            wa::Message { sticker_message: MessageField::some(sticker), ..Default::default() }
+        }
+    }
+}

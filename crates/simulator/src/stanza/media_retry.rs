@@ -1,0 +1,97 @@
+//! A linked device asks its account's phone to upload a file again that has expired on the media host.
+
+use std::sync::Arc;
+
+use anyhow::{Context, ensure};
+use hkdf::Hkdf;
+use sha2::Sha256;
+use wacore_binary::Node;
+use wacore_binary::builder::NodeBuilder;
+use wacore_libsignal::crypto::{aes_256_gcm_decrypt, aes_256_gcm_encrypt};
+use waproto::buffa::Message;
+use waproto::whatsapp as wa;
+use waproto::whatsapp::media_retry_notification::ResultType;
+
+use super::{Stanza, enqueue, leaf, unix_time};
+use crate::Addressing;
+use crate::media::{self, MediaReference};
+use crate::phone::PeerRequests;
+use crate::queue::Class;
+use crate::server::Server;
+use crate::world::DeviceId;
+
+/// What the notification says when the phone has not got the file, and when it cannot read the request.
+const NOT_FOUND: &str = "2";
+const UNREADABLE: &str = "3";
+
+/// `<receipt type="server-error">` → `<notification type="mediaretry">`, under the id of the message that carried the file.
+pub(crate) fn answer(server: &Arc<Server>, device: &DeviceId, id: &str, receipt: &Node) {
+    let (handset, own) = {
+        let world = server.world.lock();
+        let Some(account) = world.account(&device.number) else { return };
+        (account.handset.clone(), account.jid(Addressing::PhoneNumber, 0))
+    };
+    let (file, policy) = {
+        let handset = handset.lock();
+        (handset.file(id), handset.peer_policy)
+    };
+    if policy == PeerRequests::Ignored {
+        return;
+    }
+    let said = match file {
+        None => error(NOT_FOUND),
+        Some((reference, bytes)) => again(server, id, receipt, &reference, &bytes).unwrap_or_else(|problem| {
+            tracing::warn!(error = format!("{problem:#}"), "a phone could not read a request for a file");
+            error(UNREADABLE)
+        }),
+    };
+    let mut children = vec![said];
+    children.extend(receipt.child("rmr").cloned());
+    let notification = NodeBuilder::new("notification")
+        .attr("from", own.clone())
+        .attr("id", id)
+        .attr("type", "mediaretry")
+        .attr("t", unix_time().to_string())
+        .children(children)
+        .build();
+    enqueue(server, device, Class::Notification, id, own, notification);
+}
+
+fn error(code: &'static str) -> Node {
+    NodeBuilder::new("error").attr("code", code).build()
+}
+
+/// Checks that the request is about this message, uploads the file again and says where it is.
+fn again(server: &Server, id: &str, receipt: &Node, reference: &MediaReference, bytes: &[u8]) -> anyhow::Result<Node> {
+    let key = key(&reference.media_key)?;
+    let sealed = receipt.child("encrypt").context("nothing is encrypted in it")?;
+    let nonce = sealed.bytes("enc_iv").context("it has no nonce")?.try_into()?;
+    let mut request = Vec::new();
+    aes_256_gcm_decrypt(&key, nonce, id.as_bytes(), sealed.bytes("enc_p").context("it is empty")?, &mut request)
+        .map_err(|error| anyhow::anyhow!("it does not open: {error}"))?;
+    let request = wa::ServerErrorReceipt::decode_from_slice(&request)?;
+    ensure!(request.stanza_id.as_deref() == Some(id), "it is about another message");
+
+    let media_key = reference.media_key.as_slice().try_into()?;
+    let uploaded = media::seal_with(media_key, reference.kind, bytes)?;
+    ensure!(uploaded.file_enc_sha256 == reference.file_enc_sha256, "the file is another one now");
+    let told = wa::MediaRetryNotification {
+        stanza_id: Some(id.to_owned()),
+        direct_path: Some(server.media.upload(&uploaded)?),
+        result: Some(ResultType::SUCCESS),
+        ..Default::default()
+    };
+    let nonce: [u8; 12] = rand::random();
+    let mut encrypted = Vec::new();
+    aes_256_gcm_encrypt(&key, &nonce, id.as_bytes(), &told.encode_to_vec(), &mut encrypted)
+        .map_err(|error| anyhow::anyhow!("the answer cannot be encrypted: {error}"))?;
+    Ok(NodeBuilder::new("encrypt").children([leaf("enc_p", encrypted), leaf("enc_iv", nonce)]).build())
+}
+
+fn key(media_key: &[u8]) -> anyhow::Result<[u8; 32]> {
+    let mut key = [0; 32];
+    Hkdf::<Sha256>::new(None, media_key)
+        .expand(b"WhatsApp Media Retry Notification", &mut key)
+        .map_err(|error| anyhow::anyhow!("expanding a media key: {error}"))?;
+    Ok(key)
+}

@@ -17,6 +17,7 @@ use crate::fetch::Fetcher;
 use crate::http::{self, Gateway};
 use crate::keys::Keys;
 use crate::lifecycle::{Finish, Lifecycle, StopSignals};
+use crate::media::{self, Media, MediaInbox};
 use crate::retention;
 use crate::seen::Seen;
 use crate::sessions::{Console, Files, Parts, Sessions};
@@ -95,10 +96,13 @@ impl App {
         })
         .await?;
         let whatsapp = Whatsapp::new(&config.whatsapp, store.clone(), clock.clone(), lifecycle.clone())?;
+        let (root, policy) = (&config.root, config.media);
+        let media = Media::open(root, policy, store.clone(), clock.clone(), lifecycle.clone()).await?;
         let inbox = Arc::new(StoredInbox::new(store.clone(), clock.clone()));
+        let inbox = Arc::new(MediaInbox { media: media.clone(), inbox });
         whatsapp.start_recovering(Arc::clone(&inbox) as _);
         store.doubt_attempted().await.context("looking at what an earlier run was sending")?;
-        let fetcher = Fetcher::new(config.allowed_targets.clone(), clock.clone())?;
+        let fetcher = Fetcher::new(config.allowed_targets.clone(), media.clone(), clock.clone())?;
         let sessions = Sessions::new(Parts {
             whatsapp,
             files,
@@ -106,6 +110,7 @@ impl App {
             store: store.clone(),
             console,
             fetcher: fetcher.clone(),
+            media: media.clone(),
             clock: clock.clone(),
             lifecycle: lifecycle.clone(),
             whatsapp_timeout: config.whatsapp_timeout,
@@ -120,8 +125,11 @@ impl App {
         }
         lifecycle.spawn(keys.clone().note_uses(lifecycle.clone()));
         lifecycle.spawn(retention::keep_to(config.retention, store.clone(), clock.clone(), lifecycle.clone()));
+        lifecycle.spawn(media::keep_downloading(media.clone(), sessions.clone()));
+        lifecycle.spawn(media::keep_to(media.clone()));
         let router = http::routes(Gateway {
             sessions: sessions.clone(),
+            media,
             store: store.clone(),
             webhooks,
             fetcher,

@@ -330,6 +330,11 @@ pub struct Person {
     pub name: Option<String>,
 }
 
+/// Where a file is, below the gateway's own address.
+pub fn media_url(id: &str) -> String {
+    format!("/v1/media/{id}/content")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,9 @@
 //! Identifiers the gateway makes up.
 
 use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+use crate::event::MessageKey;
 
 /// 26 characters of Crockford base 32, 128 random bits, behind a prefix that says what it names.
 fn random(prefix: &str) -> String {
@@ -34,6 +37,23 @@ pub fn api_key() -> String {
 /// Names an endpoint that callers have made.
 pub fn webhook_id() -> String {
     random("whk_")
+}
+
+/// Names the file of a message; the same whenever WhatsApp delivers that message.
+pub fn media_id_of(session: &str, message: &MessageKey) -> String {
+    let mut hash = Sha256::new();
+    for part in [session, &message.chat, &message.sender, &message.id] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    let hash = hash.finalize();
+    let (bits, _) = hash.split_first_chunk::<16>().expect("SHA-256 is longer than that");
+    spelt("med_", u128::from_be_bytes(*bits))
+}
+
+/// Names a file that somebody uploaded.
+pub fn media_id() -> String {
+    random("med_")
 }
 
 /// Names one HTTP request, in its answer and in the log.

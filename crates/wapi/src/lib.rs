@@ -12,6 +12,7 @@ pub mod meters;
 pub mod telemetry;
 
 pub mod event;
+pub mod media;
 pub mod message;
 pub mod qr;
 

@@ -119,6 +119,12 @@ async fn caught<T>(panics: &AtomicUsize, work: impl Future<Output = T>) -> Optio
     }
 }
 
+/// Runs work that blocks, or takes long to compute, on a thread of its own; `None` when it panicked. It cannot be dropped, so it must end
+/// by itself, and soon.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    tokio::task::spawn_blocking(work).await.ok()
+}
+
 /// What the operating system uses to ask the program to end: Ctrl-C and SIGTERM.
 pub struct StopSignals {
     interrupt: tokio::signal::unix::Signal,

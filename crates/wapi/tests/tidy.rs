@@ -102,7 +102,7 @@ fn time_is_only_read_in_the_clock() {
 #[test]
 fn tasks_are_only_spawned_by_the_lifecycle() {
     only_in(&["wapi/src/lifecycle.rs"], &["tokio::spawn", "task::spawn(", "thread::spawn"]);
-    only_in(&["wapi/src/whatsapp/runtime.rs"], &["spawn_blocking("]);
+    only_in(&["wapi/src/lifecycle.rs", "wapi/src/whatsapp/runtime.rs"], &["spawn_blocking("]);
 }
 
 #[test]

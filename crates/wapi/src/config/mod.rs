@@ -13,6 +13,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::guard::Targets;
+use crate::media;
 use crate::retention::Retention;
 use crate::webhooks::SigningKey;
 
@@ -50,6 +51,7 @@ pub struct Config {
     /// How many saved sessions log in at the same time at start.
     pub restore_concurrency: usize,
     pub retention: Retention,
+    pub media: media::Policy,
     /// Filter of log lines, in the syntax of `tracing_subscriber::EnvFilter`.
     pub log: String,
     pub whatsapp: WhatsappAddress,
@@ -125,6 +127,7 @@ impl Config {
         let whatsapp_timeout = reader.required("WAPI_WHATSAPP_CONNECTION_TIMEOUT", parse::seconds);
         let restore_concurrency = reader.required("WAPI_RESTORE_CONCURRENCY", parse::positive);
         let retention = parse::retention(&mut reader);
+        let media = parse::media(&mut reader);
         let log = reader.required("WAPI_LOG", parse::log_filter);
         let whatsapp = parse::whatsapp(&mut reader, build);
         let mistakes = reader.into_mistakes();
@@ -145,6 +148,7 @@ impl Config {
                 whatsapp_timeout: whatsapp_timeout?,
                 restore_concurrency: restore_concurrency?,
                 retention: retention?,
+                media: media?,
                 log: log?,
                 whatsapp: whatsapp?,
             })

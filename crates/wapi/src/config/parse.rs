@@ -12,6 +12,7 @@ use crate::retention::Retention;
 
 use super::{Access, Build, CertificateFiles, Environment, Layers, Mistakes, Source, WhatsappAddress};
 use crate::guard::Targets;
+use crate::media::{Download, Policy};
 
 /// Reads settings one by one and remembers what was wrong with them.
 pub(super) struct Reader<'a> {
@@ -173,10 +174,30 @@ pub(super) fn positive(text: &str) -> Result<usize, String> {
     }
 }
 
+fn days(text: &str) -> Result<Duration, String> {
+    positive(text).map(|days| Duration::from_secs(days as u64 * 24 * 3600))
+}
+
+fn mebibytes(text: &str) -> Result<u64, String> {
+    positive(text).map(|mebibytes| mebibytes as u64 * 1024 * 1024)
+}
+
+/// What is done with the files of messages.
+pub(super) fn media(reader: &mut Reader) -> Option<Policy> {
+    let download = reader.required("WAPI_MEDIA_DOWNLOAD", |text| match text {
+        "eager" => Ok(Download::Eager),
+        "on_demand" => Ok(Download::OnDemand),
+        "never" => Ok(Download::Never),
+        other => Err(format!("is `{other}`; it can be eager, on_demand or never")),
+    });
+    let largest = reader.required("WAPI_MEDIA_MAX_MIB", mebibytes);
+    let keep_for = reader.required("WAPI_MEDIA_RETENTION_DAYS", days);
+    let keep_size = reader.required("WAPI_MEDIA_RETENTION_SIZE_MIB", mebibytes);
+    Some(Policy { download: download?, largest: largest?, keep_for: keep_for?, keep_size: keep_size? })
+}
+
 /// How long things are kept, and how much of them.
 pub(super) fn retention(reader: &mut Reader) -> Option<Retention> {
-    let days = |text: &str| positive(text).map(|days| Duration::from_secs(days as u64 * 24 * 3600));
-    let mebibytes = |text: &str| positive(text).map(|mebibytes| mebibytes as u64 * 1024 * 1024);
     let events = reader.required("WAPI_RETENTION_DAYS", days);
     let dead = reader.required("WAPI_RETENTION_DEAD_DAYS", days);
     let size = reader.required("WAPI_RETENTION_SIZE_MIB", mebibytes);

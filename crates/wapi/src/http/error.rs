@@ -78,6 +78,17 @@ pub enum Problem {
     Refused {
         detail: String,
     },
+    NoMedia,
+    /// The file is still at WhatsApp.
+    MediaNotReady {
+        detail: String,
+    },
+    /// The file is not to be had any more, or cannot be had.
+    MediaGone {
+        detail: String,
+    },
+    /// Of a file of so many bytes, others were asked for.
+    NoRange(u64),
     /// Another request came with the same idempotency key.
     KeyTaken,
     /// So many messages of the session wait already.
@@ -131,9 +142,12 @@ impl Problem {
                 StatusCode::NOT_FOUND
             }
             Self::TooLate => StatusCode::CONFLICT,
-            Self::NoMessage | Self::NoGroup | Self::NoCall => StatusCode::NOT_FOUND,
+            Self::NoMessage | Self::NoMedia | Self::NoGroup | Self::NoCall => StatusCode::NOT_FOUND,
             // Nobody can be reached there: the caller has to name somebody else.
             Self::NotSent(failure) if is_nobody(failure) => StatusCode::NOT_FOUND,
+            Self::MediaNotReady { .. } => StatusCode::CONFLICT,
+            Self::MediaGone { .. } => StatusCode::GONE,
+            Self::NoRange(_) => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::AdminKeyFirst | Self::LastAdminKey => StatusCode::CONFLICT,
             Self::NoWebhook | Self::NoDelivery => StatusCode::NOT_FOUND,
@@ -181,6 +195,10 @@ impl Problem {
             Self::NoGroup => ("group_not_found", "The account is in no such group"),
             Self::NoCall => ("call_not_found", "No such call rings"),
             Self::Refused { .. } => ("whatsapp_refused", "WhatsApp refused it"),
+            Self::NoMedia => ("media_not_found", "There is no such file"),
+            Self::MediaNotReady { .. } => ("media_not_ready", "The file is not here yet"),
+            Self::MediaGone { .. } => ("media_gone", "The file cannot be had"),
+            Self::NoRange(_) => ("range_not_satisfiable", "The file has no such bytes"),
             Self::KeyTaken => ("idempotency_key_reused", "The idempotency key belongs to another request"),
             Self::QueueFull(_) => ("queue_full", "Too many messages wait"),
             Self::NotSent(failure) => match failure.code.as_str() {
@@ -203,6 +221,7 @@ impl Problem {
             Self::Body(detail) | Self::NoAnswer { detail } | Self::Refused { detail } => detail.clone(),
             Self::NoCall => "it has ended, or was turned away already".to_owned(),
             Self::NoGroup => "GET /v1/sessions/…/groups lists those it is in".to_owned(),
+            Self::MediaNotReady { detail } | Self::MediaGone { detail } => detail.clone(),
             Self::NotSent(failure) => failure.detail.clone(),
             Self::Fields(errors) => {
                 let each: Vec<_> = errors.iter().map(|error| format!("`{}` {}", error.field, error.detail)).collect();
@@ -234,6 +253,8 @@ impl Problem {
                 .to_owned(),
             Self::NoMessage => "it was not sent through this gateway, or is kept no longer".to_owned(),
             Self::TooLate => "phones take new words for 15 minutes; send a new message, or delete this one".to_owned(),
+            Self::NoMedia => "it never was, was of another session, or is kept no longer".to_owned(),
+            Self::NoRange(size) => format!("it has {size} bytes"),
             Self::KeyTaken => "use a new key for a new message; keys are remembered for 24 hours".to_owned(),
             Self::QueueFull(most) => format!("{most} messages of this session wait to be sent; try again later"),
             Self::NotOnline { status, reason: Some(reason) } => format!("it is {}: {reason}", status.word()),
@@ -271,6 +292,7 @@ const RETRY_AFTER: header::HeaderValue = header::HeaderValue::from_static("10");
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = self.status();
+        let size = if let Self::NoRange(size) = self { Some(size) } else { None };
         let document = self.document();
         let body = serde_json::to_vec(&document).expect("a problem is always JSON");
         let mut response = (status, [(header::CONTENT_TYPE, MEDIA_TYPE)], body).into_response();
@@ -279,6 +301,9 @@ impl IntoResponse for Problem {
         }
         if status == StatusCode::TOO_MANY_REQUESTS {
             response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+        }
+        if let Some(size) = size.and_then(|size| format!("bytes */{size}").parse().ok()) {
+            response.headers_mut().insert(header::CONTENT_RANGE, size);
         }
         // The outermost layer writes the request's id into it.
         response.extensions_mut().insert(document);

@@ -13,6 +13,7 @@ mod extract;
 mod groups;
 mod health;
 mod layers;
+mod media;
 mod messages;
 mod metrics;
 mod openapi;
@@ -37,6 +38,7 @@ use crate::fetch::Fetcher;
 use crate::keys::Keys;
 use crate::keys::Scope::{Admin, Read, Send};
 use crate::lifecycle::Lifecycle;
+use crate::media::Media;
 use crate::sessions::Sessions;
 use crate::store::Store;
 use crate::webhooks::Webhooks;
@@ -48,6 +50,7 @@ use table::Table;
 #[derive(Clone)]
 pub struct Gateway {
     pub sessions: Sessions,
+    pub media: Media,
     pub store: Store,
     pub webhooks: Webhooks,
     pub fetcher: Fetcher,
@@ -101,6 +104,10 @@ fn table() -> Table {
         .delete("/v1/sessions/{session}/contacts/{contact}/presence", Read, presence::unwatch)
         .post("/v1/sessions/{session}/contacts/check", Read, contacts::check)
         .post("/v1/sessions/{session}/calls/{call}/reject", Send, calls::reject)
+        .post("/v1/sessions/{session}/media", Send, media::upload)
+        .get("/v1/media/{id}", Read.narrowed(), media::show)
+        .get("/v1/media/{id}/content", Read.narrowed(), media::content)
+        .delete("/v1/media/{id}", Send.narrowed(), media::remove)
         .get("/v1/api-keys", Admin, api_keys::list)
         .post("/v1/api-keys", Admin, api_keys::make)
         .delete("/v1/api-keys/{id}", Admin, api_keys::remove)

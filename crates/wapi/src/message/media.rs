@@ -10,6 +10,12 @@ pub struct Media {
     /// Where a file to be sent is fetched from when its turn comes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,
+    /// Names a file at `/v1/media`: of one to be sent, in place of `link`; of one that came in, unless files are not fetched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Where to get one that came in, below the gateway's own address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
     pub mime_type: Option<String>,
     pub caption: Option<String>,
     /// For documents: the name they are shown by.

@@ -158,6 +158,18 @@ impl Content {
         }
     }
 
+    /// The same to be filled in, of any kind that comes in.
+    pub const fn media_mut(&mut self) -> Option<&mut Media> {
+        match self {
+            Self::Image { image: media }
+            | Self::Video { video: media }
+            | Self::Audio { audio: media }
+            | Self::Document { document: media }
+            | Self::Sticker { sticker: media } => Some(media),
+            _ => None,
+        }
+    }
+
     /// The file it carries, if it carries one.
     pub const fn file(&self) -> Option<(MediaKind, &Media)> {
         match self {

@@ -4,6 +4,7 @@ mod actor;
 mod asking;
 mod checks;
 mod control;
+mod fetching;
 mod files;
 mod journal;
 mod ledger;
@@ -28,6 +29,7 @@ use tokio::sync::mpsc;
 use crate::clock::Clock;
 use crate::fetch::Fetcher;
 use crate::lifecycle::Lifecycle;
+use crate::media::Media;
 use crate::store::Store;
 use crate::whatsapp::{Inbox, Whatsapp};
 
@@ -80,6 +82,8 @@ pub struct Parts {
     pub console: Console,
     /// Gets the files that messages carry.
     pub fetcher: Fetcher,
+    /// Those that were uploaded before.
+    pub media: Media,
     pub clock: Clock,
     pub lifecycle: Lifecycle,
     /// How long to wait for WhatsApp.

@@ -16,7 +16,7 @@ use super::sending::{Reply, SendError, Wish};
 use super::session::{Inlets, Intent, Line};
 use super::{Parts, Session, Status};
 use crate::clock::Clock;
-use crate::fetch::File;
+use crate::media::File;
 use crate::message::{ChatId, Message};
 use crate::store::{Acceptance, Accepted, Departure, Judged, NewMessage, OpenMessage, Place, Receipt, Verdict};
 use crate::whatsapp::{Note, Prepared};

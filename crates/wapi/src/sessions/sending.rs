@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use super::outbox::Haste;
 use super::sender::Request;
 use super::{SessionName, Sessions, Status};
-use crate::fetch::File;
+use crate::media::File;
 use crate::message::{ChatId, Message};
 use crate::store::{Accepted, IdempotencyKey, Quoted, StoreError, Verdict};
 

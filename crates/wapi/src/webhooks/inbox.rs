@@ -24,7 +24,8 @@ impl StoredInbox {
 impl Inbox for StoredInbox {
     async fn accept(&self, session: &str, incoming: Vec<Incoming>) -> Result<()> {
         let now = self.clock.now();
-        let event = |Incoming { key, chat, data }| NewEvent::of_message(session, &chat, key, &Event::new(data, now));
+        let event =
+            |Incoming { key, chat, data, .. }| NewEvent::of_message(session, &chat, key, &Event::new(data, now));
         Ok(self.store.append(incoming.into_iter().map(event).collect()).await?)
     }
 }

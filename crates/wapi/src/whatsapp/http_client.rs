@@ -1,32 +1,46 @@
 //! The engine's HTTP (media, version), over one client for all sessions, with limits.
 
+use std::io::{self, Read};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use async_trait::async_trait;
+use bytes::{Buf, Bytes};
 use futures_util::StreamExt;
+use futures_util::future::join;
+use futures_util::stream::unfold;
+use reqwest::header::CONTENT_LENGTH;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
 use whatsapp_rust::http::{HttpClient, HttpRequest, HttpResponse};
+use whatsapp_rust::wacore::net::{StreamingHttpResponse, UploadBody};
 
 use super::transport::may_dial;
 use crate::config::WhatsappAddress;
+use crate::lifecycle::Lifecycle;
 
-/// From the first byte of the request to the last of the answer. WhatsApp's largest media takes a while on a slow line.
+/// From the first byte of the request to the last of the answer, where both are small.
 const DEADLINE: Duration = Duration::from_secs(120);
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
-/// The largest answer that is read: WhatsApp's own limit for videos and pictures, with room. Documents may be larger, but the
-/// gateway does not fetch any yet.
+/// How long nothing may come of an answer that streams. A large file takes as long as it takes.
+const SILENCE: Duration = Duration::from_secs(30);
+/// The largest answer that is read into memory. Files are streamed.
 const MAX_ANSWER: usize = 128 * 1024 * 1024;
+/// What of an upload is in memory: pieces, and bytes of each.
+const PIECES: usize = 4;
+const PIECE: usize = 64 * 1024;
 
-/// One `reqwest` client behind the engine's trait. Answers are read whole: what streams does so on a blocking thread.
+/// One `reqwest` client behind the engine's trait. What streams does so on a blocking thread of its own, as the engine wants it.
 pub(super) struct SharedClient {
     client: reqwest::Client,
+    lifecycle: Lifecycle,
 }
 
 impl SharedClient {
-    pub fn new(address: &WhatsappAddress) -> Result<Self> {
+    pub fn new(address: &WhatsappAddress, lifecycle: Lifecycle) -> Result<Self> {
         let mut builder = reqwest::Client::builder()
             .connect_timeout(CONNECT_DEADLINE)
-            .timeout(DEADLINE)
+            .read_timeout(SILENCE)
             .redirect(reqwest::redirect::Policy::none());
         if let WhatsappAddress::Simulated { ca_file, .. } = address {
             builder = builder.no_proxy();
@@ -36,27 +50,78 @@ impl SharedClient {
                 builder = builder.tls_certs_only(reqwest::Certificate::from_pem_bundle(&pem)?);
             }
         }
-        Ok(Self { client: builder.build()? })
+        Ok(Self { client: builder.build()?, lifecycle })
+    }
+
+    /// The request without its body.
+    fn call(&self, request: &HttpRequest) -> Result<reqwest::RequestBuilder> {
+        let url = request.url.parse()?;
+        may_dial(&url)?;
+        let call = self.client.request(request.method.parse()?, url);
+        Ok(request.headers.iter().fold(call, |call, (name, value)| call.header(name, value)))
     }
 }
 
 #[async_trait]
 impl HttpClient for SharedClient {
     async fn execute(&self, request: HttpRequest) -> Result<HttpResponse> {
-        let url = request.url.parse()?;
-        may_dial(&url)?;
-        let mut call = self.client.request(request.method.parse()?, url);
-        for (name, value) in &request.headers {
-            call = call.header(name, value);
-        }
+        let mut call = self.call(&request)?.timeout(DEADLINE);
         if let Some(body) = request.body {
             call = call.body(body);
         }
-        // The address may carry a media token, so it stays out of error texts.
-        let response = call.send().await.map_err(reqwest::Error::without_url)?;
-        let status_code = response.status().as_u16();
-        Ok(HttpResponse { status_code, body: read(response).await? })
+        answer(call).await
     }
+
+    fn supports_streaming(&self) -> bool {
+        true
+    }
+
+    fn execute_streaming(&self, request: HttpRequest) -> Result<StreamingHttpResponse> {
+        let (call, handle) = (self.call(&request)?, Handle::try_current()?);
+        // The address may carry a media token, so it stays out of error texts.
+        let sent = handle.block_on(self.lifecycle.unless_stopping(call.send())).context("the program is ending")?;
+        let response = sent.map_err(reqwest::Error::without_url)?;
+        let status_code = response.status().as_u16();
+        let body = Answer { response, rest: Bytes::new(), handle, lifecycle: self.lifecycle.clone() };
+        Ok(StreamingHttpResponse { status_code, body: Box::new(body) })
+    }
+
+    fn supports_upload_streaming(&self) -> bool {
+        true
+    }
+
+    fn execute_upload(&self, request: HttpRequest, body: UploadBody, length: u64) -> Result<HttpResponse> {
+        let (pieces, coming) = mpsc::channel(PIECES);
+        let stream = unfold(coming, async |mut coming| Some((coming.recv().await?, coming)));
+        let body_stream = reqwest::Body::wrap_stream(stream.boxed());
+        let call = self.call(&request)?.header(CONTENT_LENGTH, length).body(body_stream);
+        // An answer that comes before everything was read drops the other end, which ends the reading.
+        let exchange = join(answer(call), read_out(body, length, pieces));
+        let (answer, ()) = Handle::try_current()?
+            .block_on(self.lifecycle.unless_stopping(exchange))
+            .context("the program is ending")?;
+        answer
+    }
+}
+
+/// Hands out what is read, as fast as it is taken. Reading blocks, on a thread that may be blocked.
+async fn read_out(body: UploadBody, length: u64, pieces: mpsc::Sender<io::Result<Bytes>>) {
+    let mut body = body.take(length);
+    loop {
+        let mut piece = Vec::with_capacity(PIECE);
+        let read = body.by_ref().take(PIECE as u64).read_to_end(&mut piece);
+        let is_last = !matches!(read, Ok(1..));
+        let piece = read.map(|_| Bytes::from(piece));
+        if matches!(&piece, Ok(piece) if piece.is_empty()) || pieces.send(piece).await.is_err() || is_last {
+            return;
+        }
+    }
+}
+
+async fn answer(call: reqwest::RequestBuilder) -> Result<HttpResponse> {
+    let response = call.send().await.map_err(reqwest::Error::without_url)?;
+    let status_code = response.status().as_u16();
+    Ok(HttpResponse { status_code, body: read(response).await? })
 }
 
 async fn read(response: reqwest::Response) -> Result<Vec<u8>> {
@@ -70,4 +135,28 @@ async fn read(response: reqwest::Response) -> Result<Vec<u8>> {
         body.extend_from_slice(&chunk);
     }
     Ok(body)
+}
+
+/// An answer's body, read on a blocking thread as it comes.
+struct Answer {
+    response: reqwest::Response,
+    rest: Bytes,
+    handle: Handle,
+    lifecycle: Lifecycle,
+}
+
+impl Read for Answer {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        while self.rest.is_empty() {
+            let chunk = self.handle.block_on(self.lifecycle.unless_stopping(self.response.chunk()));
+            let chunk = chunk.ok_or_else(|| io::Error::other("the program is ending"))?;
+            match chunk.map_err(|error| io::Error::other(error.without_url()))? {
+                Some(chunk) => self.rest = chunk,
+                None => return Ok(0),
+            }
+        }
+        let length = self.rest.len().min(into.len());
+        self.rest.copy_to_slice(&mut into[..length]);
+        Ok(length)
+    }
 }

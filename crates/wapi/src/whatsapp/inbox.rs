@@ -16,6 +16,7 @@ use super::votes::Votes;
 use crate::clock::Clock;
 use crate::event::{EventData, MessageKey};
 use crate::lifecycle::Lifecycle;
+use crate::media::Remote;
 
 /// Who takes messages over from WhatsApp.
 #[async_trait]
@@ -33,6 +34,8 @@ pub struct Incoming {
     /// The chat as callers know it, which may be another address than the one on the wire.
     pub chat: String,
     pub data: EventData,
+    /// Where its file is, if it has one.
+    pub file: Option<Remote>,
 }
 
 /// Pauses between the tries to save something, before WhatsApp is left to keep it.

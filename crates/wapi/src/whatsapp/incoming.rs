@@ -2,6 +2,7 @@
 
 mod changes;
 pub(super) mod content;
+mod file;
 mod files;
 pub(super) mod kinds;
 mod raw;
@@ -47,7 +48,8 @@ pub(super) fn received(session: &str, message: &wa::Message, info: &MessageInfo,
             if from_me { EventData::MessageEcho(Box::new(told)) } else { EventData::MessageReceived(Box::new(told)) }
         }
     };
-    Some(Incoming { key: key(info), chat: chat(info, known), data })
+    let file = file::file(message, info.source.is_from_me);
+    Some(Incoming { key: key(info), chat: chat(info, known), data, file })
 }
 
 /// A message of which nobody knows yet what it says.

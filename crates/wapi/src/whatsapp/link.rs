@@ -11,18 +11,18 @@ use whatsapp_rust::types::events::{EventHandler, Subscription};
 use whatsapp_rust::types::message::{MessageInfo, MessageSource};
 use whatsapp_rust::wacore::iq::devices::RemoveCompanionDeviceSpec;
 use whatsapp_rust::wacore::iq::keepalive::KeepaliveSpec;
-use whatsapp_rust::{Client, ClientError, Jid, SendError, SendOptions, UploadOptions, waproto::whatsapp as wa};
+use whatsapp_rust::{Client, ClientError, Jid, SendError, SendOptions, waproto::whatsapp as wa};
 
 use super::calls::Ringing;
 use super::heard::Heard;
 use super::notes::{Note, NoteTaker};
-use super::outgoing::{self, Around, Quote, Uploaded};
+use super::outgoing::{self, Around, Quote};
 use super::signals::{Farewell, Reports, Signal};
 use crate::clock::Clock;
 use crate::event::Account;
-use crate::fetch::File;
 use crate::lifecycle::Lifecycle;
-use crate::message::{ChatId, MediaKind, Message};
+use crate::media::File;
+use crate::message::{ChatId, Message};
 
 /// How long the engine may take to say goodbye. It can hang in a write to a dead socket.
 const GOODBYE: Duration = Duration::from_secs(10);
@@ -262,14 +262,6 @@ impl Link {
         let around = Around { chat: to, quote, secret, now: self.clock.now() };
         let message = outgoing::protobuf(message, uploaded, &around).ok_or(NotPrepared::Unsayable)?;
         Ok(Prepared(Box::new(message)))
-    }
-
-    async fn upload(&self, kind: MediaKind, file: File) -> Result<Uploaded, NotPrepared> {
-        // The place in memory is kept until the upload is over.
-        let File { bytes, mime_type, .. } = &file;
-        let upload = self.client.upload(bytes.to_vec(), outgoing::upload_type(kind), UploadOptions::default());
-        let response = upload.await.map_err(|error| NotPrepared::NotUploaded(format!("{error:#}")))?;
-        Ok(Uploaded { response, mime_type: mime_type.clone() })
     }
 
     /// Hands a message over under this id; done when it is written to the socket. WhatsApp's answer is a [`Note`](super::Note).

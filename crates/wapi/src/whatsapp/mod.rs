@@ -3,6 +3,7 @@
 mod asking;
 mod backend;
 mod calls;
+mod files;
 mod groups;
 mod heard;
 mod http_client;
@@ -41,6 +42,7 @@ use crate::store::Store;
 
 pub use asking::{NotAnswered, Number};
 use backend::{Backend, Opened};
+pub use files::NotFetched;
 pub use inbox::{Inbox, Incoming};
 pub use link::{Link, NoAnswer, NoCode, NotHandedOver, NotPrepared, Prepared};
 pub use notes::Note;
@@ -71,7 +73,7 @@ impl Whatsapp {
     /// Prepares to talk to the WhatsApp at `address`; dials nothing yet.
     pub fn new(address: &WhatsappAddress, store: Store, clock: Clock, lifecycle: Lifecycle) -> Result<Self> {
         let dialer = transport::dialer(address)?;
-        let http: Arc<dyn HttpClient> = Arc::new(http_client::SharedClient::new(address)?);
+        let http: Arc<dyn HttpClient> = Arc::new(http_client::SharedClient::new(address, lifecycle.clone())?);
         let version = Arc::new(version::Versions::new(address, Arc::clone(&http), clock.clone()));
         Ok(Self { dialer, http, version, store, clock, lifecycle })
     }

@@ -38,7 +38,7 @@ impl EventHandler for UnreadTeller {
         let known = Known { other: other.clone(), own: Vec::new() };
         let unread = Unread { reason: reason(message), ..incoming::unread(&self.session, &message.info, &known) };
         let (key, chat) = (incoming::key(&message.info), unread.chat.clone());
-        let incoming = Incoming { key, chat, data: EventData::MessageUndecryptable(Box::new(unread)) };
+        let incoming = Incoming { key, chat, data: EventData::MessageUndecryptable(Box::new(unread)), file: None };
         let (session, inbox) = (self.session.clone(), Arc::clone(&self.inbox));
         self.tasks.spawn(async move {
             if let Err(error) = inbox.accept(&session, vec![incoming]).await {

@@ -56,7 +56,7 @@ impl Votes {
             }
         };
         let (key, chat) = (incoming::key(&message.info), incoming::chat(&message.info, known));
-        Ok(Some(Incoming { key, chat, data }))
+        Ok(Some(Incoming { key, chat, data, file: None }))
     }
 
     async fn vote(&self, said: &Said<'_>, update: &PollUpdateMessage) -> Result<Vote> {

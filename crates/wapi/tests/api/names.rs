@@ -19,7 +19,7 @@ async fn hostile_names_work_and_stay_in_the_data_folder() {
     for path in listing(app.root(), 3) {
         let inside = path.strip_prefix(app.root()).unwrap();
         let first = inside.components().next().unwrap().as_os_str().to_owned();
-        let ours = ["sessions", "qr-codes", "wapi.db", "wapi.db-wal", "wapi.db-shm"];
+        let ours = ["sessions", "qr-codes", "media", "wapi.db", "wapi.db-wal", "wapi.db-shm"];
         assert!(ours.iter().any(|name| first == *name), "{path:?}");
         assert!(inside.components().count() <= 2, "{path:?}");
     }

@@ -3,9 +3,12 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::content;
-use crate::http::error::Problem;
+use crate::http::error::{FieldError, Problem};
 use crate::http::extract::Fields;
-use crate::message::{ChatId, Context, Message};
+use crate::media::{self, types};
+use crate::message::{ChatId, Context, Media, Message};
+use crate::sessions::SessionName;
+use crate::store::MediaState;
 
 /// A month, in seconds.
 const LONGEST_LIFE: u64 = 31 * 24 * 3600;
@@ -56,6 +59,24 @@ impl Asked {
         let message = content.map(|content| Message { context, mentions, ..Message::new(content) });
         let (to, message) = fields.done(to.zip(message))?;
         Ok(Self { to, input, message, send_at, expires_in })
+    }
+
+    /// Whether the file it names is here, belongs to the session, and is of a type that can be sent so.
+    pub async fn check_file(&self, media: &media::Media, session: &SessionName) -> Result<(), Problem> {
+        let Some((kind, Media { id: Some(id), .. })) = self.message.content.file() else { return Ok(()) };
+        let wrong = |detail: String| {
+            let field = format!("{}.id", self.message.content.kind()).into();
+            Problem::Fields(vec![FieldError { field, detail }])
+        };
+        let found = media.find(id).await.map_err(|error| Problem::NotReady { detail: error.to_string() })?;
+        match found.filter(|record| record.session == session.as_str()) {
+            None => Err(wrong("names no file of this session; upload it with POST /v1/sessions/…/media".to_owned())),
+            Some(record) if record.state != MediaState::Stored => {
+                Err(wrong(format!("names a file that is not here: it is {}", record.state.word())))
+            }
+            Some(record) => types::fits(kind, record.facts.mime_type.as_deref().unwrap_or_default())
+                .map_err(|error| wrong(error.to_string())),
+        }
     }
 
     /// What a caller wants done about an earlier message of a chat.

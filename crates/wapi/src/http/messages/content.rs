@@ -51,11 +51,16 @@ pub(super) fn text(fields: &mut Fields) -> Option<Text> {
 }
 
 fn linked(fields: &mut Fields, kind: MediaKind) -> Option<Media> {
-    if fields.has("id") {
-        fields.refuse("id", "cannot be used yet; name the file by its `link`");
-    }
-    let link = fields.parsed("link", |text| crate::fetch::web_address(text).map(|_| text.to_owned()));
-    let mut media = Media::linked(link?);
+    let id = fields.optional_text("id");
+    let mut media = match id {
+        Some(_) if fields.has("link") => {
+            fields.ignore("link");
+            fields.refuse("id", "cannot be there beside `link`; name the file by one of the two");
+            return None;
+        }
+        Some(id) => Media { id: Some(id), ..Media::default() },
+        None => Media::linked(fields.parsed("link", |text| crate::fetch::web_address(text).map(|_| text.to_owned()))?),
+    };
     if kind != MediaKind::Audio {
         media.caption = fields.optional_text_up_to("caption", LONGEST_CAPTION);
     }

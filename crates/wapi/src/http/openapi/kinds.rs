@@ -7,7 +7,11 @@ use super::schema::{count, decimal, flag, list, number, object, or_null, said, t
 type Member = (&'static str, Value);
 
 pub fn files() -> Vec<Member> {
-    let linked = |more: &[Member]| object(&[&[("link", text())], more].concat());
+    let linked = |more: &[Member]| {
+        let id = said(text(), "Of a file at `/v1/media`.");
+        let link = said(text(), "Where it is fetched from when its turn comes; instead of `id`.");
+        object(&[&[("id?", or_null(id)), ("link?", or_null(link))], more].concat())
+    };
     let (caption, once) = (("caption?", or_null(text())), ("view_once?", or_null(flag())));
     vec![
         ("image?", linked(&[caption.clone(), once.clone()])),

@@ -4,6 +4,7 @@ mod api_keys;
 mod events;
 mod groups;
 mod kinds;
+mod media;
 mod messages;
 mod operation;
 mod original;
@@ -39,6 +40,7 @@ fn described() -> Vec<Operation> {
         messages::operations(),
         groups::operations(),
         signals::operations(),
+        media::operations(),
         api_keys::operations(),
         webhooks::operations(),
     ];
@@ -66,7 +68,7 @@ fn document(rows: &[Row]) -> Value {
         "paths": paths,
         "components": {
             "schemas": {"Problem": problem(), "Account": sessions::account(), "Session": sessions::session(),
-                        "Message": messages::message(), "Group": groups::group(),
+                        "Message": messages::message(), "Group": groups::group(), "Media": media::media(),
                         "ApiKey": api_keys::api_key(), "Webhook": webhooks::webhook()},
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
@@ -88,6 +90,9 @@ fn written(operation: &Operation, row: &Row) -> Value {
     if let Some((schema, presence)) = &operation.body {
         let required = *presence == Presence::Required;
         written["requestBody"] = json!({"required": required, "content": {JSON: {"schema": schema}}});
+        for (media_type, schema) in &operation.body_forms {
+            written["requestBody"]["content"][media_type] = json!({"schema": schema});
+        }
     }
     if let Some(scope) = row.scope {
         written["security"] = json!([{"bearer": []}, {"header": []}]);

@@ -14,6 +14,8 @@ pub struct Operation {
     pub summary: &'static str,
     pub parameters: Vec<Value>,
     pub body: Option<(Value, Presence)>,
+    /// Other forms the body may have, with their media types.
+    pub body_forms: Media,
     /// Status, what it means, and for each media type what it holds.
     pub answers: Vec<(u16, &'static str, Media)>,
     /// Status and code of what may go wrong besides what goes wrong everywhere.
@@ -31,7 +33,16 @@ pub const JSON: &str = "application/json";
 
 /// Describes a route: [`Operation`]'s methods say the rest.
 pub const fn route(method: &'static str, path: &'static str, summary: &'static str) -> Operation {
-    Operation { method, path, summary, parameters: Vec::new(), body: None, answers: Vec::new(), problems: Vec::new() }
+    Operation {
+        method,
+        path,
+        summary,
+        parameters: Vec::new(),
+        body: None,
+        body_forms: Vec::new(),
+        answers: Vec::new(),
+        problems: Vec::new(),
+    }
 }
 
 impl Operation {
@@ -52,6 +63,12 @@ impl Operation {
 
     pub fn optional_body(mut self, schema: Value) -> Self {
         self.body = Some((schema, Presence::Optional));
+        self
+    }
+
+    /// Another form the body may have.
+    pub fn body_as(mut self, media_type: &'static str, schema: Value) -> Self {
+        self.body_forms.push((media_type, schema));
         self
     }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::super::outbox::{HandedOver, Unprepared};
 use super::super::{Parts, Session};
-use crate::fetch::{File, NoFile};
+use crate::fetch::NoFile;
+use crate::media::File;
 use crate::message::{CalendarEvent, ChatId, Content, Message};
 use crate::store::{Place, Poll, Store, StoreError};
 use crate::whatsapp::{Link, NotHandedOver, NotPrepared, Prepared, Quote};
@@ -44,9 +45,12 @@ impl Work {
     async fn prepared(&mut self) -> Result<Prepared, Unprepared> {
         let message = self.message().await.map_err(Unprepared::Passing)?;
         let file = match (self.file.take(), message.content.file()) {
-            (None, Some((kind, file))) => Some(
-                self.around.fetcher.file(file.link.as_deref().unwrap_or_default(), kind).await.map_err(unprepared)?,
-            ),
+            (None, Some((kind, file))) => Some(match (&file.id, &file.link) {
+                (Some(id), _) => self.kept(id).await?,
+                (None, link) => {
+                    self.around.fetcher.file(link.as_deref().unwrap_or_default(), kind).await.map_err(unprepared)?
+                }
+            }),
             (file, _) => file,
         };
         let link = self.session.link().ok_or_else(|| Unprepared::Passing("the session went offline".to_owned()))?;
@@ -56,6 +60,21 @@ impl Work {
             NotPrepared::NotUploaded(_) => Unprepared::Passing(error.to_string()),
             NotPrepared::Unsayable => Unprepared::Unfit(error.to_string()),
         })
+    }
+
+    /// A file that was uploaded, or came in, before.
+    async fn kept(&self, id: &str) -> Result<File, Unprepared> {
+        let gone = || Unprepared::Unfit(format!("the file {id} is not here any more"));
+        let media = &self.around.media;
+        let passing =
+            |error: &dyn std::fmt::Display| Unprepared::Passing(format!("the file {id} cannot be read: {error}"));
+        let record = media.find(id).await.map_err(|error| passing(&error))?;
+        let record = record.filter(|record| record.session == self.session.name.as_str()).ok_or_else(gone)?;
+        match media.file(&record).await {
+            Ok(file) => Ok(file),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(gone()),
+            Err(error) => Err(passing(&error)),
+        }
     }
 
     pub async fn hand_over(mut self, limit: Duration) -> Done {
@@ -138,7 +157,9 @@ fn own_address(link: &Link) -> Option<String> {
 fn unprepared(error: NoFile) -> Unprepared {
     let detail = format!("the file {error}");
     match error {
-        NoFile::Unreachable(_) | NoFile::Timeout(_) | NoFile::Status(429 | 500..) => Unprepared::Passing(detail),
+        NoFile::Unreachable(_) | NoFile::Timeout(_) | NoFile::NotKept(_) | NoFile::Status(429 | 500..) => {
+            Unprepared::Passing(detail)
+        }
         _ => Unprepared::Unfit(detail),
     }
 }

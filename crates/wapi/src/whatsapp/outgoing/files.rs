@@ -8,12 +8,14 @@ use whatsapp_rust::waproto::buffa::MessageField;
 use whatsapp_rust::waproto::whatsapp as wa;
 use whatsapp_rust::waproto::whatsapp::message as kinds;
 
+use crate::media::Described;
 use crate::message::{Media, MediaKind};
 
 /// A file that WhatsApp's media servers have.
 pub(in crate::whatsapp) struct Uploaded {
     pub response: UploadResponse,
     pub mime_type: String,
+    pub described: Described,
 }
 
 pub(in crate::whatsapp) const fn upload_type(kind: MediaKind) -> MediaType {
@@ -27,7 +29,7 @@ pub(in crate::whatsapp) const fn upload_type(kind: MediaKind) -> MediaType {
 
 /// Without a file, it is what an answer shows of it.
 pub(super) fn message(kind: MediaKind, media: &Media, file: Option<Uploaded>) -> wa::Message {
-    let Some(Uploaded { response, mime_type }) = file else { return without_file(kind, media) };
+    let Some(Uploaded { response, mime_type, described }) = file else { return without_file(kind, media) };
     let (mimetype, caption) = (Some(mime_type), media.caption.clone());
     let view_once = media.view_once.then_some(true);
     let mut message = match kind {
@@ -52,7 +54,22 @@ pub(super) fn message(kind: MediaKind, media: &Media, file: Option<Uploaded>) ->
     } else if let Some(audio) = message.audio_message.as_option_mut() {
         audio.view_once = view_once;
     }
+    fill_in(&mut message, described);
     message
+}
+
+/// Says what phones show of a file before they have it.
+fn fill_in(message: &mut wa::Message, described: Described) {
+    let Described { width, height, duration, thumbnail } = described;
+    if let Some(image) = message.image_message.as_option_mut() {
+        (image.width, image.height, image.jpeg_thumbnail) = (width, height, thumbnail);
+    } else if let Some(video) = message.video_message.as_option_mut() {
+        (video.width, video.height, video.seconds) = (width, height, duration);
+    } else if let Some(audio) = message.audio_message.as_option_mut() {
+        audio.seconds = duration;
+    } else if let Some(document) = message.document_message.as_option_mut() {
+        document.jpeg_thumbnail = thumbnail;
+    }
 }
 
 fn without_file(kind: MediaKind, media: &Media) -> wa::Message {
@@ -89,5 +106,26 @@ pub(super) fn once(message: wa::Message) -> wa::Message {
     match is_audio {
         true => wa::Message { view_once_message_v2_extension: wrapped, ..Default::default() },
         false => wa::Message { view_once_message: wrapped, ..Default::default() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_seen_in_a_file_is_said() {
+        let described =
+            Described { width: Some(3), height: Some(2), duration: Some(7), thumbnail: Some(b"small".to_vec()) };
+        let mut image = wa::Message { image_message: MessageField::some(Default::default()), ..Default::default() };
+        fill_in(&mut image, described.clone());
+        let image = image.image_message.as_option().unwrap();
+        assert_eq!(
+            (image.width, image.height, image.jpeg_thumbnail.as_deref()),
+            (Some(3), Some(2), Some(&b"small"[..]))
+        );
+        let mut audio = wa::Message { audio_message: MessageField::some(Default::default()), ..Default::default() };
+        fill_in(&mut audio, described);
+        assert_eq!(audio.audio_message.as_option().unwrap().seconds, Some(7));
     }
 }

@@ -176,6 +176,11 @@ impl TestClient {
         eventually(look, async || format!("{what} was not told: {:#?}", self.session_events().await)).await
     }
 
+    /// Makes a call of the test's own.
+    pub async fn answer(&self, call: reqwest::RequestBuilder) -> Answer {
+        self.call(call).await
+    }
+
     async fn call(&self, mut call: reqwest::RequestBuilder) -> Answer {
         if let Some(key) = &self.key {
             call = call.bearer_auth(key);

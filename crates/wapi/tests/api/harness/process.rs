@@ -163,6 +163,25 @@ impl Running {
         self.child.kill().await.expect("it can be killed");
     }
 
+    /// From now on [`Self::peak`] counts; bytes it has in memory at the moment.
+    pub fn begin_peak(&self) -> u64 {
+        let id = self.child.id().expect("it still runs");
+        std::fs::write(format!("/proc/{id}/clear_refs"), "5").expect("the kernel forgets the peak");
+        self.memory("VmRSS:")
+    }
+
+    /// The most bytes it had in memory since.
+    pub fn peak(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, name: &str) -> u64 {
+        let id = self.child.id().expect("it still runs");
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("it still runs");
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("the kernel counts");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+    }
+
     /// What it has logged so far.
     pub fn log(&self) -> String {
         self.stderr.text()

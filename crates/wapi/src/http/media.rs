@@ -1,0 +1,163 @@
+//! `/v1/media`: the files of messages.
+
+mod headers;
+mod upload;
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::Gateway;
+use super::error::Problem;
+use super::query::Query;
+use crate::event::media_url;
+use crate::keys::Caller;
+use crate::store::{MediaRecord, MediaState, StoreError};
+
+pub use upload::upload;
+
+/// How long a caller waits for a file that is still at WhatsApp if it does not say, and at most, in seconds.
+const WAIT: (u64, u64) = (30, 60);
+
+/// What is known of a file; `null` where that is not known.
+#[derive(Debug, Serialize)]
+struct MediaInfo {
+    id: String,
+    session: String,
+    /// The message it came with; `null` for uploads.
+    message_id: Option<String>,
+    chat: Option<String>,
+    /// `remote`, `waiting`, `stored`, `failed` or `removed`.
+    status: &'static str,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    mime_type: Option<String>,
+    filename: Option<String>,
+    size: Option<u64>,
+    sha256: Option<String>,
+    width: Option<u32>,
+    height: Option<u32>,
+    duration: Option<u32>,
+    url: String,
+    /// Why the last download failed.
+    error: Option<String>,
+    created_at: Timestamp,
+    stored_at: Option<Timestamp>,
+}
+
+impl From<MediaRecord> for MediaInfo {
+    fn from(record: MediaRecord) -> Self {
+        let MediaRecord { id, session, message, chat, kind, facts, state, error, created_at, stored_at, .. } = record;
+        Self {
+            url: media_url(&id),
+            id,
+            session,
+            message_id: message.map(|message| message.id),
+            chat,
+            status: state.word(),
+            kind,
+            mime_type: facts.mime_type,
+            filename: facts.filename,
+            size: facts.size,
+            sha256: facts.sha256,
+            width: facts.width,
+            height: facts.height,
+            duration: facts.duration,
+            error,
+            created_at,
+            stored_at,
+        }
+    }
+}
+
+/// `GET /v1/media/{id}`: what is known of a file, be it here or not.
+pub async fn show(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    query: Query,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    query.done()?;
+    Ok(Json(MediaInfo::from(find(&gateway, &caller, &id).await?)).into_response())
+}
+
+/// `GET /v1/media/{id}/content?wait=30`: the file itself, or a part of it. One that is still at WhatsApp is fetched first.
+pub async fn content(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    mut query: Query,
+    Path(id): Path<String>,
+    asked: HeaderMap,
+) -> Result<Response, Problem> {
+    let wait = Duration::from_secs(query.number("wait", WAIT.0, WAIT.1));
+    query.done()?;
+    let mut record = find(&gateway, &caller, &id).await?;
+    if matches!(record.state, MediaState::Remote | MediaState::Waiting | MediaState::Failed) {
+        record = gateway.media.fetch(record, wait).await.map_err(unreadable)?;
+    }
+    let (size, sha256) = match (record.state, record.facts.size, &record.facts.sha256) {
+        (MediaState::Stored, Some(size), Some(sha256)) => (size, sha256.clone()),
+        (MediaState::Remote | MediaState::Waiting, ..) => return Err(not_ready(&record)),
+        _ => return Err(gone(&record)),
+    };
+    if headers::is_known(&asked, &sha256) {
+        return Ok((StatusCode::NOT_MODIFIED, headers::of(&record.facts, &sha256)).into_response());
+    }
+    let range = headers::range(&asked, &sha256, size).map_err(|_| Problem::NoRange(size))?;
+    let (status, part) = match range {
+        Some(part) => (StatusCode::PARTIAL_CONTENT, part),
+        None => (StatusCode::OK, 0..size),
+    };
+    let content = gateway.media.read(&sha256, part.clone()).await.map_err(|error| {
+        tracing::error!(%error, id, "a file cannot be read");
+        Problem::Internal
+    })?;
+    let length = headers::of_part(&part, size, status == StatusCode::PARTIAL_CONTENT);
+    Ok((status, headers::of(&record.facts, &sha256), length, Body::from_stream(content)).into_response())
+}
+
+/// `DELETE /v1/media/{id}`: 204; it is not fetched again.
+pub async fn remove(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    query: Query,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
+    query.done()?;
+    let record = find(&gateway, &caller, &id).await?;
+    gateway.media.remove(&record).await.map_err(|error| {
+        tracing::error!(error = format!("{error:#}"), id, "a file cannot be removed");
+        Problem::Internal
+    })?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// A file of a session that the caller's key is for; of others it does not even learn that they exist.
+async fn find(gateway: &Gateway, caller: &Caller, id: &str) -> Result<MediaRecord, Problem> {
+    let found = gateway.media.find(id).await.map_err(unreadable)?;
+    found.filter(|record| caller.reaches(&record.session)).ok_or(Problem::NoMedia)
+}
+
+fn not_ready(record: &MediaRecord) -> Problem {
+    let why = record.error.as_deref().unwrap_or("it is being downloaded, or its session is not online");
+    Problem::MediaNotReady { detail: format!("{why}; try again later") }
+}
+
+fn gone(record: &MediaRecord) -> Problem {
+    let detail = match record.state {
+        MediaState::Removed => "it was removed",
+        _ => record.error.as_deref().unwrap_or("it cannot be had"),
+    };
+    Problem::MediaGone { detail: detail.to_owned() }
+}
+
+fn unreadable(error: StoreError) -> Problem {
+    tracing::error!(%error, "files cannot be looked up");
+    Problem::Internal
+}

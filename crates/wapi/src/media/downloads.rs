@@ -1,0 +1,147 @@
+//! Downloads the files that wait at WhatsApp, some at a time, until each is here or cannot be had.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Media, Remote, Taken};
+use crate::sessions::{SessionName, Sessions};
+use crate::store::MediaRecord;
+use crate::whatsapp::NotFetched;
+
+/// Downloads at the same time. Each keeps a thread busy, and about 100 KiB.
+const AT_ONCE: usize = 8;
+/// How often it is looked whether a session that has something to download is online.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Pauses between two tries. After the last one the file is given up.
+const PAUSES: [SignedDuration; 9] = [
+    SignedDuration::from_secs(5),
+    SignedDuration::from_secs(30),
+    SignedDuration::from_mins(2),
+    SignedDuration::from_mins(10),
+    SignedDuration::from_mins(30),
+    SignedDuration::from_hours(2),
+    SignedDuration::from_hours(6),
+    SignedDuration::from_hours(12),
+    SignedDuration::from_hours(24),
+];
+
+/// Downloads until the program stops.
+pub async fn keep_downloading(media: Media, sessions: Sessions) {
+    let inner = &media.inner;
+    let mut under_way = FuturesUnordered::new();
+    let mut ids: HashSet<String> = HashSet::new();
+    loop {
+        let mut is_waited_for = true;
+        match due(&media, &sessions, &ids).await {
+            Ok((due, some_wait)) => {
+                is_waited_for = some_wait;
+                for record in due {
+                    ids.insert(record.id.clone());
+                    under_way.push(download(&media, &sessions, record));
+                }
+            }
+            Err(error) => tracing::error!(%error, "it cannot be read what is to be downloaded"),
+        }
+        tokio::select! {
+            () = inner.lifecycle.stopping() => break,
+            Some(id) = under_way.next() => {
+                ids.remove(&id);
+                inner.settled.send_replace(());
+            }
+            () = inner.wanted.notified() => {}
+            () = inner.clock.sleep(LOOK_EVERY), if is_waited_for => {}
+        }
+    }
+}
+
+/// What can be begun now, and whether anything waits at all.
+async fn due(media: &Media, sessions: &Sessions, under_way: &HashSet<String>) -> Result<(Vec<MediaRecord>, bool)> {
+    let inner = &media.inner;
+    let waiting = inner.store.sessions_with_waiting_media().await?;
+    let mut due = Vec::new();
+    for session in &waiting {
+        let room = AT_ONCE.saturating_sub(under_way.len() + due.len());
+        let is_online = SessionName::parse(session).is_ok_and(|name| sessions.is_ready(&name).is_ok());
+        if room == 0 || !is_online {
+            continue;
+        }
+        // A session has no more than half of the places while others wait, too.
+        let share = if waiting.len() > 1 { room.min(AT_ONCE / 2) } else { room };
+        let most = u32::try_from(share + under_way.len()).unwrap_or(u32::MAX);
+        let found = inner.store.due_media(session, inner.clock.now(), most).await?;
+        due.extend(found.into_iter().filter(|record| !under_way.contains(&record.id)).take(share));
+    }
+    Ok((due, !waiting.is_empty()))
+}
+
+/// One try; the id of what was tried.
+async fn download(media: &Media, sessions: &Sessions, record: MediaRecord) -> String {
+    if let Err(error) = tried(media, sessions, &record).await {
+        tracing::error!(id = record.id, error = format!("{error:#}"), "a file cannot be kept for now");
+        // Not noted, because noting may be what fails: it is due again at once, but not in a circle without pause.
+        media.inner.clock.sleep(LOOK_EVERY).await;
+    }
+    record.id
+}
+
+async fn tried(media: &Media, sessions: &Sessions, record: &MediaRecord) -> Result<()> {
+    let source = record.source.as_deref().context("nobody knows where it is")?;
+    let remote: Remote = serde_json::from_str(source).context("it cannot be read where it is")?;
+    match fetched(media, sessions, record, &remote).await {
+        Ok(taken) => media.store(&record.id, taken).await,
+        Err(NotFetched::Gone) => ask_phone(media, sessions, record, remote).await,
+        Err(NotFetched::Unfit(why)) => Ok(media.inner.store.media_has_failed(&record.id, why).await?),
+        Err(NotFetched::Passing(why)) => put_off(media, record, why).await,
+    }
+}
+
+async fn fetched(
+    media: &Media,
+    sessions: &Sessions,
+    record: &MediaRecord,
+    remote: &Remote,
+) -> Result<Taken, NotFetched> {
+    let largest = media.inner.policy.largest;
+    if remote.size.is_some_and(|size| size > largest) {
+        return Err(NotFetched::Unfit(format!("it is larger than {} MiB", largest / 1024 / 1024)));
+    }
+    sessions.download(&record.session, remote, media.spool().place(), largest).await
+}
+
+/// WhatsApp deletes files after some weeks; the account's own phone may still have it.
+async fn ask_phone(media: &Media, sessions: &Sessions, record: &MediaRecord, mut remote: Remote) -> Result<()> {
+    let message = record.message.as_ref().context("nobody knows which message it came with")?;
+    match sessions.ask_for_file(&record.session, message, &remote).await {
+        Ok(direct_path) => {
+            remote.direct_path = direct_path;
+            let source = serde_json::to_string(&remote).context("writing down where it is")?;
+            media.inner.store.media_has_moved(&record.id, source).await?;
+            match fetched(media, sessions, record, &remote).await {
+                Ok(taken) => media.store(&record.id, taken).await,
+                Err(error) => put_off(media, record, error.to_string()).await,
+            }
+        }
+        Err(NotFetched::Gone) => {
+            let why = "WhatsApp has deleted it, and the account's phone has not got it either";
+            Ok(media.inner.store.media_has_failed(&record.id, why.to_owned()).await?)
+        }
+        Err(NotFetched::Unfit(why) | NotFetched::Passing(why)) => put_off(media, record, why).await,
+    }
+}
+
+async fn put_off(media: &Media, record: &MediaRecord, why: String) -> Result<()> {
+    tracing::debug!(id = record.id, why, "a file was not downloaded");
+    let store = &media.inner.store;
+    match PAUSES.get(record.attempts as usize) {
+        Some(pause) => {
+            let due_at = media.inner.clock.now().saturating_add(*pause).unwrap_or(Timestamp::MAX);
+            Ok(store.put_media_off(&record.id, due_at, why).await?)
+        }
+        None => Ok(store.media_has_failed(&record.id, why).await?),
+    }
+}

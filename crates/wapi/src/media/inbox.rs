@@ -1,0 +1,69 @@
+//! Notes the files of incoming messages on their way to the inbox, and links them in their events.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use async_trait::async_trait;
+
+use super::{Download, Media};
+use crate::event::{self, EventData};
+use crate::ids;
+use crate::store::{MediaFacts, MediaState, NewMedia};
+use crate::whatsapp::{Inbox, Incoming};
+
+/// Stands before the real inbox.
+pub struct MediaInbox {
+    pub media: Media,
+    pub inbox: Arc<dyn Inbox>,
+}
+
+#[async_trait]
+impl Inbox for MediaInbox {
+    /// A file's id follows from its message, so the event need not wait for the file, and the same message is the same file.
+    async fn accept(&self, session: &str, mut incoming: Vec<Incoming>) -> Result<()> {
+        let inner = &self.media.inner;
+        let state = match inner.policy.download {
+            Download::Eager => MediaState::Waiting,
+            Download::OnDemand => MediaState::Remote,
+            Download::Never => return self.inbox.accept(session, incoming).await,
+        };
+        let files: Vec<_> = incoming.iter_mut().filter_map(|incoming| note(session, incoming, state)).collect();
+        if files.is_empty() {
+            return self.inbox.accept(session, incoming).await;
+        }
+        // Asked for at the same time, they share a commit; and what is told of always exists, since it is asked for first.
+        let noted = async { Ok(inner.store.add_media(files).await?) };
+        tokio::try_join!(biased; noted, self.inbox.accept(session, incoming))?;
+        inner.wanted.notify_one();
+        Ok(())
+    }
+}
+
+/// Links a message's file in its event; what is to be noted of it.
+fn note(session: &str, incoming: &mut Incoming, state: MediaState) -> Option<NewMedia> {
+    let remote = incoming.file.take()?;
+    let (EventData::MessageReceived(told) | EventData::MessageEcho(told)) = &mut incoming.data else { return None };
+    let shown = told.message.content.media_mut()?;
+    let id = ids::media_id_of(session, &incoming.key);
+    shown.url = Some(event::media_url(&id));
+    shown.id = Some(id.clone());
+    let facts = MediaFacts {
+        mime_type: shown.mime_type.clone(),
+        filename: shown.filename.clone(),
+        size: shown.size,
+        sha256: shown.sha256.clone(),
+        width: shown.width,
+        height: shown.height,
+        duration: shown.duration,
+    };
+    let source = serde_json::to_string(&remote).expect("what is known of a file is always JSON");
+    Some(NewMedia {
+        id,
+        session: session.to_owned(),
+        message: Some((incoming.key.clone(), incoming.chat.clone())),
+        kind: Some(remote.kind.word().to_owned()),
+        facts,
+        source: Some(source),
+        state,
+    })
+}

@@ -1,0 +1,56 @@
+//! Takes a file in, piece by piece: to the disk, and never whole into memory.
+
+use std::io;
+
+use sha2::{Digest, Sha256};
+use tokio::fs::File;
+use tokio::io::AsyncWriteExt;
+
+use super::types::HEAD;
+use super::{Spooled, Taken};
+
+/// Why a file was not taken in.
+#[derive(Debug, thiserror::Error)]
+pub enum NotTaken {
+    /// It is larger than so many bytes.
+    #[error("it is larger than {0} bytes")]
+    TooLarge(u64),
+    #[error("it cannot be written to the disk: {0}")]
+    Disk(#[from] io::Error),
+}
+
+/// A file on its way in.
+pub struct Intake {
+    spooled: Spooled,
+    file: File,
+    hash: Sha256,
+    head: Vec<u8>,
+    size: u64,
+    largest: u64,
+}
+
+impl Intake {
+    /// Begins with nothing; takes up to `largest` bytes.
+    pub async fn begin(spooled: Spooled, largest: u64) -> Result<Self, NotTaken> {
+        let file = File::create_new(spooled.path()).await?;
+        Ok(Self { spooled, file, hash: Sha256::new(), head: Vec::with_capacity(HEAD), size: 0, largest })
+    }
+
+    pub async fn take(&mut self, piece: &[u8]) -> Result<(), NotTaken> {
+        if self.size + piece.len() as u64 > self.largest {
+            return Err(NotTaken::TooLarge(self.largest));
+        }
+        let wanted = HEAD.saturating_sub(self.head.len()).min(piece.len());
+        self.head.extend_from_slice(&piece[..wanted]);
+        self.hash.update(piece);
+        self.size += piece.len() as u64;
+        Ok(self.file.write_all(piece).await?)
+    }
+
+    /// The file, and its first bytes.
+    pub async fn finish(mut self) -> Result<(Taken, Vec<u8>), NotTaken> {
+        self.file.flush().await?;
+        let sha256 = self.hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok((Taken { spooled: self.spooled, size: self.size, sha256 }, self.head))
+    }
+}

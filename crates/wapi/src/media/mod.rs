@@ -1,0 +1,254 @@
+//! The files of messages: downloaded from WhatsApp when they come in, kept by their hash, handed out and let go.
+
+mod describe;
+mod downloads;
+mod inbox;
+mod intake;
+mod remote;
+mod retention;
+mod storage;
+pub mod types;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use tokio::sync::{Notify, RwLock, watch};
+
+use crate::clock::Clock;
+use crate::ids;
+use crate::lifecycle::{Lifecycle, blocking};
+use crate::store::{MediaFacts, MediaRecord, MediaState, NewMedia, Store, StoreError};
+
+pub use describe::{Described, describe};
+pub use downloads::keep_downloading;
+pub use inbox::MediaInbox;
+pub use intake::{Intake, NotTaken};
+pub use remote::{Kind, Remote};
+pub use retention::keep_to;
+use storage::{Disk, Storage};
+pub use storage::{Spool, Spooled};
+
+/// What the operator decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    pub download: Download,
+    /// Bytes of the largest file that is taken, from WhatsApp or from callers.
+    pub largest: u64,
+    /// Files are kept for so long.
+    pub keep_for: Duration,
+    /// Bytes that all files together may have; above that the oldest go earlier.
+    pub keep_size: u64,
+}
+
+/// When the files of incoming messages are downloaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Download {
+    /// As they come in.
+    Eager,
+    /// When somebody asks for them.
+    OnDemand,
+    /// They are only described.
+    Never,
+}
+
+/// All files; cheap to clone.
+#[derive(Clone)]
+pub struct Media {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Store,
+    storage: Box<dyn Storage>,
+    spool: Spool,
+    policy: Policy,
+    clock: Clock,
+    lifecycle: Lifecycle,
+    /// Rings when there may be something to download.
+    wanted: Notify,
+    /// Rings when something has become of a file.
+    settled: watch::Sender<()>,
+    /// Held for reading from the moment a file is put in its place until it is noted, for writing where one is taken away: otherwise
+    /// the same file could come in just when nobody seems to need it any more.
+    placing: RwLock<()>,
+}
+
+/// A file that was taken from wherever it came, whole.
+#[derive(Debug)]
+pub struct Taken {
+    pub spooled: Spooled,
+    /// Bytes.
+    pub size: u64,
+    /// In hexadecimal.
+    pub sha256: String,
+}
+
+/// The bytes of a file, as they are read.
+pub type Bytestream = BoxStream<'static, io::Result<Bytes>>;
+
+/// A file that can be sent; whoever holds it can read it.
+#[derive(Debug)]
+pub struct File {
+    content: Content,
+    /// Bytes.
+    pub size: u64,
+    pub mime_type: String,
+    spool: Spool,
+}
+
+/// Where its bytes are.
+#[derive(Debug)]
+enum Content {
+    Spooled(Taken),
+    Kept(PathBuf),
+}
+
+impl File {
+    /// A file that has just come in.
+    pub fn new(taken: Taken, mime_type: String, spool: Spool) -> Self {
+        Self { size: taken.size, content: Content::Spooled(taken), mime_type, spool }
+    }
+
+    pub fn path(&self) -> &Path {
+        match &self.content {
+            Content::Spooled(taken) => taken.spooled.path(),
+            Content::Kept(path) => path,
+        }
+    }
+
+    /// What can be said of it by looking into it.
+    pub async fn described(&self) -> Described {
+        let (path, mime_type) = (self.path().to_owned(), self.mime_type.clone());
+        blocking(move || describe(&path, &mime_type)).await.unwrap_or_default()
+    }
+
+    /// A place for something that is made of it.
+    pub fn beside(&self) -> Spooled {
+        self.spool.place()
+    }
+}
+
+impl Media {
+    /// Opens the files under the data folder.
+    pub async fn open(root: &Path, policy: Policy, store: Store, clock: Clock, lifecycle: Lifecycle) -> Result<Self> {
+        let folder = root.join("media");
+        let problem = || format!("WAPI_FILE_SYSTEM_ROOT_POINT_FULL_PATH: {} cannot be used", folder.display());
+        let spool = Spool::open(&folder.join("incoming")).await.with_context(problem)?;
+        let storage = Box::new(Disk::open(&folder).await.with_context(problem)?);
+        let (wanted, settled, placing) = Default::default();
+        let inner = Inner { store, storage, spool, policy, clock, lifecycle, wanted, settled, placing };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    pub fn policy(&self) -> Policy {
+        self.inner.policy
+    }
+
+    /// Where files lie while they come in.
+    pub fn spool(&self) -> &Spool {
+        &self.inner.spool
+    }
+
+    pub async fn find(&self, id: &str) -> Result<Option<MediaRecord>, StoreError> {
+        self.inner.store.media(id).await
+    }
+
+    /// Asks for a file that is still at WhatsApp, and waits at most `limit` until something has become of it.
+    pub async fn fetch(&self, record: MediaRecord, limit: Duration) -> Result<MediaRecord, StoreError> {
+        let mut settled = self.inner.settled.subscribe();
+        self.inner.store.want_media(&record.id).await?;
+        self.inner.wanted.notify_one();
+        let became = async {
+            loop {
+                settled.borrow_and_update();
+                match self.inner.store.media(&record.id).await? {
+                    Some(now) if now.state == MediaState::Waiting => {}
+                    now => return Ok(now),
+                }
+                if settled.changed().await.is_err() {
+                    return Ok(None);
+                }
+            }
+        };
+        match self.inner.clock.timeout(limit, became).await {
+            Ok(became) => became.map(|now| now.unwrap_or(record)),
+            Err(_) => Ok(self.inner.store.media(&record.id).await?.unwrap_or(record)),
+        }
+    }
+
+    /// The bytes of a file that is here, from one place to before another.
+    pub async fn read(&self, sha256: &str, range: std::ops::Range<u64>) -> io::Result<Bytestream> {
+        self.inner.storage.read(sha256, range).await
+    }
+
+    /// Removes a file for good: it is not fetched again.
+    pub async fn remove(&self, record: &MediaRecord) -> Result<()> {
+        let _placing = self.inner.placing.write().await;
+        self.inner.store.media_is_removed(&record.id).await?;
+        self.inner.settled.send_replace(());
+        match &record.facts.sha256 {
+            Some(sha256) if record.state == MediaState::Stored => self.drop_content(sha256).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Called while `placing` is held for writing.
+    async fn drop_content(&self, sha256: &str) -> Result<()> {
+        if !self.inner.store.is_media_needed(sha256).await? {
+            self.inner.storage.remove(sha256).await.context("removing a file")?;
+        }
+        Ok(())
+    }
+
+    /// Puts a file that came from WhatsApp in its place, and notes that it is there.
+    async fn store(&self, id: &str, taken: Taken) -> Result<()> {
+        let facts = MediaFacts { size: Some(taken.size), sha256: Some(taken.sha256.clone()), ..MediaFacts::default() };
+        let placing = self.inner.placing.read().await;
+        self.inner.storage.keep(&taken.spooled, &taken.sha256).await.context("keeping a file")?;
+        let is_wanted = self.inner.store.media_is_stored(id, facts).await?;
+        drop(placing);
+        if !is_wanted {
+            // It was removed while it came.
+            let _placing = self.inner.placing.write().await;
+            self.drop_content(&taken.sha256).await?;
+        }
+        Ok(())
+    }
+
+    /// Keeps a file that somebody uploaded for a session.
+    pub async fn add(&self, session: &str, file: File, filename: Option<String>) -> Result<MediaRecord> {
+        let Described { width, height, duration, .. } = file.described().await;
+        let Content::Spooled(taken) = file.content else { bail!("it is kept already") };
+        let facts = MediaFacts {
+            mime_type: Some(file.mime_type),
+            filename,
+            size: Some(taken.size),
+            sha256: Some(taken.sha256.clone()),
+            width,
+            height,
+            duration,
+        };
+        let (id, session) = (ids::media_id(), session.to_owned());
+        let state = MediaState::Stored;
+        let new = NewMedia { id: id.clone(), session, message: None, kind: None, facts, source: None, state };
+        let _placing = self.inner.placing.read().await;
+        self.inner.storage.keep(&taken.spooled, &taken.sha256).await.context("keeping a file")?;
+        self.inner.store.add_media(vec![new]).await?;
+        self.inner.store.media(&id).await?.context("it was noted a moment ago")
+    }
+
+    /// A file that is here, to be sent.
+    pub async fn file(&self, record: &MediaRecord) -> io::Result<File> {
+        let (Some(sha256), Some(size)) = (&record.facts.sha256, record.facts.size) else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        let path = self.inner.storage.local(sha256).await?;
+        let mime_type = record.facts.mime_type.clone().unwrap_or_default();
+        Ok(File { content: Content::Kept(path), size, mime_type, spool: self.spool().clone() })
+    }
+}

@@ -1,0 +1,62 @@
+//! Lets old files go, and the oldest when there are too many.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use jiff::Timestamp;
+
+use super::Media;
+
+/// How often it is looked whether something is old.
+const EVERY: Duration = Duration::from_secs(600);
+/// Files in one step.
+const STEP: u32 = 100;
+/// A message that WhatsApp brings again brings its file again; so long it is remembered that it was removed.
+const KNOWN_FOR: Duration = Duration::from_secs(45 * 24 * 3600);
+
+/// Keeps to the policy until the program stops.
+pub async fn keep_to(media: Media) {
+    let (clock, lifecycle) = (media.inner.clock.clone(), media.inner.lifecycle.clone());
+    while lifecycle.unless_stopping(clock.sleep(EVERY)).await.is_some() {
+        if let Some(Err(error)) = lifecycle.unless_stopping(media.sweep(clock.now())).await {
+            tracing::warn!(error = format!("{error:#}"), "old files cannot be removed for now");
+        }
+    }
+}
+
+impl Media {
+    /// What waits to be told or sent stays, however old and however large it is.
+    async fn sweep(&self, now: Timestamp) -> Result<()> {
+        let policy = self.inner.policy;
+        let before = |age: Duration| now.checked_sub(age).unwrap_or(Timestamp::UNIX_EPOCH);
+        let mut removed = 0;
+        while self.remove_old(before(policy.keep_for), STEP, &mut removed).await? {}
+        while self.inner.store.media_size().await? > policy.keep_size {
+            // Few at a time, so that no more go than must.
+            if !self.remove_old(now, STEP / 20, &mut removed).await? {
+                tracing::warn!(
+                    limit = policy.keep_size,
+                    "the files are too large together, but they are still waited for"
+                );
+                break;
+            }
+        }
+        if removed > 0 {
+            tracing::info!(removed, "old files were removed");
+        }
+        while self.inner.store.forget_media(before(policy.keep_for.max(KNOWN_FOR)), STEP).await? > 0 {}
+        Ok(())
+    }
+
+    /// Removes up to `step` files from before a time; whether there were any.
+    async fn remove_old(&self, before: Timestamp, step: u32, removed: &mut u64) -> Result<bool> {
+        let old = self.inner.store.old_media(before, step).await?;
+        for (id, sha256) in &old {
+            let _placing = self.inner.placing.write().await;
+            self.inner.store.media_is_removed(id).await?;
+            self.drop_content(sha256).await?;
+            *removed += 1;
+        }
+        Ok(!old.is_empty())
+    }
+}

@@ -1,0 +1,282 @@
+//! The files of messages: what is known of each, and how far it has come. The files themselves are elsewhere.
+
+use jiff::Timestamp;
+use sqlx::Row;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+
+use super::writer::Change;
+use super::{Store, StoreError, time};
+use crate::event::MessageKey;
+
+/// How far a file has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MediaState {
+    /// At WhatsApp; nobody has asked for it.
+    Remote,
+    /// At WhatsApp; it is downloaded as soon as that works.
+    Waiting,
+    /// Here.
+    Stored,
+    /// It cannot be had.
+    Failed,
+    /// It was here, or could have been, and is no more.
+    Removed,
+}
+
+impl MediaState {
+    const ALL: [Self; 5] = [Self::Remote, Self::Waiting, Self::Stored, Self::Failed, Self::Removed];
+
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Remote => "remote",
+            Self::Waiting => "waiting",
+            Self::Stored => "stored",
+            Self::Failed => "failed",
+            Self::Removed => "removed",
+        }
+    }
+}
+
+/// What is known of what is in a file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MediaFacts {
+    pub mime_type: Option<String>,
+    pub filename: Option<String>,
+    /// Bytes.
+    pub size: Option<u64>,
+    /// In hexadecimal.
+    pub sha256: Option<String>,
+    /// Pixels.
+    pub width: Option<u32>,
+    pub height: Option<u32>,
+    /// Seconds.
+    pub duration: Option<u32>,
+}
+
+/// A file that was not known before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewMedia {
+    pub id: String,
+    pub session: String,
+    /// The message it came with, and the chat as callers know it; `None` for uploads.
+    pub message: Option<(MessageKey, String)>,
+    /// `image` and so on; `None` for uploads.
+    pub kind: Option<String>,
+    pub facts: MediaFacts,
+    /// Where it is at WhatsApp.
+    pub source: Option<String>,
+    pub state: MediaState,
+}
+
+/// A file as it is known now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MediaRecord {
+    pub id: String,
+    pub session: String,
+    pub message: Option<MessageKey>,
+    /// As callers know it.
+    pub chat: Option<String>,
+    pub kind: Option<String>,
+    pub facts: MediaFacts,
+    pub source: Option<String>,
+    pub state: MediaState,
+    /// Downloads that failed so far.
+    pub attempts: u32,
+    /// Why the last one failed.
+    pub error: Option<String>,
+    pub created_at: Timestamp,
+    pub stored_at: Option<Timestamp>,
+}
+
+impl Store {
+    /// Notes files; those that are known already are left as they are.
+    pub async fn add_media(&self, media: Vec<NewMedia>) -> Result<(), StoreError> {
+        self.writer.change(Add { media }).await
+    }
+
+    pub async fn media(&self, id: &str) -> Result<Option<MediaRecord>, StoreError> {
+        let row = sqlx::query("SELECT * FROM media WHERE id = $1").bind(id).fetch_optional(&self.readers).await?;
+        row.as_ref().map(record).transpose()
+    }
+
+    /// The sessions that have something to download, be it due or not.
+    pub async fn sessions_with_waiting_media(&self) -> Result<Vec<String>, StoreError> {
+        let sql = "SELECT DISTINCT session FROM media WHERE state = 'waiting'";
+        Ok(sqlx::query_scalar(sql).fetch_all(&self.readers).await?)
+    }
+
+    /// What a session is to download now, the longest due first.
+    pub async fn due_media(&self, session: &str, now: Timestamp, most: u32) -> Result<Vec<MediaRecord>, StoreError> {
+        let sql =
+            "SELECT * FROM media WHERE state = 'waiting' AND session = $1 AND due_at <= $2 ORDER BY due_at LIMIT $3";
+        let query = sqlx::query(sql).bind(session).bind(now.as_millisecond()).bind(most);
+        query.fetch_all(&self.readers).await?.iter().map(record).collect()
+    }
+
+    /// A file came here. Whether it was still waited for; otherwise nothing is noted.
+    pub async fn media_is_stored(&self, id: &str, facts: MediaFacts) -> Result<bool, StoreError> {
+        self.writer.change(Turn { id: id.to_owned(), to: To::Stored(facts) }).await
+    }
+
+    /// A download failed, and is tried again at `due_at`.
+    pub async fn put_media_off(&self, id: &str, due_at: Timestamp, error: String) -> Result<(), StoreError> {
+        self.writer.change(Turn { id: id.to_owned(), to: To::Later(due_at, error) }).await.map(drop)
+    }
+
+    /// WhatsApp has it in another place now, from where it is tried at once.
+    pub async fn media_has_moved(&self, id: &str, source: String) -> Result<(), StoreError> {
+        self.writer.change(Turn { id: id.to_owned(), to: To::Moved(source) }).await.map(drop)
+    }
+
+    /// A download failed for good.
+    pub async fn media_has_failed(&self, id: &str, error: String) -> Result<(), StoreError> {
+        self.writer.change(Turn { id: id.to_owned(), to: To::Failed(error) }).await.map(drop)
+    }
+
+    /// Somebody asks for a file that is not here: it is downloaded, also when that failed before.
+    pub async fn want_media(&self, id: &str) -> Result<(), StoreError> {
+        self.writer.change(Turn { id: id.to_owned(), to: To::Wanted }).await.map(drop)
+    }
+
+    /// A file is here no more, and is not fetched again.
+    pub async fn media_is_removed(&self, id: &str) -> Result<(), StoreError> {
+        self.writer.change(Turn { id: id.to_owned(), to: To::Removed }).await.map(drop)
+    }
+
+    /// Whether a file with this hash is still needed.
+    pub async fn is_media_needed(&self, sha256: &str) -> Result<bool, StoreError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM media WHERE state = 'stored' AND sha256 = $1)";
+        Ok(sqlx::query_scalar(sql).bind(sha256).fetch_one(&self.readers).await?)
+    }
+}
+
+fn record(row: &SqliteRow) -> Result<MediaRecord, StoreError> {
+    let word: &str = row.get("state");
+    let unknown = || StoreError::new(format!("a file is in the state {word}, which nobody knows"));
+    let state = MediaState::ALL.into_iter().find(|state| state.word() == word).ok_or_else(unknown)?;
+    let number = |name: &str| row.get::<Option<i64>, _>(name).and_then(|number| u32::try_from(number).ok());
+    let message = |chat, sender, id| MessageKey { chat, sender, id };
+    let facts = MediaFacts {
+        mime_type: row.get("mime_type"),
+        filename: row.get("filename"),
+        size: row.get::<Option<i64>, _>("size").and_then(|size| u64::try_from(size).ok()),
+        sha256: row.get("sha256"),
+        width: number("width"),
+        height: number("height"),
+        duration: number("duration"),
+    };
+    let key: (Option<String>, Option<String>, Option<String>) =
+        (row.get("message_chat"), row.get("sender"), row.get("message_id"));
+    Ok(MediaRecord {
+        id: row.get("id"),
+        session: row.get("session"),
+        message: key.0.zip(key.1).zip(key.2).map(|((chat, sender), id)| message(chat, sender, id)),
+        chat: row.get("chat"),
+        kind: row.get("type"),
+        facts,
+        source: row.get("source"),
+        state,
+        attempts: number("attempts").unwrap_or_default(),
+        error: row.get("error"),
+        created_at: time(row.get("created_at")),
+        stored_at: row.get::<Option<i64>, _>("stored_at").map(time),
+    })
+}
+
+/// SQLite's numbers have a sign.
+fn signed(size: Option<u64>) -> Option<i64> {
+    size.map(|size| i64::try_from(size).unwrap_or(i64::MAX))
+}
+
+struct Add {
+    media: Vec<NewMedia>,
+}
+
+impl Change for Add {
+    type Answer = ();
+
+    async fn write(&self, connection: &mut SqliteConnection, now: Timestamp) -> Result<(), sqlx::Error> {
+        for new in &self.media {
+            let NewMedia { id, session, message, kind, facts, source, state } = new;
+            let stored_at = (*state == MediaState::Stored).then(|| now.as_millisecond());
+            let sql = "INSERT INTO media (id, session, message_id, message_chat, sender, chat, type, mime_type, filename, \
+                       size, width, height, duration, sha256, source, state, due_at, created_at, stored_at) \
+                       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $17, $18) \
+                       ON CONFLICT DO NOTHING";
+            let key = message.as_ref().map(|(key, _)| key);
+            let query = sqlx::query(sql).bind(id).bind(session);
+            let query = query.bind(key.map(|key| &key.id)).bind(key.map(|key| &key.chat));
+            let query = query.bind(key.map(|key| &key.sender)).bind(message.as_ref().map(|(_, chat)| chat)).bind(kind);
+            let query = query.bind(&facts.mime_type).bind(&facts.filename).bind(signed(facts.size));
+            let query = query.bind(facts.width).bind(facts.height).bind(facts.duration).bind(&facts.sha256);
+            let query = query.bind(source).bind(state.word()).bind(now.as_millisecond()).bind(stored_at);
+            query.execute(&mut *connection).await?;
+        }
+        Ok(())
+    }
+}
+
+struct Turn {
+    id: String,
+    to: To,
+}
+
+/// What becomes of a file.
+enum To {
+    Stored(MediaFacts),
+    Later(Timestamp, String),
+    Moved(String),
+    Failed(String),
+    Wanted,
+    Removed,
+}
+
+impl Change for Turn {
+    /// Whether it changed anything.
+    type Answer = bool;
+
+    /// What was removed meanwhile stays so.
+    async fn write(&self, connection: &mut SqliteConnection, now: Timestamp) -> Result<bool, sqlx::Error> {
+        let now = now.as_millisecond();
+        let query = match &self.to {
+            To::Stored(facts) => sqlx::query(
+                "UPDATE media SET state = 'stored', stored_at = $2, error = NULL, size = $3, sha256 = $4, \
+                 width = COALESCE($5, width), height = COALESCE($6, height), duration = COALESCE($7, duration), \
+                 mime_type = COALESCE($8, mime_type) WHERE id = $1 AND state = 'waiting'",
+            )
+            .bind(&self.id)
+            .bind(now)
+            .bind(signed(facts.size))
+            .bind(&facts.sha256)
+            .bind(facts.width)
+            .bind(facts.height)
+            .bind(facts.duration)
+            .bind(&facts.mime_type),
+            To::Later(due_at, error) => sqlx::query(
+                "UPDATE media SET attempts = attempts + 1, due_at = $2, error = $3 WHERE id = $1 AND state = 'waiting'",
+            )
+            .bind(&self.id)
+            .bind(due_at.as_millisecond())
+            .bind(error),
+            To::Moved(source) => sqlx::query("UPDATE media SET source = $2, due_at = $3 WHERE id = $1")
+                .bind(&self.id)
+                .bind(source)
+                .bind(now),
+            To::Failed(error) => {
+                sqlx::query("UPDATE media SET state = 'failed', error = $2 WHERE id = $1 AND state = 'waiting'")
+                    .bind(&self.id)
+                    .bind(error)
+            }
+            To::Wanted => sqlx::query(
+                "UPDATE media SET state = 'waiting', attempts = 0, due_at = $2 \
+                 WHERE id = $1 AND state IN ('remote', 'waiting', 'failed') AND source IS NOT NULL",
+            )
+            .bind(&self.id)
+            .bind(now),
+            To::Removed => {
+                sqlx::query("UPDATE media SET state = 'removed', source = NULL WHERE id = $1").bind(&self.id)
+            }
+        };
+        Ok(query.execute(connection).await?.rows_affected() > 0)
+    }
+}

@@ -1,0 +1,54 @@
+//! Which files of messages may go.
+
+use jiff::Timestamp;
+use sqlx::sqlite::SqliteConnection;
+
+use super::writer::Change;
+use super::{Store, StoreError};
+
+/// What nobody waits for: of a received file, nobody has still to be told; an upload is in no message that is still to be sent.
+const NOBODY_WAITS: &str = "NOT EXISTS (SELECT 1 FROM events JOIN deliveries ON deliveries.event = events.seq \
+       WHERE events.session = media.session AND events.message_chat = media.message_chat \
+         AND events.sender = media.sender AND events.message_id = media.message_id AND deliveries.state = 'waiting') \
+     AND NOT EXISTS (SELECT 1 FROM messages WHERE messages.settled_at IS NULL AND messages.session = media.session \
+         AND instr(messages.content, media.id) > 0)";
+
+impl Store {
+    /// Up to `most` files that came here before `before` and that nobody waits for, the oldest first: id and hash.
+    pub async fn old_media(&self, before: Timestamp, most: u32) -> Result<Vec<(String, String)>, StoreError> {
+        // The words are ours.
+        let sql = sqlx::AssertSqlSafe(format!(
+            "SELECT id, sha256 FROM media WHERE state = 'stored' AND created_at < $1 AND {NOBODY_WAITS} \
+             ORDER BY created_at LIMIT $2"
+        ));
+        Ok(sqlx::query_as(sql).bind(before.as_millisecond()).bind(most).fetch_all(&self.browsers).await?)
+    }
+
+    /// Bytes of all files that are here, each counted once.
+    pub async fn media_size(&self) -> Result<u64, StoreError> {
+        let sql = "SELECT COALESCE(sum(size), 0) FROM (SELECT max(size) AS size FROM media WHERE state = 'stored' GROUP BY sha256)";
+        let size: i64 = sqlx::query_scalar(sql).fetch_one(&self.browsers).await?;
+        Ok(size.unsigned_abs())
+    }
+
+    /// Forgets up to `most` files from before `before` that are not here and are not expected; how many.
+    pub async fn forget_media(&self, before: Timestamp, most: u32) -> Result<u64, StoreError> {
+        self.writer.change(Forget { before, most }).await
+    }
+}
+
+struct Forget {
+    before: Timestamp,
+    most: u32,
+}
+
+impl Change for Forget {
+    type Answer = u64;
+
+    async fn write(&self, connection: &mut SqliteConnection, _: Timestamp) -> Result<u64, sqlx::Error> {
+        let sql = "DELETE FROM media WHERE id IN (SELECT id FROM media \
+                   WHERE created_at < $1 AND state NOT IN ('stored', 'waiting') ORDER BY created_at LIMIT $2)";
+        let query = sqlx::query(sql).bind(self.before.as_millisecond()).bind(self.most);
+        Ok(query.execute(connection).await?.rows_affected())
+    }
+}

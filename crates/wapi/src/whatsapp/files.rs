@@ -1,0 +1,223 @@
+//! Files on WhatsApp's media servers: fetched, decrypted and checked as they come, without being in memory.
+
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::PathBuf;
+
+use sha2::{Digest, Sha256};
+use whatsapp_rust::Jid;
+use whatsapp_rust::download::{DownloadParams, DownloadWriter, MediaType};
+use whatsapp_rust::error::ErrorChainExt;
+use whatsapp_rust::features::{MediaRetryResult, MediaReuploadError, MediaReuploadRequest};
+use whatsapp_rust::wacore::upload::{UploadSource, encrypt_media_streaming};
+use whatsapp_rust::wacore_binary::JidExt;
+
+use super::outgoing::{Uploaded, upload_type};
+use super::{Link, NotPrepared};
+use crate::event::MessageKey;
+use crate::lifecycle::blocking;
+use crate::media::{self, Kind, Remote, Spooled, Taken};
+use crate::message::MediaKind;
+
+/// What is written to the disk at once, in bytes; the engine brings a file in blocks of 16.
+const PIECE: usize = 64 * 1024;
+
+/// Why a file was not fetched. The texts are for callers.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotFetched {
+    /// It is not where it was.
+    #[error("WhatsApp has deleted it")]
+    Gone,
+    /// It will never be right.
+    #[error("{0}")]
+    Unfit(String),
+    /// Another time it may work.
+    #[error("{0}")]
+    Passing(String),
+}
+
+impl Link {
+    /// Downloads a file and decrypts it on the way, up to `largest` bytes. It is the one its message named, or an error.
+    pub async fn download(&self, remote: &Remote, spooled: Spooled, largest: u64) -> Result<Taken, NotFetched> {
+        let file = File::create_new(spooled.path()).map_err(no_room)?;
+        let writer = BufWriter::with_capacity(PIECE, Sink { file, hash: Sha256::new(), size: 0, largest });
+        let params = DownloadParams::encrypted(
+            &remote.direct_path,
+            &remote.key,
+            &remote.sha256,
+            &remote.encrypted_sha256,
+            remote.size.unwrap_or_default(),
+            media_type(remote.kind),
+        );
+        let written = self.client.download_to_writer(&params, writer).await.map_err(not_fetched)?;
+        let sink = written.into_inner().map_err(|error| no_room(error.into_error()))?;
+        let (size, hash) = (sink.size, sink.hash.finalize());
+        if !remote.sha256.is_empty() && hash[..] != remote.sha256[..] {
+            return Err(NotFetched::Unfit(
+                "it is not the file that its sender named: the SHA-256 is another".to_owned(),
+            ));
+        }
+        let sha256 = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Taken { spooled, size, sha256 })
+    }
+
+    /// Encrypts a file onto the disk and uploads it from there, going on where an earlier try stopped.
+    pub(super) async fn upload(&self, kind: MediaKind, file: media::File) -> Result<Uploaded, NotPrepared> {
+        let broken = |error: &dyn std::fmt::Display| NotPrepared::NotUploaded(format!("{error:#}"));
+        let (described, kind) = (file.described().await, upload_type(kind));
+        let (plain, sealed) = (file.path().to_owned(), file.beside());
+        let path = sealed.path().to_owned();
+        let encrypting = blocking(move || {
+            let (plain, sealed) = (File::open(plain)?, File::create_new(&path)?);
+            let (plain, sealed) = (BufReader::with_capacity(PIECE, plain), BufWriter::with_capacity(PIECE, sealed));
+            let info = encrypt_media_streaming(plain, sealed, kind)?;
+            let length = std::fs::metadata(&path)?.len();
+            anyhow::Ok((Sealed { path, length }, info))
+        });
+        let encrypted = encrypting.await.ok_or_else(|| broken(&"it cannot be encrypted"))?;
+        let (source, info) = encrypted.map_err(|error| broken(&error))?;
+        // The encrypted file is there until the upload is over.
+        let uploaded = self.client.upload_stream(source, info, kind).await;
+        drop(sealed);
+        let response = uploaded.map_err(|error| broken(&error))?;
+        Ok(Uploaded { response, mime_type: file.mime_type, described })
+    }
+
+    /// Asks the account's own phone to upload a file again; where it is then.
+    pub async fn ask_for_file(&self, message: &MessageKey, remote: &Remote) -> Result<String, NotFetched> {
+        let address =
+            |text: &str| text.parse::<Jid>().map_err(|_| NotFetched::Unfit("its chat has no address".to_owned()));
+        let (chat, sender) = (address(&message.chat)?, address(&message.sender)?);
+        let request = MediaReuploadRequest {
+            msg_id: &message.id,
+            chat_jid: &chat,
+            media_key: &remote.key,
+            is_from_me: remote.from_me,
+            participant: chat.is_group().then_some(&sender),
+        };
+        match self.client.media_reupload().request(&request).await {
+            Ok(MediaRetryResult::Success { direct_path }) => Ok(direct_path),
+            Ok(MediaRetryResult::NotFound) => Err(NotFetched::Gone),
+            Ok(_) => Err(NotFetched::Passing("the account's phone could not upload it again".to_owned())),
+            Err(MediaReuploadError::Timeout) => {
+                Err(NotFetched::Passing("WhatsApp has deleted it, and the account's phone does not answer".to_owned()))
+            }
+            Err(MediaReuploadError::InvalidRequest(why)) => Err(NotFetched::Unfit(why)),
+            Err(_) => Err(NotFetched::Passing("the account's phone could not be asked for it".to_owned())),
+        }
+    }
+}
+
+/// An encrypted file, read as often as it takes.
+struct Sealed {
+    path: PathBuf,
+    length: u64,
+}
+
+impl UploadSource for Sealed {
+    fn len(&self) -> u64 {
+        self.length
+    }
+
+    fn reader_from(&self, offset: u64) -> io::Result<Box<dyn Read + Send>> {
+        let mut file = File::open(&self.path)?;
+        file.seek(SeekFrom::Start(offset))?;
+        Ok(Box::new(file))
+    }
+}
+
+pub(super) const fn media_type(kind: Kind) -> MediaType {
+    match kind {
+        Kind::Image => MediaType::Image,
+        Kind::Video => MediaType::Video,
+        Kind::Audio => MediaType::Audio,
+        Kind::Document => MediaType::Document,
+        Kind::Sticker => MediaType::Sticker,
+    }
+}
+
+fn no_room(error: io::Error) -> NotFetched {
+    NotFetched::Passing(format!("it cannot be written to the disk: {error}"))
+}
+
+/// The engine has tried with a fresh login to the media servers by then.
+fn not_fetched(error: anyhow::Error) -> NotFetched {
+    if error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(is_too_large)) {
+        return NotFetched::Unfit("it is larger than what is taken".to_owned());
+    }
+    match error.http_status() {
+        Some(401 | 403 | 404 | 410) => NotFetched::Gone,
+        Some(status) => NotFetched::Passing(format!("WhatsApp's media servers answered {status}")),
+        // The engine's own words may hold the address.
+        None => NotFetched::Passing("WhatsApp's media servers did not hand it out whole".to_owned()),
+    }
+}
+
+/// What a [`Sink`] says when it is full.
+#[derive(Debug, thiserror::Error)]
+#[error("the file is too large")]
+struct TooLarge;
+
+fn is_too_large(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<TooLarge>())
+}
+
+/// A file that is measured while it is written.
+struct Sink {
+    file: File,
+    hash: Sha256,
+    size: u64,
+    largest: u64,
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.size + bytes.len() as u64 > self.largest {
+            return Err(io::Error::other(TooLarge));
+        }
+        let written = self.file.write(bytes)?;
+        self.hash.update(&bytes[..written]);
+        self.size += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Seek for Sink {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
+    }
+}
+
+/// The engine empties it before each try.
+impl DownloadWriter for Sink {
+    fn truncate(&mut self, length: u64) -> io::Result<()> {
+        self.file.set_len(length)?;
+        if length == 0 {
+            (self.hash, self.size) = (Sha256::new(), 0);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_measured_anew_at_each_try_and_never_grows_too_large() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = File::create_new(folder.path().join("file")).unwrap();
+        let mut sink = Sink { file, hash: Sha256::new(), size: 0, largest: 5 };
+        sink.write_all(b"other").unwrap();
+        sink.truncate(0).unwrap();
+        sink.rewind().unwrap();
+        sink.write_all(b"hello").unwrap();
+        let error = sink.write_all(b"!").unwrap_err();
+        assert!(is_too_large(&error) && matches!(not_fetched(error.into()), NotFetched::Unfit(_)));
+        assert_eq!((sink.size, sink.hash.finalize()), (5, Sha256::digest(b"hello")));
+    }
+}

@@ -1,0 +1,33 @@
+//! Where the file of a message is. Pure.
+
+use whatsapp_rust::wacore::proto_helpers::MessageExt;
+use whatsapp_rust::waproto::whatsapp as wa;
+
+use crate::media::{Kind, Remote};
+
+/// The file a message carries, if it carries one that can be fetched.
+pub(super) fn file(message: &wa::Message, from_me: bool) -> Option<Remote> {
+    let body = message.get_base_message();
+    macro_rules! remote {
+        ($field:ident, $kind:expr) => {
+            if let Some(file) = body.$field.as_option() {
+                return Some(Remote {
+                    kind: $kind,
+                    direct_path: file.direct_path.clone().filter(|path| !path.is_empty())?,
+                    key: file.media_key.clone().filter(|key| !key.is_empty())?,
+                    sha256: file.file_sha256.clone().unwrap_or_default(),
+                    encrypted_sha256: file.file_enc_sha256.clone().unwrap_or_default(),
+                    size: file.file_length,
+                    from_me,
+                });
+            }
+        };
+    }
+    remote!(image_message, Kind::Image);
+    remote!(video_message, Kind::Video);
+    remote!(ptv_message, Kind::Video);
+    remote!(audio_message, Kind::Audio);
+    remote!(document_message, Kind::Document);
+    remote!(sticker_message, Kind::Sticker);
+    None
+}

@@ -1,0 +1,193 @@
+//! Files that callers send: uploaded once, named by their id, and never whole in memory.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use futures_util::stream;
+use serde_json::{Value, json};
+use wapi_simulator::{File, FileKind};
+
+use crate::harness::{Answer, PATIENCE, Setup, Surroundings, TestApp, TestClient, TestReceiver, eventually};
+
+const JPEG: &[u8] = b"\xff\xd8\xff\xe0 not much of a picture, but it begins like one";
+const BOUNDARY: &str = "a-line-that-is-in-no-file";
+
+/// Posts a form with one part.
+async fn post(client: &TestClient, session: &str, name: &str, head: &str, bytes: &[u8]) -> Answer {
+    let mut body =
+        format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"{head}\r\n\r\n").into_bytes();
+    body.extend_from_slice(bytes);
+    body.extend_from_slice(format!("\r\n--{BOUNDARY}--\r\n").as_bytes());
+    let kind = format!("multipart/form-data; boundary={BOUNDARY}");
+    let call = client.request(reqwest::Method::POST, &format!("/v1/sessions/{session}/media"));
+    client.answer(call.header("content-type", kind).body(body)).await
+}
+
+async fn upload(client: &TestClient, session: &str, head: &str, bytes: &[u8]) -> Value {
+    post(client, session, "file", head, bytes).await.expect(201).json()
+}
+
+/// A web server with a picture and a page; its base address.
+fn files() -> String {
+    use axum::routing::get;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let page = || async { ([("content-type", "text/html")], "<html>") };
+    let router = axum::Router::new()
+        .route("/a.jpg", get(|| async { JPEG }))
+        .route("/page", get(page))
+        .fallback(|| async { StatusCode::NOT_FOUND });
+    TestReceiver::serve(listener, router)
+}
+
+#[tokio::test]
+async fn what_was_uploaded_once_is_sent_often() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    app.pair("shop", &alice).await;
+    let file = upload(&app, "shop", "; filename=\"a.png\"\r\nContent-Type: image/png", JPEG).await;
+    assert_eq!((&file["mime_type"], &file["filename"]), (&json!("image/jpeg"), &json!("a.png")), "{file}");
+    assert_eq!((&file["size"], &file["status"]), (&json!(JPEG.len()), &json!("stored")));
+    assert_eq!(file["message_id"], Value::Null);
+    assert_eq!(app.get(file["url"].as_str().unwrap()).await.expect(200).body, JPEG);
+    for caption in ["one", "two"] {
+        let message = json!({"to": bob.jid(), "image": {"id": file["id"], "caption": caption}});
+        let id = app.accepted("shop", message).await;
+        app.until_message("shop", &id, "delivered").await;
+        let message = bob.next_message(PATIENCE).await.unwrap();
+        assert_eq!((message.kind.as_str(), message.caption.as_deref()), ("image", Some(caption)));
+        let media = message.media.unwrap();
+        assert_eq!((media.mime.as_str(), media.bytes.as_slice()), ("image/jpeg", JPEG));
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_link_is_fetched_at_once_and_what_came_in_can_be_sent_on() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    app.pair("shop", &alice).await;
+    let (files, route) = (files(), "/v1/sessions/shop/media");
+    let page = app.post(route, json!({"link": format!("{files}/page")})).await.expect(201).json();
+    assert_eq!(page["mime_type"], "text/html");
+    let missing = app.post(route, json!({"link": format!("{files}/missing")})).await.expect(400);
+    assert_eq!(missing.fields(), ["link"]);
+
+    bob.sends_file(alice.number(), File::new(FileKind::Image, JPEG.to_vec(), "image/jpeg")).await.unwrap();
+    let received = app.webhook.next().await.body["data"]["image"]["id"].clone();
+    app.get(&format!("/v1/media/{}/content", received.as_str().unwrap())).await.expect(200);
+    for message in [
+        json!({"to": bob.jid(), "document": {"id": page["id"], "filename": "page.html"}}),
+        json!({"to": bob.jid(), "image": {"id": received}}),
+    ] {
+        app.accepted("shop", message).await;
+    }
+    assert_eq!(bob.next_message(PATIENCE).await.unwrap().media.unwrap().bytes, b"<html>");
+    assert_eq!(bob.next_message(PATIENCE).await.unwrap().media.unwrap().bytes, JPEG);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_sent_is_refused_before_it_is_accepted() {
+    let app = Setup::new().set("WAPI_MEDIA_MAX_MIB", 1).start().await;
+    let (alice, carol) = (app.phone("Alice"), app.phone("Carol"));
+    app.pair("shop", &alice).await;
+    app.pair("other", &carol).await;
+    let text = upload(&app, "shop", "; filename=\"a.txt\"\r\nContent-Type: text/plain", b"text").await;
+    let foreign = upload(&app, "other", "", JPEG).await;
+    let send = async |message: Value| app.post("/v1/sessions/shop/messages", message).await.expect(400);
+    for (message, field, complaint) in [
+        (json!({"image": {"id": text["id"]}}), "image.id", "is not a picture"),
+        (json!({"video": {"id": text["id"]}}), "video.id", "is not a video"),
+        (json!({"audio": {"id": text["id"]}}), "audio.id", "is not a sound"),
+        (json!({"image": {"id": "med_nothing"}}), "image.id", "names no file of this session"),
+        (json!({"image": {"id": foreign["id"]}}), "image.id", "names no file of this session"),
+        (json!({"image": {"id": text["id"], "link": "http://a/b"}}), "image.id", "beside `link`"),
+        (json!({"image": {}}), "image.link", "is missing"),
+    ] {
+        let mut asked = json!({"to": "375440000001"});
+        asked.as_object_mut().unwrap().extend(message.as_object().unwrap().clone());
+        let refused = send(asked).await;
+        assert_eq!(refused.fields(), [field], "{message}");
+        assert!(refused.json()["detail"].as_str().unwrap().contains(complaint), "{}", refused.json());
+    }
+    app.delete(&format!("/v1/media/{}", text["id"].as_str().unwrap())).await.expect(204);
+    let removed = send(json!({"to": "375440000001", "document": {"id": text["id"]}})).await;
+    assert!(removed.json()["detail"].as_str().unwrap().contains("it is removed"), "{}", removed.json());
+
+    let large = vec![b'x'; 1024 * 1024 + 1];
+    assert_eq!(post(&app, "shop", "file", "", &large).await.expect(413).code(), "body_too_large");
+    assert_eq!(post(&app, "shop", "picture", "", JPEG).await.expect(400).fields(), ["picture"]);
+    assert_eq!(post(&app, "nobody", "file", "", JPEG).await.expect(404).code(), "session_not_found");
+    assert_eq!(app.post("/v1/sessions/shop/media", json!({})).await.expect(400).fields(), ["link"]);
+    let call = app.request(reqwest::Method::POST, "/v1/sessions/shop/media");
+    let broken = call.header("content-type", "multipart/form-data; boundary=x").body("--x\r\nbroken");
+    assert_eq!(app.answer(broken).await.expect(400).code(), "invalid_body");
+    assert_eq!(std::fs::read_dir(app.root().join("media/incoming")).unwrap().count(), 0, "nothing is left behind");
+    app.finish().await;
+}
+
+/// A document goes out and comes in, larger than what the program may grow by. With `WAPI_TEST_LARGE_MIB=500` it takes a minute.
+#[tokio::test]
+async fn large_files_pass_through_without_being_in_memory() {
+    const ROOM: u64 = 64 * 1024 * 1024;
+    let mebibytes = std::env::var("WAPI_TEST_LARGE_MIB").map_or(96, |text| text.parse::<usize>().unwrap());
+    let Surroundings { simulator, webhook, wapi, address } = Surroundings::new().await;
+    let wapi = wapi.set("WAPI_WHATSAPP_CA_FILE", simulator.ca_pem_file().display());
+    let (alice, bob) = (simulator.phone("Alice").unwrap(), simulator.phone("Bob").unwrap());
+    let (running, client) = wapi.serves(address).await;
+    client.pair("shop", &alice).await;
+    // Whatever the first file costs once is no growth.
+    upload(&client, "shop", "", JPEG).await;
+    let before = running.begin_peak();
+
+    let piece: &'static [u8] = vec![7; 1024 * 1024].leak();
+    let head = format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"large.bin\"\r\n\r\n");
+    let pieces = std::iter::once(head.into_bytes())
+        .chain(std::iter::repeat_n(piece.to_vec(), mebibytes))
+        .chain([format!("\r\n--{BOUNDARY}--\r\n").into_bytes()]);
+    let body = reqwest::Body::wrap_stream(stream::iter(pieces.map(Ok::<_, std::io::Error>)));
+    let call = client.request(reqwest::Method::POST, "/v1/sessions/shop/media");
+    let call = call.header("content-type", format!("multipart/form-data; boundary={BOUNDARY}")).body(body);
+    let file = client.answer(call).await.expect(201).json();
+    assert_eq!(file["size"], mebibytes * 1024 * 1024);
+    let uploaded = running.peak();
+
+    let id = client.accepted("shop", json!({"to": bob.jid(), "document": {"id": file["id"]}})).await;
+    let message = bob.next_message(10 * PATIENCE).await.unwrap();
+    assert_eq!(message.media.unwrap().bytes.len(), mebibytes * 1024 * 1024);
+    let sent = running.peak();
+    client.until_message("shop", &id, "delivered").await;
+
+    let bytes = vec![8; mebibytes * 1024 * 1024];
+    bob.sends_file(alice.number(), File::new(FileKind::Document, bytes, "application/zip")).await.unwrap();
+    let received = webhook.next().await.body["data"]["document"]["id"].as_str().unwrap().to_owned();
+    let info = async || client.get(&format!("/v1/media/{received}")).await.expect(200).json();
+    let is_there = async || Some(info().await).filter(|info| info["status"] == "stored");
+    let mut look = 0;
+    while is_there().await.is_none() {
+        look += 1;
+        assert!(look < 10, "{}", info().await);
+        let _ = crate::harness::within(Duration::from_secs(60), is_there).await;
+    }
+    let received = running.peak();
+    let grown = |peak: u64| (peak - before) / 1024;
+    let (uploaded, sent, all) = (grown(uploaded), grown(sent), grown(received));
+    eprintln!("{mebibytes} MiB: grown by {uploaded} KiB after the upload, {sent} after sending, {all} after receiving");
+    assert!(received - before < ROOM, "it grew by {all} KiB");
+    running.terminate().await;
+    simulator.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_upload_that_breaks_off_leaves_nothing_behind() {
+    let app = TestApp::start().await;
+    app.register("shop").await.expect(202);
+    let broken = format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\nhalf of it");
+    let call = app.request(reqwest::Method::POST, "/v1/sessions/shop/media");
+    let call = call.header("content-type", format!("multipart/form-data; boundary={BOUNDARY}")).body(broken);
+    assert_eq!(app.answer(call).await.expect(400).code(), "invalid_body");
+    let incoming = app.root().join("media/incoming");
+    let is_empty = async || (std::fs::read_dir(&incoming).unwrap().count() == 0).then_some(());
+    eventually(is_empty, async || "half a file stayed".to_owned()).await;
+    app.finish().await;
+}

@@ -134,7 +134,7 @@ struct Fetched {
 /// WhatsApp's own limits, in bytes; for documents, what the operator takes.
 const fn most(kind: MediaKind, largest: u64) -> u64 {
     match kind {
-        MediaKind::Image | MediaKind::Video | MediaKind::Audio => 16 * MIB,
+        MediaKind::Image | MediaKind::Video | MediaKind::Audio | MediaKind::Sticker => 16 * MIB,
         MediaKind::Document => largest,
     }
 }

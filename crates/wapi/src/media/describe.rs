@@ -5,14 +5,17 @@ mod mp4;
 mod ogg;
 
 use std::fs::File;
-use std::io::{BufReader, Cursor};
+use std::io::{BufReader, Cursor, Read};
 use std::path::Path;
 
 use image::codecs::jpeg::JpegEncoder;
-use image::{DynamicImage, ImageReader, Limits};
+use image::imageops::{self, FilterType};
+use image::{DynamicImage, ImageFormat, ImageReader, Limits, RgbaImage};
 
 /// The longer side of a thumbnail, in pixels, and how good it is, in percent: phones show it blurred until the file is there.
 const THUMBNAIL: (u32, u8) = (100, 60);
+/// The sides of a sticker, in pixels.
+const STICKER: u32 = 512;
 /// Larger pictures are not looked into: pixels of a side, and bytes of all pixels in memory.
 const LARGEST_SIDE: u32 = 16_384;
 const LARGEST_PICTURE: u64 = 128 * 1024 * 1024;
@@ -27,6 +30,8 @@ pub struct Described {
     pub duration: Option<u32>,
     /// A JPEG.
     pub thumbnail: Option<Vec<u8>>,
+    /// A WebP that moves.
+    pub is_animated: bool,
 }
 
 /// Looks into a file of this type.
@@ -41,14 +46,41 @@ pub fn describe(path: &Path, mime_type: &str) -> Described {
 }
 
 fn picture(path: &Path) -> Option<Described> {
+    let picture = opened(path)?;
+    Some(Described {
+        width: Some(picture.width()),
+        height: Some(picture.height()),
+        thumbnail: thumbnail(&picture),
+        is_animated: is_animated(path),
+        ..Described::default()
+    })
+}
+
+fn opened(path: &Path) -> Option<DynamicImage> {
     let mut reader = ImageReader::open(path).ok()?.with_guessed_format().ok()?;
     let mut limits = Limits::default();
     (limits.max_image_width, limits.max_image_height) = (Some(LARGEST_SIDE), Some(LARGEST_SIDE));
     limits.max_alloc = Some(LARGEST_PICTURE);
     reader.limits(limits);
-    let picture = reader.decode().ok()?;
-    let (width, height) = (picture.width(), picture.height());
-    Some(Described { width: Some(width), height: Some(height), duration: None, thumbnail: thumbnail(&picture) })
+    reader.decode().ok()
+}
+
+/// By the flag in the head of an extended WebP file.
+fn is_animated(path: &Path) -> bool {
+    const ANIMATION: u8 = 0b10;
+    let mut head = [0; 21];
+    let is_read = File::open(path).and_then(|mut file| file.read_exact(&mut head)).is_ok();
+    is_read && &head[8..16] == b"WEBPVP8X" && head[20] & ANIMATION != 0
+}
+
+/// Makes a sticker of a picture: a WebP of 512 pixels, with the picture in its middle. `false`: it cannot be read, or written.
+pub fn make_sticker(picture: &Path, sticker: &Path) -> bool {
+    let Some(picture) = opened(picture) else { return false };
+    let small = picture.resize(STICKER, STICKER, FilterType::Triangle).to_rgba8();
+    let mut canvas = RgbaImage::new(STICKER, STICKER);
+    let (left, top) = ((STICKER - small.width()) / 2, (STICKER - small.height()) / 2);
+    imageops::overlay(&mut canvas, &small, left.into(), top.into());
+    canvas.save_with_format(sticker, ImageFormat::WebP).is_ok()
 }
 
 fn thumbnail(picture: &DynamicImage) -> Option<Vec<u8>> {
@@ -64,7 +96,7 @@ fn film(path: &Path) -> Option<Described> {
     let mut file = BufReader::new(File::open(path).ok()?);
     let film = mp4::read(&mut file).ok().flatten()?;
     let (width, height) = film.frame.unzip();
-    Some(Described { width, height, duration: Some(film.seconds), thumbnail: None })
+    Some(Described { width, height, duration: Some(film.seconds), ..Described::default() })
 }
 
 fn sound(path: &Path, mime_type: &str) -> Option<Described> {
@@ -91,6 +123,20 @@ mod tests {
             let small = image::load_from_memory(&found.thumbnail.unwrap()).unwrap();
             assert_eq!((small.width(), small.height()), (100, 67));
         }
+    }
+
+    #[test]
+    fn a_picture_becomes_a_sticker() {
+        let folder = tempfile::tempdir().unwrap();
+        let (picture, sticker) = (folder.path().join("a.png"), folder.path().join("sticker"));
+        DynamicImage::new_rgb8(30, 20).save(&picture).unwrap();
+        assert!(make_sticker(&picture, &sticker));
+        let found = describe(&sticker, "image/webp");
+        assert_eq!((found.width, found.height, found.is_animated), (Some(512), Some(512), false));
+        std::fs::write(&picture, "no picture").unwrap();
+        assert!(!make_sticker(&picture, &sticker));
+        std::fs::write(&picture, b"RIFF\0\0\0\0WEBPVP8X\x0a\0\0\0\x02\0\0\0").unwrap();
+        assert!(is_animated(&picture));
     }
 
     #[test]

@@ -24,7 +24,8 @@ use crate::ids;
 use crate::lifecycle::{Lifecycle, blocking};
 use crate::store::{MediaFacts, MediaRecord, MediaState, NewMedia, Store, StoreError};
 
-pub use describe::{Described, describe};
+pub use describe::Described;
+use describe::{describe, make_sticker};
 pub use downloads::keep_downloading;
 pub use inbox::MediaInbox;
 pub use intake::{Intake, NotTaken};
@@ -106,6 +107,7 @@ pub struct File {
 enum Content {
     Spooled(Taken),
     Kept(PathBuf),
+    Made(Spooled),
 }
 
 impl File {
@@ -118,6 +120,7 @@ impl File {
         match &self.content {
             Content::Spooled(taken) => taken.spooled.path(),
             Content::Kept(path) => path,
+            Content::Made(spooled) => spooled.path(),
         }
     }
 
@@ -125,6 +128,19 @@ impl File {
     pub async fn described(&self) -> Described {
         let (path, mime_type) = (self.path().to_owned(), self.mime_type.clone());
         blocking(move || describe(&path, &mime_type)).await.unwrap_or_default()
+    }
+
+    /// The same as a sticker: WebP stays as it is, other pictures become one. `None`: it is no picture that can be read.
+    pub async fn into_sticker(self) -> Option<Self> {
+        const STICKER: &str = "image/webp";
+        if self.mime_type == STICKER {
+            return Some(self);
+        }
+        let (picture, spooled) = (self.path().to_owned(), self.beside());
+        let sticker = spooled.path().to_owned();
+        blocking(move || make_sticker(&picture, &sticker)).await.filter(|is_made| *is_made)?;
+        let size = tokio::fs::metadata(spooled.path()).await.ok()?.len();
+        Some(Self { content: Content::Made(spooled), size, mime_type: STICKER.to_owned(), spool: self.spool.clone() })
     }
 
     /// A place for something that is made of it.

@@ -10,6 +10,8 @@ pub const HEAD: usize = 64;
 pub enum WrongType {
     #[error("is not a picture; JPEG, PNG, WebP and GIF can be sent")]
     NotAPicture,
+    #[error("is no sticker; WebP, also animated, PNG and JPEG can be sent")]
+    NotASticker,
     #[error("is not a video; MP4 and 3GP can be sent")]
     NotAVideo,
     #[error("is not a sound; Ogg (Opus), MP3, M4A, AAC and AMR can be sent")]
@@ -23,6 +25,10 @@ pub fn for_kind(kind: MediaKind, head: &[u8], said: Option<&str>) -> Result<Stri
         MediaKind::Video => video(head).ok_or(WrongType::NotAVideo)?,
         MediaKind::Audio => sound(head).ok_or(WrongType::NotASound)?,
         MediaKind::Document => said.unwrap_or(UNKNOWN),
+        MediaKind::Sticker => {
+            let found = ImageType::of(head).filter(|found| *found != ImageType::Gif);
+            found.ok_or(WrongType::NotASticker)?.name()
+        }
     };
     Ok(found.to_owned())
 }
@@ -45,6 +51,7 @@ pub fn fits(kind: MediaKind, mime_type: &str) -> Result<(), WrongType> {
     match kind {
         MediaKind::Image if !PICTURES.contains(&mime_type) => Err(WrongType::NotAPicture),
         MediaKind::Video if !["video/mp4", "video/3gpp"].contains(&mime_type) => Err(WrongType::NotAVideo),
+        MediaKind::Sticker if !PICTURES[..3].contains(&mime_type) => Err(WrongType::NotASticker),
         MediaKind::Audio if !SOUNDS.contains(&mime_type) => Err(WrongType::NotASound),
         _ => Ok(()),
     }
@@ -109,6 +116,8 @@ mod tests {
             assert_eq!(fits(kind, found), Ok(()), "{found}");
         }
         assert_eq!(fits(MediaKind::Image, "image/svg+xml"), Err(WrongType::NotAPicture));
+        assert_eq!(fits(MediaKind::Sticker, "image/gif"), Err(WrongType::NotASticker));
+        assert_eq!(for_kind(MediaKind::Sticker, b"GIF89a", None), Err(WrongType::NotASticker));
         assert_eq!(fits(MediaKind::Video, "video/webm"), Err(WrongType::NotAVideo));
         assert_eq!(fits(MediaKind::Audio, "audio/midi"), Err(WrongType::NotASound));
     }

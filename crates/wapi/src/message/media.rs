@@ -35,6 +35,9 @@ pub struct Media {
     /// For videos: played over and over, without sound.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub gif: bool,
+    /// For videos: a video note, shown round.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub round: bool,
     /// May be looked at once only.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub view_once: bool,
@@ -54,6 +57,7 @@ pub enum MediaKind {
     Video,
     Audio,
     Document,
+    Sticker,
 }
 
 impl MediaKind {
@@ -64,6 +68,7 @@ impl MediaKind {
             "video" => Some(Self::Video),
             "audio" => Some(Self::Audio),
             "document" => Some(Self::Document),
+            "sticker" => Some(Self::Sticker),
             _ => None,
         }
     }

@@ -177,6 +177,7 @@ impl Content {
             Self::Video { video } => Some((MediaKind::Video, video)),
             Self::Audio { audio } => Some((MediaKind::Audio, audio)),
             Self::Document { document } => Some((MediaKind::Document, document)),
+            Self::Sticker { sticker } => Some((MediaKind::Sticker, sticker)),
             _ => None,
         }
     }

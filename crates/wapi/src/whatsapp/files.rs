@@ -64,6 +64,12 @@ impl Link {
     /// Encrypts a file onto the disk and uploads it from there, going on where an earlier try stopped.
     pub(super) async fn upload(&self, kind: MediaKind, file: media::File) -> Result<Uploaded, NotPrepared> {
         let broken = |error: &dyn std::fmt::Display| NotPrepared::NotUploaded(format!("{error:#}"));
+        let file = match kind {
+            MediaKind::Sticker => {
+                file.into_sticker().await.ok_or_else(|| broken(&"it is no picture that can be read"))?
+            }
+            _ => file,
+        };
         let (described, kind) = (file.described().await, upload_type(kind));
         let (plain, sealed) = (file.path().to_owned(), file.beside());
         let path = sealed.path().to_owned();

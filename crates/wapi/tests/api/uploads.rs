@@ -191,3 +191,56 @@ async fn an_upload_that_breaks_off_leaves_nothing_behind() {
     eventually(is_empty, async || "half a file stayed".to_owned()).await;
     app.finish().await;
 }
+
+/// A picture of so many pixels, as PNG.
+fn png(width: u32, height: u32) -> Vec<u8> {
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    image::DynamicImage::new_rgb8(width, height).write_to(&mut bytes, image::ImageFormat::Png).unwrap();
+    bytes.into_inner()
+}
+
+#[tokio::test]
+async fn a_picture_is_sent_with_its_size_and_as_a_sticker_becomes_one() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    app.pair("shop", &alice).await;
+    let picture = upload(&app, "shop", "", &png(300, 200)).await;
+    assert_eq!((&picture["width"], &picture["height"]), (&json!(300), &json!(200)));
+
+    app.accepted("shop", json!({"to": bob.jid(), "image": {"id": picture["id"]}})).await;
+    let image = bob.next_message(PATIENCE).await.unwrap();
+    let shown = image.protobuf.image_message.as_option().unwrap();
+    assert_eq!((shown.width, shown.height), (Some(300), Some(200)));
+    let small = image::load_from_memory(shown.jpeg_thumbnail.as_deref().unwrap()).unwrap();
+    assert_eq!((small.width(), small.height()), (100, 67));
+
+    app.accepted("shop", json!({"to": bob.jid(), "sticker": {"id": picture["id"]}})).await;
+    let sticker = bob.next_message(PATIENCE).await.unwrap();
+    let file = sticker.media.unwrap();
+    assert_eq!((sticker.kind.as_str(), file.mime.as_str()), ("sticker", "image/webp"));
+    let made = image::load_from_memory(&file.bytes).unwrap();
+    assert_eq!((made.width(), made.height()), (512, 512));
+
+    let refused = json!({"to": bob.jid(), "sticker": {"id": picture["id"], "caption": "none"}});
+    let refused = app.post("/v1/sessions/shop/messages", refused).await.expect(400);
+    assert_eq!(refused.fields(), ["sticker.caption"]);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_film_can_be_a_note() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    app.pair("shop", &alice).await;
+    let film = upload(&app, "shop", "", b"\0\0\0\x20ftypisom and so on").await;
+    app.accepted("shop", json!({"to": bob.jid(), "video": {"id": film["id"], "round": true}})).await;
+    let note = bob.next_message(PATIENCE).await.unwrap();
+    assert!(note.protobuf.ptv_message.is_set() && !note.protobuf.video_message.is_set());
+    assert_eq!(note.media.unwrap().bytes, b"\0\0\0\x20ftypisom and so on");
+
+    bob.sends_file(alice.number(), File::new(FileKind::Round, b"film".to_vec(), "video/mp4")).await.unwrap();
+    assert_eq!(app.webhook.next().await.body["data"]["video"]["round"], true);
+    let message = json!({"to": bob.jid(), "video": {"id": film["id"], "round": true, "gif": true}});
+    assert_eq!(app.post("/v1/sessions/shop/messages", message).await.expect(400).fields(), ["video.round"]);
+    app.finish().await;
+}

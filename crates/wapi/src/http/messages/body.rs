@@ -17,9 +17,9 @@ const FURTHEST_AHEAD: SignedDuration = SignedDuration::from_hours(366 * 24);
 const PAST: SignedDuration = SignedDuration::from_secs(60);
 
 /// The kinds that can be sent, and those that cannot yet.
-const KINDS: [&str; 10] =
-    ["text", "image", "video", "audio", "document", "location", "contacts", "poll", "event", "reaction"];
-const LATER: [&str; 5] = ["sticker", "live_location", "group_invite", "interactive", "template"];
+const KINDS: [&str; 11] =
+    ["text", "image", "video", "audio", "document", "sticker", "location", "contacts", "poll", "event", "reaction"];
+const LATER: [&str; 4] = ["live_location", "group_invite", "interactive", "template"];
 /// WhatsApp's own limit.
 const MOST_MENTIONS: usize = 1_024;
 

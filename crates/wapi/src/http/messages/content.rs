@@ -33,6 +33,7 @@ pub(super) fn content(fields: &mut Fields, kind: &'static str) -> Option<Content
         "image" => linked(&mut inner, MediaKind::Image).map(|image| Content::Image { image }),
         "video" => linked(&mut inner, MediaKind::Video).map(|video| Content::Video { video }),
         "audio" => linked(&mut inner, MediaKind::Audio).map(|audio| Content::Audio { audio }),
+        "sticker" => linked(&mut inner, MediaKind::Sticker).map(|sticker| Content::Sticker { sticker }),
         "location" => location(&mut inner).map(|location| Content::Location { location }),
         "poll" => poll(&mut inner).map(|poll| Content::Poll { poll }),
         "event" => event(&mut inner).map(|event| Content::Event { event }),
@@ -61,17 +62,25 @@ fn linked(fields: &mut Fields, kind: MediaKind) -> Option<Media> {
         Some(id) => Media { id: Some(id), ..Media::default() },
         None => Media::linked(fields.parsed("link", |text| crate::fetch::web_address(text).map(|_| text.to_owned()))?),
     };
-    if kind != MediaKind::Audio {
+    if !matches!(kind, MediaKind::Audio | MediaKind::Sticker) {
         media.caption = fields.optional_text_up_to("caption", LONGEST_CAPTION);
     }
-    if kind != MediaKind::Document {
+    if !matches!(kind, MediaKind::Document | MediaKind::Sticker) {
         media.view_once = fields.flag("view_once");
     }
     match kind {
         MediaKind::Document => media.filename = fields.optional_text_up_to("filename", LONGEST_NAME),
         MediaKind::Audio => media.voice = fields.flag("voice"),
-        MediaKind::Video => media.gif = fields.flag("gif"),
-        MediaKind::Image => {}
+        MediaKind::Video => {
+            (media.gif, media.round) = (fields.flag("gif"), fields.flag("round"));
+            if media.gif && media.round {
+                fields.refuse("round", "cannot be true beside `gif`");
+            }
+            if media.round && media.caption.is_some() {
+                fields.refuse("caption", "does not belong to a video note");
+            }
+        }
+        MediaKind::Image | MediaKind::Sticker => {}
     }
     // What is not known of a file is told as null, and can be sent back like that.
     for unknown in ["mime_type", "caption", "filename", "size", "sha256", "width", "height", "duration"] {

@@ -15,8 +15,9 @@ pub fn files() -> Vec<Member> {
     let (caption, once) = (("caption?", or_null(text())), ("view_once?", or_null(flag())));
     vec![
         ("image?", linked(&[caption.clone(), once.clone()])),
-        ("video?", linked(&[caption.clone(), ("gif?", or_null(flag())), once.clone()])),
+        ("video?", linked(&[caption.clone(), ("gif?", or_null(flag())), ("round?", or_null(flag())), once.clone()])),
         ("audio?", linked(&[("voice?", or_null(flag())), once])),
+        ("sticker?", linked(&[])),
         ("document?", linked(&[caption, ("filename?", or_null(text()))])),
     ]
 }

@@ -58,7 +58,8 @@ fn accepted(operation: Operation, answer: &Value) -> Operation {
 fn wish() -> Value {
     let text_object = object(&[("body", text()), ("preview_url?", or_null(flag()))]);
     let sent: Vec<_> =
-        ["text", "image", "video", "audio", "document", "location", "contacts", "poll", "event", "reaction"].into();
+        ["text", "image", "video", "audio", "document", "sticker", "location", "contacts", "poll", "event", "reaction"]
+            .into();
     let mut members = vec![
         ("to", address()),
         ("type?", or_null(words(&sent))),

@@ -29,7 +29,8 @@ fn content(message: &wa::Message) -> Option<Content> {
         return Some(Content::Image { image: Media { view_once, ..files::picture(image) } });
     }
     if let Some(video) = body.video_message.as_option().or(body.ptv_message.as_option()) {
-        return Some(Content::Video { video: Media { view_once, ..files::film(video) } });
+        let round = body.ptv_message.is_set();
+        return Some(Content::Video { video: Media { view_once, round, ..files::film(video) } });
     }
     if let Some(audio) = body.audio_message.as_option() {
         return Some(Content::Audio { audio: Media { view_once, ..files::sound(audio) } });

@@ -24,6 +24,7 @@ pub(in crate::whatsapp) const fn upload_type(kind: MediaKind) -> MediaType {
         MediaKind::Video => MediaType::Video,
         MediaKind::Audio => MediaType::Audio,
         MediaKind::Document => MediaType::Document,
+        MediaKind::Sticker => MediaType::Sticker,
     }
 }
 
@@ -46,6 +47,7 @@ pub(super) fn message(kind: MediaKind, media: &Media, file: Option<Uploaded>) ->
             let (file_name, title) = (media.filename.clone(), media.filename.clone());
             document_message(response, DocumentOptions { mimetype, file_name, title, caption, ..Default::default() })
         }
+        MediaKind::Sticker => sticker_message(response, mimetype),
     };
     if let Some(image) = message.image_message.as_option_mut() {
         image.view_once = view_once;
@@ -55,12 +57,31 @@ pub(super) fn message(kind: MediaKind, media: &Media, file: Option<Uploaded>) ->
         audio.view_once = view_once;
     }
     fill_in(&mut message, described);
+    if media.round {
+        // The same film in another field.
+        message.ptv_message = std::mem::take(&mut message.video_message);
+    }
     message
+}
+
+fn sticker_message(uploaded: UploadResponse, mimetype: Option<String>) -> wa::Message {
+    let sticker = kinds::StickerMessage {
+        url: Some(uploaded.url),
+        direct_path: Some(uploaded.direct_path),
+        media_key: Some(uploaded.media_key.to_vec()),
+        file_sha256: Some(uploaded.file_sha256.to_vec()),
+        file_enc_sha256: Some(uploaded.file_enc_sha256.to_vec()),
+        file_length: Some(uploaded.file_length),
+        media_key_timestamp: Some(uploaded.media_key_timestamp),
+        mimetype,
+        ..Default::default()
+    };
+    wa::Message { sticker_message: MessageField::some(sticker), ..Default::default() }
 }
 
 /// Says what phones show of a file before they have it.
 fn fill_in(message: &mut wa::Message, described: Described) {
-    let Described { width, height, duration, thumbnail } = described;
+    let Described { width, height, duration, thumbnail, is_animated } = described;
     if let Some(image) = message.image_message.as_option_mut() {
         (image.width, image.height, image.jpeg_thumbnail) = (width, height, thumbnail);
     } else if let Some(video) = message.video_message.as_option_mut() {
@@ -69,6 +90,8 @@ fn fill_in(message: &mut wa::Message, described: Described) {
         audio.seconds = duration;
     } else if let Some(document) = message.document_message.as_option_mut() {
         document.jpeg_thumbnail = thumbnail;
+    } else if let Some(sticker) = message.sticker_message.as_option_mut() {
+        (sticker.width, sticker.height, sticker.is_animated) = (width, height, Some(is_animated));
     }
 }
 
@@ -95,6 +118,10 @@ fn without_file(kind: MediaKind, media: &Media) -> wa::Message {
             let document = kinds::DocumentMessage { mimetype, caption, file_name, title, ..Default::default() };
             message.document_message = MessageField::some(document);
         }
+        MediaKind::Sticker => {
+            let sticker = kinds::StickerMessage { mimetype, ..Default::default() };
+            message.sticker_message = MessageField::some(sticker);
+        }
     }
     message
 }
@@ -115,8 +142,9 @@ mod tests {
 
     #[test]
     fn what_was_seen_in_a_file_is_said() {
+        let thumbnail = Some(b"small".to_vec());
         let described =
-            Described { width: Some(3), height: Some(2), duration: Some(7), thumbnail: Some(b"small".to_vec()) };
+            Described { width: Some(3), height: Some(2), duration: Some(7), thumbnail, ..Described::default() };
         let mut image = wa::Message { image_message: MessageField::some(Default::default()), ..Default::default() };
         fill_in(&mut image, described.clone());
         let image = image.image_message.as_option().unwrap();

@@ -195,6 +195,10 @@ struct Add {
 impl Change for Add {
     type Answer = ();
 
+    fn moves_lanes(_: &Self::Answer) -> bool {
+        false
+    }
+
     async fn write(&self, connection: &mut SqliteConnection, now: Timestamp) -> Result<(), sqlx::Error> {
         for new in &self.media {
             let NewMedia { id, session, message, kind, facts, source, state } = new;
@@ -234,6 +238,10 @@ enum To {
 impl Change for Turn {
     /// Whether it changed anything.
     type Answer = bool;
+
+    fn moves_lanes(_: &Self::Answer) -> bool {
+        false
+    }
 
     /// What was removed meanwhile stays so.
     async fn write(&self, connection: &mut SqliteConnection, now: Timestamp) -> Result<bool, sqlx::Error> {

@@ -45,6 +45,10 @@ struct Forget {
 impl Change for Forget {
     type Answer = u64;
 
+    fn moves_lanes(_: &Self::Answer) -> bool {
+        false
+    }
+
     async fn write(&self, connection: &mut SqliteConnection, _: Timestamp) -> Result<u64, sqlx::Error> {
         let sql = "DELETE FROM media WHERE id IN (SELECT id FROM media \
                    WHERE created_at < $1 AND state NOT IN ('stored', 'waiting') ORDER BY created_at LIMIT $2)";

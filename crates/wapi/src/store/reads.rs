@@ -70,6 +70,10 @@ struct MarkRead {
 impl Change for MarkRead {
     type Answer = ();
 
+    fn moves_lanes(_: &Self::Answer) -> bool {
+        false
+    }
+
     async fn write(&self, connection: &mut SqliteConnection, _now: Timestamp) -> Result<(), sqlx::Error> {
         let sql = "INSERT INTO reads (session, chat, seq) VALUES ($1, $2, $3) \
                    ON CONFLICT (session, chat) DO UPDATE SET seq = max(reads.seq, excluded.seq)";

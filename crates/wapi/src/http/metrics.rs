@@ -67,6 +67,10 @@ fn stored(text: &mut Exposition, numbers: &Numbers, now: Timestamp) {
         "Age of the oldest delivery that is not done; 0: none.",
     );
     text.sample(&[], numbers.oldest_waiting.map_or(0.0, |at| age(at, now)));
+    text.family("wapi_open_messages", Kind::Gauge, "Messages accepted for sending that are not settled, by session.");
+    for (session, count) in &numbers.open {
+        text.sample(&[("session", &label(session))], count);
+    }
     text.family("wapi_pending_messages", Kind::Gauge, "Messages that came in and are not events yet.");
     text.sample(&[], numbers.pending);
     text.family("wapi_database_bytes", Kind::Gauge, "Size of the database, by what is in it.");

@@ -17,6 +17,7 @@ use super::query::Query;
 use crate::event::{Account, ConnectionInfo};
 use crate::keys::Caller;
 use crate::sessions::{Inbound, LogOut, Metadata, Session, SessionName, SessionState, Status};
+use crate::store::{Disabled, Endpoint};
 
 /// A session: three facts kept apart (`paired`, `connection`, `last_received_at`), and one word for people.
 #[derive(Debug, Serialize)]
@@ -39,8 +40,35 @@ pub(super) struct SessionDocument {
     /// The QR code that waits to be scanned; left out when none does.
     #[serde(skip_serializing_if = "Option::is_none")]
     qr: Option<Waiting>,
+    /// Webhooks that would be told of it and are not at the moment; what happens waits for them.
+    disabled_webhooks: Vec<NotTold>,
     /// What its owner keeps with it.
     metadata: Metadata,
+}
+
+/// A webhook that is told nothing.
+#[derive(Debug, Serialize)]
+struct NotTold {
+    id: String,
+    /// `asked`, `gone` or `failing`.
+    reason: &'static str,
+    disabled_at: Timestamp,
+}
+
+impl NotTold {
+    /// Those of these endpoints that are for this session, or for all.
+    fn of(session: &SessionName, disabled: &[Endpoint]) -> Vec<Self> {
+        let concerned = disabled.iter().filter(|it| it.session.as_deref().is_none_or(|of| of == session.as_str()));
+        let not_told = concerned.filter_map(|endpoint| {
+            let Disabled { since, reason } = endpoint.disabled.as_ref()?;
+            Some(Self { id: endpoint.id.clone(), reason: reason.word(), disabled_at: *since })
+        });
+        not_told.collect()
+    }
+}
+
+async fn disabled(gateway: &Gateway) -> Result<Vec<Endpoint>, Problem> {
+    gateway.store.disabled_endpoints().await.map_err(|error| Problem::NotReady { detail: error.to_string() })
 }
 
 /// Where a QR code is, and until when.
@@ -51,11 +79,11 @@ struct Waiting {
 }
 
 impl SessionDocument {
-    fn of(session: &Session) -> Self {
-        Self::with(session, session.state())
+    fn of(session: &Session, disabled: &[Endpoint]) -> Self {
+        Self::with(session, session.state(), disabled)
     }
 
-    fn with(session: &Session, state: SessionState) -> Self {
+    fn with(session: &Session, state: SessionState, disabled: &[Endpoint]) -> Self {
         let path = format!("/v1/sessions/{}/qr", session.name.url_segment());
         let connection = ConnectionInfo { state: state.status.connection().word(), since: state.connection_since };
         Self {
@@ -68,6 +96,7 @@ impl SessionDocument {
             account: state.account,
             last_received_at: session.last_received_at(),
             qr: state.qr.map(|qr| Waiting { path, expires_at: qr.expires_at }),
+            disabled_webhooks: NotTold::of(&session.name, disabled),
             metadata: session.metadata.clone(),
         }
     }
@@ -86,9 +115,9 @@ pub(super) async fn list(
     query: Query,
 ) -> Result<Json<SessionList>, Problem> {
     query.done()?;
-    let all = gateway.sessions.all();
+    let (all, disabled) = (gateway.sessions.all(), disabled(&gateway).await?);
     let reached = all.iter().filter(|session| caller.reaches(session.name.as_str()));
-    let sessions = reached.map(|session| SessionDocument::of(session)).collect();
+    let sessions = reached.map(|session| SessionDocument::of(session, &disabled)).collect();
     Ok(Json(SessionList { sessions }))
 }
 
@@ -100,7 +129,7 @@ pub(super) async fn read(
 ) -> Result<Json<SessionDocument>, Problem> {
     query.done()?;
     let session = gateway.sessions.find(&name).ok_or(Problem::NoSession)?;
-    Ok(Json(SessionDocument::of(&session)))
+    Ok(Json(SessionDocument::of(&session, &disabled(&gateway).await?)))
 }
 
 /// A session that was made, and the code to type when it is to be paired by one.
@@ -138,7 +167,8 @@ pub(super) async fn create(
         Pairing::Code(phone) => Some(gateway.sessions.pairing_code(&name, &phone).await?),
     };
     let location: [(HeaderName, String); 1] = [(header::LOCATION, format!("/v1/sessions/{}", name.url_segment()))];
-    Ok((StatusCode::CREATED, location, Json(Created { session: SessionDocument::of(&session), pairing_code })))
+    let session = SessionDocument::of(&session, &disabled(&gateway).await?);
+    Ok((StatusCode::CREATED, location, Json(Created { session, pairing_code })))
 }
 
 fn pairing(fields: &mut Fields) -> Option<Pairing> {
@@ -198,30 +228,30 @@ type Answer = Result<Json<SessionDocument>, Problem>;
 /// `POST /v1/sessions/{session}/start`: the session, on its way. It goes on after a restart of the program, too.
 pub(super) async fn start(State(gateway): State<Gateway>, Named(name): Named) -> Answer {
     let state = gateway.sessions.start(&name).await?;
-    document(&gateway, &name, state)
+    document(&gateway, &name, state).await
 }
 
 /// `POST /v1/sessions/{session}/stop`: the session, at rest. It stays so after a restart of the program, too.
 pub(super) async fn stop(State(gateway): State<Gateway>, Named(name): Named) -> Answer {
     let state = gateway.sessions.stop(&name).await?;
-    document(&gateway, &name, state)
+    document(&gateway, &name, state).await
 }
 
 /// `POST /v1/sessions/{session}/restart`: the session, with its old connection gone and a new one on its way.
 pub(super) async fn restart(State(gateway): State<Gateway>, Named(name): Named) -> Answer {
     let state = gateway.sessions.restart(&name).await?;
-    document(&gateway, &name, state)
+    document(&gateway, &name, state).await
 }
 
 /// `POST /v1/sessions/{session}/logout`: the session, linked no more.
 pub(super) async fn log_out(State(gateway): State<Gateway>, Named(name): Named) -> Answer {
     let state = gateway.sessions.log_out(&name).await?;
-    document(&gateway, &name, state)
+    document(&gateway, &name, state).await
 }
 
-fn document(gateway: &Gateway, name: &SessionName, state: SessionState) -> Answer {
+async fn document(gateway: &Gateway, name: &SessionName, state: SessionState) -> Answer {
     let session = gateway.sessions.find(name).ok_or(Problem::NoSession)?;
-    Ok(Json(SessionDocument::with(&session, state)))
+    Ok(Json(SessionDocument::with(&session, state, &disabled(gateway).await?)))
 }
 
 /// What a check found. `ok`: everything is proven.

@@ -90,6 +90,12 @@ impl Store {
         Ok(sqlx::query(sql).fetch_all(&self.browsers).await?.iter().map(endpoint).collect())
     }
 
+    /// Those that are told nothing at the moment.
+    pub async fn disabled_endpoints(&self) -> Result<Vec<Endpoint>, StoreError> {
+        let sql = sqlx::AssertSqlSafe(format!("{ENDPOINT} AND disabled_at IS NOT NULL ORDER BY created_at, id"));
+        Ok(sqlx::query(sql).fetch_all(&self.browsers).await?.iter().map(endpoint).collect())
+    }
+
     /// The endpoint of this id, unless it was deleted.
     pub async fn endpoint(&self, id: &str) -> Result<Option<Endpoint>, StoreError> {
         let query = sqlx::query(sqlx::AssertSqlSafe(format!("{ENDPOINT} AND id = $1"))).bind(id);

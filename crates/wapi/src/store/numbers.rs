@@ -18,6 +18,8 @@ pub struct Numbers {
     pub waiting: BTreeMap<String, u64>,
     /// When the oldest of them was saved.
     pub oldest_waiting: Option<Timestamp>,
+    /// Messages that were accepted and of which WhatsApp has not spoken its last word, by session.
+    pub open: BTreeMap<String, u64>,
     /// Messages that were opened and are not events yet.
     pub pending: u64,
     /// Bytes of the database that hold something, and that could be given back.
@@ -38,6 +40,10 @@ impl Store {
         let mut numbers = self.numbers.lock().await;
         self.count_events(&mut numbers).await?;
         self.count_deliveries(&mut numbers).await?;
+        // Answered from the index of open ones alone.
+        let sql = "SELECT session, count(*) AS count FROM messages WHERE settled_at IS NULL GROUP BY session";
+        let rows = sqlx::query(sql).fetch_all(&self.browsers).await?;
+        numbers.open = rows.iter().map(|row| (row.get("session"), number(row.get("count")))).collect();
         let pending = sqlx::query_scalar("SELECT count(*) FROM pending").fetch_one(&self.browsers).await?;
         numbers.pending = number(pending);
         (numbers.used_bytes, numbers.free_bytes) = self.size().await?;

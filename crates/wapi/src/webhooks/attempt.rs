@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimeParser;
 use reqwest::Response;
 use reqwest::header::RETRY_AFTER;
 use url::Url;
@@ -85,7 +87,7 @@ impl Poster {
         let left = DEADLINE.saturating_sub(self.clock.uptime().saturating_sub(started));
         let mut kept = Vec::new();
         let _ = self.clock.timeout(left, read(&mut answer, &mut kept)).await;
-        judge(&answer, String::from_utf8_lossy(&kept).into_owned())
+        judge(&answer, String::from_utf8_lossy(&kept).into_owned(), self.clock.now())
     }
 }
 
@@ -101,20 +103,29 @@ async fn read(answer: &mut Response, kept: &mut Vec<u8>) {
     }
 }
 
-fn judge(answer: &Response, kept: String) -> Result<Taken, Failure> {
+fn judge(answer: &Response, kept: String, now: Timestamp) -> Result<Taken, Failure> {
     let status = answer.status();
     if status.is_success() {
         return Ok(Taken { status: status.as_u16(), answer: kept });
     }
     // These are about who we are, where we knock and when, not about what we bring.
     let is_about_us = matches!(status.as_u16(), 401 | 403 | 404 | 405 | 407 | 408 | 410 | 425 | 429);
-    let wish = answer.headers().get(RETRY_AFTER).and_then(|wish| wish.to_str().ok()?.parse().ok());
+    let wish = answer.headers().get(RETRY_AFTER).and_then(|wish| wait(wish.to_str().ok()?, now));
     let status = status.as_u16();
     Err(Failure {
         error: Failed { error: format!("it answered {status}"), status: Some(status), answer: Some(kept) },
         is_about_the_event: answer.status().is_client_error() && !is_about_us,
-        retry_after: wish.map(Duration::from_secs),
+        retry_after: wish,
     })
+}
+
+/// What `Retry-After` asks for: seconds, or a date.
+fn wait(wish: &str, now: Timestamp) -> Option<Duration> {
+    if let Ok(seconds) = wish.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let at = DateTimeParser::new().parse_timestamp(wish).ok()?;
+    Some(at.duration_since(now).try_into().unwrap_or(Duration::ZERO))
 }
 
 /// A failure without an answer.
@@ -127,4 +138,18 @@ fn unreachable(error: &reqwest::Error) -> Failure {
     let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
     let text = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
     failure(format!("it cannot be reached: {text}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receiver_may_ask_for_seconds_or_for_a_date() {
+        let now: Timestamp = "1994-11-06T08:49:00Z".parse().unwrap();
+        assert_eq!(wait("120", now), Some(Duration::from_secs(120)));
+        assert_eq!(wait("Sun, 06 Nov 1994 08:49:37 GMT", now), Some(Duration::from_secs(37)));
+        assert_eq!(wait("Sun, 06 Nov 1994 08:00:00 GMT", now), Some(Duration::ZERO), "it is over");
+        assert_eq!(wait("soon", now), None);
+    }
 }

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
+use serde_json::json;
+use wapi::clock::Clock;
+
 use crate::harness::{Setup, TestApp, TestClient, eventually};
 
 /// The value of one sample, written as on the page.
@@ -37,6 +41,11 @@ async fn the_numbers_follow_a_message_to_its_webhook() {
     assert!(sample(&app, "wapi_commit_changes_sum").await.unwrap() >= 2.0);
     assert!(sample(&app, "wapi_commit_seconds_bucket{le=\"+Inf\"}").await.unwrap() >= 1.0);
     assert!(sample(&app, "wapi_database_bytes{part=\"used\"}").await.unwrap() > 4096.0);
+    assert_eq!(sample(&app, "wapi_open_messages{session=\"shop\"}").await, None);
+    let in_an_hour = (Clock::system().now() + SignedDuration::from_hours(1)).to_string();
+    let later = json!({"to": bob.number(), "text": {"body": "later"}, "send_at": in_an_hour});
+    app.post("/v1/sessions/shop/messages", later).await.expect(202);
+    until(&app, "wapi_open_messages{session=\"shop\"}", 1.0).await;
     app.push_clock(Duration::from_secs(100));
     assert!(sample(&app, "wapi_session_last_received_age_seconds{session=\"shop\"}").await.unwrap() >= 100.0);
     app.finish().await;

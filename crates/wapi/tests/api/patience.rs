@@ -155,6 +155,8 @@ async fn a_webhook_that_is_gone_is_disabled_at_once_and_goes_on_where_it_was() {
     assert_eq!(waiting["deliveries"].as_array().unwrap().len(), 2);
     let attempt = &waiting["deliveries"][1]["failed_attempts"][0];
     assert_eq!((&attempt["status"], &attempt["answer"]), (&json!(410), &json!("no, thank you")));
+    let not_told = app.get("/v1/sessions/shop").await.json()["disabled_webhooks"].clone();
+    assert_eq!((&not_told[0]["id"], &not_told[0]["reason"]), (&disabled["id"], &json!("gone")));
     let told = app.get("/v1/events?types=webhook.disabled").await.json()["events"][0]["event"]["data"].clone();
     assert_eq!((&told["id"], &told["reason"], &told["session"]), (&disabled["id"], &json!("gone"), &json!(null)));
 
@@ -164,6 +166,12 @@ async fn a_webhook_that_is_gone_is_disabled_at_once_and_goes_on_where_it_was() {
     assert_eq!(app.get(&path).await.json()["enabled"], false);
     let enabled = app.post_raw(&format!("{path}/enable"), "").await.expect(200).json();
     assert_eq!((&enabled["enabled"], &enabled["disabled"]), (&json!(true), &json!(null)));
+    // Saved sessions are listed a moment after the start.
+    eventually(
+        async || (app.get("/v1/sessions/shop").await.json()["disabled_webhooks"] == json!([])).then_some(()),
+        async || "the session still tells of it".to_owned(),
+    )
+    .await;
     assert_eq!((text(&gone.next().await), text(&gone.next().await)), ("one", "two"));
     app.finish().await;
 }

@@ -127,6 +127,10 @@ pub fn session() -> Value {
         ("account", or_null(reference("Account"))),
         ("last_received_at", or_null(time())),
         ("qr?", object(&[("path", text()), ("expires_at", time())])),
+        (
+            "disabled_webhooks",
+            list(object(&[("id", text()), ("reason", words(&["asked", "gone", "failing"])), ("disabled_at", time())])),
+        ),
         ("metadata", anything()),
     ])
 }

@@ -56,6 +56,11 @@ pub fn media_id() -> String {
     random("med_")
 }
 
+/// Bytes as a lower-case text, such as of hashes.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Names one HTTP request, in its answer and in the log.
 pub fn request_id() -> String {
     random("req_")

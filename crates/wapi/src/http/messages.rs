@@ -167,7 +167,7 @@ fn idempotency_key(
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    crate::ids::hex(&Sha256::digest(bytes))
 }
 
 fn unreadable(error: StoreError) -> Problem {

@@ -100,7 +100,7 @@ fn label(name: &str) -> String {
         return name.to_owned();
     }
     let hash = Sha256::digest(name.as_bytes());
-    format!("sha256:{:02x}{:02x}{:02x}{:02x}{:02x}{:02x}", hash[0], hash[1], hash[2], hash[3], hash[4], hash[5])
+    format!("sha256:{}", crate::ids::hex(&hash[..6]))
 }
 
 /// In seconds.

@@ -31,7 +31,7 @@ impl Inbox for MediaInbox {
         if files.is_empty() {
             return self.inbox.accept(session, incoming).await;
         }
-        // Asked for at the same time, they share a commit; and what is told of always exists, since it is asked for first.
+        // Asked for at the same time, they mostly share a commit; and what is told of always exists, since it is asked for first.
         let noted = async { Ok(inner.store.add_media(files).await?) };
         tokio::try_join!(biased; noted, self.inbox.accept(session, incoming))?;
         inner.wanted.notify_one();

@@ -50,7 +50,7 @@ impl Intake {
     /// The file, and its first bytes.
     pub async fn finish(mut self) -> Result<(Taken, Vec<u8>), NotTaken> {
         self.file.flush().await?;
-        let sha256 = self.hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = crate::ids::hex(&self.hash.finalize());
         Ok((Taken { spooled: self.spooled, size: self.size, sha256 }, self.head))
     }
 }

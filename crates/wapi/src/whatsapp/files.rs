@@ -57,7 +57,7 @@ impl Link {
                 "it is not the file that its sender named: the SHA-256 is another".to_owned(),
             ));
         }
-        let sha256 = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = crate::ids::hex(&hash);
         Ok(Taken { spooled, size, sha256 })
     }
 

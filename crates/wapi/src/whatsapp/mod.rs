@@ -37,6 +37,7 @@ use whatsapp_rust::{CacheConfig, CacheEntryConfig, Client};
 
 use crate::clock::Clock;
 use crate::config::WhatsappAddress;
+use crate::ids::hex;
 use crate::lifecycle::Lifecycle;
 use crate::store::Store;
 
@@ -143,8 +144,4 @@ fn caches() -> CacheConfig {
         seed_msg_secrets_from_history: false,
         ..CacheConfig::default()
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -211,5 +211,6 @@ async fn a_change_that_panics_takes_nobody_with_it() {
     saved.unwrap();
     store.append(vec![event("a", "2")]).await.unwrap();
     assert_eq!(due(&store).await, [pair("a", "1")]);
-    assert!(store.trouble().is_none());
+    store.writer.change(Broken).await.unwrap_err();
+    assert!(store.trouble().is_none(), "nothing is wrong with the disk");
 }

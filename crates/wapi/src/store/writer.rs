@@ -250,7 +250,7 @@ impl Task {
     /// Saves all together; if one of them is at fault, one by one, so that it does not take the others with it.
     async fn save(&mut self, orders: &mut Vec<Order>) {
         match self.commit(orders).await {
-            Err(Failure::Change(_)) if orders.len() > 1 => {
+            Err(Failure::Change(_) | Failure::Panic) if orders.len() > 1 => {
                 for order in orders.drain(..) {
                     let mut alone = vec![order];
                     let outcome = self.commit(&mut alone).await;
@@ -270,8 +270,11 @@ impl Task {
     }
 
     fn answer(&self, orders: &mut Vec<Order>, outcome: Result<(), Failure>) {
+        let is_about_the_disk = !matches!(outcome, Err(Failure::Panic));
         let outcome = outcome.map_err(Failure::into_error);
-        self.shared.set_trouble(outcome.clone().err());
+        if is_about_the_disk {
+            self.shared.set_trouble(outcome.clone().err());
+        }
         for order in orders.drain(..) {
             order.answer(outcome.clone());
         }
@@ -298,7 +301,7 @@ impl Task {
         let mut news = News::default();
         let mut outcome = match self.lifecycle.clone().caught(self.write(orders, &mut news)).await {
             Some(written) => written.map_err(|error| Failure::Change(error.into())),
-            None => Err(Failure::Change(StoreError::new("an error of the gateway's own"))),
+            None => Err(Failure::Panic),
         };
         if outcome.is_ok() {
             outcome = sqlx::query("COMMIT").execute(&mut self.connection).await.map(drop).map_err(Failure::database);
@@ -359,6 +362,8 @@ enum Failure {
     Database(StoreError),
     /// One of its statements failed: another change may succeed.
     Change(StoreError),
+    /// One of them panicked, which says nothing of the others, nor of the disk.
+    Panic,
 }
 
 impl Failure {
@@ -369,6 +374,7 @@ impl Failure {
     fn into_error(self) -> StoreError {
         match self {
             Self::Database(error) | Self::Change(error) => error,
+            Self::Panic => StoreError::new("an error of the gateway's own"),
         }
     }
 }

@@ -170,11 +170,7 @@ impl App {
     /// The listener answers while sessions log in.
     fn restore(&self) {
         let (sessions, at_once) = (self.sessions.clone(), self.config.restore_concurrency);
-        self.lifecycle.spawn(async move {
-            if let Err(error) = sessions.restore(at_once).await {
-                tracing::error!(error = format!("{error:#}"), "saved sessions cannot be restored");
-            }
-        });
+        self.lifecycle.spawn(async move { sessions.restore(at_once).await });
     }
 }
 

@@ -100,6 +100,8 @@ pub enum Problem {
         detail: String,
     },
     Stopping,
+    /// The saved sessions are not listed yet.
+    Starting,
     /// Something the program cannot do without does not work.
     NotReady {
         detail: String,
@@ -144,7 +146,7 @@ impl Problem {
             Self::TooLate => StatusCode::CONFLICT,
             Self::NoMessage | Self::NoMedia | Self::NoGroup | Self::NoCall => StatusCode::NOT_FOUND,
             // Nobody can be reached there: the caller has to name somebody else.
-            Self::NotSent(failure) if is_nobody(failure) => StatusCode::NOT_FOUND,
+            Self::NotSent(failure) if is_nowhere(failure) => StatusCode::NOT_FOUND,
             Self::MediaNotReady { .. } => StatusCode::CONFLICT,
             Self::MediaGone { .. } => StatusCode::GONE,
             Self::NoRange(_) => StatusCode::RANGE_NOT_SATISFIABLE,
@@ -157,7 +159,7 @@ impl Problem {
             Self::QueueFull(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::NotSent(_) | Self::NoPairingCode { .. } | Self::Refused { .. } => StatusCode::BAD_GATEWAY,
             Self::NoAnswer { .. } => StatusCode::GATEWAY_TIMEOUT,
-            Self::Stopping | Self::NotReady { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Stopping | Self::Starting | Self::NotReady { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -192,7 +194,7 @@ impl Problem {
             Self::SessionFailed { .. } => ("session_failed", "The session cannot be opened"),
             Self::NoMessage => ("message_not_found", "There is no such message"),
             Self::TooLate => ("too_late", "The message cannot be changed any more"),
-            Self::NoGroup => ("group_not_found", "The account is in no such group"),
+            Self::NoGroup => (GROUP_NOT_FOUND, "The account is in no such group"),
             Self::NoCall => ("call_not_found", "No such call rings"),
             Self::Refused { .. } => ("whatsapp_refused", "WhatsApp refused it"),
             Self::NoMedia => ("media_not_found", "There is no such file"),
@@ -205,12 +207,14 @@ impl Problem {
                 "whatsapp_refused" => ("whatsapp_refused", "WhatsApp refused the message"),
                 "media_unavailable" => ("media_unavailable", "The file cannot be sent"),
                 "expired" => ("expired", "The message expired before it could be sent"),
+                GROUP_NOT_FOUND => (GROUP_NOT_FOUND, "The account is in no such group"),
                 NOT_ON_WHATSAPP => (NOT_ON_WHATSAPP, "The number is not on WhatsApp"),
                 "session_logged_out" => ("session_logged_out", "The device was logged out"),
                 _ => ("not_sendable", "The message cannot be sent"),
             },
             Self::NoAnswer { .. } => ("whatsapp_timeout", "WhatsApp did not answer in time"),
             Self::Stopping => ("stopping", "The program is stopping"),
+            Self::Starting => ("starting", "The program is starting"),
             Self::NotReady { .. } => ("not_ready", "Nothing can be saved at the moment"),
             Self::Internal => ("internal", "Something went wrong here"),
         }
@@ -265,7 +269,7 @@ impl Problem {
             Self::NoPairingCode { detail } => detail.clone(),
             Self::NotAcceptable => "accept image/png, image/svg+xml, text/plain or application/json".to_owned(),
             Self::SessionFailed { reason } => reason.clone(),
-            Self::Stopping => "try again in a moment".to_owned(),
+            Self::Stopping | Self::Starting => "try again in a moment".to_owned(),
             Self::NotReady { detail } => detail.clone(),
             Self::Internal => "the log has more, under the request's id".to_owned(),
         }
@@ -282,8 +286,11 @@ impl Problem {
 /// The code of a message to a number that nobody has.
 pub const NOT_ON_WHATSAPP: &str = "not_on_whatsapp";
 
-fn is_nobody(failure: &Failure) -> bool {
-    failure.code == NOT_ON_WHATSAPP
+/// The same of a message to a group that the account is not in.
+const GROUP_NOT_FOUND: &str = "group_not_found";
+
+fn is_nowhere(failure: &Failure) -> bool {
+    [NOT_ON_WHATSAPP, GROUP_NOT_FOUND].contains(&failure.code.as_str())
 }
 
 /// When to ask again, in seconds, where that is worth saying.
@@ -299,7 +306,7 @@ impl IntoResponse for Problem {
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
         }
-        if status == StatusCode::TOO_MANY_REQUESTS {
+        if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
             response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
         }
         if let Some(size) = size.and_then(|size| format!("bytes */{size}").parse().ok()) {

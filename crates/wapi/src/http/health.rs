@@ -12,10 +12,13 @@ pub async fn live() -> Json<Value> {
     Json(json!({"status": "live"}))
 }
 
-/// `GET /health/ready`: it takes requests; 503 once it is stopping, or while nothing can be saved.
+/// `GET /health/ready`: it takes requests; 503 until the saved sessions are listed, once it is stopping, or while nothing can be saved.
 pub async fn ready(State(gateway): State<Gateway>) -> Result<Json<Value>, Problem> {
     if gateway.lifecycle.is_stopping() {
         return Err(Problem::Stopping);
+    }
+    if !gateway.sessions.are_listed() {
+        return Err(Problem::Starting);
     }
     match gateway.store.trouble() {
         Some(error) => Err(Problem::NotReady { detail: error.to_string() }),

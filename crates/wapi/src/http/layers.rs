@@ -1,6 +1,7 @@
 //! What happens to every request: it gets an id, a line in the log, and an answer even if we panic.
 
 use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
@@ -37,6 +38,18 @@ pub async fn around(State(gateway): State<Gateway>, request: Request, next: Next
         tracing::info!(request = id, %method, route, status, ?took, "answered");
     }
     response
+}
+
+/// How long a request waits for the saved sessions to be listed, which takes milliseconds unless the disk is slow.
+const LISTING: Duration = Duration::from_secs(10);
+
+/// Right after the start a saved session must not look like one that was never there.
+pub async fn once_listed(State(gateway): State<Gateway>, request: Request, next: Next) -> Response {
+    if gateway.sessions.are_listed() || gateway.sessions.wait_until_listed(LISTING).await {
+        return next.run(request).await;
+    }
+    let problem = if gateway.lifecycle.is_stopping() { Problem::Stopping } else { Problem::Starting };
+    problem.into_response()
 }
 
 /// Puts the request's id into the answer's head, and into its body when that is a problem.

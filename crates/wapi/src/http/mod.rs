@@ -131,6 +131,7 @@ pub fn routes(gateway: Gateway) -> Router {
     let keyed = keyed
         .fallback(async || Problem::NoRoute)
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
+        .layer(from_fn_with_state(gateway.clone(), layers::once_listed))
         .layer(from_fn_with_state(gateway.clone(), auth::require_key));
     open.method_not_allowed_fallback(async || Problem::MethodNotAllowed)
         .merge(keyed)

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::clock::Clock;
 use crate::fetch::Fetcher;
@@ -60,6 +60,8 @@ pub struct Sessions {
 
 struct Inner {
     sessions: Mutex<BTreeMap<SessionName, Arc<Session>>>,
+    /// Whether the saved ones are among them.
+    listed: watch::Sender<bool>,
     /// When sessions that are not there yet have received their last message, from an earlier run.
     received: Mutex<BTreeMap<String, Timestamp>>,
     journal: Arc<Journal>,
@@ -99,9 +101,12 @@ impl Sessions {
         parts.lifecycle.spawn(Arc::clone(&journal).keep_saving(parts.lifecycle.clone()));
         let ledger = Ledger::start(parts.store.clone(), parts.clock.clone(), &parts.lifecycle);
         let (sessions, received) = Default::default();
+        let listed = watch::Sender::new(false);
         let (online, unchecked) = mpsc::unbounded_channel();
         let unchecked = Mutex::new(Some(unchecked));
-        Self { inner: Arc::new(Inner { sessions, received, journal, ledger, online, unchecked, around: parts }) }
+        Self {
+            inner: Arc::new(Inner { sessions, listed, received, journal, ledger, online, unchecked, around: parts }),
+        }
     }
 
     pub fn find(&self, name: &SessionName) -> Option<Arc<Session>> {

@@ -173,6 +173,7 @@ impl Outbox {
             HandedOver::Offline => self.rest(place, REST, at),
             HandedOver::Failed => self.fail(place, failures::engine(), at),
             HandedOver::NobodyThere => self.fail(place, failures::nobody_there(), at),
+            HandedOver::NotInGroup => self.fail(place, failures::not_in_group(), at),
         }
     }
 

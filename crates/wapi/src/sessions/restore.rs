@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tokio::sync::Semaphore;
 
-use super::{Intent, Metadata, PoisonError, Session, SessionName, Sessions, Status};
+use super::{Intent, Metadata, Parts, PoisonError, Session, SessionName, Sessions, Status};
 use crate::store::session_file::{SessionFile, inspect};
 use crate::store::{Ordered, StoreError};
 
@@ -19,7 +19,32 @@ const PAUSE: Duration = Duration::from_secs(1);
 impl Sessions {
     /// Logs all saved sessions in, a few at a time, in the background. A session that was never paired rests until somebody wants its
     /// QR code if it was made with `POST /v1/sessions`, and else is left for whoever registers it.
-    pub async fn restore(&self, at_once: usize) -> Result<()> {
+    pub async fn restore(&self, at_once: usize) {
+        let Parts { lifecycle, clock, .. } = &self.inner.around;
+        while let Err(error) = self.list_saved(at_once).await {
+            tracing::error!(error = format!("{error:#}"), "saved sessions cannot be listed; trying again");
+            if lifecycle.unless_stopping(clock.sleep(PAUSE)).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Whether the saved sessions are there.
+    pub fn are_listed(&self) -> bool {
+        *self.inner.listed.borrow()
+    }
+
+    /// Completes when they are; `false` if they are not after so long, or the program ends first.
+    pub async fn wait_until_listed(&self, limit: Duration) -> bool {
+        let Parts { lifecycle, clock, .. } = &self.inner.around;
+        let mut listed = self.inner.listed.subscribe();
+        tokio::select! {
+            listed = lifecycle.unless_stopping(listed.wait_for(|listed| *listed)) => matches!(listed, Some(Ok(_))),
+            () = clock.sleep(limit) => false,
+        }
+    }
+
+    async fn list_saved(&self, at_once: usize) -> Result<()> {
         let files = &self.inner.around.files;
         files.remove_all_qr_codes().await.context("removing the QR codes of an earlier run")?;
         let Some(mut ordered) = self.remembered().await else { return Ok(()) };
@@ -40,6 +65,7 @@ impl Sessions {
             let Ok(name) = SessionName::parse(&name) else { continue };
             self.restore_one(&name, Some(ordered), &places).await;
         }
+        self.inner.listed.send_replace(true);
         Ok(())
     }
 

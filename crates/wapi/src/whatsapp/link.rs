@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use whatsapp_rust::pair_code::PairCodeOptions;
+use whatsapp_rust::request::IqError;
 use whatsapp_rust::store::commands::DeviceCommand;
 use whatsapp_rust::store::persistence_manager::PersistenceManager;
 use whatsapp_rust::types::events::{EventHandler, Subscription};
@@ -65,6 +66,9 @@ pub enum NotHandedOver {
     /// It has not left: nobody has this number.
     #[error("the number is not on WhatsApp")]
     NotOnWhatsapp,
+    /// It has not left: WhatsApp does not say who is in the group.
+    #[error("the account is in no such group")]
+    NotInGroup,
     /// It has not left: the engine could not make it. Its own words may name people.
     #[error("the message could not be sent: {0}")]
     Failed(String),
@@ -285,7 +289,7 @@ impl Link {
         let sending = self.client.send_message_with_options(outgoing::jid(to), *message.0, options);
         match self.clock.timeout(limit, sending).await {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(self.reason(error)),
+            Ok(Err(error)) => Err(self.reason(error, to)),
             Err(_) => Err(NotHandedOver::Unclear),
         }
     }
@@ -319,12 +323,16 @@ impl Link {
         self.saved.get_device_snapshot().pn.as_ref().is_some_and(|own| own.user_base() == jid.user_base())
     }
 
-    fn reason(&self, error: SendError) -> NotHandedOver {
+    fn reason(&self, error: SendError, to: &ChatId) -> NotHandedOver {
         match error {
             SendError::NotLoggedIn | SendError::Client(ClientError::NotConnected | ClientError::NotLoggedIn) => {
                 NotHandedOver::Offline
             }
             SendError::Client(_) => NotHandedOver::Unclear,
+            // The question is who is in the group.
+            SendError::Iq(IqError::ServerError { code: 403 | 404, .. }) if matches!(to, ChatId::Group(_)) => {
+                NotHandedOver::NotInGroup
+            }
             // Questions that come before the message, and need the connection.
             _ if !self.client.is_logged_in() => NotHandedOver::Offline,
             other => NotHandedOver::Failed(other.to_string()),

@@ -198,7 +198,7 @@ async fn a_message_to_a_group_the_account_is_not_in_fails_and_says_why() {
     let (app, [_, bob, carol], _) = in_a_group(Addressing::Lid).await;
     let private = bob.creates_group("without Alice", &[&carol]).unwrap();
     let answer = app.post("/v1/sessions/shop/messages", text(&private, "let me in")).await;
-    assert_eq!(answer.expect(502).code(), "not_sendable");
+    assert_eq!(answer.expect(404).code(), "group_not_found");
     assert!(bob.received().is_empty());
     app.finish().await;
 }

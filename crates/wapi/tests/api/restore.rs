@@ -1,6 +1,12 @@
 //! Saved sessions log in by themselves when the program starts.
 
-use crate::harness::{PATIENCE, TestApp, Wapi, free_address};
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions, Connection};
+
+use crate::harness::{PATIENCE, TestApp, Wapi, eventually, free_address};
 
 #[tokio::test]
 async fn a_paired_session_logs_in_from_its_file() {
@@ -63,10 +69,63 @@ async fn many_sessions_come_back_while_the_listener_answers() {
         app.pair(&format!("shop {number}"), &phone).await;
     }
     app = app.restart().await;
-    app.get("/health/ready").await.expect(200);
     for number in 0..5 {
         app.until(&format!("shop {number}"), "online").await;
     }
+    app.finish().await;
+}
+
+/// Nobody can open the file as long as this lives, which makes looking into it take a second.
+async fn lock(file: &Path) -> SqliteConnection {
+    let options = SqliteConnectOptions::new().filename(file).pragma("locking_mode", "EXCLUSIVE");
+    let mut connection = options.connect().await.unwrap();
+    sqlx::query("BEGIN EXCLUSIVE").execute(&mut connection).await.unwrap();
+    connection
+}
+
+#[tokio::test]
+async fn a_saved_session_is_known_from_the_first_request_on() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    app.pair("first", &bob).await;
+    app.pair("shop", &alice).await;
+    let stopped = app.stop().await;
+    let held = lock(&stopped.root().join("sessions/first.db")).await;
+    let app = stopped.start().await;
+    assert_eq!(app.get("/health/ready").await.expect(503).code(), "starting");
+    let seen = app.info("shop").await.expect(200).json();
+    assert_ne!(seen["status"], "scan_qr", "{seen}");
+    app.get("/health/ready").await.expect(200);
+    app.until("shop", "online").await;
+    held.close().await.unwrap();
+    app.push_clock(Duration::from_secs(300));
+    app.until("first", "online").await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn who_has_waited_long_enough_for_the_start_is_told_so() {
+    let app = TestApp::start().await;
+    let alice = app.phone("Alice");
+    app.pair("shop", &alice).await;
+    let stopped = app.stop().await;
+    let held = lock(&stopped.root().join("sessions/shop.db")).await;
+    let app = stopped.start().await;
+    let asked = app.get("/v1/sessions/shop");
+    let time_passes = eventually(
+        async || {
+            app.push_clock(Duration::from_secs(5));
+            None::<()>
+        },
+        async || "no answer".to_owned(),
+    );
+    let answer = tokio::select! { answer = asked => answer, () = time_passes => unreachable!("it never ends well") };
+    let answer = answer.expect(503);
+    assert_eq!(answer.code(), "starting");
+    assert_eq!(answer.headers["retry-after"], "10");
+    held.close().await.unwrap();
+    app.push_clock(Duration::from_secs(300));
+    app.until("shop", "online").await;
     app.finish().await;
 }
 
@@ -106,7 +165,7 @@ async fn a_file_that_cannot_be_read_for_a_moment_is_tried_again() {
     assert!(info["reason"].as_str().unwrap().contains("cannot be read now"), "{info}");
     std::fs::remove_file(&file).unwrap();
     std::fs::rename(&elsewhere, &file).unwrap();
-    app.push_clock(std::time::Duration::from_secs(300));
+    app.push_clock(Duration::from_secs(300));
     app.until("shop", "online").await;
     app.finish().await;
 }

@@ -52,7 +52,12 @@ fn accepted(operation: Operation, answer: &Value) -> Operation {
         .problems(&[(404, "session_not_found"), (409, "session_not_paired")])
         .problems(&[(404, "message_not_found"), (429, "queue_full"), (503, "stopping"), (503, "not_ready")])
         .problems(&[(502, "whatsapp_refused"), (502, "media_unavailable"), (502, "expired")])
-        .problems(&[(502, "session_logged_out"), (502, "not_sendable"), (404, "not_on_whatsapp")])
+        .problems(&[
+            (502, "session_logged_out"),
+            (502, "not_sendable"),
+            (404, "not_on_whatsapp"),
+            (404, "group_not_found"),
+        ])
 }
 
 fn wish() -> Value {

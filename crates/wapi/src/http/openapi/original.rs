@@ -51,7 +51,12 @@ fn sending(path: &'static str, summary: &'static str, content: &[(&'static str, 
         .answers(200, "WhatsApp has taken it.", object(&sent))
         .problems(&[(404, "session_not_found"), (409, "session_not_online"), (409, "session_not_paired")])
         .problems(&[(429, "queue_full"), (502, "whatsapp_refused"), (502, "media_unavailable")])
-        .problems(&[(502, "session_logged_out"), (502, "not_sendable"), (404, "not_on_whatsapp")])
+        .problems(&[
+            (502, "session_logged_out"),
+            (502, "not_sendable"),
+            (404, "not_on_whatsapp"),
+            (404, "group_not_found"),
+        ])
         .problems(&[(503, "stopping"), (503, "not_ready"), (504, "whatsapp_timeout")])
 }
 

@@ -12,7 +12,7 @@ pub fn operations() -> Vec<Operation> {
         ),
         route("GET", "/health/ready", "Whether it can take requests and save what comes in")
             .answers(200, "It can.", object(&[("status", words(&["ready"]))]))
-            .problems(&[(503, "stopping"), (503, "not_ready")]),
+            .problems(&[(503, "starting"), (503, "stopping"), (503, "not_ready")]),
         route("GET", "/openapi.json", "This document").answers(200, "OpenAPI 3.1.", anything()),
         route("GET", "/metrics", "How it goes, for Prometheus").answers_as(
             200,

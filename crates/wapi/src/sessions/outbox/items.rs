@@ -135,6 +135,10 @@ pub mod failures {
         failed("not_on_whatsapp", "nobody has this number on WhatsApp; check it, with its country's code")
     }
 
+    pub fn not_in_group() -> Verdict {
+        failed("group_not_found", "the account is in no such group; GET /v1/sessions/…/groups lists those it is in")
+    }
+
     pub fn engine() -> Verdict {
         failed("not_sendable", "the message could not be encrypted for this chat, or who is in it could not be learnt")
     }

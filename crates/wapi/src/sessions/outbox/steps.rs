@@ -46,6 +46,8 @@ pub enum HandedOver {
     Failed,
     /// It has not left, because nobody has the number.
     NobodyThere,
+    /// It has not left, because the account is not in the group.
+    NotInGroup,
     /// It may have left.
     Unclear,
 }

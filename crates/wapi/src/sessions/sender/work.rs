@@ -96,6 +96,7 @@ impl Work {
             Err(NotHandedOver::Offline) => HandedOver::Offline,
             Err(NotHandedOver::Unclear) => HandedOver::Unclear,
             Err(NotHandedOver::NotOnWhatsapp) => HandedOver::NobodyThere,
+            Err(NotHandedOver::NotInGroup) => HandedOver::NotInGroup,
             Err(NotHandedOver::Failed(reason)) => {
                 // The engine's own words may carry phone numbers.
                 tracing::debug!(session = %self.session.name, reason, "the engine could not send a message");

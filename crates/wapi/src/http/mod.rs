@@ -69,6 +69,7 @@ fn table() -> Table {
         .open("/health/live", health::live)
         .open("/health/ready", health::ready)
         .open("/openapi.json", openapi::read)
+        .open("/docs", openapi::docs)
         .get("/metrics", Read, metrics::metrics)
         .post("/register-session", Admin.narrowed(), original::register_session)
         .post("/send-message", Send.narrowed(), original::send_message)

@@ -1,8 +1,11 @@
 //! The OpenAPI document, and the gateway held against it by a program that tries everything.
 
+use std::path::Path;
+
+use serde_json::Value;
 use tokio::process::Command;
 
-use crate::harness::{Setup, skipped};
+use crate::harness::{PATIENCE, Setup, TestApp, skipped};
 
 #[tokio::test]
 async fn everybody_may_read_what_the_routes_are() {
@@ -16,6 +19,92 @@ async fn everybody_may_read_what_the_routes_are() {
     let keys = &document["paths"]["/v1/api-keys"]["post"];
     let codes = keys["responses"]["409"]["content"]["application/problem+json"]["schema"].to_string();
     assert!(codes.contains("admin_key_first"), "{codes}");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn the_document_is_a_page_for_people_that_runs_and_loads_nothing() {
+    let app = Setup::new().set("WAPI_API_KEY", "wapi_first").start().await;
+    let page = app.get("/docs").await.expect(200);
+    assert_eq!(page.headers["content-type"], "text/html; charset=utf-8");
+    let policy = page.headers["content-security-policy"].to_str().unwrap();
+    assert!(policy.starts_with("default-src 'none'"), "{policy}");
+    let page = String::from_utf8(page.body.to_vec()).unwrap();
+    let document = app.get("/openapi.json").await.expect(200).json();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let id = operation["operationId"].as_str().unwrap();
+            assert!(page.contains(&format!("<details id=\"{id}\">")), "{method} {path} is not on the page");
+        }
+    }
+    assert!(page.contains("When shall we deliver?"), "the examples are on it, too");
+    app.finish().await;
+}
+
+/// The kinds a message can have, by what the document says of sending.
+fn kinds(send: &Value) -> Vec<String> {
+    let kinds = &send["requestBody"]["content"]["application/json"]["schema"]["properties"]["type"]["anyOf"][0]["enum"];
+    kinds.as_array().expect("sending has kinds").iter().map(|kind| kind.as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn there_is_an_example_of_every_kind_and_each_is_taken() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    app.pair("shop", &alice).await;
+    let group = bob.creates_group("Friends", &[&alice]).unwrap();
+    app.send("shop", bob.number(), "this one is reacted to and answered").await.expect(200);
+    let first = bob.next_message(PATIENCE).await.unwrap().id;
+    let document = app.get("/openapi.json").await.expect(200).json();
+    let send = &document["paths"]["/v1/sessions/{session}/messages"]["post"];
+    let examples = send["requestBody"]["content"]["application/json"]["examples"].as_object().unwrap();
+    for kind in kinds(send) {
+        assert!(examples.values().any(|example| example["value"].get(&kind).is_some()), "no example of {kind}");
+    }
+    for (name, example) in examples {
+        let example = example["value"].to_string();
+        let example = example.replace("+375 44 703-48-10", bob.number()).replace("120363025246125486@g.us", &group);
+        let example = example.replace("3EB0538DA65A5960C82A0F", &first);
+        // Links lead out of this machine.
+        let answer = app.post("/v1/sessions/shop/messages?wait=0", serde_json::from_str(&example).unwrap()).await;
+        assert_eq!(answer.status, 202, "{name}: {}", answer.json());
+    }
+    let stopped = app.stop().await;
+    stopped.webhook.leftovers();
+    stopped.simulator.finish().await.expect("the simulator is content");
+}
+
+#[tokio::test]
+async fn a_generated_client_compiles_and_sends() {
+    let maker = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../interop/client");
+    if !maker.join("node_modules").exists() {
+        return skipped::<()>("run `npm ci --ignore-scripts` in interop/client").unwrap_or_default();
+    }
+    let app = Setup::new().set("WAPI_API_KEY", "wapi_first").start().await;
+    let admin = app.with_key("wapi_first");
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    admin.pair("shop", &alice).await;
+    let folder = tempfile::tempdir().unwrap();
+    let document = folder.path().join("openapi.json");
+    std::fs::write(&document, app.get("/openapi.json").await.expect(200).body).unwrap();
+    let node = |program: &Path| {
+        let mut node = Command::new("node");
+        node.arg(program).kill_on_drop(true);
+        node
+    };
+    let made = node(&maker.join("generate.mjs")).arg(&document).arg(folder.path()).output().await.expect("node runs");
+    let said = [made.stdout, made.stderr].map(|said| String::from_utf8_lossy(&said).into_owned()).concat();
+    assert!(made.status.success(), "{said}");
+    let settings = [("BASE", app.base()), ("KEY", "wapi_first"), ("SESSION", "shop"), ("TO", bob.number())]
+        .map(|(name, value)| (format!("WAPI_{name}"), value));
+    let sent = node(&folder.path().join("send.js")).envs(settings).output().await.expect("node runs");
+    assert!(sent.status.success(), "{}", String::from_utf8_lossy(&sent.stderr));
+    let told: Value = serde_json::from_slice(&sent.stdout).expect("JSON");
+    let received = bob.next_message(PATIENCE).await.unwrap();
+    assert_eq!(received.text.as_deref(), Some("sent by a generated client"));
+    assert_eq!(told["id"], received.id);
+    assert!(["sent", "delivered"].contains(&told["status"].as_str().unwrap()), "{told}");
+    assert_eq!((&told["sessions"], &told["code"]), (&1.into(), &"invalid_fields".into()));
     app.finish().await;
 }
 

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::kinds;
 use super::operation::{Operation, route, session_name};
 use super::schema::{flag, list, number, object, or_null, reference, said, text, time, with, words};
+use super::{examples, kinds};
 
 pub fn operations() -> Vec<Operation> {
     let contact = object(&[("input", text()), ("wa_id", or_null(text())), ("lid", or_null(text()))]);
@@ -14,6 +14,7 @@ pub fn operations() -> Vec<Operation> {
         accepted(route("POST", "/v1/sessions/{session}/messages", "Send a message, once"), &answer)
             .header("Idempotency-Key", text(), "The same key and body again: the same message, for 24 hours.")
             .body(wish())
+            .examples(examples::messages())
             .problems(&[(409, "idempotency_key_reused")]),
         route("GET", "/v1/sessions/{session}/messages/{id}", "A message that was sent, and what became of it")
             .answers(200, "The message.", reference("Message"))

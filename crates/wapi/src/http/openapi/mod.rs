@@ -2,12 +2,15 @@
 
 mod api_keys;
 mod events;
+mod examples;
 mod groups;
 mod kinds;
 mod media;
 mod messages;
+mod names;
 mod operation;
 mod original;
+mod page;
 mod schema;
 mod sessions;
 mod signals;
@@ -17,6 +20,8 @@ mod webhooks;
 use std::sync::LazyLock;
 
 use axum::Json;
+use axum::http::{HeaderName, header};
+use axum::response::Html;
 use serde_json::{Map, Value, json};
 
 use super::error::MEDIA_TYPE;
@@ -31,30 +36,62 @@ pub async fn read() -> Json<&'static Value> {
     Json(&DOCUMENT)
 }
 
-fn described() -> Vec<Operation> {
-    let families = [
-        watching::operations(),
-        original::operations(),
-        events::operations(),
-        sessions::operations(),
-        messages::operations(),
-        groups::operations(),
-        signals::operations(),
-        media::operations(),
-        api_keys::operations(),
-        webhooks::operations(),
-    ];
-    families.into_iter().flatten().collect()
+/// Nothing may be loaded and nothing run; the style is in the page.
+const POLICY: (HeaderName, &str) =
+    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'");
+
+static PAGE: LazyLock<String> = LazyLock::new(|| page::page(&DOCUMENT));
+
+/// The same for people.
+pub async fn docs() -> ([(HeaderName, &'static str); 1], Html<&'static str>) {
+    ([POLICY], Html(&PAGE))
+}
+
+/// In the order they are shown.
+const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+
+/// Routes that belong together.
+struct Family {
+    tag: &'static str,
+    description: &'static str,
+    operations: Vec<Operation>,
+}
+
+fn families() -> Vec<Family> {
+    let family = |tag, description, operations| Family { tag, description, operations };
+    vec![
+        family(
+            "Sessions",
+            "WhatsApp accounts: link them, start and stop them, see how they are.",
+            sessions::operations(),
+        ),
+        family("Messages", "Send, change, take back, pass on; and what became of it.", messages::operations()),
+        family("Files", "What messages carry.", media::operations()),
+        family("Groups", "The groups an account is in.", groups::operations()),
+        family("Signals", "Reading, typing, presence, calls, and who is on WhatsApp.", signals::operations()),
+        family("Events", "Everything that happened, from any point on.", events::operations()),
+        family("Webhooks", "Who is told of events, and how that went.", webhooks::operations()),
+        family("API keys", "Who may call.", api_keys::operations()),
+        family("Watching", "Health, metrics, and this document.", watching::operations()),
+        family("The original routes", "Those of the first wapi, unchanged.", original::operations()),
+    ]
 }
 
 /// The routes of the table, each as it is described.
 fn document(rows: &[Row]) -> Value {
-    let described = described();
+    let families = families();
     let mut paths: Map<String, Value> = Map::new();
     for row in rows {
-        let operation = described.iter().find(|it| it.path == row.path && it.method == row.method);
+        let operation = families.iter().find_map(|family| Some((family, family.operation(row)?)));
         let path = paths.entry(row.path).or_insert_with(|| json!({}));
-        path[row.method.to_lowercase()] = operation.map_or_else(|| json!({"responses": {}}), |it| written(it, row));
+        path[row.method.to_lowercase()] = operation.map_or_else(
+            || json!({"responses": {}}),
+            |(family, operation)| {
+                let mut written = written(operation, row);
+                written["tags"] = json!([family.tag]);
+                written
+            },
+        );
     }
     json!({
         "openapi": "3.1.0",
@@ -65,6 +102,7 @@ fn document(rows: &[Row]) -> Value {
             "description": "Every route works with and without a trailing slash.",
             "license": {"name": "MIT OR Apache-2.0"},
         },
+        "tags": families.iter().map(|it| json!({"name": it.tag, "description": it.description})).collect::<Vec<_>>(),
         "paths": paths,
         "components": {
             "schemas": {"Problem": problem(), "Account": sessions::account(), "Session": sessions::session(),
@@ -78,18 +116,27 @@ fn document(rows: &[Row]) -> Value {
     })
 }
 
+impl Family {
+    fn operation(&self, row: &Row) -> Option<&Operation> {
+        self.operations.iter().find(|it| it.is(row))
+    }
+}
+
 fn written(operation: &Operation, row: &Row) -> Value {
     let names = row.path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
     let parameters: Vec<_> = names.map(path_parameter).chain(operation.parameters.iter().cloned()).collect();
     let mut written = json!({
         "summary": operation.summary,
-        "operationId": operation_id(row),
+        "operationId": names::operation_id(row.method, row.path),
         "parameters": parameters,
         "responses": responses(operation, row),
     });
     if let Some((schema, presence)) = &operation.body {
         let required = *presence == Presence::Required;
         written["requestBody"] = json!({"required": required, "content": {JSON: {"schema": schema}}});
+        for (name, title, value) in &operation.examples {
+            written["requestBody"]["content"][JSON]["examples"][name] = json!({"summary": title, "value": value});
+        }
         for (media_type, schema) in &operation.body_forms {
             written["requestBody"]["content"][media_type] = json!({"schema": schema});
         }
@@ -99,12 +146,6 @@ fn written(operation: &Operation, row: &Row) -> Value {
         written["description"] = json!(format!("For keys with the scope `{}` or `admin`.", scope.word()));
     }
     written
-}
-
-/// `get_v1_events`.
-fn operation_id(row: &Row) -> String {
-    let path: String = row.path.chars().filter(|letter| !matches!(letter, '{' | '}')).collect();
-    format!("{}{}", row.method.to_lowercase(), path.replace(['/', '-', '.'], "_"))
 }
 
 fn responses(operation: &Operation, row: &Row) -> Value {
@@ -164,11 +205,20 @@ mod tests {
     #[test]
     fn every_route_of_the_table_is_described_with_its_answers() {
         for row in super::super::table().rows {
-            let found = described().into_iter().filter(|it| it.path == row.path && it.method == row.method).count();
+            let found = families().iter().flat_map(|family| &family.operations).filter(|it| it.is(&row)).count();
             assert_eq!(found, 1, "{} {} is not described (once) in http/openapi/", row.method, row.path);
             let responses = &DOCUMENT["paths"][row.path][row.method.to_lowercase()]["responses"];
             let good = responses.as_object().unwrap().keys().any(|status| status.starts_with('2'));
             assert!(good, "{} {} has no good answer", row.method, row.path);
         }
+    }
+
+    #[test]
+    fn no_two_operations_have_one_name() {
+        let mut names: Vec<_> =
+            super::super::table().rows.iter().map(|row| names::operation_id(row.method, row.path)).collect();
+        names.sort();
+        let twice: Vec<_> = names.windows(2).filter(|pair| pair[0] == pair[1]).collect();
+        assert!(twice.is_empty(), "{twice:?}; name them in http/openapi/names.rs");
     }
 }

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::super::table::Row;
 use super::schema::{number, said, text};
 
 /// For each media type what it holds.
@@ -14,6 +15,8 @@ pub struct Operation {
     pub summary: &'static str,
     pub parameters: Vec<Value>,
     pub body: Option<(Value, Presence)>,
+    /// Bodies as they may be: name, title, value.
+    pub examples: Vec<(&'static str, &'static str, Value)>,
     /// Other forms the body may have, with their media types.
     pub body_forms: Media,
     /// Status, what it means, and for each media type what it holds.
@@ -39,6 +42,7 @@ pub const fn route(method: &'static str, path: &'static str, summary: &'static s
         summary,
         parameters: Vec::new(),
         body: None,
+        examples: Vec::new(),
         body_forms: Vec::new(),
         answers: Vec::new(),
         problems: Vec::new(),
@@ -46,6 +50,11 @@ pub const fn route(method: &'static str, path: &'static str, summary: &'static s
 }
 
 impl Operation {
+    /// Whether it is this row of the route table.
+    pub fn is(&self, row: &Row) -> bool {
+        (self.method, self.path) == (row.method, row.path)
+    }
+
     pub fn query(mut self, name: &str, schema: Value, description: &str) -> Self {
         self.parameters.push(json!({"name": name, "in": "query", "schema": schema, "description": description}));
         self
@@ -58,6 +67,11 @@ impl Operation {
 
     pub fn body(mut self, schema: Value) -> Self {
         self.body = Some((schema, Presence::Required));
+        self
+    }
+
+    pub fn examples(mut self, examples: Vec<(&'static str, &'static str, Value)>) -> Self {
+        self.examples = examples;
         self
     }
 

@@ -1,0 +1,54 @@
+//! One message of each kind that can be sent. Pure.
+
+use serde_json::{Value, json};
+
+/// Name, title, and the body of `POST /v1/sessions/{session}/messages`.
+pub fn messages() -> Vec<(&'static str, &'static str, Value)> {
+    let to = "+375 44 703-48-10";
+    let kinds = [
+        ("text", "A text", json!({"text": {"body": "Your order *1042* is on its way."}})),
+        ("image", "A picture by link", json!({"image": {"link": "https://example.com/cat.jpg", "caption": "Our cat"}})),
+        ("video", "A film that plays as a GIF", json!({"video": {"link": "https://example.com/cat.mp4", "gif": true}})),
+        ("audio", "A voice note", json!({"audio": {"link": "https://example.com/note.ogg", "voice": true}})),
+        (
+            "document",
+            "A document",
+            json!({"document": {"link": "https://example.com/invoice.pdf", "filename": "Invoice 1042.pdf"}}),
+        ),
+        ("sticker", "A sticker", json!({"sticker": {"link": "https://example.com/cat.webp"}})),
+        (
+            "location",
+            "A place",
+            json!({"location": {"latitude": 53.9006, "longitude": 27.5590, "name": "Our shop", "address": "Minsk"}}),
+        ),
+        (
+            "contacts",
+            "A contact card",
+            json!({"contacts": [{"name": {"formatted_name": "Ann"}, "phones": [{"phone": "+375 29 111-22-33"}]}]}),
+        ),
+        (
+            "poll",
+            "A poll",
+            json!({"poll": {"question": "When shall we deliver?", "options": ["Morning", "Evening"], "max_selections": 1}}),
+        ),
+        (
+            "event",
+            "An event",
+            json!({"event": {"name": "Opening", "start": "2030-05-01T10:00:00Z", "place": {"name": "Our shop"}}}),
+        ),
+        ("reaction", "A reaction", json!({"reaction": {"message_id": "3EB0538DA65A5960C82A0F", "emoji": "👍"}})),
+    ];
+    let mut messages: Vec<_> = kinds.map(|(kind, title, content)| (kind, title, addressed(content, to))).into();
+    let reply = json!({"text": {"body": "Thank you!"}, "context": {"message_id": "3EB0538DA65A5960C82A0F"}});
+    messages.push(("reply", "An answer to a message", addressed(reply, to)));
+    let mention = json!({"text": {"body": "@375447034810, are you there?"}, "mentions": [to]});
+    messages.push(("mention", "A mention in a group", addressed(mention, "120363025246125486@g.us")));
+    let hasty = json!({"text": {"body": "Your code is 4711."}, "expires_in": 300});
+    messages.push(("hasty", "A text that is sent within five minutes or never", addressed(hasty, to)));
+    messages
+}
+
+fn addressed(mut content: Value, to: &str) -> Value {
+    content["to"] = to.into();
+    content
+}

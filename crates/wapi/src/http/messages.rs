@@ -4,6 +4,8 @@ mod body;
 pub mod changes;
 mod contacts;
 mod content;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod shown;
 
 use std::time::Duration;

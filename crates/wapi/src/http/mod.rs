@@ -44,6 +44,8 @@ use crate::store::Store;
 use crate::webhooks::Webhooks;
 
 use error::Problem;
+#[cfg(fuzzing)]
+pub use messages::fuzzing;
 use table::Table;
 
 /// What the routes need to know.

@@ -4,6 +4,8 @@ mod asking;
 mod backend;
 mod calls;
 mod files;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod groups;
 mod heard;
 mod http_client;

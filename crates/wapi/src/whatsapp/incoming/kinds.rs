@@ -8,11 +8,11 @@ use crate::message::{CalendarEvent, Contact, Content, GroupInvite, LiveLocation,
 
 /// `None` for what is none of these.
 pub(super) fn content(body: &wa::Message) -> Option<Content> {
-    if let Some(place) = body.location_message.as_option() {
-        return Some(Content::Location { location: location(place) });
+    if let Some(location) = body.location_message.as_option().and_then(location) {
+        return Some(Content::Location { location });
     }
-    if let Some(place) = body.live_location_message.as_option() {
-        return Some(Content::LiveLocation { live_location: live_location(place) });
+    if let Some(live_location) = body.live_location_message.as_option().and_then(live_location) {
+        return Some(Content::LiveLocation { live_location });
     }
     if let Some(contacts) = contacts(body) {
         return Some(Content::Contacts { contacts });
@@ -39,25 +39,31 @@ pub(in crate::whatsapp) fn creation(body: &wa::Message) -> Option<&kinds::PollCr
     versions.into_iter().find_map(|version| version.as_option())
 }
 
-fn location(place: &kinds::LocationMessage) -> Location {
-    Location {
-        latitude: place.degrees_latitude.unwrap_or_default(),
-        longitude: place.degrees_longitude.unwrap_or_default(),
+/// `None` for a place that is nowhere.
+fn location(place: &kinds::LocationMessage) -> Option<Location> {
+    Some(Location {
+        latitude: degrees(place.degrees_latitude)?,
+        longitude: degrees(place.degrees_longitude)?,
         name: place.name.clone(),
         address: place.address.clone(),
-    }
+    })
 }
 
-fn live_location(place: &kinds::LiveLocationMessage) -> LiveLocation {
-    LiveLocation {
-        latitude: place.degrees_latitude.unwrap_or_default(),
-        longitude: place.degrees_longitude.unwrap_or_default(),
+fn live_location(place: &kinds::LiveLocationMessage) -> Option<LiveLocation> {
+    Some(LiveLocation {
+        latitude: degrees(place.degrees_latitude)?,
+        longitude: degrees(place.degrees_longitude)?,
         accuracy: place.accuracy_in_meters,
-        speed: place.speed_in_mps,
+        speed: place.speed_in_mps.filter(|speed| speed.is_finite()),
         bearing: place.degrees_clockwise_from_magnetic_north,
         caption: place.caption.clone(),
         sequence: place.sequence_number,
-    }
+    })
+}
+
+/// The wire can carry what is no number, and JSON cannot.
+fn degrees(degrees: Option<f64>) -> Option<f64> {
+    Some(degrees.unwrap_or_default()).filter(|degrees| degrees.is_finite())
 }
 
 fn contacts(body: &wa::Message) -> Option<Vec<Contact>> {
@@ -89,8 +95,8 @@ fn calendar_event(event: &kinds::EventMessage) -> CalendarEvent {
     let place = event.location.as_option().map(|place| Place {
         name: place.name.clone(),
         address: place.address.clone(),
-        latitude: place.degrees_latitude,
-        longitude: place.degrees_longitude,
+        latitude: place.degrees_latitude.filter(|degrees| degrees.is_finite()),
+        longitude: place.degrees_longitude.filter(|degrees| degrees.is_finite()),
     });
     CalendarEvent {
         name: event.name.clone().unwrap_or_default(),

@@ -26,6 +26,8 @@ pub enum Command {
     In,
     /// Messages from HTTP to the server's ack: how many a second, and CPU.
     Out,
+    /// Messages to groups of several sizes: how many a second, and CPU.
+    Groups,
     /// How long a message is on its way to the webhook at half of the maximum rate.
     Latency,
     /// Resident memory of idle sessions after a restart.
@@ -63,6 +65,9 @@ pub struct Options {
     /// Sends of each session under way at the same time.
     #[arg(long, global = true, default_value_t = 4)]
     pub in_flight: usize,
+    /// Members of the groups that are sent to, the sender included.
+    #[arg(long, global = true, value_delimiter = ',', default_value = "8,64,256")]
+    pub members: Vec<usize>,
     /// Messages a second of the latency measurement; half of what the rounds of `in` reached when it is left out.
     #[arg(long, global = true)]
     pub rate: Option<f64>,

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use crate::arguments::Options;
-use crate::measure::{Idle, Latency, Round, Rounds};
+use crate::measure::{Idle, Latency, Round, Rounds, Sized};
 use crate::numbers::{Percentiles, median, ratio};
 
 /// What was measured; what was not is empty.
@@ -12,6 +12,7 @@ use crate::numbers::{Percentiles, median, ratio};
 pub struct Report {
     pub received: Rounds,
     pub sent: Rounds,
+    pub groups: Vec<Sized>,
     pub latency: Option<Latency>,
     pub idle: Option<Idle>,
 }
@@ -80,10 +81,24 @@ impl Report {
                 rows.push(Row::of_rounds(&format!("{word}: messages a second"), rounds, Round::per_second));
             }
         }
+        rows.extend(self.groups.iter().flat_map(groups));
         rows.extend(self.latency.iter().flat_map(latency));
         rows.extend(self.idle.iter().flat_map(idle));
         rows
     }
+}
+
+fn groups(of: &Sized) -> Vec<Row> {
+    let what = |number: &str| format!("sent to a group of {}: {number}", of.members);
+    let a_second = Row::of_rounds(&what("messages a second"), &of.rounds, Round::per_second);
+    let copies = |side: Option<f64>| side.map(|messages| messages * (of.members - 1) as f64);
+    let copies = Row {
+        what: what("members reached a second"),
+        gateway: copies(a_second.gateway),
+        floor: copies(a_second.floor),
+        ..Row::default()
+    };
+    vec![Row::of_rounds(&what("CPU ms per 1,000"), &of.rounds, Round::cpu_ms_per_1000), a_second, copies]
 }
 
 fn latency(latency: &Latency) -> Vec<Row> {

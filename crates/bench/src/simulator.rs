@@ -95,6 +95,14 @@ impl Simulator {
         self.line().await?.post(&path, json!({"qr": qr})).await.map(drop)
     }
 
+    /// The account founds a group with these others; its address.
+    pub async fn group(&self, founder: &Account, others: &[Account]) -> Result<String> {
+        let members: Vec<_> = others.iter().map(|account| &account.number).collect();
+        let path = format!("/admin/phones/{}/groups", founder.number);
+        let made = self.line().await?.post(&path, json!({"subject": "Bench", "members": members})).await?;
+        Ok(made["id"].as_str().context("a group has an id")?.to_owned())
+    }
+
     /// Returns when the last message has left.
     pub async fn burst(&self, burst: Burst<'_>) -> Result<Lateness> {
         let numbers = |accounts: &[Account]| accounts.iter().map(|account| account.number.clone()).collect::<Vec<_>>();

@@ -134,7 +134,8 @@ impl GatewaySide {
         let route = stage.options.route;
         let mut sending = JoinSet::new();
         for worker in 0..workers {
-            let (session, chats) = (self.sessions[worker % self.sessions.len()].clone(), sends.to.clone());
+            let place = worker % self.sessions.len();
+            let (session, chats) = (self.sessions[place].clone(), sends.to[place].clone());
             let (texts, mut line) = (sends.texts(worker, workers), Line::connect(self.gateway.address).await?);
             sending.spawn(async move {
                 for (chat, text) in texts {

@@ -210,12 +210,13 @@ fn caches() -> CacheConfig {
 }
 
 async fn send(sessions: &[Arc<Session>], sends: Sends) -> Result<()> {
-    let chats: Vec<Jid> = sends.to.iter().map(|to| to.parse()).collect::<Result<_, _>>()?;
-    let chats: Arc<[Jid]> = chats.into();
+    let parsed = |chats: &Vec<String>| chats.iter().map(|to| to.parse::<Jid>()).collect::<Result<Vec<_>, _>>();
+    let chats: Vec<Arc<[Jid]>> = sends.to.iter().map(|chats| parsed(chats).map(Arc::from)).collect::<Result<_, _>>()?;
     let workers = sessions.len() * sends.in_flight;
     let mut sending = JoinSet::new();
     for worker in 0..workers {
-        let (session, chats) = (Arc::clone(&sessions[worker % sessions.len()]), Arc::clone(&chats));
+        let place = worker % sessions.len();
+        let (session, chats) = (Arc::clone(&sessions[place]), Arc::clone(&chats[place]));
         let texts = sends.texts(worker, workers);
         sending.spawn(async move {
             for (chat, text) in texts {

@@ -25,11 +25,11 @@ enum Order {
     Send(Sends),
 }
 
-/// Texts to be sent: each session to all chats in turn.
+/// Texts to be sent: each session to all its chats in turn.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Sends {
-    /// The chats' addresses.
-    pub to: Vec<String>,
+    /// For each session its chats' addresses, as many as the others have.
+    pub to: Vec<Vec<String>>,
     /// How many messages, over all sessions.
     pub count: usize,
     /// How many of each session are under way at the same time.
@@ -39,9 +39,9 @@ pub struct Sends {
 }
 
 impl Sends {
-    /// The share of one of several workers: chats, by their place in the list, and texts.
+    /// The share of one of several workers: chats, by their place in its session's list, and texts.
     pub fn texts(&self, worker: usize, workers: usize) -> impl Iterator<Item = (usize, String)> + Send + 'static {
-        let (label, chats) = (self.label.clone(), self.to.len());
+        let (label, chats) = (self.label.clone(), self.to[worker % self.to.len()].len());
         let mine = (worker..self.count).step_by(workers);
         // As long as the texts of the simulator's bursts.
         mine.enumerate()
@@ -148,8 +148,8 @@ mod tests {
 
     #[test]
     fn the_workers_share_all_texts_and_use_all_chats() {
-        let to = vec!["a".to_owned(), "b".to_owned(), "c".to_owned()];
-        let sends = Sends { to, count: 100, in_flight: 2, label: "s1".to_owned() };
+        let chats = vec!["a".to_owned(), "b".to_owned(), "c".to_owned()];
+        let sends = Sends { to: vec![chats; 4], count: 100, in_flight: 2, label: "s1".to_owned() };
         let all: Vec<_> = (0..8).flat_map(|worker| sends.texts(worker, 8)).collect();
         let different: std::collections::BTreeSet<_> = all.iter().map(|(_, text)| text).collect();
         assert_eq!((all.len(), different.len()), (100, 100));

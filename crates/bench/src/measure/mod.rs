@@ -1,5 +1,6 @@
 //! The measurements, one after the other, on one stage.
 
+mod groups;
 pub mod idle;
 mod latency;
 mod receiving;
@@ -12,6 +13,7 @@ use crate::arguments::{Command, Options};
 use crate::report::Report;
 use crate::stage::{Load, Stage};
 
+pub use groups::Sized;
 pub use idle::Idle;
 pub use latency::Latency;
 pub use round::{Round, Rounds};
@@ -34,6 +36,9 @@ pub async fn run(command: Command, options: Options) -> Result<()> {
         if wants(|command| matches!(command, Command::Out)) {
             report.sent = sending::measure(&stage, &mut load).await?;
         }
+        if wants(|command| matches!(command, Command::Groups)) {
+            report.groups = groups::measure(&stage, &mut load).await?;
+        }
         load.stop().await?;
     }
     if wants(|command| matches!(command, Command::Memory | Command::Start)) && stage.options.runs_gateway() {
@@ -49,6 +54,7 @@ fn check(options: &Options) -> Result<()> {
         growing && !options.idle_sessions.is_empty(),
         "--idle-sessions must be numbers that grow, as in 10,200,500"
     );
+    ensure!(options.members.iter().all(|members| *members > 1), "--members must be numbers from 2 on, as in 8,64,256");
     for (name, number) in [
         ("sessions", options.sessions),
         ("chats", options.chats),

@@ -45,21 +45,18 @@ pub async fn both(stage: &Stage, load: &mut Load, label: &str, count: usize) -> 
 }
 
 fn sends(stage: &Stage, load: &Load, label: &str, count: usize) -> Sends {
-    Sends {
-        to: load.contacts.iter().map(|contact| contact.jid.clone()).collect(),
-        count,
-        in_flight: stage.options.in_flight,
-        label: label.to_owned(),
-    }
+    let chats: Vec<_> = load.contacts.iter().map(|contact| contact.jid.clone()).collect();
+    let (to, in_flight) = (vec![chats; stage.options.sessions], stage.options.in_flight);
+    Sends { to, count, in_flight, label: label.to_owned() }
 }
 
-async fn gateway(stage: &Stage, side: &GatewaySide, sends: &Sends) -> Result<Round> {
+pub async fn gateway(stage: &Stage, side: &GatewaySide, sends: &Sends) -> Result<Round> {
     let watch = Watch::start(stage, side.gateway.meter()).await?;
     side.send(sends, stage).await?;
     watch.stop(sends.count, Instant::now(), &side.accounts).await
 }
 
-async fn floor(stage: &Stage, side: &mut FloorSide, sends: &Sends) -> Result<Round> {
+pub async fn floor(stage: &Stage, side: &mut FloorSide, sends: &Sends) -> Result<Round> {
     let watch = Watch::start(stage, side.floor.meter()).await?;
     side.floor.send(sends.clone(), stage.options.patience()).await?;
     watch.stop(sends.count, Instant::now(), &side.accounts).await

@@ -191,7 +191,14 @@ fn problem() -> Value {
         ("title", text()),
         ("status", schema::number(400, 599)),
         ("detail", said(text(), "What to change.")),
-        ("code", said(text(), "Stable; programs decide by it.")),
+        (
+            "code",
+            said(
+                text(),
+                "Stable; programs decide by it. Each route names those it answers; where there is no route it is \
+                 `route_not_found` (404), and `method_not_allowed` (405) where a route does not take the method.",
+            ),
+        ),
         ("request_id", said(text(), "Also in the header `X-Request-Id`, and in the log.")),
         ("errors?", said(list(wrong), "Each field that is wrong.")),
     ];
@@ -210,6 +217,23 @@ mod tests {
             let responses = &DOCUMENT["paths"][row.path][row.method.to_lowercase()]["responses"];
             let good = responses.as_object().unwrap().keys().any(|status| status.starts_with('2'));
             assert!(good, "{} {} has no good answer", row.method, row.path);
+        }
+    }
+
+    /// Codes stand in the source as `("code", "Title")`, or as constants.
+    #[test]
+    fn every_code_of_a_problem_is_in_the_document() {
+        let source = include_str!("../error.rs");
+        let literals = source.split("(\"").skip(1).filter_map(|rest| rest.split_once("\", \"")).map(|(code, _)| code);
+        let constants =
+            source.lines().filter(|line| line.contains("&str = \"")).filter_map(|line| line.split('"').nth(1));
+        let is_code = |text: &&str| text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        let codes: Vec<_> = literals.chain(constants).filter(is_code).collect();
+        assert!(codes.len() > 40 && codes.contains(&"not_on_whatsapp"), "{codes:?}");
+        let document = DOCUMENT.to_string();
+        for code in codes {
+            let is_named = document.contains(&format!("\"{code}\"")) || document.contains(&format!("`{code}`"));
+            assert!(is_named, "`{code}` is in no answer of http/openapi/");
         }
     }
 

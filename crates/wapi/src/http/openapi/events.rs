@@ -1,9 +1,10 @@
 //! The feed, and the same as a stream.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::operation::{Operation, route};
-use super::schema::{anything, count, list, number, object, open_object, said, text, time};
+use super::operation::{JSON, Operation, route};
+use super::schema::{anything, count, list, number, object, open_object, reference, said, text, time, words};
+use crate::event::TYPES;
 
 pub fn operations() -> Vec<Operation> {
     let feed = filtered(route("GET", "/v1/events", "What happened, from any point on"))
@@ -31,11 +32,38 @@ fn filtered(operation: Operation) -> Operation {
     )
 }
 
+/// What is posted to webhooks and read from the feed.
+pub fn event() -> Value {
+    let data = said(anything(), "What happened. It has `session`, and, of a message, the message object.");
+    let event = open_object(&[
+        ("type", words(TYPES)),
+        ("timestamp", said(time(), "When the gateway learnt of it.")),
+        ("data", data),
+    ]);
+    said(event, "Something that happened, in the envelope of Standard Webhooks.")
+}
+
+/// The document's `webhooks`: what the gateway itself asks of others.
+pub fn posts() -> Value {
+    let header = |name: &str, description: &str| json!({"name": name, "in": "header", "required": true, "schema": text(), "description": description});
+    let parameters = [
+        header("webhook-id", "The event's id, the same over all tries: by it an event that comes twice is known."),
+        header("webhook-timestamp", "When this try was made, in seconds since 1970."),
+        header("webhook-signature", "`v1,` and HMAC-SHA256 in base64 of id, timestamp and body, for each live secret."),
+    ];
+    json!({"event": {"post": {
+        "operationId": "event",
+        "summary": "An event, posted to each webhook that wants its type",
+        "parameters": parameters,
+        "requestBody": {"required": true, "content": {JSON: {"schema": reference("Event")}}},
+        "responses": {"2XX": {"description": "Taken. Anything else, or silence for 15 seconds, is tried again for about three days."}},
+    }}})
+}
+
 fn entry() -> Value {
-    let envelope = open_object(&[("type", text()), ("timestamp", time()), ("data", anything())]);
     object(&[
         ("seq", said(count(), "Its place among all events; never goes backwards.")),
         ("id", said(text(), "Travels as `webhook-id` with webhooks.")),
-        ("event", envelope),
+        ("event", reference("Event")),
     ])
 }

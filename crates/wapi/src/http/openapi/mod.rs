@@ -104,8 +104,9 @@ fn document(rows: &[Row]) -> Value {
         },
         "tags": families.iter().map(|it| json!({"name": it.tag, "description": it.description})).collect::<Vec<_>>(),
         "paths": paths,
+        "webhooks": events::posts(),
         "components": {
-            "schemas": {"Problem": problem(), "Account": sessions::account(), "Session": sessions::session(),
+            "schemas": {"Problem": problem(), "Event": events::event(), "Account": sessions::account(), "Session": sessions::session(),
                         "Message": messages::message(), "Group": groups::group(), "Media": media::media(),
                         "ApiKey": api_keys::api_key(), "Webhook": webhooks::webhook()},
             "securitySchemes": {

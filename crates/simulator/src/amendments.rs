@@ -1,16 +1,24 @@
-//! What a phone's owner does to messages that are there already: edits, deletes, reacts.
+//! What a phone's owner does to messages that are there already: edits, deletes, reacts, pins, keeps, stars.
 
 use waproto::buffa::MessageField;
 use waproto::whatsapp as wa;
 use waproto::whatsapp::message::protocol_message::Type;
-use waproto::whatsapp::message::{ProtocolMessage, ReactionMessage};
+use waproto::whatsapp::message::{KeepInChatMessage, PinInChatMessage, ProtocolMessage, ReactionMessage};
 
 use crate::phone::Phone;
 
 /// The attribute `edit` of a stanza that carries this: it tells the server and the receiver, who cannot or need not look inside.
 pub(crate) fn edit_attribute(message: &wa::Message) -> Option<&'static str> {
     const EDIT: &str = "1";
+    const PIN: &str = "2";
     const REVOKE: &str = "7";
+    if message.pin_in_chat_message.is_set() {
+        return Some(PIN);
+    }
+    if let Some(keep) = message.keep_in_chat_message.as_option() {
+        let is_own = keep.key.as_option().and_then(|key| key.from_me).unwrap_or(false);
+        return (is_own && keep.keep_type? == wa::KeepType::UNDO_KEEP_FOR_ALL).then_some(REVOKE);
+    }
     if let Some(reaction) = message.reaction_message.as_option() {
         return (reaction.text.as_deref() == Some("")).then_some(REVOKE);
     }
@@ -53,6 +61,50 @@ impl Phone {
         };
         let message = wa::Message { reaction_message: MessageField::some(reaction), ..Default::default() };
         self.sends(chat, "reaction", message)
+    }
+
+    /// Puts a message at the top of the chat for so many seconds; for none, it takes it down. Returns the id of the message that says
+    /// so.
+    pub fn pins(&self, chat: &str, message_id: &str, author: Author, seconds: Option<u32>) -> anyhow::Result<String> {
+        use waproto::whatsapp::message::pin_in_chat_message::Type;
+        let pin = PinInChatMessage {
+            key: self.key(chat, message_id, author)?,
+            r#type: Some(if seconds.is_some() { Type::PIN_FOR_ALL } else { Type::UNPIN_FOR_ALL }),
+            sender_timestamp_ms: Some(crate::stanza::unix_time() as i64 * 1000),
+        };
+        let around = wa::MessageContextInfo {
+            message_add_on_duration_in_secs: Some(seconds.unwrap_or_default()),
+            ..Default::default()
+        };
+        let message = wa::Message {
+            pin_in_chat_message: MessageField::some(pin),
+            message_context_info: MessageField::some(around),
+            ..Default::default()
+        };
+        self.sends(chat, "text", message)
+    }
+
+    /// Keeps a message that would disappear, or not any more. Returns the id of the message that says so.
+    pub fn keeps(&self, chat: &str, message_id: &str, author: Author, kept: bool) -> anyhow::Result<String> {
+        let keep = KeepInChatMessage {
+            key: self.key(chat, message_id, author)?,
+            keep_type: Some(if kept { wa::KeepType::KEEP_FOR_ALL } else { wa::KeepType::UNDO_KEEP_FOR_ALL }),
+            timestamp_ms: Some(crate::stanza::unix_time() as i64 * 1000),
+        };
+        let message = wa::Message { keep_in_chat_message: MessageField::some(keep), ..Default::default() };
+        self.sends(chat, "text", message)
+    }
+
+    /// Puts a star to a message of a chat of two, or takes it away: for the account's own devices alone.
+    pub fn stars(&self, chat: &str, message_id: &str, author: Author, starred: bool) -> anyhow::Result<()> {
+        let from_me = if author == Author::Me { "1" } else { "0" };
+        let value = wa::SyncActionValue {
+            timestamp: Some(crate::stanza::unix_time() as i64 * 1000),
+            star_action: MessageField::some(wa::sync_action_value::StarAction { starred: Some(starred) }),
+            ..Default::default()
+        };
+        let chat = self.address_of(chat)?;
+        self.writes_app_state("regular_high", &["star", &chat, message_id, from_me, "0"], &value, 2)
     }
 
     fn amends(&self, chat: &str, message_id: &str, kind: Type, change: ProtocolMessage) -> anyhow::Result<String> {

@@ -3,13 +3,16 @@
 
 use std::collections::HashMap;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use wacore_appstate::decode::decode_record;
-use wacore_appstate::keys::expand_app_state_keys;
+use wacore_appstate::encode::encode_record;
+use wacore_appstate::hash::{HashState, generate_patch_mac};
+use wacore_appstate::keys::{ExpandedAppStateKeys, expand_app_state_keys};
 use waproto::buffa::{Message, MessageField};
 use waproto::whatsapp as wa;
 
 use crate::phone::Phone;
+use crate::stanza::iq::appstate::tell_others;
 
 /// All collections of one account, by name.
 #[derive(Default)]
@@ -75,6 +78,72 @@ impl Phone {
         }
         Ok(indexes)
     }
+}
+
+impl Phone {
+    /// Writes an entry into a collection, as a phone does when its owner stars or archives something, and tells the linked devices.
+    /// `version`: of the schema of this kind of entry.
+    pub(crate) fn writes_app_state(
+        &self,
+        collection: &str,
+        index: &[&str],
+        value: &wa::SyncActionValue,
+        version: i32,
+    ) -> anyhow::Result<()> {
+        let key = self.with_handset(|handset| handset.app_state_key().clone());
+        let data = key.key_data.as_option().and_then(|data| data.key_data.clone()).context("the phone has a key")?;
+        let key_id = key.key_id.as_option().and_then(|id| id.key_id.clone()).unwrap_or_default();
+        let keys = expand_app_state_keys(&data);
+        let index = serde_json::to_vec(index)?;
+        let set = wa::syncd_mutation::SyncdOperation::SET;
+        let (mutation, _) = encode_record(set, &index, value, &keys, &key_id, &rand::random(), version);
+        let uploaded = {
+            let mut world = self.server.world.lock();
+            let state = &mut world.account_mut(&self.number).context("no such account")?.app_state;
+            let base = state.version(collection);
+            let patch = on_top(state.after(collection, 0), mutation, collection, &keys, key_id)?;
+            matches!(state.upload(collection, base, &patch.encode_to_vec()), Upload::Accepted)
+        };
+        ensure!(uploaded, "the server did not take a patch of {collection}");
+        tell_others(&self.server, &self.id(0), collection);
+        Ok(())
+    }
+}
+
+/// A patch with one more entry after all those before it: what authenticates it covers the whole collection.
+fn on_top(
+    before: Vec<Vec<u8>>,
+    mutation: wa::SyncdMutation,
+    collection: &str,
+    keys: &ExpandedAppStateKeys,
+    key_id: Vec<u8>,
+) -> anyhow::Result<wa::SyncdPatch> {
+    let version = before.len() as u64 + 1;
+    let mut state = HashState { version, ..HashState::default() };
+    let mut values: HashMap<Vec<u8>, Vec<u8>> = HashMap::new();
+    let mut add = |mutations: &[wa::SyncdMutation]| -> anyhow::Result<()> {
+        state.update_hash(mutations, |index, _| Ok(values.get(index).cloned())).1?;
+        for mutation in mutations {
+            let Some(record) = mutation.record.as_option() else { continue };
+            let index = record.index.as_option().and_then(|index| index.blob.clone()).unwrap_or_default();
+            let value = record.value.as_option().and_then(|value| value.blob.clone()).unwrap_or_default();
+            values.insert(index, value[value.len().saturating_sub(32)..].to_vec());
+        }
+        Ok(())
+    };
+    for patch in before {
+        add(&wa::SyncdPatch::decode_from_slice(&patch)?.mutations)?;
+    }
+    add(std::slice::from_ref(&mutation))?;
+    let mut patch = wa::SyncdPatch {
+        mutations: vec![mutation],
+        snapshot_mac: Some(state.generate_snapshot_mac(collection, &keys.snapshot_mac)),
+        key_id: MessageField::some(wa::KeyId { id: Some(key_id) }),
+        device_index: Some(0),
+        ..Default::default()
+    };
+    patch.patch_mac = Some(generate_patch_mac(&patch, collection, &keys.patch_mac, version));
+    Ok(patch)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What the gateway tells: the JSON of webhooks. A public contract.
 
 mod group;
+mod mark;
 mod session;
 mod signal;
 
@@ -11,6 +12,7 @@ use crate::ids;
 use crate::message::Message;
 
 pub use group::{Group, GroupAction, GroupChange, GroupCreated, GroupParticipants, GroupUpdated, Member, Role};
+pub use mark::{Kept, Pinned, Starred};
 pub use session::{Account, ConnectionInfo, LoggedOutSession, PairedSession, SessionQr, SessionStatus};
 pub use signal::{CallEnd, CallEnded, CallIncoming, ChatTyping, Presence, PresenceChanged, Typing};
 
@@ -61,6 +63,9 @@ events! {
     "message.edited" => MessageEdited(Box<Changed<Message>>),
     "message.deleted" => MessageDeleted(Box<Changed<Deletion>>),
     "message.reaction" => MessageReaction(Box<Changed<Reaction>>),
+    "message.pinned" => MessagePinned(Box<Changed<Pinned>>),
+    "message.kept" => MessageKept(Box<Changed<Kept>>),
+    "message.starred" => MessageStarred(Box<Starred>),
     /// WhatsApp took a message of ours.
     "message.sent" => MessageSent(MessageUpdate),
     /// A message of ours will not be sent.

@@ -6,6 +6,7 @@ mod contacts;
 mod content;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+pub mod marks;
 mod shown;
 
 use std::time::Duration;
@@ -41,16 +42,21 @@ pub async fn send(
     State(gateway): State<Gateway>,
     Named(session): Named,
     caller: Caller,
-    mut query: Query,
+    query: Query,
     headers: HeaderMap,
     fields: Fields,
 ) -> Result<Response, Problem> {
-    let wait = Duration::from_secs(query.number("wait", WAIT.0, WAIT.1));
-    query.done()?;
     let route = format!("POST /v1/sessions/{}/messages", session.url_segment());
-    let key = idempotency_key(&caller, &headers, route, &fields)?;
+    let (wait, key) = (patience(query)?, idempotency_key(&caller, &headers, route, &fields)?);
     let asked = Asked::read(fields)?;
     accept(&gateway, session, asked, key, wait).await
+}
+
+/// How long a caller waits for WhatsApp; the last thing that is read of what stands behind a path.
+fn patience(mut query: Query) -> Result<Duration, Problem> {
+    let wait = Duration::from_secs(query.number("wait", WAIT.0, WAIT.1));
+    query.done()?;
+    Ok(wait)
 }
 
 /// Has a message accepted, and answers with what is known of it after `wait`.

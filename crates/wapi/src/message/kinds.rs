@@ -111,3 +111,23 @@ pub struct Edit {
 pub struct Deletion {
     pub message_id: String,
 }
+
+/// An earlier message at the top of its chat, for everyone there. Asked for by `PUT` and `DELETE …/pin`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pin {
+    pub message_id: String,
+    /// Seconds; `null` takes it down.
+    pub duration: Option<u32>,
+}
+
+impl Pin {
+    /// What WhatsApp offers: a day, a week, a month.
+    pub const DURATIONS: [u32; 3] = [86_400, 604_800, 2_592_000];
+}
+
+/// An earlier message does not disappear with the others, or does so again. Asked for by `PUT` and `DELETE …/keep`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Keep {
+    pub message_id: String,
+    pub kept: bool,
+}

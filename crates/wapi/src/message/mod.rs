@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub use chat::{ChatId, NoChat};
 pub use contact::{Contact, Phone};
 pub use kinds::{
-    CalendarEvent, Deletion, Edit, GroupInvite, LiveLocation, Location, Place, Poll, Quiz, Reaction, Text,
+    CalendarEvent, Deletion, Edit, GroupInvite, Keep, LiveLocation, Location, Pin, Place, Poll, Quiz, Reaction, Text,
 };
 pub use media::{ImageType, Media, MediaKind};
 
@@ -83,7 +83,7 @@ pub enum Content {
     GroupInvite {
         group_invite: GroupInvite,
     },
-    /// These three are about an earlier message. When others do them, an event of its own tells it.
+    /// These five are about an earlier message. When others do them, an event of its own tells it.
     Reaction {
         reaction: Reaction,
     },
@@ -92,6 +92,12 @@ pub enum Content {
     },
     Deletion {
         deletion: Deletion,
+    },
+    Pin {
+        pin: Pin,
+    },
+    Keep {
+        keep: Keep,
     },
     /// WhatsApp has kinds of messages that have no shape here yet; one that arrived is told all the same.
     Unsupported {
@@ -116,6 +122,8 @@ impl Message {
             Content::Reaction { reaction } => Some(&reaction.message_id),
             Content::Edit { edit } => Some(&edit.message_id),
             Content::Deletion { deletion } => Some(&deletion.message_id),
+            Content::Pin { pin } => Some(&pin.message_id),
+            Content::Keep { keep } => Some(&keep.message_id),
             _ => self.context.as_ref().map(|context| &context.message_id),
         };
         about.map(String::as_str)
@@ -141,6 +149,8 @@ impl Content {
             Self::Reaction { .. } => "reaction",
             Self::Edit { .. } => "edit",
             Self::Deletion { .. } => "deletion",
+            Self::Pin { .. } => "pin",
+            Self::Keep { .. } => "keep",
             Self::Unsupported { .. } => "unsupported",
         }
     }

@@ -55,6 +55,18 @@ impl Sessions {
         self.ask_whatsapp(name, async |link, limit| link.shows_typing(chat, typing, limit).await).await
     }
 
+    /// Puts a star to a message of a chat, or takes it away. `author`: who wrote it; `None`: the account itself.
+    pub async fn star(
+        &self,
+        name: &SessionName,
+        chat: &ChatId,
+        id: &str,
+        author: Option<&str>,
+        starred: bool,
+    ) -> Result<(), AskError> {
+        self.ask_whatsapp(name, async |link, limit| link.stars(chat, id, author, starred, limit).await).await
+    }
+
     /// Shows the account as there or not, from now on and after each reconnect.
     pub async fn show_presence(&self, name: &SessionName, presence: Presence) -> Result<(), AskError> {
         let session = self.find(name).ok_or(AskError::Unknown)?;

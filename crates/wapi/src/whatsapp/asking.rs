@@ -137,6 +137,30 @@ impl Link {
         self.asked(limit, async { self.client.chatstate().send(&jid, kind).await.map_err(unsaid) }).await
     }
 
+    /// Puts a star to a message on all of the account's devices, or takes it away. `author`: who wrote it; `None`: the account itself.
+    pub async fn stars(
+        &self,
+        chat: &ChatId,
+        id: &str,
+        author: Option<&str>,
+        starred: bool,
+        limit: Duration,
+    ) -> Result<(), NotAnswered> {
+        let is_group = matches!(chat, ChatId::Group(_));
+        let (jid, author) = (outgoing::jid(chat), author.and_then(|author| author.parse::<Jid>().ok()));
+        // In a chat of two, who did not write it themselves was the other.
+        let (participant, from_me) = (author.as_ref().filter(|_| is_group), author.is_none());
+        let actions = self.client.chat_actions();
+        // Boxed, since the engine's own futures are nested so deeply that the compiler gives up on what contains them.
+        let marking = Box::pin(async {
+            match starred {
+                true => actions.star_message(&jid, participant, id, from_me).await,
+                false => actions.unstar_message(&jid, participant, id, from_me).await,
+            }
+        });
+        self.asked(limit, async { marking.await.map_err(unsaid) }).await
+    }
+
     /// Shows the account as there, or not.
     pub async fn shows_presence(&self, presence: Presence, limit: Duration) -> Result<(), NotAnswered> {
         let status = match presence {

@@ -1,12 +1,12 @@
-//! The engine's words about typing and presence as ours. Pure.
+//! The engine's words about typing, presence and stars as ours. Pure.
 
 use jiff::Timestamp;
-use whatsapp_rust::types::events::{ChatPresenceUpdate, PresenceUpdate};
+use whatsapp_rust::types::events::{ChatPresenceUpdate, PresenceUpdate, StarUpdate};
 use whatsapp_rust::types::presence::{ChatPresence, ChatPresenceMedia};
 use whatsapp_rust::wacore_binary::JidExt;
 
 use super::observer::{Happening, Others};
-use crate::event::{ChatTyping, EventData, Presence, PresenceChanged, Typing};
+use crate::event::{ChatTyping, EventData, Presence, PresenceChanged, Starred, Typing};
 
 /// Somebody types.
 pub(super) fn typing(session: &str, update: &ChatPresenceUpdate, others: &Others) -> Happening {
@@ -31,4 +31,18 @@ pub(super) fn presence(session: &str, update: &PresenceUpdate, others: &Others) 
     let chat = from.id.clone();
     let data = PresenceChanged { session: session.to_owned(), from, state, last_seen_at };
     Happening { chat, id: None, data: EventData::PresenceChanged(Box::new(data)) }
+}
+
+/// The account starred a message on another device, or took the star away.
+pub(super) fn starred(session: &str, update: &StarUpdate, others: &Others) -> Happening {
+    let jid = &update.chat_jid;
+    let chat = if jid.is_group() { jid.to_non_ad_string() } else { others.person(jid, None, None).id };
+    let data = EventData::MessageStarred(Box::new(Starred {
+        session: session.to_owned(),
+        chat: chat.clone(),
+        message_id: update.message_id.clone(),
+        starred: update.action.starred.unwrap_or(false),
+        timestamp: Timestamp::from_millisecond(update.timestamp.timestamp_millis()).unwrap_or_default(),
+    }));
+    Happening { chat, id: None, data }
 }

@@ -43,6 +43,7 @@ impl EventHandler for Observer {
             EventKind::IncomingCall,
             EventKind::MissedCall,
             EventKind::CallEndedElsewhere,
+            EventKind::StarUpdate,
         ])
     }
 }
@@ -88,6 +89,11 @@ async fn told(session: &str, client: &Client, ringing: &Ringing, event: &Event) 
         }
         Event::CallEndedElsewhere(call) => {
             Some(calls::elsewhere(session, call, &Others::of(client, vec![(call.from.clone(), None)]).await))
+        }
+        // What was starred before this device was linked is no news.
+        Event::StarUpdate(update) if !update.from_full_sync => {
+            let others = Others::of(client, vec![(update.chat_jid.clone(), None)]).await;
+            Some(moments::starred(session, update, &others))
         }
         _ => None,
     }

@@ -17,6 +17,7 @@ mod feed;
 mod groups;
 mod keys;
 mod kinds;
+mod marks;
 mod media;
 mod messages;
 mod metrics;

@@ -6,7 +6,9 @@ use wacore_binary::builder::NodeBuilder;
 use super::{Answer, Request};
 use crate::Addressing;
 use crate::appstate::{Collections, Upload};
+use crate::server::Server;
 use crate::stanza::{Notice, Stanza, leaf, notify};
+use crate::world::DeviceId;
 
 pub(super) fn sync(request: &Request<'_>) -> Answer {
     let Some(sync) = request.ask else {
@@ -22,11 +24,13 @@ pub(super) fn sync(request: &Request<'_>) -> Answer {
         let asked: Vec<&Node> = sync.all("collection").collect();
         asked.into_iter().filter_map(|collection| one(state, collection, &mut changed)).collect::<Vec<_>>()
     };
-    tell_others(request, &changed);
+    for collection in &changed {
+        tell_others(request.server, request.device, collection);
+    }
     Answer::one(NodeBuilder::new("sync").children(collections).build())
 }
 
-fn one(state: &mut Collections, asked: &Node, changed: &mut Vec<(String, u64)>) -> Option<Node> {
+fn one(state: &mut Collections, asked: &Node, changed: &mut Vec<String>) -> Option<Node> {
     let name = asked.word("name")?.into_owned();
     // A first visit has no version; a client that asks for a snapshot gets all patches from the first on, which say the same.
     let known = asked.word("version").and_then(|version| version.parse().ok()).unwrap_or(0);
@@ -38,9 +42,8 @@ fn one(state: &mut Collections, asked: &Node, changed: &mut Vec<(String, u64)>) 
     };
     Some(match state.upload(&name, known, patch) {
         Upload::Accepted => {
-            let version = state.version(&name);
-            changed.push((name.clone(), version));
-            answer.attr("version", version.to_string()).build()
+            changed.push(name.clone());
+            answer.attr("version", state.version(&name).to_string()).build()
         }
         Upload::Conflict => {
             let error = NodeBuilder::new("error").attr("code", "409").attr("text", "conflict").build();
@@ -64,27 +67,18 @@ fn patches(patches: Vec<Vec<u8>>) -> Node {
         .build()
 }
 
-fn tell_others(request: &Request<'_>, changed: &[(String, u64)]) {
-    if changed.is_empty() {
-        return;
-    }
-    let (own, others) = {
-        let world = request.server.world.lock();
-        let Some(account) = world.account(&request.device.number) else {
+/// Tells the account's other devices that a collection has changed.
+pub(crate) fn tell_others(server: &Server, changer: &DeviceId, collection: &str) {
+    let (own, others, version) = {
+        let world = server.world.lock();
+        let Some(account) = world.account(&changer.number) else {
             return;
         };
-        (account.jid(Addressing::PhoneNumber, 0), account.others(request.device.device))
+        let version = account.app_state.version(collection);
+        (account.jid(Addressing::PhoneNumber, 0), account.others(changer.device), version)
     };
-    for (name, version) in changed {
-        let collection =
-            NodeBuilder::new("collection").attr("name", name.as_str()).attr("version", version.to_string()).build();
-        for other in &others {
-            notify(
-                request.server,
-                other,
-                Notice { kind: "server_sync", from: own.clone(), lid: None },
-                collection.clone(),
-            );
-        }
+    for other in &others {
+        let changed = NodeBuilder::new("collection").attr("name", collection).attr("version", version.to_string());
+        notify(server, other, Notice { kind: "server_sync", from: own.clone(), lid: None }, changed.build());
     }
 }

@@ -1,7 +1,7 @@
 //! Requests and their answers. What is not known is refused at once, counted, and listed: a client never waits for a timeout.
 
 mod account;
-mod appstate;
+pub(crate) mod appstate;
 pub(crate) mod groups;
 pub(crate) mod link_code;
 pub(crate) mod prekeys;

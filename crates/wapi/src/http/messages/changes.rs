@@ -1,14 +1,12 @@
 //! `/v1/sessions/{session}/messages/{id}`: what can be done about a message that is there: new words, deleting, forwarding.
 
-use std::time::Duration;
-
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use jiff::SignedDuration;
 
 use super::body::Asked;
-use super::{NamedMessage, WAIT, accept, content, idempotency_key, unreadable};
+use super::{NamedMessage, accept, content, idempotency_key, patience, unreadable};
 use crate::http::Gateway;
 use crate::http::error::Problem;
 use crate::http::extract::Fields;
@@ -25,14 +23,12 @@ pub async fn edit(
     State(gateway): State<Gateway>,
     message: NamedMessage,
     caller: Caller,
-    mut query: Query,
+    query: Query,
     headers: HeaderMap,
     mut fields: Fields,
 ) -> Result<Response, Problem> {
-    let wait = Duration::from_secs(query.number("wait", WAIT.0, WAIT.1));
-    query.done()?;
     let route = format!("PATCH {}", message.route());
-    let key = idempotency_key(&caller, &headers, route, &fields)?;
+    let (wait, key) = (patience(query)?, idempotency_key(&caller, &headers, route, &fields)?);
     let NamedMessage { session, id } = message;
     let text = fields.inner("text").map(|mut inner| {
         let text = content::text(&mut inner);
@@ -69,9 +65,8 @@ pub async fn delete(
     message: NamedMessage,
     mut query: Query,
 ) -> Result<Response, Problem> {
-    let wait = Duration::from_secs(query.number("wait", WAIT.0, WAIT.1));
     let (from, chat) = (query.text("for"), query.text("chat"));
-    query.done()?;
+    let wait = patience(query)?;
     let (chat, quoted) = find(&gateway, &message, chat.as_deref()).await?;
     let NamedMessage { session, id } = message;
     match from.as_deref() {
@@ -95,13 +90,12 @@ pub async fn forward(
     State(gateway): State<Gateway>,
     message: NamedMessage,
     caller: Caller,
-    mut query: Query,
+    query: Query,
     headers: HeaderMap,
     mut fields: Fields,
 ) -> Result<Response, Problem> {
-    let wait = Duration::from_secs(query.number("wait", WAIT.0, WAIT.1));
-    query.done()?;
-    let key = idempotency_key(&caller, &headers, format!("POST {}/forward", message.route()), &fields)?;
+    let route = format!("POST {}/forward", message.route());
+    let (wait, key) = (patience(query)?, idempotency_key(&caller, &headers, route, &fields)?);
     let mut input = String::new();
     let to = fields.parsed("to", |text| {
         input = text.to_owned();
@@ -131,7 +125,11 @@ fn can_be_forwarded(content: &Content) -> bool {
 }
 
 /// A message that was sent through here, or one of a chat.
-async fn find(gateway: &Gateway, message: &NamedMessage, chat: Option<&str>) -> Result<(ChatId, Quoted), Problem> {
+pub(super) async fn find(
+    gateway: &Gateway,
+    message: &NamedMessage,
+    chat: Option<&str>,
+) -> Result<(ChatId, Quoted), Problem> {
     let NamedMessage { session, id } = message;
     let sent = gateway.store.sent_message(session.as_str(), id).await.map_err(unreadable)?;
     let chat = match (sent, chat) {

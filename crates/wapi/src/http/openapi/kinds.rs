@@ -81,6 +81,7 @@ pub fn shown() -> Vec<Member> {
     ];
     members.extend(["image?", "video?", "audio?", "document?"].map(|kind| (kind, file())));
     members.extend(others());
+    members.extend(super::marks::shown());
     members
 }
 

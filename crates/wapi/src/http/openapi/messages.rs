@@ -7,9 +7,7 @@ use super::schema::{flag, list, number, object, or_null, reference, said, text, 
 use super::{examples, kinds};
 
 pub fn operations() -> Vec<Operation> {
-    let contact = object(&[("input", text()), ("wa_id", or_null(text())), ("lid", or_null(text()))]);
-    let one = |of| with(with(list(of), "minItems", 1.into()), "maxItems", 1.into());
-    let answer = object(&[("messages", one(reference("Message"))), ("contacts", one(contact))]);
+    let answer = answer();
     vec![
         accepted(route("POST", "/v1/sessions/{session}/messages", "Send a message, once"), &answer)
             .header("Idempotency-Key", text(), "The same key and body again: the same message, for 24 hours.")
@@ -44,8 +42,15 @@ pub fn operations() -> Vec<Operation> {
     ]
 }
 
+/// The message that was accepted, and whom it goes to.
+pub fn answer() -> Value {
+    let contact = object(&[("input", text()), ("wa_id", or_null(text())), ("lid", or_null(text()))]);
+    let one = |of| with(with(list(of), "minItems", 1.into()), "maxItems", 1.into());
+    object(&[("messages", one(reference("Message"))), ("contacts", one(contact))])
+}
+
 /// What is answered to everything that is sent.
-fn accepted(operation: Operation, answer: &Value) -> Operation {
+pub fn accepted(operation: Operation, answer: &Value) -> Operation {
     operation
         .query("wait", number(0, 60), "Seconds to wait for WhatsApp; 10 when nothing is said.")
         .answers(200, "WhatsApp has taken it.", answer.clone())

@@ -5,6 +5,7 @@ mod events;
 mod examples;
 mod groups;
 mod kinds;
+mod marks;
 mod media;
 mod messages;
 mod names;
@@ -65,7 +66,7 @@ fn families() -> Vec<Family> {
             "WhatsApp accounts: link them, start and stop them, see how they are.",
             sessions::operations(),
         ),
-        family("Messages", "Send, change, take back, pass on; and what became of it.", messages::operations()),
+        family("Messages", "Send, change, take back, pass on; and what became of it.", about_messages()),
         family("Files", "What messages carry.", media::operations()),
         family("Groups", "The groups an account is in.", groups::operations()),
         family("Signals", "Reading, typing, presence, calls, and who is on WhatsApp.", signals::operations()),
@@ -75,6 +76,10 @@ fn families() -> Vec<Family> {
         family("Watching", "Health, metrics, and this document.", watching::operations()),
         family("The original routes", "Those of the first wapi, unchanged.", original::operations()),
     ]
+}
+
+fn about_messages() -> Vec<Operation> {
+    [messages::operations(), marks::operations()].into_iter().flatten().collect()
 }
 
 /// The routes of the table, each as it is described.

@@ -1,10 +1,12 @@
-//! What changes an earlier message: edits, deletions, reactions. Pure.
+//! What changes an earlier message: edits, deletions, reactions, pins. Pure.
 
 use whatsapp_rust::wacore::proto_helpers::MessageExt;
 use whatsapp_rust::waproto::whatsapp as wa;
+use whatsapp_rust::waproto::whatsapp::message::pin_in_chat_message::Type as PinType;
 use whatsapp_rust::waproto::whatsapp::message::protocol_message::Type;
 
 use super::content::message as told;
+use crate::event::{Kept, Pinned};
 use crate::message::Message;
 
 /// A change, and the id of the message that it changes.
@@ -21,6 +23,8 @@ pub(super) enum What {
     Deleted,
     /// `None` takes an earlier reaction back.
     Reaction(Option<String>),
+    Pinned(Pinned),
+    Kept(Kept),
 }
 
 /// `None` for a message of its own.
@@ -29,6 +33,13 @@ pub(super) fn change(message: &wa::Message) -> Option<Change> {
     let (key, what) = if let Some(reaction) = body.reaction_message.as_option() {
         let emoji = reaction.text.clone().filter(|emoji| !emoji.is_empty());
         (&reaction.key, What::Reaction(emoji))
+    } else if let Some(pin) = body.pin_in_chat_message.as_option() {
+        let pinned = pin.r#type? == PinType::PIN_FOR_ALL;
+        let around = [message, body].into_iter().find_map(|message| message.message_context_info.as_option());
+        let duration = around.and_then(|around| around.message_add_on_duration_in_secs).filter(|_| pinned);
+        (&pin.key, What::Pinned(Pinned { pinned, duration }))
+    } else if let Some(keep) = body.keep_in_chat_message.as_option() {
+        (&keep.key, What::Kept(Kept { kept: keep.keep_type? == wa::KeepType::KEEP_FOR_ALL }))
     } else {
         let protocol = body.protocol_message.as_option()?;
         let what = match protocol.r#type? {

@@ -6,10 +6,11 @@ use whatsapp_rust::wacore::proto_helpers::build_reaction_message;
 use whatsapp_rust::waproto::buffa::MessageField;
 use whatsapp_rust::waproto::whatsapp as wa;
 use whatsapp_rust::waproto::whatsapp::message as kinds;
+use whatsapp_rust::waproto::whatsapp::message::pin_in_chat_message::Type as PinType;
 use whatsapp_rust::waproto::whatsapp::message::poll_creation_message::Option as Choice;
 
 use super::super::hex;
-use crate::message::{CalendarEvent, Contact, Content, Location, Poll, Reaction, Text};
+use crate::message::{CalendarEvent, Contact, Content, Location, Pin, Poll, Reaction, Text};
 
 /// `None` for kinds that only come in.
 pub(super) fn message(content: &Content) -> Option<wa::Message> {
@@ -34,6 +35,25 @@ pub(super) fn text(text: &Text) -> wa::Message {
 /// Without an emoji, it takes back the one before.
 pub(super) fn reaction(reaction: &Reaction, key: wa::MessageKey, now: Timestamp) -> wa::Message {
     build_reaction_message(key, reaction.emoji.clone().unwrap_or_default(), now.as_millisecond())
+}
+
+/// How long it stays stands beside it, as with everything that is put on a message.
+pub(super) fn pin(pin: &Pin, key: wa::MessageKey, now: Timestamp) -> wa::Message {
+    let kind = if pin.duration.is_some() { PinType::PIN_FOR_ALL } else { PinType::UNPIN_FOR_ALL };
+    let message = kinds::PinInChatMessage {
+        key: MessageField::some(key),
+        r#type: Some(kind),
+        sender_timestamp_ms: Some(now.as_millisecond()),
+    };
+    let around = wa::MessageContextInfo {
+        message_add_on_duration_in_secs: Some(pin.duration.unwrap_or_default()),
+        ..Default::default()
+    };
+    wa::Message {
+        pin_in_chat_message: MessageField::some(message),
+        message_context_info: MessageField::some(around),
+        ..Default::default()
+    }
 }
 
 fn place(location: &Location) -> kinds::LocationMessage {

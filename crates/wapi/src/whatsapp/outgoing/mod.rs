@@ -6,6 +6,7 @@ mod kinds;
 
 use jiff::Timestamp;
 use whatsapp_rust::Jid;
+use whatsapp_rust::wacore::proto_helpers::build_keep_in_chat_message;
 use whatsapp_rust::waproto::buffa::MessageField;
 use whatsapp_rust::waproto::whatsapp as wa;
 use whatsapp_rust::waproto::whatsapp::message::ProtocolMessage;
@@ -54,6 +55,8 @@ pub(super) fn protobuf(message: &Message, file: Option<Uploaded>, around: &Aroun
             change(Type::MESSAGE_EDIT, around, ProtocolMessage { edited_message, timestamp_ms, ..Default::default() })?
         }
         Content::Deletion { .. } => change(Type::REVOKE, around, ProtocolMessage::default())?,
+        Content::Pin { pin } => kinds::pin(pin, key(around)?, around.now),
+        Content::Keep { keep } => build_keep_in_chat_message(key(around)?, keep.kept, around.now.as_millisecond()),
         content => match content.file() {
             Some((kind, media)) => files::message(kind, media, Some(file?)),
             None => kinds::message(content)?,

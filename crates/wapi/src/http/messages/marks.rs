@@ -1,0 +1,92 @@
+//! `/v1/sessions/{session}/messages/{id}/pin`, `…/keep` and `…/star`: marks on a message that is there, sent or received.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::body::Asked;
+use super::changes::find;
+use super::{NamedMessage, accept, patience};
+use crate::http::Gateway;
+use crate::http::error::Problem;
+use crate::http::extract::FieldsOrNothing;
+use crate::http::query::Query;
+use crate::message::{Content, Keep, Message, Pin};
+
+/// A week, as phones propose.
+const USUAL_PIN: u32 = Pin::DURATIONS[1];
+
+/// `PUT …/pin {duration?}`: at the top of the chat, for everyone there.
+pub async fn pin(
+    State(gateway): State<Gateway>,
+    message: NamedMessage,
+    query: Query,
+    FieldsOrNothing(mut fields): FieldsOrNothing,
+) -> Result<Response, Problem> {
+    let longest = u64::from(Pin::DURATIONS[2]);
+    let duration = fields.optional_number("duration", 1..=longest).and_then(|seconds| u32::try_from(seconds).ok());
+    if duration.is_some_and(|seconds| !Pin::DURATIONS.contains(&seconds)) {
+        fields.refuse("duration", "must be 86400 (a day), 604800 (a week) or 2592000 (30 days)");
+    }
+    fields.refuse_unknown();
+    fields.done(Some(()))?;
+    let pin = |message_id| Content::Pin { pin: Pin { message_id, duration: duration.or(Some(USUAL_PIN)) } };
+    marked(&gateway, message, query, pin).await
+}
+
+/// `DELETE …/pin`
+pub async fn unpin(State(gateway): State<Gateway>, message: NamedMessage, query: Query) -> Result<Response, Problem> {
+    marked(&gateway, message, query, |message_id| Content::Pin { pin: Pin { message_id, duration: None } }).await
+}
+
+/// `PUT …/keep`: it stays in a chat whose messages disappear.
+pub async fn keep(State(gateway): State<Gateway>, message: NamedMessage, query: Query) -> Result<Response, Problem> {
+    marked(&gateway, message, query, |message_id| Content::Keep { keep: Keep { message_id, kept: true } }).await
+}
+
+/// `DELETE …/keep`
+pub async fn unkeep(State(gateway): State<Gateway>, message: NamedMessage, query: Query) -> Result<Response, Problem> {
+    marked(&gateway, message, query, |message_id| Content::Keep { keep: Keep { message_id, kept: false } }).await
+}
+
+/// Marks that everyone in the chat sees are messages of their own.
+async fn marked(
+    gateway: &Gateway,
+    message: NamedMessage,
+    mut query: Query,
+    mark: impl FnOnce(String) -> Content,
+) -> Result<Response, Problem> {
+    let chat = query.text("chat");
+    let wait = patience(query)?;
+    let (chat, _) = find(gateway, &message, chat.as_deref()).await?;
+    let NamedMessage { session, id } = message;
+    accept(gateway, session, Asked::about(chat, Message::new(mark(id))), None, wait).await
+}
+
+/// `PUT …/star`: for the account alone, on all of its devices.
+pub async fn star(State(gateway): State<Gateway>, message: NamedMessage, query: Query) -> Result<StatusCode, Problem> {
+    starred(&gateway, &message, query, true).await
+}
+
+/// `DELETE …/star`
+pub async fn unstar(
+    State(gateway): State<Gateway>,
+    message: NamedMessage,
+    query: Query,
+) -> Result<StatusCode, Problem> {
+    starred(&gateway, &message, query, false).await
+}
+
+async fn starred(
+    gateway: &Gateway,
+    message: &NamedMessage,
+    mut query: Query,
+    starred: bool,
+) -> Result<StatusCode, Problem> {
+    let chat = query.text("chat");
+    query.done()?;
+    let (chat, quoted) = find(gateway, message, chat.as_deref()).await?;
+    let NamedMessage { session, id } = message;
+    gateway.sessions.star(session, &chat, id, quoted.author.as_deref(), starred).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

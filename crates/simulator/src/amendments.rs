@@ -5,6 +5,7 @@ use waproto::whatsapp as wa;
 use waproto::whatsapp::message::protocol_message::Type;
 use waproto::whatsapp::message::{KeepInChatMessage, PinInChatMessage, ProtocolMessage, ReactionMessage};
 
+use crate::group::Change;
 use crate::phone::Phone;
 
 /// The attribute `edit` of a stanza that carries this: it tells the server and the receiver, who cannot or need not look inside.
@@ -105,6 +106,21 @@ impl Phone {
         };
         let chat = self.address_of(chat)?;
         self.writes_app_state("regular_high", &["star", &chat, message_id, from_me, "0"], &value, 2)
+    }
+
+    /// Says after how many seconds the messages of a chat disappear; 0: they stay.
+    pub fn sets_timer(&self, chat: &str, seconds: u32) -> anyhow::Result<()> {
+        if chat.ends_with("@g.us") {
+            return self.changes(chat, &Change::Timer(seconds));
+        }
+        let setting = ProtocolMessage {
+            r#type: Some(Type::EPHEMERAL_SETTING),
+            ephemeral_expiration: Some(seconds),
+            ephemeral_setting_timestamp: Some(crate::stanza::unix_time() as i64),
+            ..Default::default()
+        };
+        let message = wa::Message { protocol_message: MessageField::some(setting), ..Default::default() };
+        self.sends(chat, "text", message).map(drop)
     }
 
     fn amends(&self, chat: &str, message_id: &str, kind: Type, change: ProtocolMessage) -> anyhow::Result<String> {

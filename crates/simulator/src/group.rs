@@ -64,6 +64,8 @@ pub(crate) struct Group {
     pub(crate) announcement: bool,
     /// Only admins may change subject and description.
     pub(crate) locked: bool,
+    /// Seconds after which messages disappear; 0: they stay.
+    pub(crate) timer: u32,
     pub(crate) members: BTreeMap<Number, Role>,
 }
 
@@ -80,6 +82,7 @@ pub(crate) enum Change {
     Description(Option<String>),
     Announcement(bool),
     Locked(bool),
+    Timer(u32),
 }
 
 /// A member a change names, and WhatsApp's code when nothing was changed about them.
@@ -96,7 +99,7 @@ impl Group {
         let role = *self.members.get(by).ok_or(FORBIDDEN)?;
         let needs_admin = match change {
             Change::Add(_) | Change::Leave => false,
-            Change::Subject(_) | Change::Description(_) => self.locked,
+            Change::Subject(_) | Change::Description(_) | Change::Timer(_) => self.locked,
             Change::Remove(_) | Change::Promote(_) | Change::Demote(_) => true,
             Change::Announcement(_) | Change::Locked(_) => true,
         };
@@ -116,6 +119,7 @@ impl Group {
             Change::Description(text) => self.description = text.as_ref().map(|text| signed(text, by, now)),
             Change::Announcement(on) => self.announcement = *on,
             Change::Locked(on) => self.locked = *on,
+            Change::Timer(seconds) => self.timer = *seconds,
         }
         Ok(Vec::new())
     }
@@ -179,6 +183,7 @@ mod tests {
             created: 1,
             announcement: false,
             locked: false,
+            timer: 0,
             members,
         };
         (group, [alice, bob, carol])

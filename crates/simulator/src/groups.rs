@@ -110,7 +110,7 @@ impl Phone {
         self.with_handset(|handset| handset.sender_keys.forget_others(group));
     }
 
-    fn changes(&self, address: &str, change: &Change) -> anyhow::Result<()> {
+    pub(crate) fn changes(&self, address: &str, change: &Change) -> anyhow::Result<()> {
         let Chat::Group(group) = self.chat(address)? else { bail!("{address:?} is no group") };
         let concerned = group::change(&self.server, &self.number, &group, change);
         let concerned = concerned.map_err(|code| anyhow::anyhow!("WhatsApp refuses it with code {code}"))?;

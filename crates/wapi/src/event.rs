@@ -4,6 +4,7 @@ mod group;
 mod mark;
 mod session;
 mod signal;
+mod timer;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -15,6 +16,7 @@ pub use group::{Group, GroupAction, GroupChange, GroupCreated, GroupParticipants
 pub use mark::{Kept, Pinned, Starred};
 pub use session::{Account, ConnectionInfo, LoggedOutSession, PairedSession, SessionQr, SessionStatus};
 pub use signal::{CallEnd, CallEnded, CallIncoming, ChatTyping, Presence, PresenceChanged, Typing};
+pub use timer::Disappearing;
 
 /// One thing that happened, in the envelope of Standard Webhooks.
 ///
@@ -85,6 +87,7 @@ events! {
     "group.created" => GroupCreated(Box<GroupCreated>),
     "group.updated" => GroupUpdated(Box<GroupUpdated>),
     "group.participants" => GroupParticipants(Box<GroupParticipants>),
+    "chat.disappearing" => ChatDisappearing(Box<Disappearing>),
     "chat.typing" => ChatTyping(Box<ChatTyping>),
     "presence.changed" => PresenceChanged(Box<PresenceChanged>),
     "call.incoming" => CallIncoming(Box<CallIncoming>),

@@ -42,6 +42,9 @@ pub(super) fn described(world: &World, group: &Group) -> Node {
     if group.locked {
         children.push(NodeBuilder::new("locked").build());
     }
+    if group.timer > 0 {
+        children.push(timer(group.timer));
+    }
     // Clients that are strict about types want a plain text here, not an address.
     let mut node = NodeBuilder::new("group")
         .attr("id", &*group.id)
@@ -168,7 +171,13 @@ fn news(world: &World, group: &Group, change: &Change, changed: &[Number]) -> No
         },
         Change::Announcement(on) => flag(*on, "announcement", "not_announcement"),
         Change::Locked(on) => flag(*on, "locked", "unlocked"),
+        Change::Timer(0) => NodeBuilder::new("not_ephemeral").build(),
+        Change::Timer(seconds) => timer(*seconds),
     }
+}
+
+fn timer(seconds: u32) -> Node {
+    NodeBuilder::new("ephemeral").attr("expiration", seconds.to_string()).build()
 }
 
 fn linked<'a>(world: &World, members: impl Iterator<Item = &'a Number>) -> Vec<DeviceId> {

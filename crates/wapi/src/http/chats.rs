@@ -10,8 +10,34 @@ use super::Gateway;
 use super::error::Problem;
 use super::extract::{Fields, FieldsOrNothing, NOT_TEXT};
 use crate::event::Typing;
-use crate::message::ChatId;
+use crate::message::{ChatId, ChatTimer};
 use crate::sessions::SessionName;
+
+/// `PATCH …/chats/{chat} {disappearing}`: what is set about a chat.
+pub(super) async fn change(
+    State(gateway): State<Gateway>,
+    NamedChat { session, chat }: NamedChat,
+    mut fields: Fields,
+) -> Result<StatusCode, Problem> {
+    let seconds = disappearing(&mut fields);
+    fields.refuse_unknown();
+    let seconds = fields.done(seconds)?;
+    gateway.sessions.set_timer(&session, &chat, seconds).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Seconds after which messages disappear.
+fn disappearing(fields: &mut Fields) -> Option<u32> {
+    if !fields.has("disappearing") {
+        fields.refuse("disappearing", "is missing");
+    }
+    let seconds = fields.optional_number("disappearing", 0..=u64::from(u32::MAX))?;
+    let chosen = ChatTimer::CHOICES.into_iter().find(|choice| u64::from(*choice) == seconds);
+    if chosen.is_none() {
+        fields.refuse("disappearing", "must be 0 (off), 86400 (a day), 604800 (a week) or 7776000 (90 days)");
+    }
+    chosen
+}
 
 /// How many messages were marked.
 #[derive(Debug, Serialize)]

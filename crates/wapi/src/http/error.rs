@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::event::Failure;
 use crate::fetch::NoFile;
 use crate::keys::{Refused, Scope};
-use crate::sessions::{AskError, CommandError, NotDeleted, SendError, Status};
+use crate::sessions::{AskError, CommandError, NotDeleted, NotSet, SendError, Status};
 use crate::whatsapp::{NoCode, NotAnswered};
 
 /// One thing that is wrong with the request.
@@ -368,6 +368,17 @@ impl From<NotDeleted> for Problem {
         match error {
             NotDeleted::NotReady(error) => error.into(),
             NotDeleted::NoAnswer(detail) => Self::NoAnswer { detail },
+        }
+    }
+}
+
+impl From<NotSet> for Problem {
+    fn from(error: NotSet) -> Self {
+        match error {
+            NotSet::NotAsked(error) => error.into(),
+            NotSet::NotSent(error) => error.into(),
+            NotSet::Failed(failure) => Self::NotSent(failure),
+            NotSet::NoAnswer => Self::NoAnswer { detail: error.to_string() },
         }
     }
 }

@@ -73,6 +73,7 @@ async fn accept(
         return repeated(gateway, &session, &asked, before, wait).await;
     }
     asked.check_file(&gateway.media, &session).await?;
+    let asked = Asked { message: gateway.sessions.timed(&session, &asked.to, asked.message), ..asked };
     let (send_at, expires_at) = asked.times(gateway.clock.now())?;
     let wish = Wish { to: asked.to.clone(), message: asked.message.clone(), send_at, expires_at, key };
     match gateway.sessions.send(&session, wish).await? {

@@ -106,6 +106,7 @@ fn table() -> Table {
         .delete("/v1/sessions/{session}/messages/{id}/star", Send, messages::marks::unstar)
         .get("/v1/sessions/{session}/groups", Read, groups::list)
         .get("/v1/sessions/{session}/groups/{group}", Read, groups::read)
+        .patch("/v1/sessions/{session}/chats/{chat}", Send, chats::change)
         .post("/v1/sessions/{session}/chats/{chat}/read", Send, chats::read)
         .post("/v1/sessions/{session}/chats/{chat}/typing", Send, chats::typing)
         .put("/v1/sessions/{session}/presence", Send, presence::set)

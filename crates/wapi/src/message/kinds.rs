@@ -131,3 +131,15 @@ pub struct Keep {
     pub message_id: String,
     pub kept: bool,
 }
+
+/// A chat's messages disappear from now on, or stay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChatTimer {
+    /// 0: they stay.
+    pub seconds: u32,
+}
+
+impl ChatTimer {
+    /// What WhatsApp offers: off, a day, a week, 90 days.
+    pub const CHOICES: [u32; 4] = [0, 86_400, 604_800, 7_776_000];
+}

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 pub use chat::{ChatId, NoChat};
 pub use contact::{Contact, Phone};
 pub use kinds::{
-    CalendarEvent, Deletion, Edit, GroupInvite, Keep, LiveLocation, Location, Pin, Place, Poll, Quiz, Reaction, Text,
+    CalendarEvent, ChatTimer, Deletion, Edit, GroupInvite, Keep, LiveLocation, Location, Pin, Place, Poll, Quiz,
+    Reaction, Text,
 };
 pub use media::{ImageType, Media, MediaKind};
 
@@ -28,6 +29,9 @@ pub struct Message {
     /// Its words were said before, by somebody, somewhere else.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub forwarded: bool,
+    /// Seconds after which it disappears, in a chat whose messages do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_after: Option<u32>,
     #[serde(flatten)]
     pub content: Content,
 }
@@ -99,6 +103,10 @@ pub enum Content {
     Keep {
         keep: Keep,
     },
+    /// What follows disappears after some time, or not any more. Asked for by `PATCH …/chats/{chat}`.
+    Timer {
+        timer: ChatTimer,
+    },
     /// WhatsApp has kinds of messages that have no shape here yet; one that arrived is told all the same.
     Unsupported {
         /// WhatsApp's protobuf as JSON, without what is not set; bytes are base64.
@@ -109,7 +117,7 @@ pub enum Content {
 
 impl Message {
     pub const fn new(content: Content) -> Self {
-        Self { content, context: None, mentions: Vec::new(), forwarded: false }
+        Self { content, context: None, mentions: Vec::new(), forwarded: false, expires_after: None }
     }
 
     pub const fn text(body: String) -> Self {
@@ -151,8 +159,22 @@ impl Content {
             Self::Deletion { .. } => "deletion",
             Self::Pin { .. } => "pin",
             Self::Keep { .. } => "keep",
+            Self::Timer { .. } => "timer",
             Self::Unsupported { .. } => "unsupported",
         }
+    }
+
+    /// Whether people see it as a message of its own.
+    pub const fn stands_alone(&self) -> bool {
+        !matches!(
+            self,
+            Self::Reaction { .. }
+                | Self::Edit { .. }
+                | Self::Deletion { .. }
+                | Self::Pin { .. }
+                | Self::Keep { .. }
+                | Self::Timer { .. }
+        )
     }
 
     /// Roughly how many bytes it takes in memory.

@@ -96,7 +96,7 @@ impl Sessions {
     }
 
     /// Asks over the session's link, if it has one that is online.
-    async fn ask_whatsapp<T>(
+    pub(super) async fn ask_whatsapp<T>(
         &self,
         name: &SessionName,
         question: impl AsyncFnOnce(Arc<Link>, Duration) -> Result<T, NotAnswered>,

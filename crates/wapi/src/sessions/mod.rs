@@ -17,6 +17,7 @@ mod sender;
 mod sending;
 mod session;
 mod state;
+mod timers;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -48,6 +49,7 @@ pub use sending::{NotDeleted, Reply, SendError, Wish};
 pub use session::Session;
 use session::{Inlets, Intent};
 pub use state::{Connection, QrCode, SessionState, Status};
+pub use timers::NotSet;
 
 /// How long a session rests whose task panicked.
 const AFTER_PANIC: Duration = Duration::from_secs(5);

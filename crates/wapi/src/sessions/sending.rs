@@ -127,6 +127,7 @@ impl Sessions {
 
     async fn ask(&self, name: &SessionName, wish: Wish, file: Option<File>, haste: Haste) -> Result<Reply, SendError> {
         let session = self.find(name).ok_or(SendError::Unknown)?;
+        let wish = Wish { message: self.timed(name, &wish.to, wish.message), ..wish };
         let (reply, answer) = oneshot::channel();
         let request = Request::Accept { wish: Box::new(wish), file, haste, reply };
         session.requests.send(request).map_err(|_| SendError::Stopping)?;

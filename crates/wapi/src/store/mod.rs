@@ -29,6 +29,7 @@ mod sent;
 mod sessions;
 mod settled;
 mod tail;
+mod timers;
 mod writer;
 
 use std::path::Path;
@@ -67,6 +68,8 @@ pub use retention::{Cut, Window};
 pub use sent::{Progress, Quoted, SentMessage};
 pub use sessions::{Ordered, Stop};
 use tail::Tail;
+pub use timers::Timer;
+use timers::Timers;
 use writer::Writer;
 
 /// How long SQLite waits for another process that holds the file.
@@ -110,6 +113,7 @@ pub struct Store {
     browsers: SqlitePool,
     writer: Writer,
     tail: Arc<Tail>,
+    timers: Arc<Timers>,
     numbers: Arc<tokio::sync::Mutex<Numbers>>,
     meters: Arc<Meters>,
     /// A family of its own: the writer ends after everybody who has something to save.
@@ -139,6 +143,7 @@ impl Store {
         let mut connection = options.connect().await.with_context(|| format!("opening {name}"))?;
         retention::make_shrinkable(&mut connection).await.with_context(|| format!("preparing {name}"))?;
         migrations::run(&mut connection).await.with_context(|| format!("preparing {name}"))?;
+        let timers = Arc::new(Timers::load(&mut connection).await.with_context(|| format!("reading {name}"))?);
         let options = options.read_only(true);
         let pool = |most| SqlitePoolOptions::new().max_connections(most).connect_lazy_with(options.clone());
         let (readers, browsers) = (pool(READERS), pool(BROWSERS));
@@ -146,7 +151,7 @@ impl Store {
         let meters = Arc::<Meters>::default();
         let writer = Writer::start(connection, clock.clone(), Arc::clone(&meters), &tasks);
         let tail = Tail::start(browsers.clone(), writer.commits(), &tasks);
-        let store = Self { readers, browsers, writer, tail, numbers: Arc::default(), meters, tasks, clock };
+        let store = Self { readers, browsers, writer, tail, timers, numbers: Arc::default(), meters, tasks, clock };
         store.start_counting().await?;
         Ok(store)
     }

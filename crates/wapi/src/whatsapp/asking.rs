@@ -51,6 +51,11 @@ impl Link {
         Ok(groups::group(&found, &self.others(&found).await).1)
     }
 
+    /// Says after how many seconds a group's messages disappear; 0: they stay.
+    pub async fn sets_group_timer(&self, id: &str, seconds: u32, limit: Duration) -> Result<(), NotAnswered> {
+        self.asked(limit, self.client.groups().set_ephemeral(Jid::group(id), seconds)).await
+    }
+
     /// WhatsApp names each member's other address itself, save in old groups.
     async fn others(&self, group: &GroupMetadata) -> Others {
         let unknown = group.participants.iter().filter(|it| it.phone_number.is_none() && it.lid.is_none());

@@ -13,6 +13,7 @@ use super::observer::{Happening, Others};
 use crate::event::{
     EventData, Group, GroupAction, GroupChange, GroupCreated, GroupParticipants, GroupUpdated, Member, Person, Role,
 };
+use crate::store::Timer;
 
 /// A group that was asked for, and its address.
 pub(super) fn group(found: &GroupMetadata, others: &Others) -> (String, Group) {
@@ -107,6 +108,13 @@ fn change(action: &Action) -> Option<GroupChange> {
         }
         _ => return None,
     })
+}
+
+/// What a group's timer was set to.
+pub(super) fn timer(data: &EventData) -> Option<Timer> {
+    let EventData::GroupUpdated(update) = data else { return None };
+    let GroupChange::ExpiresIn(seconds) = update.change else { return None };
+    Some(Timer { seconds: seconds.unwrap_or_default(), set_at: update.timestamp.as_second() })
 }
 
 /// What all events of a group say.

@@ -89,6 +89,9 @@ impl Hook {
         let mut received = Vec::with_capacity(batch.len());
         for message in batch {
             let known = known(client, message).await;
+            if let Some((chats, timer)) = incoming::timer(&message.message, &message.info, &known) {
+                self.votes.store().set_timer(&self.session, &chats, timer).await?;
+            }
             received.extend(match self.votes.read(client, message, &known).await? {
                 Some(vote) => Some(vote),
                 None => incoming::received(&self.session, &message.message, &message.info, &known),

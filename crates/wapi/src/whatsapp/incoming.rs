@@ -10,11 +10,13 @@ mod raw;
 use jiff::Timestamp;
 use whatsapp_rust::Jid;
 use whatsapp_rust::types::message::{MessageInfo, MessageSource};
+use whatsapp_rust::wacore::proto_helpers::MessageExt;
 use whatsapp_rust::wacore_binary::JidExt;
 use whatsapp_rust::waproto::whatsapp as wa;
 
 use super::Incoming;
-use crate::event::{Changed, Deletion, EventData, MessageKey, Person, Reaction, ReceivedMessage, Unread};
+use crate::event::{Changed, Deletion, Disappearing, EventData, MessageKey, Person, Reaction, ReceivedMessage, Unread};
+use crate::store::Timer;
 use changes::{Change, What, change};
 
 /// What is known of the addresses of those who write.
@@ -43,6 +45,11 @@ pub(super) fn received(session: &str, message: &wa::Message, info: &MessageInfo,
                 What::Kept(kept) => EventData::MessageKept(Box::new(changed.with(kept))),
             }
         }
+        None if let Some((seconds, _)) = changes::timer(message) => {
+            let Unread { session, id, chat, from, from_me, timestamp, offline, .. } = unread(session, info, known);
+            let set = Disappearing { session, id, chat, from, from_me, timestamp, offline, disappearing: seconds };
+            EventData::ChatDisappearing(Box::new(set))
+        }
         None => {
             let Unread { session, id, chat, from, from_me, timestamp, offline, .. } = unread(session, info, known);
             let message = content::message(message)?;
@@ -52,6 +59,28 @@ pub(super) fn received(session: &str, message: &wa::Message, info: &MessageInfo,
     };
     let file = file::file(message, info.source.is_from_me);
     Some(Incoming { key: key(info), chat: chat(info, known), data, file })
+}
+
+/// What a message says of its chat's timer, be it that it disappears itself, and every address the chat has.
+pub(super) fn timer(message: &wa::Message, info: &MessageInfo, known: &Known) -> Option<(Vec<String>, Timer)> {
+    let said_at = info.timestamp.timestamp();
+    let timer = match changes::timer(message) {
+        Some((seconds, set_at)) => Timer { seconds, set_at: set_at.unwrap_or(said_at) },
+        None => {
+            let about = content::about(message.get_base_message())?;
+            let seconds = about.expiration.filter(|seconds| *seconds > 0)?;
+            Timer { seconds, set_at: about.ephemeral_setting_timestamp.unwrap_or(said_at) }
+        }
+    };
+    let source = &info.source;
+    let mut chats = vec![chat(info, known)];
+    if !source.is_group && !source.chat.is_group() {
+        let peer = if source.is_from_me { &source.chat } else { &source.sender };
+        chats.extend([Some(peer), known.other.as_ref()].into_iter().flatten().map(Jid::to_non_ad_string));
+    }
+    chats.sort_unstable();
+    chats.dedup();
+    Some((chats, timer))
 }
 
 /// A message of which nobody knows yet what it says.

@@ -123,7 +123,7 @@ impl Whatsapp {
         client.subscribe_handler(gate).detach();
         client.subscribe_handler(Arc::new(unread)).detach();
         let ringing = calls::Ringing::default();
-        let observer = observer::watch(session, &client, ringing.clone(), &tasks, &reports);
+        let observer = observer::watch(session, &client, ringing.clone(), &tasks, &reports, &self.store);
         client.subscribe_handler(Arc::new(observer)).detach();
         let link = Link::new(client, saved, tasks, reports, heard, notes, self.clock.clone());
         Ok((link.of_session(session, ringing), signals))

@@ -13,6 +13,7 @@ use super::signals::{Reports, Signal};
 use super::{groups, incoming, moments};
 use crate::event::{EventData, Person};
 use crate::lifecycle::Lifecycle;
+use crate::store::Store;
 
 /// Events that may wait to be looked at. More of them are let go: they come at most once anyhow.
 const MOST: usize = 1_024;
@@ -55,12 +56,19 @@ pub(super) fn watch(
     ringing: Ringing,
     tasks: &Lifecycle,
     reports: &Reports,
+    store: &Store,
 ) -> Observer {
     let (events, mut seen) = mpsc::channel::<Arc<Event>>(MOST);
     let (session, client, reports, stopping) = (session.to_owned(), Arc::clone(client), reports.clone(), tasks.clone());
+    let store = store.clone();
     tasks.spawn(async move {
         while let Some(Some(event)) = stopping.unless_stopping(seen.recv()).await {
             if let Some(happening) = told(&session, &client, &ringing, &event).await {
+                if let Some(timer) = groups::timer(&happening.data)
+                    && let Err(error) = store.set_timer(&session, std::slice::from_ref(&happening.chat), timer).await
+                {
+                    tracing::warn!(session, %error, "a group's timer cannot be saved");
+                }
                 reports.send(Signal::Happened(Box::new(happening)));
             }
         }

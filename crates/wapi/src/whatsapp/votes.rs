@@ -27,6 +27,10 @@ impl Votes {
         Self { session: session.to_owned(), store }
     }
 
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// Keeps a poll or an event for what is said to it; what to tell of a vote or an answer. `None` for everything else.
     pub async fn read(&self, client: &Client, message: &InboundMessage, known: &Known) -> Result<Option<Incoming>> {
         self.keep(message).await?;

@@ -11,6 +11,7 @@ mod bodies;
 mod changes;
 mod checks;
 mod crash;
+mod disappearing;
 mod endpoints;
 mod faults;
 mod feed;

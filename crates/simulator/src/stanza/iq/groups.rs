@@ -64,6 +64,7 @@ pub(crate) fn found(subject: &str, by: &Number, others: Vec<Number>, addressing:
         created: now,
         announcement,
         locked,
+        timer: 0,
         members,
     }
 }
@@ -82,6 +83,8 @@ pub(super) fn change(request: &Request<'_>) -> Answer {
         "subject" => Change::Subject(text(ask).unwrap_or_default()),
         "description" => Change::Description(ask.child("body").and_then(text)),
         "announcement" | "not_announcement" => Change::Announcement(ask.tag == "announcement"),
+        "ephemeral" => Change::Timer(ask.word("expiration").and_then(|word| word.parse().ok()).unwrap_or_default()),
+        "not_ephemeral" => Change::Timer(0),
         "locked" | "unlocked" => Change::Locked(ask.tag == "locked"),
         _ => return Answer::Unknown,
     };

@@ -78,6 +78,7 @@ pub fn shown() -> Vec<Member> {
         ("context?", object(&[("message_id", text())])),
         ("mentions?", list(text())),
         ("forwarded?", flag()),
+        ("expires_after?", said(count(), "Seconds after which it disappears.")),
     ];
     members.extend(["image?", "video?", "audio?", "document?"].map(|kind| (kind, file())));
     members.extend(others());

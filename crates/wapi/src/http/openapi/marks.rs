@@ -35,10 +35,11 @@ pub fn operations() -> Vec<Operation> {
 }
 
 /// As messages that were sent say it.
-pub fn shown() -> [(&'static str, Value); 2] {
+pub fn shown() -> [(&'static str, Value); 3] {
     let duration = or_null(said(super::schema::count(), "Seconds; `null` takes it down."));
     [
         ("pin?", object(&[("message_id", text()), ("duration", duration)])),
+        ("timer?", object(&[("seconds", said(super::schema::count(), "0: messages stay."))])),
         ("keep?", object(&[("message_id", text()), ("kept", super::schema::flag())])),
     ]
 }

@@ -4,6 +4,7 @@ use super::groups::ASKED;
 use super::operation::{Operation, route};
 use super::schema::{count, flag, list, object, or_null, said, some_of, text, words};
 use crate::event::{Presence, Typing};
+use crate::message::ChatTimer;
 
 pub fn operations() -> Vec<Operation> {
     let watched = |method, summary| {
@@ -12,6 +13,12 @@ pub fn operations() -> Vec<Operation> {
             .problems(&ASKED)
     };
     vec![
+        route("PATCH", "/v1/sessions/{session}/chats/{chat}", "Set what is settled about a chat")
+            .body(object(&[("disappearing", disappearing())]))
+            .answers_nothing(204, "WhatsApp has taken it.")
+            .problems(&ASKED)
+            .problems(&[(404, "not_on_whatsapp"), (429, "queue_full"), (502, "expired"), (502, "not_sendable")])
+            .problems(&[(502, "session_logged_out"), (503, "stopping"), (503, "not_ready")]),
         route("POST", "/v1/sessions/{session}/chats/{chat}/read", "Mark messages as read; their senders see it")
             .optional_body(object(&[("up_to?", or_null(said(text(), "A message; nothing: all that were received.")))]))
             .answers(200, "How many were marked.", object(&[("read", count())]))
@@ -36,6 +43,10 @@ pub fn operations() -> Vec<Operation> {
         watched("PUT", "Be told when somebody comes and goes"),
         watched("DELETE", "Be told no more when somebody comes and goes"),
     ]
+}
+
+fn disappearing() -> serde_json::Value {
+    said(serde_json::json!({"enum": ChatTimer::CHOICES}), "Seconds after which messages disappear; 0: they stay.")
 }
 
 fn checked() -> serde_json::Value {

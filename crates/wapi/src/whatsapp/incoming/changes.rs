@@ -52,6 +52,13 @@ pub(super) fn change(message: &wa::Message) -> Option<Change> {
     Some(Change { message_id: key.as_option()?.id.clone()?, what })
 }
 
+/// What a chat's timer was set to, and when, in seconds since 1970; `None` when nobody set it.
+pub(super) fn timer(message: &wa::Message) -> Option<(u32, Option<i64>)> {
+    let protocol = message.get_base_message().protocol_message.as_option()?;
+    let is_setting = protocol.r#type? == Type::EPHEMERAL_SETTING;
+    is_setting.then(|| (protocol.ephemeral_expiration.unwrap_or_default(), protocol.ephemeral_setting_timestamp))
+}
+
 #[cfg(test)]
 mod tests {
     use whatsapp_rust::waproto::buffa::MessageField;

@@ -16,6 +16,7 @@ pub(in crate::whatsapp) fn message(message: &wa::Message) -> Option<Message> {
         context: about.and_then(context),
         mentions: about.map(|about| about.mentioned_jid.clone()).unwrap_or_default(),
         forwarded: about.and_then(|about| about.is_forwarded).unwrap_or(false),
+        expires_after: about.and_then(|about| about.expiration).filter(|seconds| *seconds > 0),
     })
 }
 
@@ -76,7 +77,7 @@ fn context(about: &wa::ContextInfo) -> Option<Context> {
 }
 
 /// What stands beside the words, wherever this kind of message has it.
-fn about(body: &wa::Message) -> Option<&wa::ContextInfo> {
+pub(super) fn about(body: &wa::Message) -> Option<&wa::ContextInfo> {
     macro_rules! first_of {
         ($($field:ident)+) => {
             [$(body.$field.as_option().and_then(|message| message.context_info.as_option())),+]

@@ -1,4 +1,4 @@
-//! What a message refers to: the one it answers, whom it mentions, that it was forwarded. Pure.
+//! What a message refers to: the one it answers, whom it mentions, that it was forwarded, when it disappears. Pure.
 
 use whatsapp_rust::wacore::proto_helpers::MessageExt;
 use whatsapp_rust::waproto::buffa::MessageField;
@@ -10,7 +10,8 @@ use crate::message::Message;
 /// A bare text has no place for it, and becomes one that has.
 pub(super) fn attach(protobuf: &mut wa::Message, message: &Message, quote: Option<&Quote>) {
     let quote = quote.filter(|_| message.context.is_some());
-    if quote.is_none() && message.mentions.is_empty() && !message.forwarded {
+    let is_plain = message.mentions.is_empty() && !message.forwarded && message.expires_after.is_none();
+    if quote.is_none() && is_plain {
         return;
     }
     let said = quote.map(|quote| quote.message.as_ref().and_then(quoted).unwrap_or_else(unknown));
@@ -19,6 +20,7 @@ pub(super) fn attach(protobuf: &mut wa::Message, message: &Message, quote: Optio
         participant: quote.map(|quote| quote.author.clone()),
         quoted_message: said.map(MessageField::some).unwrap_or_default(),
         mentioned_jid: message.mentions.clone(),
+        expiration: message.expires_after,
         is_forwarded: message.forwarded.then_some(true),
         forwarding_score: message.forwarded.then_some(1),
         ..Default::default()

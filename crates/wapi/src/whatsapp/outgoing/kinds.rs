@@ -8,9 +8,10 @@ use whatsapp_rust::waproto::whatsapp as wa;
 use whatsapp_rust::waproto::whatsapp::message as kinds;
 use whatsapp_rust::waproto::whatsapp::message::pin_in_chat_message::Type as PinType;
 use whatsapp_rust::waproto::whatsapp::message::poll_creation_message::Option as Choice;
+use whatsapp_rust::waproto::whatsapp::message::protocol_message::Type as ProtocolType;
 
 use super::super::hex;
-use crate::message::{CalendarEvent, Contact, Content, Location, Pin, Poll, Reaction, Text};
+use crate::message::{CalendarEvent, ChatTimer, Contact, Content, Location, Pin, Poll, Reaction, Text};
 
 /// `None` for kinds that only come in.
 pub(super) fn message(content: &Content) -> Option<wa::Message> {
@@ -35,6 +36,17 @@ pub(super) fn text(text: &Text) -> wa::Message {
 /// Without an emoji, it takes back the one before.
 pub(super) fn reaction(reaction: &Reaction, key: wa::MessageKey, now: Timestamp) -> wa::Message {
     build_reaction_message(key, reaction.emoji.clone().unwrap_or_default(), now.as_millisecond())
+}
+
+/// Says when it was set, too, so that a device that hears of it late knows which word is the last.
+pub(super) fn timer(timer: &ChatTimer, now: Timestamp) -> wa::Message {
+    let setting = kinds::ProtocolMessage {
+        r#type: Some(ProtocolType::EPHEMERAL_SETTING),
+        ephemeral_expiration: Some(timer.seconds),
+        ephemeral_setting_timestamp: Some(now.as_second()),
+        ..Default::default()
+    };
+    wa::Message { protocol_message: MessageField::some(setting), ..Default::default() }
 }
 
 /// How long it stays stands beside it, as with everything that is put on a message.

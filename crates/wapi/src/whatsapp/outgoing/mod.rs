@@ -55,6 +55,7 @@ pub(super) fn protobuf(message: &Message, file: Option<Uploaded>, around: &Aroun
             change(Type::MESSAGE_EDIT, around, ProtocolMessage { edited_message, timestamp_ms, ..Default::default() })?
         }
         Content::Deletion { .. } => change(Type::REVOKE, around, ProtocolMessage::default())?,
+        Content::Timer { timer } => kinds::timer(timer, around.now),
         Content::Pin { pin } => kinds::pin(pin, key(around)?, around.now),
         Content::Keep { keep } => build_keep_in_chat_message(key(around)?, keep.kept, around.now.as_millisecond()),
         content => match content.file() {

@@ -97,6 +97,7 @@ proptest! {
         quoted in proptest::option::of(content()),
         mentions in proptest::collection::vec("[1-9][0-9]{6,14}@s\\.whatsapp\\.net", 0..3),
         forwarded in any::<bool>(),
+        expires_after in proptest::option::of(1..u32::MAX),
     ) {
         let quote = quoted.as_ref().map(|quoted| Quote {
             id: "3EB0".to_owned(),
@@ -109,7 +110,7 @@ proptest! {
             from: Some(ANN.to_owned()),
             quoted: Some(Box::new(quoted)),
         });
-        let message = Message { context, mentions, forwarded, content: said };
+        let message = Message { context, mentions, forwarded, expires_after, content: said };
         let chat = ChatId::parse(ANN).unwrap();
         let around = Around { chat: &chat, quote: quote.as_ref(), secret: None, now: Timestamp::UNIX_EPOCH };
         let wire = codec::message_to_vec(&protobuf(&message, None, &around).unwrap());

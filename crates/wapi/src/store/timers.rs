@@ -1,0 +1,90 @@
+//! After how long messages of a chat disappear. All of it is in memory, too, since it is asked for at each send.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use jiff::Timestamp;
+use sqlx::Row;
+use sqlx::sqlite::SqliteConnection;
+
+use super::writer::Change;
+use super::{Store, StoreError};
+
+/// What somebody set a chat's timer to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timer {
+    /// 0: messages stay.
+    pub seconds: u32,
+    /// Seconds since 1970, by WhatsApp's clock.
+    pub set_at: i64,
+}
+
+/// The timers of each session's chats.
+#[derive(Default)]
+pub(super) struct Timers(Mutex<HashMap<String, HashMap<String, Timer>>>);
+
+impl Timers {
+    pub async fn load(connection: &mut SqliteConnection) -> Result<Self, sqlx::Error> {
+        let timers = Self::default();
+        for row in sqlx::query("SELECT session, chat, seconds, set_at FROM timers").fetch_all(connection).await? {
+            let timer = Timer { seconds: row.get("seconds"), set_at: row.get("set_at") };
+            timers.set(row.get("session"), row.get("chat"), timer);
+        }
+        Ok(timers)
+    }
+
+    fn get(&self, session: &str, chat: &str) -> Option<Timer> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(session)?.get(chat).copied()
+    }
+
+    fn set(&self, session: &str, chat: &str, timer: Timer) {
+        let mut sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        sessions.entry(session.to_owned()).or_default().insert(chat.to_owned(), timer);
+    }
+}
+
+impl Store {
+    /// After how many seconds messages of a chat disappear; `None`: they stay, as far as is known.
+    pub fn timer(&self, session: &str, chat: &str) -> Option<u32> {
+        self.timers.get(session, chat).map(|timer| timer.seconds).filter(|seconds| *seconds > 0)
+    }
+
+    /// Notes what a chat's timer was set to, under every address the chat has, unless it was set anew since.
+    pub async fn set_timer(&self, session: &str, chats: &[String], timer: Timer) -> Result<(), StoreError> {
+        let is_news = |chat: &&String| match self.timers.get(session, chat) {
+            None => timer.seconds > 0,
+            Some(known) => known.seconds != timer.seconds && known.set_at <= timer.set_at,
+        };
+        let news: Vec<String> = chats.iter().filter(is_news).cloned().collect();
+        if news.is_empty() {
+            return Ok(());
+        }
+        self.writer.change(SetTimer { session: session.to_owned(), chats: news.clone(), timer }).await?;
+        news.iter().for_each(|chat| self.timers.set(session, chat, timer));
+        Ok(())
+    }
+}
+
+struct SetTimer {
+    session: String,
+    chats: Vec<String>,
+    timer: Timer,
+}
+
+impl Change for SetTimer {
+    type Answer = ();
+
+    fn moves_lanes(_: &Self::Answer) -> bool {
+        false
+    }
+
+    async fn write(&self, connection: &mut SqliteConnection, _now: Timestamp) -> Result<(), sqlx::Error> {
+        let sql = "INSERT INTO timers (session, chat, seconds, set_at) VALUES ($1, $2, $3, $4) \
+                   ON CONFLICT (session, chat) DO UPDATE SET seconds = excluded.seconds, set_at = excluded.set_at";
+        for chat in &self.chats {
+            let query = sqlx::query(sql).bind(&self.session).bind(chat).bind(self.timer.seconds);
+            query.bind(self.timer.set_at).execute(&mut *connection).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,11 +1,13 @@
 //! `/v1/sessions/{session}/messages`: sends messages, once each, and tells what became of them.
 
+mod albums;
 mod body;
 pub mod changes;
 mod contacts;
 mod content;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+mod interactive;
 pub mod marks;
 mod shown;
 
@@ -24,8 +26,11 @@ use super::extract::{Fields, Named};
 use super::query::Query;
 use crate::event::Failure;
 use crate::keys::Caller;
+use crate::message::{ChatId, Message};
 use crate::sessions::{Reply, SessionName, Wish};
 use crate::store::{Acceptance, Accepted, IdempotencyKey, SentMessage, StoreError, Verdict};
+
+pub use body::KINDS;
 
 use body::Asked;
 use shown::{Answer, MessageInfo};
@@ -67,22 +72,62 @@ async fn accept(
     key: Option<IdempotencyKey>,
     wait: Duration,
 ) -> Result<Response, Problem> {
-    if let Some(key) = &key
-        && let Some(before) = gateway.store.accepted_before(key).await.map_err(unreadable)?
-    {
-        return repeated(gateway, &session, &asked, before, wait).await;
+    if !asked.items.is_empty() {
+        return albums::accept(gateway, session, asked, key, wait).await;
     }
-    asked.check_file(&gateway.media, &session).await?;
-    let asked = Asked { message: gateway.sessions.timed(&session, &asked.to, asked.message), ..asked };
-    let (send_at, expires_at) = asked.times(gateway.clock.now())?;
-    let wish = Wish { to: asked.to.clone(), message: asked.message.clone(), send_at, expires_at, key };
-    match gateway.sessions.send(&session, wish).await? {
-        Reply::Accepted(accepted, verdict) => {
-            let verdict = if wait.is_zero() { None } else { gateway.sessions.verdict(verdict, wait).await };
-            answer(&asked, &session, accepted_now(&asked, accepted, (send_at, expires_at), verdict))
+    let (message, replayed) = Accepting { gateway, session: &session }.one(&asked, key, wait).await?;
+    let mut response = answer(&asked, &session, message)?;
+    if replayed {
+        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    Ok(response)
+}
+
+/// Whom messages are accepted for.
+struct Accepting<'a> {
+    gateway: &'a Gateway,
+    session: &'a SessionName,
+}
+
+impl Accepting<'_> {
+    /// Has one message accepted; what is known of it after `wait`, and whether it was accepted before.
+    async fn one(
+        &self,
+        asked: &Asked,
+        key: Option<IdempotencyKey>,
+        wait: Duration,
+    ) -> Result<(SentMessage, bool), Problem> {
+        let Self { gateway, session } = self;
+        if let Some(key) = &key
+            && let Some(before) = gateway.store.accepted_before(key).await.map_err(unreadable)?
+        {
+            let Acceptance::Repeated(id) = before else { return Err(Problem::KeyTaken) };
+            return Ok((self.again(&id, wait).await?, true));
         }
-        Reply::Repeated(id) => repeated(gateway, &session, &asked, Acceptance::Repeated(id), wait).await,
-        Reply::KeyTaken => Err(Problem::KeyTaken),
+        asked.check_file(&gateway.media, session).await?;
+        let message = gateway.sessions.timed(session, &asked.to, asked.message.clone());
+        let (send_at, expires_at) = asked.times(gateway.clock.now())?;
+        let wish = Wish { to: asked.to.clone(), message: message.clone(), send_at, expires_at, key };
+        match gateway.sessions.send(session, wish).await? {
+            Reply::Accepted(accepted, verdict) => {
+                let verdict = if wait.is_zero() { None } else { gateway.sessions.verdict(verdict, wait).await };
+                Ok((accepted_now(&asked.to, message, accepted, (send_at, expires_at), verdict), false))
+            }
+            Reply::Repeated(id) => Ok((self.again(&id, wait).await?, true)),
+            Reply::KeyTaken => Err(Problem::KeyTaken),
+        }
+    }
+
+    /// As the first time, with what has happened since.
+    async fn again(&self, id: &str, wait: Duration) -> Result<SentMessage, Problem> {
+        let Self { gateway, session } = self;
+        if !wait.is_zero()
+            && let Some(verdict) = gateway.sessions.verdict_on(session, id)
+        {
+            gateway.sessions.verdict(verdict, wait).await;
+        }
+        let found = gateway.store.sent_message(session.as_str(), id).await.map_err(unreadable)?;
+        found.ok_or(Problem::NoMessage)
     }
 }
 
@@ -97,26 +142,6 @@ pub async fn show(State(gateway): State<Gateway>, message: NamedMessage) -> Resu
     }
 }
 
-/// Answers as the first time, with what has happened since.
-async fn repeated(
-    gateway: &Gateway,
-    session: &SessionName,
-    asked: &Asked,
-    before: Acceptance,
-    wait: Duration,
-) -> Result<Response, Problem> {
-    let Acceptance::Repeated(id) = before else { return Err(Problem::KeyTaken) };
-    if !wait.is_zero()
-        && let Some(verdict) = gateway.sessions.verdict_on(session, &id)
-    {
-        gateway.sessions.verdict(verdict, wait).await;
-    }
-    let found = gateway.store.sent_message(session.as_str(), &id).await.map_err(unreadable)?;
-    let mut response = answer(asked, session, found.ok_or(Problem::NoMessage)?)?;
-    response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
-    Ok(response)
-}
-
 fn answer(asked: &Asked, session: &SessionName, message: SentMessage) -> Result<Response, Problem> {
     if let Some(failure) = &message.failure {
         return Err(Problem::NotSent(Failure {
@@ -125,12 +150,17 @@ fn answer(asked: &Asked, session: &SessionName, message: SentMessage) -> Result<
         }));
     }
     let status = if message.sent_at.is_some() { StatusCode::OK } else { StatusCode::ACCEPTED };
-    Ok((status, Json(Answer::new(asked, MessageInfo::new(session.clone(), message)))).into_response())
+    Ok(answered(status, asked, vec![MessageInfo::new(session.clone(), message)]))
+}
+
+fn answered(status: StatusCode, asked: &Asked, messages: Vec<MessageInfo>) -> Response {
+    (status, Json(Answer::new(asked, messages))).into_response()
 }
 
 /// A message as it is known without reading it back.
 fn accepted_now(
-    asked: &Asked,
+    to: &ChatId,
+    message: Message,
     accepted: Accepted,
     (send_at, expires_at): body::Times,
     verdict: Option<Verdict>,
@@ -144,8 +174,8 @@ fn accepted_now(
     SentMessage {
         place: accepted.place,
         id: accepted.id,
-        chat: asked.to.to_string(),
-        message: asked.message.clone(),
+        chat: to.to_string(),
+        message,
         status: status.to_owned(),
         failure,
         accepted_at: accepted.accepted_at,

@@ -143,3 +143,10 @@ impl ChatTimer {
     /// What WhatsApp offers: off, a day, a week, 90 days.
     pub const CHOICES: [u32; 4] = [0, 86_400, 604_800, 7_776_000];
 }
+
+/// What an album announces.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Album {
+    pub images: u32,
+    pub videos: u32,
+}

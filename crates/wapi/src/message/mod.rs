@@ -2,6 +2,7 @@
 
 mod chat;
 mod contact;
+pub mod interactive;
 mod kinds;
 mod media;
 
@@ -9,8 +10,9 @@ use serde::{Deserialize, Serialize};
 
 pub use chat::{ChatId, NoChat};
 pub use contact::{Contact, Phone};
+use interactive::Interactive;
 pub use kinds::{
-    CalendarEvent, ChatTimer, Deletion, Edit, GroupInvite, Keep, LiveLocation, Location, Pin, Place, Poll, Quiz,
+    Album, CalendarEvent, ChatTimer, Deletion, Edit, GroupInvite, Keep, LiveLocation, Location, Pin, Place, Poll, Quiz,
     Reaction, Text,
 };
 pub use media::{ImageType, Media, MediaKind};
@@ -32,6 +34,9 @@ pub struct Message {
     /// Seconds after which it disappears, in a chat whose messages do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_after: Option<u32>,
+    /// The album it is part of: the id of the message that announced it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub album_id: Option<String>,
     #[serde(flatten)]
     pub content: Content,
 }
@@ -87,6 +92,13 @@ pub enum Content {
     GroupInvite {
         group_invite: GroupInvite,
     },
+    /// Pictures and films that belong together follow, each as a message of its own.
+    Album {
+        album: Album,
+    },
+    Interactive {
+        interactive: Interactive,
+    },
     /// These five are about an earlier message. When others do them, an event of its own tells it.
     Reaction {
         reaction: Reaction,
@@ -117,7 +129,7 @@ pub enum Content {
 
 impl Message {
     pub const fn new(content: Content) -> Self {
-        Self { content, context: None, mentions: Vec::new(), forwarded: false, expires_after: None }
+        Self { content, context: None, mentions: Vec::new(), forwarded: false, expires_after: None, album_id: None }
     }
 
     pub const fn text(body: String) -> Self {
@@ -154,6 +166,8 @@ impl Content {
             Self::Poll { .. } => "poll",
             Self::Event { .. } => "event",
             Self::GroupInvite { .. } => "group_invite",
+            Self::Album { .. } => "album",
+            Self::Interactive { .. } => "interactive",
             Self::Reaction { .. } => "reaction",
             Self::Edit { .. } => "edit",
             Self::Deletion { .. } => "deletion",

@@ -4,13 +4,13 @@ mod changes;
 pub(super) mod content;
 mod file;
 mod files;
+mod interactive;
 pub(super) mod kinds;
 mod raw;
 
 use jiff::Timestamp;
 use whatsapp_rust::Jid;
 use whatsapp_rust::types::message::{MessageInfo, MessageSource};
-use whatsapp_rust::wacore::proto_helpers::MessageExt;
 use whatsapp_rust::wacore_binary::JidExt;
 use whatsapp_rust::waproto::whatsapp as wa;
 
@@ -18,6 +18,7 @@ use super::Incoming;
 use crate::event::{Changed, Deletion, Disappearing, EventData, MessageKey, Person, Reaction, ReceivedMessage, Unread};
 use crate::store::Timer;
 use changes::{Change, What, change};
+use content::inner;
 
 /// What is known of the addresses of those who write.
 #[derive(Debug, Clone, Default)]
@@ -67,7 +68,7 @@ pub(super) fn timer(message: &wa::Message, info: &MessageInfo, known: &Known) ->
     let timer = match changes::timer(message) {
         Some((seconds, set_at)) => Timer { seconds, set_at: set_at.unwrap_or(said_at) },
         None => {
-            let about = content::about(message.get_base_message())?;
+            let about = content::about(inner(message))?;
             let seconds = about.expiration.filter(|seconds| *seconds > 0)?;
             Timer { seconds, set_at: about.ephemeral_setting_timestamp.unwrap_or(said_at) }
         }

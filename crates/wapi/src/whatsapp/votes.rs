@@ -4,13 +4,13 @@ use anyhow::Result;
 use whatsapp_rust::types::durability_hook::InboundMessage;
 use whatsapp_rust::wacore::event::decrypt_event_response_with_secret;
 use whatsapp_rust::wacore::poll::{PollVoteCiphertext, compute_option_hash, decrypt_poll_vote_with_secret};
-use whatsapp_rust::wacore::proto_helpers::MessageExt;
 use whatsapp_rust::waproto::whatsapp::message::event_response_message::EventResponseType;
 use whatsapp_rust::waproto::whatsapp::message::{EncEventResponseMessage, EventResponseMessage, PollUpdateMessage};
 use whatsapp_rust::{Client, Jid};
 
 use super::Incoming;
 use super::inbox::other_address;
+use super::incoming::content::inner;
 use super::incoming::{self, Known, kinds};
 use crate::event::{EventData, Response, Tally, Vote};
 use crate::message::CalendarEvent;
@@ -34,7 +34,7 @@ impl Votes {
     /// Keeps a poll or an event for what is said to it; what to tell of a vote or an answer. `None` for everything else.
     pub async fn read(&self, client: &Client, message: &InboundMessage, known: &Known) -> Result<Option<Incoming>> {
         self.keep(message).await?;
-        let body = message.message.get_base_message();
+        let body = inner(&message.message);
         let about = match (body.poll_update_message.as_option(), body.enc_event_response_message.as_option()) {
             // Options that are added later come this way, too.
             (Some(update), _) if update.vote.is_set() => &update.poll_creation_message_key,
@@ -95,7 +95,7 @@ impl Votes {
 
     /// An event is kept like a poll whose options are the answers to it.
     async fn keep(&self, message: &InboundMessage) -> Result<()> {
-        let body = message.message.get_base_message();
+        let body = inner(&message.message);
         let (question, options) = match (kinds::creation(body), body.event_message.as_option()) {
             (Some(poll), _) => {
                 let options = poll.options.iter().filter_map(|option| option.option_name.clone()).collect();

@@ -4,6 +4,7 @@
 
 mod harness;
 
+mod albums;
 mod auth;
 mod baileys;
 mod baileys_kinds;
@@ -16,6 +17,7 @@ mod endpoints;
 mod faults;
 mod feed;
 mod groups;
+mod interactive;
 mod keys;
 mod kinds;
 mod marks;

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::content;
+use super::{albums, content};
 use crate::http::error::{FieldError, Problem};
 use crate::http::extract::Fields;
 use crate::media::{self, types};
@@ -17,9 +17,24 @@ const FURTHEST_AHEAD: SignedDuration = SignedDuration::from_hours(366 * 24);
 const PAST: SignedDuration = SignedDuration::from_secs(60);
 
 /// The kinds that can be sent, and those that cannot yet.
-const KINDS: [&str; 11] =
-    ["text", "image", "video", "audio", "document", "sticker", "location", "contacts", "poll", "event", "reaction"];
-const LATER: [&str; 4] = ["live_location", "group_invite", "interactive", "template"];
+pub const KINDS: [&str; 15] = [
+    "text",
+    "image",
+    "video",
+    "audio",
+    "document",
+    "sticker",
+    "album",
+    "location",
+    "live_location",
+    "contacts",
+    "poll",
+    "event",
+    "group_invite",
+    "interactive",
+    "reaction",
+];
+const LATER: [&str; 1] = ["template"];
 /// WhatsApp's own limit.
 const MOST_MENTIONS: usize = 1_024;
 
@@ -32,6 +47,8 @@ pub struct Asked {
     /// As the caller wrote it.
     pub input: String,
     pub message: Message,
+    /// What follows it: the pictures and films of an album.
+    pub items: Vec<Message>,
     pub send_at: Option<Timestamp>,
     pub expires_in: Option<SignedDuration>,
 }
@@ -44,7 +61,11 @@ impl Asked {
             ChatId::parse(text)
         });
         let kind = kind(&mut fields);
-        let content = kind.and_then(|kind| content::content(&mut fields, kind));
+        let items = if kind == Some("album") { albums::items(&mut fields) } else { Some(Vec::new()) };
+        let content = match (kind, &items) {
+            (Some("album"), items) => items.as_ref().map(|items| albums::announced(items)),
+            (kind, _) => kind.and_then(|kind| content::content(&mut fields, kind)),
+        };
         let context = context(&mut fields);
         if context.is_some() && kind == Some("reaction") {
             fields.refuse("context", "does not belong to a reaction, which names its message itself");
@@ -58,30 +79,21 @@ impl Asked {
         refuse_others(&mut fields, kind);
         let message = content.map(|content| Message { context, mentions, ..Message::new(content) });
         let (to, message) = fields.done(to.zip(message))?;
-        Ok(Self { to, input, message, send_at, expires_in })
+        Ok(Self { to, input, message, items: items.unwrap_or_default(), send_at, expires_in })
     }
 
     /// Whether the file it names is here, belongs to the session, and is of a type that can be sent so.
     pub async fn check_file(&self, media: &media::Media, session: &SessionName) -> Result<(), Problem> {
-        let Some((kind, Media { id: Some(id), .. })) = self.message.content.file() else { return Ok(()) };
-        let wrong = |detail: String| {
-            let field = format!("{}.id", self.message.content.kind()).into();
-            Problem::Fields(vec![FieldError { field, detail }])
-        };
-        let found = media.find(id).await.map_err(|error| Problem::NotReady { detail: error.to_string() })?;
-        match found.filter(|record| record.session == session.as_str()) {
-            None => Err(wrong("names no file of this session; upload it with POST /v1/sessions/…/media".to_owned())),
-            Some(record) if record.state != MediaState::Stored => {
-                Err(wrong(format!("names a file that is not here: it is {}", record.state.word())))
-            }
-            Some(record) => types::fits(kind, record.facts.mime_type.as_deref().unwrap_or_default())
-                .map_err(|error| wrong(error.to_string())),
+        check_file(&self.message, "", media, session).await?;
+        for (index, item) in self.items.iter().enumerate() {
+            check_file(item, &format!("album[{index}]."), media, session).await?;
         }
+        Ok(())
     }
 
     /// What a caller wants done about an earlier message of a chat.
     pub fn about(to: ChatId, message: Message) -> Self {
-        Self { input: to.to_string(), to, message, send_at: None, expires_in: None }
+        Self { input: to.to_string(), to, message, items: Vec::new(), send_at: None, expires_in: None }
     }
 
     /// Its times, seen from now. A message that is scheduled lives from then on.
@@ -95,6 +107,29 @@ impl Asked {
         };
         let expires_at = self.expires_in.and_then(|life| send_at.unwrap_or(now).checked_add(life).ok());
         Ok((send_at, expires_at))
+    }
+}
+
+/// The same for one message; `within` is where it stands in the request.
+async fn check_file(
+    message: &Message,
+    within: &str,
+    media: &media::Media,
+    session: &SessionName,
+) -> Result<(), Problem> {
+    let Some((kind, Media { id: Some(id), .. })) = message.content.file() else { return Ok(()) };
+    let wrong = |detail: String| {
+        let field = format!("{within}{}.id", message.content.kind()).into();
+        Problem::Fields(vec![FieldError { field, detail }])
+    };
+    let found = media.find(id).await.map_err(|error| Problem::NotReady { detail: error.to_string() })?;
+    match found.filter(|record| record.session == session.as_str()) {
+        None => Err(wrong("names no file of this session; upload it with POST /v1/sessions/…/media".to_owned())),
+        Some(record) if record.state != MediaState::Stored => {
+            Err(wrong(format!("names a file that is not here: it is {}", record.state.word())))
+        }
+        Some(record) => types::fits(kind, record.facts.mime_type.as_deref().unwrap_or_default())
+            .map_err(|error| wrong(error.to_string())),
     }
 }
 
@@ -207,6 +242,14 @@ mod tests {
             "place",
             "message_id",
             "emoji",
+            "group",
+            "code",
+            "expires_at",
+            "type",
+            "body",
+            "action",
+            "buttons",
+            "image",
             "unknown",
         ]);
         leaf().prop_recursive(3, 24, 4, move |inner| {

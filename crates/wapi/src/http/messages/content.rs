@@ -3,9 +3,12 @@
 use jiff::Timestamp;
 
 use crate::http::extract::Fields;
-use crate::message::{CalendarEvent, Content, Location, Media, MediaKind, Place, Poll, Quiz, Reaction, Text};
+use crate::message::{
+    CalendarEvent, ChatId, Content, GroupInvite, LiveLocation, Location, Media, MediaKind, Place, Poll, Quiz, Reaction,
+    Text,
+};
 
-use super::contacts;
+use super::{contacts, interactive};
 
 /// WhatsApp's own limits, in characters.
 const LONGEST_TEXT: usize = 65_536;
@@ -14,6 +17,10 @@ const LONGEST_QUESTION: usize = 255;
 const LONGEST_OPTION: usize = 100;
 const LONGEST_DESCRIPTION: usize = 2_048;
 const LONGEST_NAME: usize = 1_000;
+/// Metres.
+const FURTHEST: u64 = 100_000;
+/// Metres a second.
+const FASTEST: f64 = 10_000.0;
 /// Of a poll.
 const OPTIONS: std::ops::RangeInclusive<usize> = 2..=12;
 /// In bytes; families and flags are made of many characters.
@@ -37,6 +44,9 @@ pub(super) fn content(fields: &mut Fields, kind: &'static str) -> Option<Content
         "location" => location(&mut inner).map(|location| Content::Location { location }),
         "poll" => poll(&mut inner).map(|poll| Content::Poll { poll }),
         "event" => event(&mut inner).map(|event| Content::Event { event }),
+        "live_location" => live_location(&mut inner).map(|live_location| Content::LiveLocation { live_location }),
+        "group_invite" => group_invite(&mut inner).map(|group_invite| Content::GroupInvite { group_invite }),
+        "interactive" => interactive::interactive(&mut inner).map(|interactive| Content::Interactive { interactive }),
         "reaction" => reaction(&mut inner).map(|reaction| Content::Reaction { reaction }),
         _ => linked(&mut inner, MediaKind::Document).map(|document| Content::Document { document }),
     };
@@ -97,6 +107,36 @@ fn location(fields: &mut Fields) -> Option<Location> {
     let name = fields.optional_text_up_to("name", LONGEST_NAME);
     let address = fields.optional_text_up_to("address", LONGEST_NAME);
     Some(Location { latitude: latitude?, longitude: longitude?, name, address })
+}
+
+/// Where somebody is when they begin to share it. Only phones can tell WhatsApp that they moved.
+fn live_location(fields: &mut Fields) -> Option<LiveLocation> {
+    let latitude = fields.decimal("latitude", -90.0..=90.0);
+    let longitude = fields.decimal("longitude", -180.0..=180.0);
+    let whole = |number: Option<u64>| number.and_then(|number| u32::try_from(number).ok());
+    let accuracy = whole(fields.optional_number("accuracy", 0..=FURTHEST));
+    let bearing = whole(fields.optional_number("bearing", 0..=359));
+    let speed = if fields.has("speed") { fields.decimal("speed", 0.0..=FASTEST) } else { None };
+    let caption = fields.optional_text_up_to("caption", LONGEST_CAPTION);
+    for told in ["speed", "sequence"] {
+        fields.ignore(told);
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "a speed within these limits fits, and is no exact number")]
+    let speed = speed.map(|speed| speed as f32);
+    let (latitude, longitude, sequence) = (latitude?, longitude?, Some(1));
+    Some(LiveLocation { latitude, longitude, accuracy, speed, bearing, caption, sequence })
+}
+
+fn group_invite(fields: &mut Fields) -> Option<GroupInvite> {
+    let group = fields.parsed("group", |text| match ChatId::parse(text) {
+        Ok(group @ ChatId::Group(_)) => Ok(group.to_string()),
+        _ => Err("is no group; write it as …@g.us"),
+    });
+    let code = fields.text_up_to("code", LONGEST_OPTION);
+    let name = fields.optional_text_up_to("name", LONGEST_NAME);
+    let caption = fields.optional_text_up_to("caption", LONGEST_CAPTION);
+    let expires_at = fields.parsed("expires_at", time);
+    Some(GroupInvite { group: group?, code: code?, name, caption, expires_at: Some(expires_at?) })
 }
 
 fn poll(fields: &mut Fields) -> Option<Poll> {

@@ -12,7 +12,7 @@ use crate::store::{Progress, SentMessage};
 /// What a message's acceptance is answered with.
 #[derive(Debug, Serialize)]
 pub struct Answer {
-    messages: [MessageInfo; 1],
+    messages: Vec<MessageInfo>,
     contacts: [Contact; 1],
 }
 
@@ -87,13 +87,13 @@ struct Moment {
 }
 
 impl Answer {
-    pub fn new(asked: &Asked, message: MessageInfo) -> Self {
+    pub fn new(asked: &Asked, messages: Vec<MessageInfo>) -> Self {
         let (wa_id, lid) = match &asked.to {
             ChatId::Phone(number) => (Some(number.clone()), None),
             ChatId::Lid(_) => (None, Some(asked.to.to_string())),
             ChatId::Group(_) => (None, None),
         };
-        Self { messages: [message], contacts: [Contact { input: asked.input.clone(), wa_id, lid }] }
+        Self { messages, contacts: [Contact { input: asked.input.clone(), wa_id, lid }] }
     }
 }
 

@@ -36,6 +36,28 @@ pub fn messages() -> Vec<(&'static str, &'static str, Value)> {
             "An event",
             json!({"event": {"name": "Opening", "start": "2030-05-01T10:00:00Z", "place": {"name": "Our shop"}}}),
         ),
+        (
+            "album",
+            "An album",
+            json!({"album": [
+                {"image": {"link": "https://example.com/1.jpg"}}, {"video": {"link": "https://example.com/2.mp4"}},
+            ]}),
+        ),
+        ("live_location", "A live location", json!({"live_location": {"latitude": 53.9006, "longitude": 27.5590}})),
+        (
+            "group_invite",
+            "An invitation to a group",
+            json!({"group_invite": {
+                "group": "120363025246125486@g.us", "code": "AbCdEf", "expires_at": "2030-05-01T10:00:00Z",
+            }}),
+        ),
+        (
+            "interactive",
+            "Buttons",
+            json!({"interactive": {"type": "button", "body": {"text": "Tea?"}, "action": {"buttons": [
+                {"type": "reply", "reply": {"id": "yes", "title": "Yes"}},
+            ]}}}),
+        ),
         ("reaction", "A reaction", json!({"reaction": {"message_id": "3EB0538DA65A5960C82A0F", "emoji": "👍"}})),
     ];
     let mut messages: Vec<_> = kinds.map(|(kind, title, content)| (kind, title, addressed(content, to))).into();

@@ -7,6 +7,16 @@ use super::schema::{count, decimal, flag, list, number, object, or_null, said, t
 type Member = (&'static str, Value);
 
 pub fn files() -> Vec<Member> {
+    let mut members = single_files();
+    let of = |kind: &str| members.iter().find(|member| member.0 == kind).map(|member| member.1.clone());
+    let item = object(&[("image?", of("image?").unwrap_or_default()), ("video?", of("video?").unwrap_or_default())]);
+    let album = with(with(list(item), "minItems", 2.into()), "maxItems", 10.into());
+    members
+        .push(("album?", said(album, "Pictures and films that are shown together: a message each, and one before.")));
+    members
+}
+
+fn single_files() -> Vec<Member> {
     let linked = |more: &[Member]| {
         let id = said(text(), "Of a file at `/v1/media`.");
         let link = said(text(), "Where it is fetched from when its turn comes; instead of `id`.");
@@ -43,6 +53,8 @@ pub fn others() -> Vec<Member> {
     let emoji = said(words(), "`null` takes an earlier one back.");
     vec![
         ("location?", location),
+        ("live_location?", live_location()),
+        ("group_invite?", group_invite()),
         ("contacts?", with(with(list(contact()), "minItems", 1.into()), "maxItems", 257.into())),
         ("poll?", poll()),
         ("event?", event),
@@ -78,6 +90,9 @@ pub fn shown() -> Vec<Member> {
         ("context?", object(&[("message_id", text())])),
         ("mentions?", list(text())),
         ("forwarded?", flag()),
+        ("album_id?", said(text(), "The message that announced the album it is part of.")),
+        ("album?", object(&[("images", count()), ("videos", count())])),
+        ("interactive?", said(json!({"type": "object"}), "As it was sent.")),
         ("expires_after?", said(count(), "Seconds after which it disappears.")),
     ];
     members.extend(["image?", "video?", "audio?", "document?"].map(|kind| (kind, file())));
@@ -96,6 +111,30 @@ fn contact() -> Value {
         ("name?", said(json!({}), "A text, or `{\"formatted_name\": \"…\"}`; left out, the vCard's `FN`.")),
         ("phones?", or_null(list(phone))),
         ("vcard?", or_null(said(text(), "Instead of `phones`."))),
+    ])
+}
+
+fn live_location() -> Value {
+    let place = object(&[
+        ("latitude", decimal(-90, 90)),
+        ("longitude", decimal(-180, 180)),
+        ("accuracy?", or_null(said(number(0, 100_000), "Metres."))),
+        ("speed?", or_null(said(decimal(0, 10_000), "Metres a second."))),
+        ("bearing?", or_null(said(number(0, 359), "Degrees clockwise from north."))),
+        ("caption?", or_null(text())),
+        ("sequence?", or_null(count())),
+    ]);
+    said(place, "Where somebody is at the beginning. WhatsApp takes moves and the end from phones alone.")
+}
+
+fn group_invite() -> Value {
+    let code = said(text(), "As WhatsApp gave it for a person whom nobody may add.");
+    object(&[
+        ("group", said(text(), "`…@g.us`")),
+        ("code", code),
+        ("expires_at", time()),
+        ("name?", or_null(text())),
+        ("caption?", or_null(text())),
     ])
 }
 

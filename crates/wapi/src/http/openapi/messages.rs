@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::operation::{Operation, route, session_name};
 use super::schema::{flag, list, number, object, or_null, reference, said, text, time, with, words};
-use super::{examples, kinds};
+use super::{examples, interactive, kinds};
+use crate::http::messages::KINDS;
 
 pub fn operations() -> Vec<Operation> {
     let answer = answer();
@@ -45,8 +46,8 @@ pub fn operations() -> Vec<Operation> {
 /// The message that was accepted, and whom it goes to.
 pub fn answer() -> Value {
     let contact = object(&[("input", text()), ("wa_id", or_null(text())), ("lid", or_null(text()))]);
-    let one = |of| with(with(list(of), "minItems", 1.into()), "maxItems", 1.into());
-    object(&[("messages", one(reference("Message"))), ("contacts", one(contact))])
+    let some = |of, most: u8| with(with(list(of), "minItems", 1.into()), "maxItems", most.into());
+    object(&[("messages", some(reference("Message"), 11)), ("contacts", some(contact, 1))])
 }
 
 /// What is answered to everything that is sent.
@@ -68,12 +69,9 @@ pub fn accepted(operation: Operation, answer: &Value) -> Operation {
 
 fn wish() -> Value {
     let text_object = object(&[("body", text()), ("preview_url?", or_null(flag()))]);
-    let sent: Vec<_> =
-        ["text", "image", "video", "audio", "document", "sticker", "location", "contacts", "poll", "event", "reaction"]
-            .into();
     let mut members = vec![
         ("to", address()),
-        ("type?", or_null(words(&sent))),
+        ("type?", or_null(words(&KINDS))),
         ("text?", text_object),
         ("context?", or_null(object(&[("message_id", said(text(), "The message this one answers."))]))),
         ("mentions?", or_null(list(said(text(), "A person, as in `to`. The words say `@` and the number.")))),
@@ -82,6 +80,7 @@ fn wish() -> Value {
     ];
     members.extend(kinds::files());
     members.extend(kinds::others());
+    members.extend(interactive::sent());
     object(&members)
 }
 

@@ -4,6 +4,7 @@ mod api_keys;
 mod events;
 mod examples;
 mod groups;
+mod interactive;
 mod kinds;
 mod marks;
 mod media;

@@ -1,11 +1,10 @@
 //! What changes an earlier message: edits, deletions, reactions, pins. Pure.
 
-use whatsapp_rust::wacore::proto_helpers::MessageExt;
 use whatsapp_rust::waproto::whatsapp as wa;
 use whatsapp_rust::waproto::whatsapp::message::pin_in_chat_message::Type as PinType;
 use whatsapp_rust::waproto::whatsapp::message::protocol_message::Type;
 
-use super::content::message as told;
+use super::content::{inner, message as told};
 use crate::event::{Kept, Pinned};
 use crate::message::Message;
 
@@ -29,7 +28,7 @@ pub(super) enum What {
 
 /// `None` for a message of its own.
 pub(super) fn change(message: &wa::Message) -> Option<Change> {
-    let body = message.get_base_message();
+    let body = inner(message);
     let (key, what) = if let Some(reaction) = body.reaction_message.as_option() {
         let emoji = reaction.text.clone().filter(|emoji| !emoji.is_empty());
         (&reaction.key, What::Reaction(emoji))
@@ -54,7 +53,7 @@ pub(super) fn change(message: &wa::Message) -> Option<Change> {
 
 /// What a chat's timer was set to, and when, in seconds since 1970; `None` when nobody set it.
 pub(super) fn timer(message: &wa::Message) -> Option<(u32, Option<i64>)> {
-    let protocol = message.get_base_message().protocol_message.as_option()?;
+    let protocol = inner(message).protocol_message.as_option()?;
     let is_setting = protocol.r#type? == Type::EPHEMERAL_SETTING;
     is_setting.then(|| (protocol.ephemeral_expiration.unwrap_or_default(), protocol.ephemeral_setting_timestamp))
 }

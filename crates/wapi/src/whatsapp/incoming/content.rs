@@ -3,26 +3,51 @@
 use whatsapp_rust::Jid;
 use whatsapp_rust::wacore::proto_helpers::MessageExt;
 use whatsapp_rust::waproto::whatsapp as wa;
+use whatsapp_rust::waproto::whatsapp::message_association::AssociationType;
 
-use super::{files, kinds, raw};
+use super::{files, interactive, kinds, raw};
 use crate::message::{Content, Context, Media, Message, Text};
 
 /// `None` for what nobody would see as a message.
 pub(in crate::whatsapp) fn message(message: &wa::Message) -> Option<Message> {
     let content = content(message)?;
-    let about = about(message.get_base_message());
+    let about = about(inner(message));
     Some(Message {
         content,
         context: about.and_then(context),
         mentions: about.map(|about| about.mentioned_jid.clone()).unwrap_or_default(),
         forwarded: about.and_then(|about| about.is_forwarded).unwrap_or(false),
+        album_id: album(message),
         expires_after: about.and_then(|about| about.expiration).filter(|seconds| *seconds > 0),
     })
 }
 
+/// What is in all wrappers: the engine's own, and those that it does not look into. They say how phones show what is in them.
+pub(in crate::whatsapp) fn inner(message: &wa::Message) -> &wa::Message {
+    let mut body = message.get_base_message();
+    loop {
+        let wrappers = [
+            &body.associated_child_message,
+            &body.lottie_sticker_message,
+            &body.group_mentioned_message,
+            &body.group_status_message,
+            &body.group_status_message_v2,
+            &body.poll_creation_message_v4,
+            &body.limit_sharing_message,
+            &body.question_message,
+            &body.spoiler_message,
+            &body.bot_invoke_message,
+            &body.bot_forwarded_message,
+        ];
+        let within = wrappers.into_iter().find_map(|wrapper| wrapper.as_option()?.message.as_option());
+        let Some(within) = within else { return body };
+        body = within.get_base_message();
+    }
+}
+
 fn content(message: &wa::Message) -> Option<Content> {
     let view_once = message.is_view_once();
-    let body = message.get_base_message();
+    let body = inner(message);
     if let Some(text) = body.text_content() {
         return Some(Content::Text { text: Text { body: text.to_owned() } });
     }
@@ -42,7 +67,19 @@ fn content(message: &wa::Message) -> Option<Content> {
     if let Some(sticker) = body.sticker_message.as_option() {
         return Some(Content::Sticker { sticker: files::sticker_file(sticker) });
     }
+    if let Some(interactive) = interactive::content(body) {
+        return Some(Content::Interactive { interactive });
+    }
     kinds::content(body).or_else(|| is_message(body).then(|| Content::Unsupported { raw: raw::json(body) }))
+}
+
+/// The album a picture or a film is part of.
+fn album(message: &wa::Message) -> Option<String> {
+    let both = [message, inner(message)].into_iter();
+    let around = both.filter_map(|message| message.message_context_info.as_option());
+    let part = around.filter_map(|around| around.message_association.as_option()).next()?;
+    let is_album = part.association_type == Some(AssociationType::MEDIA_ALBUM);
+    part.parent_message_key.as_option().filter(|_| is_album)?.id.clone()
 }
 
 /// Whether a person would see it as a message of its own.
@@ -88,7 +125,8 @@ pub(super) fn about(body: &wa::Message) -> Option<&wa::ContextInfo> {
         location_message live_location_message contact_message contacts_array_message poll_creation_message
         poll_creation_message_v2 poll_creation_message_v3 poll_creation_message_v5 event_message group_invite_message
         list_message buttons_message template_message interactive_message list_response_message
-        buttons_response_message template_button_reply_message interactive_response_message
+        buttons_response_message template_button_reply_message interactive_response_message album_message
+        poll_creation_message_v6 product_message order_message
     };
     all.into_iter().flatten().next()
 }

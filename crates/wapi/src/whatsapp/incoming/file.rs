@@ -1,13 +1,13 @@
 //! Where the file of a message is. Pure.
 
-use whatsapp_rust::wacore::proto_helpers::MessageExt;
 use whatsapp_rust::waproto::whatsapp as wa;
 
+use super::content::inner;
 use crate::media::{Kind, Remote};
 
 /// The file a message carries, if it carries one that can be fetched.
 pub(super) fn file(message: &wa::Message, from_me: bool) -> Option<Remote> {
-    let body = message.get_base_message();
+    let body = inner(message);
     macro_rules! remote {
         ($field:ident, $kind:expr) => {
             if let Some(file) = body.$field.as_option() {

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use whatsapp_rust::waproto::whatsapp as wa;
 use whatsapp_rust::waproto::whatsapp::message as kinds;
 
-use crate::message::{CalendarEvent, Contact, Content, GroupInvite, LiveLocation, Location, Place, Poll, Quiz};
+use crate::message::{Album, CalendarEvent, Contact, Content, GroupInvite, LiveLocation, Location, Place, Poll, Quiz};
 
 /// `None` for what is none of these.
 pub(super) fn content(body: &wa::Message) -> Option<Content> {
@@ -22,6 +22,11 @@ pub(super) fn content(body: &wa::Message) -> Option<Content> {
     }
     if let Some(event) = body.event_message.as_option() {
         return Some(Content::Event { event: calendar_event(event) });
+    }
+    if let Some(album) = body.album_message.as_option() {
+        let images = album.expected_image_count.unwrap_or_default();
+        let videos = album.expected_video_count.unwrap_or_default();
+        return Some(Content::Album { album: Album { images, videos } });
     }
     let invite = body.group_invite_message.as_option()?;
     Some(Content::GroupInvite { group_invite: group_invite(invite) })

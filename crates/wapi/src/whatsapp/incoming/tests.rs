@@ -1,4 +1,5 @@
 use whatsapp_rust::waproto::buffa::MessageField;
+use whatsapp_rust::waproto::codec;
 use whatsapp_rust::waproto::whatsapp::message as kinds;
 
 use super::*;
@@ -133,4 +134,76 @@ fn a_message_is_recognised_by_the_addresses_it_came_with() {
     let key = received("s", &text("hi"), &info, &Known::default()).unwrap().key;
     let lid = "123456789012345@lid".to_owned();
     assert_eq!(key, MessageKey { chat: lid.clone(), sender: lid, id: "3EB0".to_owned() });
+}
+
+/// A message with one field alone, which is there but empty, by the field's number.
+fn with_field(number: u32) -> wa::Message {
+    let mut wire = Vec::new();
+    // The key of a field whose length follows, as a varint, and a length of 0.
+    let mut key = number << 3 | 2;
+    while key >= 0x80 {
+        wire.push((key & 0x7f) as u8 | 0x80);
+        key >>= 7;
+    }
+    wire.extend([key as u8, 0]);
+    codec::message_decode(&wire).unwrap()
+}
+
+/// The names of what is set.
+fn set(message: &wa::Message) -> Vec<String> {
+    let json = serde_json::to_value(message).unwrap();
+    json.as_object().unwrap().iter().filter(|(_, value)| !value.is_null()).map(|(name, _)| name.clone()).collect()
+}
+
+#[test]
+fn of_all_kinds_there_are_none_is_dropped() {
+    // Keys and changes of other messages, which are no messages themselves.
+    const NOT_MESSAGES: [&str; 12] = [
+        "sender_key_distribution_message",
+        "fast_ratchet_key_sender_key_distribution_message",
+        "protocol_message",
+        "message_context_info",
+        "reaction_message",
+        "enc_reaction_message",
+        "poll_update_message",
+        "pin_in_chat_message",
+        "keep_in_chat_message",
+        "secret_encrypted_message",
+        "enc_event_response_message",
+        "device_sent_message",
+    ];
+    let nothing = set(&wa::Message::default());
+    let mut kinds = 0;
+    for number in 1..1_000 {
+        let message = with_field(number);
+        let named: Vec<_> = set(&message).into_iter().filter(|name| !nothing.contains(name)).collect();
+        let told = content::message(&message);
+        match named.first().map(String::as_str) {
+            Some(name) if NOT_MESSAGES.contains(&name) => assert_eq!(told, None, "{name}"),
+            Some(name) => {
+                kinds += 1;
+                assert!(told.is_some(), "{name} is dropped");
+            }
+            // WhatsApp may have added it since.
+            None => {}
+        }
+    }
+    assert!(kinds > 85, "only {kinds} kinds were found");
+}
+
+#[test]
+fn wrappers_are_looked_into() {
+    let text = wa::Message { conversation: Some("hi".to_owned()), ..Default::default() };
+    let wrap = |message| MessageField::some(kinds::FutureProofMessage { message: MessageField::some(message) });
+    let once = wa::Message { view_once_message_v2: wrap(text.clone()), ..Default::default() };
+    for wrapped in [
+        wa::Message { associated_child_message: wrap(text.clone()), ..Default::default() },
+        wa::Message { group_status_message_v2: wrap(once), ..Default::default() },
+        wa::Message {
+            ephemeral_message: wrap(wa::Message { spoiler_message: wrap(text), ..Default::default() }),
+            ..Default::default()
+        },
+    ] {
+        assert_eq!(content::message(&wrapped).unwrap().content, Content::Text { text: Text { body: "hi".to_owned() } });
+    }
 }

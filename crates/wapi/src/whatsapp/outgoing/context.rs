@@ -15,7 +15,7 @@ pub(super) fn attach(protobuf: &mut wa::Message, message: &Message, quote: Optio
         return;
     }
     let said = quote.map(|quote| quote.message.as_ref().and_then(quoted).unwrap_or_else(unknown));
-    protobuf.set_context_info(wa::ContextInfo {
+    let context = wa::ContextInfo {
         stanza_id: quote.map(|quote| quote.id.clone()),
         participant: quote.map(|quote| quote.author.clone()),
         quoted_message: said.map(MessageField::some).unwrap_or_default(),
@@ -24,7 +24,12 @@ pub(super) fn attach(protobuf: &mut wa::Message, message: &Message, quote: Optio
         is_forwarded: message.forwarded.then_some(true),
         forwarding_score: message.forwarded.then_some(1),
         ..Default::default()
-    });
+    };
+    // The engine does not know that albums have a place for it.
+    match protobuf.album_message.as_option_mut() {
+        Some(album) => album.context_info = MessageField::some(context),
+        None => drop(protobuf.set_context_info(context)),
+    }
 }
 
 /// Phones show an answer as one only if it quotes something.

@@ -11,7 +11,9 @@ use whatsapp_rust::waproto::whatsapp::message::poll_creation_message::Option as 
 use whatsapp_rust::waproto::whatsapp::message::protocol_message::Type as ProtocolType;
 
 use super::super::hex;
-use crate::message::{CalendarEvent, ChatTimer, Contact, Content, Location, Pin, Poll, Reaction, Text};
+use crate::message::{
+    CalendarEvent, ChatTimer, Contact, Content, GroupInvite, LiveLocation, Location, Pin, Poll, Reaction, Text,
+};
 
 /// `None` for kinds that only come in.
 pub(super) fn message(content: &Content) -> Option<wa::Message> {
@@ -25,6 +27,21 @@ pub(super) fn message(content: &Content) -> Option<wa::Message> {
         Content::Event { event } => {
             wa::Message { event_message: MessageField::some(calendar_event(event)), ..Default::default() }
         }
+        Content::LiveLocation { live_location } => {
+            wa::Message { live_location_message: MessageField::some(live_place(live_location)), ..Default::default() }
+        }
+        Content::GroupInvite { group_invite } => {
+            wa::Message { group_invite_message: MessageField::some(invite(group_invite)), ..Default::default() }
+        }
+        Content::Album { album } => {
+            let announced = kinds::AlbumMessage {
+                expected_image_count: Some(album.images),
+                expected_video_count: Some(album.videos),
+                ..Default::default()
+            };
+            wa::Message { album_message: MessageField::some(announced), ..Default::default() }
+        }
+        Content::Interactive { interactive } => super::interactive::message(interactive)?,
         _ => return None,
     })
 }
@@ -74,6 +91,30 @@ fn place(location: &Location) -> kinds::LocationMessage {
         degrees_longitude: Some(location.longitude),
         name: location.name.clone(),
         address: location.address.clone(),
+        ..Default::default()
+    }
+}
+
+fn live_place(place: &LiveLocation) -> kinds::LiveLocationMessage {
+    kinds::LiveLocationMessage {
+        degrees_latitude: Some(place.latitude),
+        degrees_longitude: Some(place.longitude),
+        accuracy_in_meters: place.accuracy,
+        speed_in_mps: place.speed,
+        degrees_clockwise_from_magnetic_north: place.bearing,
+        caption: place.caption.clone(),
+        sequence_number: place.sequence,
+        ..Default::default()
+    }
+}
+
+fn invite(invite: &GroupInvite) -> kinds::GroupInviteMessage {
+    kinds::GroupInviteMessage {
+        group_jid: Some(invite.group.clone()),
+        invite_code: Some(invite.code.clone()),
+        invite_expiration: invite.expires_at.map(Timestamp::as_second),
+        group_name: invite.name.clone(),
+        caption: invite.caption.clone(),
         ..Default::default()
     }
 }

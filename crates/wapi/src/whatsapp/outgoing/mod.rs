@@ -2,15 +2,17 @@
 
 mod context;
 mod files;
+mod interactive;
 mod kinds;
 
 use jiff::Timestamp;
 use whatsapp_rust::Jid;
 use whatsapp_rust::wacore::proto_helpers::build_keep_in_chat_message;
 use whatsapp_rust::waproto::buffa::MessageField;
-use whatsapp_rust::waproto::whatsapp as wa;
 use whatsapp_rust::waproto::whatsapp::message::ProtocolMessage;
 use whatsapp_rust::waproto::whatsapp::message::protocol_message::Type;
+use whatsapp_rust::waproto::whatsapp::message_association::AssociationType;
+use whatsapp_rust::waproto::whatsapp::{self as wa, MessageContextInfo};
 
 use crate::message::{ChatId, Content, Message};
 
@@ -64,12 +66,31 @@ pub(super) fn protobuf(message: &Message, file: Option<Uploaded>, around: &Aroun
         },
     };
     context::attach(&mut protobuf, message, around.quote);
+    if let Some(album) = &message.album_id {
+        let around = MessageContextInfo { message_association: part_of(album, around.chat), ..Default::default() };
+        protobuf.message_context_info = MessageField::some(around);
+    }
     if let (Content::Poll { .. } | Content::Event { .. }, Some(_)) = (&message.content, &around.secret) {
-        let secret = wa::MessageContextInfo { message_secret: around.secret.clone(), ..Default::default() };
+        let secret = MessageContextInfo { message_secret: around.secret.clone(), ..Default::default() };
         protobuf.message_context_info = MessageField::some(secret);
     }
     let is_view_once = message.content.file().is_some_and(|(_, media)| media.view_once);
     Some(if is_view_once { files::once(protobuf) } else { protobuf })
+}
+
+/// The album is always the account's own.
+fn part_of(album: &str, chat: &ChatId) -> MessageField<wa::MessageAssociation> {
+    let parent = wa::MessageKey {
+        remote_jid: Some(chat.to_string()),
+        from_me: Some(true),
+        id: Some(album.to_owned()),
+        participant: None,
+    };
+    MessageField::some(wa::MessageAssociation {
+        association_type: Some(AssociationType::MEDIA_ALBUM),
+        parent_message_key: MessageField::some(parent),
+        ..Default::default()
+    })
 }
 
 /// A message as an answer quotes it: its words, without its file and what it answered itself.

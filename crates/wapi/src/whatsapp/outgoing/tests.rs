@@ -4,7 +4,12 @@ use whatsapp_rust::waproto::codec;
 
 use super::super::incoming::content;
 use super::*;
-use crate::message::{CalendarEvent, Contact, Context, Location, Phone, Place, Poll, Quiz, Text};
+use crate::message::interactive::{
+    Button, Buttons, Call, Choice, Code, Element, Header, Interactive, Link, Menu, Number, Section, Words,
+};
+use crate::message::{
+    Album, CalendarEvent, Contact, Context, GroupInvite, LiveLocation, Location, Phone, Place, Poll, Quiz, Text,
+};
 
 const ANN: &str = "375440000009@s.whatsapp.net";
 
@@ -84,9 +89,64 @@ fn event() -> impl Strategy<Value = Content> {
     })
 }
 
+fn live_location() -> impl Strategy<Value = Content> {
+    let numbers =
+        (proptest::option::of(0..9_000u32), proptest::option::of(0.0..99.0f32), proptest::option::of(0..360u32));
+    (-90.0..=90.0f64, -180.0..=180.0f64, numbers, maybe_words(), any::<i64>()).prop_map(
+        |(latitude, longitude, (accuracy, speed, bearing), caption, sequence)| {
+            let sequence = Some(sequence);
+            let live_location = LiveLocation { latitude, longitude, accuracy, speed, bearing, caption, sequence };
+            Content::LiveLocation { live_location }
+        },
+    )
+}
+
+fn group_invite() -> impl Strategy<Value = Content> {
+    ("[0-9]{10,18}@g\\.us", words(), maybe_words(), maybe_words(), proptest::option::of(seconds())).prop_map(
+        |(group, code, name, caption, expires_at)| Content::GroupInvite {
+            group_invite: GroupInvite { group, code, name, caption, expires_at },
+        },
+    )
+}
+
+fn album() -> impl Strategy<Value = Content> {
+    (0..10u32, 0..10u32).prop_map(|(images, videos)| Content::Album { album: Album { images, videos } })
+}
+
+fn choice() -> impl Strategy<Value = Choice> {
+    (words(), words()).prop_map(|(id, title)| Choice { id, title, description: None })
+}
+
+fn element() -> impl Strategy<Value = Element> {
+    let buttons = proptest::collection::vec(choice().prop_map(|reply| Button::Reply { reply }), 1..4);
+    let row = (choice(), maybe_words()).prop_map(|(choice, description)| Choice { description, ..choice });
+    let section = (maybe_words(), proptest::collection::vec(row, 1..4));
+    let section = section.prop_map(|(title, rows)| Section { title, rows });
+    let menu = (words(), proptest::collection::vec(section, 1..3));
+    let url = (words(), words()).prop_map(|(display_text, url)| Link { display_text, url });
+    let number = (words(), words()).prop_map(|(display_text, phone_number)| Number { display_text, phone_number });
+    let code = (words(), words()).prop_map(|(display_text, code)| Code { display_text, code });
+    prop_oneof![
+        buttons.prop_map(|buttons| Element::Button { action: Buttons { buttons } }),
+        menu.prop_map(|(button, sections)| Element::List { action: Menu { button, sections } }),
+        url.prop_map(|parameters| Element::CtaUrl { action: Call { parameters } }),
+        number.prop_map(|parameters| Element::CtaCall { action: Call { parameters } }),
+        code.prop_map(|parameters| Element::CtaCopy { action: Call { parameters } }),
+    ]
+}
+
+fn interactive() -> impl Strategy<Value = Content> {
+    (maybe_words(), words(), maybe_words(), element()).prop_map(|(header, body, footer, element)| {
+        let words = |text| Words { text };
+        let header = header.map(|text| Header::Text { text });
+        let interactive = Interactive { header, body: Some(words(body)), footer: footer.map(words), element };
+        Content::Interactive { interactive }
+    })
+}
+
 fn content() -> impl Strategy<Value = Content> {
     let text = words().prop_map(|body| Content::Text { text: Text { body } });
-    prop_oneof![text, location(), contacts(), poll(), event()]
+    prop_oneof![text, location(), live_location(), contacts(), poll(), event(), group_invite(), album(), interactive()]
 }
 
 proptest! {
@@ -98,6 +158,7 @@ proptest! {
         mentions in proptest::collection::vec("[1-9][0-9]{6,14}@s\\.whatsapp\\.net", 0..3),
         forwarded in any::<bool>(),
         expires_after in proptest::option::of(1..u32::MAX),
+        album_id in proptest::option::of("3EB0[0-9A-F]{18}"),
     ) {
         let quote = quoted.as_ref().map(|quoted| Quote {
             id: "3EB0".to_owned(),
@@ -110,7 +171,7 @@ proptest! {
             from: Some(ANN.to_owned()),
             quoted: Some(Box::new(quoted)),
         });
-        let message = Message { context, mentions, forwarded, expires_after, content: said };
+        let message = Message { context, mentions, forwarded, expires_after, album_id, content: said };
         let chat = ChatId::parse(ANN).unwrap();
         let around = Around { chat: &chat, quote: quote.as_ref(), secret: None, now: Timestamp::UNIX_EPOCH };
         let wire = codec::message_to_vec(&protobuf(&message, None, &around).unwrap());

@@ -1,0 +1,93 @@
+//! Albums: pictures and films that are sent together, a message each, after one that announces them.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::body::Asked;
+use super::shown::MessageInfo;
+use super::{Accepting, REPLAYED, answered, content, unreadable};
+use crate::http::Gateway;
+use crate::http::error::Problem;
+use crate::http::extract::Fields;
+use crate::message::{Album, Content, Message};
+use crate::sessions::SessionName;
+use crate::store::IdempotencyKey;
+
+/// WhatsApp shows fewer as single messages.
+const ITEMS: std::ops::RangeInclusive<usize> = 2..=10;
+const KINDS: [&str; 2] = ["image", "video"];
+
+/// `[{"image": {…}}, {"video": {…}}]`
+pub(super) fn items(fields: &mut Fields) -> Option<Vec<Message>> {
+    let list = fields.objects("album", ITEMS)?;
+    let mut items = Vec::with_capacity(list.len());
+    for (index, mut item) in list.into_iter().enumerate() {
+        items.push(self::item(&mut item));
+        fields.absorb(&format!("album[{index}]"), item);
+    }
+    items.into_iter().collect()
+}
+
+fn item(fields: &mut Fields) -> Option<Message> {
+    let there: Vec<_> = KINDS.into_iter().filter(|kind| fields.has(kind)).collect();
+    let [kind] = there[..] else {
+        KINDS.into_iter().for_each(|kind| fields.ignore(kind));
+        fields.refuse("image", "must be there, or else `video`, and not both");
+        return None;
+    };
+    let content = content::content(fields, kind)?;
+    if content.file().is_some_and(|(_, media)| media.view_once || media.round || media.gif) {
+        fields.refuse(kind, "cannot be of a kind of its own within an album: no view_once, gif or round");
+    }
+    Some(Message::new(content))
+}
+
+/// What the first message says.
+pub(super) fn announced(items: &[Message]) -> Content {
+    let count = |kind: &str| items.iter().filter(|item| item.content.kind() == kind).count();
+    let of = |kind| u32::try_from(count(kind)).unwrap_or(u32::MAX);
+    Content::Album { album: Album { images: of("image"), videos: of("video") } }
+}
+
+/// Has an album accepted, and answers with all its messages. Under an idempotency key, each message has its share of it: what was cut
+/// off is gone on with when the request comes again.
+pub(super) async fn accept(
+    gateway: &Gateway,
+    session: SessionName,
+    asked: Asked,
+    key: Option<IdempotencyKey>,
+    wait: Duration,
+) -> Result<Response, Problem> {
+    asked.check_file(&gateway.media, &session).await?;
+    let accepting = Accepting { gateway, session: &session };
+    let (parent, replayed) = accepting.one(&asked, key.clone(), Duration::ZERO).await?;
+    let mut ids = vec![parent.id.clone()];
+    for (index, item) in asked.items.iter().enumerate() {
+        let message = Message { album_id: Some(parent.id.clone()), ..item.clone() };
+        let (send_at, expires_in) = (asked.send_at, asked.expires_in);
+        let child = Asked { send_at, expires_in, ..Asked::about(asked.to.clone(), message) };
+        let key = key.clone().map(|key| IdempotencyKey { route: format!("{} album[{index}]", key.route), ..key });
+        ids.push(accepting.one(&child, key, Duration::ZERO).await?.0.id);
+    }
+    // One after the other they leave; whoever waits, waits for the last.
+    if let (false, Some(last)) = (wait.is_zero(), ids.last())
+        && let Some(verdict) = gateway.sessions.verdict_on(&session, last)
+    {
+        gateway.sessions.verdict(verdict, wait).await;
+    }
+    let mut messages = Vec::with_capacity(ids.len());
+    for id in &ids {
+        let found = gateway.store.sent_message(session.as_str(), id).await.map_err(unreadable)?;
+        messages.push(found.ok_or(Problem::NoMessage)?);
+    }
+    let all_sent = messages.iter().all(|message| message.sent_at.is_some());
+    let status = if all_sent { StatusCode::OK } else { StatusCode::ACCEPTED };
+    let shown = messages.into_iter().map(|message| MessageInfo::new(session.clone(), message)).collect();
+    let mut response = answered(status, &asked, shown);
+    if replayed {
+        response.headers_mut().insert(REPLAYED, super::HeaderValue::from_static("true"));
+    }
+    Ok(response)
+}

@@ -1,0 +1,41 @@
+//! Buttons, lists and calls to action. Pure.
+
+use serde_json::{Value, json};
+
+use super::schema::{object, or_null, said, text, with, words};
+
+const LIMITS: &str = "As in Meta's Cloud API. WhatsApp means this for businesses: it comes from a linked device as what it calls a native \
+                      flow, which phones show in chats of two. WhatsApp Web and older phones may show the body alone, groups may show \
+                      nothing, and WhatsApp may change that any day: for what must be read, say it in the body. The answer comes as \
+                      `interactive` with `button_reply` or `list_reply`.";
+
+pub fn sent() -> Vec<(&'static str, Value)> {
+    let frame = || object(&[("text", text())]);
+    let header = object(&[("type", words(&["text"])), ("text", text())]);
+    let action = said(json!({"type": "object"}), "What the type says: see the examples.");
+    let interactive = object(&[
+        ("type", words(&["button", "list", "cta_url", "cta_call", "cta_copy"])),
+        ("header?", or_null(header)),
+        ("body", frame()),
+        ("footer?", or_null(frame())),
+        ("action", action),
+    ]);
+    vec![("interactive?", with(said(interactive, LIMITS), "examples", examples()))]
+}
+
+fn examples() -> Value {
+    let row = json!({"id": "1", "title": "Tea", "description": "Green or black"});
+    let call = |parameters: Value| json!({"parameters": parameters});
+    json!([
+        {"type": "button", "body": {"text": "Tea?"}, "action": {"buttons": [
+            {"type": "reply", "reply": {"id": "yes", "title": "Yes"}},
+        ]}},
+        {"type": "list", "body": {"text": "What?"}, "action": {"button": "Choose", "sections": [{"rows": [row]}]}},
+        {"type": "cta_url", "body": {"text": "Our shop"},
+         "action": call(json!({"display_text": "Open", "url": "https://example.com/"}))},
+        {"type": "cta_call", "body": {"text": "Ask us"},
+         "action": call(json!({"display_text": "Call", "phone_number": "+375447034810"}))},
+        {"type": "cta_copy", "body": {"text": "Your code"},
+         "action": call(json!({"display_text": "Copy", "code": "7F3A"}))},
+    ])
+}

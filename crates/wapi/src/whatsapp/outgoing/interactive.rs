@@ -1,0 +1,82 @@
+//! Buttons, lists and calls to action as the native flow that phones show. Pure.
+
+use serde_json::{Value, json};
+use whatsapp_rust::waproto::buffa::MessageField;
+use whatsapp_rust::waproto::whatsapp as wa;
+use whatsapp_rust::waproto::whatsapp::message::InteractiveMessage;
+use whatsapp_rust::waproto::whatsapp::message::interactive_message::native_flow_message::NativeFlowButton;
+use whatsapp_rust::waproto::whatsapp::message::interactive_message::{
+    self as parts, InteractiveMessage as Payload, NativeFlowMessage,
+};
+
+use crate::message::interactive::{Button, Choice, Element, Header, Interactive, Section};
+
+/// The only version there is.
+const VERSION: i32 = 1;
+
+/// `None` for what only comes in.
+pub(super) fn message(interactive: &Interactive) -> Option<wa::Message> {
+    let buttons = buttons(&interactive.element)?.into_iter().map(|(name, parameters)| NativeFlowButton {
+        name: Some(name.to_owned()),
+        button_params_json: Some(parameters.to_string()),
+    });
+    let flow = NativeFlowMessage { buttons: buttons.collect(), message_version: Some(VERSION), ..Default::default() };
+    let header = interactive.header.as_ref().map(|Header::Text { text }| parts::Header {
+        title: Some(text.clone()),
+        has_media_attachment: Some(false),
+        ..Default::default()
+    });
+    let body = interactive.body.as_ref().map(|body| parts::Body { text: Some(body.text.clone()) });
+    let footer = interactive.footer.as_ref();
+    let footer = footer.map(|footer| parts::Footer { text: Some(footer.text.clone()), ..Default::default() });
+    let message = InteractiveMessage {
+        header: header.map(MessageField::some).unwrap_or_default(),
+        body: body.map(MessageField::some).unwrap_or_default(),
+        footer: footer.map(MessageField::some).unwrap_or_default(),
+        interactive_message: Some(Payload::NativeFlowMessage(Box::new(flow))),
+        ..Default::default()
+    };
+    Some(wa::Message { interactive_message: MessageField::some(message), ..Default::default() })
+}
+
+/// The name of each button, and what it needs to know.
+fn buttons(element: &Element) -> Option<Vec<(&'static str, Value)>> {
+    Some(match element {
+        Element::Button { action } => {
+            let one = |Button::Reply { reply }: &Button| {
+                ("quick_reply", json!({"display_text": reply.title, "id": reply.id}))
+            };
+            action.buttons.iter().map(one).collect()
+        }
+        Element::List { action } => {
+            let sections: Vec<_> = action.sections.iter().map(section).collect();
+            vec![("single_select", json!({"title": action.button, "sections": sections}))]
+        }
+        Element::CtaUrl { action } => {
+            let link = &action.parameters;
+            let url = json!({"display_text": link.display_text, "url": link.url, "merchant_url": link.url});
+            vec![("cta_url", url)]
+        }
+        Element::CtaCall { action } => {
+            let number = &action.parameters;
+            vec![("cta_call", json!({"display_text": number.display_text, "phone_number": number.phone_number}))]
+        }
+        Element::CtaCopy { action } => {
+            let code = &action.parameters;
+            vec![("cta_copy", json!({"display_text": code.display_text, "copy_code": code.code}))]
+        }
+        Element::ButtonReply { .. } | Element::ListReply { .. } | Element::NfmReply { .. } => return None,
+    })
+}
+
+fn section(section: &Section) -> Value {
+    let row = |row: &Choice| match &row.description {
+        Some(description) => json!({"id": row.id, "title": row.title, "description": description}),
+        None => json!({"id": row.id, "title": row.title}),
+    };
+    let rows: Vec<_> = section.rows.iter().map(row).collect();
+    match &section.title {
+        Some(title) => json!({"title": title, "rows": rows}),
+        None => json!({"rows": rows}),
+    }
+}

@@ -1,5 +1,7 @@
 //! Fetches the files that callers name by their address, to the disk.
 
+mod preview;
+
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +17,8 @@ use crate::guard::{Forbidden, Targets};
 use crate::media::types::{self, WrongType};
 use crate::media::{File, Intake, Media, NotTaken, Taken};
 use crate::message::MediaKind;
+
+pub use preview::Preview;
 
 /// For the whole file, redirects included.
 const DEADLINE: Duration = Duration::from_secs(30);

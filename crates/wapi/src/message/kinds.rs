@@ -6,6 +6,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Text {
     pub body: String,
+    /// Its first link is shown with what the page says of itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub preview_url: bool,
+}
+
+impl Text {
+    pub const fn new(body: String) -> Self {
+        Self { body, preview_url: false }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

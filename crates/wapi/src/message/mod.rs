@@ -133,7 +133,7 @@ impl Message {
     }
 
     pub const fn text(body: String) -> Self {
-        Self::new(Content::Text { text: Text { body } })
+        Self::new(Content::Text { text: Text::new(body) })
     }
 
     /// The message it answers or is about.
@@ -175,6 +175,14 @@ impl Content {
             Self::Keep { .. } => "keep",
             Self::Timer { .. } => "timer",
             Self::Unsupported { .. } => "unsupported",
+        }
+    }
+
+    /// Whether something has to be fetched before it can leave.
+    pub const fn needs_fetching(&self) -> bool {
+        match self {
+            Self::Text { text } => text.preview_url,
+            content => content.file().is_some(),
         }
     }
 

@@ -266,7 +266,7 @@ impl Sender {
             haste,
             is_marked: departure == Departure::AtOnce,
             may_have_left: false,
-            has_file: wish.message.content.file().is_some(),
+            has_file: wish.message.content.needs_fetching(),
         };
         let size = wish.message.content.size();
         let message_kept = (self.kept + size <= KEPT).then_some(wish.message);

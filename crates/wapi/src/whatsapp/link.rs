@@ -21,6 +21,7 @@ use super::outgoing::{self, Around, Quote};
 use super::signals::{Farewell, Reports, Signal};
 use crate::clock::Clock;
 use crate::event::Account;
+use crate::fetch::Preview;
 use crate::lifecycle::Lifecycle;
 use crate::media::File;
 use crate::message::{ChatId, Message};
@@ -46,6 +47,17 @@ pub struct Link {
 /// A message with everything it needs, its files uploaded; can be handed over any number of times.
 #[derive(Clone)]
 pub struct Prepared(Box<wa::Message>);
+
+/// What a message needs besides its own words and its file.
+#[derive(Default)]
+pub struct Beside {
+    /// The message it is about.
+    pub quote: Option<Quote>,
+    /// What votes on a poll are sealed with.
+    pub secret: Option<Vec<u8>>,
+    /// Of the first link in a text.
+    pub preview: Option<Preview>,
+}
 
 /// Why a message is not ready.
 #[derive(Debug, thiserror::Error)]
@@ -250,20 +262,21 @@ impl Link {
         }
     }
 
-    /// Makes a message ready, uploading its file if it carries one. `secret`: what votes on a poll are sealed with.
+    /// Makes a message ready, uploading its file if it carries one.
     pub async fn prepare(
         &self,
         to: &ChatId,
         message: &Message,
         file: Option<File>,
-        quote: Option<&Quote>,
-        secret: Option<Vec<u8>>,
+        beside: Beside,
     ) -> Result<Prepared, NotPrepared> {
         let uploaded = match (message.content.file(), file) {
             (Some((kind, _)), Some(file)) => Some(self.upload(kind, file).await?),
             _ => None,
         };
-        let around = Around { chat: to, quote, secret, now: self.clock.now() };
+        let Beside { quote, secret, preview } = beside;
+        let (quote, preview) = (quote.as_ref(), preview.as_ref());
+        let around = Around { chat: to, quote, secret, preview, now: self.clock.now() };
         let message = outgoing::protobuf(message, uploaded, &around).ok_or(NotPrepared::Unsayable)?;
         Ok(Prepared(Box::new(message)))
     }

@@ -47,7 +47,7 @@ pub use asking::{NotAnswered, Number};
 use backend::{Backend, Opened};
 pub use files::NotFetched;
 pub use inbox::{Inbox, Incoming};
-pub use link::{Link, NoAnswer, NoCode, NotHandedOver, NotPrepared, Prepared};
+pub use link::{Beside, Link, NoAnswer, NoCode, NotHandedOver, NotPrepared, Prepared};
 pub use notes::Note;
 pub use observer::Happening;
 pub use outgoing::Quote;

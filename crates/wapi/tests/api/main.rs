@@ -29,6 +29,7 @@ mod names;
 mod openapi;
 mod patience;
 mod polls;
+mod previews;
 mod private;
 mod qr;
 mod redis;

@@ -55,10 +55,8 @@ pub(super) fn content(fields: &mut Fields, kind: &'static str) -> Option<Content
 }
 
 pub(super) fn text(fields: &mut Fields) -> Option<Text> {
-    if fields.flag("preview_url") {
-        fields.refuse("preview_url", "cannot be true yet: links are sent without a preview");
-    }
-    fields.text_up_to("body", LONGEST_TEXT).map(|body| Text { body })
+    let preview_url = fields.flag("preview_url");
+    fields.text_up_to("body", LONGEST_TEXT).map(|body| Text { body, preview_url })
 }
 
 fn linked(fields: &mut Fields, kind: MediaKind) -> Option<Media> {

@@ -84,7 +84,7 @@ pub fn shown() -> Vec<Member> {
     };
     let body = || object(&[("body", text())]);
     let mut members = vec![
-        ("text?", body()),
+        ("text?", object(&[("body", text()), ("preview_url?", flag())])),
         ("edit?", object(&[("message_id", text()), ("text", body())])),
         ("deletion?", object(&[("message_id", text())])),
         ("context?", object(&[("message_id", text())])),

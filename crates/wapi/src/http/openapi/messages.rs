@@ -68,7 +68,13 @@ pub fn accepted(operation: Operation, answer: &Value) -> Operation {
 }
 
 fn wish() -> Value {
-    let text_object = object(&[("body", text()), ("preview_url?", or_null(flag()))]);
+    let text_object = object(&[
+        ("body", text()),
+        (
+            "preview_url?",
+            or_null(said(flag(), "The page of the first link is asked, for 5 seconds at most, what to show.")),
+        ),
+    ]);
     let mut members = vec![
         ("to", address()),
         ("type?", or_null(words(&KINDS))),

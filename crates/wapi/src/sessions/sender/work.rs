@@ -9,7 +9,7 @@ use crate::fetch::NoFile;
 use crate::media::File;
 use crate::message::{CalendarEvent, ChatId, Content, Message};
 use crate::store::{Place, Poll, Store, StoreError};
-use crate::whatsapp::{Link, NotHandedOver, NotPrepared, Prepared, Quote};
+use crate::whatsapp::{Beside, Link, NotHandedOver, NotPrepared, Prepared, Quote};
 
 /// How a part ended.
 pub(super) enum Done {
@@ -56,7 +56,12 @@ impl Work {
         let link = self.session.link().ok_or_else(|| Unprepared::Passing("the session went offline".to_owned()))?;
         let quote = self.quote(&message, &link).await;
         let secret = self.secret(&message, &link).await.map_err(|error| Unprepared::Passing(error.to_string()))?;
-        link.prepare(&self.to, &message, file, quote.as_ref(), secret).await.map_err(|error| match error {
+        let preview = match &message.content {
+            Content::Text { text } if text.preview_url => self.around.fetcher.preview(&text.body).await,
+            _ => None,
+        };
+        let beside = Beside { quote, secret, preview };
+        link.prepare(&self.to, &message, file, beside).await.map_err(|error| match error {
             NotPrepared::NotUploaded(_) => Unprepared::Passing(error.to_string()),
             NotPrepared::Unsayable => Unprepared::Unfit(error.to_string()),
         })
@@ -106,12 +111,12 @@ impl Work {
         }
     }
 
-    /// A message without a file needs nothing to be ready.
+    /// A message without a file needs nothing to be ready; a link has lost its preview.
     async fn made(&mut self, link: &Link) -> Option<Prepared> {
         let message = self.message().await.ok()?;
         let quote = self.quote(&message, link).await;
         let secret = self.secret(&message, link).await.ok()?;
-        link.prepare(&self.to, &message, None, quote.as_ref(), secret).await.ok()
+        link.prepare(&self.to, &message, None, Beside { quote, secret, preview: None }).await.ok()
     }
 
     async fn message(&mut self) -> Result<Message, String> {

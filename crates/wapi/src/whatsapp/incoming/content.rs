@@ -49,7 +49,9 @@ fn content(message: &wa::Message) -> Option<Content> {
     let view_once = message.is_view_once();
     let body = inner(message);
     if let Some(text) = body.text_content() {
-        return Some(Content::Text { text: Text { body: text.to_owned() } });
+        let link = body.extended_text_message.as_option().and_then(|text| text.matched_text.as_ref());
+        let preview_url = link.is_some_and(|link| !link.is_empty());
+        return Some(Content::Text { text: Text { preview_url, ..Text::new(text.to_owned()) } });
     }
     if let Some(image) = body.image_message.as_option() {
         return Some(Content::Image { image: Media { view_once, ..files::picture(image) } });

@@ -125,7 +125,7 @@ fn an_answer_names_the_message_it_answers() {
     let message = wa::Message { extended_text_message: MessageField::some(text), ..Default::default() };
     let told = told("s", &message, &from(ANN, "375447034810@s.whatsapp.net"), None).unwrap();
     assert_eq!(told.message.context, Some(Context { message_id: "3EB1".to_owned(), from: None, quoted: None }));
-    assert_eq!(told.message.content, Content::Text { text: Text { body: "yes".to_owned() } });
+    assert_eq!(told.message.content, Content::Text { text: Text::new("yes".to_owned()) });
 }
 
 #[test]
@@ -204,6 +204,6 @@ fn wrappers_are_looked_into() {
             ..Default::default()
         },
     ] {
-        assert_eq!(content::message(&wrapped).unwrap().content, Content::Text { text: Text { body: "hi".to_owned() } });
+        assert_eq!(content::message(&wrapped).unwrap().content, Content::Text { text: Text::new("hi".to_owned()) });
     }
 }

@@ -6,11 +6,13 @@ use whatsapp_rust::wacore::proto_helpers::build_reaction_message;
 use whatsapp_rust::waproto::buffa::MessageField;
 use whatsapp_rust::waproto::whatsapp as wa;
 use whatsapp_rust::waproto::whatsapp::message as kinds;
+use whatsapp_rust::waproto::whatsapp::message::extended_text_message::PreviewType;
 use whatsapp_rust::waproto::whatsapp::message::pin_in_chat_message::Type as PinType;
 use whatsapp_rust::waproto::whatsapp::message::poll_creation_message::Option as Choice;
 use whatsapp_rust::waproto::whatsapp::message::protocol_message::Type as ProtocolType;
 
 use super::super::hex;
+use crate::fetch::Preview;
 use crate::message::{
     CalendarEvent, ChatTimer, Contact, Content, GroupInvite, LiveLocation, Location, Pin, Poll, Reaction, Text,
 };
@@ -48,6 +50,21 @@ pub(super) fn message(content: &Content) -> Option<wa::Message> {
 
 pub(super) fn text(text: &Text) -> wa::Message {
     wa::Message { conversation: Some(text.body.clone()), ..Default::default() }
+}
+
+/// Phones know by the link which part of the text the preview is of.
+pub(super) fn text_with(text: &Text, preview: Option<&Preview>) -> wa::Message {
+    let Some(preview) = preview else { return self::text(text) };
+    let extended = kinds::ExtendedTextMessage {
+        text: Some(text.body.clone()),
+        matched_text: Some(preview.link.clone()),
+        title: Some(preview.title.clone()),
+        description: preview.description.clone(),
+        jpeg_thumbnail: preview.thumbnail.clone(),
+        preview_type: Some(PreviewType::NONE),
+        ..Default::default()
+    };
+    wa::Message { extended_text_message: MessageField::some(extended), ..Default::default() }
 }
 
 /// Without an emoji, it takes back the one before.

@@ -14,6 +14,7 @@ use whatsapp_rust::waproto::whatsapp::message::protocol_message::Type;
 use whatsapp_rust::waproto::whatsapp::message_association::AssociationType;
 use whatsapp_rust::waproto::whatsapp::{self as wa, MessageContextInfo};
 
+use crate::fetch::Preview;
 use crate::message::{ChatId, Content, Message};
 
 pub(super) use files::{Uploaded, upload_type};
@@ -36,6 +37,8 @@ pub(super) struct Around<'a> {
     pub quote: Option<&'a Quote>,
     /// What votes and answers are sealed with.
     pub secret: Option<Vec<u8>>,
+    /// Of the first link in a text.
+    pub preview: Option<&'a Preview>,
     pub now: Timestamp,
 }
 
@@ -60,6 +63,7 @@ pub(super) fn protobuf(message: &Message, file: Option<Uploaded>, around: &Aroun
         Content::Timer { timer } => kinds::timer(timer, around.now),
         Content::Pin { pin } => kinds::pin(pin, key(around)?, around.now),
         Content::Keep { keep } => build_keep_in_chat_message(key(around)?, keep.kept, around.now.as_millisecond()),
+        Content::Text { text } => kinds::text_with(text, around.preview),
         content => match content.file() {
             Some((kind, media)) => files::message(kind, media, Some(file?)),
             None => kinds::message(content)?,

@@ -26,7 +26,7 @@ fn in_a_group_the_author_belongs_to_what_a_message_is_known_by() {
     let person = ChatId::parse(ANN).unwrap();
     for (chat, is_own, participant) in [(&group, false, Some(ANN)), (&group, true, None), (&person, false, None)] {
         let quote = Quote { id: "3EB0".to_owned(), author: ANN.to_owned(), is_own, message: None };
-        let around = Around { chat, quote: Some(&quote), secret: None, now: Timestamp::UNIX_EPOCH };
+        let around = Around { chat, quote: Some(&quote), secret: None, preview: None, now: Timestamp::UNIX_EPOCH };
         let key = key(&around).unwrap();
         assert_eq!((key.participant.as_deref(), key.from_me), (participant, Some(is_own)));
     }
@@ -145,7 +145,7 @@ fn interactive() -> impl Strategy<Value = Content> {
 }
 
 fn content() -> impl Strategy<Value = Content> {
-    let text = words().prop_map(|body| Content::Text { text: Text { body } });
+    let text = words().prop_map(|body| Content::Text { text: Text::new(body) });
     prop_oneof![text, location(), live_location(), contacts(), poll(), event(), group_invite(), album(), interactive()]
 }
 
@@ -173,7 +173,7 @@ proptest! {
         });
         let message = Message { context, mentions, forwarded, expires_after, album_id, content: said };
         let chat = ChatId::parse(ANN).unwrap();
-        let around = Around { chat: &chat, quote: quote.as_ref(), secret: None, now: Timestamp::UNIX_EPOCH };
+        let around = Around { chat: &chat, quote: quote.as_ref(), secret: None, preview: None, now: Timestamp::UNIX_EPOCH };
         let wire = codec::message_to_vec(&protobuf(&message, None, &around).unwrap());
         prop_assert_eq!(content::message(&codec::message_decode(&wire).unwrap()), Some(message));
     }

@@ -1,0 +1,117 @@
+//! What a page says of itself: Open Graph, and what was there before it. Pure.
+
+use html5gum::{Token, Tokenizer};
+use url::Url;
+
+/// What there is to show of a page.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Page {
+    pub title: Option<String>,
+    pub description: Option<String>,
+    /// Where its picture is.
+    pub picture: Option<String>,
+}
+
+/// What is found of each, by how well it says it: Open Graph, then Twitter's, then plain HTML.
+#[derive(Default)]
+struct Found {
+    title: [Option<String>; 3],
+    description: [Option<String>; 3],
+    picture: [Option<String>; 2],
+}
+
+/// Reads the beginning of a page that came from `base`; what comes after its body begins is not looked at.
+pub(super) fn read(html: &str, base: &Url) -> Page {
+    let mut found = Found::default();
+    let mut title: Option<String> = None;
+    for token in Tokenizer::new(html) {
+        let Ok(token) = token;
+        match token {
+            Token::StartTag(tag) => match &**tag.name {
+                b"meta" => {
+                    let attribute = |name: &[u8]| {
+                        let value = tag.attributes.iter().find(|(key, _)| &***key == name).map(|(_, value)| value);
+                        value.map(|value| String::from_utf8_lossy(value).trim().to_owned())
+                    };
+                    let name = attribute(b"property").or_else(|| attribute(b"name"));
+                    if let (Some(name), Some(content)) = (name, attribute(b"content")) {
+                        found.note(&name.to_ascii_lowercase(), content);
+                    }
+                }
+                b"title" if found.title[2].is_none() => title = Some(String::new()),
+                b"body" => break,
+                _ => {}
+            },
+            Token::String(text) => {
+                if let Some(title) = &mut title {
+                    title.push_str(&String::from_utf8_lossy(&text));
+                }
+            }
+            Token::EndTag(tag) if **tag.name == b"title"[..] => {
+                if let Some(title) = title.take() {
+                    put(&mut found.title[2], title);
+                }
+            }
+            _ => {}
+        }
+    }
+    let Found { title, description, picture } = found;
+    let first = |all: &[Option<String>]| all.iter().flatten().next().cloned();
+    let picture = first(&picture).and_then(|address| base.join(&address).ok()).map(String::from);
+    Page { title: first(&title), description: first(&description), picture }
+}
+
+impl Found {
+    fn note(&mut self, name: &str, content: String) {
+        match name {
+            "og:title" => put(&mut self.title[0], content),
+            "twitter:title" => put(&mut self.title[1], content),
+            "og:description" => put(&mut self.description[0], content),
+            "twitter:description" => put(&mut self.description[1], content),
+            "description" => put(&mut self.description[2], content),
+            "og:image" | "og:image:url" | "og:image:secure_url" => put(&mut self.picture[0], content),
+            "twitter:image" | "twitter:image:src" => put(&mut self.picture[1], content),
+            _ => {}
+        }
+    }
+}
+
+/// The first one counts. Lines and runs of blanks are one blank, as a page shows them.
+fn put(place: &mut Option<String>, text: String) {
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if place.is_none() && !text.is_empty() {
+        *place = Some(text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(html: &str) -> Page {
+        read(html, &Url::parse("https://example.com/a/b").unwrap())
+    }
+
+    #[test]
+    fn open_graph_says_it_best() {
+        let found = page(
+            "<html><head><title>plain</title><meta name=description content=plain>\
+             <META property='og:title' content='Tea &amp;\n cake'><meta property=og:image content='../c.png'>\
+             <meta property=og:description content=well></head><body><meta property=og:title content=no>",
+        );
+        let expected = Page {
+            title: Some("Tea & cake".to_owned()),
+            description: Some("well".to_owned()),
+            picture: Some("https://example.com/c.png".to_owned()),
+        };
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn without_it_there_is_plain_html_or_nothing() {
+        let found = page("<title>\n a &lt; b </title><meta name=description content=' '><svg><title>no</title></svg>");
+        assert_eq!(found, Page { title: Some("a < b".to_owned()), ..Page::default() });
+        assert_eq!(page("no html <"), Page::default());
+        assert_eq!(page(""), Page::default());
+    }
+}

@@ -1,0 +1,89 @@
+//! Previews of links, made by the gateway.
+
+use std::io::Cursor;
+use std::time::Instant;
+
+use axum::Router;
+use axum::response::{Html, Redirect};
+use axum::routing::get;
+use serde_json::{Value, json};
+
+use crate::harness::{PATIENCE, Setup, TestApp, TestReceiver};
+
+fn picture() -> Vec<u8> {
+    let mut file = Cursor::new(Vec::new());
+    image::DynamicImage::new_rgb8(300, 200).write_to(&mut file, image::ImageFormat::Png).unwrap();
+    file.into_inner()
+}
+
+/// A page with everything, one that leads to it, one that never comes, one that is none, and one without a picture that works.
+fn pages() -> String {
+    const PAGE: &str = "<head><meta property=og:title content='Tea &amp; cake'><meta property=og:description content=Well.>\
+                        <meta property=og:image content=/c.png></head>";
+    let pages = Router::new()
+        .route("/page", get(async || Html(PAGE)))
+        .route("/c.png", get(async || picture()))
+        .route("/moved", get(async || Redirect::to("/page")))
+        .route("/never", get(async || std::future::pending::<()>().await))
+        .route("/file", get(async || "no page"))
+        .route("/plain", get(async || Html("<title>Plain</title><meta property=og:image content=/gone.png>")));
+    TestReceiver::serve(std::net::TcpListener::bind("127.0.0.1:0").unwrap(), pages)
+}
+
+/// What a phone decrypts of a text that was sent with a preview.
+async fn sent(app: &TestApp, bob: &wapi_simulator::Phone, body: &str) -> Value {
+    let text = json!({"to": bob.number(), "text": {"body": body, "preview_url": true}});
+    let id = app.accepted("shop", text).await;
+    let received = bob.next_message(PATIENCE).await.unwrap();
+    assert_eq!((&received.id, received.text.as_deref()), (&id, Some(body)));
+    assert_eq!(app.message("shop", &id).await["text"], json!({"body": body, "preview_url": true}));
+    received.json()
+}
+
+#[tokio::test]
+async fn a_link_is_shown_with_what_its_page_says() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    app.pair("shop", &alice).await;
+    let pages = pages();
+    for path in ["page", "moved"] {
+        let received = sent(&app, &bob, &format!("Look: {pages}/{path}!")).await;
+        let text = &received["extended_text_message"];
+        assert_eq!((&text["matched_text"], &text["title"]), (&json!(format!("{pages}/{path}")), &json!("Tea & cake")));
+        assert_eq!(text["description"], "Well.");
+        let thumbnail: Vec<u8> = serde_json::from_value(text["jpeg_thumbnail"].clone()).unwrap();
+        let thumbnail = image::load_from_memory(&thumbnail).unwrap();
+        assert_eq!((thumbnail.width(), thumbnail.height()), (100, 67));
+    }
+    let received = sent(&app, &bob, &format!("{pages}/plain")).await;
+    let text = &received["extended_text_message"];
+    assert_eq!((&text["title"], &text["jpeg_thumbnail"]), (&json!("Plain"), &Value::Null));
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_page_that_cannot_be_had_is_a_message_without_a_preview() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    app.pair("shop", &alice).await;
+    let pages = pages();
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for body in [format!("{pages}/file"), format!("{pages}/gone"), format!("http://{closed}/"), "no link".to_owned()] {
+        assert_eq!(sent(&app, &bob, &body).await["conversation"], json!(body));
+    }
+    let started = Instant::now();
+    let body = format!("{pages}/never");
+    assert_eq!(sent(&app, &bob, &body).await["conversation"], json!(body));
+    assert!(started.elapsed().as_secs() < 15, "it held the message up for {:?}", started.elapsed());
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn pages_inside_the_operators_network_are_not_looked_at() {
+    let app = Setup::new().set("WAPI_ALLOW_PRIVATE_TARGETS", "none").start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    app.pair("shop", &alice).await;
+    let body = format!("{}/page", pages());
+    assert_eq!(sent(&app, &bob, &body).await["conversation"], json!(body));
+    app.finish().await;
+}

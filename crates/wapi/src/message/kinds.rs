@@ -112,7 +112,11 @@ pub struct GroupInvite {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Edit {
     pub message_id: String,
-    pub text: Text,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<Text>,
+    /// Of a message with a file: what stands below it. Empty: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caption: Option<String>,
 }
 
 /// An earlier message is to be gone for everyone. Asked for by `DELETE`.

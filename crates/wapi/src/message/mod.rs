@@ -204,7 +204,9 @@ impl Content {
         match (self, self.file()) {
             (_, Some((_, file))) => [&file.link, &file.caption].into_iter().flatten().map(String::len).sum(),
             (Self::Text { text }, None) => text.body.len(),
-            (Self::Edit { edit }, None) => edit.text.body.len(),
+            (Self::Edit { edit }, None) => {
+                edit.text.as_ref().map_or(0, |text| text.body.len()) + edit.caption.as_ref().map_or(0, String::len)
+            }
             (Self::Poll { poll }, None) => poll.question.len() + poll.options.iter().map(String::len).sum::<usize>(),
             (Self::Event { event }, None) => event.name.len() + event.description.as_ref().map_or(0, String::len),
             (Self::Contacts { contacts }, None) => contacts.iter().map(|contact| contact.vcard.len()).sum(),

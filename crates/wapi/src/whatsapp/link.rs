@@ -12,7 +12,8 @@ use whatsapp_rust::types::events::{EventHandler, Subscription};
 use whatsapp_rust::types::message::{MessageInfo, MessageSource};
 use whatsapp_rust::wacore::iq::devices::RemoveCompanionDeviceSpec;
 use whatsapp_rust::wacore::iq::keepalive::KeepaliveSpec;
-use whatsapp_rust::{Client, ClientError, Jid, SendError, SendOptions, waproto::whatsapp as wa};
+use whatsapp_rust::waproto::{codec, whatsapp as wa};
+use whatsapp_rust::{Client, ClientError, Jid, SendError, SendOptions};
 
 use super::calls::Ringing;
 use super::heard::Heard;
@@ -57,6 +58,8 @@ pub struct Beside {
     pub secret: Option<Vec<u8>>,
     /// Of the first link in a text.
     pub preview: Option<Preview>,
+    /// What gets another caption: WhatsApp's protobuf, as it left.
+    pub original: Option<Vec<u8>>,
 }
 
 /// Why a message is not ready.
@@ -274,9 +277,10 @@ impl Link {
             (Some((kind, _)), Some(file)) => Some(self.upload(kind, file).await?),
             _ => None,
         };
-        let Beside { quote, secret, preview } = beside;
+        let Beside { quote, secret, preview, original } = beside;
+        let original = original.and_then(|original| codec::message_decode(&original).ok());
         let (quote, preview) = (quote.as_ref(), preview.as_ref());
-        let around = Around { chat: to, quote, secret, preview, now: self.clock.now() };
+        let around = Around { chat: to, quote, secret, preview, original, now: self.clock.now() };
         let message = outgoing::protobuf(message, uploaded, &around).ok_or(NotPrepared::Unsayable)?;
         Ok(Prepared(Box::new(message)))
     }

@@ -3,7 +3,7 @@
 use serde_json::json;
 use wapi_simulator::Author;
 
-use crate::harness::TestApp;
+use crate::harness::{PATIENCE, TestApp, TestReceiver};
 
 #[tokio::test]
 async fn edits_reactions_and_deletions_are_events_of_their_own() {
@@ -41,6 +41,40 @@ async fn edits_reactions_and_deletions_are_events_of_their_own() {
         for (field, value) in change.as_object().unwrap() {
             assert_eq!(&data[field], value, "{kind}");
         }
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn what_stands_below_a_file_is_changed() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    app.pair("shop", &alice).await;
+    let files = axum::Router::new().route("/a.png", axum::routing::get(async || b"\x89PNG\r\n\x1a\n....".to_vec()));
+    let link = format!("{}/a.png", TestReceiver::serve(std::net::TcpListener::bind("127.0.0.1:0").unwrap(), files));
+    let id = app.accepted("shop", json!({"to": bob.number(), "image": {"link": link, "caption": "helo"}})).await;
+    let sent = bob.next_message(PATIENCE).await.unwrap().json()["image_message"].clone();
+    let route = format!("/v1/sessions/shop/messages/{id}");
+    for caption in ["hello", ""] {
+        app.patch(&route, json!({"image": {"caption": caption}})).await.expect(200);
+        let received = bob.next_message(PATIENCE).await.unwrap().json();
+        let change = &received["protocol_message"];
+        assert_eq!((&change["type"], &change["key"]["id"]), (&json!("MESSAGE_EDIT"), &json!(id)));
+        // Phones want the whole of it again, file and all.
+        let mut expected = sent.clone();
+        match caption {
+            "" => drop(expected.as_object_mut().unwrap().remove("caption")),
+            caption => expected["caption"] = json!(caption),
+        }
+        assert_eq!(change["edited_message"]["image_message"], expected);
+    }
+    for (wrong, field) in [
+        (json!({"text": {"body": "no"}}), "id"),
+        (json!({"image": {}}), "image.caption"),
+        (json!({"sticker": {}}), "text"),
+        (json!({"type": "video", "image": {"caption": "a"}}), "type"),
+    ] {
+        assert!(app.patch(&route, wrong).await.expect(400).fields().contains(&field.to_owned()), "{field}");
     }
     app.finish().await;
 }

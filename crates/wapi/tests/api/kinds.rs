@@ -377,7 +377,7 @@ async fn what_cannot_be_changed_is_named() {
     let place = json!({"to": bob.number(), "location": {"latitude": 1, "longitude": 2}});
     let id = app.accepted("shop", place).await;
     assert_eq!(app.patch(&route(&id), words()).await.expect(400).fields(), ["id"]);
-    assert_eq!(app.patch(&route(&id), json!({"image": {}})).await.expect(400).fields(), ["text", "image"]);
+    assert_eq!(app.patch(&route(&id), json!({"location": {}})).await.expect(400).fields(), ["text", "location"]);
     assert_eq!(app.delete(&format!("{}?for=them", route(&id))).await.expect(400).fields(), ["for"]);
     let theirs = bob.sends_text(alice.number(), "mine").await.unwrap();
     app.webhook.next().await;

@@ -30,7 +30,7 @@ pub(super) fn read(html: &str, base: &Url) -> Page {
             Token::StartTag(tag) => match &**tag.name {
                 b"meta" => {
                     let attribute = |name: &[u8]| {
-                        let value = tag.attributes.iter().find(|(key, _)| &***key == name).map(|(_, value)| value);
+                        let value = tag.attributes.iter().find(|(key, _)| ***key == *name).map(|(_, value)| value);
                         value.map(|value| String::from_utf8_lossy(value).trim().to_owned())
                     };
                     let name = attribute(b"property").or_else(|| attribute(b"name"));

@@ -15,46 +15,63 @@ use crate::keys::Caller;
 use crate::message::{ChatId, Content, Deletion, Edit, Message};
 use crate::store::{Quoted, SentMessage};
 
+/// What has words that can be changed.
+const CHANGEABLE: [&str; 4] = ["text", "image", "video", "document"];
 /// Phones take no new words for a message after this.
 const EDITABLE: SignedDuration = SignedDuration::from_mins(15);
 
-/// `PATCH …/messages/{id}`: new words for a text that was sent through here, as a message of its own that tells so.
+/// `PATCH …/messages/{id}`: new words for a text or below a file that was sent through here, as a message of its own that tells so.
 pub async fn edit(
     State(gateway): State<Gateway>,
     message: NamedMessage,
     caller: Caller,
     query: Query,
     headers: HeaderMap,
-    mut fields: Fields,
+    fields: Fields,
 ) -> Result<Response, Problem> {
     let route = format!("PATCH {}", message.route());
     let (wait, key) = (patience(query)?, idempotency_key(&caller, &headers, route, &fields)?);
     let NamedMessage { session, id } = message;
-    let text = fields.inner("text").map(|mut inner| {
-        let text = content::text(&mut inner);
-        fields.absorb("text", inner);
-        text
-    });
-    if text.is_none() {
-        fields.refuse("text", "is missing");
-    }
-    if fields.optional_text("type").is_some_and(|kind| kind != "text") {
-        fields.refuse("type", "must be text: nothing else can be changed");
-    }
-    fields.refuse_unknown();
-    let text = fields.done(text.flatten())?;
+    let (kind, edit) = new_words(fields, id.clone())?;
     let found = gateway.store.sent_message(session.as_str(), &id).await.map_err(unreadable)?;
     let (to, found) = found.ok_or(Problem::NoMessage).and_then(chat_of)?;
-    if !matches!(found.message.content, Content::Text { .. }) {
-        let kind = found.message.content.kind();
-        return Err(Problem::field("id", format!("names a message of type {kind}; only texts can be changed")));
+    if found.message.content.kind() != kind {
+        let found = found.message.content.kind();
+        return Err(Problem::field("id", format!("names a message of type {found}, not {kind}")));
     }
     let said_at = found.sent_at.unwrap_or(gateway.clock.now());
     if gateway.clock.now().duration_since(said_at) > EDITABLE {
         return Err(Problem::TooLate);
     }
-    let edit = Message::new(Content::Edit { edit: Edit { message_id: id, text } });
+    let edit = Message::new(Content::Edit { edit });
     accept(&gateway, session, Asked::about(to, edit), key, wait).await
+}
+
+/// What kind of message is changed, and to what: a text, or what stands below a file.
+fn new_words(mut fields: Fields, message_id: String) -> Result<(&'static str, Edit), Problem> {
+    let there: Vec<_> = CHANGEABLE.into_iter().filter(|kind| fields.has(kind)).collect();
+    let [kind] = there[..] else {
+        CHANGEABLE.into_iter().for_each(|kind| fields.ignore(kind));
+        fields.refuse("text", format!("is missing; what can be changed is one of {}", CHANGEABLE.join(", ")));
+        fields.refuse_unknown();
+        return fields.done(None);
+    };
+    if fields.optional_text("type").is_some_and(|named| named != kind) {
+        fields.refuse("type", format!("is not {kind}, which is what the other words are for"));
+    }
+    let edit = fields.inner(kind).map(|mut inner| {
+        let edit = match kind {
+            "text" => content::text(&mut inner).map(|text| Edit { message_id, text: Some(text), caption: None }),
+            _ => {
+                let caption = content::caption(&mut inner).unwrap_or_default();
+                Some(Edit { message_id, text: None, caption: Some(caption) })
+            }
+        };
+        fields.absorb(kind, inner);
+        edit
+    });
+    fields.refuse_unknown();
+    Ok((kind, fields.done(edit.flatten())?))
 }
 
 /// `DELETE …/messages/{id}`: takes a message back from everyone, or, with `for=me`, from the own devices alone.

@@ -59,6 +59,14 @@ pub(super) fn text(fields: &mut Fields) -> Option<Text> {
     fields.text_up_to("body", LONGEST_TEXT).map(|body| Text { body, preview_url })
 }
 
+/// What stands below a file.
+pub(super) fn caption(fields: &mut Fields) -> Option<String> {
+    if !fields.is_given("caption") {
+        fields.refuse("caption", "is missing; an empty one takes it away");
+    }
+    fields.optional_text_up_to("caption", LONGEST_CAPTION)
+}
+
 fn linked(fields: &mut Fields, kind: MediaKind) -> Option<Media> {
     let id = fields.optional_text("id");
     let mut media = match id {

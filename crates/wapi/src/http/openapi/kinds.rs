@@ -85,7 +85,7 @@ pub fn shown() -> Vec<Member> {
     let body = || object(&[("body", text())]);
     let mut members = vec![
         ("text?", object(&[("body", text()), ("preview_url?", flag())])),
-        ("edit?", object(&[("message_id", text()), ("text", body())])),
+        ("edit?", object(&[("message_id", text()), ("text?", body()), ("caption?", text())])),
         ("deletion?", object(&[("message_id", text())])),
         ("context?", object(&[("message_id", text())])),
         ("mentions?", list(text())),

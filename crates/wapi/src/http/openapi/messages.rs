@@ -19,11 +19,11 @@ pub fn operations() -> Vec<Operation> {
             .answers(200, "The message.", reference("Message"))
             .problems(&[(404, "session_not_found"), (404, "message_not_found")]),
         accepted(
-            route("PATCH", "/v1/sessions/{session}/messages/{id}", "Give a text that was sent other words"),
+            route("PATCH", "/v1/sessions/{session}/messages/{id}", "Give a text that was sent, or a file, other words"),
             &answer,
         )
         .header("Idempotency-Key", text(), "As for sending.")
-        .body(object(&[("type?", or_null(words(&["text"]))), ("text", object(&[("body", text())]))]))
+        .body(other_words())
         .problems(&[(409, "idempotency_key_reused"), (409, "too_late")]),
         accepted(route("DELETE", "/v1/sessions/{session}/messages/{id}", "Take a message back"), &answer)
             .query("for", words(&["everyone", "me"]), "From everyone, or from the own devices alone.")
@@ -41,6 +41,19 @@ pub fn operations() -> Vec<Operation> {
         ]))
         .problems(&[(409, "idempotency_key_reused")]),
     ]
+}
+
+/// One of these.
+fn other_words() -> Value {
+    let caption = || object(&[("caption", or_null(said(text(), "Empty: none.")))]);
+    let text_object = object(&[("body", text()), ("preview_url?", or_null(flag()))]);
+    object(&[
+        ("type?", or_null(words(&["text", "image", "video", "document"]))),
+        ("text?", text_object),
+        ("image?", caption()),
+        ("video?", caption()),
+        ("document?", caption()),
+    ])
 }
 
 /// The message that was accepted, and whom it goes to.

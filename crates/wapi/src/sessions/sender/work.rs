@@ -7,7 +7,7 @@ use super::super::outbox::{HandedOver, Unprepared};
 use super::super::{Parts, Session};
 use crate::fetch::NoFile;
 use crate::media::File;
-use crate::message::{CalendarEvent, ChatId, Content, Message};
+use crate::message::{CalendarEvent, ChatId, Content, Edit, Message};
 use crate::store::{Place, Poll, Store, StoreError};
 use crate::whatsapp::{Beside, Link, NotHandedOver, NotPrepared, Prepared, Quote};
 
@@ -60,7 +60,7 @@ impl Work {
             Content::Text { text } if text.preview_url => self.around.fetcher.preview(&text.body).await,
             _ => None,
         };
-        let beside = Beside { quote, secret, preview };
+        let beside = Beside { quote, secret, preview, original: None };
         link.prepare(&self.to, &message, file, beside).await.map_err(|error| match error {
             NotPrepared::NotUploaded(_) => Unprepared::Passing(error.to_string()),
             NotPrepared::Unsayable => Unprepared::Unfit(error.to_string()),
@@ -116,7 +116,21 @@ impl Work {
         let message = self.message().await.ok()?;
         let quote = self.quote(&message, link).await;
         let secret = self.secret(&message, link).await.ok()?;
-        link.prepare(&self.to, &message, None, Beside { quote, secret, preview: None }).await.ok()
+        let original = self.original(&message, link).await;
+        link.prepare(&self.to, &message, None, Beside { quote, secret, preview: None, original }).await.ok()
+    }
+
+    /// The message that gets another caption, as it left: phones want the whole of it again.
+    async fn original(&self, message: &Message, link: &Link) -> Option<Vec<u8>> {
+        let Content::Edit { edit: Edit { message_id, text: None, .. } } = &message.content else { return None };
+        let chats = [Some(self.to.to_string()), link.other_address(&self.to).await];
+        for chat in chats.into_iter().flatten() {
+            let found = self.around.store.payload(self.session.name.as_str(), &chat, message_id).await;
+            if let Ok(Some(original)) = found {
+                return Some(original);
+            }
+        }
+        None
     }
 
     async fn message(&mut self) -> Result<Message, String> {

@@ -2,6 +2,7 @@
 
 use whatsapp_rust::Jid;
 use whatsapp_rust::wacore::proto_helpers::MessageExt;
+use whatsapp_rust::waproto::codec;
 use whatsapp_rust::waproto::whatsapp as wa;
 use whatsapp_rust::waproto::whatsapp::message_association::AssociationType;
 
@@ -99,7 +100,8 @@ fn is_message(body: &wa::Message) -> bool {
     rest.sender_key_distribution_message.take();
     rest.fast_ratchet_key_sender_key_distribution_message.take();
     rest.message_context_info.take();
-    !bookkeeping && rest != wa::Message::default()
+    // A kind that is there but empty counts, too, and is equal to nothing only in memory.
+    !bookkeeping && !codec::message_to_vec(&rest).is_empty()
 }
 
 /// The message that is answered. A bare text cannot answer one.

@@ -4,6 +4,7 @@ use whatsapp_rust::media::{AudioOptions, DocumentOptions, ImageOptions, VideoOpt
 use whatsapp_rust::media::{audio_message, document_message, image_message, video_message};
 use whatsapp_rust::upload::UploadResponse;
 use whatsapp_rust::wacore::download::MediaType;
+use whatsapp_rust::wacore::proto_helpers::MessageExt;
 use whatsapp_rust::waproto::buffa::MessageField;
 use whatsapp_rust::waproto::whatsapp as wa;
 use whatsapp_rust::waproto::whatsapp::message as kinds;
@@ -93,6 +94,21 @@ fn fill_in(message: &mut wa::Message, described: Described) {
     } else if let Some(sticker) = message.sticker_message.as_option_mut() {
         (sticker.width, sticker.height, sticker.is_animated) = (width, height, Some(is_animated));
     }
+}
+
+/// The same file with other words below it; none where they are empty.
+pub(super) fn captioned(original: wa::Message, caption: &str) -> Option<wa::Message> {
+    let mut message = original.into_base_message();
+    message.message_context_info.take();
+    let caption = Some(caption.to_owned()).filter(|caption| !caption.is_empty());
+    if let Some(image) = message.image_message.as_option_mut() {
+        image.caption = caption;
+    } else if let Some(video) = message.video_message.as_option_mut() {
+        video.caption = caption;
+    } else {
+        message.document_message.as_option_mut()?.caption = caption;
+    }
+    Some(message)
 }
 
 fn without_file(kind: MediaKind, media: &Media) -> wa::Message {

@@ -39,6 +39,8 @@ pub(super) struct Around<'a> {
     pub secret: Option<Vec<u8>>,
     /// Of the first link in a text.
     pub preview: Option<&'a Preview>,
+    /// What changes another caption, as it left.
+    pub original: Option<wa::Message>,
     pub now: Timestamp,
 }
 
@@ -55,7 +57,11 @@ pub(super) fn protobuf(message: &Message, file: Option<Uploaded>, around: &Aroun
     let mut protobuf = match &message.content {
         Content::Reaction { reaction } => kinds::reaction(reaction, key(around)?, around.now),
         Content::Edit { edit } => {
-            let edited_message = MessageField::some(kinds::text(&edit.text));
+            let edited = match (&edit.text, &edit.caption) {
+                (Some(text), _) => kinds::text(text),
+                (None, caption) => files::captioned(around.original.clone()?, caption.as_deref().unwrap_or_default())?,
+            };
+            let edited_message = MessageField::some(edited);
             let timestamp_ms = Some(around.now.as_millisecond());
             change(Type::MESSAGE_EDIT, around, ProtocolMessage { edited_message, timestamp_ms, ..Default::default() })?
         }

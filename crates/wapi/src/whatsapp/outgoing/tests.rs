@@ -26,7 +26,14 @@ fn in_a_group_the_author_belongs_to_what_a_message_is_known_by() {
     let person = ChatId::parse(ANN).unwrap();
     for (chat, is_own, participant) in [(&group, false, Some(ANN)), (&group, true, None), (&person, false, None)] {
         let quote = Quote { id: "3EB0".to_owned(), author: ANN.to_owned(), is_own, message: None };
-        let around = Around { chat, quote: Some(&quote), secret: None, preview: None, now: Timestamp::UNIX_EPOCH };
+        let around = Around {
+            chat,
+            quote: Some(&quote),
+            secret: None,
+            preview: None,
+            original: None,
+            now: Timestamp::UNIX_EPOCH,
+        };
         let key = key(&around).unwrap();
         assert_eq!((key.participant.as_deref(), key.from_me), (participant, Some(is_own)));
     }
@@ -173,7 +180,7 @@ proptest! {
         });
         let message = Message { context, mentions, forwarded, expires_after, album_id, content: said };
         let chat = ChatId::parse(ANN).unwrap();
-        let around = Around { chat: &chat, quote: quote.as_ref(), secret: None, preview: None, now: Timestamp::UNIX_EPOCH };
+        let around = Around { chat: &chat, quote: quote.as_ref(), secret: None, preview: None, original: None, now: Timestamp::UNIX_EPOCH };
         let wire = codec::message_to_vec(&protobuf(&message, None, &around).unwrap());
         prop_assert_eq!(content::message(&codec::message_decode(&wire).unwrap()), Some(message));
     }

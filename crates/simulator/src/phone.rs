@@ -151,6 +151,11 @@ impl Phone {
         self.tells(chat, ids, "read")
     }
 
+    /// Tells the sender that voice notes were listened to, or what may be looked at once was.
+    pub fn plays(&self, chat: &str, ids: &[String]) -> anyhow::Result<()> {
+        self.tells(chat, ids, "played")
+    }
+
     fn tells(&self, chat: &str, ids: &[String], kind: &str) -> anyhow::Result<()> {
         if ids.is_empty() {
             bail!("name at least one message");

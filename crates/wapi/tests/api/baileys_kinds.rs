@@ -14,6 +14,7 @@ async fn converse(app: TestApp) {
     baileys.pair(&ann).await;
     from_wapi(&app, &mut baileys, &alice, &ann).await;
     from_baileys(&app, &mut baileys, &alice, &ann).await;
+    pins_and_timers(&app, &mut baileys, &alice, &ann).await;
     assert_eq!((alice.failures(), ann.failures()), (Vec::new(), Vec::new()));
     app.finish().await;
 }
@@ -120,6 +121,39 @@ async fn from_baileys(app: &TestApp, baileys: &mut Baileys, alice: &Phone, ann: 
             _ => {}
         }
     }
+}
+
+/// What is put on messages, and after how long they disappear, both ways.
+async fn pins_and_timers(app: &TestApp, baileys: &mut Baileys, alice: &Phone, ann: &Phone) {
+    let to = alice.jid();
+    let ours = said(app, baileys, json!({"text": {"body": "pin me"}}), ann).await;
+    let ours = ours["id"].as_str().unwrap();
+    app.put(&format!("/v1/sessions/shop/messages/{ours}/pin"), json!({"duration": 86_400})).await.expect(200);
+    let pinned = baileys.until("the pin", |event| event["type"] == "pinInChat").await;
+    assert_eq!((&pinned["body"]["key"]["id"], &pinned["body"]["type"]), (&json!(ours), &json!("PIN_FOR_ALL")));
+
+    let key = json!({"remoteJid": to, "fromMe": false, "id": ours});
+    let pin = json!({"pin": key, "type": 1, "time": 604_800});
+    let sent = baileys.command(json!({"op": "send", "to": to, "content": pin})).await;
+    let of_pin = |event: &Value| event["type"] == "message.pinned" && event["data"]["id"] == sent["id"];
+    let pinned = told(app, "the pin", of_pin).await;
+    assert_eq!((&pinned["data"]["message_id"], &pinned["data"]["pinned"]), (&json!(ours), &json!(true)));
+    assert_eq!(pinned["data"]["duration"], 604_800);
+
+    let timer = json!({"disappearingMessagesInChat": 86_400});
+    baileys.command(json!({"op": "send", "to": to, "content": timer})).await;
+    let of_timer = |event: &Value| event["type"] == "chat.disappearing" && event["data"]["disappearing"] == 86_400;
+    told(app, "the timer", of_timer).await;
+    let text = said(app, baileys, json!({"text": {"body": "soon gone"}}), ann).await;
+    assert_eq!(text["body"]["contextInfo"]["expiration"], 86_400);
+    let route = format!("/v1/sessions/shop/chats/{}", ann.number());
+    app.patch(&route, json!({"disappearing": 0})).await.expect(204);
+    assert_eq!(said(app, baileys, json!({"text": {"body": "stays"}}), ann).await["body"], "stays");
+
+    let choice = json!({"type": "reply", "reply": {"id": "y", "title": "Yes"}});
+    let buttons = json!({"interactive": {"type": "button", "body": {"text": "?"}, "action": {"buttons": [choice]}}});
+    let buttons = said(app, baileys, buttons, ann).await;
+    assert_eq!(buttons["body"]["nativeFlowMessage"]["buttons"][0]["name"], "quick_reply");
 }
 
 #[tokio::test]

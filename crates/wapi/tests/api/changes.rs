@@ -78,3 +78,25 @@ async fn what_stands_below_a_file_is_changed() {
     }
     app.finish().await;
 }
+
+#[tokio::test]
+async fn each_member_of_a_group_who_opens_what_is_there_once_is_told() {
+    let app = TestApp::start().await;
+    let (alice, bob, carol) = (app.phone("Alice"), app.phone("Bob"), app.phone("Carol"));
+    app.pair("shop", &alice).await;
+    let group = alice.creates_group("club", &[&bob, &carol]).unwrap();
+    app.events("group.created", 1).await;
+    let files = axum::Router::new().route("/a.png", axum::routing::get(async || b"\x89PNG\r\n\x1a\n....".to_vec()));
+    let link = format!("{}/a.png", TestReceiver::serve(std::net::TcpListener::bind("127.0.0.1:0").unwrap(), files));
+    let id = app.accepted("shop", json!({"to": group, "image": {"link": link, "view_once": true}})).await;
+    for phone in [&bob, &carol] {
+        phone.next_message(PATIENCE).await.unwrap();
+        phone.plays(&group, std::slice::from_ref(&id)).unwrap();
+    }
+    let told = app.events("message.played", 2).await;
+    let mut who: Vec<_> = told.iter().map(|event| event["data"]["recipient"]["phone"].clone()).collect();
+    who.sort_by_key(ToString::to_string);
+    assert_eq!(who, [json!(bob.number()), json!(carol.number())]);
+    assert_eq!(told[0]["data"]["id"], json!(id));
+    app.finish().await;
+}

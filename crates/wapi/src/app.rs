@@ -97,7 +97,8 @@ impl App {
         .await?;
         let whatsapp = Whatsapp::new(&config.whatsapp, store.clone(), clock.clone(), lifecycle.clone())?;
         let (root, policy) = (&config.root, config.media);
-        let media = Media::open(root, policy, store.clone(), clock.clone(), lifecycle.clone()).await?;
+        let ffmpeg = config.ffmpeg.resolve()?;
+        let media = Media::open(root, policy, ffmpeg, store.clone(), clock.clone(), lifecycle.clone()).await?;
         let inbox = Arc::new(StoredInbox::new(store.clone(), clock.clone()));
         let inbox = Arc::new(MediaInbox { media: media.clone(), inbox });
         whatsapp.start_recovering(Arc::clone(&inbox) as _);

@@ -88,7 +88,7 @@ impl Fetcher {
         self.allowed.check(&url).map_err(NoFile::Forbidden)?;
         let Fetched { taken, head, said } = self.fetched(url, kind).await?;
         let mime_type = types::for_kind(kind, &head, said.as_deref())?;
-        Ok(File::new(taken, mime_type, self.media.spool().clone()))
+        Ok(File::new(taken, mime_type, self.media.workshop().clone()))
     }
 
     /// The file at this address, whatever it is.
@@ -96,7 +96,7 @@ impl Fetcher {
         let url = web_address(address)?;
         self.allowed.check(&url).map_err(NoFile::Forbidden)?;
         let Fetched { taken, head, said } = self.fetched(url, MediaKind::Document).await?;
-        Ok(File::new(taken, types::of(&head, said.as_deref()), self.media.spool().clone()))
+        Ok(File::new(taken, types::of(&head, said.as_deref()), self.media.workshop().clone()))
     }
 
     async fn fetched(&self, url: Url, kind: MediaKind) -> Result<Fetched, NoFile> {
@@ -116,7 +116,7 @@ impl Fetcher {
             return Err(NoFile::TooLarge(most / MIB));
         }
         let said = answer.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let mut intake = Intake::begin(self.media.spool().place(), most).await?;
+        let mut intake = Intake::begin(self.media.workshop().place(), most).await?;
         let mut chunks = answer.bytes_stream();
         while let Some(chunk) = chunks.next().await {
             intake.take(&chunk.map_err(unreachable)?).await?;
@@ -138,8 +138,8 @@ struct Fetched {
 /// WhatsApp's own limits, in bytes; for documents, what the operator takes.
 const fn most(kind: MediaKind, largest: u64) -> u64 {
     match kind {
-        MediaKind::Image | MediaKind::Video | MediaKind::Audio | MediaKind::Sticker => 16 * MIB,
         MediaKind::Document => largest,
+        _ => 16 * MIB,
     }
 }
 

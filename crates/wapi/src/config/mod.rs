@@ -52,6 +52,7 @@ pub struct Config {
     pub restore_concurrency: usize,
     pub retention: Retention,
     pub media: media::Policy,
+    pub ffmpeg: media::ffmpeg::Choice,
     /// Filter of log lines, in the syntax of `tracing_subscriber::EnvFilter`.
     pub log: String,
     pub whatsapp: WhatsappAddress,
@@ -128,6 +129,7 @@ impl Config {
         let restore_concurrency = reader.required("WAPI_RESTORE_CONCURRENCY", parse::positive);
         let retention = parse::retention(&mut reader);
         let media = parse::media(&mut reader);
+        let ffmpeg = reader.optional("WAPI_FFMPEG_PATH", parse::ffmpeg).unwrap_or(media::ffmpeg::Choice::Found);
         let log = reader.required("WAPI_LOG", parse::log_filter);
         let whatsapp = parse::whatsapp(&mut reader, build);
         let mistakes = reader.into_mistakes();
@@ -149,6 +151,7 @@ impl Config {
                 restore_concurrency: restore_concurrency?,
                 retention: retention?,
                 media: media?,
+                ffmpeg,
                 log: log?,
                 whatsapp: whatsapp?,
             })

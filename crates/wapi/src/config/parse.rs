@@ -12,6 +12,7 @@ use crate::retention::Retention;
 
 use super::{Access, Build, CertificateFiles, Environment, Layers, Mistakes, Source, WhatsappAddress};
 use crate::guard::Targets;
+use crate::media::ffmpeg::Choice;
 use crate::media::{Download, Policy};
 
 /// Reads settings one by one and remembers what was wrong with them.
@@ -194,6 +195,15 @@ pub(super) fn media(reader: &mut Reader) -> Option<Policy> {
     let keep_for = reader.required("WAPI_MEDIA_RETENTION_DAYS", days);
     let keep_size = reader.required("WAPI_MEDIA_RETENTION_SIZE_MIB", mebibytes);
     Some(Policy { download: download?, largest: largest?, keep_for: keep_for?, keep_size: keep_size? })
+}
+
+/// A path, or `none`.
+pub(super) fn ffmpeg(text: &str) -> Result<Choice, String> {
+    match text {
+        "none" => Ok(Choice::Never),
+        path if path.contains('/') => Ok(Choice::Named(PathBuf::from(path))),
+        other => Err(format!("is `{other}`; it can be a whole path, or none")),
+    }
 }
 
 /// How long things are kept, and how much of them.

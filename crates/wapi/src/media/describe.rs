@@ -11,6 +11,9 @@ use std::path::Path;
 use image::codecs::jpeg::JpegEncoder;
 use image::imageops::{self, FilterType};
 use image::{DynamicImage, ImageFormat, ImageReader, Limits, RgbaImage};
+use lofty::config::ParseOptions;
+use lofty::file::{AudioFile, FileType};
+use lofty::probe::Probe;
 
 /// The longer side of a thumbnail, in pixels, and how good it is, in percent: phones show it blurred until the file is there.
 const THUMBNAIL: (u32, u8) = (100, 60);
@@ -30,6 +33,8 @@ pub struct Described {
     pub duration: Option<u32>,
     /// A JPEG.
     pub thumbnail: Option<Vec<u8>>,
+    /// Of a voice note: 64 levels from 0 to 100, how loud it is over time.
+    pub waveform: Option<Vec<u8>>,
     /// A WebP that moves.
     pub is_animated: bool,
 }
@@ -101,11 +106,24 @@ fn film(path: &Path) -> Option<Described> {
 
 fn sound(path: &Path, mime_type: &str) -> Option<Described> {
     let mut file = BufReader::new(File::open(path).ok()?);
-    let seconds = match mime_type.starts_with("audio/ogg") {
-        true => ogg::seconds(&mut file).ok().flatten(),
-        false => mp4::read(&mut file).ok().flatten().map(|film| film.seconds),
+    let seconds = match mime_type.split(';').next() {
+        Some("audio/ogg") => ogg::seconds(&mut file).ok().flatten(),
+        Some("audio/mp4") => mp4::read(&mut file).ok().flatten().map(|film| film.seconds),
+        Some("audio/mpeg") => counted(file, FileType::Mpeg),
+        Some("audio/aac") => counted(file, FileType::Aac),
+        Some("audio/wav") => counted(file, FileType::Wav),
+        Some("audio/flac") => counted(file, FileType::Flac),
+        _ => None,
     };
     Some(Described { duration: seconds, ..Described::default() })
+}
+
+/// Seconds, rounded up, without reading what the file says of itself.
+fn counted(file: BufReader<File>, kind: FileType) -> Option<u32> {
+    let only_sound = ParseOptions::new().read_tags(false).read_cover_art(false);
+    let read = Probe::with_file_type(file, kind).options(only_sound).read().ok()?;
+    let length = read.properties().duration().as_millis().div_ceil(1000);
+    u32::try_from(length).ok().filter(|seconds| *seconds > 0)
 }
 
 #[cfg(test)]
@@ -143,9 +161,12 @@ mod tests {
     fn what_cannot_be_read_is_left_out() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
-        for bytes in [&b""[..], b"\xff\xd8\xff\xe0 no picture", b"\0\0\0\x20ftypisom", b"OggS"] {
+        let sounds = ["audio/ogg; codecs=opus", "audio/mpeg", "audio/aac", "audio/wav", "audio/flac", "audio/mp4"];
+        let (huge, endless) = (b"RIFF\xff\xff\xff\xffWAVEfmt \xff\xff\xff\xff", b"fLaC\x84\xff\xff\xff");
+        let files = [&b""[..], b"\xff\xd8\xff\xe0 no picture", b"\0\0\0\x20ftypisom", b"OggS", huge, endless];
+        for bytes in files.into_iter().chain([&b"ID3\x04\0\0\x7f\x7f\x7f\x7f"[..], b"\xff\xf1\x50\x80"]) {
             std::fs::write(&path, bytes).unwrap();
-            for mime_type in ["image/jpeg", "video/mp4", "audio/ogg; codecs=opus", "audio/mpeg", "text/plain", ""] {
+            for mime_type in ["image/jpeg", "video/mp4", "text/plain", ""].into_iter().chain(sounds) {
                 assert_eq!(describe(&path, mime_type), Described::default(), "{mime_type}");
             }
         }

@@ -110,7 +110,7 @@ async fn fetched(
     if remote.size.is_some_and(|size| size > largest) {
         return Err(NotFetched::Unfit(format!("it is larger than {} MiB", largest / 1024 / 1024)));
     }
-    sessions.download(&record.session, remote, media.spool().place(), largest).await
+    sessions.download(&record.session, remote, media.workshop().place(), largest).await
 }
 
 /// WhatsApp deletes files after some weeks; the account's own phone may still have it.

@@ -2,12 +2,16 @@
 
 mod describe;
 mod downloads;
+pub mod ffmpeg;
 mod inbox;
 mod intake;
 mod remote;
 mod retention;
 mod storage;
 pub mod types;
+mod voice;
+mod waveform;
+mod workshop;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,18 +25,21 @@ use tokio::sync::{Notify, RwLock, watch};
 
 use crate::clock::Clock;
 use crate::ids;
-use crate::lifecycle::{Lifecycle, blocking};
+use crate::lifecycle::Lifecycle;
 use crate::store::{MediaFacts, MediaRecord, MediaState, NewMedia, Store, StoreError};
 
 pub use describe::Described;
 use describe::{describe, make_sticker};
 pub use downloads::keep_downloading;
+use ffmpeg::Ffmpeg;
+pub use ffmpeg::NotConverted;
 pub use inbox::MediaInbox;
 pub use intake::{Intake, NotTaken};
 pub use remote::{Kind, Remote};
 pub use retention::keep_to;
 use storage::{Disk, Storage};
 pub use storage::{Spool, Spooled};
+pub use workshop::Workshop;
 
 /// What the operator decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +73,7 @@ pub struct Media {
 struct Inner {
     store: Store,
     storage: Box<dyn Storage>,
-    spool: Spool,
+    workshop: Workshop,
     policy: Policy,
     clock: Clock,
     lifecycle: Lifecycle,
@@ -99,7 +106,7 @@ pub struct File {
     /// Bytes.
     pub size: u64,
     pub mime_type: String,
-    spool: Spool,
+    workshop: Workshop,
 }
 
 /// Where its bytes are.
@@ -112,8 +119,8 @@ enum Content {
 
 impl File {
     /// A file that has just come in.
-    pub fn new(taken: Taken, mime_type: String, spool: Spool) -> Self {
-        Self { size: taken.size, content: Content::Spooled(taken), mime_type, spool }
+    pub fn new(taken: Taken, mime_type: String, workshop: Workshop) -> Self {
+        Self { size: taken.size, content: Content::Spooled(taken), mime_type, workshop }
     }
 
     pub fn path(&self) -> &Path {
@@ -127,7 +134,7 @@ impl File {
     /// What can be said of it by looking into it.
     pub async fn described(&self) -> Described {
         let (path, mime_type) = (self.path().to_owned(), self.mime_type.clone());
-        blocking(move || describe(&path, &mime_type)).await.unwrap_or_default()
+        self.workshop.decode(move || describe(&path, &mime_type)).await.unwrap_or_default()
     }
 
     /// The same as a sticker: WebP stays as it is, other pictures become one. `None`: it is no picture that can be read.
@@ -138,26 +145,35 @@ impl File {
         }
         let (picture, spooled) = (self.path().to_owned(), self.beside());
         let sticker = spooled.path().to_owned();
-        blocking(move || make_sticker(&picture, &sticker)).await.filter(|is_made| *is_made)?;
+        self.workshop.decode(move || make_sticker(&picture, &sticker)).await.filter(|is_made| *is_made)?;
         let size = tokio::fs::metadata(spooled.path()).await.ok()?.len();
-        Some(Self { content: Content::Made(spooled), size, mime_type: STICKER.to_owned(), spool: self.spool.clone() })
+        let content = Content::Made(spooled);
+        Some(Self { content, size, mime_type: STICKER.to_owned(), workshop: self.workshop })
     }
 
     /// A place for something that is made of it.
     pub fn beside(&self) -> Spooled {
-        self.spool.place()
+        self.workshop.place()
     }
 }
 
 impl Media {
-    /// Opens the files under the data folder.
-    pub async fn open(root: &Path, policy: Policy, store: Store, clock: Clock, lifecycle: Lifecycle) -> Result<Self> {
+    /// Opens the files under the data folder. `ffmpeg` is the program, if there is one.
+    pub async fn open(
+        root: &Path,
+        policy: Policy,
+        ffmpeg: Option<PathBuf>,
+        store: Store,
+        clock: Clock,
+        lifecycle: Lifecycle,
+    ) -> Result<Self> {
         let folder = root.join("media");
         let problem = || format!("WAPI_FILE_SYSTEM_ROOT_POINT_FULL_PATH: {} cannot be used", folder.display());
         let spool = Spool::open(&folder.join("incoming")).await.with_context(problem)?;
         let storage = Box::new(Disk::open(&folder).await.with_context(problem)?);
         let (wanted, settled, placing) = Default::default();
-        let inner = Inner { store, storage, spool, policy, clock, lifecycle, wanted, settled, placing };
+        let workshop = Workshop::new(spool, Ffmpeg::new(ffmpeg, clock.clone(), lifecycle.clone()));
+        let inner = Inner { store, storage, workshop, policy, clock, lifecycle, wanted, settled, placing };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -165,9 +181,14 @@ impl Media {
         self.inner.policy
     }
 
-    /// Where files lie while they come in.
-    pub fn spool(&self) -> &Spool {
-        &self.inner.spool
+    /// Whether sounds can be converted.
+    pub fn can_convert(&self) -> bool {
+        self.inner.workshop.ffmpeg().is_there()
+    }
+
+    /// Where files lie while they come in, and are looked into.
+    pub fn workshop(&self) -> &Workshop {
+        &self.inner.workshop
     }
 
     pub async fn find(&self, id: &str) -> Result<Option<MediaRecord>, StoreError> {
@@ -265,6 +286,6 @@ impl Media {
         };
         let path = self.inner.storage.local(sha256).await?;
         let mime_type = record.facts.mime_type.clone().unwrap_or_default();
-        Ok(File { content: Content::Kept(path), size, mime_type, spool: self.spool().clone() })
+        Ok(File { content: Content::Kept(path), size, mime_type, workshop: self.workshop().clone() })
     }
 }

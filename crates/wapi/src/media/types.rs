@@ -16,6 +16,8 @@ pub enum WrongType {
     NotAVideo,
     #[error("is not a sound; Ogg (Opus), MP3, M4A, AAC and AMR can be sent")]
     NotASound,
+    #[error("is no sound that a voice note can be made of; Ogg, MP3, M4A, AAC, AMR, WAV, FLAC, WebM and MP4 are")]
+    NotAVoice,
 }
 
 /// The type of a file that is sent as this kind. Phones are picky with all but documents.
@@ -23,7 +25,11 @@ pub fn for_kind(kind: MediaKind, head: &[u8], said: Option<&str>) -> Result<Stri
     let found = match kind {
         MediaKind::Image => ImageType::of(head).ok_or(WrongType::NotAPicture)?.name(),
         MediaKind::Video => video(head).ok_or(WrongType::NotAVideo)?,
-        MediaKind::Audio => sound(head).ok_or(WrongType::NotASound)?,
+        MediaKind::Audio => {
+            let found = sound(head).ok_or(WrongType::NotASound)?;
+            fits(kind, found).map(|()| found)?
+        }
+        MediaKind::Voice => sound(head).or_else(|| webm(head)).ok_or(WrongType::NotAVoice)?,
         MediaKind::Document => said.unwrap_or(UNKNOWN),
         MediaKind::Sticker => {
             let found = ImageType::of(head).filter(|found| *found != ImageType::Gif);
@@ -33,6 +39,8 @@ pub fn for_kind(kind: MediaKind, head: &[u8], said: Option<&str>) -> Result<Stri
     Ok(found.to_owned())
 }
 
+/// What voice notes are.
+pub const OPUS: &str = "audio/ogg; codecs=opus";
 const UNKNOWN: &str = "application/octet-stream";
 
 /// The type of a file that may be sent as any kind.
@@ -47,14 +55,46 @@ pub fn of(head: &[u8], said: Option<&str>) -> String {
 /// Whether a file of this type can be sent as this kind.
 pub fn fits(kind: MediaKind, mime_type: &str) -> Result<(), WrongType> {
     const PICTURES: [&str; 4] = ["image/jpeg", "image/png", "image/webp", "image/gif"];
-    const SOUNDS: [&str; 5] = ["audio/ogg; codecs=opus", "audio/mpeg", "audio/aac", "audio/amr", "audio/mp4"];
+    const SOUNDS: [&str; 5] = [OPUS, "audio/mpeg", "audio/aac", "audio/amr", "audio/mp4"];
     match kind {
         MediaKind::Image if !PICTURES.contains(&mime_type) => Err(WrongType::NotAPicture),
         MediaKind::Video if !["video/mp4", "video/3gpp"].contains(&mime_type) => Err(WrongType::NotAVideo),
         MediaKind::Sticker if !PICTURES[..3].contains(&mime_type) => Err(WrongType::NotASticker),
         MediaKind::Audio if !SOUNDS.contains(&mime_type) => Err(WrongType::NotASound),
+        MediaKind::Voice if demuxer(mime_type).is_none() => Err(WrongType::NotAVoice),
         _ => Ok(()),
     }
+}
+
+/// What ffmpeg is to read a sound, or the sound of a film, of this type with.
+pub fn demuxer(mime_type: &str) -> Option<&'static str> {
+    match mime_type {
+        OPUS | OGG => Some("ogg"),
+        "audio/mpeg" => Some("mp3"),
+        "audio/aac" => Some("aac"),
+        "audio/amr" => Some("amr"),
+        "audio/mp4" | "video/mp4" | "video/3gpp" => Some("mov"),
+        WAV => Some("wav"),
+        FLAC => Some("flac"),
+        "audio/webm" | WEBM => Some("matroska"),
+        _ => None,
+    }
+}
+
+const OGG: &str = "audio/ogg";
+const WAV: &str = "audio/wav";
+const FLAC: &str = "audio/flac";
+const WEBM: &str = "video/webm";
+
+fn webm(head: &[u8]) -> Option<&'static str> {
+    head.starts_with(&[0x1a, 0x45, 0xdf, 0xa3]).then_some(WEBM)
+}
+
+/// An Ogg file says after the head of its first page, in 28 bytes, what is in it.
+fn ogg(head: &[u8]) -> &'static str {
+    let others: [&[u8]; 4] = [b"\x01vorbis", b"\x7fFLAC", b"Speex", b"\x80theora"];
+    let content = head.get(28..).unwrap_or_default();
+    if others.into_iter().any(|other| content.starts_with(other)) { OGG } else { OPUS }
 }
 
 fn video(head: &[u8]) -> Option<&'static str> {
@@ -67,7 +107,9 @@ fn video(head: &[u8]) -> Option<&'static str> {
 
 fn sound(head: &[u8]) -> Option<&'static str> {
     match head {
-        [b'O', b'g', b'g', b'S', ..] => Some("audio/ogg; codecs=opus"),
+        [b'O', b'g', b'g', b'S', ..] => Some(ogg(head)),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'A', b'V', b'E', ..] => Some(WAV),
+        [b'f', b'L', b'a', b'C', ..] => Some(FLAC),
         [b'I', b'D', b'3', ..] => Some("audio/mpeg"),
         [0xff, second, ..] if second & 0xf6 == 0xf0 => Some("audio/aac"),
         [0xff, second, ..] if second & 0xe0 == 0xe0 => Some("audio/mpeg"),

@@ -56,6 +56,8 @@ pub enum MediaKind {
     Image,
     Video,
     Audio,
+    /// A sound that is shown as a voice note.
+    Voice,
     Document,
     Sticker,
 }

@@ -231,6 +231,7 @@ impl Content {
         match self {
             Self::Image { image } => Some((MediaKind::Image, image)),
             Self::Video { video } => Some((MediaKind::Video, video)),
+            Self::Audio { audio } if audio.voice => Some((MediaKind::Voice, audio)),
             Self::Audio { audio } => Some((MediaKind::Audio, audio)),
             Self::Document { document } => Some((MediaKind::Document, document)),
             Self::Sticker { sticker } => Some((MediaKind::Sticker, sticker)),

@@ -16,7 +16,7 @@ use super::outgoing::{Uploaded, upload_type};
 use super::{Link, NotPrepared};
 use crate::event::MessageKey;
 use crate::lifecycle::blocking;
-use crate::media::{self, Kind, Remote, Spooled, Taken};
+use crate::media::{self, Described, Kind, NotConverted, Remote, Spooled, Taken};
 use crate::message::MediaKind;
 
 /// What is written to the disk at once, in bytes; the engine brings a file in blocks of 16.
@@ -64,13 +64,9 @@ impl Link {
     /// Encrypts a file onto the disk and uploads it from there, going on where an earlier try stopped.
     pub(super) async fn upload(&self, kind: MediaKind, file: media::File) -> Result<Uploaded, NotPrepared> {
         let broken = |error: &dyn std::fmt::Display| NotPrepared::NotUploaded(format!("{error:#}"));
-        let file = match kind {
-            MediaKind::Sticker => {
-                file.into_sticker().await.ok_or_else(|| broken(&"it is no picture that can be read"))?
-            }
-            _ => file,
-        };
-        let (described, kind) = (file.described().await, upload_type(kind));
+        let (file, waveform) = fitting(kind, file).await?;
+        let described = Described { waveform, ..file.described().await };
+        let kind = upload_type(kind);
         let (plain, sealed) = (file.path().to_owned(), file.beside());
         let path = sealed.path().to_owned();
         let encrypting = blocking(move || {
@@ -86,7 +82,7 @@ impl Link {
         let uploaded = self.client.upload_stream(source, info, kind).await;
         drop(sealed);
         let response = uploaded.map_err(|error| broken(&error))?;
-        Ok(Uploaded { response, mime_type: file.mime_type, described })
+        Ok(Uploaded::new(response, file.mime_type, described))
     }
 
     /// Asks the account's own phone to upload a file again; where it is then.
@@ -111,6 +107,21 @@ impl Link {
             Err(MediaReuploadError::InvalidRequest(why)) => Err(NotFetched::Unfit(why)),
             Err(_) => Err(NotFetched::Passing("the account's phone could not be asked for it".to_owned())),
         }
+    }
+}
+
+/// The file as phones take this kind, and the waveform of a voice note.
+async fn fitting(kind: MediaKind, file: media::File) -> Result<(media::File, Option<Vec<u8>>), NotPrepared> {
+    match kind {
+        MediaKind::Sticker => {
+            let sticker = file.into_sticker().await;
+            Ok((sticker.ok_or_else(|| NotPrepared::Unfit("it is no picture that can be read".to_owned()))?, None))
+        }
+        MediaKind::Voice => file.into_voice().await.map_err(|error| match error {
+            NotConverted::Passing(why) => NotPrepared::NotConverted(why),
+            error => NotPrepared::Unfit(format!("the file {error}")),
+        }),
+        _ => Ok((file, None)),
     }
 }
 

@@ -67,6 +67,11 @@ pub struct Beside {
 pub enum NotPrepared {
     #[error("WhatsApp's media servers did not take it: {0}")]
     NotUploaded(String),
+    #[error("its file cannot be converted for now: {0}")]
+    NotConverted(String),
+    /// Its file will never be right.
+    #[error("{0}")]
+    Unfit(String),
     /// What it is about is not known, or it is of a kind that only comes in.
     #[error("it cannot be put into WhatsApp's form")]
     Unsayable,

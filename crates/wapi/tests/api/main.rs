@@ -44,4 +44,5 @@ mod start;
 mod stream;
 mod unusual;
 mod uploads;
+mod voice;
 mod webhooks;

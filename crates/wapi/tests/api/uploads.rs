@@ -23,7 +23,7 @@ async fn post(client: &TestClient, session: &str, name: &str, head: &str, bytes:
     client.answer(call.header("content-type", kind).body(body)).await
 }
 
-async fn upload(client: &TestClient, session: &str, head: &str, bytes: &[u8]) -> Value {
+pub async fn upload(client: &TestClient, session: &str, head: &str, bytes: &[u8]) -> Value {
     post(client, session, "file", head, bytes).await.expect(201).json()
 }
 
@@ -193,7 +193,7 @@ async fn an_upload_that_breaks_off_leaves_nothing_behind() {
 }
 
 /// A picture of so many pixels, as PNG.
-fn png(width: u32, height: u32) -> Vec<u8> {
+pub fn png(width: u32, height: u32) -> Vec<u8> {
     let mut bytes = std::io::Cursor::new(Vec::new());
     image::DynamicImage::new_rgb8(width, height).write_to(&mut bytes, image::ImageFormat::Png).unwrap();
     bytes.into_inner()

@@ -76,13 +76,13 @@ async fn posted(gateway: &Gateway, mut form: Multipart<'_>) -> Result<WithName, 
         let said = part.content_type().map(|kind| kind.essence_str().to_owned());
         let filename = part.file_name().filter(|name| !name.is_empty());
         let filename = filename.map(|name| name.chars().take(LONGEST_NAME).collect());
-        let mut intake = Intake::begin(gateway.media.spool().place(), gateway.media.policy().largest).await?;
+        let mut intake = Intake::begin(gateway.media.workshop().place(), gateway.media.policy().largest).await?;
         while let Some(piece) = part.chunk().await.map_err(broken)? {
             intake.take(&piece).await?;
         }
         let (taken, head) = intake.finish().await?;
         let mime_type = types::of(&head, said.as_deref());
-        found = Some((File::new(taken, mime_type, gateway.media.spool().clone()), filename));
+        found = Some((File::new(taken, mime_type, gateway.media.workshop().clone()), filename));
     }
     found.ok_or_else(|| Problem::field(FILE, "is missing: the form must have a part of this name, with the file in it"))
 }

@@ -6,7 +6,7 @@ use super::{albums, content};
 use crate::http::error::{FieldError, Problem};
 use crate::http::extract::Fields;
 use crate::media::{self, types};
-use crate::message::{ChatId, Context, Media, Message};
+use crate::message::{ChatId, Context, Media, MediaKind, Message};
 use crate::sessions::SessionName;
 use crate::store::MediaState;
 
@@ -128,8 +128,15 @@ async fn check_file(
         Some(record) if record.state != MediaState::Stored => {
             Err(wrong(format!("names a file that is not here: it is {}", record.state.word())))
         }
-        Some(record) => types::fits(kind, record.facts.mime_type.as_deref().unwrap_or_default())
-            .map_err(|error| wrong(error.to_string())),
+        Some(record) => {
+            let mime_type = record.facts.mime_type.as_deref().unwrap_or_default();
+            types::fits(kind, mime_type).map_err(|error| wrong(error.to_string()))?;
+            let needs_ffmpeg = kind == MediaKind::Voice && mime_type != types::OPUS;
+            if needs_ffmpeg && !media.can_convert() {
+                return Err(wrong(media::NotConverted::NoFfmpeg.to_string()));
+            }
+            Ok(())
+        }
     }
 }
 

@@ -86,7 +86,7 @@ fn linked(fields: &mut Fields, kind: MediaKind) -> Option<Media> {
     }
     match kind {
         MediaKind::Document => media.filename = fields.optional_text_up_to("filename", LONGEST_NAME),
-        MediaKind::Audio => media.voice = fields.flag("voice"),
+        MediaKind::Audio | MediaKind::Voice => media.voice = fields.flag("voice"),
         MediaKind::Video => {
             (media.gif, media.round) = (fields.flag("gif"), fields.flag("round"));
             if media.gif && media.round {

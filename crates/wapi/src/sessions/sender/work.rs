@@ -62,8 +62,8 @@ impl Work {
         };
         let beside = Beside { quote, secret, preview, original: None };
         link.prepare(&self.to, &message, file, beside).await.map_err(|error| match error {
-            NotPrepared::NotUploaded(_) => Unprepared::Passing(error.to_string()),
-            NotPrepared::Unsayable => Unprepared::Unfit(error.to_string()),
+            NotPrepared::NotUploaded(_) | NotPrepared::NotConverted(_) => Unprepared::Passing(error.to_string()),
+            NotPrepared::Unfit(_) | NotPrepared::Unsayable => Unprepared::Unfit(error.to_string()),
         })
     }
 

@@ -1,7 +1,5 @@
 //! Messages around files. Pure.
 
-use whatsapp_rust::media::{AudioOptions, DocumentOptions, ImageOptions, VideoOptions};
-use whatsapp_rust::media::{audio_message, document_message, image_message, video_message};
 use whatsapp_rust::upload::UploadResponse;
 use whatsapp_rust::wacore::download::MediaType;
 use whatsapp_rust::wacore::proto_helpers::MessageExt;
@@ -13,49 +11,97 @@ use crate::media::Described;
 use crate::message::{Media, MediaKind};
 
 /// A file that WhatsApp's media servers have.
-pub(in crate::whatsapp) struct Uploaded {
-    pub response: UploadResponse,
-    pub mime_type: String,
-    pub described: Described,
+pub struct Uploaded {
+    pub(in crate::whatsapp) url: String,
+    pub(in crate::whatsapp) direct_path: String,
+    pub(in crate::whatsapp) media_key: Vec<u8>,
+    /// Since when, in seconds of the Unix time.
+    pub(in crate::whatsapp) media_key_timestamp: i64,
+    /// Of the file itself, and as it lies there.
+    pub(in crate::whatsapp) sha256: Vec<u8>,
+    pub(in crate::whatsapp) encrypted_sha256: Vec<u8>,
+    /// Bytes.
+    pub(in crate::whatsapp) size: u64,
+    /// Lets phones play it before it is whole.
+    pub(in crate::whatsapp) streaming_sidecar: Option<Vec<u8>>,
+    pub(in crate::whatsapp) mime_type: String,
+    pub(in crate::whatsapp) described: Described,
+}
+
+impl Uploaded {
+    pub(in crate::whatsapp) fn new(uploaded: UploadResponse, mime_type: String, described: Described) -> Self {
+        Self {
+            url: uploaded.url,
+            direct_path: uploaded.direct_path,
+            media_key: uploaded.media_key.to_vec(),
+            media_key_timestamp: uploaded.media_key_timestamp,
+            sha256: uploaded.file_sha256.to_vec(),
+            encrypted_sha256: uploaded.file_enc_sha256.to_vec(),
+            size: uploaded.file_length,
+            streaming_sidecar: uploaded.streaming_sidecar,
+            mime_type,
+            described,
+        }
+    }
 }
 
 pub(in crate::whatsapp) const fn upload_type(kind: MediaKind) -> MediaType {
     match kind {
         MediaKind::Image => MediaType::Image,
         MediaKind::Video => MediaType::Video,
-        MediaKind::Audio => MediaType::Audio,
+        MediaKind::Audio | MediaKind::Voice => MediaType::Audio,
         MediaKind::Document => MediaType::Document,
         MediaKind::Sticker => MediaType::Sticker,
     }
 }
 
+/// The fields that every kind of file has.
+macro_rules! filled {
+    ($kind:ident, $uploaded:ident, { $($field:ident: $value:expr),* $(,)? }) => {
+        MessageField::some(kinds::$kind {
+            url: Some($uploaded.url),
+            direct_path: Some($uploaded.direct_path),
+            media_key: Some($uploaded.media_key),
+            file_sha256: Some($uploaded.sha256),
+            file_enc_sha256: Some($uploaded.encrypted_sha256),
+            file_length: Some($uploaded.size),
+            media_key_timestamp: Some($uploaded.media_key_timestamp),
+            mimetype: Some($uploaded.mime_type),
+            $($field: $value,)*
+            ..Default::default()
+        })
+    };
+}
+
 /// Without a file, it is what an answer shows of it.
 pub(super) fn message(kind: MediaKind, media: &Media, file: Option<Uploaded>) -> wa::Message {
-    let Some(Uploaded { response, mime_type, described }) = file else { return without_file(kind, media) };
-    let (mimetype, caption) = (Some(mime_type), media.caption.clone());
+    let Some(file) = file else { return without_file(kind, media) };
+    let (caption, described) = (media.caption.clone(), file.described);
     let view_once = media.view_once.then_some(true);
-    let mut message = match kind {
-        MediaKind::Image => image_message(response, ImageOptions { caption, mimetype, ..Default::default() }),
-        MediaKind::Video => {
-            let gif_playback = media.gif.then_some(true);
-            video_message(response, VideoOptions { caption, mimetype, gif_playback, ..Default::default() })
+    let mut message = wa::Message::default();
+    match kind {
+        MediaKind::Image => {
+            message.image_message = filled!(ImageMessage, file, { caption: caption, view_once: view_once });
         }
-        MediaKind::Audio => {
-            let ptt = media.voice.then_some(true);
-            audio_message(response, AudioOptions { mimetype, ptt, ..Default::default() })
+        MediaKind::Video => {
+            let film = filled!(VideoMessage, file, {
+                caption: caption, view_once: view_once, gif_playback: media.gif.then_some(true),
+                streaming_sidecar: file.streaming_sidecar,
+            });
+            message.video_message = film;
+        }
+        MediaKind::Audio | MediaKind::Voice => {
+            let sound = filled!(AudioMessage, file, {
+                view_once: view_once, ptt: media.voice.then_some(true), streaming_sidecar: file.streaming_sidecar,
+            });
+            message.audio_message = sound;
         }
         MediaKind::Document => {
             let (file_name, title) = (media.filename.clone(), media.filename.clone());
-            document_message(response, DocumentOptions { mimetype, file_name, title, caption, ..Default::default() })
+            let document = filled!(DocumentMessage, file, { caption: caption, file_name: file_name, title: title });
+            message.document_message = document;
         }
-        MediaKind::Sticker => sticker_message(response, mimetype),
-    };
-    if let Some(image) = message.image_message.as_option_mut() {
-        image.view_once = view_once;
-    } else if let Some(video) = message.video_message.as_option_mut() {
-        video.view_once = view_once;
-    } else if let Some(audio) = message.audio_message.as_option_mut() {
-        audio.view_once = view_once;
+        MediaKind::Sticker => message.sticker_message = filled!(StickerMessage, file, {}),
     }
     fill_in(&mut message, described);
     if media.round {
@@ -65,30 +111,15 @@ pub(super) fn message(kind: MediaKind, media: &Media, file: Option<Uploaded>) ->
     message
 }
 
-fn sticker_message(uploaded: UploadResponse, mimetype: Option<String>) -> wa::Message {
-    let sticker = kinds::StickerMessage {
-        url: Some(uploaded.url),
-        direct_path: Some(uploaded.direct_path),
-        media_key: Some(uploaded.media_key.to_vec()),
-        file_sha256: Some(uploaded.file_sha256.to_vec()),
-        file_enc_sha256: Some(uploaded.file_enc_sha256.to_vec()),
-        file_length: Some(uploaded.file_length),
-        media_key_timestamp: Some(uploaded.media_key_timestamp),
-        mimetype,
-        ..Default::default()
-    };
-    wa::Message { sticker_message: MessageField::some(sticker), ..Default::default() }
-}
-
 /// Says what phones show of a file before they have it.
 fn fill_in(message: &mut wa::Message, described: Described) {
-    let Described { width, height, duration, thumbnail, is_animated } = described;
+    let Described { width, height, duration, thumbnail, waveform, is_animated } = described;
     if let Some(image) = message.image_message.as_option_mut() {
         (image.width, image.height, image.jpeg_thumbnail) = (width, height, thumbnail);
     } else if let Some(video) = message.video_message.as_option_mut() {
         (video.width, video.height, video.seconds) = (width, height, duration);
     } else if let Some(audio) = message.audio_message.as_option_mut() {
-        audio.seconds = duration;
+        (audio.seconds, audio.waveform) = (duration, waveform);
     } else if let Some(document) = message.document_message.as_option_mut() {
         document.jpeg_thumbnail = thumbnail;
     } else if let Some(sticker) = message.sticker_message.as_option_mut() {
@@ -124,7 +155,7 @@ fn without_file(kind: MediaKind, media: &Media) -> wa::Message {
             let video = kinds::VideoMessage { mimetype, caption, gif_playback, ..Default::default() };
             message.video_message = MessageField::some(video);
         }
-        MediaKind::Audio => {
+        MediaKind::Audio | MediaKind::Voice => {
             let (ptt, seconds) = (media.voice.then_some(true), media.duration);
             let audio = kinds::AudioMessage { mimetype, ptt, seconds, ..Default::default() };
             message.audio_message = MessageField::some(audio);

@@ -1,0 +1,170 @@
+//! The system's ffmpeg: converts sounds in a process of its own, which can be ended at any time.
+//!
+//! Files come from strangers. So ffmpeg is told what a file is and never guesses: what looks like a sound may be a playlist that names
+//! other files, or addresses inside the operator's network. It opens files only, and neither reads nor asks anything else.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use futures_util::future::join3;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::Command;
+use tokio::sync::Semaphore;
+
+use crate::clock::Clock;
+use crate::lifecycle::Lifecycle;
+
+/// Conversions at the same time; more wait.
+const AT_ONCE: usize = 2;
+/// For one conversion. 16 MiB of speech are hours, and an hour takes some seconds.
+const LIMIT: Duration = Duration::from_secs(120);
+/// The largest piece of memory it may ask for at once, in bytes.
+const MEMORY: &str = "134217728";
+/// Of what it complains of, in bytes.
+const COMPLAINT: u64 = 2048;
+
+/// Which ffmpeg the operator wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Choice {
+    /// The one on `PATH`, if there is one.
+    Found,
+    Named(PathBuf),
+    /// None, even where there is one.
+    Never,
+}
+
+impl Choice {
+    /// `None`: there is none.
+    pub fn resolve(&self) -> Result<Option<PathBuf>> {
+        match self {
+            Self::Never => Ok(None),
+            Self::Named(path) if is_program(path) => Ok(Some(path.clone())),
+            Self::Named(path) => bail!("WAPI_FFMPEG_PATH is {}, which is not a program", path.display()),
+            Self::Found => {
+                let folders = std::env::var_os("PATH").unwrap_or_default();
+                Ok(std::env::split_paths(&folders).map(|folder| folder.join("ffmpeg")).find(|path| is_program(path)))
+            }
+        }
+    }
+}
+
+fn is_program(path: &Path) -> bool {
+    path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+}
+
+/// Why a file was not converted; the texts follow the name of a file, and are for callers.
+#[derive(Debug, thiserror::Error)]
+pub enum NotConverted {
+    #[error(
+        "is not Opus in Ogg, as voice notes are; ffmpeg would convert it, but the gateway has none. Install ffmpeg on its \
+         machine (or name it in WAPI_FFMPEG_PATH), or give Ogg with Opus"
+    )]
+    NoFfmpeg,
+    #[error("cannot be converted: ffmpeg finds no sound in it that it can read")]
+    Unreadable,
+    #[error("is too long: ffmpeg did not convert it within {0:?}")]
+    TooLong(Duration),
+    #[error("is larger than {0} MiB as a voice note")]
+    TooLarge(u64),
+    /// Another time it may work.
+    #[error("cannot be converted for now: {0}")]
+    Passing(String),
+}
+
+impl From<io::Error> for NotConverted {
+    fn from(error: io::Error) -> Self {
+        Self::Passing(error.to_string())
+    }
+}
+
+/// Runs ffmpeg, if there is one.
+pub(super) struct Ffmpeg {
+    program: Option<PathBuf>,
+    room: Semaphore,
+    clock: Clock,
+    lifecycle: Lifecycle,
+}
+
+impl Ffmpeg {
+    pub fn new(program: Option<PathBuf>, clock: Clock, lifecycle: Lifecycle) -> Self {
+        Self { program, room: Semaphore::new(AT_ONCE), clock, lifecycle }
+    }
+
+    pub fn is_there(&self) -> bool {
+        self.program.is_some()
+    }
+
+    /// Reads one file, which is of the type that `demuxer` reads, and makes what `outputs` say of it. What it writes to its standard
+    /// output is handed to `take` as it comes.
+    pub async fn run(
+        &self,
+        demuxer: &str,
+        input: &Path,
+        outputs: Vec<OsString>,
+        take: impl FnMut(&[u8]),
+    ) -> Result<(), NotConverted> {
+        let program = self.program.as_ref().ok_or(NotConverted::NoFfmpeg)?;
+        let _room = self.room.acquire().await.expect("this room is never closed");
+        let mut command = Command::new(program);
+        command.args(["-nostdin", "-hide_banner", "-loglevel", "error", "-y", "-max_alloc", MEMORY]);
+        command.args(["-protocol_whitelist", "file", "-format_whitelist", demuxer, "-f", demuxer, "-i"]);
+        command.arg(as_file(input)).args(outputs);
+        // Its settings may come from the environment, too.
+        command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
+        let ending = || NotConverted::Passing("the program is ending".to_owned());
+        let converting = self.clock.timeout(LIMIT, converted(command, take));
+        let done = self.lifecycle.unless_stopping(converting).await.ok_or_else(ending)?;
+        done.map_err(|_| NotConverted::TooLong(LIMIT))?
+    }
+}
+
+impl std::fmt::Debug for Ffmpeg {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ffmpeg").field("program", &self.program).finish_non_exhaustive()
+    }
+}
+
+/// A path that ffmpeg takes for nothing else.
+pub(super) fn as_file(path: &Path) -> OsString {
+    let mut name = OsString::from("file:");
+    name.push(path);
+    name
+}
+
+/// Ends with the process; dropped earlier, it ends the process.
+async fn converted(mut command: Command, take: impl FnMut(&[u8])) -> Result<(), NotConverted> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let mut child = command.spawn()?;
+    let (output, errors) = (child.stdout.take(), child.stderr.take());
+    let mut complaint = Vec::new();
+    let listening = async {
+        let Some(mut errors) = errors else { return Ok(()) };
+        (&mut errors).take(COMPLAINT).read_to_end(&mut complaint).await?;
+        // It would wait for somebody to read the rest.
+        tokio::io::copy(&mut errors, &mut tokio::io::sink()).await.map(drop)
+    };
+    let (status, poured, listened) = join3(child.wait(), pour(output, take), listening).await;
+    poured.and(listened)?;
+    if !status?.success() {
+        // Its words may hold what the file says of itself.
+        tracing::debug!(complaint = %String::from_utf8_lossy(&complaint), "ffmpeg could not convert a file");
+        return Err(NotConverted::Unreadable);
+    }
+    Ok(())
+}
+
+async fn pour(from: Option<impl AsyncRead + Unpin>, mut take: impl FnMut(&[u8])) -> io::Result<()> {
+    let Some(mut from) = from else { return Ok(()) };
+    let mut piece = vec![0; 64 * 1024];
+    loop {
+        match from.read(&mut piece).await? {
+            0 => return Ok(()),
+            read => take(&piece[..read]),
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Voice notes: Opus in Ogg, with how loud they are over time.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use super::ffmpeg::{NotConverted, as_file};
+use super::waveform::Waveform;
+use super::{Content, File, types};
+
+/// The largest voice note, in MiB: WhatsApp's own limit. ffmpeg stops a little above it.
+const LARGEST: u64 = 16;
+/// One channel, which is what phones record. Tags may name people and places, so they stay behind.
+const OPUS: &str = "-map 0:a:0 -map_metadata -1 -ac 1 -ar 48000 -c:a libopus -b:a 32k -application voip -f ogg -fs 17M";
+/// Enough to see how loud it is.
+const SAMPLES: &str = "-map 0:a:0 -ac 1 -ar 8000 -c:a pcm_s16le -f s16le pipe:1";
+
+impl File {
+    /// The same as a voice note, and 64 levels from 0 to 100: how loud it is over time, where ffmpeg can say it.
+    pub async fn into_voice(self) -> Result<(Self, Option<Vec<u8>>), NotConverted> {
+        let demuxer = types::demuxer(&self.mime_type).ok_or(NotConverted::Unreadable)?;
+        let mut waveform = Waveform::new();
+        if self.mime_type == types::OPUS {
+            let listened = self.workshop.ffmpeg().run(demuxer, self.path(), samples(), |bytes| waveform.take(bytes));
+            return match listened.await {
+                Err(passing @ NotConverted::Passing(_)) => Err(passing),
+                // It is what it says it is, as far as anybody can tell here.
+                Err(_) => Ok((self, None)),
+                Ok(()) => Ok((self, waveform.levels())),
+            };
+        }
+        let note = self.beside();
+        let outputs = [opus(note.path()), samples()].concat();
+        self.workshop.ffmpeg().run(demuxer, self.path(), outputs, |bytes| waveform.take(bytes)).await?;
+        let size = tokio::fs::metadata(note.path()).await?.len();
+        if size > LARGEST * 1024 * 1024 {
+            return Err(NotConverted::TooLarge(LARGEST));
+        }
+        let (content, mime_type) = (Content::Made(note), types::OPUS.to_owned());
+        Ok((Self { content, size, mime_type, workshop: self.workshop.clone() }, waveform.levels()))
+    }
+}
+
+fn opus(to: &Path) -> Vec<OsString> {
+    OPUS.split(' ').map(OsString::from).chain([as_file(to)]).collect()
+}
+
+fn samples() -> Vec<OsString> {
+    SAMPLES.split(' ').map(OsString::from).collect()
+}

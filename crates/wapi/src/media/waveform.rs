@@ -1,0 +1,103 @@
+//! How loud a sound is over time, as phones show it under a voice note. Pure.
+
+/// What phones show: so many levels, from 0 to 100.
+const LEVELS: usize = 64;
+const LOUDEST: u64 = 100;
+/// Parts in memory; when there are more, two become one, so that a long sound takes no more memory than a short one.
+const PARTS: usize = 64 * LEVELS;
+/// Samples of a part, at first.
+const WIDTH: u64 = 64;
+
+/// Takes samples as they come: 16 bits each, little-endian, of one channel.
+#[derive(Debug)]
+pub(super) struct Waveform {
+    /// The sum of all samples of each whole part, without their signs.
+    parts: Vec<u64>,
+    width: u64,
+    /// The part that is not whole: the sum, and of how many.
+    last: (u64, u64),
+    /// Half of a sample.
+    half: Option<u8>,
+}
+
+impl Waveform {
+    pub fn new() -> Self {
+        Self { parts: Vec::new(), width: WIDTH, last: (0, 0), half: None }
+    }
+
+    pub fn take(&mut self, bytes: &[u8]) {
+        let mut bytes = bytes;
+        if let (Some(low), Some((&high, rest))) = (self.half, bytes.split_first()) {
+            self.sample([low, high]);
+            (self.half, bytes) = (None, rest);
+        }
+        let (samples, rest) = bytes.as_chunks::<2>();
+        samples.iter().for_each(|sample| self.sample(*sample));
+        self.half = self.half.or(rest.first().copied());
+    }
+
+    fn sample(&mut self, bytes: [u8; 2]) {
+        let (sum, count) = self.last;
+        self.last = (sum + u64::from(i16::from_le_bytes(bytes).unsigned_abs()), count + 1);
+        if self.last.1 < self.width {
+            return;
+        }
+        self.parts.push(self.last.0);
+        self.last = (0, 0);
+        if self.parts.len() == PARTS {
+            self.parts = self.parts.as_chunks::<2>().0.iter().map(|two| two.iter().sum()).collect();
+            self.width *= 2;
+        }
+    }
+
+    /// The loudest part is 100. `None`: there was no sound.
+    pub fn levels(mut self) -> Option<Vec<u8>> {
+        // As loud as if it were whole.
+        self.parts.extend((self.last.0 * self.width).checked_div(self.last.1));
+        let parts = self.parts.len();
+        if parts == 0 {
+            return None;
+        }
+        let average = |level: usize| {
+            let from = level * parts / LEVELS;
+            let to = ((level + 1) * parts / LEVELS).max(from + 1);
+            self.parts[from..to].iter().sum::<u64>() / (to - from) as u64
+        };
+        let averages: Vec<u64> = (0..LEVELS).map(average).collect();
+        let most = averages.iter().copied().max().unwrap_or_default().max(1);
+        Some(averages.into_iter().map(|average| u8::try_from(average * LOUDEST / most).unwrap_or(u8::MAX)).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(samples: impl Iterator<Item = i16>, piece: usize) -> Option<Vec<u8>> {
+        let bytes: Vec<u8> = samples.flat_map(i16::to_le_bytes).collect();
+        let mut waveform = Waveform::new();
+        bytes.chunks(piece).for_each(|piece| waveform.take(piece));
+        assert!(waveform.parts.len() < PARTS);
+        waveform.levels()
+    }
+
+    #[test]
+    fn it_rises_with_the_sound_however_long_that_is_and_however_it_comes() {
+        for length in [64, 6_400, 6_400_000] {
+            let rising = |at: i32| i16::try_from(at * 64 / length * 500).unwrap() * if at % 2 == 0 { 1 } else { -1 };
+            let levels = of((0..length).map(rising), 4096).unwrap();
+            assert_eq!(levels.len(), 64);
+            assert!(levels.is_sorted(), "{length}: {levels:?}");
+            assert_eq!(levels[63], 100);
+        }
+        let samples = || (0..10_007).map(|at: i32| i16::try_from(at).unwrap());
+        assert_eq!(of(samples(), 3), of(samples(), 1 << 20));
+        assert_eq!(of(std::iter::repeat_n(i16::MIN, 700), 2), Some(vec![100; 64]));
+    }
+
+    #[test]
+    fn silence_is_flat_and_nothing_is_nothing() {
+        assert_eq!(of(std::iter::repeat_n(0, 1000), 2), Some(vec![0; 64]));
+        assert_eq!(of(std::iter::empty(), 2), None);
+    }
+}

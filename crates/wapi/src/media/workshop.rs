@@ -1,0 +1,94 @@
+//! Where files are looked into and changed: room for what is made of them, and for how much at the same time.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use super::ffmpeg::Ffmpeg;
+use super::{Spool, Spooled};
+use crate::lifecycle::blocking;
+
+/// Files that are looked into at the same time. A picture takes up to 128 MiB while it is, whatever the size of its file.
+const AT_ONCE: usize = 2;
+
+/// Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Workshop {
+    spool: Spool,
+    room: Arc<Semaphore>,
+    ffmpeg: Arc<Ffmpeg>,
+}
+
+impl Workshop {
+    pub(super) fn new(spool: Spool, ffmpeg: Ffmpeg) -> Self {
+        Self { spool, room: Arc::new(Semaphore::new(AT_ONCE)), ffmpeg: Arc::new(ffmpeg) }
+    }
+
+    pub(super) fn ffmpeg(&self) -> &Ffmpeg {
+        &self.ffmpeg
+    }
+
+    /// A place for a file.
+    pub fn place(&self) -> Spooled {
+        self.spool.place()
+    }
+
+    /// Runs work that decodes a file, when there is room for it; `None` when it panicked.
+    pub async fn decode<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        let room = Arc::clone(&self.room).acquire_owned().await.expect("this room is never closed");
+        // The work goes on when nobody waits for it any more, so it takes its room along.
+        blocking(move || {
+            let done = work();
+            drop(room);
+            done
+        })
+        .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::lifecycle::Lifecycle;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn only_some_files_are_looked_into_at_a_time_even_if_nobody_waits_for_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let lifecycle = Lifecycle::new();
+        let ffmpeg = Ffmpeg::new(None, Clock::system(), lifecycle.clone());
+        let workshop = Workshop::new(Spool::open(folder.path()).await.unwrap(), ffmpeg);
+        let (begun, beginnings) = mpsc::channel();
+        let mut ends = Vec::new();
+        for number in 0..AT_ONCE + 2 {
+            let (end, ended) = mpsc::channel::<()>();
+            ends.push(end);
+            let (workshop, begun) = (workshop.clone(), begun.clone());
+            let mut work = Box::pin(async move {
+                let work = move || {
+                    begun.send(number).unwrap();
+                    let _ = ended.recv();
+                };
+                workshop.decode(work).await
+            });
+            // It is begun, or stands in line. Nobody waits for those that are begun.
+            assert!(work.as_mut().now_or_never().is_none());
+            if number >= AT_ONCE {
+                lifecycle.spawn(work.map(drop));
+            }
+        }
+        let patience = Duration::from_secs(10);
+        for _ in 0..AT_ONCE {
+            assert!(beginnings.recv_timeout(patience).unwrap() < AT_ONCE);
+        }
+        let none = beginnings.recv_timeout(Duration::from_millis(100));
+        assert!(none.is_err(), "{none:?} was begun beside the others");
+        drop(ends.remove(0));
+        assert!(beginnings.recv_timeout(patience).unwrap() >= AT_ONCE);
+    }
+}

@@ -138,13 +138,13 @@ async fn without_ffmpeg_it_is_said_what_to_do() {
 #[tokio::test]
 async fn a_file_that_pretends_to_be_a_sound_opens_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    if written(folder.path(), "", "other.wav").is_none() {
+    if written(folder.path(), "-c:a libmp3lame", "other.mp3").is_none() {
         return;
     }
     let app = TestApp::start().await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     app.pair("shop", &alice).await;
-    let secret = folder.path().join("other.wav").display().to_string();
+    let secret = folder.path().join("other.mp3").display().to_string();
     let inside = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     inside.set_nonblocking(true).unwrap();
     let address = format!("http://{}/a.wav", inside.local_addr().unwrap());

@@ -16,7 +16,7 @@ use super::outgoing::{Uploaded, upload_type};
 use super::{Link, NotPrepared};
 use crate::event::MessageKey;
 use crate::lifecycle::blocking;
-use crate::media::{self, Described, Kind, NotConverted, Remote, Spooled, Taken};
+use crate::media::{self, Described, Kind, Remote, Spooled, Taken};
 use crate::message::MediaKind;
 
 /// What is written to the disk at once, in bytes; the engine brings a file in blocks of 16.
@@ -62,9 +62,13 @@ impl Link {
     }
 
     /// Encrypts a file onto the disk and uploads it from there, going on where an earlier try stopped.
-    pub(super) async fn upload(&self, kind: MediaKind, file: media::File) -> Result<Uploaded, NotPrepared> {
+    pub(super) async fn upload(
+        &self,
+        kind: MediaKind,
+        file: media::File,
+        waveform: Option<Vec<u8>>,
+    ) -> Result<Uploaded, NotPrepared> {
         let broken = |error: &dyn std::fmt::Display| NotPrepared::NotUploaded(format!("{error:#}"));
-        let (file, waveform) = fitting(kind, file).await?;
         let described = Described { waveform, ..file.described().await };
         let kind = upload_type(kind);
         let (plain, sealed) = (file.path().to_owned(), file.beside());
@@ -107,21 +111,6 @@ impl Link {
             Err(MediaReuploadError::InvalidRequest(why)) => Err(NotFetched::Unfit(why)),
             Err(_) => Err(NotFetched::Passing("the account's phone could not be asked for it".to_owned())),
         }
-    }
-}
-
-/// The file as phones take this kind, and the waveform of a voice note.
-async fn fitting(kind: MediaKind, file: media::File) -> Result<(media::File, Option<Vec<u8>>), NotPrepared> {
-    match kind {
-        MediaKind::Sticker => {
-            let sticker = file.into_sticker().await;
-            Ok((sticker.ok_or_else(|| NotPrepared::Unfit("it is no picture that can be read".to_owned()))?, None))
-        }
-        MediaKind::Voice => file.into_voice().await.map_err(|error| match error {
-            NotConverted::Passing(why) => NotPrepared::NotConverted(why),
-            error => NotPrepared::Unfit(format!("the file {error}")),
-        }),
-        _ => Ok((file, None)),
     }
 }
 

@@ -15,6 +15,7 @@ use whatsapp_rust::wacore::iq::keepalive::KeepaliveSpec;
 use whatsapp_rust::waproto::{codec, whatsapp as wa};
 use whatsapp_rust::{Client, ClientError, Jid, SendError, SendOptions};
 
+use super::attached::Attached;
 use super::calls::Ringing;
 use super::heard::Heard;
 use super::notes::{Note, NoteTaker};
@@ -24,7 +25,6 @@ use crate::clock::Clock;
 use crate::event::Account;
 use crate::fetch::Preview;
 use crate::lifecycle::Lifecycle;
-use crate::media::File;
 use crate::message::{ChatId, Message};
 
 /// How long the engine may take to say goodbye. It can hang in a write to a dead socket.
@@ -69,6 +69,9 @@ pub enum NotPrepared {
     NotUploaded(String),
     #[error("its file cannot be converted for now: {0}")]
     NotConverted(String),
+    /// Its file is not here, and WhatsApp's media servers have not got it any more.
+    #[error("its file is not here")]
+    NotHere,
     /// Its file will never be right.
     #[error("{0}")]
     Unfit(String),
@@ -275,16 +278,15 @@ impl Link {
         &self,
         to: &ChatId,
         message: &Message,
-        file: Option<File>,
-        beside: Beside,
+        file: Option<Attached>,
+        beside: &Beside,
     ) -> Result<Prepared, NotPrepared> {
         let uploaded = match (message.content.file(), file) {
-            (Some((kind, _)), Some(file)) => Some(self.upload(kind, file).await?),
+            (Some((kind, _)), Some(file)) => Some(self.attach(kind, file).await?),
             _ => None,
         };
-        let Beside { quote, secret, preview, original } = beside;
-        let original = original.and_then(|original| codec::message_decode(&original).ok());
-        let (quote, preview) = (quote.as_ref(), preview.as_ref());
+        let original = beside.original.as_deref().and_then(|original| codec::message_decode(original).ok());
+        let (quote, secret, preview) = (beside.quote.as_ref(), beside.secret.clone(), beside.preview.as_ref());
         let around = Around { chat: to, quote, secret, preview, original, now: self.clock.now() };
         let message = outgoing::protobuf(message, uploaded, &around).ok_or(NotPrepared::Unsayable)?;
         Ok(Prepared(Box::new(message)))

@@ -1,6 +1,7 @@
 //! The only room that speaks to the engine: everything the rest of the gateway knows of WhatsApp goes through here.
 
 mod asking;
+mod attached;
 mod backend;
 mod calls;
 mod files;
@@ -44,6 +45,7 @@ use crate::lifecycle::Lifecycle;
 use crate::store::Store;
 
 pub use asking::{NotAnswered, Number};
+pub use attached::{Attached, Known};
 use backend::{Backend, Opened};
 pub use files::NotFetched;
 pub use inbox::{Inbox, Incoming};

@@ -16,6 +16,7 @@ mod disappearing;
 mod endpoints;
 mod faults;
 mod feed;
+mod forwards;
 mod groups;
 mod interactive;
 mod keys;

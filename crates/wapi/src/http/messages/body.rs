@@ -8,7 +8,7 @@ use crate::http::extract::Fields;
 use crate::media::{self, types};
 use crate::message::{ChatId, Context, Media, MediaKind, Message};
 use crate::sessions::SessionName;
-use crate::store::MediaState;
+use crate::store::{MediaRecord, MediaState};
 
 /// A month, in seconds.
 const LONGEST_LIFE: u64 = 31 * 24 * 3600;
@@ -125,18 +125,30 @@ async fn check_file(
     let found = media.find(id).await.map_err(|error| Problem::NotReady { detail: error.to_string() })?;
     match found.filter(|record| record.session == session.as_str()) {
         None => Err(wrong("names no file of this session; upload it with POST /v1/sessions/…/media".to_owned())),
-        Some(record) if record.state != MediaState::Stored => {
+        Some(record) if !can_be_had(&record) => {
             Err(wrong(format!("names a file that is not here: it is {}", record.state.word())))
         }
         Some(record) => {
             let mime_type = record.facts.mime_type.as_deref().unwrap_or_default();
-            types::fits(kind, mime_type).map_err(|error| wrong(error.to_string()))?;
+            let came_so = record.kind.as_deref() == Some(message.content.kind());
+            if !came_so {
+                types::fits(kind, mime_type).map_err(|error| wrong(error.to_string()))?;
+            }
             let needs_ffmpeg = kind == MediaKind::Voice && mime_type != types::OPUS;
             if needs_ffmpeg && !media.can_convert() {
                 return Err(wrong(media::NotConverted::NoFfmpeg.to_string()));
             }
             Ok(())
         }
+    }
+}
+
+/// Whether a file is here, or still at WhatsApp, as far as is known.
+fn can_be_had(record: &MediaRecord) -> bool {
+    match record.state {
+        MediaState::Stored => true,
+        MediaState::Remote | MediaState::Waiting => record.source.is_some(),
+        MediaState::Failed | MediaState::Removed => false,
     }
 }
 

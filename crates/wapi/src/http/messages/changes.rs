@@ -122,22 +122,28 @@ pub async fn forward(
     fields.refuse_unknown();
     let to = fields.done(to)?;
     let (_, quoted) = find(&gateway, &message, chat.as_deref()).await?;
-    let content = quoted.message.map(|message| message.content).ok_or(Problem::NoMessage)?;
+    let mut content = quoted.message.map(|message| message.content).ok_or(Problem::NoMessage)?;
     if !can_be_forwarded(&content) {
         let kind = content.kind();
         return Err(Problem::field("id", format!("names a message of type {kind}, which cannot be forwarded")));
+    }
+    if let Some(media) = content.media_mut() {
+        // It is where the message was that is forwarded.
+        media.url = None;
     }
     let message_again = Message { forwarded: true, ..Message::new(content) };
     let asked = Asked { input, ..Asked::about(to, message_again) };
     accept(&gateway, message.session, asked, key, wait).await
 }
 
-/// Of a file that came in, only what is known of it is here.
+/// A file must be somewhere; one that came in is not when files are only described.
 fn can_be_forwarded(content: &Content) -> bool {
     match content {
         Content::Text { .. } | Content::Location { .. } | Content::Contacts { .. } => true,
         Content::Poll { .. } | Content::Event { .. } => true,
-        content => content.file().is_some_and(|(_, media)| media.link.is_some() && !media.view_once),
+        content => {
+            content.file().is_some_and(|(_, media)| (media.link.is_some() || media.id.is_some()) && !media.view_once)
+        }
     }
 }
 

@@ -6,10 +6,13 @@ use std::time::Duration;
 use super::super::outbox::{HandedOver, Unprepared};
 use super::super::{Parts, Session};
 use crate::fetch::NoFile;
-use crate::media::File;
+use crate::media::{Described, File};
 use crate::message::{CalendarEvent, ChatId, Content, Edit, Message};
-use crate::store::{Place, Poll, Store, StoreError};
-use crate::whatsapp::{Beside, Link, NotHandedOver, NotPrepared, Prepared, Quote};
+use crate::store::{MediaFacts, MediaRecord, MediaState, Place, Poll, Store, StoreError};
+use crate::whatsapp::{Attached, Beside, Known, Link, NotHandedOver, NotPrepared, Prepared, Quote};
+
+/// How long a message waits at a time for a file that WhatsApp has not got any more and that is asked for from the phone.
+const BROUGHT: Duration = Duration::from_secs(60);
 
 /// How a part ended.
 pub(super) enum Done {
@@ -48,10 +51,11 @@ impl Work {
             (None, Some((kind, file))) => Some(match (&file.id, &file.link) {
                 (Some(id), _) => self.kept(id).await?,
                 (None, link) => {
-                    self.around.fetcher.file(link.as_deref().unwrap_or_default(), kind).await.map_err(unprepared)?
+                    let link = link.as_deref().unwrap_or_default();
+                    self.around.fetcher.file(link, kind).await.map_err(unprepared)?.into()
                 }
             }),
-            (file, _) => file,
+            (file, _) => file.map(Attached::from),
         };
         let link = self.session.link().ok_or_else(|| Unprepared::Passing("the session went offline".to_owned()))?;
         let quote = self.quote(&message, &link).await;
@@ -61,24 +65,55 @@ impl Work {
             _ => None,
         };
         let beside = Beside { quote, secret, preview, original: None };
-        link.prepare(&self.to, &message, file, beside).await.map_err(|error| match error {
-            NotPrepared::NotUploaded(_) | NotPrepared::NotConverted(_) => Unprepared::Passing(error.to_string()),
+        let mut prepared = link.prepare(&self.to, &message, file, &beside).await;
+        let id = message.content.file().and_then(|(_, file)| file.id.as_deref());
+        if let Some(id) = id.filter(|_| matches!(prepared, Err(NotPrepared::NotHere))) {
+            let file = Some(self.brought(id).await?);
+            prepared = link.prepare(&self.to, &message, file, &beside).await;
+        }
+        prepared.map_err(|error| match error {
+            NotPrepared::NotHere | NotPrepared::NotUploaded(_) | NotPrepared::NotConverted(_) => {
+                Unprepared::Passing(error.to_string())
+            }
             NotPrepared::Unfit(_) | NotPrepared::Unsayable => Unprepared::Unfit(error.to_string()),
         })
     }
 
-    /// A file that was uploaded, or came in, before.
-    async fn kept(&self, id: &str) -> Result<File, Unprepared> {
-        let gone = || Unprepared::Unfit(format!("the file {id} is not here any more"));
-        let media = &self.around.media;
-        let passing =
-            |error: &dyn std::fmt::Display| Unprepared::Passing(format!("the file {id} cannot be read: {error}"));
-        let record = media.find(id).await.map_err(|error| passing(&error))?;
-        let record = record.filter(|record| record.session == self.session.name.as_str()).ok_or_else(gone)?;
-        match media.file(&record).await {
-            Ok(file) => Ok(file),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(gone()),
-            Err(error) => Err(passing(&error)),
+    /// A file that was uploaded, or came in, before: it need not be here if WhatsApp may have it.
+    async fn kept(&self, id: &str) -> Result<Attached, Unprepared> {
+        let record = self.record(id).await?;
+        let file = self.local(&record).await?;
+        let remote = record.source.as_deref().and_then(|source| serde_json::from_str(source).ok());
+        let MediaFacts { mime_type, width, height, duration, .. } = record.facts;
+        let described = Described { width, height, duration, ..Described::default() };
+        let known = remote.map(|remote| Known { remote, mime_type: mime_type.unwrap_or_default(), described });
+        if file.is_none() && known.is_none() { Err(gone(id)) } else { Ok(Attached { file, known }) }
+    }
+
+    /// A file that came in, downloaded now.
+    async fn brought(&self, id: &str) -> Result<Attached, Unprepared> {
+        let record = self.record(id).await?;
+        let brought = self.around.media.fetch(record, BROUGHT).await.map_err(|error| unreadable(id, &error))?;
+        match (self.local(&brought).await?, brought.error) {
+            (Some(file), _) => Ok(file.into()),
+            (None, _) if brought.state == MediaState::Waiting => {
+                Err(Unprepared::Passing(format!("the file {id} is still being downloaded")))
+            }
+            (None, why) => Err(why.map_or_else(|| gone(id), |why| Unprepared::Unfit(format!("the file {id}: {why}")))),
+        }
+    }
+
+    async fn record(&self, id: &str) -> Result<MediaRecord, Unprepared> {
+        let record = self.around.media.find(id).await.map_err(|error| unreadable(id, &error))?;
+        let is_ours = |record: &MediaRecord| record.session == self.session.name.as_str();
+        record.filter(|record| is_ours(record) && record.state != MediaState::Removed).ok_or_else(|| gone(id))
+    }
+
+    async fn local(&self, record: &MediaRecord) -> Result<Option<File>, Unprepared> {
+        match self.around.media.file(record).await {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(unreadable(&record.id, &error)),
         }
     }
 
@@ -117,7 +152,7 @@ impl Work {
         let quote = self.quote(&message, link).await;
         let secret = self.secret(&message, link).await.ok()?;
         let original = self.original(&message, link).await;
-        link.prepare(&self.to, &message, None, Beside { quote, secret, preview: None, original }).await.ok()
+        link.prepare(&self.to, &message, None, &Beside { quote, secret, preview: None, original }).await.ok()
     }
 
     /// The message that gets another caption, as it left: phones want the whole of it again.
@@ -167,6 +202,14 @@ impl Work {
         let author = author.or_else(|| own_address(link)).unwrap_or(chat);
         Some(Quote { id, author, is_own, message })
     }
+}
+
+fn gone(id: &str) -> Unprepared {
+    Unprepared::Unfit(format!("the file {id} is not here any more"))
+}
+
+fn unreadable(id: &str, error: &dyn std::fmt::Display) -> Unprepared {
+    Unprepared::Passing(format!("the file {id} cannot be read: {error}"))
 }
 
 fn own_address(link: &Link) -> Option<String> {

@@ -74,6 +74,7 @@ pub(crate) struct Switches {
     pub(crate) delivery: DeliveryFault,
     pub(crate) withhold_media: bool,
     pub(crate) spoil_media: bool,
+    pub(crate) break_upload: Option<usize>,
 }
 
 /// The faults of a running simulator: `simulator.faults()`.
@@ -82,6 +83,11 @@ pub struct Faults {
 }
 
 impl Faults {
+    /// The connection of the next upload to the media host breaks when so many bytes of it have come.
+    pub fn break_upload(&self, bytes: usize) {
+        self.server.world.lock().switches.break_upload = Some(bytes);
+    }
+
     /// Refuses every new WebSocket (HTTP 503) until called with `false`.
     pub fn refuse_connections(&self, refuse: bool) {
         self.server.world.lock().switches.refuse_connections = refuse;

@@ -1,6 +1,7 @@
 //! The media host: encrypted files by address, with resumable upload and ranged download; and the cipher phones use for them.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::AtomicUsize;
 
 use aes::Aes256;
 use aes::cipher::{BlockModeDecrypt, BlockModeEncrypt, KeyIvInit, block_padding::Pkcs7};
@@ -131,6 +132,8 @@ impl Files {
 #[derive(Default)]
 pub(crate) struct MediaStore {
     files: Mutex<Files>,
+    /// Bytes that came in over HTTP.
+    pub(crate) received: AtomicUsize,
 }
 
 /// How far an upload has come.

@@ -1,6 +1,7 @@
 //! The media host's HTTP: upload, asking how far an upload came, and download with ranges.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
@@ -48,13 +49,27 @@ async fn upload(
         };
     }
     match receive(&server, &token, query.file_offset.unwrap_or(0), body).await {
-        Ok(()) => Json(address(&server, &token, json!({}))).into_response(),
+        Ok(Received::Whole) => Json(address(&server, &token, json!({}))).into_response(),
+        Ok(Received::Broken) => broken(),
         Err(status) => status.into_response(),
     }
 }
 
+/// What came of an upload.
+enum Received {
+    Whole,
+    Broken,
+}
+
+/// An answer that breaks off, and with it the connection.
+fn broken() -> Response {
+    let cut = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+    Body::from_stream(futures_util::stream::once(async { Err::<Vec<u8>, _>(cut) })).into_response()
+}
+
 /// Keeps each piece as it comes, so that an upload that breaks off can go on where it stopped.
-async fn receive(server: &Server, token: &str, start: usize, body: Body) -> Result<(), StatusCode> {
+async fn receive(server: &Server, token: &str, start: usize, body: Body) -> Result<Received, StatusCode> {
+    let breaks_at = server.world.lock().switches.break_upload.take();
     let mut pieces = body.into_data_stream();
     let mut offset = start;
     while let Some(piece) = pieces.next().await {
@@ -64,9 +79,13 @@ async fn receive(server: &Server, token: &str, start: usize, body: Body) -> Resu
         }
         server.media.put(token, offset, &piece).map_err(|_| StatusCode::RANGE_NOT_SATISFIABLE)?;
         offset += piece.len();
+        server.media.received.fetch_add(piece.len(), Ordering::Relaxed);
+        if breaks_at.is_some_and(|bytes| offset - start >= bytes) {
+            return Ok(Received::Broken);
+        }
     }
     server.media.complete(token);
-    Ok(())
+    Ok(Received::Whole)
 }
 
 fn address(server: &Server, token: &str, mut answer: serde_json::Value) -> serde_json::Value {

@@ -142,6 +142,11 @@ impl Simulator {
         add_phone(&self.server, name, Some(number))
     }
 
+    /// How many bytes of uploads came to the media host over HTTP.
+    pub fn uploaded_bytes(&self) -> usize {
+        self.server.media.received.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
     /// What can be made to go wrong.
     pub fn faults(&self) -> Faults {
         Faults { server: self.server.clone() }

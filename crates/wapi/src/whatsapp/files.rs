@@ -3,13 +3,15 @@
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use whatsapp_rust::Jid;
 use whatsapp_rust::download::{DownloadParams, DownloadWriter, MediaType};
 use whatsapp_rust::error::ErrorChainExt;
 use whatsapp_rust::features::{MediaRetryResult, MediaReuploadError, MediaReuploadRequest};
-use whatsapp_rust::wacore::upload::{UploadSource, encrypt_media_streaming};
+use whatsapp_rust::upload::UploadResponse;
+use whatsapp_rust::wacore::upload::{EncryptedMediaInfo, UploadSource, encrypt_media_streaming};
 use whatsapp_rust::wacore_binary::JidExt;
 
 use super::outgoing::{Uploaded, upload_type};
@@ -21,6 +23,8 @@ use crate::message::MediaKind;
 
 /// What is written to the disk at once, in bytes; the engine brings a file in blocks of 16.
 const PIECE: usize = 64 * 1024;
+/// Before an upload whose connection broke is gone on with.
+const UPLOAD_PAUSES: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(5)];
 
 /// Why a file was not fetched. The texts are for callers.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -83,10 +87,33 @@ impl Link {
         let encrypted = encrypting.await.ok_or_else(|| broken(&"it cannot be encrypted"))?;
         let (source, info) = encrypted.map_err(|error| broken(&error))?;
         // The encrypted file is there until the upload is over.
-        let uploaded = self.client.upload_stream(source, info, kind).await;
+        let uploaded = self.upload_sealed(&source, &info, kind).await;
         drop(sealed);
         let response = uploaded.map_err(|error| broken(&error))?;
         Ok(Uploaded::new(response, file.mime_type, described))
+    }
+
+    /// When the connection breaks, the same bytes are offered again: the engine asks how many of a large file the media servers have
+    /// and goes on from there. The next try of the message would encrypt it anew, and so begin at the beginning.
+    async fn upload_sealed(
+        &self,
+        source: &Sealed,
+        info: &EncryptedMediaInfo,
+        kind: MediaType,
+    ) -> anyhow::Result<UploadResponse> {
+        let mut pauses = UPLOAD_PAUSES.into_iter();
+        loop {
+            let error = match self.client.upload_stream(source.clone(), again(info), kind).await {
+                // They have answered, and would answer the same again.
+                Err(error) if error.http_status().is_some_and(|status| status < 500) => return Err(error),
+                Err(error) => error,
+                uploaded => return uploaded,
+            };
+            match pauses.next() {
+                Some(pause) => self.clock.sleep(pause).await,
+                None => return Err(error),
+            }
+        }
     }
 
     /// Asks the account's own phone to upload a file again; where it is then.
@@ -114,7 +141,19 @@ impl Link {
     }
 }
 
+/// The engine takes it away each time.
+fn again(info: &EncryptedMediaInfo) -> EncryptedMediaInfo {
+    EncryptedMediaInfo {
+        media_key: info.media_key,
+        file_sha256: info.file_sha256,
+        file_enc_sha256: info.file_enc_sha256,
+        file_length: info.file_length,
+        streaming_sidecar: info.streaming_sidecar.clone(),
+    }
+}
+
 /// An encrypted file, read as often as it takes.
+#[derive(Clone)]
 struct Sealed {
     path: PathBuf,
     length: u64,

@@ -192,6 +192,37 @@ async fn an_upload_that_breaks_off_leaves_nothing_behind() {
     app.finish().await;
 }
 
+#[tokio::test]
+async fn an_upload_whose_connection_breaks_goes_on_where_it_was() {
+    const MIB: usize = 1024 * 1024;
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    app.pair("shop", &alice).await;
+    let fetched = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let count = std::sync::Arc::clone(&fetched);
+    let bytes: Vec<u8> = (0..8 * MIB).map(|at| (at / 7) as u8).collect();
+    let file = bytes.clone();
+    let handler = axum::routing::get(async move || {
+        count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        file.clone()
+    });
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let link = format!("{}/a", TestReceiver::serve(listener, axum::Router::new().route("/a", handler)));
+    app.simulator.faults().break_upload(6 * MIB);
+    app.accepted("shop", json!({"to": bob.jid(), "document": {"link": link}})).await;
+    assert_eq!(bob.next_message(PATIENCE).await.unwrap().media.unwrap().bytes, bytes);
+    assert_eq!(fetched.load(std::sync::atomic::Ordering::Relaxed), 1, "the link was fetched again");
+    let uploaded = app.simulator.uploaded_bytes();
+    assert!(uploaded < 9 * MIB, "{uploaded} bytes went over the line");
+
+    // One that is too small to ask about begins again.
+    let small = upload(&app, "shop", "", &bytes[..MIB]).await;
+    app.simulator.faults().break_upload(MIB / 2);
+    app.accepted("shop", json!({"to": bob.jid(), "document": {"id": small["id"]}})).await;
+    assert_eq!(bob.next_message(PATIENCE).await.unwrap().media.unwrap().bytes, bytes[..MIB]);
+    app.finish().await;
+}
+
 /// A picture of so many pixels, as PNG.
 pub fn png(width: u32, height: u32) -> Vec<u8> {
     let mut bytes = std::io::Cursor::new(Vec::new());

@@ -136,7 +136,7 @@ struct Fetched {
 }
 
 /// WhatsApp's own limits, in bytes; for documents, what the operator takes.
-const fn most(kind: MediaKind, largest: u64) -> u64 {
+pub const fn most(kind: MediaKind, largest: u64) -> u64 {
     match kind {
         MediaKind::Document => largest,
         _ => 16 * MIB,

@@ -257,6 +257,29 @@ async fn keys_of_other_sessions_do_not_even_learn_that_a_file_exists() {
 }
 
 #[tokio::test]
+async fn the_oldest_files_go_when_all_are_too_large_together() {
+    let app = Setup::new().set("WAPI_MEDIA_RETENTION_SIZE_MIB", 1).start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    app.pair("shop", &alice).await;
+    let mut files = Vec::new();
+    for number in 0..8 {
+        let video = told(&app, &bob, &alice, File::new(FileKind::Video, vec![number; 200 * 1024], "video/mp4")).await;
+        until(&app, id(&video), "stored").await;
+        files.push(video);
+    }
+    app.push_clock(Duration::from_secs(601));
+    // 1 MiB has room for five of them, and the oldest go five at a time.
+    for gone in &files[..5] {
+        until(&app, id(gone), "removed").await;
+    }
+    for kept in &files[5..] {
+        until(&app, id(kept), "stored").await;
+    }
+    assert_eq!(kept(app.root()), 3);
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn old_files_go_but_not_those_that_are_still_to_be_told_of() {
     let app = Setup::new().set("WAPI_MEDIA_RETENTION_DAYS", 1).start().await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));

@@ -99,6 +99,11 @@ async fn what_cannot_be_sent_is_refused_before_it_is_accepted() {
         (json!({"image": {"id": text["id"]}}), "image.id", "is not a picture"),
         (json!({"video": {"id": text["id"]}}), "video.id", "is not a video"),
         (json!({"audio": {"id": text["id"]}}), "audio.id", "is not a sound"),
+        (json!({"audio": {"id": text["id"], "voice": true}}), "audio.id", "is no sound that a voice note"),
+        (json!({"sticker": {"id": text["id"]}}), "sticker.id", "is no sticker"),
+        (json!({"document": {"id": text["id"], "sha256": "00"}}), "document.sha256", "is not a field"),
+        (json!({"document": {"id": text["id"], "size": 5}}), "document.size", "is not a field"),
+        (json!({"document": {"link": "ftp://a/b"}}), "document.link", "is not an http"),
         (json!({"image": {"id": "med_nothing"}}), "image.id", "names no file of this session"),
         (json!({"image": {"id": foreign["id"]}}), "image.id", "names no file of this session"),
         (json!({"image": {"id": text["id"], "link": "http://a/b"}}), "image.id", "beside `link`"),
@@ -176,6 +181,24 @@ async fn large_files_pass_through_without_being_in_memory() {
     assert!(received - before < ROOM, "it grew by {all} KiB");
     running.terminate().await;
     simulator.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_too_large_for_its_kind_can_go_as_a_document() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    app.pair("shop", &alice).await;
+    let large = [JPEG, &vec![0; 16 * 1024 * 1024]].concat();
+    let file = upload(&app, "shop", "", &large).await;
+    for kind in ["image", "sticker"] {
+        let refused = app.post("/v1/sessions/shop/messages", json!({"to": bob.jid(), kind: {"id": file["id"]}}));
+        let refused = refused.await.expect(400);
+        assert_eq!(refused.fields(), [format!("{kind}.id")]);
+        assert!(refused.json()["detail"].as_str().unwrap().contains("is larger than 16 MiB"), "{}", refused.json());
+    }
+    app.accepted("shop", json!({"to": bob.jid(), "document": {"id": file["id"]}})).await;
+    assert_eq!(bob.next_message(PATIENCE).await.unwrap().media.unwrap().bytes.len(), large.len());
+    app.finish().await;
 }
 
 #[tokio::test]

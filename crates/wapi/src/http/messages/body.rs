@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{albums, content};
+use crate::fetch;
 use crate::http::error::{FieldError, Problem};
 use crate::http::extract::Fields;
 use crate::media::{self, types};
@@ -131,8 +132,16 @@ async fn check_file(
         Some(record) => {
             let mime_type = record.facts.mime_type.as_deref().unwrap_or_default();
             let came_so = record.kind.as_deref() == Some(message.content.kind());
+            // What phones took once they take again.
             if !came_so {
                 types::fits(kind, mime_type).map_err(|error| wrong(error.to_string()))?;
+                let most = fetch::most(kind, media.policy().largest);
+                if record.facts.size.is_some_and(|size| size > most) {
+                    return Err(wrong(format!(
+                        "is larger than {} MiB; it can be sent as a document",
+                        most / 1024 / 1024
+                    )));
+                }
             }
             let needs_ffmpeg = kind == MediaKind::Voice && mime_type != types::OPUS;
             if needs_ffmpeg && !media.can_convert() {

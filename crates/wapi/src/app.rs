@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::config::{Access, Build, CertificateFiles, Config, HostPort, Layers};
 use crate::fetch::Fetcher;
+use crate::history::History;
 use crate::http::{self, Gateway};
 use crate::keys::Keys;
 use crate::lifecycle::{Finish, Lifecycle, StopSignals};
@@ -65,6 +66,7 @@ pub struct App {
     router: Router,
     sessions: Sessions,
     store: Store,
+    history: History,
     tls: Option<RustlsConfig>,
     config: Config,
     clock: Clock,
@@ -83,6 +85,8 @@ impl App {
         let files = Files::open(&config.root).await?;
         let seen = Seen::open(config.redis.as_ref(), clock.clone(), lifecycle.clone()).await?;
         let store = Store::open(&config.root.join("wapi.db"), clock.clone()).await?;
+        let (root, policy) = (&config.root, config.history);
+        let history = History::open(root, policy, store.clone(), clock.clone(), &lifecycle).await?;
         let webhooks = webhooks::start(webhooks::Parts {
             store: store.clone(),
             base: config.webhook.clone(),
@@ -139,7 +143,7 @@ impl App {
             clock: clock.clone(),
             lifecycle: lifecycle.clone(),
         });
-        Ok(Self { router, sessions, store, tls, config, clock, lifecycle })
+        Ok(Self { router, sessions, store, history, tls, config, clock, lifecycle })
     }
 
     /// Serves on `listener` and logs the saved sessions in, until `shutdown` completes and everything has ended.
@@ -164,6 +168,7 @@ impl App {
             }
         };
         self.sessions.save_rest().await;
+        self.history.close().await;
         // The store ends last: until now everybody else could have something to save.
         Ok(finish.and(self.store.close().await))
     }

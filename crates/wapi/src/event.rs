@@ -5,9 +5,10 @@ mod mark;
 mod session;
 mod signal;
 mod timer;
+mod update;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::ids;
 use crate::message::Message;
@@ -17,6 +18,7 @@ pub use mark::{Kept, Pinned, Starred};
 pub use session::{Account, ConnectionInfo, LoggedOutSession, PairedSession, SessionQr, SessionStatus};
 pub use signal::{CallEnd, CallEnded, CallIncoming, ChatTyping, Presence, PresenceChanged, Typing};
 pub use timer::Disappearing;
+pub use update::{ChatChange, ChatUpdated, ContactUpdated, FOREVER};
 
 /// One thing that happened, in the envelope of Standard Webhooks.
 ///
@@ -92,6 +94,8 @@ events! {
     "presence.changed" => PresenceChanged(Box<PresenceChanged>),
     "call.incoming" => CallIncoming(Box<CallIncoming>),
     "call.ended" => CallEnded(Box<CallEnded>),
+    "chat.updated" => ChatUpdated(Box<ChatUpdated>),
+    "contact.updated" => ContactUpdated(Box<ContactUpdated>),
 }
 
 impl Event {
@@ -259,7 +263,8 @@ pub struct Unread {
 }
 
 /// Everything known of a person; `null` where unknown.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Person {
     /// The same form as a chat's id.
     pub id: String,

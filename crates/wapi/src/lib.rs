@@ -18,6 +18,7 @@ pub mod qr;
 
 pub mod fetch;
 pub mod guard;
+pub mod history;
 pub mod keys;
 pub mod retention;
 pub mod seen;

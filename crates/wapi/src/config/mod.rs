@@ -13,6 +13,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::guard::Targets;
+use crate::history;
 use crate::media;
 use crate::retention::Retention;
 use crate::webhooks::SigningKey;
@@ -53,6 +54,7 @@ pub struct Config {
     pub retention: Retention,
     pub media: media::Policy,
     pub ffmpeg: media::ffmpeg::Choice,
+    pub history: history::Policy,
     /// Filter of log lines, in the syntax of `tracing_subscriber::EnvFilter`.
     pub log: String,
     pub whatsapp: WhatsappAddress,
@@ -130,6 +132,7 @@ impl Config {
         let retention = parse::retention(&mut reader);
         let media = parse::media(&mut reader);
         let ffmpeg = reader.optional("WAPI_FFMPEG_PATH", parse::ffmpeg).unwrap_or(media::ffmpeg::Choice::Found);
+        let history = reader.required("WAPI_HISTORY", parse::history);
         let log = reader.required("WAPI_LOG", parse::log_filter);
         let whatsapp = parse::whatsapp(&mut reader, build);
         let mistakes = reader.into_mistakes();
@@ -152,6 +155,7 @@ impl Config {
                 retention: retention?,
                 media: media?,
                 ffmpeg,
+                history: history?,
                 log: log?,
                 whatsapp: whatsapp?,
             })

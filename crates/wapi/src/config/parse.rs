@@ -12,6 +12,7 @@ use crate::retention::Retention;
 
 use super::{Access, Build, CertificateFiles, Environment, Layers, Mistakes, Source, WhatsappAddress};
 use crate::guard::Targets;
+use crate::history;
 use crate::media::ffmpeg::Choice;
 use crate::media::{Download, Policy};
 
@@ -212,6 +213,18 @@ pub(super) fn retention(reader: &mut Reader) -> Option<Retention> {
     let dead = reader.required("WAPI_RETENTION_DEAD_DAYS", days);
     let size = reader.required("WAPI_RETENTION_SIZE_MIB", mebibytes);
     Some(Retention { events: events?, dead: dead?, size: size? })
+}
+
+/// Whether chats and messages are kept, and for how long.
+pub(super) fn history(text: &str) -> Result<history::Policy, String> {
+    match text {
+        "off" => Ok(history::Policy::Off),
+        "forever" => Ok(history::Policy::Forever),
+        text => match days(text) {
+            Ok(age) => Ok(history::Policy::For(age)),
+            Err(_) => Err(format!("is `{text}`; it can be off, a number of days from 1 on, or forever")),
+        },
+    }
 }
 
 pub(super) fn log_filter(text: &str) -> Result<String, String> {

@@ -58,6 +58,7 @@ pub static SETTINGS: &[Setting] = &[
     plain("WAPI_MEDIA_RETENTION_DAYS", "30"),
     plain("WAPI_MEDIA_RETENTION_SIZE_MIB", "10240"),
     plain("WAPI_FFMPEG_PATH", "/usr/bin/ffmpeg"),
+    plain("WAPI_HISTORY", "30"),
     plain("WAPI_LOG", "info"),
     plain("WAPI_WHATSAPP_URL", "ws://127.0.0.1:8080/ws/chat"),
     plain("WAPI_WHATSAPP_CA_FILE", "/tmp/simulator-ca.pem"),

@@ -21,15 +21,20 @@ const STEPS: [&str; 11] = [
 
 /// Runs the steps this database has not seen. Each is one transaction together with its number.
 pub(super) async fn run(connection: &mut SqliteConnection) -> Result<()> {
+    run_steps(connection, &STEPS).await
+}
+
+/// The same with the steps of another database.
+pub(super) async fn run_steps(connection: &mut SqliteConnection, steps: &[&'static str]) -> Result<()> {
     let done: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await?;
     let done = usize::try_from(done)?;
-    if done > STEPS.len() {
+    if done > steps.len() {
         bail!(
             "a newer wapi wrote it (step {done}, and this program knows {}); use that program, or another data folder",
-            STEPS.len()
+            steps.len()
         );
     }
-    for (number, step) in (1..).zip(STEPS).skip(done) {
+    for (number, step) in (1..).zip(steps.iter().copied()).skip(done) {
         let mut transaction = connection.begin().await?;
         transaction.execute(step).await?;
         // A pragma takes no parameters; the number is ours.

@@ -3,6 +3,7 @@
 //! Everything goes through one writer that commits many changes at once ([`writer`]), so that a disk sync is shared by all sessions
 //! that have something to save at the moment. Whoever asks for a change is answered after the sync.
 
+pub mod kept;
 pub mod session_file;
 
 mod api_keys;
@@ -23,6 +24,7 @@ mod outcomes;
 mod payloads;
 mod pending;
 mod polls;
+mod reading;
 mod reads;
 mod retention;
 mod sent;
@@ -34,6 +36,7 @@ mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -116,6 +119,8 @@ pub struct Store {
     timers: Arc<Timers>,
     numbers: Arc<tokio::sync::Mutex<Numbers>>,
     meters: Arc<Meters>,
+    /// Events after this place are still to be read.
+    held: Arc<AtomicI64>,
     /// A family of its own: the writer ends after everybody who has something to save.
     tasks: Lifecycle,
     clock: Clock,
@@ -151,7 +156,8 @@ impl Store {
         let meters = Arc::<Meters>::default();
         let writer = Writer::start(connection, clock.clone(), Arc::clone(&meters), &tasks);
         let tail = Tail::start(browsers.clone(), writer.commits(), &tasks);
-        let store = Self { readers, browsers, writer, tail, timers, numbers: Arc::default(), meters, tasks, clock };
+        let (numbers, held) = (Arc::default(), Arc::new(AtomicI64::new(i64::MAX)));
+        let store = Self { readers, browsers, writer, tail, timers, numbers, meters, held, tasks, clock };
         store.start_counting().await?;
         Ok(store)
     }

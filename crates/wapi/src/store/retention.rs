@@ -33,7 +33,7 @@ pub struct Window {
 impl Store {
     /// Removes what may go of the next `window` events after a place; few enough that the writer is not kept busy for long.
     ///
-    /// Nothing that waits to be delivered goes, and of a message that may come again the row stays, empty: it is what the message would
+    /// Nothing that waits to be delivered or is [held](Self::hold_after) goes, and of a message that may come again the row stays, empty: it is what the message would
     /// be recognised by.
     pub async fn remove_old(&self, after: i64, window: u16, cut: Cut) -> Result<Window, StoreError> {
         let sql = "SELECT seq, created_at, body <> '' AS is_full FROM events WHERE seq > $1 ORDER BY seq LIMIT $2";
@@ -45,7 +45,8 @@ impl Store {
         let may_go = |row: &&&sqlx::sqlite::SqliteRow| {
             row.get::<bool, _>("is_full") || created(row) < cut.known.as_millisecond()
         };
-        let seqs: Vec<i64> = old.iter().filter(may_go).map(|row| row.get("seq")).collect();
+        let seqs = old.iter().filter(may_go).map(|row| row.get("seq"));
+        let seqs: Vec<i64> = seqs.filter(|seq| *seq <= self.removable()).collect();
         let removed = match seqs.is_empty() {
             true => 0,
             false => self.writer.change(Remove { seqs, cut }).await?,
@@ -61,6 +62,7 @@ impl Store {
         messages: Timestamp,
         window: u16,
     ) -> Result<u64, StoreError> {
+        let messages = self.removable_before(messages).await?;
         self.writer.change(RemoveMessages { keys, messages, window }).await
     }
 

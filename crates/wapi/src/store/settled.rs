@@ -11,6 +11,7 @@ impl Store {
     /// Removes up to `limit` messages that were settled before this, with their receipts, and as many keys; how many messages went.
     /// What is not settled never goes.
     pub async fn remove_settled(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        let before = self.removable_before(before).await?;
         self.writer.change(RemoveSettled { before, limit }).await
     }
 }

@@ -1,0 +1,84 @@
+//! What is told of chats and people beside messages. A public contract.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::Person;
+
+/// `chat.updated`: a chat is another than it was.
+///
+/// `{"session": "shop", "chat": {"id": "…@g.us", "phone": null, "lid": null, "name": "Team"}, "archived": true}`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChatUpdated {
+    pub session: String,
+    /// With whom it is; of a group, its address and its subject, as far as they are known.
+    pub chat: Person,
+    #[serde(flatten)]
+    pub change: ChatChange,
+}
+
+/// What is new of a chat; what did not change is left out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ChatChange {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub archived: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pinned: Option<bool>,
+    /// `null`: it is muted no more. Muted for ever is [`FOREVER`].
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub muted_until: Option<Option<Timestamp>>,
+    /// `true`: it was marked as unread by hand. `false`: all of it was read, or everything up to `read_up_to`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unread: Option<bool>,
+    /// A message; what came after it is not read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read_up_to: Option<String>,
+}
+
+/// A time that does not come: the end of the year 9998, in every clock on earth a year that can be written.
+pub const FOREVER: Timestamp = Timestamp::constant(253_370_764_799, 0);
+
+/// `contact.updated`: something became known of a person, or they changed it themselves.
+///
+/// `{"session": "shop", "contact": {"id": …, "phone": …, "lid": …, "name": "Ann"}, "name": "Ann"}`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ContactUpdated {
+    pub session: String,
+    /// Everything that is known now.
+    pub contact: Person,
+    /// What changed, again; what did not is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phone: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lid: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+/// Tells a `null` from what is not there.
+fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(value).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_changed_is_told() {
+        for (json, change) in [
+            (r#"{"archived":true}"#, ChatChange { archived: Some(true), ..ChatChange::default() }),
+            (r#"{"muted_until":null}"#, ChatChange { muted_until: Some(None), ..ChatChange::default() }),
+            (
+                r#"{"muted_until":"9998-12-31T23:59:59Z"}"#,
+                ChatChange { muted_until: Some(Some(FOREVER)), ..ChatChange::default() },
+            ),
+            ("{}", ChatChange::default()),
+        ] {
+            assert_eq!(serde_json::to_string(&change).unwrap(), json);
+            assert_eq!(serde_json::from_str::<ChatChange>(json).unwrap(), change);
+        }
+    }
+}

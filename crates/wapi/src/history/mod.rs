@@ -1,0 +1,132 @@
+//! Chats, contacts and messages as they are now, kept from what happens, for callers to look at.
+//!
+//! What happens is in the events; here it is read once more, off the way of messages, and written down in the shape in which it is
+//! looked at. Nothing of it is in memory.
+
+mod projection;
+mod removal;
+mod steps;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tokio::sync::{Notify, watch};
+
+use crate::clock::Clock;
+use crate::lifecycle::Lifecycle;
+use crate::store::kept::{Imports, Kept};
+use crate::store::{Store, StoreError};
+
+/// How long whoever looks waits for what has just happened.
+const CATCHING_UP: Duration = Duration::from_secs(2);
+
+/// What the operator decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Policy {
+    /// Nothing is kept.
+    Off,
+    /// Messages are kept for so long after they were written.
+    For(Duration),
+    Forever,
+}
+
+/// History is off, so there is nothing to look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no history is kept")]
+pub struct IsOff;
+
+/// A handle; cheap to clone.
+#[derive(Clone)]
+pub struct History {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    policy: Policy,
+    /// Also there if history is off and was not always: sessions that are deleted are deleted from it, too.
+    kept: Option<Kept>,
+    store: Store,
+    clock: Clock,
+    /// Up to which event everything is kept.
+    progress: watch::Sender<i64>,
+    /// Somebody waits for it.
+    hurry: Notify,
+}
+
+impl History {
+    /// Opens the database in this folder and starts to follow the events.
+    pub async fn open(root: &Path, policy: Policy, store: Store, clock: Clock, lifecycle: &Lifecycle) -> Result<Self> {
+        let file = root.join("history.db");
+        let was_kept = tokio::fs::try_exists(&file).await.context("looking for the history's database")?;
+        let kept = match policy == Policy::Off && !was_kept {
+            true => None,
+            false => Some(Kept::open(&file).await?),
+        };
+        let inner = Inner { policy, kept, store, clock, progress: watch::Sender::default(), hurry: Notify::new() };
+        let history = Self { inner: Arc::new(inner) };
+        if let Ok(kept) = history.kept() {
+            let (done, newest) = (kept.progress().await?, history.inner.store.newest_event().await?);
+            // A database that knows of later events was kept beside another one.
+            let done = if done > newest { kept.start_over().await? } else { done };
+            history.inner.store.hold_after(done);
+            history.inner.progress.send_replace(done);
+            lifecycle.spawn(history.clone().follow(lifecycle.clone()));
+        }
+        if history.inner.kept.is_some() {
+            lifecycle.spawn(history.clone().keep_to_policy(lifecycle.clone()));
+        }
+        Ok(history)
+    }
+
+    /// What is kept, with all that has happened until now; at the very least, until a moment ago.
+    pub async fn look(&self) -> Result<&Kept, IsOff> {
+        let kept = self.kept()?;
+        if let Ok(newest) = self.inner.store.newest_event().await {
+            self.wait_until(newest).await;
+        }
+        Ok(kept)
+    }
+
+    /// Takes in what a phone tells of the time before. It becomes no event; doing it again changes nothing, and what is kept already
+    /// stays, since it is newer. With history off, nothing happens.
+    pub async fn import(&self, session: &str, imports: &Imports) -> Result<(), StoreError> {
+        match self.kept() {
+            Ok(kept) => kept.import(session, imports).await,
+            Err(IsOff) => Ok(()),
+        }
+    }
+
+    /// Forgets everything of a session that was deleted.
+    pub async fn forget(&self, session: &str) -> Result<(), StoreError> {
+        let Some(kept) = &self.inner.kept else { return Ok(()) };
+        kept.forget(session, self.inner.store.newest_event().await?).await?;
+        self.inner.hurry.notify_one();
+        Ok(())
+    }
+
+    /// For the very end of the program.
+    pub async fn close(&self) {
+        if let Some(kept) = &self.inner.kept {
+            kept.close().await;
+        }
+    }
+
+    fn kept(&self) -> Result<&Kept, IsOff> {
+        self.inner.kept.as_ref().filter(|_| self.inner.policy != Policy::Off).ok_or(IsOff)
+    }
+
+    /// Not for long: who is far behind is no worse than who asks a little later.
+    async fn wait_until(&self, seq: i64) {
+        let mut progress = self.inner.progress.subscribe();
+        if *progress.borrow_and_update() >= seq {
+            return;
+        }
+        self.inner.hurry.notify_one();
+        let _ = self.inner.clock.timeout(CATCHING_UP, progress.wait_for(|done| *done >= seq)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,82 @@
+//! Follows the events, many at a time, and writes down what they change.
+
+use std::time::Duration;
+
+use super::{History, steps};
+use crate::lifecycle::Lifecycle;
+use crate::store::StoreError;
+use crate::store::Wanted;
+use crate::store::kept::{Kept, Step};
+
+/// Events read at a time: so many are in memory.
+const AT_ONCE: usize = 250;
+/// How long to wait for more before what has come is written down. Nobody waits for it, unless they say so.
+const GATHERING: Duration = Duration::from_millis(250);
+/// Between two full batches, for those who have more to hurry for.
+const PAUSE: Duration = Duration::from_millis(5);
+/// Before a failed batch is tried again.
+const REST: Duration = Duration::from_secs(1);
+
+impl History {
+    /// Until the program stops. What is left then is read at the next start.
+    pub(super) async fn follow(self, lifecycle: Lifecycle) {
+        let Ok(kept) = self.kept() else { return };
+        let mut commits = self.inner.store.commits();
+        let wanted = Wanted { types: steps::TYPES.map(str::to_owned).to_vec(), ..Wanted::default() };
+        let working = async {
+            loop {
+                self.catch_up(kept, &wanted).await;
+                tokio::select! {
+                    changed = commits.changed() => {
+                        if changed.is_err() {
+                            return;
+                        }
+                        tokio::select! {
+                            () = self.inner.clock.sleep(GATHERING) => {}
+                            () = self.inner.hurry.notified() => {}
+                        }
+                        commits.mark_unchanged();
+                    }
+                    () = self.inner.hurry.notified() => {}
+                }
+            }
+        };
+        lifecycle.unless_stopping(working).await.unwrap_or(());
+    }
+
+    /// Reads until there is no more.
+    async fn catch_up(&self, kept: &Kept, wanted: &Wanted) {
+        let mut is_failing = false;
+        loop {
+            match self.read_some(kept, wanted).await {
+                Ok(true) => self.inner.clock.sleep(PAUSE).await,
+                Ok(false) => return,
+                Err(error) => {
+                    if !is_failing {
+                        tracing::warn!(%error, "the history falls behind: what happened cannot be written down for now");
+                    }
+                    is_failing = true;
+                    self.inner.clock.sleep(REST).await;
+                }
+            }
+        }
+    }
+
+    /// One batch; whether there may be more.
+    async fn read_some(&self, kept: &Kept, wanted: &Wanted) -> Result<bool, StoreError> {
+        let done = *self.inner.progress.borrow();
+        let (events, place) = self.inner.store.events_after(done, wanted, AT_ONCE).await?;
+        if place == done {
+            return Ok(false);
+        }
+        let ours: Vec<_> = events.iter().filter_map(steps::of_ours).collect();
+        let said = self.inner.store.sent_contents(&ours).await?;
+        let steps: Vec<Step> = events.iter().flat_map(|event| steps::steps(event, &said)).collect();
+        if !steps.is_empty() {
+            kept.write(&steps, place).await?;
+        }
+        self.inner.store.hold_after(place);
+        self.inner.progress.send_replace(place);
+        Ok(events.len() == AT_ONCE)
+    }
+}

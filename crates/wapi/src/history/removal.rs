@@ -1,0 +1,50 @@
+//! Removes what was kept long enough, and what was kept of deleted sessions.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{History, Policy};
+use crate::lifecycle::Lifecycle;
+use crate::store::StoreError;
+
+/// How often it is looked whether something is old.
+const EVERY: Duration = Duration::from_secs(600);
+/// Messages in one step: so many keep the writer busy for some milliseconds.
+const WINDOW: u32 = 300;
+/// Between two steps.
+const PAUSE: Duration = Duration::from_millis(20);
+
+impl History {
+    pub(super) async fn keep_to_policy(self, lifecycle: Lifecycle) {
+        let working = async {
+            loop {
+                if let Err(error) = self.remove_old(self.inner.clock.now()).await {
+                    tracing::warn!(%error, "old messages cannot be removed from the history for now");
+                }
+                self.inner.clock.sleep(EVERY).await;
+            }
+        };
+        lifecycle.unless_stopping::<_>(working).await.unwrap_or(())
+    }
+
+    pub(super) async fn remove_old(&self, now: Timestamp) -> Result<(), StoreError> {
+        let Some(kept) = &self.inner.kept else { return Ok(()) };
+        let mut removed = false;
+        while kept.remove_forgotten(WINDOW).await? > 0 {
+            removed = true;
+            self.inner.clock.sleep(PAUSE).await;
+        }
+        if let Policy::For(age) = self.inner.policy {
+            let before = now.checked_sub(age).unwrap_or(Timestamp::MIN);
+            while kept.remove_before(before, WINDOW).await? > 0 {
+                removed = true;
+                self.inner.clock.sleep(PAUSE).await;
+            }
+        }
+        if removed {
+            kept.shrink().await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,196 @@
+//! What events change in what is kept. Pure.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::event::{ChatChange, ChatUpdated, ContactUpdated, Person};
+use crate::message::{Content, Message};
+use crate::store::Saved;
+use crate::store::kept::{About, Change, KeptStatus, NewKept, Step};
+
+/// Those that change something.
+pub(super) const TYPES: [&str; 13] = [
+    "message.received",
+    "message.echo",
+    "message.edited",
+    "message.deleted",
+    "message.reaction",
+    "message.sent",
+    "message.delivered",
+    "message.read",
+    "message.played",
+    "chat.updated",
+    "contact.updated",
+    "group.created",
+    "group.updated",
+];
+
+/// What messages of ours said, by session and id.
+pub(super) type Said = HashMap<(String, String), Message>;
+
+/// The message of ours, by session and id, whose words are needed to understand an event.
+pub(super) fn of_ours(event: &Saved) -> Option<(String, String)> {
+    status(&event.kind)?;
+    let update: Update = data(event)?;
+    Some((event.session.clone(), update.id))
+}
+
+/// What this event changes. One that cannot be read, because a newer program wrote it, changes nothing.
+pub(super) fn steps(event: &Saved, said: &Said) -> Vec<Step> {
+    let changes = changes(event, said).unwrap_or_default();
+    let step = |change| Step { seq: event.seq, session: event.session.clone(), change };
+    changes.into_iter().map(step).collect()
+}
+
+fn changes(event: &Saved, said: &Said) -> Option<Vec<Change>> {
+    Some(match event.kind.as_str() {
+        "message.received" => vec![data::<Told<Message>>(event)?.message()],
+        "message.echo" => {
+            let told: Told<Message> = data(event)?;
+            let chat = told.chat.clone();
+            vec![told.message(), Change::Seen { chat }]
+        }
+        "message.edited" => {
+            let told: Told<Message> = data(event)?;
+            vec![Change::Edited { of: told.about()?, content: Box::new(told.what) }]
+        }
+        "message.deleted" => vec![Change::Deleted { of: data::<Told<Nothing>>(event)?.about()? }],
+        "message.reaction" => {
+            let told: Told<Reaction> = data(event)?;
+            vec![Change::Reaction { of: told.about()?, emoji: told.what.emoji }]
+        }
+        "chat.updated" => {
+            let ChatUpdated { chat, change, .. } = data(event)?;
+            vec![Change::Chat { chat, change }]
+        }
+        "contact.updated" => vec![Change::Contact(data::<ContactUpdated>(event)?.contact)],
+        "group.created" => vec![renamed(data::<Created>(event)?)],
+        "group.updated" => {
+            let Renamed { chat, change } = data(event)?;
+            vec![renamed(Created { chat, subject: change.subject? })]
+        }
+        kind => progress(event, status(kind)?, said)?,
+    })
+}
+
+/// How far a message of ours has come. What it says is known now, too, and is in its chat.
+fn progress(event: &Saved, status: KeptStatus, said: &Said) -> Option<Vec<Change>> {
+    let Update { id, chat, timestamp: at } = data(event)?;
+    let Some(message) = said.get(&(event.session.clone(), id.clone())) else {
+        return Some(vec![Change::Status { chat, id, status }]);
+    };
+    let about = |message_id: &String| About { chat: chat.clone(), id: message_id.clone(), by: None, at };
+    Some(match &message.content {
+        // Done once, when WhatsApp took it.
+        Content::Reaction { .. } | Content::Edit { .. } | Content::Deletion { .. } if status != KeptStatus::Sent => {
+            Vec::new()
+        }
+        // Nobody sees them as messages.
+        Content::Pin { .. } | Content::Keep { .. } | Content::Timer { .. } => Vec::new(),
+        Content::Reaction { reaction } => {
+            vec![Change::Reaction { of: about(&reaction.message_id), emoji: reaction.emoji.clone() }]
+        }
+        Content::Edit { edit } => {
+            let words = edit.text.as_ref().map(|text| &text.body).or(edit.caption.as_ref());
+            let content = Box::new(Message::text(words.cloned().unwrap_or_default()));
+            vec![Change::Edited { of: about(&edit.message_id), content }]
+        }
+        Content::Deletion { deletion } => vec![Change::Deleted { of: about(&deletion.message_id) }],
+        _ => {
+            let (message, reactions) = (message.clone(), Vec::new());
+            let new = NewKept { chat: chat.clone(), id: id.clone(), from: None, at, message, status: None, reactions };
+            vec![Change::Message(Box::new(new)), Change::Status { chat, id, status }]
+        }
+    })
+}
+
+fn status(kind: &str) -> Option<KeptStatus> {
+    match kind {
+        "message.sent" => Some(KeptStatus::Sent),
+        "message.delivered" => Some(KeptStatus::Delivered),
+        "message.read" => Some(KeptStatus::Read),
+        "message.played" => Some(KeptStatus::Played),
+        _ => None,
+    }
+}
+
+fn renamed(Created { chat, subject }: Created) -> Change {
+    let chat = Person { id: chat, name: Some(subject), ..Person::default() };
+    Change::Chat { chat, change: ChatChange::default() }
+}
+
+fn data<T: DeserializeOwned>(event: &Saved) -> Option<T> {
+    serde_json::from_str::<Envelope<T>>(&event.body).ok().map(|envelope| envelope.data)
+}
+
+#[derive(Deserialize)]
+struct Envelope<T> {
+    data: T,
+}
+
+/// A message, or what is done to one.
+#[derive(Deserialize)]
+struct Told<T> {
+    id: String,
+    chat: String,
+    from: Person,
+    #[serde(default)]
+    from_me: bool,
+    timestamp: Timestamp,
+    /// The one that something is done to.
+    message_id: Option<String>,
+    #[serde(flatten)]
+    what: T,
+}
+
+#[derive(Deserialize)]
+struct Nothing {}
+
+#[derive(Deserialize)]
+struct Reaction {
+    emoji: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Update {
+    id: String,
+    chat: String,
+    timestamp: Timestamp,
+}
+
+#[derive(Deserialize)]
+struct Created {
+    chat: String,
+    subject: String,
+}
+
+#[derive(Deserialize)]
+struct Renamed {
+    chat: String,
+    change: Subject,
+}
+
+#[derive(Deserialize)]
+struct Subject {
+    subject: Option<String>,
+}
+
+impl Told<Message> {
+    fn message(self) -> Change {
+        let Self { id, chat, from, from_me, timestamp: at, what: message, .. } = self;
+        let from = (!from_me).then_some(from);
+        // WhatsApp has it, or it would not have come from there.
+        let status = from_me.then_some(KeptStatus::Sent);
+        Change::Message(Box::new(NewKept { chat, id, from, at, message, status, reactions: Vec::new() }))
+    }
+}
+
+impl<T> Told<T> {
+    fn about(&self) -> Option<About> {
+        let (chat, id) = (self.chat.clone(), self.message_id.clone()?);
+        Some(About { chat, id, by: (!self.from_me).then(|| self.from.clone()), at: self.timestamp })
+    }
+}

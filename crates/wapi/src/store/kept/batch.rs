@@ -1,0 +1,241 @@
+//! Writes many steps down together: a handful of statements, however many messages there are.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use sqlx::sqlite::{Sqlite, SqliteConnection, SqliteRow};
+use sqlx::{QueryBuilder, Row};
+
+use super::step::{Change, KeptStatus, NewKept, Step};
+use super::{Kept, StoreError, changes, words};
+use crate::event::Person;
+use crate::ids::hex;
+use sha2::{Digest, Sha256};
+
+impl Kept {
+    /// Writes steps down, in order, and with them the place they were read up to; all or nothing. Those of events that are taken into
+    /// account already, or that a deleted session has left, change nothing.
+    ///
+    /// SQLite takes 32,766 parameters in a statement, so there must not be more than a few thousand.
+    pub async fn write(&self, steps: &[Step], seq: i64) -> Result<(), StoreError> {
+        let mut open = self.begin().await?;
+        let connection = open.connection();
+        let known: i64 = sqlx::query_scalar("SELECT seq FROM progress").fetch_one(&mut *connection).await?;
+        let gone: Vec<(String, i64)> =
+            sqlx::query_as("SELECT session, seq FROM forgotten").fetch_all(&mut *connection).await?;
+        let gone: HashMap<String, i64> = gone.into_iter().collect();
+        let is_new = |step: &&Step| step.seq > known && gone.get(&step.session).is_none_or(|seq| step.seq > *seq);
+        write(connection, &steps.iter().filter(is_new).collect::<Vec<_>>()).await?;
+        sqlx::query("UPDATE progress SET seq = $1").bind(seq).execute(&mut *connection).await?;
+        sqlx::query("DELETE FROM forgotten WHERE seq <= $1").bind(seq).execute(&mut *connection).await?;
+        Ok(open.commit().await?)
+    }
+}
+
+/// Where chats are, by session and id.
+pub(super) type Places<'a> = HashMap<(&'a str, &'a str), i64>;
+
+async fn write(connection: &mut SqliteConnection, steps: &[&Step]) -> Result<(), sqlx::Error> {
+    if steps.is_empty() {
+        return Ok(());
+    }
+    let places = chats(connection, steps).await?;
+    let messages: Vec<(i64, &str, &NewKept)> = steps
+        .iter()
+        .filter_map(|step| match &step.change {
+            Change::Message(new) => Some((*places.get(&(&step.session, &new.chat))?, step.session.as_str(), &**new)),
+            _ => None,
+        })
+        .collect();
+    let mut new = self::messages(connection, &messages).await?;
+    count(connection, steps, &places, &mut new).await?;
+    for step in steps {
+        changes::apply(connection, step, &places).await?;
+    }
+    statuses(connection, steps, &places).await?;
+    let people = steps.iter().filter_map(|step| Some((step.session.as_str(), step.change.person()?)));
+    contacts(connection, people).await
+}
+
+/// The chats that these steps are about, made where they are new.
+async fn chats<'a>(connection: &mut SqliteConnection, steps: &[&'a Step]) -> Result<Places<'a>, sqlx::Error> {
+    let mut active: BTreeMap<(&str, &str), i64> = BTreeMap::new();
+    for step in steps {
+        let Some(chat) = step.change.chat() else { continue };
+        let at = if let Change::Message(new) = &step.change { new.at.as_millisecond() } else { 0 };
+        let active = active.entry((&step.session, chat)).or_default();
+        *active = at.max(*active);
+    }
+    place(connection, &active).await
+}
+
+/// Where these chats are; each with the time of a message in it, or 0.
+pub(super) async fn place<'a>(
+    connection: &mut SqliteConnection,
+    active: &BTreeMap<(&'a str, &'a str), i64>,
+) -> Result<Places<'a>, sqlx::Error> {
+    if active.is_empty() {
+        return Ok(Places::new());
+    }
+    let mut sql = QueryBuilder::<Sqlite>::new("INSERT INTO chats (session, id, active_at) ");
+    sql.push_values(active, |mut row, ((session, chat), at)| {
+        row.push_bind(*session).push_bind(*chat).push_bind(*at);
+    });
+    sql.push(
+        " ON CONFLICT (session, id) DO UPDATE SET active_at = max(chats.active_at, excluded.active_at) \
+         RETURNING place, session, id",
+    );
+    let rows = sql.build().fetch_all(connection).await?;
+    let place = |row: &SqliteRow| ((row.get("session"), row.get("id")), row.get("place"));
+    let places: HashMap<(String, String), i64> = rows.iter().map(place).collect();
+    let find = |(session, chat): &(&str, &str)| places.get(&((*session).to_owned(), (*chat).to_owned())).copied();
+    Ok(active.keys().filter_map(|key| Some((*key, find(key)?))).collect())
+}
+
+/// A message among those of its chat: the chat's place, its id and who wrote it.
+pub(super) type Named = (i64, String, String);
+
+/// Keeps those messages that are not kept yet, each with its chat's place and session; which those were.
+pub(super) async fn messages(
+    connection: &mut SqliteConnection,
+    messages: &[(i64, &str, &NewKept)],
+) -> Result<HashSet<Named>, sqlx::Error> {
+    if messages.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let mut sql = QueryBuilder::<Sqlite>::new("INSERT INTO messages (chat, id, sender, at, content, status) ");
+    sql.push_values(messages, |mut row, (chat, _, new)| {
+        let content = serde_json::to_string(&new.message).expect("a message is always JSON");
+        row.push_bind(*chat).push_bind(&new.id).push_bind(new.sender()).push_bind(new.at.as_millisecond());
+        row.push_bind(content).push_bind(new.status.map(|status| status as i64));
+    });
+    sql.push(" ON CONFLICT DO NOTHING RETURNING place, chat, id, sender");
+    let rows = sql.build().fetch_all(&mut *connection).await?;
+    let mut by_name: HashMap<(i64, &str, &str), (&str, &NewKept)> = HashMap::new();
+    for (chat, session, new) in messages {
+        by_name.entry((*chat, &new.id, new.sender())).or_insert((session, new));
+    }
+    let (mut kept, mut said, mut reactions) = (HashSet::new(), Vec::new(), Vec::new());
+    for row in &rows {
+        let (place, chat): (i64, i64) = (row.get("place"), row.get("chat"));
+        let (id, sender): (String, String) = (row.get("id"), row.get("sender"));
+        if let Some((session, new)) = by_name.get(&(chat, &id, &sender)) {
+            let words = words::of_message(&new.message);
+            said.extend((!words.is_empty()).then(|| (place, scope(session, chat), words)));
+            reactions.extend(new.reactions.iter().map(|(by, emoji)| (place, by.as_ref(), emoji)));
+        }
+        kept.insert((chat, id, sender));
+    }
+    if !said.is_empty() {
+        let mut sql = QueryBuilder::<Sqlite>::new("INSERT INTO words (rowid, scope, said) ");
+        sql.push_values(said, |mut row, (place, scope, words)| {
+            row.push_bind(place).push_bind(scope).push_bind(words);
+        });
+        sql.build().execute(&mut *connection).await?;
+    }
+    for (place, by, emoji) in reactions {
+        let sql = "INSERT INTO reactions (message, person, emoji) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+        let query = sqlx::query(sql).bind(place).bind(by.map_or("", |by| by.id.as_str())).bind(emoji);
+        query.execute(&mut *connection).await?;
+    }
+    Ok(kept)
+}
+
+/// Whose a message is, in the words that messages are found by.
+pub(super) fn scope(session: &str, chat: i64) -> String {
+    format!("{} c{chat}", scope_of_session(session))
+}
+
+/// Sessions have any names; this is one word.
+pub(super) fn scope_of_session(session: &str) -> String {
+    format!("s{}", hex(&Sha256::digest(session)[..8]))
+}
+
+/// Counts what is unread: up with each message of others, to nothing when the chat is seen.
+async fn count(
+    connection: &mut SqliteConnection,
+    steps: &[&Step],
+    places: &Places<'_>,
+    new: &mut HashSet<Named>,
+) -> Result<(), sqlx::Error> {
+    let mut counts: HashMap<i64, (bool, i64)> = HashMap::new();
+    for step in steps {
+        let Some(place) = step.change.chat().and_then(|chat| places.get(&(&step.session, chat))) else { continue };
+        match &step.change {
+            // One that comes twice counts once.
+            Change::Message(kept)
+                if kept.from.is_some() && new.remove(&(*place, kept.id.clone(), kept.sender().to_owned())) =>
+            {
+                counts.entry(*place).or_default().1 += 1;
+            }
+            Change::Seen { .. } => drop(counts.insert(*place, (true, 0))),
+            Change::Chat { change, .. } if change.unread == Some(false) && change.read_up_to.is_none() => {
+                counts.insert(*place, (true, 0));
+            }
+            _ => {}
+        }
+    }
+    if counts.is_empty() {
+        return Ok(());
+    }
+    let mut sql = QueryBuilder::<Sqlite>::new(
+        "UPDATE chats SET unread = CASE WHEN v.column2 THEN v.column3 ELSE chats.unread + v.column3 END, \
+         marked_unread = CASE WHEN v.column2 THEN 0 ELSE chats.marked_unread END FROM (",
+    );
+    sql.push_values(counts, |mut row, (place, (was_seen, count))| {
+        row.push_bind(place).push_bind(was_seen).push_bind(count);
+    });
+    sql.push(") AS v WHERE chats.place = v.column1").build().execute(connection).await?;
+    Ok(())
+}
+
+/// How far the account's own messages have come.
+async fn statuses(connection: &mut SqliteConnection, steps: &[&Step], places: &Places<'_>) -> Result<(), sqlx::Error> {
+    let mut furthest: BTreeMap<(i64, &str), KeptStatus> = BTreeMap::new();
+    for step in steps {
+        let Change::Status { chat, id, status } = &step.change else { continue };
+        let Some(place) = places.get(&(step.session.as_str(), chat.as_str())) else { continue };
+        let known = furthest.entry((*place, id)).or_insert(*status);
+        *known = (*status).max(*known);
+    }
+    if furthest.is_empty() {
+        return Ok(());
+    }
+    let mut sql =
+        QueryBuilder::<Sqlite>::new("UPDATE messages SET status = max(COALESCE(status, 0), v.column3) FROM (");
+    sql.push_values(furthest, |mut row, ((chat, id), status)| {
+        row.push_bind(chat).push_bind(id).push_bind(status as i64);
+    });
+    sql.push(") AS v WHERE messages.chat = v.column1 AND messages.id = v.column2 AND messages.sender = ''");
+    sql.build().execute(connection).await?;
+    Ok(())
+}
+
+/// Writes down what is new of people; what is not given stays as it was.
+pub(super) async fn contacts<'a>(
+    connection: &mut SqliteConnection,
+    people: impl Iterator<Item = (&'a str, Person)>,
+) -> Result<(), sqlx::Error> {
+    let mut by_id: BTreeMap<(&str, String), Person> = BTreeMap::new();
+    for (session, person) in people.filter(|(_, person)| !person.id.is_empty()) {
+        let known = by_id.entry((session, person.id.clone())).or_default();
+        let Person { id, phone, lid, name } = person;
+        let earlier = std::mem::take(known);
+        *known = Person { id, phone: phone.or(earlier.phone), lid: lid.or(earlier.lid), name: name.or(earlier.name) };
+    }
+    if by_id.is_empty() {
+        return Ok(());
+    }
+    let mut sql = QueryBuilder::<Sqlite>::new("INSERT INTO contacts (session, id, phone, lid, name) ");
+    sql.push_values(by_id, |mut row, ((session, id), Person { phone, lid, name, .. })| {
+        row.push_bind(session).push_bind(id).push_bind(phone).push_bind(lid).push_bind(name);
+    });
+    // A row that stays as it is costs no write.
+    sql.push(
+        " ON CONFLICT (session, id) DO UPDATE SET phone = COALESCE(excluded.phone, phone), \
+         lid = COALESCE(excluded.lid, lid), name = COALESCE(excluded.name, name) \
+         WHERE COALESCE(excluded.phone, phone) IS NOT phone OR COALESCE(excluded.lid, lid) IS NOT lid \
+            OR COALESCE(excluded.name, name) IS NOT name",
+    );
+    sql.build().execute(connection).await?;
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! What happens to a message or a chat that is kept: rare beside new messages, so each is a statement of its own.
+
+use sqlx::Row;
+use sqlx::sqlite::SqliteConnection;
+
+use super::batch::{Places, scope};
+use super::step::{About, Change, Step, is_group};
+use super::words;
+use crate::event::{ChatChange, Person};
+use crate::message::{Content, Message};
+
+/// Does what this step says beside adding messages, counting and statuses.
+pub(super) async fn apply(
+    connection: &mut SqliteConnection,
+    step: &Step,
+    places: &Places<'_>,
+) -> Result<(), sqlx::Error> {
+    let place = step.change.chat().and_then(|chat| places.get(&(step.session.as_str(), chat)));
+    let Some(place) = place.copied() else { return Ok(()) };
+    match &step.change {
+        Change::Edited { of, content } => edit(connection, place, &step.session, of, content).await,
+        Change::Deleted { of } => delete(connection, place, of).await,
+        Change::Reaction { of, emoji } => react(connection, place, of, emoji.as_deref()).await,
+        Change::Chat { chat, change } => set(connection, place, chat, change).await,
+        Change::Message(_) | Change::Seen { .. } | Change::Status { .. } | Change::Contact(_) => Ok(()),
+    }
+}
+
+async fn edit(
+    connection: &mut SqliteConnection,
+    place: i64,
+    session: &str,
+    of: &About,
+    content: &Message,
+) -> Result<(), sqlx::Error> {
+    let sql = "SELECT place, content FROM messages WHERE chat = $1 AND id = $2 AND sender = $3 \
+               AND deleted_at IS NULL AND COALESCE(edited_at, 0) <= $4";
+    let query = sqlx::query(sql).bind(place).bind(&of.id).bind(of.sender()).bind(of.at.as_millisecond());
+    let Some(row) = query.fetch_optional(&mut *connection).await? else { return Ok(()) };
+    let edited = match serde_json::from_str::<Message>(row.get("content")) {
+        Ok(earlier) => edited(earlier, content),
+        Err(_) => content.clone(),
+    };
+    let message: i64 = row.get("place");
+    let json = serde_json::to_string(&edited).expect("a message is always JSON");
+    let sql = "UPDATE messages SET content = $1, edited_at = $2 WHERE place = $3";
+    let query = sqlx::query(sql).bind(json).bind(of.at.as_millisecond()).bind(message);
+    query.execute(&mut *connection).await?;
+    sqlx::query("DELETE FROM words WHERE rowid = $1").bind(message).execute(&mut *connection).await?;
+    let sql = "INSERT INTO words (rowid, scope, said) VALUES ($1, $2, $3)";
+    let query = sqlx::query(sql).bind(message).bind(scope(session, place)).bind(words::of_message(&edited));
+    query.execute(connection).await.map(drop)
+}
+
+/// Of a file only the caption can be edited; the rest is not said again.
+fn edited(mut earlier: Message, content: &Message) -> Message {
+    let caption = match &content.content {
+        Content::Text { text } => Some(text.body.clone()),
+        other => other.file().and_then(|(_, file)| file.caption.clone()),
+    };
+    if let Some(file) = earlier.content.media_mut() {
+        file.caption = caption.filter(|caption| !caption.is_empty());
+        return earlier;
+    }
+    Message { context: earlier.context, ..content.clone() }
+}
+
+/// By whoever wrote it; in a group by its admins, too, which WhatsApp sees to.
+async fn delete(connection: &mut SqliteConnection, place: i64, of: &About) -> Result<(), sqlx::Error> {
+    let sql = "UPDATE messages SET content = '', deleted_at = $1 \
+               WHERE chat = $2 AND id = $3 AND (sender = $4 OR $5) AND deleted_at IS NULL RETURNING place";
+    let query = sqlx::query_scalar(sql).bind(of.at.as_millisecond()).bind(place).bind(&of.id).bind(of.sender());
+    let gone: Vec<i64> = query.bind(is_group(&of.chat)).fetch_all(&mut *connection).await?;
+    for message in gone {
+        sqlx::query("DELETE FROM words WHERE rowid = $1").bind(message).execute(&mut *connection).await?;
+        sqlx::query("DELETE FROM reactions WHERE message = $1").bind(message).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+async fn react(
+    connection: &mut SqliteConnection,
+    place: i64,
+    of: &About,
+    emoji: Option<&str>,
+) -> Result<(), sqlx::Error> {
+    let sql = match emoji {
+        Some(_) => {
+            "INSERT INTO reactions (message, person, emoji) SELECT place, $3, $4 FROM messages \
+             WHERE chat = $1 AND id = $2 AND deleted_at IS NULL \
+             ON CONFLICT (message, person) DO UPDATE SET emoji = excluded.emoji"
+        }
+        None => {
+            "DELETE FROM reactions WHERE person = $3 AND $4 IS NULL \
+             AND message IN (SELECT place FROM messages WHERE chat = $1 AND id = $2)"
+        }
+    };
+    sqlx::query(sql).bind(place).bind(&of.id).bind(of.sender()).bind(emoji).execute(connection).await.map(drop)
+}
+
+async fn set(
+    connection: &mut SqliteConnection,
+    place: i64,
+    chat: &Person,
+    change: &ChatChange,
+) -> Result<(), sqlx::Error> {
+    let name = chat.name.as_ref().filter(|_| is_group(&chat.id));
+    let (is_muted, muted_until) = (change.muted_until.is_some(), change.muted_until.flatten());
+    let sql = "UPDATE chats SET name = COALESCE($2, name), archived = COALESCE($3, archived), \
+               pinned = COALESCE($4, pinned), muted_until = CASE WHEN $5 THEN $6 ELSE muted_until END, \
+               marked_unread = COALESCE($7, marked_unread) WHERE place = $1";
+    let query = sqlx::query(sql).bind(place).bind(name).bind(change.archived).bind(change.pinned);
+    let query = query.bind(is_muted).bind(muted_until.map(|at| at.as_millisecond())).bind(change.unread);
+    query.execute(&mut *connection).await?;
+    let (Some(false), Some(id)) = (change.unread, &change.read_up_to) else { return Ok(()) };
+    // What came after it, but never more than was unread before.
+    let sql = "UPDATE chats SET unread = min(unread, (SELECT count(*) FROM messages WHERE chat = $1 AND sender <> '' \
+               AND place > (SELECT max(place) FROM messages WHERE chat = $1 AND id = $2))) WHERE place = $1 \
+               AND EXISTS (SELECT 1 FROM messages WHERE chat = $1 AND id = $2)";
+    sqlx::query(sql).bind(place).bind(id).execute(connection).await.map(drop)
+}

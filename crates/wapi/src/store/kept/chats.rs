@@ -1,0 +1,85 @@
+//! Chats as they are looked at.
+
+use jiff::Timestamp;
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use super::found::{Cursor, Found};
+use super::step::by_address;
+use super::{Kept, StoreError};
+use crate::event::Person;
+use crate::store::time;
+
+/// A chat that is kept.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeptChat {
+    pub cursor: Cursor,
+    /// With whom it is; of a group, its address and its subject.
+    pub chat: Person,
+    pub last_message: Option<Found>,
+    /// Messages of others that were not read.
+    pub unread: u32,
+    pub marked_unread: bool,
+    pub archived: bool,
+    pub pinned: bool,
+    pub muted_until: Option<Timestamp>,
+}
+
+const SELECT: &str = "SELECT c.place, c.id, c.name AS subject, c.active_at, c.unread, c.marked_unread, c.archived, \
+                             c.pinned, c.muted_until, p.phone, p.lid, p.name, \
+                             (SELECT m.place FROM messages m WHERE m.chat = c.place \
+                              ORDER BY m.at DESC, m.place DESC LIMIT 1) AS last \
+                      FROM chats c LEFT JOIN contacts p ON p.session = c.session AND p.id = c.id WHERE c.session = $1 ";
+
+impl Kept {
+    /// Up to `limit` chats of a session before a place, the one with the newest message first.
+    pub async fn chats(&self, session: &str, before: Option<Cursor>, limit: u32) -> Result<Vec<KeptChat>, StoreError> {
+        let before = before.unwrap_or(Cursor::END);
+        let sql =
+            format!("{SELECT} AND (c.active_at, c.place) < ($2, $3) ORDER BY c.active_at DESC, c.place DESC LIMIT $4");
+        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(session).bind(before.at).bind(before.place).bind(limit);
+        let rows = query.fetch_all(&self.readers).await?;
+        self.with_last(session, &rows).await
+    }
+
+    /// One of them.
+    pub async fn chat(&self, session: &str, id: &str) -> Result<Option<KeptChat>, StoreError> {
+        let sql = format!("{SELECT} AND c.id = $2");
+        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(session).bind(id);
+        let rows = query.fetch_all(&self.readers).await?;
+        Ok(self.with_last(session, &rows).await?.pop())
+    }
+
+    async fn with_last(&self, session: &str, rows: &[SqliteRow]) -> Result<Vec<KeptChat>, StoreError> {
+        let places: Vec<i64> = rows.iter().filter_map(|row| row.get("last")).collect();
+        let mut last = self.at(session, &places).await?;
+        let mut chats = Vec::with_capacity(rows.len());
+        for row in rows {
+            let place: Option<i64> = row.get("last");
+            let found = last.iter().position(|message| Some(message.cursor.place) == place);
+            chats.push(chat(row, found.map(|index| last.swap_remove(index))));
+        }
+        Ok(chats)
+    }
+}
+
+fn chat(row: &SqliteRow, last_message: Option<Found>) -> KeptChat {
+    let id: String = row.get("id");
+    let known = by_address(&id);
+    let name: Option<String> = row.get("name");
+    KeptChat {
+        cursor: Cursor { at: row.get("active_at"), place: row.get("place") },
+        chat: Person {
+            phone: row.get::<Option<String>, _>("phone").or(known.phone),
+            lid: row.get::<Option<String>, _>("lid").or(known.lid),
+            name: name.or_else(|| row.get("subject")),
+            id,
+        },
+        last_message,
+        unread: u32::try_from(row.get::<i64, _>("unread")).unwrap_or_default(),
+        marked_unread: row.get("marked_unread"),
+        archived: row.get("archived"),
+        pinned: row.get("pinned"),
+        muted_until: row.get::<Option<i64>, _>("muted_until").map(time),
+    }
+}

@@ -1,0 +1,210 @@
+//! Messages as they are looked at: those of a chat, and those that say something.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use sqlx::sqlite::{Sqlite, SqliteRow};
+use sqlx::{QueryBuilder, Row};
+
+use super::batch::scope_of_session;
+use super::step::KeptStatus;
+use super::{Kept, StoreError, words};
+use crate::event::Person;
+use crate::message::{Content, Message};
+use crate::store::time;
+
+/// A message that is kept.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    pub cursor: Cursor,
+    pub chat: String,
+    pub id: String,
+    /// `None`: the account itself.
+    pub from: Option<Person>,
+    pub at: Timestamp,
+    /// What it says now; `None` once it was deleted.
+    pub message: Option<Message>,
+    pub status: Option<KeptStatus>,
+    pub edited_at: Option<Timestamp>,
+    pub deleted_at: Option<Timestamp>,
+    pub reactions: Vec<FoundReaction>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundReaction {
+    /// `None`: the account itself.
+    pub by: Option<Person>,
+    pub emoji: String,
+}
+
+/// A place among messages or chats in the order of their times. It stays where it is, whatever comes or goes around it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cursor {
+    pub(super) at: i64,
+    pub(super) place: i64,
+}
+
+impl Cursor {
+    pub(super) const END: Self = Self { at: i64::MAX, place: i64::MAX };
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.at, self.place)
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        // Times before 1970 have a sign of their own.
+        let (at, place) = text.rsplit_once('-').ok_or("is no cursor of an answer")?;
+        match (at.parse(), place.parse()) {
+            (Ok(at), Ok(place)) => Ok(Self { at, place }),
+            _ => Err("is no cursor of an answer"),
+        }
+    }
+}
+
+/// On which side of a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The newest of all.
+    Newest,
+    Before(Cursor),
+    After(Cursor),
+}
+
+const SELECT: &str = "SELECT m.place, m.id, m.sender, m.at, m.content, m.status, m.edited_at, m.deleted_at, \
+                             c.id AS chat, p.phone, p.lid, p.name \
+                      FROM messages m JOIN chats c ON c.place = m.chat \
+                      LEFT JOIN contacts p ON p.session = c.session AND p.id = m.sender ";
+
+impl Kept {
+    /// Up to `limit` messages of a chat next to a place, the newest first.
+    pub async fn messages(&self, session: &str, chat: &str, side: Side, limit: u32) -> Result<Vec<Found>, StoreError> {
+        let (cursor, condition, order) = match side {
+            Side::Newest => (Cursor::END, "<", "DESC"),
+            Side::Before(cursor) => (cursor, "<", "DESC"),
+            Side::After(cursor) => (cursor, ">", "ASC"),
+        };
+        let mut sql = QueryBuilder::<Sqlite>::new(SELECT);
+        sql.push("WHERE m.chat = (SELECT place FROM chats WHERE session = ").push_bind(session);
+        sql.push(" AND id = ").push_bind(chat).push(") AND (m.at, m.place) ").push(condition);
+        sql.push(" (").push_bind(cursor.at).push(", ").push_bind(cursor.place);
+        sql.push(") ORDER BY m.at ").push(order).push(", m.place ").push(order).push(" LIMIT ").push_bind(limit);
+        let mut found: Vec<Found> = sql.build().fetch_all(&self.readers).await?.iter().map(found).collect();
+        if matches!(side, Side::After(_)) {
+            found.reverse();
+        }
+        self.add_reactions(session, &mut found).await?;
+        Ok(found)
+    }
+
+    /// Up to `limit` messages that say this, those that were kept last first, before a place; in one chat, or in all. `None`: there is
+    /// nothing in the question that could be looked for.
+    pub async fn search(
+        &self,
+        session: &str,
+        chat: Option<&str>,
+        asked: &str,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Option<Vec<Found>>, StoreError> {
+        let Some(question) = words::question(asked) else { return Ok(None) };
+        let mut scope = format!("\"{}\"", scope_of_session(session));
+        if let Some(chat) = chat {
+            let sql = sqlx::query_scalar("SELECT place FROM chats WHERE session = $1 AND id = $2");
+            let place: Option<i64> = sql.bind(session).bind(chat).fetch_optional(&self.readers).await?;
+            let Some(place) = place else { return Ok(Some(Vec::new())) };
+            scope += &format!(" \"c{place}\"");
+        }
+        let sql = "SELECT rowid FROM words WHERE words MATCH $1 AND rowid < $2 ORDER BY rowid DESC LIMIT $3";
+        let query = sqlx::query_scalar(sql).bind(format!("scope : ({scope}) AND said : ({question})"));
+        let query = query.bind(before.unwrap_or(i64::MAX)).bind(limit);
+        let places: Vec<i64> = query.fetch_all(&self.readers).await?;
+        let mut found = self.at(session, &places).await?;
+        found.sort_by_key(|message| std::cmp::Reverse(message.cursor.place));
+        Ok(Some(found))
+    }
+
+    /// The messages at these places.
+    pub(super) async fn at(&self, session: &str, places: &[i64]) -> Result<Vec<Found>, StoreError> {
+        if places.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut sql = QueryBuilder::<Sqlite>::new(SELECT);
+        sql.push("WHERE c.session = ").push_bind(session).push(" AND m.place IN (");
+        push_list(&mut sql, places);
+        let rows = sql.push(")").build().fetch_all(&self.readers).await?;
+        let mut found: Vec<Found> = rows.iter().map(found).collect();
+        self.add_reactions(session, &mut found).await?;
+        Ok(found)
+    }
+
+    async fn add_reactions(&self, session: &str, found: &mut [Found]) -> Result<(), StoreError> {
+        let places: Vec<i64> = found.iter().map(|message| message.cursor.place).collect();
+        if places.is_empty() {
+            return Ok(());
+        }
+        let mut sql = QueryBuilder::<Sqlite>::new(
+            "SELECT r.message, r.person, r.emoji, p.phone, p.lid, p.name FROM reactions r \
+             LEFT JOIN contacts p ON p.id = r.person AND p.session = ",
+        );
+        sql.push_bind(session).push(" WHERE r.message IN (");
+        push_list(&mut sql, &places);
+        let rows = sql.push(") ORDER BY r.message, r.person").build().fetch_all(&self.readers).await?;
+        let mut by_message: HashMap<i64, Vec<FoundReaction>> = HashMap::new();
+        for row in &rows {
+            let reaction = FoundReaction { by: person(row, "person"), emoji: row.get("emoji") };
+            by_message.entry(row.get("message")).or_default().push(reaction);
+        }
+        for message in found {
+            message.reactions = by_message.remove(&message.cursor.place).unwrap_or_default();
+        }
+        Ok(())
+    }
+}
+
+fn push_list(sql: &mut QueryBuilder<Sqlite>, places: &[i64]) {
+    let mut list = sql.separated(", ");
+    for place in places {
+        list.push_bind(*place);
+    }
+}
+
+fn found(row: &SqliteRow) -> Found {
+    // One that a newer program wrote may say what this one does not know.
+    let unreadable = || Message::new(Content::Unsupported { raw: serde_json::Value::Null });
+    let content: &str = row.get("content");
+    let at: i64 = row.get("at");
+    let optional_time = |column| row.get::<Option<i64>, _>(column).map(time);
+    Found {
+        cursor: Cursor { at, place: row.get("place") },
+        chat: row.get("chat"),
+        id: row.get("id"),
+        from: person(row, "sender"),
+        at: time(at),
+        message: (!content.is_empty()).then(|| serde_json::from_str(content).unwrap_or_else(|_| unreadable())),
+        status: row.get::<Option<i64>, _>("status").map(KeptStatus::of),
+        edited_at: optional_time("edited_at"),
+        deleted_at: optional_time("deleted_at"),
+        reactions: Vec::new(),
+    }
+}
+
+/// `None`: the account itself.
+fn person(row: &SqliteRow, column: &str) -> Option<Person> {
+    let id: String = row.get(column);
+    (!id.is_empty()).then(|| Person { id, phone: row.get("phone"), lid: row.get("lid"), name: row.get("name") })
+}
+
+impl Found {
+    /// Its place among all messages, for [`Kept::search`] to go on from.
+    pub const fn place(&self) -> i64 {
+        self.cursor.place
+    }
+}

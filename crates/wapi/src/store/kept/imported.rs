@@ -1,0 +1,124 @@
+//! Takes in what a phone tells of the time before: never told as an event, and never more right than what is kept already.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use sqlx::sqlite::SqliteConnection;
+
+use super::step::{NewKept, is_group};
+use super::{Kept, StoreError, batch};
+use crate::event::Person;
+
+/// Messages in one transaction: the projection waits for it.
+const AT_ONCE: usize = 200;
+
+/// What a phone tells of a session's account.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Imports {
+    pub chats: Vec<ImportedChat>,
+    pub contacts: Vec<Person>,
+    pub messages: Vec<NewKept>,
+}
+
+/// A chat as a phone tells it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ImportedChat {
+    /// With whom it is; of a group, its address and its subject.
+    pub chat: Person,
+    /// When something was last written in it.
+    pub active_at: Option<Timestamp>,
+    pub unread: u32,
+    pub marked_unread: bool,
+    pub archived: bool,
+    pub pinned: bool,
+    pub muted_until: Option<Timestamp>,
+}
+
+impl Kept {
+    /// Takes it in, a part at a time; doing it again changes nothing. Chats that are kept already only get the name they lack, contacts
+    /// what they lack, and messages at most a later status.
+    pub async fn import(&self, session: &str, imports: &Imports) -> Result<(), StoreError> {
+        for chats in imports.chats.chunks(AT_ONCE) {
+            let mut open = self.begin().await?;
+            for chat in chats {
+                import_chat(open.connection(), session, chat).await?;
+            }
+            let people = chats.iter().map(|chat| &chat.chat).filter(|chat| !is_group(&chat.id));
+            fill_in(open.connection(), session, people).await?;
+            open.commit().await?;
+        }
+        for contacts in imports.contacts.chunks(AT_ONCE) {
+            let mut open = self.begin().await?;
+            fill_in(open.connection(), session, contacts.iter()).await?;
+            open.commit().await?;
+        }
+        for messages in imports.messages.chunks(AT_ONCE) {
+            let mut open = self.begin().await?;
+            import_messages(open.connection(), session, messages).await?;
+            open.commit().await?;
+        }
+        Ok(())
+    }
+}
+
+async fn import_chat(
+    connection: &mut SqliteConnection,
+    session: &str,
+    imported: &ImportedChat,
+) -> Result<(), sqlx::Error> {
+    let ImportedChat { chat, active_at, unread, marked_unread, archived, pinned, muted_until } = imported;
+    let sql = "INSERT INTO chats (session, id, name, active_at, unread, marked_unread, archived, pinned, muted_until) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+               ON CONFLICT (session, id) DO UPDATE SET name = COALESCE(chats.name, excluded.name), \
+               active_at = max(chats.active_at, excluded.active_at)";
+    let milliseconds = |at: Timestamp| at.as_millisecond();
+    let query = sqlx::query(sql).bind(session).bind(&chat.id);
+    let query = query.bind(chat.name.as_ref().filter(|_| is_group(&chat.id)));
+    let query = query.bind(active_at.map_or(0, milliseconds)).bind(i64::from(*unread)).bind(*marked_unread);
+    let query = query.bind(*archived).bind(*pinned).bind(muted_until.map(milliseconds));
+    query.execute(connection).await.map(drop)
+}
+
+/// Adds what is not known of people.
+async fn fill_in<'a>(
+    connection: &mut SqliteConnection,
+    session: &str,
+    people: impl Iterator<Item = &'a Person>,
+) -> Result<(), sqlx::Error> {
+    for person in people.filter(|person| !person.id.is_empty()) {
+        let sql = "INSERT INTO contacts (session, id, phone, lid, name) VALUES ($1, $2, $3, $4, $5) \
+                   ON CONFLICT (session, id) DO UPDATE SET phone = COALESCE(phone, excluded.phone), \
+                   lid = COALESCE(lid, excluded.lid), name = COALESCE(name, excluded.name) \
+                   WHERE phone IS NULL OR lid IS NULL OR name IS NULL";
+        let query = sqlx::query(sql).bind(session).bind(&person.id).bind(&person.phone);
+        query.bind(&person.lid).bind(&person.name).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+async fn import_messages(
+    connection: &mut SqliteConnection,
+    session: &str,
+    messages: &[NewKept],
+) -> Result<(), sqlx::Error> {
+    let mut active: BTreeMap<(&str, &str), i64> = BTreeMap::new();
+    for message in messages {
+        let active = active.entry((session, &message.chat)).or_default();
+        *active = message.at.as_millisecond().max(*active);
+    }
+    let places = batch::place(connection, &active).await?;
+    let placed: Vec<(i64, &str, &NewKept)> = messages
+        .iter()
+        .filter_map(|message| Some((*places.get(&(session, message.chat.as_str()))?, session, message)))
+        .collect();
+    let new = batch::messages(connection, &placed).await?;
+    for (chat, _, message) in placed {
+        let (Some(status), None) = (message.status, &message.from) else { continue };
+        if !new.contains(&(chat, message.id.clone(), String::new())) {
+            let sql = "UPDATE messages SET status = max(COALESCE(status, 0), $3) \
+                       WHERE chat = $1 AND id = $2 AND sender = ''";
+            sqlx::query(sql).bind(chat).bind(&message.id).bind(status as i64).execute(&mut *connection).await?;
+        }
+    }
+    fill_in(connection, session, messages.iter().filter_map(|message| message.from.as_ref())).await
+}

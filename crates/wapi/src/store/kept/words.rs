@@ -1,0 +1,124 @@
+//! Takes texts apart into the words they are found by, and questions into what is looked for. Pure.
+//!
+//! Neither of SQLite's tokenizers does for every script. `unicode61` takes words where it finds blanks, and Chinese, Japanese or Thai
+//! have none: a whole sentence is one word there, found by nobody who remembers its middle; and it passes emoji over. `trigram`
+//! finds any part of any text, but nothing shorter than three characters: no 你好, no 👍, no "ok"; and it is three times as large.
+//! So the text is taken apart here. What is written without blanks becomes a word for each character, and is looked for as characters
+//! in a row; an emoji becomes a word; the rest are words as they stand, and found by how they begin.
+
+use crate::message::{Content, Message};
+
+/// Characters of a question that are looked at, and words of one.
+const LONGEST: usize = 500;
+const MOST_WORDS: usize = 32;
+
+/// What a message is found by: its text, caption and file name, and the names in it. Blanks between words.
+pub(super) fn of_message(message: &Message) -> String {
+    let mut said: Vec<&str> = Vec::new();
+    if let Some((_, file)) = message.content.file() {
+        said.extend([&file.caption, &file.filename].into_iter().flatten().map(String::as_str));
+    }
+    match &message.content {
+        Content::Text { text } => said.push(&text.body),
+        Content::Location { location } => {
+            said.extend([&location.name, &location.address].into_iter().flatten().map(String::as_str));
+        }
+        Content::LiveLocation { live_location } => said.extend(live_location.caption.as_deref()),
+        Content::Contacts { contacts } => said.extend(contacts.iter().map(|contact| contact.name.as_str())),
+        Content::Poll { poll } => {
+            said.push(&poll.question);
+            said.extend(poll.options.iter().map(String::as_str));
+        }
+        Content::Interactive { interactive } => said.extend(interactive.body.as_ref().map(|body| body.text.as_str())),
+        Content::Event { event } => {
+            said.push(&event.name);
+            said.extend(event.description.as_deref());
+        }
+        Content::GroupInvite { group_invite } => {
+            said.extend([&group_invite.name, &group_invite.caption].into_iter().flatten().map(String::as_str));
+        }
+        _ => {}
+    }
+    let words: Vec<String> = said.iter().flat_map(|text| words(text)).map(|word| word.text).collect();
+    words.join(" ")
+}
+
+/// A question in the words of FTS5, for the column of texts; `None` when there is nothing in it to look for. What callers write is
+/// never syntax: only letters, digits and our own names of emoji get into it, in quotes.
+pub(super) fn question(asked: &str) -> Option<String> {
+    let asked: String = asked.chars().take(LONGEST).collect();
+    // What stands together in the question must stand together in the text.
+    let phrases: Vec<Vec<Word>> = asked.split_whitespace().map(words).filter(|words| !words.is_empty()).collect();
+    if phrases.is_empty() {
+        return None;
+    }
+    let phrase = |words: &Vec<Word>| {
+        let texts: Vec<&str> = words.iter().take(MOST_WORDS).map(|word| word.text.as_str()).collect();
+        // Somebody who types has perhaps not finished the word.
+        let begins = if words.last().is_some_and(|word| word.goes_on) { "*" } else { "" };
+        format!("\"{}\"{begins}", texts.join(" "))
+    };
+    Some(phrases.iter().take(MOST_WORDS).map(phrase).collect::<Vec<_>>().join(" "))
+}
+
+struct Word {
+    text: String,
+    /// It may be the beginning of a longer one.
+    goes_on: bool,
+}
+
+fn words(text: &str) -> Vec<Word> {
+    let mut words = Vec::new();
+    let mut current = String::new();
+    for character in text.chars().filter(|character| !is_decoration(*character)) {
+        if character.is_alphanumeric() && !has_no_blanks(character) || is_mark(character) && !current.is_empty() {
+            current.push(plain(character));
+            continue;
+        }
+        finish(&mut words, &mut current);
+        if is_emoji(character) {
+            words.push(Word { text: format!("emoji{:x}", u32::from(character)), goes_on: false });
+        } else if has_no_blanks(character) && (character.is_alphanumeric() || is_mark(character)) {
+            words.push(Word { text: character.to_string(), goes_on: false });
+        }
+    }
+    finish(&mut words, &mut current);
+    words
+}
+
+fn finish(words: &mut Vec<Word>, current: &mut String) {
+    if !current.is_empty() {
+        words.push(Word { text: std::mem::take(current), goes_on: true });
+    }
+}
+
+/// Small and large letters, and most accents, are the tokenizer's; Russian ё is no accent to it, but to those who write е.
+const fn plain(character: char) -> char {
+    match character {
+        'ё' => 'е',
+        'Ё' => 'Е',
+        other => other,
+    }
+}
+
+/// What is mostly left out when people write: Arabic and Hebrew vowels, and what only says how a character looks.
+const fn is_decoration(character: char) -> bool {
+    matches!(character as u32,
+        0x0640 | 0x064b..=0x065f | 0x0670 | 0x0591..=0x05c7 | 0x00ad | 0x200b..=0x200f | 0xfe00..=0xfe0f | 0x1f3fb..=0x1f3ff)
+}
+
+/// Belongs to the letter before it, as in हिन्दी.
+const fn is_mark(character: char) -> bool {
+    matches!(character as u32, 0x0300..=0x036f | 0x0900..=0x0dff | 0x0e31..=0x0e4e | 0x0eb1..=0x0ece | 0x102b..=0x109d
+        | 0x17b4..=0x17d3 | 0x3099..=0x309a)
+}
+
+/// Chinese, Japanese, Thai, Lao, Tibetan, Burmese, Khmer.
+const fn has_no_blanks(character: char) -> bool {
+    matches!(character as u32, 0x0e00..=0x0fff | 0x1000..=0x109f | 0x1780..=0x17ff | 0x3005..=0x3007 | 0x3040..=0x30ff
+        | 0x31f0..=0x31ff | 0x3400..=0x4dbf | 0x4e00..=0x9fff | 0xf900..=0xfaff | 0xff66..=0xff9f | 0x20000..=0x3ffff)
+}
+
+const fn is_emoji(character: char) -> bool {
+    matches!(character as u32, 0x2190..=0x2bff | 0x3030 | 0x303d | 0x3297 | 0x3299 | 0x1f000..=0x1faff)
+}

@@ -163,7 +163,7 @@ impl Phone {
         let chat = self.chat(chat)?;
         for (number, ids) in self.authors(&chat, ids)? {
             let addressing = match &chat {
-                Chat::Person(_) => self.server.options.addressing,
+                Chat::Person(_) => self.addressing(),
                 Chat::Group(id) => {
                     let world = self.server.world.lock();
                     world.groups.get(id).map_or(self.server.options.addressing, |group| group.addressing)
@@ -196,6 +196,25 @@ impl Phone {
             let wanted = |message: &&PhoneMessage| message.chat == chat && message.id == id;
             handset.inbox.iter().find(wanted).map(|message| message.from.clone())
         })
+    }
+
+    /// From now on the account's chats of two go by these addresses, as when WhatsApp moves it to its LID. Groups stay as they are.
+    pub fn is_addressed_by(&self, addressing: Addressing) {
+        if let Some(account) = self.server.world.lock().account_mut(&self.number) {
+            account.addressing = addressing;
+        }
+    }
+
+    /// Whether those it writes to by LID are not told its number, as WhatsApp does for those who do not know it.
+    pub fn hides_number(&self, hidden: bool) {
+        if let Some(account) = self.server.world.lock().account_mut(&self.number) {
+            account.hides_number = hidden;
+        }
+    }
+
+    pub(crate) fn addressing(&self) -> Addressing {
+        let world = self.server.world.lock();
+        world.account(&self.number).map_or(self.server.options.addressing, |account| account.addressing)
     }
 
     /// Whether the phone confirms what it receives.
@@ -315,7 +334,7 @@ impl Phone {
         };
         let world = self.server.world.lock();
         let account = world.account(&number).with_context(|| format!("nobody is at {address:?}"))?;
-        Ok(account.jid(self.server.options.addressing, 0).to_string())
+        Ok(account.jid(account.addressing, 0).to_string())
     }
 
     pub(crate) fn resolve(&self, address: &str) -> anyhow::Result<Number> {

@@ -63,7 +63,7 @@ pub enum PhoneSignal {
 impl Phone {
     /// Shows others in a chat what its owner does there.
     pub fn types(&self, chat: &str, state: Typing) -> anyhow::Result<()> {
-        let (chat, addressing) = (self.chat(chat)?, self.server.options.addressing);
+        let (chat, addressing) = (self.chat(chat)?, self.addressing());
         signals::types(&self.server, &self.id(0), &chat, state, addressing);
         Ok(())
     }
@@ -76,7 +76,7 @@ impl Phone {
     /// Wants to be told when somebody comes and goes; the first word comes at once.
     pub fn watches(&self, whom: &str) -> anyhow::Result<()> {
         let Chat::Person(number) = self.chat(whom)? else { anyhow::bail!("{whom:?} is no person") };
-        let addressing = self.server.options.addressing;
+        let addressing = self.addressing();
         let jid = self.server.world.lock().account(&number).map(|account| account.jid(addressing, 0));
         if let Some(jid) = jid {
             signals::watch(&self.server, &self.id(0), &jid);

@@ -225,6 +225,8 @@ pub(crate) fn add_phone(server: &Arc<Server>, name: &str, number: Option<&str>) 
         last_device: 0,
         about: String::new(),
         blocked: Vec::new(),
+        addressing: server.options.addressing,
+        hides_number: false,
         app_state,
         peers: Default::default(),
         key_index_list: None,

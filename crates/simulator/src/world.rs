@@ -62,6 +62,10 @@ pub(crate) struct Account {
     pub(crate) last_device: u16,
     pub(crate) about: String,
     pub(crate) blocked: Vec<Jid>,
+    /// How the account addresses others and is addressed in chats of two.
+    pub(crate) addressing: Addressing,
+    /// Whether WhatsApp keeps its number to itself where it is addressed by LID.
+    pub(crate) hides_number: bool,
     pub(crate) app_state: Collections,
     /// Accounts it has exchanged messages with: they keep a list of its devices.
     pub(crate) peers: BTreeSet<Number>,

@@ -21,7 +21,7 @@ pub(crate) struct Call<'a> {
 impl Call<'_> {
     /// It rings on all of the callee's linked devices; those that are away get it when they are back.
     pub(crate) fn offer(&self, server: &Server, video: bool) {
-        let Some(caller_pn) = self.caller_jid(server, Addressing::PhoneNumber) else { return };
+        let Some(caller_pn) = self.caller_jid(server, Some(Addressing::PhoneNumber)) else { return };
         let mut media = vec![NodeBuilder::new("audio").attr("enc", "opus").attr("rate", "16000").build()];
         if video {
             media.push(NodeBuilder::new("video").attr("enc", "h264").attr("dec", "h264").build());
@@ -38,12 +38,14 @@ impl Call<'_> {
         self.say(server, with_reason, "terminate", but);
     }
 
-    fn caller_jid(&self, server: &Server, addressing: Addressing) -> Option<Jid> {
-        server.world.lock().account(self.caller).map(|account| account.jid(addressing, 0))
+    /// `None`: as the account is addressed.
+    fn caller_jid(&self, server: &Server, addressing: Option<Addressing>) -> Option<Jid> {
+        let world = server.world.lock();
+        world.account(self.caller).map(|account| account.jid(addressing.unwrap_or(account.addressing), 0))
     }
 
     fn say(&self, server: &Server, fill: impl FnOnce(NodeBuilder) -> Node, action: &'static str, but: Option<u16>) {
-        let Some(from) = self.caller_jid(server, server.options.addressing) else { return };
+        let Some(from) = self.caller_jid(server, None) else { return };
         let (devices, name, stanza_id) = {
             let mut world = server.world.lock();
             let id = world.next_stanza_id();

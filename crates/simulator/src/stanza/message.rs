@@ -137,6 +137,7 @@ struct Envelope {
     chat: Option<(Jid, Jid)>,
     chat_number: Number,
     addressing: Addressing,
+    hides_number: bool,
 }
 
 impl Envelope {
@@ -154,6 +155,7 @@ impl Envelope {
             chat: own_copy.then(|| (peer.jid(addressing, 0), peer.jid(addressing.other(), 0))),
             chat_number: if own_copy { peer.number.clone() } else { sender.number.clone() },
             addressing,
+            hides_number: account.hides_number,
         })
     }
 
@@ -169,6 +171,7 @@ impl Envelope {
                 stanza.attr("recipient", chat.clone()).attr("peer_recipient_pn", alt.clone())
             }
             (Some((chat, _)), Addressing::PhoneNumber) => stanza.attr("recipient", chat.clone()),
+            (None, Addressing::Lid) if self.hides_number => stanza,
             (None, Addressing::Lid) => stanza.attr("sender_pn", self.from_alt.clone()),
             (None, Addressing::PhoneNumber) => stanza.attr("sender_lid", self.from_alt.clone()),
         };

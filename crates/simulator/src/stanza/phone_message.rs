@@ -12,6 +12,7 @@ use waproto::whatsapp as wa;
 use super::group_message;
 use super::iq::prekeys;
 use super::message::{deliver, route};
+use crate::Addressing;
 use crate::amendments::edit_attribute;
 use crate::device::Bundle;
 use crate::handset::{Handset, Sent};
@@ -62,7 +63,7 @@ fn send_as(
     message: &wa::Message,
     spoil: impl Fn(&mut Ciphertext),
 ) -> anyhow::Result<()> {
-    let (handset, to_jid, targets) = {
+    let (handset, to_jid, targets, addressing) = {
         let world = server.world.lock();
         let recipient = world.account(to).context("no such recipient")?;
         let sender = world.account(from).context("no such sender")?;
@@ -70,7 +71,8 @@ fn send_as(
         // In a note to oneself the own devices are the recipient's, and the phone does not write to itself.
         let theirs = std::iter::once(phone).chain(recipient.linked()).filter(|_| from != to);
         let targets: Vec<DeviceId> = theirs.chain(sender.linked()).collect();
-        (sender.handset.clone(), recipient.jid(server.options.addressing, 0), targets)
+        let addressing = sender.addressing;
+        (sender.handset.clone(), recipient.jid(addressing, 0), targets, addressing)
     };
     let plaintext = message.encode_to_vec();
     let copy = own_copy(&to_jid, message).encode_to_vec();
@@ -82,7 +84,7 @@ fn send_as(
     for target in &targets {
         let text = if target.number == *from { &copy } else { &plaintext };
         // A device that was logged out a moment ago gets nothing.
-        let Some((user, jid)) = address(server, target) else { continue };
+        let Some((user, jid)) = address(server, target, addressing) else { continue };
         let mut sealed = phone.signal.encrypt(&user, target.device, text)?;
         spoil(&mut sealed);
         participants.push(NodeBuilder::new("to").attr("jid", jid).children([enc(&sealed, None)]).build());
@@ -115,16 +117,16 @@ pub(crate) fn resend(
     count: u32,
     keys: Option<Bundle>,
 ) -> anyhow::Result<()> {
-    let handset = server.world.lock().account(from).context("no such account")?.handset.clone();
+    let (handset, addressing) = handset(server, from)?;
     let sent = handset.lock().sent(id).context("the message is not kept any more")?;
     let bundle = keys.or_else(|| prekeys::take_bundle(server, to)).context("the device has no keys")?;
-    let (user, _) = address(server, to).context("no such device")?;
+    let (user, _) = address(server, to, addressing).context("no such device")?;
     handset.lock().signal.start_session(&user, to.device, &bundle)?;
     let other = match &sent.to {
         Chat::Group(group) => return group_message::resend(server, from, to, group, &sent, count),
         Chat::Person(number) => number,
     };
-    let chat = server.world.lock().account(other).context("no such account")?.jid(server.options.addressing, 0);
+    let chat = server.world.lock().account(other).context("no such account")?.jid(addressing, 0);
     let (text, chat) = if to.number == *from {
         let copy = own_copy(&chat, &wa::Message::decode_from_slice(&sent.message)?);
         (copy.encode_to_vec(), Some(chat))
@@ -155,9 +157,9 @@ struct One<'a> {
 
 impl One<'_> {
     fn send(self, server: &Arc<Server>) -> anyhow::Result<()> {
-        let handset = server.world.lock().account(self.from).context("no such account")?.handset.clone();
+        let (handset, addressing) = handset(server, self.from)?;
         open_sessions(server, &handset, std::slice::from_ref(self.to))?;
-        let (user, jid) = address(server, self.to).context("no such device")?;
+        let (user, jid) = address(server, self.to, addressing).context("no such device")?;
         let mut stanza = NodeBuilder::new("message").attr("to", jid).attr("id", self.id).attr("type", self.kind);
         let mut retry = None;
         match self.occasion {
@@ -179,10 +181,17 @@ impl One<'_> {
     }
 }
 
+/// An account's phone, and how it addresses others.
+fn handset(server: &Server, number: &Number) -> anyhow::Result<(Arc<Mutex<Handset>>, Addressing)> {
+    let world = server.world.lock();
+    let account = world.account(number).context("no such account")?;
+    Ok((Arc::clone(&account.handset), account.addressing))
+}
+
 /// Opens the Signal sessions a phone does not have yet. Bundles of other phones are taken before its own lock.
 pub(super) fn open_sessions(server: &Server, handset: &Mutex<Handset>, targets: &[DeviceId]) -> anyhow::Result<()> {
     for target in targets {
-        let Some((user, _)) = address(server, target) else { continue };
+        let Some((user, _)) = address(server, target, Addressing::Lid) else { continue };
         if handset.lock().signal.has_session(&user, target.device) {
             continue;
         }
@@ -194,13 +203,13 @@ pub(super) fn open_sessions(server: &Server, handset: &Mutex<Handset>, targets: 
 }
 
 /// The name Signal sessions with a device are kept under, and its address on the wire; `None` when it is linked no more.
-fn address(server: &Server, device: &DeviceId) -> Option<(String, Jid)> {
+fn address(server: &Server, device: &DeviceId, addressing: Addressing) -> Option<(String, Jid)> {
     let world = server.world.lock();
     let account = world.account(&device.number)?;
     if device.device != 0 && !account.devices.contains_key(&device.device) {
         return None;
     }
-    Some((account.lid.to_string(), account.jid(server.options.addressing, device.device)))
+    Some((account.lid.to_string(), account.jid(addressing, device.device)))
 }
 
 pub(super) fn enc(sealed: &Ciphertext, retry: Option<u32>) -> Node {

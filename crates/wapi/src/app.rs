@@ -16,6 +16,7 @@ use crate::config::{Access, Build, CertificateFiles, Config, HostPort, Layers};
 use crate::fetch::Fetcher;
 use crate::history::History;
 use crate::http::{self, Gateway};
+use crate::identity::IdentityInbox;
 use crate::keys::Keys;
 use crate::lifecycle::{Finish, Lifecycle, StopSignals};
 use crate::media::{self, Media, MediaInbox};
@@ -105,6 +106,7 @@ impl App {
         let media = Media::open(root, policy, ffmpeg, store.clone(), clock.clone(), lifecycle.clone()).await?;
         let inbox = Arc::new(StoredInbox::new(store.clone(), clock.clone()));
         let inbox = Arc::new(MediaInbox { media: media.clone(), inbox });
+        let inbox = Arc::new(IdentityInbox { store: store.clone(), inbox });
         whatsapp.start_recovering(Arc::clone(&inbox) as _);
         store.doubt_attempted().await.context("looking at what an earlier run was sending")?;
         let fetcher = Fetcher::new(config.allowed_targets.clone(), media.clone(), clock.clone())?;

@@ -19,6 +19,7 @@ pub mod qr;
 pub mod fetch;
 pub mod guard;
 pub mod history;
+pub mod identity;
 pub mod keys;
 pub mod retention;
 pub mod seen;

@@ -55,6 +55,9 @@ pub struct ContactUpdated {
     pub lid: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// An id they had until now, because they were taken for two. It names them no more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub merged: Option<String>,
 }
 
 /// Tells a `null` from what is not there.

@@ -66,7 +66,11 @@ fn changes(event: &Saved, said: &Said) -> Option<Vec<Change>> {
             let ChatUpdated { chat, change, .. } = data(event)?;
             vec![Change::Chat { chat, change }]
         }
-        "contact.updated" => vec![Change::Contact(data::<ContactUpdated>(event)?.contact)],
+        "contact.updated" => {
+            let ContactUpdated { contact, merged, .. } = data(event)?;
+            let merged = merged.map(|old| Change::Merged { old, new: contact.id.clone() });
+            merged.into_iter().chain([Change::Contact(contact)]).collect()
+        }
         "group.created" => vec![renamed(data::<Created>(event)?)],
         "group.updated" => {
             let Renamed { chat, change } = data(event)?;

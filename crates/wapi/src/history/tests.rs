@@ -43,7 +43,12 @@ impl Stage {
         let read = progress.wait_for(|done| *done >= newest);
         Clock::system().timeout(PATIENCE, read).await.expect("it is read").unwrap();
         let kept = self.history.look().await.unwrap();
-        let messages = kept.messages("shop", ANN, Side::Newest, 1_000_000).await.unwrap().len();
+        let (mut messages, mut side) = (0, Side::Newest);
+        loop {
+            let page = kept.messages("shop", ANN, side, 500).await.unwrap();
+            let Some(oldest) = page.last() else { break };
+            (messages, side) = (messages + page.len(), Side::Before(oldest.cursor));
+        }
         (messages, kept.chat("shop", ANN).await.unwrap().map_or(0, |chat| chat.unread))
     }
 }
@@ -122,4 +127,28 @@ async fn without_history_there_is_no_file() {
     stage.history.forget("shop").await.unwrap();
     stage.close().await;
     assert!(!folder.path().join("history.db").exists());
+}
+
+/// How many events lie behind; 100,000 were tried.
+const BEHIND: u32 = 5_000;
+
+#[tokio::test]
+async fn whoever_is_far_behind_catches_up_and_holds_up_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let stage = Stage::open(folder.path(), Policy::Off).await;
+    came(&stage.store, 0..BEHIND).await;
+    stage.close().await;
+    let clock = Clock::system();
+    let started = clock.uptime();
+    let stage = Stage::open(folder.path(), Policy::Forever).await;
+    let mut slowest = Duration::ZERO;
+    for number in BEHIND..BEHIND + 20 {
+        let asked = clock.uptime();
+        stage.store.append(vec![message(number)]).await.unwrap();
+        slowest = slowest.max(clock.uptime().saturating_sub(asked));
+    }
+    assert_eq!(stage.kept().await, (BEHIND as usize + 20, BEHIND + 20));
+    let took = clock.uptime().saturating_sub(started);
+    eprintln!("{BEHIND} events were read in {took:?}; the slowest commit beside it took {slowest:?}");
+    stage.close().await;
 }

@@ -110,8 +110,9 @@ impl Accepting<'_> {
         let wish = Wish { to: asked.to.clone(), message: message.clone(), send_at, expires_at, key };
         match gateway.sessions.send(session, wish).await? {
             Reply::Accepted(accepted, verdict) => {
+                let chat = gateway.sessions.chat_of(session, asked.to.clone()).await.map_err(unreadable)?;
                 let verdict = if wait.is_zero() { None } else { gateway.sessions.verdict(verdict, wait).await };
-                Ok((accepted_now(&asked.to, message, accepted, (send_at, expires_at), verdict), false))
+                Ok((accepted_now(&chat, message, accepted, (send_at, expires_at), verdict), false))
             }
             Reply::Repeated(id) => Ok((self.again(&id, wait).await?, true)),
             Reply::KeyTaken => Err(Problem::KeyTaken),

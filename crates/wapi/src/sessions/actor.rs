@@ -12,8 +12,9 @@ use super::session::{Intent, NotingInbox};
 use super::state::{End, Next, next};
 use super::{Aside, Parts, Session, Status};
 use crate::event::{EventData, LoggedOutSession, PairedSession};
+use crate::identity::{self, Knowledge};
 use crate::store::session_file::{SessionFile, inspect};
-use crate::whatsapp::{Inbox, Link, Signal, Signals};
+use crate::whatsapp::{Happening, Inbox, Link, Signal, Signals};
 
 /// After this many connections in a row that WhatsApp took but never let in, its key is learnt anew.
 const STRANGE_GREETINGS: u32 = 4;
@@ -41,6 +42,15 @@ pub(super) struct Actor {
 impl Actor {
     pub fn new(session: Arc<Session>, around: Parts, checker: mpsc::UnboundedSender<Arc<Session>>) -> Self {
         Self { session, around, checker, greetings: 0, failures: 0 }
+    }
+
+    /// Nobody is learnt of this way: that would make the session wait for the disk.
+    async fn name_whom(&self, happening: &mut Happening) {
+        let (store, session) = (&self.around.store, self.session.name.as_str());
+        match identity::named(store, session, &mut happening.data, &happening.chat, Knowledge::Old).await {
+            Ok(chat) => happening.chat = chat,
+            Err(error) => tracing::debug!(%error, "who somebody is cannot be looked up"),
+        }
     }
 
     pub async fn run(mut self) {
@@ -152,7 +162,8 @@ impl Actor {
                 }
             };
             // It changes nothing about the session, and there may be many.
-            if let Signal::Happened(happening) = signal {
+            if let Signal::Happened(mut happening) = signal {
+                self.name_whom(&mut happening).await;
                 self.session.tell_of(*happening);
                 continue;
             }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{SessionName, SessionState, Sessions, Status};
-use crate::event::{Group, Presence, Typing};
+use crate::event::{ChatChange, ChatUpdated, EventData, Group, Person, Presence, Typing};
 use crate::message::ChatId;
 use crate::store::StoreError;
-use crate::whatsapp::{Link, NotAnswered, Number};
+use crate::whatsapp::{Happening, Link, NotAnswered, Number};
 
 /// Why a question to WhatsApp has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +38,27 @@ impl Sessions {
         self.ask_whatsapp(name, async |link, limit| link.group(id, limit).await).await
     }
 
+    /// The id a chat or a person has in events and in what is kept, whichever of their addresses they are named by.
+    pub async fn id_of(&self, name: &SessionName, chat: &ChatId) -> Result<String, AskError> {
+        let named = chat.to_string();
+        if matches!(chat, ChatId::Group(_)) {
+            return Ok(named);
+        }
+        let other = match self.find(name).and_then(|session| session.link()) {
+            Some(link) => link.other_address(chat).await,
+            None => None,
+        };
+        let addresses = [Some(named.as_str()), other.as_deref()].into_iter().flatten().collect::<Vec<_>>();
+        if let Some(id) = self.inner.around.store.known_id(name.as_str(), &addresses).await? {
+            return Ok(id);
+        }
+        // Nothing was told of them: as they would be called, by their number.
+        Ok(match other {
+            Some(other) if matches!(chat, ChatId::Lid(_)) => other,
+            _ => named,
+        })
+    }
+
     /// Tells the senders that messages of a chat were read: all that came in so far and were not marked before, or up to one of
     /// them. How many that were.
     pub async fn mark_read(&self, name: &SessionName, chat: &ChatId, up_to: Option<&str>) -> Result<usize, AskError> {
@@ -47,7 +68,24 @@ impl Sessions {
         let Some(newest) = unread.first() else { return Ok(0) };
         self.ask_whatsapp(name, async |link, limit| link.mark_read(&unread, limit).await).await?;
         store.mark_read(name.as_str(), &addresses[0], newest.seq).await?;
+        self.tell_of_reading(name, chat, up_to).await?;
         Ok(unread.len())
+    }
+
+    /// The chat is read here, which its unread count follows.
+    async fn tell_of_reading(&self, name: &SessionName, chat: &ChatId, up_to: Option<&str>) -> Result<(), AskError> {
+        let id = self.id_of(name, chat).await?;
+        let session = self.find(name).ok_or(AskError::Unknown)?;
+        let (phone, lid) = match chat {
+            ChatId::Phone(phone) => (Some(phone.clone()), None),
+            ChatId::Lid(_) => (None, Some(chat.to_string())),
+            ChatId::Group(_) => (None, None),
+        };
+        let change = ChatChange { unread: Some(false), read_up_to: up_to.map(str::to_owned), ..ChatChange::default() };
+        let chat = Person { id: id.clone(), phone, lid, name: None };
+        let data = ChatUpdated { session: name.as_str().to_owned(), chat, change };
+        session.tell_of(Happening { chat: id, id: None, data: EventData::ChatUpdated(Box::new(data)) });
+        Ok(())
     }
 
     /// Shows the others in a chat that somebody types.

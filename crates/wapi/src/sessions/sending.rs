@@ -125,13 +125,37 @@ impl Sessions {
         deleting.await.map_err(|error| NotDeleted::NoAnswer(error.to_string()))
     }
 
-    async fn ask(&self, name: &SessionName, wish: Wish, file: Option<File>, haste: Haste) -> Result<Reply, SendError> {
+    async fn ask(
+        &self,
+        name: &SessionName,
+        mut wish: Wish,
+        file: Option<File>,
+        haste: Haste,
+    ) -> Result<Reply, SendError> {
         let session = self.find(name).ok_or(SendError::Unknown)?;
+        // Their other address is as good to the engine, and a chat goes on under the one it began with.
+        wish.to = self.chat_of(name, wish.to).await?;
         let wish = Wish { message: self.timed(name, &wish.to, wish.message), ..wish };
         let (reply, answer) = oneshot::channel();
         let request = Request::Accept { wish: Box::new(wish), file, haste, reply };
         session.requests.send(request).map_err(|_| SendError::Stopping)?;
         answer.await.map_err(|_| SendError::Stopping)?
+    }
+
+    /// The address under which a chat goes on: the one it began with.
+    pub async fn chat_of(&self, name: &SessionName, chat: ChatId) -> Result<ChatId, StoreError> {
+        let other = match (&chat, self.find(name).and_then(|session| session.link())) {
+            (ChatId::Group(_), _) => return Ok(chat),
+            (_, Some(link)) => link.other_address(&chat).await,
+            (_, None) => None,
+        };
+        let named = chat.to_string();
+        let (number, lid) = match &chat {
+            ChatId::Lid(_) => (other.as_deref(), Some(named.as_str())),
+            _ => (Some(named.as_str()), other.as_deref()),
+        };
+        let id = self.inner.around.store.identify(name.as_str(), number, lid).await?;
+        Ok(id.and_then(|id| ChatId::parse(&id).ok()).unwrap_or(chat))
     }
 
     /// Whether a message could be sent right now; worth asking before fetching what to send.

@@ -15,6 +15,7 @@ mod events;
 mod feed;
 mod fresh;
 mod history;
+mod identities;
 mod media;
 mod media_retention;
 mod messages;
@@ -59,6 +60,7 @@ pub use events::NewEvent;
 pub use feed::{Reader, Saved, Wanted};
 pub use fresh::Fresh;
 pub use history::{Delivery, DeliveryState, FailedAttempt};
+use identities::Remembered;
 pub use media::{MediaFacts, MediaRecord, MediaState, NewMedia};
 pub use messages::{Acceptance, Accepted, Departure, IdempotencyKey, KEY_LIFETIME, NewMessage, OpenMessage, Place};
 pub use numbers::Numbers;
@@ -121,6 +123,7 @@ pub struct Store {
     meters: Arc<Meters>,
     /// Events after this place are still to be read.
     held: Arc<AtomicI64>,
+    remembered: Arc<Remembered>,
     /// A family of its own: the writer ends after everybody who has something to save.
     tasks: Lifecycle,
     clock: Clock,
@@ -156,8 +159,8 @@ impl Store {
         let meters = Arc::<Meters>::default();
         let writer = Writer::start(connection, clock.clone(), Arc::clone(&meters), &tasks);
         let tail = Tail::start(browsers.clone(), writer.commits(), &tasks);
-        let (numbers, held) = (Arc::default(), Arc::new(AtomicI64::new(i64::MAX)));
-        let store = Self { readers, browsers, writer, tail, timers, numbers, meters, held, tasks, clock };
+        let (numbers, held, remembered) = (Arc::default(), Arc::new(AtomicI64::new(i64::MAX)), Arc::default());
+        let store = Self { readers, browsers, writer, tail, timers, numbers, meters, held, remembered, tasks, clock };
         store.start_counting().await?;
         Ok(store)
     }

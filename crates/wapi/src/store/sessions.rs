@@ -135,6 +135,7 @@ impl Change for Forget {
 
     async fn write(&self, connection: &mut SqliteConnection, _: Timestamp) -> Result<(), sqlx::Error> {
         sqlx::query("DELETE FROM sessions WHERE name = $1").bind(&self.name).execute(&mut *connection).await?;
+        sqlx::query("DELETE FROM identities WHERE session = $1").bind(&self.name).execute(&mut *connection).await?;
         // The row stays: its place says which messages are taken into account.
         let sql = sqlx::query("UPDATE received SET last_at = 0 WHERE session = $1").bind(&self.name);
         sql.execute(connection).await.map(drop)

@@ -5,7 +5,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::batch::{Places, scope};
 use super::step::{About, Change, Step, is_group};
-use super::words;
+use super::{merging, words};
 use crate::event::{ChatChange, Person};
 use crate::message::{Content, Message};
 
@@ -15,6 +15,9 @@ pub(super) async fn apply(
     step: &Step,
     places: &Places<'_>,
 ) -> Result<(), sqlx::Error> {
+    if let Change::Merged { old, new } = &step.change {
+        return merging::merge(connection, &step.session, old, new).await;
+    }
     let place = step.change.chat().and_then(|chat| places.get(&(step.session.as_str(), chat)));
     let Some(place) = place.copied() else { return Ok(()) };
     match &step.change {
@@ -22,7 +25,11 @@ pub(super) async fn apply(
         Change::Deleted { of } => delete(connection, place, of).await,
         Change::Reaction { of, emoji } => react(connection, place, of, emoji.as_deref()).await,
         Change::Chat { chat, change } => set(connection, place, chat, change).await,
-        Change::Message(_) | Change::Seen { .. } | Change::Status { .. } | Change::Contact(_) => Ok(()),
+        Change::Message(_)
+        | Change::Seen { .. }
+        | Change::Status { .. }
+        | Change::Contact(_)
+        | Change::Merged { .. } => Ok(()),
     }
 }
 

@@ -9,6 +9,7 @@ mod chats;
 mod contacts;
 mod found;
 mod imported;
+mod merging;
 mod removal;
 mod step;
 mod words;

@@ -30,6 +30,8 @@ pub enum Change {
     Status { chat: String, id: String, status: KeptStatus },
     /// What a chat is like now. A group's name is its subject.
     Chat { chat: Person, change: ChatChange },
+    /// Two were taken for two, and are one person in one chat.
+    Merged { old: String, new: String },
     /// What is known of somebody; what is not given stays as it was.
     Contact(Person),
 }
@@ -110,7 +112,7 @@ impl Change {
             Self::Edited { of, .. } | Self::Deleted { of } | Self::Reaction { of, .. } => Some(&of.chat),
             Self::Seen { chat } | Self::Status { chat, .. } => Some(chat),
             Self::Chat { chat, .. } => Some(&chat.id),
-            Self::Contact(_) => None,
+            Self::Contact(_) | Self::Merged { .. } => None,
         }
     }
 
@@ -124,7 +126,7 @@ impl Change {
             Self::Edited { of, .. } | Self::Deleted { of } | Self::Reaction { of, .. } => of.by.clone(),
             Self::Chat { chat, .. } => (!is_group(&chat.id)).then(|| chat.clone()),
             Self::Contact(person) => Some(person.clone()),
-            Self::Seen { .. } | Self::Status { .. } => None,
+            Self::Seen { .. } | Self::Status { .. } | Self::Merged { .. } => None,
         }
     }
 }

@@ -1,0 +1,115 @@
+//! One id for each person and chat, whatever address they come with: the first that was told of them stays for ever.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use async_trait::async_trait;
+
+use crate::event::{EventData, Person};
+use crate::store::{Store, StoreError};
+use crate::whatsapp::{Inbox, Incoming};
+
+/// Stands before the real inbox, so that everything behind it knows people by their one id.
+pub struct IdentityInbox {
+    pub store: Store,
+    pub inbox: Arc<dyn Inbox>,
+}
+
+#[async_trait]
+impl Inbox for IdentityInbox {
+    async fn accept(&self, session: &str, mut incoming: Vec<Incoming>) -> Result<()> {
+        for incoming in &mut incoming {
+            incoming.chat = named(&self.store, session, &mut incoming.data, &incoming.chat, Knowledge::New).await?;
+        }
+        self.inbox.accept(session, incoming).await
+    }
+}
+
+/// Whether what is said of people is new, and to be remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Knowledge {
+    New,
+    /// It is only looked up.
+    Old,
+}
+
+/// Gives those whom an event names their one id; the chat's.
+pub async fn named(
+    store: &Store,
+    session: &str,
+    data: &mut EventData,
+    chat: &str,
+    knowledge: Knowledge,
+) -> Result<String, StoreError> {
+    let Some((told_chat, from)) = parts(data) else { return Ok(chat.to_owned()) };
+    let was = from.as_ref().map(|from| from.id.clone());
+    if let Some(from) = from {
+        name(store, session, from, knowledge).await?;
+        if was.as_deref() == Some(chat) {
+            let id = from.id.clone();
+            if let Some(told) = told_chat {
+                told.clone_from(&id);
+            }
+            return Ok(id);
+        }
+    }
+    let id = chat_id(store, session, chat, knowledge).await?;
+    if let Some(told) = told_chat {
+        told.clone_from(&id);
+    }
+    Ok(id)
+}
+
+/// Gives somebody their one id.
+async fn name(store: &Store, session: &str, person: &mut Person, knowledge: Knowledge) -> Result<(), StoreError> {
+    let number = person.phone.as_ref().map(|phone| format!("{phone}@s.whatsapp.net"));
+    if let Some(id) = find(store, session, number.as_deref(), person.lid.as_deref(), knowledge).await? {
+        person.id = id;
+    }
+    Ok(())
+}
+
+/// The one id of a chat that is known by this address. Groups have one address only.
+async fn chat_id(store: &Store, session: &str, chat: &str, knowledge: Knowledge) -> Result<String, StoreError> {
+    let (number, lid) = (chat.ends_with("@s.whatsapp.net").then_some(chat), chat.ends_with("@lid").then_some(chat));
+    let id = find(store, session, number, lid, knowledge).await?;
+    Ok(id.unwrap_or_else(|| chat.to_owned()))
+}
+
+async fn find(
+    store: &Store,
+    session: &str,
+    number: Option<&str>,
+    lid: Option<&str>,
+    knowledge: Knowledge,
+) -> Result<Option<String>, StoreError> {
+    match knowledge {
+        Knowledge::New => store.identify(session, number, lid).await,
+        Knowledge::Old => {
+            let addresses: Vec<&str> = [number, lid].into_iter().flatten().collect();
+            store.known_id(session, &addresses).await
+        }
+    }
+}
+
+/// The chat an event names, and who did it.
+fn parts(data: &mut EventData) -> Option<(Option<&mut String>, Option<&mut Person>)> {
+    Some(match data {
+        EventData::MessageReceived(told) | EventData::MessageEcho(told) => (Some(&mut told.chat), Some(&mut told.from)),
+        EventData::MessageUndecryptable(told) => (Some(&mut told.chat), Some(&mut told.from)),
+        EventData::MessageEdited(told) => (Some(&mut told.chat), Some(&mut told.from)),
+        EventData::MessageDeleted(told) => (Some(&mut told.chat), Some(&mut told.from)),
+        EventData::MessageReaction(told) => (Some(&mut told.chat), Some(&mut told.from)),
+        EventData::MessagePinned(told) => (Some(&mut told.chat), Some(&mut told.from)),
+        EventData::MessageKept(told) => (Some(&mut told.chat), Some(&mut told.from)),
+        EventData::MessageStarred(told) => (Some(&mut told.chat), None),
+        EventData::ChatDisappearing(told) => (Some(&mut told.chat), Some(&mut told.from)),
+        EventData::PollVote(told) => (Some(&mut told.chat), Some(&mut told.from)),
+        EventData::EventResponse(told) => (Some(&mut told.chat), Some(&mut told.from)),
+        EventData::ChatTyping(told) => (Some(&mut told.chat), Some(&mut told.from)),
+        EventData::PresenceChanged(told) => (None, Some(&mut told.from)),
+        EventData::CallIncoming(told) => (None, Some(&mut told.from)),
+        EventData::CallEnded(told) => (None, Some(&mut told.from)),
+        _ => return None,
+    })
+}

@@ -1,0 +1,67 @@
+//! Makes one of two chats that turned out to be with one person.
+
+use sqlx::Row;
+use sqlx::sqlite::SqliteConnection;
+
+use super::batch::scope;
+use super::words;
+use crate::message::Message;
+
+/// What was kept under `old` is under `new` from now on.
+pub(super) async fn merge(
+    connection: &mut SqliteConnection,
+    session: &str,
+    old: &str,
+    new: &str,
+) -> Result<(), sqlx::Error> {
+    let place = async |connection: &mut SqliteConnection, id: &str| {
+        let sql = sqlx::query_scalar::<_, i64>("SELECT place FROM chats WHERE session = $1 AND id = $2");
+        sql.bind(session).bind(id).fetch_optional(connection).await
+    };
+    match (place(connection, old).await?, place(connection, new).await?) {
+        (Some(from), Some(to)) => move_messages(connection, session, from, to).await?,
+        (Some(from), None) => {
+            let sql = "UPDATE chats SET id = $1 WHERE place = $2";
+            sqlx::query(sql).bind(new).bind(from).execute(&mut *connection).await?;
+        }
+        (None, _) => {}
+    }
+    // In groups they wrote, too. Who is there twice now was one all along.
+    for sql in [
+        "UPDATE OR IGNORE messages SET sender = $3 WHERE sender = $2 AND chat IN (SELECT place FROM chats WHERE session = $1)",
+        "UPDATE OR REPLACE reactions SET person = $3 WHERE person = $2 AND message IN \
+         (SELECT m.place FROM messages m JOIN chats c ON c.place = m.chat WHERE c.session = $1)",
+        "INSERT INTO contacts (session, id, phone, lid, name) \
+         SELECT session, $3, phone, lid, name FROM contacts WHERE session = $1 AND id = $2 \
+         ON CONFLICT (session, id) DO UPDATE SET phone = COALESCE(phone, excluded.phone), \
+         lid = COALESCE(lid, excluded.lid), name = COALESCE(name, excluded.name)",
+    ] {
+        sqlx::query(sql).bind(session).bind(old).bind(new).execute(&mut *connection).await?;
+    }
+    let sql = "DELETE FROM contacts WHERE session = $1 AND id = $2";
+    sqlx::query(sql).bind(session).bind(old).execute(connection).await.map(drop)
+}
+
+async fn move_messages(
+    connection: &mut SqliteConnection,
+    session: &str,
+    from: i64,
+    to: i64,
+) -> Result<(), sqlx::Error> {
+    let sql = "UPDATE OR IGNORE messages SET chat = $2 WHERE chat = $1 RETURNING place, content";
+    let moved = sqlx::query(sql).bind(from).bind(to).fetch_all(&mut *connection).await?;
+    for row in moved {
+        let message: i64 = row.get("place");
+        let Ok(said) = serde_json::from_str::<Message>(row.get("content")) else { continue };
+        sqlx::query("DELETE FROM words WHERE rowid = $1").bind(message).execute(&mut *connection).await?;
+        let sql = "INSERT INTO words (rowid, scope, said) VALUES ($1, $2, $3)";
+        let query = sqlx::query(sql).bind(message).bind(scope(session, to)).bind(words::of_message(&said));
+        query.execute(&mut *connection).await?;
+    }
+    let sql = "UPDATE chats SET unread = unread + (SELECT unread FROM chats WHERE place = $1), \
+               active_at = max(active_at, (SELECT active_at FROM chats WHERE place = $1)) WHERE place = $2";
+    sqlx::query(sql).bind(from).bind(to).execute(&mut *connection).await?;
+    // What was there twice is found by nobody, and goes with the rest of what was forgotten.
+    let sql = "UPDATE chats SET session = '', id = place WHERE place = $1";
+    sqlx::query(sql).bind(from).execute(connection).await.map(drop)
+}

@@ -138,6 +138,7 @@ impl App {
             sessions: sessions.clone(),
             media,
             store: store.clone(),
+            history: history.clone(),
             webhooks,
             fetcher,
             access: config.access.clone(),

@@ -1,6 +1,8 @@
 //! What callers are told when something goes wrong: `application/problem+json` (RFC 9457). The only place that picks a status code
 //! for an error.
 
+mod orders;
+
 use std::borrow::Cow;
 
 use axum::http::{StatusCode, header};
@@ -9,9 +11,9 @@ use serde::Serialize;
 
 use crate::event::Failure;
 use crate::fetch::NoFile;
-use crate::keys::{Refused, Scope};
-use crate::sessions::{AskError, CommandError, NotDeleted, NotSet, SendError, Status};
-use crate::whatsapp::{NoCode, NotAnswered};
+use crate::keys::Scope;
+use crate::sessions::{AskError, NotDeleted, NotSet, SendError, Status};
+use crate::whatsapp::NotAnswered;
 
 /// One thing that is wrong with the request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -72,6 +74,10 @@ pub enum Problem {
     /// Its words cannot be changed any more.
     TooLate,
     NoGroup,
+    NoChat,
+    NoContact,
+    /// The operator has decided that nothing is kept.
+    HistoryOff,
     /// No such call rings.
     NoCall,
     /// WhatsApp said no.
@@ -143,8 +149,10 @@ impl Problem {
             Self::NoApiKey | Self::NoRoute | Self::NoSession | Self::NoQrCode | Self::NoConnection => {
                 StatusCode::NOT_FOUND
             }
-            Self::TooLate => StatusCode::CONFLICT,
-            Self::NoMessage | Self::NoMedia | Self::NoGroup | Self::NoCall => StatusCode::NOT_FOUND,
+            Self::TooLate | Self::HistoryOff => StatusCode::CONFLICT,
+            Self::NoMessage | Self::NoMedia | Self::NoGroup | Self::NoCall | Self::NoChat | Self::NoContact => {
+                StatusCode::NOT_FOUND
+            }
             // Nobody can be reached there: the caller has to name somebody else.
             Self::NotSent(failure) if is_nowhere(failure) => StatusCode::NOT_FOUND,
             Self::MediaNotReady { .. } => StatusCode::CONFLICT,
@@ -195,6 +203,9 @@ impl Problem {
             Self::NoMessage => ("message_not_found", "There is no such message"),
             Self::TooLate => ("too_late", "The message cannot be changed any more"),
             Self::NoGroup => (GROUP_NOT_FOUND, "The account is in no such group"),
+            Self::NoChat => ("chat_not_found", "There is no such chat"),
+            Self::NoContact => ("contact_not_found", "Nobody of this address is known"),
+            Self::HistoryOff => ("history_off", "No history is kept"),
             Self::NoCall => ("call_not_found", "No such call rings"),
             Self::Refused { .. } => ("whatsapp_refused", "WhatsApp refused it"),
             Self::NoMedia => ("media_not_found", "There is no such file"),
@@ -223,6 +234,16 @@ impl Problem {
     fn detail(&self) -> String {
         match self {
             Self::Body(detail) | Self::NoAnswer { detail } | Self::Refused { detail } => detail.clone(),
+            Self::NoChat => {
+                "nothing was said in it yet, or it is kept no longer; GET /v1/sessions/…/chats lists those there are"
+                    .to_owned()
+            }
+            Self::NoContact => {
+                "GET /v1/sessions/…/contacts lists those there are; POST …/contacts/check asks WhatsApp".to_owned()
+            }
+            Self::HistoryOff => {
+                "the setting WAPI_HISTORY is `off`; set it to a number of days, or to `forever`".to_owned()
+            }
             Self::NoCall => "it has ended, or was turned away already".to_owned(),
             Self::NoGroup => "GET /v1/sessions/…/groups lists those it is in".to_owned(),
             Self::MediaNotReady { detail } | Self::MediaGone { detail } => detail.clone(),
@@ -315,38 +336,6 @@ impl IntoResponse for Problem {
         // The outermost layer writes the request's id into it.
         response.extensions_mut().insert(document);
         response
-    }
-}
-
-impl From<Refused> for Problem {
-    fn from(refused: Refused) -> Self {
-        match refused {
-            Refused::Unknown => Self::NoApiKey,
-            Refused::AdminFirst => Self::AdminKeyFirst,
-            Refused::LastAdmin => Self::LastAdminKey,
-            Refused::Store(error) => {
-                tracing::error!(%error, "the keys cannot be read or changed");
-                Self::Internal
-            }
-        }
-    }
-}
-
-impl From<CommandError> for Problem {
-    fn from(error: CommandError) -> Self {
-        match error {
-            CommandError::Unknown => Self::NoSession,
-            CommandError::Exists => Self::SessionExists,
-            CommandError::NotPaired => Self::NotPaired,
-            CommandError::Paired => Self::AlreadyPaired,
-            CommandError::NotOnline { status, reason } => Self::NotOnline { status, reason },
-            CommandError::NoAnswer(error) => Self::NoAnswer { detail: error.to_string() },
-            CommandError::NoCode(NoCode::Silence(within)) => {
-                Self::NoAnswer { detail: format!("no pairing code came within {within:?}") }
-            }
-            CommandError::NoCode(NoCode::Refused(detail)) => Self::NoPairingCode { detail },
-            CommandError::NotSaved(error) => Self::NotReady { detail: error.to_string() },
-        }
     }
 }
 

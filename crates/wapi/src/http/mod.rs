@@ -12,6 +12,7 @@ mod exposition;
 mod extract;
 mod groups;
 mod health;
+mod history;
 mod layers;
 mod media;
 mod messages;
@@ -35,6 +36,7 @@ use axum::middleware::from_fn_with_state;
 use crate::clock::Clock;
 use crate::config::Access;
 use crate::fetch::Fetcher;
+use crate::history::History;
 use crate::keys::Keys;
 use crate::keys::Scope::{Admin, Read, Send};
 use crate::lifecycle::Lifecycle;
@@ -54,6 +56,7 @@ pub struct Gateway {
     pub sessions: Sessions,
     pub media: Media,
     pub store: Store,
+    pub history: History,
     pub webhooks: Webhooks,
     pub fetcher: Fetcher,
     pub access: Access,
@@ -104,6 +107,12 @@ fn table() -> Table {
         .delete("/v1/sessions/{session}/messages/{id}/keep", Send, messages::marks::unkeep)
         .put("/v1/sessions/{session}/messages/{id}/star", Send, messages::marks::star)
         .delete("/v1/sessions/{session}/messages/{id}/star", Send, messages::marks::unstar)
+        .get("/v1/sessions/{session}/messages", Read, history::search)
+        .get("/v1/sessions/{session}/chats", Read, history::chats)
+        .get("/v1/sessions/{session}/chats/{chat}", Read, history::chat)
+        .get("/v1/sessions/{session}/chats/{chat}/messages", Read, history::messages)
+        .get("/v1/sessions/{session}/contacts", Read, history::contacts)
+        .get("/v1/sessions/{session}/contacts/{contact}", Read, history::contact)
         .get("/v1/sessions/{session}/groups", Read, groups::list)
         .get("/v1/sessions/{session}/groups/{group}", Read, groups::read)
         .patch("/v1/sessions/{session}/chats/{chat}", Send, chats::change)

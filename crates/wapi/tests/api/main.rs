@@ -18,6 +18,8 @@ mod faults;
 mod feed;
 mod forwards;
 mod groups;
+mod history;
+mod identity;
 mod interactive;
 mod keys;
 mod kinds;

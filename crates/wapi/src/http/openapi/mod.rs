@@ -4,6 +4,7 @@ mod api_keys;
 mod events;
 mod examples;
 mod groups;
+mod history;
 mod interactive;
 mod kinds;
 mod marks;
@@ -70,6 +71,7 @@ fn families() -> Vec<Family> {
         family("Messages", "Send, change, take back, pass on; and what became of it.", about_messages()),
         family("Files", "What messages carry.", media::operations()),
         family("Groups", "The groups an account is in.", groups::operations()),
+        family("History", "Chats, contacts and messages as they are kept.", history::operations()),
         family("Signals", "Reading, typing, presence, calls, and who is on WhatsApp.", signals::operations()),
         family("Events", "Everything that happened, from any point on.", events::operations()),
         family("Webhooks", "Who is told of events, and how that went.", webhooks::operations()),
@@ -113,7 +115,9 @@ fn document(rows: &[Row]) -> Value {
         "webhooks": events::posts(),
         "components": {
             "schemas": {"Problem": problem(), "Event": events::event(), "Account": sessions::account(), "Session": sessions::session(),
-                        "Message": messages::message(), "Group": groups::group(), "Media": media::media(),
+                        "Message": messages::message(), "Group": groups::group(),
+                        "Chat": history::chat(), "Contact": history::contact(), "KeptMessage": history::message(),
+                        "Media": media::media(),
                         "ApiKey": api_keys::api_key(), "Webhook": webhooks::webhook()},
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},

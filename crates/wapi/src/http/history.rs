@@ -1,0 +1,303 @@
+//! Chats, contacts and messages as they are kept.
+
+use axum::Json;
+use axum::extract::State;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::Gateway;
+use super::chats::NamedChat;
+use super::error::Problem;
+use super::extract::Named;
+use super::query::Query;
+use crate::event::{Account, Person};
+use crate::history::IsOff;
+use crate::message::{ChatId, Message};
+use crate::sessions::SessionName;
+use crate::store::StoreError;
+use crate::store::kept::{Cursor, Found, FoundReaction, KeptChat, Side};
+
+/// Entries in one answer when the caller does not say, and at most.
+const LIMIT: (u32, u32) = (50, 500);
+
+/// A chat.
+#[derive(Debug, Serialize)]
+pub(super) struct Chat {
+    #[serde(flatten)]
+    chat: Person,
+    last_message: Option<Shown>,
+    unread_count: u32,
+    /// Marked as unread by hand.
+    unread: bool,
+    archived: bool,
+    pinned: bool,
+    muted_until: Option<Timestamp>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct ChatPage {
+    chats: Vec<Chat>,
+    /// The `before` of the next call; `null` when there are no more.
+    next: Option<String>,
+}
+
+/// A message in a chat.
+#[derive(Debug, Serialize)]
+pub(super) struct Shown {
+    session: String,
+    id: String,
+    chat: String,
+    from: Person,
+    from_me: bool,
+    timestamp: Timestamp,
+    #[serde(flatten)]
+    says: Says,
+    /// How far one of the account's own has come.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    edited_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deleted_at: Option<Timestamp>,
+    reactions: Vec<Reaction>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Says {
+    Message(Box<Message>),
+    /// What was deleted says nothing any more.
+    Nothing {
+        #[serde(rename = "type")]
+        kind: &'static str,
+    },
+}
+
+#[derive(Debug, Serialize)]
+struct Reaction {
+    from: Person,
+    from_me: bool,
+    emoji: String,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct MessagePage {
+    messages: Vec<Shown>,
+    /// The `before` that goes on to older ones; `null` when there are no more.
+    before: Option<String>,
+    /// The `after` that goes on to newer ones, now or later; `null` when there is no message at all.
+    after: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct SearchPage {
+    messages: Vec<Shown>,
+    /// The `before` of the next call; `null` when there are no more.
+    next: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct ContactPage {
+    contacts: Vec<Person>,
+    /// The `after` of the next call; `null` when there are no more.
+    next: Option<String>,
+}
+
+/// `GET …/chats?before=&limit=`: the one with the newest message first.
+pub(super) async fn chats(
+    State(gateway): State<Gateway>,
+    Named(session): Named,
+    mut query: Query,
+) -> Result<Json<ChatPage>, Problem> {
+    let limit = limit(&mut query);
+    let before = cursor(&mut query, "before");
+    query.done()?;
+    let kept = gateway.history.look().await?;
+    let chats = kept.chats(session.as_str(), before?, limit).await.map_err(unreadable)?;
+    let ours = Ours::of(&gateway, session, !chats.is_empty())?;
+    let next = (chats.len() == limit as usize).then(|| chats.last().map(|chat| chat.cursor.to_string())).flatten();
+    Ok(Json(ChatPage { chats: chats.into_iter().map(|chat| ours.chat(chat)).collect(), next }))
+}
+
+/// `GET …/chats/{chat}`
+pub(super) async fn chat(
+    State(gateway): State<Gateway>,
+    NamedChat { session, chat }: NamedChat,
+    query: Query,
+) -> Result<Json<Chat>, Problem> {
+    query.done()?;
+    let kept = gateway.history.look().await?;
+    let id = gateway.sessions.id_of(&session, &chat).await?;
+    let found = kept.chat(session.as_str(), &id).await.map_err(unreadable)?;
+    let ours = Ours::of(&gateway, session, found.is_some())?;
+    found.map(|chat| Json(ours.chat(chat))).ok_or(Problem::NoChat)
+}
+
+/// `GET …/chats/{chat}/messages?before=&after=&limit=`: the newest first.
+pub(super) async fn messages(
+    State(gateway): State<Gateway>,
+    NamedChat { session, chat }: NamedChat,
+    mut query: Query,
+) -> Result<Json<MessagePage>, Problem> {
+    let limit = limit(&mut query);
+    let (before, after) = (cursor(&mut query, "before"), cursor(&mut query, "after"));
+    query.done()?;
+    let side = match (before?, after?) {
+        (None, None) => Side::Newest,
+        (Some(before), None) => Side::Before(before),
+        (None, Some(after)) => Side::After(after),
+        (Some(_), Some(_)) => {
+            return Err(Problem::field("after", "cannot be given beside `before`; leave one of them out"));
+        }
+    };
+    let kept = gateway.history.look().await?;
+    let id = gateway.sessions.id_of(&session, &chat).await?;
+    let found = kept.messages(session.as_str(), &id, side, limit).await.map_err(unreadable)?;
+    if found.is_empty() && kept.chat(session.as_str(), &id).await.map_err(unreadable)?.is_none() {
+        Ours::of(&gateway, session, false)?;
+        return Err(Problem::NoChat);
+    }
+    let ours = Ours::of(&gateway, session, true)?;
+    let is_full = found.len() == limit as usize;
+    let (newest, oldest) = (found.first().map(|found| found.cursor), found.last().map(|found| found.cursor));
+    let (before, after) = match side {
+        // There is at least the message of the cursor.
+        Side::After(given) => (oldest.or(Some(given)), newest.or(Some(given))),
+        Side::Newest | Side::Before(_) => (oldest.filter(|_| is_full), newest),
+    };
+    let text = |cursor: Cursor| cursor.to_string();
+    let messages = found.into_iter().map(|found| ours.message(found)).collect();
+    Ok(Json(MessagePage { messages, before: before.map(text), after: after.map(text) }))
+}
+
+/// `GET …/messages?q=&chat=&before=&limit=`: those that say this, the one that was kept last first.
+pub(super) async fn search(
+    State(gateway): State<Gateway>,
+    Named(session): Named,
+    mut query: Query,
+) -> Result<Json<SearchPage>, Problem> {
+    let limit = limit(&mut query);
+    let (asked, chat) = (query.text("q"), query.text("chat"));
+    let before = query.optional_number("before", i64::MAX);
+    query.done()?;
+    let asked = asked.ok_or_else(|| Problem::field("q", "is missing; it is what the messages say"))?;
+    let chat = match chat {
+        Some(chat) => Some(ChatId::parse(&chat).map_err(|error| Problem::field("chat", error.to_string()))?),
+        None => None,
+    };
+    let kept = gateway.history.look().await?;
+    let chat = match chat {
+        Some(chat) => Some(gateway.sessions.id_of(&session, &chat).await?),
+        None => None,
+    };
+    let found = kept.search(session.as_str(), chat.as_deref(), &asked, before, limit).await.map_err(unreadable)?;
+    let Some(found) = found else {
+        return Err(Problem::field("q", "must have a letter, a digit or an emoji to look for"));
+    };
+    let ours = Ours::of(&gateway, session, !found.is_empty())?;
+    let next = (found.len() == limit as usize).then(|| found.last().map(|found| found.place().to_string())).flatten();
+    Ok(Json(SearchPage { messages: found.into_iter().map(|found| ours.message(found)).collect(), next }))
+}
+
+/// `GET …/contacts?after=&limit=`: by id.
+pub(super) async fn contacts(
+    State(gateway): State<Gateway>,
+    Named(session): Named,
+    mut query: Query,
+) -> Result<Json<ContactPage>, Problem> {
+    let limit = limit(&mut query);
+    let after = query.text("after").unwrap_or_default();
+    query.done()?;
+    let kept = gateway.history.look().await?;
+    let contacts = kept.contacts(session.as_str(), &after, limit).await.map_err(unreadable)?;
+    Ours::of(&gateway, session, !contacts.is_empty())?;
+    let next = (contacts.len() == limit as usize).then(|| contacts.last().map(|it| it.id.clone())).flatten();
+    Ok(Json(ContactPage { contacts, next }))
+}
+
+/// `GET …/contacts/{contact}`
+pub(super) async fn contact(
+    State(gateway): State<Gateway>,
+    NamedChat { session, chat }: NamedChat,
+    query: Query,
+) -> Result<Json<Person>, Problem> {
+    query.done()?;
+    let kept = gateway.history.look().await?;
+    let id = gateway.sessions.id_of(&session, &chat).await?;
+    let found = kept.contact(session.as_str(), &id).await.map_err(unreadable)?;
+    Ours::of(&gateway, session, found.is_some())?;
+    found.map(Json).ok_or(Problem::NoContact)
+}
+
+fn limit(query: &mut Query) -> u32 {
+    query.number("limit", LIMIT.0, LIMIT.1).max(1)
+}
+
+fn cursor(query: &mut Query, name: &'static str) -> Result<Option<Cursor>, Problem> {
+    let given = query.text(name).filter(|text| !text.is_empty());
+    given.map(|text| text.parse().map_err(|error: &str| Problem::field(name, error))).transpose()
+}
+
+/// Whose messages they are.
+struct Ours {
+    session: SessionName,
+    account: Person,
+}
+
+impl Ours {
+    /// What is kept may be there before the session is restored; when nothing is, there may be no such session.
+    fn of(gateway: &Gateway, session: SessionName, is_known: bool) -> Result<Self, Problem> {
+        let found = gateway.sessions.find(&session);
+        if found.is_none() && !is_known {
+            return Err(Problem::NoSession);
+        }
+        let account = found.and_then(|session| session.state().account).map(person).unwrap_or_default();
+        Ok(Self { session, account })
+    }
+
+    fn chat(&self, chat: KeptChat) -> Chat {
+        let KeptChat { chat, last_message, unread, marked_unread, archived, pinned, muted_until, .. } = chat;
+        let last_message = last_message.map(|found| self.message(found));
+        Chat { chat, last_message, unread_count: unread, unread: marked_unread, archived, pinned, muted_until }
+    }
+
+    fn message(&self, found: Found) -> Shown {
+        let Found { chat, id, from, at: timestamp, message, status, edited_at, deleted_at, reactions, .. } = found;
+        let reaction = |reaction: FoundReaction| {
+            let (from, from_me) = self.person(reaction.by);
+            Reaction { from, from_me, emoji: reaction.emoji }
+        };
+        let says = match message {
+            Some(message) => Says::Message(Box::new(message)),
+            None => Says::Nothing { kind: "deleted" },
+        };
+        let (from, from_me) = self.person(from);
+        let (session, status) = (self.session.as_str().to_owned(), status.map(|status| status.word()));
+        let reactions = reactions.into_iter().map(reaction).collect();
+        Shown { session, id, chat, from, from_me, timestamp, says, status, edited_at, deleted_at, reactions }
+    }
+
+    /// Somebody, and whether it is the account itself.
+    fn person(&self, somebody: Option<Person>) -> (Person, bool) {
+        match somebody {
+            Some(somebody) => (somebody, false),
+            None => (self.account.clone(), true),
+        }
+    }
+}
+
+fn person(account: Account) -> Person {
+    let Account { phone, lid, name } = account;
+    Person { id: ChatId::Phone(phone.clone()).to_string(), phone: Some(phone), lid, name }
+}
+
+impl From<IsOff> for Problem {
+    fn from(_: IsOff) -> Self {
+        Self::HistoryOff
+    }
+}
+
+fn unreadable(error: StoreError) -> Problem {
+    tracing::error!(%error, "the history cannot be read");
+    Problem::Internal
+}

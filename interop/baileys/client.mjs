@@ -15,6 +15,9 @@ const ACKNOWLEDGED = STATUS.indexOf('server');
 const RESTART = 515;
 const GOODBYE_MS = 2000;
 
+/** What Baileys says where the account's app state is not what its MACs promise; it says so in its log alone. */
+const APP_STATE_FAILURES = ['LTHash verification failed', 'failed to decode patch', 'failed to sync', 'blocked on missing key', 'HMAC'];
+
 const flags = readFlags();
 const events = { emit: event => process.stdout.write(`${JSON.stringify(event)}\n`) };
 const log = makeLog(process.env.BAILEYS_LOG ?? 'error');
@@ -22,7 +25,7 @@ const log = makeLog(process.env.BAILEYS_LOG ?? 'error');
 // libsignal talks on the console, whose standard output is ours.
 globalThis.console = new Console(process.stderr, process.stderr);
 fence(flags.ws, address => leave(EXIT.fenced, `tried to dial ${address}`));
-globalThis.fetch = downloader(flags.ca);
+globalThis.fetch = downloader(flags.ca, flags.ws.host);
 if (!flags.lax) {
 	verifySignaturesForReal(right => right || log.error('a wrong signature was refused'));
 }
@@ -65,6 +68,9 @@ function connect() {
 	socket = current;
 	current.ev.on('creds.update', update => {
 		Object.assign(auth.creds, update);
+		if (update.myAppStateKeyId) {
+			events.emit({ event: 'app_state_key' });
+		}
 		// A phone tells its companions their name by app state. Without a name Baileys is never "available".
 		if (auth.creds.me && flags.pushName) {
 			auth.creds.me.name ||= flags.pushName;
@@ -80,6 +86,8 @@ function connect() {
 	current.ev.on('messages.update', updates => updates.forEach(onChange));
 	current.ev.on('messages.reaction', reactions => reactions.forEach(onReaction));
 	current.ev.on('message-receipt.update', updates => updates.forEach(onGroupReceipt));
+	current.ev.on('chats.update', changes => changes.forEach(onChat));
+	current.ev.on('contacts.upsert', contacts => contacts.forEach(onContact));
 	current.ws.on('CB:ack,class:message', ({ attrs }) => {
 		if (!attrs.error) {
 			events.emit({ event: 'receipt', id: attrs.id, status: 'server' });
@@ -137,6 +145,20 @@ async function onMessage({ key, message, messageStubParameters, pushName, status
 	const text = typeof body === 'string' ? body : (body.text ?? null);
 	const media = body.mediaKey ? await download({ key, message }, body) : null;
 	events.emit({ event: 'message', ...head, type, text, caption: body.caption ?? null, push_name: pushName ?? null, media, offline, body: plain(body) });
+}
+
+/** What another device of the account did to a chat; Baileys tells of its messages in the same event. */
+function onChat({ id, archived, pinned, muteEndTime, unreadCount }) {
+	const change = { archived, pinned, muted_until: muteEndTime, unread: unreadCount === undefined ? undefined : unreadCount < 0 };
+	if (archived !== undefined || pinned !== undefined || muteEndTime !== undefined || unreadCount < 0) {
+		events.emit({ event: 'chat', chat: id, ...change });
+	}
+}
+
+function onContact({ id, name }) {
+	if (name) {
+		events.emit({ event: 'contact', id, name });
+	}
 }
 
 /** What Baileys makes of an edit or a deletion. */
@@ -227,6 +249,11 @@ const operations = {
 			participant: baileys.isJidGroup(chat) ? sender : undefined
 		}));
 		await open().readMessages(theirs);
+		return { event: 'done' };
+	},
+	// What Baileys' `chatModify` takes: `{archive}`, `{pin}`, `{mute}`, `{markRead}`, …
+	set_chat: async ({ chat, change }) => {
+		await open().chatModify({ lastMessages: [], ...change }, chat);
 		return { event: 'done' };
 	},
 	pair_code: async ({ phone }) => {
@@ -409,8 +436,11 @@ function makeLog(level) {
 	const log = { level: levels[least], child: () => log };
 	for (const [rank, name] of levels.slice(0, -1).entries()) {
 		log[name] = (first, second) => {
+			const [fields, message] = typeof first === 'string' ? [undefined, first] : [first, second];
+			if (APP_STATE_FAILURES.some(failure => message?.includes(failure))) {
+				events.emit({ event: 'app_state_failure', message, reason: fields?.error ?? null });
+			}
 			if (rank >= least) {
-				const [fields, message] = typeof first === 'string' ? [undefined, first] : [first, second];
 				process.stderr.write(`${JSON.stringify({ level: name, message, fields }, readable)}\n`);
 			}
 		};

@@ -31,11 +31,14 @@ function addressOf(args) {
 	return isPort ? `${typeof second === 'string' ? second : 'localhost'}:${first}` : String(first);
 }
 
+/** Where Baileys looks for files whose address names no host, such as snapshots and histories. */
+const WHATSAPPS_MEDIA_HOST = 'mmg.whatsapp.net';
+
 /**
- * A `fetch` for downloads that trusts `ca`. Node's own takes extra roots only from NODE_EXTRA_CA_CERTS, which must be set before
- * the process starts; with this one a flag is enough.
+ * A `fetch` for downloads that trusts `ca`, and looks for files of no host on `host`. Node's own takes extra roots only from
+ * NODE_EXTRA_CA_CERTS, which must be set before the process starts; with this one a flag is enough.
  */
-export function downloader(ca) {
+export function downloader(ca, host) {
 	return (input, { method = 'GET', headers, signal, body } = {}) =>
 		new Promise((resolve, reject) => {
 			if (body) {
@@ -43,6 +46,9 @@ export function downloader(ca) {
 				return;
 			}
 			const url = new URL(input);
+			if (url.hostname === WHATSAPPS_MEDIA_HOST) {
+				url.host = host;
+			}
 			const { request } = url.protocol === 'https:' ? https : http;
 			const options = { method, headers: Object.fromEntries(new Headers(headers)), signal, ca };
 			request(url, options, answer => {

@@ -1,4 +1,4 @@
-//! What a phone's owner does to messages that are there already: edits, deletes, reacts, pins, keeps, stars.
+//! What a phone's owner does to messages that are there already: edits, deletes, reacts, pins, keeps.
 
 use waproto::buffa::MessageField;
 use waproto::whatsapp as wa;
@@ -94,18 +94,6 @@ impl Phone {
         };
         let message = wa::Message { keep_in_chat_message: MessageField::some(keep), ..Default::default() };
         self.sends(chat, "text", message)
-    }
-
-    /// Puts a star to a message of a chat of two, or takes it away: for the account's own devices alone.
-    pub fn stars(&self, chat: &str, message_id: &str, author: Author, starred: bool) -> anyhow::Result<()> {
-        let from_me = if author == Author::Me { "1" } else { "0" };
-        let value = wa::SyncActionValue {
-            timestamp: Some(crate::stanza::unix_time() as i64 * 1000),
-            star_action: MessageField::some(wa::sync_action_value::StarAction { starred: Some(starred) }),
-            ..Default::default()
-        };
-        let chat = self.address_of(chat)?;
-        self.writes_app_state("regular_high", &["star", &chat, message_id, from_me, "0"], &value, 2)
     }
 
     /// Says after how many seconds the messages of a chat disappear; 0: they stay.

@@ -27,6 +27,21 @@ pub enum Corruption {
     SignedPreKeySignature,
     /// The identity key in a phone's prekey bundle.
     PhoneIdentityKey,
+    /// The MAC of an entry's value, in what a phone writes into the account's app state.
+    AppStateValueMac,
+    /// The MAC of an entry's index there.
+    AppStateIndexMac,
+    /// The MAC over the collection as it is after the patch.
+    AppStateSnapshotMac,
+    /// The MAC over the patch.
+    AppStatePatchMac,
+}
+
+impl Corruption {
+    pub(crate) fn is_of_app_state(self) -> bool {
+        use Corruption::{AppStateIndexMac, AppStatePatchMac, AppStateSnapshotMac, AppStateValueMac};
+        matches!(self, AppStateValueMac | AppStateIndexMac | AppStateSnapshotMac | AppStatePatchMac)
+    }
 }
 
 /// How the server treats the acknowledgement of a message a client sent.

@@ -4,12 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use anyhow::Context;
-use wacore_appstate::encode::encode_record;
-use wacore_appstate::hash::{HashState, generate_patch_mac};
-use wacore_appstate::keys::expand_app_state_keys;
-use waproto::buffa::{Message, MessageField};
+use waproto::buffa::Message;
 use waproto::whatsapp as wa;
 
+use crate::appstate::AppState;
+use crate::faults::Corruption;
 use crate::kept::{Kept, KeptSet};
 use crate::media::{self, MediaReference, MediaStore};
 use crate::message::{self, Media, PhoneMessage};
@@ -25,8 +24,6 @@ const KEPT_FOR_RETRY: usize = 512;
 const KEPT_FILES: usize = 16;
 /// The largest of them, in bytes.
 const KEPT_FILE: usize = 1024 * 1024;
-/// The app-state collection that holds the account's push name.
-pub(crate) const PUSH_NAME_COLLECTION: &str = "critical_block";
 /// How often a phone asks for the same message again.
 const MOST_RETRIES: u32 = 5;
 
@@ -94,7 +91,7 @@ pub(crate) struct Handset {
     failures_read: bool,
     /// How often a message was asked for again, by sender and id.
     retries: HashMap<(Number, String), u32>,
-    app_state_key: wa::message::AppStateSyncKey,
+    pub(crate) app_state: AppState,
     seen: KeptSet<(Number, String)>,
     sent: Kept<Sent>,
     /// The files of messages, so that they can be uploaded again when they have expired: by the message's id.
@@ -116,7 +113,7 @@ pub struct PhoneReceipt {
 
 impl Handset {
     /// A new phone with new keys, which keeps so many messages, receipts and failures.
-    pub(crate) fn new(kept: usize) -> anyhow::Result<Self> {
+    pub(crate) fn new(kept: usize, corruption: Option<Corruption>) -> anyhow::Result<Self> {
         Ok(Self {
             signal: Signal::generate()?,
             sender_keys: SenderKeys::default(),
@@ -129,7 +126,7 @@ impl Handset {
             failures: Kept::new(kept),
             failures_read: false,
             retries: HashMap::new(),
-            app_state_key: new_app_state_key(),
+            app_state: AppState::new(corruption),
             seen: KeptSet::new(2 * kept),
             sent: Kept::new(KEPT_FOR_RETRY),
             files: Kept::new(KEPT_FILES),
@@ -182,6 +179,11 @@ impl Handset {
         let count = self.retries.entry(message).or_default();
         *count += 1;
         if *count > MOST_RETRIES { Reaction::GivenUp } else { Reaction::Retry { count: *count } }
+    }
+
+    /// Something could not be read.
+    pub(crate) fn failed(&mut self, reason: String) {
+        self.failures.push(reason);
     }
 
     /// What could not be read so far.
@@ -264,72 +266,5 @@ impl Handset {
     /// A message of its owner's, if it is still kept.
     pub(crate) fn sent(&self, id: &str) -> Option<Sent> {
         self.sent.iter().find(|sent| sent.id == id).cloned()
-    }
-
-    /// What the account's app state is encrypted with.
-    pub(crate) fn app_state_key(&self) -> &wa::message::AppStateSyncKey {
-        &self.app_state_key
-    }
-
-    /// The account's key for app state, as the phone shares it with a device it has linked.
-    pub(crate) fn app_state_key_share(&self) -> wa::Message {
-        let share = wa::message::AppStateSyncKeyShare { keys: vec![self.app_state_key.clone()] };
-        wa::Message {
-            protocol_message: MessageField::some(wa::message::ProtocolMessage {
-                r#type: Some(wa::message::protocol_message::Type::APP_STATE_SYNC_KEY_SHARE),
-                app_state_sync_key_share: MessageField::some(share),
-                ..Default::default()
-            }),
-            ..Default::default()
-        }
-    }
-}
-
-impl Handset {
-    /// What a phone writes into the account's app state first of all: its owner's name, encrypted and authenticated for the
-    /// devices that have the key. A linked device learns its own push name from it.
-    pub(crate) fn push_name_patch(&self, name: &str) -> wa::SyncdPatch {
-        let key = self.app_state_key.key_data.as_option().and_then(|data| data.key_data.clone()).unwrap_or_default();
-        let key_id = self.app_state_key.key_id.as_option().and_then(|id| id.key_id.clone()).unwrap_or_default();
-        let keys = expand_app_state_keys(&key);
-        let value = wa::SyncActionValue {
-            timestamp: Some(crate::stanza::unix_time() as i64 * 1000),
-            push_name_setting: MessageField::some(wa::sync_action_value::PushNameSetting {
-                name: Some(name.to_owned()),
-            }),
-            ..Default::default()
-        };
-        let set = wa::syncd_mutation::SyncdOperation::SET;
-        let (mutation, _) = encode_record(set, br#"["setting_pushName"]"#, &value, &keys, &key_id, &rand::random(), 1);
-        let mut state = HashState { version: 1, ..HashState::default() };
-        // The first entry of its collection has no value before it.
-        let (_, hashed) = state.update_hash(std::slice::from_ref(&mutation), |_, _| Ok(None));
-        hashed.expect("nothing is looked up that could fail");
-        let mut patch = wa::SyncdPatch {
-            mutations: vec![mutation],
-            snapshot_mac: Some(state.generate_snapshot_mac(PUSH_NAME_COLLECTION, &keys.snapshot_mac)),
-            key_id: MessageField::some(wa::KeyId { id: Some(key_id) }),
-            device_index: Some(0),
-            ..Default::default()
-        };
-        patch.patch_mac = Some(generate_patch_mac(&patch, PUSH_NAME_COLLECTION, &keys.patch_mac, 1));
-        patch
-    }
-}
-
-fn new_app_state_key() -> wa::message::AppStateSyncKey {
-    // The leading bytes of the id hold the device that made it (0) and the key's epoch.
-    let [high, low] = rand::random::<[u8; 2]>();
-    wa::message::AppStateSyncKey {
-        key_id: MessageField::some(wa::message::AppStateSyncKeyId { key_id: Some(vec![0, 0, 0, 0, high, low]) }),
-        key_data: MessageField::some(wa::message::AppStateSyncKeyData {
-            key_data: Some(rand::random::<[u8; 32]>().to_vec()),
-            fingerprint: MessageField::some(wa::message::AppStateSyncKeyFingerprint {
-                raw_id: Some(rand::random()),
-                current_index: Some(0),
-                device_indexes: vec![0],
-            }),
-            timestamp: Some(crate::stanza::unix_time() as i64 * 1000),
-        }),
     }
 }

@@ -37,6 +37,7 @@ mod phone;
 mod queue;
 mod sender_keys;
 mod server;
+mod settings;
 mod signal;
 mod signals;
 mod simulator;
@@ -52,6 +53,7 @@ pub use groups::{GroupMember, PhoneGroup};
 pub use handset::PhoneReceipt;
 pub use message::{Media, PhoneMessage};
 pub use phone::{LinkedDevice, PeerRequests, Phone, Receipts};
+pub use settings::{ChatSettings, KeyShare};
 pub use signals::{PhoneSignal, Typing};
 pub use simulator::{Addressing, Options, Simulator};
 /// For tests that send what only WhatsApp's protobuf can say.

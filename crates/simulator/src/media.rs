@@ -50,6 +50,8 @@ impl MediaKeys {
             "image" | "sticker" => "WhatsApp Image Keys",
             "video" => "WhatsApp Video Keys",
             "audio" => "WhatsApp Audio Keys",
+            "md-app-state" => "WhatsApp App State Keys",
+            "md-msg-hist" => "WhatsApp History Keys",
             _ => "WhatsApp Document Keys",
         };
         let mut expanded = [0u8; 112];

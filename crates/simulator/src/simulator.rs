@@ -9,13 +9,13 @@ use anyhow::{Context, bail, ensure};
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use wacore_binary::Jid;
-use waproto::buffa::Message;
 
-use crate::appstate::Collections;
+use crate::appstate::{self, Collections};
 use crate::faults::{Corruption, Faults};
-use crate::handset::{Handset, PUSH_NAME_COLLECTION};
+use crate::handset::Handset;
 use crate::phone::Phone;
 use crate::server::Server;
+use crate::settings::{CRITICAL_BLOCK, push_name};
 use crate::world::{Account, Number, UnknownRequest, World};
 
 /// How long connections may take to end when the simulator stops.
@@ -202,9 +202,7 @@ pub(crate) fn add_phone(server: &Arc<Server>, name: &str, number: Option<&str>) 
         ensure!(digits && (7..=15).contains(&number.len()), "{number:?} is no phone number: 7 to 15 digits, without +");
     }
     // Keys are made outside the lock.
-    let handset = Handset::new(server.options.kept)?;
-    let mut app_state = Collections::default();
-    app_state.upload(PUSH_NAME_COLLECTION, 0, &handset.push_name_patch(name).encode_to_vec());
+    let handset = Handset::new(server.options.kept, server.options.corruption)?;
     let mut world = server.world.lock();
     let number: Number = match number {
         Some(number) => number.into(),
@@ -227,10 +225,12 @@ pub(crate) fn add_phone(server: &Arc<Server>, name: &str, number: Option<&str>) 
         blocked: Vec::new(),
         addressing: server.options.addressing,
         hides_number: false,
-        app_state,
+        app_state: Collections::default(),
         peers: Default::default(),
         key_index_list: None,
     });
+    drop(world);
+    appstate::write(server, &number, CRITICAL_BLOCK, &[push_name(name)])?;
     Ok(Phone { server: server.clone(), number, lid })
 }
 

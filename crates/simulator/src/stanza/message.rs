@@ -250,7 +250,8 @@ fn answer_peer(server: &Arc<Server>, device: &DeviceId, id: &str, protocol: &wa:
             else {
                 return;
             };
-            handset.lock().app_state_key_share()
+            let asked = protocol.app_state_sync_key_request.as_option().cloned().unwrap_or_default();
+            handset.lock().app_state.share_asked(&asked)
         }
         Some(Type::PEER_DATA_OPERATION_REQUEST_MESSAGE) => nothing_found(id, protocol),
         _ => return,

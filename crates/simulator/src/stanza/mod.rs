@@ -223,6 +223,12 @@ pub(crate) fn unix_time() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
+/// Milliseconds since 1970.
+pub(crate) fn unix_time_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
 /// An `<ib>` with one child: some clients only look at the first.
 pub(crate) fn ib(child: Node) -> Node {
     NodeBuilder::new("ib").attr("from", server_jid()).children([child]).build()

@@ -299,6 +299,6 @@ pub(crate) fn greet(server: &Arc<Server>, id: &DeviceId) -> anyhow::Result<()> {
         }
         handset
     };
-    let share = handset.lock().app_state_key_share();
+    let share = handset.lock().app_state.share();
     super::phone_message::send_to_own_device(server, id, &share)
 }

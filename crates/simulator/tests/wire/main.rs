@@ -8,4 +8,5 @@ mod media;
 mod messages;
 mod offline;
 mod pairing;
+mod settings;
 mod strict;

@@ -7,6 +7,7 @@ mod harness;
 mod albums;
 mod auth;
 mod baileys;
+mod baileys_account;
 mod baileys_kinds;
 mod bodies;
 mod changes;

@@ -5,7 +5,8 @@ use wacore_binary::builder::NodeBuilder;
 
 use super::{Answer, Request};
 use crate::Addressing;
-use crate::appstate::{Collections, Upload};
+use crate::appstate::{self, Collections, Page, Upload};
+use crate::media::MediaStore;
 use crate::server::Server;
 use crate::stanza::{Notice, Stanza, leaf, notify};
 use crate::world::DeviceId;
@@ -22,63 +23,89 @@ pub(super) fn sync(request: &Request<'_>) -> Answer {
         };
         let state = &mut account.app_state;
         let asked: Vec<&Node> = sync.all("collection").collect();
-        asked.into_iter().filter_map(|collection| one(state, collection, &mut changed)).collect::<Vec<_>>()
+        let media = &request.server.media;
+        asked.into_iter().filter_map(|collection| one(state, media, collection, &mut changed)).collect::<Vec<_>>()
     };
-    for collection in &changed {
-        tell_others(request.server, request.device, collection);
+    tell_others(request.server, request.device, &changed);
+    for (name, _) in &changed {
+        appstate::catch_up(request.server, &request.device.number, name);
     }
+    request.server.changed.notify_waiters();
     Answer::one(NodeBuilder::new("sync").children(collections).build())
 }
 
-fn one(state: &mut Collections, asked: &Node, changed: &mut Vec<String>) -> Option<Node> {
+fn one(state: &mut Collections, media: &MediaStore, asked: &Node, changed: &mut Vec<(String, u64)>) -> Option<Node> {
     let name = asked.word("name")?.into_owned();
-    // A first visit has no version; a client that asks for a snapshot gets all patches from the first on, which say the same.
+    // A first visit has no version.
     let known = asked.word("version").and_then(|version| version.parse().ok()).unwrap_or(0);
     let answer = NodeBuilder::new("collection").attr("name", name.as_str());
     let Some(patch) = asked.bytes("patch") else {
-        let missing = state.after(&name, known);
-        let answer = answer.attr("version", state.version(&name).to_string());
-        return Some(if missing.is_empty() { answer } else { answer.children([patches(missing)]) }.build());
+        let wants_snapshot = asked.word("return_snapshot").as_deref() == Some("true");
+        return Some(news(state, media, &name, known, wants_snapshot));
     };
     Some(match state.upload(&name, known, patch) {
         Upload::Accepted => {
-            changed.push(name.clone());
-            answer.attr("version", state.version(&name).to_string()).build()
+            let version = state.version(&name);
+            changed.push((name.clone(), version));
+            answer.attr("version", version.to_string()).build()
         }
         Upload::Conflict => {
-            let error = NodeBuilder::new("error").attr("code", "409").attr("text", "conflict").build();
-            let missing = patches(state.after(&name, known));
-            answer
-                .attr("type", "error")
-                .attr("version", state.version(&name).to_string())
-                .children([error, missing])
-                .build()
+            let page = state.page(&name, known);
+            let answer = answer.attr("type", "error").attr("version", state.version(&name).to_string());
+            let answer = if page.has_more { answer.attr("has_more_patches", "true") } else { answer };
+            answer.children([error("409", "conflict")].into_iter().chain(patches(page))).build()
         }
-        Upload::Malformed => {
-            let error = NodeBuilder::new("error").attr("code", "400").attr("text", "bad-request").build();
-            answer.attr("type", "error").children([error]).build()
-        }
+        Upload::Malformed => answer.attr("type", "error").children([error("400", "bad-request")]).build(),
     })
 }
 
-fn patches(patches: Vec<Vec<u8>>) -> Node {
-    NodeBuilder::new("patches")
-        .children(patches.into_iter().map(|patch| leaf("patch", patch)).collect::<Vec<_>>())
-        .build()
+/// What a client lacks that knows a collection up to this version. A snapshot goes only to those who ask for one.
+fn news(state: &Collections, media: &MediaStore, name: &str, known: u64, wants_snapshot: bool) -> Node {
+    let snapshot = match wants_snapshot {
+        true => state.snapshot(name, media).unwrap_or_else(|error| {
+            tracing::warn!(error = format!("{error:#}"), "no snapshot could be made");
+            None
+        }),
+        false => None,
+    };
+    let known = snapshot.as_ref().map_or(known, |(version, _)| *version);
+    let page = state.page(name, known);
+    let mut answer = NodeBuilder::new("collection").attr("name", name).attr("version", state.version(name).to_string());
+    if page.has_more {
+        answer = answer.attr("has_more_patches", "true");
+    }
+    let snapshot = snapshot.map(|(_, reference)| leaf("snapshot", reference));
+    let children: Vec<Node> = snapshot.into_iter().chain(patches(page)).collect();
+    if children.is_empty() { answer.build() } else { answer.children(children).build() }
 }
 
-/// Tells the account's other devices that a collection has changed.
-pub(crate) fn tell_others(server: &Server, changer: &DeviceId, collection: &str) {
-    let (own, others, version) = {
+fn error(code: &'static str, text: &'static str) -> Node {
+    NodeBuilder::new("error").attr("code", code).attr("text", text).build()
+}
+
+fn patches(page: Page) -> Option<Node> {
+    let patches: Vec<Node> = page.patches.into_iter().map(|patch| leaf("patch", patch)).collect();
+    (!patches.is_empty()).then(|| NodeBuilder::new("patches").children(patches).build())
+}
+
+/// Tells the account's linked devices of new versions, but not the one that made them.
+pub(crate) fn tell_others(server: &Server, writer: &DeviceId, changed: &[(String, u64)]) {
+    if changed.is_empty() {
+        return;
+    }
+    let (own, others) = {
         let world = server.world.lock();
-        let Some(account) = world.account(&changer.number) else {
+        let Some(account) = world.account(&writer.number) else {
             return;
         };
-        let version = account.app_state.version(collection);
-        (account.jid(Addressing::PhoneNumber, 0), account.others(changer.device), version)
+        (account.jid(Addressing::PhoneNumber, 0), account.others(writer.device))
     };
-    for other in &others {
-        let changed = NodeBuilder::new("collection").attr("name", collection).attr("version", version.to_string());
-        notify(server, other, Notice { kind: "server_sync", from: own.clone(), lid: None }, changed.build());
+    for (name, version) in changed {
+        let collection =
+            NodeBuilder::new("collection").attr("name", name.as_str()).attr("version", version.to_string()).build();
+        for other in &others {
+            let notice = Notice { kind: "server_sync", from: own.clone(), lid: None };
+            notify(server, other, notice, collection.clone());
+        }
     }
 }

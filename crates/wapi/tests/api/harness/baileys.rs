@@ -59,6 +59,11 @@ impl Baileys {
         self.until(&format!("an answer to {command}"), |event| event["ref"] == reference).await
     }
 
+    /// Everything it has said so far, as far as somebody has waited for it.
+    pub fn seen(&self) -> &[Value] {
+        &self.seen
+    }
+
     /// The next event of this name; the ones before it are passed over.
     pub async fn next(&mut self, event: &str) -> Value {
         self.until(event, |line| line["event"] == event).await

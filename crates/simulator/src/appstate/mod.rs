@@ -1,0 +1,172 @@
+//! The app-state collections of an account (archived chats, contacts, labels, …) as the server keeps them: versions and encrypted
+//! patches, which only the account's own devices can read. `view.rs` is how its phone reads and writes them.
+
+mod view;
+
+use std::collections::{BTreeMap, HashMap};
+
+use anyhow::Context;
+use waproto::buffa::{Message, MessageField};
+use waproto::whatsapp as wa;
+use waproto::whatsapp::syncd_mutation::SyncdOperation;
+
+pub(crate) use view::{AppState, Change, Entry, catch_up, share_key, write};
+
+use crate::media::{self, MediaStore};
+
+/// How many patches an answer holds; more are announced with `has_more_patches`.
+const PAGE: usize = 5;
+/// A snapshot is made of each this many patches. Who starts from nothing gets the newest, and the patches after it.
+const SNAPSHOT_EVERY: usize = 10;
+
+/// All collections of one account, by name.
+#[derive(Default)]
+pub(crate) struct Collections {
+    patches: HashMap<String, Vec<Vec<u8>>>,
+}
+
+/// What became of an uploaded patch.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Upload {
+    /// It is the collection's new version.
+    Accepted,
+    /// The client did not know the newest version; it must take the missing patches first.
+    Conflict,
+    /// It is no `SyncdPatch`, or one of its entries lacks a part.
+    Malformed,
+}
+
+/// Some of the patches after a version, oldest first.
+pub(crate) struct Page {
+    pub(crate) patches: Vec<Vec<u8>>,
+    pub(crate) has_more: bool,
+}
+
+impl Collections {
+    /// The newest version; 0 for a collection nobody has written to.
+    pub(crate) fn version(&self, name: &str) -> u64 {
+        self.all(name).len() as u64
+    }
+
+    /// All patches after a version, oldest first.
+    pub(crate) fn after(&self, name: &str, version: u64) -> Vec<Vec<u8>> {
+        self.all(name).iter().skip(place(version)).cloned().collect()
+    }
+
+    /// As many of them as one answer holds.
+    pub(crate) fn page(&self, name: &str, version: u64) -> Page {
+        let mut patches = self.after(name, version);
+        let has_more = patches.len() > PAGE;
+        patches.truncate(PAGE);
+        Page { patches, has_more }
+    }
+
+    /// Takes a patch made on top of `base`. The server fills in the patch's version: clients leave it out. It has none of the
+    /// account's keys, so whether the MACs are right is for the account's devices to find out.
+    pub(crate) fn upload(&mut self, name: &str, base: u64, patch: &[u8]) -> Upload {
+        if base != self.version(name) {
+            return Upload::Conflict;
+        }
+        let Some(mut patch) = wa::SyncdPatch::decode_from_slice(patch).ok().filter(is_whole) else {
+            return Upload::Malformed;
+        };
+        patch.version = MessageField::some(wa::SyncdVersion { version: Some(base + 1) });
+        self.patches.entry(name.to_owned()).or_default().push(patch.encode_to_vec());
+        Upload::Accepted
+    }
+
+    /// The newest snapshot of a collection that is long enough to have one, encrypted and uploaded, and its version.
+    pub(crate) fn snapshot(&self, name: &str, media: &MediaStore) -> anyhow::Result<Option<(u64, Vec<u8>)>> {
+        let patches = self.all(name);
+        let count = patches.len() - patches.len() % SNAPSHOT_EVERY;
+        if count == 0 {
+            return Ok(None);
+        }
+        let snapshot = snapshot_of(&patches[..count])?.encode_to_vec();
+        let sealed = media::seal("md-app-state", &snapshot)?;
+        let reference = wa::ExternalBlobReference {
+            media_key: Some(sealed.media_key.to_vec()),
+            direct_path: Some(media.upload(&sealed)?),
+            handle: Some(media::token(&sealed.file_enc_sha256)),
+            file_size_bytes: Some(snapshot.len() as u64),
+            file_sha256: Some(sealed.file_sha256),
+            file_enc_sha256: Some(sealed.file_enc_sha256),
+        };
+        Ok(Some((count as u64, reference.encode_to_vec())))
+    }
+
+    fn all(&self, name: &str) -> &[Vec<u8>] {
+        self.patches.get(name).map_or(&[], Vec::as_slice)
+    }
+}
+
+fn place(version: u64) -> usize {
+    usize::try_from(version).unwrap_or(usize::MAX)
+}
+
+fn is_whole(patch: &wa::SyncdPatch) -> bool {
+    patch.mutations.iter().all(|mutation| index_of(mutation).is_some() && mutation.record.value.blob.is_some())
+}
+
+/// Which entry a mutation is about, as far as the server can tell them apart.
+fn index_of(mutation: &wa::SyncdMutation) -> Option<&[u8]> {
+    mutation.record.as_option()?.index.as_option()?.blob.as_deref()
+}
+
+fn operation(mutation: &wa::SyncdMutation) -> SyncdOperation {
+    mutation.operation.and_then(|operation| operation.as_known()).unwrap_or_default()
+}
+
+/// All entries that are left after these patches. Its MAC is that of the last patch, whose writer had the keys.
+fn snapshot_of(patches: &[Vec<u8>]) -> anyhow::Result<wa::SyncdSnapshot> {
+    let mut records = BTreeMap::new();
+    let mut last = wa::SyncdPatch::default();
+    for patch in patches {
+        let patch = wa::SyncdPatch::decode_from_slice(patch)?;
+        // Removals come first: one patch may remove an entry and write it anew.
+        let (removals, sets): (Vec<_>, Vec<_>) =
+            patch.mutations.iter().partition(|mutation| operation(mutation) == SyncdOperation::REMOVE);
+        for mutation in removals {
+            records.remove(index_of(mutation).context("an entry has an index")?);
+        }
+        for mutation in sets {
+            let index = index_of(mutation).context("an entry has an index")?;
+            records.insert(index.to_vec(), mutation.record.as_option().context("an entry has a record")?.clone());
+        }
+        last = patch;
+    }
+    Ok(wa::SyncdSnapshot {
+        version: last.version,
+        records: records.into_values().collect(),
+        mac: last.snapshot_mac,
+        key_id: last.key_id,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patches_are_numbered_by_the_server_and_a_stale_one_is_a_conflict() {
+        let mut collections = Collections::default();
+        let patch = wa::SyncdPatch { device_index: Some(1), ..Default::default() }.encode_to_vec();
+        assert_eq!(collections.upload("regular", 0, &patch), Upload::Accepted);
+        assert_eq!(collections.upload("regular", 0, &patch), Upload::Conflict);
+        assert_eq!(collections.version("regular"), 1);
+        let stored = wa::SyncdPatch::decode_from_slice(&collections.after("regular", 0)[0]).unwrap();
+        assert_eq!(stored.version.as_option().unwrap().version, Some(1));
+        assert!(collections.after("regular", 1).is_empty());
+        assert_eq!(collections.upload("regular", 1, b"\xff"), Upload::Malformed);
+    }
+
+    #[test]
+    fn an_answer_holds_some_patches_and_says_that_there_are_more() {
+        let mut collections = Collections::default();
+        for base in 0..7 {
+            assert_eq!(collections.upload("regular", base, &[]), Upload::Accepted);
+        }
+        let (first, rest) = (collections.page("regular", 0), collections.page("regular", 5));
+        assert_eq!((first.patches.len(), first.has_more, rest.patches.len(), rest.has_more), (5, true, 2, false));
+    }
+}

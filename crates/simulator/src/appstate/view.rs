@@ -1,0 +1,321 @@
+//! The account's app state as its phone has it: the keys, and each collection read patch by patch with every MAC checked.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow, bail, ensure};
+use wacore_appstate::decode::decode_record;
+use wacore_appstate::encode::encode_record;
+use wacore_appstate::hash::{HashState, generate_patch_mac};
+use wacore_appstate::keys::{ExpandedAppStateKeys, expand_app_state_keys};
+use wacore_appstate::{AppStateError, process_patch};
+use waproto::buffa::{Message, MessageField};
+use waproto::whatsapp as wa;
+use waproto::whatsapp::syncd_mutation::SyncdOperation;
+
+use super::{Upload, index_of, operation};
+use crate::faults::Corruption;
+use crate::handset::Handset;
+use crate::server::Server;
+use crate::stanza::{iq, phone_message};
+use crate::world::{DeviceId, Number};
+
+/// One entry of a collection.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    /// What it is about, such as `["archive", CHAT]`.
+    pub(crate) index: Vec<String>,
+    pub(crate) value: wa::SyncActionValue,
+    value_mac: Vec<u8>,
+    key_id: Vec<u8>,
+    schema: i32,
+}
+
+/// One entry to be written.
+#[derive(Clone)]
+pub(crate) struct Change {
+    pub(crate) index: Vec<String>,
+    /// The version of the action's schema.
+    pub(crate) schema: i32,
+    /// `None` removes the entry.
+    pub(crate) value: Option<wa::SyncActionValue>,
+}
+
+/// What a phone knows of its account's app state.
+pub(crate) struct AppState {
+    /// The oldest first; the last is what the phone writes with.
+    keys: Vec<wa::message::AppStateSyncKey>,
+    views: HashMap<String, View>,
+    corruption: Option<Corruption>,
+}
+
+#[derive(Default)]
+struct View {
+    state: HashState,
+    /// By the MAC of their index.
+    entries: HashMap<Vec<u8>, Entry>,
+    /// A patch did not read; what comes after it cannot be read either.
+    is_broken: bool,
+}
+
+type Found = Result<Arc<ExpandedAppStateKeys>, AppStateError>;
+
+impl AppState {
+    pub(crate) fn new(corruption: Option<Corruption>) -> Self {
+        let mut new = Self { keys: Vec::new(), views: HashMap::new(), corruption };
+        new.rotate();
+        new
+    }
+
+    /// Makes a new key, which everything from now on is written with.
+    pub(crate) fn rotate(&mut self) {
+        // The id holds the device that made it (0) and the key's epoch.
+        let last = self.keys.last().and_then(|key| key.key_id.as_option()?.key_id.as_deref()?[2..].try_into().ok());
+        let epoch = last.map_or_else(|| u32::from(rand::random::<u16>()), u32::from_be_bytes) + 1;
+        let id = [&[0, 0], &epoch.to_be_bytes()[..]].concat();
+        let current_index = Some(self.keys.len() as u32);
+        self.keys.push(wa::message::AppStateSyncKey {
+            key_id: MessageField::some(wa::message::AppStateSyncKeyId { key_id: Some(id) }),
+            key_data: MessageField::some(wa::message::AppStateSyncKeyData {
+                key_data: Some(rand::random::<[u8; 32]>().to_vec()),
+                fingerprint: MessageField::some(wa::message::AppStateSyncKeyFingerprint {
+                    raw_id: Some(rand::random()),
+                    current_index,
+                    device_indexes: vec![0],
+                }),
+                timestamp: Some(now()),
+            }),
+        });
+    }
+
+    /// The message in which the phone shares its keys: all of them, as with a device it has linked.
+    pub(crate) fn share(&self) -> wa::Message {
+        key_share(self.keys.clone())
+    }
+
+    /// The same with the keys a device has asked for; one that the phone does not have comes without data.
+    pub(crate) fn share_asked(&self, request: &wa::message::AppStateSyncKeyRequest) -> wa::Message {
+        let one = |asked: &wa::message::AppStateSyncKeyId| {
+            let known = self.keys.iter().find(|key| key.key_id.as_option() == Some(asked));
+            known.cloned().unwrap_or_else(|| wa::message::AppStateSyncKey {
+                key_id: MessageField::some(asked.clone()),
+                ..Default::default()
+            })
+        };
+        key_share(request.key_ids.iter().map(one).collect())
+    }
+
+    /// The entries of a collection, in no order. One may be there twice, under an old key and under the newest.
+    pub(crate) fn entries(&self, collection: &str) -> impl Iterator<Item = &Entry> {
+        self.views.get(collection).into_iter().flat_map(|view| view.entries.values())
+    }
+
+    /// The newest version that was read.
+    fn version(&self, collection: &str) -> u64 {
+        self.views.get(collection).map_or(0, |view| view.state.version)
+    }
+
+    /// The ids of patches and entries are the server's to pass on; only the keys say whose they are.
+    fn keys(&self, id: &[u8]) -> Found {
+        let of_id = |key: &&wa::message::AppStateSyncKey| {
+            key.key_id.as_option().and_then(|id| id.key_id.as_deref()) == Some(id)
+        };
+        let key = self.keys.iter().find(of_id).ok_or(AppStateError::KeyNotFound)?;
+        let data = key.key_data.as_option().and_then(|data| data.key_data.as_deref());
+        data.map(|data| Arc::new(expand_app_state_keys(data))).ok_or(AppStateError::KeyNotFound)
+    }
+
+    fn newest(&self) -> anyhow::Result<(Vec<u8>, Arc<ExpandedAppStateKeys>)> {
+        let newest = self.keys.last().and_then(|key| key.key_id.as_option()?.key_id.clone()).context("it has a key")?;
+        let keys = self.keys(&newest)?;
+        Ok((newest, keys))
+    }
+
+    /// Takes the next patch of a collection. An error is a patch that WhatsApp's own clients would refuse.
+    fn read(&mut self, collection: &str, patch: &wa::SyncdPatch) -> anyhow::Result<()> {
+        let mut view = self.views.remove(collection).unwrap_or_default();
+        if view.is_broken {
+            self.views.insert(collection.to_owned(), view);
+            return Ok(());
+        }
+        let outcome = self.read_into(&mut view, collection, patch);
+        view.is_broken = outcome.is_err();
+        self.views.insert(collection.to_owned(), view);
+        let version = patch.version.version.unwrap_or(0);
+        outcome.with_context(|| format!("app state, {collection} version {version}"))
+    }
+
+    fn read_into(&self, view: &mut View, collection: &str, patch: &wa::SyncdPatch) -> anyhow::Result<()> {
+        let known = |index: &[u8]| Ok(view.entries.get(index).map(|entry| entry.value_mac.clone()));
+        // What the phone spoils on purpose is for others to find.
+        let is_checked = !self.corruption.is_some_and(Corruption::is_of_app_state);
+        process_patch(patch, &mut view.state, |id| self.keys(id), known, is_checked, collection)?;
+        ensure!(!view.state.mac_mismatch_fatal, "the snapshot MAC is wrong");
+        ensure!(patch.patch_mac.is_some() && patch.snapshot_mac.is_some(), "it has no MAC");
+        let mut sets = Vec::new();
+        for mutation in &patch.mutations {
+            let index = index_of(mutation).context("an entry has an index")?.to_vec();
+            match operation(mutation) {
+                SyncdOperation::REMOVE => drop(view.entries.remove(&index)),
+                SyncdOperation::SET => sets.push((index, self.open(mutation, is_checked)?)),
+            }
+        }
+        view.entries.extend(sets);
+        Ok(())
+    }
+
+    fn open(&self, mutation: &wa::SyncdMutation, is_checked: bool) -> anyhow::Result<Entry> {
+        let record = mutation.record.as_option().context("an entry has a record")?;
+        let key_id = record.key_id.as_option().and_then(|id| id.id.clone()).context("an entry names its key")?;
+        let keys = self.keys(&key_id)?;
+        let (read, macs) = decode_record(operation(mutation), record, &keys, &key_id, is_checked)?;
+        Ok(Entry {
+            index: read.index,
+            value: read.action_value.unwrap_or_default(),
+            value_mac: macs.value_mac,
+            key_id,
+            schema: 1,
+        })
+    }
+
+    /// A patch on top of the newest version that was read, which comes with it.
+    fn build(&self, collection: &str, changes: &[Change]) -> anyhow::Result<(u64, wa::SyncdPatch)> {
+        let (key_id, keys) = self.newest()?;
+        let nothing = View::default();
+        let view = self.views.get(collection).unwrap_or(&nothing);
+        ensure!(!view.is_broken, "{collection} holds a patch that the phone could not read");
+        let mut mutations = Vec::new();
+        for change in changes {
+            mutations.extend(self.mutations(view, change, &key_id, &keys)?);
+        }
+        if let Some(mutation) = mutations.last_mut() {
+            spoil_entry(mutation, self.corruption);
+        }
+        let mut state = view.state.clone();
+        state.version += 1;
+        let known = |index: &[u8], _| Ok(view.entries.get(index).map(|entry| entry.value_mac.clone()));
+        state.update_hash(&mutations, known).1?;
+        let mut snapshot_mac = state.generate_snapshot_mac(collection, &keys.snapshot_mac);
+        spoil(&mut snapshot_mac, self.corruption == Some(Corruption::AppStateSnapshotMac));
+        let mut patch = wa::SyncdPatch {
+            mutations,
+            snapshot_mac: Some(snapshot_mac),
+            key_id: MessageField::some(wa::KeyId { id: Some(key_id) }),
+            device_index: Some(0),
+            ..Default::default()
+        };
+        let mut patch_mac = generate_patch_mac(&patch, collection, &keys.patch_mac, state.version);
+        spoil(&mut patch_mac, self.corruption == Some(Corruption::AppStatePatchMac));
+        patch.patch_mac = Some(patch_mac);
+        Ok((view.state.version, patch))
+    }
+
+    /// What one change takes: the entry under the newest key, and the removal of what stood there under older ones.
+    fn mutations(
+        &self,
+        view: &View,
+        change: &Change,
+        key_id: &[u8],
+        keys: &ExpandedAppStateKeys,
+    ) -> anyhow::Result<Vec<wa::SyncdMutation>> {
+        let index = serde_json::to_vec(&change.index)?;
+        let mut mutations = Vec::new();
+        for entry in view.entries.values().filter(|entry| entry.index == change.index) {
+            if entry.key_id != key_id || change.value.is_none() {
+                let (keys, id) = (self.keys(&entry.key_id)?, &entry.key_id);
+                let (schema, remove) = (entry.schema, SyncdOperation::REMOVE);
+                mutations.push(encode_record(remove, &index, &entry.value, &keys, id, &rand::random(), schema).0);
+            }
+        }
+        if let Some(value) = &change.value {
+            let set = SyncdOperation::SET;
+            mutations.push(encode_record(set, &index, value, keys, key_id, &rand::random(), change.schema).0);
+        }
+        Ok(mutations)
+    }
+}
+
+fn key_share(keys: Vec<wa::message::AppStateSyncKey>) -> wa::Message {
+    wa::Message {
+        protocol_message: MessageField::some(wa::message::ProtocolMessage {
+            r#type: Some(wa::message::protocol_message::Type::APP_STATE_SYNC_KEY_SHARE),
+            app_state_sync_key_share: MessageField::some(wa::message::AppStateSyncKeyShare { keys }),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}
+
+fn spoil(mac: &mut [u8], is_meant: bool) {
+    if let Some(byte) = mac.last_mut().filter(|_| is_meant) {
+        *byte ^= 1;
+    }
+}
+
+fn spoil_entry(mutation: &mut wa::SyncdMutation, corruption: Option<Corruption>) {
+    let Some(record) = mutation.record.as_option_mut() else { return };
+    // The MAC of a value is the end of it.
+    let value = record.value.as_option_mut().and_then(|value| value.blob.as_mut());
+    spoil(value.map_or(&mut [], Vec::as_mut_slice), corruption == Some(Corruption::AppStateValueMac));
+    let index = record.index.as_option_mut().and_then(|index| index.blob.as_mut());
+    spoil(index.map_or(&mut [], Vec::as_mut_slice), corruption == Some(Corruption::AppStateIndexMac));
+}
+
+fn now() -> i64 {
+    crate::stanza::unix_time_ms()
+}
+
+/// The phone reads what it has not yet read of a collection. What does not read counts as a message that it could not read.
+pub(crate) fn catch_up(server: &Server, number: &Number, collection: &str) {
+    let Some(handset) = server.world.lock().account(number).map(|account| account.handset.clone()) else { return };
+    read_on(server, number, &mut handset.lock(), collection);
+}
+
+fn read_on(server: &Server, number: &Number, handset: &mut Handset, collection: &str) {
+    let known = handset.app_state.version(collection);
+    let patches = {
+        let world = server.world.lock();
+        world.account(number).map(|account| account.app_state.after(collection, known)).unwrap_or_default()
+    };
+    for patch in patches {
+        let patch = wa::SyncdPatch::decode_from_slice(&patch).expect("the server takes nothing but patches");
+        if let Err(error) = handset.app_state.read(collection, &patch) {
+            handset.failed(format!("{error:#}"));
+        }
+    }
+}
+
+/// The phone writes into a collection, on top of whatever its linked devices have written, and they are told.
+pub(crate) fn write(server: &Server, number: &Number, collection: &str, changes: &[Change]) -> anyhow::Result<()> {
+    let handset = server.world.lock().account(number).context("no such account")?.handset.clone();
+    let version = {
+        let mut handset = handset.lock();
+        loop {
+            read_on(server, number, &mut handset, collection);
+            let (base, patch) = handset.app_state.build(collection, changes)?;
+            let mut world = server.world.lock();
+            let account = world.account_mut(number).context("no such account")?;
+            match account.app_state.upload(collection, base, &patch.encode_to_vec()) {
+                Upload::Accepted => break base + 1,
+                Upload::Conflict => {}
+                Upload::Malformed => bail!("the phone made no patch"),
+            }
+        }
+    };
+    catch_up(server, number, collection);
+    let phone = DeviceId { number: number.clone(), device: 0 };
+    iq::appstate::tell_others(server, &phone, &[(collection.to_owned(), version)]);
+    server.changed.notify_waiters();
+    Ok(())
+}
+
+/// The phone shares its keys with all devices it has linked.
+pub(crate) fn share_key(server: &Arc<Server>, number: &Number) -> anyhow::Result<()> {
+    let (handset, devices) = {
+        let world = server.world.lock();
+        let account = world.account(number).ok_or_else(|| anyhow!("no such account"))?;
+        (account.handset.clone(), account.linked().collect::<Vec<_>>())
+    };
+    let share = handset.lock().app_state.share();
+    devices.iter().try_for_each(|device| phone_message::send_to_own_device(server, device, &share))
+}

@@ -1,0 +1,224 @@
+//! What a phone's owner does to the list of chats and contacts, which all devices of the account share: archives, pins, mutes, renames.
+
+use serde::Serialize;
+use waproto::buffa::MessageField;
+use waproto::whatsapp::SyncActionValue;
+use waproto::whatsapp::sync_action_value as action;
+
+use crate::Addressing;
+use crate::amendments::Author;
+use crate::appstate::{self, Change, Entry};
+use crate::phone::Phone;
+use crate::world::Chat;
+
+/// The collection that holds the account's push name.
+pub(crate) const CRITICAL_BLOCK: &str = "critical_block";
+/// The one of contacts.
+const CRITICAL_UNBLOCK_LOW: &str = "critical_unblock_low";
+/// The one of mutes, stars and deleted chats.
+const REGULAR_HIGH: &str = "regular_high";
+/// The one of archived, pinned and read chats.
+const REGULAR_LOW: &str = "regular_low";
+
+/// What a phone shows of a chat in the list.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ChatSettings {
+    /// Whether it is put away.
+    pub archived: bool,
+    /// Whether it stands on top.
+    pub pinned: bool,
+    /// Until when it makes no sound, in milliseconds since 1970; -1 for ever.
+    pub muted_until: Option<i64>,
+    /// Whether it is marked as unread.
+    pub unread: bool,
+}
+
+/// Whether a phone hands its new key to its linked devices by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyShare {
+    /// It shares it with all of them, as phones do.
+    Now,
+    /// They have to ask for it, as when the message that brings it was lost.
+    OnRequest,
+}
+
+impl Phone {
+    /// Puts a chat away, or takes it back.
+    pub fn archives(&self, chat: &str, archived: bool) -> anyhow::Result<()> {
+        let action = action::ArchiveChatAction { archived: Some(archived), message_range: range() };
+        let value = SyncActionValue { archive_chat_action: MessageField::some(action), ..Default::default() };
+        self.sets(REGULAR_LOW, &["archive", &self.address_of(chat)?], 3, value)
+    }
+
+    /// Puts a chat on top of the list, or lets it go.
+    pub fn pins(&self, chat: &str, pinned: bool) -> anyhow::Result<()> {
+        let action = action::PinAction { pinned: Some(pinned) };
+        let value = SyncActionValue { pin_action: MessageField::some(action), ..Default::default() };
+        self.sets(REGULAR_LOW, &["pin_v1", &self.address_of(chat)?], 5, value)
+    }
+
+    /// Mutes a chat until then, in milliseconds since 1970, or for ever (-1); `None` lets it sound again.
+    pub fn mutes(&self, chat: &str, until: Option<i64>) -> anyhow::Result<()> {
+        let mute_end_timestamp = Some(until.unwrap_or(0));
+        let action = action::MuteAction { muted: Some(until.is_some()), mute_end_timestamp, ..Default::default() };
+        let value = SyncActionValue { mute_action: MessageField::some(action), ..Default::default() };
+        self.sets(REGULAR_HIGH, &["mute", &self.address_of(chat)?], 2, value)
+    }
+
+    /// Marks a chat as unread, or as read.
+    pub fn marks_unread(&self, chat: &str, unread: bool) -> anyhow::Result<()> {
+        let action = action::MarkChatAsReadAction { read: Some(!unread), message_range: range() };
+        let value = SyncActionValue { mark_chat_as_read_action: MessageField::some(action), ..Default::default() };
+        self.sets(REGULAR_LOW, &["markChatAsRead", &self.address_of(chat)?], 3, value)
+    }
+
+    /// Puts a star to a message, or takes it away.
+    pub fn stars(&self, chat: &str, message_id: &str, author: Author, starred: bool) -> anyhow::Result<()> {
+        let key = self.key(chat, message_id, author)?.into_option().unwrap_or_default();
+        let action = action::StarAction { starred: Some(starred) };
+        let value = SyncActionValue { star_action: MessageField::some(action), ..Default::default() };
+        let from_me = if author == Author::Me { "1" } else { "0" };
+        let participant = key.participant.unwrap_or_else(|| "0".to_owned());
+        self.sets(REGULAR_HIGH, &["star", &self.address_of(chat)?, message_id, from_me, &participant], 2, value)
+    }
+
+    /// Saves somebody under a name.
+    pub fn names_contact(&self, whom: &str, name: &str) -> anyhow::Result<()> {
+        let [number, lid] = self.both_addresses(whom)?;
+        let contact = action::ContactAction {
+            full_name: Some(name.to_owned()),
+            first_name: name.split(' ').next().map(str::to_owned),
+            lid_jid: Some(lid),
+            save_on_primary_addressbook: Some(true),
+            ..Default::default()
+        };
+        let value = SyncActionValue { contact_action: MessageField::some(contact), ..Default::default() };
+        self.sets(CRITICAL_UNBLOCK_LOW, &["contact", &number], 2, value)
+    }
+
+    /// Removes somebody from its contacts.
+    pub fn forgets_contact(&self, whom: &str) -> anyhow::Result<()> {
+        let [number, _] = self.both_addresses(whom)?;
+        self.writes(CRITICAL_UNBLOCK_LOW, &["contact", &number], 2, None)
+    }
+
+    /// Removes a chat from the list, with all its messages.
+    pub fn deletes_chat(&self, chat: &str) -> anyhow::Result<()> {
+        let action = action::DeleteChatAction { message_range: range() };
+        let value = SyncActionValue { delete_chat_action: MessageField::some(action), ..Default::default() };
+        self.sets(REGULAR_HIGH, &["deleteChat", &self.address_of(chat)?, "1"], 6, value)
+    }
+
+    /// Changes the name its messages carry.
+    pub fn calls_itself(&self, name: &str) -> anyhow::Result<()> {
+        if let Some(account) = self.server.world.lock().account_mut(&self.number) {
+            account.push_name = name.to_owned();
+        }
+        let change = push_name(name);
+        appstate::write(&self.server, &self.number, CRITICAL_BLOCK, &[change])
+    }
+
+    /// Makes a new key for the account's app state; what is written from now on can only be read with it.
+    pub fn renews_app_state_key(&self, share: KeyShare) -> anyhow::Result<()> {
+        self.with_handset(|handset| handset.app_state.rotate());
+        match share {
+            KeyShare::Now => appstate::share_key(&self.server, &self.number),
+            KeyShare::OnRequest => Ok(()),
+        }
+    }
+
+    /// How the phone shows a chat, whichever of the account's devices made it so.
+    pub fn chat_settings(&self, chat: &str) -> anyhow::Result<ChatSettings> {
+        let low = |action: &str| self.newest(REGULAR_LOW, action, chat);
+        let mute = self.newest(REGULAR_HIGH, "mute", chat)?.and_then(|value| value.mute_action.into_option());
+        let mute = mute.filter(|mute| mute.muted == Some(true));
+        let is = |flag: Option<bool>| flag == Some(true);
+        Ok(ChatSettings {
+            archived: low("archive")?.is_some_and(|value| is(value.archive_chat_action.archived)),
+            pinned: low("pin_v1")?.is_some_and(|value| is(value.pin_action.pinned)),
+            muted_until: mute.map(|mute| mute.mute_end_timestamp.unwrap_or(-1)),
+            unread: low("markChatAsRead")?.is_some_and(|value| value.mark_chat_as_read_action.read == Some(false)),
+        })
+    }
+
+    /// The name somebody is saved under.
+    pub fn contact_name(&self, whom: &str) -> anyhow::Result<Option<String>> {
+        let contact = self.newest(CRITICAL_UNBLOCK_LOW, "contact", whom)?;
+        Ok(contact.and_then(|value| value.contact_action.into_option()?.full_name))
+    }
+
+    /// The account's push name, as its devices have agreed on it.
+    pub fn push_name(&self) -> Option<String> {
+        self.with_handset(|handset| {
+            let newest = handset.app_state.entries(CRITICAL_BLOCK).max_by_key(|entry| entry.value.timestamp)?;
+            newest.value.push_name_setting.as_option()?.name.clone()
+        })
+    }
+
+    /// What the account's devices wrote into a collection and is still there, the oldest first: the index of each entry, such as
+    /// `["deleteMessageForMe", CHAT, ID, "1", "0"]`.
+    pub fn app_state(&self, collection: &str) -> anyhow::Result<Vec<Vec<String>>> {
+        Ok(self.with_handset(|handset| {
+            let mut entries: Vec<&Entry> = handset.app_state.entries(collection).collect();
+            entries.sort_by_key(|entry| entry.value.timestamp);
+            entries.into_iter().map(|entry| entry.index.clone()).collect()
+        }))
+    }
+
+    fn newest(&self, collection: &str, action: &str, chat: &str) -> anyhow::Result<Option<SyncActionValue>> {
+        let addresses = self.both_addresses(chat)?;
+        let meant = |entry: &&Entry| match &entry.index[..] {
+            [kind, chat, ..] => kind == action && addresses.contains(chat),
+            _ => false,
+        };
+        Ok(self.with_handset(|handset| {
+            let entries = handset.app_state.entries(collection).filter(meant);
+            entries.max_by_key(|entry| entry.value.timestamp).map(|entry| entry.value.clone())
+        }))
+    }
+
+    /// A person by number and by LID; a group twice.
+    fn both_addresses(&self, chat: &str) -> anyhow::Result<[String; 2]> {
+        let number = match self.chat(chat)? {
+            group @ Chat::Group(_) => return Ok([group.to_string(), group.to_string()]),
+            Chat::Person(number) => number,
+        };
+        let world = self.server.world.lock();
+        let account = world.account(&number).expect("an account is never removed while the simulator runs");
+        Ok([Addressing::PhoneNumber, Addressing::Lid].map(|addressing| account.jid(addressing, 0).to_string()))
+    }
+
+    fn sets(&self, collection: &str, index: &[&str], schema: i32, value: SyncActionValue) -> anyhow::Result<()> {
+        self.writes(collection, index, schema, Some(value))
+    }
+
+    fn writes(
+        &self,
+        collection: &str,
+        index: &[&str],
+        schema: i32,
+        value: Option<SyncActionValue>,
+    ) -> anyhow::Result<()> {
+        let index = index.iter().map(|&part| part.to_owned()).collect();
+        let timestamp = Some(crate::stanza::unix_time_ms());
+        let value = value.map(|value| SyncActionValue { timestamp, ..value });
+        appstate::write(&self.server, &self.number, collection, &[Change { index, schema, value }])
+    }
+}
+
+/// The account's name, as its phone writes it first of all: a linked device learns its own push name from it.
+pub(crate) fn push_name(name: &str) -> Change {
+    let setting = action::PushNameSetting { name: Some(name.to_owned()) };
+    let value = SyncActionValue {
+        timestamp: Some(crate::stanza::unix_time_ms()),
+        push_name_setting: MessageField::some(setting),
+        ..Default::default()
+    };
+    Change { index: vec!["setting_pushName".to_owned()], schema: 1, value: Some(value) }
+}
+
+/// Up to which message it holds: phones name the newest.
+fn range() -> MessageField<action::SyncActionMessageRange> {
+    let last_message_timestamp = Some(crate::stanza::unix_time().cast_signed());
+    MessageField::some(action::SyncActionMessageRange { last_message_timestamp, ..Default::default() })
+}

@@ -4,40 +4,15 @@ use axum::Json;
 use axum::extract::{FromRequestParts, Path, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::Gateway;
 use super::error::Problem;
 use super::extract::{Fields, FieldsOrNothing, NOT_TEXT};
-use crate::event::Typing;
+use crate::event::{ChatChange, FOREVER, Typing};
 use crate::message::{ChatId, ChatTimer};
 use crate::sessions::SessionName;
-
-/// `PATCH …/chats/{chat} {disappearing}`: what is set about a chat.
-pub(super) async fn change(
-    State(gateway): State<Gateway>,
-    NamedChat { session, chat }: NamedChat,
-    mut fields: Fields,
-) -> Result<StatusCode, Problem> {
-    let seconds = disappearing(&mut fields);
-    fields.refuse_unknown();
-    let seconds = fields.done(seconds)?;
-    gateway.sessions.set_timer(&session, &chat, seconds).await?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
-/// Seconds after which messages disappear.
-fn disappearing(fields: &mut Fields) -> Option<u32> {
-    if !fields.has("disappearing") {
-        fields.refuse("disappearing", "is missing");
-    }
-    let seconds = fields.optional_number("disappearing", 0..=u64::from(u32::MAX))?;
-    let chosen = ChatTimer::CHOICES.into_iter().find(|choice| u64::from(*choice) == seconds);
-    if chosen.is_none() {
-        fields.refuse("disappearing", "must be 0 (off), 86400 (a day), 604800 (a week) or 7776000 (90 days)");
-    }
-    chosen
-}
 
 /// How many messages were marked.
 #[derive(Debug, Serialize)]
@@ -56,6 +31,69 @@ pub(super) async fn read(
     fields.done(Some(()))?;
     let read = gateway.sessions.mark_read(&session, &chat, up_to.as_deref()).await?;
     Ok(Json(MarkedRead { read }))
+}
+
+/// Said where a change changes nothing.
+const NOTHING: &str = "nothing is changed; give at least one of archived, pinned, muted_until, unread and disappearing";
+
+/// `PATCH …/chats/{chat} {archived?, pinned?, muted_until?, unread?, disappearing?}`: at least one of them.
+pub(super) async fn change(
+    State(gateway): State<Gateway>,
+    NamedChat { session, chat }: NamedChat,
+    mut fields: Fields,
+) -> Result<StatusCode, Problem> {
+    let now = gateway.clock.now();
+    let muted_until = fields.is_given("muted_until").then(|| match fields.optional_text("muted_until") {
+        Some(until) => fields.judged("muted_until", muted(&until, now)),
+        None => None,
+    });
+    let change = ChatChange {
+        archived: fields.optional_flag("archived"),
+        pinned: fields.optional_flag("pinned"),
+        muted_until,
+        unread: fields.optional_flag("unread"),
+        read_up_to: None,
+    };
+    let timer = disappearing(&mut fields);
+    fields.refuse_unknown();
+    let change = fields.done(Some(change))?;
+    let is_change = change != ChatChange::default();
+    if !is_change && timer.is_none() {
+        return Err(Problem::field("archived", NOTHING.to_owned()));
+    }
+    if is_change {
+        gateway.sessions.change_chat(&session, &chat, &change).await?;
+    }
+    if let Some(seconds) = timer {
+        gateway.sessions.set_timer(&session, &chat, seconds).await?;
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Seconds after which messages disappear.
+fn disappearing(fields: &mut Fields) -> Option<u32> {
+    let seconds = fields.optional_number("disappearing", 0..=u64::from(u32::MAX))?;
+    let chosen = ChatTimer::CHOICES.into_iter().find(|choice| u64::from(*choice) == seconds);
+    if chosen.is_none() {
+        fields.refuse("disappearing", "must be 0 (off), 86400 (a day), 604800 (a week) or 7776000 (90 days)");
+    }
+    chosen
+}
+
+/// The word for a mute that does not end by itself.
+pub(super) const MUTED_FOREVER: &str = "forever";
+
+fn muted(until: &str, now: Timestamp) -> Result<Timestamp, String> {
+    const WRONG: &str = "must be a time such as 2026-12-01T09:00:00Z, `forever`, or null";
+    if until == MUTED_FOREVER {
+        return Ok(FOREVER);
+    }
+    let until: Timestamp = until.parse().map_err(|_| WRONG.to_owned())?;
+    if until > now {
+        Ok(until.min(FOREVER))
+    } else {
+        Err("must be a time to come; null lets it sound again".to_owned())
+    }
 }
 
 /// `POST …/chats/{chat}/typing {state}`

@@ -105,6 +105,11 @@ impl Sessions {
         self.ask_whatsapp(name, async |link, limit| link.stars(chat, id, author, starred, limit).await).await
     }
 
+    /// Changes how a chat stands in the list of all the account's devices.
+    pub async fn change_chat(&self, name: &SessionName, chat: &ChatId, change: &ChatChange) -> Result<(), AskError> {
+        self.ask_whatsapp(name, async |link, limit| link.changes_chat(chat, change, limit).await).await
+    }
+
     /// Shows the account as there or not, from now on and after each reconnect.
     pub async fn show_presence(&self, name: &SessionName, presence: Presence) -> Result<(), AskError> {
         let session = self.find(name).ok_or(AskError::Unknown)?;

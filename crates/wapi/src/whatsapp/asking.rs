@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use whatsapp_rust::request::IqError;
 use whatsapp_rust::wacore_binary::JidExt;
-use whatsapp_rust::{ChatStateType, GroupError, GroupMetadata, IsOnWhatsAppResult, Jid, PresenceStatus};
+use whatsapp_rust::{AppStateError, ChatStateType, GroupError, GroupMetadata, IsOnWhatsAppResult, Jid, PresenceStatus};
 
 use super::calls::{self, Call};
 use super::link::Link;
 use super::observer::Others;
 use super::signals::Signal;
 use super::{groups, outgoing};
-use crate::event::{CallEnd, Group, Presence, Typing};
+use crate::event::{CallEnd, ChatChange, FOREVER, Group, Presence, Typing};
 use crate::message::ChatId;
 use crate::store::Unread;
 
@@ -164,6 +164,36 @@ impl Link {
             }
         });
         self.asked(limit, async { marking.await.map_err(unsaid) }).await
+    }
+
+    /// Changes how a chat stands in the list of all the account's devices, one thing after the other. Done when WhatsApp has taken
+    /// all of it; where another device was faster, the engine takes what it wrote and writes again.
+    pub async fn changes_chat(&self, chat: &ChatId, change: &ChatChange, limit: Duration) -> Result<(), NotAnswered> {
+        let (jid, actions) = (outgoing::jid(chat), self.client.chat_actions());
+        // In a box of its own: the engine's futures are too deep for what is around them.
+        let changing = Box::pin(async {
+            match change.archived {
+                Some(true) => actions.archive_chat(&jid, None).await?,
+                Some(false) => actions.unarchive_chat(&jid, None).await?,
+                None => {}
+            }
+            match change.pinned {
+                Some(true) => actions.pin_chat(&jid).await?,
+                Some(false) => actions.unpin_chat(&jid).await?,
+                None => {}
+            }
+            match change.muted_until {
+                Some(Some(end)) if end >= FOREVER => actions.mute_chat(&jid).await?,
+                Some(Some(end)) => actions.mute_chat_until(&jid, end.as_millisecond()).await?,
+                Some(None) => actions.unmute_chat(&jid).await?,
+                None => {}
+            }
+            if let Some(unread) = change.unread {
+                actions.mark_chat_as_read(&jid, !unread, None).await?;
+            }
+            Ok::<(), AppStateError>(())
+        });
+        self.asked(limit, async { changing.await.map_err(unsaid) }).await
     }
 
     /// Shows the account as there, or not.

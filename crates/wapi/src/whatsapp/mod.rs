@@ -4,6 +4,7 @@ mod asking;
 mod attached;
 mod backend;
 mod calls;
+mod chat_list;
 mod files;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
@@ -125,7 +126,8 @@ impl Whatsapp {
         client.subscribe_handler(gate).detach();
         client.subscribe_handler(Arc::new(unread)).detach();
         let ringing = calls::Ringing::default();
-        let observer = observer::watch(session, &client, ringing.clone(), &tasks, &reports, &self.store);
+        let (store, clock) = (&self.store, self.clock.clone());
+        let observer = observer::watch(session, &client, ringing.clone(), &tasks, &reports, store, clock);
         client.subscribe_handler(Arc::new(observer)).detach();
         let link = Link::new(client, saved, tasks, reports, heard, notes, self.clock.clone());
         Ok((link.of_session(session, ringing), signals))

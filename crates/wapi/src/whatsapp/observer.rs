@@ -10,7 +10,8 @@ use whatsapp_rust::{Client, Jid};
 
 use super::calls::{self, Ringing};
 use super::signals::{Reports, Signal};
-use super::{groups, incoming, moments};
+use super::{chat_list, groups, incoming, moments};
+use crate::clock::Clock;
 use crate::event::{EventData, Person};
 use crate::lifecycle::Lifecycle;
 use crate::store::Store;
@@ -45,6 +46,12 @@ impl EventHandler for Observer {
             EventKind::MissedCall,
             EventKind::CallEndedElsewhere,
             EventKind::StarUpdate,
+            EventKind::ArchiveUpdate,
+            EventKind::PinUpdate,
+            EventKind::MuteUpdate,
+            EventKind::MarkChatAsReadUpdate,
+            EventKind::ContactUpdate,
+            EventKind::SelfPushNameUpdated,
         ])
     }
 }
@@ -57,12 +64,16 @@ pub(super) fn watch(
     tasks: &Lifecycle,
     reports: &Reports,
     store: &Store,
+    clock: Clock,
 ) -> Observer {
     let (events, mut seen) = mpsc::channel::<Arc<Event>>(MOST);
     let (session, client, reports, stopping) = (session.to_owned(), Arc::clone(client), reports.clone(), tasks.clone());
     let store = store.clone();
     tasks.spawn(async move {
         while let Some(Some(event)) = stopping.unless_stopping(seen.recv()).await {
+            if !chat_list::is_news(&event, clock.now()) {
+                continue;
+            }
             if let Some(happening) = told(&session, &client, &ringing, &event).await {
                 if let Some(timer) = groups::timer(&happening.data)
                     && let Err(error) = store.set_timer(&session, std::slice::from_ref(&happening.chat), timer).await
@@ -98,12 +109,22 @@ async fn told(session: &str, client: &Client, ringing: &Ringing, event: &Event) 
         Event::CallEndedElsewhere(call) => {
             Some(calls::elsewhere(session, call, &Others::of(client, vec![(call.from.clone(), None)]).await))
         }
-        // What was starred before this device was linked is no news.
-        Event::StarUpdate(update) if !update.from_full_sync => {
+        Event::StarUpdate(update) => {
             let others = Others::of(client, vec![(update.chat_jid.clone(), None)]).await;
             Some(moments::starred(session, update, &others))
         }
-        _ => None,
+        Event::ContactUpdate(update) => {
+            chat_list::renamed(session, update, &Others::of(client, vec![(update.jid.clone(), None)]).await)
+        }
+        Event::SelfPushNameUpdated(update) if !update.old_name.is_empty() => {
+            let own = client.pn().or_else(|| client.lid())?.to_non_ad();
+            let others = Others::of(client, vec![(own.clone(), None)]).await;
+            Some(chat_list::named(session, &own, None, &update.new_name, &others))
+        }
+        _ => {
+            let (jid, change) = chat_list::change(event)?;
+            Some(chat_list::told(session, jid, change, &Others::of(client, vec![(jid.clone(), None)]).await))
+        }
     }
 }
 

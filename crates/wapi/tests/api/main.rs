@@ -11,6 +11,7 @@ mod baileys_account;
 mod baileys_kinds;
 mod bodies;
 mod changes;
+mod chat_list;
 mod checks;
 mod crash;
 mod disappearing;

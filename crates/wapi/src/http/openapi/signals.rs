@@ -1,9 +1,12 @@
 //! What others see of an account beside its messages. Pure.
 
+use serde_json::json;
+
 use super::groups::ASKED;
 use super::operation::{Operation, route};
-use super::schema::{count, flag, list, object, or_null, said, some_of, text, words};
+use super::schema::{count, flag, list, object, or_null, said, some_of, text, time, with, words};
 use crate::event::{Presence, Typing};
+use crate::http::chats::MUTED_FOREVER;
 use crate::message::ChatTimer;
 
 pub fn operations() -> Vec<Operation> {
@@ -13,9 +16,9 @@ pub fn operations() -> Vec<Operation> {
             .problems(&ASKED)
     };
     vec![
-        route("PATCH", "/v1/sessions/{session}/chats/{chat}", "Set what is settled about a chat")
-            .body(object(&[("disappearing", disappearing())]))
-            .answers_nothing(204, "WhatsApp has taken it.")
+        route("PATCH", "/v1/sessions/{session}/chats/{chat}", "Set how a chat is kept: at least one of these")
+            .body(with(chat_change(), "minProperties", json!(1)))
+            .answers_nothing(204, "WhatsApp has taken it; the account's other devices follow.")
             .problems(&ASKED)
             .problems(&[(404, "not_on_whatsapp"), (429, "queue_full"), (502, "expired"), (502, "not_sendable")])
             .problems(&[(502, "session_logged_out"), (503, "stopping"), (503, "not_ready")]),
@@ -45,8 +48,18 @@ pub fn operations() -> Vec<Operation> {
     ]
 }
 
-fn disappearing() -> serde_json::Value {
-    said(serde_json::json!({"enum": ChatTimer::CHOICES}), "Seconds after which messages disappear; 0: they stay.")
+fn chat_change() -> serde_json::Value {
+    let until = json!({"anyOf": [time(), words(&[MUTED_FOREVER]), {"type": "null"}]});
+    let until = said(until, "A time to come, `forever`, or `null`: it sounds again.");
+    let timer = json!({"enum": ChatTimer::CHOICES});
+    let timer = said(timer, "Seconds after which messages disappear, for everybody in the chat; 0: they stay.");
+    object(&[
+        ("archived?", flag()),
+        ("pinned?", flag()),
+        ("muted_until?", until),
+        ("unread?", flag()),
+        ("disappearing?", timer),
+    ])
 }
 
 fn checked() -> serde_json::Value {

@@ -1,0 +1,107 @@
+//! The engine's words about the list of chats and contacts, which all devices of the account share, as ours. Pure.
+
+use jiff::{SignedDuration, Timestamp};
+use whatsapp_rust::Jid;
+use whatsapp_rust::types::events::{ContactUpdate, Event};
+use whatsapp_rust::wacore_binary::JidExt;
+use whatsapp_rust::waproto::whatsapp::sync_action_value::MuteAction;
+
+use super::observer::{Happening, Others};
+use crate::event::{ChatChange, ChatUpdated, ContactUpdated, EventData, FOREVER, Person};
+
+/// What came with the whole state of the account and is older than this is no news. A collection that nobody had written to before
+/// comes as a whole, too.
+const NEWS: SignedDuration = SignedDuration::from_hours(1);
+/// What ends never, where a time in milliseconds is expected.
+const NEVER: i64 = -1;
+
+/// Whether something has changed, and was not so already when the device was linked.
+pub(super) fn is_news(event: &Event, now: Timestamp) -> bool {
+    let (is_all, at) = match event {
+        Event::ArchiveUpdate(it) => (it.from_full_sync, it.timestamp.timestamp_millis()),
+        Event::PinUpdate(it) => (it.from_full_sync, it.timestamp.timestamp_millis()),
+        Event::MuteUpdate(it) => (it.from_full_sync, it.timestamp.timestamp_millis()),
+        Event::MarkChatAsReadUpdate(it) => (it.from_full_sync, it.timestamp.timestamp_millis()),
+        Event::StarUpdate(it) => (it.from_full_sync, it.timestamp.timestamp_millis()),
+        Event::ContactUpdate(it) => (it.from_full_sync, it.timestamp.timestamp_millis()),
+        _ => return true,
+    };
+    !is_all || Timestamp::from_millisecond(at).is_ok_and(|at| now.duration_since(at) < NEWS)
+}
+
+/// A change of how a chat stands in the list: which chat, and what. `None` for other events.
+pub(super) fn change(event: &Event) -> Option<(&Jid, ChatChange)> {
+    Some(match event {
+        Event::ArchiveUpdate(it) => (&it.jid, archived(it.action.archived)),
+        Event::PinUpdate(it) => (&it.jid, pinned(it.action.pinned)),
+        Event::MuteUpdate(it) => (&it.jid, muted(&it.action)),
+        Event::MarkChatAsReadUpdate(it) => (&it.jid, unread(it.action.read)),
+        _ => return None,
+    })
+}
+
+fn archived(archived: Option<bool>) -> ChatChange {
+    ChatChange { archived: Some(archived.unwrap_or(false)), ..ChatChange::default() }
+}
+
+fn pinned(pinned: Option<bool>) -> ChatChange {
+    ChatChange { pinned: Some(pinned.unwrap_or(false)), ..ChatChange::default() }
+}
+
+fn unread(read: Option<bool>) -> ChatChange {
+    ChatChange { unread: Some(!read.unwrap_or(false)), ..ChatChange::default() }
+}
+
+fn muted(action: &MuteAction) -> ChatChange {
+    // Without an end, or with one that is no time, it is for ever.
+    let until = |at: Option<i64>| at.filter(|at| *at != NEVER).and_then(|at| Timestamp::from_millisecond(at).ok());
+    let end = || until(action.mute_end_timestamp).unwrap_or(FOREVER).min(FOREVER);
+    ChatChange { muted_until: Some(action.muted.unwrap_or(false).then(end)), ..ChatChange::default() }
+}
+
+/// A chat stands in the list in another way.
+pub(super) fn told(session: &str, jid: &Jid, change: ChatChange, others: &Others) -> Happening {
+    let with = others.person(jid, None, None);
+    // A group is no person, but its address stands where theirs does.
+    let chat = match jid.is_group() {
+        true => Person { id: jid.to_non_ad_string(), ..Person::default() },
+        false => with,
+    };
+    let place = chat.id.clone();
+    let data = ChatUpdated { session: session.to_owned(), chat, change };
+    Happening { chat: place, id: None, data: EventData::ChatUpdated(Box::new(data)) }
+}
+
+/// Somebody was saved under a name; `None` when no name is said.
+pub(super) fn renamed(session: &str, update: &ContactUpdate, others: &Others) -> Option<Happening> {
+    let contact = &update.action;
+    let name = contact.full_name.as_deref().or(contact.first_name.as_deref()).filter(|name| !name.is_empty())?;
+    let lid = contact.lid_jid.as_deref().and_then(|lid| lid.parse::<Jid>().ok());
+    Some(named(session, &update.jid, lid.as_ref().filter(|_| !update.jid.is_lid()), name, others))
+}
+
+/// Somebody has another name.
+pub(super) fn named(session: &str, jid: &Jid, other: Option<&Jid>, name: &str, others: &Others) -> Happening {
+    let contact = others.person(jid, other, Some(name));
+    let chat = contact.id.clone();
+    let name = Some(name.to_owned());
+    let data = ContactUpdated { session: session.to_owned(), contact, name, ..ContactUpdated::default() };
+    Happening { chat, id: None, data: EventData::ContactUpdated(Box::new(data)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mute_ends_at_a_time_or_never_or_is_none() {
+        let muted = |muted, end| {
+            let action = MuteAction { muted: Some(muted), mute_end_timestamp: end, ..MuteAction::default() };
+            super::muted(&action).muted_until.unwrap()
+        };
+        let end = Timestamp::from_second(1_900_000_000).unwrap();
+        assert_eq!(muted(true, Some(1_900_000_000_000)), Some(end));
+        assert_eq!((muted(true, Some(-1)), muted(true, None)), (Some(FOREVER), Some(FOREVER)));
+        assert_eq!(muted(false, Some(0)), None);
+    }
+}

@@ -1,0 +1,165 @@
+//! The list of chats and contacts, which all devices of an account share: archived, pinned, muted, unread; and names.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use wapi_simulator::{Addressing, KeyShare, Options, Phone};
+
+use crate::harness::{Setup, TestApp, eventually};
+
+async fn alice_and_bob(options: Options) -> (TestApp, Phone, Phone) {
+    let app = Setup::new().simulator(options).start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    app.pair("shop", &alice).await;
+    (app, alice, bob)
+}
+
+/// Somebody, as events name them.
+fn person(phone: &Phone, name: Value) -> Value {
+    json!({"id": phone.jid(), "phone": phone.number(), "lid": phone.lid(), "name": name})
+}
+
+/// What was told under this type so far, without the session.
+async fn told(app: &TestApp, kind: &str) -> Vec<Value> {
+    let answer = app.get(&format!("/v1/events?types={kind}&limit=1000")).await.expect(200).json();
+    let events = answer["events"].as_array().unwrap().iter().map(|entry| entry["event"]["data"].clone());
+    let without_session = |mut data: Value| {
+        assert_eq!(data.as_object_mut().unwrap().remove("session"), Some(json!("shop")));
+        data
+    };
+    events.map(without_session).collect()
+}
+
+/// Once so many of this type were told, these.
+async fn comes(app: &TestApp, kind: &str, count: usize) -> Vec<Value> {
+    let look = async || Some(told(app, kind).await).filter(|all| all.len() >= count);
+    eventually(look, async || format!("{count} of {kind} did not come: {:#?}", told(app, kind).await)).await
+}
+
+async fn both_ways(options: Options) {
+    let (app, alice, bob) = alice_and_bob(options).await;
+    let chat = person(&bob, Value::Null);
+    let route = format!("/v1/sessions/shop/chats/{}", bob.number());
+    // Known to the session, which names people by number.
+    app.accepted("shop", json!({"to": bob.number(), "text": {"body": "hi"}})).await;
+    let all = json!({"archived": true, "pinned": true, "muted_until": "2030-03-17T17:46:40Z", "unread": true});
+    app.patch(&route, all).await.expect(204);
+    let settings = json!(alice.chat_settings(bob.number()).unwrap());
+    let muted = 1_900_000_000_000_u64;
+    assert_eq!(settings, json!({"archived": true, "pinned": true, "muted_until": muted, "unread": true}));
+    app.patch(&route, json!({"archived": false, "muted_until": "forever", "unread": false})).await.expect(204);
+    let settings = json!(alice.chat_settings(bob.number()).unwrap());
+    assert_eq!(settings, json!({"archived": false, "pinned": true, "muted_until": -1, "unread": false}));
+    app.patch(&route, json!({"muted_until": null, "pinned": false})).await.expect(204);
+    assert_eq!(alice.chat_settings(bob.number()).unwrap(), wapi_simulator::ChatSettings::default());
+    // What the session itself has changed is told like what others change.
+    let before = comes(&app, "chat.updated", 9).await;
+    assert_eq!(before[0], json!({"chat": chat, "archived": true}));
+
+    alice.archives(bob.number(), true).unwrap();
+    alice.pins(bob.number(), true).unwrap();
+    alice.mutes(bob.number(), Some(1_900_000_000_000)).unwrap();
+    alice.mutes(bob.number(), None).unwrap();
+    alice.marks_unread(bob.number(), true).unwrap();
+    let after = comes(&app, "chat.updated", before.len() + 5).await;
+    let mut after = after[before.len()..].to_vec();
+    // Collections are told of each for itself; within one, in order.
+    after.sort_by_key(|data| data.to_string().contains("muted_until"));
+    assert_eq!(
+        after,
+        [
+            json!({"chat": chat, "archived": true}),
+            json!({"chat": chat, "pinned": true}),
+            json!({"chat": chat, "unread": true}),
+            json!({"chat": chat, "muted_until": "2030-03-17T17:46:40Z"}),
+            json!({"chat": chat, "muted_until": null}),
+        ]
+    );
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn chats_stand_alike_on_the_phone_and_in_the_session() {
+    both_ways(Options::default()).await;
+}
+
+#[tokio::test]
+async fn chats_stand_alike_by_lid_too() {
+    both_ways(Options { addressing: Addressing::Lid, ..Options::default() }).await;
+}
+
+#[tokio::test]
+async fn names_come_from_the_phone() {
+    let (app, alice, bob) = alice_and_bob(Options::default()).await;
+    alice.names_contact(bob.number(), "Bob Brown").unwrap();
+    alice.renews_app_state_key(KeyShare::OnRequest).unwrap();
+    alice.names_contact(bob.number(), "Robert Brown").unwrap();
+    let names = comes(&app, "contact.updated", 2).await;
+    let named = |name: &str| json!({"contact": person(&bob, json!(name)), "name": name});
+    assert_eq!(names, [named("Bob Brown"), named("Robert Brown")]);
+    alice.calls_itself("Alicia").unwrap();
+    let names = comes(&app, "contact.updated", 3).await;
+    assert_eq!((&names[2]["contact"]["id"], &names[2]["contact"]["name"]), (&json!(alice.jid()), &json!("Alicia")));
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_change_in_conflict_with_the_phones_is_made_on_top_of_it() {
+    let (app, alice, bob) = alice_and_bob(Options::default()).await;
+    let device = alice.devices()[0].device;
+    // The session hears nothing of what the phone does, so that what it knows is old; more than one answer holds.
+    app.simulator.faults().deafen(alice.number(), device).unwrap();
+    for round in 0..7 {
+        alice.pins(bob.number(), round % 2 == 0).unwrap();
+    }
+    let route = format!("/v1/sessions/shop/chats/{}", bob.number());
+    app.patch(&route, json!({"archived": true})).await.expect(204);
+    let settings = alice.chat_settings(bob.number()).unwrap();
+    assert!(settings.archived && settings.pinned, "{settings:?}");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_session_that_is_linked_late_takes_a_snapshot() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    for round in 0..23 {
+        alice.pins(bob.number(), round % 2 == 0).unwrap();
+    }
+    // All of it was so some time before.
+    app.push_clock(Duration::from_secs(2 * 3600));
+    app.pair("shop", &alice).await;
+    let route = format!("/v1/sessions/shop/chats/{}", bob.number());
+    app.patch(&route, json!({"archived": true})).await.expect(204);
+    let settings = alice.chat_settings(bob.number()).unwrap();
+    assert!(settings.archived && settings.pinned, "{settings:?}");
+    alice.pins(bob.number(), false).unwrap();
+    // What stood there before is no change.
+    let told = comes(&app, "chat.updated", 2).await;
+    let changes: Vec<_> = told.iter().map(|data| (&data["archived"], &data["pinned"])).collect();
+    assert_eq!(changes, [(&json!(true), &Value::Null), (&Value::Null, &json!(false))]);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_change_is_named() {
+    let (app, _alice, bob) = alice_and_bob(Options::default()).await;
+    let route = format!("/v1/sessions/shop/chats/{}", bob.number());
+    for (change, fields) in [
+        (json!({}), vec!["archived"]),
+        (json!({"archived": "yes"}), vec!["archived"]),
+        (json!({"muted_until": "2020-01-01T00:00:00Z"}), vec!["muted_until"]),
+        (json!({"muted_until": "tomorrow"}), vec!["muted_until"]),
+        (json!({"muted_until": 5}), vec!["muted_until"]),
+        (json!({"pined": true, "pinned": true}), vec!["pined"]),
+    ] {
+        assert_eq!(app.patch(&route, change.clone()).await.expect(400).fields(), fields, "{change}");
+    }
+    assert_eq!(
+        app.patch("/v1/sessions/shop/chats/nobody", json!({"pinned": true})).await.expect(400).fields(),
+        ["chat"]
+    );
+    let unknown = app.patch("/v1/sessions/none/chats/375447034810", json!({"pinned": true})).await;
+    assert_eq!(unknown.expect(404).code(), "session_not_found");
+    app.finish().await;
+}

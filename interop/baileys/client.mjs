@@ -58,8 +58,8 @@ function connect() {
 		auth,
 		logger: log,
 		pushName: flags.pushName,
-		// The phone of a test sends no history, and messages must not wait for it.
-		shouldSyncHistoryMessage: () => false,
+		// Messages must not wait for a history that the phone of most tests does not send.
+		shouldSyncHistoryMessage: () => flags.history,
 		syncFullHistory: false,
 		appStateMacVerification: { patch: true, snapshot: true },
 		emitOwnEvents: false,
@@ -87,6 +87,7 @@ function connect() {
 	current.ev.on('messages.reaction', reactions => reactions.forEach(onReaction));
 	current.ev.on('message-receipt.update', updates => updates.forEach(onGroupReceipt));
 	current.ev.on('chats.update', changes => changes.forEach(onChat));
+	current.ev.on('messaging-history.set', onHistory);
 	current.ev.on('contacts.upsert', contacts => contacts.forEach(onContact));
 	current.ws.on('CB:ack,class:message', ({ attrs }) => {
 		if (!attrs.error) {
@@ -153,6 +154,24 @@ function onChat({ id, archived, pinned, muteEndTime, unreadCount }) {
 	if (archived !== undefined || pinned !== undefined || muteEndTime !== undefined || unreadCount < 0) {
 		events.emit({ event: 'chat', chat: id, ...change });
 	}
+}
+
+/** A part of the past that the phone has told, or some parts in one. */
+async function onHistory({ chats, contacts, messages, syncType, progress }) {
+	const text = ({ key, message }) => ({ id: key.id, chat: key.remoteJid, from_me: !!key.fromMe, text: message?.conversation ?? null });
+	const name = ({ id, name, notify }) => ({ id, name: name ?? null, push_name: notify ?? null });
+	// What Baileys keeps of it: where it holds events back, it forgets to tell.
+	const numbers = chats.map(({ id }) => id.split('@')[0]);
+	const lids = await auth.keys.get('lid-mapping', numbers);
+	events.emit({
+		event: 'history',
+		type: syncType,
+		progress: progress ?? null,
+		chats: chats.map(({ id }) => id),
+		contacts: contacts.map(name),
+		messages: messages.map(text),
+		lids
+	});
 }
 
 function onContact({ id, name }) {
@@ -380,7 +399,7 @@ function leave(code, reason) {
 // ---- small parts
 
 function readFlags() {
-	const usage = 'usage: client.mjs --ws URL --noise-root HEX [--ca FILE] [--push-name NAME] [--max-seconds N] [--lax-signatures]';
+	const usage = 'usage: client.mjs --ws URL --noise-root HEX [--ca FILE] [--push-name NAME] [--max-seconds N] [--lax-signatures] [--history]';
 	try {
 		const { values } = parseArgs({
 			options: {
@@ -389,7 +408,8 @@ function readFlags() {
 				ca: { type: 'string' },
 				'push-name': { type: 'string' },
 				'max-seconds': { type: 'string', default: '120' },
-				'lax-signatures': { type: 'boolean', default: false }
+				'lax-signatures': { type: 'boolean', default: false },
+				history: { type: 'boolean', default: false }
 			}
 		});
 		const noiseRoot = Buffer.from(values['noise-root'] ?? '', 'hex');
@@ -398,7 +418,7 @@ function readFlags() {
 			throw new Error('--noise-root is 64 hex digits, --max-seconds a positive number');
 		}
 		const ca = values.ca && readFileSync(values.ca);
-		return { ws: new URL(values.ws), noiseRoot, ca, pushName: values['push-name'], maxSeconds, lax: values['lax-signatures'] };
+		return { ws: new URL(values.ws), noiseRoot, ca, pushName: values['push-name'], maxSeconds, lax: values['lax-signatures'], history: values.history };
 	} catch (error) {
 		process.stderr.write(`${error.message}\n${usage}\n`);
 		process.exit(EXIT.misused);

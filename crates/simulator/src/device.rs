@@ -84,6 +84,7 @@ pub(crate) struct Device {
     /// `ADVSignedDeviceIdentity` with the device's own signature.
     pub(crate) device_identity: Vec<u8>,
     pub(crate) key_index: u32,
+    pub(crate) takes_inline_history: bool,
     pub(crate) connection: Option<Connection>,
     pub(crate) frozen: bool,
     /// Nothing is pushed on the present connection.
@@ -108,6 +109,7 @@ pub(crate) struct NewDevice {
     pub(crate) signed_prekey: SignedPreKey,
     pub(crate) device_identity: Vec<u8>,
     pub(crate) key_index: u32,
+    pub(crate) takes_inline_history: bool,
 }
 
 impl Device {
@@ -121,6 +123,7 @@ impl Device {
             prekeys: VecDeque::new(),
             device_identity: new.device_identity,
             key_index: new.key_index,
+            takes_inline_history: new.takes_inline_history,
             connection: None,
             frozen: false,
             deaf: false,

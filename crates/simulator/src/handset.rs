@@ -9,6 +9,7 @@ use waproto::whatsapp as wa;
 
 use crate::appstate::AppState;
 use crate::faults::Corruption;
+use crate::history::PastChat;
 use crate::kept::{Kept, KeptSet};
 use crate::media::{self, MediaReference, MediaStore};
 use crate::message::{self, Media, PhoneMessage};
@@ -92,6 +93,8 @@ pub(crate) struct Handset {
     /// How often a message was asked for again, by sender and id.
     retries: HashMap<(Number, String), u32>,
     pub(crate) app_state: AppState,
+    /// From before any device was linked.
+    pub(crate) past: Vec<PastChat>,
     seen: KeptSet<(Number, String)>,
     sent: Kept<Sent>,
     /// The files of messages, so that they can be uploaded again when they have expired: by the message's id.
@@ -127,6 +130,7 @@ impl Handset {
             failures_read: false,
             retries: HashMap::new(),
             app_state: AppState::new(corruption),
+            past: Vec::new(),
             seen: KeptSet::new(2 * kept),
             sent: Kept::new(KEPT_FOR_RETRY),
             files: Kept::new(KEPT_FILES),

@@ -178,7 +178,7 @@ impl Phone {
     }
 
     /// A person by number and by LID; a group twice.
-    fn both_addresses(&self, chat: &str) -> anyhow::Result<[String; 2]> {
+    pub(crate) fn both_addresses(&self, chat: &str) -> anyhow::Result<[String; 2]> {
         let number = match self.chat(chat)? {
             group @ Chat::Group(_) => return Ok([group.to_string(), group.to_string()]),
             Chat::Person(number) => number,

@@ -101,6 +101,8 @@ pub(crate) struct Registration {
     pub(crate) registration_id: u32,
     pub(crate) identity_key: Vec<u8>,
     pub(crate) signed_prekey: SignedPreKey,
+    /// Whether the first part of the history may come in the message that tells of it.
+    pub(crate) takes_inline_history: bool,
 }
 
 /// Why a scan or a code did not link a device.

@@ -16,6 +16,7 @@ use super::{Role, Stanza, StreamEnd, leaf, server_jid, unix_time};
 use crate::Addressing;
 use crate::adv;
 use crate::device::{Connection, Device, NewDevice, SignedPreKey};
+use crate::history;
 use crate::server::Server;
 use crate::world::{Candidate, DeviceId, Number, PairingError, PendingPairing, Reference, Registration, World};
 
@@ -107,7 +108,14 @@ fn registration(
         registration_id: u32::from_be_bytes(registration_id),
         identity_key,
         signed_prekey: super::iq::prekeys::verified(signed_prekey, &data.e_ident.clone()?)?,
+        takes_inline_history: takes_inline_history(data),
     })
+}
+
+/// What the client says of itself beside its keys.
+fn takes_inline_history(data: &wa::client_payload::DevicePairingRegistrationData) -> bool {
+    let props = data.device_props.as_deref().and_then(|props| wa::DeviceProps::decode_from_slice(props).ok());
+    props.is_some_and(|props| props.history_sync_config.inline_initial_payload_in_e2_ee_msg == Some(true))
 }
 
 /// The fields of a QR's text.
@@ -276,6 +284,7 @@ fn link(
         signed_prekey: registration.signed_prekey,
         device_identity,
         key_index: pending.key_index,
+        takes_inline_history: registration.takes_inline_history,
     });
     world.link(&id.number, device);
     Ok(id)
@@ -288,7 +297,8 @@ pub(crate) fn forget(world: &mut World, connection: u64) {
     }
 }
 
-/// The phone's first words to a device it has linked: the key to the account's app state. Once per device, when it is active.
+/// The phone's first words to a device it has linked: the key to the account's app state, and its history. Once per device, when it is
+/// active.
 pub(crate) fn greet(server: &Arc<Server>, id: &DeviceId) -> anyhow::Result<()> {
     let handset = {
         let mut world = server.world.lock();
@@ -300,5 +310,6 @@ pub(crate) fn greet(server: &Arc<Server>, id: &DeviceId) -> anyhow::Result<()> {
         handset
     };
     let share = handset.lock().app_state.share();
-    super::phone_message::send_to_own_device(server, id, &share)
+    super::phone_message::send_to_own_device(server, id, &share)?;
+    history::tell(server, id)
 }

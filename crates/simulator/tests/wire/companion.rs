@@ -29,6 +29,18 @@ impl HttpClient for NoHttp {
     }
 }
 
+/// Downloads from the simulator's media host.
+struct Downloads(reqwest::Client);
+
+#[async_trait]
+impl HttpClient for Downloads {
+    async fn execute(&self, request: HttpRequest) -> anyhow::Result<HttpResponse> {
+        anyhow::ensure!(request.method == "GET", "these tests only download");
+        let answer = self.0.get(request.url).send().await?;
+        Ok(HttpResponse { status_code: answer.status().as_u16(), body: answer.bytes().await?.to_vec() })
+    }
+}
+
 struct Listener(mpsc::UnboundedSender<Arc<Event>>);
 
 impl EventHandler for Listener {
@@ -92,14 +104,24 @@ impl Companion {
         Self::start(simulator, Keys(Arc::new(InMemoryBackend::new())), Inbox::Works).await
     }
 
+    /// The same, with a way to the media host.
+    pub async fn downloading(simulator: &Simulator) -> Self {
+        let http = Arc::new(Downloads(crate::media::https(simulator)));
+        Self::start_with(simulator, Keys(Arc::new(InMemoryBackend::new())), Inbox::Works, http).await
+    }
+
     /// Starts a device from its keys.
     pub async fn start(simulator: &Simulator, keys: Keys, inbox: Inbox) -> Self {
+        Self::start_with(simulator, keys, inbox, Arc::new(NoHttp)).await
+    }
+
+    async fn start_with(simulator: &Simulator, keys: Keys, inbox: Inbox, http: Arc<dyn HttpClient>) -> Self {
         let saved = Arc::new(PersistenceManager::new(keys.0.clone()).await.unwrap());
         let client = Client::builder()
             .with_runtime(TokioRuntime)
             .with_persistence_manager(saved)
             .with_transport_factory(TokioWebSocketTransportFactory::new().with_url(simulator.ws_url()))
-            .with_http_client(NoHttp)
+            .with_http_client_arc(http)
             .with_version_override((2, 3000, 1_030_000_000))
             .with_wanted_pre_key_count(30)
             .with_inbound_durability_hook(inbox)

@@ -4,6 +4,7 @@ mod admin;
 mod companion;
 mod corruption;
 mod groups;
+mod history;
 mod media;
 mod messages;
 mod offline;

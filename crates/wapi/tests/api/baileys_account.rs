@@ -1,7 +1,7 @@
 //! What all devices of an account share, with a client that others wrote: it checks every MAC, and so does the phone.
 
 use serde_json::{Value, json};
-use wapi_simulator::{Addressing, Corruption, KeyShare, Options, Phone};
+use wapi_simulator::{Addressing, Author, Corruption, KeyShare, Options, PastMessage, Phone};
 
 use crate::harness::{Baileys, Setup, TestApp};
 
@@ -88,4 +88,42 @@ async fn baileys_finds_each_wrong_mac() {
         let message = complaint["message"].as_str().unwrap();
         assert!(message.contains(words), "{corruption:?}: {complaint}");
     }
+}
+
+#[tokio::test]
+async fn baileys_takes_in_what_the_phone_remembers() {
+    const LONG_AGO: u64 = 1_700_000_000;
+    let app = TestApp::start().await;
+    let (ann, bob) = (app.phone("Ann"), app.phone("Bob"));
+    let Some(mut baileys) = Baileys::start_with_history(&app.simulator, "Ann") else { return app.finish().await };
+    let past = (0..60).map(|index| PastMessage::text(&format!("OLD{index}"), Author::Them, LONG_AGO + index, "hello"));
+    ann.remembers(bob.number(), past.collect()).unwrap();
+    // With the history comes the state of everything, the longest of it as a snapshot.
+    for _ in 0..12 {
+        ann.archives(bob.number(), true).unwrap();
+    }
+    ann.names_contact(bob.number(), "Bob Brown").unwrap();
+    baileys.pair(&ann).await;
+    let is = |name: &'static str| {
+        move |event: &Value| event["event"] == "history" && !event[name].as_array().unwrap().is_empty()
+    };
+    let first = baileys.until("the chats", is("chats")).await;
+    assert_eq!(first["chats"], json!([bob.jid()]));
+    assert_eq!(first["lids"][bob.number()], json!(bob.lid().trim_end_matches("@lid")));
+    let mut told: Vec<Value> = first["messages"].as_array().unwrap().clone();
+    let mut last = first;
+    while told.len() < 60 {
+        last = baileys.until("older messages", is("messages")).await;
+        told.extend(last["messages"].as_array().unwrap().iter().cloned());
+    }
+    assert_eq!((&last["type"], &last["progress"]), (&json!(3), &json!(100)));
+    let expected =
+        |index: u64| json!({"id": format!("OLD{index}"), "chat": bob.jid(), "from_me": false, "text": "hello"});
+    assert!((0..60).all(|index| told.contains(&expected(index))), "{told:#?}");
+    // What is built on the snapshot holds.
+    ann.pins(bob.number(), true).unwrap();
+    baileys.until("a pinned chat", |event| event["pinned"].is_number()).await;
+    let failure = baileys.seen().iter().find(|event| event["event"] == "app_state_failure");
+    assert_eq!(failure, None);
+    app.finish().await;
 }

@@ -25,6 +25,15 @@ fn program() -> PathBuf {
 impl Baileys {
     /// Starts a client that is not linked yet. `None`, and a word about it, when Node or the client's packages are missing.
     pub fn start(simulator: &Simulator, name: &str) -> Option<Self> {
+        Self::start_with(simulator, name, &[])
+    }
+
+    /// The same for a client that takes in what its phone remembers.
+    pub fn start_with_history(simulator: &Simulator, name: &str) -> Option<Self> {
+        Self::start_with(simulator, name, &["--history"])
+    }
+
+    fn start_with(simulator: &Simulator, name: &str, flags: &[&str]) -> Option<Self> {
         if !program().with_file_name("node_modules/baileys").exists() {
             return skipped("Baileys is not installed; `scripts/test` installs it");
         }
@@ -34,6 +43,7 @@ impl Baileys {
             .arg("--ca")
             .arg(simulator.ca_pem_file())
             .args(["--push-name", name])
+            .args(flags)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)

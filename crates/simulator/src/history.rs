@@ -1,0 +1,217 @@
+//! What a phone tells a device it has just linked of the time before: its chats, their messages, and who everybody is.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use anyhow::Context;
+use flate2::Compression;
+use flate2::write::ZlibEncoder;
+use waproto::buffa::{Message, MessageField};
+use waproto::whatsapp as wa;
+use waproto::whatsapp::history_sync::HistorySyncType;
+use waproto::whatsapp::message::HistorySyncNotification;
+
+use crate::Addressing;
+use crate::amendments::Author;
+use crate::media;
+use crate::phone::Phone;
+use crate::server::Server;
+use crate::stanza::phone_message;
+use crate::world::DeviceId;
+
+/// How many messages of the past one chunk holds.
+const CHUNK: usize = 50;
+
+/// A message of the past, as the test gives it.
+#[derive(Clone, Debug)]
+pub struct PastMessage {
+    /// Its id.
+    pub id: String,
+    /// Who wrote it. In a group, "them" is `from`.
+    pub author: Author,
+    /// The member of a group who wrote it: a number or an address.
+    pub from: Option<String>,
+    /// When, in seconds since 1970.
+    pub timestamp: u64,
+    /// What it says.
+    pub message: wa::Message,
+}
+
+impl PastMessage {
+    /// A text in a chat of two.
+    pub fn text(id: &str, author: Author, timestamp: u64, text: &str) -> Self {
+        let message = wa::Message { conversation: Some(text.to_owned()), ..Default::default() };
+        Self { id: id.to_owned(), author, from: None, timestamp, message }
+    }
+}
+
+/// What a phone remembers of a chat, the oldest message first.
+pub(crate) struct PastChat {
+    /// A number, `…@s.whatsapp.net` or `…@g.us`.
+    chat: String,
+    messages: Vec<PastMessage>,
+}
+
+impl Phone {
+    /// The phone has these messages of a chat, the oldest first, from before any device was linked. Devices that are linked from now
+    /// on are told of them.
+    pub fn remembers(&self, chat: &str, messages: Vec<PastMessage>) -> anyhow::Result<()> {
+        self.chat(chat)?;
+        self.with_handset(|handset| handset.past.push(PastChat { chat: chat.to_owned(), messages }));
+        Ok(())
+    }
+
+    /// A message of the past as it is handed on.
+    fn past_message(&self, chat: &str, past: &PastMessage) -> anyhow::Result<wa::HistorySyncMsg> {
+        let from = match &past.from {
+            Some(from) => Some(self.member_address(chat, from)?),
+            None => None,
+        };
+        let key = wa::MessageKey {
+            remote_jid: Some(self.address_of(chat)?),
+            from_me: Some(past.author == Author::Me),
+            id: Some(past.id.clone()),
+            participant: from.clone(),
+        };
+        let info = wa::WebMessageInfo {
+            key: MessageField::some(key),
+            message: MessageField::some(past.message.clone()),
+            message_timestamp: Some(past.timestamp),
+            participant: from,
+            ..Default::default()
+        };
+        Ok(wa::HistorySyncMsg { message: MessageField::some(info), msg_order_id: Some(past.timestamp) })
+    }
+
+    /// A chat as the list shows it, with some of its messages, the newest first.
+    fn conversation(&self, chat: &str, messages: &[&PastMessage]) -> anyhow::Result<wa::Conversation> {
+        let settings = self.chat_settings(chat)?;
+        let id = self.address_of(chat)?;
+        let [number, lid] = self.both_addresses(chat)?;
+        let is_group = number.ends_with("@g.us");
+        let is_by_lid = !is_group && id.ends_with("@lid");
+        let newest = messages.iter().map(|message| message.timestamp).max();
+        Ok(wa::Conversation {
+            id,
+            messages: messages.iter().rev().map(|past| self.past_message(chat, past)).collect::<anyhow::Result<_>>()?,
+            conversation_timestamp: newest,
+            last_msg_timestamp: newest,
+            name: self.contact_name(chat).ok().flatten(),
+            archived: Some(settings.archived),
+            pinned: settings.pinned.then_some(1),
+            mute_end_time: settings.muted_until.and_then(|until| u64::try_from(until).ok()),
+            marked_as_unread: Some(settings.unread),
+            unread_count: Some(0),
+            pn_jid: (is_by_lid).then(|| number.clone()),
+            lid_jid: (!is_by_lid && !is_group).then(|| lid.clone()),
+            ..Default::default()
+        })
+    }
+
+    /// Everybody's number and LID, and the name they go by.
+    fn everybody(&self) -> (Vec<wa::PhoneNumberToLIDMapping>, Vec<wa::Pushname>) {
+        let world = self.server.world.lock();
+        let others = world.accounts().filter(|account| account.number != self.number);
+        let one = |account: &crate::world::Account| {
+            let [number, lid] = [Addressing::PhoneNumber, Addressing::Lid].map(|it| account.jid(it, 0).to_string());
+            let id = account.jid(account.addressing, 0).to_string();
+            let pushname = Some(account.push_name.clone());
+            (
+                wa::PhoneNumberToLIDMapping { pn_jid: Some(number), lid_jid: Some(lid) },
+                wa::Pushname { id: Some(id), pushname },
+            )
+        };
+        others.map(one).unzip()
+    }
+
+    /// The parts in which the past is told: the chats with the newest message of each, the names, and the older messages.
+    fn parts(&self) -> anyhow::Result<Vec<wa::HistorySync>> {
+        let past: Vec<(String, Vec<PastMessage>)> = self.with_handset(|handset| {
+            handset.past.iter().map(|past| (past.chat.clone(), past.messages.clone())).collect()
+        });
+        if past.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut first = Vec::new();
+        let mut older = Vec::new();
+        for (chat, messages) in &past {
+            let newest: Vec<&PastMessage> = messages.last().into_iter().collect();
+            first.push(self.conversation(chat, &newest)?);
+            for chunk in messages[..messages.len().saturating_sub(1)].rchunks(CHUNK) {
+                older.push(self.conversation(chat, &chunk.iter().collect::<Vec<_>>())?);
+            }
+        }
+        let (phone_number_to_lid_mappings, pushnames) = self.everybody();
+        let part = |kind, order| wa::HistorySync { sync_type: kind, chunk_order: Some(order), ..Default::default() };
+        let mut parts = vec![
+            wa::HistorySync {
+                conversations: first,
+                phone_number_to_lid_mappings,
+                ..part(HistorySyncType::INITIAL_BOOTSTRAP, 1)
+            },
+            wa::HistorySync { pushnames, ..part(HistorySyncType::PUSH_NAME, 1) },
+        ];
+        let count = older.len();
+        parts.extend(older.into_iter().enumerate().map(|(index, conversation)| wa::HistorySync {
+            conversations: vec![conversation],
+            progress: Some(((index + 1) * 100 / count) as u32),
+            ..part(HistorySyncType::RECENT, index as u32 + 1)
+        }));
+        Ok(parts)
+    }
+}
+
+/// The phone tells a device it has linked of the past, if it has one.
+pub(crate) fn tell(server: &Arc<Server>, device: &DeviceId) -> anyhow::Result<()> {
+    let (phone, takes_inline) = {
+        let world = server.world.lock();
+        let account = world.account(&device.number).context("no such account")?;
+        let linked = world.device(device).context("no such device")?;
+        let phone = Phone { server: server.clone(), number: account.number.clone(), lid: account.lid.clone() };
+        (phone, linked.takes_inline_history)
+    };
+    for part in phone.parts()? {
+        let notification = notification(server, &part, takes_inline)?;
+        phone_message::send_to_own_device(server, device, &notification)?;
+    }
+    Ok(())
+}
+
+/// The message that says where a part of the past is, or holds it.
+fn notification(server: &Server, part: &wa::HistorySync, takes_inline: bool) -> anyhow::Result<wa::Message> {
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(&part.encode_to_vec())?;
+    let packed = encoder.finish()?;
+    let kind = match part.sync_type {
+        HistorySyncType::PUSH_NAME => wa::message::HistorySyncType::PUSH_NAME,
+        HistorySyncType::RECENT => wa::message::HistorySyncType::RECENT,
+        _ => wa::message::HistorySyncType::INITIAL_BOOTSTRAP,
+    };
+    let head = HistorySyncNotification {
+        sync_type: Some(kind),
+        chunk_order: part.chunk_order,
+        progress: part.progress,
+        ..Default::default()
+    };
+    let notification = if takes_inline && part.sync_type == HistorySyncType::INITIAL_BOOTSTRAP {
+        HistorySyncNotification { initial_hist_bootstrap_inline_payload: Some(packed), ..head }
+    } else {
+        let sealed = media::seal("md-msg-hist", &packed)?;
+        HistorySyncNotification {
+            direct_path: Some(server.media.upload(&sealed)?),
+            media_key: Some(sealed.media_key.to_vec()),
+            file_length: Some(packed.len() as u64),
+            file_sha256: Some(sealed.file_sha256),
+            file_enc_sha256: Some(sealed.file_enc_sha256),
+            ..head
+        }
+    };
+    Ok(wa::Message {
+        protocol_message: MessageField::some(wa::message::ProtocolMessage {
+            r#type: Some(wa::message::protocol_message::Type::HISTORY_SYNC_NOTIFICATION),
+            history_sync_notification: MessageField::some(notification),
+            ..Default::default()
+        }),
+        ..Default::default()
+    })
+}

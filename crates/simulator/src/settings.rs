@@ -155,14 +155,10 @@ impl Phone {
         })
     }
 
-    /// What the account's devices wrote into a collection and is still there, the oldest first: the index of each entry, such as
+    /// What the account's devices wrote into a collection or removed from it, the oldest first: the index of each entry, such as
     /// `["deleteMessageForMe", CHAT, ID, "1", "0"]`.
     pub fn app_state(&self, collection: &str) -> anyhow::Result<Vec<Vec<String>>> {
-        Ok(self.with_handset(|handset| {
-            let mut entries: Vec<&Entry> = handset.app_state.entries(collection).collect();
-            entries.sort_by_key(|entry| entry.value.timestamp);
-            entries.into_iter().map(|entry| entry.index.clone()).collect()
-        }))
+        Ok(self.with_handset(|handset| handset.app_state.written(collection)))
     }
 
     fn newest(&self, collection: &str, action: &str, chat: &str) -> anyhow::Result<Option<SyncActionValue>> {

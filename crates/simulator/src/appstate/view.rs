@@ -54,6 +54,8 @@ struct View {
     state: HashState,
     /// By the MAC of their index.
     entries: HashMap<Vec<u8>, Entry>,
+    /// What was written or removed, the oldest first.
+    written: Vec<Vec<String>>,
     /// A patch did not read; what comes after it cannot be read either.
     is_broken: bool,
 }
@@ -110,6 +112,11 @@ impl AppState {
         self.views.get(collection).into_iter().flat_map(|view| view.entries.values())
     }
 
+    /// What was written into a collection or removed from it, the oldest first.
+    pub(crate) fn written(&self, collection: &str) -> Vec<Vec<String>> {
+        self.views.get(collection).map(|view| view.written.clone()).unwrap_or_default()
+    }
+
     /// The newest version that was read.
     fn version(&self, collection: &str) -> u64 {
         self.views.get(collection).map_or(0, |view| view.state.version)
@@ -156,10 +163,11 @@ impl AppState {
         for mutation in &patch.mutations {
             let index = index_of(mutation).context("an entry has an index")?.to_vec();
             match operation(mutation) {
-                SyncdOperation::REMOVE => drop(view.entries.remove(&index)),
+                SyncdOperation::REMOVE => view.written.extend(view.entries.remove(&index).map(|entry| entry.index)),
                 SyncdOperation::SET => sets.push((index, self.open(mutation, is_checked)?)),
             }
         }
+        view.written.extend(sets.iter().map(|(_, entry)| entry.index.clone()));
         view.entries.extend(sets);
         Ok(())
     }

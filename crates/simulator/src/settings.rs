@@ -51,7 +51,7 @@ impl Phone {
     }
 
     /// Puts a chat on top of the list, or lets it go.
-    pub fn pins(&self, chat: &str, pinned: bool) -> anyhow::Result<()> {
+    pub fn pins_chat(&self, chat: &str, pinned: bool) -> anyhow::Result<()> {
         let action = action::PinAction { pinned: Some(pinned) };
         let value = SyncActionValue { pin_action: MessageField::some(action), ..Default::default() };
         self.sets(REGULAR_LOW, &["pin_v1", &self.address_of(chat)?], 5, value)

@@ -49,7 +49,7 @@ async fn change(
         phone.archives(&chat, archived)?;
     }
     if let Some(pinned) = changes.pinned {
-        phone.pins(&chat, pinned)?;
+        phone.pins_chat(&chat, pinned)?;
     }
     if let Some(until) = changes.muted_until {
         phone.mutes(&chat, until)?;

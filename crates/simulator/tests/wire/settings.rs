@@ -97,7 +97,7 @@ async fn a_new_key_is_shared_or_asked_for() {
     assert_eq!(alice.contact_name(bob.number()).unwrap().as_deref(), Some("Rob"));
     alice.forgets_contact(bob.number()).unwrap();
     assert_eq!(alice.contact_name(bob.number()).unwrap(), None);
-    alice.pins(bob.number(), true).unwrap();
+    alice.pins_chat(bob.number(), true).unwrap();
     companion.next("a pinned chat", |event| matches!(event, Event::PinUpdate(_)).then_some(())).await;
     companion.stop().await;
     simulator.finish().await.unwrap();

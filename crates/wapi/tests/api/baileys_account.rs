@@ -27,7 +27,7 @@ async fn share_chats(options: Options) {
     baileys.next("app_state_key").await;
     // A snapshot and some patches after it, and more of them than one answer holds: Baileys has not asked for anything yet.
     for round in 0..17 {
-        ann.pins(bob.number(), round % 2 == 0).unwrap();
+        ann.pins_chat(bob.number(), round % 2 == 0).unwrap();
     }
     let pinned = baileys.until("a pinned chat", |event| event["event"] == "chat" && event["pinned"].is_number()).await;
     assert_eq!(pinned["chat"], chat(&bob));
@@ -121,7 +121,7 @@ async fn baileys_takes_in_what_the_phone_remembers() {
         |index: u64| json!({"id": format!("OLD{index}"), "chat": bob.jid(), "from_me": false, "text": "hello"});
     assert!((0..60).all(|index| told.contains(&expected(index))), "{told:#?}");
     // What is built on the snapshot holds.
-    ann.pins(bob.number(), true).unwrap();
+    ann.pins_chat(bob.number(), true).unwrap();
     baileys.until("a pinned chat", |event| event["pinned"].is_number()).await;
     let failure = baileys.seen().iter().find(|event| event["event"] == "app_state_failure");
     assert_eq!(failure, None);

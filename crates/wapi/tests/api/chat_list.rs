@@ -57,7 +57,7 @@ async fn both_ways(options: Options) {
     assert_eq!(before[0], json!({"chat": chat, "archived": true}));
 
     alice.archives(bob.number(), true).unwrap();
-    alice.pins(bob.number(), true).unwrap();
+    alice.pins_chat(bob.number(), true).unwrap();
     alice.mutes(bob.number(), Some(1_900_000_000_000)).unwrap();
     alice.mutes(bob.number(), None).unwrap();
     alice.marks_unread(bob.number(), true).unwrap();
@@ -110,7 +110,7 @@ async fn a_change_in_conflict_with_the_phones_is_made_on_top_of_it() {
     // The session hears nothing of what the phone does, so that what it knows is old; more than one answer holds.
     app.simulator.faults().deafen(alice.number(), device).unwrap();
     for round in 0..7 {
-        alice.pins(bob.number(), round % 2 == 0).unwrap();
+        alice.pins_chat(bob.number(), round % 2 == 0).unwrap();
     }
     let route = format!("/v1/sessions/shop/chats/{}", bob.number());
     app.patch(&route, json!({"archived": true})).await.expect(204);
@@ -124,7 +124,7 @@ async fn a_session_that_is_linked_late_takes_a_snapshot() {
     let app = TestApp::start().await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     for round in 0..23 {
-        alice.pins(bob.number(), round % 2 == 0).unwrap();
+        alice.pins_chat(bob.number(), round % 2 == 0).unwrap();
     }
     // All of it was so some time before.
     app.push_clock(Duration::from_secs(2 * 3600));
@@ -133,7 +133,7 @@ async fn a_session_that_is_linked_late_takes_a_snapshot() {
     app.patch(&route, json!({"archived": true})).await.expect(204);
     let settings = alice.chat_settings(bob.number()).unwrap();
     assert!(settings.archived && settings.pinned, "{settings:?}");
-    alice.pins(bob.number(), false).unwrap();
+    alice.pins_chat(bob.number(), false).unwrap();
     // What stood there before is no change.
     let told = comes(&app, "chat.updated", 2).await;
     let changes: Vec<_> = told.iter().map(|data| (&data["archived"], &data["pinned"])).collect();

@@ -107,7 +107,7 @@ async fn only_whatsapps_own_times_are_taken() {
     let chat = format!("/v1/sessions/shop/chats/{}", bob.number());
     assert_eq!(app.patch(&chat, json!({"disappearing": 0})).await.expect(404).code(), "session_not_found");
     app.pair("shop", &alice).await;
-    for wrong in [json!({"disappearing": 60}), json!({"disappearing": "a day"}), json!({})] {
+    for wrong in [json!({"disappearing": 60}), json!({"disappearing": "a day"})] {
         assert_eq!(app.patch(&chat, wrong).await.expect(400).fields(), ["disappearing"]);
     }
     app.finish().await;

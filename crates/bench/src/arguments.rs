@@ -28,6 +28,8 @@ pub enum Command {
     Out,
     /// Messages to groups of several sizes: how many a second, and CPU.
     Groups,
+    /// Files in and out: how fast, CPU, and memory while a large one goes out. Of the gateway only.
+    Media,
     /// How long a message is on its way to the webhook at half of the maximum rate.
     Latency,
     /// Resident memory of idle sessions after a restart.
@@ -68,6 +70,9 @@ pub struct Options {
     /// Members of the groups that are sent to, the sender included.
     #[arg(long, global = true, value_delimiter = ',', default_value = "8,64,256")]
     pub members: Vec<usize>,
+    /// The large document whose way out is measured, in MiB.
+    #[arg(long, global = true, default_value_t = 500)]
+    pub large_mib: usize,
     /// Messages a second of the latency measurement; half of what the rounds of `in` reached when it is left out.
     #[arg(long, global = true)]
     pub rate: Option<f64>,

@@ -33,6 +33,8 @@ pub struct Settings<'a> {
     pub wrap: Option<&'a str>,
     /// The WebSocket of the simulated WhatsApp.
     pub whatsapp: &'a str,
+    /// Who has signed the certificate of its media host.
+    pub authority: &'a Path,
     pub webhook: String,
     /// Its data folder.
     pub root: &'a Path,
@@ -55,6 +57,7 @@ impl Gateway {
             .env("WAPI_INTERNAL_HOST", address.to_string())
             .env("WAPI_FILE_SYSTEM_ROOT_POINT_FULL_PATH", settings.root)
             .env("WAPI_WHATSAPP_URL", settings.whatsapp)
+            .env("WAPI_WHATSAPP_CA_FILE", settings.authority)
             .current_dir(settings.logs)
             .stdin(Stdio::null())
             // QR codes for people.

@@ -46,6 +46,17 @@ impl Meter {
         Ok(Memory { resident: size("VmRSS")?, anonymous: size("RssAnon")? })
     }
 
+    /// The most that was resident since the peak was last forgotten, in KiB.
+    pub fn peak(self) -> Result<u64> {
+        procfs::kib(&self.read("status")?, "VmHWM").context("/proc/PID/status has no VmHWM")
+    }
+
+    /// Lets the peak begin again at what is resident now.
+    pub fn forget_peak(self) -> Result<()> {
+        let path = format!("/proc/{}/clear_refs", self.0);
+        fs::write(&path, "5").with_context(|| format!("{path} cannot be written"))
+    }
+
     fn read(self, file: &str) -> Result<String> {
         let path = format!("/proc/{}/{file}", self.0);
         fs::read_to_string(&path).with_context(|| format!("{path} cannot be read; the program has ended"))

@@ -40,6 +40,8 @@ pub struct Tally {
     pub repeated: usize,
     /// Messages that came after a later one of their chat.
     pub out_of_order: usize,
+    /// The ids of the files that they came with.
+    pub files: Vec<String>,
     /// From when each was due to be sent to its request.
     pub on_the_way: Vec<Duration>,
     /// When the last one came.
@@ -56,6 +58,7 @@ impl Tally {
             received: 0,
             repeated: 0,
             out_of_order: 0,
+            files: Vec::new(),
             on_the_way: Vec::with_capacity(count),
             complete_at: Instant::now(),
         }
@@ -74,6 +77,7 @@ impl Tally {
             Some(seen) => {
                 *seen = true;
                 self.received += 1;
+                self.files.extend(file(body));
                 self.on_the_way.push(arrived.saturating_sub(due));
                 let last = &mut self.last[index % self.chats];
                 self.out_of_order += usize::from(last.is_some_and(|last| last > index));
@@ -90,6 +94,13 @@ fn stamp(body: &[u8], label: &str) -> Option<(usize, Duration)> {
     let mut words = body[body.find(label)? + label.len()..].split_ascii_whitespace();
     let (index, micros) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
     Some((index, Duration::from_micros(micros)))
+}
+
+/// The id of the file in an event, if one is in it.
+fn file(body: &[u8]) -> Option<String> {
+    let body = std::str::from_utf8(body).ok()?;
+    let id = &body[body.find(r#""med_"#)? + 1..];
+    Some(id[..id.find('"')?].to_owned())
 }
 
 impl Receiver {
@@ -176,6 +187,17 @@ mod tests {
         assert!(tally.is_complete());
         assert_eq!((tally.received, tally.repeated, tally.out_of_order), (2, 1, 0));
         assert_eq!(tally.on_the_way, [Duration::from_millis(3), Duration::from_micros(1500)]);
+    }
+
+    #[test]
+    fn files_are_named_by_their_events() {
+        let mut tally = Tally::new("b1", 1, 1);
+        tally.note(
+            br#"{"document":{"id":"med_1","url":"/v1/media/med_1/content","caption":"b1 0 0 "}}"#,
+            Duration::ZERO,
+        );
+        assert_eq!(tally.files, ["med_1"]);
+        assert_eq!(file(&event(0, 0)), None);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use crate::arguments::Options;
-use crate::measure::{Idle, Latency, Round, Rounds, Sized};
+use crate::measure::{Carried, Files, Idle, Latency, Round, Rounds, Sized};
 use crate::numbers::{Percentiles, median, ratio};
 
 /// What was measured; what was not is empty.
@@ -14,6 +14,7 @@ pub struct Report {
     pub sent: Rounds,
     pub groups: Vec<Sized>,
     pub latency: Option<Latency>,
+    pub media: Option<Files>,
     pub idle: Option<Idle>,
 }
 
@@ -82,6 +83,7 @@ impl Report {
             }
         }
         rows.extend(self.groups.iter().flat_map(groups));
+        rows.extend(self.media.iter().flat_map(media));
         rows.extend(self.latency.iter().flat_map(latency));
         rows.extend(self.idle.iter().flat_map(idle));
         rows
@@ -99,6 +101,21 @@ fn groups(of: &Sized) -> Vec<Row> {
         ..Row::default()
     };
     vec![Row::of_rounds(&what("CPU ms per 1,000"), &of.rounds, Round::cpu_ms_per_1000), a_second, copies]
+}
+
+fn media(files: &Files) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for (word, rounds) in [("in", &files.received), ("out", &files.sent)] {
+        let of = |number: fn(&Carried) -> f64| median(rounds.iter().map(number));
+        rows.push(Row::new(format!("files {word}: MB a second"), of(Carried::mb_per_second)));
+        rows.push(Row::new(format!("files {word}: CPU ms per MB"), of(Carried::cpu_ms_per_mb)));
+    }
+    let large = &files.large;
+    let what = |number: &str| format!("a document of {} MiB out: {number}", large.mib);
+    rows.push(Row::new(what("MB a second"), Some(large.carried.mb_per_second())));
+    rows.push(Row::new(what("resident at most, MiB"), Some(large.peak_kib as f64 / 1024.0)));
+    rows.push(Row::new(what("grown by at most, MiB"), Some(large.grown_kib() as f64 / 1024.0)).with_goal(64.0));
+    rows
 }
 
 fn latency(latency: &Latency) -> Vec<Row> {
@@ -196,6 +213,7 @@ fn shown(value: f64) -> String {
 mod tests {
     use super::*;
     use crate::measure::idle::Standing;
+    use crate::measure::media::Large;
     use crate::process::Memory;
 
     fn round(cpu_seconds: f64) -> Round {
@@ -213,6 +231,22 @@ sent: CPU ms per 1,000           500    250   2.00  ≤ 1.2   missed
 sent: messages a second         2000   2000   1.00
 ";
         assert_eq!(table(&report.rows()), expected);
+    }
+
+    #[test]
+    fn files_are_told_in_bytes_and_a_large_one_by_what_memory_it_takes() {
+        let carried = |seconds| Carried { bytes: 100_000_000, seconds, cpu_seconds: 0.5, simulator_cpu_seconds: 0.1 };
+        let large = Large { mib: 500, carried: carried(4.0), resident_kib: 30 * 1024, peak_kib: 50 * 1024 };
+        let media = Files { received: vec![carried(0.5), carried(1.0), carried(2.0)], sent: Vec::new(), large };
+        let rows = Report { media: Some(media), ..Report::default() }.rows();
+        let of = |what: &str| rows.iter().find(|row| row.what == what).unwrap();
+        assert_eq!(of("files in: MB a second").gateway, Some(100.0));
+        assert_eq!(of("files in: CPU ms per MB").gateway, Some(5.0));
+        assert_eq!(of("files out: MB a second").gateway, None);
+        assert_eq!(of("a document of 500 MiB out: MB a second").gateway, Some(25.0));
+        assert_eq!(of("a document of 500 MiB out: resident at most, MiB").gateway, Some(50.0));
+        let grown = of("a document of 500 MiB out: grown by at most, MiB");
+        assert_eq!(grown.goal, Some(Goal { is: 20.0, at_most: 64.0 }));
     }
 
     #[test]

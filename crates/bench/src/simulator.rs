@@ -1,7 +1,7 @@
 //! The simulated WhatsApp as a process of its own, and what is said to it over its admin API.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -21,6 +21,8 @@ pub struct Simulator {
     process: Process,
     /// Where clients connect.
     pub url: String,
+    /// The PEM file of who has signed its certificate.
+    pub authority: PathBuf,
     address: SocketAddr,
 }
 
@@ -59,7 +61,8 @@ pub struct Burst<'a> {
 impl Simulator {
     pub async fn start(program: &Path, folder: &Path) -> Result<Self> {
         let mut command = Command::new(program);
-        command.args(["--listen", "127.0.0.1:0", "--ca-file"]).arg(folder.join("simulator-ca.pem"));
+        let authority = folder.join("simulator-ca.pem");
+        command.args(["--listen", "127.0.0.1:0", "--ca-file"]).arg(&authority);
         let mut process = Process::start("simulator", command.stdin(Stdio::null()).stdout(Stdio::piped()), folder)?;
         let stdout = process.child().stdout.take().context("its output is piped")?;
         let mut ready = String::new();
@@ -67,7 +70,7 @@ impl Simulator {
         let ready: Value = serde_json::from_str(&ready).with_context(|| process.gone())?;
         let url = ready["ws"].as_str().context("the simulator tells no address")?.to_owned();
         let address = url.trim_start_matches("ws://").split('/').next().unwrap_or_default().parse()?;
-        Ok(Self { process, url, address })
+        Ok(Self { process, url, authority, address })
     }
 
     pub fn meter(&self) -> Meter {
@@ -101,6 +104,13 @@ impl Simulator {
         let path = format!("/admin/phones/{}/groups", founder.number);
         let made = self.line().await?.post(&path, json!({"subject": "Bench", "members": members})).await?;
         Ok(made["id"].as_str().context("a group has an id")?.to_owned())
+    }
+
+    /// A phone sends an account a document of so many bytes, of which no two are the same.
+    pub async fn document(&self, from: &Account, to: &Account, size: usize, caption: &str) -> Result<()> {
+        let path = format!("/admin/phones/{}/messages", from.number);
+        let body = json!({"to": to.number, "document": {"size": size, "caption": caption}});
+        self.line().await?.post(&path, body).await.map(drop)
     }
 
     /// Returns when the last message has left.

@@ -57,6 +57,7 @@ impl Stage {
             program: &self.programs.gateway,
             wrap: self.options.wrap.as_deref(),
             whatsapp: &self.simulator.url,
+            authority: &self.simulator.authority,
             webhook: self.receiver.base(),
             root: &root,
             logs: self.folder(),

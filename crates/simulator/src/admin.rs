@@ -22,6 +22,7 @@ use crate::Addressing;
 use crate::burst::{self, Burst};
 use crate::device::Device;
 use crate::faults::{AckFault, DeliveryFault, Fallback, Faults};
+use crate::files::{File, FileKind};
 use crate::phone::{PeerRequests, Phone, Receipts};
 use crate::server::Server;
 use crate::simulator::add_phone;
@@ -182,6 +183,7 @@ struct Outgoing {
     to: String,
     text: Option<String>,
     image: Option<Image>,
+    document: Option<Document>,
 }
 
 #[derive(Deserialize)]
@@ -192,16 +194,41 @@ struct Image {
     caption: Option<String>,
 }
 
+/// A file of bytes by chance, no two of them the same; made here, so that large ones need not be posted.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    /// Bytes.
+    size: usize,
+    caption: Option<String>,
+}
+
+impl Document {
+    /// The largest, in bytes: it is in memory.
+    const LARGEST: usize = 64 * 1024 * 1024;
+
+    fn made(self) -> Result<File, Refusal> {
+        if self.size > Self::LARGEST {
+            let why = format!("document.size must be at most {}", Self::LARGEST);
+            return Err(Refusal(StatusCode::BAD_REQUEST, why));
+        }
+        let mut bytes = vec![0; self.size];
+        rand::fill(&mut bytes[..]);
+        Ok(File { caption: self.caption, ..File::new(FileKind::Document, bytes, "application/octet-stream") })
+    }
+}
+
 async fn send(State(server): Shared, Path(number): Path<String>, Body(message): Body<Outgoing>) -> Answer {
     let phone = phone(&server, &number)?;
-    let id = match (message.text, message.image) {
-        (Some(text), None) => phone.sends_text(&message.to, &text).await?,
-        (None, Some(image)) => {
+    let id = match (message.text, message.image, message.document) {
+        (Some(text), None, None) => phone.sends_text(&message.to, &text).await?,
+        (None, Some(image), None) => {
             let bytes = STANDARD.decode(&image.base64).map_err(anyhow::Error::from)?;
             phone.sends_image(&message.to, bytes, &image.mime, image.caption.as_deref()).await?
         }
+        (None, None, Some(document)) => phone.sends_file(&message.to, document.made()?).await?,
         _ => {
-            return Err(Refusal(StatusCode::BAD_REQUEST, "give either text or image".to_owned()));
+            return Err(Refusal(StatusCode::BAD_REQUEST, "give one of text, image and document".to_owned()));
         }
     };
     Ok(Json(json!({"id": id})))

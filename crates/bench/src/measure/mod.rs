@@ -3,6 +3,7 @@
 mod groups;
 pub mod idle;
 mod latency;
+pub mod media;
 mod receiving;
 mod round;
 mod sending;
@@ -16,6 +17,7 @@ use crate::stage::{Load, Stage};
 pub use groups::Sized;
 pub use idle::Idle;
 pub use latency::Latency;
+pub use media::{Carried, Files};
 pub use round::{Round, Rounds};
 
 /// Runs what is asked for and prints the report.
@@ -39,6 +41,9 @@ pub async fn run(command: Command, options: Options) -> Result<()> {
         if wants(|command| matches!(command, Command::Groups)) {
             report.groups = groups::measure(&stage, &mut load).await?;
         }
+        if wants(|command| matches!(command, Command::Media)) {
+            report.media = media::measure(&stage, &load).await?;
+        }
         load.stop().await?;
     }
     if wants(|command| matches!(command, Command::Memory | Command::Start)) && stage.options.runs_gateway() {
@@ -61,6 +66,7 @@ fn check(options: &Options) -> Result<()> {
         ("messages", options.messages),
         ("rounds", options.rounds),
         ("in-flight", options.in_flight),
+        ("large-mib", options.large_mib),
     ] {
         ensure!(number > 0, "--{name} must be at least 1");
     }

@@ -33,6 +33,12 @@ async fn phones_are_made_scan_send_and_list_what_they_received() {
     post(&http, &format!("{admin}/phones/{bob}/messages"), image).await;
     let received = get(&http, &format!("{admin}/phones/{alice}/messages?after=1")).await;
     assert_eq!(received["messages"][0]["media"], json!({"mime": "image/png", "bytes": "AQID"}));
+    let document = json!({"to": alice, "document": {"size": 30, "caption": "d"}});
+    post(&http, &format!("{admin}/phones/{bob}/messages"), document).await;
+    let received = get(&http, &format!("{admin}/phones/{alice}/messages?after=2")).await;
+    let document = &received["messages"][0];
+    assert_eq!((&document["kind"], &document["caption"]), (&json!("document"), &json!("d")));
+    assert_eq!(document["media"]["bytes"].as_str().unwrap().len(), 40, "30 bytes as base64");
     let devices = get(&http, &format!("{admin}/phones/{alice}/devices")).await;
     assert_eq!(devices[0]["connected"], true);
     assert_eq!(get(&http, &format!("{admin}/unknown-requests")).await, json!([]));
@@ -55,7 +61,8 @@ async fn mistakes_are_answered_with_what_is_wrong() {
         (format!("{phones}/scan"), json!({"qr": "x"}), 400, "fewer than four fields"),
         (format!("{phones}/link-code"), json!({"code": "ABCD1234"}), 404, "expired"),
         (format!("{phones}/messages"), json!({"to": "99", "text": "x"}), 400, "nobody is at"),
-        (format!("{phones}/messages"), json!({"to": "99"}), 400, "either text or image"),
+        (format!("{phones}/messages"), json!({"to": "99"}), 400, "one of text, image and document"),
+        (format!("{phones}/messages"), json!({"to": "99", "document": {"size": 67108865}}), 400, "at most 67108864"),
         (format!("{phones}/devices/4/faults"), json!({"fault": "cut"}), 400, "no such device"),
         (format!("{admin}/faults"), json!({"fault": "acks", "mode": "refuse"}), 400, "needs code"),
     ] {

@@ -256,7 +256,7 @@ const operations = {
 	// A thumbnail would need an image library, and tests send bytes that are no image.
 	send_image: ({ to, path, caption }) => send(to, { image: readFileSync(path), caption, jpegThumbnail: '' }),
 	// Any content that Baileys knows.
-	send: ({ to, content, quoted }) => send(to, content, quoted && { quoted: meant(quoted) }),
+	send: ({ to, content, quoted, options }) => send(to, content, { ...options, ...(quoted && { quoted: meant(quoted) }) }),
 	react: ({ to, id, emoji }) => send(to, { react: { text: emoji ?? '', key: meant(id).key } }),
 	edit: ({ to, id, text }) => send(to, { text, edit: meant(id).key, linkPreview: null }),
 	delete: ({ to, id }) => send(to, { delete: meant(id).key }),
@@ -265,7 +265,7 @@ const operations = {
 			id,
 			remoteJid: chat,
 			fromMe: false,
-			participant: baileys.isJidGroup(chat) ? sender : undefined
+			participant: baileys.isJidGroup(chat) || baileys.isJidStatusBroadcast(chat) ? sender : undefined
 		}));
 		await open().readMessages(theirs);
 		return { event: 'done' };

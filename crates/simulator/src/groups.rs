@@ -136,6 +136,7 @@ impl Phone {
                 let group = world.groups.get(id).with_context(|| format!("there is no group {address:?}"))?;
                 Ok(Chat::Group(GroupId::clone(&group.id)))
             }
+            None if address == Chat::Status.to_string() => Ok(Chat::Status),
             None => self.resolve(address).map(Chat::Person),
         }
     }

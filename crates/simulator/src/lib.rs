@@ -43,6 +43,7 @@ mod signal;
 mod signals;
 mod simulator;
 mod stanza;
+mod statuses;
 mod tls;
 mod world;
 

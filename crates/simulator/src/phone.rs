@@ -129,6 +129,7 @@ impl Phone {
         match self.chat(to)? {
             Chat::Person(to) => phone_message::send(&self.server, &self.number, &to, &id, kind, &message)?,
             Chat::Group(group) => group_message::send(&self.server, &self.number, &group, &id, kind, &message)?,
+            Chat::Status => bail!("a status is posted, for people who are named"),
         }
         Ok(id)
     }
@@ -164,6 +165,7 @@ impl Phone {
         for (number, ids) in self.authors(&chat, ids)? {
             let addressing = match &chat {
                 Chat::Person(_) => self.addressing(),
+                Chat::Status => Addressing::Lid,
                 Chat::Group(id) => {
                     let world = self.server.world.lock();
                     world.groups.get(id).map_or(self.server.options.addressing, |group| group.addressing)
@@ -329,7 +331,7 @@ impl Phone {
     /// Where another account is on the wire.
     pub(crate) fn address_of(&self, address: &str) -> anyhow::Result<String> {
         let number = match self.chat(address)? {
-            group @ Chat::Group(_) => return Ok(group.to_string()),
+            group @ (Chat::Group(_) | Chat::Status) => return Ok(group.to_string()),
             Chat::Person(number) => number,
         };
         let world = self.server.world.lock();

@@ -36,14 +36,17 @@ pub(crate) struct DeviceId {
 pub(crate) enum Chat {
     Person(Number),
     Group(GroupId),
+    /// Where statuses are posted.
+    Status,
 }
 
 impl std::fmt::Display for Chat {
-    /// As a test reads it: `…@s.whatsapp.net` or `…@g.us`.
+    /// As a test reads it: `…@s.whatsapp.net`, `…@g.us` or `status@broadcast`.
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Person(number) => write!(formatter, "{number}@s.whatsapp.net"),
             Self::Group(id) => write!(formatter, "{id}@g.us"),
+            Self::Status => formatter.write_str("status@broadcast"),
         }
     }
 }

@@ -4,6 +4,7 @@ mod group;
 mod mark;
 mod session;
 mod signal;
+mod status;
 mod timer;
 mod update;
 
@@ -17,6 +18,7 @@ pub use group::{Group, GroupAction, GroupChange, GroupCreated, GroupParticipants
 pub use mark::{Kept, Pinned, Starred};
 pub use session::{Account, ConnectionInfo, LoggedOutSession, PairedSession, SessionQr, SessionStatus};
 pub use signal::{CallEnd, CallEnded, CallIncoming, ChatTyping, Presence, PresenceChanged, Typing};
+pub use status::ReceivedStatus;
 pub use timer::Disappearing;
 pub use update::{ChatChange, ChatUpdated, ContactUpdated, FOREVER};
 
@@ -64,6 +66,8 @@ events! {
     "message.echo" => MessageEcho(Box<ReceivedMessage>),
     /// Something came in that could not be read yet.
     "message.undecryptable" => MessageUndecryptable(Box<Unread>),
+    /// Somebody posted a status.
+    "status.received" => StatusReceived(Box<ReceivedStatus>),
     "message.edited" => MessageEdited(Box<Changed<Message>>),
     "message.deleted" => MessageDeleted(Box<Changed<Deletion>>),
     "message.reaction" => MessageReaction(Box<Changed<Reaction>>),

@@ -14,8 +14,8 @@ use super::phone_message::{enc, open_sessions};
 use super::{Stanza, unix_time};
 use crate::Addressing;
 use crate::amendments::edit_attribute;
-use crate::group::{FORBIDDEN, Group, GroupId};
-use crate::handset::{Arrival, Sent};
+use crate::group::{FORBIDDEN, GroupId};
+use crate::handset::{Arrival, Handset, Sent};
 use crate::queue::Class;
 use crate::server::Server;
 use crate::world::{Chat, DeviceId, Number, World};
@@ -47,7 +47,8 @@ pub(super) fn route(server: &Server, sender: &DeviceId, node: &Node) -> Vec<ToPh
         }
         None => world.group_devices(&group),
     };
-    let Some(envelope) = Envelope::new(&world, sender, &group) else { return Vec::new() };
+    let chat = Chat::Group(group.id.clone());
+    let Some(envelope) = Envelope::new(&world, sender, chat, group.addressing) else { return Vec::new() };
     let mut for_phones = Vec::new();
     for recipient in targets {
         if recipient == *sender || !group.members.contains_key(&recipient.number) {
@@ -68,7 +69,7 @@ pub(super) fn route(server: &Server, sender: &DeviceId, node: &Node) -> Vec<ToPh
 }
 
 /// The sender's key, sealed for each device that does not have it.
-fn keys<'a>(world: &World, node: &'a Node) -> Vec<(DeviceId, &'a Node)> {
+pub(super) fn keys<'a>(world: &World, node: &'a Node) -> Vec<(DeviceId, &'a Node)> {
     let fanout = node.child("participants").into_iter().flat_map(|participants| participants.all("to"));
     let one = |to: &'a Node| {
         let jid = to.jid("jid")?;
@@ -78,39 +79,42 @@ fn keys<'a>(world: &World, node: &'a Node) -> Vec<(DeviceId, &'a Node)> {
     fanout.filter_map(one).collect()
 }
 
-/// What every recipient of a group message sees of it.
-struct Envelope {
+/// What every recipient of a group message, or of a status, sees of it.
+pub(super) struct Envelope {
     sender: DeviceId,
     sender_lid: String,
     push_name: String,
-    group: GroupId,
+    chat: Chat,
     addressing: Addressing,
     /// The sending device as the group names its members.
-    participant: Jid,
+    pub(super) participant: Jid,
     /// The sender's other address.
     other: Jid,
 }
 
 impl Envelope {
-    fn new(world: &World, sender: &DeviceId, group: &Group) -> Option<Self> {
+    pub(super) fn new(world: &World, sender: &DeviceId, chat: Chat, addressing: Addressing) -> Option<Self> {
         let account = world.account(&sender.number)?;
         Some(Self {
             sender: sender.clone(),
             sender_lid: account.lid.to_string(),
             push_name: account.push_name.clone(),
-            group: group.id.clone(),
-            addressing: group.addressing,
-            participant: account.jid(group.addressing, sender.device),
-            other: account.jid(group.addressing.other(), 0),
+            chat,
+            addressing,
+            participant: account.jid(addressing, sender.device),
+            other: account.jid(addressing.other(), 0),
         })
     }
 
-    fn stanza(&self, id: &str, sent: &Node, sealed: &[&Node]) -> Node {
-        let mut stanza = NodeBuilder::new("message")
-            .attr("from", address(&self.group))
+    pub(super) fn stanza(&self, id: &str, sent: &Node, sealed: &[&Node]) -> Node {
+        let mut stanza = NodeBuilder::new("message");
+        stanza = match &self.chat {
+            Chat::Group(group) => stanza.attr("from", address(group)).attr("addressing_mode", mode(self.addressing)),
+            _ => stanza.attr("from", Jid::status_broadcast()),
+        };
+        stanza = stanza
             .attr("participant", self.participant.clone())
             .attr(other_address(self.addressing), self.other.clone())
-            .attr("addressing_mode", mode(self.addressing))
             .attr("id", id)
             .attr("t", unix_time().to_string())
             .attr("type", sent.word("type").unwrap_or("text".into()).into_owned())
@@ -125,13 +129,13 @@ impl Envelope {
         stanza.children(children.cloned().collect::<Vec<_>>()).build()
     }
 
-    fn for_phone(&self, id: &str, recipient: &DeviceId, nodes: &[&Node]) -> ToPhone {
+    pub(super) fn for_phone(&self, id: &str, recipient: &DeviceId, nodes: &[&Node]) -> ToPhone {
         let arrival = Arrival {
             id: id.to_owned(),
             from: self.sender.number.clone(),
             from_lid: self.sender_lid.clone(),
             from_device: self.sender.device,
-            chat: Chat::Group(self.group.clone()),
+            chat: self.chat.clone(),
             from_me: recipient.number == self.sender.number,
             sealed: sealed(nodes.iter().copied()),
             timestamp: unix_time(),
@@ -173,15 +177,7 @@ pub(crate) fn send(
     let mut phone = handset.lock();
     let plaintext = message.encode_to_vec();
     phone.remember(Sent { id: id.to_owned(), to: Chat::Group(group.clone()), kind, message: plaintext.clone() });
-    let key = key_message(&chat, phone.sender_keys.distribution(&chat)?).encode_to_vec();
-    let mut participants = Vec::with_capacity(strangers.len());
-    for stranger in strangers {
-        // A device that was logged out a moment ago gets nothing.
-        let Some((user, jid)) = names(server, &stranger, addressing) else { continue };
-        let sealed = phone.signal.encrypt(&user, stranger.device, &key)?;
-        participants.push(NodeBuilder::new("to").attr("jid", jid).children([enc(&sealed, None)]).build());
-        phone.sender_keys.share_with(&chat, stranger);
-    }
+    let participants = share_key(server, &mut phone, &chat, strangers, addressing)?;
     let sealed = phone.sender_keys.encrypt(&chat, &plaintext)?;
     let mut stanza = NodeBuilder::new("message")
         .attr("to", address(group))
@@ -198,6 +194,26 @@ pub(crate) fn send(
     drop(phone);
     deliver(server, for_phones);
     Ok(())
+}
+
+/// The phone's key, sealed for devices that do not have it; they have it from now on.
+pub(super) fn share_key(
+    server: &Server,
+    phone: &mut Handset,
+    chat: &str,
+    strangers: Vec<DeviceId>,
+    addressing: Addressing,
+) -> anyhow::Result<Vec<Node>> {
+    let key = key_message(chat, phone.sender_keys.distribution(chat)?).encode_to_vec();
+    let mut participants = Vec::with_capacity(strangers.len());
+    for stranger in strangers {
+        // A device that was logged out a moment ago gets nothing.
+        let Some((user, jid)) = names(server, &stranger, addressing) else { continue };
+        let sealed = phone.signal.encrypt(&user, stranger.device, &key)?;
+        participants.push(NodeBuilder::new("to").attr("jid", jid).children([enc(&sealed, None)]).build());
+        phone.sender_keys.share_with(chat, stranger);
+    }
+    Ok(participants)
 }
 
 /// The phone sends one of its group messages again, to the one device that could not open it; the session is new already. The device
@@ -235,7 +251,7 @@ pub(super) fn resend(
 }
 
 /// The name Signal sessions with a device are kept under, and its address in the group; `None` when it is linked no more.
-fn names(server: &Server, device: &DeviceId, addressing: Addressing) -> Option<(String, Jid)> {
+pub(super) fn names(server: &Server, device: &DeviceId, addressing: Addressing) -> Option<(String, Jid)> {
     let world = server.world.lock();
     let account = world.account(&device.number)?;
     let is_there = device.device == 0 || account.devices.contains_key(&device.device);

@@ -7,7 +7,7 @@ use wacore_binary::{Jid, JidExt, Node};
 use waproto::buffa::MessageField;
 use waproto::whatsapp as wa;
 
-use super::{Stanza, group_message, phone_message, receipt, unix_time};
+use super::{Stanza, group_message, phone_message, receipt, status, unix_time};
 use crate::Addressing;
 use crate::device::Connection;
 use crate::faults::AckFault;
@@ -39,6 +39,7 @@ pub(crate) fn take(server: &Arc<Server>, connection: &Connection, sender: &Devic
         let world = server.world.lock();
         let refused = match to.is_group() {
             true => group_message::refusal(&world, sender, &to),
+            false if to.is_status_broadcast() => None,
             false => world.account_of(&to).is_none().then_some(NO_SUCH_RECIPIENT),
         };
         (world.switches.ack, refused)
@@ -86,6 +87,9 @@ pub(crate) fn route(server: &Server, sender: &DeviceId, node: &Node) -> Vec<ToPh
     let (Some(id), Some(to)) = (node.word("id"), node.jid("to")) else { return Vec::new() };
     if to.is_group() {
         return group_message::route(server, sender, node);
+    }
+    if to.is_status_broadcast() {
+        return status::route(server, sender, node);
     }
     // A copy that is sent again goes to one own device, and says which chat it belongs to.
     let chat = node.jid("recipient").unwrap_or_else(|| to.clone());

@@ -11,6 +11,7 @@ pub(crate) mod pairing;
 pub(crate) mod phone_message;
 pub(crate) mod receipt;
 pub(crate) mod signals;
+pub(crate) mod status;
 
 use std::borrow::Cow;
 use std::fmt::Write as _;

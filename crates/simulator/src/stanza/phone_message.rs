@@ -9,9 +9,9 @@ use wacore_binary::{Jid, Node};
 use waproto::buffa::{Message, MessageField};
 use waproto::whatsapp as wa;
 
-use super::group_message;
 use super::iq::prekeys;
 use super::message::{deliver, route};
+use super::{group_message, status};
 use crate::Addressing;
 use crate::amendments::edit_attribute;
 use crate::device::Bundle;
@@ -124,6 +124,7 @@ pub(crate) fn resend(
     handset.lock().signal.start_session(&user, to.device, &bundle)?;
     let other = match &sent.to {
         Chat::Group(group) => return group_message::resend(server, from, to, group, &sent, count),
+        Chat::Status => return status::resend(server, from, to, &sent, count),
         Chat::Person(number) => number,
     };
     let chat = server.world.lock().account(other).context("no such account")?.jid(addressing, 0);

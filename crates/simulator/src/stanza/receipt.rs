@@ -4,14 +4,13 @@
 use std::sync::Arc;
 
 use wacore_binary::builder::NodeBuilder;
-use wacore_binary::{Jid, Node};
+use wacore_binary::{Jid, JidExt, Node};
 
 use super::group::{address, other_address};
 use super::iq::prekeys;
 use super::{Stanza, enqueue, leaf, media_retry, phone_message, server_jid, unix_time};
 use crate::Addressing;
 use crate::device::{Bundle, Connection};
-use crate::group::GroupId;
 use crate::handset::{Arrival, PhoneReceipt};
 use crate::queue::Class;
 use crate::server::Server;
@@ -40,12 +39,13 @@ pub(crate) fn take(server: &Arc<Server>, connection: &Connection, device: &Devic
     // One client leaves the address out when it confirms a copy of an own message.
     let Some(to) = node.jid("to") else { return };
     let group = group_addressing(server, &to);
-    // In a group, the member who wrote is named beside the group.
-    let author = node.jid("participant").filter(|_| group.is_some()).unwrap_or_else(|| to.clone());
-    let addressing = group.as_ref().map_or_else(|| Addressing::of(&to), |(_, addressing)| *addressing);
-    let notice = Notice { from: device, ids: &ids, kind: &kind, addressing, group: group.map(|(id, _)| id) };
+    // In a group, the member who wrote is named beside the group; so is who posted a status.
+    let shared = group.is_some() || to.is_status_broadcast();
+    let author = node.jid("participant").filter(|_| shared).unwrap_or_else(|| to.clone());
+    let addressing = group.unwrap_or_else(|| Addressing::of(&author));
+    let notice = Notice { from: device, ids: &ids, kind: &kind, addressing, shared: shared.then(|| to.clone()) };
     match &*kind {
-        "retry" => ask_sender(server, device, &author, &id, node, notice.group.as_ref()),
+        "retry" => ask_sender(server, device, &author, &id, node, notice.shared.as_ref()),
         // Read receipts are switched off: only the account's own devices may know.
         "read-self" => notice.tell_own_devices(server, &to),
         "read" | "played" => {
@@ -59,9 +59,9 @@ pub(crate) fn take(server: &Arc<Server>, connection: &Connection, device: &Devic
     server.changed.notify_waiters();
 }
 
-/// A group and how it names its members, if this is one's address.
-fn group_addressing(server: &Server, to: &Jid) -> Option<(GroupId, Addressing)> {
-    server.world.lock().group_of(to).map(|group| (group.id.clone(), group.addressing))
+/// How a group names its members, if this is one's address.
+fn group_addressing(server: &Server, to: &Jid) -> Option<Addressing> {
+    server.world.lock().group_of(to).map(|group| group.addressing)
 }
 
 /// Takes an ack from a linked device: it has a receipt, a notification, or a message it will not read.
@@ -123,7 +123,8 @@ struct Notice<'a> {
     ids: &'a [String],
     kind: &'a str,
     addressing: Addressing,
-    group: Option<GroupId>,
+    /// The group, or the place of statuses, that the messages are in.
+    shared: Option<Jid>,
 }
 
 impl Notice<'_> {
@@ -131,9 +132,9 @@ impl Notice<'_> {
     fn stanza(&self, from: Jid, other: Jid) -> Option<Node> {
         let (first, more) = self.ids.split_first()?;
         let mut receipt = NodeBuilder::new("receipt");
-        receipt = match &self.group {
-            Some(group) => {
-                let receipt = receipt.attr("from", address(group)).attr("participant", from);
+        receipt = match &self.shared {
+            Some(shared) => {
+                let receipt = receipt.attr("from", shared.clone()).attr("participant", from);
                 receipt.attr(other_address(self.addressing), other)
             }
             None => receipt.attr("from", from),
@@ -184,7 +185,7 @@ impl Notice<'_> {
             (from, other, account.others(self.from.device))
         };
         let Some(mut stanza) = self.stanza(from.clone(), other) else { return };
-        if self.group.is_none() {
+        if self.shared.is_none() {
             stanza.attrs.insert("recipient", chat.to_non_ad());
         }
         for other in &others {
@@ -207,12 +208,13 @@ pub(crate) struct Said<'a> {
 pub(crate) fn send_as_phone(server: &Arc<Server>, phone: &DeviceId, said: &Said<'_>, addressing: Addressing) {
     let author = server.world.lock().account(&said.sender.number).map(|account| account.jid(addressing, 0));
     let Some(author) = author else { return };
-    let group = match said.chat {
-        Chat::Group(id) => Some(id.clone()),
+    let shared = match said.chat {
+        Chat::Group(id) => Some(address(id)),
+        Chat::Status => Some(Jid::status_broadcast()),
         Chat::Person(_) => None,
     };
-    let to = group.as_ref().map_or_else(|| author.clone(), address);
-    let notice = Notice { from: phone, ids: said.ids, kind: said.kind, addressing, group };
+    let to = shared.clone().unwrap_or_else(|| author.clone());
+    let notice = Notice { from: phone, ids: said.ids, kind: said.kind, addressing, shared };
     notice.tell_sender(server, &author);
     if said.kind == "read" {
         notice.tell_own_devices(server, &to);
@@ -233,7 +235,7 @@ pub(crate) fn ask_again_as_phone(
     let Some((from, chat)) = asking_address(&server.world.lock(), phone, arrival, addressing) else { return };
     let retry = NodeBuilder::new("receipt");
     let mut retry = match &arrival.chat {
-        Chat::Group(group) => retry.attr("from", address(group)).attr("participant", from.clone()),
+        Chat::Group(_) | Chat::Status => retry.attr("from", chat.clone()).attr("participant", from.clone()),
         Chat::Person(_) => retry.attr("from", from.clone()),
     };
     retry = retry.attr("id", arrival.id.as_str()).attr("type", "retry").attr("t", unix_time().to_string());
@@ -259,13 +261,14 @@ pub(crate) fn ask_again_as_phone(
 fn asking_address(world: &World, phone: &DeviceId, arrival: &Arrival, addressing: Addressing) -> Option<(Jid, Jid)> {
     let chat = match &arrival.chat {
         Chat::Group(group) => address(group),
+        Chat::Status => Jid::status_broadcast(),
         Chat::Person(number) => world.account(number)?.jid(addressing, 0),
     };
     Some((world.account(&phone.number)?.jid(addressing, 0), chat))
 }
 
 /// A linked device could not decrypt a message: the very device that sent it is asked for it again.
-fn ask_sender(server: &Arc<Server>, device: &DeviceId, to: &Jid, id: &str, node: &Node, group: Option<&GroupId>) {
+fn ask_sender(server: &Arc<Server>, device: &DeviceId, to: &Jid, id: &str, node: &Node, shared: Option<&Jid>) {
     let (sender, from) = {
         let world = server.world.lock();
         let (Some(account), Some(asking)) = (world.account_of(to), world.account(&device.number)) else { return };
@@ -277,9 +280,9 @@ fn ask_sender(server: &Arc<Server>, device: &DeviceId, to: &Jid, id: &str, node:
     }
     let mut receipt = node.clone();
     receipt.attrs.0.retain(|(name, _)| name != "to" && name != "participant");
-    match group {
-        Some(group) => {
-            receipt.attrs.insert("from", address(group));
+    match shared {
+        Some(shared) => {
+            receipt.attrs.insert("from", shared.clone());
             receipt.attrs.insert("participant", from.clone());
         }
         None => {

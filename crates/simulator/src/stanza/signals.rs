@@ -143,6 +143,7 @@ pub(crate) fn types(server: &Server, by: &DeviceId, chat: &Chat, typing: Typing,
     let mut world = server.world.lock();
     let (from, others) = match chat {
         Chat::Person(number) => (None, vec![number.clone()]),
+        Chat::Status => return,
         Chat::Group(id) => {
             let Some(group) = world.groups.get(id) else { return };
             if !group.members.contains_key(&by.number) {
@@ -174,7 +175,7 @@ pub(crate) fn types(server: &Server, by: &DeviceId, chat: &Chat, typing: Typing,
     }
     drop(world);
     let shown = match chat {
-        Chat::Group(_) => chat.to_string(),
+        Chat::Group(_) | Chat::Status => chat.to_string(),
         Chat::Person(_) => Chat::Person(by.number.clone()).to_string(),
     };
     for phone in phones {

@@ -10,6 +10,7 @@ pub mod fuzzing;
 mod interactive;
 pub mod marks;
 mod shown;
+mod status;
 
 use std::time::Duration;
 

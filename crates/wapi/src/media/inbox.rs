@@ -6,7 +6,7 @@ use anyhow::Result;
 use async_trait::async_trait;
 
 use super::{Download, Media};
-use crate::event::{self, EventData};
+use crate::event;
 use crate::ids;
 use crate::store::{MediaFacts, MediaState, NewMedia};
 use crate::whatsapp::{Inbox, Incoming};
@@ -42,8 +42,7 @@ impl Inbox for MediaInbox {
 /// Links a message's file in its event; what is to be noted of it.
 fn note(session: &str, incoming: &mut Incoming, state: MediaState) -> Option<NewMedia> {
     let remote = incoming.file.take()?;
-    let (EventData::MessageReceived(told) | EventData::MessageEcho(told)) = &mut incoming.data else { return None };
-    let shown = told.message.content.media_mut()?;
+    let shown = incoming.data.received_mut()?.message.content.media_mut()?;
     let id = ids::media_id_of(session, &incoming.key);
     shown.url = Some(event::media_url(&id));
     shown.id = Some(id.clone());

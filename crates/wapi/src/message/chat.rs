@@ -11,7 +11,12 @@ pub enum ChatId {
     Lid(String),
     /// The part before `@g.us`.
     Group(String),
+    /// Where people post what disappears after a day.
+    Status,
 }
+
+/// The address of [`ChatId::Status`].
+const STATUS: &str = "status@broadcast";
 
 /// Why a text names no chat.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,6 +36,14 @@ impl ChatId {
         };
         chat.ok_or_else(|| NoChat(text.chars().take(80).collect()))
     }
+
+    /// The same, and `status` or its address, for what can be posted there.
+    pub fn parse_with_status(text: &str) -> Result<Self, NoChat> {
+        match text.trim() {
+            "status" | STATUS => Ok(Self::Status),
+            other => Self::parse(other),
+        }
+    }
 }
 
 impl fmt::Display for ChatId {
@@ -39,6 +52,7 @@ impl fmt::Display for ChatId {
             Self::Phone(user) => write!(f, "{user}@s.whatsapp.net"),
             Self::Lid(user) => write!(f, "{user}@lid"),
             Self::Group(user) => write!(f, "{user}@g.us"),
+            Self::Status => f.write_str(STATUS),
         }
     }
 }
@@ -81,6 +95,16 @@ mod tests {
         ] {
             assert_eq!(ChatId::parse(text).unwrap().to_string(), meant, "{text}");
         }
+    }
+
+    #[test]
+    fn a_status_is_named_only_where_it_can_be_meant() {
+        for text in ["status", " status@broadcast "] {
+            assert_eq!(ChatId::parse_with_status(text), Ok(ChatId::Status));
+            assert!(ChatId::parse(text).is_err());
+        }
+        assert!(ChatId::parse_with_status("375@broadcast").is_err());
+        assert_eq!(ChatId::parse_with_status("375447034810"), ChatId::parse("375447034810"));
     }
 
     #[test]

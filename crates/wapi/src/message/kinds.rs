@@ -9,12 +9,46 @@ pub struct Text {
     /// Its first link is shown with what the page says of itself.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub preview_url: bool,
+    /// Of a status: the colour behind it, `#RRGGBB`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub background_color: Option<String>,
+    /// Of a status: what it is written in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub font: Option<Font>,
 }
 
 impl Text {
     pub const fn new(body: String) -> Self {
-        Self { body, preview_url: false }
+        Self { body, preview_url: false, background_color: None, font: None }
     }
+}
+
+/// What a text status is written in, by WhatsApp's own names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Font {
+    System,
+    SystemText,
+    FbScript,
+    SystemBold,
+    MorningbreezeRegular,
+    CalistogaRegular,
+    Exo2Extrabold,
+    CourierprimeBold,
+}
+
+impl Font {
+    /// Each with its name.
+    pub const ALL: [(&'static str, Self); 8] = [
+        ("system", Self::System),
+        ("system_text", Self::SystemText),
+        ("fb_script", Self::FbScript),
+        ("system_bold", Self::SystemBold),
+        ("morningbreeze_regular", Self::MorningbreezeRegular),
+        ("calistoga_regular", Self::CalistogaRegular),
+        ("exo2_extrabold", Self::Exo2Extrabold),
+        ("courierprime_bold", Self::CourierprimeBold),
+    ];
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -12,8 +12,8 @@ pub use chat::{ChatId, NoChat};
 pub use contact::{Contact, Phone};
 use interactive::Interactive;
 pub use kinds::{
-    Album, CalendarEvent, ChatTimer, Deletion, Edit, GroupInvite, Keep, LiveLocation, Location, Pin, Place, Poll, Quiz,
-    Reaction, Text,
+    Album, CalendarEvent, ChatTimer, Deletion, Edit, Font, GroupInvite, Keep, LiveLocation, Location, Pin, Place, Poll,
+    Quiz, Reaction, Text,
 };
 pub use media::{ImageType, Media, MediaKind};
 
@@ -37,6 +37,9 @@ pub struct Message {
     /// The album it is part of: the id of the message that announced it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub album_id: Option<String>,
+    /// Of a status: the addresses of those who may see it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub audience: Vec<String>,
     #[serde(flatten)]
     pub content: Content,
 }
@@ -129,7 +132,15 @@ pub enum Content {
 
 impl Message {
     pub const fn new(content: Content) -> Self {
-        Self { content, context: None, mentions: Vec::new(), forwarded: false, expires_after: None, album_id: None }
+        Self {
+            content,
+            context: None,
+            mentions: Vec::new(),
+            forwarded: false,
+            expires_after: None,
+            album_id: None,
+            audience: Vec::new(),
+        }
     }
 
     pub const fn text(body: String) -> Self {

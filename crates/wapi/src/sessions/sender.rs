@@ -149,7 +149,7 @@ impl Sender {
     }
 
     fn take_up(&mut self, left: OpenMessage) {
-        let Ok(to) = ChatId::parse(&left.chat) else { return };
+        let Ok(to) = ChatId::parse_with_status(&left.chat) else { return };
         let open = Open { id: left.id, to, message: None, file: None, prepared: None, waiting: Vec::new() };
         let message = outbox::Message {
             place: left.place,

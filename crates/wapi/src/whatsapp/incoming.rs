@@ -7,6 +7,7 @@ mod files;
 mod interactive;
 pub(super) mod kinds;
 mod raw;
+mod status;
 
 use jiff::Timestamp;
 use whatsapp_rust::Jid;
@@ -15,7 +16,9 @@ use whatsapp_rust::wacore_binary::JidExt;
 use whatsapp_rust::waproto::whatsapp as wa;
 
 use super::Incoming;
-use crate::event::{Changed, Deletion, Disappearing, EventData, MessageKey, Person, Reaction, ReceivedMessage, Unread};
+use crate::event::{
+    Changed, Deletion, Disappearing, EventData, MessageKey, Person, Reaction, ReceivedMessage, ReceivedStatus, Unread,
+};
 use crate::store::Timer;
 use changes::{Change, What, change};
 use content::inner;
@@ -29,10 +32,10 @@ pub(super) struct Known {
     pub own: Vec<Jid>,
 }
 
-/// What to tell of a message; `None` when there is nothing to tell: stories, votes, and the protocol talking to itself.
+/// What to tell of a message; `None` when there is nothing to tell: votes, and the protocol talking to itself.
 pub(super) fn received(session: &str, message: &wa::Message, info: &MessageInfo, known: &Known) -> Option<Incoming> {
     let source = &info.source;
-    if source.chat.is_status_broadcast() || source.chat.is_newsletter() {
+    if source.chat.is_newsletter() {
         return None;
     }
     let data = match change(message) {
@@ -53,9 +56,14 @@ pub(super) fn received(session: &str, message: &wa::Message, info: &MessageInfo,
         }
         None => {
             let Unread { session, id, chat, from, from_me, timestamp, offline, .. } = unread(session, info, known);
-            let message = content::message(message)?;
+            let is_status = source.chat.is_status_broadcast();
+            let message = if is_status { status::message(message)? } else { content::message(message)? };
             let told = ReceivedMessage { session, id, chat, from, from_me, timestamp, offline, message };
-            if from_me { EventData::MessageEcho(Box::new(told)) } else { EventData::MessageReceived(Box::new(told)) }
+            match (from_me, is_status) {
+                (true, _) => EventData::MessageEcho(Box::new(told)),
+                (false, true) => EventData::StatusReceived(Box::new(ReceivedStatus::new(told))),
+                (false, false) => EventData::MessageReceived(Box::new(told)),
+            }
         }
     };
     let file = file::file(message, info.source.is_from_me);
@@ -64,6 +72,10 @@ pub(super) fn received(session: &str, message: &wa::Message, info: &MessageInfo,
 
 /// What a message says of its chat's timer, be it that it disappears itself, and every address the chat has.
 pub(super) fn timer(message: &wa::Message, info: &MessageInfo, known: &Known) -> Option<(Vec<String>, Timer)> {
+    // A status has one of its own.
+    if info.source.chat.is_status_broadcast() {
+        return None;
+    }
     let said_at = info.timestamp.timestamp();
     let timer = match changes::timer(message) {
         Some((seconds, set_at)) => Timer { seconds, set_at: set_at.unwrap_or(said_at) },
@@ -116,7 +128,7 @@ fn author(info: &MessageInfo, known: &Known) -> Person {
 /// Where to answer.
 pub(super) fn chat(info: &MessageInfo, known: &Known) -> String {
     let source = &info.source;
-    if source.is_group || source.chat.is_group() {
+    if source.is_group || source.chat.is_group() || source.chat.is_status_broadcast() {
         return source.chat.to_non_ad_string();
     }
     let peer = if source.is_from_me { &source.chat } else { &source.sender };

@@ -47,7 +47,11 @@ pub struct Link {
 
 /// A message with everything it needs, its files uploaded; can be handed over any number of times.
 #[derive(Clone)]
-pub struct Prepared(Box<wa::Message>);
+pub struct Prepared {
+    message: Box<wa::Message>,
+    /// Who may see it, if it is a status.
+    audience: Vec<Jid>,
+}
 
 /// What a message needs besides its own words and its file.
 #[derive(Default)]
@@ -288,8 +292,9 @@ impl Link {
         let original = beside.original.as_deref().and_then(|original| codec::message_decode(original).ok());
         let (quote, secret, preview) = (beside.quote.as_ref(), beside.secret.clone(), beside.preview.as_ref());
         let around = Around { chat: to, quote, secret, preview, original, now: self.clock.now() };
+        let audience = message.audience.iter().filter_map(|person| person.parse().ok()).collect();
         let message = outgoing::protobuf(message, uploaded, &around).ok_or(NotPrepared::Unsayable)?;
-        Ok(Prepared(Box::new(message)))
+        Ok(Prepared { message: Box::new(message), audience })
     }
 
     /// Hands a message over under this id; done when it is written to the socket. WhatsApp's answer is a [`Note`](super::Note).
@@ -299,18 +304,21 @@ impl Link {
     pub async fn hand_over(
         &self,
         to: &ChatId,
-        message: Prepared,
+        Prepared { message, audience }: Prepared,
         id: &str,
         limit: Duration,
     ) -> Result<(), NotHandedOver> {
         if !self.client.is_logged_in() {
             return Err(NotHandedOver::Offline);
         }
+        if *to == ChatId::Status {
+            return self.post(*message, &audience, id, limit).await;
+        }
         if self.clock.timeout(limit, self.is_nobody(to)).await.unwrap_or(false) {
             return Err(NotHandedOver::NotOnWhatsapp);
         }
         let options = SendOptions::default().with_message_id(id);
-        let sending = self.client.send_message_with_options(outgoing::jid(to), *message.0, options);
+        let sending = self.client.send_message_with_options(outgoing::jid(to), *message, options);
         match self.clock.timeout(limit, sending).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(self.reason(error, to)),
@@ -347,7 +355,7 @@ impl Link {
         self.saved.get_device_snapshot().pn.as_ref().is_some_and(|own| own.user_base() == jid.user_base())
     }
 
-    fn reason(&self, error: SendError, to: &ChatId) -> NotHandedOver {
+    pub(super) fn reason(&self, error: SendError, to: &ChatId) -> NotHandedOver {
         match error {
             SendError::NotLoggedIn | SendError::Client(ClientError::NotConnected | ClientError::NotLoggedIn) => {
                 NotHandedOver::Offline

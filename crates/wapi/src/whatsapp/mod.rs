@@ -21,6 +21,7 @@ mod observer;
 mod outgoing;
 mod runtime;
 mod signals;
+mod status;
 mod transport;
 mod unread;
 mod version;

@@ -18,6 +18,7 @@ async fn converse(app: TestApp) {
     from_baileys(&app, &mut baileys, &alice, &ann).await;
     pins_and_timers(&app, &mut baileys, &alice, &ann).await;
     files_both_ways(&app, &mut baileys, &alice, &ann).await;
+    statuses(&app, &mut baileys, &alice, &ann).await;
     assert_eq!((alice.failures(), ann.failures()), (Vec::new(), Vec::new()));
     app.finish().await;
 }
@@ -199,6 +200,34 @@ async fn files_both_ways(app: &TestApp, baileys: &mut Baileys, alice: &Phone, an
         }
         assert_eq!(app.get(told["url"].as_str().unwrap()).await.expect(200).body, bytes, "{kind}");
     }
+}
+
+async fn statuses(app: &TestApp, baileys: &mut Baileys, alice: &Phone, ann: &Phone) {
+    const STATUS: &str = "status@broadcast";
+    let mut ids = Vec::new();
+    // The second one is sealed with a key that is there already.
+    for body in ["open", "closed"] {
+        let status = json!({"to": "status", "recipients": [ann.number()], "text": {"body": body}});
+        let id = app.accepted("shop", status).await;
+        let seen = baileys.until("the status", |event| event["event"] == "message" && event["id"] == id.as_str()).await;
+        assert_eq!((&seen["chat"], &seen["text"]), (&json!(STATUS), &json!(body)));
+        assert_eq!(seen["body"]["backgroundArgb"], 0xFF1E_6E4F_u32);
+        ids.push((id, seen["sender"].clone()));
+    }
+    let (id, sender) = &ids[0];
+    baileys.command(json!({"op": "read", "keys": [{"id": id, "chat": STATUS, "sender": sender}]})).await;
+    let of_view = |event: &Value| event["type"] == "message.read" && event["data"]["id"] == id.as_str();
+    let view = told(app, "the view", of_view).await;
+    assert_eq!((&view["data"]["chat"], &view["data"]["recipient"]["phone"]), (&json!(STATUS), &json!(ann.number())));
+
+    let options = json!({"backgroundColor": "#0000FF", "font": 2, "statusJidList": [alice.jid()], "broadcast": true});
+    let posted = json!({"op": "send", "to": STATUS, "content": {"text": "from Baileys"}, "options": options});
+    let posted = baileys.command(posted).await;
+    let of_status = |event: &Value| event["type"] == "status.received" && event["data"]["id"] == posted["id"];
+    let status = told(app, "the status", of_status).await;
+    let text = json!({"body": "from Baileys", "background_color": "#0000FF", "font": "fb_script"});
+    assert_eq!((&status["data"]["chat"], &status["data"]["text"]), (&json!(STATUS), &text));
+    assert_eq!(status["data"]["from"]["phone"], ann.number());
 }
 
 #[tokio::test]

@@ -46,6 +46,7 @@ mod sessions;
 mod shutdown;
 mod signals;
 mod start;
+mod status;
 mod stream;
 mod unusual;
 mod uploads;

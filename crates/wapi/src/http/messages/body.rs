@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{albums, content};
+use super::{albums, content, status};
 use crate::fetch;
 use crate::http::error::{FieldError, Problem};
 use crate::http::extract::Fields;
@@ -59,7 +59,7 @@ impl Asked {
         let mut input = String::new();
         let to = fields.parsed("to", |text| {
             input = text.to_owned();
-            ChatId::parse(text)
+            ChatId::parse_with_status(text)
         });
         let kind = kind(&mut fields);
         let items = if kind == Some("album") { albums::items(&mut fields) } else { Some(Vec::new()) };
@@ -67,18 +67,20 @@ impl Asked {
             (Some("album"), items) => items.as_ref().map(|items| albums::announced(items)),
             (kind, _) => kind.and_then(|kind| content::content(&mut fields, kind)),
         };
+        status::check(&mut fields, to.as_ref(), kind, content.as_ref());
         let context = context(&mut fields);
         if context.is_some() && kind == Some("reaction") {
             fields.refuse("context", "does not belong to a reaction, which names its message itself");
         }
         let mentions = mentions(&mut fields);
+        let audience = status::audience(&mut fields, to.as_ref());
         let send_at = fields.optional_parsed("send_at", |text| {
             text.parse::<Timestamp>().map_err(|_| "is not a time; write it like 2026-12-01T09:00:00Z")
         });
         let expires_in = fields.optional_number("expires_in", 1..=LONGEST_LIFE);
         let expires_in = expires_in.and_then(|seconds| i64::try_from(seconds).ok()).map(SignedDuration::from_secs);
         refuse_others(&mut fields, kind);
-        let message = content.map(|content| Message { context, mentions, ..Message::new(content) });
+        let message = content.map(|content| Message { context, mentions, audience, ..Message::new(content) });
         let (to, message) = fields.done(to.zip(message))?;
         Ok(Self { to, input, message, items: items.unwrap_or_default(), send_at, expires_in })
     }

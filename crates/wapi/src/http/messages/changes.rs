@@ -35,6 +35,7 @@ pub async fn edit(
     let (kind, edit) = new_words(fields, id.clone())?;
     let found = gateway.store.sent_message(session.as_str(), &id).await.map_err(unreadable)?;
     let (to, found) = found.ok_or(Problem::NoMessage).and_then(chat_of)?;
+    not_status(&to)?;
     if found.message.content.kind() != kind {
         let found = found.message.content.kind();
         return Err(Problem::field("id", format!("names a message of type {found}, not {kind}")));
@@ -91,10 +92,14 @@ pub async fn delete(
             if quoted.author.is_some() && !matches!(chat, ChatId::Group(_)) {
                 return Err(Problem::field("id", "names a message of somebody else; `for=me` deletes it here alone"));
             }
-            let deletion = Message::new(Content::Deletion { deletion: Deletion { message_id: id } });
+            // Whoever was shown a status must be told that it is gone.
+            let audience = quoted.message.map(|message| message.audience).unwrap_or_default();
+            let deletion = Content::Deletion { deletion: Deletion { message_id: id } };
+            let deletion = Message { audience, ..Message::new(deletion) };
             accept(&gateway, session, Asked::about(chat, deletion), None, wait).await
         }
         Some("me") => {
+            not_status(&chat)?;
             gateway.sessions.delete_for_me(&session, &chat, &id, quoted.author.as_deref()).await?;
             Ok(StatusCode::NO_CONTENT.into_response())
         }
@@ -136,6 +141,16 @@ pub async fn forward(
     accept(&gateway, message.session, asked, key, wait).await
 }
 
+/// A status can be taken back, and that is all.
+pub(super) fn not_status(chat: &ChatId) -> Result<(), Problem> {
+    match chat {
+        ChatId::Status => {
+            Err(Problem::field("id", "names a status, which can be taken back from everyone, and that is all"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// A file must be somewhere; one that came in is not when files are only described.
 fn can_be_forwarded(content: &Content) -> bool {
     match content {
@@ -169,6 +184,6 @@ fn chat_of(sent: SentMessage) -> Result<(ChatId, SentMessage), Problem> {
     if sent.failure.is_some() {
         return Err(Problem::field("id", "names a message that failed, so that nobody has it"));
     }
-    let chat = ChatId::parse(&sent.chat).map_err(|_| Problem::NoMessage)?;
+    let chat = ChatId::parse_with_status(&sent.chat).map_err(|_| Problem::NoMessage)?;
     Ok((chat, sent))
 }

@@ -8,7 +8,7 @@ use crate::message::{
     Text,
 };
 
-use super::{contacts, interactive};
+use super::{contacts, interactive, status};
 
 /// WhatsApp's own limits, in characters.
 const LONGEST_TEXT: usize = 65_536;
@@ -36,7 +36,7 @@ pub(super) fn content(fields: &mut Fields, kind: &'static str) -> Option<Content
     }
     let mut inner = fields.inner(kind)?;
     let content = match kind {
-        "text" => text(&mut inner).map(|text| Content::Text { text }),
+        "text" => status::text(&mut inner).map(|text| Content::Text { text }),
         "image" => linked(&mut inner, MediaKind::Image).map(|image| Content::Image { image }),
         "video" => linked(&mut inner, MediaKind::Video).map(|video| Content::Video { video }),
         "audio" => linked(&mut inner, MediaKind::Audio).map(|audio| Content::Audio { audio }),
@@ -56,7 +56,7 @@ pub(super) fn content(fields: &mut Fields, kind: &'static str) -> Option<Content
 
 pub(super) fn text(fields: &mut Fields) -> Option<Text> {
     let preview_url = fields.flag("preview_url");
-    fields.text_up_to("body", LONGEST_TEXT).map(|body| Text { body, preview_url })
+    fields.text_up_to("body", LONGEST_TEXT).map(|body| Text { preview_url, ..Text::new(body) })
 }
 
 /// What stands below a file.

@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::body::Asked;
-use super::changes::find;
+use super::changes::{find, not_status};
 use super::{NamedMessage, accept, patience};
 use crate::http::Gateway;
 use crate::http::error::Problem;
@@ -59,6 +59,7 @@ async fn marked(
     let chat = query.text("chat");
     let wait = patience(query)?;
     let (chat, _) = find(gateway, &message, chat.as_deref()).await?;
+    not_status(&chat)?;
     let NamedMessage { session, id } = message;
     accept(gateway, session, Asked::about(chat, Message::new(mark(id))), None, wait).await
 }
@@ -86,6 +87,7 @@ async fn starred(
     let chat = query.text("chat");
     query.done()?;
     let (chat, quoted) = find(gateway, message, chat.as_deref()).await?;
+    not_status(&chat)?;
     let NamedMessage { session, id } = message;
     gateway.sessions.star(session, &chat, id, quoted.author.as_deref(), starred).await?;
     Ok(StatusCode::NO_CONTENT)

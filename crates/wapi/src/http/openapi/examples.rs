@@ -67,6 +67,8 @@ pub fn messages() -> Vec<(&'static str, &'static str, Value)> {
     messages.push(("mention", "A mention in a group", addressed(mention, "120363025246125486@g.us")));
     let hasty = json!({"text": {"body": "Your code is 4711."}, "expires_in": 300});
     messages.push(("hasty", "A text that is sent within five minutes or never", addressed(hasty, to)));
+    let status = json!({"text": {"body": "Open today", "background_color": "#1E6E4F"}, "recipients": [to]});
+    messages.push(("status", "A status", addressed(status, "status")));
     messages
 }
 

@@ -84,12 +84,16 @@ pub fn shown() -> Vec<Member> {
     };
     let body = || object(&[("body", text())]);
     let mut members = vec![
-        ("text?", object(&[("body", text()), ("preview_url?", flag())])),
+        (
+            "text?",
+            object(&[("body", text()), ("preview_url?", flag()), ("background_color?", text()), ("font?", text())]),
+        ),
         ("edit?", object(&[("message_id", text()), ("text?", body()), ("caption?", text())])),
         ("deletion?", object(&[("message_id", text())])),
         ("context?", object(&[("message_id", text())])),
         ("mentions?", list(text())),
         ("forwarded?", flag()),
+        ("audience?", said(list(text()), "Of a status: the addresses of those who may see it.")),
         ("album_id?", said(text(), "The message that announced the album it is part of.")),
         ("album?", object(&[("images", count()), ("videos", count())])),
         ("interactive?", said(json!({"type": "object"}), "As it was sent.")),

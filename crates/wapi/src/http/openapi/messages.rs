@@ -6,6 +6,7 @@ use super::operation::{Operation, route, session_name};
 use super::schema::{flag, list, number, object, or_null, reference, said, text, time, with, words};
 use super::{examples, interactive, kinds};
 use crate::http::messages::KINDS;
+use crate::message::Font;
 
 pub fn operations() -> Vec<Operation> {
     let answer = answer();
@@ -87,13 +88,16 @@ fn wish() -> Value {
             "preview_url?",
             or_null(said(flag(), "The page of the first link is asked, for 5 seconds at most, what to show.")),
         ),
+        ("background_color?", or_null(said(text(), "Of a status: `#RRGGBB`."))),
+        ("font?", or_null(said(words(&Font::ALL.map(|(name, _)| name)), "Of a status."))),
     ]);
     let mut members = vec![
-        ("to", address()),
+        ("to", said(address(), "A number in any spelling, an address, or `status`.")),
         ("type?", or_null(words(&KINDS))),
         ("text?", text_object),
         ("context?", or_null(object(&[("message_id", said(text(), "The message this one answers."))]))),
         ("mentions?", or_null(list(said(text(), "A person, as in `to`. The words say `@` and the number.")))),
+        ("recipients?", or_null(list(said(text(), "A person, as in `to`: who may see a status.")))),
         ("send_at?", or_null(time())),
         ("expires_in?", or_null(said(number(1, 31 * 24 * 3600), "Seconds; not sent by then, it fails."))),
     ];

@@ -14,6 +14,7 @@ pub(in crate::whatsapp) fn message(message: &wa::Message) -> Option<Message> {
     let content = content(message)?;
     let about = about(inner(message));
     Some(Message {
+        audience: Vec::new(),
         content,
         context: about.and_then(context),
         mentions: about.map(|about| about.mentioned_jid.clone()).unwrap_or_default(),

@@ -4,6 +4,7 @@ mod context;
 mod files;
 mod interactive;
 mod kinds;
+mod status;
 
 use jiff::Timestamp;
 use whatsapp_rust::Jid;
@@ -49,6 +50,7 @@ pub(super) fn jid(chat: &ChatId) -> Jid {
         ChatId::Phone(user) => Jid::pn(user),
         ChatId::Lid(user) => Jid::lid(user),
         ChatId::Group(user) => Jid::group(user),
+        ChatId::Status => Jid::status_broadcast(),
     }
 }
 
@@ -69,6 +71,7 @@ pub(super) fn protobuf(message: &Message, file: Option<Uploaded>, around: &Aroun
         Content::Timer { timer } => kinds::timer(timer, around.now),
         Content::Pin { pin } => kinds::pin(pin, key(around)?, around.now),
         Content::Keep { keep } => build_keep_in_chat_message(key(around)?, keep.kept, around.now.as_millisecond()),
+        Content::Text { text } if *around.chat == ChatId::Status => status::text(text),
         Content::Text { text } => kinds::text_with(text, around.preview),
         content => match content.file() {
             Some((kind, media)) => files::message(kind, media, Some(file?)),

@@ -178,7 +178,7 @@ proptest! {
             from: Some(ANN.to_owned()),
             quoted: Some(Box::new(quoted)),
         });
-        let message = Message { context, mentions, forwarded, expires_after, album_id, content: said };
+        let message = Message { context, mentions, forwarded, expires_after, album_id, ..Message::new(said) };
         let chat = ChatId::parse(ANN).unwrap();
         let around = Around { chat: &chat, quote: quote.as_ref(), secret: None, preview: None, original: None, now: Timestamp::UNIX_EPOCH };
         let wire = codec::message_to_vec(&protobuf(&message, None, &around).unwrap());

@@ -1,0 +1,84 @@
+//! What is posted for a day: who may see it, and how a text looks there.
+
+use super::content;
+use crate::http::extract::Fields;
+use crate::message::{ChatId, Content, Font, Text};
+
+/// What phones show as a status.
+const POSTABLE: [&str; 3] = ["text", "image", "video"];
+const MOST_RECIPIENTS: usize = 5_000;
+
+/// A text, and its look.
+pub(super) fn text(fields: &mut Fields) -> Option<Text> {
+    let background_color = fields.optional_parsed("background_color", color);
+    let font = fields.optional_parsed("font", font);
+    content::text(fields).map(|text| Text { background_color, font, ..text })
+}
+
+fn color(text: &str) -> Result<String, &'static str> {
+    let digits = text.strip_prefix('#').filter(|it| it.len() == 6 && it.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    digits.map(|digits| format!("#{}", digits.to_ascii_uppercase())).ok_or("is no colour; write it like #1E6E4F")
+}
+
+fn font(text: &str) -> Result<Font, String> {
+    let found = Font::ALL.into_iter().find(|(name, _)| *name == text);
+    found.map(|(_, font)| font).ok_or_else(|| format!("is none; use {}", Font::ALL.map(|(name, _)| name).join(", ")))
+}
+
+/// The addresses of those who may see a status.
+pub(super) fn audience(fields: &mut Fields, to: Option<&ChatId>) -> Vec<String> {
+    match to {
+        Some(ChatId::Status) => {}
+        Some(_) if fields.has("recipients") => {
+            fields.refuse("recipients", "belongs to a status alone, which is sent with `\"to\": \"status\"`");
+            return Vec::new();
+        }
+        _ => {
+            fields.ignore("recipients");
+            return Vec::new();
+        }
+    }
+    let texts = fields.optional_texts("recipients").unwrap_or_default();
+    if texts.is_empty() {
+        fields.refuse("recipients", "is missing; name those who may see it, since the gateway has no list of contacts");
+    }
+    if texts.len() > MOST_RECIPIENTS {
+        fields.refuse("recipients", format!("are more than {MOST_RECIPIENTS}"));
+    }
+    let mut audience = Vec::with_capacity(texts.len());
+    for text in texts {
+        match ChatId::parse(&text) {
+            Ok(person @ (ChatId::Phone(_) | ChatId::Lid(_))) => audience.push(person.to_string()),
+            Ok(_) => fields.refuse("recipients", "name people, not groups"),
+            Err(error) => fields.refuse("recipients", error.to_string()),
+        }
+    }
+    audience
+}
+
+/// Refuses what cannot be a status, and what only a status can be.
+pub(super) fn check(fields: &mut Fields, to: Option<&ChatId>, kind: Option<&'static str>, content: Option<&Content>) {
+    let Some(to) = to else { return };
+    let text = content.and_then(|content| if let Content::Text { text } = content { Some(text) } else { None });
+    if *to != ChatId::Status {
+        if text.is_some_and(|text| text.background_color.is_some() || text.font.is_some()) {
+            fields.refuse("text", "has `background_color` and `font` in a status alone");
+        }
+        return;
+    }
+    for field in ["context", "mentions"] {
+        if fields.has(field) {
+            fields.refuse(field, "does not belong to a status");
+        }
+    }
+    let Some(kind) = kind else { return };
+    if !POSTABLE.contains(&kind) {
+        fields.refuse("to", format!("is status, where {kind} is not shown; use {}", POSTABLE.join(", ")));
+    }
+    if text.is_some_and(|text| text.preview_url) {
+        fields.refuse("text", "has no `preview_url` in a status");
+    }
+    if content.and_then(Content::file).is_some_and(|(_, file)| file.view_once) {
+        fields.refuse(kind, "has no `view_once` in a status");
+    }
+}

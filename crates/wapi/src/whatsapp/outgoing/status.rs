@@ -1,0 +1,38 @@
+//! What is posted for a day. Pure.
+
+use whatsapp_rust::waproto::buffa::MessageField;
+use whatsapp_rust::waproto::whatsapp as wa;
+use whatsapp_rust::waproto::whatsapp::message::ExtendedTextMessage;
+use whatsapp_rust::waproto::whatsapp::message::extended_text_message::FontType;
+
+use crate::message::{Font, Text};
+
+/// Opaque, in ARGB; where nobody chose one, so that the same is seen everywhere.
+const BACKGROUND: u32 = 0xFF1E_6E4F;
+const OPAQUE: u32 = 0xFF00_0000;
+
+/// A text on a ground of one colour.
+pub(super) fn text(text: &Text) -> wa::Message {
+    let chosen =
+        text.background_color.as_deref().and_then(|color| u32::from_str_radix(color.strip_prefix('#')?, 16).ok());
+    let shown = ExtendedTextMessage {
+        text: Some(text.body.clone()),
+        background_argb: Some(chosen.map_or(BACKGROUND, |rgb| rgb | OPAQUE)),
+        font: Some(text.font.map_or(FontType::SYSTEM, font)),
+        ..Default::default()
+    };
+    wa::Message { extended_text_message: MessageField::some(shown), ..Default::default() }
+}
+
+const fn font(font: Font) -> FontType {
+    match font {
+        Font::System => FontType::SYSTEM,
+        Font::SystemText => FontType::SYSTEM_TEXT,
+        Font::FbScript => FontType::FB_SCRIPT,
+        Font::SystemBold => FontType::SYSTEM_BOLD,
+        Font::MorningbreezeRegular => FontType::MORNINGBREEZE_REGULAR,
+        Font::CalistogaRegular => FontType::CALISTOGA_REGULAR,
+        Font::Exo2Extrabold => FontType::EXO2_EXTRABOLD,
+        Font::CourierprimeBold => FontType::COURIERPRIME_BOLD,
+    }
+}

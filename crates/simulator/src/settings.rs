@@ -173,10 +173,10 @@ impl Phone {
         }))
     }
 
-    /// A person by number and by LID; a group twice.
+    /// A person by number and by LID; what has one address, twice.
     pub(crate) fn both_addresses(&self, chat: &str) -> anyhow::Result<[String; 2]> {
         let number = match self.chat(chat)? {
-            group @ Chat::Group(_) => return Ok([group.to_string(), group.to_string()]),
+            many @ (Chat::Group(_) | Chat::Status) => return Ok([many.to_string(), many.to_string()]),
             Chat::Person(number) => number,
         };
         let world = self.server.world.lock();

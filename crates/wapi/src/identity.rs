@@ -96,6 +96,7 @@ async fn find(
 fn parts(data: &mut EventData) -> Option<(Option<&mut String>, Option<&mut Person>)> {
     Some(match data {
         EventData::MessageReceived(told) | EventData::MessageEcho(told) => (Some(&mut told.chat), Some(&mut told.from)),
+        EventData::StatusReceived(told) => (None, Some(&mut told.message.from)),
         EventData::MessageUndecryptable(told) => (Some(&mut told.chat), Some(&mut told.from)),
         EventData::MessageEdited(told) => (Some(&mut told.chat), Some(&mut told.from)),
         EventData::MessageDeleted(told) => (Some(&mut told.chat), Some(&mut told.from)),

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::event::{ChatChange, ChatUpdated, ContactUpdated, Person};
-use crate::message::{Content, Message};
+use crate::message::{Content, Message, STATUS};
 use crate::store::Saved;
 use crate::store::kept::{About, Change, KeptStatus, NewKept, Step};
 
@@ -40,7 +40,9 @@ pub(super) fn of_ours(event: &Saved) -> Option<(String, String)> {
 
 /// What this event changes. One that cannot be read, because a newer program wrote it, changes nothing.
 pub(super) fn steps(event: &Saved, said: &Said) -> Vec<Step> {
-    let changes = changes(event, said).unwrap_or_default();
+    let mut changes = changes(event, said).unwrap_or_default();
+    // What is posted there is seen for a day, and in no list of chats.
+    changes.retain(|change| change.chat() != Some(STATUS));
     let step = |change| Step { seq: event.seq, session: event.session.clone(), change };
     changes.into_iter().map(step).collect()
 }

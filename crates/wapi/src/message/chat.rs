@@ -16,7 +16,7 @@ pub enum ChatId {
 }
 
 /// The address of [`ChatId::Status`].
-const STATUS: &str = "status@broadcast";
+pub const STATUS: &str = "status@broadcast";
 
 /// Why a text names no chat.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -8,7 +8,7 @@ mod media;
 
 use serde::{Deserialize, Serialize};
 
-pub use chat::{ChatId, NoChat};
+pub use chat::{ChatId, NoChat, STATUS};
 pub use contact::{Contact, Phone};
 use interactive::Interactive;
 pub use kinds::{

@@ -41,7 +41,7 @@ impl Sessions {
     /// The id a chat or a person has in events and in what is kept, whichever of their addresses they are named by.
     pub async fn id_of(&self, name: &SessionName, chat: &ChatId) -> Result<String, AskError> {
         let named = chat.to_string();
-        if matches!(chat, ChatId::Group(_)) {
+        if matches!(chat, ChatId::Group(_) | ChatId::Status) {
             return Ok(named);
         }
         let other = match self.find(name).and_then(|session| session.link()) {
@@ -79,7 +79,7 @@ impl Sessions {
         let (phone, lid) = match chat {
             ChatId::Phone(phone) => (Some(phone.clone()), None),
             ChatId::Lid(_) => (None, Some(chat.to_string())),
-            ChatId::Group(_) => (None, None),
+            ChatId::Group(_) | ChatId::Status => (None, None),
         };
         let change = ChatChange { unread: Some(false), read_up_to: up_to.map(str::to_owned), ..ChatChange::default() };
         let chat = Person { id: id.clone(), phone, lid, name: None };

@@ -145,7 +145,7 @@ impl Sessions {
     /// The address under which a chat goes on: the one it began with.
     pub async fn chat_of(&self, name: &SessionName, chat: ChatId) -> Result<ChatId, StoreError> {
         let other = match (&chat, self.find(name).and_then(|session| session.link())) {
-            (ChatId::Group(_), _) => return Ok(chat),
+            (ChatId::Group(_) | ChatId::Status, _) => return Ok(chat),
             (_, Some(link)) => link.other_address(&chat).await,
             (_, None) => None,
         };

@@ -52,6 +52,8 @@ async fn a_status_reaches_those_who_are_named_and_tells_who_saw_it() {
         assert_eq!(seen["recipient"]["phone"], json!(bob.number()));
         let story = app.until_message("shop", &first, "read").await;
         assert_eq!(story["audience"], json!([bob.jid(), carol.lid()]));
+        let chats = app.get("/v1/sessions/shop/chats").await.expect(200).json();
+        assert_eq!(chats["chats"], json!([]), "statuses are in no list of chats");
 
         app.delete(&format!("/v1/sessions/shop/messages/{first}")).await.expect(200);
         for phone in [&bob, &carol] {

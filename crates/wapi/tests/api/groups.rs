@@ -97,6 +97,50 @@ async fn edits_reactions_and_deletions_in_a_group_name_who_did_them() {
 }
 
 #[tokio::test]
+async fn sealed_reactions_are_opened_and_told_like_others() {
+    use wapi_simulator::waproto::buffa::MessageField;
+    use wapi_simulator::waproto::whatsapp as wa;
+    for addressing in [Addressing::PhoneNumber, Addressing::Lid] {
+        let (app, [alice, bob, carol], group) = in_a_group(addressing).await;
+        let secret = wa::MessageContextInfo { message_secret: Some(vec![7; 32]), ..Default::default() };
+        let announced = wa::Message {
+            conversation: Some("read this".to_owned()),
+            message_context_info: MessageField::some(secret),
+            ..Default::default()
+        };
+        let theirs = bob.sends(&group, "text", announced).unwrap();
+        app.webhook.next().await;
+        carol.next_message(PATIENCE).await.unwrap();
+        let ours = app.accepted("shop", text(&group, "and this")).await;
+        for phone in [&bob, &carol] {
+            phone.next_message(PATIENCE).await.unwrap();
+        }
+        alice.next_message(PATIENCE).await.unwrap();
+        for (by, message, author, emoji) in [
+            (&carol, &theirs, Author::Them, "👍"),
+            (&bob, &theirs, Author::Me, "🐙"),
+            (&carol, &ours, Author::Them, "👀"),
+            (&carol, &ours, Author::Them, ""),
+        ] {
+            by.reacts_sealed(&group, message, author, emoji).unwrap();
+        }
+        let told = app.events("message.reaction", 4).await;
+        let shown = |event: &Value| {
+            let data = &event["data"];
+            json!([data["from"]["phone"], data["message_id"], data["emoji"], data["chat"]])
+        };
+        let expected = [
+            json!([carol.number(), theirs, "👍", group]),
+            json!([bob.number(), theirs, "🐙", group]),
+            json!([carol.number(), ours, "👀", group]),
+            json!([carol.number(), ours, null, group]),
+        ];
+        assert_eq!(told.iter().map(shown).collect::<Vec<_>>(), expected);
+        app.finish().await;
+    }
+}
+
+#[tokio::test]
 async fn changes_of_a_group_are_told_with_who_made_them() {
     for addressing in [Addressing::PhoneNumber, Addressing::Lid] {
         let (app, [alice, bob, carol], group) = in_a_group(addressing).await;

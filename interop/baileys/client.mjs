@@ -180,11 +180,14 @@ function onContact({ id, name }) {
 	}
 }
 
-/** What Baileys makes of an edit or a deletion. */
+/** What Baileys makes of an edit, a star or a deletion. */
 function onChange({ key, update }) {
 	const edited = update.message?.editedMessage?.message;
 	if (edited) {
 		events.emit({ event: 'edited', id: key.id, text: edited.conversation ?? edited.extendedTextMessage?.text ?? null });
+	}
+	if (typeof update.starred === 'boolean') {
+		events.emit({ event: 'starred', id: key.id, starred: update.starred });
 	}
 	if (update.message === null) {
 		events.emit({ event: 'deleted', id: key.id });
@@ -260,6 +263,10 @@ const operations = {
 	react: ({ to, id, emoji }) => send(to, { react: { text: emoji ?? '', key: meant(id).key } }),
 	edit: ({ to, id, text }) => send(to, { text, edit: meant(id).key, linkPreview: null }),
 	delete: ({ to, id }) => send(to, { delete: meant(id).key }),
+	star: async ({ chat, id, from_me, starred }) => {
+		await open().chatModify({ star: { messages: [{ id, fromMe: from_me }], star: starred } }, chat);
+		return { event: 'done' };
+	},
 	read: async ({ keys }) => {
 		const theirs = keys.map(({ id, chat, sender }) => ({
 			id,

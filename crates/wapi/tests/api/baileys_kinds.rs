@@ -19,6 +19,7 @@ async fn converse(app: TestApp) {
     pins_and_timers(&app, &mut baileys, &alice, &ann).await;
     files_both_ways(&app, &mut baileys, &alice, &ann).await;
     statuses(&app, &mut baileys, &alice, &ann).await;
+    albums_and_events(&app, &mut baileys, &alice, &ann).await;
     assert_eq!((alice.failures(), ann.failures()), (Vec::new(), Vec::new()));
     app.finish().await;
 }
@@ -199,6 +200,34 @@ async fn files_both_ways(app: &TestApp, baileys: &mut Baileys, alice: &Phone, an
             _ => assert_eq!((&told["filename"], &told["caption"]), (&json!("theirs.csv"), &json!("yours"))),
         }
         assert_eq!(app.get(told["url"].as_str().unwrap()).await.expect(200).body, bytes, "{kind}");
+    }
+}
+
+async fn albums_and_events(app: &TestApp, baileys: &mut Baileys, alice: &Phone, ann: &Phone) {
+    let event = json!({"event": {"name": "Opening", "start": "2030-05-01T10:00:00Z", "place": {"name": "Here"}}});
+    let event = said(app, baileys, event, ann).await;
+    assert_eq!((&event["type"], &event["body"]["name"]), (&json!("event"), &json!("Opening")));
+    assert_eq!(event["body"]["location"]["name"], "Here");
+
+    let picture = upload(app, "shop", "; filename=\"a.png\"", &png(30, 20)).await["id"].clone();
+    let item = json!({"image": {"id": picture}});
+    let album = said(app, baileys, json!({"album": [item, item]}), ann).await;
+    assert_eq!((&album["type"], &album["body"]["expectedImageCount"]), (&json!("album"), &json!(2)));
+    for _ in 0..2 {
+        baileys.until("a picture", |event| event["event"] == "message" && event["type"] == "image").await;
+    }
+
+    let (to, folder) = (alice.jid(), tempfile::tempdir().unwrap());
+    let path = folder.path().join("a.png");
+    std::fs::write(&path, png(30, 20)).unwrap();
+    let album = json!({"album": {"expectedImageCount": 2, "expectedVideoCount": 0}});
+    let album = heard(app, baileys, json!({"op": "send", "to": to, "content": album})).await;
+    assert_eq!((&album["type"], &album["album"]["images"]), (&json!("album"), &json!(2)), "{album}");
+    let parent = json!({"remoteJid": to, "fromMe": true, "id": album["id"]});
+    let picture = json!({"image": {"url": path}, "jpegThumbnail": "", "albumParentKey": parent});
+    for _ in 0..2 {
+        let picture = heard(app, baileys, json!({"op": "send", "to": to, "content": picture})).await;
+        assert_eq!((&picture["type"], &picture["album_id"]), (&json!("image"), &album["id"]));
     }
 }
 

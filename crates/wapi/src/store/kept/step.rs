@@ -36,19 +36,6 @@ pub enum Change {
     Contact(Person),
 }
 
-impl Change {
-    /// The chat it is about.
-    pub fn chat(&self) -> Option<&str> {
-        match self {
-            Self::Message(new) => Some(&new.chat),
-            Self::Seen { chat } | Self::Status { chat, .. } => Some(chat),
-            Self::Edited { of, .. } | Self::Deleted { of } | Self::Reaction { of, .. } => Some(&of.chat),
-            Self::Chat { chat, .. } => Some(&chat.id),
-            Self::Merged { .. } | Self::Contact(_) => None,
-        }
-    }
-}
-
 /// A message to be kept.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewKept {
@@ -119,7 +106,7 @@ impl KeptStatus {
 
 impl Change {
     /// The chat it is about, if it is about one.
-    pub(super) fn chat(&self) -> Option<&str> {
+    pub fn chat(&self) -> Option<&str> {
         match self {
             Self::Message(new) => Some(&new.chat),
             Self::Edited { of, .. } | Self::Deleted { of } | Self::Reaction { of, .. } => Some(&of.chat),

@@ -101,9 +101,9 @@ impl App {
         })
         .await?;
         let whatsapp = Whatsapp::new(&config.whatsapp, store.clone(), clock.clone(), lifecycle.clone())?;
-        let (root, policy) = (&config.root, config.media);
+        let (root, place, policy) = (&config.root, &config.media_storage, config.media);
         let ffmpeg = config.ffmpeg.resolve()?;
-        let media = Media::open(root, policy, ffmpeg, store.clone(), clock.clone(), lifecycle.clone()).await?;
+        let media = Media::open(root, place, policy, ffmpeg, store.clone(), clock.clone(), lifecycle.clone()).await?;
         let inbox = Arc::new(StoredInbox::new(store.clone(), clock.clone()));
         let inbox = Arc::new(MediaInbox { media: media.clone(), inbox });
         let inbox = Arc::new(IdentityInbox { store: store.clone(), inbox });

@@ -53,6 +53,7 @@ pub struct Config {
     pub restore_concurrency: usize,
     pub retention: Retention,
     pub media: media::Policy,
+    pub media_storage: media::Place,
     pub ffmpeg: media::ffmpeg::Choice,
     pub history: history::Policy,
     /// Filter of log lines, in the syntax of `tracing_subscriber::EnvFilter`.
@@ -131,6 +132,7 @@ impl Config {
         let restore_concurrency = reader.required("WAPI_RESTORE_CONCURRENCY", parse::positive);
         let retention = parse::retention(&mut reader);
         let media = parse::media(&mut reader);
+        let media_storage = parse::media_storage(&mut reader);
         let ffmpeg = reader.optional("WAPI_FFMPEG_PATH", parse::ffmpeg).unwrap_or(media::ffmpeg::Choice::Found);
         let history = reader.required("WAPI_HISTORY", parse::history);
         let log = reader.required("WAPI_LOG", parse::log_filter);
@@ -154,6 +156,7 @@ impl Config {
                 restore_concurrency: restore_concurrency?,
                 retention: retention?,
                 media: media?,
+                media_storage: media_storage?,
                 ffmpeg,
                 history: history?,
                 log: log?,

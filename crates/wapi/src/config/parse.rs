@@ -1,5 +1,7 @@
 //! Turns the text of each setting into what it means. Pure: nothing here looks at the network or the disk.
 
+mod storage;
+
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -15,6 +17,8 @@ use crate::guard::Targets;
 use crate::history;
 use crate::media::ffmpeg::Choice;
 use crate::media::{Download, Policy};
+
+pub(super) use storage::media_storage;
 
 /// Reads settings one by one and remembers what was wrong with them.
 pub(super) struct Reader<'a> {

@@ -151,3 +151,32 @@ fn the_listing_masks_secrets_and_says_where_values_come_from() {
     let line = text.lines().find(|line| line.starts_with("WAPI_ENV ")).unwrap();
     assert!(line.ends_with("= dev    [environment]"), "{line}");
 }
+
+#[test]
+fn files_are_kept_in_the_data_folder_or_in_a_bucket_with_its_keys() {
+    use crate::media::Place;
+    use secrecy::ExposeSecret;
+    assert!(matches!(read(&[], Build::Release).unwrap().media_storage, Place::Disk));
+    let keys = [("WAPI_MEDIA_S3_ACCESS_KEY_ID", "id"), ("WAPI_MEDIA_S3_SECRET_ACCESS_KEY", "hush")];
+    let with = |storage: &'static str, endpoint: &'static str| {
+        let place = [("WAPI_MEDIA_STORAGE", storage), ("WAPI_MEDIA_S3_ENDPOINT", endpoint)];
+        [place, keys].concat()
+    };
+    let config = read(&with("s3://files/of/wapi/", "http://127.0.0.1:9000"), Build::Release).unwrap();
+    let Place::S3(at) = &config.media_storage else { panic!("{:?}", config.media_storage) };
+    assert_eq!((at.bucket.as_str(), at.prefix.as_str(), at.region.as_str()), ("files", "of/wapi", "us-east-1"));
+    assert_eq!(at.secret_access_key.expose_secret(), "hush");
+    assert!(!format!("{config:?}").contains("hush"));
+    assert!(!listing(&layers(&keys)).contains("hush"));
+    for storage in ["files", "gs://files", "s3://", "s3:///a", "s3://files/../a", "s3://files//a", "s3://fi les"] {
+        assert!(refusal(&with(storage, ""), Build::Release).contains("it must be s3://bucket"), "{storage}");
+    }
+    for endpoint in ["minio:9000", "ftp://minio", "http://minio/files", "http://me:hush@minio"] {
+        let told = refusal(&with("s3://files", endpoint), Build::Release);
+        assert!(told.contains("WAPI_MEDIA_S3_ENDPOINT is not the address") && !told.contains("hush"), "{told}");
+    }
+    let told = refusal(&[("WAPI_MEDIA_STORAGE", "s3://files")], Build::Release);
+    assert!(told.contains("WAPI_MEDIA_S3_ACCESS_KEY_ID is missing"), "{told}");
+    assert!(told.contains("WAPI_MEDIA_S3_SECRET_ACCESS_KEY is missing"), "{told}");
+    assert!(refusal(&keys, Build::Release).contains("but WAPI_MEDIA_STORAGE, which names the bucket, is not"));
+}

@@ -3,6 +3,7 @@
 mod headers;
 mod upload;
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use axum::Json;
@@ -116,7 +117,10 @@ pub async fn content(
     };
     let content = gateway.media.read(&sha256, part.clone()).await.map_err(|error| {
         tracing::error!(%error, id, "a file cannot be read");
-        Problem::Internal
+        match error.kind() {
+            ErrorKind::NotFound => Problem::Internal,
+            _ => Problem::NotReady { detail: "the file cannot be read at the moment".to_owned() },
+        }
     })?;
     let length = headers::of_part(&part, size, status == StatusCode::PARTIAL_CONTENT);
     Ok((status, headers::of(&record.facts, &sha256), length, Body::from_stream(content)).into_response())

@@ -37,8 +37,8 @@ pub use inbox::MediaInbox;
 pub use intake::{Intake, NotTaken};
 pub use remote::{Kind, Remote};
 pub use retention::keep_to;
-use storage::{Disk, Storage};
-pub use storage::{Spool, Spooled};
+use storage::{Bucket, Disk, Local, Storage};
+pub use storage::{Place, S3, Spool, Spooled};
 pub use workshop::Workshop;
 
 /// What the operator decided.
@@ -158,9 +158,10 @@ impl File {
 }
 
 impl Media {
-    /// Opens the files under the data folder. `ffmpeg` is the program, if there is one.
+    /// Opens the files; those that come in are under the data folder, whatever the place is. `ffmpeg` is the program, if there is one.
     pub async fn open(
         root: &Path,
+        place: &Place,
         policy: Policy,
         ffmpeg: Option<PathBuf>,
         store: Store,
@@ -170,7 +171,10 @@ impl Media {
         let folder = root.join("media");
         let problem = || format!("WAPI_FILE_SYSTEM_ROOT_POINT_FULL_PATH: {} cannot be used", folder.display());
         let spool = Spool::open(&folder.join("incoming")).await.with_context(problem)?;
-        let storage = Box::new(Disk::open(&folder).await.with_context(problem)?);
+        let storage: Box<dyn Storage> = match place {
+            Place::Disk => Box::new(Disk::open(&folder).await.with_context(problem)?),
+            Place::S3(at) => Box::new(Bucket::s3(at)?),
+        };
         let (wanted, settled, placing) = Default::default();
         let workshop = Workshop::new(spool, Ffmpeg::new(ffmpeg, clock.clone(), lifecycle.clone()));
         let inner = Inner { store, storage, workshop, policy, clock, lifecycle, wanted, settled, placing };
@@ -284,8 +288,11 @@ impl Media {
         let (Some(sha256), Some(size)) = (&record.facts.sha256, record.facts.size) else {
             return Err(io::ErrorKind::NotFound.into());
         };
-        let path = self.inner.storage.local(sha256).await?;
+        let content = match self.inner.storage.local(sha256, self.workshop().place()).await? {
+            Local::Kept(path) => Content::Kept(path),
+            Local::Copied(copy) => Content::Made(copy),
+        };
         let mime_type = record.facts.mime_type.clone().unwrap_or_default();
-        Ok(File { content: Content::Kept(path), size, mime_type, workshop: self.workshop().clone() })
+        Ok(File { content, size, mime_type, workshop: self.workshop().clone() })
     }
 }

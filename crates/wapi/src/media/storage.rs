@@ -1,29 +1,42 @@
-//! Where files lie: on the disk, by their hash; and where they lie while they come in.
+//! Where files lie: on the disk or in a bucket, by their hash; and where they lie while they come in.
 //!
 //! ```text
-//! ROOT/media/3f/3f79bb…      a file, named by its SHA-256
+//! ROOT/media/3f/3f79bb…      a file, named by its SHA-256; or in the bucket: PREFIX/3f/3f79bb…
 //! ROOT/media/incoming/…      files that are not whole yet; emptied at start
 //! ```
+
+mod bucket;
+mod disk;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use futures_util::StreamExt;
-use futures_util::stream::try_unfold;
 use tokio::fs;
-use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
 use super::Bytestream;
 use crate::ids;
 
+pub(super) use bucket::Bucket;
+pub use bucket::S3;
+pub(super) use disk::Disk;
+
 /// How much of a file is in memory at a time, in bytes.
 const PIECE: usize = 64 * 1024;
 
+/// Where the operator wants files to lie.
+#[derive(Debug, Clone)]
+pub enum Place {
+    /// Under the data folder.
+    Disk,
+    S3(S3),
+}
+
 /// What must be possible with files, wherever they are. A file is named by the SHA-256 of its content, in hexadecimal, so the same
-/// name always means the same bytes.
+/// name always means the same bytes. Only a file that is certainly not there is [`io::ErrorKind::NotFound`]: whoever is told so gives it up.
 #[async_trait]
 pub(super) trait Storage: Send + Sync {
     /// Takes a file that is whole. One that is there already stays. Afterwards it outlives a crash.
@@ -32,71 +45,27 @@ pub(super) trait Storage: Send + Sync {
     /// The bytes from one place to before another.
     async fn read(&self, sha256: &str, range: Range<u64>) -> io::Result<Bytestream>;
 
-    /// Where the whole file is on the local disk.
-    async fn local(&self, sha256: &str) -> io::Result<PathBuf>;
+    /// The whole file on the local disk; in `place`, if it is not there anyway.
+    async fn local(&self, sha256: &str, place: Spooled) -> io::Result<Local>;
 
     /// Removes a file; one that is not there is no error.
     async fn remove(&self, sha256: &str) -> io::Result<()>;
 }
 
-/// Files on the local disk.
-pub(super) struct Disk {
-    folder: PathBuf,
+/// A file on the local disk.
+#[derive(Debug)]
+pub(super) enum Local {
+    /// Where it is kept.
+    Kept(PathBuf),
+    /// A copy, which goes with its handle.
+    Copied(Spooled),
 }
 
-impl Disk {
-    pub async fn open(folder: &Path) -> io::Result<Self> {
-        make_private(folder).await?;
-        Ok(Self { folder: folder.to_owned() })
-    }
-
-    /// Many files in one folder would be slow to list.
-    fn path(&self, sha256: &str) -> io::Result<PathBuf> {
-        let is_hash = sha256.len() == 64 && sha256.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let prefix = sha256.get(..2).filter(|_| is_hash).ok_or_else(|| io::Error::other("this is no SHA-256"))?;
-        Ok(self.folder.join(prefix).join(sha256))
-    }
-}
-
-#[async_trait]
-impl Storage for Disk {
-    async fn keep(&self, spooled: &Spooled, sha256: &str) -> io::Result<()> {
-        let path = self.path(sha256)?;
-        if fs::try_exists(&path).await? {
-            return Ok(());
-        }
-        let folder = path.parent().expect("it is in a folder");
-        make_private(folder).await?;
-        // First the bytes, then the name: whatever has the name is whole.
-        fs::File::open(spooled.path()).await?.sync_all().await?;
-        fs::rename(spooled.path(), &path).await?;
-        fs::File::open(folder).await?.sync_all().await
-    }
-
-    async fn read(&self, sha256: &str, range: Range<u64>) -> io::Result<Bytestream> {
-        let mut file = fs::File::open(self.path(sha256)?).await?;
-        file.seek(io::SeekFrom::Start(range.start)).await?;
-        let left = range.end.saturating_sub(range.start);
-        Ok(try_unfold(file.take(left), |mut file| async move {
-            let mut piece = Vec::with_capacity(PIECE);
-            let read = (&mut file).take(PIECE as u64).read_to_end(&mut piece).await?;
-            Ok((read > 0).then(|| (Bytes::from(piece), file)))
-        })
-        .boxed())
-    }
-
-    async fn local(&self, sha256: &str) -> io::Result<PathBuf> {
-        let path = self.path(sha256)?;
-        fs::metadata(&path).await?;
-        Ok(path)
-    }
-
-    async fn remove(&self, sha256: &str) -> io::Result<()> {
-        match fs::remove_file(self.path(sha256)?).await {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
-    }
+/// The folder or prefix of a file, since many names in one folder would be slow to list. What is no hash is refused, so that no name
+/// leads anywhere else.
+fn shelf(sha256: &str) -> io::Result<&str> {
+    let is_hash = sha256.len() == 64 && sha256.bytes().all(|byte| byte.is_ascii_hexdigit());
+    sha256.get(..2).filter(|_| is_hash).ok_or_else(|| io::Error::other("this is no SHA-256"))
 }
 
 /// The folder for files that come in.
@@ -143,45 +112,4 @@ impl Drop for Spooled {
 
 async fn make_private(folder: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).await
-}
-
-#[cfg(test)]
-mod tests {
-    use futures_util::TryStreamExt;
-
-    use super::*;
-
-    const NAME: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
-
-    async fn read(disk: &Disk, range: Range<u64>) -> io::Result<Vec<u8>> {
-        let pieces: Vec<Bytes> = disk.read(NAME, range).await?.try_collect().await?;
-        Ok(pieces.concat())
-    }
-
-    #[tokio::test]
-    async fn a_file_is_kept_once_read_in_parts_and_removed() {
-        let folder = tempfile::tempdir().unwrap();
-        let disk = Disk::open(folder.path()).await.unwrap();
-        let spool = Spool::open(&folder.path().join("incoming")).await.unwrap();
-        for _ in 0..2 {
-            let spooled = spool.place();
-            fs::write(spooled.path(), b"hello").await.unwrap();
-            disk.keep(&spooled, NAME).await.unwrap();
-        }
-        assert_eq!(read(&disk, 0..5).await.unwrap(), b"hello");
-        assert_eq!(read(&disk, 1..3).await.unwrap(), b"el");
-        assert_eq!(std::fs::read_dir(folder.path().join("incoming")).unwrap().count(), 0, "nothing is left behind");
-        disk.remove(NAME).await.unwrap();
-        disk.remove(NAME).await.unwrap();
-        assert_eq!(read(&disk, 0..5).await.unwrap_err().kind(), io::ErrorKind::NotFound);
-    }
-
-    #[tokio::test]
-    async fn no_name_leads_out_of_the_folder() {
-        let folder = tempfile::tempdir().unwrap();
-        let disk = Disk::open(folder.path()).await.unwrap();
-        for name in ["", "..", "../../etc/passwd", &"é".repeat(32)] {
-            assert!(disk.path(name).is_err(), "{name}");
-        }
-    }
 }

@@ -11,6 +11,7 @@ mod baileys_account;
 mod baileys_kinds;
 mod baileys_stars;
 mod bodies;
+mod bucket;
 mod changes;
 mod chat_list;
 mod checks;

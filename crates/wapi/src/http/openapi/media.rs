@@ -22,7 +22,7 @@ pub fn operations() -> Vec<Operation> {
             .answers_as(206, "The part.", &[("*/*", form("binary"))])
             .answers_nothing(304, "The caller has it already.")
             .problems(&[(404, "media_not_found"), (409, "media_not_ready"), (410, "media_gone")])
-            .problems(&[(416, "range_not_satisfiable")]),
+            .problems(&[(416, "range_not_satisfiable"), (503, "not_ready")]),
         route("POST", "/v1/sessions/{session}/media", "Upload a file, to be sent later")
             .body(object(&[("link", said(form("uri"), "Where it is fetched from."))]))
             .body_as("multipart/form-data", object(&[("file", form("binary"))]))

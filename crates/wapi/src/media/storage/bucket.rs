@@ -1,0 +1,166 @@
+//! Files in a bucket of an S3-compatible server, which may be away: then nothing is lost, and everything is tried again.
+
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use async_trait::async_trait;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use object_store::aws::AmazonS3Builder;
+use object_store::buffered::BufWriter;
+use object_store::path::Path;
+use object_store::{
+    BackoffConfig, ClientOptions, Error, GetOptions, GetRange, ObjectStore, ObjectStoreExt, RetryConfig,
+};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::fs;
+use tokio::io::{AsyncWriteExt, BufReader};
+use tokio::sync::Semaphore;
+use url::Url;
+
+use super::{Local, PIECE, Spooled, Storage, shelf};
+use crate::media::Bytestream;
+
+/// Bytes of a part of a file on its way up; S3 takes none that are smaller, and no more than 10,000 of one file.
+const PART: usize = 5 * 1024 * 1024;
+/// Parts of a file under way, beside the one that is being read.
+const PARTS: usize = 2;
+/// Files on their way up at the same time: all together take up to 30 MiB.
+const FILES: usize = 2;
+/// How long a server may be silent.
+const SILENCE: Duration = Duration::from_secs(30);
+const CONNECT: Duration = Duration::from_secs(5);
+/// Whoever waits for an answer is not to wait long: what failed is tried again later as a whole.
+const RETRY: Duration = Duration::from_secs(10);
+const RETRIES: usize = 2;
+
+/// A bucket, and how it is reached.
+#[derive(Debug, Clone)]
+pub struct S3 {
+    pub bucket: String,
+    /// What all names begin with; may be empty.
+    pub prefix: String,
+    /// The server; AWS when there is none.
+    pub endpoint: Option<Url>,
+    pub region: String,
+    pub access_key_id: String,
+    pub secret_access_key: SecretString,
+}
+
+/// Files in whatever `object_store` knows.
+pub struct Bucket {
+    store: Arc<dyn ObjectStore>,
+    prefix: Path,
+    room: Semaphore,
+}
+
+impl Bucket {
+    /// Reaches for nothing yet: the server may be away.
+    pub fn s3(at: &S3) -> Result<Self> {
+        let options = ClientOptions::new()
+            .with_allow_http(at.endpoint.as_ref().is_some_and(|endpoint| endpoint.scheme() == "http"))
+            .with_connect_timeout(CONNECT)
+            // A large file takes as long as it takes.
+            .with_timeout_disabled()
+            .with_read_timeout(SILENCE);
+        let retry = RetryConfig { backoff: BackoffConfig::default(), max_retries: RETRIES, retry_timeout: RETRY };
+        let mut builder = AmazonS3Builder::new()
+            .with_bucket_name(&at.bucket)
+            .with_region(&at.region)
+            .with_access_key_id(&at.access_key_id)
+            .with_secret_access_key(at.secret_access_key.expose_secret())
+            .with_client_options(options)
+            .with_retry(retry);
+        if let Some(endpoint) = &at.endpoint {
+            builder = builder.with_endpoint(endpoint.as_str().trim_end_matches('/'));
+        }
+        let store = builder.build().context("WAPI_MEDIA_STORAGE: the bucket cannot be used")?;
+        Ok(Self::new(Arc::new(store), &at.prefix))
+    }
+
+    pub(super) fn new(store: Arc<dyn ObjectStore>, prefix: &str) -> Self {
+        Self { store, prefix: Path::from(prefix), room: Semaphore::new(FILES) }
+    }
+
+    fn path(&self, sha256: &str) -> io::Result<Path> {
+        Ok(self.prefix.clone().join(shelf(sha256)?).join(sha256))
+    }
+
+    /// The size of a file that is there, in bytes.
+    async fn size(&self, path: &Path) -> io::Result<Option<u64>> {
+        match self.store.head(path).await {
+            Ok(found) => Ok(Some(found.size)),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(failed(error)),
+        }
+    }
+}
+
+/// A bucket that is not there says of each file that it is not there; but the bucket may come back.
+fn failed(error: Error) -> io::Error {
+    match &error {
+        Error::NotFound { source, .. } if source.to_string().contains("NoSuchBucket") => io::Error::other(error),
+        Error::NotFound { .. } => io::Error::new(io::ErrorKind::NotFound, error),
+        _ => io::Error::other(error),
+    }
+}
+
+#[async_trait]
+impl Storage for Bucket {
+    async fn keep(&self, spooled: &Spooled, sha256: &str) -> io::Result<()> {
+        let path = self.path(sha256)?;
+        let file = fs::File::open(spooled.path()).await?;
+        if self.size(&path).await? == Some(file.metadata().await?.len()) {
+            return Ok(());
+        }
+        let _room = self.room.acquire().await.map_err(io::Error::other)?;
+        let mut file = BufReader::with_capacity(PIECE, file);
+        let mut upload = BufWriter::with_capacity(Arc::clone(&self.store), path, PART).with_max_concurrency(PARTS);
+        match tokio::io::copy_buf(&mut file, &mut upload).await {
+            // The name is there only after this, and then the file is whole.
+            Ok(_) => upload.shutdown().await,
+            Err(error) => {
+                if let Err(error) = upload.abort().await {
+                    tracing::debug!(%error, "the parts of a file stay in the bucket");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn read(&self, sha256: &str, range: Range<u64>) -> io::Result<Bytestream> {
+        let path = self.path(sha256)?;
+        if range.is_empty() {
+            self.size(&path).await?.ok_or(io::ErrorKind::NotFound)?;
+            return Ok(stream::empty().boxed());
+        }
+        let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
+        let found = self.store.get_opts(&path, options).await.map_err(failed)?;
+        Ok(found.into_stream().map_err(failed).boxed())
+    }
+
+    async fn local(&self, sha256: &str, place: Spooled) -> io::Result<Local> {
+        let found = self.store.get(&self.path(sha256)?).await.map_err(failed)?;
+        let size = found.meta.size;
+        let (mut content, mut written) = (found.into_stream().map_err(failed), 0);
+        let mut file = fs::File::create_new(place.path()).await?;
+        while let Some(piece) = content.try_next().await? {
+            file.write_all(&piece).await?;
+            written += piece.len() as u64;
+        }
+        file.flush().await?;
+        if written != size {
+            return Err(io::Error::other(format!("the bucket gave {written} of {size} bytes")));
+        }
+        Ok(Local::Copied(place))
+    }
+
+    async fn remove(&self, sha256: &str) -> io::Result<()> {
+        match self.store.delete(&self.path(sha256)?).await {
+            Err(Error::NotFound { .. }) => Ok(()),
+            done => done.map_err(failed),
+        }
+    }
+}

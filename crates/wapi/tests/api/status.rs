@@ -7,7 +7,7 @@ use wapi_simulator::waproto::whatsapp::message::ExtendedTextMessage;
 use wapi_simulator::waproto::whatsapp::message::extended_text_message::FontType;
 use wapi_simulator::{Addressing, Options, Phone};
 
-use crate::harness::{PATIENCE, Setup, TestApp};
+use crate::harness::{PATIENCE, Setup, TestApp, eventually};
 use crate::uploads::{png, upload};
 
 const STATUS: &str = "status@broadcast";
@@ -106,6 +106,13 @@ async fn what_others_post_is_an_event_of_its_own_and_no_message_to_the_original(
 
     bob.sends_text(&alice.jid(), "a message").await.unwrap();
     assert_eq!(app.webhook.next().await.body["data"]["text"]["body"], "a message");
+    // Bob's message is in a chat, so what came before it would be, too.
+    let chats = async || {
+        let listed = app.get("/v1/sessions/shop/chats").await.expect(200).json();
+        Some(listed.to_string()).filter(|listed| listed.contains(&bob.jid()))
+    };
+    let chats = eventually(chats, async || "no chat with Bob".to_owned()).await;
+    assert!(!chats.contains(STATUS), "{chats}");
     app.finish().await;
 }
 

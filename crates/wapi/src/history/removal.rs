@@ -25,7 +25,7 @@ impl History {
                 self.inner.clock.sleep(EVERY).await;
             }
         };
-        lifecycle.unless_stopping::<_>(working).await.unwrap_or(())
+        lifecycle.unless_stopping(working).await;
     }
 
     pub(super) async fn remove_old(&self, now: Timestamp) -> Result<(), StoreError> {

@@ -112,9 +112,9 @@ pub(super) async fn chats(
     let limit = limit(&mut query);
     let before = cursor(&mut query, "before");
     query.done()?;
+    let ours = Ours::of(&gateway, session)?;
     let kept = gateway.history.look().await?;
-    let chats = kept.chats(session.as_str(), before?, limit).await.map_err(unreadable)?;
-    let ours = Ours::of(&gateway, session, !chats.is_empty())?;
+    let chats = kept.chats(ours.name(), before?, limit).await.map_err(unreadable)?;
     let next = (chats.len() == limit as usize).then(|| chats.last().map(|chat| chat.cursor.to_string())).flatten();
     Ok(Json(ChatPage { chats: chats.into_iter().map(|chat| ours.chat(chat)).collect(), next }))
 }
@@ -126,10 +126,10 @@ pub(super) async fn chat(
     query: Query,
 ) -> Result<Json<Chat>, Problem> {
     query.done()?;
+    let ours = Ours::of(&gateway, session)?;
     let kept = gateway.history.look().await?;
-    let id = gateway.sessions.id_of(&session, &chat).await?;
-    let found = kept.chat(session.as_str(), &id).await.map_err(unreadable)?;
-    let ours = Ours::of(&gateway, session, found.is_some())?;
+    let id = gateway.sessions.id_of(&ours.session, &chat).await?;
+    let found = kept.chat(ours.name(), &id).await.map_err(unreadable)?;
     found.map(|chat| Json(ours.chat(chat))).ok_or(Problem::NoChat)
 }
 
@@ -150,14 +150,13 @@ pub(super) async fn messages(
             return Err(Problem::field("after", "cannot be given beside `before`; leave one of them out"));
         }
     };
+    let ours = Ours::of(&gateway, session)?;
     let kept = gateway.history.look().await?;
-    let id = gateway.sessions.id_of(&session, &chat).await?;
-    let found = kept.messages(session.as_str(), &id, side, limit).await.map_err(unreadable)?;
-    if found.is_empty() && kept.chat(session.as_str(), &id).await.map_err(unreadable)?.is_none() {
-        Ours::of(&gateway, session, false)?;
+    let id = gateway.sessions.id_of(&ours.session, &chat).await?;
+    let found = kept.messages(ours.name(), &id, side, limit).await.map_err(unreadable)?;
+    if found.is_empty() && kept.chat(ours.name(), &id).await.map_err(unreadable)?.is_none() {
         return Err(Problem::NoChat);
     }
-    let ours = Ours::of(&gateway, session, true)?;
     let is_full = found.len() == limit as usize;
     let (newest, oldest) = (found.first().map(|found| found.cursor), found.last().map(|found| found.cursor));
     let (before, after) = match side {
@@ -185,16 +184,16 @@ pub(super) async fn search(
         Some(chat) => Some(ChatId::parse(&chat).map_err(|error| Problem::field("chat", error.to_string()))?),
         None => None,
     };
+    let ours = Ours::of(&gateway, session)?;
     let kept = gateway.history.look().await?;
     let chat = match chat {
-        Some(chat) => Some(gateway.sessions.id_of(&session, &chat).await?),
+        Some(chat) => Some(gateway.sessions.id_of(&ours.session, &chat).await?),
         None => None,
     };
-    let found = kept.search(session.as_str(), chat.as_deref(), &asked, before, limit).await.map_err(unreadable)?;
+    let found = kept.search(ours.name(), chat.as_deref(), &asked, before, limit).await.map_err(unreadable)?;
     let Some(found) = found else {
         return Err(Problem::field("q", "must have a letter, a digit or an emoji to look for"));
     };
-    let ours = Ours::of(&gateway, session, !found.is_empty())?;
     let next = (found.len() == limit as usize).then(|| found.last().map(|found| found.place().to_string())).flatten();
     Ok(Json(SearchPage { messages: found.into_iter().map(|found| ours.message(found)).collect(), next }))
 }
@@ -208,9 +207,9 @@ pub(super) async fn contacts(
     let limit = limit(&mut query);
     let after = query.text("after").unwrap_or_default();
     query.done()?;
+    let ours = Ours::of(&gateway, session)?;
     let kept = gateway.history.look().await?;
-    let contacts = kept.contacts(session.as_str(), &after, limit).await.map_err(unreadable)?;
-    Ours::of(&gateway, session, !contacts.is_empty())?;
+    let contacts = kept.contacts(ours.name(), &after, limit).await.map_err(unreadable)?;
     let next = (contacts.len() == limit as usize).then(|| contacts.last().map(|it| it.id.clone())).flatten();
     Ok(Json(ContactPage { contacts, next }))
 }
@@ -222,10 +221,10 @@ pub(super) async fn contact(
     query: Query,
 ) -> Result<Json<Person>, Problem> {
     query.done()?;
+    let ours = Ours::of(&gateway, session)?;
     let kept = gateway.history.look().await?;
-    let id = gateway.sessions.id_of(&session, &chat).await?;
-    let found = kept.contact(session.as_str(), &id).await.map_err(unreadable)?;
-    Ours::of(&gateway, session, found.is_some())?;
+    let id = gateway.sessions.id_of(&ours.session, &chat).await?;
+    let found = kept.contact(ours.name(), &id).await.map_err(unreadable)?;
     found.map(Json).ok_or(Problem::NoContact)
 }
 
@@ -245,14 +244,14 @@ struct Ours {
 }
 
 impl Ours {
-    /// What is kept may be there before the session is restored; when nothing is, there may be no such session.
-    fn of(gateway: &Gateway, session: SessionName, is_known: bool) -> Result<Self, Problem> {
-        let found = gateway.sessions.find(&session);
-        if found.is_none() && !is_known {
-            return Err(Problem::NoSession);
-        }
-        let account = found.and_then(|session| session.state().account).map(person).unwrap_or_default();
+    fn of(gateway: &Gateway, session: SessionName) -> Result<Self, Problem> {
+        let found = gateway.sessions.find(&session).ok_or(Problem::NoSession)?;
+        let account = found.state().account.map(person).unwrap_or_default();
         Ok(Self { session, account })
+    }
+
+    fn name(&self) -> &str {
+        self.session.as_str()
     }
 
     fn chat(&self, chat: KeptChat) -> Chat {
@@ -272,7 +271,7 @@ impl Ours {
             None => Says::Nothing { kind: "deleted" },
         };
         let (from, from_me) = self.person(from);
-        let (session, status) = (self.session.as_str().to_owned(), status.map(|status| status.word()));
+        let (session, status) = (self.name().to_owned(), status.map(|status| status.word()));
         let reactions = reactions.into_iter().map(reaction).collect();
         Shown { session, id, chat, from, from_me, timestamp, says, status, edited_at, deleted_at, reactions }
     }

@@ -77,11 +77,7 @@ async fn accept(
         return albums::accept(gateway, session, asked, key, wait).await;
     }
     let (message, replayed) = Accepting { gateway, session: &session }.one(&asked, key, wait).await?;
-    let mut response = answer(&asked, &session, message)?;
-    if replayed {
-        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
-    }
-    Ok(response)
+    answer(&asked, &session, message, replayed)
 }
 
 /// Whom messages are accepted for.
@@ -106,14 +102,14 @@ impl Accepting<'_> {
             return Ok((self.again(&id, wait).await?, true));
         }
         asked.check_file(&gateway.media, session).await?;
-        let message = gateway.sessions.timed(session, &asked.to, asked.message.clone());
         let (send_at, expires_at) = asked.times(gateway.clock.now())?;
-        let wish = Wish { to: asked.to.clone(), message: message.clone(), send_at, expires_at, key };
+        let wish = Wish { to: asked.to.clone(), message: asked.message.clone(), send_at, expires_at, key };
+        let wish = gateway.sessions.settle(session, wish).await?;
+        let (to, message) = (wish.wish().to.clone(), wish.wish().message.clone());
         match gateway.sessions.send(session, wish).await? {
             Reply::Accepted(accepted, verdict) => {
-                let chat = gateway.sessions.chat_of(session, asked.to.clone()).await.map_err(unreadable)?;
                 let verdict = if wait.is_zero() { None } else { gateway.sessions.verdict(verdict, wait).await };
-                Ok((accepted_now(&chat, message, accepted, (send_at, expires_at), verdict), false))
+                Ok((accepted_now(&to, message, accepted, (send_at, expires_at), verdict), false))
             }
             Reply::Repeated(id) => Ok((self.again(&id, wait).await?, true)),
             Reply::KeyTaken => Err(Problem::KeyTaken),
@@ -136,7 +132,7 @@ impl Accepting<'_> {
 /// `GET …/messages/{id}`: a message that was sent through here, and what became of it.
 pub async fn show(State(gateway): State<Gateway>, message: NamedMessage) -> Result<Response, Problem> {
     let NamedMessage { session, id } = message;
-    // The message may outlive the session, and is there before the session is restored.
+    // The message may outlive the session.
     match gateway.store.sent_message(session.as_str(), &id).await.map_err(unreadable)? {
         Some(found) => Ok(Json(MessageInfo::new(session, found)).into_response()),
         None if gateway.sessions.find(&session).is_none() => Err(Problem::NoSession),
@@ -144,7 +140,7 @@ pub async fn show(State(gateway): State<Gateway>, message: NamedMessage) -> Resu
     }
 }
 
-fn answer(asked: &Asked, session: &SessionName, message: SentMessage) -> Result<Response, Problem> {
+fn answer(asked: &Asked, session: &SessionName, message: SentMessage, replayed: bool) -> Result<Response, Problem> {
     if let Some(failure) = &message.failure {
         return Err(Problem::NotSent(Failure {
             code: failure.code.clone(),
@@ -152,11 +148,15 @@ fn answer(asked: &Asked, session: &SessionName, message: SentMessage) -> Result<
         }));
     }
     let status = if message.sent_at.is_some() { StatusCode::OK } else { StatusCode::ACCEPTED };
-    Ok(answered(status, asked, vec![MessageInfo::new(session.clone(), message)]))
+    Ok(answered(status, asked, vec![MessageInfo::new(session.clone(), message)], replayed))
 }
 
-fn answered(status: StatusCode, asked: &Asked, messages: Vec<MessageInfo>) -> Response {
-    (status, Json(Answer::new(asked, messages))).into_response()
+fn answered(status: StatusCode, asked: &Asked, messages: Vec<MessageInfo>, replayed: bool) -> Response {
+    let mut response = (status, Json(Answer::new(asked, messages))).into_response();
+    if replayed {
+        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    response
 }
 
 /// A message as it is known without reading it back.

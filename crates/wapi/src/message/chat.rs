@@ -37,7 +37,12 @@ impl ChatId {
         chat.ok_or_else(|| NoChat(text.chars().take(80).collect()))
     }
 
-    /// The same, and `status` or its address, for what can be posted there.
+    /// Whether it is a chat of two; only people have more than one address.
+    pub const fn is_person(&self) -> bool {
+        matches!(self, Self::Phone(_) | Self::Lid(_))
+    }
+
+    /// The same as [`parse`](Self::parse), and `status` or its address, for what can be posted there.
     pub fn parse_with_status(text: &str) -> Result<Self, NoChat> {
         match text.trim() {
             "status" | STATUS => Ok(Self::Status),

@@ -41,13 +41,10 @@ impl Sessions {
     /// The id a chat or a person has in events and in what is kept, whichever of their addresses they are named by.
     pub async fn id_of(&self, name: &SessionName, chat: &ChatId) -> Result<String, AskError> {
         let named = chat.to_string();
-        if matches!(chat, ChatId::Group(_) | ChatId::Status) {
+        if !chat.is_person() {
             return Ok(named);
         }
-        let other = match self.find(name).and_then(|session| session.link()) {
-            Some(link) => link.other_address(chat).await,
-            None => None,
-        };
+        let other = self.other_address(name, chat).await;
         let addresses = [Some(named.as_str()), other.as_deref()].into_iter().flatten().collect::<Vec<_>>();
         if let Some(id) = self.inner.around.store.known_id(name.as_str(), &addresses).await? {
             return Ok(id);

@@ -22,6 +22,15 @@ pub struct Wish {
     pub key: Option<IdempotencyKey>,
 }
 
+/// A wish as it leaves: to the address its chat goes on under, and disappearing where others do.
+pub struct Settled(Wish);
+
+impl Settled {
+    pub const fn wish(&self) -> &Wish {
+        &self.0
+    }
+}
+
 /// What became of a wish.
 pub enum Reply {
     /// It will be sent, whatever happens to this program; the verdict comes when it is on the disk.
@@ -60,8 +69,17 @@ pub enum NotDeleted {
 }
 
 impl Sessions {
+    /// What somebody wants to have sent, as it would leave now.
+    pub async fn settle(&self, name: &SessionName, wish: Wish) -> Result<Settled, SendError> {
+        self.find(name).ok_or(SendError::Unknown)?;
+        // Their other address is as good to the engine, and a chat goes on under the one it began with.
+        let to = self.chat_of(name, wish.to).await?;
+        let message = self.timed(name, &to, wish.message);
+        Ok(Settled(Wish { to, message, ..wish }))
+    }
+
     /// Accepts a message for a session that has a device, whether it is online or not.
-    pub async fn send(&self, name: &SessionName, wish: Wish) -> Result<Reply, SendError> {
+    pub async fn send(&self, name: &SessionName, wish: Settled) -> Result<Reply, SendError> {
         self.ask(name, wish, None, Haste::Patient).await
     }
 
@@ -75,6 +93,7 @@ impl Sessions {
     ) -> Result<(Accepted, oneshot::Receiver<Verdict>), SendError> {
         let expires_at = self.inner.around.clock.now().saturating_add(self.inner.around.whatsapp_timeout).ok();
         let wish = Wish { to, message, send_at: None, expires_at, key: None };
+        let wish = self.settle(name, wish).await?;
         match self.ask(name, wish, file, Haste::NowOrNever).await? {
             Reply::Accepted(accepted, verdict) => Ok((accepted, verdict)),
             Reply::Repeated(_) | Reply::KeyTaken => unreachable!("it came without a key"),
@@ -101,12 +120,7 @@ impl Sessions {
 
     /// A message of a chat, sent or received, if it is known; the chat may be named by its number or its LID.
     pub async fn quoted(&self, name: &SessionName, chat: &ChatId, id: &str) -> Result<Option<Quoted>, StoreError> {
-        let link = self.find(name).and_then(|session| session.link());
-        let other = match link {
-            Some(link) => link.other_address(chat).await,
-            None => None,
-        };
-        let chats: Vec<_> = [Some(chat.to_string()), other].into_iter().flatten().collect();
+        let chats = self.addresses(name, chat).await;
         self.inner.around.store.quoted(name.as_str(), &chats, id).await
     }
 
@@ -128,34 +142,39 @@ impl Sessions {
     async fn ask(
         &self,
         name: &SessionName,
-        mut wish: Wish,
+        wish: Settled,
         file: Option<File>,
         haste: Haste,
     ) -> Result<Reply, SendError> {
         let session = self.find(name).ok_or(SendError::Unknown)?;
-        // Their other address is as good to the engine, and a chat goes on under the one it began with.
-        wish.to = self.chat_of(name, wish.to).await?;
-        let wish = Wish { message: self.timed(name, &wish.to, wish.message), ..wish };
         let (reply, answer) = oneshot::channel();
-        let request = Request::Accept { wish: Box::new(wish), file, haste, reply };
+        let request = Request::Accept { wish: Box::new(wish.0), file, haste, reply };
         session.requests.send(request).map_err(|_| SendError::Stopping)?;
         answer.await.map_err(|_| SendError::Stopping)?
     }
 
     /// The address under which a chat goes on: the one it began with.
-    pub async fn chat_of(&self, name: &SessionName, chat: ChatId) -> Result<ChatId, StoreError> {
-        let other = match (&chat, self.find(name).and_then(|session| session.link())) {
-            (ChatId::Group(_) | ChatId::Status, _) => return Ok(chat),
-            (_, Some(link)) => link.other_address(&chat).await,
-            (_, None) => None,
-        };
-        let named = chat.to_string();
+    async fn chat_of(&self, name: &SessionName, chat: ChatId) -> Result<ChatId, StoreError> {
+        if !chat.is_person() {
+            return Ok(chat);
+        }
+        let (named, other) = (chat.to_string(), self.other_address(name, &chat).await);
         let (number, lid) = match &chat {
             ChatId::Lid(_) => (other.as_deref(), Some(named.as_str())),
             _ => (Some(named.as_str()), other.as_deref()),
         };
         let id = self.inner.around.store.identify(name.as_str(), number, lid).await?;
         Ok(id.and_then(|id| ChatId::parse(&id).ok()).unwrap_or(chat))
+    }
+
+    /// Somebody's LID when their number is given, and the other way round, if the session's account knows it.
+    pub(super) async fn other_address(&self, name: &SessionName, chat: &ChatId) -> Option<String> {
+        self.find(name)?.link()?.other_address(chat).await
+    }
+
+    /// All addresses a chat is known by, the one it is named by first.
+    pub(super) async fn addresses(&self, name: &SessionName, chat: &ChatId) -> Vec<String> {
+        [Some(chat.to_string()), self.other_address(name, chat).await].into_iter().flatten().collect()
     }
 
     /// Whether a message could be sent right now; worth asking before fetching what to send.

@@ -37,17 +37,13 @@ impl Sessions {
                 }
             }
         }
-        let other = match self.find(name).and_then(|session| session.link()) {
-            Some(link) => link.other_address(chat).await,
-            None => None,
-        };
-        let chats: Vec<_> = [Some(chat.to_string()), other].into_iter().flatten().collect();
+        let chats = self.addresses(name, chat).await;
         let timer = Timer { seconds, set_at: self.inner.around.clock.now().as_second() };
         Ok(self.inner.around.store.set_timer(name.as_str(), &chats, timer).await.map_err(AskError::Store)?)
     }
 
     /// A message as it leaves for a chat: it disappears where others do.
-    pub fn timed(&self, name: &SessionName, chat: &ChatId, message: Message) -> Message {
+    pub(super) fn timed(&self, name: &SessionName, chat: &ChatId, message: Message) -> Message {
         match message.content.stands_alone() {
             true => {
                 let expires_after = self.inner.around.store.timer(name.as_str(), &chat.to_string());

@@ -86,6 +86,9 @@ impl Store {
 
     /// What somebody with one of these addresses is called, if they were told of before.
     pub async fn known_id(&self, session: &str, addresses: &[&str]) -> Result<Option<String>, StoreError> {
+        if let Some(id) = self.remembered.find(session, addresses) {
+            return Ok(Some(id));
+        }
         Ok(self.identities(session, addresses).await?.into_iter().next().map(|known| known.id))
     }
 

@@ -7,7 +7,7 @@ use axum::response::Response;
 
 use super::body::Asked;
 use super::shown::MessageInfo;
-use super::{Accepting, REPLAYED, answered, content, unreadable};
+use super::{Accepting, answered, content, unreadable};
 use crate::http::Gateway;
 use crate::http::error::Problem;
 use crate::http::extract::Fields;
@@ -60,7 +60,6 @@ pub(super) async fn accept(
     key: Option<IdempotencyKey>,
     wait: Duration,
 ) -> Result<Response, Problem> {
-    asked.check_file(&gateway.media, &session).await?;
     let accepting = Accepting { gateway, session: &session };
     let (parent, replayed) = accepting.one(&asked, key.clone(), Duration::ZERO).await?;
     let mut ids = vec![parent.id.clone()];
@@ -85,9 +84,5 @@ pub(super) async fn accept(
     let all_sent = messages.iter().all(|message| message.sent_at.is_some());
     let status = if all_sent { StatusCode::OK } else { StatusCode::ACCEPTED };
     let shown = messages.into_iter().map(|message| MessageInfo::new(session.clone(), message)).collect();
-    let mut response = answered(status, &asked, shown);
-    if replayed {
-        response.headers_mut().insert(REPLAYED, super::HeaderValue::from_static("true"));
-    }
-    Ok(response)
+    Ok(answered(status, &asked, shown, replayed))
 }

@@ -3,7 +3,7 @@
 use anyhow::Context;
 use hkdf::Hkdf;
 use sha2::{Digest, Sha256};
-use wacore_libsignal::crypto::aes_256_gcm_encrypt;
+use wacore_libsignal::crypto::{aes_256_gcm_decrypt, aes_256_gcm_encrypt};
 use waproto::buffa::{Message, MessageField};
 use waproto::whatsapp as wa;
 use waproto::whatsapp::message::event_response_message::EventResponseType;
@@ -13,17 +13,17 @@ use waproto::whatsapp::message::{
 };
 
 use crate::amendments::Author;
+use crate::message::PhoneMessage;
 use crate::phone::Phone;
 
 impl Phone {
     /// Votes on a poll that this phone has; no option takes the vote back. Returns the id of the message that says so.
     pub fn votes(&self, chat: &str, poll: &str, author: Author, options: &[&str]) -> anyhow::Result<String> {
         let secret = self.poll_secret(poll)?;
-        let (me, them) = (self.address_of(self.number())?, self.address_of(chat)?);
-        let creator = if author == Author::Me { &me } else { &them };
+        let (me, creator) = self.sealed_for(chat, poll, author)?;
         let hashes = options.iter().map(|option| Sha256::digest(option.as_bytes()).to_vec()).collect();
         let vote = PollVoteMessage { selected_options: hashes }.encode_to_vec();
-        let (payload, iv) = seal("Poll Vote", &vote, &secret, poll, creator, &me, &bound_to(poll, &me))?;
+        let (payload, iv) = seal("Poll Vote", &vote, &secret, poll, &creator, &me, &bound_to(poll, &me))?;
         let vote = PollEncValue { enc_payload: Some(payload), enc_iv: Some(iv) };
         let update = PollUpdateMessage {
             poll_creation_message_key: self.key(chat, poll, author)?,
@@ -44,12 +44,11 @@ impl Phone {
         response: EventResponseType,
     ) -> anyhow::Result<String> {
         let secret = self.poll_secret(event)?;
-        let (me, them) = (self.address_of(self.number())?, self.address_of(chat)?);
-        let creator = if author == Author::Me { &me } else { &them };
+        let (me, creator) = self.sealed_for(chat, event, author)?;
         let timestamp_ms = Some(crate::stanza::unix_time() as i64 * 1000);
         let said = EventResponseMessage { response: Some(response), timestamp_ms, extra_guest_count: Some(1) };
         let said = said.encode_to_vec();
-        let (payload, iv) = seal("Event Response", &said, &secret, event, creator, &me, &bound_to(event, &me))?;
+        let (payload, iv) = seal("Event Response", &said, &secret, event, &creator, &me, &bound_to(event, &me))?;
         let answer = EncEventResponseMessage {
             event_creation_message_key: self.key(chat, event, author)?,
             enc_payload: Some(payload),
@@ -78,15 +77,89 @@ impl Phone {
         self.sends(group, "reaction", message)
     }
 
-    fn poll_secret(&self, poll: &str) -> anyhow::Result<Vec<u8>> {
-        let received = self.received().into_iter().find(|message| message.id == poll);
-        let message = match received {
-            Some(message) => (*message.protobuf).clone(),
-            None => {
-                let sent = self.with_handset(|handset| handset.sent(poll)).context("no such poll")?;
-                wa::Message::decode_from_slice(&sent.message)?
-            }
+    /// Opens a vote that came in: which of the poll's options it names.
+    pub fn opens_vote(&self, vote: &PhoneMessage) -> anyhow::Result<Vec<String>> {
+        let update = vote.protobuf.poll_update_message.as_option().context("it is no vote")?;
+        let sealed = update.vote.as_option().context("it has no vote in it")?;
+        let about = About::of(&update.poll_creation_message_key)?;
+        let said = self.opens(vote, &about, "Poll Vote", sealed.enc_payload.as_deref(), sealed.enc_iv.as_deref())?;
+        let chosen = PollVoteMessage::decode_from_slice(&said)?.selected_options;
+        let poll = self.message_of(&about.id)?;
+        let versions = [&poll.poll_creation_message, &poll.poll_creation_message_v3];
+        let poll = versions.into_iter().find_map(|version| version.as_option()).context("it is about no poll")?;
+        let options: Vec<_> = poll.options.iter().filter_map(|option| option.option_name.as_ref()).collect();
+        let is = |option: &str, hash: &[u8]| Sha256::digest(option.as_bytes())[..] == *hash;
+        let name = |hash: &Vec<u8>| options.iter().find(|option| is(option, hash)).map(|option| option.to_string());
+        chosen.iter().map(name).collect::<Option<_>>().context("the poll has no such option")
+    }
+
+    /// Opens an answer that came in to an event.
+    pub fn opens_response(&self, answer: &PhoneMessage) -> anyhow::Result<EventResponseMessage> {
+        let sealed = answer.protobuf.enc_event_response_message.as_option().context("it is no answer")?;
+        let about = About::of(&sealed.event_creation_message_key)?;
+        let (payload, iv) = (sealed.enc_payload.as_deref(), sealed.enc_iv.as_deref());
+        Ok(EventResponseMessage::decode_from_slice(&self.opens(answer, &about, "Event Response", payload, iv)?)?)
+    }
+
+    /// Under the addresses that this phone sees, and no others.
+    fn opens(
+        &self,
+        message: &PhoneMessage,
+        about: &About,
+        what: &str,
+        payload: Option<&[u8]>,
+        iv: Option<&[u8]>,
+    ) -> anyhow::Result<Vec<u8>> {
+        let (payload, iv) = (payload.context("nothing is sealed")?, iv.context("it has no nonce")?);
+        let address = |of: &str| match message.chat.ends_with("@g.us") {
+            true => self.member_address(&message.chat, of),
+            false => self.address_of(of),
         };
+        let sender = address(&message.from)?;
+        let creator =
+            if about.is_senders { sender.clone() } else { address(&self.author_of(&message.chat, &about.id))? };
+        let key = key(&self.poll_secret(&about.id)?, &about.id, &creator, &sender, what)?;
+        let mut opened = Vec::new();
+        let bound_to = bound_to(&about.id, &sender);
+        let opening = aes_256_gcm_decrypt(&key, iv.try_into()?, &bound_to, payload, &mut opened);
+        opening.ok().with_context(|| format!("it is not sealed for {creator} and {sender}"))?;
+        Ok(opened)
+    }
+
+    /// Who wrote a message that this phone has; what nobody else wrote is its own.
+    fn author_of(&self, chat: &str, id: &str) -> String {
+        self.author(chat, id).unwrap_or_else(|| self.number().to_owned())
+    }
+
+    /// Under which addresses something is sealed: the own one, and that of who wrote what it is about.
+    fn sealed_for(&self, chat: &str, about: &str, author: Author) -> anyhow::Result<(String, String)> {
+        let chat = self.address_of(chat)?;
+        let address = |of: &str| match chat.ends_with("@g.us") {
+            true => self.member_address(&chat, of),
+            false => self.address_of(of),
+        };
+        let me = address(self.number())?;
+        let creator = match author {
+            Author::Me => me.clone(),
+            Author::Them if chat.ends_with("@g.us") => address(&self.author_of(&chat, about))?,
+            Author::Them => chat.clone(),
+        };
+        Ok((me, creator))
+    }
+
+    fn message_of(&self, id: &str) -> anyhow::Result<wa::Message> {
+        let received = self.received().into_iter().find(|message| message.id == id);
+        match received {
+            Some(message) => Ok((*message.protobuf).clone()),
+            None => {
+                let sent = self.with_handset(|handset| handset.sent(id)).context("no such message")?;
+                Ok(wa::Message::decode_from_slice(&sent.message)?)
+            }
+        }
+    }
+
+    fn poll_secret(&self, poll: &str) -> anyhow::Result<Vec<u8>> {
+        let message = self.message_of(poll)?;
         let around = message.message_context_info.as_option().context("the poll has nothing to seal votes with")?;
         around.message_secret.clone().context("the poll has no secret")
     }
@@ -100,6 +173,29 @@ fn bound_to(about: &str, sender: &str) -> Vec<u8> {
     [about.as_bytes(), &[0], sender.as_bytes()].concat()
 }
 
+fn key(secret: &[u8], about: &str, creator: &str, sender: &str, what: &str) -> anyhow::Result<[u8; 32]> {
+    let mut key = [0; 32];
+    let info = [about, creator, sender, what].concat();
+    let expanded = Hkdf::<Sha256>::new(None, secret).expand(info.as_bytes(), &mut key);
+    expanded.ok().context("a key of 32 bytes can be made")?;
+    Ok(key)
+}
+
+/// What something that came in is about.
+struct About {
+    id: String,
+    /// Whoever says it wrote that, too.
+    is_senders: bool,
+}
+
+impl About {
+    fn of(key: &MessageField<wa::MessageKey>) -> anyhow::Result<Self> {
+        let key = key.as_option().context("it is about nothing")?;
+        let id = key.id.clone().context("it does not say what it is about")?;
+        Ok(Self { id, is_senders: key.from_me.unwrap_or_default() })
+    }
+}
+
 fn seal(
     what: &str,
     said: &[u8],
@@ -109,10 +205,7 @@ fn seal(
     sender: &str,
     bound_to: &[u8],
 ) -> anyhow::Result<Sealed> {
-    let mut key = [0; 32];
-    let info = [about, creator, sender, what].concat();
-    let expanded = Hkdf::<Sha256>::new(None, secret).expand(info.as_bytes(), &mut key);
-    expanded.ok().context("a key of 32 bytes can be made")?;
+    let key = key(secret, about, creator, sender, what)?;
     let iv: [u8; 12] = rand::random();
     let mut payload = Vec::new();
     aes_256_gcm_encrypt(&key, &iv, bound_to, said, &mut payload).ok().context("it can be sealed")?;

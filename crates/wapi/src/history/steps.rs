@@ -94,8 +94,6 @@ fn progress(event: &Saved, status: KeptStatus, said: &Said) -> Option<Vec<Change
         Content::Reaction { .. } | Content::Edit { .. } | Content::Deletion { .. } if status != KeptStatus::Sent => {
             Vec::new()
         }
-        // Nobody sees them as messages.
-        Content::Pin { .. } | Content::Keep { .. } | Content::Timer { .. } => Vec::new(),
         Content::Reaction { reaction } => {
             vec![Change::Reaction { of: about(&reaction.message_id), emoji: reaction.emoji.clone() }]
         }
@@ -105,6 +103,8 @@ fn progress(event: &Saved, status: KeptStatus, said: &Said) -> Option<Vec<Change
             vec![Change::Edited { of: about(&edit.message_id), content }]
         }
         Content::Deletion { deletion } => vec![Change::Deleted { of: about(&deletion.message_id) }],
+        // Nobody sees them as messages.
+        content if !content.stands_alone() => Vec::new(),
         _ => {
             let (message, reactions) = (message.clone(), Vec::new());
             let new = NewKept { chat: chat.clone(), id: id.clone(), from: None, at, message, status: None, reactions };

@@ -9,6 +9,7 @@ mod content;
 pub mod fuzzing;
 mod interactive;
 pub mod marks;
+mod polls;
 mod shown;
 mod status;
 
@@ -102,6 +103,7 @@ impl Accepting<'_> {
             return Ok((self.again(&id, wait).await?, true));
         }
         asked.check_file(&gateway.media, session).await?;
+        polls::check(&asked.message.content, &gateway.store, session).await?;
         let (send_at, expires_at) = asked.times(gateway.clock.now())?;
         let wish = Wish { to: asked.to.clone(), message: asked.message.clone(), send_at, expires_at, key };
         let wish = gateway.sessions.settle(session, wish).await?;

@@ -124,6 +124,25 @@ pub struct Place {
     pub longitude: Option<f64>,
 }
 
+/// What the account chooses in a poll. What others choose comes as `poll.vote`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PollVote {
+    pub message_id: String,
+    /// As the poll has them; none takes an earlier vote back.
+    pub options: Vec<String>,
+}
+
+/// What the account answers to an event. What others answer comes as `event.response`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventResponse {
+    pub message_id: String,
+    /// One of [`CalendarEvent::RESPONSES`].
+    pub response: String,
+    /// Others who come along.
+    #[serde(default)]
+    pub extra_guests: u32,
+}
+
 /// An emoji that is put to a message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reaction {

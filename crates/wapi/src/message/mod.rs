@@ -12,8 +12,8 @@ pub use chat::{ChatId, NoChat, STATUS};
 pub use contact::{Contact, Phone};
 use interactive::Interactive;
 pub use kinds::{
-    Album, CalendarEvent, ChatTimer, Deletion, Edit, Font, GroupInvite, Keep, LiveLocation, Location, Pin, Place, Poll,
-    Quiz, Reaction, Text,
+    Album, CalendarEvent, ChatTimer, Deletion, Edit, EventResponse, Font, GroupInvite, Keep, LiveLocation, Location,
+    Pin, Place, Poll, PollVote, Quiz, Reaction, Text,
 };
 pub use media::{ImageType, Media, MediaKind};
 
@@ -102,7 +102,13 @@ pub enum Content {
     Interactive {
         interactive: Interactive,
     },
-    /// These five are about an earlier message. When others do them, an event of its own tells it.
+    PollVote {
+        poll_vote: PollVote,
+    },
+    EventResponse {
+        event_response: EventResponse,
+    },
+    /// These five, and the two above, are about an earlier message. When others do them, an event of its own tells it.
     Reaction {
         reaction: Reaction,
     },
@@ -150,6 +156,8 @@ impl Message {
     /// The message it answers or is about.
     pub fn refers_to(&self) -> Option<&str> {
         let about = match &self.content {
+            Content::PollVote { poll_vote } => Some(&poll_vote.message_id),
+            Content::EventResponse { event_response } => Some(&event_response.message_id),
             Content::Reaction { reaction } => Some(&reaction.message_id),
             Content::Edit { edit } => Some(&edit.message_id),
             Content::Deletion { deletion } => Some(&deletion.message_id),
@@ -179,6 +187,8 @@ impl Content {
             Self::GroupInvite { .. } => "group_invite",
             Self::Album { .. } => "album",
             Self::Interactive { .. } => "interactive",
+            Self::PollVote { .. } => "poll_vote",
+            Self::EventResponse { .. } => "event_response",
             Self::Reaction { .. } => "reaction",
             Self::Edit { .. } => "edit",
             Self::Deletion { .. } => "deletion",
@@ -201,7 +211,9 @@ impl Content {
     pub const fn stands_alone(&self) -> bool {
         !matches!(
             self,
-            Self::Reaction { .. }
+            Self::PollVote { .. }
+                | Self::EventResponse { .. }
+                | Self::Reaction { .. }
                 | Self::Edit { .. }
                 | Self::Deletion { .. }
                 | Self::Pin { .. }

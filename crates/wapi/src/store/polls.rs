@@ -6,9 +6,12 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::writer::Change;
 use super::{Store, StoreError};
+use crate::message::CalendarEvent;
 
 /// How long votes on a poll are understood.
 const KEPT: SignedDuration = SignedDuration::from_hours(24 * 180);
+/// In place of a poll's selections: it is an event.
+const EVENT: u32 = 0;
 
 /// A poll as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +22,20 @@ pub struct Poll {
     pub secret: Vec<u8>,
     pub question: String,
     pub options: Vec<String>,
+    /// How many of them one person may choose.
+    pub max_selections: u32,
+}
+
+impl Poll {
+    /// An event is kept like a poll whose options are the answers to it.
+    pub fn event(creator: String, secret: Vec<u8>, name: String) -> Self {
+        let options = CalendarEvent::RESPONSES.map(str::to_owned).into();
+        Self { creator, secret, question: name, options, max_selections: EVENT }
+    }
+
+    pub const fn is_event(&self) -> bool {
+        self.max_selections == EVENT
+    }
 }
 
 /// What somebody chose.
@@ -37,13 +54,14 @@ impl Store {
 
     /// The poll of this id, if it is kept.
     pub async fn poll(&self, session: &str, id: &str) -> Result<Option<Poll>, StoreError> {
-        let sql = "SELECT creator, secret, question, options FROM polls WHERE session = $1 AND id = $2";
+        let sql = "SELECT creator, secret, question, options, max_selections FROM polls WHERE session = $1 AND id = $2";
         let row = sqlx::query(sql).bind(session).bind(id).fetch_optional(&self.readers).await?;
         Ok(row.map(|row| Poll {
             creator: row.get("creator"),
             secret: row.get("secret"),
             question: row.get("question"),
             options: list(row.get("options")),
+            max_selections: row.get("max_selections"),
         }))
     }
 
@@ -75,11 +93,11 @@ impl Change for Keep {
     async fn write(&self, connection: &mut SqliteConnection, now: Timestamp) -> Result<Vec<u8>, sqlx::Error> {
         let old = now.as_millisecond() - i64::try_from(KEPT.as_millis()).expect("half a year has few milliseconds");
         sqlx::query("DELETE FROM polls WHERE created_at < $1").bind(old).execute(&mut *connection).await?;
-        let Poll { creator, secret, question, options } = &self.poll;
-        let sql = "INSERT INTO polls (session, id, creator, secret, question, options, created_at) \
-                   VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
+        let Poll { creator, secret, question, options, max_selections } = &self.poll;
+        let sql = "INSERT INTO polls (session, id, creator, secret, question, options, created_at, max_selections) \
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING";
         let query = sqlx::query(sql).bind(&self.session).bind(&self.id).bind(creator).bind(secret).bind(question);
-        query.bind(json(options)).bind(now.as_millisecond()).execute(&mut *connection).await?;
+        query.bind(json(options)).bind(now.as_millisecond()).bind(max_selections).execute(&mut *connection).await?;
         let sql = "SELECT secret FROM polls WHERE session = $1 AND id = $2";
         sqlx::query_scalar(sql).bind(&self.session).bind(&self.id).fetch_one(connection).await
     }
@@ -128,7 +146,13 @@ mod tests {
 
     fn poll(secret: u8) -> Poll {
         let options = vec!["Tea".to_owned(), "Coffee".to_owned()];
-        Poll { creator: "ann".to_owned(), secret: vec![secret; 32], question: "What?".to_owned(), options }
+        Poll {
+            creator: "ann".to_owned(),
+            secret: vec![secret; 32],
+            question: "What?".to_owned(),
+            options,
+            max_selections: 1,
+        }
     }
 
     fn ballot(voter: &str, option: &str) -> Ballot {

@@ -21,11 +21,13 @@ use super::heard::Heard;
 use super::notes::{Note, NoteTaker};
 use super::outgoing::{self, Around, Quote};
 use super::signals::{Farewell, Reports, Signal};
+use super::votes;
 use crate::clock::Clock;
 use crate::event::Account;
 use crate::fetch::Preview;
 use crate::lifecycle::Lifecycle;
 use crate::message::{ChatId, Message};
+use crate::store::Poll;
 
 /// How long the engine may take to say goodbye. It can hang in a write to a dead socket.
 const GOODBYE: Duration = Duration::from_secs(10);
@@ -60,6 +62,8 @@ pub struct Beside {
     pub quote: Option<Quote>,
     /// What votes on a poll are sealed with.
     pub secret: Option<Vec<u8>>,
+    /// What a vote or an answer is about.
+    pub poll: Option<Poll>,
     /// Of the first link in a text.
     pub preview: Option<Preview>,
     /// What gets another caption: WhatsApp's protobuf, as it left.
@@ -291,7 +295,9 @@ impl Link {
         };
         let original = beside.original.as_deref().and_then(|original| codec::message_decode(original).ok());
         let (quote, secret, preview) = (beside.quote.as_ref(), beside.secret.clone(), beside.preview.as_ref());
-        let around = Around { chat: to, quote, secret, preview, original, now: self.clock.now() };
+        let now = self.clock.now();
+        let sealed = beside.poll.as_ref().and_then(|poll| votes::seal(&self.client, poll, &message.content, now));
+        let around = Around { chat: to, quote, secret, sealed, preview, original, now };
         let audience = message.audience.iter().filter_map(|person| person.parse().ok()).collect();
         let message = outgoing::protobuf(message, uploaded, &around).ok_or(NotPrepared::Unsayable)?;
         Ok(Prepared { message: Box::new(message), audience })

@@ -1,9 +1,12 @@
-//! Votes on polls and answers to events: opened with the secret of what they are about, and counted.
+//! Votes on polls and answers to events: opened with the secret of what they are about, and counted; the account's own, sealed.
 
 use anyhow::Result;
+use jiff::Timestamp;
 use whatsapp_rust::types::durability_hook::InboundMessage;
-use whatsapp_rust::wacore::event::decrypt_event_response_with_secret;
-use whatsapp_rust::wacore::poll::{PollVoteCiphertext, compute_option_hash, decrypt_poll_vote_with_secret};
+use whatsapp_rust::wacore::event::{decrypt_event_response_with_secret, encrypt_event_response_with_secret};
+use whatsapp_rust::wacore::poll::{
+    PollVoteCiphertext, compute_option_hash, decrypt_poll_vote_with_secret, encrypt_poll_vote_with_secret,
+};
 use whatsapp_rust::waproto::whatsapp::message::event_response_message::EventResponseType;
 use whatsapp_rust::waproto::whatsapp::message::{EncEventResponseMessage, EventResponseMessage, PollUpdateMessage};
 use whatsapp_rust::{Client, Jid};
@@ -12,8 +15,9 @@ use super::Incoming;
 use super::inbox::other_address;
 use super::incoming::content::inner;
 use super::incoming::{self, Known, kinds};
+use super::outgoing::Sealed;
 use crate::event::{EventData, Response, Tally, Vote};
-use crate::message::CalendarEvent;
+use crate::message::{self, CalendarEvent, Content};
 use crate::store::{Ballot, Poll, Store};
 
 /// Knows the polls of one session.
@@ -93,22 +97,23 @@ impl Votes {
         Ok(tally(&poll.options, &self.store.vote(&self.session, said.id, ballot, at).await?))
     }
 
-    /// An event is kept like a poll whose options are the answers to it.
+    /// What is asked here is kept for what is said to it.
     async fn keep(&self, message: &InboundMessage) -> Result<()> {
         let body = inner(&message.message);
-        let (question, options) = match (kinds::creation(body), body.event_message.as_option()) {
-            (Some(poll), _) => {
-                let options = poll.options.iter().filter_map(|option| option.option_name.clone()).collect();
-                (poll.name.clone(), options)
-            }
-            (_, Some(event)) => (event.name.clone(), CalendarEvent::RESPONSES.map(str::to_owned).into()),
-            _ => return Ok(()),
-        };
+        let (poll, event) = (kinds::creation(body), body.event_message.as_option());
+        if poll.is_none() && event.is_none() {
+            return Ok(());
+        }
         let around = message.message.message_context_info.as_option();
         let around = around.or_else(|| body.message_context_info.as_option());
         let Some(secret) = around.and_then(|around| around.message_secret.clone()) else { return Ok(()) };
         let creator = message.info.source.sender.to_non_ad_string();
-        let poll = Poll { creator, secret, question: question.unwrap_or_default(), options };
+        let poll = match poll.map(kinds::poll) {
+            Some(message::Poll { question, options, max_selections, .. }) => {
+                Poll { creator, secret, question, options, max_selections }
+            }
+            None => Poll::event(creator, secret, event.and_then(|event| event.name.clone()).unwrap_or_default()),
+        };
         self.store.keep_poll(&self.session, &message.info.id, poll).await?;
         Ok(())
     }
@@ -142,6 +147,35 @@ impl Said<'_> {
         };
         self.addresses.iter().find_map(open)
     }
+}
+
+/// What the account chooses or answers itself, as only those can open it who have what it is about. They try the addresses under
+/// which the creator knows people: all numbers, or all LIDs. `None` for what is neither.
+pub(super) fn seal(client: &Client, about: &Poll, content: &Content, now: Timestamp) -> Option<Sealed> {
+    let creator: Jid = about.creator.parse().ok()?;
+    let lid = client.lid().filter(|_| creator.is_lid());
+    let own = lid.or_else(|| client.pn())?.to_non_ad().to_string();
+    let (payload, iv) = match content {
+        Content::PollVote { poll_vote: vote } => {
+            let hashes: Vec<_> = vote.options.iter().map(|option| compute_option_hash(option).to_vec()).collect();
+            encrypt_poll_vote_with_secret(&hashes, &about.secret, &vote.message_id, &about.creator, &own).ok()?
+        }
+        Content::EventResponse { event_response: answer } => {
+            let response = match CalendarEvent::RESPONSES.iter().position(|response| *response == answer.response)? {
+                0 => EventResponseType::GOING,
+                1 => EventResponseType::NOT_GOING,
+                _ => EventResponseType::MAYBE,
+            };
+            let said = EventResponseMessage {
+                response: Some(response),
+                timestamp_ms: Some(now.as_millisecond()),
+                extra_guest_count: i32::try_from(answer.extra_guests).ok(),
+            };
+            encrypt_event_response_with_secret(&said, &about.secret, &answer.message_id, &about.creator, &own).ok()?
+        }
+        _ => return None,
+    };
+    Some(Sealed { payload, iv: iv.to_vec() })
 }
 
 fn tally(options: &[String], ballots: &[Ballot]) -> Vec<Tally> {

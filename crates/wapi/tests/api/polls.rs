@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 use wapi_simulator::waproto::buffa::MessageField;
 use wapi_simulator::waproto::whatsapp as wa;
-use wapi_simulator::{Addressing, Author, Options};
+use wapi_simulator::waproto::whatsapp::message::event_response_message::EventResponseType;
+use wapi_simulator::{Addressing, Author, Options, Phone};
 
 use crate::harness::{PATIENCE, Setup, TestApp};
 
@@ -66,35 +67,40 @@ async fn votes_are_opened_where_everybody_has_a_lid() {
     votes_on_a_poll_of_ours(Setup::new().simulator(options).start().await).await;
 }
 
+/// A phone's own: tea or coffee, or, where more may be chosen, both.
+fn poll(most: u32) -> wa::Message {
+    let option = |name: &str| wa::message::poll_creation_message::Option {
+        option_name: Some(name.to_owned()),
+        ..Default::default()
+    };
+    wa::Message {
+        poll_creation_message_v3: MessageField::some(wa::message::PollCreationMessage {
+            name: Some("What?".to_owned()),
+            options: vec![option("Tea"), option("Coffee")],
+            selectable_options_count: Some(most),
+            ..Default::default()
+        }),
+        message_context_info: sealing(),
+        ..Default::default()
+    }
+}
+
+fn sealing() -> MessageField<wa::MessageContextInfo> {
+    MessageField::some(wa::MessageContextInfo { message_secret: Some(vec![7; 32]), ..Default::default() })
+}
+
 #[tokio::test]
 async fn votes_on_polls_of_others_are_opened_and_unknown_polls_are_told_without_an_answer() {
     let app = TestApp::start().await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     app.pair("shop", &alice).await;
-    let option = |name: &str| wa::message::poll_creation_message::Option {
-        option_name: Some(name.to_owned()),
-        ..Default::default()
-    };
-    let poll = || wa::Message {
-        poll_creation_message_v3: MessageField::some(wa::message::PollCreationMessage {
-            name: Some("What?".to_owned()),
-            options: vec![option("Tea"), option("Coffee")],
-            selectable_options_count: Some(1),
-            ..Default::default()
-        }),
-        message_context_info: MessageField::some(wa::MessageContextInfo {
-            message_secret: Some(vec![7; 32]),
-            ..Default::default()
-        }),
-        ..Default::default()
-    };
     // This one nobody here has ever seen.
     let carol = app.phone("Carol");
-    let foreign = bob.sends(carol.number(), "poll", poll()).unwrap();
+    let foreign = bob.sends(carol.number(), "poll", poll(1)).unwrap();
     carol.next_message(PATIENCE).await.unwrap();
     bob.votes(&alice.jid(), &foreign, Author::Me, &["Tea"]).unwrap();
 
-    let id = bob.sends(alice.number(), "poll", poll()).unwrap();
+    let id = bob.sends(alice.number(), "poll", poll(1)).unwrap();
     let received = app.webhook.next().await.body;
     assert_eq!((&received["data"]["type"], &received["data"]["poll"]["max_selections"]), (&json!("poll"), &json!(1)));
     bob.votes(&alice.jid(), &id, Author::Me, &["Tea"]).unwrap();
@@ -110,7 +116,7 @@ async fn votes_on_polls_of_others_are_opened_and_unknown_polls_are_told_without_
 
 #[tokio::test]
 async fn answers_to_events_are_opened_and_counted() {
-    use wa::message::event_response_message::EventResponseType::{GOING, MAYBE, NOT_GOING};
+    use EventResponseType::{GOING, MAYBE, NOT_GOING};
     let app = TestApp::start().await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     app.pair("shop", &alice).await;
@@ -127,5 +133,100 @@ async fn answers_to_events_are_opened_and_counted() {
     assert_eq!((&last["message_id"], &last["name"], &last["extra_guests"]), (&json!(id), &json!("Party"), &json!(1)));
     assert_eq!(last["tally"][0], json!({"option": "going", "votes": 1, "voters": [bob.jid()]}));
     assert_eq!((&last["tally"][1]["votes"], &last["tally"][2]["votes"]), (&json!(0), &json!(0)));
+    app.finish().await;
+}
+
+/// The ids of a poll and an event of Bob's that the session was told of.
+async fn asked(app: &TestApp, bob: &Phone, to: &str) -> [String; 2] {
+    let event = wa::message::EventMessage { name: Some("Party".to_owned()), ..Default::default() };
+    let event =
+        wa::Message { event_message: MessageField::some(event), message_context_info: sealing(), ..Default::default() };
+    let ids = [bob.sends(to, "poll", poll(0)).unwrap(), bob.sends(to, "event", event).unwrap()];
+    for id in &ids {
+        assert_eq!(app.webhook.next().await.body["data"]["id"], json!(id));
+    }
+    ids
+}
+
+#[tokio::test]
+async fn the_account_votes_and_answers_and_phones_open_it() {
+    for (addressing, is_group) in
+        [Addressing::PhoneNumber, Addressing::Lid].into_iter().flat_map(|it| [(it, false), (it, true)])
+    {
+        let app = Setup::new().simulator(Options { addressing, ..Options::default() }).start().await;
+        let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+        app.pair("shop", &alice).await;
+        let (theirs, ours) = match is_group {
+            true => {
+                let group = bob.creates_group_addressed("club", &[&alice], addressing).unwrap();
+                (group.clone(), group)
+            }
+            false => (bob.jid(), alice.jid()),
+        };
+        let [poll, event] = asked(&app, &bob, &ours).await;
+        for ballot in [vec!["Tea", "Coffee"], vec!["Coffee"], vec![]] {
+            app.accepted("shop", json!({"to": theirs, "poll_vote": {"message_id": poll, "options": ballot}})).await;
+            let vote = bob.next_message(PATIENCE).await.unwrap();
+            assert_eq!(bob.opens_vote(&vote).unwrap(), ballot, "{addressing:?}, in a group: {is_group}");
+        }
+        let answer = json!({"message_id": event, "response": "maybe", "extra_guests": 2});
+        app.accepted("shop", json!({"to": theirs, "event_response": answer})).await;
+        let opened = bob.opens_response(&bob.next_message(PATIENCE).await.unwrap()).unwrap();
+        assert_eq!((opened.response, opened.extra_guest_count), (Some(EventResponseType::MAYBE), Some(2)));
+        // Nobody sees them as messages of the chat.
+        let chat = app.get(&format!("/v1/sessions/shop/chats/{theirs}/messages")).await.expect(200).json();
+        assert_eq!(chat["messages"].as_array().unwrap().len(), 2, "{chat:#}");
+        app.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn own_votes_count_and_the_account_votes_on_its_own_polls() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    app.pair("shop", &alice).await;
+    let poll = json!({"question": "What?", "options": ["Tea", "Coffee"]});
+    let poll = app.accepted("shop", json!({"to": bob.number(), "poll": poll})).await;
+    bob.next_message(PATIENCE).await.unwrap();
+    let vote = json!({"to": bob.number(), "poll_vote": {"message_id": poll, "options": ["Tea"]}});
+    let sent = app.post("/v1/sessions/shop/messages", vote).await.expect(200).json();
+    assert_eq!((&sent["messages"][0]["type"], &sent["messages"][0]["status"]), (&json!("poll_vote"), &json!("sent")));
+    assert_eq!(bob.opens_vote(&bob.next_message(PATIENCE).await.unwrap()).unwrap(), ["Tea"]);
+
+    bob.votes(&alice.jid(), &poll, Author::Them, &["Tea"]).unwrap();
+    let mut voters = votes(&app, 1).await[0]["tally"][0]["voters"].as_array().unwrap().clone();
+    voters.sort_by_key(ToString::to_string);
+    let mut expected = vec![json!(alice.jid()), json!(bob.jid())];
+    expected.sort_by_key(ToString::to_string);
+    assert_eq!(voters, expected);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn votes_and_answers_that_make_no_sense_are_refused() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    app.pair("shop", &alice).await;
+    let [_, event] = asked(&app, &bob, &alice.jid()).await;
+    let poll = bob.sends(alice.number(), "poll", poll(1)).unwrap();
+    app.webhook.next().await;
+    let vote = |id: &str, options: Value| json!({"poll_vote": {"message_id": id, "options": options}});
+    let answer = |id: &str, response: &str| json!({"event_response": {"message_id": id, "response": response}});
+    for (message, field, says) in [
+        (vote("3EB0", json!(["Tea"])), "poll_vote.message_id", "names no poll"),
+        (vote(&event, json!(["going"])), "poll_vote.message_id", "names no poll"),
+        (vote(&poll, json!(["Milk"])), "poll_vote.options", "`Milk` is not among the poll's: Tea, Coffee"),
+        (vote(&poll, json!(["Tea", "Coffee"])), "poll_vote.options", "this poll takes 1 at most"),
+        (vote(&poll, json!(["Tea", "Tea"])), "poll_vote.options", "the same twice"),
+        (vote(&poll, Value::Null), "poll_vote.options", "is missing"),
+        (answer(&poll, "going"), "event_response.message_id", "names no event"),
+        (answer(&event, "perhaps"), "event_response.response", "going, not_going, maybe"),
+    ] {
+        let mut message = message;
+        message["to"] = json!(bob.number());
+        let problem = app.post("/v1/sessions/shop/messages", message.clone()).await.expect(400).json();
+        assert_eq!(problem["errors"][0]["field"], field, "{message}");
+        assert!(problem["errors"][0]["detail"].as_str().unwrap().contains(says), "{problem}");
+    }
     app.finish().await;
 }

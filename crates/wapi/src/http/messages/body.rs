@@ -18,7 +18,7 @@ const FURTHEST_AHEAD: SignedDuration = SignedDuration::from_hours(366 * 24);
 const PAST: SignedDuration = SignedDuration::from_secs(60);
 
 /// The kinds that can be sent, and those that cannot yet.
-pub const KINDS: [&str; 15] = [
+pub const KINDS: [&str; 17] = [
     "text",
     "image",
     "video",
@@ -34,6 +34,8 @@ pub const KINDS: [&str; 15] = [
     "group_invite",
     "interactive",
     "reaction",
+    "poll_vote",
+    "event_response",
 ];
 const LATER: [&str; 1] = ["template"];
 /// WhatsApp's own limit.
@@ -69,8 +71,8 @@ impl Asked {
         };
         status::check(&mut fields, to.as_ref(), kind, content.as_ref());
         let context = context(&mut fields);
-        if context.is_some() && kind == Some("reaction") {
-            fields.refuse("context", "does not belong to a reaction, which names its message itself");
+        if context.is_some() && content.as_ref().is_some_and(|content| !content.stands_alone()) {
+            fields.refuse("context", "does not belong to a message that names the one it is about itself");
         }
         let mentions = mentions(&mut fields);
         let audience = status::audience(&mut fields, to.as_ref());

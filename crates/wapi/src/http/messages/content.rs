@@ -4,25 +4,22 @@ use jiff::Timestamp;
 
 use crate::http::extract::Fields;
 use crate::message::{
-    CalendarEvent, ChatId, Content, GroupInvite, LiveLocation, Location, Media, MediaKind, Place, Poll, Quiz, Reaction,
-    Text,
+    CalendarEvent, ChatId, Content, GroupInvite, LiveLocation, Location, Media, MediaKind, Place, Reaction, Text,
 };
 
-use super::{contacts, interactive, status};
+use super::{contacts, interactive, polls, status};
 
 /// WhatsApp's own limits, in characters.
 const LONGEST_TEXT: usize = 65_536;
 const LONGEST_CAPTION: usize = 1_024;
-const LONGEST_QUESTION: usize = 255;
-const LONGEST_OPTION: usize = 100;
 const LONGEST_DESCRIPTION: usize = 2_048;
 const LONGEST_NAME: usize = 1_000;
+/// Of an invitation.
+const LONGEST_CODE: usize = 100;
 /// Metres.
 const FURTHEST: u64 = 100_000;
 /// Metres a second.
 const FASTEST: f64 = 10_000.0;
-/// Of a poll.
-const OPTIONS: std::ops::RangeInclusive<usize> = 2..=12;
 /// In bytes; families and flags are made of many characters.
 const LONGEST_EMOJI: usize = 64;
 
@@ -42,7 +39,9 @@ pub(super) fn content(fields: &mut Fields, kind: &'static str) -> Option<Content
         "audio" => linked(&mut inner, MediaKind::Audio).map(|audio| Content::Audio { audio }),
         "sticker" => linked(&mut inner, MediaKind::Sticker).map(|sticker| Content::Sticker { sticker }),
         "location" => location(&mut inner).map(|location| Content::Location { location }),
-        "poll" => poll(&mut inner).map(|poll| Content::Poll { poll }),
+        "poll_vote" => polls::vote(&mut inner).map(|poll_vote| Content::PollVote { poll_vote }),
+        "event_response" => polls::response(&mut inner).map(|event_response| Content::EventResponse { event_response }),
+        "poll" => polls::poll(&mut inner).map(|poll| Content::Poll { poll }),
         "event" => event(&mut inner).map(|event| Content::Event { event }),
         "live_location" => live_location(&mut inner).map(|live_location| Content::LiveLocation { live_location }),
         "group_invite" => group_invite(&mut inner).map(|group_invite| Content::GroupInvite { group_invite }),
@@ -138,47 +137,11 @@ fn group_invite(fields: &mut Fields) -> Option<GroupInvite> {
         Ok(group @ ChatId::Group(_)) => Ok(group.to_string()),
         _ => Err("is no group; write it as …@g.us"),
     });
-    let code = fields.text_up_to("code", LONGEST_OPTION);
+    let code = fields.text_up_to("code", LONGEST_CODE);
     let name = fields.optional_text_up_to("name", LONGEST_NAME);
     let caption = fields.optional_text_up_to("caption", LONGEST_CAPTION);
     let expires_at = fields.parsed("expires_at", time);
     Some(GroupInvite { group: group?, code: code?, name, caption, expires_at: Some(expires_at?) })
-}
-
-fn poll(fields: &mut Fields) -> Option<Poll> {
-    let question = fields.text_up_to("question", LONGEST_QUESTION);
-    let options = fields.texts("options").and_then(|options| {
-        let judged = options_fit(&options);
-        fields.judged("options", judged.map(|()| options))
-    })?;
-    let most = options.len() as u64;
-    let max_selections = fields.optional_number("max_selections", 1..=most).unwrap_or(1);
-    let quiz = fields.inner("quiz").and_then(|mut inner| {
-        let answer = inner.text("answer");
-        if answer.as_ref().is_some_and(|answer| !options.contains(answer)) {
-            inner.refuse("answer", "is none of the options");
-        }
-        fields.absorb("quiz", inner);
-        answer.map(|answer| Quiz { answer })
-    });
-    if quiz.is_some() && max_selections != 1 {
-        fields.refuse("max_selections", "must be 1 for a quiz");
-    }
-    let max_selections = u32::try_from(max_selections).ok()?;
-    Some(Poll { question: question?, options, max_selections, quiz })
-}
-
-fn options_fit(options: &[String]) -> Result<(), String> {
-    if !OPTIONS.contains(&options.len()) {
-        return Err(format!("must be {} to {}, and are {}", OPTIONS.start(), OPTIONS.end(), options.len()));
-    }
-    let fits = |option: &String| !option.trim().is_empty() && option.chars().count() <= LONGEST_OPTION;
-    if !options.iter().all(fits) {
-        return Err(format!("must each have 1 to {LONGEST_OPTION} characters"));
-    }
-    // A vote names options by a hash of their words.
-    let has_twin = |(index, option): (usize, &String)| options[..index].contains(option);
-    if options.iter().enumerate().any(has_twin) { Err("have the same words twice".to_owned()) } else { Ok(()) }
 }
 
 fn event(fields: &mut Fields) -> Option<CalendarEvent> {

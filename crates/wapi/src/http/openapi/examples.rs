@@ -58,6 +58,16 @@ pub fn messages() -> Vec<(&'static str, &'static str, Value)> {
                 {"type": "reply", "reply": {"id": "yes", "title": "Yes"}},
             ]}}}),
         ),
+        (
+            "poll_vote",
+            "A vote in a poll",
+            json!({"poll_vote": {"message_id": "3EB0538DA65A5960C82A0F", "options": ["Morning"]}}),
+        ),
+        (
+            "event_response",
+            "An answer to an event",
+            json!({"event_response": {"message_id": "3EB0538DA65A5960C82A0F", "response": "going"}}),
+        ),
         ("reaction", "A reaction", json!({"reaction": {"message_id": "3EB0538DA65A5960C82A0F", "emoji": "👍"}})),
     ];
     let mut messages: Vec<_> = kinds.map(|(kind, title, content)| (kind, title, addressed(content, to))).into();

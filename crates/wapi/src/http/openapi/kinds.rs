@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::schema::{count, decimal, flag, list, number, object, or_null, said, text, time, with};
+use super::schema::{count, decimal, flag, list, number, object, or_null, said, text, time, with, words};
+use crate::message::CalendarEvent;
 
 type Member = (&'static str, Value);
 
@@ -59,6 +60,8 @@ pub fn others() -> Vec<Member> {
         ("poll?", poll()),
         ("event?", event),
         ("reaction?", object(&[("message_id", text()), ("emoji", emoji)])),
+        ("poll_vote?", object(&[("message_id", text()), ("options", list(text()))])),
+        ("event_response?", event_response()),
     ]
 }
 
@@ -140,6 +143,11 @@ fn group_invite() -> Value {
         ("name?", or_null(text())),
         ("caption?", or_null(text())),
     ])
+}
+
+fn event_response() -> Value {
+    let guests = or_null(said(number(0, 99), "Others who come along."));
+    object(&[("message_id", text()), ("response", words(&CalendarEvent::RESPONSES)), ("extra_guests?", guests)])
 }
 
 fn poll() -> Value {

@@ -7,8 +7,8 @@ use super::super::outbox::{HandedOver, Unprepared};
 use super::super::{Parts, Session};
 use crate::fetch::NoFile;
 use crate::media::{Described, File};
-use crate::message::{CalendarEvent, ChatId, Content, Edit, Message};
-use crate::store::{MediaFacts, MediaRecord, MediaState, Place, Poll, Store, StoreError};
+use crate::message::{ChatId, Content, Edit, Message};
+use crate::store::{Ballot, MediaFacts, MediaRecord, MediaState, Place, Poll, Store, StoreError};
 use crate::whatsapp::{Attached, Beside, Known, Link, NotHandedOver, NotPrepared, Prepared, Quote};
 
 /// How long a message waits at a time for a file that WhatsApp has not got any more and that is asked for from the phone.
@@ -64,7 +64,7 @@ impl Work {
             Content::Text { text } if text.preview_url => self.around.fetcher.preview(&text.body).await,
             _ => None,
         };
-        let beside = Beside { quote, secret, preview, original: None };
+        let beside = Beside { quote, secret, preview, ..Beside::default() };
         let mut prepared = link.prepare(&self.to, &message, file, &beside).await;
         let id = message.content.file().and_then(|(_, file)| file.id.as_deref());
         if let Some(id) = id.filter(|_| matches!(prepared, Err(NotPrepared::NotHere))) {
@@ -124,15 +124,24 @@ impl Work {
 
     async fn handed_over(&mut self, limit: Duration) -> HandedOver {
         let Some(link) = self.session.link() else { return HandedOver::Offline };
+        let mut own_ballot = None;
         let prepared = match self.prepared.take() {
             Some(prepared) => prepared,
             None => match self.made(&link).await {
-                Some(made) => made,
+                Some((made, ballot)) => {
+                    own_ballot = ballot;
+                    made
+                }
                 None => return HandedOver::Failed,
             },
         };
         match link.hand_over(&self.to, prepared, &self.id, limit).await {
-            Ok(()) => HandedOver::Left,
+            Ok(()) => {
+                if let Some(cast) = own_ballot {
+                    self.count(cast).await;
+                }
+                HandedOver::Left
+            }
             Err(NotHandedOver::Offline) => HandedOver::Offline,
             Err(NotHandedOver::Unclear) => HandedOver::Unclear,
             Err(NotHandedOver::NotOnWhatsapp) => HandedOver::NobodyThere,
@@ -147,12 +156,27 @@ impl Work {
     }
 
     /// A message without a file needs nothing to be ready; a link has lost its preview.
-    async fn made(&mut self, link: &Link) -> Option<Prepared> {
+    async fn made(&mut self, link: &Link) -> Option<(Prepared, Option<Cast>)> {
         let message = self.message().await.ok()?;
         let quote = self.quote(&message, link).await;
         let secret = self.secret(&message, link).await.ok()?;
         let original = self.original(&message, link).await;
-        link.prepare(&self.to, &message, None, &Beside { quote, secret, preview: None, original }).await.ok()
+        let cast = Cast::of(&message, link);
+        let poll = match &cast {
+            Some(cast) => self.around.store.poll(self.session.name.as_str(), &cast.poll).await.ok()?,
+            None => None,
+        };
+        let beside = Beside { quote, secret, poll, preview: None, original };
+        Some((link.prepare(&self.to, &message, None, &beside).await.ok()?, cast))
+    }
+
+    /// The account's own vote counts with those of others.
+    async fn count(&self, Cast { poll, ballot }: Cast) {
+        let now = self.around.clock.now().as_millisecond();
+        let counting = self.around.store.vote(self.session.name.as_str(), &poll, ballot, now);
+        if let Err(error) = counting.await {
+            tracing::warn!(session = %self.session.name, %error, "an own vote was sent and is not in the tally");
+        }
     }
 
     /// The message that gets another caption, as it left: phones want the whole of it again.
@@ -180,13 +204,15 @@ impl Work {
 
     /// What the votes on a poll, or the answers to an event, are sealed with. A poll that is sent again has the same as before.
     async fn secret(&self, message: &Message, link: &Link) -> Result<Option<Vec<u8>>, StoreError> {
-        let (question, options) = match &message.content {
-            Content::Poll { poll } => (poll.question.clone(), poll.options.clone()),
-            Content::Event { event } => (event.name.clone(), CalendarEvent::RESPONSES.map(str::to_owned).into()),
+        let (creator, secret) = (own_address(link).unwrap_or_default(), || rand::random::<[u8; 32]>().to_vec());
+        let poll = match &message.content {
+            Content::Poll { poll } => {
+                let (question, options) = (poll.question.clone(), poll.options.clone());
+                Poll { creator, secret: secret(), question, options, max_selections: poll.max_selections }
+            }
+            Content::Event { event } => Poll::event(creator, secret(), event.name.clone()),
             _ => return Ok(None),
         };
-        let (creator, secret) = (own_address(link).unwrap_or_default(), rand::random::<[u8; 32]>().to_vec());
-        let poll = Poll { creator, secret, question, options };
         Ok(Some(self.around.store.keep_poll(self.session.name.as_str(), &self.id, poll).await?))
     }
 
@@ -201,6 +227,25 @@ impl Work {
         let is_own = author.is_none();
         let author = author.or_else(|| own_address(link)).unwrap_or(chat);
         Some(Quote { id, author, is_own, message })
+    }
+}
+
+/// What the account chooses or answers itself, and where.
+struct Cast {
+    poll: String,
+    ballot: Ballot,
+}
+
+impl Cast {
+    fn of(message: &Message, link: &Link) -> Option<Self> {
+        let (poll, options) = match &message.content {
+            Content::PollVote { poll_vote } => (&poll_vote.message_id, poll_vote.options.clone()),
+            Content::EventResponse { event_response } => {
+                (&event_response.message_id, vec![event_response.response.clone()])
+            }
+            _ => return None,
+        };
+        Some(Self { poll: poll.clone(), ballot: Ballot { voter: own_address(link)?, options } })
     }
 }
 

@@ -83,7 +83,7 @@ fn contacts(body: &wa::Message) -> Option<Vec<Contact>> {
     body.contacts_array_message.as_option().map(|several| several.contacts.iter().map(one).collect())
 }
 
-fn poll(creation: &kinds::PollCreationMessage) -> Poll {
+pub(in crate::whatsapp) fn poll(creation: &kinds::PollCreationMessage) -> Poll {
     let options: Vec<_> = creation.options.iter().filter_map(|option| option.option_name.clone()).collect();
     let all = u32::try_from(options.len()).unwrap_or(u32::MAX);
     let limit = creation.selectable_options_count.filter(|count| (1..=all).contains(count));

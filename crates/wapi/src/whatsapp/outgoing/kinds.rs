@@ -12,6 +12,7 @@ use whatsapp_rust::waproto::whatsapp::message::poll_creation_message::Option as 
 use whatsapp_rust::waproto::whatsapp::message::protocol_message::Type as ProtocolType;
 
 use super::super::hex;
+use super::Sealed;
 use crate::fetch::Preview;
 use crate::message::{
     CalendarEvent, ChatTimer, Contact, Content, GroupInvite, LiveLocation, Location, Pin, Poll, Reaction, Text,
@@ -70,6 +71,27 @@ pub(super) fn text_with(text: &Text, preview: Option<&Preview>) -> wa::Message {
 /// Without an emoji, it takes back the one before.
 pub(super) fn reaction(reaction: &Reaction, key: wa::MessageKey, now: Timestamp) -> wa::Message {
     build_reaction_message(key, reaction.emoji.clone().unwrap_or_default(), now.as_millisecond())
+}
+
+pub(super) fn vote(sealed: Sealed, poll: wa::MessageKey, now: Timestamp) -> wa::Message {
+    let Sealed { payload, iv } = sealed;
+    let update = kinds::PollUpdateMessage {
+        poll_creation_message_key: MessageField::some(poll),
+        vote: MessageField::some(kinds::PollEncValue { enc_payload: Some(payload), enc_iv: Some(iv) }),
+        sender_timestamp_ms: Some(now.as_millisecond()),
+        ..Default::default()
+    };
+    wa::Message { poll_update_message: MessageField::some(update), ..Default::default() }
+}
+
+pub(super) fn response(sealed: Sealed, event: wa::MessageKey) -> wa::Message {
+    let Sealed { payload, iv } = sealed;
+    let answer = kinds::EncEventResponseMessage {
+        event_creation_message_key: MessageField::some(event),
+        enc_payload: Some(payload),
+        enc_iv: Some(iv),
+    };
+    wa::Message { enc_event_response_message: MessageField::some(answer), ..Default::default() }
 }
 
 /// Says when it was set, too, so that a device that hears of it late knows which word is the last.

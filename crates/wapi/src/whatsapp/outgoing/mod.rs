@@ -32,12 +32,21 @@ pub struct Quote {
     pub message: Option<Message>,
 }
 
+/// Something that is written for those alone who know a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Sealed {
+    pub payload: Vec<u8>,
+    pub iv: Vec<u8>,
+}
+
 /// What a message needs besides its own words.
 pub(super) struct Around<'a> {
     pub chat: &'a ChatId,
     pub quote: Option<&'a Quote>,
     /// What votes and answers are sealed with.
     pub secret: Option<Vec<u8>>,
+    /// Of a vote or an answer: what it says.
+    pub sealed: Option<Sealed>,
     /// Of the first link in a text.
     pub preview: Option<&'a Preview>,
     /// What changes another caption, as it left.
@@ -58,6 +67,8 @@ pub(super) fn jid(chat: &ChatId) -> Jid {
 pub(super) fn protobuf(message: &Message, file: Option<Uploaded>, around: &Around<'_>) -> Option<wa::Message> {
     let mut protobuf = match &message.content {
         Content::Reaction { reaction } => kinds::reaction(reaction, key(around)?, around.now),
+        Content::PollVote { .. } => kinds::vote(around.sealed.clone()?, key(around)?, around.now),
+        Content::EventResponse { .. } => kinds::response(around.sealed.clone()?, key(around)?),
         Content::Edit { edit } => {
             let edited = match (&edit.text, &edit.caption) {
                 (Some(text), _) => kinds::text(text),

@@ -30,6 +30,7 @@ fn in_a_group_the_author_belongs_to_what_a_message_is_known_by() {
             chat,
             quote: Some(&quote),
             secret: None,
+            sealed: None,
             preview: None,
             original: None,
             now: Timestamp::UNIX_EPOCH,
@@ -180,7 +181,7 @@ proptest! {
         });
         let message = Message { context, mentions, forwarded, expires_after, album_id, ..Message::new(said) };
         let chat = ChatId::parse(ANN).unwrap();
-        let around = Around { chat: &chat, quote: quote.as_ref(), secret: None, preview: None, original: None, now: Timestamp::UNIX_EPOCH };
+        let around = Around { chat: &chat, quote: quote.as_ref(), secret: None, sealed: None, preview: None, original: None, now: Timestamp::UNIX_EPOCH };
         let wire = codec::message_to_vec(&protobuf(&message, None, &around).unwrap());
         prop_assert_eq!(content::message(&codec::message_decode(&wire).unwrap()), Some(message));
     }

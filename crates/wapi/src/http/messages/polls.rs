@@ -1,0 +1,107 @@
+//! Polls, and what the account itself chooses in a poll or answers to an event.
+
+use std::collections::BTreeSet;
+
+use crate::http::error::{FieldError, Problem};
+use crate::http::extract::Fields;
+use crate::message::{CalendarEvent, Content, EventResponse, Poll, PollVote, Quiz};
+use crate::sessions::SessionName;
+use crate::store::Store;
+
+/// WhatsApp's own limits, in characters.
+const LONGEST_QUESTION: usize = 255;
+const LONGEST_OPTION: usize = 100;
+const OPTIONS: std::ops::RangeInclusive<usize> = 2..=12;
+/// Who come along to an event.
+const MOST_GUESTS: u64 = 99;
+
+pub(super) fn poll(fields: &mut Fields) -> Option<Poll> {
+    let question = fields.text_up_to("question", LONGEST_QUESTION);
+    let options = fields.texts("options").and_then(|options| {
+        let judged = options_fit(&options);
+        fields.judged("options", judged.map(|()| options))
+    })?;
+    let most = options.len() as u64;
+    let max_selections = fields.optional_number("max_selections", 1..=most).unwrap_or(1);
+    let quiz = fields.inner("quiz").and_then(|mut inner| {
+        let answer = inner.text("answer");
+        if answer.as_ref().is_some_and(|answer| !options.contains(answer)) {
+            inner.refuse("answer", "is none of the options");
+        }
+        fields.absorb("quiz", inner);
+        answer.map(|answer| Quiz { answer })
+    });
+    if quiz.is_some() && max_selections != 1 {
+        fields.refuse("max_selections", "must be 1 for a quiz");
+    }
+    let max_selections = u32::try_from(max_selections).ok()?;
+    Some(Poll { question: question?, options, max_selections, quiz })
+}
+
+fn options_fit(options: &[String]) -> Result<(), String> {
+    if !OPTIONS.contains(&options.len()) {
+        return Err(format!("must be {} to {}, and are {}", OPTIONS.start(), OPTIONS.end(), options.len()));
+    }
+    let fits = |option: &String| !option.trim().is_empty() && option.chars().count() <= LONGEST_OPTION;
+    if !options.iter().all(fits) {
+        return Err(format!("must each have 1 to {LONGEST_OPTION} characters"));
+    }
+    // A vote names options by a hash of their words.
+    let has_twin = |(index, option): (usize, &String)| options[..index].contains(option);
+    if options.iter().enumerate().any(has_twin) { Err("have the same words twice".to_owned()) } else { Ok(()) }
+}
+
+/// `{"message_id", "options"}`; whether the poll has them, [`check`] sees.
+pub(super) fn vote(fields: &mut Fields) -> Option<PollVote> {
+    let (message_id, options) = (fields.text("message_id"), fields.texts("options"));
+    Some(PollVote { message_id: message_id?, options: options? })
+}
+
+/// `{"message_id", "response", "extra_guests"?}`
+pub(super) fn response(fields: &mut Fields) -> Option<EventResponse> {
+    let message_id = fields.text("message_id");
+    let response = fields.parsed("response", |text| match CalendarEvent::RESPONSES.contains(&text) {
+        true => Ok(text.to_owned()),
+        false => Err(format!("must be one of: {}", CalendarEvent::RESPONSES.join(", "))),
+    });
+    let extra_guests = fields.optional_number("extra_guests", 0..=MOST_GUESTS).unwrap_or_default();
+    let extra_guests = u32::try_from(extra_guests).ok()?;
+    Some(EventResponse { message_id: message_id?, response: response?, extra_guests })
+}
+
+/// Whether what a vote or an answer is about is known, and can be answered so. What it is sealed with came with the poll.
+pub(super) async fn check(content: &Content, store: &Store, session: &SessionName) -> Result<(), Problem> {
+    let (id, chosen, field) = match content {
+        Content::PollVote { poll_vote } => (&poll_vote.message_id, Some(&poll_vote.options), "poll_vote"),
+        Content::EventResponse { event_response } => (&event_response.message_id, None, "event_response"),
+        _ => return Ok(()),
+    };
+    let wrong = |inner: &str, detail: String| {
+        Err(Problem::Fields(vec![FieldError { field: format!("{field}.{inner}").into(), detail }]))
+    };
+    let known = store.poll(session.as_str(), id).await.map_err(super::unreadable)?;
+    let known = known.filter(|known| known.is_event() == chosen.is_none());
+    match (known, chosen) {
+        (None, None) => {
+            wrong("message_id", "names no event that came in, or was sent, through this session".to_owned())
+        }
+        (None, Some(_)) => {
+            wrong("message_id", "names no poll that came in, or was sent, through this session".to_owned())
+        }
+        (Some(_), None) => Ok(()),
+        (Some(poll), Some(chosen)) => match unfit(&poll.options, poll.max_selections, chosen) {
+            Some(detail) => wrong("options", detail),
+            None => Ok(()),
+        },
+    }
+}
+
+fn unfit(options: &[String], most: u32, chosen: &[String]) -> Option<String> {
+    if let Some(other) = chosen.iter().find(|option| !options.contains(option)) {
+        return Some(format!("`{other}` is not among the poll's: {}", options.join(", ")));
+    }
+    if BTreeSet::from_iter(chosen).len() < chosen.len() {
+        return Some("name the same twice".to_owned());
+    }
+    (chosen.len() > most as usize).then(|| format!("are {}, and this poll takes {most} at most", chosen.len()))
+}

@@ -50,6 +50,8 @@ pub struct File {
     pub height: Option<u32>,
     /// Of a video or a sound.
     pub seconds: Option<u32>,
+    /// Of a document.
+    pub pages: Option<u32>,
     /// Of a voice note: 64 levels from 0 to 100.
     pub waveform: Option<Vec<u8>>,
     /// A small JPEG.
@@ -70,6 +72,7 @@ impl File {
             width: None,
             height: None,
             seconds: None,
+            pages: None,
             waveform: None,
             thumbnail: None,
             view_once: false,
@@ -156,6 +159,7 @@ fn message(file: File, uploaded: Uploaded) -> wa::Message {
         FileKind::Document => {
             let document = filled!(DocumentMessage, file, uploaded, {
                 caption: file.caption, title: file.name.clone(), file_name: file.name, jpeg_thumbnail: file.thumbnail,
+                page_count: file.pages,
             });
             wa::Message { document_message: MessageField::some(document), ..Default::default() }
         }

@@ -45,6 +45,8 @@ struct MediaInfo {
     width: Option<u32>,
     height: Option<u32>,
     duration: Option<u32>,
+    /// Of documents.
+    pages: Option<u32>,
     url: String,
     /// Why the last download failed.
     error: Option<String>,
@@ -70,6 +72,7 @@ impl From<MediaRecord> for MediaInfo {
             width: facts.width,
             height: facts.height,
             duration: facts.duration,
+            pages: facts.pages,
             error,
             created_at,
             stored_at,

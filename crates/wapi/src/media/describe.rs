@@ -1,8 +1,9 @@
-//! What can be said of a file by looking into it: how large a picture is, how long a sound, and what a picture looks like when it is
+//! What can be said of a file by looking into it: how large a picture is, how long a sound, how many pages a document has, and what a picture looks like when it is
 //! small. Blocks; whatever cannot be read is left out.
 
 mod mp4;
 mod ogg;
+mod pdf;
 
 use std::fs::File;
 use std::io::{BufReader, Cursor, Read};
@@ -35,6 +36,8 @@ pub struct Described {
     pub thumbnail: Option<Vec<u8>>,
     /// Of a voice note: 64 levels from 0 to 100, how loud it is over time.
     pub waveform: Option<Vec<u8>>,
+    /// Of a document.
+    pub pages: Option<u32>,
     /// A WebP that moves.
     pub is_animated: bool,
 }
@@ -45,6 +48,7 @@ pub fn describe(path: &Path, mime_type: &str) -> Described {
         Some("image") => picture(path),
         Some("video") => film(path),
         Some("audio") => sound(path, mime_type),
+        Some("application") => paper(path),
         _ => None,
     };
     found.unwrap_or_default()
@@ -116,6 +120,12 @@ fn sound(path: &Path, mime_type: &str) -> Option<Described> {
         _ => None,
     };
     Some(Described { duration: seconds, ..Described::default() })
+}
+
+/// Whatever else its type may be, it says in its first bytes whether it is a PDF.
+fn paper(path: &Path) -> Option<Described> {
+    let pages = pdf::pages(&mut File::open(path).ok()?).ok().flatten();
+    Some(Described { pages, ..Described::default() })
 }
 
 /// Seconds, rounded up, without reading what the file says of itself.

@@ -93,7 +93,7 @@ async fn tried(media: &Media, sessions: &Sessions, record: &MediaRecord) -> Resu
     let source = record.source.as_deref().context("nobody knows where it is")?;
     let remote: Remote = serde_json::from_str(source).context("it cannot be read where it is")?;
     match fetched(media, sessions, record, &remote).await {
-        Ok(taken) => media.store(&record.id, taken).await,
+        Ok(taken) => media.store(record, taken).await,
         Err(NotFetched::Gone) => ask_phone(media, sessions, record, remote).await,
         Err(NotFetched::Unfit(why)) => Ok(media.inner.store.media_has_failed(&record.id, why).await?),
         Err(NotFetched::Passing(why)) => put_off(media, record, why).await,
@@ -122,7 +122,7 @@ async fn ask_phone(media: &Media, sessions: &Sessions, record: &MediaRecord, mut
             let source = serde_json::to_string(&remote).context("writing down where it is")?;
             media.inner.store.media_has_moved(&record.id, source).await?;
             match fetched(media, sessions, record, &remote).await {
-                Ok(taken) => media.store(&record.id, taken).await,
+                Ok(taken) => media.store(record, taken).await,
                 Err(error) => put_off(media, record, error.to_string()).await,
             }
         }

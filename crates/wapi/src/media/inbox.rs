@@ -54,6 +54,7 @@ fn note(session: &str, incoming: &mut Incoming, state: MediaState) -> Option<New
         width: shown.width,
         height: shown.height,
         duration: shown.duration,
+        pages: shown.pages,
     };
     let source = serde_json::to_string(&remote).expect("what is known of a file is always JSON");
     Some(NewMedia {

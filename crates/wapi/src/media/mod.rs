@@ -247,11 +247,12 @@ impl Media {
     }
 
     /// Puts a file that came from WhatsApp in its place, and notes that it is there.
-    async fn store(&self, id: &str, taken: Taken) -> Result<()> {
-        let facts = MediaFacts { size: Some(taken.size), sha256: Some(taken.sha256.clone()), ..MediaFacts::default() };
+    async fn store(&self, record: &MediaRecord, taken: Taken) -> Result<()> {
+        let (size, sha256) = (Some(taken.size), Some(taken.sha256.clone()));
+        let facts = MediaFacts { size, sha256, pages: self.pages(record, &taken).await, ..MediaFacts::default() };
         let placing = self.inner.placing.read().await;
         self.inner.storage.keep(&taken.spooled, &taken.sha256).await.context("keeping a file")?;
-        let is_wanted = self.inner.store.media_is_stored(id, facts).await?;
+        let is_wanted = self.inner.store.media_is_stored(&record.id, facts).await?;
         drop(placing);
         if !is_wanted {
             // It was removed while it came.
@@ -261,9 +262,17 @@ impl Media {
         Ok(())
     }
 
+    /// How many pages a document has whose sender did not say it.
+    async fn pages(&self, record: &MediaRecord, taken: &Taken) -> Option<u32> {
+        let is_asked = record.kind.as_deref() == Some(Kind::Document.word()) && record.facts.pages.is_none();
+        let mime_type = record.facts.mime_type.clone().filter(|_| is_asked)?;
+        let path = taken.spooled.path().to_owned();
+        self.workshop().decode(move || describe(&path, &mime_type)).await?.pages
+    }
+
     /// Keeps a file that somebody uploaded for a session.
     pub async fn add(&self, session: &str, file: File, filename: Option<String>) -> Result<MediaRecord> {
-        let Described { width, height, duration, .. } = file.described().await;
+        let Described { width, height, duration, pages, .. } = file.described().await;
         let Content::Spooled(taken) = file.content else { bail!("it is kept already") };
         let facts = MediaFacts {
             mime_type: Some(file.mime_type),
@@ -273,6 +282,7 @@ impl Media {
             width,
             height,
             duration,
+            pages,
         };
         let (id, session) = (ids::media_id(), session.to_owned());
         let state = MediaState::Stored;

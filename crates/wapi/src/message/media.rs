@@ -29,6 +29,9 @@ pub struct Media {
     pub height: Option<u32>,
     /// Seconds.
     pub duration: Option<u32>,
+    /// Of documents, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pages: Option<u32>,
     /// For audio: a voice note.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub voice: bool,

@@ -51,6 +51,8 @@ pub struct MediaFacts {
     pub height: Option<u32>,
     /// Seconds.
     pub duration: Option<u32>,
+    /// Of documents.
+    pub pages: Option<u32>,
 }
 
 /// A file that was not known before.
@@ -164,6 +166,7 @@ fn record(row: &SqliteRow) -> Result<MediaRecord, StoreError> {
         width: number("width"),
         height: number("height"),
         duration: number("duration"),
+        pages: number("pages"),
     };
     let key: (Option<String>, Option<String>, Option<String>) =
         (row.get("message_chat"), row.get("sender"), row.get("message_id"));
@@ -204,15 +207,16 @@ impl Change for Add {
             let NewMedia { id, session, message, kind, facts, source, state } = new;
             let stored_at = (*state == MediaState::Stored).then(|| now.as_millisecond());
             let sql = "INSERT INTO media (id, session, message_id, message_chat, sender, chat, type, mime_type, filename, \
-                       size, width, height, duration, sha256, source, state, due_at, created_at, stored_at) \
-                       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $17, $18) \
+                       size, width, height, duration, pages, sha256, source, state, due_at, created_at, stored_at) \
+                       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $18, $19) \
                        ON CONFLICT DO NOTHING";
             let key = message.as_ref().map(|(key, _)| key);
             let query = sqlx::query(sql).bind(id).bind(session);
             let query = query.bind(key.map(|key| &key.id)).bind(key.map(|key| &key.chat));
             let query = query.bind(key.map(|key| &key.sender)).bind(message.as_ref().map(|(_, chat)| chat)).bind(kind);
             let query = query.bind(&facts.mime_type).bind(&facts.filename).bind(signed(facts.size));
-            let query = query.bind(facts.width).bind(facts.height).bind(facts.duration).bind(&facts.sha256);
+            let query =
+                query.bind(facts.width).bind(facts.height).bind(facts.duration).bind(facts.pages).bind(&facts.sha256);
             let query = query.bind(source).bind(state.word()).bind(now.as_millisecond()).bind(stored_at);
             query.execute(&mut *connection).await?;
         }
@@ -250,7 +254,7 @@ impl Change for Turn {
             To::Stored(facts) => sqlx::query(
                 "UPDATE media SET state = 'stored', stored_at = $2, error = NULL, size = $3, sha256 = $4, \
                  width = COALESCE($5, width), height = COALESCE($6, height), duration = COALESCE($7, duration), \
-                 mime_type = COALESCE($8, mime_type) WHERE id = $1 AND state = 'waiting'",
+                 mime_type = COALESCE($8, mime_type), pages = COALESCE($9, pages) WHERE id = $1 AND state = 'waiting'",
             )
             .bind(&self.id)
             .bind(now)
@@ -259,7 +263,8 @@ impl Change for Turn {
             .bind(facts.width)
             .bind(facts.height)
             .bind(facts.duration)
-            .bind(&facts.mime_type),
+            .bind(&facts.mime_type)
+            .bind(facts.pages),
             To::Later(due_at, error) => sqlx::query(
                 "UPDATE media SET attempts = attempts + 1, due_at = $2, error = $3 WHERE id = $1 AND state = 'waiting'",
             )

@@ -16,6 +16,7 @@ mod changes;
 mod chat_list;
 mod checks;
 mod crash;
+mod described;
 mod disappearing;
 mod endpoints;
 mod faults;

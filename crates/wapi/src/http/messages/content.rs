@@ -98,7 +98,7 @@ fn linked(fields: &mut Fields, kind: MediaKind) -> Option<Media> {
         MediaKind::Image | MediaKind::Sticker => {}
     }
     // What is not known of a file is told as null, and can be sent back like that.
-    for unknown in ["mime_type", "caption", "filename", "size", "sha256", "width", "height", "duration"] {
+    for unknown in ["mime_type", "caption", "filename", "size", "sha256", "width", "height", "duration", "pages"] {
         if !fields.has(unknown) {
             fields.ignore(unknown);
         }

@@ -80,6 +80,7 @@ pub fn shown() -> Vec<Member> {
             ("width", whole()),
             ("height", whole()),
             ("duration", said(whole(), "Seconds.")),
+            ("pages?", said(count(), "Of documents.")),
             ("voice?", flag()),
             ("gif?", flag()),
             ("view_once?", flag()),

@@ -52,6 +52,7 @@ pub fn media() -> Value {
         ("width", pixels()),
         ("height", pixels()),
         ("duration", or_null(said(count(), "Seconds."))),
+        ("pages", or_null(said(count(), "Of documents."))),
         ("url", said(text(), "Where the file is, below the gateway's own address.")),
         ("error", or_null(said(text(), "Why the last download failed."))),
         ("created_at", time()),

@@ -47,6 +47,8 @@ pub(super) fn file(document: &kinds::DocumentMessage) -> Media {
         mime_type: document.mimetype.clone(),
         caption: document.caption.clone(),
         filename: document.file_name.clone().or_else(|| document.title.clone()),
+        // Some clients say 0 where they do not know.
+        pages: document.page_count.filter(|pages| *pages > 0),
         size: document.file_length,
         sha256: document.file_sha256.as_deref().map(hex),
         ..Media::default()

@@ -113,7 +113,7 @@ pub(super) fn message(kind: MediaKind, media: &Media, file: Option<Uploaded>) ->
 
 /// Says what phones show of a file before they have it.
 fn fill_in(message: &mut wa::Message, described: Described) {
-    let Described { width, height, duration, thumbnail, waveform, is_animated } = described;
+    let Described { width, height, duration, thumbnail, waveform, pages, is_animated } = described;
     if let Some(image) = message.image_message.as_option_mut() {
         (image.width, image.height, image.jpeg_thumbnail) = (width, height, thumbnail);
     } else if let Some(video) = message.video_message.as_option_mut() {
@@ -121,7 +121,7 @@ fn fill_in(message: &mut wa::Message, described: Described) {
     } else if let Some(audio) = message.audio_message.as_option_mut() {
         (audio.seconds, audio.waveform) = (duration, waveform);
     } else if let Some(document) = message.document_message.as_option_mut() {
-        document.jpeg_thumbnail = thumbnail;
+        (document.page_count, document.jpeg_thumbnail) = (pages, thumbnail);
     } else if let Some(sticker) = message.sticker_message.as_option_mut() {
         (sticker.width, sticker.height, sticker.is_animated) = (width, height, Some(is_animated));
     }

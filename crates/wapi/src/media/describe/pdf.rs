@@ -1,0 +1,315 @@
+//! How many pages a PDF has (ISO 32000-1, 7.5): the root of its page tree says so. Only what leads there is read, never the whole
+//! file, and never more than the limits below, whatever the file says of itself.
+
+mod syntax;
+
+use std::io::{self, Read, Seek, SeekFrom};
+
+use flate2::read::ZlibDecoder;
+
+use syntax::{Dict, Members, Syntax, Value};
+
+/// Where the head of the file and the address of its last table are looked for, in bytes.
+const HEAD: u64 = 1024;
+const TAIL: u64 = 2048;
+/// The longest piece of the file that holds one object, in bytes. The list of pages may stand before their number.
+const OBJECT: u64 = 512 * 1024;
+/// Most are shorter than this.
+const SHORT: u64 = 4096;
+/// The longest stream, inflated, in bytes: a table of a million objects.
+const STREAM: u64 = 8 * 1024 * 1024;
+/// Bytes that are read and inflated altogether.
+const BUDGET: u64 = 64 * 1024 * 1024;
+/// Tables in a row, each an earlier state of the file, and steps from one value to the next.
+const MOST_TABLES: usize = 64;
+const MOST_PARTS: usize = 10_000;
+const MOST_STEPS: usize = 8;
+/// Entries of a table have this length, to the byte.
+const ENTRY: u64 = 20;
+
+/// `None` for what is no such file, or is not in order.
+pub fn pages(file: &mut (impl Read + Seek)) -> io::Result<Option<u32>> {
+    let size = file.seek(SeekFrom::End(0))?;
+    let mut pdf = Pdf { file, size, start: 0, left: BUDGET };
+    Ok(pdf.pages().ok().flatten().filter(|pages| *pages > 0))
+}
+
+struct Pdf<'a, F> {
+    file: &'a mut F,
+    size: u64,
+    /// Where the file really begins: mail programs and printers put something before it.
+    start: u64,
+    /// Of the budget.
+    left: u64,
+}
+
+/// Where an object is.
+enum Place {
+    At(u64),
+    /// In a stream of objects, by number.
+    Within(u32),
+}
+
+/// A table of places; more of them may stand in a stream, and earlier ones in others.
+struct Table {
+    trailer: Dict,
+    /// Rows of a stream, in place of entries in the file.
+    rows: Option<Vec<u8>>,
+    at: u64,
+}
+
+impl<F: Read + Seek> Pdf<'_, F> {
+    fn pages(&mut self) -> io::Result<Option<u32>> {
+        let head = self.piece(0, HEAD)?;
+        let Some(start) = head.windows(5).position(|word| word == b"%PDF-") else { return Ok(None) };
+        self.start = start as u64;
+        let whole = self.size - self.start;
+        let tail = self.piece(whole.saturating_sub(TAIL), TAIL)?;
+        let word = b"startxref";
+        let Some(at) = tail.windows(word.len()).rposition(|found| found == word) else { return Ok(None) };
+        let Some(first) = Syntax::new(&tail[at + word.len()..]).number() else { return Ok(None) };
+        let Some(trailer) = self.table(first)?.map(|table| table.trailer) else { return Ok(None) };
+        let Some(catalog) = self.followed(first, trailer.get("Root"))? else { return Ok(None) };
+        let Some(tree) = self.followed(first, catalog.get("Pages"))? else { return Ok(None) };
+        Ok(self
+            .followed(first, tree.get("Count"))?
+            .and_then(|count| count.number())
+            .and_then(|n| u32::try_from(n).ok()))
+    }
+
+    /// What a value stands for, through references.
+    fn followed(&mut self, first: u64, value: Option<&Value>) -> io::Result<Option<Value>> {
+        let mut value = value.cloned();
+        for _ in 0..MOST_STEPS {
+            let Some(Value::Reference(number)) = value else { return Ok(value) };
+            value = self.object(first, number)?;
+        }
+        Ok(None)
+    }
+
+    fn object(&mut self, first: u64, number: u32) -> io::Result<Option<Value>> {
+        match self.place(first, number)? {
+            Some(Place::At(at)) => Ok(self.at(at)?.and_then(|(found, value, _)| (found == number).then_some(value))),
+            Some(Place::Within(stream)) => {
+                let Some(Place::At(at)) = self.place(first, stream)? else { return Ok(None) };
+                let Some((_, Value::Dict(dict), Some(bytes))) = self.at(at)? else { return Ok(None) };
+                Ok(self.inflated(&dict, bytes)?.and_then(|bytes| packed(&dict, &bytes, number)))
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// An object of the file: its number, its value, and where its stream begins, if it has one.
+    fn at(&mut self, at: u64) -> io::Result<Option<(u32, Value, Option<u64>)>> {
+        self.read_at(at, |syntax| {
+            let (number, value) = syntax.object()?;
+            Some((number, value, syntax.stream().map(|offset| at + offset as u64)))
+        })
+    }
+
+    /// Reads something that is mostly short.
+    fn read_at<T>(&mut self, at: u64, read: impl Fn(&mut Syntax) -> Option<T>) -> io::Result<Option<T>> {
+        for most in [SHORT, OBJECT] {
+            let piece = self.piece(at, most)?;
+            let mut syntax = Syntax::new(&piece);
+            let found = read(&mut syntax);
+            // What ends near the end may go on behind it.
+            let is_whole = (piece.len() as u64) < most || syntax.offset() + 32 < piece.len();
+            if is_whole && (found.is_some() || most == OBJECT || (piece.len() as u64) < most) {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Where an object is, by the newest table that knows it.
+    fn place(&mut self, first: u64, number: u32) -> io::Result<Option<Place>> {
+        let mut waiting = vec![first];
+        for _ in 0..MOST_TABLES {
+            let Some(at) = waiting.pop() else { break };
+            let Some(table) = self.table(at)? else { return Ok(None) };
+            let found = match &table.rows {
+                Some(rows) => row(&table.trailer, rows, number),
+                None => self.entry(table.at, number)?,
+            };
+            if found.is_some() {
+                return Ok(found);
+            }
+            // What programs of before 2003 need not see is told by a stream beside the table.
+            let next = ["Prev", "XRefStm"].map(|name| table.trailer.get(name).and_then(Value::number));
+            waiting.extend(next.into_iter().flatten());
+        }
+        Ok(None)
+    }
+
+    fn table(&mut self, at: u64) -> io::Result<Option<Table>> {
+        let piece = self.piece(at, 64)?;
+        let mut syntax = Syntax::new(&piece);
+        if !syntax.word(b"xref") {
+            let Some((_, Value::Dict(trailer), Some(bytes))) = self.at(at)? else { return Ok(None) };
+            let rows = self.inflated(&trailer, bytes)?;
+            return Ok(rows.map(|rows| Table { trailer, rows: Some(rows), at }));
+        }
+        let mut end = at + syntax.offset() as u64;
+        for _ in 0..MOST_PARTS {
+            let piece = self.piece(end, 64)?;
+            let mut syntax = Syntax::new(&piece);
+            if syntax.word(b"trailer") {
+                let trailer = self.read_at(end, |syntax| syntax.word(b"trailer").then(|| syntax.value())?)?;
+                let Some(Value::Dict(trailer)) = trailer else { return Ok(None) };
+                return Ok(Some(Table { trailer, rows: None, at }));
+            }
+            let Some((_, count, offset)) = part(&mut syntax) else { return Ok(None) };
+            end = end.saturating_add(offset).saturating_add(count.saturating_mul(ENTRY));
+        }
+        Ok(None)
+    }
+
+    /// Looks an object up in the table at `at`.
+    fn entry(&mut self, at: u64, number: u32) -> io::Result<Option<Place>> {
+        let mut end = at;
+        for index in 0..MOST_PARTS {
+            let piece = self.piece(end, 64)?;
+            let mut syntax = Syntax::new(&piece);
+            if index == 0 {
+                syntax.word(b"xref");
+            }
+            let Some((first, count, offset)) = part(&mut syntax) else { return Ok(None) };
+            end = end.saturating_add(offset);
+            if let Some(index) = u64::from(number).checked_sub(first).filter(|index| *index < count) {
+                let entry = self.piece(end.saturating_add(index.saturating_mul(ENTRY)), ENTRY)?;
+                let is_used = entry.get(17) == Some(&b'n');
+                let place = Syntax::new(&entry).number().map(Place::At);
+                return Ok(place.filter(|_| is_used));
+            }
+            end = end.saturating_add(count.saturating_mul(ENTRY));
+        }
+        Ok(None)
+    }
+
+    /// A stream as it is without its filter; `None` for filters that tables and objects do not have.
+    fn inflated(&mut self, dict: &Dict, at: u64) -> io::Result<Option<Vec<u8>>> {
+        let filter = match dict.get("Filter") {
+            None => None,
+            Some(Value::Array(filters)) if filters.len() > 1 => return Ok(None),
+            Some(Value::Array(filters)) => filters.first().and_then(Value::name),
+            Some(filter) => filter.name(),
+        };
+        let most = self.left.min(STREAM);
+        self.file.seek(SeekFrom::Start(self.start.saturating_add(at)))?;
+        let mut bytes = Vec::new();
+        match filter {
+            Some(b"FlateDecode") => {
+                let packed = io::BufReader::new((&mut *self.file).take(most));
+                ZlibDecoder::new(packed).take(most).read_to_end(&mut bytes)?
+            }
+            None => {
+                let length = dict.get("Length").and_then(Value::number).unwrap_or_default();
+                (&mut *self.file).take(length.min(most)).read_to_end(&mut bytes)?
+            }
+            _ => return Ok(None),
+        };
+        // What was inflated was at least a thousandth of it before.
+        self.spend(bytes.len() as u64)?;
+        Ok(unpredicted(dict, bytes))
+    }
+
+    /// Up to so many bytes from a place in the file.
+    fn piece(&mut self, at: u64, most: u64) -> io::Result<Vec<u8>> {
+        self.file.seek(SeekFrom::Start(self.start.saturating_add(at)))?;
+        let mut piece = Vec::new();
+        (&mut *self.file).take(most).read_to_end(&mut piece)?;
+        self.spend(piece.len() as u64)?;
+        Ok(piece)
+    }
+
+    fn spend(&mut self, bytes: u64) -> io::Result<()> {
+        self.left = self.left.checked_sub(bytes.max(1)).ok_or_else(|| io::Error::other("it leads nowhere"))?;
+        Ok(())
+    }
+}
+
+/// The head of a part of a table: the first number, how many, and where its entries begin.
+fn part(syntax: &mut Syntax) -> Option<(u64, u64, u64)> {
+    let (first, count) = (syntax.number()?, syntax.number()?);
+    syntax.blanks();
+    Some((first, count, syntax.offset() as u64))
+}
+
+/// Looks an object up in the rows of a stream.
+fn row(dict: &Dict, rows: &[u8], number: u32) -> Option<Place> {
+    let widths: Vec<usize> =
+        dict.get("W")?.numbers()?.into_iter().map(usize::try_from).collect::<Result<_, _>>().ok()?;
+    let &[kind, second, third] = widths.as_slice() else { return None };
+    if widths.iter().any(|width| *width > 8) {
+        return None;
+    }
+    let size = dict.get("Size").and_then(Value::number).unwrap_or_default();
+    let parts = dict.get("Index").and_then(Value::numbers).unwrap_or_else(|| vec![0, size]);
+    let mut before = 0u64;
+    for part in parts.chunks_exact(2) {
+        let Some(index) = u64::from(number).checked_sub(part[0]).filter(|index| *index < part[1]) else {
+            before = before.saturating_add(part[1]);
+            continue;
+        };
+        let width = kind + second + third;
+        let at = usize::try_from(before.saturating_add(index)).ok()?.checked_mul(width)?;
+        let row = rows.get(at..at.checked_add(width)?)?;
+        let number = |bytes: &[u8]| bytes.iter().fold(0, |sum: u64, byte| sum << 8 | u64::from(*byte));
+        return match if kind == 0 { 1 } else { number(&row[..kind]) } {
+            1 => Some(Place::At(number(&row[kind..kind + second]))),
+            2 => Some(Place::Within(u32::try_from(number(&row[kind..kind + second])).ok()?)),
+            _ => None,
+        };
+    }
+    None
+}
+
+/// An object from a stream of objects.
+fn packed(dict: &Dict, bytes: &[u8], number: u32) -> Option<Value> {
+    let first = usize::try_from(dict.get("First")?.number()?).ok()?;
+    let mut head = Syntax::new(bytes.get(..first)?);
+    while let (Some(found), Some(offset)) = (head.number(), head.number()) {
+        if found == u64::from(number) {
+            let at = first.checked_add(usize::try_from(offset).ok()?)?;
+            return Syntax::new(bytes.get(at..)?).value();
+        }
+    }
+    None
+}
+
+/// Takes PNG's prediction away, which tables are mostly packed with.
+fn unpredicted(dict: &Dict, bytes: Vec<u8>) -> Option<Vec<u8>> {
+    let parameters = match dict.get("DecodeParms") {
+        Some(Value::Array(parameters)) => parameters.first(),
+        parameters => parameters,
+    };
+    let number = |name| parameters.and_then(|parameters| parameters.get(name)).and_then(Value::number);
+    match number("Predictor").unwrap_or(1) {
+        1 => return Some(bytes),
+        10..=15 => {}
+        _ => return None,
+    }
+    let columns = usize::try_from(number("Columns").unwrap_or(1)).ok().filter(|columns| (1..=64).contains(columns))?;
+    let mut above = vec![0u8; columns];
+    let mut plain = Vec::with_capacity(bytes.len());
+    for row in bytes.chunks_exact(columns + 1) {
+        let mut left = 0u8;
+        for (index, byte) in row[1..].iter().enumerate() {
+            let guess = match row[0] {
+                0 => 0,
+                1 => left,
+                2 => above[index],
+                // Nothing that writes tables uses the others.
+                _ => return None,
+            };
+            left = byte.wrapping_add(guess);
+            above[index] = left;
+        }
+        plain.extend_from_slice(&above);
+    }
+    Some(plain)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-//! The system's ffmpeg: converts sounds in a process of its own, which can be ended at any time.
+//! The system's ffmpeg: converts sounds and films in a process of its own, which can be ended at any time.
 //!
 //! Files come from strangers. So ffmpeg is told what a file is and never guesses: what looks like a sound may be a playlist that names
 //! other files, or addresses inside the operator's network. It opens files only, and neither reads nor asks anything else.
@@ -21,8 +21,6 @@ use crate::lifecycle::Lifecycle;
 
 /// Conversions at the same time; more wait.
 const AT_ONCE: usize = 2;
-/// For one conversion. 16 MiB of speech are hours, and an hour takes some seconds.
-const LIMIT: Duration = Duration::from_secs(120);
 /// The largest piece of memory it may ask for at once, in bytes.
 const MEMORY: &str = "134217728";
 /// Of what it complains of, in bytes.
@@ -57,20 +55,63 @@ fn is_program(path: &Path) -> bool {
     path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }
 
+/// What it is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    VoiceNote,
+    /// One that moves.
+    Sticker,
+    /// Of a film.
+    Thumbnail,
+}
+
+impl Purpose {
+    /// For one conversion. 16 MiB of speech are hours, and an hour takes some seconds.
+    const fn limit(self) -> Duration {
+        match self {
+            Self::VoiceNote => Duration::from_secs(120),
+            Self::Sticker => Duration::from_secs(60),
+            Self::Thumbnail => Duration::from_secs(10),
+        }
+    }
+
+    /// What the file is not, and what could be given in its place.
+    const fn wanted(self) -> (&'static str, &'static str) {
+        match self {
+            Self::VoiceNote => ("is not Opus in Ogg, as voice notes are", "Ogg with Opus"),
+            Self::Sticker => ("is no animated WebP, as moving stickers are", "animated WebP"),
+            Self::Thumbnail => ("is no picture", "one"),
+        }
+    }
+
+    const fn looked_for(self) -> &'static str {
+        match self {
+            Self::VoiceNote => "sound",
+            Self::Sticker | Self::Thumbnail => "picture",
+        }
+    }
+}
+
 /// Why a file was not converted; the texts follow the name of a file, and are for callers.
 #[derive(Debug, thiserror::Error)]
 pub enum NotConverted {
     #[error(
-        "is not Opus in Ogg, as voice notes are; ffmpeg would convert it, but the gateway has none. Install ffmpeg on its \
-         machine (or name it in WAPI_FFMPEG_PATH), or give Ogg with Opus"
+        "{}; ffmpeg would convert it, but the gateway has none. Install ffmpeg on its machine (or name it in \
+         WAPI_FFMPEG_PATH), or give {}",
+        .0.wanted().0,
+        .0.wanted().1
     )]
-    NoFfmpeg,
-    #[error("cannot be converted: ffmpeg finds no sound in it that it can read")]
-    Unreadable,
+    NoFfmpeg(Purpose),
+    #[error("cannot be converted: ffmpeg finds no {} in it that it can read", .0.looked_for())]
+    Unreadable(Purpose),
+    #[error("is no picture that can be read")]
+    NoPicture,
     #[error("is too long: ffmpeg did not convert it within {0:?}")]
     TooLong(Duration),
     #[error("is larger than {0} MiB as a voice note")]
     TooLarge(u64),
+    #[error("has more than {0} KiB as a sticker, however much it is reduced; give something shorter or simpler")]
+    TooMuchMotion(u64),
     /// Another time it may work.
     #[error("cannot be converted for now: {0}")]
     Passing(String),
@@ -103,23 +144,26 @@ impl Ffmpeg {
     /// output is handed to `take` as it comes.
     pub async fn run(
         &self,
+        purpose: Purpose,
         demuxer: &str,
         input: &Path,
         outputs: Vec<OsString>,
         take: impl FnMut(&[u8]),
     ) -> Result<(), NotConverted> {
-        let program = self.program.as_ref().ok_or(NotConverted::NoFfmpeg)?;
+        let program = self.program.as_ref().ok_or(NotConverted::NoFfmpeg(purpose))?;
         let _room = self.room.acquire().await.expect("this room is never closed");
         let mut command = Command::new(program);
         command.args(["-nostdin", "-hide_banner", "-loglevel", "error", "-y", "-max_alloc", MEMORY]);
+        // Each thread of a decoder has pictures of its own in memory.
+        command.args(["-threads", "1"]);
         command.args(["-protocol_whitelist", "file", "-format_whitelist", demuxer, "-f", demuxer, "-i"]);
         command.arg(as_file(input)).args(outputs);
         // Its settings may come from the environment, too.
         command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
         let ending = || NotConverted::Passing("the program is ending".to_owned());
-        let converting = self.clock.timeout(LIMIT, converted(command, take));
+        let converting = self.clock.timeout(purpose.limit(), converted(command, purpose, take));
         let done = self.lifecycle.unless_stopping(converting).await.ok_or_else(ending)?;
-        done.map_err(|_| NotConverted::TooLong(LIMIT))?
+        done.map_err(|_| NotConverted::TooLong(purpose.limit()))?
     }
 }
 
@@ -137,7 +181,7 @@ pub(super) fn as_file(path: &Path) -> OsString {
 }
 
 /// Ends with the process; dropped earlier, it ends the process.
-async fn converted(mut command: Command, take: impl FnMut(&[u8])) -> Result<(), NotConverted> {
+async fn converted(mut command: Command, purpose: Purpose, take: impl FnMut(&[u8])) -> Result<(), NotConverted> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let mut child = command.spawn()?;
     let (output, errors) = (child.stdout.take(), child.stderr.take());
@@ -153,7 +197,7 @@ async fn converted(mut command: Command, take: impl FnMut(&[u8])) -> Result<(), 
     if !status?.success() {
         // Its words may hold what the file says of itself.
         tracing::debug!(complaint = %String::from_utf8_lossy(&complaint), "ffmpeg could not convert a file");
-        return Err(NotConverted::Unreadable);
+        return Err(NotConverted::Unreadable(purpose));
     }
     Ok(())
 }

@@ -3,10 +3,12 @@
 mod describe;
 mod downloads;
 pub mod ffmpeg;
+mod film;
 mod inbox;
 mod intake;
 mod remote;
 mod retention;
+mod sticker;
 mod storage;
 pub mod types;
 mod voice;
@@ -29,10 +31,10 @@ use crate::lifecycle::Lifecycle;
 use crate::store::{MediaFacts, MediaRecord, MediaState, NewMedia, Store, StoreError};
 
 pub use describe::Described;
-use describe::{describe, make_sticker};
+use describe::describe;
 pub use downloads::keep_downloading;
 use ffmpeg::Ffmpeg;
-pub use ffmpeg::NotConverted;
+pub use ffmpeg::{NotConverted, Purpose};
 pub use inbox::MediaInbox;
 pub use intake::{Intake, NotTaken};
 pub use remote::{Kind, Remote};
@@ -131,24 +133,10 @@ impl File {
         }
     }
 
-    /// What can be said of it by looking into it.
-    pub async fn described(&self) -> Described {
+    /// What can be said of it by looking into it; of films, their thumbnail is left out.
+    async fn measured(&self) -> Described {
         let (path, mime_type) = (self.path().to_owned(), self.mime_type.clone());
         self.workshop.decode(move || describe(&path, &mime_type)).await.unwrap_or_default()
-    }
-
-    /// The same as a sticker: WebP stays as it is, other pictures become one. `None`: it is no picture that can be read.
-    pub async fn into_sticker(self) -> Option<Self> {
-        const STICKER: &str = "image/webp";
-        if self.mime_type == STICKER {
-            return Some(self);
-        }
-        let (picture, spooled) = (self.path().to_owned(), self.beside());
-        let sticker = spooled.path().to_owned();
-        self.workshop.decode(move || make_sticker(&picture, &sticker)).await.filter(|is_made| *is_made)?;
-        let size = tokio::fs::metadata(spooled.path()).await.ok()?.len();
-        let content = Content::Made(spooled);
-        Some(Self { content, size, mime_type: STICKER.to_owned(), workshop: self.workshop })
     }
 
     /// A place for something that is made of it.
@@ -185,7 +173,7 @@ impl Media {
         self.inner.policy
     }
 
-    /// Whether sounds can be converted.
+    /// Whether sounds and films can be converted.
     pub fn can_convert(&self) -> bool {
         self.inner.workshop.ffmpeg().is_there()
     }
@@ -272,7 +260,7 @@ impl Media {
 
     /// Keeps a file that somebody uploaded for a session.
     pub async fn add(&self, session: &str, file: File, filename: Option<String>) -> Result<MediaRecord> {
-        let Described { width, height, duration, pages, .. } = file.described().await;
+        let Described { width, height, duration, pages, .. } = file.measured().await;
         let Content::Spooled(taken) = file.content else { bail!("it is kept already") };
         let facts = MediaFacts {
             mime_type: Some(file.mime_type),

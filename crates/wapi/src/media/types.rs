@@ -10,7 +10,7 @@ pub const HEAD: usize = 64;
 pub enum WrongType {
     #[error("is not a picture; JPEG, PNG, WebP and GIF can be sent")]
     NotAPicture,
-    #[error("is no sticker; WebP, also animated, PNG and JPEG can be sent")]
+    #[error("is no sticker; WebP, also animated, PNG, JPEG, GIF and short films (MP4, 3GP, WebM) can be sent")]
     NotASticker,
     #[error("is not a video; MP4 and 3GP can be sent")]
     NotAVideo,
@@ -32,8 +32,8 @@ pub fn for_kind(kind: MediaKind, head: &[u8], said: Option<&str>) -> Result<Stri
         MediaKind::Voice => sound(head).or_else(|| webm(head)).ok_or(WrongType::NotAVoice)?,
         MediaKind::Document => said.unwrap_or(UNKNOWN),
         MediaKind::Sticker => {
-            let found = ImageType::of(head).filter(|found| *found != ImageType::Gif);
-            found.ok_or(WrongType::NotASticker)?.name()
+            let picture = ImageType::of(head).map(ImageType::name);
+            picture.or_else(|| video(head)).or_else(|| webm(head)).ok_or(WrongType::NotASticker)?
         }
     };
     Ok(found.to_owned())
@@ -59,7 +59,9 @@ pub fn fits(kind: MediaKind, mime_type: &str) -> Result<(), WrongType> {
     match kind {
         MediaKind::Image if !PICTURES.contains(&mime_type) => Err(WrongType::NotAPicture),
         MediaKind::Video if !["video/mp4", "video/3gpp"].contains(&mime_type) => Err(WrongType::NotAVideo),
-        MediaKind::Sticker if !PICTURES[..3].contains(&mime_type) => Err(WrongType::NotASticker),
+        MediaKind::Sticker if !PICTURES.contains(&mime_type) && moving(mime_type).is_none() => {
+            Err(WrongType::NotASticker)
+        }
         MediaKind::Audio if !SOUNDS.contains(&mime_type) => Err(WrongType::NotASound),
         MediaKind::Voice if demuxer(mime_type).is_none() => Err(WrongType::NotAVoice),
         _ => Ok(()),
@@ -81,6 +83,18 @@ pub fn demuxer(mime_type: &str) -> Option<&'static str> {
     }
 }
 
+/// What ffmpeg is to read a film, or a picture that moves, of this type with.
+pub fn moving(mime_type: &str) -> Option<&'static str> {
+    match mime_type {
+        "image/gif" => Some("gif"),
+        "video/mp4" | "video/3gpp" => Some("mov"),
+        WEBM => Some("matroska"),
+        _ => None,
+    }
+}
+
+/// What stickers are.
+pub const WEBP: &str = "image/webp";
 const OGG: &str = "audio/ogg";
 const WAV: &str = "audio/wav";
 const FLAC: &str = "audio/flac";
@@ -158,8 +172,9 @@ mod tests {
             assert_eq!(fits(kind, found), Ok(()), "{found}");
         }
         assert_eq!(fits(MediaKind::Image, "image/svg+xml"), Err(WrongType::NotAPicture));
-        assert_eq!(fits(MediaKind::Sticker, "image/gif"), Err(WrongType::NotASticker));
-        assert_eq!(for_kind(MediaKind::Sticker, b"GIF89a", None), Err(WrongType::NotASticker));
+        assert_eq!(fits(MediaKind::Sticker, "audio/mpeg"), Err(WrongType::NotASticker));
+        assert_eq!(for_kind(MediaKind::Sticker, b"%PDF-", None), Err(WrongType::NotASticker));
+        assert_eq!(for_kind(MediaKind::Sticker, b"GIF89a", None).as_deref(), Ok("image/gif"));
         assert_eq!(fits(MediaKind::Video, "video/webm"), Err(WrongType::NotAVideo));
         assert_eq!(fits(MediaKind::Audio, "audio/midi"), Err(WrongType::NotASound));
     }

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use super::ffmpeg::{NotConverted, as_file};
+use super::ffmpeg::{NotConverted, Purpose, as_file};
 use super::waveform::Waveform;
 use super::{Content, File, types};
 
@@ -17,10 +17,13 @@ const SAMPLES: &str = "-map 0:a:0 -ac 1 -ar 8000 -c:a pcm_s16le -f s16le pipe:1"
 impl File {
     /// The same as a voice note, and 64 levels from 0 to 100: how loud it is over time, where ffmpeg can say it.
     pub async fn into_voice(self) -> Result<(Self, Option<Vec<u8>>), NotConverted> {
-        let demuxer = types::demuxer(&self.mime_type).ok_or(NotConverted::Unreadable)?;
+        let demuxer = types::demuxer(&self.mime_type).ok_or(NotConverted::Unreadable(Purpose::VoiceNote))?;
         let mut waveform = Waveform::new();
         if self.mime_type == types::OPUS {
-            let listened = self.workshop.ffmpeg().run(demuxer, self.path(), samples(), |bytes| waveform.take(bytes));
+            let listened = self
+                .workshop
+                .ffmpeg()
+                .run(Purpose::VoiceNote, demuxer, self.path(), samples(), |bytes| waveform.take(bytes));
             return match listened.await {
                 Err(passing @ NotConverted::Passing(_)) => Err(passing),
                 // It is what it says it is, as far as anybody can tell here.
@@ -30,7 +33,10 @@ impl File {
         }
         let note = self.beside();
         let outputs = [opus(note.path()), samples()].concat();
-        self.workshop.ffmpeg().run(demuxer, self.path(), outputs, |bytes| waveform.take(bytes)).await?;
+        self.workshop
+            .ffmpeg()
+            .run(Purpose::VoiceNote, demuxer, self.path(), outputs, |bytes| waveform.take(bytes))
+            .await?;
         let size = tokio::fs::metadata(note.path()).await?.len();
         if size > LARGEST * 1024 * 1024 {
             return Err(NotConverted::TooLarge(LARGEST));

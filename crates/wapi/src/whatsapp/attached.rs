@@ -109,15 +109,13 @@ fn fits(kind: MediaKind, known: &Known, file: Option<&File>) -> bool {
 
 /// The file as phones take this kind, and the waveform of a voice note.
 async fn fitting(kind: MediaKind, file: File) -> Result<(File, Option<Vec<u8>>), NotPrepared> {
-    match kind {
-        MediaKind::Sticker => {
-            let sticker = file.into_sticker().await;
-            Ok((sticker.ok_or_else(|| NotPrepared::Unfit("it is no picture that can be read".to_owned()))?, None))
-        }
-        MediaKind::Voice => file.into_voice().await.map_err(|error| match error {
-            NotConverted::Passing(why) => NotPrepared::NotConverted(why),
-            error => NotPrepared::Unfit(format!("the file {error}")),
-        }),
+    let fitting = match kind {
+        MediaKind::Sticker => file.into_sticker().await.map(|sticker| (sticker, None)),
+        MediaKind::Voice => file.into_voice().await,
         _ => Ok((file, None)),
-    }
+    };
+    fitting.map_err(|error| match error {
+        NotConverted::Passing(why) => NotPrepared::NotConverted(why),
+        error => NotPrepared::Unfit(format!("the file {error}")),
+    })
 }

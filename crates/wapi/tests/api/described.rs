@@ -1,9 +1,11 @@
 //! What is said of a file because the gateway has looked into it.
 
-use serde_json::json;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
 use wapi_simulator::{File, FileKind};
 
-use crate::harness::{PATIENCE, TestApp, eventually};
+use crate::harness::{PATIENCE, Setup, TestApp, eventually, skipped};
 use crate::uploads::upload;
 
 /// A PDF of so many pages, all of them empty.
@@ -49,5 +51,88 @@ async fn the_pages_of_a_document_are_counted_in_both_directions() {
 
     let hostile = upload(&app, "shop", "", b"%PDF-1.7\nstartxref\n9\n%%EOF").await;
     assert_eq!(hostile["pages"], json!(null), "{hostile}");
+    app.finish().await;
+}
+
+/// Two seconds of a moving picture of 320 by 180 pixels, as ffmpeg writes them to a file of this name with these options; `None`, and a
+/// word about it, when there is no ffmpeg.
+fn film(options: &str, name: &str) -> Option<Vec<u8>> {
+    let folder = tempfile::tempdir().unwrap();
+    let to = folder.path().join(name);
+    let mut ffmpeg = Command::new("ffmpeg");
+    ffmpeg.args(["-nostdin", "-loglevel", "error", "-f", "lavfi", "-i", "testsrc=size=320x180:rate=25:duration=2"]);
+    match ffmpeg.args(options.split_whitespace()).arg(&to).stdout(Stdio::null()).status() {
+        Ok(status) => assert!(status.success(), "{options}"),
+        Err(_) => return skipped("ffmpeg is not installed"),
+    }
+    Some(std::fs::read(to).unwrap())
+}
+
+#[tokio::test]
+async fn a_film_is_sent_with_its_size_its_length_and_a_thumbnail() {
+    let Some(bytes) = film("-c:v mpeg4", "a.mp4") else { return };
+    for (ffmpeg, is_small) in [(None, true), (Some("none"), false)] {
+        let setup = ffmpeg.map_or_else(Setup::new, |ffmpeg| Setup::new().set("WAPI_FFMPEG_PATH", ffmpeg));
+        let app = setup.start().await;
+        let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+        app.pair("shop", &alice).await;
+        let file = upload(&app, "shop", "", &bytes).await;
+        assert_eq!((&file["width"], &file["height"], &file["duration"]), (&json!(320), &json!(180), &json!(2)));
+        app.accepted("shop", json!({"to": bob.jid(), "video": {"id": file["id"]}})).await;
+        let sent = bob.next_message(PATIENCE).await.unwrap();
+        let shown = sent.protobuf.video_message.as_option().unwrap();
+        assert_eq!((shown.width, shown.height, shown.seconds), (Some(320), Some(180), Some(2)));
+        assert_eq!(sent.media.unwrap().bytes, bytes, "the film itself stays as it is");
+        let small = shown.jpeg_thumbnail.as_deref().map(|small| image::load_from_memory(small).unwrap());
+        assert_eq!(small.map(|small| (small.width(), small.height())), is_small.then_some((100, 56)));
+        app.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn what_moves_becomes_a_sticker_that_moves() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    app.pair("shop", &alice).await;
+    let noise = "-vf noise=alls=100:allf=t,fps=25 -t 2";
+    for (options, name, mime_type) in [
+        ("-vf fps=10", "a.gif", "image/gif"),
+        ("-c:v mpeg4", "a.mp4", "video/mp4"),
+        ("-c:v libvpx", "a.webm", "video/webm"),
+        (noise, "noise.gif", "image/gif"),
+    ] {
+        let Some(bytes) = film(options, name) else { return app.finish().await };
+        let file = upload(&app, "shop", &format!("; filename=\"{name}\"\r\nContent-Type: {mime_type}"), &bytes).await;
+        assert_eq!(file["mime_type"], mime_type, "{file}");
+        app.accepted("shop", json!({"to": bob.jid(), "sticker": {"id": file["id"]}})).await;
+        let sent = bob.next_message(PATIENCE).await.unwrap();
+        let shown = sent.protobuf.sticker_message.as_option().unwrap();
+        assert_eq!((shown.width, shown.height, shown.is_animated), (Some(512), Some(512), Some(true)), "{name}");
+        let media = sent.media.unwrap();
+        assert_eq!(media.mime, "image/webp");
+        assert!(media.bytes.len() <= 500 * 1024, "{name}: {} bytes", media.bytes.len());
+    }
+    let broken = upload(&app, "shop", "", b"GIF89a and so on").await;
+    let id = app.accepted("shop", json!({"to": bob.jid(), "sticker": {"id": broken["id"]}})).await;
+    let failed = app.until_message("shop", &id, "failed").await;
+    assert_eq!(
+        failed["error"]["detail"],
+        "the file cannot be converted: ffmpeg finds no picture in it that it can read"
+    );
+    assert_eq!(std::fs::read_dir(app.root().join("media/incoming")).unwrap().count(), 0, "nothing is left behind");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn without_ffmpeg_what_moves_is_no_sticker_and_it_is_said_what_to_do() {
+    let app = Setup::new().set("WAPI_FFMPEG_PATH", "none").start().await;
+    let alice = app.phone("Alice");
+    app.pair("shop", &alice).await;
+    let file = upload(&app, "shop", "", b"GIF89a and so on").await;
+    let message: Value = json!({"to": "375440000001", "sticker": {"id": file["id"]}});
+    let refused = app.post("/v1/sessions/shop/messages", message).await.expect(400);
+    assert_eq!(refused.fields(), ["sticker.id"]);
+    let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("is no animated WebP") && detail.contains("WAPI_FFMPEG_PATH"), "{detail}");
     app.finish().await;
 }

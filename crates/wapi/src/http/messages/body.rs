@@ -147,11 +147,15 @@ async fn check_file(
                     )));
                 }
             }
-            let needs_ffmpeg = kind == MediaKind::Voice && mime_type != types::OPUS;
-            if needs_ffmpeg && !media.can_convert() {
-                return Err(wrong(media::NotConverted::NoFfmpeg.to_string()));
+            let conversion = match kind {
+                MediaKind::Voice if mime_type != types::OPUS => Some(media::Purpose::VoiceNote),
+                MediaKind::Sticker if types::moving(mime_type).is_some() => Some(media::Purpose::Sticker),
+                _ => None,
+            };
+            match conversion {
+                Some(purpose) if !media.can_convert() => Err(wrong(media::NotConverted::NoFfmpeg(purpose).to_string())),
+                _ => Ok(()),
             }
-            Ok(())
         }
     }
 }

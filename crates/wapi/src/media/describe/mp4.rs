@@ -79,10 +79,14 @@ fn seconds(mvhd: &[u8]) -> Option<u32> {
     u32::try_from(duration.checked_div(u64::from(scale))? + u64::from(duration % u64::from(scale) > 0)).ok()
 }
 
-/// Width and height are the last two numbers, with 16 bits behind the point.
+/// Width and height are the last two numbers, with 16 bits behind the point. Phones film upright with pictures that lie on their side,
+/// which the matrix before them sets up again.
 fn size(tkhd: &[u8]) -> Option<(u32, u32)> {
     let at = if *tkhd.first()? == 0 { 76 } else { 88 };
     let (width, height) = (short(tkhd, at)? >> 16, short(tkhd, at + 4)? >> 16);
+    let matrix = |index: usize| short(tkhd, at - 36 + 4 * index);
+    let is_turned = (matrix(0)?, matrix(4)?) == (0, 0) && matrix(1)? != 0 && matrix(3)? != 0;
+    let (width, height) = if is_turned { (height, width) } else { (width, height) };
     (width > 0 && height > 0).then_some((width, height))
 }
 
@@ -112,6 +116,8 @@ mod tests {
         let whole = [boxed(b"ftyp", b"isom"), boxed(b"mdat", &[0; 99]), movie].concat();
         let film = read(&mut io::Cursor::new(whole)).unwrap();
         assert_eq!(film, Some(Film { seconds: 6, frame: Some((640, 360)) }));
+        (picture[47], picture[55]) = (1, 1);
+        assert_eq!(size(&picture), Some((360, 640)), "it was filmed upright");
     }
 
     #[test]

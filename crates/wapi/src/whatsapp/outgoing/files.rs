@@ -118,6 +118,7 @@ fn fill_in(message: &mut wa::Message, described: Described) {
         (image.width, image.height, image.jpeg_thumbnail) = (width, height, thumbnail);
     } else if let Some(video) = message.video_message.as_option_mut() {
         (video.width, video.height, video.seconds) = (width, height, duration);
+        video.jpeg_thumbnail = thumbnail;
     } else if let Some(audio) = message.audio_message.as_option_mut() {
         (audio.seconds, audio.waveform) = (duration, waveform);
     } else if let Some(document) = message.document_message.as_option_mut() {

@@ -46,6 +46,9 @@ pub enum NoFile {
     Timeout(Duration),
     #[error("is larger than {0} MiB")]
     TooLarge(u64),
+    /// The one it has.
+    #[error("is not the one that was meant: its SHA-256 is {0}")]
+    OtherHash(String),
     #[error(transparent)]
     WrongType(#[from] WrongType),
     #[error("cannot be kept: {0}")]
@@ -82,20 +85,22 @@ impl Fetcher {
         Ok(Self { client, allowed, clock, media, room: Arc::new(Semaphore::new(AT_ONCE)) })
     }
 
-    /// The file at this address, once it is known to be of this kind.
-    pub async fn file(&self, address: &str, kind: MediaKind) -> Result<File, NoFile> {
+    /// The file at this address, once it is known to be of this kind, and to have this hash, if one is given.
+    pub async fn file(&self, address: &str, kind: MediaKind, sha256: Option<&str>) -> Result<File, NoFile> {
         let url = web_address(address)?;
         self.allowed.check(&url).map_err(NoFile::Forbidden)?;
         let Fetched { taken, head, said } = self.fetched(url, kind).await?;
+        is_meant(&taken, sha256)?;
         let mime_type = types::for_kind(kind, &head, said.as_deref())?;
         Ok(File::new(taken, mime_type, self.media.workshop().clone()))
     }
 
     /// The file at this address, whatever it is.
-    pub async fn any_file(&self, address: &str) -> Result<File, NoFile> {
+    pub async fn any_file(&self, address: &str, sha256: Option<&str>) -> Result<File, NoFile> {
         let url = web_address(address)?;
         self.allowed.check(&url).map_err(NoFile::Forbidden)?;
         let Fetched { taken, head, said } = self.fetched(url, MediaKind::Document).await?;
+        is_meant(&taken, sha256)?;
         Ok(File::new(taken, types::of(&head, said.as_deref()), self.media.workshop().clone()))
     }
 
@@ -124,6 +129,11 @@ impl Fetcher {
         let (taken, head) = intake.finish().await?;
         Ok(Fetched { taken, head, said })
     }
+}
+
+fn is_meant(taken: &Taken, sha256: Option<&str>) -> Result<(), NoFile> {
+    let is_other = sha256.is_some_and(|sha256| sha256 != taken.sha256);
+    if is_other { Err(NoFile::OtherHash(taken.sha256.clone())) } else { Ok(()) }
 }
 
 /// A file as it came.

@@ -76,7 +76,7 @@ impl Fetcher {
 
     /// A picture made small.
     async fn small(&self, picture: &str) -> Option<Vec<u8>> {
-        self.file(picture, MediaKind::Image).await.ok()?.described().await.thumbnail
+        self.file(picture, MediaKind::Image, None).await.ok()?.described().await.thumbnail
     }
 }
 

@@ -116,7 +116,7 @@ pub async fn send_image(
     let ((session, chat), link) = fields.done(read)?;
     let session = reached(&caller, session)?;
     gateway.sessions.is_ready(&session)?;
-    let file = gateway.fetcher.file(&link, MediaKind::Image).await?;
+    let file = gateway.fetcher.file(&link, MediaKind::Image, None).await?;
     let content = Content::Image { image: Media { caption, ..Media::linked(link) } };
     send(&gateway, session, chat, Message::new(content), Some(file)).await
 }

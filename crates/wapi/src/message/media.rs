@@ -22,7 +22,7 @@ pub struct Media {
     pub filename: Option<String>,
     /// Bytes.
     pub size: Option<u64>,
-    /// Of the file itself, in hexadecimal.
+    /// Of the file itself, in hexadecimal; of one to be sent, what it must have.
     pub sha256: Option<String>,
     /// Pixels.
     pub width: Option<u32>,
@@ -44,6 +44,12 @@ pub struct Media {
     /// May be looked at once only.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub view_once: bool,
+}
+
+/// A SHA-256 as callers write it, in the form it is told in; the error is for the caller.
+pub fn sha256(text: &str) -> Result<String, &'static str> {
+    let is_hash = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_hash { Ok(text.to_ascii_lowercase()) } else { Err("is no SHA-256; write it as 64 hexadecimal digits") }
 }
 
 impl Media {

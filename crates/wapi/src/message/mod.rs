@@ -15,7 +15,7 @@ pub use kinds::{
     Album, CalendarEvent, ChatTimer, Deletion, Edit, EventResponse, Font, GroupInvite, Keep, LiveLocation, Location,
     Pin, Place, Poll, PollVote, Quiz, Reaction, Text,
 };
-pub use media::{ImageType, Media, MediaKind};
+pub use media::{ImageType, Media, MediaKind, sha256};
 
 /// A message: what it says, and what that refers to. Sent ones are kept as JSON, so fields are only ever added.
 ///

@@ -62,6 +62,55 @@ async fn what_was_uploaded_once_is_sent_often() {
 }
 
 #[tokio::test]
+async fn a_file_that_has_another_hash_than_was_said_is_not_taken() {
+    const HASH: &str = "ac4b13fd14bf70aee4b0a9b6e3c0d5ad4dba15fba3d8e4bda55ca2ba5db40a48";
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    app.pair("shop", &alice).await;
+    let (link, route) = (format!("{}/a.jpg", files()), "/v1/sessions/shop/media");
+    let hash = upload(&app, "shop", "", JPEG).await["sha256"].as_str().unwrap().to_owned();
+    let other = HASH.to_owned();
+    // In any letters, before the file or behind it.
+    let form = |sha256: &str, is_first: bool| {
+        let hash = format!("Content-Disposition: form-data; name=\"sha256\"\r\n\r\n{sha256}");
+        let file = format!("Content-Disposition: form-data; name=\"file\"\r\n\r\n{}", "text");
+        let parts = if is_first { [hash, file] } else { [file, hash] };
+        let body = parts.map(|part| format!("--{BOUNDARY}\r\n{part}\r\n")).concat() + &format!("--{BOUNDARY}--\r\n");
+        let kind = format!("multipart/form-data; boundary={BOUNDARY}");
+        app.answer(app.request(reqwest::Method::POST, route).header("content-type", kind).body(body))
+    };
+    let of_text = "982d9e3eb996f559e633f4d194def3761d909f5a3b647d1a851fead67c32c9d1";
+    for is_first in [true, false] {
+        assert_eq!(form(&of_text.to_uppercase(), is_first).await.expect(201).json()["sha256"], of_text);
+        let refused = form(&other, is_first).await.expect(400);
+        assert_eq!(refused.fields(), ["sha256"]);
+        assert!(refused.json()["detail"].as_str().unwrap().contains(of_text), "{}", refused.json());
+        assert_eq!(form("00", is_first).await.expect(400).fields(), ["sha256"]);
+    }
+    assert_eq!(app.post(route, json!({"link": link, "sha256": other})).await.expect(400).fields(), ["sha256"]);
+    let file = app.post(route, json!({"link": link, "sha256": hash})).await.expect(201).json();
+
+    // In messages: of an upload at once, of a link when it is fetched.
+    let message = |named: Value, sha256: &str| {
+        let mut image = json!({"sha256": sha256});
+        image.as_object_mut().unwrap().extend(named.as_object().unwrap().clone());
+        json!({"to": bob.jid(), "image": image})
+    };
+    let (by_id, by_link) = (json!({"id": file["id"]}), json!({"link": link}));
+    let refused = app.post("/v1/sessions/shop/messages", message(by_id.clone(), &other)).await.expect(400);
+    assert_eq!(refused.fields(), ["image.sha256"]);
+    let id = app.accepted("shop", message(by_link.clone(), &other)).await;
+    let failed = app.until_message("shop", &id, "failed").await;
+    assert!(failed["error"]["detail"].as_str().unwrap().contains(&hash), "{failed}");
+    for named in [by_id, by_link] {
+        app.accepted("shop", message(named, &hash)).await;
+        assert_eq!(bob.next_message(PATIENCE).await.unwrap().media.unwrap().bytes, JPEG);
+    }
+    assert_eq!(std::fs::read_dir(app.root().join("media/incoming")).unwrap().count(), 0, "nothing is left behind");
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn a_link_is_fetched_at_once_and_what_came_in_can_be_sent_on() {
     let app = TestApp::start().await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
@@ -101,7 +150,7 @@ async fn what_cannot_be_sent_is_refused_before_it_is_accepted() {
         (json!({"audio": {"id": text["id"]}}), "audio.id", "is not a sound"),
         (json!({"audio": {"id": text["id"], "voice": true}}), "audio.id", "is no sound that a voice note"),
         (json!({"sticker": {"id": text["id"]}}), "sticker.id", "is no sticker"),
-        (json!({"document": {"id": text["id"], "sha256": "00"}}), "document.sha256", "is not a field"),
+        (json!({"document": {"id": text["id"], "sha256": "00"}}), "document.sha256", "is no SHA-256"),
         (json!({"document": {"id": text["id"], "size": 5}}), "document.size", "is not a field"),
         (json!({"document": {"link": "ftp://a/b"}}), "document.link", "is not an http"),
         (json!({"image": {"id": "med_nothing"}}), "image.id", "names no file of this session"),

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::{FromRequest, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use multer::Multipart;
+use multer::{Field, Multipart};
 
 use super::MediaInfo;
 use crate::fetch::NoFile;
@@ -12,18 +12,21 @@ use crate::http::Gateway;
 use crate::http::error::{FieldError, Problem};
 use crate::http::extract::{Fields, Named};
 use crate::http::query::Query;
-use crate::media::{File, Intake, NotTaken, types};
+use crate::media::{File, Intake, NotTaken, Taken, types};
+use crate::message;
 use crate::sessions::SessionName;
 
-/// The part of a form that holds the file.
+/// The part of a form that holds the file, and the one that says which hash it must have.
 const FILE: &str = "file";
+const SHA256: &str = "sha256";
 /// The longest name of a file, in letters.
 const LONGEST_NAME: usize = 255;
 
 /// A file that has come in, and its name.
 type WithName = (File, Option<String>);
 
-/// A form with the part `file`, streamed to the disk, or `{"link": "https://…"}`, which is fetched at once; 201 with the file's id.
+/// A form with the part `file`, streamed to the disk, or `{"link": "https://…"}`, which is fetched at once; 201 with the file's id. With
+/// `sha256`, only the file that has this hash is taken.
 pub async fn upload(
     State(gateway): State<Gateway>,
     Named(session): Named,
@@ -53,38 +56,70 @@ async fn kept(gateway: &Gateway, session: &SessionName, file: File, name: Option
 }
 
 async fn linked(gateway: &Gateway, mut fields: Fields) -> Result<WithName, Problem> {
-    let link = fields.text("link");
+    let (link, sha256) = (fields.text("link"), fields.optional_parsed(SHA256, message::sha256));
     fields.refuse_unknown();
     let link = fields.done(link)?;
-    match gateway.fetcher.any_file(&link).await {
+    match gateway.fetcher.any_file(&link, sha256.as_deref()).await {
         Ok(file) => Ok((file, None)),
+        Err(NoFile::OtherHash(found)) => Err(other_hash(&found)),
         Err(NoFile::NotKept(error)) => Err(NotTaken::Disk(error).into()),
         Err(error) => Err(Problem::field("link", error.to_string())),
     }
 }
 
-/// Reads the one part there is; it may come without its length being known.
+/// Reads the file, which may come without its length being known, and the hash it must have, in whatever order.
 async fn posted(gateway: &Gateway, mut form: Multipart<'_>) -> Result<WithName, Problem> {
-    let mut found = None;
+    let (mut found, mut sha256) = (None, None);
     while let Some(mut part) = form.next_field().await.map_err(broken)? {
-        let name = part.name().unwrap_or_default().to_owned();
-        if name != FILE || found.is_some() {
-            let why = if name == FILE { "is there twice" } else { "is not a field of this route" };
-            let field = name.chars().take(LONGEST_NAME).collect::<String>().into();
-            return Err(Problem::Fields(vec![FieldError { field, detail: why.to_owned() }]));
+        match part.name().unwrap_or_default() {
+            FILE if found.is_none() => {
+                let (file, name) = file(gateway, &mut part).await?;
+                found = Some((file, name));
+            }
+            SHA256 if sha256.is_none() => sha256 = Some(hash(&mut part).await?),
+            name => {
+                let why =
+                    if [FILE, SHA256].contains(&name) { "is there twice" } else { "is not a field of this route" };
+                let field = name.chars().take(LONGEST_NAME).collect::<String>().into();
+                return Err(Problem::Fields(vec![FieldError { field, detail: why.to_owned() }]));
+            }
         }
-        let said = part.content_type().map(|kind| kind.essence_str().to_owned());
-        let filename = part.file_name().filter(|name| !name.is_empty());
-        let filename = filename.map(|name| name.chars().take(LONGEST_NAME).collect());
-        let mut intake = Intake::begin(gateway.media.workshop().place(), gateway.media.policy().largest).await?;
-        while let Some(piece) = part.chunk().await.map_err(broken)? {
-            intake.take(&piece).await?;
-        }
-        let (taken, head) = intake.finish().await?;
-        let mime_type = types::of(&head, said.as_deref());
-        found = Some((File::new(taken, mime_type, gateway.media.workshop().clone()), filename));
     }
-    found.ok_or_else(|| Problem::field(FILE, "is missing: the form must have a part of this name, with the file in it"))
+    let why = "is missing: the form must have a part of this name, with the file in it";
+    let ((taken, mime_type), name) = found.ok_or_else(|| Problem::field(FILE, why))?;
+    match sha256 {
+        Some(sha256) if sha256 != taken.sha256 => Err(other_hash(&taken.sha256)),
+        _ => Ok((File::new(taken, mime_type, gateway.media.workshop().clone()), name)),
+    }
+}
+
+fn other_hash(found: &str) -> Problem {
+    Problem::field(SHA256, format!("is not that of the file that came, which is {found}; send the file again"))
+}
+
+async fn hash(part: &mut Field<'_>) -> Result<String, Problem> {
+    let mut text = Vec::new();
+    while let Some(piece) = part.chunk().await.map_err(broken)? {
+        text.extend_from_slice(&piece);
+        if text.len() > LONGEST_NAME {
+            break;
+        }
+    }
+    message::sha256(String::from_utf8_lossy(&text).trim()).map_err(|why| Problem::field(SHA256, why))
+}
+
+/// A file and its type, and its name.
+async fn file(gateway: &Gateway, part: &mut Field<'_>) -> Result<((Taken, String), Option<String>), Problem> {
+    let said = part.content_type().map(|kind| kind.essence_str().to_owned());
+    let filename = part.file_name().filter(|name| !name.is_empty());
+    let filename = filename.map(|name| name.chars().take(LONGEST_NAME).collect());
+    let mut intake = Intake::begin(gateway.media.workshop().place(), gateway.media.policy().largest).await?;
+    while let Some(piece) = part.chunk().await.map_err(broken)? {
+        intake.take(&piece).await?;
+    }
+    let (taken, head) = intake.finish().await?;
+    let mime_type = types::of(&head, said.as_deref());
+    Ok(((taken, mime_type), filename))
 }
 
 fn broken(error: multer::Error) -> Problem {

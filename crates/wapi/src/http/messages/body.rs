@@ -122,11 +122,12 @@ async fn check_file(
     media: &media::Media,
     session: &SessionName,
 ) -> Result<(), Problem> {
-    let Some((kind, Media { id: Some(id), .. })) = message.content.file() else { return Ok(()) };
-    let wrong = |detail: String| {
-        let field = format!("{within}{}.id", message.content.kind()).into();
+    let Some((kind, Media { id: Some(id), sha256, .. })) = message.content.file() else { return Ok(()) };
+    let about = |name: &str, detail: String| {
+        let field = format!("{within}{}.{name}", message.content.kind()).into();
         Problem::Fields(vec![FieldError { field, detail }])
     };
+    let wrong = |detail: String| about("id", detail);
     let found = media.find(id).await.map_err(|error| Problem::NotReady { detail: error.to_string() })?;
     match found.filter(|record| record.session == session.as_str()) {
         None => Err(wrong("names no file of this session; upload it with POST /v1/sessions/…/media".to_owned())),
@@ -135,6 +136,10 @@ async fn check_file(
         }
         Some(record) => {
             let mime_type = record.facts.mime_type.as_deref().unwrap_or_default();
+            let has_other = |found: &&String| sha256.as_ref().is_some_and(|sha256| sha256 != *found);
+            if let Some(found) = record.facts.sha256.as_ref().filter(has_other) {
+                return Err(about("sha256", format!("is not that of the file, which is {found}")));
+            }
             let came_so = record.kind.as_deref() == Some(message.content.kind());
             // What phones took once they take again.
             if !came_so {

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use crate::http::extract::Fields;
+use crate::message;
 use crate::message::{
     CalendarEvent, ChatId, Content, GroupInvite, LiveLocation, Location, Media, MediaKind, Place, Reaction, Text,
 };
@@ -77,6 +78,7 @@ fn linked(fields: &mut Fields, kind: MediaKind) -> Option<Media> {
         Some(id) => Media { id: Some(id), ..Media::default() },
         None => Media::linked(fields.parsed("link", |text| crate::fetch::web_address(text).map(|_| text.to_owned()))?),
     };
+    media.sha256 = fields.optional_parsed("sha256", message::sha256);
     if !matches!(kind, MediaKind::Audio | MediaKind::Sticker) {
         media.caption = fields.optional_text_up_to("caption", LONGEST_CAPTION);
     }
@@ -98,7 +100,7 @@ fn linked(fields: &mut Fields, kind: MediaKind) -> Option<Media> {
         MediaKind::Image | MediaKind::Sticker => {}
     }
     // What is not known of a file is told as null, and can be sent back like that.
-    for unknown in ["mime_type", "caption", "filename", "size", "sha256", "width", "height", "duration", "pages"] {
+    for unknown in ["mime_type", "caption", "filename", "size", "width", "height", "duration", "pages"] {
         if !fields.has(unknown) {
             fields.ignore(unknown);
         }

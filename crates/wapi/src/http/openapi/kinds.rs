@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::schema::{count, decimal, flag, list, number, object, or_null, said, text, time, with, words};
+use super::schema::{count, decimal, flag, list, number, object, or_null, said, sha256, text, time, with, words};
 use crate::message::CalendarEvent;
 
 type Member = (&'static str, Value);
@@ -21,7 +21,8 @@ fn single_files() -> Vec<Member> {
     let linked = |more: &[Member]| {
         let id = said(text(), "Of a file at `/v1/media`.");
         let link = said(text(), "Where it is fetched from when its turn comes; instead of `id`.");
-        object(&[&[("id?", or_null(id)), ("link?", or_null(link))], more].concat())
+        let hash = sha256("Of the file; another one is not sent.");
+        object(&[&[("id?", or_null(id)), ("link?", or_null(link)), ("sha256?", or_null(hash))], more].concat())
     };
     let (caption, once) = (("caption?", or_null(text())), ("view_once?", or_null(flag())));
     vec![

@@ -7,6 +7,7 @@ use super::schema::{count, form, number, object, or_null, reference, said, text,
 
 pub fn operations() -> Vec<Operation> {
     let range = said(text(), "As in `bytes=0-1023`.");
+    let hash = super::schema::sha256("Of the file; another one is not taken.");
     vec![
         route("GET", "/v1/media/{id}", "What is known of a file")
             .answers(200, "The file, be it here or still at WhatsApp.", reference("Media"))
@@ -24,8 +25,11 @@ pub fn operations() -> Vec<Operation> {
             .problems(&[(404, "media_not_found"), (409, "media_not_ready"), (410, "media_gone")])
             .problems(&[(416, "range_not_satisfiable"), (503, "not_ready")]),
         route("POST", "/v1/sessions/{session}/media", "Upload a file, to be sent later")
-            .body(object(&[("link", said(form("uri"), "Where it is fetched from."))]))
-            .body_as("multipart/form-data", object(&[("file", form("binary"))]))
+            .body(object(&[
+                ("link", said(form("uri"), "Where it is fetched from.")),
+                ("sha256?", or_null(hash.clone())),
+            ]))
+            .body_as("multipart/form-data", object(&[("file", form("binary")), ("sha256?", hash)]))
             .answers(201, "The file; its `id` stands in messages.", reference("Media"))
             .problems(&[(404, "session_not_found"), (503, "not_ready")]),
         route("DELETE", "/v1/media/{id}", "Remove a file")

@@ -23,6 +23,11 @@ pub fn words(words: &[&str]) -> Value {
     json!({"type": "string", "enum": words})
 }
 
+/// Of a file, in hexadecimal.
+pub fn sha256(what: &str) -> Value {
+    said(json!({"type": "string", "pattern": "^[0-9A-Fa-f]{64}$"}), what)
+}
+
 pub fn flag() -> Value {
     json!({"type": "boolean"})
 }

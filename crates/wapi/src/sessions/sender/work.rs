@@ -52,7 +52,7 @@ impl Work {
                 (Some(id), _) => self.kept(id).await?,
                 (None, link) => {
                     let link = link.as_deref().unwrap_or_default();
-                    self.around.fetcher.file(link, kind).await.map_err(unprepared)?.into()
+                    self.around.fetcher.file(link, kind, file.sha256.as_deref()).await.map_err(unprepared)?.into()
                 }
             }),
             (file, _) => file.map(Attached::from),

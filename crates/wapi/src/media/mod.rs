@@ -215,23 +215,31 @@ impl Media {
         self.inner.storage.read(sha256, range).await
     }
 
-    /// Removes a file for good: it is not fetched again.
+    /// Removes a file for good: it is not fetched again. Where its content cannot be removed now, that is tried again later.
     pub async fn remove(&self, record: &MediaRecord) -> Result<()> {
         let _placing = self.inner.placing.write().await;
         self.inner.store.media_is_removed(&record.id).await?;
         self.inner.settled.send_replace(());
         match &record.facts.sha256 {
-            Some(sha256) if record.state == MediaState::Stored => self.drop_content(sha256).await,
-            _ => Ok(()),
+            Some(sha256) if record.state == MediaState::Stored => self.try_to_drop(sha256).await,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Called while `placing` is held for writing, of a file that is noted as a leftover.
+    async fn try_to_drop(&self, sha256: &str) {
+        if let Err(error) = self.drop_content(sha256).await {
+            tracing::warn!(error = format!("{error:#}"), "a file cannot be removed for now; it is tried again");
         }
     }
 
-    /// Called while `placing` is held for writing.
+    /// The same, where somebody else deals with what goes wrong.
     async fn drop_content(&self, sha256: &str) -> Result<()> {
         if !self.inner.store.is_media_needed(sha256).await? {
             self.inner.storage.remove(sha256).await.context("removing a file")?;
         }
-        Ok(())
+        Ok(self.inner.store.leftover_is_gone(sha256).await?)
     }
 
     /// Puts a file that came from WhatsApp in its place, and notes that it is there.
@@ -245,7 +253,8 @@ impl Media {
         if !is_wanted {
             // It was removed while it came.
             let _placing = self.inner.placing.write().await;
-            self.drop_content(&taken.sha256).await?;
+            self.inner.store.leave_media(&taken.sha256).await?;
+            self.try_to_drop(&taken.sha256).await;
         }
         Ok(())
     }

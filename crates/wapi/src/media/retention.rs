@@ -11,6 +11,9 @@ use super::Media;
 const EVERY: Duration = Duration::from_secs(600);
 /// Files in one step.
 const STEP: u32 = 100;
+/// Leftovers in one round, and how many may fail before the others wait for the next one.
+const LEFTOVERS: u32 = 1000;
+const FAILURES: usize = 3;
 /// A message that WhatsApp brings again brings its file again; so long it is remembered that it was removed.
 const KNOWN_FOR: Duration = Duration::from_secs(45 * 24 * 3600);
 
@@ -29,6 +32,7 @@ impl Media {
     async fn sweep(&self, now: Timestamp) -> Result<()> {
         let policy = self.inner.policy;
         let before = |age: Duration| now.checked_sub(age).unwrap_or(Timestamp::UNIX_EPOCH);
+        self.remove_leftovers().await?;
         let mut removed = 0;
         while self.remove_old(before(policy.keep_for), STEP, &mut removed).await? {}
         while self.inner.store.media_size().await? > policy.keep_size {
@@ -45,6 +49,22 @@ impl Media {
             tracing::info!(removed, "old files were removed");
         }
         while self.inner.store.forget_media(before(policy.keep_for.max(KNOWN_FOR)), STEP).await? > 0 {}
+        Ok(())
+    }
+
+    /// Removes what could not be removed when its time came. A file may have come in again meanwhile.
+    async fn remove_leftovers(&self) -> Result<()> {
+        let mut failures = 0;
+        for sha256 in self.inner.store.media_leftovers(LEFTOVERS).await? {
+            let _placing = self.inner.placing.write().await;
+            if let Err(error) = self.drop_content(&sha256).await {
+                failures += 1;
+                tracing::warn!(error = format!("{error:#}"), "a file that nothing names still cannot be removed");
+                if failures == FAILURES {
+                    break;
+                }
+            }
+        }
         Ok(())
     }
 

@@ -140,7 +140,7 @@ impl Store {
         self.writer.change(Turn { id: id.to_owned(), to: To::Wanted }).await.map(drop)
     }
 
-    /// A file is here no more, and is not fetched again.
+    /// A file is here no more, and is not fetched again; its content is a leftover until it is gone.
     pub async fn media_is_removed(&self, id: &str) -> Result<(), StoreError> {
         self.writer.change(Turn { id: id.to_owned(), to: To::Removed }).await.map(drop)
     }
@@ -250,6 +250,11 @@ impl Change for Turn {
     /// What was removed meanwhile stays so.
     async fn write(&self, connection: &mut SqliteConnection, now: Timestamp) -> Result<bool, sqlx::Error> {
         let now = now.as_millisecond();
+        if matches!(self.to, To::Removed) {
+            let sql = "INSERT INTO media_leftovers (sha256) SELECT sha256 FROM media \
+                       WHERE id = $1 AND state = 'stored' AND sha256 IS NOT NULL ON CONFLICT DO NOTHING";
+            sqlx::query(sql).bind(&self.id).execute(&mut *connection).await?;
+        }
         let query = match &self.to {
             To::Stored(facts) => sqlx::query(
                 "UPDATE media SET state = 'stored', stored_at = $2, error = NULL, size = $3, sha256 = $4, \

@@ -24,6 +24,22 @@ impl Store {
         Ok(sqlx::query_as(sql).bind(before.as_millisecond()).bind(most).fetch_all(&self.browsers).await?)
     }
 
+    /// Notes that a file may lie where it was kept although nothing names it.
+    pub async fn leave_media(&self, sha256: &str) -> Result<(), StoreError> {
+        self.writer.change(Leftover { sha256: sha256.to_owned(), is_gone: false }).await
+    }
+
+    /// A file is gone, or is needed again.
+    pub async fn leftover_is_gone(&self, sha256: &str) -> Result<(), StoreError> {
+        self.writer.change(Leftover { sha256: sha256.to_owned(), is_gone: true }).await
+    }
+
+    /// Up to `most` hashes of files that may still lie where they were kept.
+    pub async fn media_leftovers(&self, most: u32) -> Result<Vec<String>, StoreError> {
+        let sql = "SELECT sha256 FROM media_leftovers ORDER BY rowid LIMIT $1";
+        Ok(sqlx::query_scalar(sql).bind(most).fetch_all(&self.browsers).await?)
+    }
+
     /// Bytes of all files that are here, each counted once.
     pub async fn media_size(&self) -> Result<u64, StoreError> {
         let sql = "SELECT COALESCE(sum(size), 0) FROM (SELECT max(size) AS size FROM media WHERE state = 'stored' GROUP BY sha256)";
@@ -34,6 +50,28 @@ impl Store {
     /// Forgets up to `most` files from before `before` that are not here and are not expected; how many.
     pub async fn forget_media(&self, before: Timestamp, most: u32) -> Result<u64, StoreError> {
         self.writer.change(Forget { before, most }).await
+    }
+}
+
+struct Leftover {
+    sha256: String,
+    is_gone: bool,
+}
+
+impl Change for Leftover {
+    type Answer = ();
+
+    fn moves_lanes(_: &Self::Answer) -> bool {
+        false
+    }
+
+    async fn write(&self, connection: &mut SqliteConnection, _: Timestamp) -> Result<(), sqlx::Error> {
+        let sql = match self.is_gone {
+            true => "DELETE FROM media_leftovers WHERE sha256 = $1",
+            false => "INSERT INTO media_leftovers (sha256) VALUES ($1) ON CONFLICT DO NOTHING",
+        };
+        sqlx::query(sql).bind(&self.sha256).execute(connection).await?;
+        Ok(())
     }
 }
 

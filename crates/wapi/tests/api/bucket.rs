@@ -1,5 +1,7 @@
 //! Files in an S3 bucket, and what happens while it is away.
 
+use std::time::Duration;
+
 use serde_json::json;
 use wapi_simulator::{File, FileKind};
 
@@ -71,6 +73,24 @@ async fn while_the_bucket_is_away_nothing_is_lost_and_no_message_waits() {
     eventually(is_stored, async || format!("{}", info().await)).await;
     assert_eq!(app.get(received["url"].as_str().unwrap()).await.expect(200).body, b"came in meanwhile");
     assert_eq!(app.get(kept["url"].as_str().unwrap()).await.expect(200).body, TEXT);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn what_could_not_be_removed_is_removed_when_the_bucket_is_back() {
+    let Some(bucket) = TestBucket::start().await else { return };
+    let (app, line) = app_before(&bucket).await;
+    app.register("shop").await.expect(202);
+    let file = upload(&app, "shop", "", TEXT).await;
+    let sha256 = file["sha256"].as_str().unwrap();
+    line.set(Line::Refused);
+    app.delete(&format!("/v1/media/{}", file["id"].as_str().unwrap())).await.expect(204);
+    app.get(file["url"].as_str().unwrap()).await.expect(410);
+    assert!(bucket.listed().await.contains(sha256), "{}", bucket.listed().await);
+    line.set(Line::Whole);
+    app.push_clock(Duration::from_secs(601));
+    let is_gone = async || (!bucket.listed().await.contains(sha256)).then_some(());
+    eventually(is_gone, async || bucket.listed().await).await;
     app.finish().await;
 }
 

@@ -331,6 +331,31 @@ async fn a_picture_is_sent_with_its_size_and_as_a_sticker_becomes_one() {
 }
 
 #[tokio::test]
+async fn what_could_not_be_removed_from_the_disk_is_removed_later_unless_it_came_again() {
+    let app = TestApp::start().await;
+    app.register("shop").await.expect(202);
+    let mut kept = Vec::new();
+    for bytes in [&b"comes again"[..], b"goes"] {
+        let file = upload(&app, "shop", "", bytes).await;
+        let sha256 = file["sha256"].as_str().unwrap().to_owned();
+        let path = app.root().join("media").join(&sha256[..2]).join(&sha256);
+        // A folder of this name cannot be removed as a file.
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        app.delete(&format!("/v1/media/{}", file["id"].as_str().unwrap())).await.expect(204);
+        std::fs::remove_dir(&path).unwrap();
+        kept.push((path, bytes));
+    }
+    upload(&app, "shop", "", kept[0].1).await;
+    std::fs::write(&kept[1].0, kept[1].1).unwrap();
+    app.push_clock(Duration::from_secs(601));
+    let is_gone = async || (!kept[1].0.exists()).then_some(());
+    eventually(is_gone, async || "it is still there".to_owned()).await;
+    assert!(kept[0].0.exists(), "what came again is gone");
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn a_film_can_be_a_note() {
     let app = TestApp::start().await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));

@@ -108,7 +108,7 @@ impl Transport for GatedLine {
 mod tests {
     use std::sync::Mutex;
 
-    use futures_util::poll;
+    use futures_util::{FutureExt, poll};
 
     use super::*;
     use crate::event::MessageKey;
@@ -158,6 +158,27 @@ mod tests {
         opened.keep_keys(moved);
         sending.await.unwrap();
         assert_eq!(*line.0.lock().unwrap(), [500, 50, 600]);
+    }
+
+    #[tokio::test]
+    async fn what_whatsapp_delivers_again_moves_no_key() {
+        let (gated, line, opened, _folder) = session().await;
+        for id in ["unsaved", "kept"] {
+            reads(&opened, id);
+            opened.keep_keys(opened.moved());
+            if id == "kept" {
+                opened.save().await.unwrap();
+            }
+            let key = MessageKey { chat: "1@lid".to_owned(), sender: "1@lid".to_owned(), id: id.to_owned() };
+            assert!(opened.find(&key).await.unwrap().is_some());
+            reads(&opened, id);
+            assert!(gated.send(vec![0; 500].into()).now_or_never().is_some(), "{id}");
+            // The same id with another key: its sender has sealed it anew.
+            reads(&opened, id);
+            assert!(gated.send(vec![0; 600].into()).now_or_never().is_none(), "{id}");
+            opened.keep_keys(opened.moved());
+        }
+        assert_eq!(*line.0.lock().unwrap(), [500, 500]);
     }
 
     #[tokio::test]

@@ -34,6 +34,9 @@ struct Books {
     unsaved: HashMap<MessageKey, Unsaved>,
     /// Messages that are on the disk as they were opened.
     kept: HashSet<MessageKey>,
+    /// Messages that WhatsApp delivered again and that were handed out as they were opened the first time: the engine adds them once
+    /// more, and no key has moved for that.
+    replayed: HashSet<MessageKey>,
 }
 
 struct Unsaved {
@@ -78,7 +81,9 @@ impl Opened {
     pub fn add(&self, messages: impl Iterator<Item = (MessageKey, Vec<u8>)>) {
         let mut books = self.books();
         for (key, message) in messages {
-            self.keys.send_modify(|keys| keys.moved += 1);
+            if !books.replayed.remove(&key) {
+                self.keys.send_modify(|keys| keys.moved += 1);
+            }
             books.unsaved.insert(key, Unsaved { message, stage: Stage::Ours });
         }
     }
@@ -132,12 +137,16 @@ impl Opened {
 
     /// The message, if it was opened before and is not known to be an event.
     pub async fn find(&self, key: &MessageKey) -> Result<Option<Vec<u8>>, StoreError> {
-        if let Some(unsaved) = self.books().unsaved.get(key) {
-            return Ok(Some(unsaved.message.clone()));
+        let unsaved = self.books().unsaved.get(key).map(|unsaved| unsaved.message.clone());
+        if unsaved.is_some() {
+            self.books().replayed.insert(key.clone());
+            return Ok(unsaved);
         }
         let kept = self.store.kept(&self.session, key).await?;
         if kept.is_some() {
-            self.books().kept.insert(key.clone());
+            let mut books = self.books();
+            books.kept.insert(key.clone());
+            books.replayed.insert(key.clone());
         }
         Ok(kept)
     }
@@ -146,7 +155,10 @@ impl Opened {
     pub async fn remove(&self, keys: Vec<MessageKey>) -> Result<(), StoreError> {
         let kept: Vec<_> = {
             let mut books = self.books();
-            keys.iter().for_each(|key| drop(books.unsaved.remove(key)));
+            for key in &keys {
+                books.unsaved.remove(key);
+                books.replayed.remove(key);
+            }
             keys.into_iter().filter(|key| books.kept.remove(key)).collect()
         };
         if kept.is_empty() { Ok(()) } else { self.store.release(&self.session, kept).await }

@@ -3,8 +3,7 @@
 use serde_json::{Value, json};
 
 use super::operation::{JSON, Operation, route};
-use super::schema::{anything, count, list, number, object, open_object, reference, said, text, time, words};
-use crate::event::TYPES;
+use super::schema::{count, list, number, object, reference, said, text};
 
 pub fn operations() -> Vec<Operation> {
     let feed = filtered(route("GET", "/v1/events", "What happened, from any point on"))
@@ -30,17 +29,6 @@ fn filtered(operation: Operation) -> Operation {
         text(),
         "Only of this session.",
     )
-}
-
-/// What is posted to webhooks and read from the feed.
-pub fn event() -> Value {
-    let data = said(anything(), "What happened. It has `session`, and, of a message, the message object.");
-    let event = open_object(&[
-        ("type", words(TYPES)),
-        ("timestamp", said(time(), "When the gateway learnt of it.")),
-        ("data", data),
-    ]);
-    said(event, "Something that happened, in the envelope of Standard Webhooks.")
 }
 
 /// The document's `webhooks`: what the gateway itself asks of others.

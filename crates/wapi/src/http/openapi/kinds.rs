@@ -73,6 +73,8 @@ pub fn shown() -> Vec<Member> {
     let file = || {
         object(&[
             ("link?", text()),
+            ("id?", said(text(), "Of the file at `/v1/media`.")),
+            ("url?", said(text(), "Where the file is, below the gateway's own address.")),
             ("mime_type", words()),
             ("caption", words()),
             ("filename", words()),
@@ -84,6 +86,7 @@ pub fn shown() -> Vec<Member> {
             ("pages?", said(count(), "Of documents.")),
             ("voice?", flag()),
             ("gif?", flag()),
+            ("round?", flag()),
             ("view_once?", flag()),
         ])
     };
@@ -104,7 +107,7 @@ pub fn shown() -> Vec<Member> {
         ("interactive?", said(json!({"type": "object"}), "As it was sent.")),
         ("expires_after?", said(count(), "Seconds after which it disappears.")),
     ];
-    members.extend(["image?", "video?", "audio?", "document?"].map(|kind| (kind, file())));
+    members.extend(["image?", "video?", "audio?", "document?", "sticker?"].map(|kind| (kind, file())));
     members.extend(others());
     members.extend(super::marks::shown());
     members

@@ -17,6 +17,7 @@ mod page;
 mod schema;
 mod sessions;
 mod signals;
+mod told;
 mod watching;
 mod webhooks;
 
@@ -101,7 +102,7 @@ fn document(rows: &[Row]) -> Value {
             },
         );
     }
-    json!({
+    let mut document = json!({
         "openapi": "3.1.0",
         "info": {
             "title": "wapi",
@@ -114,7 +115,7 @@ fn document(rows: &[Row]) -> Value {
         "paths": paths,
         "webhooks": events::posts(),
         "components": {
-            "schemas": {"Problem": problem(), "Event": events::event(), "Account": sessions::account(), "Session": sessions::session(),
+            "schemas": {"Problem": problem(), "Account": sessions::account(), "Session": sessions::session(),
                         "Message": messages::message(), "Group": groups::group(),
                         "Chat": history::chat(), "Contact": history::contact(), "KeptMessage": history::message(),
                         "Media": media::media(),
@@ -124,7 +125,11 @@ fn document(rows: &[Row]) -> Value {
                 "header": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},
             },
         },
-    })
+    });
+    for (name, schema) in told::schemas() {
+        document["components"]["schemas"][name] = schema;
+    }
+    document
 }
 
 impl Family {

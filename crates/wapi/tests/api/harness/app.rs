@@ -19,6 +19,7 @@ use wapi::sessions::Console;
 use wapi_simulator::{Options, Phone, Simulator};
 
 use super::clock::TestClock;
+use super::document::events_are_as_described;
 use super::{ChaosProxy, TestClient, TestReceiver};
 
 /// Settings and surroundings of a gateway that is not started yet.
@@ -175,9 +176,10 @@ impl TestApp {
         simulator.finish().await.expect("the simulator is content");
     }
 
-    /// Stops everything; fails on panics, on tasks that did not end, on posts that no test read, and on requests that the
-    /// simulator did not understand.
+    /// Stops everything; fails on panics, on tasks that did not end, on posts that no test read, on requests that the simulator
+    /// did not understand, and on events that are not what the OpenAPI document says.
     pub async fn finish(self) {
+        events_are_as_described(&self).await;
         let Stopped { simulator, webhook, .. } = self.stop().await;
         let leftovers = webhook.leftovers();
         assert!(leftovers.is_empty(), "posts that nobody read: {leftovers:#?}");

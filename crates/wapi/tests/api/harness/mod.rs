@@ -6,6 +6,7 @@ mod baileys;
 mod chaos;
 mod client;
 mod clock;
+mod document;
 mod ledger;
 mod moto;
 mod process;

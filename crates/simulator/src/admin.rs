@@ -1,6 +1,7 @@
 //! The admin API: everything a test says, over HTTP. Its reference is the crate's README.
 
 mod groups;
+mod profile;
 mod settings;
 mod signals;
 
@@ -52,6 +53,7 @@ pub(crate) fn routes() -> Router<Arc<Server>> {
         .route("/unknown-requests", get(unknown_requests))
         .route("/mock-phone/scan-qr", post(mock_phone))
         .merge(groups::routes())
+        .merge(profile::routes())
         .merge(settings::routes())
         .merge(signals::routes())
 }

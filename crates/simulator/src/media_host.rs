@@ -20,7 +20,10 @@ use crate::server::Server;
 const LARGEST: usize = 2 * 1024 * 1024 * 1024;
 
 pub(crate) fn routes() -> Router<Arc<Server>> {
-    Router::new().route("/mms/{kind}/{token}", post(upload)).route("/v/t62/{token}", get(download))
+    Router::new()
+        .route("/mms/{kind}/{token}", post(upload))
+        .route("/v/t62/{token}", get(download))
+        .route("/v/t61/{name}", get(picture))
 }
 
 #[derive(Deserialize)]
@@ -131,6 +134,14 @@ async fn download(
             let described = [(header::CONTENT_RANGE, format!("bytes */{size}"))];
             (StatusCode::RANGE_NOT_SATISFIABLE, described).into_response()
         }
+    }
+}
+
+/// A profile picture, which is not encrypted.
+async fn picture(State(server): State<Arc<Server>>, Path(name): Path<String>) -> Response {
+    match crate::profile::at(&server, &name) {
+        Some(jpeg) => ([(header::CONTENT_TYPE, "image/jpeg")], jpeg).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
     }
 }
 

@@ -18,6 +18,7 @@ use crate::faults::Switches;
 use crate::group::{Group, GroupId};
 use crate::handset::Handset;
 use crate::linkcode::LinkCode;
+use crate::profile::Profile;
 use crate::stanza::StreamEnd;
 use crate::stanza::signals::Presences;
 
@@ -63,8 +64,9 @@ pub(crate) struct Account {
     pub(crate) signer: IdentityKeyPair,
     pub(crate) devices: BTreeMap<u16, Device>,
     pub(crate) last_device: u16,
-    pub(crate) about: String,
-    pub(crate) blocked: Vec<Jid>,
+    pub(crate) profile: Profile,
+    /// Whom it wants to hear nothing of.
+    pub(crate) blocked: BTreeSet<Number>,
     /// How the account addresses others and is addressed in chats of two.
     pub(crate) addressing: Addressing,
     /// Whether WhatsApp keeps its number to itself where it is addressed by LID.
@@ -83,6 +85,11 @@ impl Account {
             Addressing::PhoneNumber => Jid::pn_device(&*self.number, device),
             Addressing::Lid => Jid::lid_device(&*self.lid, device),
         }
+    }
+
+    /// Whether it wants to hear nothing of somebody.
+    pub(crate) fn has_blocked(&self, other: &Number) -> bool {
+        self.blocked.contains(other)
     }
 
     /// The devices linked to it.
@@ -216,6 +223,11 @@ impl World {
 
     pub(crate) fn device_mut(&mut self, number: &str, device: u16) -> Option<&mut Device> {
         self.account_mut(number)?.devices.get_mut(&device)
+    }
+
+    /// Whether somebody wants to hear nothing of somebody else.
+    pub(crate) fn has_blocked(&self, number: &Number, other: &Number) -> bool {
+        self.account(number).is_some_and(|account| account.has_blocked(other))
     }
 
     /// The account behind a phone-number or LID address.

@@ -49,7 +49,8 @@ impl Call<'_> {
         let (devices, name, stanza_id) = {
             let mut world = server.world.lock();
             let id = world.next_stanza_id();
-            let Some(callee) = world.account(self.callee) else { return };
+            let callee = world.account(self.callee).filter(|callee| !callee.has_blocked(self.caller));
+            let Some(callee) = callee else { return };
             let devices: Vec<DeviceId> = callee.linked().filter(|device| Some(device.device) != but).collect();
             (devices, world.account(self.caller).map(|it| it.push_name.clone()).unwrap_or_default(), id)
         };

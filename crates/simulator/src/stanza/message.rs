@@ -99,7 +99,8 @@ pub(crate) fn route(server: &Server, sender: &DeviceId, node: &Node) -> Vec<ToPh
     for (target, encrypted) in ciphertexts(node, &to) {
         let Some(recipient) = world.account_of(&target) else { continue };
         let recipient = DeviceId { number: recipient.number.clone(), device: target.device };
-        if recipient == *sender {
+        // Whoever is blocked is not told: their messages are taken, and go nowhere.
+        if recipient == *sender || world.has_blocked(&recipient.number, &sender.number) {
             continue;
         }
         let Some(envelope) = Envelope::new(&world, sender, &recipient, &chat, Addressing::of(&target)) else {

@@ -50,7 +50,15 @@ pub(super) fn take_presence(server: &Server, device: &DeviceId, node: &Node) {
         }
         (Some("unavailable"), _) => set(server, device, false),
         // Without a type it is "available".
-        (None | Some("available"), None) => set(server, device, true),
+        (kind @ (None | Some("available")), None) => {
+            // At each login a device says the name it knows; one that it changes comes by itself.
+            if let Some(name) = node.word("name").filter(|_| kind.is_none())
+                && let Some(account) = server.world.lock().account_mut(&device.number)
+            {
+                account.push_name = name.into_owned();
+            }
+            set(server, device, true);
+        }
         _ => server.world.lock().count_unknown("<presence> of an unknown type".to_owned()),
     }
 }
@@ -91,6 +99,9 @@ pub(crate) fn watch(server: &Server, watcher: &DeviceId, whom: &Jid) {
 
 fn tell_watcher(server: &Server, watcher: &DeviceId, number: &Number, named: &Jid) {
     let mut world = server.world.lock();
+    if world.has_blocked(number, &watcher.number) {
+        return;
+    }
     let stanza = world.presences.stanza(number, named);
     let available = world.presences.is_there(number);
     if watcher.device != 0 {
@@ -142,6 +153,7 @@ pub(super) fn take_chatstate(server: &Server, device: &DeviceId, node: &Node) {
 pub(crate) fn types(server: &Server, by: &DeviceId, chat: &Chat, typing: Typing, addressing: Addressing) {
     let mut world = server.world.lock();
     let (from, others) = match chat {
+        Chat::Person(number) if world.has_blocked(number, &by.number) => return,
         Chat::Person(number) => (None, vec![number.clone()]),
         Chat::Status => return,
         Chat::Group(id) => {

@@ -32,7 +32,11 @@ pub(super) fn route(server: &Server, sender: &DeviceId, node: &Node) -> Vec<ToPh
             let account = world.account_of(&one).map(|account| account.number.clone());
             account.map(|number| DeviceId { number, device: one.device }).into_iter().collect()
         }
-        None => devices(&world, &people(&world, node)),
+        None => {
+            let mut people = people(&world, node);
+            people.retain(|number| !world.has_blocked(number, &sender.number));
+            devices(&world, &people)
+        }
     };
     let Some(envelope) = Envelope::new(&world, sender, Chat::Status, Addressing::Lid) else { return Vec::new() };
     let mut for_phones = Vec::new();

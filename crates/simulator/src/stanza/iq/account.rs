@@ -1,12 +1,11 @@
-//! An account's own affairs: going active, settings, block list, media access, logging out.
+//! An account's own affairs: going active, settings, media access, logging out.
 
+use wacore_binary::Jid;
 use wacore_binary::builder::NodeBuilder;
-use wacore_binary::{Jid, Node};
 
 use super::{Answer, Request};
-use crate::Addressing;
 use crate::phone;
-use crate::stanza::{Stanza, StreamEnd, leaf, pairing};
+use crate::stanza::{Stanza, StreamEnd, pairing};
 use crate::world::DeviceId;
 
 /// How long an upload token holds, in seconds.
@@ -39,27 +38,6 @@ pub(super) fn props() -> Answer {
     )
 }
 
-pub(super) fn blocklist(request: &Request<'_>) -> Answer {
-    let world = request.server.world.lock();
-    let blocked = world.account(&request.device.number).map(|account| account.blocked.clone()).unwrap_or_default();
-    let items = blocked.into_iter().map(|jid| NodeBuilder::new("item").attr("jid", jid).build());
-    Answer::one(NodeBuilder::new("list").children(items.collect::<Vec<_>>()).build())
-}
-
-pub(super) fn block(request: &Request<'_>) -> Answer {
-    let item = request.ask.and_then(|item| Some((item.jid("jid")?, item.word("action")?)));
-    let Some((jid, action)) = item else {
-        return Answer::Error(400, "bad-request");
-    };
-    if let Some(account) = request.server.world.lock().account_mut(&request.device.number) {
-        account.blocked.retain(|blocked| *blocked != jid);
-        if action == "block" {
-            account.blocked.push(jid);
-        }
-    }
-    blocklist(request)
-}
-
 /// Everything is open to everybody, in WhatsApp's words.
 pub(super) fn privacy() -> Answer {
     let categories = [
@@ -74,24 +52,6 @@ pub(super) fn privacy() -> Answer {
     let nodes =
         categories.map(|(name, value)| NodeBuilder::new("category").attr("name", name).attr("value", value).build());
     Answer::one(NodeBuilder::new("privacy").children(nodes).build())
-}
-
-pub(super) fn set_about(request: &Request<'_>) -> Answer {
-    let about = request.ask.and_then(Stanza::content).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
-    if let Some(account) = request.server.world.lock().account_mut(&request.device.number) {
-        account.about = about.unwrap_or_default();
-    }
-    Answer::empty()
-}
-
-pub(super) fn about(request: &Request<'_>) -> Answer {
-    let world = request.server.world.lock();
-    let users = request.ask.into_iter().flat_map(|status| status.all("user")).filter_map(|user| {
-        let account = world.account_of(&user.jid("jid")?)?;
-        let user = NodeBuilder::new("user").attr("jid", account.jid(Addressing::PhoneNumber, 0));
-        Some(user.children([leaf("status", account.about.as_bytes())]).build())
-    });
-    Answer::one(NodeBuilder::new("status").children(users.collect::<Vec<Node>>()).build())
 }
 
 /// Where media go: this very port, over TLS.

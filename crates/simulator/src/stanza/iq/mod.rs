@@ -2,9 +2,11 @@
 
 mod account;
 pub(crate) mod appstate;
+pub(crate) mod blocklist;
 pub(crate) mod groups;
 pub(crate) mod link_code;
 pub(crate) mod prekeys;
+pub(crate) mod profile;
 pub(crate) mod usync;
 
 use std::sync::Arc;
@@ -113,13 +115,14 @@ fn of_device(request: &Request<'_>) -> Answer {
         ("passive", "set", "active") => account::activate(request),
         ("passive", "set", "passive") => Answer::empty(),
         ("abt", "get", "props") => account::props(),
-        ("blocklist", "get", _) => account::blocklist(request),
-        ("blocklist", "set", "item") => account::block(request),
+        ("blocklist", "get", _) => blocklist::list(request),
+        ("blocklist", "set", "item") => blocklist::change(request),
         ("privacy", "get", "privacy") => account::privacy(),
         ("privacy", "set", "tokens" | "privacy") => Answer::empty(),
-        ("status", "set", "status") => account::set_about(request),
-        ("status", "get", "status") => account::about(request),
-        ("w:profile:picture", "get", "picture") => Answer::Error(404, "item-not-found"),
+        ("status", "set", "status") => profile::change_about(request),
+        ("status", "get", "status") => profile::about(request),
+        ("w:profile:picture", "get", "picture") => profile::picture(request),
+        ("w:profile:picture", "set", _) => profile::change_picture(request),
         ("urn:xmpp:whatsapp:dirty", "set", "clean") => Answer::empty(),
         ("w:p" | "urn:xmpp:ping", "get", _) => Answer::empty(),
         ("w:m", "set" | "get", "media_conn") => account::media_conn(request),

@@ -9,9 +9,10 @@ use wacore_binary::{Jid, Node};
 use super::{Answer, Request};
 use crate::Addressing;
 use crate::adv;
+use crate::profile::Shown;
 use crate::server::Server;
 use crate::stanza::{Notice, Stanza, leaf, notify, unix_time};
-use crate::world::{Account, DeviceId};
+use crate::world::{Account, DeviceId, Number};
 
 pub(super) fn answer(request: &Request<'_>) -> Answer {
     let Some(usync) = request.ask else {
@@ -21,7 +22,8 @@ pub(super) fn answer(request: &Request<'_>) -> Answer {
         return Answer::Error(400, "bad-request");
     };
     let asked: Vec<&str> = query.children().unwrap_or_default().iter().map(|child| child.tag.as_ref()).collect();
-    let users: Vec<Node> = list.all("user").filter_map(|user| about(request.server, user, &asked)).collect();
+    let asker = &request.device.number;
+    let users: Vec<Node> = list.all("user").filter_map(|user| about(request.server, user, &asked, asker)).collect();
     let mut answer = NodeBuilder::new("usync");
     for name in ["sid", "mode", "last", "index", "context"] {
         if let Some(value) = usync.word(name) {
@@ -75,7 +77,7 @@ impl Asked {
     }
 }
 
-fn about(server: &Server, user: &Node, asked: &[&str]) -> Option<Node> {
+fn about(server: &Server, user: &Node, asked: &[&str], asker: &Number) -> Option<Node> {
     let whom = Asked::read(user)?;
     let address = whom.address();
     // Whoever asks by LID has it; one client takes it for a wrong mapping when it is told again.
@@ -92,18 +94,32 @@ fn about(server: &Server, user: &Node, asked: &[&str]) -> Option<Node> {
     if whom.contact().is_some() {
         answer = answer.attr("pn_jid", account.jid(Addressing::PhoneNumber, 0));
     }
-    let facts = asked.filter_map(|fact| fact_node(server, account, fact, &whom)).collect::<Vec<_>>();
+    let facts = asked.filter_map(|fact| fact_node(server, account, fact, &whom, asker)).collect::<Vec<_>>();
     Some(answer.children(facts).build())
 }
 
-fn fact_node(server: &Server, account: &mut Account, fact: &str, whom: &Asked) -> Option<Node> {
+fn fact_node(server: &Server, account: &mut Account, fact: &str, whom: &Asked, asker: &Number) -> Option<Node> {
     match fact {
         "devices" => device_list(server, account),
         "lid" => Some(NodeBuilder::new("lid").attr("val", account.jid(Addressing::Lid, 0)).build()),
         "contact" => Some(contact_node("in", whom.contact().unwrap_or_default())),
-        "status" => Some(leaf("status", account.about.as_bytes())),
-        // No picture, no business profile, no disappearing messages: an empty element says so.
+        "status" => Some(leaf("status", account.profile.about.as_bytes())),
+        "picture" => Some(picture_node(account, asker)),
+        // No business profile, no disappearing messages: an empty element says so.
         other => Some(NodeBuilder::new_dynamic(other.to_owned()).build()),
+    }
+}
+
+/// Which picture somebody has, or that they show none.
+fn picture_node(account: &Account, asker: &Number) -> Node {
+    let error = |code: &'static str, text: &'static str| {
+        let error = NodeBuilder::new("error").attr("code", code).attr("text", text).build();
+        NodeBuilder::new("picture").children([error]).build()
+    };
+    match account.picture_for(asker) {
+        Shown::Picture(picture) => NodeBuilder::new("picture").attr("id", picture.id.as_str()).build(),
+        Shown::Hidden => error("401", "not-authorized"),
+        Shown::Nothing => error("404", "item-not-found"),
     }
 }
 

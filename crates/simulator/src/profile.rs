@@ -1,0 +1,171 @@
+//! What an account shows of itself to others: its name, its about text and its picture; and whom it blocks.
+
+use std::io::Cursor;
+
+use anyhow::Context;
+use image::codecs::jpeg::JpegEncoder;
+use image::imageops::FilterType;
+use image::{ImageFormat, ImageReader};
+use serde::Serialize;
+
+use crate::phone::Phone;
+use crate::server::Server;
+use crate::stanza::iq::{blocklist, profile};
+use crate::stanza::unix_time_ms;
+use crate::world::{Account, Number};
+
+/// The sides of the small form of a picture, in pixels.
+const PREVIEW: u32 = 96;
+
+/// What an account shows.
+#[derive(Default)]
+pub(crate) struct Profile {
+    pub(crate) about: String,
+    pub(crate) picture: Option<Picture>,
+    /// Nobody but the account itself may see the picture.
+    pub(crate) hides_picture: bool,
+}
+
+/// A picture in both its forms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Picture {
+    /// Another for each picture an account has had.
+    pub id: String,
+    /// As it was set: a JPEG.
+    pub full: Vec<u8>,
+    /// A small JPEG that WhatsApp makes of it.
+    pub preview: Vec<u8>,
+}
+
+/// The two forms a picture is asked for in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(crate) enum Form {
+    Full,
+    Preview,
+}
+
+impl Form {
+    pub(crate) const fn letter(self) -> char {
+        match self {
+            Self::Full => 'f',
+            Self::Preview => 'p',
+        }
+    }
+}
+
+impl Picture {
+    /// WhatsApp takes JPEGs only.
+    pub(crate) fn of(jpeg: Vec<u8>) -> anyhow::Result<Self> {
+        let reader = ImageReader::with_format(Cursor::new(&jpeg), ImageFormat::Jpeg);
+        let picture = reader.decode().context("it is no JPEG")?;
+        let mut preview = Cursor::new(Vec::new());
+        let small = picture.resize_to_fill(PREVIEW, PREVIEW, FilterType::Triangle).to_rgb8();
+        small.write_with_encoder(JpegEncoder::new_with_quality(&mut preview, 75))?;
+        // WhatsApp's ids are times, too; two in one moment must differ all the same.
+        let id = format!("{}{:03}", unix_time_ms(), rand::random_range(0..1000));
+        Ok(Self { id, full: jpeg, preview: preview.into_inner() })
+    }
+
+    pub(crate) fn bytes(&self, form: Form) -> &[u8] {
+        match form {
+            Form::Full => &self.full,
+            Form::Preview => &self.preview,
+        }
+    }
+
+    /// Where it is on the media host, in one of its forms.
+    pub(crate) fn path(&self, form: Form) -> String {
+        format!("/v/t61/{}{}.jpg?ccb=11-4&oh=simulated&oe=7fffffff", form.letter(), self.id)
+    }
+}
+
+/// The picture at an address of the media host.
+pub(crate) fn at(server: &Server, name: &str) -> Option<Vec<u8>> {
+    let (form, id) = match name.strip_suffix(".jpg")?.split_at_checked(1)? {
+        ("f", id) => (Form::Full, id),
+        ("p", id) => (Form::Preview, id),
+        _ => return None,
+    };
+    let world = server.world.lock();
+    let mut pictures = world.accounts().filter_map(|account| account.profile.picture.as_ref());
+    Some(pictures.find(|picture| picture.id == id)?.bytes(form).to_vec())
+}
+
+impl Account {
+    /// Its picture, as far as another account may see it.
+    pub(crate) fn picture_for(&self, other: &Number) -> Shown<'_> {
+        let is_own = self.number == *other;
+        let is_hidden = self.profile.hides_picture || self.has_blocked(other);
+        match &self.profile.picture {
+            Some(_) if is_hidden && !is_own => Shown::Hidden,
+            Some(picture) => Shown::Picture(picture),
+            None => Shown::Nothing,
+        }
+    }
+}
+
+/// What somebody gets to see of a picture.
+pub(crate) enum Shown<'a> {
+    Picture(&'a Picture),
+    /// There may be one.
+    Hidden,
+    Nothing,
+}
+
+impl Phone {
+    /// Changes its about text.
+    pub fn says_about(&self, about: &str) {
+        profile::set_about(&self.server, &self.id(0), about.to_owned());
+    }
+
+    /// Its about text, whichever of the account's devices has set it.
+    pub fn about(&self) -> String {
+        let world = self.server.world.lock();
+        world.account(&self.number).map(|account| account.profile.about.clone()).unwrap_or_default()
+    }
+
+    /// Shows a picture, a JPEG; its id.
+    pub fn shows_picture(&self, jpeg: Vec<u8>) -> anyhow::Result<String> {
+        let picture = Picture::of(jpeg)?;
+        let id = picture.id.clone();
+        profile::set_picture(&self.server, &self.id(0), Some(picture));
+        Ok(id)
+    }
+
+    /// Shows none any more.
+    pub fn removes_picture(&self) {
+        profile::set_picture(&self.server, &self.id(0), None);
+    }
+
+    /// Whether its picture is for nobody else to see.
+    pub fn hides_picture(&self, hidden: bool) {
+        if let Some(account) = self.server.world.lock().account_mut(&self.number) {
+            account.profile.hides_picture = hidden;
+        }
+    }
+
+    /// Its picture, whichever of the account's devices has set it.
+    pub fn picture(&self) -> Option<Picture> {
+        self.server.world.lock().account(&self.number)?.profile.picture.clone()
+    }
+
+    /// Blocks somebody, or lets them through again.
+    pub fn blocks(&self, whom: &str, blocked: bool) -> anyhow::Result<()> {
+        let whom = self.resolve(whom)?;
+        blocklist::set(&self.server, &self.id(0), &whom, blocked);
+        Ok(())
+    }
+
+    /// The numbers of those it has blocked, whichever of the account's devices has done it.
+    pub fn blocked(&self) -> Vec<String> {
+        let world = self.server.world.lock();
+        let blocked = world.account(&self.number).into_iter().flat_map(|account| &account.blocked);
+        blocked.map(ToString::to_string).collect()
+    }
+
+    /// The name that others see, as WhatsApp knows it.
+    pub fn name(&self) -> String {
+        let world = self.server.world.lock();
+        world.account(&self.number).map(|account| account.push_name.clone()).unwrap_or_default()
+    }
+}

@@ -1,0 +1,135 @@
+//! What an account shows of itself: asked for, set, and told to those it writes with and to its own devices.
+
+use wacore_binary::builder::NodeBuilder;
+use wacore_binary::{Jid, Node};
+
+use super::{Answer, Request};
+use crate::Addressing;
+use crate::profile::{Form, Picture, Shown};
+use crate::server::Server;
+use crate::stanza::{Notice, Stanza, leaf, notify};
+use crate::world::{Account, DeviceId};
+
+/// Somebody's picture, as an address. A group's is not kept.
+pub(super) fn picture(request: &Request<'_>) -> Answer {
+    let Some(form) = request.ask.and_then(|ask| ask.word("type")).and_then(|form| form_of(&form)) else {
+        return Answer::Error(400, "bad-request");
+    };
+    let world = request.server.world.lock();
+    let own = || world.account(&request.device.number);
+    let account = match request.iq.jid("target") {
+        Some(target) => world.account_of(&target),
+        None => own(),
+    };
+    match account.map(|account| account.picture_for(&request.device.number)) {
+        Some(Shown::Picture(picture)) => {
+            let path = picture.path(form);
+            let node = NodeBuilder::new("picture").attr("id", picture.id.as_str());
+            let node = node.attr("type", if form == Form::Full { "image" } else { "preview" });
+            let node = node.attr("url", format!("https://{}{path}", request.server.address));
+            Answer::one(node.attr("direct_path", path).build())
+        }
+        Some(Shown::Hidden) => Answer::Error(401, "not-authorized"),
+        Some(Shown::Nothing) | None => Answer::Error(404, "item-not-found"),
+    }
+}
+
+fn form_of(word: &str) -> Option<Form> {
+    match word {
+        "image" => Some(Form::Full),
+        "preview" => Some(Form::Preview),
+        _ => None,
+    }
+}
+
+/// A device sets the account's own picture; without one it removes it.
+pub(super) fn change_picture(request: &Request<'_>) -> Answer {
+    let is_own = |target: Jid| {
+        let world = request.server.world.lock();
+        world.account_of(&target).is_some_and(|account| account.number == request.device.number)
+    };
+    if !request.iq.jid("target").is_none_or(is_own) {
+        return Answer::Unknown;
+    }
+    let Some(bytes) = request.ask.and_then(Stanza::content) else {
+        set_picture(request.server, request.device, None);
+        return Answer::empty();
+    };
+    let Ok(picture) = Picture::of(bytes.to_vec()) else {
+        return Answer::Error(406, "not-acceptable");
+    };
+    let id = picture.id.clone();
+    set_picture(request.server, request.device, Some(picture));
+    Answer::one(NodeBuilder::new("picture").attr("id", id).build())
+}
+
+/// A device, or the phone, has changed the account's picture: the others are told, and everybody it writes with.
+pub(crate) fn set_picture(server: &Server, by: &DeviceId, picture: Option<Picture>) {
+    let mut world = server.world.lock();
+    let Some(account) = world.account_mut(&by.number) else { return };
+    let jid = account.jid(account.addressing, 0);
+    let change = match &picture {
+        Some(picture) => NodeBuilder::new("set").attr("jid", jid.clone()).attr("id", picture.id.as_str()).build(),
+        None => NodeBuilder::new("delete").attr("jid", jid.clone()).build(),
+    };
+    account.profile.picture = picture;
+    let is_hidden = account.profile.hides_picture;
+    drop(world);
+    tell_own_devices(server, by, &NodeBuilder::new("picture").build());
+    if !is_hidden {
+        tell_others(server, by, "picture", &jid, &change);
+    }
+    server.changed.notify_waiters();
+}
+
+pub(super) fn change_about(request: &Request<'_>) -> Answer {
+    let about = request.ask.and_then(Stanza::content).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    set_about(request.server, request.device, about.unwrap_or_default());
+    Answer::empty()
+}
+
+/// A device, or the phone, has changed the account's about text.
+pub(crate) fn set_about(server: &Server, by: &DeviceId, about: String) {
+    let mut world = server.world.lock();
+    let Some(account) = world.account_mut(&by.number) else { return };
+    let (jid, change) = (account.jid(account.addressing, 0), leaf("set", about.as_bytes()));
+    account.profile.about = about;
+    drop(world);
+    tell_others(server, by, "status", &jid, &change);
+    server.changed.notify_waiters();
+}
+
+pub(super) fn about(request: &Request<'_>) -> Answer {
+    let world = request.server.world.lock();
+    let users = request.ask.into_iter().flat_map(|status| status.all("user")).filter_map(|user| {
+        let account = world.account_of(&user.jid("jid")?)?;
+        let user = NodeBuilder::new("user").attr("jid", account.jid(Addressing::PhoneNumber, 0));
+        Some(user.children([leaf("status", account.profile.about.as_bytes())]).build())
+    });
+    Answer::one(NodeBuilder::new("status").children(users.collect::<Vec<Node>>()).build())
+}
+
+/// Tells the account's linked devices but the one that did it.
+pub(super) fn tell_own_devices(server: &Server, by: &DeviceId, change: &Node) {
+    let (own, others) = {
+        let world = server.world.lock();
+        let Some(account) = world.account(&by.number) else { return };
+        (account.jid(Addressing::PhoneNumber, 0), account.others(by.device))
+    };
+    for device in others {
+        notify(server, &device, Notice { kind: "account_sync", from: own.clone(), lid: None }, change.clone());
+    }
+}
+
+/// Tells the linked devices of everybody the account has written with, save those it has blocked.
+fn tell_others(server: &Server, by: &DeviceId, kind: &'static str, from: &Jid, change: &Node) {
+    let devices: Vec<DeviceId> = {
+        let world = server.world.lock();
+        let Some(account) = world.account(&by.number) else { return };
+        let peers = account.peers.iter().filter(|peer| **peer != by.number && !account.has_blocked(peer));
+        peers.filter_map(|peer| world.account(peer)).flat_map(Account::linked).collect()
+    };
+    for device in devices {
+        notify(server, &device, Notice { kind, from: from.clone(), lid: None }, change.clone());
+    }
+}

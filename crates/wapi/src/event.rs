@@ -20,7 +20,7 @@ pub use session::{Account, ConnectionInfo, LoggedOutSession, PairedSession, Sess
 pub use signal::{CallEnd, CallEnded, CallIncoming, ChatTyping, Presence, PresenceChanged, Typing};
 pub use status::ReceivedStatus;
 pub use timer::Disappearing;
-pub use update::{ChatChange, ChatUpdated, ContactUpdated, FOREVER};
+pub use update::{ChatChange, ChatUpdated, ContactUpdated, FOREVER, ShownPicture};
 
 /// One thing that happened, in the envelope of Standard Webhooks.
 ///

@@ -1,6 +1,7 @@
 //! What is told of chats and people beside messages. A public contract.
 
 use jiff::Timestamp;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::Person;
@@ -55,9 +56,32 @@ pub struct ContactUpdated {
     pub lid: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// The text below their name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
+    /// `null`: they show none any more.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub picture: Option<Option<ShownPicture>>,
     /// An id they had until now, because they were taken for two. It names them no more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub merged: Option<String>,
+}
+
+/// A picture that somebody shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShownPicture {
+    /// Another one when it changes; `null` where WhatsApp does not say.
+    pub id: Option<String>,
+    /// Where it is, below the gateway's own address.
+    pub url: String,
+}
+
+impl ShownPicture {
+    /// `whom`: an address, or a number.
+    pub fn new(session: &str, whom: &str, id: Option<String>) -> Self {
+        let session = utf8_percent_encode(session, NON_ALPHANUMERIC);
+        Self { id, url: format!("/v1/sessions/{session}/contacts/{whom}/picture") }
+    }
 }
 
 /// Tells a `null` from what is not there.

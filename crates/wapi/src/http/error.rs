@@ -76,6 +76,7 @@ pub enum Problem {
     NoGroup,
     NoChat,
     NoContact,
+    NoPicture,
     /// The operator has decided that nothing is kept.
     HistoryOff,
     /// No such call rings.
@@ -160,7 +161,7 @@ impl Problem {
             Self::NoRange(_) => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::AdminKeyFirst | Self::LastAdminKey => StatusCode::CONFLICT,
-            Self::NoWebhook | Self::NoDelivery => StatusCode::NOT_FOUND,
+            Self::NoWebhook | Self::NoDelivery | Self::NoPicture => StatusCode::NOT_FOUND,
             Self::NotOnline { .. } | Self::SessionFailed { .. } | Self::OriginalWebhook => StatusCode::CONFLICT,
             Self::SessionExists | Self::NotPaired | Self::AlreadyPaired | Self::KeyTaken => StatusCode::CONFLICT,
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
@@ -205,6 +206,7 @@ impl Problem {
             Self::NoGroup => (GROUP_NOT_FOUND, "The account is in no such group"),
             Self::NoChat => ("chat_not_found", "There is no such chat"),
             Self::NoContact => ("contact_not_found", "Nobody of this address is known"),
+            Self::NoPicture => ("picture_not_found", "No picture is shown"),
             Self::HistoryOff => ("history_off", "No history is kept"),
             Self::NoCall => ("call_not_found", "No such call rings"),
             Self::Refused { .. } => ("whatsapp_refused", "WhatsApp refused it"),
@@ -244,6 +246,7 @@ impl Problem {
             Self::HistoryOff => {
                 "the setting WAPI_HISTORY is `off`; set it to a number of days, or to `forever`".to_owned()
             }
+            Self::NoPicture => "they have none, or do not show it to this account".to_owned(),
             Self::NoCall => "it has ended, or was turned away already".to_owned(),
             Self::NoGroup => "GET /v1/sessions/…/groups lists those it is in".to_owned(),
             Self::MediaNotReady { detail } | Self::MediaGone { detail } => detail.clone(),

@@ -1,7 +1,7 @@
 //! `/v1/media`: the files of messages.
 
-mod headers;
-mod upload;
+pub(super) mod headers;
+pub(super) mod upload;
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -101,14 +101,9 @@ pub async fn content(
 ) -> Result<Response, Problem> {
     let wait = Duration::from_secs(query.number("wait", WAIT.0, WAIT.1));
     query.done()?;
-    let mut record = find(&gateway, &caller, &id).await?;
-    if matches!(record.state, MediaState::Remote | MediaState::Waiting | MediaState::Failed) {
-        record = gateway.media.fetch(record, wait).await.map_err(unreadable)?;
-    }
-    let (size, sha256) = match (record.state, record.facts.size, &record.facts.sha256) {
-        (MediaState::Stored, Some(size), Some(sha256)) => (size, sha256.clone()),
-        (MediaState::Remote | MediaState::Waiting, ..) => return Err(not_ready(&record)),
-        _ => return Err(gone(&record)),
+    let record = here(&gateway, find(&gateway, &caller, &id).await?, wait).await?;
+    let (Some(size), Some(sha256)) = (record.facts.size, record.facts.sha256.clone()) else {
+        return Err(gone(&record));
     };
     if headers::is_known(&asked, &sha256) {
         return Ok((StatusCode::NOT_MODIFIED, headers::of(&record.facts, &sha256)).into_response());
@@ -146,9 +141,21 @@ pub async fn remove(
 }
 
 /// A file of a session that the caller's key is for; of others it does not even learn that they exist.
-async fn find(gateway: &Gateway, caller: &Caller, id: &str) -> Result<MediaRecord, Problem> {
+pub(super) async fn find(gateway: &Gateway, caller: &Caller, id: &str) -> Result<MediaRecord, Problem> {
     let found = gateway.media.find(id).await.map_err(unreadable)?;
     found.filter(|record| caller.reaches(&record.session)).ok_or(Problem::NoMedia)
+}
+
+/// A file once it is here; one that is still at WhatsApp is fetched.
+pub(super) async fn here(gateway: &Gateway, mut record: MediaRecord, wait: Duration) -> Result<MediaRecord, Problem> {
+    if matches!(record.state, MediaState::Remote | MediaState::Waiting | MediaState::Failed) {
+        record = gateway.media.fetch(record, wait).await.map_err(unreadable)?;
+    }
+    match record.state {
+        MediaState::Stored => Ok(record),
+        MediaState::Remote | MediaState::Waiting => Err(not_ready(&record)),
+        _ => Err(gone(&record)),
+    }
 }
 
 fn not_ready(record: &MediaRecord) -> Problem {

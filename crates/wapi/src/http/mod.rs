@@ -2,6 +2,7 @@
 
 mod api_keys;
 mod auth;
+mod blocking;
 mod calls;
 mod chats;
 mod contacts;
@@ -20,6 +21,7 @@ mod metrics;
 mod openapi;
 mod original;
 mod presence;
+mod profile;
 mod qr_code;
 mod query;
 #[cfg(feature = "sandbox")]
@@ -113,6 +115,14 @@ fn table() -> Table {
         .get("/v1/sessions/{session}/chats/{chat}/messages", Read, history::messages)
         .get("/v1/sessions/{session}/contacts", Read, history::contacts)
         .get("/v1/sessions/{session}/contacts/{contact}", Read, history::contact)
+        .get("/v1/sessions/{session}/contacts/{contact}/picture", Read, profile::contact_picture)
+        .put("/v1/sessions/{session}/contacts/{contact}/block", Send, blocking::block)
+        .delete("/v1/sessions/{session}/contacts/{contact}/block", Send, blocking::unblock)
+        .get("/v1/sessions/{session}/blocked", Read, blocking::list)
+        .get("/v1/sessions/{session}/profile", Read, profile::show)
+        .put("/v1/sessions/{session}/profile", Send, profile::change)
+        .put("/v1/sessions/{session}/profile/picture", Send, profile::picture::set)
+        .delete("/v1/sessions/{session}/profile/picture", Send, profile::picture::remove)
         .get("/v1/sessions/{session}/groups", Read, groups::list)
         .get("/v1/sessions/{session}/groups/{group}", Read, groups::read)
         .patch("/v1/sessions/{session}/chats/{chat}", Send, chats::change)

@@ -38,8 +38,8 @@ pub(super) async fn unwatch(State(gateway): State<Gateway>, named: NamedContact)
 
 /// The session and the person a path names.
 pub(super) struct NamedContact {
-    session: SessionName,
-    contact: ChatId,
+    pub session: SessionName,
+    pub contact: ChatId,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for NamedContact {
@@ -51,7 +51,7 @@ impl<S: Send + Sync> FromRequestParts<S> for NamedContact {
             Path::<(String, String)>::from_request_parts(parts, state).await.map_err(not_text)?;
         let session = SessionName::parse(&session).map_err(|error| Problem::field("session", error.to_string()))?;
         match ChatId::parse(&contact) {
-            Ok(ChatId::Group(_)) => Err(Problem::field("contact", "is a group; only people come and go")),
+            Ok(ChatId::Group(_)) => Err(Problem::field("contact", "is a group; name a person")),
             Ok(contact) => Ok(Self { session, contact }),
             Err(error) => Err(Problem::field("contact", error.to_string())),
         }

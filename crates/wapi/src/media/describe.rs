@@ -66,12 +66,17 @@ fn picture(path: &Path) -> Option<Described> {
 }
 
 fn opened(path: &Path) -> Option<DynamicImage> {
+    reader(path)?.decode().ok()
+}
+
+/// Reads a picture of any type, unless it is too large to be looked into.
+pub fn reader(path: &Path) -> Option<ImageReader<BufReader<File>>> {
     let mut reader = ImageReader::open(path).ok()?.with_guessed_format().ok()?;
     let mut limits = Limits::default();
     (limits.max_image_width, limits.max_image_height) = (Some(LARGEST_SIDE), Some(LARGEST_SIDE));
     limits.max_alloc = Some(LARGEST_PICTURE);
     reader.limits(limits);
-    reader.decode().ok()
+    Some(reader)
 }
 
 /// By the flag in the head of an extended WebP file.

@@ -6,6 +6,7 @@ pub mod ffmpeg;
 mod film;
 mod inbox;
 mod intake;
+mod portrait;
 mod remote;
 mod retention;
 mod sticker;
@@ -137,6 +138,12 @@ impl File {
     async fn measured(&self) -> Described {
         let (path, mime_type) = (self.path().to_owned(), self.mime_type.clone());
         self.workshop.decode(move || describe(&path, &mime_type)).await.unwrap_or_default()
+    }
+
+    /// The same as the picture of a profile. `None`: it is no picture that can be read.
+    pub async fn as_portrait(&self) -> Option<Vec<u8>> {
+        let picture = self.path().to_owned();
+        self.workshop.decode(move || portrait::make_portrait(&picture)).await?
     }
 
     /// A place for something that is made of it.

@@ -12,6 +12,7 @@ mod name;
 mod news;
 mod outbox;
 mod pairing;
+mod profile;
 mod restore;
 mod sender;
 mod sending;

@@ -154,7 +154,8 @@ impl Change for Learn {
         let lid = with("@lid");
         let contact = Person { id: self.id.clone(), phone: phone.clone(), lid: lid.clone(), name: None };
         let (phone, lid) = (phone.filter(|_| self.id.ends_with("@lid")), lid.filter(|lid| *lid != self.id));
-        let updated = ContactUpdated { session: self.session.clone(), contact, phone, lid, name: None, merged };
+        let session = self.session.clone();
+        let updated = ContactUpdated { session, contact, phone, lid, merged, ..ContactUpdated::default() };
         let event = Event::new(EventData::ContactUpdated(Box::new(updated)), now);
         let event = NewEvent { chat: self.id.clone(), ..NewEvent::of_session(&self.session, &event) };
         events::record(connection, &[&event], now).await

@@ -62,7 +62,7 @@ impl Link {
         Others::of(&self.client, unknown.map(|it| (it.jid.clone(), None)).collect()).await
     }
 
-    async fn asked<T, E: Into<NotAnswered>>(
+    pub(super) async fn asked<T, E: Into<NotAnswered>>(
         &self,
         limit: Duration,
         question: impl Future<Output = Result<T, E>>,

@@ -2,12 +2,12 @@
 
 use jiff::{SignedDuration, Timestamp};
 use whatsapp_rust::Jid;
-use whatsapp_rust::types::events::{ContactUpdate, Event};
+use whatsapp_rust::types::events::{ContactUpdate, Event, PictureUpdate, UserAboutUpdate};
 use whatsapp_rust::wacore_binary::JidExt;
 use whatsapp_rust::waproto::whatsapp::sync_action_value::MuteAction;
 
 use super::observer::{Happening, Others};
-use crate::event::{ChatChange, ChatUpdated, ContactUpdated, EventData, FOREVER, Person};
+use crate::event::{ChatChange, ChatUpdated, ContactUpdated, EventData, FOREVER, Person, ShownPicture};
 
 /// What came with the whole state of the account and is older than this is no news. A collection that nobody had written to before
 /// comes as a whole, too.
@@ -83,10 +83,26 @@ pub(super) fn renamed(session: &str, update: &ContactUpdate, others: &Others) ->
 /// Somebody has another name.
 pub(super) fn named(session: &str, jid: &Jid, other: Option<&Jid>, name: &str, others: &Others) -> Happening {
     let contact = others.person(jid, other, Some(name));
-    let chat = contact.id.clone();
     let name = Some(name.to_owned());
-    let data = ContactUpdated { session: session.to_owned(), contact, name, ..ContactUpdated::default() };
-    Happening { chat, id: None, data: EventData::ContactUpdated(Box::new(data)) }
+    contact_updated(ContactUpdated { session: session.to_owned(), contact, name, ..ContactUpdated::default() })
+}
+
+/// Somebody shows another picture, or none any more.
+pub(super) fn pictured(session: &str, update: &PictureUpdate, others: &Others) -> Happening {
+    let contact = others.person(&update.jid, None, None);
+    let shown = || ShownPicture::new(session, &contact.id, update.picture_id.clone());
+    let picture = Some((!update.removed).then(shown));
+    contact_updated(ContactUpdated { session: session.to_owned(), contact, picture, ..ContactUpdated::default() })
+}
+
+/// Somebody has another text below their name.
+pub(super) fn described(session: &str, update: &UserAboutUpdate, others: &Others) -> Happening {
+    let (contact, about) = (others.person(&update.jid, None, None), Some(update.status.clone()));
+    contact_updated(ContactUpdated { session: session.to_owned(), contact, about, ..ContactUpdated::default() })
+}
+
+fn contact_updated(data: ContactUpdated) -> Happening {
+    Happening { chat: data.contact.id.clone(), id: None, data: EventData::ContactUpdated(Box::new(data)) }
 }
 
 #[cfg(test)]

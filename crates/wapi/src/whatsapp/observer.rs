@@ -52,6 +52,8 @@ impl EventHandler for Observer {
             EventKind::MarkChatAsReadUpdate,
             EventKind::ContactUpdate,
             EventKind::SelfPushNameUpdated,
+            EventKind::PictureUpdate,
+            EventKind::UserAboutUpdate,
         ])
     }
 }
@@ -115,6 +117,14 @@ async fn told(session: &str, client: &Client, ringing: &Ringing, event: &Event) 
         }
         Event::ContactUpdate(update) => {
             chat_list::renamed(session, update, &Others::of(client, vec![(update.jid.clone(), None)]).await)
+        }
+        Event::PictureUpdate(update) if update.jid.is_pn() || update.jid.is_lid() => {
+            let others = Others::of(client, vec![(update.jid.clone(), None)]).await;
+            Some(chat_list::pictured(session, update, &others))
+        }
+        Event::UserAboutUpdate(update) => {
+            let others = Others::of(client, vec![(update.jid.clone(), None)]).await;
+            Some(chat_list::described(session, update, &others))
         }
         Event::SelfPushNameUpdated(update) if !update.old_name.is_empty() => {
             let own = client.pn().or_else(|| client.lid())?.to_non_ad();

@@ -40,7 +40,8 @@ pub async fn upload(
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let (file, name) = if kind.starts_with("multipart/form-data") {
         let boundary = multer::parse_boundary(kind).map_err(|error| Problem::Body(error.to_string()))?;
-        posted(&gateway, Multipart::new(request.into_body().into_data_stream(), boundary)).await?
+        let form = Multipart::new(request.into_body().into_data_stream(), boundary);
+        posted(&gateway, form, gateway.media.policy().largest).await?
     } else {
         linked(&gateway, Fields::from_request(request, &()).await?).await?
     };
@@ -59,8 +60,13 @@ async fn linked(gateway: &Gateway, mut fields: Fields) -> Result<WithName, Probl
     let (link, sha256) = (fields.text("link"), fields.optional_parsed(SHA256, message::sha256));
     fields.refuse_unknown();
     let link = fields.done(link)?;
-    match gateway.fetcher.any_file(&link, sha256.as_deref()).await {
-        Ok(file) => Ok((file, None)),
+    Ok((fetched(gateway, &link, sha256.as_deref()).await?, None))
+}
+
+/// The file at an address, which must have this hash if one is given.
+pub async fn fetched(gateway: &Gateway, link: &str, sha256: Option<&str>) -> Result<File, Problem> {
+    match gateway.fetcher.any_file(link, sha256).await {
+        Ok(file) => Ok(file),
         Err(NoFile::OtherHash(found)) => Err(other_hash(&found)),
         Err(NoFile::NotKept(error)) => Err(NotTaken::Disk(error).into()),
         Err(error) => Err(Problem::field("link", error.to_string())),
@@ -68,12 +74,12 @@ async fn linked(gateway: &Gateway, mut fields: Fields) -> Result<WithName, Probl
 }
 
 /// Reads the file, which may come without its length being known, and the hash it must have, in whatever order.
-async fn posted(gateway: &Gateway, mut form: Multipart<'_>) -> Result<WithName, Problem> {
+pub async fn posted(gateway: &Gateway, mut form: Multipart<'_>, largest: u64) -> Result<WithName, Problem> {
     let (mut found, mut sha256) = (None, None);
     while let Some(mut part) = form.next_field().await.map_err(broken)? {
         match part.name().unwrap_or_default() {
             FILE if found.is_none() => {
-                let (file, name) = file(gateway, &mut part).await?;
+                let (file, name) = file(gateway, &mut part, largest).await?;
                 found = Some((file, name));
             }
             SHA256 if sha256.is_none() => sha256 = Some(hash(&mut part).await?),
@@ -109,11 +115,15 @@ async fn hash(part: &mut Field<'_>) -> Result<String, Problem> {
 }
 
 /// A file and its type, and its name.
-async fn file(gateway: &Gateway, part: &mut Field<'_>) -> Result<((Taken, String), Option<String>), Problem> {
+async fn file(
+    gateway: &Gateway,
+    part: &mut Field<'_>,
+    largest: u64,
+) -> Result<((Taken, String), Option<String>), Problem> {
     let said = part.content_type().map(|kind| kind.essence_str().to_owned());
     let filename = part.file_name().filter(|name| !name.is_empty());
     let filename = filename.map(|name| name.chars().take(LONGEST_NAME).collect());
-    let mut intake = Intake::begin(gateway.media.workshop().place(), gateway.media.policy().largest).await?;
+    let mut intake = Intake::begin(gateway.media.workshop().place(), largest).await?;
     while let Some(piece) = part.chunk().await.map_err(broken)? {
         intake.take(&piece).await?;
     }

@@ -14,6 +14,7 @@ mod names;
 mod operation;
 mod original;
 mod page;
+mod profile;
 mod schema;
 mod sessions;
 mod signals;
@@ -71,6 +72,7 @@ fn families() -> Vec<Family> {
         ),
         family("Messages", "Send, change, take back, pass on; and what became of it.", about_messages()),
         family("Files", "What messages carry.", media::operations()),
+        family("Profiles", "What accounts show of themselves, and whom they block.", profile::operations()),
         family("Groups", "The groups an account is in.", groups::operations()),
         family("History", "Chats, contacts and messages as they are kept.", history::operations()),
         family("Signals", "Reading, typing, presence, calls, and who is on WhatsApp.", signals::operations()),

@@ -1,7 +1,7 @@
 //! What programs that are generated from the document call each operation: `listSessions`, `sendMessage`. Pure.
 
 /// Where the rule has no good word.
-const NAMED: [(&str, &str, &str); 15] = [
+const NAMED: [(&str, &str, &str); 18] = [
     ("POST", "/register-session", "originalRegisterSession"),
     ("POST", "/send-message", "originalSendMessage"),
     ("POST", "/send-image", "originalSendImage"),
@@ -16,6 +16,9 @@ const NAMED: [(&str, &str, &str); 15] = [
     ("PATCH", "/v1/sessions/{session}/messages/{id}", "editMessage"),
     ("POST", "/v1/sessions/{session}/chats/{chat}/typing", "showTyping"),
     ("POST", "/v1/sessions/{session}/media", "uploadMedia"),
+    ("GET", "/v1/sessions/{session}/blocked", "listBlocked"),
+    ("PUT", "/v1/sessions/{session}/contacts/{contact}/block", "blockContact"),
+    ("DELETE", "/v1/sessions/{session}/contacts/{contact}/block", "unblockContact"),
     ("POST", "/v1/webhooks/{id}/rotate-secret", "rotateWebhookSecret"),
 ];
 

@@ -1,0 +1,97 @@
+//! `/v1/sessions/{session}/profile`: what the account shows of itself; and the pictures of others.
+
+pub(super) mod picture;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::header::{self, HeaderValue};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use super::Gateway;
+use super::error::Problem;
+use super::extract::{Fields, Named};
+use super::media::headers;
+use super::presence::NamedContact;
+use super::query::Query;
+use crate::event::ShownPicture;
+use crate::message::ChatId;
+use crate::store::MediaFacts;
+use crate::whatsapp::PictureSize;
+
+/// The longest texts that WhatsApp takes, in characters.
+pub(super) const LONGEST_NAME: usize = 25;
+pub(super) const LONGEST_ABOUT: usize = 139;
+
+/// What others see of the account; `null` where nothing is set.
+#[derive(Debug, Serialize)]
+pub(super) struct ProfileDocument {
+    id: String,
+    phone: String,
+    lid: Option<String>,
+    name: Option<String>,
+    about: Option<String>,
+    picture: Option<ShownPicture>,
+}
+
+/// `GET …/profile`: WhatsApp is asked each time.
+pub(super) async fn show(
+    State(gateway): State<Gateway>,
+    Named(session): Named,
+    query: Query,
+) -> Result<Json<ProfileDocument>, Problem> {
+    query.done()?;
+    let (account, profile) = gateway.sessions.profile(&session).await?;
+    let id = ChatId::Phone(account.phone.clone()).to_string();
+    let picture = profile.picture.map(|picture| ShownPicture::new(session.as_str(), &account.phone, Some(picture)));
+    let (phone, lid, name, about) = (account.phone, account.lid, account.name, profile.about);
+    Ok(Json(ProfileDocument { id, phone, lid, name, about, picture }))
+}
+
+/// `PUT …/profile {name?, about?}`: at least one of them; the other stays.
+pub(super) async fn change(
+    State(gateway): State<Gateway>,
+    Named(session): Named,
+    mut fields: Fields,
+) -> Result<StatusCode, Problem> {
+    const NOTHING: &str = "nothing is changed; give at least one of name and about";
+    if !fields.has("name") && !fields.has("about") {
+        fields.refuse("name", NOTHING);
+    }
+    let name = fields.has("name").then(|| fields.text_up_to("name", LONGEST_NAME)).flatten();
+    let about = fields.has("about").then(|| fields.text_up_to("about", LONGEST_ABOUT)).flatten();
+    fields.refuse_unknown();
+    fields.done(Some(()))?;
+    gateway.sessions.set_profile(&session, name.as_deref(), about.as_deref()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `GET …/contacts/{contact}/picture?size=full`: the picture itself, since WhatsApp's links to it end after some time, and are for
+/// this account.
+pub(super) async fn contact_picture(
+    State(gateway): State<Gateway>,
+    NamedContact { session, contact }: NamedContact,
+    mut query: Query,
+    asked: HeaderMap,
+) -> Result<Response, Problem> {
+    let size = match query.text("size").as_deref() {
+        None | Some("full") => PictureSize::Full,
+        Some("preview") => PictureSize::Preview,
+        Some(_) => return Err(Problem::field("size", "must be full or preview")),
+    };
+    query.done()?;
+    let picture = gateway.sessions.picture(&session, &contact, size).await?.ok_or(Problem::NoPicture)?;
+    let facts = MediaFacts { mime_type: Some("image/jpeg".to_owned()), ..MediaFacts::default() };
+    // An id stands in a header only if it can.
+    let tag: String = picture.id.chars().filter(char::is_ascii_alphanumeric).collect();
+    let mut headers = headers::of(&facts, &tag);
+    // It may change at any time, which its id tells.
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    headers.remove(header::ACCEPT_RANGES);
+    if headers::is_known(&asked, &tag) {
+        return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
+    }
+    let bytes = gateway.sessions.picture_bytes(&session, &picture).await?;
+    Ok((headers, bytes).into_response())
+}

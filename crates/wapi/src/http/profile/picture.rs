@@ -1,0 +1,118 @@
+//! `/v1/sessions/{session}/profile/picture`: takes a picture in, in each of the forms files come in.
+
+use std::time::Duration;
+
+use axum::extract::{FromRequest, Request, State};
+use axum::http::{StatusCode, header};
+use futures_util::StreamExt;
+use multer::Multipart;
+
+use crate::fetch::most;
+use crate::http::Gateway;
+use crate::http::error::Problem;
+use crate::http::extract::{Fields, Named};
+use crate::http::media::upload::{fetched, posted};
+use crate::http::media::{find, here};
+use crate::http::query::Query;
+use crate::keys::Caller;
+use crate::media::{File, Intake, types};
+use crate::message::MediaKind;
+use crate::sessions::SessionName;
+
+/// How long a file that is still at WhatsApp is waited for.
+const WAIT: Duration = Duration::from_secs(30);
+
+/// `PUT`: the picture as the body, a form with the part `file`, or JSON with its `id` or `link`. It becomes a square JPEG of its middle.
+pub async fn set(
+    State(gateway): State<Gateway>,
+    Named(session): Named,
+    caller: Caller,
+    query: Query,
+    request: Request,
+) -> Result<StatusCode, Problem> {
+    const UNREADABLE: &str =
+        "is not a picture that can be read; JPEG, PNG, WebP and GIF are, of up to 16384 pixels a side";
+    query.done()?;
+    if gateway.sessions.find(&session).is_none() {
+        return Err(Problem::NoSession);
+    }
+    let (file, field) = taken(&gateway, &session, &caller, request).await?;
+    let jpeg = file.as_portrait().await.ok_or_else(|| Problem::field(field, UNREADABLE))?;
+    gateway.sessions.set_picture(&session, Some(jpeg)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `DELETE`: no picture is shown any more.
+pub async fn remove(
+    State(gateway): State<Gateway>,
+    Named(session): Named,
+    query: Query,
+) -> Result<StatusCode, Problem> {
+    query.done()?;
+    gateway.sessions.set_picture(&session, None).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The file, and what it is called when something is wrong with it.
+async fn taken(
+    gateway: &Gateway,
+    session: &SessionName,
+    caller: &Caller,
+    request: Request,
+) -> Result<(File, &'static str), Problem> {
+    let largest = most(MediaKind::Image, gateway.media.policy().largest);
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    if kind.starts_with("multipart/form-data") {
+        let boundary = multer::parse_boundary(kind).map_err(|error| Problem::Body(error.to_string()))?;
+        let form = Multipart::new(request.into_body().into_data_stream(), boundary);
+        return Ok((posted(gateway, form, largest).await?.0, "file"));
+    }
+    if kind.starts_with("image/") || kind == "application/octet-stream" {
+        return Ok((sent(gateway, request, largest).await?, "body"));
+    }
+    let mut fields = Fields::from_request(request, &()).await?;
+    if fields.has("id") == fields.has("link") {
+        fields.ignore("link");
+        fields.refuse("id", "give one of id and link, or the picture itself as image/jpeg or image/png");
+    }
+    let (id, link) = (fields.optional_text("id"), fields.optional_text("link"));
+    fields.refuse_unknown();
+    match fields.done(id.map(Ok).or(link.map(Err)))? {
+        Ok(id) => Ok((stored(gateway, session, caller, &id, largest).await?, "id")),
+        Err(link) => Ok((fetched(gateway, &link, None).await?, "link")),
+    }
+}
+
+/// A body that is the picture.
+async fn sent(gateway: &Gateway, request: Request, largest: u64) -> Result<File, Problem> {
+    let mut intake = Intake::begin(gateway.media.workshop().place(), largest).await?;
+    let mut pieces = request.into_body().into_data_stream();
+    while let Some(piece) = pieces.next().await {
+        let piece = piece.map_err(|_| Problem::Body("it ended before it was complete".to_owned()))?;
+        intake.take(&piece).await?;
+    }
+    let (taken, head) = intake.finish().await?;
+    Ok(File::new(taken, types::of(&head, None), gateway.media.workshop().clone()))
+}
+
+/// A file of this session that is here, or was sent to it.
+async fn stored(
+    gateway: &Gateway,
+    session: &SessionName,
+    caller: &Caller,
+    id: &str,
+    largest: u64,
+) -> Result<File, Problem> {
+    let record = find(gateway, caller, id).await?;
+    if record.session != session.as_str() {
+        return Err(Problem::NoMedia);
+    }
+    let record = here(gateway, record, WAIT).await?;
+    if record.facts.size.is_some_and(|size| size > largest) {
+        return Err(Problem::field("id", "is too large for a picture"));
+    }
+    gateway.media.file(&record).await.map_err(|error| {
+        tracing::error!(%error, id, "a file cannot be read");
+        Problem::NotReady { detail: "the file cannot be read at the moment".to_owned() }
+    })
+}

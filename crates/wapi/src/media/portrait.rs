@@ -1,0 +1,73 @@
+//! Makes the picture of a profile: a square JPEG of what is in the middle. Blocks.
+
+use std::io::Cursor;
+use std::path::Path;
+
+use image::codecs::jpeg::JpegEncoder;
+use image::imageops::{self, FilterType};
+use image::{DynamicImage, ImageDecoder, Rgba, RgbaImage};
+
+use super::describe::reader;
+
+/// The least and the most pixels of a side; WhatsApp wants no smaller ones and makes larger ones smaller.
+const SIDES: (u32, u32) = (192, 640);
+/// How good it is, in percent.
+const QUALITY: u8 = 85;
+
+/// `None`: it is no picture that can be read.
+pub fn make_portrait(picture: &Path) -> Option<Vec<u8>> {
+    let mut decoder = reader(picture)?.into_decoder().ok()?;
+    // Cameras turn their pictures by a note in the file, which would be lost.
+    let orientation = decoder.orientation().ok()?;
+    let mut picture = DynamicImage::from_decoder(decoder).ok()?;
+    picture.apply_orientation(orientation);
+    let side = picture.width().min(picture.height()).clamp(SIDES.0, SIDES.1);
+    let square = picture.resize_to_fill(side, side, FilterType::Triangle).to_rgba8();
+    // JPEG has no transparency.
+    let mut paper = RgbaImage::from_pixel(side, side, Rgba([u8::MAX; 4]));
+    imageops::overlay(&mut paper, &square, 0, 0);
+    let mut jpeg = Cursor::new(Vec::new());
+    let encoder = JpegEncoder::new_with_quality(&mut jpeg, QUALITY);
+    DynamicImage::from(paper).to_rgb8().write_with_encoder(encoder).ok()?;
+    Some(jpeg.into_inner())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_picture_becomes_a_square_of_its_middle_on_white() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.png");
+        for (width, height, side) in [(1000, 800, 640), (300, 500, 300), (20, 10, 192)] {
+            let mut wide = RgbaImage::new(width, height);
+            // Black in the middle, red outside of it, and a corner of the middle is transparent.
+            for (x, y, pixel) in wide.enumerate_pixels_mut() {
+                let inside = |at: u32, length: u32| at.abs_diff(length / 2) <= width.min(height) / 2;
+                *pixel = match inside(x, width) && inside(y, height) {
+                    true if x == y => Rgba([0, 0, 0, 0]),
+                    true => Rgba([0, 0, 0, 255]),
+                    false => Rgba([255, 0, 0, 255]),
+                };
+            }
+            wide.save(&path).unwrap();
+            let made = image::load_from_memory(&make_portrait(&path).unwrap()).unwrap().to_rgb8();
+            assert_eq!((made.width(), made.height()), (side, side));
+            let [red, green, _] = made.get_pixel(side - 2, side / 2).0;
+            assert!(red < 90 && green < 60, "what is outside of the middle is seen: {red} {green}");
+        }
+        RgbaImage::new(300, 300).save(&path).unwrap();
+        let made = image::load_from_memory(&make_portrait(&path).unwrap()).unwrap().to_rgb8();
+        assert!(made.get_pixel(150, 150).0.into_iter().all(|part| part > 250), "what shows nothing is white");
+    }
+
+    #[test]
+    fn what_is_no_picture_becomes_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jpg");
+        assert_eq!(make_portrait(&path), None);
+        std::fs::write(&path, b"\xff\xd8\xff\xe0 no picture").unwrap();
+        assert_eq!(make_portrait(&path), None);
+    }
+}

@@ -20,6 +20,7 @@ use crate::identity::IdentityInbox;
 use crate::keys::Keys;
 use crate::lifecycle::{Finish, Lifecycle, StopSignals};
 use crate::media::{self, Media, MediaInbox};
+use crate::names::NameInbox;
 use crate::retention;
 use crate::seen::Seen;
 use crate::sessions::{Console, Files, Parts, Sessions};
@@ -106,6 +107,7 @@ impl App {
         let media = Media::open(root, place, policy, ffmpeg, store.clone(), clock.clone(), lifecycle.clone()).await?;
         let inbox = Arc::new(StoredInbox::new(store.clone(), clock.clone()));
         let inbox = Arc::new(MediaInbox { media: media.clone(), inbox });
+        let inbox = Arc::new(NameInbox::new(history.clone(), inbox));
         let inbox = Arc::new(IdentityInbox { store: store.clone(), inbox });
         whatsapp.start_recovering(Arc::clone(&inbox) as _);
         store.doubt_attempted().await.context("looking at what an earlier run was sending")?;

@@ -21,6 +21,7 @@ pub mod guard;
 pub mod history;
 pub mod identity;
 pub mod keys;
+pub mod names;
 pub mod retention;
 pub mod seen;
 pub mod sessions;

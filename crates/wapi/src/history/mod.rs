@@ -89,6 +89,11 @@ impl History {
         Ok(kept)
     }
 
+    /// What somebody was called last, as far as it is written down already.
+    pub async fn name_of(&self, session: &str, id: &str) -> Option<String> {
+        self.kept().ok()?.contact(session, id).await.ok().flatten()?.name
+    }
+
     /// Takes in what a phone tells of the time before. It becomes no event; doing it again changes nothing, and what is kept already
     /// stays, since it is newer. With history off, nothing happens.
     pub async fn import(&self, session: &str, imports: &Imports) -> Result<(), StoreError> {

@@ -126,6 +126,36 @@ async fn what_others_change_of_their_profile_is_told() {
 }
 
 #[tokio::test]
+async fn a_name_that_comes_with_a_message_is_told_once_when_it_is_another() {
+    let (app, alice, bob) = alice_and_bob().await;
+    let group = bob.creates_group("club", &[&alice]).unwrap();
+    let says = async |app: &TestApp, chat: &str| {
+        bob.sends_text(chat, "hi").await.unwrap();
+        app.webhook.next().await.body["data"]["from"]["name"].clone()
+    };
+    assert_eq!(says(&app, alice.number()).await, "Bob", "nobody has another name who had none");
+    bob.calls_itself("Bobby").unwrap();
+    assert_eq!(says(&app, &group).await, "Bobby");
+    assert_eq!(says(&app, alice.number()).await, "Bobby");
+    bob.calls_itself("Robert").unwrap();
+    // What was told last is known after a restart, too.
+    app.get("/v1/sessions/shop/contacts").await.expect(200);
+    let app = app.restart().await;
+    app.until("shop", "online").await;
+    assert_eq!(says(&app, alice.number()).await, "Robert");
+    assert_eq!(says(&app, &group).await, "Robert");
+    bob.calls_itself("Bob").unwrap();
+    says(&app, alice.number()).await;
+    let told = app.events("contact.updated", 3).await;
+    let names: Vec<_> = told.iter().map(|event| event["data"]["name"].clone()).collect();
+    assert_eq!(names, ["Bobby", "Robert", "Bob"]);
+    assert_eq!(told[0]["data"]["contact"]["name"], "Bobby");
+    let contact = app.get(&format!("/v1/sessions/shop/contacts/{}", bob.number())).await.expect(200).json();
+    assert_eq!(contact["name"], "Bob");
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn pictures_of_others_are_had_unless_they_hide_them() {
     let (app, alice, bob) = alice_and_bob().await;
     let none = app.get(&picture_of(bob.number())).await.expect(404);

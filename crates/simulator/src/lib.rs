@@ -33,6 +33,7 @@ mod linkcode;
 mod media;
 mod media_host;
 mod message;
+mod migration;
 mod noise;
 mod phone;
 mod profile;

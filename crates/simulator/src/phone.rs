@@ -207,7 +207,8 @@ impl Phone {
         }
     }
 
-    /// Whether those it writes to by LID are not told its number, as WhatsApp does for those who do not know it.
+    /// Whether those it writes to are told no address but the one it writes under: by LID not its number, as WhatsApp does for those who do
+    /// not know it; by number not its LID, as before there were any.
     pub fn hides_number(&self, hidden: bool) {
         if let Some(account) = self.server.world.lock().account_mut(&self.number) {
             account.hides_number = hidden;

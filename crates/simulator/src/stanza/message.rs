@@ -176,7 +176,7 @@ impl Envelope {
                 stanza.attr("recipient", chat.clone()).attr("peer_recipient_pn", alt.clone())
             }
             (Some((chat, _)), Addressing::PhoneNumber) => stanza.attr("recipient", chat.clone()),
-            (None, Addressing::Lid) if self.hides_number => stanza,
+            (None, _) if self.hides_number => stanza,
             (None, Addressing::Lid) => stanza.attr("sender_pn", self.from_alt.clone()),
             (None, Addressing::PhoneNumber) => stanza.attr("sender_lid", self.from_alt.clone()),
         };

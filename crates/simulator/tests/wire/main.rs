@@ -9,5 +9,6 @@ mod media;
 mod messages;
 mod offline;
 mod pairing;
+mod profile;
 mod settings;
 mod strict;

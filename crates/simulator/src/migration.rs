@@ -1,0 +1,45 @@
+//! WhatsApp moves an account to LIDs: its phone tells the account's other devices which numbers and LIDs belong together.
+
+use waproto::buffa::{Message, MessageField};
+use waproto::whatsapp as wa;
+use waproto::whatsapp::message::protocol_message::Type;
+
+use crate::Addressing;
+use crate::phone::Phone;
+use crate::stanza::{phone_message, unix_time};
+use crate::world::{DeviceId, Number};
+
+impl Phone {
+    /// From now on the account's chats of two go by LID, and its linked devices know whose each is: of all it has written with.
+    pub fn moves_to_lids(&self) -> anyhow::Result<()> {
+        self.is_addressed_by(Addressing::Lid);
+        let (devices, mappings) = {
+            let world = self.server.world.lock();
+            let account = world.account(&self.number).expect("an account is never removed while the simulator runs");
+            let mapping = |peer: &Number| {
+                let peer = world.account(peer)?;
+                let (pn, assigned_lid) = (peer.number.parse().ok()?, peer.lid.parse().ok()?);
+                Some(wa::LIDMigrationMapping { pn, assigned_lid, ..Default::default() })
+            };
+            let mappings: Vec<_> = account.peers.iter().filter_map(mapping).collect();
+            (account.linked().collect::<Vec<DeviceId>>(), mappings)
+        };
+        let payload = wa::LIDMigrationMappingSyncPayload {
+            pn_to_lid_mappings: mappings,
+            chat_db_migration_timestamp: Some(unix_time()),
+        };
+        let sync = wa::LIDMigrationMappingSyncMessage { encoded_mapping_payload: Some(payload.encode_to_vec()) };
+        let message = wa::Message {
+            protocol_message: MessageField::some(wa::message::ProtocolMessage {
+                r#type: Some(Type::LID_MIGRATION_MAPPING_SYNC),
+                lid_migration_mapping_sync_message: MessageField::some(sync),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        for device in devices {
+            phone_message::send_to_own_device(&self.server, &device, &message)?;
+        }
+        Ok(())
+    }
+}

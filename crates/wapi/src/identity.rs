@@ -41,6 +41,9 @@ pub async fn named(
     chat: &str,
     knowledge: Knowledge,
 ) -> Result<String, StoreError> {
+    for person in members(data) {
+        mention(store, session, person).await?;
+    }
     let Some((told_chat, from)) = parts(data) else { return Ok(chat.to_owned()) };
     let was = from.as_ref().map(|from| from.id.clone());
     if let Some(from) = from {
@@ -60,13 +63,46 @@ pub async fn named(
     Ok(id)
 }
 
+/// Gives somebody who is only mentioned their one id.
+pub async fn mention(store: &Store, session: &str, person: &mut Person) -> Result<(), StoreError> {
+    let number = person.phone.as_ref().map(|phone| format!("{phone}@s.whatsapp.net"));
+    if let Some(id) = store.mention(session, number.as_deref(), person.lid.as_deref()).await? {
+        call(person, id);
+    }
+    Ok(())
+}
+
+/// Those whom an event of a group names.
+fn members(data: &mut EventData) -> Vec<&mut Person> {
+    match data {
+        EventData::GroupCreated(told) => {
+            let members = told.group.participants.iter_mut().map(|member| &mut member.person);
+            told.by.iter_mut().chain(&mut told.group.created_by).chain(members).collect()
+        }
+        EventData::GroupUpdated(told) => told.by.iter_mut().collect(),
+        EventData::GroupParticipants(told) => told.by.iter_mut().chain(&mut told.participants).collect(),
+        _ => Vec::new(),
+    }
+}
+
 /// Gives somebody their one id.
 async fn name(store: &Store, session: &str, person: &mut Person, knowledge: Knowledge) -> Result<(), StoreError> {
     let number = person.phone.as_ref().map(|phone| format!("{phone}@s.whatsapp.net"));
     if let Some(id) = find(store, session, number.as_deref(), person.lid.as_deref(), knowledge).await? {
-        person.id = id;
+        call(person, id);
     }
     Ok(())
+}
+
+/// Their id is one of their addresses, which may be one that was not said at the moment.
+fn call(person: &mut Person, id: String) {
+    if person.lid.is_none() && id.ends_with("@lid") {
+        person.lid = Some(id.clone());
+    }
+    if person.phone.is_none() {
+        person.phone = id.strip_suffix("@s.whatsapp.net").map(str::to_owned);
+    }
+    person.id = id;
 }
 
 /// The one id of a chat that is known by this address. Groups have one address only.
@@ -109,6 +145,8 @@ fn parts(data: &mut EventData) -> Option<(Option<&mut String>, Option<&mut Perso
         EventData::EventResponse(told) => (Some(&mut told.chat), Some(&mut told.from)),
         EventData::ChatTyping(told) => (Some(&mut told.chat), Some(&mut told.from)),
         EventData::PresenceChanged(told) => (None, Some(&mut told.from)),
+        EventData::ChatUpdated(told) => (None, Some(&mut told.chat)),
+        EventData::ContactUpdated(told) => (None, Some(&mut told.contact)),
         EventData::CallIncoming(told) => (None, Some(&mut told.from)),
         EventData::CallEnded(told) => (None, Some(&mut told.from)),
         _ => return None,

@@ -24,11 +24,11 @@ pub const STATUS: &str = "status@broadcast";
 pub struct NoChat(String);
 
 impl ChatId {
-    /// Accepts `…@s.whatsapp.net`, `…@lid`, `…@g.us`, and a bare number with or without `+`, blanks, dashes and brackets.
+    /// Accepts `…@s.whatsapp.net` and its old form `…@c.us`, `…@lid`, `…@g.us`, and a bare number with or without `+`, blanks, dashes and brackets.
     pub fn parse(text: &str) -> Result<Self, NoChat> {
         let text = text.trim();
         let chat = match text.split_once('@') {
-            Some((user, "s.whatsapp.net")) => phone(user).map(Self::Phone),
+            Some((user, "s.whatsapp.net" | "c.us")) => phone(user).map(Self::Phone),
             Some((user, "lid")) => digits(user, 5..=20).map(Self::Lid),
             Some((user, "g.us")) => group(user).map(Self::Group),
             Some(_) => None,
@@ -91,6 +91,7 @@ mod tests {
     fn chats_are_named_in_several_ways() {
         for (text, meant) in [
             ("375447034810@s.whatsapp.net", "375447034810@s.whatsapp.net"),
+            ("375447034810@c.us", "375447034810@s.whatsapp.net"),
             ("375447034810", "375447034810@s.whatsapp.net"),
             ("+375 44 703-48-10", "375447034810@s.whatsapp.net"),
             ("+1 (202) 555.0123", "12025550123@s.whatsapp.net"),
@@ -119,7 +120,6 @@ mod tests {
             " ",
             "@s.whatsapp.net",
             "abc@s.whatsapp.net",
-            "375447034810@c.us",
             "375447034810:3@s.whatsapp.net",
             "0441234567",
             "1234",

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{SessionName, SessionState, Sessions, Status};
 use crate::event::{ChatChange, ChatUpdated, EventData, Group, Person, Presence, Typing};
+use crate::identity;
 use crate::message::ChatId;
 use crate::store::StoreError;
 use crate::whatsapp::{Happening, Link, NotAnswered, Number};
@@ -30,12 +31,27 @@ pub enum AskError {
 impl Sessions {
     /// The groups the session's account is in, by address.
     pub async fn groups(&self, name: &SessionName) -> Result<Vec<(String, Group)>, AskError> {
-        self.ask_whatsapp(name, async |link, limit| link.groups(limit).await).await
+        let mut groups = self.ask_whatsapp(name, async |link, limit| link.groups(limit).await).await?;
+        for (_, group) in &mut groups {
+            self.name_members(name, group).await?;
+        }
+        Ok(groups)
     }
 
     /// One of them, by the part of its address before `@g.us`.
     pub async fn group(&self, name: &SessionName, id: &str) -> Result<Group, AskError> {
-        self.ask_whatsapp(name, async |link, limit| link.group(id, limit).await).await
+        let mut group = self.ask_whatsapp(name, async |link, limit| link.group(id, limit).await).await?;
+        self.name_members(name, &mut group).await?;
+        Ok(group)
+    }
+
+    /// Its members are known by their one ids.
+    async fn name_members(&self, name: &SessionName, group: &mut Group) -> Result<(), StoreError> {
+        let members = group.participants.iter_mut().map(|member| &mut member.person);
+        for person in group.created_by.iter_mut().chain(members) {
+            identity::mention(&self.inner.around.store, name.as_str(), person).await?;
+        }
+        Ok(())
     }
 
     /// The id a chat or a person has in events and in what is kept, whichever of their addresses they are named by.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
+use crate::identity;
 use crate::lifecycle::Lifecycle;
 use crate::store::{Judged, Outcomes, Receipt, Store, Verdict};
 
@@ -84,7 +85,12 @@ impl Task {
                     waiting.extend(waiters.into_iter().map(|waiter| (waiter, judged.verdict.clone())));
                     outcomes.judged.push(judged);
                 }
-                Entry::Receipt(receipt) => outcomes.receipts.push(receipt),
+                Entry::Receipt(mut receipt) => {
+                    if let Err(error) = identity::mention(&self.store, &receipt.session, &mut receipt.from).await {
+                        tracing::debug!(%error, "who a recipient is cannot be looked up");
+                    }
+                    outcomes.receipts.push(receipt);
+                }
             }
         }
         self.receipts.fetch_sub(outcomes.receipts.len(), Ordering::Relaxed);

@@ -79,9 +79,37 @@ impl Store {
                 // Others may have had another name until now.
                 self.remembered.clear();
             }
+            self.mentioned.clear();
         }
         self.remembered.keep(session, &addresses, &id);
         Ok(Some(id))
+    }
+
+    /// What somebody is called who is only mentioned: as a member of a group, or because their phone has got a message. Remembered of those
+    /// without a number only, since the name of others follows from it.
+    pub async fn mention(
+        &self,
+        session: &str,
+        number: Option<&str>,
+        lid: Option<&str>,
+    ) -> Result<Option<String>, StoreError> {
+        let addresses: Vec<&str> = [number, lid].into_iter().flatten().collect();
+        let Some(number) = number else { return self.identify(session, None, lid).await };
+        let found = self.remembered.find(session, &addresses).or_else(|| self.mentioned.find(session, &addresses));
+        if let Some(id) = found {
+            return Ok(Some(id));
+        }
+        let id = self.known_id(session, &addresses).await?.unwrap_or_else(|| number.to_owned());
+        self.mentioned.keep(session, &addresses, &id);
+        Ok(Some(id))
+    }
+
+    /// These are a number and a LID of one person. Of use only if they were told of, by either.
+    pub async fn unite(&self, session: &str, number: &str, lid: &str) -> Result<(), StoreError> {
+        if !self.identities(session, &[number, lid]).await?.is_empty() {
+            self.identify(session, Some(number), Some(lid)).await?;
+        }
+        Ok(())
     }
 
     /// What somebody with one of these addresses is called, if they were told of before.

@@ -124,6 +124,8 @@ pub struct Store {
     /// Events after this place are still to be read.
     held: Arc<AtomicI64>,
     remembered: Arc<Remembered>,
+    /// The same of those who were only mentioned.
+    mentioned: Arc<Remembered>,
     /// A family of its own: the writer ends after everybody who has something to save.
     tasks: Lifecycle,
     clock: Clock,
@@ -159,8 +161,22 @@ impl Store {
         let meters = Arc::<Meters>::default();
         let writer = Writer::start(connection, clock.clone(), Arc::clone(&meters), &tasks);
         let tail = Tail::start(browsers.clone(), writer.commits(), &tasks);
-        let (numbers, held, remembered) = (Arc::default(), Arc::new(AtomicI64::new(i64::MAX)), Arc::default());
-        let store = Self { readers, browsers, writer, tail, timers, numbers, meters, held, remembered, tasks, clock };
+        let (numbers, held) = (Arc::default(), Arc::new(AtomicI64::new(i64::MAX)));
+        let (remembered, mentioned) = Default::default();
+        let store = Self {
+            readers,
+            browsers,
+            writer,
+            tail,
+            timers,
+            numbers,
+            meters,
+            held,
+            remembered,
+            mentioned,
+            tasks,
+            clock,
+        };
         store.start_counting().await?;
         Ok(store)
     }

@@ -12,6 +12,7 @@ use whatsapp_rust::{Client, InboundDurabilityHook, Jid};
 use super::backend::Opened;
 use super::heard::Heard;
 use super::incoming::{self, Known};
+use super::migration;
 use super::votes::Votes;
 use crate::clock::Clock;
 use crate::event::{EventData, MessageKey};
@@ -88,6 +89,10 @@ impl Hook {
     async fn understood(&self, client: &Client, batch: &[InboundMessage]) -> Result<Vec<Incoming>> {
         let mut received = Vec::with_capacity(batch.len());
         for message in batch {
+            let pairs = migration::pairs(message);
+            if !pairs.is_empty() {
+                self.tasks.spawn(migration::learn(self.votes.store().clone(), self.session.clone(), pairs));
+            }
             let known = known(client, message).await;
             if let Some((chats, timer)) = incoming::timer(&message.message, &message.info, &known) {
                 self.votes.store().set_timer(&self.session, &chats, timer).await?;

@@ -15,6 +15,7 @@ mod inbox;
 mod incoming;
 mod left_behind;
 mod link;
+mod migration;
 mod moments;
 mod notes;
 mod observer;

@@ -52,7 +52,12 @@ impl Votes {
             Some(poll) => pairs(client, poll, &message.info.source.sender).await,
             None => Vec::new(),
         };
-        let said = Said { id: &id, by: &changed.from.id, poll: poll.as_ref(), addresses };
+        // Whoever votes again under their other address is the same voter.
+        let from = &changed.from;
+        let number = from.phone.as_ref().map(|phone| format!("{phone}@s.whatsapp.net"));
+        let voter = self.store.identify(&self.session, number.as_deref(), from.lid.as_deref()).await?;
+        let voter = voter.unwrap_or_else(|| from.id.clone());
+        let said = Said { id: &id, by: &voter, poll: poll.as_ref(), addresses };
         let data = match (body.poll_update_message.as_option(), body.enc_event_response_message.as_option()) {
             (Some(update), _) => {
                 let vote = self.vote(&said, update).await?;

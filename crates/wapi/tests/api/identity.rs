@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 use wapi_simulator::Addressing::{Lid, PhoneNumber};
+use wapi_simulator::Author;
 
-use crate::harness::TestApp;
+use crate::harness::{PATIENCE, TestApp};
 
 const CHATS: &str = "/v1/sessions/shop/chats";
 
@@ -34,6 +35,75 @@ async fn a_chat_goes_on_when_whatsapp_moves_it_to_lids_and_back() {
     assert_eq!((&chats["chats"][0]["phone"], &chats["chats"][0]["lid"]), (&json!(bob.number()), &json!(bob.lid())));
     assert_eq!(said(&app, bob.number()).await.len(), 12);
     assert_eq!(said(&app, &bob.lid()).await.len(), 12);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn two_chats_become_one_when_they_turn_out_to_be_with_one_person() {
+    let app = TestApp::start().await;
+    let (alice, bob, carol) = (app.phone("Alice"), app.phone("Bob"), app.phone("Carol"));
+    app.pair("shop", &alice).await;
+    for (phone, addressing) in [(&bob, Lid), (&bob, PhoneNumber), (&carol, Lid)] {
+        phone.is_addressed_by(addressing);
+        phone.hides_number(true);
+        let id = phone.sends_text(alice.number(), "who am I?").await.unwrap();
+        let told = app.webhook.next().await.body["data"].clone();
+        let address = if addressing == Lid { phone.lid() } else { phone.jid() };
+        assert_eq!((&told["id"], &told["chat"], &told["from"]["id"]), (&json!(id), &json!(address), &json!(address)));
+    }
+    assert_eq!(app.get(CHATS).await.expect(200).json()["chats"].as_array().unwrap().len(), 3);
+
+    alice.moves_to_lids().unwrap();
+    let mut updated = app.events("contact.updated", 2).await;
+    updated.sort_by_key(|event| event["data"]["contact"]["phone"].to_string());
+    let person = |phone: &wapi_simulator::Phone| json!({"id": phone.lid(), "phone": phone.number(), "lid": phone.lid(), "name": null});
+    let expected = json!({"session": "shop", "contact": person(&bob), "phone": bob.number(), "merged": bob.jid()});
+    assert_eq!(updated[0]["data"], expected, "who was told of first stays");
+    assert_eq!(updated[1]["data"], json!({"session": "shop", "contact": person(&carol), "phone": carol.number()}));
+    for name in [bob.number().to_owned(), bob.lid()] {
+        assert_eq!(said(&app, &name).await, ["who am I?", "who am I?"], "{name}");
+    }
+    let chats = app.get(CHATS).await.expect(200).json();
+    assert_eq!(chats["chats"].as_array().unwrap().len(), 2, "{chats}");
+    let id = app.accepted("shop", json!({"to": bob.number(), "text": {"body": "Bob"}})).await;
+    assert_eq!(app.until_message("shop", &id, "delivered").await["chat"], bob.lid());
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn members_and_recipients_and_voters_are_known_by_their_one_id() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    app.pair("shop", &alice).await;
+    bob.is_addressed_by(Lid);
+    bob.hides_number(true);
+    bob.sends_text(alice.number(), "who am I?").await.unwrap();
+    assert_eq!(app.webhook.next().await.body["data"]["from"]["id"], bob.lid());
+    bob.hides_number(false);
+    let person = |person: &Value| {
+        let expected = (&json!(bob.lid()), &json!(bob.number()), &json!(bob.lid()));
+        assert_eq!((&person["id"], &person["phone"], &person["lid"]), expected, "{person}");
+    };
+    let group = bob.creates_group("club", &[&alice]).unwrap();
+    let created = app.events("group.created", 1).await[0]["data"].clone();
+    let is_bob = |member: &&Value| member["phone"] == bob.number();
+    person(&created["by"]);
+    person(created["participants"].as_array().unwrap().iter().find(is_bob).unwrap());
+    let listed = app.get(&format!("/v1/sessions/shop/groups/{group}")).await.expect(200).json();
+    person(listed["participants"].as_array().unwrap().iter().find(is_bob).unwrap());
+    let listed = app.get("/v1/sessions/shop/groups").await.expect(200).json();
+    person(listed["groups"][0]["participants"].as_array().unwrap().iter().find(is_bob).unwrap());
+
+    let poll = json!({"to": group, "poll": {"question": "Tea?", "options": ["yes", "no"]}});
+    let id = app.accepted("shop", poll).await;
+    let sent = app.until_message("shop", &id, "delivered").await;
+    person(&app.events("message.delivered", 1).await[0]["data"]["recipient"]);
+    assert_eq!(sent["recipients"][0]["id"], bob.lid(), "{sent}");
+    assert_eq!(bob.next_message(PATIENCE).await.unwrap().id, id);
+    bob.votes(&group, &id, Author::Them, &["yes"]).unwrap();
+    let vote = app.events("poll.vote", 1).await[0]["data"].clone();
+    person(&vote["from"]);
+    assert_eq!(vote["tally"][0]["voters"], json!([bob.lid()]));
     app.finish().await;
 }
 

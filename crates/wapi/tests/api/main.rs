@@ -50,6 +50,7 @@ mod session_events;
 mod sessions;
 mod shutdown;
 mod signals;
+mod spellings;
 mod start;
 mod status;
 mod stream;

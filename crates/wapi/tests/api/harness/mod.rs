@@ -17,7 +17,7 @@ mod redis;
 pub use app::{Setup, TestApp};
 pub use baileys::Baileys;
 pub use chaos::{ChaosProxy, Line};
-pub use client::{Answer, TestClient};
+pub use client::{Answer, TestClient, encoded};
 pub use ledger::{Ledger, Tally};
 pub use moto::TestBucket;
 pub use process::{Running, Surroundings, Wapi, free_address};

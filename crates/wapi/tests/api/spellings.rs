@@ -1,0 +1,110 @@
+//! One person is meant whatever spelling of their number or address a caller uses, on every route that names somebody.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use wapi_simulator::Phone;
+
+use crate::harness::{Answer, PATIENCE, Setup, TestApp, encoded};
+
+const METHODS: [Method; 5] = [Method::GET, Method::PUT, Method::POST, Method::PATCH, Method::DELETE];
+
+/// A session of Alice's, and Bob, who has written to her.
+async fn alice_and_bob() -> (TestApp, Phone) {
+    let app = Setup::new().start().await;
+    let alice = app.phone("Alice");
+    let bob = app.simulator.phone_with_number("Bob", "375447034810").unwrap();
+    app.pair("shop", &alice).await;
+    bob.sends_text(alice.number(), "hi").await.unwrap();
+    app.webhook.next().await;
+    (app, bob)
+}
+
+fn spellings(of: &Phone) -> [String; 7] {
+    let number = of.number();
+    let [country, code, rest] = [&number[..3], &number[3..5], &number[5..]];
+    let spelt = format!("+{country} {code} {}-{}-{}", &rest[..3], &rest[3..5], &rest[5..]);
+    let bracketed = format!("+{country} ({code}) {rest}");
+    [number.to_owned(), format!("+{number}"), spelt, bracketed, format!("{number}@c.us"), of.jid(), of.lid()]
+}
+
+/// What a route needs to do something; nothing is enough to see whom it takes for whom.
+fn body(path: &str, method: &Method) -> Value {
+    match (path.rsplit('/').next().unwrap_or_default(), method) {
+        ("typing", _) => json!({"state": "composing"}),
+        ("{chat}", &Method::PATCH) => json!({"archived": true}),
+        _ => json!({}),
+    }
+}
+
+/// What may not depend on the spelling: the status, and the answer without what is new in each.
+fn gist(answer: &Answer) -> (u16, Value) {
+    let mut body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    for fresh in ["request_id", "before", "after", "read"] {
+        if let Some(members) = body.as_object_mut() {
+            members.remove(fresh);
+        }
+    }
+    (answer.status, body)
+}
+
+#[tokio::test]
+async fn every_route_that_names_somebody_takes_every_spelling() {
+    let (app, bob) = alice_and_bob().await;
+    let document = app.get("/openapi.json").await.expect(200).json();
+    let paths = document["paths"].as_object().unwrap().keys();
+    let mut tried = 0;
+    for path in paths.filter(|path| path.contains("{chat}") || path.contains("{contact}")) {
+        for method in METHODS.iter().filter(|it| document["paths"][path][it.as_str().to_lowercase()].is_object()) {
+            let mut first = None;
+            for spelling in spellings(&bob) {
+                let named = path.replace("{session}", "shop").replace("{chat}", &encoded(&spelling));
+                let named = named.replace("{contact}", &encoded(&spelling));
+                let call = app.request(method.clone(), &named).header("content-type", "application/json");
+                let call = if *method == Method::GET { call } else { call.body(body(path, method).to_string()) };
+                let answer = gist(&app.answer(call).await);
+                assert_ne!(answer.0, 400, "{method} {path} of {spelling}: {}", answer.1);
+                let first = first.get_or_insert_with(|| answer.clone());
+                assert_eq!(*first, answer, "{method} {path} of {spelling}");
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried >= 7 * 11, "only {tried} calls");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_message_goes_to_the_same_chat_however_it_is_addressed() {
+    let (app, bob) = alice_and_bob().await;
+    let first = app.accepted("shop", json!({"to": bob.number(), "text": {"body": "to be passed on"}})).await;
+    bob.next_message(PATIENCE).await.unwrap();
+    let mut sent = 1;
+    for spelling in spellings(&bob) {
+        let message = json!({"to": spelling, "text": {"body": "hello"}});
+        let answer = app.post("/v1/sessions/shop/messages?wait=10", message).await.expect(200).json();
+        assert_eq!(answer["messages"][0]["chat"], bob.jid(), "{spelling}");
+        let route = format!("/v1/sessions/shop/messages/{first}/forward?wait=10");
+        let answer = app.post(&route, json!({"to": spelling})).await.expect(200).json();
+        assert_eq!(answer["messages"][0]["chat"], bob.jid(), "{spelling}");
+        app.send("shop", &spelling, "as of old").await.expect(200);
+        for text in ["hello", "to be passed on", "as of old"] {
+            let got = bob.next_message(PATIENCE).await.unwrap();
+            assert_eq!(got.text.as_deref(), Some(text), "{spelling}");
+        }
+        let status = json!({"to": "status", "recipients": [spelling], "text": {"body": "for a day"}});
+        app.post("/v1/sessions/shop/messages?wait=10", status).await.expect(200);
+        assert_eq!(bob.next_message(PATIENCE).await.unwrap().chat, "status@broadcast", "{spelling}");
+        sent += 3;
+        if !spelling.ends_with("@lid") {
+            let checked = app.post("/v1/sessions/shop/contacts/check", json!({"phones": [spelling]})).await;
+            let checked = checked.expect(200).json()["contacts"][0].clone();
+            assert_eq!((&checked["id"], &checked["exists"]), (&json!(bob.jid()), &json!(true)), "{spelling}");
+        }
+    }
+    let chats = app.get("/v1/sessions/shop/chats").await.expect(200).json();
+    assert_eq!(chats["chats"].as_array().unwrap().len(), 1, "{chats}");
+    let messages = app.get(&format!("/v1/sessions/shop/chats/{}/messages?limit=500", bob.number())).await.json();
+    // And the one that Bob has written.
+    assert_eq!(messages["messages"].as_array().unwrap().len(), sent + 1);
+    app.finish().await;
+}

@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline';
 import { Console } from 'node:console';
 import { parseArgs } from 'node:util';
 import { downloader, fence } from './fence.mjs';
+import { profileOperations, watchProfiles } from './profile.mjs';
 import { verifySignaturesForReal } from './strict.mjs';
 
 const EXIT = { ok: 0, crashed: 1, misused: 2, fenced: 3, outOfTime: 4 };
@@ -89,6 +90,7 @@ function connect() {
 	current.ev.on('chats.update', changes => changes.forEach(onChat));
 	current.ev.on('messaging-history.set', onHistory);
 	current.ev.on('contacts.upsert', contacts => contacts.forEach(onContact));
+	watchProfiles(current, events.emit);
 	current.ws.on('CB:ack,class:message', ({ attrs }) => {
 		if (!attrs.error) {
 			events.emit({ event: 'receipt', id: attrs.id, status: 'server' });
@@ -255,6 +257,7 @@ function onGroupReceipt({ key, receipt }) {
 // ---- what is asked
 
 const operations = {
+	...profileOperations(open),
 	send_text: ({ to, text }) => send(to, { text, linkPreview: null }),
 	// A thumbnail would need an image library, and tests send bytes that are no image.
 	send_image: ({ to, path, caption }) => send(to, { image: readFileSync(path), caption, jpegThumbnail: '' }),

@@ -77,6 +77,13 @@ impl Task {
         }
     }
 
+    /// Their one id; in a chat of two it is the chat's.
+    async fn name(&self, receipt: &mut Receipt) {
+        if let Err(error) = identity::mention(&self.store, &receipt.session, &mut receipt.from).await {
+            tracing::debug!(%error, "who a recipient is cannot be looked up");
+        }
+    }
+
     async fn write(&self, entries: &mut Vec<Entry>) {
         let (mut outcomes, mut waiting) = (Outcomes::default(), Vec::new());
         for entry in entries.drain(..) {
@@ -86,8 +93,8 @@ impl Task {
                     outcomes.judged.push(judged);
                 }
                 Entry::Receipt(mut receipt) => {
-                    if let Err(error) = identity::mention(&self.store, &receipt.session, &mut receipt.from).await {
-                        tracing::debug!(%error, "who a recipient is cannot be looked up");
+                    if receipt.is_one_of_many {
+                        self.name(&mut receipt).await;
                     }
                     outcomes.receipts.push(receipt);
                 }

@@ -293,7 +293,7 @@ impl Sender {
                 };
                 self.outbox.answered(place, verdict);
             }
-            Note::Receipt { ids, from, kind, at } => {
+            Note::Receipt { ids, from, is_one_of_many, kind, at } => {
                 for id in ids {
                     // What a phone has, WhatsApp has taken, whether we heard of it or not.
                     if let Some(&place) = self.by_id.get(&id) {
@@ -301,7 +301,8 @@ impl Sender {
                         self.advance();
                     }
                     let session = self.session.name.as_str().to_owned();
-                    self.ledger.receipt(Receipt { session, id, from: from.clone(), kind, at });
+                    let receipt = Receipt { session, id, from: from.clone(), is_one_of_many, kind, at };
+                    self.ledger.receipt(receipt);
                 }
             }
         }

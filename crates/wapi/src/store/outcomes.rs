@@ -60,6 +60,8 @@ pub struct Receipt {
     pub id: String,
     /// In a chat of two, the chat itself is who it is about, whatever their address here.
     pub from: Person,
+    /// It is no chat of two.
+    pub is_one_of_many: bool,
     pub kind: ReceiptKind,
     pub at: Timestamp,
 }
@@ -152,7 +154,7 @@ async fn receive(
         .iter()
         .filter_map(|receipt| {
             let (place, chat) = known.get(&(receipt.session.clone(), receipt.id.clone()))?;
-            Some(Ours { place: *place, recipient: recipient(chat, &receipt.from), chat, receipt })
+            Some(Ours { place: *place, recipient: recipient(chat, receipt), chat, receipt })
         })
         .collect();
     let mut events = Vec::with_capacity(of_ours.len());
@@ -201,8 +203,9 @@ impl Ours<'_> {
 }
 
 /// In a chat of two there is only one who can tell; their address may differ from the one the caller used.
-fn recipient(chat: &str, from: &Person) -> Person {
-    if chat.ends_with("@g.us") { from.clone() } else { Person { id: chat.to_owned(), ..from.clone() } }
+fn recipient(chat: &str, receipt: &Receipt) -> Person {
+    let Receipt { from, is_one_of_many, .. } = receipt;
+    if *is_one_of_many { from.clone() } else { Person { id: chat.to_owned(), ..from.clone() } }
 }
 
 type ByName = HashMap<(String, String), (Place, String)>;

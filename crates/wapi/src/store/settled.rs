@@ -84,6 +84,7 @@ mod tests {
             session: "shop".to_owned(),
             id: sent.id.clone(),
             from: Person::default(),
+            is_one_of_many: false,
             kind: ReceiptKind::Read,
             at: now,
         };

@@ -25,8 +25,8 @@ pub enum Note {
         /// When it said so, if it said when.
         at: Option<Timestamp>,
     },
-    /// The word of a recipient's phone.
-    Receipt { ids: Vec<String>, from: Person, kind: ReceiptKind, at: Timestamp },
+    /// The word of a recipient's phone. `is_one_of_many`: others may say the same of these messages.
+    Receipt { ids: Vec<String>, from: Person, is_one_of_many: bool, kind: ReceiptKind, at: Timestamp },
 }
 
 /// Writes down what the engine reports. Unbounded because the engine's callbacks must not block; whoever reads decides what to
@@ -86,7 +86,8 @@ fn receipt(receipt: &Receipt) -> Option<Note> {
     let from = incoming::person(&source.sender, source.sender_alt.as_ref(), "");
     let ids = receipt.message_ids.iter().map(ToString::to_string).collect();
     let at = Timestamp::from_second(receipt.timestamp.timestamp()).unwrap_or_default();
-    Some(Note::Receipt { ids, from, kind, at })
+    let is_one_of_many = source.is_group || source.chat.is_group() || source.chat.is_status_broadcast();
+    Some(Note::Receipt { ids, from, is_one_of_many, kind, at })
 }
 
 #[cfg(test)]

@@ -50,6 +50,10 @@ async fn a_status_reaches_those_who_are_named_and_tells_who_saw_it() {
         let seen = &app.events("message.read", 1).await[0]["data"];
         assert_eq!((&seen["id"], &seen["chat"]), (&json!(first), &json!(STATUS)));
         assert_eq!(seen["recipient"]["phone"], json!(bob.number()));
+        carol.reads(STATUS, std::slice::from_ref(&first)).unwrap();
+        let seen = app.events("message.read", 2).await;
+        let who: Vec<_> = seen.iter().map(|event| event["data"]["recipient"]["id"].clone()).collect();
+        assert_eq!(who, [bob.jid(), carol.jid()]);
         let story = app.until_message("shop", &first, "read").await;
         assert_eq!(story["audience"], json!([bob.jid(), carol.lid()]));
         let chats = app.get("/v1/sessions/shop/chats").await.expect(200).json();

@@ -95,6 +95,8 @@ pub(crate) struct Handset {
     pub(crate) app_state: AppState,
     /// From before any device was linked.
     pub(crate) past: Vec<PastChat>,
+    /// How many messages of it one part holds.
+    pub(crate) chunk: usize,
     seen: KeptSet<(Number, String)>,
     sent: Kept<Sent>,
     /// The files of messages, so that they can be uploaded again when they have expired: by the message's id.
@@ -131,6 +133,7 @@ impl Handset {
             retries: HashMap::new(),
             app_state: AppState::new(corruption),
             past: Vec::new(),
+            chunk: crate::history::CHUNK,
             seen: KeptSet::new(2 * kept),
             sent: Kept::new(KEPT_FOR_RETRY),
             files: Kept::new(KEPT_FILES),

@@ -10,6 +10,7 @@ use waproto::buffa::{Message, MessageField};
 use waproto::whatsapp as wa;
 use waproto::whatsapp::history_sync::HistorySyncType;
 use waproto::whatsapp::message::HistorySyncNotification;
+use waproto::whatsapp::web_message_info::Status;
 
 use crate::Addressing;
 use crate::amendments::Author;
@@ -19,8 +20,8 @@ use crate::server::Server;
 use crate::stanza::phone_message;
 use crate::world::DeviceId;
 
-/// How many messages of the past one chunk holds.
-const CHUNK: usize = 50;
+/// How many messages of the past one chunk holds, unless a test says otherwise.
+pub(crate) const CHUNK: usize = 50;
 
 /// A message of the past, as the test gives it.
 #[derive(Clone, Debug)]
@@ -35,13 +36,17 @@ pub struct PastMessage {
     pub timestamp: u64,
     /// What it says.
     pub message: wa::Message,
+    /// How far it has come, if the account wrote it and the phone knows.
+    pub status: Option<Status>,
+    /// Who put which emoji to it. In a group, "them" is `from`.
+    pub reactions: Vec<(Author, String)>,
 }
 
 impl PastMessage {
     /// A text in a chat of two.
     pub fn text(id: &str, author: Author, timestamp: u64, text: &str) -> Self {
         let message = wa::Message { conversation: Some(text.to_owned()), ..Default::default() };
-        Self { id: id.to_owned(), author, from: None, timestamp, message }
+        Self { id: id.to_owned(), author, from: None, timestamp, message, status: None, reactions: Vec::new() }
     }
 }
 
@@ -61,6 +66,18 @@ impl Phone {
         Ok(())
     }
 
+    /// From now on, one part of what this phone tells of the past holds so many messages of a chat.
+    pub fn packs_history(&self, messages: usize) {
+        self.with_handset(|handset| handset.chunk = messages.max(1));
+    }
+
+    /// The phone tells all its linked devices once more of the past.
+    pub fn tells_history_again(&self) -> anyhow::Result<()> {
+        let devices =
+            self.devices().into_iter().map(|device| DeviceId { number: self.number.clone(), device: device.device });
+        devices.into_iter().try_for_each(|device| tell(&self.server, &device))
+    }
+
     /// A message of the past as it is handed on.
     fn past_message(&self, chat: &str, past: &PastMessage) -> anyhow::Result<wa::HistorySyncMsg> {
         let from = match &past.from {
@@ -73,8 +90,20 @@ impl Phone {
             id: Some(past.id.clone()),
             participant: from.clone(),
         };
+        let reaction = |(author, emoji): &(Author, String)| wa::Reaction {
+            key: MessageField::some(wa::MessageKey {
+                remote_jid: key.remote_jid.clone(),
+                from_me: Some(*author == Author::Me),
+                id: Some(format!("{}-{emoji}", past.id)),
+                participant: from.clone().filter(|_| *author == Author::Them),
+            }),
+            text: Some(emoji.clone()),
+            ..Default::default()
+        };
         let info = wa::WebMessageInfo {
-            key: MessageField::some(key),
+            status: past.status,
+            reactions: past.reactions.iter().map(reaction).collect(),
+            key: MessageField::some(key.clone()),
             message: MessageField::some(past.message.clone()),
             message_timestamp: Some(past.timestamp),
             participant: from,
@@ -126,8 +155,9 @@ impl Phone {
 
     /// The parts in which the past is told: the chats with the newest message of each, the names, and the older messages.
     fn parts(&self) -> anyhow::Result<Vec<wa::HistorySync>> {
-        let past: Vec<(String, Vec<PastMessage>)> = self.with_handset(|handset| {
-            handset.past.iter().map(|past| (past.chat.clone(), past.messages.clone())).collect()
+        let (chunk, past): (usize, Vec<(String, Vec<PastMessage>)>) = self.with_handset(|handset| {
+            let past = handset.past.iter().map(|past| (past.chat.clone(), past.messages.clone()));
+            (handset.chunk, past.collect())
         });
         if past.is_empty() {
             return Ok(Vec::new());
@@ -137,7 +167,7 @@ impl Phone {
         for (chat, messages) in &past {
             let newest: Vec<&PastMessage> = messages.last().into_iter().collect();
             first.push(self.conversation(chat, &newest)?);
-            for chunk in messages[..messages.len().saturating_sub(1)].rchunks(CHUNK) {
+            for chunk in messages[..messages.len().saturating_sub(1)].rchunks(chunk) {
                 older.push(self.conversation(chat, &chunk.iter().collect::<Vec<_>>())?);
             }
         }

@@ -136,6 +136,8 @@ pub(crate) struct MediaStore {
     files: Mutex<Files>,
     /// Bytes that came in over HTTP.
     pub(crate) received: AtomicUsize,
+    /// Downloads that were asked for.
+    pub(crate) downloads: AtomicUsize,
 }
 
 /// How far an upload has come.

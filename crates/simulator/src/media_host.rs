@@ -110,6 +110,7 @@ async fn download(
     Query(query): Query<DownloadQuery>,
     headers: HeaderMap,
 ) -> Response {
+    server.media.downloads.fetch_add(1, Ordering::Relaxed);
     let switches = server.world.lock().switches;
     if switches.withhold_media {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();

@@ -142,6 +142,11 @@ impl Simulator {
         add_phone(&self.server, name, Some(number))
     }
 
+    /// How often a file of the media host was asked for.
+    pub fn downloads(&self) -> usize {
+        self.server.media.downloads.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
     /// How many bytes of uploads came to the media host over HTTP.
     pub fn uploaded_bytes(&self) -> usize {
         self.server.media.received.load(std::sync::atomic::Ordering::Relaxed)

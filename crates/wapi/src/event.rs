@@ -16,7 +16,9 @@ use crate::message::Message;
 
 pub use group::{Group, GroupAction, GroupChange, GroupCreated, GroupParticipants, GroupUpdated, Member, Role};
 pub use mark::{Kept, Pinned, Starred};
-pub use session::{Account, ConnectionInfo, LoggedOutSession, PairedSession, SessionQr, SessionStatus};
+pub use session::{
+    Account, ConnectionInfo, HistoryProgress, LoggedOutSession, PairedSession, SessionHistory, SessionQr, SessionStatus,
+};
 pub use signal::{CallEnd, CallEnded, CallIncoming, ChatTyping, Presence, PresenceChanged, Typing};
 pub use status::ReceivedStatus;
 pub use timer::Disappearing;
@@ -89,6 +91,7 @@ events! {
     "session.qr" => SessionQr(SessionQr),
     "session.paired" => SessionPaired(PairedSession),
     "session.logged_out" => SessionLoggedOut(LoggedOutSession),
+    "session.history" => SessionHistory(SessionHistory),
     "webhook.disabled" => WebhookDisabled(DisabledWebhook),
     "group.created" => GroupCreated(Box<GroupCreated>),
     "group.updated" => GroupUpdated(Box<GroupUpdated>),

@@ -39,6 +39,27 @@ pub struct ConnectionInfo {
     pub since: Timestamp,
 }
 
+/// `session.history`: a phone has told more of the time before, or something of it was lost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SessionHistory {
+    pub session: String,
+    #[serde(flatten)]
+    pub history: HistoryProgress,
+}
+
+/// How far the history that a phone tells when it is linked has come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HistoryProgress {
+    /// `waiting`: nothing has come. `receiving`. `complete`: the phone has told everything, and it is taken in. `incomplete`: a part was
+    /// lost.
+    pub status: &'static str,
+    /// In percent, as the phone says.
+    pub progress: u8,
+    /// When it began to come, and when something last came of it.
+    pub started_at: Option<Timestamp>,
+    pub updated_at: Option<Timestamp>,
+}
+
 /// `session.qr`: a QR code waits to be scanned; it replaces the one before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SessionQr {

@@ -80,6 +80,16 @@ impl History {
         Ok(history)
     }
 
+    /// How long messages are kept; `None`: for ever.
+    pub fn keeps_for(&self) -> Option<Duration> {
+        if let Policy::For(age) = self.inner.policy { Some(age) } else { None }
+    }
+
+    /// Whether anything is kept.
+    pub fn is_on(&self) -> bool {
+        self.kept().is_ok()
+    }
+
     /// What is kept, with all that has happened until now; at the very least, until a moment ago.
     pub async fn look(&self) -> Result<&Kept, IsOff> {
         let kept = self.kept()?;

@@ -14,10 +14,10 @@ use super::auth::reached;
 use super::error::Problem;
 use super::extract::{Fields, Named};
 use super::query::Query;
-use crate::event::{Account, ConnectionInfo};
+use crate::event::{Account, ConnectionInfo, HistoryProgress};
 use crate::keys::Caller;
-use crate::sessions::{Inbound, LogOut, Metadata, Session, SessionName, SessionState, Status};
-use crate::store::{Disabled, Endpoint};
+use crate::sessions::{self, Inbound, LogOut, Metadata, Session, SessionName, SessionState, Status};
+use crate::store::{Disabled, Endpoint, Past};
 
 /// A session: three facts kept apart (`paired`, `connection`, `last_received_at`), and one word for people.
 #[derive(Debug, Serialize)]
@@ -40,6 +40,8 @@ pub(super) struct SessionDocument {
     /// The QR code that waits to be scanned; left out when none does.
     #[serde(skip_serializing_if = "Option::is_none")]
     qr: Option<Waiting>,
+    /// How far the history has come that its phone tells when it is linked; `null` when it was not asked for.
+    history: Option<HistoryProgress>,
     /// Webhooks that would be told of it and are not at the moment; what happens waits for them.
     disabled_webhooks: Vec<NotTold>,
     /// What its owner keeps with it.
@@ -96,6 +98,7 @@ impl SessionDocument {
             account: state.account,
             last_received_at: session.last_received_at(),
             qr: state.qr.map(|qr| Waiting { path, expires_at: qr.expires_at }),
+            history: state.past.as_ref().map(sessions::shown),
             disabled_webhooks: NotTold::of(&session.name, disabled),
             metadata: session.metadata.clone(),
         }
@@ -148,8 +151,8 @@ enum Pairing {
     Code(String),
 }
 
-/// `POST /v1/sessions` `{id, pairing?: {method: "qr"} | {method: "code", phone}, metadata?}`: 201 at once, with the code if one was
-/// asked for.
+/// `POST /v1/sessions` `{id, pairing?: {method: "qr"} | {method: "code", phone}, history?, metadata?}`: 201 at once, with the code if one
+/// was asked for.
 pub(super) async fn create(
     State(gateway): State<Gateway>,
     caller: Caller,
@@ -157,11 +160,15 @@ pub(super) async fn create(
 ) -> Result<impl IntoResponse, Problem> {
     let name = fields.parsed("id", SessionName::parse);
     let metadata = fields.optional_object("metadata").unwrap_or_default();
+    let past = fields.flag("history").then(Past::default);
     let pairing = pairing(&mut fields);
     fields.refuse_unknown();
     let (name, pairing) = fields.done(name.zip(pairing))?;
     let name = reached(&caller, name)?;
-    let session = gateway.sessions.create(&name, metadata).await?;
+    if past.is_some() && !gateway.history.is_on() {
+        return Err(Problem::HistoryOff);
+    }
+    let session = gateway.sessions.create(&name, metadata, past).await?;
     let pairing_code = match pairing {
         Pairing::Qr => None,
         Pairing::Code(phone) => Some(gateway.sessions.pairing_code(&name, &phone).await?),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::actor::STOPPED_BY_HAND;
 use super::{Intent, Metadata, Session, SessionName, SessionState, Sessions, Status};
-use crate::store::{Stop, StoreError};
+use crate::store::{Ordered, Past, Stop, StoreError};
 use crate::whatsapp::{NoAnswer, NoCode};
 
 /// How long a session may take to come to rest. Its parts have limits of their own, which together are shorter.
@@ -45,21 +45,23 @@ pub enum LogOut {
 }
 
 impl Sessions {
-    /// Makes a session and starts it. It is there after a restart, too, scanned or not.
-    pub async fn create(&self, name: &SessionName, metadata: Metadata) -> Result<Arc<Session>, CommandError> {
+    /// Makes a session and starts it. It is there after a restart, too, scanned or not. `past`: its phone is asked for the time before.
+    pub async fn create(
+        &self,
+        name: &SessionName,
+        metadata: Metadata,
+        past: Option<Past>,
+    ) -> Result<Arc<Session>, CommandError> {
+        let ordered = Ordered { is_stopped: false, metadata, past };
         // First its place, then its row: whoever restores sessions meanwhile finds the row only when the place is taken.
         let place = {
             let mut sessions = self.lock();
             if sessions.contains_key(name) {
                 return Err(CommandError::Exists);
             }
-            Place {
-                session: self.add(&mut sessions, name, Intent::Run, metadata.clone()),
-                sessions: self,
-                is_taken: false,
-            }
+            Place { session: self.add(&mut sessions, name, ordered.clone()), sessions: self, is_taken: false }
         };
-        self.inner.around.store.order_session(name.as_str(), &metadata).await?;
+        self.inner.around.store.order_session(name.as_str(), &ordered).await?;
         Ok(place.take())
     }
 

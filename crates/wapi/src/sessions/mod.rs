@@ -13,6 +13,7 @@ mod news;
 mod outbox;
 mod pairing;
 mod profile;
+mod past;
 mod restore;
 mod sender;
 mod sending;
@@ -32,7 +33,7 @@ use crate::clock::Clock;
 use crate::fetch::Fetcher;
 use crate::lifecycle::Lifecycle;
 use crate::media::Media;
-use crate::store::Store;
+use crate::store::{Ordered, Store};
 use crate::whatsapp::{Inbox, Whatsapp};
 
 use actor::Actor;
@@ -45,6 +46,7 @@ use journal::Journal;
 use ledger::Ledger;
 pub use name::{BadName, SessionName};
 pub use pairing::Console;
+pub use past::shown;
 use sender::Sender;
 pub use sending::{NotDeleted, Reply, SendError, Wish};
 pub use session::Session;
@@ -159,7 +161,7 @@ impl Sessions {
             wake(session);
             return Arc::clone(session);
         }
-        let session = self.add(&mut sessions, name, Intent::Run, Metadata::new());
+        let session = self.add(&mut sessions, name, Ordered::default());
         self.spawn(Arc::clone(&session));
         session
     }
@@ -169,12 +171,14 @@ impl Sessions {
         &self,
         sessions: &mut BTreeMap<SessionName, Arc<Session>>,
         name: &SessionName,
-        intent: Intent,
-        metadata: Metadata,
+        ordered: Ordered,
     ) -> Arc<Session> {
+        let Ordered { is_stopped, metadata, past } = ordered;
+        let intent = if is_stopped { Intent::Stop } else { Intent::Run };
         let journal = Arc::clone(&self.inner.journal);
         let parts = self.inner.around.clone();
         let (session, inlets) = Session::new(name.clone(), intent, metadata, journal, parts.clock.clone());
+        session.expect_past(past);
         let session = Arc::new(session);
         parts.lifecycle.spawn(self.clone().keep_sending(Arc::clone(&session), inlets));
         let received = self.inner.received.lock().unwrap_or_else(PoisonError::into_inner).remove(name.as_str());

@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::{SessionName, SessionState, Status};
-use crate::event::{ConnectionInfo, EventData, SessionQr, SessionStatus};
+use super::{SessionName, SessionState, Status, past};
+use crate::event::{ConnectionInfo, EventData, HistoryProgress, SessionHistory, SessionQr, SessionStatus};
 
 /// As much of the state before a change as decides what is new after it.
 pub(super) struct Before {
@@ -12,6 +12,7 @@ pub(super) struct Before {
     paired: bool,
     qr_expires_at: Option<Timestamp>,
     qr_text: Option<String>,
+    history: Option<HistoryProgress>,
 }
 
 impl Before {
@@ -22,6 +23,7 @@ impl Before {
             paired: state.paired,
             qr_expires_at: state.qr.as_ref().map(|qr| qr.expires_at),
             qr_text: state.qr.as_ref().map(|qr| qr.text.clone()),
+            history: state.past.as_ref().map(past::shown),
         }
     }
 }
@@ -42,6 +44,11 @@ pub(super) fn news(name: &SessionName, before: &Before, after: &SessionState) ->
                 expires_at: qr.expires_at,
             }));
         }
+    }
+    if let Some(history) = after.past.as_ref().map(past::shown)
+        && before.history.as_ref() != Some(&history)
+    {
+        news.push(EventData::SessionHistory(SessionHistory { session: name.as_str().to_owned(), history }));
     }
     news
 }

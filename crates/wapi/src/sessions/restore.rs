@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tokio::sync::Semaphore;
 
-use super::{Intent, Metadata, Parts, PoisonError, Session, SessionName, Sessions, Status};
+use super::{Parts, PoisonError, Session, SessionName, Sessions, Status};
 use crate::store::session_file::{SessionFile, inspect};
 use crate::store::{Ordered, StoreError};
 
@@ -93,21 +93,20 @@ impl Sessions {
     async fn restore_one(&self, name: &SessionName, ordered: Option<Ordered>, places: &Arc<Semaphore>) {
         let file = inspect(&self.inner.around.files.session(name)).await;
         let is_unpaired = matches!(file, SessionFile::Absent | SessionFile::NeverPaired);
-        let intent =
-            if ordered.as_ref().is_some_and(|ordered| ordered.is_stopped) { Intent::Stop } else { Intent::Run };
-        let metadata = ordered.map_or_else(Metadata::new, |ordered| ordered.metadata);
+        let ordered = ordered.unwrap_or_default();
+        let is_stopped = ordered.is_stopped;
         let session = {
             let mut sessions = self.lock();
             if sessions.contains_key(name) {
                 // Somebody registered it before.
                 return;
             }
-            self.add(&mut sessions, name, intent, metadata)
+            self.add(&mut sessions, name, ordered)
         };
         if file == SessionFile::Paired {
             session.expect_device();
         }
-        if is_unpaired && intent == Intent::Run {
+        if is_unpaired && !is_stopped {
             // Codes that nobody looks at would expire one after the other.
             session.move_to(Status::ScanQr, Some("expired".to_owned()));
         }

@@ -15,6 +15,7 @@ use super::sender::Request;
 use super::{Metadata, SessionName, SessionState, Status};
 use crate::clock::Clock;
 use crate::event::EventData;
+use crate::store::Past;
 use crate::whatsapp::{Happening, Inbox, Incoming, Link, Note};
 
 /// What its owner wants of a session.
@@ -145,6 +146,11 @@ impl Session {
     /// Whether it is to look so.
     pub(super) fn is_shown(&self) -> bool {
         self.is_shown.load(Ordering::Relaxed)
+    }
+
+    /// What is known of its past from an earlier run, or that it is asked for: nothing to tell.
+    pub(super) fn expect_past(&self, past: Option<Past>) {
+        self.state.send_modify(|state| state.past = past);
     }
 
     /// The same without a copy.

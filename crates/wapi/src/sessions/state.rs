@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::event::Account;
+use crate::store::Past;
 use crate::whatsapp::Signal;
 
 /// One word for people.
@@ -113,6 +114,8 @@ pub struct SessionState {
     pub paired: bool,
     pub account: Option<Account>,
     pub qr: Option<QrCode>,
+    /// How far its past has come; `None` when it was not asked for.
+    pub past: Option<Past>,
 }
 
 impl SessionState {
@@ -125,6 +128,7 @@ impl SessionState {
             paired: false,
             account: None,
             qr: None,
+            past: None,
         }
     }
 

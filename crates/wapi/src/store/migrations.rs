@@ -20,6 +20,8 @@ const STEPS: [&str; 14] = [
     include_str!("../../../../migrations/sqlite/0013_timers.sql"),
     include_str!("../../../../migrations/sqlite/0016_media.sql"),
     include_str!("../../../../migrations/sqlite/0017_selections.sql"),
+    // Not in the order of their numbers: databases have gone through those before it already.
+    include_str!("../../../../migrations/sqlite/0012_past.sql"),
 ];
 
 /// Runs the steps this database has not seen. Each is one transaction together with its number.

@@ -8,15 +8,17 @@ use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 
 use super::writer::Change;
-use super::{Store, StoreError};
+use super::{Past, Store, StoreError, past};
 
 /// What was ordered for a session.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ordered {
     /// Somebody stopped it, and nobody has started it since.
     pub is_stopped: bool,
     /// What its owner keeps with it.
     pub metadata: Map<String, Value>,
+    /// How far its past has come, if it was asked for.
+    pub past: Option<Past>,
 }
 
 /// Whether a session stays away from WhatsApp.
@@ -27,10 +29,11 @@ pub enum Stop {
 }
 
 impl Store {
-    /// Remembers a session with what its owner keeps with it; one that was remembered before starts over.
-    pub async fn order_session(&self, name: &str, metadata: &Map<String, Value>) -> Result<(), StoreError> {
-        let metadata = Value::Object(metadata.clone()).to_string();
-        self.writer.change(Order { name: name.to_owned(), metadata }).await
+    /// Remembers a session with what its owner keeps with it, and whether its past is asked for; one that was remembered before starts
+    /// over.
+    pub async fn order_session(&self, name: &str, ordered: &Ordered) -> Result<(), StoreError> {
+        let metadata = Value::Object(ordered.metadata.clone()).to_string();
+        self.writer.change(Order { name: name.to_owned(), metadata, asks_for_past: ordered.past.is_some() }).await
     }
 
     /// Remembers whether a session is stopped.
@@ -48,9 +51,12 @@ impl Store {
     /// What was ordered for each session that is remembered.
     pub async fn ordered_sessions(&self) -> Result<BTreeMap<String, Ordered>, StoreError> {
         let rows = sqlx::query("SELECT name, stopped, metadata FROM sessions").fetch_all(&self.readers).await?;
+        let pasts = self.pasts().await?;
         let ordered = |row: &SqliteRow| {
+            let (name, is_stopped): (String, i64) = (row.get("name"), row.get("stopped"));
             let metadata = serde_json::from_str(row.get("metadata")).unwrap_or_default();
-            (row.get("name"), Ordered { is_stopped: row.get::<i64, _>("stopped") != 0, metadata })
+            let past = pasts.get(&name).copied();
+            (name, Ordered { is_stopped: is_stopped != 0, metadata, past })
         };
         Ok(rows.iter().map(ordered).collect())
     }
@@ -96,6 +102,7 @@ async fn received_since(pool: &SqlitePool) -> Result<Vec<Received>, sqlx::Error>
 struct Order {
     name: String,
     metadata: String,
+    asks_for_past: bool,
 }
 
 impl Change for Order {
@@ -105,7 +112,8 @@ impl Change for Order {
         let sql = "INSERT INTO sessions (name, stopped, metadata, created_at) VALUES ($1, 0, $2, $3) \
                    ON CONFLICT (name) DO UPDATE SET stopped = 0, metadata = excluded.metadata";
         let query = sqlx::query(sql).bind(&self.name).bind(&self.metadata).bind(now.as_millisecond());
-        query.execute(connection).await.map(drop)
+        query.execute(&mut *connection).await?;
+        past::order(connection, &self.name, self.asks_for_past).await
     }
 }
 
@@ -136,6 +144,7 @@ impl Change for Forget {
     async fn write(&self, connection: &mut SqliteConnection, _: Timestamp) -> Result<(), sqlx::Error> {
         sqlx::query("DELETE FROM sessions WHERE name = $1").bind(&self.name).execute(&mut *connection).await?;
         sqlx::query("DELETE FROM identities WHERE session = $1").bind(&self.name).execute(&mut *connection).await?;
+        past::order(connection, &self.name, false).await?;
         // The row stays: its place says which messages are taken into account.
         let sql = sqlx::query("UPDATE received SET last_at = 0 WHERE session = $1").bind(&self.name);
         sql.execute(connection).await.map(drop)

@@ -37,6 +37,7 @@ mod metrics;
 mod misery;
 mod names;
 mod openapi;
+mod past;
 mod patience;
 mod polls;
 mod previews;

@@ -18,6 +18,7 @@ pub fn operations() -> Vec<Operation> {
             .body(new_session())
             .answers(201, "The session, and the code to type where one was asked for.", created())
             .problems(&[(409, "session_exists"), (409, "session_already_paired"), (409, "session_not_online")])
+            .problems(&[(409, "history_off")])
             .problems(&[(502, "pairing_code_refused"), (503, "not_ready"), (504, "whatsapp_timeout")]),
         route("GET", "/v1/sessions/{session}", "A session")
             .answers(200, "The session.", reference("Session"))
@@ -75,6 +76,7 @@ fn new_session() -> Value {
     object(&[
         ("id", session_name()),
         ("pairing?", json!({"anyOf": [by_qr, by_code, {"type": "null"}]})),
+        ("history?", or_null(said(flag(), "Whether the phone is asked for its chats and messages when it is linked."))),
         ("metadata?", or_null(said(anything(), "Kept with it, and shown with it."))),
     ])
 }
@@ -116,6 +118,17 @@ pub fn connection() -> Value {
     object(&[("state", words(&["offline", "connecting", "online"])), ("since", time())])
 }
 
+fn history() -> Value {
+    let said_of = "What its phone tells of the time before it was linked; `null` when it was not asked for.";
+    let members = [
+        ("status", words(&["waiting", "receiving", "complete", "incomplete"])),
+        ("progress", number(0, 100)),
+        ("started_at", or_null(time())),
+        ("updated_at", or_null(time())),
+    ];
+    said(object(&members), said_of)
+}
+
 pub fn session() -> Value {
     object(&[
         ("id", session_name()),
@@ -127,6 +140,7 @@ pub fn session() -> Value {
         ("account", or_null(reference("Account"))),
         ("last_received_at", or_null(time())),
         ("qr?", object(&[("path", text()), ("expires_at", time())])),
+        ("history", or_null(history())),
         (
             "disabled_webhooks",
             list(object(&[("id", text()), ("reason", words(&["asked", "gone", "failing"])), ("disabled_at", time())])),

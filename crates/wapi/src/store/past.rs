@@ -1,0 +1,166 @@
+//! What phones tell of the time before: for which sessions it was asked, and how far it has come.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use sqlx::Row;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+
+use super::writer::Change;
+use super::{Store, StoreError};
+
+/// How far a session's past has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Past {
+    /// In percent, as the phone says.
+    pub progress: u8,
+    /// When its first part was announced.
+    pub started_at: Option<Timestamp>,
+    /// When something last came of it.
+    pub updated_at: Option<Timestamp>,
+    /// Parts that are being taken in, or wait for it.
+    pub waiting: u32,
+    /// Parts that were announced and will not be taken in.
+    pub lost: u32,
+}
+
+const SELECT: &str = "SELECT session, progress, started_at, updated_at, \
+    (SELECT count(*) FROM past_parts WHERE session = pasts.session AND lost = 0) AS waiting, \
+    (SELECT count(*) FROM past_parts WHERE session = pasts.session AND lost = 1) AS lost FROM pasts";
+
+impl Store {
+    /// The pasts that were asked for, by session.
+    pub(super) async fn pasts(&self) -> Result<BTreeMap<String, Past>, StoreError> {
+        let rows = sqlx::query(SELECT).fetch_all(&self.readers).await?;
+        Ok(rows.iter().map(|row| (row.get("session"), past(row))).collect())
+    }
+
+    /// A part was announced, by the message of this id. One that was announced before, and was lost, is expected again.
+    pub async fn announce_part(&self, session: &str, id: &str) -> Result<Option<Past>, StoreError> {
+        let (session, id) = (session.to_owned(), id.to_owned());
+        self.writer.change(PartChange { session, id, what: What::Announced }).await
+    }
+
+    /// A part was taken in. `progress`: how far the phone says it is with it, in percent.
+    pub async fn take_part(&self, session: &str, id: &str, progress: Option<u8>) -> Result<Option<Past>, StoreError> {
+        let (session, id) = (session.to_owned(), id.to_owned());
+        self.writer.change(PartChange { session, id, what: What::Taken(progress) }).await
+    }
+
+    /// Nobody works on a session's parts any more that are not taken in.
+    pub async fn lose_parts(&self, session: &str) -> Result<Option<Past>, StoreError> {
+        self.writer.change(PartChange { session: session.to_owned(), id: String::new(), what: What::AllLost }).await
+    }
+
+    /// The same for all sessions. For the start of the program.
+    pub async fn lose_all_parts(&self) -> Result<(), StoreError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM past_parts WHERE lost = 0)";
+        if sqlx::query_scalar::<_, i64>(sql).fetch_one(&self.readers).await? == 0 {
+            return Ok(());
+        }
+        self.writer.change(LoseAll).await
+    }
+
+    /// Another device will be told everything anew.
+    pub async fn restart_past(&self, session: &str) -> Result<(), StoreError> {
+        self.writer.change(Restart { session: session.to_owned() }).await
+    }
+}
+
+fn past(row: &SqliteRow) -> Past {
+    let time = |column| row.get::<Option<i64>, _>(column).map(|at| Timestamp::from_millisecond(at).unwrap_or_default());
+    Past {
+        progress: row.get::<i64, _>("progress").clamp(0, 100) as u8,
+        started_at: time("started_at"),
+        updated_at: time("updated_at"),
+        waiting: row.get("waiting"),
+        lost: row.get("lost"),
+    }
+}
+
+/// Asks for a session's past, or does not; whatever was known of one of its name is forgotten.
+pub(super) async fn order(connection: &mut SqliteConnection, session: &str, asked: bool) -> Result<(), sqlx::Error> {
+    sqlx::query("DELETE FROM pasts WHERE session = $1").bind(session).execute(&mut *connection).await?;
+    sqlx::query("DELETE FROM past_parts WHERE session = $1").bind(session).execute(&mut *connection).await?;
+    if asked {
+        sqlx::query("INSERT INTO pasts (session) VALUES ($1)").bind(session).execute(connection).await?;
+    }
+    Ok(())
+}
+
+enum What {
+    Announced,
+    Taken(Option<u8>),
+    AllLost,
+}
+
+/// Something happened to a session's parts.
+struct PartChange {
+    session: String,
+    /// Of the message that announced it; empty for all.
+    id: String,
+    what: What,
+}
+
+impl Change for PartChange {
+    /// How far it is now; `None` when it was not asked for.
+    type Answer = Option<Past>;
+
+    fn moves_lanes(_: &Self::Answer) -> bool {
+        false
+    }
+
+    async fn write(&self, connection: &mut SqliteConnection, now: Timestamp) -> Result<Option<Past>, sqlx::Error> {
+        let Self { session, id, what } = self;
+        let parts = match what {
+            What::Announced => {
+                "INSERT INTO past_parts (session, id) SELECT session, $2 FROM pasts WHERE session = $1 \
+                 ON CONFLICT (session, id) DO UPDATE SET lost = 0"
+            }
+            What::Taken(_) => "DELETE FROM past_parts WHERE session = $1 AND id = $2",
+            What::AllLost => "UPDATE past_parts SET lost = 1 WHERE session = $1 AND $2 = ''",
+        };
+        sqlx::query(parts).bind(session).bind(id).execute(&mut *connection).await?;
+        if !matches!(what, What::AllLost) {
+            let sql = "UPDATE pasts SET progress = max(progress, $2), started_at = COALESCE(started_at, $3), \
+                       updated_at = $3 WHERE session = $1";
+            let progress = if let What::Taken(Some(progress)) = what { i64::from(*progress) } else { 0 };
+            let query = sqlx::query(sql).bind(session).bind(progress).bind(now.as_millisecond());
+            query.execute(&mut *connection).await?;
+        }
+        let sql = sqlx::AssertSqlSafe(format!("{SELECT} WHERE session = $1"));
+        Ok(sqlx::query(sql).bind(session).fetch_optional(connection).await?.as_ref().map(past))
+    }
+}
+
+struct LoseAll;
+
+impl Change for LoseAll {
+    type Answer = ();
+
+    fn moves_lanes((): &()) -> bool {
+        false
+    }
+
+    async fn write(&self, connection: &mut SqliteConnection, _: Timestamp) -> Result<(), sqlx::Error> {
+        sqlx::query("UPDATE past_parts SET lost = 1").execute(connection).await.map(drop)
+    }
+}
+
+struct Restart {
+    session: String,
+}
+
+impl Change for Restart {
+    type Answer = ();
+
+    fn moves_lanes((): &()) -> bool {
+        false
+    }
+
+    async fn write(&self, connection: &mut SqliteConnection, _: Timestamp) -> Result<(), sqlx::Error> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM pasts WHERE session = $1)";
+        let asked: i64 = sqlx::query_scalar(sql).bind(&self.session).fetch_one(&mut *connection).await?;
+        order(connection, &self.session, asked != 0).await
+    }
+}

@@ -111,6 +111,7 @@ impl App {
         let inbox = Arc::new(IdentityInbox { store: store.clone(), inbox });
         whatsapp.start_recovering(Arc::clone(&inbox) as _);
         store.doubt_attempted().await.context("looking at what an earlier run was sending")?;
+        store.lose_all_parts().await.context("looking at what phones told an earlier run")?;
         let fetcher = Fetcher::new(config.allowed_targets.clone(), media.clone(), clock.clone())?;
         let sessions = Sessions::new(Parts {
             whatsapp,
@@ -120,6 +121,7 @@ impl App {
             console,
             fetcher: fetcher.clone(),
             media: media.clone(),
+            history: history.clone(),
             clock: clock.clone(),
             lifecycle: lifecycle.clone(),
             whatsapp_timeout: config.whatsapp_timeout,

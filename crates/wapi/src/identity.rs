@@ -85,6 +85,11 @@ fn members(data: &mut EventData) -> Vec<&mut Person> {
     }
 }
 
+/// Gives somebody their one id, remembered from now on. Groups keep theirs.
+pub async fn of_person(store: &Store, session: &str, person: &mut Person) -> Result<(), StoreError> {
+    name(store, session, person, Knowledge::New).await
+}
+
 /// Gives somebody their one id.
 async fn name(store: &Store, session: &str, person: &mut Person, knowledge: Knowledge) -> Result<(), StoreError> {
     let number = person.phone.as_ref().map(|phone| format!("{phone}@s.whatsapp.net"));

@@ -39,6 +39,20 @@ impl Inbox for MediaInbox {
     }
 }
 
+impl Media {
+    /// Links the files of messages of the time before. They are fetched when somebody asks for them.
+    pub async fn note_past(&self, session: &str, incoming: impl Iterator<Item = &mut Incoming>) -> Result<()> {
+        if self.inner.policy.download == Download::Never {
+            return Ok(());
+        }
+        let files: Vec<_> = incoming.filter_map(|incoming| note(session, incoming, MediaState::Remote)).collect();
+        if !files.is_empty() {
+            self.inner.store.add_media(files).await?;
+        }
+        Ok(())
+    }
+}
+
 /// Links a message's file in its event; what is to be noted of it.
 fn note(session: &str, incoming: &mut Incoming, state: MediaState) -> Option<NewMedia> {
     let remote = incoming.file.take()?;

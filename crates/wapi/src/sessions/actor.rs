@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{mpsc, watch};
 
+use super::archive::{self, SessionArchive};
 use super::pairing;
 use super::session::{Intent, NotingInbox};
 use super::state::{End, Next, next};
@@ -140,7 +141,8 @@ impl Actor {
         let inbox = NotingInbox { session: Arc::clone(&self.session), inbox: Arc::clone(&self.around.inbox) };
         let inbox: Arc<dyn Inbox> = Arc::new(inbox);
         let (name, notes) = (self.session.name.as_str(), self.session.notes.clone());
-        let opened = self.around.whatsapp.link(name, file, inbox, notes).await;
+        let archive = SessionArchive::of(&self.session, &self.around);
+        let opened = self.around.whatsapp.link(name, file, inbox, notes, archive).await;
         opened.map_err(|error| NotOpened::NotNow(format!("{error:#}")))
     }
 
@@ -322,6 +324,9 @@ impl Actor {
         }
         if let Err(error) = self.around.files.set_aside(&self.session.name, why, self.around.clock.now()).await {
             tracing::error!(session = %self.session.name, %error, "the file of a former device cannot be moved");
+        }
+        if why == Aside::LoggedOut {
+            archive::start_over(&self.session, &self.around.store).await;
         }
         // Nobody asks a device that is no more.
         let forgotten = self.around.store.forget_payloads(self.session.name.as_str(), Timestamp::MAX).await;

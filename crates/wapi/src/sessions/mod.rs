@@ -1,6 +1,7 @@
 //! All sessions: register, find, restore, command, check.
 
 mod actor;
+mod archive;
 mod asking;
 mod checks;
 mod control;
@@ -31,6 +32,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::clock::Clock;
 use crate::fetch::Fetcher;
+use crate::history::History;
 use crate::lifecycle::Lifecycle;
 use crate::media::Media;
 use crate::store::{Ordered, Store};
@@ -91,6 +93,8 @@ pub struct Parts {
     pub fetcher: Fetcher,
     /// Those that were uploaded before.
     pub media: Media,
+    /// Takes in what phones tell of the time before.
+    pub history: History,
     pub clock: Clock,
     pub lifecycle: Lifecycle,
     /// How long to wait for WhatsApp.

@@ -13,6 +13,7 @@ use super::backend::Opened;
 use super::heard::Heard;
 use super::incoming::{self, Known};
 use super::migration;
+use super::past::Announcer;
 use super::votes::Votes;
 use crate::clock::Clock;
 use crate::event::{EventData, MessageKey};
@@ -53,6 +54,7 @@ pub(super) struct Hook {
     inbox: Arc<dyn Inbox>,
     opened: Arc<Opened>,
     votes: Votes,
+    announcer: Announcer,
     heard: Arc<Heard>,
     clock: Clock,
     tasks: Lifecycle,
@@ -70,7 +72,13 @@ impl Hook {
         clock: Clock,
         tasks: Lifecycle,
     ) -> Self {
-        Self { session: session.to_owned(), inbox, opened, votes, heard, clock, tasks, asking_again: Arc::default() }
+        let (session, announcer) = (session.to_owned(), Announcer::default());
+        Self { session, inbox, opened, votes, announcer, heard, clock, tasks, asking_again: Arc::default() }
+    }
+
+    /// The same for a session that is told of the time before.
+    pub fn announcing(self, announcer: Announcer) -> Self {
+        Self { announcer, ..self }
     }
 
     /// Tries a few times: a database that is busy for a moment is not worth a reconnect.
@@ -87,6 +95,7 @@ impl Hook {
 
     /// What there is to tell of these messages.
     async fn understood(&self, client: &Client, batch: &[InboundMessage]) -> Result<Vec<Incoming>> {
+        self.announcer.note(batch).await?;
         let mut received = Vec::with_capacity(batch.len());
         for message in batch {
             let pairs = migration::pairs(message);
@@ -127,7 +136,7 @@ impl InboundDurabilityHook for Hook {
         let received = match self.understood(&client, batch).await {
             Ok(received) => received,
             Err(error) => {
-                tracing::warn!(session = self.session, %error, "polls and votes cannot be saved yet");
+                tracing::warn!(session = self.session, %error, "polls, votes and announcements cannot be saved yet");
                 self.ask_again_later(client);
                 return Err(error);
             }

@@ -21,6 +21,7 @@ mod notes;
 mod observer;
 mod outgoing;
 mod profile;
+mod past;
 mod runtime;
 mod signals;
 mod status;
@@ -58,6 +59,7 @@ pub use notes::Note;
 pub use observer::Happening;
 pub use outgoing::Quote;
 pub use profile::{Blocking, OwnProfile, Picture, PictureSize};
+pub use past::{Archive, PastMessage, Told};
 pub use signals::{Signal, Signals};
 
 /// One-time keys made and uploaded at a time. The engine's default of 812 costs a new session a second of CPU and 100 KiB; running
@@ -91,19 +93,23 @@ impl Whatsapp {
     /// Opens a session's saved state, or makes it, and prepares a link with it. Nothing is dialled before [`Link::start`].
     ///
     /// The file is one of a session, or absent: see [`crate::store::session_file`]. Messages go to `inbox`, what becomes of ours to
-    /// `notes`, all else comes out of the returned signals.
+    /// `notes`, what the phone tells of the time before to `archive`, if it is wanted; all else comes out of the returned signals.
     pub async fn link(
         &self,
         session: &str,
         file: &Path,
         inbox: Arc<dyn Inbox>,
         notes: mpsc::UnboundedSender<Note>,
+        archive: Option<Arc<dyn Archive>>,
     ) -> Result<(Link, Signals)> {
+        let is_past_skipped = archive.is_none();
+        let (announcer, announced) = past::channel(archive);
         let opened = Arc::new(Opened::new(session, self.store.clone()));
         let file = open(file).await?;
         let backend = Backend::new(session, file, Arc::clone(&opened), self.store.clone(), self.clock.clone());
         let backend = Arc::new(backend);
         let saved = Arc::new(PersistenceManager::new(backend).await.context("reading the saved session")?);
+        announced.ask(&saved).await;
         let tasks = self.lifecycle.child();
         let (reports, signals) = signals::channel();
         let heard = Arc::<heard::Heard>::default();
@@ -113,6 +119,7 @@ impl Whatsapp {
         let unread = unread::UnreadTeller::new(session, Arc::clone(&inbox), tasks.clone());
         let votes = votes::Votes::new(session, self.store.clone());
         let hook = inbox::Hook::new(session, inbox, opened, votes, Arc::clone(&heard), clock, tasks.clone());
+        let hook = hook.announcing(announcer);
         let mut builder = Client::builder()
             .with_runtime(runtime::TrackedRuntime::new(tasks.clone(), self.clock.clone(), reports.clone()))
             .with_persistence_manager(Arc::clone(&saved))
@@ -120,7 +127,7 @@ impl Whatsapp {
             .with_http_client_arc(Arc::clone(&self.http))
             .with_cache_config(caches())
             .with_inbound_durability_hook(hook)
-            .with_skip_history_sync(true)
+            .with_skip_history_sync(is_past_skipped)
             .with_wanted_pre_key_count(ONE_TIME_KEYS)
             .with_background_saver_interval(SAVE_EVERY);
         if let Some(version) = self.version.current().await {
@@ -133,6 +140,7 @@ impl Whatsapp {
         let (store, clock) = (&self.store, self.clock.clone());
         let observer = observer::watch(session, &client, ringing.clone(), &tasks, &reports, store, clock);
         client.subscribe_handler(Arc::new(observer)).detach();
+        announced.read(session, &client, &tasks);
         let link = Link::new(client, saved, tasks, reports, heard, notes, self.clock.clone());
         Ok((link.of_session(session, ringing), signals))
     }

@@ -161,6 +161,11 @@ impl Others {
         Self(others)
     }
 
+    /// Somebody's other address, where it is known.
+    pub fn other(&self, jid: &Jid) -> Option<Jid> {
+        self.0.get(jid.user_base()).cloned()
+    }
+
     /// A person with everything that is known; what was said of them at the moment goes first.
     pub fn person(&self, jid: &Jid, other: Option<&Jid>, name: Option<&str>) -> Person {
         let other = other.or_else(|| self.0.get(jid.user_base()));

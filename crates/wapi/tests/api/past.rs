@@ -1,8 +1,11 @@
 //! The history that a phone tells when it is linked: asked for, taken in, and never told as if it were new.
 
 use serde_json::{Value, json};
+use wapi::clock::Clock;
+use wapi_simulator::waproto::whatsapp::web_message_info::Status;
+use wapi_simulator::{Author, PastMessage, Phone};
 
-use crate::harness::{Setup, TestApp, eventually};
+use crate::harness::{PATIENCE, Setup, Surroundings, TestApp, eventually};
 
 const SHOP: &str = "/v1/sessions/shop";
 
@@ -39,4 +42,251 @@ async fn it_cannot_be_asked_for_where_none_is_kept() {
     app.get(SHOP).await.expect(404);
     app.post("/v1/sessions", json!({"id": "shop", "history": false})).await.expect(201);
     app.finish().await;
+}
+
+async fn look(app: &TestApp, path: &str) -> Value {
+    app.get(&format!("{SHOP}{path}")).await.expect(200).json()
+}
+
+fn bodies(page: &Value) -> Vec<String> {
+    let messages = page["messages"].as_array().unwrap().iter();
+    messages.map(|message| message["text"]["body"].as_str().unwrap_or("?").to_owned()).collect()
+}
+
+/// Messages between two, a second apart, the newest a moment ago.
+fn past(count: u64) -> Vec<PastMessage> {
+    let begin = now() - count - 60;
+    let author = |index| if index % 2 == 0 { Author::Me } else { Author::Them };
+    let message = |index| PastMessage::text(&format!("OLD{index}"), author(index), begin + index, &format!("n{index}"));
+    (0..count).map(message).collect()
+}
+
+fn now() -> u64 {
+    u64::try_from(Clock::system().now().as_second()).unwrap()
+}
+
+async fn until_history(app: &TestApp, status: &str) -> Value {
+    let look = async || Some(history(app).await).filter(|history| history["status"] == status);
+    eventually(look, async || format!("it is not {status}: {}", history(app).await)).await
+}
+
+/// Makes a session that asks for the history, and links it.
+async fn pair_with_history(app: &TestApp, phone: &Phone) {
+    app.post("/v1/sessions", json!({"id": "shop", "history": true})).await.expect(201);
+    app.pair("shop", phone).await;
+}
+
+#[tokio::test]
+async fn chats_messages_and_names_are_there_and_nothing_is_told_as_new() {
+    let app = TestApp::start().await;
+    let (alice, bob, carol) = (app.phone("Alice"), app.phone("Bob"), app.phone("Carol"));
+    let group = bob.creates_group("club", &[&alice, &carol]).unwrap();
+    alice.remembers(bob.number(), past(121)).unwrap();
+    let in_group = PastMessage {
+        from: Some(carol.number().to_owned()),
+        ..PastMessage::text("OLDG", Author::Them, now() - 50, "всем привет")
+    };
+    alice.remembers(&group, vec![in_group]).unwrap();
+    alice.archives(bob.number(), true).unwrap();
+    pair_with_history(&app, &alice).await;
+    let complete = until_history(&app, "complete").await;
+    assert_eq!(complete["progress"], 100);
+    assert!(complete["started_at"].is_string() && complete["updated_at"].is_string(), "{complete}");
+
+    let page = look(&app, &format!("/chats/{}/messages?limit=500", bob.number())).await;
+    let expected: Vec<_> = (0..121).rev().map(|index| format!("n{index}")).collect();
+    assert_eq!(bodies(&page), expected);
+    let (mine, theirs) = (&page["messages"][0], &page["messages"][1]);
+    assert_eq!((&mine["id"], &mine["from_me"], &mine["status"]), (&json!("OLD120"), &json!(true), &json!("sent")));
+    assert_eq!((&theirs["from_me"], &theirs["from"]["id"]), (&json!(false), &json!(bob.jid())));
+    assert_eq!(theirs["from"]["lid"], bob.lid());
+    let chat = look(&app, &format!("/chats/{}", bob.lid())).await;
+    assert_eq!((&chat["id"], &chat["name"], &chat["archived"]), (&json!(bob.jid()), &json!("Bob"), &json!(true)));
+    assert_eq!((&chat["unread_count"], &chat["last_message"]["id"]), (&json!(0), &json!("OLD120")));
+    let found = look(&app, "/messages?q=%D0%BF%D1%80%D0%B8%D0%B2%D0%B5%D1%82").await;
+    assert_eq!(found["messages"][0]["chat"], json!(group));
+    assert_eq!(found["messages"][0]["from"]["name"], "Carol");
+    assert_eq!(look(&app, &format!("/contacts/{}", carol.number())).await["lid"], carol.lid());
+
+    // The next that comes is the first that is told.
+    bob.sends_text(alice.number(), "new").await.unwrap();
+    assert_eq!(app.webhook.next().await.body["data"]["text"]["body"], "new");
+    assert_eq!(app.events("message.received,message.echo", 1).await.len(), 1);
+    let told = app.events("session.history", 2).await;
+    assert_eq!(told.last().unwrap()["data"]["status"], "complete");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_message_is_one_however_often_and_by_which_way_it_comes() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    alice.remembers(bob.number(), past(60)).unwrap();
+    pair_with_history(&app, &alice).await;
+    until_history(&app, "complete").await;
+    let live = bob.sends_text(alice.number(), "hello").await.unwrap();
+    app.webhook.next().await;
+    let mine = app.accepted("shop", json!({"to": bob.number(), "text": {"body": "at once"}})).await;
+    app.until_message("shop", &mine, "delivered").await;
+    // The phone tells everything again, and what came meanwhile with it.
+    let older = PastMessage::text("OLDER", Author::Them, now() - 900, "older");
+    let again = [(Author::Them, &live, "hello"), (Author::Me, &mine, "at once")];
+    let again = again.map(|(author, id, text)| PastMessage::text(id, author, now(), text));
+    alice.remembers(bob.number(), [vec![older], again.to_vec()].concat()).unwrap();
+    alice.tells_history_again().unwrap();
+    let older = async || look(&app, "/messages?q=older").await["messages"][0]["id"].as_str().map(drop);
+    eventually(older, async || format!("it is not taken in: {}", history(&app).await)).await;
+    until_history(&app, "complete").await;
+    let page = look(&app, &format!("/chats/{}/messages?limit=500", bob.number())).await;
+    let between = (0..60).rev().map(|index| format!("n{index}"));
+    let expected: Vec<_> =
+        ["at once", "hello"].map(str::to_owned).into_iter().chain(between).chain(["older".to_owned()]).collect();
+    assert_eq!(bodies(&page), expected);
+    assert_eq!(page["messages"][0]["status"], "delivered", "the history knew less");
+    assert_eq!(look(&app, "/chats").await["chats"][0]["unread_count"], 1);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn what_became_of_old_messages_is_known_and_older_ones_are_left_out() {
+    let app = Setup::new().set("WAPI_HISTORY", "10").start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    let day = 24 * 3600;
+    let read = PastMessage {
+        status: Some(Status::READ),
+        reactions: vec![(Author::Them, "👍".to_owned()), (Author::Me, "❤️".to_owned())],
+        ..PastMessage::text("READ", Author::Me, now() - 9 * day, "nine days ago")
+    };
+    let old = PastMessage::text("OLD", Author::Them, now() - 11 * day, "eleven days ago");
+    alice.remembers(bob.number(), vec![old, read]).unwrap();
+    pair_with_history(&app, &alice).await;
+    until_history(&app, "complete").await;
+    let page = look(&app, &format!("/chats/{}/messages", bob.number())).await;
+    assert_eq!(bodies(&page), ["nine days ago"]);
+    let message = &page["messages"][0];
+    assert_eq!(message["status"], "read");
+    let reactions: Vec<_> = message["reactions"].as_array().unwrap().iter().collect();
+    let by = |emoji: &str| reactions.iter().find(|it| it["emoji"] == emoji).unwrap_or_else(|| panic!("{message}"));
+    assert_eq!(by("👍")["from"]["id"], bob.jid());
+    assert_eq!(by("❤️")["from_me"], true);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_session_that_did_not_ask_fetches_nothing() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    alice.remembers(bob.number(), past(60)).unwrap();
+    app.pair("shop", &alice).await;
+    // What is told after it has come, when all of it has come.
+    alice.until("everything arrived", PATIENCE, |alice| (alice.devices()[0].queued == 0).then_some(())).await.unwrap();
+    bob.sends_text(alice.number(), "new").await.unwrap();
+    assert_eq!(app.webhook.next().await.body["data"]["text"]["body"], "new");
+    assert_eq!(bodies(&look(&app, &format!("/chats/{}/messages", bob.number())).await), ["new"]);
+    assert_eq!((app.simulator.downloads(), history(&app).await), (0, Value::Null));
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_part_that_cannot_be_fetched_is_missed() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    alice.remembers(bob.number(), past(60)).unwrap();
+    app.simulator.faults().withhold_media(true);
+    pair_with_history(&app, &alice).await;
+    until_history(&app, "incomplete").await;
+    // The newest of each chat came beside its announcement.
+    assert_eq!(bodies(&look(&app, &format!("/chats/{}/messages", bob.number())).await), ["n59"]);
+    app.simulator.faults().withhold_media(false);
+    // The next device is told everything anew.
+    app.order("shop", "logout").await.expect(200);
+    app.order("shop", "start").await.expect(200);
+    until_history(&app, "waiting").await;
+    app.pair("shop", &alice).await;
+    until_history(&app, "complete").await;
+    assert_eq!(bodies(&look(&app, &format!("/chats/{}/messages?limit=500", bob.number())).await).len(), 60);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn what_a_crash_takes_is_said_to_be_missing() {
+    let Surroundings { simulator, webhook, wapi, address } = Surroundings::new().await;
+    let wapi = wapi.set("WAPI_WHATSAPP_CA_FILE", simulator.ca_pem_file().display());
+    let (alice, bob) = (simulator.phone("Alice").unwrap(), simulator.phone("Bob").unwrap());
+    alice.remembers(bob.number(), past(LARGE)).unwrap();
+    alice.packs_history(LARGE as usize);
+    let (running, client) = wapi.serves(address).await;
+    client.post("/v1/sessions", json!({"id": "shop", "history": true})).await.expect(201);
+    client.pair("shop", &alice).await;
+    let some = async || {
+        client.get(&format!("{SHOP}/messages?q=n7&limit=1")).await.json()["messages"][0]["id"].as_str().map(drop)
+    };
+    eventually(some, async || "nothing came".to_owned()).await;
+    assert_eq!(client.session("shop").await.json()["history"]["status"], "receiving");
+    running.kill().await;
+
+    let (running, client) = wapi.serves(address).await;
+    client.until("shop", "online").await;
+    let missing = client.session("shop").await.json()["history"].clone();
+    assert_eq!(missing["status"], "incomplete", "{missing}");
+    bob.sends_text(alice.number(), "new").await.unwrap();
+    assert_eq!(webhook.next().await.body["data"]["text"]["body"], "new");
+    assert_eq!(client.session("shop").await.json()["history"]["status"], "incomplete");
+    assert!(running.terminate().await.success);
+    assert_eq!(webhook.leftovers().len(), 0);
+    simulator.finish().await.unwrap();
+}
+
+/// Messages in one part; real phones tell some hundreds at a time.
+const LARGE: u64 = 20_000;
+/// How much more memory they may take: 28 MiB were measured, of which 10 grow with their number, and 60 MiB when all of them were read at
+/// once.
+const GROWTH: u64 = 40 * 1024 * 1024;
+
+#[tokio::test]
+async fn a_large_part_is_never_in_memory_as_a_whole_and_holds_up_nobody() {
+    let Surroundings { simulator, webhook, wapi, address } = Surroundings::new().await;
+    let wapi = wapi.set("WAPI_WHATSAPP_CA_FILE", simulator.ca_pem_file().display());
+    let [alice, bob] = ["Alice", "Bob"].map(|name| simulator.phone(name).unwrap());
+    let (running, client) = wapi.serves(address).await;
+    client.post("/v1/sessions", json!({"id": "shop", "history": true})).await.expect(201);
+    // What the first parts cost once is no growth.
+    alice.remembers(bob.number(), past(400)).unwrap();
+    client.pair("shop", &alice).await;
+    let status = async || client.session("shop").await.json()["history"].clone();
+    eventually(async || (status().await["status"] == "complete").then_some(()), async || status().await.to_string())
+        .await;
+    let before = running.begin_peak();
+    alice.packs_history(LARGE as usize);
+    let begin = now() - 59 - LARGE;
+    let message = |index| {
+        PastMessage::text(
+            &format!("BIG{index}"),
+            Author::Them,
+            begin + index,
+            &format!("big {index} {}", "word ".repeat(20)),
+        )
+    };
+    alice.remembers(bob.number(), (0..LARGE).map(message).collect()).unwrap();
+    alice.tells_history_again().unwrap();
+    let found = async || {
+        client.get(&format!("{SHOP}/messages?q=big&limit=1")).await.json()["messages"][0]["id"].as_str().map(drop)
+    };
+    eventually(found, async || "nothing came".to_owned()).await;
+    let clock = Clock::system();
+    let sent = clock.uptime();
+    bob.sends_text(alice.number(), "meanwhile").await.unwrap();
+    assert_eq!(webhook.next().await.body["data"]["text"]["body"], "meanwhile");
+    let took = clock.uptime().saturating_sub(sent);
+    assert_eq!(status().await["status"], "receiving", "it came meanwhile");
+    eventually(async || (status().await["status"] == "complete").then_some(()), async || status().await.to_string())
+        .await;
+    let newest = client.get(&format!("{SHOP}/chats/{}/messages?limit=2", bob.number())).await.expect(200).json();
+    assert_eq!(newest["messages"][0]["text"]["body"], "meanwhile");
+    assert_eq!(newest["messages"][1]["id"], format!("BIG{}", LARGE - 1));
+    let growth = running.peak().saturating_sub(before);
+    eprintln!("{LARGE} messages in one part: {} KiB more, and a message beside them took {took:?}", growth / 1024);
+    assert!(growth < GROWTH, "{growth} bytes");
+    assert!(running.terminate().await.success);
+    simulator.finish().await.unwrap();
 }

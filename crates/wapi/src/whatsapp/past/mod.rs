@@ -1,0 +1,269 @@
+//! What a phone tells of the time before, when it links a device: in parts, each announced by a message and fetched by the engine.
+//!
+//! The engine tells WhatsApp that it has a part before it fetches it, and keeps it in memory only. So each part is noted when it is
+//! announced, until it is taken in; what is noted and not worked on any more was lost.
+
+mod parts;
+mod told;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+use whatsapp_rust::store::persistence_manager::PersistenceManager;
+use whatsapp_rust::types::durability_hook::InboundMessage;
+use whatsapp_rust::types::events::{Event, EventHandler, EventInterest, EventKind, LazyHistorySync};
+use whatsapp_rust::wacore::store::DevicePropsOverride;
+use whatsapp_rust::wacore::store::commands::DeviceCommand;
+use whatsapp_rust::wacore::store::device::default_history_sync_config;
+use whatsapp_rust::waproto::whatsapp as wa;
+use whatsapp_rust::waproto::whatsapp::device_props::HistorySyncConfig;
+use whatsapp_rust::waproto::whatsapp::history_sync::HistorySyncType;
+use whatsapp_rust::waproto::whatsapp::message::protocol_message::Type;
+use whatsapp_rust::{Client, Jid};
+
+use super::inbox::Incoming;
+use super::observer::Others;
+use crate::event::Person;
+use crate::lifecycle::Lifecycle;
+use crate::store::kept::{ImportedChat, KeptStatus};
+
+/// How long to wait at a time for the engine to have no part under way.
+const SETTLING: Duration = Duration::from_secs(3600);
+/// The longest past that WhatsApp's own program for computers asks for.
+const LONGEST: u32 = 365;
+/// People whose other address is noted in one go.
+const PEOPLE: usize = 200;
+
+/// Who takes in what a phone tells of the time before. One for each session that asks for it.
+#[async_trait]
+pub trait Archive: Send + Sync + 'static {
+    /// How many days of it are wanted; `None`: as many as there are.
+    fn days(&self) -> Option<u32>;
+    /// A part was announced, by the message of this id. Returns once that will not be forgotten.
+    async fn announced(&self, id: &str) -> Result<()>;
+    /// Takes in some of a part. All of it may come again.
+    async fn take(&self, told: Told) -> Result<()>;
+    /// A part was taken in. `progress`: how far the phone says it is with it, in percent.
+    async fn taken(&self, id: &str, progress: Option<u8>) -> Result<()>;
+    /// What was announced and is not taken in will not come.
+    async fn lost(&self) -> Result<()>;
+}
+
+/// Some of the past.
+#[derive(Debug, Default)]
+pub struct Told {
+    pub chats: Vec<ImportedChat>,
+    /// Whose number and LID are known now.
+    pub known: Vec<Person>,
+    pub contacts: Vec<Person>,
+    pub messages: Vec<PastMessage>,
+}
+
+/// A message of the past: what it would have been if it had come in, and what has become of it.
+#[derive(Debug)]
+pub struct PastMessage {
+    pub incoming: Incoming,
+    /// Of the account's own.
+    pub status: Option<KeptStatus>,
+    /// Who (`None`: the account itself) put which emoji to it.
+    pub reactions: Vec<(Option<Person>, String)>,
+}
+
+/// Tells whoever reads the parts which were announced; `None` where nobody asked for them.
+#[derive(Default)]
+pub(super) struct Announcer(Option<(Arc<dyn Archive>, mpsc::UnboundedSender<String>)>);
+
+impl Announcer {
+    /// Notes the parts that these messages announce.
+    pub async fn note(&self, batch: &[InboundMessage]) -> Result<()> {
+        let Some((archive, announced)) = &self.0 else { return Ok(()) };
+        for message in batch.iter().filter(|message| is_announcement(message)) {
+            let noted = archive.announced(&message.info.id).await;
+            // The engine fetches it in any case.
+            let _ = announced.send(message.info.id.to_string());
+            noted?;
+        }
+        Ok(())
+    }
+}
+
+fn is_announcement(message: &InboundMessage) -> bool {
+    let is = |kind| kind == Some(Type::HISTORY_SYNC_NOTIFICATION);
+    message.info.source.is_from_me && message.message.protocol_message.as_option().is_some_and(|it| is(it.r#type))
+}
+
+/// Takes down what the engine's callback says, which must not block.
+struct Receiver(mpsc::UnboundedSender<Arc<Event>>);
+
+impl EventHandler for Receiver {
+    fn handle_event(&self, event: Arc<Event>) {
+        let _ = self.0.send(event);
+    }
+
+    fn interest(&self) -> EventInterest {
+        EventInterest::of(&[EventKind::HistorySync])
+    }
+}
+
+/// What is announced on its way from the hook to the [reader](Reader).
+pub(super) struct Announced(Option<(Arc<dyn Archive>, mpsc::UnboundedReceiver<String>)>);
+
+/// The two ends of what is announced.
+pub(super) fn channel(archive: Option<Arc<dyn Archive>>) -> (Announcer, Announced) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let announcer = archive.clone().map(|archive| (archive, sender));
+    (Announcer(announcer), Announced(archive.map(|archive| (archive, receiver))))
+}
+
+impl Announced {
+    /// What the phone is asked for when it links this device.
+    pub async fn ask(&self, saved: &PersistenceManager) {
+        let Some((archive, _)) = &self.0 else { return };
+        let days = archive.days().unwrap_or(LONGEST).min(LONGEST);
+        let config = HistorySyncConfig { full_sync_days_limit: Some(days), ..default_history_sync_config() };
+        let props = DevicePropsOverride::new().with_require_full_sync(true).with_history_sync_config(config);
+        saved.process_command(DeviceCommand::SetDeviceProps(props)).await;
+    }
+
+    /// Takes in part after part until the link ends.
+    pub fn read(self, session: &str, client: &Arc<Client>, tasks: &Lifecycle) {
+        let Some((archive, announced)) = self.0 else { return };
+        let (sender, parts) = mpsc::unbounded_channel();
+        client.subscribe_handler(Arc::new(Receiver(sender))).detach();
+        let (session, client, stopping) = (session.to_owned(), Arc::downgrade(client), tasks.clone());
+        let (open, early) = Default::default();
+        let reader = Reader { session, client, archive, announced, parts, open, early };
+        tasks.spawn(async move {
+            stopping.unless_stopping(reader.run()).await;
+        });
+    }
+}
+
+struct Reader {
+    session: String,
+    client: std::sync::Weak<Client>,
+    archive: Arc<dyn Archive>,
+    announced: mpsc::UnboundedReceiver<String>,
+    parts: mpsc::UnboundedReceiver<Arc<Event>>,
+    /// Announced, and not taken in. Which part an announcement was for is not said, and makes no difference.
+    open: VecDeque<String>,
+    /// Taken in before they were announced: how far the phone was with each.
+    early: VecDeque<Option<u8>>,
+}
+
+impl Reader {
+    async fn run(mut self) {
+        // What an earlier connection left behind.
+        self.lose().await;
+        loop {
+            tokio::select! {
+                biased;
+                Some(id) = self.announced.recv() => match self.early.pop_front() {
+                    Some(progress) => self.taken(id, progress).await,
+                    None => self.open.push_back(id),
+                },
+                Some(event) = self.parts.recv() => {
+                    if let Event::HistorySync(part) = &*event {
+                        self.take(part).await;
+                    }
+                }
+                settled = settled(self.client.clone()), if !self.open.is_empty() => {
+                    // What was fetched is told before it is said to be settled.
+                    if settled && self.parts.is_empty() {
+                        self.open.clear();
+                        tracing::warn!(session = self.session, "some of what the phone tells of the time before was lost");
+                        self.lose().await;
+                    }
+                }
+                else => return,
+            }
+        }
+    }
+
+    async fn lose(&self) {
+        if let Err(error) = self.archive.lost().await {
+            tracing::warn!(session = self.session, error = format!("{error:#}"), "what was lost cannot be noted");
+        }
+    }
+
+    async fn take(&mut self, part: &LazyHistorySync) {
+        let progress = part.progress().filter(|_| is_measured(part.sync_type()));
+        let progress = progress.map(|percent| u8::try_from(percent.min(100)).unwrap_or(100));
+        if let Err(error) = self.take_in(part).await {
+            // What announced it stays open, and nothing more will come for it.
+            let error = format!("{error:#}");
+            tracing::warn!(session = self.session, error, "a part of the time before cannot be taken in");
+            return;
+        }
+        match self.open.pop_front() {
+            Some(id) => self.taken(id, progress).await,
+            None => self.early.push_back(progress),
+        }
+    }
+
+    async fn taken(&mut self, id: String, progress: Option<u8>) {
+        if let Err(error) = self.archive.taken(&id, progress).await {
+            let error = format!("{error:#}");
+            tracing::warn!(
+                session = self.session,
+                error,
+                "that a part of the time before was taken in cannot be noted"
+            );
+            self.open.push_back(id);
+        }
+    }
+
+    async fn take_in(&self, part: &LazyHistorySync) -> Result<()> {
+        let mut stream = part.stream();
+        while let Some(bytes) = parts::next(&mut stream).context("reading a chat")? {
+            let Some(chat) = parts::Chat::of(bytes) else { continue };
+            for piece in chat {
+                let (client, own) = self.client()?;
+                let others = Others::of(&client, told::named(&piece)).await;
+                if let Some(told) = told::piece(&self.session, &piece, &own, &others) {
+                    self.archive.take(told).await?;
+                }
+            }
+        }
+        let mut rest = stream.remainder().context("reading who is who")?;
+        while !(rest.pushnames.is_empty() && rest.phone_number_to_lid_mappings.is_empty()) {
+            let some = |count: usize| count.saturating_sub(PEOPLE)..;
+            let (names, known) = (&mut rest.pushnames, &mut rest.phone_number_to_lid_mappings);
+            let pushnames = names.drain(some(names.len())).collect();
+            let phone_number_to_lid_mappings = known.drain(some(known.len())).collect();
+            self.take_people(wa::HistorySync { pushnames, phone_number_to_lid_mappings, ..Default::default() }).await?;
+        }
+        Ok(())
+    }
+
+    async fn take_people(&self, some: wa::HistorySync) -> Result<()> {
+        let (client, _) = self.client()?;
+        let named = some.pushnames.iter().filter_map(|it| Some((it.id.as_deref()?.parse().ok()?, None)));
+        let others = Others::of(&client, named.collect()).await;
+        self.archive.take(told::people(&some, &others)).await
+    }
+
+    /// The client, and the account's own addresses, the number's first. It is held for a moment only: its tasks wait for it to go.
+    fn client(&self) -> Result<(Arc<Client>, Vec<Jid>)> {
+        let client = self.client.upgrade().context("the connection is gone")?;
+        let own = [client.pn(), client.lid()].into_iter().flatten().map(|own| own.to_non_ad()).collect();
+        Ok((client, own))
+    }
+}
+
+/// Whether the engine has no part under way. Never, if it is gone.
+async fn settled(client: std::sync::Weak<Client>) -> bool {
+    match client.upgrade() {
+        Some(client) => client.wait_for_startup_sync(SETTLING).await.is_ok(),
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether a part of this type says how far the phone is with all of it.
+fn is_measured(kind: i32) -> bool {
+    [HistorySyncType::RECENT, HistorySyncType::FULL].iter().any(|it| *it as i32 == kind)
+}

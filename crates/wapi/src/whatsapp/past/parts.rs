@@ -1,0 +1,171 @@
+//! A part of what a phone tells of the time before, taken apart a few messages at a time. Pure.
+//!
+//! The engine unpacks one chat after the other, and reads a chat as a whole; one of tens of thousands of messages would be in memory
+//! several times over. So a chat's bytes are walked here, and each message is read on its own.
+
+use whatsapp_rust::wacore::history_sync::{HistorySyncError, HistorySyncStream};
+use whatsapp_rust::waproto::buffa::Message as _;
+use whatsapp_rust::waproto::whatsapp as wa;
+
+/// The fields of a conversation, and of a message in it, that are looked into.
+const MESSAGES: u64 = 2;
+const MESSAGE: u64 = 1;
+
+/// Messages in one piece.
+const PIECE: usize = 100;
+
+/// Some of a chat: what is said of it, and so many of its messages.
+pub(super) struct Piece {
+    pub chat: wa::Conversation,
+    pub messages: Vec<wa::WebMessageInfo>,
+}
+
+/// A chat's bytes, taken apart. What cannot be read is left out.
+pub(super) struct Chat<'a> {
+    chat: wa::Conversation,
+    messages: std::vec::IntoIter<&'a [u8]>,
+    is_told: bool,
+}
+
+impl<'a> Chat<'a> {
+    /// `None` for bytes that are no conversation.
+    pub fn of(bytes: &'a [u8]) -> Option<Self> {
+        let (mut about, mut messages) = (Vec::new(), Vec::new());
+        for field in Fields(bytes) {
+            let field = field?;
+            match (field.number, field.payload) {
+                (MESSAGES, Some(payload)) => messages.push(payload),
+                _ => about.extend_from_slice(field.bytes),
+            }
+        }
+        let chat = wa::Conversation::decode_from_slice(&about).ok()?;
+        Some(Self { chat, messages: messages.into_iter(), is_told: false })
+    }
+}
+
+/// At least one piece, for a chat without messages is a chat, too.
+impl Iterator for Chat<'_> {
+    type Item = Piece;
+
+    fn next(&mut self) -> Option<Piece> {
+        let some: Vec<_> = self.messages.by_ref().take(PIECE).collect();
+        if some.is_empty() && self.is_told {
+            return None;
+        }
+        self.is_told = true;
+        Some(Piece { chat: self.chat.clone(), messages: some.into_iter().filter_map(message).collect() })
+    }
+}
+
+fn message(bytes: &[u8]) -> Option<wa::WebMessageInfo> {
+    let payload = Fields(bytes).map_while(|field| field).find(|field| field.number == MESSAGE)?.payload?;
+    wa::WebMessageInfo::decode_from_slice(payload).ok()
+}
+
+/// The next chat of a part; `None` at its end.
+pub(super) fn next<'a>(stream: &'a mut HistorySyncStream<'_>) -> Result<Option<&'a [u8]>, HistorySyncError> {
+    stream.next_conversation_bytes()
+}
+
+/// The fields of a protobuf, one after the other; `None` where it is broken, and then no more.
+struct Fields<'a>(&'a [u8]);
+
+struct Field<'a> {
+    number: u64,
+    /// With its tag.
+    bytes: &'a [u8],
+    /// Of a field that has a length.
+    payload: Option<&'a [u8]>,
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Option<Field<'a>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let field = field(self.0);
+        self.0 = field.as_ref().map_or(&[], |field| &self.0[field.bytes.len()..]);
+        Some(field)
+    }
+}
+
+fn field(bytes: &[u8]) -> Option<Field<'_>> {
+    let (tag, after_tag) = varint(bytes)?;
+    let (payload, rest) = match tag & 7 {
+        0 => (None, varint(after_tag)?.1),
+        1 => (None, after_tag.get(8..)?),
+        2 => {
+            let (length, rest) = varint(after_tag)?;
+            let (payload, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+            (Some(payload), rest)
+        }
+        5 => (None, after_tag.get(4..)?),
+        _ => return None,
+    };
+    Some(Field { number: tag >> 3, bytes: &bytes[..bytes.len() - rest.len()], payload })
+}
+
+/// A number of variable length, and what follows it.
+fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let mut value = 0;
+    for (place, byte) in bytes.iter().enumerate().take(10) {
+        value |= u64::from(byte & 0x7F).checked_shl(7 * u32::try_from(place).ok()?)?;
+        if byte & 0x80 == 0 {
+            return Some((value, &bytes[place + 1..]));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use whatsapp_rust::waproto::buffa::MessageField;
+
+    use super::*;
+
+    fn conversation(count: u32) -> wa::Conversation {
+        let message = |number: u32| {
+            let text = wa::Message { conversation: Some(format!("n{number}")), ..Default::default() };
+            let key = wa::MessageKey { id: Some(number.to_string()), ..Default::default() };
+            let (key, message) = (MessageField::some(key), MessageField::some(text));
+            let info = wa::WebMessageInfo { key, message, message_timestamp: Some(7), ..Default::default() };
+            wa::HistorySyncMsg { message: MessageField::some(info), msg_order_id: Some(u64::from(number)) }
+        };
+        wa::Conversation {
+            id: "375440000001@s.whatsapp.net".to_owned(),
+            messages: (0..count).map(message).collect(),
+            name: Some("Ann".to_owned()),
+            archived: Some(true),
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn a_chat_comes_in_pieces_that_are_the_whole() {
+        for count in [0, 1, 100, 101, 250] {
+            let conversation = conversation(count);
+            let bytes = conversation.encode_to_vec();
+            let pieces: Vec<_> = Chat::of(&bytes).unwrap().collect();
+            assert_eq!(pieces.len(), (count as usize).div_ceil(PIECE).max(1));
+            let without = wa::Conversation { messages: Vec::new(), ..conversation.clone() };
+            assert!(pieces.iter().all(|piece| piece.chat == without && piece.messages.len() <= PIECE));
+            let messages: Vec<_> = pieces.into_iter().flat_map(|piece| piece.messages).collect();
+            let all = conversation.messages.into_iter().map(|it| it.message.into_option().unwrap());
+            assert_eq!(messages, all.collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn what_is_broken_is_left_out() {
+        let bytes = conversation(3).encode_to_vec();
+        for end in 0..bytes.len() {
+            // No panic, and never more than there is.
+            let messages: usize =
+                Chat::of(&bytes[..end]).map_or(0, |chat| chat.map(|piece| piece.messages.len()).sum());
+            assert!(messages <= 3);
+        }
+        assert!(Chat::of(&[0xFF; 32]).is_none());
+    }
+}

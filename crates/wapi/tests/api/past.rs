@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use wapi::clock::Clock;
 use wapi_simulator::waproto::whatsapp::web_message_info::Status;
-use wapi_simulator::{Author, PastMessage, Phone};
+use wapi_simulator::{Addressing, Author, File, FileKind, PastMessage, Phone};
 
 use crate::harness::{PATIENCE, Setup, Surroundings, TestApp, eventually};
 
@@ -78,8 +78,20 @@ async fn pair_with_history(app: &TestApp, phone: &Phone) {
 
 #[tokio::test]
 async fn chats_messages_and_names_are_there_and_nothing_is_told_as_new() {
+    is_taken_in(Addressing::PhoneNumber).await;
+}
+
+#[tokio::test]
+async fn an_account_that_is_known_by_lids_has_its_past_under_the_same_names() {
+    is_taken_in(Addressing::Lid).await;
+}
+
+async fn is_taken_in(addressing: Addressing) {
     let app = TestApp::start().await;
     let (alice, bob, carol) = (app.phone("Alice"), app.phone("Bob"), app.phone("Carol"));
+    for phone in [&alice, &bob, &carol] {
+        phone.is_addressed_by(addressing);
+    }
     let group = bob.creates_group("club", &[&alice, &carol]).unwrap();
     alice.remembers(bob.number(), past(121)).unwrap();
     let in_group = PastMessage {
@@ -169,6 +181,24 @@ async fn what_became_of_old_messages_is_known_and_older_ones_are_left_out() {
     let by = |emoji: &str| reactions.iter().find(|it| it["emoji"] == emoji).unwrap_or_else(|| panic!("{message}"));
     assert_eq!(by("👍")["from"]["id"], bob.jid());
     assert_eq!(by("❤️")["from_me"], true);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn files_of_the_past_are_fetched_when_somebody_asks() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    bob.sends_file(alice.number(), File::new(FileKind::Document, b"a list".to_vec(), "text/plain")).await.unwrap();
+    let message = alice.until("it is there", PATIENCE, |alice| Some((*alice.received().first()?.protobuf).clone()));
+    let message = message.await.unwrap();
+    let sent = PastMessage { message, ..PastMessage::text("FILE", Author::Them, now() - 70, "") };
+    alice.remembers(bob.number(), vec![sent, past(1).remove(0)]).unwrap();
+    pair_with_history(&app, &alice).await;
+    until_history(&app, "complete").await;
+    let page = look(&app, &format!("/chats/{}/messages", bob.number())).await;
+    let id = page["messages"][1]["document"]["id"].as_str().unwrap_or_else(|| panic!("{page}"));
+    assert_eq!(app.get(&format!("/v1/media/{id}")).await.expect(200).json()["status"], "remote");
+    assert_eq!(app.get(&format!("/v1/media/{id}/content?wait=30")).await.expect(200).body, b"a list");
     app.finish().await;
 }
 

@@ -1,6 +1,7 @@
 //! `/v1/sessions/{session}/messages`: sends messages, once each, and tells what became of them.
 
 mod albums;
+pub mod batch;
 mod body;
 pub mod changes;
 mod contacts;
@@ -74,11 +75,8 @@ async fn accept(
     key: Option<IdempotencyKey>,
     wait: Duration,
 ) -> Result<Response, Problem> {
-    if !asked.items.is_empty() {
-        return albums::accept(gateway, session, asked, key, wait).await;
-    }
-    let (message, replayed) = Accepting { gateway, session: &session }.one(&asked, key, wait).await?;
-    answer(&asked, &session, message, replayed)
+    let (messages, replayed) = Accepting { gateway, session: &session }.all(&asked, key, wait).await?;
+    answer(&asked, &session, messages, replayed)
 }
 
 /// Whom messages are accepted for.
@@ -88,6 +86,20 @@ struct Accepting<'a> {
 }
 
 impl Accepting<'_> {
+    /// Has what somebody asked for accepted, which is several messages if it is an album; what is known of them after `wait`, and
+    /// whether it was accepted before.
+    async fn all(
+        &self,
+        asked: &Asked,
+        key: Option<IdempotencyKey>,
+        wait: Duration,
+    ) -> Result<(Vec<SentMessage>, bool), Problem> {
+        if !asked.items.is_empty() {
+            return albums::accept(self, asked, key, wait).await;
+        }
+        self.one(asked, key, wait).await.map(|(message, replayed)| (vec![message], replayed))
+    }
+
     /// Has one message accepted; what is known of it after `wait`, and whether it was accepted before.
     async fn one(
         &self,
@@ -142,19 +154,29 @@ pub async fn show(State(gateway): State<Gateway>, message: NamedMessage) -> Resu
     }
 }
 
-fn answer(asked: &Asked, session: &SessionName, message: SentMessage, replayed: bool) -> Result<Response, Problem> {
-    if let Some(failure) = &message.failure {
-        return Err(Problem::NotSent(Failure {
-            code: failure.code.clone(),
-            detail: format!("{} (message {})", failure.detail, message.id),
-        }));
+/// 200 when WhatsApp has taken all of them. That a single one has failed is a problem.
+fn answer(
+    asked: &Asked,
+    session: &SessionName,
+    messages: Vec<SentMessage>,
+    replayed: bool,
+) -> Result<Response, Problem> {
+    if let [SentMessage { id, failure: Some(failure), .. }] = &messages[..] {
+        let detail = format!("{} (message {id})", failure.detail);
+        return Err(Problem::NotSent(Failure { code: failure.code.clone(), detail }));
     }
-    let status = if message.sent_at.is_some() { StatusCode::OK } else { StatusCode::ACCEPTED };
-    Ok(answered(status, asked, vec![MessageInfo::new(session.clone(), message)], replayed))
+    let all_sent = messages.iter().all(|message| message.sent_at.is_some());
+    let status = if all_sent { StatusCode::OK } else { StatusCode::ACCEPTED };
+    let answer = Answer::new(asked, told(session, messages));
+    Ok(marked((status, Json(answer)).into_response(), replayed))
 }
 
-fn answered(status: StatusCode, asked: &Asked, messages: Vec<MessageInfo>, replayed: bool) -> Response {
-    let mut response = (status, Json(Answer::new(asked, messages))).into_response();
+fn told(session: &SessionName, messages: Vec<SentMessage>) -> Vec<MessageInfo> {
+    messages.into_iter().map(|message| MessageInfo::new(session.clone(), message)).collect()
+}
+
+/// Says if it answers a request that came before.
+fn marked(mut response: Response, replayed: bool) -> Response {
     if replayed {
         response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     }

@@ -99,6 +99,7 @@ fn table() -> Table {
         .get("/v1/sessions/{session}/qr", Admin, qr_code::read)
         .post("/v1/sessions/{session}/pairing-code", Admin, sessions::pairing_code)
         .post("/v1/sessions/{session}/messages", Send, messages::send)
+        .post("/v1/sessions/{session}/messages/batch", Send, messages::batch::send)
         .get("/v1/sessions/{session}/messages/{id}", Read, messages::show)
         .patch("/v1/sessions/{session}/messages/{id}", Send, messages::changes::edit)
         .delete("/v1/sessions/{session}/messages/{id}", Send, messages::changes::delete)

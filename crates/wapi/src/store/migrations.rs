@@ -5,7 +5,7 @@ use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection, Executor};
 
 /// The steps, oldest first. A step that was released is never changed; what it lacks is a new one.
-const STEPS: [&str; 14] = [
+const STEPS: [&str; 15] = [
     include_str!("../../../../migrations/sqlite/0001_start.sql"),
     include_str!("../../../../migrations/sqlite/0002_pending.sql"),
     include_str!("../../../../migrations/sqlite/0003_endpoints.sql"),
@@ -18,10 +18,9 @@ const STEPS: [&str; 14] = [
     include_str!("../../../../migrations/sqlite/0010_media.sql"),
     include_str!("../../../../migrations/sqlite/0011_identities.sql"),
     include_str!("../../../../migrations/sqlite/0013_timers.sql"),
-    include_str!("../../../../migrations/sqlite/0016_media.sql"),
-    include_str!("../../../../migrations/sqlite/0017_selections.sql"),
-    // Not in the order of their numbers: databases have gone through those before it already.
-    include_str!("../../../../migrations/sqlite/0012_past.sql"),
+    include_str!("../../../../migrations/sqlite/0014_selections.sql"),
+    include_str!("../../../../migrations/sqlite/0015_documents.sql"),
+    include_str!("../../../../migrations/sqlite/0016_past.sql"),
 ];
 
 /// Runs the steps this database has not seen. Each is one transaction together with its number.

@@ -20,8 +20,8 @@ mod moments;
 mod notes;
 mod observer;
 mod outgoing;
-mod profile;
 mod past;
+mod profile;
 mod runtime;
 mod signals;
 mod status;
@@ -58,8 +58,8 @@ pub use link::{Beside, Link, NoAnswer, NoCode, NotHandedOver, NotPrepared, Prepa
 pub use notes::Note;
 pub use observer::Happening;
 pub use outgoing::Quote;
-pub use profile::{Blocking, OwnProfile, Picture, PictureSize};
 pub use past::{Archive, PastMessage, Told};
+pub use profile::{Blocking, OwnProfile, Picture, PictureSize};
 pub use signals::{Signal, Signals};
 
 /// One-time keys made and uploaded at a time. The engine's default of 812 costs a new session a second of CPU and 100 KiB; running

@@ -55,7 +55,7 @@ async fn wrong_values_are_named() {
         ("..", "375440000001", "hi", "session_name"),
         ("shop", "nobody", "hi", "chat_id"),
         ("shop", "", "hi", "chat_id"),
-        ("shop", "375440000001@c.us", "hi", "chat_id"),
+        ("shop", "375440000001@example.com", "hi", "chat_id"),
         ("shop", "375440000001", "", "text"),
         ("shop", "375440000001", " \n", "text"),
     ] {

@@ -11,6 +11,7 @@ mod baileys_account;
 mod baileys_kinds;
 mod baileys_profile;
 mod baileys_stars;
+mod batch;
 mod blocking;
 mod bodies;
 mod bucket;

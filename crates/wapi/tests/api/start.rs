@@ -88,7 +88,7 @@ async fn with_a_certificate_the_gateway_speaks_https() {
     let client = TestClient::at(app.base().replace("http://", "https://"), http);
     client.get("/health/live").await.expect(200);
     client.register("shop").await.expect(202);
-    app.finish().await;
+    app.stop().await.simulator.finish().await.expect("the simulator is content");
 }
 
 #[tokio::test]

@@ -2,18 +2,12 @@
 
 use std::time::Duration;
 
-use axum::http::StatusCode;
-use axum::response::Response;
-
 use super::body::Asked;
-use super::shown::MessageInfo;
-use super::{Accepting, answered, content, unreadable};
-use crate::http::Gateway;
+use super::{Accepting, content, unreadable};
 use crate::http::error::Problem;
 use crate::http::extract::Fields;
 use crate::message::{Album, Content, Message};
-use crate::sessions::SessionName;
-use crate::store::IdempotencyKey;
+use crate::store::{IdempotencyKey, SentMessage};
 
 /// WhatsApp shows fewer as single messages.
 const ITEMS: std::ops::RangeInclusive<usize> = 2..=10;
@@ -51,17 +45,16 @@ pub(super) fn announced(items: &[Message]) -> Content {
     Content::Album { album: Album { images: of("image"), videos: of("video") } }
 }
 
-/// Has an album accepted, and answers with all its messages. Under an idempotency key, each message has its share of it: what was cut
-/// off is gone on with when the request comes again.
+/// Has an album accepted: all its messages, the one that announces them first. Under an idempotency key, each message has its share
+/// of it: what was cut off is gone on with when the request comes again.
 pub(super) async fn accept(
-    gateway: &Gateway,
-    session: SessionName,
-    asked: Asked,
+    accepting: &Accepting<'_>,
+    asked: &Asked,
     key: Option<IdempotencyKey>,
     wait: Duration,
-) -> Result<Response, Problem> {
-    let accepting = Accepting { gateway, session: &session };
-    let (parent, replayed) = accepting.one(&asked, key.clone(), Duration::ZERO).await?;
+) -> Result<(Vec<SentMessage>, bool), Problem> {
+    let Accepting { gateway, session } = accepting;
+    let (parent, replayed) = accepting.one(asked, key.clone(), Duration::ZERO).await?;
     let mut ids = vec![parent.id.clone()];
     for (index, item) in asked.items.iter().enumerate() {
         let message = Message { album_id: Some(parent.id.clone()), ..item.clone() };
@@ -72,7 +65,7 @@ pub(super) async fn accept(
     }
     // One after the other they leave; whoever waits, waits for the last.
     if let (false, Some(last)) = (wait.is_zero(), ids.last())
-        && let Some(verdict) = gateway.sessions.verdict_on(&session, last)
+        && let Some(verdict) = gateway.sessions.verdict_on(session, last)
     {
         gateway.sessions.verdict(verdict, wait).await;
     }
@@ -81,8 +74,5 @@ pub(super) async fn accept(
         let found = gateway.store.sent_message(session.as_str(), id).await.map_err(unreadable)?;
         messages.push(found.ok_or(Problem::NoMessage)?);
     }
-    let all_sent = messages.iter().all(|message| message.sent_at.is_some());
-    let status = if all_sent { StatusCode::OK } else { StatusCode::ACCEPTED };
-    let shown = messages.into_iter().map(|message| MessageInfo::new(session.clone(), message)).collect();
-    Ok(answered(status, &asked, shown, replayed))
+    Ok((messages, replayed))
 }

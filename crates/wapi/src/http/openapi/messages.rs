@@ -6,6 +6,7 @@ use super::operation::{Operation, route, session_name};
 use super::schema::{flag, list, number, object, or_null, reference, said, text, time, with, words};
 use super::{examples, interactive, kinds};
 use crate::http::messages::KINDS;
+use crate::http::messages::batch::MOST;
 use crate::message::Font;
 
 pub fn operations() -> Vec<Operation> {
@@ -16,6 +17,7 @@ pub fn operations() -> Vec<Operation> {
             .body(wish())
             .examples(examples::messages())
             .problems(&[(409, "idempotency_key_reused")]),
+        batch(&answer),
         route("GET", "/v1/sessions/{session}/messages/{id}", "A message that was sent, and what became of it")
             .answers(200, "The message.", reference("Message"))
             .problems(&[(404, "session_not_found"), (404, "message_not_found")]),
@@ -79,6 +81,27 @@ pub fn accepted(operation: Operation, answer: &Value) -> Operation {
             (404, "not_on_whatsapp"),
             (404, "group_not_found"),
         ])
+}
+
+fn batch(answer: &Value) -> Operation {
+    let most = u64::try_from(MOST).unwrap_or_default();
+    let messages = with(with(list(wish()), "minItems", 1.into()), "maxItems", most.into());
+    let refused = object(&[("error", reference("Problem"))]);
+    let result = said(json!({"anyOf": [answer, refused]}), "As the message alone would have been answered.");
+    let summary = "Send many messages, each accepted on its own";
+    let first = json!({"to": "+375 44 703-48-10", "text": {"body": "We open at nine."}});
+    let second = json!({"to": "+375 29 703-48-10", "text": {"body": "We open at nine."}});
+    route("POST", "/v1/sessions/{session}/messages/batch", summary)
+        .header("Idempotency-Key", text(), "As for sending; what was cut off is gone on with.")
+        .body(object(&[("messages", messages)]))
+        .examples(vec![("batch", "The same to two people", json!({"messages": [first, second]}))])
+        .answers(
+            202,
+            "In the order of the messages. A problem with all of them is answered as one.",
+            object(&[("results", list(result))]),
+        )
+        .problems(&[(409, "idempotency_key_reused"), (404, "session_not_found"), (409, "session_not_paired")])
+        .problems(&[(404, "message_not_found"), (429, "queue_full"), (503, "stopping"), (503, "not_ready")])
 }
 
 fn wish() -> Value {

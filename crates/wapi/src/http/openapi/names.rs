@@ -1,7 +1,7 @@
 //! What programs that are generated from the document call each operation: `listSessions`, `sendMessage`. Pure.
 
 /// Where the rule has no good word.
-const NAMED: [(&str, &str, &str); 18] = [
+const NAMED: [(&str, &str, &str); 19] = [
     ("POST", "/register-session", "originalRegisterSession"),
     ("POST", "/send-message", "originalSendMessage"),
     ("POST", "/send-image", "originalSendImage"),
@@ -13,6 +13,7 @@ const NAMED: [(&str, &str, &str); 18] = [
     ("GET", "/v1/sessions/{session}/qr", "getQrCode"),
     ("POST", "/v1/sessions/{session}/pairing-code", "createPairingCode"),
     ("POST", "/v1/sessions/{session}/messages", "sendMessage"),
+    ("POST", "/v1/sessions/{session}/messages/batch", "sendMessages"),
     ("PATCH", "/v1/sessions/{session}/messages/{id}", "editMessage"),
     ("POST", "/v1/sessions/{session}/chats/{chat}/typing", "showTyping"),
     ("POST", "/v1/sessions/{session}/media", "uploadMedia"),

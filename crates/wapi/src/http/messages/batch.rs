@@ -1,0 +1,84 @@
+//! Many messages in one request, each of which is accepted on its own.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use super::body::Asked;
+use super::shown::Answer;
+use super::{Accepting, idempotency_key, marked, told};
+use crate::http::Gateway;
+use crate::http::error::{Document, FieldError, Problem};
+use crate::http::extract::{Fields, Named};
+use crate::http::query::Query;
+use crate::keys::Caller;
+use crate::store::IdempotencyKey;
+
+/// Messages in a request.
+pub const MOST: usize = 100;
+
+#[derive(Serialize)]
+struct Answers {
+    /// In the order of the messages.
+    results: Vec<Outcome>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Outcome {
+    Accepted(Answer),
+    Refused { error: Document },
+}
+
+/// `POST …/messages/batch`: 202 when at least one of them is accepted. What has not the form of a message refuses all of them.
+pub async fn send(
+    State(gateway): State<Gateway>,
+    Named(session): Named,
+    caller: Caller,
+    query: Query,
+    headers: HeaderMap,
+    fields: Fields,
+) -> Result<Response, Problem> {
+    query.done()?;
+    let route = format!("POST /v1/sessions/{}/messages/batch", session.url_segment());
+    let key = idempotency_key(&caller, &headers, route, &fields)?;
+    let accepting = Accepting { gateway: &gateway, session: &session };
+    let mut outcomes = Vec::new();
+    for (index, asked) in read(fields)?.into_iter().enumerate() {
+        // Each has its share: what was cut off is gone on with when the request comes again.
+        let key = key.clone().map(|key| IdempotencyKey { route: format!("{} messages[{index}]", key.route), ..key });
+        let accepted = accepting.all(&asked, key, Duration::ZERO).await;
+        outcomes.push(accepted.map(|(messages, replayed)| (Answer::new(&asked, told(&session, messages)), replayed)));
+    }
+    if outcomes.iter().all(Result::is_err) {
+        let first = outcomes.into_iter().find_map(Result::err);
+        return Err(first.unwrap_or(Problem::Internal));
+    }
+    let is_any_new = outcomes.iter().flatten().any(|(_, replayed)| !replayed);
+    let result = |outcome: Result<(Answer, bool), Problem>| match outcome {
+        Ok((answer, _)) => Outcome::Accepted(answer),
+        Err(problem) => Outcome::Refused { error: problem.document() },
+    };
+    let answers = Answers { results: outcomes.into_iter().map(result).collect() };
+    Ok(marked((StatusCode::ACCEPTED, Json(answers)).into_response(), !is_any_new))
+}
+
+fn read(mut fields: Fields) -> Result<Vec<Asked>, Problem> {
+    let items = fields.objects("messages", 1..=MOST);
+    fields.refuse_unknown();
+    let (mut messages, mut wrong) = (Vec::new(), Vec::new());
+    for (index, item) in fields.done(items)?.into_iter().enumerate() {
+        match Asked::read(item) {
+            Ok(asked) => messages.push(asked),
+            Err(Problem::Fields(errors)) => wrong.extend(errors.into_iter().map(|FieldError { field, detail }| {
+                FieldError { field: format!("messages[{index}].{field}").into(), detail }
+            })),
+            Err(other) => return Err(other),
+        }
+    }
+    if wrong.is_empty() { Ok(messages) } else { Err(Problem::Fields(wrong)) }
+}

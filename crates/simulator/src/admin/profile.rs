@@ -1,9 +1,10 @@
-//! What accounts show of themselves, and whom they block, as an administrator of the simulation has phones set it.
+//! What accounts show of themselves, whom they block, and how they are addressed, as an administrator of the simulation has phones set
+//! it.
 
 use std::sync::Arc;
 
 use axum::extract::{DefaultBodyLimit, Path, State};
-use axum::routing::{get, put};
+use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use super::{Answer, Body, LARGEST_BODY, Shared, phone};
+use crate::Addressing;
 use crate::phone::Phone;
 use crate::server::Server;
 
@@ -18,6 +20,8 @@ pub(super) fn routes() -> Router<Arc<Server>> {
     Router::new()
         .route("/phones/{number}/profile", get(show).patch(change).layer(DefaultBodyLimit::max(LARGEST_BODY)))
         .route("/phones/{number}/blocked/{whom}", put(block).delete(unblock))
+        .route("/phones/{number}/addressing", put(address))
+        .route("/phones/{number}/migration", post(migrate))
 }
 
 fn described(phone: &Phone) -> Value {
@@ -72,5 +76,37 @@ async fn block(State(server): Shared, Path((number, whom)): Path<(String, String
 
 async fn unblock(State(server): Shared, Path((number, whom)): Path<(String, String)>) -> Answer {
     phone(&server, &number)?.blocks(&whom, false)?;
+    Ok(Json(json!({})))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Address {
+    addressing: Addressed,
+    /// Those it writes to are told its other address, too.
+    tells_both: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Addressed {
+    Pn,
+    Lid,
+}
+
+async fn address(State(server): Shared, Path(number): Path<String>, Body(address): Body<Address>) -> Answer {
+    let phone = phone(&server, &number)?;
+    phone.is_addressed_by(match address.addressing {
+        Addressed::Pn => Addressing::PhoneNumber,
+        Addressed::Lid => Addressing::Lid,
+    });
+    if let Some(both) = address.tells_both {
+        phone.hides_number(!both);
+    }
+    Ok(Json(json!({})))
+}
+
+async fn migrate(State(server): Shared, Path(number): Path<String>) -> Answer {
+    phone(&server, &number)?.moves_to_lids()?;
     Ok(Json(json!({})))
 }

@@ -1,5 +1,7 @@
 //! The admin API, as a test suite in any language calls it.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use wapi_simulator::{Options, Simulator};
@@ -44,6 +46,55 @@ async fn phones_are_made_scan_send_and_list_what_they_received() {
     assert_eq!(get(&http, &format!("{admin}/unknown-requests")).await, json!([]));
     let gone = http.delete(format!("{admin}/phones/{alice}/devices/1")).send().await.unwrap();
     assert_eq!(gone.status(), StatusCode::OK);
+    companion.stop().await;
+    simulator.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn profiles_and_blocks_and_addresses_are_set() {
+    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (http, admin) = (https(&simulator), simulator.admin_url());
+    let profile = format!("{admin}/phones/{}/profile", alice.number());
+    let change = async |address: &str, body: Value| {
+        let answer = http.patch(address).json(&body).send().await.unwrap();
+        (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
+    };
+    // The smallest JPEG that an encoder of ours makes.
+    let mut jpeg = std::io::Cursor::new(Vec::new());
+    image::RgbImage::new(8, 8).write_to(&mut jpeg, image::ImageFormat::Jpeg).unwrap();
+    let picture = STANDARD.encode(jpeg.into_inner());
+    let (status, shown) =
+        change(&profile, json!({"name": "Alicia", "about": "here", "picture": picture, "hides_picture": false})).await;
+    assert_eq!((status, &shown["name"], &shown["about"]), (200, &json!("Alicia"), &json!("here")));
+    assert_eq!(shown["picture"]["base64"], picture);
+    let (status, refused) = change(&profile, json!({"picture": "AQID"})).await;
+    assert_eq!((status, refused["error"].as_str().unwrap().contains("no JPEG")), (400, true));
+    let block = format!("{admin}/phones/{}/blocked/{}", alice.number(), bob.number());
+    assert_eq!(http.put(&block).send().await.unwrap().status(), StatusCode::OK);
+    assert_eq!(get(&http, &profile).await["blocked"], json!([bob.number()]));
+    assert_eq!(http.delete(&block).send().await.unwrap().status(), StatusCode::OK);
+    let (_, shown) = change(&profile, json!({"picture": null})).await;
+    assert_eq!((&shown["picture"], &shown["blocked"]), (&Value::Null, &json!([])));
+
+    let (mut companion, _) = Companion::linked_to(&alice, &simulator).await;
+    let addressing = http.put(format!("{admin}/phones/{}/addressing", bob.number()));
+    let addressing = addressing.json(&json!({"addressing": "lid", "tells_both": false})).send().await.unwrap();
+    assert_eq!(addressing.status(), StatusCode::OK);
+    bob.sends_text(alice.number(), "hi").await.unwrap();
+    let told = companion.message().await;
+    assert_eq!((told.sender.as_str(), told.sender_alt), (&*bob.lid(), None));
+    post(&http, &format!("{admin}/phones/{}/migration", alice.number()), json!({})).await;
+    let bob_jid = bob.lid().parse().unwrap();
+    let known = async || companion.client.get_lid_pn_entry(&bob_jid).await.unwrap();
+    let learnt = tokio::time::timeout(PATIENCE, async {
+        loop {
+            match known().await {
+                Some(known) => return known.phone_number.to_string(),
+                None => tokio::task::yield_now().await,
+            }
+        }
+    });
+    assert_eq!(learnt.await.unwrap(), bob.number());
     companion.stop().await;
     simulator.finish().await.unwrap();
 }

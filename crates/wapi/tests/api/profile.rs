@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use wapi_simulator::{Phone, PhoneSignal};
 
-use crate::harness::{TestApp, eventually};
+use crate::harness::{TestApp, TestReceiver, eventually};
 use crate::uploads::upload;
 
 const PROFILE: &str = "/v1/sessions/shop/profile";
@@ -91,6 +91,18 @@ async fn a_picture_is_shown_as_a_square_jpeg_whatever_form_it_comes_in() {
         assert_eq!(same.body, shown.full);
         ids.push(shown.id);
     }
+    let files = TestReceiver::serve(
+        std::net::TcpListener::bind("127.0.0.1:0").unwrap(),
+        axum::Router::new()
+            .route("/a.png", axum::routing::get(async || picture(200, 300, [1, 2, 3], ImageFormat::Png))),
+    );
+    app.put(&route, json!({"link": format!("{files}/a.png")})).await.expect(204);
+    let shown = image::load_from_memory(&alice.picture().unwrap().full).unwrap();
+    assert_eq!((shown.width(), shown.height()), (200, 200));
+    let form = "--line\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\n".as_bytes();
+    let form = [form, &picture(250, 260, [1, 2, 3], ImageFormat::WebP), b"\r\n--line--\r\n"].concat();
+    set(form, "multipart/form-data; boundary=line").await.expect(204);
+    assert_eq!(image::load_from_memory(&alice.picture().unwrap().full).unwrap().width(), 250);
     ids.dedup();
     assert_eq!(ids.len(), 3, "each has an id of its own");
     assert_eq!(set(b"no picture".to_vec(), "image/png").await.expect(400).fields(), ["body"]);

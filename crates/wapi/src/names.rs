@@ -28,6 +28,8 @@ pub struct NameInbox {
 struct Names {
     by_session: HashMap<String, HashMap<String, String>>,
     count: usize,
+    /// Of how many sessions nothing may be remembered any more; see [`History::forgotten`].
+    forgotten: u64,
 }
 
 impl Names {
@@ -37,7 +39,7 @@ impl Names {
 
     fn keep(&mut self, session: &str, id: String, name: String) {
         if self.count >= REMEMBERED {
-            *self = Self::default();
+            *self = Self { forgotten: self.forgotten, ..Self::default() };
         }
         let before = self.by_session.entry(session.to_owned()).or_default().insert(id, name);
         self.count += usize::from(before.is_none());
@@ -70,7 +72,12 @@ impl NameInbox {
     }
 
     fn lock(&self) -> MutexGuard<'_, Names> {
-        self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut names = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        let forgotten = self.history.forgotten();
+        if names.forgotten != forgotten {
+            *names = Names { forgotten, ..Names::default() };
+        }
+        names
     }
 }
 

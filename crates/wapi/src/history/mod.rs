@@ -9,6 +9,7 @@ mod steps;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -53,6 +54,8 @@ struct Inner {
     progress: watch::Sender<i64>,
     /// Somebody waits for it.
     hurry: Notify,
+    /// How many sessions were forgotten.
+    forgotten: AtomicU64,
 }
 
 impl History {
@@ -64,7 +67,15 @@ impl History {
             true => None,
             false => Some(Kept::open(&file).await?),
         };
-        let inner = Inner { policy, kept, store, clock, progress: watch::Sender::default(), hurry: Notify::new() };
+        let inner = Inner {
+            policy,
+            kept,
+            store,
+            clock,
+            progress: watch::Sender::default(),
+            hurry: Notify::new(),
+            forgotten: AtomicU64::new(0),
+        };
         let history = Self { inner: Arc::new(inner) };
         if let Ok(kept) = history.kept() {
             let (done, newest) = (kept.progress().await?, history.inner.store.newest_event().await?);
@@ -113,8 +124,14 @@ impl History {
         }
     }
 
+    /// How many sessions were forgotten in this run; whoever remembers something of sessions has to begin anew when there are more.
+    pub fn forgotten(&self) -> u64 {
+        self.inner.forgotten.load(Ordering::Relaxed)
+    }
+
     /// Forgets everything of a session that was deleted.
     pub async fn forget(&self, session: &str) -> Result<(), StoreError> {
+        self.inner.forgotten.fetch_add(1, Ordering::Relaxed);
         let Some(kept) = &self.inner.kept else { return Ok(()) };
         kept.forget(session, self.inner.store.newest_event().await?).await?;
         self.inner.hurry.notify_one();

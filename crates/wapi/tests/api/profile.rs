@@ -168,6 +168,24 @@ async fn a_name_that_comes_with_a_message_is_told_once_when_it_is_another() {
 }
 
 #[tokio::test]
+async fn a_session_that_begins_anew_knows_nobodys_name() {
+    let (app, alice, bob) = alice_and_bob().await;
+    bob.sends_text(alice.number(), "hi").await.unwrap();
+    app.webhook.next().await;
+    app.delete("/v1/sessions/shop?logout=true").await.expect(204);
+    app.pair("shop", &alice).await;
+    for name in ["Bobby", "Robert"] {
+        bob.calls_itself(name).unwrap();
+        bob.sends_text(alice.number(), "hi").await.unwrap();
+        assert_eq!(app.webhook.next().await.body["data"]["from"]["name"], name);
+    }
+    let told = app.events("contact.updated", 1).await;
+    let names: Vec<_> = told.iter().map(|event| event["data"]["name"].clone()).collect();
+    assert_eq!(names, ["Robert"], "only the second is another one");
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn pictures_of_others_are_had_unless_they_hide_them() {
     let (app, alice, bob) = alice_and_bob().await;
     let none = app.get(&picture_of(bob.number())).await.expect(404);

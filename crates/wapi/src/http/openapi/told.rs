@@ -184,6 +184,8 @@ fn around(kind: &str) -> Option<Value> {
             ("phone?", text()),
             ("lid?", text()),
             ("name?", text()),
+            ("about?", text()),
+            ("picture?", or_null(object(&[("id", or_null(text())), ("url", text())]))),
             ("merged?", said(text(), "An id they had until now.")),
         ]),
         _ => return None,

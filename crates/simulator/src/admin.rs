@@ -2,6 +2,7 @@
 
 mod groups;
 mod profile;
+mod newsletters;
 mod settings;
 mod signals;
 
@@ -54,6 +55,7 @@ pub(crate) fn routes() -> Router<Arc<Server>> {
         .route("/mock-phone/scan-qr", post(mock_phone))
         .merge(groups::routes())
         .merge(profile::routes())
+        .merge(newsletters::routes())
         .merge(settings::routes())
         .merge(signals::routes())
 }
@@ -345,6 +347,7 @@ enum ServerFault {
     NewKey { fallback: bool },
     Acks { mode: AckMode, ms: Option<u64>, code: Option<u16> },
     Deliveries { mode: DeliveryMode },
+    LosePosts { on: bool },
 }
 
 #[derive(Deserialize)]
@@ -370,6 +373,7 @@ async fn fault(State(server): Shared, Body(fault): Body<ServerFault>) -> Answer 
     match fault {
         ServerFault::RefuseConnections { on } => faults.refuse_connections(on),
         ServerFault::IgnoreRegistrations { on } => faults.ignore_registrations(on),
+        ServerFault::LosePosts { on } => faults.lose_posts(on),
         ServerFault::NewKey { fallback: true } => faults.change_key(Fallback::Offered)?,
         ServerFault::NewKey { fallback: false } => faults.change_key(Fallback::Refused)?,
         ServerFault::Acks { mode, ms, code } => faults.acks(match mode {

@@ -87,6 +87,7 @@ pub(crate) struct Switches {
     pub(crate) ignore_registrations: bool,
     pub(crate) ack: AckFault,
     pub(crate) delivery: DeliveryFault,
+    pub(crate) lose_posts: bool,
     pub(crate) withhold_media: bool,
     pub(crate) spoil_media: bool,
     pub(crate) break_upload: Option<usize>,
@@ -131,6 +132,12 @@ impl Faults {
         let mut world = self.server.world.lock();
         world.switches.delivery = fault;
         world.release_held();
+    }
+
+    /// What is posted in newsletters reaches no linked device, until called with `false`: as what a device acknowledged, which it does
+    /// before it looks at a post, and then lost in a crash. It is not sent again, but is there to be found.
+    pub fn lose_posts(&self, lose: bool) {
+        self.server.world.lock().switches.lose_posts = lose;
     }
 
     /// All files on the media host expire, as they do on WhatsApp after some weeks.

@@ -136,6 +136,12 @@ impl Phone {
                 let group = world.groups.get(id).with_context(|| format!("there is no group {address:?}"))?;
                 Ok(Chat::Group(GroupId::clone(&group.id)))
             }
+            None if let Some(id) = address.strip_suffix("@newsletter") => {
+                let world = self.server.world.lock();
+                let newsletter =
+                    world.newsletters.get(id).with_context(|| format!("there is no newsletter {address:?}"))?;
+                Ok(Chat::Newsletter(newsletter.id.clone()))
+            }
             None if address == Chat::Status.to_string() => Ok(Chat::Status),
             None => self.resolve(address).map(Chat::Person),
         }

@@ -17,7 +17,7 @@ use crate::phone::{PeerRequests, Receipts};
 use crate::sender_keys::SenderKeys;
 use crate::signal::{Signal, session_name};
 use crate::signals::PhoneSignal;
-use crate::world::{Chat, Number};
+use crate::world::{Chat, DeviceId, Number};
 
 /// How many sent messages are kept for devices that ask for them again.
 const KEPT_FOR_RETRY: usize = 512;
@@ -237,6 +237,32 @@ impl Handset {
             protobuf: Arc::new(message),
         });
         Reaction::Delivered
+    }
+
+    /// Keeps a post of a newsletter, which comes in plain words. `own`: the account's device that posted it.
+    pub(crate) fn keep_post(
+        &mut self,
+        chat: &Chat,
+        id: &str,
+        own: Option<&DeviceId>,
+        message: wa::Message,
+        media: &MediaStore,
+    ) {
+        let content = message::read(&message);
+        let media = content.media.and_then(|reference| self.fetch(id, &reference, media));
+        self.inbox.push(PhoneMessage {
+            id: id.to_owned(),
+            from: own.map_or_else(|| chat.to_string(), |own| format!("{}@s.whatsapp.net", own.number)),
+            from_device: own.map_or(0, |own| own.device),
+            chat: chat.to_string(),
+            from_me: own.is_some(),
+            kind: content.kind,
+            text: content.text,
+            caption: content.caption,
+            media,
+            timestamp: crate::stanza::unix_time(),
+            protobuf: Arc::new(message),
+        });
     }
 
     fn fetch(&mut self, id: &str, reference: &MediaReference, media: &MediaStore) -> Option<Media> {

@@ -15,7 +15,7 @@ use crate::handset::{Handset, PhoneReceipt};
 use crate::message::PhoneMessage;
 use crate::server::Server;
 use crate::stanza::iq::{link_code, usync};
-use crate::stanza::{StreamEnd, group_message, pairing, phone_message, receipt};
+use crate::stanza::{StreamEnd, group_message, newsletter, pairing, phone_message, receipt};
 use crate::world::{Chat, DeviceId, Number, PairingError};
 
 /// How long a client may take to answer pair-success.
@@ -129,6 +129,7 @@ impl Phone {
         match self.chat(to)? {
             Chat::Person(to) => phone_message::send(&self.server, &self.number, &to, &id, kind, &message)?,
             Chat::Group(group) => group_message::send(&self.server, &self.number, &group, &id, kind, &message)?,
+            Chat::Newsletter(to) => newsletter::send(&self.server, &self.number, &to, &id, kind, &message)?,
             Chat::Status => bail!("a status is posted, for people who are named"),
         }
         Ok(id)
@@ -164,7 +165,7 @@ impl Phone {
         let chat = self.chat(chat)?;
         for (number, ids) in self.authors(&chat, ids)? {
             let addressing = match &chat {
-                Chat::Person(_) => self.addressing(),
+                Chat::Person(_) | Chat::Newsletter(_) => self.addressing(),
                 Chat::Status => Addressing::Lid,
                 Chat::Group(id) => {
                     let world = self.server.world.lock();
@@ -332,7 +333,7 @@ impl Phone {
     /// Where another account is on the wire.
     pub(crate) fn address_of(&self, address: &str) -> anyhow::Result<String> {
         let number = match self.chat(address)? {
-            group @ (Chat::Group(_) | Chat::Status) => return Ok(group.to_string()),
+            group @ (Chat::Group(_) | Chat::Status | Chat::Newsletter(_)) => return Ok(group.to_string()),
             Chat::Person(number) => number,
         };
         let world = self.server.world.lock();

@@ -176,7 +176,9 @@ impl Phone {
     /// A person by number and by LID; what has one address, twice.
     pub(crate) fn both_addresses(&self, chat: &str) -> anyhow::Result<[String; 2]> {
         let number = match self.chat(chat)? {
-            many @ (Chat::Group(_) | Chat::Status) => return Ok([many.to_string(), many.to_string()]),
+            many @ (Chat::Group(_) | Chat::Status | Chat::Newsletter(_)) => {
+                return Ok([many.to_string(), many.to_string()]);
+            }
             Chat::Person(number) => number,
         };
         let world = self.server.world.lock();

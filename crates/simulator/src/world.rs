@@ -19,6 +19,7 @@ use crate::group::{Group, GroupId};
 use crate::handset::Handset;
 use crate::linkcode::LinkCode;
 use crate::profile::Profile;
+use crate::newsletter::{Newsletter, NewsletterId};
 use crate::stanza::StreamEnd;
 use crate::stanza::signals::Presences;
 
@@ -39,15 +40,17 @@ pub(crate) enum Chat {
     Group(GroupId),
     /// Where statuses are posted.
     Status,
+    Newsletter(NewsletterId),
 }
 
 impl std::fmt::Display for Chat {
-    /// As a test reads it: `…@s.whatsapp.net`, `…@g.us` or `status@broadcast`.
+    /// As a test reads it: `…@s.whatsapp.net`, `…@g.us`, `…@newsletter` or `status@broadcast`.
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Person(number) => write!(formatter, "{number}@s.whatsapp.net"),
             Self::Group(id) => write!(formatter, "{id}@g.us"),
             Self::Status => formatter.write_str("status@broadcast"),
+            Self::Newsletter(id) => write!(formatter, "{id}@newsletter"),
         }
     }
 }
@@ -189,6 +192,7 @@ pub(crate) struct World {
     numbers_by_lid: HashMap<Arc<str>, Number>,
     devices_by_noise_key: HashMap<[u8; 32], DeviceId>,
     pub(crate) groups: BTreeMap<GroupId, Group>,
+    pub(crate) newsletters: BTreeMap<NewsletterId, Newsletter>,
     pub(crate) presences: Presences,
     /// Clients that wait to be linked, by connection.
     pub(crate) candidates: HashMap<u64, Candidate>,

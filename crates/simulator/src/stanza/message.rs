@@ -7,7 +7,7 @@ use wacore_binary::{Jid, JidExt, Node};
 use waproto::buffa::MessageField;
 use waproto::whatsapp as wa;
 
-use super::{Stanza, group_message, phone_message, receipt, status, unix_time};
+use super::{Stanza, group_message, newsletter, phone_message, receipt, status, unix_time};
 use crate::Addressing;
 use crate::device::Connection;
 use crate::faults::AckFault;
@@ -40,6 +40,7 @@ pub(crate) fn take(server: &Arc<Server>, connection: &Connection, sender: &Devic
         let refused = match to.is_group() {
             true => group_message::refusal(&world, sender, &to),
             false if to.is_status_broadcast() => None,
+            false if to.is_newsletter() => newsletter::refusal(&world, sender, &to, &id, node),
             false => world.account_of(&to).is_none().then_some(NO_SUCH_RECIPIENT),
         };
         (world.switches.ack, refused)
@@ -48,7 +49,9 @@ pub(crate) fn take(server: &Arc<Server>, connection: &Connection, sender: &Devic
         AckFault::Refuse(code) => Some(code),
         _ => refused,
     };
-    let ack = ack(&id, &to, error);
+    // Its author is told its place.
+    let place = if error.is_none() && to.is_newsletter() { newsletter::publish(server, sender, node) } else { None };
+    let ack = ack(&id, &to, error, place);
     match fault {
         AckFault::Drop => {}
         AckFault::Delay(time) => {
@@ -62,18 +65,21 @@ pub(crate) fn take(server: &Arc<Server>, connection: &Connection, sender: &Devic
         }
         AckFault::None | AckFault::Refuse(_) => connection.send(ack),
     }
-    if error.is_none() {
+    if error.is_none() && !to.is_newsletter() {
         let for_phones = route(server, sender, node);
         deliver(server, for_phones);
     }
 }
 
-fn ack(id: &str, to: &Jid, error: Option<u16>) -> Node {
-    let ack = NodeBuilder::new("ack")
+fn ack(id: &str, to: &Jid, error: Option<u16>, place: Option<u64>) -> Node {
+    let mut ack = NodeBuilder::new("ack")
         .attr("class", "message")
         .attr("id", id)
         .attr("from", to.clone())
         .attr("t", unix_time().to_string());
+    if let Some(place) = place {
+        ack = ack.attr("server_id", place.to_string());
+    }
     match error {
         Some(code) => ack.attr("error", code.to_string()).build(),
         None => ack.build(),

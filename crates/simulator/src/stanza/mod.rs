@@ -7,6 +7,7 @@ pub(crate) mod iq;
 pub(crate) mod login;
 pub(crate) mod media_retry;
 pub(crate) mod message;
+pub(crate) mod newsletter;
 pub(crate) mod pairing;
 pub(crate) mod phone_message;
 pub(crate) mod receipt;

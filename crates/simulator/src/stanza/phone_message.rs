@@ -125,6 +125,8 @@ pub(crate) fn resend(
     let other = match &sent.to {
         Chat::Group(group) => return group_message::resend(server, from, to, group, &sent, count),
         Chat::Status => return status::resend(server, from, to, &sent, count),
+        // Whoever cannot read a post can ask nobody for it.
+        Chat::Newsletter(_) => return Ok(()),
         Chat::Person(number) => number,
     };
     let chat = server.world.lock().account(other).context("no such account")?.jid(addressing, 0);

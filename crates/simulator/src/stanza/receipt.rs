@@ -211,6 +211,8 @@ pub(crate) fn send_as_phone(server: &Arc<Server>, phone: &DeviceId, said: &Said<
     let shared = match said.chat {
         Chat::Group(id) => Some(address(id)),
         Chat::Status => Some(Jid::status_broadcast()),
+        // Nobody is told who reads one.
+        Chat::Newsletter(_) => return,
         Chat::Person(_) => None,
     };
     let to = shared.clone().unwrap_or_else(|| author.clone());
@@ -236,7 +238,7 @@ pub(crate) fn ask_again_as_phone(
     let retry = NodeBuilder::new("receipt");
     let mut retry = match &arrival.chat {
         Chat::Group(_) | Chat::Status => retry.attr("from", chat.clone()).attr("participant", from.clone()),
-        Chat::Person(_) => retry.attr("from", from.clone()),
+        Chat::Person(_) | Chat::Newsletter(_) => retry.attr("from", from.clone()),
     };
     retry = retry.attr("id", arrival.id.as_str()).attr("type", "retry").attr("t", unix_time().to_string());
     if arrival.from_me && matches!(arrival.chat, Chat::Person(_)) {
@@ -262,6 +264,7 @@ fn asking_address(world: &World, phone: &DeviceId, arrival: &Arrival, addressing
     let chat = match &arrival.chat {
         Chat::Group(group) => address(group),
         Chat::Status => Jid::status_broadcast(),
+        Chat::Newsletter(_) => return None,
         Chat::Person(number) => world.account(number)?.jid(addressing, 0),
     };
     Some((world.account(&phone.number)?.jid(addressing, 0), chat))

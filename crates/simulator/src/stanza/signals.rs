@@ -155,7 +155,7 @@ pub(crate) fn types(server: &Server, by: &DeviceId, chat: &Chat, typing: Typing,
     let (from, others) = match chat {
         Chat::Person(number) if world.has_blocked(number, &by.number) => return,
         Chat::Person(number) => (None, vec![number.clone()]),
-        Chat::Status => return,
+        Chat::Status | Chat::Newsletter(_) => return,
         Chat::Group(id) => {
             let Some(group) = world.groups.get(id) else { return };
             if !group.members.contains_key(&by.number) {
@@ -187,7 +187,7 @@ pub(crate) fn types(server: &Server, by: &DeviceId, chat: &Chat, typing: Typing,
     }
     drop(world);
     let shown = match chat {
-        Chat::Group(_) | Chat::Status => chat.to_string(),
+        Chat::Group(_) | Chat::Status | Chat::Newsletter(_) => chat.to_string(),
         Chat::Person(_) => Chat::Person(by.number.clone()).to_string(),
     };
     for phone in phones {

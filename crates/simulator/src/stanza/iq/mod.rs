@@ -5,6 +5,7 @@ pub(crate) mod appstate;
 pub(crate) mod blocklist;
 pub(crate) mod groups;
 pub(crate) mod link_code;
+mod newsletters;
 pub(crate) mod prekeys;
 pub(crate) mod profile;
 pub(crate) mod usync;
@@ -132,6 +133,10 @@ fn of_device(request: &Request<'_>) -> Answer {
         ("w:g2", "set", "leave") => groups::leave(request),
         ("w:g2", "set", _) => groups::change(request),
         ("w:sync:app:state", "set" | "get", "sync") => appstate::sync(request),
+        ("w:mex", "get", "query") => newsletters::mex(request),
+        ("newsletter", "get", "messages") => newsletters::messages(request),
+        ("newsletter", "get", "message_updates") => newsletters::message_updates(request),
+        ("newsletter", "set", "live_updates") => newsletters::live_updates(request),
         ("md", "set", "remove-companion-device") => account::log_out(request),
         _ => Answer::Unknown,
     }

@@ -1,0 +1,172 @@
+//! A newsletter (a channel) as the server knows it: what it is called, who follows it, and what was posted. Plain data.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::group::FORBIDDEN;
+use crate::world::Number;
+
+/// The part of a newsletter's address before `@newsletter`.
+pub(crate) type NewsletterId = Arc<str>;
+
+/// The code for something about a newsletter, or a post, that is none.
+pub(crate) const NOT_THERE: u16 = 404;
+/// Clients know of no place of a post before 99.
+const FIRST_PLACE: u64 = 100;
+
+/// What somebody is in a newsletter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum NewsletterRole {
+    /// Reads it.
+    Subscriber,
+    /// Posts, too.
+    Admin,
+    /// The admin who made it.
+    Owner,
+}
+
+/// What was posted. Everybody can read it, so it is not encrypted.
+#[derive(Clone, Debug)]
+pub(crate) struct Post {
+    /// Its place among the newsletter's posts, which is how the server names it.
+    pub(crate) server_id: u64,
+    /// How its author names it.
+    pub(crate) id: String,
+    pub(crate) by: Number,
+    /// Seconds since 1970.
+    pub(crate) at: u64,
+    /// The stanza's type.
+    pub(crate) kind: String,
+    pub(crate) media_type: Option<String>,
+    /// The protobuf.
+    pub(crate) message: Vec<u8>,
+    pub(crate) reactions: BTreeMap<Number, String>,
+}
+
+impl Post {
+    /// How often each emoji was put to it.
+    pub(crate) fn counts(&self) -> BTreeMap<&str, usize> {
+        let mut counts = BTreeMap::new();
+        for emoji in self.reactions.values() {
+            *counts.entry(emoji.as_str()).or_default() += 1;
+        }
+        counts
+    }
+}
+
+/// A newsletter.
+#[derive(Clone, Debug)]
+pub(crate) struct Newsletter {
+    pub(crate) id: NewsletterId,
+    pub(crate) name: String,
+    pub(crate) description: String,
+    /// What its link ends with.
+    pub(crate) invite: String,
+    /// Seconds since 1970.
+    pub(crate) created: u64,
+    pub(crate) people: BTreeMap<Number, NewsletterRole>,
+    /// By their places.
+    pub(crate) posts: Vec<Post>,
+}
+
+/// What somebody sends to a newsletter.
+pub(crate) enum Said {
+    Post {
+        kind: String,
+        media_type: Option<String>,
+        message: Vec<u8>,
+    },
+    /// Other words for a post, which the message's id names.
+    Edit {
+        message: Vec<u8>,
+    },
+    /// A post is taken back; the message's id names it.
+    Revoke,
+    /// By its place; without an emoji a reaction is taken back.
+    Reaction {
+        server_id: u64,
+        emoji: Option<String>,
+    },
+}
+
+impl Newsletter {
+    pub(crate) fn new(name: &str, description: &str, owner: &Number, now: u64) -> Self {
+        Self {
+            id: format!("120363{:012}", rand::random_range(0..1_000_000_000_000_u64)).into(),
+            name: name.to_owned(),
+            description: description.to_owned(),
+            invite: hex::encode_upper(rand::random::<[u8; 11]>()),
+            created: now,
+            people: BTreeMap::from([(owner.clone(), NewsletterRole::Owner)]),
+            posts: Vec::new(),
+        }
+    }
+
+    pub(crate) fn may_post(&self, number: &str) -> bool {
+        self.people.get(number).is_some_and(|role| *role > NewsletterRole::Subscriber)
+    }
+
+    pub(crate) fn follow(&mut self, number: &Number) {
+        self.people.entry(number.clone()).or_insert(NewsletterRole::Subscriber);
+    }
+
+    /// An owner cannot leave.
+    pub(crate) fn unfollow(&mut self, number: &str) -> Result<(), u16> {
+        match self.people.get(number) {
+            Some(NewsletterRole::Owner) => Err(FORBIDDEN),
+            _ => {
+                self.people.remove(number);
+                Ok(())
+            }
+        }
+    }
+
+    /// Why the server does not take this; `None` when it does. Everybody may react.
+    pub(crate) fn refusal(&self, by: &str, id: &str, said: &Said) -> Option<u16> {
+        match said {
+            Said::Reaction { server_id, .. } => {
+                (!self.posts.iter().any(|post| post.server_id == *server_id)).then_some(NOT_THERE)
+            }
+            _ if !self.may_post(by) => Some(FORBIDDEN),
+            Said::Post { .. } => None,
+            Said::Edit { .. } | Said::Revoke => (!self.posts.iter().any(|post| post.id == id)).then_some(NOT_THERE),
+        }
+    }
+
+    /// Does what was not refused; the place of the post it is about, and whether its followers have something new to be told. A post
+    /// that comes again under its id is the same post.
+    pub(crate) fn take(&mut self, by: &Number, id: &str, said: Said, now: u64) -> Option<(u64, bool)> {
+        let known = self.posts.iter_mut().find(|post| post.id == id);
+        match (said, known) {
+            (Said::Post { .. }, Some(post)) => Some((post.server_id, false)),
+            (Said::Post { kind, media_type, message }, None) => {
+                let server_id = self.posts.last().map_or(FIRST_PLACE, |post| post.server_id + 1);
+                let (by, id) = (by.clone(), id.to_owned());
+                let reactions = BTreeMap::new();
+                self.posts.push(Post { server_id, id, by, at: now, kind, media_type, message, reactions });
+                Some((server_id, true))
+            }
+            (Said::Edit { message }, Some(post)) => {
+                post.message = message;
+                Some((post.server_id, true))
+            }
+            (Said::Revoke, Some(post)) => {
+                let server_id = post.server_id;
+                self.posts.retain(|post| post.server_id != server_id);
+                Some((server_id, true))
+            }
+            (Said::Reaction { server_id, emoji }, _) => {
+                let post = self.posts.iter_mut().find(|post| post.server_id == server_id)?;
+                match emoji {
+                    Some(emoji) => drop(post.reactions.insert(by.clone(), emoji)),
+                    None => drop(post.reactions.remove(by)),
+                }
+                Some((server_id, false))
+            }
+            (_, None) => None,
+        }
+    }
+}

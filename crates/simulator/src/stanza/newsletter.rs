@@ -1,0 +1,207 @@
+//! Posts of newsletters: taken from whoever may post, given a place, and passed on to all who follow, in plain words.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use parking_lot::Mutex;
+use wacore_binary::builder::NodeBuilder;
+use wacore_binary::{Jid, Node, Server as JidServer};
+use waproto::buffa::Message;
+use waproto::whatsapp as wa;
+
+use super::{Stanza, leaf, unix_time};
+use crate::handset::Handset;
+use crate::newsletter::{NOT_THERE, Newsletter, NewsletterId, Post, Said};
+use crate::queue::Class;
+use crate::server::Server;
+use crate::world::{Chat, DeviceId, Number, World};
+
+/// The attribute `edit` of a stanza that is about an earlier post.
+const EDIT: &str = "3";
+const REVOKE: &str = "8";
+/// The same for a reaction that is taken back.
+const TAKEN_BACK: &str = "7";
+
+pub(crate) fn address(id: &str) -> Jid {
+    Jid::new(id, JidServer::Newsletter)
+}
+
+/// What a message to a newsletter says; `None` when it is nothing that a newsletter takes.
+fn said(node: &Node) -> Option<Said> {
+    let edit = node.word("edit");
+    if let Some(reaction) = node.child("reaction") {
+        let server_id = node.word("server_id")?.parse().ok()?;
+        let emoji = reaction.word("code").filter(|code| !code.is_empty() && edit.as_deref() != Some(TAKEN_BACK));
+        return Some(Said::Reaction { server_id, emoji: emoji.map(std::borrow::Cow::into_owned) });
+    }
+    let plaintext = node.child("plaintext")?;
+    let message = plaintext.content().unwrap_or_default().to_vec();
+    Some(match edit.as_deref() {
+        Some(REVOKE) => Said::Revoke,
+        Some(EDIT) => Said::Edit { message },
+        _ => Said::Post {
+            kind: node.word("type").unwrap_or("text".into()).into_owned(),
+            media_type: plaintext.word("mediatype").map(std::borrow::Cow::into_owned),
+            message,
+        },
+    })
+}
+
+/// Why WhatsApp does not take a message of this device for this newsletter; `None` when it does.
+pub(super) fn refusal(world: &World, sender: &DeviceId, to: &Jid, id: &str, node: &Node) -> Option<u16> {
+    const BAD_REQUEST: u16 = 400;
+    let Some(newsletter) = world.newsletters.get(to.user.as_str()) else { return Some(NOT_THERE) };
+    let Some(said) = said(node) else { return Some(BAD_REQUEST) };
+    newsletter.refusal(&sender.number, id, &said)
+}
+
+/// Takes what was not refused and tells all who follow, save the device it came from; its place, which the sender is told.
+pub(super) fn publish(server: &Arc<Server>, sender: &DeviceId, node: &Node) -> Option<u64> {
+    let (id, to) = (node.word("id")?, node.jid("to")?);
+    let (server_id, phones) = {
+        let mut world = server.world.lock();
+        let newsletter = world.newsletters.get_mut(to.user.as_str())?;
+        let (server_id, is_news) = newsletter.take(&sender.number, &id, said(node)?, unix_time())?;
+        let newsletter = newsletter.clone();
+        let told = Told { newsletter: &newsletter, id: &id, server_id, edit: node.word("edit"), by: &sender.number };
+        (server_id, if is_news { told.to_all(&mut world, sender) } else { Vec::new() })
+    };
+    // What is taken back is not shown; it would have no words.
+    if let Some(plaintext) = node.child("plaintext").and_then(Stanza::content).filter(|words| !words.is_empty()) {
+        let message = wa::Message::decode_from_slice(plaintext).unwrap_or_default();
+        let chat = Chat::Newsletter(to.user.as_str().into());
+        for (handset, from_me) in phones {
+            handset.lock().keep_post(&chat, &id, from_me.then_some(sender), message.clone(), &server.media);
+        }
+    }
+    server.changed.notify_waiters();
+    Some(server_id)
+}
+
+/// Something new in a newsletter.
+struct Told<'a> {
+    newsletter: &'a Newsletter,
+    id: &'a str,
+    server_id: u64,
+    edit: Option<std::borrow::Cow<'a, str>>,
+    by: &'a Number,
+}
+
+impl Told<'_> {
+    /// Puts it into the queue of every linked device of those who follow; their phones, each with whether it is the author's.
+    fn to_all(&self, world: &mut World, sender: &DeviceId) -> Vec<(Arc<Mutex<Handset>>, bool)> {
+        let (fault, lost) = (world.switches.delivery, world.switches.lose_posts);
+        let mut phones = Vec::new();
+        for number in self.newsletter.people.keys() {
+            let Some(account) = world.account(number) else { continue };
+            if sender.device != 0 || number != self.by {
+                phones.push((account.handset.clone(), number == self.by));
+            }
+            let devices: Vec<DeviceId> = account.linked().filter(|device| device != sender).collect();
+            let stanza = self.stanza();
+            for device in devices.iter().filter(|_| !lost) {
+                if let Some(device) = world.device_mut(&device.number, device.device) {
+                    device.enqueue(Class::Message, self.id, address(&self.newsletter.id), stanza.clone(), fault);
+                }
+            }
+        }
+        phones
+    }
+
+    fn stanza(&self) -> Node {
+        let post = self.newsletter.posts.iter().find(|post| post.server_id == self.server_id);
+        let (kind, words) = match post {
+            Some(post) => (post.kind.as_str(), plaintext(post)),
+            None => ("text", NodeBuilder::new("plaintext").build()),
+        };
+        let mut stanza = NodeBuilder::new("message")
+            .attr("from", address(&self.newsletter.id))
+            .attr("id", self.id)
+            .attr("t", unix_time().to_string())
+            .attr("type", kind)
+            .attr("server_id", self.server_id.to_string());
+        if let Some(edit) = &self.edit {
+            stanza = stanza.attr("edit", edit.to_string());
+        }
+        stanza.children([words]).build()
+    }
+}
+
+fn plaintext(post: &Post) -> Node {
+    let node = NodeBuilder::new("plaintext").bytes(post.message.clone());
+    match &post.media_type {
+        Some(kind) => node.attr("mediatype", kind.as_str()).build(),
+        None => node.build(),
+    }
+}
+
+/// A post as a client finds it that looks through a newsletter.
+pub(super) fn listed(post: &Post, reader: &Number) -> Node {
+    let mut node = NodeBuilder::new("message")
+        .attr("id", post.id.as_str())
+        .attr("server_id", post.server_id.to_string())
+        .attr("t", post.at.to_string())
+        .attr("type", post.kind.as_str());
+    if post.by == *reader {
+        node = node.attr("is_sender", "true");
+    }
+    let counts = post.counts();
+    let reaction = |(code, count): (&&str, &usize)| {
+        NodeBuilder::new("reaction").attr("code", *code).attr("count", count.to_string()).build()
+    };
+    let reactions = (!counts.is_empty()).then(|| {
+        let reactions: Vec<Node> = counts.iter().map(reaction).collect();
+        NodeBuilder::new("reactions").children(reactions).build()
+    });
+    node.children([plaintext(post)].into_iter().chain(reactions).collect::<Vec<_>>()).build()
+}
+
+/// A phone says something in a newsletter.
+pub(crate) fn send(
+    server: &Arc<Server>,
+    from: &Number,
+    to: &NewsletterId,
+    id: &str,
+    kind: &'static str,
+    message: &wa::Message,
+) -> anyhow::Result<()> {
+    let words = leaf("plaintext", message.encode_to_vec());
+    let node = NodeBuilder::new("message").attr("type", kind).children([words]);
+    say(server, from, to, id, node)
+}
+
+/// A phone gives a post other words, or takes it back.
+pub(crate) fn change(
+    server: &Arc<Server>,
+    from: &Number,
+    to: &NewsletterId,
+    id: &str,
+    words: Option<&wa::Message>,
+) -> anyhow::Result<()> {
+    let plaintext = leaf("plaintext", words.map(Message::encode_to_vec).unwrap_or_default());
+    let edit = if words.is_some() { EDIT } else { REVOKE };
+    let node = NodeBuilder::new("message").attr("type", "text").attr("edit", edit).children([plaintext]);
+    say(server, from, to, id, node)
+}
+
+/// A phone puts an emoji to a post, or takes it back.
+pub(crate) fn react(
+    server: &Arc<Server>,
+    from: &Number,
+    to: &NewsletterId,
+    id: &str,
+    (server_id, emoji): (u64, &str),
+) -> anyhow::Result<()> {
+    let reaction = NodeBuilder::new("reaction").attr("code", emoji).build();
+    let node = NodeBuilder::new("message").attr("type", "reaction").attr("server_id", server_id.to_string());
+    say(server, from, to, id, node.children([reaction]))
+}
+
+fn say(server: &Arc<Server>, from: &Number, to: &NewsletterId, id: &str, node: NodeBuilder) -> anyhow::Result<()> {
+    let (phone, address) = (DeviceId { number: from.clone(), device: 0 }, address(to));
+    let node = node.attr("to", address.clone()).attr("id", id).build();
+    let refused = refusal(&server.world.lock(), &phone, &address, id, &node);
+    anyhow::ensure!(refused.is_none(), "WhatsApp refuses it with code {}", refused.unwrap_or_default());
+    publish(server, &phone, &node).context("it came to nothing")?;
+    Ok(())
+}

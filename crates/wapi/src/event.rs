@@ -2,6 +2,7 @@
 
 mod group;
 mod mark;
+mod newsletter;
 mod session;
 mod signal;
 mod status;
@@ -16,6 +17,7 @@ use crate::message::Message;
 
 pub use group::{Group, GroupAction, GroupChange, GroupCreated, GroupParticipants, GroupUpdated, Member, Role};
 pub use mark::{Kept, Pinned, Starred};
+pub use newsletter::{Newsletter, NewsletterRole};
 pub use session::{
     Account, ConnectionInfo, HistoryProgress, LoggedOutSession, PairedSession, SessionHistory, SessionQr, SessionStatus,
 };

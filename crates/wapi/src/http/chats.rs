@@ -42,6 +42,7 @@ pub(super) async fn change(
     NamedChat { session, chat }: NamedChat,
     mut fields: Fields,
 ) -> Result<StatusCode, Problem> {
+    not_newsletter(&chat)?;
     let now = gateway.clock.now();
     let muted_until = fields.is_given("muted_until").then(|| match fields.optional_text("muted_until") {
         Some(until) => fields.judged("muted_until", muted(&until, now)),
@@ -102,11 +103,22 @@ pub(super) async fn typing(
     NamedChat { session, chat }: NamedChat,
     mut fields: Fields,
 ) -> Result<StatusCode, Problem> {
+    not_newsletter(&chat)?;
     let state = fields.parsed("state", Typing::parse);
     fields.refuse_unknown();
     let state = fields.done(state)?;
     gateway.sessions.show_typing(&session, &chat, state).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// It stands in no list of chats, and nobody sees who writes there.
+fn not_newsletter(chat: &ChatId) -> Result<(), Problem> {
+    match chat {
+        ChatId::Newsletter(_) => {
+            Err(Problem::field("chat", "is a newsletter, which can be read and posted in, and that is all"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The session and the chat a path names.

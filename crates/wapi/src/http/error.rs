@@ -1,6 +1,7 @@
 //! What callers are told when something goes wrong: `application/problem+json` (RFC 9457). The only place that picks a status code
 //! for an error.
 
+mod failures;
 mod orders;
 
 use std::borrow::Cow;
@@ -14,6 +15,8 @@ use crate::fetch::NoFile;
 use crate::keys::Scope;
 use crate::sessions::{AskError, NotDeleted, NotSet, SendError, Status};
 use crate::whatsapp::NotAnswered;
+pub use failures::NOT_ON_WHATSAPP;
+use failures::{GROUP_NOT_FOUND, NEWSLETTER_NOT_FOUND};
 
 /// One thing that is wrong with the request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -74,6 +77,7 @@ pub enum Problem {
     /// Its words cannot be changed any more.
     TooLate,
     NoGroup,
+    NoNewsletter,
     NoChat,
     NoContact,
     NoPicture,
@@ -151,11 +155,11 @@ impl Problem {
                 StatusCode::NOT_FOUND
             }
             Self::TooLate | Self::HistoryOff => StatusCode::CONFLICT,
+            Self::NoNewsletter => StatusCode::NOT_FOUND,
             Self::NoMessage | Self::NoMedia | Self::NoGroup | Self::NoCall | Self::NoChat | Self::NoContact => {
                 StatusCode::NOT_FOUND
             }
-            // Nobody can be reached there: the caller has to name somebody else.
-            Self::NotSent(failure) if is_nowhere(failure) => StatusCode::NOT_FOUND,
+            Self::NotSent(failure) => failures::status(failure),
             Self::MediaNotReady { .. } => StatusCode::CONFLICT,
             Self::MediaGone { .. } => StatusCode::GONE,
             Self::NoRange(_) => StatusCode::RANGE_NOT_SATISFIABLE,
@@ -166,7 +170,7 @@ impl Problem {
             Self::SessionExists | Self::NotPaired | Self::AlreadyPaired | Self::KeyTaken => StatusCode::CONFLICT,
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
             Self::QueueFull(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::NotSent(_) | Self::NoPairingCode { .. } | Self::Refused { .. } => StatusCode::BAD_GATEWAY,
+            Self::NoPairingCode { .. } | Self::Refused { .. } => StatusCode::BAD_GATEWAY,
             Self::NoAnswer { .. } => StatusCode::GATEWAY_TIMEOUT,
             Self::Stopping | Self::Starting | Self::NotReady { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -204,6 +208,7 @@ impl Problem {
             Self::NoMessage => ("message_not_found", "There is no such message"),
             Self::TooLate => ("too_late", "The message cannot be changed any more"),
             Self::NoGroup => (GROUP_NOT_FOUND, "The account is in no such group"),
+            Self::NoNewsletter => (NEWSLETTER_NOT_FOUND, "There is no such newsletter"),
             Self::NoChat => ("chat_not_found", "There is no such chat"),
             Self::NoContact => ("contact_not_found", "Nobody of this address is known"),
             Self::NoPicture => ("picture_not_found", "No picture is shown"),
@@ -216,15 +221,7 @@ impl Problem {
             Self::NoRange(_) => ("range_not_satisfiable", "The file has no such bytes"),
             Self::KeyTaken => ("idempotency_key_reused", "The idempotency key belongs to another request"),
             Self::QueueFull(_) => ("queue_full", "Too many messages wait"),
-            Self::NotSent(failure) => match failure.code.as_str() {
-                "whatsapp_refused" => ("whatsapp_refused", "WhatsApp refused the message"),
-                "media_unavailable" => ("media_unavailable", "The file cannot be sent"),
-                "expired" => ("expired", "The message expired before it could be sent"),
-                GROUP_NOT_FOUND => (GROUP_NOT_FOUND, "The account is in no such group"),
-                NOT_ON_WHATSAPP => (NOT_ON_WHATSAPP, "The number is not on WhatsApp"),
-                "session_logged_out" => ("session_logged_out", "The device was logged out"),
-                _ => ("not_sendable", "The message cannot be sent"),
-            },
+            Self::NotSent(failure) => failures::code(failure),
             Self::NoAnswer { .. } => ("whatsapp_timeout", "WhatsApp did not answer in time"),
             Self::Stopping => ("stopping", "The program is stopping"),
             Self::Starting => ("starting", "The program is starting"),
@@ -248,6 +245,7 @@ impl Problem {
             }
             Self::NoPicture => "they have none, or do not show it to this account".to_owned(),
             Self::NoCall => "it has ended, or was turned away already".to_owned(),
+            Self::NoNewsletter => "GET /v1/sessions/…/newsletters lists those the account follows".to_owned(),
             Self::NoGroup => "GET /v1/sessions/…/groups lists those it is in".to_owned(),
             Self::MediaNotReady { detail } | Self::MediaGone { detail } => detail.clone(),
             Self::NotSent(failure) => failure.detail.clone(),
@@ -305,16 +303,6 @@ impl Problem {
         let errors = if let Self::Fields(errors) = self { errors } else { Vec::new() };
         Document { kind: format!("urn:wapi:problem:{code}"), title, status, detail, code, request_id: None, errors }
     }
-}
-
-/// The code of a message to a number that nobody has.
-pub const NOT_ON_WHATSAPP: &str = "not_on_whatsapp";
-
-/// The same of a message to a group that the account is not in.
-const GROUP_NOT_FOUND: &str = "group_not_found";
-
-fn is_nowhere(failure: &Failure) -> bool {
-    [NOT_ON_WHATSAPP, GROUP_NOT_FOUND].contains(&failure.code.as_str())
 }
 
 /// When to ask again, in seconds, where that is worth saying.

@@ -10,6 +10,7 @@ mod content;
 pub mod fuzzing;
 mod interactive;
 pub mod marks;
+mod newsletter;
 mod polls;
 mod shown;
 mod status;

@@ -18,6 +18,7 @@ mod layers;
 mod media;
 mod messages;
 mod metrics;
+mod newsletters;
 mod openapi;
 mod original;
 mod presence;
@@ -126,6 +127,10 @@ fn table() -> Table {
         .delete("/v1/sessions/{session}/profile/picture", Send, profile::picture::remove)
         .get("/v1/sessions/{session}/groups", Read, groups::list)
         .get("/v1/sessions/{session}/groups/{group}", Read, groups::read)
+        .get("/v1/sessions/{session}/newsletters", Read, newsletters::list)
+        .get("/v1/sessions/{session}/newsletters/{newsletter}", Read, newsletters::read)
+        .put("/v1/sessions/{session}/newsletters/{newsletter}/follow", Send, newsletters::follow)
+        .delete("/v1/sessions/{session}/newsletters/{newsletter}/follow", Send, newsletters::unfollow)
         .patch("/v1/sessions/{session}/chats/{chat}", Send, chats::change)
         .post("/v1/sessions/{session}/chats/{chat}/read", Send, chats::read)
         .post("/v1/sessions/{session}/chats/{chat}/typing", Send, chats::typing)

@@ -51,8 +51,8 @@ impl<S: Send + Sync> FromRequestParts<S> for NamedContact {
             Path::<(String, String)>::from_request_parts(parts, state).await.map_err(not_text)?;
         let session = SessionName::parse(&session).map_err(|error| Problem::field("session", error.to_string()))?;
         match ChatId::parse(&contact) {
-            Ok(ChatId::Group(_)) => Err(Problem::field("contact", "is a group; name a person")),
-            Ok(contact) => Ok(Self { session, contact }),
+            Ok(contact) if contact.is_person() => Ok(Self { session, contact }),
+            Ok(_) => Err(Problem::field("contact", "is nobody; only people come and go")),
             Err(error) => Err(Problem::field("contact", error.to_string())),
         }
     }

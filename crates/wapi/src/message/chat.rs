@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A person or a group, as callers name them.
+/// A person, a group or a newsletter, as callers name them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChatId {
     /// International number, digits only.
@@ -11,6 +11,8 @@ pub enum ChatId {
     Lid(String),
     /// The part before `@g.us`.
     Group(String),
+    /// The part before `@newsletter`.
+    Newsletter(String),
     /// Where people post what disappears after a day.
     Status,
 }
@@ -20,17 +22,19 @@ pub const STATUS: &str = "status@broadcast";
 
 /// Why a text names no chat.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` names no chat; use an international phone number, …@s.whatsapp.net, …@lid or …@g.us")]
+#[error("`{0}` names no chat; use an international phone number, …@s.whatsapp.net, …@lid, …@g.us or …@newsletter")]
 pub struct NoChat(String);
 
 impl ChatId {
-    /// Accepts `…@s.whatsapp.net` and its old form `…@c.us`, `…@lid`, `…@g.us`, and a bare number with or without `+`, blanks, dashes and brackets.
+    /// Accepts `…@s.whatsapp.net` and its old form `…@c.us`, `…@lid`, `…@g.us`, `…@newsletter`, and a bare number with or without `+`,
+    /// blanks, dashes and brackets.
     pub fn parse(text: &str) -> Result<Self, NoChat> {
         let text = text.trim();
         let chat = match text.split_once('@') {
             Some((user, "s.whatsapp.net" | "c.us")) => phone(user).map(Self::Phone),
             Some((user, "lid")) => digits(user, 5..=20).map(Self::Lid),
             Some((user, "g.us")) => group(user).map(Self::Group),
+            Some((user, "newsletter")) => digits(user, 5..=25).map(Self::Newsletter),
             Some(_) => None,
             None => bare_number(text).map(Self::Phone),
         };
@@ -57,6 +61,7 @@ impl fmt::Display for ChatId {
             Self::Phone(user) => write!(f, "{user}@s.whatsapp.net"),
             Self::Lid(user) => write!(f, "{user}@lid"),
             Self::Group(user) => write!(f, "{user}@g.us"),
+            Self::Newsletter(user) => write!(f, "{user}@newsletter"),
             Self::Status => f.write_str(STATUS),
         }
     }
@@ -98,6 +103,7 @@ mod tests {
             ("123456789012345@lid", "123456789012345@lid"),
             ("120363025246125486@g.us", "120363025246125486@g.us"),
             ("375447034810-1500000000@g.us", "375447034810-1500000000@g.us"),
+            ("120363025246125486@newsletter", "120363025246125486@newsletter"),
         ] {
             assert_eq!(ChatId::parse(text).unwrap().to_string(), meant, "{text}");
         }

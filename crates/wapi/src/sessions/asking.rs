@@ -92,7 +92,7 @@ impl Sessions {
         let (phone, lid) = match chat {
             ChatId::Phone(phone) => (Some(phone.clone()), None),
             ChatId::Lid(_) => (None, Some(chat.to_string())),
-            ChatId::Group(_) | ChatId::Status => (None, None),
+            ChatId::Group(_) | ChatId::Status | ChatId::Newsletter(_) => (None, None),
         };
         let change = ChatChange { unread: Some(false), read_up_to: up_to.map(str::to_owned), ..ChatChange::default() };
         let chat = Person { id: id.clone(), phone, lid, name: None };

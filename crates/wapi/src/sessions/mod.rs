@@ -11,6 +11,7 @@ mod journal;
 mod ledger;
 mod name;
 mod news;
+mod newsletters;
 mod outbox;
 mod pairing;
 mod past;

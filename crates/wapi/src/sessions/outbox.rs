@@ -174,6 +174,8 @@ impl Outbox {
             HandedOver::Failed => self.fail(place, failures::engine(), at),
             HandedOver::NobodyThere => self.fail(place, failures::nobody_there(), at),
             HandedOver::NotInGroup => self.fail(place, failures::not_in_group(), at),
+            HandedOver::NoNewsletter => self.fail(place, failures::no_newsletter(), at),
+            HandedOver::NotNewsletterAdmin => self.fail(place, failures::not_newsletter_admin(), at),
         }
     }
 

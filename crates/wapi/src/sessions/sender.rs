@@ -289,6 +289,7 @@ impl Sender {
                 let Some(&place) = self.by_id.get(&id) else { return };
                 let verdict = match refused {
                     None => Verdict::Sent { at: at.unwrap_or_else(|| self.around.clock.now()) },
+                    Some(code) if self.is_to_newsletter(place) => outbox::failures::refused_post(&code),
                     Some(code) => outbox::failures::refused(&code),
                 };
                 self.outbox.answered(place, verdict);
@@ -306,6 +307,10 @@ impl Sender {
                 }
             }
         }
+    }
+
+    fn is_to_newsletter(&self, place: Place) -> bool {
+        self.open.get(&place).is_some_and(|open| matches!(open.to, ChatId::Newsletter(_)))
     }
 
     fn done(&mut self, done: Done) {

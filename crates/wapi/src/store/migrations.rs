@@ -5,7 +5,7 @@ use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection, Executor};
 
 /// The steps, oldest first. A step that was released is never changed; what it lacks is a new one.
-const STEPS: [&str; 15] = [
+const STEPS: [&str; 16] = [
     include_str!("../../../../migrations/sqlite/0001_start.sql"),
     include_str!("../../../../migrations/sqlite/0002_pending.sql"),
     include_str!("../../../../migrations/sqlite/0003_endpoints.sql"),
@@ -21,6 +21,7 @@ const STEPS: [&str; 15] = [
     include_str!("../../../../migrations/sqlite/0014_selections.sql"),
     include_str!("../../../../migrations/sqlite/0015_documents.sql"),
     include_str!("../../../../migrations/sqlite/0016_past.sql"),
+    include_str!("../../../../migrations/sqlite/0017_newsletters.sql"),
 ];
 
 /// Runs the steps this database has not seen. Each is one transaction together with its number.

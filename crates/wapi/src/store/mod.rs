@@ -20,6 +20,7 @@ mod media;
 mod media_retention;
 mod messages;
 mod migrations;
+mod newsletters;
 mod numbers;
 mod outcomes;
 mod past;

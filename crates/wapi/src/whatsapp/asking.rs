@@ -107,7 +107,7 @@ impl Link {
     pub async fn addresses(&self, chat: &ChatId) -> [String; 2] {
         let jid = outgoing::jid(chat);
         let known = match chat {
-            ChatId::Group(_) | ChatId::Status => None,
+            _ if !chat.is_person() => None,
             _ => self.client.get_lid_pn_entry(&jid).await.ok().flatten(),
         };
         match known {

@@ -35,9 +35,6 @@ pub(super) struct Known {
 /// What to tell of a message; `None` when there is nothing to tell: votes, and the protocol talking to itself.
 pub(super) fn received(session: &str, message: &wa::Message, info: &MessageInfo, known: &Known) -> Option<Incoming> {
     let source = &info.source;
-    if source.chat.is_newsletter() {
-        return None;
-    }
     let data = match change(message) {
         Some(Change { message_id, what }) => {
             let changed = changed(session, info, known, message_id);
@@ -68,6 +65,15 @@ pub(super) fn received(session: &str, message: &wa::Message, info: &MessageInfo,
     };
     let file = file::file(message, info.source.is_from_me);
     Some(Incoming { key: key(info), chat: chat(info, known), data, file })
+}
+
+/// What a post in a newsletter says now.
+pub(super) fn edited_post(session: &str, message: &wa::Message, info: &MessageInfo, known: &Known) -> Option<Incoming> {
+    let id = info.id.to_string();
+    let edited = changed(session, info, known, id.clone()).with(content::message(message)?);
+    // It comes under the id of the post itself.
+    let key = MessageKey { id: format!("{id}-edited-{}", info.timestamp.timestamp()), ..key(info) };
+    Some(Incoming { key, chat: chat(info, known), data: EventData::MessageEdited(Box::new(edited)), file: None })
 }
 
 /// What a message says of its chat's timer, be it that it disappears itself, and every address the chat has.
@@ -128,7 +134,8 @@ fn author(info: &MessageInfo, known: &Known) -> Person {
 /// Where to answer.
 pub(super) fn chat(info: &MessageInfo, known: &Known) -> String {
     let source = &info.source;
-    if source.is_group || source.chat.is_group() || source.chat.is_status_broadcast() {
+    let is_shared = source.chat.is_group() || source.chat.is_status_broadcast() || source.chat.is_newsletter();
+    if source.is_group || is_shared {
         return source.chat.to_non_ad_string();
     }
     let peer = if source.is_from_me { &source.chat } else { &source.sender };
@@ -142,6 +149,8 @@ fn timestamp(info: &MessageInfo) -> Timestamp {
 /// Which device of a sender it came from makes no difference.
 pub(super) fn key(info: &MessageInfo) -> MessageKey {
     let MessageSource { chat, sender, .. } = &info.source;
+    // Whoever posts in a newsletter is not always named.
+    let sender = if chat.is_newsletter() { chat } else { sender };
     MessageKey { chat: chat.to_non_ad_string(), sender: sender.to_non_ad_string(), id: info.id.to_string() }
 }
 

@@ -18,8 +18,10 @@ use whatsapp_rust::{Client, ClientError, Jid, SendError, SendOptions};
 use super::attached::Attached;
 use super::calls::Ringing;
 use super::heard::Heard;
+use super::newsletters::{Followed, Reading};
 use super::notes::{Note, NoteTaker};
 use super::outgoing::{self, Around, Quote};
+use super::posts::Posts;
 use super::signals::{Farewell, Reports, Signal};
 use super::votes;
 use crate::clock::Clock;
@@ -44,6 +46,8 @@ pub struct Link {
     pub(super) clock: Clock,
     pub(super) session: String,
     pub(super) ringing: Ringing,
+    pub(super) followed: Arc<Followed>,
+    pub(super) posts: Arc<Posts>,
     _subscriptions: [Subscription; 2],
 }
 
@@ -100,6 +104,12 @@ pub enum NotHandedOver {
     /// It has not left: WhatsApp does not say who is in the group.
     #[error("the account is in no such group")]
     NotInGroup,
+    /// It has not left: there is no such newsletter.
+    #[error("there is no such newsletter")]
+    NoNewsletter,
+    /// It has not left: others post in this newsletter.
+    #[error("the account may not post in the newsletter")]
+    NotNewsletterAdmin,
     /// It has not left: the engine could not make it. Its own words may name people.
     #[error("the message could not be sent: {0}")]
     Failed(String),
@@ -136,6 +146,7 @@ pub enum NoCode {
 }
 
 impl Link {
+    #[expect(clippy::too_many_arguments, reason = "each is a part of its own that the link keeps")]
     pub(super) fn new(
         client: Arc<Client>,
         saved: Arc<PersistenceManager>,
@@ -144,12 +155,25 @@ impl Link {
         heard: Arc<Heard>,
         notes: mpsc::UnboundedSender<Note>,
         clock: Clock,
+        (followed, posts): Reading,
     ) -> Self {
         let notes = NoteTaker::new(notes, Arc::clone(&saved));
         let handlers: [Arc<dyn EventHandler>; 2] = [Arc::new(reports.clone()), Arc::new(notes)];
         let subscriptions = handlers.map(|handler| client.subscribe_handler(handler));
         let (session, ringing) = Default::default();
-        Self { client, saved, tasks, reports, heard, clock, session, ringing, _subscriptions: subscriptions }
+        Self {
+            client,
+            saved,
+            tasks,
+            reports,
+            heard,
+            clock,
+            session,
+            ringing,
+            followed,
+            posts,
+            _subscriptions: subscriptions,
+        }
     }
 
     /// The same with its session's name and the calls that ring there.
@@ -319,6 +343,9 @@ impl Link {
         }
         if *to == ChatId::Status {
             return self.post(*message, &audience, id, limit).await;
+        }
+        if let ChatId::Newsletter(id) = to {
+            self.may_post(id, limit).await?;
         }
         if self.clock.timeout(limit, self.is_nobody(to)).await.unwrap_or(false) {
             return Err(NotHandedOver::NotOnWhatsapp);

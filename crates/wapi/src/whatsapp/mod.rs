@@ -17,10 +17,12 @@ mod left_behind;
 mod link;
 mod migration;
 mod moments;
+mod newsletters;
 mod notes;
 mod observer;
 mod outgoing;
 mod past;
+mod posts;
 mod profile;
 mod runtime;
 mod signals;
@@ -117,6 +119,7 @@ impl Whatsapp {
         let gate = wire_gate::Gate::new(Arc::clone(&opened), clock.clone());
         let dialer = transport::ReportingDialer::new(Arc::clone(&self.dialer), reports.clone());
         let unread = unread::UnreadTeller::new(session, Arc::clone(&inbox), tasks.clone());
+        let posted = Arc::clone(&inbox);
         let votes = votes::Votes::new(session, self.store.clone());
         let hook = inbox::Hook::new(session, inbox, opened, votes, Arc::clone(&heard), clock, tasks.clone());
         let hook = hook.announcing(announcer);
@@ -141,7 +144,8 @@ impl Whatsapp {
         let observer = observer::watch(session, &client, ringing.clone(), &tasks, &reports, store, clock);
         client.subscribe_handler(Arc::new(observer)).detach();
         announced.read(session, &client, &tasks);
-        let link = Link::new(client, saved, tasks, reports, heard, notes, self.clock.clone());
+        let reading = posts::Posts::start(session, &client, posted, store, self.clock.clone(), &tasks);
+        let link = Link::new(client, saved, tasks, reports, heard, notes, self.clock.clone(), reading);
         Ok((link.of_session(session, ringing), signals))
     }
 }

@@ -37,6 +37,7 @@ mod messages;
 mod metrics;
 mod misery;
 mod names;
+mod newsletters;
 mod openapi;
 mod past;
 mod patience;

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{albums, content, status};
+use super::{albums, content, newsletter, status};
 use crate::fetch;
 use crate::http::error::{FieldError, Problem};
 use crate::http::extract::Fields;
@@ -70,6 +70,7 @@ impl Asked {
             (kind, _) => kind.and_then(|kind| content::content(&mut fields, kind)),
         };
         status::check(&mut fields, to.as_ref(), kind, content.as_ref());
+        newsletter::check(&mut fields, to.as_ref(), kind, content.as_ref());
         let context = context(&mut fields);
         if context.is_some() && content.as_ref().is_some_and(|content| !content.stands_alone()) {
             fields.refuse("context", "does not belong to a message that names the one it is about itself");
@@ -214,8 +215,8 @@ fn mentions(fields: &mut Fields) -> Vec<String> {
     let mut mentions = Vec::with_capacity(texts.len());
     for text in texts {
         match ChatId::parse(&text) {
-            Ok(ChatId::Group(_)) => fields.refuse("mentions", "name people, not groups"),
-            Ok(person) => mentions.push(person.to_string()),
+            Ok(person) if person.is_person() => mentions.push(person.to_string()),
+            Ok(_) => fields.refuse("mentions", "name people, not groups"),
             Err(error) => fields.refuse("mentions", error.to_string()),
         }
     }

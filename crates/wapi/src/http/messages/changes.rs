@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use jiff::SignedDuration;
 
 use super::body::Asked;
-use super::{NamedMessage, accept, content, idempotency_key, patience, unreadable};
+use super::{NamedMessage, accept, content, idempotency_key, newsletter, patience, unreadable};
 use crate::http::Gateway;
 use crate::http::error::Problem;
 use crate::http::extract::Fields;
@@ -89,6 +89,7 @@ pub async fn delete(
     let NamedMessage { session, id } = message;
     match from.as_deref() {
         None | Some("everyone") => {
+            not_post(&chat)?;
             if quoted.author.is_some() && !matches!(chat, ChatId::Group(_)) {
                 return Err(Problem::field("id", "names a message of somebody else; `for=me` deletes it here alone"));
             }
@@ -132,6 +133,10 @@ pub async fn forward(
         let kind = content.kind();
         return Err(Problem::field("id", format!("names a message of type {kind}, which cannot be forwarded")));
     }
+    if matches!(to, ChatId::Newsletter(_)) && !newsletter::takes(&content) {
+        let kind = content.kind();
+        return Err(Problem::field("to", format!("is a newsletter, where {kind} is not shown")));
+    }
     if let Some(media) = content.media_mut() {
         // It is where the message was that is forwarded.
         media.url = None;
@@ -141,14 +146,19 @@ pub async fn forward(
     accept(&gateway, message.session, asked, key, wait).await
 }
 
-/// A status can be taken back, and that is all.
+/// A status can be taken back, and that is all; what was posted in a newsletter stays as it is.
 pub(super) fn not_status(chat: &ChatId) -> Result<(), Problem> {
     match chat {
+        ChatId::Newsletter(_) => Err(Problem::field("id", "names a post in a newsletter, which stays as it is")),
         ChatId::Status => {
             Err(Problem::field("id", "names a status, which can be taken back from everyone, and that is all"))
         }
         _ => Ok(()),
     }
+}
+
+fn not_post(chat: &ChatId) -> Result<(), Problem> {
+    if matches!(chat, ChatId::Newsletter(_)) { not_status(chat) } else { Ok(()) }
 }
 
 /// A file must be somewhere; one that came in is not when files are only described.

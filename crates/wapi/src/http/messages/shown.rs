@@ -91,7 +91,7 @@ impl Answer {
         let (wa_id, lid) = match &asked.to {
             ChatId::Phone(number) => (Some(number.clone()), None),
             ChatId::Lid(_) => (None, Some(asked.to.to_string())),
-            ChatId::Group(_) | ChatId::Status => (None, None),
+            ChatId::Group(_) | ChatId::Status | ChatId::Newsletter(_) => (None, None),
         };
         Self { messages, contacts: [Contact { input: asked.input.clone(), wa_id, lid }] }
     }

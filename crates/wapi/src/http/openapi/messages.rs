@@ -80,6 +80,8 @@ pub fn accepted(operation: Operation, answer: &Value) -> Operation {
             (502, "not_sendable"),
             (404, "not_on_whatsapp"),
             (404, "group_not_found"),
+            (404, "newsletter_not_found"),
+            (403, "not_newsletter_admin"),
         ])
 }
 

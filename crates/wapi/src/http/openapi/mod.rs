@@ -11,6 +11,7 @@ mod marks;
 mod media;
 mod messages;
 mod names;
+mod newsletters;
 mod operation;
 mod original;
 mod page;
@@ -74,6 +75,7 @@ fn families() -> Vec<Family> {
         family("Files", "What messages carry.", media::operations()),
         family("Profiles", "What accounts show of themselves, and whom they block.", profile::operations()),
         family("Groups", "The groups an account is in.", groups::operations()),
+        family("Newsletters", "The newsletters (channels) an account follows, and its own.", newsletters::operations()),
         family("History", "Chats, contacts and messages as they are kept.", history::operations()),
         family("Signals", "Reading, typing, presence, calls, and who is on WhatsApp.", signals::operations()),
         family("Events", "Everything that happened, from any point on.", events::operations()),
@@ -120,7 +122,7 @@ fn document(rows: &[Row]) -> Value {
             "schemas": {"Problem": problem(), "Account": sessions::account(), "Session": sessions::session(),
                         "Message": messages::message(), "Group": groups::group(),
                         "Chat": history::chat(), "Contact": history::contact(), "KeptMessage": history::message(),
-                        "Media": media::media(),
+                        "Media": media::media(), "Newsletter": newsletters::newsletter(),
                         "ApiKey": api_keys::api_key(), "Webhook": webhooks::webhook()},
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
@@ -241,7 +243,7 @@ mod tests {
     /// Codes stand in the source as `("code", "Title")`, or as constants.
     #[test]
     fn every_code_of_a_problem_is_in_the_document() {
-        let source = include_str!("../error.rs");
+        let source = concat!(include_str!("../error.rs"), include_str!("../error/failures.rs"));
         let literals = source.split("(\"").skip(1).filter_map(|rest| rest.split_once("\", \"")).map(|(code, _)| code);
         let constants =
             source.lines().filter(|line| line.contains("&str = \"")).filter_map(|line| line.split('"').nth(1));

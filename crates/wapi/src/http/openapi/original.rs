@@ -56,6 +56,8 @@ fn sending(path: &'static str, summary: &'static str, content: &[(&'static str, 
             (502, "not_sendable"),
             (404, "not_on_whatsapp"),
             (404, "group_not_found"),
+            (404, "newsletter_not_found"),
+            (403, "not_newsletter_admin"),
         ])
         .problems(&[(503, "stopping"), (503, "not_ready"), (504, "whatsapp_timeout")])
 }

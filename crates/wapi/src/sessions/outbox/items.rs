@@ -103,6 +103,15 @@ pub mod failures {
         Verdict::Failed(Failure { code: code.to_owned(), detail: detail.to_owned() })
     }
 
+    /// WhatsApp's refusal of a post.
+    pub fn refused_post(code: &str) -> Verdict {
+        match code {
+            "404" => no_newsletter(),
+            "401" | "403" => not_newsletter_admin(),
+            _ => refused(code),
+        }
+    }
+
     /// WhatsApp's refusal, explained.
     pub fn refused(code: &str) -> Verdict {
         let reason = match code {
@@ -137,6 +146,17 @@ pub mod failures {
 
     pub fn not_in_group() -> Verdict {
         failed("group_not_found", "the account is in no such group; GET /v1/sessions/…/groups lists those it is in")
+    }
+
+    pub fn no_newsletter() -> Verdict {
+        failed(
+            "newsletter_not_found",
+            "there is no such newsletter; GET /v1/sessions/…/newsletters lists those it follows",
+        )
+    }
+
+    pub fn not_newsletter_admin() -> Verdict {
+        failed("not_newsletter_admin", "the account may not post in this newsletter; its owner has to make it an admin")
     }
 
     pub fn engine() -> Verdict {

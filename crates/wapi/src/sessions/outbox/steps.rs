@@ -48,6 +48,10 @@ pub enum HandedOver {
     NobodyThere,
     /// It has not left, because the account is not in the group.
     NotInGroup,
+    /// It has not left, because there is no such newsletter.
+    NoNewsletter,
+    /// It has not left, because the account may not post in the newsletter.
+    NotNewsletterAdmin,
     /// It may have left.
     Unclear,
 }

@@ -146,6 +146,8 @@ impl Work {
             Err(NotHandedOver::Unclear) => HandedOver::Unclear,
             Err(NotHandedOver::NotOnWhatsapp) => HandedOver::NobodyThere,
             Err(NotHandedOver::NotInGroup) => HandedOver::NotInGroup,
+            Err(NotHandedOver::NoNewsletter) => HandedOver::NoNewsletter,
+            Err(NotHandedOver::NotNewsletterAdmin) => HandedOver::NotNewsletterAdmin,
             Err(NotHandedOver::Failed(reason)) => {
                 // The engine's own words may carry phone numbers.
                 tracing::debug!(session = %self.session.name, reason, "the engine could not send a message");

@@ -60,6 +60,7 @@ pub(super) fn jid(chat: &ChatId) -> Jid {
         ChatId::Lid(user) => Jid::lid(user),
         ChatId::Group(user) => Jid::group(user),
         ChatId::Status => Jid::status_broadcast(),
+        ChatId::Newsletter(user) => Jid::newsletter(user),
     }
 }
 

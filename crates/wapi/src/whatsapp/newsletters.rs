@@ -1,0 +1,227 @@
+//! Newsletters: which there are, following them, and who may post.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use whatsapp_rust::wacore::iq::mex::{MexDoc, MexQuerySpec, MexResponse};
+use whatsapp_rust::wacore::iq::mex_operations::{
+    fetch_all_newsletters_metadata, fetch_newsletter, join_newsletter, leave_newsletter,
+};
+use whatsapp_rust::wacore::iq::spec::IqSpec;
+use whatsapp_rust::wacore::request::InfoQuery;
+use whatsapp_rust::wacore_binary::{NodeContentRef, NodeRef};
+use whatsapp_rust::{Client, Jid, NewsletterError};
+
+use super::asking::NotAnswered;
+use super::link::{Link, NotHandedOver};
+use super::posts::Posts;
+use crate::event::{Newsletter, NewsletterRole};
+
+/// What links to newsletters begin with.
+const LINKS: &str = "https://whatsapp.com/channel/";
+
+/// The newsletters a session follows, as far as is known.
+#[derive(Debug, Default)]
+pub(super) struct Followed(Mutex<HashMap<String, Newsletter>>);
+
+impl Followed {
+    pub fn get(&self, id: &str) -> Option<Newsletter> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+
+    pub fn note(&self, newsletter: Newsletter) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(newsletter.id.clone(), newsletter);
+    }
+
+    fn forget(&self, id: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+    }
+
+    fn replace(&self, newsletters: &[Newsletter]) {
+        let all = newsletters.iter().map(|newsletter| (newsletter.id.clone(), newsletter.clone()));
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = all.collect();
+    }
+}
+
+impl Link {
+    /// The newsletters the account follows or may post in, by address.
+    pub async fn newsletters(&self, limit: Duration) -> Result<Vec<Newsletter>, NotAnswered> {
+        self.asked(limit, list(&self.client, &self.followed)).await
+    }
+
+    /// One newsletter, followed or not.
+    pub async fn newsletter(&self, id: &str, limit: Duration) -> Result<Newsletter, NotAnswered> {
+        let found = self.asked(limit, find(&self.client, &address(id))).await?;
+        if found.role > NewsletterRole::Guest {
+            self.followed.note(found.clone());
+        }
+        Ok(found)
+    }
+
+    /// Follows a newsletter, or no more. What is posted from now on is told.
+    pub async fn follows(&self, id: &str, follow: bool, limit: Duration) -> Result<(), NotAnswered> {
+        let (name, document, path) = match follow {
+            true => (join_newsletter::NAME, join_newsletter::DOC_ID, "xwa2_newsletter_join_v2"),
+            false => (leave_newsletter::NAME, leave_newsletter::DOC_ID, "xwa2_newsletter_leave_v2"),
+        };
+        let newsletter = address(id);
+        let change = json!({"newsletter_id": newsletter});
+        self.asked(limit, ask(&self.client, MexDoc { name, id: document }, &change, path)).await?;
+        if follow {
+            self.posts.learn(&newsletter).await;
+            self.asked(limit, self.posts.begin(&newsletter)).await
+        } else {
+            self.followed.forget(&newsletter);
+            Ok(())
+        }
+    }
+
+    /// Whether the account may post in a newsletter: WhatsApp is asked where that is not known.
+    pub(super) async fn may_post(&self, id: &str, limit: Duration) -> Result<(), NotHandedOver> {
+        if self.followed.get(&address(id)).is_some_and(|newsletter| newsletter.role.may_post()) {
+            return Ok(());
+        }
+        match self.newsletter(id, limit).await {
+            Ok(newsletter) if newsletter.role.may_post() => Ok(()),
+            Ok(_) => Err(NotHandedOver::NotNewsletterAdmin),
+            Err(NotAnswered::Refused(_)) => Err(NotHandedOver::NoNewsletter),
+            Err(_) => Err(NotHandedOver::Offline),
+        }
+    }
+}
+
+/// The part of an address before `@newsletter` as the whole.
+pub(super) fn address(id: &str) -> String {
+    Jid::newsletter(id).to_string()
+}
+
+/// All that the account follows; they are known from then on.
+pub(super) async fn list(client: &Client, followed: &Followed) -> Result<Vec<Newsletter>, NotAnswered> {
+    let (name, document) = (fetch_all_newsletters_metadata::NAME, fetch_all_newsletters_metadata::DOC_ID);
+    let found = ask(client, MexDoc { name, id: document }, &json!({}), "xwa2_newsletter_subscribed").await?;
+    let mut newsletters: Vec<_> = found.as_array().into_iter().flatten().filter_map(newsletter).collect();
+    newsletters.sort_by(|one, other| one.id.cmp(&other.id));
+    followed.replace(&newsletters);
+    Ok(newsletters)
+}
+
+pub(super) async fn find(client: &Client, id: &str) -> Result<Newsletter, NotAnswered> {
+    let question = json!({
+        "input": {"key": id, "type": "JID", "view_role": "GUEST"},
+        "fetch_viewer_metadata": true, "fetch_full_image": true, "fetch_creation_time": true,
+    });
+    let document = MexDoc { name: fetch_newsletter::NAME, id: fetch_newsletter::DOC_ID };
+    let found = ask(client, document, &question, "xwa2_newsletter").await?;
+    newsletter(&found).ok_or(NotAnswered::Failed)
+}
+
+/// A question whose answer may be a refusal. The engine's own form of it keeps no code of that, and its questions about newsletters lose
+/// the account's role, which WhatsApp writes in capitals.
+struct Question(MexQuerySpec);
+
+impl IqSpec for Question {
+    type Response = MexResponse;
+
+    fn build_iq(&self) -> InfoQuery<'static> {
+        self.0.build_iq()
+    }
+
+    fn parse_response(&self, response: &NodeRef<'_>) -> Result<MexResponse, anyhow::Error> {
+        let content = response.get_optional_child("result").and_then(|result| result.content.as_ref());
+        Ok(match content.context("there is no answer")? {
+            NodeContentRef::Bytes(bytes) => serde_json::from_slice(bytes)?,
+            NodeContentRef::String(text) => serde_json::from_str(text)?,
+            NodeContentRef::Nodes(_) => anyhow::bail!("the answer is no text"),
+        })
+    }
+}
+
+async fn ask(client: &Client, document: MexDoc, variables: &Value, path: &str) -> Result<Value, NotAnswered> {
+    const NOT_THERE: u16 = 404;
+    let question = Question(MexQuerySpec::new(document, variables).map_err(|_| NotAnswered::Failed)?);
+    // Boxed, since the engine's own futures are nested so deeply that the compiler gives up on what contains them.
+    let answer = Box::pin(client.execute(question)).await?;
+    if let Some(refusal) = answer.fatal_error() {
+        let code = refusal.error_code().and_then(|code| u16::try_from(code).ok());
+        return Err(code.map_or(NotAnswered::Failed, NotAnswered::Refused));
+    }
+    match answer.data {
+        Some(mut data) if !data[path].is_null() => Ok(data[path].take()),
+        _ => Err(NotAnswered::Refused(NOT_THERE)),
+    }
+}
+
+impl From<NewsletterError> for NotAnswered {
+    fn from(error: NewsletterError) -> Self {
+        match error {
+            NewsletterError::Iq(error) => error.into(),
+            _ => Self::Failed,
+        }
+    }
+}
+
+/// WhatsApp's words as ours; numbers come as texts.
+fn newsletter(found: &Value) -> Option<Newsletter> {
+    let about = &found["thread_metadata"];
+    let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+    let number = |value: &Value| value.as_u64().or_else(|| value.as_str()?.parse().ok());
+    let created = number(&about["creation_time"]).and_then(|seconds| i64::try_from(seconds).ok());
+    Some(Newsletter {
+        id: text(&found["id"])?,
+        name: text(&about["name"]["text"]).unwrap_or_default(),
+        description: text(&about["description"]["text"]),
+        role: role(found["viewer_metadata"]["role"].as_str().unwrap_or_default()),
+        followers: number(&about["subscribers_count"]).unwrap_or_default(),
+        verified: about["verification"].as_str().is_some_and(|word| word.eq_ignore_ascii_case("verified")),
+        link: text(&about["invite"]).map(|invite| format!("{LINKS}{invite}")),
+        created_at: created.and_then(|seconds| Timestamp::from_second(seconds).ok()),
+    })
+}
+
+fn role(word: &str) -> NewsletterRole {
+    match word.to_ascii_lowercase().as_str() {
+        "owner" => NewsletterRole::Owner,
+        "admin" => NewsletterRole::Admin,
+        "subscriber" => NewsletterRole::Follower,
+        _ => NewsletterRole::Guest,
+    }
+}
+
+/// What a link knows of newsletters, and who listens to them.
+pub(super) type Reading = (Arc<Followed>, Arc<Posts>);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_newsletter_is_read_whatever_is_left_out_and_however_its_role_is_written() {
+        let whole = json!({
+            "id": "120363000000000001@newsletter",
+            "state": {"type": "ACTIVE"},
+            "thread_metadata": {
+                "name": {"text": "News"}, "description": {"text": "All of it"}, "creation_time": "1700000000",
+                "invite": "ABC", "subscribers_count": "12", "verification": "VERIFIED",
+            },
+            "viewer_metadata": {"role": "OWNER"},
+        });
+        let expected = Newsletter {
+            id: "120363000000000001@newsletter".to_owned(),
+            name: "News".to_owned(),
+            description: Some("All of it".to_owned()),
+            role: NewsletterRole::Owner,
+            followers: 12,
+            verified: true,
+            link: Some("https://whatsapp.com/channel/ABC".to_owned()),
+            created_at: Timestamp::from_second(1_700_000_000).ok(),
+        };
+        assert_eq!(newsletter(&whole), Some(expected));
+        let bare = newsletter(&json!({"id": "1@newsletter", "viewer_metadata": {"role": "subscriber"}})).unwrap();
+        assert_eq!((bare.role, bare.followers, bare.name.as_str()), (NewsletterRole::Follower, 0, ""));
+        assert_eq!(newsletter(&json!({"viewer_metadata": {}})), None);
+    }
+}

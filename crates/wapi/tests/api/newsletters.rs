@@ -1,0 +1,196 @@
+//! Newsletters: followed, read without a gap, and posted in.
+
+use serde_json::{Value, json};
+use wapi_simulator::Phone;
+
+use crate::harness::{PATIENCE, TestApp, eventually};
+
+async fn with_alice() -> (TestApp, [Phone; 3]) {
+    let app = TestApp::start().await;
+    let phones = ["Alice", "Bob", "Carol"].map(|name| app.phone(name));
+    app.pair("shop", &phones[0]).await;
+    (app, phones)
+}
+
+fn path(newsletter: &str) -> String {
+    format!("/v1/sessions/shop/newsletters/{newsletter}")
+}
+
+#[tokio::test]
+async fn what_is_posted_where_the_account_follows_is_told_from_then_on() {
+    let (app, [_, bob, carol]) = with_alice().await;
+    let news = bob.creates_newsletter("Bob's news", "All of it");
+    bob.sends_text(&news, "long ago").await.unwrap();
+    let seen = app.get(&path(&news)).await.expect(200).json();
+    assert_eq!((&seen["id"], &seen["role"], &seen["followers"]), (&json!(news), &json!("guest"), &json!(1)));
+    app.put(&format!("{}/follow", path(&news)), json!({})).await.expect(204);
+    let listed = app.get("/v1/sessions/shop/newsletters").await.expect(200).json()["newsletters"].clone();
+    let mut expected = json!([{
+        "id": news, "name": "Bob's news", "description": "All of it", "role": "follower", "followers": 2,
+        "verified": false,
+    }]);
+    for field in ["link", "created_at"] {
+        assert!(listed[0][field].is_string(), "{listed}");
+        expected[0][field] = listed[0][field].clone();
+    }
+    assert_eq!(listed, expected);
+
+    let id = bob.sends_text(&news, "fresh").await.unwrap();
+    let told = app.webhook.next().await.body["data"].clone();
+    let expected = json!({
+        "session": "shop", "id": id, "chat": news, "offline": false, "timestamp": told["timestamp"],
+        "from": {"id": news, "phone": null, "lid": null, "name": "Bob's news"},
+        "type": "text", "text": {"body": "fresh"},
+    });
+    assert_eq!(told, expected);
+    let kept = async || {
+        let messages = app.get(&format!("/v1/sessions/shop/chats/{news}/messages")).await;
+        (messages.status == 200).then(|| messages.json()).filter(|page| page["messages"][0]["id"] == json!(id))
+    };
+    eventually(kept, async || "it is not in the history".to_owned()).await;
+
+    app.delete(&format!("{}/follow", path(&news))).await.expect(204);
+    carol.follows(&news).unwrap();
+    bob.sends_text(&news, "for Carol").await.unwrap();
+    assert_eq!(carol.next_message(PATIENCE).await.unwrap().text.as_deref(), Some("for Carol"));
+    assert_eq!(app.get("/v1/sessions/shop/newsletters").await.expect(200).json(), json!({"newsletters": []}));
+    for answer in [
+        app.get(&path("120363999999999999@newsletter")).await.expect(404),
+        app.put(&format!("{}/follow", path("120363999999999999@newsletter")), json!({})).await.expect(404),
+    ] {
+        assert_eq!(answer.code(), "newsletter_not_found");
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn what_was_posted_while_nobody_listened_is_told_afterwards_once_and_in_order() {
+    let (app, [alice, bob, carol]) = with_alice().await;
+    let news = bob.creates_newsletter("News", "");
+    alice.follows(&news).unwrap();
+    bob.sends_text(&news, "the first").await.unwrap();
+    assert_eq!(app.webhook.next().await.body["data"]["text"]["body"], "the first");
+    // Acknowledged by a gateway that died over them.
+    app.simulator.faults().lose_posts(true);
+    for count in 0..120 {
+        bob.sends_text(&news, &format!("missed {count}")).await.unwrap();
+    }
+    app.simulator.faults().lose_posts(false);
+    let stopped = app.stop().await;
+    bob.sends_text(&news, "while away").await.unwrap();
+    let app = stopped.start().await;
+    for count in 0..120 {
+        let told = app.webhook.next().await.body["data"].clone();
+        assert_eq!((&told["text"]["body"], &told["offline"]), (&json!(format!("missed {count}")), &json!(true)));
+        assert_eq!(told["chat"], json!(news));
+    }
+    assert_eq!(app.webhook.next().await.body["data"]["text"]["body"], "while away");
+    bob.sends_text(&news, "the last").await.unwrap();
+    assert_eq!(app.webhook.next().await.body["data"]["text"]["body"], "the last");
+
+    // Who follows again is not told what was posted in between.
+    let other = carol.creates_newsletter("Other", "");
+    alice.follows(&other).unwrap();
+    carol.sends_text(&other, "one").await.unwrap();
+    assert_eq!(app.webhook.next().await.body["data"]["text"]["body"], "one");
+    alice.unfollows(&other).unwrap();
+    let app = app.restart().await;
+    app.until("shop", "online").await;
+    carol.sends_text(&other, "two").await.unwrap();
+    let listed = async || {
+        let all = app.get("/v1/sessions/shop/newsletters").await;
+        (all.status == 200).then(|| all.json()).filter(|all| all["newsletters"].as_array().unwrap().len() == 1)
+    };
+    eventually(listed, async || "the session does not list its newsletters".to_owned()).await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn posts_are_sent_by_those_who_may_and_once() {
+    let (app, [alice, bob, carol]) = with_alice().await;
+    let own = alice.creates_newsletter("Shop", "What is new");
+    let admins = bob.creates_newsletter("Both", "");
+    bob.makes_newsletter_admin(&admins, &alice).unwrap();
+    for newsletter in [&own, &admins] {
+        carol.follows(newsletter).unwrap();
+        let post = json!({"to": newsletter, "text": {"body": "open *now*"}});
+        let call = || {
+            let request = app.request(reqwest::Method::POST, "/v1/sessions/shop/messages").json(&post);
+            app.answer(request.header("idempotency-key", newsletter))
+        };
+        let (first, again) = (call().await.expect(200).json(), call().await.expect(200).json());
+        let id = first["messages"][0]["id"].clone();
+        assert_eq!((&first["messages"][0]["status"], &again["messages"][0]["id"]), (&json!("sent"), &id));
+        let shown = carol.next_message(PATIENCE).await.unwrap();
+        assert_eq!((json!(shown.id), &shown.chat, &shown.from), (id, newsletter, newsletter));
+        assert_eq!(shown.text.as_deref(), Some("open *now*"));
+        assert_eq!(carol.newsletter(newsletter).unwrap().posts.len(), 1);
+        assert!(alice.next_message(PATIENCE).await.unwrap().from_me);
+    }
+    // What its owner posts on the phone.
+    let id = alice.sends_text(&own, "from my phone").await.unwrap();
+    let echo = app.events("message.echo", 1).await[0]["data"].clone();
+    assert_eq!((&echo["id"], &echo["chat"], &echo["from"]["phone"]), (&json!(id), &json!(own), &json!(alice.number())));
+    let app = app.restart().await;
+    app.until("shop", "online").await;
+    bob.sends_text(&admins, "another admin").await.unwrap();
+    assert_eq!(app.webhook.next().await.body["data"]["text"]["body"], "another admin");
+    assert_eq!(app.events("message.echo,message.received", 2).await.len(), 2);
+
+    let theirs = bob.creates_newsletter("Bob's", "");
+    alice.follows(&theirs).unwrap();
+    let post = |to: &str| json!({"to": to, "text": {"body": "hi"}});
+    for (to, status, code) in
+        [(theirs.as_str(), 403, "not_newsletter_admin"), ("120363999999999999@newsletter", 404, "newsletter_not_found")]
+    {
+        let refused = app.post("/v1/sessions/shop/messages", post(to)).await.expect(status);
+        assert_eq!(refused.code(), code, "{to}");
+    }
+    assert_eq!(bob.newsletter(&theirs).unwrap().posts, []);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn an_admin_who_changes_a_post_is_told_of() {
+    let (app, [alice, bob, _]) = with_alice().await;
+    let news = bob.creates_newsletter("News", "");
+    alice.follows(&news).unwrap();
+    let id = bob.sends_text(&news, "frist").await.unwrap();
+    assert_eq!(app.webhook.next().await.body["data"]["id"], json!(id));
+    bob.edits_post(&news, &id, "first").unwrap();
+    let edited = app.events("message.edited", 1).await[0]["data"].clone();
+    assert_eq!((&edited["message_id"], &edited["text"]["body"]), (&json!(id), &json!("first")));
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_a_post_is_refused_by_name() {
+    let (app, [alice, bob, _]) = with_alice().await;
+    let own = alice.creates_newsletter("Shop", "");
+    let text = json!({"body": "hi"});
+    let cases: [(Value, &[&str]); 5] = [
+        (json!({"to": own, "text": text, "context": {"message_id": "3EB0"}}), &["context"]),
+        (json!({"to": own, "text": text, "mentions": [bob.number()]}), &["mentions"]),
+        (json!({"to": own, "location": {"latitude": 1, "longitude": 1}}), &["to"]),
+        (json!({"to": own, "reaction": {"message_id": "3EB0", "emoji": "👍"}}), &["to"]),
+        (json!({"to": own, "text": text, "recipients": [bob.number()]}), &["recipients"]),
+    ];
+    for (message, fields) in cases {
+        let refused = app.post("/v1/sessions/shop/messages", message.clone()).await.expect(400);
+        assert_eq!(refused.fields(), fields, "{message}");
+    }
+    let id = app.accepted("shop", json!({"to": own, "text": text})).await;
+    app.until_message("shop", &id, "sent").await;
+    let post = format!("/v1/sessions/shop/messages/{id}");
+    assert_eq!(app.patch(&post, json!({"text": {"body": "ho"}})).await.expect(400).fields(), ["id"]);
+    assert_eq!(app.put(&format!("{post}/pin"), json!({})).await.expect(400).fields(), ["id"]);
+    assert_eq!(app.put(&format!("{post}/star"), json!({})).await.expect(400).fields(), ["id"]);
+    for delete in [post.clone(), format!("{post}?for=me")] {
+        assert_eq!(app.delete(&delete).await.expect(400).fields(), ["id"]);
+    }
+    let chat = format!("/v1/sessions/shop/chats/{own}");
+    assert_eq!(app.patch(&chat, json!({"archived": true})).await.expect(400).fields(), ["chat"]);
+    assert_eq!(app.post(&format!("{chat}/typing"), json!({"state": "composing"})).await.expect(400).fields(), ["chat"]);
+    assert_eq!(app.get(&path("375447034810")).await.expect(400).fields(), ["newsletter"]);
+    app.finish().await;
+}

@@ -91,12 +91,16 @@ struct Uploaded {
 impl Phone {
     /// Uploads a file and sends it; returns the message's id.
     pub async fn sends_file(&self, to: &str, file: File) -> anyhow::Result<String> {
-        let sealed = media::seal(file.kind.family(), &file.bytes)?;
+        let is_post = to.ends_with("@newsletter");
+        let sealed = if is_post { media::plain(&file.bytes) } else { media::seal(file.kind.family(), &file.bytes)? };
         let path = self.server.media.upload(&sealed)?;
         let url = format!("https://{}{path}", self.server.address);
         let uploaded = Uploaded { url, path, sealed, length: file.bytes.len() as u64 };
         let view_once = file.view_once;
         let mut message = message(file, uploaded);
+        if is_post {
+            without_keys(&mut message);
+        }
         if view_once {
             let inner = kinds::FutureProofMessage { message: MessageField::some(message) };
             message = wa::Message { view_once_message: MessageField::some(inner), ..Default::default() };
@@ -108,6 +112,18 @@ impl Phone {
     pub fn forgets_files(&self) {
         self.with_handset(crate::handset::Handset::forget_files);
     }
+}
+
+/// A file for everybody has none.
+fn without_keys(message: &mut wa::Message) {
+    macro_rules! without_keys {
+        ($($field:ident),*) => {$(
+            if let Some(file) = message.$field.as_option_mut() {
+                (file.media_key, file.file_enc_sha256, file.media_key_timestamp) = (None, None, None);
+            }
+        )*};
+    }
+    without_keys!(image_message, video_message, ptv_message, audio_message, document_message, sticker_message);
 }
 
 /// The fields that every kind of file has.

@@ -90,6 +90,9 @@ pub(crate) fn seal_with(media_key: [u8; 32], kind: &str, plaintext: &[u8]) -> an
 
 /// Decrypts a downloaded file and checks everything its message promised: both hashes, the MAC, the length.
 pub(crate) fn open(reference: &MediaReference, encrypted: &[u8]) -> anyhow::Result<Vec<u8>> {
+    if reference.media_key.is_empty() {
+        return open_plain(reference, encrypted);
+    }
     ensure!(Sha256::digest(encrypted)[..] == reference.file_enc_sha256[..], "the encrypted file has another SHA-256");
     let keys = MediaKeys::expand(&reference.media_key, reference.kind)?;
     let end = encrypted.len().checked_sub(MAC_LENGTH).context("the encrypted file is too short for its MAC")?;
@@ -100,6 +103,20 @@ pub(crate) fn open(reference: &MediaReference, encrypted: &[u8]) -> anyhow::Resu
     ensure!(Sha256::digest(&plaintext)[..] == reference.file_sha256[..], "the file has another SHA-256");
     ensure!(plaintext.len() as u64 == reference.file_length, "the file has another length");
     Ok(plaintext)
+}
+
+/// A file for everybody, as posts of newsletters have it: not encrypted, under the hash of the file itself.
+pub(crate) fn plain(bytes: &[u8]) -> Sealed {
+    let hash = Sha256::digest(bytes).to_vec();
+    Sealed { encrypted: bytes.to_vec(), media_key: [0; 32], file_sha256: hash.clone(), file_enc_sha256: hash }
+}
+
+/// The same as it was downloaded.
+fn open_plain(reference: &MediaReference, bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
+    ensure!(reference.file_enc_sha256.is_empty(), "a file without a key is not encrypted, and has one hash");
+    ensure!(Sha256::digest(bytes)[..] == reference.file_sha256[..], "the file has another SHA-256");
+    ensure!(bytes.len() as u64 == reference.file_length, "the file has another length");
+    Ok(bytes.to_vec())
 }
 
 /// How many bytes the host keeps; the oldest files make room.

@@ -22,6 +22,7 @@ const LARGEST: usize = 2 * 1024 * 1024 * 1024;
 pub(crate) fn routes() -> Router<Arc<Server>> {
     Router::new()
         .route("/mms/{kind}/{token}", post(upload))
+        .route("/newsletter/{kind}/{token}", post(upload))
         .route("/v/t62/{token}", get(download))
         .route("/v/t61/{name}", get(picture))
 }
@@ -34,7 +35,7 @@ struct UploadQuery {
     resume: Option<String>,
 }
 
-/// Takes a file under the token its sender chose (the hash of the encrypted bytes), or says how much of it is here.
+/// Takes a file under the token its sender chose (the hash of the bytes as they lie here), or says how much of it is here.
 async fn upload(
     State(server): State<Arc<Server>>,
     Path((_, token)): Path<(String, String)>,
@@ -95,6 +96,8 @@ fn address(server: &Server, token: &str, mut answer: serde_json::Value) -> serde
     let path = server.media.direct_path(token);
     answer["url"] = format!("https://{}{path}", server.address).into();
     answer["direct_path"] = path.into();
+    // What a post of a newsletter names its file by.
+    answer["handle"] = format!("handle-of-{token}").into();
     answer
 }
 

@@ -41,6 +41,8 @@ pub(crate) struct Post {
     /// The stanza's type.
     pub(crate) kind: String,
     pub(crate) media_type: Option<String>,
+    /// What its file is known by at the media host.
+    pub(crate) media_id: Option<String>,
     /// The protobuf.
     pub(crate) message: Vec<u8>,
     pub(crate) reactions: BTreeMap<Number, String>,
@@ -77,6 +79,7 @@ pub(crate) enum Said {
     Post {
         kind: String,
         media_type: Option<String>,
+        media_id: Option<String>,
         message: Vec<u8>,
     },
     /// Other words for a post, which the message's id names.
@@ -142,11 +145,11 @@ impl Newsletter {
         let known = self.posts.iter_mut().find(|post| post.id == id);
         match (said, known) {
             (Said::Post { .. }, Some(post)) => Some((post.server_id, false)),
-            (Said::Post { kind, media_type, message }, None) => {
+            (Said::Post { kind, media_type, media_id, message }, None) => {
                 let server_id = self.posts.last().map_or(FIRST_PLACE, |post| post.server_id + 1);
                 let (by, id) = (by.clone(), id.to_owned());
                 let reactions = BTreeMap::new();
-                self.posts.push(Post { server_id, id, by, at: now, kind, media_type, message, reactions });
+                self.posts.push(Post { server_id, id, by, at: now, kind, media_type, media_id, message, reactions });
                 Some((server_id, true))
             }
             (Said::Edit { message }, Some(post)) => {

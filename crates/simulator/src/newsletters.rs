@@ -34,6 +34,8 @@ pub struct PhonePost {
     pub id: String,
     /// Who posted it, by number; readers are not told.
     pub by: String,
+    /// What its file is known by, if its author said so.
+    pub media_id: Option<String>,
     pub reactions: Vec<(String, usize)>,
 }
 
@@ -109,6 +111,7 @@ fn shown(newsletter: &Newsletter) -> PhoneNewsletter {
         server_id: post.server_id,
         id: post.id.clone(),
         by: post.by.to_string(),
+        media_id: post.media_id.clone(),
         reactions: post.counts().into_iter().map(|(emoji, count)| (emoji.to_owned(), count)).collect(),
     });
     PhoneNewsletter {

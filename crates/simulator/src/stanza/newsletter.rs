@@ -42,6 +42,7 @@ fn said(node: &Node) -> Option<Said> {
         _ => Said::Post {
             kind: node.word("type").unwrap_or("text".into()).into_owned(),
             media_type: plaintext.word("mediatype").map(std::borrow::Cow::into_owned),
+            media_id: node.word("media_id").map(std::borrow::Cow::into_owned),
             message,
         },
     })

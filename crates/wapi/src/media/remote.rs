@@ -32,7 +32,7 @@ pub struct Remote {
     pub kind: Kind,
     /// Its address there; it expires after some weeks.
     pub direct_path: String,
-    /// What it is encrypted with.
+    /// What it is encrypted with; empty: it is not encrypted.
     #[serde(with = "base64_bytes")]
     pub key: Vec<u8>,
     /// Of the file itself, and as it lies there.

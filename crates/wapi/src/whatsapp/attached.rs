@@ -87,6 +87,7 @@ impl Link {
                     encrypted_sha256: remote.encrypted_sha256,
                     size: remote.size?,
                     streaming_sidecar: None,
+                    handle: None,
                     mime_type,
                     described,
                 });
@@ -108,7 +109,7 @@ fn fits(kind: MediaKind, known: &Known, file: Option<&File>) -> bool {
 }
 
 /// The file as phones take this kind, and the waveform of a voice note.
-async fn fitting(kind: MediaKind, file: File) -> Result<(File, Option<Vec<u8>>), NotPrepared> {
+pub(super) async fn fitting(kind: MediaKind, file: File) -> Result<(File, Option<Vec<u8>>), NotPrepared> {
     let fitting = match kind {
         MediaKind::Sticker => file.into_sticker().await.map(|sticker| (sticker, None)),
         MediaKind::Voice => file.into_voice().await,

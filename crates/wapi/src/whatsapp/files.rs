@@ -45,14 +45,16 @@ impl Link {
     pub async fn download(&self, remote: &Remote, spooled: Spooled, largest: u64) -> Result<Taken, NotFetched> {
         let file = File::create_new(spooled.path()).map_err(no_room)?;
         let writer = BufWriter::with_capacity(PIECE, Sink { file, hash: Sha256::new(), size: 0, largest });
-        let params = DownloadParams::encrypted(
-            &remote.direct_path,
-            &remote.key,
-            &remote.sha256,
-            &remote.encrypted_sha256,
-            remote.size.unwrap_or_default(),
-            media_type(remote.kind),
-        );
+        // What everybody may have is not encrypted.
+        let is_sealed = !remote.key.is_empty();
+        let params = DownloadParams {
+            direct_path: remote.direct_path.clone(),
+            media_key: is_sealed.then(|| remote.key.clone()),
+            file_sha256: remote.sha256.clone(),
+            file_enc_sha256: is_sealed.then(|| remote.encrypted_sha256.clone()),
+            file_length: remote.size.unwrap_or_default(),
+            media_type: media_type(remote.kind),
+        };
         let written = self.client.download_to_writer(&params, writer).await.map_err(not_fetched)?;
         let sink = written.into_inner().map_err(|error| no_room(error.into_error()))?;
         let (size, hash) = (sink.size, sink.hash.finalize());

@@ -63,7 +63,7 @@ pub(super) fn received(session: &str, message: &wa::Message, info: &MessageInfo,
             }
         }
     };
-    let file = file::file(message, info.source.is_from_me);
+    let file = file::file(message, source.is_from_me, source.chat.is_newsletter());
     Some(Incoming { key: key(info), chat: chat(info, known), data, file })
 }
 

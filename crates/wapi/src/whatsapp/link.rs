@@ -57,6 +57,8 @@ pub struct Prepared {
     message: Box<wa::Message>,
     /// Who may see it, if it is a status.
     audience: Vec<Jid>,
+    /// What WhatsApp knows its file by, if it is a post in a newsletter.
+    handle: Option<String>,
 }
 
 /// What a message needs besides its own words and its file.
@@ -314,9 +316,13 @@ impl Link {
         beside: &Beside,
     ) -> Result<Prepared, NotPrepared> {
         let uploaded = match (message.content.file(), file) {
-            (Some((kind, _)), Some(file)) => Some(self.attach(kind, file).await?),
+            (Some((kind, _)), Some(file)) => match to {
+                ChatId::Newsletter(_) => Some(self.attach_plain(kind, file).await?),
+                _ => Some(self.attach(kind, file).await?),
+            },
             _ => None,
         };
+        let handle = uploaded.as_ref().and_then(|uploaded| uploaded.handle.clone());
         let original = beside.original.as_deref().and_then(|original| codec::message_decode(original).ok());
         let (quote, secret, preview) = (beside.quote.as_ref(), beside.secret.clone(), beside.preview.as_ref());
         let now = self.clock.now();
@@ -324,7 +330,7 @@ impl Link {
         let around = Around { chat: to, quote, secret, sealed, preview, original, now };
         let audience = message.audience.iter().filter_map(|person| person.parse().ok()).collect();
         let message = outgoing::protobuf(message, uploaded, &around).ok_or(NotPrepared::Unsayable)?;
-        Ok(Prepared { message: Box::new(message), audience })
+        Ok(Prepared { message: Box::new(message), audience, handle })
     }
 
     /// Hands a message over under this id; done when it is written to the socket. WhatsApp's answer is a [`Note`](super::Note).
@@ -334,7 +340,7 @@ impl Link {
     pub async fn hand_over(
         &self,
         to: &ChatId,
-        Prepared { message, audience }: Prepared,
+        Prepared { message, audience, handle }: Prepared,
         id: &str,
         limit: Duration,
     ) -> Result<(), NotHandedOver> {
@@ -346,6 +352,11 @@ impl Link {
         }
         if let ChatId::Newsletter(id) = to {
             self.may_post(id, limit).await?;
+        }
+        if let Some(handle) = handle {
+            let publishing = self.publish(outgoing::jid(to), &message, &handle, id);
+            let published = self.clock.timeout(limit, publishing).await.map_err(|_| NotHandedOver::Unclear)?;
+            return published.map_err(|error| self.reason(error.into(), to));
         }
         if self.clock.timeout(limit, self.is_nobody(to)).await.unwrap_or(false) {
             return Err(NotHandedOver::NotOnWhatsapp);

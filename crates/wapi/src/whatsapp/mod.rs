@@ -22,6 +22,7 @@ mod notes;
 mod observer;
 mod outgoing;
 mod past;
+mod plain_files;
 mod posts;
 mod profile;
 mod runtime;

@@ -1,9 +1,10 @@
 //! Newsletters: followed, read without a gap, and posted in.
 
 use serde_json::{Value, json};
-use wapi_simulator::Phone;
+use wapi_simulator::{File, FileKind, Phone};
 
 use crate::harness::{PATIENCE, TestApp, eventually};
+use crate::uploads::{png, upload};
 
 async fn with_alice() -> (TestApp, [Phone; 3]) {
     let app = TestApp::start().await;
@@ -192,5 +193,53 @@ async fn what_cannot_be_a_post_is_refused_by_name() {
     assert_eq!(app.patch(&chat, json!({"archived": true})).await.expect(400).fields(), ["chat"]);
     assert_eq!(app.post(&format!("{chat}/typing"), json!({"state": "composing"})).await.expect(400).fields(), ["chat"]);
     assert_eq!(app.get(&path("375447034810")).await.expect(400).fields(), ["newsletter"]);
+    app.finish().await;
+}
+
+const FILM: &[u8] = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom";
+
+#[tokio::test]
+async fn files_of_posts_are_for_everybody_and_not_encrypted() {
+    let (app, [alice, bob, carol]) = with_alice().await;
+    let own = alice.creates_newsletter("Shop", "");
+    carol.follows(&own).unwrap();
+    let document = b"%PDF-1.4 prices".to_vec();
+    let files = [
+        ("image", "a.png", png(8, 8), json!({"caption": "new"})),
+        ("video", "a.mp4", FILM.to_vec(), json!({})),
+        ("document", "a.pdf", document, json!({"filename": "prices.pdf"})),
+    ];
+    for (kind, name, bytes, mut object) in files {
+        object["id"] = upload(&app, "shop", &format!("; filename=\"{name}\""), &bytes).await["id"].clone();
+        let id = app.accepted("shop", json!({"to": own, (kind): object})).await;
+        let shown = carol.next_message(PATIENCE).await.unwrap();
+        assert_eq!((&shown.id, shown.kind.as_str()), (&id, kind));
+        assert_eq!(shown.media.as_ref().map(|media| &media.bytes), Some(&bytes), "{kind}");
+        let said = &shown.json()[format!("{kind}_message")];
+        assert!(said["media_key"].is_null() && said["file_enc_sha256"].is_null(), "{said}");
+        assert!(said["url"].is_string() && said["mimetype"].is_string(), "{said}");
+        let post = carol.newsletter(&own).unwrap().posts.pop().unwrap();
+        assert!(post.media_id.is_some_and(|handle| handle.starts_with("handle-of-")), "{kind}");
+        app.until_message("shop", &id, "sent").await;
+    }
+
+    let news = bob.creates_newsletter("News", "");
+    alice.follows(&news).unwrap();
+    let file = File { caption: Some("look".to_owned()), ..File::new(FileKind::Image, png(3, 3), "image/png") };
+    bob.sends_file(&news, file).await.unwrap();
+    let told = app.webhook.next().await.body["data"].clone();
+    assert_eq!((&told["chat"], &told["image"]["caption"]), (&json!(news), &json!("look")));
+    let path = format!("/v1/media/{}", told["image"]["id"].as_str().expect("it has an id"));
+    let stored = async || Some(app.get(&path).await.json()).filter(|media| media["status"] == "stored");
+    eventually(stored, async || format!("not stored: {}", app.get(&path).await.json())).await;
+    let content = app.get(told["image"]["url"].as_str().unwrap()).await.expect(200);
+    assert_eq!(content.body, png(3, 3));
+
+    // To a person it goes encrypted, as everything does.
+    let forward = format!("/v1/sessions/shop/messages/{}/forward", told["id"].as_str().unwrap());
+    app.post(&forward, json!({"to": carol.number(), "chat": news})).await.expect(200);
+    let shown = carol.next_message(PATIENCE).await.unwrap();
+    assert_eq!(shown.media.as_ref().map(|media| &media.bytes), Some(&png(3, 3)));
+    assert!(shown.json()["image_message"]["media_key"].is_array());
     app.finish().await;
 }

@@ -4,7 +4,7 @@ use crate::http::extract::Fields;
 use crate::message::{ChatId, Content};
 
 /// What phones show there.
-const POSTABLE: [&str; 1] = ["text"];
+const POSTABLE: [&str; 5] = ["text", "image", "video", "audio", "document"];
 
 /// Refuses what cannot be a post.
 pub(super) fn check(fields: &mut Fields, to: Option<&ChatId>, kind: Option<&'static str>, content: Option<&Content>) {

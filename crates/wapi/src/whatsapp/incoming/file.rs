@@ -5,8 +5,8 @@ use whatsapp_rust::waproto::whatsapp as wa;
 use super::content::inner;
 use crate::media::{Kind, Remote};
 
-/// The file a message carries, if it carries one that can be fetched.
-pub(super) fn file(message: &wa::Message, from_me: bool) -> Option<Remote> {
+/// The file a message carries, if it carries one that can be fetched. Those of posts are for everybody, and have no key.
+pub(super) fn file(message: &wa::Message, from_me: bool, is_post: bool) -> Option<Remote> {
     let body = inner(message);
     macro_rules! remote {
         ($field:ident, $kind:expr) => {
@@ -14,7 +14,7 @@ pub(super) fn file(message: &wa::Message, from_me: bool) -> Option<Remote> {
                 return Some(Remote {
                     kind: $kind,
                     direct_path: file.direct_path.clone().filter(|path| !path.is_empty())?,
-                    key: file.media_key.clone().filter(|key| !key.is_empty())?,
+                    key: file.media_key.clone().filter(|key| is_post || !key.is_empty()).or(is_post.then(Vec::new))?,
                     sha256: file.file_sha256.clone().unwrap_or_default(),
                     encrypted_sha256: file.file_enc_sha256.clone().unwrap_or_default(),
                     size: file.file_length,

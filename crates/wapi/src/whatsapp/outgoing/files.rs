@@ -24,6 +24,8 @@ pub struct Uploaded {
     pub(in crate::whatsapp) size: u64,
     /// Lets phones play it before it is whole.
     pub(in crate::whatsapp) streaming_sidecar: Option<Vec<u8>>,
+    /// What a post in a newsletter names it by; it has no key then, and is not encrypted.
+    pub(in crate::whatsapp) handle: Option<String>,
     pub(in crate::whatsapp) mime_type: String,
     pub(in crate::whatsapp) described: Described,
 }
@@ -39,6 +41,7 @@ impl Uploaded {
             encrypted_sha256: uploaded.file_enc_sha256.to_vec(),
             size: uploaded.file_length,
             streaming_sidecar: uploaded.streaming_sidecar,
+            handle: None,
             mime_type,
             described,
         }
@@ -61,11 +64,11 @@ macro_rules! filled {
         MessageField::some(kinds::$kind {
             url: Some($uploaded.url),
             direct_path: Some($uploaded.direct_path),
-            media_key: Some($uploaded.media_key),
+            media_key_timestamp: (!$uploaded.media_key.is_empty()).then_some($uploaded.media_key_timestamp),
+            media_key: Some($uploaded.media_key).filter(|key| !key.is_empty()),
             file_sha256: Some($uploaded.sha256),
-            file_enc_sha256: Some($uploaded.encrypted_sha256),
+            file_enc_sha256: Some($uploaded.encrypted_sha256).filter(|hash| !hash.is_empty()),
             file_length: Some($uploaded.size),
-            media_key_timestamp: Some($uploaded.media_key_timestamp),
             mimetype: Some($uploaded.mime_type),
             $($field: $value,)*
             ..Default::default()

@@ -1,0 +1,124 @@
+//! Files of posts in newsletters: everybody may have them, so they are uploaded as they are.
+
+use std::fs::File;
+use std::io::Read;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use whatsapp_rust::http::HttpRequest;
+use whatsapp_rust::wacore::net::WHATSAPP_WEB_ORIGIN;
+use whatsapp_rust::wacore::send::{media_type_from_message, stanza_type_from_message};
+use whatsapp_rust::wacore_binary::builder::NodeBuilder;
+use whatsapp_rust::waproto::{codec, whatsapp as wa};
+use whatsapp_rust::{ClientError, Jid};
+
+use super::attached::{Attached, fitting};
+use super::outgoing::{Uploaded, upload_type};
+use super::{Link, NotPrepared};
+use crate::lifecycle::blocking;
+use crate::media::{self, Described};
+use crate::message::MediaKind;
+
+/// What is read at once, in bytes.
+const PIECE: usize = 64 * 1024;
+
+/// What the media servers say of a file they have taken.
+#[derive(Deserialize)]
+struct Taken {
+    url: String,
+    direct_path: String,
+    /// What the post names it by.
+    handle: Option<String>,
+}
+
+/// What a file is known by.
+struct Measured {
+    sha256: Vec<u8>,
+    /// Bytes.
+    size: u64,
+}
+
+impl Link {
+    /// Uploads a file for everybody, in the form that phones take this kind in.
+    pub(super) async fn attach_plain(&self, kind: MediaKind, attached: Attached) -> Result<Uploaded, NotPrepared> {
+        let (file, waveform) = fitting(kind, attached.file.ok_or(NotPrepared::NotHere)?).await?;
+        let not_uploaded = |error: anyhow::Error| NotPrepared::NotUploaded(format!("{error:#}"));
+        let described = Described { waveform, ..file.described().await };
+        let measured = measured(&file).await.map_err(not_uploaded)?;
+        let taken = self.upload_plain(kind, &file, &measured).await.map_err(not_uploaded)?;
+        Ok(Uploaded {
+            url: taken.url,
+            direct_path: taken.direct_path,
+            media_key: Vec::new(),
+            media_key_timestamp: 0,
+            sha256: measured.sha256,
+            encrypted_sha256: Vec::new(),
+            size: measured.size,
+            streaming_sidecar: None,
+            handle: taken.handle,
+            mime_type: file.mime_type.clone(),
+            described,
+        })
+    }
+
+    /// To the first of the media servers that takes it.
+    async fn upload_plain(&self, kind: MediaKind, file: &media::File, measured: &Measured) -> anyhow::Result<Taken> {
+        let token = URL_SAFE_NO_PAD.encode(&measured.sha256);
+        let family = upload_type(kind).upload_path().trim_start_matches("/mms/");
+        let mut last = anyhow::anyhow!("there are no media servers");
+        for renewed in [false, true] {
+            let servers = self.client.refresh_media_conn(renewed).await?;
+            for host in &servers.hosts {
+                let (host, auth) = (&host.hostname, &servers.auth);
+                let url = format!("https://{host}/newsletter/newsletter-{family}/{token}?auth={auth}&token={token}");
+                let request = HttpRequest::post(url).with_header("Origin", WHATSAPP_WEB_ORIGIN);
+                let (http, path, size) = (self.client.http_client.clone(), file.path().to_owned(), measured.size);
+                let uploading = blocking(move || {
+                    let file = File::open(path)?;
+                    http.execute_upload(request, Box::new(file), size)
+                });
+                match uploading.await.unwrap_or_else(|| Err(anyhow::anyhow!("the program is ending"))) {
+                    Ok(answer) if answer.status_code < 300 => return Ok(serde_json::from_slice(&answer.body)?),
+                    Ok(answer) => last = anyhow::anyhow!("WhatsApp's media servers answered {}", answer.status_code),
+                    Err(error) => last = error,
+                }
+            }
+        }
+        Err(last)
+    }
+
+    /// Hands a post over whose file WhatsApp knows by a handle, for which the engine has no word.
+    pub(super) async fn publish(&self, to: Jid, post: &wa::Message, handle: &str, id: &str) -> Result<(), ClientError> {
+        let mut plaintext = NodeBuilder::new("plaintext");
+        if let Some(kind) = media_type_from_message(post) {
+            plaintext = plaintext.attr("mediatype", kind);
+        }
+        let stanza = NodeBuilder::new("message")
+            .attr("to", to)
+            .attr("type", stanza_type_from_message(post))
+            .attr("id", id)
+            .attr("media_id", handle)
+            .children([plaintext.bytes(codec::message_to_vec(post)).build()]);
+        self.client.send_node(stanza.build()).await
+    }
+}
+
+async fn measured(file: &media::File) -> anyhow::Result<Measured> {
+    let path = file.path().to_owned();
+    let reading = blocking(move || {
+        let mut hash = Sha256::new();
+        let (mut file, mut piece, mut size) = (File::open(path)?, vec![0; PIECE], 0);
+        loop {
+            match file.read(&mut piece)? {
+                0 => return anyhow::Ok(Measured { sha256: hash.finalize().to_vec(), size }),
+                read => {
+                    hash.update(&piece[..read]);
+                    size += read as u64;
+                }
+            }
+        }
+    });
+    reading.await.ok_or_else(|| anyhow::anyhow!("it cannot be read"))?
+}

@@ -2,8 +2,8 @@
 
 use waproto::buffa::MessageField;
 use waproto::whatsapp as wa;
-use waproto::whatsapp::message::ProtocolMessage;
 use waproto::whatsapp::message::protocol_message::Type;
+use waproto::whatsapp::message::{ExtendedTextMessage, ProtocolMessage, ReactionMessage};
 
 use crate::phone::Phone;
 use crate::stanza::{phone_message, status};
@@ -16,6 +16,45 @@ impl Phone {
         let audience: Vec<Number> = audience.iter().map(|phone| phone.number.clone()).collect();
         status::send(&self.server, &self.number, &audience, &id, kind, message)?;
         Ok(id)
+    }
+
+    /// Puts an emoji to somebody's status; an empty one takes it back. Returns the id of the message that says so.
+    pub fn reacts_to_status(&self, author: &Self, status_id: &str, emoji: &str) -> anyhow::Result<String> {
+        let key = wa::MessageKey {
+            remote_jid: Some(Chat::Status.to_string()),
+            from_me: Some(false),
+            id: Some(status_id.to_owned()),
+            participant: Some(author.lid()),
+        };
+        let reaction = ReactionMessage {
+            key: MessageField::some(key),
+            text: Some(emoji.to_owned()),
+            sender_timestamp_ms: Some(crate::stanza::unix_time_ms()),
+            ..Default::default()
+        };
+        let message = wa::Message { reaction_message: MessageField::some(reaction), ..Default::default() };
+        let id = phone_message::new_id();
+        phone_message::send_to_status(&self.server, &self.number, &author.number, &id, "reaction", &message)?;
+        Ok(id)
+    }
+
+    /// Answers somebody's status, in the chat with them; returns the message's id.
+    pub fn answers_status(&self, author: &Self, status_id: &str, said: &str, text: &str) -> anyhow::Result<String> {
+        let quoted = wa::Message { conversation: Some(said.to_owned()), ..Default::default() };
+        let about = wa::ContextInfo {
+            stanza_id: Some(status_id.to_owned()),
+            participant: Some(self.address_of(&author.jid())?),
+            remote_jid: Some(Chat::Status.to_string()),
+            quoted_message: MessageField::some(quoted),
+            ..Default::default()
+        };
+        let answer = ExtendedTextMessage {
+            text: Some(text.to_owned()),
+            context_info: MessageField::some(about),
+            ..Default::default()
+        };
+        let message = wa::Message { extended_text_message: MessageField::some(answer), ..Default::default() };
+        self.sends(&author.jid(), "text", message)
     }
 
     /// Takes a status of its own back from those who saw it; returns the id of the message that says so.

@@ -34,7 +34,19 @@ pub(crate) fn send(
     kind: &'static str,
     message: &wa::Message,
 ) -> anyhow::Result<()> {
-    send_as(server, from, to, id, kind, message, |_| {})
+    send_as(server, from, to, id, kind, message, None, |_| {})
+}
+
+/// The phone says something to a status of somebody else: it goes to its author, in the place of statuses.
+pub(crate) fn send_to_status(
+    server: &Arc<Server>,
+    from: &Number,
+    author: &Number,
+    id: &str,
+    kind: &'static str,
+    message: &wa::Message,
+) -> anyhow::Result<()> {
+    send_as(server, from, author, id, kind, message, Some(Jid::status_broadcast()), |_| {})
 }
 
 /// The same with ciphertexts that do not open.
@@ -46,7 +58,7 @@ pub(crate) fn send_spoilt(
     kind: &'static str,
     message: &wa::Message,
 ) -> anyhow::Result<()> {
-    send_as(server, from, to, id, kind, message, |sealed| {
+    send_as(server, from, to, id, kind, message, None, |sealed| {
         // In both kinds of ciphertexts, what is authenticated reaches here; what follows in a first one need not be right.
         if let Some(place) = sealed.bytes.len().checked_sub(20) {
             sealed.bytes[place] ^= 1;
@@ -54,6 +66,7 @@ pub(crate) fn send_spoilt(
     })
 }
 
+#[expect(clippy::too_many_arguments, reason = "all that a message is")]
 fn send_as(
     server: &Arc<Server>,
     from: &Number,
@@ -61,6 +74,7 @@ fn send_as(
     id: &str,
     kind: &'static str,
     message: &wa::Message,
+    place: Option<Jid>,
     spoil: impl Fn(&mut Ciphertext),
 ) -> anyhow::Result<()> {
     let (handset, to_jid, targets, addressing) = {
@@ -89,7 +103,8 @@ fn send_as(
         spoil(&mut sealed);
         participants.push(NodeBuilder::new("to").attr("jid", jid).children([enc(&sealed, None)]).build());
     }
-    let mut stanza = NodeBuilder::new("message").attr("to", to_jid).attr("id", id).attr("type", kind);
+    let to = place.unwrap_or(to_jid);
+    let mut stanza = NodeBuilder::new("message").attr("to", to).attr("id", id).attr("type", kind);
     if let Some(edit) = edit_attribute(message) {
         stanza = stanza.attr("edit", edit);
     }

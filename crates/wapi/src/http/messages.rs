@@ -14,6 +14,7 @@ mod newsletter;
 mod polls;
 mod shown;
 mod status;
+pub mod views;
 
 use std::time::Duration;
 
@@ -58,6 +59,7 @@ pub async fn send(
     let route = format!("POST /v1/sessions/{}/messages", session.url_segment());
     let (wait, key) = (patience(query)?, idempotency_key(&caller, &headers, route, &fields)?);
     let asked = Asked::read(fields)?;
+    status::is_known(&gateway, &session, &asked).await?;
     accept(&gateway, session, asked, key, wait).await
 }
 

@@ -111,6 +111,7 @@ fn table() -> Table {
         .delete("/v1/sessions/{session}/messages/{id}/keep", Send, messages::marks::unkeep)
         .put("/v1/sessions/{session}/messages/{id}/star", Send, messages::marks::star)
         .delete("/v1/sessions/{session}/messages/{id}/star", Send, messages::marks::unstar)
+        .post("/v1/sessions/{session}/messages/{id}/view", Send, messages::views::view)
         .get("/v1/sessions/{session}/messages", Read, history::search)
         .get("/v1/sessions/{session}/chats", Read, history::chats)
         .get("/v1/sessions/{session}/chats/{chat}", Read, history::chat)

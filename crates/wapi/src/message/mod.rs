@@ -50,6 +50,9 @@ pub struct Context {
     /// The address of who wrote it. Told of what comes in, like what follows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
+    /// Where it was, if not in this chat: a status, say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chat: Option<String>,
     /// What it said, as far as the answer shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quoted: Option<Box<Content>>,

@@ -21,6 +21,7 @@ mod sender;
 mod sending;
 mod session;
 mod state;
+mod statuses;
 mod timers;
 
 use std::collections::BTreeMap;

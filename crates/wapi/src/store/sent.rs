@@ -112,7 +112,7 @@ impl Store {
         }
         let sql = "SELECT sender, type, body FROM events \
                    WHERE session = $1 AND message_chat = $2 AND message_id = $3 \
-                     AND type IN ('message.received', 'message.echo')";
+                     AND type IN ('message.received', 'message.echo', 'status.received')";
         for chat in chats {
             let query = sqlx::query(sql).bind(session).bind(chat).bind(id);
             let Some(row) = query.fetch_optional(&self.readers).await? else { continue };

@@ -125,7 +125,7 @@ impl Link {
         for ((chat, sender), ids) in by_author {
             let (Ok(chat), Ok(sender)) = (chat.parse::<Jid>(), sender.parse::<Jid>()) else { continue };
             // In a chat of two there is only one who can be meant.
-            let sender = chat.is_group().then_some(&sender);
+            let sender = (chat.is_group() || chat.is_status_broadcast()).then_some(&sender);
             self.asked(limit, async { self.client.mark_as_read(&chat, sender, &ids).await.map_err(unsaid) }).await?;
         }
         Ok(())

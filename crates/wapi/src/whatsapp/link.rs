@@ -347,7 +347,8 @@ impl Link {
         if !self.client.is_logged_in() {
             return Err(NotHandedOver::Offline);
         }
-        if *to == ChatId::Status {
+        // What is said to a status goes to its author alone, as the engine knows.
+        if *to == ChatId::Status && !message.reaction_message.is_set() {
             return self.post(*message, &audience, id, limit).await;
         }
         if let ChatId::Newsletter(id) = to {

@@ -125,7 +125,7 @@ async fn what_cannot_be_a_status_is_refused_by_name() {
     let (app, [_, bob, ..]) = with_alice(Addressing::PhoneNumber).await;
     let text = json!({"body": "hi"});
     let to_bob = json!([bob.number()]);
-    let cases: [(Value, &[&str]); 9] = [
+    let cases: [(Value, &[&str]); 11] = [
         (json!({"to": "status", "text": text}), &["recipients"]),
         (json!({"to": "status", "recipients": [], "text": text}), &["recipients"]),
         (json!({"to": "status", "recipients": ["120363025246125486@g.us", "x"], "text": text}), &["recipients"; 2]),
@@ -140,6 +140,11 @@ async fn what_cannot_be_a_status_is_refused_by_name() {
             &["context", "mentions"],
         ),
         (json!({"to": "status", "recipients": to_bob, "location": {"latitude": 1, "longitude": 1}}), &["to"]),
+        (json!({"to": "status", "recipients": to_bob, "audio": {"link": "http://127.0.0.1/a.mp3"}}), &["audio"]),
+        (
+            json!({"to": "status", "recipients": to_bob, "reaction": {"message_id": "3EB0", "emoji": "👍"}}),
+            &["recipients"],
+        ),
         (
             json!({"to": "status", "recipients": to_bob, "image": {"link": "http://127.0.0.1/a.png", "view_once": true}}),
             &["image"],
@@ -160,4 +165,70 @@ async fn what_cannot_be_a_status_is_refused_by_name() {
     assert_eq!(app.put(&format!("{path}/star"), json!({})).await.expect(400).fields(), ["id"]);
     assert_eq!(app.delete(&format!("{path}?for=me")).await.expect(400).fields(), ["id"]);
     app.finish().await;
+}
+
+#[tokio::test]
+async fn statuses_of_others_are_seen_answered_reacted_to_and_passed_on() {
+    for addressing in [Addressing::PhoneNumber, Addressing::Lid] {
+        let (app, [alice, bob, carol, _]) = with_alice(addressing).await;
+        let id = bob.posts(&[&alice], "text", &painted("hello all")).unwrap();
+        app.events("status.received", 1).await;
+        let path = format!("/v1/sessions/shop/messages/{id}");
+        app.post_raw(&format!("{path}/view"), "").await.expect(204);
+        assert_eq!(bob.receipt(&id, "read", PATIENCE).await.unwrap().from, alice.jid());
+
+        let answer = json!({"to": bob.number(), "text": {"body": "hello you"}, "context": {"message_id": id}});
+        app.accepted("shop", answer).await;
+        let shown = bob.next_message(PATIENCE).await.unwrap();
+        let context = shown.json()["extended_text_message"]["context_info"].clone();
+        assert_eq!((&context["stanza_id"], &context["remote_jid"]), (&json!(id), &json!(STATUS)));
+        let own = [bob.jid(), bob.lid()];
+        assert!(own.iter().any(|own| context["participant"] == json!(own)), "{context}");
+        assert_eq!(context["quoted_message"].to_string().matches("hello all").count(), 1, "{context}");
+
+        for (emoji, text) in [(json!("👍"), "👍"), (json!(null), "")] {
+            let reaction = json!({"to": "status", "reaction": {"message_id": id, "emoji": emoji}});
+            let sent = app.accepted("shop", reaction).await;
+            let shown = bob.next_message(PATIENCE).await.unwrap();
+            let reaction = shown.json()["reaction_message"].clone();
+            assert_eq!((&shown.id, shown.chat.as_str(), &reaction["text"]), (&sent, STATUS, &json!(text)));
+            let key = &reaction["key"];
+            assert_eq!((&key["remote_jid"], &key["id"], &key["from_me"]), (&json!(STATUS), &json!(id), &json!(false)));
+            assert!(own.iter().any(|own| key["participant"] == json!(own)), "{key}");
+            app.until_message("shop", &sent, "delivered").await;
+        }
+
+        app.post(&format!("{path}/forward"), json!({"to": carol.number(), "chat": "status"})).await.expect(200);
+        let shown = carol.next_message(PATIENCE).await.unwrap();
+        assert_eq!((shown.text.as_deref(), shown.chat.as_str()), (Some("hello all"), alice.jid().as_str()));
+
+        let unknown = json!({"to": "status", "reaction": {"message_id": "3EB0", "emoji": "👍"}});
+        assert_eq!(app.post("/v1/sessions/shop/messages", unknown).await.expect(404).code(), "message_not_found");
+        let nothing = app.post_raw("/v1/sessions/shop/messages/3EB0/view", "").await.expect(404);
+        assert_eq!(nothing.code(), "message_not_found");
+        app.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn what_others_say_to_the_accounts_own_statuses_is_told() {
+    for addressing in [Addressing::PhoneNumber, Addressing::Lid] {
+        let (app, [alice, bob, ..]) = with_alice(addressing).await;
+        let alice = &alice;
+        let status = json!({"to": "status", "recipients": [bob.number()], "text": {"body": "open"}});
+        let id = app.accepted("shop", status).await;
+        assert_eq!(bob.next_message(PATIENCE).await.unwrap().id, id);
+        for (emoji, told) in [("🎉", json!("🎉")), ("", json!(null))] {
+            bob.reacts_to_status(alice, &id, emoji).unwrap();
+            let events = app.events("message.reaction", if emoji.is_empty() { 2 } else { 1 }).await;
+            let reaction = &events.last().unwrap()["data"];
+            assert_eq!((&reaction["message_id"], &reaction["chat"]), (&json!(id), &json!(STATUS)));
+            assert_eq!((&reaction["from"]["phone"], &reaction["emoji"]), (&json!(bob.number()), &told));
+        }
+        bob.answers_status(alice, &id, "open", "since when?").unwrap();
+        let told = app.webhook.next().await.body["data"].clone();
+        assert_eq!((&told["chat"], &told["text"]["body"]), (&json!(bob.jid()), &json!("since when?")));
+        assert_eq!((&told["context"]["message_id"], &told["context"]["chat"]), (&json!(id), &json!(STATUS)));
+        app.finish().await;
+    }
 }

@@ -76,7 +76,7 @@ impl Asked {
             fields.refuse("context", "does not belong to a message that names the one it is about itself");
         }
         let mentions = mentions(&mut fields);
-        let audience = status::audience(&mut fields, to.as_ref());
+        let audience = status::audience(&mut fields, to.as_ref(), kind);
         let send_at = fields.optional_parsed("send_at", |text| {
             text.parse::<Timestamp>().map_err(|_| "is not a time; write it like 2026-12-01T09:00:00Z")
         });
@@ -203,7 +203,7 @@ fn context(fields: &mut Fields) -> Option<Context> {
     let mut inner = fields.inner("context")?;
     let message_id = inner.text("message_id");
     fields.absorb("context", inner);
-    Some(Context { message_id: message_id?, from: None, quoted: None })
+    Some(Context { message_id: message_id?, from: None, chat: None, quoted: None })
 }
 
 /// The addresses of those that a message mentions; its words say `@` and their number.

@@ -137,6 +137,10 @@ pub async fn forward(
         let kind = content.kind();
         return Err(Problem::field("to", format!("is a newsletter, where {kind} is not shown")));
     }
+    if let Content::Text { text } = &mut content {
+        // How it looks belongs to a status.
+        (text.background_color, text.font) = (None, None);
+    }
     if let Some(media) = content.media_mut() {
         // It is where the message was that is forwarded.
         media.url = None;
@@ -182,7 +186,9 @@ pub(super) async fn find(
     let sent = gateway.store.sent_message(session.as_str(), id).await.map_err(unreadable)?;
     let chat = match (sent, chat) {
         (Some(sent), _) => chat_of(sent)?.0,
-        (None, Some(chat)) => ChatId::parse(chat).map_err(|error| Problem::field("chat", error.to_string()))?,
+        (None, Some(chat)) => {
+            ChatId::parse_with_status(chat).map_err(|error| Problem::field("chat", error.to_string()))?
+        }
         (None, None) if gateway.sessions.find(session).is_none() => return Err(Problem::NoSession),
         (None, None) => return Err(Problem::NoMessage),
     };

@@ -1,11 +1,17 @@
 //! What is posted for a day: who may see it, and how a text looks there.
 
-use super::content;
+use super::body::Asked;
+use super::{content, unreadable};
+use crate::http::Gateway;
+use crate::http::error::Problem;
 use crate::http::extract::Fields;
 use crate::message::{ChatId, Content, Font, Text};
+use crate::sessions::SessionName;
 
 /// What phones show as a status.
-const POSTABLE: [&str; 3] = ["text", "image", "video"];
+const POSTABLE: [&str; 4] = ["text", "image", "video", "audio"];
+/// What is said to a status, and goes to its author alone.
+const REACTION: &str = "reaction";
 const MOST_RECIPIENTS: usize = 5_000;
 
 /// A text, and its look.
@@ -26,8 +32,14 @@ fn font(text: &str) -> Result<Font, String> {
 }
 
 /// The addresses of those who may see a status.
-pub(super) fn audience(fields: &mut Fields, to: Option<&ChatId>) -> Vec<String> {
+pub(super) fn audience(fields: &mut Fields, to: Option<&ChatId>, kind: Option<&'static str>) -> Vec<String> {
     match to {
+        Some(ChatId::Status) if kind == Some(REACTION) => {
+            if fields.has("recipients") {
+                fields.refuse("recipients", "does not belong to a reaction, which goes to the status's author");
+            }
+            return Vec::new();
+        }
         Some(ChatId::Status) => {}
         Some(_) if fields.has("recipients") => {
             fields.refuse("recipients", "belongs to a status alone, which is sent with `\"to\": \"status\"`");
@@ -56,6 +68,16 @@ pub(super) fn audience(fields: &mut Fields, to: Option<&ChatId>) -> Vec<String> 
     audience
 }
 
+/// A reaction goes to the author of a status, who is known from the status alone.
+pub(super) async fn is_known(gateway: &Gateway, session: &SessionName, asked: &Asked) -> Result<(), Problem> {
+    let (ChatId::Status, Content::Reaction { reaction }) = (&asked.to, &asked.message.content) else { return Ok(()) };
+    if gateway.sessions.find(session).is_none() {
+        return Err(Problem::NoSession);
+    }
+    let found = gateway.sessions.quoted(session, &ChatId::Status, &reaction.message_id).await.map_err(unreadable)?;
+    found.map(|_| ()).ok_or(Problem::NoMessage)
+}
+
 /// Refuses what cannot be a status, and what only a status can be.
 pub(super) fn check(fields: &mut Fields, to: Option<&ChatId>, kind: Option<&'static str>, content: Option<&Content>) {
     let Some(to) = to else { return };
@@ -72,8 +94,11 @@ pub(super) fn check(fields: &mut Fields, to: Option<&ChatId>, kind: Option<&'sta
         }
     }
     let Some(kind) = kind else { return };
-    if !POSTABLE.contains(&kind) {
+    if kind != REACTION && !POSTABLE.contains(&kind) {
         fields.refuse("to", format!("is status, where {kind} is not shown; use {}", POSTABLE.join(", ")));
+    }
+    if content.is_some_and(|content| matches!(content, Content::Audio { audio } if !audio.voice)) {
+        fields.refuse("audio", "is shown as a voice note in a status; say `voice: true`");
     }
     if text.is_some_and(|text| text.preview_url) {
         fields.refuse("text", "has no `preview_url` in a status");

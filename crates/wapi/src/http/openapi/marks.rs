@@ -31,6 +31,10 @@ pub fn operations() -> Vec<Operation> {
         mark("DELETE", KEEP, "Let a message that was kept disappear with the others"),
         star("PUT", "Put a star to a message, for the account alone"),
         star("DELETE", "Take a star away from a message"),
+        route("POST", "/v1/sessions/{session}/messages/{id}/view", "Tell whoever posted a status that it was seen")
+            .answers_nothing(204, "Its author is told.")
+            .problems(&ASKED)
+            .problems(&[(404, "message_not_found"), (503, "not_ready")]),
     ]
 }
 

@@ -7,7 +7,7 @@ use super::super::outbox::{HandedOver, Unprepared};
 use super::super::{Parts, Session};
 use crate::fetch::NoFile;
 use crate::media::{Described, File};
-use crate::message::{ChatId, Content, Edit, Message};
+use crate::message::{ChatId, Content, Edit, Message, STATUS};
 use crate::store::{Ballot, MediaFacts, MediaRecord, MediaState, Place, Poll, Store, StoreError};
 use crate::whatsapp::{Attached, Beside, Known, Link, NotHandedOver, NotPrepared, Prepared, Quote};
 
@@ -225,10 +225,28 @@ impl Work {
         let chats = [Some(chat.clone()), link.other_address(&self.to).await];
         let chats: Vec<_> = chats.into_iter().flatten().collect();
         let known = self.around.store.quoted(session, &chats, &id).await.ok().flatten();
+        if known.is_none()
+            && let Some(status) = self.status(&chats, &id).await
+        {
+            return Some(status);
+        }
         let (author, message) = known.map_or((Some(chat.clone()), None), |quoted| (quoted.author, quoted.message));
         let is_own = author.is_none();
         let author = author.or_else(|| own_address(link)).unwrap_or(chat);
-        Some(Quote { id, author, is_own, message })
+        Some(Quote { id, author, is_own, chat: None, message })
+    }
+
+    /// A status of whom the message goes to.
+    async fn status(&self, author: &[String], id: &str) -> Option<Quote> {
+        let known = self.around.store.quoted(self.session.name.as_str(), &[STATUS.to_owned()], id).await.ok()??;
+        let by = known.author.filter(|by| author.contains(by))?;
+        Some(Quote {
+            id: id.to_owned(),
+            author: by,
+            is_own: false,
+            chat: Some(STATUS.to_owned()),
+            message: known.message,
+        })
     }
 }
 

@@ -114,6 +114,7 @@ fn context(about: &wa::ContextInfo) -> Option<Context> {
     Some(Context {
         message_id: about.stanza_id.clone()?,
         from: author.map(|author| author.to_non_ad_string()),
+        chat: about.remote_jid.clone().filter(|chat| !chat.is_empty()),
         quoted: quoted.map(Box::new),
     })
 }

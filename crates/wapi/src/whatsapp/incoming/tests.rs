@@ -124,7 +124,10 @@ fn an_answer_names_the_message_it_answers() {
         MessageField::some(wa::ContextInfo { stanza_id: Some("3EB1".to_owned()), ..Default::default() });
     let message = wa::Message { extended_text_message: MessageField::some(text), ..Default::default() };
     let told = told("s", &message, &from(ANN, "375447034810@s.whatsapp.net"), None).unwrap();
-    assert_eq!(told.message.context, Some(Context { message_id: "3EB1".to_owned(), from: None, quoted: None }));
+    assert_eq!(
+        told.message.context,
+        Some(Context { message_id: "3EB1".to_owned(), from: None, chat: None, quoted: None })
+    );
     assert_eq!(told.message.content, Content::Text { text: Text::new("yes".to_owned()) });
 }
 

@@ -18,6 +18,7 @@ pub(super) fn attach(protobuf: &mut wa::Message, message: &Message, quote: Optio
     let context = wa::ContextInfo {
         stanza_id: quote.map(|quote| quote.id.clone()),
         participant: quote.map(|quote| quote.author.clone()),
+        remote_jid: quote.and_then(|quote| quote.chat.clone()),
         quoted_message: said.map(MessageField::some).unwrap_or_default(),
         mentioned_jid: message.mentions.clone(),
         expiration: message.expires_after,

@@ -28,6 +28,8 @@ pub struct Quote {
     pub author: String,
     /// Whether the session's own account did.
     pub is_own: bool,
+    /// Where it is, if not in the chat of the answer.
+    pub chat: Option<String>,
     /// What it said, where that is known: phones show it above the answer.
     pub message: Option<Message>,
 }
@@ -131,15 +133,19 @@ fn change(kind: Type, around: &Around<'_>, change: ProtocolMessage) -> Option<wa
     Some(wa::Message { protocol_message: MessageField::some(change), ..Default::default() })
 }
 
-/// What phones know a message by. In a group, the author of somebody else's belongs to it.
+/// What phones know a message by. In a group, and of a status, the author of somebody else's belongs to it.
 fn key(around: &Around<'_>) -> Option<wa::MessageKey> {
     let quote = around.quote?;
-    let is_of_another = matches!(around.chat, ChatId::Group(_)) && !quote.is_own;
+    let is_named = match around.chat {
+        ChatId::Group(_) => !quote.is_own,
+        ChatId::Status => !quote.is_own,
+        _ => false,
+    };
     Some(wa::MessageKey {
         remote_jid: Some(around.chat.to_string()),
         from_me: Some(quote.is_own),
         id: Some(quote.id.clone()),
-        participant: is_of_another.then(|| quote.author.clone()),
+        participant: is_named.then(|| quote.author.clone()),
     })
 }
 

@@ -25,7 +25,7 @@ fn in_a_group_the_author_belongs_to_what_a_message_is_known_by() {
     let group = ChatId::parse("120363025246125486@g.us").unwrap();
     let person = ChatId::parse(ANN).unwrap();
     for (chat, is_own, participant) in [(&group, false, Some(ANN)), (&group, true, None), (&person, false, None)] {
-        let quote = Quote { id: "3EB0".to_owned(), author: ANN.to_owned(), is_own, message: None };
+        let quote = Quote { id: "3EB0".to_owned(), author: ANN.to_owned(), is_own, chat: None, message: None };
         let around = Around {
             chat,
             quote: Some(&quote),
@@ -172,11 +172,13 @@ proptest! {
             id: "3EB0".to_owned(),
             author: ANN.to_owned(),
             is_own: false,
+            chat: None,
             message: Some(Message::new(quoted.clone())),
         });
         let context = quoted.map(|quoted| Context {
             message_id: "3EB0".to_owned(),
             from: Some(ANN.to_owned()),
+            chat: None,
             quoted: Some(Box::new(quoted)),
         });
         let message = Message { context, mentions, forwarded, expires_after, album_id, ..Message::new(said) };

@@ -1,0 +1,25 @@
+//! `/v1/sessions/{session}/messages/{id}/view`: tells whoever posted a status that it was seen.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+
+use super::NamedMessage;
+use crate::http::Gateway;
+use crate::http::error::Problem;
+use crate::http::query::Query;
+use crate::message::ChatId;
+
+/// `POST …/messages/{id}/view`
+pub async fn view(State(gateway): State<Gateway>, message: NamedMessage, query: Query) -> Result<StatusCode, Problem> {
+    query.done()?;
+    let NamedMessage { session, id } = message;
+    let status = gateway.sessions.quoted(&session, &ChatId::Status, &id).await.map_err(super::unreadable)?;
+    let author = match status.map(|status| status.author) {
+        Some(Some(author)) => author,
+        Some(None) => return Err(Problem::field("id", "names a status of the account itself")),
+        None if gateway.sessions.find(&session).is_none() => return Err(Problem::NoSession),
+        None => return Err(Problem::NoMessage),
+    };
+    gateway.sessions.view(&session, &id, &author).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -9,11 +9,10 @@ use waproto::buffa::{Message, MessageField};
 use waproto::whatsapp as wa;
 
 use super::group::{address, other_address};
-use super::message::{PASSED_ON, ToPhone, deliver, sealed};
+use super::message::{PASSED_ON, ToPhone, sealed};
 use super::phone_message::{enc, open_sessions};
-use super::{Stanza, unix_time};
+use super::{Stanza, many, unix_time};
 use crate::Addressing;
-use crate::amendments::edit_attribute;
 use crate::group::{FORBIDDEN, GroupId};
 use crate::handset::{Arrival, Handset, Sent};
 use crate::queue::Class;
@@ -175,24 +174,11 @@ pub(crate) fn send(
     open_sessions(server, &handset, &strangers)?;
 
     let mut phone = handset.lock();
-    let plaintext = message.encode_to_vec();
-    phone.remember(Sent { id: id.to_owned(), to: Chat::Group(group.clone()), kind, message: plaintext.clone() });
+    let sent = Sent { id: id.to_owned(), to: Chat::Group(group.clone()), kind, message: message.encode_to_vec() };
+    phone.remember(sent.clone());
     let participants = share_key(server, &mut phone, &chat, strangers, addressing)?;
-    let sealed = phone.sender_keys.encrypt(&chat, &plaintext)?;
-    let mut stanza = NodeBuilder::new("message")
-        .attr("to", address(group))
-        .attr("id", id)
-        .attr("type", kind)
-        .attr("addressing_mode", mode(addressing));
-    if let Some(edit) = edit_attribute(message) {
-        stanza = stanza.attr("edit", edit);
-    }
-    let fanout = NodeBuilder::new("participants").children(participants).build();
-    let stanza = stanza.children([fanout, enc(&sealed, None)]).build();
-    // Routed before the phone is let go, so that two messages arrive in the order they were sealed.
-    let for_phones = super::message::route(server, &own, &stanza);
-    drop(phone);
-    deliver(server, for_phones);
+    let stanza = many::seal(&mut phone, &sent, message, participants, addressing)?;
+    many::leave(server, from, phone, &stanza);
     Ok(())
 }
 
@@ -216,8 +202,7 @@ pub(super) fn share_key(
     Ok(participants)
 }
 
-/// The phone sends one of its group messages again, to the one device that could not open it; the session is new already. The device
-/// gets the phone's key again with the next message.
+/// The phone sends one of its group messages again, to the one device that could not open it.
 pub(super) fn resend(
     server: &Arc<Server>,
     from: &Number,
@@ -226,28 +211,13 @@ pub(super) fn resend(
     sent: &Sent,
     count: u32,
 ) -> anyhow::Result<()> {
-    let (handset, addressing) = {
+    let addressing = {
         let world = server.world.lock();
         let group = world.groups.get(group).context("no such group")?;
         anyhow::ensure!(group.members.contains_key(&to.number), "{} is no member of this group", to.number);
-        (world.account(from).context("no such account")?.handset.clone(), group.addressing)
+        group.addressing
     };
-    let (user, jid) = names(server, to, addressing).context("no such device")?;
-    let mut phone = handset.lock();
-    phone.sender_keys.unshare(&Chat::Group(group.clone()).to_string(), to);
-    let sealed = phone.signal.encrypt(&user, to.device, &sent.message)?;
-    let stanza = NodeBuilder::new("message")
-        .attr("to", address(group))
-        .attr("participant", jid)
-        .attr("id", sent.id.as_str())
-        .attr("type", sent.kind)
-        .attr("addressing_mode", mode(addressing))
-        .children([enc(&sealed, Some(count))])
-        .build();
-    let for_phones = super::message::route(server, &DeviceId { number: from.clone(), device: 0 }, &stanza);
-    drop(phone);
-    deliver(server, for_phones);
-    Ok(())
+    many::resend(server, from, to, sent, count, addressing)
 }
 
 /// The name Signal sessions with a device are kept under, and its address in the group; `None` when it is linked no more.

@@ -5,6 +5,7 @@ pub(crate) mod group;
 pub(crate) mod group_message;
 pub(crate) mod iq;
 pub(crate) mod login;
+mod many;
 pub(crate) mod media_retry;
 pub(crate) mod message;
 pub(crate) mod newsletter;

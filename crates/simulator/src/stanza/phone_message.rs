@@ -11,7 +11,7 @@ use waproto::whatsapp as wa;
 
 use super::iq::prekeys;
 use super::message::{deliver, route};
-use super::{group_message, status};
+use super::{group_message, many};
 use crate::Addressing;
 use crate::amendments::edit_attribute;
 use crate::device::Bundle;
@@ -139,7 +139,7 @@ pub(crate) fn resend(
     handset.lock().signal.start_session(&user, to.device, &bundle)?;
     let other = match &sent.to {
         Chat::Group(group) => return group_message::resend(server, from, to, group, &sent, count),
-        Chat::Status => return status::resend(server, from, to, &sent, count),
+        Chat::Status => return many::resend(server, from, to, &sent, count, Addressing::Lid),
         // Whoever cannot read a post can ask nobody for it.
         Chat::Newsletter(_) => return Ok(()),
         Chat::Person(number) => number,

@@ -4,17 +4,16 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::Context;
+use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
-use wacore_binary::{Jid, Node};
 use waproto::buffa::Message;
 use waproto::whatsapp as wa;
 
-use super::Stanza;
 use super::group_message::{Envelope, keys, names, share_key};
-use super::message::{ToPhone, deliver};
-use super::phone_message::{enc, open_sessions};
+use super::message::ToPhone;
+use super::phone_message::open_sessions;
+use super::{Stanza, many};
 use crate::Addressing;
-use crate::amendments::edit_attribute;
 use crate::handset::Sent;
 use crate::queue::Class;
 use crate::server::Server;
@@ -88,8 +87,8 @@ pub(crate) fn send(
     open_sessions(server, &handset, &strangers)?;
 
     let mut phone = handset.lock();
-    let plaintext = message.encode_to_vec();
-    phone.remember(Sent { id: id.to_owned(), to: Chat::Status, kind, message: plaintext.clone() });
+    let sent = Sent { id: id.to_owned(), to: Chat::Status, kind, message: message.encode_to_vec() };
+    phone.remember(sent.clone());
     let mut participants = share_key(server, &mut phone, &chat, strangers, Addressing::Lid)?;
     // Who has the key already is named without one.
     for number in &people {
@@ -101,42 +100,7 @@ pub(crate) fn send(
             participants.push(NodeBuilder::new("to").attr("jid", jid).build());
         }
     }
-    let sealed = phone.sender_keys.encrypt(&chat, &plaintext)?;
-    let mut stanza = NodeBuilder::new("message").attr("to", Jid::status_broadcast()).attr("id", id).attr("type", kind);
-    if let Some(edit) = edit_attribute(message) {
-        stanza = stanza.attr("edit", edit);
-    }
-    let fanout = NodeBuilder::new("participants").children(participants).build();
-    let stanza = stanza.children([fanout, enc(&sealed, None)]).build();
-    // Routed before the phone is let go, so that two arrive in the order they were sealed.
-    let for_phones = super::message::route(server, &own, &stanza);
-    drop(phone);
-    deliver(server, for_phones);
-    Ok(())
-}
-
-/// The phone sends one of its statuses again, to the one device that could not open it; the session is new already.
-pub(super) fn resend(
-    server: &Arc<Server>,
-    from: &Number,
-    to: &DeviceId,
-    sent: &Sent,
-    count: u32,
-) -> anyhow::Result<()> {
-    let handset = server.world.lock().account(from).context("no such account")?.handset.clone();
-    let (user, jid) = names(server, to, Addressing::Lid).context("no such device")?;
-    let mut phone = handset.lock();
-    phone.sender_keys.unshare(&Chat::Status.to_string(), to);
-    let sealed = phone.signal.encrypt(&user, to.device, &sent.message)?;
-    let stanza = NodeBuilder::new("message")
-        .attr("to", Jid::status_broadcast())
-        .attr("participant", jid)
-        .attr("id", sent.id.as_str())
-        .attr("type", sent.kind)
-        .children([enc(&sealed, Some(count))])
-        .build();
-    let for_phones = super::message::route(server, &DeviceId { number: from.clone(), device: 0 }, &stanza);
-    drop(phone);
-    deliver(server, for_phones);
+    let stanza = many::seal(&mut phone, &sent, message, participants, Addressing::Lid)?;
+    many::leave(server, from, phone, &stanza);
     Ok(())
 }

@@ -270,6 +270,11 @@ const operations = {
 		await open().chatModify({ star: { messages: [{ id, fromMe: from_me }], star: starred } }, chat);
 		return { event: 'done' };
 	},
+	// What Baileys can do with newsletters: `newsletterFollow`, `newsletterMetadata`, …
+	newsletter: async ({ method, args }) => {
+		const result = await open()[method](...args);
+		return { event: 'done', result: plain(result ?? null) };
+	},
 	read: async ({ keys }) => {
 		const theirs = keys.map(({ id, chat, sender }) => ({
 			id,

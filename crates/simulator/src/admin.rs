@@ -1,8 +1,8 @@
 //! The admin API: everything a test says, over HTTP. Its reference is the crate's README.
 
 mod groups;
-mod profile;
 mod newsletters;
+mod profile;
 mod settings;
 mod signals;
 

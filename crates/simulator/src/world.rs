@@ -18,8 +18,8 @@ use crate::faults::Switches;
 use crate::group::{Group, GroupId};
 use crate::handset::Handset;
 use crate::linkcode::LinkCode;
-use crate::profile::Profile;
 use crate::newsletter::{Newsletter, NewsletterId};
+use crate::profile::Profile;
 use crate::stanza::StreamEnd;
 use crate::stanza::signals::Presences;
 

@@ -9,6 +9,7 @@ mod auth;
 mod baileys;
 mod baileys_account;
 mod baileys_kinds;
+mod baileys_newsletters;
 mod baileys_profile;
 mod baileys_stars;
 mod batch;

@@ -1,7 +1,9 @@
 -- Sessions whose phone is asked for the time before the device was linked, and how far it has told it. Others have no row.
 CREATE TABLE pasts (
   session    TEXT PRIMARY KEY,
-  -- In percent, as the phone says.
+  -- 0: the recent messages, 1: all there are; phones tell them one after the other, each from 0 to 100.
+  stage      BIGINT NOT NULL DEFAULT 0,
+  -- In percent of the stage, as the phone says.
   progress   BIGINT NOT NULL DEFAULT 0,
   -- When its first part was announced, and when something last came of it; in milliseconds since 1970.
   started_at BIGINT,

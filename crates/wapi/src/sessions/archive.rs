@@ -11,7 +11,7 @@ use super::{Parts, Session};
 use crate::event::{EventData, Person, ReceivedMessage};
 use crate::identity::{self, Knowledge};
 use crate::store::kept::{Imports, NewKept};
-use crate::store::{Past, Store};
+use crate::store::{Past, Reached, Store};
 use crate::whatsapp::{Archive, Incoming, PastMessage, Told};
 
 const HOURS_A_DAY: i64 = 24;
@@ -89,9 +89,9 @@ impl Archive for SessionArchive {
         Ok(self.around.history.import(self.name(), &Imports { chats, contacts, messages }).await?)
     }
 
-    async fn taken(&self, id: &str, progress: Option<u8>) -> Result<()> {
+    async fn taken(&self, id: &str, reached: Option<Reached>) -> Result<()> {
         let _turn = self.turn.lock().await;
-        self.show(self.around.store.take_part(self.name(), id, progress).await?);
+        self.show(self.around.store.take_part(self.name(), id, reached).await?);
         Ok(())
     }
 

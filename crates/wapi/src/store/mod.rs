@@ -67,7 +67,7 @@ pub use media::{MediaFacts, MediaRecord, MediaState, NewMedia};
 pub use messages::{Acceptance, Accepted, Departure, IdempotencyKey, KEY_LIFETIME, NewMessage, OpenMessage, Place};
 pub use numbers::Numbers;
 pub use outcomes::{Judged, Outcomes, Receipt, ReceiptKind, Verdict};
-pub use past::Past;
+pub use past::{Past, Reached, Stage};
 pub use payloads::Payload;
 pub use pending::Pending;
 pub use polls::{Ballot, Poll};

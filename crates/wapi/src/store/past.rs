@@ -24,6 +24,20 @@ pub struct Past {
     pub lost: u32,
 }
 
+/// What a phone tells; first the one, then, if it was asked for and the phone likes, the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    Recent = 0,
+    Full = 1,
+}
+
+/// How far a phone says it is with a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reached {
+    pub stage: Stage,
+    pub percent: u8,
+}
+
 const SELECT: &str = "SELECT session, progress, started_at, updated_at, \
     (SELECT count(*) FROM past_parts WHERE session = pasts.session AND lost = 0) AS waiting, \
     (SELECT count(*) FROM past_parts WHERE session = pasts.session AND lost = 1) AS lost FROM pasts";
@@ -41,10 +55,15 @@ impl Store {
         self.writer.change(PartChange { session, id, what: What::Announced }).await
     }
 
-    /// A part was taken in. `progress`: how far the phone says it is with it, in percent.
-    pub async fn take_part(&self, session: &str, id: &str, progress: Option<u8>) -> Result<Option<Past>, StoreError> {
+    /// A part was taken in.
+    pub async fn take_part(
+        &self,
+        session: &str,
+        id: &str,
+        reached: Option<Reached>,
+    ) -> Result<Option<Past>, StoreError> {
         let (session, id) = (session.to_owned(), id.to_owned());
-        self.writer.change(PartChange { session, id, what: What::Taken(progress) }).await
+        self.writer.change(PartChange { session, id, what: What::Taken(reached) }).await
     }
 
     /// Nobody works on a session's parts any more that are not taken in.
@@ -88,9 +107,11 @@ pub(super) async fn order(connection: &mut SqliteConnection, session: &str, aske
     Ok(())
 }
 
+const NOTHING: Reached = Reached { stage: Stage::Recent, percent: 0 };
+
 enum What {
     Announced,
-    Taken(Option<u8>),
+    Taken(Option<Reached>),
     AllLost,
 }
 
@@ -122,10 +143,13 @@ impl Change for PartChange {
         };
         sqlx::query(parts).bind(session).bind(id).execute(&mut *connection).await?;
         if !matches!(what, What::AllLost) {
-            let sql = "UPDATE pasts SET progress = max(progress, $2), started_at = COALESCE(started_at, $3), \
-                       updated_at = $3 WHERE session = $1";
-            let progress = if let What::Taken(Some(progress)) = what { i64::from(*progress) } else { 0 };
-            let query = sqlx::query(sql).bind(session).bind(progress).bind(now.as_millisecond());
+            // Parts of a stage may be taken in out of order.
+            let sql = "UPDATE pasts SET started_at = COALESCE(started_at, $2), updated_at = $2, stage = max(stage, $3), \
+                       progress = CASE WHEN stage < $3 THEN $4 WHEN stage = $3 THEN max(progress, $4) ELSE progress END \
+                       WHERE session = $1";
+            let reached = if let What::Taken(Some(reached)) = what { *reached } else { NOTHING };
+            let query = sqlx::query(sql).bind(session).bind(now.as_millisecond());
+            let query = query.bind(reached.stage as i64).bind(i64::from(reached.percent));
             query.execute(&mut *connection).await?;
         }
         let sql = sqlx::AssertSqlSafe(format!("{SELECT} WHERE session = $1"));
@@ -162,5 +186,39 @@ impl Change for Restart {
         let sql = "SELECT EXISTS (SELECT 1 FROM pasts WHERE session = $1)";
         let asked: i64 = sqlx::query_scalar(sql).bind(&self.session).fetch_one(&mut *connection).await?;
         order(connection, &self.session, asked != 0).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::store::Ordered;
+
+    #[tokio::test]
+    async fn it_counts_what_is_open_and_goes_on_with_the_next_stage() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("wapi.db"), Clock::system()).await.unwrap();
+        assert_eq!(store.announce_part("shop", "1").await.unwrap(), None, "nobody asked for it");
+        let asked = Ordered { past: Some(Past::default()), ..Ordered::default() };
+        store.order_session("shop", &asked).await.unwrap();
+        let counts = |past: Option<Past>| past.map(|past| (past.progress, past.waiting, past.lost)).unwrap();
+        for id in ["1", "2", "2"] {
+            store.announce_part("shop", id).await.unwrap();
+        }
+        let taken = async |id: &str, stage, percent| {
+            counts(store.take_part("shop", id, Some(Reached { stage, percent })).await.unwrap())
+        };
+        assert_eq!(taken("2", Stage::Recent, 100).await, (100, 1, 0));
+        assert_eq!(taken("1", Stage::Recent, 50).await, (100, 0, 0));
+        store.announce_part("shop", "3").await.unwrap();
+        assert_eq!(taken("3", Stage::Full, 10).await, (10, 0, 0));
+        assert_eq!(counts(store.announce_part("shop", "4").await.unwrap()), (10, 1, 0));
+        assert_eq!(counts(store.lose_parts("shop").await.unwrap()), (10, 0, 1));
+        assert_eq!(taken("4", Stage::Full, 100).await, (100, 0, 0), "what was lost has come after all");
+        store.restart_past("shop").await.unwrap();
+        let ordered = store.ordered_sessions().await.unwrap();
+        assert_eq!(ordered["shop"].past, Some(Past::default()));
+        store.close().await;
     }
 }

@@ -30,6 +30,7 @@ use super::observer::Others;
 use crate::event::Person;
 use crate::lifecycle::Lifecycle;
 use crate::store::kept::{ImportedChat, KeptStatus};
+use crate::store::{Reached, Stage};
 
 /// How long to wait at a time for the engine to have no part under way.
 const SETTLING: Duration = Duration::from_secs(3600);
@@ -47,8 +48,8 @@ pub trait Archive: Send + Sync + 'static {
     async fn announced(&self, id: &str) -> Result<()>;
     /// Takes in some of a part. All of it may come again.
     async fn take(&self, told: Told) -> Result<()>;
-    /// A part was taken in. `progress`: how far the phone says it is with it, in percent.
-    async fn taken(&self, id: &str, progress: Option<u8>) -> Result<()>;
+    /// A part was taken in. `reached`: how far the phone says it is with it.
+    async fn taken(&self, id: &str, reached: Option<Reached>) -> Result<()>;
     /// What was announced and is not taken in will not come.
     async fn lost(&self) -> Result<()>;
 }
@@ -152,7 +153,7 @@ struct Reader {
     /// Announced, and not taken in. Which part an announcement was for is not said, and makes no difference.
     open: VecDeque<String>,
     /// Taken in before they were announced: how far the phone was with each.
-    early: VecDeque<Option<u8>>,
+    early: VecDeque<Option<Reached>>,
 }
 
 impl Reader {
@@ -163,7 +164,7 @@ impl Reader {
             tokio::select! {
                 biased;
                 Some(id) = self.announced.recv() => match self.early.pop_front() {
-                    Some(progress) => self.taken(id, progress).await,
+                    Some(reached) => self.taken(id, reached).await,
                     None => self.open.push_back(id),
                 },
                 Some(event) = self.parts.recv() => {
@@ -191,8 +192,7 @@ impl Reader {
     }
 
     async fn take(&mut self, part: &LazyHistorySync) {
-        let progress = part.progress().filter(|_| is_measured(part.sync_type()));
-        let progress = progress.map(|percent| u8::try_from(percent.min(100)).unwrap_or(100));
+        let reached = reached(part);
         if let Err(error) = self.take_in(part).await {
             // What announced it stays open, and nothing more will come for it.
             let error = format!("{error:#}");
@@ -200,13 +200,13 @@ impl Reader {
             return;
         }
         match self.open.pop_front() {
-            Some(id) => self.taken(id, progress).await,
-            None => self.early.push_back(progress),
+            Some(id) => self.taken(id, reached).await,
+            None => self.early.push_back(reached),
         }
     }
 
-    async fn taken(&mut self, id: String, progress: Option<u8>) {
-        if let Err(error) = self.archive.taken(&id, progress).await {
+    async fn taken(&mut self, id: String, reached: Option<Reached>) {
+        if let Err(error) = self.archive.taken(&id, reached).await {
             let error = format!("{error:#}");
             tracing::warn!(
                 session = self.session,
@@ -263,7 +263,13 @@ async fn settled(client: std::sync::Weak<Client>) -> bool {
     }
 }
 
-/// Whether a part of this type says how far the phone is with all of it.
-fn is_measured(kind: i32) -> bool {
-    [HistorySyncType::RECENT, HistorySyncType::FULL].iter().any(|it| *it as i32 == kind)
+/// How far the phone is, where a part of this type says so. Names and settings come beside.
+fn reached(part: &LazyHistorySync) -> Option<Reached> {
+    let is = |kind: HistorySyncType| part.sync_type() == kind as i32;
+    let stage = match () {
+        () if is(HistorySyncType::RECENT) => Stage::Recent,
+        () if is(HistorySyncType::FULL) => Stage::Full,
+        () => return None,
+    };
+    Some(Reached { stage, percent: u8::try_from(part.progress()?.min(100)).unwrap_or(100) })
 }

@@ -106,6 +106,13 @@ fn session(kind: &str) -> Option<Value> {
             ("path", said(text(), "Where it is as a picture, on this gateway.")),
             ("expires_at", time()),
         ]),
+        "session.history" => open_object(&[
+            ("session", text()),
+            ("status", words(&["waiting", "receiving", "complete", "incomplete"])),
+            ("progress", number(0, 100)),
+            ("started_at", or_null(time())),
+            ("updated_at", or_null(time())),
+        ]),
         "session.paired" => open_object(&[("session", text()), account()]),
         "session.logged_out" => open_object(&[("session", text()), ("reason", text()), account()]),
         _ => return None,

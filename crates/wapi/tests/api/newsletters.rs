@@ -76,9 +76,9 @@ async fn what_was_posted_while_nobody_listened_is_told_afterwards_once_and_in_or
     for count in 0..120 {
         bob.sends_text(&news, &format!("missed {count}")).await.unwrap();
     }
-    app.simulator.faults().lose_posts(false);
     let stopped = app.stop().await;
     bob.sends_text(&news, "while away").await.unwrap();
+    stopped.simulator.faults().lose_posts(false);
     let app = stopped.start().await;
     for count in 0..120 {
         let told = app.webhook.next().await.body["data"].clone();

@@ -10,13 +10,13 @@ use serde::Serialize;
 
 use super::body::Asked;
 use super::shown::Answer;
-use super::{Accepting, idempotency_key, marked, told};
+use super::{Accepting, idempotency_key, marked, told, unreadable};
 use crate::http::Gateway;
 use crate::http::error::{Document, FieldError, Problem};
 use crate::http::extract::{Fields, Named};
 use crate::http::query::Query;
 use crate::keys::Caller;
-use crate::store::IdempotencyKey;
+use crate::store::{Acceptance, IdempotencyKey};
 
 /// Messages in a request.
 pub const MOST: usize = 100;
@@ -47,11 +47,19 @@ pub async fn send(
     let route = format!("POST /v1/sessions/{}/messages/batch", session.url_segment());
     let key = idempotency_key(&caller, &headers, route, &fields)?;
     let accepting = Accepting { gateway: &gateway, session: &session };
-    let mut outcomes = Vec::new();
-    for (index, asked) in read(fields)?.into_iter().enumerate() {
-        // Each has its share: what was cut off is gone on with when the request comes again.
-        let key = key.clone().map(|key| IdempotencyKey { route: format!("{} messages[{index}]", key.route), ..key });
-        let accepted = accepting.all(&asked, key, Duration::ZERO).await;
+    let messages = read(fields)?;
+    // Each has its share: what was cut off is gone on with when the request comes again.
+    let share = |index: usize| {
+        key.clone().map(|key| IdempotencyKey { route: format!("{} messages[{index}]", key.route), ..key })
+    };
+    for key in (0..messages.len()).filter_map(share) {
+        if matches!(gateway.store.accepted_before(&key).await.map_err(unreadable)?, Some(Acceptance::KeyTaken)) {
+            return Err(Problem::KeyTaken);
+        }
+    }
+    let mut outcomes = Vec::with_capacity(messages.len());
+    for (index, asked) in messages.into_iter().enumerate() {
+        let accepted = accepting.all(&asked, share(index), Duration::ZERO).await;
         outcomes.push(accepted.map(|(messages, replayed)| (Answer::new(&asked, told(&session, messages)), replayed)));
     }
     if outcomes.iter().all(Result::is_err) {

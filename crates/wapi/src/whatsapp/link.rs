@@ -5,31 +5,25 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use whatsapp_rust::pair_code::PairCodeOptions;
-use whatsapp_rust::request::IqError;
 use whatsapp_rust::store::commands::DeviceCommand;
 use whatsapp_rust::store::persistence_manager::PersistenceManager;
 use whatsapp_rust::types::events::{EventHandler, Subscription};
 use whatsapp_rust::types::message::{MessageInfo, MessageSource};
 use whatsapp_rust::wacore::iq::devices::RemoveCompanionDeviceSpec;
 use whatsapp_rust::wacore::iq::keepalive::KeepaliveSpec;
-use whatsapp_rust::waproto::{codec, whatsapp as wa};
-use whatsapp_rust::{Client, ClientError, Jid, SendError, SendOptions};
+use whatsapp_rust::{Client, Jid};
 
-use super::attached::Attached;
 use super::calls::Ringing;
 use super::heard::Heard;
 use super::newsletters::{Followed, Reading};
 use super::notes::{Note, NoteTaker};
-use super::outgoing::{self, Around, Quote};
+use super::outgoing;
 use super::posts::Posts;
 use super::signals::{Farewell, Reports, Signal};
-use super::votes;
 use crate::clock::Clock;
 use crate::event::Account;
-use crate::fetch::Preview;
 use crate::lifecycle::Lifecycle;
-use crate::message::{ChatId, Message};
-use crate::store::Poll;
+use crate::message::ChatId;
 
 /// How long the engine may take to say goodbye. It can hang in a write to a dead socket.
 const GOODBYE: Duration = Duration::from_secs(10);
@@ -49,75 +43,6 @@ pub struct Link {
     pub(super) followed: Arc<Followed>,
     pub(super) posts: Arc<Posts>,
     _subscriptions: [Subscription; 2],
-}
-
-/// A message with everything it needs, its files uploaded; can be handed over any number of times.
-#[derive(Clone)]
-pub struct Prepared {
-    message: Box<wa::Message>,
-    /// Who may see it, if it is a status.
-    audience: Vec<Jid>,
-    /// What WhatsApp knows its file by, if it is a post in a newsletter.
-    handle: Option<String>,
-}
-
-/// What a message needs besides its own words and its file.
-#[derive(Default)]
-pub struct Beside {
-    /// The message it is about.
-    pub quote: Option<Quote>,
-    /// What votes on a poll are sealed with.
-    pub secret: Option<Vec<u8>>,
-    /// What a vote or an answer is about.
-    pub poll: Option<Poll>,
-    /// Of the first link in a text.
-    pub preview: Option<Preview>,
-    /// What gets another caption: WhatsApp's protobuf, as it left.
-    pub original: Option<Vec<u8>>,
-}
-
-/// Why a message is not ready.
-#[derive(Debug, thiserror::Error)]
-pub enum NotPrepared {
-    #[error("WhatsApp's media servers did not take it: {0}")]
-    NotUploaded(String),
-    #[error("its file cannot be converted for now: {0}")]
-    NotConverted(String),
-    /// Its file is not here, and WhatsApp's media servers have not got it any more.
-    #[error("its file is not here")]
-    NotHere,
-    /// Its file will never be right.
-    #[error("{0}")]
-    Unfit(String),
-    /// What it is about is not known, or it is of a kind that only comes in.
-    #[error("it cannot be put into WhatsApp's form")]
-    Unsayable,
-}
-
-/// Why a message was not handed over to WhatsApp, or is not known to have been.
-#[derive(Debug, thiserror::Error)]
-pub enum NotHandedOver {
-    /// It has not left.
-    #[error("the session is not connected to WhatsApp")]
-    Offline,
-    /// It has not left: nobody has this number.
-    #[error("the number is not on WhatsApp")]
-    NotOnWhatsapp,
-    /// It has not left: WhatsApp does not say who is in the group.
-    #[error("the account is in no such group")]
-    NotInGroup,
-    /// It has not left: there is no such newsletter.
-    #[error("there is no such newsletter")]
-    NoNewsletter,
-    /// It has not left: others post in this newsletter.
-    #[error("the account may not post in the newsletter")]
-    NotNewsletterAdmin,
-    /// It has not left: the engine could not make it. Its own words may name people.
-    #[error("the message could not be sent: {0}")]
-    Failed(String),
-    /// The connection broke over it, or the engine did not come back: it may have left.
-    #[error("it is not known whether the message has left")]
-    Unclear,
 }
 
 /// The round trip of a connection check did not come back.
@@ -307,70 +232,6 @@ impl Link {
         }
     }
 
-    /// Makes a message ready, uploading its file if it carries one.
-    pub async fn prepare(
-        &self,
-        to: &ChatId,
-        message: &Message,
-        file: Option<Attached>,
-        beside: &Beside,
-    ) -> Result<Prepared, NotPrepared> {
-        let uploaded = match (message.content.file(), file) {
-            (Some((kind, _)), Some(file)) => match to {
-                ChatId::Newsletter(_) => Some(self.attach_plain(kind, file).await?),
-                _ => Some(self.attach(kind, file).await?),
-            },
-            _ => None,
-        };
-        let handle = uploaded.as_ref().and_then(|uploaded| uploaded.handle.clone());
-        let original = beside.original.as_deref().and_then(|original| codec::message_decode(original).ok());
-        let (quote, secret, preview) = (beside.quote.as_ref(), beside.secret.clone(), beside.preview.as_ref());
-        let now = self.clock.now();
-        let sealed = beside.poll.as_ref().and_then(|poll| votes::seal(&self.client, poll, &message.content, now));
-        let around = Around { chat: to, quote, secret, sealed, preview, original, now };
-        let audience = message.audience.iter().filter_map(|person| person.parse().ok()).collect();
-        let message = outgoing::protobuf(message, uploaded, &around).ok_or(NotPrepared::Unsayable)?;
-        Ok(Prepared { message: Box::new(message), audience, handle })
-    }
-
-    /// Hands a message over under this id; done when it is written to the socket. WhatsApp's answer is a [`Note`](super::Note).
-    ///
-    /// The engine saves the sender's keys ahead of what leaves, so that after a crash the same message can be encrypted anew and
-    /// still be opened; a phone that has the id already ignores it.
-    pub async fn hand_over(
-        &self,
-        to: &ChatId,
-        Prepared { message, audience, handle }: Prepared,
-        id: &str,
-        limit: Duration,
-    ) -> Result<(), NotHandedOver> {
-        if !self.client.is_logged_in() {
-            return Err(NotHandedOver::Offline);
-        }
-        // What is said to a status goes to its author alone, as the engine knows.
-        if *to == ChatId::Status && !message.reaction_message.is_set() {
-            return self.post(*message, &audience, id, limit).await;
-        }
-        if let ChatId::Newsletter(id) = to {
-            self.may_post(id, limit).await?;
-        }
-        if let Some(handle) = handle {
-            let publishing = self.publish(outgoing::jid(to), &message, &handle, id);
-            let published = self.clock.timeout(limit, publishing).await.map_err(|_| NotHandedOver::Unclear)?;
-            return published.map_err(|error| self.reason(error.into(), to));
-        }
-        if self.clock.timeout(limit, self.is_nobody(to)).await.unwrap_or(false) {
-            return Err(NotHandedOver::NotOnWhatsapp);
-        }
-        let options = SendOptions::default().with_message_id(id);
-        let sending = self.client.send_message_with_options(outgoing::jid(to), *message, options);
-        match self.clock.timeout(limit, sending).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(self.reason(error, to)),
-            Err(_) => Err(NotHandedOver::Unclear),
-        }
-    }
-
     /// Tells the account's devices to delete a message from themselves. `author`: who wrote it; `None`: the account itself.
     pub async fn delete_for_me(
         &self,
@@ -398,22 +259,6 @@ impl Link {
     /// Whether it is this very account.
     pub(super) fn is_ours(&self, jid: &Jid) -> bool {
         self.saved.get_device_snapshot().pn.as_ref().is_some_and(|own| own.user_base() == jid.user_base())
-    }
-
-    pub(super) fn reason(&self, error: SendError, to: &ChatId) -> NotHandedOver {
-        match error {
-            SendError::NotLoggedIn | SendError::Client(ClientError::NotConnected | ClientError::NotLoggedIn) => {
-                NotHandedOver::Offline
-            }
-            SendError::Client(_) => NotHandedOver::Unclear,
-            // The question is who is in the group.
-            SendError::Iq(IqError::ServerError { code: 403 | 404, .. }) if matches!(to, ChatId::Group(_)) => {
-                NotHandedOver::NotInGroup
-            }
-            // Questions that come before the message, and need the connection.
-            _ if !self.client.is_logged_in() => NotHandedOver::Offline,
-            other => NotHandedOver::Failed(other.to_string()),
-        }
     }
 
     /// Says goodbye and waits for the engine's tasks to end, or ends them. The saved state is on disk afterwards.

@@ -26,6 +26,7 @@ mod plain_files;
 mod posts;
 mod profile;
 mod runtime;
+mod sending;
 mod signals;
 mod status;
 mod transport;
@@ -57,12 +58,13 @@ pub use attached::{Attached, Known};
 use backend::{Backend, Opened};
 pub use files::NotFetched;
 pub use inbox::{Inbox, Incoming};
-pub use link::{Beside, Link, NoAnswer, NoCode, NotHandedOver, NotPrepared, Prepared};
+pub use link::{Link, NoAnswer, NoCode};
 pub use notes::Note;
 pub use observer::Happening;
 pub use outgoing::Quote;
 pub use past::{Archive, PastMessage, Told};
 pub use profile::{Blocking, OwnProfile, Picture, PictureSize};
+pub use sending::{Beside, NotHandedOver, NotPrepared, Prepared};
 pub use signals::{Signal, Signals};
 
 /// One-time keys made and uploaded at a time. The engine's default of 812 costs a new session a second of CPU and 100 KiB; running

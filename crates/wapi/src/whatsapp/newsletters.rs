@@ -17,8 +17,9 @@ use whatsapp_rust::wacore_binary::{NodeContentRef, NodeRef};
 use whatsapp_rust::{Client, Jid, NewsletterError};
 
 use super::asking::NotAnswered;
-use super::link::{Link, NotHandedOver};
+use super::link::Link;
 use super::posts::Posts;
+use super::sending::NotHandedOver;
 use crate::event::{Newsletter, NewsletterRole};
 
 /// What links to newsletters begin with.

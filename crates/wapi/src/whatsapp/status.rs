@@ -5,7 +5,8 @@ use std::time::Duration;
 use whatsapp_rust::waproto::whatsapp as wa;
 use whatsapp_rust::{IsOnWhatsAppResult, Jid, StatusPrivacySetting, StatusSendOptions};
 
-use super::link::{Link, NotHandedOver};
+use super::link::Link;
+use super::sending::NotHandedOver;
 use crate::message::ChatId;
 
 impl Link {

@@ -109,6 +109,13 @@ impl Phone {
         self.sets(REGULAR_HIGH, &["deleteChat", &self.address_of(chat)?, "1"], 6, value)
     }
 
+    /// Takes all messages out of a chat, which stays in the list.
+    pub fn clears_chat(&self, chat: &str) -> anyhow::Result<()> {
+        let action = action::ClearChatAction { message_range: range() };
+        let value = SyncActionValue { clear_chat_action: MessageField::some(action), ..Default::default() };
+        self.sets(REGULAR_HIGH, &["clearChat", &self.address_of(chat)?, "1", "1"], 6, value)
+    }
+
     /// Changes the name its messages carry.
     pub fn calls_itself(&self, name: &str) -> anyhow::Result<()> {
         if let Some(account) = self.server.world.lock().account_mut(&self.number) {

@@ -35,6 +35,12 @@ pub struct ChatChange {
     /// A message; what came after it is not read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub read_up_to: Option<String>,
+    /// `true`: it is gone from the list, and its messages with it, until something is written in it again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deleted: Option<bool>,
+    /// `true`: its messages are gone, and the chat is still there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cleared: Option<bool>,
 }
 
 /// A time that does not come: the end of the year 9998, in every clock on earth a year that can be written.

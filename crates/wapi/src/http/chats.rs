@@ -53,7 +53,7 @@ pub(super) async fn change(
         pinned: fields.optional_flag("pinned"),
         muted_until,
         unread: fields.optional_flag("unread"),
-        read_up_to: None,
+        ..ChatChange::default()
     };
     let timer = disappearing(&mut fields);
     fields.refuse_unknown();

@@ -22,6 +22,8 @@ pub(super) fn is_news(event: &Event, now: Timestamp) -> bool {
         Event::PinUpdate(it) => (it.from_full_sync, it.timestamp.timestamp_millis()),
         Event::MuteUpdate(it) => (it.from_full_sync, it.timestamp.timestamp_millis()),
         Event::MarkChatAsReadUpdate(it) => (it.from_full_sync, it.timestamp.timestamp_millis()),
+        Event::DeleteChatUpdate(it) => (it.from_full_sync, it.timestamp.timestamp_millis()),
+        Event::ClearChatUpdate(it) => (it.from_full_sync, it.timestamp.timestamp_millis()),
         Event::StarUpdate(it) => (it.from_full_sync, it.timestamp.timestamp_millis()),
         Event::ContactUpdate(it) => (it.from_full_sync, it.timestamp.timestamp_millis()),
         _ => return true,
@@ -36,6 +38,8 @@ pub(super) fn change(event: &Event) -> Option<(&Jid, ChatChange)> {
         Event::PinUpdate(it) => (&it.jid, pinned(it.action.pinned)),
         Event::MuteUpdate(it) => (&it.jid, muted(&it.action)),
         Event::MarkChatAsReadUpdate(it) => (&it.jid, unread(it.action.read)),
+        Event::DeleteChatUpdate(it) => (&it.jid, ChatChange { deleted: Some(true), ..ChatChange::default() }),
+        Event::ClearChatUpdate(it) => (&it.jid, ChatChange { cleared: Some(true), ..ChatChange::default() }),
         _ => return None,
     })
 }

@@ -50,6 +50,8 @@ impl EventHandler for Observer {
             EventKind::PinUpdate,
             EventKind::MuteUpdate,
             EventKind::MarkChatAsReadUpdate,
+            EventKind::DeleteChatUpdate,
+            EventKind::ClearChatUpdate,
             EventKind::ContactUpdate,
             EventKind::SelfPushNameUpdated,
             EventKind::PictureUpdate,

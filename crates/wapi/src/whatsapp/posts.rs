@@ -107,7 +107,8 @@ impl Posts {
         let reader = Arc::clone(&posts);
         tasks.spawn(async move {
             while let Some(Some(event)) = reader.tasks.unless_stopping(seen.recv()).await {
-                if reader.tasks.unless_stopping(reader.heard(&event)).await.is_none() {
+                // Boxed, so that a session where nothing is posted does not hold the room for it.
+                if reader.tasks.unless_stopping(Box::pin(reader.heard(&event))).await.is_none() {
                     break;
                 }
             }

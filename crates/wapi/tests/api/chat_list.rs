@@ -104,6 +104,42 @@ async fn names_come_from_the_phone() {
 }
 
 #[tokio::test]
+async fn what_the_phone_clears_and_deletes_is_gone_here_too() {
+    for addressing in [Addressing::PhoneNumber, Addressing::Lid] {
+        let (app, alice, bob) = alice_and_bob(Options { addressing, ..Options::default() }).await;
+        let says = async |text: &str| {
+            bob.sends_text(&alice.jid(), text).await.unwrap();
+            assert_eq!(app.webhook.next().await.body["data"]["text"]["body"], text);
+        };
+        let route = format!("/v1/sessions/shop/chats/{}", bob.number());
+        let texts = async || {
+            let page = app.get(&format!("{route}/messages")).await.expect(200).json();
+            let text = |message: &Value| message["text"]["body"].as_str().unwrap().to_owned();
+            page["messages"].as_array().unwrap().iter().map(text).collect::<Vec<_>>()
+        };
+        says("one").await;
+        assert_eq!(texts().await, ["one"]);
+        alice.clears_chat(bob.number()).unwrap();
+        comes(&app, "chat.updated", 1).await;
+        assert_eq!(texts().await, [""; 0]);
+        says("two").await;
+        assert_eq!(texts().await, ["two"]);
+        let found = app.get("/v1/sessions/shop/messages?q=one").await.expect(200).json();
+        assert_eq!(found["messages"], json!([]), "what was cleared is not found either");
+
+        alice.deletes_chat(bob.number()).unwrap();
+        let told = comes(&app, "chat.updated", 2).await;
+        assert_eq!((&told[0]["cleared"], &told[1]["deleted"]), (&json!(true), &json!(true)));
+        assert_eq!(told[1]["chat"]["id"], json!(bob.jid()));
+        assert_eq!(app.get(&route).await.expect(404).code(), "chat_not_found");
+        says("three").await;
+        assert_eq!(texts().await, ["three"]);
+        assert_eq!(app.get(&route).await.expect(200).json()["unread_count"], 1);
+        app.finish().await;
+    }
+}
+
+#[tokio::test]
 async fn a_change_in_conflict_with_the_phones_is_made_on_top_of_it() {
     let (app, alice, bob) = alice_and_bob(Options::default()).await;
     let device = alice.devices()[0].device;

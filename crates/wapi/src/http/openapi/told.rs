@@ -184,6 +184,8 @@ fn around(kind: &str) -> Option<Value> {
             ("muted_until?", or_null(said(time(), "In the year 9998: for ever."))),
             ("unread?", flag()),
             ("read_up_to?", said(text(), "A message; what came after it is not read.")),
+            ("deleted?", flag()),
+            ("cleared?", flag()),
         ]),
         "contact.updated" => open_object(&[
             ("session", text()),

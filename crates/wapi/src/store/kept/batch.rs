@@ -24,7 +24,10 @@ impl Kept {
             sqlx::query_as("SELECT session, seq FROM forgotten").fetch_all(&mut *connection).await?;
         let gone: HashMap<String, i64> = gone.into_iter().collect();
         let is_new = |step: &&Step| step.seq > known && gone.get(&step.session).is_none_or(|seq| step.seq > *seq);
-        write(connection, &steps.iter().filter(is_new).collect::<Vec<_>>()).await?;
+        let new: Vec<&Step> = steps.iter().filter(is_new).collect();
+        for steps in new.split_inclusive(|step| step.change.empties()) {
+            write(connection, steps).await?;
+        }
         sqlx::query("UPDATE progress SET seq = $1").bind(seq).execute(&mut *connection).await?;
         sqlx::query("DELETE FROM forgotten WHERE seq <= $1").bind(seq).execute(&mut *connection).await?;
         Ok(open.commit().await?)

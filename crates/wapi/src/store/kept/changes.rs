@@ -105,12 +105,30 @@ async fn react(
     sqlx::query(sql).bind(place).bind(&of.id).bind(of.sender()).bind(emoji).execute(connection).await.map(drop)
 }
 
+/// Takes a chat's messages away. They go with those of sessions that were forgotten, a few at a time.
+async fn empty(connection: &mut SqliteConnection, place: i64, stays: bool) -> Result<(), sqlx::Error> {
+    let sql = "SELECT session, id FROM chats WHERE place = $1";
+    let row = sqlx::query(sql).bind(place).fetch_one(&mut *connection).await?;
+    let (session, id): (String, String) = (row.get("session"), row.get("id"));
+    let sql = "UPDATE chats SET session = '', id = place WHERE place = $1";
+    sqlx::query(sql).bind(place).execute(&mut *connection).await?;
+    if !stays {
+        return Ok(());
+    }
+    let sql = "INSERT INTO chats (session, id, name, active_at, archived, pinned, muted_until) \
+               SELECT $2, $3, name, active_at, archived, pinned, muted_until FROM chats WHERE place = $1";
+    sqlx::query(sql).bind(place).bind(session).bind(id).execute(connection).await.map(drop)
+}
+
 async fn set(
     connection: &mut SqliteConnection,
     place: i64,
     chat: &Person,
     change: &ChatChange,
 ) -> Result<(), sqlx::Error> {
+    if change.deleted == Some(true) || change.cleared == Some(true) {
+        return empty(connection, place, change.cleared == Some(true)).await;
+    }
     let name = chat.name.as_ref().filter(|_| is_group(&chat.id));
     let (is_muted, muted_until) = (change.muted_until.is_some(), change.muted_until.flatten());
     let sql = "UPDATE chats SET name = COALESCE($2, name), archived = COALESCE($3, archived), \

@@ -116,6 +116,11 @@ impl Change {
         }
     }
 
+    /// Whether it takes a chat's messages away; what comes after it in the chat stays.
+    pub(super) fn empties(&self) -> bool {
+        matches!(self, Self::Chat { change, .. } if change.deleted == Some(true) || change.cleared == Some(true))
+    }
+
     /// Whom it names, if it names somebody. A chat of two names the other one.
     pub(super) fn person(&self) -> Option<Person> {
         match self {

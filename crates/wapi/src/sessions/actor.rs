@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::archive::{self, SessionArchive};
 use super::pairing;
+use super::reading;
 use super::session::{Intent, NotingInbox};
 use super::state::{End, Next, next};
 use super::{Aside, Parts, Session, Status};
@@ -167,6 +168,15 @@ impl Actor {
             if let Signal::Happened(mut happening) = signal {
                 self.name_whom(&mut happening).await;
                 self.session.tell_of(*happening);
+                continue;
+            }
+            if let Signal::ReadElsewhere { ids } = signal {
+                let looking = reading::read_elsewhere(Arc::clone(&self.session), self.around.clone(), ids);
+                let stopping = self.around.lifecycle.clone();
+                // The session does not wait for the history.
+                self.around.lifecycle.spawn(async move {
+                    stopping.unless_stopping(looking).await;
+                });
                 continue;
             }
             self.note(link, &signal).await;

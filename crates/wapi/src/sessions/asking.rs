@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{SessionName, SessionState, Sessions, Status};
-use crate::event::{ChatChange, ChatUpdated, EventData, Group, Person, Presence, Typing};
+use super::{SessionName, SessionState, Sessions, Status, reading};
+use crate::event::{ChatChange, Group, Person, Presence, Typing};
 use crate::identity;
 use crate::message::ChatId;
 use crate::store::StoreError;
-use crate::whatsapp::{Happening, Link, NotAnswered, Number};
+use crate::whatsapp::{Link, NotAnswered, Number};
 
 /// Why a question to WhatsApp has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -94,10 +94,8 @@ impl Sessions {
             ChatId::Lid(_) => (None, Some(chat.to_string())),
             ChatId::Group(_) | ChatId::Status | ChatId::Newsletter(_) => (None, None),
         };
-        let change = ChatChange { unread: Some(false), read_up_to: up_to.map(str::to_owned), ..ChatChange::default() };
-        let chat = Person { id: id.clone(), phone, lid, name: None };
-        let data = ChatUpdated { session: name.as_str().to_owned(), chat, change };
-        session.tell_of(Happening { chat: id, id: None, data: EventData::ChatUpdated(Box::new(data)) });
+        let chat = Person { id, phone, lid, name: None };
+        session.tell_of(reading::read(&session, chat, up_to.map(str::to_owned)));
         Ok(())
     }
 

@@ -16,6 +16,7 @@ mod outbox;
 mod pairing;
 mod past;
 mod profile;
+mod reading;
 mod restore;
 mod sender;
 mod sending;

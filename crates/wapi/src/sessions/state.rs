@@ -186,7 +186,7 @@ impl SessionState {
                 let reason = "another program logged in with the same device";
                 self.move_to(Status::Offline, Some(reason.to_owned()), now);
             }
-            Signal::Happened(_) | Signal::Ended => {}
+            Signal::Happened(_) | Signal::ReadElsewhere { .. } | Signal::Ended => {}
         }
     }
 

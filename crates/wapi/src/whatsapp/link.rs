@@ -84,7 +84,7 @@ impl Link {
         clock: Clock,
         (followed, posts): Reading,
     ) -> Self {
-        let notes = NoteTaker::new(notes, Arc::clone(&saved));
+        let notes = NoteTaker::new(notes, reports.clone(), Arc::clone(&saved));
         let handlers: [Arc<dyn EventHandler>; 2] = [Arc::new(reports.clone()), Arc::new(notes)];
         let subscriptions = handlers.map(|handler| client.subscribe_handler(handler));
         let (session, ringing) = Default::default();

@@ -11,6 +11,7 @@ use whatsapp_rust::types::presence::ReceiptType;
 use whatsapp_rust::wacore_binary::JidExt;
 
 use super::incoming;
+use super::signals::{Reports, Signal};
 use crate::event::Person;
 use crate::store::ReceiptKind;
 
@@ -33,12 +34,13 @@ pub enum Note {
 /// drop.
 pub(super) struct NoteTaker {
     notes: mpsc::UnboundedSender<Note>,
+    reports: Reports,
     saved: Arc<PersistenceManager>,
 }
 
 impl NoteTaker {
-    pub fn new(notes: mpsc::UnboundedSender<Note>, saved: Arc<PersistenceManager>) -> Self {
-        Self { notes, saved }
+    pub fn new(notes: mpsc::UnboundedSender<Note>, reports: Reports, saved: Arc<PersistenceManager>) -> Self {
+        Self { notes, reports, saved }
     }
 
     /// Our own other devices tell us what they have read, too.
@@ -53,6 +55,11 @@ impl EventHandler for NoteTaker {
         let note = match &*event {
             Event::ServerAck(said) => ack(said),
             Event::Receipt(said) if !self.is_ours(&said.source.sender) => receipt(said),
+            Event::Receipt(said) if matches!(said.r#type, ReceiptType::Read | ReceiptType::ReadSelf) => {
+                // In a chat of two WhatsApp says who the other is, and the engine does not.
+                let ids = said.message_ids.iter().map(ToString::to_string).collect();
+                return self.reports.send(Signal::ReadElsewhere { ids });
+            }
             _ => None,
         };
         if let Some(note) = note {

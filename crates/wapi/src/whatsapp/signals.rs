@@ -35,6 +35,8 @@ pub enum Signal {
     Stuck { reason: String },
     /// Something happened around messages.
     Happened(Box<Happening>),
+    /// These messages were read on another device of the account. Which chat they are in is not said.
+    ReadElsewhere { ids: Vec<String> },
     /// The link is over; always the last signal.
     Ended,
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use wapi_simulator::{Addressing, KeyShare, Options, Phone};
 
-use crate::harness::{Setup, TestApp, eventually};
+use crate::harness::{PATIENCE, Setup, TestApp, eventually};
 
 async fn alice_and_bob(options: Options) -> (TestApp, Phone, Phone) {
     let app = Setup::new().simulator(options).start().await;
@@ -101,6 +101,45 @@ async fn names_come_from_the_phone() {
     let names = comes(&app, "contact.updated", 3).await;
     assert_eq!((&names[2]["contact"]["id"], &names[2]["contact"]["name"]), (&json!(alice.jid()), &json!("Alicia")));
     app.finish().await;
+}
+
+#[tokio::test]
+async fn what_is_read_on_the_phone_is_read_here() {
+    for (addressing, is_group) in
+        [Addressing::PhoneNumber, Addressing::Lid].into_iter().flat_map(|it| [(it, false), (it, true)])
+    {
+        let (app, alice, bob) = alice_and_bob(Options { addressing, ..Options::default() }).await;
+        let (to, chat) = match is_group {
+            true => {
+                let group = bob.creates_group_addressed("club", &[&alice], addressing).unwrap();
+                (group.clone(), group)
+            }
+            false => (alice.jid(), bob.jid()),
+        };
+        let mut ids = Vec::new();
+        for text in ["one", "two", "three"] {
+            ids.push(bob.sends_text(&to, text).await.unwrap());
+            app.webhook.next().await;
+            alice.next_message(PATIENCE).await.unwrap();
+        }
+        let unread = async || {
+            app.get(&format!("/v1/sessions/shop/chats/{chat}")).await.expect(200).json()["unread_count"].clone()
+        };
+        assert_eq!(unread().await, 3);
+        alice.reads(&chat, &ids[..2]).unwrap();
+        let told = comes(&app, "chat.updated", 1).await;
+        assert_eq!(told[0]["chat"]["id"], json!(chat), "{addressing:?}, in a group: {is_group}");
+        assert_eq!((&told[0]["unread"], &told[0]["read_up_to"]), (&json!(false), &json!(ids[1])));
+        assert_eq!(unread().await, 1);
+        // What was read before is no news.
+        alice.reads(&chat, &ids).unwrap();
+        bob.sends_text(&to, "four").await.unwrap();
+        app.webhook.next().await;
+        let told = comes(&app, "chat.updated", 2).await;
+        assert_eq!(told[1]["read_up_to"], json!(ids[2]));
+        assert_eq!((unread().await, told.len()), (json!(1), 2));
+        app.finish().await;
+    }
 }
 
 #[tokio::test]

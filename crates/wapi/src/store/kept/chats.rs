@@ -50,6 +50,19 @@ impl Kept {
         Ok(self.with_last(session, &rows).await?.pop())
     }
 
+    /// The chats with something unread that messages of these ids came in, each with the newest of them.
+    pub async fn unread_among(&self, session: &str, ids: &[String]) -> Result<Vec<(Person, String)>, StoreError> {
+        let sql = "SELECT c.id, p.phone, p.lid, m.id AS message, max(m.place) FROM chats c \
+                   JOIN messages m ON m.chat = c.place LEFT JOIN contacts p ON p.session = c.session AND p.id = c.id \
+                   WHERE c.session = $1 AND c.unread > 0 AND m.sender <> '' \
+                   AND m.id IN (SELECT value FROM json_each($2)) GROUP BY c.place";
+        let ids = serde_json::to_string(ids).expect("texts are always JSON");
+        let rows = sqlx::query(sql).bind(session).bind(ids).fetch_all(&self.readers).await?;
+        let person =
+            |row: &SqliteRow| Person { id: row.get("id"), phone: row.get("phone"), lid: row.get("lid"), name: None };
+        Ok(rows.iter().map(|row| (person(row), row.get("message"))).collect())
+    }
+
     async fn with_last(&self, session: &str, rows: &[SqliteRow]) -> Result<Vec<KeptChat>, StoreError> {
         let places: Vec<i64> = rows.iter().filter_map(|row| row.get("last")).collect();
         let mut last = self.at(session, &places).await?;

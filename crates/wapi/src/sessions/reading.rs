@@ -1,0 +1,26 @@
+//! What was read on the account's phone, or on another device of it, is read here, too.
+
+use std::sync::Arc;
+
+use super::{Parts, Session};
+use crate::event::{ChatChange, ChatUpdated, EventData, Person};
+use crate::whatsapp::Happening;
+
+/// Tells which chats these messages were unread in, as far as a history is kept: it alone knows whose they are.
+pub(super) async fn read_elsewhere(session: Arc<Session>, around: Parts, ids: Vec<String>) {
+    let Ok(kept) = around.history.look().await else { return };
+    match kept.unread_among(session.name.as_str(), &ids).await {
+        Ok(chats) => chats.into_iter().for_each(|(chat, newest)| session.tell_of(read(&session, chat, Some(newest)))),
+        Err(error) => {
+            tracing::warn!(session = %session.name, %error, "what was read elsewhere cannot be looked up");
+        }
+    }
+}
+
+/// A chat was read, up to a message or all of it.
+pub(super) fn read(session: &Session, chat: Person, up_to: Option<String>) -> Happening {
+    let change = ChatChange { unread: Some(false), read_up_to: up_to, ..ChatChange::default() };
+    let id = chat.id.clone();
+    let data = ChatUpdated { session: session.name.as_str().to_owned(), chat, change };
+    Happening { chat: id, id: None, data: EventData::ChatUpdated(Box::new(data)) }
+}

@@ -29,6 +29,8 @@ impl Inbox for IdentityInbox {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Knowledge {
     New,
+    /// They are only mentioned: as members of a group, or because their phone has got a message.
+    Mentioned,
     /// It is only looked up.
     Old,
 }
@@ -65,20 +67,13 @@ pub async fn named(
 
 /// Gives somebody who is only mentioned their one id.
 pub async fn mention(store: &Store, session: &str, person: &mut Person) -> Result<(), StoreError> {
-    let number = person.phone.as_ref().map(|phone| format!("{phone}@s.whatsapp.net"));
-    if let Some(id) = store.mention(session, number.as_deref(), person.lid.as_deref()).await? {
-        call(person, id);
-    }
-    Ok(())
+    name(store, session, person, Knowledge::Mentioned).await
 }
 
 /// Those whom an event of a group names.
 fn members(data: &mut EventData) -> Vec<&mut Person> {
     match data {
-        EventData::GroupCreated(told) => {
-            let members = told.group.participants.iter_mut().map(|member| &mut member.person);
-            told.by.iter_mut().chain(&mut told.group.created_by).chain(members).collect()
-        }
+        EventData::GroupCreated(told) => told.by.iter_mut().chain(told.group.people_mut()).collect(),
         EventData::GroupUpdated(told) => told.by.iter_mut().collect(),
         EventData::GroupParticipants(told) => told.by.iter_mut().chain(&mut told.participants).collect(),
         _ => Vec::new(),
@@ -126,6 +121,7 @@ async fn find(
 ) -> Result<Option<String>, StoreError> {
     match knowledge {
         Knowledge::New => store.identify(session, number, lid).await,
+        Knowledge::Mentioned => store.mention(session, number, lid).await,
         Knowledge::Old => {
             let addresses: Vec<&str> = [number, lid].into_iter().flatten().collect();
             store.known_id(session, &addresses).await

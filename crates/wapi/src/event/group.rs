@@ -23,6 +23,13 @@ pub struct Group {
     pub participants: Vec<Member>,
 }
 
+impl Group {
+    /// Everybody it names.
+    pub fn people_mut(&mut self) -> impl Iterator<Item = &mut Person> {
+        self.created_by.iter_mut().chain(self.participants.iter_mut().map(|member| &mut member.person))
+    }
+}
+
 /// Somebody in a group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Member {

@@ -116,15 +116,11 @@ pub(super) async fn start_over(session: &Session, store: &Store) {
     session.update(|state| state.past = Some(Past::default()));
 }
 
-fn received(incoming: &Incoming) -> Option<&ReceivedMessage> {
+fn at(incoming: &Incoming) -> Option<Timestamp> {
     match &incoming.data {
-        EventData::MessageReceived(told) | EventData::MessageEcho(told) => Some(told),
+        EventData::MessageReceived(told) | EventData::MessageEcho(told) => Some(told.timestamp),
         _ => None,
     }
-}
-
-fn at(incoming: &Incoming) -> Option<Timestamp> {
-    received(incoming).map(|told| told.timestamp)
 }
 
 fn kept(PastMessage { incoming, status, reactions }: PastMessage) -> Option<NewKept> {

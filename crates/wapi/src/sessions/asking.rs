@@ -47,8 +47,7 @@ impl Sessions {
 
     /// Its members are known by their one ids.
     async fn name_members(&self, name: &SessionName, group: &mut Group) -> Result<(), StoreError> {
-        let members = group.participants.iter_mut().map(|member| &mut member.person);
-        for person in group.created_by.iter_mut().chain(members) {
+        for person in group.people_mut() {
             identity::mention(&self.inner.around.store, name.as_str(), person).await?;
         }
         Ok(())

@@ -206,13 +206,14 @@ impl Work {
 
     /// What the votes on a poll, or the answers to an event, are sealed with. A poll that is sent again has the same as before.
     async fn secret(&self, message: &Message, link: &Link) -> Result<Option<Vec<u8>>, StoreError> {
-        let (creator, secret) = (own_address(link).unwrap_or_default(), || rand::random::<[u8; 32]>().to_vec());
+        let creator = || own_address(link).unwrap_or_default();
+        let secret = || rand::random::<[u8; 32]>().to_vec();
         let poll = match &message.content {
             Content::Poll { poll } => {
                 let (question, options) = (poll.question.clone(), poll.options.clone());
-                Poll { creator, secret: secret(), question, options, max_selections: poll.max_selections }
+                Poll { creator: creator(), secret: secret(), question, options, max_selections: poll.max_selections }
             }
-            Content::Event { event } => Poll::event(creator, secret(), event.name.clone()),
+            Content::Event { event } => Poll::event(creator(), secret(), event.name.clone()),
             _ => return Ok(None),
         };
         Ok(Some(self.around.store.keep_poll(self.session.name.as_str(), &self.id, poll).await?))

@@ -5,7 +5,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::batch::{Places, scope};
 use super::step::{About, Change, Step, is_group};
-use super::{merging, words};
+use super::{merging, removal, words};
 use crate::event::{ChatChange, Person};
 use crate::message::{Content, Message};
 
@@ -110,8 +110,7 @@ async fn empty(connection: &mut SqliteConnection, place: i64, stays: bool) -> Re
     let sql = "SELECT session, id FROM chats WHERE place = $1";
     let row = sqlx::query(sql).bind(place).fetch_one(&mut *connection).await?;
     let (session, id): (String, String) = (row.get("session"), row.get("id"));
-    let sql = "UPDATE chats SET session = '', id = place WHERE place = $1";
-    sqlx::query(sql).bind(place).execute(&mut *connection).await?;
+    removal::abandon(connection, place).await?;
     if !stays {
         return Ok(());
     }

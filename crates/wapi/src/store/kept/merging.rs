@@ -4,7 +4,7 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 
 use super::batch::scope;
-use super::words;
+use super::{removal, words};
 use crate::message::Message;
 
 /// What was kept under `old` is under `new` from now on.
@@ -62,6 +62,5 @@ async fn move_messages(
                active_at = max(active_at, (SELECT active_at FROM chats WHERE place = $1)) WHERE place = $2";
     sqlx::query(sql).bind(from).bind(to).execute(&mut *connection).await?;
     // What was there twice is found by nobody, and goes with the rest of what was forgotten.
-    let sql = "UPDATE chats SET session = '', id = place WHERE place = $1";
-    sqlx::query(sql).bind(from).execute(connection).await.map(drop)
+    removal::abandon(connection, from).await
 }

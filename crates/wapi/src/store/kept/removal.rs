@@ -84,6 +84,13 @@ impl Kept {
     }
 }
 
+/// From now on nobody finds a chat, and its messages go a few at a time: no session has an empty name, and places are never given
+/// out again.
+pub(super) async fn abandon(connection: &mut SqliteConnection, place: i64) -> Result<(), sqlx::Error> {
+    let sql = "UPDATE chats SET session = '', id = place WHERE place = $1";
+    sqlx::query(sql).bind(place).execute(connection).await.map(drop)
+}
+
 async fn delete(connection: &mut SqliteConnection, sql: &str, places: &[i64]) -> Result<(), sqlx::Error> {
     let mut sql = QueryBuilder::<Sqlite>::new(sql);
     let mut list = sql.separated(", ");

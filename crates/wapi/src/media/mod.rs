@@ -292,6 +292,8 @@ impl Media {
         let state = MediaState::Stored;
         let new = NewMedia { id: id.clone(), session, message: None, kind: None, facts, source: None, state };
         let _placing = self.inner.placing.read().await;
+        // Nothing names it before it is noted: should it not come to that, it is removed.
+        self.inner.store.leave_media(&taken.sha256).await?;
         self.inner.storage.keep(&taken.spooled, &taken.sha256).await.context("keeping a file")?;
         self.inner.store.add_media(vec![new]).await?;
         self.inner.store.media(&id).await?.context("it was noted a moment ago")
@@ -310,3 +312,6 @@ impl Media {
         Ok(File { content, size, mime_type, workshop: self.workshop().clone() })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -29,7 +29,7 @@ pub async fn keep_to(media: Media) {
 
 impl Media {
     /// What waits to be told or sent stays, however old and however large it is.
-    async fn sweep(&self, now: Timestamp) -> Result<()> {
+    pub(super) async fn sweep(&self, now: Timestamp) -> Result<()> {
         let policy = self.inner.policy;
         let before = |age: Duration| now.checked_sub(age).unwrap_or(Timestamp::UNIX_EPOCH);
         self.remove_leftovers().await?;

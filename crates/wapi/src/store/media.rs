@@ -219,6 +219,10 @@ impl Change for Add {
                 query.bind(facts.width).bind(facts.height).bind(facts.duration).bind(facts.pages).bind(&facts.sha256);
             let query = query.bind(source).bind(state.word()).bind(now.as_millisecond()).bind(stored_at);
             query.execute(&mut *connection).await?;
+            if *state == MediaState::Stored {
+                let sql = "DELETE FROM media_leftovers WHERE sha256 = $1";
+                sqlx::query(sql).bind(&facts.sha256).execute(&mut *connection).await?;
+            }
         }
         Ok(())
     }

@@ -1,0 +1,70 @@
+//! All files, over a storage that fails.
+
+use async_trait::async_trait;
+use jiff::ToSpan;
+use tempfile::TempDir;
+
+use super::*;
+
+/// The SHA-256 of `hello`.
+const NAME: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+const POLICY: Policy =
+    Policy { download: Download::Eager, largest: 1000, keep_for: Duration::from_secs(24 * 3600), keep_size: 1_000_000 };
+
+/// Keeps each file, and says that it could not: as if the answer were lost, or the program ended before it.
+struct Ends(Disk);
+
+#[async_trait]
+impl Storage for Ends {
+    async fn keep(&self, spooled: &Spooled, sha256: &str) -> io::Result<()> {
+        self.0.keep(spooled, sha256).await?;
+        Err(io::ErrorKind::ConnectionReset.into())
+    }
+
+    async fn read(&self, sha256: &str, range: std::ops::Range<u64>) -> io::Result<Bytestream> {
+        self.0.read(sha256, range).await
+    }
+
+    async fn local(&self, sha256: &str, place: Spooled) -> io::Result<Local> {
+        self.0.local(sha256, place).await
+    }
+
+    async fn remove(&self, sha256: &str) -> io::Result<()> {
+        self.0.remove(sha256).await
+    }
+}
+
+async fn add(media: &Media) -> Result<MediaRecord> {
+    let spooled = media.workshop().place();
+    tokio::fs::write(spooled.path(), "hello").await.unwrap();
+    let taken = Taken { spooled, size: 5, sha256: NAME.to_owned() };
+    media.add("shop", File::new(taken, "text/plain".to_owned(), media.workshop().clone()), None).await
+}
+
+#[tokio::test]
+async fn a_file_that_was_kept_and_never_noted_does_not_stay() {
+    let folder = TempDir::new().unwrap();
+    let (clock, lifecycle) = (Clock::system(), Lifecycle::new());
+    let store = Store::open(&folder.path().join("wapi.db"), clock.clone()).await.unwrap();
+    let open = async || {
+        let parts = (store.clone(), clock.clone(), lifecycle.clone());
+        Media::open(folder.path(), &Place::Disk, POLICY, None, parts.0, parts.1, parts.2).await.unwrap()
+    };
+    let mut failing = open().await;
+    let disk = Disk::open(&folder.path().join("media")).await.unwrap();
+    Arc::get_mut(&mut failing.inner).unwrap().storage = Box::new(Ends(disk));
+    let file = folder.path().join("media").join(&NAME[..2]).join(NAME);
+
+    add(&failing).await.unwrap_err();
+    assert!(file.exists(), "it was kept");
+    let later = clock.now() + 1.minutes();
+    failing.sweep(later).await.unwrap();
+    assert!(!file.exists(), "nothing names it");
+
+    let media = open().await;
+    add(&failing).await.unwrap_err();
+    add(&media).await.unwrap();
+    assert_eq!(store.media_leftovers(10).await.unwrap(), Vec::<String>::new());
+    media.sweep(later).await.unwrap();
+    assert!(file.exists(), "it came again, and that was noted");
+}

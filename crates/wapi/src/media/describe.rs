@@ -22,7 +22,7 @@ const THUMBNAIL: (u32, u8) = (100, 60);
 const STICKER: u32 = 512;
 /// Larger pictures are not looked into: pixels of a side, and bytes of all pixels in memory.
 const LARGEST_SIDE: u32 = 16_384;
-const LARGEST_PICTURE: u64 = 128 * 1024 * 1024;
+pub const LARGEST_PICTURE: u64 = 128 * 1024 * 1024;
 
 /// What was found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use image::codecs::jpeg::JpegEncoder;
 use image::imageops::{self, FilterType};
 use image::{DynamicImage, ImageDecoder, Rgba, RgbaImage};
 
-use super::describe::reader;
+use super::describe::{LARGEST_PICTURE, reader};
 
 /// The least and the most pixels of a side; WhatsApp wants no smaller ones and makes larger ones smaller.
 const SIDES: (u32, u32) = (192, 640);
@@ -19,6 +19,10 @@ pub fn make_portrait(picture: &Path) -> Option<Vec<u8>> {
     let mut decoder = reader(picture)?.into_decoder().ok()?;
     // Cameras turn their pictures by a note in the file, which would be lost.
     let orientation = decoder.orientation().ok()?;
+    // The reader's own limit is asked only by those who do not want the decoder.
+    if decoder.total_bytes() > LARGEST_PICTURE {
+        return None;
+    }
     let mut picture = DynamicImage::from_decoder(decoder).ok()?;
     picture.apply_orientation(orientation);
     let side = picture.width().min(picture.height()).clamp(SIDES.0, SIDES.1);
@@ -35,6 +39,14 @@ pub fn make_portrait(picture: &Path) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_picture_that_would_fill_the_memory_is_not_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.png");
+        image::GrayImage::new(12_000, 12_000).save(&path).unwrap();
+        assert_eq!(make_portrait(&path), None);
+    }
 
     #[test]
     fn a_picture_becomes_a_square_of_its_middle_on_white() {

@@ -43,6 +43,11 @@ pub enum NotFetched {
 impl Link {
     /// Downloads a file and decrypts it on the way, up to `largest` bytes. It is the one its message named, or an error.
     pub async fn download(&self, remote: &Remote, spooled: Spooled, largest: u64) -> Result<Taken, NotFetched> {
+        if !stays_at_whatsapp(&remote.direct_path) {
+            return Err(NotFetched::Unfit(
+                "its sender names a place that is not on WhatsApp's media servers".to_owned(),
+            ));
+        }
         let file = File::create_new(spooled.path()).map_err(no_room)?;
         let writer = BufWriter::with_capacity(PIECE, Sink { file, hash: Sha256::new(), size: 0, largest });
         // What everybody may have is not encrypted.
@@ -141,6 +146,12 @@ impl Link {
             Err(_) => Err(NotFetched::Passing("the account's phone could not be asked for it".to_owned())),
         }
     }
+}
+
+/// Senders say where a file is, and the engine puts that behind the name of a media server as it is: what does not begin with a slash
+/// would be another server's name, which would be told the account's key to all files.
+fn stays_at_whatsapp(direct_path: &str) -> bool {
+    direct_path.starts_with('/')
 }
 
 /// The engine takes it away each time.
@@ -253,6 +264,15 @@ impl DownloadWriter for Sink {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_sender_chooses_the_server() {
+        assert!(stays_at_whatsapp("/v/t62.7118-24/1_n.enc?ccb=11-4&oh=01&oe=65"));
+        for elsewhere in ["@example.com/a", ".example.com/a", ":8443/a", "https://example.com/a", "\t@example.com/", ""]
+        {
+            assert!(!stays_at_whatsapp(elsewhere), "{elsewhere}");
+        }
+    }
 
     #[test]
     fn a_file_is_measured_anew_at_each_try_and_never_grows_too_large() {

@@ -200,16 +200,18 @@ impl<F: Read + Seek> Pdf<'_, F> {
         let mut bytes = Vec::new();
         match filter {
             Some(b"FlateDecode") => {
-                let packed = io::BufReader::new((&mut *self.file).take(most));
-                ZlibDecoder::new(packed).take(most).read_to_end(&mut bytes)?
+                let mut packed = ZlibDecoder::new((&mut *self.file).take(most));
+                (&mut packed).take(most).read_to_end(&mut bytes)?;
+                // Much may become nothing, and nothing much.
+                let read = packed.total_in();
+                self.spend(read)?;
             }
             None => {
                 let length = dict.get("Length").and_then(Value::number).unwrap_or_default();
-                (&mut *self.file).take(length.min(most)).read_to_end(&mut bytes)?
+                (&mut *self.file).take(length.min(most)).read_to_end(&mut bytes)?;
             }
             _ => return Ok(None),
-        };
-        // What was inflated was at least a thousandth of it before.
+        }
         self.spend(bytes.len() as u64)?;
         Ok(unpredicted(dict, bytes))
     }

@@ -2,6 +2,8 @@
 
 /// Values within values; deeper ones are not looked into.
 const DEEPEST: usize = 32;
+/// Values in a piece; what has more is not taken. A list of pages is the longest there is.
+const MOST_VALUES: usize = 100_000;
 
 /// A dictionary, in the order of the file.
 pub type Dict = Vec<(Vec<u8>, Value)>;
@@ -55,11 +57,13 @@ impl Value {
 pub struct Syntax<'a> {
     bytes: &'a [u8],
     at: usize,
+    /// Values that may still come.
+    left: usize,
 }
 
 impl<'a> Syntax<'a> {
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0 }
+        Self { bytes, at: 0, left: MOST_VALUES }
     }
 
     /// How many bytes were read so far.
@@ -116,6 +120,7 @@ impl<'a> Syntax<'a> {
 
     fn value_within(&mut self, depth: usize) -> Option<Value> {
         self.blanks();
+        self.left = self.left.checked_sub(1)?;
         if depth > DEEPEST {
             return None;
         }

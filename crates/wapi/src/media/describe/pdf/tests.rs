@@ -1,11 +1,12 @@
 //! PDFs as programs write them, and as nobody should.
 
-use std::io::{Cursor, Write};
+use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
 
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
 
-use super::pages;
+use super::syntax::Syntax;
+use super::{BUDGET, pages};
 
 /// A PDF that grows at its end, and where its objects are.
 struct Draft {
@@ -139,4 +140,39 @@ fn a_file_that_lies_about_itself_is_read_to_an_end() {
         changed[at] ^= 0x11;
         let _ = counted(&changed);
     }
+}
+
+/// A file, and how many bytes of it were read.
+struct Counting(Cursor<Vec<u8>>, u64);
+
+impl Read for Counting {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.0.read(buffer)?;
+        self.1 += read as u64;
+        Ok(read)
+    }
+}
+
+impl Seek for Counting {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.0.seek(to)
+    }
+}
+
+#[test]
+fn what_becomes_nothing_is_not_read_without_end() {
+    // A table of nothing but empty blocks (RFC 1951, 3.2.4), which names itself as the one before.
+    let blocks = [0, 0, 0, 0xff, 0xff].repeat(1_500_000);
+    let empty = [&[0x78, 0x9c], blocks.as_slice(), &[1, 0, 0, 0xff, 0xff, 0, 0, 0, 1]];
+    let head = b"%PDF-1.5\n5 0 obj\n<</W[1 2 1]/Size 0/Root 1 0 R/Prev 9/Filter/FlateDecode>>stream\n";
+    let bytes = [head.as_slice(), &empty.concat(), b"\nendstream\nstartxref\n9\n"].concat();
+    let mut file = Counting(Cursor::new(bytes), 0);
+    assert_eq!(pages(&mut file).unwrap(), None);
+    assert!((BUDGET / 2..BUDGET * 2).contains(&file.1), "{} bytes were read", file.1);
+}
+
+#[test]
+fn a_list_is_not_read_without_end() {
+    let list = |count: usize| Syntax::new(format!("[{}]", "/a".repeat(count)).as_bytes()).value();
+    assert!(list(90_000).is_some() && list(100_000).is_none());
 }

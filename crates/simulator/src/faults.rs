@@ -88,6 +88,7 @@ pub(crate) struct Switches {
     pub(crate) ack: AckFault,
     pub(crate) delivery: DeliveryFault,
     pub(crate) lose_posts: bool,
+    pub(crate) hide_posts: bool,
     pub(crate) withhold_media: bool,
     pub(crate) spoil_media: bool,
     pub(crate) break_upload: Option<usize>,
@@ -138,6 +139,11 @@ impl Faults {
     /// before it looks at a post, and then lost in a crash. It is not sent again, but is there to be found.
     pub fn lose_posts(&self, lose: bool) {
         self.server.world.lock().switches.lose_posts = lose;
+    }
+
+    /// Who asks what was posted in newsletters is told to ask less often (429), until called with `false`.
+    pub fn hide_posts(&self, hide: bool) {
+        self.server.world.lock().switches.hide_posts = hide;
     }
 
     /// All files on the media host expire, as they do on WhatsApp after some weeks.

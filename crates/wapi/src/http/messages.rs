@@ -59,7 +59,6 @@ pub async fn send(
     let route = format!("POST /v1/sessions/{}/messages", session.url_segment());
     let (wait, key) = (patience(query)?, idempotency_key(&caller, &headers, route, &fields)?);
     let asked = Asked::read(fields)?;
-    status::is_known(&gateway, &session, &asked).await?;
     accept(&gateway, session, asked, key, wait).await
 }
 
@@ -118,11 +117,12 @@ impl Accepting<'_> {
             return Ok((self.again(&id, wait).await?, true));
         }
         asked.check_file(&gateway.media, session).await?;
-        polls::check(&asked.message.content, &gateway.store, session).await?;
+        status::is_known(gateway, session, asked).await?;
         let (send_at, expires_at) = asked.times(gateway.clock.now())?;
         let wish = Wish { to: asked.to.clone(), message: asked.message.clone(), send_at, expires_at, key };
         let wish = gateway.sessions.settle(session, wish).await?;
         let (to, message) = (wish.wish().to.clone(), wish.wish().message.clone());
+        polls::check(&message.content, &to, &gateway.store, session).await?;
         match gateway.sessions.send(session, wish).await? {
             Reply::Accepted(accepted, verdict) => {
                 let verdict = if wait.is_zero() { None } else { gateway.sessions.verdict(verdict, wait).await };

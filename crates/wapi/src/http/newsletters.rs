@@ -13,7 +13,6 @@ use super::query::Query;
 use crate::event::Newsletter;
 use crate::message::ChatId;
 use crate::sessions::{AskError, SessionName};
-use crate::whatsapp::NotAnswered;
 
 #[derive(Debug, Serialize)]
 pub(super) struct NewsletterList {
@@ -64,7 +63,7 @@ pub(super) async fn unfollow(
 
 fn unknown(error: AskError) -> Problem {
     match error {
-        AskError::NotAnswered(NotAnswered::Refused(400 | 404)) => Problem::NoNewsletter,
+        AskError::NotAnswered(why) if why.is_of_nothing() => Problem::NoNewsletter,
         error => error.into(),
     }
 }

@@ -173,6 +173,17 @@ impl Message {
 }
 
 impl Content {
+    /// What it says to a poll or an event: the id of that, and what is chosen.
+    pub fn ballot(&self) -> Option<(&str, Vec<String>)> {
+        match self {
+            Self::PollVote { poll_vote } => Some((&poll_vote.message_id, poll_vote.options.clone())),
+            Self::EventResponse { event_response } => {
+                Some((&event_response.message_id, vec![event_response.response.clone()]))
+            }
+            _ => None,
+        }
+    }
+
     /// Its `type`.
     pub const fn kind(&self) -> &'static str {
         match self {

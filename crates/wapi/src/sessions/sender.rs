@@ -66,6 +66,7 @@ struct Open {
     file: Option<File>,
     prepared: Option<Prepared>,
     waiting: Vec<oneshot::Sender<Verdict>>,
+    is_vote: bool,
 }
 
 /// Sends what its session has to send, until the program ends.
@@ -150,7 +151,8 @@ impl Sender {
 
     fn take_up(&mut self, left: OpenMessage) {
         let Ok(to) = ChatId::parse_with_status(&left.chat) else { return };
-        let open = Open { id: left.id, to, message: None, file: None, prepared: None, waiting: Vec::new() };
+        let (waiting, is_vote) = (Vec::new(), left.is_vote);
+        let open = Open { id: left.id, to, message: None, file: None, prepared: None, waiting, is_vote };
         let message = outbox::Message {
             place: left.place,
             chat: left.chat,
@@ -268,7 +270,7 @@ impl Sender {
             may_have_left: false,
             has_file: wish.message.content.needs_fetching(),
         };
-        let size = wish.message.content.size();
+        let (size, is_vote) = (wish.message.content.size(), wish.message.content.ballot().is_some());
         let message_kept = (self.kept + size <= KEPT).then_some(wish.message);
         self.kept += message_kept.as_ref().map_or(0, |_| size);
         let open = Open {
@@ -278,6 +280,7 @@ impl Sender {
             file,
             prepared: None,
             waiting: vec![waiter],
+            is_vote,
         };
         self.enter(message, open);
         Reply::Accepted(accepted, verdict)
@@ -370,6 +373,7 @@ impl Sender {
             id: open.id.clone(),
             chat: open.to.to_string(),
             verdict,
+            voter: if open.is_vote { work::own_number(&self.session) } else { None },
         };
         if judged.verdict == Verdict::InDoubt {
             return self.ledger.judge(judged, Vec::new());

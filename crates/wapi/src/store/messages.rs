@@ -82,6 +82,8 @@ pub struct OpenMessage {
     /// Whether it may have left.
     pub may_have_left: bool,
     pub is_media: bool,
+    /// Whether it says something to a poll or an event.
+    pub is_vote: bool,
 }
 
 impl Store {
@@ -240,6 +242,7 @@ async fn open(pool: &SqlitePool, session: &str) -> Result<Vec<OpenMessage>, sqlx
         expires_at: row.get::<Option<i64>, _>("expires_at").map(time),
         may_have_left: row.get::<Option<i64>, _>("attempted_at").is_some(),
         is_media: MediaKind::of(row.get("type")).is_some(),
+        is_vote: matches!(row.get("type"), "poll_vote" | "event_response"),
     };
     Ok(rows.iter().map(open).collect())
 }

@@ -5,7 +5,7 @@ use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection, Executor};
 
 /// The steps, oldest first. A step that was released is never changed; what it lacks is a new one.
-const STEPS: [&str; 16] = [
+const STEPS: [&str; 17] = [
     include_str!("../../../../migrations/sqlite/0001_start.sql"),
     include_str!("../../../../migrations/sqlite/0002_pending.sql"),
     include_str!("../../../../migrations/sqlite/0003_endpoints.sql"),
@@ -22,6 +22,7 @@ const STEPS: [&str; 16] = [
     include_str!("../../../../migrations/sqlite/0015_documents.sql"),
     include_str!("../../../../migrations/sqlite/0016_past.sql"),
     include_str!("../../../../migrations/sqlite/0017_newsletters.sql"),
+    include_str!("../../../../migrations/sqlite/0018_poll_chats.sql"),
 ];
 
 /// Runs the steps this database has not seen. Each is one transaction together with its number.

@@ -27,10 +27,12 @@ impl Store {
         let known = sqlx::query(sql).bind(session).fetch_all(&self.readers).await?;
         let known = known.iter().map(|row| row.get::<String, _>("newsletter"));
         let gone: Vec<_> = known.filter(|newsletter| !followed.contains(newsletter)).collect();
-        if gone.is_empty() {
-            return Ok(());
-        }
-        self.writer.change(Forget { session: session.to_owned(), newsletters: gone }).await
+        if gone.is_empty() { Ok(()) } else { self.forget_newsletters(session, gone).await }
+    }
+
+    /// Forgets the places of these.
+    pub async fn forget_newsletters(&self, session: &str, newsletters: Vec<String>) -> Result<(), StoreError> {
+        self.writer.change(Forget { session: session.to_owned(), newsletters }).await
     }
 }
 

@@ -9,7 +9,7 @@ use sqlx::{QueryBuilder, Row};
 use super::events::{self, ROWS};
 use super::messages::Place;
 use super::writer::Change;
-use super::{NewEvent, Store, StoreError};
+use super::{NewEvent, Store, StoreError, polls};
 use crate::event::{Event, EventData, Failure, MessageKey, MessageUpdate, Person};
 
 /// What is known of a message's fate.
@@ -43,6 +43,8 @@ pub struct Judged {
     pub id: String,
     pub chat: String,
     pub verdict: Verdict,
+    /// The account's own address, if it says something to a poll or an event, which counts once it is sent.
+    pub voter: Option<String>,
 }
 
 /// How far a recipient has come; later ones include earlier ones.
@@ -93,6 +95,11 @@ impl Change for Outcomes {
         let mut events = Vec::with_capacity(self.judged.len() + self.receipts.len());
         for judged in self.judged.chunks(ROWS) {
             judge(connection, judged, now).await?;
+        }
+        for Judged { place, verdict, voter, .. } in &self.judged {
+            if let (Verdict::Sent { at }, Some(voter)) = (verdict, voter) {
+                polls::count_own(connection, *place, voter, *at).await?;
+            }
         }
         events.extend(self.judged.iter().filter_map(|judged| told_of(judged, now)));
         for receipts in self.receipts.chunks(ROWS) {

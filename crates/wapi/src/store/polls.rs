@@ -4,9 +4,10 @@ use jiff::{SignedDuration, Timestamp};
 use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 
+use super::messages::Place;
 use super::writer::Change;
 use super::{Store, StoreError};
-use crate::message::CalendarEvent;
+use crate::message::{CalendarEvent, Message};
 
 /// How long votes on a poll are understood.
 const KEPT: SignedDuration = SignedDuration::from_hours(24 * 180);
@@ -16,6 +17,8 @@ const EVENT: u32 = 0;
 /// A poll as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Poll {
+    /// The address of its chat; `None` for those of before this was kept.
+    pub chat: Option<String>,
     /// An address of whose it is.
     pub creator: String,
     /// What votes are sealed with.
@@ -28,9 +31,9 @@ pub struct Poll {
 
 impl Poll {
     /// An event is kept like a poll whose options are the answers to it.
-    pub fn event(creator: String, secret: Vec<u8>, name: String) -> Self {
+    pub fn event(chat: String, creator: String, secret: Vec<u8>, name: String) -> Self {
         let options = CalendarEvent::RESPONSES.map(str::to_owned).into();
-        Self { creator, secret, question: name, options, max_selections: EVENT }
+        Self { chat: Some(chat), creator, secret, question: name, options, max_selections: EVENT }
     }
 
     pub const fn is_event(&self) -> bool {
@@ -54,9 +57,11 @@ impl Store {
 
     /// The poll of this id, if it is kept.
     pub async fn poll(&self, session: &str, id: &str) -> Result<Option<Poll>, StoreError> {
-        let sql = "SELECT creator, secret, question, options, max_selections FROM polls WHERE session = $1 AND id = $2";
+        let sql = "SELECT chat, creator, secret, question, options, max_selections FROM polls \
+                   WHERE session = $1 AND id = $2";
         let row = sqlx::query(sql).bind(session).bind(id).fetch_optional(&self.readers).await?;
         Ok(row.map(|row| Poll {
+            chat: row.get("chat"),
             creator: row.get("creator"),
             secret: row.get("secret"),
             question: row.get("question"),
@@ -93,11 +98,12 @@ impl Change for Keep {
     async fn write(&self, connection: &mut SqliteConnection, now: Timestamp) -> Result<Vec<u8>, sqlx::Error> {
         let old = now.as_millisecond() - i64::try_from(KEPT.as_millis()).expect("half a year has few milliseconds");
         sqlx::query("DELETE FROM polls WHERE created_at < $1").bind(old).execute(&mut *connection).await?;
-        let Poll { creator, secret, question, options, max_selections } = &self.poll;
-        let sql = "INSERT INTO polls (session, id, creator, secret, question, options, created_at, max_selections) \
-                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING";
+        let Poll { chat, creator, secret, question, options, max_selections } = &self.poll;
+        let sql = "INSERT INTO polls (session, id, creator, secret, question, options, created_at, max_selections, chat) \
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING";
         let query = sqlx::query(sql).bind(&self.session).bind(&self.id).bind(creator).bind(secret).bind(question);
-        query.bind(json(options)).bind(now.as_millisecond()).bind(max_selections).execute(&mut *connection).await?;
+        let query = query.bind(json(options)).bind(now.as_millisecond()).bind(max_selections).bind(chat);
+        query.execute(&mut *connection).await?;
         let sql = "SELECT secret FROM polls WHERE session = $1 AND id = $2";
         sqlx::query_scalar(sql).bind(&self.session).bind(&self.id).fetch_one(connection).await
     }
@@ -131,6 +137,26 @@ impl Change for Vote {
     }
 }
 
+/// Counts what the account itself said, with a message that is sent.
+pub(super) async fn count_own(
+    connection: &mut SqliteConnection,
+    message: Place,
+    voter: &str,
+    at: Timestamp,
+) -> Result<(), sqlx::Error> {
+    let sql = "SELECT m.session, m.content FROM messages m WHERE m.place = $1 AND m.status = 'sent'";
+    let found = sqlx::query_as(sql).bind(message.0).fetch_optional(&mut *connection).await?;
+    let Some((session, content)): Option<(String, String)> = found else { return Ok(()) };
+    let message: Option<Message> = serde_json::from_str(&content).ok();
+    let Some((poll, options)) = message.as_ref().and_then(|message| message.content.ballot()) else { return Ok(()) };
+    let sql = "SELECT 1 FROM polls WHERE session = $1 AND id = $2";
+    if sqlx::query(sql).bind(&session).bind(poll).fetch_optional(&mut *connection).await?.is_none() {
+        return Ok(());
+    }
+    let (poll, ballot) = (poll.to_owned(), Ballot { voter: voter.to_owned(), options });
+    Vote { session, poll, ballot, voted_at: at.as_millisecond() }.write(connection, at).await.map(drop)
+}
+
 fn json(options: &[String]) -> String {
     serde_json::to_string(options).expect("texts are always JSON")
 }
@@ -147,6 +173,7 @@ mod tests {
     fn poll(secret: u8) -> Poll {
         let options = vec!["Tea".to_owned(), "Coffee".to_owned()];
         Poll {
+            chat: Some("bob".to_owned()),
             creator: "ann".to_owned(),
             secret: vec![secret; 32],
             question: "What?".to_owned(),

@@ -79,6 +79,7 @@ mod tests {
             id: sent.id.clone(),
             chat: CHAT.to_owned(),
             verdict: Verdict::Sent { at: now },
+            voter: None,
         };
         let receipt = Receipt {
             session: "shop".to_owned(),

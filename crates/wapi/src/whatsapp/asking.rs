@@ -32,6 +32,13 @@ pub enum NotAnswered {
     Failed,
 }
 
+impl NotAnswered {
+    /// Whether it is WhatsApp's word that there is no such thing as was asked for.
+    pub const fn is_of_nothing(&self) -> bool {
+        matches!(self, Self::Refused(400 | 404))
+    }
+}
+
 impl Link {
     /// The groups this account is in, each with its address.
     pub async fn groups(&self, limit: Duration) -> Result<Vec<(String, Group)>, NotAnswered> {

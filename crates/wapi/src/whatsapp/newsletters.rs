@@ -77,7 +77,7 @@ impl Link {
             self.asked(limit, self.posts.begin(&newsletter)).await
         } else {
             self.followed.forget(&newsletter);
-            Ok(())
+            self.posts.end(&newsletter).await
         }
     }
 
@@ -89,8 +89,9 @@ impl Link {
         match self.newsletter(id, limit).await {
             Ok(newsletter) if newsletter.role.may_post() => Ok(()),
             Ok(_) => Err(NotHandedOver::NotNewsletterAdmin),
-            Err(NotAnswered::Refused(_)) => Err(NotHandedOver::NoNewsletter),
-            Err(_) => Err(NotHandedOver::Offline),
+            Err(why) if why.is_of_nothing() => Err(NotHandedOver::NoNewsletter),
+            Err(NotAnswered::Offline | NotAnswered::Silence(_)) => Err(NotHandedOver::Offline),
+            Err(why) => Err(NotHandedOver::Failed(why.to_string())),
         }
     }
 }
@@ -104,7 +105,9 @@ pub(super) fn address(id: &str) -> String {
 pub(super) async fn list(client: &Client, followed: &Followed) -> Result<Vec<Newsletter>, NotAnswered> {
     let (name, document) = (fetch_all_newsletters_metadata::NAME, fetch_all_newsletters_metadata::DOC_ID);
     let found = ask(client, MexDoc { name, id: document }, &json!({}), "xwa2_newsletter_subscribed").await?;
-    let mut newsletters: Vec<_> = found.as_array().into_iter().flatten().filter_map(newsletter).collect();
+    // Half a list would be taken for all: what is not in it would be forgotten.
+    let all = found.as_array().ok_or(NotAnswered::Failed)?.iter().map(newsletter);
+    let mut newsletters = all.collect::<Option<Vec<_>>>().ok_or(NotAnswered::Failed)?;
     newsletters.sort_by(|one, other| one.id.cmp(&other.id));
     followed.replace(&newsletters);
     Ok(newsletters)

@@ -29,6 +29,8 @@ const PAGE: u32 = 100;
 const MOST_MISSED: usize = 1_000;
 /// How long WhatsApp may take to say what was posted.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Before it is asked again what was posted, when that could not be found out.
+const AGAIN: Duration = Duration::from_secs(60);
 /// Between two tries to save something.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -77,6 +79,8 @@ pub(super) struct Posts {
     /// Those of which nothing is missed on this connection.
     level: Mutex<HashSet<String>>,
     has_missed: Arc<AtomicBool>,
+    /// It could not be found out what was posted.
+    is_behind: AtomicBool,
 }
 
 impl Posts {
@@ -103,12 +107,13 @@ impl Posts {
             tasks: tasks.clone(),
             level: Mutex::default(),
             has_missed,
+            is_behind: AtomicBool::default(),
         });
         let reader = Arc::clone(&posts);
         tasks.spawn(async move {
-            while let Some(Some(event)) = reader.tasks.unless_stopping(seen.recv()).await {
+            while let Some(Some(event)) = reader.tasks.unless_stopping(reader.next(&mut seen)).await {
                 // Boxed, so that a session where nothing is posted does not hold the room for it.
-                if reader.tasks.unless_stopping(Box::pin(reader.heard(&event))).await.is_none() {
+                if reader.tasks.unless_stopping(Box::pin(reader.heard(event.as_deref()))).await.is_none() {
                     break;
                 }
             }
@@ -116,18 +121,28 @@ impl Posts {
         (followed, posts)
     }
 
-    async fn heard(&self, event: &Event) {
+    /// What the engine says next; or nothing, when it is time to ask again.
+    async fn next(&self, seen: &mut mpsc::Receiver<Arc<Event>>) -> Option<Option<Arc<Event>>> {
+        if !self.is_behind.load(Ordering::Relaxed) {
+            return seen.recv().await.map(Some);
+        }
+        match self.clock.timeout(AGAIN, seen.recv()).await {
+            Ok(event) => event.map(Some),
+            Err(_) => Some(None),
+        }
+    }
+
+    async fn heard(&self, event: Option<&Event>) {
         if self.has_missed.swap(false, Ordering::Relaxed) {
             self.levels(HashSet::clear);
         }
         match event {
-            Event::Connected(_) => {
+            Some(Event::Connected(_)) => {
                 self.levels(HashSet::clear);
-                if let Err(error) = self.catch_up_with_all().await {
-                    tracing::debug!(session = self.session, %error, "it is not known what newsletters there are");
-                }
+                self.catch_up_with_all().await;
             }
-            Event::Messages(batch) => {
+            None if self.client.is_logged_in() => self.catch_up_with_all().await,
+            Some(Event::Messages(batch)) => {
                 for message in batch.messages.iter().filter(|message| message.info.source.chat.is_newsletter()) {
                     self.take(message).await;
                 }
@@ -136,15 +151,28 @@ impl Posts {
         }
     }
 
-    async fn catch_up_with_all(&self) -> Result<(), NotKnown> {
+    async fn catch_up_with_all(&self) {
+        self.is_behind.store(false, Ordering::Relaxed);
+        let followed = match self.all_followed().await {
+            Ok(followed) => followed,
+            Err(error) => return self.fall_behind(&error),
+        };
+        for id in followed.iter().filter(|id| !self.levels(|level| level.contains(*id))) {
+            self.catch_up(id, None).await;
+        }
+    }
+
+    async fn all_followed(&self) -> Result<Vec<String>, NotKnown> {
         let listing = newsletters::list(&self.client, &self.followed);
         let followed = self.clock.timeout(PATIENCE, listing).await.map_err(|_| NotAnswered::Silence(PATIENCE))??;
         let ids: Vec<String> = followed.into_iter().map(|newsletter| newsletter.id).collect();
         self.store.keep_newsletters(&self.session, &ids).await?;
-        for id in &ids {
-            self.catch_up(id, None).await;
-        }
-        Ok(())
+        Ok(ids)
+    }
+
+    fn fall_behind(&self, error: &NotKnown) {
+        tracing::debug!(session = self.session, %error, "it is not known what was posted; it is asked again");
+        self.is_behind.store(true, Ordering::Relaxed);
     }
 
     /// Takes a post that has just come in.
@@ -160,25 +188,24 @@ impl Posts {
             self.learn(&id).await;
         }
         // Who posted in one's own newsletter is only said to those who ask.
-        let is_own = self.is_own(&id);
-        if is_own || !self.levels(|level| level.contains(&id)) {
-            self.catch_up(&id, Some(place)).await;
-        }
+        let may_be_own = self.followed.get(&id).is_none_or(|newsletter| newsletter.role.may_post());
+        let is_level = !may_be_own && self.levels(|level| level.contains(&id));
+        let is_found = !is_level && self.catch_up(&id, Some(place)).await;
         let told = self.store.newsletter_place(&self.session, &id).await.ok().flatten();
-        if is_own && place > 0 && told.is_some_and(|told| told >= place) {
+        // It was among those that were found, or is when it is asked again.
+        if place > 0 && (may_be_own || is_found && told.is_some_and(|told| told >= place)) {
             return;
         }
         // Two posts under one id are one event.
         self.tell(self.told(&message.message, info).into_iter().collect()).await;
-        self.note(&id, place).await;
+        if is_level || is_found {
+            self.note(&id, place).await;
+        }
     }
 
-    fn is_own(&self, id: &str) -> bool {
-        self.followed.get(id).is_some_and(|newsletter| newsletter.role.may_post())
-    }
-
-    /// Tells what was posted since the last post that was told. `coming`: the number of one that is being told at the moment.
-    async fn catch_up(&self, id: &str, coming: Option<i64>) {
+    /// Tells what was posted since the last post that was told; whether that could be found out. `coming`: the number of one that has
+    /// just come in.
+    async fn catch_up(&self, id: &str, coming: Option<i64>) -> bool {
         match self.missed(id, coming).await {
             Ok(missed) => {
                 for (place, post) in missed {
@@ -186,32 +213,37 @@ impl Posts {
                     self.note(id, place).await;
                 }
                 self.levels(|level| level.insert(id.to_owned()));
+                true
             }
-            Err(error) => tracing::debug!(session = self.session, %error, "it is not known what was posted"),
+            Err(error) => {
+                self.fall_behind(&error);
+                false
+            }
         }
     }
 
     /// What was posted and not told, with the number of each, in order.
     async fn missed(&self, id: &str, coming: Option<i64>) -> Result<Vec<(i64, Option<Incoming>)>, NotKnown> {
-        let told = match (self.store.newsletter_place(&self.session, id).await?, coming) {
-            (Some(told), _) => told,
+        let coming_from = coming.filter(|place| *place > 0).map(|place| place - 1);
+        let told = match (self.store.newsletter_place(&self.session, id).await?, coming_from) {
+            // It may have been on its way already when the newsletter was seen first.
+            (Some(told), Some(place)) => told.min(place),
+            (Some(told), None) => told,
             // It is the first that is told.
-            (None, Some(place)) if place > 0 => place - 1,
-            (None, _) => {
+            (None, Some(place)) => place,
+            (None, None) => {
                 self.begin(id).await?;
                 return Ok(Vec::new());
             }
         };
         let Ok(jid) = id.parse::<Jid>() else { return Ok(Vec::new()) };
-        let is_own = self.is_own(id);
         let mut missed: Vec<NewsletterMessage> = Vec::new();
         let mut before = None;
         loop {
             let page = self.page(&jid, PAGE, before).await?;
             let oldest = page.iter().map(|post| post.server_id).min();
             let is_last = page.len() < PAGE as usize;
-            let is_told_anyhow = |post: &NewsletterMessage| !is_own && coming == Some(place(post));
-            missed.extend(page.into_iter().filter(|post| place(post) > told && !is_told_anyhow(post)));
+            missed.extend(page.into_iter().filter(|post| place(post) > told));
             let reached = oldest.is_none_or(|oldest| i64::try_from(oldest).is_ok_and(|oldest| oldest <= told + 1));
             if is_last || reached || missed.len() >= MOST_MISSED {
                 break;
@@ -235,13 +267,23 @@ impl Posts {
         }
     }
 
-    /// Begins to read a newsletter: of what is there already nothing is told.
+    /// Begins to read a newsletter: of what is there already nothing is told. Of one that is read already nothing is left out.
     pub async fn begin(&self, id: &str) -> Result<(), NotAnswered> {
+        let known = self.store.newsletter_place(&self.session, id).await.map_err(|_| NotAnswered::Failed)?;
+        if known.is_some() {
+            return Ok(());
+        }
         let jid: Jid = id.parse().map_err(|_| NotAnswered::Failed)?;
         let newest = self.page(&jid, 1, None).await?.iter().map(place).max().unwrap_or(0);
         self.store.set_newsletter_place(&self.session, id, newest).await.map_err(|_| NotAnswered::Failed)?;
         self.levels(|level| level.insert(id.to_owned()));
         Ok(())
+    }
+
+    /// Reads it no more.
+    pub async fn end(&self, id: &str) -> Result<(), NotAnswered> {
+        let newsletters = vec![id.to_owned()];
+        self.store.forget_newsletters(&self.session, newsletters).await.map_err(|_| NotAnswered::Failed)
     }
 
     async fn page(&self, jid: &Jid, count: u32, before: Option<u64>) -> Result<Vec<NewsletterMessage>, NotAnswered> {

@@ -112,12 +112,13 @@ impl Votes {
         let around = message.message.message_context_info.as_option();
         let around = around.or_else(|| body.message_context_info.as_option());
         let Some(secret) = around.and_then(|around| around.message_secret.clone()) else { return Ok(()) };
-        let creator = message.info.source.sender.to_non_ad_string();
+        let source = &message.info.source;
+        let (chat, creator) = (source.chat.to_non_ad_string(), source.sender.to_non_ad_string());
         let poll = match poll.map(kinds::poll) {
             Some(message::Poll { question, options, max_selections, .. }) => {
-                Poll { creator, secret, question, options, max_selections }
+                Poll { chat: Some(chat), creator, secret, question, options, max_selections }
             }
-            None => Poll::event(creator, secret, event.and_then(|event| event.name.clone()).unwrap_or_default()),
+            None => Poll::event(chat, creator, secret, event.and_then(|event| event.name.clone()).unwrap_or_default()),
         };
         self.store.keep_poll(&self.session, &message.info.id, poll).await?;
         Ok(())

@@ -69,6 +69,17 @@ async fn what_has_not_the_form_of_a_message_refuses_all() {
     keyed.post(ROUTE, json!({"messages": [good]})).await.expect(202);
     let problem = keyed.post(ROUTE, json!({"messages": [good, good]})).await.expect(409).json();
     assert_eq!(problem["code"], "idempotency_key_reused");
+    // The same when only a later message was accepted, and the other request has none in its place.
+    let reaction = json!({"to": "status", "reaction": {"message_id": "3EB0", "emoji": "👍"}});
+    let keyed = app.with_header("idempotency-key", "summer");
+    let answer = keyed.post(ROUTE, json!({"messages": [reaction, good]})).await.expect(202).json();
+    assert_eq!(answer["results"][0]["error"]["code"], "message_not_found", "as alone");
+    assert_eq!(keyed.post(ROUTE, json!({"messages": [good]})).await.expect(409).code(), "idempotency_key_reused");
+    assert_eq!(bob.next_message(PATIENCE).await.unwrap().text.as_deref(), Some("hi"));
+    // All are refused: the first reason, and whose it is.
+    let vote = json!({"to": bob.number(), "poll_vote": {"message_id": "3EB0", "options": []}});
+    let refused = app.post(ROUTE, json!({"messages": [vote]})).await.expect(400);
+    assert_eq!(refused.fields(), ["messages[0].poll_vote.message_id"]);
     assert_eq!(bob.next_message(PATIENCE).await.unwrap().text.as_deref(), Some("hi"));
     app.finish().await;
 }

@@ -1,5 +1,7 @@
 //! Newsletters: followed, read without a gap, and posted in.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use wapi_simulator::{File, FileKind, Phone};
 
@@ -103,6 +105,36 @@ async fn what_was_posted_while_nobody_listened_is_told_afterwards_once_and_in_or
         (all.status == 200).then(|| all.json()).filter(|all| all["newsletters"].as_array().unwrap().len() == 1)
     };
     eventually(listed, async || "the session does not list its newsletters".to_owned()).await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn what_could_not_be_asked_is_asked_again_and_nothing_is_left_out() {
+    let (app, [alice, bob, _]) = with_alice().await;
+    let (news, own) = (bob.creates_newsletter("News", ""), alice.creates_newsletter("Shop", ""));
+    alice.follows(&news).unwrap();
+    bob.sends_text(&news, "the first").await.unwrap();
+    assert_eq!(app.webhook.next().await.body["data"]["text"]["body"], "the first");
+    alice.sends_text(&own, "opening").await.unwrap();
+    app.events("message.echo", 1).await;
+    app.simulator.faults().lose_posts(true);
+    bob.sends_text(&news, "missed").await.unwrap();
+    let stopped = app.stop().await;
+    stopped.simulator.faults().lose_posts(false);
+    stopped.simulator.faults().hide_posts(true);
+    let app = stopped.start().await;
+    app.until("shop", "online").await;
+    // What comes in meanwhile is told; but who posted in one's own newsletter is not known before WhatsApp says it.
+    bob.sends_text(&news, "the third").await.unwrap();
+    assert_eq!(app.webhook.next().await.body["data"]["text"]["body"], "the third");
+    alice.sends_text(&own, "from my phone").await.unwrap();
+    // Following it again changes nothing.
+    app.put(&format!("{}/follow", path(&news)), json!({})).await.expect(204);
+    app.simulator.faults().hide_posts(false);
+    app.push_clock(Duration::from_secs(61));
+    assert_eq!(app.webhook.next().await.body["data"]["text"]["body"], "missed");
+    let echoes = app.events("message.echo", 2).await;
+    assert_eq!(echoes[1]["data"]["text"]["body"], "from my phone");
     app.finish().await;
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use wapi_simulator::waproto::buffa::MessageField;
 use wapi_simulator::waproto::whatsapp as wa;
 use wapi_simulator::waproto::whatsapp::message::event_response_message::EventResponseType;
-use wapi_simulator::{Addressing, Author, Options, Phone};
+use wapi_simulator::{AckFault, Addressing, Author, Options, Phone};
 
 use crate::harness::{PATIENCE, Setup, TestApp};
 
@@ -189,12 +189,19 @@ async fn own_votes_count_and_the_account_votes_on_its_own_polls() {
     let poll = app.accepted("shop", json!({"to": bob.number(), "poll": poll})).await;
     bob.next_message(PATIENCE).await.unwrap();
     let vote = json!({"to": bob.number(), "poll_vote": {"message_id": poll, "options": ["Tea"]}});
+    // What WhatsApp does not take does not count.
+    app.simulator.faults().acks(AckFault::Refuse(479));
+    assert_eq!(app.post("/v1/sessions/shop/messages", vote.clone()).await.code(), "whatsapp_refused");
+    app.simulator.faults().acks(AckFault::None);
+    bob.votes(&alice.jid(), &poll, Author::Them, &["Coffee"]).unwrap();
+    let counted = |votes: &[Value]| votes.last().unwrap()["tally"][0]["votes"].clone();
+    assert_eq!(counted(&votes(&app, 1).await), 0);
     let sent = app.post("/v1/sessions/shop/messages", vote).await.expect(200).json();
     assert_eq!((&sent["messages"][0]["type"], &sent["messages"][0]["status"]), (&json!("poll_vote"), &json!("sent")));
     assert_eq!(bob.opens_vote(&bob.next_message(PATIENCE).await.unwrap()).unwrap(), ["Tea"]);
 
     bob.votes(&alice.jid(), &poll, Author::Them, &["Tea"]).unwrap();
-    let mut voters = votes(&app, 1).await[0]["tally"][0]["voters"].as_array().unwrap().clone();
+    let mut voters = votes(&app, 2).await[1]["tally"][0]["voters"].as_array().unwrap().clone();
     voters.sort_by_key(ToString::to_string);
     let mut expected = vec![json!(alice.jid()), json!(bob.jid())];
     expected.sort_by_key(ToString::to_string);
@@ -228,5 +235,9 @@ async fn votes_and_answers_that_make_no_sense_are_refused() {
         assert_eq!(problem["errors"][0]["field"], field, "{message}");
         assert!(problem["errors"][0]["detail"].as_str().unwrap().contains(says), "{problem}");
     }
+    // Nobody there could open it.
+    let mut elsewhere = vote(&poll, json!(["Tea"]));
+    elsewhere["to"] = json!(app.phone("Carol").number());
+    assert_eq!(app.post("/v1/sessions/shop/messages", elsewhere).await.expect(400).fields(), ["to"]);
     app.finish().await;
 }

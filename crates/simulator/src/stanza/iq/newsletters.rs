@@ -166,6 +166,9 @@ fn page(
 ) -> Answer {
     let Some(ask) = request.ask else { return Answer::Error(400, "bad-request") };
     let world = request.server.world.lock();
+    if world.switches.hide_posts {
+        return Answer::Error(429, "rate-overlimit");
+    }
     // One client names it in the question, another one addresses the question to it.
     let jid = ask.jid("jid").or_else(|| request.iq.jid("to"));
     let Some(newsletter) = jid.and_then(|jid| world.newsletters.get(jid.user.as_str())) else {

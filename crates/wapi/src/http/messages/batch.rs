@@ -52,7 +52,8 @@ pub async fn send(
     let share = |index: usize| {
         key.clone().map(|key| IdempotencyKey { route: format!("{} messages[{index}]", key.route), ..key })
     };
-    for key in (0..messages.len()).filter_map(share) {
+    // It was another request if any of its messages was, also one of those that this one has not got.
+    for key in (0..MOST).filter_map(share) {
         if matches!(gateway.store.accepted_before(&key).await.map_err(unreadable)?, Some(Acceptance::KeyTaken)) {
             return Err(Problem::KeyTaken);
         }
@@ -63,8 +64,11 @@ pub async fn send(
         outcomes.push(accepted.map(|(messages, replayed)| (Answer::new(&asked, told(&session, messages)), replayed)));
     }
     if outcomes.iter().all(Result::is_err) {
-        let first = outcomes.into_iter().find_map(Result::err);
-        return Err(first.unwrap_or(Problem::Internal));
+        return Err(match outcomes.into_iter().find_map(Result::err) {
+            Some(Problem::Fields(errors)) => Problem::Fields(of_message(0, errors).collect()),
+            Some(other) => other,
+            None => Problem::Internal,
+        });
     }
     let is_any_new = outcomes.iter().flatten().any(|(_, replayed)| !replayed);
     let result = |outcome: Result<(Answer, bool), Problem>| match outcome {
@@ -82,11 +86,17 @@ fn read(mut fields: Fields) -> Result<Vec<Asked>, Problem> {
     for (index, item) in fields.done(items)?.into_iter().enumerate() {
         match Asked::read(item) {
             Ok(asked) => messages.push(asked),
-            Err(Problem::Fields(errors)) => wrong.extend(errors.into_iter().map(|FieldError { field, detail }| {
-                FieldError { field: format!("messages[{index}].{field}").into(), detail }
-            })),
+            Err(Problem::Fields(errors)) => wrong.extend(of_message(index, errors)),
             Err(other) => return Err(other),
         }
     }
     if wrong.is_empty() { Ok(messages) } else { Err(Problem::Fields(wrong)) }
+}
+
+/// What is wrong with one of many.
+fn of_message(index: usize, errors: Vec<FieldError>) -> impl Iterator<Item = FieldError> {
+    errors.into_iter().map(move |FieldError { field, detail }| FieldError {
+        field: format!("messages[{index}].{field}").into(),
+        detail,
+    })
 }

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use crate::http::error::{FieldError, Problem};
 use crate::http::extract::Fields;
-use crate::message::{CalendarEvent, Content, EventResponse, Poll, PollVote, Quiz};
+use crate::message::{CalendarEvent, ChatId, Content, EventResponse, Poll, PollVote, Quiz};
 use crate::sessions::SessionName;
-use crate::store::Store;
+use crate::store::{self, Store};
 
 /// WhatsApp's own limits, in characters.
 const LONGEST_QUESTION: usize = 255;
@@ -70,7 +70,7 @@ pub(super) fn response(fields: &mut Fields) -> Option<EventResponse> {
 }
 
 /// Whether what a vote or an answer is about is known, and can be answered so. What it is sealed with came with the poll.
-pub(super) async fn check(content: &Content, store: &Store, session: &SessionName) -> Result<(), Problem> {
+pub(super) async fn check(content: &Content, to: &ChatId, store: &Store, session: &SessionName) -> Result<(), Problem> {
     let (id, chosen, field) = match content {
         Content::PollVote { poll_vote } => (&poll_vote.message_id, Some(&poll_vote.options), "poll_vote"),
         Content::EventResponse { event_response } => (&event_response.message_id, None, "event_response"),
@@ -88,12 +88,22 @@ pub(super) async fn check(content: &Content, store: &Store, session: &SessionNam
         (None, Some(_)) => {
             wrong("message_id", "names no poll that came in, or was sent, through this session".to_owned())
         }
+        (Some(poll), _) if !is_in(&poll, to, store, session).await? => {
+            Err(Problem::field("to", format!("is another chat than the one of what `{field}` is about")))
+        }
         (Some(_), None) => Ok(()),
         (Some(poll), Some(chosen)) => match unfit(&poll.options, poll.max_selections, chosen) {
             Some(detail) => wrong("options", detail),
             None => Ok(()),
         },
     }
+}
+
+/// Whether it was asked there: votes that go elsewhere reach nobody who could open them.
+async fn is_in(poll: &store::Poll, to: &ChatId, store: &Store, session: &SessionName) -> Result<bool, Problem> {
+    let Some(chat) = &poll.chat else { return Ok(true) };
+    let known = store.known_id(session.as_str(), &[chat]).await.map_err(super::unreadable)?;
+    Ok(known.as_ref().unwrap_or(chat) == &to.to_string())
 }
 
 fn unfit(options: &[String], most: u32, chosen: &[String]) -> Option<String> {

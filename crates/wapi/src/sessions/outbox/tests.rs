@@ -185,6 +185,7 @@ impl World {
             expires_at: message.expires_at,
             may_have_left: message.is_marked,
             is_media: message.has_file,
+            is_vote: false,
         });
         for left in in_order(open.collect()) {
             let (message, _, _) = &self.rows[&left.place];

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use super::super::outbox::{HandedOver, Unprepared};
 use super::super::{Parts, Session};
+use crate::event::Account;
 use crate::fetch::NoFile;
 use crate::media::{Described, File};
 use crate::message::{ChatId, Content, Edit, Message, STATUS};
-use crate::store::{Ballot, MediaFacts, MediaRecord, MediaState, Place, Poll, Store, StoreError};
+use crate::store::{MediaFacts, MediaRecord, MediaState, Place, Poll, Store, StoreError};
 use crate::whatsapp::{Attached, Beside, Known, Link, NotHandedOver, NotPrepared, Prepared, Quote};
 
 /// How long a message waits at a time for a file that WhatsApp has not got any more and that is asked for from the phone.
@@ -124,24 +125,15 @@ impl Work {
 
     async fn handed_over(&mut self, limit: Duration) -> HandedOver {
         let Some(link) = self.session.link() else { return HandedOver::Offline };
-        let mut own_ballot = None;
         let prepared = match self.prepared.take() {
             Some(prepared) => prepared,
             None => match self.made(&link).await {
-                Some((made, ballot)) => {
-                    own_ballot = ballot;
-                    made
-                }
+                Some(made) => made,
                 None => return HandedOver::Failed,
             },
         };
         match link.hand_over(&self.to, prepared, &self.id, limit).await {
-            Ok(()) => {
-                if let Some(cast) = own_ballot {
-                    self.count(cast).await;
-                }
-                HandedOver::Left
-            }
+            Ok(()) => HandedOver::Left,
             Err(NotHandedOver::Offline) => HandedOver::Offline,
             Err(NotHandedOver::Unclear) => HandedOver::Unclear,
             Err(NotHandedOver::NotOnWhatsapp) => HandedOver::NobodyThere,
@@ -158,27 +150,20 @@ impl Work {
     }
 
     /// A message without a file needs nothing to be ready; a link has lost its preview.
-    async fn made(&mut self, link: &Link) -> Option<(Prepared, Option<Cast>)> {
+    async fn made(&mut self, link: &Link) -> Option<Prepared> {
         let message = self.message().await.ok()?;
-        let quote = self.quote(&message, link).await;
-        let secret = self.secret(&message, link).await.ok()?;
-        let original = self.original(&message, link).await;
-        let cast = Cast::of(&message, link);
-        let poll = match &cast {
-            Some(cast) => self.around.store.poll(self.session.name.as_str(), &cast.poll).await.ok()?,
+        let poll = match message.content.ballot() {
+            Some((poll, _)) => Some((poll, self.around.store.poll(self.session.name.as_str(), poll).await.ok()??)),
             None => None,
         };
-        let beside = Beside { quote, secret, poll, preview: None, original };
-        Some((link.prepare(&self.to, &message, None, &beside).await.ok()?, cast))
-    }
-
-    /// The account's own vote counts with those of others.
-    async fn count(&self, Cast { poll, ballot }: Cast) {
-        let now = self.around.clock.now().as_millisecond();
-        let counting = self.around.store.vote(self.session.name.as_str(), &poll, ballot, now);
-        if let Err(error) = counting.await {
-            tracing::warn!(session = %self.session.name, %error, "an own vote was sent and is not in the tally");
-        }
+        let quote = match &poll {
+            Some((id, poll)) => Some(question(id, poll, link)),
+            None => self.quote(&message, link).await,
+        };
+        let secret = self.secret(&message, link).await.ok()?;
+        let original = self.original(&message, link).await;
+        let beside = Beside { quote, secret, poll: poll.map(|(_, poll)| poll), preview: None, original };
+        link.prepare(&self.to, &message, None, &beside).await.ok()
     }
 
     /// The message that gets another caption, as it left: phones want the whole of it again.
@@ -208,12 +193,17 @@ impl Work {
     async fn secret(&self, message: &Message, link: &Link) -> Result<Option<Vec<u8>>, StoreError> {
         let creator = || own_address(link).unwrap_or_default();
         let secret = || rand::random::<[u8; 32]>().to_vec();
+        let chat = || self.to.to_string();
         let poll = match &message.content {
-            Content::Poll { poll } => {
-                let (question, options) = (poll.question.clone(), poll.options.clone());
-                Poll { creator: creator(), secret: secret(), question, options, max_selections: poll.max_selections }
-            }
-            Content::Event { event } => Poll::event(creator(), secret(), event.name.clone()),
+            Content::Poll { poll } => Poll {
+                chat: Some(chat()),
+                creator: creator(),
+                secret: secret(),
+                question: poll.question.clone(),
+                options: poll.options.clone(),
+                max_selections: poll.max_selections,
+            },
+            Content::Event { event } => Poll::event(chat(), creator(), secret(), event.name.clone()),
             _ => return Ok(None),
         };
         Ok(Some(self.around.store.keep_poll(self.session.name.as_str(), &self.id, poll).await?))
@@ -251,23 +241,11 @@ impl Work {
     }
 }
 
-/// What the account chooses or answers itself, and where.
-struct Cast {
-    poll: String,
-    ballot: Ballot,
-}
-
-impl Cast {
-    fn of(message: &Message, link: &Link) -> Option<Self> {
-        let (poll, options) = match &message.content {
-            Content::PollVote { poll_vote } => (&poll_vote.message_id, poll_vote.options.clone()),
-            Content::EventResponse { event_response } => {
-                (&event_response.message_id, vec![event_response.response.clone()])
-            }
-            _ => return None,
-        };
-        Some(Self { poll: poll.clone(), ballot: Ballot { voter: own_address(link)?, options } })
-    }
+/// What a vote or an answer is about. Whose it is was kept with its secret, which is longer than its message may be known.
+fn question(id: &str, poll: &Poll, link: &Link) -> Quote {
+    let own = link.account().into_iter().flat_map(|own| [Some(number(&own)), own.lid]).flatten();
+    let is_own = own.into_iter().any(|own| own == poll.creator);
+    Quote { id: id.to_owned(), author: poll.creator.clone(), is_own, chat: None, message: None }
 }
 
 fn gone(id: &str) -> Unprepared {
@@ -278,8 +256,17 @@ fn unreadable(id: &str, error: &dyn std::fmt::Display) -> Unprepared {
     Unprepared::Passing(format!("the file {id} cannot be read: {error}"))
 }
 
+/// The address of a session's own account, as far as it is online.
+pub(super) fn own_number(session: &Session) -> Option<String> {
+    own_address(&*session.link()?)
+}
+
 fn own_address(link: &Link) -> Option<String> {
-    Some(format!("{}@s.whatsapp.net", link.account()?.phone))
+    link.account().map(|own| number(&own))
+}
+
+fn number(account: &Account) -> String {
+    format!("{}@s.whatsapp.net", account.phone)
 }
 
 /// A server that is away may come back; what it says about the file stays so.

@@ -93,11 +93,8 @@ impl Phone {
     pub async fn sends_file(&self, to: &str, file: File) -> anyhow::Result<String> {
         let is_post = to.ends_with("@newsletter");
         let sealed = if is_post { media::plain(&file.bytes) } else { media::seal(file.kind.family(), &file.bytes)? };
-        let path = self.server.media.upload(&sealed)?;
-        let url = format!("https://{}{path}", self.server.address);
-        let uploaded = Uploaded { url, path, sealed, length: file.bytes.len() as u64 };
         let view_once = file.view_once;
-        let mut message = message(file, uploaded);
+        let mut message = message(self.uploads(&file, sealed)?, file);
         if is_post {
             without_keys(&mut message);
         }
@@ -106,6 +103,26 @@ impl Phone {
             message = wa::Message { view_once_message: MessageField::some(inner), ..Default::default() };
         }
         self.sends(to, "media", message)
+    }
+
+    /// The file on the media host.
+    fn uploads(&self, file: &File, sealed: media::Sealed) -> anyhow::Result<Uploaded> {
+        let path = self.server.media.upload(&sealed)?;
+        let url = format!("https://{}{path}", self.server.address);
+        Ok(Uploaded { url, path, sealed, length: file.bytes.len() as u64 })
+    }
+
+    /// Shows a product with its picture; returns the message's id.
+    pub async fn sends_product(
+        &self,
+        to: &str,
+        mut product: kinds::ProductMessage,
+        picture: File,
+    ) -> anyhow::Result<String> {
+        let sealed = media::seal(picture.kind.family(), &picture.bytes)?;
+        let picture = message(self.uploads(&picture, sealed)?, picture).image_message;
+        product.product.get_or_insert_default().product_image = picture;
+        self.sends(to, "media", wa::Message { product_message: MessageField::some(product), ..Default::default() })
     }
 
     /// Deletes the files this phone has got so far: whoever asks for one again is told that it is gone.
@@ -144,7 +161,7 @@ macro_rules! filled {
     };
 }
 
-fn message(file: File, uploaded: Uploaded) -> wa::Message {
+fn message(uploaded: Uploaded, file: File) -> wa::Message {
     let view_once = file.view_once.then_some(true);
     match file.kind {
         FileKind::Image => {

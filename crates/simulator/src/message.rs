@@ -20,7 +20,7 @@ pub struct PhoneMessage {
     pub chat: String,
     /// Whether this account sent it, from one of its linked devices.
     pub from_me: bool,
-    /// `text`, `image`, `video`, `audio`, `document`, `sticker`, or the protobuf field's name for anything else.
+    /// `text`, `image`, `video`, `audio`, `document`, `sticker`, `product`, or the protobuf field's name for anything else.
     pub kind: String,
     /// The text of a text message.
     pub text: Option<String>,
@@ -89,6 +89,19 @@ pub(crate) fn read(message: &wa::Message) -> Content {
     if let Some(extended) = message.extended_text_message.as_option() {
         return text_content(extended.text.clone());
     }
+    macro_rules! reference {
+        ($medium:expr, $kind:literal) => {
+            MediaReference {
+                kind: $kind,
+                mime: $medium.mimetype.clone().unwrap_or_default(),
+                direct_path: $medium.direct_path.clone().unwrap_or_default(),
+                media_key: $medium.media_key.clone().unwrap_or_default(),
+                file_sha256: $medium.file_sha256.clone().unwrap_or_default(),
+                file_enc_sha256: $medium.file_enc_sha256.clone().unwrap_or_default(),
+                file_length: $medium.file_length.unwrap_or_default(),
+            }
+        };
+    }
     macro_rules! media {
         ($field:ident, $kind:literal, $caption:expr) => {
             if let Some(medium) = message.$field.as_option() {
@@ -96,19 +109,16 @@ pub(crate) fn read(message: &wa::Message) -> Content {
                 return Content {
                     kind: $kind.to_owned(),
                     caption: caption(medium),
-                    media: Some(MediaReference {
-                        kind: $kind,
-                        mime: medium.mimetype.clone().unwrap_or_default(),
-                        direct_path: medium.direct_path.clone().unwrap_or_default(),
-                        media_key: medium.media_key.clone().unwrap_or_default(),
-                        file_sha256: medium.file_sha256.clone().unwrap_or_default(),
-                        file_enc_sha256: medium.file_enc_sha256.clone().unwrap_or_default(),
-                        file_length: medium.file_length.unwrap_or_default(),
-                    }),
+                    media: Some(reference!(medium, $kind)),
                     ..Content::default()
                 };
             }
         };
+    }
+    if let Some(product) = message.product_message.as_option() {
+        let picture = product.product.as_option().and_then(|product| product.product_image.as_option());
+        let media = picture.map(|picture| reference!(picture, "image"));
+        return Content { kind: "product".to_owned(), caption: product.body.clone(), media, ..Content::default() };
     }
     media!(image_message, "image", |image: &wa::message::ImageMessage| image.caption.clone());
     media!(video_message, "video", |video: &wa::message::VideoMessage| video.caption.clone());
@@ -142,6 +152,8 @@ fn other_kind(message: &wa::Message) -> &'static str {
         "location"
     } else if message.contact_message.is_set() {
         "contact"
+    } else if message.order_message.is_set() {
+        "order"
     } else {
         "other"
     }

@@ -12,6 +12,7 @@ mod interactive;
 pub mod marks;
 mod newsletter;
 mod polls;
+pub mod products;
 mod shown;
 mod status;
 pub mod views;

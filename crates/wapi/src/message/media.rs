@@ -72,10 +72,10 @@ pub enum MediaKind {
 }
 
 impl MediaKind {
-    /// By the `type` of a message; `None` for those that carry no file.
+    /// By the `type` of a message; `None` for those that never carry a file.
     pub fn of(kind: &str) -> Option<Self> {
         match kind {
-            "image" => Some(Self::Image),
+            "image" | "product" => Some(Self::Image),
             "video" => Some(Self::Video),
             "audio" => Some(Self::Audio),
             "document" => Some(Self::Document),

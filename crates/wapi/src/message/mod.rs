@@ -5,6 +5,7 @@ mod contact;
 pub mod interactive;
 mod kinds;
 mod media;
+mod products;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,7 @@ pub use kinds::{
     Pin, Place, Poll, PollVote, Quiz, Reaction, Text,
 };
 pub use media::{ImageType, Media, MediaKind, sha256};
+pub use products::{Order, Price, Product};
 
 /// A message: what it says, and what that refers to. Sent ones are kept as JSON, so fields are only ever added.
 ///
@@ -104,6 +106,13 @@ pub enum Content {
     },
     Interactive {
         interactive: Interactive,
+    },
+    Product {
+        product: Box<Product>,
+    },
+    /// Comes in only: a customer's phone puts it together.
+    Order {
+        order: Box<Order>,
     },
     PollVote {
         poll_vote: PollVote,
@@ -201,6 +210,8 @@ impl Content {
             Self::GroupInvite { .. } => "group_invite",
             Self::Album { .. } => "album",
             Self::Interactive { .. } => "interactive",
+            Self::Product { .. } => "product",
+            Self::Order { .. } => "order",
             Self::PollVote { .. } => "poll_vote",
             Self::EventResponse { .. } => "event_response",
             Self::Reaction { .. } => "reaction",
@@ -214,7 +225,7 @@ impl Content {
     }
 
     /// Whether something has to be fetched before it can leave.
-    pub const fn needs_fetching(&self) -> bool {
+    pub fn needs_fetching(&self) -> bool {
         match self {
             Self::Text { text } => text.preview_url,
             content => content.file().is_some(),
@@ -239,6 +250,9 @@ impl Content {
     /// Roughly how many bytes it takes in memory.
     pub fn size(&self) -> usize {
         match (self, self.file()) {
+            (Self::Product { product }, _) => {
+                [&product.title, &product.description, &product.body].into_iter().flatten().map(String::len).sum()
+            }
             (_, Some((_, file))) => [&file.link, &file.caption].into_iter().flatten().map(String::len).sum(),
             (Self::Text { text }, None) => text.body.len(),
             (Self::Edit { edit }, None) => {
@@ -252,19 +266,20 @@ impl Content {
     }
 
     /// The same to be filled in, of any kind that comes in.
-    pub const fn media_mut(&mut self) -> Option<&mut Media> {
+    pub fn media_mut(&mut self) -> Option<&mut Media> {
         match self {
             Self::Image { image: media }
             | Self::Video { video: media }
             | Self::Audio { audio: media }
             | Self::Document { document: media }
             | Self::Sticker { sticker: media } => Some(media),
+            Self::Product { product } => product.image.as_mut(),
             _ => None,
         }
     }
 
     /// The file it carries, if it carries one.
-    pub const fn file(&self) -> Option<(MediaKind, &Media)> {
+    pub fn file(&self) -> Option<(MediaKind, &Media)> {
         match self {
             Self::Image { image } => Some((MediaKind::Image, image)),
             Self::Video { video } => Some((MediaKind::Video, video)),
@@ -272,6 +287,7 @@ impl Content {
             Self::Audio { audio } => Some((MediaKind::Audio, audio)),
             Self::Document { document } => Some((MediaKind::Document, document)),
             Self::Sticker { sticker } => Some((MediaKind::Sticker, sticker)),
+            Self::Product { product } => product.image.as_ref().map(|image| (MediaKind::Image, image)),
             _ => None,
         }
     }

@@ -73,7 +73,23 @@ mod tests {
             ..Default::default()
         };
         let reply = wa::Message { extended_text_message: MessageField::some(reply), ..Default::default() };
-        [text, place, live, reply].map(|message| message.encode_to_vec()).into()
+        let snapshot = kinds::product_message::ProductSnapshot {
+            title: Some("Tea".to_owned()),
+            currency_code: Some("EUR".to_owned()),
+            price_amount1000: Some(i64::MIN),
+            product_image: MessageField::some(Default::default()),
+            ..Default::default()
+        };
+        let product = kinds::ProductMessage { product: MessageField::some(snapshot), ..Default::default() };
+        let product = wa::Message { product_message: MessageField::some(product), ..Default::default() };
+        let order = kinds::OrderMessage {
+            item_count: Some(-1),
+            total_amount1000: Some(i64::MAX),
+            total_currency_code: Some(String::new()),
+            ..Default::default()
+        };
+        let order = wa::Message { order_message: MessageField::some(order), ..Default::default() };
+        [text, place, live, reply, product, order].map(|message| message.encode_to_vec()).into()
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod file;
 mod files;
 mod interactive;
 pub(super) mod kinds;
+mod products;
 mod raw;
 mod status;
 

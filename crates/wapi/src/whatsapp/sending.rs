@@ -106,7 +106,8 @@ impl Link {
         let sealed = beside.poll.as_ref().and_then(|poll| votes::seal(&self.client, poll, &message.content, now));
         let around = Around { chat: to, quote, secret, sealed, preview, original, now };
         let audience = message.audience.iter().filter_map(|person| person.parse().ok()).collect();
-        let message = outgoing::protobuf(message, uploaded, &around).ok_or(NotPrepared::Unsayable)?;
+        let mut message = outgoing::protobuf(message, uploaded, &around).ok_or(NotPrepared::Unsayable)?;
+        outgoing::owned(&mut message, || Some(outgoing::jid(&ChatId::Phone(self.account()?.phone)).to_string()));
         Ok(Prepared { message: Box::new(message), audience, handle })
     }
 

@@ -45,6 +45,7 @@ mod patience;
 mod polls;
 mod previews;
 mod private;
+mod products;
 mod profile;
 mod qr;
 mod redis;

@@ -50,16 +50,17 @@ async fn what_has_no_shape_is_told_as_whatsapp_wrote_it() {
     let app = TestApp::start().await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     app.pair("shop", &alice).await;
-    let order = wa::message::OrderMessage {
-        order_id: Some("7".to_owned()),
-        thumbnail: Some(vec![1, 2, 3]),
-        item_count: Some(2),
+    let invoice = wa::message::InvoiceMessage {
+        note: Some("Tea".to_owned()),
+        attachment_jpeg_thumbnail: Some(vec![1, 2, 3]),
+        attachment_type: Some(wa::message::invoice_message::AttachmentType::PDF),
         ..Default::default()
     };
-    bob.sends(alice.number(), "text", wa::Message { order_message: MessageField::some(order), ..Default::default() })
-        .unwrap();
+    let message = wa::Message { invoice_message: MessageField::some(invoice), ..Default::default() };
+    bob.sends(alice.number(), "text", message).unwrap();
     let data = app.webhook.next().await.body["data"].clone();
-    let raw = json!({"order_message": {"order_id": "7", "thumbnail": "AQID", "item_count": 2}});
+    let invoice = json!({"note": "Tea", "attachment_jpeg_thumbnail": "AQID", "attachment_type": "PDF"});
+    let raw = json!({"invoice_message": invoice});
     assert_eq!((&data["type"], &data["raw"]), (&json!("unsupported"), &raw));
     app.finish().await;
 }

@@ -7,7 +7,7 @@ use crate::fetch;
 use crate::http::error::{FieldError, Problem};
 use crate::http::extract::Fields;
 use crate::media::{self, types};
-use crate::message::{ChatId, Context, Media, MediaKind, Message};
+use crate::message::{ChatId, Content, Context, Media, MediaKind, Message};
 use crate::sessions::SessionName;
 use crate::store::{MediaRecord, MediaState};
 
@@ -17,8 +17,8 @@ const FURTHEST_AHEAD: SignedDuration = SignedDuration::from_hours(366 * 24);
 /// Clocks differ; further back than this is a mistake.
 const PAST: SignedDuration = SignedDuration::from_secs(60);
 
-/// The kinds that can be sent, and those that cannot yet.
-pub const KINDS: [&str; 17] = [
+/// The kinds that can be sent, and those that cannot, and why.
+pub const KINDS: [&str; 18] = [
     "text",
     "image",
     "video",
@@ -33,11 +33,15 @@ pub const KINDS: [&str; 17] = [
     "event",
     "group_invite",
     "interactive",
+    "product",
     "reaction",
     "poll_vote",
     "event_response",
 ];
-const LATER: [&str; 1] = ["template"];
+const NOT_SENT: [(&str, &str); 2] = [
+    ("template", "cannot be sent yet"),
+    ("order", "is received only: a customer puts it together on a phone, from the catalogue"),
+];
 /// WhatsApp's own limit.
 const MOST_MENTIONS: usize = 1_024;
 
@@ -124,8 +128,12 @@ async fn check_file(
     session: &SessionName,
 ) -> Result<(), Problem> {
     let Some((kind, Media { id: Some(id), sha256, .. })) = message.content.file() else { return Ok(()) };
+    let place = match &message.content {
+        Content::Product { .. } => "product.image",
+        content => content.kind(),
+    };
     let about = |name: &str, detail: String| {
-        let field = format!("{within}{}.{name}", message.content.kind()).into();
+        let field = format!("{within}{place}.{name}").into();
         Problem::Fields(vec![FieldError { field, detail }])
     };
     let wrong = |detail: String| about("id", detail);
@@ -182,15 +190,15 @@ fn kind(fields: &mut Fields) -> Option<&'static str> {
         Some(name) => match KINDS.into_iter().find(|kind| *kind == name) {
             Some(kind) => Some(kind),
             None => {
-                let known = LATER.contains(&name.as_str());
-                let why = if known { "cannot be sent yet" } else { "is no kind of message" };
+                let known = NOT_SENT.into_iter().find(|(kind, _)| *kind == name);
+                let why = known.map_or("is no kind of message", |(_, why)| why);
                 fields.refuse("type", format!("`{}` {why}; use {}", name.escape_debug(), KINDS.join(", ")));
                 None
             }
         },
         None => match there[..] {
             [only] => Some(only),
-            [] if LATER.into_iter().any(|kind| fields.has(kind)) => None,
+            [] if NOT_SENT.into_iter().any(|(kind, _)| fields.has(kind)) => None,
             _ => {
                 fields.refuse("type", format!("is missing, and must say which of {} this is", KINDS.join(", ")));
                 None
@@ -235,9 +243,9 @@ fn refuse_others(fields: &mut Fields, meant: Option<&str>) {
             None => fields.ignore(kind),
         }
     }
-    for kind in LATER {
+    for (kind, why) in NOT_SENT {
         if fields.has(kind) {
-            fields.refuse(kind, "cannot be sent yet");
+            fields.refuse(kind, why);
         }
     }
     fields.refuse_unknown();
@@ -292,6 +300,10 @@ mod tests {
             "action",
             "buttons",
             "image",
+            "title",
+            "price",
+            "amount",
+            "currency",
             "unknown",
         ]);
         leaf().prop_recursive(3, 24, 4, move |inner| {

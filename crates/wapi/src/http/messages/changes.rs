@@ -170,6 +170,7 @@ fn can_be_forwarded(content: &Content) -> bool {
     match content {
         Content::Text { .. } | Content::Location { .. } | Content::Contacts { .. } => true,
         Content::Poll { .. } | Content::Event { .. } => true,
+        Content::Product { product } if product.image.is_none() => true,
         content => {
             content.file().is_some_and(|(_, media)| (media.link.is_some() || media.id.is_some()) && !media.view_once)
         }

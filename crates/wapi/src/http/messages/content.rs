@@ -8,7 +8,7 @@ use crate::message::{
     CalendarEvent, ChatId, Content, GroupInvite, LiveLocation, Location, Media, MediaKind, Place, Reaction, Text,
 };
 
-use super::{contacts, interactive, polls, status};
+use super::{contacts, interactive, polls, products, status};
 
 /// WhatsApp's own limits, in characters.
 const LONGEST_TEXT: usize = 65_536;
@@ -47,6 +47,7 @@ pub(super) fn content(fields: &mut Fields, kind: &'static str) -> Option<Content
         "live_location" => live_location(&mut inner).map(|live_location| Content::LiveLocation { live_location }),
         "group_invite" => group_invite(&mut inner).map(|group_invite| Content::GroupInvite { group_invite }),
         "interactive" => interactive::interactive(&mut inner).map(|interactive| Content::Interactive { interactive }),
+        "product" => products::product(&mut inner).map(|product| Content::Product { product: Box::new(product) }),
         "reaction" => reaction(&mut inner).map(|reaction| Content::Reaction { reaction }),
         _ => linked(&mut inner, MediaKind::Document).map(|document| Content::Document { document }),
     };
@@ -67,7 +68,7 @@ pub(super) fn caption(fields: &mut Fields) -> Option<String> {
     fields.optional_text_up_to("caption", LONGEST_CAPTION)
 }
 
-fn linked(fields: &mut Fields, kind: MediaKind) -> Option<Media> {
+pub(super) fn linked(fields: &mut Fields, kind: MediaKind) -> Option<Media> {
     let id = fields.optional_text("id");
     let mut media = match id {
         Some(_) if fields.has("link") => {

@@ -30,6 +30,8 @@ mod tests {
             r#"{"to": "375447034810", "location": {"latitude": 1e-320, "longitude": -0.0}}"#,
             r#"{"to": "375447034810", "event": {"name": "x", "start": "-009999-01-02T01:59:59Z"}}"#,
             r#"{"to": "375447034810", "text": {"body": "hi"}, "expires_in": 2678400, "send_at": "9999-12-30T22:00:00Z"}"#,
+            r#"{"to": "375447034810", "product": {"id": "1", "title": "x", "price": {"amount": 1e-320, "currency": "EUR"}}}"#,
+            r#"{"to": "375447034810", "product": {"id": "1", "title": "x", "price": {"amount": -0.0, "currency": "EUR"}}}"#,
             r#"{"to": "375447034810", "contacts": [{"vcard": "BEGIN:VCARD\nFN:\n"}]}"#,
         ] {
             request(body.as_bytes());

@@ -59,6 +59,14 @@ pub fn messages() -> Vec<(&'static str, &'static str, Value)> {
             ]}}}),
         ),
         (
+            "product",
+            "A product of the own catalogue",
+            json!({"product": {
+                "id": "6513287915436817", "title": "Green tea", "price": {"amount": 9.9, "currency": "EUR"},
+                "image": {"link": "https://example.com/tea.jpg"}, "body": "Fresh from the harvest",
+            }}),
+        ),
+        (
             "poll_vote",
             "A vote in a poll",
             json!({"poll_vote": {"message_id": "3EB0538DA65A5960C82A0F", "options": ["Morning"]}}),

@@ -110,6 +110,7 @@ pub fn shown() -> Vec<Member> {
     members.extend(["image?", "video?", "audio?", "document?", "sticker?"].map(|kind| (kind, file())));
     members.extend(others());
     members.extend(super::marks::shown());
+    members.extend(super::products::told());
     members
 }
 

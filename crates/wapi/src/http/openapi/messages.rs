@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::operation::{Operation, route, session_name};
 use super::schema::{flag, list, number, object, or_null, reference, said, text, time, with, words};
-use super::{examples, interactive, kinds};
+use super::{examples, interactive, kinds, products};
 use crate::http::messages::KINDS;
 use crate::http::messages::batch::MOST;
 use crate::message::Font;
@@ -129,6 +129,7 @@ fn wish() -> Value {
     members.extend(kinds::files());
     members.extend(kinds::others());
     members.extend(interactive::sent());
+    members.extend(products::sent());
     object(&members)
 }
 

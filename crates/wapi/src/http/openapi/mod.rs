@@ -15,6 +15,7 @@ mod newsletters;
 mod operation;
 mod original;
 mod page;
+mod products;
 mod profile;
 mod schema;
 mod sessions;

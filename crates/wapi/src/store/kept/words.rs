@@ -34,6 +34,13 @@ pub(super) fn of_message(message: &Message) -> String {
             said.push(&event.name);
             said.extend(event.description.as_deref());
         }
+        Content::Product { product } => {
+            let words = [&product.title, &product.description, &product.body, &product.footer];
+            said.extend(words.into_iter().flatten().map(String::as_str));
+        }
+        Content::Order { order } => {
+            said.extend([&order.title, &order.message].into_iter().flatten().map(String::as_str));
+        }
         Content::GroupInvite { group_invite } => {
             said.extend([&group_invite.name, &group_invite.caption].into_iter().flatten().map(String::as_str));
         }

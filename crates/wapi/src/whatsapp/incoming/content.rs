@@ -6,7 +6,7 @@ use whatsapp_rust::waproto::codec;
 use whatsapp_rust::waproto::whatsapp as wa;
 use whatsapp_rust::waproto::whatsapp::message_association::AssociationType;
 
-use super::{files, interactive, kinds, raw};
+use super::{files, interactive, kinds, products, raw};
 use crate::message::{Content, Context, Media, Message, Text};
 
 /// `None` for what nobody would see as a message.
@@ -73,6 +73,9 @@ fn content(message: &wa::Message) -> Option<Content> {
     }
     if let Some(interactive) = interactive::content(body) {
         return Some(Content::Interactive { interactive });
+    }
+    if let Some(content) = products::content(body) {
+        return Some(content);
     }
     kinds::content(body).or_else(|| is_message(body).then(|| Content::Unsupported { raw: raw::json(body) }))
 }

@@ -3,6 +3,7 @@
 use whatsapp_rust::waproto::whatsapp as wa;
 
 use super::content::inner;
+use super::products;
 use crate::media::{Kind, Remote};
 
 /// The file a message carries, if it carries one that can be fetched. Those of posts are for everybody, and have no key.
@@ -10,7 +11,10 @@ pub(super) fn file(message: &wa::Message, from_me: bool, is_post: bool) -> Optio
     let body = inner(message);
     macro_rules! remote {
         ($field:ident, $kind:expr) => {
-            if let Some(file) = body.$field.as_option() {
+            remote!(body.$field.as_option(), $kind)
+        };
+        ($file:expr, $kind:expr) => {
+            if let Some(file) = $file {
                 return Some(Remote {
                     kind: $kind,
                     direct_path: file.direct_path.clone().filter(|path| !path.is_empty())?,
@@ -29,5 +33,6 @@ pub(super) fn file(message: &wa::Message, from_me: bool, is_post: bool) -> Optio
     remote!(audio_message, Kind::Audio);
     remote!(document_message, Kind::Document);
     remote!(sticker_message, Kind::Sticker);
+    remote!(products::picture(body), Kind::Image);
     None
 }

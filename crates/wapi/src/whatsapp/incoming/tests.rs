@@ -107,12 +107,12 @@ fn media_keep_their_caption_and_metadata() {
 
 #[test]
 fn what_has_no_shape_yet_is_told_all_the_same() {
-    let order = kinds::OrderMessage { order_id: Some("7".to_owned()), ..Default::default() };
-    let order = wa::Message { order_message: MessageField::some(order), ..Default::default() };
-    let message = told("s", &order, &from(ANN, "375447034810@s.whatsapp.net"), None).unwrap();
+    let invoice = kinds::InvoiceMessage { note: Some("7".to_owned()), ..Default::default() };
+    let invoice = wa::Message { invoice_message: MessageField::some(invoice), ..Default::default() };
+    let message = told("s", &invoice, &from(ANN, "375447034810@s.whatsapp.net"), None).unwrap();
     assert_eq!(
         message.message.content,
-        Content::Unsupported { raw: serde_json::json!({"order_message": {"order_id": "7"}}) }
+        Content::Unsupported { raw: serde_json::json!({"invoice_message": {"note": "7"}}) }
     );
 }
 

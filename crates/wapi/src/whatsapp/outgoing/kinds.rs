@@ -45,6 +45,7 @@ pub(super) fn message(content: &Content) -> Option<wa::Message> {
             wa::Message { album_message: MessageField::some(announced), ..Default::default() }
         }
         Content::Interactive { interactive } => super::interactive::message(interactive)?,
+        Content::Product { product } => super::products::message(product, None),
         _ => return None,
     })
 }

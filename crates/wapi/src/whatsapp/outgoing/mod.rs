@@ -4,6 +4,7 @@ mod context;
 mod files;
 mod interactive;
 mod kinds;
+mod products;
 mod status;
 
 use jiff::Timestamp;
@@ -19,6 +20,7 @@ use crate::fetch::Preview;
 use crate::message::{ChatId, Content, Message};
 
 pub(super) use files::{Uploaded, upload_type};
+pub(super) use products::owned;
 
 /// A message that another one answers, reacts to, changes or deletes.
 #[derive(Debug, Clone, PartialEq)]
@@ -87,6 +89,7 @@ pub(super) fn protobuf(message: &Message, file: Option<Uploaded>, around: &Aroun
         Content::Keep { keep } => build_keep_in_chat_message(key(around)?, keep.kept, around.now.as_millisecond()),
         Content::Text { text } if *around.chat == ChatId::Status => status::text(text),
         Content::Text { text } => kinds::text_with(text, around.preview),
+        Content::Product { product } if product.image.is_some() => products::message(product, Some(file?)),
         content => match content.file() {
             Some((kind, media)) => files::message(kind, media, Some(file?)),
             None => kinds::message(content)?,
@@ -122,9 +125,10 @@ fn part_of(album: &str, chat: &ChatId) -> MessageField<wa::MessageAssociation> {
 
 /// A message as an answer quotes it: its words, without its file and what it answered itself.
 fn quoted(message: &Message) -> Option<wa::Message> {
-    match message.content.file() {
-        Some((kind, media)) => Some(files::message(kind, media, None)),
-        None => kinds::message(&message.content),
+    match (&message.content, message.content.file()) {
+        (Content::Product { product }, _) => Some(products::message(product, None)),
+        (_, Some((kind, media))) => Some(files::message(kind, media, None)),
+        (content, None) => kinds::message(content),
     }
 }
 

@@ -8,7 +8,8 @@ use crate::message::interactive::{
     Button, Buttons, Call, Choice, Code, Element, Header, Interactive, Link, Menu, Number, Section, Words,
 };
 use crate::message::{
-    Album, CalendarEvent, Contact, Context, GroupInvite, LiveLocation, Location, Phone, Place, Poll, Quiz, Text,
+    Album, CalendarEvent, Contact, Context, GroupInvite, LiveLocation, Location, Phone, Place, Poll, Price, Product,
+    Quiz, Text,
 };
 
 const ANN: &str = "375440000009@s.whatsapp.net";
@@ -121,6 +122,42 @@ fn album() -> impl Strategy<Value = Content> {
     (0..10u32, 0..10u32).prop_map(|(images, videos)| Content::Album { album: Album { images, videos } })
 }
 
+fn product() -> impl Strategy<Value = Content> {
+    let named = (maybe_words(), maybe_words(), maybe_words(), maybe_words(), maybe_words(), maybe_words());
+    let amount = || proptest::option::of(-1_000_000_000_000_000..=1_000_000_000_000_000i64);
+    let owner = proptest::option::of("[1-9][0-9]{6,14}@s\\.whatsapp\\.net");
+    let prices = ("[A-Z]{3}", amount(), amount());
+    (named, prices, owner, maybe_words(), proptest::option::of(any::<u32>())).prop_map(
+        |(
+            (id, title, description, url, body, footer),
+            (currency, price, sale_price),
+            owner,
+            retailer_id,
+            image_count,
+        )| {
+            let in_currency = |amount: Option<i64>| Price::from_thousandths(amount?, currency.clone());
+            let (price, sale_price) = (in_currency(price), in_currency(sale_price));
+            let image = None;
+            Content::Product {
+                product: Box::new(Product {
+                    id,
+                    owner,
+                    title,
+                    description,
+                    price,
+                    sale_price,
+                    retailer_id,
+                    url,
+                    image_count,
+                    image,
+                    body,
+                    footer,
+                }),
+            }
+        },
+    )
+}
+
 fn choice() -> impl Strategy<Value = Choice> {
     (words(), words()).prop_map(|(id, title)| Choice { id, title, description: None })
 }
@@ -154,7 +191,8 @@ fn interactive() -> impl Strategy<Value = Content> {
 
 fn content() -> impl Strategy<Value = Content> {
     let text = words().prop_map(|body| Content::Text { text: Text::new(body) });
-    prop_oneof![text, location(), live_location(), contacts(), poll(), event(), group_invite(), album(), interactive()]
+    let few = prop_oneof![text, location(), live_location(), contacts(), poll(), event(), group_invite(), album()];
+    prop_oneof![8 => few, 1 => interactive(), 1 => product()]
 }
 
 proptest! {

@@ -1,0 +1,63 @@
+//! Products and orders that came in. Pure.
+
+use whatsapp_rust::waproto::whatsapp as wa;
+use whatsapp_rust::waproto::whatsapp::message as kinds;
+use whatsapp_rust::waproto::whatsapp::message::order_message::{OrderStatus, OrderSurface};
+
+use super::files;
+use crate::message::{Content, Order, Price, Product};
+
+/// `None` for what is neither. A catalogue that is shown as a whole has no shape here.
+pub(super) fn content(body: &wa::Message) -> Option<Content> {
+    if let Some(order) = body.order_message.as_option() {
+        return Some(Content::Order { order: Box::new(self::order(order)) });
+    }
+    let message = body.product_message.as_option()?;
+    let snapshot = message.product.as_option()?;
+    let price = |amount| price(amount, snapshot.currency_code.as_deref());
+    let product = Product {
+        id: snapshot.product_id.clone(),
+        owner: message.business_owner_jid.clone(),
+        title: snapshot.title.clone(),
+        description: snapshot.description.clone(),
+        price: price(snapshot.price_amount1000),
+        sale_price: price(snapshot.sale_price_amount1000),
+        retailer_id: snapshot.retailer_id.clone(),
+        url: snapshot.url.clone(),
+        image_count: snapshot.product_image_count,
+        image: snapshot.product_image.as_option().map(files::picture),
+        body: message.body.clone(),
+        footer: message.footer.clone(),
+    };
+    Some(Content::Product { product: Box::new(product) })
+}
+
+/// Of a product, an ordinary encrypted picture.
+pub(super) fn picture(body: &wa::Message) -> Option<&kinds::ImageMessage> {
+    body.product_message.as_option()?.product.as_option()?.product_image.as_option()
+}
+
+fn order(order: &kinds::OrderMessage) -> Order {
+    let status = order.status.map(|status| match status {
+        OrderStatus::INQUIRY => "inquiry",
+        OrderStatus::ACCEPTED => "accepted",
+        OrderStatus::DECLINED => "declined",
+    });
+    let surface = order.surface.map(|OrderSurface::CATALOG| "catalog");
+    Order {
+        id: order.order_id.clone(),
+        token: order.token.clone(),
+        title: order.order_title.clone(),
+        message: order.message.clone(),
+        seller: order.seller_jid.clone(),
+        item_count: order.item_count.and_then(|count| u32::try_from(count).ok()),
+        status: status.map(str::to_owned),
+        surface: surface.map(str::to_owned),
+        total: price(order.total_amount1000, order.total_currency_code.as_deref()),
+    }
+}
+
+/// An amount in no currency is no price.
+fn price(thousandths: Option<i64>, currency: Option<&str>) -> Option<Price> {
+    Price::from_thousandths(thousandths?, currency?.to_owned())
+}

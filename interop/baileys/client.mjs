@@ -8,6 +8,7 @@ import { Console } from 'node:console';
 import { parseArgs } from 'node:util';
 import { downloader, fence } from './fence.mjs';
 import { profileOperations, watchProfiles } from './profile.mjs';
+import { shopOperations } from './shop.mjs';
 import { verifySignaturesForReal } from './strict.mjs';
 
 const EXIT = { ok: 0, crashed: 1, misused: 2, fenced: 3, outOfTime: 4 };
@@ -258,6 +259,7 @@ function onGroupReceipt({ key, receipt }) {
 
 const operations = {
 	...profileOperations(open),
+	...shopOperations(open, send),
 	send_text: ({ to, text }) => send(to, { text, linkPreview: null }),
 	// A thumbnail would need an image library, and tests send bytes that are no image.
 	send_image: ({ to, path, caption }) => send(to, { image: readFileSync(path), caption, jpegThumbnail: '' }),

@@ -4,6 +4,7 @@ mod groups;
 mod newsletters;
 mod profile;
 mod settings;
+mod shop;
 mod signals;
 
 use std::sync::Arc;
@@ -57,6 +58,7 @@ pub(crate) fn routes() -> Router<Arc<Server>> {
         .merge(profile::routes())
         .merge(newsletters::routes())
         .merge(settings::routes())
+        .merge(shop::routes())
         .merge(signals::routes())
 }
 

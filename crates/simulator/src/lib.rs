@@ -43,6 +43,7 @@ mod queue;
 mod sender_keys;
 mod server;
 mod settings;
+mod shop;
 mod signal;
 mod signals;
 mod simulator;
@@ -64,6 +65,7 @@ pub use newsletters::{PhoneNewsletter, PhonePost};
 pub use phone::{LinkedDevice, PeerRequests, Phone, Receipts};
 pub use profile::Picture;
 pub use settings::{ChatSettings, KeyShare};
+pub use shop::{Offer, PlacedOrder};
 pub use signals::{PhoneSignal, Typing};
 pub use simulator::{Addressing, Options, Simulator};
 /// For tests that send what only WhatsApp's protobuf can say.

@@ -20,6 +20,7 @@ use crate::handset::Handset;
 use crate::linkcode::LinkCode;
 use crate::newsletter::{Newsletter, NewsletterId};
 use crate::profile::Profile;
+use crate::shop::Shops;
 use crate::stanza::StreamEnd;
 use crate::stanza::signals::Presences;
 
@@ -194,6 +195,7 @@ pub(crate) struct World {
     pub(crate) groups: BTreeMap<GroupId, Group>,
     pub(crate) newsletters: BTreeMap<NewsletterId, Newsletter>,
     pub(crate) presences: Presences,
+    pub(crate) shops: Shops,
     /// Clients that wait to be linked, by connection.
     pub(crate) candidates: HashMap<u64, Candidate>,
     pub(crate) switches: Switches,

@@ -3,6 +3,7 @@
 
 mod failures;
 mod orders;
+mod shop;
 
 use std::borrow::Cow;
 
@@ -17,6 +18,7 @@ use crate::sessions::{AskError, NotDeleted, NotSet, SendError, Status};
 use crate::whatsapp::NotAnswered;
 pub use failures::NOT_ON_WHATSAPP;
 use failures::{GROUP_NOT_FOUND, NEWSLETTER_NOT_FOUND};
+pub use shop::MissingInShop;
 
 /// One thing that is wrong with the request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -81,6 +83,7 @@ pub enum Problem {
     NoChat,
     NoContact,
     NoPicture,
+    MissingInShop(MissingInShop),
     /// The operator has decided that nothing is kept.
     HistoryOff,
     /// No such call rings.
@@ -155,7 +158,7 @@ impl Problem {
                 StatusCode::NOT_FOUND
             }
             Self::TooLate | Self::HistoryOff => StatusCode::CONFLICT,
-            Self::NoNewsletter => StatusCode::NOT_FOUND,
+            Self::NoNewsletter | Self::MissingInShop(_) => StatusCode::NOT_FOUND,
             Self::NoMessage | Self::NoMedia | Self::NoGroup | Self::NoCall | Self::NoChat | Self::NoContact => {
                 StatusCode::NOT_FOUND
             }
@@ -212,6 +215,7 @@ impl Problem {
             Self::NoChat => ("chat_not_found", "There is no such chat"),
             Self::NoContact => ("contact_not_found", "Nobody of this address is known"),
             Self::NoPicture => ("picture_not_found", "No picture is shown"),
+            Self::MissingInShop(what) => what.code(),
             Self::HistoryOff => ("history_off", "No history is kept"),
             Self::NoCall => ("call_not_found", "No such call rings"),
             Self::Refused { .. } => ("whatsapp_refused", "WhatsApp refused it"),
@@ -244,6 +248,7 @@ impl Problem {
                 "the setting WAPI_HISTORY is `off`; set it to a number of days, or to `forever`".to_owned()
             }
             Self::NoPicture => "they have none, or do not show it to this account".to_owned(),
+            Self::MissingInShop(what) => what.detail().to_owned(),
             Self::NoCall => "it has ended, or was turned away already".to_owned(),
             Self::NoNewsletter => "GET /v1/sessions/…/newsletters lists those the account follows".to_owned(),
             Self::NoGroup => "GET /v1/sessions/…/groups lists those it is in".to_owned(),

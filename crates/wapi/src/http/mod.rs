@@ -28,6 +28,7 @@ mod query;
 #[cfg(feature = "sandbox")]
 pub mod receiver;
 mod sessions;
+mod shop;
 mod stream;
 mod table;
 mod webhooks;
@@ -126,6 +127,8 @@ fn table() -> Table {
         .put("/v1/sessions/{session}/profile", Send, profile::change)
         .put("/v1/sessions/{session}/profile/picture", Send, profile::picture::set)
         .delete("/v1/sessions/{session}/profile/picture", Send, profile::picture::remove)
+        .get("/v1/sessions/{session}/catalog", Read, shop::catalog)
+        .get("/v1/sessions/{session}/orders/{order}", Read, shop::order)
         .get("/v1/sessions/{session}/groups", Read, groups::list)
         .get("/v1/sessions/{session}/groups/{group}", Read, groups::read)
         .get("/v1/sessions/{session}/newsletters", Read, newsletters::list)

@@ -6,6 +6,7 @@ pub mod interactive;
 mod kinds;
 mod media;
 mod products;
+mod shop;
 
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +19,7 @@ pub use kinds::{
 };
 pub use media::{ImageType, Media, MediaKind, sha256};
 pub use products::{Order, Price, Product};
+pub use shop::{Catalog, Offer, OfferImage, OrderContent, OrderItem};
 
 /// A message: what it says, and what that refers to. Sent ones are kept as JSON, so fields are only ever added.
 ///

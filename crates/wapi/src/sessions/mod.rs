@@ -21,6 +21,7 @@ mod restore;
 mod sender;
 mod sending;
 mod session;
+mod shop;
 mod state;
 mod statuses;
 mod timers;

@@ -27,6 +27,7 @@ mod posts;
 mod profile;
 mod runtime;
 mod sending;
+mod shop;
 mod signals;
 mod status;
 mod transport;

@@ -8,6 +8,7 @@ pub(crate) mod link_code;
 mod newsletters;
 pub(crate) mod prekeys;
 pub(crate) mod profile;
+mod shop;
 pub(crate) mod usync;
 
 use std::sync::Arc;
@@ -137,6 +138,8 @@ fn of_device(request: &Request<'_>) -> Answer {
         ("newsletter", "get", "messages") => newsletters::messages(request),
         ("newsletter", "get", "message_updates") => newsletters::message_updates(request),
         ("newsletter", "set", "live_updates") => newsletters::live_updates(request),
+        ("w:biz:catalog", "get", "product_catalog") => shop::catalog(request),
+        ("fb:thrift_iq", "get", "order") => shop::order(request),
         ("md", "set", "remove-companion-device") => account::log_out(request),
         _ => Answer::Unknown,
     }

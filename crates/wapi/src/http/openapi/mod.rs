@@ -77,6 +77,7 @@ fn families() -> Vec<Family> {
         family("Profiles", "What accounts show of themselves, and whom they block.", profile::operations()),
         family("Groups", "The groups an account is in.", groups::operations()),
         family("Newsletters", "The newsletters (channels) an account follows, and its own.", newsletters::operations()),
+        family("Shops", "What businesses offer, and what their customers order.", products::operations()),
         family("History", "Chats, contacts and messages as they are kept.", history::operations()),
         family("Signals", "Reading, typing, presence, calls, and who is on WhatsApp.", signals::operations()),
         family("Events", "Everything that happened, from any point on.", events::operations()),

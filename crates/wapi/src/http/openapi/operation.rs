@@ -60,6 +60,12 @@ impl Operation {
         self
     }
 
+    pub fn required_query(mut self, name: &str, schema: Value, description: &str) -> Self {
+        let parameter = json!({"name": name, "in": "query", "required": true, "schema": schema});
+        self.parameters.push(said(parameter, description));
+        self
+    }
+
     pub fn header(mut self, name: &str, schema: Value, description: &str) -> Self {
         self.parameters.push(json!({"name": name, "in": "header", "schema": schema, "description": description}));
         self
@@ -114,6 +120,7 @@ pub fn path_parameter(name: &str) -> Value {
         "group" => (text(), "The group's address, `…@g.us`."),
         "chat" => (text(), "A number in any spelling, or an address."),
         "contact" => (text(), "A number in any spelling, or a person's address."),
+        "order" => (text(), "The order's id, as the message of type `order` has it."),
         "call" => (text(), "The call's id, as `call.incoming` has it."),
         "delivery" => (number(1, i64::MAX), "The delivery's number."),
         _ => (text(), "The id that was given when it was made."),

@@ -1,13 +1,68 @@
-//! Products and orders. Pure.
+//! Products and orders: as messages say them, and as WhatsApp tells what is in catalogues and orders. Pure.
 
 use serde_json::{Value, json};
 
-use super::schema::{anything, count, decimal, number, object, open_object, or_null, said, sha256, text, with};
+use super::groups::ASKED;
+use super::operation::{Operation, route};
+use super::schema::{
+    anything, count, decimal, flag, list, number, object, open_object, or_null, said, sha256, text, with,
+};
 use crate::http::messages::products::HIGHEST_AMOUNT;
+use crate::http::shop::LIMIT;
 
 type Member = (&'static str, Value);
 
 const PICTURE: &str = "It goes the way of every file. Without one, phones show a product poorly.";
+
+pub fn operations() -> Vec<Operation> {
+    let next = or_null(said(text(), "The `cursor` of the next call; `null` when there are no more."));
+    vec![
+        route("GET", "/v1/sessions/{session}/catalog", "What a business offers")
+            .query(
+                "of",
+                text(),
+                "The business: a number in any spelling, or an address; the account itself if left out.",
+            )
+            .query("limit", number(0, LIMIT.1.into()), "Products in one answer; 20 when nothing is said.")
+            .query("cursor", text(), "`next` of the answer before.")
+            .answers(200, "Its products, in WhatsApp's order.", object(&[("products", list(offer())), ("next", next)]))
+            .problems(&ASKED)
+            .problems(&[(404, "catalog_not_found")]),
+        route("GET", "/v1/sessions/{session}/orders/{order}", "What is in an order that a customer sent")
+            .required_query("token", text(), "As the message of type `order` has it.")
+            .answers(200, "The order.", order_content())
+            .problems(&ASKED)
+            .problems(&[(404, "order_not_found")]),
+    ]
+}
+
+fn offer() -> Value {
+    let words = || or_null(text());
+    let link = |what: &str| or_null(said(text(), what));
+    let image = object(&[("url", link("As the business uploaded it.")), ("preview_url", link("A small one."))]);
+    object(&[
+        ("id", said(text(), "A `product` is sent with it.")),
+        ("title", words()),
+        ("description", words()),
+        ("price", or_null(price())),
+        ("retailer_id", or_null(said(text(), "The business's own name for it."))),
+        ("url", words()),
+        ("images", said(list(image), "Links to WhatsApp's servers, which end after some time.")),
+        ("hidden", said(flag(), "The owner alone sees it.")),
+        ("review", or_null(said(text(), "What WhatsApp's review came to, `approved`, say."))),
+    ])
+}
+
+fn order_content() -> Value {
+    let item = object(&[
+        ("id", or_null(said(text(), "Of the product."))),
+        ("title", or_null(text())),
+        ("quantity", or_null(count())),
+        ("price", or_null(said(price(), "Of one of them."))),
+        ("image_url", or_null(said(text(), "A link to its picture, which ends after some time."))),
+    ]);
+    object(&[("id", text()), ("items", list(item)), ("total", or_null(price()))])
+}
 
 /// As it is sent.
 pub fn sent() -> Vec<Member> {

@@ -56,6 +56,12 @@ pub fn media_id() -> String {
     random("med_")
 }
 
+/// What a request to pay is known by where its sender gives it no name: 11 characters, as phones make them up.
+pub fn payment_reference() -> String {
+    const ALPHABET: &[u8; 36] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    (0..11).map(|_| char::from(ALPHABET[rand::random_range(0..ALPHABET.len())])).collect()
+}
+
 /// Bytes as a lower-case text, such as of hashes.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()

@@ -41,6 +41,8 @@ pub enum Element {
     CtaCall { action: Call<Number> },
     /// A button that copies a code.
     CtaCopy { action: Call<Code> },
+    /// What to pay to, with the Brazilian Pix.
+    Pix { action: Call<PixKey> },
     /// What follows comes in only: a button was tapped.
     ButtonReply { button_reply: Choice },
     /// A row of a list was chosen.
@@ -106,6 +108,22 @@ pub struct Number {
 pub struct Code {
     pub display_text: String,
     pub code: String,
+}
+
+/// Whose bank account it is, as payers name it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PixKey {
+    pub merchant_name: String,
+    pub key: String,
+    /// One of [`PixKey::TYPES`].
+    pub key_type: String,
+    /// What the sender knows the request by.
+    pub reference_id: String,
+}
+
+impl PixKey {
+    /// A tax number of a person or a company, an address, a phone number, or a key by chance.
+    pub const TYPES: [&str; 5] = ["CPF", "CNPJ", "EMAIL", "PHONE", "EVP"];
 }
 
 /// What came back from a form.

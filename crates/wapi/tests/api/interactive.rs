@@ -47,7 +47,54 @@ fn sent() -> Vec<(Value, Vec<(&'static str, Value)>)> {
             json!({"type": "cta_copy", "action": {"parameters": {"display_text": "Copy", "code": "7F3A"}}}),
             vec![("cta_copy", json!({"display_text": "Copy", "copy_code": "7F3A"}))],
         ),
+        (
+            json!({"type": "pix", "action": {"parameters": {
+                "merchant_name": "Our shop", "key": "shop@example.com", "key_type": "EMAIL", "reference_id": "ORDER1042",
+            }}}),
+            vec![("payment_info", pix("ORDER1042"))],
+        ),
     ]
+}
+
+/// As phones write a key without an amount.
+fn pix(reference: &str) -> Value {
+    let nothing = json!({"value": 0, "offset": 100});
+    let item = json!({"name": "", "amount": nothing, "quantity": 0, "sale_amount": nothing});
+    let key = json!({"merchant_name": "Our shop", "key": "shop@example.com", "key_type": "EMAIL"});
+    json!({
+        "currency": "BRL", "total_amount": nothing, "reference_id": reference, "type": "physical-goods",
+        "order": {"status": "pending", "subtotal": nothing, "order_type": "ORDER", "items": [item]},
+        "payment_settings": [{"type": "pix_static_code", "pix_static_code": key}], "share_payment_status": false,
+    })
+}
+
+#[tokio::test]
+async fn a_pix_key_needs_no_words_and_gets_a_reference() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    app.pair("shop", &alice).await;
+    let key = json!({"merchant_name": "Our shop", "key": "shop@example.com", "key_type": "EMAIL"});
+    let interactive = json!({"type": "pix", "action": {"parameters": key}});
+    let id = app.accepted("shop", json!({"to": bob.number(), "interactive": interactive})).await;
+    let received = bob.next_message(PATIENCE).await.unwrap();
+    let shown = app.message("shop", &id).await["interactive"].clone();
+    let reference = shown["action"]["parameters"]["reference_id"].as_str().unwrap();
+    assert_eq!((reference.len(), &shown["body"]), (11, &Value::Null));
+    let flow = received.protobuf.interactive_message.as_option().unwrap().interactive_message.clone().unwrap();
+    let kinds::interactive_message::InteractiveMessage::NativeFlowMessage(flow) = flow else { panic!("no flow") };
+    let known: Value = serde_json::from_str(flow.buttons[0].button_params_json.as_deref().unwrap()).unwrap();
+    assert_eq!(known, pix(reference));
+    // What names an amount says more than a key, and is told as WhatsApp wrote it.
+    let mut protobuf = (*received.protobuf).clone();
+    let mut dear = known;
+    dear["total_amount"]["value"] = json!(1_050);
+    let mut more = *flow;
+    more.buttons[0].button_params_json = Some(dear.to_string());
+    protobuf.interactive_message.as_option_mut().unwrap().interactive_message =
+        Some(kinds::interactive_message::InteractiveMessage::NativeFlowMessage(Box::new(more)));
+    bob.sends(alice.number(), "text", protobuf).unwrap();
+    assert_eq!(app.webhook.next().await.body["data"]["type"], "unsupported");
+    app.finish().await;
 }
 
 #[tokio::test]
@@ -223,6 +270,10 @@ async fn what_no_phone_would_show_is_named() {
         (
             json!({"type": "cta_url", "body": body, "action": {"parameters": {"display_text": "A", "url": "x"}}}),
             vec!["interactive.action.parameters.url"],
+        ),
+        (
+            json!({"type": "pix", "action": {"parameters": {"merchant_name": "A", "key_type": "IBAN"}}}),
+            vec!["interactive.action.parameters.key", "interactive.action.parameters.key_type"],
         ),
     ] {
         let asked = json!({"to": "375440000009", "interactive": interactive});

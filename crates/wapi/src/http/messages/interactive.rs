@@ -1,9 +1,10 @@
 //! Buttons, lists and calls to action, as callers write them.
 
 use crate::http::extract::Fields;
+use crate::ids;
 use crate::message::ChatId;
 use crate::message::interactive::{
-    Button, Buttons, Call, Choice, Code, Element, Header, Interactive, Link, Menu, Number, Section, Words,
+    Button, Buttons, Call, Choice, Code, Element, Header, Interactive, Link, Menu, Number, PixKey, Section, Words,
 };
 
 /// WhatsApp's own limits, in characters.
@@ -14,11 +15,14 @@ const LONGEST_ROW: usize = 24;
 const LONGEST_DESCRIPTION: usize = 72;
 const LONGEST_ID: usize = 256;
 const LONGEST_CODE: usize = 100;
+/// As the central bank of Brazil has it.
+const LONGEST_KEY: usize = 77;
+const LONGEST_REFERENCE: usize = 35;
 const MOST_BUTTONS: usize = 3;
 const MOST_ROWS: usize = 10;
 
 /// The kinds that can be sent.
-pub(super) const KINDS: [&str; 5] = ["button", "list", "cta_url", "cta_call", "cta_copy"];
+pub(super) const KINDS: [&str; 6] = ["button", "list", "cta_url", "cta_call", "cta_copy", "pix"];
 
 pub(super) fn interactive(fields: &mut Fields) -> Option<Interactive> {
     let kind = fields.parsed("type", |text| {
@@ -27,7 +31,9 @@ pub(super) fn interactive(fields: &mut Fields) -> Option<Interactive> {
     });
     let header = inner(fields, "header", header);
     let body = inner(fields, "body", |body| words(body, LONGEST_BODY));
-    if body.is_none() && !fields.has("body") {
+    // A request to pay shows what it is by itself.
+    let needs_body = kind != Some("pix");
+    if needs_body && body.is_none() && !fields.has("body") {
         fields.refuse("body", "is missing");
     }
     let footer = inner(fields, "footer", |footer| words(footer, LONGEST_FRAME));
@@ -35,7 +41,11 @@ pub(super) fn interactive(fields: &mut Fields) -> Option<Interactive> {
         fields.refuse("action", "is missing");
     }
     let action = inner(fields, "action", |action| kind.and_then(|kind| element(action, kind)));
-    Some(Interactive { header: header.flatten(), body: Some(body??), footer: footer.flatten(), element: action?? })
+    let body = body.flatten();
+    if needs_body && body.is_none() {
+        return None;
+    }
+    Some(Interactive { header: header.flatten(), body, footer: footer.flatten(), element: action?? })
 }
 
 /// What an object inside turned out to mean; what is wrong with it is told under its name.
@@ -70,7 +80,23 @@ fn element(fields: &mut Fields, kind: &str) -> Option<Element> {
     }
 }
 
+fn pix(fields: &mut Fields) -> Option<Element> {
+    let merchant_name = fields.text_up_to("merchant_name", LONGEST_FRAME);
+    let key = fields.text_up_to("key", LONGEST_KEY);
+    let key_type = fields.parsed("key_type", |text| {
+        let is_one = PixKey::TYPES.contains(&text);
+        if is_one { Ok(text.to_owned()) } else { Err(format!("must be one of {}", PixKey::TYPES.join(", "))) }
+    });
+    let reference_id = fields.optional_text_up_to("reference_id", LONGEST_REFERENCE);
+    let reference_id = reference_id.unwrap_or_else(ids::payment_reference);
+    let parameters = PixKey { merchant_name: merchant_name?, key: key?, key_type: key_type?, reference_id };
+    Some(Element::Pix { action: Call { parameters } })
+}
+
 fn parameter(fields: &mut Fields, kind: &str) -> Option<Element> {
+    if kind == "pix" {
+        return pix(fields);
+    }
     let display_text = fields.text_up_to("display_text", LONGEST_TITLE);
     Some(match kind {
         "cta_url" => {

@@ -7,16 +7,17 @@ use super::schema::{object, or_null, said, text, with, words};
 const LIMITS: &str = "As in Meta's Cloud API. WhatsApp means this for businesses: it comes from a linked device as what it calls a native \
                       flow, which phones show in chats of two. WhatsApp Web and older phones may show the body alone, groups may show \
                       nothing, and WhatsApp may change that any day: for what must be read, say it in the body. The answer comes as \
-                      `interactive` with `button_reply` or `list_reply`.";
+                      `interactive` with `button_reply` or `list_reply`. `pix` shows a Brazilian Pix key to pay to; without a \
+                      `reference_id` it gets one. WhatsApp may refuse it from accounts that are no business.";
 
 pub fn sent() -> Vec<(&'static str, Value)> {
     let frame = || object(&[("text", text())]);
     let header = object(&[("type", words(&["text"])), ("text", text())]);
     let action = said(json!({"type": "object"}), "What the type says: see the examples.");
     let interactive = object(&[
-        ("type", words(&["button", "list", "cta_url", "cta_call", "cta_copy"])),
+        ("type", words(&["button", "list", "cta_url", "cta_call", "cta_copy", "pix"])),
         ("header?", or_null(header)),
-        ("body", frame()),
+        ("body?", or_null(said(frame(), "Must be there, but for `pix`."))),
         ("footer?", or_null(frame())),
         ("action", action),
     ]);
@@ -37,5 +38,8 @@ fn examples() -> Value {
          "action": call(json!({"display_text": "Call", "phone_number": "+375447034810"}))},
         {"type": "cta_copy", "body": {"text": "Your code"},
          "action": call(json!({"display_text": "Copy", "code": "7F3A"}))},
+        {"type": "pix", "action": call(json!({
+            "merchant_name": "Our shop", "key": "shop@example.com", "key_type": "EMAIL", "reference_id": "ORDER1042",
+        }))},
     ])
 }

@@ -9,7 +9,8 @@ use whatsapp_rust::waproto::whatsapp::message::interactive_message::InteractiveM
 use whatsapp_rust::waproto::whatsapp::message::interactive_response_message::InteractiveResponseMessage as Answer;
 
 use crate::message::interactive::{
-    Button, Buttons, Call, Choice, Code, Element, Filled, Header, Interactive, Link, Menu, Number, Section, Words,
+    Button, Buttons, Call, Choice, Code, Element, Filled, Header, Interactive, Link, Menu, Number, PixKey, Section,
+    Words,
 };
 
 /// `None` for what is none of these, or has no shape here.
@@ -117,6 +118,7 @@ fn element(buttons: &[(&str, Value)]) -> Option<Element> {
                 let parameters = Code { display_text, code: word(known, "copy_code")? };
                 return Some(Element::CtaCopy { action: Call { parameters } });
             }
+            "payment_info" => return pix(known).map(|parameters| Element::Pix { action: Call { parameters } }),
             _ => {}
         }
     }
@@ -126,6 +128,19 @@ fn element(buttons: &[(&str, Value)]) -> Option<Element> {
     };
     let buttons: Option<Vec<_>> = buttons.iter().map(one).collect();
     buttons.filter(|buttons| !buttons.is_empty()).map(|buttons| Element::Button { action: Buttons { buttons } })
+}
+
+/// `None` for other ways to pay, and for what names an amount: there is no place for it here.
+fn pix(known: &Value) -> Option<PixKey> {
+    let has_amount = known["total_amount"]["value"].as_f64().is_some_and(|amount| amount != 0.0);
+    let settings = known["payment_settings"].as_array().filter(|_| !has_amount)?;
+    let code = &settings.iter().find(|setting| setting["type"] == "pix_static_code")?["pix_static_code"];
+    Some(PixKey {
+        merchant_name: word(code, "merchant_name").unwrap_or_default(),
+        key: word(code, "key")?,
+        key_type: word(code, "key_type").unwrap_or_default(),
+        reference_id: word(known, "reference_id").unwrap_or_default(),
+    })
 }
 
 fn menu(known: &Value) -> Option<Menu> {

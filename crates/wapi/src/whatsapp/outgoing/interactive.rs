@@ -9,7 +9,7 @@ use whatsapp_rust::waproto::whatsapp::message::interactive_message::{
     self as parts, InteractiveMessage as Payload, NativeFlowMessage,
 };
 
-use crate::message::interactive::{Button, Choice, Element, Header, Interactive, Section};
+use crate::message::interactive::{Button, Choice, Element, Header, Interactive, PixKey, Section};
 
 /// The only version there is.
 const VERSION: i32 = 1;
@@ -65,7 +65,21 @@ fn buttons(element: &Element) -> Option<Vec<(&'static str, Value)>> {
             let code = &action.parameters;
             vec![("cta_copy", json!({"display_text": code.display_text, "copy_code": code.code}))]
         }
+        Element::Pix { action } => vec![("payment_info", pix(&action.parameters))],
         Element::ButtonReply { .. } | Element::ListReply { .. } | Element::NfmReply { .. } => return None,
+    })
+}
+
+/// As phones write it that send a key without an amount.
+fn pix(pix: &PixKey) -> Value {
+    let nothing = json!({"value": 0, "offset": 100});
+    let item = json!({"name": "", "amount": nothing, "quantity": 0, "sale_amount": nothing});
+    let order = json!({"status": "pending", "subtotal": nothing, "order_type": "ORDER", "items": [item]});
+    let code = json!({"merchant_name": pix.merchant_name, "key": pix.key, "key_type": pix.key_type});
+    json!({
+        "currency": "BRL", "total_amount": nothing, "reference_id": pix.reference_id, "type": "physical-goods",
+        "order": order, "payment_settings": [{"type": "pix_static_code", "pix_static_code": code}],
+        "share_payment_status": false,
     })
 }
 

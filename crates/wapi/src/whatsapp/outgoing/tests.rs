@@ -5,7 +5,7 @@ use whatsapp_rust::waproto::codec;
 use super::super::incoming::content;
 use super::*;
 use crate::message::interactive::{
-    Button, Buttons, Call, Choice, Code, Element, Header, Interactive, Link, Menu, Number, Section, Words,
+    Button, Buttons, Call, Choice, Code, Element, Header, Interactive, Link, Menu, Number, PixKey, Section, Words,
 };
 use crate::message::{
     Album, CalendarEvent, Contact, Context, GroupInvite, LiveLocation, Location, Phone, Place, Poll, Price, Product,
@@ -171,7 +171,15 @@ fn element() -> impl Strategy<Value = Element> {
     let url = (words(), words()).prop_map(|(display_text, url)| Link { display_text, url });
     let number = (words(), words()).prop_map(|(display_text, phone_number)| Number { display_text, phone_number });
     let code = (words(), words()).prop_map(|(display_text, code)| Code { display_text, code });
+    let key_type = prop::sample::select(PixKey::TYPES.map(str::to_owned).to_vec());
+    let pix = (words(), words(), key_type, words()).prop_map(|(merchant_name, key, key_type, reference_id)| PixKey {
+        merchant_name,
+        key,
+        key_type,
+        reference_id,
+    });
     prop_oneof![
+        pix.prop_map(|parameters| Element::Pix { action: Call { parameters } }),
         buttons.prop_map(|buttons| Element::Button { action: Buttons { buttons } }),
         menu.prop_map(|(button, sections)| Element::List { action: Menu { button, sections } }),
         url.prop_map(|parameters| Element::CtaUrl { action: Call { parameters } }),

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use wapi_simulator::{Options, Simulator};
+use whatsapp_rust::types::events::Event;
 
 use crate::companion::{Companion, PATIENCE, two_phones};
 use crate::media::https;
@@ -95,6 +96,39 @@ async fn profiles_and_blocks_and_addresses_are_set() {
         }
     });
     assert_eq!(learnt.await.unwrap(), bob.number());
+    companion.stop().await;
+    simulator.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn catalogues_are_filled_and_ordered_from() {
+    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (mut companion, _) = Companion::linked_to(&alice, &simulator).await;
+    let (http, admin) = (https(&simulator), simulator.admin_url());
+    let orders = format!("{admin}/phones/{}/orders", bob.number());
+    let cart = |product: &str| json!({"seller": alice.number(), "items": [{"product": product, "quantity": 2}]});
+    let refused = http.post(&orders).json(&cart("7")).send().await.unwrap();
+    assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
+    let words = refused.json::<Value>().await.unwrap()["error"].to_string();
+    assert!(words.contains("has no catalogue"), "{words}");
+    let products = json!({"products": [{"id": "7", "name": "Mug", "price": 4_500, "currency": "EUR"}]});
+    let filled = http.put(format!("{admin}/phones/{}/catalog", alice.number())).json(&products).send().await.unwrap();
+    assert_eq!(filled.status(), StatusCode::OK);
+    assert_eq!(http.post(&orders).json(&cart("8")).send().await.unwrap().status(), StatusCode::BAD_REQUEST);
+    let placed = post(&http, &orders, cart("7")).await;
+    let received = companion.next("an order", |event| match event {
+        Event::Messages(batch) => batch.messages.first().and_then(|inbound| {
+            let order = inbound.message.order_message.as_option()?;
+            Some(json!({
+                "id": inbound.info.id.to_string(), "order": order.order_id, "token": order.token,
+                "total": order.total_amount1000,
+            }))
+        }),
+        _ => None,
+    });
+    let mut expected = placed;
+    expected["total"] = json!(9_000);
+    assert_eq!(received.await, expected);
     companion.stop().await;
     simulator.finish().await.unwrap();
 }

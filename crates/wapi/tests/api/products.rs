@@ -157,6 +157,36 @@ async fn products_and_orders_reach_the_webhook_the_files_and_the_history() {
 }
 
 #[tokio::test]
+async fn products_that_wait_over_a_restart_leave_with_their_pictures_in_order() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    let device = app.pair("shop", &alice).await;
+    let picture = File::new(FileKind::Image, JPEG.to_vec(), "image/jpeg");
+    bob.sends_product(alice.number(), kinds::ProductMessage::default(), picture).await.unwrap();
+    let image = app.webhook.next().await.body["data"]["product"]["image"]["id"].clone();
+    app.simulator.faults().refuse_connections(true);
+    app.simulator.faults().cut(alice.number(), device).unwrap();
+    app.until("shop", "offline").await;
+    for product in [
+        json!({"id": "1", "title": "with a picture", "image": {"id": image}}),
+        json!({"id": "2", "title": "without one"}),
+    ] {
+        let asked = json!({"to": bob.number(), "product": product});
+        app.post("/v1/sessions/shop/messages?wait=0", asked).await.expect(202);
+    }
+    let app = app.restart().await;
+    app.simulator.faults().refuse_connections(false);
+    app.register("shop").await;
+    for (title, bytes) in [("with a picture", Some(JPEG)), ("without one", None)] {
+        let received = bob.next_message(PATIENCE).await.unwrap();
+        let media = received.media.as_ref().map(|media| media.bytes.as_slice());
+        let said = received.json()["product_message"]["product"]["title"].clone();
+        assert_eq!((&said, media), (&json!(title), bytes));
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn what_is_no_product_is_named_and_orders_come_in_only() {
     let app = TestApp::start().await;
     let tea = |more: Value| {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use async_trait::async_trait;
+use futures_util::future::try_join_all;
 
 use crate::event::{EventData, Person};
 use crate::store::{Store, StoreError};
@@ -43,9 +44,7 @@ pub async fn named(
     chat: &str,
     knowledge: Knowledge,
 ) -> Result<String, StoreError> {
-    for person in members(data) {
-        mention(store, session, person).await?;
-    }
+    mention_all(store, session, members(data)).await?;
     let Some((told_chat, from)) = parts(data) else { return Ok(chat.to_owned()) };
     let was = from.as_ref().map(|from| from.id.clone());
     if let Some(from) = from {
@@ -68,6 +67,15 @@ pub async fn named(
 /// Gives somebody who is only mentioned their one id.
 pub async fn mention(store: &Store, session: &str, person: &mut Person) -> Result<(), StoreError> {
     name(store, session, person, Knowledge::Mentioned).await
+}
+
+/// The same for many, who are written down together where they have to be.
+pub async fn mention_all(
+    store: &Store,
+    session: &str,
+    people: impl IntoIterator<Item = &mut Person>,
+) -> Result<(), StoreError> {
+    try_join_all(people.into_iter().map(|person| mention(store, session, person))).await.map(drop)
 }
 
 /// Those whom an event of a group names.

@@ -41,6 +41,16 @@ pub struct ChatChange {
     /// `true`: its messages are gone, and the chat is still there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cleared: Option<bool>,
+    /// Beside `unread: false`, `deleted` and `cleared`, as far as the device said it: messages of after this second are not meant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub up_to: Option<Timestamp>,
+}
+
+impl ChatChange {
+    /// Whether what it says of messages holds for all of them.
+    pub const fn is_of_all(&self) -> bool {
+        self.read_up_to.is_none() && self.up_to.is_none()
+    }
 }
 
 /// A time that does not come: the end of the year 9998, in every clock on earth a year that can be written.

@@ -1,5 +1,6 @@
 //! Follows the events, many at a time, and writes down what they change.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{History, steps};
@@ -69,9 +70,9 @@ impl History {
         if place == done {
             return Ok(false);
         }
-        let ours: Vec<_> = events.iter().filter_map(steps::of_ours).collect();
-        let said = self.inner.store.sent_contents(&ours).await?;
-        let steps: Vec<Step> = events.iter().flat_map(|event| steps::steps(event, &said)).collect();
+        let ours: BTreeSet<_> = events.iter().filter_map(steps::of_ours).collect();
+        let mut said = self.inner.store.sent_contents(&Vec::from_iter(ours)).await?;
+        let steps: Vec<Step> = events.iter().flat_map(|event| steps::steps(event, &mut said)).collect();
         if !steps.is_empty() {
             kept.write(&steps, place).await?;
         }

@@ -38,8 +38,9 @@ pub(super) fn of_ours(event: &Saved) -> Option<(String, String)> {
     Some((event.session.clone(), update.id))
 }
 
-/// What this event changes. One that cannot be read, because a newer program wrote it, changes nothing.
-pub(super) fn steps(event: &Saved, said: &Said) -> Vec<Step> {
+/// What this event changes. One that cannot be read, because a newer program wrote it, changes nothing. The first event about a message
+/// of ours takes what it says: in a group every member is one more.
+pub(super) fn steps(event: &Saved, said: &mut Said) -> Vec<Step> {
     let mut changes = changes(event, said).unwrap_or_default();
     // What is posted there is seen for a day, and in no list of chats.
     changes.retain(|change| change.chat() != Some(STATUS));
@@ -47,7 +48,7 @@ pub(super) fn steps(event: &Saved, said: &Said) -> Vec<Step> {
     changes.into_iter().map(step).collect()
 }
 
-fn changes(event: &Saved, said: &Said) -> Option<Vec<Change>> {
+fn changes(event: &Saved, said: &mut Said) -> Option<Vec<Change>> {
     Some(match event.kind.as_str() {
         "message.received" => vec![data::<Told<Message>>(event)?.message()],
         "message.echo" => {
@@ -83,10 +84,14 @@ fn changes(event: &Saved, said: &Said) -> Option<Vec<Change>> {
 }
 
 /// How far a message of ours has come. What it says is known now, too, and is in its chat.
-fn progress(event: &Saved, status: KeptStatus, said: &Said) -> Option<Vec<Change>> {
+fn progress(event: &Saved, status: KeptStatus, said: &mut Said) -> Option<Vec<Change>> {
     let Update { id, chat, timestamp: at } = data(event)?;
-    let Some(message) = said.get(&(event.session.clone(), id.clone())) else {
-        return Some(vec![Change::Status { chat, id, status }]);
+    let key = (event.session.clone(), id.clone());
+    let message = match said.get(&key) {
+        Some(message) if message.content.stands_alone() => said.remove(&key)?,
+        // What is done to another message is done when WhatsApp took it, which need not be the first that is heard of it.
+        Some(message) => message.clone(),
+        None => return Some(vec![Change::Status { chat, id, status }]),
     };
     let about = |message_id: &String| About { chat: chat.clone(), id: message_id.clone(), by: None, at };
     Some(match &message.content {
@@ -106,7 +111,7 @@ fn progress(event: &Saved, status: KeptStatus, said: &Said) -> Option<Vec<Change
         // Nobody sees them as messages.
         content if !content.stands_alone() => Vec::new(),
         _ => {
-            let (message, reactions) = (message.clone(), Vec::new());
+            let reactions = Vec::new();
             let new = NewKept { chat: chat.clone(), id: id.clone(), from: None, at, message, status: None, reactions };
             vec![Change::Message(Box::new(new)), Change::Status { chat, id, status }]
         }
@@ -198,5 +203,40 @@ impl<T> Told<T> {
     fn about(&self) -> Option<About> {
         let (chat, id) = (self.chat.clone(), self.message_id.clone()?);
         Some(About { chat, id, by: (!self.from_me).then(|| self.from.clone()), at: self.timestamp })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::message::Reaction as Emoji;
+
+    fn event(seq: i64, kind: &str, id: &str) -> Saved {
+        let data = json!({"id": id, "chat": "club@g.us", "timestamp": "2026-01-01T00:00:00Z"});
+        let (id, session) = (seq.to_string(), "shop".to_owned());
+        Saved { seq, id, session, kind: kind.to_owned(), body: json!({"data": data}).to_string() }
+    }
+
+    #[test]
+    fn a_message_is_written_once_however_many_have_it() {
+        let mut said = Said::new();
+        said.insert(("shop".to_owned(), "A".to_owned()), Message::text("hi".to_owned()));
+        let kinds = ["message.sent", "message.delivered", "message.delivered", "message.read"];
+        let events = kinds.iter().zip(1..).map(|(kind, seq)| event(seq, kind, "A"));
+        let changes: Vec<Change> = events.flat_map(|event| steps(&event, &mut said)).map(|step| step.change).collect();
+        let written = changes.iter().filter(|change| matches!(change, Change::Message(_))).count();
+        let statuses = changes.iter().filter(|change| matches!(change, Change::Status { .. })).count();
+        assert_eq!((written, statuses), (1, 4));
+    }
+
+    #[test]
+    fn a_reaction_is_one_however_it_is_heard_of() {
+        let mut said = Said::new();
+        let reaction = Emoji { message_id: "A".to_owned(), emoji: Some("👍".to_owned()) };
+        said.insert(("shop".to_owned(), "B".to_owned()), Message::new(Content::Reaction { reaction }));
+        let mut count = |kind: &str| steps(&event(1, kind, "B"), &mut said).len();
+        assert_eq!(["message.delivered", "message.sent", "message.delivered"].map(&mut count), [0, 1, 0]);
     }
 }

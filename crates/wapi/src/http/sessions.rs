@@ -227,7 +227,6 @@ pub(super) async fn remove(
     };
     query.done()?;
     gateway.sessions.remove(&name, log_out).await?;
-    gateway.history.forget(name.as_str()).await.map_err(|error| Problem::NotReady { detail: error.to_string() })?;
     Ok(StatusCode::NO_CONTENT)
 }
 

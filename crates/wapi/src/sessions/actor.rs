@@ -324,6 +324,10 @@ impl Actor {
 
     async fn remove(self) {
         self.set_aside(Aside::Removed).await;
+        // What came until its connection ended.
+        if let Err(error) = self.around.history.forget(self.session.name.as_str()).await {
+            tracing::warn!(session = %self.session.name, %error, "the last of a removed session stays in the history");
+        }
         self.session.move_to(Status::Stopped, Some("it was removed".to_owned()));
     }
 

@@ -47,10 +47,7 @@ impl Sessions {
 
     /// Its members are known by their one ids.
     async fn name_members(&self, name: &SessionName, group: &mut Group) -> Result<(), StoreError> {
-        for person in group.people_mut() {
-            identity::mention(&self.inner.around.store, name.as_str(), person).await?;
-        }
-        Ok(())
+        identity::mention_all(&self.inner.around.store, name.as_str(), group.people_mut()).await
     }
 
     /// The id a chat or a person has in events and in what is kept, whichever of their addresses they are named by.

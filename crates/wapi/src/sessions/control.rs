@@ -130,6 +130,8 @@ impl Sessions {
         if log_out == LogOut::First && session.state().paired {
             self.log_out_session(&session).await?;
         }
+        // First, so that whoever is told of a failure can ask again.
+        self.inner.around.history.forget(name.as_str()).await?;
         self.inner.around.store.forget_session(name.as_str()).await?;
         session.set_intent(Intent::Remove);
         session.ended().await;

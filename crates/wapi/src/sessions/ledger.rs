@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
@@ -79,6 +80,9 @@ impl Task {
 
     /// Their one id; in a chat of two it is the chat's.
     async fn name(&self, receipt: &mut Receipt) {
+        if !receipt.is_one_of_many {
+            return;
+        }
         if let Err(error) = identity::mention(&self.store, &receipt.session, &mut receipt.from).await {
             tracing::debug!(%error, "who a recipient is cannot be looked up");
         }
@@ -92,14 +96,11 @@ impl Task {
                     waiting.extend(waiters.into_iter().map(|waiter| (waiter, judged.verdict.clone())));
                     outcomes.judged.push(judged);
                 }
-                Entry::Receipt(mut receipt) => {
-                    if receipt.is_one_of_many {
-                        self.name(&mut receipt).await;
-                    }
-                    outcomes.receipts.push(receipt);
-                }
+                Entry::Receipt(receipt) => outcomes.receipts.push(receipt),
             }
         }
+        // Together, since those who were not known before have to be written down.
+        join_all(outcomes.receipts.iter_mut().map(|receipt| self.name(receipt))).await;
         self.receipts.fetch_sub(outcomes.receipts.len(), Ordering::Relaxed);
         while let Err(error) = self.store.record_outcomes(outcomes.clone()).await {
             tracing::debug!(%error, "what became of messages cannot be written down yet");

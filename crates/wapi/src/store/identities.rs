@@ -76,8 +76,10 @@ impl Store {
                 });
             } else {
                 self.writer.change(learnt).await?;
-                // Others may have had another name until now.
-                self.remembered.clear();
+                if !known.is_empty() {
+                    // Others may have had another name until now.
+                    self.remembered.clear();
+                }
             }
             self.mentioned.clear();
         }
@@ -102,6 +104,12 @@ impl Store {
         let id = self.known_id(session, &addresses).await?.unwrap_or_else(|| number.to_owned());
         self.mentioned.keep(session, &addresses, &id);
         Ok(Some(id))
+    }
+
+    /// What is remembered is read anew.
+    pub(super) fn forget_identities(&self) {
+        self.remembered.clear();
+        self.mentioned.clear();
     }
 
     /// These are a number and a LID of one person. Of use only if they were told of, by either.

@@ -97,8 +97,8 @@ impl Change for Outcomes {
             judge(connection, judged, now).await?;
         }
         for Judged { place, verdict, voter, .. } in &self.judged {
-            if let (Verdict::Sent { at }, Some(voter)) = (verdict, voter) {
-                polls::count_own(connection, *place, voter, *at).await?;
+            if let (Verdict::Sent { .. }, Some(voter)) = (verdict, voter) {
+                polls::count_own(connection, *place, voter, now).await?;
             }
         }
         events.extend(self.judged.iter().filter_map(|judged| told_of(judged, now)));

@@ -142,7 +142,7 @@ pub(super) async fn count_own(
     connection: &mut SqliteConnection,
     message: Place,
     voter: &str,
-    at: Timestamp,
+    now: Timestamp,
 ) -> Result<(), sqlx::Error> {
     let sql = "SELECT m.session, m.content FROM messages m WHERE m.place = $1 AND m.status = 'sent'";
     let found = sqlx::query_as(sql).bind(message.0).fetch_optional(&mut *connection).await?;
@@ -154,7 +154,7 @@ pub(super) async fn count_own(
         return Ok(());
     }
     let (poll, ballot) = (poll.to_owned(), Ballot { voter: voter.to_owned(), options });
-    Vote { session, poll, ballot, voted_at: at.as_millisecond() }.write(connection, at).await.map(drop)
+    Vote { session, poll, ballot, voted_at: now.as_millisecond() }.write(connection, now).await.map(drop)
 }
 
 fn json(options: &[String]) -> String {

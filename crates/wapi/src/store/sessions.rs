@@ -45,7 +45,9 @@ impl Store {
     pub async fn forget_session(&self, name: &str) -> Result<(), StoreError> {
         // Otherwise messages that are not noted yet would be found later, and taken for those of a new session of this name.
         self.note_received().await?;
-        self.writer.change(Forget { name: name.to_owned() }).await
+        self.writer.change(Forget { name: name.to_owned() }).await?;
+        self.forget_identities();
+        Ok(())
     }
 
     /// What was ordered for each session that is remembered.
@@ -142,8 +144,14 @@ impl Change for Forget {
     type Answer = ();
 
     async fn write(&self, connection: &mut SqliteConnection, _: Timestamp) -> Result<(), sqlx::Error> {
-        sqlx::query("DELETE FROM sessions WHERE name = $1").bind(&self.name).execute(&mut *connection).await?;
-        sqlx::query("DELETE FROM identities WHERE session = $1").bind(&self.name).execute(&mut *connection).await?;
+        for sql in [
+            "DELETE FROM sessions WHERE name = $1",
+            "DELETE FROM identities WHERE session = $1",
+            "DELETE FROM newsletters WHERE session = $1",
+            "DELETE FROM timers WHERE session = $1",
+        ] {
+            sqlx::query(sql).bind(&self.name).execute(&mut *connection).await?;
+        }
         past::order(connection, &self.name, false).await?;
         // The row stays: its place says which messages are taken into account.
         let sql = sqlx::query("UPDATE received SET last_at = 0 WHERE session = $1").bind(&self.name);

@@ -4,7 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 use whatsapp_rust::Jid;
 use whatsapp_rust::types::events::{ContactUpdate, Event, PictureUpdate, UserAboutUpdate};
 use whatsapp_rust::wacore_binary::JidExt;
-use whatsapp_rust::waproto::whatsapp::sync_action_value::MuteAction;
+use whatsapp_rust::waproto::buffa::MessageField;
+use whatsapp_rust::waproto::whatsapp::sync_action_value::{MuteAction, SyncActionMessageRange};
 
 use super::observer::{Happening, Others};
 use crate::event::{ChatChange, ChatUpdated, ContactUpdated, EventData, FOREVER, Person, ShownPicture};
@@ -37,9 +38,15 @@ pub(super) fn change(event: &Event) -> Option<(&Jid, ChatChange)> {
         Event::ArchiveUpdate(it) => (&it.jid, archived(it.action.archived)),
         Event::PinUpdate(it) => (&it.jid, pinned(it.action.pinned)),
         Event::MuteUpdate(it) => (&it.jid, muted(&it.action)),
-        Event::MarkChatAsReadUpdate(it) => (&it.jid, unread(it.action.read)),
-        Event::DeleteChatUpdate(it) => (&it.jid, ChatChange { deleted: Some(true), ..ChatChange::default() }),
-        Event::ClearChatUpdate(it) => (&it.jid, ChatChange { cleared: Some(true), ..ChatChange::default() }),
+        Event::MarkChatAsReadUpdate(it) => (&it.jid, unread(it.action.read, up_to(&it.action.message_range))),
+        Event::DeleteChatUpdate(it) => {
+            let up_to = up_to(&it.action.message_range);
+            (&it.jid, ChatChange { deleted: Some(true), up_to, ..ChatChange::default() })
+        }
+        Event::ClearChatUpdate(it) => {
+            let up_to = up_to(&it.action.message_range);
+            (&it.jid, ChatChange { cleared: Some(true), up_to, ..ChatChange::default() })
+        }
         _ => return None,
     })
 }
@@ -52,8 +59,16 @@ fn pinned(pinned: Option<bool>) -> ChatChange {
     ChatChange { pinned: Some(pinned.unwrap_or(false)), ..ChatChange::default() }
 }
 
-fn unread(read: Option<bool>) -> ChatChange {
-    ChatChange { unread: Some(!read.unwrap_or(false)), ..ChatChange::default() }
+fn unread(read: Option<bool>, up_to: Option<Timestamp>) -> ChatChange {
+    let is_read = read.unwrap_or(false);
+    ChatChange { unread: Some(!is_read), up_to: up_to.filter(|_| is_read), ..ChatChange::default() }
+}
+
+/// The newest message that the device knew of. What came after it may be here already, since messages and the list of chats come on
+/// different ways.
+fn up_to(range: &MessageField<SyncActionMessageRange>) -> Option<Timestamp> {
+    let newest = range.as_option()?.last_message_timestamp.filter(|seconds| *seconds > 0)?;
+    Timestamp::from_second(newest).ok()
 }
 
 fn muted(action: &MuteAction) -> ChatChange {
@@ -112,6 +127,18 @@ fn contact_updated(data: ContactUpdated) -> Happening {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_read_cleared_or_deleted_ends_at_a_message() {
+        let range = |newest| {
+            let range = SyncActionMessageRange { last_message_timestamp: newest, ..Default::default() };
+            MessageField::some(range)
+        };
+        let newest = Timestamp::from_second(1_700_000_000).unwrap();
+        assert_eq!(up_to(&range(Some(1_700_000_000))), Some(newest));
+        assert_eq!((up_to(&range(None)), up_to(&range(Some(0))), up_to(&MessageField::none())), (None, None, None));
+        assert_eq!((unread(Some(true), Some(newest)).up_to, unread(None, Some(newest)).up_to), (Some(newest), None));
+    }
 
     #[test]
     fn a_mute_ends_at_a_time_or_never_or_is_none() {

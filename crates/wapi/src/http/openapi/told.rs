@@ -186,6 +186,7 @@ fn around(kind: &str) -> Option<Value> {
             ("read_up_to?", said(text(), "A message; what came after it is not read.")),
             ("deleted?", flag()),
             ("cleared?", flag()),
+            ("up_to?", said(time(), "Messages of after this second are not read, deleted or cleared.")),
         ]),
         "contact.updated" => open_object(&[
             ("session", text()),

@@ -256,9 +256,9 @@ fn unreadable(id: &str, error: &dyn std::fmt::Display) -> Unprepared {
     Unprepared::Passing(format!("the file {id} cannot be read: {error}"))
 }
 
-/// The address of a session's own account, as far as it is online.
+/// The address of a session's own account, online or not.
 pub(super) fn own_number(session: &Session) -> Option<String> {
-    own_address(&*session.link()?)
+    session.look(|state| state.account.as_ref().map(number))
 }
 
 fn own_address(link: &Link) -> Option<String> {

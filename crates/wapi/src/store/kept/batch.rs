@@ -171,7 +171,7 @@ async fn count(
                 counts.entry(*place).or_default().1 += 1;
             }
             Change::Seen { .. } => drop(counts.insert(*place, (true, 0))),
-            Change::Chat { change, .. } if change.unread == Some(false) && change.read_up_to.is_none() => {
+            Change::Chat { change, .. } if change.unread == Some(false) && change.is_of_all() => {
                 counts.insert(*place, (true, 0));
             }
             _ => {}

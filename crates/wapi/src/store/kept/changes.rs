@@ -1,5 +1,6 @@
 //! What happens to a message or a chat that is kept: rare beside new messages, so each is a statement of its own.
 
+use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 
@@ -105,18 +106,35 @@ async fn react(
     sqlx::query(sql).bind(place).bind(&of.id).bind(of.sender()).bind(emoji).execute(connection).await.map(drop)
 }
 
-/// Takes a chat's messages away. They go with those of sessions that were forgotten, a few at a time.
-async fn empty(connection: &mut SqliteConnection, place: i64, stays: bool) -> Result<(), sqlx::Error> {
-    let sql = "SELECT session, id FROM chats WHERE place = $1";
-    let row = sqlx::query(sql).bind(place).fetch_one(&mut *connection).await?;
-    let (session, id): (String, String) = (row.get("session"), row.get("id"));
+/// Takes a chat's messages away, but for those of after this time. They go with those of sessions that were forgotten, a few at a time.
+async fn empty(connection: &mut SqliteConnection, place: i64, stays: bool, after: i64) -> Result<(), sqlx::Error> {
+    let sql = "SELECT session, id, EXISTS (SELECT 1 FROM messages WHERE chat = $1 AND at > $2) AS is_left \
+               FROM chats WHERE place = $1";
+    let row = sqlx::query(sql).bind(place).bind(after).fetch_one(&mut *connection).await?;
+    let (session, id, is_left): (String, String, bool) = (row.get("session"), row.get("id"), row.get("is_left"));
     removal::abandon(connection, place).await?;
-    if !stays {
+    if !stays && !is_left {
         return Ok(());
     }
-    let sql = "INSERT INTO chats (session, id, name, active_at, archived, pinned, muted_until) \
-               SELECT $2, $3, name, active_at, archived, pinned, muted_until FROM chats WHERE place = $1";
-    sqlx::query(sql).bind(place).bind(session).bind(id).execute(connection).await.map(drop)
+    let sql = "INSERT INTO chats (session, id, name, active_at, unread, archived, pinned, muted_until) \
+               SELECT $2, $3, name, active_at, unread, archived, pinned, muted_until FROM chats WHERE place = $1 \
+               RETURNING place";
+    let query = sqlx::query_scalar(sql).bind(place).bind(&session).bind(id);
+    let emptied: i64 = query.fetch_one(&mut *connection).await?;
+    merging::move_messages(connection, &session, (place, emptied), after).await?;
+    see(connection, emptied, after).await
+}
+
+/// Nothing up to this time is unread: at most what others wrote after it.
+async fn see(connection: &mut SqliteConnection, place: i64, after: i64) -> Result<(), sqlx::Error> {
+    let sql = "UPDATE chats SET unread = min(unread, \
+               (SELECT count(*) FROM messages WHERE chat = $1 AND sender <> '' AND at > $2)) WHERE place = $1";
+    sqlx::query(sql).bind(place).bind(after).execute(connection).await.map(drop)
+}
+
+/// The end of the second of a time, in milliseconds; of no time, the end of all.
+fn end_of(second: Option<Timestamp>) -> i64 {
+    second.map_or(i64::MAX, |second| second.as_second() * 1000 + 999)
 }
 
 async fn set(
@@ -126,7 +144,7 @@ async fn set(
     change: &ChatChange,
 ) -> Result<(), sqlx::Error> {
     if change.deleted == Some(true) || change.cleared == Some(true) {
-        return empty(connection, place, change.cleared == Some(true)).await;
+        return empty(connection, place, change.cleared == Some(true), end_of(change.up_to)).await;
     }
     let name = chat.name.as_ref().filter(|_| is_group(&chat.id));
     let (is_muted, muted_until) = (change.muted_until.is_some(), change.muted_until.flatten());
@@ -136,10 +154,15 @@ async fn set(
     let query = sqlx::query(sql).bind(place).bind(name).bind(change.archived).bind(change.pinned);
     let query = query.bind(is_muted).bind(muted_until.map(|at| at.as_millisecond())).bind(change.unread);
     query.execute(&mut *connection).await?;
-    let (Some(false), Some(id)) = (change.unread, &change.read_up_to) else { return Ok(()) };
-    // What came after it, but never more than was unread before.
+    // That all was read is counted in its turn.
+    if change.unread != Some(false) || change.is_of_all() {
+        return Ok(());
+    }
+    let Some(id) = &change.read_up_to else { return see(connection, place, end_of(change.up_to)).await };
+    // What came after it, but never more than was unread before. What the phone told of the time before was kept later.
     let sql = "UPDATE chats SET unread = min(unread, (SELECT count(*) FROM messages WHERE chat = $1 AND sender <> '' \
-               AND place > (SELECT max(place) FROM messages WHERE chat = $1 AND id = $2))) WHERE place = $1 \
+               AND (at, place) > (SELECT at, place FROM messages WHERE chat = $1 AND id = $2 \
+                                  ORDER BY at DESC, place DESC LIMIT 1))) WHERE place = $1 \
                AND EXISTS (SELECT 1 FROM messages WHERE chat = $1 AND id = $2)";
     sqlx::query(sql).bind(place).bind(id).execute(connection).await.map(drop)
 }

@@ -19,7 +19,7 @@ pub(super) async fn merge(
         sql.bind(session).bind(id).fetch_optional(connection).await
     };
     match (place(connection, old).await?, place(connection, new).await?) {
-        (Some(from), Some(to)) => move_messages(connection, session, from, to).await?,
+        (Some(from), Some(to)) => move_chat(connection, session, from, to).await?,
         (Some(from), None) => {
             let sql = "UPDATE chats SET id = $1 WHERE place = $2";
             sqlx::query(sql).bind(new).bind(from).execute(&mut *connection).await?;
@@ -42,14 +42,24 @@ pub(super) async fn merge(
     sqlx::query(sql).bind(session).bind(old).execute(connection).await.map(drop)
 }
 
-async fn move_messages(
+async fn move_chat(connection: &mut SqliteConnection, session: &str, from: i64, to: i64) -> Result<(), sqlx::Error> {
+    move_messages(connection, session, (from, to), i64::MIN).await?;
+    let sql = "UPDATE chats SET unread = unread + (SELECT unread FROM chats WHERE place = $1), \
+               active_at = max(active_at, (SELECT active_at FROM chats WHERE place = $1)) WHERE place = $2";
+    sqlx::query(sql).bind(from).bind(to).execute(&mut *connection).await?;
+    // What was there twice is found by nobody, and goes with the rest of what was forgotten.
+    removal::abandon(connection, from).await
+}
+
+/// Puts messages of after a time, in milliseconds, into another chat, unless they are there.
+pub(super) async fn move_messages(
     connection: &mut SqliteConnection,
     session: &str,
-    from: i64,
-    to: i64,
+    (from, to): (i64, i64),
+    after: i64,
 ) -> Result<(), sqlx::Error> {
-    let sql = "UPDATE OR IGNORE messages SET chat = $2 WHERE chat = $1 RETURNING place, content";
-    let moved = sqlx::query(sql).bind(from).bind(to).fetch_all(&mut *connection).await?;
+    let sql = "UPDATE OR IGNORE messages SET chat = $2 WHERE chat = $1 AND at > $3 RETURNING place, content";
+    let moved = sqlx::query(sql).bind(from).bind(to).bind(after).fetch_all(&mut *connection).await?;
     for row in moved {
         let message: i64 = row.get("place");
         let Ok(said) = serde_json::from_str::<Message>(row.get("content")) else { continue };
@@ -58,9 +68,5 @@ async fn move_messages(
         let query = sqlx::query(sql).bind(message).bind(scope(session, to)).bind(words::of_message(&said));
         query.execute(&mut *connection).await?;
     }
-    let sql = "UPDATE chats SET unread = unread + (SELECT unread FROM chats WHERE place = $1), \
-               active_at = max(active_at, (SELECT active_at FROM chats WHERE place = $1)) WHERE place = $2";
-    sqlx::query(sql).bind(from).bind(to).execute(&mut *connection).await?;
-    // What was there twice is found by nobody, and goes with the rest of what was forgotten.
-    removal::abandon(connection, from).await
+    Ok(())
 }

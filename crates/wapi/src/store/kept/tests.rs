@@ -119,6 +119,47 @@ async fn unread_messages_are_counted_until_the_chat_is_seen() {
 }
 
 #[tokio::test]
+async fn what_comes_after_a_chat_was_read_cleared_or_deleted_stays() {
+    let (kept, _folder) = kept().await;
+    let came = |seq, id: &str| message(seq, text(ANN, Some(ANN), id, seq, id));
+    let change = |seq, change: ChatChange| {
+        step(seq, Change::Chat { chat: by_address(ANN), change: ChatChange { up_to: Some(at(2)), ..change } })
+    };
+    kept.write(&[came(1, "one"), came(2, "two"), came(3, "three"), came(4, "four")], 4).await.unwrap();
+    kept.write(&[change(5, ChatChange { unread: Some(false), ..ChatChange::default() })], 5).await.unwrap();
+    assert_eq!(unread(&kept, ANN).await, 2);
+    for (seq, gone) in [
+        (6, ChatChange { cleared: Some(true), ..ChatChange::default() }),
+        (7, ChatChange { deleted: Some(true), ..ChatChange::default() }),
+    ] {
+        kept.write(&[change(seq, gone)], seq).await.unwrap();
+        assert_eq!(bodies(&kept, Side::Newest, 10).await, ["four", "three"]);
+        assert_eq!(unread(&kept, ANN).await, 2);
+    }
+    let found = async |word: &str| kept.search("shop", Some(ANN), word, None, 10).await.unwrap().unwrap().len();
+    assert_eq!((found("two").await, found("three").await), (0, 1));
+    // Of all there is, if nothing came after it.
+    let deleted = ChatChange { deleted: Some(true), up_to: Some(at(4)), ..ChatChange::default() };
+    kept.write(&[step(8, Change::Chat { chat: by_address(ANN), change: deleted })], 8).await.unwrap();
+    assert_eq!(kept.chat("shop", ANN).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn reading_counts_by_time_though_older_messages_are_kept_later() {
+    let (kept, _folder) = kept().await;
+    let chat = ImportedChat { chat: by_address(ANN), unread: 2, ..ImportedChat::default() };
+    let told = |from: i64, to: i64| (from..to).map(|n| text(ANN, Some(ANN), &format!("M{n}"), n, "hi")).collect();
+    kept.import("shop", &Imports { chats: vec![chat], contacts: vec![], messages: told(50, 60) }).await.unwrap();
+    kept.import("shop", &Imports { messages: told(0, 50), ..Imports::default() }).await.unwrap();
+    let ids = ["M3", "M58", "M59", "M40"].map(str::to_owned);
+    let found = kept.unread_among("shop", &ids).await.unwrap();
+    assert_eq!(found.into_iter().map(|(_, id)| id).collect::<Vec<_>>(), ["M59"]);
+    let read = ChatChange { unread: Some(false), read_up_to: Some("M58".to_owned()), ..ChatChange::default() };
+    kept.write(&[step(1, Change::Chat { chat: by_address(ANN), change: read })], 1).await.unwrap();
+    assert_eq!(unread(&kept, ANN).await, 1);
+}
+
+#[tokio::test]
 async fn messages_show_what_was_done_to_them() {
     let (kept, _folder) = kept().await;
     let edit = |by: Option<&str>, id: &str| Change::Edited {

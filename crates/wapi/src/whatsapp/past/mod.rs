@@ -136,8 +136,8 @@ impl Announced {
         let (sender, parts) = mpsc::unbounded_channel();
         client.subscribe_handler(Arc::new(Receiver(sender))).detach();
         let (session, client, stopping) = (session.to_owned(), Arc::downgrade(client), tasks.clone());
-        let (open, early) = Default::default();
-        let reader = Reader { session, client, archive, announced, parts, open, early };
+        let (open, early, given_up) = Default::default();
+        let reader = Reader { session, client, archive, announced, parts, open, early, given_up };
         tasks.spawn(async move {
             stopping.unless_stopping(reader.run()).await;
         });
@@ -154,6 +154,8 @@ struct Reader {
     open: VecDeque<String>,
     /// Taken in before they were announced: how far the phone was with each.
     early: VecDeque<Option<Reached>>,
+    /// Noted as lost. One that was under way while the connection broke comes all the same.
+    given_up: VecDeque<String>,
 }
 
 impl Reader {
@@ -175,7 +177,7 @@ impl Reader {
                 settled = settled(self.client.clone()), if !self.open.is_empty() => {
                     // What was fetched is told before it is said to be settled.
                     if settled && self.parts.is_empty() {
-                        self.open.clear();
+                        self.given_up.append(&mut self.open);
                         tracing::warn!(session = self.session, "some of what the phone tells of the time before was lost");
                         self.lose().await;
                     }
@@ -199,7 +201,7 @@ impl Reader {
             tracing::warn!(session = self.session, error, "a part of the time before cannot be taken in");
             return;
         }
-        match self.open.pop_front() {
+        match self.open.pop_front().or_else(|| self.given_up.pop_front()) {
             Some(id) => self.taken(id, reached).await,
             None => self.early.push_back(reached),
         }

@@ -118,10 +118,10 @@ impl History {
     /// Takes in what a phone tells of the time before. It becomes no event; doing it again changes nothing, and what is kept already
     /// stays, since it is newer. With history off, nothing happens.
     pub async fn import(&self, session: &str, imports: &Imports) -> Result<(), StoreError> {
-        match self.kept() {
-            Ok(kept) => kept.import(session, imports).await,
-            Err(IsOff) => Ok(()),
-        }
+        let Ok(kept) = self.kept() else { return Ok(()) };
+        // A phone may tell of what has just happened, too, and that is not of the time before.
+        self.wait_until(self.inner.store.newest_event().await?).await;
+        kept.import(session, imports).await
     }
 
     /// How many sessions were forgotten in this run; whoever remembers something of sessions has to begin anew when there are more.

@@ -169,7 +169,7 @@ pub(super) async fn messages(
     Ok(Json(MessagePage { messages, before: before.map(text), after: after.map(text) }))
 }
 
-/// `GET …/messages?q=&chat=&before=&limit=`: those that say this, the one that was kept last first.
+/// `GET …/messages?q=&chat=&before=&limit=`: those that say this, the one that came last first.
 pub(super) async fn search(
     State(gateway): State<Gateway>,
     Named(session): Named,
@@ -177,7 +177,7 @@ pub(super) async fn search(
 ) -> Result<Json<SearchPage>, Problem> {
     let limit = limit(&mut query);
     let (asked, chat) = (query.text("q"), query.text("chat"));
-    let before = query.optional_number("before", i64::MAX);
+    let before = cursor(&mut query, "before");
     query.done()?;
     let asked = asked.ok_or_else(|| Problem::field("q", "is missing; it is what the messages say"))?;
     let chat = match chat {
@@ -190,11 +190,11 @@ pub(super) async fn search(
         Some(chat) => Some(gateway.sessions.id_of(&ours.session, &chat).await?),
         None => None,
     };
-    let found = kept.search(ours.name(), chat.as_deref(), &asked, before, limit).await.map_err(unreadable)?;
+    let found = kept.search(ours.name(), chat.as_deref(), &asked, before?, limit).await.map_err(unreadable)?;
     let Some(found) = found else {
         return Err(Problem::field("q", "must have a letter, a digit or an emoji to look for"));
     };
-    let next = (found.len() == limit as usize).then(|| found.last().map(|found| found.place().to_string())).flatten();
+    let next = (found.len() == limit as usize).then(|| found.last().map(|found| found.cursor.to_string())).flatten();
     Ok(Json(SearchPage { messages: found.into_iter().map(|found| ours.message(found)).collect(), next }))
 }
 

@@ -153,7 +153,7 @@ async fn a_message_is_one_however_often_and_by_which_way_it_comes() {
     let between = (0..60).rev().map(|index| format!("n{index}"));
     let expected: Vec<_> =
         ["at once", "hello"].map(str::to_owned).into_iter().chain(between).chain(["older".to_owned()]).collect();
-    assert_eq!(bodies(&page), expected, "{:#}", page["messages"][0]);
+    assert_eq!(bodies(&page), expected, "{:#} {:#}", page["messages"][0], page["messages"][1]);
     assert_eq!(page["messages"][0]["status"], "delivered", "the history knew less");
     assert_eq!(look(&app, "/chats").await["chats"][0]["unread_count"], 1);
     app.finish().await;

@@ -24,10 +24,10 @@ pub fn operations() -> Vec<Operation> {
             .query("after", text(), "`after` of an answer before: newer ones.")
             .answers(200, "Some messages.", messages())
             .problems(&[(404, "chat_not_found")]),
-        listed("/v1/sessions/{session}/messages", "Messages by what they say, the one kept last first")
+        listed("/v1/sessions/{session}/messages", "Messages by what they say, the one that came last first")
             .query("q", text(), "Words or their beginnings, or any part of what is written without blanks.")
             .query("chat", text(), "In this chat only.")
-            .query("before", number(0, i64::MAX), "`next` of an answer before.")
+            .query("before", text(), "`next` of an answer before.")
             .answers(200, "Some messages.", page("messages", "KeptMessage")),
         listed("/v1/sessions/{session}/contacts", "People, by id")
             .query("after", text(), "`next` of an answer before.")

@@ -49,7 +49,7 @@ async fn write(connection: &mut SqliteConnection, steps: &[&Step]) -> Result<(),
             _ => None,
         })
         .collect();
-    let mut new = self::messages(connection, &messages).await?;
+    let mut new = self::messages(connection, &messages, None).await?;
     count(connection, steps, &places, &mut new).await?;
     for step in steps {
         changes::apply(connection, step, &places).await?;
@@ -97,16 +97,21 @@ pub(super) async fn place<'a>(
 /// A message among those of its chat: the chat's place, its id and who wrote it.
 pub(super) type Named = (i64, String, String);
 
-/// Keeps those messages that are not kept yet, each with its chat's place and session; which those were.
+/// Keeps those messages that are not kept yet, each with its chat's place and session; which those were. They come after all that are
+/// kept, or before a place.
 pub(super) async fn messages(
     connection: &mut SqliteConnection,
     messages: &[(i64, &str, &NewKept)],
+    before: Option<i64>,
 ) -> Result<HashSet<Named>, sqlx::Error> {
     if messages.is_empty() {
         return Ok(HashSet::new());
     }
-    let mut sql = QueryBuilder::<Sqlite>::new("INSERT INTO messages (chat, id, sender, at, content, status) ");
+    let mut sql = QueryBuilder::<Sqlite>::new("INSERT INTO messages (place, chat, id, sender, at, content, status) ");
+    let mut next = before.map(|place| place.saturating_sub_unsigned(messages.len() as u64));
     sql.push_values(messages, |mut row, (chat, _, new)| {
+        row.push_bind(next);
+        next = next.map(|place| place + 1);
         let content = serde_json::to_string(&new.message).expect("a message is always JSON");
         row.push_bind(*chat).push_bind(&new.id).push_bind(new.sender()).push_bind(new.at.as_millisecond());
         row.push_bind(content).push_bind(new.status.map(|status| status as i64));

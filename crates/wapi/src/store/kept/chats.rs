@@ -52,8 +52,9 @@ impl Kept {
 
     /// The chats with something unread that messages of these ids came in, each with the newest of them.
     pub async fn unread_among(&self, session: &str, ids: &[String]) -> Result<Vec<(Person, String)>, StoreError> {
-        // The other columns are those of the row that has the maximum.
-        let sql = "SELECT c.id, p.phone, p.lid, m.id AS message, max(printf('%020d %020d', m.at, m.place)) FROM chats c \
+        // The other columns are those of the row that has the maximum, by time and place; a place may be negative.
+        let sql = "SELECT c.id, p.phone, p.lid, m.id AS message, \
+                          max(printf('%020d %020d', m.at, m.place + (1 << 62))) FROM chats c \
                    JOIN messages m ON m.chat = c.place LEFT JOIN contacts p ON p.session = c.session AND p.id = c.id \
                    WHERE c.session = $1 AND c.unread > 0 AND m.sender <> '' \
                    AND m.id IN (SELECT value FROM json_each($2)) GROUP BY c.place";

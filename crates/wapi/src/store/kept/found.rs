@@ -52,7 +52,7 @@ impl Cursor {
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.at, self.place)
+        write!(f, "{}.{}", self.at, self.place)
     }
 }
 
@@ -60,8 +60,7 @@ impl FromStr for Cursor {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        // Times before 1970 have a sign of their own.
-        let (at, place) = text.rsplit_once('-').ok_or("is no cursor of an answer")?;
+        let (at, place) = text.split_once('.').ok_or("is no cursor of an answer")?;
         match (at.parse(), place.parse()) {
             (Ok(at), Ok(place)) => Ok(Self { at, place }),
             _ => Err("is no cursor of an answer"),
@@ -104,14 +103,14 @@ impl Kept {
         Ok(found)
     }
 
-    /// Up to `limit` messages that say this, those that were kept last first, before a place; in one chat, or in all. `None`: there is
+    /// Up to `limit` messages that say this, those that came last first, and what a phone told of the time before after them; before a place; in one chat, or in all. `None`: there is
     /// nothing in the question that could be looked for.
     pub async fn search(
         &self,
         session: &str,
         chat: Option<&str>,
         asked: &str,
-        before: Option<i64>,
+        before: Option<Cursor>,
         limit: u32,
     ) -> Result<Option<Vec<Found>>, StoreError> {
         let Some(question) = words::question(asked) else { return Ok(None) };
@@ -124,7 +123,7 @@ impl Kept {
         }
         let sql = "SELECT rowid FROM words WHERE words MATCH $1 AND rowid < $2 ORDER BY rowid DESC LIMIT $3";
         let query = sqlx::query_scalar(sql).bind(format!("scope : ({scope}) AND said : ({question})"));
-        let query = query.bind(before.unwrap_or(i64::MAX)).bind(limit);
+        let query = query.bind(before.unwrap_or(Cursor::END).place).bind(limit);
         let places: Vec<i64> = query.fetch_all(&self.readers).await?;
         let mut found = self.at(session, &places).await?;
         found.sort_by_key(|message| std::cmp::Reverse(message.cursor.place));
@@ -200,11 +199,4 @@ fn found(row: &SqliteRow) -> Found {
 fn person(row: &SqliteRow, column: &str) -> Option<Person> {
     let id: String = row.get(column);
     (!id.is_empty()).then(|| Person { id, phone: row.get("phone"), lid: row.get("lid"), name: row.get("name") })
-}
-
-impl Found {
-    /// Its place among all messages, for [`Kept::search`] to go on from.
-    pub const fn place(&self) -> i64 {
-        self.cursor.place
-    }
 }

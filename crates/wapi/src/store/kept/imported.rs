@@ -17,6 +17,7 @@ const AT_ONCE: usize = 200;
 pub struct Imports {
     pub chats: Vec<ImportedChat>,
     pub contacts: Vec<Person>,
+    /// Older than all that was told before, of the same second, too; the oldest first.
     pub messages: Vec<NewKept>,
 }
 
@@ -52,7 +53,8 @@ impl Kept {
             fill_in(open.connection(), session, contacts.iter()).await?;
             open.commit().await?;
         }
-        for messages in imports.messages.chunks(AT_ONCE) {
+        // The newest first: each goes before what is there.
+        for messages in imports.messages.rchunks(AT_ONCE) {
             let mut open = self.begin().await?;
             import_messages(open.connection(), session, messages).await?;
             open.commit().await?;
@@ -111,7 +113,9 @@ async fn import_messages(
         .iter()
         .filter_map(|message| Some((*places.get(&(session, message.chat.as_str()))?, session, message)))
         .collect();
-    let new = batch::messages(connection, &placed).await?;
+    let sql = "SELECT min(0, COALESCE(min(place), 0)) FROM messages";
+    let lowest: i64 = sqlx::query_scalar(sql).fetch_one(&mut *connection).await?;
+    let new = batch::messages(connection, &placed, Some(lowest)).await?;
     for (chat, _, message) in placed {
         let (Some(status), None) = (message.status, &message.from) else { continue };
         if !new.contains(&(chat, message.id.clone(), String::new())) {

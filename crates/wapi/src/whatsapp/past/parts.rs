@@ -20,11 +20,11 @@ pub(super) struct Piece {
     pub messages: Vec<wa::WebMessageInfo>,
 }
 
-/// A chat's bytes, taken apart. What cannot be read is left out. Phones write the newest message first; here the oldest comes first, so
-/// that those of the same second stay in their order.
+/// A chat's bytes, taken apart. What cannot be read is left out. Phones write the newest message first; so the newest piece comes first,
+/// as parts do, and within each the oldest message.
 pub(super) struct Chat<'a> {
     chat: wa::Conversation,
-    messages: std::iter::Rev<std::vec::IntoIter<&'a [u8]>>,
+    messages: std::vec::IntoIter<&'a [u8]>,
     is_told: bool,
 }
 
@@ -40,7 +40,7 @@ impl<'a> Chat<'a> {
             }
         }
         let chat = wa::Conversation::decode_from_slice(&about).ok()?;
-        Some(Self { chat, messages: messages.into_iter().rev(), is_told: false })
+        Some(Self { chat, messages: messages.into_iter(), is_told: false })
     }
 }
 
@@ -54,7 +54,7 @@ impl Iterator for Chat<'_> {
             return None;
         }
         self.is_told = true;
-        Some(Piece { chat: self.chat.clone(), messages: some.into_iter().filter_map(message).collect() })
+        Some(Piece { chat: self.chat.clone(), messages: some.into_iter().rev().filter_map(message).collect() })
     }
 }
 
@@ -152,7 +152,7 @@ mod tests {
             assert_eq!(pieces.len(), (count as usize).div_ceil(PIECE).max(1));
             let without = wa::Conversation { messages: Vec::new(), ..conversation.clone() };
             assert!(pieces.iter().all(|piece| piece.chat == without && piece.messages.len() <= PIECE));
-            let messages: Vec<_> = pieces.into_iter().flat_map(|piece| piece.messages).collect();
+            let messages: Vec<_> = pieces.into_iter().rev().flat_map(|piece| piece.messages).collect();
             let all = conversation.messages.into_iter().rev().map(|it| it.message.into_option().unwrap());
             assert_eq!(messages, all.collect::<Vec<_>>());
         }

@@ -188,3 +188,24 @@ impl Change for Note {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+
+    #[tokio::test]
+    async fn a_session_of_the_same_name_begins_with_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("wapi.db"), Clock::system()).await.unwrap();
+        let (number, lid, news) =
+            ("375440000001@s.whatsapp.net", "100000000000001@lid", "120363000000000001@newsletter");
+        // First told by the LID, then with the number beside it.
+        store.identify("shop", None, Some(lid)).await.unwrap();
+        assert_eq!(store.identify("shop", Some(number), Some(lid)).await.unwrap().as_deref(), Some(lid));
+        store.set_newsletter_place("shop", news, 100).await.unwrap();
+        store.forget_session("shop").await.unwrap();
+        assert_eq!(store.identify("shop", Some(number), Some(lid)).await.unwrap().as_deref(), Some(number));
+        assert_eq!(store.newsletter_place("shop", news).await.unwrap(), None);
+    }
+}

@@ -14,6 +14,13 @@ pub struct Account {
     pub name: Option<String>,
 }
 
+impl Account {
+    /// Its number as an address.
+    pub fn address(&self) -> String {
+        format!("{}@s.whatsapp.net", self.phone)
+    }
+}
+
 /// `session.status`: a session has another status, or another reason for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SessionStatus {

@@ -107,7 +107,7 @@ impl Link {
         let around = Around { chat: to, quote, secret, sealed, preview, original, now };
         let audience = message.audience.iter().filter_map(|person| person.parse().ok()).collect();
         let mut message = outgoing::protobuf(message, uploaded, &around).ok_or(NotPrepared::Unsayable)?;
-        outgoing::owned(&mut message, || Some(outgoing::jid(&ChatId::Phone(self.account()?.phone)).to_string()));
+        outgoing::owned(&mut message, || Some(self.account()?.address()));
         Ok(Prepared { message: Box::new(message), audience, handle })
     }
 

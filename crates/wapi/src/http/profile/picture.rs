@@ -31,7 +31,7 @@ pub async fn set(
     request: Request,
 ) -> Result<StatusCode, Problem> {
     const UNREADABLE: &str =
-        "is not a picture that can be read; JPEG, PNG, WebP and GIF are, of up to 32 million pixels";
+        "is not a picture that can be read; JPEG, PNG, WebP and GIF are, that take at most 128 MiB unpacked";
     query.done()?;
     if gateway.sessions.find(&session).is_none() {
         return Err(Problem::NoSession);

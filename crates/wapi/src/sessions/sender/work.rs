@@ -243,8 +243,8 @@ impl Work {
 
 /// What a vote or an answer is about. Whose it is was kept with its secret, which is longer than its message may be known.
 fn question(id: &str, poll: &Poll, link: &Link) -> Quote {
-    let own = link.account().into_iter().flat_map(|own| [Some(number(&own)), own.lid]).flatten();
-    let is_own = own.into_iter().any(|own| own == poll.creator);
+    let own = link.account();
+    let is_own = own.is_some_and(|own| poll.creator == own.address() || own.lid.as_ref() == Some(&poll.creator));
     Quote { id: id.to_owned(), author: poll.creator.clone(), is_own, chat: None, message: None }
 }
 
@@ -258,15 +258,11 @@ fn unreadable(id: &str, error: &dyn std::fmt::Display) -> Unprepared {
 
 /// The address of a session's own account, online or not.
 pub(super) fn own_number(session: &Session) -> Option<String> {
-    session.look(|state| state.account.as_ref().map(number))
+    session.look(|state| state.account.as_ref().map(Account::address))
 }
 
 fn own_address(link: &Link) -> Option<String> {
-    link.account().map(|own| number(&own))
-}
-
-fn number(account: &Account) -> String {
-    format!("{}@s.whatsapp.net", account.phone)
+    link.account().map(|own| own.address())
 }
 
 /// A server that is away may come back; what it says about the file stays so.

@@ -103,8 +103,8 @@ impl Kept {
         Ok(found)
     }
 
-    /// Up to `limit` messages that say this, those that came last first, and what a phone told of the time before after them; before a place; in one chat, or in all. `None`: there is
-    /// nothing in the question that could be looked for.
+    /// Up to `limit` messages that say this, before a place: those that came last first, and after them what a phone told of the time
+    /// before. In one chat, or in all. `None`: there is nothing in the question that could be looked for.
     pub async fn search(
         &self,
         session: &str,

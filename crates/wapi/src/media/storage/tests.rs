@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
-use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
@@ -83,12 +82,9 @@ async fn local(storage: &dyn Storage, spool: &Spool, name: &str) -> io::Result<V
 /// The table: each storage, by its name.
 async fn all(folder: &TempDir) -> (Vec<(&'static str, Box<dyn Storage>)>, Option<Server>) {
     let disk = Disk::open(&folder.path().join("disk")).await.unwrap();
-    let beside = folder.path().join("bucket");
-    fs::create_dir(&beside).await.unwrap();
     let mut all: Vec<(_, Box<dyn Storage>)> = vec![
         ("disk", Box::new(disk)),
         ("memory", Box::new(Bucket::new(Arc::new(InMemory::new()), "a/b"))),
-        ("folder", Box::new(Bucket::new(Arc::new(LocalFileSystem::new_with_prefix(&beside).unwrap()), ""))),
     ];
     let _ = rustls::crypto::ring::default_provider().install_default();
     let server = Server::start().await;

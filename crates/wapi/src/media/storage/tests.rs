@@ -82,10 +82,8 @@ async fn local(storage: &dyn Storage, spool: &Spool, name: &str) -> io::Result<V
 /// The table: each storage, by its name.
 async fn all(folder: &TempDir) -> (Vec<(&'static str, Box<dyn Storage>)>, Option<Server>) {
     let disk = Disk::open(&folder.path().join("disk")).await.unwrap();
-    let mut all: Vec<(_, Box<dyn Storage>)> = vec![
-        ("disk", Box::new(disk)),
-        ("memory", Box::new(Bucket::new(Arc::new(InMemory::new()), "a/b"))),
-    ];
+    let mut all: Vec<(_, Box<dyn Storage>)> =
+        vec![("disk", Box::new(disk)), ("memory", Box::new(Bucket::new(Arc::new(InMemory::new()), "a/b")))];
     let _ = rustls::crypto::ring::default_provider().install_default();
     let server = Server::start().await;
     if let Some(server) = &server {

@@ -58,9 +58,10 @@ fn read(phones: &[String]) -> Result<Vec<(String, String)>, String> {
     }
     let one = |text: &String| match ChatId::parse(text) {
         Ok(ChatId::Phone(number)) => Ok((text.clone(), number)),
-        _ => {
+        Ok(_) => {
             Err(format!("has `{}`, which is no international phone number", text.chars().take(80).collect::<String>()))
         }
+        Err(error) => Err(error.to_string()),
     };
     phones.iter().map(one).collect()
 }

@@ -16,6 +16,7 @@ use super::extract::{Fields, Named};
 use super::query::Query;
 use crate::event::{Account, ConnectionInfo, HistoryProgress};
 use crate::keys::Caller;
+use crate::message::ChatId;
 use crate::sessions::{self, Inbound, LogOut, Metadata, Session, SessionName, SessionState, Status};
 use crate::store::{Disabled, Endpoint, Past};
 
@@ -203,14 +204,15 @@ fn method(text: &str) -> Result<Method, &'static str> {
     }
 }
 
-/// Digits of an international number; people write signs between them.
-fn phone(text: &str) -> Result<String, &'static str> {
-    let digits: String = text.chars().filter(|character| !matches!(character, '+' | ' ' | '-' | '(' | ')')).collect();
-    let is_number = digits.bytes().all(|byte| byte.is_ascii_digit()) && !digits.starts_with('0');
-    if is_number && (7..=15).contains(&digits.len()) {
-        return Ok(digits);
+/// Digits of an international number, however it is written.
+fn phone(text: &str) -> Result<String, String> {
+    match ChatId::parse(text) {
+        Ok(ChatId::Phone(number)) => Ok(number),
+        Ok(_) => Err("must be an international phone number that starts with the country's code".to_owned()),
+        Err(error) => {
+            Err(format!("must be an international phone number that starts with the country's code: {error}"))
+        }
     }
-    Err("must be an international phone number: 7 to 15 digits that start with the country's code")
 }
 
 /// `DELETE /v1/sessions/{session}`: 204. With `?logout=true` it is taken off its account's list of devices first. What it has received

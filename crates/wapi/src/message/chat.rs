@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::number::{self, NoNumber};
+
 /// A person, a group or a newsletter, as callers name them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChatId {
@@ -22,23 +24,38 @@ pub const STATUS: &str = "status@broadcast";
 
 /// Why a text names no chat.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` names no chat; use an international phone number, …@s.whatsapp.net, …@lid, …@g.us or …@newsletter")]
-pub struct NoChat(String);
+#[error(
+    "`{text}` names no chat{}; use an international phone number, …@s.whatsapp.net, …@lid, …@g.us or …@newsletter",
+    .why.as_ref().map_or_else(String::new, |why| format!(": {why}"))
+)]
+pub struct NoChat {
+    /// Its beginning.
+    text: String,
+    why: Option<NoNumber>,
+}
 
 impl ChatId {
-    /// Accepts `…@s.whatsapp.net` and its old form `…@c.us`, `…@lid`, `…@g.us`, `…@newsletter`, and a bare number with or without `+`,
-    /// blanks, dashes and brackets.
+    /// Accepts `…@s.whatsapp.net` and its old form `…@c.us`, `…@lid`, `…@g.us`, `…@newsletter`, and a number as people write it: with or
+    /// without `+` or `00`, in groups, in digits of any script, or in an address like `tel:` and `https://wa.me/…`. What is not surely one
+    /// number is refused.
     pub fn parse(text: &str) -> Result<Self, NoChat> {
-        let text = text.trim();
-        let chat = match text.split_once('@') {
-            Some((user, "s.whatsapp.net" | "c.us")) => phone(user).map(Self::Phone),
-            Some((user, "lid")) => digits(user, 5..=20).map(Self::Lid),
-            Some((user, "g.us")) => group(user).map(Self::Group),
-            Some((user, "newsletter")) => digits(user, 5..=25).map(Self::Newsletter),
-            Some(_) => None,
-            None => bare_number(text).map(Self::Phone),
+        let seen = number::visible(text);
+        let named = match (number::linked(&seen), seen.split_once('@')) {
+            (Some(number), _) => number.map(Self::Phone).map_err(Some),
+            (None, Some(address)) => Self::of_address(address).ok_or(None),
+            (None, None) => number::parse(&seen).map(Self::Phone).map_err(Some),
         };
-        chat.ok_or_else(|| NoChat(text.chars().take(80).collect()))
+        named.map_err(|why| NoChat { text: seen.chars().take(80).collect(), why })
+    }
+
+    fn of_address((user, server): (&str, &str)) -> Option<Self> {
+        match server {
+            "s.whatsapp.net" | "c.us" => phone(user).map(Self::Phone),
+            "lid" => digits(user, 5..=20).map(Self::Lid),
+            "g.us" => group(user).map(Self::Group),
+            "newsletter" => digits(user, 5..=25).map(Self::Newsletter),
+            _ => None,
+        }
     }
 
     /// Whether it is a chat of two; only people have more than one address.
@@ -48,7 +65,7 @@ impl ChatId {
 
     /// The same as [`parse`](Self::parse), and `status` or its address, for what can be posted there.
     pub fn parse_with_status(text: &str) -> Result<Self, NoChat> {
-        match text.trim() {
+        match number::visible(text).as_str() {
             "status" | STATUS => Ok(Self::Status),
             other => Self::parse(other),
         }
@@ -77,11 +94,6 @@ fn phone(user: &str) -> Option<String> {
     digits(user, 5..=15).filter(|number| !number.starts_with('0'))
 }
 
-fn bare_number(text: &str) -> Option<String> {
-    let number = text.strip_prefix('+').unwrap_or(text);
-    phone(&number.replace([' ', '-', '(', ')', '.', '\u{a0}'], ""))
-}
-
 /// New groups are a number; old ones are the founder's number and a time, with a dash between.
 fn group(user: &str) -> Option<String> {
     let well_formed = user.split('-').count() <= 2 && user.split('-').all(|part| digits(part, 5..=25).is_some());
@@ -93,6 +105,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_chat_is_not_named_by_what_only_resembles_a_number() {
+        let error = ChatId::parse("375440000002.0").unwrap_err().to_string();
+        assert!(error.starts_with("`375440000002.0` names no chat: it looks like a decimal"), "{error}");
+        assert!(error.ends_with("…@g.us or …@newsletter"), "{error}");
+        let error = ChatId::parse("a@b").unwrap_err().to_string();
+        assert!(error.starts_with("`a@b` names no chat; use an international phone number"), "{error}");
+    }
+
+    #[test]
     fn chats_are_named_in_several_ways() {
         for (text, meant) in [
             ("375447034810@s.whatsapp.net", "375447034810@s.whatsapp.net"),
@@ -100,6 +121,8 @@ mod tests {
             ("375447034810", "375447034810@s.whatsapp.net"),
             ("+375 44 703-48-10", "375447034810@s.whatsapp.net"),
             ("+1 (202) 555.0123", "12025550123@s.whatsapp.net"),
+            ("\u{2068}375447034810@c.us\u{2069}", "375447034810@s.whatsapp.net"),
+            ("https://wa.me/375447034810?text=me@home", "375447034810@s.whatsapp.net"),
             ("123456789012345@lid", "123456789012345@lid"),
             ("120363025246125486@g.us", "120363025246125486@g.us"),
             ("375447034810-1500000000@g.us", "375447034810-1500000000@g.us"),

@@ -5,6 +5,7 @@ mod contact;
 pub mod interactive;
 mod kinds;
 mod media;
+mod number;
 mod products;
 mod shop;
 

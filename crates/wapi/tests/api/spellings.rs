@@ -19,12 +19,19 @@ async fn alice_and_bob() -> (TestApp, Phone) {
     (app, bob)
 }
 
-fn spellings(of: &Phone) -> [String; 7] {
+fn spellings(of: &Phone) -> [String; 12] {
     let number = of.number();
     let [country, code, rest] = [&number[..3], &number[3..5], &number[5..]];
     let spelt = format!("+{country} {code} {}-{}-{}", &rest[..3], &rest[3..5], &rest[5..]);
     let bracketed = format!("+{country} ({code}) {rest}");
-    [number.to_owned(), format!("+{number}"), spelt, bracketed, format!("{number}@c.us"), of.jid(), of.lid()]
+    let dialled = format!("00{country} (0) {code} {rest}");
+    let arabic = |digit: char| char::from_u32(0x660 + digit.to_digit(10).unwrap()).unwrap();
+    let copied = format!("\u{202b}+{}\u{202c}", number.chars().map(arabic).collect::<String>());
+    let (link, uri) = (format!("https://wa.me/{number}?text=hi"), format!("tel:+{country}-{code}-{rest}"));
+    let typeset = format!("+{country}\u{a0}{code}\u{2009}{}\u{2011}{}", &rest[..3], &rest[3..]);
+    let addresses = [format!("{number}@c.us"), of.jid(), of.lid()];
+    let [old, jid, lid] = addresses;
+    [number.to_owned(), format!("+{number}"), spelt, bracketed, dialled, copied, link, uri, typeset, old, jid, lid]
 }
 
 /// What a route needs to do something; nothing is enough to see whom it takes for whom.
@@ -69,7 +76,7 @@ async fn every_route_that_names_somebody_takes_every_spelling() {
             }
         }
     }
-    assert!(tried >= 7 * 11, "only {tried} calls");
+    assert!(tried >= 12 * 11, "only {tried} calls");
     app.finish().await;
 }
 
@@ -106,5 +113,28 @@ async fn a_message_goes_to_the_same_chat_however_it_is_addressed() {
     let messages = app.get(&format!("/v1/sessions/shop/chats/{}/messages?limit=500", bob.number())).await.json();
     // And the one that Bob has written.
     assert_eq!(messages["messages"].as_array().unwrap().len(), sent + 1);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn what_only_resembles_a_number_reaches_nobody() {
+    let (app, bob) = alice_and_bob().await;
+    let stranger = app.simulator.phone_with_number("Stranger", "3754470348100").unwrap();
+    let home = app.simulator.phone_with_number("Home", "3750447034810").unwrap();
+    for wrong in
+        ["375447034810.0", "375447034810.00", "+375 (0447034810", "+3750447034810", "375447034810/0", "375447034810 0"]
+    {
+        let to = json!({"to": wrong, "text": {"body": "for Bob"}});
+        let refused = app.post("/v1/sessions/shop/messages?wait=0", to).await.expect(400);
+        assert_eq!(refused.fields(), ["to"], "{wrong}");
+        assert_eq!(app.send("shop", wrong, "for Bob").await.status, 400, "{wrong}");
+        let phones = json!({"phones": [wrong]});
+        app.post("/v1/sessions/shop/contacts/check", phones).await.expect(400);
+    }
+    app.accepted("shop", json!({"to": bob.number(), "text": {"body": "the only one"}})).await;
+    assert_eq!(bob.next_message(PATIENCE).await.unwrap().text.as_deref(), Some("the only one"));
+    for other in [stranger, home] {
+        assert!(other.next_message(std::time::Duration::ZERO).await.is_err(), "a stranger got a message");
+    }
     app.finish().await;
 }

@@ -74,7 +74,8 @@ fn phone(fields: &mut Fields) -> Option<Phone> {
     let phone = fields.text_up_to("phone", 100);
     let wa_id = fields.optional_parsed("wa_id", |text| match ChatId::parse(text) {
         Ok(ChatId::Phone(number)) => Ok(number),
-        _ => Err("is no phone number"),
+        Ok(_) => Err("is no phone number".to_owned()),
+        Err(error) => Err(error.to_string()),
     });
     fields.ignore("type");
     let phone = phone?;

@@ -106,7 +106,8 @@ fn parameter(fields: &mut Fields, kind: &str) -> Option<Element> {
         "cta_call" => {
             let number = fields.parsed("phone_number", |text| match ChatId::parse(text) {
                 Ok(ChatId::Phone(number)) => Ok(format!("+{number}")),
-                _ => Err("is no phone number"),
+                Ok(_) => Err("is no phone number".to_owned()),
+                Err(error) => Err(error.to_string()),
             });
             let parameters = Number { display_text: display_text?, phone_number: number? };
             Element::CtaCall { action: Call { parameters } }

@@ -1,0 +1,211 @@
+//! Phone numbers as people and programs write them: read as what they say, or refused; never stripped until something is left. Pure.
+
+mod countries;
+
+use icu_properties::props::{Dash, DefaultIgnorableCodePoint, GeneralCategory};
+use icu_properties::{CodePointMapData, CodePointSetData};
+use percent_encoding::percent_decode_str;
+use url::Url;
+
+use countries::Country;
+
+/// Why a text is not surely one phone number; the texts follow it, and are for the caller.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoNumber {
+    #[error("it has no digits")]
+    Empty,
+    #[error("`{}` does not belong to a number there", .0.escape_debug())]
+    Sign(char),
+    #[error("it looks like a decimal or a cut number, since {0} stands alone at its end")]
+    Decimal(String),
+    #[error("it begins with 0, so it lacks the country's code")]
+    National,
+    #[error("no country's code begins it")]
+    NoCountry,
+    #[error("behind the country's code {0} stands a 0 that is dialled inside the country alone; leave it out")]
+    TrunkZero(u16),
+    #[error("numbers of {0} may begin with 0, so (0) can mean both; leave it out, or its brackets")]
+    UnclearZero(u16),
+    #[error("numbers of {code} have {} digits behind that, and it has {found}", span(*.wanted))]
+    Length { code: u16, wanted: (usize, usize), found: usize },
+    #[error("the link names no number")]
+    Link,
+}
+
+fn span((least, most): (usize, usize)) -> String {
+    if least == most { least.to_string() } else { format!("{least} to {most}") }
+}
+
+/// Without what nobody sees: marks of direction, of order and of width, as they come along when a number is copied.
+pub(super) fn visible(text: &str) -> String {
+    let invisible = CodePointSetData::new::<DefaultIgnorableCodePoint>();
+    let seen: String = text.chars().filter(|character| !invisible.contains(*character)).collect();
+    seen.trim().to_owned()
+}
+
+/// The number that an address names: `tel:+375…`, `https://wa.me/375…`, `whatsapp://send?phone=…`. `None`: it is no such address.
+pub(super) fn linked(text: &str) -> Option<Result<String, NoNumber>> {
+    let after = |start: &str| {
+        let head = text.get(..start.len())?;
+        head.eq_ignore_ascii_case(start).then(|| &text[start.len()..])
+    };
+    if let Some(number) = ["tel:", "callto:", "sms:", "whatsapp:+"].into_iter().find_map(after) {
+        let number = percent_decode_str(number.trim_start_matches('/')).decode_utf8_lossy();
+        return Some(parse(&number));
+    }
+    let hosts = ["wa.me/", "www.wa.me/", "api.whatsapp.com/", "web.whatsapp.com/"];
+    let is_bare = hosts.into_iter().any(|host| after(host).is_some());
+    let url = Url::parse(&if is_bare { format!("https://{text}") } else { text.to_owned() }).ok()?;
+    let named = match (url.scheme(), url.host_str()?.trim_start_matches("www.")) {
+        ("http" | "https", "wa.me") => {
+            let path = percent_decode_str(url.path().trim_matches('/')).decode_utf8_lossy().into_owned();
+            Some(path).filter(|path| !path.is_empty())
+        }
+        ("http" | "https", "api.whatsapp.com" | "web.whatsapp.com" | "whatsapp.com") | ("whatsapp", "send") => None,
+        _ => return None,
+    };
+    let asked = || url.query_pairs().find(|(name, _)| name == "phone").map(|(_, number)| number.into_owned());
+    Some(named.or_else(asked).ok_or(NoNumber::Link).and_then(|number| parse(&number)))
+}
+
+/// The digits of an international number, if the text is surely one.
+pub(super) fn parse(text: &str) -> Result<String, NoNumber> {
+    let Written { mut groups, mut is_international } = Written::read(&visible(text))?;
+    refuse_decimals(&groups)?;
+    let first = groups.first_mut().ok_or(NoNumber::Empty)?;
+    if let (false, Some(rest)) = (is_international, first.digits.strip_prefix("00")) {
+        is_international = true;
+        first.digits = rest.to_owned();
+    }
+    let all = digits(&groups);
+    if all.starts_with('0') {
+        return Err(if is_international { NoNumber::NoCountry } else { NoNumber::National });
+    }
+    let country = Country::of(&all).ok_or(NoNumber::NoCountry)?;
+    let number = without_optional_zero(&groups, country)?.unwrap_or(all);
+    let national = number.strip_prefix(&country.code.to_string()).ok_or(NoNumber::NoCountry)?;
+    if national.starts_with('0') && !country.keeps_zeros {
+        return Err(NoNumber::TrunkZero(country.code));
+    }
+    if !(country.digits.0..=country.digits.1).contains(&national.len()) {
+        return Err(NoNumber::Length { code: country.code, wanted: country.digits, found: national.len() });
+    }
+    Ok(number)
+}
+
+/// `(0)` behind the country's code is what is dialled inside the country in place of that code.
+fn without_optional_zero(groups: &[Group], country: Country) -> Result<Option<String>, NoNumber> {
+    let Some(zero) = groups.iter().position(|group| group.is_bracketed && group.digits == "0") else { return Ok(None) };
+    let before = digits(&groups[..zero]);
+    match before == country.code.to_string() {
+        false => Err(NoNumber::Sign('(')),
+        true if country.keeps_zeros => Err(NoNumber::UnclearZero(country.code)),
+        true => Ok(Some(before + &digits(&groups[zero + 1..]))),
+    }
+}
+
+/// Tables make decimals of numbers, and an extension or a second number is often written as a few digits more.
+fn refuse_decimals(groups: &[Group]) -> Result<(), NoNumber> {
+    const NUMBER: usize = 7;
+    let Some((last, before)) = groups.split_last() else { return Ok(()) };
+    let dots = groups.iter().filter(|group| group.gap == Gap::Dot).count();
+    let is_fraction = last.gap == Gap::Dot && dots == 1 && (last.digits.len() < 4 || before.len() == 1);
+    if digits(before).len() >= NUMBER && (is_fraction || last.digits.len() == 1) {
+        return Err(NoNumber::Decimal(last.digits.clone()));
+    }
+    Ok(())
+}
+
+fn digits(groups: &[Group]) -> String {
+    groups.iter().map(|group| group.digits.as_str()).collect()
+}
+
+/// A number as it is written: its digits in groups.
+struct Written {
+    /// It has a plus.
+    is_international: bool,
+    groups: Vec<Group>,
+}
+
+struct Group {
+    /// ASCII.
+    digits: String,
+    /// What stands in front of it.
+    gap: Gap,
+    is_bracketed: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Gap {
+    Nothing,
+    Blank,
+    Dash,
+    Dot,
+}
+
+impl Written {
+    fn read(text: &str) -> Result<Self, NoNumber> {
+        let mut written = Self { is_international: false, groups: Vec::new() };
+        // How many groups there were when the bracket was opened that is open.
+        let mut bracket: Option<usize> = None;
+        let (mut gap, mut is_in_group) = (Gap::Nothing, false);
+        for character in text.chars() {
+            let there = written.groups.len();
+            if let Some(digit) = digit(character) {
+                if !is_in_group {
+                    written.groups.push(Group { digits: String::new(), gap, is_bracketed: bracket.is_some() });
+                    (gap, is_in_group) = (Gap::Nothing, true);
+                }
+                written.groups.iter_mut().next_back().into_iter().for_each(|group| group.digits.push(digit));
+                continue;
+            }
+            is_in_group = false;
+            match character {
+                '+' | '＋' | '﹢' if there == 0 && !written.is_international => written.is_international = true,
+                '(' | '[' | '（' | '［' | '﹙' if bracket.is_none() => bracket = Some(there),
+                ')' | ']' | '）' | '］' | '﹚' if bracket.is_some_and(|begun| begun < there) => bracket = None,
+                blank if is_blank(blank) => gap = if gap == Gap::Nothing { Gap::Blank } else { gap },
+                sign if there > 0 && matches!(gap, Gap::Nothing | Gap::Blank) => {
+                    gap = gap_of(sign).ok_or(NoNumber::Sign(sign))?;
+                }
+                other => return Err(NoNumber::Sign(other)),
+            }
+        }
+        match (gap, bracket) {
+            (Gap::Dash, _) => Err(NoNumber::Sign('-')),
+            (Gap::Dot, _) => Err(NoNumber::Sign('.')),
+            (_, Some(_)) => Err(NoNumber::Sign('(')),
+            _ => Ok(written),
+        }
+    }
+}
+
+/// A blank within a line.
+fn is_blank(character: char) -> bool {
+    CodePointMapData::<GeneralCategory>::new().get(character) == GeneralCategory::SpaceSeparator
+}
+
+fn gap_of(sign: char) -> Option<Gap> {
+    match sign {
+        '.' | '．' | '․' | '·' | '•' | '∙' | '⋅' | '・' => Some(Gap::Dot),
+        // Signs of Japanese that are written for a dash.
+        'ー' | '─' | '━' => Some(Gap::Dash),
+        sign => CodePointSetData::new::<Dash>().contains(sign).then_some(Gap::Dash),
+    }
+}
+
+/// A decimal digit of any script, as ASCII. Unicode keeps the ten of a script together and in order.
+fn digit(character: char) -> Option<char> {
+    if character.is_ascii() {
+        return Some(character).filter(char::is_ascii_digit);
+    }
+    let categories = CodePointMapData::<GeneralCategory>::new();
+    let is_digit = |point: u32| categories.get32(point) == GeneralCategory::DecimalNumber;
+    let point = u32::from(character);
+    let before = (1..).take_while(|back| point.checked_sub(*back).is_some_and(is_digit)).count();
+    let value = u32::try_from(before % 10).ok().filter(|_| is_digit(point))?;
+    char::from_digit(value, 10)
+}
+
+#[cfg(test)]
+mod tests;

@@ -214,3 +214,40 @@ async fn a_change_that_panics_takes_nobody_with_it() {
     store.writer.change(Broken).await.unwrap_err();
     assert!(store.trouble().is_none(), "nothing is wrong with the disk");
 }
+
+/// Counts the rests between commits; waits for no other reason are as short.
+struct Counting(Clock, Arc<std::sync::atomic::AtomicUsize>);
+
+impl crate::clock::Time for Counting {
+    fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+
+    fn uptime(&self) -> std::time::Duration {
+        self.0.uptime()
+    }
+
+    fn sleep(&self, duration: std::time::Duration) -> futures_util::future::BoxFuture<'static, ()> {
+        if duration <= std::time::Duration::from_millis(3) {
+            self.1.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        }
+        self.0.sleep(duration)
+    }
+}
+
+#[tokio::test]
+async fn commits_keep_a_pace_where_many_wait_and_hold_nobody_back_who_comes_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let rests = Arc::<std::sync::atomic::AtomicUsize>::default();
+    let clock = Clock::new(Counting(Clock::system(), Arc::clone(&rests)));
+    let store = Store::open(&folder.path().join("wapi.db"), clock).await.unwrap();
+    let append = async |id: String| store.append(vec![event("a", &id)]).await.unwrap();
+    for number in 0..20 {
+        append(format!("alone {number}")).await;
+    }
+    assert_eq!(rests.load(std::sync::atomic::Ordering::SeqCst), 0);
+    for round in 0..20 {
+        futures_util::future::join_all((0..8).map(|number| append(format!("{round} {number}")))).await;
+    }
+    assert!(rests.load(std::sync::atomic::Ordering::SeqCst) > 5);
+}

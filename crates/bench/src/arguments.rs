@@ -26,6 +26,8 @@ pub enum Command {
     In,
     /// Messages from HTTP to the server's ack: how many a second, and CPU.
     Out,
+    /// Messages of one session, one at a time: how many a second, and how long each takes.
+    Alone,
     /// Messages to groups of several sizes: how many a second, and CPU.
     Groups,
     /// Files in and out: how fast, CPU, and memory while a large one goes out. Of the gateway only.

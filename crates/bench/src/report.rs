@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use crate::arguments::Options;
-use crate::measure::{Carried, Files, Idle, Latency, Round, Rounds, Sized};
+use crate::measure::{Alone, Carried, Files, Idle, Latency, Round, Rounds, Sized};
 use crate::numbers::{Percentiles, median, ratio};
 
 /// What was measured; what was not is empty.
@@ -12,6 +12,7 @@ use crate::numbers::{Percentiles, median, ratio};
 pub struct Report {
     pub received: Rounds,
     pub sent: Rounds,
+    pub alone: Option<Alone>,
     pub groups: Vec<Sized>,
     pub latency: Option<Latency>,
     pub media: Option<Files>,
@@ -82,12 +83,26 @@ impl Report {
                 rows.push(Row::of_rounds(&format!("{word}: messages a second"), rounds, Round::per_second));
             }
         }
+        rows.extend(self.alone.iter().flat_map(alone));
         rows.extend(self.groups.iter().flat_map(groups));
         rows.extend(self.media.iter().flat_map(media));
         rows.extend(self.latency.iter().flat_map(latency));
         rows.extend(self.idle.iter().flat_map(idle));
         rows
     }
+}
+
+fn alone(alone: &Alone) -> Vec<Row> {
+    let what = |number: &str| format!("one session, one at a time: {number}");
+    let (took, sync) = (Percentiles::medians(&alone.took), alone.sync());
+    let half = Row::new(what("half of the sends, ms"), took.map(|took| took.p50));
+    vec![
+        Row::of_rounds(&what("messages a second"), &alone.rounds, Round::per_second),
+        // A send is two commits and the keys, each of which waits for the disk.
+        sync.map_or(half.clone(), |sync| half.with_goal(2.0 + 3.0 * sync)),
+        Row::new(what("p99, ms"), took.map(|took| took.p99)),
+        Row::new("one fdatasync in the same minute: ms", sync),
+    ]
 }
 
 fn groups(of: &Sized) -> Vec<Row> {
@@ -184,7 +199,7 @@ fn table(rows: &[Row]) -> String {
     let number = |value: Option<f64>| value.map_or(String::new(), shown);
     let mut lines = vec![["", "gateway", "floor", "ratio", "goal", ""].map(str::to_owned)];
     for row in rows {
-        let goal = row.goal.map_or(String::new(), |goal| format!("≤ {}", goal.at_most));
+        let goal = row.goal.map_or(String::new(), |goal| format!("≤ {}", (goal.at_most * 100.0).round() / 100.0));
         let verdict = row.goal.map_or("", |goal| if goal.is <= goal.at_most { "reached" } else { "missed" });
         let ratio = row.ratio.map_or(String::new(), |ratio| format!("{ratio:.2}"));
         lines.push([row.what.clone(), number(row.gateway), number(row.floor), ratio, goal, verdict.to_owned()]);
@@ -247,6 +262,15 @@ sent: messages a second         2000   2000   1.00
         assert_eq!(of("a document of 500 MiB out: resident at most, MiB").gateway, Some(50.0));
         let grown = of("a document of 500 MiB out: grown by at most, MiB");
         assert_eq!(grown.goal, Some(Goal { is: 20.0, at_most: 64.0 }));
+    }
+
+    #[test]
+    fn a_lone_send_may_take_as_long_as_the_disk_takes_three_times_and_two_milliseconds() {
+        let took = Percentiles { p50: 3.0, p99: 9.0, p999: 9.0, max: 9.0 };
+        let alone = Alone { rounds: Rounds::default(), took: vec![took], sync_ms: vec![0.5, 0.1, 0.2] };
+        let rows = Report { alone: Some(alone), ..Report::default() }.rows();
+        let goal = rows.iter().find_map(|row| row.goal).unwrap();
+        assert_eq!((goal.is, (goal.at_most * 1000.0).round()), (3.0, 2600.0));
     }
 
     #[test]

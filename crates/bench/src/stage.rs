@@ -1,7 +1,7 @@
 //! What every measurement stands on: a folder, the simulated WhatsApp, the webhook; and on it, sessions under load.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use tempfile::TempDir;
@@ -129,25 +129,29 @@ impl Load {
 }
 
 impl GatewaySide {
-    /// Sends by HTTP, so many of each session under way at the same time, each on a connection of its own.
-    pub async fn send(&self, sends: &Sends, stage: &Stage) -> Result<()> {
-        let workers = self.sessions.len() * sends.in_flight;
+    /// Sends by HTTP, so many of each session under way at the same time, each on a connection of its own. How long each took.
+    pub async fn send(&self, sends: &Sends, stage: &Stage) -> Result<Vec<Duration>> {
+        let workers = sends.to.len() * sends.in_flight;
         let route = stage.options.route;
         let mut sending = JoinSet::new();
         for worker in 0..workers {
-            let place = worker % self.sessions.len();
+            let place = worker % sends.to.len();
             let (session, chats) = (self.sessions[place].clone(), sends.to[place].clone());
             let (texts, mut line) = (sends.texts(worker, workers), Line::connect(self.gateway.address).await?);
             sending.spawn(async move {
+                let mut took = Vec::new();
                 for (chat, text) in texts {
+                    let started = Instant::now();
                     route.send(&mut line, &session, &chats[chat], &text).await?;
+                    took.push(started.elapsed());
                 }
-                anyhow::Ok(())
+                anyhow::Ok(took)
             });
         }
+        let mut took = Vec::with_capacity(sends.count);
         while let Some(sent) = sending.join_next().await {
-            sent??;
+            took.extend(sent??);
         }
-        Ok(())
+        Ok(took)
     }
 }

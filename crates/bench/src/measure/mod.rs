@@ -1,5 +1,6 @@
 //! The measurements, one after the other, on one stage.
 
+mod alone;
 mod groups;
 pub mod idle;
 mod latency;
@@ -14,6 +15,7 @@ use crate::arguments::{Command, Options};
 use crate::report::Report;
 use crate::stage::{Load, Stage};
 
+pub use alone::Alone;
 pub use groups::Sized;
 pub use idle::Idle;
 pub use latency::Latency;
@@ -37,6 +39,9 @@ pub async fn run(command: Command, options: Options) -> Result<()> {
         }
         if wants(|command| matches!(command, Command::Out)) {
             report.sent = sending::measure(&stage, &mut load).await?;
+        }
+        if wants(|command| matches!(command, Command::Alone)) {
+            report.alone = Some(alone::measure(&stage, &mut load).await?);
         }
         if wants(|command| matches!(command, Command::Groups)) {
             report.groups = groups::measure(&stage, &mut load).await?;

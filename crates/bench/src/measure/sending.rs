@@ -44,7 +44,7 @@ pub async fn both(stage: &Stage, load: &mut Load, label: &str, count: usize) -> 
     Ok(())
 }
 
-fn sends(stage: &Stage, load: &Load, label: &str, count: usize) -> Sends {
+pub fn sends(stage: &Stage, load: &Load, label: &str, count: usize) -> Sends {
     let chats: Vec<_> = load.contacts.iter().map(|contact| contact.jid.clone()).collect();
     let (to, in_flight) = (vec![chats; stage.options.sessions], stage.options.in_flight);
     Sends { to, count, in_flight, label: label.to_owned() }

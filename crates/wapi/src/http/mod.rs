@@ -11,6 +11,7 @@ pub mod error;
 mod events;
 mod exposition;
 mod extract;
+mod front;
 mod groups;
 mod health;
 mod history;
@@ -75,6 +76,7 @@ pub struct Gateway {
 /// caller which sessions they may speak of.
 fn table() -> Table {
     Table::new()
+        .open("/", front::page)
         .open("/health/live", health::live)
         .open("/health/ready", health::ready)
         .open("/openapi.json", openapi::read)

@@ -119,7 +119,10 @@ impl Table {
 }
 
 fn both(router: Router<Gateway>, path: &str, route: MethodRouter<Gateway>) -> Router<Gateway> {
-    router.route(path, route.clone()).route(&format!("{path}/"), route)
+    match path {
+        "/" => router.route(path, route),
+        _ => router.route(path, route.clone()).route(&format!("{path}/"), route),
+    }
 }
 
 async fn guard(need: Need, caller: Caller, path: Path, request: Request, next: Next) -> Response {

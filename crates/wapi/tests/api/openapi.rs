@@ -23,6 +23,21 @@ async fn everybody_may_read_what_the_routes_are() {
 }
 
 #[tokio::test]
+async fn the_address_alone_is_a_page_that_says_where_to_go() {
+    let app = Setup::new().set("WAPI_API_KEY", "wapi_first").start().await;
+    let page = app.get("/").await.expect(200);
+    assert_eq!(page.headers["content-type"], "text/html; charset=utf-8");
+    assert!(page.headers["content-security-policy"].to_str().unwrap().starts_with("default-src 'none'"));
+    let page = String::from_utf8(page.body).unwrap();
+    let links: Vec<_> = page.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert!(links.len() > 2, "{page}");
+    for link in links {
+        app.get(&format!("/{link}")).await.expect(200);
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn the_document_is_a_page_for_people_that_runs_and_loads_nothing() {
     let app = Setup::new().set("WAPI_API_KEY", "wapi_first").start().await;
     let page = app.get("/docs").await.expect(200);

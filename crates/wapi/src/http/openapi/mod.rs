@@ -44,7 +44,7 @@ pub async fn read() -> Json<&'static Value> {
 }
 
 /// Nothing may be loaded and nothing run; the style is in the page.
-const POLICY: (HeaderName, &str) =
+pub(super) const POLICY: (HeaderName, &str) =
     (header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'");
 
 static PAGE: LazyLock<String> = LazyLock::new(|| page::page(&DOCUMENT));

@@ -1,13 +1,14 @@
 //! What programs that are generated from the document call each operation: `listSessions`, `sendMessage`. Pure.
 
 /// Where the rule has no good word.
-const NAMED: [(&str, &str, &str); 19] = [
+const NAMED: [(&str, &str, &str); 20] = [
     ("POST", "/register-session", "originalRegisterSession"),
     ("POST", "/send-message", "originalSendMessage"),
     ("POST", "/send-image", "originalSendImage"),
     ("GET", "/get-qr-code/{session}", "originalGetQrCode"),
     ("GET", "/get-session-info/{session}", "originalGetSessionInfo"),
     ("GET", "/get-active-connection-info/{session}", "originalGetActiveConnectionInfo"),
+    ("GET", "/", "getFrontPage"),
     ("GET", "/openapi.json", "getOpenapi"),
     ("GET", "/v1/events/stream", "streamEvents"),
     ("GET", "/v1/sessions/{session}/qr", "getQrCode"),

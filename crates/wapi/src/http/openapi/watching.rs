@@ -5,6 +5,11 @@ use super::schema::{anything, object, text, words};
 
 pub fn operations() -> Vec<Operation> {
     vec![
+        route("GET", "/", "What this is and where to go, for people").answers_as(
+            200,
+            "A page.",
+            &[("text/html", text())],
+        ),
         route("GET", "/health/live", "Whether the program runs").answers(
             200,
             "It does.",

@@ -29,7 +29,11 @@ pub async fn run() -> Result<()> {
         stage.owner.number(),
         stage.contact.number()
     );
-    println!("\nTry, in another terminal:\n{}\nCtrl-C ends it.\n", suggestions(&stage, &gateway));
+    println!("\nTry, in another terminal:\n{}\n", suggestions(&stage, &gateway));
+    println!(
+        "Or paste this line, and then those of the README's tour:\n  {}\nCtrl-C ends it.\n",
+        tour(&stage, &gateway)
+    );
     let mut signals = StopSignals::listen().context("listening for Ctrl-C")?;
     loop {
         tokio::select! {
@@ -62,6 +66,17 @@ async fn answer_everything(contact: &Phone, owner: &str) {
             println!("Ann cannot answer: {error:#}");
         }
     }
+}
+
+/// What the lines of the README's tour need to know.
+fn tour(stage: &Stage, gateway: &Gateway) -> String {
+    format!(
+        "export WAPI=http://{} PHONES={} ANN={} HOOK={}",
+        gateway.address,
+        stage.simulator.admin_url(),
+        stage.contact.number(),
+        stage.webhook
+    )
 }
 
 fn suggestions(stage: &Stage, gateway: &Gateway) -> String {

@@ -81,6 +81,11 @@ impl Wapi {
         ended.stderr
     }
 
+    /// Starts it with these arguments and waits for nothing.
+    pub fn starts(&self, arguments: &[&str]) -> Running {
+        self.spawn(arguments)
+    }
+
     /// Starts it and waits for nothing.
     pub fn launch(&self) -> Running {
         self.spawn(&["serve"])
@@ -180,6 +185,11 @@ impl Running {
         let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("it still runs");
         let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("the kernel counts");
         line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+    }
+
+    /// What it has printed so far.
+    pub fn stdout(&self) -> String {
+        self.stdout.text()
     }
 
     /// What it has logged so far.

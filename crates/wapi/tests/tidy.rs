@@ -99,6 +99,21 @@ fn time_is_only_read_in_the_clock() {
     only_in(&["wapi/src/clock.rs"], &words);
 }
 
+/// The kernel would hold small pieces back, until what left before them is acknowledged or 40 ms have passed.
+#[test]
+fn every_socket_that_is_dialled_or_accepted_sends_small_pieces_at_once() {
+    let folders = ["wapi/src", "simulator/src", "bench/src"];
+    let sockets = ["TcpStream::connect(", ".accept().await", "redis::Client::open("];
+    let with_sockets: Vec<_> = folders
+        .into_iter()
+        .flat_map(sources)
+        .filter(|source| source.code().any(|(_, line)| sockets.iter().any(|socket| line.contains(socket))))
+        .collect();
+    assert!(with_sockets.len() > 3, "the test looks for the wrong thing");
+    let slow: Vec<_> = with_sockets.iter().filter(|source| !source.text.contains("set_nodelay(true)")).collect();
+    assert!(slow.is_empty(), "{:?}", slow.iter().map(|source| &source.path).collect::<Vec<_>>());
+}
+
 #[test]
 fn tasks_are_only_spawned_by_the_lifecycle() {
     only_in(&["wapi/src/lifecycle.rs"], &["tokio::spawn", "task::spawn(", "thread::spawn"]);

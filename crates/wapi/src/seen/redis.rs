@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, RedisError, SetExpiry, SetOptions};
+use redis::io::tcp::TcpSettings;
+use redis::{AsyncConnectionConfig, IntoConnectionInfo, RedisError, SetExpiry, SetOptions};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::watch;
 
@@ -47,7 +48,9 @@ impl Shared {
     pub async fn connect(address: &SecretString, clock: Clock, lifecycle: Lifecycle) -> Result<Self> {
         let problem =
             "WAPI_REDIS_HOST: Redis cannot be reached; start it, or leave the setting out to remember without it";
-        let client = redis::Client::open(address.expose_secret()).context(problem)?;
+        let address = address.expose_secret().into_connection_info().context(problem)?;
+        let client =
+            redis::Client::open(address.set_tcp_settings(TcpSettings::default().set_nodelay(true))).context(problem)?;
         let connection = clock.timeout(PATIENCE_AT_START, dial(&client)).await.context(problem)?.context(problem)?;
         let open = watch::Sender::new(Some(Open { number: 0, connection }));
         let inner = Inner { client, open, complained: AtomicBool::new(false), clock, lifecycle };

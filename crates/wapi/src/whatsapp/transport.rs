@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use async_trait::async_trait;
+use reqwest::header::{HeaderValue, ORIGIN};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use tokio::net::TcpStream;
+use tokio_websockets::{ClientBuilder, Connector};
 use url::Url;
-use whatsapp_rust::transport::{
-    Connector, TokioWebSocketTransportFactory, Transport, TransportEvent, TransportFactory, default_tls_connector,
-};
+use whatsapp_rust::transport::{Transport, TransportEvent, TransportFactory, default_tls_connector, from_websocket};
+use whatsapp_rust::wacore::net::{WHATSAPP_WEB_ORIGIN, WHATSAPP_WEB_WS_URL};
 
 use super::signals::{Reports, Signal};
 use crate::config::{Build, WhatsappAddress, is_loopback};
@@ -18,13 +20,10 @@ use crate::config::{Build, WhatsappAddress, is_loopback};
 /// The way to `address`, with one TLS configuration for all sessions.
 pub(super) fn dialer(address: &WhatsappAddress) -> Result<Arc<dyn TransportFactory>> {
     let (url, connector) = match address {
-        WhatsappAddress::Real => (whatsapp_rust::wacore::net::WHATSAPP_WEB_WS_URL.parse()?, default_tls_connector()),
+        WhatsappAddress::Real => (WHATSAPP_WEB_WS_URL.parse()?, default_tls_connector()),
         WhatsappAddress::Simulated { url, ca_file } => (url.clone(), simulator_connector(ca_file.as_deref())?),
     };
-    Ok(Arc::new(GuardedDialer {
-        factory: TokioWebSocketTransportFactory::new().with_url(url.as_str()).with_connector(connector),
-        url,
-    }))
+    Ok(Arc::new(GuardedDialer { connector: if url.scheme() == "wss" { connector } else { Connector::Plain }, url }))
 }
 
 fn simulator_connector(ca_file: Option<&Path>) -> Result<Connector> {
@@ -64,7 +63,7 @@ pub(super) fn may_dial(url: &Url) -> Result<()> {
 /// Asks [`may_dial`] each time.
 struct GuardedDialer {
     url: Url,
-    factory: TokioWebSocketTransportFactory,
+    connector: Connector,
 }
 
 pub(super) type Dialled = (Arc<dyn Transport>, whatsapp_rust::async_channel::Receiver<TransportEvent>);
@@ -73,8 +72,31 @@ pub(super) type Dialled = (Arc<dyn Transport>, whatsapp_rust::async_channel::Rec
 impl TransportFactory for GuardedDialer {
     async fn create_transport(&self) -> Result<Dialled> {
         may_dial(&self.url)?;
-        self.factory.create_transport().await
+        let host = self.url.host_str().context("the address names no host")?;
+        let port = self.url.port_or_known_default().context("the address names no port")?;
+        let socket = connect(unbracketed(host), port).await?;
+        let socket = self.connector.wrap(unbracketed(host), socket).await.context("TLS")?;
+        let (socket, _) = ClientBuilder::new()
+            .uri(self.url.as_str())?
+            .add_header(ORIGIN, HeaderValue::from_static(WHATSAPP_WEB_ORIGIN))?
+            .connect_on(socket)
+            .await
+            .context("the upgrade to a WebSocket")?;
+        Ok(from_websocket(socket))
     }
+}
+
+/// Frames leave at once. Otherwise the kernel holds each small one back until the one before is acknowledged, and nobody answers an ack
+/// of ours: the next message would wait for the other side's delayed acknowledgement, 40 ms or a round trip.
+async fn connect(host: &str, port: u16) -> Result<TcpStream> {
+    let socket = TcpStream::connect((host, port)).await?;
+    socket.set_nodelay(true)?;
+    Ok(socket)
+}
+
+/// A host as it is resolved: an IPv6 address stands in brackets in a URL only.
+fn unbracketed(host: &str) -> &str {
+    host.trim_start_matches('[').trim_end_matches(']')
 }
 
 /// Tells the session when dialling fails: the engine itself only logs it and tries again.
@@ -107,11 +129,18 @@ mod tests {
 
     #[test]
     fn a_sandbox_build_dials_loopback_only() {
-        let real = Url::parse(whatsapp_rust::wacore::net::WHATSAPP_WEB_WS_URL).unwrap();
+        let real = Url::parse(WHATSAPP_WEB_WS_URL).unwrap();
         let told = may_dial(&real).unwrap_err().to_string();
         assert!(told.contains("nothing but loopback"), "{told}");
         assert!(may_dial(&Url::parse("ws://192.168.1.1/ws/chat").unwrap()).is_err());
         may_dial(&Url::parse("ws://127.0.0.1:1/ws/chat").unwrap()).unwrap();
+    }
+
+    #[tokio::test]
+    async fn small_frames_are_not_held_back_on_the_line() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = connect("127.0.0.1", listener.local_addr().unwrap().port()).await.unwrap();
+        assert!(socket.nodelay().unwrap());
     }
 
     #[tokio::test]

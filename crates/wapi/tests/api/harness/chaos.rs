@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{ReadHalf, WriteHalf};
@@ -30,6 +30,26 @@ pub struct ChaosProxy {
     pub address: SocketAddr,
     line: Arc<watch::Sender<Line>>,
     taken: Arc<AtomicUsize>,
+    turns: Arc<Turns>,
+}
+
+/// How often the target has answered.
+#[derive(Default)]
+struct Turns {
+    count: AtomicUsize,
+    is_clients: AtomicBool,
+}
+
+impl Turns {
+    fn client_speaks(&self) {
+        self.is_clients.store(true, Ordering::SeqCst);
+    }
+
+    fn target_speaks(&self) {
+        if self.is_clients.swap(false, Ordering::SeqCst) {
+            self.count.fetch_add(1, Ordering::SeqCst);
+        }
+    }
 }
 
 impl ChaosProxy {
@@ -37,9 +57,9 @@ impl ChaosProxy {
     pub async fn to(target: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound listener");
-        let (line, taken) = (Arc::new(watch::Sender::new(Line::Whole)), Arc::default());
-        tokio::spawn(serve(listener, target, Arc::clone(&line), Arc::clone(&taken)));
-        Self { address, line, taken }
+        let (line, taken, turns) = (Arc::new(watch::Sender::new(Line::Whole)), Arc::default(), Arc::default());
+        tokio::spawn(serve(listener, target, Arc::clone(&line), Arc::clone(&taken), Arc::clone(&turns)));
+        Self { address, line, taken, turns }
     }
 
     pub fn set(&self, line: Line) {
@@ -50,9 +70,20 @@ impl ChaosProxy {
     pub fn taken(&self) -> usize {
         self.taken.load(Ordering::SeqCst)
     }
+
+    /// How many round trips it has seen so far: whoever connected said something, and then heard something.
+    pub fn round_trips(&self) -> usize {
+        self.turns.count.load(Ordering::SeqCst)
+    }
 }
 
-async fn serve(mut listener: TcpListener, target: SocketAddr, line: Arc<watch::Sender<Line>>, taken: Arc<AtomicUsize>) {
+async fn serve(
+    mut listener: TcpListener,
+    target: SocketAddr,
+    line: Arc<watch::Sender<Line>>,
+    taken: Arc<AtomicUsize>,
+    turns: Arc<Turns>,
+) {
     let address = listener.local_addr().expect("a bound listener");
     let mut changes = line.subscribe();
     loop {
@@ -63,7 +94,7 @@ async fn serve(mut listener: TcpListener, target: SocketAddr, line: Arc<watch::S
         match accepted {
             Some(Ok((client, _))) => {
                 taken.fetch_add(1, Ordering::SeqCst);
-                tokio::spawn(carry(client, target, line.subscribe()));
+                tokio::spawn(carry(client, target, line.subscribe(), Arc::clone(&turns)));
             }
             Some(Err(_)) => {}
             None => {
@@ -79,14 +110,18 @@ async fn serve(mut listener: TcpListener, target: SocketAddr, line: Arc<watch::S
 }
 
 /// Carries one connection until it ends or is broken.
-async fn carry(mut client: TcpStream, target: SocketAddr, mut line: watch::Receiver<Line>) {
+async fn carry(mut client: TcpStream, target: SocketAddr, mut line: watch::Receiver<Line>, turns: Arc<Turns>) {
     let Ok(mut server) = TcpStream::connect(target).await else { return };
+    let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let used = Used::default();
     let was_broken = {
         let ((from_client, to_client), (from_server, to_server)) = (client.split(), server.split());
         let (there, back) = (line.clone(), line.clone());
         let both = async {
-            tokio::join!(pour(from_client, to_server, there, &used), pour(from_server, to_client, back, &used));
+            tokio::join!(
+                pour(from_client, to_server, there, &used, || turns.client_speaks()),
+                pour(from_server, to_client, back, &used, || turns.target_speaks())
+            );
         };
         tokio::select! {
             () = both => false,
@@ -116,10 +151,17 @@ struct Used {
     up: Notify,
 }
 
-async fn pour(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, mut line: watch::Receiver<Line>, used: &Used) {
+async fn pour(
+    mut from: ReadHalf<'_>,
+    mut to: WriteHalf<'_>,
+    mut line: watch::Receiver<Line>,
+    used: &Used,
+    speaks: impl Fn(),
+) {
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(read @ 1..) = from.read(&mut buffer).await {
         let Ok(line) = line.wait_for(|line| *line != Line::Stalled).await.map(|line| *line) else { break };
+        speaks();
         let before = used.bytes.fetch_add(read, Ordering::SeqCst);
         let room = match line {
             Line::CutAfter(limit) => limit.saturating_sub(before).min(read),

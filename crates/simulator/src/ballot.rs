@@ -101,7 +101,7 @@ impl Phone {
         Ok(EventResponseMessage::decode_from_slice(&self.opens(answer, &about, "Event Response", payload, iv)?)?)
     }
 
-    /// Under the addresses that this phone sees, and no others.
+    /// Under the addresses on the wire, and no others: the sender as the stanza names them, and whose it is by the key of what it is about.
     fn opens(
         &self,
         message: &PhoneMessage,
@@ -111,13 +111,13 @@ impl Phone {
         iv: Option<&[u8]>,
     ) -> anyhow::Result<Vec<u8>> {
         let (payload, iv) = (payload.context("nothing is sealed")?, iv.context("it has no nonce")?);
-        let address = |of: &str| match message.chat.ends_with("@g.us") {
-            true => self.member_address(&message.chat, of),
-            false => self.address_of(of),
-        };
-        let sender = address(&message.from)?;
-        let creator =
-            if about.is_senders { sender.clone() } else { address(&self.author_of(&message.chat, &about.id))? };
+        let sender = message.address.clone();
+        let creator = if about.is_senders { sender.clone() } else { about.creator.clone() };
+        let author = if about.is_senders { message.from.clone() } else { self.author_of(&message.chat, &about.id) };
+        anyhow::ensure!(
+            self.resolve(&creator)? == self.resolve(&author)?,
+            "{creator} is named as the author, who is {author}"
+        );
         let key = key(&self.poll_secret(&about.id)?, &about.id, &creator, &sender, what)?;
         let mut opened = Vec::new();
         let bound_to = bound_to(&about.id, &sender);
@@ -184,6 +184,8 @@ fn key(secret: &[u8], about: &str, creator: &str, sender: &str, what: &str) -> a
 /// What something that came in is about.
 struct About {
     id: String,
+    /// Who wrote it: named in a group, and the other in a chat of two.
+    creator: String,
     /// Whoever says it wrote that, too.
     is_senders: bool,
 }
@@ -192,7 +194,8 @@ impl About {
     fn of(key: &MessageField<wa::MessageKey>) -> anyhow::Result<Self> {
         let key = key.as_option().context("it is about nothing")?;
         let id = key.id.clone().context("it does not say what it is about")?;
-        Ok(Self { id, is_senders: key.from_me.unwrap_or_default() })
+        let creator = key.participant.clone().or(key.remote_jid.clone()).context("it does not say whose that is")?;
+        Ok(Self { id, creator, is_senders: key.from_me.unwrap_or_default() })
     }
 }
 

@@ -36,6 +36,8 @@ pub(crate) struct Arrival {
     pub(crate) from: Number,
     pub(crate) from_lid: String,
     pub(crate) from_device: u16,
+    /// The sender as the stanza names them.
+    pub(crate) address: String,
     /// The other side of the conversation, or the group.
     pub(crate) chat: Chat,
     pub(crate) from_me: bool,
@@ -227,6 +229,7 @@ impl Handset {
             id: arrival.id.clone(),
             from: format!("{}@s.whatsapp.net", arrival.from),
             from_device: arrival.from_device,
+            address: arrival.address.clone(),
             chat: arrival.chat.to_string(),
             from_me: arrival.from_me,
             kind: content.kind,
@@ -254,6 +257,7 @@ impl Handset {
             id: id.to_owned(),
             from: own.map_or_else(|| chat.to_string(), |own| format!("{}@s.whatsapp.net", own.number)),
             from_device: own.map_or(0, |own| own.device),
+            address: own.map_or_else(|| chat.to_string(), |own| format!("{}@s.whatsapp.net", own.number)),
             chat: chat.to_string(),
             from_me: own.is_some(),
             kind: content.kind,

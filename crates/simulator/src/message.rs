@@ -16,6 +16,8 @@ pub struct PhoneMessage {
     pub from: String,
     /// The sending device of that account; 0 is its phone.
     pub from_device: u16,
+    /// The account as the stanza named it: by number or by LID. What is sealed for those who have a secret is sealed under this.
+    pub address: String,
     /// The other side of the conversation, as a bare phone-number address.
     pub chat: String,
     /// Whether this account sent it, from one of its linked devices.

@@ -52,7 +52,8 @@ pub enum PeerRequests {
     /// At once, as a phone that is on.
     #[default]
     Answered,
-    /// Not at all, as a phone that is off or far from any network.
+    /// Not at all, as a phone that is off or far from any network. A device that it links meanwhile hears nothing of it, either: no key to
+    /// the account's app state, no history.
     Ignored,
 }
 
@@ -226,9 +227,16 @@ impl Phone {
         self.with_handset(|handset| handset.receipt_policy = policy);
     }
 
-    /// Whether the phone answers its account's linked devices.
+    /// Whether the phone answers its account's linked devices. A phone that is back tells those it linked meanwhile what it would have told
+    /// them at once.
     pub fn peer_requests_are(&self, policy: PeerRequests) {
         self.with_handset(|handset| handset.peer_policy = policy);
+        let devices: Vec<_> = self.devices().into_iter().filter(|device| device.connected).collect();
+        for device in devices.iter().filter(|_| policy == PeerRequests::Answered) {
+            if let Err(error) = pairing::greet(&self.server, &self.id(device.device)) {
+                tracing::warn!(error = format!("{error:#}"), "a phone could not greet a device it has linked");
+            }
+        }
     }
 
     /// Everything this phone has received so far, oldest first, copies of what its linked devices sent included.

@@ -134,6 +134,7 @@ impl Envelope {
             from: self.sender.number.clone(),
             from_lid: self.sender_lid.clone(),
             from_device: self.sender.device,
+            address: self.participant.to_non_ad().to_string(),
             chat: self.chat.clone(),
             from_me: recipient.number == self.sender.number,
             sealed: sealed(nodes.iter().copied()),

@@ -203,6 +203,7 @@ impl Envelope {
             from: self.sender.number.clone(),
             from_lid: self.sender_lid.clone(),
             from_device: self.sender.device,
+            address: self.from.to_non_ad().to_string(),
             chat: Chat::Person(self.chat_number.clone()),
             from_me: self.chat.is_some(),
             sealed: sealed([encrypted]),

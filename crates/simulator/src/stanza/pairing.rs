@@ -17,6 +17,7 @@ use crate::Addressing;
 use crate::adv;
 use crate::device::{Connection, Device, NewDevice, SignedPreKey};
 use crate::history;
+use crate::phone::PeerRequests;
 use crate::server::Server;
 use crate::world::{Candidate, DeviceId, Number, PairingError, PendingPairing, Reference, Registration, World};
 
@@ -298,17 +299,20 @@ pub(crate) fn forget(world: &mut World, connection: u64) {
 }
 
 /// The phone's first words to a device it has linked: the key to the account's app state, and its history. Once per device, when it is
-/// active.
+/// active and the phone can be reached.
 pub(crate) fn greet(server: &Arc<Server>, id: &DeviceId) -> anyhow::Result<()> {
-    let handset = {
+    let handset = server.world.lock().account(&id.number).context("no such account")?.handset.clone();
+    if handset.lock().peer_policy == PeerRequests::Ignored {
+        return Ok(());
+    }
+    let was_greeted = {
         let mut world = server.world.lock();
-        let handset = world.account(&id.number).context("no such account")?.handset.clone();
         let device = world.device_mut(&id.number, id.device).context("no such device")?;
-        if std::mem::replace(&mut device.greeted, true) {
-            return Ok(());
-        }
-        handset
+        std::mem::replace(&mut device.greeted, true)
     };
+    if was_greeted {
+        return Ok(());
+    }
     let share = handset.lock().app_state.share();
     super::phone_message::send_to_own_device(server, id, &share)?;
     history::tell(server, id)

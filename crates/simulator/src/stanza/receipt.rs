@@ -224,7 +224,10 @@ pub(crate) fn send_as_phone(server: &Arc<Server>, phone: &DeviceId, said: &Said<
     server.changed.notify_waiters();
 }
 
-/// A phone could not decrypt a message: it asks the very device that sent it, with keys for a new session.
+/// From this time on a phone that asks for a message again sends keys for a new session along; before, the ones there are may do.
+const WITH_KEYS: u32 = 2;
+
+/// A phone could not decrypt a message: it asks the very device that sent it.
 pub(crate) fn ask_again_as_phone(
     server: &Arc<Server>,
     phone: &DeviceId,
@@ -251,7 +254,8 @@ pub(crate) fn ask_again_as_phone(
         .attr("t", arrival.timestamp.to_string())
         .attr("v", "1");
     let registration = leaf("registration", keys.registration_id.to_be_bytes());
-    let retry = retry.children([again.build(), registration, keys_node(&keys)]).build();
+    let keys = (count >= WITH_KEYS).then(|| keys_node(&keys));
+    let retry = retry.children([again.build(), registration].into_iter().chain(keys)).build();
     if sender.device == 0 {
         resend(server, sender, phone, &arrival.id, &retry);
     } else {

@@ -17,7 +17,7 @@ use super::query::Query;
 use crate::event::{Account, ConnectionInfo, HistoryProgress};
 use crate::keys::Caller;
 use crate::message::ChatId;
-use crate::sessions::{self, Inbound, LogOut, Metadata, Session, SessionName, SessionState, Status};
+use crate::sessions::{self, AppState, Inbound, LogOut, Metadata, Session, SessionName, SessionState, Status};
 use crate::store::{Disabled, Endpoint, Past};
 
 /// A session: three facts kept apart (`paired`, `connection`, `last_received_at`), and one word for people.
@@ -34,6 +34,9 @@ pub(super) struct SessionDocument {
     /// Whether it holds the keys of a linked device.
     paired: bool,
     connection: ConnectionInfo,
+    /// `waiting`: its phone has not shared the keys to what the account's devices share; messages come and go. `synced`; `null` while it
+    /// is not online.
+    app_state: Option<AppState>,
     /// Whose device it is; `null` before pairing.
     account: Option<Account>,
     /// When it last received a message, in this run of the program or an earlier one.
@@ -96,6 +99,7 @@ impl SessionDocument {
             since: state.since,
             paired: state.paired,
             connection,
+            app_state: state.app_state,
             account: state.account,
             last_received_at: session.last_received_at(),
             qr: state.qr.map(|qr| Waiting { path, expires_at: qr.expires_at }),

@@ -18,9 +18,6 @@ use crate::identity::{self, Knowledge};
 use crate::store::session_file::{SessionFile, inspect};
 use crate::whatsapp::{Happening, Inbox, Link, Signal, Signals};
 
-/// After this many connections in a row that WhatsApp took but never let in, its key is learnt anew.
-const STRANGE_GREETINGS: u32 = 4;
-
 /// A login that takes longer is not going to succeed, and whoever asks does not have to wait for it.
 const LONGEST_LOGIN: SignedDuration = SignedDuration::from_secs(30);
 /// After so long without a login or a QR code the link is given up, asked or not.
@@ -35,15 +32,13 @@ pub(super) struct Actor {
     around: Parts,
     /// Told whenever the session has come online.
     checker: mpsc::UnboundedSender<Arc<Session>>,
-    /// Dials in a row that were answered but led nowhere.
-    greetings: u32,
     /// Links in a row that ended before they were online.
     failures: u32,
 }
 
 impl Actor {
     pub fn new(session: Arc<Session>, around: Parts, checker: mpsc::UnboundedSender<Arc<Session>>) -> Self {
-        Self { session, around, checker, greetings: 0, failures: 0 }
+        Self { session, around, checker, failures: 0 }
     }
 
     /// Nobody is learnt of this way: that would make the session wait for the disk.
@@ -179,6 +174,7 @@ impl Actor {
                 });
                 continue;
             }
+            let was_online = self.session.look(|state| state.status == Status::Online);
             self.note(link, &signal).await;
             match signal {
                 Signal::Ended => return verdict,
@@ -187,9 +183,9 @@ impl Actor {
                 Signal::Replaced => return End::Replaced,
                 Signal::Stuck { .. } => return End::Unexplained,
                 Signal::Refused { wait, .. } => verdict = End::Refused { wait },
-                Signal::Online => {
+                Signal::LetIn | Signal::Online => {
                     verdict = End::Unexplained;
-                    self.online(link);
+                    self.online(link, was_online);
                 }
                 other => self.take_in(link, other).await,
             }
@@ -215,7 +211,7 @@ impl Actor {
         }
         let now = self.around.clock.now();
         self.session.update(|state| {
-            if matches!(signal, Signal::Paired | Signal::Online) {
+            if matches!(signal, Signal::Paired | Signal::LetIn | Signal::Online) {
                 state.account = link.account();
                 state.paired = true;
             }
@@ -249,7 +245,6 @@ impl Actor {
         let name = &self.session.name;
         match signal {
             Signal::Qr { text, valid_for } => {
-                self.greetings = 0;
                 let Parts { files, console, clock, .. } = &self.around;
                 pairing::show(&self.session, &text, valid_for, files, console, clock).await;
             }
@@ -264,28 +259,19 @@ impl Actor {
                 }
                 tracing::info!(session = %name, "paired");
             }
-            Signal::Dialling => {
-                self.greetings += 1;
-                if self.greetings > STRANGE_GREETINGS {
-                    self.greetings = 0;
-                    tracing::warn!(session = %name, "WhatsApp's key is learnt anew");
-                    // Whether it worked shows at the next greetings.
-                    drop(self.around.clock.timeout(WRITING, link.forget_server_key()).await);
-                }
-            }
-            Signal::Unreachable { reason } => {
-                self.greetings = self.greetings.saturating_sub(1);
-                tracing::warn!(session = %name, reason, "offline");
-            }
-            Signal::Offline { reason } => tracing::warn!(session = %name, reason, "offline"),
+            Signal::Unreachable { reason } | Signal::Offline { reason } => tracing::warn!(session = %name, reason, "offline"),
             _ => {}
         }
     }
 
-    fn online(&mut self, link: &Link) {
-        (self.greetings, self.failures) = (0, 0);
+    /// `was_online`: only more of it is there than before.
+    fn online(&mut self, link: &Link, was_online: bool) {
+        self.failures = 0;
         if !self.session.is_shown() {
             link.look_away();
+        }
+        if was_online {
+            return;
         }
         // Nobody checks any more when the program ends.
         let _ = self.checker.send(Arc::clone(&self.session));

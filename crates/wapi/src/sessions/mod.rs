@@ -57,7 +57,7 @@ use sender::Sender;
 pub use sending::{NotDeleted, Reply, SendError, Wish};
 pub use session::Session;
 use session::{Inlets, Intent};
-pub use state::{Connection, QrCode, SessionState, Status};
+pub use state::{AppState, Connection, QrCode, SessionState, Status};
 pub use timers::NotSet;
 
 /// How long a session rests whose task panicked.

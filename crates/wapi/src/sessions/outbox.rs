@@ -172,10 +172,11 @@ impl Outbox {
             }
             HandedOver::Offline => self.rest(place, REST, at),
             HandedOver::Failed => self.fail(place, failures::engine(), at),
-            HandedOver::NobodyThere => self.fail(place, failures::nobody_there(), at),
-            HandedOver::NotInGroup => self.fail(place, failures::not_in_group(), at),
-            HandedOver::NoNewsletter => self.fail(place, failures::no_newsletter(), at),
-            HandedOver::NotNewsletterAdmin => self.fail(place, failures::not_newsletter_admin(), at),
+            // WhatsApp has said so, and would say it again.
+            HandedOver::NobodyThere => self.give_up(place, failures::nobody_there()),
+            HandedOver::NotInGroup => self.give_up(place, failures::not_in_group()),
+            HandedOver::NoNewsletter => self.give_up(place, failures::no_newsletter()),
+            HandedOver::NotNewsletterAdmin => self.give_up(place, failures::not_newsletter_admin()),
         }
     }
 

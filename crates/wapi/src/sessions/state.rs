@@ -85,6 +85,20 @@ impl Connection {
     }
 }
 
+/// Whether a session has read what the account's devices share: chats that are archived or muted, contacts, the account's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AppState {
+    /// The phone has not shared the keys to it. Messages come and go all the same.
+    Waiting,
+    Synced,
+}
+
+impl AppState {
+    /// The words as they appear in JSON.
+    pub const WORDS: [&'static str; 2] = ["waiting", "synced"];
+}
+
 /// A QR code that waits to be scanned. Whoever scans it links this session to their account.
 #[derive(Clone, PartialEq, Eq)]
 pub struct QrCode {
@@ -110,6 +124,8 @@ pub struct SessionState {
     pub since: Timestamp,
     /// Since when its connection is as far as it is.
     pub connection_since: Timestamp,
+    /// Whether the account's app state is read; `None` while it is not online.
+    pub app_state: Option<AppState>,
     /// Whether it holds the keys of a linked device.
     pub paired: bool,
     pub account: Option<Account>,
@@ -125,6 +141,7 @@ impl SessionState {
             reason: None,
             since: now,
             connection_since: now,
+            app_state: None,
             paired: false,
             account: None,
             qr: None,
@@ -144,6 +161,9 @@ impl SessionState {
         self.reason = reason;
         if status != Status::ScanQr {
             self.qr = None;
+        }
+        if status != Status::Online {
+            self.app_state = None;
         }
     }
 
@@ -177,7 +197,11 @@ impl SessionState {
             Signal::Refused { reason, .. } | Signal::Stuck { reason } => {
                 self.move_to(Status::Offline, Some(reason.clone()), now)
             }
-            Signal::Online => self.move_to(Status::Online, None, now),
+            Signal::LetIn | Signal::Online => {
+                self.move_to(Status::Online, None, now);
+                let is_complete = matches!(signal, Signal::Online) || self.app_state == Some(AppState::Synced);
+                self.app_state = Some(if is_complete { AppState::Synced } else { AppState::Waiting });
+            }
             Signal::LoggedOut { reason } => {
                 self.paired = false;
                 self.move_to(Status::LoggedOut, Some(reason.clone()), now);
@@ -298,6 +322,16 @@ mod tests {
         let (status, reason, state) =
             after(&[Signal::Dialling, qr(), Signal::Paired, Signal::Dialling, Signal::Online]);
         assert_eq!((status, reason, state.since), (Status::Online, None, at(5)));
+    }
+
+    #[test]
+    fn who_is_let_in_is_online_whatever_is_missing() {
+        let (status, _, state) = after(&[Signal::Dialling, qr(), Signal::Paired, Signal::Dialling, Signal::LetIn]);
+        assert_eq!((status, state.app_state), (Status::Online, Some(AppState::Waiting)));
+        let (_, _, state) = after(&[Signal::LetIn, Signal::Online]);
+        assert_eq!((state.app_state, state.since), (Some(AppState::Synced), at(1)), "it was online before");
+        assert_eq!(after(&[Signal::Online, Signal::LetIn]).2.app_state, Some(AppState::Synced));
+        assert_eq!(after(&[Signal::Online, offline()]).2.app_state, None);
     }
 
     #[test]

@@ -5,19 +5,19 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use whatsapp_rust::pair_code::PairCodeOptions;
-use whatsapp_rust::store::commands::DeviceCommand;
 use whatsapp_rust::store::persistence_manager::PersistenceManager;
 use whatsapp_rust::types::events::{EventHandler, Subscription};
 use whatsapp_rust::types::message::{MessageInfo, MessageSource};
 use whatsapp_rust::wacore::iq::devices::RemoveCompanionDeviceSpec;
 use whatsapp_rust::wacore::iq::keepalive::KeepaliveSpec;
-use whatsapp_rust::{Client, Jid};
+use whatsapp_rust::{Client, Jid, RawNodeLease};
 
 use super::calls::Ringing;
 use super::heard::Heard;
 use super::newsletters::{Followed, Reading};
 use super::notes::{Note, NoteTaker};
 use super::outgoing;
+use super::overdue::Overdue;
 use super::posts::Posts;
 use super::signals::{Farewell, Reports, Signal};
 use crate::clock::Clock;
@@ -42,6 +42,9 @@ pub struct Link {
     pub(super) ringing: Ringing,
     pub(super) followed: Arc<Followed>,
     pub(super) posts: Arc<Posts>,
+    pub(super) overdue: Option<Overdue>,
+    /// Stanzas are shown as they come in: what is asked for again is seen nowhere else.
+    _stanzas: RawNodeLease,
     _subscriptions: [Subscription; 2],
 }
 
@@ -87,8 +90,9 @@ impl Link {
         let notes = NoteTaker::new(notes, reports.clone(), Arc::clone(&saved));
         let handlers: [Arc<dyn EventHandler>; 2] = [Arc::new(reports.clone()), Arc::new(notes)];
         let subscriptions = handlers.map(|handler| client.subscribe_handler(handler));
-        let (session, ringing) = Default::default();
+        let (session, ringing, overdue) = Default::default();
         Self {
+            _stanzas: client.acquire_raw_node_forwarding(),
             client,
             saved,
             tasks,
@@ -99,6 +103,7 @@ impl Link {
             ringing,
             followed,
             posts,
+            overdue,
             _subscriptions: subscriptions,
         }
     }
@@ -106,6 +111,12 @@ impl Link {
     /// The same with its session's name and the calls that ring there.
     pub(super) fn of_session(mut self, session: &str, ringing: Ringing) -> Self {
         (self.session, self.ringing) = (session.to_owned(), ringing);
+        self
+    }
+
+    /// The same, watching what leaves.
+    pub(super) fn watching(mut self, overdue: Overdue) -> Self {
+        self.overdue = Some(overdue);
         self
     }
 
@@ -138,12 +149,6 @@ impl Link {
     /// Writes what the link knows of itself to its file now. Called when something must not be lost: the pairing.
     pub async fn save(&self) -> anyhow::Result<()> {
         Ok(self.saved.flush().await?)
-    }
-
-    /// Makes the next login check WhatsApp's key anew. A server that came back with another key can be stuck otherwise: the engine
-    /// keeps greeting it with the old one.
-    pub async fn forget_server_key(&self) {
-        self.saved.process_command(DeviceCommand::ClearServerCertChain).await;
     }
 
     /// The phone gets no notifications while a linked device says that it is looking, as the engine does at each login.

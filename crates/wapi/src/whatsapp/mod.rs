@@ -21,12 +21,16 @@ mod newsletters;
 mod notes;
 mod observer;
 mod outgoing;
+mod overdue;
 mod past;
 mod plain_files;
 mod posts;
 mod profile;
+mod readiness;
+mod retries;
 mod runtime;
 mod sending;
+mod server_key;
 mod shop;
 mod signals;
 mod status;
@@ -113,6 +117,8 @@ impl Whatsapp {
         let opened = Arc::new(Opened::new(session, self.store.clone()));
         let file = open(file).await?;
         let backend = Backend::new(session, file, Arc::clone(&opened), self.store.clone(), self.clock.clone());
+        let backend = backend.await.context("reading the saved session")?;
+        let keys = backend.app_state_keys();
         let backend = Arc::new(backend);
         let saved = Arc::new(PersistenceManager::new(backend).await.context("reading the saved session")?);
         announced.ask(&saved).await;
@@ -122,13 +128,15 @@ impl Whatsapp {
         let clock = self.clock.clone();
         let gate = wire_gate::Gate::new(Arc::clone(&opened), clock.clone());
         let dialer = transport::ReportingDialer::new(Arc::clone(&self.dialer), reports.clone());
+        let unheard = server_key::Unheard::default();
+        let dialer = server_key::Introducer::new(dialer, Arc::clone(&saved), unheard.clone());
         let unread = unread::UnreadTeller::new(session, Arc::clone(&inbox), tasks.clone());
         let posted = Arc::clone(&inbox);
         let votes = votes::Votes::new(session, self.store.clone());
         let hook = inbox::Hook::new(session, inbox, opened, votes, Arc::clone(&heard), clock, tasks.clone());
         let hook = hook.announcing(announcer);
         let mut builder = Client::builder()
-            .with_runtime(runtime::TrackedRuntime::new(tasks.clone(), self.clock.clone(), reports.clone()))
+            .with_runtime(runtime::TrackedRuntime::new(tasks.clone(), self.clock.clone(), reports.clone(), keys.clone()))
             .with_persistence_manager(Arc::clone(&saved))
             .with_transport_factory(wire_gate::GatedDialer::new(dialer, Arc::clone(&gate)))
             .with_http_client_arc(Arc::clone(&self.http))
@@ -143,14 +151,21 @@ impl Whatsapp {
         let client = builder.build().await.context("preparing the session")?.into_client();
         client.subscribe_handler(gate).detach();
         client.subscribe_handler(Arc::new(unread)).detach();
+        client.subscribe_handler(Arc::new(unheard)).detach();
+        let readiness = readiness::Readiness::new(&client, keys, reports.clone(), self.clock.clone(), tasks.clone());
+        client.subscribe_handler(Arc::new(readiness)).detach();
         let ringing = calls::Ringing::default();
         let (store, clock) = (&self.store, self.clock.clone());
         let observer = observer::watch(session, &client, ringing.clone(), &tasks, &reports, store, clock);
         client.subscribe_handler(Arc::new(observer)).detach();
+        let retries = retries::Retries::new(session, &client, self.store.clone(), tasks.clone());
+        let overdue = overdue::Overdue::new(session, &client, self.store.clone(), self.clock.clone(), tasks.clone());
+        client.subscribe_handler(Arc::new(retries)).detach();
+        client.subscribe_handler(Arc::new(overdue.clone())).detach();
         announced.read(session, &client, &tasks);
         let reading = posts::Posts::start(session, &client, posted, store, self.clock.clone(), &tasks);
         let link = Link::new(client, saved, tasks, reports, heard, notes, self.clock.clone(), reading);
-        Ok((link.of_session(session, ringing), signals))
+        Ok((link.of_session(session, ringing).watching(overdue), signals))
     }
 }
 

@@ -8,6 +8,8 @@ use async_trait::async_trait;
 use whatsapp_rust::Runtime;
 use whatsapp_rust::wacore::runtime::AbortHandle;
 
+use super::readiness::AppStateKeys;
+use super::retries;
 use super::signals::{Alarm, Reports};
 use crate::clock::Clock;
 use crate::lifecycle::Lifecycle;
@@ -17,16 +19,18 @@ pub(super) struct TrackedRuntime {
     tasks: Lifecycle,
     clock: Clock,
     reports: Reports,
+    keys: AppStateKeys,
 }
 
 impl TrackedRuntime {
-    pub fn new(tasks: Lifecycle, clock: Clock, reports: Reports) -> Self {
-        Self { tasks, clock, reports }
+    pub fn new(tasks: Lifecycle, clock: Clock, reports: Reports, keys: AppStateKeys) -> Self {
+        Self { tasks, clock, reports, keys }
     }
 
     /// Runs a task of the engine. If it panics, whoever follows the link hears of it.
     fn run(&self, task: Task) -> tokio::task::JoinHandle<()> {
         let alarm = Alarm(self.reports.clone());
+        let task = retries::marked(task);
         self.tasks.spawn(async move {
             let _alarm = alarm;
             task.await;
@@ -48,7 +52,7 @@ impl Runtime for TrackedRuntime {
     }
 
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        self.clock.sleep(duration)
+        Box::pin(self.keys.clone().sleep(self.clock.clone(), duration))
     }
 
     fn spawn_blocking(&self, work: Box<dyn FnOnce() + Send + 'static>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
@@ -72,7 +76,7 @@ mod tests {
     async fn a_task_of_the_engine_that_panics_is_reported_and_one_that_ends_is_not() {
         let (reports, mut signals) = signals::channel();
         let tasks = Lifecycle::new();
-        let runtime = TrackedRuntime::new(tasks.clone(), Clock::system(), reports);
+        let runtime = TrackedRuntime::new(tasks.clone(), Clock::system(), reports, AppStateKeys::new(true));
         runtime.spawn_detached(Box::pin(async {}));
         drop(runtime.spawn(Box::pin(std::future::pending())));
         runtime.spawn_detached(Box::pin(async {

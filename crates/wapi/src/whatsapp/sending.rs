@@ -103,7 +103,10 @@ impl Link {
         let original = beside.original.as_deref().and_then(|original| codec::message_decode(original).ok());
         let (quote, secret, preview) = (beside.quote.as_ref(), beside.secret.clone(), beside.preview.as_ref());
         let now = self.clock.now();
-        let sealed = beside.poll.as_ref().and_then(|poll| votes::seal(&self.client, poll, &message.content, now));
+        let sealed = match &beside.poll {
+            Some(poll) => votes::seal(&self.client, to, poll, &message.content, now).await,
+            None => None,
+        };
         let around = Around { chat: to, quote, secret, sealed, preview, original, now };
         let audience = message.audience.iter().filter_map(|person| person.parse().ok()).collect();
         let mut message = outgoing::protobuf(message, uploaded, &around).ok_or(NotPrepared::Unsayable)?;
@@ -140,11 +143,21 @@ impl Link {
         if self.clock.timeout(limit, self.is_nobody(to)).await.unwrap_or(false) {
             return Err(NotHandedOver::NotOnWhatsapp);
         }
+        // Before it leaves: its receipt may be back before the engine is.
+        let overdue = self.overdue.as_ref().filter(|_| to.is_person());
+        if let Some(overdue) = overdue {
+            overdue.leaves(&to.to_string(), id);
+        }
         let options = SendOptions::default().with_message_id(id);
         let sending = self.client.send_message_with_options(outgoing::jid(to), *message, options);
         match self.clock.timeout(limit, sending).await {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(self.reason(error, to)),
+            Ok(Err(error)) => {
+                if let Some(overdue) = overdue {
+                    overdue.stayed(id);
+                }
+                Err(self.reason(error, to))
+            }
             Err(_) => Err(NotHandedOver::Unclear),
         }
     }

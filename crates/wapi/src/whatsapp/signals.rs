@@ -21,7 +21,9 @@ pub enum Signal {
     Dialling,
     /// Dialling failed; the link tries again by itself.
     Unreachable { reason: String },
-    /// Logged in.
+    /// Logged in, but the phone has not shared the keys of the account's app state.
+    LetIn,
+    /// Logged in, and nothing is missing.
     Online,
     /// The connection broke; the link tries again by itself.
     Offline { reason: String },
@@ -83,12 +85,11 @@ impl Drop for Alarm {
 
 impl Reports {
     /// The events that [`signal`] knows.
-    const INTEREST: [EventKind; 11] = [
+    const INTEREST: [EventKind; 10] = [
         EventKind::PairingQrCode,
         EventKind::PairingQrCodesExhausted,
         EventKind::PairSuccess,
         EventKind::PairError,
-        EventKind::Connected,
         EventKind::Disconnected,
         EventKind::LoggedOut,
         EventKind::StreamReplaced,
@@ -119,7 +120,6 @@ fn signal(event: &Event) -> Option<Signal> {
         Event::PairError(_) => {
             Signal::Refused { reason: "the phone and this device did not agree".to_owned(), wait: None }
         }
-        Event::Connected(_) => Signal::Online,
         Event::Disconnected(gone) => Signal::Offline { reason: format!("the connection broke: {}", gone.reason) },
         Event::LoggedOut(out) => Signal::LoggedOut { reason: logged_out(out.reason.code()) },
         Event::StreamReplaced(_) => Signal::Replaced,
@@ -153,8 +153,6 @@ mod tests {
 
     #[test]
     fn each_event_of_interest_has_its_signal() {
-        let connected = Event::Connected(events::Connected::builder().build());
-        assert!(matches!(signal(&connected), Some(Signal::Online)));
         let code = events::PairingQrCode::builder().code("2@x".to_owned()).timeout(Duration::from_secs(60)).build();
         let Some(Signal::Qr { text, valid_for }) = signal(&Event::PairingQrCode(code)) else { panic!("no signal") };
         assert_eq!((text.as_str(), valid_for), ("2@x", Duration::from_secs(60)));

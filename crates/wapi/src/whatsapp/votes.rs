@@ -3,10 +3,12 @@
 use anyhow::Result;
 use jiff::Timestamp;
 use whatsapp_rust::types::durability_hook::InboundMessage;
+use whatsapp_rust::types::message::AddressingMode;
 use whatsapp_rust::wacore::event::{decrypt_event_response_with_secret, encrypt_event_response_with_secret};
 use whatsapp_rust::wacore::poll::{
     PollVoteCiphertext, compute_option_hash, decrypt_poll_vote_with_secret, encrypt_poll_vote_with_secret,
 };
+use whatsapp_rust::wacore_binary::JidExt;
 use whatsapp_rust::waproto::whatsapp::message::event_response_message::EventResponseType;
 use whatsapp_rust::waproto::whatsapp::message::{EncEventResponseMessage, EventResponseMessage, PollUpdateMessage};
 use whatsapp_rust::{Client, Jid};
@@ -15,9 +17,9 @@ use super::Incoming;
 use super::inbox::other_address;
 use super::incoming::content::inner;
 use super::incoming::{self, Known, kinds};
-use super::outgoing::Sealed;
+use super::outgoing::{self, Sealed};
 use crate::event::{EventData, Response, Tally, Vote};
-use crate::message::{self, CalendarEvent, Content};
+use crate::message::{self, CalendarEvent, ChatId, Content};
 use crate::store::{Ballot, Poll, Store};
 
 /// Knows the polls of one session.
@@ -155,16 +157,24 @@ impl Said<'_> {
     }
 }
 
-/// What the account chooses or answers itself, as only those can open it who have what it is about. They try the addresses under
-/// which the creator knows people: all numbers, or all LIDs. `None` for what is neither.
-pub(super) fn seal(client: &Client, about: &Poll, content: &Content, now: Timestamp) -> Option<Sealed> {
-    let creator: Jid = about.creator.parse().ok()?;
-    let lid = client.lid().filter(|_| creator.is_lid());
-    let own = lid.or_else(|| client.pn())?.to_non_ad().to_string();
+/// What the account chooses or answers itself, as only those can open it who have what it is about: under the addresses that its message
+/// carries. They are all numbers, or all LIDs. `None` for what is neither.
+pub(super) async fn seal(
+    client: &Client,
+    to: &ChatId,
+    about: &Poll,
+    content: &Content,
+    now: Timestamp,
+) -> Option<Sealed> {
+    let to = outgoing::jid(to);
+    let by_lid = leaves_by_lid(client, &to).await;
+    let own = if by_lid { client.lid() } else { client.pn() }.or_else(|| client.pn())?.to_non_ad().to_string();
+    let creator = addressed(client, &about.creator.parse().ok()?, by_lid).await.to_string();
+    let chat = if to.is_group() { to } else { addressed(client, &to, by_lid).await }.to_string();
     let (payload, iv) = match content {
         Content::PollVote { poll_vote: vote } => {
             let hashes: Vec<_> = vote.options.iter().map(|option| compute_option_hash(option).to_vec()).collect();
-            encrypt_poll_vote_with_secret(&hashes, &about.secret, &vote.message_id, &about.creator, &own).ok()?
+            encrypt_poll_vote_with_secret(&hashes, &about.secret, &vote.message_id, &creator, &own).ok()?
         }
         Content::EventResponse { event_response: answer } => {
             let response = match CalendarEvent::RESPONSES.iter().position(|response| *response == answer.response)? {
@@ -177,11 +187,37 @@ pub(super) fn seal(client: &Client, about: &Poll, content: &Content, now: Timest
                 timestamp_ms: Some(now.as_millisecond()),
                 extra_guest_count: i32::try_from(answer.extra_guests).ok(),
             };
-            encrypt_event_response_with_secret(&said, &about.secret, &answer.message_id, &about.creator, &own).ok()?
+            encrypt_event_response_with_secret(&said, &about.secret, &answer.message_id, &creator, &own).ok()?
         }
         _ => return None,
     };
-    Some(Sealed { payload, iv: iv.to_vec() })
+    Some(Sealed { payload, iv: iv.to_vec(), chat, creator })
+}
+
+/// Whether a message to this chat names people by LIDs: a group says so, and for chats of two the account has moved to them or not.
+async fn leaves_by_lid(client: &Client, to: &Jid) -> bool {
+    if to.is_group() {
+        let group = client.groups().query_info(to).await;
+        return group.is_ok_and(|group| group.addressing_mode == AddressingMode::Lid);
+    }
+    // Of somebody without a number that is known, there is but one address.
+    if client.is_lid_migrated().await { to.is_lid() || other_address(client, to).await.is_some() } else {
+        to.is_lid() && other_address(client, to).await.is_none()
+    }
+}
+
+/// Somebody's LID or number, where it is known.
+async fn addressed(client: &Client, person: &Jid, by_lid: bool) -> Jid {
+    let person = person.to_non_ad();
+    if person.is_lid() == by_lid {
+        return person;
+    }
+    let own = [client.pn(), client.lid()].map(|own| own.map(|own| own.to_non_ad()));
+    if own.contains(&Some(person.clone())) {
+        let [number, lid] = own;
+        return if by_lid { lid } else { number }.unwrap_or(person);
+    }
+    other_address(client, &person).await.unwrap_or(person)
 }
 
 fn tally(options: &[String], ballots: &[Ballot]) -> Vec<Tally> {

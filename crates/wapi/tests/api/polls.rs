@@ -148,17 +148,24 @@ async fn asked(app: &TestApp, bob: &Phone, to: &str) -> [String; 2] {
     ids
 }
 
+/// The world's addressing, that of whoever asks, and whether it is in a group: people who write by LID to an account that does not, and the
+/// other way round, are among them.
+fn worlds() -> impl Iterator<Item = (Addressing, Addressing, bool)> {
+    const BOTH: [Addressing; 2] = [Addressing::PhoneNumber, Addressing::Lid];
+    let asking = BOTH.into_iter().flat_map(|world| BOTH.map(|asking| (world, asking)));
+    asking.flat_map(|(world, asking)| [(world, asking, false), (world, asking, true)])
+}
+
 #[tokio::test]
 async fn the_account_votes_and_answers_and_phones_open_it() {
-    for (addressing, is_group) in
-        [Addressing::PhoneNumber, Addressing::Lid].into_iter().flat_map(|it| [(it, false), (it, true)])
-    {
+    for (addressing, asking, is_group) in worlds() {
         let app = Setup::new().simulator(Options { addressing, ..Options::default() }).start().await;
         let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
         app.pair("shop", &alice).await;
+        bob.is_addressed_by(asking);
         let (theirs, ours) = match is_group {
             true => {
-                let group = bob.creates_group_addressed("club", &[&alice], addressing).unwrap();
+                let group = bob.creates_group_addressed("club", &[&alice], asking).unwrap();
                 (group.clone(), group)
             }
             false => (bob.jid(), alice.jid()),
@@ -167,7 +174,7 @@ async fn the_account_votes_and_answers_and_phones_open_it() {
         for ballot in [vec!["Tea", "Coffee"], vec!["Coffee"], vec![]] {
             app.accepted("shop", json!({"to": theirs, "poll_vote": {"message_id": poll, "options": ballot}})).await;
             let vote = bob.next_message(PATIENCE).await.unwrap();
-            assert_eq!(bob.opens_vote(&vote).unwrap(), ballot, "{addressing:?}, in a group: {is_group}");
+            assert_eq!(bob.opens_vote(&vote).unwrap(), ballot, "{addressing:?}, {asking:?}, in a group: {is_group}");
         }
         let answer = json!({"message_id": event, "response": "maybe", "extra_guests": 2});
         app.accepted("shop", json!({"to": theirs, "event_response": answer})).await;

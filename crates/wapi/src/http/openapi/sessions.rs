@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::operation::{JSON, Operation, route, session_name};
 use super::schema::{anything, flag, list, number, object, or_null, reference, said, text, time, with, words};
-use crate::sessions::Status;
+use crate::sessions::{AppState, Status};
 
 pub fn operations() -> Vec<Operation> {
     let mut operations = orders();
@@ -137,6 +137,14 @@ pub fn session() -> Value {
         ("since", time()),
         ("paired", flag()),
         ("connection", connection()),
+        (
+            "app_state",
+            said(
+                or_null(words(&AppState::WORDS)),
+                "Whether it has read what the account's devices share: names, contacts, archived and muted chats. `waiting`: its phone has \
+                 not shared the keys to that, as one that is off; messages come and go all the same. `null` while it is not online.",
+            ),
+        ),
         ("account", or_null(reference("Account"))),
         ("last_received_at", or_null(time())),
         ("qr?", object(&[("path", text()), ("expires_at", time())])),

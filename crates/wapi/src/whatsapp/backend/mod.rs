@@ -29,6 +29,8 @@ use whatsapp_rust::wacore::store::traits::{
     PendingInboundKey, PendingInboundRow, ProtocolStore, SignalStore, TcTokenEntry,
 };
 
+use super::readiness::AppStateKeys;
+use super::retries::is_of_own_phone;
 use crate::clock::Clock;
 use crate::event::MessageKey;
 use crate::store::{Payload, Store};
@@ -46,13 +48,26 @@ pub(super) struct Backend {
     file: SqliteStore,
     opened: Arc<Opened>,
     tokens: Tokens,
+    keys: AppStateKeys,
     store: Store,
     clock: Clock,
 }
 
 impl Backend {
-    pub fn new(session: &str, file: SqliteStore, opened: Arc<Opened>, store: Store, clock: Clock) -> Self {
-        Self { session: session.to_owned(), file, opened, tokens: Tokens::default(), store, clock }
+    pub async fn new(
+        session: &str,
+        file: SqliteStore,
+        opened: Arc<Opened>,
+        store: Store,
+        clock: Clock,
+    ) -> Result<Self> {
+        let keys = AppStateKeys::new(file.get_latest_sync_key_id().await?.is_some());
+        Ok(Self { session: session.to_owned(), file, opened, tokens: Tokens::default(), keys, store, clock })
+    }
+
+    /// Whether the phone has shared the keys of the account's app state.
+    pub fn app_state_keys(&self) -> AppStateKeys {
+        self.keys.clone()
     }
 
     /// Keeps a message as it leaves, in the store's next commit instead of one of its own.
@@ -160,7 +175,6 @@ pass_on! {
 pass_on! {
     impl AppSyncStore {
         async fn get_sync_key(&self, key_id: &[u8]) -> Result<Option<AppStateSyncKey>>;
-        async fn set_sync_key(&self, key_id: &[u8], key: AppStateSyncKey) -> Result<()>;
         async fn get_version(&self, name: &str) -> Result<HashState>;
         async fn set_version(&self, name: &str, state: HashState) -> Result<()>;
         async fn put_mutation_macs(&self, name: &str, version: u64, mutations: &[AppStateMutationMAC]) -> Result<()>;
@@ -169,6 +183,12 @@ pass_on! {
         async fn delete_mutation_macs(&self, name: &str, index_macs: &[Vec<u8>]) -> Result<()>;
         async fn clear_mutation_macs(&self, name: &str) -> Result<()>;
         async fn get_latest_sync_key_id(&self) -> Result<Option<Vec<u8>>>;
+    } but {
+        async fn set_sync_key(&self, key_id: &[u8], key: AppStateSyncKey) -> Result<()> {
+            self.file.set_sync_key(key_id, key).await?;
+            self.keys.came();
+            Ok(())
+        }
     }
 }
 
@@ -226,12 +246,19 @@ pass_on! {
             self.change_tokens(self.file.store_received_tc_token(jid, token, token_timestamp)).await
         }
 
+        /// What goes to the own phone once more is wrapped for it, and not what left.
         async fn store_sent_message(&self, chat_jid: &str, message_id: &str, payload: &[u8]) -> Result<()> {
+            if is_of_own_phone() {
+                return Ok(());
+            }
             self.keep_payload(chat_jid, message_id, payload).await
         }
 
         /// It stays: the engine puts back what it takes, and a crash in between would lose it.
         async fn take_sent_message(&self, chat_jid: &str, message_id: &str) -> Result<Option<Vec<u8>>> {
+            if is_of_own_phone() {
+                return Ok(None);
+            }
             self.store.payload(&self.session, chat_jid, message_id).await.map_err(database)
         }
 

@@ -17,7 +17,7 @@ async fn session() -> Session {
     let store = Store::open(&path("wapi.db"), Clock::system()).await.unwrap();
     let opened = Arc::new(Opened::new("shop", store.clone()));
     let file = SqliteStore::new(path("shop.db").to_str().unwrap()).await.unwrap();
-    let backend = Backend::new("shop", file, Arc::clone(&opened), store.clone(), Clock::system());
+    let backend = Backend::new("shop", file, Arc::clone(&opened), store.clone(), Clock::system()).await.unwrap();
     Session { backend, opened, store, _folder: folder }
 }
 

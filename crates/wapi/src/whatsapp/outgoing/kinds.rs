@@ -75,7 +75,7 @@ pub(super) fn reaction(reaction: &Reaction, key: wa::MessageKey, now: Timestamp)
 }
 
 pub(super) fn vote(sealed: Sealed, poll: wa::MessageKey, now: Timestamp) -> wa::Message {
-    let Sealed { payload, iv } = sealed;
+    let Sealed { payload, iv, .. } = sealed;
     let update = kinds::PollUpdateMessage {
         poll_creation_message_key: MessageField::some(poll),
         vote: MessageField::some(kinds::PollEncValue { enc_payload: Some(payload), enc_iv: Some(iv) }),
@@ -86,7 +86,7 @@ pub(super) fn vote(sealed: Sealed, poll: wa::MessageKey, now: Timestamp) -> wa::
 }
 
 pub(super) fn response(sealed: Sealed, event: wa::MessageKey) -> wa::Message {
-    let Sealed { payload, iv } = sealed;
+    let Sealed { payload, iv, .. } = sealed;
     let answer = kinds::EncEventResponseMessage {
         event_creation_message_key: MessageField::some(event),
         enc_payload: Some(payload),

@@ -41,6 +41,17 @@ pub struct Quote {
 pub(super) struct Sealed {
     pub payload: Vec<u8>,
     pub iv: Vec<u8>,
+    /// The chat, and who wrote what it is about, under the addresses it is sealed for.
+    pub chat: String,
+    pub creator: String,
+}
+
+impl Sealed {
+    /// The key of what it is about, under those addresses: who reads it has no others.
+    fn about(&self, key: wa::MessageKey) -> wa::MessageKey {
+        let participant = key.participant.is_some().then(|| self.creator.clone());
+        wa::MessageKey { remote_jid: Some(self.chat.clone()), participant, ..key }
+    }
 }
 
 /// What a message needs besides its own words.
@@ -72,8 +83,16 @@ pub(super) fn jid(chat: &ChatId) -> Jid {
 pub(super) fn protobuf(message: &Message, file: Option<Uploaded>, around: &Around<'_>) -> Option<wa::Message> {
     let mut protobuf = match &message.content {
         Content::Reaction { reaction } => kinds::reaction(reaction, key(around)?, around.now),
-        Content::PollVote { .. } => kinds::vote(around.sealed.clone()?, key(around)?, around.now),
-        Content::EventResponse { .. } => kinds::response(around.sealed.clone()?, key(around)?),
+        Content::PollVote { .. } => {
+            let sealed = around.sealed.clone()?;
+            let poll = sealed.about(key(around)?);
+            kinds::vote(sealed, poll, around.now)
+        }
+        Content::EventResponse { .. } => {
+            let sealed = around.sealed.clone()?;
+            let event = sealed.about(key(around)?);
+            kinds::response(sealed, event)
+        }
         Content::Edit { edit } => {
             let edited = match (&edit.text, &edit.caption) {
                 (Some(text), _) => kinds::text(text),

@@ -14,7 +14,7 @@ mod qr;
 mod receiver;
 mod redis;
 
-pub use app::{Setup, TestApp};
+pub use app::{Setup, Stopped, TestApp};
 pub use baileys::Baileys;
 pub use chaos::{ChaosProxy, Line};
 pub use client::{Answer, TestClient, encoded};

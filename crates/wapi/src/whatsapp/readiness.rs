@@ -1,0 +1,133 @@
+//! When a session is online, and whether its phone has shared what only it has: the keys of the account's app state.
+//!
+//! The engine calls a device connected when it has read the account's app state. WhatsApp lets it in long before, and messages come and go;
+//! and a phone that is off, or lost its network while it linked the device, may share its keys in a week or never.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use whatsapp_rust::Client;
+use whatsapp_rust::types::events::{Event, EventHandler, EventInterest, EventKind};
+
+use super::signals::{Reports, Signal};
+use crate::clock::Clock;
+use crate::lifecycle::Lifecycle;
+
+/// How long a device that was linked a moment ago waits for its phone's first words, which follow at once.
+const FIRST_WORDS: Duration = Duration::from_secs(3);
+/// After so long the engine hangs up on a WhatsApp that let it in, because it has not read the app state, to ask the phone once more.
+const HANGS_UP: Duration = Duration::from_secs(180);
+
+/// Whether there is a key of the account's app state; cheap to clone.
+#[derive(Clone)]
+pub(super) struct AppStateKeys(Arc<watch::Sender<bool>>);
+
+impl AppStateKeys {
+    pub fn new(are_there: bool) -> Self {
+        Self(Arc::new(watch::Sender::new(are_there)))
+    }
+
+    /// The phone has shared one.
+    pub fn came(&self) {
+        self.0.send_replace(true);
+    }
+
+    fn are_there(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// Completes when there is one.
+    async fn shared(self) {
+        // The sender is ours, so waiting cannot fail.
+        let _ = self.0.subscribe().wait_for(|are_there| *are_there).await;
+    }
+
+    /// A sleep of the engine's. It asks the phone once for each login, and the phone finds the question when it is back; so hanging up before
+    /// the key is there brings nothing, and after that it makes the engine read what it waited for.
+    pub async fn sleep(self, clock: Clock, duration: Duration) {
+        clock.sleep(duration).await;
+        if duration == HANGS_UP {
+            self.shared().await;
+        }
+    }
+}
+
+/// Reports over one client when its session is online.
+pub(super) struct Readiness(Arc<Watch>);
+
+struct Watch {
+    client: Weak<Client>,
+    keys: AppStateKeys,
+    reports: Reports,
+    clock: Clock,
+    tasks: Lifecycle,
+    /// The device was linked by this client, and its phone has not said a word.
+    is_new: AtomicBool,
+    /// Goes up with every connection that begins to work or ends.
+    connection: AtomicU64,
+}
+
+impl Readiness {
+    pub fn new(client: &Arc<Client>, keys: AppStateKeys, reports: Reports, clock: Clock, tasks: Lifecycle) -> Self {
+        let (is_new, connection) = (AtomicBool::new(false), AtomicU64::new(0));
+        Self(Arc::new(Watch { client: Arc::downgrade(client), keys, reports, clock, tasks, is_new, connection }))
+    }
+}
+
+impl Watch {
+    /// WhatsApp has let the device in and handed over what waited.
+    fn let_in(self: &Arc<Self>) {
+        let connection = self.connection.fetch_add(1, Ordering::SeqCst) + 1;
+        if !self.is_new.load(Ordering::SeqCst) {
+            return self.reports.send(Signal::LetIn);
+        }
+        let watch = Arc::clone(self);
+        self.tasks.spawn(async move {
+            watch.tasks.unless_stopping(watch.clock.sleep(FIRST_WORDS)).await;
+            let is_there = watch.client.upgrade().is_some_and(|client| client.is_logged_in());
+            if is_there && watch.connection.load(Ordering::SeqCst) == connection {
+                watch.reports.send(Signal::LetIn);
+            }
+        });
+    }
+
+    /// The engine has read the app state, or asks for no more than it has.
+    fn complete(self: &Arc<Self>) {
+        let connection = self.connection.fetch_add(1, Ordering::SeqCst) + 1;
+        self.is_new.store(false, Ordering::SeqCst);
+        if self.keys.are_there() {
+            return self.reports.send(Signal::Online);
+        }
+        self.reports.send(Signal::LetIn);
+        let watch = Arc::clone(self);
+        self.tasks.spawn(async move {
+            let shared = watch.tasks.unless_stopping(watch.keys.clone().shared()).await;
+            if shared.is_some() && watch.connection.load(Ordering::SeqCst) == connection {
+                watch.reports.send(Signal::Online);
+            }
+        });
+    }
+}
+
+impl EventHandler for Readiness {
+    fn handle_event(&self, event: Arc<Event>) {
+        match &*event {
+            Event::PairSuccess(_) => self.0.is_new.store(true, Ordering::SeqCst),
+            Event::OfflineSyncCompleted(_) => self.0.let_in(),
+            Event::Connected(_) => self.0.complete(),
+            Event::Disconnected(_) => drop(self.0.connection.fetch_add(1, Ordering::SeqCst)),
+            _ => {}
+        }
+    }
+
+    fn interest(&self) -> EventInterest {
+        EventInterest::of(&[
+            EventKind::PairSuccess,
+            EventKind::OfflineSyncCompleted,
+            EventKind::Connected,
+            EventKind::Disconnected,
+        ])
+    }
+}

@@ -1,0 +1,56 @@
+//! The key WhatsApp is known by: it is forgotten after a connection that was taken and brought not one stanza.
+//!
+//! The engine greets WhatsApp with the key it knows from an earlier login. A server that has another one and does not say so would be greeted
+//! in vain for ever. Without the key a login takes a round trip more, and no trust: the certificates are checked anew.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Result;
+use async_trait::async_trait;
+use whatsapp_rust::store::commands::DeviceCommand;
+use whatsapp_rust::store::persistence_manager::PersistenceManager;
+use whatsapp_rust::transport::TransportFactory;
+use whatsapp_rust::types::events::{Event, EventHandler, EventInterest, EventKind};
+
+use super::transport::Dialled;
+
+/// Whether the last connection that was taken has brought nothing.
+#[derive(Clone, Default)]
+pub(super) struct Unheard(Arc<AtomicBool>);
+
+impl EventHandler for Unheard {
+    /// What could be opened proves the key.
+    fn handle_event(&self, _: Arc<Event>) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+
+    fn interest(&self) -> EventInterest {
+        EventInterest::of(&[EventKind::RawNode])
+    }
+}
+
+/// Dials, and forgets the key first if need be.
+pub(super) struct Introducer<D> {
+    inner: D,
+    saved: Arc<PersistenceManager>,
+    unheard: Unheard,
+}
+
+impl<D> Introducer<D> {
+    pub fn new(inner: D, saved: Arc<PersistenceManager>, unheard: Unheard) -> Self {
+        Self { inner, saved, unheard }
+    }
+}
+
+#[async_trait]
+impl<D: TransportFactory> TransportFactory for Introducer<D> {
+    async fn create_transport(&self) -> Result<Dialled> {
+        let dialled = self.inner.create_transport().await?;
+        if self.unheard.0.swap(true, Ordering::Relaxed) && self.saved.get_device_snapshot().server_cert_chain.is_some() {
+            tracing::info!("WhatsApp's key is learnt anew");
+            self.saved.process_command(DeviceCommand::ClearServerCertChain).await;
+        }
+        Ok(dialled)
+    }
+}

@@ -1,0 +1,128 @@
+//! Messages that phones could not read, and ask for again: all of them arrive, whoever asks.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use wapi_simulator::{Addressing, Options, Phone, Receipts};
+
+use crate::harness::{PATIENCE, Setup, Stopped, TestApp, eventually};
+
+fn text(to: &Phone, body: &str) -> Value {
+    json!({"to": to.number(), "type": "text", "text": {"body": body}})
+}
+
+async fn in_world(addressing: Addressing) -> TestApp {
+    Setup::new().simulator(Options { addressing, ..Options::default() }).start().await
+}
+
+/// Everybody writes and answers, so that all keys move on.
+async fn talk(app: &TestApp, alice: &Phone, bob: &Phone, rounds: usize) {
+    for round in 0..rounds {
+        app.send("shop", bob.number(), &format!("shop {round}")).await.expect(200);
+        bob.next_message(PATIENCE).await.unwrap();
+        bob.sends_text(alice.number(), &format!("bob {round}")).await.unwrap();
+        app.webhook.next().await;
+        alice.sends_text(bob.number(), &format!("alice {round}")).await.unwrap();
+        bob.next_message(PATIENCE).await.unwrap();
+        app.events("message.echo", round + 1).await;
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap().map(|entry| entry.unwrap()) {
+        if entry.path().is_file() {
+            std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+    }
+}
+
+/// The sessions' files as they are now, in a folder of their own.
+fn backup(stopped: &Stopped) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    copy(&stopped.root().join("sessions"), folder.path());
+    folder
+}
+
+/// The sessions' files as they were.
+fn restore(stopped: &Stopped, backup: &Path) {
+    let sessions = stopped.root().join("sessions");
+    for entry in std::fs::read_dir(&sessions).unwrap().map(|entry| entry.unwrap()) {
+        if entry.path().is_file() {
+            std::fs::remove_file(entry.path()).unwrap();
+        }
+    }
+    copy(backup, &sessions);
+}
+
+async fn arrives(phone: &Phone, ids: &[String]) {
+    let has = |id: &&String| phone.received().iter().any(|message| message.id == **id);
+    let all = async || (ids.iter().filter(has).count() == ids.len()).then_some(());
+    eventually(all, async || format!("not all of {ids:?}: {:#?}, {:#?}", phone.received(), phone.failures())).await;
+}
+
+async fn a_session_from_a_backup_is_read_by_everybody(addressing: Addressing) {
+    let app = in_world(addressing).await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    app.pair("shop", &alice).await;
+    talk(&app, &alice, &bob, 1).await;
+    let stopped = app.stop().await;
+    let files = backup(&stopped);
+    let app = stopped.start().await;
+    app.until("shop", "online").await;
+    talk(&app, &alice, &bob, 8).await;
+    let stopped = app.stop().await;
+    restore(&stopped, files.path());
+    let app = stopped.start().await;
+    app.until("shop", "online").await;
+    let mut ids = Vec::new();
+    for number in 0..6 {
+        ids.push(app.accepted("shop", text(&bob, &format!("text {number}"))).await);
+    }
+    for id in &ids {
+        app.until_message("shop", id, "delivered").await;
+    }
+    arrives(&bob, &ids).await;
+    arrives(&alice, &ids).await;
+    assert!(!bob.failures().is_empty() && !alice.failures().is_empty(), "the backup was as good as new");
+    // From now on all is well, in both directions and with either phone.
+    let failures = (bob.failures().len(), alice.failures().len());
+    let later = app.accepted("shop", text(&bob, "later")).await;
+    app.until_message("shop", &later, "delivered").await;
+    arrives(&alice, std::slice::from_ref(&later)).await;
+    bob.sends_text(alice.number(), "answer").await.unwrap();
+    assert_eq!(app.webhook.next().await.body["data"]["text"]["body"], "answer");
+    assert_eq!((bob.failures().len(), alice.failures().len()), failures);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_session_from_a_backup_is_read_by_the_recipient_and_by_the_own_phone() {
+    a_session_from_a_backup_is_read_by_everybody(Addressing::PhoneNumber).await;
+}
+
+#[tokio::test]
+async fn a_session_from_a_backup_is_read_by_both_in_a_world_of_lids() {
+    a_session_from_a_backup_is_read_by_everybody(Addressing::Lid).await;
+}
+
+#[tokio::test]
+async fn a_message_that_others_overtook_is_sent_again_under_its_id() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    app.pair("shop", &alice).await;
+    bob.receipts_are(Receipts::Withheld);
+    let first = app.accepted("shop", text(&bob, "first")).await;
+    app.until_message("shop", &first, "sent").await;
+    bob.receipts_are(Receipts::Automatic);
+    let second = app.accepted("shop", text(&bob, "second")).await;
+    app.until_message("shop", &second, "delivered").await;
+    assert_eq!(app.message("shop", &first).await["status"], "sent");
+    let delivered = async || {
+        app.push_clock(Duration::from_secs(10));
+        Some(app.message("shop", &first).await).filter(|message| message["status"] == "delivered")
+    };
+    eventually(delivered, async || format!("{}", app.message("shop", &first).await)).await;
+    assert_eq!(bob.received().len(), 2, "no message twice");
+    app.finish().await;
+}

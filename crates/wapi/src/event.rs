@@ -82,6 +82,8 @@ events! {
     "message.sent" => MessageSent(MessageUpdate),
     /// A message of ours will not be sent.
     "message.failed" => MessageFailed(MessageUpdate),
+    /// A message of ours was taken back before it left.
+    "message.cancelled" => MessageCancelled(MessageUpdate),
     /// It is on the recipient's phone.
     "message.delivered" => MessageDelivered(MessageUpdate),
     "message.read" => MessageRead(MessageUpdate),

@@ -34,7 +34,7 @@ use crate::event::Failure;
 use crate::keys::Caller;
 use crate::message::{ChatId, Message};
 use crate::sessions::{Reply, SessionName, Wish};
-use crate::store::{Acceptance, Accepted, IdempotencyKey, SentMessage, StoreError, Verdict};
+use crate::store::{Acceptance, Accepted, CANCELLED, IdempotencyKey, SentMessage, StoreError, Verdict};
 
 pub use body::KINDS;
 
@@ -158,6 +158,18 @@ pub async fn show(State(gateway): State<Gateway>, message: NamedMessage) -> Resu
     }
 }
 
+/// What is answered about a message that was changed before it left.
+async fn changed(
+    gateway: &Gateway,
+    session: SessionName,
+    (id, status): (&str, StatusCode),
+    asked: &Asked,
+) -> Result<Response, Problem> {
+    let found = gateway.store.sent_message(session.as_str(), id).await.map_err(unreadable)?;
+    let found = found.ok_or(Problem::NoMessage)?;
+    Ok((status, Json(Answer::new(asked, told(&session, vec![found])))).into_response())
+}
+
 /// 200 when WhatsApp has taken all of them. That a single one has failed is a problem.
 fn answer(
     asked: &Asked,
@@ -198,6 +210,7 @@ fn accepted_now(
     let (status, sent_at, failure) = match verdict {
         Some(Verdict::Sent { at }) => ("sent", Some(at), None),
         Some(Verdict::Failed(failure)) => ("failed", None, Some(failure)),
+        Some(Verdict::Cancelled) => (CANCELLED, None, None),
         Some(Verdict::InDoubt | Verdict::LeftInDoubt) => ("unknown", None, None),
         None => ("queued", None, None),
     };
@@ -214,6 +227,8 @@ fn accepted_now(
         attempted_at: None,
         sent_at,
         settled_at: None,
+        edited_at: None,
+        deleted_at: None,
         recipients: Vec::new(),
     }
 }

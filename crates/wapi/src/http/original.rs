@@ -139,6 +139,10 @@ async fn send(
             Ok(Json(sent).into_response())
         }
         Some(Verdict::Failed(failure)) => Err(not_sent(gateway, &session, failure)),
+        Some(Verdict::Cancelled) => Err(Problem::NotSent(Failure {
+            code: "cancelled".to_owned(),
+            detail: "somebody took the message back before it left".to_owned(),
+        })),
         _ => Err(Problem::NoAnswer {
             detail: format!("WhatsApp did not confirm the message within {limit:?}; it may still arrive"),
         }),

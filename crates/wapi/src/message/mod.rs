@@ -294,6 +294,16 @@ impl Content {
             _ => None,
         }
     }
+
+    /// The same, to change what stands below it.
+    pub fn captioned_mut(&mut self) -> Option<&mut Media> {
+        match self {
+            Self::Image { image } => Some(image),
+            Self::Video { video } => Some(video),
+            Self::Document { document } => Some(document),
+            _ => None,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -259,7 +259,9 @@ impl Actor {
                 }
                 tracing::info!(session = %name, "paired");
             }
-            Signal::Unreachable { reason } | Signal::Offline { reason } => tracing::warn!(session = %name, reason, "offline"),
+            Signal::Unreachable { reason } | Signal::Offline { reason } => {
+                tracing::warn!(session = %name, reason, "offline")
+            }
             _ => {}
         }
     }

@@ -137,6 +137,29 @@ impl Outbox {
         }
     }
 
+    /// Takes a message back; whether it has surely not left, and never will.
+    pub fn cancel(&mut self, place: Place) -> bool {
+        let is_here = self.is_here(place);
+        if is_here {
+            self.judge(place, Verdict::Cancelled);
+        }
+        is_here
+    }
+
+    /// Whether a message has surely not left, and nobody has it in hand to let it go.
+    pub fn is_here(&self, place: Place) -> bool {
+        self.lanes.get(place).is_some_and(|item| !item.may_have_left_by_now() && item.stage != Stage::Doubtful)
+    }
+
+    /// A message has other words: what was made ready of it, or is being, is of no use.
+    pub fn reworded(&mut self, place: Place) {
+        let Some(item) = self.lanes.get_mut(place) else { return };
+        let was_ready = item.has_file && std::mem::replace(&mut item.is_prepared, false);
+        if was_ready && self.ready.remove(&place) {
+            self.unprepared.insert(place);
+        }
+    }
+
     pub fn prepared(&mut self, place: Place, outcome: Result<(), Unprepared>, at: Moment) {
         self.preparing.remove(&place);
         let Some(item) = self.lanes.get_mut(place).filter(|item| item.stage == Stage::Preparing) else { return };

@@ -45,6 +45,17 @@ pub(super) enum Request {
         id: String,
         waiter: oneshot::Sender<Verdict>,
     },
+    /// Take a message back that has not left.
+    Cancel {
+        id: String,
+        reply: oneshot::Sender<Option<oneshot::Receiver<Verdict>>>,
+    },
+    /// Give a message that has not left other words.
+    Reword {
+        id: String,
+        message: Box<Message>,
+        reply: oneshot::Sender<Option<Place>>,
+    },
 }
 
 /// A wish that the store is asked to accept.
@@ -67,6 +78,8 @@ struct Open {
     prepared: Option<Prepared>,
     waiting: Vec<oneshot::Sender<Verdict>>,
     is_vote: bool,
+    /// It got other words while it was made ready.
+    is_stale: bool,
 }
 
 /// Sends what its session has to send, until the program ends.
@@ -152,7 +165,8 @@ impl Sender {
     fn take_up(&mut self, left: OpenMessage) {
         let Ok(to) = ChatId::parse_with_status(&left.chat) else { return };
         let (waiting, is_vote) = (Vec::new(), left.is_vote);
-        let open = Open { id: left.id, to, message: None, file: None, prepared: None, waiting, is_vote };
+        let open =
+            Open { id: left.id, to, message: None, file: None, prepared: None, waiting, is_vote, is_stale: false };
         let message = outbox::Message {
             place: left.place,
             chat: left.chat,
@@ -197,7 +211,33 @@ impl Sender {
                     open.waiting.push(waiter);
                 }
             }
+            // Whoever asked may have gone; it is done all the same.
+            Request::Cancel { id, reply } => drop(reply.send(self.cancel(&id))),
+            Request::Reword { id, message, reply } => drop(reply.send(self.reword(&id, *message))),
         }
+    }
+
+    /// The verdict comes when it is on the disk; before that a crash would let the message go. `None`: it may have left.
+    fn cancel(&mut self, id: &str) -> Option<oneshot::Receiver<Verdict>> {
+        let place = *self.by_id.get(id)?;
+        let (waiter, verdict) = oneshot::channel();
+        let open = self.open.get_mut(&place).filter(|_| self.outbox.is_here(place))?;
+        open.waiting.push(waiter);
+        self.outbox.cancel(place);
+        Some(verdict)
+    }
+
+    fn reword(&mut self, id: &str, message: Message) -> Option<Place> {
+        let place = *self.by_id.get(id)?;
+        let open = self.open.get_mut(&place).filter(|_| self.outbox.is_here(place))?;
+        let size = |message: &Option<Message>| message.as_ref().map_or(0, |message| message.content.size());
+        self.kept -= size(&open.message);
+        open.message = Some(message);
+        self.kept += size(&open.message);
+        open.prepared = None;
+        open.is_stale = true;
+        self.outbox.reworded(place);
+        Some(place)
     }
 
     fn refusal(&self, haste: Haste) -> Option<SendError> {
@@ -281,6 +321,7 @@ impl Sender {
             prepared: None,
             waiting: vec![waiter],
             is_vote,
+            is_stale: false,
         };
         self.enter(message, open);
         Reply::Accepted(accepted, verdict)
@@ -320,12 +361,17 @@ impl Sender {
         let at = self.moment();
         match done {
             Done::Prepared(place, outcome) => {
+                let open = self.open.get_mut(&place);
+                let is_stale = open.as_ref().is_some_and(|open| open.is_stale);
                 let outcome = outcome.map(|prepared| {
-                    if let Some(open) = self.open.get_mut(&place) {
+                    if let Some(open) = open.filter(|open| !open.is_stale) {
                         open.prepared = Some(prepared);
                     }
                 });
                 self.outbox.prepared(place, outcome, at);
+                if is_stale {
+                    self.outbox.reworded(place);
+                }
             }
             Done::Marked(places, outcome) => self.outbox.marked(&places, outcome, at),
             Done::HandedOver(place, outcome) => self.outbox.handed_over(place, &outcome, at),
@@ -353,6 +399,7 @@ impl Sender {
     /// What the work on a message needs.
     fn work_on(&mut self, place: Place) -> Option<Work> {
         let open = self.open.get_mut(&place)?;
+        open.is_stale = false;
         Some(Work {
             place,
             session: Arc::clone(&self.session),

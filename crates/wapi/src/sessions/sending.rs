@@ -113,6 +113,28 @@ impl Sessions {
         Some(verdict)
     }
 
+    /// Takes a message back that has not left: done when that is on the disk. `false`: it may have left, or is settled.
+    pub async fn cancel(&self, name: &SessionName, id: &str) -> Result<bool, SendError> {
+        let (reply, answer) = oneshot::channel();
+        self.request(name, Request::Cancel { id: id.to_owned(), reply })?;
+        let Some(verdict) = answer.await.map_err(|_| SendError::Stopping)? else { return Ok(false) };
+        verdict.await.map(|verdict| verdict == Verdict::Cancelled).map_err(|_| SendError::Stopping)
+    }
+
+    /// Gives a message that has not left other words; the same way.
+    pub async fn reword(&self, name: &SessionName, id: &str, message: Message) -> Result<bool, SendError> {
+        let (reply, answer) = oneshot::channel();
+        self.request(name, Request::Reword { id: id.to_owned(), message: Box::new(message.clone()), reply })?;
+        let Some(place) = answer.await.map_err(|_| SendError::Stopping)? else { return Ok(false) };
+        self.inner.around.store.reword(place, message).await?;
+        Ok(true)
+    }
+
+    fn request(&self, name: &SessionName, request: Request) -> Result<(), SendError> {
+        let session = self.find(name).ok_or(SendError::Unknown)?;
+        session.requests.send(request).map_err(|_| SendError::Stopping)
+    }
+
     /// How long WhatsApp may take.
     pub fn whatsapp_timeout(&self) -> Duration {
         self.inner.around.whatsapp_timeout

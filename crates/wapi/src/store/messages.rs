@@ -109,6 +109,11 @@ impl Store {
         self.writer.change(Doubt).await
     }
 
+    /// Gives a message that has not left other words.
+    pub async fn reword(&self, place: Place, message: Message) -> Result<(), StoreError> {
+        self.writer.change(Reword { place, message }).await
+    }
+
     /// Those of a session's messages that are not settled, in the order they were accepted.
     pub async fn open_messages(&self, session: &str) -> Result<Vec<OpenMessage>, StoreError> {
         Ok(open(&self.readers, session).await?)
@@ -208,6 +213,26 @@ impl Change for Attempted {
             });
             sql.build().execute(&mut *connection).await?;
         }
+        Ok(())
+    }
+}
+
+struct Reword {
+    place: Place,
+    message: Message,
+}
+
+impl Change for Reword {
+    type Answer = ();
+
+    fn moves_lanes(_: &Self::Answer) -> bool {
+        false
+    }
+
+    async fn write(&self, connection: &mut SqliteConnection, now: Timestamp) -> Result<(), sqlx::Error> {
+        let content = serde_json::to_string(&self.message).expect("a message is always JSON");
+        let sql = "UPDATE messages SET content = $2, edited_at = $3 WHERE place = $1 AND settled_at IS NULL";
+        sqlx::query(sql).bind(self.place.0).bind(content).bind(now.as_millisecond()).execute(connection).await?;
         Ok(())
     }
 }

@@ -66,7 +66,7 @@ use identities::Remembered;
 pub use media::{MediaFacts, MediaRecord, MediaState, NewMedia};
 pub use messages::{Acceptance, Accepted, Departure, IdempotencyKey, KEY_LIFETIME, NewMessage, OpenMessage, Place};
 pub use numbers::Numbers;
-pub use outcomes::{Judged, Outcomes, Receipt, ReceiptKind, Verdict};
+pub use outcomes::{CANCELLED, Judged, Outcomes, Receipt, ReceiptKind, Verdict};
 pub use past::{Past, Reached, Stage};
 pub use payloads::Payload;
 pub use pending::Pending;

@@ -19,17 +19,23 @@ pub enum Verdict {
     Sent { at: Timestamp },
     /// It has not left, or WhatsApp did not take it; it is not tried again.
     Failed(Failure),
+    /// It was taken back before it left.
+    Cancelled,
     /// It may have left, and WhatsApp has not said; it is asked again.
     InDoubt,
     /// The same, but nobody is left who could ask.
     LeftInDoubt,
 }
 
+/// The status of a message that was taken back before it left.
+pub const CANCELLED: &str = "cancelled";
+
 impl Verdict {
     const fn status(&self) -> &'static str {
         match self {
             Self::Sent { .. } => "sent",
             Self::Failed(_) => "failed",
+            Self::Cancelled => CANCELLED,
             Self::InDoubt | Self::LeftInDoubt => "unknown",
         }
     }
@@ -143,6 +149,7 @@ fn told_of(judged: &Judged, now: Timestamp) -> Option<NewEvent> {
     let data = match &judged.verdict {
         Verdict::Sent { at } => EventData::MessageSent(update(*at, None)),
         Verdict::Failed(failure) => EventData::MessageFailed(update(now, Some(failure.clone()))),
+        Verdict::Cancelled => EventData::MessageCancelled(update(now, None)),
         Verdict::InDoubt | Verdict::LeftInDoubt => return None,
     };
     // Ourselves; nobody else has an empty address.

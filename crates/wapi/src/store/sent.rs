@@ -18,7 +18,7 @@ pub struct SentMessage {
     pub id: String,
     pub chat: String,
     pub message: Message,
-    /// `queued`, `unknown`, `sent` or `failed`.
+    /// `queued`, `unknown`, `sent`, `failed` or `cancelled`.
     pub status: String,
     pub failure: Option<Failure>,
     pub accepted_at: Timestamp,
@@ -30,6 +30,9 @@ pub struct SentMessage {
     pub sent_at: Option<Timestamp>,
     /// Since when nothing more is done about it.
     pub settled_at: Option<Timestamp>,
+    /// When it was given other words, and when it was taken back.
+    pub edited_at: Option<Timestamp>,
+    pub deleted_at: Option<Timestamp>,
     pub recipients: Vec<Progress>,
 }
 
@@ -51,12 +54,26 @@ impl Store {
 
 async fn find(pool: &SqlitePool, session: &str, id: &str) -> Result<Option<SentMessage>, sqlx::Error> {
     let sql = "SELECT place, id, chat, content, status, error_code, error, accepted_at, send_at, expires_at, \
-                      attempted_at, sent_at, settled_at \
+                      attempted_at, sent_at, settled_at, edited_at \
                FROM messages WHERE session = $1 AND id = $2";
     let Some(row) = sqlx::query(sql).bind(session).bind(id).fetch_optional(pool).await? else { return Ok(None) };
     let sql = "SELECT recipient, delivered_at, read_at, played_at FROM receipts WHERE message = $1 ORDER BY recipient";
     let receipts = sqlx::query(sql).bind(row.get::<i64, _>("place")).fetch_all(pool).await?;
-    Ok(Some(SentMessage { recipients: receipts.iter().map(progress).collect(), ..message(&row) }))
+    let recipients = receipts.iter().map(progress).collect();
+    let mut message = SentMessage { recipients, ..message(&row) };
+    // The condition and the expression of the index, word for word.
+    let sql = "SELECT type, max(accepted_at) AS changed_at FROM messages \
+               WHERE session = $1 AND coalesce(json_extract(content, '$.edit.message_id'), \
+                                               json_extract(content, '$.deletion.message_id')) = $2 \
+                 AND type IN ('edit', 'deletion') AND status NOT IN ('failed', 'cancelled') GROUP BY type";
+    for row in sqlx::query(sql).bind(session).bind(id).fetch_all(pool).await? {
+        let changed = match row.get("type") {
+            "edit" => &mut message.edited_at,
+            _ => &mut message.deleted_at,
+        };
+        *changed = optional_time(&row, "changed_at");
+    }
+    Ok(Some(message))
 }
 
 /// Of a message that a newer program wrote.
@@ -77,6 +94,8 @@ fn message(row: &SqliteRow) -> SentMessage {
         attempted_at: optional_time(row, "attempted_at"),
         sent_at: optional_time(row, "sent_at"),
         settled_at: optional_time(row, "settled_at"),
+        edited_at: optional_time(row, "edited_at"),
+        deleted_at: None,
         recipients: Vec::new(),
     }
 }

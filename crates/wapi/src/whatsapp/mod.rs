@@ -136,7 +136,12 @@ impl Whatsapp {
         let hook = inbox::Hook::new(session, inbox, opened, votes, Arc::clone(&heard), clock, tasks.clone());
         let hook = hook.announcing(announcer);
         let mut builder = Client::builder()
-            .with_runtime(runtime::TrackedRuntime::new(tasks.clone(), self.clock.clone(), reports.clone(), keys.clone()))
+            .with_runtime(runtime::TrackedRuntime::new(
+                tasks.clone(),
+                self.clock.clone(),
+                reports.clone(),
+                keys.clone(),
+            ))
             .with_persistence_manager(Arc::clone(&saved))
             .with_transport_factory(wire_gate::GatedDialer::new(dialer, Arc::clone(&gate)))
             .with_http_client_arc(Arc::clone(&self.http))

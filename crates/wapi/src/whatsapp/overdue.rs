@@ -133,7 +133,9 @@ impl Overdue {
     fn receipt(&self, receipt: &Receipt) {
         let source = &receipt.source;
         let is_own = self.0.client.upgrade().is_none_or(|client| client.is_own(&source.sender));
-        if is_own || matches!(receipt.r#type, ReceiptType::Retry | ReceiptType::EncRekeyRetry | ReceiptType::ServerError) {
+        if is_own
+            || matches!(receipt.r#type, ReceiptType::Retry | ReceiptType::EncRekeyRetry | ReceiptType::ServerError)
+        {
             return;
         }
         let is_shared = source.chat.is_group() || source.chat.is_status_broadcast();

@@ -47,7 +47,8 @@ impl<D> Introducer<D> {
 impl<D: TransportFactory> TransportFactory for Introducer<D> {
     async fn create_transport(&self) -> Result<Dialled> {
         let dialled = self.inner.create_transport().await?;
-        if self.unheard.0.swap(true, Ordering::Relaxed) && self.saved.get_device_snapshot().server_cert_chain.is_some() {
+        if self.unheard.0.swap(true, Ordering::Relaxed) && self.saved.get_device_snapshot().server_cert_chain.is_some()
+        {
             tracing::info!("WhatsApp's key is learnt anew");
             self.saved.process_command(DeviceCommand::ClearServerCertChain).await;
         }

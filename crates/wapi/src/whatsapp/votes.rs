@@ -201,7 +201,9 @@ async fn leaves_by_lid(client: &Client, to: &Jid) -> bool {
         return group.is_ok_and(|group| group.addressing_mode == AddressingMode::Lid);
     }
     // Of somebody without a number that is known, there is but one address.
-    if client.is_lid_migrated().await { to.is_lid() || other_address(client, to).await.is_some() } else {
+    if client.is_lid_migrated().await {
+        to.is_lid() || other_address(client, to).await.is_some()
+    } else {
         to.is_lid() && other_address(client, to).await.is_none()
     }
 }

@@ -66,6 +66,7 @@ mod start;
 mod status;
 mod stream;
 mod tour;
+mod unsent;
 mod unusual;
 mod uploads;
 mod voice;

@@ -6,14 +6,14 @@ use axum::response::{IntoResponse, Response};
 use jiff::SignedDuration;
 
 use super::body::Asked;
-use super::{NamedMessage, accept, content, idempotency_key, newsletter, patience, unreadable};
+use super::{NamedMessage, accept, changed, content, idempotency_key, newsletter, patience, unreadable};
 use crate::http::Gateway;
 use crate::http::error::Problem;
 use crate::http::extract::Fields;
 use crate::http::query::Query;
 use crate::keys::Caller;
 use crate::message::{ChatId, Content, Deletion, Edit, Message};
-use crate::store::{Quoted, SentMessage};
+use crate::store::{CANCELLED, Quoted, SentMessage};
 
 /// What has words that can be changed.
 const CHANGEABLE: [&str; 4] = ["text", "image", "video", "document"];
@@ -40,12 +40,32 @@ pub async fn edit(
         let found = found.message.content.kind();
         return Err(Problem::field("id", format!("names a message of type {found}, not {kind}")));
     }
+    if found.deleted_at.is_some() {
+        return Err(Problem::field("id", "names a message that was deleted; send a new one"));
+    }
+    // One that has not left leaves with the new words.
+    if found.sent_at.is_none() && gateway.sessions.reword(&session, &id, reworded(found.message.clone(), &edit)).await?
+    {
+        let asked = Asked::about(to, found.message);
+        return changed(&gateway, session, (&id, StatusCode::ACCEPTED), &asked).await;
+    }
     let said_at = found.sent_at.unwrap_or(gateway.clock.now());
     if gateway.clock.now().duration_since(said_at) > EDITABLE {
         return Err(Problem::TooLate);
     }
     let edit = Message::new(Content::Edit { edit });
     accept(&gateway, session, Asked::about(to, edit), key, wait).await
+}
+
+/// A message with the new words in place of its own.
+fn reworded(message: Message, edit: &Edit) -> Message {
+    let mut message = message;
+    match (&edit.text, message.content.captioned_mut()) {
+        (Some(new), _) => message.content = Content::Text { text: new.clone() },
+        (None, Some(file)) => file.caption = edit.caption.clone().filter(|caption| !caption.is_empty()),
+        (None, None) => {}
+    }
+    message
 }
 
 /// What kind of message is changed, and to what: a text, or what stands below a file.
@@ -85,6 +105,10 @@ pub async fn delete(
 ) -> Result<Response, Problem> {
     let (from, chat) = (query.text("for"), query.text("chat"));
     let wait = patience(query)?;
+    let is_for_all_or_me = matches!(from.as_deref(), None | Some("everyone" | "me"));
+    if is_for_all_or_me && let Some(cancelled) = cancelled(&gateway, &message).await? {
+        return Ok(cancelled);
+    }
     let (chat, quoted) = find(&gateway, &message, chat.as_deref()).await?;
     let NamedMessage { session, id } = message;
     match from.as_deref() {
@@ -105,6 +129,22 @@ pub async fn delete(
             Ok(StatusCode::NO_CONTENT.into_response())
         }
         Some(_) => Err(Problem::field("for", "must be `everyone` or `me`")),
+    }
+}
+
+/// Takes a message back that has not left, so that nobody ever gets it. `None`: it is another one.
+async fn cancelled(gateway: &Gateway, message: &NamedMessage) -> Result<Option<Response>, Problem> {
+    let NamedMessage { session, id } = message;
+    let found = gateway.store.sent_message(session.as_str(), id).await.map_err(unreadable)?;
+    let Some(found) = found.filter(|found| found.sent_at.is_none() && found.failure.is_none()) else { return Ok(None) };
+    let is_cancelled = found.status == CANCELLED || gateway.sessions.cancel(session, id).await?;
+    let chat = ChatId::parse_with_status(&found.chat).map_err(|_| Problem::NoMessage)?;
+    match is_cancelled {
+        true => {
+            let asked = Asked::about(chat, found.message);
+            changed(gateway, session.clone(), (id, StatusCode::OK), &asked).await.map(Some)
+        }
+        false => Ok(None),
     }
 }
 
@@ -200,6 +240,9 @@ pub(super) async fn find(
 fn chat_of(sent: SentMessage) -> Result<(ChatId, SentMessage), Problem> {
     if sent.failure.is_some() {
         return Err(Problem::field("id", "names a message that failed, so that nobody has it"));
+    }
+    if sent.status == CANCELLED {
+        return Err(Problem::field("id", "names a message that was taken back before it left, so that nobody has it"));
     }
     let chat = ChatId::parse_with_status(&sent.chat).map_err(|_| Problem::NoMessage)?;
     Ok((chat, sent))

@@ -7,7 +7,7 @@ use super::body::Asked;
 use crate::event::Failure;
 use crate::message::{ChatId, Message};
 use crate::sessions::SessionName;
-use crate::store::{Progress, SentMessage};
+use crate::store::{CANCELLED, Progress, SentMessage};
 
 /// What a message's acceptance is answered with.
 #[derive(Debug, Serialize)]
@@ -44,6 +44,11 @@ pub struct MessageInfo {
     expires_at: Option<Timestamp>,
     /// When WhatsApp took it.
     sent_at: Option<Timestamp>,
+    /// When it was given other words, and when it was taken back from everyone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    edited_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deleted_at: Option<Timestamp>,
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Failure>,
@@ -61,6 +66,8 @@ enum Status {
     /// It may have left, and WhatsApp has not said; it is asked again under the same id.
     Unknown,
     Failed,
+    /// It was taken back before it left.
+    Cancelled,
     /// WhatsApp took it.
     Sent,
     /// It is on a recipient's phone.
@@ -111,6 +118,8 @@ impl MessageInfo {
             send_at: message.send_at,
             expires_at: message.expires_at,
             sent_at: message.sent_at,
+            edited_at: message.edited_at,
+            deleted_at: message.deleted_at,
             error: message.failure,
             recipients: message.recipients.into_iter().map(recipient).collect(),
             history,
@@ -133,6 +142,9 @@ fn history(message: &SentMessage) -> Vec<Moment> {
     }
     if message.status == "failed" {
         add(Status::Failed, message.settled_at.or(Some(message.accepted_at)), None);
+    }
+    if message.status == CANCELLED {
+        add(Status::Cancelled, message.settled_at.or(Some(message.accepted_at)), None);
     }
     add(Status::Sent, message.sent_at, None);
     for Progress { recipient, delivered_at, read_at, played_at } in &message.recipients {

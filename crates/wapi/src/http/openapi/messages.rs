@@ -22,13 +22,13 @@ pub fn operations() -> Vec<Operation> {
             .answers(200, "The message.", reference("Message"))
             .problems(&[(404, "session_not_found"), (404, "message_not_found")]),
         accepted(
-            route("PATCH", "/v1/sessions/{session}/messages/{id}", "Give a text that was sent, or a file, other words"),
+            route("PATCH", "/v1/sessions/{session}/messages/{id}", "Give a text, or a file, other words, sent or not"),
             &answer,
         )
         .header("Idempotency-Key", text(), "As for sending.")
         .body(other_words())
         .problems(&[(409, "idempotency_key_reused"), (409, "too_late")]),
-        accepted(route("DELETE", "/v1/sessions/{session}/messages/{id}", "Take a message back"), &answer)
+        accepted(route("DELETE", "/v1/sessions/{session}/messages/{id}", "Take a message back, sent or not"), &answer)
             .query("for", words(&["everyone", "me"]), "From everyone, or from the own devices alone.")
             .query("chat", text(), "Where a message is that was not sent through here.")
             .answers_nothing(204, "It is gone from the own devices.")
@@ -138,7 +138,7 @@ fn address() -> Value {
 }
 
 pub fn message() -> Value {
-    let status = || words(&["queued", "unknown", "failed", "sent", "delivered", "read", "played"]);
+    let status = || words(&["queued", "unknown", "failed", "cancelled", "sent", "delivered", "read", "played"]);
     let recipient = object(&[
         ("id", text()),
         ("delivered_at", or_null(time())),
@@ -157,6 +157,8 @@ pub fn message() -> Value {
         ("sent_at", or_null(time())),
         ("error?", object(&[("code", text()), ("detail", text())])),
         ("recipients", list(recipient)),
+        ("edited_at?", said(time(), "When it was given other words.")),
+        ("deleted_at?", said(time(), "When it was taken back from everyone.")),
         ("history", list(object(&[("status", status()), ("at", time()), ("recipient?", text())]))),
     ];
     members.extend(kinds::shown());

@@ -65,7 +65,8 @@ fn data(kind: &str) -> Option<Value> {
             ("starred", flag()),
             ("timestamp", time()),
         ]),
-        "message.sent" | "message.failed" | "message.delivered" | "message.read" | "message.played" => update(),
+        "message.sent" | "message.failed" | "message.cancelled" | "message.delivered" | "message.read"
+        | "message.played" => update(),
         "poll.vote" => changed(&[
             ("question", or_null(text())),
             ("options", or_null(said(list(text()), "What they chose; nothing: they took their vote back."))),

@@ -57,6 +57,7 @@ pub(super) struct Item {
     pub haste: Haste,
     pub stage: Stage,
     pub is_marked: bool,
+    pub has_file: bool,
     pub is_prepared: bool,
     pub may_have_left: bool,
     /// What did not work, and what was not answered, so far.
@@ -76,6 +77,7 @@ impl Item {
             haste,
             stage: Stage::Waiting,
             is_marked,
+            has_file,
             is_prepared: !has_file,
             may_have_left,
             tries: 0,

@@ -1,0 +1,111 @@
+//! Messages that have not left: what takes them back or gives them other words reaches the queue, and nobody else.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use wapi_simulator::Phone;
+
+use crate::harness::{PATIENCE, TestApp, within};
+
+fn path(id: &str) -> String {
+    format!("/v1/sessions/shop/messages/{id}?wait=0")
+}
+
+fn in_an_hour(app_now: jiff::Timestamp) -> String {
+    (app_now + jiff::SignedDuration::from_hours(1)).to_string()
+}
+
+/// One message that is scheduled, and one that waits for the connection, in a session without one.
+async fn queued(app: &TestApp, alice: &Phone, bob: &Phone) -> [String; 2] {
+    let device = app.pair("shop", alice).await;
+    app.simulator.faults().refuse_connections(true);
+    app.simulator.faults().cut(alice.number(), device).unwrap();
+    app.until("shop", "offline").await;
+    let send_at = in_an_hour(jiff::Timestamp::now());
+    let scheduled = json!({"to": bob.number(), "text": {"body": "scheduled"}, "send_at": send_at});
+    let waiting = json!({"to": bob.number(), "text": {"body": "waiting"}});
+    [app.accepted("shop", scheduled).await, app.accepted("shop", waiting).await]
+}
+
+/// The connection is back, and an hour has passed.
+async fn all_leaves(app: TestApp) -> TestApp {
+    app.simulator.faults().refuse_connections(false);
+    app.push_clock(Duration::from_secs(3_700));
+    app.until("shop", "online").await;
+    app
+}
+
+fn texts(phone: &Phone) -> Vec<String> {
+    phone.received().into_iter().filter_map(|message| message.text).collect()
+}
+
+#[tokio::test]
+async fn what_is_taken_back_before_it_leaves_never_leaves() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    let ids = queued(&app, &alice, &bob).await;
+    for (id, query) in ids.iter().zip(["", "&for=me"]) {
+        let taken = app.delete(&format!("{}{query}", path(id))).await.expect(200).json();
+        assert_eq!((&taken["messages"][0]["id"], &taken["messages"][0]["status"]), (&json!(id), &json!("cancelled")));
+        // Again, and what makes no sense any more.
+        assert_eq!(app.delete(&path(id)).await.expect(200).json()["messages"][0]["status"], "cancelled");
+        assert_eq!(app.patch(&path(id), json!({"text": {"body": "no"}})).await.expect(400).fields(), ["id"]);
+        let story = app.message("shop", id).await;
+        let steps: Vec<_> = story["history"].as_array().unwrap().iter().map(|step| step["status"].clone()).collect();
+        assert_eq!(steps, ["queued", "cancelled"]);
+    }
+    let told = app.events("message.cancelled", 2).await;
+    assert_eq!(
+        told.iter().map(|event| event["data"]["id"].clone()).collect::<Vec<_>>(),
+        [json!(ids[0]), json!(ids[1])]
+    );
+    let app = all_leaves(app.restart().await).await;
+    let later = app.accepted("shop", json!({"to": bob.number(), "text": {"body": "later"}})).await;
+    assert_eq!(bob.next_message(PATIENCE).await.unwrap().id, later);
+    assert_eq!(texts(&bob), ["later"]);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn what_gets_other_words_before_it_leaves_leaves_with_those() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    let ids = queued(&app, &alice, &bob).await;
+    for id in &ids {
+        let changed = app.patch(&path(id), json!({"text": {"body": format!("new {id}")}})).await.expect(202).json();
+        let message: &Value = &changed["messages"][0];
+        assert_eq!((&message["id"], &message["status"]), (&json!(id), &json!("queued")));
+        assert_eq!(message["text"]["body"], json!(format!("new {id}")));
+        assert!(message["edited_at"].is_string(), "{message}");
+    }
+    let app = all_leaves(app.restart().await).await;
+    for id in &ids {
+        app.until_message("shop", id, "delivered").await;
+    }
+    let (mut received, mut wanted) = (texts(&bob), ids.map(|id| format!("new {id}")));
+    received.sort();
+    wanted.sort();
+    assert_eq!(received, wanted);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_message_that_has_left_is_changed_there_and_its_story_says_so() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    app.pair("shop", &alice).await;
+    let id = app.accepted("shop", json!({"to": bob.number(), "text": {"body": "first"}})).await;
+    app.until_message("shop", &id, "delivered").await;
+    let wait = path(&id).replace("wait=0", "wait=30");
+    app.patch(&wait, json!({"text": {"body": "second"}})).await.expect(200);
+    assert!(app.message("shop", &id).await["edited_at"].is_string());
+    app.delete(&wait).await.expect(200);
+    let story = app.message("shop", &id).await;
+    assert!(story["edited_at"].is_string() && story["deleted_at"].is_string(), "{story}");
+    let refused = app.patch(&wait, json!({"text": {"body": "third"}})).await.expect(400);
+    assert_eq!(refused.fields(), ["id"]);
+    // The message, its edit and its deletion.
+    let all = async || (bob.received().len() == 3).then_some(());
+    within(PATIENCE, all).await.expect("three stanzas");
+    app.finish().await;
+}

@@ -222,6 +222,12 @@ impl Phone {
         world.account(&self.number).map_or(self.server.options.addressing, |account| account.addressing)
     }
 
+    /// WhatsApp answers with this account when it is asked for another number, as it does for Brazilian numbers with or without their ninth
+    /// digit. A message to that other number reaches nobody.
+    pub fn is_found_as(&self, number: &str) {
+        self.server.world.lock().add_alias(number, &self.number);
+    }
+
     /// Whether the phone confirms what it receives.
     pub fn receipts_are(&self, policy: Receipts) {
         self.with_handset(|handset| handset.receipt_policy = policy);

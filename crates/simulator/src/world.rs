@@ -191,6 +191,9 @@ pub struct UnknownRequest {
 pub(crate) struct World {
     accounts: BTreeMap<Number, Account>,
     numbers_by_lid: HashMap<Arc<str>, Number>,
+    /// Other numbers that people write for one, and that WhatsApp understands when it is asked for them: with Brazil's ninth digit and
+    /// without it. Nobody is there.
+    aliases: HashMap<String, Number>,
     devices_by_noise_key: HashMap<[u8; 32], DeviceId>,
     pub(crate) groups: BTreeMap<GroupId, Group>,
     pub(crate) newsletters: BTreeMap<NewsletterId, Newsletter>,
@@ -213,6 +216,15 @@ impl World {
 
     pub(crate) fn accounts(&self) -> impl Iterator<Item = &Account> {
         self.accounts.values()
+    }
+
+    pub(crate) fn add_alias(&mut self, alias: &str, number: &Number) {
+        self.aliases.insert(alias.to_owned(), number.clone());
+    }
+
+    /// Whom a number is understood as, when it is another's.
+    pub(crate) fn understood(&self, number: &str) -> Option<&Number> {
+        self.aliases.get(number)
     }
 
     pub(crate) fn account(&self, number: &str) -> Option<&Account> {

@@ -20,6 +20,7 @@ struct Checked {
     exists: bool,
     /// Where to send; `null` when nobody is there.
     id: Option<String>,
+    /// As WhatsApp knows it, which may be another form of what was asked.
     phone: String,
     lid: Option<String>,
 }
@@ -43,8 +44,9 @@ pub(super) async fn check(
     let asked = fields.done(phones)?;
     let numbers: Vec<String> = asked.iter().map(|(_, number)| number.clone()).collect();
     let found = gateway.sessions.check_numbers(&session, &numbers).await?;
-    let contacts = asked.into_iter().map(|(input, phone)| {
-        let known = found.iter().find(|known| known.phone == phone && known.exists);
+    let contacts = asked.into_iter().map(|(input, asked)| {
+        let known = found.iter().find(|known| known.asked == asked && known.exists);
+        let phone = known.map_or(asked, |known| known.phone.clone());
         let id = known.map(|_| ChatId::Phone(phone.clone()).to_string());
         Checked { input, exists: known.is_some(), id, lid: known.and_then(|known| known.lid.clone()), phone }
     });

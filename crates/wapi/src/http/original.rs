@@ -129,13 +129,12 @@ async fn send(
     message: Message,
     file: Option<File>,
 ) -> Result<Response, Problem> {
-    let name = chat.to_string();
-    let (accepted, verdict) = gateway.sessions.send_now(&session, chat, message, file).await?;
+    let (chat, accepted, verdict) = gateway.sessions.send_now(&session, chat, message, file).await?;
     // A little longer than the message itself waits, so that one that has surely not left is told from one that may have.
     let limit = gateway.sessions.whatsapp_timeout();
     match gateway.sessions.verdict(verdict, limit + Duration::from_millis(500)).await {
         Some(Verdict::Sent { at }) => {
-            let sent = SentMessage { id: accepted.id, chat: name, session, timestamp: at, status: "sent" };
+            let sent = SentMessage { id: accepted.id, chat: chat.to_string(), session, timestamp: at, status: "sent" };
             Ok(Json(sent).into_response())
         }
         Some(Verdict::Failed(failure)) => Err(not_sent(gateway, &session, failure)),

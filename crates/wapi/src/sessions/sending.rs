@@ -11,6 +11,10 @@ use super::{SessionName, Sessions, Status};
 use crate::media::File;
 use crate::message::{ChatId, Message};
 use crate::store::{Accepted, IdempotencyKey, Quoted, StoreError, Verdict};
+use crate::whatsapp::Registered;
+
+/// How long WhatsApp is asked about a new number before its message is accepted.
+const ASKING: Duration = Duration::from_secs(5);
 
 /// A message that somebody wants to have sent.
 pub struct Wish {
@@ -72,8 +76,9 @@ impl Sessions {
     /// What somebody wants to have sent, as it would leave now.
     pub async fn settle(&self, name: &SessionName, wish: Wish) -> Result<Settled, SendError> {
         self.find(name).ok_or(SendError::Unknown)?;
+        let to = self.registered(name, wish.to).await;
         // Their other address is as good to the engine, and a chat goes on under the one it began with.
-        let to = self.chat_of(name, wish.to).await?;
+        let to = self.chat_of(name, to).await?;
         let message = self.timed(name, &to, wish.message);
         Ok(Settled(Wish { to, message, ..wish }))
     }
@@ -90,12 +95,15 @@ impl Sessions {
         to: ChatId,
         message: Message,
         file: Option<File>,
-    ) -> Result<(Accepted, oneshot::Receiver<Verdict>), SendError> {
+    ) -> Result<(ChatId, Accepted, oneshot::Receiver<Verdict>), SendError> {
         let expires_at = self.inner.around.clock.now().saturating_add(self.inner.around.whatsapp_timeout).ok();
         let wish = Wish { to, message, send_at: None, expires_at, key: None };
+        let asked = wish.to.clone();
         let wish = self.settle(name, wish).await?;
+        // A person's chat may go on under their LID, which is not what whoever asked for a number wants to hear.
+        let chat = Some(wish.wish().to.clone()).filter(|chat| matches!(chat, ChatId::Phone(_))).unwrap_or(asked);
         match self.ask(name, wish, file, Haste::NowOrNever).await? {
-            Reply::Accepted(accepted, verdict) => Ok((accepted, verdict)),
+            Reply::Accepted(accepted, verdict) => Ok((chat, accepted, verdict)),
             Reply::Repeated(_) | Reply::KeyTaken => unreachable!("it came without a key"),
         }
     }
@@ -173,6 +181,17 @@ impl Sessions {
         let request = Request::Accept { wish: Box::new(wish.0), file, haste, reply };
         session.requests.send(request).map_err(|_| SendError::Stopping)?;
         answer.await.map_err(|_| SendError::Stopping)?
+    }
+
+    /// The number that WhatsApp knows somebody by, where the one that is asked for is another form of it. What it does not say now, it is
+    /// asked when the message leaves.
+    async fn registered(&self, name: &SessionName, chat: ChatId) -> ChatId {
+        let link = self.find(name).filter(|_| self.is_ready(name).is_ok()).and_then(|session| session.link());
+        let Some(link) = link else { return chat };
+        match self.inner.around.clock.timeout(ASKING, link.registered(&chat)).await {
+            Ok(Registered::As(number)) => ChatId::Phone(number),
+            _ => chat,
+        }
     }
 
     /// The address under which a chat goes on: the one it began with.

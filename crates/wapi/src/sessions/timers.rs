@@ -29,7 +29,7 @@ impl Sessions {
             // In a chat of two it is a message like others.
             person => {
                 let timer = Message::new(Content::Timer { timer: ChatTimer { seconds } });
-                let (_, verdict) = self.send_now(name, person.clone(), timer, None).await?;
+                let (_, _, verdict) = self.send_now(name, person.clone(), timer, None).await?;
                 match self.verdict(verdict, self.whatsapp_timeout()).await {
                     Some(Verdict::Sent { .. }) => {}
                     Some(Verdict::Failed(failure)) => return Err(NotSet::Failed(failure)),

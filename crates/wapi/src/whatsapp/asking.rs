@@ -1,11 +1,14 @@
 //! What callers ask WhatsApp over a session's link, besides sending messages.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 use whatsapp_rust::request::IqError;
 use whatsapp_rust::wacore_binary::JidExt;
-use whatsapp_rust::{AppStateError, ChatStateType, GroupError, GroupMetadata, IsOnWhatsAppResult, Jid, PresenceStatus};
+use whatsapp_rust::{
+    AppStateError, ChatStateType, ContactError, GroupError, GroupMetadata, IsOnWhatsAppResult, Jid, PresenceStatus,
+};
 
 use super::calls::{self, Call};
 use super::link::Link;
@@ -229,7 +232,9 @@ impl Link {
 /// A number, and what WhatsApp says of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Number {
-    /// International, digits only.
+    /// As it was asked for: international, digits only.
+    pub asked: String,
+    /// The one that WhatsApp knows. It is another where a country has two ways to write one, such as Brazil, Mexico and Argentina.
     pub phone: String,
     pub exists: bool,
     /// `…@lid`
@@ -239,34 +244,59 @@ pub struct Number {
 impl Link {
     /// Which of these numbers are on WhatsApp.
     pub async fn check_numbers(&self, numbers: &[String], limit: Duration) -> Result<Vec<Number>, NotAnswered> {
-        let jids: Vec<Jid> = numbers.iter().map(Jid::pn).collect();
-        let found =
-            self.asked(limit, async { self.client.contacts().is_on_whatsapp(&jids).await.map_err(unsaid) }).await?;
-        let number = |it: &IsOnWhatsAppResult| {
-            // WhatsApp answers by LID where it has moved the account.
-            let (phone, lid) = match it.jid.is_lid() {
-                true => (it.pn_jid.as_ref()?, Some(&it.jid)),
-                false => (&it.jid, it.lid.as_ref()),
-            };
-            let (phone, lid) = (phone.user_base().to_owned(), lid.map(Jid::to_non_ad_string));
-            Some(Number { phone, exists: it.is_registered, lid })
-        };
-        Ok(found.iter().filter_map(number).collect())
+        self.asked(limit, async { self.numbers(numbers).await.map_err(unsaid) }).await
     }
 
-    /// Whether a chat is a number that WhatsApp does not know. Asked for numbers whose LID is not known, which the answer changes;
-    /// in doubt it is somebody.
-    pub(super) async fn is_nobody(&self, chat: &ChatId) -> bool {
-        let ChatId::Phone(phone) = chat else { return false };
+    async fn numbers(&self, numbers: &[String]) -> Result<Vec<Number>, ContactError> {
+        let jids: Vec<Jid> = numbers.iter().map(Jid::pn).collect();
+        let found = self.client.contacts().is_on_whatsapp(&jids).await?;
+        let (mut own, others): (Vec<_>, Vec<_>) =
+            found.iter().filter_map(|it| number(it, None)).partition(|number| numbers.contains(&number.asked));
+        if others.is_empty() {
+            return Ok(own);
+        }
+        // Which question an answer is to is not said where it names another number, so these are asked one by one.
+        for asked in numbers {
+            if own.iter().any(|number| number.asked == *asked) {
+                continue;
+            }
+            let found = self.client.contacts().is_on_whatsapp(&[Jid::pn(asked)]).await?;
+            own.extend(found.first().and_then(|it| number(it, Some(asked))));
+        }
+        Ok(own)
+    }
+
+    /// Whom a chat is with: the number that WhatsApp answers with where a number has two forms. Asked for numbers whose LID is not known,
+    /// which the answer changes, and once for each.
+    pub async fn registered(&self, chat: &ChatId) -> Registered {
+        let ChatId::Phone(phone) = chat else { return Registered::AsAsked };
         let jid = Jid::pn(phone);
         if self.is_ours(&jid) || matches!(self.client.get_lid_pn_entry(&jid).await, Ok(Some(_))) {
-            return false;
+            return Registered::AsAsked;
         }
-        let found = self.client.contacts().is_on_whatsapp(std::slice::from_ref(&jid)).await;
-        found.is_ok_and(|found| {
-            let about = |it: &&IsOnWhatsAppResult| it.jid.user_base() == jid.user_base();
-            found.iter().find(about).is_some_and(|it| !it.is_registered && it.contact_error.is_none())
-        })
+        if let Some(known) = self.other_numbers().get(phone) {
+            return Registered::As(known.clone());
+        }
+        let Ok(found) = self.client.contacts().is_on_whatsapp(std::slice::from_ref(&jid)).await else {
+            return Registered::Unsaid;
+        };
+        match found.first().map(|it| (it, number(it, Some(phone)))) {
+            Some((it, _)) if !it.is_registered && it.contact_error.is_none() => Registered::Nobody,
+            Some((it, Some(number))) if it.is_registered && number.phone != *phone => {
+                let mut known = self.other_numbers();
+                if known.len() >= OTHER_NUMBERS {
+                    known.clear();
+                }
+                known.insert(phone.clone(), number.phone.clone());
+                Registered::As(number.phone)
+            }
+            Some((it, _)) if it.is_registered => Registered::AsAsked,
+            _ => Registered::Unsaid,
+        }
+    }
+
+    fn other_numbers(&self) -> MutexGuard<'_, HashMap<String, String>> {
+        self.other_numbers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Turns a call away. `false`: no such call rings.
@@ -279,6 +309,32 @@ impl Link {
         self.reports.send(Signal::Happened(Box::new(ended)));
         Ok(true)
     }
+}
+
+/// What WhatsApp says of the number of a chat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Registered {
+    AsAsked,
+    /// Under this number, which is another form of the one that was asked for.
+    As(String),
+    /// Nobody has it.
+    Nobody,
+    /// It did not say.
+    Unsaid,
+}
+
+/// Numbers that are remembered to be another form of one; when there are more, all are asked for again.
+const OTHER_NUMBERS: usize = 1_000;
+
+/// What an answer says. `asked`: what it was asked, if that is known.
+fn number(it: &IsOnWhatsAppResult, asked: Option<&String>) -> Option<Number> {
+    // WhatsApp answers by LID where it has moved the account.
+    let (phone, lid) = match it.jid.is_lid() {
+        true => (it.pn_jid.as_ref()?, Some(&it.jid)),
+        false => (&it.jid, it.lid.as_ref()),
+    };
+    let (phone, lid) = (phone.user_base().to_owned(), lid.map(Jid::to_non_ad_string));
+    Some(Number { asked: asked.unwrap_or(&phone).clone(), phone, exists: it.is_registered, lid })
 }
 
 /// The engine does not say in one way why something was not sent; that it is not connected is found out elsewhere.

@@ -1,6 +1,7 @@
 //! One linked device's connection to WhatsApp, from dialling to its end. A link that ended is replaced, never revived.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -43,6 +44,8 @@ pub struct Link {
     pub(super) followed: Arc<Followed>,
     pub(super) posts: Arc<Posts>,
     pub(super) overdue: Option<Overdue>,
+    /// Numbers that were asked for and that WhatsApp knows under another form.
+    pub(super) other_numbers: Mutex<HashMap<String, String>>,
     /// Stanzas are shown as they come in: what is asked for again is seen nowhere else.
     _stanzas: RawNodeLease,
     _subscriptions: [Subscription; 2],
@@ -104,6 +107,7 @@ impl Link {
             followed,
             posts,
             overdue,
+            other_numbers: Mutex::default(),
             _subscriptions: subscriptions,
         }
     }

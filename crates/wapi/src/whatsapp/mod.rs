@@ -58,7 +58,7 @@ use crate::ids::hex;
 use crate::lifecycle::Lifecycle;
 use crate::store::Store;
 
-pub use asking::{NotAnswered, Number};
+pub use asking::{NotAnswered, Number, Registered};
 pub use attached::{Attached, Known};
 use backend::{Backend, Opened};
 pub use files::NotFetched;

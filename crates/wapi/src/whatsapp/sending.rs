@@ -6,6 +6,7 @@ use whatsapp_rust::request::IqError;
 use whatsapp_rust::waproto::{codec, whatsapp as wa};
 use whatsapp_rust::{ClientError, Jid, SendError, SendOptions};
 
+use super::asking::Registered;
 use super::attached::Attached;
 use super::link::Link;
 use super::outgoing::{self, Around, Quote};
@@ -140,16 +141,19 @@ impl Link {
             let published = self.clock.timeout(limit, publishing).await.map_err(|_| NotHandedOver::Unclear)?;
             return published.map_err(|error| self.reason(error.into(), to));
         }
-        if self.clock.timeout(limit, self.is_nobody(to)).await.unwrap_or(false) {
-            return Err(NotHandedOver::NotOnWhatsapp);
-        }
+        // In doubt it is somebody.
+        let address = match self.clock.timeout(limit, self.registered(to)).await.unwrap_or(Registered::Unsaid) {
+            Registered::Nobody => return Err(NotHandedOver::NotOnWhatsapp),
+            Registered::As(number) => Jid::pn(&number),
+            Registered::AsAsked | Registered::Unsaid => outgoing::jid(to),
+        };
         // Before it leaves: its receipt may be back before the engine is.
         let overdue = self.overdue.as_ref().filter(|_| to.is_person());
         if let Some(overdue) = overdue {
             overdue.leaves(&to.to_string(), id);
         }
         let options = SendOptions::default().with_message_id(id);
-        let sending = self.client.send_message_with_options(outgoing::jid(to), *message, options);
+        let sending = self.client.send_message_with_options(address, *message, options);
         match self.clock.timeout(limit, sending).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => {

@@ -42,6 +42,7 @@ mod metrics;
 mod misery;
 mod names;
 mod newsletters;
+mod numbers;
 mod openapi;
 mod past;
 mod patience;

@@ -79,7 +79,12 @@ impl Asked {
 
 fn about(server: &Server, user: &Node, asked: &[&str], asker: &Number) -> Option<Node> {
     let whom = Asked::read(user)?;
-    let address = whom.address();
+    let mut address = whom.address();
+    if whom.contact().is_some()
+        && let Some(number) = server.world.lock().understood(&address.user)
+    {
+        address = Jid::pn(&**number);
+    }
     // Whoever asks by LID has it; one client takes it for a wrong mapping when it is told again.
     let asked = asked.iter().filter(|fact| !(**fact == "lid" && address.is_lid()));
     let mut world = server.world.lock();

@@ -95,8 +95,13 @@ struct Moment {
 
 impl Answer {
     pub fn new(asked: &Asked, messages: Vec<MessageInfo>) -> Self {
+        // WhatsApp may know the number in another form.
+        let answered = messages.first().and_then(|message| ChatId::parse(&message.chat).ok());
         let (wa_id, lid) = match &asked.to {
-            ChatId::Phone(number) => (Some(number.clone()), None),
+            ChatId::Phone(number) => match answered {
+                Some(ChatId::Phone(answered)) => (Some(answered), None),
+                _ => (Some(number.clone()), None),
+            },
             ChatId::Lid(_) => (None, Some(asked.to.to_string())),
             ChatId::Group(_) | ChatId::Status | ChatId::Newsletter(_) => (None, None),
         };

@@ -1,0 +1,62 @@
+//! Numbers that have two forms, as in Brazil, Mexico and Argentina: everything goes to the one that WhatsApp answers with, and says so.
+
+use serde_json::json;
+
+use crate::harness::{PATIENCE, TestApp};
+
+/// A form of each number that nobody has.
+const FORMS: [&str; 3] = ["5511987654321", "5215512345678", "5491123456789"];
+
+#[tokio::test]
+async fn a_number_in_another_form_is_checked_and_written_to_as_whatsapp_knows_it() {
+    let app = TestApp::start().await;
+    let alice = app.phone("Alice");
+    app.pair("shop", &alice).await;
+    let people = ["Bruna", "Maria", "Ana"].map(|name| app.phone(name));
+    for (person, form) in people.iter().zip(FORMS) {
+        person.is_found_as(form);
+    }
+    let nobody = "375449999999";
+    let phones = [FORMS[0], nobody, FORMS[1], people[2].number(), FORMS[2]];
+    let checked = app.post("/v1/sessions/shop/contacts/check", json!({"phones": phones})).await.expect(200).json();
+    let shown: Vec<_> =
+        checked["contacts"].as_array().unwrap().iter().map(|it| (it["exists"].clone(), it["phone"].clone())).collect();
+    let there = |number: &str| (json!(true), json!(number));
+    let wanted = [
+        there(people[0].number()),
+        (json!(false), json!(nobody)),
+        there(people[1].number()),
+        there(people[2].number()),
+        there(people[2].number()),
+    ];
+    assert_eq!(shown, wanted, "{checked:#}");
+    for (person, form) in people.iter().zip(FORMS) {
+        for text in ["first", "second"] {
+            let message = json!({"to": form, "text": {"body": text}});
+            let sent = app.post("/v1/sessions/shop/messages?wait=30", message).await.expect(200).json();
+            assert_eq!(sent["messages"][0]["chat"], person.jid());
+            assert_eq!(sent["contacts"], json!([{"input": form, "wa_id": person.number(), "lid": null}]));
+            assert_eq!(person.next_message(PATIENCE).await.unwrap().text.as_deref(), Some(text));
+        }
+        assert_eq!(app.send("shop", form, "third").await.expect(200).json()["chat"], person.jid());
+        person.next_message(PATIENCE).await.unwrap();
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn what_was_accepted_without_a_connection_goes_there_too() {
+    let app = TestApp::start().await;
+    let (alice, bruna) = (app.phone("Alice"), app.phone("Bruna"));
+    let device = app.pair("shop", &alice).await;
+    bruna.is_found_as(FORMS[0]);
+    app.simulator.faults().refuse_connections(true);
+    app.simulator.faults().cut(alice.number(), device).unwrap();
+    app.until("shop", "offline").await;
+    let id = app.accepted("shop", json!({"to": FORMS[0], "text": {"body": "later"}})).await;
+    app.simulator.faults().refuse_connections(false);
+    app.register("shop").await;
+    app.until_message("shop", &id, "delivered").await;
+    assert_eq!(bruna.next_message(PATIENCE).await.unwrap().id, id);
+    app.finish().await;
+}

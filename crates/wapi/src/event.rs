@@ -109,6 +109,18 @@ events! {
     "contact.updated" => ContactUpdated(Box<ContactUpdated>),
 }
 
+impl EventData {
+    /// The message it tells of, if it tells what one says.
+    pub fn message_mut(&mut self) -> Option<&mut Message> {
+        match self {
+            Self::MessageReceived(told) | Self::MessageEcho(told) => Some(&mut told.message),
+            Self::StatusReceived(told) => Some(&mut told.message.message),
+            Self::MessageEdited(told) => Some(&mut told.change),
+            _ => None,
+        }
+    }
+}
+
 impl Event {
     /// Something that the gateway has learnt just now.
     pub fn new(data: EventData, now: Timestamp) -> Self {

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use futures_util::future::try_join_all;
 
 use crate::event::{EventData, Person};
+use crate::message::Message;
 use crate::store::{Store, StoreError};
 use crate::whatsapp::{Inbox, Incoming};
 
@@ -45,6 +46,9 @@ pub async fn named(
     knowledge: Knowledge,
 ) -> Result<String, StoreError> {
     mention_all(store, session, members(data)).await?;
+    if let Some(message) = data.message_mut() {
+        named_in(store, session, message).await?;
+    }
     let Some((told_chat, from)) = parts(data) else { return Ok(chat.to_owned()) };
     let was = from.as_ref().map(|from| from.id.clone());
     if let Some(from) = from {
@@ -76,6 +80,25 @@ pub async fn mention_all(
     people: impl IntoIterator<Item = &mut Person>,
 ) -> Result<(), StoreError> {
     try_join_all(people.into_iter().map(|person| mention(store, session, person))).await.map(drop)
+}
+
+/// Those whom a message names: whom it mentions, and who wrote what it answers.
+async fn named_in(store: &Store, session: &str, message: &mut Message) -> Result<(), StoreError> {
+    let told: Vec<String> = message.mentioned.iter().map(|person| person.id.clone()).collect();
+    mention_all(store, session, &mut message.mentioned).await?;
+    for mention in &mut message.mentions {
+        if let Some(place) = told.iter().position(|told| told == mention) {
+            mention.clone_from(&message.mentioned[place].id);
+        }
+    }
+    if let Some(context) = &mut message.context
+        && let Some(from) = context.from.take()
+    {
+        let mut author = Person { id: from, phone: context.phone.take(), lid: context.lid.take(), name: None };
+        mention(store, session, &mut author).await?;
+        (context.from, context.phone, context.lid) = (Some(author.id), author.phone, author.lid);
+    }
+    Ok(())
 }
 
 /// Those whom an event of a group names.

@@ -11,6 +11,8 @@ mod shop;
 
 use serde::{Deserialize, Serialize};
 
+use crate::event::Person;
+
 pub use chat::{ChatId, NoChat, STATUS};
 pub use contact::{Contact, Phone};
 use interactive::Interactive;
@@ -33,6 +35,9 @@ pub struct Message {
     /// The addresses of those it mentions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mentions: Vec<String>,
+    /// The same as people, with all that is known of their addresses. Told of what comes in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mentioned: Vec<Person>,
     /// Its words were said before, by somebody, somewhere else.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub forwarded: bool,
@@ -55,6 +60,11 @@ pub struct Context {
     /// The address of who wrote it. Told of what comes in, like what follows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
+    /// Their number in digits, and their LID, where they are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phone: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lid: Option<String>,
     /// Where it was, if not in this chat: a status, say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chat: Option<String>,
@@ -157,6 +167,7 @@ impl Message {
             content,
             context: None,
             mentions: Vec::new(),
+            mentioned: Vec::new(),
             forwarded: false,
             expires_after: None,
             album_id: None,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use async_trait::async_trait;
 use whatsapp_rust::types::durability_hook::InboundMessage;
+use whatsapp_rust::wacore_binary::JidExt;
 use whatsapp_rust::{Client, InboundDurabilityHook, Jid};
 
 use super::backend::Opened;
@@ -19,6 +20,7 @@ use crate::clock::Clock;
 use crate::event::{EventData, MessageKey};
 use crate::lifecycle::Lifecycle;
 use crate::media::Remote;
+use crate::message::Message;
 
 /// Who takes messages over from WhatsApp.
 #[async_trait]
@@ -106,10 +108,14 @@ impl Hook {
             if let Some((chats, timer)) = incoming::timer(&message.message, &message.info, &known) {
                 self.votes.store().set_timer(&self.session, &chats, timer).await?;
             }
-            received.extend(match self.votes.read(client, message, &known).await? {
+            let mut told = match self.votes.read(client, message, &known).await? {
                 Some(vote) => Some(vote),
                 None => incoming::received(&self.session, &message.message, &message.info, &known),
-            });
+            };
+            if let Some(message) = told.as_mut().and_then(|told| told.data.message_mut()) {
+                complete(client, message).await;
+            }
+            received.extend(told);
         }
         Ok(received)
     }
@@ -178,6 +184,33 @@ async fn known(client: &Client, message: &InboundMessage) -> Known {
         None => other_address(client, peer).await,
     };
     Known { other, own: [client.pn(), client.lid()].into_iter().flatten().collect() }
+}
+
+/// Adds the other address of those whom a message names, where it is known.
+async fn complete(client: &Client, message: &mut Message) {
+    let context = message.context.as_mut().map(|context| (&mut context.phone, &mut context.lid));
+    let people = message.mentioned.iter_mut().map(|person| (&mut person.phone, &mut person.lid));
+    for (phone, lid) in people.chain(context) {
+        let one = match (phone.as_ref(), lid.as_ref()) {
+            (Some(phone), None) => Jid::pn(phone),
+            (None, Some(lid)) => match lid.parse() {
+                Ok(lid) => lid,
+                Err(_) => continue,
+            },
+            _ => continue,
+        };
+        let own = [client.pn(), client.lid()];
+        let is_own = own.iter().flatten().any(|own| own.is_same_user_as(&one));
+        let other = match is_own {
+            true => own.into_iter().flatten().find(|own| own.is_lid() != one.is_lid()),
+            false => other_address(client, &one).await,
+        };
+        match other {
+            Some(other) if other.is_lid() => *lid = Some(other.to_non_ad_string()),
+            Some(other) => *phone = Some(other.user_base().to_owned()),
+            None => {}
+        }
+    }
 }
 
 /// Somebody's phone number when their LID is given, and the other way round.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use wapi_simulator::Addressing::{Lid, PhoneNumber};
-use wapi_simulator::Author;
+use wapi_simulator::{Author, Phone};
 
 use crate::harness::{PATIENCE, TestApp};
 
@@ -12,6 +12,50 @@ async fn said(app: &TestApp, chat: &str) -> Vec<Value> {
     let page = app.get(&format!("{CHATS}/{chat}/messages")).await.expect(200).json();
     let messages = page["messages"].as_array().unwrap().iter().rev();
     messages.map(|message| message["text"]["body"].clone()).collect()
+}
+
+/// Whatever address those have on the wire whom a message mentions, answers and is changed by.
+#[tokio::test]
+async fn everybody_whom_a_message_names_has_their_one_id_with_number_and_lid() {
+    use wapi_simulator::waproto::buffa::MessageField;
+    use wapi_simulator::waproto::whatsapp as wa;
+
+    for addressing in [PhoneNumber, Lid] {
+        let app = TestApp::start().await;
+        let (alice, bob, carol) = (app.phone("Alice"), app.phone("Bob"), app.phone("Carol"));
+        app.pair("shop", &alice).await;
+        let group = bob.creates_group_addressed("club", &[&alice, &carol], addressing).unwrap();
+        // They were told of by number.
+        for person in [&bob, &carol] {
+            person.sends_text(&group, "hello").await.unwrap();
+            app.webhook.next().await;
+        }
+        let named = |person: &Phone| if addressing == Lid { person.lid() } else { person.jid() };
+        let about = wa::ContextInfo {
+            stanza_id: Some("3EB0".to_owned()),
+            participant: Some(named(&carol)),
+            mentioned_jid: vec![named(&carol), named(&alice), "all@g.us".to_owned()],
+            ..Default::default()
+        };
+        let text = wa::message::ExtendedTextMessage {
+            text: Some("look".to_owned()),
+            context_info: MessageField::some(about),
+            ..Default::default()
+        };
+        let message = wa::Message { extended_text_message: MessageField::some(text), ..Default::default() };
+        bob.sends(&group, "text", message).unwrap();
+        let told = app.webhook.next().await.body["data"].clone();
+        let person =
+            |phone: &Phone| json!({"id": phone.jid(), "phone": phone.number(), "lid": phone.lid(), "name": null});
+        assert_eq!(told["mentions"], json!([carol.jid(), alice.jid(), "all@g.us"]), "{addressing:?}");
+        assert_eq!(told["mentioned"], json!([person(&carol), person(&alice)]), "{addressing:?}");
+        let author = |field: &str| told["context"][field].clone();
+        assert_eq!(
+            [author("from"), author("phone"), author("lid")],
+            [json!(carol.jid()), json!(carol.number()), json!(carol.lid())]
+        );
+        app.finish().await;
+    }
 }
 
 #[tokio::test]

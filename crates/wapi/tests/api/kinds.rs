@@ -173,8 +173,9 @@ fn received() -> Vec<(&'static str, wa::Message, Value)> {
             wa::Message { extended_text_message: some(text), ..Default::default() },
             json!({
                 "type": "text", "text": {"body": "nice"}, "mentions": ["375440000009@s.whatsapp.net"], "forwarded": true,
+                "mentioned": [{"id": "375440000009@s.whatsapp.net", "phone": "375440000009", "lid": null, "name": null}],
                 "context": {
-                    "message_id": "3EB0", "from": "375440000009@s.whatsapp.net",
+                    "message_id": "3EB0", "from": "375440000009@s.whatsapp.net", "phone": "375440000009",
                     "quoted": {"type": "image", "image": {"caption": "look", "mime_type": "image/png"}},
                 },
             }),

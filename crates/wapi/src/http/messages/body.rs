@@ -211,7 +211,7 @@ fn context(fields: &mut Fields) -> Option<Context> {
     let mut inner = fields.inner("context")?;
     let message_id = inner.text("message_id");
     fields.absorb("context", inner);
-    Some(Context { message_id: message_id?, from: None, chat: None, quoted: None })
+    Some(Context { message_id: message_id?, from: None, phone: None, lid: None, chat: None, quoted: None })
 }
 
 /// The addresses of those that a message mentions; its words say `@` and their number.

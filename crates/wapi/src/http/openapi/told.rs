@@ -251,7 +251,16 @@ fn content() -> Vec<Member> {
     let (named, at) = ([("name", words()), ("address", words())], place());
     members.extend([
         ("type", said(text(), "The name of the object that says it; `unsupported`: `raw` does.")),
-        ("context?", open_object(&[("message_id", text()), ("from?", text()), ("quoted?", quoted)])),
+        (
+            "context?",
+            open_object(&[
+                ("message_id", text()),
+                ("from?", said(text(), "The id of who wrote it.")),
+                ("phone?", text()),
+                ("lid?", text()),
+                ("quoted?", quoted),
+            ]),
+        ),
         ("contacts?", list(open_object(&[("name", text()), ("vcard", text()), ("phones", list(phone))]))),
         ("location?", open_object(&[&at[..], &named].concat())),
         (

@@ -2,22 +2,26 @@
 
 use whatsapp_rust::Jid;
 use whatsapp_rust::wacore::proto_helpers::MessageExt;
+use whatsapp_rust::wacore_binary::JidExt;
 use whatsapp_rust::waproto::codec;
 use whatsapp_rust::waproto::whatsapp as wa;
 use whatsapp_rust::waproto::whatsapp::message_association::AssociationType;
 
 use super::{files, interactive, kinds, products, raw};
+use crate::event::Person;
 use crate::message::{Content, Context, Media, Message, Text};
 
 /// `None` for what nobody would see as a message.
 pub(in crate::whatsapp) fn message(message: &wa::Message) -> Option<Message> {
     let content = content(message)?;
     let about = about(inner(message));
+    let mentions: Vec<String> = about.map(|about| about.mentioned_jid.clone()).unwrap_or_default();
     Some(Message {
         audience: Vec::new(),
         content,
         context: about.and_then(context),
-        mentions: about.map(|about| about.mentioned_jid.clone()).unwrap_or_default(),
+        mentioned: mentions.iter().filter_map(|person| address(person)).collect(),
+        mentions,
         forwarded: about.and_then(|about| about.is_forwarded).unwrap_or(false),
         album_id: album(message),
         expires_after: about.and_then(|about| about.expiration).filter(|seconds| *seconds > 0),
@@ -108,15 +112,26 @@ fn is_message(body: &wa::Message) -> bool {
     !bookkeeping && !codec::message_to_vec(&rest).is_empty()
 }
 
+/// Somebody by one of their addresses; others may be among those who are mentioned, such as all of a group.
+fn address(person: &str) -> Option<Person> {
+    let jid: Jid = person.parse().ok()?;
+    let is_person = jid.is_pn() || jid.is_lid();
+    is_person.then(|| Person { id: person.to_owned(), ..super::person(&jid, None, "") })
+}
+
 /// The message that is answered. A bare text cannot answer one.
 fn context(about: &wa::ContextInfo) -> Option<Context> {
-    let author = about.participant.as_deref().and_then(|author| author.parse::<Jid>().ok());
+    let author = about.participant.as_deref();
+    let person = author.and_then(address);
+    let author = author.and_then(|author| author.parse::<Jid>().ok());
     let quoted = about.quoted_message.as_option().and_then(content);
     // Who does not know what was said quotes nothing.
     let quoted = quoted.filter(|quoted| !matches!(quoted, Content::Text { text } if text.body.is_empty()));
     Some(Context {
         message_id: about.stanza_id.clone()?,
         from: author.map(|author| author.to_non_ad_string()),
+        phone: person.as_ref().and_then(|person| person.phone.clone()),
+        lid: person.and_then(|person| person.lid),
         chat: about.remote_jid.clone().filter(|chat| !chat.is_empty()),
         quoted: quoted.map(Box::new),
     })

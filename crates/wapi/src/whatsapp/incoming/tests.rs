@@ -125,7 +125,7 @@ fn an_answer_names_the_message_it_answers() {
     let told = told("s", &message, &from(ANN, "375447034810@s.whatsapp.net"), None).unwrap();
     assert_eq!(
         told.message.context,
-        Some(Context { message_id: "3EB1".to_owned(), from: None, chat: None, quoted: None })
+        Some(Context { message_id: "3EB1".to_owned(), from: None, phone: None, lid: None, chat: None, quoted: None })
     );
     assert_eq!(told.message.content, Content::Text { text: Text::new("yes".to_owned()) });
 }

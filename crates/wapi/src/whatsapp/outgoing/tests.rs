@@ -4,6 +4,7 @@ use whatsapp_rust::waproto::codec;
 
 use super::super::incoming::content;
 use super::*;
+use crate::event::Person;
 use crate::message::interactive::{
     Button, Buttons, Call, Choice, Code, Element, Header, Interactive, Link, Menu, Number, PixKey, Section, Words,
 };
@@ -224,6 +225,8 @@ proptest! {
         let context = quoted.map(|quoted| Context {
             message_id: "3EB0".to_owned(),
             from: Some(ANN.to_owned()),
+            phone: ANN.split('@').next().map(str::to_owned),
+            lid: None,
             chat: None,
             quoted: Some(Box::new(quoted)),
         });
@@ -231,6 +234,9 @@ proptest! {
         let chat = ChatId::parse(ANN).unwrap();
         let around = Around { chat: &chat, quote: quote.as_ref(), secret: None, sealed: None, preview: None, original: None, now: Timestamp::UNIX_EPOCH };
         let wire = codec::message_to_vec(&protobuf(&message, None, &around).unwrap());
-        prop_assert_eq!(content::message(&codec::message_decode(&wire).unwrap()), Some(message));
+        let person = |id: &String| Person { id: id.clone(), phone: id.split('@').next().map(str::to_owned), ..Person::default() };
+        let mentioned = message.mentions.iter().map(person).collect();
+        let told = Message { mentioned, ..message };
+        prop_assert_eq!(content::message(&codec::message_decode(&wire).unwrap()), Some(told));
     }
 }

@@ -3,6 +3,7 @@
 use waproto::buffa::MessageField;
 use waproto::whatsapp as wa;
 use waproto::whatsapp::message::protocol_message::Type;
+use waproto::whatsapp::message::secret_encrypted_message::SecretEncType;
 use waproto::whatsapp::message::{KeepInChatMessage, PinInChatMessage, ProtocolMessage, ReactionMessage};
 
 use crate::group::Change;
@@ -22,6 +23,9 @@ pub(crate) fn edit_attribute(message: &wa::Message) -> Option<&'static str> {
     }
     if let Some(reaction) = message.reaction_message.as_option() {
         return (reaction.text.as_deref() == Some("")).then_some(REVOKE);
+    }
+    if let Some(sealed) = message.secret_encrypted_message.as_option() {
+        return (sealed.secret_enc_type? == SecretEncType::MESSAGE_EDIT).then_some(EDIT);
     }
     match message.protocol_message.as_option()?.r#type? {
         Type::MESSAGE_EDIT => Some(EDIT),

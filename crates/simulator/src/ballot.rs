@@ -1,4 +1,4 @@
-//! Votes on polls, answers to events and sealed reactions, as phones seal them: only who has what they are about can open them.
+//! Votes on polls, answers to events, sealed reactions and edits, as phones seal them: only who has what they are about can open them.
 
 use anyhow::Context;
 use hkdf::Hkdf;
@@ -7,9 +7,11 @@ use wacore_libsignal::crypto::{aes_256_gcm_decrypt, aes_256_gcm_encrypt};
 use waproto::buffa::{Message, MessageField};
 use waproto::whatsapp as wa;
 use waproto::whatsapp::message::event_response_message::EventResponseType;
+use waproto::whatsapp::message::protocol_message::Type;
+use waproto::whatsapp::message::secret_encrypted_message::SecretEncType;
 use waproto::whatsapp::message::{
     EncEventResponseMessage, EncReactionMessage, EventResponseMessage, PollEncValue, PollUpdateMessage,
-    PollVoteMessage, ReactionMessage,
+    PollVoteMessage, ProtocolMessage, ReactionMessage, SecretEncryptedMessage,
 };
 
 use crate::amendments::Author;
@@ -75,6 +77,36 @@ impl Phone {
         let sealed = EncReactionMessage { target_message_key: key, enc_payload: Some(payload), enc_iv: Some(iv) };
         let message = wa::Message { enc_reaction_message: MessageField::some(sealed), ..Default::default() };
         self.sends(group, "reaction", message)
+    }
+
+    /// Replaces the text of a message of its own as phones do since they seal that with what the message brought along. Returns the id of the
+    /// message that says so.
+    pub fn edits_sealed(&self, chat: &str, message: &str, text: &str) -> anyhow::Result<String> {
+        let secret = self.poll_secret(message)?;
+        let me = match chat.ends_with("@g.us") {
+            true => self.member_address(chat, self.number())?,
+            false => self.address_of(self.number())?,
+        };
+        let key = self.key(chat, message, Author::Me)?;
+        let edited = wa::Message { conversation: Some(text.to_owned()), ..Default::default() };
+        let edit = ProtocolMessage {
+            key: key.clone(),
+            r#type: Some(Type::MESSAGE_EDIT),
+            edited_message: MessageField::some(edited),
+            timestamp_ms: Some(crate::stanza::unix_time() as i64 * 1000),
+            ..Default::default()
+        };
+        let said = wa::Message { protocol_message: MessageField::some(edit), ..Default::default() };
+        let (payload, iv) = seal("Message Edit", &said.encode_to_vec(), &secret, message, &me, &me, &[])?;
+        let sealed = SecretEncryptedMessage {
+            target_message_key: key,
+            enc_payload: Some(payload),
+            enc_iv: Some(iv),
+            secret_enc_type: Some(SecretEncType::MESSAGE_EDIT),
+            ..Default::default()
+        };
+        let message = wa::Message { secret_encrypted_message: MessageField::some(sealed), ..Default::default() };
+        self.sends(chat, "text", message)
     }
 
     /// Opens a vote that came in: which of the poll's options it names.

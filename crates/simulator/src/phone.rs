@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use serde::Serialize;
 use wacore_binary::Jid;
+use waproto::buffa::MessageField;
 use waproto::whatsapp as wa;
 
 use crate::Addressing;
@@ -108,7 +109,14 @@ impl Phone {
 
     /// Sends a text to a number or an address; returns the message's id.
     pub async fn sends_text(&self, to: &str, text: &str) -> anyhow::Result<String> {
-        let message = wa::Message { conversation: Some(text.to_owned()), ..Default::default() };
+        // What edits and answers to it are sealed with.
+        let around =
+            wa::MessageContextInfo { message_secret: Some(rand::random::<[u8; 32]>().to_vec()), ..Default::default() };
+        let message = wa::Message {
+            conversation: Some(text.to_owned()),
+            message_context_info: MessageField::some(around),
+            ..Default::default()
+        };
         self.sends(to, "text", message)
     }
 

@@ -1,9 +1,9 @@
 //! What somebody does to a message that was there before.
 
 use serde_json::json;
-use wapi_simulator::Author;
+use wapi_simulator::{Addressing, Author, Options};
 
-use crate::harness::{PATIENCE, TestApp, TestReceiver};
+use crate::harness::{PATIENCE, Setup, TestApp, TestReceiver};
 
 #[tokio::test]
 async fn edits_reactions_and_deletions_are_events_of_their_own() {
@@ -99,4 +99,24 @@ async fn each_member_of_a_group_who_opens_what_is_there_once_is_told() {
     assert_eq!(who, [json!(bob.number()), json!(carol.number())]);
     assert_eq!(told[0]["data"]["id"], json!(id));
     app.finish().await;
+}
+
+#[tokio::test]
+async fn an_edit_that_is_sealed_is_told_like_any_other() {
+    for addressing in [Addressing::PhoneNumber, Addressing::Lid] {
+        let app = Setup::new().simulator(Options { addressing, ..Options::default() }).start().await;
+        let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+        app.pair("shop", &alice).await;
+        let group = bob.creates_group_addressed("club", &[&alice], addressing).unwrap();
+        for (number, chat) in [alice.jid(), group].into_iter().enumerate() {
+            let id = bob.sends_text(&chat, "first").await.unwrap();
+            app.webhook.next().await;
+            bob.edits_sealed(&chat, &id, "second").unwrap();
+            let told = app.events("message.edited", number + 1).await.pop().unwrap();
+            let data = &told["data"];
+            assert_eq!((&data["message_id"], &data["text"]["body"]), (&json!(id), &json!("second")), "{addressing:?}");
+            assert_eq!(data["from"]["phone"], bob.number());
+        }
+        app.finish().await;
+    }
 }

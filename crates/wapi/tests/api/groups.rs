@@ -246,3 +246,18 @@ async fn a_message_to_a_group_the_account_is_not_in_fails_and_says_why() {
     assert!(bob.received().is_empty());
     app.finish().await;
 }
+
+#[tokio::test]
+async fn a_group_that_takes_no_message_of_the_account_says_why() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    app.pair("shop", &alice).await;
+    let group = bob.creates_group("club", &[&alice]).unwrap();
+    bob.announces_only(&group, true).unwrap();
+    let answer =
+        app.post("/v1/sessions/shop/messages?wait=30", json!({"to": group, "text": {"body": "hi"}})).await.expect(502);
+    let problem = answer.json();
+    assert_eq!(problem["code"], "whatsapp_refused");
+    assert!(problem["detail"].as_str().unwrap().contains("only admins may write"), "{problem}");
+    app.finish().await;
+}

@@ -269,8 +269,9 @@ impl Actor {
     /// `was_online`: only more of it is there than before.
     fn online(&mut self, link: &Link, was_online: bool) {
         self.failures = 0;
-        if !self.session.is_shown() {
-            link.look_away();
+        match self.session.is_shown() {
+            true => link.look_there(),
+            false => link.look_away(),
         }
         if was_online {
             return;

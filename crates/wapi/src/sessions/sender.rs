@@ -18,11 +18,13 @@ use super::{Parts, Session, Status};
 use crate::clock::Clock;
 use crate::media::File;
 use crate::message::{ChatId, Message};
-use crate::store::{Acceptance, Accepted, Departure, Judged, NewMessage, OpenMessage, Place, Receipt, Verdict};
+use crate::store::{Judged, OpenMessage, Place, Receipt, Verdict};
 use crate::whatsapp::{Note, Prepared};
 
+mod accepting;
 mod work;
 
+use accepting::Asked;
 use work::{Done, Work};
 
 /// Messages of one session that may wait.
@@ -56,16 +58,6 @@ pub(super) enum Request {
         message: Box<Message>,
         reply: oneshot::Sender<Option<Place>>,
     },
-}
-
-/// A wish that the store is asked to accept.
-struct Asked {
-    wish: Box<Wish>,
-    file: Option<File>,
-    haste: Haste,
-    departure: Departure,
-    reply: oneshot::Sender<Result<Reply, SendError>>,
-    answer: Result<Acceptance, SendError>,
 }
 
 /// What is known of an open message besides its way through the outbox.
@@ -217,29 +209,6 @@ impl Sender {
         }
     }
 
-    /// The verdict comes when it is on the disk; before that a crash would let the message go. `None`: it may have left.
-    fn cancel(&mut self, id: &str) -> Option<oneshot::Receiver<Verdict>> {
-        let place = *self.by_id.get(id)?;
-        let (waiter, verdict) = oneshot::channel();
-        let open = self.open.get_mut(&place).filter(|_| self.outbox.is_here(place))?;
-        open.waiting.push(waiter);
-        self.outbox.cancel(place);
-        Some(verdict)
-    }
-
-    fn reword(&mut self, id: &str, message: Message) -> Option<Place> {
-        let place = *self.by_id.get(id)?;
-        let open = self.open.get_mut(&place).filter(|_| self.outbox.is_here(place))?;
-        let size = |message: &Option<Message>| message.as_ref().map_or(0, |message| message.content.size());
-        self.kept -= size(&open.message);
-        open.message = Some(message);
-        self.kept += size(&open.message);
-        open.prepared = None;
-        open.is_stale = true;
-        self.outbox.reworded(place);
-        Some(place)
-    }
-
     fn refusal(&self, haste: Haste) -> Option<SendError> {
         if self.open.len() + self.accepting.len() >= MOST_WAITING {
             return Some(SendError::Full(MOST_WAITING));
@@ -254,79 +223,6 @@ impl Sender {
         }
     }
 
-    fn accept(
-        &mut self,
-        wish: Box<Wish>,
-        file: Option<File>,
-        haste: Haste,
-        reply: oneshot::Sender<Result<Reply, SendError>>,
-    ) {
-        let chat = wish.to.to_string();
-        let may_wait = wish.send_at.is_some() || (wish.expires_at.is_some() && haste == Haste::Patient);
-        let departure = if !may_wait && self.outbox.would_leave(&chat) { Departure::AtOnce } else { Departure::Later };
-        let new = NewMessage {
-            session: self.session.name.as_str().to_owned(),
-            chat,
-            message: wish.message.clone(),
-            send_at: wish.send_at,
-            expires_at: wish.expires_at,
-            departure,
-            key: wish.key.clone(),
-        };
-        let store = self.around.store.clone();
-        self.accepting.push(Box::pin(async move {
-            let answer = store.accept(new).await.map_err(SendError::from);
-            Asked { wish, file, haste, departure, reply, answer }
-        }));
-    }
-
-    fn accepted(&mut self, asked: Asked) {
-        let Asked { wish, file, haste, departure, reply, answer } = asked;
-        // Whoever asked may have gone; what was accepted is sent all the same.
-        let _ = reply.send(match answer {
-            Ok(Acceptance::New(accepted)) => Ok(self.new_message(*wish, file, haste, departure, accepted)),
-            Ok(Acceptance::Repeated(id)) => Ok(Reply::Repeated(id)),
-            Ok(Acceptance::KeyTaken) => Ok(Reply::KeyTaken),
-            Err(error) => Err(error),
-        });
-    }
-
-    fn new_message(
-        &mut self,
-        wish: Wish,
-        file: Option<File>,
-        haste: Haste,
-        departure: Departure,
-        accepted: Accepted,
-    ) -> Reply {
-        let (waiter, verdict) = oneshot::channel();
-        let message = outbox::Message {
-            place: accepted.place,
-            chat: wish.to.to_string(),
-            send_at: wish.send_at,
-            expires_at: wish.expires_at,
-            haste,
-            is_marked: departure == Departure::AtOnce,
-            may_have_left: false,
-            has_file: wish.message.content.needs_fetching(),
-        };
-        let (size, is_vote) = (wish.message.content.size(), wish.message.content.ballot().is_some());
-        let message_kept = (self.kept + size <= KEPT).then_some(wish.message);
-        self.kept += message_kept.as_ref().map_or(0, |_| size);
-        let open = Open {
-            id: accepted.id.clone(),
-            to: wish.to,
-            message: message_kept,
-            file,
-            prepared: None,
-            waiting: vec![waiter],
-            is_vote,
-            is_stale: false,
-        };
-        self.enter(message, open);
-        Reply::Accepted(accepted, verdict)
-    }
-
     fn note(&mut self, note: Note) {
         match note {
             Note::Ack { id, refused, at } => {
@@ -334,6 +230,7 @@ impl Sender {
                 let verdict = match refused {
                     None => Verdict::Sent { at: at.unwrap_or_else(|| self.around.clock.now()) },
                     Some(code) if self.is_to_newsletter(place) => outbox::failures::refused_post(&code),
+                    Some(code) if self.is_to_group(place) => outbox::failures::refused_in_group(&code),
                     Some(code) => outbox::failures::refused(&code),
                 };
                 self.outbox.answered(place, verdict);
@@ -351,6 +248,10 @@ impl Sender {
                 }
             }
         }
+    }
+
+    fn is_to_group(&self, place: Place) -> bool {
+        self.open.get(&place).is_some_and(|open| matches!(open.to, ChatId::Group(_)))
     }
 
     fn is_to_newsletter(&self, place: Place) -> bool {

@@ -11,7 +11,7 @@ use whatsapp_rust::types::events::{EventHandler, Subscription};
 use whatsapp_rust::types::message::{MessageInfo, MessageSource};
 use whatsapp_rust::wacore::iq::devices::RemoveCompanionDeviceSpec;
 use whatsapp_rust::wacore::iq::keepalive::KeepaliveSpec;
-use whatsapp_rust::{Client, Jid, RawNodeLease};
+use whatsapp_rust::{Client, Jid, PresenceStatus, RawNodeLease};
 
 use super::calls::Ringing;
 use super::heard::Heard;
@@ -155,11 +155,20 @@ impl Link {
         Ok(self.saved.flush().await?)
     }
 
-    /// The phone gets no notifications while a linked device says that it is looking, as the engine does at each login.
+    /// The phone gets no notifications while a linked device says that it is looking, as the engine does at most logins.
     pub fn look_away(&self) {
+        self.looks(PresenceStatus::Unavailable);
+    }
+
+    /// What the engine does not do at a login that reads the account's app state.
+    pub fn look_there(&self) {
+        self.looks(PresenceStatus::Available);
+    }
+
+    fn looks(&self, status: PresenceStatus) {
         let (client, clock) = (Arc::clone(&self.client), self.clock.clone());
         self.tasks.spawn(async move {
-            match clock.timeout(GOODBYE, client.presence().set_unavailable()).await {
+            match clock.timeout(GOODBYE, client.presence().set(status)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => tracing::debug!(%error, "presence was not set"),
                 Err(error) => tracing::debug!(%error, "presence was not set"),

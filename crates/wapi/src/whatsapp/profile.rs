@@ -6,7 +6,7 @@ use whatsapp_rust::Jid;
 use whatsapp_rust::features::{BlockingError, ContactError, ProfileError};
 use whatsapp_rust::http::HttpRequest;
 
-use super::asking::NotAnswered;
+use super::asking::{NotAnswered, Registered};
 use super::link::Link;
 use super::observer::Others;
 use super::outgoing;
@@ -118,10 +118,12 @@ impl Link {
     /// Blocks somebody, or lets them through again.
     pub async fn blocks(&self, whom: &ChatId, is_blocked: bool, limit: Duration) -> Result<Blocking, NotAnswered> {
         // WhatsApp wants both addresses; where the engine does not know both, the answer to this teaches it.
-        if self.asked(limit, async { Ok::<_, NotAnswered>(self.is_nobody(whom).await) }).await? {
-            return Ok(Blocking::Nobody);
-        }
-        let (jid, blocking) = (outgoing::jid(whom), self.client.blocking());
+        let jid = match self.asked(limit, async { Ok::<_, NotAnswered>(self.registered(whom).await) }).await? {
+            Registered::Nobody => return Ok(Blocking::Nobody),
+            Registered::As(number) => Jid::pn(&number),
+            Registered::AsAsked | Registered::Unsaid => outgoing::jid(whom),
+        };
+        let blocking = self.client.blocking();
         let changing = async {
             let changed = match is_blocked {
                 true => blocking.block(&jid).await,

@@ -68,7 +68,6 @@ async fn what_is_definite_is_asked_once() {
         let answer = app.post("/v1/sessions/shop/messages?wait=30", json!({"to": to, "text": {"body": "hi"}})).await;
         assert_eq!(answer.expect(404).code(), code);
     }
-    // Rests between tries are by the clock, and nobody pushed it.
     app.finish().await;
 }
 

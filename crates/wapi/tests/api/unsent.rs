@@ -11,8 +11,8 @@ fn path(id: &str) -> String {
     format!("/v1/sessions/shop/messages/{id}?wait=0")
 }
 
-fn in_an_hour(app_now: jiff::Timestamp) -> String {
-    (app_now + jiff::SignedDuration::from_hours(1)).to_string()
+fn in_an_hour() -> String {
+    (wapi::clock::Clock::system().now() + jiff::SignedDuration::from_hours(1)).to_string()
 }
 
 /// One message that is scheduled, and one that waits for the connection, in a session without one.
@@ -21,7 +21,7 @@ async fn queued(app: &TestApp, alice: &Phone, bob: &Phone) -> [String; 2] {
     app.simulator.faults().refuse_connections(true);
     app.simulator.faults().cut(alice.number(), device).unwrap();
     app.until("shop", "offline").await;
-    let send_at = in_an_hour(jiff::Timestamp::now());
+    let send_at = in_an_hour();
     let scheduled = json!({"to": bob.number(), "text": {"body": "scheduled"}, "send_at": send_at});
     let waiting = json!({"to": bob.number(), "text": {"body": "waiting"}});
     [app.accepted("shop", scheduled).await, app.accepted("shop", waiting).await]

@@ -114,6 +114,21 @@ pub mod failures {
         }
     }
 
+    /// WhatsApp's refusal of a message to a group.
+    pub fn refused_in_group(code: &str) -> Verdict {
+        match code {
+            "401" | "403" => failed(
+                "whatsapp_refused",
+                &format!(
+                    "WhatsApp refused the message with code {code}: the account may not write in this group; it left it or was removed, \
+                     or only admins may write there (`announcement` in GET /v1/sessions/…/groups/…)"
+                ),
+            ),
+            "404" => not_in_group(),
+            _ => refused(code),
+        }
+    }
+
     /// WhatsApp's refusal, explained.
     pub fn refused(code: &str) -> Verdict {
         let reason = match code {

@@ -29,6 +29,10 @@ enum Happening {
     Pass {
         seconds: u8,
     },
+    /// Somebody takes one back that is not settled.
+    TakeBack {
+        which: usize,
+    },
     /// What was not written yet is lost.
     Crash,
 }
@@ -65,6 +69,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => Just(Happening::Line(Line::Down)),
         6 => (any::<usize>(), answer).prop_map(|(which, answer)| Happening::Answer { which, answer }),
         2 => (1..40_u8).prop_map(|seconds| Happening::Pass { seconds }),
+        2 => any::<usize>().prop_map(|which| Happening::TakeBack { which }),
         1 => Just(Happening::Crash),
     ]
 }
@@ -124,6 +129,12 @@ impl World {
             }
             Happening::Answer { which, answer } => self.answer(which, answer),
             Happening::Pass { seconds } => self.pass(Duration::from_secs(seconds.into())),
+            Happening::TakeBack { which } => {
+                let open: Vec<_> = self.rows.keys().copied().filter(|place| self.outbox.contains(*place)).collect();
+                if !open.is_empty() {
+                    self.outbox.cancel(open[which % open.len()]);
+                }
+            }
             Happening::Crash => self.crash(),
         }
         self.work();
@@ -293,6 +304,7 @@ impl World {
             match verdict.as_ref().expect("everything is settled") {
                 Verdict::Sent { .. } => assert!(is_there, "{place:?} is called sent and is nowhere"),
                 Verdict::Failed(failure) => assert!(!is_there, "{place:?} is called {failure:?} and is there"),
+                Verdict::Cancelled => assert!(!is_there, "{place:?} was taken back and is there"),
                 Verdict::LeftInDoubt => assert!(self.may_have_left.contains(place)),
                 Verdict::InDoubt => unreachable!("a doubt is no end"),
             }
@@ -353,6 +365,22 @@ fn what_whatsapp_never_answers_is_given_up_after_a_while() {
         (at.now, at.uptime) = (at.now + pause, at.uptime + pause);
     }
     assert_eq!((asked, verdicts), (ASKED, vec![Verdict::InDoubt, Verdict::LeftInDoubt]));
+}
+
+#[test]
+fn what_whatsapp_says_for_good_is_not_asked_again() {
+    let at = Moment { now: Timestamp::UNIX_EPOCH, uptime: Duration::ZERO };
+    for outcome in
+        [HandedOver::NobodyThere, HandedOver::NotInGroup, HandedOver::NoNewsletter, HandedOver::NotNewsletterAdmin]
+    {
+        let mut outbox = Outbox::new(PATIENCE);
+        outbox.line_is(Line::Up);
+        outbox.accept(message(1), at);
+        assert_eq!(outbox.next(at), [Step::HandOver(Place(1))]);
+        outbox.handed_over(Place(1), &outcome, at);
+        let steps = outbox.next(at);
+        assert!(matches!(&steps[..], [Step::Judge(Place(1), Verdict::Failed(_))]), "{outcome:?}: {steps:?}");
+    }
 }
 
 #[test]

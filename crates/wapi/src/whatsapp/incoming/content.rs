@@ -2,7 +2,6 @@
 
 use whatsapp_rust::Jid;
 use whatsapp_rust::wacore::proto_helpers::MessageExt;
-use whatsapp_rust::wacore_binary::JidExt;
 use whatsapp_rust::waproto::codec;
 use whatsapp_rust::waproto::whatsapp as wa;
 use whatsapp_rust::waproto::whatsapp::message_association::AssociationType;

@@ -1,16 +1,19 @@
 //! Where the values of settings come from, and which one wins.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::{Mistakes, SETTINGS};
+use super::{Mistakes, SETTINGS, dotenv};
 
 /// The defaults, embedded.
 const DEFAULTS: &str = include_str!("../../config.default.toml");
 
 /// Names the settings file.
-const CONFIG_FILE: &str = "WAPI_CONFIG";
+pub(super) const CONFIG_FILE: &str = "WAPI_CONFIG";
+const DOTENV: &str = ".env";
+const PREFIX: &str = "WAPI_";
 
 /// Where a value was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,34 +53,33 @@ impl Layers {
 
     /// Defaults, settings file, `.env` in the working folder, environment.
     pub fn of_this_process() -> Result<Self, Mistakes> {
-        let dotenv: BTreeMap<String, String> = match dotenvy::from_path_iter(".env") {
-            Ok(lines) => lines.collect::<Result<_, _>>().map_err(|error| wrong(".env", &error))?,
-            Err(error) if error.not_found() => BTreeMap::new(),
-            Err(error) => return Err(wrong(".env", &error)),
-        };
-        let environment: BTreeMap<String, String> = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect();
+        let mut mistakes = Mistakes::default();
+        let dotenv = dotenv(&mut mistakes);
+        let environment = environment(std::env::vars_os(), &mut mistakes);
         let file = environment.get(CONFIG_FILE).or_else(|| dotenv.get(CONFIG_FILE));
         let mut layers = Self::defaults();
-        if let Some(file) = file.filter(|file| !file.is_empty()) {
-            layers.put_file(Path::new(file))?;
+        if let Some(file) = file.filter(|file| !file.is_empty())
+            && let Err(problem) = layers.put_file(Path::new(file))
+        {
+            mistakes.add(CONFIG_FILE, problem);
         }
-        Ok(layers.with(dotenv, Source::DotEnv).with(environment, Source::Environment))
+        let layers = layers.with(dotenv, Source::DotEnv).with(environment, Source::Environment);
+        if mistakes.is_empty() { Ok(layers) } else { Err(mistakes) }
     }
 
     /// These values over what is there already. Names without `WAPI_` are none of our business.
     pub fn with(mut self, values: impl IntoIterator<Item = (String, String)>, source: Source) -> Self {
-        let ours = values.into_iter().filter(|(name, _)| name.starts_with("WAPI_") && name != CONFIG_FILE);
+        let ours = values.into_iter().filter(|(name, _)| name.starts_with(PREFIX) && name != CONFIG_FILE);
         self.put(ours, &source);
         self
     }
 
-    fn put_file(&mut self, path: &Path) -> Result<(), Mistakes> {
+    fn put_file(&mut self, path: &Path) -> Result<(), String> {
         let text = std::fs::read_to_string(path)
-            .map_err(|error| wrong(CONFIG_FILE, &format!("names {}, which cannot be read: {error}", path.display())))?;
-        let values = names_and_values(&text).map_err(|error| {
-            wrong(CONFIG_FILE, &format!("names {}, which is no settings file: {error}", path.display()))
+            .map_err(|error| format!("names {}, which cannot be read: {error}", path.display()))?;
+        let values = names_and_values(text.strip_prefix('\u{feff}').unwrap_or(&text)).map_err(|error| {
+            let line = error.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
+            format!("names {}, which is no settings file: {} in line {line}", path.display(), error.message())
         })?;
         self.put(values, &Source::File(path.to_owned()));
         Ok(())
@@ -88,7 +90,7 @@ impl Layers {
         for (name, value) in values {
             if SETTINGS.iter().any(|setting| setting.name == name) {
                 self.values.insert(name, (value.trim().to_owned(), source.clone()));
-            } else {
+            } else if !is_of_others(&name) {
                 self.unknown.push((name, source.clone()));
             }
         }
@@ -97,6 +99,11 @@ impl Layers {
     /// The value of a setting, if it has one that is not empty.
     pub fn value(&self, name: &str) -> Option<&str> {
         self.values.get(name).map(|(value, _)| value.as_str()).filter(|value| !value.is_empty())
+    }
+
+    /// Whether somebody has set it to nothing.
+    pub fn is_emptied(&self, name: &str) -> bool {
+        self.values.get(name).is_some_and(|(value, source)| value.is_empty() && *source != Source::Default)
     }
 
     /// Where the value of a setting comes from.
@@ -121,8 +128,92 @@ fn names_and_values(text: &str) -> Result<Vec<(String, String)>, toml::de::Error
     Ok(table.into_iter().map(|(key, value)| (format!("WAPI_{}", key.to_uppercase()), as_text(value))).collect())
 }
 
-fn wrong(name: &str, problem: &dyn fmt::Display) -> Mistakes {
-    let mut mistakes = Mistakes::default();
-    mistakes.add(name, problem.to_string());
-    mistakes
+fn dotenv(mistakes: &mut Mistakes) -> BTreeMap<String, String> {
+    let bytes = match std::fs::read(DOTENV) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return BTreeMap::new(),
+        Err(error) => {
+            mistakes.add(DOTENV, format!("is there and cannot be read: {error}"));
+            return BTreeMap::new();
+        }
+    };
+    dotenv::read(&bytes).unwrap_or_else(|dotenv::Wrong(problems)| {
+        problems.into_iter().for_each(|problem| mistakes.add(DOTENV, problem));
+        BTreeMap::new()
+    })
+}
+
+/// The variables that are text. One of ours that is not would otherwise be as if it were not set.
+fn environment(
+    variables: impl Iterator<Item = (OsString, OsString)>,
+    mistakes: &mut Mistakes,
+) -> BTreeMap<String, String> {
+    let text = |(name, value): (OsString, OsString)| {
+        let name = name.to_string_lossy().into_owned();
+        let value = value.into_string();
+        if value.is_err() && name.starts_with(PREFIX) {
+            mistakes.add(&name, "is not UTF-8");
+        }
+        Some((name, value.ok()?))
+    };
+    variables.filter_map(text).collect()
+}
+
+/// What begins as ours does and is none of our business: what Kubernetes makes of a Service that is called `wapi`, or `wapi-` and more, and
+/// what our own tests are told.
+fn is_of_others(name: &str) -> bool {
+    let rest = name.strip_prefix(PREFIX).unwrap_or_default();
+    let is_of_a_port = |rest: &str| {
+        rest.split_once("PORT_").is_some_and(|(before, port)| {
+            let is_number = port.split('_').next().is_some_and(|number| number.parse::<u16>().is_ok());
+            (before.is_empty() || before.ends_with('_')) && is_number
+        })
+    };
+    rest == "PORT"
+        || ["SERVICE_", "PORT_", "TESTS_"].iter().any(|start| rest.starts_with(start))
+        || rest.ends_with("_SERVICE_HOST")
+        || rest.ends_with("_SERVICE_PORT")
+        || rest.contains("_SERVICE_PORT_")
+        || is_of_a_port(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStringExt;
+
+    use super::*;
+
+    #[test]
+    fn a_variable_that_is_no_text_is_a_mistake() {
+        let mut mistakes = Mistakes::default();
+        let bytes = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
+        let given = [
+            (bytes(b"WAPI_API_KEY"), bytes(b"hush\xff")),
+            (bytes(b"OTHER\xff"), bytes(b"\xff")),
+            (bytes(b"WAPI_ENV"), bytes(b"dev")),
+        ];
+        let read = environment(given.into_iter(), &mut mistakes);
+        assert_eq!(read.keys().collect::<Vec<_>>(), ["WAPI_ENV"]);
+        assert_eq!(mistakes.0.len(), 1);
+        assert_eq!((mistakes.0[0].name.as_str(), mistakes.0[0].problem.as_str()), ("WAPI_API_KEY", "is not UTF-8"));
+    }
+
+    #[test]
+    fn what_kubernetes_makes_of_a_service_is_no_setting_of_ours() {
+        for name in [
+            "WAPI_SERVICE_HOST",
+            "WAPI_SERVICE_PORT_HTTP",
+            "WAPI_PORT",
+            "WAPI_PORT_8080_TCP_ADDR",
+            "WAPI_REDIS_SERVICE_HOST",
+            "WAPI_REDIS_SERVICE_PORT_REDIS",
+            "WAPI_REDIS_PORT_6379_TCP",
+            "WAPI_TESTS_SEED",
+        ] {
+            assert!(is_of_others(name), "{name}");
+        }
+        for name in ["WAPI_APIKEY", "WAPI_PORTS", "WAPI_HTTP_PORT", "WAPI_SERVICES", "WAPI_TEST_LOG", "WAPI_"] {
+            assert!(!is_of_others(name), "{name}");
+        }
+    }
 }

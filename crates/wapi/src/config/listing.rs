@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::{Layers, SETTINGS};
+use crate::webhooks::rules::shown;
 
 /// Every setting, its value and where that comes from, one a line; secrets masked. Then the names that are no settings.
 pub fn listing(layers: &Layers) -> String {
@@ -10,9 +11,9 @@ pub fn listing(layers: &Layers) -> String {
     let mut text = String::new();
     for setting in SETTINGS {
         let value = match layers.value(setting.name) {
-            None => "(not set)",
-            Some(_) if setting.secret => "********",
-            Some(value) => value,
+            None => "(not set)".to_owned(),
+            Some(_) if setting.secret => "********".to_owned(),
+            Some(value) => shown(value),
         };
         let source = layers.source(setting.name);
         writeln!(text, "{:width$} = {value}    [{source}]", setting.name).expect("writing to a String cannot fail");

@@ -1,5 +1,7 @@
 //! What the operator decides: defaults, then a file, then `.env`, then the environment; every mistake is told at once.
 
+mod dotenv;
+mod hosts;
 mod layers;
 mod listing;
 mod mistakes;
@@ -12,12 +14,13 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
-use crate::guard::Targets;
+use crate::guard::{Network, Targets};
 use crate::history;
 use crate::media;
 use crate::retention::Retention;
 use crate::webhooks::SigningKey;
 
+pub use hosts::Hosts;
 pub use layers::{Layers, Source};
 pub use listing::listing;
 pub use mistakes::{Mistake, Mistakes};
@@ -36,10 +39,16 @@ pub struct Config {
     pub webhook_disable_after: Duration,
     /// Where callers may send the gateway: with webhooks of theirs, and with media links.
     pub allowed_targets: Targets,
+    /// Whether all targets were open before that was a question of keys: webhooks of that time keep theirs.
+    pub targets_were_open: bool,
     pub listen: HostPort,
     /// The data folder.
     pub root: PathBuf,
     pub access: Access,
+    /// What the gateway is called, beside its addresses.
+    pub hosts: Hosts,
+    /// Proxies that are believed whom they speak for.
+    pub trusted_proxies: Vec<Network>,
     /// Address of a Redis server, as `redis://…` or `rediss://…`. Secret, since it may carry a password.
     pub redis: Option<SecretString>,
     pub sentry_dsn: Option<SecretString>,
@@ -116,17 +125,22 @@ impl Config {
     pub fn read(layers: &Layers, build: Build) -> Result<Self, Mistakes> {
         let mut reader = parse::Reader::new(layers);
         reader.refuse_unknown_names();
+        reader.refuse_empty_secrets();
         let webhook = reader.required("WAPI_GETTING_MESSAGES_WEBHOOK", parse::webhook);
         let webhook_secret = reader.optional("WAPI_WEBHOOK_SECRET", SigningKey::parse);
         let webhook_disable_after = reader.required("WAPI_WEBHOOK_DISABLE_AFTER_HOURS", parse::hours);
         let listen = reader.required("WAPI_INTERNAL_HOST", HostPort::parse);
         let root = reader.required("WAPI_FILE_SYSTEM_ROOT_POINT_FULL_PATH", parse::folder);
-        let access = parse::access(&mut reader, listen.as_ref());
+        let trusted_proxies = reader.optional("WAPI_TRUSTED_PROXIES", parse::networks).unwrap_or_default();
+        let reach = parse::Reach::of(listen.as_ref(), &trusted_proxies);
+        let access = parse::access(&mut reader, listen.as_ref(), reach);
         let redis = reader.optional("WAPI_REDIS_HOST", parse::redis);
         let sentry_dsn = reader.optional("WAPI_SENTRY_DSN", parse::sentry_dsn);
         let https = parse::https(&mut reader);
         let environment = reader.required("WAPI_ENV", parse::environment);
-        let allowed_targets = parse::allowed_targets(&mut reader, listen.as_ref(), environment);
+        let hosts = reader.optional("WAPI_HOSTS", Hosts::parse).unwrap_or_default();
+        let targets_were_open = parse::targets_were_open(&reader, listen.as_ref(), environment);
+        let allowed_targets = parse::allowed_targets(&mut reader, access.as_ref(), reach);
         let check_every = parse::check_every(&mut reader);
         let whatsapp_timeout = reader.required("WAPI_WHATSAPP_CONNECTION_TIMEOUT", parse::seconds);
         let restore_concurrency = reader.required("WAPI_RESTORE_CONCURRENCY", parse::positive);
@@ -144,9 +158,12 @@ impl Config {
                 webhook_secret,
                 webhook_disable_after: webhook_disable_after?,
                 allowed_targets: allowed_targets?,
+                targets_were_open,
                 listen: listen?,
                 root: root?,
                 access: access?,
+                hosts,
+                trusted_proxies,
                 redis,
                 sentry_dsn,
                 https,

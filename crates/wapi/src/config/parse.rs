@@ -1,5 +1,6 @@
 //! Turns the text of each setting into what it means. Pure: nothing here looks at the network or the disk.
 
+mod access;
 mod storage;
 
 use std::fmt;
@@ -12,13 +13,19 @@ use url::{Host, Url};
 
 use crate::retention::Retention;
 
-use super::{Access, Build, CertificateFiles, Environment, Layers, Mistakes, Source, WhatsappAddress};
-use crate::guard::Targets;
+use super::layers::CONFIG_FILE;
+use super::{Build, CertificateFiles, Environment, Layers, Mistakes, SETTINGS, WhatsappAddress};
 use crate::history;
 use crate::media::ffmpeg::Choice;
 use crate::media::{Download, Policy};
+use crate::nearest::suggestion;
+use crate::webhooks::rules::placeholder;
 
+pub(super) use access::{Reach, access, allowed_targets, networks, targets_were_open};
 pub(super) use storage::media_storage;
+
+/// Secrets without which something is open, or cannot be trusted.
+const PROTECTING: [&str; 3] = ["WAPI_API_KEY", "WAPI_WEBHOOK_SECRET", "WAPI_MEDIA_S3_SECRET_ACCESS_KEY"];
 
 /// Reads settings one by one and remembers what was wrong with them.
 pub(super) struct Reader<'a> {
@@ -50,12 +57,21 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A misspelt name would otherwise be a default that nobody chose. In the environment it may be somebody else's, so there it is
-    /// only mentioned: see [`super::listing`].
+    /// A misspelt name would otherwise be a default that nobody chose, and a gateway without the key its operator has set.
     pub fn refuse_unknown_names(&mut self) {
+        let names = || SETTINGS.iter().map(|setting| setting.name).chain([CONFIG_FILE]);
         for (name, source) in self.layers.unknown() {
-            if let Source::File(_) = source {
-                self.mistakes.add(name, format!("(from {source}) is not a setting"));
+            let meant = suggestion(name, names());
+            self.mistakes.add(name, format!("(from {source}) is not a setting{meant}"));
+        }
+    }
+
+    /// What was meant to protect something does not when nothing came of it.
+    pub fn refuse_empty_secrets(&mut self) {
+        for name in PROTECTING {
+            if self.layers.is_emptied(name) {
+                let source = self.layers.source(name);
+                self.mistakes.add(name, format!("(from {source}) is empty; set it, or leave it out"));
             }
         }
     }
@@ -107,9 +123,17 @@ impl fmt::Display for HostPort {
 }
 
 pub(super) fn webhook(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|error| format!("is `{text}`, which is not an address: {error}"))?;
+    // It may carry a password, so it is not shown.
+    let wrong = |error| format!("is not an address: {error}");
+    let url = Url::parse(text).map_err(wrong)?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(format!("is `{text}`; only http:// and https:// can be posted to"));
+        return Err("begins with something else; only http:// and https:// can be posted to".to_owned());
+    }
+    if let Some(placeholder) = placeholder(text) {
+        return Err(format!(
+            "has the placeholder `{placeholder}`, and nothing is put in its place: the session's name is put behind the address; \
+             leave it out"
+        ));
     }
     if url.query().is_some() || url.fragment().is_some() {
         return Err(
@@ -117,7 +141,7 @@ pub(super) fn webhook(text: &str) -> Result<Url, String> {
         );
     }
     let with_slash = format!("{}/", url.as_str().trim_end_matches('/'));
-    Url::parse(&with_slash).map_err(|error| format!("is `{text}`, which is not an address: {error}"))
+    Url::parse(&with_slash).map_err(wrong)
 }
 
 pub(super) fn folder(text: &str) -> Result<PathBuf, String> {
@@ -156,21 +180,6 @@ pub(super) fn seconds(text: &str) -> Result<Duration, String> {
 
 pub(super) fn hours(text: &str) -> Result<Duration, String> {
     positive(text).map(|hours| Duration::from_secs(3600 * hours as u64))
-}
-
-/// Where callers may send the gateway. On a developer's machine everything is near, so everything is allowed.
-pub(super) fn allowed_targets(
-    reader: &mut Reader,
-    listen: Option<&HostPort>,
-    environment: Option<Environment>,
-) -> Option<Targets> {
-    if reader.layers.value("WAPI_ALLOW_PRIVATE_TARGETS").is_some() {
-        return reader.optional("WAPI_ALLOW_PRIVATE_TARGETS", |text| {
-            Targets::parse(text).map_err(|error| format!("is wrong: {error}"))
-        });
-    }
-    let is_near = environment == Some(Environment::Dev) || listen.is_some_and(HostPort::is_loopback);
-    Some(if is_near { Targets::All } else { Targets::Public(Vec::new()) })
 }
 
 pub(super) fn positive(text: &str) -> Result<usize, String> {
@@ -232,9 +241,22 @@ pub(super) fn history(text: &str) -> Result<history::Policy, String> {
 }
 
 pub(super) fn log_filter(text: &str) -> Result<String, String> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let wrong = |why: String| format!("is `{text}`, which is not a log filter: {why}");
+    for directive in text.split(',').map(str::trim) {
+        // A word alone would be a target of that name, and nobody else would speak.
+        let is_level = directive.parse::<tracing_subscriber::filter::LevelFilter>().is_ok();
+        if !is_level && !directive.contains(['=', '[']) {
+            let meant = suggestion(directive, LEVELS);
+            let all = LEVELS.join(", ");
+            return Err(wrong(format!(
+                "a target is written with its level, as in whatsapp_rust=warn, and `{directive}` is none of {all}{meant}"
+            )));
+        }
+    }
     match text.parse::<tracing_subscriber::EnvFilter>() {
         Ok(_) => Ok(text.to_owned()),
-        Err(error) => Err(format!("is `{text}`, which is not a log filter: {error}")),
+        Err(error) => Err(wrong(error.to_string())),
     }
 }
 
@@ -245,42 +267,6 @@ pub(super) fn check_every(reader: &mut Reader) -> Option<Duration> {
         return reader.optional("WAPI_CONNECTIONS_CHECKOUT_DURATION_MILLISECONDS", in_milliseconds);
     }
     reader.required("WAPI_CONNECTIONS_CHECKOUT_DURATION_SECS", seconds)
-}
-
-/// Who may call. Without a key, only a listener that nobody else can reach is open.
-pub(super) fn access(reader: &mut Reader, listen: Option<&HostPort>) -> Option<Access> {
-    let key = reader.optional("WAPI_API_KEY", api_key);
-    let key_given = reader.layers.value("WAPI_API_KEY").is_some();
-    let needs_key = reader.required("WAPI_AUTH", |text| match text {
-        "key" => Ok(true),
-        "none" => Ok(false),
-        other => Err(format!("is `{other}`; it can be key or none")),
-    })?;
-    match (needs_key, key) {
-        (false, None) if key_given => None,
-        (false, None) => Some(Access::Open),
-        (false, Some(_)) => {
-            reader.mistakes.add("WAPI_AUTH", "is none, but WAPI_API_KEY is set too; set one of the two");
-            None
-        }
-        (true, Some(key)) => Some(Access::Key(key)),
-        (true, None) if key_given || listen.is_none_or(HostPort::is_loopback) => Some(Access::Loopback),
-        (true, None) => {
-            let problem = "is missing, and WAPI_INTERNAL_HOST can be reached from other machines: set WAPI_API_KEY, or \
-                           WAPI_AUTH=none to let everyone in who reaches it";
-            reader.mistakes.add("WAPI_API_KEY", problem);
-            None
-        }
-    }
-}
-
-/// A key travels in a header, so it is visible ASCII.
-fn api_key(text: &str) -> Result<SecretString, String> {
-    if text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        Ok(text.to_owned().into())
-    } else {
-        Err("has spaces or letters that cannot be sent in a header; use letters, digits, - and _".to_owned())
-    }
 }
 
 pub(super) fn https(reader: &mut Reader) -> Option<CertificateFiles> {

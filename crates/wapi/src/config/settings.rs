@@ -41,6 +41,8 @@ pub static SETTINGS: &[Setting] = &[
     plain("WAPI_FILE_SYSTEM_ROOT_POINT_FULL_PATH", "/var/lib/wapi"),
     secret("WAPI_API_KEY", "wapi_a-long-random-text"),
     plain("WAPI_AUTH", "key"),
+    plain("WAPI_HOSTS", "gateway.example.com,wapi"),
+    plain("WAPI_TRUSTED_PROXIES", "10.0.0.0/8,127.0.0.1"),
     secret("WAPI_REDIS_HOST", "localhost:6379"),
     secret("WAPI_SENTRY_DSN", "https://key@sentry.example.com/1"),
     plain("WAPI_CERT_FILE_PATH", "/etc/wapi/certificate.pem"),

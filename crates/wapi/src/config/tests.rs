@@ -72,6 +72,14 @@ fn malformed_values_are_refused() {
         ("WAPI_AUTH", "basic"),
         ("WAPI_API_KEY", "two words"),
         ("WAPI_LOG", "wapi=loud"),
+        ("WAPI_LOG", "verbose"),
+        ("WAPI_LOG", "info,whatsapp_rust"),
+        ("WAPI_GETTING_MESSAGES_WEBHOOK", "https://example.com/{session}/"),
+        ("WAPI_GETTING_MESSAGES_WEBHOOK", "https://example.com/:session/"),
+        ("WAPI_HOSTS", "gateway.example:80"),
+        ("WAPI_HOSTS", "a,,b"),
+        ("WAPI_TRUSTED_PROXIES", "10.0.0.0/33"),
+        ("WAPI_TRUSTED_PROXIES", "proxy.example"),
     ] {
         let told = refusal(&[(name, value)], Build::Release);
         assert!(told.contains(name), "{name}={value} gave:\n{told}");
@@ -92,8 +100,14 @@ fn an_open_listener_must_be_loopback_or_wanted() {
     assert!(told.contains("set WAPI_API_KEY, or WAPI_AUTH=none"), "{told}");
     let open = read(&[("WAPI_INTERNAL_HOST", "0.0.0.0:443"), ("WAPI_AUTH", "none")], Build::Release).unwrap();
     assert!(matches!(open.access, Access::Open));
-    let keyed = read(&[("WAPI_INTERNAL_HOST", "0.0.0.0:443"), ("WAPI_API_KEY", "wapi_k")], Build::Release).unwrap();
+    let keyed =
+        read(&[("WAPI_INTERNAL_HOST", "0.0.0.0:443"), ("WAPI_API_KEY", "wapi_0123456789a")], Build::Release).unwrap();
     assert!(matches!(keyed.access, Access::Key(_)));
+    for far in [("WAPI_INTERNAL_HOST", "0.0.0.0:443"), ("WAPI_TRUSTED_PROXIES", "127.0.0.1")] {
+        let weak = refusal(&[far, ("WAPI_API_KEY", "wapi_0123456789")], Build::Release);
+        assert!(weak.contains("fewer than 16") && !weak.contains("0123456789;"), "{weak}");
+    }
+    assert!(matches!(read(&[("WAPI_API_KEY", "short")], Build::Release).unwrap().access, Access::Key(_)));
     let both = refusal(&[("WAPI_API_KEY", "wapi_k"), ("WAPI_AUTH", "none")], Build::Release);
     assert!(both.contains("set one of the two"), "{both}");
 }
@@ -153,6 +167,17 @@ fn the_listing_masks_secrets_and_says_where_values_come_from() {
 }
 
 #[test]
+fn a_password_in_an_address_is_never_shown() {
+    let values = [("WAPI_GETTING_MESSAGES_WEBHOOK", "https://me:hush@example.com/in"), ("WAPI_LOG", "info")];
+    let text = listing(&layers(&values));
+    assert!(text.contains("https://me:********@example.com/in") && !text.contains("hush"), "{text}");
+    for wrong in ["https://me:hush@example.com/?a", "ftp://me:hush@example.com/", "//me:hush@example.com/{a}"] {
+        let told = refusal(&[("WAPI_GETTING_MESSAGES_WEBHOOK", wrong)], Build::Release);
+        assert!(!told.contains("hush"), "{told}");
+    }
+}
+
+#[test]
 fn files_are_kept_in_the_data_folder_or_in_a_bucket_with_its_keys() {
     use crate::media::Place;
     use secrecy::ExposeSecret;
@@ -179,4 +204,59 @@ fn files_are_kept_in_the_data_folder_or_in_a_bucket_with_its_keys() {
     assert!(told.contains("WAPI_MEDIA_S3_ACCESS_KEY_ID is missing"), "{told}");
     assert!(told.contains("WAPI_MEDIA_S3_SECRET_ACCESS_KEY is missing"), "{told}");
     assert!(refusal(&keys, Build::Release).contains("but WAPI_MEDIA_STORAGE, which names the bucket, is not"));
+}
+
+#[test]
+fn unknown_names_are_refused_wherever_they_stand_with_the_nearest_right_one() {
+    for (name, meant) in [
+        ("WAPI_APIKEY", "did you mean `WAPI_API_KEY`?"),
+        ("WAPI_REDIS", "(from environment) is not a setting"),
+        ("WAPI_GETTING_MESSAGE_WEBHOOK", "did you mean `WAPI_GETTING_MESSAGES_WEBHOOK`?"),
+        ("WAPI_TRUSTED_PROXY", "did you mean `WAPI_TRUSTED_PROXIES`?"),
+    ] {
+        let told = refusal(&[(name, "hush")], Build::Release);
+        assert!(told.contains(name) && told.contains(meant) && !told.contains("hush"), "{told}");
+    }
+    read(
+        &[("WAPI_SERVICE_HOST", "10.0.0.1"), ("WAPI_PORT", "tcp://10.0.0.1:80"), ("WAPI_TESTS_SEED", "1")],
+        Build::Release,
+    )
+    .unwrap();
+    let told = refusal(&[("WAPI_LOG", "dbug")], Build::Release);
+    assert!(told.contains("did you mean `debug`?"), "{told}");
+}
+
+#[test]
+fn a_secret_that_is_set_to_nothing_is_a_mistake() {
+    for name in ["WAPI_API_KEY", "WAPI_WEBHOOK_SECRET", "WAPI_MEDIA_S3_SECRET_ACCESS_KEY"] {
+        for value in ["", " "] {
+            let told = refusal(&[(name, value)], Build::Release);
+            assert!(told.contains(&format!("{name} (from environment) is empty")), "{told}");
+        }
+    }
+}
+
+#[test]
+fn targets_are_open_only_on_a_machine_of_ones_own() {
+    let all = crate::guard::Targets::parse("none").unwrap();
+    let near = url::Url::parse("http://127.0.0.1/").unwrap();
+    assert!(all.check(&near).is_err());
+    let is_open =
+        |changes: &[(&str, &str)]| read(changes, Build::Release).unwrap().allowed_targets.check(&near).is_ok();
+    let key = ("WAPI_API_KEY", "wapi_0123456789abcdef");
+    assert!(
+        is_open(&[]) && is_open(&[("WAPI_AUTH", "none")]) && is_open(&[key, ("WAPI_ALLOW_PRIVATE_TARGETS", "all")])
+    );
+    for changes in [
+        &[key][..],
+        &[("WAPI_TRUSTED_PROXIES", "127.0.0.1")],
+        &[("WAPI_AUTH", "none"), ("WAPI_TRUSTED_PROXIES", "127.0.0.1")],
+        &[("WAPI_AUTH", "none"), ("WAPI_INTERNAL_HOST", "0.0.0.0:80")],
+        &[("WAPI_ENV", "dev"), ("WAPI_INTERNAL_HOST", "0.0.0.0:80"), key],
+    ] {
+        assert!(!is_open(changes), "{changes:?}");
+    }
+    let config = read(&[("WAPI_ENV", "dev"), key], Build::Release).unwrap();
+    assert!(config.targets_were_open, "webhooks of before may keep theirs");
+    assert!(!read(&[("WAPI_ALLOW_PRIVATE_TARGETS", "none")], Build::Release).unwrap().targets_were_open);
 }

@@ -11,6 +11,7 @@ use super::error::Problem;
 use super::extract::{Fields, FieldsOrNothing};
 use super::query::Query;
 use super::webhooks::{find, unsaved};
+use crate::nearest::suggestion;
 use crate::store::{Delivery, DeliveryState, FailedAttempt};
 
 /// Deliveries in one answer when the caller does not say, and at most.
@@ -114,7 +115,10 @@ pub async fn list(
 
 fn state(word: &str) -> Result<DeliveryState, Problem> {
     let known = DeliveryState::ALL.into_iter().find(|state| state.word() == word);
-    known.ok_or_else(|| Problem::field("status", "must be waiting, delivered or dead"))
+    known.ok_or_else(|| {
+        let meant = suggestion(word, DeliveryState::ALL.map(DeliveryState::word));
+        Problem::field("status", format!("must be waiting, delivered or dead{meant}"))
+    })
 }
 
 /// `POST …/deliveries/{delivery}/resend`: 202; it is posted again at once, with a whole schedule before it.

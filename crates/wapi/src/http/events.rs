@@ -11,8 +11,10 @@ use serde_json::value::RawValue;
 use super::Gateway;
 use super::error::Problem;
 use super::query::Query;
+use crate::event::TYPES;
 use crate::keys::{Caller, Scope};
 use crate::store::{Reader, Saved, StoreError, Wanted};
+use crate::webhooks::rules::unknown_type;
 
 /// Events in one answer when the caller does not say, and at most.
 const LIMIT: (usize, usize) = (100, 1_000);
@@ -82,7 +84,10 @@ async fn something_new(reader: &mut Reader, limit: usize) -> Result<Vec<Arc<Save
 /// What the caller asks for, of what it may see.
 pub(super) fn wanted(caller: &Caller, query: &mut Query) -> Result<Wanted, Problem> {
     let types = query.text("types").unwrap_or_default();
-    let types = types.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    let types: Vec<_> = types.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    if let Some(unknown) = types.iter().find(|name| !TYPES.contains(&name.as_str())) {
+        return Err(Problem::field("types", unknown_type(unknown)));
+    }
     let sessions = match query.text("session") {
         Some(session) if !caller.reaches(&session) => return Err(Problem::SessionNotAllowed),
         Some(session) => Some(vec![session]),

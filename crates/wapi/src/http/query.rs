@@ -6,21 +6,26 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
 use super::error::{FieldError, Problem};
+use crate::nearest::suggestion;
 
 /// The parameters of a query, read one by one. Unknown ones are refused by name.
 #[derive(Debug)]
 pub struct Query {
     parameters: Vec<(String, String)>,
+    /// Names that this route takes.
+    right: Vec<String>,
     errors: Vec<FieldError>,
 }
 
 impl Query {
     fn parse(query: &str) -> Self {
-        Self { parameters: url::form_urlencoded::parse(query.as_bytes()).into_owned().collect(), errors: Vec::new() }
+        let parameters = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        Self { parameters, right: Vec::new(), errors: Vec::new() }
     }
 
     /// The last value given.
     pub fn text(&mut self, name: &str) -> Option<String> {
+        self.right.push(name.to_owned());
         let mut found = None;
         self.parameters.retain(|(given, value)| {
             let is_it = given == name;
@@ -58,10 +63,10 @@ impl Query {
 
     /// What was wrong, unknown names included.
     pub fn done(mut self) -> Result<(), Problem> {
-        let unknown = self
-            .parameters
-            .into_iter()
-            .map(|(name, _)| FieldError { field: name.into(), detail: "is not a parameter of this route".to_owned() });
+        let unknown = self.parameters.into_iter().map(|(name, _)| {
+            let meant = suggestion(&name, self.right.iter().map(String::as_str));
+            FieldError { field: name.into(), detail: format!("is not a parameter of this route{meant}") }
+        });
         self.errors.extend(unknown);
         if self.errors.is_empty() { Ok(()) } else { Err(Problem::Fields(self.errors)) }
     }

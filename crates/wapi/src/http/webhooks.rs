@@ -58,7 +58,7 @@ impl From<Endpoint> for WebhookInfo {
         let Endpoint { id, url, session, types, headers, disabled, failing_since, failures, created_at, .. } = endpoint;
         Self {
             id,
-            url,
+            url: rules::shown(&url),
             session,
             types: Some(types).filter(|types| !types.is_empty()),
             headers: headers.into_keys().map(|name| (name, HIDDEN)).collect(),

@@ -7,6 +7,7 @@ use url::Url;
 
 use crate::event::TYPES;
 use crate::guard::Targets;
+use crate::nearest::suggestion;
 
 const LONGEST_ADDRESS: usize = 2_048;
 const MOST_HEADERS: usize = 32;
@@ -49,8 +50,36 @@ pub fn address(text: &str, allowed: &Targets) -> Result<Url, String> {
     if url.as_str().len() > LONGEST_ADDRESS {
         return Err(format!("is longer than {LONGEST_ADDRESS} characters"));
     }
+    if let Some(placeholder) = placeholder(text) {
+        return Err(format!(
+            "has the placeholder `{placeholder}`, and nothing is put in its place; what is posted says which session it is of, and a \
+             webhook with `session` is told of that one only"
+        ));
+    }
     allowed.check(&url).map_err(|error| error.to_string())?;
     Ok(url)
+}
+
+/// An address as it is shown to people: without the password it may carry.
+pub fn shown(address: &str) -> String {
+    match Url::parse(address) {
+        Ok(mut url) if url.password().is_some() => {
+            let _ = url.set_password(Some("********"));
+            url.into()
+        }
+        _ => address.to_owned(),
+    }
+}
+
+/// What looks as if something were to be put in its place: an address would be posted to with it as it stands.
+pub fn placeholder(address: &str) -> Option<&str> {
+    let of_a_pair = |open: char, close: char| {
+        let start = address.find(open)?;
+        let end = address[start..].rfind(close)?;
+        Some(&address[start..=start + end])
+    };
+    let lone = || address.split('/').find(|part| part.starts_with([':', '$']) && part.len() > 1);
+    of_a_pair('{', '}').or_else(|| of_a_pair('<', '>')).or_else(lone)
 }
 
 /// Types of events, without repetitions.
@@ -58,13 +87,19 @@ pub fn types(names: Vec<String>) -> Result<Vec<String>, String> {
     let mut known = Vec::new();
     for name in names {
         if !TYPES.contains(&name.as_str()) {
-            return Err(format!("names `{name}`, which is no type of event; there are {}", TYPES.join(", ")));
+            return Err(unknown_type(&name));
         }
         if !known.contains(&name) {
             known.push(name);
         }
     }
     Ok(known)
+}
+
+/// What is said of a type of event that there is not.
+pub fn unknown_type(name: &str) -> String {
+    let meant = suggestion(name, TYPES.iter().copied());
+    format!("names `{name}`, which is no type of event{meant}; there are {}", TYPES.join(", "))
 }
 
 /// Headers to send along. Names become small letters, as they mean the same.
@@ -105,6 +140,25 @@ mod tests {
         }
         assert_eq!(address("https://Example.com/hook?a=1", &public).unwrap().as_str(), "https://example.com/hook?a=1");
         assert!(address("http://10.0.0.1/", &Targets::All).is_ok());
+    }
+
+    #[test]
+    fn nothing_is_put_in_the_place_of_placeholders() {
+        for text in [
+            "https://example.com/{session}/",
+            "https://example.com/a?s={{session}}",
+            "https://example.com/${SESSION}",
+            "https://example.com/<session>",
+            "https://example.com/:session/in",
+            "https://example.com/$session",
+        ] {
+            let refusal = address(text, &Targets::All).unwrap_err();
+            assert!(refusal.contains("placeholder"), "{text}: {refusal}");
+        }
+        for text in ["https://example.com:8080/a:b/$", "https://example.com/%7Bsession%7D", "https://[2001:db8::1]:1/"]
+        {
+            assert!(address(text, &Targets::All).is_ok(), "{text}");
+        }
     }
 
     #[test]

@@ -153,8 +153,8 @@ parameters = { "query.wait" = 0 }
 /// Schemathesis makes requests from the document, right ones and wrong ones, and compares every answer with it.
 #[tokio::test]
 async fn no_request_is_answered_with_a_failure_of_ours_or_outside_the_document() {
-    let Some(program) = std::env::var_os("WAPI_SCHEMATHESIS") else {
-        return skipped::<()>("WAPI_SCHEMATHESIS does not name the program schemathesis").unwrap_or_default();
+    let Some(program) = std::env::var_os("WAPI_TESTS_SCHEMATHESIS") else {
+        return skipped::<()>("WAPI_TESTS_SCHEMATHESIS does not name the program schemathesis").unwrap_or_default();
     };
     let app = Setup::new().set("WAPI_API_KEY", "wapi_first").set("WAPI_WHATSAPP_CONNECTION_TIMEOUT", 20).start().await;
     let admin = app.with_key("wapi_first");

@@ -162,3 +162,66 @@ async fn failed_restores_are_reported_to_sentry() {
     assert!(report.contains("the session cannot be opened") && report.contains("broken"), "{report}");
     running.terminate().await;
 }
+
+#[tokio::test]
+async fn dotenv_is_read_as_it_stands_and_what_is_wrong_with_it_is_named_by_its_line() {
+    let wapi = Wapi::new();
+    std::fs::write(wapi.folder().join(".env"), "\u{feff}WAPI_API_KEY=abc$def$2b$12\nWAPI_LOG='debug'\n").unwrap();
+    let simulator = wapi_simulator::Simulator::start(Default::default()).await.unwrap();
+    let address = free_address();
+    let wapi = wapi.set("WAPI_INTERNAL_HOST", address).set("WAPI_WHATSAPP_URL", simulator.ws_url());
+    let (running, client) = wapi.serves(address).await;
+    client.get("/v1/sessions").await.expect(401);
+    client.with_key("abc$def$2b$12").get("/v1/sessions").await.expect(200);
+    assert!(running.terminate().await.success);
+    for (text, words) in [
+        ("WAPI_API_KEY=hush\nWAPI_API_KEY=hush2\n", "lines 1 and 2"),
+        ("WAPI_API_KEY=\"hush\n", "line 1 (WAPI_API_KEY)"),
+        ("hush\n", "line 1"),
+        ("WAPI_API_KEY=\n", "WAPI_API_KEY (from .env) is empty"),
+        ("WAPI_APIKEY=hush\n", "did you mean `WAPI_API_KEY`?"),
+    ] {
+        std::fs::write(wapi.folder().join(".env"), text).unwrap();
+        let told = wapi.refusal().await;
+        assert!(told.contains(words) && !told.contains("hush"), "{told}");
+    }
+    simulator.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_new_certificate_is_taken_up_at_a_hangup_and_a_wrong_one_changes_nothing() {
+    let make = || {
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        (made.cert.pem(), made.signing_key.serialize_pem())
+    };
+    let trusts = |certificate: &str, base: String| {
+        let trusted = reqwest::Certificate::from_pem(certificate.as_bytes()).unwrap();
+        let http = reqwest::Client::builder().tls_certs_only([trusted]).pool_max_idle_per_host(0).build().unwrap();
+        async move { http.get(base + "/health/live").send().await.is_ok() }
+    };
+    let (first, second) = (make(), make());
+    let address = free_address();
+    let wapi = Wapi::new().set("WAPI_INTERNAL_HOST", address);
+    let (certificate, key) = (wapi.folder().join("c.pem"), wapi.folder().join("k.pem"));
+    let writes = |pair: &(String, String)| {
+        std::fs::write(&certificate, &pair.0).unwrap();
+        std::fs::write(&key, &pair.1).unwrap();
+    };
+    writes(&first);
+    let wapi = wapi.set("WAPI_CERT_FILE_PATH", certificate.display()).set("WAPI_CERT_KEY_PATH", key.display());
+    let simulator = wapi_simulator::Simulator::start(Default::default()).await.unwrap();
+    let wapi = wapi.set("WAPI_WHATSAPP_URL", simulator.ws_url());
+    let (mut running, _) = wapi.serves(address).await;
+    let base = format!("https://{address}");
+    assert!(trusts(&first.0, base.clone()).await);
+    std::fs::write(&certificate, &second.0).unwrap();
+    running.hang_up().await;
+    running.logs("cannot be renewed").await;
+    assert!(trusts(&first.0, base.clone()).await, "half of a pair changes nothing");
+    writes(&second);
+    running.hang_up().await;
+    running.logs("a new certificate is served").await;
+    assert!(trusts(&second.0, base.clone()).await && !trusts(&first.0, base).await);
+    assert!(running.terminate().await.success);
+    simulator.finish().await.unwrap();
+}

@@ -26,8 +26,8 @@ struct Server {
 impl Server {
     /// With the bucket `files`. `None`, and a word about it, when moto, which `scripts/test` installs, is not there.
     async fn start() -> Option<Self> {
-        let Some(program) = std::env::var_os("WAPI_MOTO") else {
-            let why = "WAPI_MOTO does not name the program moto_server";
+        let Some(program) = std::env::var_os("WAPI_TESTS_MOTO") else {
+            let why = "WAPI_TESTS_MOTO does not name the program moto_server";
             assert!(std::env::var_os("WAPI_TESTS_SKIP_NOTHING").is_none(), "{why}");
             eprintln!("skipped: {why}");
             return None;

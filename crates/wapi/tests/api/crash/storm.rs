@@ -40,8 +40,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// What every test run has time for, or what the environment asks: `WAPI_SOAK_KILLS`, `WAPI_SOAK_MESSAGES`,
-    /// `WAPI_SOAK_MINUTES`, and `WAPI_TESTS_SEED` to repeat an earlier one.
+    /// What every test run has time for, or what the environment asks: `WAPI_TESTS_SOAK_KILLS`, `WAPI_TESTS_SOAK_MESSAGES`,
+    /// `WAPI_TESTS_SOAK_MINUTES`, and `WAPI_TESTS_SEED` to repeat an earlier one.
     pub fn from_environment() -> Self {
         let number = |name: &str| -> Option<u64> {
             let text = std::env::var(name).ok()?;
@@ -50,9 +50,9 @@ impl Plan {
         let size = |name: &str, usual: usize| number(name).map_or(usual, |number| number.try_into().unwrap());
         Self {
             seed: number("WAPI_TESTS_SEED").unwrap_or_else(rand::random),
-            kills: size("WAPI_SOAK_KILLS", 6),
-            messages: size("WAPI_SOAK_MESSAGES", 240),
-            at_most: Duration::from_secs(60 * number("WAPI_SOAK_MINUTES").unwrap_or(5)),
+            kills: size("WAPI_TESTS_SOAK_KILLS", 6),
+            messages: size("WAPI_TESTS_SOAK_MESSAGES", 240),
+            at_most: Duration::from_secs(60 * number("WAPI_TESTS_SOAK_MINUTES").unwrap_or(5)),
         }
     }
 }
@@ -106,7 +106,7 @@ impl Stage {
             .set("WAPI_INTERNAL_HOST", address)
             .set("WAPI_WHATSAPP_URL", simulator.ws_url())
             .set("WAPI_GETTING_MESSAGES_WEBHOOK", receiver::start(Arc::clone(&incoming)))
-            .set("WAPI_LOG", std::env::var("WAPI_TEST_LOG").unwrap_or_else(|_| "info".to_owned()))
+            .set("WAPI_LOG", std::env::var("WAPI_TESTS_LOG").unwrap_or_else(|_| "info".to_owned()))
             // A rebuild in the middle of a long run must not change what is running.
             .with_a_copy_of_the_program();
         let (running, client) = wapi.serves(address).await;

@@ -66,9 +66,9 @@ impl Setup {
 
     /// A simulated WhatsApp, a webhook, an empty data folder, and a gateway between them.
     ///
-    /// With `WAPI_TEST_LOG=debug` in the environment the gateway's log goes to standard error.
+    /// With `WAPI_TESTS_LOG=debug` in the environment the gateway's log goes to standard error.
     pub async fn start(self) -> TestApp {
-        if let Ok(filter) = std::env::var("WAPI_TEST_LOG") {
+        if let Ok(filter) = std::env::var("WAPI_TESTS_LOG") {
             // Another test of this process may have started it.
             let _ = wapi::telemetry::start(&filter, None);
         }

@@ -16,8 +16,8 @@ pub struct TestBucket {
 impl TestBucket {
     /// With the empty bucket `files`. `None`, and a word about it, when the program is not there.
     pub async fn start() -> Option<Self> {
-        let Some(program) = std::env::var_os("WAPI_MOTO") else {
-            return skipped("WAPI_MOTO does not name the program moto_server");
+        let Some(program) = std::env::var_os("WAPI_TESTS_MOTO") else {
+            return skipped("WAPI_TESTS_MOTO does not name the program moto_server");
         };
         let address = TcpListener::bind("127.0.0.1:0").ok()?.local_addr().ok()?;
         let child = Command::new(program)

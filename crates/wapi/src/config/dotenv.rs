@@ -1,0 +1,140 @@
+//! Reads `.env`: each line is a name and a value, and a value is what stands there. Pure.
+
+use std::collections::BTreeMap;
+
+const PREFIX: &str = "WAPI_";
+
+/// What is wrong with the file; never what stands in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wrong(pub Vec<String>);
+
+/// The settings in the file. What belongs to other programs is passed over, whatever it looks like.
+pub fn read(bytes: &[u8]) -> Result<BTreeMap<String, String>, Wrong> {
+    let text = text(bytes).map_err(|problem| Wrong(vec![problem]))?;
+    let mut found = BTreeMap::<String, (usize, String)>::new();
+    let mut problems = Vec::new();
+    let mut lines = (1..).zip(text.lines());
+    while let Some((number, line)) = lines.next() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let line = line.strip_prefix("export ").unwrap_or(line).trim_start();
+        let Some((name, value)) = line.split_once('=') else {
+            problems.push(format!("has no `=` in line {number}; a line is NAME=value, or begins with #"));
+            continue;
+        };
+        let (name, value) = (name.trim(), value.trim());
+        if !name.starts_with(PREFIX) {
+            skip_the_rest(value, &mut lines);
+            continue;
+        }
+        match meant(value) {
+            Ok(value) => {
+                if let Some((before, _)) = found.insert(name.to_owned(), (number, value.to_owned())) {
+                    problems.push(format!("has {name} twice, in lines {before} and {number}; remove one"));
+                }
+            }
+            Err(problem) => problems.push(format!("{problem} in line {number} ({name})")),
+        }
+    }
+    let values = found.into_iter().map(|(name, (_, value))| (name, value)).collect();
+    if problems.is_empty() { Ok(values) } else { Err(Wrong(problems)) }
+}
+
+/// The value of somebody else's variable may go on over more lines, until its quotation ends.
+fn skip_the_rest<'a>(value: &str, lines: &mut impl Iterator<Item = (usize, &'a str)>) {
+    let Some(quote) = value.chars().next().filter(|first| matches!(first, '"' | '\'')) else { return };
+    if !value[1..].contains(quote) {
+        lines.by_ref().find(|(_, line)| line.contains(quote));
+    }
+}
+
+/// The value without the quotation marks around it. Nothing in it stands for something else, so what other readers of such files would
+/// take for something else is refused: it would mean one thing here and another there.
+fn meant(value: &str) -> Result<&str, &'static str> {
+    let Some(quote @ ('"' | '\'')) = value.chars().next() else {
+        return if value.contains(" #") || value.contains("\t#") {
+            Err(
+                "has a `#` behind a blank, which may be a comment or a part of the value: put the comment into a line of its own, or \
+                 the value into single quotation marks,",
+            )
+        } else {
+            Ok(value)
+        };
+    };
+    let inner = value[1..].strip_suffix(quote).filter(|inner| !inner.contains(quote));
+    let inner = inner.ok_or("has a quotation that does not end with the line, or something behind it,")?;
+    if quote == '"' && inner.contains('\\') {
+        return Err("has a `\\` between double quotation marks; use single ones, where it stands for itself,");
+    }
+    Ok(inner)
+}
+
+fn text(bytes: &[u8]) -> Result<&str, String> {
+    let is_wide = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) || bytes.contains(&0);
+    if is_wide {
+        return Err("is UTF-16, or no text; save it as UTF-8".to_owned());
+    }
+    let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
+    std::str::from_utf8(bytes).map_err(|error| {
+        let line = 1 + bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
+        format!("is not UTF-8 in line {line}; save it as UTF-8")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(line: &str) -> Result<String, Wrong> {
+        read(format!("WAPI_A={line}\n").as_bytes()).map(|mut values| values.remove("WAPI_A").unwrap())
+    }
+
+    #[test]
+    fn a_value_is_what_stands_there() {
+        for (written, meant) in [
+            ("abc$def", "abc$def"),
+            ("$2b$12$abcdefghijklmnopqrstuv", "$2b$12$abcdefghijklmnopqrstuv"),
+            ("${HOME}`pwd`$(id)", "${HOME}`pwd`$(id)"),
+            ("a=b==", "a=b=="),
+            ("a#b", "a#b"),
+            ("#a", "#a"),
+            ("a\\nb", "a\\nb"),
+            ("two words", "two words"),
+            (" padded\t", "padded"),
+            ("\"two  words # and $more\"", "two  words # and $more"),
+            ("'it\\s \"quoted\"'", "it\\s \"quoted\""),
+            ("a\"b", "a\"b"),
+            ("\"\"", ""),
+            ("", ""),
+            ("пароль", "пароль"),
+        ] {
+            assert_eq!(value(written).as_deref(), Ok(meant), "{written}");
+        }
+        let whole = "\u{feff}# first\r\nexport WAPI_A = 1\r\n\r\n  WAPI_B='2'\r\nOTHER=a b \"c\nNEXT=\"one\ntwo three\n\"\nWAPI_C=3";
+        let read = read(whole.as_bytes()).unwrap();
+        let read: Vec<_> = read.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(read, [("WAPI_A", "1"), ("WAPI_B", "2"), ("WAPI_C", "3")]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_by_its_line_and_never_shown() {
+        for (text, words) in [
+            (&b"WAPI_A=1\nhush-hush\n"[..], "line 2"),
+            (b"\n\nWAPI_A=\"hush", "line 3 (WAPI_A)"),
+            (b"WAPI_A='hush' hush", "line 1"),
+            (b"WAPI_A=\"hush\\\"hush\"", "line 1"),
+            (b"WAPI_A=hush # hush", "line 1"),
+            (b"WAPI_A=hush\nOTHER=1\nOTHER=2\nWAPI_A=hush", "lines 1 and 4"),
+            (b"\xff\xfeh\0u\0s\0h\0", "UTF-16"),
+            (b"h\0u\0s\0h\0", "UTF-16"),
+            (b"WAPI_A=1\nWAPI_B=hush\xe9\n", "not UTF-8 in line 2"),
+        ] {
+            let Wrong(problems) = read(text).unwrap_err();
+            let told = problems.join("; ");
+            assert!(told.contains(words) && !told.contains("hush"), "{told}");
+        }
+        assert_eq!(read(b"a\nWAPI_A='\nb").unwrap_err().0.len(), 3, "all of it at once");
+    }
+}

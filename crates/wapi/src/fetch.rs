@@ -3,20 +3,19 @@
 mod preview;
 
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use futures_util::StreamExt;
 use reqwest::header::CONTENT_TYPE;
-use tokio::sync::Semaphore;
 use url::Url;
 
 use crate::clock::Clock;
-use crate::guard::{Forbidden, Targets};
+use crate::guard::{Clients, Forbidden, Targets};
 use crate::media::types::{self, WrongType};
 use crate::media::{File, Intake, Media, NotTaken, Taken};
 use crate::message::MediaKind;
+use crate::pace::{Pace, TooSlow};
+use crate::shares::{Crowded, Shares};
 
 pub use preview::Preview;
 
@@ -27,8 +26,11 @@ const DOCUMENT_DEADLINE: Duration = Duration::from_secs(30 * 60);
 /// How long nothing may come.
 const SILENCE: Duration = Duration::from_secs(30);
 const MAX_REDIRECTS: usize = 5;
-/// Files that are fetched at the same time; more wait.
-const AT_ONCE: usize = 32;
+/// Files that are fetched at the same time, and for one session; more wait.
+const AT_ONCE: usize = 64;
+const OF_A_SESSION: usize = 16;
+/// How many links of a session may wait that callers wait for.
+const MOST_WAITING: usize = 32;
 const MIB: u64 = 1024 * 1024;
 
 /// Why there is no file; the texts are for the caller.
@@ -44,6 +46,11 @@ pub enum NoFile {
     Status(u16),
     #[error("did not arrive within {0:?}")]
     Timeout(Duration),
+    #[error("{0}")]
+    TooSlow(TooSlow),
+    /// So many links of the session wait already.
+    #[error("waits behind {0} others of this session; try again later")]
+    Crowded(usize),
     #[error("is larger than {0} MiB")]
     TooLarge(u64),
     /// The one it has.
@@ -64,48 +71,75 @@ impl From<NotTaken> for NoFile {
     }
 }
 
+/// Whom a file is fetched for: each session has its share of what is fetched at the same time.
+#[derive(Debug, Clone, Copy)]
+pub struct Whose<'a> {
+    session: &'a str,
+    most_waiting: usize,
+}
+
+impl<'a> Whose<'a> {
+    /// Somebody who waits for the answer to a request.
+    pub const fn caller(session: &'a str) -> Self {
+        Self { session, most_waiting: MOST_WAITING }
+    }
+
+    /// A message that was accepted, and waits for as long as it takes.
+    pub const fn sender(session: &'a str) -> Self {
+        Self { session, most_waiting: usize::MAX }
+    }
+}
+
 /// Fetches over one client.
 #[derive(Clone)]
 pub struct Fetcher {
-    client: reqwest::Client,
+    clients: Clients,
     allowed: Targets,
     clock: Clock,
     media: Media,
-    room: Arc<Semaphore>,
+    room: Shares,
 }
 
 impl Fetcher {
     /// Fetches from where callers may send the gateway, at every redirect.
     pub fn new(allowed: Targets, media: Media, clock: Clock) -> Result<Self> {
-        let client = reqwest::Client::builder()
-            .user_agent(concat!("wapi/", env!("CARGO_PKG_VERSION")))
-            .read_timeout(SILENCE)
-            .redirect(allowed.redirects(MAX_REDIRECTS));
-        let client = allowed.guard(client).build()?;
-        Ok(Self { client, allowed, clock, media, room: Arc::new(Semaphore::new(AT_ONCE)) })
+        let clients = allowed.clients(|| {
+            reqwest::Client::builder()
+                .user_agent(concat!("wapi/", env!("CARGO_PKG_VERSION")))
+                .read_timeout(SILENCE)
+                .redirect(allowed.redirects(MAX_REDIRECTS))
+        })?;
+        Ok(Self { clients, allowed, clock, media, room: Shares::new(AT_ONCE, OF_A_SESSION) })
     }
 
     /// The file at this address, once it is known to be of this kind, and to have this hash, if one is given.
-    pub async fn file(&self, address: &str, kind: MediaKind, sha256: Option<&str>) -> Result<File, NoFile> {
+    pub async fn file(
+        &self,
+        whose: Whose<'_>,
+        address: &str,
+        kind: MediaKind,
+        sha256: Option<&str>,
+    ) -> Result<File, NoFile> {
         let url = web_address(address)?;
         self.allowed.check(&url).map_err(NoFile::Forbidden)?;
-        let Fetched { taken, head, said } = self.fetched(url, kind).await?;
+        let Fetched { taken, head, said } = self.fetched(whose, url, kind).await?;
         is_meant(&taken, sha256)?;
         let mime_type = types::for_kind(kind, &head, said.as_deref())?;
-        Ok(File::new(taken, mime_type, self.media.workshop().clone()))
+        Ok(File::new(taken, mime_type, self.media.workshop().of(whose.session)))
     }
 
     /// The file at this address, whatever it is.
-    pub async fn any_file(&self, address: &str, sha256: Option<&str>) -> Result<File, NoFile> {
+    pub async fn any_file(&self, whose: Whose<'_>, address: &str, sha256: Option<&str>) -> Result<File, NoFile> {
         let url = web_address(address)?;
         self.allowed.check(&url).map_err(NoFile::Forbidden)?;
-        let Fetched { taken, head, said } = self.fetched(url, MediaKind::Document).await?;
+        let Fetched { taken, head, said } = self.fetched(whose, url, MediaKind::Document).await?;
         is_meant(&taken, sha256)?;
-        Ok(File::new(taken, types::of(&head, said.as_deref()), self.media.workshop().clone()))
+        Ok(File::new(taken, types::of(&head, said.as_deref()), self.media.workshop().of(whose.session)))
     }
 
-    async fn fetched(&self, url: Url, kind: MediaKind) -> Result<Fetched, NoFile> {
-        let _room = self.room.acquire().await.expect("this room is never closed");
+    async fn fetched(&self, whose: Whose<'_>, url: Url, kind: MediaKind) -> Result<Fetched, NoFile> {
+        let entered = self.room.enter_before(whose.session, whose.most_waiting).await;
+        let _place = entered.map_err(|Crowded| NoFile::Crowded(whose.most_waiting))?;
         let deadline = if kind == MediaKind::Document { DOCUMENT_DEADLINE } else { DEADLINE };
         let most = most(kind, self.media.policy().largest);
         let fetched = self.clock.timeout(deadline, self.download(url, most)).await;
@@ -113,7 +147,7 @@ impl Fetcher {
     }
 
     async fn download(&self, url: Url, most: u64) -> Result<Fetched, NoFile> {
-        let answer = self.client.get(url).send().await.map_err(unreachable)?;
+        let answer = self.clients.now().get(url).send().await.map_err(unreachable)?;
         if !answer.status().is_success() {
             return Err(NoFile::Status(answer.status().as_u16()));
         }
@@ -122,8 +156,8 @@ impl Fetcher {
         }
         let said = answer.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let mut intake = Intake::begin(self.media.workshop().place(), most).await?;
-        let mut chunks = answer.bytes_stream();
-        while let Some(chunk) = chunks.next().await {
+        let (mut chunks, mut pace) = (answer.bytes_stream(), Pace::new(self.clock.clone()));
+        while let Some(chunk) = pace.next(&mut chunks).await.map_err(NoFile::TooSlow)? {
             intake.take(&chunk.map_err(unreachable)?).await?;
         }
         let (taken, head) = intake.finish().await?;

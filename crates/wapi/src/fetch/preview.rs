@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use reqwest::header::CONTENT_TYPE;
 use url::Url;
 
-use super::{Fetcher, NoFile, unreachable, web_address};
+use super::{Fetcher, NoFile, Whose, unreachable, web_address};
 use crate::message::MediaKind;
 use page::Page;
 
@@ -33,7 +33,7 @@ pub struct Preview {
 
 impl Fetcher {
     /// Looks at the page that the first link of a text leads to. `None`: there is no link, or the page cannot be had, or has no title.
-    pub async fn preview(&self, text: &str) -> Option<Preview> {
+    pub async fn preview(&self, session: &str, text: &str) -> Option<Preview> {
         let (link, url) = first_link(text)?;
         let started = self.clock.uptime();
         let page = self.clock.timeout(DEADLINE, self.page(url)).await.ok()?;
@@ -46,7 +46,7 @@ impl Fetcher {
         };
         let left = DEADLINE.saturating_sub(self.clock.uptime().saturating_sub(started));
         let thumbnail = match picture {
-            Some(picture) => self.clock.timeout(left, self.small(&picture)).await.ok().flatten(),
+            Some(picture) => self.clock.timeout(left, self.small(session, &picture)).await.ok().flatten(),
             None => None,
         };
         let description = description.map(|text| shortened(&text, LONGEST_DESCRIPTION));
@@ -55,7 +55,7 @@ impl Fetcher {
 
     async fn page(&self, url: Url) -> Result<Page, NoFile> {
         self.allowed.check(&url).map_err(NoFile::Forbidden)?;
-        let answer = self.client.get(url).send().await.map_err(unreachable)?;
+        let answer = self.clients.now().get(url).send().await.map_err(unreachable)?;
         if !answer.status().is_success() {
             return Err(NoFile::Status(answer.status().as_u16()));
         }
@@ -75,8 +75,8 @@ impl Fetcher {
     }
 
     /// A picture made small.
-    async fn small(&self, picture: &str) -> Option<Vec<u8>> {
-        self.file(picture, MediaKind::Image, None).await.ok()?.described().await.thumbnail
+    async fn small(&self, session: &str, picture: &str) -> Option<Vec<u8>> {
+        self.file(Whose::sender(session), picture, MediaKind::Image, None).await.ok()?.described().await.thumbnail
     }
 }
 

@@ -14,13 +14,14 @@ use anyhow::{Result, bail};
 use futures_util::future::join3;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
-use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
 use crate::lifecycle::Lifecycle;
+use crate::shares::Shares;
 
-/// Conversions at the same time; more wait.
-const AT_ONCE: usize = 2;
+/// Conversions at the same time; more wait. They may take minutes, so one session never has all of them.
+const AT_ONCE: usize = 3;
+const OF_ONE: usize = 2;
 /// The largest piece of memory it may ask for at once, in bytes.
 const MEMORY: &str = "134217728";
 /// Of what it complains of, in bytes.
@@ -126,24 +127,25 @@ impl From<io::Error> for NotConverted {
 /// Runs ffmpeg, if there is one.
 pub(super) struct Ffmpeg {
     program: Option<PathBuf>,
-    room: Semaphore,
+    room: Shares,
     clock: Clock,
     lifecycle: Lifecycle,
 }
 
 impl Ffmpeg {
     pub fn new(program: Option<PathBuf>, clock: Clock, lifecycle: Lifecycle) -> Self {
-        Self { program, room: Semaphore::new(AT_ONCE), clock, lifecycle }
+        Self { program, room: Shares::new(AT_ONCE, OF_ONE), clock, lifecycle }
     }
 
     pub fn is_there(&self) -> bool {
         self.program.is_some()
     }
 
-    /// Reads one file, which is of the type that `demuxer` reads, and makes what `outputs` say of it. What it writes to its standard
+    /// Reads one file of somebody's, which is of the type that `demuxer` reads, and makes what `outputs` say of it. What it writes to its standard
     /// output is handed to `take` as it comes.
     pub async fn run(
         &self,
+        whose: &str,
         purpose: Purpose,
         demuxer: &str,
         input: &Path,
@@ -151,7 +153,7 @@ impl Ffmpeg {
         take: impl FnMut(&[u8]),
     ) -> Result<(), NotConverted> {
         let program = self.program.as_ref().ok_or(NotConverted::NoFfmpeg(purpose))?;
-        let _room = self.room.acquire().await.expect("this room is never closed");
+        let _room = self.room.enter(whose).await;
         let mut command = Command::new(program);
         command.args(["-nostdin", "-hide_banner", "-loglevel", "error", "-y", "-max_alloc", MEMORY]);
         // Each thread of a decoder has pictures of its own in memory.

@@ -30,7 +30,11 @@ impl File {
             let room = (LARGEST + 1).saturating_sub(small.len()).min(bytes.len());
             small.extend_from_slice(&bytes[..room]);
         };
-        let made = self.workshop.ffmpeg().run(Purpose::Thumbnail, demuxer, self.path(), outputs, take).await;
+        let made = self
+            .workshop
+            .ffmpeg()
+            .run(self.workshop.whose(), Purpose::Thumbnail, demuxer, self.path(), outputs, take)
+            .await;
         if let Err(error) = made {
             tracing::debug!(%error, "a film has no thumbnail");
             return None;

@@ -271,7 +271,7 @@ impl Media {
         let is_asked = record.kind.as_deref() == Some(Kind::Document.word()) && record.facts.pages.is_none();
         let mime_type = record.facts.mime_type.clone().filter(|_| is_asked)?;
         let path = taken.spooled.path().to_owned();
-        self.workshop().decode(move || describe(&path, &mime_type)).await?.pages
+        self.workshop().of(&record.session).decode(move || describe(&path, &mime_type)).await?.pages
     }
 
     /// Keeps a file that somebody uploaded for a session.
@@ -309,7 +309,7 @@ impl Media {
             Local::Copied(copy) => Content::Made(copy),
         };
         let mime_type = record.facts.mime_type.clone().unwrap_or_default();
-        Ok(File { content, size, mime_type, workshop: self.workshop().clone() })
+        Ok(File { content, size, mime_type, workshop: self.workshop().of(&record.session) })
     }
 }
 

@@ -37,7 +37,10 @@ impl File {
         for (pictures, quality) in TRIES {
             let made = self.beside();
             let outputs = outputs(pictures, quality, made.path());
-            self.workshop.ffmpeg().run(Purpose::Sticker, demuxer, self.path(), outputs, |_| {}).await?;
+            self.workshop
+                .ffmpeg()
+                .run(self.workshop.whose(), Purpose::Sticker, demuxer, self.path(), outputs, |_| {})
+                .await?;
             if tokio::fs::metadata(made.path()).await?.len() <= LARGEST * 1024 {
                 return Ok(made);
             }

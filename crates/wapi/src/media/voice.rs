@@ -20,10 +20,14 @@ impl File {
         let demuxer = types::demuxer(&self.mime_type).ok_or(NotConverted::Unreadable(Purpose::VoiceNote))?;
         let mut waveform = Waveform::new();
         if self.mime_type == types::OPUS {
-            let listened = self
-                .workshop
-                .ffmpeg()
-                .run(Purpose::VoiceNote, demuxer, self.path(), samples(), |bytes| waveform.take(bytes));
+            let listened = self.workshop.ffmpeg().run(
+                self.workshop.whose(),
+                Purpose::VoiceNote,
+                demuxer,
+                self.path(),
+                samples(),
+                |bytes| waveform.take(bytes),
+            );
             return match listened.await {
                 Err(passing @ NotConverted::Passing(_)) => Err(passing),
                 // It is what it says it is, as far as anybody can tell here.
@@ -35,7 +39,7 @@ impl File {
         let outputs = [opus(note.path()), samples()].concat();
         self.workshop
             .ffmpeg()
-            .run(Purpose::VoiceNote, demuxer, self.path(), outputs, |bytes| waveform.take(bytes))
+            .run(self.workshop.whose(), Purpose::VoiceNote, demuxer, self.path(), outputs, |bytes| waveform.take(bytes))
             .await?;
         let size = tokio::fs::metadata(note.path()).await?.len();
         if size > LARGEST * 1024 * 1024 {

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
-
 use super::ffmpeg::Ffmpeg;
 use super::{Spool, Spooled};
 use crate::lifecycle::blocking;
+use crate::shares::Shares;
 
 /// Files that are looked into at the same time. A picture takes up to 128 MiB while it is, whatever the size of its file.
 const AT_ONCE: usize = 2;
@@ -15,17 +14,29 @@ const AT_ONCE: usize = 2;
 #[derive(Debug, Clone)]
 pub struct Workshop {
     spool: Spool,
-    room: Arc<Semaphore>,
+    room: Shares,
+    /// Whose files these are.
+    whose: Arc<str>,
     ffmpeg: Arc<Ffmpeg>,
 }
 
 impl Workshop {
     pub(super) fn new(spool: Spool, ffmpeg: Ffmpeg) -> Self {
-        Self { spool, room: Arc::new(Semaphore::new(AT_ONCE)), ffmpeg: Arc::new(ffmpeg) }
+        Self { spool, room: Shares::new(AT_ONCE, AT_ONCE), whose: Arc::default(), ffmpeg: Arc::new(ffmpeg) }
+    }
+
+    /// The same, for files of this session: those of others wait no longer for it than for one file.
+    pub fn of(&self, session: &str) -> Self {
+        Self { whose: session.into(), ..self.clone() }
     }
 
     pub(super) fn ffmpeg(&self) -> &Ffmpeg {
         &self.ffmpeg
+    }
+
+    /// Whose files these are.
+    pub(super) fn whose(&self) -> &str {
+        &self.whose
     }
 
     /// A place for a file.
@@ -35,7 +46,7 @@ impl Workshop {
 
     /// Runs work that decodes a file, when there is room for it; `None` when it panicked.
     pub async fn decode<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-        let room = Arc::clone(&self.room).acquire_owned().await.expect("this room is never closed");
+        let room = self.room.enter(&self.whose).await;
         // The work goes on when nobody waits for it any more, so it takes its room along.
         blocking(move || {
             let done = work();

@@ -4,11 +4,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
 
 use super::ORIGINAL;
 use super::attempt::{Poster, failure};
 use super::health::{self, Health, Record};
 use super::schedule::{self, Failure, PATIENCE, Standing};
+use super::slots::GIVES_WAY;
 use super::target::Targets;
 use crate::clock::Clock;
 use crate::event::{DisabledWebhook, Event, EventData};
@@ -39,14 +41,15 @@ impl Deliverer {
         self.health().width(gate)
     }
 
-    pub async fn deliver(&self, due: &Due) -> Tried {
+    /// Tries it; `bell` rings when others wait for its place.
+    pub async fn deliver(&self, due: &Due, bell: &CancellationToken) -> Tried {
         if let Some(retry_at) = due.retry_at.filter(|at| *at > self.clock.now()) {
-            let outcome = self.hold(due, None, retry_at).await;
+            let outcome = self.hold(due, None, retry_at, bell).await;
             return Tried { outcome, disabled: None };
         }
-        match self.post(due).await {
+        match self.post(due, bell).await {
             Ok(()) => Tried { outcome: Outcome::Delivered, disabled: None },
-            Err(failure) => self.after_failure(due, failure).await,
+            Err(failure) => self.after_failure(due, failure, bell).await,
         }
     }
 
@@ -86,7 +89,7 @@ impl Deliverer {
     }
 
     /// Posts an event, unless another process has done so.
-    async fn post(&self, due: &Due) -> Result<(), Failure> {
+    async fn post(&self, due: &Due, bell: &CancellationToken) -> Result<(), Failure> {
         if !due.is_resent && self.seen.was_forwarded(due).await {
             return Ok(());
         }
@@ -97,7 +100,11 @@ impl Deliverer {
             is_about_the_event: true,
             ..failure(format!("it has no address: {error:#}"))
         })?;
-        let posted = self.poster.post(&target, address, &due.event, &due.body).await;
+        let posting = self.poster.post(&target, address, &due.event, &due.body);
+        // Whoever answers slowly does so at its own cost alone.
+        let posted = bell.run_until_cancelled(posting).await.unwrap_or_else(|| {
+            Err(failure(format!("it did not answer within {GIVES_WAY:?}, and all places for posts were taken")))
+        });
         let now = self.clock.now();
         if let Err(failure) = posted {
             self.health().failed(&due.gate, now);
@@ -121,7 +128,7 @@ impl Deliverer {
         }
     }
 
-    async fn after_failure(&self, due: &Due, failure: Failure) -> Tried {
+    async fn after_failure(&self, due: &Due, failure: Failure, bell: &CancellationToken) -> Tried {
         let (session, error) = (due.session.as_str(), failure.error.error.as_str());
         tracing::warn!(
             session,
@@ -134,7 +141,7 @@ impl Deliverer {
         let outcome = match self.next(due, failure) {
             // Nobody is to blame for an event that a disabled endpoint did not take.
             Outcome::Dead { error } if disabled.is_some() => Outcome::Again { error, due_at: self.clock.now() },
-            Outcome::Hold { error, retry_at, .. } => self.hold(due, error, retry_at).await,
+            Outcome::Hold { error, retry_at, .. } => self.hold(due, error, retry_at, bell).await,
             outcome => outcome,
         };
         if let Outcome::Dead { .. } = outcome {
@@ -170,13 +177,13 @@ impl Deliverer {
 
     /// A delivery that has held its chat for long: if what waits behind it is taken, then the endpoint is up, the fault is this
     /// delivery's, and it goes on by itself. If not, order is kept.
-    async fn hold(&self, due: &Due, error: Option<Failed>, retry_at: Timestamp) -> Outcome {
+    async fn hold(&self, due: &Due, error: Option<Failed>, retry_at: Timestamp, bell: &CancellationToken) -> Outcome {
         let behind = self.store.behind(due).await.unwrap_or_else(|error| {
             tracing::warn!(event = due.event, %error, "what waits behind an event cannot be read");
             None
         });
         if let Some(behind) = behind
-            && self.post(&behind).await.is_ok()
+            && self.post(&behind, bell).await.is_ok()
         {
             return Outcome::Overtaken { error, by: behind.delivery, due_at: retry_at };
         }

@@ -8,10 +8,12 @@ use std::time::Duration;
 use anyhow::Result;
 use futures_util::FutureExt;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use super::deliverer::{Deliverer, Tried};
-use super::slots::{OF_A_GATE, Place, Slots};
+use super::slots::{GIVES_WAY, OF_A_GATE, Place, Slots, Slow};
 use crate::clock::Clock;
+use crate::descriptors;
 use crate::lifecycle::Lifecycle;
 use crate::store::{Due, Fresh, Head, Settled, Store};
 
@@ -28,19 +30,29 @@ pub(super) struct Worker {
     /// Deliveries whose outcome has been saved since the last look.
     settled: Mutex<Vec<i64>>,
     freed: Notify,
+    /// What tells each post under way to make room for others.
+    bells: Mutex<HashMap<i64, CancellationToken>>,
 }
 
 impl Worker {
     pub fn new(store: Store, deliverer: Arc<Deliverer>, clock: Clock, lifecycle: Lifecycle) -> Self {
-        Self { store, deliverer, clock, lifecycle, settled: Mutex::default(), freed: Notify::new() }
+        Self {
+            store,
+            deliverer,
+            clock,
+            lifecycle,
+            settled: Mutex::default(),
+            freed: Notify::new(),
+            bells: Mutex::default(),
+        }
     }
 
     /// Works until the soft stop. Attempts under way then are finished by their own tasks.
     pub async fn run(self: Arc<Self>) {
-        let mut round = Round::default();
+        let mut round = Round::new();
         while !self.lifecycle.is_stopping() {
             let pause = match self.start_what_is_due(&mut round).await {
-                Ok(pause) => pause,
+                Ok(pause) => pause.min(self.make_room(&mut round)),
                 Err(error) => {
                     tracing::error!(error = format!("{error:#}"), "deliveries cannot be read");
                     STORE_PAUSE
@@ -68,7 +80,7 @@ impl Worker {
             match self.take(round, &Head::from(&due)) {
                 Place::Taken => self.spawn(due),
                 Place::UnderWay => {}
-                Place::Full => round.must_ask = true,
+                Place::Full | Place::Crowded => round.must_ask = true,
             }
         }
         let uptime = self.clock.uptime();
@@ -97,7 +109,7 @@ impl Worker {
             match self.take(round, head) {
                 Place::Taken => fresh.push(head.delivery),
                 Place::UnderWay => {}
-                Place::Full => is_all = false,
+                Place::Full | Place::Crowded => is_all = false,
             }
         }
         let started = self.start(&fresh).await;
@@ -113,7 +125,24 @@ impl Worker {
     }
 
     fn take(&self, round: &mut Round, head: &Head) -> Place {
-        round.slots.take(head, self.deliverer.width(&head.gate))
+        let place = round.slots.take(head, self.deliverer.width(&head.gate), self.clock.uptime());
+        round.is_crowded |= place == Place::Crowded;
+        place
+    }
+
+    /// When others have all places, one that has had its place for long gives it to somebody who has none; when to look at this again.
+    fn make_room(&self, round: &mut Round) -> Duration {
+        if !std::mem::take(&mut round.is_crowded) {
+            return LOOK_AGAIN;
+        }
+        match round.slots.slow(self.clock.uptime()) {
+            Some(Slow::Later(later)) => later,
+            Some(Slow::Gives(delivery)) => {
+                lock(&self.bells).get(&delivery).inspect(|bell| bell.cancel());
+                GIVES_WAY
+            }
+            None => GIVES_WAY,
+        }
     }
 
     /// Starts these; the ones that are still waiting.
@@ -126,20 +155,22 @@ impl Worker {
     }
 
     fn spawn(self: &Arc<Self>, due: Due) {
-        let worker = Arc::clone(self);
-        self.lifecycle.spawn(async move { worker.attempt(due).await });
+        let (worker, bell) = (Arc::clone(self), CancellationToken::new());
+        lock(&self.bells).insert(due.delivery, bell.clone());
+        self.lifecycle.spawn(async move { worker.attempt(due, &bell).await });
     }
 
-    async fn attempt(&self, due: Due) {
+    async fn attempt(&self, due: Due, bell: &CancellationToken) {
         // Given back whatever happens, or the chat would wait until the next start of the program.
         let _slot = Slot { worker: self, delivery: due.delivery };
-        let Tried { outcome, disabled } = match AssertUnwindSafe(self.deliverer.deliver(&due)).catch_unwind().await {
-            Ok(tried) => tried,
-            Err(_) => {
-                tracing::error!(event = due.event, "an attempt panicked; the line before says where");
-                self.deliverer.after_a_panic(&due)
-            }
-        };
+        let Tried { outcome, disabled } =
+            match AssertUnwindSafe(self.deliverer.deliver(&due, bell)).catch_unwind().await {
+                Ok(tried) => tried,
+                Err(_) => {
+                    tracing::error!(event = due.event, "an attempt panicked; the line before says where");
+                    self.deliverer.after_a_panic(&due)
+                }
+            };
         let settled = Settled { delivery: due.delivery, outcome };
         // What was taken must not be tried again because the database was away for a moment.
         while let Err(error) = self.store.settle(settled.clone()).await {
@@ -159,13 +190,16 @@ struct Round {
     slots: Slots,
     /// More may be due than was handed out.
     must_ask: bool,
+    /// Somebody was turned away because others have all places.
+    is_crowded: bool,
     /// When something will be due that waits for its time, on the clock's uptime.
     ask_at: Duration,
 }
 
-impl Default for Round {
-    fn default() -> Self {
-        Self { slots: Slots::default(), must_ask: true, ask_at: Duration::ZERO }
+impl Round {
+    fn new() -> Self {
+        let slots = Slots::of(descriptors::now());
+        Self { slots, must_ask: true, is_crowded: false, ask_at: Duration::ZERO }
     }
 }
 
@@ -177,6 +211,7 @@ struct Slot<'a> {
 
 impl Drop for Slot<'_> {
     fn drop(&mut self) {
+        lock(&self.worker.bells).remove(&self.delivery);
         lock(&self.worker.settled).push(self.delivery);
         self.worker.freed.notify_one();
     }
@@ -251,7 +286,7 @@ mod tests {
             health: Mutex::default(),
         };
         let worker = Arc::new(Worker::new(store.clone(), Arc::new(deliverer), clock, lifecycle.clone()));
-        let mut round = Round::default();
+        let mut round = Round::new();
         worker.start_what_is_due(&mut round).await.unwrap();
         worker.freed.notified().await;
         assert_eq!(*lock(&worker.settled), [1]);
@@ -262,7 +297,10 @@ mod tests {
         assert!(first.due_at.unwrap() > Clock::system().now(), "it is tried again later");
         worker.start_what_is_due(&mut round).await.unwrap();
         let again = store.heads_due(Timestamp::MAX, OF_A_GATE).await.unwrap();
-        assert!(again.len() == 1 && round.slots.take(&again[0], OF_A_GATE) == Place::Taken, "its slot is free");
+        assert!(
+            again.len() == 1 && round.slots.take(&again[0], OF_A_GATE, Duration::ZERO) == Place::Taken,
+            "its slot is free"
+        );
         let finish = lifecycle.finish(&Clock::system(), Duration::from_secs(5)).await;
         assert_eq!((finish.dropped, finish.panicked), (0, 0));
     }

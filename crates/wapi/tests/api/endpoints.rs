@@ -163,3 +163,32 @@ async fn webhooks_are_for_admins() {
     admin.get("/v1/webhooks").await.expect(200);
     app.finish().await;
 }
+
+#[tokio::test]
+async fn any_number_of_webhooks_that_hang_hold_up_nobody_else() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    let hung = axum::Router::new().fallback(async || std::future::pending::<()>().await);
+    let hung = TestReceiver::serve(std::net::TcpListener::bind("127.0.0.1:0").unwrap(), hung);
+    let types = json!(["message.received"]);
+    for number in 0..300 {
+        app.post("/v1/webhooks", json!({"url": format!("{hung}/{number}"), "types": types})).await.expect(201);
+    }
+    app.pair("shop", &alice).await;
+    for number in 0..3 {
+        // Other chats of the same webhooks take more places.
+        let other = app.phone(&format!("Other {number}"));
+        other.sends_text(alice.number(), "hello").await.unwrap();
+        app.webhook.next().await;
+    }
+    let last = TestReceiver::start().await;
+    app.post("/v1/webhooks", json!({"url": last.base(), "types": types})).await.expect(201);
+    let before = std::time::Instant::now();
+    bob.sends_text(alice.number(), "hi").await.unwrap();
+    assert_eq!(last.next().await.body["data"]["text"]["body"], "hi");
+    println!("the last of 301 webhooks was told after {:?}", before.elapsed());
+    app.webhook.next().await;
+    // Those that hang are given up.
+    app.push_clock(std::time::Duration::from_secs(16));
+    app.stop().await.simulator.finish().await.unwrap();
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::super::outbox::{HandedOver, Unprepared};
 use super::super::{Parts, Session};
 use crate::event::Account;
-use crate::fetch::NoFile;
+use crate::fetch::{NoFile, Whose};
 use crate::media::{Described, File};
 use crate::message::{ChatId, Content, Edit, Message, STATUS};
 use crate::store::{MediaFacts, MediaRecord, MediaState, Place, Poll, Store, StoreError};
@@ -53,7 +53,9 @@ impl Work {
                 (Some(id), _) => self.kept(id).await?,
                 (None, link) => {
                     let link = link.as_deref().unwrap_or_default();
-                    self.around.fetcher.file(link, kind, file.sha256.as_deref()).await.map_err(unprepared)?.into()
+                    let whose = Whose::sender(self.session.name.as_str());
+                    let fetched = self.around.fetcher.file(whose, link, kind, file.sha256.as_deref());
+                    fetched.await.map_err(unprepared)?.into()
                 }
             }),
             (file, _) => file.map(Attached::from),
@@ -62,7 +64,9 @@ impl Work {
         let quote = self.quote(&message, &link).await;
         let secret = self.secret(&message, &link).await.map_err(|error| Unprepared::Passing(error.to_string()))?;
         let preview = match &message.content {
-            Content::Text { text } if text.preview_url => self.around.fetcher.preview(&text.body).await,
+            Content::Text { text } if text.preview_url => {
+                self.around.fetcher.preview(self.session.name.as_str(), &text.body).await
+            }
             _ => None,
         };
         let beside = Beside { quote, secret, preview, ..Beside::default() };
@@ -269,9 +273,10 @@ fn own_address(link: &Link) -> Option<String> {
 fn unprepared(error: NoFile) -> Unprepared {
     let detail = format!("the file {error}");
     match error {
-        NoFile::Unreachable(_) | NoFile::Timeout(_) | NoFile::NotKept(_) | NoFile::Status(429 | 500..) => {
+        NoFile::Unreachable(_) | NoFile::Timeout(_) | NoFile::TooSlow(_) | NoFile::Crowded(_) | NoFile::NotKept(_) => {
             Unprepared::Passing(detail)
         }
+        NoFile::Status(429 | 500..) => Unprepared::Passing(detail),
         _ => Unprepared::Unfit(detail),
     }
 }

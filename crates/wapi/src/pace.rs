@@ -1,0 +1,119 @@
+//! The least speed of whatever comes from strangers or goes to them: who is slower is not waited for.
+
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::{Stream, StreamExt};
+
+use crate::clock::Clock;
+
+/// So many bytes, or the end, must come in each [`WINDOW`].
+const LEAST: usize = 16 * 1024;
+/// How long they may take. Also how long nothing at all may come.
+pub const WINDOW: Duration = Duration::from_secs(30);
+
+/// Too little came, for too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("less than {} KiB came within {:?}", LEAST / 1024, WINDOW)]
+pub struct TooSlow;
+
+impl TooSlow {
+    /// Whether this is why something failed.
+    pub fn is_behind(error: &(dyn std::error::Error + 'static)) -> bool {
+        std::iter::successors(Some(error), |error| error.source()).any(|error| error.is::<Self>())
+    }
+}
+
+/// Watches over one stream of bytes. Time counts only while somebody waits for it.
+pub struct Pace {
+    clock: Clock,
+    waiting: Option<BoxFuture<'static, ()>>,
+    moved: usize,
+}
+
+impl Pace {
+    pub const fn new(clock: Clock) -> Self {
+        Self { clock, waiting: None, moved: 0 }
+    }
+
+    /// The next piece, unless that is waited for too long.
+    pub async fn next<S, E>(&mut self, pieces: &mut S) -> Result<Option<Result<Bytes, E>>, TooSlow>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Unpin,
+    {
+        poll_fn(|context| match pieces.poll_next_unpin(context) {
+            Poll::Ready(piece) => {
+                if let Some(Ok(piece)) = &piece {
+                    self.moved(piece.len());
+                }
+                Poll::Ready(Ok(piece))
+            }
+            Poll::Pending => self.poll_too_slow(context).map(Err),
+        })
+        .await
+    }
+
+    /// So many bytes have come.
+    pub fn moved(&mut self, bytes: usize) {
+        self.moved = self.moved.saturating_add(bytes);
+        if self.moved >= LEAST {
+            self.rest();
+        }
+    }
+
+    /// Nobody waits any more.
+    pub fn rest(&mut self) {
+        (self.waiting, self.moved) = (None, 0);
+    }
+
+    /// Somebody waits: ready once that was for too long.
+    pub fn poll_too_slow(&mut self, context: &mut Context<'_>) -> Poll<TooSlow> {
+        let clock = &self.clock;
+        let waiting = self.waiting.get_or_insert_with(|| clock.sleep(WINDOW));
+        waiting.as_mut().poll(context).map(|()| TooSlow)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::clock::Time;
+
+    /// Every sleep is over at once.
+    struct Impatient;
+
+    impl Time for Impatient {
+        fn now(&self) -> jiff::Timestamp {
+            jiff::Timestamp::UNIX_EPOCH
+        }
+
+        fn uptime(&self) -> Duration {
+            Duration::ZERO
+        }
+
+        fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
+            Box::pin(tokio::task::yield_now())
+        }
+    }
+
+    #[test]
+    fn trickles_are_too_slow_and_streams_are_not() {
+        let looks = |pace: &mut Pace| poll_fn(|context| pace.poll_too_slow(context)).now_or_never();
+        let mut pace = Pace::new(Clock::new(Impatient));
+        assert_eq!(looks(&mut pace), None);
+        pace.moved(1);
+        assert_eq!(looks(&mut pace), Some(TooSlow), "a byte changes nothing");
+        let mut pace = Pace::new(Clock::new(Impatient));
+        for _ in 0..3 {
+            assert_eq!(looks(&mut pace), None);
+            pace.moved(LEAST);
+        }
+        let wrapped = std::io::Error::other(TooSlow);
+        assert!(TooSlow::is_behind(&wrapped) && !TooSlow::is_behind(&std::io::Error::other("else")));
+    }
+}

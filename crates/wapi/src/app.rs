@@ -7,18 +7,18 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use axum::Router;
-use axum_server::Handle;
-use axum_server::tls_rustls::RustlsConfig;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::config::{Access, Build, CertificateFiles, Config, HostPort, Layers};
+use crate::config::{Access, Build, Config, HostPort, Layers};
+use crate::descriptors;
 use crate::fetch::Fetcher;
 use crate::history::History;
+use crate::http::edge::{Edge, Proxies, Tls};
 use crate::http::{self, Gateway};
 use crate::identity::IdentityInbox;
 use crate::keys::Keys;
-use crate::lifecycle::{Finish, Lifecycle, StopSignals};
+use crate::lifecycle::{Finish, Hangups, Lifecycle, StopSignals};
 use crate::media::{self, Media, MediaInbox};
 use crate::names::NameInbox;
 use crate::retention;
@@ -38,9 +38,6 @@ pub async fn run() -> Result<()> {
     let config = Config::read(&layers, Build::this())?;
     install_crypto();
     let _telemetry = telemetry::start(&config.log, config.sentry_dsn.as_ref())?;
-    for (name, source) in layers.unknown() {
-        tracing::warn!(name, %source, "this variable is not a setting of wapi");
-    }
     let listener = listen(&config.listen).await?;
     let app = App::build(config, Clock::system(), Console::stdout()).await?;
     let mut signals = StopSignals::listen().context("listening for signals")?;
@@ -69,7 +66,8 @@ pub struct App {
     sessions: Sessions,
     store: Store,
     history: History,
-    tls: Option<RustlsConfig>,
+    edge: Edge,
+    tls: Option<Tls>,
     config: Config,
     clock: Clock,
     lifecycle: Lifecycle,
@@ -79,14 +77,23 @@ impl App {
     /// Opens everything the configuration names. Nothing is dialled but Redis.
     pub async fn build(config: Config, clock: Clock, console: Console) -> Result<Self> {
         install_crypto();
+        descriptors::raise();
         let lifecycle = Lifecycle::new();
         let tls = match &config.https {
-            Some(files) => Some(certificate(files).await?),
+            Some(files) => Some(Tls::open(files.clone()).await?),
             None => None,
         };
         let files = Files::open(&config.root).await?;
         let seen = Seen::open(config.redis.as_ref(), clock.clone(), lifecycle.clone()).await?;
         let store = Store::open(&config.root.join("wapi.db"), clock.clone()).await?;
+        let first_key = match &config.access {
+            Access::Key(key) => Some(key),
+            Access::Open | Access::Loopback => None,
+        };
+        // Before anything goes out: where it may go depends on them.
+        let keys = Keys::open(first_key, config.allowed_targets.openness(), store.clone(), clock.clone())
+            .await
+            .context("reading the API keys")?;
         let (root, policy) = (&config.root, config.history);
         let history = History::open(root, policy, store.clone(), clock.clone(), &lifecycle).await?;
         let webhooks = webhooks::start(webhooks::Parts {
@@ -95,6 +102,7 @@ impl App {
             secret: config.webhook_secret.clone(),
             environment: config.environment,
             allowed: config.allowed_targets.clone(),
+            were_open: config.targets_were_open,
             disable_after: config.webhook_disable_after,
             seen,
             clock: clock.clone(),
@@ -126,11 +134,6 @@ impl App {
             lifecycle: lifecycle.clone(),
             whatsapp_timeout: config.whatsapp_timeout,
         });
-        let first_key = match &config.access {
-            Access::Key(key) => Some(key),
-            Access::Open | Access::Loopback => None,
-        };
-        let keys = Keys::open(first_key, store.clone(), clock.clone()).await.context("reading the API keys")?;
         if matches!(config.access, Access::Open) && !keys.are_none() {
             tracing::warn!("there are API keys, but WAPI_AUTH is none: nobody is asked for them");
         }
@@ -138,6 +141,7 @@ impl App {
         lifecycle.spawn(retention::keep_to(config.retention, store.clone(), clock.clone(), lifecycle.clone()));
         lifecycle.spawn(media::keep_downloading(media.clone(), sessions.clone()));
         lifecycle.spawn(media::keep_to(media.clone()));
+        let edge = Edge::new(Proxies(config.trusted_proxies.clone()), descriptors::now(), clock.clone());
         let router = http::routes(Gateway {
             sessions: sessions.clone(),
             media,
@@ -146,11 +150,14 @@ impl App {
             webhooks,
             fetcher,
             access: config.access.clone(),
+            hosts: config.hosts.clone().into(),
+            guesses: Arc::default(),
+            room: edge.room(),
             keys,
             clock: clock.clone(),
             lifecycle: lifecycle.clone(),
         });
-        Ok(Self { router, sessions, store, history, tls, config, clock, lifecycle })
+        Ok(Self { router, sessions, store, history, edge, tls, config, clock, lifecycle })
     }
 
     /// Serves on `listener` and logs the saved sessions in, until `shutdown` completes and everything has ended.
@@ -158,8 +165,13 @@ impl App {
         let address = listener.local_addr().context("asking for the listener's address")?;
         self.restore();
         self.sessions.start_checks(self.config.check_every);
-        let handle = Handle::new();
-        let serving = serve(listener, self.router, self.tls.clone(), handle.clone())?;
+        // Without a certificate there is nothing to take up, and a closed terminal is no reason to end.
+        let hangups = Hangups::listen().context("listening for SIGHUP")?;
+        if let Some(tls) = self.tls.clone() {
+            self.lifecycle.spawn(tls.keep_renewing(hangups, self.clock.clone(), self.lifecycle.clone()));
+        }
+        let visits = self.lifecycle.child();
+        let serving = self.edge.serve(listener, self.router, self.tls.clone(), &visits, GRACE);
         tokio::pin!(serving);
         tracing::info!(%address, https = self.tls.is_some(), "listening");
         let finish = tokio::select! {
@@ -169,7 +181,7 @@ impl App {
             }
             () = shutdown => {
                 tracing::info!("stopping");
-                handle.graceful_shutdown(Some(GRACE));
+                visits.stop();
                 // Requests that wait for WhatsApp end with their sessions, so both stop at the same time.
                 tokio::join!(serving, self.lifecycle.finish(&self.clock, GRACE)).1
             }
@@ -187,22 +199,6 @@ impl App {
     }
 }
 
-type Served = std::pin::Pin<Box<dyn Future<Output = std::io::Result<()>> + Send>>;
-
-fn serve(
-    listener: TcpListener,
-    router: Router,
-    tls: Option<RustlsConfig>,
-    handle: Handle<SocketAddr>,
-) -> Result<Served> {
-    listener.set_nonblocking(true).context("preparing the listener")?;
-    let service = router.into_make_service();
-    Ok(match tls {
-        Some(tls) => Box::pin(axum_server::from_tcp_rustls(listener, tls)?.handle(handle).serve(service)),
-        None => Box::pin(axum_server::from_tcp(listener)?.handle(handle).serve(service)),
-    })
-}
-
 /// Takes the port, or says why it cannot.
 pub async fn listen(address: &HostPort) -> Result<TcpListener> {
     let resolved: Vec<SocketAddr> = tokio::net::lookup_host((address.host.as_str(), address.port))
@@ -212,22 +208,6 @@ pub async fn listen(address: &HostPort) -> Result<TcpListener> {
     TcpListener::bind(resolved.as_slice()).with_context(|| {
         format!(
             "WAPI_INTERNAL_HOST is {address}, which cannot be listened on; is another program there? Set another port"
-        )
-    })
-}
-
-async fn certificate(files: &CertificateFiles) -> Result<RustlsConfig> {
-    let CertificateFiles { certificate, key } = files;
-    let read = async |name: &str, path: &std::path::Path| {
-        tokio::fs::read(path).await.with_context(|| format!("{name} names {}, which cannot be read", path.display()))
-    };
-    let (certificate_pem, key_pem) =
-        (read("WAPI_CERT_FILE_PATH", certificate).await?, read("WAPI_CERT_KEY_PATH", key).await?);
-    RustlsConfig::from_pem(certificate_pem, key_pem).await.with_context(|| {
-        format!(
-            "WAPI_CERT_FILE_PATH ({}) and WAPI_CERT_KEY_PATH ({}) are not a PEM certificate and its key",
-            certificate.display(),
-            key.display()
         )
     })
 }

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use reqwest::ClientBuilder;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -12,11 +13,33 @@ use reqwest::redirect::Policy;
 use url::{Host, Url};
 
 /// Where callers may send the gateway.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Targets {
     All,
     /// The public internet, and these networks.
     Public(Vec<Network>),
+    /// Everywhere for as long as nobody is asked for a key, then the public internet.
+    WhileOpen(Openness),
+}
+
+/// Whether nobody is asked for a key at the moment; its clones know the same.
+#[derive(Debug, Clone)]
+pub struct Openness(Arc<AtomicBool>);
+
+impl Default for Openness {
+    fn default() -> Self {
+        Self(Arc::new(AtomicBool::new(true)))
+    }
+}
+
+impl Openness {
+    pub fn set(&self, is_open: bool) {
+        self.0.store(is_open, Ordering::SeqCst);
+    }
+
+    fn get(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
 }
 
 /// A range of addresses, as in `10.0.0.0/8`.
@@ -37,7 +60,8 @@ impl Network {
         if prefix <= bits { Ok(Self { base, prefix }) } else { Err(wrong()) }
     }
 
-    fn contains(self, address: IpAddr) -> bool {
+    /// Whether it has this address.
+    pub fn contains(self, address: IpAddr) -> bool {
         match (self.base, address) {
             (IpAddr::V4(base), IpAddr::V4(address)) => {
                 (base.to_bits() ^ address.to_bits()).checked_shr(32 - self.prefix).unwrap_or(0) == 0
@@ -56,7 +80,7 @@ pub struct Forbidden;
 
 impl fmt::Display for Forbidden {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("leads into a private network, and WAPI_ALLOW_PRIVATE_TARGETS does not allow that")
+        f.write_str("leads into a private network, which is open only where nobody needs a key, or by WAPI_ALLOW_PRIVATE_TARGETS")
     }
 }
 
@@ -85,20 +109,45 @@ impl Targets {
         }
     }
 
+    /// Whether an address leads to these alone, as far as can be found out.
+    pub async fn lead_to(&self, url: &Url) -> bool {
+        let Some(Host::Domain(name)) = url.host() else { return self.check(url).is_ok() };
+        let found = tokio::net::lookup_host((name, 0)).await;
+        found.is_ok_and(|mut found| found.all(|found| self.check_address(found.ip()).is_ok()))
+    }
+
     fn check_address(&self, address: IpAddr) -> Result<(), Forbidden> {
-        let Self::Public(allowed) = self else { return Ok(()) };
+        let allowed: &[Network] = match self {
+            Self::All => return Ok(()),
+            Self::WhileOpen(openness) if openness.get() => return Ok(()),
+            Self::WhileOpen(_) => &[],
+            Self::Public(allowed) => allowed,
+        };
         let plain = address.to_canonical();
         let fits = is_public(plain) || allowed.iter().any(|network| network.contains(plain));
         if fits { Ok(()) } else { Err(Forbidden) }
     }
 
-    /// A client that reaches only these. It goes past the proxy that the environment may name: a proxy resolves names itself, where
-    /// nobody here could judge them. Who allows all targets gets an ordinary client, proxy and all.
-    pub fn guard(&self, client: ClientBuilder) -> ClientBuilder {
+    /// What tells these when keys are asked for.
+    pub fn openness(&self) -> Openness {
         match self {
-            Self::All => client,
-            Self::Public(_) => client.no_proxy().dns_resolver(Arc::new(Resolver(self.clone()))),
+            Self::WhileOpen(openness) => openness.clone(),
+            Self::All | Self::Public(_) => Openness::default(),
         }
+    }
+
+    fn are_all(&self) -> bool {
+        match self {
+            Self::All => true,
+            Self::WhileOpen(openness) => openness.get(),
+            Self::Public(_) => false,
+        }
+    }
+
+    /// Clients made by `builder` that reach only these.
+    pub fn clients(&self, builder: impl Fn() -> ClientBuilder) -> reqwest::Result<Clients> {
+        let judged = builder().no_proxy().dns_resolver(Arc::new(Resolver(self.clone()))).build()?;
+        Ok(Clients { targets: self.clone(), free: builder().build()?, judged })
     }
 
     /// Follows up to `most` redirects, to allowed addresses only.
@@ -109,6 +158,23 @@ impl Targets {
             Ok(()) if attempt.previous().len() > most => attempt.error(TooManyRedirects),
             Ok(()) => attempt.follow(),
         })
+    }
+}
+
+/// What goes out for callers.
+#[derive(Debug, Clone)]
+pub struct Clients {
+    targets: Targets,
+    /// An ordinary one, proxy and all.
+    free: reqwest::Client,
+    /// It goes past the proxy that the environment may name: a proxy resolves names itself, where nobody here could judge them.
+    judged: reqwest::Client,
+}
+
+impl Clients {
+    /// The one to be used at the moment.
+    pub fn now(&self) -> &reqwest::Client {
+        if self.targets.are_all() { &self.free } else { &self.judged }
     }
 }
 

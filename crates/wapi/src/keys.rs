@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::clock::Clock;
+use crate::guard::Openness;
 use crate::ids;
 use crate::lifecycle::Lifecycle;
 use crate::store::{ApiKey, KeyHash, Store, StoreError};
@@ -24,19 +25,22 @@ const NOTE_EVERY: Duration = Duration::from_secs(60);
 pub enum Scope {
     /// Look at everything but secrets.
     Read,
-    /// Send messages.
+    /// Ask WhatsApp about people, and sessions to prove themselves.
+    Ask,
+    /// Send messages; whoever may do that may ask, too.
     Send,
-    /// Everything, the other two included.
+    /// Everything, the others included.
     Admin,
 }
 
 impl Scope {
-    pub const ALL: [Self; 3] = [Self::Read, Self::Send, Self::Admin];
+    pub const ALL: [Self; 4] = [Self::Read, Self::Ask, Self::Send, Self::Admin];
 
     /// The word in JSON and in the database.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Read => "read",
+            Self::Ask => "ask",
             Self::Send => "send",
             Self::Admin => "admin",
         }
@@ -89,8 +93,15 @@ impl Caller {
         &self.id
     }
 
+    /// The same, to be kept.
+    pub fn shared_id(&self) -> Arc<str> {
+        Arc::clone(&self.id)
+    }
+
     pub fn has(&self, scope: Scope) -> bool {
-        self.rights.scopes.contains(&scope) || self.rights.scopes.contains(&Scope::Admin)
+        let scopes = &self.rights.scopes;
+        let by_sending = scope == Scope::Ask && scopes.contains(&Scope::Send);
+        by_sending || scopes.contains(&scope) || scopes.contains(&Scope::Admin)
     }
 
     pub fn reaches(&self, session: &str) -> bool {
@@ -138,6 +149,8 @@ pub struct Keys {
 struct Inner {
     /// That of the settings.
     first: Option<KeyHash>,
+    /// Is told whether there are any.
+    openness: Openness,
     known: RwLock<HashMap<KeyHash, Known>>,
     used: Mutex<HashMap<Arc<str>, Timestamp>>,
     /// Held over each change, so that two of them cannot both leave the other's key as the last one.
@@ -153,10 +166,16 @@ struct Known {
 
 impl Keys {
     /// Reads the keys. `first` is the one of the settings.
-    pub async fn open(first: Option<&SecretString>, store: Store, clock: Clock) -> Result<Self, StoreError> {
+    pub async fn open(
+        first: Option<&SecretString>,
+        openness: Openness,
+        store: Store,
+        clock: Clock,
+    ) -> Result<Self, StoreError> {
         let first = first.map(|key| hash(key.expose_secret().as_bytes()));
         let (used, changing) = (Mutex::default(), tokio::sync::Mutex::default());
-        let keys = Self { inner: Arc::new(Inner { first, known: RwLock::default(), used, changing, store, clock }) };
+        let known = RwLock::default();
+        let keys = Self { inner: Arc::new(Inner { first, openness, known, used, changing, store, clock }) };
         keys.reload().await?;
         Ok(keys)
     }
@@ -262,6 +281,7 @@ impl Keys {
         };
         let known = keys.into_iter().map(known).collect();
         *self.inner.known.write().unwrap_or_else(PoisonError::into_inner) = known;
+        self.inner.openness.set(self.are_none());
         Ok(())
     }
 

@@ -6,14 +6,17 @@
 pub mod config;
 
 pub mod clock;
+pub mod descriptors;
 pub mod ids;
 pub mod lifecycle;
 pub mod meters;
+pub mod pace;
 pub mod telemetry;
 
 pub mod event;
 pub mod media;
 pub mod message;
+pub mod nearest;
 pub mod qr;
 
 pub mod fetch;
@@ -25,6 +28,7 @@ pub mod names;
 pub mod retention;
 pub mod seen;
 pub mod sessions;
+pub mod shares;
 pub mod store;
 pub mod webhooks;
 pub mod whatsapp;

@@ -147,6 +147,21 @@ impl StopSignals {
     }
 }
 
+/// What operators ask the program with to take up what has changed: SIGHUP.
+pub struct Hangups(tokio::signal::unix::Signal);
+
+impl Hangups {
+    /// From now on it does not end the program.
+    pub fn listen() -> std::io::Result<Self> {
+        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).map(Self)
+    }
+
+    /// Completes at the next one.
+    pub async fn next(&mut self) {
+        self.0.recv().await;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

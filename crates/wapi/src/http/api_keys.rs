@@ -15,6 +15,7 @@ use super::error::Problem;
 use super::extract::Fields;
 use super::query::Query;
 use crate::keys::{Refused, Rights, Scope, Wish};
+use crate::nearest::suggestion;
 use crate::sessions::SessionName;
 use crate::store::ApiKey;
 
@@ -107,9 +108,14 @@ fn name_is_short(name: &str) -> Result<(), String> {
 
 fn scopes(words: &[String]) -> Result<BTreeSet<Scope>, String> {
     if words.is_empty() {
-        return Err("is empty; name one of read, send, admin".to_owned());
+        return Err("is empty; name one of read, ask, send, admin".to_owned());
     }
-    let scope = |word: &String| Scope::parse(word).ok_or(format!("has `{word}`; there are read, send and admin"));
+    let scope = |word: &String| {
+        Scope::parse(word).ok_or_else(|| {
+            let meant = suggestion(word, Scope::ALL.map(Scope::word));
+            format!("has `{word}`; there are read, ask, send and admin{meant}")
+        })
+    };
     words.iter().map(scope).collect()
 }
 

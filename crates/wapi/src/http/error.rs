@@ -3,6 +3,7 @@
 
 mod failures;
 mod orders;
+mod sending;
 mod shop;
 
 use std::borrow::Cow;
@@ -11,11 +12,11 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use super::unkeyed::Stranger;
 use crate::event::Failure;
-use crate::fetch::NoFile;
 use crate::keys::Scope;
-use crate::sessions::{AskError, NotDeleted, NotSet, SendError, Status};
-use crate::whatsapp::NotAnswered;
+use crate::pace::TooSlow;
+use crate::sessions::Status;
 pub use failures::NOT_ON_WHATSAPP;
 use failures::{GROUP_NOT_FOUND, NEWSLETTER_NOT_FOUND};
 pub use shop::MissingInShop;
@@ -34,9 +35,13 @@ pub enum Problem {
     Body(String),
     /// Some fields are missing or wrong; never empty.
     Fields(Vec<FieldError>),
+    /// The body did not come at the pace that is waited for.
+    TooSlow,
     /// The body is larger than the limit, in bytes.
     TooLarge(usize),
     Unauthorized,
+    /// Nobody is asked for a key, but whoever this is for is not let in.
+    Stranger(Stranger),
     /// The key is not good for this.
     ScopeMissing(Scope),
     /// The key is for other sessions; said whether this one exists or not.
@@ -105,6 +110,8 @@ pub enum Problem {
     NoRange(u64),
     /// Another request came with the same idempotency key.
     KeyTaken,
+    /// So many links of the session wait to be fetched already.
+    TooManyLinks(usize),
     /// So many messages of the session wait already.
     QueueFull(usize),
     /// A message failed while its caller waited.
@@ -148,12 +155,19 @@ impl Problem {
         Self::Fields(vec![FieldError { field: field.into(), detail: detail.into() }])
     }
 
+    /// Why a body could not be read to its end.
+    pub fn broken_off(error: &(dyn std::error::Error + 'static)) -> Self {
+        if TooSlow::is_behind(error) { Self::TooSlow } else { Self::Body("it ended before it was complete".to_owned()) }
+    }
+
     fn status(&self) -> StatusCode {
         match self {
             Self::Body(_) | Self::Fields(_) => StatusCode::BAD_REQUEST,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
-            Self::ScopeMissing(_) | Self::SessionNotAllowed | Self::NotForAllSessions => StatusCode::FORBIDDEN,
+            Self::Stranger(_) | Self::ScopeMissing(_) => StatusCode::FORBIDDEN,
+            Self::SessionNotAllowed | Self::NotForAllSessions => StatusCode::FORBIDDEN,
             Self::NoApiKey | Self::NoRoute | Self::NoSession | Self::NoQrCode | Self::NoConnection => {
                 StatusCode::NOT_FOUND
             }
@@ -172,7 +186,7 @@ impl Problem {
             Self::NotOnline { .. } | Self::SessionFailed { .. } | Self::OriginalWebhook => StatusCode::CONFLICT,
             Self::SessionExists | Self::NotPaired | Self::AlreadyPaired | Self::KeyTaken => StatusCode::CONFLICT,
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
-            Self::QueueFull(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::QueueFull(_) | Self::TooManyLinks(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::NoPairingCode { .. } | Self::Refused { .. } => StatusCode::BAD_GATEWAY,
             Self::NoAnswer { .. } => StatusCode::GATEWAY_TIMEOUT,
             Self::Stopping | Self::Starting | Self::NotReady { .. } => StatusCode::SERVICE_UNAVAILABLE,
@@ -185,8 +199,10 @@ impl Problem {
         match self {
             Self::Body(_) => ("invalid_body", "The body is not a JSON object"),
             Self::Fields(_) => ("invalid_fields", "Some fields are missing or wrong"),
+            Self::TooSlow => ("body_too_slow", "The body came too slowly"),
             Self::TooLarge(_) => ("body_too_large", "The body is too large"),
             Self::Unauthorized => ("unauthorized", "A valid API key is needed"),
+            Self::Stranger(_) => ("stranger", "The request does not come from where this gateway is open to"),
             Self::ScopeMissing(_) => ("scope_missing", "The API key may not do this"),
             Self::SessionNotAllowed => ("session_not_allowed", "The API key is for other sessions"),
             Self::NotForAllSessions => ("not_for_all_sessions", "The API key is not for all sessions"),
@@ -224,6 +240,7 @@ impl Problem {
             Self::MediaGone { .. } => ("media_gone", "The file cannot be had"),
             Self::NoRange(_) => ("range_not_satisfiable", "The file has no such bytes"),
             Self::KeyTaken => ("idempotency_key_reused", "The idempotency key belongs to another request"),
+            Self::TooManyLinks(_) => ("too_many_links", "Too many links wait to be fetched"),
             Self::QueueFull(_) => ("queue_full", "Too many messages wait"),
             Self::NotSent(failure) => failures::code(failure),
             Self::NoAnswer { .. } => ("whatsapp_timeout", "WhatsApp did not answer in time"),
@@ -258,8 +275,10 @@ impl Problem {
                 let each: Vec<_> = errors.iter().map(|error| format!("`{}` {}", error.field, error.detail)).collect();
                 each.join("; ")
             }
+            Self::TooSlow => format!("{TooSlow}; send it anew over a better line"),
             Self::TooLarge(limit) => format!("at most {limit} bytes are taken"),
             Self::Unauthorized => "send it as `Authorization: Bearer …` or `X-Api-Key: …`".to_owned(),
+            Self::Stranger(why) => why.detail().to_owned(),
             Self::ScopeMissing(scope) => format!("use a key whose `scopes` have `{}` or `admin`", scope.word()),
             Self::SessionNotAllowed => "use a key whose `sessions` have this one, or that is for all".to_owned(),
             Self::NotForAllSessions => "this concerns the whole gateway; use a key for all sessions".to_owned(),
@@ -287,6 +306,7 @@ impl Problem {
             Self::NoMedia => "it never was, was of another session, or is kept no longer".to_owned(),
             Self::NoRange(size) => format!("it has {size} bytes"),
             Self::KeyTaken => "use a new key for a new message; keys are remembered for 24 hours".to_owned(),
+            Self::TooManyLinks(most) => format!("{most} links of this session wait to be fetched; try again later"),
             Self::QueueFull(most) => format!("{most} messages of this session wait to be sent; try again later"),
             Self::NotOnline { status, reason: Some(reason) } => format!("it is {}: {reason}", status.word()),
             Self::NotOnline { status, reason: None } => format!("it is {}", status.word()),
@@ -332,60 +352,5 @@ impl IntoResponse for Problem {
         // The outermost layer writes the request's id into it.
         response.extensions_mut().insert(document);
         response
-    }
-}
-
-impl From<SendError> for Problem {
-    fn from(error: SendError) -> Self {
-        match error {
-            SendError::Unknown => Self::NoSession,
-            SendError::NotOnline { status, reason } => Self::NotOnline { status, reason },
-            SendError::NotPaired => Self::NotPaired,
-            SendError::Full(most) => Self::QueueFull(most),
-            SendError::Stopping => Self::Stopping,
-            SendError::Store(error) => Self::NotReady { detail: error.to_string() },
-        }
-    }
-}
-
-impl From<NotDeleted> for Problem {
-    fn from(error: NotDeleted) -> Self {
-        match error {
-            NotDeleted::NotReady(error) => error.into(),
-            NotDeleted::NoAnswer(detail) => Self::NoAnswer { detail },
-        }
-    }
-}
-
-impl From<NotSet> for Problem {
-    fn from(error: NotSet) -> Self {
-        match error {
-            NotSet::NotAsked(error) => error.into(),
-            NotSet::NotSent(error) => error.into(),
-            NotSet::Failed(failure) => Self::NotSent(failure),
-            NotSet::NoAnswer => Self::NoAnswer { detail: error.to_string() },
-        }
-    }
-}
-
-impl From<AskError> for Problem {
-    fn from(error: AskError) -> Self {
-        match error {
-            AskError::Unknown => Self::NoSession,
-            AskError::NotPaired => Self::NotPaired,
-            AskError::NotOnline { status, reason } => Self::NotOnline { status, reason },
-            AskError::NoMessage => Self::NoMessage,
-            AskError::Store(error) => Self::NotReady { detail: error.to_string() },
-            AskError::NotAnswered(NotAnswered::Silence(within)) => {
-                Self::NoAnswer { detail: format!("WhatsApp did not answer within {within:?}") }
-            }
-            AskError::NotAnswered(error) => Self::Refused { detail: error.to_string() },
-        }
-    }
-}
-
-impl From<NoFile> for Problem {
-    fn from(error: NoFile) -> Self {
-        Self::field("image_url", error.to_string())
     }
 }

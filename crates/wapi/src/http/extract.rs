@@ -1,12 +1,16 @@
 //! Takes requests apart, and names what is wrong with them.
 
+use std::io::Read;
+
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
+use flate2::read::MultiGzDecoder;
 use serde_json::{Map, Value};
 
 use super::error::{FieldError, Problem};
+use super::unreadable;
 use crate::sessions::SessionName;
 
 /// The largest JSON body that is read, in bytes.
@@ -25,8 +29,8 @@ impl Fields {
     fn parse(body: &[u8]) -> Result<Self, Problem> {
         match serde_json::from_slice(body) {
             Ok(Value::Object(fields)) => Ok(Self { fields, errors: Vec::new() }),
-            Ok(other) => Err(Problem::Body(format!("it is {}", kind(&other)))),
-            Err(error) => Err(Problem::Body(format!("it is not JSON: {error}"))),
+            Ok(other) => Err(Problem::Body(format!("it is {}, but must be an object: {{…}}", kind(&other)))),
+            Err(error) => Err(Problem::Body(unreadable::what(body, &error))),
         }
     }
 
@@ -302,10 +306,21 @@ impl<S: Send + Sync> FromRequest<S> for FieldsOrNothing {
 }
 
 async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
-    Bytes::from_request(request, state).await.map_err(|rejection| match rejection {
+    let is_gzip = unreadable::is_gzip(request.headers()).map_err(Problem::Body)?;
+    let body = Bytes::from_request(request, state).await.map_err(|rejection| match rejection {
         BytesRejection::FailedToBufferBody(error) if is_too_large(&error) => Problem::TooLarge(MAX_BODY),
-        _ => Problem::Body("it ended before it was complete".to_owned()),
-    })
+        rejection => Problem::broken_off(&rejection),
+    })?;
+    if !is_gzip {
+        return Ok(body);
+    }
+    let mut unpacked = Vec::new();
+    let limit = MAX_BODY as u64 + 1;
+    match MultiGzDecoder::new(&body[..]).take(limit).read_to_end(&mut unpacked) {
+        Ok(read) if read > MAX_BODY => Err(Problem::TooLarge(MAX_BODY)),
+        Ok(_) => Ok(unpacked.into()),
+        Err(_) => Err(Problem::Body("its Content-Encoding says gzip, and it is not, or not all of it".to_owned())),
+    }
 }
 
 fn is_too_large(error: &axum::extract::rejection::FailedToBufferBody) -> bool {

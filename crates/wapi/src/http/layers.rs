@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 
 use super::Gateway;
+use super::edge::Visit;
 use super::error::{Document, Problem};
 use crate::ids;
 
@@ -24,6 +25,8 @@ pub async fn around(State(gateway): State<Gateway>, request: Request, next: Next
         .extensions()
         .get::<MatchedPath>()
         .map_or_else(|| "(no route)".to_owned(), |path| path.as_str().to_owned());
+    let visit = request.extensions().get::<Visit>().cloned();
+    let peer = visit.as_ref().map(|visit| tracing::field::display(visit.peer.address));
     let started = gateway.clock.uptime();
     let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
     let mut response = answered.unwrap_or_else(|_| {
@@ -31,11 +34,12 @@ pub async fn around(State(gateway): State<Gateway>, request: Request, next: Next
         Problem::Internal.into_response()
     });
     identify(&mut response, &id);
+    let key = visit.as_ref().and_then(Visit::key);
     let (status, took) = (response.status().as_u16(), gateway.clock.uptime().saturating_sub(started));
     if response.status().is_server_error() {
-        tracing::warn!(request = id, %method, route, status, ?took, "answered");
+        tracing::warn!(request = id, peer, key, %method, route, status, ?took, "answered");
     } else {
-        tracing::info!(request = id, %method, route, status, ?took, "answered");
+        tracing::info!(request = id, peer, key, %method, route, status, ?took, "answered");
     }
     response
 }

@@ -1,5 +1,6 @@
 //! `/v1/media`: the files of messages.
 
+mod budget;
 pub(super) mod headers;
 pub(super) mod upload;
 

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::Gateway;
+use super::edge::Room;
 use super::error::Problem;
 use super::exposition::{Exposition, Kind};
 use crate::meters::Meters;
@@ -27,6 +28,7 @@ pub async fn metrics(State(gateway): State<Gateway>) -> Result<Response, Problem
     sessions(&mut text, &gateway, now);
     stored(&mut text, &numbers, now);
     counted(&mut text, gateway.store.meters());
+    connections(&mut text, &gateway.room);
     text.family("wapi_feed_readers", Kind::Gauge, "Readers that wait for events at the moment.");
     text.sample(&[], gateway.store.feed_readers());
     text.family("wapi_ready", Kind::Gauge, "1 while everything can be saved.");
@@ -90,6 +92,23 @@ fn counted(text: &mut Exposition, meters: &Meters) {
     text.sample(&[], meters.failed_commits.get());
     text.family("wapi_removed_events_total", Kind::Counter, "Events that retention has removed.");
     text.sample(&[], meters.removed_events.get());
+}
+
+fn connections(text: &mut Exposition, room: &Room) {
+    let (now, most) = room.now();
+    text.family("wapi_connections", Kind::Gauge, "Connections of callers at the moment.");
+    text.sample(&[], now);
+    text.family("wapi_connections_limit", Kind::Gauge, "How many connections of callers there may be.");
+    text.sample(&[], most);
+    text.family("wapi_connections_total", Kind::Counter, "Connections since the start, by what was done about them.");
+    for (outcome, counter) in [
+        ("let_in", &room.counts.let_in),
+        ("refused", &room.counts.refused),
+        ("displaced", &room.counts.displaced),
+        ("late", &room.counts.late),
+    ] {
+        text.sample(&[("outcome", outcome)], counter.get());
+    }
 }
 
 /// A session by its name, unless that may hold a phone number: then by a hash of it.

@@ -7,12 +7,14 @@ mod calls;
 mod chats;
 mod contacts;
 mod deliveries;
+pub mod edge;
 pub mod error;
 mod events;
 mod exposition;
 mod extract;
 mod front;
 mod groups;
+mod guesses;
 mod health;
 mod history;
 mod layers;
@@ -32,18 +34,22 @@ mod sessions;
 mod shop;
 mod stream;
 mod table;
+mod unkeyed;
+mod unreadable;
 mod webhooks;
+
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 
 use crate::clock::Clock;
-use crate::config::Access;
+use crate::config::{Access, Hosts};
 use crate::fetch::Fetcher;
 use crate::history::History;
 use crate::keys::Keys;
-use crate::keys::Scope::{Admin, Read, Send};
+use crate::keys::Scope::{Admin, Ask, Read, Send};
 use crate::lifecycle::Lifecycle;
 use crate::media::Media;
 use crate::sessions::Sessions;
@@ -65,6 +71,12 @@ pub struct Gateway {
     pub webhooks: Webhooks,
     pub fetcher: Fetcher,
     pub access: Access,
+    /// What the gateway is called.
+    pub hosts: Arc<Hosts>,
+    /// Who has shown keys that are none.
+    pub guesses: Arc<Mutex<guesses::Guesses>>,
+    /// Who is connected.
+    pub room: Arc<edge::Room>,
     pub keys: Keys,
     pub clock: Clock,
     pub lifecycle: Lifecycle,
@@ -99,7 +111,7 @@ fn table() -> Table {
         .post("/v1/sessions/{session}/stop", Admin, sessions::stop)
         .post("/v1/sessions/{session}/restart", Admin, sessions::restart)
         .post("/v1/sessions/{session}/logout", Admin, sessions::log_out)
-        .post("/v1/sessions/{session}/check", Read, sessions::check)
+        .post("/v1/sessions/{session}/check", Ask, sessions::check)
         .get("/v1/sessions/{session}/qr", Admin, qr_code::read)
         .post("/v1/sessions/{session}/pairing-code", Admin, sessions::pairing_code)
         .post("/v1/sessions/{session}/messages", Send, messages::send)
@@ -141,9 +153,9 @@ fn table() -> Table {
         .post("/v1/sessions/{session}/chats/{chat}/read", Send, chats::read)
         .post("/v1/sessions/{session}/chats/{chat}/typing", Send, chats::typing)
         .put("/v1/sessions/{session}/presence", Send, presence::set)
-        .put("/v1/sessions/{session}/contacts/{contact}/presence", Read, presence::watch)
-        .delete("/v1/sessions/{session}/contacts/{contact}/presence", Read, presence::unwatch)
-        .post("/v1/sessions/{session}/contacts/check", Read, contacts::check)
+        .put("/v1/sessions/{session}/contacts/{contact}/presence", Ask, presence::watch)
+        .delete("/v1/sessions/{session}/contacts/{contact}/presence", Ask, presence::unwatch)
+        .post("/v1/sessions/{session}/contacts/check", Ask, contacts::check)
         .post("/v1/sessions/{session}/calls/{call}/reject", Send, calls::reject)
         .post("/v1/sessions/{session}/media", Send, media::upload)
         .get("/v1/media/{id}", Read.narrowed(), media::show)

@@ -14,6 +14,7 @@ use super::auth::reached;
 use super::error::Problem;
 use super::extract::{Fields, Named};
 use crate::event::{Account, ConnectionInfo as Connection, Failure};
+use crate::fetch::Whose;
 use crate::keys::Caller;
 use crate::media::File;
 use crate::message::{ChatId, Content, Media, MediaKind, Message};
@@ -116,7 +117,7 @@ pub async fn send_image(
     let ((session, chat), link) = fields.done(read)?;
     let session = reached(&caller, session)?;
     gateway.sessions.is_ready(&session)?;
-    let file = gateway.fetcher.file(&link, MediaKind::Image, None).await?;
+    let file = gateway.fetcher.file(Whose::caller(session.as_str()), &link, MediaKind::Image, None).await?;
     let content = Content::Image { image: Media { caption, ..Media::linked(link) } };
     send(&gateway, session, chat, Message::new(content), Some(file)).await
 }

@@ -1,5 +1,6 @@
 //! A webhook of our own, so that the sandbox can show what the gateway posts.
 
+use std::future::IntoFuture;
 use std::net::{SocketAddr, TcpListener};
 
 use axum::Router;
@@ -25,7 +26,8 @@ pub fn start(lifecycle: &Lifecycle) -> std::io::Result<(String, mpsc::UnboundedR
     let address: SocketAddr = listener.local_addr()?;
     let (sender, posts) = mpsc::unbounded_channel();
     let router = Router::new().fallback(take).with_state(sender);
-    let serving = axum_server::from_tcp(listener)?.serve(router.into_make_service());
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let serving = axum::serve(listener, router).into_future();
     let stopping = lifecycle.clone();
     lifecycle.spawn(async move {
         stopping.unless_stopping(serving).await;

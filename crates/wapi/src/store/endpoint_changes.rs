@@ -45,6 +45,11 @@ impl Store {
         self.writer.change(endpoint).await
     }
 
+    /// Whether the endpoints nobody has decided about keep their addresses, wherever they lead; their ids and addresses.
+    pub async fn keep_addresses(&self, keep: bool) -> Result<Vec<(String, String)>, StoreError> {
+        self.writer.change(KeepAddresses(keep)).await
+    }
+
     /// False when there is no such endpoint.
     pub async fn change_endpoint(&self, id: &str, change: EndpointChange) -> Result<bool, StoreError> {
         self.writer.change(ChangeEndpoint { id: id.to_owned(), change }).await
@@ -81,8 +86,8 @@ impl Change for NewEndpoint {
     type Answer = ();
 
     async fn write(&self, connection: &mut SqliteConnection, now: Timestamp) -> Result<(), sqlx::Error> {
-        let sql =
-            "INSERT INTO endpoints (id, url, session, types, headers, created_at) VALUES ($1, $2, $3, $4, $5, $6)";
+        let sql = "INSERT INTO endpoints (id, url, session, types, headers, created_at, keeps_address) \
+             VALUES ($1, $2, $3, $4, $5, $6, 0)";
         let query = sqlx::query(sql).bind(&self.id).bind(&self.url).bind(self.session.as_deref().unwrap_or_default());
         let query = query.bind(self.types.join(",")).bind(json(&self.headers)).bind(now.as_millisecond());
         query.execute(&mut *connection).await?;
@@ -102,6 +107,20 @@ async fn add_key(
     Ok(())
 }
 
+/// Decides about the endpoints that were there before addresses were judged by who may call.
+struct KeepAddresses(bool);
+
+impl Change for KeepAddresses {
+    type Answer = Vec<(String, String)>;
+
+    async fn write(&self, connection: &mut SqliteConnection, _: Timestamp) -> Result<Self::Answer, sqlx::Error> {
+        let sql = "UPDATE endpoints SET keeps_address = $1, version = version + 1 \
+                   WHERE keeps_address IS NULL AND per_session = 0 RETURNING id, url";
+        let rows = sqlx::query(sql).bind(i64::from(self.0)).fetch_all(connection).await?;
+        Ok(rows.iter().map(|row| (row.get("id"), row.get("url"))).collect())
+    }
+}
+
 struct ChangeEndpoint {
     id: String,
     change: EndpointChange,
@@ -114,7 +133,7 @@ impl Change for ChangeEndpoint {
         let EndpointChange { url, session, types, headers, state } = &self.change;
         let mut sql = QueryBuilder::new("UPDATE endpoints SET version = version + 1");
         if let Some(url) = url {
-            sql.push(", url = ").push_bind(url);
+            sql.push(", keeps_address = 0, url = ").push_bind(url);
         }
         if let Some(session) = session {
             sql.push(", session = ").push_bind(session.as_deref().unwrap_or_default());

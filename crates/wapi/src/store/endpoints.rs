@@ -16,6 +16,8 @@ pub struct Endpoint {
     /// For one with an address for each session, what they have in common.
     pub url: String,
     pub is_per_session: bool,
+    /// It was made when every address was open, and not moved since: nobody judges where it leads.
+    pub keeps_its_address: bool,
     /// `None`: told of all sessions.
     pub session: Option<String>,
     /// Empty: told of everything.
@@ -66,7 +68,7 @@ impl DisabledReason {
     }
 }
 
-const ENDPOINT: &str = "SELECT id, url, per_session, session, types, headers, version, disabled_at, disabled_reason, \
+const ENDPOINT: &str = "SELECT id, url, per_session, keeps_address, session, types, headers, version, disabled_at, disabled_reason, \
                         failing_since, failures, created_at FROM endpoints WHERE deleted_at IS NULL ";
 
 impl Store {
@@ -131,6 +133,7 @@ fn endpoint(row: &SqliteRow) -> Endpoint {
         id: row.get("id"),
         url: row.get("url"),
         is_per_session: row.get::<i64, _>("per_session") == 1,
+        keeps_its_address: row.get::<Option<i64>, _>("keeps_address") == Some(1),
         session: Some(row.get::<String, _>("session")).filter(|session| !session.is_empty()),
         types: list(row.get("types")),
         headers: serde_json::from_str(row.get("headers")).unwrap_or_default(),

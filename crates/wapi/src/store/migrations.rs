@@ -5,7 +5,7 @@ use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection, Executor};
 
 /// The steps, oldest first. A step that was released is never changed; what it lacks is a new one.
-const STEPS: [&str; 18] = [
+const STEPS: [&str; 20] = [
     include_str!("../../../../migrations/sqlite/0001_start.sql"),
     include_str!("../../../../migrations/sqlite/0002_pending.sql"),
     include_str!("../../../../migrations/sqlite/0003_endpoints.sql"),
@@ -24,6 +24,8 @@ const STEPS: [&str; 18] = [
     include_str!("../../../../migrations/sqlite/0017_newsletters.sql"),
     include_str!("../../../../migrations/sqlite/0018_poll_chats.sql"),
     include_str!("../../../../migrations/sqlite/0019_changed.sql"),
+    include_str!("../../../../migrations/sqlite/0020_addresses.sql"),
+    include_str!("../../../../migrations/sqlite/0021_scopes.sql"),
 ];
 
 /// Runs the steps this database has not seen. Each is one transaction together with its number.

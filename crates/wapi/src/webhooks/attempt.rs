@@ -13,7 +13,7 @@ use super::schedule::Failure;
 use super::target::Target;
 use crate::clock::Clock;
 use crate::config::Environment;
-use crate::guard::Targets as Allowed;
+use crate::guard::{Clients, Targets as Allowed};
 use crate::store::Failed;
 
 /// Covers connecting, sending and the answer.
@@ -28,7 +28,7 @@ pub(super) struct Poster {
     /// For the operator's own webhook, which may be anywhere.
     own: reqwest::Client,
     /// For the webhooks of callers, which may not.
-    guarded: reqwest::Client,
+    guarded: Clients,
     allowed: Allowed,
     clock: Clock,
 }
@@ -48,18 +48,18 @@ impl Poster {
                 .redirect(reqwest::redirect::Policy::none())
                 .tls_danger_accept_invalid_certs(environment == Environment::Dev)
         };
-        let (own, guarded) = (client().build()?, allowed.guard(client()).build()?);
+        let (own, guarded) = (client().build()?, allowed.clients(client)?);
         Ok(Self { own, guarded, allowed, clock })
     }
 
     /// Posts the envelope `body` of the event with this id. Anything but a 2xx is a failure; redirects, too: whoever moved tells
     /// the operator, not the gateway.
     pub async fn post(&self, target: &Target, address: Url, id: &str, body: &str) -> Result<Taken, Failure> {
-        let client = if target.is_the_operators {
+        let client = if target.is_the_operators || target.keeps_its_address {
             &self.own
         } else {
             self.allowed.check(&address).map_err(|error| failure(format!("its address {error}")))?;
-            &self.guarded
+            self.guarded.now()
         };
         let now = self.clock.now();
         let timestamp = now.as_second();

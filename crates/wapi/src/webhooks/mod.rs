@@ -39,6 +39,8 @@ pub const ORIGINAL: &str = "original";
 const ORIGINAL_TYPES: [&str; 1] = ["message.received"];
 /// How long the former key signs, too, after a rotation.
 const OVERLAP: Duration = Duration::from_secs(24 * 3600);
+/// How long it may take to find out where an address leads.
+const RESOLVING: Duration = Duration::from_secs(2);
 /// Deliveries of deleted endpoints that are dropped in one transaction.
 const DROPPED_AT_ONCE: u32 = 1_000;
 
@@ -51,6 +53,8 @@ pub struct Parts {
     pub environment: Environment,
     /// Where the webhooks of callers may be.
     pub allowed: Allowed,
+    /// Whether those that were made before this was a question may be anywhere.
+    pub were_open: bool,
     /// How long an endpoint may take nothing before it is disabled.
     pub disable_after: Duration,
     pub seen: Seen,
@@ -81,9 +85,17 @@ pub struct Tested {
 
 /// Registers the operator's webhook and starts delivering: first what an earlier run left.
 pub async fn start(parts: Parts) -> Result<Webhooks> {
-    let Parts { store, base, secret, environment, allowed, disable_after, seen, clock, lifecycle } = parts;
+    let Parts { store, base, secret, environment, allowed, were_open, disable_after, seen, clock, lifecycle } = parts;
     let saved = store.put_endpoint_per_session(ORIGINAL, base.as_str(), &ORIGINAL_TYPES).await;
     saved.context("saving the webhook's address")?;
+    let kept = store.keep_addresses(were_open).await.context("looking at the webhooks of before")?;
+    if were_open && !kept.is_empty() {
+        let naming = name_kept(kept, clock.clone());
+        let ending = lifecycle.clone();
+        lifecycle.spawn(async move {
+            ending.unless_stopping(naming).await;
+        });
+    }
     let deliverer = Arc::new(Deliverer {
         store: store.clone(),
         poster: Poster::new(environment, allowed.clone(), clock.clone())?,
@@ -152,6 +164,26 @@ impl Webhooks {
                 }
             }
         });
+    }
+}
+
+/// Says once which webhooks go on although they lead where new ones may not.
+async fn name_kept(kept: Vec<(String, String)>, clock: Clock) {
+    let public = Allowed::Public(Vec::new());
+    let mut near = Vec::new();
+    for (id, url) in kept {
+        let Ok(url) = Url::parse(&url) else { continue };
+        // What cannot be found out is named, too.
+        if !clock.timeout(RESOLVING, public.lead_to(&url)).await.unwrap_or(false) {
+            near.push(id);
+        }
+    }
+    if !near.is_empty() {
+        tracing::warn!(
+            webhooks = near.join(", "),
+            "these lead into a private network, where callers with keys cannot send the gateway any more; they go on until their \
+             address is changed"
+        );
     }
 }
 

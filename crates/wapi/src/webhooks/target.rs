@@ -17,6 +17,8 @@ pub(super) struct Target {
     url: Url,
     /// Of the original's webhook, which the operator's own settings name.
     pub is_the_operators: bool,
+    /// Made when every address was open, and not moved since.
+    pub keeps_its_address: bool,
     is_per_session: bool,
     pub headers: HeaderMap,
     keys: Vec<Key>,
@@ -78,8 +80,10 @@ impl Targets {
         }
         let url = Url::parse(&endpoint.url).context("reading the endpoint's address")?;
         let headers = headers(&endpoint)?;
-        let (is_per_session, version) = (endpoint.is_per_session, endpoint.version);
-        let target = Arc::new(Target { url, is_the_operators, is_per_session, headers, keys, version });
+        let (is_per_session, keeps_its_address) = (endpoint.is_per_session, endpoint.keeps_its_address);
+        let version = endpoint.version;
+        let target =
+            Arc::new(Target { url, is_the_operators, keeps_its_address, is_per_session, headers, keys, version });
         self.lock().insert(endpoint.id, Arc::clone(&target));
         Ok(target)
     }

@@ -83,3 +83,33 @@ async fn a_body_of_more_than_a_mebibyte_is_too_large() {
     app.post(ROUTES[0], of(1000 * 1000)).await.expect(202);
     app.finish().await;
 }
+
+#[tokio::test]
+async fn what_is_no_json_is_named_and_what_is_packed_is_unpacked_within_bounds() {
+    use std::io::Write;
+    let packed = |bytes: &[u8]| {
+        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        packer.write_all(bytes).unwrap();
+        packer.finish().unwrap()
+    };
+    let app = TestApp::start().await;
+    for (body, words) in [
+        (b"\xef\xbb\xbf{}".to_vec(), "byte order mark"),
+        ("{}".encode_utf16().flat_map(u16::to_le_bytes).collect(), "UTF-16"),
+        (br#"{"session_id": "\ud83d"}"#.to_vec(), "half of a character"),
+        (packed(b"{}"), "Content-Encoding: gzip"),
+        (b"session_id=shop".to_vec(), "form"),
+    ] {
+        let refused = app.post_raw(ROUTES[0], body).await.expect(400);
+        assert_eq!(refused.code(), "invalid_body");
+        let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.contains(words), "{detail}");
+    }
+    let gzip = app.with_header("content-encoding", "gzip");
+    gzip.post_raw(ROUTES[0], packed(br#"{"session_id": "shop"}"#)).await.expect(202);
+    let bomb = packed(&vec![b' '; 64 * 1024 * 1024]);
+    assert_eq!(gzip.post_raw(ROUTES[0], bomb).await.expect(413).code(), "body_too_large");
+    assert_eq!(gzip.post_raw(ROUTES[0], "{}").await.expect(400).code(), "invalid_body");
+    app.with_header("content-encoding", "br").post_raw(ROUTES[0], "{}").await.expect(400);
+    app.finish().await;
+}

@@ -167,3 +167,40 @@ async fn an_open_gateway_asks_for_keys_once_there_are_some_and_nobody_locks_ever
     app.get("/v1/events").await.expect(200);
     app.finish().await;
 }
+
+#[tokio::test]
+async fn who_may_only_read_makes_nothing_happen() {
+    let (app, admin) = locked().await;
+    admin.register("shop").await;
+    let (reader, _) = make(&admin, json!({"name": "r", "scopes": ["read"]})).await;
+    let (asker, _) = make(&admin, json!({"name": "a", "scopes": ["ask"]})).await;
+    let (sender, _) = make(&admin, json!({"name": "s", "scopes": ["send"]})).await;
+    for (path, body) in [
+        ("/v1/sessions/shop/check", json!({})),
+        ("/v1/sessions/shop/contacts/check", json!({"phones": ["375440000001"]})),
+    ] {
+        refused(reader.post(path, body.clone()).await, "scope_missing");
+        for caller in [&asker, &sender, &admin] {
+            assert_ne!(caller.post(path, body.clone()).await.status, 403, "{path}");
+        }
+    }
+    refused(reader.put("/v1/sessions/shop/contacts/375440000001/presence", json!({})).await, "scope_missing");
+    refused(asker.get("/v1/sessions/shop").await, "scope_missing");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn wrong_keys_are_answered_later_and_later_and_right_ones_are_not() {
+    let (app, admin) = locked().await;
+    let wrong = app.with_key("wapi_wrong");
+    for _ in 0..12 {
+        wrong.get("/v1/sessions").await.expect(401);
+    }
+    let waiting = tokio::spawn(async move { wrong.get("/v1/sessions").await.status });
+    for _ in 0..20 {
+        admin.get("/v1/sessions").await.expect(200);
+    }
+    app.push_clock(Duration::from_secs(5));
+    assert_eq!(waiting.await.unwrap(), 401);
+    app.finish().await;
+}

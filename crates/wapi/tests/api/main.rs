@@ -23,6 +23,7 @@ mod checks;
 mod crash;
 mod described;
 mod disappearing;
+mod edge;
 mod endpoints;
 mod faults;
 mod feed;

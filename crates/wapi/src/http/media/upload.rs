@@ -1,19 +1,22 @@
 //! `POST /v1/sessions/{session}/media`: takes a file in that is to be sent later.
 
 use axum::Json;
+use axum::body::Body;
 use axum::extract::{FromRequest, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use multer::{Field, Multipart};
 
 use super::MediaInfo;
-use crate::fetch::NoFile;
+use super::budget::{Budgeted, Held};
+use crate::fetch::{NoFile, Whose};
 use crate::http::Gateway;
 use crate::http::error::{FieldError, Problem};
 use crate::http::extract::{Fields, Named};
 use crate::http::query::Query;
 use crate::media::{File, Intake, NotTaken, Taken, types};
 use crate::message;
+use crate::pace::TooSlow;
 use crate::sessions::SessionName;
 
 /// The part of a form that holds the file, and the one that says which hash it must have.
@@ -40,10 +43,9 @@ pub async fn upload(
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let (file, name) = if kind.starts_with("multipart/form-data") {
         let boundary = multer::parse_boundary(kind).map_err(|error| Problem::Body(error.to_string()))?;
-        let form = Multipart::new(request.into_body().into_data_stream(), boundary);
-        posted(&gateway, form, gateway.media.policy().largest).await?
+        posted(&gateway, &session, request.into_body(), boundary, gateway.media.policy().largest).await?
     } else {
-        linked(&gateway, Fields::from_request(request, &()).await?).await?
+        linked(&gateway, &session, Fields::from_request(request, &()).await?).await?
     };
     kept(&gateway, &session, file, name).await
 }
@@ -56,30 +58,44 @@ async fn kept(gateway: &Gateway, session: &SessionName, file: File, name: Option
     Ok((StatusCode::CREATED, Json(MediaInfo::from(record))).into_response())
 }
 
-async fn linked(gateway: &Gateway, mut fields: Fields) -> Result<WithName, Problem> {
+async fn linked(gateway: &Gateway, session: &SessionName, mut fields: Fields) -> Result<WithName, Problem> {
     let (link, sha256) = (fields.text("link"), fields.optional_parsed(SHA256, message::sha256));
     fields.refuse_unknown();
     let link = fields.done(link)?;
-    Ok((fetched(gateway, &link, sha256.as_deref()).await?, None))
+    Ok((fetched(gateway, session, &link, sha256.as_deref()).await?, None))
 }
 
 /// The file at an address, which must have this hash if one is given.
-pub async fn fetched(gateway: &Gateway, link: &str, sha256: Option<&str>) -> Result<File, Problem> {
-    match gateway.fetcher.any_file(link, sha256).await {
+pub async fn fetched(
+    gateway: &Gateway,
+    session: &SessionName,
+    link: &str,
+    sha256: Option<&str>,
+) -> Result<File, Problem> {
+    match gateway.fetcher.any_file(Whose::caller(session.as_str()), link, sha256).await {
         Ok(file) => Ok(file),
         Err(NoFile::OtherHash(found)) => Err(other_hash(&found)),
         Err(NoFile::NotKept(error)) => Err(NotTaken::Disk(error).into()),
+        Err(NoFile::Crowded(most)) => Err(Problem::TooManyLinks(most)),
         Err(error) => Err(Problem::field("link", error.to_string())),
     }
 }
 
 /// Reads the file, which may come without its length being known, and the hash it must have, in whatever order.
-pub async fn posted(gateway: &Gateway, mut form: Multipart<'_>, largest: u64) -> Result<WithName, Problem> {
+pub async fn posted(
+    gateway: &Gateway,
+    session: &SessionName,
+    body: Body,
+    boundary: String,
+    largest: u64,
+) -> Result<WithName, Problem> {
+    let (pieces, held) = Budgeted::new(body);
+    let mut form = Multipart::new(pieces, boundary);
     let (mut found, mut sha256) = (None, None);
     while let Some(mut part) = form.next_field().await.map_err(broken)? {
         match part.name().unwrap_or_default() {
             FILE if found.is_none() => {
-                let (file, name) = file(gateway, &mut part, largest).await?;
+                let (file, name) = file(gateway, &mut part, &held, largest).await?;
                 found = Some((file, name));
             }
             SHA256 if sha256.is_none() => sha256 = Some(hash(&mut part).await?),
@@ -95,7 +111,7 @@ pub async fn posted(gateway: &Gateway, mut form: Multipart<'_>, largest: u64) ->
     let ((taken, mime_type), name) = found.ok_or_else(|| Problem::field(FILE, why))?;
     match sha256 {
         Some(sha256) if sha256 != taken.sha256 => Err(other_hash(&taken.sha256)),
-        _ => Ok((File::new(taken, mime_type, gateway.media.workshop().clone()), name)),
+        _ => Ok((File::new(taken, mime_type, gateway.media.workshop().of(session.as_str())), name)),
     }
 }
 
@@ -118,6 +134,7 @@ async fn hash(part: &mut Field<'_>) -> Result<String, Problem> {
 async fn file(
     gateway: &Gateway,
     part: &mut Field<'_>,
+    held: &Held,
     largest: u64,
 ) -> Result<((Taken, String), Option<String>), Problem> {
     let said = part.content_type().map(|kind| kind.essence_str().to_owned());
@@ -125,6 +142,7 @@ async fn file(
     let filename = filename.map(|name| name.chars().take(LONGEST_NAME).collect());
     let mut intake = Intake::begin(gateway.media.workshop().place(), largest).await?;
     while let Some(piece) = part.chunk().await.map_err(broken)? {
+        held.used(piece.len());
         intake.take(&piece).await?;
     }
     let (taken, head) = intake.finish().await?;
@@ -133,6 +151,9 @@ async fn file(
 }
 
 fn broken(error: multer::Error) -> Problem {
+    if TooSlow::is_behind(&error) {
+        return Problem::TooSlow;
+    }
     Problem::Body(format!("it is no whole form: {error}"))
 }
 

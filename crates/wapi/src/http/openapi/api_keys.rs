@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::operation::{Operation, route, session_name};
 use super::schema::{list, object, or_null, reference, said, some_of, text, time, with, words};
+use crate::keys::Scope;
 
 pub fn operations() -> Vec<Operation> {
     let name = with(with(text(), "minLength", 1.into()), "maxLength", 100.into());
@@ -33,7 +34,7 @@ pub fn operations() -> Vec<Operation> {
 }
 
 fn scope() -> Value {
-    words(&["read", "send", "admin"])
+    words(&Scope::ALL.map(Scope::word))
 }
 
 pub fn api_key() -> Value {

@@ -197,11 +197,11 @@ fn responses(operation: &Operation, row: &Row) -> Value {
 fn everywhere(operation: &Operation, row: &Row) -> Vec<(u16, &'static str)> {
     let mut problems = vec![(500, "internal")];
     if row.scope.is_some() {
-        problems.extend([(503, "starting"), (401, "unauthorized"), (403, "scope_missing")]);
+        problems.extend([(503, "starting"), (401, "unauthorized"), (403, "scope_missing"), (403, "stranger")]);
         problems.extend([(403, "session_not_allowed"), (403, "not_for_all_sessions"), (400, "invalid_fields")]);
     }
     if operation.body.is_some() {
-        problems.extend([(400, "invalid_body"), (413, "body_too_large")]);
+        problems.extend([(400, "invalid_body"), (413, "body_too_large"), (408, "body_too_slow")]);
     }
     problems
 }

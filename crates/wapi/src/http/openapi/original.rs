@@ -50,7 +50,12 @@ fn sending(path: &'static str, summary: &'static str, content: &[(&'static str, 
         .body(open_object(&members))
         .answers(200, "WhatsApp has taken it.", object(&sent))
         .problems(&[(404, "session_not_found"), (409, "session_not_online"), (409, "session_not_paired")])
-        .problems(&[(429, "queue_full"), (502, "whatsapp_refused"), (502, "media_unavailable")])
+        .problems(&[
+            (429, "queue_full"),
+            (429, "too_many_links"),
+            (502, "whatsapp_refused"),
+            (502, "media_unavailable"),
+        ])
         .problems(&[
             (502, "session_logged_out"),
             (502, "not_sendable"),

@@ -5,7 +5,6 @@ use std::time::Duration;
 use axum::extract::{FromRequest, Request, State};
 use axum::http::{StatusCode, header};
 use futures_util::StreamExt;
-use multer::Multipart;
 
 use crate::fetch::most;
 use crate::http::Gateway;
@@ -64,11 +63,10 @@ async fn taken(
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     if kind.starts_with("multipart/form-data") {
         let boundary = multer::parse_boundary(kind).map_err(|error| Problem::Body(error.to_string()))?;
-        let form = Multipart::new(request.into_body().into_data_stream(), boundary);
-        return Ok((posted(gateway, form, largest).await?.0, "file"));
+        return Ok((posted(gateway, session, request.into_body(), boundary, largest).await?.0, "file"));
     }
     if kind.starts_with("image/") || kind == "application/octet-stream" {
-        return Ok((sent(gateway, request, largest).await?, "body"));
+        return Ok((sent(gateway, session, request, largest).await?, "body"));
     }
     let mut fields = Fields::from_request(request, &()).await?;
     if fields.has("id") == fields.has("link") {
@@ -79,20 +77,20 @@ async fn taken(
     fields.refuse_unknown();
     match fields.done(id.map(Ok).or(link.map(Err)))? {
         Ok(id) => Ok((stored(gateway, session, caller, &id, largest).await?, "id")),
-        Err(link) => Ok((fetched(gateway, &link, None).await?, "link")),
+        Err(link) => Ok((fetched(gateway, session, &link, None).await?, "link")),
     }
 }
 
 /// A body that is the picture.
-async fn sent(gateway: &Gateway, request: Request, largest: u64) -> Result<File, Problem> {
+async fn sent(gateway: &Gateway, session: &SessionName, request: Request, largest: u64) -> Result<File, Problem> {
     let mut intake = Intake::begin(gateway.media.workshop().place(), largest).await?;
     let mut pieces = request.into_body().into_data_stream();
     while let Some(piece) = pieces.next().await {
-        let piece = piece.map_err(|_| Problem::Body("it ended before it was complete".to_owned()))?;
+        let piece = piece.map_err(|error| Problem::broken_off(&error))?;
         intake.take(&piece).await?;
     }
     let (taken, head) = intake.finish().await?;
-    Ok(File::new(taken, types::of(&head, None), gateway.media.workshop().clone()))
+    Ok(File::new(taken, types::of(&head, None), gateway.media.workshop().of(session.as_str())))
 }
 
 /// A file of this session that is here, or was sent to it.

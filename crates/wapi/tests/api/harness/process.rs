@@ -20,6 +20,8 @@ pub struct Wapi {
     program: PathBuf,
     variables: BTreeMap<String, String>,
     folder: TempDir,
+    /// How many files it may have open at most.
+    descriptors: Option<u64>,
 }
 
 /// What it left behind.
@@ -36,7 +38,7 @@ impl Wapi {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let root = folder.path().join("data").display().to_string();
         let program = env!("CARGO_BIN_EXE_wapi").into();
-        Self { program, variables: BTreeMap::new(), folder }
+        Self { program, variables: BTreeMap::new(), folder, descriptors: None }
             .set("WAPI_GETTING_MESSAGES_WEBHOOK", "http://127.0.0.1:9/hooks/")
             .set("WAPI_INTERNAL_HOST", "127.0.0.1:0")
             .set("WAPI_FILE_SYSTEM_ROOT_POINT_FULL_PATH", root)
@@ -45,6 +47,11 @@ impl Wapi {
     pub fn set(mut self, name: &str, value: impl ToString) -> Self {
         self.variables.insert(name.to_owned(), value.to_string());
         self
+    }
+
+    /// The operator allows it no more open files than these.
+    pub fn with_descriptors(self, most: u64) -> Self {
+        Self { descriptors: Some(most), ..self }
     }
 
     /// Runs a copy, which stays the same when the program is built anew meanwhile.
@@ -103,7 +110,15 @@ impl Wapi {
         // Files, since a pipe that nobody reads fills up and stops the program.
         let output = |name: &str| Output::open(self.folder.path().join(name));
         let ((stdout, stdout_file), (stderr, stderr_file)) = (output("stdout"), output("stderr"));
-        let child = Command::new(&self.program)
+        let mut command = match self.descriptors {
+            None => Command::new(&self.program),
+            Some(most) => {
+                let mut shell = Command::new("/bin/sh");
+                shell.args(["-c", &format!("ulimit -n {most} && exec \"$0\" \"$@\"")]).arg(&self.program);
+                shell
+            }
+        };
+        let child = command
             .args(arguments)
             .env_clear()
             .envs(&self.variables)
@@ -158,8 +173,17 @@ impl Running {
 
     /// Asks it to end, and goes on.
     pub async fn ask(&self) {
+        self.signal("-TERM").await;
+    }
+
+    /// Asks it to take up what has changed.
+    pub async fn hang_up(&self) {
+        self.signal("-HUP").await;
+    }
+
+    async fn signal(&self, name: &str) {
         let id = self.child.id().expect("it still runs").to_string();
-        let asked = Command::new("kill").args(["-TERM", &id]).status().await.expect("kill is there");
+        let asked = Command::new("kill").args([name, &id]).status().await.expect("kill is there");
         assert!(asked.success());
     }
 

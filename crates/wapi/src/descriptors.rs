@@ -1,0 +1,22 @@
+//! How many files and connections the process may have open.
+
+use rustix::process::{Resource, getrlimit, setrlimit};
+
+/// Raises the limit as far as the operator allows; says so when that changes it.
+pub fn raise() {
+    let limit = getrlimit(Resource::Nofile);
+    let (before, most) = (limit.current, limit.maximum);
+    if before == most {
+        tracing::info!(most = now(), "open files and connections");
+        return;
+    }
+    match setrlimit(Resource::Nofile, rustix::process::Rlimit { current: most, maximum: most }) {
+        Ok(()) => tracing::info!(before, most = now(), "raised the limit of open files and connections"),
+        Err(error) => tracing::warn!(before, %error, "the limit of open files and connections cannot be raised"),
+    }
+}
+
+/// The limit as it is.
+pub fn now() -> u64 {
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}

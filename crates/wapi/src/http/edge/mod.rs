@@ -1,0 +1,291 @@
+//! Where connections come in: who is let in, how many at once, and what is known of whoever asks.
+
+mod body;
+mod connection;
+mod crowd;
+mod peer;
+mod tls;
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, TcpListener};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use socket2::SockRef;
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::lifecycle::Lifecycle;
+use crate::meters::Counter;
+
+use connection::Manner;
+pub use crowd::block;
+use crowd::{Arrival, Crowd, Limits, Standing};
+pub use peer::{Peer, Proxies, Way};
+pub use tls::Tls;
+
+/// How many may stand before the listener until they are let in.
+const BACKLOG: i32 = 4_096;
+/// How long to wait when the system gives no connection.
+const PAUSE: Duration = Duration::from_millis(50);
+/// What somebody is told for whom there is no room.
+const FULL: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+
+/// Lets connections in; cheap to clone.
+#[derive(Clone)]
+pub struct Edge {
+    room: Arc<Room>,
+    proxies: Arc<Proxies>,
+    clock: Clock,
+}
+
+/// Everybody who is connected, and what was done about them.
+pub struct Room {
+    crowd: Mutex<(Crowd, HashMap<u64, CancellationToken>)>,
+    /// Sockets that are open, those of who has to leave included.
+    sockets: Arc<Semaphore>,
+    pub counts: Counts,
+}
+
+/// Since the start.
+#[derive(Default)]
+pub struct Counts {
+    pub let_in: Counter,
+    /// Everybody was being answered.
+    pub refused: Counter,
+    /// Left for somebody else.
+    pub displaced: Counter,
+    /// Took too long.
+    pub late: Counter,
+}
+
+impl Edge {
+    /// For a process that may have so many files and connections open.
+    pub fn new(proxies: Proxies, descriptors: u64, clock: Clock) -> Self {
+        let limits = Limits::of(descriptors);
+        // Whoever has to leave is there for a moment more.
+        let sockets = Arc::new(Semaphore::new(limits.all + limits.all / 4));
+        let crowd = Mutex::new((Crowd::new(limits), HashMap::new()));
+        Self { room: Arc::new(Room { crowd, sockets, counts: Counts::default() }), proxies: proxies.into(), clock }
+    }
+
+    pub fn room(&self) -> Arc<Room> {
+        Arc::clone(&self.room)
+    }
+
+    /// Answers on `listener` until the soft stop of `visits`, whose tasks the connections are; then until each has its answer, or `grace`
+    /// is over.
+    pub async fn serve(
+        &self,
+        listener: TcpListener,
+        router: Router,
+        tls: Option<Tls>,
+        visits: &Lifecycle,
+        grace: Duration,
+    ) -> io::Result<()> {
+        listener.set_nonblocking(true)?;
+        // The standard library's own backlog is short: who does not fit is only heard a second later.
+        SockRef::from(&listener).listen(BACKLOG)?;
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let (proxies, clock) = (Arc::clone(&self.proxies), self.clock.clone());
+        let manner = Manner { router, proxies, clock, visits: visits.clone() };
+        while let Some(accepted) = visits.unless_stopping(self.next(&listener)).await {
+            match accepted {
+                Ok((socket, from, place)) => self.let_in(socket, from, place, tls.as_ref(), &manner, visits),
+                // Whoever came has left already, or there are no descriptors: nothing that the listener would not survive.
+                Err(error) => {
+                    tracing::debug!(%error, "a connection could not be taken");
+                    visits.unless_stopping(self.clock.sleep(PAUSE)).await;
+                }
+            }
+        }
+        drop(listener);
+        visits.finish(&self.clock, grace).await;
+        Ok(())
+    }
+
+    async fn next(&self, listener: &tokio::net::TcpListener) -> io::Result<(TcpStream, IpAddr, OwnedSemaphorePermit)> {
+        let place = Arc::clone(&self.room.sockets).acquire_owned().await.expect("this room is never closed");
+        let (socket, from) = listener.accept().await?;
+        // Answers are small and wait for nothing.
+        socket.set_nodelay(true)?;
+        Ok((socket, from.ip().to_canonical(), place))
+    }
+
+    fn let_in(
+        &self,
+        socket: TcpStream,
+        from: IpAddr,
+        place: OwnedSemaphorePermit,
+        tls: Option<&Tls>,
+        manner: &Manner,
+        visits: &Lifecycle,
+    ) {
+        let is_capped = !from.is_loopback() && !self.proxies.are_trusted(from);
+        let Some(seat) = Room::arrive(&self.room, from, is_capped, &self.clock) else {
+            return refuse(socket, tls.is_some());
+        };
+        let (manner, tls) = (manner.clone(), tls.cloned());
+        visits.spawn(async move {
+            let seat = seat;
+            match tls {
+                None => connection::serve(socket, from, false, seat.clone(), &manner).await,
+                Some(tls) => {
+                    let shaken = manner.clock.timeout(connection::FIRST, tls.accept(socket));
+                    let shaken = tokio::select! {
+                        biased;
+                        shaken = shaken => shaken,
+                        () = seat.must_leave() => return,
+                        () = manner.visits.stopping() => return,
+                    };
+                    match shaken {
+                        Ok(Ok(stream)) => connection::serve(stream, from, true, seat.clone(), &manner).await,
+                        Ok(Err(_)) => {}
+                        Err(_) => seat.count_late(),
+                    }
+                }
+            }
+            drop(place);
+        });
+    }
+}
+
+/// Says why, if that can be said without waiting.
+fn refuse(socket: TcpStream, is_tls: bool) {
+    if let Ok(mut socket) = socket.into_std()
+        && !is_tls
+    {
+        let _ = io::Write::write(&mut socket, FULL);
+    }
+}
+
+impl Room {
+    fn arrive(room: &Arc<Self>, from: IpAddr, is_capped: bool, clock: &Clock) -> Option<Seat> {
+        let mut guard = room.lock();
+        let (crowd, bells) = &mut *guard;
+        let Arrival::Welcome { id, instead_of } = crowd.arrive(from, is_capped, clock.uptime()) else {
+            room.counts.refused.add(1);
+            return None;
+        };
+        if let Some(bell) = instead_of.and_then(|leaves| bells.remove(&leaves)) {
+            room.counts.displaced.add(1);
+            bell.cancel();
+        }
+        room.counts.let_in.add(1);
+        let bell = CancellationToken::new();
+        bells.insert(id, bell.clone());
+        Some(Seat(Arc::new(Place { id, bell, room: Arc::clone(room), clock: clock.clone(), known: OnceLock::new() })))
+    }
+
+    /// How many are connected, and how many may be.
+    pub fn now(&self) -> (usize, usize) {
+        let guard = self.lock();
+        (guard.0.len(), guard.0.limits().all)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, (Crowd, HashMap<u64, CancellationToken>)> {
+        self.crowd.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection's place in the room; given back with the last of its clones.
+#[derive(Clone)]
+pub struct Seat(Arc<Place>);
+
+struct Place {
+    id: u64,
+    /// Rings when it has to leave.
+    bell: CancellationToken,
+    room: Arc<Room>,
+    clock: Clock,
+    /// Set once a key was shown that is one.
+    known: OnceLock<()>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut guard = self.room.lock();
+        guard.0.leave(self.id);
+        guard.1.remove(&self.id);
+    }
+}
+
+impl Seat {
+    fn is_now(&self, standing: Standing) -> bool {
+        let now = self.0.clock.uptime();
+        self.0.room.lock().0.is_now(self.0.id, standing, now)
+    }
+
+    fn is_known(&self) {
+        if self.0.known.set(()).is_ok() {
+            self.0.room.lock().0.is_known(self.0.id);
+        }
+    }
+
+    async fn must_leave(&self) {
+        self.0.bell.cancelled().await;
+    }
+
+    /// Whether what is under way is finished first: whatever a caller with a key asked for, and at the end of the program any question.
+    fn is_worth_finishing(&self) -> bool {
+        match self.0.room.lock().0.standing(self.0.id) {
+            Some((standing, _)) => standing != Standing::Arriving,
+            None => self.0.known.get().is_some(),
+        }
+    }
+
+    /// How long to wait before asking whether it is [too late](Self::is_too_late).
+    fn patience(&self, now: Duration) -> Duration {
+        match self.limit() {
+            Some((limit, since)) => (since + limit).saturating_sub(now),
+            None => connection::FIRST,
+        }
+    }
+
+    fn is_too_late(&self, now: Duration) -> bool {
+        self.limit().is_some_and(|(limit, since)| now >= since + limit)
+    }
+
+    fn limit(&self) -> Option<(Duration, Duration)> {
+        let (standing, since) = self.0.room.lock().0.standing(self.0.id)?;
+        match standing {
+            Standing::Arriving => Some((connection::FIRST, since)),
+            Standing::Resting => Some((connection::REST, since)),
+            Standing::Busy => None,
+        }
+    }
+
+    fn count_late(&self) {
+        self.0.room.counts.late.add(1);
+    }
+}
+
+/// What is known of whoever makes a request, beside the request.
+#[derive(Clone)]
+pub struct Visit {
+    pub peer: Peer,
+    seat: Seat,
+    key: Arc<OnceLock<Arc<str>>>,
+}
+
+impl Visit {
+    fn new(peer: Peer, seat: Seat) -> Self {
+        Self { peer, seat, key: Arc::default() }
+    }
+
+    /// It showed the key of this id, or none was asked for.
+    pub fn enters(&self, key: Arc<str>) {
+        self.seat.is_known();
+        let _ = self.key.set(key);
+    }
+
+    /// The id of the key it showed; empty where none is asked for.
+    pub fn key(&self) -> Option<&str> {
+        self.key.get().map(AsRef::as_ref)
+    }
+}

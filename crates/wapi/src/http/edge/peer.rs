@@ -1,0 +1,162 @@
+//! Who a request comes from, where proxies may stand before the gateway. Pure.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::http::{HeaderMap, Version};
+
+use crate::guard::Network;
+
+/// What proxies write about whom they speak for, beside everything that begins with `x-forwarded`.
+const OF_PROXIES: [&str; 15] = [
+    "forwarded",
+    "forwarded-for",
+    "via",
+    "x-real-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-original-forwarded-for",
+    "x-original-host",
+    "x-envoy-external-address",
+    "true-client-ip",
+    "cf-connecting-ip",
+    "cdn-loop",
+    "fastly-client-ip",
+    "fly-client-ip",
+    "client-ip",
+];
+
+/// Who asks, as far as that can be believed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    pub address: IpAddr,
+    /// Of the request as it was made, where that is known.
+    pub is_https: Option<bool>,
+    pub way: Way,
+}
+
+/// How a request came here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    Direct,
+    /// By a proxy of the operator's.
+    PassedOn,
+    /// By something that nobody vouches for.
+    Doubtful,
+}
+
+/// The proxies of the operator's.
+#[derive(Debug, Clone, Default)]
+pub struct Proxies(pub Vec<Network>);
+
+impl Proxies {
+    pub fn are_trusted(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.0.iter().any(|network| network.contains(address))
+    }
+}
+
+impl Peer {
+    /// `is_tls`: whether the connection itself is.
+    pub fn of(from: IpAddr, is_tls: bool, headers: &HeaderMap, version: Version, proxies: &Proxies) -> Self {
+        let from = from.to_canonical();
+        let was_passed_on = says_it_was_passed_on(headers, version);
+        if !proxies.are_trusted(from) {
+            let way = if was_passed_on { Way::Doubtful } else { Way::Direct };
+            return Self { address: from, is_https: Some(is_tls), way };
+        }
+        let way = if was_passed_on { Way::PassedOn } else { Way::Direct };
+        let is_https = match way {
+            Way::PassedOn => scheme(headers),
+            _ => Some(is_tls),
+        };
+        Self { address: origin(from, headers, proxies), is_https, way }
+    }
+}
+
+/// A request of version 1.0 counts as passed on: nothing else speaks it, but proxies do so unless they are told otherwise, and without a word
+/// about whom they speak for.
+fn says_it_was_passed_on(headers: &HeaderMap, version: Version) -> bool {
+    let is_of_a_proxy = |name: &str| name.starts_with("x-forwarded") || OF_PROXIES.contains(&name);
+    version <= Version::HTTP_10 || headers.keys().any(|name| is_of_a_proxy(name.as_str()))
+}
+
+/// The last address that no proxy of the operator's has: each proxy writes whom it was asked by behind what it was told, and what was told
+/// by others may be made up.
+fn origin(from: IpAddr, headers: &HeaderMap, proxies: &Proxies) -> IpAddr {
+    let mut origin = from;
+    let lists = headers.get_all("x-forwarded-for").iter().rev().map(|list| list.to_str().unwrap_or_default());
+    for entry in lists.flat_map(|list| list.rsplit(',')) {
+        let Some(address) = address(entry.trim()) else { break };
+        origin = address;
+        if !proxies.are_trusted(address) {
+            break;
+        }
+    }
+    origin
+}
+
+/// An address as proxies write it, perhaps with a port.
+fn address(entry: &str) -> Option<IpAddr> {
+    let bare = entry.trim_start_matches('[').trim_end_matches(']');
+    let address = bare.parse::<IpAddr>().ok();
+    address.or_else(|| entry.parse::<SocketAddr>().ok().map(|at| at.ip())).map(|address| address.to_canonical())
+}
+
+fn scheme(headers: &HeaderMap) -> Option<bool> {
+    let said = headers.get_all("x-forwarded-proto").iter().next_back()?.to_str().ok()?;
+    match said.rsplit(',').next()?.trim() {
+        said if said.eq_ignore_ascii_case("https") => Some(true),
+        said if said.eq_ignore_ascii_case("http") => Some(false),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer(from: &str, headers: &[(&'static str, &'static str)]) -> (String, Option<bool>, Way) {
+        let networks = ["10.0.0.0/8", "::1"].map(|network| Network::parse(network).unwrap());
+        let mut all = HeaderMap::new();
+        for (name, value) in headers {
+            all.append(*name, value.parse().unwrap());
+        }
+        let proxies = Proxies(networks.into());
+        let peer = Peer::of(from.parse().unwrap(), false, &all, Version::HTTP_11, &proxies);
+        (peer.address.to_string(), peer.is_https, peer.way)
+    }
+
+    #[test]
+    fn what_strangers_say_of_themselves_is_not_believed() {
+        for header in ["x-forwarded-for", "x-forwarded-proto", "forwarded", "via", "x-real-ip", "cf-connecting-ip"] {
+            let (address, is_https, way) = peer("192.0.2.1", &[(header, "203.0.113.9")]);
+            assert_eq!((address.as_str(), is_https, way), ("192.0.2.1", Some(false), Way::Doubtful), "{header}");
+        }
+        assert_eq!(peer("192.0.2.1", &[("accept", "*/*")]).2, Way::Direct);
+        let old = Peer::of([127, 0, 0, 1].into(), false, &HeaderMap::new(), Version::HTTP_10, &Proxies::default());
+        assert_eq!(old.way, Way::Doubtful, "what nginx makes of a request unless it is told otherwise");
+    }
+
+    #[test]
+    fn from_trusted_proxies_the_last_address_that_is_none_of_them_counts() {
+        for (said, meant) in [
+            (&["203.0.113.9"][..], "203.0.113.9"),
+            (&["127.0.0.1, 203.0.113.9, 10.1.1.1"], "203.0.113.9"),
+            (&["6.6.6.6", "203.0.113.9", "10.1.1.1 ,10.2.2.2"], "203.0.113.9"),
+            (&["203.0.113.9:4711"], "203.0.113.9"),
+            (&["[2001:db8::7]:443"], "2001:db8::7"),
+            (&["2001:db8::7"], "2001:db8::7"),
+            (&["10.1.1.1"], "10.1.1.1"),
+            (&["203.0.113.9, unknown"], "10.9.9.9"),
+            (&["203.0.113.9, unknown, 10.1.1.1"], "10.1.1.1"),
+            (&[""], "10.9.9.9"),
+        ] {
+            let headers: Vec<_> = said.iter().map(|said| ("x-forwarded-for", *said)).collect();
+            assert_eq!(peer("10.9.9.9", &headers).0, meant, "{said:?}");
+        }
+        assert_eq!(peer("::ffff:10.9.9.9", &[("x-forwarded-for", "203.0.113.9")]).0, "203.0.113.9");
+        let (_, is_https, way) = peer("::1", &[("x-forwarded-proto", "http, https")]);
+        assert_eq!((is_https, way), (Some(true), Way::PassedOn));
+        assert_eq!(peer("::1", &[]), ("::1".to_owned(), Some(false), Way::Direct));
+    }
+}

@@ -1,0 +1,131 @@
+//! How much of a form is held before any of it is made use of.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
+use axum::body::{Body, BodyDataStream};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+
+/// Bytes that a form may have beside the contents of its parts: before and after it, and at the head of each part.
+pub const BESIDE: usize = 64 * 1024;
+
+/// There is more beside the content than [`BESIDE`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("more than {} KiB stand outside of the contents of its parts", BESIDE / 1024)]
+pub struct TooMuch;
+
+/// The pieces of a form, read no faster than they are made use of.
+pub struct Budgeted {
+    pieces: BodyDataStream,
+    held: Held,
+    /// How much was held when it was last said to be enough.
+    enough: Option<usize>,
+}
+
+/// Bytes that were read and not made use of yet.
+#[derive(Debug, Clone, Default)]
+pub struct Held(Arc<AtomicUsize>);
+
+impl Held {
+    /// So much of a content was made use of.
+    pub fn used(&self, bytes: usize) {
+        self.0.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Budgeted {
+    pub fn new(body: Body) -> (Self, Held) {
+        let held = Held::default();
+        (Self { pieces: body.into_data_stream(), held: held.clone(), enough: None }, held)
+    }
+}
+
+impl Stream for Budgeted {
+    type Item = Result<Bytes, axum::BoxError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let held = self.held.get();
+        if held >= BESIDE {
+            // Asked again without having made use of anything, the reader looks in vain for the end of something.
+            if self.enough.replace(held) == Some(held) {
+                return Poll::Ready(Some(Err(TooMuch.into())));
+            }
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        self.enough = None;
+        let piece = self.pieces.poll_next_unpin(context);
+        if let Poll::Ready(Some(Ok(piece))) = &piece {
+            self.held.0.fetch_add(piece.len(), Ordering::Relaxed);
+        }
+        piece.map_err(Into::into)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use multer::Multipart;
+
+    use super::*;
+
+    /// A form in pieces of this size; what it brings, and how much was read for it.
+    async fn read(form: Vec<u8>, piece: usize) -> (Result<usize, multer::Error>, usize) {
+        let read = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&read);
+        let pieces: Vec<_> = form.chunks(piece).map(Bytes::copy_from_slice).collect();
+        let pieces = futures_util::stream::iter(pieces).map(move |piece| {
+            counter.fetch_add(piece.len(), Ordering::Relaxed);
+            Ok::<_, std::convert::Infallible>(piece)
+        });
+        let (pieces, held) = Budgeted::new(Body::from_stream(pieces));
+        let mut form = Multipart::new(pieces, "b");
+        let content = async {
+            let mut content = 0;
+            while let Some(mut part) = form.next_field().await? {
+                while let Some(piece) = part.chunk().await? {
+                    held.used(piece.len());
+                    content += piece.len();
+                }
+            }
+            Ok(content)
+        };
+        (content.await, read.load(Ordering::Relaxed))
+    }
+
+    #[tokio::test]
+    async fn what_no_content_follows_is_given_up_early_wherever_it_stands() {
+        let long = vec![b'x'; 8 * 1024 * 1024];
+        let head: &[u8] = b"--b\r\ncontent-disposition: form-data; name=\"file\"";
+        let forms = [
+            long.clone(),
+            [b"--b\r\nx-long: ", &long[..]].concat(),
+            [head, b"; filename=\"", &long[..]].concat(),
+            [head, b"\r\n", &b"x: y\r\n".repeat(1024 * 1024)[..]].concat(),
+            [b"--b", &b" ".repeat(1024 * 1024)[..], b"\r\n"].concat(),
+            [head, b"\r\n\r\n", b"\r\n"].concat().repeat(10_000),
+        ];
+        for (number, form) in forms.into_iter().enumerate() {
+            let (content, read) = read(form, 4_096).await;
+            assert!(content.is_err(), "form {number} was taken");
+            assert!(read <= 2 * BESIDE, "{read} bytes of form {number} were read");
+        }
+    }
+
+    #[tokio::test]
+    async fn contents_may_be_of_any_size_and_come_in_any_pieces() {
+        let content = vec![b'\r'; 300_000];
+        let form =
+            [&b"--b\r\ncontent-disposition: form-data; name=\"file\"\r\n\r\n"[..], &content, b"\r\n--b--\r\n"].concat();
+        for piece in [7, 4_096, 1 << 20] {
+            let (read, _) = read(form.clone(), piece).await;
+            assert_eq!(read.unwrap(), content.len(), "in pieces of {piece}");
+        }
+    }
+}

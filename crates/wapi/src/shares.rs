@@ -152,7 +152,7 @@ mod tests {
     fn whoever_takes_much_leaves_room_for_newcomers() {
         let shares = Shares::new(32, 8);
         let mut taken = Vec::new();
-        for tenant in 0..12 {
+        for tenant in 0..6 {
             let before = taken.len();
             let name = format!("tenant {tenant}");
             taken.extend((0..100).map_while(|_| at_once(&shares, &name)));
@@ -179,7 +179,7 @@ mod tests {
         assert!(waiting.iter_mut().all(|waiting| waiting.now_or_never().is_none()));
         drop(modest);
         assert!(waiting[0].as_mut().now_or_never().is_some(), "in the order they came");
-        assert_eq!(shares.enter_before("greedy", 4).now_or_never().unwrap().err(), Some(Crowded));
+        assert_eq!(shares.enter_before("greedy", 3).now_or_never().unwrap().err(), Some(Crowded));
         drop(waiting);
         held.clear();
         let state = shares.inner.lock();

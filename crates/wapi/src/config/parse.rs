@@ -250,7 +250,7 @@ pub(super) fn log_filter(text: &str) -> Result<String, String> {
             let meant = suggestion(directive, LEVELS);
             let all = LEVELS.join(", ");
             return Err(wrong(format!(
-                "a target is written with its level, as in whatsapp_rust=warn, and `{directive}` is none of {all}{meant}"
+                "a target is written with its level, as in Client=warn, and `{directive}` is none of {all}{meant}"
             )));
         }
     }

@@ -276,6 +276,7 @@ async fn the_operators_network_is_open_only_while_nobody_needs_a_key() {
     refuses(&admin).await;
     let app = app.restart().await;
     let admin = app.with_key(made["key"].as_str().unwrap());
+    admin.register("shop").await;
     refuses(&admin).await;
     admin.delete(&format!("/v1/api-keys/{}", made["id"].as_str().unwrap())).await.expect(204);
     fetches(&app).await.expect(201);

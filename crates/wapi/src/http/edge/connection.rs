@@ -25,7 +25,7 @@ use crate::pace::Pace;
 
 /// How long a connection may take to ask its first question, its handshake included.
 pub const FIRST: Duration = Duration::from_secs(15);
-/// How long it may rest between two; longer than clients keep theirs, so that mostly they are the ones who end them.
+/// How long that of a stranger may rest between two; longer than clients keep theirs, so that mostly they are the ones who end them.
 pub const REST: Duration = Duration::from_secs(120);
 /// The most that is kept of what came and was not read yet, and of what was not sent yet: the head of a request must fit.
 const BUFFER: usize = 32 * 1024;

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
-use socket2::SockRef;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -30,6 +30,8 @@ pub use tls::Tls;
 
 /// How many may stand before the listener until they are let in.
 const BACKLOG: i32 = 4_096;
+/// How long a connection is silent before it is found out whether the other end is there.
+const KEEPALIVE: Duration = Duration::from_secs(60);
 /// How long to wait when the system gives no connection.
 const PAUSE: Duration = Duration::from_millis(50);
 /// What somebody is told for whom there is no room.
@@ -114,6 +116,8 @@ impl Edge {
         let (socket, from) = listener.accept().await?;
         // Answers are small and wait for nothing.
         socket.set_nodelay(true)?;
+        // Or a caller whose machine is gone would rest for ever.
+        SockRef::from(&socket).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))?;
         Ok((socket, from.ip().to_canonical(), place))
     }
 
@@ -255,7 +259,9 @@ impl Seat {
         let (standing, since) = self.0.room.lock().0.standing(self.0.id)?;
         match standing {
             Standing::Arriving => Some((connection::FIRST, since)),
-            Standing::Resting => Some((connection::REST, since)),
+            // Who is known makes room when it is needed, and is welcome to stay until then.
+            Standing::Resting if self.0.known.get().is_none() => Some((connection::REST, since)),
+            Standing::Resting => None,
             Standing::Busy => None,
         }
     }

@@ -12,6 +12,9 @@ use futures_util::{Stream, StreamExt};
 /// Bytes that a form may have beside the contents of its parts: before and after it, and at the head of each part.
 pub const BESIDE: usize = 64 * 1024;
 
+/// How often the reader may ask for more while it holds enough: between two contents it goes through some steps.
+const IN_VAIN: u32 = 16;
+
 /// There is more beside the content than [`BESIDE`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("more than {} KiB stand outside of the contents of its parts", BESIDE / 1024)]
@@ -21,8 +24,8 @@ pub struct TooMuch;
 pub struct Budgeted {
     pieces: BodyDataStream,
     held: Held,
-    /// How much was held when it was last said to be enough.
-    enough: Option<usize>,
+    /// How much was held when it was last said to be enough, and how often it was since.
+    enough: (usize, u32),
 }
 
 /// Bytes that were read and not made use of yet.
@@ -43,7 +46,7 @@ impl Held {
 impl Budgeted {
     pub fn new(body: Body) -> (Self, Held) {
         let held = Held::default();
-        (Self { pieces: body.into_data_stream(), held: held.clone(), enough: None }, held)
+        (Self { pieces: body.into_data_stream(), held: held.clone(), enough: (0, 0) }, held)
     }
 }
 
@@ -53,14 +56,15 @@ impl Stream for Budgeted {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let held = self.held.get();
         if held >= BESIDE {
-            // Asked again without having made use of anything, the reader looks in vain for the end of something.
-            if self.enough.replace(held) == Some(held) {
+            // Whoever asks again and again without having made use of anything looks in vain for the end of something.
+            let asked = if self.enough.0 == held { self.enough.1 + 1 } else { 0 };
+            self.enough = (held, asked);
+            if asked > IN_VAIN {
                 return Poll::Ready(Some(Err(TooMuch.into())));
             }
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
-        self.enough = None;
         let piece = self.pieces.poll_next_unpin(context);
         if let Poll::Ready(Some(Ok(piece))) = &piece {
             self.held.0.fetch_add(piece.len(), Ordering::Relaxed);

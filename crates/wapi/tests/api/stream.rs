@@ -108,7 +108,7 @@ async fn a_heartbeat_says_where_the_reader_is_and_ends_with_its_key() {
         admin.post("/v1/api-keys", serde_json::json!({"name": "r", "scopes": ["read"]})).await.expect(201).json();
     let reader = app.with_key(made["key"].as_str().unwrap());
 
-    let mut listener = Listener::open(&reader, "/v1/events/stream/?types=no.such&after=0", None).await;
+    let mut listener = Listener::open(&reader, "/v1/events/stream/?types=call.ended&after=0", None).await;
     assert_eq!(listener.last_id, "0");
     bob.sends_text(alice.number(), "passed over").await.unwrap();
     app.webhook.next().await;

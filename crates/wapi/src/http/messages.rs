@@ -13,6 +13,7 @@ pub mod marks;
 mod newsletter;
 mod polls;
 pub mod products;
+mod reactions;
 mod shown;
 mod status;
 pub mod views;
@@ -118,7 +119,7 @@ impl Accepting<'_> {
             return Ok((self.again(&id, wait).await?, true));
         }
         asked.check_file(&gateway.media, session).await?;
-        status::is_known(gateway, session, asked).await?;
+        reactions::is_known(gateway, session, asked).await?;
         let (send_at, expires_at) = asked.times(gateway.clock.now())?;
         let wish = Wish { to: asked.to.clone(), message: asked.message.clone(), send_at, expires_at, key };
         let wish = gateway.sessions.settle(session, wish).await?;

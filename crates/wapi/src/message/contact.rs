@@ -2,11 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::vcard::{Card, escaped};
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contact {
     /// As it is shown.
     pub name: String,
-    /// All that is known, as vCard 3.0.
+    /// All that is known, as a vCard.
     pub vcard: String,
     /// The same as in the vCard.
     #[serde(default)]
@@ -24,7 +26,7 @@ pub struct Phone {
 impl Contact {
     /// Reads the phones from a vCard.
     pub fn from_vcard(name: String, vcard: String) -> Self {
-        let phones = phones(&vcard);
+        let phones = Card::read(&vcard).phones;
         Self { name, vcard, phones }
     }
 
@@ -40,70 +42,10 @@ impl Contact {
         Self::from_vcard(name, vcard)
     }
 
-    /// The name that a vCard shows, if it has one.
+    /// The name that a vCard shows, or else the best of what names somebody.
     pub fn shown_name(vcard: &str) -> Option<String> {
-        let mut properties = lines(vcard).into_iter().filter_map(|line| Property::read(&line));
-        properties.find(|property| property.name == "FN").map(|property| property.value)
+        Card::read(vcard).name
     }
-}
-
-fn phones(vcard: &str) -> Vec<Phone> {
-    let properties = lines(vcard).into_iter().filter_map(|line| Property::read(&line));
-    let telephones = properties.filter(|property| property.name == "TEL");
-    telephones.map(|telephone| Phone { wa_id: telephone.parameter("WAID"), phone: telephone.value }).collect()
-}
-
-/// The logical lines: one that begins with a blank goes on with the one before.
-fn lines(vcard: &str) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for line in vcard.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)) {
-        match (line.strip_prefix([' ', '\t']), lines.last_mut()) {
-            (Some(rest), Some(last)) => last.push_str(rest),
-            _ => lines.push(line.to_owned()),
-        }
-    }
-    lines
-}
-
-/// A line of a vCard.
-struct Property {
-    /// In capitals; `item1.TEL` is a `TEL`.
-    name: String,
-    parameters: Vec<(String, String)>,
-    value: String,
-}
-
-impl Property {
-    fn read(line: &str) -> Option<Self> {
-        let (head, value) = line.split_once(':')?;
-        let mut parts = head.split(';');
-        let name = parts.next()?.rsplit('.').next()?.trim().to_ascii_uppercase();
-        let parameters = parts.filter_map(|part| part.split_once('='));
-        let parameters = parameters.map(|(name, value)| (name.trim().to_ascii_uppercase(), value.trim().to_owned()));
-        Some(Self { name, parameters: parameters.collect(), value: unescaped(value) })
-    }
-
-    fn parameter(&self, wanted: &str) -> Option<String> {
-        self.parameters.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone())
-    }
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\").replace(['\r', '\n'], "\\n").replace(',', "\\,").replace(';', "\\;")
-}
-
-fn unescaped(text: &str) -> String {
-    let (mut plain, mut characters) = (String::with_capacity(text.len()), text.chars());
-    while let Some(character) = characters.next() {
-        plain.extend(match character {
-            '\\' => match characters.next() {
-                Some('n' | 'N') => Some('\n'),
-                other => other,
-            },
-            other => Some(other),
-        });
-    }
-    plain
 }
 
 #[cfg(test)]
@@ -130,6 +72,6 @@ mod tests {
         let read = Contact::from_vcard("Ann".to_owned(), vcard.to_owned());
         let phones: Vec<_> = read.phones.iter().map(|phone| (phone.phone.as_str(), phone.wa_id.as_deref())).collect();
         assert_eq!(phones, [("+1 2345", Some("12345")), ("678", None)]);
-        assert_eq!(Contact::shown_name(vcard), None);
+        assert_eq!(Contact::shown_name(vcard).as_deref(), Some("+1 2345"));
     }
 }

@@ -2,12 +2,14 @@
 
 mod chat;
 mod contact;
+pub mod emoji;
 pub mod interactive;
 mod kinds;
 mod media;
 mod number;
 mod products;
 mod shop;
+pub mod vcard;
 
 use serde::{Deserialize, Serialize};
 

@@ -214,7 +214,7 @@ impl Sessions {
     }
 
     /// All addresses a chat is known by, the one it is named by first.
-    pub(super) async fn addresses(&self, name: &SessionName, chat: &ChatId) -> Vec<String> {
+    pub async fn addresses(&self, name: &SessionName, chat: &ChatId) -> Vec<String> {
         [Some(chat.to_string()), self.other_address(name, chat).await].into_iter().flatten().collect()
     }
 

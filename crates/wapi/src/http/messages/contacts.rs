@@ -1,7 +1,7 @@
 //! People, as callers write them: with their phones, or as a vCard.
 
 use crate::http::extract::Fields;
-use crate::message::{ChatId, Contact, Phone};
+use crate::message::{ChatId, Contact, Phone, vcard};
 
 /// WhatsApp's own limits.
 const MOST_CONTACTS: usize = 257;
@@ -12,33 +12,45 @@ pub(super) fn contacts(fields: &mut Fields) -> Option<Vec<Contact>> {
     let list = fields.objects("contacts", 1..=MOST_CONTACTS)?;
     let mut contacts = Vec::with_capacity(list.len());
     for (index, mut inner) in list.into_iter().enumerate() {
-        contacts.push(contact(&mut inner));
+        contacts.push(people(&mut inner));
         fields.absorb(&format!("contacts[{index}]"), inner);
     }
-    contacts.into_iter().collect()
+    let contacts: Vec<Contact> = contacts.into_iter().collect::<Option<Vec<_>>>()?.into_iter().flatten().collect();
+    if contacts.len() > MOST_CONTACTS {
+        fields.refuse("contacts", format!("are {} with all their vCards, and can be {MOST_CONTACTS}", contacts.len()));
+    }
+    Some(contacts)
 }
 
-fn contact(fields: &mut Fields) -> Option<Contact> {
+/// One, or several whose vCards stand one after the other, as address books write them.
+fn people(fields: &mut Fields) -> Option<Vec<Contact>> {
     let name = name(fields);
     if let Some(vcard) = fields.optional_text_up_to("vcard", LONGEST_VCARD) {
         // What we tell of a contact has both, and can be sent as it is.
         fields.ignore("phones");
-        if !vcard.trim_start().to_ascii_uppercase().starts_with("BEGIN:VCARD") {
-            fields.refuse("vcard", "is no vCard: it does not begin with BEGIN:VCARD");
+        let cards = vcard::split(&vcard);
+        if cards.is_empty() {
+            fields.refuse("vcard", "is no vCard: it has no line BEGIN:VCARD");
         }
-        return match name.or_else(|| Contact::shown_name(&vcard)) {
-            Some(name) => Some(Contact::from_vcard(name, vcard)),
-            None => {
-                fields.refuse("name", "is missing, and the vCard has no FN");
-                None
-            }
+        if cards.len() > 1 && name.is_some() {
+            fields.refuse("name", format!("is one, and the vCard has {}; leave it out, or part them", cards.len()));
+        }
+        let named = |vcard: String| {
+            let name = name.clone().or_else(|| Contact::shown_name(&vcard));
+            name.map(|name| Contact::from_vcard(name.chars().take(LONGEST_NAME).collect(), vcard))
         };
+        let people: Option<Vec<_>> = cards.into_iter().map(named).collect();
+        if people.is_none() {
+            fields
+                .refuse("name", "is missing, and the vCard names nobody: it has no FN, N, NICKNAME, ORG, EMAIL or TEL");
+        }
+        return people;
     }
     let phones = phones(fields);
     if name.is_none() {
         fields.refuse("name", "is missing");
     }
-    Some(Contact::from_phones(name?, &phones?))
+    Some(vec![Contact::from_phones(name?, &phones?)])
 }
 
 /// A text, or `{"formatted_name": "…"}` as in Meta's Cloud API.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::http::error::{FieldError, Problem};
 use crate::http::extract::Fields;
+use crate::message::emoji::look;
 use crate::message::{CalendarEvent, ChatId, Content, EventResponse, Poll, PollVote, Quiz};
 use crate::sessions::SessionName;
 use crate::store::{self, Store};
@@ -42,13 +43,17 @@ fn options_fit(options: &[String]) -> Result<(), String> {
     if !OPTIONS.contains(&options.len()) {
         return Err(format!("must be {} to {}, and are {}", OPTIONS.start(), OPTIONS.end(), options.len()));
     }
-    let fits = |option: &String| !option.trim().is_empty() && option.chars().count() <= LONGEST_OPTION;
+    let fits = |option: &String| !look(option).is_empty() && option.chars().count() <= LONGEST_OPTION;
     if !options.iter().all(fits) {
         return Err(format!("must each have 1 to {LONGEST_OPTION} characters"));
     }
-    // A vote names options by a hash of their words.
-    let has_twin = |(index, option): (usize, &String)| options[..index].contains(option);
-    if options.iter().enumerate().any(has_twin) { Err("have the same words twice".to_owned()) } else { Ok(()) }
+    // A vote names options by a hash of their words, and people by what they see.
+    let looks: Vec<_> = options.iter().map(|option| look(option)).collect();
+    let twin = looks.iter().enumerate().find(|(index, look)| looks[..*index].contains(look));
+    match twin {
+        Some((index, _)) => Err(format!("have the same words twice, or look alike: `{}`", options[index])),
+        None => Ok(()),
+    }
 }
 
 /// `{"message_id", "options"}`; whether the poll has them, [`check`] sees.

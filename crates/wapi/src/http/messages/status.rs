@@ -1,12 +1,8 @@
 //! What is posted for a day: who may see it, and how a text looks there.
 
-use super::body::Asked;
-use super::{content, unreadable};
-use crate::http::Gateway;
-use crate::http::error::Problem;
+use super::content;
 use crate::http::extract::Fields;
 use crate::message::{ChatId, Content, Font, Text};
-use crate::sessions::SessionName;
 
 /// What phones show as a status.
 const POSTABLE: [&str; 4] = ["text", "image", "video", "audio"];
@@ -66,16 +62,6 @@ pub(super) fn audience(fields: &mut Fields, to: Option<&ChatId>, kind: Option<&'
         }
     }
     audience
-}
-
-/// A reaction goes to the author of a status, who is known from the status alone.
-pub(super) async fn is_known(gateway: &Gateway, session: &SessionName, asked: &Asked) -> Result<(), Problem> {
-    let (ChatId::Status, Content::Reaction { reaction }) = (&asked.to, &asked.message.content) else { return Ok(()) };
-    if gateway.sessions.find(session).is_none() {
-        return Err(Problem::NoSession);
-    }
-    let found = gateway.sessions.quoted(session, &ChatId::Status, &reaction.message_id).await.map_err(unreadable)?;
-    found.map(|_| ()).ok_or(Problem::NoMessage)
 }
 
 /// Refuses what cannot be a status, and what only a status can be.

@@ -103,6 +103,19 @@ impl Kept {
         Ok(found)
     }
 
+    /// Whether a message is kept, of a chat by any of its addresses.
+    pub async fn knows(&self, session: &str, chats: &[String], id: &str) -> Result<bool, StoreError> {
+        let sql =
+            "SELECT 1 FROM messages WHERE chat = (SELECT place FROM chats WHERE session = $1 AND id = $2) AND id = $3";
+        for chat in chats {
+            let query = sqlx::query(sql).bind(session).bind(chat).bind(id);
+            if query.fetch_optional(&self.readers).await?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Up to `limit` messages that say this, before a place: those that came last first, and after them what a phone told of the time
     /// before. In one chat, or in all. `None`: there is nothing in the question that could be looked for.
     pub async fn search(

@@ -1,0 +1,263 @@
+//! vCards of all versions as other programs write them: 2.1 (versit), 3.0 (RFC 2426) and 4.0 (RFC 6350). Pure.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use encoding_rs::Encoding;
+use percent_encoding::percent_decode_str;
+
+use super::contact::Phone;
+
+const BEGIN: &str = "BEGIN:VCARD";
+const END: &str = "END:VCARD";
+
+/// What a card says of somebody.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Card {
+    /// How they are shown, or else the best of what names them.
+    pub name: Option<String>,
+    pub phones: Vec<Phone>,
+}
+
+/// The texts of the cards that stand one after the other; a card within a card is part of it.
+pub fn split(text: &str) -> Vec<String> {
+    let mut cards: Vec<String> = Vec::new();
+    let mut depth = 0_usize;
+    for line in text.trim_start_matches('\u{feff}').split_inclusive('\n') {
+        let word = line.trim().to_ascii_uppercase();
+        if word == BEGIN {
+            if depth == 0 {
+                cards.push(String::new());
+            }
+            depth += 1;
+        }
+        if let (1.., Some(card)) = (depth, cards.last_mut()) {
+            card.push_str(line);
+        }
+        if word == END {
+            depth = depth.saturating_sub(1);
+        }
+    }
+    cards.into_iter().map(|card| card.trim_end().to_owned()).collect()
+}
+
+impl Card {
+    /// Reads the first card of a text. What does not begin with one is taken for its inside.
+    pub fn read(text: &str) -> Self {
+        let first = split(text).into_iter().next();
+        let text = first.as_deref().unwrap_or(text);
+        let (mut card, mut names, mut depth) = (Self::default(), Names::default(), 0_usize);
+        for property in lines(text).iter().filter_map(|line| Property::read(line)) {
+            match property.name.as_str() {
+                "BEGIN" => depth += 1,
+                "END" => depth = depth.saturating_sub(1),
+                // Of a card within.
+                _ if depth > 1 => {}
+                "TEL" => card.phones.extend(property.phone()),
+                "FN" => names.shown = names.shown.or(property.text()),
+                "N" => names.parts = names.parts.or_else(|| property.person()),
+                "NICKNAME" => names.nick = names.nick.or(property.text()),
+                "ORG" => {
+                    names.company = names.company.or_else(|| property.parts().into_iter().find(|it| !it.is_empty()))
+                }
+                "EMAIL" => names.address = names.address.or(property.text()),
+                _ => {}
+            }
+        }
+        let number = || card.phones.first().map(|phone| phone.phone.clone());
+        let Names { shown, parts, nick, company, address } = names;
+        card.name = shown.or(parts).or(nick).or(company).or(address).or_else(number);
+        card
+    }
+}
+
+/// What may name somebody, the best first.
+#[derive(Default)]
+struct Names {
+    shown: Option<String>,
+    parts: Option<String>,
+    nick: Option<String>,
+    company: Option<String>,
+    address: Option<String>,
+}
+
+/// The logical lines: one that begins with a blank goes on with the one before, and one that ends with `=` where that is the end of a
+/// line in quoted-printable goes on with the next.
+fn lines(text: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for line in text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)) {
+        match (line.strip_prefix([' ', '\t']), lines.last_mut()) {
+            (rest, Some(last)) if is_cut(last) => {
+                last.pop();
+                last.push_str(rest.unwrap_or(line));
+            }
+            (Some(rest), Some(last)) => last.push_str(rest),
+            _ => lines.push(line.to_owned()),
+        }
+    }
+    lines
+}
+
+fn is_cut(line: &str) -> bool {
+    line.ends_with('=')
+        && line.split(':').next().is_some_and(|head| head.to_ascii_uppercase().contains("QUOTED-PRINTABLE"))
+}
+
+/// A line of a vCard.
+struct Property {
+    /// In capitals; `item1.TEL` is a `TEL`.
+    name: String,
+    /// In capitals, and what they are; those of 2.1 may have a value alone.
+    parameters: Vec<(String, String)>,
+    /// Decoded, and not unescaped.
+    value: String,
+}
+
+impl Property {
+    fn read(line: &str) -> Option<Self> {
+        let (head, value) = apart(line)?;
+        let mut parts = between(head, ';').into_iter();
+        let name = parts.next()?.rsplit('.').next()?.trim().to_ascii_uppercase();
+        let parameters: Vec<_> = parts
+            .map(|part| match part.split_once('=') {
+                Some((name, value)) => (name.trim().to_ascii_uppercase(), plain(value)),
+                None => (part.trim().to_ascii_uppercase(), String::new()),
+            })
+            .collect();
+        let value = decoded(&parameters, value);
+        Some(Self { name, parameters, value })
+    }
+
+    fn parameter(&self, wanted: &str) -> Option<&str> {
+        self.parameters
+            .iter()
+            .find(|(name, value)| name == wanted && !value.is_empty())
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// Its words, if it has any.
+    fn text(&self) -> Option<String> {
+        Some(unescaped(&self.value).trim().to_owned()).filter(|text| !text.is_empty())
+    }
+
+    /// What stands between its semicolons.
+    fn parts(&self) -> Vec<String> {
+        escaped_apart(&self.value).iter().map(|part| unescaped(part).trim().to_owned()).collect()
+    }
+
+    /// Family, given and additional names, titles before and behind, as they are said.
+    fn person(&self) -> Option<String> {
+        let parts = self.parts();
+        let order = [3, 1, 2, 0, 4].into_iter().filter_map(|place| parts.get(place).filter(|part| !part.is_empty()));
+        let name = order.map(|part| part.replace(',', " ")).collect::<Vec<_>>().join(" ");
+        Some(name.split_whitespace().collect::<Vec<_>>().join(" ")).filter(|name| !name.is_empty())
+    }
+
+    /// A number as it is written, be it as a `tel:` address (RFC 3966).
+    fn phone(&self) -> Option<Phone> {
+        let written = self.text()?;
+        let phone = match written.get(..4) {
+            Some(scheme) if scheme.eq_ignore_ascii_case("tel:") => {
+                let (number, parameters) = written[4..].split_once(';').unwrap_or((&written[4..], ""));
+                let number = percent_decode_str(number).decode_utf8_lossy();
+                let extension = parameters.split(';').find_map(|it| it.strip_prefix("ext="));
+                extension.map_or_else(|| number.clone().into_owned(), |extension| format!("{number} ext. {extension}"))
+            }
+            _ => written,
+        };
+        Some(Phone { phone, wa_id: self.parameter("WAID").map(str::to_owned) })
+    }
+}
+
+/// Head and value of a line; a colon within quotes parts nothing.
+fn apart(line: &str) -> Option<(&str, &str)> {
+    let mut is_quoted = false;
+    let colon = line.char_indices().find(|(_, sign)| {
+        is_quoted ^= *sign == '"';
+        *sign == ':' && !is_quoted
+    });
+    // Where a quote is never closed, it is a sign like others.
+    let at = colon.map(|(at, _)| at).or_else(|| line.find(':'))?;
+    Some((&line[..at], &line[at + 1..]))
+}
+
+/// The parts of a head, quotes left as they are.
+fn between(head: &str, sign: char) -> Vec<&str> {
+    let (mut is_quoted, mut start, mut parts) = (false, 0, Vec::new());
+    for (at, character) in head.char_indices() {
+        is_quoted ^= character == '"';
+        if character == sign && !is_quoted {
+            parts.push(&head[start..at]);
+            start = at + 1;
+        }
+    }
+    parts.push(&head[start..]);
+    parts
+}
+
+/// The value of a parameter, without quotes and the escapes of RFC 6868.
+fn plain(value: &str) -> String {
+    value.trim().trim_matches('"').replace("^n", "\n").replace("^'", "\"").replace("^^", "^")
+}
+
+/// What is packed for lines of seven bits, in whatever charset.
+fn decoded(parameters: &[(String, String)], value: &str) -> String {
+    let is = |wanted: &str| {
+        let said = |(name, value): &(String, String)| {
+            name == wanted || name == "ENCODING" && value.eq_ignore_ascii_case(wanted)
+        };
+        parameters.iter().any(said)
+    };
+    let bytes = if is("QUOTED-PRINTABLE") {
+        percent_decode_str(&value.replace('%', "%25").replace('=', "%")).collect()
+    } else if is("BASE64") || is("B") {
+        let packed: String = value.chars().filter(|sign| !sign.is_whitespace()).collect();
+        match STANDARD.decode(packed) {
+            Ok(bytes) => bytes,
+            Err(_) => return value.to_owned(),
+        }
+    } else {
+        return value.to_owned();
+    };
+    let charset = parameters.iter().find(|(name, _)| name == "CHARSET").map(|(_, charset)| charset.as_bytes());
+    let usual = || if std::str::from_utf8(&bytes).is_ok() { encoding_rs::UTF_8 } else { encoding_rs::WINDOWS_1252 };
+    let encoding = charset.and_then(Encoding::for_label).unwrap_or_else(usual);
+    encoding.decode_without_bom_handling(&bytes).0.into_owned()
+}
+
+/// The parts between semicolons that are not escaped.
+fn escaped_apart(value: &str) -> Vec<String> {
+    let (mut parts, mut characters) = (vec![String::new()], value.chars());
+    while let Some(character) = characters.next() {
+        match (character, parts.last_mut()) {
+            (';', _) => parts.push(String::new()),
+            ('\\', Some(last)) => {
+                last.push('\\');
+                last.extend(characters.next());
+            }
+            (other, Some(last)) => last.push(other),
+            (_, None) => {}
+        }
+    }
+    parts
+}
+
+pub fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace(['\r', '\n'], "\\n").replace(',', "\\,").replace(';', "\\;")
+}
+
+fn unescaped(text: &str) -> String {
+    let (mut plain, mut characters) = (String::with_capacity(text.len()), text.chars());
+    while let Some(character) = characters.next() {
+        plain.extend(match character {
+            '\\' => match characters.next() {
+                Some('n' | 'N') => Some('\n'),
+                other => other,
+            },
+            other => Some(other),
+        });
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests;

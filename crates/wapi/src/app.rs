@@ -19,7 +19,7 @@ use crate::http::{self, Gateway};
 use crate::identity::IdentityInbox;
 use crate::keys::Keys;
 use crate::lifecycle::{Finish, Hangups, Lifecycle, StopSignals};
-use crate::media::{self, Media, MediaInbox};
+use crate::media::{self, Media, MediaInbox, Programs};
 use crate::names::NameInbox;
 use crate::retention;
 use crate::seen::Seen;
@@ -111,8 +111,11 @@ impl App {
         .await?;
         let whatsapp = Whatsapp::new(&config.whatsapp, store.clone(), clock.clone(), lifecycle.clone())?;
         let (root, place, policy) = (&config.root, &config.media_storage, config.media);
-        let ffmpeg = config.ffmpeg.resolve()?;
-        let media = Media::open(root, place, policy, ffmpeg, store.clone(), clock.clone(), lifecycle.clone()).await?;
+        let programs = Programs {
+            ffmpeg: config.ffmpeg.resolve("WAPI_FFMPEG_PATH")?,
+            heif: config.heif_convert.resolve("WAPI_HEIF_CONVERT_PATH")?,
+        };
+        let media = Media::open(root, place, policy, programs, store.clone(), clock.clone(), lifecycle.clone()).await?;
         let inbox = Arc::new(StoredInbox::new(store.clone(), clock.clone()));
         let inbox = Arc::new(MediaInbox { media: media.clone(), inbox });
         let inbox = Arc::new(NameInbox::new(history.clone(), inbox));

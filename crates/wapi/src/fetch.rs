@@ -6,11 +6,12 @@ use std::io;
 use std::time::Duration;
 
 use anyhow::Result;
-use reqwest::header::CONTENT_TYPE;
+use reqwest::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use url::Url;
 
 use crate::clock::Clock;
 use crate::guard::{Clients, Forbidden, Targets};
+use crate::media::filename::{self, Disposition};
 use crate::media::types::{self, WrongType};
 use crate::media::{File, Intake, Media, NotTaken, Taken};
 use crate::message::MediaKind;
@@ -120,21 +121,28 @@ impl Fetcher {
         kind: MediaKind,
         sha256: Option<&str>,
     ) -> Result<File, NoFile> {
-        let url = web_address(address)?;
-        self.allowed.check(&url).map_err(NoFile::Forbidden)?;
-        let Fetched { taken, head, said } = self.fetched(whose, url, kind).await?;
-        is_meant(&taken, sha256)?;
-        let mime_type = types::for_kind(kind, &head, said.as_deref())?;
-        Ok(File::new(taken, mime_type, self.media.workshop().of(whose.session)))
+        let file = self.judged(whose, address, kind, sha256).await?;
+        types::fits(kind, &file.mime_type)?;
+        Ok(file)
     }
 
     /// The file at this address, whatever it is.
     pub async fn any_file(&self, whose: Whose<'_>, address: &str, sha256: Option<&str>) -> Result<File, NoFile> {
+        self.judged(whose, address, MediaKind::Document, sha256).await
+    }
+
+    async fn judged(
+        &self,
+        whose: Whose<'_>,
+        address: &str,
+        kind: MediaKind,
+        sha256: Option<&str>,
+    ) -> Result<File, NoFile> {
         let url = web_address(address)?;
         self.allowed.check(&url).map_err(NoFile::Forbidden)?;
-        let Fetched { taken, head, said } = self.fetched(whose, url, MediaKind::Document).await?;
+        let Fetched { taken, head, said, name } = self.fetched(whose, url, kind).await?;
         is_meant(&taken, sha256)?;
-        Ok(File::new(taken, types::of(&head, said.as_deref()), self.media.workshop().of(whose.session)))
+        Ok(self.media.workshop().of(whose.session).file(taken, &head, name, said.as_deref()).await)
     }
 
     async fn fetched(&self, whose: Whose<'_>, url: Url, kind: MediaKind) -> Result<Fetched, NoFile> {
@@ -147,7 +155,7 @@ impl Fetcher {
     }
 
     async fn download(&self, url: Url, most: u64) -> Result<Fetched, NoFile> {
-        let answer = self.clients.now().get(url).send().await.map_err(unreachable)?;
+        let answer = self.clients.now().get(url.clone()).send().await.map_err(unreachable)?;
         if !answer.status().is_success() {
             return Err(NoFile::Status(answer.status().as_u16()));
         }
@@ -155,13 +163,15 @@ impl Fetcher {
             return Err(NoFile::TooLarge(most / MIB));
         }
         let said = answer.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let disposition = answer.headers().get(CONTENT_DISPOSITION).map(|value| Disposition::read(value.as_bytes()));
+        let name = disposition.and_then(|disposition| disposition.filename).or_else(|| named(&url, answer.url()));
         let mut intake = Intake::begin(self.media.workshop().place(), most).await?;
         let (mut chunks, mut pace) = (answer.bytes_stream(), Pace::new(self.clock.clone()));
         while let Some(chunk) = pace.next(&mut chunks).await.map_err(NoFile::TooSlow)? {
             intake.take(&chunk.map_err(unreachable)?).await?;
         }
         let (taken, head) = intake.finish().await?;
-        Ok(Fetched { taken, head, said })
+        Ok(Fetched { taken, head, said, name })
     }
 }
 
@@ -177,6 +187,15 @@ struct Fetched {
     head: Vec<u8>,
     /// The type the server says it has.
     said: Option<String>,
+    /// What the server calls it, or else its address.
+    name: Option<String>,
+}
+
+/// What the address that was asked calls a file, or the one that led to: whichever has the name of a file.
+fn named(asked: &Url, answered: &Url) -> Option<String> {
+    let names = [asked, answered].map(filename::of_address);
+    let whole = names.iter().flatten().find(|name| filename::extension(name).is_some()).cloned();
+    whole.or_else(|| names.into_iter().flatten().next())
 }
 
 /// WhatsApp's own limits, in bytes; for documents, what the operator takes.
@@ -213,5 +232,18 @@ mod tests {
             assert!(web_address(address).is_err(), "{address}");
         }
         assert!(web_address("https://example.com/a.png").is_ok());
+    }
+
+    #[test]
+    fn a_file_is_called_by_the_address_that_names_one() {
+        for (asked, answered, name) in [
+            ("https://a/inv.pdf", "https://b/x/0f3c?signature=1", Some("inv.pdf")),
+            ("https://a/get?id=5", "https://b/x/inv.pdf?signature=1", Some("inv.pdf")),
+            ("https://a/inv", "https://b/0f3c", Some("inv")),
+            ("https://a/", "https://b/", None),
+        ] {
+            let url = |text: &str| Url::parse(text).unwrap();
+            assert_eq!(named(&url(asked), &url(answered)).as_deref(), name);
+        }
     }
 }

@@ -64,6 +64,7 @@ pub struct Config {
     pub media: media::Policy,
     pub media_storage: media::Place,
     pub ffmpeg: media::ffmpeg::Choice,
+    pub heif_convert: media::ffmpeg::Choice,
     pub history: history::Policy,
     /// Filter of log lines, in the syntax of `tracing_subscriber::EnvFilter`.
     pub log: String,
@@ -147,7 +148,9 @@ impl Config {
         let retention = parse::retention(&mut reader);
         let media = parse::media(&mut reader);
         let media_storage = parse::media_storage(&mut reader);
-        let ffmpeg = reader.optional("WAPI_FFMPEG_PATH", parse::ffmpeg).unwrap_or(media::ffmpeg::Choice::Found);
+        let ffmpeg = reader.optional("WAPI_FFMPEG_PATH", parse::program).unwrap_or(media::ffmpeg::Choice::FFMPEG);
+        let heif_convert = reader.optional("WAPI_HEIF_CONVERT_PATH", parse::program);
+        let heif_convert = heif_convert.unwrap_or(media::ffmpeg::Choice::HEIF);
         let history = reader.required("WAPI_HISTORY", parse::history);
         let log = reader.required("WAPI_LOG", parse::log_filter);
         let whatsapp = parse::whatsapp(&mut reader, build);
@@ -175,6 +178,7 @@ impl Config {
                 media: media?,
                 media_storage: media_storage?,
                 ffmpeg,
+                heif_convert,
                 history: history?,
                 log: log?,
                 whatsapp: whatsapp?,

@@ -212,7 +212,7 @@ pub(super) fn media(reader: &mut Reader) -> Option<Policy> {
 }
 
 /// A path, or `none`.
-pub(super) fn ffmpeg(text: &str) -> Result<Choice, String> {
+pub(super) fn program(text: &str) -> Result<Choice, String> {
     match text {
         "none" => Ok(Choice::Never),
         path if path.contains('/') => Ok(Choice::Named(PathBuf::from(path))),

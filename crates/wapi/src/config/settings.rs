@@ -65,6 +65,7 @@ pub static SETTINGS: &[Setting] = &[
     plain("WAPI_MEDIA_S3_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
     secret("WAPI_MEDIA_S3_SECRET_ACCESS_KEY", "a-long-random-text"),
     plain("WAPI_FFMPEG_PATH", "/usr/bin/ffmpeg"),
+    plain("WAPI_HEIF_CONVERT_PATH", "/usr/bin/heif-convert"),
     plain("WAPI_HISTORY", "30"),
     plain("WAPI_LOG", "info"),
     plain("WAPI_WHATSAPP_URL", "ws://127.0.0.1:8080/ws/chat"),

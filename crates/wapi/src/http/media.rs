@@ -1,6 +1,8 @@
 //! `/v1/media`: the files of messages.
 
 mod budget;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub(super) mod headers;
 pub(super) mod upload;
 

@@ -58,6 +58,8 @@ use crate::webhooks::Webhooks;
 
 use error::Problem;
 #[cfg(fuzzing)]
+pub use media::fuzzing as files;
+#[cfg(fuzzing)]
 pub use messages::fuzzing;
 use table::Table;
 

@@ -1,9 +1,9 @@
 //! What can be said of a file by looking into it: how large a picture is, how long a sound, how many pages a document has, and what a picture looks like when it is
 //! small. Blocks; whatever cannot be read is left out.
 
-mod mp4;
+pub(super) mod mp4;
 mod ogg;
-mod pdf;
+pub(super) mod pdf;
 
 use std::fs::File;
 use std::io::{BufReader, Cursor, Read};
@@ -11,18 +11,17 @@ use std::path::Path;
 
 use image::codecs::jpeg::JpegEncoder;
 use image::imageops::{self, FilterType};
-use image::{DynamicImage, ImageFormat, ImageReader, Limits, RgbaImage};
+use image::{DynamicImage, ImageFormat, RgbaImage};
 use lofty::config::ParseOptions;
 use lofty::file::{AudioFile, FileType};
 use lofty::probe::Probe;
+
+use super::picture;
 
 /// The longer side of a thumbnail, in pixels, and how good it is, in percent: phones show it blurred until the file is there.
 const THUMBNAIL: (u32, u8) = (100, 60);
 /// The sides of a sticker, in pixels.
 const STICKER: u32 = 512;
-/// Larger pictures are not looked into: pixels of a side, and bytes of all pixels in memory.
-const LARGEST_SIDE: u32 = 16_384;
-pub const LARGEST_PICTURE: u64 = 128 * 1024 * 1024;
 
 /// What was found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,7 +44,7 @@ pub struct Described {
 /// Looks into a file of this type.
 pub fn describe(path: &Path, mime_type: &str) -> Described {
     let found = match mime_type.split(['/', ';']).next() {
-        Some("image") => picture(path),
+        Some("image") => pictured(path),
         Some("video") => film(path),
         Some("audio") => sound(path, mime_type),
         Some("application") => paper(path),
@@ -54,33 +53,16 @@ pub fn describe(path: &Path, mime_type: &str) -> Described {
     found.unwrap_or_default()
 }
 
-fn picture(path: &Path) -> Option<Described> {
-    let picture = opened(path)?;
-    Some(Described {
-        width: Some(picture.width()),
-        height: Some(picture.height()),
-        thumbnail: thumbnail(&picture),
-        is_animated: is_animated(path),
-        ..Described::default()
-    })
-}
-
-fn opened(path: &Path) -> Option<DynamicImage> {
-    reader(path)?.decode().ok()
-}
-
-/// Reads a picture of any type, unless it is too large to be looked into.
-pub fn reader(path: &Path) -> Option<ImageReader<BufReader<File>>> {
-    let mut reader = ImageReader::open(path).ok()?.with_guessed_format().ok()?;
-    let mut limits = Limits::default();
-    (limits.max_image_width, limits.max_image_height) = (Some(LARGEST_SIDE), Some(LARGEST_SIDE));
-    limits.max_alloc = Some(LARGEST_PICTURE);
-    reader.limits(limits);
-    Some(reader)
+/// How large it is stands in its head, and is known even if the rest cannot be read.
+fn pictured(path: &Path) -> Option<Described> {
+    let (width, height) = picture::size(path)?;
+    let thumbnail = picture::open(path).and_then(thumbnail);
+    let (width, height) = (Some(width), Some(height));
+    Some(Described { width, height, thumbnail, is_animated: is_animated(path), ..Described::default() })
 }
 
 /// By the flag in the head of an extended WebP file.
-fn is_animated(path: &Path) -> bool {
+pub(super) fn is_animated(path: &Path) -> bool {
     const ANIMATION: u8 = 0b10;
     let mut head = [0; 21];
     let is_read = File::open(path).and_then(|mut file| file.read_exact(&mut head)).is_ok();
@@ -89,7 +71,7 @@ fn is_animated(path: &Path) -> bool {
 
 /// Makes a sticker of a picture: a WebP of 512 pixels, with the picture in its middle. `false`: it cannot be read, or written.
 pub fn make_sticker(picture: &Path, sticker: &Path) -> bool {
-    let Some(picture) = opened(picture) else { return false };
+    let Some(picture) = picture::open(picture) else { return false };
     let small = picture.resize(STICKER, STICKER, FilterType::Triangle).to_rgba8();
     let mut canvas = RgbaImage::new(STICKER, STICKER);
     let (left, top) = ((STICKER - small.width()) / 2, (STICKER - small.height()) / 2);
@@ -97,11 +79,11 @@ pub fn make_sticker(picture: &Path, sticker: &Path) -> bool {
     canvas.save_with_format(sticker, ImageFormat::WebP).is_ok()
 }
 
-fn thumbnail(picture: &DynamicImage) -> Option<Vec<u8>> {
+fn thumbnail(picture: DynamicImage) -> Option<Vec<u8>> {
     let mut small = Cursor::new(Vec::new());
     let encoder = JpegEncoder::new_with_quality(&mut small, THUMBNAIL.1);
     let (width, height) = (picture.width().min(THUMBNAIL.0), picture.height().min(THUMBNAIL.0));
-    // JPEG has no transparency.
+    let picture = DynamicImage::from(picture::on_white(picture));
     picture.thumbnail(width, height).to_rgb8().write_with_encoder(encoder).ok()?;
     Some(small.into_inner())
 }

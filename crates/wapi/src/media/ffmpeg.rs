@@ -1,4 +1,4 @@
-//! The system's ffmpeg: converts sounds and films in a process of its own, which can be ended at any time.
+//! The system's ffmpeg, and what reads HEIC: convert sounds, films and pictures in a process of their own, which can be ended at any time.
 //!
 //! Files come from strangers. So ffmpeg is told what a file is and never guesses: what looks like a sound may be a playlist that names
 //! other files, or addresses inside the operator's network. It opens files only, and neither reads nor asks anything else.
@@ -27,26 +27,40 @@ const MEMORY: &str = "134217728";
 /// Of what it complains of, in bytes.
 const COMPLAINT: u64 = 2048;
 
-/// Which ffmpeg the operator wants.
+/// Programs that convert, as far as they are there.
+#[derive(Debug, Clone, Default)]
+pub struct Programs {
+    pub ffmpeg: Option<PathBuf>,
+    /// Libheif's.
+    pub heif: Option<PathBuf>,
+}
+
+/// Which program of a kind the operator wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Choice {
-    /// The one on `PATH`, if there is one.
-    Found,
+    /// The first of these on `PATH`, if there is one.
+    Found(&'static [&'static str]),
     Named(PathBuf),
     /// None, even where there is one.
     Never,
 }
 
 impl Choice {
-    /// `None`: there is none.
-    pub fn resolve(&self) -> Result<Option<PathBuf>> {
+    pub const FFMPEG: Self = Self::Found(&["ffmpeg"]);
+    /// Newer versions have another name for it.
+    pub const HEIF: Self = Self::Found(&["heif-convert", "heif-dec"]);
+
+    /// `None`: there is none. The setting is what names it.
+    pub fn resolve(&self, setting: &str) -> Result<Option<PathBuf>> {
         match self {
             Self::Never => Ok(None),
             Self::Named(path) if is_program(path) => Ok(Some(path.clone())),
-            Self::Named(path) => bail!("WAPI_FFMPEG_PATH is {}, which is not a program", path.display()),
-            Self::Found => {
+            Self::Named(path) => bail!("{setting} is {}, which is not a program", path.display()),
+            Self::Found(names) => {
                 let folders = std::env::var_os("PATH").unwrap_or_default();
-                Ok(std::env::split_paths(&folders).map(|folder| folder.join("ffmpeg")).find(|path| is_program(path)))
+                let folders: Vec<_> = std::env::split_paths(&folders).collect();
+                let mut places = names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
+                Ok(places.find(|path| is_program(path)))
             }
         }
     }
@@ -64,6 +78,12 @@ pub enum Purpose {
     Sticker,
     /// Of a film.
     Thumbnail,
+    /// A JPEG.
+    Picture,
+    /// An MP4.
+    Film,
+    /// A film without sound, of a picture that moves.
+    Gif,
 }
 
 impl Purpose {
@@ -71,7 +91,8 @@ impl Purpose {
     const fn limit(self) -> Duration {
         match self {
             Self::VoiceNote => Duration::from_secs(120),
-            Self::Sticker => Duration::from_secs(60),
+            Self::Sticker | Self::Gif | Self::Picture => Duration::from_secs(60),
+            Self::Film => Duration::from_secs(300),
             Self::Thumbnail => Duration::from_secs(10),
         }
     }
@@ -82,13 +103,28 @@ impl Purpose {
             Self::VoiceNote => ("is not Opus in Ogg, as voice notes are", "Ogg with Opus"),
             Self::Sticker => ("is no animated WebP, as moving stickers are", "animated WebP"),
             Self::Thumbnail => ("is no picture", "one"),
+            Self::Picture => ("is a picture that not every phone shows (HEIC or AVIF)", "JPEG"),
+            Self::Film => ("is a film that not every phone plays (MOV)", "MP4 (H.264 and AAC)"),
+            Self::Gif => {
+                ("is a picture that moves, which phones show as a film without sound", "MP4, as `video` with `gif`")
+            }
         }
     }
 
     const fn looked_for(self) -> &'static str {
         match self {
             Self::VoiceNote => "sound",
-            Self::Sticker | Self::Thumbnail => "picture",
+            Self::Sticker | Self::Thumbnail | Self::Picture | Self::Film | Self::Gif => "picture",
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::VoiceNote => "voice note",
+            Self::Sticker => "sticker",
+            Self::Thumbnail => "thumbnail",
+            Self::Picture => "JPEG",
+            Self::Film | Self::Gif => "film",
         }
     }
 }
@@ -105,12 +141,19 @@ pub enum NotConverted {
     NoFfmpeg(Purpose),
     #[error("cannot be converted: ffmpeg finds no {} in it that it can read", .0.looked_for())]
     Unreadable(Purpose),
+    #[error(
+        "is a picture that not every phone shows ({0}), and nothing here can read it. Install heif-convert (libheif-examples) on \
+         the gateway's machine (or name it in WAPI_HEIF_CONVERT_PATH), or give JPEG"
+    )]
+    NoHeif(String),
     #[error("is no picture that can be read")]
     NoPicture,
+    #[error("is a picture that does not move; send it as `image`")]
+    Still,
     #[error("is too long: ffmpeg did not convert it within {0:?}")]
     TooLong(Duration),
-    #[error("is larger than {0} MiB as a voice note")]
-    TooLarge(u64),
+    #[error("is larger than {1} MiB as a {name}", name = .0.name())]
+    TooLarge(Purpose, u64),
     #[error("has more than {0} KiB as a sticker, however much it is reduced; give something shorter or simpler")]
     TooMuchMotion(u64),
     /// Another time it may work.
@@ -126,19 +169,24 @@ impl From<io::Error> for NotConverted {
 
 /// Runs ffmpeg, if there is one.
 pub(super) struct Ffmpeg {
-    program: Option<PathBuf>,
+    programs: Programs,
     room: Shares,
     clock: Clock,
     lifecycle: Lifecycle,
 }
 
 impl Ffmpeg {
-    pub fn new(program: Option<PathBuf>, clock: Clock, lifecycle: Lifecycle) -> Self {
-        Self { program, room: Shares::new(AT_ONCE, OF_ONE), clock, lifecycle }
+    pub fn new(programs: Programs, clock: Clock, lifecycle: Lifecycle) -> Self {
+        Self { programs, room: Shares::new(AT_ONCE, OF_ONE), clock, lifecycle }
     }
 
     pub fn is_there(&self) -> bool {
-        self.program.is_some()
+        self.programs.ffmpeg.is_some()
+    }
+
+    /// Libheif's program.
+    pub fn heif(&self) -> Option<&Path> {
+        self.programs.heif.as_deref()
     }
 
     /// Reads one file of somebody's, which is of the type that `demuxer` reads, and makes what `outputs` say of it. What it writes to its standard
@@ -152,14 +200,25 @@ impl Ffmpeg {
         outputs: Vec<OsString>,
         take: impl FnMut(&[u8]),
     ) -> Result<(), NotConverted> {
-        let program = self.program.as_ref().ok_or(NotConverted::NoFfmpeg(purpose))?;
-        let _room = self.room.enter(whose).await;
+        let program = self.programs.ffmpeg.as_ref().ok_or(NotConverted::NoFfmpeg(purpose))?;
         let mut command = Command::new(program);
         command.args(["-nostdin", "-hide_banner", "-loglevel", "error", "-y", "-max_alloc", MEMORY]);
         // Each thread of a decoder has pictures of its own in memory.
         command.args(["-threads", "1"]);
         command.args(["-protocol_whitelist", "file", "-format_whitelist", demuxer, "-f", demuxer, "-i"]);
         command.arg(as_file(input)).args(outputs);
+        self.finish(whose, purpose, command, take).await
+    }
+
+    /// Runs a program to its end, when there is room for it.
+    pub async fn finish(
+        &self,
+        whose: &str,
+        purpose: Purpose,
+        mut command: Command,
+        take: impl FnMut(&[u8]),
+    ) -> Result<(), NotConverted> {
+        let _room = self.room.enter(whose).await;
         // Its settings may come from the environment, too.
         command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
         let ending = || NotConverted::Passing("the program is ending".to_owned());
@@ -171,7 +230,7 @@ impl Ffmpeg {
 
 impl std::fmt::Debug for Ffmpeg {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Ffmpeg").field("program", &self.program).finish_non_exhaustive()
+        f.debug_struct("Ffmpeg").field("programs", &self.programs).finish_non_exhaustive()
     }
 }
 
@@ -198,7 +257,7 @@ async fn converted(mut command: Command, purpose: Purpose, take: impl FnMut(&[u8
     poured.and(listened)?;
     if !status?.success() {
         // Its words may hold what the file says of itself.
-        tracing::debug!(complaint = %String::from_utf8_lossy(&complaint), "ffmpeg could not convert a file");
+        tracing::debug!(complaint = %String::from_utf8_lossy(&complaint), "a file could not be converted");
         return Err(NotConverted::Unreadable(purpose));
     }
     Ok(())

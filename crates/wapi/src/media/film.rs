@@ -1,18 +1,46 @@
-//! Films: what one of their pictures looks like when it is small.
+//! Films: those that phones do not play become MP4, and what one of their pictures looks like when it is small.
 
 use std::ffi::OsString;
 
-use super::describe::Described;
-use super::ffmpeg::Purpose;
-use super::{File, types};
+use super::describe::{Described, mp4};
+use super::ffmpeg::{NotConverted, Purpose, as_file};
+use super::{Content, File, types};
 
 /// One of the first pictures, of which the first is often black, small enough to stand in a message.
 const SMALL: &str = "-map 0:v:0 -an -vf scale=100:100:force_original_aspect_ratio=decrease,thumbnail=24 \
                      -frames:v 1 -c:v mjpeg -q:v 6 -f image2pipe pipe:1";
+/// What phones play is only packed anew. Tags may name people and places, so they stay behind.
+const PACKED: &str = "-map 0:v:0 -map 0:a:0? -map_metadata -1 -c copy -movflags +faststart -f mp4";
+/// Other films are coded anew; a little more than the largest film is made, to see that it is too large.
+const CODED: &str = "-map 0:v:0 -map 0:a:0? -map_metadata -1 -vf scale=trunc(iw/2)*2:trunc(ih/2)*2,setsar=1 -pix_fmt yuv420p \
+                     -c:v libx264 -preset veryfast -crf 23 -c:a aac -b:a 128k -ac 2 -movflags +faststart -fs 17M -f mp4";
+const PLAYED: [&[u8; 4]; 3] = [b"avc1", b"avc3", b"mp4a"];
+/// WhatsApp's own limit, in MiB.
+pub(super) const LARGEST_FILM: u64 = 16;
 /// A thumbnail of more bytes than this is none.
 const LARGEST: usize = 32 * 1024;
 
 impl File {
+    /// The same as MP4; what phones play stays as it is.
+    pub async fn into_film(self) -> Result<Self, NotConverted> {
+        if !types::must_become_mp4(&self.mime_type) {
+            return Ok(self);
+        }
+        let path = self.path().to_owned();
+        let read = move || std::fs::File::open(path).and_then(|file| mp4::codecs(&mut std::io::BufReader::new(file)));
+        let codecs = self.workshop.decode(read).await.and_then(Result::ok).unwrap_or_default();
+        let is_played = !codecs.is_empty() && codecs.iter().all(|codec| PLAYED.contains(&codec));
+        let made = self.beside();
+        let outputs = if is_played { PACKED } else { CODED };
+        let outputs = outputs.split_whitespace().map(OsString::from).chain([as_file(made.path())]).collect();
+        self.workshop.ffmpeg().run(self.workshop.whose(), Purpose::Film, "mov", self.path(), outputs, |_| {}).await?;
+        let size = tokio::fs::metadata(made.path()).await?.len();
+        if size > LARGEST_FILM * 1024 * 1024 {
+            return Err(NotConverted::TooLarge(Purpose::Film, LARGEST_FILM));
+        }
+        Ok(Self { content: Content::Made(made), size, mime_type: types::MP4.to_owned(), ..self })
+    }
+
     /// What can be said of it by looking into it; where there is no ffmpeg, a film has no thumbnail.
     pub async fn described(&self) -> Described {
         let found = self.measured().await;

@@ -3,9 +3,16 @@
 mod describe;
 mod downloads;
 pub mod ffmpeg;
+pub mod filename;
 mod film;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
+mod gif;
+mod heif;
 mod inbox;
+mod inside;
 mod intake;
+mod picture;
 mod portrait;
 mod remote;
 mod retention;
@@ -35,7 +42,7 @@ pub use describe::Described;
 use describe::describe;
 pub use downloads::keep_downloading;
 use ffmpeg::Ffmpeg;
-pub use ffmpeg::{NotConverted, Purpose};
+pub use ffmpeg::{NotConverted, Programs, Purpose};
 pub use inbox::MediaInbox;
 pub use intake::{Intake, NotTaken};
 pub use remote::{Kind, Remote};
@@ -109,6 +116,8 @@ pub struct File {
     /// Bytes.
     pub size: u64,
     pub mime_type: String,
+    /// What it is called where it came from.
+    pub name: Option<String>,
     workshop: Workshop,
 }
 
@@ -122,8 +131,8 @@ enum Content {
 
 impl File {
     /// A file that has just come in.
-    pub fn new(taken: Taken, mime_type: String, workshop: Workshop) -> Self {
-        Self { size: taken.size, content: Content::Spooled(taken), mime_type, workshop }
+    pub fn new(taken: Taken, mime_type: String, name: Option<String>, workshop: Workshop) -> Self {
+        Self { size: taken.size, content: Content::Spooled(taken), mime_type, name, workshop }
     }
 
     pub fn path(&self) -> &Path {
@@ -153,12 +162,12 @@ impl File {
 }
 
 impl Media {
-    /// Opens the files; those that come in are under the data folder, whatever the place is. `ffmpeg` is the program, if there is one.
+    /// Opens the files; those that come in are under the data folder, whatever the place is. `programs` are those that convert.
     pub async fn open(
         root: &Path,
         place: &Place,
         policy: Policy,
-        ffmpeg: Option<PathBuf>,
+        programs: Programs,
         store: Store,
         clock: Clock,
         lifecycle: Lifecycle,
@@ -171,7 +180,7 @@ impl Media {
             Place::S3(at) => Box::new(Bucket::s3(at)?),
         };
         let (wanted, settled, placing) = Default::default();
-        let workshop = Workshop::new(spool, Ffmpeg::new(ffmpeg, clock.clone(), lifecycle.clone()));
+        let workshop = Workshop::new(spool, Ffmpeg::new(programs, clock.clone(), lifecycle.clone()));
         let inner = Inner { store, storage, workshop, policy, clock, lifecycle, wanted, settled, placing };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -180,9 +189,10 @@ impl Media {
         self.inner.policy
     }
 
-    /// Whether sounds and films can be converted.
-    pub fn can_convert(&self) -> bool {
-        self.inner.workshop.ffmpeg().is_there()
+    /// Whether there is a program that may do this.
+    pub fn can_convert(&self, purpose: Purpose) -> bool {
+        let ffmpeg = self.inner.workshop.ffmpeg();
+        ffmpeg.is_there() || purpose == Purpose::Picture && ffmpeg.heif().is_some()
     }
 
     /// Where files lie while they come in, and are looked into.
@@ -275,12 +285,12 @@ impl Media {
     }
 
     /// Keeps a file that somebody uploaded for a session.
-    pub async fn add(&self, session: &str, file: File, filename: Option<String>) -> Result<MediaRecord> {
+    pub async fn add(&self, session: &str, file: File) -> Result<MediaRecord> {
         let Described { width, height, duration, pages, .. } = file.measured().await;
         let Content::Spooled(taken) = file.content else { bail!("it is kept already") };
         let facts = MediaFacts {
             mime_type: Some(file.mime_type),
-            filename,
+            filename: file.name,
             size: Some(taken.size),
             sha256: Some(taken.sha256.clone()),
             width,
@@ -309,7 +319,8 @@ impl Media {
             Local::Copied(copy) => Content::Made(copy),
         };
         let mime_type = record.facts.mime_type.clone().unwrap_or_default();
-        Ok(File { content, size, mime_type, workshop: self.workshop().of(&record.session) })
+        let (name, workshop) = (record.facts.filename.clone(), self.workshop().of(&record.session));
+        Ok(File { content, size, mime_type, name, workshop })
     }
 }
 

@@ -3,11 +3,11 @@
 use std::io::Cursor;
 use std::path::Path;
 
+use image::DynamicImage;
 use image::codecs::jpeg::JpegEncoder;
-use image::imageops::{self, FilterType};
-use image::{DynamicImage, ImageDecoder, Rgba, RgbaImage};
+use image::imageops::FilterType;
 
-use super::describe::{LARGEST_PICTURE, reader};
+use super::picture::{on_white, open};
 
 /// The least and the most pixels of a side; WhatsApp wants no smaller ones and makes larger ones smaller.
 const SIDES: (u32, u32) = (192, 640);
@@ -16,28 +16,19 @@ const QUALITY: u8 = 85;
 
 /// `None`: it is no picture that can be read.
 pub fn make_portrait(picture: &Path) -> Option<Vec<u8>> {
-    let mut decoder = reader(picture)?.into_decoder().ok()?;
-    // Cameras turn their pictures by a note in the file, which would be lost.
-    let orientation = decoder.orientation().ok()?;
-    // The reader's own limit is asked only by those who do not want the decoder.
-    if decoder.total_bytes() > LARGEST_PICTURE {
-        return None;
-    }
-    let mut picture = DynamicImage::from_decoder(decoder).ok()?;
-    picture.apply_orientation(orientation);
+    let picture = DynamicImage::from(on_white(open(picture)?));
     let side = picture.width().min(picture.height()).clamp(SIDES.0, SIDES.1);
-    let square = picture.resize_to_fill(side, side, FilterType::Triangle).to_rgba8();
-    // JPEG has no transparency.
-    let mut paper = RgbaImage::from_pixel(side, side, Rgba([u8::MAX; 4]));
-    imageops::overlay(&mut paper, &square, 0, 0);
+    let square = picture.resize_to_fill(side, side, FilterType::Triangle).into_rgb8();
     let mut jpeg = Cursor::new(Vec::new());
     let encoder = JpegEncoder::new_with_quality(&mut jpeg, QUALITY);
-    DynamicImage::from(paper).to_rgb8().write_with_encoder(encoder).ok()?;
+    square.write_with_encoder(encoder).ok()?;
     Some(jpeg.into_inner())
 }
 
 #[cfg(test)]
 mod tests {
+    use image::{Rgba, RgbaImage};
+
     use super::*;
 
     #[test]

@@ -13,8 +13,12 @@ const LARGEST: u64 = 500;
 const TRIES: [(u32, u32); 4] = [(15, 60), (12, 30), (8, 15), (5, 5)];
 
 impl File {
-    /// The same as a sticker: WebP stays as it is, other pictures become one, of GIFs and films their first ten seconds.
+    /// The same as a sticker: WebP stays as it is, other pictures become one, of what moves their first ten seconds.
     pub async fn into_sticker(self) -> Result<Self, NotConverted> {
+        self.into_shown().await?.pasted().await
+    }
+
+    async fn pasted(self) -> Result<Self, NotConverted> {
         if self.mime_type == types::WEBP {
             return Ok(self);
         }
@@ -23,7 +27,7 @@ impl File {
             None => self.still().await?,
         };
         let size = tokio::fs::metadata(made.path()).await?.len();
-        Ok(Self { content: Content::Made(made), size, mime_type: types::WEBP.to_owned(), workshop: self.workshop })
+        Ok(Self { content: Content::Made(made), size, mime_type: types::WEBP.to_owned(), ..self })
     }
 
     async fn still(&self) -> Result<Spooled, NotConverted> {

@@ -38,7 +38,7 @@ async fn add(media: &Media) -> Result<MediaRecord> {
     let spooled = media.workshop().place();
     tokio::fs::write(spooled.path(), "hello").await.unwrap();
     let taken = Taken { spooled, size: 5, sha256: NAME.to_owned() };
-    media.add("shop", File::new(taken, "text/plain".to_owned(), media.workshop().clone()), None).await
+    media.add("shop", File::new(taken, "text/plain".to_owned(), None, media.workshop().clone())).await
 }
 
 #[tokio::test]
@@ -48,7 +48,7 @@ async fn a_file_that_was_kept_and_never_noted_does_not_stay() {
     let store = Store::open(&folder.path().join("wapi.db"), clock.clone()).await.unwrap();
     let open = async || {
         let parts = (store.clone(), clock.clone(), lifecycle.clone());
-        Media::open(folder.path(), &Place::Disk, POLICY, None, parts.0, parts.1, parts.2).await.unwrap()
+        Media::open(folder.path(), &Place::Disk, POLICY, Programs::default(), parts.0, parts.1, parts.2).await.unwrap()
     };
     let mut failing = open().await;
     let disk = Disk::open(&folder.path().join("media")).await.unwrap();

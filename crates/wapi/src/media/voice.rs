@@ -43,10 +43,10 @@ impl File {
             .await?;
         let size = tokio::fs::metadata(note.path()).await?.len();
         if size > LARGEST * 1024 * 1024 {
-            return Err(NotConverted::TooLarge(LARGEST));
+            return Err(NotConverted::TooLarge(Purpose::VoiceNote, LARGEST));
         }
         let (content, mime_type) = (Content::Made(note), types::OPUS.to_owned());
-        Ok((Self { content, size, mime_type, workshop: self.workshop.clone() }, waveform.levels()))
+        Ok((Self { content, size, mime_type, ..self }, waveform.levels()))
     }
 }
 

@@ -1,9 +1,11 @@
 //! Where files are looked into and changed: room for what is made of them, and for how much at the same time.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::ffmpeg::Ffmpeg;
-use super::{Spool, Spooled};
+use super::types::{self, Told};
+use super::{File, Spool, Spooled, Taken, inside};
 use crate::lifecycle::blocking;
 use crate::shares::Shares;
 
@@ -44,6 +46,21 @@ impl Workshop {
         self.spool.place()
     }
 
+    /// A file that has just come in, once it is known what it is: by its first bytes, and by what is told of it.
+    pub async fn file(&self, taken: Taken, head: &[u8], name: Option<String>, said: Option<&str>) -> File {
+        let mime_type = self.type_of(taken.spooled.path(), head, Told { name: name.as_deref(), said }).await;
+        File::new(taken, mime_type, name, self.clone())
+    }
+
+    async fn type_of(&self, path: &Path, head: &[u8], told: Told<'_>) -> String {
+        let path = path.to_owned();
+        let inside = match types::is_container(head) {
+            true => self.decode(move || inside::look(&path)).await.flatten(),
+            false => None,
+        };
+        types::of(head, inside, told)
+    }
+
     /// Runs work that decodes a file, when there is room for it; `None` when it panicked.
     pub async fn decode<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
         let room = self.room.enter(&self.whose).await;
@@ -67,12 +84,13 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::lifecycle::Lifecycle;
+    use crate::media::Programs;
 
     #[tokio::test(flavor = "multi_thread")]
     async fn only_some_files_are_looked_into_at_a_time_even_if_nobody_waits_for_them() {
         let folder = tempfile::tempdir().unwrap();
         let lifecycle = Lifecycle::new();
-        let ffmpeg = Ffmpeg::new(None, Clock::system(), lifecycle.clone());
+        let ffmpeg = Ffmpeg::new(Programs::default(), Clock::system(), lifecycle.clone());
         let workshop = Workshop::new(Spool::open(folder.path()).await.unwrap(), ffmpeg);
         let (begun, beginnings) = mpsc::channel();
         let mut ends = Vec::new();

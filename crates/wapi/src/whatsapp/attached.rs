@@ -7,7 +7,7 @@ use whatsapp_rust::http::HttpRequest;
 use whatsapp_rust::wacore::net::WHATSAPP_WEB_ORIGIN;
 
 use super::files::media_type;
-use super::outgoing::{Uploaded, upload_type};
+use super::outgoing::{Form, Uploaded, upload_type};
 use super::{Link, NotPrepared};
 use crate::media::{Described, File, NotConverted, Remote, types};
 use crate::message::MediaKind;
@@ -24,6 +24,7 @@ pub struct Attached {
 pub struct Known {
     pub remote: Remote,
     pub mime_type: String,
+    pub name: Option<String>,
     /// What its sender said of it.
     pub described: Described,
 }
@@ -44,29 +45,36 @@ struct Progress {
 
 impl Link {
     /// Sees to it that WhatsApp has the file, in the form that phones take this kind in.
-    pub(super) async fn attach(&self, kind: MediaKind, attached: Attached) -> Result<Uploaded, NotPrepared> {
+    pub(super) async fn attach(&self, wanted: Wanted, attached: Attached) -> Result<Uploaded, NotPrepared> {
         let Attached { file, known } = attached;
-        let (file, waveform) = match file {
-            Some(file) => fitting(kind, file).await.map(|(file, waveform)| (Some(file), waveform))?,
-            None => (None, None),
+        let fitted = match file {
+            Some(file) => Some(fitting(wanted, file).await?),
+            None => None,
         };
-        let Some(known) = known.filter(|known| fits(kind, known, file.as_ref())) else {
-            return self.upload(kind, file.ok_or(NotPrepared::NotHere)?, waveform).await;
+        let Some(known) = known.filter(|known| fits(wanted.kind, known, fitted.as_ref())) else {
+            return self.upload(fitted.ok_or(NotPrepared::NotHere)?).await;
         };
-        let described = match &file {
-            Some(file) => Described { waveform: waveform.clone(), ..file.described().await },
+        let described = match &fitted {
+            Some(fitted) => fitted.described().await,
             None => known.described.clone(),
         };
-        match (self.uploaded_before(known, described).await, file) {
+        let form = match &fitted {
+            Some(fitted) => fitted.form(),
+            None => {
+                let (kind, mime_type, name) = (wanted.kind, known.mime_type.clone(), known.name.clone());
+                Form { kind, mime_type, is_gif: false, name }
+            }
+        };
+        match (self.uploaded_before(known, form, described).await, fitted) {
             (Some(uploaded), _) => Ok(uploaded),
-            (None, Some(file)) => self.upload(kind, file, waveform).await,
+            (None, Some(fitted)) => self.upload(fitted).await,
             (None, None) => Err(NotPrepared::NotHere),
         }
     }
 
     /// Asks the media servers whether they still have a file, as phones do before they upload one.
-    async fn uploaded_before(&self, known: Known, described: Described) -> Option<Uploaded> {
-        let Known { remote, mime_type, .. } = known;
+    async fn uploaded_before(&self, known: Known, form: Form, described: Described) -> Option<Uploaded> {
+        let remote = known.remote;
         let token = Some(URL_SAFE_NO_PAD.encode(&remote.encrypted_sha256)).filter(|token| !token.is_empty())?;
         let path = media_type(remote.kind).upload_path();
         let servers = self.client.refresh_media_conn(false).await.ok()?;
@@ -88,7 +96,7 @@ impl Link {
                     size: remote.size?,
                     streaming_sidecar: None,
                     handle: None,
-                    mime_type,
+                    form,
                     described,
                 });
             }
@@ -97,10 +105,11 @@ impl Link {
     }
 }
 
-/// Whether what WhatsApp has is what this kind needs; `file` is that already, if it is here.
-fn fits(kind: MediaKind, known: &Known, file: Option<&File>) -> bool {
-    let is_same = match (kind, file) {
-        (_, Some(file)) => file.mime_type == known.mime_type,
+/// Whether what WhatsApp has is what this kind needs; `fitted` is that already, if it is here.
+fn fits(kind: MediaKind, known: &Known, fitted: Option<&Fitted>) -> bool {
+    let kind = fitted.map_or(kind, |fitted| fitted.kind);
+    let is_same = match (kind, fitted) {
+        (_, Some(fitted)) => fitted.file.mime_type == known.mime_type,
         (MediaKind::Voice, None) => known.mime_type == types::OPUS,
         _ => true,
     };
@@ -108,15 +117,57 @@ fn fits(kind: MediaKind, known: &Known, file: Option<&File>) -> bool {
     is_same && media_type(known.remote.kind) == upload_type(kind)
 }
 
-/// The file as phones take this kind, and the waveform of a voice note.
-pub(super) async fn fitting(kind: MediaKind, file: File) -> Result<(File, Option<Vec<u8>>), NotPrepared> {
-    let fitting = match kind {
-        MediaKind::Sticker => file.into_sticker().await.map(|sticker| (sticker, None)),
-        MediaKind::Voice => file.into_voice().await,
-        _ => Ok((file, None)),
-    };
-    fitting.map_err(|error| match error {
+/// What a file is to be in a message.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted {
+    pub kind: MediaKind,
+    /// A picture that moves may become a film.
+    pub may_move: bool,
+}
+
+/// A file as phones take it.
+pub(super) struct Fitted {
+    pub file: File,
+    kind: MediaKind,
+    is_gif: bool,
+    /// Of a voice note.
+    waveform: Option<Vec<u8>>,
+}
+
+impl Fitted {
+    pub fn form(&self) -> Form {
+        let (mime_type, name) = (self.file.mime_type.clone(), self.file.name.clone());
+        Form { kind: self.kind, mime_type, is_gif: self.is_gif, name }
+    }
+
+    pub async fn described(&self) -> Described {
+        Described { waveform: self.waveform.clone(), ..self.file.described().await }
+    }
+}
+
+/// The file as phones take this kind.
+pub(super) async fn fitting(wanted: Wanted, file: File) -> Result<Fitted, NotPrepared> {
+    fitted(wanted, file).await.map_err(|error| match error {
         NotConverted::Passing(why) => NotPrepared::NotConverted(why),
         error => NotPrepared::Unfit(format!("the file {error}")),
     })
+}
+
+async fn fitted(Wanted { kind, may_move }: Wanted, file: File) -> Result<Fitted, NotConverted> {
+    let as_it_is = |file| Fitted { file, kind, is_gif: false, waveform: None };
+    let as_gif = |file| Fitted { file, kind: MediaKind::Video, is_gif: true, waveform: None };
+    match kind {
+        MediaKind::Sticker => file.into_sticker().await.map(as_it_is),
+        MediaKind::Voice => file.into_voice().await.map(|(file, waveform)| Fitted { waveform, ..as_it_is(file) }),
+        MediaKind::Image => match may_move && file.is_moving().await {
+            true => file.into_gif().await.map(as_gif),
+            false => file.into_shown().await.map(as_it_is),
+        },
+        MediaKind::Video => match (types::moves(&file.mime_type), file.is_moving().await) {
+            (true, true) => file.into_gif().await.map(as_gif),
+            (true, false) => Err(NotConverted::Still),
+            (false, _) => file.into_film().await.map(as_it_is),
+        },
+        MediaKind::Audio | MediaKind::Document => Ok(as_it_is(file)),
+    }
 }

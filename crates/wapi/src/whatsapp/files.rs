@@ -14,12 +14,12 @@ use whatsapp_rust::upload::UploadResponse;
 use whatsapp_rust::wacore::upload::{EncryptedMediaInfo, UploadSource, encrypt_media_streaming};
 use whatsapp_rust::wacore_binary::JidExt;
 
+use super::attached::Fitted;
 use super::outgoing::{Uploaded, upload_type};
 use super::{Link, NotPrepared};
 use crate::event::MessageKey;
 use crate::lifecycle::blocking;
-use crate::media::{self, Described, Kind, Remote, Spooled, Taken};
-use crate::message::MediaKind;
+use crate::media::{Kind, Remote, Spooled, Taken};
 
 /// What is written to the disk at once, in bytes; the engine brings a file in blocks of 16.
 const PIECE: usize = 64 * 1024;
@@ -73,15 +73,10 @@ impl Link {
     }
 
     /// Encrypts a file onto the disk and uploads it from there, going on where an earlier try stopped.
-    pub(super) async fn upload(
-        &self,
-        kind: MediaKind,
-        file: media::File,
-        waveform: Option<Vec<u8>>,
-    ) -> Result<Uploaded, NotPrepared> {
+    pub(super) async fn upload(&self, fitted: Fitted) -> Result<Uploaded, NotPrepared> {
         let broken = |error: &dyn std::fmt::Display| NotPrepared::NotUploaded(format!("{error:#}"));
-        let described = Described { waveform, ..file.described().await };
-        let kind = upload_type(kind);
+        let (form, described) = (fitted.form(), fitted.described().await);
+        let (kind, file) = (upload_type(form.kind), fitted.file);
         let (plain, sealed) = (file.path().to_owned(), file.beside());
         let path = sealed.path().to_owned();
         let encrypting = blocking(move || {
@@ -97,7 +92,7 @@ impl Link {
         let uploaded = self.upload_sealed(&source, &info, kind).await;
         drop(sealed);
         let response = uploaded.map_err(|error| broken(&error))?;
-        Ok(Uploaded::new(response, file.mime_type, described))
+        Ok(Uploaded::new(response, form, described))
     }
 
     /// When the connection breaks, the same bytes are offered again: the engine asks how many of a large file the media servers have

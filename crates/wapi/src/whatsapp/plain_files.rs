@@ -14,11 +14,11 @@ use whatsapp_rust::wacore_binary::builder::NodeBuilder;
 use whatsapp_rust::waproto::{codec, whatsapp as wa};
 use whatsapp_rust::{ClientError, Jid};
 
-use super::attached::{Attached, fitting};
+use super::attached::{Attached, Wanted, fitting};
 use super::outgoing::{Uploaded, upload_type};
 use super::{Link, NotPrepared};
 use crate::lifecycle::blocking;
-use crate::media::{self, Described};
+use crate::media;
 use crate::message::MediaKind;
 
 /// What is read at once, in bytes.
@@ -42,12 +42,12 @@ struct Measured {
 
 impl Link {
     /// Uploads a file for everybody, in the form that phones take this kind in.
-    pub(super) async fn attach_plain(&self, kind: MediaKind, attached: Attached) -> Result<Uploaded, NotPrepared> {
-        let (file, waveform) = fitting(kind, attached.file.ok_or(NotPrepared::NotHere)?).await?;
+    pub(super) async fn attach_plain(&self, wanted: Wanted, attached: Attached) -> Result<Uploaded, NotPrepared> {
+        let fitted = fitting(wanted, attached.file.ok_or(NotPrepared::NotHere)?).await?;
         let not_uploaded = |error: anyhow::Error| NotPrepared::NotUploaded(format!("{error:#}"));
-        let described = Described { waveform, ..file.described().await };
-        let measured = measured(&file).await.map_err(not_uploaded)?;
-        let taken = self.upload_plain(kind, &file, &measured).await.map_err(not_uploaded)?;
+        let (form, described) = (fitted.form(), fitted.described().await);
+        let measured = measured(&fitted.file).await.map_err(not_uploaded)?;
+        let taken = self.upload_plain(form.kind, &fitted.file, &measured).await.map_err(not_uploaded)?;
         Ok(Uploaded {
             url: taken.url,
             direct_path: taken.direct_path,
@@ -58,7 +58,7 @@ impl Link {
             size: measured.size,
             streaming_sidecar: None,
             handle: taken.handle,
-            mime_type: file.mime_type.clone(),
+            form,
             described,
         })
     }

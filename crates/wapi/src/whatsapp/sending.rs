@@ -7,12 +7,12 @@ use whatsapp_rust::waproto::{codec, whatsapp as wa};
 use whatsapp_rust::{ClientError, Jid, SendError, SendOptions};
 
 use super::asking::Registered;
-use super::attached::Attached;
+use super::attached::{Attached, Wanted};
 use super::link::Link;
 use super::outgoing::{self, Around, Quote};
 use super::votes;
 use crate::fetch::Preview;
-use crate::message::{ChatId, Message};
+use crate::message::{ChatId, Content, Message};
 use crate::store::Poll;
 
 /// A message with everything it needs, its files uploaded; can be handed over any number of times.
@@ -94,10 +94,13 @@ impl Link {
         beside: &Beside,
     ) -> Result<Prepared, NotPrepared> {
         let uploaded = match (message.content.file(), file) {
-            (Some((kind, _)), Some(file)) => match to {
-                ChatId::Newsletter(_) => Some(self.attach_plain(kind, file).await?),
-                _ => Some(self.attach(kind, file).await?),
-            },
+            (Some((kind, _)), Some(file)) => {
+                let wanted = Wanted { kind, may_move: !matches!(message.content, Content::Product { .. }) };
+                Some(match to {
+                    ChatId::Newsletter(_) => self.attach_plain(wanted, file).await?,
+                    _ => self.attach(wanted, file).await?,
+                })
+            }
             _ => None,
         };
         let handle = uploaded.as_ref().and_then(|uploaded| uploaded.handle.clone());

@@ -58,6 +58,7 @@ mod register;
 mod restore;
 mod retries;
 mod sending;
+mod sent_files;
 mod session_events;
 mod sessions;
 mod shop;

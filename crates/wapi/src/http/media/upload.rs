@@ -14,7 +14,9 @@ use crate::http::Gateway;
 use crate::http::error::{FieldError, Problem};
 use crate::http::extract::{Fields, Named};
 use crate::http::query::Query;
-use crate::media::{File, Intake, NotTaken, Taken, types};
+use crate::media::filename::{self, Disposition};
+use crate::media::types::essence;
+use crate::media::{File, Intake, NotTaken, Taken};
 use crate::message;
 use crate::pace::TooSlow;
 use crate::sessions::SessionName;
@@ -22,11 +24,8 @@ use crate::sessions::SessionName;
 /// The part of a form that holds the file, and the one that says which hash it must have.
 const FILE: &str = "file";
 const SHA256: &str = "sha256";
-/// The longest name of a file, in letters.
+/// The longest name of a field that is told back, in letters, and of what a hash is read from.
 const LONGEST_NAME: usize = 255;
-
-/// A file that has come in, and its name.
-type WithName = (File, Option<String>);
 
 /// A form with the part `file`, streamed to the disk, or `{"link": "https://…"}`, which is fetched at once; 201 with the file's id. With
 /// `sha256`, only the file that has this hash is taken.
@@ -41,28 +40,39 @@ pub async fn upload(
         return Err(Problem::NoSession);
     }
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let (file, name) = if kind.starts_with("multipart/form-data") {
-        let boundary = multer::parse_boundary(kind).map_err(|error| Problem::Body(error.to_string()))?;
-        posted(&gateway, &session, request.into_body(), boundary, gateway.media.policy().largest).await?
-    } else {
-        linked(&gateway, &session, Fields::from_request(request, &()).await?).await?
+    let file = match boundary(kind)? {
+        Some(boundary) => {
+            posted(&gateway, &session, request.into_body(), boundary, gateway.media.policy().largest).await?
+        }
+        None => linked(&gateway, &session, Fields::from_request(request, &()).await?).await?,
     };
-    kept(&gateway, &session, file, name).await
+    kept(&gateway, &session, file).await
 }
 
-async fn kept(gateway: &Gateway, session: &SessionName, file: File, name: Option<String>) -> Result<Response, Problem> {
-    let record = gateway.media.add(session.as_str(), file, name).await.map_err(|error| {
+/// What parts the fields of a form; `None`: it is no form.
+pub fn boundary(content_type: &str) -> Result<Option<String>, Problem> {
+    if essence(content_type) != "multipart/form-data" {
+        return Ok(None);
+    }
+    let boundary = filename::parameters(content_type).into_iter().find(|(name, _)| name == "boundary");
+    let boundary = boundary.map(|(_, boundary)| boundary).filter(|boundary| (1..=200).contains(&boundary.len()));
+    let missing = || Problem::Body("its Content-Type says multipart/form-data without a boundary".to_owned());
+    boundary.map(Some).ok_or_else(missing)
+}
+
+async fn kept(gateway: &Gateway, session: &SessionName, file: File) -> Result<Response, Problem> {
+    let record = gateway.media.add(session.as_str(), file).await.map_err(|error| {
         tracing::error!(error = format!("{error:#}"), "an upload cannot be kept");
         Problem::NotReady { detail: "the file cannot be kept at the moment".to_owned() }
     })?;
     Ok((StatusCode::CREATED, Json(MediaInfo::from(record))).into_response())
 }
 
-async fn linked(gateway: &Gateway, session: &SessionName, mut fields: Fields) -> Result<WithName, Problem> {
+async fn linked(gateway: &Gateway, session: &SessionName, mut fields: Fields) -> Result<File, Problem> {
     let (link, sha256) = (fields.text("link"), fields.optional_parsed(SHA256, message::sha256));
     fields.refuse_unknown();
     let link = fields.done(link)?;
-    Ok((fetched(gateway, session, &link, sha256.as_deref()).await?, None))
+    fetched(gateway, session, &link, sha256.as_deref()).await
 }
 
 /// The file at an address, which must have this hash if one is given.
@@ -88,16 +98,16 @@ pub async fn posted(
     body: Body,
     boundary: String,
     largest: u64,
-) -> Result<WithName, Problem> {
+) -> Result<File, Problem> {
     let (pieces, held) = Budgeted::new(body);
     let mut form = Multipart::new(pieces, boundary);
     let (mut found, mut sha256) = (None, None);
     while let Some(mut part) = form.next_field().await.map_err(broken)? {
-        match part.name().unwrap_or_default() {
-            FILE if found.is_none() => {
-                let (file, name) = file(gateway, &mut part, &held, largest).await?;
-                found = Some((file, name));
-            }
+        let disposition =
+            part.headers().get(header::CONTENT_DISPOSITION).map(|value| Disposition::read(value.as_bytes()));
+        let Disposition { name, filename } = disposition.unwrap_or_default();
+        match name.as_deref().unwrap_or_default() {
+            FILE if found.is_none() => found = Some(file(gateway, &mut part, &held, filename, largest).await?),
             SHA256 if sha256.is_none() => sha256 = Some(hash(&mut part).await?),
             name => {
                 let why =
@@ -108,10 +118,13 @@ pub async fn posted(
         }
     }
     let why = "is missing: the form must have a part of this name, with the file in it";
-    let ((taken, mime_type), name) = found.ok_or_else(|| Problem::field(FILE, why))?;
+    let Posted { taken, head, filename, said } = found.ok_or_else(|| Problem::field(FILE, why))?;
     match sha256 {
         Some(sha256) if sha256 != taken.sha256 => Err(other_hash(&taken.sha256)),
-        _ => Ok((File::new(taken, mime_type, gateway.media.workshop().of(session.as_str())), name)),
+        _ => {
+            let workshop = gateway.media.workshop().of(session.as_str());
+            Ok(workshop.file(taken, &head, filename, said.as_deref()).await)
+        }
     }
 }
 
@@ -130,24 +143,30 @@ async fn hash(part: &mut Field<'_>) -> Result<String, Problem> {
     message::sha256(String::from_utf8_lossy(&text).trim()).map_err(|why| Problem::field(SHA256, why))
 }
 
-/// A file and its type, and its name.
+/// A file as it came, with what the form says of it.
+struct Posted {
+    taken: Taken,
+    /// Its first bytes.
+    head: Vec<u8>,
+    filename: Option<String>,
+    said: Option<String>,
+}
+
 async fn file(
     gateway: &Gateway,
     part: &mut Field<'_>,
     held: &Held,
+    filename: Option<String>,
     largest: u64,
-) -> Result<((Taken, String), Option<String>), Problem> {
-    let said = part.content_type().map(|kind| kind.essence_str().to_owned());
-    let filename = part.file_name().filter(|name| !name.is_empty());
-    let filename = filename.map(|name| name.chars().take(LONGEST_NAME).collect());
+) -> Result<Posted, Problem> {
+    let said = part.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).map(str::to_owned);
     let mut intake = Intake::begin(gateway.media.workshop().place(), largest).await?;
     while let Some(piece) = part.chunk().await.map_err(broken)? {
         held.used(piece.len());
         intake.take(&piece).await?;
     }
     let (taken, head) = intake.finish().await?;
-    let mime_type = types::of(&head, said.as_deref());
-    Ok(((taken, mime_type), filename))
+    Ok(Posted { taken, head, filename, said })
 }
 
 fn broken(error: multer::Error) -> Problem {

@@ -164,11 +164,19 @@ async fn check_file(
             let conversion = match kind {
                 MediaKind::Voice if mime_type != types::OPUS => Some(media::Purpose::VoiceNote),
                 MediaKind::Sticker if types::moving(mime_type).is_some() => Some(media::Purpose::Sticker),
+                MediaKind::Image | MediaKind::Sticker if types::is_heif(mime_type) => Some(media::Purpose::Picture),
+                MediaKind::Image if mime_type == types::APNG => Some(media::Purpose::Gif),
+                MediaKind::Video if types::must_become_mp4(mime_type) => Some(media::Purpose::Film),
+                MediaKind::Video if types::moves(mime_type) => Some(media::Purpose::Gif),
                 _ => None,
             };
             match conversion {
-                Some(purpose) if !media.can_convert() => Err(wrong(media::NotConverted::NoFfmpeg(purpose).to_string())),
-                _ => Ok(()),
+                Some(purpose) if media.can_convert(purpose) => Ok(()),
+                Some(media::Purpose::Picture) => {
+                    Err(wrong(media::NotConverted::NoHeif(mime_type.to_owned()).to_string()))
+                }
+                Some(purpose) => Err(wrong(media::NotConverted::NoFfmpeg(purpose).to_string())),
+                None => Ok(()),
             }
         }
     }

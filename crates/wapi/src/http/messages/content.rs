@@ -3,9 +3,10 @@
 use jiff::Timestamp;
 
 use crate::http::extract::Fields;
-use crate::message;
+use crate::media::filename;
 use crate::message::{
-    CalendarEvent, ChatId, Content, GroupInvite, LiveLocation, Location, Media, MediaKind, Place, Reaction, Text,
+    self, CalendarEvent, ChatId, Content, GroupInvite, LiveLocation, Location, Media, MediaKind, Place, Reaction, Text,
+    emoji,
 };
 
 use super::{contacts, interactive, polls, products, status};
@@ -21,8 +22,6 @@ const LONGEST_CODE: usize = 100;
 const FURTHEST: u64 = 100_000;
 /// Metres a second.
 const FASTEST: f64 = 10_000.0;
-/// In bytes; families and flags are made of many characters.
-const LONGEST_EMOJI: usize = 64;
 
 pub(super) fn content(fields: &mut Fields, kind: &'static str) -> Option<Content> {
     if !fields.has(kind) {
@@ -87,7 +86,11 @@ pub(super) fn linked(fields: &mut Fields, kind: MediaKind) -> Option<Media> {
         media.view_once = fields.flag("view_once");
     }
     match kind {
-        MediaKind::Document => media.filename = fields.optional_text_up_to("filename", LONGEST_NAME),
+        MediaKind::Document => {
+            let filename = fields.optional_text_up_to("filename", LONGEST_NAME).filter(|name| !name.trim().is_empty());
+            let judged = filename.map(|name| filename::base(&name).ok_or_else(|| "names no file".to_owned()));
+            media.filename = judged.and_then(|judged| fields.judged("filename", judged));
+        }
         MediaKind::Audio | MediaKind::Voice => media.voice = fields.flag("voice"),
         MediaKind::Video => {
             (media.gif, media.round) = (fields.flag("gif"), fields.flag("round"));
@@ -190,8 +193,8 @@ fn reaction(fields: &mut Fields) -> Option<Reaction> {
         fields.refuse("emoji", "is missing; null takes an earlier reaction back");
     }
     let emoji = fields.optional_text("emoji").filter(|emoji| !emoji.is_empty());
-    if emoji.as_ref().is_some_and(|emoji| emoji.len() > LONGEST_EMOJI || emoji.is_ascii()) {
-        fields.refuse("emoji", "is not an emoji");
+    if emoji.as_ref().is_some_and(|emoji| !emoji::is_one_emoji(emoji)) {
+        fields.refuse("emoji", "is not one emoji, and nothing else; null takes an earlier reaction back");
     }
     Some(Reaction { message_id: message_id?, emoji })
 }

@@ -25,12 +25,13 @@ fn single_files() -> Vec<Member> {
         object(&[&[("id?", or_null(id)), ("link?", or_null(link)), ("sha256?", or_null(hash))], more].concat())
     };
     let (caption, once) = (("caption?", or_null(text())), ("view_once?", or_null(flag())));
+    let filename = said(text(), "Without folders; left out, what its upload, its server or its address calls it.");
     vec![
         ("image?", linked(&[caption.clone(), once.clone()])),
         ("video?", linked(&[caption.clone(), ("gif?", or_null(flag())), ("round?", or_null(flag())), once.clone()])),
         ("audio?", linked(&[("voice?", or_null(flag())), once])),
         ("sticker?", linked(&[])),
-        ("document?", linked(&[caption, ("filename?", or_null(text()))])),
+        ("document?", linked(&[caption, ("filename?", or_null(filename))])),
     ]
 }
 
@@ -52,7 +53,7 @@ pub fn others() -> Vec<Member> {
         ("end?", or_null(time())),
         ("place?", or_null(place)),
     ]);
-    let emoji = said(words(), "`null` takes an earlier one back.");
+    let emoji = said(words(), "One; `null` takes an earlier one back.");
     vec![
         ("location?", location),
         ("live_location?", live_location()),
@@ -122,9 +123,21 @@ fn contact() -> Value {
         ("type?", or_null(text())),
     ]);
     object(&[
-        ("name?", said(json!({}), "A text, or `{\"formatted_name\": \"…\"}`; left out, the vCard's `FN`.")),
+        (
+            "name?",
+            said(
+                json!({}),
+                "A text, or `{\"formatted_name\": \"…\"}`; left out, the vCard's `FN`, or what else names somebody.",
+            ),
+        ),
         ("phones?", or_null(list(phone))),
-        ("vcard?", or_null(said(text(), "Instead of `phones`."))),
+        (
+            "vcard?",
+            or_null(said(
+                text(),
+                "Instead of `phones`, of any version; several cards are several contacts, and have no `name` beside them.",
+            )),
+        ),
     ])
 }
 

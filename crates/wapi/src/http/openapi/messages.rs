@@ -111,7 +111,7 @@ fn wish() -> Value {
         ("body", text()),
         (
             "preview_url?",
-            or_null(said(flag(), "The page of the first link is asked, for 5 seconds at most, what to show.")),
+            or_null(said(flag(), "The pages of the first links are asked, for 5 seconds at most, what to show.")),
         ),
         ("background_color?", or_null(said(text(), "Of a status: `#RRGGBB`."))),
         ("font?", or_null(said(words(&Font::ALL.map(|(name, _)| name)), "Of a status."))),

@@ -10,7 +10,7 @@ use crate::fetch::most;
 use crate::http::Gateway;
 use crate::http::error::Problem;
 use crate::http::extract::{Fields, Named};
-use crate::http::media::upload::{fetched, posted};
+use crate::http::media::upload::{boundary, fetched, posted};
 use crate::http::media::{find, here};
 use crate::http::query::Query;
 use crate::keys::Caller;
@@ -36,6 +36,7 @@ pub async fn set(
         return Err(Problem::NoSession);
     }
     let (file, field) = taken(&gateway, &session, &caller, request).await?;
+    let file = file.into_shown().await.map_err(|error| Problem::field(field, error.to_string()))?;
     let jpeg = file.as_portrait().await.ok_or_else(|| Problem::field(field, UNREADABLE))?;
     gateway.sessions.set_picture(&session, Some(jpeg)).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -61,10 +62,10 @@ async fn taken(
 ) -> Result<(File, &'static str), Problem> {
     let largest = most(MediaKind::Image, gateway.media.policy().largest);
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    if kind.starts_with("multipart/form-data") {
-        let boundary = multer::parse_boundary(kind).map_err(|error| Problem::Body(error.to_string()))?;
-        return Ok((posted(gateway, session, request.into_body(), boundary, largest).await?.0, "file"));
+    if let Some(boundary) = boundary(kind)? {
+        return Ok((posted(gateway, session, request.into_body(), boundary, largest).await?, "file"));
     }
+    let kind = types::essence(kind);
     if kind.starts_with("image/") || kind == "application/octet-stream" {
         return Ok((sent(gateway, session, request, largest).await?, "body"));
     }
@@ -90,7 +91,7 @@ async fn sent(gateway: &Gateway, session: &SessionName, request: Request, larges
         intake.take(&piece).await?;
     }
     let (taken, head) = intake.finish().await?;
-    Ok(File::new(taken, types::of(&head, None), gateway.media.workshop().of(session.as_str())))
+    Ok(gateway.media.workshop().of(session.as_str()).file(taken, &head, None, None).await)
 }
 
 /// A file of this session that is here, or was sent to it.

@@ -30,6 +30,52 @@ pub fn read(file: &mut (impl Read + Seek)) -> io::Result<Option<Film>> {
     Ok(Some(Film { seconds, frame }))
 }
 
+/// How the pictures and sounds of a film are coded, by the words of its sample descriptions.
+pub fn codecs(file: &mut (impl Read + Seek)) -> io::Result<Vec<[u8; 4]>> {
+    let length = file.seek(SeekFrom::End(0))?;
+    let mut codecs = Vec::new();
+    for track in within(file, 0..length, &[b"moov", b"trak", b"mdia"])? {
+        let Some(handler) = boxes(file, track.clone(), b"hdlr")?.pop() else { continue };
+        let handler = bytes(file, handler)?;
+        if !matches!(handler.get(8..12), Some(b"vide" | b"soun")) {
+            continue;
+        }
+        for description in within(file, track, &[b"minf", b"stbl", b"stsd"])? {
+            codecs.extend(bytes(file, description)?.get(12..16).and_then(|codec| <[u8; 4]>::try_from(codec).ok()));
+        }
+    }
+    Ok(codecs)
+}
+
+/// How large a picture of HEIC or AVIF is, with all its tiles (ISO/IEC 23008-12).
+pub fn picture(file: &mut (impl Read + Seek)) -> io::Result<Option<(u32, u32)>> {
+    let length = file.seek(SeekFrom::End(0))?;
+    let Some(meta) = boxes(file, 0..length, b"meta")?.pop() else { return Ok(None) };
+    // A version and flags come first.
+    let inside = meta.start.saturating_add(4).min(meta.end)..meta.end;
+    let mut largest = None;
+    for extents in within(file, inside, &[b"iprp", b"ipco", b"ispe"])? {
+        let extents = bytes(file, extents)?;
+        let size = short(&extents, 4).zip(short(&extents, 8));
+        largest = largest.max(size.map(|(width, height)| (u64::from(width) * u64::from(height), width, height)));
+    }
+    Ok(largest.map(|(_, width, height)| (width, height)))
+}
+
+/// The content of each box at the end of a path of names.
+fn within(file: &mut (impl Read + Seek), range: Range<u64>, path: &[&[u8; 4]]) -> io::Result<Vec<Range<u64>>> {
+    let mut found = vec![range];
+    for name in path {
+        let mut inner = Vec::new();
+        for range in found {
+            inner.extend(boxes(file, range, name)?);
+            inner.truncate(MOST_BOXES);
+        }
+        found = inner;
+    }
+    Ok(found)
+}
+
 /// The content of each box of this name within a range.
 fn boxes(file: &mut (impl Read + Seek), within: Range<u64>, name: &[u8; 4]) -> io::Result<Vec<Range<u64>>> {
     let mut found = Vec::new();

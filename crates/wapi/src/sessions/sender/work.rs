@@ -89,9 +89,9 @@ impl Work {
         let record = self.record(id).await?;
         let file = self.local(&record).await?;
         let remote = record.source.as_deref().and_then(|source| serde_json::from_str(source).ok());
-        let MediaFacts { mime_type, width, height, duration, pages, .. } = record.facts;
+        let MediaFacts { mime_type, filename: name, width, height, duration, pages, .. } = record.facts;
         let described = Described { width, height, duration, pages, ..Described::default() };
-        let known = remote.map(|remote| Known { remote, mime_type: mime_type.unwrap_or_default(), described });
+        let known = remote.map(|remote| Known { remote, mime_type: mime_type.unwrap_or_default(), name, described });
         if file.is_none() && known.is_none() { Err(gone(id)) } else { Ok(Attached { file, known }) }
     }
 

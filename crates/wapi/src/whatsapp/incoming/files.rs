@@ -3,6 +3,7 @@
 use whatsapp_rust::waproto::whatsapp::message as kinds;
 
 use super::super::hex;
+use crate::media::filename;
 use crate::message::Media;
 
 pub(super) fn picture(image: &kinds::ImageMessage) -> Media {
@@ -46,7 +47,8 @@ pub(super) fn file(document: &kinds::DocumentMessage) -> Media {
     Media {
         mime_type: document.mimetype.clone(),
         caption: document.caption.clone(),
-        filename: document.file_name.clone().or_else(|| document.title.clone()),
+        // Whoever keeps it under its name shall not be led elsewhere.
+        filename: document.file_name.as_deref().or(document.title.as_deref()).and_then(filename::base),
         // Some clients say 0 where they do not know.
         pages: document.page_count.filter(|pages| *pages > 0),
         size: document.file_length,

@@ -7,7 +7,7 @@ use whatsapp_rust::waproto::buffa::MessageField;
 use whatsapp_rust::waproto::whatsapp as wa;
 use whatsapp_rust::waproto::whatsapp::message as kinds;
 
-use crate::media::Described;
+use crate::media::{Described, filename};
 use crate::message::{Media, MediaKind};
 
 /// A file that WhatsApp's media servers have.
@@ -26,12 +26,23 @@ pub struct Uploaded {
     pub(in crate::whatsapp) streaming_sidecar: Option<Vec<u8>>,
     /// What a post in a newsletter names it by; it has no key then, and is not encrypted.
     pub(in crate::whatsapp) handle: Option<String>,
-    pub(in crate::whatsapp) mime_type: String,
+    pub(in crate::whatsapp) form: Form,
     pub(in crate::whatsapp) described: Described,
 }
 
+/// What a file is in the form that phones take, which need not be what it came as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Form {
+    pub kind: MediaKind,
+    pub mime_type: String,
+    /// A film that is played over and over.
+    pub is_gif: bool,
+    /// What it is called where it came from.
+    pub name: Option<String>,
+}
+
 impl Uploaded {
-    pub(in crate::whatsapp) fn new(uploaded: UploadResponse, mime_type: String, described: Described) -> Self {
+    pub(in crate::whatsapp) fn new(uploaded: UploadResponse, form: Form, described: Described) -> Self {
         Self {
             url: uploaded.url,
             direct_path: uploaded.direct_path,
@@ -42,7 +53,7 @@ impl Uploaded {
             size: uploaded.file_length,
             streaming_sidecar: uploaded.streaming_sidecar,
             handle: None,
-            mime_type,
+            form,
             described,
         }
     }
@@ -69,7 +80,7 @@ macro_rules! filled {
             file_sha256: Some($uploaded.sha256),
             file_enc_sha256: Some($uploaded.encrypted_sha256).filter(|hash| !hash.is_empty()),
             file_length: Some($uploaded.size),
-            mimetype: Some($uploaded.mime_type),
+            mimetype: Some($uploaded.form.mime_type),
             $($field: $value,)*
             ..Default::default()
         })
@@ -78,8 +89,9 @@ macro_rules! filled {
 
 /// Without a file, it is what an answer shows of it.
 pub(super) fn message(kind: MediaKind, media: &Media, file: Option<Uploaded>) -> wa::Message {
-    let Some(file) = file else { return without_file(kind, media) };
-    let (caption, described) = (media.caption.clone(), file.described);
+    let Some(mut file) = file else { return without_file(kind, media) };
+    let (caption, described) = (media.caption.clone(), std::mem::take(&mut file.described));
+    let (kind, is_gif) = (file.form.kind, media.gif || file.form.is_gif);
     let view_once = media.view_once.then_some(true);
     let mut message = wa::Message::default();
     match kind {
@@ -88,7 +100,7 @@ pub(super) fn message(kind: MediaKind, media: &Media, file: Option<Uploaded>) ->
         }
         MediaKind::Video => {
             let film = filled!(VideoMessage, file, {
-                caption: caption, view_once: view_once, gif_playback: media.gif.then_some(true),
+                caption: caption, view_once: view_once, gif_playback: is_gif.then_some(true),
                 streaming_sidecar: file.streaming_sidecar,
             });
             message.video_message = film;
@@ -100,7 +112,9 @@ pub(super) fn message(kind: MediaKind, media: &Media, file: Option<Uploaded>) ->
             message.audio_message = sound;
         }
         MediaKind::Document => {
-            let (file_name, title) = (media.filename.clone(), media.filename.clone());
+            let found = || filename::complete(file.form.name.as_deref(), &file.form.mime_type);
+            let name = Some(media.filename.clone().unwrap_or_else(found));
+            let (file_name, title) = (name.clone(), name);
             let document = filled!(DocumentMessage, file, { caption: caption, file_name: file_name, title: title });
             message.document_message = document;
         }

@@ -19,7 +19,7 @@ use whatsapp_rust::waproto::whatsapp::{self as wa, MessageContextInfo};
 use crate::fetch::Preview;
 use crate::message::{ChatId, Content, Message};
 
-pub(super) use files::{Uploaded, upload_type};
+pub(super) use files::{Form, Uploaded, upload_type};
 pub(super) use products::owned;
 
 /// A message that another one answers, reacts to, changes or deletes.

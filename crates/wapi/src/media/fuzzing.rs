@@ -1,0 +1,67 @@
+//! For the fuzzer: files of any bytes are read to an end, whatever they say of themselves.
+
+use std::io::Cursor;
+
+use super::describe::{mp4, pdf};
+use super::filename::Disposition;
+use super::types::{self, Told};
+use super::{filename, inside};
+
+/// The bytes as a PDF, whose pages are counted.
+pub fn pdf(bytes: &[u8]) {
+    let pages = pdf::pages(&mut Cursor::new(bytes)).ok().flatten();
+    assert!(pages.is_none_or(|pages| pages > 0), "a document without pages");
+}
+
+/// The bytes as an MP4, and as the HEIC that is built like one.
+pub fn mp4(bytes: &[u8]) {
+    let _ = mp4::read(&mut Cursor::new(bytes));
+    let _ = mp4::codecs(&mut Cursor::new(bytes));
+    let _ = mp4::picture(&mut Cursor::new(bytes));
+}
+
+/// The bytes as a file whose type is wanted.
+pub fn kind(bytes: &[u8]) {
+    let inside = inside::seen(&mut Cursor::new(bytes)).ok().flatten();
+    let head = &bytes[..bytes.len().min(types::HEAD)];
+    assert!(!types::of(head, inside, Told::default()).is_empty());
+}
+
+/// The bytes as a header that names a file.
+pub fn name(bytes: &[u8]) {
+    let Some(name) = Disposition::read(bytes).filename else { return };
+    assert_eq!(filename::base(&name).as_deref(), Some(&*name), "a name is one already");
+    assert!(!name.contains(['/', '\\', '\0', '\n']) && name != "..", "{name:?} leads elsewhere");
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SEEDS: [&[u8]; 5] = [
+        b"%PDF-1.4\n1 0 obj<</Type/Pages/Count 1>>endobj trailer<</Root 1 0 R>>startxref\n9\n%%EOF",
+        b"\0\0\0\x10ftypisom\0\0\0\0\0\0\0\x20moov\0\0\0\x18trak\0\0\0\x10mdia\0\0\0\x08hdlr",
+        b"\0\0\0\x10ftypheic\0\0\0\0\0\0\0\x30meta\0\0\0\0\0\0\0\x24iprp\0\0\0\x1cipco\0\0\0\x14ispe\0\0\0\0\0\0\0\x01\0\0\0\x01",
+        b"attachment; filename*=utf-8''%e2%82%ac%20rates; filename=\"=?utf-8?B?w6Q?= ../a\"",
+        b"PK\x01\x02 [Content_Types].xml PK\x05\x06",
+    ];
+
+    proptest! {
+        #[test]
+        fn any_file_is_read_to_an_end(
+            seed in prop::sample::select(SEEDS.to_vec()),
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..8),
+        ) {
+            let mut bytes = seed.to_vec();
+            for (place, byte) in changes {
+                let place = place.index(bytes.len());
+                bytes[place] = byte;
+            }
+            for read in [pdf, mp4, kind, name] {
+                read(&bytes);
+            }
+        }
+    }
+}

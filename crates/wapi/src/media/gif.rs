@@ -1,0 +1,115 @@
+//! Pictures that move (GIF, APNG, WebP): phones show them as films without sound that are played over and over.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom};
+use std::path::Path;
+
+use image::codecs::gif::GifDecoder;
+use image::codecs::webp::WebPDecoder;
+use image::{AnimationDecoder, ImageDecoder};
+
+use super::describe::is_animated;
+use super::ffmpeg::{NotConverted, Purpose, as_file};
+use super::film::LARGEST_FILM;
+use super::{Content, File, types};
+
+/// On white, since films have no transparency, and with even sides.
+const FILM: &str = "-filter_complex [0:v:0]format=rgba,split[a][b];[a]lutrgb=r=255:g=255:b=255:a=255[c];\
+                    [c][b]overlay=format=auto,scale=trunc(iw/2)*2:trunc(ih/2)*2,setsar=1,format=yuv420p \
+                    -map_metadata -1 -an -c:v libx264 -preset veryfast -crf 23 -movflags +faststart -t 60 -fs 17M -f mp4";
+/// Of a WebP that is taken apart: its pictures, and pixels of all of them.
+const MOST_PICTURES: u32 = 2_000;
+const MOST_PIXELS: u64 = 400_000_000;
+
+impl File {
+    /// Whether it is a picture that moves.
+    pub async fn is_moving(&self) -> bool {
+        if !types::moves(&self.mime_type) {
+            return false;
+        }
+        let (path, mime_type) = (self.path().to_owned(), self.mime_type.clone());
+        let look = move || match mime_type.as_str() {
+            types::APNG => true,
+            types::WEBP => is_animated(&path),
+            "image/gif" => has_two_pictures(&path).unwrap_or(false),
+            _ => false,
+        };
+        self.workshop.decode(look).await.unwrap_or(false)
+    }
+
+    /// The same as a film without sound.
+    pub async fn into_gif(self) -> Result<Self, NotConverted> {
+        let (made, unpacked) = (self.beside(), self.beside());
+        let outputs = FILM.split_whitespace().map(OsString::from).chain([as_file(made.path())]).collect();
+        if !self.workshop.ffmpeg().is_there() {
+            return Err(NotConverted::NoFfmpeg(Purpose::Gif));
+        }
+        let (demuxer, input) = match types::moving(&self.mime_type) {
+            Some(demuxer) => (demuxer, self.path()),
+            // ffmpeg does not read those of WebP.
+            None => {
+                let (from, to) = (self.path().to_owned(), unpacked.path().to_owned());
+                let is_unpacked = self.workshop.decode(move || unpack(&from, &to)).await.flatten();
+                is_unpacked.ok_or(NotConverted::Unreadable(Purpose::Gif))?;
+                ("apng", unpacked.path())
+            }
+        };
+        self.workshop.ffmpeg().run(self.workshop.whose(), Purpose::Gif, demuxer, input, outputs, |_| {}).await?;
+        let size = tokio::fs::metadata(made.path()).await?.len();
+        if size > LARGEST_FILM * 1024 * 1024 {
+            return Err(NotConverted::TooLarge(Purpose::Gif, LARGEST_FILM));
+        }
+        Ok(Self { content: Content::Made(made), size, mime_type: types::MP4.to_owned(), ..self })
+    }
+}
+
+fn has_two_pictures(gif: &Path) -> Option<bool> {
+    let decoder = GifDecoder::new(BufReader::new(fs::File::open(gif).ok()?)).ok()?;
+    let (width, height) = decoder.dimensions();
+    let fits = u64::from(width) * u64::from(height) <= MOST_PIXELS / 10;
+    Some(fits && decoder.into_frames().take(2).filter(Result::is_ok).count() == 2)
+}
+
+/// Makes a PNG that moves of a WebP that does.
+fn unpack(webp: &Path, apng: &Path) -> Option<()> {
+    let mut file = BufReader::new(fs::File::open(webp).ok()?);
+    let pictures = pictures(&mut file).ok()?;
+    file.rewind().ok()?;
+    let decoder = WebPDecoder::new(file).ok()?;
+    let (width, height) = decoder.dimensions();
+    if pictures == 0
+        || pictures > MOST_PICTURES
+        || u64::from(width) * u64::from(height) * u64::from(pictures) > MOST_PIXELS
+    {
+        return None;
+    }
+    let mut encoder = png::Encoder::new(BufWriter::new(fs::File::create(apng).ok()?), width, height);
+    encoder.set_color(png::ColorType::Rgba);
+    encoder.set_depth(png::BitDepth::Eight);
+    encoder.set_compression(png::Compression::Fast);
+    encoder.set_animated(pictures, 0).ok()?;
+    let mut writer = encoder.write_header().ok()?;
+    for picture in decoder.into_frames().take(pictures as usize) {
+        let picture = picture.ok()?;
+        let (thousandths, parts) = picture.delay().numer_denom_ms();
+        let delay = u16::try_from(thousandths / parts.max(1)).unwrap_or(u16::MAX);
+        writer.set_frame_delay(delay.max(10), 1_000).ok()?;
+        writer.write_image_data(picture.buffer()).ok()?;
+    }
+    writer.finish().ok()
+}
+
+/// How many pictures a WebP has, by its chunks.
+fn pictures(webp: &mut (impl Read + Seek)) -> io::Result<u32> {
+    webp.seek(SeekFrom::Start(12))?;
+    let mut pictures = 0;
+    let mut head = [0; 8];
+    while pictures <= MOST_PICTURES && webp.read_exact(&mut head).is_ok() {
+        let [kind @ .., a, b, c, d] = head;
+        pictures += u32::from(kind == *b"ANMF");
+        let size = i64::from(u32::from_le_bytes([a, b, c, d]));
+        webp.seek(SeekFrom::Current(size + size % 2))?;
+    }
+    Ok(pictures)
+}

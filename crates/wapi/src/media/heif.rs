@@ -1,0 +1,91 @@
+//! Pictures that not every phone shows (HEIC, AVIF): become JPEG by libheif's program, or by ffmpeg where that can read them.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use tokio::process::Command;
+
+use super::describe::mp4;
+use super::ffmpeg::{NotConverted, Purpose, as_file};
+use super::{Content, File, Spooled, picture, types};
+
+/// How good it is, in percent.
+const QUALITY: &str = "88";
+const ONE: &str = "-map 0:v:0 -map_metadata -1 -frames:v 1 -c:v mjpeg -q:v 3 -f mjpeg";
+
+impl File {
+    /// The same as a JPEG, if it is HEIC or AVIF; others stay as they are.
+    pub async fn into_shown(self) -> Result<Self, NotConverted> {
+        if !types::is_heif(&self.mime_type) {
+            return Ok(self);
+        }
+        let path = self.path().to_owned();
+        let measure = move || std::fs::File::open(path).and_then(|mut file| mp4::picture(&mut file));
+        let whole = self.workshop.decode(measure).await.and_then(Result::ok).flatten();
+        let mut failure = NotConverted::NoHeif(self.mime_type.clone());
+        for is_heif in [true, false] {
+            let made = self.beside();
+            let converted = match is_heif {
+                true => self.by_heif(&made).await,
+                false => self.by_ffmpeg(&made).await,
+            };
+            match converted {
+                Ok(()) if self.is_whole(&made, whole).await => {
+                    let size = tokio::fs::metadata(made.path()).await?.len();
+                    let (content, mime_type) = (Content::Made(made), types::JPEG.to_owned());
+                    return Ok(Self { content, size, mime_type, ..self });
+                }
+                Err(passing @ (NotConverted::Passing(_) | NotConverted::TooLong(_))) => return Err(passing),
+                // Who has the right program and a picture that it cannot read, need not install it.
+                Err(NotConverted::Unreadable(purpose)) if is_heif => failure = NotConverted::Unreadable(purpose),
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Err(failure)
+    }
+
+    /// It writes what has one picture under the name that it is told, and of several each under a number.
+    async fn by_heif(&self, made: &Spooled) -> Result<(), NotConverted> {
+        let program = self.workshop.ffmpeg().heif().ok_or(NotConverted::NoFfmpeg(Purpose::Picture))?;
+        let mut command = Command::new(program);
+        command.args(["-q", QUALITY]).args([self.path(), &with_ending(made.path(), ".jpg")]);
+        let converted = self.workshop.ffmpeg().finish(self.workshop.whose(), Purpose::Picture, command, |_| {}).await;
+        let mut is_there = false;
+        for ending in [".jpg".to_owned()].into_iter().chain((1..=MOST).map(|number| format!("-{number}.jpg"))) {
+            let written = with_ending(made.path(), &ending);
+            let moved = match is_there {
+                false => tokio::fs::rename(&written, made.path()).await,
+                true => tokio::fs::remove_file(&written).await,
+            };
+            match moved {
+                Ok(()) => is_there = true,
+                Err(_) if ending == ".jpg" => {}
+                Err(_) => break,
+            }
+        }
+        converted.and(if is_there { Ok(()) } else { Err(NotConverted::Unreadable(Purpose::Picture)) })
+    }
+
+    async fn by_ffmpeg(&self, made: &Spooled) -> Result<(), NotConverted> {
+        let outputs = ONE.split(' ').map(OsString::from).chain([as_file(made.path())]).collect();
+        self.workshop.ffmpeg().run(self.workshop.whose(), Purpose::Picture, "mov", self.path(), outputs, |_| {}).await
+    }
+
+    /// Whether what was made has all tiles: programs that do not know how these belong together read the first one.
+    async fn is_whole(&self, made: &Spooled, whole: Option<(u32, u32)>) -> bool {
+        let path = made.path().to_owned();
+        let size = self.workshop.decode(move || picture::size(&path)).await.flatten();
+        // It may be turned.
+        let sides = |(width, height): (u32, u32)| (width.min(height), width.max(height));
+        size.is_some_and(|size| whole.is_none_or(|whole| sides(whole) == sides(size)))
+    }
+}
+
+/// Pictures of one file that are cleared away.
+const MOST: usize = 1_000;
+
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}

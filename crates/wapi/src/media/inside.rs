@@ -1,0 +1,259 @@
+//! Looks into files whose first bytes do not say what they are: packed ones, old Office files, films without pictures, PNGs that move.
+//! Blocks; reads a little of each, whatever its size.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::path::Path;
+
+use super::describe::mp4;
+
+/// Of the list of what is in a ZIP, in bytes.
+const LONGEST_LIST: u64 = 1024 * 1024;
+/// Its end has so many bytes, and a comment behind.
+const END: u64 = 22;
+const LONGEST_COMMENT: u64 = u16::MAX as u64;
+/// Of the folder of an Office file, in sectors; of a PNG, in chunks.
+const MOST_SECTORS: usize = 64;
+const MOST_CHUNKS: usize = 1_000;
+
+/// The type by what is inside. `None`: that does not say it, or cannot be read.
+pub fn look(path: &Path) -> Option<&'static str> {
+    let mut file = BufReader::new(File::open(path).ok()?);
+    seen(&mut file).ok().flatten()
+}
+
+pub(super) fn seen(file: &mut (impl Read + Seek)) -> io::Result<Option<&'static str>> {
+    let mut head = [0; 12];
+    file.read_exact(&mut head)?;
+    match head {
+        [b'P', b'K', ..] => packed(file),
+        [0xd0, 0xcf, 0x11, 0xe0, ..] => stored(file),
+        [0x89, b'P', b'N', b'G', ..] => moving(file),
+        [_, _, _, _, b'f', b't', b'y', b'p', brand @ ..] if !is_picture(&brand) => filmed(file),
+        _ => Ok(None),
+    }
+}
+
+fn is_picture(brand: &[u8]) -> bool {
+    [b"mif1", b"msf1"].into_iter().any(|picture| picture == brand)
+}
+
+/// By the names in the list at the end of a ZIP.
+fn packed(file: &mut (impl Read + Seek)) -> io::Result<Option<&'static str>> {
+    let length = file.seek(SeekFrom::End(0))?;
+    let start = length.saturating_sub(END + LONGEST_COMMENT);
+    let tail = part(file, start, END + LONGEST_COMMENT)?;
+    let Some(end) = tail.windows(4).rposition(|sign| sign == b"PK\x05\x06") else { return Ok(None) };
+    let number =
+        |at: usize| tail.get(end + at..end + at + 4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes);
+    let (Some(size), Some(offset)) = (number(12), number(16)) else { return Ok(None) };
+    let list = part(file, offset.into(), u64::from(size).min(LONGEST_LIST))?;
+    let names = names(&list);
+    let has = |start: &str| names.iter().any(|name| name.starts_with(start.as_bytes()));
+    Ok(Some(match () {
+        () if has("[Content_Types].xml") && has("word/") => {
+            "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+        }
+        () if has("xl/workbook.bin") => "application/vnd.ms-excel.sheet.binary.macroenabled.12",
+        () if has("[Content_Types].xml") && has("xl/") => {
+            "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+        }
+        () if has("[Content_Types].xml") && has("ppt/") => {
+            "application/vnd.openxmlformats-officedocument.presentationml.presentation"
+        }
+        () if has("[Content_Types].xml") && has("visio/") => "application/vnd.ms-visio.drawing",
+        () if has("AndroidManifest.xml") => "application/vnd.android.package-archive",
+        () if has("META-INF/MANIFEST.MF") => "application/java-archive",
+        () if has("doc.kml") => "application/vnd.google-earth.kmz",
+        () => return Ok(None),
+    }))
+}
+
+/// The names in a list of what is in a ZIP.
+fn names(mut list: &[u8]) -> Vec<&[u8]> {
+    const HEAD: usize = 46;
+    let mut names = Vec::new();
+    while list.starts_with(b"PK\x01\x02") {
+        let short = |at: usize| list.get(at..at + 2).map(|bytes| usize::from(bytes[0]) | usize::from(bytes[1]) << 8);
+        let (Some(name), Some(extra), Some(comment)) = (short(28), short(30), short(32)) else { break };
+        names.extend(list.get(HEAD..HEAD + name));
+        list = list.get(HEAD + name + extra + comment..).unwrap_or_default();
+    }
+    names
+}
+
+/// By the names in the folder of a compound file (MS-CFB).
+fn stored(file: &mut (impl Read + Seek)) -> io::Result<Option<&'static str>> {
+    const ENTRY: usize = 128;
+    const LARGEST_SECTOR: u32 = 12;
+    let head = part(file, 0, 512)?;
+    let number =
+        |bytes: &[u8], at: usize| bytes.get(at..at + 4).and_then(|it| it.try_into().ok()).map(u32::from_le_bytes);
+    let shift = head.get(30).copied().map(u32::from).filter(|shift| (9..=LARGEST_SECTOR).contains(shift));
+    let (Some(shift), Some(mut sector)) = (shift, number(&head, 48)) else { return Ok(None) };
+    let (size, place) = (1u64 << shift, |sector: u32| (u64::from(sector) + 1) << shift);
+    let mut found = None;
+    for _ in 0..MOST_SECTORS {
+        let folder = part(file, place(sector), size)?;
+        for entry in folder.chunks_exact(ENTRY) {
+            let letters = entry[..64].chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
+            let name = String::from_utf16_lossy(&letters.take_while(|letter| *letter != 0).collect::<Vec<_>>());
+            found = found.or(match name.as_str() {
+                "WordDocument" => Some("application/msword"),
+                "Workbook" | "Book" => Some("application/vnd.ms-excel"),
+                "PowerPoint Document" => Some("application/vnd.ms-powerpoint"),
+                "VisioDocument" => Some("application/vnd.visio"),
+                "__properties_version1.0" => Some("application/vnd.ms-outlook"),
+                _ => None,
+            });
+        }
+        // Which sector comes next stands in a table, whose own sectors the head names.
+        let per_table = 1u32 << (shift - 2);
+        let table = usize::try_from(sector / per_table).ok().and_then(|table| number(&head, 76 + 4 * table));
+        let (Some(table), None) = (table.filter(|table| *table < 0xffff_fffa), found) else { break };
+        let next = part(file, place(table) + u64::from(sector % per_table) * 4, 4)?;
+        match number(&next, 0).filter(|next| *next < 0xffff_fffa) {
+            Some(next) => sector = next,
+            None => break,
+        }
+    }
+    Ok(found)
+}
+
+/// A PNG that moves says so before its first picture.
+fn moving(file: &mut (impl Read + Seek)) -> io::Result<Option<&'static str>> {
+    file.seek(SeekFrom::Start(8))?;
+    for _ in 0..MOST_CHUNKS {
+        let mut head = [0; 8];
+        file.read_exact(&mut head)?;
+        let [a, b, c, d, kind @ ..] = head;
+        match &kind {
+            b"acTL" => return Ok(Some("image/apng")),
+            b"IDAT" | b"IEND" => return Ok(None),
+            _ => file.seek(SeekFrom::Current(i64::from(u32::from_be_bytes([a, b, c, d])) + 4))?,
+        };
+    }
+    Ok(None)
+}
+
+/// What has no pictures is a sound.
+fn filmed(file: &mut (impl Read + Seek)) -> io::Result<Option<&'static str>> {
+    let film = mp4::read(file)?;
+    Ok(film.filter(|film| film.frame.is_none()).map(|_| "audio/mp4"))
+}
+
+fn part(file: &mut (impl Read + Seek), start: u64, length: u64) -> io::Result<Vec<u8>> {
+    file.seek(SeekFrom::Start(start))?;
+    let mut bytes = Vec::new();
+    file.take(length).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+
+    /// A ZIP of nothing but names.
+    fn zip(names: &[&str]) -> Vec<u8> {
+        let local = b"PK\x03\x04 what is packed here does not matter".to_vec();
+        let mut list = Vec::new();
+        for name in names {
+            let mut entry = [0; 46];
+            entry[..4].copy_from_slice(b"PK\x01\x02");
+            entry[28] = name.len() as u8;
+            list.extend_from_slice(&entry);
+            list.extend_from_slice(name.as_bytes());
+        }
+        let mut end = [0; 22];
+        end[..4].copy_from_slice(b"PK\x05\x06");
+        end[12..16].copy_from_slice(&(list.len() as u32).to_le_bytes());
+        end[16..20].copy_from_slice(&(local.len() as u32).to_le_bytes());
+        [local, list, end.to_vec(), b"a comment".to_vec()].concat()
+    }
+
+    /// A compound file whose folder has these names, in two sectors.
+    fn compound(names: &[&str]) -> Vec<u8> {
+        let mut head = [0; 512];
+        head[..4].copy_from_slice(&[0xd0, 0xcf, 0x11, 0xe0]);
+        head[30] = 9;
+        head[48..52].copy_from_slice(&1u32.to_le_bytes());
+        // The table is sector 0: behind sector 1 comes sector 2, which is the last.
+        let mut table = [0xff; 512];
+        table[4..8].copy_from_slice(&2u32.to_le_bytes());
+        table[8..12].copy_from_slice(&0xffff_fffe_u32.to_le_bytes());
+        let mut folder = vec![0; 1024];
+        for (place, name) in names.iter().enumerate() {
+            for (at, letter) in name.encode_utf16().enumerate() {
+                folder[place * 128 + at * 2..][..2].copy_from_slice(&letter.to_le_bytes());
+            }
+        }
+        [&head[..], &table, &folder].concat()
+    }
+
+    fn png(chunks: &[&[u8; 4]]) -> Vec<u8> {
+        let mut file = b"\x89PNG\r\n\x1a\n".to_vec();
+        for chunk in chunks {
+            file.extend_from_slice(&[&3u32.to_be_bytes()[..], *chunk, b"abc", b"crc!"].concat());
+        }
+        file
+    }
+
+    fn look(bytes: Vec<u8>) -> Option<&'static str> {
+        seen(&mut Cursor::new(bytes)).ok().flatten()
+    }
+
+    #[test]
+    fn what_is_inside_says_what_a_file_is() {
+        const TYPES: &str = "[Content_Types].xml";
+        for (names, found) in [
+            (&[TYPES, "_rels/.rels", "word/document.xml"][..], Some("wordprocessingml.document")),
+            (&["xl/workbook.xml", "word.txt", TYPES], Some("spreadsheetml.sheet")),
+            (&[TYPES, "xl/workbook.bin"], Some("binary.macroenabled")),
+            (&[TYPES, "ppt/presentation.xml"], Some("presentationml.presentation")),
+            (&["META-INF/MANIFEST.MF", "AndroidManifest.xml"], Some("android.package-archive")),
+            (&["META-INF/MANIFEST.MF", "a.class"], Some("java-archive")),
+            (&["doc.kml"], Some("kmz")),
+            (&["a/word/b.txt", TYPES], None),
+            (&["word/a.txt"], None),
+            (&[], None),
+        ] {
+            let seen = look(zip(names));
+            assert!(
+                seen.is_some() == found.is_some() && found.is_none_or(|it| seen.unwrap().contains(it)),
+                "{names:?}: {seen:?}"
+            );
+        }
+        for (names, found) in [
+            (&["Root Entry", "WordDocument"][..], Some("application/msword")),
+            (&["Root Entry", "1", "2", "3", "4", "Workbook"], Some("application/vnd.ms-excel")),
+            (&["Root Entry", "PowerPoint Document"], Some("application/vnd.ms-powerpoint")),
+            (&["Root Entry", "__properties_version1.0"], Some("application/vnd.ms-outlook")),
+            (&["Root Entry", "EncryptedPackage"], None),
+        ] {
+            assert_eq!(look(compound(names)), found, "{names:?}");
+        }
+        assert_eq!(look(png(&[b"IHDR", b"iCCP", b"acTL", b"IDAT"])), Some("image/apng"));
+        assert_eq!(look(png(&[b"IHDR", b"IDAT", b"acTL"])), None);
+    }
+
+    #[test]
+    fn what_is_cut_or_lies_is_read_to_an_end() {
+        let whole = [zip(&["[Content_Types].xml", "word/a"]), compound(&["WordDocument"]), png(&[b"IHDR", b"acTL"])];
+        for bytes in whole {
+            for length in 0..bytes.len() {
+                look(bytes[..length].to_vec());
+            }
+            for at in 0..bytes.len() {
+                let mut changed = bytes.clone();
+                changed[at] = 0xff;
+                look(changed);
+            }
+        }
+        // A folder that goes round in a circle.
+        let mut circle = compound(&[]);
+        circle[512 + 4..512 + 8].copy_from_slice(&1u32.to_le_bytes());
+        assert_eq!(look(circle), None);
+    }
+}

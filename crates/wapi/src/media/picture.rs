@@ -1,0 +1,67 @@
+//! How pictures are opened, wherever that is done: the right way up, and never larger than memory allows. Blocks.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
+
+/// Larger pictures are not looked into: pixels of a side, and bytes of all pixels in memory.
+const LARGEST_SIDE: u32 = 16_384;
+const LARGEST_PICTURE: u64 = 128 * 1024 * 1024;
+
+/// Width and height as the picture is seen.
+pub fn size(path: &Path) -> Option<(u32, u32)> {
+    let mut decoder = reader(path)?.into_decoder().ok()?;
+    let (width, height) = decoder.dimensions();
+    let is_turned = matches!(
+        orientation(&mut decoder),
+        Orientation::Rotate90 | Orientation::Rotate270 | Orientation::Rotate90FlipH | Orientation::Rotate270FlipH
+    );
+    Some(if is_turned { (height, width) } else { (width, height) })
+}
+
+/// The picture as it is seen; of one that moves, the first.
+pub fn open(path: &Path) -> Option<DynamicImage> {
+    let mut decoder = reader(path)?.into_decoder().ok()?;
+    let orientation = orientation(&mut decoder);
+    let (width, height) = decoder.dimensions();
+    // The reader's own limit is asked only by those who do not want the decoder.
+    if width.max(height) > LARGEST_SIDE || decoder.total_bytes() > LARGEST_PICTURE {
+        return None;
+    }
+    let mut picture = DynamicImage::from_decoder(decoder).ok()?;
+    picture.apply_orientation(orientation);
+    Some(picture)
+}
+
+/// Cameras turn their pictures by a note in the file.
+fn orientation(decoder: &mut impl ImageDecoder) -> Orientation {
+    decoder.orientation().unwrap_or(Orientation::NoTransforms)
+}
+
+/// For what has no transparency: as on white paper.
+pub fn on_white(picture: DynamicImage) -> RgbImage {
+    if !picture.color().has_alpha() {
+        return picture.into_rgb8();
+    }
+    let mut picture = picture.into_rgba8();
+    for pixel in picture.pixels_mut() {
+        let [red, green, blue, alpha] = pixel.0.map(u32::from);
+        let seen = |part: u32| u8::try_from((part * alpha + 255 * (255 - alpha) + 127) / 255).unwrap_or(u8::MAX);
+        pixel.0 = [seen(red), seen(green), seen(blue), u8::MAX];
+    }
+    DynamicImage::from(picture).into_rgb8()
+}
+
+fn reader(path: &Path) -> Option<ImageReader<BufReader<File>>> {
+    let mut reader = ImageReader::open(path).ok()?.with_guessed_format().ok()?;
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(LARGEST_PICTURE);
+    reader.limits(limits);
+    Some(reader)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,301 @@
+//! Files that people send: what they are called, what they are, and in which form phones get them, whichever way they came in.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
+use axum::response::IntoResponse;
+use serde_json::{Value, json};
+use wapi_simulator::Phone;
+
+use crate::harness::{PATIENCE, Setup, TestApp, TestReceiver, skipped};
+use crate::uploads::upload;
+
+const DOCX: &str = "application/vnd.openxmlformats-officedocument.wordprocessingml.document";
+
+/// A file of a web server: its path, its headers, its bytes.
+type Served = (&'static str, &'static [(&'static str, &'static str)], Vec<u8>);
+
+/// A web server with these files; its base address.
+fn serve(files: Vec<Served>) -> String {
+    let answer = async |State(files): State<std::sync::Arc<Vec<Served>>>, uri: Uri| {
+        let Some((_, headers, bytes)) = files.iter().find(|(path, ..)| uri.path() == *path) else {
+            return StatusCode::NOT_FOUND.into_response();
+        };
+        let header = |(name, value): &(&'static str, &'static str)| {
+            (HeaderName::from_static(name), HeaderValue::from_bytes(value.as_bytes()).unwrap())
+        };
+        (headers.iter().map(header).collect::<HeaderMap>(), bytes.clone()).into_response()
+    };
+    let router = Router::new().fallback(answer).with_state(std::sync::Arc::new(files));
+    TestReceiver::serve(std::net::TcpListener::bind("127.0.0.1:0").unwrap(), router)
+}
+
+async fn paired(setup: Setup) -> (TestApp, Phone) {
+    let app = setup.start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    app.pair("shop", &alice).await;
+    (app, bob)
+}
+
+/// A ZIP that is a document of Word as far as its list of files goes.
+fn docx() -> Vec<u8> {
+    let mut list = Vec::new();
+    for name in ["[Content_Types].xml", "word/document.xml"] {
+        let mut entry = [0; 46];
+        entry[..4].copy_from_slice(b"PK\x01\x02");
+        entry[28] = name.len() as u8;
+        list.extend_from_slice(&[&entry[..], name.as_bytes()].concat());
+    }
+    let mut end = [0; 22];
+    end[..4].copy_from_slice(b"PK\x05\x06");
+    end[12] = list.len() as u8;
+    end[16] = 8;
+    [b"PK\x03\x04...." as &[u8], &list, &end].concat()
+}
+
+#[tokio::test]
+async fn a_document_has_its_name_and_type_from_whoever_knows_them() {
+    let pdf = b"%PDF-1.4\n%%EOF".to_vec();
+    let files: Vec<Served> = vec![
+        ("/a/inv.pdf", &[("content-type", "binary/octet-stream")], pdf.clone()),
+        (
+            "/get",
+            &[("content-type", "text/html"), ("content-disposition", "attachment; filename*=UTF-8''%D0%B8.pdf")],
+            pdf.clone(),
+        ),
+        ("/1", &[("content-disposition", "inline; filename=\"..\\\\..\\\\a b.pdf\"")], pdf.clone()),
+        ("/2", &[("content-disposition", "attachment; filename=\"=?utf-8?B?w6QucGRm?=\"")], pdf.clone()),
+        ("/download.php", &[("content-type", "application/pdf; x=y")], pdf.clone()),
+        ("/", &[], pdf),
+        ("/list.csv", &[("content-type", "application/octet-stream")], b"a;b".to_vec()),
+        ("/list", &[("content-type", "Text/CSV; charset=windows-1251")], b"a;b".to_vec()),
+        ("/letter", &[("content-type", "application/zip")], docx()),
+        ("/letter.docx", &[("content-type", "binary/octet-stream")], b"PK\x03\x04".to_vec()),
+    ];
+    let base = serve(files);
+    let (app, bob) = paired(Setup::new()).await;
+    for (path, name, mime_type) in [
+        ("/a/inv.pdf?x=/b.txt", "inv.pdf", "application/pdf"),
+        ("/get", "и.pdf", "application/pdf"),
+        ("/1", "a b.pdf", "application/pdf"),
+        ("/2", "ä.pdf", "application/pdf"),
+        ("/download.php?id=1", "download.pdf", "application/pdf"),
+        ("/", "document.pdf", "application/pdf"),
+        ("/list.csv", "list.csv", "text/csv"),
+        ("/list", "list.csv", "text/csv"),
+        ("/letter", "letter.docx", DOCX),
+        ("/letter.docx", "letter.docx", DOCX),
+    ] {
+        let link = format!("{base}{path}");
+        let kept = app.post("/v1/sessions/shop/media", json!({"link": link})).await.expect(201).json();
+        assert_eq!(kept["mime_type"], mime_type, "{path}: {kept}");
+        for document in [json!({"link": link}), json!({"id": kept["id"]})] {
+            app.accepted("shop", json!({"to": bob.jid(), "document": document})).await;
+            let message = bob.next_message(PATIENCE).await.unwrap().json();
+            let got = &message["document_message"];
+            let found = (&got["file_name"], &got["title"], &got["mimetype"]);
+            assert_eq!(found, (&json!(name), &json!(name), &json!(mime_type)), "{path} {document}");
+        }
+    }
+    // What the sender calls it counts first, without its folders.
+    for (asked, name) in [("C:\\Users\\me\\inv.pdf", "inv.pdf"), ("../../etc/passwd", "passwd"), ("plain", "plain")] {
+        let document = json!({"link": format!("{base}/a/inv.pdf"), "filename": asked});
+        app.accepted("shop", json!({"to": bob.jid(), "document": document})).await;
+        assert_eq!(bob.next_message(PATIENCE).await.unwrap().json()["document_message"]["file_name"], name);
+    }
+    let none = json!({"to": bob.jid(), "document": {"link": base, "filename": "a/.."}});
+    assert_eq!(app.post("/v1/sessions/shop/messages", none).await.expect(400).fields(), ["document.filename"]);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn forms_name_their_files_in_every_way_that_forms_do() {
+    let (app, _) = paired(Setup::new()).await;
+    for (kind, head, name, mime_type) in [
+        (
+            "Multipart/Form-Data; Boundary=\"b\"",
+            "form-data; NAME=\"file\"; FileName=\"a.csv\"",
+            json!("a.csv"),
+            "text/csv",
+        ),
+        (
+            "multipart/form-data;boundary=b",
+            "form-data; name=file; filename*=UTF-8''%D0%B8.csv",
+            json!("и.csv"),
+            "text/csv",
+        ),
+        (
+            "multipart/form-data; boundary=b",
+            "form-data; name=\"file\"; filename=\"C:\\Users\\me\\inv.docx\"",
+            json!("inv.docx"),
+            DOCX,
+        ),
+        (
+            "multipart/form-data; charset=utf-8; boundary=b",
+            "form-data; name=\"file\"; filename=\"../../a.txt\"",
+            json!("a.txt"),
+            DOCX,
+        ),
+        (
+            "multipart/form-data; boundary=b",
+            "form-data; name=\"file\"; filename=\"=?utf-8?Q?=C3=A4.txt?=\"",
+            json!("ä.txt"),
+            DOCX,
+        ),
+        ("multipart/form-data; boundary=b", "form-data; name=\"file\"; filename=\"\"", Value::Null, DOCX),
+    ] {
+        let bytes = if mime_type == DOCX { docx() } else { b"a,b".to_vec() };
+        let head = format!("--b\r\nCONTENT-DISPOSITION: {head}\r\nContent-Type: application/octet-stream\r\n\r\n");
+        let body = [head.as_bytes(), &bytes, b"\r\n--b--\r\n"].concat();
+        let call = app.request(reqwest::Method::POST, "/v1/sessions/shop/media").header("content-type", kind);
+        let kept = app.answer(call.body(body)).await.expect(201).json();
+        assert_eq!((&kept["filename"], &kept["mime_type"]), (&name, &json!(mime_type)), "{head}");
+    }
+    let call =
+        app.request(reqwest::Method::POST, "/v1/sessions/shop/media").header("content-type", "multipart/form-data");
+    let refused = app.answer(call.body("--b--")).await.expect(400).json();
+    assert!(refused["detail"].as_str().unwrap().contains("boundary"), "{refused}");
+    app.finish().await;
+}
+
+/// What a program writes to the last of its arguments, a file of this name; `None`, and a word about it, when it is not there.
+fn written(program: &str, arguments: &str, folder: &Path, name: &str) -> Option<Vec<u8>> {
+    let to = folder.join(name);
+    let mut command = Command::new(program);
+    command.args(arguments.split_whitespace()).arg(&to).current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null());
+    match command.status() {
+        Ok(status) => assert!(status.success(), "{program} {arguments}"),
+        Err(_) => return skipped(&format!("{program} is not installed")),
+    }
+    Some(std::fs::read(to).unwrap())
+}
+
+fn ffmpeg(options: &str, folder: &Path, name: &str) -> Option<Vec<u8>> {
+    written("ffmpeg", &format!("-nostdin -loglevel error -f lavfi {options}"), folder, name)
+}
+
+/// What Bob gets of a file that is sent as this kind, by its address, and by its id: the whole message.
+async fn got(app: &TestApp, bob: &Phone, kind: &str, name: &'static str, bytes: &[u8]) -> [Value; 2] {
+    let link = format!("{}/{name}", serve(vec![(Box::leak(format!("/{name}").into_boxed_str()), &[], bytes.to_vec())]));
+    let file = upload(app, "shop", &format!("; filename=\"{name}\""), bytes).await;
+    let mut messages = Vec::new();
+    for named in [json!({"link": link}), json!({"id": file["id"]})] {
+        app.accepted("shop", json!({"to": bob.jid(), kind: named})).await;
+        messages.push(bob.next_message(10 * PATIENCE).await.unwrap().json());
+    }
+    messages.try_into().unwrap()
+}
+
+#[tokio::test]
+async fn what_phones_do_not_show_becomes_what_they_show() {
+    let folder = tempfile::tempdir().unwrap();
+    let picture = "-i testsrc=size=1200x800:rate=1 -frames:v 1";
+    if ffmpeg(picture, folder.path(), "a.png").is_none() {
+        return;
+    }
+    let Some(heic) = written("heif-enc", "-q 50 a.png -o", folder.path(), "a.heic") else { return };
+    let Some(avif) = written("heif-enc", "-A -q 50 a.png -o", folder.path(), "a.avif") else { return };
+    let moving = "-i testsrc=size=320x180:rate=10:duration=1";
+    let mov = ffmpeg(&format!("{moving} -c:v libx264 -pix_fmt yuv420p"), folder.path(), "a.mov").unwrap();
+    let old = ffmpeg(&format!("{moving} -c:v mjpeg"), folder.path(), "b.mov").unwrap();
+    let m4a = ffmpeg("-i sine=duration=1 -c:a aac", folder.path(), "a.m4a").unwrap();
+    let mp4 = ffmpeg("-i sine=duration=1 -c:a aac", folder.path(), "b.mp4").unwrap();
+    let (app, bob) = paired(Setup::new()).await;
+    for (kind, name, bytes, field, mime_type) in [
+        ("image", "a.heic", &heic, "image_message", "image/jpeg"),
+        ("image", "a.avif", &avif, "image_message", "image/jpeg"),
+        ("sticker", "a.heic", &heic, "sticker_message", "image/webp"),
+        ("document", "a.heic", &heic, "document_message", "image/heic"),
+        ("document", "a.avif", &avif, "document_message", "image/avif"),
+        ("document", "a.mov", &mov, "document_message", "video/quicktime"),
+        ("video", "a.mov", &mov, "video_message", "video/mp4"),
+        ("video", "b.mov", &old, "video_message", "video/mp4"),
+        ("audio", "a.m4a", &m4a, "audio_message", "audio/mp4"),
+        ("audio", "b.mp4", &mp4, "audio_message", "audio/mp4"),
+    ] {
+        for message in got(&app, &bob, kind, name, bytes).await {
+            let file = &message[field];
+            assert_eq!(file["mimetype"], mime_type, "{name} as {kind}: {message}");
+            match field {
+                "image_message" => {
+                    assert_eq!((&file["width"], &file["height"]), (&json!(1200), &json!(800)));
+                    assert!(file["jpeg_thumbnail"].is_array(), "{file}");
+                }
+                "video_message" => assert_eq!((&file["width"], &file["seconds"]), (&json!(320), &json!(1))),
+                "audio_message" => assert_eq!(file["seconds"], 1),
+                _ => {}
+            }
+        }
+    }
+    let film = upload(&app, "shop", "; filename=\"a.heic\"", &heic).await;
+    let refused = json!({"to": bob.jid(), "video": {"id": film["id"]}});
+    let refused = app.post("/v1/sessions/shop/messages", refused).await.expect(400).json();
+    assert!(refused["detail"].as_str().unwrap().contains("is not a video but image/heic"), "{refused}");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn pictures_that_move_are_films_that_are_played_over_and_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let moving = "-i testsrc=size=101x75:rate=10:duration=1";
+    let Some(gif) = ffmpeg(moving, folder.path(), "a.gif") else { return };
+    let apng = ffmpeg(&format!("{moving} -plays 0 -f apng"), folder.path(), "b.png").unwrap();
+    let webp = ffmpeg(&format!("{moving} -loop 0"), folder.path(), "a.webp").unwrap();
+    let still = ffmpeg(&format!("{moving} -frames:v 1"), folder.path(), "c.gif").unwrap();
+    let (app, bob) = paired(Setup::new()).await;
+    for (name, bytes) in [("a.gif", &gif), ("b.png", &apng), ("a.webp", &webp)] {
+        for kind in ["image", "video"] {
+            for message in got(&app, &bob, kind, name, bytes).await {
+                let film = &message["video_message"];
+                assert_eq!(
+                    (&film["mimetype"], &film["gif_playback"]),
+                    (&json!("video/mp4"), &json!(true)),
+                    "{name}: {message}"
+                );
+                assert_eq!((&film["width"], &film["height"], &film["seconds"]), (&json!(100), &json!(74), &json!(1)));
+            }
+        }
+        for message in got(&app, &bob, "sticker", name, bytes).await {
+            assert_eq!(message["sticker_message"]["is_animated"], true, "{name}: {message}");
+        }
+    }
+    for message in got(&app, &bob, "image", "c.gif", &still).await {
+        assert_eq!(message["image_message"]["mimetype"], "image/gif", "{message}");
+    }
+    let file = upload(&app, "shop", "; filename=\"c.gif\"", &still).await;
+    let id = app.accepted("shop", json!({"to": bob.jid(), "video": {"id": file["id"], "gif": true}})).await;
+    let failed = app.until_message("shop", &id, "failed").await;
+    assert!(failed["error"]["detail"].as_str().unwrap().contains("does not move; send it as `image`"), "{failed}");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn without_programs_that_convert_it_is_said_what_to_install() {
+    let folder = tempfile::tempdir().unwrap();
+    let moving = "-i testsrc=size=101x75:rate=10:duration=1";
+    let Some(gif) = ffmpeg(moving, folder.path(), "a.gif") else { return };
+    let mov = ffmpeg(&format!("{moving} -c:v mjpeg"), folder.path(), "b.mov").unwrap();
+    ffmpeg("-i testsrc=size=1200x800:rate=1 -frames:v 1", folder.path(), "a.png").unwrap();
+    let Some(heic) = written("heif-enc", "a.png -o", folder.path(), "a.heic") else { return };
+    let (app, bob) = paired(Setup::new().set("WAPI_FFMPEG_PATH", "none").set("WAPI_HEIF_CONVERT_PATH", "none")).await;
+    for (kind, name, bytes, word) in [
+        ("video", "a.gif", &gif, "Install ffmpeg"),
+        ("video", "b.mov", &mov, "Install ffmpeg"),
+        ("image", "a.heic", &heic, "libheif-examples"),
+        ("sticker", "a.heic", &heic, "libheif-examples"),
+    ] {
+        let file = upload(&app, "shop", &format!("; filename=\"{name}\""), bytes).await;
+        let refused = json!({"to": bob.jid(), kind: {"id": file["id"]}});
+        let refused = app.post("/v1/sessions/shop/messages", refused).await.expect(400).json();
+        assert!(refused["detail"].as_str().unwrap().contains(word), "{refused}");
+    }
+    // Whether a GIF moves is seen when its turn comes.
+    let file = upload(&app, "shop", "; filename=\"a.gif\"", &gif).await;
+    let id = app.accepted("shop", json!({"to": bob.jid(), "image": {"id": file["id"]}})).await;
+    let failed = app.until_message("shop", &id, "failed").await;
+    assert!(failed["error"]["detail"].as_str().unwrap().contains("Install ffmpeg"), "{failed}");
+    app.finish().await;
+}

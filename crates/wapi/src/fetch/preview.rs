@@ -1,5 +1,7 @@
 //! Previews of links: what a page says of itself to those who point at it. What cannot be had in a few seconds is left out.
 
+mod charset;
+mod links;
 mod page;
 
 use std::time::Duration;
@@ -9,13 +11,16 @@ use reqwest::header::CONTENT_TYPE;
 use url::Url;
 
 use super::{Fetcher, NoFile, Whose, unreachable, web_address};
+use crate::media::types::essence;
 use crate::message::MediaKind;
 use page::Page;
 
 /// For the page and its picture together: a message waits so long at most.
 const DEADLINE: Duration = Duration::from_secs(5);
-/// What a page says of itself stands at its beginning. Bytes.
-const BEGINNING: usize = 512 * 1024;
+/// What a page says of itself stands in front of its body, behind scripts that may be long. Bytes.
+const BEGINNING: usize = 4 * 1024 * 1024;
+/// Links of a text that are tried.
+const TRIES: usize = 3;
 /// What phones show, in characters.
 const LONGEST_TITLE: usize = 300;
 const LONGEST_DESCRIPTION: usize = 600;
@@ -32,25 +37,27 @@ pub struct Preview {
 }
 
 impl Fetcher {
-    /// Looks at the page that the first link of a text leads to. `None`: there is no link, or the page cannot be had, or has no title.
+    /// Looks at the page that the first link of a text leads to that has one with a title. `None`: there is none of the first few.
     pub async fn preview(&self, session: &str, text: &str) -> Option<Preview> {
-        let (link, url) = first_link(text)?;
         let started = self.clock.uptime();
-        let page = self.clock.timeout(DEADLINE, self.page(url)).await.ok()?;
-        let Page { title, description, picture } = match page {
-            Ok(page) => page,
-            Err(error) => {
-                tracing::debug!(%error, "a page has no preview");
-                return None;
-            }
-        };
-        let left = DEADLINE.saturating_sub(self.clock.uptime().saturating_sub(started));
-        let thumbnail = match picture {
-            Some(picture) => self.clock.timeout(left, self.small(session, &picture)).await.ok().flatten(),
-            None => None,
-        };
-        let description = description.map(|text| shortened(&text, LONGEST_DESCRIPTION));
-        Some(Preview { link, title: shortened(&title?, LONGEST_TITLE), description, thumbnail })
+        let left = || DEADLINE.saturating_sub(self.clock.uptime().saturating_sub(started));
+        for (link, url) in links(text) {
+            let page = match self.clock.timeout(left(), self.page(url)).await.ok()? {
+                Ok(page) => page,
+                Err(error) => {
+                    tracing::debug!(%error, "a page has no preview");
+                    continue;
+                }
+            };
+            let Page { title: Some(title), description, picture } = page else { continue };
+            let thumbnail = match picture {
+                Some(picture) => self.clock.timeout(left(), self.small(session, &picture)).await.ok().flatten(),
+                None => None,
+            };
+            let description = description.map(|text| shortened(&text, LONGEST_DESCRIPTION));
+            return Some(Preview { link, title: shortened(&title, LONGEST_TITLE), description, thumbnail });
+        }
+        None
     }
 
     async fn page(&self, url: Url) -> Result<Page, NoFile> {
@@ -59,8 +66,9 @@ impl Fetcher {
         if !answer.status().is_success() {
             return Err(NoFile::Status(answer.status().as_u16()));
         }
-        let said = answer.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        if !said.starts_with("text/html") && !said.starts_with("application/xhtml+xml") {
+        let said =
+            answer.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+        if !matches!(essence(&said).as_str(), "text/html" | "application/xhtml+xml") {
             return Ok(Page::default());
         }
         let base = answer.url().clone();
@@ -71,43 +79,22 @@ impl Fetcher {
             html.extend_from_slice(&piece.map_err(unreachable)?);
         }
         html.truncate(BEGINNING);
-        Ok(page::read(&String::from_utf8_lossy(&html), &base))
+        Ok(page::read(&charset::decoded(&html, &said), &base))
     }
 
     /// A picture made small.
     async fn small(&self, session: &str, picture: &str) -> Option<Vec<u8>> {
-        self.file(Whose::sender(session), picture, MediaKind::Image, None).await.ok()?.described().await.thumbnail
+        let file = self.file(Whose::sender(session), picture, MediaKind::Image, None).await.ok()?;
+        file.into_shown().await.ok()?.described().await.thumbnail
     }
 }
 
-/// The first link of a text, as it stands there, and what it means.
-fn first_link(text: &str) -> Option<(String, Url)> {
-    text.split_whitespace().find_map(|word| {
-        let start = word.find("http://").into_iter().chain(word.find("https://")).min()?;
-        // What closes a sentence around a link is not part of it.
-        let link =
-            word[start..].trim_end_matches(['.', ',', ';', ':', '!', '?', ')', ']', '}', '>', '"', '\'', '*', '_']);
-        web_address(link).ok().map(|url| (link.to_owned(), url))
-    })
+/// The first links of a text, as they stand there, and what they mean.
+fn links(text: &str) -> Vec<(String, Url)> {
+    let links = links::links(text).into_iter().filter_map(|link| Some((link.to_owned(), web_address(link).ok()?)));
+    links.take(TRIES).collect()
 }
 
 fn shortened(text: &str, longest: usize) -> String {
     text.chars().take(longest).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_first_link_is_found_without_what_stands_around_it() {
-        for (text, link) in [
-            ("see https://example.com/a?b=c, and http://b/", Some("https://example.com/a?b=c")),
-            ("(http://example.com/).", Some("http://example.com/")),
-            ("example.com is no link, nor is https://", None),
-            ("", None),
-        ] {
-            assert_eq!(first_link(text).map(|found| found.0).as_deref(), link, "{text}");
-        }
-    }
 }

@@ -1,5 +1,6 @@
 //! What a page says of itself: Open Graph, and what was there before it. Pure.
 
+use html5gum::emitters::default::DefaultEmitter;
 use html5gum::{Token, Tokenizer};
 use url::Url;
 
@@ -24,7 +25,12 @@ struct Found {
 pub(super) fn read(html: &str, base: &Url) -> Page {
     let mut found = Found::default();
     let mut title: Option<String> = None;
-    for token in Tokenizer::new(html) {
+    // Drawings and formulas have titles of their own.
+    let mut drawings = 0_usize;
+    let mut emitter = DefaultEmitter::default();
+    // What stands in scripts and styles is not HTML.
+    emitter.naively_switch_states(true);
+    for token in Tokenizer::new_with_emitter(html, emitter) {
         let Ok(token) = token;
         match token {
             Token::StartTag(tag) => match &**tag.name {
@@ -38,7 +44,8 @@ pub(super) fn read(html: &str, base: &Url) -> Page {
                         found.note(&name.to_ascii_lowercase(), content);
                     }
                 }
-                b"title" if found.title[2].is_none() => title = Some(String::new()),
+                b"svg" | b"math" if !tag.self_closing => drawings += 1,
+                b"title" if found.title[2].is_none() && drawings == 0 => title = Some(String::new()),
                 b"body" => break,
                 _ => {}
             },
@@ -47,11 +54,15 @@ pub(super) fn read(html: &str, base: &Url) -> Page {
                     title.push_str(&String::from_utf8_lossy(&text));
                 }
             }
-            Token::EndTag(tag) if **tag.name == b"title"[..] => {
-                if let Some(title) = title.take() {
-                    put(&mut found.title[2], title);
+            Token::EndTag(tag) => match &**tag.name {
+                b"title" => {
+                    if let Some(title) = title.take() {
+                        put(&mut found.title[2], title);
+                    }
                 }
-            }
+                b"svg" | b"math" => drawings = drawings.saturating_sub(1),
+                _ => {}
+            },
             _ => {}
         }
     }
@@ -105,6 +116,24 @@ mod tests {
             picture: Some("https://example.com/c.png".to_owned()),
         };
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn only_the_title_of_the_page_is_its_title() {
+        for html in [
+            "<script>document.write('<title>no</title>')</script><title>yes</title>",
+            "<script>var a = \"<meta property=og:title content=no>\";</script><title>yes</title>",
+            "<style>/* <title>no</title> */</style><title>yes</title>",
+            "<!-- <title>no</title> --><title>yes</title>",
+            "<svg><title>no</title></svg><title>yes</title>",
+            "<svg><g><title>no</title></g><svg/></svg><math><title>no</title></math><title>yes</title>",
+            "<textarea><title>no</title></textarea><title>yes</title>",
+            "<noscript><meta name=x content=y></noscript><title>yes</title><title>no</title>",
+            "<title>ye<!-- -->s</title>",
+        ] {
+            let expected = if html.contains("<!-- -->") { "ye<!-- -->s" } else { "yes" };
+            assert_eq!(page(html).title.as_deref(), Some(expected), "{html}");
+        }
     }
 
     #[test]

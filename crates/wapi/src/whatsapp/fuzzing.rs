@@ -18,6 +18,11 @@ const CHATS: [(&str, &str); 4] = [
     ("120363025246125486@newsletter", "120363025246125486@newsletter"),
 ];
 
+/// A part of what a phone tells of the time before.
+pub fn history(bytes: &[u8]) {
+    super::past::fuzzing::history(bytes);
+}
+
 /// The first byte says where it comes from, the others are the protobuf.
 pub fn incoming(bytes: &[u8]) {
     let Some((from, protobuf)) = bytes.split_first() else { return };

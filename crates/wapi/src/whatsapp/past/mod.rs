@@ -3,6 +3,8 @@
 //! The engine tells WhatsApp that it has a part before it fetches it, and keeps it in memory only. So each part is noted when it is
 //! announced, until it is taken in; what is noted and not worked on any more was lost.
 
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzzing;
 mod parts;
 mod told;
 

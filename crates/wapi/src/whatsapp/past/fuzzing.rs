@@ -1,0 +1,74 @@
+//! For the fuzzer: whatever a phone tells of the time before becomes chats and messages, or is left out.
+
+use whatsapp_rust::Jid;
+use whatsapp_rust::wacore::history_sync::HistorySyncStream;
+use whatsapp_rust::waproto::buffa::Message as _;
+use whatsapp_rust::waproto::whatsapp as wa;
+
+use super::super::observer::Others;
+use super::{parts, told};
+
+/// What a part may be unpacked to, in bytes.
+const MOST: u64 = 4 * 1024 * 1024;
+
+/// The bytes as a part as it comes, packed; as a chat in it; and as what is said of people.
+pub(in crate::whatsapp) fn history(bytes: &[u8]) {
+    let mut stream = HistorySyncStream::new(bytes, MOST);
+    while let Ok(Some(chat)) = parts::next(&mut stream) {
+        read(chat);
+    }
+    read(bytes);
+    if let Ok(people) = wa::HistorySync::decode_from_slice(bytes) {
+        told::people(&people, &Others::default());
+    }
+}
+
+fn read(chat: &[u8]) {
+    let own = [Jid::pn("375447034810"), Jid::lid("123456789012345")];
+    for piece in parts::Chat::of(chat).into_iter().flatten() {
+        told::named(&piece);
+        let Some(told) = told::piece("shop", &piece, &own, &Others::default()) else { continue };
+        assert!(told.messages.len() <= piece.messages.len(), "messages came from nowhere");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use whatsapp_rust::waproto::buffa::MessageField;
+
+    use super::*;
+
+    /// A chat with a message of every corner.
+    fn seed() -> Vec<u8> {
+        let text = wa::Message { conversation: Some("hi".to_owned()), ..Default::default() };
+        let key = wa::MessageKey { id: Some("3EB0".to_owned()), from_me: Some(true), ..Default::default() };
+        let reaction =
+            wa::Reaction { key: MessageField::some(key.clone()), text: Some("👍".to_owned()), ..Default::default() };
+        let info = wa::WebMessageInfo {
+            key: MessageField::some(key),
+            message: MessageField::some(text),
+            message_timestamp: Some(u64::MAX),
+            reactions: vec![reaction],
+            ..Default::default()
+        };
+        let message = wa::HistorySyncMsg { message: MessageField::some(info), msg_order_id: Some(1) };
+        let id = "375440000001@s.whatsapp.net".to_owned();
+        wa::Conversation { id, messages: vec![message], ..Default::default() }.encode_to_vec()
+    }
+
+    proptest! {
+        #[test]
+        fn any_part_is_taken_in_or_left_out(
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+            more in prop::collection::vec(any::<u8>(), 0..40),
+        ) {
+            let mut bytes = seed();
+            for (place, byte) in changes {
+                let place = place.index(bytes.len());
+                bytes[place] = byte;
+            }
+            history(&[&bytes[..], &more].concat());
+        }
+    }
+}

@@ -89,7 +89,7 @@ impl Found {
 
 /// The first one counts. Lines and runs of blanks are one blank, as a page shows them.
 fn put(place: &mut Option<String>, text: String) {
-    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let text = text.replace(char::REPLACEMENT_CHARACTER, "").split_whitespace().collect::<Vec<_>>().join(" ");
     if place.is_none() && !text.is_empty() {
         *place = Some(text);
     }
@@ -129,6 +129,7 @@ mod tests {
             "<svg><g><title>no</title></g><svg/></svg><math><title>no</title></math><title>yes</title>",
             "<textarea><title>no</title></textarea><title>yes</title>",
             "<noscript><meta name=x content=y></noscript><title>yes</title><title>no</title>",
+            "<title>ye&#xFFFD;s&#0;</title>",
             "<title>ye<!-- -->s</title>",
         ] {
             let expected = if html.contains("<!-- -->") { "ye<!-- -->s" } else { "yes" };

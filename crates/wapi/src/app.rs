@@ -22,7 +22,7 @@ use crate::lifecycle::{Finish, Hangups, Lifecycle, StopSignals};
 use crate::media::{self, Media, MediaInbox, Programs};
 use crate::names::NameInbox;
 use crate::retention;
-use crate::seen::Seen;
+use crate::seen::{Folder, Seen};
 use crate::sessions::{Console, Files, Parts, Sessions};
 use crate::store::Store;
 use crate::telemetry;
@@ -84,7 +84,8 @@ impl App {
             None => None,
         };
         let files = Files::open(&config.root).await?;
-        let seen = Seen::open(config.redis.as_ref(), clock.clone(), lifecycle.clone()).await?;
+        let folder = Folder::open(&config.root, clock.now())?;
+        let seen = Seen::open(config.redis.as_ref(), folder, clock.clone(), lifecycle.clone()).await?;
         let store = Store::open(&config.root.join("wapi.db"), clock.clone()).await?;
         let first_key = match &config.access {
             Access::Key(key) => Some(key),

@@ -8,7 +8,7 @@ use futures_util::future::try_join_all;
 
 use crate::event::{EventData, Person};
 use crate::message::Message;
-use crate::store::{Store, StoreError};
+use crate::store::{Life, Store, StoreError};
 use crate::whatsapp::{Inbox, Incoming};
 
 /// Stands before the real inbox, so that everything behind it knows people by their one id.
@@ -19,7 +19,7 @@ pub struct IdentityInbox {
 
 #[async_trait]
 impl Inbox for IdentityInbox {
-    async fn accept(&self, session: &str, mut incoming: Vec<Incoming>) -> Result<()> {
+    async fn accept(&self, session: &Life, mut incoming: Vec<Incoming>) -> Result<()> {
         for incoming in &mut incoming {
             incoming.chat = named(&self.store, session, &mut incoming.data, &incoming.chat, Knowledge::New).await?;
         }
@@ -40,7 +40,7 @@ pub enum Knowledge {
 /// Gives those whom an event names their one id; the chat's.
 pub async fn named(
     store: &Store,
-    session: &str,
+    session: &Life,
     data: &mut EventData,
     chat: &str,
     knowledge: Knowledge,
@@ -69,21 +69,21 @@ pub async fn named(
 }
 
 /// Gives somebody who is only mentioned their one id.
-pub async fn mention(store: &Store, session: &str, person: &mut Person) -> Result<(), StoreError> {
+pub async fn mention(store: &Store, session: &Life, person: &mut Person) -> Result<(), StoreError> {
     name(store, session, person, Knowledge::Mentioned).await
 }
 
 /// The same for many, who are written down together where they have to be.
 pub async fn mention_all(
     store: &Store,
-    session: &str,
+    session: &Life,
     people: impl IntoIterator<Item = &mut Person>,
 ) -> Result<(), StoreError> {
     try_join_all(people.into_iter().map(|person| mention(store, session, person))).await.map(drop)
 }
 
 /// Those whom a message names: whom it mentions, and who wrote what it answers.
-async fn named_in(store: &Store, session: &str, message: &mut Message) -> Result<(), StoreError> {
+async fn named_in(store: &Store, session: &Life, message: &mut Message) -> Result<(), StoreError> {
     let told: Vec<String> = message.mentioned.iter().map(|person| person.id.clone()).collect();
     mention_all(store, session, &mut message.mentioned).await?;
     for mention in &mut message.mentions {
@@ -112,12 +112,12 @@ fn members(data: &mut EventData) -> Vec<&mut Person> {
 }
 
 /// Gives somebody their one id, remembered from now on. Groups keep theirs.
-pub async fn of_person(store: &Store, session: &str, person: &mut Person) -> Result<(), StoreError> {
+pub async fn of_person(store: &Store, session: &Life, person: &mut Person) -> Result<(), StoreError> {
     name(store, session, person, Knowledge::New).await
 }
 
 /// Gives somebody their one id.
-async fn name(store: &Store, session: &str, person: &mut Person, knowledge: Knowledge) -> Result<(), StoreError> {
+async fn name(store: &Store, session: &Life, person: &mut Person, knowledge: Knowledge) -> Result<(), StoreError> {
     let number = person.phone.as_ref().map(|phone| format!("{phone}@s.whatsapp.net"));
     if let Some(id) = find(store, session, number.as_deref(), person.lid.as_deref(), knowledge).await? {
         call(person, id);
@@ -137,7 +137,7 @@ fn call(person: &mut Person, id: String) {
 }
 
 /// The one id of a chat that is known by this address. Groups have one address only.
-async fn chat_id(store: &Store, session: &str, chat: &str, knowledge: Knowledge) -> Result<String, StoreError> {
+async fn chat_id(store: &Store, session: &Life, chat: &str, knowledge: Knowledge) -> Result<String, StoreError> {
     let (number, lid) = (chat.ends_with("@s.whatsapp.net").then_some(chat), chat.ends_with("@lid").then_some(chat));
     let id = find(store, session, number, lid, knowledge).await?;
     Ok(id.unwrap_or_else(|| chat.to_owned()))
@@ -145,7 +145,7 @@ async fn chat_id(store: &Store, session: &str, chat: &str, knowledge: Knowledge)
 
 async fn find(
     store: &Store,
-    session: &str,
+    session: &Life,
     number: Option<&str>,
     lid: Option<&str>,
     knowledge: Knowledge,

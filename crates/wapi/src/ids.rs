@@ -56,6 +56,11 @@ pub fn media_id() -> String {
     random("med_")
 }
 
+/// Names one data folder.
+pub fn folder_id() -> String {
+    random("fld_")
+}
+
 /// What a request to pay is known by where its sender gives it no name: 11 characters, as phones make them up.
 pub fn payment_reference() -> String {
     const ALPHABET: &[u8; 36] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";

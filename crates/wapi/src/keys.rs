@@ -1,6 +1,6 @@
 //! Who may call: API keys, what each is good for, and which sessions it reaches.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::guard::Openness;
 use crate::ids;
 use crate::lifecycle::Lifecycle;
-use crate::store::{ApiKey, KeyHash, Store, StoreError};
+use crate::store::{ApiKey, KeyHash, Lives, Since, Store, StoreError};
 
 /// How often it is saved when keys were last used.
 const NOTE_EVERY: Duration = Duration::from_secs(60);
@@ -75,12 +75,15 @@ impl Rights {
 pub struct Caller {
     id: Arc<str>,
     rights: Arc<Rights>,
+    /// Since when it has each of its sessions.
+    since: Arc<BTreeMap<String, Since>>,
+    lives: Option<Arc<Lives>>,
 }
 
 impl Caller {
     /// Somebody who may do everything.
     fn of_everything(id: &str) -> Self {
-        Self { id: id.into(), rights: Arc::new(Rights::all()) }
+        Self { id: id.into(), rights: Arc::new(Rights::all()), since: Arc::default(), lives: None }
     }
 
     /// Whoever calls a gateway that asks for no key.
@@ -104,8 +107,21 @@ impl Caller {
         by_sending || scopes.contains(&scope) || scopes.contains(&Scope::Admin)
     }
 
+    /// A key of some sessions is for those whom it knew, not for whoever gets a name after they were removed.
     pub fn reaches(&self, session: &str) -> bool {
-        self.sessions().is_none_or(|sessions| sessions.contains(session))
+        self.sessions().is_none_or(|sessions| sessions.contains(session)) && self.has_still(session)
+    }
+
+    fn has_still(&self, session: &str) -> bool {
+        let Some(lives) = &self.lives else { return true };
+        self.sessions().is_none()
+            || lives.current(session).is_none()
+            || lives.reached(session, self.since(session)).is_some()
+    }
+
+    /// Since when it has a session.
+    pub fn since(&self, session: &str) -> Since {
+        self.since.get(session).copied().unwrap_or(Since::Ever)
     }
 
     /// The sessions it reaches; `None` for all.
@@ -176,6 +192,7 @@ impl Keys {
         let (used, changing) = (Mutex::default(), tokio::sync::Mutex::default());
         let known = RwLock::default();
         let keys = Self { inner: Arc::new(Inner { first, openness, known, used, changing, store, clock }) };
+        keys.date().await?;
         keys.reload().await?;
         Ok(keys)
     }
@@ -229,7 +246,8 @@ impl Keys {
         let secret = ids::api_key();
         let Wish { name, rights, expires_at } = wish;
         let (id, hint) = (ids::api_key_id(), secret[secret.len() - 4..].to_owned());
-        let key = ApiKey { id, hint, name, rights, created_at: self.inner.clock.now(), expires_at, last_used_at: None };
+        let (since, created_at) = (Some(self.since_now(&rights)), self.inner.clock.now());
+        let key = ApiKey { id, hint, name, rights, since, created_at, expires_at, last_used_at: None };
         self.inner.store.add_api_key(key.clone(), hash(secret.as_bytes())).await?;
         self.reload().await?;
         Ok((key, secret.into()))
@@ -273,10 +291,38 @@ impl Keys {
         }
     }
 
+    /// A caller has made a session of one of its names, and has it from now on.
+    pub async fn give(&self, caller: &Caller, session: &str) -> Result<(), StoreError> {
+        if caller.sessions().is_none() {
+            return Ok(());
+        }
+        let _alone = self.inner.changing.lock().await;
+        let since = self.inner.store.lives().since_now(session);
+        let mut all = BTreeMap::clone(&caller.since);
+        all.insert(session.to_owned(), since);
+        self.inner.store.set_api_key_lives(caller.id(), all).await?;
+        self.reload().await
+    }
+
+    /// What a key of some sessions is given now.
+    fn since_now(&self, rights: &Rights) -> BTreeMap<String, Since> {
+        let sessions = rights.sessions.iter().flatten();
+        sessions.map(|name| (name.clone(), self.inner.store.lives().since_now(name))).collect()
+    }
+
+    /// Keys of before it was noted since when they have their sessions have them since now.
+    async fn date(&self) -> Result<(), StoreError> {
+        for key in self.inner.store.api_keys().await?.into_iter().filter(|key| key.since.is_none()) {
+            self.inner.store.set_api_key_lives(&key.id, self.since_now(&key.rights)).await?;
+        }
+        Ok(())
+    }
+
     async fn reload(&self) -> Result<(), StoreError> {
         let keys = self.inner.store.api_keys_by_hash().await?;
         let known = |(hash, key): (KeyHash, ApiKey)| {
-            let caller = Caller { id: key.id.into(), rights: Arc::new(key.rights) };
+            let (since, lives) = (key.since.unwrap_or_default().into(), Arc::clone(self.inner.store.lives()));
+            let caller = Caller { id: key.id.into(), rights: Arc::new(key.rights), since, lives: Some(lives) };
             (hash, Known { caller, expires_at: key.expires_at })
         };
         let known = keys.into_iter().map(known).collect();

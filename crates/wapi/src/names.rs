@@ -8,6 +8,7 @@ use async_trait::async_trait;
 
 use crate::event::{ContactUpdated, EventData, Person};
 use crate::history::History;
+use crate::store::Life;
 use crate::whatsapp::{Inbox, Incoming};
 
 /// Names in memory; when there are more, all are forgotten.
@@ -26,22 +27,22 @@ pub struct NameInbox {
 /// By session and person.
 #[derive(Default)]
 struct Names {
-    by_session: HashMap<String, HashMap<String, String>>,
+    by_session: HashMap<i64, HashMap<String, String>>,
     count: usize,
     /// Of how many sessions nothing may be remembered any more; see [`History::forgotten`].
     forgotten: u64,
 }
 
 impl Names {
-    fn find(&self, session: &str, id: &str) -> Option<&String> {
-        self.by_session.get(session)?.get(id)
+    fn find(&self, session: &Life, id: &str) -> Option<&String> {
+        self.by_session.get(&session.id())?.get(id)
     }
 
-    fn keep(&mut self, session: &str, id: String, name: String) {
+    fn keep(&mut self, session: &Life, id: String, name: String) {
         if self.count >= REMEMBERED {
             *self = Self { forgotten: self.forgotten, ..Self::default() };
         }
-        let before = self.by_session.entry(session.to_owned()).or_default().insert(id, name);
+        let before = self.by_session.entry(session.id()).or_default().insert(id, name);
         self.count += usize::from(before.is_none());
     }
 }
@@ -52,7 +53,7 @@ impl NameInbox {
     }
 
     /// Whoever wrote this, if it says what they call themselves and that is not remembered.
-    fn unheard(&self, session: &str, data: &EventData) -> Option<(Person, String)> {
+    fn unheard(&self, session: &Life, data: &EventData) -> Option<(Person, String)> {
         let person = writer(data)?;
         let name = person.name.as_ref()?;
         let is_known = self.lock().find(session, &person.id) == Some(name);
@@ -60,7 +61,7 @@ impl NameInbox {
     }
 
     /// What somebody was called until now.
-    async fn before(&self, session: &str, id: &str, heard: &[(String, String)]) -> Option<String> {
+    async fn before(&self, session: &Life, id: &str, heard: &[(String, String)]) -> Option<String> {
         if let Some((_, name)) = heard.iter().rev().find(|(whom, _)| whom == id) {
             return Some(name.clone());
         }
@@ -83,7 +84,7 @@ impl NameInbox {
 
 #[async_trait]
 impl Inbox for NameInbox {
-    async fn accept(&self, session: &str, incoming: Vec<Incoming>) -> Result<()> {
+    async fn accept(&self, session: &Life, incoming: Vec<Incoming>) -> Result<()> {
         let (mut told, mut heard) = (Vec::with_capacity(incoming.len()), Vec::new());
         for incoming in incoming {
             let update = match self.unheard(session, &incoming.data) {
@@ -108,9 +109,10 @@ impl Inbox for NameInbox {
 }
 
 /// In the message's own transaction, and known by it: what WhatsApp delivers again tells nothing new.
-fn renamed(session: &str, message: &Incoming, contact: Person, name: String) -> Incoming {
+fn renamed(session: &Life, message: &Incoming, contact: Person, name: String) -> Incoming {
     let chat = contact.id.clone();
-    let update = ContactUpdated { session: session.to_owned(), contact, name: Some(name), ..ContactUpdated::default() };
+    let update =
+        ContactUpdated { session: session.name().to_owned(), contact, name: Some(name), ..ContactUpdated::default() };
     Incoming { key: message.key.clone(), chat, data: EventData::ContactUpdated(Box::new(update)), file: None }
 }
 

@@ -57,6 +57,7 @@ struct Sweep<'a> {
 impl Sweep<'_> {
     async fn run(&self, now: Timestamp) -> Result<(), StoreError> {
         let before = |age: Duration| now.checked_sub(age).unwrap_or(Timestamp::UNIX_EPOCH);
+        self.store.purge_rest().await?;
         let (events, known) = (before(self.retention.events), before(self.retention.events.max(KNOWN_FOR)));
         self.remove_messages(events).await?;
         let cut = Cut { events, dead: before(self.retention.dead), known };
@@ -129,7 +130,7 @@ impl Sweep<'_> {
 mod tests {
     use super::*;
     use crate::event::MessageKey;
-    use crate::store::{NewEvent, Outcome, Settled, Wanted};
+    use crate::store::{Life, NewEvent, Outcome, Settled, Wanted};
 
     const DAY: Duration = Duration::from_secs(24 * 3600);
     const RETENTION: Retention =
@@ -151,7 +152,7 @@ mod tests {
     fn message(id: &str, body: &str) -> NewEvent {
         NewEvent {
             id: format!("evt_{id}_{}", rand::random::<u32>()),
-            session: "shop".to_owned(),
+            session: Life::test(1, "shop"),
             chat: format!("chat {id}"),
             message: Some(MessageKey { chat: "ann".to_owned(), sender: "ann".to_owned(), id: id.to_owned() }),
             kind: "message.received",

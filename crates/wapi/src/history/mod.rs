@@ -3,6 +3,7 @@
 //! What happens is in the events; here it is read once more, off the way of messages, and written down in the shape in which it is
 //! looked at. Nothing of it is in memory.
 
+mod former;
 mod projection;
 mod removal;
 mod steps;
@@ -18,7 +19,7 @@ use tokio::sync::{Notify, watch};
 use crate::clock::Clock;
 use crate::lifecycle::Lifecycle;
 use crate::store::kept::{Imports, Kept};
-use crate::store::{Store, StoreError};
+use crate::store::{Life, Store, StoreError};
 
 /// How long whoever looks waits for what has just happened.
 const CATCHING_UP: Duration = Duration::from_secs(2);
@@ -77,10 +78,14 @@ impl History {
             forgotten: AtomicU64::new(0),
         };
         let history = Self { inner: Arc::new(inner) };
+        if let Some(kept) = &history.inner.kept {
+            former::settle(kept, &history.inner.store).await?;
+        }
         if let Ok(kept) = history.kept() {
             let (done, newest) = (kept.progress().await?, history.inner.store.newest_event().await?);
             // A database that knows of later events was kept beside another one.
             let done = if done > newest { kept.start_over().await? } else { done };
+            history.read_again(kept, done).await?;
             history.inner.store.hold_after(done);
             history.inner.progress.send_replace(done);
             lifecycle.spawn(history.clone().follow(lifecycle.clone()));
@@ -111,29 +116,32 @@ impl History {
     }
 
     /// What somebody was called last, as far as it is written down already.
-    pub async fn name_of(&self, session: &str, id: &str) -> Option<String> {
+    pub async fn name_of(&self, session: &Life, id: &str) -> Option<String> {
         self.kept().ok()?.contact(session, id).await.ok().flatten()?.name
     }
 
     /// Takes in what a phone tells of the time before. It becomes no event; doing it again changes nothing, and what is kept already
     /// stays, since it is newer. With history off, nothing happens.
-    pub async fn import(&self, session: &str, imports: &Imports) -> Result<(), StoreError> {
+    pub async fn import(&self, session: &Life, imports: &Imports) -> Result<(), StoreError> {
         let Ok(kept) = self.kept() else { return Ok(()) };
         // A phone may tell of what has just happened, too, and that is not of the time before.
         self.wait_until(self.inner.store.newest_event().await?).await;
         kept.import(session, imports).await
     }
 
-    /// How many sessions were forgotten in this run; whoever remembers something of sessions has to begin anew when there are more.
+    /// How often sessions were forgotten in this run; whoever remembers something of sessions has to begin anew when there are more.
     pub fn forgotten(&self) -> u64 {
         self.inner.forgotten.load(Ordering::Relaxed)
     }
 
-    /// Forgets everything of a session that was deleted.
+    /// Forgets everything of a session that was deleted, whatever accounts it was linked to.
     pub async fn forget(&self, session: &str) -> Result<(), StoreError> {
         self.inner.forgotten.fetch_add(1, Ordering::Relaxed);
         let Some(kept) = &self.inner.kept else { return Ok(()) };
-        kept.forget(session, self.inner.store.newest_event().await?).await?;
+        let newest = self.inner.store.newest_event().await?;
+        for life in self.inner.store.lives().of(session) {
+            kept.forget(&life, newest).await?;
+        }
         self.inner.hurry.notify_one();
         Ok(())
     }

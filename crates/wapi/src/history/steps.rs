@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 
 use crate::event::{ChatChange, ChatUpdated, ContactUpdated, Person};
 use crate::message::{Content, Message, STATUS};
-use crate::store::Saved;
 use crate::store::kept::{About, Change, KeptStatus, NewKept, Step};
+use crate::store::{Life, Saved};
 
 /// Those that change something.
 pub(super) const TYPES: [&str; 13] = [
@@ -28,11 +28,11 @@ pub(super) const TYPES: [&str; 13] = [
     "group.updated",
 ];
 
-/// What messages of ours said, by session and id.
-pub(super) type Said = HashMap<(String, String), Message>;
+/// What messages of ours said, by life and id.
+pub(super) type Said = HashMap<(i64, String), Message>;
 
-/// The message of ours, by session and id, whose words are needed to understand an event.
-pub(super) fn of_ours(event: &Saved) -> Option<(String, String)> {
+/// The message of ours, by life and id, whose words are needed to understand an event.
+pub(super) fn of_ours(event: &Saved) -> Option<(Life, String)> {
     status(&event.kind)?;
     let update: Update = data(event)?;
     Some((event.session.clone(), update.id))
@@ -86,7 +86,7 @@ fn changes(event: &Saved, said: &mut Said) -> Option<Vec<Change>> {
 /// How far a message of ours has come. What it says is known now, too, and is in its chat.
 fn progress(event: &Saved, status: KeptStatus, said: &mut Said) -> Option<Vec<Change>> {
     let Update { id, chat, timestamp: at } = data(event)?;
-    let key = (event.session.clone(), id.clone());
+    let key = (event.session.id(), id.clone());
     let message = match said.get(&key) {
         Some(message) if message.content.stands_alone() => said.remove(&key)?,
         // What is done to another message is done when WhatsApp took it, which need not be the first that is heard of it.
@@ -215,14 +215,14 @@ mod tests {
 
     fn event(seq: i64, kind: &str, id: &str) -> Saved {
         let data = json!({"id": id, "chat": "club@g.us", "timestamp": "2026-01-01T00:00:00Z"});
-        let (id, session) = (seq.to_string(), "shop".to_owned());
+        let (id, session) = (seq.to_string(), Life::nobodys("shop"));
         Saved { seq, id, session, kind: kind.to_owned(), body: json!({"data": data}).to_string() }
     }
 
     #[test]
     fn a_message_is_written_once_however_many_have_it() {
         let mut said = Said::new();
-        said.insert(("shop".to_owned(), "A".to_owned()), Message::text("hi".to_owned()));
+        said.insert((0, "A".to_owned()), Message::text("hi".to_owned()));
         let kinds = ["message.sent", "message.delivered", "message.delivered", "message.read"];
         let events = kinds.iter().zip(1..).map(|(kind, seq)| event(seq, kind, "A"));
         let changes: Vec<Change> = events.flat_map(|event| steps(&event, &mut said)).map(|step| step.change).collect();
@@ -235,7 +235,7 @@ mod tests {
     fn a_reaction_is_one_however_it_is_heard_of() {
         let mut said = Said::new();
         let reaction = Emoji { message_id: "A".to_owned(), emoji: Some("👍".to_owned()) };
-        said.insert(("shop".to_owned(), "B".to_owned()), Message::new(Content::Reaction { reaction }));
+        said.insert((0, "B".to_owned()), Message::new(Content::Reaction { reaction }));
         let mut count = |kind: &str| steps(&event(1, kind, "B"), &mut said).len();
         assert_eq!(["message.delivered", "message.sent", "message.delivered"].map(&mut count), [0, 1, 0]);
     }

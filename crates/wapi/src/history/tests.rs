@@ -45,11 +45,11 @@ impl Stage {
         let kept = self.history.look().await.unwrap();
         let (mut messages, mut side) = (0, Side::Newest);
         loop {
-            let page = kept.messages("shop", ANN, side, 500).await.unwrap();
+            let page = kept.messages(&Life::test(1, "shop"), ANN, side, 500).await.unwrap();
             let Some(oldest) = page.last() else { break };
             (messages, side) = (messages + page.len(), Side::Before(oldest.cursor));
         }
-        (messages, kept.chat("shop", ANN).await.unwrap().map_or(0, |chat| chat.unread))
+        (messages, kept.chat(&Life::test(1, "shop"), ANN).await.unwrap().map_or(0, |chat| chat.unread))
     }
 }
 
@@ -67,7 +67,7 @@ fn message(number: u32) -> NewEvent {
         message: Message::text(format!("number {number}")),
     }));
     let key = MessageKey { chat: ANN.to_owned(), sender: ANN.to_owned(), id };
-    NewEvent::of_message("shop", ANN, key, &Event::new(data, Clock::system().now()))
+    NewEvent::of_message(&Life::test(1, "shop"), ANN, key, &Event::new(data, Clock::system().now()))
 }
 
 async fn came(store: &Store, numbers: std::ops::Range<u32>) {
@@ -94,7 +94,7 @@ async fn what_happens_is_kept_once_across_restarts_and_while_history_is_off() {
     let chat = Person { id: ANN.to_owned(), ..Person::default() };
     let read = EventData::ChatUpdated(Box::new(ChatUpdated { session: "shop".to_owned(), chat, change }));
     let event = Event::new(read, Clock::system().now());
-    stage.store.append(vec![NewEvent::of_session("shop", &event)]).await.unwrap();
+    stage.store.append(vec![NewEvent::of_session(&Life::test(1, "shop"), &event)]).await.unwrap();
     assert_eq!(stage.kept().await, (710, 0));
     let later = Clock::system().now() + Duration::from_secs(7200);
     stage.history.remove_old(later).await.unwrap();
@@ -123,7 +123,7 @@ async fn without_history_there_is_no_file() {
     let folder = tempfile::tempdir().unwrap();
     let stage = Stage::open(folder.path(), Policy::Off).await;
     came(&stage.store, 0..3).await;
-    stage.history.import("shop", &Imports::default()).await.unwrap();
+    stage.history.import(&Life::test(1, "shop"), &Imports::default()).await.unwrap();
     stage.history.forget("shop").await.unwrap();
     stage.close().await;
     assert!(!folder.path().join("history.db").exists());

@@ -43,7 +43,9 @@ struct KeyInfo {
 
 impl From<ApiKey> for KeyInfo {
     fn from(key: ApiKey) -> Self {
-        let ApiKey { id, hint, name, rights: Rights { scopes, sessions }, created_at, expires_at, last_used_at } = key;
+        let ApiKey {
+            id, hint, name, rights: Rights { scopes, sessions }, created_at, expires_at, last_used_at, ..
+        } = key;
         Self { id, name, hint, scopes, sessions, created_at, expires_at, last_used_at }
     }
 }

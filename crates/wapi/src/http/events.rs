@@ -13,7 +13,7 @@ use super::error::Problem;
 use super::query::Query;
 use crate::event::TYPES;
 use crate::keys::{Caller, Scope};
-use crate::store::{Reader, Saved, StoreError, Wanted};
+use crate::store::{Lived, Reader, Saved, StoreError, Wanted};
 use crate::webhooks::rules::unknown_type;
 
 /// Events in one answer when the caller does not say, and at most.
@@ -88,14 +88,19 @@ pub(super) fn wanted(caller: &Caller, query: &mut Query) -> Result<Wanted, Probl
     if let Some(unknown) = types.iter().find(|name| !TYPES.contains(&name.as_str())) {
         return Err(Problem::field("types", unknown_type(unknown)));
     }
-    let sessions = match query.text("session") {
+    let lives = match query.text("session") {
         Some(session) if !caller.reaches(&session) => return Err(Problem::SessionNotAllowed),
-        Some(session) => Some(vec![session]),
-        None => caller.sessions().map(|sessions| sessions.iter().cloned().collect()),
+        Some(session) => Lived::By(vec![(session.clone(), caller.since(&session))]),
+        None => match caller.sessions() {
+            Some(sessions) => Lived::By(sessions.iter().map(|name| (name.clone(), caller.since(name))).collect()),
+            // Only whoever may do everything reads what is over.
+            None if caller.has(Scope::Admin) => Lived::Any,
+            None => Lived::Now,
+        },
     };
     // Whoever sees a QR code can link an account of theirs.
     let hidden: &[_] = if caller.has(Scope::Admin) { &[] } else { &["session.qr"] };
-    Ok(Wanted { types, hidden, sessions })
+    Ok(Wanted { types, hidden, lives })
 }
 
 pub(super) fn unreadable(error: StoreError) -> Problem {

@@ -14,8 +14,8 @@ use crate::event::{Account, Person};
 use crate::history::IsOff;
 use crate::message::{ChatId, Message};
 use crate::sessions::SessionName;
-use crate::store::StoreError;
 use crate::store::kept::{Cursor, Found, FoundReaction, KeptChat, Side};
+use crate::store::{Life, StoreError};
 
 /// Entries in one answer when the caller does not say, and at most.
 const LIMIT: (u32, u32) = (50, 500);
@@ -114,7 +114,7 @@ pub(super) async fn chats(
     query.done()?;
     let ours = Ours::of(&gateway, session)?;
     let kept = gateway.history.look().await?;
-    let chats = kept.chats(ours.name(), before?, limit).await.map_err(unreadable)?;
+    let chats = kept.chats(&ours.life, before?, limit).await.map_err(unreadable)?;
     let next = (chats.len() == limit as usize).then(|| chats.last().map(|chat| chat.cursor.to_string())).flatten();
     Ok(Json(ChatPage { chats: chats.into_iter().map(|chat| ours.chat(chat)).collect(), next }))
 }
@@ -128,8 +128,8 @@ pub(super) async fn chat(
     query.done()?;
     let ours = Ours::of(&gateway, session)?;
     let kept = gateway.history.look().await?;
-    let id = gateway.sessions.id_of(&ours.session, &chat).await?;
-    let found = kept.chat(ours.name(), &id).await.map_err(unreadable)?;
+    let id = gateway.sessions.id_of(&ours.session, &ours.life, &chat).await?;
+    let found = kept.chat(&ours.life, &id).await.map_err(unreadable)?;
     found.map(|chat| Json(ours.chat(chat))).ok_or(Problem::NoChat)
 }
 
@@ -152,9 +152,9 @@ pub(super) async fn messages(
     };
     let ours = Ours::of(&gateway, session)?;
     let kept = gateway.history.look().await?;
-    let id = gateway.sessions.id_of(&ours.session, &chat).await?;
-    let found = kept.messages(ours.name(), &id, side, limit).await.map_err(unreadable)?;
-    if found.is_empty() && kept.chat(ours.name(), &id).await.map_err(unreadable)?.is_none() {
+    let id = gateway.sessions.id_of(&ours.session, &ours.life, &chat).await?;
+    let found = kept.messages(&ours.life, &id, side, limit).await.map_err(unreadable)?;
+    if found.is_empty() && kept.chat(&ours.life, &id).await.map_err(unreadable)?.is_none() {
         return Err(Problem::NoChat);
     }
     let is_full = found.len() == limit as usize;
@@ -187,10 +187,10 @@ pub(super) async fn search(
     let ours = Ours::of(&gateway, session)?;
     let kept = gateway.history.look().await?;
     let chat = match chat {
-        Some(chat) => Some(gateway.sessions.id_of(&ours.session, &chat).await?),
+        Some(chat) => Some(gateway.sessions.id_of(&ours.session, &ours.life, &chat).await?),
         None => None,
     };
-    let found = kept.search(ours.name(), chat.as_deref(), &asked, before?, limit).await.map_err(unreadable)?;
+    let found = kept.search(&ours.life, chat.as_deref(), &asked, before?, limit).await.map_err(unreadable)?;
     let Some(found) = found else {
         return Err(Problem::field("q", "must have a letter, a digit or an emoji to look for"));
     };
@@ -209,7 +209,7 @@ pub(super) async fn contacts(
     query.done()?;
     let ours = Ours::of(&gateway, session)?;
     let kept = gateway.history.look().await?;
-    let contacts = kept.contacts(ours.name(), &after, limit).await.map_err(unreadable)?;
+    let contacts = kept.contacts(&ours.life, &after, limit).await.map_err(unreadable)?;
     let next = (contacts.len() == limit as usize).then(|| contacts.last().map(|it| it.id.clone())).flatten();
     Ok(Json(ContactPage { contacts, next }))
 }
@@ -223,8 +223,8 @@ pub(super) async fn contact(
     query.done()?;
     let ours = Ours::of(&gateway, session)?;
     let kept = gateway.history.look().await?;
-    let id = gateway.sessions.id_of(&ours.session, &chat).await?;
-    let found = kept.contact(ours.name(), &id).await.map_err(unreadable)?;
+    let id = gateway.sessions.id_of(&ours.session, &ours.life, &chat).await?;
+    let found = kept.contact(&ours.life, &id).await.map_err(unreadable)?;
     found.map(Json).ok_or(Problem::NoContact)
 }
 
@@ -240,6 +240,7 @@ fn cursor(query: &mut Query, name: &'static str) -> Result<Option<Cursor>, Probl
 /// Whose messages they are.
 struct Ours {
     session: SessionName,
+    life: Life,
     account: Person,
 }
 
@@ -247,7 +248,7 @@ impl Ours {
     fn of(gateway: &Gateway, session: SessionName) -> Result<Self, Problem> {
         let found = gateway.sessions.find(&session).ok_or(Problem::NoSession)?;
         let account = found.state().account.map(person).unwrap_or_default();
-        Ok(Self { session, account })
+        Ok(Self { session, life: found.life(), account })
     }
 
     fn name(&self) -> &str {

@@ -63,7 +63,7 @@ impl From<MediaRecord> for MediaInfo {
         Self {
             url: media_url(&id),
             id,
-            session,
+            session: session.name().to_owned(),
             message_id: message.map(|message| message.id),
             chat,
             status: state.word(),
@@ -143,10 +143,11 @@ pub async fn remove(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// A file of a session that the caller's key is for; of others it does not even learn that they exist.
+/// A file of the life that a session is in that the caller's key is for; of others it does not even learn that they exist.
 pub(super) async fn find(gateway: &Gateway, caller: &Caller, id: &str) -> Result<MediaRecord, Problem> {
     let found = gateway.media.find(id).await.map_err(unreadable)?;
-    found.filter(|record| caller.reaches(&record.session)).ok_or(Problem::NoMedia)
+    let is_there = |record: &MediaRecord| gateway.store.lives().is_current(&record.session);
+    found.filter(|record| caller.reaches(record.session.name()) && is_there(record)).ok_or(Problem::NoMedia)
 }
 
 /// A file once it is here; one that is still at WhatsApp is fetched.

@@ -35,7 +35,7 @@ use crate::event::Failure;
 use crate::keys::Caller;
 use crate::message::{ChatId, Message};
 use crate::sessions::{Reply, SessionName, Wish};
-use crate::store::{Acceptance, Accepted, CANCELLED, IdempotencyKey, SentMessage, StoreError, Verdict};
+use crate::store::{Acceptance, Accepted, CANCELLED, IdempotencyKey, Life, SentMessage, StoreError, Verdict};
 
 pub use body::KINDS;
 
@@ -61,7 +61,8 @@ pub async fn send(
     let route = format!("POST /v1/sessions/{}/messages", session.url_segment());
     let (wait, key) = (patience(query)?, idempotency_key(&caller, &headers, route, &fields)?);
     let asked = Asked::read(fields)?;
-    accept(&gateway, session, asked, key, wait).await
+    let life = gateway.life(&session)?;
+    accept(&gateway, session, life, asked, key, wait).await
 }
 
 /// How long a caller waits for WhatsApp; the last thing that is read of what stands behind a path.
@@ -75,11 +76,13 @@ fn patience(mut query: Query) -> Result<Duration, Problem> {
 async fn accept(
     gateway: &Gateway,
     session: SessionName,
+    life: Life,
     asked: Asked,
-    key: Option<IdempotencyKey>,
+    key: Option<Key>,
     wait: Duration,
 ) -> Result<Response, Problem> {
-    let (messages, replayed) = Accepting { gateway, session: &session }.all(&asked, key, wait).await?;
+    let key = key.map(|key| key.of(&life));
+    let (messages, replayed) = Accepting { gateway, session: &session, life: &life }.all(&asked, key, wait).await?;
     answer(&asked, &session, messages, replayed)
 }
 
@@ -87,6 +90,7 @@ async fn accept(
 struct Accepting<'a> {
     gateway: &'a Gateway,
     session: &'a SessionName,
+    life: &'a Life,
 }
 
 impl Accepting<'_> {
@@ -111,20 +115,21 @@ impl Accepting<'_> {
         key: Option<IdempotencyKey>,
         wait: Duration,
     ) -> Result<(SentMessage, bool), Problem> {
-        let Self { gateway, session } = self;
+        let Self { gateway, session, life } = self;
         if let Some(key) = &key
             && let Some(before) = gateway.store.accepted_before(key).await.map_err(unreadable)?
         {
             let Acceptance::Repeated(id) = before else { return Err(Problem::KeyTaken) };
             return Ok((self.again(&id, wait).await?, true));
         }
-        asked.check_file(&gateway.media, session).await?;
-        reactions::is_known(gateway, session, asked).await?;
+        asked.check_file(&gateway.media, life).await?;
+        reactions::is_known(gateway, session, life, asked).await?;
         let (send_at, expires_at) = asked.times(gateway.clock.now())?;
-        let wish = Wish { to: asked.to.clone(), message: asked.message.clone(), send_at, expires_at, key };
+        let life = (*life).clone();
+        let wish = Wish { life, to: asked.to.clone(), message: asked.message.clone(), send_at, expires_at, key };
         let wish = gateway.sessions.settle(session, wish).await?;
         let (to, message) = (wish.wish().to.clone(), wish.wish().message.clone());
-        polls::check(&message.content, &to, &gateway.store, session).await?;
+        polls::check(&message.content, &to, &gateway.store, self.life).await?;
         match gateway.sessions.send(session, wish).await? {
             Reply::Accepted(accepted, verdict) => {
                 let verdict = if wait.is_zero() { None } else { gateway.sessions.verdict(verdict, wait).await };
@@ -137,13 +142,13 @@ impl Accepting<'_> {
 
     /// As the first time, with what has happened since.
     async fn again(&self, id: &str, wait: Duration) -> Result<SentMessage, Problem> {
-        let Self { gateway, session } = self;
+        let Self { gateway, session, life } = self;
         if !wait.is_zero()
             && let Some(verdict) = gateway.sessions.verdict_on(session, id)
         {
             gateway.sessions.verdict(verdict, wait).await;
         }
-        let found = gateway.store.sent_message(session.as_str(), id).await.map_err(unreadable)?;
+        let found = gateway.store.sent_message(life, id).await.map_err(unreadable)?;
         found.ok_or(Problem::NoMessage)
     }
 }
@@ -151,24 +156,21 @@ impl Accepting<'_> {
 /// `GET …/messages/{id}`: a message that was sent through here, and what became of it.
 pub async fn show(State(gateway): State<Gateway>, message: NamedMessage) -> Result<Response, Problem> {
     let NamedMessage { session, id } = message;
-    // The message may outlive the session.
-    match gateway.store.sent_message(session.as_str(), &id).await.map_err(unreadable)? {
-        Some(found) => Ok(Json(MessageInfo::new(session, found)).into_response()),
-        None if gateway.sessions.find(&session).is_none() => Err(Problem::NoSession),
-        None => Err(Problem::NoMessage),
-    }
+    let found = gateway.store.sent_message(&gateway.life(&session)?, &id).await.map_err(unreadable)?;
+    Ok(Json(MessageInfo::new(session, found.ok_or(Problem::NoMessage)?)).into_response())
 }
 
 /// What is answered about a message that was changed before it left.
 async fn changed(
     gateway: &Gateway,
-    session: SessionName,
+    session: &SessionName,
+    life: &Life,
     (id, status): (&str, StatusCode),
     asked: &Asked,
 ) -> Result<Response, Problem> {
-    let found = gateway.store.sent_message(session.as_str(), id).await.map_err(unreadable)?;
+    let found = gateway.store.sent_message(life, id).await.map_err(unreadable)?;
     let found = found.ok_or(Problem::NoMessage)?;
-    Ok((status, Json(Answer::new(asked, told(&session, vec![found])))).into_response())
+    Ok((status, Json(Answer::new(asked, told(session, vec![found])))).into_response())
 }
 
 /// 200 when WhatsApp has taken all of them. That a single one has failed is a problem.
@@ -234,16 +236,31 @@ fn accepted_now(
     }
 }
 
+/// An idempotency key as it was shown, before it is known which life of the session it is about.
+struct Key {
+    caller: String,
+    route: String,
+    key: String,
+    request: String,
+}
+
+impl Key {
+    fn of(self, life: &Life) -> IdempotencyKey {
+        let Self { caller, route, key, request } = self;
+        IdempotencyKey { caller, session: life.clone(), route, key, request }
+    }
+}
+
 fn idempotency_key(
     caller: &Caller,
     headers: &HeaderMap,
     route: String,
     fields: &Fields,
-) -> Result<Option<IdempotencyKey>, Problem> {
+) -> Result<Option<Key>, Problem> {
     let Some(key) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
     let key = key.to_str().ok().filter(|key| !key.is_empty() && key.len() <= LONGEST_KEY);
     let problem = || Problem::field("Idempotency-Key", format!("must be 1 to {LONGEST_KEY} visible ASCII characters"));
-    Ok(Some(IdempotencyKey {
+    Ok(Some(Key {
         caller: caller.id().to_owned(),
         route,
         key: key.ok_or_else(problem)?.to_owned(),

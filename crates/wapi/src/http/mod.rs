@@ -48,12 +48,12 @@ use crate::clock::Clock;
 use crate::config::{Access, Hosts};
 use crate::fetch::Fetcher;
 use crate::history::History;
-use crate::keys::Keys;
 use crate::keys::Scope::{Admin, Ask, Read, Send};
+use crate::keys::{Caller, Keys};
 use crate::lifecycle::Lifecycle;
 use crate::media::Media;
-use crate::sessions::Sessions;
-use crate::store::Store;
+use crate::sessions::{SessionName, Sessions};
+use crate::store::{Life, Store};
 use crate::webhooks::Webhooks;
 
 use error::Problem;
@@ -82,6 +82,19 @@ pub struct Gateway {
     pub keys: Keys,
     pub clock: Clock,
     pub lifecycle: Lifecycle,
+}
+
+impl Gateway {
+    /// The life a session is in: asked for once, so that a request is about one life from its beginning to its end.
+    fn life(&self, session: &SessionName) -> Result<Life, Problem> {
+        self.sessions.life(session).ok_or(Problem::NoSession)
+    }
+
+    /// Whoever makes a session has it, whoever had its name before.
+    async fn give(&self, caller: &Caller, session: &SessionName) -> Result<(), Problem> {
+        let given = self.keys.give(caller, session.as_str()).await;
+        given.map_err(|error| Problem::NotReady { detail: error.to_string() })
+    }
 }
 
 /// Every route, with and without its trailing slash.

@@ -65,6 +65,10 @@ pub async fn register_session(
     let name = fields.parsed("session_id", SessionName::parse);
     let name = reached(&caller, fields.done(name)?)?;
     let (session, state) = gateway.sessions.register(&name).await;
+    if !caller.reaches(name.as_str()) {
+        // It had this name, and nobody was there: so the session is new, and the caller's.
+        gateway.give(&caller, &name).await?;
+    }
     let status = match (state.status, &state.qr) {
         (Status::Online, _) => StatusCode::OK,
         (_, Some(_)) => StatusCode::ACCEPTED,

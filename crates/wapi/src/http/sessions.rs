@@ -17,7 +17,7 @@ use super::query::Query;
 use crate::event::{Account, ConnectionInfo, HistoryProgress};
 use crate::keys::Caller;
 use crate::message::ChatId;
-use crate::sessions::{self, AppState, Inbound, LogOut, Metadata, Session, SessionName, SessionState, Status};
+use crate::sessions::{self, AppState, Inbound, Leave, LogOut, Metadata, Session, SessionName, SessionState, Status};
 use crate::store::{Disabled, Endpoint, Past};
 
 /// A session: three facts kept apart (`paired`, `connection`, `last_received_at`), and one word for people.
@@ -174,6 +174,10 @@ pub(super) async fn create(
         return Err(Problem::HistoryOff);
     }
     let session = gateway.sessions.create(&name, metadata, past).await?;
+    if !caller.reaches(name.as_str()) {
+        // It had this name before, and the session is new.
+        gateway.give(&caller, &name).await?;
+    }
     let pairing_code = match pairing {
         Pairing::Qr => None,
         Pairing::Code(phone) => Some(gateway.sessions.pairing_code(&name, &phone).await?),
@@ -220,7 +224,7 @@ fn phone(text: &str) -> Result<String, String> {
 }
 
 /// `DELETE /v1/sessions/{session}`: 204. With `?logout=true` it is taken off its account's list of devices first. What it has received
-/// is still delivered.
+/// is still delivered; but with `?purge=true` everything goes that was kept under its name, whatever accounts it was linked to.
 pub(super) async fn remove(
     State(gateway): State<Gateway>,
     Named(name): Named,
@@ -231,8 +235,13 @@ pub(super) async fn remove(
         None | Some("false") => LogOut::No,
         Some(_) => return Err(Problem::field("logout", "must be `true` or `false`")),
     };
+    let leave = match query.text("purge").as_deref() {
+        Some("true") => Leave::Nothing,
+        None | Some("false") => Leave::Lives,
+        Some(_) => return Err(Problem::field("purge", "must be `true` or `false`")),
+    };
     query.done()?;
-    gateway.sessions.remove(&name, log_out).await?;
+    gateway.sessions.remove(&name, log_out, leave).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

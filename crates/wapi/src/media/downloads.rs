@@ -66,7 +66,7 @@ async fn due(media: &Media, sessions: &Sessions, under_way: &HashSet<String>) ->
     let mut due = Vec::new();
     for session in &waiting {
         let room = AT_ONCE.saturating_sub(under_way.len() + due.len());
-        let is_online = SessionName::parse(session).is_ok_and(|name| sessions.is_ready(&name).is_ok());
+        let is_online = SessionName::parse(session.name()).is_ok_and(|name| sessions.is_ready(&name).is_ok());
         if room == 0 || !is_online {
             continue;
         }

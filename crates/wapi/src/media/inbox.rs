@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use super::{Download, Media};
 use crate::event;
 use crate::ids;
-use crate::store::{MediaFacts, MediaState, NewMedia};
+use crate::store::{Life, MediaFacts, MediaState, NewMedia};
 use crate::whatsapp::{Inbox, Incoming};
 
 /// Stands before the real inbox.
@@ -20,7 +20,7 @@ pub struct MediaInbox {
 #[async_trait]
 impl Inbox for MediaInbox {
     /// A file's id follows from its message, so the event need not wait for the file, and the same message is the same file.
-    async fn accept(&self, session: &str, mut incoming: Vec<Incoming>) -> Result<()> {
+    async fn accept(&self, session: &Life, mut incoming: Vec<Incoming>) -> Result<()> {
         let inner = &self.media.inner;
         let state = match inner.policy.download {
             Download::Eager => MediaState::Waiting,
@@ -41,7 +41,7 @@ impl Inbox for MediaInbox {
 
 impl Media {
     /// Links the files of messages of the time before. They are fetched when somebody asks for them.
-    pub async fn note_past(&self, session: &str, incoming: impl Iterator<Item = &mut Incoming>) -> Result<()> {
+    pub async fn note_past(&self, session: &Life, incoming: impl Iterator<Item = &mut Incoming>) -> Result<()> {
         if self.inner.policy.download == Download::Never {
             return Ok(());
         }
@@ -54,10 +54,10 @@ impl Media {
 }
 
 /// Links a message's file in its event; what is to be noted of it.
-fn note(session: &str, incoming: &mut Incoming, state: MediaState) -> Option<NewMedia> {
+fn note(session: &Life, incoming: &mut Incoming, state: MediaState) -> Option<NewMedia> {
     let remote = incoming.file.take()?;
     let shown = incoming.data.received_mut()?.message.content.media_mut()?;
-    let id = ids::media_id_of(session, &incoming.key);
+    let id = ids::media_id_of(&session.seed(), &incoming.key);
     shown.url = Some(event::media_url(&id));
     shown.id = Some(id.clone());
     let facts = MediaFacts {
@@ -73,7 +73,7 @@ fn note(session: &str, incoming: &mut Incoming, state: MediaState) -> Option<New
     let source = serde_json::to_string(&remote).expect("what is known of a file is always JSON");
     Some(NewMedia {
         id,
-        session: session.to_owned(),
+        session: session.clone(),
         message: Some((incoming.key.clone(), incoming.chat.clone())),
         kind: Some(remote.kind.word().to_owned()),
         facts,

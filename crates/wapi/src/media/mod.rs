@@ -36,7 +36,7 @@ use tokio::sync::{Notify, RwLock, watch};
 use crate::clock::Clock;
 use crate::ids;
 use crate::lifecycle::Lifecycle;
-use crate::store::{MediaFacts, MediaRecord, MediaState, NewMedia, Store, StoreError};
+use crate::store::{Life, MediaFacts, MediaRecord, MediaState, NewMedia, Store, StoreError};
 
 pub use describe::Described;
 use describe::describe;
@@ -281,11 +281,11 @@ impl Media {
         let is_asked = record.kind.as_deref() == Some(Kind::Document.word()) && record.facts.pages.is_none();
         let mime_type = record.facts.mime_type.clone().filter(|_| is_asked)?;
         let path = taken.spooled.path().to_owned();
-        self.workshop().of(&record.session).decode(move || describe(&path, &mime_type)).await?.pages
+        self.workshop().of(record.session.name()).decode(move || describe(&path, &mime_type)).await?.pages
     }
 
     /// Keeps a file that somebody uploaded for a session.
-    pub async fn add(&self, session: &str, file: File) -> Result<MediaRecord> {
+    pub async fn add(&self, session: &Life, file: File) -> Result<MediaRecord> {
         let Described { width, height, duration, pages, .. } = file.measured().await;
         let Content::Spooled(taken) = file.content else { bail!("it is kept already") };
         let facts = MediaFacts {
@@ -298,7 +298,7 @@ impl Media {
             duration,
             pages,
         };
-        let (id, session) = (ids::media_id(), session.to_owned());
+        let (id, session) = (ids::media_id(), session.clone());
         let state = MediaState::Stored;
         let new = NewMedia { id: id.clone(), session, message: None, kind: None, facts, source: None, state };
         let _placing = self.inner.placing.read().await;
@@ -319,7 +319,7 @@ impl Media {
             Local::Copied(copy) => Content::Made(copy),
         };
         let mime_type = record.facts.mime_type.clone().unwrap_or_default();
-        let (name, workshop) = (record.facts.filename.clone(), self.workshop().of(&record.session));
+        let (name, workshop) = (record.facts.filename.clone(), self.workshop().of(record.session.name()));
         Ok(File { content, size, mime_type, name, workshop })
     }
 }

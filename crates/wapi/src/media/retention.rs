@@ -52,6 +52,13 @@ impl Media {
         Ok(())
     }
 
+    /// Does not wait for the next round with what nothing names any more.
+    pub async fn remove_leftovers_now(&self) {
+        if let Err(error) = self.remove_leftovers().await {
+            tracing::warn!(error = format!("{error:#}"), "files that nothing names cannot be removed for now");
+        }
+    }
+
     /// Removes what could not be removed when its time came. A file may have come in again meanwhile.
     async fn remove_leftovers(&self) -> Result<()> {
         let mut failures = 0;

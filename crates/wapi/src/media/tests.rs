@@ -38,7 +38,7 @@ async fn add(media: &Media) -> Result<MediaRecord> {
     let spooled = media.workshop().place();
     tokio::fs::write(spooled.path(), "hello").await.unwrap();
     let taken = Taken { spooled, size: 5, sha256: NAME.to_owned() };
-    media.add("shop", File::new(taken, "text/plain".to_owned(), None, media.workshop().clone())).await
+    media.add(&Life::test(1, "shop"), File::new(taken, "text/plain".to_owned(), None, media.workshop().clone())).await
 }
 
 #[tokio::test]

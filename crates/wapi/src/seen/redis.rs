@@ -57,11 +57,11 @@ impl Shared {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Whether the key is there; `None` when Redis does not answer.
-    pub async fn contains(&self, key: &str) -> Option<bool> {
+    /// Whether one of these keys is there; `None` when Redis does not answer.
+    pub async fn contains(&self, keys: &[String]) -> Option<bool> {
         let mut exists = redis::cmd("EXISTS");
-        exists.arg(key);
-        self.ask(&exists).await
+        exists.arg(keys);
+        Some(self.ask::<u64>(&exists).await? > 0)
     }
 
     /// Puts the key there for thirty days.

@@ -43,8 +43,8 @@ impl Actor {
 
     /// Nobody is learnt of this way: that would make the session wait for the disk.
     async fn name_whom(&self, happening: &mut Happening) {
-        let (store, session) = (&self.around.store, self.session.name.as_str());
-        match identity::named(store, session, &mut happening.data, &happening.chat, Knowledge::Old).await {
+        let (store, session) = (&self.around.store, self.session.life());
+        match identity::named(store, &session, &mut happening.data, &happening.chat, Knowledge::Old).await {
             Ok(chat) => happening.chat = chat,
             Err(error) => tracing::debug!(%error, "who somebody is cannot be looked up"),
         }
@@ -108,6 +108,7 @@ impl Actor {
             Err(timed_out) => return self.not_now(format!("its file cannot be opened: {timed_out}")),
         };
         let link = Arc::new(link);
+        self.follow_life(&link);
         self.session.update(|state| state.account = link.account());
         self.session.set_link(Some(Arc::clone(&link)));
         link.start();
@@ -136,10 +137,18 @@ impl Actor {
         });
         let inbox = NotingInbox { session: Arc::clone(&self.session), inbox: Arc::clone(&self.around.inbox) };
         let inbox: Arc<dyn Inbox> = Arc::new(inbox);
-        let (name, notes) = (self.session.name.as_str(), self.session.notes.clone());
-        let archive = SessionArchive::of(&self.session, &self.around);
-        let opened = self.around.whatsapp.link(name, file, inbox, notes, archive).await;
+        let lifeline = self.around.store.lifeline(self.session.name.as_str());
+        let archive = SessionArchive::of(&self.session, lifeline.clone(), &self.around);
+        let notes = self.session.notes.clone();
+        let opened = self.around.whatsapp.link(lifeline, file, inbox, notes, archive).await;
         opened.map_err(|error| NotOpened::NotNow(format!("{error:#}")))
+    }
+
+    /// A linked device is that of an account, and so is what is known of the session from then on.
+    fn follow_life(&self, link: &Link) {
+        if let Some(life) = link.life() {
+            self.session.lives(life);
+        }
     }
 
     /// Takes in what the link reports until it is over.
@@ -199,6 +208,7 @@ impl Actor {
             // First the file, so that whoever reads that the code is gone finds it gone.
             Signal::QrExpired => pairing::hide(&self.session, &self.around.files).await,
             Signal::Paired => {
+                self.follow_life(link);
                 let account = link.account();
                 self.session.tell(EventData::SessionPaired(PairedSession { session, account }));
             }
@@ -332,7 +342,7 @@ impl Actor {
             archive::start_over(&self.session, &self.around.store).await;
         }
         // Nobody asks a device that is no more.
-        let forgotten = self.around.store.forget_payloads(self.session.name.as_str(), Timestamp::MAX).await;
+        let forgotten = self.around.store.forget_payloads(&self.session.life(), Timestamp::MAX).await;
         if let Err(error) = forgotten {
             tracing::warn!(session = %self.session.name, %error, "what a former device sent cannot be forgotten");
         }

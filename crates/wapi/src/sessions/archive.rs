@@ -11,7 +11,7 @@ use super::{Parts, Session};
 use crate::event::{EventData, Person, ReceivedMessage};
 use crate::identity::{self, Knowledge};
 use crate::store::kept::{Imports, NewKept};
-use crate::store::{Past, Reached, Store};
+use crate::store::{Lifeline, Past, Reached, Store};
 use crate::whatsapp::{Archive, Incoming, PastMessage, Told};
 
 const HOURS_A_DAY: i64 = 24;
@@ -19,6 +19,7 @@ const HOURS_A_DAY: i64 = 24;
 /// The archive of one session.
 pub(super) struct SessionArchive {
     session: Arc<Session>,
+    lifeline: Lifeline,
     around: Parts,
     /// What is shown is changed in the order in which it is saved.
     turn: Mutex<()>,
@@ -26,9 +27,10 @@ pub(super) struct SessionArchive {
 
 impl SessionArchive {
     /// `None` for a session whose past was not asked for.
-    pub fn of(session: &Arc<Session>, around: &Parts) -> Option<Arc<dyn Archive>> {
+    pub fn of(session: &Arc<Session>, lifeline: Lifeline, around: &Parts) -> Option<Arc<dyn Archive>> {
         let is_asked = session.look(|state| state.past.is_some()) && around.history.is_on();
-        let archive = || Self { session: Arc::clone(session), around: around.clone(), turn: Mutex::default() };
+        let archive =
+            || Self { session: Arc::clone(session), lifeline, around: around.clone(), turn: Mutex::default() };
         is_asked.then(|| Arc::new(archive()) as _)
     }
 
@@ -48,7 +50,7 @@ impl SessionArchive {
 
     async fn name_all(&self, people: impl Iterator<Item = &mut Person>) -> Result<()> {
         for person in people {
-            identity::of_person(&self.around.store, self.name(), person).await?;
+            identity::of_person(&self.around.store, &self.lifeline.life(), person).await?;
         }
         Ok(())
     }
@@ -56,7 +58,7 @@ impl SessionArchive {
     /// Gives everybody in a message their one id.
     async fn name_in(&self, message: &mut PastMessage) -> Result<()> {
         let Incoming { chat, data, .. } = &mut message.incoming;
-        *chat = identity::named(&self.around.store, self.name(), data, chat, Knowledge::New).await?;
+        *chat = identity::named(&self.around.store, &self.lifeline.life(), data, chat, Knowledge::New).await?;
         self.name_all(message.reactions.iter_mut().filter_map(|(by, _)| by.as_mut())).await
     }
 }
@@ -83,10 +85,10 @@ impl Archive for SessionArchive {
             self.name_in(message).await?;
         }
         let files = told.messages.iter_mut().map(|message| &mut message.incoming);
-        self.around.media.note_past(self.name(), files).await?;
+        self.around.media.note_past(&self.lifeline.life(), files).await?;
         let Told { chats, contacts, messages, .. } = told;
         let messages = messages.into_iter().filter_map(kept).collect();
-        Ok(self.around.history.import(self.name(), &Imports { chats, contacts, messages }).await?)
+        Ok(self.around.history.import(&self.lifeline.life(), &Imports { chats, contacts, messages }).await?)
     }
 
     async fn taken(&self, id: &str, reached: Option<Reached>) -> Result<()> {

@@ -7,7 +7,7 @@ use super::{SessionName, SessionState, Sessions, Status, reading};
 use crate::event::{ChatChange, Group, Person, Presence, Typing};
 use crate::identity;
 use crate::message::ChatId;
-use crate::store::StoreError;
+use crate::store::{Life, StoreError};
 use crate::whatsapp::{Link, NotAnswered, Number};
 
 /// Why a question to WhatsApp has no answer.
@@ -47,18 +47,20 @@ impl Sessions {
 
     /// Its members are known by their one ids.
     async fn name_members(&self, name: &SessionName, group: &mut Group) -> Result<(), StoreError> {
-        identity::mention_all(&self.inner.around.store, name.as_str(), group.people_mut()).await
+        let life = self.life(name);
+        let life = life.ok_or_else(|| StoreError::new("the session is being removed"))?;
+        identity::mention_all(&self.inner.around.store, &life, group.people_mut()).await
     }
 
     /// The id a chat or a person has in events and in what is kept, whichever of their addresses they are named by.
-    pub async fn id_of(&self, name: &SessionName, chat: &ChatId) -> Result<String, AskError> {
+    pub async fn id_of(&self, name: &SessionName, life: &Life, chat: &ChatId) -> Result<String, AskError> {
         let named = chat.to_string();
         if !chat.is_person() {
             return Ok(named);
         }
         let other = self.other_address(name, chat).await;
         let addresses = [Some(named.as_str()), other.as_deref()].into_iter().flatten().collect::<Vec<_>>();
-        if let Some(id) = self.inner.around.store.known_id(name.as_str(), &addresses).await? {
+        if let Some(id) = self.inner.around.store.known_id(life, &addresses).await? {
             return Ok(id);
         }
         // Nothing was told of them: as they would be called, by their number.
@@ -72,19 +74,20 @@ impl Sessions {
     /// them. How many that were.
     pub async fn mark_read(&self, name: &SessionName, chat: &ChatId, up_to: Option<&str>) -> Result<usize, AskError> {
         let store = &self.inner.around.store;
+        let life = self.life(name).ok_or(AskError::Unknown)?;
         let addresses = self.ask_whatsapp(name, async |link, _| Ok(link.addresses(chat).await)).await?;
-        let unread = store.unread(name.as_str(), &addresses, up_to).await?.ok_or(AskError::NoMessage)?;
+        let unread = store.unread(&life, &addresses, up_to).await?.ok_or(AskError::NoMessage)?;
         let Some(newest) = unread.first() else { return Ok(0) };
         self.ask_whatsapp(name, async |link, limit| link.mark_read(&unread, limit).await).await?;
-        store.mark_read(name.as_str(), &addresses[0], newest.seq).await?;
+        store.mark_read(&life, &addresses[0], newest.seq).await?;
         self.tell_of_reading(name, chat, up_to).await?;
         Ok(unread.len())
     }
 
     /// The chat is read here, which its unread count follows.
     async fn tell_of_reading(&self, name: &SessionName, chat: &ChatId, up_to: Option<&str>) -> Result<(), AskError> {
-        let id = self.id_of(name, chat).await?;
         let session = self.find(name).ok_or(AskError::Unknown)?;
+        let id = self.id_of(name, &session.life(), chat).await?;
         let (phone, lid) = match chat {
             ChatId::Phone(phone) => (Some(phone.clone()), None),
             ChatId::Lid(_) => (None, Some(chat.to_string())),

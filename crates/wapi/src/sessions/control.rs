@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::actor::STOPPED_BY_HAND;
-use super::{Intent, Metadata, Session, SessionName, SessionState, Sessions, Status};
+use super::{Intent, Metadata, Parts, Session, SessionName, SessionState, Sessions, Status};
 use crate::store::{Ordered, Past, Stop, StoreError};
 use crate::whatsapp::{NoAnswer, NoCode};
 
@@ -42,6 +42,14 @@ pub enum CommandError {
 pub enum LogOut {
     First,
     No,
+}
+
+/// What a session that is removed leaves behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leave {
+    /// What is of its lives, for whoever links the same account under this name, and what others are still to be told.
+    Lives,
+    Nothing,
 }
 
 impl Sessions {
@@ -125,7 +133,7 @@ impl Sessions {
     }
 
     /// Forgets a session. Its file is moved aside; what it has received so far is still delivered.
-    pub async fn remove(&self, name: &SessionName, log_out: LogOut) -> Result<(), CommandError> {
+    pub async fn remove(&self, name: &SessionName, log_out: LogOut, leave: Leave) -> Result<(), CommandError> {
         let session = self.find(name).ok_or(CommandError::Unknown)?;
         if log_out == LogOut::First && session.state().paired {
             self.log_out_session(&session).await?;
@@ -135,6 +143,23 @@ impl Sessions {
         self.inner.around.store.forget_session(name.as_str()).await?;
         session.set_intent(Intent::Remove);
         session.ended().await;
+        if leave == Leave::Nothing {
+            self.purge(name).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes what the lives of a name have left; what is cut off goes on by itself.
+    async fn purge(&self, name: &SessionName) -> Result<(), CommandError> {
+        let Parts { store, files, media, history, .. } = &self.inner.around;
+        // Its last words are to go with the rest.
+        self.inner.journal.save_rest().await;
+        store.purge(name.as_str()).await?;
+        history.remove_forgotten().await?;
+        media.remove_leftovers_now().await;
+        if let Err(error) = files.remove_former(name).await {
+            return Err(StoreError::new(format!("the files of former devices cannot be removed: {error}")).into());
+        }
         Ok(())
     }
 
@@ -171,6 +196,7 @@ impl Place<'_> {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         if !self.is_taken {
+            self.sessions.inner.around.store.lives().ended(self.session.name.as_str());
             self.sessions.lock().remove(&self.session.name);
             self.session.end();
         }

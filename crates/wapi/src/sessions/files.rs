@@ -111,6 +111,29 @@ impl Files {
         Ok(())
     }
 
+    /// Removes what was moved out of the way of this name.
+    pub(super) async fn remove_former(&self, name: &SessionName) -> io::Result<()> {
+        let stem = name.file_stem();
+        for why in [Aside::LoggedOut, Aside::Removed] {
+            let mut moments = match fs::read_dir(self.sessions.join(why.folder())).await {
+                Ok(moments) => moments,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            while let Some(moment) = moments.next_entry().await? {
+                for suffix in SUFFIXES {
+                    match fs::remove_file(moment.path().join(format!("{stem}.{suffix}"))).await {
+                        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                        _ => {}
+                    }
+                }
+                // Others may have been moved in the same moment.
+                let _ = fs::remove_dir(moment.path()).await;
+            }
+        }
+        Ok(())
+    }
+
     /// Replaces the session's QR picture at once: whoever looks sees the old or the new one, whole.
     pub async fn write_qr_code(&self, name: &SessionName, png: &[u8]) -> io::Result<()> {
         let file = self.qr_code(name);

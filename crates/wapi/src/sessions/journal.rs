@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::SessionName;
 use crate::clock::Clock;
 use crate::event::{Event, EventData, MessageKey};
 use crate::lifecycle::Lifecycle;
-use crate::store::{NewEvent, Store, StoreError};
+use crate::store::{Life, NewEvent, Store, StoreError};
 use crate::whatsapp::Happening;
 
 /// Events that may wait for the database. When there are more, what a later one has overtaken is forgotten.
@@ -34,23 +33,23 @@ impl Journal {
     }
 
     /// Takes down what happened. Never waits.
-    pub fn tell(&self, session: &SessionName, news: Vec<EventData>) {
+    pub fn tell(&self, session: &Life, news: Vec<EventData>) {
         if news.is_empty() {
             return;
         }
-        let new = |data| NewEvent::of_session(session.as_str(), &Event::new(data, self.clock.now()));
+        let new = |data| NewEvent::of_session(session, &Event::new(data, self.clock.now()));
         self.take_down(news.into_iter().map(new));
     }
 
     /// The same for what happened around messages.
-    pub fn tell_of(&self, session: &SessionName, Happening { chat, id, data }: Happening) {
+    pub fn tell_of(&self, session: &Life, Happening { chat, id, data }: Happening) {
         let event = Event::new(data, self.clock.now());
         self.take_down([match id {
             Some(id) => {
                 let key = MessageKey { chat: chat.clone(), sender: String::new(), id };
-                NewEvent::of_message(session.as_str(), &chat, key, &event)
+                NewEvent::of_message(session, &chat, key, &event)
             }
-            None => NewEvent { chat, ..NewEvent::of_session(session.as_str(), &event) },
+            None => NewEvent { chat, ..NewEvent::of_session(session, &event) },
         }]);
     }
 
@@ -114,7 +113,7 @@ fn forget_one(waiting: &mut VecDeque<NewEvent>) {
     let mut later = HashSet::new();
     let mut overtaken = None;
     for (place, event) in waiting.iter().enumerate().rev() {
-        if !later.insert((event.session.as_str(), event.chat.as_str(), event.kind)) {
+        if !later.insert((event.session.id(), event.chat.as_str(), event.kind)) {
             overtaken = Some(place);
         }
     }
@@ -125,8 +124,12 @@ fn forget_one(waiting: &mut VecDeque<NewEvent>) {
 mod tests {
     use super::*;
 
+    fn lives(name: &str) -> Life {
+        Life::test(i64::from(name.as_bytes()[0]), name)
+    }
+
     fn event(session: &str, kind: &'static str, id: &str) -> NewEvent {
-        let (session, chat, body) = (session.to_owned(), String::new(), String::new());
+        let (session, chat, body) = (lives(session), String::new(), String::new());
         NewEvent { id: id.to_owned(), session, chat, message: None, kind, body }
     }
 

@@ -39,13 +39,13 @@ use crate::fetch::Fetcher;
 use crate::history::History;
 use crate::lifecycle::Lifecycle;
 use crate::media::Media;
-use crate::store::{Ordered, Store};
+use crate::store::{Life, Ordered, Store};
 use crate::whatsapp::{Inbox, Whatsapp};
 
 use actor::Actor;
 pub use asking::AskError;
 pub use checks::{Check, Inbound};
-pub use control::{CommandError, LogOut};
+pub use control::{CommandError, Leave, LogOut};
 use files::Aside;
 pub use files::Files;
 use journal::Journal;
@@ -73,8 +73,8 @@ struct Inner {
     sessions: Mutex<BTreeMap<SessionName, Arc<Session>>>,
     /// Whether the saved ones are among them.
     listed: watch::Sender<bool>,
-    /// When sessions that are not there yet have received their last message, from an earlier run.
-    received: Mutex<BTreeMap<String, Timestamp>>,
+    /// When lives of sessions that are not there yet have received their last message, by number, from an earlier run.
+    received: Mutex<BTreeMap<i64, Timestamp>>,
     journal: Arc<Journal>,
     ledger: Ledger,
     /// Sessions that have come online, to be checked.
@@ -120,6 +120,11 @@ impl Sessions {
         Self {
             inner: Arc::new(Inner { sessions, listed, received, journal, ledger, online, unchecked, around: parts }),
         }
+    }
+
+    /// The life a session is in; `None`: there is no such session.
+    pub fn life(&self, name: &SessionName) -> Option<Life> {
+        self.find(name).map(|session| session.life())
     }
 
     pub fn find(&self, name: &SessionName) -> Option<Arc<Session>> {
@@ -185,11 +190,12 @@ impl Sessions {
         let intent = if is_stopped { Intent::Stop } else { Intent::Run };
         let journal = Arc::clone(&self.inner.journal);
         let parts = self.inner.around.clone();
-        let (session, inlets) = Session::new(name.clone(), intent, metadata, journal, parts.clock.clone());
+        let life = parts.store.lives().begun(name.as_str());
+        let (session, inlets) = Session::new(name.clone(), life, intent, metadata, journal, parts.clock.clone());
         session.expect_past(past);
         let session = Arc::new(session);
         parts.lifecycle.spawn(self.clone().keep_sending(Arc::clone(&session), inlets));
-        let received = self.inner.received.lock().unwrap_or_else(PoisonError::into_inner).remove(name.as_str());
+        let received = self.inner.received.lock().unwrap_or_else(PoisonError::into_inner).remove(&session.life().id());
         if let Some(at) = received {
             session.received(at);
         }
@@ -230,6 +236,8 @@ impl Sessions {
             lifecycle.unless_stopping(clock.sleep(AFTER_PANIC)).await;
         }
         if session.intent() == Intent::Remove {
+            // Before its name can be taken: whoever does so begins another one.
+            self.inner.around.store.lives().ended(session.name.as_str());
             self.lock().remove(&session.name);
         }
         session.end();

@@ -56,10 +56,11 @@ impl Sessions {
 
     /// Whom the account blocks, each by their one id.
     pub async fn blocked(&self, name: &SessionName) -> Result<Vec<Person>, AskError> {
+        let life = self.life(name).ok_or(AskError::Unknown)?;
         let mut blocked = self.ask_whatsapp(name, async |link, limit| link.blocked(limit).await).await?;
         for person in &mut blocked {
             if let Ok(address) = ChatId::parse(&person.id) {
-                person.id = self.id_of(name, &address).await?;
+                person.id = self.id_of(name, &life, &address).await?;
             }
         }
         Ok(blocked)

@@ -9,7 +9,7 @@ use crate::whatsapp::Happening;
 /// Tells which chats these messages were unread in, as far as a history is kept: it alone knows whose they are.
 pub(super) async fn read_elsewhere(session: Arc<Session>, around: Parts, ids: Vec<String>) {
     let Ok(kept) = around.history.look().await else { return };
-    match kept.unread_among(session.name.as_str(), &ids).await {
+    match kept.unread_among(&session.life(), &ids).await {
         Ok(chats) => chats.into_iter().for_each(|(chat, newest)| session.tell_of(read(&session, chat, Some(newest)))),
         Err(error) => {
             tracing::warn!(session = %session.name, %error, "what was read elsewhere cannot be looked up");

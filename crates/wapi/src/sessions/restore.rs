@@ -65,6 +65,9 @@ impl Sessions {
             let Ok(name) = SessionName::parse(&name) else { continue };
             self.restore_one(&name, Some(ordered), &places).await;
         }
+        // What is left of sessions that are no more is nobody's, also if they went while the program was not there to see it.
+        let names = self.all().iter().map(|session| session.name.as_str().to_owned()).collect();
+        self.inner.around.store.lives().ended_but(&names);
         self.inner.listed.send_replace(true);
         Ok(())
     }

@@ -1,7 +1,6 @@
 //! The task that sends a session's messages: asks its [outbox](super::outbox) what to do, does it, and tells the outbox how it went.
 
 use std::collections::HashMap;
-use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,17 +14,16 @@ use super::outbox::{self, HandedOver, Haste, Moment, Outbox, Step, Unprepared};
 use super::sending::{Reply, SendError, Wish};
 use super::session::{Inlets, Intent, Line};
 use super::{Parts, Session, Status};
-use crate::clock::Clock;
 use crate::media::File;
 use crate::message::{ChatId, Message};
-use crate::store::{Judged, OpenMessage, Place, Receipt, Verdict};
+use crate::store::{Judged, Life, OpenMessage, Place, Receipt, Verdict};
 use crate::whatsapp::{Note, Prepared};
 
 mod accepting;
 mod work;
 
 use accepting::Asked;
-use work::{Done, Work};
+use work::{Done, Work, alarm};
 
 /// Messages of one session that may wait.
 const MOST_WAITING: usize = 10_000;
@@ -62,6 +60,7 @@ pub(super) enum Request {
 
 /// What is known of an open message besides its way through the outbox.
 struct Open {
+    life: Life,
     id: String,
     to: ChatId,
     /// `None`: it is read when it is needed.
@@ -142,23 +141,24 @@ impl Sender {
 
     /// Takes up what an earlier run left.
     async fn resume(&mut self) {
+        let life = self.session.life();
         let left = loop {
-            match self.around.store.open_messages(self.session.name.as_str()).await {
+            match self.around.store.open_messages(&life).await {
                 Ok(left) => break left,
                 Err(error) => tracing::error!(session = %self.session.name, %error, "open messages cannot be read"),
             }
             self.around.clock.sleep(PAUSE).await;
         };
         for left in outbox::in_order(left) {
-            self.take_up(left);
+            self.take_up(&life, left);
         }
     }
 
-    fn take_up(&mut self, left: OpenMessage) {
+    fn take_up(&mut self, life: &Life, left: OpenMessage) {
         let Ok(to) = ChatId::parse_with_status(&left.chat) else { return };
         let (waiting, is_vote) = (Vec::new(), left.is_vote);
-        let open =
-            Open { id: left.id, to, message: None, file: None, prepared: None, waiting, is_vote, is_stale: false };
+        let (id, life) = (left.id, life.clone());
+        let open = Open { life, id, to, message: None, file: None, prepared: None, waiting, is_vote, is_stale: false };
         let message = outbox::Message {
             place: left.place,
             chat: left.chat,
@@ -194,7 +194,7 @@ impl Sender {
 
     fn asked(&mut self, request: Request) {
         match request {
-            Request::Accept { wish, file, haste, reply } => match self.refusal(haste) {
+            Request::Accept { wish, file, haste, reply } => match self.refusal(&wish, haste) {
                 Some(refusal) => drop(reply.send(Err(refusal))),
                 None => self.accept(wish, file, haste, reply),
             },
@@ -209,7 +209,11 @@ impl Sender {
         }
     }
 
-    fn refusal(&self, haste: Haste) -> Option<SendError> {
+    fn refusal(&self, wish: &Wish, haste: Haste) -> Option<SendError> {
+        // It is for an account that is linked no more.
+        if wish.life != self.session.life() {
+            return Some(SendError::Unknown);
+        }
         if self.open.len() + self.accepting.len() >= MOST_WAITING {
             return Some(SendError::Full(MOST_WAITING));
         }
@@ -242,9 +246,8 @@ impl Sender {
                         self.outbox.answered(place, Verdict::Sent { at });
                         self.advance();
                     }
-                    let session = self.session.name.as_str().to_owned();
-                    let receipt = Receipt { session, id, from: from.clone(), is_one_of_many, kind, at };
-                    self.ledger.receipt(receipt);
+                    let (session, from) = (self.session.life(), from.clone());
+                    self.ledger.receipt(Receipt { session, id, from, is_one_of_many, kind, at });
                 }
             }
         }
@@ -303,6 +306,7 @@ impl Sender {
         open.is_stale = false;
         Some(Work {
             place,
+            life: open.life.clone(),
             session: Arc::clone(&self.session),
             around: self.around.clone(),
             id: open.id.clone(),
@@ -317,7 +321,7 @@ impl Sender {
         let Some(open) = self.open.get_mut(&place) else { return };
         let mut judged = Judged {
             place,
-            session: self.session.name.as_str().to_owned(),
+            session: open.life.clone(),
             id: open.id.clone(),
             chat: open.to.to_string(),
             verdict,
@@ -333,13 +337,5 @@ impl Sender {
             tracing::debug!(session = %self.session.name, code = failure.code, "a message failed");
         }
         self.ledger.judge(judged, open.waiting);
-    }
-}
-
-/// Completes after this long, or never.
-async fn alarm(clock: Clock, pause: Option<Duration>) {
-    match pause {
-        Some(pause) => clock.sleep(pause).await,
-        None => pending().await,
     }
 }

@@ -10,7 +10,7 @@ use super::sender::Request;
 use super::{SessionName, Sessions, Status};
 use crate::media::File;
 use crate::message::{ChatId, Message};
-use crate::store::{Accepted, IdempotencyKey, Quoted, StoreError, Verdict};
+use crate::store::{Accepted, IdempotencyKey, Life, Quoted, StoreError, Verdict};
 use crate::whatsapp::Registered;
 
 /// How long WhatsApp is asked about a new number before its message is accepted.
@@ -18,6 +18,8 @@ const ASKING: Duration = Duration::from_secs(5);
 
 /// A message that somebody wants to have sent.
 pub struct Wish {
+    /// For which life of the session it is. It leaves in that one or not at all.
+    pub life: Life,
     pub to: ChatId,
     pub message: Message,
     pub send_at: Option<Timestamp>,
@@ -78,8 +80,8 @@ impl Sessions {
         self.find(name).ok_or(SendError::Unknown)?;
         let to = self.registered(name, wish.to).await;
         // Their other address is as good to the engine, and a chat goes on under the one it began with.
-        let to = self.chat_of(name, to).await?;
-        let message = self.timed(name, &to, wish.message);
+        let to = self.chat_of(name, &wish.life, to).await?;
+        let message = self.timed(&wish.life, &to, wish.message);
         Ok(Settled(Wish { to, message, ..wish }))
     }
 
@@ -97,7 +99,8 @@ impl Sessions {
         file: Option<File>,
     ) -> Result<(ChatId, Accepted, oneshot::Receiver<Verdict>), SendError> {
         let expires_at = self.inner.around.clock.now().saturating_add(self.inner.around.whatsapp_timeout).ok();
-        let wish = Wish { to, message, send_at: None, expires_at, key: None };
+        let life = self.life(name).ok_or(SendError::Unknown)?;
+        let wish = Wish { life, to, message, send_at: None, expires_at, key: None };
         let asked = wish.to.clone();
         let wish = self.settle(name, wish).await?;
         // A person's chat may go on under their LID, which is not what whoever asked for a number wants to hear.
@@ -149,9 +152,15 @@ impl Sessions {
     }
 
     /// A message of a chat, sent or received, if it is known; the chat may be named by its number or its LID.
-    pub async fn quoted(&self, name: &SessionName, chat: &ChatId, id: &str) -> Result<Option<Quoted>, StoreError> {
+    pub async fn quoted(
+        &self,
+        name: &SessionName,
+        life: &Life,
+        chat: &ChatId,
+        id: &str,
+    ) -> Result<Option<Quoted>, StoreError> {
         let chats = self.addresses(name, chat).await;
-        self.inner.around.store.quoted(name.as_str(), &chats, id).await
+        self.inner.around.store.quoted(life, &chats, id).await
     }
 
     /// Deletes a message from the account's own devices alone. `author`: who wrote it; `None`: the account itself.
@@ -195,7 +204,7 @@ impl Sessions {
     }
 
     /// The address under which a chat goes on: the one it began with.
-    async fn chat_of(&self, name: &SessionName, chat: ChatId) -> Result<ChatId, StoreError> {
+    async fn chat_of(&self, name: &SessionName, life: &Life, chat: ChatId) -> Result<ChatId, StoreError> {
         if !chat.is_person() {
             return Ok(chat);
         }
@@ -204,7 +213,7 @@ impl Sessions {
             ChatId::Lid(_) => (other.as_deref(), Some(named.as_str())),
             _ => (Some(named.as_str()), other.as_deref()),
         };
-        let id = self.inner.around.store.identify(name.as_str(), number, lid).await?;
+        let id = self.inner.around.store.identify(life, number, lid).await?;
         Ok(id.and_then(|id| ChatId::parse(&id).ok()).unwrap_or(chat))
     }
 

@@ -1,7 +1,7 @@
 //! A handle on one session: what is known of it, what its owner wants of it, and the link to send through.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,7 +15,7 @@ use super::sender::Request;
 use super::{Metadata, SessionName, SessionState, Status};
 use crate::clock::Clock;
 use crate::event::EventData;
-use crate::store::Past;
+use crate::store::{Life, Past};
 use crate::whatsapp::{Happening, Inbox, Incoming, Link, Note};
 
 /// What its owner wants of a session.
@@ -33,6 +33,8 @@ pub struct Session {
     pub name: SessionName,
     /// What its owner keeps with it.
     pub metadata: Metadata,
+    /// Which life it is in: that of the account that links it, or linked it last.
+    life: Mutex<Life>,
     state: watch::Sender<SessionState>,
     link: watch::Sender<Option<Arc<Link>>>,
     intent: watch::Sender<Intent>,
@@ -85,6 +87,7 @@ pub(super) struct Inlets {
 impl Session {
     pub(super) fn new(
         name: SessionName,
+        life: Life,
         intent: Intent,
         metadata: Metadata,
         journal: Arc<Journal>,
@@ -95,6 +98,7 @@ impl Session {
         let session = Self {
             name,
             metadata,
+            life: Mutex::new(life),
             state: watch::Sender::new(SessionState::new(clock.now())),
             link: watch::Sender::new(None),
             intent: watch::Sender::new(intent),
@@ -111,6 +115,19 @@ impl Session {
             clock,
         };
         (session, Inlets { requests: asked, notes: noted })
+    }
+
+    /// The life it is in. Whoever asks for something of it, or for something to be done with it, does so for one life.
+    pub fn life(&self) -> Life {
+        self.life.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The life of the account that links it goes on, or begins.
+    pub(super) fn lives(&self, life: Life) {
+        let before = std::mem::replace(&mut *self.life.lock().unwrap_or_else(PoisonError::into_inner), life);
+        if before != self.life() {
+            self.last_received.store(0, Ordering::Relaxed);
+        }
     }
 
     /// What is known right now.
@@ -192,7 +209,7 @@ impl Session {
             let before = Before::of(state);
             change(state);
             // Told while the state is held, so that news are in the order of the changes whoever makes them.
-            self.journal.tell(&self.name, news(&self.name, &before, state));
+            self.journal.tell(&self.life(), news(&self.name, &before, state));
         });
         let line = self.look(Line::of);
         // Only its own changes wake the sender.
@@ -205,12 +222,12 @@ impl Session {
 
     /// Tells something that no change of the state says.
     pub(super) fn tell(&self, data: EventData) {
-        self.journal.tell(&self.name, vec![data]);
+        self.journal.tell(&self.life(), vec![data]);
     }
 
     /// Tells something that happened around messages.
     pub(super) fn tell_of(&self, happening: Happening) {
-        self.journal.tell_of(&self.name, happening);
+        self.journal.tell_of(&self.life(), happening);
     }
 
     pub(super) fn intent(&self) -> Intent {
@@ -258,9 +275,11 @@ pub(super) struct NotingInbox {
 
 #[async_trait]
 impl Inbox for NotingInbox {
-    async fn accept(&self, session: &str, incoming: Vec<Incoming>) -> anyhow::Result<()> {
+    async fn accept(&self, session: &Life, incoming: Vec<Incoming>) -> anyhow::Result<()> {
         self.inbox.accept(session, incoming).await?;
-        self.session.received(self.session.clock.now());
+        if self.session.life() == *session {
+            self.session.received(self.session.clock.now());
+        }
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use super::{AskError, SendError, SessionName, Sessions};
 use crate::event::Failure;
 use crate::message::{ChatId, ChatTimer, Content, Message};
-use crate::store::{Timer, Verdict};
+use crate::store::{Life, Timer, Verdict};
 
 /// Why a timer was not set.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +22,7 @@ pub enum NotSet {
 impl Sessions {
     /// Sets after how many seconds the messages of a chat disappear; 0: they stay. WhatsApp has taken it when this is done.
     pub async fn set_timer(&self, name: &SessionName, chat: &ChatId, seconds: u32) -> Result<(), NotSet> {
+        let life = self.life(name).ok_or(AskError::Unknown)?;
         match chat {
             ChatId::Group(id) => {
                 self.ask_whatsapp(name, async |link, limit| link.sets_group_timer(id, seconds, limit).await).await?;
@@ -39,14 +40,14 @@ impl Sessions {
         }
         let chats = self.addresses(name, chat).await;
         let timer = Timer { seconds, set_at: self.inner.around.clock.now().as_second() };
-        Ok(self.inner.around.store.set_timer(name.as_str(), &chats, timer).await.map_err(AskError::Store)?)
+        Ok(self.inner.around.store.set_timer(&life, &chats, timer).await.map_err(AskError::Store)?)
     }
 
     /// A message as it leaves for a chat: it disappears where others do.
-    pub(super) fn timed(&self, name: &SessionName, chat: &ChatId, message: Message) -> Message {
+    pub(super) fn timed(&self, life: &Life, chat: &ChatId, message: Message) -> Message {
         match message.content.stands_alone() {
             true => {
-                let expires_after = self.inner.around.store.timer(name.as_str(), &chat.to_string());
+                let expires_after = self.inner.around.store.timer(life, &chat.to_string());
                 Message { expires_after, ..message }
             }
             false => message,

@@ -1,13 +1,13 @@
 //! The keys that callers show: what is known of each, and a hash of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::writer::Change;
-use super::{Store, StoreError, time};
+use super::{Since, Store, StoreError, time};
 use crate::keys::{Rights, Scope};
 
 /// SHA-256 of a key.
@@ -21,6 +21,8 @@ pub struct ApiKey {
     pub hint: String,
     pub name: String,
     pub rights: Rights,
+    /// Since when it has each of its sessions; `None`: nobody has noted it.
+    pub since: Option<BTreeMap<String, Since>>,
     pub created_at: Timestamp,
     pub expires_at: Option<Timestamp>,
     pub last_used_at: Option<Timestamp>,
@@ -46,6 +48,11 @@ impl Store {
         self.writer.change(Remove { id: id.to_owned() }).await
     }
 
+    /// Notes since when a key has its sessions.
+    pub async fn set_api_key_lives(&self, id: &str, since: BTreeMap<String, Since>) -> Result<(), StoreError> {
+        self.writer.change(SetLives { id: id.to_owned(), since }).await
+    }
+
     /// Saves when keys were last used; those that are gone are passed over.
     pub async fn note_api_key_uses(&self, uses: Vec<(String, Timestamp)>) -> Result<(), StoreError> {
         self.writer.change(NoteUses { uses }).await
@@ -66,10 +73,47 @@ fn key(row: &SqliteRow) -> Result<ApiKey, StoreError> {
         hint: row.get("hint"),
         name: row.get("name"),
         rights: Rights { scopes, sessions: sessions.map(serde_json::from_str).transpose().map_err(unreadable)? },
+        since: row.get::<Option<&str>, _>("lives").map(dated).transpose().map_err(unreadable)?,
         created_at: time(row.get("created_at")),
         expires_at: row.get::<Option<i64>, _>("expires_at").map(time),
         last_used_at: row.get::<Option<i64>, _>("last_used_at").map(time),
     })
+}
+
+/// A life by its number; what came after one, by a negative number.
+fn written(since: &BTreeMap<String, Since>) -> String {
+    let number = |since: &Since| match since {
+        Since::Ever => None,
+        Since::Life(life) => Some(*life),
+        Since::After(newest) => Some(-1 - *newest),
+    };
+    let numbers: BTreeMap<&str, Option<i64>> =
+        since.iter().map(|(name, since)| (name.as_str(), number(since))).collect();
+    serde_json::to_string(&numbers).expect("names and numbers are JSON")
+}
+
+fn dated(text: &str) -> Result<BTreeMap<String, Since>, serde_json::Error> {
+    let since = |number: Option<i64>| match number {
+        None => Since::Ever,
+        Some(number @ 0..) => Since::Life(number),
+        Some(number) => Since::After(-1 - number),
+    };
+    let numbers: BTreeMap<String, Option<i64>> = serde_json::from_str(text)?;
+    Ok(numbers.into_iter().map(|(name, number)| (name, since(number))).collect())
+}
+
+struct SetLives {
+    id: String,
+    since: BTreeMap<String, Since>,
+}
+
+impl Change for SetLives {
+    type Answer = ();
+
+    async fn write(&self, connection: &mut SqliteConnection, _: Timestamp) -> Result<(), sqlx::Error> {
+        let sql = sqlx::query("UPDATE api_keys SET lives = $1 WHERE id = $2").bind(written(&self.since)).bind(&self.id);
+        sql.execute(connection).await.map(drop)
+    }
 }
 
 struct Add {
@@ -81,14 +125,18 @@ impl Change for Add {
     type Answer = ();
 
     async fn write(&self, connection: &mut SqliteConnection, _: Timestamp) -> Result<(), sqlx::Error> {
-        let sql = "INSERT INTO api_keys (id, hash, hint, name, scopes, sessions, created_at, expires_at) \
-                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
-        let ApiKey { id, hint, name, rights, created_at, expires_at, .. } = &self.key;
+        let sql = "INSERT INTO api_keys (id, hash, hint, name, scopes, sessions, created_at, expires_at, lives) \
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+        let ApiKey { id, hint, name, rights, since, created_at, expires_at, .. } = &self.key;
         let scopes: Vec<_> = rights.scopes.iter().map(|scope| scope.word()).collect();
         let json = |names: &BTreeSet<String>| serde_json::to_string(names).expect("a list of texts is JSON");
         let query = sqlx::query(sql).bind(id).bind(&self.hash[..]).bind(hint).bind(name).bind(scopes.join(","));
         let query = query.bind(rights.sessions.as_ref().map(json)).bind(created_at.as_millisecond());
-        query.bind(expires_at.map(Timestamp::as_millisecond)).execute(connection).await?;
+        query
+            .bind(expires_at.map(Timestamp::as_millisecond))
+            .bind(since.as_ref().map(written))
+            .execute(connection)
+            .await?;
         Ok(())
     }
 }

@@ -59,13 +59,13 @@ pub(super) async fn insert(
     news: &mut News,
 ) -> Result<(), sqlx::Error> {
     let pairs = events.iter().flat_map(|event| endpoints.iter().map(move |endpoint| (event, endpoint)));
-    let wanted =
-        pairs.filter(|(Inserted { event, .. }, endpoint)| endpoint.wants(&event.session, &event.chat, event.kind));
+    let wanted = pairs
+        .filter(|(Inserted { event, .. }, endpoint)| endpoint.wants(event.session.name(), &event.chat, event.kind));
     let wanted: Vec<_> = wanted.collect();
     let new = wanted.iter().map(|(event, endpoint)| New {
         event: event.seq,
         endpoint,
-        session: &event.event.session,
+        session: event.event.session.name(),
         chat: &event.event.chat,
         resent: 0,
     });
@@ -90,21 +90,16 @@ pub(super) async fn tell_again(
 ) -> Result<u64, sqlx::Error> {
     let all = endpoints::subscribers(connection).await?;
     let Some(endpoint) = all.iter().find(|subscriber| subscriber.id == endpoint) else { return Ok(0) };
-    // What still waits is told anyway; of what is empty, retention has left just enough to recognise it by.
-    let sql = "SELECT seq, session, chat, type FROM events e WHERE seq >= $1 AND seq < $2 AND body <> '' \
+    // Of what is over nobody is told again. What still waits is told anyway; of what is empty, retention has left just enough to recognise it by.
+    let sql = "SELECT seq, name, chat, type FROM events e WHERE NOT EXISTS (SELECT 1 FROM lives l WHERE l.life = e.session AND l.to_at IS NOT NULL) \
+               AND seq >= $1 AND seq < $2 AND body <> '' \
                AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.event = e.seq AND d.endpoint = $3 AND d.state = 'waiting') \
                ORDER BY seq";
     let query = sqlx::query(sql).bind(from).bind(upto).bind(&endpoint.id);
     let rows = query.fetch_all(&mut *connection).await?;
-    let wanted = rows.iter().filter(|row| endpoint.wants(row.get("session"), row.get("chat"), row.get("type")));
+    let wanted = rows.iter().filter(|row| endpoint.wants(row.get("name"), row.get("chat"), row.get("type")));
     let news: Vec<_> = wanted
-        .map(|row| New {
-            event: row.get("seq"),
-            endpoint,
-            session: row.get("session"),
-            chat: row.get("chat"),
-            resent: 1,
-        })
+        .map(|row| New { event: row.get("seq"), endpoint, session: row.get("name"), chat: row.get("chat"), resent: 1 })
         .collect();
     insert_new(connection, &news, now).await?;
     Ok(news.len() as u64)
@@ -330,7 +325,11 @@ pub(super) async fn step_aside(
 }
 
 /// The lanes whose head is done go on with their next, at once; those without a next are gone. What is next.
-async fn move_on(connection: &mut SqliteConnection, gone: &[i64], now: Timestamp) -> Result<Vec<i64>, sqlx::Error> {
+pub(super) async fn move_on(
+    connection: &mut SqliteConnection,
+    gone: &[i64],
+    now: Timestamp,
+) -> Result<Vec<i64>, sqlx::Error> {
     let mut next = Vec::with_capacity(gone.len());
     for gone in gone.chunks(ROWS) {
         let mut sql = QueryBuilder::<Sqlite>::new(

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use sqlx::sqlite::{Sqlite, SqlitePool, SqliteRow};
 use sqlx::{QueryBuilder, Row};
 
-use super::{Store, StoreError, time};
+use super::{Life, Store, StoreError, time};
 use crate::event::MessageKey;
 
 /// The front of a lane whose time has come.
@@ -51,7 +51,7 @@ pub struct Due {
     pub endpoint_failing_since: Option<Timestamp>,
     pub endpoint_failures: u32,
     pub gate: String,
-    pub session: String,
+    pub session: Life,
     pub chat: String,
     /// What it is about, if it is about a message.
     pub message: Option<MessageKey>,
@@ -76,7 +76,7 @@ const GATES: &str = "WITH RECURSIVE gates (gate) AS ( \
      ) ";
 
 const DUE: &str = "SELECT d.id, d.attempts - d.forgiven AS attempts, d.created_at, d.first_failed_at, d.last_failed_at, d.aside, \
-     d.resent, l.retry_at, l.gate, d.endpoint, p.version, p.failing_since, p.failures, d.session, d.chat, \
+     d.resent, l.retry_at, l.gate, d.endpoint, p.version, p.failing_since, p.failures, d.session AS name, d.chat, e.session, \
      e.message_chat, e.sender, e.message_id, e.type, e.id AS event, e.body \
      FROM deliveries d JOIN events e ON e.seq = d.event JOIN endpoints p ON p.id = d.endpoint ";
 
@@ -157,7 +157,7 @@ async fn behind(pool: &SqlitePool, head: &Due) -> Result<Option<Due>, sqlx::Erro
     let mut sql = QueryBuilder::<Sqlite>::new(DUE);
     sql.push("JOIN lanes l ON l.head = ").push_bind(head.delivery);
     sql.push(" WHERE d.state = 'waiting' AND d.aside = 0 AND d.endpoint = ").push_bind(&head.endpoint);
-    sql.push(" AND d.session = ").push_bind(&head.session).push(" AND d.chat = ").push_bind(&head.chat);
+    sql.push(" AND d.session = ").push_bind(head.session.name()).push(" AND d.chat = ").push_bind(&head.chat);
     sql.push(" AND d.id > ").push_bind(head.delivery).push(" ORDER BY d.id LIMIT 1");
     Ok(sql.build().fetch_optional(pool).await?.as_ref().map(due))
 }
@@ -177,7 +177,7 @@ fn due(row: &SqliteRow) -> Due {
         endpoint_failing_since: maybe("failing_since"),
         endpoint_failures: count("failures"),
         gate: row.get("gate"),
-        session: row.get("session"),
+        session: Life::read(row.get("session"), row.get("name")),
         chat: row.get("chat"),
         message: message(row),
         kind: row.get("type"),
@@ -220,7 +220,8 @@ mod tests {
         store.put_endpoint("other", "http://127.0.0.2/", &["message.sent"]).await.unwrap();
         store.put_endpoint_per_session("original", "http://127.0.0.3/", &["message.sent"]).await.unwrap();
         store.append((0..1_000).map(|chat| event(&chat.to_string(), "1")).collect()).await.unwrap();
-        let sent = |session: &str| NewEvent { kind: "message.sent", session: session.to_owned(), ..event("a", "2") };
+        let lives = |name: &str| Life::test(if name == "shop" { 1 } else { 2 }, name);
+        let sent = |session: &str| NewEvent { kind: "message.sent", session: lives(session), ..event("a", "2") };
         store.append(vec![sent("shop"), sent("bar")]).await.unwrap();
         let heads = store.heads_due(soon(), 16).await.unwrap();
         let of = |gate: &str| heads.iter().filter(|head| head.gate == gate).count();

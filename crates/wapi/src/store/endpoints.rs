@@ -267,7 +267,7 @@ impl Subscriber {
             endpoint_version: self.version,
             endpoint_failing_since: self.failing_since,
             endpoint_failures: self.failures,
-            gate: self.gate(&event.session),
+            gate: self.gate(event.session.name()),
             session: event.session.clone(),
             chat: event.chat.clone(),
             message: event.message.clone(),

@@ -8,7 +8,7 @@ use sqlx::{QueryBuilder, Row};
 
 use super::endpoints::Subscriber;
 use super::fresh::News;
-use super::{Store, StoreError, deliveries, endpoints};
+use super::{Life, Store, StoreError, deliveries, endpoints};
 use crate::event::{Event, MessageKey};
 
 /// Rows in one statement: SQLite takes 32,766 parameters.
@@ -21,8 +21,8 @@ const ENDPOINT_CHAT: &str = "endpoint:";
 pub struct NewEvent {
     /// Travels as the header `webhook-id`.
     pub id: String,
-    /// Empty for what concerns the whole gateway.
-    pub session: String,
+    /// [`Life::nobodys`] for what concerns the whole gateway.
+    pub session: Life,
     /// Events of one chat are told in order. Empty for what concerns the whole session.
     pub chat: String,
     /// For what is about a message: with session and type it says whether the event is new.
@@ -35,18 +35,18 @@ pub struct NewEvent {
 
 impl NewEvent {
     /// Something about a session as a whole.
-    pub fn of_session(session: &str, event: &Event) -> Self {
+    pub fn of_session(session: &Life, event: &Event) -> Self {
         let (id, kind, body) = (event.id.clone(), event.data.kind(), event.to_json());
-        Self { id, session: session.to_owned(), chat: String::new(), message: None, kind, body }
+        Self { id, session: session.clone(), chat: String::new(), message: None, kind, body }
     }
 
     /// Something about a message; told in the order of `chat`, which is the chat as callers know it.
-    pub fn of_message(session: &str, chat: &str, key: MessageKey, event: &Event) -> Self {
+    pub fn of_message(session: &Life, chat: &str, key: MessageKey, event: &Event) -> Self {
         Self { chat: chat.to_owned(), message: Some(key), ..Self::of_session(session, event) }
     }
 
-    /// Something about an endpoint; told to all others. `session` is empty for an endpoint of all sessions.
-    pub fn of_endpoint(endpoint: &str, session: &str, event: &Event) -> Self {
+    /// Something about an endpoint; told to all others. `session` has no name for an endpoint of all sessions.
+    pub fn of_endpoint(endpoint: &str, session: &Life, event: &Event) -> Self {
         Self { chat: format!("{ENDPOINT_CHAT}{endpoint}"), ..Self::of_session(session, event) }
     }
 }
@@ -103,11 +103,14 @@ async fn insert<'a>(
     let mut inserted = Vec::with_capacity(events.len());
     for events in events.chunks(ROWS) {
         let mut sql = QueryBuilder::<Sqlite>::new(
-            "INSERT INTO events (id, session, chat, message_chat, sender, message_id, type, body, created_at) ",
+            "INSERT INTO events (id, session, name, chat, message_chat, sender, message_id, type, body, created_at) ",
         );
         sql.push_values(events, |mut row, event| {
             let key = event.message.as_ref();
-            row.push_bind(&event.id).push_bind(&event.session).push_bind(&event.chat);
+            row.push_bind(&event.id)
+                .push_bind(event.session.id())
+                .push_bind(event.session.name())
+                .push_bind(&event.chat);
             row.push_bind(key.map(|key| &key.chat)).push_bind(key.map(|key| &key.sender));
             row.push_bind(key.map(|key| &key.id)).push_bind(event.kind).push_bind(&event.body);
             row.push_bind(now.as_millisecond());

@@ -9,6 +9,9 @@ use super::{Store, StoreError, deliveries, time};
 
 /// Deliveries looked at for one page at most, whoever they are for: so a page costs the same however few of them fit.
 const WINDOW: i64 = 20_000;
+/// Of what is over nobody looks back; but what still waits goes to whoever was to be told.
+const IS_SHOWN: &str = " AND (d.state = 'waiting' OR NOT EXISTS \
+    (SELECT 1 FROM events e JOIN lives l ON l.life = e.session WHERE e.seq = d.event AND l.to_at IS NOT NULL))";
 /// Events put into deliveries in one transaction.
 const AT_ONCE: i64 = 500;
 
@@ -114,7 +117,7 @@ async fn page(
         Some(state) => sql.push(" AND d.state = '").push(state.word()).push("'"),
         None => sql.push(" AND d.state <> 'dropped'"),
     };
-    sql.push(" ORDER BY d.id DESC LIMIT ").push_bind(i64::try_from(limit).unwrap_or(i64::MAX));
+    sql.push(IS_SHOWN).push(" ORDER BY d.id DESC LIMIT ").push_bind(i64::try_from(limit).unwrap_or(i64::MAX));
     let mut found: Vec<Delivery> = sql.build().fetch_all(pool).await?.iter().map(delivery).collect();
     attach_attempts(pool, &mut found).await?;
     let next = match found.last() {
@@ -168,8 +171,11 @@ impl Change for Resend {
     type Answer = bool;
 
     async fn write(&self, connection: &mut SqliteConnection, now: Timestamp) -> Result<bool, sqlx::Error> {
-        let sql = "UPDATE deliveries SET resent = 1, forgiven = attempts, first_failed_at = NULL, last_failed_at = NULL \
-                   WHERE id = $1 AND endpoint = $2 AND state <> 'dropped' RETURNING state";
+        // The words are ours.
+        let sql = sqlx::AssertSqlSafe(format!(
+            "UPDATE deliveries AS d SET resent = 1, forgiven = attempts, first_failed_at = NULL, last_failed_at = NULL \
+             WHERE id = $1 AND endpoint = $2 AND state <> 'dropped' {IS_SHOWN} RETURNING state"
+        ));
         let query = sqlx::query_scalar::<_, String>(sql).bind(self.delivery).bind(&self.endpoint);
         let Some(state) = query.fetch_optional(&mut *connection).await? else { return Ok(false) };
         if state != DeliveryState::Waiting.word() {

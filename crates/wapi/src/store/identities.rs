@@ -8,36 +8,36 @@ use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::writer::Change;
-use super::{NewEvent, Store, StoreError, events};
+use super::{Life, NewEvent, Store, StoreError, events};
 use crate::event::{ContactUpdated, Event, EventData, Person};
 
 /// Addresses whose ids are remembered; when there are more, all are forgotten and looked up again.
 const REMEMBERED: usize = 20_000;
 
-/// Ids that were looked up, by session and address.
+/// Ids that were looked up, by life and address.
 #[derive(Default)]
-pub(super) struct Remembered(Mutex<HashMap<(String, String), String>>);
+pub(super) struct Remembered(Mutex<HashMap<(i64, String), String>>);
 
 impl Remembered {
-    fn lock(&self) -> MutexGuard<'_, HashMap<(String, String), String>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<(i64, String), String>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The id of these addresses, if each has it.
-    fn find(&self, session: &str, addresses: &[&str]) -> Option<String> {
+    fn find(&self, session: &Life, addresses: &[&str]) -> Option<String> {
         let remembered = self.lock();
-        let mut ids = addresses.iter().map(|it| remembered.get(&(session.to_owned(), (*it).to_owned())));
+        let mut ids = addresses.iter().map(|it| remembered.get(&(session.id(), (*it).to_owned())));
         let first = ids.next()??;
         ids.all(|id| id == Some(first)).then(|| first.clone())
     }
 
-    fn keep(&self, session: &str, addresses: &[&str], id: &str) {
+    fn keep(&self, session: &Life, addresses: &[&str], id: &str) {
         let mut remembered = self.lock();
         if remembered.len() >= REMEMBERED {
             remembered.clear();
         }
         for address in addresses {
-            remembered.insert((session.to_owned(), (*address).to_owned()), id.to_owned());
+            remembered.insert((session.id(), (*address).to_owned()), id.to_owned());
         }
     }
 
@@ -51,7 +51,7 @@ impl Store {
     /// told before. When another address of somebody becomes known, `contact.updated` tells it.
     pub async fn identify(
         &self,
-        session: &str,
+        session: &Life,
         number: Option<&str>,
         lid: Option<&str>,
     ) -> Result<Option<String>, StoreError> {
@@ -64,7 +64,7 @@ impl Store {
         let id = known.first().map_or_else(|| (*first).to_owned(), |known| known.id.clone());
         if addresses.iter().any(|address| !known.iter().any(|it| it.address == **address && it.id == id)) {
             let addresses = addresses.iter().map(|address| (*address).to_owned()).collect();
-            let learnt = Learn { session: session.to_owned(), addresses, was_known: !known.is_empty(), id: id.clone() };
+            let learnt = Learn { session: session.clone(), addresses, was_known: !known.is_empty(), id: id.clone() };
             if known.is_empty() && number.is_some() {
                 // Whoever comes next reads the same from the address itself, so nobody waits for this.
                 let store = self.clone();
@@ -91,7 +91,7 @@ impl Store {
     /// without a number only, since the name of others follows from it.
     pub async fn mention(
         &self,
-        session: &str,
+        session: &Life,
         number: Option<&str>,
         lid: Option<&str>,
     ) -> Result<Option<String>, StoreError> {
@@ -113,7 +113,7 @@ impl Store {
     }
 
     /// These are a number and a LID of one person. Of use only if they were told of, by either.
-    pub async fn unite(&self, session: &str, number: &str, lid: &str) -> Result<(), StoreError> {
+    pub async fn unite(&self, session: &Life, number: &str, lid: &str) -> Result<(), StoreError> {
         if !self.identities(session, &[number, lid]).await?.is_empty() {
             self.identify(session, Some(number), Some(lid)).await?;
         }
@@ -121,7 +121,7 @@ impl Store {
     }
 
     /// What somebody with one of these addresses is called, if they were told of before.
-    pub async fn known_id(&self, session: &str, addresses: &[&str]) -> Result<Option<String>, StoreError> {
+    pub async fn known_id(&self, session: &Life, addresses: &[&str]) -> Result<Option<String>, StoreError> {
         if let Some(id) = self.remembered.find(session, addresses) {
             return Ok(Some(id));
         }
@@ -129,7 +129,7 @@ impl Store {
     }
 
     /// What is known of these addresses, in the order it became known.
-    async fn identities(&self, session: &str, addresses: &[&str]) -> Result<Vec<Known>, StoreError> {
+    async fn identities(&self, session: &Life, addresses: &[&str]) -> Result<Vec<Known>, StoreError> {
         let sql = "SELECT address, id FROM identities WHERE session = $1 AND address IN ($2, $3) ORDER BY place";
         let [one, other] = [addresses.first(), addresses.last()].map(|it| it.copied().unwrap_or_default());
         let rows = sqlx::query(sql).bind(session).bind(one).bind(other).fetch_all(&self.readers).await?;
@@ -144,7 +144,7 @@ struct Known {
 
 /// These addresses are those of somebody.
 struct Learn {
-    session: String,
+    session: Life,
     addresses: Vec<String>,
     /// Something of them was told before.
     was_known: bool,
@@ -190,7 +190,7 @@ impl Change for Learn {
         let lid = with("@lid");
         let contact = Person { id: self.id.clone(), phone: phone.clone(), lid: lid.clone(), name: None };
         let (phone, lid) = (phone.filter(|_| self.id.ends_with("@lid")), lid.filter(|lid| *lid != self.id));
-        let session = self.session.clone();
+        let session = self.session.name().to_owned();
         let updated = ContactUpdated { session, contact, phone, lid, merged, ..ContactUpdated::default() };
         let event = Event::new(EventData::ContactUpdated(Box::new(updated)), now);
         let event = NewEvent { chat: self.id.clone(), ..NewEvent::of_session(&self.session, &event) };

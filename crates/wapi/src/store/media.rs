@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
+use super::lives::Lives;
 use super::writer::Change;
-use super::{Store, StoreError, time};
+use super::{Life, Store, StoreError, time};
 use crate::event::MessageKey;
 
 /// How far a file has come.
@@ -59,7 +60,7 @@ pub struct MediaFacts {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewMedia {
     pub id: String,
-    pub session: String,
+    pub session: Life,
     /// The message it came with, and the chat as callers know it; `None` for uploads.
     pub message: Option<(MessageKey, String)>,
     /// `image` and so on; `None` for uploads.
@@ -74,7 +75,7 @@ pub struct NewMedia {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MediaRecord {
     pub id: String,
-    pub session: String,
+    pub session: Life,
     pub message: Option<MessageKey>,
     /// As callers know it.
     pub chat: Option<String>,
@@ -98,21 +99,23 @@ impl Store {
 
     pub async fn media(&self, id: &str) -> Result<Option<MediaRecord>, StoreError> {
         let row = sqlx::query("SELECT * FROM media WHERE id = $1").bind(id).fetch_optional(&self.readers).await?;
-        row.as_ref().map(record).transpose()
+        row.as_ref().map(|row| record(row, &self.lives)).transpose()
     }
 
-    /// The sessions that have something to download, be it due or not.
-    pub async fn sessions_with_waiting_media(&self) -> Result<Vec<String>, StoreError> {
+    /// The lives that sessions are in and that have something to download, be it due or not.
+    pub async fn sessions_with_waiting_media(&self) -> Result<Vec<Life>, StoreError> {
         let sql = "SELECT DISTINCT session FROM media WHERE state = 'waiting'";
-        Ok(sqlx::query_scalar(sql).fetch_all(&self.readers).await?)
+        let lives: Vec<i64> = sqlx::query_scalar(sql).fetch_all(&self.readers).await?;
+        let current = lives.into_iter().filter_map(|life| self.lives.find(life));
+        Ok(current.filter(|life| self.lives.is_current(life)).collect())
     }
 
     /// What a session is to download now, the longest due first.
-    pub async fn due_media(&self, session: &str, now: Timestamp, most: u32) -> Result<Vec<MediaRecord>, StoreError> {
+    pub async fn due_media(&self, session: &Life, now: Timestamp, most: u32) -> Result<Vec<MediaRecord>, StoreError> {
         let sql =
             "SELECT * FROM media WHERE state = 'waiting' AND session = $1 AND due_at <= $2 ORDER BY due_at LIMIT $3";
         let query = sqlx::query(sql).bind(session).bind(now.as_millisecond()).bind(most);
-        query.fetch_all(&self.readers).await?.iter().map(record).collect()
+        query.fetch_all(&self.readers).await?.iter().map(|row| record(row, &self.lives)).collect()
     }
 
     /// A file came here. Whether it was still waited for; otherwise nothing is noted.
@@ -152,7 +155,7 @@ impl Store {
     }
 }
 
-fn record(row: &SqliteRow) -> Result<MediaRecord, StoreError> {
+fn record(row: &SqliteRow, lives: &Lives) -> Result<MediaRecord, StoreError> {
     let word: &str = row.get("state");
     let unknown = || StoreError::new(format!("a file is in the state {word}, which nobody knows"));
     let state = MediaState::ALL.into_iter().find(|state| state.word() == word).ok_or_else(unknown)?;
@@ -172,7 +175,7 @@ fn record(row: &SqliteRow) -> Result<MediaRecord, StoreError> {
         (row.get("message_chat"), row.get("sender"), row.get("message_id"));
     Ok(MediaRecord {
         id: row.get("id"),
-        session: row.get("session"),
+        session: lives.find(row.get("session")).unwrap_or_else(|| Life::nobodys("")),
         message: key.0.zip(key.1).zip(key.2).map(|((chat, sender), id)| message(chat, sender, id)),
         chat: row.get("chat"),
         kind: row.get("type"),

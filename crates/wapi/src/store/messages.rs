@@ -6,7 +6,7 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 
 use super::time;
 use super::writer::Change;
-use super::{Store, StoreError};
+use super::{Life, Store, StoreError};
 use crate::ids;
 use crate::message::{MediaKind, Message};
 
@@ -20,7 +20,7 @@ pub struct Place(pub i64);
 /// A message to be accepted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewMessage {
-    pub session: String,
+    pub session: Life,
     /// As callers know it, e.g. `375447034810@s.whatsapp.net`.
     pub chat: String,
     pub message: Message,
@@ -45,6 +45,7 @@ pub enum Departure {
 pub struct IdempotencyKey {
     /// Callers do not see each other's keys.
     pub caller: String,
+    pub session: Life,
     pub route: String,
     pub key: String,
     /// A hash of what is asked for.
@@ -115,7 +116,7 @@ impl Store {
     }
 
     /// Those of a session's messages that are not settled, in the order they were accepted.
-    pub async fn open_messages(&self, session: &str) -> Result<Vec<OpenMessage>, StoreError> {
+    pub async fn open_messages(&self, session: &Life) -> Result<Vec<OpenMessage>, StoreError> {
         Ok(open(&self.readers, session).await?)
     }
 
@@ -154,9 +155,11 @@ async fn repeated(
     now: Timestamp,
 ) -> Result<Option<Acceptance>, sqlx::Error> {
     let sql = "SELECT k.request, m.id FROM idempotency k JOIN messages m ON m.place = k.message \
-               WHERE k.caller = $1 AND k.route = $2 AND k.key = $3 AND k.created_at > $4";
+               WHERE k.caller = $1 AND k.route = $2 AND k.key = $3 AND k.created_at > $4 AND k.session = $5";
     let query = sqlx::query(sql).bind(&key.caller).bind(&key.route).bind(&key.key);
-    let Some(row) = query.bind(forgotten_until(now)).fetch_optional(connection).await? else { return Ok(None) };
+    let Some(row) = query.bind(forgotten_until(now)).bind(&key.session).fetch_optional(connection).await? else {
+        return Ok(None);
+    };
     let is_same = row.get::<&str, _>("request") == key.request;
     Ok(Some(if is_same { Acceptance::Repeated(row.get("id")) } else { Acceptance::KeyTaken }))
 }
@@ -187,11 +190,11 @@ async fn remember(
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
     // One that is in the way is older than a day.
-    let sql = "INSERT INTO idempotency (caller, route, key, request, message, created_at) \
-               VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (caller, route, key) DO UPDATE \
+    let sql = "INSERT INTO idempotency (caller, route, key, request, message, created_at, session) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (caller, session, route, key) DO UPDATE \
                SET request = excluded.request, message = excluded.message, created_at = excluded.created_at";
     let query = sqlx::query(sql).bind(&key.caller).bind(&key.route).bind(&key.key).bind(&key.request);
-    query.bind(place.0).bind(now.as_millisecond()).execute(connection).await?;
+    query.bind(place.0).bind(now.as_millisecond()).bind(&key.session).execute(connection).await?;
     Ok(())
 }
 
@@ -254,7 +257,7 @@ impl Change for Doubt {
     }
 }
 
-async fn open(pool: &SqlitePool, session: &str) -> Result<Vec<OpenMessage>, sqlx::Error> {
+async fn open(pool: &SqlitePool, session: &Life) -> Result<Vec<OpenMessage>, sqlx::Error> {
     let sql = "SELECT place, id, chat, accepted_at, send_at, expires_at, attempted_at, type \
                FROM messages WHERE session = $1 AND settled_at IS NULL ORDER BY place";
     let rows = sqlx::query(sql).bind(session).fetch_all(pool).await?;

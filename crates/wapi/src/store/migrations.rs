@@ -4,8 +4,13 @@ use anyhow::{Result, bail};
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection, Executor};
 
+use super::cutting;
+
+/// After it, what was kept by names is cut into lives.
+pub(super) const LIVES: &str = include_str!("../../../../migrations/sqlite/0022_lives.sql");
+
 /// The steps, oldest first. A step that was released is never changed; what it lacks is a new one.
-const STEPS: [&str; 20] = [
+pub(super) const STEPS: [&str; 22] = [
     include_str!("../../../../migrations/sqlite/0001_start.sql"),
     include_str!("../../../../migrations/sqlite/0002_pending.sql"),
     include_str!("../../../../migrations/sqlite/0003_endpoints.sql"),
@@ -26,6 +31,8 @@ const STEPS: [&str; 20] = [
     include_str!("../../../../migrations/sqlite/0019_changed.sql"),
     include_str!("../../../../migrations/sqlite/0020_addresses.sql"),
     include_str!("../../../../migrations/sqlite/0021_scopes.sql"),
+    LIVES,
+    include_str!("../../../../migrations/sqlite/0023_by_life.sql"),
 ];
 
 /// Runs the steps this database has not seen. Each is one transaction together with its number.
@@ -46,6 +53,9 @@ pub(super) async fn run_steps(connection: &mut SqliteConnection, steps: &[&'stat
     for (number, step) in (1..).zip(steps.iter().copied()).skip(done) {
         let mut transaction = connection.begin().await?;
         transaction.execute(step).await?;
+        if step == LIVES {
+            cutting::cut(&mut transaction).await?;
+        }
         // A pragma takes no parameters; the number is ours.
         transaction.execute(sqlx::AssertSqlSafe(format!("PRAGMA user_version = {number}"))).await?;
         transaction.commit().await?;
@@ -91,8 +101,8 @@ mod tests {
                    VALUES ('evt_1', 'shop', 'ann', 'ann', '3EB0', 'message.received', '{}', 1)";
         connection.execute(sql).await.unwrap();
         run(&mut connection).await.unwrap();
-        let again = "INSERT INTO events (id, session, chat, message_chat, sender, message_id, type, body, created_at) \
-                     VALUES ('evt_2', 'shop', 'bob', 'ann', 'ann', '3EB0', 'message.received', '{}', 2) ON CONFLICT DO NOTHING";
+        let again = "INSERT INTO events (id, session, name, chat, message_chat, sender, message_id, type, body, created_at) \
+                     VALUES ('evt_2', 1, 'shop', 'bob', 'ann', 'ann', '3EB0', 'message.received', '{}', 2) ON CONFLICT DO NOTHING";
         assert_eq!(connection.execute(again).await.unwrap().rows_affected(), 0);
     }
 
@@ -147,7 +157,7 @@ mod tests {
                    VALUES ('evt_1', 'shop', 'ann', 'ann', 'ann', '3EB0', 'message.received', '{}', 7)";
         connection.execute(sql).await.unwrap();
         run(&mut connection).await.unwrap();
-        let noted: i64 = sqlx::query_scalar("SELECT last_at FROM received WHERE session = 'shop'")
+        let noted: i64 = sqlx::query_scalar("SELECT last_at FROM received WHERE session = 1")
             .fetch_one(&mut connection)
             .await
             .unwrap();

@@ -7,15 +7,19 @@ pub mod kept;
 pub mod session_file;
 
 mod api_keys;
+mod cutting;
 mod deliveries;
 mod due;
 mod endpoint_changes;
 mod endpoints;
 mod events;
+mod failure;
 mod feed;
 mod fresh;
 mod history;
 mod identities;
+mod life;
+mod lives;
 mod media;
 mod media_retention;
 mod messages;
@@ -27,6 +31,7 @@ mod past;
 mod payloads;
 mod pending;
 mod polls;
+mod purging;
 mod reading;
 mod reads;
 mod retention;
@@ -59,10 +64,12 @@ pub use due::{Due, Head};
 pub use endpoint_changes::{EndpointChange, EndpointState, NewEndpoint};
 pub use endpoints::{DisableEndpoint, Disabled, DisabledReason, Endpoint, Wake};
 pub use events::NewEvent;
-pub use feed::{Reader, Saved, Wanted};
+pub use feed::{Lived, Reader, Saved, Wanted};
 pub use fresh::Fresh;
 pub use history::{Delivery, DeliveryState, FailedAttempt};
 use identities::Remembered;
+pub use life::{Life, Lifeline, Since};
+pub use lives::Lives;
 pub use media::{MediaFacts, MediaRecord, MediaState, NewMedia};
 pub use messages::{Acceptance, Accepted, Departure, IdempotencyKey, KEY_LIFETIME, NewMessage, OpenMessage, Place};
 pub use numbers::Numbers;
@@ -121,6 +128,7 @@ pub struct Store {
     browsers: SqlitePool,
     writer: Writer,
     tail: Arc<Tail>,
+    lives: Arc<Lives>,
     timers: Arc<Timers>,
     numbers: Arc<tokio::sync::Mutex<Numbers>>,
     meters: Arc<Meters>,
@@ -157,13 +165,15 @@ impl Store {
         retention::make_shrinkable(&mut connection).await.with_context(|| format!("preparing {name}"))?;
         migrations::run(&mut connection).await.with_context(|| format!("preparing {name}"))?;
         let timers = Arc::new(Timers::load(&mut connection).await.with_context(|| format!("reading {name}"))?);
+        let lives = Lives::load(&mut connection, clock.clone()).await.with_context(|| format!("reading {name}"))?;
+        let lives = Arc::new(lives);
         let options = options.read_only(true);
         let pool = |most| SqlitePoolOptions::new().max_connections(most).connect_lazy_with(options.clone());
         let (readers, browsers) = (pool(READERS), pool(BROWSERS));
         let tasks = Lifecycle::new();
         let meters = Arc::<Meters>::default();
-        let writer = Writer::start(connection, clock.clone(), Arc::clone(&meters), &tasks);
-        let tail = Tail::start(browsers.clone(), writer.commits(), &tasks);
+        let writer = Writer::start(connection, Arc::clone(&lives), clock.clone(), Arc::clone(&meters), &tasks);
+        let tail = Tail::start(browsers.clone(), Arc::clone(&lives), writer.commits(), &tasks);
         let (numbers, held) = (Arc::default(), Arc::new(AtomicI64::new(i64::MAX)));
         let (remembered, mentioned) = Default::default();
         let store = Self {
@@ -171,6 +181,7 @@ impl Store {
             browsers,
             writer,
             tail,
+            lives,
             timers,
             numbers,
             meters,

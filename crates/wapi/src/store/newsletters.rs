@@ -5,24 +5,24 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 
 use super::writer::Change;
-use super::{Store, StoreError};
+use super::{Life, Store, StoreError};
 
 impl Store {
     /// The number of the last post of a newsletter that was told; `None` when it is not followed yet. Nothing is told of what was
     /// posted before that.
-    pub async fn newsletter_place(&self, session: &str, newsletter: &str) -> Result<Option<i64>, StoreError> {
+    pub async fn newsletter_place(&self, session: &Life, newsletter: &str) -> Result<Option<i64>, StoreError> {
         let sql = "SELECT place FROM newsletters WHERE session = $1 AND newsletter = $2";
         let query = sqlx::query_scalar(sql).bind(session).bind(newsletter);
         Ok(query.fetch_optional(&self.readers).await?)
     }
 
     /// Notes that all up to this post was told; it never goes back.
-    pub async fn set_newsletter_place(&self, session: &str, newsletter: &str, place: i64) -> Result<(), StoreError> {
-        self.writer.change(SetPlace { session: session.to_owned(), newsletter: newsletter.to_owned(), place }).await
+    pub async fn set_newsletter_place(&self, session: &Life, newsletter: &str, place: i64) -> Result<(), StoreError> {
+        self.writer.change(SetPlace { session: session.clone(), newsletter: newsletter.to_owned(), place }).await
     }
 
     /// Forgets the places of those that are followed no more: who follows one again is not told what was posted in between.
-    pub async fn keep_newsletters(&self, session: &str, followed: &[String]) -> Result<(), StoreError> {
+    pub async fn keep_newsletters(&self, session: &Life, followed: &[String]) -> Result<(), StoreError> {
         let sql = "SELECT newsletter FROM newsletters WHERE session = $1";
         let known = sqlx::query(sql).bind(session).fetch_all(&self.readers).await?;
         let known = known.iter().map(|row| row.get::<String, _>("newsletter"));
@@ -31,13 +31,13 @@ impl Store {
     }
 
     /// Forgets the places of these.
-    pub async fn forget_newsletters(&self, session: &str, newsletters: Vec<String>) -> Result<(), StoreError> {
-        self.writer.change(Forget { session: session.to_owned(), newsletters }).await
+    pub async fn forget_newsletters(&self, session: &Life, newsletters: Vec<String>) -> Result<(), StoreError> {
+        self.writer.change(Forget { session: session.clone(), newsletters }).await
     }
 }
 
 struct SetPlace {
-    session: String,
+    session: Life,
     newsletter: String,
     place: i64,
 }
@@ -58,7 +58,7 @@ impl Change for SetPlace {
 }
 
 struct Forget {
-    session: String,
+    session: Life,
     newsletters: Vec<String>,
 }
 

@@ -43,7 +43,11 @@ impl Store {
         // Answered from the index of open ones alone.
         let sql = "SELECT session, count(*) AS count FROM messages WHERE settled_at IS NULL GROUP BY session";
         let rows = sqlx::query(sql).fetch_all(&self.browsers).await?;
-        numbers.open = rows.iter().map(|row| (row.get("session"), number(row.get("count")))).collect();
+        numbers.open = BTreeMap::new();
+        for row in &rows {
+            let Some(life) = self.lives.find(row.get("session")) else { continue };
+            *numbers.open.entry(life.name().to_owned()).or_default() += number(row.get("count"));
+        }
         let pending = sqlx::query_scalar("SELECT count(*) FROM pending").fetch_one(&self.browsers).await?;
         numbers.pending = number(pending);
         (numbers.used_bytes, numbers.free_bytes) = self.size().await?;

@@ -9,7 +9,7 @@ use sqlx::{QueryBuilder, Row};
 use super::events::{self, ROWS};
 use super::messages::Place;
 use super::writer::Change;
-use super::{NewEvent, Store, StoreError, polls};
+use super::{Life, NewEvent, Store, StoreError, polls};
 use crate::event::{Event, EventData, Failure, MessageKey, MessageUpdate, Person};
 
 /// What is known of a message's fate.
@@ -45,7 +45,7 @@ impl Verdict {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judged {
     pub place: Place,
-    pub session: String,
+    pub session: Life,
     pub id: String,
     pub chat: String,
     pub verdict: Verdict,
@@ -64,7 +64,7 @@ pub enum ReceiptKind {
 /// A recipient's word on one message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
-    pub session: String,
+    pub session: Life,
     pub id: String,
     /// In a chat of two, the chat itself is who it is about, whatever their address here.
     pub from: Person,
@@ -102,9 +102,9 @@ impl Change for Outcomes {
         for judged in self.judged.chunks(ROWS) {
             judge(connection, judged, now).await?;
         }
-        for Judged { place, verdict, voter, .. } in &self.judged {
+        for Judged { session, place, verdict, voter, .. } in &self.judged {
             if let (Verdict::Sent { .. }, Some(voter)) = (verdict, voter) {
-                polls::count_own(connection, *place, voter, now).await?;
+                polls::count_own(connection, session, *place, voter, now).await?;
             }
         }
         events.extend(self.judged.iter().filter_map(|judged| told_of(judged, now)));
@@ -139,7 +139,7 @@ async fn judge(connection: &mut SqliteConnection, judged: &[Judged], now: Timest
 /// The event of a verdict; there is none for a doubt. An event of a verdict that was recorded before is not new.
 fn told_of(judged: &Judged, now: Timestamp) -> Option<NewEvent> {
     let update = |timestamp, error| MessageUpdate {
-        session: judged.session.clone(),
+        session: judged.session.name().to_owned(),
         id: judged.id.clone(),
         chat: judged.chat.clone(),
         timestamp,
@@ -167,7 +167,7 @@ async fn receive(
     let of_ours: Vec<Ours<'_>> = receipts
         .iter()
         .filter_map(|receipt| {
-            let (place, chat) = known.get(&(receipt.session.clone(), receipt.id.clone()))?;
+            let (place, chat) = known.get(&(receipt.session.id(), receipt.id.clone()))?;
             Some(Ours { place: *place, recipient: recipient(chat, receipt), chat, receipt })
         })
         .collect();
@@ -198,7 +198,7 @@ impl Ours<'_> {
     fn event(&self, now: Timestamp) -> NewEvent {
         let Receipt { session, id, kind, at, .. } = self.receipt;
         let update = MessageUpdate {
-            session: session.clone(),
+            session: session.name().to_owned(),
             id: id.clone(),
             chat: self.chat.to_owned(),
             timestamp: *at,
@@ -222,13 +222,13 @@ fn recipient(chat: &str, receipt: &Receipt) -> Person {
     if *is_one_of_many { from.clone() } else { Person { id: chat.to_owned(), ..from.clone() } }
 }
 
-type ByName = HashMap<(String, String), (Place, String)>;
+type ByName = HashMap<(i64, String), (Place, String)>;
 
 /// Place and chat of those messages that were sent through here.
 async fn known(connection: &mut SqliteConnection, receipts: &[Receipt]) -> Result<ByName, sqlx::Error> {
     let mut sql = QueryBuilder::<Sqlite>::new("SELECT place, session, id, chat FROM messages WHERE (session, id) IN (");
     sql.push_values(receipts, |mut row, receipt| {
-        row.push_bind(&receipt.session).push_bind(&receipt.id);
+        row.push_bind(receipt.session.id()).push_bind(&receipt.id);
     });
     let rows = sql.push(")").build().fetch_all(connection).await?;
     let named = |row: &SqliteRow| ((row.get("session"), row.get("id")), (Place(row.get("place")), row.get("chat")));

@@ -6,12 +6,12 @@ use sqlx::sqlite::{Sqlite, SqliteConnection};
 
 use super::events::ROWS;
 use super::writer::Change;
-use super::{Store, StoreError};
+use super::{Life, Store, StoreError};
 
 /// A message as it left.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Payload {
-    pub session: String,
+    pub session: Life,
     /// As the engine addresses it.
     pub chat: String,
     pub id: String,
@@ -27,14 +27,14 @@ impl Store {
     }
 
     /// A message as it left, if it is still kept.
-    pub async fn payload(&self, session: &str, chat: &str, id: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        let (session, chat, id) = (session.to_owned(), chat.to_owned(), id.to_owned());
+    pub async fn payload(&self, session: &Life, chat: &str, id: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let (session, chat, id) = (session.clone(), chat.to_owned(), id.to_owned());
         self.writer.change(Find { session, chat, id }).await
     }
 
     /// Forgets what a session sent before this; how many messages that were.
-    pub async fn forget_payloads(&self, session: &str, before: Timestamp) -> Result<u64, StoreError> {
-        self.writer.change(Forget { session: session.to_owned(), before }).await
+    pub async fn forget_payloads(&self, session: &Life, before: Timestamp) -> Result<u64, StoreError> {
+        self.writer.change(Forget { session: session.clone(), before }).await
     }
 }
 
@@ -48,7 +48,7 @@ pub(super) async fn keep(
         let sql = "INSERT OR REPLACE INTO payloads (session, chat, id, payload, created_at) ";
         let mut sql = QueryBuilder::<Sqlite>::new(sql);
         sql.push_values(payloads, |mut row, payload| {
-            row.push_bind(&payload.session).push_bind(&payload.chat).push_bind(&payload.id);
+            row.push_bind(payload.session.id()).push_bind(&payload.chat).push_bind(&payload.id);
             row.push_bind(&payload.message).push_bind(now.as_millisecond());
         });
         sql.build().execute(&mut *connection).await?;
@@ -58,7 +58,7 @@ pub(super) async fn keep(
 
 /// A question, but asked in the order of the changes: what it is about may not be on the disk yet.
 struct Find {
-    session: String,
+    session: Life,
     chat: String,
     id: String,
 }
@@ -78,7 +78,7 @@ impl Change for Find {
 }
 
 struct Forget {
-    session: String,
+    session: Life,
     before: Timestamp,
 }
 
@@ -102,21 +102,34 @@ mod tests {
     use super::*;
 
     fn payload(session: &str, id: &str, message: &[u8]) -> Payload {
-        Payload { session: session.to_owned(), chat: "1@lid".to_owned(), id: id.to_owned(), message: message.to_vec() }
+        let session = if session == "shop" { Life::test(1, "shop") } else { Life::test(2, "bar") };
+        Payload { session, chat: "1@lid".to_owned(), id: id.to_owned(), message: message.to_vec() }
     }
 
     #[tokio::test]
     async fn what_left_is_found_until_it_is_old() {
         let (store, _folder) = store().await;
         store.keep_payload(payload("shop", "1", b"one")).await.unwrap();
-        assert_eq!(store.payload("shop", "1@lid", "1").await.unwrap(), Some(b"one".to_vec()), "at once");
-        assert_eq!(store.payload("shop", "2@lid", "1").await.unwrap(), None);
+        assert_eq!(
+            store.payload(&Life::test(1, "shop"), "1@lid", "1").await.unwrap(),
+            Some(b"one".to_vec()),
+            "at once"
+        );
+        assert_eq!(store.payload(&Life::test(1, "shop"), "2@lid", "1").await.unwrap(), None);
         store.keep_payload(payload("shop", "1", b"again")).await.unwrap();
         store.keep_payload(payload("bar", "1", b"other")).await.unwrap();
-        assert_eq!(store.payload("shop", "1@lid", "1").await.unwrap(), Some(b"again".to_vec()), "the newer one");
-        assert_eq!(store.forget_payloads("shop", Timestamp::UNIX_EPOCH).await.unwrap(), 0);
-        assert_eq!(store.forget_payloads("shop", Timestamp::MAX).await.unwrap(), 1);
-        assert_eq!(store.payload("shop", "1@lid", "1").await.unwrap(), None);
-        assert_eq!(store.payload("bar", "1@lid", "1").await.unwrap(), Some(b"other".to_vec()), "another session's");
+        assert_eq!(
+            store.payload(&Life::test(1, "shop"), "1@lid", "1").await.unwrap(),
+            Some(b"again".to_vec()),
+            "the newer one"
+        );
+        assert_eq!(store.forget_payloads(&Life::test(1, "shop"), Timestamp::UNIX_EPOCH).await.unwrap(), 0);
+        assert_eq!(store.forget_payloads(&Life::test(1, "shop"), Timestamp::MAX).await.unwrap(), 1);
+        assert_eq!(store.payload(&Life::test(1, "shop"), "1@lid", "1").await.unwrap(), None);
+        assert_eq!(
+            store.payload(&Life::test(2, "bar"), "1@lid", "1").await.unwrap(),
+            Some(b"other".to_vec()),
+            "another session's"
+        );
     }
 }

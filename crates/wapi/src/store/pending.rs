@@ -6,13 +6,13 @@ use sqlx::{QueryBuilder, Row};
 
 use super::events::ROWS;
 use super::writer::Change;
-use super::{Store, StoreError};
+use super::{Life, Store, StoreError};
 use crate::event::MessageKey;
 
 /// A message as it was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pending {
-    pub session: String,
+    pub session: Life,
     /// With the addresses as the engine writes them, devices included.
     pub key: MessageKey,
     /// WhatsApp's protobuf.
@@ -23,17 +23,17 @@ pub struct Pending {
 
 impl Store {
     /// Keeps messages until they are [released](Self::release). One that is there already stays as it is.
-    pub async fn keep(&self, session: &str, messages: Vec<(MessageKey, Vec<u8>)>) -> Result<(), StoreError> {
-        self.writer.change(Keep { session: session.to_owned(), messages }).await
+    pub async fn keep(&self, session: &Life, messages: Vec<(MessageKey, Vec<u8>)>) -> Result<(), StoreError> {
+        self.writer.change(Keep { session: session.clone(), messages }).await
     }
 
     /// Forgets messages that are events now, or are none.
-    pub async fn release(&self, session: &str, keys: Vec<MessageKey>) -> Result<(), StoreError> {
-        self.writer.change(Release { session: session.to_owned(), keys }).await
+    pub async fn release(&self, session: &Life, keys: Vec<MessageKey>) -> Result<(), StoreError> {
+        self.writer.change(Release { session: session.clone(), keys }).await
     }
 
     /// A message that is kept.
-    pub async fn kept(&self, session: &str, key: &MessageKey) -> Result<Option<Vec<u8>>, StoreError> {
+    pub async fn kept(&self, session: &Life, key: &MessageKey) -> Result<Option<Vec<u8>>, StoreError> {
         let sql = "SELECT message FROM pending WHERE session = $1 AND chat = $2 AND sender = $3 AND message_id = $4";
         let query = sqlx::query_scalar(sql).bind(session).bind(&key.chat).bind(&key.sender).bind(&key.id);
         Ok(query.fetch_optional(&self.readers).await?)
@@ -46,7 +46,7 @@ impl Store {
         let query = sqlx::query(sql).bind(before.as_millisecond()).bind(i64::try_from(limit).unwrap_or(i64::MAX));
         let rows = query.fetch_all(&self.readers).await?;
         let pending = |row: &sqlx::sqlite::SqliteRow| Pending {
-            session: row.get("session"),
+            session: self.lives.find(row.get("session")).unwrap_or_else(|| Life::nobodys("")),
             key: MessageKey { chat: row.get("chat"), sender: row.get("sender"), id: row.get("message_id") },
             message: row.get("message"),
             created_at: Timestamp::from_millisecond(row.get("created_at")).unwrap_or_default(),
@@ -56,7 +56,7 @@ impl Store {
 }
 
 struct Keep {
-    session: String,
+    session: Life,
     messages: Vec<(MessageKey, Vec<u8>)>,
 }
 
@@ -72,7 +72,7 @@ impl Change for Keep {
             let sql = "INSERT INTO pending (session, chat, sender, message_id, message, created_at) ";
             let mut sql = QueryBuilder::<Sqlite>::new(sql);
             sql.push_values(messages, |mut row, (key, message)| {
-                row.push_bind(&self.session).push_bind(&key.chat).push_bind(&key.sender).push_bind(&key.id);
+                row.push_bind(self.session.id()).push_bind(&key.chat).push_bind(&key.sender).push_bind(&key.id);
                 row.push_bind(message).push_bind(now.as_millisecond());
             });
             sql.push(" ON CONFLICT DO NOTHING").build().execute(&mut *connection).await?;
@@ -82,7 +82,7 @@ impl Change for Keep {
 }
 
 struct Release {
-    session: String,
+    session: Life,
     keys: Vec<MessageKey>,
 }
 
@@ -119,13 +119,13 @@ mod tests {
         let open = async || Store::open(&file, Clock::system()).await.unwrap();
         let store = open().await;
         let messages = vec![(key("1"), b"one".to_vec()), (key("2"), b"two".to_vec())];
-        store.keep("shop", messages).await.unwrap();
-        store.keep("shop", vec![(key("1"), b"again".to_vec())]).await.unwrap();
+        store.keep(&Life::test(1, "shop"), messages).await.unwrap();
+        store.keep(&Life::test(1, "shop"), vec![(key("1"), b"again".to_vec())]).await.unwrap();
         store.close().await;
         let store = open().await;
-        assert_eq!(store.kept("shop", &key("1")).await.unwrap(), Some(b"one".to_vec()));
-        assert_eq!(store.kept("bar", &key("1")).await.unwrap(), None);
-        store.release("shop", vec![key("1")]).await.unwrap();
+        assert_eq!(store.kept(&Life::test(1, "shop"), &key("1")).await.unwrap(), Some(b"one".to_vec()));
+        assert_eq!(store.kept(&Life::test(2, "bar"), &key("1")).await.unwrap(), None);
+        store.release(&Life::test(1, "shop"), vec![key("1")]).await.unwrap();
         let left = store.left_behind(Timestamp::MAX, 10).await.unwrap();
         assert_eq!(left.into_iter().map(|left| left.message).collect::<Vec<_>>(), [b"two".to_vec()]);
         assert_eq!(store.left_behind(Timestamp::UNIX_EPOCH, 10).await.unwrap(), []);

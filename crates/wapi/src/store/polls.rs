@@ -6,7 +6,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::messages::Place;
 use super::writer::Change;
-use super::{Store, StoreError};
+use super::{Life, Store, StoreError};
 use crate::message::{CalendarEvent, Message};
 
 /// How long votes on a poll are understood.
@@ -51,12 +51,12 @@ pub struct Ballot {
 
 impl Store {
     /// Keeps a poll, unless one of this id is kept already; the secret that is kept.
-    pub async fn keep_poll(&self, session: &str, id: &str, poll: Poll) -> Result<Vec<u8>, StoreError> {
-        self.writer.change(Keep { session: session.to_owned(), id: id.to_owned(), poll }).await
+    pub async fn keep_poll(&self, session: &Life, id: &str, poll: Poll) -> Result<Vec<u8>, StoreError> {
+        self.writer.change(Keep { session: session.clone(), id: id.to_owned(), poll }).await
     }
 
     /// The poll of this id, if it is kept.
-    pub async fn poll(&self, session: &str, id: &str) -> Result<Option<Poll>, StoreError> {
+    pub async fn poll(&self, session: &Life, id: &str) -> Result<Option<Poll>, StoreError> {
         let sql = "SELECT chat, creator, secret, question, options, max_selections FROM polls \
                    WHERE session = $1 AND id = $2";
         let row = sqlx::query(sql).bind(session).bind(id).fetch_optional(&self.readers).await?;
@@ -73,17 +73,17 @@ impl Store {
     /// Notes what somebody chose, unless they chose something else later; all votes on the poll, in the order of the voters.
     pub async fn vote(
         &self,
-        session: &str,
+        session: &Life,
         poll: &str,
         ballot: Ballot,
         voted_at: i64,
     ) -> Result<Vec<Ballot>, StoreError> {
-        self.writer.change(Vote { session: session.to_owned(), poll: poll.to_owned(), ballot, voted_at }).await
+        self.writer.change(Vote { session: session.clone(), poll: poll.to_owned(), ballot, voted_at }).await
     }
 }
 
 struct Keep {
-    session: String,
+    session: Life,
     id: String,
     poll: Poll,
 }
@@ -110,7 +110,7 @@ impl Change for Keep {
 }
 
 struct Vote {
-    session: String,
+    session: Life,
     poll: String,
     ballot: Ballot,
     voted_at: i64,
@@ -140,21 +140,25 @@ impl Change for Vote {
 /// Counts what the account itself said, with a message that is sent.
 pub(super) async fn count_own(
     connection: &mut SqliteConnection,
+    session: &Life,
     message: Place,
     voter: &str,
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
-    let sql = "SELECT m.session, m.content FROM messages m WHERE m.place = $1 AND m.status = 'sent'";
-    let found = sqlx::query_as(sql).bind(message.0).fetch_optional(&mut *connection).await?;
-    let Some((session, content)): Option<(String, String)> = found else { return Ok(()) };
+    let sql = "SELECT content FROM messages WHERE place = $1 AND status = 'sent'";
+    let found = sqlx::query_scalar(sql).bind(message.0).fetch_optional(&mut *connection).await?;
+    let Some(content): Option<String> = found else { return Ok(()) };
     let message: Option<Message> = serde_json::from_str(&content).ok();
     let Some((poll, options)) = message.as_ref().and_then(|message| message.content.ballot()) else { return Ok(()) };
     let sql = "SELECT 1 FROM polls WHERE session = $1 AND id = $2";
-    if sqlx::query(sql).bind(&session).bind(poll).fetch_optional(&mut *connection).await?.is_none() {
+    if sqlx::query(sql).bind(session).bind(poll).fetch_optional(&mut *connection).await?.is_none() {
         return Ok(());
     }
     let (poll, ballot) = (poll.to_owned(), Ballot { voter: voter.to_owned(), options });
-    Vote { session, poll, ballot, voted_at: now.as_millisecond() }.write(connection, now).await.map(drop)
+    Vote { session: session.clone(), poll, ballot, voted_at: now.as_millisecond() }
+        .write(connection, now)
+        .await
+        .map(drop)
 }
 
 fn json(options: &[String]) -> String {
@@ -191,17 +195,17 @@ mod tests {
     async fn a_polls_first_secret_stays_and_the_last_vote_counts() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("wapi.db"), Clock::system()).await.unwrap();
-        assert_eq!(store.keep_poll("shop", "3EB0", poll(1)).await.unwrap(), [1; 32]);
-        assert_eq!(store.keep_poll("shop", "3EB0", poll(2)).await.unwrap(), [1; 32]);
-        assert_eq!(store.poll("shop", "3EB0").await.unwrap(), Some(poll(1)));
-        assert_eq!(store.poll("other", "3EB0").await.unwrap(), None);
+        assert_eq!(store.keep_poll(&Life::test(1, "shop"), "3EB0", poll(1)).await.unwrap(), [1; 32]);
+        assert_eq!(store.keep_poll(&Life::test(1, "shop"), "3EB0", poll(2)).await.unwrap(), [1; 32]);
+        assert_eq!(store.poll(&Life::test(1, "shop"), "3EB0").await.unwrap(), Some(poll(1)));
+        assert_eq!(store.poll(&Life::test(3, "other"), "3EB0").await.unwrap(), None);
         for (cast, at, counted) in [
             (ballot("bob", "Tea"), 5, vec![ballot("bob", "Tea")]),
             (ballot("ann", "Tea"), 1, vec![ballot("ann", "Tea"), ballot("bob", "Tea")]),
             (ballot("bob", "Coffee"), 4, vec![ballot("ann", "Tea"), ballot("bob", "Tea")]),
             (ballot("bob", ""), 6, vec![ballot("ann", "Tea"), ballot("bob", "")]),
         ] {
-            assert_eq!(store.vote("shop", "3EB0", cast, at).await.unwrap(), counted);
+            assert_eq!(store.vote(&Life::test(1, "shop"), "3EB0", cast, at).await.unwrap(), counted);
         }
     }
 }

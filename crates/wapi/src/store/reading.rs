@@ -8,7 +8,7 @@ use sqlx::sqlite::{Sqlite, SqliteRow};
 use sqlx::{QueryBuilder, Row};
 
 use super::feed::{self, Saved, Wanted};
-use super::{Store, StoreError, time};
+use super::{Life, Store, StoreError, time};
 use crate::message::Message;
 
 impl Store {
@@ -17,7 +17,7 @@ impl Store {
     pub async fn events_after(&self, seq: i64, wanted: &Wanted, limit: usize) -> Result<(Vec<Saved>, i64), StoreError> {
         // Asked first: what comes in between is found the next time.
         let newest = feed::newest(&self.browsers).await?;
-        let events = feed::after(&self.browsers, seq, wanted, limit).await?;
+        let events = feed::after(&self.browsers, seq, wanted, &self.lives, limit).await?;
         let place = match events.last() {
             Some(last) if events.len() == limit => last.seq,
             Some(last) => last.seq.max(newest),
@@ -29,14 +29,14 @@ impl Store {
     /// What these messages said, by session and id, of those that were sent through here.
     pub async fn sent_contents(
         &self,
-        messages: &[(String, String)],
-    ) -> Result<HashMap<(String, String), Message>, StoreError> {
+        messages: &[(Life, String)],
+    ) -> Result<HashMap<(i64, String), Message>, StoreError> {
         if messages.is_empty() {
             return Ok(HashMap::new());
         }
         let mut sql = QueryBuilder::<Sqlite>::new("SELECT session, id, content FROM messages WHERE (session, id) IN (");
         sql.push_values(messages, |mut row, (session, id)| {
-            row.push_bind(session).push_bind(id);
+            row.push_bind(session.id()).push_bind(id);
         });
         let rows = sql.push(")").build().fetch_all(&self.browsers).await?;
         let content = |row: &SqliteRow| {

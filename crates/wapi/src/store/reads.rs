@@ -5,7 +5,7 @@ use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::writer::Change;
-use super::{Store, StoreError};
+use super::{Life, Store, StoreError};
 
 /// Messages marked read at a time at most; of more, the newest.
 const MOST: u32 = 10_000;
@@ -24,7 +24,7 @@ impl Store {
     /// message. `chat` is every address the chat is known by on the wire.
     pub async fn unread(
         &self,
-        session: &str,
+        session: &Life,
         chat: &[String; 2],
         up_to: Option<&str>,
     ) -> Result<Option<Vec<Unread>>, StoreError> {
@@ -56,13 +56,13 @@ impl Store {
     }
 
     /// Notes that a chat was marked read up to the message at this place.
-    pub async fn mark_read(&self, session: &str, chat: &str, seq: i64) -> Result<(), StoreError> {
-        self.writer.change(MarkRead { session: session.to_owned(), chat: chat.to_owned(), seq }).await
+    pub async fn mark_read(&self, session: &Life, chat: &str, seq: i64) -> Result<(), StoreError> {
+        self.writer.change(MarkRead { session: session.clone(), chat: chat.to_owned(), seq }).await
     }
 }
 
 struct MarkRead {
-    session: String,
+    session: Life,
     chat: String,
     seq: i64,
 }

@@ -189,10 +189,10 @@ mod tests {
         let mut connection = SqliteConnectOptions::new().filename(&file).connect().await.unwrap();
         for sql in [
             "INSERT INTO messages (session, id, chat, type, content, accepted_at, settled_at) \
-             VALUES ('shop', 'old', 'ann', 'text', '{}', 1, 1), ('shop', 'young', 'ann', 'text', '{}', 1, 1000), \
-                    ('shop', 'waits', 'ann', 'text', '{}', 1, NULL)",
-            "INSERT INTO idempotency (caller, route, key, request, message, created_at) \
-             VALUES ('', '', 'of an old one', '', 1, 1000), ('', '', 'old', '', 2, 1), ('', '', 'young', '', 2, 1000)",
+             VALUES (1, 'old', 'ann', 'text', '{}', 1, 1), (1, 'young', 'ann', 'text', '{}', 1, 1000), \
+                    (1, 'waits', 'ann', 'text', '{}', 1, NULL)",
+            "INSERT INTO idempotency (caller, session, route, key, request, message, created_at) \
+             VALUES ('', 1, '', 'of an old one', '', 1, 1000), ('', 1, '', 'old', '', 2, 1), ('', 1, '', 'young', '', 2, 1000)",
         ] {
             sqlx::query(sql).execute(&mut connection).await.unwrap();
         }

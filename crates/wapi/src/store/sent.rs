@@ -7,7 +7,7 @@ use sqlx::sqlite::{SqlitePool, SqliteRow};
 
 use super::messages::Place;
 use super::time;
-use super::{Store, StoreError};
+use super::{Life, Store, StoreError};
 use crate::event::Failure;
 use crate::message::{Content, Message};
 
@@ -47,12 +47,12 @@ pub struct Progress {
 
 impl Store {
     /// The message of this id, if it was sent through here.
-    pub async fn sent_message(&self, session: &str, id: &str) -> Result<Option<SentMessage>, StoreError> {
+    pub async fn sent_message(&self, session: &Life, id: &str) -> Result<Option<SentMessage>, StoreError> {
         Ok(find(&self.readers, session, id).await?)
     }
 }
 
-async fn find(pool: &SqlitePool, session: &str, id: &str) -> Result<Option<SentMessage>, sqlx::Error> {
+async fn find(pool: &SqlitePool, session: &Life, id: &str) -> Result<Option<SentMessage>, sqlx::Error> {
     let sql = "SELECT place, id, chat, content, status, error_code, error, accepted_at, send_at, expires_at, \
                       attempted_at, sent_at, settled_at, edited_at \
                FROM messages WHERE session = $1 AND id = $2";
@@ -123,7 +123,7 @@ pub struct Quoted {
 
 impl Store {
     /// A message, sent or received, if it is known. Those that were not sent through here are looked for in a chat, by all its addresses.
-    pub async fn quoted(&self, session: &str, chats: &[String], id: &str) -> Result<Option<Quoted>, StoreError> {
+    pub async fn quoted(&self, session: &Life, chats: &[String], id: &str) -> Result<Option<Quoted>, StoreError> {
         let sql = "SELECT content FROM messages WHERE session = $1 AND id = $2";
         let own: Option<String> = sqlx::query_scalar(sql).bind(session).bind(id).fetch_optional(&self.readers).await?;
         if let Some(content) = own {

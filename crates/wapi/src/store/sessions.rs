@@ -8,7 +8,7 @@ use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 
 use super::writer::Change;
-use super::{Past, Store, StoreError, past};
+use super::{Life, Past, Store, StoreError, past};
 
 /// What was ordered for a session.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -41,13 +41,9 @@ impl Store {
         self.writer.change(OrderStop { name: name.to_owned(), stop }).await
     }
 
-    /// Forgets a session. Its events and their deliveries stay.
+    /// Forgets a session. What is of its lives stays: it is there again for whoever links the same account under this name.
     pub async fn forget_session(&self, name: &str) -> Result<(), StoreError> {
-        // Otherwise messages that are not noted yet would be found later, and taken for those of a new session of this name.
-        self.note_received().await?;
-        self.writer.change(Forget { name: name.to_owned() }).await?;
-        self.forget_identities();
-        Ok(())
+        self.writer.change(Forget { name: name.to_owned(), lives: self.lives.of(name) }).await
     }
 
     /// What was ordered for each session that is remembered.
@@ -78,9 +74,9 @@ impl Store {
         self.writer.change(Note { news }).await
     }
 
-    /// When each session received its last message, as far as it is noted.
-    pub async fn last_received(&self) -> Result<BTreeMap<String, Timestamp>, StoreError> {
-        let rows = sqlx::query("SELECT session, last_at FROM received WHERE last_at > 0 AND session <> ''")
+    /// When each life received its last message, by its number, as far as it is noted.
+    pub async fn last_received(&self) -> Result<BTreeMap<i64, Timestamp>, StoreError> {
+        let rows = sqlx::query("SELECT session, last_at FROM received WHERE last_at > 0 AND session > 0")
             .fetch_all(&self.readers)
             .await?;
         let time = |row: &SqliteRow| Timestamp::from_millisecond(row.get("last_at")).unwrap_or(Timestamp::MAX);
@@ -88,8 +84,8 @@ impl Store {
     }
 }
 
-/// A session, and the time and place of its newest message.
-type Received = (String, i64, i64);
+/// A life, and the time and place of its newest message.
+type Received = (i64, i64, i64);
 
 /// Asked beside the writer, since it may look at many events.
 async fn received_since(pool: &SqlitePool) -> Result<Vec<Received>, sqlx::Error> {
@@ -138,24 +134,20 @@ impl Change for OrderStop {
 
 struct Forget {
     name: String,
+    lives: Vec<Life>,
 }
 
 impl Change for Forget {
     type Answer = ();
 
     async fn write(&self, connection: &mut SqliteConnection, _: Timestamp) -> Result<(), sqlx::Error> {
-        for sql in [
-            "DELETE FROM sessions WHERE name = $1",
-            "DELETE FROM identities WHERE session = $1",
-            "DELETE FROM newsletters WHERE session = $1",
-            "DELETE FROM timers WHERE session = $1",
-        ] {
-            sqlx::query(sql).bind(&self.name).execute(&mut *connection).await?;
+        sqlx::query("DELETE FROM sessions WHERE name = $1").bind(&self.name).execute(&mut *connection).await?;
+        // Whoever follows one again is not told what was posted in between.
+        for life in &self.lives {
+            let sql = "DELETE FROM newsletters WHERE session = $1";
+            sqlx::query(sql).bind(life).execute(&mut *connection).await?;
         }
-        past::order(connection, &self.name, false).await?;
-        // The row stays: its place says which messages are taken into account.
-        let sql = sqlx::query("UPDATE received SET last_at = 0 WHERE session = $1").bind(&self.name);
-        sql.execute(connection).await.map(drop)
+        past::order(connection, &self.name, false).await
     }
 }
 
@@ -166,7 +158,7 @@ impl Change for Probe {
     type Answer = ();
 
     async fn write(&self, connection: &mut SqliteConnection, now: Timestamp) -> Result<(), sqlx::Error> {
-        let sql = "INSERT INTO received (session, last_at, seq) VALUES ('', $1, 0) \
+        let sql = "INSERT INTO received (session, last_at, seq) VALUES (0, $1, 0) \
                    ON CONFLICT (session) DO UPDATE SET last_at = excluded.last_at";
         sqlx::query(sql).bind(now.as_millisecond()).execute(connection).await.map(drop)
     }
@@ -200,12 +192,16 @@ mod tests {
         let store = Store::open(&folder.path().join("wapi.db"), Clock::system()).await.unwrap();
         let (number, lid, news) =
             ("375440000001@s.whatsapp.net", "100000000000001@lid", "120363000000000001@newsletter");
+        let shop = store.lives().begun("shop");
         // First told by the LID, then with the number beside it.
-        store.identify("shop", None, Some(lid)).await.unwrap();
-        assert_eq!(store.identify("shop", Some(number), Some(lid)).await.unwrap().as_deref(), Some(lid));
-        store.set_newsletter_place("shop", news, 100).await.unwrap();
+        store.identify(&shop, None, Some(lid)).await.unwrap();
+        assert_eq!(store.identify(&shop, Some(number), Some(lid)).await.unwrap().as_deref(), Some(lid));
+        store.set_newsletter_place(&shop, news, 100).await.unwrap();
         store.forget_session("shop").await.unwrap();
-        assert_eq!(store.identify("shop", Some(number), Some(lid)).await.unwrap().as_deref(), Some(number));
-        assert_eq!(store.newsletter_place("shop", news).await.unwrap(), None);
+        store.lives().ended("shop");
+        let again = store.lives().begun("shop");
+        assert_ne!(shop, again);
+        assert_eq!(store.identify(&again, Some(number), Some(lid)).await.unwrap().as_deref(), Some(number));
+        assert_eq!(store.newsletter_place(&again, news).await.unwrap(), None);
     }
 }

@@ -42,7 +42,8 @@ mod tests {
     use crate::event::Person;
     use crate::message::Message;
     use crate::store::{
-        Acceptance, Accepted, Departure, IdempotencyKey, Judged, NewMessage, Outcomes, Receipt, ReceiptKind, Verdict,
+        Acceptance, Accepted, Departure, IdempotencyKey, Judged, Life, NewMessage, Outcomes, Receipt, ReceiptKind,
+        Verdict,
     };
 
     const CHAT: &str = "375440000001@s.whatsapp.net";
@@ -50,12 +51,13 @@ mod tests {
     async fn accept(store: &Store, key: &str) -> Accepted {
         let key = IdempotencyKey {
             caller: String::new(),
+            session: Life::test(1, "shop"),
             route: "/".to_owned(),
             key: key.to_owned(),
             request: "hash".to_owned(),
         };
         let accepted = store.accept(NewMessage {
-            session: "shop".to_owned(),
+            session: Life::test(1, "shop"),
             chat: CHAT.to_owned(),
             message: Message::text("hi".to_owned()),
             send_at: None,
@@ -75,14 +77,14 @@ mod tests {
         let now = Clock::system().now();
         let judged = Judged {
             place: sent.place,
-            session: "shop".to_owned(),
+            session: Life::test(1, "shop"),
             id: sent.id.clone(),
             chat: CHAT.to_owned(),
             verdict: Verdict::Sent { at: now },
             voter: None,
         };
         let receipt = Receipt {
-            session: "shop".to_owned(),
+            session: Life::test(1, "shop"),
             id: sent.id.clone(),
             from: Person::default(),
             is_one_of_many: false,
@@ -94,15 +96,15 @@ mod tests {
         for _ in 0..2 {
             store.record_outcomes(outcomes.clone()).await.unwrap();
         }
-        let found = store.sent_message("shop", &sent.id).await.unwrap().unwrap();
+        let found = store.sent_message(&Life::test(1, "shop"), &sent.id).await.unwrap().unwrap();
         assert_eq!((found.status.as_str(), found.recipients.len()), ("sent", 1));
         assert_eq!(store.remove_settled(now, 100).await.unwrap(), 0, "it is too young");
         let later = now + jiff::SignedDuration::from_hours(1);
         assert_eq!(store.remove_settled(later, 100).await.unwrap(), 1);
-        assert_eq!(store.sent_message("shop", &sent.id).await.unwrap(), None);
-        assert_eq!(store.open_messages("shop").await.unwrap().len(), 1);
-        assert_eq!(store.sent_message("shop", &open.id).await.unwrap().unwrap().status, "queued");
+        assert_eq!(store.sent_message(&Life::test(1, "shop"), &sent.id).await.unwrap(), None);
+        assert_eq!(store.open_messages(&Life::test(1, "shop")).await.unwrap().len(), 1);
+        assert_eq!(store.sent_message(&Life::test(1, "shop"), &open.id).await.unwrap().unwrap().status, "queued");
         store.doubt_attempted().await.unwrap();
-        assert_eq!(store.sent_message("shop", &open.id).await.unwrap().unwrap().status, "unknown");
+        assert_eq!(store.sent_message(&Life::test(1, "shop"), &open.id).await.unwrap().unwrap().status, "unknown");
     }
 }

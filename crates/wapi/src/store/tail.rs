@@ -8,6 +8,7 @@ use sqlx::sqlite::SqlitePool;
 use tokio::sync::watch;
 
 use super::feed::{self, Saved, Wanted};
+use super::lives::Lives;
 use super::{StoreError, ended};
 use crate::lifecycle::Lifecycle;
 
@@ -75,20 +76,31 @@ impl Drop for Waiting {
 
 impl Tail {
     /// Reads along with `commits` while there are readers.
-    pub fn start(browsers: SqlitePool, commits: watch::Receiver<()>, lifecycle: &Lifecycle) -> Arc<Self> {
+    pub fn start(
+        browsers: SqlitePool,
+        lives: Arc<Lives>,
+        commits: watch::Receiver<()>,
+        lifecycle: &Lifecycle,
+    ) -> Arc<Self> {
         let (readers, bell) = (Arc::default(), watch::Sender::new(()));
         let tail = Arc::new(Self { recent: Mutex::default(), readers, bell });
-        lifecycle.spawn(Arc::clone(&tail).run(browsers, commits, lifecycle.clone()));
+        lifecycle.spawn(Arc::clone(&tail).run(browsers, lives, commits, lifecycle.clone()));
         tail
     }
 
-    async fn run(self: Arc<Self>, browsers: SqlitePool, mut commits: watch::Receiver<()>, lifecycle: Lifecycle) {
+    async fn run(
+        self: Arc<Self>,
+        browsers: SqlitePool,
+        lives: Arc<Lives>,
+        mut commits: watch::Receiver<()>,
+        lifecycle: Lifecycle,
+    ) {
         while let Some(Ok(())) = lifecycle.unless_stopping(commits.changed()).await {
             // Whoever comes later looks into the database first.
             if self.readers() == 0 {
                 continue;
             }
-            if let Err(error) = self.read(&browsers).await {
+            if let Err(error) = self.read(&browsers, &lives).await {
                 tracing::warn!(%error, "the newest events cannot be read ahead");
                 self.lock().restart(i64::MAX);
             }
@@ -96,12 +108,12 @@ impl Tail {
         }
     }
 
-    async fn read(&self, browsers: &SqlitePool) -> Result<(), sqlx::Error> {
+    async fn read(&self, browsers: &SqlitePool, lives: &Lives) -> Result<(), sqlx::Error> {
         let (newest, known) = (feed::newest(browsers).await?, self.lock().newest);
         // Nobody who is that far behind reads from here.
         let is_far = known > newest || newest - known > MOST as i64;
         let start = if is_far { newest - MOST as i64 } else { known };
-        let events = feed::after(browsers, start, &Wanted::default(), 2 * MOST).await?;
+        let events = feed::after(browsers, start, &Wanted::default(), lives, 2 * MOST).await?;
         let mut recent = self.lock();
         if is_far {
             recent.restart(start);
@@ -112,13 +124,14 @@ impl Tail {
     }
 
     /// Up to `limit` events after a place, and the newest place; `None` when they are not all here.
-    pub fn after(&self, seq: i64, wanted: &Wanted, limit: usize) -> Option<(Vec<Arc<Saved>>, i64)> {
+    pub fn after(&self, seq: i64, wanted: &Wanted, lives: &Lives, limit: usize) -> Option<(Vec<Arc<Saved>>, i64)> {
         let recent = self.lock();
         if seq < recent.from {
             return None;
         }
         let start = recent.events.partition_point(|event| event.seq <= seq);
-        let events = recent.events.range(start..).filter(|event| wanted.takes(event));
+        let shown = wanted.now(lives);
+        let events = recent.events.range(start..).filter(|event| shown.takes(event, lives));
         Some((events.take(limit).cloned().collect(), recent.newest))
     }
 

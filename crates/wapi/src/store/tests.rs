@@ -20,7 +20,7 @@ pub(super) async fn open(folder: &tempfile::TempDir) -> Store {
 pub(super) fn event(chat: &str, id: &str) -> NewEvent {
     NewEvent {
         id: format!("evt_{chat}_{id}_{}", rand::random::<u32>()),
-        session: "shop".to_owned(),
+        session: Life::test(1, "shop"),
         chat: chat.to_owned(),
         message: Some(MessageKey { chat: chat.to_owned(), sender: "ann".to_owned(), id: id.to_owned() }),
         kind: "message.received",

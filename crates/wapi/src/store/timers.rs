@@ -8,7 +8,7 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 
 use super::writer::Change;
-use super::{Store, StoreError};
+use super::{Life, Store, StoreError};
 
 /// What somebody set a chat's timer to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,9 +19,9 @@ pub struct Timer {
     pub set_at: i64,
 }
 
-/// The timers of each session's chats.
+/// The timers of the chats of each life.
 #[derive(Default)]
-pub(super) struct Timers(Mutex<HashMap<String, HashMap<String, Timer>>>);
+pub(super) struct Timers(Mutex<HashMap<i64, HashMap<String, Timer>>>);
 
 impl Timers {
     pub async fn load(connection: &mut SqliteConnection) -> Result<Self, sqlx::Error> {
@@ -33,25 +33,29 @@ impl Timers {
         Ok(timers)
     }
 
-    fn get(&self, session: &str, chat: &str) -> Option<Timer> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(session)?.get(chat).copied()
+    fn get(&self, session: i64, chat: &str) -> Option<Timer> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&session)?.get(chat).copied()
     }
 
-    fn set(&self, session: &str, chat: &str, timer: Timer) {
+    pub(super) fn forget(&self, life: &Life) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&life.id());
+    }
+
+    fn set(&self, session: i64, chat: &str, timer: Timer) {
         let mut sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        sessions.entry(session.to_owned()).or_default().insert(chat.to_owned(), timer);
+        sessions.entry(session).or_default().insert(chat.to_owned(), timer);
     }
 }
 
 impl Store {
     /// After how many seconds messages of a chat disappear; `None`: they stay, as far as is known.
-    pub fn timer(&self, session: &str, chat: &str) -> Option<u32> {
-        self.timers.get(session, chat).map(|timer| timer.seconds).filter(|seconds| *seconds > 0)
+    pub fn timer(&self, session: &Life, chat: &str) -> Option<u32> {
+        self.timers.get(session.id(), chat).map(|timer| timer.seconds).filter(|seconds| *seconds > 0)
     }
 
     /// Notes what a chat's timer was set to, under every address the chat has, unless it was set anew since.
-    pub async fn set_timer(&self, session: &str, chats: &[String], timer: Timer) -> Result<(), StoreError> {
-        let is_news = |chat: &&String| match self.timers.get(session, chat) {
+    pub async fn set_timer(&self, session: &Life, chats: &[String], timer: Timer) -> Result<(), StoreError> {
+        let is_news = |chat: &&String| match self.timers.get(session.id(), chat) {
             None => timer.seconds > 0,
             Some(known) => known.seconds != timer.seconds && known.set_at <= timer.set_at,
         };
@@ -59,14 +63,14 @@ impl Store {
         if news.is_empty() {
             return Ok(());
         }
-        self.writer.change(SetTimer { session: session.to_owned(), chats: news.clone(), timer }).await?;
-        news.iter().for_each(|chat| self.timers.set(session, chat, timer));
+        self.writer.change(SetTimer { session: session.clone(), chats: news.clone(), timer }).await?;
+        news.iter().for_each(|chat| self.timers.set(session.id(), chat, timer));
         Ok(())
     }
 }
 
 struct SetTimer {
-    session: String,
+    session: Life,
     chats: Vec<String>,
     timer: Timer,
 }

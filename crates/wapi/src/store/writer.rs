@@ -10,7 +10,9 @@ use sqlx::sqlite::SqliteConnection;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::endpoints::Subscriber;
+use super::failure::Failure;
 use super::fresh::{Fresh, News, Turns};
+use super::lives::{self, Lives, Unsaved};
 use super::{NewEvent, Payload, Settled, StoreError, deliveries, ended, endpoints, events, payloads};
 use crate::clock::Clock;
 use crate::lifecycle::Lifecycle;
@@ -147,11 +149,18 @@ impl Shared {
 }
 
 impl Writer {
-    pub fn start(connection: SqliteConnection, clock: Clock, meters: Arc<Meters>, lifecycle: &Lifecycle) -> Self {
+    pub fn start(
+        connection: SqliteConnection,
+        lives: Arc<Lives>,
+        clock: Clock,
+        meters: Arc<Meters>,
+        lifecycle: &Lifecycle,
+    ) -> Self {
         let (orders, incoming) = mpsc::channel(ROOM);
         let shared = Arc::<Shared>::default();
         let task = Task {
             connection,
+            lives,
             clock,
             meters,
             lifecycle: lifecycle.clone(),
@@ -211,6 +220,7 @@ impl Writer {
 
 struct Task {
     connection: SqliteConnection,
+    lives: Arc<Lives>,
     clock: Clock,
     meters: Arc<Meters>,
     lifecycle: Lifecycle,
@@ -310,7 +320,8 @@ impl Task {
         sqlx::query("BEGIN IMMEDIATE").execute(&mut self.connection).await.map_err(Failure::database)?;
         // A change that panics is one that failed; the writer is everybody's.
         let mut news = News::default();
-        let mut outcome = match self.lifecycle.clone().caught(self.write(orders, &mut news)).await {
+        let (begun, change) = self.lives.unsaved();
+        let mut outcome = match self.lifecycle.clone().caught(self.write(orders, &begun, &mut news)).await {
             Some(written) => written.map_err(|error| Failure::Change(error.into())),
             None => Err(Failure::Panic),
         };
@@ -325,6 +336,7 @@ impl Task {
             news = News { is_unusual: true, ..News::default() };
             self.subscribers = None;
         } else {
+            self.lives.saved(change);
             self.meters.commit_changes.observe(orders.len() as f64);
             self.meters.commit_seconds.observe_time(self.clock.uptime().saturating_sub(started));
         }
@@ -332,8 +344,10 @@ impl Task {
         outcome
     }
 
-    async fn write(&mut self, orders: &mut [Order], news: &mut News) -> Result<(), sqlx::Error> {
+    async fn write(&mut self, orders: &mut [Order], begun: &[Unsaved], news: &mut News) -> Result<(), sqlx::Error> {
         let (connection, now) = (&mut self.connection, self.clock.now());
+        // First, so that nothing is of a life that nobody knows.
+        lives::save(connection, begun).await?;
         let (mut appended, mut settled) = (Vec::new(), Vec::new());
         // First, so that whoever asks for one finds it.
         payloads::keep(connection, &orders.iter().filter_map(Order::payload).collect::<Vec<_>>(), now).await?;
@@ -364,28 +378,5 @@ impl Task {
             self.subscribers = None;
         }
         Ok(())
-    }
-}
-
-/// Why a transaction was not saved.
-enum Failure {
-    /// It could not be begun or committed: all changes fare the same.
-    Database(StoreError),
-    /// One of its statements failed: another change may succeed.
-    Change(StoreError),
-    /// One of them panicked, which says nothing of the others, nor of the disk.
-    Panic,
-}
-
-impl Failure {
-    fn database(error: sqlx::Error) -> Self {
-        Self::Database(error.into())
-    }
-
-    fn into_error(self) -> StoreError {
-        match self {
-            Self::Database(error) | Self::Change(error) => error,
-            Self::Panic => StoreError::new("an error of the gateway's own"),
-        }
     }
 }

@@ -15,7 +15,7 @@ use super::target::Targets;
 use crate::clock::Clock;
 use crate::event::{DisabledWebhook, Event, EventData};
 use crate::seen::Seen;
-use crate::store::{DisableEndpoint, DisabledReason, Due, Failed, NewEvent, Outcome, Store};
+use crate::store::{DisableEndpoint, DisabledReason, Due, Failed, Life, NewEvent, Outcome, Store};
 
 /// What came of a try.
 pub(super) struct Tried {
@@ -74,7 +74,9 @@ impl Deliverer {
             disabled_at: now,
         };
         let event = Event::new(EventData::WebhookDisabled(data), now);
-        let event = NewEvent::of_endpoint(&due.endpoint, session.as_deref().unwrap_or_default(), &event);
+        let name = session.as_deref().unwrap_or_default();
+        let life = self.store.lives().current(name).unwrap_or_else(|| Life::nobodys(name));
+        let event = NewEvent::of_endpoint(&due.endpoint, &life, &event);
         let disable = DisableEndpoint { id: due.endpoint.clone(), reason, event };
         match self.store.disable_endpoint(disable).await {
             Ok(true) => tracing::error!(
@@ -96,7 +98,7 @@ impl Deliverer {
         let target =
             self.targets.of(due).await.map_err(|error| failure(format!("it cannot be addressed: {error:#}")))?;
         // A name that makes no address is nothing that the endpoint could mend.
-        let address = target.address(&due.session).map_err(|error| Failure {
+        let address = target.address(due.session.name()).map_err(|error| Failure {
             is_about_the_event: true,
             ..failure(format!("it has no address: {error:#}"))
         })?;
@@ -110,7 +112,7 @@ impl Deliverer {
             self.health().failed(&due.gate, now);
             return Err(failure);
         }
-        tracing::debug!(session = due.session, event = due.event, attempt = due.attempts + 1, "delivered");
+        tracing::debug!(session = due.session.name(), event = due.event, attempt = due.attempts + 1, "delivered");
         self.store.meters().lag.observe(now.duration_since(due.created_at).as_secs_f64());
         let failing_since = self.health().succeeded(&due.gate, now).or(due.endpoint_failing_since);
         self.seen.forwarded(due).await;
@@ -129,7 +131,7 @@ impl Deliverer {
     }
 
     async fn after_failure(&self, due: &Due, failure: Failure, bell: &CancellationToken) -> Tried {
-        let (session, error) = (due.session.as_str(), failure.error.error.as_str());
+        let (session, error) = (due.session.name(), failure.error.error.as_str());
         tracing::warn!(
             session,
             event = due.event,

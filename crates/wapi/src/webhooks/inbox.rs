@@ -5,7 +5,7 @@ use async_trait::async_trait;
 
 use crate::clock::Clock;
 use crate::event::Event;
-use crate::store::{NewEvent, Store};
+use crate::store::{Life, NewEvent, Store};
 use crate::whatsapp::{Inbox, Incoming};
 
 /// The inbox of all sessions.
@@ -22,7 +22,7 @@ impl StoredInbox {
 
 #[async_trait]
 impl Inbox for StoredInbox {
-    async fn accept(&self, session: &str, incoming: Vec<Incoming>) -> Result<()> {
+    async fn accept(&self, session: &Life, incoming: Vec<Incoming>) -> Result<()> {
         let now = self.clock.now();
         let event =
             |Incoming { key, chat, data, .. }| NewEvent::of_message(session, &chat, key, &Event::new(data, now));

@@ -235,8 +235,8 @@ mod tests {
     use crate::config::Environment;
     use crate::event::MessageKey;
     use crate::guard;
-    use crate::seen::Seen;
-    use crate::store::NewEvent;
+    use crate::seen::{Folder, Seen};
+    use crate::store::{Life, NewEvent};
 
     /// A clock that breaks when somebody wants to wait, which the poster does for its deadline.
     struct Fragile(Clock, Arc<AtomicBool>);
@@ -259,7 +259,7 @@ mod tests {
     fn event(id: &str) -> NewEvent {
         NewEvent {
             id: format!("evt_{id}"),
-            session: "shop".to_owned(),
+            session: Life::test(1, "shop"),
             chat: "ann".to_owned(),
             message: Some(MessageKey { chat: "ann".to_owned(), sender: "ann".to_owned(), id: id.to_owned() }),
             kind: "message.received",
@@ -276,11 +276,12 @@ mod tests {
         store.append(vec![event("1"), event("2")]).await.unwrap();
         let (is_broken, lifecycle) = (Arc::new(AtomicBool::new(true)), Lifecycle::new());
         let clock = Clock::new(Fragile(Clock::system(), Arc::clone(&is_broken)));
+        let id = Folder::open(folder.path(), Clock::system().now()).unwrap();
         let deliverer = Deliverer {
             store: store.clone(),
             poster: Poster::new(Environment::Prod, guard::Targets::All, clock.clone()).unwrap(),
             targets: Targets::new(store.clone(), None),
-            seen: Seen::open(None, clock.clone(), lifecycle.clone()).await.unwrap(),
+            seen: Seen::open(None, id, clock.clone(), lifecycle.clone()).await.unwrap(),
             clock: clock.clone(),
             disable_after: Duration::MAX,
             health: Mutex::default(),

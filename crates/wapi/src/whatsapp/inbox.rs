@@ -21,13 +21,14 @@ use crate::event::{EventData, MessageKey};
 use crate::lifecycle::Lifecycle;
 use crate::media::Remote;
 use crate::message::Message;
+use crate::store::{Life, Lifeline};
 
 /// Who takes messages over from WhatsApp.
 #[async_trait]
 pub trait Inbox: Send + Sync + 'static {
     /// Returns once these messages will not be lost by us, all of them or none. On an error WhatsApp keeps them and offers them again
     /// after the next login; the same messages may come again after a success, too.
-    async fn accept(&self, session: &str, incoming: Vec<Incoming>) -> Result<()>;
+    async fn accept(&self, session: &Life, incoming: Vec<Incoming>) -> Result<()>;
 }
 
 /// Something that came in as a message, in the gateway's words.
@@ -52,7 +53,7 @@ const RECONNECT: Duration = Duration::from_secs(10);
 
 /// The engine's hook for one session.
 pub(super) struct Hook {
-    session: String,
+    session: Lifeline,
     inbox: Arc<dyn Inbox>,
     opened: Arc<Opened>,
     votes: Votes,
@@ -66,7 +67,7 @@ pub(super) struct Hook {
 
 impl Hook {
     pub fn new(
-        session: &str,
+        session: Lifeline,
         inbox: Arc<dyn Inbox>,
         opened: Arc<Opened>,
         votes: Votes,
@@ -74,7 +75,7 @@ impl Hook {
         clock: Clock,
         tasks: Lifecycle,
     ) -> Self {
-        let (session, announcer) = (session.to_owned(), Announcer::default());
+        let announcer = Announcer::default();
         Self { session, inbox, opened, votes, announcer, heard, clock, tasks, asking_again: Arc::default() }
     }
 
@@ -85,14 +86,15 @@ impl Hook {
 
     /// Tries a few times: a database that is busy for a moment is not worth a reconnect.
     async fn take_over(&self, incoming: Vec<Incoming>) -> Result<()> {
+        let life = self.session.life();
         for pause in PAUSES {
-            match self.inbox.accept(&self.session, incoming.clone()).await {
+            match self.inbox.accept(&life, incoming.clone()).await {
                 Ok(()) => return Ok(()),
-                Err(error) => tracing::warn!(session = self.session, %error, "messages cannot be saved yet"),
+                Err(error) => tracing::warn!(session = self.session.name(), %error, "messages cannot be saved yet"),
             }
             self.clock.sleep(pause).await;
         }
-        self.inbox.accept(&self.session, incoming).await
+        self.inbox.accept(&life, incoming).await
     }
 
     /// What there is to tell of these messages.
@@ -102,15 +104,15 @@ impl Hook {
         for message in batch {
             let pairs = migration::pairs(message);
             if !pairs.is_empty() {
-                self.tasks.spawn(migration::learn(self.votes.store().clone(), self.session.clone(), pairs));
+                self.tasks.spawn(migration::learn(self.votes.store().clone(), self.session.life(), pairs));
             }
             let known = known(client, message).await;
             if let Some((chats, timer)) = incoming::timer(&message.message, &message.info, &known) {
-                self.votes.store().set_timer(&self.session, &chats, timer).await?;
+                self.votes.store().set_timer(&self.session.life(), &chats, timer).await?;
             }
             let mut told = match self.votes.read(client, message, &known).await? {
                 Some(vote) => Some(vote),
-                None => incoming::received(&self.session, &message.message, &message.info, &known),
+                None => incoming::received(self.session.name(), &message.message, &message.info, &known),
             };
             if let Some(message) = told.as_mut().and_then(|told| told.data.message_mut()) {
                 complete(client, message).await;
@@ -142,7 +144,7 @@ impl InboundDurabilityHook for Hook {
         let received = match self.understood(&client, batch).await {
             Ok(received) => received,
             Err(error) => {
-                tracing::warn!(session = self.session, %error, "polls, votes and announcements cannot be saved yet");
+                tracing::warn!(session = self.session.name(), %error, "polls, votes and announcements cannot be saved yet");
                 self.ask_again_later(client);
                 return Err(error);
             }

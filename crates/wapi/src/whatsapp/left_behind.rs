@@ -45,7 +45,9 @@ impl Whatsapp {
                 match event(pending) {
                     Ok(Some(incoming)) => inbox.accept(session, vec![incoming]).await?,
                     Ok(None) => {}
-                    Err(error) => tracing::error!(session, %error, "a message that was left behind cannot be read"),
+                    Err(error) => {
+                        tracing::error!(session = session.name(), %error, "a message that was left behind cannot be read")
+                    }
                 }
                 self.store.release(session, vec![pending.key.clone()]).await?;
             }
@@ -69,7 +71,7 @@ fn event(pending: &Pending) -> Result<Option<Incoming>> {
     info.source.is_from_me = !info.source.is_group && !info.source.chat.is_same_user_as(&info.source.sender);
     info.timestamp = DateTime::from_timestamp_millis(created_at.as_millisecond()).unwrap_or_default();
     info.is_offline = true;
-    Ok(incoming::received(session, &message, &info, &incoming::Known::default()))
+    Ok(incoming::received(session.name(), &message, &info, &incoming::Known::default()))
 }
 
 #[cfg(test)]
@@ -79,11 +81,12 @@ mod tests {
     use super::*;
     use crate::event::{EventData, MessageKey};
     use crate::message::Message;
+    use crate::store::Life;
 
     fn left(chat: &str, sender: &str) -> Pending {
         let message = waproto::whatsapp::Message { conversation: Some("hi".to_owned()), ..Default::default() };
         Pending {
-            session: "shop".to_owned(),
+            session: Life::nobodys("shop"),
             key: MessageKey { chat: chat.to_owned(), sender: sender.to_owned(), id: "3EB0".to_owned() },
             message: waproto::codec::message_to_vec(&message),
             created_at: Timestamp::UNIX_EPOCH,

@@ -25,6 +25,7 @@ use crate::clock::Clock;
 use crate::event::Account;
 use crate::lifecycle::Lifecycle;
 use crate::message::ChatId;
+use crate::store::{Life, Lifeline};
 
 /// How long the engine may take to say goodbye. It can hang in a write to a dead socket.
 const GOODBYE: Duration = Duration::from_secs(10);
@@ -40,6 +41,7 @@ pub struct Link {
     heard: Arc<Heard>,
     pub(super) clock: Clock,
     pub(super) session: String,
+    lifeline: Lifeline,
     pub(super) ringing: Ringing,
     pub(super) followed: Arc<Followed>,
     pub(super) posts: Arc<Posts>,
@@ -88,12 +90,13 @@ impl Link {
         heard: Arc<Heard>,
         notes: mpsc::UnboundedSender<Note>,
         clock: Clock,
+        lifeline: Lifeline,
         (followed, posts): Reading,
     ) -> Self {
         let notes = NoteTaker::new(notes, reports.clone(), Arc::clone(&saved));
         let handlers: [Arc<dyn EventHandler>; 2] = [Arc::new(reports.clone()), Arc::new(notes)];
         let subscriptions = handlers.map(|handler| client.subscribe_handler(handler));
-        let (session, ringing, overdue) = Default::default();
+        let (session, ringing, overdue) = (lifeline.name().to_owned(), Ringing::default(), None);
         Self {
             _stanzas: client.acquire_raw_node_forwarding(),
             client,
@@ -103,6 +106,7 @@ impl Link {
             heard,
             clock,
             session,
+            lifeline,
             ringing,
             followed,
             posts,
@@ -112,9 +116,9 @@ impl Link {
         }
     }
 
-    /// The same with its session's name and the calls that ring there.
-    pub(super) fn of_session(mut self, session: &str, ringing: Ringing) -> Self {
-        (self.session, self.ringing) = (session.to_owned(), ringing);
+    /// The same with the calls that ring there.
+    pub(super) fn with_calls(mut self, ringing: Ringing) -> Self {
+        self.ringing = ringing;
         self
     }
 
@@ -122,6 +126,12 @@ impl Link {
     pub(super) fn watching(mut self, overdue: Overdue) -> Self {
         self.overdue = Some(overdue);
         self
+    }
+
+    /// Whose life the device lives; `None` before pairing.
+    pub fn life(&self) -> Option<Life> {
+        let known = self.lifeline.known();
+        known.or_else(|| Some(self.lifeline.linked(&self.account()?.phone).clone()))
     }
 
     /// Dials, logs in or asks to be paired, and reconnects, until the link is over.

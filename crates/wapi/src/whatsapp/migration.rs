@@ -5,7 +5,7 @@ use whatsapp_rust::Jid;
 use whatsapp_rust::types::durability_hook::InboundMessage;
 use whatsapp_rust::waproto::codec;
 
-use crate::store::Store;
+use crate::store::{Life, Store};
 
 /// The addresses of everybody a message tells of: number and LID. Nobody but the own phone is believed.
 pub(super) fn pairs(message: &InboundMessage) -> Vec<[String; 2]> {
@@ -23,10 +23,10 @@ pub(super) fn pairs(message: &InboundMessage) -> Vec<[String; 2]> {
 }
 
 /// Notes it of those who were told of; `contact.updated` tells what is new.
-pub(super) async fn learn(store: Store, session: String, pairs: Vec<[String; 2]>) {
+pub(super) async fn learn(store: Store, session: Life, pairs: Vec<[String; 2]>) {
     for [number, lid] in pairs {
         if let Err(error) = store.unite(&session, &number, &lid).await {
-            tracing::warn!(session, %error, "whose number and LID belong together cannot be noted; their next message tells it");
+            tracing::warn!(session = session.name(), %error, "whose number and LID belong together cannot be noted; their next message tells it");
         }
     }
 }

@@ -56,7 +56,7 @@ use crate::clock::Clock;
 use crate::config::WhatsappAddress;
 use crate::ids::hex;
 use crate::lifecycle::Lifecycle;
-use crate::store::Store;
+use crate::store::{Lifeline, Store};
 
 pub use asking::{NotAnswered, Number, Registered};
 pub use attached::{Attached, Known};
@@ -106,7 +106,7 @@ impl Whatsapp {
     /// `notes`, what the phone tells of the time before to `archive`, if it is wanted; all else comes out of the returned signals.
     pub async fn link(
         &self,
-        session: &str,
+        session: Lifeline,
         file: &Path,
         inbox: Arc<dyn Inbox>,
         notes: mpsc::UnboundedSender<Note>,
@@ -114,26 +114,26 @@ impl Whatsapp {
     ) -> Result<(Link, Signals)> {
         let is_past_skipped = archive.is_none();
         let (announcer, announced) = past::channel(archive);
-        let opened = Arc::new(Opened::new(session, self.store.clone()));
+        let opened = Arc::new(Opened::new(session.clone(), self.store.clone()));
         let file = open(file).await?;
-        let backend = Backend::new(session, file, Arc::clone(&opened), self.store.clone(), self.clock.clone());
+        let backend = Backend::new(session.clone(), file, Arc::clone(&opened), self.store.clone(), self.clock.clone());
         let backend = backend.await.context("reading the saved session")?;
         let keys = backend.app_state_keys();
         let backend = Arc::new(backend);
         let saved = Arc::new(PersistenceManager::new(backend).await.context("reading the saved session")?);
         announced.ask(&saved).await;
         let tasks = self.lifecycle.child();
-        let (reports, signals) = signals::channel();
+        let (reports, signals) = signals::channel(session.clone());
         let heard = Arc::<heard::Heard>::default();
         let clock = self.clock.clone();
         let gate = wire_gate::Gate::new(Arc::clone(&opened), clock.clone());
         let dialer = transport::ReportingDialer::new(Arc::clone(&self.dialer), reports.clone());
         let unheard = server_key::Unheard::default();
         let dialer = server_key::Introducer::new(dialer, Arc::clone(&saved), unheard.clone());
-        let unread = unread::UnreadTeller::new(session, Arc::clone(&inbox), tasks.clone());
+        let unread = unread::UnreadTeller::new(session.clone(), Arc::clone(&inbox), tasks.clone());
         let posted = Arc::clone(&inbox);
-        let votes = votes::Votes::new(session, self.store.clone());
-        let hook = inbox::Hook::new(session, inbox, opened, votes, Arc::clone(&heard), clock, tasks.clone());
+        let votes = votes::Votes::new(session.clone(), self.store.clone());
+        let hook = inbox::Hook::new(session.clone(), inbox, opened, votes, Arc::clone(&heard), clock, tasks.clone());
         let hook = hook.announcing(announcer);
         let mut builder = Client::builder()
             .with_runtime(runtime::TrackedRuntime::new(
@@ -161,16 +161,17 @@ impl Whatsapp {
         client.subscribe_handler(Arc::new(readiness)).detach();
         let ringing = calls::Ringing::default();
         let (store, clock) = (&self.store, self.clock.clone());
-        let observer = observer::watch(session, &client, ringing.clone(), &tasks, &reports, store, clock);
+        let observer = observer::watch(&session, &client, ringing.clone(), &tasks, &reports, store, clock);
         client.subscribe_handler(Arc::new(observer)).detach();
-        let retries = retries::Retries::new(session, &client, self.store.clone(), tasks.clone());
-        let overdue = overdue::Overdue::new(session, &client, self.store.clone(), self.clock.clone(), tasks.clone());
+        let retries = retries::Retries::new(session.clone(), &client, self.store.clone(), tasks.clone());
+        let overdue =
+            overdue::Overdue::new(session.clone(), &client, self.store.clone(), self.clock.clone(), tasks.clone());
         client.subscribe_handler(Arc::new(retries)).detach();
         client.subscribe_handler(Arc::new(overdue.clone())).detach();
-        announced.read(session, &client, &tasks);
-        let reading = posts::Posts::start(session, &client, posted, store, self.clock.clone(), &tasks);
-        let link = Link::new(client, saved, tasks, reports, heard, notes, self.clock.clone(), reading);
-        Ok((link.of_session(session, ringing).watching(overdue), signals))
+        announced.read(session.name(), &client, &tasks);
+        let reading = posts::Posts::start(session.clone(), &client, posted, store, self.clock.clone(), &tasks);
+        let link = Link::new(client, saved, tasks, reports, heard, notes, self.clock.clone(), session, reading);
+        Ok((link.with_calls(ringing).watching(overdue), signals))
     }
 }
 

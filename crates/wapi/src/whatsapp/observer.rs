@@ -14,7 +14,7 @@ use super::{chat_list, groups, incoming, moments};
 use crate::clock::Clock;
 use crate::event::{EventData, Person};
 use crate::lifecycle::Lifecycle;
-use crate::store::Store;
+use crate::store::{Lifeline, Store};
 
 /// Events that may wait to be looked at. More of them are let go: they come at most once anyhow.
 const MOST: usize = 1_024;
@@ -62,7 +62,7 @@ impl EventHandler for Observer {
 
 /// Follows the engine's events until the link ends, and reports what they mean.
 pub(super) fn watch(
-    session: &str,
+    session: &Lifeline,
     client: &Arc<Client>,
     ringing: Ringing,
     tasks: &Lifecycle,
@@ -71,18 +71,19 @@ pub(super) fn watch(
     clock: Clock,
 ) -> Observer {
     let (events, mut seen) = mpsc::channel::<Arc<Event>>(MOST);
-    let (session, client, reports, stopping) = (session.to_owned(), Arc::clone(client), reports.clone(), tasks.clone());
+    let (session, client, reports, stopping) = (session.clone(), Arc::clone(client), reports.clone(), tasks.clone());
     let store = store.clone();
     tasks.spawn(async move {
         while let Some(Some(event)) = stopping.unless_stopping(seen.recv()).await {
             if !chat_list::is_news(&event, clock.now()) {
                 continue;
             }
-            if let Some(happening) = told(&session, &client, &ringing, &event).await {
+            if let Some(happening) = told(session.name(), &client, &ringing, &event).await {
                 if let Some(timer) = groups::timer(&happening.data)
-                    && let Err(error) = store.set_timer(&session, std::slice::from_ref(&happening.chat), timer).await
+                    && let Err(error) =
+                        store.set_timer(&session.life(), std::slice::from_ref(&happening.chat), timer).await
                 {
-                    tracing::warn!(session, %error, "a group's timer cannot be saved");
+                    tracing::warn!(session = session.name(), %error, "a group's timer cannot be saved");
                 }
                 reports.send(Signal::Happened(Box::new(happening)));
             }

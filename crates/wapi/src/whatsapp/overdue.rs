@@ -17,7 +17,7 @@ use whatsapp_rust::{Client, Jid};
 use super::retries::{as_it_left, fresh_session};
 use crate::clock::Clock;
 use crate::lifecycle::Lifecycle;
-use crate::store::Store;
+use crate::store::{Lifeline, Store};
 
 /// How long a message may be missing before it is sent again; then twice as long, and so on.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -32,7 +32,7 @@ const CHATS: usize = 1_000;
 pub(super) struct Overdue(Arc<Watch>);
 
 struct Watch {
-    session: String,
+    session: Lifeline,
     client: Weak<Client>,
     store: Store,
     clock: Clock,
@@ -115,8 +115,8 @@ impl Books {
 }
 
 impl Overdue {
-    pub fn new(session: &str, client: &Arc<Client>, store: Store, clock: Clock, tasks: Lifecycle) -> Self {
-        let (session, client, books) = (session.to_owned(), Arc::downgrade(client), Mutex::default());
+    pub fn new(session: Lifeline, client: &Arc<Client>, store: Store, clock: Clock, tasks: Lifecycle) -> Self {
+        let (client, books) = (Arc::downgrade(client), Mutex::default());
         Self(Arc::new(Watch { session, client, store, clock, tasks, books }))
     }
 
@@ -181,7 +181,7 @@ impl Overdue {
                     return;
                 };
                 if let Err(error) = watch.send_again(&missing.id, &chat, &device, tries).await {
-                    tracing::debug!(session = watch.session, error = format!("{error:#}"), "not sent again");
+                    tracing::debug!(session = watch.session.name(), error = format!("{error:#}"), "not sent again");
                 }
                 patience *= 2;
             }
@@ -192,8 +192,8 @@ impl Overdue {
 impl Watch {
     async fn send_again(&self, id: &str, chat: &Jid, device: &Jid, tries: u8) -> Result<()> {
         let client = self.client.upgrade().context("the connection ended")?;
-        let message = as_it_left(&client, &self.store, &self.session, chat, id).await?;
-        tracing::info!(session = self.session, id, "a message did not arrive and is sent again");
+        let message = as_it_left(&client, &self.store, &self.session.life(), chat, id).await?;
+        tracing::info!(session = self.session.name(), id, "a message did not arrive and is sent again");
         fresh_session(&client, device).await?;
         let again = MessageRetransmission::new(chat.clone(), device.clone(), message, id.to_owned(), tries);
         Ok(client.retransmit_message(again).await?)

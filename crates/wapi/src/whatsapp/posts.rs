@@ -20,7 +20,7 @@ use super::newsletters::{self, Followed};
 use super::{Inbox, Incoming};
 use crate::clock::Clock;
 use crate::lifecycle::Lifecycle;
-use crate::store::{Store, StoreError};
+use crate::store::{Lifeline, Store, StoreError};
 
 /// Posts that may wait to be looked at. More of them are let go, and looked for afterwards.
 const MOST: usize = 256;
@@ -69,7 +69,7 @@ enum NotKnown {
 
 /// Reads the newsletters of one session.
 pub(super) struct Posts {
-    session: String,
+    session: Lifeline,
     client: Arc<Client>,
     inbox: Arc<dyn Inbox>,
     store: Store,
@@ -86,7 +86,7 @@ pub(super) struct Posts {
 impl Posts {
     /// Follows the engine's events until the link ends.
     pub fn start(
-        session: &str,
+        session: Lifeline,
         client: &Arc<Client>,
         inbox: Arc<dyn Inbox>,
         store: &Store,
@@ -98,7 +98,7 @@ impl Posts {
         let listener = Listener { events, has_missed: Arc::clone(&has_missed) };
         client.subscribe_handler(Arc::new(listener)).detach();
         let posts = Arc::new(Self {
-            session: session.to_owned(),
+            session,
             client: Arc::clone(client),
             inbox,
             store: store.clone(),
@@ -166,12 +166,12 @@ impl Posts {
         let listing = newsletters::list(&self.client, &self.followed);
         let followed = self.clock.timeout(PATIENCE, listing).await.map_err(|_| NotAnswered::Silence(PATIENCE))??;
         let ids: Vec<String> = followed.into_iter().map(|newsletter| newsletter.id).collect();
-        self.store.keep_newsletters(&self.session, &ids).await?;
+        self.store.keep_newsletters(&self.session.life(), &ids).await?;
         Ok(ids)
     }
 
     fn fall_behind(&self, error: &NotKnown) {
-        tracing::debug!(session = self.session, %error, "it is not known what was posted; it is asked again");
+        tracing::debug!(session = self.session.name(), %error, "it is not known what was posted; it is asked again");
         self.is_behind.store(true, Ordering::Relaxed);
     }
 
@@ -181,7 +181,7 @@ impl Posts {
         let (id, place) = (info.source.chat.to_non_ad_string(), i64::from(info.server_id));
         // That one was taken back comes without words, which the engine passes over.
         if info.edit == EditAttribute::AdminEdit {
-            let told = incoming::edited_post(&self.session, &message.message, info, &self.known());
+            let told = incoming::edited_post(self.session.name(), &message.message, info, &self.known());
             return self.tell(told.into_iter().collect()).await;
         }
         if self.followed.get(&id).is_none() {
@@ -191,7 +191,7 @@ impl Posts {
         let may_be_own = self.followed.get(&id).is_none_or(|newsletter| newsletter.role.may_post());
         let is_level = !may_be_own && self.levels(|level| level.contains(&id));
         let is_found = !is_level && self.catch_up(&id, Some(place)).await;
-        let told = self.store.newsletter_place(&self.session, &id).await.ok().flatten();
+        let told = self.store.newsletter_place(&self.session.life(), &id).await.ok().flatten();
         // It was among those that were found, or is when it is asked again.
         if place > 0 && (may_be_own || is_found && told.is_some_and(|told| told >= place)) {
             return;
@@ -225,7 +225,7 @@ impl Posts {
     /// What was posted and not told, with the number of each, in order.
     async fn missed(&self, id: &str, coming: Option<i64>) -> Result<Vec<(i64, Option<Incoming>)>, NotKnown> {
         let coming_from = coming.filter(|place| *place > 0).map(|place| place - 1);
-        let told = match (self.store.newsletter_place(&self.session, id).await?, coming_from) {
+        let told = match (self.store.newsletter_place(&self.session.life(), id).await?, coming_from) {
             // It may have been on its way already when the newsletter was seen first.
             (Some(told), Some(place)) => told.min(place),
             (Some(told), None) => told,
@@ -263,19 +263,19 @@ impl Posts {
     pub async fn learn(&self, id: &str) {
         match self.clock.timeout(PATIENCE, newsletters::find(&self.client, id)).await {
             Ok(Ok(found)) => self.followed.note(found),
-            _ => tracing::debug!(session = self.session, "it is not known what a newsletter is called"),
+            _ => tracing::debug!(session = self.session.name(), "it is not known what a newsletter is called"),
         }
     }
 
     /// Begins to read a newsletter: of what is there already nothing is told. Of one that is read already nothing is left out.
     pub async fn begin(&self, id: &str) -> Result<(), NotAnswered> {
-        let known = self.store.newsletter_place(&self.session, id).await.map_err(|_| NotAnswered::Failed)?;
+        let known = self.store.newsletter_place(&self.session.life(), id).await.map_err(|_| NotAnswered::Failed)?;
         if known.is_some() {
             return Ok(());
         }
         let jid: Jid = id.parse().map_err(|_| NotAnswered::Failed)?;
         let newest = self.page(&jid, 1, None).await?.iter().map(place).max().unwrap_or(0);
-        self.store.set_newsletter_place(&self.session, id, newest).await.map_err(|_| NotAnswered::Failed)?;
+        self.store.set_newsletter_place(&self.session.life(), id, newest).await.map_err(|_| NotAnswered::Failed)?;
         self.levels(|level| level.insert(id.to_owned()));
         Ok(())
     }
@@ -283,7 +283,7 @@ impl Posts {
     /// Reads it no more.
     pub async fn end(&self, id: &str) -> Result<(), NotAnswered> {
         let newsletters = vec![id.to_owned()];
-        self.store.forget_newsletters(&self.session, newsletters).await.map_err(|_| NotAnswered::Failed)
+        self.store.forget_newsletters(&self.session.life(), newsletters).await.map_err(|_| NotAnswered::Failed)
     }
 
     async fn page(&self, jid: &Jid, count: u32, before: Option<u64>) -> Result<Vec<NewsletterMessage>, NotAnswered> {
@@ -296,7 +296,7 @@ impl Posts {
     /// A post as it was found in a newsletter. What was sent through here was told already.
     async fn listed(&self, jid: &Jid, post: NewsletterMessage, is_late: bool) -> Result<Option<Incoming>, StoreError> {
         let Some(message) = post.message else { return Ok(None) };
-        if post.is_sender && self.store.sent_message(&self.session, &post.message_id).await?.is_some() {
+        if post.is_sender && self.store.sent_message(&self.session.life(), &post.message_id).await?.is_some() {
             return Ok(None);
         }
         let mut info =
@@ -319,7 +319,7 @@ impl Posts {
         {
             info.push_name = newsletter.name;
         }
-        incoming::received(&self.session, message, &info, &self.known())
+        incoming::received(self.session.name(), message, &info, &self.known())
     }
 
     fn known(&self) -> Known {
@@ -331,8 +331,8 @@ impl Posts {
         if incoming.is_empty() {
             return;
         }
-        while let Err(error) = self.inbox.accept(&self.session, incoming.clone()).await {
-            tracing::warn!(session = self.session, error = format!("{error:#}"), "posts cannot be saved yet");
+        while let Err(error) = self.inbox.accept(&self.session.life(), incoming.clone()).await {
+            tracing::warn!(session = self.session.name(), error = format!("{error:#}"), "posts cannot be saved yet");
             self.clock.sleep(PAUSE).await;
         }
     }
@@ -341,9 +341,9 @@ impl Posts {
         if place <= 0 {
             return;
         }
-        if let Err(error) = self.store.set_newsletter_place(&self.session, id, place).await {
+        if let Err(error) = self.store.set_newsletter_place(&self.session.life(), id, place).await {
             // What is told twice is one event.
-            tracing::debug!(session = self.session, %error, "how far a newsletter was told cannot be saved");
+            tracing::debug!(session = self.session.name(), %error, "how far a newsletter was told cannot be saved");
         }
     }
 

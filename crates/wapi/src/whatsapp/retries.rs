@@ -24,7 +24,7 @@ use whatsapp_rust::{Client, Jid};
 
 use super::overdue::Own;
 use crate::lifecycle::Lifecycle;
-use crate::store::Store;
+use crate::store::{Life, Lifeline, Store};
 
 tokio::task_local! {
     /// The engine answers the account's own phone, or we do, which is no message that leaves.
@@ -52,7 +52,7 @@ pub(super) fn is_of_own_phone() -> bool {
 pub(super) struct Retries(Arc<Answering>);
 
 struct Answering {
-    session: String,
+    session: Lifeline,
     client: Weak<Client>,
     store: Store,
     tasks: Lifecycle,
@@ -71,8 +71,8 @@ struct Asked {
 }
 
 impl Retries {
-    pub fn new(session: &str, client: &Arc<Client>, store: Store, tasks: Lifecycle) -> Self {
-        let (session, client, one) = (session.to_owned(), Arc::downgrade(client), Mutex::default());
+    pub fn new(session: Lifeline, client: &Arc<Client>, store: Store, tasks: Lifecycle) -> Self {
+        let (client, one) = (Arc::downgrade(client), Mutex::default());
         Self(Arc::new(Answering { session, client, store, tasks, one }))
     }
 }
@@ -91,8 +91,15 @@ impl EventHandler for Retries {
                 Err(error) => Err(error),
             };
             if let Err(error) = answered {
-                tracing::debug!(session, error = format!("{error:#}"), "the own phone gets a message no second time");
-                tracing::warn!(session, "the account's phone asked for a message again and did not get it");
+                tracing::debug!(
+                    session = session.name(),
+                    error = format!("{error:#}"),
+                    "the own phone gets a message no second time"
+                );
+                tracing::warn!(
+                    session = session.name(),
+                    "the account's phone asked for a message again and did not get it"
+                );
             }
         });
     }
@@ -147,7 +154,7 @@ impl Answering {
     async fn answer(&self, asked: Asked) -> Result<()> {
         let _one = self.one.lock().await;
         let client = self.client.upgrade().context("the connection ended")?;
-        let message = as_it_left(&client, &self.store, &self.session, &asked.recipient, &asked.id).await?;
+        let message = as_it_left(&client, &self.store, &self.session.life(), &asked.recipient, &asked.id).await?;
         let Asked { phone, recipient, id, count, keys } = asked;
         match keys {
             Some(keys) => {
@@ -168,7 +175,7 @@ impl Answering {
 pub(super) async fn as_it_left(
     client: &Client,
     store: &Store,
-    session: &str,
+    session: &Life,
     chat: &Jid,
     id: &str,
 ) -> Result<wa::Message> {

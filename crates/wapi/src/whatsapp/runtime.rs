@@ -74,7 +74,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_task_of_the_engine_that_panics_is_reported_and_one_that_ends_is_not() {
-        let (reports, mut signals) = signals::channel();
+        let (reports, mut signals) = signals::channel(crate::store::Lifeline::test("shop"));
         let tasks = Lifecycle::new();
         let runtime = TrackedRuntime::new(tasks.clone(), Clock::system(), reports, AppStateKeys::new(true));
         runtime.spawn_detached(Box::pin(async {}));

@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use whatsapp_rust::types::events::{Event, EventHandler, EventInterest, EventKind};
 
 use super::observer::Happening;
+use crate::store::Lifeline;
 
 /// What happened to a link.
 #[derive(Debug, Clone)]
@@ -49,11 +50,12 @@ pub type Signals = mpsc::UnboundedReceiver<Signal>;
 /// The end of the channel that the engine's callbacks write to. Unbounded because they must not block; there are a handful of
 /// signals for each connection.
 #[derive(Clone)]
-pub(super) struct Reports(mpsc::UnboundedSender<Signal>);
+pub(super) struct Reports(mpsc::UnboundedSender<Signal>, Lifeline);
 
-pub(super) fn channel() -> (Reports, Signals) {
+/// `session`: whose life begins, or goes on, when a phone links the device.
+pub(super) fn channel(session: Lifeline) -> (Reports, Signals) {
     let (sender, receiver) = mpsc::unbounded_channel();
-    (Reports(sender), receiver)
+    (Reports(sender, session), receiver)
 }
 
 impl Reports {
@@ -101,6 +103,10 @@ impl Reports {
 
 impl EventHandler for Reports {
     fn handle_event(&self, event: Arc<Event>) {
+        if let Event::PairSuccess(paired) = &*event {
+            // Here, so that it is known whose messages come in before the first one can.
+            self.1.linked(paired.id.user_base());
+        }
         if let Some(signal) = signal(&event) {
             self.send(signal);
         }

@@ -11,17 +11,18 @@ use super::incoming::{self, Known};
 use super::{Inbox, Incoming};
 use crate::event::{EventData, Unread};
 use crate::lifecycle::Lifecycle;
+use crate::store::Lifeline;
 
 /// Tells of them. They are told at most once: WhatsApp does not wait for it.
 pub(super) struct UnreadTeller {
-    session: String,
+    session: Lifeline,
     inbox: Arc<dyn Inbox>,
     tasks: Lifecycle,
 }
 
 impl UnreadTeller {
-    pub fn new(session: &str, inbox: Arc<dyn Inbox>, tasks: Lifecycle) -> Self {
-        Self { session: session.to_owned(), inbox, tasks }
+    pub fn new(session: Lifeline, inbox: Arc<dyn Inbox>, tasks: Lifecycle) -> Self {
+        Self { session, inbox, tasks }
     }
 }
 
@@ -36,13 +37,17 @@ impl EventHandler for UnreadTeller {
         }
         let other = if source.is_from_me { &source.recipient_alt } else { &source.sender_alt };
         let known = Known { other: other.clone(), own: Vec::new() };
-        let unread = Unread { reason: reason(message), ..incoming::unread(&self.session, &message.info, &known) };
+        let unread = Unread { reason: reason(message), ..incoming::unread(self.session.name(), &message.info, &known) };
         let (key, chat) = (incoming::key(&message.info), unread.chat.clone());
         let incoming = Incoming { key, chat, data: EventData::MessageUndecryptable(Box::new(unread)), file: None };
-        let (session, inbox) = (self.session.clone(), Arc::clone(&self.inbox));
+        let (session, inbox) = (self.session.life(), Arc::clone(&self.inbox));
         self.tasks.spawn(async move {
             if let Err(error) = inbox.accept(&session, vec![incoming]).await {
-                tracing::warn!(session, error = format!("{error:#}"), "a message that cannot be read was not told");
+                tracing::warn!(
+                    session = session.name(),
+                    error = format!("{error:#}"),
+                    "a message that cannot be read was not told"
+                );
             }
         });
     }

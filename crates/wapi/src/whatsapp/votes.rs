@@ -20,17 +20,17 @@ use super::incoming::{self, Known, kinds};
 use super::outgoing::{self, Sealed};
 use crate::event::{EventData, Response, Tally, Vote};
 use crate::message::{self, CalendarEvent, ChatId, Content};
-use crate::store::{Ballot, Poll, Store};
+use crate::store::{Ballot, Lifeline, Poll, Store};
 
 /// Knows the polls of one session.
 pub(super) struct Votes {
-    session: String,
+    session: Lifeline,
     store: Store,
 }
 
 impl Votes {
-    pub fn new(session: &str, store: Store) -> Self {
-        Self { session: session.to_owned(), store }
+    pub fn new(session: Lifeline, store: Store) -> Self {
+        Self { session, store }
     }
 
     pub const fn store(&self) -> &Store {
@@ -48,8 +48,8 @@ impl Votes {
             _ => return Ok(None),
         };
         let Some(id) = about.as_option().and_then(|key| key.id.clone()) else { return Ok(None) };
-        let changed = incoming::changed(&self.session, &message.info, known, id.clone());
-        let poll = self.store.poll(&self.session, &id).await?;
+        let changed = incoming::changed(self.session.name(), &message.info, known, id.clone());
+        let poll = self.store.poll(&self.session.life(), &id).await?;
         let addresses = match &poll {
             Some(poll) => pairs(client, poll, &message.info.source.sender).await,
             None => Vec::new(),
@@ -57,7 +57,7 @@ impl Votes {
         // Whoever votes again under their other address is the same voter.
         let from = &changed.from;
         let number = from.phone.as_ref().map(|phone| format!("{phone}@s.whatsapp.net"));
-        let voter = self.store.identify(&self.session, number.as_deref(), from.lid.as_deref()).await?;
+        let voter = self.store.identify(&self.session.life(), number.as_deref(), from.lid.as_deref()).await?;
         let voter = voter.unwrap_or_else(|| from.id.clone());
         let said = Said { id: &id, by: &voter, poll: poll.as_ref(), addresses };
         let data = match (body.poll_update_message.as_option(), body.enc_event_response_message.as_option()) {
@@ -101,7 +101,7 @@ impl Votes {
 
     async fn counted(&self, said: &Said<'_>, poll: &Poll, options: Vec<String>, at: i64) -> Result<Vec<Tally>> {
         let ballot = Ballot { voter: said.by.to_owned(), options };
-        Ok(tally(&poll.options, &self.store.vote(&self.session, said.id, ballot, at).await?))
+        Ok(tally(&poll.options, &self.store.vote(&self.session.life(), said.id, ballot, at).await?))
     }
 
     /// What is asked here is kept for what is said to it.
@@ -122,7 +122,7 @@ impl Votes {
             }
             None => Poll::event(chat, creator, secret, event.and_then(|event| event.name.clone()).unwrap_or_default()),
         };
-        self.store.keep_poll(&self.session, &message.info.id, poll).await?;
+        self.store.keep_poll(&self.session.life(), &message.info.id, poll).await?;
         Ok(())
     }
 }

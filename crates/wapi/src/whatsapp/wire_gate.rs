@@ -131,7 +131,7 @@ mod tests {
     async fn session() -> (GatedLine, Line, Arc<Opened>, tempfile::TempDir) {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("wapi.db"), Clock::system()).await.unwrap();
-        let opened = Arc::new(Opened::new("shop", store));
+        let opened = Arc::new(Opened::new(store.lifeline("shop"), store));
         let gate = Gate::new(Arc::clone(&opened), Clock::system());
         gate.is_live.store(true, Ordering::Release);
         let line = Line::default();

@@ -35,6 +35,7 @@ mod instant;
 mod interactive;
 mod keys;
 mod kinds;
+mod lives;
 mod logins;
 mod marks;
 mod media;

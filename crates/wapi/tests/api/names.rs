@@ -21,7 +21,10 @@ async fn hostile_names_work_and_stay_in_the_data_folder() {
         let first = inside.components().next().unwrap().as_os_str().to_owned();
         let first = first.to_string_lossy();
         let name = first.strip_suffix("-wal").or(first.strip_suffix("-shm")).unwrap_or(&first);
-        assert!(["sessions", "qr-codes", "media", "wapi.db", "history.db"].contains(&name), "{path:?}");
+        assert!(
+            ["sessions", "qr-codes", "media", "wapi.db", "history.db", "folder-id.json"].contains(&name),
+            "{path:?}"
+        );
         assert!(inside.components().count() <= 2, "{path:?}");
     }
     app.finish().await;

@@ -20,6 +20,7 @@ use crate::media::{File, Intake, NotTaken, Taken};
 use crate::message;
 use crate::pace::TooSlow;
 use crate::sessions::SessionName;
+use crate::store::Life;
 
 /// The part of a form that holds the file, and the one that says which hash it must have.
 const FILE: &str = "file";
@@ -36,9 +37,7 @@ pub async fn upload(
     request: Request,
 ) -> Result<Response, Problem> {
     query.done()?;
-    if gateway.sessions.find(&session).is_none() {
-        return Err(Problem::NoSession);
-    }
+    let life = gateway.life(&session)?;
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let file = match boundary(kind)? {
         Some(boundary) => {
@@ -46,7 +45,7 @@ pub async fn upload(
         }
         None => linked(&gateway, &session, Fields::from_request(request, &()).await?).await?,
     };
-    kept(&gateway, &session, file).await
+    kept(&gateway, &life, file).await
 }
 
 /// What parts the fields of a form; `None`: it is no form.
@@ -60,8 +59,8 @@ pub fn boundary(content_type: &str) -> Result<Option<String>, Problem> {
     boundary.map(Some).ok_or_else(missing)
 }
 
-async fn kept(gateway: &Gateway, session: &SessionName, file: File) -> Result<Response, Problem> {
-    let record = gateway.media.add(session.as_str(), file).await.map_err(|error| {
+async fn kept(gateway: &Gateway, life: &Life, file: File) -> Result<Response, Problem> {
+    let record = gateway.media.add(life, file).await.map_err(|error| {
         tracing::error!(error = format!("{error:#}"), "an upload cannot be kept");
         Problem::NotReady { detail: "the file cannot be kept at the moment".to_owned() }
     })?;

@@ -53,7 +53,7 @@ pub(super) async fn accept(
     key: Option<IdempotencyKey>,
     wait: Duration,
 ) -> Result<(Vec<SentMessage>, bool), Problem> {
-    let Accepting { gateway, session } = accepting;
+    let Accepting { gateway, session, life } = accepting;
     let (parent, replayed) = accepting.one(asked, key.clone(), Duration::ZERO).await?;
     let mut ids = vec![parent.id.clone()];
     for (index, item) in asked.items.iter().enumerate() {
@@ -71,7 +71,7 @@ pub(super) async fn accept(
     }
     let mut messages = Vec::with_capacity(ids.len());
     for id in &ids {
-        let found = gateway.store.sent_message(session.as_str(), id).await.map_err(unreadable)?;
+        let found = gateway.store.sent_message(life, id).await.map_err(unreadable)?;
         messages.push(found.ok_or(Problem::NoMessage)?);
     }
     Ok((messages, replayed))

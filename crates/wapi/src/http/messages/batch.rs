@@ -46,8 +46,10 @@ pub async fn send(
     query.done()?;
     let route = format!("POST /v1/sessions/{}/messages/batch", session.url_segment());
     let key = idempotency_key(&caller, &headers, route, &fields)?;
-    let accepting = Accepting { gateway: &gateway, session: &session };
     let messages = read(fields)?;
+    let life = gateway.life(&session)?;
+    let key = key.map(|key| key.of(&life));
+    let accepting = Accepting { gateway: &gateway, session: &session, life: &life };
     // Each has its share: what was cut off is gone on with when the request comes again.
     let share = |index: usize| {
         key.clone().map(|key| IdempotencyKey { route: format!("{} messages[{index}]", key.route), ..key })

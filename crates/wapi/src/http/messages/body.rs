@@ -8,8 +8,7 @@ use crate::http::error::{FieldError, Problem};
 use crate::http::extract::Fields;
 use crate::media::{self, types};
 use crate::message::{ChatId, Content, Context, Media, MediaKind, Message};
-use crate::sessions::SessionName;
-use crate::store::{MediaRecord, MediaState};
+use crate::store::{Life, MediaRecord, MediaState};
 
 /// A month, in seconds.
 const LONGEST_LIFE: u64 = 31 * 24 * 3600;
@@ -93,10 +92,10 @@ impl Asked {
     }
 
     /// Whether the file it names is here, belongs to the session, and is of a type that can be sent so.
-    pub async fn check_file(&self, media: &media::Media, session: &SessionName) -> Result<(), Problem> {
-        check_file(&self.message, "", media, session).await?;
+    pub async fn check_file(&self, media: &media::Media, life: &Life) -> Result<(), Problem> {
+        check_file(&self.message, "", media, life).await?;
         for (index, item) in self.items.iter().enumerate() {
-            check_file(item, &format!("album[{index}]."), media, session).await?;
+            check_file(item, &format!("album[{index}]."), media, life).await?;
         }
         Ok(())
     }
@@ -121,12 +120,7 @@ impl Asked {
 }
 
 /// The same for one message; `within` is where it stands in the request.
-async fn check_file(
-    message: &Message,
-    within: &str,
-    media: &media::Media,
-    session: &SessionName,
-) -> Result<(), Problem> {
+async fn check_file(message: &Message, within: &str, media: &media::Media, life: &Life) -> Result<(), Problem> {
     let Some((kind, Media { id: Some(id), sha256, .. })) = message.content.file() else { return Ok(()) };
     let place = match &message.content {
         Content::Product { .. } => "product.image",
@@ -138,7 +132,7 @@ async fn check_file(
     };
     let wrong = |detail: String| about("id", detail);
     let found = media.find(id).await.map_err(|error| Problem::NotReady { detail: error.to_string() })?;
-    match found.filter(|record| record.session == session.as_str()) {
+    match found.filter(|record| record.session == *life) {
         None => Err(wrong("names no file of this session; upload it with POST /v1/sessions/…/media".to_owned())),
         Some(record) if !can_be_had(&record) => {
             Err(wrong(format!("names a file that is not here: it is {}", record.state.word())))

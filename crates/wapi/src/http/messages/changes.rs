@@ -13,7 +13,7 @@ use crate::http::extract::Fields;
 use crate::http::query::Query;
 use crate::keys::Caller;
 use crate::message::{ChatId, Content, Deletion, Edit, Message};
-use crate::store::{CANCELLED, Quoted, SentMessage};
+use crate::store::{CANCELLED, Life, Quoted, SentMessage};
 
 /// What has words that can be changed.
 const CHANGEABLE: [&str; 4] = ["text", "image", "video", "document"];
@@ -33,7 +33,8 @@ pub async fn edit(
     let (wait, key) = (patience(query)?, idempotency_key(&caller, &headers, route, &fields)?);
     let NamedMessage { session, id } = message;
     let (kind, edit) = new_words(fields, id.clone())?;
-    let found = gateway.store.sent_message(session.as_str(), &id).await.map_err(unreadable)?;
+    let life = gateway.life(&session)?;
+    let found = gateway.store.sent_message(&life, &id).await.map_err(unreadable)?;
     let (to, found) = found.ok_or(Problem::NoMessage).and_then(chat_of)?;
     not_status(&to)?;
     if found.message.content.kind() != kind {
@@ -47,14 +48,14 @@ pub async fn edit(
     if found.sent_at.is_none() && gateway.sessions.reword(&session, &id, reworded(found.message.clone(), &edit)).await?
     {
         let asked = Asked::about(to, found.message);
-        return changed(&gateway, session, (&id, StatusCode::ACCEPTED), &asked).await;
+        return changed(&gateway, &session, &life, (&id, StatusCode::ACCEPTED), &asked).await;
     }
     let said_at = found.sent_at.unwrap_or(gateway.clock.now());
     if gateway.clock.now().duration_since(said_at) > EDITABLE {
         return Err(Problem::TooLate);
     }
     let edit = Message::new(Content::Edit { edit });
-    accept(&gateway, session, Asked::about(to, edit), key, wait).await
+    accept(&gateway, session, life, Asked::about(to, edit), key, wait).await
 }
 
 /// A message with the new words in place of its own.
@@ -105,11 +106,12 @@ pub async fn delete(
 ) -> Result<Response, Problem> {
     let (from, chat) = (query.text("for"), query.text("chat"));
     let wait = patience(query)?;
+    let life = gateway.life(&message.session)?;
     let is_for_all_or_me = matches!(from.as_deref(), None | Some("everyone" | "me"));
-    if is_for_all_or_me && let Some(cancelled) = cancelled(&gateway, &message).await? {
+    if is_for_all_or_me && let Some(cancelled) = cancelled(&gateway, &life, &message).await? {
         return Ok(cancelled);
     }
-    let (chat, quoted) = find(&gateway, &message, chat.as_deref()).await?;
+    let (chat, quoted) = find(&gateway, &life, &message, chat.as_deref()).await?;
     let NamedMessage { session, id } = message;
     match from.as_deref() {
         None | Some("everyone") => {
@@ -121,7 +123,7 @@ pub async fn delete(
             let audience = quoted.message.map(|message| message.audience).unwrap_or_default();
             let deletion = Content::Deletion { deletion: Deletion { message_id: id } };
             let deletion = Message { audience, ..Message::new(deletion) };
-            accept(&gateway, session, Asked::about(chat, deletion), None, wait).await
+            accept(&gateway, session, life, Asked::about(chat, deletion), None, wait).await
         }
         Some("me") => {
             not_status(&chat)?;
@@ -133,16 +135,16 @@ pub async fn delete(
 }
 
 /// Takes a message back that has not left, so that nobody ever gets it. `None`: it is another one.
-async fn cancelled(gateway: &Gateway, message: &NamedMessage) -> Result<Option<Response>, Problem> {
+async fn cancelled(gateway: &Gateway, life: &Life, message: &NamedMessage) -> Result<Option<Response>, Problem> {
     let NamedMessage { session, id } = message;
-    let found = gateway.store.sent_message(session.as_str(), id).await.map_err(unreadable)?;
+    let found = gateway.store.sent_message(life, id).await.map_err(unreadable)?;
     let Some(found) = found.filter(|found| found.sent_at.is_none() && found.failure.is_none()) else { return Ok(None) };
     let is_cancelled = found.status == CANCELLED || gateway.sessions.cancel(session, id).await?;
     let chat = ChatId::parse_with_status(&found.chat).map_err(|_| Problem::NoMessage)?;
     match is_cancelled {
         true => {
             let asked = Asked::about(chat, found.message);
-            changed(gateway, session.clone(), (id, StatusCode::OK), &asked).await.map(Some)
+            changed(gateway, session, life, (id, StatusCode::OK), &asked).await.map(Some)
         }
         false => Ok(None),
     }
@@ -167,7 +169,8 @@ pub async fn forward(
     let chat = fields.optional_text("chat");
     fields.refuse_unknown();
     let to = fields.done(to)?;
-    let (_, quoted) = find(&gateway, &message, chat.as_deref()).await?;
+    let life = gateway.life(&message.session)?;
+    let (_, quoted) = find(&gateway, &life, &message, chat.as_deref()).await?;
     let mut content = quoted.message.map(|message| message.content).ok_or(Problem::NoMessage)?;
     if !can_be_forwarded(&content) {
         let kind = content.kind();
@@ -187,7 +190,7 @@ pub async fn forward(
     }
     let message_again = Message { forwarded: true, ..Message::new(content) };
     let asked = Asked { input, ..Asked::about(to, message_again) };
-    accept(&gateway, message.session, asked, key, wait).await
+    accept(&gateway, message.session, life, asked, key, wait).await
 }
 
 /// A status can be taken back, and that is all; what was posted in a newsletter stays as it is.
@@ -220,20 +223,20 @@ fn can_be_forwarded(content: &Content) -> bool {
 /// A message that was sent through here, or one of a chat.
 pub(super) async fn find(
     gateway: &Gateway,
+    life: &Life,
     message: &NamedMessage,
     chat: Option<&str>,
 ) -> Result<(ChatId, Quoted), Problem> {
     let NamedMessage { session, id } = message;
-    let sent = gateway.store.sent_message(session.as_str(), id).await.map_err(unreadable)?;
+    let sent = gateway.store.sent_message(life, id).await.map_err(unreadable)?;
     let chat = match (sent, chat) {
         (Some(sent), _) => chat_of(sent)?.0,
         (None, Some(chat)) => {
             ChatId::parse_with_status(chat).map_err(|error| Problem::field("chat", error.to_string()))?
         }
-        (None, None) if gateway.sessions.find(session).is_none() => return Err(Problem::NoSession),
         (None, None) => return Err(Problem::NoMessage),
     };
-    let quoted = gateway.sessions.quoted(session, &chat, id).await.map_err(unreadable)?;
+    let quoted = gateway.sessions.quoted(session, life, &chat, id).await.map_err(unreadable)?;
     Ok((chat, quoted.ok_or(Problem::NoMessage)?))
 }
 

@@ -58,10 +58,11 @@ async fn marked(
 ) -> Result<Response, Problem> {
     let chat = query.text("chat");
     let wait = patience(query)?;
-    let (chat, _) = find(gateway, &message, chat.as_deref()).await?;
+    let life = gateway.life(&message.session)?;
+    let (chat, _) = find(gateway, &life, &message, chat.as_deref()).await?;
     not_status(&chat)?;
     let NamedMessage { session, id } = message;
-    accept(gateway, session, Asked::about(chat, Message::new(mark(id))), None, wait).await
+    accept(gateway, session, life, Asked::about(chat, Message::new(mark(id))), None, wait).await
 }
 
 /// `PUT …/star`: for the account alone, on all of its devices.
@@ -86,7 +87,8 @@ async fn starred(
 ) -> Result<StatusCode, Problem> {
     let chat = query.text("chat");
     query.done()?;
-    let (chat, quoted) = find(gateway, message, chat.as_deref()).await?;
+    let life = gateway.life(&message.session)?;
+    let (chat, quoted) = find(gateway, &life, message, chat.as_deref()).await?;
     not_status(&chat)?;
     let NamedMessage { session, id } = message;
     gateway.sessions.star(session, &chat, id, quoted.author.as_deref(), starred).await?;

@@ -6,8 +6,7 @@ use crate::http::error::{FieldError, Problem};
 use crate::http::extract::Fields;
 use crate::message::emoji::look;
 use crate::message::{CalendarEvent, ChatId, Content, EventResponse, Poll, PollVote, Quiz};
-use crate::sessions::SessionName;
-use crate::store::{self, Store};
+use crate::store::{self, Life, Store};
 
 /// WhatsApp's own limits, in characters.
 const LONGEST_QUESTION: usize = 255;
@@ -75,7 +74,7 @@ pub(super) fn response(fields: &mut Fields) -> Option<EventResponse> {
 }
 
 /// Whether what a vote or an answer is about is known, and can be answered so. What it is sealed with came with the poll.
-pub(super) async fn check(content: &Content, to: &ChatId, store: &Store, session: &SessionName) -> Result<(), Problem> {
+pub(super) async fn check(content: &Content, to: &ChatId, store: &Store, life: &Life) -> Result<(), Problem> {
     let (id, chosen, field) = match content {
         Content::PollVote { poll_vote } => (&poll_vote.message_id, Some(&poll_vote.options), "poll_vote"),
         Content::EventResponse { event_response } => (&event_response.message_id, None, "event_response"),
@@ -84,7 +83,7 @@ pub(super) async fn check(content: &Content, to: &ChatId, store: &Store, session
     let wrong = |inner: &str, detail: String| {
         Err(Problem::Fields(vec![FieldError { field: format!("{field}.{inner}").into(), detail }]))
     };
-    let known = store.poll(session.as_str(), id).await.map_err(super::unreadable)?;
+    let known = store.poll(life, id).await.map_err(super::unreadable)?;
     let known = known.filter(|known| known.is_event() == chosen.is_none());
     match (known, chosen) {
         (None, None) => {
@@ -93,7 +92,7 @@ pub(super) async fn check(content: &Content, to: &ChatId, store: &Store, session
         (None, Some(_)) => {
             wrong("message_id", "names no poll that came in, or was sent, through this session".to_owned())
         }
-        (Some(poll), _) if !is_in(&poll, to, store, session).await? => {
+        (Some(poll), _) if !is_in(&poll, to, store, life).await? => {
             Err(Problem::field("to", format!("is another chat than the one of what `{field}` is about")))
         }
         (Some(_), None) => Ok(()),
@@ -105,9 +104,9 @@ pub(super) async fn check(content: &Content, to: &ChatId, store: &Store, session
 }
 
 /// Whether it was asked there: votes that go elsewhere reach nobody who could open them.
-async fn is_in(poll: &store::Poll, to: &ChatId, store: &Store, session: &SessionName) -> Result<bool, Problem> {
+async fn is_in(poll: &store::Poll, to: &ChatId, store: &Store, life: &Life) -> Result<bool, Problem> {
     let Some(chat) = &poll.chat else { return Ok(true) };
-    let known = store.known_id(session.as_str(), &[chat]).await.map_err(super::unreadable)?;
+    let known = store.known_id(life, &[chat]).await.map_err(super::unreadable)?;
     Ok(known.as_ref().unwrap_or(chat) == &to.to_string())
 }
 

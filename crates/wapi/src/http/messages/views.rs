@@ -13,11 +13,11 @@ use crate::message::ChatId;
 pub async fn view(State(gateway): State<Gateway>, message: NamedMessage, query: Query) -> Result<StatusCode, Problem> {
     query.done()?;
     let NamedMessage { session, id } = message;
-    let status = gateway.sessions.quoted(&session, &ChatId::Status, &id).await.map_err(super::unreadable)?;
+    let life = gateway.life(&session)?;
+    let status = gateway.sessions.quoted(&session, &life, &ChatId::Status, &id).await.map_err(super::unreadable)?;
     let author = match status.map(|status| status.author) {
         Some(Some(author)) => author,
         Some(None) => return Err(Problem::field("id", "names a status of the account itself")),
-        None if gateway.sessions.find(&session).is_none() => return Err(Problem::NoSession),
         None => return Err(Problem::NoMessage),
     };
     gateway.sessions.view(&session, &id, &author).await?;

@@ -25,6 +25,7 @@ pub fn operations() -> Vec<Operation> {
             .problems(&[(404, "session_not_found")]),
         route("DELETE", "/v1/sessions/{session}", "Remove a session; what it has received is still delivered")
             .query("logout", words(&["true", "false"]), "Whether it is taken off its account's list of devices first.")
+            .query("purge", words(&["true", "false"]), PURGE)
             .answers_nothing(204, "It is gone.")
             .problems(&COMMON),
         route("POST", "/v1/sessions/{session}/check", "Prove the whole way in, from WhatsApp to the disk")
@@ -42,6 +43,9 @@ pub fn operations() -> Vec<Operation> {
     ]);
     operations
 }
+
+const PURGE: &str = "Whether everything goes that was kept under its name, whatever accounts it was linked to; what still was to be \
+    delivered, too. Otherwise it stays for whoever links the same account under this name.";
 
 /// What an order to a session may come to.
 const COMMON: [(u16, &str); 5] = [

@@ -103,7 +103,7 @@ async fn stored(
     largest: u64,
 ) -> Result<File, Problem> {
     let record = find(gateway, caller, id).await?;
-    if record.session != session.as_str() {
+    if record.session.name() != session.as_str() {
         return Err(Problem::NoMedia);
     }
     let record = here(gateway, record, WAIT).await?;

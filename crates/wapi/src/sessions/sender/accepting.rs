@@ -31,7 +31,7 @@ impl Sender {
         let may_wait = wish.send_at.is_some() || (wish.expires_at.is_some() && haste == Haste::Patient);
         let departure = if !may_wait && self.outbox.would_leave(&chat) { Departure::AtOnce } else { Departure::Later };
         let new = NewMessage {
-            session: self.session.name.as_str().to_owned(),
+            session: wish.life.clone(),
             chat,
             message: wish.message.clone(),
             send_at: wish.send_at,
@@ -80,6 +80,7 @@ impl Sender {
         let message_kept = (self.kept + size <= KEPT).then_some(wish.message);
         self.kept += message_kept.as_ref().map_or(0, |_| size);
         let open = Open {
+            life: wish.life,
             id: accepted.id.clone(),
             to: wish.to,
             message: message_kept,

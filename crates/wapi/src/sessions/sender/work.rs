@@ -1,15 +1,17 @@
 //! The parts of sending that take time, each on one message.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::outbox::{HandedOver, Unprepared};
 use super::super::{Parts, Session};
+use crate::clock::Clock;
 use crate::event::Account;
 use crate::fetch::{NoFile, Whose};
 use crate::media::{Described, File};
 use crate::message::{ChatId, Content, Edit, Message, STATUS};
-use crate::store::{MediaFacts, MediaRecord, MediaState, Place, Poll, Store, StoreError};
+use crate::store::{Life, MediaFacts, MediaRecord, MediaState, Place, Poll, Store, StoreError};
 use crate::whatsapp::{Attached, Beside, Known, Link, NotHandedOver, NotPrepared, Prepared, Quote};
 
 /// How long a message waits at a time for a file that WhatsApp has not got any more and that is asked for from the phone.
@@ -25,6 +27,7 @@ pub(super) enum Done {
 /// Everything the work on a message needs.
 pub(super) struct Work {
     pub place: Place,
+    pub life: Life,
     pub session: Arc<Session>,
     pub around: Parts,
     pub id: String,
@@ -61,6 +64,7 @@ impl Work {
             (file, _) => file.map(Attached::from),
         };
         let link = self.session.link().ok_or_else(|| Unprepared::Passing("the session went offline".to_owned()))?;
+        self.is_of(&link).map_err(Unprepared::Unfit)?;
         let quote = self.quote(&message, &link).await;
         let secret = self.secret(&message, &link).await.map_err(|error| Unprepared::Passing(error.to_string()))?;
         let preview = match &message.content {
@@ -110,7 +114,7 @@ impl Work {
 
     async fn record(&self, id: &str) -> Result<MediaRecord, Unprepared> {
         let record = self.around.media.find(id).await.map_err(|error| unreadable(id, &error))?;
-        let is_ours = |record: &MediaRecord| record.session == self.session.name.as_str();
+        let is_ours = |record: &MediaRecord| record.session == self.life;
         record.filter(|record| is_ours(record) && record.state != MediaState::Removed).ok_or_else(|| gone(id))
     }
 
@@ -129,6 +133,9 @@ impl Work {
 
     async fn handed_over(&mut self, limit: Duration) -> HandedOver {
         let Some(link) = self.session.link() else { return HandedOver::Offline };
+        if self.is_of(&link).is_err() {
+            return HandedOver::Failed;
+        }
         let prepared = match self.prepared.take() {
             Some(prepared) => prepared,
             None => match self.made(&link).await {
@@ -153,11 +160,17 @@ impl Work {
         }
     }
 
+    /// A message never leaves from another account than the one it was written for.
+    fn is_of(&self, link: &Link) -> Result<(), String> {
+        let is_theirs = link.life().is_some_and(|life| life == self.life);
+        is_theirs.then_some(()).ok_or_else(|| "the session is linked to another account now".to_owned())
+    }
+
     /// A message without a file needs nothing to be ready; a link has lost its preview.
     async fn made(&mut self, link: &Link) -> Option<Prepared> {
         let message = self.message().await.ok()?;
         let poll = match message.content.ballot() {
-            Some((poll, _)) => Some((poll, self.around.store.poll(self.session.name.as_str(), poll).await.ok()??)),
+            Some((poll, _)) => Some((poll, self.around.store.poll(&self.life, poll).await.ok()??)),
             None => None,
         };
         let quote = match &poll {
@@ -175,7 +188,7 @@ impl Work {
         let Content::Edit { edit: Edit { message_id, text: None, .. } } = &message.content else { return None };
         let chats = [Some(self.to.to_string()), link.other_address(&self.to).await];
         for chat in chats.into_iter().flatten() {
-            let found = self.around.store.payload(self.session.name.as_str(), &chat, message_id).await;
+            let found = self.around.store.payload(&self.life, &chat, message_id).await;
             if let Ok(Some(original)) = found {
                 return Some(original);
             }
@@ -210,13 +223,13 @@ impl Work {
             Content::Event { event } => Poll::event(chat(), creator(), secret(), event.name.clone()),
             _ => return Ok(None),
         };
-        Ok(Some(self.around.store.keep_poll(self.session.name.as_str(), &self.id, poll).await?))
+        Ok(Some(self.around.store.keep_poll(&self.life, &self.id, poll).await?))
     }
 
     /// What the message answers or is about. In a chat of two, what is not known is taken for the other's.
     async fn quote(&self, message: &Message, link: &Link) -> Option<Quote> {
         let id = message.refers_to()?.to_owned();
-        let (session, chat) = (self.session.name.as_str(), self.to.to_string());
+        let (session, chat) = (&self.life, self.to.to_string());
         let chats = [Some(chat.clone()), link.other_address(&self.to).await];
         let chats: Vec<_> = chats.into_iter().flatten().collect();
         let known = self.around.store.quoted(session, &chats, &id).await.ok().flatten();
@@ -233,7 +246,7 @@ impl Work {
 
     /// A status of whom the message goes to.
     async fn status(&self, author: &[String], id: &str) -> Option<Quote> {
-        let known = self.around.store.quoted(self.session.name.as_str(), &[STATUS.to_owned()], id).await.ok()??;
+        let known = self.around.store.quoted(&self.life, &[STATUS.to_owned()], id).await.ok()??;
         let by = known.author.filter(|by| author.contains(by))?;
         Some(Quote {
             id: id.to_owned(),
@@ -278,5 +291,13 @@ fn unprepared(error: NoFile) -> Unprepared {
         }
         NoFile::Status(429 | 500..) => Unprepared::Passing(detail),
         _ => Unprepared::Unfit(detail),
+    }
+}
+
+/// Completes after this long, or never.
+pub(super) async fn alarm(clock: Clock, pause: Option<Duration>) {
+    match pause {
+        Some(pause) => clock.sleep(pause).await,
+        None => pending().await,
     }
 }

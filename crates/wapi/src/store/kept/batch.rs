@@ -9,6 +9,7 @@ use super::step::{Change, KeptStatus, NewKept, Step};
 use super::{Kept, StoreError, changes, words};
 use crate::event::Person;
 use crate::ids::hex;
+use crate::store::Life;
 use sha2::{Digest, Sha256};
 
 impl Kept {
@@ -20,32 +21,38 @@ impl Kept {
         let mut open = self.begin().await?;
         let connection = open.connection();
         let known: i64 = sqlx::query_scalar("SELECT seq FROM progress").fetch_one(&mut *connection).await?;
-        let gone: Vec<(String, i64)> =
+        let gone: Vec<(i64, i64)> =
             sqlx::query_as("SELECT session, seq FROM forgotten").fetch_all(&mut *connection).await?;
-        let gone: HashMap<String, i64> = gone.into_iter().collect();
-        let is_new = |step: &&Step| step.seq > known && gone.get(&step.session).is_none_or(|seq| step.seq > *seq);
+        let gone: HashMap<i64, i64> = gone.into_iter().collect();
+        let is_new = |step: &&Step| step.seq > known && gone.get(&step.session.id()).is_none_or(|seq| step.seq > *seq);
         let new: Vec<&Step> = steps.iter().filter(is_new).collect();
-        for steps in new.split_inclusive(|step| step.change.empties()) {
-            write(connection, steps).await?;
-        }
+        write_all(connection, &new).await?;
         sqlx::query("UPDATE progress SET seq = $1").bind(seq).execute(&mut *connection).await?;
         sqlx::query("DELETE FROM forgotten WHERE seq <= $1").bind(seq).execute(&mut *connection).await?;
         Ok(open.commit().await?)
     }
 }
 
-/// Where chats are, by session and id.
-pub(super) type Places<'a> = HashMap<(&'a str, &'a str), i64>;
+/// Writes steps down in order.
+pub(super) async fn write_all(connection: &mut SqliteConnection, steps: &[&Step]) -> Result<(), sqlx::Error> {
+    for steps in steps.split_inclusive(|step| step.change.empties()) {
+        write(connection, steps).await?;
+    }
+    Ok(())
+}
+
+/// Where chats are, by life and id.
+pub(super) type Places<'a> = HashMap<(&'a Life, &'a str), i64>;
 
 async fn write(connection: &mut SqliteConnection, steps: &[&Step]) -> Result<(), sqlx::Error> {
     if steps.is_empty() {
         return Ok(());
     }
     let places = chats(connection, steps).await?;
-    let messages: Vec<(i64, &str, &NewKept)> = steps
+    let messages: Vec<(i64, &Life, &NewKept)> = steps
         .iter()
         .filter_map(|step| match &step.change {
-            Change::Message(new) => Some((*places.get(&(&step.session, &new.chat))?, step.session.as_str(), &**new)),
+            Change::Message(new) => Some((*places.get(&(&step.session, new.chat.as_str()))?, &step.session, &**new)),
             _ => None,
         })
         .collect();
@@ -55,13 +62,13 @@ async fn write(connection: &mut SqliteConnection, steps: &[&Step]) -> Result<(),
         changes::apply(connection, step, &places).await?;
     }
     statuses(connection, steps, &places).await?;
-    let people = steps.iter().filter_map(|step| Some((step.session.as_str(), step.change.person()?)));
+    let people = steps.iter().filter_map(|step| Some((&step.session, step.change.person()?)));
     contacts(connection, people).await
 }
 
 /// The chats that these steps are about, made where they are new.
 async fn chats<'a>(connection: &mut SqliteConnection, steps: &[&'a Step]) -> Result<Places<'a>, sqlx::Error> {
-    let mut active: BTreeMap<(&str, &str), i64> = BTreeMap::new();
+    let mut active: BTreeMap<(&Life, &str), i64> = BTreeMap::new();
     for step in steps {
         let Some(chat) = step.change.chat() else { continue };
         let at = if let Change::Message(new) = &step.change { new.at.as_millisecond() } else { 0 };
@@ -74,14 +81,14 @@ async fn chats<'a>(connection: &mut SqliteConnection, steps: &[&'a Step]) -> Res
 /// Where these chats are; each with the time of a message in it, or 0.
 pub(super) async fn place<'a>(
     connection: &mut SqliteConnection,
-    active: &BTreeMap<(&'a str, &'a str), i64>,
+    active: &BTreeMap<(&'a Life, &'a str), i64>,
 ) -> Result<Places<'a>, sqlx::Error> {
     if active.is_empty() {
         return Ok(Places::new());
     }
     let mut sql = QueryBuilder::<Sqlite>::new("INSERT INTO chats (session, id, active_at) ");
     sql.push_values(active, |mut row, ((session, chat), at)| {
-        row.push_bind(*session).push_bind(*chat).push_bind(*at);
+        row.push_bind(session.id()).push_bind(*chat).push_bind(*at);
     });
     sql.push(
         " ON CONFLICT (session, id) DO UPDATE SET active_at = max(chats.active_at, excluded.active_at) \
@@ -89,8 +96,8 @@ pub(super) async fn place<'a>(
     );
     let rows = sql.build().fetch_all(connection).await?;
     let place = |row: &SqliteRow| ((row.get("session"), row.get("id")), row.get("place"));
-    let places: HashMap<(String, String), i64> = rows.iter().map(place).collect();
-    let find = |(session, chat): &(&str, &str)| places.get(&((*session).to_owned(), (*chat).to_owned())).copied();
+    let places: HashMap<(i64, String), i64> = rows.iter().map(place).collect();
+    let find = |(session, chat): &(&Life, &str)| places.get(&(session.id(), (*chat).to_owned())).copied();
     Ok(active.keys().filter_map(|key| Some((*key, find(key)?))).collect())
 }
 
@@ -101,7 +108,7 @@ pub(super) type Named = (i64, String, String);
 /// kept, or before a place.
 pub(super) async fn messages(
     connection: &mut SqliteConnection,
-    messages: &[(i64, &str, &NewKept)],
+    messages: &[(i64, &Life, &NewKept)],
     before: Option<i64>,
 ) -> Result<HashSet<Named>, sqlx::Error> {
     if messages.is_empty() {
@@ -118,7 +125,7 @@ pub(super) async fn messages(
     });
     sql.push(" ON CONFLICT DO NOTHING RETURNING place, chat, id, sender");
     let rows = sql.build().fetch_all(&mut *connection).await?;
-    let mut by_name: HashMap<(i64, &str, &str), (&str, &NewKept)> = HashMap::new();
+    let mut by_name: HashMap<(i64, &str, &str), (&Life, &NewKept)> = HashMap::new();
     for (chat, session, new) in messages {
         by_name.entry((*chat, &new.id, new.sender())).or_insert((session, new));
     }
@@ -149,13 +156,13 @@ pub(super) async fn messages(
 }
 
 /// Whose a message is, in the words that messages are found by.
-pub(super) fn scope(session: &str, chat: i64) -> String {
+pub(super) fn scope(session: &Life, chat: i64) -> String {
     format!("{} c{chat}", scope_of_session(session))
 }
 
-/// Sessions have any names; this is one word.
-pub(super) fn scope_of_session(session: &str) -> String {
-    format!("s{}", hex(&Sha256::digest(session)[..8]))
+/// Sessions have any names; this is one word. It is the same for all lives of a name, as it was before these were told apart.
+pub(super) fn scope_of_session(session: &Life) -> String {
+    format!("s{}", hex(&Sha256::digest(session.name())[..8]))
 }
 
 /// Counts what is unread: up with each message of others, to nothing when the chat is seen.
@@ -201,7 +208,7 @@ async fn statuses(connection: &mut SqliteConnection, steps: &[&Step], places: &P
     let mut furthest: BTreeMap<(i64, &str), KeptStatus> = BTreeMap::new();
     for step in steps {
         let Change::Status { chat, id, status } = &step.change else { continue };
-        let Some(place) = places.get(&(step.session.as_str(), chat.as_str())) else { continue };
+        let Some(place) = places.get(&(&step.session, chat.as_str())) else { continue };
         let known = furthest.entry((*place, id)).or_insert(*status);
         *known = (*status).max(*known);
     }
@@ -221,9 +228,9 @@ async fn statuses(connection: &mut SqliteConnection, steps: &[&Step], places: &P
 /// Writes down what is new of people; what is not given stays as it was.
 pub(super) async fn contacts<'a>(
     connection: &mut SqliteConnection,
-    people: impl Iterator<Item = (&'a str, Person)>,
+    people: impl Iterator<Item = (&'a Life, Person)>,
 ) -> Result<(), sqlx::Error> {
-    let mut by_id: BTreeMap<(&str, String), Person> = BTreeMap::new();
+    let mut by_id: BTreeMap<(&Life, String), Person> = BTreeMap::new();
     for (session, person) in people.filter(|(_, person)| !person.id.is_empty()) {
         let known = by_id.entry((session, person.id.clone())).or_default();
         let Person { id, phone, lid, name } = person;
@@ -235,7 +242,7 @@ pub(super) async fn contacts<'a>(
     }
     let mut sql = QueryBuilder::<Sqlite>::new("INSERT INTO contacts (session, id, phone, lid, name) ");
     sql.push_values(by_id, |mut row, ((session, id), Person { phone, lid, name, .. })| {
-        row.push_bind(session).push_bind(id).push_bind(phone).push_bind(lid).push_bind(name);
+        row.push_bind(session.id()).push_bind(id).push_bind(phone).push_bind(lid).push_bind(name);
     });
     // A row that stays as it is costs no write.
     sql.push(

@@ -9,6 +9,7 @@ use super::step::{About, Change, Step, is_group};
 use super::{merging, removal, words};
 use crate::event::{ChatChange, Person};
 use crate::message::{Content, Message};
+use crate::store::Life;
 
 /// Does what this step says beside adding messages, counting and statuses.
 pub(super) async fn apply(
@@ -19,13 +20,13 @@ pub(super) async fn apply(
     if let Change::Merged { old, new } = &step.change {
         return merging::merge(connection, &step.session, old, new).await;
     }
-    let place = step.change.chat().and_then(|chat| places.get(&(step.session.as_str(), chat)));
+    let place = step.change.chat().and_then(|chat| places.get(&(&step.session, chat)));
     let Some(place) = place.copied() else { return Ok(()) };
     match &step.change {
         Change::Edited { of, content } => edit(connection, place, &step.session, of, content).await,
         Change::Deleted { of } => delete(connection, place, of).await,
         Change::Reaction { of, emoji } => react(connection, place, of, emoji.as_deref()).await,
-        Change::Chat { chat, change } => set(connection, place, chat, change).await,
+        Change::Chat { chat, change } => set(connection, place, &step.session, chat, change).await,
         Change::Message(_)
         | Change::Seen { .. }
         | Change::Status { .. }
@@ -37,7 +38,7 @@ pub(super) async fn apply(
 async fn edit(
     connection: &mut SqliteConnection,
     place: i64,
-    session: &str,
+    session: &Life,
     of: &About,
     content: &Message,
 ) -> Result<(), sqlx::Error> {
@@ -107,11 +108,17 @@ async fn react(
 }
 
 /// Takes a chat's messages away, but for those of after this time. They go with those of sessions that were forgotten, a few at a time.
-async fn empty(connection: &mut SqliteConnection, place: i64, stays: bool, after: i64) -> Result<(), sqlx::Error> {
-    let sql = "SELECT session, id, EXISTS (SELECT 1 FROM messages WHERE chat = $1 AND at > $2) AS is_left \
+async fn empty(
+    connection: &mut SqliteConnection,
+    place: i64,
+    session: &Life,
+    stays: bool,
+    after: i64,
+) -> Result<(), sqlx::Error> {
+    let sql = "SELECT id, EXISTS (SELECT 1 FROM messages WHERE chat = $1 AND at > $2) AS is_left \
                FROM chats WHERE place = $1";
     let row = sqlx::query(sql).bind(place).bind(after).fetch_one(&mut *connection).await?;
-    let (session, id, is_left): (String, String, bool) = (row.get("session"), row.get("id"), row.get("is_left"));
+    let (id, is_left): (String, bool) = (row.get("id"), row.get("is_left"));
     removal::abandon(connection, place).await?;
     if !stays && !is_left {
         return Ok(());
@@ -119,9 +126,9 @@ async fn empty(connection: &mut SqliteConnection, place: i64, stays: bool, after
     let sql = "INSERT INTO chats (session, id, name, active_at, unread, archived, pinned, muted_until) \
                SELECT $2, $3, name, active_at, unread, archived, pinned, muted_until FROM chats WHERE place = $1 \
                RETURNING place";
-    let query = sqlx::query_scalar(sql).bind(place).bind(&session).bind(id);
+    let query = sqlx::query_scalar(sql).bind(place).bind(session).bind(id);
     let emptied: i64 = query.fetch_one(&mut *connection).await?;
-    merging::move_messages(connection, &session, (place, emptied), after).await?;
+    merging::move_messages(connection, session, (place, emptied), after).await?;
     see(connection, emptied, after).await
 }
 
@@ -140,11 +147,12 @@ fn end_of(second: Option<Timestamp>) -> i64 {
 async fn set(
     connection: &mut SqliteConnection,
     place: i64,
+    session: &Life,
     chat: &Person,
     change: &ChatChange,
 ) -> Result<(), sqlx::Error> {
     if change.deleted == Some(true) || change.cleared == Some(true) {
-        return empty(connection, place, change.cleared == Some(true), end_of(change.up_to)).await;
+        return empty(connection, place, session, change.cleared == Some(true), end_of(change.up_to)).await;
     }
     let name = chat.name.as_ref().filter(|_| is_group(&chat.id));
     let (is_muted, muted_until) = (change.muted_until.is_some(), change.muted_until.flatten());

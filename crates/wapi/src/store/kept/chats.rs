@@ -8,7 +8,7 @@ use super::found::{Cursor, Found};
 use super::step::by_address;
 use super::{Kept, StoreError};
 use crate::event::Person;
-use crate::store::time;
+use crate::store::{Life, time};
 
 /// A chat that is kept.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,7 +33,7 @@ const SELECT: &str = "SELECT c.place, c.id, c.name AS subject, c.active_at, c.un
 
 impl Kept {
     /// Up to `limit` chats of a session before a place, the one with the newest message first.
-    pub async fn chats(&self, session: &str, before: Option<Cursor>, limit: u32) -> Result<Vec<KeptChat>, StoreError> {
+    pub async fn chats(&self, session: &Life, before: Option<Cursor>, limit: u32) -> Result<Vec<KeptChat>, StoreError> {
         let before = before.unwrap_or(Cursor::END);
         let sql =
             format!("{SELECT} AND (c.active_at, c.place) < ($2, $3) ORDER BY c.active_at DESC, c.place DESC LIMIT $4");
@@ -43,7 +43,7 @@ impl Kept {
     }
 
     /// One of them.
-    pub async fn chat(&self, session: &str, id: &str) -> Result<Option<KeptChat>, StoreError> {
+    pub async fn chat(&self, session: &Life, id: &str) -> Result<Option<KeptChat>, StoreError> {
         let sql = format!("{SELECT} AND c.id = $2");
         let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(session).bind(id);
         let rows = query.fetch_all(&self.readers).await?;
@@ -51,7 +51,7 @@ impl Kept {
     }
 
     /// The chats with something unread that messages of these ids came in, each with the newest of them.
-    pub async fn unread_among(&self, session: &str, ids: &[String]) -> Result<Vec<(Person, String)>, StoreError> {
+    pub async fn unread_among(&self, session: &Life, ids: &[String]) -> Result<Vec<(Person, String)>, StoreError> {
         // The other columns are those of the row that has the maximum, by time and place; a place may be negative.
         let sql = "SELECT c.id, p.phone, p.lid, m.id AS message, \
                           max(printf('%020d %020d', m.at, m.place + (1 << 62))) FROM chats c \
@@ -65,7 +65,7 @@ impl Kept {
         Ok(rows.iter().map(|row| (person(row), row.get("message"))).collect())
     }
 
-    async fn with_last(&self, session: &str, rows: &[SqliteRow]) -> Result<Vec<KeptChat>, StoreError> {
+    async fn with_last(&self, session: &Life, rows: &[SqliteRow]) -> Result<Vec<KeptChat>, StoreError> {
         let places: Vec<i64> = rows.iter().filter_map(|row| row.get("last")).collect();
         let mut last = self.at(session, &places).await?;
         let mut chats = Vec::with_capacity(rows.len());

@@ -13,7 +13,7 @@ use super::step::KeptStatus;
 use super::{Kept, StoreError, words};
 use crate::event::Person;
 use crate::message::{Content, Message};
-use crate::store::time;
+use crate::store::{Life, time};
 
 /// A message that is kept.
 #[derive(Debug, Clone, PartialEq)]
@@ -84,14 +84,14 @@ const SELECT: &str = "SELECT m.place, m.id, m.sender, m.at, m.content, m.status,
 
 impl Kept {
     /// Up to `limit` messages of a chat next to a place, the newest first.
-    pub async fn messages(&self, session: &str, chat: &str, side: Side, limit: u32) -> Result<Vec<Found>, StoreError> {
+    pub async fn messages(&self, session: &Life, chat: &str, side: Side, limit: u32) -> Result<Vec<Found>, StoreError> {
         let (cursor, condition, order) = match side {
             Side::Newest => (Cursor::END, "<", "DESC"),
             Side::Before(cursor) => (cursor, "<", "DESC"),
             Side::After(cursor) => (cursor, ">", "ASC"),
         };
         let mut sql = QueryBuilder::<Sqlite>::new(SELECT);
-        sql.push("WHERE m.chat = (SELECT place FROM chats WHERE session = ").push_bind(session);
+        sql.push("WHERE m.chat = (SELECT place FROM chats WHERE session = ").push_bind(session.id());
         sql.push(" AND id = ").push_bind(chat).push(") AND (m.at, m.place) ").push(condition);
         sql.push(" (").push_bind(cursor.at).push(", ").push_bind(cursor.place);
         sql.push(") ORDER BY m.at ").push(order).push(", m.place ").push(order).push(" LIMIT ").push_bind(limit);
@@ -104,7 +104,7 @@ impl Kept {
     }
 
     /// Whether a message is kept, of a chat by any of its addresses.
-    pub async fn knows(&self, session: &str, chats: &[String], id: &str) -> Result<bool, StoreError> {
+    pub async fn knows(&self, session: &Life, chats: &[String], id: &str) -> Result<bool, StoreError> {
         let sql =
             "SELECT 1 FROM messages WHERE chat = (SELECT place FROM chats WHERE session = $1 AND id = $2) AND id = $3";
         for chat in chats {
@@ -120,7 +120,7 @@ impl Kept {
     /// before. In one chat, or in all. `None`: there is nothing in the question that could be looked for.
     pub async fn search(
         &self,
-        session: &str,
+        session: &Life,
         chat: Option<&str>,
         asked: &str,
         before: Option<Cursor>,
@@ -134,9 +134,11 @@ impl Kept {
             let Some(place) = place else { return Ok(Some(Vec::new())) };
             scope += &format!(" \"c{place}\"");
         }
-        let sql = "SELECT rowid FROM words WHERE words MATCH $1 AND rowid < $2 ORDER BY rowid DESC LIMIT $3";
+        // Other lives of the name may have said it, too; what they said is passed over before it is counted.
+        let sql = "SELECT words.rowid FROM words CROSS JOIN messages m ON m.place = words.rowid CROSS JOIN chats c ON c.place = m.chat \
+                   WHERE words MATCH $1 AND words.rowid < $2 AND c.session = $4 ORDER BY words.rowid DESC LIMIT $3";
         let query = sqlx::query_scalar(sql).bind(format!("scope : ({scope}) AND said : ({question})"));
-        let query = query.bind(before.unwrap_or(Cursor::END).place).bind(limit);
+        let query = query.bind(before.unwrap_or(Cursor::END).place).bind(limit).bind(session);
         let places: Vec<i64> = query.fetch_all(&self.readers).await?;
         let mut found = self.at(session, &places).await?;
         found.sort_by_key(|message| std::cmp::Reverse(message.cursor.place));
@@ -144,12 +146,12 @@ impl Kept {
     }
 
     /// The messages at these places.
-    pub(super) async fn at(&self, session: &str, places: &[i64]) -> Result<Vec<Found>, StoreError> {
+    pub(super) async fn at(&self, session: &Life, places: &[i64]) -> Result<Vec<Found>, StoreError> {
         if places.is_empty() {
             return Ok(Vec::new());
         }
         let mut sql = QueryBuilder::<Sqlite>::new(SELECT);
-        sql.push("WHERE c.session = ").push_bind(session).push(" AND m.place IN (");
+        sql.push("WHERE c.session = ").push_bind(session.id()).push(" AND m.place IN (");
         push_list(&mut sql, places);
         let rows = sql.push(")").build().fetch_all(&self.readers).await?;
         let mut found: Vec<Found> = rows.iter().map(found).collect();
@@ -157,7 +159,7 @@ impl Kept {
         Ok(found)
     }
 
-    async fn add_reactions(&self, session: &str, found: &mut [Found]) -> Result<(), StoreError> {
+    async fn add_reactions(&self, session: &Life, found: &mut [Found]) -> Result<(), StoreError> {
         let places: Vec<i64> = found.iter().map(|message| message.cursor.place).collect();
         if places.is_empty() {
             return Ok(());
@@ -166,7 +168,7 @@ impl Kept {
             "SELECT r.message, r.person, r.emoji, p.phone, p.lid, p.name FROM reactions r \
              LEFT JOIN contacts p ON p.id = r.person AND p.session = ",
         );
-        sql.push_bind(session).push(" WHERE r.message IN (");
+        sql.push_bind(session.id()).push(" WHERE r.message IN (");
         push_list(&mut sql, &places);
         let rows = sql.push(") ORDER BY r.message, r.person").build().fetch_all(&self.readers).await?;
         let mut by_message: HashMap<i64, Vec<FoundReaction>> = HashMap::new();

@@ -8,6 +8,7 @@ use sqlx::sqlite::SqliteConnection;
 use super::step::{NewKept, is_group};
 use super::{Kept, StoreError, batch};
 use crate::event::Person;
+use crate::store::Life;
 
 /// Messages in one transaction: the projection waits for it.
 const AT_ONCE: usize = 200;
@@ -38,7 +39,7 @@ pub struct ImportedChat {
 impl Kept {
     /// Takes it in, a part at a time; doing it again changes nothing. Chats that are kept already only get the name they lack, contacts
     /// what they lack, and messages at most a later status.
-    pub async fn import(&self, session: &str, imports: &Imports) -> Result<(), StoreError> {
+    pub async fn import(&self, session: &Life, imports: &Imports) -> Result<(), StoreError> {
         for chats in imports.chats.chunks(AT_ONCE) {
             let mut open = self.begin().await?;
             for chat in chats {
@@ -65,7 +66,7 @@ impl Kept {
 
 async fn import_chat(
     connection: &mut SqliteConnection,
-    session: &str,
+    session: &Life,
     imported: &ImportedChat,
 ) -> Result<(), sqlx::Error> {
     let ImportedChat { chat, active_at, unread, marked_unread, archived, pinned, muted_until } = imported;
@@ -84,7 +85,7 @@ async fn import_chat(
 /// Adds what is not known of people.
 async fn fill_in<'a>(
     connection: &mut SqliteConnection,
-    session: &str,
+    session: &Life,
     people: impl Iterator<Item = &'a Person>,
 ) -> Result<(), sqlx::Error> {
     for person in people.filter(|person| !person.id.is_empty()) {
@@ -100,16 +101,16 @@ async fn fill_in<'a>(
 
 async fn import_messages(
     connection: &mut SqliteConnection,
-    session: &str,
+    session: &Life,
     messages: &[NewKept],
 ) -> Result<(), sqlx::Error> {
-    let mut active: BTreeMap<(&str, &str), i64> = BTreeMap::new();
+    let mut active: BTreeMap<(&Life, &str), i64> = BTreeMap::new();
     for message in messages {
         let active = active.entry((session, &message.chat)).or_default();
         *active = message.at.as_millisecond().max(*active);
     }
     let places = batch::place(connection, &active).await?;
-    let placed: Vec<(i64, &str, &NewKept)> = messages
+    let placed: Vec<(i64, &Life, &NewKept)> = messages
         .iter()
         .filter_map(|message| Some((*places.get(&(session, message.chat.as_str()))?, session, message)))
         .collect();

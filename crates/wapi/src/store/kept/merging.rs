@@ -6,11 +6,12 @@ use sqlx::sqlite::SqliteConnection;
 use super::batch::scope;
 use super::{removal, words};
 use crate::message::Message;
+use crate::store::Life;
 
 /// What was kept under `old` is under `new` from now on.
 pub(super) async fn merge(
     connection: &mut SqliteConnection,
-    session: &str,
+    session: &Life,
     old: &str,
     new: &str,
 ) -> Result<(), sqlx::Error> {
@@ -42,7 +43,7 @@ pub(super) async fn merge(
     sqlx::query(sql).bind(session).bind(old).execute(connection).await.map(drop)
 }
 
-async fn move_chat(connection: &mut SqliteConnection, session: &str, from: i64, to: i64) -> Result<(), sqlx::Error> {
+async fn move_chat(connection: &mut SqliteConnection, session: &Life, from: i64, to: i64) -> Result<(), sqlx::Error> {
     move_messages(connection, session, (from, to), i64::MIN).await?;
     let sql = "UPDATE chats SET unread = unread + (SELECT unread FROM chats WHERE place = $1), \
                active_at = max(active_at, (SELECT active_at FROM chats WHERE place = $1)) WHERE place = $2";
@@ -54,7 +55,7 @@ async fn move_chat(connection: &mut SqliteConnection, session: &str, from: i64, 
 /// Puts messages of after a time, in milliseconds, into another chat, unless they are there.
 pub(super) async fn move_messages(
     connection: &mut SqliteConnection,
-    session: &str,
+    session: &Life,
     (from, to): (i64, i64),
     after: i64,
 ) -> Result<(), sqlx::Error> {

@@ -7,6 +7,7 @@ mod batch;
 mod changes;
 mod chats;
 mod contacts;
+mod former;
 mod found;
 mod imported;
 mod merging;
@@ -27,12 +28,16 @@ use tokio::sync::{Mutex, MutexGuard};
 use super::{BUSY, LOG_PAGES, StoreError, make_private, migrations, retention};
 
 pub use chats::KeptChat;
+pub use former::{Former, Settled};
 pub use found::{Cursor, Found, FoundReaction, Side};
 pub use imported::{ImportedChat, Imports};
 pub use step::{About, Change, KeptStatus, NewKept, Step};
 
 /// The steps, oldest first. A step that was released is never changed; what it lacks is a new one.
-const STEPS: [&str; 1] = [include_str!("../../../../../migrations/history/0001_start.sql")];
+const STEPS: [&str; 2] = [
+    include_str!("../../../../../migrations/history/0001_start.sql"),
+    include_str!("../../../../../migrations/history/0002_lives.sql"),
+];
 /// Connections for those who look.
 const READERS: u32 = 2;
 

@@ -5,6 +5,7 @@ use sqlx::QueryBuilder;
 use sqlx::sqlite::{Sqlite, SqliteConnection};
 
 use super::{Kept, StoreError};
+use crate::store::Life;
 
 /// Pages given back to the file system in one go.
 const PAGES: u32 = 256;
@@ -20,12 +21,12 @@ impl Kept {
 
     /// Forgets a session: from now on nobody finds anything of it, and its events up to this place bring nothing. Its messages go with
     /// [`Self::remove_forgotten`].
-    pub async fn forget(&self, session: &str, seq: i64) -> Result<(), StoreError> {
+    pub async fn forget(&self, session: &Life, seq: i64) -> Result<(), StoreError> {
         let mut open = self.begin().await?;
         let connection = open.connection();
-        // No session has an empty name, and places are never given out again.
+        // No life has this number, and places are never given out again.
         for sql in
-            ["UPDATE chats SET session = '', id = place WHERE session = $1", "DELETE FROM contacts WHERE session = $1"]
+            ["UPDATE chats SET session = -1, id = place WHERE session = $1", "DELETE FROM contacts WHERE session = $1"]
         {
             sqlx::query(sql).bind(session).execute(&mut *connection).await?;
         }
@@ -37,11 +38,11 @@ impl Kept {
 
     /// Removes up to `limit` messages of sessions that were forgotten; how many went.
     pub async fn remove_forgotten(&self, limit: u32) -> Result<u64, StoreError> {
-        let sql = "SELECT m.place FROM chats c JOIN messages m ON m.chat = c.place WHERE c.session = '' LIMIT $1";
+        let sql = "SELECT m.place FROM chats c JOIN messages m ON m.chat = c.place WHERE c.session = -1 LIMIT $1";
         let places: Vec<i64> = sqlx::query_scalar(sql).bind(limit).fetch_all(&self.readers).await?;
         if places.is_empty() {
             let mut open = self.begin().await?;
-            let sql = "DELETE FROM chats WHERE session = '' \
+            let sql = "DELETE FROM chats WHERE session = -1 \
                        AND NOT EXISTS (SELECT 1 FROM messages WHERE messages.chat = chats.place)";
             sqlx::query(sql).execute(open.connection()).await?;
             open.commit().await?;
@@ -84,10 +85,10 @@ impl Kept {
     }
 }
 
-/// From now on nobody finds a chat, and its messages go a few at a time: no session has an empty name, and places are never given
+/// From now on nobody finds a chat, and its messages go a few at a time: no life has this number, and places are never given
 /// out again.
 pub(super) async fn abandon(connection: &mut SqliteConnection, place: i64) -> Result<(), sqlx::Error> {
-    let sql = "UPDATE chats SET session = '', id = place WHERE place = $1";
+    let sql = "UPDATE chats SET session = -1, id = place WHERE place = $1";
     sqlx::query(sql).bind(place).execute(connection).await.map(drop)
 }
 

@@ -4,13 +4,14 @@ use jiff::Timestamp;
 
 use crate::event::{ChatChange, Person};
 use crate::message::Message;
+use crate::store::Life;
 
 /// One thing that changes what is kept of a session.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {
     /// The place of the event that tells it.
     pub seq: i64,
-    pub session: String,
+    pub session: Life,
     pub change: Change,
 }
 

@@ -6,6 +6,7 @@ use super::step::by_address;
 use super::*;
 use crate::event::{ChatChange, Person};
 use crate::message::{Content, Media, Message};
+use crate::store::Life;
 
 const ANN: &str = "375440000001@s.whatsapp.net";
 const GROUP: &str = "120363025246125486@g.us";
@@ -34,7 +35,7 @@ fn about(id: &str, by: Option<&str>) -> About {
 }
 
 fn step(seq: i64, change: Change) -> Step {
-    Step { seq, session: "shop".to_owned(), change }
+    Step { seq, session: Life::test(1, "shop"), change }
 }
 
 fn message(seq: i64, new: NewKept) -> Step {
@@ -49,11 +50,11 @@ fn body(found: &Found) -> String {
 }
 
 async fn bodies(kept: &Kept, side: Side, limit: u32) -> Vec<String> {
-    kept.messages("shop", ANN, side, limit).await.unwrap().iter().map(body).collect()
+    kept.messages(&Life::test(1, "shop"), ANN, side, limit).await.unwrap().iter().map(body).collect()
 }
 
 async fn unread(kept: &Kept, chat: &str) -> u32 {
-    kept.chat("shop", chat).await.unwrap().unwrap().unread
+    kept.chat(&Life::test(1, "shop"), chat).await.unwrap().unwrap().unread
 }
 
 #[tokio::test]
@@ -81,7 +82,7 @@ async fn pages_stay_where_they_are_while_messages_come() {
         (from..to).map(|n| message(n, text(ANN, Some(ANN), &format!("M{n}"), n / 3, &n.to_string()))).collect()
     };
     kept.write(&many(1, 11), 10).await.unwrap();
-    let first = kept.messages("shop", ANN, Side::Newest, 4).await.unwrap();
+    let first = kept.messages(&Life::test(1, "shop"), ANN, Side::Newest, 4).await.unwrap();
     assert_eq!(first.iter().map(body).collect::<String>(), "10987");
     kept.write(&many(11, 15), 14).await.unwrap();
     let cursor: Cursor = first[3].cursor.to_string().parse().unwrap();
@@ -112,10 +113,10 @@ async fn unread_messages_are_counted_until_the_chat_is_seen() {
     assert_eq!(unread(&kept, ANN).await, 0);
     let marked = ChatChange { unread: Some(true), pinned: Some(true), ..ChatChange::default() };
     kept.write(&[step(9, Change::Chat { chat: by_address(ANN), change: marked })], 9).await.unwrap();
-    let chat = kept.chat("shop", ANN).await.unwrap().unwrap();
+    let chat = kept.chat(&Life::test(1, "shop"), ANN).await.unwrap().unwrap();
     assert_eq!((chat.unread, chat.marked_unread, chat.pinned, chat.archived), (0, true, true, false));
     kept.write(&[step(10, read(None))], 10).await.unwrap();
-    assert!(!kept.chat("shop", ANN).await.unwrap().unwrap().marked_unread);
+    assert!(!kept.chat(&Life::test(1, "shop"), ANN).await.unwrap().unwrap().marked_unread);
 }
 
 #[tokio::test]
@@ -136,12 +137,13 @@ async fn what_comes_after_a_chat_was_read_cleared_or_deleted_stays() {
         assert_eq!(bodies(&kept, Side::Newest, 10).await, ["four", "three"]);
         assert_eq!(unread(&kept, ANN).await, 2);
     }
-    let found = async |word: &str| kept.search("shop", Some(ANN), word, None, 10).await.unwrap().unwrap().len();
+    let found =
+        async |word: &str| kept.search(&Life::test(1, "shop"), Some(ANN), word, None, 10).await.unwrap().unwrap().len();
     assert_eq!((found("two").await, found("three").await), (0, 1));
     // Of all there is, if nothing came after it.
     let deleted = ChatChange { deleted: Some(true), up_to: Some(at(4)), ..ChatChange::default() };
     kept.write(&[step(8, Change::Chat { chat: by_address(ANN), change: deleted })], 8).await.unwrap();
-    assert_eq!(kept.chat("shop", ANN).await.unwrap(), None);
+    assert_eq!(kept.chat(&Life::test(1, "shop"), ANN).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -149,16 +151,18 @@ async fn reading_counts_by_time_though_older_messages_are_kept_later() {
     let (kept, _folder) = kept().await;
     let chat = ImportedChat { chat: by_address(ANN), unread: 2, ..ImportedChat::default() };
     let told = |from: i64, to: i64| (from..to).map(|n| text(ANN, Some(ANN), &format!("M{n}"), n, "hi")).collect();
-    kept.import("shop", &Imports { chats: vec![chat], contacts: vec![], messages: told(50, 60) }).await.unwrap();
-    kept.import("shop", &Imports { messages: told(0, 50), ..Imports::default() }).await.unwrap();
+    kept.import(&Life::test(1, "shop"), &Imports { chats: vec![chat], contacts: vec![], messages: told(50, 60) })
+        .await
+        .unwrap();
+    kept.import(&Life::test(1, "shop"), &Imports { messages: told(0, 50), ..Imports::default() }).await.unwrap();
     // What is told later is older: also where the time does not say so.
-    let found = kept.search("shop", None, "hi", None, 100).await.unwrap().unwrap();
+    let found = kept.search(&Life::test(1, "shop"), None, "hi", None, 100).await.unwrap().unwrap();
     assert!(found.iter().map(|message| message.id.clone()).eq((0..60).rev().map(|n| format!("M{n}"))));
-    let page = kept.messages("shop", ANN, Side::Before(found[55].cursor), 2).await.unwrap();
+    let page = kept.messages(&Life::test(1, "shop"), ANN, Side::Before(found[55].cursor), 2).await.unwrap();
     assert_eq!(page[0].cursor.to_string().parse(), Ok(page[0].cursor));
     assert_eq!(page.iter().map(|message| message.id.as_str()).collect::<Vec<_>>(), ["M3", "M2"]);
     let ids = ["M3", "M58", "M59", "M40"].map(str::to_owned);
-    let found = kept.unread_among("shop", &ids).await.unwrap();
+    let found = kept.unread_among(&Life::test(1, "shop"), &ids).await.unwrap();
     assert_eq!(found.into_iter().map(|(_, id)| id).collect::<Vec<_>>(), ["M59"]);
     let read = ChatChange { unread: Some(false), read_up_to: Some("M58".to_owned()), ..ChatChange::default() };
     kept.write(&[step(1, Change::Chat { chat: by_address(ANN), change: read })], 1).await.unwrap();
@@ -189,17 +193,17 @@ async fn messages_show_what_was_done_to_them() {
         step(3, status(KeptStatus::Delivered)),
     ];
     kept.write(&steps, 3).await.unwrap();
-    let found = kept.messages("shop", ANN, Side::Newest, 9).await.unwrap();
+    let found = kept.messages(&Life::test(1, "shop"), ANN, Side::Newest, 9).await.unwrap();
     assert_eq!((body(&found[1]), found[1].edited_at), ("first".to_owned(), None));
     assert_eq!(found[1].reactions, [FoundReaction { by: None, emoji: "❤️".to_owned() }]);
     assert_eq!((found[0].status, &found[0].from), (Some(KeptStatus::Read), &None));
     kept.write(&[step(4, edit(Some(ANN), "A"))], 4).await.unwrap();
-    let found = kept.messages("shop", ANN, Side::Newest, 9).await.unwrap();
+    let found = kept.messages(&Life::test(1, "shop"), ANN, Side::Newest, 9).await.unwrap();
     assert_eq!((body(&found[1]), found[1].edited_at), ("second".to_owned(), Some(at(100))));
-    let hits = async |asked| kept.search("shop", None, asked, None, 9).await.unwrap().unwrap().len();
+    let hits = async |asked| kept.search(&Life::test(1, "shop"), None, asked, None, 9).await.unwrap().unwrap().len();
     assert_eq!((hits("first").await, hits("second").await), (0, 1));
     kept.write(&[step(5, Change::Deleted { of: about("A", Some(ANN)) })], 5).await.unwrap();
-    let found = kept.messages("shop", ANN, Side::Newest, 9).await.unwrap();
+    let found = kept.messages(&Life::test(1, "shop"), ANN, Side::Newest, 9).await.unwrap();
     assert_eq!((&found[1].message, found[1].deleted_at, found[1].reactions.len()), (&None, Some(at(100)), 0));
     assert_eq!(hits("second").await, 0);
 }
@@ -261,21 +265,32 @@ async fn words_of_any_script_are_found() {
         ("besprochen", "doc"),
         ("счет-фактура", "doc"),
     ] {
-        let found = kept.search("shop", None, asked, None, 9).await.unwrap().unwrap();
+        let found = kept.search(&Life::test(1, "shop"), None, asked, None, 9).await.unwrap().unwrap();
         assert_eq!(found.iter().map(|found| found.id.as_str()).collect::<Vec<_>>(), [expected], "{asked}");
     }
     for nothing in ["ривет", "京北", "👎", "vu deja xyz", "scope", "s c1"] {
-        assert_eq!(kept.search("shop", None, nothing, None, 9).await.unwrap().unwrap(), [], "{nothing}");
+        assert_eq!(
+            kept.search(&Life::test(1, "shop"), None, nothing, None, 9).await.unwrap().unwrap(),
+            [],
+            "{nothing}"
+        );
     }
     for no_question in ["", " ", "!?", "\"", "*", "()", "\u{fe0f}"] {
-        assert_eq!(kept.search("shop", None, no_question, None, 9).await.unwrap(), None, "{no_question:?}");
+        assert_eq!(
+            kept.search(&Life::test(1, "shop"), None, no_question, None, 9).await.unwrap(),
+            None,
+            "{no_question:?}"
+        );
     }
     for syntax in ["a AND", "NEAR(a b", "said:a", "\"a", "a*", "-a", "^a", "{said} : a", "a\0b", "' OR 1=1 --", "%_"] {
-        kept.search("shop", None, syntax, None, 9).await.unwrap();
+        kept.search(&Life::test(1, "shop"), None, syntax, None, 9).await.unwrap();
     }
-    assert_eq!(kept.search("shop", Some(ANN), "besprochen", None, 9).await.unwrap().unwrap(), []);
-    assert_eq!(kept.search("shop", Some(GROUP), "besprochen", None, 9).await.unwrap().unwrap().len(), 1);
-    assert_eq!(kept.search("bar", None, "besprochen", None, 9).await.unwrap().unwrap(), []);
+    assert_eq!(kept.search(&Life::test(1, "shop"), Some(ANN), "besprochen", None, 9).await.unwrap().unwrap(), []);
+    assert_eq!(
+        kept.search(&Life::test(1, "shop"), Some(GROUP), "besprochen", None, 9).await.unwrap().unwrap().len(),
+        1
+    );
+    assert_eq!(kept.search(&Life::test(2, "bar"), None, "besprochen", None, 9).await.unwrap().unwrap(), []);
 }
 
 #[tokio::test]
@@ -301,15 +316,15 @@ async fn what_a_phone_tells_of_before_makes_nothing_poorer() {
         ],
     };
     for _ in 0..2 {
-        kept.import("shop", &imports).await.unwrap();
+        kept.import(&Life::test(1, "shop"), &imports).await.unwrap();
         assert_eq!(bodies(&kept, Side::Newest, 9).await, ["mine", "hi", "older"]);
-        let chats = kept.chats("shop", None, 9).await.unwrap();
+        let chats = kept.chats(&Life::test(1, "shop"), None, 9).await.unwrap();
         let seen: Vec<_> = chats.iter().map(|chat| (chat.chat.id.as_str(), chat.unread, chat.archived)).collect();
         assert_eq!(seen, [(ANN, 1, false), (GROUP, 2, false)]);
         assert_eq!(chats[1].chat.name.as_deref(), Some("Team"));
-        let ann = kept.contact("shop", ANN).await.unwrap().unwrap();
+        let ann = kept.contact(&Life::test(1, "shop"), ANN).await.unwrap().unwrap();
         assert_eq!((ann.lid.as_deref(), ann.name.as_deref()), (Some("1@lid"), Some("Ann")));
-        let mine = kept.messages("shop", ANN, Side::Newest, 1).await.unwrap().remove(0);
+        let mine = kept.messages(&Life::test(1, "shop"), ANN, Side::Newest, 1).await.unwrap().remove(0);
         assert_eq!(mine.status, Some(KeptStatus::Read));
     }
 }
@@ -318,18 +333,18 @@ async fn what_a_phone_tells_of_before_makes_nothing_poorer() {
 async fn a_deleted_session_leaves_nothing_and_its_name_can_be_taken_again() {
     let (kept, _folder) = kept().await;
     kept.write(&[message(1, text(ANN, Some(ANN), "A", 1, "hi"))], 1).await.unwrap();
-    kept.forget("shop", 3).await.unwrap();
+    kept.forget(&Life::test(1, "shop"), 3).await.unwrap();
     // Events of before that were not read yet.
     kept.write(&[message(2, text(ANN, Some(ANN), "B", 2, "late")), message(4, text(ANN, Some(ANN), "C", 4, "new"))], 4)
         .await
         .unwrap();
     assert_eq!(bodies(&kept, Side::Newest, 9).await, ["new"]);
-    assert_eq!(kept.search("shop", None, "hi", None, 9).await.unwrap().unwrap(), []);
+    assert_eq!(kept.search(&Life::test(1, "shop"), None, "hi", None, 9).await.unwrap().unwrap(), []);
     assert_eq!((kept.remove_forgotten(9).await.unwrap(), kept.remove_forgotten(9).await.unwrap()), (1, 0));
     assert_eq!(bodies(&kept, Side::Newest, 9).await, ["new"]);
     assert_eq!(kept.remove_before(at(4), 9).await.unwrap(), 0);
     assert_eq!(kept.remove_before(at(5), 9).await.unwrap(), 1);
-    assert_eq!(kept.chat("shop", ANN).await.unwrap().unwrap().last_message, None);
+    assert_eq!(kept.chat(&Life::test(1, "shop"), ANN).await.unwrap().unwrap().last_message, None);
 }
 
 #[tokio::test]

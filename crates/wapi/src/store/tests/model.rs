@@ -183,7 +183,7 @@ fn event(message: &Message) -> NewEvent {
     let key = MessageKey { chat: format!("chat {chat}"), sender: "ann".to_owned(), id: number.to_string() };
     NewEvent {
         id: format!("evt_{}", rand::random::<u64>()),
-        session: format!("session {session}"),
+        session: Life::test(i64::from(*session) + 1, &format!("session {session}")),
         chat: key.chat.clone(),
         message: Some(key),
         kind: KINDS[*kind],
@@ -196,7 +196,7 @@ fn of(due: &Due) -> (&'static str, Message, u32, bool) {
     let endpoint = ENDPOINTS.iter().find(|(name, _)| *name == due.endpoint).expect("one of ours").0;
     let kind = KINDS.iter().position(|kind| *kind == due.kind).expect("one of ours");
     let id = &due.message.as_ref().expect("it is about a message").id;
-    let message = Message { session: number(&due.session), chat: number(&due.chat), number: number(id), kind };
+    let message = Message { session: number(due.session.name()), chat: number(&due.chat), number: number(id), kind };
     (endpoint, message, due.attempts, due.is_aside)
 }
 

@@ -33,7 +33,7 @@ use super::readiness::AppStateKeys;
 use super::retries::is_of_own_phone;
 use crate::clock::Clock;
 use crate::event::MessageKey;
-use crate::store::{Payload, Store};
+use crate::store::{Lifeline, Payload, Store};
 
 pub(super) use opened::Opened;
 use tokens::Tokens;
@@ -44,7 +44,7 @@ const GATHER: Duration = Duration::from_millis(100);
 
 /// What the engine keeps a session in.
 pub(super) struct Backend {
-    session: String,
+    session: Lifeline,
     file: SqliteStore,
     opened: Arc<Opened>,
     tokens: Tokens,
@@ -55,14 +55,14 @@ pub(super) struct Backend {
 
 impl Backend {
     pub async fn new(
-        session: &str,
+        session: Lifeline,
         file: SqliteStore,
         opened: Arc<Opened>,
         store: Store,
         clock: Clock,
     ) -> Result<Self> {
         let keys = AppStateKeys::new(file.get_latest_sync_key_id().await?.is_some());
-        Ok(Self { session: session.to_owned(), file, opened, tokens: Tokens::default(), keys, store, clock })
+        Ok(Self { session, file, opened, tokens: Tokens::default(), keys, store, clock })
     }
 
     /// Whether the phone has shared the keys of the account's app state.
@@ -72,7 +72,7 @@ impl Backend {
 
     /// Keeps a message as it leaves, in the store's next commit instead of one of its own.
     async fn keep_payload(&self, chat: &str, id: &str, message: &[u8]) -> Result<()> {
-        let (session, chat, id) = (self.session.clone(), chat.to_owned(), id.to_owned());
+        let (session, chat, id) = (self.session.life(), chat.to_owned(), id.to_owned());
         let payload = Payload { session, chat, id, message: message.to_vec() };
         self.store.keep_payload(payload).await.map_err(database)
     }
@@ -259,12 +259,12 @@ pass_on! {
             if is_of_own_phone() {
                 return Ok(None);
             }
-            self.store.payload(&self.session, chat_jid, message_id).await.map_err(database)
+            self.store.payload(&self.session.life(), chat_jid, message_id).await.map_err(database)
         }
 
         async fn delete_expired_sent_messages(&self, cutoff_timestamp: i64) -> Result<u32> {
             let before = Timestamp::from_second(cutoff_timestamp).unwrap_or(Timestamp::UNIX_EPOCH);
-            let gone = self.store.forget_payloads(&self.session, before).await.map_err(database)?;
+            let gone = self.store.forget_payloads(&self.session.life(), before).await.map_err(database)?;
             Ok(u32::try_from(gone).unwrap_or(u32::MAX))
         }
 

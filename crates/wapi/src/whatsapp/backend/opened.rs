@@ -10,11 +10,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch};
 
 use crate::event::MessageKey;
-use crate::store::{Store, StoreError};
+use crate::store::{Lifeline, Store, StoreError};
 
 /// The messages of one session between the engine and the disk.
 pub(in crate::whatsapp) struct Opened {
-    session: String,
+    session: Lifeline,
     store: Store,
     books: Mutex<Books>,
     /// Rings when the inbox has answered.
@@ -72,8 +72,8 @@ impl Books {
 }
 
 impl Opened {
-    pub fn new(session: &str, store: Store) -> Self {
-        let (session, books) = (session.to_owned(), Mutex::default());
+    pub fn new(session: Lifeline, store: Store) -> Self {
+        let books = Mutex::default();
         Self { session, store, books, answered: Notify::new(), keys: watch::Sender::default() }
     }
 
@@ -126,7 +126,7 @@ impl Opened {
                 Standing::Ours(messages) => messages,
             };
             let keys: Vec<_> = ours.iter().map(|(key, _)| key.clone()).collect();
-            self.store.keep(&self.session, ours).await?;
+            self.store.keep(&self.session.life(), ours).await?;
             let mut books = self.books();
             for key in keys {
                 books.unsaved.remove(&key);
@@ -142,7 +142,7 @@ impl Opened {
             self.books().replayed.insert(key.clone());
             return Ok(unsaved);
         }
-        let kept = self.store.kept(&self.session, key).await?;
+        let kept = self.store.kept(&self.session.life(), key).await?;
         if kept.is_some() {
             let mut books = self.books();
             books.kept.insert(key.clone());
@@ -161,7 +161,7 @@ impl Opened {
             }
             keys.into_iter().filter(|key| books.kept.remove(key)).collect()
         };
-        if kept.is_empty() { Ok(()) } else { self.store.release(&self.session, kept).await }
+        if kept.is_empty() { Ok(()) } else { self.store.release(&self.session.life(), kept).await }
     }
 
     fn mark(&self, keys: &[MessageKey], stage: Stage) {

@@ -15,9 +15,10 @@ async fn session() -> Session {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     let store = Store::open(&path("wapi.db"), Clock::system()).await.unwrap();
-    let opened = Arc::new(Opened::new("shop", store.clone()));
+    let opened = Arc::new(Opened::new(store.lifeline("shop"), store.clone()));
     let file = SqliteStore::new(path("shop.db").to_str().unwrap()).await.unwrap();
-    let backend = Backend::new("shop", file, Arc::clone(&opened), store.clone(), Clock::system()).await.unwrap();
+    let backend =
+        Backend::new(store.lifeline("shop"), file, Arc::clone(&opened), store.clone(), Clock::system()).await.unwrap();
     Session { backend, opened, store, _folder: folder }
 }
 

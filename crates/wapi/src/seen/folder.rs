@@ -1,0 +1,72 @@
+//! What tells one data folder from another where several share something. It is a file of its own, so that it outlives the database.
+
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::ids;
+
+const FILE: &str = "folder-id.json";
+/// So long is remembered under the names of before folders had ids.
+const OLD_NAMES: SignedDuration = SignedDuration::from_hours(24 * 30);
+
+/// The id of a data folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Folder {
+    pub id: String,
+    /// Until when what is remembered without an id may be its own.
+    pub old_names_until: Timestamp,
+}
+
+impl Folder {
+    /// Reads it, or gives it to a folder that has none. To be called before the database is made: a folder that has one is older than ids.
+    pub fn open(root: &Path, now: Timestamp) -> Result<Self> {
+        let file = root.join(FILE);
+        match std::fs::read(&file) {
+            Ok(bytes) => {
+                let advice = || format!("{} cannot be read; remove it, and the folder gets another id", file.display());
+                serde_json::from_slice(&bytes).with_context(advice)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let was_used = root.join("wapi.db").try_exists().context("looking for the database")?;
+                let until = if was_used { now.saturating_add(OLD_NAMES)? } else { Timestamp::UNIX_EPOCH };
+                let folder = Self { id: ids::folder_id(), old_names_until: until };
+                folder.write(root).with_context(|| format!("writing {}", file.display()))?;
+                Ok(folder)
+            }
+            Err(error) => Err(error).with_context(|| format!("reading {}", file.display())),
+        }
+    }
+
+    /// There whole or not at all, also after a power cut.
+    fn write(&self, root: &Path) -> io::Result<()> {
+        let draft = root.join(format!("{FILE}.new"));
+        let mut options = std::fs::OpenOptions::new();
+        let mut file = options.create(true).write(true).truncate(true).mode(0o600).open(&draft)?;
+        file.write_all(&serde_json::to_vec(self)?)?;
+        file.sync_all()?;
+        std::fs::rename(&draft, root.join(FILE))?;
+        std::fs::File::open(root)?.sync_all()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_keeps_its_id_and_one_of_before_is_known_by_its_name_for_a_while() {
+        let (new, used) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::fs::write(used.path().join("wapi.db"), b"").unwrap();
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let [fresh, old] = [&new, &used].map(|folder| Folder::open(folder.path(), now).unwrap());
+        assert_ne!(fresh.id, old.id);
+        assert_eq!((fresh.old_names_until, old.old_names_until), (Timestamp::UNIX_EPOCH, now + OLD_NAMES));
+        let later = now + OLD_NAMES;
+        assert_eq!([&new, &used].map(|folder| Folder::open(folder.path(), later).unwrap()), [fresh, old]);
+    }
+}

@@ -1,0 +1,148 @@
+//! What was kept by the names of sessions, until it is known of which of their lives it is.
+
+use jiff::Timestamp;
+use sqlx::Row;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+
+use super::step::Step;
+use super::{Kept, StoreError, batch};
+use crate::store::{Life, time};
+
+/// What there is of a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Former {
+    pub name: String,
+    /// When the first message was written that came as an event; a phone may have told of older ones.
+    pub oldest: Option<Timestamp>,
+}
+
+/// Where it belongs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    pub name: String,
+    pub life: Life,
+    /// A life whose events are to be read once more, since nothing of that can be told from the rest.
+    pub read_again: Option<Life>,
+}
+
+impl Kept {
+    /// What is kept by names alone.
+    pub async fn former(&self) -> Result<Vec<Former>, StoreError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'former_chats')";
+        if !sqlx::query_scalar::<_, bool>(sql).fetch_one(&self.readers).await? {
+            return Ok(Vec::new());
+        }
+        let sql = "SELECT session, min((SELECT min(at) FROM messages WHERE chat = c.place AND place > 0)) AS oldest \
+                   FROM (SELECT session, place FROM former_chats UNION SELECT session, NULL FROM former_contacts \
+                         UNION SELECT session, NULL FROM former_forgotten) c GROUP BY session";
+        let rows = sqlx::query(sql).fetch_all(&self.readers).await?;
+        let former = |row: &SqliteRow| Former {
+            name: row.get("session"),
+            oldest: row.get::<Option<i64>, _>("oldest").map(time),
+        };
+        Ok(rows.iter().map(former).collect())
+    }
+
+    /// Puts it where it belongs; all of it at once. What no place is known for goes.
+    pub async fn settle_former(&self, settled: &[Settled]) -> Result<(), StoreError> {
+        let mut open = self.begin().await?;
+        let connection = open.connection();
+        for Settled { name, life, read_again } in settled {
+            settle(connection, name, life).await?;
+            if let Some(life) = read_again {
+                let sql = sqlx::query("INSERT INTO unread (session) VALUES ($1) ON CONFLICT DO NOTHING").bind(life);
+                sql.execute(&mut *connection).await?;
+            }
+        }
+        for sql in [
+            "INSERT INTO chats SELECT place, -1, place, NULL, 0, 0, 0, 0, 0, NULL FROM former_chats \
+             WHERE place NOT IN (SELECT place FROM chats)",
+            "DROP TABLE former_chats",
+            "DROP TABLE former_contacts",
+            "DROP TABLE former_forgotten",
+        ] {
+            sqlx::query(sql).execute(&mut *connection).await?;
+        }
+        Ok(open.commit().await?)
+    }
+
+    /// The numbers of lives whose events are to be read once more.
+    pub async fn unread_lives(&self) -> Result<Vec<i64>, StoreError> {
+        Ok(sqlx::query_scalar("SELECT session FROM unread").fetch_all(&self.readers).await?)
+    }
+
+    /// Writes down what events have brought that are taken into account already; what is kept stays as it is.
+    pub async fn write_again(&self, steps: &[Step]) -> Result<(), StoreError> {
+        let mut open = self.begin().await?;
+        batch::write_all(open.connection(), &steps.iter().collect::<Vec<_>>()).await?;
+        Ok(open.commit().await?)
+    }
+
+    /// All events of a life were read once more.
+    pub async fn was_read(&self, life: i64) -> Result<(), StoreError> {
+        let mut open = self.begin().await?;
+        sqlx::query("DELETE FROM unread WHERE session = $1").bind(life).execute(open.connection()).await?;
+        Ok(open.commit().await?)
+    }
+}
+
+async fn settle(connection: &mut SqliteConnection, name: &str, life: &Life) -> Result<(), sqlx::Error> {
+    for sql in [
+        "INSERT INTO chats SELECT place, $2, id, name, active_at, unread, marked_unread, archived, pinned, muted_until \
+         FROM former_chats WHERE session = $1",
+        "INSERT INTO contacts SELECT $2, id, phone, lid, name FROM former_contacts WHERE session = $1",
+        "INSERT INTO forgotten SELECT $2, seq FROM former_forgotten WHERE session = $1",
+    ] {
+        sqlx::query(sql).bind(name).bind(life).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::sqlite::SqliteConnectOptions;
+    use sqlx::{ConnectOptions, Connection, Executor};
+
+    use super::super::{STEPS, Side};
+    use super::*;
+    use crate::store::migrations;
+
+    #[tokio::test]
+    async fn what_was_kept_by_names_is_found_in_the_lives_it_is_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("history.db");
+        let mut old = SqliteConnectOptions::new().filename(&file).create_if_missing(true).connect().await.unwrap();
+        migrations::run_steps(&mut old, &STEPS[..1]).await.unwrap();
+        old.execute(
+            "INSERT INTO chats (place, session, id, unread) VALUES (1, 'shop', 'ann', 2), (2, 'two', 'ann', 0), (3, '', '3', 0);
+             INSERT INTO contacts (session, id, name) VALUES ('shop', 'ann', 'Ann');
+             INSERT INTO messages (place, chat, id, sender, at, content) VALUES (-1, 1, 'A', 'ann', 4, '{}'), (1, 1, 'B', 'ann', 5, '{}'), \
+               (2, 2, 'C', 'ann', 6, '{}'), (3, 3, 'D', 'ann', 7, '{}');",
+        )
+        .await
+        .unwrap();
+        old.close().await.unwrap();
+
+        let kept = Kept::open(&file).await.unwrap();
+        let former = kept.former().await.unwrap();
+        let oldest =
+            |name: &str| former.iter().find(|it| it.name == name).unwrap().oldest.map(Timestamp::as_millisecond);
+        assert_eq!((oldest("shop"), oldest("two")), (Some(5), Some(6)), "what a phone told does not count");
+        let [shop, over, now] = [1, 2, 3].map(|id| Life::test(id, "x"));
+        let settled = [
+            Settled { name: "shop".to_owned(), life: shop.clone(), read_again: None },
+            Settled { name: "two".to_owned(), life: over.clone(), read_again: Some(now.clone()) },
+        ];
+        kept.settle_former(&settled).await.unwrap();
+        assert_eq!(kept.former().await.unwrap(), []);
+        assert_eq!(kept.chat(&shop, "ann").await.unwrap().unwrap().unread, 2);
+        assert_eq!(kept.contact(&shop, "ann").await.unwrap().unwrap().name.as_deref(), Some("Ann"));
+        assert_eq!(kept.messages(&shop, "ann", Side::Newest, 9).await.unwrap().len(), 2);
+        assert_eq!(kept.chat(&now, "ann").await.unwrap(), None);
+        assert_eq!(kept.chats(&over, None, 9).await.unwrap().len(), 1);
+        assert_eq!(kept.unread_lives().await.unwrap(), [3]);
+        kept.was_read(3).await.unwrap();
+        assert_eq!(kept.remove_forgotten(9).await.unwrap(), 1, "what was to go goes");
+        kept.close().await;
+    }
+}

@@ -1,0 +1,311 @@
+//! The lives of sessions: a name, linked to an account. What is kept of a session is kept of one life of it, so whoever is given a name
+//! that others had before finds nothing of theirs.
+//!
+//! All of it is in memory, since everything asks for it. What is new of it is written in the next commit, whatever that is for: so a
+//! life is on the disk before, or together with, the first thing that belongs to it, and costs no commit of its own.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use sqlx::Row;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+
+use super::life::{Life, NOBODYS, Since};
+use super::time;
+use crate::clock::Clock;
+
+/// A life as it is kept.
+#[derive(Debug, Clone)]
+struct Kept {
+    name: Arc<str>,
+    /// `None`: no phone has linked it; or nobody can tell any more whose it was.
+    account: Option<String>,
+    /// In milliseconds; since when, and until when.
+    from: i64,
+    to: Option<i64>,
+    /// The first life since the session was made; whoever had it then has it still.
+    tenure: i64,
+    is_old: bool,
+    /// What it has left is to be removed.
+    is_purged: bool,
+}
+
+#[derive(Default)]
+struct Books {
+    lives: BTreeMap<i64, Kept>,
+    /// The life each session is in.
+    current: HashMap<Arc<str>, i64>,
+    newest: i64,
+    /// Those that are not on the disk as they are here, with the number of their last change.
+    unsaved: BTreeMap<i64, u64>,
+    changes: u64,
+}
+
+impl Books {
+    fn life(&self, id: i64) -> Option<Life> {
+        let kept = self.lives.get(&id)?;
+        Some(Life { id, name: Arc::clone(&kept.name), is_old: kept.is_old })
+    }
+
+    fn current(&self, name: &str) -> Option<i64> {
+        self.current.get(name).copied()
+    }
+
+    fn change(&mut self, id: i64, change: impl FnOnce(&mut Kept)) {
+        let Some(kept) = self.lives.get_mut(&id) else { return };
+        change(kept);
+        self.changes += 1;
+        self.unsaved.insert(id, self.changes);
+    }
+
+    fn begin(&mut self, name: &str, account: Option<&str>, tenure: Option<i64>, now: i64) -> i64 {
+        self.newest += 1;
+        let (id, name) = (self.newest, Arc::<str>::from(name));
+        let account = account.map(str::to_owned);
+        let tenure = tenure.unwrap_or(id);
+        let kept = Kept { name, account, from: now, to: None, tenure, is_old: false, is_purged: false };
+        self.current.insert(Arc::clone(&kept.name), id);
+        self.lives.insert(id, kept);
+        self.change(id, |_| {});
+        id
+    }
+
+    fn end(&mut self, name: &str, now: i64) {
+        if let Some(id) = self.current.remove(name) {
+            self.change(id, |kept| kept.to = Some(now));
+        }
+    }
+}
+
+/// The lives of all sessions, whatever becomes of them.
+pub struct Lives {
+    books: Mutex<Books>,
+    clock: Clock,
+}
+
+impl std::fmt::Debug for Lives {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Lives").finish_non_exhaustive()
+    }
+}
+
+impl Lives {
+    #[cfg(test)]
+    pub(super) fn test() -> Self {
+        Self { books: Mutex::default(), clock: Clock::system() }
+    }
+
+    pub(super) async fn load(connection: &mut SqliteConnection, clock: Clock) -> Result<Self, sqlx::Error> {
+        let sql = "SELECT life, session, account, from_at, to_at, tenure, is_old, is_purged FROM lives ORDER BY life";
+        let mut books = Books::default();
+        for row in sqlx::query(sql).fetch_all(connection).await? {
+            let (id, kept) = kept(&row);
+            if kept.to.is_none() && id != NOBODYS {
+                books.current.insert(Arc::clone(&kept.name), id);
+            }
+            books.newest = books.newest.max(id);
+            books.lives.insert(id, kept);
+        }
+        Ok(Self { books: Mutex::new(books), clock })
+    }
+
+    /// The life a session is in, if there is such a session.
+    pub fn current(&self, name: &str) -> Option<Life> {
+        let books = self.books();
+        books.life(books.current(name)?)
+    }
+
+    /// The same; one begins where there is none. It is that of the account that links it first.
+    pub fn begun(&self, name: &str) -> Life {
+        let now = self.now();
+        let mut books = self.books();
+        let id = books.current(name).unwrap_or_else(|| books.begin(name, None, None, now));
+        books.life(id).expect("it is there")
+    }
+
+    /// A phone has linked a session to an account: the life this account has under this name goes on, or begins.
+    pub fn linked(&self, name: &str, account: &str) -> Life {
+        let now = self.now();
+        let mut books = self.books();
+        let before = books.current(name).unwrap_or_else(|| books.begin(name, None, None, now));
+        let (linked, tenure) = books.lives.get(&before).map_or((None, before), |it| (it.account.clone(), it.tenure));
+        let is_theirs =
+            |kept: &Kept| *kept.name == *name && kept.account.as_deref() == Some(account) && !kept.is_purged;
+        let id = match books.lives.iter().rev().find(|(_, kept)| is_theirs(kept)).map(|(id, _)| *id) {
+            Some(id) if id == before => id,
+            Some(former) => {
+                books.end(name, now);
+                // Whoever had this account under the name has the session again.
+                let theirs = books.lives.get(&former).map(|kept| kept.tenure);
+                let all = books.lives.iter().filter(|(_, kept)| Some(kept.tenure) == theirs).map(|(id, _)| *id);
+                for id in all.collect::<Vec<_>>() {
+                    books.change(id, |kept| kept.tenure = tenure);
+                }
+                books.change(former, |kept| kept.to = None);
+                books.current.insert(name.into(), former);
+                former
+            }
+            None if linked.is_none() => {
+                books.change(before, |kept| kept.account = Some(account.to_owned()));
+                before
+            }
+            None => {
+                books.end(name, now);
+                books.begin(name, Some(account), Some(tenure), now)
+            }
+        };
+        books.life(id).expect("it is there")
+    }
+
+    /// The session is no more. Nobody finds anything of it, until the same account links one of this name.
+    pub fn ended(&self, name: &str) {
+        let now = self.now();
+        self.books().end(name, now);
+    }
+
+    /// The same of all but these.
+    pub fn ended_but(&self, names: &BTreeSet<String>) {
+        let now = self.now();
+        let mut books = self.books();
+        let gone = books.current.keys().filter(|name| !names.contains(&***name)).cloned().collect::<Vec<_>>();
+        gone.iter().for_each(|name| books.end(name, now));
+    }
+
+    /// All lives of a name, the first first.
+    pub fn of(&self, name: &str) -> Vec<Life> {
+        let books = self.books();
+        let of_name = books.lives.iter().filter(|(id, kept)| **id != NOBODYS && *kept.name == *name);
+        of_name.filter_map(|(id, _)| books.life(*id)).collect()
+    }
+
+    /// The life that is over of what nobody can tell, if there is one of this name.
+    pub fn of_untold(&self, name: &str) -> Option<Life> {
+        let all = self.of(name);
+        let books = self.books();
+        all.into_iter().find(|life| books.lives.get(&life.id).is_some_and(|it| it.account.is_none() && it.to.is_some()))
+    }
+
+    /// A life that is over, for what cannot be told to be of another one.
+    pub fn over(&self, name: &str) -> Life {
+        let now = self.now();
+        let mut books = self.books();
+        let current = books.current(name);
+        let id = books.begin(name, None, None, now);
+        books.end(name, now);
+        if let Some(current) = current {
+            books.current.insert(name.into(), current);
+        }
+        books.life(id).expect("it is there")
+    }
+
+    /// Since when there is a life; for ever, if nobody knows.
+    pub fn began(&self, life: &Life) -> Timestamp {
+        self.books().lives.get(&life.id).map_or(Timestamp::UNIX_EPOCH, |kept| time(kept.from))
+    }
+
+    /// The life of this number.
+    pub fn find(&self, id: i64) -> Option<Life> {
+        self.books().life(id)
+    }
+
+    /// Whether a session is in this life.
+    pub fn is_current(&self, life: &Life) -> bool {
+        life.id == NOBODYS || self.books().current(&life.name) == Some(life.id)
+    }
+
+    /// The life a session is in, for somebody who was given this name when the session was in that life, or, `None`, before there was
+    /// one. Nobody keeps what became of a name after the session they knew was removed.
+    pub fn reached(&self, name: &str, since: Since) -> Option<Life> {
+        let books = self.books();
+        let id = books.current(name)?;
+        let tenure = |id: i64| books.lives.get(&id).map(|kept| kept.tenure);
+        let theirs = match since {
+            Since::Ever => return books.life(id),
+            Since::Life(known) => tenure(known),
+            Since::After(newest) => {
+                let later = books.lives.range(newest.saturating_add(1)..);
+                later.filter(|(_, kept)| *kept.name == *name).map(|(id, _)| *id).next().and_then(tenure)
+            }
+        };
+        (theirs == tenure(id)).then(|| books.life(id)).flatten()
+    }
+
+    /// What somebody who is given this name now is given.
+    pub fn since_now(&self, name: &str) -> Since {
+        let books = self.books();
+        books.current(name).map_or(Since::After(books.newest), Since::Life)
+    }
+
+    /// What the lives of a name that is no session have left is to be removed; these.
+    pub(super) fn purged(&self, name: &str) -> Vec<Life> {
+        let mut lives = self.of(name);
+        let mut books = self.books();
+        // Somebody may have made a session of this name again.
+        lives.retain(|life| books.current(name) != Some(life.id));
+        for life in &lives {
+            books.change(life.id, |kept| (kept.is_purged, kept.account) = (true, None));
+        }
+        lives
+    }
+
+    /// Those whose leavings are still to be removed.
+    pub(super) fn to_purge(&self) -> Vec<Life> {
+        let books = self.books();
+        books.lives.iter().filter(|(_, kept)| kept.is_purged).filter_map(|(id, _)| books.life(*id)).collect()
+    }
+
+    /// Nothing is left of it.
+    pub(super) fn is_gone(&self, life: &Life) {
+        self.books().change(life.id, |kept| kept.is_purged = false);
+    }
+
+    /// What is not on the disk as it is here, and up to which change that is.
+    pub(super) fn unsaved(&self) -> (Vec<Unsaved>, u64) {
+        let books = self.books();
+        let unsaved = books.unsaved.keys().filter_map(|id| Some(Unsaved(*id, books.lives.get(id)?.clone())));
+        (unsaved.collect(), books.changes)
+    }
+
+    /// It is on the disk up to this change.
+    pub(super) fn saved(&self, change: u64) {
+        self.books().unsaved.retain(|_, last| *last > change);
+    }
+
+    fn now(&self) -> i64 {
+        self.clock.now().as_millisecond()
+    }
+
+    fn books(&self) -> MutexGuard<'_, Books> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A life that is to be written down.
+pub(super) struct Unsaved(i64, Kept);
+
+fn kept(row: &SqliteRow) -> (i64, Kept) {
+    let is = |column: &str| row.get::<i64, _>(column) != 0;
+    let kept = Kept {
+        name: row.get::<&str, _>("session").into(),
+        account: row.get("account"),
+        from: row.get("from_at"),
+        to: row.get("to_at"),
+        tenure: row.get("tenure"),
+        is_old: is("is_old"),
+        is_purged: is("is_purged"),
+    };
+    (row.get("life"), kept)
+}
+
+/// Writes lives down as they are.
+pub(super) async fn save(connection: &mut SqliteConnection, lives: &[Unsaved]) -> Result<(), sqlx::Error> {
+    for Unsaved(id, kept) in lives {
+        let sql = "INSERT INTO lives (life, session, account, from_at, to_at, tenure, is_old, is_purged) \
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (life) DO UPDATE SET account = excluded.account, \
+                   to_at = excluded.to_at, tenure = excluded.tenure, is_purged = excluded.is_purged";
+        let query = sqlx::query(sql).bind(id).bind(&*kept.name).bind(&kept.account).bind(kept.from).bind(kept.to);
+        query.bind(kept.tenure).bind(kept.is_old).bind(kept.is_purged).execute(&mut *connection).await?;
+    }
+    Ok(())
+}

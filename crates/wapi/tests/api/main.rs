@@ -54,6 +54,7 @@ mod private;
 mod products;
 mod profile;
 mod qr;
+mod reactions;
 mod redis;
 mod register;
 mod restore;

@@ -19,12 +19,18 @@ fn picture() -> Vec<u8> {
 fn pages() -> String {
     const PAGE: &str = "<head><meta property=og:title content='Tea &amp; cake'><meta property=og:description content=Well.>\
                         <meta property=og:image content=/c.png></head>";
+    const OLD: &[u8] = b"<svg><title>no</title></svg><title>\xd7\xe0\xe9</title>";
     let pages = Router::new()
         .route("/page", get(async || Html(PAGE)))
         .route("/c.png", get(async || picture()))
         .route("/moved", get(async || Redirect::to("/page")))
         .route("/never", get(async || std::future::pending::<()>().await))
         .route("/file", get(async || "no page"))
+        .route("/old", get(async || ([("content-type", "Text/HTML; Charset=windows-1251")], OLD)))
+        .route(
+            "/late",
+            get(async || Html(format!("<script>{}</script><title>Late</title>", " <title>".repeat(90_000)))),
+        )
         .route("/plain", get(async || Html("<title>Plain</title><meta property=og:image content=/gone.png>")));
     TestReceiver::serve(std::net::TcpListener::bind("127.0.0.1:0").unwrap(), pages)
 }
@@ -57,6 +63,26 @@ async fn a_link_is_shown_with_what_its_page_says() {
     let received = sent(&app, &bob, &format!("{pages}/plain")).await;
     let text = &received["extended_text_message"];
     assert_eq!((&text["title"], &text["jpeg_thumbnail"]), (&json!("Plain"), &Value::Null));
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn links_and_pages_are_read_as_people_write_them() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    app.pair("shop", &alice).await;
+    let pages = pages();
+    let shouted = pages.replace("http", "Http");
+    for (body, link, title) in [
+        (format!("请看{pages}/old，谢谢"), format!("{pages}/old"), "Чай"),
+        (format!("(“{shouted}/late”…)"), format!("{shouted}/late"), "Late"),
+        (format!("\u{200b}{pages}/plain\u{200b}"), format!("{pages}/plain"), "Plain"),
+        (format!("{pages}/gone {pages}/file {pages}/page"), format!("{pages}/page"), "Tea & cake"),
+    ] {
+        let received = sent(&app, &bob, &body).await;
+        let text = &received["extended_text_message"];
+        assert_eq!((&text["matched_text"], &text["title"]), (&json!(link), &json!(title)), "{body}");
+    }
     app.finish().await;
 }
 

@@ -13,16 +13,17 @@ use crate::clock::Clock;
 use crate::config::{Access, Build, Config, HostPort, Layers};
 use crate::descriptors;
 use crate::fetch::Fetcher;
+use crate::folder::Folder;
 use crate::history::History;
 use crate::http::edge::{Edge, Proxies, Tls};
 use crate::http::{self, Gateway};
 use crate::identity::IdentityInbox;
 use crate::keys::Keys;
-use crate::lifecycle::{Finish, Hangups, Lifecycle, StopSignals};
+use crate::lifecycle::{Finish, Hangups, Lifecycle, StopSignals, blocking};
 use crate::media::{self, Media, MediaInbox, Programs};
 use crate::names::NameInbox;
 use crate::retention;
-use crate::seen::{Folder, Seen};
+use crate::seen::{self, Seen};
 use crate::sessions::{Console, Files, Parts, Sessions};
 use crate::store::Store;
 use crate::telemetry;
@@ -37,7 +38,7 @@ pub async fn run() -> Result<()> {
     let layers = Layers::of_this_process()?;
     let config = Config::read(&layers, Build::this())?;
     install_crypto();
-    let _telemetry = telemetry::start(&config.log, config.sentry_dsn.as_ref())?;
+    let _telemetry = telemetry::start(&config.log, config.log_format, config.sentry_dsn.as_ref())?;
     let listener = listen(&config.listen).await?;
     let app = App::build(config, Clock::system(), Console::stdout()).await?;
     let mut signals = StopSignals::listen().context("listening for signals")?;
@@ -71,6 +72,7 @@ pub struct App {
     config: Config,
     clock: Clock,
     lifecycle: Lifecycle,
+    folder: Folder,
 }
 
 impl App {
@@ -83,9 +85,11 @@ impl App {
             Some(files) => Some(Tls::open(files.clone()).await?),
             None => None,
         };
+        let (root, time) = (config.root.clone(), clock.clone());
+        let folder = blocking(move || Folder::claim(&root, &time)).await.context("claiming the data folder")??;
         let files = Files::open(&config.root).await?;
-        let folder = Folder::open(&config.root, clock.now())?;
-        let seen = Seen::open(config.redis.as_ref(), folder, clock.clone(), lifecycle.clone()).await?;
+        let id = seen::Folder::open(&config.root, clock.now())?;
+        let seen = Seen::open(config.redis.as_ref(), id, clock.clone(), lifecycle.clone()).await?;
         let store = Store::open(&config.root.join("wapi.db"), clock.clone()).await?;
         let first_key = match &config.access {
             Access::Key(key) => Some(key),
@@ -158,10 +162,16 @@ impl App {
             guesses: Arc::default(),
             room: edge.room(),
             keys,
+            folder: folder.clone(),
             clock: clock.clone(),
             lifecycle: lifecycle.clone(),
         });
-        Ok(Self { router, sessions, store, history, edge, tls, config, clock, lifecycle })
+        Ok(Self { router, sessions, store, history, edge, tls, config, clock, lifecycle, folder })
+    }
+
+    /// What it serves, for whoever of this machine calls it without a socket.
+    pub fn router(&self) -> Router {
+        self.router.clone().layer(axum::Extension(self.edge.visit()))
     }
 
     /// Serves on `listener` and logs the saved sessions in, until `shutdown` completes and everything has ended.
@@ -193,7 +203,10 @@ impl App {
         self.sessions.save_rest().await;
         self.history.close().await;
         // The store ends last: until now everybody else could have something to save.
-        Ok(finish.and(self.store.close().await))
+        let finish = finish.and(self.store.close().await);
+        // Only now may another program work in it.
+        self.folder.release();
+        Ok(finish)
     }
 
     /// The listener answers while sessions log in.

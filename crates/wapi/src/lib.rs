@@ -7,10 +7,12 @@ pub mod config;
 
 pub mod clock;
 pub mod descriptors;
+pub mod folder;
 pub mod ids;
 pub mod lifecycle;
 pub mod meters;
 pub mod pace;
+pub mod stamp;
 pub mod telemetry;
 
 pub mod event;

@@ -6,6 +6,8 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use wapi::app;
 use wapi::config::{Build, Config, Layers, listing};
+use wapi::folder;
+use wapi::telemetry::shown;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -33,8 +35,13 @@ enum Command {
     },
 }
 
+fn main() -> ExitCode {
+    folder::make_all_private();
+    run()
+}
+
 #[tokio::main]
-async fn main() -> ExitCode {
+async fn run() -> ExitCode {
     let result = match Arguments::parse().command {
         None | Some(Command::Serve) => app::run().await,
         Some(Command::Config) => config(),
@@ -44,7 +51,7 @@ async fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error:#}");
+            eprintln!("{}", shown::lines(&format!("{error:#}")));
             ExitCode::FAILURE
         }
     }
@@ -53,6 +60,6 @@ async fn main() -> ExitCode {
 /// Prints what there is, and then what is wrong with it.
 fn config() -> Result<()> {
     let layers = Layers::of_this_process()?;
-    print!("{}", listing(&layers));
+    print!("{}", shown::lines(&listing(&layers)));
     Ok(Config::read(&layers, Build::this()).map(drop)?)
 }

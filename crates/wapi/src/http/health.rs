@@ -1,18 +1,25 @@
 //! Whether the program is there and takes requests, for those who watch over it.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
 
 use super::Gateway;
 use super::error::Problem;
+use crate::lifecycle::blocking;
+
+/// How long the disk may take to say whether the data folder is there.
+const LOOKING: Duration = Duration::from_secs(5);
 
 /// `GET /health/live`: the program runs.
 pub async fn live() -> Json<Value> {
     Json(json!({"status": "live"}))
 }
 
-/// `GET /health/ready`: it takes requests; 503 until the saved sessions are listed, once it is stopping, or while nothing can be saved.
+/// `GET /health/ready`: it takes requests; 503 until the saved sessions are listed, once it is stopping, or while nothing can be saved, be it that
+/// the data folder is gone.
 pub async fn ready(State(gateway): State<Gateway>) -> Result<Json<Value>, Problem> {
     if gateway.lifecycle.is_stopping() {
         return Err(Problem::Stopping);
@@ -20,8 +27,15 @@ pub async fn ready(State(gateway): State<Gateway>) -> Result<Json<Value>, Proble
     if !gateway.sessions.are_listed() {
         return Err(Problem::Starting);
     }
-    match gateway.store.trouble() {
-        Some(error) => Err(Problem::NotReady { detail: error.to_string() }),
-        None => Ok(Json(json!({"status": "ready"}))),
+    if let Some(error) = gateway.store.trouble() {
+        return Err(Problem::NotReady { detail: error.to_string() });
+    }
+    let folder = gateway.folder.clone();
+    match gateway.clock.timeout(LOOKING, blocking(move || folder.is_there())).await {
+        Ok(Some(true)) => Ok(Json(json!({"status": "ready"}))),
+        Ok(_) => Err(Problem::NotReady {
+            detail: "the data folder was moved, removed or unmounted; stop the program, put the folder back, and start it again".to_owned(),
+        }),
+        Err(_) => Err(Problem::NotReady { detail: format!("the disk of the data folder has not answered for {LOOKING:?}") }),
     }
 }

@@ -47,6 +47,7 @@ use axum::middleware::from_fn_with_state;
 use crate::clock::Clock;
 use crate::config::{Access, Hosts};
 use crate::fetch::Fetcher;
+use crate::folder::Folder;
 use crate::history::History;
 use crate::keys::Scope::{Admin, Ask, Read, Send};
 use crate::keys::{Caller, Keys};
@@ -80,6 +81,7 @@ pub struct Gateway {
     /// Who is connected.
     pub room: Arc<edge::Room>,
     pub keys: Keys,
+    pub folder: Folder,
     pub clock: Clock,
     pub lifecycle: Lifecycle,
 }
@@ -199,6 +201,7 @@ pub fn routes(gateway: Gateway) -> Router {
     let keyed = keyed
         .fallback(async || Problem::NoRoute)
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
+        .layer(from_fn_with_state(gateway.clone(), layers::finished))
         .layer(from_fn_with_state(gateway.clone(), layers::once_listed))
         .layer(from_fn_with_state(gateway.clone(), auth::require_key));
     open.method_not_allowed_fallback(async || Problem::MethodNotAllowed)

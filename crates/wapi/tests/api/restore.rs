@@ -155,16 +155,11 @@ async fn a_file_that_cannot_be_read_for_a_moment_is_tried_again() {
     let alice = app.phone("Alice");
     app.pair("shop", &alice).await;
     let stopped = app.stop().await;
-    let sessions = stopped.root().join("sessions");
-    let (file, elsewhere) = (sessions.join("shop.db"), sessions.join("elsewhere"));
-    std::fs::rename(&file, &elsewhere).unwrap();
-    // A link that leads in a circle is as unreadable as a disk that is not there yet.
-    std::os::unix::fs::symlink(&file, &file).unwrap();
+    let held = lock(&stopped.root().join("sessions/shop.db")).await;
     let app = stopped.start().await;
     let info = app.until("shop", "offline").await;
     assert!(info["reason"].as_str().unwrap().contains("cannot be read now"), "{info}");
-    std::fs::remove_file(&file).unwrap();
-    std::fs::rename(&elsewhere, &file).unwrap();
+    held.close().await.unwrap();
     app.push_clock(Duration::from_secs(300));
     app.until("shop", "online").await;
     app.finish().await;

@@ -8,7 +8,7 @@ mod tls;
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -78,6 +78,14 @@ impl Edge {
 
     pub fn room(&self) -> Arc<Room> {
         Arc::clone(&self.room)
+    }
+
+    /// That of somebody of this machine who comes without a connection.
+    pub fn visit(&self) -> Visit {
+        let (bell, room, clock) = (CancellationToken::new(), self.room(), self.clock.clone());
+        let place = Place { id: u64::MAX, bell, room, clock, known: OnceLock::new() };
+        let peer = Peer { address: Ipv4Addr::LOCALHOST.into(), is_https: None, way: Way::Direct };
+        Visit::new(peer, Seat(Arc::new(place)))
     }
 
     /// Answers on `listener` until the soft stop of `visits`, whose tasks the connections are; then until each has its answer, or `grace`

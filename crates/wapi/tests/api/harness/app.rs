@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use axum::Router;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -20,6 +21,7 @@ use wapi_simulator::{Options, Phone, Simulator};
 
 use super::clock::TestClock;
 use super::document::events_are_as_described;
+use super::privacy::is_private;
 use super::{ChaosProxy, TestClient, TestReceiver};
 
 /// Settings and surroundings of a gateway that is not started yet.
@@ -70,7 +72,7 @@ impl Setup {
     pub async fn start(self) -> TestApp {
         if let Ok(filter) = std::env::var("WAPI_TESTS_LOG") {
             // Another test of this process may have started it.
-            let _ = wapi::telemetry::start(&filter, None);
+            let _ = wapi::telemetry::start(&filter, wapi::telemetry::Format::Text, None);
         }
         let simulator = Simulator::start(self.simulator).await.expect("the simulator starts");
         let webhook = TestReceiver::start().await;
@@ -153,6 +155,11 @@ impl TestApp {
         self.console.clear_poison();
     }
 
+    /// The routes without a socket before them.
+    pub fn router(&self) -> Router {
+        self.running.router.clone()
+    }
+
     /// The gateway's clock jumps ahead.
     pub fn push_clock(&self, by: Duration) {
         self.clock.push(by);
@@ -162,6 +169,7 @@ impl TestApp {
     pub async fn stop(self) -> Stopped {
         let Self { simulator, webhook, line, root, console, clock, settings, running } = self;
         running.stop().await;
+        is_private(root.path());
         Stopped { simulator, webhook, line, root, console, clock, settings }
     }
 
@@ -176,7 +184,7 @@ impl TestApp {
         simulator.finish().await.expect("the simulator is content");
     }
 
-    /// Stops everything; fails on panics, on tasks that did not end, on posts that no test read, on requests that the simulator
+    /// Stops everything; fails on panics, on tasks that did not end, on files that others of the machine can read, on posts that no test read, on requests that the simulator
     /// did not understand, and on events that are not what the OpenAPI document says.
     pub async fn finish(self) {
         events_are_as_described(&self).await;
@@ -213,25 +221,29 @@ impl Stopped {
 /// One run of the gateway.
 struct Running {
     client: TestClient,
+    router: Router,
     stop: oneshot::Sender<()>,
     served: JoinHandle<anyhow::Result<Finish>>,
 }
 
 impl Running {
     async fn start(settings: &BTreeMap<String, String>, clock: &TestClock, console: &Arc<Mutex<Vec<String>>>) -> Self {
+        // As the program itself does first.
+        wapi::folder::make_all_private();
         let layers = Layers::defaults().with(settings.clone(), Source::Environment);
         let config = Config::read(&layers, Build::this()).expect("right settings");
         let printed = Arc::clone(console);
         let print = move |text: &str| printed.lock().unwrap().push(text.to_owned());
         let app = App::build(config, Clock::new(clock.clone()), Console::new(Paint::Blocks, print));
         let app = app.await.expect("the gateway builds");
+        let router = app.router();
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let client = TestClient::new(listener.local_addr().expect("a bound listener"));
         let (stop, stopped) = oneshot::channel();
         let served = tokio::spawn(app.serve(listener, async move {
             let _ = stopped.await;
         }));
-        Self { client, stop, served }
+        Self { client, router, stop, served }
     }
 
     async fn stop(self) {

@@ -13,15 +13,27 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use wapi_simulator::Simulator;
 
+use super::privacy::is_private;
 use super::{PATIENCE, TestClient, TestReceiver, eventually};
 
 /// One run of the program, with exactly these variables and in a folder of its own.
 pub struct Wapi {
     program: PathBuf,
     variables: BTreeMap<String, String>,
-    folder: TempDir,
+    /// `None` once it was left to somebody else.
+    folder: Option<TempDir>,
     /// How many files it may have open at most.
     descriptors: Option<u64>,
+}
+
+/// Every test of the program ends with a look at what others of the machine could read.
+impl Drop for Wapi {
+    fn drop(&mut self) {
+        let data = self.data();
+        if data.is_dir() && !std::thread::panicking() {
+            is_private(&data);
+        }
+    }
 }
 
 /// What it left behind.
@@ -38,7 +50,7 @@ impl Wapi {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let root = folder.path().join("data").display().to_string();
         let program = env!("CARGO_BIN_EXE_wapi").into();
-        Self { program, variables: BTreeMap::new(), folder, descriptors: None }
+        Self { program, variables: BTreeMap::new(), folder: Some(folder), descriptors: None }
             .set("WAPI_GETTING_MESSAGES_WEBHOOK", "http://127.0.0.1:9/hooks/")
             .set("WAPI_INTERNAL_HOST", "127.0.0.1:0")
             .set("WAPI_FILE_SYSTEM_ROOT_POINT_FULL_PATH", root)
@@ -50,15 +62,22 @@ impl Wapi {
     }
 
     /// The operator allows it no more open files than these.
-    pub fn with_descriptors(self, most: u64) -> Self {
-        Self { descriptors: Some(most), ..self }
+    pub fn with_descriptors(mut self, most: u64) -> Self {
+        self.descriptors = Some(most);
+        self
+    }
+
+    /// Its data folder, unless a test set another one.
+    pub fn data(&self) -> PathBuf {
+        self.folder.as_ref().map(|folder| folder.path().join("data")).unwrap_or_default()
     }
 
     /// Runs a copy, which stays the same when the program is built anew meanwhile.
-    pub fn with_a_copy_of_the_program(self) -> Self {
-        let copy = self.folder.path().join("wapi");
+    pub fn with_a_copy_of_the_program(mut self) -> Self {
+        let copy = self.folder().join("wapi");
         std::fs::copy(&self.program, &copy).expect("the program can be copied");
-        Self { program: copy, ..self }
+        self.program = copy;
+        self
     }
 
     pub fn unset(mut self, name: &str) -> Self {
@@ -68,12 +87,12 @@ impl Wapi {
 
     /// The folder it runs in.
     pub fn folder(&self) -> &Path {
-        self.folder.path()
+        self.folder.as_ref().expect("it was left to nobody").path()
     }
 
     /// Leaves the folder it ran in, for somebody to look at.
-    pub fn keep(self) -> PathBuf {
-        self.folder.keep()
+    pub fn keep(mut self) -> PathBuf {
+        self.folder.take().expect("it was left to nobody").keep()
     }
 
     /// Runs it to its end, which must come soon.
@@ -108,7 +127,7 @@ impl Wapi {
 
     fn spawn(&self, arguments: &[&str]) -> Running {
         // Files, since a pipe that nobody reads fills up and stops the program.
-        let output = |name: &str| Output::open(self.folder.path().join(name));
+        let output = |name: &str| Output::open(self.folder().join(name));
         let ((stdout, stdout_file), (stderr, stderr_file)) = (output("stdout"), output("stderr"));
         let mut command = match self.descriptors {
             None => Command::new(&self.program),
@@ -122,7 +141,7 @@ impl Wapi {
             .args(arguments)
             .env_clear()
             .envs(&self.variables)
-            .current_dir(self.folder.path())
+            .current_dir(self.folder())
             .stdin(Stdio::null())
             .stdout(stdout)
             .stderr(stderr)

@@ -1,0 +1,271 @@
+//! The data folder: private, and with one program at a time at work in it.
+
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail, ensure};
+use rustix::fs::{Mode, OFlags};
+use rustix::process::{geteuid, umask};
+
+use crate::clock::Clock;
+
+/// The setting that names it.
+const SETTING: &str = "WAPI_FILE_SYSTEM_ROOT_POINT_FULL_PATH";
+/// Who is at work in it; locked as long as they are.
+const LOCK: &str = "wapi.lock";
+/// What else the gateway puts into it, as a whole.
+const FILES: [&str; 3] = [LOCK, "folder-id.json", "folder-id.json.new"];
+const DATABASES: [&str; 2] = ["wapi.db", "history.db"];
+/// SQLite keeps its logs and its index beside a database.
+const SUFFIXES: [&str; 4] = ["", "-wal", "-shm", "-journal"];
+const FOLDERS: [&str; 3] = ["sessions", "qr-codes", "media"];
+/// The rights of everybody but the owner.
+const OTHERS: u32 = 0o077;
+/// Such a folder is everybody's, as `/tmp` is.
+const STICKY: u32 = 0o1000;
+
+/// From now on nothing that this process makes can be read by others of this machine: whoever reads a session's file can be the account.
+pub fn make_all_private() {
+    umask(Mode::from_raw_mode(OTHERS));
+}
+
+/// The data folder, which is this program's until it is dropped; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Folder {
+    root: PathBuf,
+    lock: Arc<File>,
+}
+
+impl Folder {
+    /// Makes the folder if it is not there, keeps all other programs out of it, and everybody's eyes. For before anything in it is touched.
+    /// Waits for the disk.
+    pub fn claim(root: &Path, clock: &Clock) -> Result<Self> {
+        let cannot =
+            || format!("{SETTING}: the folder {} cannot be used; name one that may be written", root.display());
+        DirBuilder::new().recursive(true).mode(0o700).create(root).with_context(cannot)?;
+        keep_from_strangers(root)?;
+        let folder = Self { root: root.to_owned(), lock: Arc::new(locked(root, clock)?) };
+        folder.keep_private()?;
+        Ok(folder)
+    }
+
+    /// Leaves it to others.
+    pub fn release(&self) {
+        if let Err(error) = self.lock.unlock() {
+            tracing::warn!(%error, "the data folder stays locked until the program has ended");
+        }
+    }
+
+    /// Whether it is still where it was: not moved, removed or unmounted. Waits for the disk.
+    pub fn is_there(&self) -> bool {
+        is_at(&self.lock, &self.root.join(LOCK)).unwrap_or(false)
+    }
+
+    /// Takes from others what they may do with what is ours.
+    fn keep_private(&self) -> Result<()> {
+        let mut is_ours_alone = true;
+        for entry in entries(&self.root)? {
+            let name = entry.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            if is_ours(&name) {
+                let tightened = tighten(&entry)?;
+                if tightened > 0 {
+                    tracing::warn!(
+                        name,
+                        tightened,
+                        "other users of this machine could read these files; now they cannot"
+                    );
+                }
+            } else {
+                is_ours_alone &= name == "lost+found";
+            }
+        }
+        let metadata = fs::metadata(&self.root)?;
+        let is_own = metadata.uid() == geteuid().as_raw() && metadata.mode() & STICKY == 0;
+        if metadata.mode() & OTHERS == 0 {
+            return Ok(());
+        }
+        let folder = self.root.display();
+        if is_own && is_ours_alone {
+            fs::set_permissions(&self.root, owners(&metadata))?;
+            tracing::warn!(%folder, "other users of this machine could look into the data folder; now they cannot");
+        } else {
+            tracing::warn!(%folder, "other users of this machine can look into the data folder, which is not wapi's alone; they cannot \
+                            read what is wapi's");
+        }
+        Ok(())
+    }
+}
+
+/// The folder itself may be root's, as a mounted disk is. A program of root, as in many containers, has to live with a folder of the
+/// host's user.
+fn keep_from_strangers(root: &Path) -> Result<()> {
+    let (owner, own) = (fs::metadata(root)?.uid(), geteuid().as_raw());
+    if owner == own || owner == 0 {
+        return Ok(());
+    }
+    let folder = root.display();
+    ensure!(
+        own == 0,
+        "{SETTING}: the folder {folder} belongs to another user ({owner}), who could put anything there; give it to the user that wapi \
+         runs as (chown), or name another"
+    );
+    tracing::warn!(%folder, owner, "the data folder belongs to another user, who could put anything there");
+    Ok(())
+}
+
+/// Whether a file or folder of this name in the data folder is the gateway's.
+fn is_ours(name: &str) -> bool {
+    let is_database = |base: &&str| name.strip_prefix(*base).is_some_and(|suffix| SUFFIXES.contains(&suffix));
+    FILES.contains(&name) || FOLDERS.contains(&name) || DATABASES.iter().any(is_database)
+}
+
+/// The lock, once it is this program's.
+fn locked(root: &Path, clock: &Clock) -> Result<File> {
+    let path = root.join(LOCK);
+    loop {
+        let mut lock = open(&path)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => bail!(in_use(root, &mut lock)),
+            Err(TryLockError::Error(error)) => return Err(error).with_context(|| no_locks(root)),
+        }
+        // Somebody may have removed it meanwhile, and the next program would lock another one.
+        if !is_at(&lock, &path)? {
+            continue;
+        }
+        ensure!(excludes(&lock, &open(&path)?), no_locks(root));
+        let written = (|| {
+            lock.set_len(0)?;
+            lock.rewind()?;
+            write!(lock, "{} {}", std::process::id(), clock.now())
+        })();
+        written.with_context(|| format!("{SETTING}: {} cannot be written", path.display()))?;
+        return Ok(lock);
+    }
+}
+
+/// Whether a lock that one holder has keeps another one out. On some network file systems, each gets what it asks for.
+fn excludes(_held: &File, other: &File) -> bool {
+    matches!(other.try_lock(), Err(TryLockError::WouldBlock))
+}
+
+fn no_locks(root: &Path) -> String {
+    format!(
+        "{SETTING} is {}, on a file system without working locks: nothing would keep a second program from throwing the first one's \
+         devices out; name a folder of a local disk",
+        root.display()
+    )
+}
+
+fn in_use(root: &Path, lock: &mut File) -> String {
+    let mut who = String::new();
+    let read = lock.take(100).read_to_string(&mut who);
+    let who = match (read, who.split_once(' ')) {
+        (Ok(_), Some((process, since))) => format!("process {process}, since {since}"),
+        // It has just begun.
+        _ => "it does not say which".to_owned(),
+    };
+    format!(
+        "{SETTING} is {}, where another wapi is at work ({who}); two of them would throw each other's devices out: end that one, or name \
+         another folder",
+        root.display()
+    )
+}
+
+fn open(path: &Path) -> Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    // A link would let its maker choose what is written to.
+    options.custom_flags(OFlags::NOFOLLOW.bits() as i32);
+    let problem = || format!("{SETTING}: {} cannot be opened; is it a file of this program's user?", path.display());
+    options.open(path).with_context(problem)
+}
+
+fn is_at(file: &File, path: &Path) -> std::io::Result<bool> {
+    let (held, there) = (file.metadata()?, fs::symlink_metadata(path)?);
+    Ok((held.dev(), held.ino()) == (there.dev(), there.ino()))
+}
+
+/// What is in a folder, in order.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let listed = || format!("looking into {}", folder.display());
+    let entries = fs::read_dir(folder).with_context(listed)?.map(|entry| Ok(entry?.path()));
+    let mut entries = entries.collect::<std::io::Result<Vec<_>>>().with_context(listed)?;
+    entries.sort();
+    Ok(entries)
+}
+
+/// Makes a file private, or a folder with all that is in it; how many were not. Refuses what could be somebody else's.
+fn tighten(path: &Path) -> Result<usize> {
+    let mut tightened = 0;
+    let mut left = vec![path.to_owned()];
+    while let Some(path) = left.pop() {
+        let metadata = fs::symlink_metadata(&path).with_context(|| format!("looking at {}", path.display()))?;
+        let kind = metadata.file_type();
+        ensure!(
+            kind.is_file() || kind.is_dir(),
+            "{SETTING}: {} is a link or a device, where wapi keeps its own files; put the file or folder itself there",
+            path.display()
+        );
+        ensure!(
+            metadata.uid() == geteuid().as_raw(),
+            "{SETTING}: {} belongs to another user ({}), who could change it; give it to the user that wapi runs as (chown)",
+            path.display(),
+            metadata.uid()
+        );
+        if metadata.mode() & OTHERS != 0 {
+            fs::set_permissions(&path, owners(&metadata))
+                .with_context(|| format!("making {} private", path.display()))?;
+            tightened += 1;
+        }
+        if kind.is_dir() {
+            left.extend(entries(&path)?);
+        }
+    }
+    Ok(tightened)
+}
+
+/// The same without the rights of others.
+fn owners(metadata: &Metadata) -> Permissions {
+    Permissions::from_mode(metadata.mode() & 0o700)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_system_whose_locks_keep_nobody_out_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join("one"), folder.path().join("other"));
+        let held = open(&path).unwrap();
+        held.try_lock().unwrap();
+        assert!(excludes(&held, &open(&path).unwrap()));
+        // As where a lock says nothing about what others hold.
+        assert!(!excludes(&held, &open(&other).unwrap()));
+    }
+
+    #[test]
+    fn a_lock_file_that_was_removed_is_no_longer_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let claimed = Folder::claim(folder.path(), &Clock::system()).unwrap();
+        assert!(claimed.is_there());
+        let moved = folder.path().join("moved");
+        fs::create_dir(&moved).unwrap();
+        fs::rename(folder.path().join(LOCK), moved.join(LOCK)).unwrap();
+        assert!(!claimed.is_there());
+    }
+
+    #[test]
+    fn only_what_the_gateway_makes_is_its_own() {
+        for name in ["wapi.lock", "wapi.db", "wapi.db-wal", "history.db-shm", "sessions", "media"] {
+            assert!(is_ours(name), "{name}");
+        }
+        for name in ["wapi.db.copy", "session", "", ".env", "wapi.lock2"] {
+            assert!(!is_ours(name), "{name}");
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! Who may call: API keys, what each is good for, and which sessions it reaches.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,6 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::guard::Openness;
@@ -18,6 +19,8 @@ use crate::store::{ApiKey, KeyHash, Lives, Since, Store, StoreError};
 
 /// How often it is saved when keys were last used.
 const NOTE_EVERY: Duration = Duration::from_secs(60);
+/// How often somebody who is in the house looks whether their key has run out: the time of day may be set anew meanwhile.
+const LOOK_EVERY: Duration = Duration::from_millis(300);
 
 /// What a key is good for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -74,6 +77,8 @@ impl Rights {
 #[derive(Debug, Clone)]
 pub struct Caller {
     id: Arc<str>,
+    /// `None` for those whose key is not in the database.
+    key: Option<KeyHash>,
     rights: Arc<Rights>,
     /// Since when it has each of its sessions.
     since: Arc<BTreeMap<String, Since>>,
@@ -83,7 +88,7 @@ pub struct Caller {
 impl Caller {
     /// Somebody who may do everything.
     fn of_everything(id: &str) -> Self {
-        Self { id: id.into(), rights: Arc::new(Rights::all()), since: Arc::default(), lives: None }
+        Self { id: id.into(), key: None, rights: Arc::new(Rights::all()), since: Arc::default(), lives: None }
     }
 
     /// Whoever calls a gateway that asks for no key.
@@ -167,7 +172,7 @@ struct Inner {
     first: Option<KeyHash>,
     /// Is told whether there are any.
     openness: Openness,
-    known: RwLock<HashMap<KeyHash, Known>>,
+    known: watch::Sender<HashMap<KeyHash, Known>>,
     used: Mutex<HashMap<Arc<str>, Timestamp>>,
     /// Held over each change, so that two of them cannot both leave the other's key as the last one.
     changing: tokio::sync::Mutex<()>,
@@ -180,6 +185,26 @@ struct Known {
     expires_at: Option<Timestamp>,
 }
 
+/// How long somebody who came in may stay.
+enum Stay {
+    Over,
+    UntilItRunsOut,
+    UntilItIsRemoved,
+}
+
+impl Known {
+    fn of(hash: KeyHash, key: &ApiKey, lives: &Arc<Lives>) -> Self {
+        let (id, rights) = (key.id.as_str().into(), Arc::new(key.rights.clone()));
+        let since = key.since.clone().unwrap_or_default().into();
+        let caller = Caller { id, key: Some(hash), rights, since, lives: Some(Arc::clone(lives)) };
+        Self { caller, expires_at: key.expires_at }
+    }
+
+    fn has_ended(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|end| end <= now)
+    }
+}
+
 impl Keys {
     /// Reads the keys. `first` is the one of the settings.
     pub async fn open(
@@ -190,16 +215,19 @@ impl Keys {
     ) -> Result<Self, StoreError> {
         let first = first.map(|key| hash(key.expose_secret().as_bytes()));
         let (used, changing) = (Mutex::default(), tokio::sync::Mutex::default());
-        let known = RwLock::default();
+        let known = watch::Sender::default();
         let keys = Self { inner: Arc::new(Inner { first, openness, known, used, changing, store, clock }) };
         keys.date().await?;
-        keys.reload().await?;
+        let known = keys.inner.store.api_keys_by_hash().await?;
+        let known = known.iter().map(|(hash, key)| (*hash, Known::of(*hash, key, keys.inner.store.lives()))).collect();
+        keys.inner.known.send_replace(known);
+        keys.inner.openness.set(keys.are_none());
         Ok(keys)
     }
 
     /// Whether there are any, of the settings or of the database.
     pub fn are_none(&self) -> bool {
-        self.inner.first.is_none() && self.known().is_empty()
+        self.inner.first.is_none() && self.inner.known.borrow().is_empty()
     }
 
     /// Whom this key belongs to, if it is one and its time has not run out.
@@ -212,19 +240,41 @@ impl Keys {
         }
         let now = self.inner.clock.now();
         let caller = {
-            let known = self.known();
-            let found = known.get(&shown).filter(|known| known.expires_at.is_none_or(|end| now < end));
-            found?.caller.clone()
+            let known = self.inner.known.borrow();
+            known.get(&shown).filter(|known| !known.has_ended(now))?.caller.clone()
         };
         self.used().insert(Arc::clone(&caller.id), now);
         Some(caller)
     }
 
-    /// Whether this caller could come in again.
-    pub fn knows(&self, caller: &Caller) -> bool {
-        let now = self.inner.clock.now();
-        let is_theirs = |known: &Known| known.caller.id == caller.id && known.expires_at.is_none_or(|end| now < end);
-        matches!(caller.id(), "" | "first") || self.known().values().any(is_theirs)
+    /// Completes once this caller could not come in again: the key was removed or its time has run out; or it came without one, and
+    /// there are keys now.
+    pub async fn ended(&self, caller: &Caller) {
+        let mut changes = self.inner.known.subscribe();
+        loop {
+            let has_end = match self.stay(caller) {
+                Stay::Over => return,
+                Stay::UntilItRunsOut => true,
+                Stay::UntilItIsRemoved => false,
+            };
+            tokio::select! {
+                // The sender lives as long as this.
+                _ = changes.changed() => {}
+                () = self.inner.clock.sleep(LOOK_EVERY), if has_end => {}
+            }
+        }
+    }
+
+    fn stay(&self, caller: &Caller) -> Stay {
+        let Some(key) = &caller.key else {
+            let is_anyone = caller.id.is_empty();
+            return if is_anyone && !self.are_none() { Stay::Over } else { Stay::UntilItIsRemoved };
+        };
+        match self.inner.known.borrow().get(key) {
+            Some(known) if known.expires_at.is_none() => Stay::UntilItIsRemoved,
+            Some(known) if !known.has_ended(self.inner.clock.now()) => Stay::UntilItRunsOut,
+            _ => Stay::Over,
+        }
     }
 
     /// All keys of the database, the oldest first, without what they are.
@@ -248,8 +298,12 @@ impl Keys {
         let (id, hint) = (ids::api_key_id(), secret[secret.len() - 4..].to_owned());
         let (since, created_at) = (Some(self.since_now(&rights)), self.inner.clock.now());
         let key = ApiKey { id, hint, name, rights, since, created_at, expires_at, last_used_at: None };
-        self.inner.store.add_api_key(key.clone(), hash(secret.as_bytes())).await?;
-        self.reload().await?;
+        let hash = hash(secret.as_bytes());
+        self.inner.store.add_api_key(key.clone(), hash).await?;
+        // What changes in the database changes here at once, without a question in between that could fail.
+        let known = Known::of(hash, &key, self.inner.store.lives());
+        self.inner.known.send_modify(|all| drop(all.insert(hash, known)));
+        self.inner.openness.set(self.are_none());
         Ok((key, secret.into()))
     }
 
@@ -265,7 +319,8 @@ impl Keys {
             return Err(Refused::LastAdmin);
         }
         self.inner.store.remove_api_key(id).await?;
-        self.reload().await?;
+        self.inner.known.send_modify(|known| known.retain(|_, key| *key.caller.id != *id));
+        self.inner.openness.set(self.are_none());
         Ok(())
     }
 
@@ -300,8 +355,13 @@ impl Keys {
         let since = self.inner.store.lives().since_now(session);
         let mut all = BTreeMap::clone(&caller.since);
         all.insert(session.to_owned(), since);
-        self.inner.store.set_api_key_lives(caller.id(), all).await?;
-        self.reload().await
+        self.inner.store.set_api_key_lives(caller.id(), all.clone()).await?;
+        self.inner.known.send_modify(|known| {
+            if let Some(known) = caller.key.as_ref().and_then(|key| known.get_mut(key)) {
+                known.caller.since = all.into();
+            }
+        });
+        Ok(())
     }
 
     /// What a key of some sessions is given now.
@@ -316,23 +376,6 @@ impl Keys {
             self.inner.store.set_api_key_lives(&key.id, self.since_now(&key.rights)).await?;
         }
         Ok(())
-    }
-
-    async fn reload(&self) -> Result<(), StoreError> {
-        let keys = self.inner.store.api_keys_by_hash().await?;
-        let known = |(hash, key): (KeyHash, ApiKey)| {
-            let (since, lives) = (key.since.unwrap_or_default().into(), Arc::clone(self.inner.store.lives()));
-            let caller = Caller { id: key.id.into(), rights: Arc::new(key.rights), since, lives: Some(lives) };
-            (hash, Known { caller, expires_at: key.expires_at })
-        };
-        let known = keys.into_iter().map(known).collect();
-        *self.inner.known.write().unwrap_or_else(PoisonError::into_inner) = known;
-        self.inner.openness.set(self.are_none());
-        Ok(())
-    }
-
-    fn known(&self) -> std::sync::RwLockReadGuard<'_, HashMap<KeyHash, Known>> {
-        self.inner.known.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn used(&self) -> std::sync::MutexGuard<'_, HashMap<Arc<str>, Timestamp>> {

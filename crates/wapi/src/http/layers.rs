@@ -1,4 +1,4 @@
-//! What happens to every request: it gets an id, a line in the log, and an answer even if we panic.
+//! What happens to every request: it gets an id, a line in the log, an answer even if we panic, and is finished once it is begun.
 
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
+use tokio::sync::oneshot;
 
 use super::Gateway;
 use super::edge::Visit;
@@ -54,6 +55,25 @@ pub async fn once_listed(State(gateway): State<Gateway>, request: Request, next:
     }
     let problem = if gateway.lifecycle.is_stopping() { Problem::Stopping } else { Problem::Starting };
     problem.into_response()
+}
+
+/// A request that may change something is finished whatever its caller does: it is a task of the program's own, which the caller waits
+/// for. Half of a change would leave memory, disk and WhatsApp with different stories. The body comes from the caller, so reading it ends
+/// with them, as an incomplete one.
+pub async fn finished(State(gateway): State<Gateway>, request: Request, next: Next) -> Response {
+    if request.method().is_safe() {
+        return next.run(request).await;
+    }
+    let (answer, answered) = oneshot::channel();
+    gateway.lifecycle.spawn(async move {
+        if let Err(response) = answer.send(next.run(request).await) {
+            tracing::info!(status = response.status().as_u16(), "a request was finished whose caller had left");
+        }
+    });
+    answered.await.unwrap_or_else(|_| {
+        let problem = if gateway.lifecycle.is_stopping() { Problem::Stopping } else { Problem::Internal };
+        problem.into_response()
+    })
 }
 
 /// Puts the request's id into the answer's head, and into its body when that is a problem.

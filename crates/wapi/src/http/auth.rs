@@ -1,12 +1,15 @@
 //! Who may call.
 
 use std::sync::PoisonError;
+use std::time::Duration;
 
+use axum::body::{Body, HttpBody};
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt;
 
 use super::edge::Visit;
 use super::error::Problem;
@@ -15,15 +18,42 @@ use crate::config::Access;
 use crate::keys::Caller;
 use crate::sessions::SessionName;
 
-/// Lets a request through if it carries a key, and notes whose it is. All others get the same answer, whatever they ask for.
+/// How long an answer may still take when its caller's key has ended. Whoever removes their own key hears that it is gone.
+const LAST_WORD: Duration = Duration::from_millis(500);
+
+/// Lets a request through if it carries a key, and notes whose it is. All others get the same answer, whatever they ask for. Whatever
+/// takes long ends with the key, be it removed or run out.
 pub async fn require_key(State(gateway): State<Gateway>, visit: Visit, mut request: Request, next: Next) -> Response {
-    match caller(&gateway, &visit, request.headers(), request.uri()).await {
-        Ok(caller) => {
-            visit.enters(caller.shared_id());
-            request.extensions_mut().insert(caller);
-            next.run(request).await
-        }
-        Err(problem) => problem.into_response(),
+    let caller = match caller(&gateway, &visit, request.headers(), request.uri()).await {
+        Ok(caller) => caller,
+        Err(problem) => return problem.into_response(),
+    };
+    visit.enters(caller.shared_id());
+    request.extensions_mut().insert(caller.clone());
+    let shown_out = async {
+        ended(&gateway, &caller).await;
+        gateway.clock.sleep(LAST_WORD).await;
+    };
+    let response = tokio::select! {
+        biased;
+        response = next.run(request) => response,
+        () = shown_out => return Problem::Unauthorized.into_response(),
+    };
+    if response.body().size_hint().exact().is_some() {
+        // It is in memory as a whole.
+        return response;
+    }
+    // Where a length was promised, the connection breaks off.
+    let ended = Box::pin(async move { ended(&gateway, &caller).await });
+    response.map(|body| Body::from_stream(body.into_data_stream().take_until(ended)))
+}
+
+/// Completes when this caller is let in no more.
+async fn ended(gateway: &Gateway, caller: &Caller) {
+    match gateway.access {
+        // Nobody is asked for a key.
+        Access::Open => std::future::pending().await,
+        Access::Key(_) | Access::Loopback => gateway.keys.ended(caller).await,
     }
 }
 

@@ -38,7 +38,7 @@ pub async fn stream(
         None => gateway.store.newest_event().await.map_err(unreadable)?,
     };
     let reader = gateway.store.reader(after, wanted?);
-    let telling = Telling { gateway, caller, reader, next: Next::Hello };
+    let telling = Telling { gateway, reader, next: Next::Hello };
     let chunks = stream::unfold(telling, |mut telling| async move {
         let chunk = telling.chunk().await?;
         Some((Ok::<_, Infallible>(chunk), telling))
@@ -57,7 +57,6 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<i64>, Problem> {
 /// One reader's stream. It does nothing unless the reader takes what it is sent.
 struct Telling {
     gateway: Gateway,
-    caller: Caller,
     reader: Reader,
     next: Next,
 }
@@ -89,12 +88,11 @@ impl Telling {
                 let more = gateway.clock.timeout(HEARTBEAT, self.more());
                 match gateway.lifecycle.unless_stopping(more).await? {
                     Ok(chunk) => chunk,
-                    // The database is asked as well, should a wake-up ever be missed; and a key may be no more.
-                    Err(_) if gateway.keys.knows(&self.caller) => {
+                    // The database is asked as well, should a wake-up ever be missed.
+                    Err(_) => {
                         self.next = Next::Earlier;
                         Ok(self.heartbeat())
                     }
-                    Err(_) => return None,
                 }
             }
         };

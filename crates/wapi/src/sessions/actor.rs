@@ -1,5 +1,7 @@
 //! The task behind each session: one link after the other, and what to do between them.
 
+mod leaving;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,7 +59,10 @@ impl Actor {
             let then = match intent {
                 Intent::Run => next(&self.one_link(&mut intents).await, self.failures),
                 Intent::Stop => self.stopped().await,
-                Intent::Remove => return self.remove().await,
+                Intent::Remove => {
+                    self.leave().await;
+                    return self.session.move_to(Status::Stopped, Some("it was removed".to_owned()));
+                }
             };
             if !self.rest(then, &mut intents).await {
                 break;
@@ -319,15 +324,6 @@ impl Actor {
             state.move_to(Status::Stopped, Some(STOPPED_BY_HAND.to_owned()), now);
         });
         Next::WhenAsked
-    }
-
-    async fn remove(self) {
-        self.set_aside(Aside::Removed).await;
-        // What came until its connection ended.
-        if let Err(error) = self.around.history.forget(self.session.name.as_str()).await {
-            tracing::warn!(session = %self.session.name, %error, "the last of a removed session stays in the history");
-        }
-        self.session.move_to(Status::Stopped, Some("it was removed".to_owned()));
     }
 
     async fn set_aside(&self, why: Aside) {

@@ -1,7 +1,10 @@
-//! What a session's owner may order: make it, start it, stop it, log it out, remove it. Orders are saved before they are followed.
+//! What a session's owner may order: make it, start it, stop it, log it out, remove it. Orders are saved before they are followed, those of
+//! one session one after the other, and the last word counts; after its removal there is none.
 
 use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::sync::{MutexGuard, watch};
 
 use super::actor::STOPPED_BY_HAND;
 use super::{Intent, Metadata, Parts, Session, SessionName, SessionState, Sessions, Status};
@@ -10,6 +13,9 @@ use crate::whatsapp::{NoAnswer, NoCode};
 
 /// How long a session may take to come to rest. Its parts have limits of their own, which together are shorter.
 const RESTING: Duration = Duration::from_secs(30);
+
+/// How long an order may wait for the ones before it.
+const TURN: Duration = Duration::from_secs(60);
 
 /// How long the end of a connection may take to be noticed.
 const LAST_WORD: Duration = Duration::from_secs(2);
@@ -25,6 +31,9 @@ pub enum CommandError {
     NotPaired,
     #[error("a phone has linked the session")]
     Paired,
+    /// An earlier order takes long. This one was not followed; a removal goes on.
+    #[error("an earlier order is still being followed")]
+    Busy,
     #[error("the session is not online")]
     NotOnline { status: Status, reason: Option<String> },
     /// WhatsApp was asked and did not answer.
@@ -60,24 +69,43 @@ impl Sessions {
         metadata: Metadata,
         past: Option<Past>,
     ) -> Result<Arc<Session>, CommandError> {
-        let ordered = Ordered { is_stopped: false, metadata, past };
+        let ordered = Ordered { metadata, past, ..Ordered::default() };
         // First its place, then its row: whoever restores sessions meanwhile finds the row only when the place is taken.
-        let place = {
-            let mut sessions = self.lock();
-            if sessions.contains_key(name) {
+        let place = loop {
+            let former = {
+                let mut sessions = self.lock();
+                match sessions.get(name) {
+                    None => {
+                        let session = self.add(&mut sessions, name, ordered.clone());
+                        break Place { session, sessions: self, is_taken: false };
+                    }
+                    Some(former) => Arc::clone(former),
+                }
+            };
+            if former.intent() != Intent::Remove {
                 return Err(CommandError::Exists);
             }
-            Place { session: self.add(&mut sessions, name, ordered.clone()), sessions: self, is_taken: false }
+            self.gone(&former).await?;
         };
-        self.inner.around.store.order_session(name.as_str(), &ordered).await?;
+        {
+            // Nobody else's order is saved before this one.
+            let _turn = place.session.turn.lock().await;
+            self.inner.around.store.order_session(name.as_str(), &ordered).await?;
+        }
         Ok(place.take())
     }
 
     /// Starts a session that was stopped, and wakes one that rests. It goes on after a restart.
     pub async fn start(&self, name: &SessionName) -> Result<SessionState, CommandError> {
         let session = self.find(name).ok_or(CommandError::Unknown)?;
+        let _turn = self.turn(&session).await?;
+        self.start_session(&session).await
+    }
+
+    /// The same in the session's turn.
+    pub(super) async fn start_session(&self, session: &Session) -> Result<SessionState, CommandError> {
         if session.intent() == Intent::Stop {
-            self.inner.around.store.order_stop(name.as_str(), Stop::No).await?;
+            self.inner.around.store.order_stop(session.name.as_str(), Stop::No).await?;
             session.update(|state| {
                 if state.status == Status::Stopped {
                     state.move_to(Status::Starting, None, session.now());
@@ -85,7 +113,7 @@ impl Sessions {
             });
             session.set_intent(Intent::Run);
         } else {
-            super::wake(&session);
+            super::wake(session);
         }
         Ok(session.state())
     }
@@ -93,28 +121,54 @@ impl Sessions {
     /// Stops a session until it is started again, however often the program restarts meanwhile.
     pub async fn stop(&self, name: &SessionName) -> Result<SessionState, CommandError> {
         let session = self.find(name).ok_or(CommandError::Unknown)?;
-        self.inner.around.store.order_stop(name.as_str(), Stop::ByHand).await?;
-        session.set_intent(Intent::Stop);
+        let later = {
+            let _turn = self.turn(&session).await?;
+            self.inner.around.store.order_stop(name.as_str(), Stop::ByHand).await?;
+            session.set_intent(Intent::Stop);
+            session.intents()
+        };
         let is_stopped =
             |state: &SessionState| state.status == Status::Stopped && state.reason.as_deref() == Some(STOPPED_BY_HAND);
-        Ok(session.wait_for(RESTING, is_stopped).await)
+        Ok(followed(&session, later, is_stopped).await)
     }
 
     /// Drops the session's connection and makes a new one, with a client built from what is saved. Starts one that was stopped.
     pub async fn restart(&self, name: &SessionName) -> Result<SessionState, CommandError> {
         let session = self.find(name).ok_or(CommandError::Unknown)?;
-        let before = self.start(name).await?;
-        // The intent stays the same; that it was set again ends the link.
-        session.set_intent(Intent::Run);
+        let (before, later) = {
+            let _turn = self.turn(&session).await?;
+            let before = self.start_session(&session).await?;
+            // The intent stays the same; that it was set again ends the link.
+            session.set_intent(Intent::Run);
+            (before, session.intents())
+        };
         let is_other = |state: &SessionState| (state.status, state.since) != (before.status, before.since);
-        Ok(session.wait_for(RESTING, is_other).await)
+        Ok(followed(&session, later, is_other).await)
     }
 
     /// Takes the session off its account's list of devices. It stays, and shows a QR code when it is started again.
     pub async fn log_out(&self, name: &SessionName) -> Result<SessionState, CommandError> {
         let session = self.find(name).ok_or(CommandError::Unknown)?;
-        self.log_out_session(&session).await?;
-        Ok(session.wait_for(RESTING, |state| state.status == Status::LoggedOut).await)
+        let later = {
+            let _turn = self.turn(&session).await?;
+            self.log_out_session(&session).await?;
+            session.intents()
+        };
+        Ok(followed(&session, later, |state| state.status == Status::LoggedOut).await)
+    }
+
+    /// Waits until no earlier order is being saved. Nothing is ordered of a session that is removed.
+    pub(super) async fn turn<'a>(&self, session: &'a Session) -> Result<MutexGuard<'a, ()>, CommandError> {
+        let turn = self.inner.around.clock.timeout(TURN, session.turn.lock()).await.map_err(|_| CommandError::Busy)?;
+        match session.intent() {
+            Intent::Run | Intent::Stop if !session.has_ended() => Ok(turn),
+            _ => Err(CommandError::Unknown),
+        }
+    }
+
+    /// Waits for the end of a session that is being removed.
+    pub(super) async fn gone(&self, session: &Session) -> Result<(), CommandError> {
+        self.inner.around.clock.timeout(RESTING, session.ended()).await.map_err(|_| CommandError::Busy)
     }
 
     async fn log_out_session(&self, session: &Session) -> Result<(), CommandError> {
@@ -132,17 +186,23 @@ impl Sessions {
         }
     }
 
-    /// Forgets a session. Its file is moved aside; what it has received so far is still delivered.
+    /// Forgets a session. Its file is moved aside; what it has received so far is still delivered. Where no device is to stay linked, one
+    /// that a phone links in this very moment is logged out, too.
     pub async fn remove(&self, name: &SessionName, log_out: LogOut, leave: Leave) -> Result<(), CommandError> {
         let session = self.find(name).ok_or(CommandError::Unknown)?;
-        if log_out == LogOut::First && session.state().paired {
-            self.log_out_session(&session).await?;
+        {
+            let _turn = self.turn(&session).await?;
+            let is_paired = session.state().paired;
+            if log_out == LogOut::First && is_paired {
+                self.log_out_session(&session).await?;
+            }
+            self.inner.around.store.order_removal(name.as_str()).await?;
+            if log_out == LogOut::First || !is_paired {
+                session.leave_no_device();
+            }
+            session.set_intent(Intent::Remove);
         }
-        // First, so that whoever is told of a failure can ask again.
-        self.inner.around.history.forget(name.as_str()).await?;
-        self.inner.around.store.forget_session(name.as_str()).await?;
-        session.set_intent(Intent::Remove);
-        session.ended().await;
+        self.gone(&session).await?;
         if leave == Leave::Nothing {
             self.purge(name).await?;
         }
@@ -176,6 +236,20 @@ impl Sessions {
         let link = session.link().filter(|_| has_code).ok_or(CommandError::NotOnline { status, reason })?;
         link.pairing_code(phone, limit).await.map_err(CommandError::NoCode)
     }
+}
+
+/// Waits for what an order brings about: until it is so, another order has overtaken it, or the session is no more; at most so long.
+async fn followed(
+    session: &Session,
+    mut later: watch::Receiver<Intent>,
+    is_so: impl FnMut(&SessionState) -> bool,
+) -> SessionState {
+    tokio::select! {
+        _ = session.wait_for(RESTING, is_so) => {}
+        _ = later.changed() => {}
+        () = session.ended() => {}
+    }
+    session.state()
 }
 
 /// The place of a session that is not saved yet; without being taken it is free again.

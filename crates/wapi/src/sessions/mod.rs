@@ -105,6 +105,12 @@ pub struct Parts {
     pub whatsapp_timeout: Duration,
 }
 
+/// A session that somebody wants to be there.
+enum Found {
+    There(Arc<Session>),
+    New(Arc<Session>),
+}
+
 /// What its owner keeps with a session; a JSON object.
 pub type Metadata = Map<String, Value>;
 
@@ -136,19 +142,26 @@ impl Sessions {
         self.lock().values().cloned().collect()
     }
 
-    /// Starts the session, or wakes it, and waits until it is online, shows a QR code or has failed; or until patience ends.
-    pub async fn register(&self, name: &SessionName) -> (Arc<Session>, SessionState) {
-        let session = match self.find(name) {
-            Some(session) if session.intent() == Intent::Stop => {
-                if let Err(error) = self.start(name).await {
-                    tracing::warn!(session = %name, %error, "a stopped session cannot be started");
-                }
-                session
+    /// Starts the session, or wakes it, and waits until it is online, shows a QR code or has failed; or until patience ends. One that is
+    /// being removed goes first, and a new one takes its place.
+    pub async fn register(&self, name: &SessionName) -> Result<(Arc<Session>, SessionState), CommandError> {
+        let session = loop {
+            let session = match self.find_or_add(name) {
+                Found::New(session) => break session,
+                Found::There(session) => session,
+            };
+            let is_leaving = match self.turn(&session).await {
+                Ok(_turn) => self.start_session(&session).await.map(|_| false)?,
+                Err(CommandError::Unknown) => true,
+                Err(error) => return Err(error),
+            };
+            if !is_leaving {
+                break session;
             }
-            _ => self.find_or_start(name),
+            self.gone(&session).await?;
         };
         let state = session.wait_for(self.inner.around.whatsapp_timeout, is_settled).await;
-        (session, state)
+        Ok((session, state))
     }
 
     /// The QR code that waits to be scanned. If the last one expired, asks WhatsApp for new ones first.
@@ -168,15 +181,14 @@ impl Sessions {
         session.wait_for(limit, is_settled).await.qr
     }
 
-    fn find_or_start(&self, name: &SessionName) -> Arc<Session> {
+    fn find_or_add(&self, name: &SessionName) -> Found {
         let mut sessions = self.lock();
         if let Some(session) = sessions.get(name) {
-            wake(session);
-            return Arc::clone(session);
+            return Found::There(Arc::clone(session));
         }
         let session = self.add(&mut sessions, name, Ordered::default());
         self.spawn(Arc::clone(&session));
-        session
+        Found::New(session)
     }
 
     /// Makes a session that is not there yet.
@@ -186,7 +198,7 @@ impl Sessions {
         name: &SessionName,
         ordered: Ordered,
     ) -> Arc<Session> {
-        let Ordered { is_stopped, metadata, past } = ordered;
+        let Ordered { is_stopped, metadata, past, .. } = ordered;
         let intent = if is_stopped { Intent::Stop } else { Intent::Run };
         let journal = Arc::clone(&self.inner.journal);
         let parts = self.inner.around.clone();

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use tokio::sync::Semaphore;
+use jiff::Timestamp;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{Parts, PoisonError, Session, SessionName, Sessions, Status};
+use super::session::Intent;
+use super::{Aside, Parts, PoisonError, Session, SessionName, Sessions, Status};
 use crate::store::session_file::{SessionFile, inspect};
 use crate::store::{Ordered, StoreError};
 
@@ -48,6 +50,9 @@ impl Sessions {
         let files = &self.inner.around.files;
         files.remove_all_qr_codes().await.context("removing the QR codes of an earlier run")?;
         let Some(mut ordered) = self.remembered().await else { return Ok(()) };
+        for (name, _) in ordered.extract_if(.., |_, ordered| ordered.is_removed) {
+            self.finish_removal(&name).await.with_context(|| format!("removing the session {name:?}"))?;
+        }
         let (names, strangers) = files.saved_sessions().await?;
         for path in strangers {
             tracing::warn!(file = %path.display(), "this file's name is not one that wapi gives; it is left alone");
@@ -70,6 +75,19 @@ impl Sessions {
         self.inner.around.store.lives().ended_but(&names);
         self.inner.listed.send_replace(true);
         Ok(())
+    }
+
+    /// The program ended before a session that somebody had removed was gone.
+    async fn finish_removal(&self, name: &str) -> Result<()> {
+        let Parts { files, store, history, clock, .. } = &self.inner.around;
+        if let Ok(name) = SessionName::parse(name) {
+            files.set_aside(&name, Aside::Removed, clock.now()).await?;
+        }
+        for life in store.lives().of(name) {
+            store.forget_payloads(&life, Timestamp::MAX).await?;
+        }
+        history.forget(name).await?;
+        Ok(store.forget_session(name).await?)
     }
 
     /// What was ordered for sessions, by name. Asks until the database answers: a session that was stopped by hand must not start
@@ -117,33 +135,39 @@ impl Sessions {
         self.inner.around.lifecycle.spawn(restoring);
     }
 
-    /// Keeps one of the few places until the session is online or clearly will not be for now, then lives on without it.
+    /// Keeps one of the few places until the session is online or clearly will not be for now, then lives on without it. Whoever orders
+    /// something of a session does not wait for its turn.
     async fn bring_back(self, session: Arc<Session>, places: Arc<Semaphore>) {
         let parts = self.inner.around.clone();
-        if session.state().is_expired() {
-            let mut intents = session.intents();
-            let woken = async {
-                while session.state().is_expired() {
-                    tokio::select! {
-                        () = session.asked.notified() => {}
-                        _ = intents.changed() => break,
-                    }
-                }
-            };
-            if parts.lifecycle.unless_stopping(woken).await.is_none() {
-                return session.end();
+        let mut intents = session.intents();
+        let ordered = async {
+            if *intents.borrow_and_update() == Intent::Run {
+                // The sender lives as long as the session, which is in our hands.
+                let _ = intents.changed().await;
             }
-        }
-        let Some(Ok(place)) = parts.lifecycle.unless_stopping(places.acquire_owned()).await else {
-            return session.end();
         };
-        parts.clock.sleep(JITTER.mul_f64(rand::random())).await;
-        let settled = Arc::clone(&session);
-        parts.lifecycle.spawn(async move {
-            let limit = parts.whatsapp_timeout;
-            settled.wait_for(limit, |state| !matches!(state.status, Status::Starting | Status::Connecting)).await;
-            drop(place);
-        });
-        self.live(session).await;
+        let place = tokio::select! {
+            () = parts.lifecycle.stopping() => return session.end(),
+            () = ordered => None,
+            place = self.turn_at_start(&session, places) => place,
+        };
+        if place.is_some() {
+            let (settled, limit) = (Arc::clone(&session), parts.whatsapp_timeout);
+            parts.lifecycle.spawn(async move {
+                settled.wait_for(limit, |state| !matches!(state.status, Status::Starting | Status::Connecting)).await;
+                drop(place);
+            });
+        }
+        Box::pin(self.live(session)).await;
+    }
+
+    /// One of the places, for a session that somebody may be waiting for.
+    async fn turn_at_start(&self, session: &Session, places: Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+        while session.state().is_expired() {
+            session.asked.notified().await;
+        }
+        let place = places.acquire_owned().await.ok();
+        self.inner.around.clock.sleep(JITTER.mul_f64(rand::random())).await;
+        place
     }
 }

@@ -24,7 +24,7 @@ pub(super) enum Intent {
     Run,
     /// Stay away from WhatsApp until told otherwise.
     Stop,
-    /// Be gone, and leave nothing behind that the program would find again.
+    /// Be gone, and leave nothing behind that the program would find again. Nothing comes after it.
     Remove,
 }
 
@@ -38,6 +38,10 @@ pub struct Session {
     state: watch::Sender<SessionState>,
     link: watch::Sender<Option<Arc<Link>>>,
     intent: watch::Sender<Intent>,
+    /// Held while an order is saved and made known, so that both are in the same order.
+    pub(super) turn: tokio::sync::Mutex<()>,
+    /// Whether a device that is found at its removal is one that nobody wants.
+    leaves_no_device: AtomicBool,
     line: watch::Sender<Line>,
     /// To its [sender](super::sender).
     pub(super) requests: mpsc::UnboundedSender<Request>,
@@ -102,6 +106,8 @@ impl Session {
             state: watch::Sender::new(SessionState::new(clock.now())),
             link: watch::Sender::new(None),
             intent: watch::Sender::new(intent),
+            turn: tokio::sync::Mutex::default(),
+            leaves_no_device: AtomicBool::new(false),
             line: watch::Sender::new(Line::Down),
             requests,
             notes,
@@ -234,8 +240,24 @@ impl Session {
         *self.intent.borrow()
     }
 
+    /// Sets it, even if to the same, but for a session that is removed.
     pub(super) fn set_intent(&self, intent: Intent) {
-        self.intent.send_replace(intent);
+        self.intent.send_if_modified(|current| {
+            let is_open = *current != Intent::Remove;
+            if is_open {
+                *current = intent;
+            }
+            is_open
+        });
+    }
+
+    /// From now on a device that is found at its removal is logged out.
+    pub(super) fn leave_no_device(&self) {
+        self.leaves_no_device.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn leaves_no_device(&self) -> bool {
+        self.leaves_no_device.load(Ordering::Relaxed)
     }
 
     /// Sees every change of the intent from now on.
@@ -250,6 +272,10 @@ impl Session {
     /// Its task has ended, and so has everything of it.
     pub(super) fn end(&self) {
         self.ended.cancel();
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.is_cancelled()
     }
 
     /// Completes when its task has ended.

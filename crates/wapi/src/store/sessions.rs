@@ -15,6 +15,8 @@ use super::{Life, Past, Store, StoreError, past};
 pub struct Ordered {
     /// Somebody stopped it, and nobody has started it since.
     pub is_stopped: bool,
+    /// Somebody removed it, and the program ended before it was gone.
+    pub is_removed: bool,
     /// What its owner keeps with it.
     pub metadata: Map<String, Value>,
     /// How far its past has come, if it was asked for.
@@ -28,6 +30,12 @@ pub enum Stop {
     No,
 }
 
+/// What `stopped` says of a session: whether it runs, and, where it does not, why. A program that does not know of removals takes one that
+/// is to be removed for one that was stopped.
+const RUNS: i64 = 0;
+const STOPPED: i64 = 1;
+const REMOVED: i64 = 2;
+
 impl Store {
     /// Remembers a session with what its owner keeps with it, and whether its past is asked for; one that was remembered before starts
     /// over.
@@ -38,7 +46,13 @@ impl Store {
 
     /// Remembers whether a session is stopped.
     pub async fn order_stop(&self, name: &str, stop: Stop) -> Result<(), StoreError> {
-        self.writer.change(OrderStop { name: name.to_owned(), stop }).await
+        let stopped = if stop == Stop::ByHand { STOPPED } else { RUNS };
+        self.writer.change(OrderStop { name: name.to_owned(), stopped }).await
+    }
+
+    /// Remembers that a session is to be removed, until it is forgotten.
+    pub async fn order_removal(&self, name: &str) -> Result<(), StoreError> {
+        self.writer.change(OrderStop { name: name.to_owned(), stopped: REMOVED }).await
     }
 
     /// Forgets a session. What is of its lives stays: it is there again for whoever links the same account under this name.
@@ -51,10 +65,10 @@ impl Store {
         let rows = sqlx::query("SELECT name, stopped, metadata FROM sessions").fetch_all(&self.readers).await?;
         let pasts = self.pasts().await?;
         let ordered = |row: &SqliteRow| {
-            let (name, is_stopped): (String, i64) = (row.get("name"), row.get("stopped"));
+            let (name, stopped): (String, i64) = (row.get("name"), row.get("stopped"));
             let metadata = serde_json::from_str(row.get("metadata")).unwrap_or_default();
             let past = pasts.get(&name).copied();
-            (name, Ordered { is_stopped: is_stopped != 0, metadata, past })
+            (name, Ordered { is_stopped: stopped != RUNS, is_removed: stopped == REMOVED, metadata, past })
         };
         Ok(rows.iter().map(ordered).collect())
     }
@@ -117,7 +131,7 @@ impl Change for Order {
 
 struct OrderStop {
     name: String,
-    stop: Stop,
+    stopped: i64,
 }
 
 impl Change for OrderStop {
@@ -126,8 +140,7 @@ impl Change for OrderStop {
     async fn write(&self, connection: &mut SqliteConnection, now: Timestamp) -> Result<(), sqlx::Error> {
         let sql = "INSERT INTO sessions (name, stopped, created_at) VALUES ($1, $2, $3) \
                    ON CONFLICT (name) DO UPDATE SET stopped = excluded.stopped";
-        let stopped = i64::from(self.stop == Stop::ByHand);
-        let query = sqlx::query(sql).bind(&self.name).bind(stopped).bind(now.as_millisecond());
+        let query = sqlx::query(sql).bind(&self.name).bind(self.stopped).bind(now.as_millisecond());
         query.execute(connection).await.map(drop)
     }
 }

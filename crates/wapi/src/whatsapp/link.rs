@@ -43,6 +43,8 @@ pub struct Link {
     pub(super) session: String,
     lifeline: Lifeline,
     pub(super) ringing: Ringing,
+    /// Held while a pairing code is asked for.
+    asking_code: tokio::sync::Mutex<()>,
     pub(super) followed: Arc<Followed>,
     pub(super) posts: Arc<Posts>,
     pub(super) overdue: Option<Overdue>,
@@ -97,6 +99,7 @@ impl Link {
         let handlers: [Arc<dyn EventHandler>; 2] = [Arc::new(reports.clone()), Arc::new(notes)];
         let subscriptions = handlers.map(|handler| client.subscribe_handler(handler));
         let (session, ringing, overdue) = (lifeline.name().to_owned(), Ringing::default(), None);
+        let asking_code = tokio::sync::Mutex::default();
         Self {
             _stanzas: client.acquire_raw_node_forwarding(),
             client,
@@ -108,6 +111,7 @@ impl Link {
             session,
             lifeline,
             ringing,
+            asking_code,
             followed,
             posts,
             overdue,
@@ -250,8 +254,12 @@ impl Link {
         }
     }
 
-    /// Asks WhatsApp for a code that the owner of `phone` (digits) types instead of scanning; it shows up on that phone, too.
+    /// Asks WhatsApp for a code that the owner of `phone` (digits) types instead of scanning; it shows up on that phone, too. It replaces
+    /// the one before, which opens nothing any more.
     pub async fn pairing_code(&self, phone: &str, limit: Duration) -> Result<String, NoCode> {
+        let _alone = self.asking_code.lock().await;
+        // The engine gives no second code while the first could still be typed.
+        self.client.cancel_pair_code().await;
         let options = PairCodeOptions { phone_number: phone.to_owned(), ..PairCodeOptions::default() };
         match self.clock.timeout(limit, self.client.pair_with_code(options)).await {
             Ok(Ok(code)) => Ok(code),

@@ -184,6 +184,29 @@ async fn a_session_is_linked_by_a_code_that_is_typed() {
 }
 
 #[tokio::test]
+async fn a_new_code_to_type_replaces_the_one_before() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    app.post("/v1/sessions", json!({"id": "shop"})).await.expect(201);
+    let code = async |number: &str| {
+        let asked = app.post("/v1/sessions/shop/pairing-code", json!({"phone": number})).await.expect(200).json();
+        asked["code"].as_str().unwrap().to_owned()
+    };
+    // For the same phone, for another one, and two at once.
+    let first = code(alice.number()).await;
+    let second = code(alice.number()).await;
+    assert_ne!(first, second);
+    code(bob.number()).await;
+    tokio::join!(code(bob.number()), code(bob.number()));
+    let last = code(alice.number()).await;
+    alice.enters_code(&second).await.expect_err("that code was replaced");
+    let last = if alice.devices().is_empty() { code(alice.number()).await } else { last };
+    alice.enters_code(&last).await.unwrap();
+    app.until("shop", "online").await;
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn a_session_that_was_made_and_never_scanned_is_there_after_a_restart() {
     let app = TestApp::start().await;
     app.post("/v1/sessions", json!({"id": "shop", "metadata": {"owner": 7}})).await.expect(201);

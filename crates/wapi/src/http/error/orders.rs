@@ -27,6 +27,7 @@ impl From<CommandError> for Problem {
             CommandError::NotPaired => Self::NotPaired,
             CommandError::Paired => Self::AlreadyPaired,
             CommandError::NotOnline { status, reason } => Self::NotOnline { status, reason },
+            CommandError::Busy => Self::SessionBusy,
             CommandError::NoAnswer(error) => Self::NoAnswer { detail: error.to_string() },
             CommandError::NoCode(NoCode::Silence(within)) => {
                 Self::NoAnswer { detail: format!("no pairing code came within {within:?}") }

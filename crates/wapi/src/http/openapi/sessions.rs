@@ -18,7 +18,7 @@ pub fn operations() -> Vec<Operation> {
             .body(new_session())
             .answers(201, "The session, and the code to type where one was asked for.", created())
             .problems(&[(409, "session_exists"), (409, "session_already_paired"), (409, "session_not_online")])
-            .problems(&[(409, "history_off")])
+            .problems(&[(409, "history_off"), (503, "session_busy")])
             .problems(&[(502, "pairing_code_refused"), (503, "not_ready"), (504, "whatsapp_timeout")]),
         route("GET", "/v1/sessions/{session}", "A session")
             .answers(200, "The session.", reference("Session"))
@@ -48,11 +48,12 @@ const PURGE: &str = "Whether everything goes that was kept under its name, whate
     delivered, too. Otherwise it stays for whoever links the same account under this name.";
 
 /// What an order to a session may come to.
-const COMMON: [(u16, &str); 5] = [
+const COMMON: [(u16, &str); 6] = [
     (404, "session_not_found"),
     (409, "session_not_online"),
     (409, "session_not_paired"),
     (503, "not_ready"),
+    (503, "session_busy"),
     (504, "whatsapp_timeout"),
 ];
 

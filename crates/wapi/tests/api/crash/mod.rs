@@ -9,6 +9,7 @@ mod storm;
 use wapi_simulator::Phone;
 
 use crate::harness::{PATIENCE, Surroundings};
+pub use dice::Dice;
 use storm::Plan;
 
 async fn nothing_is_queued(phone: &Phone) {

@@ -1,0 +1,73 @@
+//! The end of a session that somebody removed: nothing of it stays, here or on the phone.
+
+use std::time::Duration;
+
+use super::{Actor, Aside};
+use crate::store::StoreError;
+use crate::store::session_file::{SessionFile, inspect};
+use crate::whatsapp::{Link, Signal, Signals};
+
+/// How long a device that nobody wants may take to log in, only to be logged out.
+const LAST_LOGIN: Duration = Duration::from_secs(15);
+/// Between two tries to forget a session.
+const PAUSE: Duration = Duration::from_secs(1);
+
+impl Actor {
+    /// Moves the file out of the way and forgets the session. The removal is remembered until then, and the next run goes on with it.
+    pub(super) async fn leave(&self) {
+        if self.session.leaves_no_device() {
+            self.log_out_latecomer().await;
+        }
+        self.set_aside(Aside::Removed).await;
+        while let Err(error) = self.forget().await {
+            tracing::warn!(session = %self.session.name, %error, "a removed session cannot be forgotten yet; trying again");
+            let pause = self.around.clock.sleep(PAUSE);
+            if self.around.lifecycle.unless_stopping(pause).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Also what came until its connection ended.
+    async fn forget(&self) -> Result<(), StoreError> {
+        self.around.history.forget(self.session.name.as_str()).await?;
+        self.around.store.forget_session(self.session.name.as_str()).await
+    }
+
+    /// A phone that linked the session in the moment of its removal would list a device for ever that is nowhere.
+    async fn log_out_latecomer(&self) {
+        let file = self.around.files.session(&self.session.name);
+        if inspect(&file).await != SessionFile::Paired {
+            return;
+        }
+        // As large as a link, which a task has room for once.
+        let is_gone = match Box::pin(self.open(&file)).await {
+            Ok((link, mut signals)) => {
+                link.start();
+                let leaving = self.around.clock.timeout(LAST_LOGIN, logged_out(&link, &mut signals));
+                let is_gone = matches!(self.around.lifecycle.unless_stopping(leaving).await, Some(Ok(true)));
+                link.close().await;
+                is_gone
+            }
+            Err(_) => false,
+        };
+        if is_gone {
+            tracing::info!(session = %self.session.name, "a device that was linked during the removal is logged out");
+        } else {
+            tracing::error!(session = %self.session.name, "a device that was linked during the removal stays on its phone's list");
+        }
+    }
+}
+
+/// Logs the device in and out again; whether it is off its account's list.
+async fn logged_out(link: &Link, signals: &mut Signals) -> bool {
+    while let Some(signal) = signals.recv().await {
+        match signal {
+            Signal::Online => return link.log_out(LAST_LOGIN).await.is_ok(),
+            Signal::LoggedOut { .. } => return true,
+            Signal::Ended => break,
+            _ => {}
+        }
+    }
+    false
+}

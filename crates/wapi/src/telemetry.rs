@@ -1,10 +1,14 @@
 //! Logs and, when asked for, Sentry.
 
+mod line;
+pub mod shown;
+
 use std::io::IsTerminal;
 
 use anyhow::{Context, Result};
 use secrecy::{ExposeSecret, SecretString};
 use sentry::integrations::tracing::ErrorLayer;
+use sentry::protocol::{Context as Told, Event};
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{EnvFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
@@ -16,6 +20,15 @@ use tracing_subscriber::util::SubscriberInitExt;
 /// `wacore::…`), so it stays silent unless it is named. What an operator must know of it, the gateway says itself.
 const SILENCE: &str = "off";
 
+/// What a line of the log looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// An object, for programs.
+    Json,
+}
+
 /// Must live as long as the program: dropping it sends what Sentry has not got yet.
 pub struct Telemetry {
     _sentry: Option<sentry::ClientInitGuard>,
@@ -24,10 +37,11 @@ pub struct Telemetry {
 /// Starts logging to stderr and reporting to Sentry. Call once.
 ///
 /// `filter` is that of `WAPI_LOG`, already checked.
-pub fn start(filter: &str, sentry_dsn: Option<&SecretString>) -> Result<Telemetry> {
+pub fn start(filter: &str, format: Format, sentry_dsn: Option<&SecretString>) -> Result<Telemetry> {
     let filter = EnvFilter::try_new(directives(filter)).context("WAPI_LOG is not a log filter")?;
-    let lines =
-        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    let is_coloured = format == Format::Text && std::io::stderr().is_terminal();
+    let lines = tracing_subscriber::fmt::layer().event_format(line::Lines(format));
+    let lines = lines.with_writer(std::io::stderr).with_ansi(is_coloured);
     let guard = sentry_dsn.map(|dsn| sentry_client(dsn.expose_secret()));
     let reports = guard.is_some().then(|| ErrorLayer::new().with_filter(filter_fn(is_reported)));
     tracing_subscriber::registry().with(filter).with(lines).with(reports).try_init()?;
@@ -53,12 +67,47 @@ fn sentry_client(dsn: &str) -> sentry::ClientInitGuard {
     let options = sentry::ClientOptions::new()
         .dsn(dsn)
         .release(concat!("wapi@", env!("CARGO_PKG_VERSION")))
-        .send_default_pii(false);
+        .send_default_pii(false)
+        .before_send(|event| Some(harmless(event)));
     sentry::init(options)
+}
+
+/// A report as it leaves: what it says is shown as in the log.
+fn harmless(mut event: Event<'static>) -> Event<'static> {
+    let printable = |text: String| shown::printable(&text).into_owned();
+    event.message = event.message.map(printable);
+    for exception in &mut event.exception.values {
+        exception.value = exception.value.take().map(printable);
+    }
+    for told in event.contexts.values_mut() {
+        let Told::Other(fields) = told else { continue };
+        for (name, value) in fields {
+            if let serde_json::Value::String(text) = value {
+                *text = line::shown(name, text);
+            }
+        }
+    }
+    event
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_report_says_no_more_than_the_log() {
+        let fields = [("session", json!("375447034810")), ("error", json!("a\nb")), ("count", json!(7))];
+        let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let contexts = std::iter::once(("Rust Tracing Fields".to_owned(), Told::Other(fields))).collect();
+        let event = harmless(Event { message: Some("one\x1b[2Jtwo".to_owned()), contexts, ..Event::default() });
+        assert_eq!(event.message.as_deref(), Some("one\\u{1b}[2Jtwo"));
+        let Some(Told::Other(fields)) = event.contexts.get("Rust Tracing Fields") else { panic!("nothing is told") };
+        assert_eq!(fields["session"], shown::session("375447034810"));
+        assert_eq!((&fields["error"], &fields["count"]), (&json!("a\\nb"), &json!(7)));
+    }
+
     #[test]
     fn a_bare_level_is_the_gateways_alone() {
         assert_eq!(super::directives("info"), "off,wapi=info,wapi_simulator=info");

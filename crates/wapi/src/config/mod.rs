@@ -18,6 +18,7 @@ use crate::guard::{Network, Targets};
 use crate::history;
 use crate::media;
 use crate::retention::Retention;
+use crate::telemetry;
 use crate::webhooks::SigningKey;
 
 pub use hosts::Hosts;
@@ -68,6 +69,7 @@ pub struct Config {
     pub history: history::Policy,
     /// Filter of log lines, in the syntax of `tracing_subscriber::EnvFilter`.
     pub log: String,
+    pub log_format: telemetry::Format,
     pub whatsapp: WhatsappAddress,
 }
 
@@ -153,6 +155,7 @@ impl Config {
         let heif_convert = heif_convert.unwrap_or(media::ffmpeg::Choice::HEIF);
         let history = reader.required("WAPI_HISTORY", parse::history);
         let log = reader.required("WAPI_LOG", parse::log_filter);
+        let log_format = reader.required("WAPI_LOG_FORMAT", parse::log_format);
         let whatsapp = parse::whatsapp(&mut reader, build);
         let mistakes = reader.into_mistakes();
         let complete = move || {
@@ -181,6 +184,7 @@ impl Config {
                 heif_convert,
                 history: history?,
                 log: log?,
+                log_format: log_format?,
                 whatsapp: whatsapp?,
             })
         };

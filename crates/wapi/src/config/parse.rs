@@ -19,6 +19,7 @@ use crate::history;
 use crate::media::ffmpeg::Choice;
 use crate::media::{Download, Policy};
 use crate::nearest::suggestion;
+use crate::telemetry::Format;
 use crate::webhooks::rules::placeholder;
 
 pub(super) use access::{Reach, access, allowed_targets, networks, targets_were_open};
@@ -330,5 +331,13 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
         Some(Host::Ipv6(address)) => address.is_loopback(),
         Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
         None => false,
+    }
+}
+
+pub(super) fn log_format(text: &str) -> Result<Format, String> {
+    match text {
+        "text" => Ok(Format::Text),
+        "json" => Ok(Format::Json),
+        text => Err(format!("is `{text}`; it can be text or json")),
     }
 }

@@ -68,6 +68,7 @@ pub static SETTINGS: &[Setting] = &[
     plain("WAPI_HEIF_CONVERT_PATH", "/usr/bin/heif-convert"),
     plain("WAPI_HISTORY", "30"),
     plain("WAPI_LOG", "info"),
+    plain("WAPI_LOG_FORMAT", "json"),
     plain("WAPI_WHATSAPP_URL", "ws://127.0.0.1:8080/ws/chat"),
     plain("WAPI_WHATSAPP_CA_FILE", "/tmp/simulator-ca.pem"),
 ];

@@ -80,6 +80,7 @@ fn malformed_values_are_refused() {
         ("WAPI_HOSTS", "a,,b"),
         ("WAPI_TRUSTED_PROXIES", "10.0.0.0/33"),
         ("WAPI_TRUSTED_PROXIES", "proxy.example"),
+        ("WAPI_LOG_FORMAT", "xml"),
     ] {
         let told = refusal(&[(name, value)], Build::Release);
         assert!(told.contains(name), "{name}={value} gave:\n{told}");

@@ -4,7 +4,6 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
-use sha2::{Digest, Sha256};
 
 use super::Gateway;
 use super::edge::Room;
@@ -13,11 +12,9 @@ use super::exposition::{Exposition, Kind};
 use crate::meters::Meters;
 use crate::sessions::Status;
 use crate::store::Numbers;
+use crate::telemetry::shown;
 
-/// Digits in a row that may be a phone number.
-const NUMBER_LIKE: usize = 7;
-
-/// For keys that read and are for all sessions. Carries no phone number: see [`label`].
+/// For keys that read and are for all sessions. Carries no phone number: see [`shown::session`].
 pub async fn metrics(State(gateway): State<Gateway>) -> Result<Response, Problem> {
     let now = gateway.clock.now();
     let numbers = gateway.store.numbers().await.map_err(|error| {
@@ -49,7 +46,7 @@ fn sessions(text: &mut Exposition, gateway: &Gateway, now: Timestamp) {
     text.family("wapi_session_last_received_age_seconds", Kind::Gauge, "Time since a session's last message came in.");
     for session in &all {
         if let Some(at) = session.last_received_at() {
-            text.sample(&[("session", &label(session.name.as_str()))], age(at, now));
+            text.sample(&[("session", &shown::session(session.name.as_str()))], age(at, now));
         }
     }
 }
@@ -71,7 +68,7 @@ fn stored(text: &mut Exposition, numbers: &Numbers, now: Timestamp) {
     text.sample(&[], numbers.oldest_waiting.map_or(0.0, |at| age(at, now)));
     text.family("wapi_open_messages", Kind::Gauge, "Messages accepted for sending that are not settled, by session.");
     for (session, count) in &numbers.open {
-        text.sample(&[("session", &label(session))], count);
+        text.sample(&[("session", &shown::session(session))], count);
     }
     text.family("wapi_pending_messages", Kind::Gauge, "Messages that came in and are not events yet.");
     text.sample(&[], numbers.pending);
@@ -111,35 +108,7 @@ fn connections(text: &mut Exposition, room: &Room) {
     }
 }
 
-/// A session by its name, unless that may hold a phone number: then by a hash of it.
-fn label(name: &str) -> String {
-    let is_digit = |letter: char| letter.is_numeric();
-    let digits = name.split(|letter: char| !is_digit(letter) && !matches!(letter, ' ' | '-' | '(' | ')' | '.'));
-    if !digits.into_iter().any(|run| run.chars().filter(|letter| is_digit(*letter)).count() >= NUMBER_LIKE) {
-        return name.to_owned();
-    }
-    let hash = Sha256::digest(name.as_bytes());
-    format!("sha256:{}", crate::ids::hex(&hash[..6]))
-}
-
 /// In seconds.
 fn age(at: Timestamp, now: Timestamp) -> f64 {
     now.duration_since(at).as_secs_f64().max(0.0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::label;
-
-    #[test]
-    fn no_label_holds_a_phone_number() {
-        for name in ["shop", "shop 2", "branch-12-2026", ""] {
-            assert_eq!(label(name), name);
-        }
-        for name in ["375447034810", "+375 44 703-48-10", "shop 375447034810", "٠١٢٣٤٥٦٧"] {
-            let label = label(name);
-            assert!(label.starts_with("sha256:") && label.len() == 19, "{label}");
-        }
-        assert_ne!(label("375447034810"), label("375447034811"));
-    }
 }

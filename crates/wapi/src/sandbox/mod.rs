@@ -25,7 +25,7 @@ impl From<bool> for Purpose {
 
 /// Runs the sandbox to its end. An error means that something did not work.
 pub async fn run(purpose: Purpose) -> Result<()> {
-    crate::telemetry::start("warn", None)?;
+    crate::telemetry::start("warn", crate::telemetry::Format::Text, None)?;
     crate::app::install_crypto();
     match purpose {
         Purpose::Demo => demo::run().await,

@@ -8,6 +8,7 @@ use super::files::Files;
 use super::{QrCode, Session};
 use crate::clock::Clock;
 use crate::qr::{Paint, Picture};
+use crate::telemetry::shown;
 
 /// Where QR codes are printed for people who sit in front of the program.
 #[derive(Clone)]
@@ -50,7 +51,8 @@ pub(super) async fn show(
     if let Err(error) = files.write_qr_code(&session.name, &png).await {
         tracing::error!(session = %session.name, %error, "the QR code cannot be written to its file");
     }
-    let heading = format!("Scan this in WhatsApp > Linked devices, for session {}:", session.name);
+    let name = shown::session(session.name.as_str());
+    let heading = format!("Scan this in WhatsApp > Linked devices, for session {name}:");
     (console.print)(&format!("{heading}\n{}", picture.text(console.paint)));
     let expires_at = clock.now().saturating_add(valid_for).unwrap_or(jiff::Timestamp::MAX);
     let qr = QrCode { text: text.to_owned(), png, expires_at };

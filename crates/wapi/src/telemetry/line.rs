@@ -1,0 +1,199 @@
+//! One line of the log for each event, as text or as JSON: whatever is said in it, it stays one line, and shows no session's number.
+
+use std::fmt::{self, Debug};
+
+use serde_json::{Map, Value};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::fmt::FmtContext;
+use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
+use tracing_subscriber::fmt::time::{FormatTime, time};
+use tracing_subscriber::registry::LookupSpan;
+
+use super::Format;
+use super::shown::{self, printable};
+
+/// The field that names a session, wherever one is named.
+pub const SESSION: &str = "session";
+/// Where lines of crates that log through `log` say what they are about.
+const OTHERS: &str = "log";
+const OTHERS_TARGET: &str = "log.target";
+
+/// Writes the lines.
+pub struct Lines(pub Format);
+
+impl<S, N> FormatEvent<S, N> for Lines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let mut said = Said::default();
+        event.record(&mut said);
+        let metadata = event.metadata();
+        let others = said.fields.iter().find_map(|(name, value)| (*name == OTHERS_TARGET).then_some(value.as_str()));
+        let target = others.flatten().filter(|_| metadata.target() == OTHERS).unwrap_or(metadata.target()).to_owned();
+        said.fields.retain(|(name, _)| !name.starts_with("log."));
+        let mut at = String::new();
+        time().format_time(&mut Writer::new(&mut at))?;
+        match self.0 {
+            Format::Text => text(&mut writer, &at, metadata.level(), &target, said),
+            Format::Json => json(&mut writer, at, metadata.level(), target, said),
+        }
+    }
+}
+
+fn text(writer: &mut Writer<'_>, at: &str, level: &Level, target: &str, said: Said) -> fmt::Result {
+    let (dim, colour, end) = match (writer.has_ansi_escapes(), *level) {
+        (false, _) => ("", "", ""),
+        (true, Level::ERROR) => ("\x1b[2m", "\x1b[31m", "\x1b[0m"),
+        (true, Level::WARN) => ("\x1b[2m", "\x1b[33m", "\x1b[0m"),
+        (true, Level::INFO) => ("\x1b[2m", "\x1b[32m", "\x1b[0m"),
+        (true, _) => ("\x1b[2m", "\x1b[34m", "\x1b[0m"),
+    };
+    write!(writer, "{dim}{at}{end} {colour}{level:>5}{end} {dim}{}:{end} {}", printable(target), said.message)?;
+    for (name, value) in said.fields {
+        match value {
+            Value::String(word) if is_word(&word) => write!(writer, " {name}={word}")?,
+            // As JSON, in quotes.
+            value => write!(writer, " {name}={value}")?,
+        }
+    }
+    writeln!(writer)
+}
+
+/// Whether it can stand without quotes.
+fn is_word(value: &str) -> bool {
+    !value.is_empty() && !value.contains(|sign: char| sign.is_whitespace() || matches!(sign, '"' | '=' | '\\'))
+}
+
+fn json(writer: &mut Writer<'_>, at: String, level: &Level, target: String, said: Said) -> fmt::Result {
+    let mut line = Map::from_iter([
+        ("timestamp".to_owned(), Value::String(at)),
+        ("level".to_owned(), Value::String(level.to_string())),
+        ("target".to_owned(), Value::String(printable(&target).into_owned())),
+        ("message".to_owned(), Value::String(said.message)),
+    ]);
+    for (name, value) in said.fields {
+        line.entry(name).or_insert(value);
+    }
+    writeln!(writer, "{}", Value::Object(line))
+}
+
+/// What an event says, ready to be shown.
+#[derive(Default)]
+struct Said {
+    message: String,
+    fields: Vec<(&'static str, Value)>,
+}
+
+impl Said {
+    fn text(&mut self, field: &Field, text: &str) {
+        match field.name() {
+            "message" => self.message = printable(text).into_owned(),
+            name => self.fields.push((name, Value::String(shown(name, text)))),
+        }
+    }
+}
+
+/// The text of a field as it is shown, in logs and in reports.
+pub fn shown(field: &str, text: &str) -> String {
+    if field == SESSION { shown::session(text) } else { printable(text).into_owned() }
+}
+
+impl Visit for Said {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.text(field, value);
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.text(field, &format!("{value:?}"));
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.fields.push((field.name(), value.into()));
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.fields.push((field.name(), value.into()));
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.fields.push((field.name(), value.into()));
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.fields.push((field.name(), value.into()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    use tracing_subscriber::layer::SubscriberExt;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// The lines of a log in which everybody says the worst they can.
+    fn hostile(format: Format) -> Vec<String> {
+        let written = Written::default();
+        let writer = written.clone();
+        let lines = tracing_subscriber::fmt::layer().event_format(Lines(format)).with_ansi(false);
+        let subscriber = tracing_subscriber::registry().with(lines.with_writer(move || writer.clone()));
+        tracing::subscriber::with_default(subscriber, || {
+            for name in
+                ["375447034810", "shop\n2026-01-01 ERROR forged", "a\x1b]0;owned\x07b", "\u{202e}pohs", "\u{9b}2J"]
+            {
+                tracing::info!(session = name, "as a text");
+                tracing::info!(session = %name, "as it shows itself");
+                tracing::info!(session = ?name, count = 7, "as it is debugged");
+                tracing::error!(error = name, reason = %name, "{name}");
+            }
+        });
+        let bytes = written.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap().lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn whatever_is_said_a_line_stays_a_line_without_signs_that_do_something() {
+        for format in [Format::Text, Format::Json] {
+            let lines = hostile(format);
+            assert_eq!(lines.len(), 20, "{format:?}: {lines:#?}");
+            for line in &lines {
+                assert_eq!(printable(line), line.as_str());
+            }
+            let about_the_number = lines[..3].join("");
+            assert!(
+                !about_the_number.contains("375447034810") && about_the_number.contains("sha256:"),
+                "{about_the_number}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_line_of_json_is_an_object_with_fields_of_their_own() {
+        for line in hostile(Format::Json) {
+            let line: Value = serde_json::from_str(&line).unwrap();
+            for member in ["timestamp", "level", "target", "message"] {
+                assert!(line[member].is_string(), "{line}");
+            }
+            assert!(line["session"].is_string() || line["error"].is_string(), "{line}");
+            assert!(line.get("count").is_none_or(|count| *count == 7), "{line}");
+        }
+    }
+}

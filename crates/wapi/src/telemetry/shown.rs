@@ -1,0 +1,105 @@
+//! How what others have chosen is shown to whoever looks at a log, a console or a metric. Pure.
+
+use std::borrow::Cow;
+
+use sha2::{Digest, Sha256};
+
+/// Digits in a row that may be a phone number, whatever signs stand between them.
+const NUMBER_LIKE: usize = 7;
+
+/// A session by its name, unless that may hold a phone number: then by a hash of it. The same in logs, metrics, reports and on the console.
+pub fn session(name: &str) -> String {
+    let mut runs = name.split(char::is_alphabetic);
+    if !runs.any(|run| run.chars().filter(|sign| sign.is_numeric()).count() >= NUMBER_LIKE) {
+        return printable(name).into_owned();
+    }
+    let hash = Sha256::digest(name.as_bytes());
+    format!("sha256:{}", crate::ids::hex(&hash[..6]))
+}
+
+/// A text on one line, with all that would move a cursor, change colours or turn letters around written as `\u{…}`.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_unprintable) {
+        return Cow::Borrowed(text);
+    }
+    let shown = |sign: char| if is_unprintable(sign) { sign.escape_default().to_string() } else { sign.to_string() };
+    Cow::Owned(text.chars().map(shown).collect())
+}
+
+/// The same line by line.
+pub fn lines(text: &str) -> String {
+    text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
+}
+
+/// Whether a sign is none that people see, but does something to those around it.
+fn is_unprintable(sign: char) -> bool {
+    let is_plain = matches!(sign, ' '..='~');
+    // What `Debug` escapes is what has no shape: control, format and private signs, line separators. Accents are no such thing, and stand
+    // behind a letter.
+    !is_plain && format!("{:?}", Behind(sign)).len() > 1 + sign.len_utf8()
+}
+
+/// A sign as it stands behind a letter.
+struct Behind(char);
+
+impl std::fmt::Debug for Behind {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut both = [b'a'; 5];
+        let sign = self.0.encode_utf8(&mut both[1..]).len();
+        let both = std::str::from_utf8(&both[..1 + sign]).expect("a letter and a sign");
+        write!(formatter, "{}", both.escape_debug())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_of_a_session_shows_a_phone_number() {
+        for name in ["shop", "shop 2", "branch-12-2026", "", "магазин №1", "कार्यालय", "o'neil"]
+        {
+            assert_eq!(session(name), name);
+        }
+        for name in [
+            "375447034810",
+            "+375 44 703-48-10",
+            "shop 375447034810",
+            "٠١٢٣٤٥٦٧",
+            "375_44_703_48_10",
+            "375\u{200b}4470348",
+        ] {
+            let shown = session(name);
+            assert!(shown.starts_with("sha256:") && shown.len() == 19, "{shown}");
+        }
+        assert_ne!(session("375447034810"), session("375447034811"));
+    }
+
+    #[test]
+    fn nothing_that_moves_a_cursor_or_turns_letters_around_is_shown_as_it_is() {
+        for sign in [
+            '\n',
+            '\r',
+            '\x1b',
+            '\x07',
+            '\0',
+            '\x7f',
+            '\u{85}',
+            '\u{9b}',
+            '\u{202e}',
+            '\u{2066}',
+            '\u{2028}',
+            '\u{feff}',
+            '\u{200b}',
+            '\u{e0041}',
+        ] {
+            let shown = printable(&format!("a{sign}b")).into_owned();
+            assert!(!shown.contains(sign) && shown.is_ascii(), "{sign:?}: {shown}");
+        }
+        for text in ["plain \"quoted\" \\ text", "магазин", "会社", "e\u{301}", "🐙", "कार्यालय"]
+        {
+            assert_eq!(printable(text), text);
+        }
+        assert_eq!(lines("one\ntwo\x1b[2J"), "one\ntwo\\u{1b}[2J");
+    }
+}

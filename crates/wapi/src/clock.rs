@@ -1,11 +1,11 @@
 //! The only place that reads the time or waits for it, so that tests can bring their own.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 /// What a clock must be able to do. The gateway has [`System`]; tests bring one they can push forward.
 pub trait Time: Send + Sync + 'static {
@@ -58,22 +58,28 @@ impl Clock {
     }
 }
 
-/// The machine's clock.
+/// The machine's clock. Its time of day is followed with some doubt: see [`Day`].
 struct System {
     started: tokio::time::Instant,
+    day: Mutex<Day>,
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the one place where time is read")]
 impl System {
     fn new() -> Self {
-        Self { started: tokio::time::Instant::now() }
+        Self { started: tokio::time::Instant::now(), day: Mutex::new(Day::beginning(Timestamp::now())) }
     }
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the one place where time is read")]
 impl Time for System {
     fn now(&self) -> Timestamp {
-        Timestamp::now()
+        let (told, uptime) = (Timestamp::now(), self.uptime());
+        let (now, step) = self.day.lock().unwrap_or_else(PoisonError::into_inner).at(told, uptime);
+        if let Some(step) = step {
+            tracing::warn!(seconds = step.as_secs(), "the time of day was set anew; it is followed");
+        }
+        now
     }
 
     fn uptime(&self) -> Duration {
@@ -82,5 +88,92 @@ impl Time for System {
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
         Box::pin(tokio::time::sleep(duration))
+    }
+}
+
+/// How far the time of day may be from what is expected of it, and be believed at once.
+const BELIEVABLE: SignedDuration = SignedDuration::from_secs(2);
+/// How long a time of day that jumped must have stayed there before it is followed.
+const PROOF: Duration = Duration::from_secs(30);
+
+/// What is made of a time of day that somebody may set: it does not go back by itself, and a jump is followed once it has lasted. One of
+/// a few seconds, in which everything would be due or expired or dated in years to come, is never seen.
+struct Day {
+    /// The time of day when the time since the start was nought, as far as is believed.
+    start: Timestamp,
+    last: Timestamp,
+    /// A jump, by how much, and when it was first seen.
+    doubt: Option<(SignedDuration, Duration)>,
+}
+
+impl Day {
+    fn beginning(now: Timestamp) -> Self {
+        Self { start: now, last: now, doubt: None }
+    }
+
+    /// The time of day to go by, and by how much it was set anew just now.
+    fn at(&mut self, told: Timestamp, uptime: Duration) -> (Timestamp, Option<SignedDuration>) {
+        let expected = self.start.saturating_add(uptime).unwrap_or(Timestamp::MAX);
+        let off = told.duration_since(expected);
+        if off.abs() <= BELIEVABLE {
+            (self.doubt, self.last) = (None, self.last.max(told));
+            self.start = self.last.saturating_sub(uptime).unwrap_or(Timestamp::MIN);
+            return (self.last, None);
+        }
+        let seen = match self.doubt {
+            Some((jump, seen)) if (off - jump).abs() <= BELIEVABLE => seen,
+            _ => uptime,
+        };
+        if uptime.saturating_sub(seen) >= PROOF {
+            *self = Self::beginning(told);
+            self.start = told.saturating_sub(uptime).unwrap_or(Timestamp::MIN);
+            return (told, Some(off));
+        }
+        (self.doubt, self.last) = (Some((off, seen)), self.last.max(expected));
+        (self.last, None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a day makes of these: seconds since the start, and what the machine tells, in seconds since then, too.
+    fn followed(told: &[(u64, i64)]) -> Vec<i64> {
+        let began = Timestamp::from_second(1_800_000_000).unwrap();
+        let mut day = Day::beginning(began);
+        let mut at = |(uptime, told): &(u64, i64)| {
+            let told = began + SignedDuration::from_secs(*told);
+            day.at(told, Duration::from_secs(*uptime)).0.duration_since(began).as_secs()
+        };
+        told.iter().map(&mut at).collect()
+    }
+
+    #[test]
+    fn a_time_of_day_that_is_wrong_for_seconds_is_not_seen_in_either_direction() {
+        for jump in [30 * 86_400, -30 * 86_400, 3_600, -10] {
+            assert_eq!(
+                followed(&[(1, 1), (2, 2 + jump), (20, 20 + jump), (25, 25), (26, 26)]),
+                [1, 2, 20, 25, 26],
+                "{jump}"
+            );
+            // Wrong by turns.
+            let by_turns = followed(&[(1, 1 + jump), (20, 20 - jump), (40, 40 + jump), (60, 60 - jump), (80, 80)]);
+            assert_eq!(by_turns, [1, 20, 40, 60, 80], "{jump}");
+        }
+    }
+
+    #[test]
+    fn a_time_of_day_that_was_set_anew_is_followed_once_it_has_lasted() {
+        for jump in [86_400, -86_400] {
+            let told = [(10, 10 + jump), (39, 39 + jump), (41, 41 + jump), (50, 50 + jump)];
+            assert_eq!(followed(&told), [10, 39, 41 + jump, 50 + jump], "{jump}");
+        }
+    }
+
+    #[test]
+    fn small_corrections_are_followed_and_nothing_goes_back() {
+        assert_eq!(followed(&[(10, 11), (20, 22), (30, 33), (40, 42), (41, 42)]), [11, 22, 33, 42, 42]);
+        assert!(followed(&[(10, 10), (11, 9), (12, 10), (13, 13)]).is_sorted());
     }
 }

@@ -60,7 +60,7 @@ impl Sweep<'_> {
         self.store.purge_rest().await?;
         let (events, known) = (before(self.retention.events), before(self.retention.events.max(KNOWN_FOR)));
         self.remove_messages(events).await?;
-        let cut = Cut { events, dead: before(self.retention.dead), known };
+        let cut = Cut { events, dead: before(self.retention.dead), known, now };
         let removed = self.remove(cut, WINDOW, u64::MAX).await?;
         while self.store.remove_old_messages(before(KEYS_FOR), events, WINDOW).await? > 0 {
             self.clock.sleep(PAUSE).await;
@@ -195,6 +195,42 @@ mod tests {
         assert_eq!(kept(&store).await, [r#"{"n":"waiting"}"#]);
         let due = store.due(Timestamp::MAX, 10).await.unwrap();
         assert_eq!(due.len(), 1, "what waits is still delivered");
+    }
+
+    /// The time of day, which is wrong as long as it is pushed.
+    #[derive(Default, Clone)]
+    struct Astray(std::sync::Arc<std::sync::atomic::AtomicI64>);
+
+    impl crate::clock::Time for Astray {
+        fn now(&self) -> Timestamp {
+            let off = self.0.load(std::sync::atomic::Ordering::Relaxed);
+            Clock::system().now() + jiff::SignedDuration::from_secs(off)
+        }
+
+        fn uptime(&self) -> Duration {
+            Duration::ZERO
+        }
+
+        fn sleep(&self, _: Duration) -> futures_util::future::BoxFuture<'static, ()> {
+            Box::pin(async {})
+        }
+    }
+
+    #[tokio::test]
+    async fn an_event_from_the_future_does_not_keep_what_came_after_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let time = Astray::default();
+        let store = Store::open(&folder.path().join("wapi.db"), Clock::new(time.clone())).await.unwrap();
+        store.put_endpoint("hook", "http://127.0.0.1/", &["message.received"]).await.unwrap();
+        told(&store, message("1", "before"), Outcome::Delivered).await;
+        time.0.store(400 * 24 * 3_600, std::sync::atomic::Ordering::Relaxed);
+        told(&store, message("2", "astray"), Outcome::Delivered).await;
+        time.0.store(0, std::sync::atomic::Ordering::Relaxed);
+        told(&store, message("3", "after"), Outcome::Delivered).await;
+        sweep(&store, RETENTION, DAY * 31).await;
+        assert_eq!(kept(&store).await, [r#"{"n":"astray"}"#]);
+        sweep(&store, RETENTION, DAY * 432).await;
+        assert_eq!(kept(&store).await, [""; 0]);
     }
 
     #[tokio::test]

@@ -111,7 +111,7 @@ async fn events_stay_until_they_are_kept() {
     // As if the rest were still to be read.
     stage.store.hold_after(4);
     let later = Clock::system().now() + Duration::from_secs(3600);
-    let cut = Cut { events: later, dead: later, known: later };
+    let cut = Cut { events: later, dead: later, known: later, now: later };
     assert_eq!(stage.store.remove_old(0, 100, cut).await.unwrap().removed, 4);
     stage.store.hold_after(10);
     assert_eq!(stage.store.remove_old(0, 100, cut).await.unwrap().removed, 6);

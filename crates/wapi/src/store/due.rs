@@ -1,6 +1,6 @@
 //! What is to be delivered next, looked for gate by gate, so that a million deliveries that wait for one hide none of another.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sqlx::sqlite::{Sqlite, SqlitePool, SqliteRow};
 use sqlx::{QueryBuilder, Row};
 
@@ -65,6 +65,17 @@ pub struct Due {
     pub is_resent: bool,
 }
 
+/// Nothing waits longer for its next attempt. What seems to was put off while the time of day was wrong, and is due.
+pub(super) const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(30);
+
+impl Due {
+    /// Until when it is not to be tried itself; `None`: it may be.
+    pub fn held_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let longest = now.saturating_add(LONGEST_WAIT).unwrap_or(Timestamp::MAX);
+        self.retry_at.filter(|at| *at > now && *at <= longest)
+    }
+}
+
 /// The gates of all lanes, found by jumping from one to the next, however many lanes each has.
 const GATES: &str = "WITH RECURSIVE gates (gate) AS ( \
        SELECT min(gate) FROM lanes \
@@ -117,11 +128,14 @@ async fn heads(pool: &SqlitePool, now: Timestamp, each: usize) -> Result<Vec<Hea
     let mut sql = QueryBuilder::<Sqlite>::new(GATES);
     sql.push(
         "SELECT l.head, l.endpoint, l.gate, l.due_at FROM enabled g CROSS JOIN lanes l ON l.head IN \
-         (SELECT n.head FROM lanes n WHERE n.gate = g.gate AND n.due_at <= ",
+         (SELECT * FROM (SELECT n.head FROM lanes n WHERE n.gate = g.gate AND n.due_at <= ",
     );
-    sql.push_bind(now.as_millisecond()).push(" ORDER BY n.due_at, n.head LIMIT ");
     // SQLite plans a statement anew for each value of a bare limit; an expression it takes as it comes.
-    sql.push_bind(i64::try_from(each).unwrap_or(i64::MAX)).push(" + 0)");
+    let each = i64::try_from(each).unwrap_or(i64::MAX);
+    sql.push_bind(now.as_millisecond()).push(" ORDER BY n.due_at, n.head LIMIT ").push_bind(each);
+    sql.push(" + 0) UNION ALL SELECT * FROM (SELECT n.head FROM lanes n WHERE n.gate = g.gate AND n.due_at > ");
+    sql.push_bind(now.saturating_add(LONGEST_WAIT).unwrap_or(Timestamp::MAX).as_millisecond());
+    sql.push(" ORDER BY n.due_at, n.head LIMIT ").push_bind(each).push(" + 0))");
     let rows = sql.build().fetch_all(pool).await?;
     let head = |row: &SqliteRow| Head {
         delivery: row.get("head"),
@@ -270,6 +284,20 @@ mod tests {
         settle(&store, "a", Outcome::Delivered).await;
         let late = store.due(in_(9_001), 10).await.unwrap();
         assert_eq!((late.len(), late[0].is_aside, late[0].attempts), (1, true, 2));
+    }
+
+    #[tokio::test]
+    async fn what_was_put_off_while_the_time_of_day_was_wrong_is_due() {
+        let (store, _folder) = store().await;
+        store.append(vec![event("a", "1"), event("b", "2"), event("c", "3")]).await.unwrap();
+        let month = 30 * 24 * 3_600;
+        settle(&store, "a", Outcome::Again { error: "500".into(), due_at: in_(month) }).await;
+        settle(&store, "b", hold(month + 60, month)).await;
+        settle(&store, "c", Outcome::Again { error: "500".into(), due_at: in_(24 * 3_600) }).await;
+        let mut due = due_at(&store, soon()).await;
+        due.sort();
+        assert_eq!(due, ["1", "2"]);
+        assert_eq!(due_at(&store, in_(month + 120)).await.len(), 3, "when it has come, it is due like any other");
     }
 
     #[tokio::test]

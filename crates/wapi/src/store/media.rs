@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
+use super::due::LONGEST_WAIT;
 use super::lives::Lives;
 use super::writer::Change;
 use super::{Life, Store, StoreError, time};
@@ -112,9 +113,11 @@ impl Store {
 
     /// What a session is to download now, the longest due first.
     pub async fn due_media(&self, session: &Life, now: Timestamp, most: u32) -> Result<Vec<MediaRecord>, StoreError> {
-        let sql =
-            "SELECT * FROM media WHERE state = 'waiting' AND session = $1 AND due_at <= $2 ORDER BY due_at LIMIT $3";
+        // What seems to wait longer than anything does was put off while the time of day was wrong.
+        let sql = "SELECT * FROM media WHERE state = 'waiting' AND session = $1 AND (due_at <= $2 OR due_at > $4) \
+                   ORDER BY due_at LIMIT $3";
         let query = sqlx::query(sql).bind(session).bind(now.as_millisecond()).bind(most);
+        let query = query.bind(now.saturating_add(LONGEST_WAIT).unwrap_or(Timestamp::MAX).as_millisecond());
         query.fetch_all(&self.readers).await?.iter().map(|row| record(row, &self.lives)).collect()
     }
 

@@ -19,6 +19,8 @@ pub struct Cut {
     pub dead: Timestamp,
     /// Of messages, something is kept to recognise them by, unless they are from before this.
     pub known: Timestamp,
+    /// Events from after this were stamped while the time of day was wrong; they are passed over, and what follows them is not younger.
+    pub now: Timestamp,
 }
 
 /// What one window was like.
@@ -40,12 +42,12 @@ impl Store {
         let rows = sqlx::query(sql).bind(after).bind(i64::from(window)).fetch_all(&self.browsers).await?;
         let created = |row: &sqlx::sqlite::SqliteRow| row.get::<i64, _>("created_at");
         let is_old = |row: &&sqlx::sqlite::SqliteRow| created(row) < cut.events.as_millisecond();
-        let old: Vec<_> = rows.iter().take_while(is_old).collect();
-        let next = old.last().filter(|_| old.len() == usize::from(window)).map(|row| row.get("seq"));
-        let may_go = |row: &&&sqlx::sqlite::SqliteRow| {
-            row.get::<bool, _>("is_full") || created(row) < cut.known.as_millisecond()
-        };
-        let seqs = old.iter().filter(may_go).map(|row| row.get("seq"));
+        let is_of_the_future = |row: &&sqlx::sqlite::SqliteRow| created(row) > cut.now.as_millisecond();
+        let reached: Vec<_> = rows.iter().take_while(|row| is_old(row) || is_of_the_future(row)).collect();
+        let next = reached.last().filter(|_| reached.len() == usize::from(window)).map(|row| row.get("seq"));
+        let may_go =
+            |row: &&sqlx::sqlite::SqliteRow| row.get::<bool, _>("is_full") || created(row) < cut.known.as_millisecond();
+        let seqs = reached.into_iter().filter(is_old).filter(may_go).map(|row| row.get("seq"));
         let seqs: Vec<i64> = seqs.filter(|seq| *seq <= self.removable()).collect();
         let removed = match seqs.is_empty() {
             true => 0,

@@ -43,7 +43,7 @@ impl Deliverer {
 
     /// Tries it; `bell` rings when others wait for its place.
     pub async fn deliver(&self, due: &Due, bell: &CancellationToken) -> Tried {
-        if let Some(retry_at) = due.retry_at.filter(|at| *at > self.clock.now()) {
+        if let Some(retry_at) = due.held_until(self.clock.now()) {
             let outcome = self.hold(due, None, retry_at, bell).await;
             return Tried { outcome, disabled: None };
         }

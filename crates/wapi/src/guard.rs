@@ -155,7 +155,10 @@ impl Targets {
         let targets = self.clone();
         Policy::custom(move |attempt| match targets.check(attempt.url()) {
             Err(forbidden) => attempt.error(forbidden),
-            Ok(()) if attempt.previous().len() > most => attempt.error(TooManyRedirects),
+            Ok(()) if attempt.previous().len() > most => {
+                let to = shown(attempt.url());
+                attempt.error(TooManyRedirects { most, to })
+            }
             Ok(()) => attempt.follow(),
         })
     }
@@ -179,8 +182,17 @@ impl Clients {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("it redirects too often")]
-struct TooManyRedirects;
+#[error("it redirects more than {most} times, at last to {to}")]
+struct TooManyRedirects {
+    most: usize,
+    to: String,
+}
+
+/// An address without what may be a secret in it.
+pub fn shown(address: &Url) -> String {
+    let place = address.port().map_or_else(String::new, |port| format!(":{port}"));
+    format!("{}://{}{place}{}", address.scheme(), address.host_str().unwrap_or_default(), address.path())
+}
 
 /// Resolves names as the system does, and keeps what is allowed.
 struct Resolver(Targets);

@@ -35,10 +35,13 @@ pub struct DeliveryInfo {
     status: String,
     event: EventRef,
     attempts: i64,
+    #[serde(serialize_with = "crate::stamp::serialize")]
     created_at: Timestamp,
     /// When it was taken or given up.
+    #[serde(serialize_with = "crate::stamp::optional")]
     settled_at: Option<Timestamp>,
     /// `null` while it waits behind another of its chat, and at the end.
+    #[serde(serialize_with = "crate::stamp::optional")]
     next_attempt_at: Option<Timestamp>,
     /// The attempts in vain, oldest first.
     failed_attempts: Vec<AttemptInfo>,
@@ -57,6 +60,7 @@ pub struct EventRef {
 #[derive(Debug, Serialize)]
 pub struct AttemptInfo {
     number: i64,
+    #[serde(serialize_with = "crate::stamp::serialize")]
     at: Timestamp,
     error: String,
     /// Of the answer; `null` when there was none.
@@ -105,7 +109,7 @@ pub async fn list(
 ) -> Result<Json<DeliveryPage>, Problem> {
     let state = query.text("status").map(|word| state(&word)).transpose();
     let before = query.number("before", i64::MAX, i64::MAX);
-    let limit = query.number("limit", LIMIT.0, LIMIT.1).max(1);
+    let limit = query.limit(LIMIT);
     query.done()?;
     let state = state?;
     find(&gateway, &id).await?;

@@ -66,6 +66,8 @@ pub enum Problem {
         reason: Option<String>,
     },
     SessionExists,
+    /// It still does what it was told before.
+    SessionBusy,
     /// No phone has linked the session.
     NotPaired,
     /// A phone has linked the session.
@@ -189,7 +191,9 @@ impl Problem {
             Self::QueueFull(_) | Self::TooManyLinks(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::NoPairingCode { .. } | Self::Refused { .. } => StatusCode::BAD_GATEWAY,
             Self::NoAnswer { .. } => StatusCode::GATEWAY_TIMEOUT,
-            Self::Stopping | Self::Starting | Self::NotReady { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Stopping | Self::Starting | Self::NotReady { .. } | Self::SessionBusy => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -219,6 +223,7 @@ impl Problem {
             Self::OriginalWebhook => ("webhook_is_original", "This webhook is set in the settings"),
             Self::NotOnline { .. } => ("session_not_online", "The session is not online"),
             Self::SessionExists => ("session_exists", "There is a session of this name"),
+            Self::SessionBusy => ("session_busy", "The session still follows an earlier order"),
             Self::NotPaired => ("session_not_paired", "No phone has linked the session"),
             Self::AlreadyPaired => ("session_already_paired", "A phone has linked the session already"),
             Self::NoPairingCode { .. } => ("pairing_code_refused", "WhatsApp gave no pairing code"),
@@ -301,7 +306,8 @@ impl Problem {
             Self::OriginalWebhook => "it can be enabled, disabled, tested and told again; its address is \
                                       WAPI_GETTING_MESSAGES_WEBHOOK, its secret WAPI_WEBHOOK_SECRET"
                 .to_owned(),
-            Self::NoMessage => "it was not sent through this gateway, or is kept no longer".to_owned(),
+            Self::NoMessage => "it was not sent through this gateway, or is kept no longer; where a route takes `chat`, say in which chat it is"
+                .to_owned(),
             Self::TooLate => "phones take new words for 15 minutes; send a new message, or delete this one".to_owned(),
             Self::NoMedia => "it never was, was of another session, or is kept no longer".to_owned(),
             Self::NoRange(size) => format!("it has {size} bytes"),
@@ -311,6 +317,7 @@ impl Problem {
             Self::NotOnline { status, reason: Some(reason) } => format!("it is {}: {reason}", status.word()),
             Self::NotOnline { status, reason: None } => format!("it is {}", status.word()),
             Self::SessionExists => "choose another name, or remove that session first".to_owned(),
+            Self::SessionBusy => "this one was not followed, but for a removal, which goes on; look again".to_owned(),
             Self::NotPaired => "its QR code is at GET /v1/sessions/…/qr".to_owned(),
             Self::AlreadyPaired => "log it out first to link it to another phone".to_owned(),
             Self::NoPairingCode { detail } => detail.clone(),

@@ -52,7 +52,7 @@ impl Entry {
 /// `?after=` a place (0: from the beginning) `&types=message.received,… &session=… &limit=100 &wait=` seconds for something new.
 pub async fn list(State(gateway): State<Gateway>, caller: Caller, mut query: Query) -> Result<Json<Page>, Problem> {
     let after = query.number("after", 0, i64::MAX);
-    let limit = query.number("limit", LIMIT.0, LIMIT.1).max(1);
+    let limit = query.limit(LIMIT);
     let wait = Duration::from_secs(query.number("wait", 0, LONGEST_WAIT));
     let wanted = wanted(&caller, &mut query);
     query.done()?;

@@ -31,6 +31,7 @@ pub(super) struct Chat {
     unread: bool,
     archived: bool,
     pinned: bool,
+    #[serde(serialize_with = "crate::stamp::optional")]
     muted_until: Option<Timestamp>,
 }
 
@@ -49,6 +50,7 @@ pub(super) struct Shown {
     chat: String,
     from: Person,
     from_me: bool,
+    #[serde(serialize_with = "crate::stamp::serialize")]
     timestamp: Timestamp,
     #[serde(flatten)]
     says: Says,
@@ -56,8 +58,10 @@ pub(super) struct Shown {
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(serialize_with = "crate::stamp::optional")]
     edited_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(serialize_with = "crate::stamp::optional")]
     deleted_at: Option<Timestamp>,
     reactions: Vec<Reaction>,
 }
@@ -229,7 +233,7 @@ pub(super) async fn contact(
 }
 
 fn limit(query: &mut Query) -> u32 {
-    query.number("limit", LIMIT.0, LIMIT.1).max(1)
+    query.limit(LIMIT)
 }
 
 fn cursor(query: &mut Query, name: &'static str) -> Result<Option<Cursor>, Problem> {

@@ -5,7 +5,7 @@ pub mod batch;
 mod body;
 pub mod changes;
 mod contacts;
-mod content;
+pub(super) mod content;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod interactive;

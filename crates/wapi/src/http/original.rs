@@ -13,6 +13,7 @@ use super::Gateway;
 use super::auth::reached;
 use super::error::Problem;
 use super::extract::{Fields, Named};
+use super::messages::content::{LONGEST_CAPTION, LONGEST_TEXT};
 use crate::event::{Account, ConnectionInfo as Connection, Failure};
 use crate::fetch::Whose;
 use crate::keys::Caller;
@@ -31,11 +32,13 @@ struct SessionInfo {
     paired: bool,
     connection: Connection,
     account: Option<Account>,
+    #[serde(serialize_with = "crate::stamp::optional")]
     last_received_at: Option<Timestamp>,
     /// Where the QR code is, while one waits.
     #[serde(skip_serializing_if = "Option::is_none")]
     qr_code: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(serialize_with = "crate::stamp::optional")]
     qr_code_expires_at: Option<Timestamp>,
 }
 
@@ -64,7 +67,7 @@ pub async fn register_session(
 ) -> Result<Response, Problem> {
     let name = fields.parsed("session_id", SessionName::parse);
     let name = reached(&caller, fields.done(name)?)?;
-    let (session, state) = gateway.sessions.register(&name).await;
+    let (session, state) = gateway.sessions.register(&name).await?;
     if !caller.reaches(name.as_str()) {
         // It had this name, and nobody was there: so the session is new, and the caller's.
         gateway.give(&caller, &name).await?;
@@ -92,6 +95,7 @@ struct SentMessage {
     id: String,
     chat: String,
     session: SessionName,
+    #[serde(serialize_with = "crate::stamp::serialize")]
     timestamp: Timestamp,
     status: &'static str,
 }
@@ -103,7 +107,7 @@ pub async fn send_message(
     mut fields: Fields,
 ) -> Result<Response, Problem> {
     let (session, chat) = (fields.parsed("session_name", SessionName::parse), fields.parsed("chat_id", ChatId::parse));
-    let read = session.zip(chat).zip(fields.text("text"));
+    let read = session.zip(chat).zip(fields.text_up_to("text", LONGEST_TEXT));
     let ((session, chat), body) = fields.done(read)?;
     let session = reached(&caller, session)?;
     send(&gateway, session, chat, Message::text(body), None).await
@@ -117,7 +121,7 @@ pub async fn send_image(
 ) -> Result<Response, Problem> {
     let (session, chat) = (fields.parsed("session_name", SessionName::parse), fields.parsed("chat_id", ChatId::parse));
     let read = session.zip(chat).zip(fields.text("image_url"));
-    let caption = fields.optional_text("caption").filter(|caption| !caption.is_empty());
+    let caption = fields.optional_text_up_to("caption", LONGEST_CAPTION);
     let ((session, chat), link) = fields.done(read)?;
     let session = reached(&caller, session)?;
     gateway.sessions.is_ready(&session)?;
@@ -184,8 +188,10 @@ pub async fn get_session_info(State(gateway): State<Gateway>, Named(name): Named
 struct ConnectionInfo {
     session_id: SessionName,
     state: &'static str,
+    #[serde(serialize_with = "crate::stamp::serialize")]
     since: Timestamp,
     account: Option<Account>,
+    #[serde(serialize_with = "crate::stamp::optional")]
     last_received_at: Option<Timestamp>,
 }
 

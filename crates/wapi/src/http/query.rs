@@ -47,6 +47,20 @@ impl Query {
         self.optional_number(name, most).unwrap_or(default)
     }
 
+    /// How many of a list are wanted: at least one; `bounds` are how many when nothing is said, and at most.
+    pub fn limit<T: FromStr + PartialOrd + Default + std::fmt::Display>(&mut self, bounds: (T, T)) -> T {
+        let (default, most) = bounds;
+        match self.text("limit").map(|text| text.parse().ok().filter(|limit| *limit > T::default() && *limit <= most)) {
+            None => default,
+            Some(Some(limit)) => limit,
+            Some(None) => {
+                let detail = format!("must be a whole number from 1 to {most}");
+                self.errors.push(FieldError { field: "limit".into(), detail });
+                default
+            }
+        }
+    }
+
     /// A whole number no larger than `most`, if it is given.
     pub fn optional_number<T: FromStr + PartialOrd + Default + std::fmt::Display>(
         &mut self,

@@ -21,7 +21,7 @@ pub(super) async fn catalog(
     mut query: Query,
 ) -> Result<Json<Catalog>, Problem> {
     let of = query.text("of");
-    let limit = query.number("limit", LIMIT.0, LIMIT.1).max(1);
+    let limit = query.limit(LIMIT);
     let cursor = query.text("cursor").filter(|cursor| !cursor.is_empty());
     query.done()?;
     let of = of.map(|text| match ChatId::parse(&text) {

@@ -113,7 +113,19 @@ impl StoreError {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        Self(error.to_string().into())
+        let said = error.to_string();
+        let code = error.as_database_error().and_then(|error| error.code()).and_then(|code| code.parse::<i32>().ok());
+        // SQLite's words say what it did; an operator asks what to do.
+        let advice = match code.map(|code| code & 0xff) {
+            Some(5 | 6) => "another program holds it; end that one",
+            Some(8) => "it cannot be written; look at the rights of the data folder, and whether its disk is read-only",
+            Some(10) => "its disk does not read or write; look at the system's log",
+            Some(11 | 26) => "its file is damaged; end the program and restore it from a copy",
+            Some(13) => "its disk is full; make room",
+            Some(14) => "its file cannot be opened; look at the data folder, and at how many files may be open",
+            _ => return Self(said.into()),
+        };
+        Self(format!("{advice} ({said})").into())
     }
 }
 

@@ -6,14 +6,14 @@ use anyhow::Result;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 use reqwest::Response;
-use reqwest::header::RETRY_AFTER;
+use reqwest::header::{LOCATION, RETRY_AFTER};
 use url::Url;
 
 use super::schedule::Failure;
 use super::target::Target;
 use crate::clock::Clock;
 use crate::config::Environment;
-use crate::guard::{Clients, Targets as Allowed};
+use crate::guard::{Clients, Targets as Allowed, shown};
 use crate::store::Failed;
 
 /// Covers connecting, sending and the answer.
@@ -111,12 +111,24 @@ fn judge(answer: &Response, kept: String, now: Timestamp) -> Result<Taken, Failu
     // These are about who we are, where we knock and when, not about what we bring.
     let is_about_us = matches!(status.as_u16(), 401 | 403 | 404 | 405 | 407 | 408 | 410 | 425 | 429);
     let wish = answer.headers().get(RETRY_AFTER).and_then(|wish| wait(wish.to_str().ok()?, now));
+    let error = match moved_to(answer) {
+        Some(to) => {
+            format!("it answered {} and redirects to {to}; posts do not follow, so set that address", status.as_u16())
+        }
+        None => format!("it answered {}", status.as_u16()),
+    };
     let status = status.as_u16();
     Err(Failure {
-        error: Failed { error: format!("it answered {status}"), status: Some(status), answer: Some(kept) },
+        error: Failed { error, status: Some(status), answer: Some(kept) },
         is_about_the_event: answer.status().is_client_error() && !is_about_us,
         retry_after: wish,
     })
+}
+
+/// Where somebody else is to be asked.
+fn moved_to(answer: &Response) -> Option<String> {
+    let to = answer.headers().get(LOCATION).filter(|_| answer.status().is_redirection())?;
+    Some(shown(&answer.url().join(to.to_str().ok()?).ok()?))
 }
 
 /// What `Retry-After` asks for: seconds, or a date.

@@ -12,8 +12,8 @@ use crate::message::{
 use super::{contacts, interactive, polls, products, status};
 
 /// WhatsApp's own limits, in characters.
-const LONGEST_TEXT: usize = 65_536;
-const LONGEST_CAPTION: usize = 1_024;
+pub(in crate::http) const LONGEST_TEXT: usize = 65_536;
+pub(in crate::http) const LONGEST_CAPTION: usize = 1_024;
 const LONGEST_DESCRIPTION: usize = 2_048;
 const LONGEST_NAME: usize = 1_000;
 /// Of an invitation.

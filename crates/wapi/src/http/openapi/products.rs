@@ -23,7 +23,7 @@ pub fn operations() -> Vec<Operation> {
                 text(),
                 "The business: a number in any spelling, or an address; the account itself if left out.",
             )
-            .query("limit", number(0, LIMIT.1.into()), "Products in one answer; 20 when nothing is said.")
+            .query("limit", number(1, LIMIT.1.into()), "Products in one answer; 20 when nothing is said.")
             .query("cursor", text(), "`next` of the answer before.")
             .answers(200, "Its products, in WhatsApp's order.", object(&[("products", list(offer())), ("next", next)]))
             .problems(&ASKED)

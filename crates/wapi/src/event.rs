@@ -37,6 +37,7 @@ pub struct Event {
     #[serde(flatten)]
     pub data: EventData,
     /// When the gateway learnt of it.
+    #[serde(serialize_with = "crate::stamp::serialize")]
     pub timestamp: Timestamp,
 }
 
@@ -141,6 +142,7 @@ pub struct DisabledWebhook {
     pub id: String,
     /// `gone`: it answered 410. `failing`: it took nothing for too long.
     pub reason: &'static str,
+    #[serde(serialize_with = "crate::stamp::serialize")]
     pub disabled_at: Timestamp,
 }
 
@@ -161,6 +163,7 @@ pub struct MessageUpdate {
     pub id: String,
     pub chat: String,
     /// When it happened, by WhatsApp's clock where WhatsApp said.
+    #[serde(serialize_with = "crate::stamp::serialize")]
     pub timestamp: Timestamp,
     /// Whose phone tells it: for what recipients do.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -192,6 +195,7 @@ pub struct ReceivedMessage {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub from_me: bool,
     /// When WhatsApp took the message from its sender.
+    #[serde(serialize_with = "crate::stamp::serialize")]
     pub timestamp: Timestamp,
     /// It waited at WhatsApp while this session was away.
     pub offline: bool,
@@ -210,6 +214,7 @@ pub struct Changed<T> {
     pub from: Person,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub from_me: bool,
+    #[serde(serialize_with = "crate::stamp::serialize")]
     pub timestamp: Timestamp,
     pub offline: bool,
     /// The message that was changed.
@@ -281,6 +286,7 @@ pub struct Unread {
     pub from: Person,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub from_me: bool,
+    #[serde(serialize_with = "crate::stamp::serialize")]
     pub timestamp: Timestamp,
     pub offline: bool,
 }
@@ -329,13 +335,13 @@ mod tests {
         let event = Event { id: "evt_1".to_owned(), timestamp: Timestamp::UNIX_EPOCH, data };
         let expected = serde_json::json!({
             "type": "message.received",
-            "timestamp": "1970-01-01T00:00:00Z",
+            "timestamp": "1970-01-01T00:00:00.000Z",
             "data": {
                 "session": "shop",
                 "id": "3EB0",
                 "chat": "375447034810@s.whatsapp.net",
                 "from": {"id": "375447034810@s.whatsapp.net", "phone": "375447034810", "lid": null, "name": "Ann"},
-                "timestamp": "1970-01-01T00:00:00Z",
+                "timestamp": "1970-01-01T00:00:00.000Z",
                 "offline": false,
                 "type": "text",
                 "text": {"body": "hi"},

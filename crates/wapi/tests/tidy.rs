@@ -133,6 +133,27 @@ fn files_that_say_they_are_pure_are() {
     }
 }
 
+#[test]
+fn every_moment_that_callers_read_is_written_in_one_form() {
+    let mut found = 0;
+    for source in sources("wapi/src") {
+        let (mut is_written, mut above) = (false, "");
+        for (number, line) in source.code() {
+            match line.trim_start() {
+                derive if derive.starts_with("#[derive(") => is_written = derive.contains("Serialize"),
+                _ if line.starts_with('}') => is_written = false,
+                field if is_written && field.contains("Timestamp") && field.ends_with(',') => {
+                    found += 1;
+                    assert!(above.contains("crate::stamp::"), "{}:{number}: {field}", source.path);
+                }
+                _ => {}
+            }
+            above = line;
+        }
+    }
+    assert!(found > 30, "the test looks for the wrong thing");
+}
+
 /// The `//!` lines at the top, and those `///` lines that follow at once.
 fn header(text: &str) -> String {
     text.lines().take_while(|line| line.starts_with("//!")).collect()

@@ -12,6 +12,7 @@ pub struct Group {
     /// `null` when it has none.
     pub description: Option<String>,
     /// `null` where WhatsApp does not say, like `created_by`.
+    #[serde(serialize_with = "crate::stamp::optional")]
     pub created_at: Option<Timestamp>,
     pub created_by: Option<Person>,
     /// Only admins may write.
@@ -55,6 +56,7 @@ pub struct GroupCreated {
     pub chat: String,
     /// Who did it; `null` where WhatsApp does not say.
     pub by: Option<Person>,
+    #[serde(serialize_with = "crate::stamp::serialize")]
     pub timestamp: Timestamp,
     #[serde(flatten)]
     pub group: Group,
@@ -67,6 +69,7 @@ pub struct GroupUpdated {
     /// As in [`GroupCreated`], like `by` and `timestamp`.
     pub chat: String,
     pub by: Option<Person>,
+    #[serde(serialize_with = "crate::stamp::serialize")]
     pub timestamp: Timestamp,
     /// What it is now, by the names of [`Group`]: `{"subject": "…"}`.
     pub change: GroupChange,
@@ -89,6 +92,7 @@ pub struct GroupParticipants {
     /// As in [`GroupCreated`], like `by` and `timestamp`.
     pub chat: String,
     pub by: Option<Person>,
+    #[serde(serialize_with = "crate::stamp::serialize")]
     pub timestamp: Timestamp,
     pub action: GroupAction,
     /// Whom it is about.

@@ -26,5 +26,6 @@ pub struct Starred {
     pub chat: String,
     pub message_id: String,
     pub starred: bool,
+    #[serde(serialize_with = "crate::stamp::serialize")]
     pub timestamp: Timestamp,
 }

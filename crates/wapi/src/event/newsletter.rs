@@ -18,6 +18,7 @@ pub struct Newsletter {
     pub verified: bool,
     /// Where people find it: `https://whatsapp.com/channel/…`.
     pub link: Option<String>,
+    #[serde(serialize_with = "crate::stamp::optional")]
     pub created_at: Option<Timestamp>,
 }
 

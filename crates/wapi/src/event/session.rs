@@ -30,6 +30,7 @@ pub struct SessionStatus {
     /// Why, where the status does not say it all.
     pub reason: Option<String>,
     /// Since when it has this status.
+    #[serde(serialize_with = "crate::stamp::serialize")]
     pub since: Timestamp,
     /// Whether it holds the keys of a linked device.
     pub paired: bool,
@@ -43,6 +44,7 @@ pub struct ConnectionInfo {
     /// `offline`, `connecting` or `online`.
     pub state: &'static str,
     /// Since when.
+    #[serde(serialize_with = "crate::stamp::serialize")]
     pub since: Timestamp,
 }
 
@@ -63,7 +65,9 @@ pub struct HistoryProgress {
     /// In percent, as the phone says.
     pub progress: u8,
     /// When it began to come, and when something last came of it.
+    #[serde(serialize_with = "crate::stamp::optional")]
     pub started_at: Option<Timestamp>,
+    #[serde(serialize_with = "crate::stamp::optional")]
     pub updated_at: Option<Timestamp>,
 }
 
@@ -76,6 +80,7 @@ pub struct SessionQr {
     /// Where it is as a picture, on this gateway.
     pub path: String,
     /// Nobody can scan it after this.
+    #[serde(serialize_with = "crate::stamp::serialize")]
     pub expires_at: Timestamp,
 }
 

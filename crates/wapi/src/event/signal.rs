@@ -67,6 +67,7 @@ pub struct PresenceChanged {
     pub from: Person,
     pub state: Presence,
     /// When they were last there; `null` where they hide it, or are there now.
+    #[serde(serialize_with = "crate::stamp::optional")]
     pub last_seen_at: Option<Timestamp>,
 }
 
@@ -80,6 +81,7 @@ pub struct CallIncoming {
     pub video: bool,
     /// The group that is called; `null` for a call between two.
     pub group: Option<String>,
+    #[serde(serialize_with = "crate::stamp::serialize")]
     pub timestamp: Timestamp,
 }
 
@@ -90,6 +92,7 @@ pub struct CallEnded {
     pub id: String,
     pub from: Person,
     pub reason: CallEnd,
+    #[serde(serialize_with = "crate::stamp::serialize")]
     pub timestamp: Timestamp,
 }
 

@@ -14,6 +14,7 @@ pub struct ReceivedStatus {
     #[serde(flatten)]
     pub message: ReceivedMessage,
     /// When nobody sees it any more.
+    #[serde(serialize_with = "crate::stamp::serialize")]
     pub expires_at: Timestamp,
 }
 

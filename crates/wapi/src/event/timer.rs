@@ -15,6 +15,7 @@ pub struct Disappearing {
     pub from: Person,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub from_me: bool,
+    #[serde(serialize_with = "crate::stamp::serialize")]
     pub timestamp: Timestamp,
     pub offline: bool,
     /// Seconds; 0: they stay.

@@ -28,6 +28,7 @@ pub struct ChatChange {
     pub pinned: Option<bool>,
     /// `null`: it is muted no more. Muted for ever is [`FOREVER`].
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    #[serde(serialize_with = "crate::stamp::nullable")]
     pub muted_until: Option<Option<Timestamp>>,
     /// `true`: it was marked as unread by hand. `false`: all of it was read, or everything up to `read_up_to`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,6 +44,7 @@ pub struct ChatChange {
     pub cleared: Option<bool>,
     /// Beside `unread: false`, `deleted` and `cleared`, as far as the device said it: messages of after this second are not meant.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(serialize_with = "crate::stamp::optional")]
     pub up_to: Option<Timestamp>,
 }
 
@@ -115,7 +117,7 @@ mod tests {
             (r#"{"archived":true}"#, ChatChange { archived: Some(true), ..ChatChange::default() }),
             (r#"{"muted_until":null}"#, ChatChange { muted_until: Some(None), ..ChatChange::default() }),
             (
-                r#"{"muted_until":"9998-12-31T23:59:59Z"}"#,
+                r#"{"muted_until":"9998-12-31T23:59:59.000Z"}"#,
                 ChatChange { muted_until: Some(Some(FOREVER)), ..ChatChange::default() },
             ),
             ("{}", ChatChange::default()),

@@ -34,10 +34,13 @@ struct KeyInfo {
     scopes: BTreeSet<Scope>,
     /// `null`: all sessions.
     sessions: Option<BTreeSet<String>>,
+    #[serde(serialize_with = "crate::stamp::serialize")]
     created_at: Timestamp,
     /// `null`: it has no end.
+    #[serde(serialize_with = "crate::stamp::optional")]
     expires_at: Option<Timestamp>,
     /// To the minute; `null`: not yet.
+    #[serde(serialize_with = "crate::stamp::optional")]
     last_used_at: Option<Timestamp>,
 }
 

@@ -53,7 +53,9 @@ struct MediaInfo {
     url: String,
     /// Why the last download failed.
     error: Option<String>,
+    #[serde(serialize_with = "crate::stamp::serialize")]
     created_at: Timestamp,
+    #[serde(serialize_with = "crate::stamp::optional")]
     stored_at: Option<Timestamp>,
 }
 

@@ -74,6 +74,7 @@ struct Document {
     text: String,
     /// The picture, in base64.
     png: String,
+    #[serde(serialize_with = "crate::stamp::serialize")]
     expires_at: Timestamp,
 }
 

@@ -30,6 +30,7 @@ pub(super) struct SessionDocument {
     /// Why, where the status does not say it all.
     reason: Option<String>,
     /// Since when it has this status.
+    #[serde(serialize_with = "crate::stamp::serialize")]
     since: Timestamp,
     /// Whether it holds the keys of a linked device.
     paired: bool,
@@ -40,6 +41,7 @@ pub(super) struct SessionDocument {
     /// Whose device it is; `null` before pairing.
     account: Option<Account>,
     /// When it last received a message, in this run of the program or an earlier one.
+    #[serde(serialize_with = "crate::stamp::optional")]
     last_received_at: Option<Timestamp>,
     /// The QR code that waits to be scanned; left out when none does.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -58,6 +60,7 @@ struct NotTold {
     id: String,
     /// `asked`, `gone` or `failing`.
     reason: &'static str,
+    #[serde(serialize_with = "crate::stamp::serialize")]
     disabled_at: Timestamp,
 }
 
@@ -81,6 +84,7 @@ async fn disabled(gateway: &Gateway) -> Result<Vec<Endpoint>, Problem> {
 #[derive(Debug, Serialize)]
 struct Waiting {
     path: String,
+    #[serde(serialize_with = "crate::stamp::serialize")]
     expires_at: Timestamp,
 }
 
@@ -280,6 +284,7 @@ async fn document(gateway: &Gateway, name: &SessionName, state: SessionState) ->
 #[derive(Debug, Serialize)]
 pub(super) struct CheckDocument {
     ok: bool,
+    #[serde(serialize_with = "crate::stamp::serialize")]
     checked_at: Timestamp,
     /// A round trip to WhatsApp and back.
     socket: Part,

@@ -40,9 +40,11 @@ pub struct WebhookInfo {
     /// Why it is not enabled.
     disabled: Option<DisabledInfo>,
     /// Since when it has taken nothing; `null` when it took the last thing it was offered.
+    #[serde(serialize_with = "crate::stamp::optional")]
     failing_since: Option<Timestamp>,
     /// Attempts in vain since then.
     failures: u32,
+    #[serde(serialize_with = "crate::stamp::serialize")]
     created_at: Timestamp,
 }
 
@@ -50,6 +52,7 @@ pub struct WebhookInfo {
 pub struct DisabledInfo {
     /// `asked`: somebody said so. `gone`: it answered 410. `failing`: it took nothing for too long.
     reason: &'static str,
+    #[serde(serialize_with = "crate::stamp::serialize")]
     since: Timestamp,
 }
 
@@ -92,6 +95,7 @@ pub struct NewSecret {
     /// Shown this once.
     secret: String,
     /// Until when the former one signs, too.
+    #[serde(serialize_with = "crate::stamp::serialize")]
     former_until: Timestamp,
 }
 

@@ -100,7 +100,9 @@ pub struct CalendarEvent {
     pub name: String,
     pub description: Option<String>,
     /// Whole seconds.
+    #[serde(serialize_with = "crate::stamp::optional")]
     pub start: Option<Timestamp>,
+    #[serde(serialize_with = "crate::stamp::optional")]
     pub end: Option<Timestamp>,
     pub place: Option<Place>,
     /// Of a call.
@@ -158,6 +160,7 @@ pub struct GroupInvite {
     pub code: String,
     pub name: Option<String>,
     pub caption: Option<String>,
+    #[serde(serialize_with = "crate::stamp::optional")]
     pub expires_at: Option<Timestamp>,
 }
 

@@ -122,7 +122,8 @@ impl Webhooks {
     pub async fn test(&self, endpoint: Endpoint, session: &str) -> Result<Tested> {
         let now = self.clock.now();
         let data = serde_json::json!({"session": session, "id": endpoint.id});
-        let body = serde_json::json!({"type": "webhook.test", "timestamp": now, "data": data}).to_string();
+        let body =
+            serde_json::json!({"type": "webhook.test", "timestamp": crate::stamp::text(now), "data": data}).to_string();
         let target = self.deliverer.targets.read(endpoint).await?;
         let address = target.address(session)?;
         let started = self.clock.uptime();

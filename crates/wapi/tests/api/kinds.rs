@@ -214,7 +214,7 @@ fn received() -> Vec<(&'static str, wa::Message, Value)> {
             "event",
             wa::Message { event_message: some(event), ..Default::default() },
             json!({"type": "event", "event": {
-                "name": "Party", "start": "2026-12-01T09:00:00Z", "end": null, "place": {"name": "Here"},
+                "name": "Party", "start": "2026-12-01T09:00:00.000Z", "end": null, "place": {"name": "Here"},
             }}),
         ),
         (
@@ -222,7 +222,7 @@ fn received() -> Vec<(&'static str, wa::Message, Value)> {
             wa::Message { group_invite_message: some(invite), ..Default::default() },
             json!({"type": "group_invite", "group_invite": {
                 "group": "120363025246125486@g.us", "code": "c0de", "name": "Friends", "caption": null,
-                "expires_at": "2026-12-01T09:00:00Z",
+                "expires_at": "2026-12-01T09:00:00.000Z",
             }}),
         ),
         (

@@ -37,17 +37,23 @@ pub struct MessageInfo {
     message: Message,
     /// How far it has come, with the recipient who has come furthest.
     status: Status,
+    #[serde(serialize_with = "crate::stamp::serialize")]
     accepted_at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(serialize_with = "crate::stamp::optional")]
     send_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(serialize_with = "crate::stamp::optional")]
     expires_at: Option<Timestamp>,
     /// When WhatsApp took it.
+    #[serde(serialize_with = "crate::stamp::optional")]
     sent_at: Option<Timestamp>,
     /// When it was given other words, and when it was taken back from everyone.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(serialize_with = "crate::stamp::optional")]
     edited_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(serialize_with = "crate::stamp::optional")]
     deleted_at: Option<Timestamp>,
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -80,14 +86,18 @@ enum Status {
 #[derive(Debug, Serialize)]
 struct Recipient {
     id: String,
+    #[serde(serialize_with = "crate::stamp::optional")]
     delivered_at: Option<Timestamp>,
+    #[serde(serialize_with = "crate::stamp::optional")]
     read_at: Option<Timestamp>,
+    #[serde(serialize_with = "crate::stamp::optional")]
     played_at: Option<Timestamp>,
 }
 
 #[derive(Debug, Serialize)]
 struct Moment {
     status: Status,
+    #[serde(serialize_with = "crate::stamp::serialize")]
     at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     recipient: Option<String>,

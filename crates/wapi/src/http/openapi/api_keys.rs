@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::operation::{Operation, route, session_name};
-use super::schema::{list, object, or_null, reference, said, some_of, text, time, with, words};
+use super::schema::{list, moment, object, or_null, reference, said, some_of, text, time, with, words};
 use crate::keys::Scope;
 
 pub fn operations() -> Vec<Operation> {
@@ -12,7 +12,7 @@ pub fn operations() -> Vec<Operation> {
         ("name", name),
         ("scopes", some_of(scope())),
         ("sessions?", or_null(said(some_of(session_name()), "Left out or `null`: all."))),
-        ("expires_at?", or_null(time())),
+        ("expires_at?", or_null(moment())),
     ]);
     let mut made = api_key();
     made["properties"]["key"] = said(text(), "The key itself, shown this once.");

@@ -8,7 +8,7 @@ use super::schema::{count, list, number, object, reference, said, text};
 pub fn operations() -> Vec<Operation> {
     let feed = filtered(route("GET", "/v1/events", "What happened, from any point on"))
         .query("after", number(0, i64::MAX), "A place: the `next` of the last answer. 0, or nothing: the beginning.")
-        .query("limit", number(0, 1_000), "Events in one answer; 100 when nothing is said, and at least one.")
+        .query("limit", number(1, 1_000), "Events in one answer; 100 when nothing is said.")
         .query("wait", number(0, 60), "Seconds to wait for something new.")
         .answers(200, "A page.", object(&[("events", list(entry())), ("next", count())]))
         .problems(&[(503, "stopping")]);

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::schema::{count, decimal, flag, list, number, object, or_null, said, sha256, text, time, with, words};
+use super::schema::{count, decimal, flag, list, moment, number, object, or_null, said, sha256, text, with, words};
 use crate::message::CalendarEvent;
 
 type Member = (&'static str, Value);
@@ -49,8 +49,8 @@ pub fn others() -> Vec<Member> {
     let event = object(&[
         ("name", text()),
         ("description?", words()),
-        ("start", time()),
-        ("end?", or_null(time())),
+        ("start", moment()),
+        ("end?", or_null(moment())),
         ("place?", or_null(place)),
     ]);
     let emoji = said(words(), "One; `null` takes an earlier one back.");
@@ -159,7 +159,7 @@ fn group_invite() -> Value {
     object(&[
         ("group", said(text(), "`…@g.us`")),
         ("code", code),
-        ("expires_at", time()),
+        ("expires_at", moment()),
         ("name?", or_null(text())),
         ("caption?", or_null(text())),
     ])

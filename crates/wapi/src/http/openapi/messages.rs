@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::operation::{Operation, route, session_name};
-use super::schema::{flag, list, number, object, or_null, reference, said, text, time, with, words};
+use super::schema::{flag, list, moment, number, object, or_null, reference, said, text, time, with, words};
 use super::{examples, interactive, kinds, products};
 use crate::http::messages::KINDS;
 use crate::http::messages::batch::MOST;
@@ -123,7 +123,7 @@ fn wish() -> Value {
         ("context?", or_null(object(&[("message_id", said(text(), "The message this one answers."))]))),
         ("mentions?", or_null(list(said(text(), "A person, as in `to`. The words say `@` and the number.")))),
         ("recipients?", or_null(list(said(text(), "A person, as in `to`: who may see a status.")))),
-        ("send_at?", or_null(time())),
+        ("send_at?", or_null(moment())),
         ("expires_in?", or_null(said(number(1, 31 * 24 * 3600), "Seconds; not sent by then, it fails."))),
     ];
     members.extend(kinds::files());

@@ -15,6 +15,7 @@ pub fn operations() -> Vec<Operation> {
                 (409, "session_failed"),
                 (409, "session_not_online"),
                 (503, "stopping"),
+                (503, "session_busy"),
                 (503, "not_ready"),
                 (504, "whatsapp_timeout"),
             ]),

@@ -15,8 +15,14 @@ pub fn form(name: &str) -> Value {
     json!({"type": "string", "format": name})
 }
 
-pub fn time() -> Value {
+/// As callers may write it.
+pub fn moment() -> Value {
     form("date-time")
+}
+
+/// As [`crate::stamp`] writes it.
+pub fn time() -> Value {
+    with(form("date-time"), "pattern", json!(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"))
 }
 
 pub fn words(words: &[&str]) -> Value {

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::groups::ASKED;
 use super::operation::{Operation, route};
-use super::schema::{count, flag, list, object, or_null, said, some_of, text, time, with, words};
+use super::schema::{count, flag, list, moment, object, or_null, said, some_of, text, with, words};
 use crate::event::{Presence, Typing};
 use crate::http::chats::MUTED_FOREVER;
 use crate::message::ChatTimer;
@@ -49,7 +49,7 @@ pub fn operations() -> Vec<Operation> {
 }
 
 fn chat_change() -> serde_json::Value {
-    let until = json!({"anyOf": [time(), words(&[MUTED_FOREVER]), {"type": "null"}]});
+    let until = json!({"anyOf": [moment(), words(&[MUTED_FOREVER]), {"type": "null"}]});
     let until = said(until, "A time to come, `forever`, or `null`: it sounds again.");
     let timer = json!({"enum": ChatTimer::CHOICES});
     let timer = said(timer, "Seconds after which messages disappear, for everybody in the chat; 0: they stay.");

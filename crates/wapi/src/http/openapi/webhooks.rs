@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::operation::{Operation, route, session_name};
 use super::schema::{
-    anything, count, flag, list, number, object, or_null, reference, said, some_of, text, time, words,
+    anything, count, flag, list, moment, number, object, or_null, reference, said, some_of, text, time, words,
 };
 
 /// What may go wrong with a webhook that a path names.
@@ -67,7 +67,7 @@ fn deliveries() -> [Operation; 3] {
         route("GET", "/v1/webhooks/{id}/deliveries", "What a webhook was told, the newest first")
             .query("status", states, "Only these; `dead`: given up.")
             .query("before", number(0, i64::MAX), "The `next` of the last answer.")
-            .query("limit", number(0, 500), "Deliveries in one answer; 50 when nothing is said.")
+            .query("limit", number(1, 500), "Deliveries in one answer; 50 when nothing is said.")
             .answers(200, "A page; `next` is `null` at the end.", page)
             .problems(&NAMED),
         route("POST", "/v1/webhooks/{id}/deliveries/{delivery}/resend", "Try a delivery again")
@@ -76,7 +76,7 @@ fn deliveries() -> [Operation; 3] {
             .problems(&NAMED)
             .problems(&[(404, "delivery_not_found")]),
         route("POST", "/v1/webhooks/{id}/replay", "Tell again what happened in some time")
-            .body(object(&[("from", time()), ("to?", or_null(time()))]))
+            .body(object(&[("from", moment()), ("to?", or_null(moment()))]))
             .answers(202, "They are on their way.", object(&[("events", count())]))
             .problems(&NAMED)
             .problems(&[(503, "stopping")]),

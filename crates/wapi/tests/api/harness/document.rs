@@ -47,6 +47,10 @@ fn complaint(document: &Value, schema: &Value, value: &Value, path: &str) -> Opt
     if schema["enum"].as_array().is_some_and(|words| !words.contains(value)) {
         return Some(format!("{path} is {value}, none of {}", schema["enum"]));
     }
+    // The only pattern there is says how moments are written.
+    if schema["pattern"].is_string() && value.as_str().is_none_or(|text| text.len() != 24 || !text.ends_with('Z')) {
+        return Some(format!("{path} is {value}, not {}", schema["pattern"]));
+    }
     let is_too_small = schema["minimum"].as_i64().is_some_and(|least| value.as_i64().is_some_and(|it| it < least));
     if is_too_small || (schema["format"] == "date-time" && value.as_str()?.parse::<jiff::Timestamp>().is_err()) {
         return Some(format!("{path} is {value}"));

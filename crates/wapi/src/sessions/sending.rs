@@ -197,9 +197,22 @@ impl Sessions {
     async fn registered(&self, name: &SessionName, chat: ChatId) -> ChatId {
         let link = self.find(name).filter(|_| self.is_ready(name).is_ok()).and_then(|session| session.link());
         let Some(link) = link else { return chat };
-        match self.inner.around.clock.timeout(ASKING, link.registered(&chat)).await {
-            Ok(Registered::As(number)) => ChatId::Phone(number),
+        match link.registered_within(&chat, ASKING).await {
+            Registered::As(number) => ChatId::Phone(number),
             _ => chat,
+        }
+    }
+
+    /// Learns of all these chats at once what would be asked of each when its message is accepted.
+    pub async fn meet(&self, name: &SessionName, chats: impl Iterator<Item = &ChatId>) {
+        let numbers = chats.filter_map(|chat| match chat {
+            ChatId::Phone(number) => Some(number.clone()),
+            _ => None,
+        });
+        let numbers: Vec<String> = numbers.collect();
+        let link = self.find(name).filter(|_| self.is_ready(name).is_ok()).and_then(|session| session.link());
+        if let Some(link) = link {
+            link.meet(&numbers, ASKING).await;
         }
     }
 

@@ -283,16 +283,60 @@ impl Link {
         match found.first().map(|it| (it, number(it, Some(phone)))) {
             Some((it, _)) if !it.is_registered && it.contact_error.is_none() => Registered::Nobody,
             Some((it, Some(number))) if it.is_registered && number.phone != *phone => {
-                let mut known = self.other_numbers();
-                if known.len() >= OTHER_NUMBERS {
-                    known.clear();
-                }
-                known.insert(phone.clone(), number.phone.clone());
+                self.remember(phone.clone(), number.phone.clone());
                 Registered::As(number.phone)
             }
             Some((it, _)) if it.is_registered => Registered::AsAsked,
             _ => Registered::Unsaid,
         }
+    }
+
+    /// The same within a limit. After a silence nobody is asked of for a while, since messages must be accepted all the same.
+    pub async fn registered_within(&self, chat: &ChatId, limit: Duration) -> Registered {
+        if self.clock.uptime() < *self.unasked_until() {
+            return Registered::Unsaid;
+        }
+        let said = self.clock.timeout(limit, self.registered(chat)).await;
+        said.unwrap_or_else(|_| {
+            *self.unasked_until() = self.clock.uptime() + UNASKED;
+            Registered::Unsaid
+        })
+    }
+
+    /// Learns in one question what [`Self::registered`] would ask of each of these numbers.
+    pub async fn meet(&self, numbers: &[String], limit: Duration) {
+        let mut new = Vec::new();
+        for number in numbers {
+            let is_known = self.other_numbers().contains_key(number)
+                || matches!(self.client.get_lid_pn_entry(&Jid::pn(number)).await, Ok(Some(_)));
+            if !is_known {
+                new.push(number.clone());
+            }
+        }
+        // Of one alone is asked in its turn.
+        if new.len() < 2 || self.clock.uptime() < *self.unasked_until() {
+            return;
+        }
+        match self.check_numbers(&new, limit).await {
+            Ok(found) => {
+                let others = found.into_iter().filter(|number| number.exists && number.asked != number.phone);
+                others.for_each(|number| self.remember(number.asked, number.phone));
+            }
+            Err(NotAnswered::Silence(_)) => *self.unasked_until() = self.clock.uptime() + UNASKED,
+            Err(_) => {}
+        }
+    }
+
+    fn remember(&self, asked: String, number: String) {
+        let mut known = self.other_numbers();
+        if known.len() >= OTHER_NUMBERS {
+            known.clear();
+        }
+        known.insert(asked, number);
+    }
+
+    fn unasked_until(&self) -> MutexGuard<'_, Duration> {
+        self.unasked_until.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn other_numbers(&self) -> MutexGuard<'_, HashMap<String, String>> {
@@ -323,6 +367,8 @@ pub enum Registered {
     Unsaid,
 }
 
+/// How long WhatsApp is not asked after it did not answer.
+const UNASKED: Duration = Duration::from_secs(60);
 /// Numbers that are remembered to be another form of one; when there are more, all are asked for again.
 const OTHER_NUMBERS: usize = 1_000;
 

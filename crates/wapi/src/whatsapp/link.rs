@@ -50,6 +50,8 @@ pub struct Link {
     pub(super) overdue: Option<Overdue>,
     /// Numbers that were asked for and that WhatsApp knows under another form.
     pub(super) other_numbers: Mutex<HashMap<String, String>>,
+    /// Until when, by the clock's uptime, WhatsApp is asked of no number before its message is accepted.
+    pub(super) unasked_until: Mutex<Duration>,
     /// Stanzas are shown as they come in: what is asked for again is seen nowhere else.
     _stanzas: RawNodeLease,
     _subscriptions: [Subscription; 2],
@@ -116,6 +118,7 @@ impl Link {
             posts,
             overdue,
             other_numbers: Mutex::default(),
+            unasked_until: Mutex::default(),
             _subscriptions: subscriptions,
         }
     }

@@ -45,6 +45,34 @@ async fn a_number_in_another_form_is_checked_and_written_to_as_whatsapp_knows_it
 }
 
 #[tokio::test]
+async fn many_at_once_go_there_and_a_whatsapp_that_says_nothing_holds_nobody_up() {
+    let app = TestApp::start().await;
+    let alice = app.phone("Alice");
+    let device = app.pair("shop", &alice).await;
+    let people = ["Bruna", "Maria", "Ana"].map(|name| app.phone(name));
+    for (person, form) in people.iter().zip(FORMS) {
+        person.is_found_as(form);
+    }
+    let batch = |forms: &[&str]| {
+        let messages = forms.iter().map(|form| json!({"to": form, "text": {"body": "hi"}}));
+        json!({"messages": messages.collect::<Vec<_>>()})
+    };
+    let sent = app.post("/v1/sessions/shop/messages/batch", batch(&FORMS)).await.expect(202).json();
+    for (result, person) in sent["results"].as_array().unwrap().iter().zip(&people) {
+        assert_eq!(result["messages"][0]["chat"], person.jid());
+        person.next_message(PATIENCE).await.unwrap();
+    }
+    // It is asked once in vain, and not for each of them.
+    app.simulator.faults().freeze(alice.number(), device).unwrap();
+    let others: Vec<String> = (0..20).map(|number| format!("3754400001{number:02}")).collect();
+    let others: Vec<&str> = others.iter().map(String::as_str).collect();
+    let accepted = app.post("/v1/sessions/shop/messages/batch", batch(&others)).await.expect(202).json();
+    assert_eq!(accepted["results"].as_array().unwrap().len(), others.len());
+    app.simulator.faults().thaw(alice.number(), device).unwrap();
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn what_was_accepted_without_a_connection_goes_there_too() {
     let app = TestApp::start().await;
     let (alice, bruna) = (app.phone("Alice"), app.phone("Bruna"));

@@ -60,6 +60,7 @@ pub async fn send(
             return Err(Problem::KeyTaken);
         }
     }
+    gateway.sessions.meet(&session, messages.iter().map(|asked| &asked.to)).await;
     let mut outcomes = Vec::with_capacity(messages.len());
     for (index, asked) in messages.into_iter().enumerate() {
         let accepted = accepting.all(&asked, share(index), Duration::ZERO).await;

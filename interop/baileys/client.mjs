@@ -35,6 +35,7 @@ const baileys = await import('baileys');
 baileys.WA_CERT_DETAILS.PUBLIC_KEY = flags.noiseRoot;
 
 const auth = { creds: baileys.initAuthCreds(), keys: memoryKeys() };
+const deviceLists = memoryCache();
 const sentMessages = new Map();
 // By id, both ways: what commands answer, react to, change and delete.
 const known = new Map();
@@ -65,6 +66,7 @@ function connect() {
 		syncFullHistory: false,
 		appStateMacVerification: { patch: true, snapshot: true },
 		emitOwnEvents: false,
+		userDevicesCache: deviceLists,
 		getMessage: async key => sentMessages.get(key.id)
 	});
 	socket = current;
@@ -316,6 +318,11 @@ const operations = {
 		connect();
 		return { event: 'done' };
 	},
+	// As after the five minutes for which Baileys keeps the lists of people's devices, its own account's among them.
+	forget_devices: async () => {
+		deviceLists.clear();
+		return { event: 'done' };
+	},
 	// As after a restored backup: the identity is the same, and what others encrypt for the old sessions is lost.
 	forget_sessions: async () => {
 		auth.keys.each('session', () => null);
@@ -440,6 +447,18 @@ function readFlags() {
 		process.stderr.write(`${error.message}\n${usage}\n`);
 		process.exit(EXIT.misused);
 	}
+}
+
+/** What Baileys keeps lists of devices in. */
+function memoryCache() {
+	const all = new Map();
+	return {
+		get: async key => all.get(key),
+		set: async (key, value) => void all.set(key, value),
+		del: async key => void all.delete(key),
+		flushAll: async () => all.clear(),
+		clear: () => all.clear()
+	};
 }
 
 function memoryKeys() {

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use axum::extract::ws::{Message, WebSocket};
 use bytes::BytesMut;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use wacore_binary::builder::NodeBuilder;
 use wacore_binary::consts::WA_CONN_HEADER;
 use wacore_binary::{Node, OwnedNodeRef, marshal};
 use wacore_noise::NoiseCipher;
@@ -24,8 +25,10 @@ use crate::stanza::{self, Outgoing, Session, StreamEnd, login};
 const HANDSHAKE: Duration = Duration::from_secs(20);
 /// How long a client may leave what we write unread.
 const WRITING: Duration = Duration::from_secs(20);
-/// How long the other side may take to answer our close frame.
-const CLOSING: Duration = Duration::from_secs(2);
+/// How long the last word may take to go out.
+const LAST_WORD: Duration = Duration::from_secs(5);
+/// How long a client that has had the last word may take to hang up, before the server does.
+const HANGING_UP: Duration = Duration::from_millis(700);
 /// A client that does not ask for batches of offline stanzas gets the next one after this long.
 const UNASKED_BATCH: Duration = Duration::from_millis(300);
 /// How many stanzas share one WebSocket message at most.
@@ -61,9 +64,7 @@ pub(crate) async fn run(server: Arc<Server>, socket: WebSocket) {
         over = writer.run(outgoing) => over,
     };
     session.leave(&server);
-    if let Over::Ended(end) = over {
-        let _ = timeout(CLOSING, say_goodbye(end, reader, writer)).await;
-    }
+    say_goodbye(&server, over, reader.source, writer).await;
 }
 
 /// Why a stream is over.
@@ -73,17 +74,40 @@ enum Over {
     Ended(StreamEnd),
 }
 
-/// The last stanza, and a polite close: some clients wait for the close handshake before they go on. A cut is none of it.
-async fn say_goodbye(end: StreamEnd, mut reader: Reader, mut writer: Writer) -> anyhow::Result<()> {
-    if end == StreamEnd::Cut {
-        return Ok(());
+/// How every stream ends, but for a cut: with the last word, and the mark that nothing follows. Then it is the client's turn to hang up.
+///
+/// The server sends no close frame of its own: one right behind the last word makes clients drop what they have not read yet. A client
+/// that takes its time loses the TCP connection; but after the word to come back and log in, which every client follows at once, only
+/// the client hangs up.
+async fn say_goodbye(server: &Server, over: Over, mut source: Source, mut writer: Writer) {
+    let mut patience = Some(HANGING_UP);
+    if let Over::Ended(end) = over {
+        if end == StreamEnd::Cut {
+            return;
+        }
+        if end == StreamEnd::COME_BACK {
+            patience = None;
+        }
+        let mut last = Vec::from_iter(end.stanza());
+        last.push(NodeBuilder::new("xmlstreamend").build());
+        if !matches!(timeout(LAST_WORD, writer.send(&last)).await, Ok(Ok(()))) {
+            return;
+        }
     }
-    if let Some(last_word) = end.stanza() {
-        writer.send(&[last_word]).await?;
+    tokio::select! {
+        () = source.hung_up() => {}
+        () = within(patience) => {}
+        // Whoever stops the simulator waits for no client that was told to hang up and does not.
+        () = server.stop.cancelled(), if patience.is_none() => {}
     }
-    writer.target.sink.send(Message::Close(Some(CloseFrame { code: 1000, reason: "".into() }))).await?;
-    while let Some(Ok(_)) = reader.source.stream.next().await {}
-    Ok(())
+}
+
+/// After this long; never without a limit.
+async fn within(limit: Option<Duration>) {
+    match limit {
+        Some(limit) => sleep(limit).await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn handshake(server: &Server, source: &mut Source, target: &mut Target) -> anyhow::Result<Established> {
@@ -125,6 +149,11 @@ impl Source {
                 Message::Ping(_) | Message::Pong(_) => {}
             }
         }
+    }
+
+    /// The client has left. Its close frame, if it sends one, is answered; what it says besides is heard no more.
+    async fn hung_up(&mut self) {
+        while let Some(Ok(_)) = self.stream.next().await {}
     }
 }
 

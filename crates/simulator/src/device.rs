@@ -96,8 +96,8 @@ pub(crate) struct Device {
     queue: Queue,
     delivery: Delivery,
     held: Option<Node>,
-    /// What a client that logged in during a freeze waits for.
-    late_success: Option<Node>,
+    /// What a client that logged in during a freeze waits for, and whether it is active then.
+    late_success: Option<(Node, bool)>,
 }
 
 /// What a device gives when it is linked.
@@ -151,11 +151,12 @@ impl Device {
         self.queue.len()
     }
 
-    /// A new connection takes over, and the one before is told so. `success` lets the client in; a frozen device has to wait for it.
-    pub(crate) fn connect(&mut self, connection: Connection, success: Node) {
+    /// A new connection takes over, and the one before is told so. `success` lets the client in; a frozen device has to wait for it, and
+    /// is active at once then if it wanted to be.
+    pub(crate) fn connect(&mut self, connection: Connection, success: Node, is_active: bool) {
         self.rest();
         if self.frozen {
-            self.late_success = Some(success);
+            self.late_success = Some((success, is_active));
         } else {
             connection.send(success);
         }
@@ -197,8 +198,11 @@ impl Device {
     /// Ends a freeze; what waited for it goes out.
     pub(crate) fn thaw(&mut self) {
         self.frozen = false;
-        if let (Some(success), Some(connection)) = (self.late_success.take(), &self.connection) {
+        if let (Some((success, is_active)), Some(connection)) = (self.late_success.take(), &self.connection) {
             connection.send(success);
+            if is_active {
+                self.activate();
+            }
         }
         if self.delivery == Delivery::Live {
             self.flush(DeliveryFault::None);
@@ -233,6 +237,14 @@ impl Device {
             connection.send(preview(backlog));
         }
         self.send_batch(PRIMER);
+    }
+
+    /// The client wants to be told nothing until it says again that it is active.
+    pub(crate) fn pause(&mut self) {
+        self.delivery = Delivery::Inactive;
+        if let Some(connection) = &self.connection {
+            connection.draining.store(false, Ordering::Relaxed);
+        }
     }
 
     /// Hands out up to `limit` of the stanzas announced; after the last of them the end marker, and the device is live.

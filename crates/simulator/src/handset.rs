@@ -7,6 +7,7 @@ use anyhow::Context;
 use waproto::buffa::Message;
 use waproto::whatsapp as wa;
 
+use crate::Addressing;
 use crate::appstate::AppState;
 use crate::faults::Corruption;
 use crate::history::PastChat;
@@ -32,9 +33,10 @@ const MOST_RETRIES: u32 = 5;
 #[derive(Clone)]
 pub(crate) struct Arrival {
     pub(crate) id: String,
-    /// The sender: number, and LID user, by which Signal sessions are kept.
+    /// The sender: number and LID user, and which of them it came under.
     pub(crate) from: Number,
     pub(crate) from_lid: String,
+    pub(crate) addressing: Addressing,
     pub(crate) from_device: u16,
     /// The sender as the stanza names them.
     pub(crate) address: String,
@@ -75,6 +77,8 @@ pub(crate) struct Sent {
     /// The stanza's type.
     pub(crate) kind: &'static str,
     pub(crate) message: Vec<u8>,
+    /// It is between the devices of the account, and part of no chat.
+    pub(crate) is_peer: bool,
 }
 
 /// A phone. Everything it does is synchronous: its Signal store is memory.
@@ -171,7 +175,7 @@ impl Handset {
         let (chat, sender) = (arrival.chat.to_string(), session_name(&arrival.from_lid, arrival.from_device));
         let plaintext = match sealed.kind.as_str() {
             "skmsg" => self.sender_keys.decrypt(&chat, &sender, &sealed.bytes)?,
-            kind => self.signal.decrypt(&arrival.from_lid, arrival.from_device, kind, &sealed.bytes)?,
+            _ => self.open_session_message(arrival, sealed)?,
         };
         let mut message = wa::Message::decode_from_slice(&plaintext).context("it is no Message protobuf")?;
         if let Some(key) = message.sender_key_distribution_message.take() {
@@ -182,6 +186,20 @@ impl Handset {
         let mut rest = message.clone();
         rest.message_context_info.take();
         Ok((rest != wa::Message::default()).then_some(message))
+    }
+
+    /// Opened in the session with the address it came under; a client that keeps one for both addresses may have meant the other.
+    fn open_session_message(&mut self, arrival: &Arrival, sealed: &Sealed) -> anyhow::Result<Vec<u8>> {
+        let (number, lid, device) = (&*arrival.from, arrival.from_lid.as_str(), arrival.from_device);
+        let (used, other) = match arrival.addressing {
+            Addressing::PhoneNumber => (number, lid),
+            Addressing::Lid => (lid, number),
+        };
+        let opened = self.signal.decrypt(used, device, &sealed.kind, &sealed.bytes);
+        if opened.is_ok() || !self.signal.has_session(other, device) {
+            return opened;
+        }
+        self.signal.decrypt(other, device, &sealed.kind, &sealed.bytes).or(opened)
     }
 
     fn ask_again(&mut self, message: (Number, String)) -> Reaction {

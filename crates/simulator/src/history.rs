@@ -153,6 +153,16 @@ impl Phone {
         others.map(one).unzip()
     }
 
+    /// What holds for all chats: since when they go by LID, where they do.
+    fn global_settings(&self) -> wa::GlobalSettings {
+        let world = self.server.world.lock();
+        let account = world.account(&self.number).filter(|account| account.is_moved_to_lids());
+        wa::GlobalSettings {
+            chat_db_lid_migration_timestamp: account.and_then(|account| i64::try_from(account.addressed_since).ok()),
+            ..Default::default()
+        }
+    }
+
     /// The parts in which the past is told: the chats with the newest message of each, the names, and the older messages.
     fn parts(&self) -> anyhow::Result<Vec<wa::HistorySync>> {
         let (chunk, past): (usize, Vec<(String, Vec<PastMessage>)>) = self.with_handset(|handset| {
@@ -177,6 +187,7 @@ impl Phone {
             wa::HistorySync {
                 conversations: first,
                 phone_number_to_lid_mappings,
+                global_settings: MessageField::some(self.global_settings()),
                 ..part(HistorySyncType::INITIAL_BOOTSTRAP, 1)
             },
             wa::HistorySync { pushnames, ..part(HistorySyncType::PUSH_NAME, 1) },

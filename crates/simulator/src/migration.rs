@@ -6,14 +6,14 @@ use waproto::whatsapp::message::protocol_message::Type;
 
 use crate::Addressing;
 use crate::phone::Phone;
-use crate::stanza::{phone_message, unix_time};
+use crate::stanza::phone_message;
 use crate::world::{DeviceId, Number};
 
 impl Phone {
     /// From now on the account's chats of two go by LID, and its linked devices know whose each is: of all it has written with.
     pub fn moves_to_lids(&self) -> anyhow::Result<()> {
         self.is_addressed_by(Addressing::Lid);
-        let (devices, mappings) = {
+        let (devices, mappings, since) = {
             let world = self.server.world.lock();
             let account = world.account(&self.number).expect("an account is never removed while the simulator runs");
             let mapping = |peer: &Number| {
@@ -22,11 +22,11 @@ impl Phone {
                 Some(wa::LIDMigrationMapping { pn, assigned_lid, ..Default::default() })
             };
             let mappings: Vec<_> = account.peers.iter().filter_map(mapping).collect();
-            (account.linked().collect::<Vec<DeviceId>>(), mappings)
+            (account.linked().collect::<Vec<DeviceId>>(), mappings, account.addressed_since)
         };
         let payload = wa::LIDMigrationMappingSyncPayload {
             pn_to_lid_mappings: mappings,
-            chat_db_migration_timestamp: Some(unix_time()),
+            chat_db_migration_timestamp: Some(since),
         };
         let sync = wa::LIDMigrationMappingSyncMessage { encoded_mapping_payload: Some(payload.encode_to_vec()) };
         let message = wa::Message {

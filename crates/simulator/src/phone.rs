@@ -15,8 +15,8 @@ use crate::files::{File, FileKind};
 use crate::handset::{Handset, PhoneReceipt};
 use crate::message::PhoneMessage;
 use crate::server::Server;
-use crate::stanza::iq::{link_code, usync};
-use crate::stanza::{StreamEnd, group_message, newsletter, pairing, phone_message, receipt};
+use crate::stanza::iq::link_code;
+use crate::stanza::{StreamEnd, device_list, group_message, newsletter, pairing, phone_message, receipt, unix_time};
 use crate::world::{Chat, DeviceId, Number, PairingError};
 
 /// How long a client may take to answer pair-success.
@@ -213,6 +213,7 @@ impl Phone {
     /// From now on the account's chats of two go by these addresses, as when WhatsApp moves it to its LID. Groups stay as they are.
     pub fn is_addressed_by(&self, addressing: Addressing) {
         if let Some(account) = self.server.world.lock().account_mut(&self.number) {
+            account.addressed_since = unix_time();
             account.addressing = addressing;
         }
     }
@@ -381,7 +382,7 @@ pub(crate) fn unlink(server: &Server, id: &DeviceId, end: Option<StreamEnd>) -> 
     if let (Some(connection), Some(end)) = (device.connection, end) {
         connection.end(end);
     }
-    usync::tell_device_removed(server, id, device.key_index);
+    device_list::tell_device_removed(server, id, device.key_index);
     server.changed.notify_waiters();
     true
 }

@@ -16,6 +16,7 @@ use crate::handset::Handset;
 use crate::phone::Phone;
 use crate::server::Server;
 use crate::settings::{CRITICAL_BLOCK, push_name};
+use crate::stanza::unix_time;
 use crate::world::{Account, Number, UnknownRequest, World};
 
 /// How long connections may take to end when the simulator stops.
@@ -229,6 +230,7 @@ pub(crate) fn add_phone(server: &Arc<Server>, name: &str, number: Option<&str>) 
         profile: Default::default(),
         blocked: Default::default(),
         addressing: server.options.addressing,
+        addressed_since: unix_time(),
         hides_number: false,
         app_state: Collections::default(),
         peers: Default::default(),

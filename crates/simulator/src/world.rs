@@ -73,6 +73,8 @@ pub(crate) struct Account {
     pub(crate) blocked: BTreeSet<Number>,
     /// How the account addresses others and is addressed in chats of two.
     pub(crate) addressing: Addressing,
+    /// Since when, in seconds since 1970.
+    pub(crate) addressed_since: u64,
     /// Whether WhatsApp keeps its number to itself where it is addressed by LID.
     pub(crate) hides_number: bool,
     pub(crate) app_state: Collections,
@@ -91,6 +93,19 @@ impl Account {
         }
     }
 
+    /// What phones keep their Signal sessions with it under: one for each of its addresses, as whoever uses both may have two.
+    pub(crate) fn session_user(&self, addressing: Addressing) -> &str {
+        match addressing {
+            Addressing::PhoneNumber => &self.number,
+            Addressing::Lid => &self.lid,
+        }
+    }
+
+    /// Whether WhatsApp has moved its chats of two to LIDs.
+    pub(crate) fn is_moved_to_lids(&self) -> bool {
+        self.addressing == Addressing::Lid
+    }
+
     /// Whether it wants to hear nothing of somebody.
     pub(crate) fn has_blocked(&self, other: &Number) -> bool {
         self.blocked.contains(other)
@@ -99,6 +114,11 @@ impl Account {
     /// The devices linked to it.
     pub(crate) fn linked(&self) -> impl Iterator<Item = DeviceId> {
         self.devices.keys().map(|&device| DeviceId { number: self.number.clone(), device })
+    }
+
+    /// Its phone and the devices linked to it.
+    pub(crate) fn all_devices(&self) -> impl Iterator<Item = DeviceId> {
+        std::iter::once(DeviceId { number: self.number.clone(), device: 0 }).chain(self.linked())
     }
 
     /// The linked devices but this one.
@@ -260,9 +280,7 @@ impl World {
 
     /// The devices of a group's members, phones included.
     pub(crate) fn group_devices(&self, group: &Group) -> Vec<DeviceId> {
-        let members = group.members.keys().filter_map(|number| self.account(number));
-        let phone = |account: &Account| DeviceId { number: account.number.clone(), device: 0 };
-        members.flat_map(|account| std::iter::once(phone(account)).chain(account.linked())).collect()
+        group.members.keys().filter_map(|number| self.account(number)).flat_map(Account::all_devices).collect()
     }
 
     /// Everybody who shares a group with an account: they keep a list of its devices, too.

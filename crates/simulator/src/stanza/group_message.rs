@@ -10,7 +10,7 @@ use waproto::whatsapp as wa;
 
 use super::group::{address, other_address};
 use super::message::{PASSED_ON, ToPhone, sealed};
-use super::phone_message::{enc, open_sessions};
+use super::phone_message::{enc, names, open_sessions};
 use super::{Stanza, many, unix_time};
 use crate::Addressing;
 use crate::group::{FORBIDDEN, GroupId};
@@ -133,6 +133,7 @@ impl Envelope {
             id: id.to_owned(),
             from: self.sender.number.clone(),
             from_lid: self.sender_lid.clone(),
+            addressing: self.addressing,
             from_device: self.sender.device,
             address: self.participant.to_non_ad().to_string(),
             chat: self.chat.clone(),
@@ -172,10 +173,16 @@ pub(crate) fn send(
     };
     let chat = Chat::Group(group.clone()).to_string();
     let strangers = handset.lock().sender_keys.strangers(&chat, &devices);
-    open_sessions(server, &handset, &strangers)?;
+    open_sessions(server, &handset, &strangers, addressing)?;
 
     let mut phone = handset.lock();
-    let sent = Sent { id: id.to_owned(), to: Chat::Group(group.clone()), kind, message: message.encode_to_vec() };
+    let sent = Sent {
+        id: id.to_owned(),
+        to: Chat::Group(group.clone()),
+        kind,
+        message: message.encode_to_vec(),
+        is_peer: false,
+    };
     phone.remember(sent.clone());
     let participants = share_key(server, &mut phone, &chat, strangers, addressing)?;
     let stanza = many::seal(&mut phone, &sent, message, participants, addressing)?;
@@ -219,14 +226,6 @@ pub(super) fn resend(
         group.addressing
     };
     many::resend(server, from, to, sent, count, addressing)
-}
-
-/// The name Signal sessions with a device are kept under, and its address in the group; `None` when it is linked no more.
-pub(super) fn names(server: &Server, device: &DeviceId, addressing: Addressing) -> Option<(String, Jid)> {
-    let world = server.world.lock();
-    let account = world.account(&device.number)?;
-    let is_there = device.device == 0 || account.devices.contains_key(&device.device);
-    is_there.then(|| (account.lid.to_string(), account.jid(addressing, device.device)))
 }
 
 fn key_message(group: &str, distribution: Vec<u8>) -> wa::Message {

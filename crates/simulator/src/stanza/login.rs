@@ -1,14 +1,19 @@
 //! What happens after the handshake: a client that wants to be linked gets references for a QR, a linked device is logged in.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use wacore_binary::builder::NodeBuilder;
 use waproto::whatsapp as wa;
 
 use super::{Role, Session, StreamEnd, pairing, unix_time};
 use crate::Addressing;
-use crate::device::Connection;
+use crate::device::{Connection, Device};
 use crate::server::Server;
+use crate::world::DeviceId;
+
+/// How long WhatsApp takes to find what waits for a device that logs in active.
+const FINDING: Duration = Duration::from_millis(300);
 
 /// Decides who the client is. A linked device is known by its Noise key alone, as on WhatsApp.
 pub(crate) fn enter(
@@ -24,7 +29,7 @@ pub(crate) fn enter(
     Session { connection, role }
 }
 
-fn log_in(server: &Server, connection: &Connection, noise_key: &[u8; 32], payload: &wa::ClientPayload) -> Role {
+fn log_in(server: &Arc<Server>, connection: &Connection, noise_key: &[u8; 32], payload: &wa::ClientPayload) -> Role {
     let mut world = server.world.lock();
     let Some(id) = world.device_by_noise_key(noise_key).cloned() else {
         connection.end(StreamEnd::Failure(401));
@@ -47,8 +52,38 @@ fn log_in(server: &Server, connection: &Connection, noise_key: &[u8; 32], payloa
         .attr("props", "27")
         .attr("location", "sim")
         .build();
-    device.connect(connection.clone(), success);
+    // Most clients log in passive, and say when they are ready.
+    let is_active = !payload.passive.unwrap_or(false);
+    device.connect(connection.clone(), success, is_active);
+    let is_in = !device.frozen;
     drop(world);
     server.changed.notify_waiters();
+    if is_active && is_in {
+        server.tasks.spawn(activate_soon(server.clone(), id.clone(), connection.id));
+    }
     Role::Device(id)
+}
+
+/// A client that logs in active need not say so; one that does so all the same looks for what waited only then, and finds it sooner.
+async fn activate_soon(server: Arc<Server>, id: DeviceId, connection: u64) {
+    tokio::select! {
+        () = server.stop.cancelled() => return,
+        () = tokio::time::sleep(FINDING) => {}
+    }
+    let is_here =
+        |device: &Device| !device.frozen && device.connection.as_ref().is_some_and(|present| present.id == connection);
+    if server.world.lock().device(&id).is_some_and(is_here) {
+        activate(&server, &id);
+    }
+}
+
+/// A client is ready: what waited comes now, and a newly linked device hears from its phone.
+pub(super) fn activate(server: &Arc<Server>, id: &DeviceId) {
+    if let Some(device) = server.world.lock().device_mut(&id.number, id.device) {
+        device.activate();
+    }
+    server.changed.notify_waiters();
+    if let Err(error) = pairing::greet(server, id) {
+        tracing::warn!(error = format!("{error:#}"), "a phone could not greet the device it linked");
+    }
 }

@@ -9,9 +9,9 @@ use wacore_binary::{Jid, Node};
 use waproto::whatsapp as wa;
 
 use super::group::address;
-use super::group_message::{mode, names};
+use super::group_message::mode;
 use super::message::deliver;
-use super::phone_message::enc;
+use super::phone_message::{enc, names};
 use crate::Addressing;
 use crate::amendments::edit_attribute;
 use crate::handset::{Handset, Sent};

@@ -7,7 +7,7 @@ use wacore_binary::{Jid, JidExt, Node};
 use waproto::buffa::MessageField;
 use waproto::whatsapp as wa;
 
-use super::{Stanza, group_message, newsletter, phone_message, receipt, status, unix_time};
+use super::{Stanza, device_list, group_message, newsletter, phone_message, receipt, status, unix_time};
 use crate::Addressing;
 use crate::device::Connection;
 use crate::faults::AckFault;
@@ -35,7 +35,7 @@ pub(crate) fn take(server: &Arc<Server>, connection: &Connection, sender: &Devic
         server.world.lock().count_unknown("<message> without id or to".to_owned());
         return;
     };
-    let (fault, refused) = {
+    let (fault, refused, correction) = {
         let world = server.world.lock();
         let refused = match to.is_group() {
             true => group_message::refusal(&world, sender, &to),
@@ -43,7 +43,7 @@ pub(crate) fn take(server: &Arc<Server>, connection: &Connection, sender: &Devic
             false if to.is_newsletter() => newsletter::refusal(&world, sender, &to, &id, node),
             false => world.account_of(&to).is_none().then_some(NO_SUCH_RECIPIENT),
         };
-        (world.switches.ack, refused)
+        (world.switches.ack, refused, device_list::correction(&world, sender, &to, node))
     };
     let error = match fault {
         AckFault::Refuse(code) => Some(code),
@@ -51,7 +51,7 @@ pub(crate) fn take(server: &Arc<Server>, connection: &Connection, sender: &Devic
     };
     // Its author is told its place.
     let place = if error.is_none() && to.is_newsletter() { newsletter::publish(server, sender, node) } else { None };
-    let ack = ack(&id, &to, error, place);
+    let ack = ack(&id, &to, error, place, correction);
     match fault {
         AckFault::Drop => {}
         AckFault::Delay(time) => {
@@ -71,7 +71,7 @@ pub(crate) fn take(server: &Arc<Server>, connection: &Connection, sender: &Devic
     }
 }
 
-fn ack(id: &str, to: &Jid, error: Option<u16>, place: Option<u64>) -> Node {
+fn ack(id: &str, to: &Jid, error: Option<u16>, place: Option<u64>, correction: Option<String>) -> Node {
     let mut ack = NodeBuilder::new("ack")
         .attr("class", "message")
         .attr("id", id)
@@ -79,6 +79,9 @@ fn ack(id: &str, to: &Jid, error: Option<u16>, place: Option<u64>) -> Node {
         .attr("t", unix_time().to_string());
     if let Some(place) = place {
         ack = ack.attr("server_id", place.to_string());
+    }
+    if let Some(devices) = correction.filter(|_| error.is_none()) {
+        ack = ack.attr("phash", devices);
     }
     match error {
         Some(code) => ack.attr("error", code.to_string()).build(),
@@ -202,6 +205,7 @@ impl Envelope {
             id: id.to_owned(),
             from: self.sender.number.clone(),
             from_lid: self.sender_lid.clone(),
+            addressing: self.addressing,
             from_device: self.sender.device,
             address: self.from.to_non_ad().to_string(),
             chat: Chat::Person(self.chat_number.clone()),

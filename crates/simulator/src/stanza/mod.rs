@@ -1,6 +1,7 @@
 //! The stanzas a client sends, one file per family, and the words the server answers with.
 
 pub(crate) mod call;
+pub(crate) mod device_list;
 pub(crate) mod group;
 pub(crate) mod group_message;
 pub(crate) mod iq;
@@ -55,6 +56,9 @@ pub(crate) enum StreamEnd {
 }
 
 impl StreamEnd {
+    /// A device that was just linked is told to come back and log in.
+    pub(crate) const COME_BACK: Self = Self::Error(515);
+
     /// The last stanza of the stream, if there is one.
     pub(crate) fn stanza(self) -> Option<Node> {
         let conflict = |kind: &'static str| {

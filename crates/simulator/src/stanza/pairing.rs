@@ -190,6 +190,7 @@ pub(crate) fn offer(
     let account = world.account(number).ok_or(PairingError::Gone)?;
     let (jid, lid) = (account.jid(Addressing::PhoneNumber, device), account.jid(Addressing::Lid, device));
     let account_identity = account.signer.clone();
+    let is_moved = account.is_moved_to_lids();
     let identity_key =
         world.candidates.get(&connection).ok_or(PairingError::Expired)?.registration.identity_key.clone();
     drop(world);
@@ -197,7 +198,7 @@ pub(crate) fn offer(
     let corruption = server.options.corruption;
     let sealed = adv::device_identity_for_pairing(&account_identity, &identity_key, key_index, adv_secret, corruption)
         .map_err(|error| PairingError::NotAQr(format!("{error:#}")))?;
-    let props = wa::ClientPairingProps { is_chat_db_lid_migrated: Some(false), ..Default::default() };
+    let props = wa::ClientPairingProps { is_chat_db_lid_migrated: Some(is_moved), ..Default::default() };
     let pair_success = NodeBuilder::new("pair-success").children([
         leaf("device-identity", sealed),
         NodeBuilder::new("device").attr("jid", jid).attr("lid", lid).build(),
@@ -248,10 +249,9 @@ pub(crate) fn take_answer(server: &Server, connection: &Connection, node: &Node)
     };
     let outcome = link(&mut world, &candidate.registration, &pending, node);
     drop(world);
-    // 515 tells a client to come back and log in.
-    connection.end(if outcome.is_ok() { StreamEnd::Error(515) } else { StreamEnd::Done });
+    connection.end(if outcome.is_ok() { StreamEnd::COME_BACK } else { StreamEnd::Done });
     if let Ok(id) = &outcome {
-        super::iq::usync::tell_device_added(server, id);
+        super::device_list::tell_device_added(server, id);
     }
     // The test that scanned may have stopped candidate; the pairing stands all the same.
     let _ = pending.done.send(outcome);

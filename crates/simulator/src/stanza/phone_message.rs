@@ -15,6 +15,7 @@ use super::{group_message, many};
 use crate::Addressing;
 use crate::amendments::edit_attribute;
 use crate::device::Bundle;
+use crate::group::GroupId;
 use crate::handset::{Handset, Sent};
 use crate::server::Server;
 use crate::signal::Ciphertext;
@@ -90,15 +91,16 @@ fn send_as(
     };
     let plaintext = message.encode_to_vec();
     let copy = own_copy(&to_jid, message).encode_to_vec();
-    open_sessions(server, &handset, &targets)?;
+    open_sessions(server, &handset, &targets, addressing)?;
 
     let mut phone = handset.lock();
-    phone.remember(Sent { id: id.to_owned(), to: Chat::Person(to.clone()), kind, message: plaintext.clone() });
+    let to_person = Chat::Person(to.clone());
+    phone.remember(Sent { id: id.to_owned(), to: to_person, kind, message: plaintext.clone(), is_peer: false });
     let mut participants = Vec::with_capacity(targets.len());
     for target in &targets {
         let text = if target.number == *from { &copy } else { &plaintext };
         // A device that was logged out a moment ago gets nothing.
-        let Some((user, jid)) = address(server, target, addressing) else { continue };
+        let Some((user, jid)) = names(server, target, addressing) else { continue };
         let mut sealed = phone.signal.encrypt(&user, target.device, text)?;
         spoil(&mut sealed);
         participants.push(NodeBuilder::new("to").attr("jid", jid).children([enc(&sealed, None)]).build());
@@ -118,9 +120,17 @@ fn send_as(
 
 /// The phone sends something to one linked device of its own account that is not part of any chat.
 pub(crate) fn send_to_own_device(server: &Arc<Server>, to: &DeviceId, message: &wa::Message) -> anyhow::Result<()> {
-    let text = message.encode_to_vec();
-    let one = One { from: &to.number, to, id: &new_id(), kind: "text", text: &text, occasion: Occasion::Peer };
-    one.send(server)
+    let (text, id) = (message.encode_to_vec(), new_id());
+    let sent = Sent {
+        id: id.clone(),
+        to: Chat::Person(to.number.clone()),
+        kind: "text",
+        message: text.clone(),
+        is_peer: true,
+    };
+    handset(server, &to.number)?.0.lock().remember(sent);
+    let occasion = Occasion::Peer { again: None };
+    One { from: &to.number, to, id: &id, kind: "text", text: &text, occasion }.send(server)
 }
 
 /// The phone sends one of its messages again to the one device that could not decrypt it, over a new session.
@@ -135,7 +145,13 @@ pub(crate) fn resend(
     let (handset, addressing) = handset(server, from)?;
     let sent = handset.lock().sent(id).context("the message is not kept any more")?;
     let bundle = keys.or_else(|| prekeys::take_bundle(server, to)).context("the device has no keys")?;
-    let (user, _) = address(server, to, addressing).context("no such device")?;
+    anyhow::ensure!(!sent.is_peer || to.number == *from, "what an account's devices say to each other is for no other");
+    let session_of = match &sent.to {
+        Chat::Group(group) => group_addressing(server, group)?,
+        Chat::Status => Addressing::Lid,
+        Chat::Person(_) | Chat::Newsletter(_) => addressing,
+    };
+    let (user, _) = names(server, to, session_of).context("no such device")?;
     handset.lock().signal.start_session(&user, to.device, &bundle)?;
     let other = match &sent.to {
         Chat::Group(group) => return group_message::resend(server, from, to, group, &sent, count),
@@ -144,6 +160,10 @@ pub(crate) fn resend(
         Chat::Newsletter(_) => return Ok(()),
         Chat::Person(number) => number,
     };
+    if sent.is_peer {
+        let occasion = Occasion::Peer { again: Some(count) };
+        return One { from, to, id, kind: sent.kind, text: &sent.message, occasion }.send(server);
+    }
     let chat = server.world.lock().account(other).context("no such account")?.jid(addressing, 0);
     let (text, chat) = if to.number == *from {
         let copy = own_copy(&chat, &wa::Message::decode_from_slice(&sent.message)?);
@@ -157,8 +177,8 @@ pub(crate) fn resend(
 
 /// Why a message goes to a single device.
 enum Occasion {
-    /// It is between the devices of one account.
-    Peer,
+    /// It is between the devices of one account; again where the device asked for it.
+    Peer { again: Option<u32> },
     /// The device asked for it again; a copy says which chat it belongs to.
     Again { count: u32, chat: Option<Jid> },
 }
@@ -176,19 +196,21 @@ struct One<'a> {
 impl One<'_> {
     fn send(self, server: &Arc<Server>) -> anyhow::Result<()> {
         let (handset, addressing) = handset(server, self.from)?;
-        open_sessions(server, &handset, std::slice::from_ref(self.to))?;
-        let (user, jid) = address(server, self.to, addressing).context("no such device")?;
+        open_sessions(server, &handset, std::slice::from_ref(self.to), addressing)?;
+        let (user, jid) = names(server, self.to, addressing).context("no such device")?;
         let mut stanza = NodeBuilder::new("message").attr("to", jid).attr("id", self.id).attr("type", self.kind);
-        let mut retry = None;
-        match self.occasion {
-            Occasion::Peer => stanza = stanza.attr("category", "peer"),
+        let retry = match self.occasion {
+            Occasion::Peer { again } => {
+                stanza = stanza.attr("category", "peer");
+                again
+            }
             Occasion::Again { count, chat } => {
-                retry = Some(count);
                 if let Some(chat) = chat {
                     stanza = stanza.attr("recipient", chat);
                 }
+                Some(count)
             }
-        }
+        };
         let mut phone = handset.lock();
         let sealed = phone.signal.encrypt(&user, self.to.device, self.text)?;
         let stanza = stanza.children([enc(&sealed, retry)]).build();
@@ -206,10 +228,20 @@ fn handset(server: &Server, number: &Number) -> anyhow::Result<(Arc<Mutex<Handse
     Ok((Arc::clone(&account.handset), account.addressing))
 }
 
+/// How a group names its members.
+fn group_addressing(server: &Server, group: &GroupId) -> anyhow::Result<Addressing> {
+    Ok(server.world.lock().groups.get(group).context("no such group")?.addressing)
+}
+
 /// Opens the Signal sessions a phone does not have yet. Bundles of other phones are taken before its own lock.
-pub(super) fn open_sessions(server: &Server, handset: &Mutex<Handset>, targets: &[DeviceId]) -> anyhow::Result<()> {
+pub(super) fn open_sessions(
+    server: &Server,
+    handset: &Mutex<Handset>,
+    targets: &[DeviceId],
+    addressing: Addressing,
+) -> anyhow::Result<()> {
     for target in targets {
-        let Some((user, _)) = address(server, target, Addressing::Lid) else { continue };
+        let Some((user, _)) = names(server, target, addressing) else { continue };
         if handset.lock().signal.has_session(&user, target.device) {
             continue;
         }
@@ -221,13 +253,13 @@ pub(super) fn open_sessions(server: &Server, handset: &Mutex<Handset>, targets: 
 }
 
 /// The name Signal sessions with a device are kept under, and its address on the wire; `None` when it is linked no more.
-fn address(server: &Server, device: &DeviceId, addressing: Addressing) -> Option<(String, Jid)> {
+pub(super) fn names(server: &Server, device: &DeviceId, addressing: Addressing) -> Option<(String, Jid)> {
     let world = server.world.lock();
     let account = world.account(&device.number)?;
     if device.device != 0 && !account.devices.contains_key(&device.device) {
         return None;
     }
-    Some((account.lid.to_string(), account.jid(addressing, device.device)))
+    Some((account.session_user(addressing).to_owned(), account.jid(addressing, device.device)))
 }
 
 pub(super) fn enc(sealed: &Ciphertext, retry: Option<u32>) -> Node {

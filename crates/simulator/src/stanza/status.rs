@@ -9,15 +9,15 @@ use wacore_binary::builder::NodeBuilder;
 use waproto::buffa::Message;
 use waproto::whatsapp as wa;
 
-use super::group_message::{Envelope, keys, names, share_key};
+use super::group_message::{Envelope, keys, share_key};
 use super::message::ToPhone;
-use super::phone_message::open_sessions;
+use super::phone_message::{names, open_sessions};
 use super::{Stanza, many};
 use crate::Addressing;
 use crate::handset::Sent;
 use crate::queue::Class;
 use crate::server::Server;
-use crate::world::{Chat, DeviceId, Number, World};
+use crate::world::{Account, Chat, DeviceId, Number, World};
 
 /// Puts a status into the queue of every linked device of the people its `<participants>` name, by user or by device, and returns what is
 /// for phones. One that was asked for again names the one device it is for.
@@ -61,9 +61,7 @@ fn people(world: &World, node: &Node) -> BTreeSet<Number> {
 }
 
 fn devices(world: &World, people: &BTreeSet<Number>) -> Vec<DeviceId> {
-    let accounts = people.iter().filter_map(|number| world.account(number));
-    let phone = |number: &Number| DeviceId { number: number.clone(), device: 0 };
-    accounts.flat_map(|account| std::iter::once(phone(&account.number)).chain(account.linked())).collect()
+    people.iter().filter_map(|number| world.account(number)).flat_map(Account::all_devices).collect()
 }
 
 /// The phone posts a status for people, which its own linked devices get, too.
@@ -84,10 +82,11 @@ pub(crate) fn send(
     };
     let chat = Chat::Status.to_string();
     let strangers = handset.lock().sender_keys.strangers(&chat, &devices);
-    open_sessions(server, &handset, &strangers)?;
+    open_sessions(server, &handset, &strangers, Addressing::Lid)?;
 
     let mut phone = handset.lock();
-    let sent = Sent { id: id.to_owned(), to: Chat::Status, kind, message: message.encode_to_vec() };
+    let message_bytes = message.encode_to_vec();
+    let sent = Sent { id: id.to_owned(), to: Chat::Status, kind, message: message_bytes, is_peer: false };
     phone.remember(sent.clone());
     let mut participants = share_key(server, &mut phone, &chat, strangers, Addressing::Lid)?;
     // Who has the key already is named without one.

@@ -3,6 +3,8 @@
 mod admin;
 mod companion;
 mod corruption;
+mod device_lists;
+mod endings;
 mod groups;
 mod history;
 mod media;
@@ -10,5 +12,7 @@ mod messages;
 mod offline;
 mod pairing;
 mod profile;
+mod raw;
+mod requests;
 mod settings;
 mod strict;

@@ -8,9 +8,9 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message as WsMessage;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use wacore_binary::consts::{NOISE_PATTERN_XX, WA_CONN_HEADER};
-use wacore_binary::{Node, NodeValue, OwnedNodeRef, Server};
+use wacore_binary::{Node, NodeValue, OwnedNodeRef, Server, marshal};
 use wacore_libsignal::protocol::{KeyPair, PublicKey};
-use wacore_noise::framing::encode_frame;
+use wacore_noise::framing::{FrameDecoder, encode_frame};
 use wacore_noise::{IkHandshakeState, IkServerHelloOutcome, NoiseCipher, NoiseHandshake, XxFallbackHandshakeState};
 use wapi_simulator::{Corruption, Fallback, Options, Simulator};
 use waproto::buffa::{Message, MessageField};
@@ -28,15 +28,29 @@ enum Verdict {
     OutsideValidity,
 }
 
-struct StrictClient {
+pub struct StrictClient {
     socket: Socket,
     read: NoiseCipher,
     received: u32,
+    /// Frames that came in one WebSocket message with the last.
+    frames: FrameDecoder,
+    write: NoiseCipher,
+    sent: u32,
     verdict: Verdict,
     server_key: [u8; 32],
 }
 
-fn key_bytes(key: &KeyPair) -> Vec<u8> {
+/// What a client sees next.
+#[derive(Debug)]
+pub enum Seen {
+    Stanza(Node),
+    /// The server's close frame.
+    Close,
+    /// TCP is over.
+    End,
+}
+
+pub fn key_bytes(key: &KeyPair) -> Vec<u8> {
     key.public_key.public_key_bytes().to_vec()
 }
 
@@ -55,7 +69,7 @@ async fn exchange(socket: &mut Socket, frame: Vec<u8>) -> Vec<u8> {
 
 impl StrictClient {
     /// Connects, does an XX handshake with the given payload, and judges the certificates.
-    async fn connect(simulator: &Simulator, noise_key: &KeyPair, payload: &wa::ClientPayload) -> Self {
+    pub async fn connect(simulator: &Simulator, noise_key: &KeyPair, payload: &wa::ClientPayload) -> Self {
         let (mut socket, _) = tokio_tungstenite::connect_async(simulator.ws_url()).await.unwrap();
         let ephemeral = KeyPair::generate(&mut rand::rng());
         let mut noise = NoiseHandshake::new(NOISE_PATTERN_XX, &WA_CONN_HEADER).unwrap();
@@ -86,17 +100,43 @@ impl StrictClient {
         let finish = wacore_noise::HandshakeUtils::build_client_finish(sealed_static, sealed_payload);
         let finish = encode_frame(&finish.encode_to_vec(), None).unwrap();
         socket.send(WsMessage::Binary(finish.into())).await.unwrap();
-        let (_, read) = noise.finish().unwrap();
-        Self { socket, read, received: 0, verdict, server_key }
+        let (write, read) = noise.finish().unwrap();
+        Self { socket, read, received: 0, frames: FrameDecoder::new(), write, sent: 0, verdict, server_key }
     }
 
-    async fn stanza(&mut self) -> Node {
-        let frame = only_frame(self.socket.next().await.unwrap().unwrap());
-        let mut frame = bytes::BytesMut::from(&frame[..]);
-        self.read.decrypt_in_place_with_counter(self.received, &mut frame).unwrap();
-        self.received += 1;
-        let unpacked = wacore_binary::util::unpack_bytes(frame).unwrap();
-        OwnedNodeRef::new(unpacked).unwrap().to_owned_node()
+    pub async fn send(&mut self, stanza: &Node) {
+        let sealed = self.write.encrypt_with_counter(self.sent, &marshal(stanza).unwrap()).unwrap();
+        self.sent += 1;
+        self.socket.send(WsMessage::Binary(encode_frame(&sealed, None).unwrap().into())).await.unwrap();
+    }
+
+    /// Says that it leaves, as WebSockets do.
+    pub async fn hang_up(&mut self) {
+        self.socket.send(WsMessage::Close(None)).await.unwrap();
+    }
+
+    pub async fn next(&mut self) -> Seen {
+        loop {
+            if let Some(mut frame) = self.frames.decode_frame() {
+                self.read.decrypt_in_place_with_counter(self.received, &mut frame).unwrap();
+                self.received += 1;
+                let unpacked = wacore_binary::util::unpack_bytes(frame).unwrap();
+                return Seen::Stanza(OwnedNodeRef::new(unpacked).unwrap().to_owned_node());
+            }
+            match self.socket.next().await {
+                Some(Ok(WsMessage::Binary(bytes))) => self.frames.feed(&bytes),
+                Some(Ok(WsMessage::Close(_))) => return Seen::Close,
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return Seen::End,
+            }
+        }
+    }
+
+    pub async fn stanza(&mut self) -> Node {
+        match self.next().await {
+            Seen::Stanza(stanza) => stanza,
+            other => panic!("instead of a stanza: {other:?}"),
+        }
     }
 }
 
@@ -126,19 +166,22 @@ fn verify(chain: &[u8], root: &[u8], server_key: &[u8]) -> Verdict {
     if inside(&leaf) && inside(&intermediate) { Verdict::Trusted } else { Verdict::OutsideValidity }
 }
 
-fn login(number: u64) -> wa::ClientPayload {
-    wa::ClientPayload { username: Some(number), device: Some(1), ..Default::default() }
+pub fn login(number: u64) -> wa::ClientPayload {
+    wa::ClientPayload { username: Some(number), device: Some(1), passive: Some(true), ..Default::default() }
 }
 
 fn registration() -> wa::ClientPayload {
-    let identity = KeyPair::generate(&mut rand::rng());
+    registration_of(&KeyPair::generate(&mut rand::rng()))
+}
+
+pub fn registration_of(identity: &KeyPair) -> wa::ClientPayload {
     let prekey = KeyPair::generate(&mut rand::rng());
     let signature = identity.calculate_signature(&prekey.public_key.serialize(), &mut rand::rng()).unwrap();
     wa::ClientPayload {
         device_pairing_data: MessageField::some(wa::client_payload::DevicePairingRegistrationData {
             e_regid: Some(vec![0, 0, 1, 2]),
             e_keytype: Some(vec![5]),
-            e_ident: Some(key_bytes(&identity)),
+            e_ident: Some(key_bytes(identity)),
             e_skey_id: Some(vec![0, 0, 1]),
             e_skey_val: Some(key_bytes(&prekey)),
             e_skey_sig: Some(signature.to_vec()),

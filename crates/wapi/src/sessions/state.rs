@@ -194,6 +194,11 @@ impl SessionState {
             Signal::Unreachable { reason } | Signal::Offline { reason } => {
                 self.move_to(Status::Offline, Some(reason.clone()), now)
             }
+            // Where the session is not online, it is known why.
+            Signal::Left if self.status == Status::Online => {
+                self.move_to(Status::Offline, Some("WhatsApp ended the connection".to_owned()), now);
+            }
+            Signal::Left => {}
             Signal::Refused { reason, .. } | Signal::Stuck { reason } => {
                 self.move_to(Status::Offline, Some(reason.clone()), now)
             }
@@ -311,6 +316,18 @@ mod tests {
 
     fn offline() -> Signal {
         Signal::Offline { reason: "cut".to_owned() }
+    }
+
+    #[test]
+    fn a_connection_that_the_engine_left_is_offline_unless_it_is_known_why() {
+        let (status, reason, _) = after(&[Signal::Online, Signal::Left]);
+        assert_eq!((status, reason.as_deref()), (Status::Offline, Some("WhatsApp ended the connection")));
+        let (_, reason, _) = after(&[Signal::Online, offline(), Signal::Left]);
+        assert_eq!(reason.as_deref(), Some("cut"));
+        let out = Signal::LoggedOut { reason: "a phone".to_owned() };
+        assert_eq!(after(&[Signal::Online, out, Signal::Left]).0, Status::LoggedOut);
+        // The engine leaves the connection that a device was linked on, too.
+        assert_eq!(after(&[Signal::Dialling, qr(), Signal::Paired, Signal::Left]).0, Status::Connecting);
     }
 
     #[test]

@@ -178,8 +178,8 @@ async fn known(client: &Client, message: &InboundMessage) -> Known {
     let source = &message.info.source;
     let is_ours = source.is_from_me && !source.is_group;
     let (peer, told) = match is_ours {
-        true => (&source.chat, &source.recipient_alt),
-        false => (&source.sender, &source.sender_alt),
+        true => (&source.chat, message.info.peer_recipient_pn.as_ref().or(source.recipient_alt.as_ref())),
+        false => (&source.sender, source.sender_alt.as_ref()),
     };
     let other = match told {
         Some(told) => Some(told.clone()),

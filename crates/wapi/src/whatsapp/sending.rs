@@ -105,7 +105,11 @@ impl Link {
         };
         let handle = uploaded.as_ref().and_then(|uploaded| uploaded.handle.clone());
         let original = beside.original.as_deref().and_then(|original| codec::message_decode(original).ok());
-        let (quote, secret, preview) = (beside.quote.as_ref(), beside.secret.clone(), beside.preview.as_ref());
+        let quote = match &beside.quote {
+            Some(quote) => Some(self.named_as_in(to, quote.clone()).await),
+            None => None,
+        };
+        let (quote, secret, preview) = (quote.as_ref(), beside.secret.clone(), beside.preview.as_ref());
         let now = self.clock.now();
         let sealed = match &beside.poll {
             Some(poll) => votes::seal(&self.client, to, poll, &message.content, now).await,
@@ -116,6 +120,16 @@ impl Link {
         let mut message = outgoing::protobuf(message, uploaded, &around).ok_or(NotPrepared::Unsayable)?;
         outgoing::owned(&mut message, || Some(self.account()?.address()));
         Ok(Prepared { message: Box::new(message), audience, handle })
+    }
+
+    /// In a chat that goes by LID the account itself does, too.
+    async fn named_as_in(&self, to: &ChatId, quote: Quote) -> Quote {
+        let is_by_lid =
+            quote.is_own && matches!(to, ChatId::Phone(_) | ChatId::Lid(_)) && self.client.is_lid_migrated().await;
+        match self.client.lid().filter(|_| is_by_lid) {
+            Some(lid) => Quote { author: lid.to_non_ad_string(), ..quote },
+            None => quote,
+        }
     }
 
     /// Hands a message over under this id; done when it is written to the socket. WhatsApp's answer is a [`Note`](super::Note).

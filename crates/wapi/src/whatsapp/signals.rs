@@ -28,6 +28,8 @@ pub enum Signal {
     Online,
     /// The connection broke; the link tries again by itself.
     Offline { reason: String },
+    /// The engine has left a connection that was up, as it does when WhatsApp ends the stream; the link tries again by itself.
+    Left,
     /// The device is linked no more; the link is over.
     LoggedOut { reason: String },
     /// Another program logged in with the same device; the link is over.

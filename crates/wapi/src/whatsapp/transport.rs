@@ -5,14 +5,17 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use async_trait::async_trait;
+use bytes::Bytes;
 use reqwest::header::{HeaderValue, ORIGIN};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use tokio::net::TcpStream;
 use tokio_websockets::{ClientBuilder, Connector};
 use url::Url;
+use whatsapp_rust::async_channel::Receiver;
 use whatsapp_rust::transport::{Transport, TransportEvent, TransportFactory, default_tls_connector, from_websocket};
 use whatsapp_rust::wacore::net::{WHATSAPP_WEB_ORIGIN, WHATSAPP_WEB_WS_URL};
+use whatsapp_rust::wacore::stats::TransportResourceReport;
 
 use super::signals::{Reports, Signal};
 use crate::config::{Build, WhatsappAddress, is_loopback};
@@ -66,7 +69,7 @@ struct GuardedDialer {
     connector: Connector,
 }
 
-pub(super) type Dialled = (Arc<dyn Transport>, whatsapp_rust::async_channel::Receiver<TransportEvent>);
+pub(super) type Dialled = (Arc<dyn Transport>, Receiver<TransportEvent>);
 
 #[async_trait]
 impl TransportFactory for GuardedDialer {
@@ -99,7 +102,8 @@ fn unbracketed(host: &str) -> &str {
     host.trim_start_matches('[').trim_end_matches(']')
 }
 
-/// Tells the session when dialling fails: the engine itself only logs it and tries again.
+/// Tells the session when dialling fails, and when the engine leaves a line that is up: it only logs the one and tries again, and is silent
+/// of the other.
 pub(super) struct ReportingDialer {
     inner: Arc<dyn TransportFactory>,
     reports: Reports,
@@ -115,11 +119,42 @@ impl ReportingDialer {
 impl TransportFactory for ReportingDialer {
     async fn create_transport(&self) -> Result<Dialled> {
         self.reports.send(Signal::Dialling);
-        let dialled = self.inner.create_transport().await;
-        if let Err(error) = &dialled {
-            self.reports.send(Signal::Unreachable { reason: format!("WhatsApp cannot be reached: {error:#}") });
+        match self.inner.create_transport().await {
+            Ok((inner, events)) => {
+                let line = ReportingLine { inner, events: events.clone(), reports: self.reports.clone() };
+                Ok((Arc::new(line), events))
+            }
+            Err(error) => {
+                self.reports.send(Signal::Unreachable { reason: format!("WhatsApp cannot be reached: {error:#}") });
+                Err(error)
+            }
         }
-        dialled
+    }
+}
+
+/// A line, and whether it is still up.
+struct ReportingLine {
+    inner: Arc<dyn Transport>,
+    /// Closed when the line has ended, of which the engine tells itself. Nothing is read from it here.
+    events: Receiver<TransportEvent>,
+    reports: Reports,
+}
+
+#[async_trait]
+impl Transport for ReportingLine {
+    async fn send(&self, data: Bytes) -> Result<()> {
+        self.inner.send(data).await
+    }
+
+    async fn disconnect(&self) {
+        if !self.events.is_closed() {
+            self.reports.send(Signal::Left);
+        }
+        self.inner.disconnect().await;
+    }
+
+    fn resource_report(&self) -> Option<TransportResourceReport> {
+        self.inner.resource_report()
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use wapi_simulator::{Addressing, KeyShare, Options, Phone};
 
-use crate::harness::{PATIENCE, Setup, TestApp, eventually};
+use crate::harness::{PATIENCE, Setup, TestApp, eventually, options};
 
 async fn alice_and_bob(options: Options) -> (TestApp, Phone, Phone) {
     let app = Setup::new().simulator(options).start().await;
@@ -90,7 +90,7 @@ async fn chats_stand_alike_by_lid_too() {
 
 #[tokio::test]
 async fn names_come_from_the_phone() {
-    let (app, alice, bob) = alice_and_bob(Options::default()).await;
+    let (app, alice, bob) = alice_and_bob(options()).await;
     alice.names_contact(bob.number(), "Bob Brown").unwrap();
     alice.renews_app_state_key(KeyShare::OnRequest).unwrap();
     alice.names_contact(bob.number(), "Robert Brown").unwrap();
@@ -180,7 +180,7 @@ async fn what_the_phone_clears_and_deletes_is_gone_here_too() {
 
 #[tokio::test]
 async fn a_change_in_conflict_with_the_phones_is_made_on_top_of_it() {
-    let (app, alice, bob) = alice_and_bob(Options::default()).await;
+    let (app, alice, bob) = alice_and_bob(options()).await;
     let device = alice.devices()[0].device;
     // The session hears nothing of what the phone does, so that what it knows is old; more than one answer holds.
     app.simulator.faults().deafen(alice.number(), device).unwrap();
@@ -218,7 +218,7 @@ async fn a_session_that_is_linked_late_takes_a_snapshot() {
 
 #[tokio::test]
 async fn what_is_wrong_with_a_change_is_named() {
-    let (app, _alice, bob) = alice_and_bob(Options::default()).await;
+    let (app, _alice, bob) = alice_and_bob(options()).await;
     let route = format!("/v1/sessions/shop/chats/{}", bob.number());
     for (change, fields) in [
         (json!({}), vec!["archived"]),

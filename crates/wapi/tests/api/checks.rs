@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use wapi_simulator::{Fallback, PeerRequests};
 
-use crate::harness::{PATIENCE, Setup, TestApp, Wapi, eventually, free_address};
+use crate::harness::{PATIENCE, Setup, TestApp, Wapi, eventually, free_address, options};
 
 /// The time between two checks, when nothing is set.
 const CHECK: Duration = Duration::from_secs(600);
@@ -193,7 +193,7 @@ async fn a_session_that_stopped_answering_is_dialled_again_and_recovers() {
 
 #[tokio::test]
 async fn an_outage_is_reported_three_times_and_its_end_once() {
-    let simulator = wapi_simulator::Simulator::start(Default::default()).await.unwrap();
+    let simulator = wapi_simulator::Simulator::start(options()).await.unwrap();
     let alice = simulator.phone("Alice").unwrap();
     let address = free_address();
     let wapi = Wapi::new()

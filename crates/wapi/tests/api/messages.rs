@@ -117,8 +117,8 @@ async fn without_an_answer_a_message_is_unknown_until_whatsapp_is_asked_again_un
 
 #[tokio::test]
 async fn a_crash_between_leaving_and_whatsapps_answer_makes_no_second_message() {
-    use crate::harness::{TestReceiver, Wapi, free_address};
-    let simulator = wapi_simulator::Simulator::start(Default::default()).await.unwrap();
+    use crate::harness::{TestReceiver, Wapi, free_address, options};
+    let simulator = wapi_simulator::Simulator::start(options()).await.unwrap();
     let (webhook, address) = (TestReceiver::start().await, free_address());
     let wapi = Wapi::new()
         .set("WAPI_INTERNAL_HOST", address)

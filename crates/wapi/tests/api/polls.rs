@@ -189,7 +189,8 @@ async fn the_account_votes_and_answers_and_phones_open_it() {
 
 #[tokio::test]
 async fn own_votes_count_and_the_account_votes_on_its_own_polls() {
-    let app = TestApp::start().await;
+    // By number: own votes on own polls are sealed for numbers, which chats by LID do not expect.
+    let app = Setup::new().simulator(Options::default()).start().await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     app.pair("shop", &alice).await;
     let poll = json!({"question": "What?", "options": ["Tea", "Coffee"]});

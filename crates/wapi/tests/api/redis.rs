@@ -1,6 +1,6 @@
 //! Redis, when it is configured: remembers what was forwarded; may die at any time.
 
-use crate::harness::{Setup, TestApp, TestReceiver, TestRedis, Wapi, free_address};
+use crate::harness::{Setup, TestApp, TestReceiver, TestRedis, Wapi, free_address, options};
 
 async fn app_with(redis: &TestRedis) -> TestApp {
     Setup::new().set("WAPI_REDIS_HOST", format!("127.0.0.1:{}", redis.port)).start().await
@@ -50,7 +50,7 @@ async fn what_was_forwarded_is_remembered_for_thirty_days() {
 /// Two devices of one account, each with a process and a database of its own, under the same session name. `is_copy`: of one data folder.
 async fn forwarded_by_two_processes(is_copy: bool) -> Option<usize> {
     let redis = TestRedis::start().await?;
-    let simulator = wapi_simulator::Simulator::start(Default::default()).await.unwrap();
+    let simulator = wapi_simulator::Simulator::start(options()).await.unwrap();
     let webhook = TestReceiver::start().await;
     let (alice, bob) = (simulator.phone("Alice").unwrap(), simulator.phone("Bob").unwrap());
     let addresses = [free_address(), free_address()];

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection};
 
-use crate::harness::{PATIENCE, TestApp, Wapi, eventually, free_address};
+use crate::harness::{PATIENCE, TestApp, Wapi, eventually, free_address, options};
 
 #[tokio::test]
 async fn a_paired_session_logs_in_from_its_file() {
@@ -131,7 +131,7 @@ async fn who_has_waited_long_enough_for_the_start_is_told_so() {
 
 #[tokio::test]
 async fn a_session_survives_a_program_that_is_killed() {
-    let simulator = wapi_simulator::Simulator::start(Default::default()).await.unwrap();
+    let simulator = wapi_simulator::Simulator::start(options()).await.unwrap();
     let (alice, bob) = (simulator.phone("Alice").unwrap(), simulator.phone("Bob").unwrap());
     let address = free_address();
     let wapi = Wapi::new().set("WAPI_INTERNAL_HOST", address).set("WAPI_WHATSAPP_URL", simulator.ws_url());

@@ -22,6 +22,12 @@ async fn shown(phone: &Phone, expected: &[PhoneSignal]) {
     }
 }
 
+/// Who is addressed by LID has told their number with a message: WhatsApp says nothing of it beside typing, or a call that was missed.
+async fn know_each_other(app: &TestApp, alice: &Phone, bob: &Phone) {
+    bob.sends_text(alice.number(), "it is me").await.unwrap();
+    app.webhook.next().await;
+}
+
 fn presence(of: &Phone, available: bool) -> PhoneSignal {
     PhoneSignal::Presence { from: of.jid(), available }
 }
@@ -67,6 +73,7 @@ async fn messages_are_read_up_to_one_and_then_all_and_their_senders_see_it() {
 #[tokio::test]
 async fn typing_is_shown_in_both_directions_but_to_us_only_when_we_are_there() {
     let (app, alice, bob) = alice_and_bob().await;
+    know_each_other(&app, &alice, &bob).await;
     let group = bob.creates_group("club", &[&alice]).unwrap();
     let typing = |chat: &str| format!("/v1/sessions/shop/chats/{chat}/typing");
     for (chat, state) in [(bob.number(), "composing"), (bob.number(), "paused"), (group.as_str(), "recording")] {
@@ -176,6 +183,7 @@ async fn calls_are_told_and_turned_away() {
 #[tokio::test]
 async fn a_call_that_came_while_the_session_was_away_is_told_as_missed() {
     let (app, alice, bob) = alice_and_bob().await;
+    know_each_other(&app, &alice, &bob).await;
     app.order("shop", "stop").await.expect(200);
     let call = bob.calls(alice.number(), false).unwrap();
     app.order("shop", "start").await.expect(200);

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use crate::harness::{Setup, TestClient, TestReceiver, Wapi, free_address};
+use crate::harness::{Setup, TestClient, TestReceiver, Wapi, free_address, options};
 
 #[tokio::test]
 async fn missing_settings_are_all_named_at_once() {
@@ -128,7 +128,7 @@ async fn the_version_is_told() {
 
 #[tokio::test]
 async fn the_program_serves_until_it_is_asked_to_end() {
-    let simulator = wapi_simulator::Simulator::start(Default::default()).await.unwrap();
+    let simulator = wapi_simulator::Simulator::start(options()).await.unwrap();
     let address = free_address();
     let wapi = Wapi::new().set("WAPI_INTERNAL_HOST", address).set("WAPI_WHATSAPP_URL", simulator.ws_url());
     let (running, client) = wapi.serves(address).await;

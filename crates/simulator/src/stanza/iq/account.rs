@@ -5,41 +5,54 @@ use wacore_binary::builder::NodeBuilder;
 
 use super::{Answer, Request};
 use crate::phone;
-use crate::stanza::{Stanza, StreamEnd, pairing};
-use crate::world::DeviceId;
+use crate::stanza::{Stanza, StreamEnd, login};
+use crate::world::{Account, DeviceId};
 
+/// The switch by which a client learns that its account's chats of two go by LID.
+const CHATS_GO_BY_LID: u32 = 9435;
 /// How long an upload token holds, in seconds.
 const MEDIA_TTL: u32 = 21_600;
 
-/// The client is ready: what waited comes now, and a newly linked device hears from its phone.
+/// The client is ready.
 pub(super) fn activate(request: &Request<'_>) -> Answer {
-    let (server, id) = (request.server.clone(), request.device.clone());
     // The answer goes out ahead of the first offline stanza.
     request.connection.send(super::empty_result(request.iq));
-    if let Some(device) = server.world.lock().device_mut(&id.number, id.device) {
-        device.activate();
-    }
-    server.changed.notify_waiters();
-    if let Err(error) = pairing::greet(&server, &id) {
-        tracing::warn!(error = format!("{error:#}"), "a phone could not greet the device it linked");
-    }
+    login::activate(request.server, request.device);
     Answer::Sent
 }
 
-/// Feature switches: none is set, so clients use their defaults.
-pub(super) fn props() -> Answer {
+/// The client wants nothing for now.
+pub(super) fn pause(request: &Request<'_>) -> Answer {
+    if let Some(device) = request.server.world.lock().device_mut(&request.device.number, request.device.device) {
+        device.pause();
+    }
+    Answer::empty()
+}
+
+/// The feature switches that are not at their defaults.
+pub(super) fn props(request: &Request<'_>) -> Answer {
+    let is_moved = {
+        let world = request.server.world.lock();
+        world.account(&request.device.number).is_some_and(Account::is_moved_to_lids)
+    };
+    let switches = [(CHATS_GO_BY_LID, is_moved)];
+    let props = switches.iter().map(|(code, on)| {
+        let prop = NodeBuilder::new("prop").attr("config_code", code.to_string());
+        prop.attr("config_value", if *on { "1" } else { "0" }).build()
+    });
     Answer::one(
         NodeBuilder::new("props")
             .attr("protocol", "1")
-            .attr("hash", "simulated")
+            .attr("hash", format!("simulated{}", u8::from(is_moved)))
             .attr("refresh", "86400")
             .attr("refresh_id", "1")
+            .children(props.collect::<Vec<_>>())
             .build(),
     )
 }
 
 /// Everything is open to everybody, in WhatsApp's words.
-pub(super) fn privacy() -> Answer {
+pub(super) fn privacy(_: &Request<'_>) -> Answer {
     let categories = [
         ("last", "all"),
         ("online", "all"),

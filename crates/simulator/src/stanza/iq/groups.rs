@@ -11,6 +11,22 @@ use crate::stanza::group::{self, described};
 use crate::stanza::{Stanza, unix_time};
 use crate::world::Number;
 
+/// What a device may change about a group.
+pub(super) const CHANGES: [&str; 12] = [
+    "add",
+    "remove",
+    "promote",
+    "demote",
+    "subject",
+    "description",
+    "announcement",
+    "not_announcement",
+    "ephemeral",
+    "not_ephemeral",
+    "locked",
+    "unlocked",
+];
+
 /// The groups of one account, with members and description when the client asks for them, which all clients do.
 pub(super) fn participating(request: &Request<'_>) -> Answer {
     let world = request.server.world.lock();

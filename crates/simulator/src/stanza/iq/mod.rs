@@ -51,7 +51,7 @@ struct Request<'a> {
     device: &'a DeviceId,
     connection: &'a Connection,
     iq: &'a Node,
-    /// The first child, which says what is asked.
+    /// The child that says what is asked.
     ask: Option<&'a Node>,
 }
 
@@ -62,10 +62,7 @@ pub(crate) fn answer(server: &Arc<Server>, connection: &Connection, device: Opti
         return;
     };
     let answer = match device {
-        Some(device) => {
-            let ask = iq.children().and_then(<[Node]>::first);
-            of_device(&Request { server, device, connection, iq, ask })
-        }
+        Some(device) => of_device(server, device, connection, iq),
         None => link_code::answer(server, connection, iq),
     };
     let result = || NodeBuilder::new("iq").attr("from", server_jid()).attr("type", "result").attr("id", id.as_str());
@@ -102,45 +99,64 @@ fn describe(iq: &Node) -> String {
     format!("iq {} {} <{child}>", word("type"), word("xmlns"))
 }
 
-/// The route table: namespace, kind and first child of a request.
-fn of_device(request: &Request<'_>) -> Answer {
-    let namespace = request.iq.word("xmlns").unwrap_or_default();
-    let kind = request.iq.word("type").unwrap_or_default();
-    let ask = request.ask.map_or("", |ask| ask.tag.as_ref());
-    match (&*namespace, &*kind, ask) {
-        ("encrypt", "get", "count") => prekeys::count(request),
-        ("encrypt", "get", "digest") => prekeys::digest(request),
-        ("encrypt", "get", "key") => prekeys::fetch(request),
-        ("encrypt", "set", "rotate") => prekeys::rotate(request),
-        ("encrypt", "set", "registration") => prekeys::upload(request),
-        ("usync", "get", "usync") => usync::answer(request),
-        ("passive", "set", "active") => account::activate(request),
-        ("passive", "set", "passive") => Answer::empty(),
-        ("abt", "get", "props") => account::props(),
-        ("blocklist", "get", _) => blocklist::list(request),
-        ("blocklist", "set", "item") => blocklist::change(request),
-        ("privacy", "get", "privacy") => account::privacy(),
-        ("privacy", "set", "tokens" | "privacy") => Answer::empty(),
-        ("status", "set", "status") => profile::change_about(request),
-        ("status", "get", "status") => profile::about(request),
-        ("w:profile:picture", "get", "picture") => profile::picture(request),
-        ("w:profile:picture", "set", _) => profile::change_picture(request),
-        ("urn:xmpp:whatsapp:dirty", "set", "clean") => Answer::empty(),
-        ("w:p" | "urn:xmpp:ping", "get", _) => Answer::empty(),
-        ("w:m", "set" | "get", "media_conn") => account::media_conn(request),
-        ("w:g2", "get", "participating") => groups::participating(request),
-        ("w:g2", "get", "query") => groups::query(request),
-        ("w:g2", "set", "create") => groups::create(request),
-        ("w:g2", "set", "leave") => groups::leave(request),
-        ("w:g2", "set", _) => groups::change(request),
-        ("w:sync:app:state", "set" | "get", "sync") => appstate::sync(request),
-        ("w:mex", "get", "query") => newsletters::mex(request),
-        ("newsletter", "get", "messages") => newsletters::messages(request),
-        ("newsletter", "get", "message_updates") => newsletters::message_updates(request),
-        ("newsletter", "set", "live_updates") => newsletters::live_updates(request),
-        ("w:biz:catalog", "get", "product_catalog") => shop::catalog(request),
-        ("fb:thrift_iq", "get", "order") => shop::order(request),
-        ("md", "set", "remove-companion-device") => account::log_out(request),
-        _ => Answer::Unknown,
+/// Finds what a request is by what is in it: its children come in any order, and one client puts others before the one that says it.
+fn of_device(server: &Arc<Server>, device: &DeviceId, connection: &Connection, iq: &Node) -> Answer {
+    let namespace = iq.word("xmlns").unwrap_or_default();
+    let kind = iq.word("type").unwrap_or_default();
+    let children = iq.children().unwrap_or_default();
+    let asked = children.iter().find_map(|child| Some((route(&namespace, &kind, &child.tag)?, Some(child))));
+    let of_any_content = || Some((route(&namespace, &kind, "")?, children.first()));
+    match asked.or_else(of_any_content) {
+        Some((answer, ask)) => answer(&Request { server, device, connection, iq, ask }),
+        None => Answer::Unknown,
     }
+}
+
+/// Answers a request.
+type Handler = fn(&Request<'_>) -> Answer;
+
+/// The route table: namespace, kind, and the child that says what is asked. Without a child: whatever the content, or none.
+fn route(namespace: &str, kind: &str, asked: &str) -> Option<Handler> {
+    let handler: Handler = match (namespace, kind, asked) {
+        ("encrypt", "get", "count") => prekeys::count,
+        ("encrypt", "get", "digest") => prekeys::digest,
+        ("encrypt", "get", "key") => prekeys::fetch,
+        ("encrypt", "set", "rotate") => prekeys::rotate,
+        ("encrypt", "set", "registration") => prekeys::upload,
+        ("usync", "get", "usync") => usync::answer,
+        ("passive", "set", "active") => account::activate,
+        ("passive", "set", "passive") => account::pause,
+        ("abt", "get", "props") => account::props,
+        ("blocklist", "get", "") => blocklist::list,
+        ("blocklist", "set", "item") => blocklist::change,
+        ("privacy", "get", "privacy") => account::privacy,
+        ("privacy", "set", "tokens" | "privacy") => accepted,
+        ("status", "set", "status") => profile::change_about,
+        ("status", "get", "status") => profile::about,
+        ("w:profile:picture", "get", "picture") => profile::picture,
+        ("w:profile:picture", "set", "picture" | "") => profile::change_picture,
+        ("urn:xmpp:whatsapp:dirty", "set", "clean") => accepted,
+        ("w:p" | "urn:xmpp:ping", "get", "") => accepted,
+        ("w:m", "set" | "get", "media_conn") => account::media_conn,
+        ("w:g2", "get", "participating") => groups::participating,
+        ("w:g2", "get", "query") => groups::query,
+        ("w:g2", "set", "create") => groups::create,
+        ("w:g2", "set", "leave") => groups::leave,
+        ("w:g2", "set", asked) if groups::CHANGES.contains(&asked) => groups::change,
+        ("w:sync:app:state", "set" | "get", "sync") => appstate::sync,
+        ("w:mex", "get", "query") => newsletters::mex,
+        ("newsletter", "get", "messages") => newsletters::messages,
+        ("newsletter", "get", "message_updates") => newsletters::message_updates,
+        ("newsletter", "set", "live_updates") => newsletters::live_updates,
+        ("w:biz:catalog", "get", "product_catalog") => shop::catalog,
+        ("fb:thrift_iq", "get", "order") => shop::order,
+        ("md", "set", "remove-companion-device") => account::log_out,
+        _ => return None,
+    };
+    Some(handler)
+}
+
+/// Takes a request that changes nothing here.
+fn accepted(_: &Request<'_>) -> Answer {
+    Answer::empty()
 }

@@ -1,18 +1,15 @@
 //! usync: which devices an account has, its LID, whether a number is on WhatsApp, and small facts about a contact.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
-use sha2::{Digest, Sha256};
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node};
 
 use super::{Answer, Request};
 use crate::Addressing;
-use crate::adv;
 use crate::profile::Shown;
 use crate::server::Server;
-use crate::stanza::{Notice, Stanza, leaf, notify, unix_time};
-use crate::world::{Account, DeviceId, Number};
+use crate::stanza::device_list::{key_index_list, listed};
+use crate::stanza::{Stanza, leaf};
+use crate::world::{Account, Number};
 
 pub(super) fn answer(request: &Request<'_>) -> Answer {
     let Some(usync) = request.ask else {
@@ -134,71 +131,10 @@ fn contact_node(found: &'static str, asked: &str) -> Node {
 }
 
 fn device_list(server: &Server, account: &mut Account) -> Option<Node> {
-    let mut devices = vec![NodeBuilder::new("device").attr("id", "0").build()];
-    devices.extend(account.devices.values().map(|device| {
-        let id = NodeBuilder::new("device").attr("id", device.id.to_string());
-        id.attr("key-index", device.key_index.to_string()).build()
-    }));
+    let devices = listed(account, |device| NodeBuilder::new("device").attr("id", device.to_string()));
     let mut children = vec![NodeBuilder::new("device-list").children(devices).build()];
     if !account.devices.is_empty() {
         children.push(key_index_list(server, account)?);
     }
     Some(NodeBuilder::new("devices").children(children).build())
-}
-
-fn key_index_list(server: &Server, account: &mut Account) -> Option<Node> {
-    let signed = match &account.key_index_list {
-        Some(signed) => signed.clone(),
-        None => {
-            let valid = account.devices.values().map(|device| device.key_index).collect();
-            let newest = u32::from(account.last_device);
-            let signed = adv::key_index_list(&account.signer, newest, valid, server.options.corruption).ok()?;
-            account.key_index_list.insert(signed).clone()
-        }
-    };
-    Some(NodeBuilder::new("key-index-list").attr("ts", unix_time().to_string()).bytes(signed).build())
-}
-
-/// A device was linked: the account's other devices and everybody it has written with keep a list of its devices.
-pub(crate) fn tell_device_added(server: &Server, added: &DeviceId) {
-    let key_index = server.world.lock().device(added).map_or(0, |device| device.key_index);
-    tell(server, added, "add", key_index);
-}
-
-/// A device that had this key index was removed.
-pub(crate) fn tell_device_removed(server: &Server, removed: &DeviceId, key_index: u32) {
-    tell(server, removed, "remove", key_index);
-}
-
-fn tell(server: &Server, changed: &DeviceId, what: &'static str, key_index: u32) {
-    let mut world = server.world.lock();
-    let Some(account) = world.account_mut(&changed.number) else { return };
-    let (from, lid) = (account.jid(Addressing::PhoneNumber, 0), account.jid(Addressing::Lid, 0));
-    let device = NodeBuilder::new("device")
-        .attr("jid", account.jid(Addressing::PhoneNumber, changed.device))
-        .attr("lid", account.jid(Addressing::Lid, changed.device))
-        .attr("key-index", key_index.to_string())
-        .build();
-    let hash = device_hash(account);
-    let Some(list) = key_index_list(server, account) else { return };
-    let change = NodeBuilder::new(what).attr("device_hash", hash).children([device, list]).build();
-    let (others, mut peers) = (account.others(changed.device), account.peers.clone());
-    peers.extend(world.companions(&changed.number));
-    peers.remove(&changed.number);
-    let theirs = peers.iter().filter_map(|peer| world.account(peer)).flat_map(Account::linked);
-    let to: Vec<DeviceId> = others.into_iter().chain(theirs).collect();
-    drop(world);
-    for device in &to {
-        let notice = Notice { kind: "devices", from: from.clone(), lid: Some(lid.clone()) };
-        notify(server, device, notice, change.clone());
-    }
-}
-
-/// A short name for a set of devices, by which a client sees whether its own list is the same.
-fn device_hash(account: &Account) -> String {
-    let devices = std::iter::once(0).chain(account.devices.keys().copied());
-    let mut names: Vec<String> =
-        devices.map(|device| format!("{}.0:{device}@s.whatsapp.net", account.number)).collect();
-    names.sort();
-    format!("2:{}", STANDARD_NO_PAD.encode(&Sha256::digest(names.concat())[..6]))
 }

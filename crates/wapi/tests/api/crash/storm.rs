@@ -13,7 +13,7 @@ use super::dice::Dice;
 use super::caller::{Caller, Door, HandedOver};
 use super::receiver;
 use super::report::Report;
-use crate::harness::{Ledger, Running, Wapi, eventually, free_address, within};
+use crate::harness::{Ledger, Running, Wapi, eventually, free_address, options, within};
 
 const SESSION: &str = "shop";
 /// People who write to the session and are written to by it, all the time.
@@ -95,7 +95,7 @@ struct Stage {
 impl Stage {
     /// A session that is paired, and people who know each other.
     async fn set() -> Self {
-        let options = Options { kept: 200_000, ..Options::default() };
+        let options = Options { kept: 200_000, ..options() };
         let simulator = Simulator::start(options).await.unwrap();
         let alice = simulator.phone("Alice").unwrap();
         let people: Vec<Phone> =

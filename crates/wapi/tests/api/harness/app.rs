@@ -17,12 +17,12 @@ use wapi::config::{Build, Config, Layers, Source};
 use wapi::lifecycle::Finish;
 use wapi::qr::Paint;
 use wapi::sessions::Console;
-use wapi_simulator::{Options, Phone, Simulator};
+use wapi_simulator::{Addressing, Options, Phone, Simulator};
 
 use super::clock::TestClock;
 use super::document::events_are_as_described;
 use super::privacy::is_private;
-use super::{ChaosProxy, TestClient, TestReceiver};
+use super::{ChaosProxy, TestClient, TestReceiver, options};
 
 /// Settings and surroundings of a gateway that is not started yet.
 pub struct Setup {
@@ -42,7 +42,7 @@ enum Scheme {
 
 impl Setup {
     pub fn new() -> Self {
-        Self { settings: BTreeMap::new(), simulator: Options::default(), scheme: Scheme::Plain }
+        Self { settings: BTreeMap::new(), simulator: options(), scheme: Scheme::Plain }
     }
 
     /// Sets a variable, as in the environment.
@@ -74,6 +74,7 @@ impl Setup {
             // Another test of this process may have started it.
             let _ = wapi::telemetry::start(&filter, wapi::telemetry::Format::Text, None);
         }
+        let addressing = self.simulator.addressing;
         let simulator = Simulator::start(self.simulator).await.expect("the simulator starts");
         let webhook = TestReceiver::start().await;
         let root = tempfile::tempdir().expect("a temporary folder");
@@ -96,13 +97,14 @@ impl Setup {
         let console = Arc::default();
         let clock = TestClock::new();
         let running = Running::start(&settings, &clock, &console).await;
-        TestApp { simulator, webhook, line, root, console, clock, settings, running }
+        TestApp { simulator, addressing, webhook, line, root, console, clock, settings, running }
     }
 }
 
 /// A gateway that serves, and everything around it. Ends with [`TestApp::finish`].
 pub struct TestApp {
     pub simulator: Simulator,
+    addressing: Addressing,
     pub webhook: TestReceiver,
     /// Stands before WhatsApp in a [`Setup::over_a_breakable_line`].
     pub line: ChaosProxy,
@@ -129,6 +131,14 @@ impl TestApp {
 
     pub fn phone(&self, name: &str) -> Phone {
         self.simulator.phone(name).expect("a new account")
+    }
+
+    /// Where chats with somebody are in the world of this test.
+    pub fn address(&self, phone: &Phone) -> String {
+        match self.addressing {
+            Addressing::PhoneNumber => phone.jid(),
+            Addressing::Lid => phone.lid(),
+        }
     }
 
     /// The data folder.
@@ -167,10 +177,10 @@ impl TestApp {
 
     /// Stops the gateway; WhatsApp, the webhook and the data folder stay. Starts again with [`Stopped::start`].
     pub async fn stop(self) -> Stopped {
-        let Self { simulator, webhook, line, root, console, clock, settings, running } = self;
+        let Self { simulator, addressing, webhook, line, root, console, clock, settings, running } = self;
         running.stop().await;
         is_private(root.path());
-        Stopped { simulator, webhook, line, root, console, clock, settings }
+        Stopped { simulator, addressing, webhook, line, root, console, clock, settings }
     }
 
     pub async fn restart(self) -> Self {
@@ -198,6 +208,7 @@ impl TestApp {
 /// A gateway between two runs.
 pub struct Stopped {
     pub simulator: Simulator,
+    addressing: Addressing,
     pub webhook: TestReceiver,
     line: ChaosProxy,
     root: TempDir,
@@ -212,9 +223,9 @@ impl Stopped {
     }
 
     pub async fn start(self) -> TestApp {
-        let Self { simulator, webhook, line, root, console, clock, settings } = self;
+        let Self { simulator, addressing, webhook, line, root, console, clock, settings } = self;
         let running = Running::start(&settings, &clock, &console).await;
-        TestApp { simulator, webhook, line, root, console, clock, settings, running }
+        TestApp { simulator, addressing, webhook, line, root, console, clock, settings, running }
     }
 }
 

@@ -14,6 +14,7 @@ mod process;
 mod qr;
 mod receiver;
 mod redis;
+mod worlds;
 
 pub use app::{Setup, Stopped, TestApp};
 pub use baileys::Baileys;
@@ -26,6 +27,7 @@ pub use process::{Running, Surroundings, Wapi, free_address};
 pub use qr::read_qr;
 pub use receiver::{Delivery, TestReceiver};
 pub use redis::TestRedis;
+pub use worlds::options;
 
 use std::time::Duration;
 

@@ -14,7 +14,7 @@ use tokio::process::{Child, Command};
 use wapi_simulator::Simulator;
 
 use super::privacy::is_private;
-use super::{PATIENCE, TestClient, TestReceiver, eventually};
+use super::{PATIENCE, TestClient, TestReceiver, eventually, options};
 
 /// One run of the program, with exactly these variables and in a folder of its own.
 pub struct Wapi {
@@ -278,7 +278,7 @@ pub struct Surroundings {
 
 impl Surroundings {
     pub async fn new() -> Self {
-        let simulator = Simulator::start(Default::default()).await.expect("the simulator starts");
+        let simulator = Simulator::start(options()).await.expect("the simulator starts");
         let (webhook, address) = (TestReceiver::start().await, free_address());
         let wapi = Wapi::new()
             .set("WAPI_INTERNAL_HOST", address)

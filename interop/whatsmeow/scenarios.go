@@ -1,0 +1,301 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"go.mau.fi/whatsmeow/types"
+	"go.mau.fi/whatsmeow/types/events"
+)
+
+var both = []bool{false, true}
+
+var scenarios = []scenario{
+	{"devices pair again and again", []bool{false}, pairAgainAndAgain},
+	{"the last word of a stream is heard", []bool{false}, lastWords},
+	{"people talk", both, talk},
+	{"a device that is linked later gets what is sent next", both, linkedLater},
+	{"a list of devices that missed a change is corrected by the next ack", both, missedChange},
+	{"a device that is linked later gets what is sent next in a group", both, linkedLaterInAGroup},
+	// In chats by LID this client seals its vote for its number, which nobody expects there.
+	{"a poll is voted on", []bool{false}, vote},
+}
+
+// pairings is how often a device is linked: a server that hangs up in the same moment as it speaks loses its word in some of them only.
+const pairings = 50
+
+func pairAgainAndAgain(w *world) error {
+	for range pairings {
+		alice, err := w.phone("Alice")
+		if err != nil {
+			return err
+		}
+		client, err := alice.linked("pairing")
+		if err != nil {
+			return err
+		}
+		client.Disconnect()
+	}
+	return nil
+}
+
+func lastWords(w *world) error {
+	for range 20 {
+		alice, err := w.phone("Alice")
+		if err != nil {
+			return err
+		}
+		first, err := w.device(alice, "first")
+		if err != nil {
+			return err
+		}
+		second, err := w.newClient("second", first.Store)
+		if err != nil {
+			return err
+		}
+		if _, err := await[*events.StreamReplaced](first, "to be replaced", nil); err != nil {
+			return err
+		}
+		if _, err := await[*events.Connected](second, "to be connected", nil); err != nil {
+			return err
+		}
+		if err := alice.call("DELETE", fmt.Sprintf("/devices/%d", first.device), nil, nil); err != nil {
+			return err
+		}
+		if _, err := await[*events.LoggedOut](second, "to be logged out", nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pair is two people with a device each.
+type pair struct {
+	alice, bob     *phone
+	alices, bobs   *client
+	toBob, toAlice types.JID
+}
+
+func (w *world) pair() (p pair, err error) {
+	if p.alice, err = w.account("Alice"); err != nil {
+		return p, err
+	}
+	if p.bob, err = w.account("Bob"); err != nil {
+		return p, err
+	}
+	if p.alices, err = w.device(p.alice, "alice"); err != nil {
+		return p, err
+	}
+	if p.bobs, err = w.device(p.bob, "bob"); err != nil {
+		return p, err
+	}
+	p.toAlice, p.toBob = w.address(p.alice), w.address(p.bob)
+	return p, nil
+}
+
+// address is where the world's chats with somebody are.
+func (w *world) address(of *phone) types.JID {
+	if w.lid {
+		return jid(of.LID)
+	}
+	return jid(of.JID)
+}
+
+func talk(w *world) error {
+	p, err := w.pair()
+	if err != nil {
+		return err
+	}
+	for round := range 5 {
+		question, answer := fmt.Sprintf("question %d", round), fmt.Sprintf("answer %d", round)
+		if _, err := p.alices.says(p.toBob, question); err != nil {
+			return err
+		}
+		message, err := p.bobs.text(question)
+		if err != nil {
+			return err
+		}
+		if message.Info.Sender.ToNonAD() != p.toAlice {
+			return fmt.Errorf("it came from %s", message.Info.Sender)
+		}
+		if _, err := p.bobs.says(p.toAlice, answer); err != nil {
+			return err
+		}
+		if _, err := p.alices.text(answer); err != nil {
+			return err
+		}
+		// The phones have all of it, and write in between.
+		if err := p.bob.has(question); err != nil {
+			return err
+		}
+		if err := p.alice.has(question); err != nil {
+			return err
+		}
+		word := fmt.Sprintf("by the phone %d", round)
+		if err := p.bob.sends(p.alice.Number, word); err != nil {
+			return err
+		}
+		if _, err := p.alices.text(word); err != nil {
+			return err
+		}
+		if _, err := p.bobs.text(word); err != nil {
+			return err
+		}
+	}
+	id, err := p.alices.says(p.toBob, "to be read")
+	if err != nil {
+		return err
+	}
+	message, err := p.bobs.text("to be read")
+	if err != nil {
+		return err
+	}
+	if err := p.bobs.MarkRead(context.Background(), []string{id.ID}, message.Info.Timestamp, message.Info.Chat, message.Info.Sender); err != nil {
+		return err
+	}
+	_, err = await(p.alices, "the receipt", func(receipt *events.Receipt) bool {
+		return receipt.Type == types.ReceiptTypeRead && slices.Contains(receipt.MessageIDs, id.ID)
+	})
+	return err
+}
+
+func linkedLater(w *world) error {
+	p, err := w.pair()
+	if err != nil {
+		return err
+	}
+	// This client heeds a change only if it has the list by number, too.
+	for _, to := range []types.JID{jid(p.bob.JID), p.toBob} {
+		if _, err := p.alices.says(to, "before"); err != nil {
+			return err
+		}
+		if _, err := p.bobs.text("before"); err != nil {
+			return err
+		}
+	}
+	later, err := w.device(p.bob, "bob, later")
+	if err != nil {
+		return err
+	}
+	if _, err := p.alices.says(p.toBob, "after"); err != nil {
+		return err
+	}
+	for _, client := range []*client{p.bobs, later} {
+		if _, err := client.text("after"); err != nil {
+			return err
+		}
+	}
+	// The account's own devices keep a list of each other, too. This client refreshes the one by number only.
+	if w.lid {
+		return nil
+	}
+	own, err := w.device(p.alice, "alice, later")
+	if err != nil {
+		return err
+	}
+	if _, err := p.alices.says(p.toBob, "to all"); err != nil {
+		return err
+	}
+	copied, err := own.text("to all")
+	if err != nil {
+		return err
+	}
+	if !copied.Info.IsFromMe {
+		return fmt.Errorf("the copy came from %s", copied.Info.Sender)
+	}
+	_, err = later.text("to all")
+	return err
+}
+
+func missedChange(w *world) error {
+	p, err := w.pair()
+	if err != nil {
+		return err
+	}
+	if _, err := p.alices.says(p.toBob, "before"); err != nil {
+		return err
+	}
+	// From now on Alice's device gets answers and nothing else.
+	deaf := fmt.Sprintf("/devices/%d/faults", p.alices.device)
+	if err := p.alice.call("POST", deaf, map[string]string{"fault": "deafen"}, nil); err != nil {
+		return err
+	}
+	later, err := w.device(p.bob, "bob, later")
+	if err != nil {
+		return err
+	}
+	if _, err := p.alices.says(p.toBob, "not for all"); err != nil {
+		return err
+	}
+	if _, err := p.alices.says(p.toBob, "for all"); err != nil {
+		return err
+	}
+	_, err = later.text("for all")
+	return err
+}
+
+func linkedLaterInAGroup(w *world) error {
+	p, err := w.pair()
+	if err != nil {
+		return err
+	}
+	var group struct{ ID string }
+	addressing := map[bool]string{false: "pn", true: "lid"}[w.lid]
+	founding := map[string]any{"subject": "club", "members": []string{p.bob.Number}, "addressing": addressing}
+	if err := p.alice.call("POST", "/groups", founding, &group); err != nil {
+		return err
+	}
+	if _, err := p.alices.says(jid(group.ID), "before"); err != nil {
+		return err
+	}
+	if _, err := p.bobs.text("before"); err != nil {
+		return err
+	}
+	later, err := w.device(p.bob, "bob, later")
+	if err != nil {
+		return err
+	}
+	if _, err := p.alices.says(jid(group.ID), "after"); err != nil {
+		return err
+	}
+	if _, err := later.text("after"); err != nil {
+		return err
+	}
+	return p.bob.has("after")
+}
+
+func vote(w *world) error {
+	p, err := w.pair()
+	if err != nil {
+		return err
+	}
+	poll := p.alices.BuildPollCreation("Where to?", []string{"sea", "hills"}, 1)
+	sent, err := p.alices.send(p.toBob, poll)
+	if err != nil {
+		return err
+	}
+	asked, err := await(p.bobs, "the poll", func(message *events.Message) bool { return message.Info.ID == sent.ID })
+	if err != nil {
+		return err
+	}
+	ballot, err := p.bobs.BuildPollVote(context.Background(), &asked.Info, []string{"hills"})
+	if err != nil {
+		return err
+	}
+	if _, err := p.bobs.send(p.toAlice, ballot); err != nil {
+		return err
+	}
+	cast, err := await(p.alices, "the vote", func(message *events.Message) bool { return message.Message.GetPollUpdateMessage() != nil })
+	if err != nil {
+		return err
+	}
+	opened, err := p.alices.DecryptPollVote(context.Background(), cast)
+	if err != nil {
+		return err
+	}
+	if len(opened.SelectedOptions) != 1 {
+		return fmt.Errorf("the ballot has %d options", len(opened.SelectedOptions))
+	}
+	return nil
+}

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::harness::{PATIENCE, Setup, TestApp, skipped};
+use crate::harness::{PATIENCE, Setup, TestApp, eventually, skipped};
 
 #[tokio::test]
 async fn everybody_may_read_what_the_routes_are() {
@@ -32,7 +32,9 @@ async fn the_address_alone_is_a_page_that_says_where_to_go() {
     let links: Vec<_> = page.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
     assert!(links.len() > 2, "{page}");
     for link in links {
-        app.get(&format!("/{link}")).await.expect(200);
+        // Whether it is ready may take a moment.
+        let there = async || (app.get(&format!("/{link}")).await.status == 200).then_some(());
+        eventually(there, async || format!("{link} leads nowhere")).await;
     }
     app.finish().await;
 }

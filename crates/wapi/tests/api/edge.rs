@@ -1,4 +1,5 @@
 //! Those who come to the listener and ask for nothing, or do it slowly: they cost nothing that lasts.
+#![expect(clippy::disallowed_methods, reason = "the crowd has tasks and time of its own")]
 
 use std::net::SocketAddr;
 use std::sync::Arc;

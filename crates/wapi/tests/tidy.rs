@@ -136,7 +136,8 @@ fn files_that_say_they_are_pure_are() {
 #[test]
 fn every_moment_that_callers_read_is_written_in_one_form() {
     let mut found = 0;
-    for source in sources("wapi/src") {
+    let read_by_callers = ["wapi/src/event", "wapi/src/http/", "wapi/src/message/"];
+    for source in sources("wapi/src").into_iter().filter(|source| source.is_under(&read_by_callers)) {
         let (mut is_written, mut above) = (false, "");
         for (number, line) in source.code() {
             match line.trim_start() {

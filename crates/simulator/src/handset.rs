@@ -9,6 +9,7 @@ use waproto::whatsapp as wa;
 
 use crate::Addressing;
 use crate::appstate::AppState;
+use crate::counters::Counters;
 use crate::faults::Corruption;
 use crate::history::PastChat;
 use crate::kept::{Kept, KeptSet};
@@ -98,6 +99,7 @@ pub(crate) struct Handset {
     failures_read: bool,
     /// How often a message was asked for again, by sender and id.
     retries: HashMap<(Number, String), u32>,
+    pub(crate) counters: Counters,
     pub(crate) app_state: AppState,
     /// From before any device was linked.
     pub(crate) past: Vec<PastChat>,
@@ -137,6 +139,7 @@ impl Handset {
             failures: Kept::new(kept),
             failures_read: false,
             retries: HashMap::new(),
+            counters: Counters::new(2 * kept),
             app_state: AppState::new(corruption),
             past: Vec::new(),
             chunk: crate::history::CHUNK,
@@ -173,6 +176,8 @@ impl Handset {
     /// What one part of a message says; `None` when it only brought the sender's key of the group.
     fn open(&mut self, arrival: &Arrival, sealed: &Sealed) -> anyhow::Result<Option<wa::Message>> {
         let (chat, sender) = (arrival.chat.to_string(), session_name(&arrival.from_lid, arrival.from_device));
+        let group = (sealed.kind == "skmsg").then_some(chat.as_str());
+        self.counters.note(&arrival.id, &sender, group, &sealed.kind, &sealed.bytes);
         let plaintext = match sealed.kind.as_str() {
             "skmsg" => self.sender_keys.decrypt(&chat, &sender, &sealed.bytes)?,
             _ => self.open_session_message(arrival, sealed)?,

@@ -21,6 +21,7 @@ mod appstate;
 mod ballot;
 mod burst;
 mod connection;
+mod counters;
 mod device;
 mod faults;
 mod files;

@@ -314,6 +314,11 @@ impl Phone {
         found.map_err(|_| anyhow!("waited {patience:?} in vain until {what}; devices: {:#?}", self.devices()))
     }
 
+    /// Keys that others have used twice on messages to this phone. On the real WhatsApp both can be read then.
+    pub fn reused_keys(&self) -> Vec<String> {
+        self.with_handset(|handset| handset.counters.read())
+    }
+
     /// The devices linked to this account.
     pub fn devices(&self) -> Vec<LinkedDevice> {
         let world = self.server.world.lock();

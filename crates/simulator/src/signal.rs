@@ -294,6 +294,17 @@ impl SignedPreKeyStore for OwnSignedPreKey {
 mod tests {
     use super::*;
 
+    impl Signal {
+        /// A copy of its sessions, as a backup has it.
+        pub(crate) fn sessions_as_they_are(&self) -> HashMap<String, SessionRecord> {
+            self.sessions.records.clone()
+        }
+
+        pub(crate) fn go_back_to(&mut self, sessions: HashMap<String, SessionRecord>) {
+            self.sessions.records = sessions;
+        }
+    }
+
     fn talk(alice: &mut Signal, bob: &mut Signal, text: &[u8]) -> Vec<u8> {
         let sealed = alice.encrypt("bob", 0, text).unwrap();
         bob.decrypt("alice", 0, sealed.kind, &sealed.bytes).unwrap()

@@ -168,8 +168,9 @@ impl Simulator {
         self.server.world.lock().unknown_requests()
     }
 
-    /// Stops, waits for every connection to end, and fails on leftovers: requests that were not understood, panics, and messages
-    /// that a phone could not read, unless a test has looked at them with [`Phone::failures`].
+    /// Stops, waits for every connection to end, and fails on leftovers: requests that were not understood, panics, messages
+    /// that a phone could not read, and keys that were used twice, unless a test has looked at them with [`Phone::failures`] and
+    /// [`Phone::reused_keys`].
     pub async fn finish(self) -> anyhow::Result<()> {
         self.server.stop.cancel();
         self.server.tasks.close();
@@ -186,6 +187,10 @@ impl Simulator {
         let failures: Vec<_> = handsets.iter().flat_map(|handset| handset.lock().unread_failures()).collect();
         if !failures.is_empty() {
             bail!("phones could not read what they got, and no test asked about it: {failures:#?}");
+        }
+        let reused: Vec<_> = handsets.iter().flat_map(|handset| handset.lock().counters.unread()).collect();
+        if !reused.is_empty() {
+            bail!("keys were used twice, and no test asked about it: {reused:#?}");
         }
         Ok(())
     }

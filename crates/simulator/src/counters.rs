@@ -1,0 +1,119 @@
+//! Notices keys that are used twice: a counter of a chain must never stand on two different ciphertexts, or both can be read.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use wacore_libsignal::protocol::{PreKeySignalMessage, SenderKeyMessage, SignalMessage};
+
+use crate::kept::Kept;
+
+/// Which key sealed a message: the device's, the chain's and its counter, in one number.
+type Key = u64;
+
+/// What one phone was sent, by the keys it was sealed with.
+pub(crate) struct Counters {
+    /// The ciphertext each key was used for.
+    used: HashMap<Key, u64>,
+    order: Kept<Key>,
+    reused: Kept<String>,
+    /// Whether a test has asked, which makes them no leftovers.
+    is_read: bool,
+}
+
+impl Counters {
+    /// Remembers so many messages.
+    pub(crate) fn new(kept: usize) -> Self {
+        Self { used: HashMap::new(), order: Kept::new(kept), reused: Kept::new(kept), is_read: false }
+    }
+
+    /// A ciphertext came from a device, in a group or (`None`) for this phone alone. What does not parse has no key.
+    pub(crate) fn note(&mut self, id: &str, sender: &str, group: Option<&str>, kind: &str, bytes: &[u8]) {
+        let Some((chain, counter)) = chain(kind, bytes) else { return };
+        let (key, ciphertext) = (number(&(sender, group, &chain, counter)), number(&bytes));
+        match self.used.insert(key, ciphertext) {
+            Some(former) if former == ciphertext => {}
+            Some(_) => {
+                self.reused.push(format!("{id} from {sender}: chain {chain}, counter {counter}"));
+            }
+            None => {
+                if let Some(oldest) = self.order.push(key) {
+                    self.used.remove(&oldest);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn read(&mut self) -> Vec<String> {
+        self.is_read = true;
+        self.reused.iter().cloned().collect()
+    }
+
+    /// The same, unless somebody has asked before.
+    pub(crate) fn unread(&self) -> Vec<String> {
+        if self.is_read { Vec::new() } else { self.reused.iter().cloned().collect() }
+    }
+}
+
+/// The chain that sealed a message, and its place in it.
+fn chain(kind: &str, bytes: &[u8]) -> Option<(String, u32)> {
+    let of = |message: &SignalMessage| (hex::encode(message.sender_ratchet_key().serialize()), message.counter());
+    match kind {
+        "pkmsg" => Some(of(PreKeySignalMessage::try_from(bytes).ok()?.message())),
+        "msg" => Some(of(&SignalMessage::try_from(bytes).ok()?)),
+        "skmsg" => {
+            let message = SenderKeyMessage::try_from(bytes).ok()?;
+            Some((message.chain_id().to_string(), message.iteration()))
+        }
+        _ => None,
+    }
+}
+
+fn number(what: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    what.hash(&mut hasher);
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sender_keys::SenderKeys;
+    use crate::signal::Signal;
+
+    #[test]
+    fn a_key_that_comes_from_an_older_copy_is_noticed() {
+        let (mut alice, mut bob) = (Signal::generate().unwrap(), Signal::generate().unwrap());
+        alice.start_session("bob", 0, &bob.own_bundle()).unwrap();
+        let mut counters = Counters::new(100);
+        let first = alice.encrypt("bob", 0, b"one").unwrap();
+        counters.note("1", "alice", None, first.kind, &first.bytes);
+        bob.decrypt("alice", 0, first.kind, &first.bytes).unwrap();
+        let answer = bob.encrypt("alice", 0, b"two").unwrap();
+        alice.decrypt("bob", 0, answer.kind, &answer.bytes).unwrap();
+
+        let before = alice.sessions_as_they_are();
+        let second = alice.encrypt("bob", 0, b"three").unwrap();
+        alice.go_back_to(before);
+        let third = alice.encrypt("bob", 0, b"four").unwrap();
+        for _ in 0..2 {
+            counters.note("2", "alice", None, second.kind, &second.bytes);
+        }
+        assert_eq!(counters.unread(), [""; 0], "what is delivered again is no new message");
+        counters.note("3", "alice", None, third.kind, &third.bytes);
+        assert_eq!(counters.unread().len(), 1);
+        assert!(counters.read()[0].starts_with("3 from alice: chain 05"), "{:?}", counters.read());
+        assert_eq!(counters.unread(), [""; 0]);
+    }
+
+    #[test]
+    fn each_group_and_device_has_chains_of_its_own() {
+        let mut counters = Counters::new(100);
+        for (sender, group) in [("alice", "1@g.us"), ("alice", "2@g.us"), ("bob", "1@g.us")] {
+            let mut keys = SenderKeys::default();
+            keys.distribution(group).unwrap();
+            let sealed = keys.encrypt(group, b"text").unwrap();
+            counters.note("1", sender, Some(group), sealed.kind, &sealed.bytes);
+        }
+        assert_eq!(counters.unread(), [""; 0]);
+    }
+}

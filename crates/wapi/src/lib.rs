@@ -7,6 +7,7 @@ pub mod config;
 
 pub mod clock;
 pub mod descriptors;
+pub mod durable;
 pub mod folder;
 pub mod ids;
 pub mod lifecycle;

@@ -121,6 +121,28 @@ fn tasks_are_only_spawned_by_the_lifecycle() {
 }
 
 #[test]
+fn each_database_says_when_it_is_synced() {
+    let (mut opened, opens) = (0, ["SqliteConnectOptions::new()", "SqliteStoreConfig {", "SqliteStore::new"]);
+    for source in sources("wapi/src") {
+        let code: String = source.code().map(|(_, line)| line.to_owned() + "\n").collect();
+        for at in opens.iter().flat_map(|open| code.match_indices(open)) {
+            let statement = &code[at.0..];
+            let statement = &statement[..statement.find(';').unwrap_or(statement.len())];
+            // What is in memory only has nothing to sync.
+            let is_said = statement.contains("synchronous") || statement.contains(".in_memory(true)");
+            assert!(is_said, "{} leaves it to a default:\n{statement}", source.path);
+            opened += 1;
+        }
+    }
+    assert!(opened >= 5, "few databases were found");
+}
+
+#[test]
+fn names_that_must_last_are_given_in_one_place() {
+    only_in(&["wapi/src/durable.rs"], &["fs::rename(", "hard_link(", "sync_all("]);
+}
+
+#[test]
 fn files_that_say_they_are_pure_are() {
     let pure: Vec<_> = sources("wapi/src").into_iter().filter(|source| header(&source.text).contains("Pure")).collect();
     assert!(pure.len() >= 5, "few files say that they are pure");

@@ -18,6 +18,7 @@ use async_trait::async_trait;
 use tokio::fs;
 
 use super::Bytestream;
+use crate::durable;
 use crate::ids;
 
 pub(super) use bucket::Bucket;
@@ -81,7 +82,7 @@ impl Spool {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        make_private(folder).await?;
+        durable::make_folder(folder).await?;
         Ok(Self { folder: folder.to_owned() })
     }
 
@@ -108,8 +109,4 @@ impl Drop for Spooled {
         // It may have been moved; and what stays is thrown away at the next start.
         let _ = std::fs::remove_file(&self.path);
     }
-}
-
-async fn make_private(folder: &Path) -> io::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).await
 }

@@ -15,9 +15,11 @@ use jiff::Timestamp;
 use tokio::fs;
 
 use super::SessionName;
+use crate::durable;
 
-/// SQLite keeps its log and index beside the database.
-const SUFFIXES: [&str; 3] = ["db", "db-wal", "db-shm"];
+/// SQLite keeps its log and index beside the database, and what undoes a change before there is a log. The database is first: what is
+/// left behind without it is not used again, see [`Files::set_aside`].
+const SUFFIXES: [&str; 4] = ["db", "db-wal", "db-shm", "db-journal"];
 
 /// Why a session's file is moved out of the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,15 +49,13 @@ impl Files {
     pub async fn open(root: &Path) -> Result<Self> {
         let files = Self { sessions: root.join("sessions"), qr_codes: root.join("qr-codes") };
         for folder in [&files.sessions, &files.qr_codes] {
-            let mut builder = fs::DirBuilder::new();
-            builder.recursive(true).mode(0o700);
             let problem = || {
                 format!(
                     "WAPI_FILE_SYSTEM_ROOT_POINT_FULL_PATH: the folder {} cannot be made; name one that may be written",
                     folder.display()
                 )
             };
-            builder.create(folder).await.with_context(problem)?;
+            durable::make_folder(folder).await.with_context(problem)?;
             let probe = folder.join(".writable");
             fs::write(&probe, b"").await.with_context(problem)?;
             fs::remove_file(&probe).await.with_context(problem)?;
@@ -90,20 +90,28 @@ impl Files {
         Ok((names, strangers))
     }
 
-    /// Moves the saved state of a device that is needed no more out of the way. It is never deleted. A session without one is none.
+    /// Moves the saved state of a device that is needed no more out of the way, for good. It is never deleted. A session without one is
+    /// none; but what an earlier move left behind goes, too, or it would be taken for the log of the next device.
     ///
     /// A folder for each moment, since a long name leaves no room for a time in the file's name.
     pub(super) async fn set_aside(&self, name: &SessionName, why: Aside, now: Timestamp) -> io::Result<()> {
         let file = self.session(name);
-        if !fs::try_exists(&file).await? {
+        let mut there = Vec::new();
+        for suffix in SUFFIXES {
+            let from = file.with_extension(suffix);
+            if fs::try_exists(&from).await? {
+                there.push(from);
+            }
+        }
+        if there.is_empty() {
             return Ok(());
         }
         let folder = self.sessions.join(why.folder()).join(now.strftime("%Y%m%dT%H%M%S%.3fZ").to_string());
-        fs::create_dir_all(&folder).await?;
-        for suffix in SUFFIXES {
-            let from = file.with_extension(suffix);
+        durable::make_folder(&folder).await?;
+        for from in there {
             let to = folder.join(from.file_name().expect("a session's file has a name"));
-            match fs::rename(&from, &to).await {
+            match durable::rename(&from, &to).await {
+                // SQLite may have closed it meanwhile.
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
@@ -136,17 +144,11 @@ impl Files {
 
     /// Replaces the session's QR picture at once: whoever looks sees the old or the new one, whole.
     pub async fn write_qr_code(&self, name: &SessionName, png: &[u8]) -> io::Result<()> {
-        let file = self.qr_code(name);
-        let draft = file.with_extension("png.new");
-        fs::write(&draft, png).await?;
-        fs::rename(&draft, &file).await
+        durable::write(&self.qr_code(name), png).await
     }
 
     pub async fn remove_qr_code(&self, name: &SessionName) -> io::Result<()> {
-        match fs::remove_file(self.qr_code(name)).await {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+        durable::remove(&self.qr_code(name)).await
     }
 
     /// Pictures left over from an earlier run can no longer be scanned.

@@ -55,6 +55,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePo
 use tokio::sync::watch;
 
 use crate::clock::Clock;
+use crate::durable;
 use crate::lifecycle::{Finish, Lifecycle};
 use crate::meters::Meters;
 
@@ -157,15 +158,14 @@ pub struct Store {
 impl Store {
     /// Opens the database or makes it, and brings its tables up to date. One that a newer program wrote is refused.
     pub async fn open(file: &Path, clock: Clock) -> Result<Self> {
-        Self::open_with(SqliteConnectOptions::new(), file, clock).await
+        Self::open_with(SqliteConnectOptions::new().synchronous(SqliteSynchronous::Full), file, clock).await
     }
 
     async fn open_with(options: SqliteConnectOptions, file: &Path, clock: Clock) -> Result<Self> {
-        make_private(file).with_context(|| format!("making {}", file.display()))?;
+        durable::make_file(file).await.with_context(|| format!("making {}", file.display()))?;
         let options = options
             .filename(file)
             .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
             .busy_timeout(BUSY)
             .foreign_keys(true)
             // A statement that touches many rows can be undone from memory as well as from a file.
@@ -239,12 +239,6 @@ impl Store {
 /// The times in the database are ours, so they are in range.
 fn time(milliseconds: i64) -> Timestamp {
     Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::MAX)
-}
-
-/// Messages and numbers are nobody else's business; SQLite gives the files beside this one the same rights.
-fn make_private(file: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt;
-    std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(file).map(drop)
 }
 
 #[cfg(test)]

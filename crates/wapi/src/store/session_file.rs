@@ -1,9 +1,11 @@
-//! Looks into the saved state of a session without changing it.
+//! Looks into the saved state of a session without changing it, but for undoing what a crash left half done.
 
 use std::path::Path;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{ConnectOptions, Connection};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, Row};
+
+use super::StoreError;
 
 /// What is at the place where a session's state is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +29,7 @@ const BUSY: std::time::Duration = std::time::Duration::from_secs(1);
 /// Every other code is about the moment, not about the file.
 const BROKEN: [i32; 3] = [11, 26, 1];
 
-/// Inspects the file without writing to it.
+/// Inspects the file without writing to it. A change that a crash left half done is undone first: nobody can read the file before.
 pub async fn inspect(path: &Path) -> SessionFile {
     match tokio::fs::metadata(path).await {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return SessionFile::Absent,
@@ -37,11 +39,38 @@ pub async fn inspect(path: &Path) -> SessionFile {
         Ok(found) if found.len() == 0 => return SessionFile::NeverPaired,
         Ok(_) => {}
     }
-    match look(path).await {
+    let is_half_done = has_content(&path.with_extension("db-journal")).await;
+    match look(path, is_half_done).await {
         Ok(found) => found,
         Err(error) if is_broken(&error) => SessionFile::Unusable(format!("its file is damaged or no session: {error}")),
+        Err(error) if is_half_done => SessionFile::Unreadable(format!(
+            "a crash left a change of its file half done, and undoing it failed ({error}): wapi must be allowed to write to {} and to \
+             the -journal beside it, on a disk that has room",
+            path.display()
+        )),
         Err(error) => SessionFile::Unreadable(format!("its file cannot be read now: {error}")),
     }
+}
+
+/// Takes what is in the file's log into the file, and syncs both. SQLite writes the content anew: a disk that once failed to take
+/// something may say that it has it, and not have it.
+pub async fn take_in_log(path: &Path) -> Result<(), StoreError> {
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(BUSY)
+        .disable_statement_logging();
+    let mut connection = options.connect().await?;
+    let done = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut connection).await;
+    connection.close().await?;
+    match done?.get::<i64, _>(0) {
+        0 => Ok(()),
+        _ => Err(StoreError::new("somebody reads the session's file all the time")),
+    }
+}
+
+async fn has_content(path: &Path) -> bool {
+    tokio::fs::metadata(path).await.is_ok_and(|found| found.len() > 0)
 }
 
 fn is_broken(error: &sqlx::Error) -> bool {
@@ -51,14 +80,15 @@ fn is_broken(error: &sqlx::Error) -> bool {
     code.is_some_and(|code| BROKEN.contains(&(code & 0xff)))
 }
 
-async fn look(path: &Path) -> Result<SessionFile, sqlx::Error> {
+async fn look(path: &Path, is_half_done: bool) -> Result<SessionFile, sqlx::Error> {
     // `immutable` keeps SQLite from making lock files beside a file that may be anybody's. It must not be used when there is a
     // write-ahead log, whose content would be missed.
     let has_log = tokio::fs::try_exists(path.with_extension("db-wal")).await.unwrap_or(true);
     let mut connection = SqliteConnectOptions::new()
         .filename(path)
-        .read_only(true)
-        .immutable(!has_log)
+        .read_only(!is_half_done)
+        .immutable(!has_log && !is_half_done)
+        .synchronous(SqliteSynchronous::Full)
         .busy_timeout(BUSY)
         .disable_statement_logging()
         .connect()
@@ -156,6 +186,60 @@ mod tests {
         std::os::unix::fs::symlink(&circle, &circle).unwrap();
         let found = inspect(&circle).await;
         assert!(matches!(found, SessionFile::Unreadable(_)), "{found:?}");
+    }
+
+    /// A copy of a session's file as a crash leaves it in the middle of its first change, before there is a log.
+    async fn half_done(folder: &Path) -> std::path::PathBuf {
+        let (made, left) = (folder.join("made.db"), folder.join("left.db"));
+        make(&made, &[TABLES[0], TABLES[1], "INSERT INTO device VALUES (1, '')"]).await;
+        let options = SqliteConnectOptions::new().filename(&made).pragma("cache_size", "1").pragma("cache_spill", "1");
+        let mut connection = options.connect().await.unwrap();
+        sqlx::query("BEGIN").execute(&mut connection).await.unwrap();
+        // More than the cache holds, so that some of it is in the file.
+        let fill = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500)
+                    INSERT INTO identities SELECT hex(zeroblob(500)) FROM n";
+        sqlx::query(fill).execute(&mut connection).await.unwrap();
+        sqlx::query("UPDATE device SET pn = 'half'").execute(&mut connection).await.unwrap();
+        for suffix in ["db", "db-journal"] {
+            std::fs::copy(made.with_extension(suffix), left.with_extension(suffix)).unwrap();
+        }
+        assert!(has_content(&left.with_extension("db-journal")).await, "nothing is half done");
+        left
+    }
+
+    #[tokio::test]
+    async fn a_change_that_a_crash_left_half_done_is_undone() {
+        let folder = tempfile::tempdir().unwrap();
+        let left = half_done(folder.path()).await;
+        assert_eq!(inspect(&left).await, SessionFile::NeverPaired);
+        assert!(!has_content(&left.with_extension("db-journal")).await);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_undone_says_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let left = half_done(folder.path()).await;
+        // Somebody else has it open, so nobody can write.
+        let options =
+            SqliteConnectOptions::new().filename(&left).locking_mode(sqlx::sqlite::SqliteLockingMode::Exclusive);
+        let mut other = options.connect().await.unwrap();
+        std::fs::copy(left.with_extension("db-journal"), folder.path().join("copy")).unwrap();
+        sqlx::query("UPDATE device SET id = 2").execute(&mut other).await.unwrap();
+        std::fs::copy(folder.path().join("copy"), left.with_extension("db-journal")).unwrap();
+        let SessionFile::Unreadable(why) = inspect(&left).await else { panic!("it is readable") };
+        assert!(why.contains("wapi must be allowed to write to"), "{why}");
+    }
+
+    #[tokio::test]
+    async fn the_log_is_taken_into_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("shop.db");
+        let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+        let mut open = options.journal_mode(sqlx::sqlite::SqliteJournalMode::Wal).connect().await.unwrap();
+        sqlx::query(TABLES[1]).execute(&mut open).await.unwrap();
+        assert!(has_content(&path.with_extension("db-wal")).await);
+        take_in_log(&path).await.unwrap();
+        assert!(!has_content(&path.with_extension("db-wal")).await);
     }
 
     fn listing(folder: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {

@@ -11,7 +11,8 @@ use futures_util::stream::try_unfold;
 use tokio::fs;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
-use super::{Local, PIECE, Spooled, Storage, make_private, shelf};
+use super::{Local, PIECE, Spooled, Storage, shelf};
+use crate::durable;
 use crate::media::Bytestream;
 
 /// Files on the local disk.
@@ -21,7 +22,7 @@ pub struct Disk {
 
 impl Disk {
     pub async fn open(folder: &Path) -> io::Result<Self> {
-        make_private(folder).await?;
+        durable::make_folder(folder).await?;
         Ok(Self { folder: folder.to_owned() })
     }
 
@@ -34,15 +35,12 @@ impl Disk {
 impl Storage for Disk {
     async fn keep(&self, spooled: &Spooled, sha256: &str) -> io::Result<()> {
         let path = self.path(sha256)?;
-        if fs::try_exists(&path).await? {
-            return Ok(());
+        durable::make_folder(path.parent().expect("it is in a folder")).await?;
+        match fs::try_exists(&path).await? {
+            // Whoever put it there may not be done.
+            true => durable::sync_names(&path).await,
+            false => durable::put(spooled.path(), &path).await,
         }
-        let folder = path.parent().expect("it is in a folder");
-        make_private(folder).await?;
-        // First the bytes, then the name: whatever has the name is whole.
-        fs::File::open(spooled.path()).await?.sync_all().await?;
-        fs::rename(spooled.path(), &path).await?;
-        fs::File::open(folder).await?.sync_all().await
     }
 
     async fn read(&self, sha256: &str, range: Range<u64>) -> io::Result<Bytestream> {
@@ -64,9 +62,6 @@ impl Storage for Disk {
     }
 
     async fn remove(&self, sha256: &str) -> io::Result<()> {
-        match fs::remove_file(self.path(sha256)?).await {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+        durable::remove(&self.path(sha256)?).await
     }
 }

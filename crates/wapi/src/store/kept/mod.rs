@@ -1,7 +1,7 @@
 //! Chats, contacts and messages as callers look at them, in a database of their own.
 //!
-//! It is a projection: whatever is lost of it is read again from the events, since the place that was read up to is lost with it. So it
-//! need not be synced at each commit, its commits hold up nobody else's, and all of them are large.
+//! It is a projection: what follows from events is read again where it is missing. But what a phone told of the time before is told once,
+//! and a session that is forgotten must stay so; so each commit is synced. All of them are large, and they hold up nobody else's.
 
 mod batch;
 mod changes;
@@ -25,7 +25,8 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions, Connection};
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::{BUSY, LOG_PAGES, StoreError, make_private, migrations, retention};
+use super::{BUSY, LOG_PAGES, StoreError, migrations, retention};
+use crate::durable;
 
 pub use chats::KeptChat;
 pub use former::{Former, Settled};
@@ -57,11 +58,11 @@ struct Writer {
 impl Kept {
     /// Opens the database or makes it, and brings its tables up to date. One that a newer program wrote is refused.
     pub async fn open(file: &Path) -> Result<Self> {
-        make_private(file).with_context(|| format!("making {}", file.display()))?;
+        durable::make_file(file).await.with_context(|| format!("making {}", file.display()))?;
         let options = SqliteConnectOptions::new()
             .filename(file)
             .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Normal)
+            .synchronous(SqliteSynchronous::Full)
             .busy_timeout(BUSY)
             .pragma("temp_store", "memory")
             .pragma("wal_autocheckpoint", LOG_PAGES)

@@ -27,8 +27,9 @@ pub async fn ready(State(gateway): State<Gateway>) -> Result<Json<Value>, Proble
     if !gateway.sessions.are_listed() {
         return Err(Problem::Starting);
     }
-    if let Some(error) = gateway.store.trouble() {
-        return Err(Problem::NotReady { detail: error.to_string() });
+    let trouble = gateway.store.trouble().map(|error| error.to_string());
+    if let Some(detail) = trouble.or_else(|| gateway.sessions.trouble()) {
+        return Err(Problem::NotReady { detail });
     }
     let folder = gateway.folder.clone();
     match gateway.clock.timeout(LOOKING, blocking(move || folder.is_there())).await {

@@ -129,13 +129,20 @@ impl Actor {
     }
 
     async fn open(&self, file: &Path) -> Result<(Link, Signals), NotOpened> {
+        let now = self.around.clock.now();
         let paired = match inspect(file).await {
             SessionFile::Unusable(reason) => return Err(NotOpened::Unusable(reason)),
             SessionFile::Unreadable(reason) => return Err(NotOpened::NotNow(reason)),
-            SessionFile::Absent | SessionFile::NeverPaired => false,
+            // What is left of a former device must not become part of the next one.
+            SessionFile::Absent => match self.around.files.set_aside(&self.session.name, Aside::Removed, now).await {
+                Ok(()) => false,
+                Err(error) => {
+                    return Err(NotOpened::NotNow(format!("what is left of an earlier device stays: {error}")));
+                }
+            },
+            SessionFile::NeverPaired => false,
             SessionFile::Paired => true,
         };
-        let now = self.around.clock.now();
         self.session.update(|state| {
             state.paired = paired;
             state.move_to(if paired { Status::Connecting } else { Status::Starting }, None, now);
@@ -187,6 +194,9 @@ impl Actor {
                     stopping.unless_stopping(looking).await;
                 });
                 continue;
+            }
+            if matches!(signal, Signal::Paired) {
+                self.keep_device(link).await;
             }
             let was_online = self.session.look(|state| state.status == Status::Online);
             self.note(link, &signal).await;
@@ -256,6 +266,20 @@ impl Actor {
         self.around.clock.sleep(LONGEST_SILENCE.saturating_sub(waited)).await;
     }
 
+    /// A device is told of when it will not be forgotten.
+    async fn keep_device(&self, link: &Link) {
+        let name = &self.session.name;
+        match self.around.clock.timeout(WRITING, link.save()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::error!(session = %name, error = format!("{error:#}"), "the new device cannot be saved");
+            }
+            Err(error) => {
+                tracing::error!(session = %name, %error, "the new device is not saved yet");
+            }
+        }
+    }
+
     async fn take_in(&mut self, link: &Link, signal: Signal) {
         let name = &self.session.name;
         match signal {
@@ -265,13 +289,6 @@ impl Actor {
             }
             Signal::Paired => {
                 pairing::hide(&self.session, &self.around.files).await;
-                match self.around.clock.timeout(WRITING, link.save()).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => {
-                        tracing::error!(session = %name, error = format!("{error:#}"), "the new device cannot be saved");
-                    }
-                    Err(error) => tracing::error!(session = %name, %error, "the new device is not saved yet"),
-                }
                 tracing::info!(session = %name, "paired");
             }
             Signal::Unreachable { reason } | Signal::Offline { reason } => {

@@ -255,6 +255,11 @@ impl Sessions {
         session.end();
     }
 
+    /// What is wrong, while sessions cannot save their keys.
+    pub fn trouble(&self) -> Option<String> {
+        self.inner.around.whatsapp.trouble()
+    }
+
     /// Starts checking all connections every so often; once.
     pub fn start_checks(&self, every: Duration) {
         let unchecked = self.inner.unchecked.lock().unwrap_or_else(PoisonError::into_inner).take();

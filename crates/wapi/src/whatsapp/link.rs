@@ -13,6 +13,7 @@ use whatsapp_rust::wacore::iq::devices::RemoveCompanionDeviceSpec;
 use whatsapp_rust::wacore::iq::keepalive::KeepaliveSpec;
 use whatsapp_rust::{Client, Jid, PresenceStatus, RawNodeLease};
 
+use super::backend::Synced;
 use super::calls::Ringing;
 use super::heard::Heard;
 use super::newsletters::{Followed, Reading};
@@ -36,6 +37,7 @@ const TASKS_END: Duration = Duration::from_millis(200);
 pub struct Link {
     pub(super) client: Arc<Client>,
     saved: Arc<PersistenceManager>,
+    synced: Arc<Synced>,
     tasks: Lifecycle,
     pub(super) reports: Reports,
     heard: Arc<Heard>,
@@ -88,7 +90,7 @@ impl Link {
     #[expect(clippy::too_many_arguments, reason = "each is a part of its own that the link keeps")]
     pub(super) fn new(
         client: Arc<Client>,
-        saved: Arc<PersistenceManager>,
+        (saved, synced): (Arc<PersistenceManager>, Arc<Synced>),
         tasks: Lifecycle,
         reports: Reports,
         heard: Arc<Heard>,
@@ -106,6 +108,7 @@ impl Link {
             _stanzas: client.acquire_raw_node_forwarding(),
             client,
             saved,
+            synced,
             tasks,
             reports,
             heard,
@@ -167,9 +170,10 @@ impl Link {
         Some(other.to_string())
     }
 
-    /// Writes what the link knows of itself to its file now. Called when something must not be lost: the pairing.
+    /// Writes what the link knows of itself to its file now, and syncs it. Called when something must not be lost: the pairing.
     pub async fn save(&self) -> anyhow::Result<()> {
-        Ok(self.saved.flush().await?)
+        self.saved.flush().await?;
+        Ok(self.synced.sync().await?)
     }
 
     /// The phone gets no notifications while a linked device says that it is looking, as the engine does at most logins.
@@ -306,6 +310,9 @@ impl Link {
             tracing::warn!("a connection did not close in time and was dropped");
         }
         self.tasks.finish(&self.clock, TASKS_END).await;
+        if !matches!(self.clock.timeout(GOODBYE, self.synced.sync()).await, Ok(Ok(()))) {
+            tracing::warn!("the end of a connection is not on the disk yet");
+        }
     }
 }
 

@@ -35,6 +35,7 @@ mod shop;
 mod signals;
 mod status;
 mod transport;
+mod troubles;
 mod unread;
 mod version;
 mod votes;
@@ -48,7 +49,6 @@ use anyhow::{Context, Result};
 use tokio::sync::mpsc;
 use whatsapp_rust::http::HttpClient;
 use whatsapp_rust::store::persistence_manager::PersistenceManager;
-use whatsapp_rust::store::{SqliteStore, SqliteStoreConfig};
 use whatsapp_rust::transport::TransportFactory;
 use whatsapp_rust::{CacheConfig, CacheEntryConfig, Client};
 
@@ -71,12 +71,11 @@ pub use past::{Archive, PastMessage, Told};
 pub use profile::{Blocking, OwnProfile, Picture, PictureSize};
 pub use sending::{Beside, NotHandedOver, NotPrepared, Prepared};
 pub use signals::{Signal, Signals};
+use troubles::Troubles;
 
 /// One-time keys made and uploaded at a time. The engine's default of 812 costs a new session a second of CPU and 100 KiB; running
 /// out of them is harmless, since WhatsApp then hands out the signed key alone.
 const ONE_TIME_KEYS: usize = 100;
-/// SQLite's page cache for each session. A session's file is small and rarely read.
-const PAGE_CACHE_KIB: u32 = 64;
 /// How often what a session changed in its own row is written, at the latest.
 const SAVE_EVERY: Duration = Duration::from_secs(30);
 
@@ -89,6 +88,7 @@ pub struct Whatsapp {
     store: Store,
     clock: Clock,
     lifecycle: Lifecycle,
+    troubles: Troubles,
 }
 
 impl Whatsapp {
@@ -97,7 +97,13 @@ impl Whatsapp {
         let dialer = transport::dialer(address)?;
         let http: Arc<dyn HttpClient> = Arc::new(http_client::SharedClient::new(address, lifecycle.clone())?);
         let version = Arc::new(version::Versions::new(address, Arc::clone(&http), clock.clone()));
-        Ok(Self { dialer, http, version, store, clock, lifecycle })
+        let troubles = Troubles::default();
+        Ok(Self { dialer, http, version, store, clock, lifecycle, troubles })
+    }
+
+    /// What is wrong, while sessions cannot save their keys.
+    pub fn trouble(&self) -> Option<String> {
+        self.troubles.worst()
     }
 
     /// Opens a session's saved state, or makes it, and prepares a link with it. Nothing is dialled before [`Link::start`].
@@ -115,18 +121,26 @@ impl Whatsapp {
         let is_past_skipped = archive.is_none();
         let (announcer, announced) = past::channel(archive);
         let opened = Arc::new(Opened::new(session.clone(), self.store.clone()));
-        let file = open(file).await?;
-        let backend = Backend::new(session.clone(), file, Arc::clone(&opened), self.store.clone(), self.clock.clone());
-        let backend = backend.await.context("reading the saved session")?;
+        let backend = Backend::open(session.clone(), file, Arc::clone(&opened), self.store.clone(), self.clock.clone());
+        let backend = Arc::new(backend.await.context("opening the saved session")?);
         let keys = backend.app_state_keys();
-        let backend = Arc::new(backend);
-        let saved = Arc::new(PersistenceManager::new(backend).await.context("reading the saved session")?);
+        let saved = PersistenceManager::new(Arc::clone(&backend) as _).await.context("reading the saved session")?;
+        let saved = Arc::new(saved);
         announced.ask(&saved).await;
         let tasks = self.lifecycle.child();
         let (reports, signals) = signals::channel(session.clone());
         let heard = Arc::<heard::Heard>::default();
         let clock = self.clock.clone();
-        let gate = wire_gate::Gate::new(Arc::clone(&opened), clock.clone());
+        let synced = Arc::clone(backend.synced());
+        // What an earlier run did not sync, while the connection is made.
+        let early = Arc::clone(&synced);
+        tasks.spawn(async move {
+            // Whoever sends the first message tries again.
+            let _ = early.sync().await;
+        });
+        let kept =
+            wire_gate::Kept { opened: Arc::clone(&opened), backend: Arc::clone(&backend), saved: Arc::clone(&saved) };
+        let gate = wire_gate::Gate::new(kept, self.troubles.clone(), reports.clone(), clock.clone());
         let dialer = transport::ReportingDialer::new(Arc::clone(&self.dialer), reports.clone());
         let unheard = server_key::Unheard::default();
         let dialer = server_key::Introducer::new(dialer, Arc::clone(&saved), unheard.clone());
@@ -154,6 +168,7 @@ impl Whatsapp {
             builder = builder.with_version_override(version);
         }
         let client = builder.build().await.context("preparing the session")?.into_client();
+        gate.belongs_to(&client);
         client.subscribe_handler(gate).detach();
         client.subscribe_handler(Arc::new(unread)).detach();
         client.subscribe_handler(Arc::new(unheard)).detach();
@@ -168,17 +183,11 @@ impl Whatsapp {
             overdue::Overdue::new(session.clone(), &client, self.store.clone(), self.clock.clone(), tasks.clone());
         client.subscribe_handler(Arc::new(retries)).detach();
         client.subscribe_handler(Arc::new(overdue.clone())).detach();
-        announced.read(session.name(), &client, &tasks);
-        let reading = posts::Posts::start(session.clone(), &client, posted, store, self.clock.clone(), &tasks);
-        let link = Link::new(client, saved, tasks, reports, heard, notes, self.clock.clone(), session, reading);
-        Ok((link.with_calls(ringing).watching(overdue), signals))
+        announced.read(session, &client, &tasks);
+        let reading = posts::Posts::start(session, &client, posted, store, self.clock.clone(), &tasks);
+        let link = Link::new(client, (saved, synced), tasks, reports, heard, notes, self.clock.clone(), reading);
+        Ok((link.of_session(session, ringing).watching(overdue), signals))
     }
-}
-
-async fn open(file: &Path) -> Result<SqliteStore> {
-    let path = file.to_str().context("the data folder's path is not UTF-8")?;
-    let config = SqliteStoreConfig { cache_size_kib: PAGE_CACHE_KIB, ..SqliteStoreConfig::default() };
-    SqliteStore::with_config(path, config).await.context("opening the saved session")
 }
 
 /// Smaller than the engine's own, for many sessions in one process. The cache of number ↔ LID pairs stays unbounded: the engine

@@ -3,51 +3,141 @@
 //! Reading a message can change the key that the next one is sent with, and whoever gets that one seals the answers for it. The engine
 //! writes keys it has read with a moment later, since nothing is lost by reading once more; but it lets a message go that was sealed
 //! with such a key. After a crash in between nobody could read the answers: they come again only because we ask, and out of order.
+//! And what is written is not on the disk before it is synced: after a power cut a key would be used a second time.
 //!
-//! So the line to WhatsApp waits for the engine to have written. It is not made to write: it would do so between opening a message of
-//! another chat and handing it over, and a crash would lose that one.
+//! So the line to WhatsApp waits for the engine to have written, and then for the disk; all that is written at that moment shares a sync.
+//! The engine is not made to write, unless it takes very long: that could fall between opening a message of another chat and handing it
+//! over, and a crash would lose that one. A disk that does not come back ends the connection, and the next one waits for it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use async_trait::async_trait;
+use whatsapp_rust::Client;
 use whatsapp_rust::bytes::Bytes;
+use whatsapp_rust::store::persistence_manager::PersistenceManager;
 use whatsapp_rust::transport::{Transport, TransportFactory};
 use whatsapp_rust::types::events::{Event, EventHandler, EventInterest, EventKind};
 use whatsapp_rust::wacore::stats::TransportResourceReport;
 
-use super::backend::Opened;
+use super::backend::{Backend, Opened};
+use super::signals::{Reports, Signal};
 use super::transport::Dialled;
+use super::troubles::{Trouble, Troubles};
 use crate::clock::Clock;
 
-/// No message is smaller than this; receipts and pings are.
-const SMALLEST_MESSAGE: usize = 200;
-/// How long a message waits for its keys at most; the engine writes them 25 ms after it has read. A disk that is full or slow must not
-/// silence the session.
-const PATIENCE: Duration = Duration::from_millis(100);
+/// No frame with a message is smaller, in bytes after its length: a Signal message is at least its version, a ratchet key (35), two
+/// counters (4), a block (18) and a code (8); around it are the tags and lengths of two stanzas (10) and the code of the line (16).
+/// Receipts and pings are smaller.
+const SMALLEST_MESSAGE: usize = 92;
+/// How long a message waits for the disk at most, in steps: a clock that jumps takes one step, however far it jumps.
+const STEP: Duration = Duration::from_secs(1);
+const STEPS: usize = 10;
+/// How long the engine may take to write by itself; it does 25 ms after it has read.
+const BY_ITSELF: Duration = Duration::from_millis(500);
+
+/// What keeps the keys of one session.
+pub(super) struct Kept {
+    pub opened: Arc<Opened>,
+    pub backend: Arc<Backend>,
+    pub saved: Arc<PersistenceManager>,
+}
 
 /// What the line of one session waits for.
 pub(super) struct Gate {
-    opened: Arc<Opened>,
+    kept: Kept,
     /// Whether what waited at WhatsApp has come in. Before that the engine itself keeps keys and messages together.
     is_live: AtomicBool,
+    client: OnceLock<Weak<Client>>,
+    trouble: Trouble,
+    is_troubled: AtomicBool,
+    reports: Reports,
     clock: Clock,
 }
 
 impl Gate {
-    pub fn new(opened: Arc<Opened>, clock: Clock) -> Arc<Self> {
-        Arc::new(Self { opened, is_live: AtomicBool::new(false), clock })
+    pub fn new(kept: Kept, troubles: Troubles, reports: Reports, clock: Clock) -> Arc<Self> {
+        let (is_live, client, is_troubled) = Default::default();
+        Arc::new(Self { kept, is_live, client, trouble: troubles.of_a_link(), is_troubled, reports, clock })
     }
 
-    /// Returns once the keys of all that was read are on the disk, or it takes too long.
-    async fn keys_are_kept(&self) {
-        if self.is_live.load(Ordering::Acquire) {
-            // Whoever waited in vain goes all the same.
-            let _ = self.clock.timeout(PATIENCE, self.opened.keys_are_kept()).await;
+    /// Whom to make write in the end.
+    pub fn belongs_to(&self, client: &Arc<Client>) {
+        // It is built once.
+        let _ = self.client.set(Arc::downgrade(client));
+    }
+
+    /// Returns once everything that a frame may rest on is on the disk; an error says why it is not.
+    async fn pass(&self) -> Result<()> {
+        let Err(reason) = self.wait().await else {
+            if self.is_troubled.swap(false, Ordering::AcqRel) {
+                self.trouble.ends();
+            }
+            return Ok(());
+        };
+        self.is_troubled.store(true, Ordering::Release);
+        self.trouble.begins(&reason);
+        self.reports.send(Signal::Unreachable { reason: reason.clone() });
+        bail!(reason)
+    }
+
+    async fn wait(&self) -> Result<(), String> {
+        let safe = self.is_safe();
+        tokio::pin!(safe);
+        for _ in 0..STEPS {
+            if self.clock.timeout(STEP, &mut safe).await.is_ok() {
+                return Ok(());
+            }
+        }
+        Err(match self.kept.backend.synced().trouble() {
+            Some(error) => format!("a session's keys cannot be saved: {error}"),
+            None => format!("the disk takes longer than {} s to save a session's keys", STEPS),
+        })
+    }
+
+    /// Completes when it is. What fails is tried again: the keys stay in memory.
+    async fn is_safe(&self) {
+        loop {
+            if self.is_live.load(Ordering::Acquire) {
+                self.keys_are_written().await;
+            }
+            let Kept { backend, saved, .. } = &self.kept;
+            let linked = backend.keep_account(&saved.get_device_snapshot().core).await.is_ok();
+            if linked && backend.synced().sync().await.is_ok() {
+                return;
+            }
+            self.clock.sleep(BY_ITSELF).await;
         }
     }
+
+    async fn keys_are_written(&self) {
+        let opened = &self.kept.opened;
+        while self.clock.timeout(BY_ITSELF, opened.keys_are_kept()).await.is_err() {
+            let Some(client) = self.client.get().and_then(Weak::upgrade) else { continue };
+            let moved = opened.moved();
+            if client.flush_pending_signal_state().await.is_ok() {
+                opened.keep_keys(moved);
+            }
+        }
+    }
+}
+
+/// What a connection begins with: two bytes of the protocol's version follow.
+const GREETING: &[u8] = b"WA";
+
+/// Whether a message may be in these frames, each of which has its length in front.
+fn may_hold_a_message(frames: &[u8]) -> bool {
+    let mut rest = frames.strip_prefix(GREETING).and_then(|greeting| greeting.get(2..)).unwrap_or(frames);
+    while let [high, middle, low, after @ ..] = rest {
+        let length = usize::from(*high) << 16 | usize::from(*middle) << 8 | usize::from(*low);
+        match after.get(length..) {
+            Some(next) if length < SMALLEST_MESSAGE => rest = next,
+            _ => return true,
+        }
+    }
+    !rest.is_empty()
 }
 
 impl EventHandler for Gate {
@@ -76,6 +166,10 @@ impl<D> GatedDialer<D> {
 impl<D: TransportFactory> TransportFactory for GatedDialer<D> {
     async fn create_transport(&self) -> Result<Dialled> {
         self.gate.is_live.store(false, Ordering::Release);
+        // What could not be saved for the last message could not be saved for the next one, either.
+        if self.gate.is_troubled.load(Ordering::Acquire) {
+            self.gate.pass().await?;
+        }
         let (inner, events) = self.inner.create_transport().await?;
         Ok((Arc::new(GatedLine { inner, gate: Arc::clone(&self.gate) }), events))
     }
@@ -89,8 +183,11 @@ struct GatedLine {
 #[async_trait]
 impl Transport for GatedLine {
     async fn send(&self, data: Bytes) -> Result<()> {
-        if data.len() >= SMALLEST_MESSAGE {
-            self.gate.keys_are_kept().await;
+        if may_hold_a_message(&data)
+            && let Err(error) = self.gate.pass().await
+        {
+            self.inner.disconnect().await;
+            return Err(error);
         }
         self.inner.send(data).await
     }
@@ -105,87 +202,4 @@ impl Transport for GatedLine {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Mutex;
-
-    use futures_util::{FutureExt, poll};
-
-    use super::*;
-    use crate::event::MessageKey;
-    use crate::store::Store;
-
-    /// Keeps the length of what is sent.
-    #[derive(Clone, Default)]
-    struct Line(Arc<Mutex<Vec<usize>>>);
-
-    #[async_trait]
-    impl Transport for Line {
-        async fn send(&self, data: Bytes) -> Result<()> {
-            self.0.lock().unwrap().push(data.len());
-            Ok(())
-        }
-
-        async fn disconnect(&self) {}
-    }
-
-    async fn session() -> (GatedLine, Line, Arc<Opened>, tempfile::TempDir) {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("wapi.db"), Clock::system()).await.unwrap();
-        let opened = Arc::new(Opened::new(store.lifeline("shop"), store));
-        let gate = Gate::new(Arc::clone(&opened), Clock::system());
-        gate.is_live.store(true, Ordering::Release);
-        let line = Line::default();
-        (GatedLine { inner: Arc::new(line.clone()), gate }, line, opened, folder)
-    }
-
-    fn reads(opened: &Opened, id: &str) {
-        let key = MessageKey { chat: "1@lid".to_owned(), sender: "1@lid".to_owned(), id: id.to_owned() };
-        opened.add(std::iter::once((key, Vec::new())));
-    }
-
-    #[tokio::test]
-    async fn a_message_waits_for_the_keys_of_what_was_read_before_it() {
-        let (gated, line, opened, _folder) = session().await;
-        gated.send(vec![0; 500].into()).await.unwrap();
-        reads(&opened, "1");
-        let sending = gated.send(vec![0; 600].into());
-        tokio::pin!(sending);
-        assert!(poll!(&mut sending).is_pending());
-        gated.send(vec![0; 50].into()).await.unwrap();
-        let moved = opened.moved();
-        // What is read while the engine writes is for its next time.
-        reads(&opened, "2");
-        opened.keep_keys(moved);
-        sending.await.unwrap();
-        assert_eq!(*line.0.lock().unwrap(), [500, 50, 600]);
-    }
-
-    #[tokio::test]
-    async fn what_whatsapp_delivers_again_moves_no_key() {
-        let (gated, line, opened, _folder) = session().await;
-        for id in ["unsaved", "kept"] {
-            reads(&opened, id);
-            opened.keep_keys(opened.moved());
-            if id == "kept" {
-                opened.save().await.unwrap();
-            }
-            let key = MessageKey { chat: "1@lid".to_owned(), sender: "1@lid".to_owned(), id: id.to_owned() };
-            assert!(opened.find(&key).await.unwrap().is_some());
-            reads(&opened, id);
-            assert!(gated.send(vec![0; 500].into()).now_or_never().is_some(), "{id}");
-            // The same id with another key: its sender has sealed it anew.
-            reads(&opened, id);
-            assert!(gated.send(vec![0; 600].into()).now_or_never().is_none(), "{id}");
-            opened.keep_keys(opened.moved());
-        }
-        assert_eq!(*line.0.lock().unwrap(), [500, 500]);
-    }
-
-    #[tokio::test]
-    async fn keys_that_cannot_be_written_hold_a_message_for_a_moment_only() {
-        let (gated, line, opened, _folder) = session().await;
-        reads(&opened, "1");
-        gated.send(vec![0; 600].into()).await.unwrap();
-        assert_eq!(*line.0.lock().unwrap(), [600]);
-    }
-}
+mod tests;

@@ -2,22 +2,26 @@
 //!
 //! The engine's own store would write each message to the session's file before it asks us to save it, and delete it afterwards: two
 //! more synced commits for every message. Here such a message stays in memory while the inbox saves it, and the key that opened it
-//! waits for that; see [`Opened`].
+//! waits for that; see [`Opened`]. What is in the file is not synced before a promise rests on it; see [`Synced`].
 //!
 //! What the engine does to the file for each message it sends is spared, too, where it can be: see [`Backend::keep_payload`],
 //! [`Tokens`] and [`GATHER`].
 
+mod essence;
 mod opened;
+mod synced;
 mod tokens;
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use whatsapp_rust::bytes::Bytes;
-use whatsapp_rust::store::SqliteStore;
+use whatsapp_rust::store::{SqliteStore, SqliteStoreConfig, Synchronous};
 use whatsapp_rust::wacore::appstate::hash::HashState;
 use whatsapp_rust::wacore::appstate::processor::AppStateMutationMAC;
 use whatsapp_rust::wacore::reporting_token::MESSAGE_SECRET_SIZE;
@@ -35,17 +39,25 @@ use crate::clock::Clock;
 use crate::event::MessageKey;
 use crate::store::{Lifeline, Payload, Store};
 
+use essence::{Essences, News, OF_SENDER_KEYS, OF_SESSIONS};
 pub(super) use opened::Opened;
+pub(super) use synced::Synced;
 use tokens::Tokens;
 
 /// How long the engine's buffer of message secrets gathers, so that one write takes many. The engine reads from the buffer first, and
 /// calls it no loss when a crash takes it: without its secret, a vote on a poll cannot be read.
 const GATHER: Duration = Duration::from_millis(100);
+/// SQLite's page cache for each session. A session's file is small and rarely read.
+const PAGE_CACHE_KIB: u32 = 64;
 
 /// What the engine keeps a session in.
 pub(super) struct Backend {
     session: Lifeline,
     file: SqliteStore,
+    synced: Arc<Synced>,
+    essences: Essences,
+    /// Whether the file knows which account the device is linked to.
+    knows_account: AtomicBool,
     opened: Arc<Opened>,
     tokens: Tokens,
     keys: AppStateKeys,
@@ -54,20 +66,55 @@ pub(super) struct Backend {
 }
 
 impl Backend {
-    pub async fn new(
+    /// Opens a session's file, or makes it.
+    pub async fn open(
         session: Lifeline,
-        file: SqliteStore,
+        file: &Path,
         opened: Arc<Opened>,
         store: Store,
         clock: Clock,
     ) -> Result<Self> {
+        let path = file.to_str().ok_or_else(|| StoreError::Connection("the data folder's path is not UTF-8".into()))?;
+        // What promises rest on is synced by us, and much of it at a time.
+        let config = SqliteStoreConfig {
+            synchronous: Synchronous::Normal,
+            cache_size_kib: PAGE_CACHE_KIB,
+            ..SqliteStoreConfig::default()
+        };
+        let synced = Arc::new(Synced::new(file));
+        let (tokens, essences) = Default::default();
+        let file = SqliteStore::with_config(path, config).await?;
         let keys = AppStateKeys::new(file.get_latest_sync_key_id().await?.is_some());
-        Ok(Self { session, file, opened, tokens: Tokens::default(), keys, store, clock })
+        let knows_account = AtomicBool::new(false);
+        Ok(Self { session, file, synced, essences, knows_account, opened, tokens, keys, store, clock })
     }
 
     /// Whether the phone has shared the keys of the account's app state.
     pub fn app_state_keys(&self) -> AppStateKeys {
         self.keys.clone()
+    }
+
+    /// The same on a disk of the test's own.
+    #[cfg(test)]
+    pub fn on(self, sync_log: impl Fn(&Path) -> std::io::Result<()> + Send + Sync + 'static) -> Self {
+        Self { synced: Arc::new(self.synced.on(sync_log)), ..self }
+    }
+
+    /// What of the file is on the disk.
+    pub fn synced(&self) -> &Arc<Synced> {
+        &self.synced
+    }
+
+    /// Writes down which account the device is linked to, if it is to one and the file does not know.
+    pub async fn keep_account(&self, device: &Device) -> Result<()> {
+        if device.pn.is_none() || self.knows_account.load(Ordering::Acquire) { Ok(()) } else { self.save(device).await }
+    }
+
+    /// Changes the file. It is synced when somebody asks for it.
+    async fn write<T>(&self, change: impl Future<Output = Result<T>> + Send) -> Result<T> {
+        let changed = change.await;
+        self.synced.note(changed.as_ref().err().map(|error| error as &dyn std::fmt::Display));
+        changed
     }
 
     /// Keeps a message as it leaves, in the store's next commit instead of one of its own.
@@ -87,13 +134,20 @@ impl Backend {
     /// A key must not be on the disk before what it opened is.
     async fn after_what_was_opened(&self, write: impl Future<Output = Result<()>> + Send) -> Result<()> {
         self.opened.save().await.map_err(database)?;
-        write.await
+        self.write(write).await
     }
 
-    /// The same for a write after which the keys of what was opened until now are on the disk.
-    async fn keep_keys(&self, write: impl Future<Output = Result<()>> + Send) -> Result<()> {
+    /// The same for a write after which the keys of what was opened until now are in the file. Where there is no news in it, nobody waits
+    /// until it is synced.
+    async fn keep_keys(&self, news: News, write: impl Future<Output = Result<()>> + Send) -> Result<()> {
         let moved = self.opened.moved();
-        self.after_what_was_opened(write).await?;
+        self.opened.save().await.map_err(database)?;
+        if news.is_empty() {
+            write.await?;
+        } else {
+            self.write(write).await?;
+            self.essences.remember(news);
+        }
         self.opened.keep_keys(moved);
         Ok(())
     }
@@ -103,12 +157,16 @@ fn database(error: crate::store::StoreError) -> StoreError {
     StoreError::Database(Box::new(error))
 }
 
-/// Passes calls of one of the engine's traits on to the session's file, but for those written out.
+/// Passes calls of one of the engine's traits on to the session's file: questions and what can be learnt anew, changes that promises may
+/// rest on, and those written out.
 macro_rules! pass_on {
     (
         impl $trait:ident {
             $(async fn $name:ident(&self $(, $argument:ident: $type:ty)*) -> $answer:ty;)*
         }
+        $(changing {
+            $(async fn $change:ident(&self $(, $given:ident: $kind:ty)*) -> $outcome:ty;)*
+        })?
         $(but { $($own:tt)* })?
     ) => {
         #[async_trait]
@@ -116,6 +174,9 @@ macro_rules! pass_on {
             $(async fn $name(&self $(, $argument: $type)*) -> $answer {
                 self.file.$name($($argument),*).await
             })*
+            $($(async fn $change(&self $(, $given: $kind)*) -> $outcome {
+                self.write(self.file.$change($($given),*)).await
+            })*)?
             $($($own)*)?
         }
     };
@@ -123,34 +184,38 @@ macro_rules! pass_on {
 
 pass_on! {
     impl SignalStore {
-        async fn put_identity(&self, address: &str, key: [u8; 32]) -> Result<()>;
-        async fn put_identities_batch(&self, identities: &[(Arc<str>, [u8; 32])]) -> Result<()>;
         async fn load_identity(&self, address: &str) -> Result<Option<[u8; 32]>>;
-        async fn delete_identity(&self, address: &str) -> Result<()>;
         async fn get_session(&self, address: &str) -> Result<Option<Bytes>>;
         async fn has_session(&self, address: &str) -> Result<bool>;
         async fn has_signal_state_for_user(&self, user: &str) -> Result<bool>;
-        async fn store_prekey(&self, id: u32, record: &[u8], uploaded: bool) -> Result<()>;
-        async fn store_prekeys_batch(&self, keys: &[(u32, Bytes)], uploaded: bool) -> Result<()>;
         async fn load_prekey(&self, id: u32) -> Result<Option<Bytes>>;
         async fn load_prekeys_batch(&self, ids: &[u32]) -> Result<Vec<(u32, Bytes)>>;
-        async fn mark_prekeys_uploaded(&self, ids: &[u32]) -> Result<()>;
         async fn get_max_prekey_id(&self) -> Result<u32>;
-        async fn store_signed_prekey(&self, id: u32, record: &[u8]) -> Result<()>;
         async fn load_signed_prekey(&self, id: u32) -> Result<Option<Vec<u8>>>;
         async fn load_all_signed_prekeys(&self) -> Result<Vec<(u32, Vec<u8>)>>;
-        async fn remove_signed_prekey(&self, id: u32) -> Result<()>;
         async fn get_sender_key(&self, address: &str) -> Result<Option<Vec<u8>>>;
+    } changing {
+        async fn put_identity(&self, address: &str, key: [u8; 32]) -> Result<()>;
+        async fn put_identities_batch(&self, identities: &[(Arc<str>, [u8; 32])]) -> Result<()>;
+        async fn delete_identity(&self, address: &str) -> Result<()>;
+        async fn store_prekey(&self, id: u32, record: &[u8], uploaded: bool) -> Result<()>;
+        async fn store_prekeys_batch(&self, keys: &[(u32, Bytes)], uploaded: bool) -> Result<()>;
+        async fn mark_prekeys_uploaded(&self, ids: &[u32]) -> Result<()>;
+        async fn store_signed_prekey(&self, id: u32, record: &[u8]) -> Result<()>;
+        async fn remove_signed_prekey(&self, id: u32) -> Result<()>;
     } but {
         async fn put_session(&self, address: &str, session: &[u8]) -> Result<()> {
-            self.keep_keys(self.file.put_session(address, session)).await
+            let news = self.essences.news([(address, session)].into_iter(), OF_SESSIONS);
+            self.keep_keys(news, self.file.put_session(address, session)).await
         }
 
         async fn put_sessions_batch(&self, sessions: &[(Arc<str>, Bytes)]) -> Result<()> {
-            self.keep_keys(self.file.put_sessions_batch(sessions)).await
+            let news = self.essences.news(sessions.iter().map(|(name, record)| (&**name, &**record)), OF_SESSIONS);
+            self.keep_keys(news, self.file.put_sessions_batch(sessions)).await
         }
 
         async fn delete_session(&self, address: &str) -> Result<()> {
+            self.essences.forget(address, OF_SESSIONS);
             self.after_what_was_opened(self.file.delete_session(address)).await
         }
 
@@ -159,14 +224,17 @@ pass_on! {
         }
 
         async fn put_sender_key(&self, address: &str, record: &[u8]) -> Result<()> {
-            self.keep_keys(self.file.put_sender_key(address, record)).await
+            let news = self.essences.news([(address, record)].into_iter(), OF_SENDER_KEYS);
+            self.keep_keys(news, self.file.put_sender_key(address, record)).await
         }
 
         async fn put_sender_keys_batch(&self, sender_keys: &[(Arc<str>, Bytes)]) -> Result<()> {
-            self.keep_keys(self.file.put_sender_keys_batch(sender_keys)).await
+            let news = self.essences.news(sender_keys.iter().map(|(name, record)| (&**name, &**record)), OF_SENDER_KEYS);
+            self.keep_keys(news, self.file.put_sender_keys_batch(sender_keys)).await
         }
 
         async fn delete_sender_key(&self, address: &str) -> Result<()> {
+            self.essences.forget(address, OF_SENDER_KEYS);
             self.after_what_was_opened(self.file.delete_sender_key(address)).await
         }
     }
@@ -176,16 +244,17 @@ pass_on! {
     impl AppSyncStore {
         async fn get_sync_key(&self, key_id: &[u8]) -> Result<Option<AppStateSyncKey>>;
         async fn get_version(&self, name: &str) -> Result<HashState>;
-        async fn set_version(&self, name: &str, state: HashState) -> Result<()>;
-        async fn put_mutation_macs(&self, name: &str, version: u64, mutations: &[AppStateMutationMAC]) -> Result<()>;
         async fn get_mutation_mac(&self, name: &str, index_mac: &[u8]) -> Result<Option<Vec<u8>>>;
         async fn get_mutation_macs(&self, name: &str, index_macs: &[[u8; 32]]) -> Result<HashMap<[u8; 32], Vec<u8>>>;
+        async fn get_latest_sync_key_id(&self) -> Result<Option<Vec<u8>>>;
+    } changing {
+        async fn set_version(&self, name: &str, state: HashState) -> Result<()>;
+        async fn put_mutation_macs(&self, name: &str, version: u64, mutations: &[AppStateMutationMAC]) -> Result<()>;
         async fn delete_mutation_macs(&self, name: &str, index_macs: &[Vec<u8>]) -> Result<()>;
         async fn clear_mutation_macs(&self, name: &str) -> Result<()>;
-        async fn get_latest_sync_key_id(&self) -> Result<Option<Vec<u8>>>;
     } but {
         async fn set_sync_key(&self, key_id: &[u8], key: AppStateSyncKey) -> Result<()> {
-            self.file.set_sync_key(key_id, key).await?;
+            self.write(self.file.set_sync_key(key_id, key)).await?;
             self.keys.came();
             Ok(())
         }
@@ -195,18 +264,12 @@ pass_on! {
 pass_on! {
     impl ProtocolStore {
         async fn get_sender_key_devices(&self, group_jid: &str) -> Result<Vec<(String, bool)>>;
-        async fn set_sender_key_status(&self, group_jid: &str, entries: &[(&str, bool)]) -> Result<()>;
-        async fn clear_sender_key_devices(&self, group_jid: &str) -> Result<()>;
-        async fn delete_sender_key_device_rows(&self, device_jids: &[&str]) -> Result<()>;
-        async fn clear_all_sender_key_devices(&self) -> Result<()>;
         async fn get_lid_mapping(&self, lid: &str) -> Result<Option<LidPnMappingEntry>>;
         async fn get_pn_mapping(&self, phone: &str) -> Result<Option<LidPnMappingEntry>>;
         async fn put_lid_mapping(&self, entry: &LidPnMappingEntry) -> Result<()>;
         async fn put_lid_mappings(&self, entries: &[LidPnMappingEntry]) -> Result<()>;
         async fn get_all_lid_mappings(&self) -> Result<Vec<LidPnMappingEntry>>;
-        async fn save_base_key(&self, address: &str, message_id: &str, base_key: &[u8]) -> Result<()>;
         async fn has_same_base_key(&self, address: &str, message_id: &str, current_base_key: &[u8]) -> Result<bool>;
-        async fn delete_base_key(&self, address: &str, message_id: &str) -> Result<()>;
         async fn update_device_list(&self, record: DeviceListRecord) -> Result<()>;
         async fn update_device_lists(&self, records: Vec<DeviceListRecord>) -> Result<()>;
         async fn get_devices(&self, user: &str) -> Result<Option<DeviceListRecord>>;
@@ -215,6 +278,13 @@ pass_on! {
         async fn put_group_metadata(&self, group_jid: &str, blob: &[u8]) -> Result<()>;
         async fn delete_group_metadata(&self, group_jid: &str) -> Result<()>;
         async fn get_all_tc_token_jids(&self) -> Result<Vec<String>>;
+    } changing {
+        async fn set_sender_key_status(&self, group_jid: &str, entries: &[(&str, bool)]) -> Result<()>;
+        async fn clear_sender_key_devices(&self, group_jid: &str) -> Result<()>;
+        async fn delete_sender_key_device_rows(&self, device_jids: &[&str]) -> Result<()>;
+        async fn clear_all_sender_key_devices(&self) -> Result<()>;
+        async fn save_base_key(&self, address: &str, message_id: &str, base_key: &[u8]) -> Result<()>;
+        async fn delete_base_key(&self, address: &str, message_id: &str) -> Result<()>;
     } but {
         async fn get_tc_token(&self, jid: &str) -> Result<Option<TcTokenEntry>> {
             let version = match self.tokens.find(jid) {
@@ -306,12 +376,23 @@ fn key(key: PendingInboundKey<'_>) -> MessageKey {
 
 pass_on! {
     impl DeviceStore {
-        async fn save(&self, device: &Device) -> Result<()>;
-        async fn load(&self) -> Result<Option<Device>>;
         async fn exists(&self) -> Result<bool>;
-        async fn create(&self) -> Result<i32>;
         async fn snapshot_db(&self, name: &str, extra_content: Option<&[u8]>) -> Result<()>;
         async fn resource_report(&self) -> StorageResourceReport;
+    } changing {
+        async fn create(&self) -> Result<i32>;
+    } but {
+        async fn save(&self, device: &Device) -> Result<()> {
+            self.write(self.file.save(device)).await?;
+            self.knows_account.store(device.pn.is_some(), Ordering::Release);
+            Ok(())
+        }
+
+        async fn load(&self) -> Result<Option<Device>> {
+            let device = self.file.load().await?;
+            self.knows_account.store(device.as_ref().is_some_and(|device| device.pn.is_some()), Ordering::Release);
+            Ok(device)
+        }
     }
 }
 

@@ -16,9 +16,9 @@ async fn session() -> Session {
     let path = |name: &str| folder.path().join(name);
     let store = Store::open(&path("wapi.db"), Clock::system()).await.unwrap();
     let opened = Arc::new(Opened::new(store.lifeline("shop"), store.clone()));
-    let file = SqliteStore::new(path("shop.db").to_str().unwrap()).await.unwrap();
-    let backend =
-        Backend::new(store.lifeline("shop"), file, Arc::clone(&opened), store.clone(), Clock::system()).await.unwrap();
+    let (file, time) = (path("shop.db"), Clock::system());
+    let backend = Backend::open(store.lifeline("shop"), &file, Arc::clone(&opened), store.clone(), time);
+    let backend = backend.await.unwrap();
     Session { backend, opened, store, _folder: folder }
 }
 

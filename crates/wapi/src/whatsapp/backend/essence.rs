@@ -1,0 +1,177 @@
+//! What of a key's record promises rest on: most of what the engine writes is a key that was moved on within what it has reserved, or one
+//! that was read with. After a power cut it goes on behind what is reserved, and reads once more. Nobody waits for the disk for that.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use whatsapp_rust::waproto::buffa::DecodeError;
+use whatsapp_rust::waproto::buffa::encoding::{Tag, WireType, decode_varint, skip_field};
+
+/// Where in a record's protobuf something is that may be lost, as numbers of fields, from the outside in.
+type Place = &'static [u32];
+
+/// Of a session with a device: how far its current chain has come, which is reserved ahead (in a field of the engine's own), and the
+/// chains that are read with.
+pub(super) const OF_SESSIONS: &[Place] = &[&[1, 6, 3], &[1, 7]];
+/// Of the key of somebody in a group: how far its chain has come, and the keys of messages that were left out.
+pub(super) const OF_SENDER_KEYS: &[Place] = &[&[1, 2], &[1, 4]];
+
+/// Records remembered at most, 16 bytes each. When they are more, each is new again, and synced once more.
+const MOST: usize = 4_000;
+
+/// The essence of each record that was written, by a hash of its name.
+#[derive(Default)]
+pub(super) struct Essences(Mutex<HashMap<u64, u64>>);
+
+/// What is known once these records are written.
+pub(super) struct News(Vec<(u64, Option<u64>)>);
+
+impl Essences {
+    /// What is new in these records.
+    pub fn news<'a>(&self, records: impl Iterator<Item = (&'a str, &'a [u8])>, lost: &[Place]) -> News {
+        let known = self.lock();
+        let essences = records.map(|(name, record)| (number(&(name, lost)), essence(record, lost)));
+        // What cannot be read may be anything.
+        News(essences.filter(|(name, essence)| essence.is_none() || known.get(name).copied() != *essence).collect())
+    }
+
+    /// It was removed: whatever comes in its place is new.
+    pub fn forget(&self, name: &str, lost: &[Place]) {
+        self.lock().remove(&number(&(name, lost)));
+    }
+
+    /// They are written.
+    pub fn remember(&self, news: News) {
+        let mut known = self.lock();
+        if known.len() + news.0.len() > MOST {
+            known.clear();
+        }
+        for (name, essence) in news.0 {
+            match essence {
+                Some(essence) => known.insert(name, essence),
+                None => known.remove(&name),
+            };
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, u64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl News {
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+fn number(what: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    what.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// A hash of a record without what may be lost of it; `None`: it is no protobuf.
+fn essence(record: &[u8], lost: &[Place]) -> Option<u64> {
+    let mut hasher = DefaultHasher::new();
+    let lost: Vec<&[u32]> = lost.to_vec();
+    digest(record, &lost, &mut hasher).ok()?;
+    Some(hasher.finish())
+}
+
+fn digest(mut bytes: &[u8], lost: &[&[u32]], hasher: &mut DefaultHasher) -> Result<(), DecodeError> {
+    while !bytes.is_empty() {
+        let field = bytes;
+        let tag = Tag::decode(&mut bytes)?;
+        let inside: Vec<&[u32]> = lost.iter().filter_map(|place| place.strip_prefix(&[tag.field_number()])).collect();
+        if tag.wire_type() == WireType::LengthDelimited && !inside.is_empty() && !inside.contains(&&[][..]) {
+            let length = usize::try_from(decode_varint(&mut bytes)?).unwrap_or(usize::MAX);
+            let (content, rest) = bytes.split_at_checked(length).ok_or(DecodeError::UnexpectedEof)?;
+            hasher.write_u32(tag.field_number());
+            digest(content, &inside, hasher)?;
+            bytes = rest;
+            continue;
+        }
+        skip_field(tag, &mut bytes)?;
+        if inside.is_empty() {
+            hasher.write(&field[..field.len() - bytes.len()]);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use whatsapp_rust::waproto::buffa::{Message, MessageField};
+    use whatsapp_rust::waproto::whatsapp as wa;
+    use whatsapp_rust::waproto::whatsapp::session_structure::Chain;
+    use whatsapp_rust::waproto::whatsapp::session_structure::chain::ChainKey;
+
+    use super::*;
+
+    fn chain(ratchet: u8, index: u32) -> Chain {
+        let key = ChainKey { index: Some(index), key: Some(vec![index as u8; 32].into()) };
+        Chain { sender_ratchet_key: Some(vec![ratchet; 33]), chain_key: MessageField::some(key), ..Default::default() }
+    }
+
+    /// A session whose own chain has come to `index`, of what is `reserved`, and the other's to `read`.
+    fn session(ratchet: u8, index: u32, reserved: u8, read: u32) -> Vec<u8> {
+        let current = wa::SessionStructure {
+            root_key: Some(vec![ratchet; 32]),
+            sender_chain: MessageField::some(chain(ratchet, index)),
+            receiver_chains: vec![chain(99, read)],
+            ..Default::default()
+        };
+        let record = wa::RecordStructure { current_session: MessageField::some(current), ..Default::default() };
+        let mut bytes = record.encode_to_vec();
+        // The engine's own field 100, a varint.
+        bytes.extend([0xa0, 0x06, reserved]);
+        bytes
+    }
+
+    fn is_news(essences: &Essences, record: &[u8]) -> bool {
+        let news = essences.news([("bob.0", record)].into_iter(), OF_SESSIONS);
+        let is_news = !news.is_empty();
+        essences.remember(news);
+        is_news
+    }
+
+    #[test]
+    fn only_what_a_promise_rests_on_is_news() {
+        let essences = Essences::default();
+        assert!(is_news(&essences, &session(1, 0, 64, 0)), "nobody has seen it");
+        assert!(!is_news(&essences, &session(1, 30, 64, 0)), "it goes on within what is reserved");
+        assert!(!is_news(&essences, &session(1, 30, 64, 7)), "what was read can be read once more");
+        assert!(is_news(&essences, &session(1, 64, 127, 7)), "more is reserved");
+        assert!(is_news(&essences, &session(2, 0, 127, 8)), "the next message is sealed with another chain");
+        assert!(!is_news(&essences, &session(2, 1, 127, 9)));
+    }
+
+    #[test]
+    fn what_comes_in_place_of_what_was_removed_is_news() {
+        let essences = Essences::default();
+        let record = session(1, 0, 64, 0);
+        assert!(is_news(&essences, &record) && !is_news(&essences, &record));
+        essences.forget("bob.0", OF_SESSIONS);
+        assert!(is_news(&essences, &record));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_always_news() {
+        let essences = Essences::default();
+        for _ in 0..2 {
+            assert!(is_news(&essences, b"\xff"));
+            assert!(is_news(&essences, &[0x0a, 0xff, 0x01, 0x00]));
+        }
+    }
+
+    #[test]
+    fn however_many_records_there_are_few_are_remembered() {
+        let essences = Essences::default();
+        for name in 0..=MOST {
+            essences.remember(News(vec![(name as u64, Some(1))]));
+        }
+        assert_eq!(essences.lock().len(), 1);
+    }
+}

@@ -1,0 +1,211 @@
+//! How much of what was written to a session's file is on the disk, and syncing the rest when somebody waits for it.
+//!
+//! SQLite writes what changes to a log beside the file and, as these files are opened, syncs it only before it takes it over. So a
+//! session that only reads costs no sync, and many changes share one: whoever makes a promise that rests on them asks for it.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::lifecycle::blocking;
+use crate::store::session_file;
+
+/// What makes a log last.
+type SyncLog = dyn Fn(&Path) -> io::Result<()> + Send + Sync;
+
+/// One session's file and its log.
+pub(in crate::whatsapp) struct Synced {
+    file: PathBuf,
+    log: PathBuf,
+    sync_log: Arc<SyncLog>,
+    state: Arc<State>,
+    /// Held by whoever syncs, to the very end, also when nobody waits any more: a disk that hangs keeps one thread, not one for each try.
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+struct State {
+    /// Changes so far. Those of an earlier run count as one.
+    written: AtomicU64,
+    /// So many of them are on the disk.
+    synced: AtomicU64,
+    /// The disk has refused to sync. The kernel may have given up what it could not write, and says of the rest that all is well.
+    is_doubtful: AtomicBool,
+    /// What last failed, until something succeeds.
+    trouble: Mutex<Option<String>>,
+}
+
+impl Synced {
+    pub fn new(file: &Path) -> Self {
+        Self::with(file, |log| File::open(log)?.sync_data())
+    }
+
+    fn with(file: &Path, sync_log: impl Fn(&Path) -> io::Result<()> + Send + Sync + 'static) -> Self {
+        let mut log = file.as_os_str().to_owned();
+        log.push("-wal");
+        let state = State {
+            written: AtomicU64::new(1),
+            synced: AtomicU64::new(0),
+            is_doubtful: AtomicBool::new(false),
+            trouble: Mutex::default(),
+        };
+        let (state, turn) = (Arc::new(state), Arc::default());
+        Self { file: file.to_owned(), log: log.into(), sync_log: Arc::new(sync_log), state, turn }
+    }
+
+    /// The same on a disk of the test's own.
+    #[cfg(test)]
+    pub(super) fn on(&self, sync_log: impl Fn(&Path) -> io::Result<()> + Send + Sync + 'static) -> Self {
+        Self::with(&self.file, sync_log)
+    }
+
+    /// Something was written, or may have been.
+    pub fn note(&self, failed: Option<&dyn std::fmt::Display>) {
+        self.state.written.fetch_add(1, Ordering::AcqRel);
+        if let Some(error) = failed {
+            self.state.set_trouble(Some(error.to_string()));
+        }
+    }
+
+    /// What is wrong with the disk, as far as it said so.
+    pub fn trouble(&self) -> Option<String> {
+        self.state.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns when everything written so far is on the disk. On an error it may not be.
+    pub async fn sync(&self) -> io::Result<()> {
+        let wanted = self.state.written.load(Ordering::Acquire);
+        if self.state.is_synced(wanted) {
+            return Ok(());
+        }
+        let turn = Arc::clone(&self.turn).lock_owned().await;
+        // Whoever had the turn before may have taken ours along.
+        if self.state.is_synced(wanted) {
+            return Ok(());
+        }
+        let upto = self.state.written.load(Ordering::Acquire);
+        if self.state.is_doubtful.load(Ordering::Acquire) {
+            return self.take_in(upto).await;
+        }
+        let (state, sync_log, log) = (Arc::clone(&self.state), Arc::clone(&self.sync_log), self.log.clone());
+        let synced = blocking(move || {
+            let _turn = turn;
+            let synced = sync_log(&log);
+            state.ends(upto, &synced);
+            synced
+        });
+        match synced.await.unwrap_or_else(|| Err(io::Error::other("syncing crashed"))) {
+            // Its last user has closed the file, and SQLite took the log in; whoever opens it next makes another.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.take_in(upto).await,
+            synced => synced,
+        }
+    }
+
+    async fn take_in(&self, upto: u64) -> io::Result<()> {
+        let taken = session_file::take_in_log(&self.file).await.map_err(io::Error::other);
+        self.state.ends(upto, &taken);
+        taken
+    }
+}
+
+impl State {
+    fn is_synced(&self, wanted: u64) -> bool {
+        self.synced.load(Ordering::Acquire) >= wanted
+    }
+
+    fn ends(&self, upto: u64, synced: &io::Result<()>) {
+        match synced {
+            Ok(()) => {
+                self.is_doubtful.store(false, Ordering::Release);
+                self.synced.fetch_max(upto, Ordering::AcqRel);
+                self.set_trouble(None);
+            }
+            Err(error) => {
+                self.is_doubtful.store(true, Ordering::Release);
+                self.set_trouble(Some(error.to_string()));
+            }
+        }
+    }
+
+    fn set_trouble(&self, trouble: Option<String>) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use futures_util::future::join_all;
+    use futures_util::{FutureExt, poll};
+
+    use super::*;
+
+    /// A log whose syncs wait until they are allowed, and are counted; each allowance says how it ends.
+    fn slow() -> (Synced, mpsc::Sender<io::Result<()>>, Arc<AtomicU64>) {
+        let (allow, allowed) = mpsc::channel();
+        let (allowed, count) = (Mutex::new(allowed), Arc::<AtomicU64>::default());
+        let counted = Arc::clone(&count);
+        let synced = Synced::with(Path::new("/nowhere/shop.db"), move |_| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            allowed.lock().unwrap().recv().unwrap()
+        });
+        (synced, allow, count)
+    }
+
+    #[tokio::test]
+    async fn many_changes_share_a_sync_and_none_is_promised_before_it() {
+        let (synced, allow, count) = slow();
+        let first = synced.sync();
+        tokio::pin!(first);
+        assert!(poll!(&mut first).is_pending());
+        // What is written while the disk works is for its next time, which all of these share.
+        for _ in 0..5 {
+            synced.note(None);
+        }
+        let others = join_all((0..5).map(|_| synced.sync()));
+        tokio::pin!(others);
+        assert!(poll!(&mut others).is_pending());
+        allow.send(Ok(())).unwrap();
+        first.await.unwrap();
+        assert!(poll!(&mut others).is_pending());
+        allow.send(Ok(())).unwrap();
+        assert!(others.await.into_iter().all(|synced| synced.is_ok()));
+        assert_eq!(count.load(Ordering::Relaxed), 2);
+        assert!(synced.sync().now_or_never().is_some(), "nothing is left to sync");
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_hangs_keeps_one_thread() {
+        let (synced, allow, count) = slow();
+        for _ in 0..3 {
+            assert!(synced.sync().now_or_never().is_none());
+            tokio::task::yield_now().await;
+        }
+        allow.send(Ok(())).unwrap();
+        synced.sync().await.unwrap();
+        assert_eq!(count.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn what_a_disk_refused_once_is_written_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("shop.db");
+        let (count, counted) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
+        let counting = Arc::clone(&counted);
+        let synced = Synced::with(&file, move |_| {
+            counting.fetch_add(1, Ordering::Relaxed);
+            Err(io::Error::other("it is worn out"))
+        });
+        for _ in 0..2 {
+            // There is no file to take the log into, either.
+            synced.sync().await.unwrap_err();
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        assert_eq!(counted.load(Ordering::Relaxed), 1, "what it says the second time is not believed");
+        std::fs::write(&file, b"").unwrap();
+        synced.sync().await.unwrap();
+        assert_eq!(synced.trouble(), None);
+    }
+}

@@ -1,0 +1,238 @@
+use std::io;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::mpsc;
+
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, poll};
+use jiff::Timestamp;
+use whatsapp_rust::wacore::libsignal::protocol::{KeyPair, SignalMessage};
+use whatsapp_rust::wacore_binary::builder::NodeBuilder;
+
+use super::super::signals::{self, Signals};
+use super::*;
+use crate::clock::Time;
+use crate::event::MessageKey;
+use crate::store::Store;
+
+/// Keeps the length of what is sent, and whether it was hung up.
+#[derive(Clone, Default)]
+struct Line(Arc<Mutex<(Vec<usize>, bool)>>);
+
+impl Line {
+    fn sent(&self) -> Vec<usize> {
+        self.0.lock().unwrap().0.clone()
+    }
+}
+
+#[async_trait]
+impl Transport for Line {
+    async fn send(&self, data: Bytes) -> Result<()> {
+        self.0.lock().unwrap().0.push(data.len());
+        Ok(())
+    }
+
+    async fn disconnect(&self) {
+        self.0.lock().unwrap().1 = true;
+    }
+}
+
+#[async_trait]
+impl TransportFactory for Line {
+    async fn create_transport(&self) -> Result<Dialled> {
+        let (_, events) = whatsapp_rust::async_channel::unbounded();
+        Ok((Arc::new(self.clone()), events))
+    }
+}
+
+/// A clock whose sleeps are over at once: whoever waits in vain is done waiting.
+struct Hasty;
+
+impl Time for Hasty {
+    fn now(&self) -> Timestamp {
+        Timestamp::UNIX_EPOCH
+    }
+
+    fn uptime(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
+        tokio::task::yield_now().boxed()
+    }
+}
+
+/// What a disk is asked, and answers.
+type Disk = (mpsc::Sender<io::Result<()>>, mpsc::Receiver<io::Result<()>>);
+
+struct Session {
+    gated: GatedLine,
+    line: Line,
+    opened: Arc<Opened>,
+    backend: Arc<Backend>,
+    saved: Arc<PersistenceManager>,
+    troubles: Troubles,
+    signals: Signals,
+    /// Allows one sync, and says how it ends.
+    disk: mpsc::Sender<io::Result<()>>,
+    _folder: tempfile::TempDir,
+}
+
+impl Session {
+    /// With nothing that is not on the disk.
+    async fn new(clock: Clock) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("wapi.db"), Clock::system()).await.unwrap();
+        let opened = Arc::new(Opened::new(store.lifeline("shop"), store.clone()));
+        let (disk, allowed): Disk = mpsc::channel();
+        let allowed = Mutex::new(allowed);
+        let file = folder.path().join("shop.db");
+        let backend = Backend::open(store.lifeline("shop"), &file, Arc::clone(&opened), store.clone(), Clock::system());
+        let backend = backend.await.unwrap();
+        // A disk that nobody answers for any more takes everything.
+        let backend = Arc::new(backend.on(move |_: &Path| allowed.lock().unwrap().recv().unwrap_or(Ok(()))));
+        let saved = Arc::new(PersistenceManager::new(Arc::clone(&backend) as _).await.unwrap());
+        disk.send(Ok(())).unwrap();
+        backend.synced().sync().await.unwrap();
+        let kept = Kept { opened: Arc::clone(&opened), backend: Arc::clone(&backend), saved: Arc::clone(&saved) };
+        let (troubles, (reports, signals)) = (Troubles::default(), signals::channel(store.lifeline("shop")));
+        let gate = Gate::new(kept, troubles.clone(), reports, clock);
+        gate.is_live.store(true, Ordering::Release);
+        let line = Line::default();
+        let gated = GatedLine { inner: Arc::new(line.clone()), gate };
+        Self { gated, line, opened, backend, saved, troubles, signals, disk, _folder: folder }
+    }
+
+    fn reads(&self, id: &str) {
+        self.opened.add(std::iter::once((named(id), Vec::new())));
+    }
+
+    async fn writes_keys(&self) {
+        use whatsapp_rust::wacore::store::traits::SignalStore;
+        for id in ["1", "2"] {
+            self.opened.remove(vec![named(id)]).await.unwrap();
+        }
+        self.backend.put_session("bob.0", b"key").await.unwrap();
+    }
+}
+
+fn named(id: &str) -> MessageKey {
+    MessageKey { chat: "1@lid".to_owned(), sender: "1@lid".to_owned(), id: id.to_owned() }
+}
+
+/// Frames of these lengths, in one piece.
+fn frames(lengths: &[usize]) -> Bytes {
+    let frame = |length: &usize| [&(*length as u32).to_be_bytes()[1..], &vec![0; *length]].concat();
+    lengths.iter().flat_map(frame).collect()
+}
+
+#[tokio::test]
+async fn a_message_waits_for_the_keys_of_what_was_read_before_it_and_for_the_disk() {
+    let session = Session::new(Clock::system()).await;
+    session.gated.send(frames(&[500])).await.unwrap();
+    session.reads("1");
+    let sending = session.gated.send(frames(&[600]));
+    tokio::pin!(sending);
+    assert!(poll!(&mut sending).is_pending());
+    session.gated.send(frames(&[50])).await.unwrap();
+    session.writes_keys().await;
+    assert!(poll!(&mut sending).is_pending(), "they are written, and not synced");
+    session.disk.send(Ok(())).unwrap();
+    sending.await.unwrap();
+    assert_eq!(session.line.sent(), [503, 53, 603]);
+}
+
+#[tokio::test]
+async fn whatever_was_written_is_synced_before_the_next_message_and_once() {
+    let session = Session::new(Clock::system()).await;
+    session.writes_keys().await;
+    session.writes_keys().await;
+    let sending = session.gated.send(frames(&[600]));
+    tokio::pin!(sending);
+    assert!(poll!(&mut sending).is_pending());
+    session.disk.send(Ok(())).unwrap();
+    sending.await.unwrap();
+    assert!(session.gated.send(frames(&[600])).now_or_never().is_some(), "there is nothing to sync");
+}
+
+#[tokio::test]
+async fn a_new_device_is_in_its_file_before_whatsapp_hears_of_it() {
+    let session = Session::new(Clock::system()).await;
+    session.saved.modify_device(|device| device.pn = Some("1@s.whatsapp.net".parse().unwrap())).await;
+    session.disk.send(Ok(())).unwrap();
+    session.gated.send(frames(&[300])).await.unwrap();
+    use whatsapp_rust::wacore::store::traits::DeviceStore;
+    assert!(session.backend.load().await.unwrap().unwrap().pn.is_some());
+}
+
+#[tokio::test]
+async fn a_disk_that_does_not_come_back_ends_the_connection_and_holds_the_next() {
+    let mut session = Session::new(Clock::new(Hasty)).await;
+    session.writes_keys().await;
+    let refused = session.gated.send(frames(&[600])).await.unwrap_err().to_string();
+    assert_eq!(refused, "the disk takes longer than 10 s to save a session's keys");
+    assert_eq!(session.line.0.lock().unwrap().clone(), (vec![], true), "nothing left, and it hung up");
+    assert!(session.troubles.worst().unwrap().starts_with(&refused));
+    let Some(Signal::Unreachable { reason }) = session.signals.recv().await else { panic!("nobody was told") };
+    assert_eq!(reason, refused);
+    let dialer = GatedDialer::new(session.line.clone(), Arc::clone(&session.gated.gate));
+    assert!(dialer.create_transport().await.is_err(), "the next connection could not send either");
+    session.disk.send(Ok(())).unwrap();
+    session.backend.synced().sync().await.unwrap();
+    dialer.create_transport().await.unwrap();
+    assert_eq!(session.troubles.worst(), None);
+}
+
+#[tokio::test]
+async fn what_the_disk_says_is_told() {
+    let session = Session::new(Clock::new(Hasty)).await;
+    session.writes_keys().await;
+    session.disk.send(Err(io::Error::other("it is worn out"))).unwrap();
+    // So that it cannot be written anew, either.
+    std::fs::remove_file(session._folder.path().join("shop.db")).unwrap();
+    while session.backend.synced().trouble().is_none() {
+        let _ = session.backend.synced().sync().await;
+    }
+    let refused = session.gated.send(frames(&[600])).await.unwrap_err().to_string();
+    assert!(refused.starts_with("a session's keys cannot be saved: "), "{refused}");
+}
+
+#[tokio::test]
+async fn what_whatsapp_delivers_again_moves_no_key() {
+    let session = Session::new(Clock::system()).await;
+    let opened = &session.opened;
+    for id in ["unsaved", "kept"] {
+        session.reads(id);
+        opened.keep_keys(opened.moved());
+        if id == "kept" {
+            opened.save().await.unwrap();
+        }
+        assert!(opened.find(&named(id)).await.unwrap().is_some());
+        session.reads(id);
+        assert!(session.gated.send(frames(&[500])).now_or_never().is_some(), "{id}");
+        // The same id with another key: its sender has sealed it anew.
+        session.reads(id);
+        assert!(session.gated.send(frames(&[600])).now_or_never().is_none(), "{id}");
+        opened.keep_keys(opened.moved());
+    }
+    assert_eq!(session.line.sent(), [503, 503]);
+}
+
+#[test]
+fn no_message_is_so_small_that_it_passes_by() {
+    // As little as can be sealed, in as little as can be around it.
+    let mut rng = rand::rng();
+    let (ratchet, ours, theirs) =
+        (KeyPair::generate(&mut rng), KeyPair::generate(&mut rng), KeyPair::generate(&mut rng));
+    let (ours, theirs) = (ours.public_key.into(), theirs.public_key.into());
+    let sealed = SignalMessage::new(3, &[0; 32], ratchet.public_key, 0, 0, &[0; 16], &ours, &theirs).unwrap();
+    let enc = NodeBuilder::new("enc").bytes(sealed.serialized().to_vec()).build();
+    let stanza = NodeBuilder::new("message").children([enc]).build();
+    let smallest = whatsapp_rust::wacore_binary::marshal::marshal(&stanza).unwrap().len() + 16;
+    assert!(may_hold_a_message(&frames(&[smallest])), "{smallest}");
+    assert!(may_hold_a_message(&frames(&[40, 40, smallest, 40])), "{smallest}");
+    assert!(!may_hold_a_message(&frames(&[70, 80, 91])), "receipts do not wait");
+    assert!(!may_hold_a_message(b"WA\x06\x03\x00\x00\x02hi"), "nobody greets with a message");
+    assert!(may_hold_a_message(b"what is no frame may be anything"));
+    assert!(may_hold_a_message(&[0, 0]) && may_hold_a_message(&[0, 0, 5, 1]));
+}

@@ -211,7 +211,7 @@ impl Actor {
                     verdict = End::Unexplained;
                     self.online(link, was_online);
                 }
-                other => self.take_in(link, other).await,
+                other => self.take_in(other).await,
             }
         }
     }
@@ -280,7 +280,7 @@ impl Actor {
         }
     }
 
-    async fn take_in(&mut self, link: &Link, signal: Signal) {
+    async fn take_in(&mut self, signal: Signal) {
         let name = &self.session.name;
         match signal {
             Signal::Qr { text, valid_for } => {

@@ -67,13 +67,7 @@ pub(super) struct Backend {
 
 impl Backend {
     /// Opens a session's file, or makes it.
-    pub async fn open(
-        session: Lifeline,
-        file: &Path,
-        opened: Arc<Opened>,
-        store: Store,
-        clock: Clock,
-    ) -> Result<Self> {
+    pub async fn open(session: Lifeline, file: &Path, opened: Arc<Opened>, store: Store, clock: Clock) -> Result<Self> {
         let path = file.to_str().ok_or_else(|| StoreError::Connection("the data folder's path is not UTF-8".into()))?;
         // What promises rest on is synced by us, and much of it at a time.
         let config = SqliteStoreConfig {

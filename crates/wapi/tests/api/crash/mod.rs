@@ -1,7 +1,9 @@
-//! The plug is pulled: what WhatsApp was told had arrived reaches the webhook all the same, and in order within its chat.
+//! The program is killed, or the plug pulled: what WhatsApp was told had arrived reaches the webhook all the same, and in order within its chat.
 
 mod caller;
 mod dice;
+mod plug;
+mod power;
 mod receiver;
 mod report;
 mod storm;
@@ -43,12 +45,15 @@ async fn what_was_taken_over_is_delivered_by_the_next_run() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_storm_of_kills_loses_nothing_repeats_no_send_and_keeps_the_order() {
+async fn a_storm_of_kills_and_power_cuts_loses_nothing_repeats_no_send_and_keeps_the_order() {
     let plan = Plan::from_environment();
     println!("{plan:?}; set WAPI_TESTS_SEED to repeat it");
     let report = storm::run(plan).await;
     println!("{report}");
     assert!(report.broken().is_empty(), "{:#?}", report.broken());
     let (incoming, outgoing) = (report.incoming.promised, report.outgoing.promised);
-    assert!(report.kills == plan.kills && incoming.min(outgoing) >= plan.messages, "there was not enough time");
+    assert!(
+        (report.kills, report.cuts) == (plan.kills, plan.cuts) && incoming.min(outgoing) >= plan.messages,
+        "there was not enough time"
+    );
 }

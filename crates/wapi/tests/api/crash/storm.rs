@@ -1,4 +1,4 @@
-//! Load in both directions while the program is killed at random moments, again and again; then the count.
+//! Load in both directions while the program is killed and its plug is pulled at random moments, again and again; then the count.
 #![expect(clippy::disallowed_methods, reason = "load and kills have a pace of their own")]
 
 use std::sync::{Arc, Mutex};
@@ -11,6 +11,7 @@ use wapi_simulator::{Options, Phone, Simulator};
 use super::dice::Dice;
 
 use super::caller::{Caller, Door, HandedOver};
+use super::power::Disk;
 use super::receiver;
 use super::report::Report;
 use crate::harness::{Ledger, Running, Wapi, eventually, free_address, options, within};
@@ -25,6 +26,18 @@ const INFANCY: Duration = Duration::from_millis(1_000);
 /// How long the last run may take to bring everything home: an event that was turned away twice waits for over a minute.
 const CALM: Duration = Duration::from_secs(240);
 
+/// Few file descriptors: a session and its webhooks need some twenty.
+const DESCRIPTORS: u64 = 64;
+/// How a disk is bad; see the library for the words.
+const FAULTS: [&str; 6] = [
+    "eio-sync 20 0 /sessions/",
+    "eio-sync 40 0 wapi.db",
+    "eio-write 100 0 /",
+    "enospc 50 0 /",
+    "short 20 0 /",
+    "slow-sync 10 300 /\nslow-write 100 50 /",
+];
+
 /// A recovery that is worth a look at its log.
 const SLOW: Duration = Duration::from_secs(5);
 
@@ -33,6 +46,9 @@ const SLOW: Duration = Duration::from_secs(5);
 pub struct Plan {
     pub seed: u64,
     pub kills: usize,
+    pub cuts: usize,
+    /// Whether runs also stand still, have a clock that is set, few file descriptors, and a disk that fails.
+    pub is_rough: bool,
     /// At least so many in each direction.
     pub messages: usize,
     /// When the run is given up, and what came by then is counted.
@@ -40,8 +56,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// What every test run has time for, or what the environment asks: `WAPI_TESTS_SOAK_KILLS`, `WAPI_TESTS_SOAK_MESSAGES`,
-    /// `WAPI_TESTS_SOAK_MINUTES`, and `WAPI_TESTS_SEED` to repeat an earlier one.
+    /// What every test run has time for, or what the environment asks: `WAPI_TESTS_SOAK_KILLS`, `WAPI_TESTS_SOAK_CUTS`, `WAPI_TESTS_SOAK_ROUGH`,
+    /// `WAPI_TESTS_SOAK_MESSAGES`, `WAPI_TESTS_SOAK_MINUTES`, and `WAPI_TESTS_SEED` to repeat an earlier one.
     pub fn from_environment() -> Self {
         let number = |name: &str| -> Option<u64> {
             let text = std::env::var(name).ok()?;
@@ -50,7 +66,9 @@ impl Plan {
         let size = |name: &str, usual: usize| number(name).map_or(usual, |number| number.try_into().unwrap());
         Self {
             seed: number("WAPI_TESTS_SEED").unwrap_or_else(rand::random),
-            kills: size("WAPI_TESTS_SOAK_KILLS", 6),
+            kills: size("WAPI_TESTS_SOAK_KILLS", 4),
+            cuts: if Disk::is_there() { size("WAPI_TESTS_SOAK_CUTS", 4) } else { 0 },
+            is_rough: std::env::var_os("WAPI_TESTS_SOAK_ROUGH").is_some_and(|rough| !rough.is_empty()),
             messages: size("WAPI_TESTS_SOAK_MESSAGES", 240),
             at_most: Duration::from_secs(60 * number("WAPI_TESTS_SOAK_MINUTES").unwrap_or(5)),
         }
@@ -59,19 +77,41 @@ impl Plan {
 
 /// Runs the plan. Whatever happens to the messages is in the report; only what makes counting impossible panics.
 pub async fn run(plan: Plan) -> Report {
-    let mut stage = Stage::set().await;
+    let mut stage = Stage::set(&plan).await;
     let (load, tasks) = Load::start(&stage, plan);
     let mut dice = Dice::new(plan.seed);
     let started = Instant::now();
-    let mut kills = 0;
-    while kills < plan.kills && started.elapsed() < plan.at_most {
-        load.allow(plan.messages * (kills + 1) / plan.kills / PEOPLE + 1);
-        stage.live_and_die(&mut dice).await;
-        kills += 1;
+    let (mut kills, mut cuts) = (0, 0);
+    let lives = plan.kills + plan.cuts;
+    while kills + cuts < lives && started.elapsed() < plan.at_most {
+        load.allow(plan.messages * (kills + cuts + 1) / lives / PEOPLE + 1);
+        let left = (plan.kills - kills, plan.cuts - cuts);
+        let is_cut = dice.below((left.0 + left.1) as u64) < left.1 as u64;
+        stage.live_and_die(&mut dice, is_cut, plan.is_rough).await;
+        if is_cut { cuts += 1 } else { kills += 1 }
     }
     load.allow(usize::MAX);
     let last = stage.last_run(&load, plan, started, tasks).await;
-    stage.finish(last, &load, Report { seed: plan.seed, kills, took: started.elapsed(), ..Report::default() }).await
+    let report = Report { seed: plan.seed, kills, cuts, took: started.elapsed(), ..Report::default() };
+    stage.finish(last, &load, report).await
+}
+
+/// What a run goes through besides its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Misery {
+    None,
+    /// It stands still for a while.
+    Frozen,
+    WrongClock,
+    /// It has few file descriptors.
+    Poor,
+    BadDisk,
+}
+
+impl Misery {
+    fn of(dice: &mut Dice) -> Self {
+        [Self::None, Self::None, Self::Frozen, Self::WrongClock, Self::Poor, Self::BadDisk][dice.below(6) as usize]
+    }
 }
 
 /// Everything around the program, over all its runs.
@@ -82,6 +122,8 @@ struct Stage {
     /// The address of a group of them all.
     group: String,
     wapi: Wapi,
+    /// What its files are on; `None` where nothing can pull a plug.
+    disk: Option<Disk>,
     caller: Caller,
     incoming: Arc<Mutex<Ledger>>,
     /// When the program was killed last.
@@ -94,7 +136,7 @@ struct Stage {
 
 impl Stage {
     /// A session that is paired, and people who know each other.
-    async fn set() -> Self {
+    async fn set(plan: &Plan) -> Self {
         let options = Options { kept: 200_000, ..options() };
         let simulator = Simulator::start(options).await.unwrap();
         let alice = simulator.phone("Alice").unwrap();
@@ -109,6 +151,13 @@ impl Stage {
             .set("WAPI_LOG", std::env::var("WAPI_TESTS_LOG").unwrap_or_else(|_| "info".to_owned()))
             // A rebuild in the middle of a long run must not change what is running.
             .with_a_copy_of_the_program();
+        let (wapi, disk) = match plan.cuts > 0 {
+            true => {
+                let (wapi, disk) = Disk::under(wapi);
+                (wapi.set("WAPI_TESTS_SEED", plan.seed), Some(disk))
+            }
+            false => (wapi, None),
+        };
         let (running, client) = wapi.serves(address).await;
         client.pair(SESSION, &alice).await;
         let members: Vec<&Phone> = people.iter().skip(1).chain([&alice]).collect();
@@ -116,21 +165,46 @@ impl Stage {
         running.kill().await;
         let (caller, killed) = (Caller::new(&client, SESSION), Instant::now());
         let (worst_recovery, panics) = (Duration::ZERO, Vec::new());
-        Self { simulator, alice, people, group, wapi, caller, incoming, killed, worst_recovery, panics }
+        Self { simulator, alice, people, group, wapi, disk, caller, incoming, killed, worst_recovery, panics }
     }
 
-    /// One run from its start to its kill, at some moment of its life.
-    async fn live_and_die(&mut self, dice: &mut Dice) {
-        let running = self.wapi.launch();
+    /// One run from its start to its end, at some moment of its life.
+    async fn live_and_die(&mut self, dice: &mut Dice, is_cut: bool, is_rough: bool) {
+        let misery = if is_rough { Misery::of(dice) } else { Misery::None };
+        let running = match misery {
+            Misery::Poor => self.wapi.launch_poor(DESCRIPTORS),
+            _ => self.wapi.launch(),
+        };
         if dice.below(4) == 0 {
             tokio::time::sleep(dice.within(INFANCY)).await;
         } else {
             self.until_online(&running).await;
+            self.suffers(misery, &running, dice).await;
             tokio::time::sleep(dice.within(LIFE)).await;
         }
         self.panics.extend(running.log().lines().filter(|line| line.contains("panicked")).map(str::to_owned));
         running.kill().await;
+        if let Some(disk) = &self.disk {
+            disk.fails("");
+            disk.moves_clock(0);
+            if is_cut {
+                disk.loses_power();
+            }
+        }
         self.killed = Instant::now();
+    }
+
+    async fn suffers(&self, misery: Misery, running: &Running, dice: &mut Dice) {
+        match (misery, &self.disk) {
+            (Misery::Frozen, _) => {
+                running.freezes(true).await;
+                tokio::time::sleep(dice.within(LIFE)).await;
+                running.freezes(false).await;
+            }
+            (Misery::WrongClock, Some(disk)) => disk.moves_clock(dice.below(7200) as i64 - 3600),
+            (Misery::BadDisk, Some(disk)) => disk.fails(FAULTS[dice.below(FAULTS.len() as u64) as usize]),
+            _ => {}
+        }
     }
 
     async fn until_online(&mut self, running: &Running) {
@@ -177,6 +251,8 @@ impl Stage {
     async fn finish(mut self, last: Running, load: &Load, report: Report) -> Report {
         self.panics.extend(last.log().lines().filter(|line| line.contains("panicked")).map(str::to_owned));
         let has_ended_well = last.terminate().await.success;
+        let reused_keys = self.people.iter().chain([&self.alice]).flat_map(Phone::reused_keys).collect();
+        let is_linked = self.alice.devices().iter().map(|device| device.device).collect::<Vec<_>>() == [1];
         let asked_again = self.people.iter().chain([&self.alice]).flat_map(Phone::failures).collect();
         let unconfirmed = self.alice.devices()[0].queued;
         let report = Report {
@@ -185,6 +261,8 @@ impl Stage {
             worst_recovery: self.worst_recovery,
             unconfirmed,
             asked_again,
+            reused_keys,
+            is_linked,
             panics: self.panics,
             has_ended_well,
             ..report

@@ -112,6 +112,11 @@ impl Wapi {
         self.spawn(arguments)
     }
 
+    /// The same with so few file descriptors.
+    pub fn launch_poor(&self, descriptors: u64) -> Running {
+        self.start(&["serve"], Some(descriptors))
+    }
+
     /// Starts it and waits for nothing.
     pub fn launch(&self) -> Running {
         self.spawn(&["serve"])
@@ -126,10 +131,14 @@ impl Wapi {
     }
 
     fn spawn(&self, arguments: &[&str]) -> Running {
+        self.start(arguments, self.descriptors)
+    }
+
+    fn start(&self, arguments: &[&str], descriptors: Option<u64>) -> Running {
         // Files, since a pipe that nobody reads fills up and stops the program.
         let output = |name: &str| Output::open(self.folder().join(name));
         let ((stdout, stdout_file), (stderr, stderr_file)) = (output("stdout"), output("stderr"));
-        let mut command = match self.descriptors {
+        let mut command = match descriptors {
             None => Command::new(&self.program),
             Some(most) => {
                 let mut shell = Command::new("/bin/sh");
@@ -206,7 +215,15 @@ impl Running {
         assert!(asked.success());
     }
 
-    /// Pulls the plug.
+    /// Holds it where it is, or lets it go on.
+    pub async fn freezes(&self, is_frozen: bool) {
+        let id = self.child.id().expect("it still runs").to_string();
+        let signal = if is_frozen { "-STOP" } else { "-CONT" };
+        let told = Command::new("kill").args([signal, &id]).status().await.expect("kill is there");
+        assert!(told.success());
+    }
+
+    /// Ends it in the middle of whatever it does.
     pub async fn kill(mut self) {
         self.child.kill().await.expect("it can be killed");
     }

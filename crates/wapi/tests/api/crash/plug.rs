@@ -1,0 +1,151 @@
+//! The plug is pulled at moments that matter: what was told, linked, accepted or confirmed is there afterwards.
+
+use serde_json::json;
+use wapi_simulator::{Phone, Simulator};
+
+use super::power::Disk;
+use crate::harness::{PATIENCE, Running, Surroundings, TestClient, TestReceiver, Wapi, eventually};
+
+struct Stage {
+    simulator: Simulator,
+    webhook: TestReceiver,
+    wapi: Wapi,
+    disk: Disk,
+    address: std::net::SocketAddr,
+    alice: Phone,
+    bob: Phone,
+}
+
+impl Stage {
+    async fn set() -> Option<Self> {
+        if !Disk::is_there() {
+            return None;
+        }
+        let Surroundings { simulator, webhook, wapi, address } = Surroundings::new().await;
+        let (wapi, disk) = Disk::under(wapi);
+        let (alice, bob) = (simulator.phone("Alice").unwrap(), simulator.phone("Bob").unwrap());
+        Some(Self { simulator, webhook, wapi, disk, address, alice, bob })
+    }
+
+    async fn serves(&self) -> (Running, TestClient) {
+        self.wapi.serves(self.address).await
+    }
+
+    /// The plug is pulled, and power comes back.
+    async fn cut(&self, running: Running) -> (Running, TestClient) {
+        running.kill().await;
+        self.disk.loses_power();
+        self.serves().await
+    }
+
+    async fn sends(&self, client: &TestClient, text: &str) {
+        client.send("shop", &self.bob.jid(), text).await.expect(200);
+        let message = self.bob.next_message(PATIENCE).await.unwrap();
+        assert_eq!(message.text.as_deref(), Some(text));
+    }
+
+    async fn receives(&self, text: &str) {
+        self.bob.sends_text(self.alice.number(), text).await.unwrap();
+        loop {
+            let event = self.webhook.next().await.body;
+            if event["data"]["text"]["body"] == text {
+                return;
+            }
+        }
+    }
+
+    async fn ends(self, running: Running) {
+        assert!(running.terminate().await.success);
+        assert_eq!(self.alice.devices().len(), 1, "the device is the one that was linked");
+        assert_eq!(self.bob.reused_keys(), [""; 0]);
+        assert_eq!(self.bob.failures(), [""; 0]);
+        self.simulator.finish().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_device_that_was_just_linked_is_there_after_a_power_cut() {
+    let Some(stage) = Stage::set().await else { return };
+    let (running, client) = stage.serves().await;
+    client.pair("shop", &stage.alice).await;
+    let (running, client) = stage.cut(running).await;
+    client.until("shop", "online").await;
+    stage.sends(&client, "still here").await;
+    stage.ends(running).await;
+}
+
+#[tokio::test]
+async fn few_messages_cost_a_sync_of_the_sessions_file() {
+    let Some(stage) = Stage::set().await else { return };
+    let (running, client) = stage.serves().await;
+    client.pair("shop", &stage.alice).await;
+    let count = || stage.disk.syncs_of("shop.db-wal");
+    // So that they know each other.
+    stage.sends(&client, "hello").await;
+    stage.receives("hello").await;
+    stage.sends(&client, "how are you").await;
+    let before = count();
+    for number in 0..100 {
+        stage.sends(&client, &number.to_string()).await;
+    }
+    let sending = count() - before;
+    for number in 0..100 {
+        stage.receives(&number.to_string()).await;
+    }
+    let receiving = count() - before - sending;
+    for number in 0..20 {
+        stage.receives(&number.to_string()).await;
+        stage.sends(&client, &number.to_string()).await;
+    }
+    let answering = count() - before - sending - receiving;
+    println!("100 sent: {sending} syncs, 100 received: {receiving}, 20 answered: {answering}");
+    // The engine reserves keys for 64 messages at a time, to the recipient and to the account's own phone.
+    assert!(sending <= 10, "{sending} syncs for 100 messages one after the other");
+    assert!(receiving <= 10, "{receiving} syncs for 100 messages that came in");
+    assert!(answering <= 30, "{answering} syncs for 20 answers");
+    stage.ends(running).await;
+}
+
+#[tokio::test]
+async fn a_disk_that_does_not_sync_holds_messages_and_readiness_says_why() {
+    let Some(stage) = Stage::set().await else { return };
+    let (running, client) = stage.serves().await;
+    client.pair("shop", &stage.alice).await;
+    stage.sends(&client, "before").await;
+    stage.receives("before").await;
+    stage.disk.fails("slow-sync 1 12000 shop.db-wal");
+    // The answer is sealed with a key that this message moves on.
+    stage.receives("now").await;
+    let id = client.accepted("shop", json!({"to": stage.bob.jid(), "text": {"body": "held"}})).await;
+    let red = async || Some(client.get("/health/ready").await).filter(|answer| answer.status == 503);
+    let answer = eventually(red, async || "it says that it is ready".to_owned()).await;
+    let why = answer.json()["detail"].as_str().unwrap().to_owned();
+    assert!(why.contains("the disk takes longer than 10 s to save a session's keys"), "{why}");
+    assert_eq!(stage.bob.received().len(), 1, "it has left");
+    stage.disk.fails("");
+    client.until_message("shop", &id, "delivered").await;
+    client.get("/health/ready").await.expect(200);
+    assert_eq!(stage.bob.next_message(PATIENCE).await.unwrap().text.as_deref(), Some("held"));
+    stage.ends(running).await;
+}
+
+#[tokio::test]
+async fn after_power_cuts_no_key_is_used_twice_and_both_sides_read_on() {
+    let Some(stage) = Stage::set().await else { return };
+    let (mut running, mut client) = stage.serves().await;
+    client.pair("shop", &stage.alice).await;
+    for round in 0..4 {
+        client.until("shop", "online").await;
+        // Each answer moves the key on that the next message is sealed with.
+        for turn in 0..5 {
+            stage.sends(&client, &format!("{round} {turn} out")).await;
+            stage.receives(&format!("{round} {turn} in")).await;
+        }
+        stage.sends(&client, &format!("{round} last")).await;
+        (running, client) = stage.cut(running).await;
+    }
+    client.until("shop", "online").await;
+    stage.receives("after all").await;
+    stage.sends(&client, "after all").await;
+    stage.ends(running).await;
+}

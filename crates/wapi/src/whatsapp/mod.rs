@@ -183,10 +183,11 @@ impl Whatsapp {
             overdue::Overdue::new(session.clone(), &client, self.store.clone(), self.clock.clone(), tasks.clone());
         client.subscribe_handler(Arc::new(retries)).detach();
         client.subscribe_handler(Arc::new(overdue.clone())).detach();
-        announced.read(session, &client, &tasks);
-        let reading = posts::Posts::start(session, &client, posted, store, self.clock.clone(), &tasks);
-        let link = Link::new(client, (saved, synced), tasks, reports, heard, notes, self.clock.clone(), reading);
-        Ok((link.of_session(session, ringing).watching(overdue), signals))
+        announced.read(session.name(), &client, &tasks);
+        let reading = posts::Posts::start(session.clone(), &client, posted, store, self.clock.clone(), &tasks);
+        let (saved, clock) = ((saved, synced), self.clock.clone());
+        let link = Link::new(client, saved, tasks, reports, heard, notes, clock, session, reading);
+        Ok((link.with_calls(ringing).watching(overdue), signals))
     }
 }
 

@@ -9,11 +9,11 @@
 
 mod essence;
 mod opened;
+mod opening;
 mod synced;
 mod tokens;
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -21,7 +21,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use whatsapp_rust::bytes::Bytes;
-use whatsapp_rust::store::{SqliteStore, SqliteStoreConfig, Synchronous};
+use whatsapp_rust::store::SqliteStore;
 use whatsapp_rust::wacore::appstate::hash::HashState;
 use whatsapp_rust::wacore::appstate::processor::AppStateMutationMAC;
 use whatsapp_rust::wacore::reporting_token::MESSAGE_SECRET_SIZE;
@@ -47,8 +47,6 @@ use tokens::Tokens;
 /// How long the engine's buffer of message secrets gathers, so that one write takes many. The engine reads from the buffer first, and
 /// calls it no loss when a crash takes it: without its secret, a vote on a poll cannot be read.
 const GATHER: Duration = Duration::from_millis(100);
-/// SQLite's page cache for each session. A session's file is small and rarely read.
-const PAGE_CACHE_KIB: u32 = 64;
 
 /// What the engine keeps a session in.
 pub(super) struct Backend {
@@ -66,32 +64,9 @@ pub(super) struct Backend {
 }
 
 impl Backend {
-    /// Opens a session's file, or makes it.
-    pub async fn open(session: Lifeline, file: &Path, opened: Arc<Opened>, store: Store, clock: Clock) -> Result<Self> {
-        let path = file.to_str().ok_or_else(|| StoreError::Connection("the data folder's path is not UTF-8".into()))?;
-        // What promises rest on is synced by us, and much of it at a time.
-        let config = SqliteStoreConfig {
-            synchronous: Synchronous::Normal,
-            cache_size_kib: PAGE_CACHE_KIB,
-            ..SqliteStoreConfig::default()
-        };
-        let synced = Arc::new(Synced::new(file));
-        let (tokens, essences) = Default::default();
-        let file = SqliteStore::with_config(path, config).await?;
-        let keys = AppStateKeys::new(file.get_latest_sync_key_id().await?.is_some());
-        let knows_account = AtomicBool::new(false);
-        Ok(Self { session, file, synced, essences, knows_account, opened, tokens, keys, store, clock })
-    }
-
     /// Whether the phone has shared the keys of the account's app state.
     pub fn app_state_keys(&self) -> AppStateKeys {
         self.keys.clone()
-    }
-
-    /// The same on a disk of the test's own.
-    #[cfg(test)]
-    pub fn on(self, sync_log: impl Fn(&Path) -> std::io::Result<()> + Send + Sync + 'static) -> Self {
-        Self { synced: Arc::new(self.synced.on(sync_log)), ..self }
     }
 
     /// What of the file is on the disk.

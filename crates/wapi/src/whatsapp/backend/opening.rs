@@ -1,0 +1,41 @@
+//! Opens the file that a session is kept in.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use whatsapp_rust::store::{SqliteStore, SqliteStoreConfig, Synchronous};
+use whatsapp_rust::wacore::store::error::{Result, StoreError};
+use whatsapp_rust::wacore::store::traits::AppSyncStore;
+
+use super::{AppStateKeys, Backend, Opened, Synced};
+use crate::clock::Clock;
+use crate::store::{Lifeline, Store};
+
+/// SQLite's page cache for each session. A session's file is small and rarely read.
+const PAGE_CACHE_KIB: u32 = 64;
+
+impl Backend {
+    /// Opens a session's file, or makes it.
+    pub async fn open(session: Lifeline, file: &Path, opened: Arc<Opened>, store: Store, clock: Clock) -> Result<Self> {
+        let path = file.to_str().ok_or_else(|| StoreError::Connection("the data folder's path is not UTF-8".into()))?;
+        // What promises rest on is synced by us, and much of it at a time.
+        let config = SqliteStoreConfig {
+            synchronous: Synchronous::Normal,
+            cache_size_kib: PAGE_CACHE_KIB,
+            ..SqliteStoreConfig::default()
+        };
+        let synced = Arc::new(Synced::new(file));
+        let (tokens, essences) = Default::default();
+        let file = SqliteStore::with_config(path, config).await?;
+        let keys = AppStateKeys::new(file.get_latest_sync_key_id().await?.is_some());
+        let knows_account = AtomicBool::new(false);
+        Ok(Self { session, file, synced, essences, knows_account, opened, tokens, keys, store, clock })
+    }
+
+    /// The same on a disk of the test's own.
+    #[cfg(test)]
+    pub fn on(self, sync_log: impl Fn(&Path) -> std::io::Result<()> + Send + Sync + 'static) -> Self {
+        Self { synced: Arc::new(self.synced.on(sync_log)), ..self }
+    }
+}

@@ -12,6 +12,8 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
 use url::{Host, Url};
 
+use crate::roots::trusting;
+
 /// Where callers may send the gateway.
 #[derive(Debug, Clone)]
 pub enum Targets {
@@ -146,8 +148,8 @@ impl Targets {
 
     /// Clients made by `builder` that reach only these.
     pub fn clients(&self, builder: impl Fn() -> ClientBuilder) -> reqwest::Result<Clients> {
-        let judged = builder().no_proxy().dns_resolver(Arc::new(Resolver(self.clone()))).build()?;
-        Ok(Clients { targets: self.clone(), free: builder().build()?, judged })
+        let judged = trusting(builder()).no_proxy().dns_resolver(Arc::new(Resolver(self.clone()))).build()?;
+        Ok(Clients { targets: self.clone(), free: trusting(builder()).build()?, judged })
     }
 
     /// Follows up to `most` redirects, to allowed addresses only.

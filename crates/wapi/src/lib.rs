@@ -29,6 +29,7 @@ pub mod identity;
 pub mod keys;
 pub mod names;
 pub mod retention;
+pub mod roots;
 pub mod seen;
 pub mod sessions;
 pub mod shares;

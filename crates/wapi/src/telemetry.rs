@@ -4,15 +4,20 @@ mod line;
 pub mod shown;
 
 use std::io::IsTerminal;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use secrecy::{ExposeSecret, SecretString};
 use sentry::integrations::tracing::ErrorLayer;
 use sentry::protocol::{Context as Told, Event};
+use sentry::transports::ReqwestHttpTransportOptions;
+use sentry::{Transport, TransportFactory, TransportOptions};
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{EnvFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::roots::trusting;
 
 /// What a filter means before the operator's own directives: nobody but the gateway speaks.
 ///
@@ -42,9 +47,9 @@ pub fn start(filter: &str, format: Format, sentry_dsn: Option<&SecretString>) ->
     let is_coloured = format == Format::Text && std::io::stderr().is_terminal();
     let lines = tracing_subscriber::fmt::layer().event_format(line::Lines(format));
     let lines = lines.with_writer(std::io::stderr).with_ansi(is_coloured);
-    let guard = sentry_dsn.map(|dsn| sentry_client(dsn.expose_secret()));
-    let reports = guard.is_some().then(|| ErrorLayer::new().with_filter(filter_fn(is_reported)));
+    let reports = sentry_dsn.is_some().then(|| ErrorLayer::new().with_filter(filter_fn(is_reported)));
     tracing_subscriber::registry().with(filter).with(lines).with(reports).try_init()?;
+    let guard = sentry_dsn.map(|dsn| sentry_client(dsn.expose_secret()));
     Ok(Telemetry { _sentry: guard })
 }
 
@@ -65,6 +70,7 @@ fn is_reported(metadata: &tracing::Metadata<'_>) -> bool {
 
 fn sentry_client(dsn: &str) -> sentry::ClientInitGuard {
     let options = sentry::ClientOptions::new()
+        .transport(Reports)
         .dsn(dsn)
         .release(concat!("wapi@", env!("CARGO_PKG_VERSION")))
         .send_default_pii(false)
@@ -88,6 +94,29 @@ fn harmless(mut event: Event<'static>) -> Event<'static> {
         }
     }
     event
+}
+
+/// Reports over a client of ours: the one that Sentry would make panics where the machine knows no authorities.
+struct Reports;
+
+impl TransportFactory for Reports {
+    fn create_transport_with_options(&self, options: TransportOptions) -> Arc<dyn Transport> {
+        let options = ReqwestHttpTransportOptions::from(options);
+        match trusting(reqwest::Client::builder()).build() {
+            Ok(client) => Arc::new(options.with_client(client).build()),
+            Err(error) => {
+                tracing::warn!(%error, "nothing can be reported to Sentry");
+                Arc::new(Nowhere)
+            }
+        }
+    }
+}
+
+/// Takes reports that cannot be sent.
+struct Nowhere;
+
+impl Transport for Nowhere {
+    fn send_envelope(&self, _: sentry::Envelope) {}
 }
 
 #[cfg(test)]

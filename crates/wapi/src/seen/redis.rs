@@ -7,12 +7,13 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
-use redis::{AsyncConnectionConfig, IntoConnectionInfo, RedisError, SetExpiry, SetOptions};
+use redis::{AsyncConnectionConfig, IntoConnectionInfo, RedisError, SetExpiry, SetOptions, TlsCertificates};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::lifecycle::Lifecycle;
+use crate::roots;
 
 /// As long as the original remembered.
 const REMEMBERED_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -48,9 +49,17 @@ impl Shared {
     pub async fn connect(address: &SecretString, clock: Clock, lifecycle: Lifecycle) -> Result<Self> {
         let problem =
             "WAPI_REDIS_HOST: Redis cannot be reached; start it, or leave the setting out to remember without it";
+        let is_tls = address.expose_secret().starts_with("rediss:");
         let address = address.expose_secret().into_connection_info().context(problem)?;
-        let client =
-            redis::Client::open(address.set_tcp_settings(TcpSettings::default().set_nodelay(true))).context(problem)?;
+        let address = address.set_tcp_settings(TcpSettings::default().set_nodelay(true));
+        let client = match roots::bundled_pem() {
+            pem if is_tls && !pem.is_empty() => {
+                let certificates = TlsCertificates { client_tls: None, root_cert: Some(pem.into()) };
+                redis::Client::build_with_tls(address, certificates)
+            }
+            _ => redis::Client::open(address),
+        };
+        let client = client.context(problem)?;
         let connection = clock.timeout(PATIENCE_AT_START, dial(&client)).await.context(problem)?.context(problem)?;
         let open = watch::Sender::new(Some(Open { number: 0, connection }));
         let inner = Inner { client, open, complained: AtomicBool::new(false), clock, lifecycle };

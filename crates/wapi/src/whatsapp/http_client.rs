@@ -18,6 +18,7 @@ use whatsapp_rust::wacore::net::{StreamingHttpResponse, UploadBody};
 use super::transport::may_dial;
 use crate::config::WhatsappAddress;
 use crate::lifecycle::Lifecycle;
+use crate::roots::trusting;
 
 /// From the first byte of the request to the last of the answer, where both are small.
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -38,10 +39,11 @@ pub(super) struct SharedClient {
 
 impl SharedClient {
     pub fn new(address: &WhatsappAddress, lifecycle: Lifecycle) -> Result<Self> {
-        let mut builder = reqwest::Client::builder()
+        let builder = reqwest::Client::builder()
             .connect_timeout(CONNECT_DEADLINE)
             .read_timeout(SILENCE)
             .redirect(reqwest::redirect::Policy::none());
+        let mut builder = trusting(builder);
         if let WhatsappAddress::Simulated { ca_file, .. } = address {
             builder = builder.no_proxy();
             if let Some(file) = ca_file {

@@ -164,6 +164,29 @@ async fn failed_restores_are_reported_to_sentry() {
 }
 
 #[tokio::test]
+async fn a_machine_that_knows_no_authorities_is_enough() {
+    let simulator = wapi_simulator::Simulator::start(Default::default()).await.unwrap();
+    let (address, wapi) = (free_address(), Wapi::new());
+    let empty = wapi.folder().join("empty.pem");
+    std::fs::write(&empty, b"").unwrap();
+    let wapi = wapi
+        .set("SSL_CERT_FILE", empty.display())
+        .set("WAPI_INTERNAL_HOST", address)
+        .set("WAPI_WHATSAPP_URL", simulator.ws_url())
+        .set("WAPI_SENTRY_DSN", "https://key@127.0.0.1:9/1")
+        .set("WAPI_MEDIA_STORAGE", "s3://files")
+        .set("WAPI_MEDIA_S3_ENDPOINT", "https://127.0.0.1:9")
+        .set("WAPI_MEDIA_S3_ACCESS_KEY_ID", "id")
+        .set("WAPI_MEDIA_S3_SECRET_ACCESS_KEY", "secret");
+    let (running, client) = wapi.serves(address).await;
+    client.register("shop").await.expect(202);
+    let ended = running.terminate().await;
+    assert!(ended.success, "{ended:?}");
+    assert_eq!(ended.stderr.matches("those that came with the program are believed").count(), 1, "{ended:?}");
+    simulator.finish().await.unwrap();
+}
+
+#[tokio::test]
 async fn dotenv_is_read_as_it_stands_and_what_is_wrong_with_it_is_named_by_its_line() {
     let wapi = Wapi::new();
     std::fs::write(wapi.folder().join(".env"), "\u{feff}WAPI_API_KEY=abc$def$2b$12\nWAPI_LOG='debug'\n").unwrap();

@@ -12,7 +12,7 @@ use object_store::aws::AmazonS3Builder;
 use object_store::buffered::BufWriter;
 use object_store::path::Path;
 use object_store::{
-    BackoffConfig, ClientOptions, Error, GetOptions, GetRange, ObjectStore, ObjectStoreExt, RetryConfig,
+    BackoffConfig, Certificate, ClientOptions, Error, GetOptions, GetRange, ObjectStore, ObjectStoreExt, RetryConfig,
 };
 use secrecy::{ExposeSecret, SecretString};
 use tokio::fs;
@@ -22,6 +22,7 @@ use url::Url;
 
 use super::{Local, PIECE, Spooled, Storage, shelf};
 use crate::media::Bytestream;
+use crate::roots;
 
 /// Bytes of a part of a file on its way up; S3 takes none that are smaller, and no more than 10,000 of one file.
 const PART: usize = 5 * 1024 * 1024;
@@ -65,6 +66,10 @@ impl Bucket {
             // A large file takes as long as it takes.
             .with_timeout_disabled()
             .with_read_timeout(SILENCE);
+        let options = roots::bundled()
+            .iter()
+            .filter_map(|root| Certificate::from_der(root).ok())
+            .fold(options, ClientOptions::with_root_certificate);
         let retry = RetryConfig { backoff: BackoffConfig::default(), max_retries: RETRIES, retry_timeout: RETRY };
         let mut builder = AmazonS3Builder::new()
             .with_bucket_name(&at.bucket)

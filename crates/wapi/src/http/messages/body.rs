@@ -335,7 +335,9 @@ mod tests {
                     prop_assert!(!errors.is_empty());
                     for error in errors {
                         let top = error.field.split(['.', '[']).next().unwrap();
-                        let is_there = whole.get(top).is_some() || ["to", "type"].contains(&top);
+                        // What `type` promises may be what is missing.
+                        let is_promised = whole.get("type").is_some_and(|kind| kind == top);
+                        let is_there = is_promised || whole.get(top).is_some() || ["to", "type"].contains(&top);
                         prop_assert!(is_there, "{} of {}", error.field, whole);
                     }
                 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
+	"go.mau.fi/whatsmeow"
 	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/types/events"
 )
@@ -18,6 +20,7 @@ var scenarios = []scenario{
 	{"a device that is linked later gets what is sent next", both, linkedLater},
 	{"a list of devices that missed a change is corrected by the next ack", both, missedChange},
 	{"a device that is linked later gets what is sent next in a group", both, linkedLaterInAGroup},
+	{"a group is founded and changed, and the other hears all of it", []bool{false}, changedGroup},
 	// In chats by LID this client seals its vote for its number, which nobody expects there.
 	{"a poll is voted on", []bool{false}, vote},
 }
@@ -298,4 +301,69 @@ func vote(w *world) error {
 		return fmt.Errorf("the ballot has %d options", len(opened.SelectedOptions))
 	}
 	return nil
+}
+
+func changedGroup(w *world) error {
+	p, err := w.pair()
+	if err != nil {
+		return err
+	}
+	background := context.Background()
+	asked := whatsmeow.ReqCreateGroup{Name: "club", Participants: []types.JID{jid(p.bob.JID)}}
+	asked.IsAnnounce, asked.IsLocked, asked.IsJoinApprovalRequired = true, true, true
+	made, err := p.alices.CreateGroup(background, asked)
+	if err != nil {
+		return err
+	}
+	joined, err := await(p.bobs, "the group", func(event *events.JoinedGroup) bool { return event.JID == made.JID })
+	if err != nil {
+		return err
+	}
+	if !joined.IsAnnounce || !joined.IsLocked || !joined.IsJoinApprovalRequired || joined.AddressingMode != types.AddressingModeLID {
+		return fmt.Errorf("it was founded as %+v", joined.GroupInfo)
+	}
+	group := made.JID
+	changes := []struct {
+		what string
+		make func() error
+		told func(*events.GroupInfo) bool
+	}{
+		{"all may write", func() error { return p.alices.SetGroupAnnounce(background, group, false) },
+			func(told *events.GroupInfo) bool { return told.Announce != nil && !told.Announce.IsAnnounce }},
+		{"a description", func() error { return p.alices.SetGroupTopic(background, group, "", "", "rules") },
+			func(told *events.GroupInfo) bool { return told.Topic != nil && told.Topic.Topic == "rules" }},
+		{"another description", func() error { return p.alices.SetGroupTopic(background, group, "", "", "new rules") },
+			func(told *events.GroupInfo) bool { return told.Topic != nil && told.Topic.Topic == "new rules" }},
+		{"no description", func() error { return p.alices.SetGroupTopic(background, group, "", "", "") },
+			func(told *events.GroupInfo) bool { return told.Topic != nil && told.Topic.TopicDeleted }},
+		{"a timer", func() error { return p.alices.SetDisappearingTimer(background, group, 24*time.Hour, time.Time{}) },
+			func(told *events.GroupInfo) bool {
+				return told.Ephemeral != nil && told.Ephemeral.DisappearingTimer == 86400
+			}},
+		{"members may change it", func() error { return p.alices.SetGroupLocked(background, group, false) },
+			func(told *events.GroupInfo) bool { return told.Locked != nil && !told.Locked.IsLocked }},
+		{"a name", func() error { return p.alices.SetGroupName(background, group, "the club") },
+			func(told *events.GroupInfo) bool { return told.Name != nil && told.Name.Name == "the club" }},
+	}
+	for _, change := range changes {
+		if err := change.make(); err != nil {
+			return fmt.Errorf("%s: %w", change.what, err)
+		}
+		if _, err := await(p.bobs, change.what, change.told); err != nil {
+			return err
+		}
+	}
+	stranger := types.NewJID("375449999999", types.DefaultUserServer)
+	added, err := p.alices.UpdateGroupParticipants(background, group, []types.JID{stranger}, whatsmeow.ParticipantChangeAdd)
+	if err != nil {
+		return err
+	}
+	if len(added) != 1 || added[0].Error != 404 {
+		return fmt.Errorf("nobody was added as %+v", added)
+	}
+	if _, err := p.alices.says(group, "hello"); err != nil {
+		return err
+	}
+	_, err = p.bobs.text("hello")
+	return err
 }

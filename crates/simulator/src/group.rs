@@ -15,6 +15,12 @@ pub(crate) type GroupId = Arc<str>;
 pub(crate) const FORBIDDEN: u16 = 403;
 const NOT_THERE: u16 = 404;
 const THERE_ALREADY: u16 = 409;
+/// What it was to replace is not there any more.
+const CONFLICT: u16 = 409;
+const BAD_REQUEST: u16 = 400;
+
+/// After how many seconds messages may disappear; 0: they stay.
+const TIMERS: [u32; 4] = [0, 86_400, 604_800, 7_776_000];
 
 /// What a member is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -66,7 +72,29 @@ pub(crate) struct Group {
     pub(crate) locked: bool,
     /// Seconds after which messages disappear; 0: they stay.
     pub(crate) timer: u32,
+    /// Admins let those in who come by a link.
+    pub(crate) approval: bool,
+    /// Every member may add others, not only admins.
+    pub(crate) all_add: bool,
+    /// It is a community; how people come into its groups, in WhatsApp's words.
+    pub(crate) community: Option<String>,
+    /// The community it belongs to.
+    pub(crate) parent: Option<GroupId>,
+    /// Goes up with each change of who is in it, and as what.
+    pub(crate) members_version: u64,
+    /// Goes up when it is changed who may write.
+    pub(crate) announcement_version: u64,
     pub(crate) members: BTreeMap<Number, Role>,
+}
+
+/// A new description; `None` removes it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Described {
+    pub(crate) text: Option<String>,
+    /// As its author calls it.
+    pub(crate) id: Option<String>,
+    /// The id of the one it is to replace, as far as its author knows; `None`: whichever is there.
+    pub(crate) replaces: Option<Option<String>>,
 }
 
 /// What somebody wants to change about a group.
@@ -78,11 +106,12 @@ pub(crate) enum Change {
     Demote(Vec<Number>),
     Leave,
     Subject(String),
-    /// `None` removes it.
-    Description(Option<String>),
+    Description(Described),
     Announcement(bool),
     Locked(bool),
     Timer(u32),
+    Approval(bool),
+    AllAdd(bool),
 }
 
 /// A member a change names, and WhatsApp's code when nothing was changed about them.
@@ -98,13 +127,17 @@ impl Group {
     pub(crate) fn apply(&mut self, by: &Number, change: &Change, now: u64) -> Result<Vec<Concerned>, u16> {
         let role = *self.members.get(by).ok_or(FORBIDDEN)?;
         let needs_admin = match change {
-            Change::Add(_) | Change::Leave => false,
+            Change::Leave => false,
+            Change::Add(_) => !self.all_add,
             Change::Subject(_) | Change::Description(_) | Change::Timer(_) => self.locked,
             Change::Remove(_) | Change::Promote(_) | Change::Demote(_) => true,
-            Change::Announcement(_) | Change::Locked(_) => true,
+            Change::Announcement(_) | Change::Locked(_) | Change::Approval(_) | Change::AllAdd(_) => true,
         };
         if needs_admin && role == Role::Member {
             return Err(FORBIDDEN);
+        }
+        if matches!(change, Change::Timer(seconds) if !TIMERS.contains(seconds)) {
+            return Err(BAD_REQUEST);
         }
         match change {
             Change::Add(numbers) => return Ok(self.each(numbers, Self::add)),
@@ -113,11 +146,17 @@ impl Group {
             Change::Demote(numbers) => return Ok(self.each(numbers, |group, of| group.set_role(of, Role::Member))),
             Change::Leave => {
                 self.members.remove(by);
+                self.members_version += 1;
                 return Ok(vec![(by.clone(), None)]);
             }
             Change::Subject(text) => self.subject = signed(text, by, now),
-            Change::Description(text) => self.description = text.as_ref().map(|text| signed(text, by, now)),
-            Change::Announcement(on) => self.announcement = *on,
+            Change::Description(described) => self.describe(described, by, now)?,
+            Change::Announcement(on) => {
+                self.announcement = *on;
+                self.announcement_version += 1;
+            }
+            Change::Approval(on) => self.approval = *on,
+            Change::AllAdd(on) => self.all_add = *on,
             Change::Locked(on) => self.locked = *on,
             Change::Timer(seconds) => self.timer = *seconds,
         }
@@ -129,7 +168,21 @@ impl Group {
         numbers: &[Number],
         mut act: impl FnMut(&mut Self, &Number) -> Result<(), u16>,
     ) -> Vec<Concerned> {
-        numbers.iter().map(|number| (number.clone(), act(self, number).err())).collect()
+        let concerned: Vec<_> = numbers.iter().map(|number| (number.clone(), act(self, number).err())).collect();
+        self.members_version += u64::from(concerned.iter().any(|(_, refused)| refused.is_none()));
+        concerned
+    }
+
+    fn describe(&mut self, described: &Described, by: &Number, now: u64) -> Result<(), u16> {
+        let present = self.description.as_ref().map(|description| &description.id);
+        if described.replaces.as_ref().is_some_and(|known| known.as_ref() != present) {
+            return Err(CONFLICT);
+        }
+        self.description = described.text.as_ref().map(|text| {
+            let text = signed(text, by, now);
+            Signed { id: described.id.clone().unwrap_or(text.id), ..text }
+        });
+        Ok(())
     }
 
     fn add(&mut self, number: &Number) -> Result<(), u16> {
@@ -184,6 +237,12 @@ mod tests {
             announcement: false,
             locked: false,
             timer: 0,
+            approval: false,
+            all_add: true,
+            community: None,
+            parent: None,
+            members_version: 1,
+            announcement_version: 1,
             members,
         };
         (group, [alice, bob, carol])
@@ -209,5 +268,29 @@ mod tests {
         assert!(group.may_write(&alice) && !group.may_write(&bob));
         group.apply(&alice, &Change::Locked(true), 2).unwrap();
         assert_eq!(group.apply(&bob, &Change::Subject("ours".to_owned()), 3), Err(403));
+    }
+
+    #[test]
+    fn what_others_have_changed_meanwhile_is_not_overwritten_and_what_there_is_not_is_not_taken() {
+        let (mut group, [alice, bob, carol]) = group();
+        let describe = |text: Option<&str>, id: &str, replaces: Option<&str>| {
+            let (text, replaces) = (text.map(str::to_owned), Some(replaces.map(str::to_owned)));
+            Change::Description(Described { text, id: Some(id.to_owned()), replaces })
+        };
+        group.apply(&alice, &describe(Some("first"), "A", None), 2).unwrap();
+        assert_eq!(group.apply(&bob, &describe(Some("mine"), "B", None), 3), Err(409));
+        group.apply(&bob, &describe(Some("second"), "B", Some("A")), 4).unwrap();
+        assert_eq!(group.apply(&alice, &describe(None, "C", Some("A")), 5), Err(409));
+        group.apply(&alice, &describe(None, "C", Some("B")), 6).unwrap();
+        assert!(group.description.is_none());
+
+        assert_eq!(group.apply(&alice, &Change::Timer(60), 7), Err(400));
+        group.apply(&alice, &Change::Timer(86_400), 7).unwrap();
+        group.apply(&alice, &Change::AllAdd(false), 8).unwrap();
+        assert_eq!(group.apply(&bob, &Change::Add(vec![carol.clone()]), 9), Err(403));
+        let before = group.members_version;
+        group.apply(&alice, &Change::Add(vec![carol.clone()]), 10).unwrap();
+        group.apply(&alice, &Change::Add(vec![carol]), 11).unwrap();
+        assert_eq!(group.members_version, before + 1);
     }
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, bail, ensure};
 use serde::Serialize;
 
 use crate::Addressing;
-use crate::group::{Change, GroupId, Role};
+use crate::group::{Change, Described, GroupId, Role};
 use crate::phone::Phone;
 use crate::server::Server;
 use crate::stanza::group;
@@ -52,7 +52,7 @@ impl Phone {
     ) -> anyhow::Result<String> {
         let group = found(subject, &self.number, numbers(members), addressing);
         let address = Chat::Group(group.id.clone()).to_string();
-        group::create(&self.server, group);
+        group::create(&self.server, group, None);
         Ok(address)
     }
 
@@ -88,7 +88,8 @@ impl Phone {
 
     /// Gives a group another description; `None` removes it.
     pub fn describes(&self, group: &str, description: Option<&str>) -> anyhow::Result<()> {
-        self.changes(group, &Change::Description(description.map(str::to_owned)))
+        let text = description.map(str::to_owned);
+        self.changes(group, &Change::Description(Described { text, ..Described::default() }))
     }
 
     /// Says whether only admins may write; needs an admin.

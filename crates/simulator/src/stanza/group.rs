@@ -11,6 +11,10 @@ use crate::queue::Class;
 use crate::server::Server;
 use crate::world::{Account, Chat, DeviceId, Number, World};
 
+/// Who may add others, in WhatsApp's words.
+pub(super) const ALL_ADD: &str = "all_member_add";
+const ADMINS_ADD: &str = "admin_add";
+
 /// The code for a group that is none.
 const NO_SUCH_GROUP: u16 = 404;
 
@@ -45,6 +49,20 @@ pub(super) fn described(world: &World, group: &Group) -> Node {
     if group.timer > 0 {
         children.push(timer(group.timer));
     }
+    if group.approval {
+        children.push(approval(true));
+    }
+    children.push(add_mode(group.all_add));
+    if let Some(mode) = &group.community {
+        let parent = NodeBuilder::new("parent");
+        children.push(match mode.as_str() {
+            "" => parent.build(),
+            mode => parent.attr("default_membership_approval_mode", mode).build(),
+        });
+    }
+    if let Some(parent) = &group.parent {
+        children.push(NodeBuilder::new("linked_parent").attr("jid", address(parent)).build());
+    }
     // Clients that are strict about types want a plain text here, not an address.
     let mut node = NodeBuilder::new("group")
         .attr("id", &*group.id)
@@ -52,6 +70,8 @@ pub(super) fn described(world: &World, group: &Group) -> Node {
         .attr("s_t", group.subject.at.to_string())
         .attr("creation", group.created.to_string())
         .attr("addressing_mode", mode(group.addressing))
+        .attr("p_v_id", group.members_version.to_string())
+        .attr("a_v_id", group.announcement_version.to_string())
         .attr("size", group.members.len().to_string());
     for (name, jid) in [("creator", who(&group.creator)), ("s_o", who(&group.subject.by))] {
         if let Some(jid) = jid {
@@ -89,14 +109,17 @@ fn description_node(world: &World, group: &Group, description: &Signed) -> Node 
     node.attr("t", description.at.to_string()).children([body]).build()
 }
 
-/// Puts a new group into the world and tells everybody's devices.
-pub(crate) fn create(server: &Server, group: Group) {
+/// Puts a new group into the world and tells everybody's devices, under the key that whoever founded it gave.
+pub(crate) fn create(server: &Server, group: Group, key: Option<String>) {
     let id = group.id.clone();
     let mut world = server.world.lock();
     let creator = group.creator.clone();
     world.groups.insert(id.clone(), group);
     let Some(group) = world.groups.get(&id).cloned() else { return };
-    let create = created(&world, &group, Some("new"));
+    let mut create = created(&world, &group, Some("new"));
+    if let Some(key) = key {
+        create.attrs.insert("key", key);
+    }
     let devices = linked(&world, group.members.keys());
     drop(world);
     tell(server, &group, &creator, &devices, create);
@@ -149,7 +172,11 @@ pub(crate) fn change(server: &Server, by: &Number, id: &GroupId, change: &Change
 fn news(world: &World, group: &Group, change: &Change, changed: &[Number]) -> Node {
     let members = |tag: &'static str, role: Role| {
         let nodes = changed.iter().filter_map(|number| Some(member(group, world.account(number)?, role)));
-        NodeBuilder::new(tag).children(nodes.collect::<Vec<_>>()).build()
+        NodeBuilder::new(tag)
+            .attr("v_id", group.members_version.to_string())
+            .attr("prev_v_id", group.members_version.saturating_sub(1).to_string())
+            .children(nodes.collect::<Vec<_>>())
+            .build()
     };
     let flag = |on: bool, yes: &'static str, no: &'static str| NodeBuilder::new(if on { yes } else { no }).build();
     match change {
@@ -165,15 +192,34 @@ fn news(world: &World, group: &Group, change: &Change, changed: &[Number]) -> No
                 None => node.build(),
             }
         }
-        Change::Description(_) => match &group.description {
+        Change::Description(described) => match &group.description {
             Some(description) => description_node(world, group, description),
-            None => NodeBuilder::new("description").children([NodeBuilder::new("delete").build()]).build(),
+            None => {
+                let id = described.id.clone().unwrap_or_else(|| hex::encode_upper(rand::random::<[u8; 8]>()));
+                let node = NodeBuilder::new("description").attr("id", id);
+                node.children([NodeBuilder::new("delete").build()]).build()
+            }
         },
-        Change::Announcement(on) => flag(*on, "announcement", "not_announcement"),
+        Change::Announcement(on) => {
+            let mut node = flag(*on, "announcement", "not_announcement");
+            node.attrs.insert("v_id", group.announcement_version.to_string());
+            node
+        }
+        Change::Approval(on) => approval(*on),
+        Change::AllAdd(on) => add_mode(*on),
         Change::Locked(on) => flag(*on, "locked", "unlocked"),
         Change::Timer(0) => NodeBuilder::new("not_ephemeral").build(),
         Change::Timer(seconds) => timer(*seconds),
     }
+}
+
+fn approval(on: bool) -> Node {
+    let join = NodeBuilder::new("group_join").attr("state", if on { "on" } else { "off" }).build();
+    NodeBuilder::new("membership_approval_mode").children([join]).build()
+}
+
+fn add_mode(all: bool) -> Node {
+    leaf("member_add_mode", if all { ALL_ADD } else { ADMINS_ADD }.as_bytes())
 }
 
 fn timer(seconds: u32) -> Node {

@@ -5,6 +5,7 @@ mod companion;
 mod corruption;
 mod device_lists;
 mod endings;
+mod group_stanzas;
 mod groups;
 mod history;
 mod media;

@@ -79,6 +79,13 @@ impl RawDevice {
         self.until(|node| node.tag == "iq" && word(node, "id") == id).await
     }
 
+    /// Asks something of a group, or of all of them.
+    pub async fn ask_at(&mut self, to: &str, namespace: &str, kind: &str, content: Node) -> Node {
+        let to = if to.contains('@') { to.parse().unwrap() } else { Jid::new("", wacore_binary::Server::Group) };
+        let id = self.question_at(to, namespace, kind, [content]).await;
+        self.until(|node| node.tag == "iq" && word(node, "id") == id).await
+    }
+
     /// Whatever the server says next, at the latest when it is asked something.
     pub async fn next_word(&mut self) -> Node {
         self.question("w:p", "get", []).await;
@@ -86,9 +93,19 @@ impl RawDevice {
     }
 
     async fn question(&mut self, namespace: &str, kind: &str, content: impl IntoIterator<Item = Node>) -> String {
+        self.question_at(server(), namespace, kind, content).await
+    }
+
+    async fn question_at(
+        &mut self,
+        to: Jid,
+        namespace: &str,
+        kind: &str,
+        content: impl IntoIterator<Item = Node>,
+    ) -> String {
         self.asked += 1;
         let id = format!("raw-{}", self.asked);
-        let iq = NodeBuilder::new("iq").attr("to", server()).attr("xmlns", namespace).attr("type", kind);
+        let iq = NodeBuilder::new("iq").attr("to", to).attr("xmlns", namespace).attr("type", kind);
         self.client.send(&iq.attr("id", id.as_str()).children(content.into_iter().collect::<Vec<_>>()).build()).await;
         id
     }

@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 
 use wacore_binary::builder::NodeBuilder;
-use wacore_binary::{Jid, JidExt, Node};
+use wacore_binary::{Jid, JidExt, Node, NodeContent};
 
 use super::{Answer, Request};
-use crate::group::{Change, Concerned, FORBIDDEN, Group, GroupId, Role, signed};
+use crate::Addressing;
+use crate::group::{Change, Concerned, Described, FORBIDDEN, Group, GroupId, Role, Signed, signed};
 use crate::stanza::group::{self, described};
 use crate::stanza::{Stanza, unix_time};
 use crate::world::Number;
 
 /// What a device may change about a group.
-pub(super) const CHANGES: [&str; 12] = [
+pub(super) const CHANGES: [&str; 14] = [
     "add",
     "remove",
     "promote",
@@ -25,7 +26,12 @@ pub(super) const CHANGES: [&str; 12] = [
     "not_ephemeral",
     "locked",
     "unlocked",
+    "membership_approval_mode",
+    "member_add_mode",
 ];
+
+/// The code for a member who has no account.
+const NOBODY: u16 = 404;
 
 /// The groups of one account, with members and description when the client asks for them, which all clients do.
 pub(super) fn participating(request: &Request<'_>) -> Answer {
@@ -47,24 +53,63 @@ pub(super) fn query(request: &Request<'_>) -> Answer {
     }
 }
 
-/// A device founds a group in its account's name.
+/// A device founds a group in its account's name. New groups name their members by LID.
 pub(super) fn create(request: &Request<'_>) -> Answer {
-    let Some(subject) = request.ask.and_then(|create| create.word("subject")) else {
+    let Some((ask, subject)) = request.ask.and_then(|create| Some((create, create.word("subject")?))) else {
         return Answer::Error(400, "bad-request");
     };
-    let others = request.ask.map(|create| numbers(request, create)).unwrap_or_default();
-    let group = found(&subject, &request.device.number, others, request.server.options.addressing);
-    let id = group.id.clone();
-    group::create(request.server, group);
-    let world = request.server.world.lock();
-    match world.groups.get(&id) {
-        Some(group) => Answer::one(described(&world, group)),
-        None => Answer::Error(500, "internal-server-error"),
+    let People { members, nobody } = people(request, ask);
+    let parent = ask.child("linked_parent").and_then(|parent| parent.jid("jid"));
+    if parent.as_ref().is_some_and(|jid| !is_community(request, jid)) {
+        return Answer::Error(404, "item-not-found");
     }
+    let Some(timer) = ask.child("ephemeral").map_or(Some(0), expiration) else {
+        return Answer::Error(400, "bad-request");
+    };
+    let mut group = found(&subject, &request.device.number, members, Addressing::Lid);
+    let description = ask.child("description").and_then(|node| Some((node, node.child("body").and_then(text)?)));
+    if let Some((node, text)) = description {
+        let description = signed(&text, &request.device.number, group.created);
+        let id = node.word("id").map_or(description.id, std::borrow::Cow::into_owned);
+        group.description = Some(Signed { id, ..description });
+    }
+    group.announcement = ask.child("announcement").is_some();
+    group.locked = ask.child("locked").is_some();
+    group.approval = ask.child("membership_approval_mode").is_some_and(is_on);
+    group.all_add = ask.child("member_add_mode").is_none_or(|mode| text(mode).as_deref() == Some(group::ALL_ADD));
+    group.community = ask
+        .child("parent")
+        .map(|parent| parent.word("default_membership_approval_mode").unwrap_or_default().into_owned());
+    group.parent = parent.map(|jid| jid.user.as_str().into());
+    // The founder's own device refuses a timer that there is not like any other.
+    if group.apply(&request.device.number, &Change::Timer(timer), group.created).is_err() {
+        return Answer::Error(400, "bad-request");
+    }
+    let id = group.id.clone();
+    group::create(request.server, group, ask.word("key").map(std::borrow::Cow::into_owned));
+    let world = request.server.world.lock();
+    let Some(group) = world.groups.get(&id) else { return Answer::Error(500, "internal-server-error") };
+    let mut node = described(&world, group);
+    if let Some(NodeContent::Nodes(children)) = &mut node.content {
+        children.extend(nobody.iter().map(refused));
+    }
+    Answer::one(node)
+}
+
+fn is_community(request: &Request<'_>, jid: &Jid) -> bool {
+    request.server.world.lock().group_of(jid).is_some_and(|group| group.community.is_some())
+}
+
+fn expiration(node: &Node) -> Option<u32> {
+    node.word("expiration")?.parse().ok()
+}
+
+fn is_on(approval: &Node) -> bool {
+    approval.child("group_join").and_then(|join| join.word("state")).as_deref() == Some("on")
 }
 
 /// A group that does not exist yet, with an id of its own.
-pub(crate) fn found(subject: &str, by: &Number, others: Vec<Number>, addressing: crate::Addressing) -> Group {
+pub(crate) fn found(subject: &str, by: &Number, others: Vec<Number>, addressing: Addressing) -> Group {
     let now = unix_time();
     let mut members: BTreeMap<Number, Role> = others.into_iter().map(|number| (number, Role::Member)).collect();
     members.insert(by.clone(), Role::SuperAdmin);
@@ -81,6 +126,12 @@ pub(crate) fn found(subject: &str, by: &Number, others: Vec<Number>, addressing:
         announcement,
         locked,
         timer: 0,
+        approval: false,
+        all_add: true,
+        community: None,
+        parent: None,
+        members_version: now * 1_000_000,
+        announcement_version: now * 1_000_000,
         members,
     }
 }
@@ -91,23 +142,35 @@ pub(super) fn change(request: &Request<'_>) -> Answer {
     let (Some(group), Some(ask)) = (group, request.ask) else {
         return Answer::Error(400, "bad-request");
     };
+    let People { members, nobody } = people(request, ask);
     let change = match &*ask.tag {
-        "add" => Change::Add(numbers(request, ask)),
-        "remove" => Change::Remove(numbers(request, ask)),
-        "promote" => Change::Promote(numbers(request, ask)),
-        "demote" => Change::Demote(numbers(request, ask)),
+        "add" => Change::Add(members),
+        "remove" => Change::Remove(members),
+        "promote" => Change::Promote(members),
+        "demote" => Change::Demote(members),
         "subject" => Change::Subject(text(ask).unwrap_or_default()),
-        "description" => Change::Description(ask.child("body").and_then(text)),
+        "description" => Change::Description(Described {
+            text: ask.child("body").and_then(text),
+            id: ask.word("id").map(std::borrow::Cow::into_owned),
+            replaces: Some(ask.word("prev").map(std::borrow::Cow::into_owned)),
+        }),
         "announcement" | "not_announcement" => Change::Announcement(ask.tag == "announcement"),
-        "ephemeral" => Change::Timer(ask.word("expiration").and_then(|word| word.parse().ok()).unwrap_or_default()),
+        "ephemeral" => match expiration(ask) {
+            Some(seconds) => Change::Timer(seconds),
+            None => return Answer::Error(400, "bad-request"),
+        },
         "not_ephemeral" => Change::Timer(0),
         "locked" | "unlocked" => Change::Locked(ask.tag == "locked"),
+        "membership_approval_mode" => Change::Approval(is_on(ask)),
+        "member_add_mode" => Change::AllAdd(text(ask).as_deref() == Some(group::ALL_ADD)),
         _ => return Answer::Unknown,
     };
     match group::change(request.server, &request.device.number, &group, &change) {
-        Ok(concerned) if concerned.is_empty() => Answer::empty(),
-        Ok(concerned) => Answer::one(outcome(request, ask, &group, &concerned)),
+        Ok(concerned) if concerned.is_empty() && nobody.is_empty() => Answer::empty(),
+        Ok(concerned) => Answer::one(outcome(request, ask, &group, &concerned, &nobody)),
+        Err(400) => Answer::Error(400, "bad-request"),
         Err(404) => Answer::Error(404, "item-not-found"),
+        Err(409) => Answer::Error(409, "conflict"),
         Err(code) => Answer::Error(code, "forbidden"),
     }
 }
@@ -130,7 +193,7 @@ pub(super) fn leave(request: &Request<'_>) -> Answer {
 }
 
 /// Says for each member what became of the change.
-fn outcome(request: &Request<'_>, ask: &Node, group: &GroupId, concerned: &[Concerned]) -> Node {
+fn outcome(request: &Request<'_>, ask: &Node, group: &GroupId, concerned: &[Concerned], nobody: &[Jid]) -> Node {
     let world = request.server.world.lock();
     let addressing = world.groups.get(group).map_or(request.server.options.addressing, |group| group.addressing);
     let nodes = concerned.iter().filter_map(|(number, refused)| {
@@ -140,14 +203,32 @@ fn outcome(request: &Request<'_>, ask: &Node, group: &GroupId, concerned: &[Conc
             None => node.build(),
         })
     });
+    let nodes = nodes.chain(nobody.iter().map(refused));
     NodeBuilder::new_dynamic(ask.tag.to_string()).children(nodes.collect::<Vec<_>>()).build()
 }
 
-/// The accounts behind the `<participant>`s of a request; who has none cannot be in a group.
-fn numbers(request: &Request<'_>, ask: &Node) -> Vec<Number> {
+/// What is said of a member who has no account.
+fn refused(jid: &Jid) -> Node {
+    NodeBuilder::new("participant").attr("jid", jid.clone()).attr("error", NOBODY.to_string()).build()
+}
+
+/// Those whom the `<participant>`s of a request name.
+struct People {
+    members: Vec<Number>,
+    /// Addresses of no account.
+    nobody: Vec<Jid>,
+}
+
+fn people(request: &Request<'_>, ask: &Node) -> People {
     let world = request.server.world.lock();
-    let jids = ask.all("participant").filter_map(|participant| participant.jid("jid"));
-    jids.filter_map(|jid| world.account_of(&jid).map(|account| account.number.clone())).collect()
+    let mut people = People { members: Vec::new(), nobody: Vec::new() };
+    for jid in ask.all("participant").filter_map(|participant| participant.jid("jid")) {
+        match world.account_of(&jid) {
+            Some(account) => people.members.push(account.number.clone()),
+            None => people.nobody.push(jid),
+        }
+    }
+    people
 }
 
 fn text(node: &Node) -> Option<String> {

@@ -22,7 +22,7 @@ async function main(): Promise<void> {
   });
   const id: string = sent.data.messages[0].id;
   const message = await getMessage({ path: { session, id }, throwOnError: true });
-  const status: 'queued' | 'unknown' | 'failed' | 'sent' | 'delivered' | 'read' | 'played' = message.data.status;
+  const status: 'queued' | 'unknown' | 'failed' | 'cancelled' | 'sent' | 'delivered' | 'read' | 'played' = message.data.status;
   const sessions = await listSessions({ throwOnError: true });
 
   const refused = await sendMessage({ path: { session }, body: { to: 'nobody', text: { body: '' } } });

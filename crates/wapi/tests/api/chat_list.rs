@@ -71,7 +71,7 @@ async fn both_ways(options: Options) {
             json!({"chat": chat, "archived": true}),
             json!({"chat": chat, "pinned": true}),
             json!({"chat": chat, "unread": true}),
-            json!({"chat": chat, "muted_until": "2030-03-17T17:46:40Z"}),
+            json!({"chat": chat, "muted_until": "2030-03-17T17:46:40.000Z"}),
             json!({"chat": chat, "muted_until": null}),
         ]
     );

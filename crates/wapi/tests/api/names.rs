@@ -22,7 +22,7 @@ async fn hostile_names_work_and_stay_in_the_data_folder() {
         let first = first.to_string_lossy();
         let name = first.strip_suffix("-wal").or(first.strip_suffix("-shm")).unwrap_or(&first);
         assert!(
-            ["sessions", "qr-codes", "media", "wapi.db", "history.db", "folder-id.json"].contains(&name),
+            ["sessions", "qr-codes", "media", "wapi.db", "history.db", "folder-id.json", "wapi.lock"].contains(&name),
             "{path:?}"
         );
         assert!(inside.components().count() <= 2, "{path:?}");

@@ -189,6 +189,7 @@ async fn products_that_wait_over_a_restart_leave_with_their_pictures_in_order() 
 #[tokio::test]
 async fn what_is_no_product_is_named_and_orders_come_in_only() {
     let app = TestApp::start().await;
+    app.register("shop").await.expect(202);
     let tea = |more: Value| {
         let mut product = json!({"id": "1", "title": "Tea"});
         product.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());

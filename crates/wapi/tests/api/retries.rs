@@ -93,6 +93,9 @@ async fn a_session_from_a_backup_is_read_by_everybody(addressing: Addressing) {
     bob.sends_text(alice.number(), "answer").await.unwrap();
     assert_eq!(app.webhook.next().await.body["data"]["text"]["body"], "answer");
     assert_eq!((bob.failures().len(), alice.failures().len()), failures);
+    // A backup has keys that were used since; what was sealed with them is what could not be read.
+    let reused = [bob.reused_keys(), alice.reused_keys()].concat();
+    assert!(!reused.is_empty(), "the backup was as good as new");
     app.finish().await;
 }
 

@@ -172,7 +172,12 @@ fn broken(error: multer::Error) -> Problem {
     if TooSlow::is_behind(&error) {
         return Problem::TooSlow;
     }
-    Problem::Body(format!("it is no whole form: {error}"))
+    // What lies behind it says more than the reader of forms does.
+    let cause = std::iter::successors(std::error::Error::source(&error), |cause| cause.source()).last();
+    Problem::Body(match cause {
+        Some(cause) => format!("it is no whole form: {error}: {cause}"),
+        None => format!("it is no whole form: {error}"),
+    })
 }
 
 impl From<NotTaken> for Problem {

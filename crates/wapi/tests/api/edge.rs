@@ -185,6 +185,8 @@ async fn a_crowd_of_strangers_keeps_nobody_out_and_costs_nothing_that_lasts() {
         }
         if round % 10 == 0 {
             simulator.faults().cut(alice.number(), device).unwrap();
+            client.until("shop", "offline").await;
+            client.until("shop", "online").await;
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }

@@ -1,5 +1,6 @@
 //! One connection, from its first byte to its last: nobody is waited for without end.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -27,6 +28,8 @@ use crate::pace::Pace;
 pub const FIRST: Duration = Duration::from_secs(15);
 /// How long that of a stranger may rest between two; longer than clients keep theirs, so that mostly they are the ones who end them.
 pub const REST: Duration = Duration::from_secs(120);
+/// How long the answer to a stranger may take who has had to leave.
+const LAST: Duration = Duration::from_secs(1);
 /// The most that is kept of what came and was not read yet, and of what was not sent yet: the head of a request must fit.
 const BUFFER: usize = 32 * 1024;
 const HEADERS: usize = 100;
@@ -52,17 +55,14 @@ pub async fn serve(
     let service = {
         let (seat, manner, inner) = (seat.clone(), manner.clone(), TowerToHyperService::new(manner.router.clone()));
         service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-            let is_welcome = seat.is_now(Standing::Busy);
+            seat.is_now(Standing::Busy);
             let peer = Peer::of(from, is_tls, request.headers(), request.version(), &manner.proxies);
             let mut request = request.map(|body| Body::new(Paced::new(body, manner.clock.clone())));
             request.extensions_mut().insert(Visit::new(peer, seat.clone()));
             let (answering, seat) = (inner.call(request), seat.clone());
             async move {
-                if !is_welcome {
-                    return Err(io::Error::other("somebody else got its place"));
-                }
-                let Ok(answer) = answering.await;
-                Ok(answer.map(|body| Body::new(Answered::new(body, seat))))
+                let answer = answering.await?;
+                Ok::<_, Infallible>(answer.map(|body| Body::new(Answered::new(body, seat))))
             }
         })
     };
@@ -77,7 +77,8 @@ pub async fn serve(
     loop {
         tokio::select! {
             biased;
-            // What goes wrong here is the caller's affair: it left, or spoke no HTTP.
+            // First, so that whoever has asked by the time it has to leave is answered. What goes wrong here is the caller's affair: it left,
+            // or spoke no HTTP.
             _ = connection.as_mut() => return,
             () = ends(&seat, &manner.visits), if !is_ending => {
                 if !seat.is_worth_finishing() {
@@ -86,6 +87,8 @@ pub async fn serve(
                 is_ending = true;
                 connection.as_mut().graceful_shutdown();
             }
+            // Whoever shows no key even then is not waited for.
+            () = manner.clock.sleep(LAST), if is_ending && seat.is_displaced_stranger() => return,
             () = manner.clock.sleep(seat.patience(manner.clock.uptime())) => {
                 if seat.is_too_late(manner.clock.uptime()) {
                     return seat.count_late();

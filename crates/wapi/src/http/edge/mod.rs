@@ -83,7 +83,7 @@ impl Edge {
     /// That of somebody of this machine who comes without a connection.
     pub fn visit(&self) -> Visit {
         let (bell, room, clock) = (CancellationToken::new(), self.room(), self.clock.clone());
-        let place = Place { id: u64::MAX, bell, room, clock, known: OnceLock::new() };
+        let place = Place { id: u64::MAX, bell, room, clock, known: OnceLock::new(), asked_late: OnceLock::new() };
         let peer = Peer { address: Ipv4Addr::LOCALHOST.into(), is_https: None, way: Way::Direct };
         Visit::new(peer, Seat(Arc::new(place)))
     }
@@ -191,7 +191,14 @@ impl Room {
         room.counts.let_in.add(1);
         let bell = CancellationToken::new();
         bells.insert(id, bell.clone());
-        Some(Seat(Arc::new(Place { id, bell, room: Arc::clone(room), clock: clock.clone(), known: OnceLock::new() })))
+        Some(Seat(Arc::new(Place {
+            id,
+            bell,
+            room: Arc::clone(room),
+            clock: clock.clone(),
+            known: OnceLock::new(),
+            asked_late: OnceLock::new(),
+        })))
     }
 
     /// How many are connected, and how many may be.
@@ -217,6 +224,8 @@ struct Place {
     clock: Clock,
     /// Set once a key was shown that is one.
     known: OnceLock<()>,
+    /// Set once something was asked that came in the moment in which it had to leave.
+    asked_late: OnceLock<()>,
 }
 
 impl Drop for Place {
@@ -228,9 +237,11 @@ impl Drop for Place {
 }
 
 impl Seat {
-    fn is_now(&self, standing: Standing) -> bool {
+    fn is_now(&self, standing: Standing) {
         let now = self.0.clock.uptime();
-        self.0.room.lock().0.is_now(self.0.id, standing, now)
+        if !self.0.room.lock().0.is_now(self.0.id, standing, now) && standing == Standing::Busy {
+            let _ = self.0.asked_late.set(());
+        }
     }
 
     fn is_known(&self) {
@@ -243,12 +254,18 @@ impl Seat {
         self.0.bell.cancelled().await;
     }
 
-    /// Whether what is under way is finished first: whatever a caller with a key asked for, and at the end of the program any question.
+    /// Whether what is under way is finished first: whatever a caller with a key asked for, what was asked in the last moment, and at the end
+    /// of the program any question.
     fn is_worth_finishing(&self) -> bool {
         match self.0.room.lock().0.standing(self.0.id) {
             Some((standing, _)) => standing != Standing::Arriving,
-            None => self.0.known.get().is_some(),
+            None => self.0.known.get().or(self.0.asked_late.get()).is_some(),
         }
+    }
+
+    /// Whether it has had to leave without having shown a key.
+    fn is_displaced_stranger(&self) -> bool {
+        self.0.bell.is_cancelled() && self.0.known.get().is_none()
     }
 
     /// How long to wait before asking whether it is [too late](Self::is_too_late).

@@ -63,7 +63,9 @@ fn location() -> impl Strategy<Value = Content> {
 }
 
 fn contacts() -> impl Strategy<Value = Content> {
-    let phone = (words(), proptest::option::of("[1-9][0-9]{6,14}")).prop_map(|(phone, wa_id)| Phone { phone, wa_id });
+    // Blanks around a number say nothing, so they are not read.
+    let number = words().prop_map(|number| number.trim().to_owned()).prop_filter("blanks alone", |it| !it.is_empty());
+    let phone = (number, proptest::option::of("[1-9][0-9]{6,14}")).prop_map(|(phone, wa_id)| Phone { phone, wa_id });
     let contact = (words(), proptest::collection::vec(phone, 1..3));
     let contact = contact.prop_map(|(name, phones)| {
         let contact = Contact::from_phones(name, &phones);

@@ -21,6 +21,8 @@ pub struct Lifecycle {
     soft: CancellationToken,
     hard: CancellationToken,
     tasks: TaskTracker,
+    /// Those of whoever this is a child of, and of theirs: nobody has ended before their children have.
+    ancestors: Arc<[TaskTracker]>,
     panics: Arc<AtomicUsize>,
 }
 
@@ -49,7 +51,9 @@ impl Lifecycle {
     #[expect(clippy::disallowed_methods, reason = "this is the one place that spawns, and it tracks")]
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> tokio::task::JoinHandle<()> {
         let (hard, panics) = (self.hard.clone(), Arc::clone(&self.panics));
+        let counted: Vec<_> = self.ancestors.iter().map(TaskTracker::token).collect();
         tokio::spawn(self.tasks.track_future(async move {
+            let _counted = counted;
             hard.run_until_cancelled(caught(&panics, task)).await;
         }))
     }
@@ -59,12 +63,13 @@ impl Lifecycle {
         caught(&self.panics, work).await
     }
 
-    /// A family of tasks that can be waited for on its own and that ends, at the latest, with this one.
+    /// A family of tasks that can be waited for on its own and that ends, at the latest, with this one, which waits for it too.
     pub fn child(&self) -> Self {
         Self {
             soft: self.soft.child_token(),
             hard: self.hard.child_token(),
             tasks: TaskTracker::new(),
+            ancestors: self.ancestors.iter().chain([&self.tasks]).cloned().collect(),
             panics: Arc::clone(&self.panics),
         }
     }
@@ -174,6 +179,24 @@ mod tests {
         lifecycle.spawn(async move { polite.stopping().await });
         let finish = lifecycle.finish(&Clock::system(), Duration::from_millis(20)).await;
         assert_eq!(finish, Finish { dropped: 1, panicked: 0 });
+    }
+
+    #[tokio::test]
+    async fn nobody_ends_before_their_children_have_had_their_time() {
+        let lifecycle = Lifecycle::new();
+        let (child, grandchild) = (lifecycle.child(), lifecycle.child().child());
+        for family in [child, grandchild] {
+            let asked = family.clone();
+            family.spawn(async move {
+                asked.stopping().await;
+                // Something that is under way, which a hard stop would cut off.
+                Clock::system().sleep(Duration::from_millis(50)).await;
+                asked.spawn(async {});
+                panic!("it got to its end");
+            });
+        }
+        let finish = lifecycle.finish(&Clock::system(), Duration::from_secs(20)).await;
+        assert_eq!(finish, Finish { dropped: 0, panicked: 2 });
     }
 
     #[tokio::test]

@@ -3,36 +3,10 @@
 use waproto::buffa::MessageField;
 use waproto::whatsapp as wa;
 use waproto::whatsapp::message::protocol_message::Type;
-use waproto::whatsapp::message::secret_encrypted_message::SecretEncType;
 use waproto::whatsapp::message::{KeepInChatMessage, PinInChatMessage, ProtocolMessage, ReactionMessage};
 
 use crate::group::Change;
 use crate::phone::Phone;
-
-/// The attribute `edit` of a stanza that carries this: it tells the server and the receiver, who cannot or need not look inside.
-pub(crate) fn edit_attribute(message: &wa::Message) -> Option<&'static str> {
-    const EDIT: &str = "1";
-    const PIN: &str = "2";
-    const REVOKE: &str = "7";
-    if message.pin_in_chat_message.is_set() {
-        return Some(PIN);
-    }
-    if let Some(keep) = message.keep_in_chat_message.as_option() {
-        let is_own = keep.key.as_option().and_then(|key| key.from_me).unwrap_or(false);
-        return (is_own && keep.keep_type? == wa::KeepType::UNDO_KEEP_FOR_ALL).then_some(REVOKE);
-    }
-    if let Some(reaction) = message.reaction_message.as_option() {
-        return (reaction.text.as_deref() == Some("")).then_some(REVOKE);
-    }
-    if let Some(sealed) = message.secret_encrypted_message.as_option() {
-        return (sealed.secret_enc_type? == SecretEncType::MESSAGE_EDIT).then_some(EDIT);
-    }
-    match message.protocol_message.as_option()?.r#type? {
-        Type::MESSAGE_EDIT => Some(EDIT),
-        Type::REVOKE => Some(REVOKE),
-        _ => None,
-    }
-}
 
 /// Whose message is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +21,8 @@ impl Phone {
     /// Replaces the text of a message of its own; returns the id of the message that says so.
     pub fn edits(&self, chat: &str, message_id: &str, text: &str) -> anyhow::Result<String> {
         let edited = wa::Message { conversation: Some(text.to_owned()), ..Default::default() };
-        let edit = ProtocolMessage { edited_message: MessageField::some(edited), ..Default::default() };
+        let timestamp_ms = Some(crate::stanza::unix_time_ms());
+        let edit = ProtocolMessage { edited_message: MessageField::some(edited), timestamp_ms, ..Default::default() };
         self.amends(chat, message_id, Type::MESSAGE_EDIT, edit)
     }
 

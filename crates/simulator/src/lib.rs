@@ -30,6 +30,7 @@ mod groups;
 mod handset;
 mod history;
 mod kept;
+mod labels;
 mod linkcode;
 mod media;
 mod media_host;

@@ -82,7 +82,7 @@ pub(crate) struct Content {
     pub(crate) media: Option<MediaReference>,
 }
 
-/// Reads the kinds a phone shows; wrappers such as ephemeral and view-once are looked through.
+/// Reads the kinds a phone shows.
 pub(crate) fn read(message: &wa::Message) -> Content {
     let message = unwrap(message);
     if let Some(text) = &message.conversation {
@@ -135,14 +135,41 @@ fn text_content(text: Option<String>) -> Content {
     Content { kind: "text".to_owned(), text, ..Content::default() }
 }
 
-fn unwrap(message: &wa::Message) -> &wa::Message {
-    let wrapped = [&message.ephemeral_message, &message.view_once_message, &message.document_with_caption_message];
+/// What is inside of all the wrappers that only say how something is to be shown, or that it changes something.
+pub(crate) fn unwrap(message: &wa::Message) -> &wa::Message {
+    let wrapped = [
+        &message.ephemeral_message,
+        &message.view_once_message,
+        &message.view_once_message_v2,
+        &message.view_once_message_v2_extension,
+        &message.document_with_caption_message,
+        &message.edited_message,
+        &message.group_mentioned_message,
+        &message.bot_invoke_message,
+        &message.lottie_sticker_message,
+        &message.event_cover_image,
+        &message.status_mention_message,
+        &message.poll_creation_option_image_message,
+        &message.associated_child_message,
+        &message.group_status_mention_message,
+        &message.poll_creation_message_v4,
+        &message.status_add_yours,
+        &message.group_status_message,
+        &message.group_status_message_v2,
+        &message.limit_sharing_message,
+        &message.question_message,
+        &message.question_reply_message,
+        &message.spoiler_message,
+    ];
     for wrapper in wrapped {
         if let Some(inner) = wrapper.as_option().and_then(|wrapper| wrapper.message.as_option()) {
             return unwrap(inner);
         }
     }
-    message
+    match message.device_sent_message.as_option().and_then(|copy| copy.message.as_option()) {
+        Some(copied) => unwrap(copied),
+        None => message,
+    }
 }
 
 fn other_kind(message: &wa::Message) -> &'static str {

@@ -11,6 +11,10 @@ use crate::server::Server;
 use crate::signals::PhoneSignal;
 use crate::world::{DeviceId, Number};
 
+/// What the caller's phone runs, as the server tells of it: clients that answer heed it.
+const PLATFORM: &str = "android";
+const VERSION: &str = "2.26.34.76";
+
 /// One call and who makes it.
 pub(crate) struct Call<'a> {
     pub(crate) id: &'a str,
@@ -60,6 +64,8 @@ impl Call<'_> {
             .attr("id", stanza_id.as_str())
             .attr("t", unix_time().to_string())
             .attr("notify", name)
+            .attr("platform", PLATFORM)
+            .attr("version", VERSION)
             .children([fill(action)])
             .build();
         for device in &devices {

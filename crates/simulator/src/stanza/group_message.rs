@@ -15,6 +15,7 @@ use super::{Stanza, many, unix_time};
 use crate::Addressing;
 use crate::group::{FORBIDDEN, GroupId};
 use crate::handset::{Arrival, Handset, Sent};
+use crate::labels::Labels;
 use crate::queue::Class;
 use crate::server::Server;
 use crate::world::{Chat, DeviceId, Number, World};
@@ -108,10 +109,11 @@ impl Envelope {
     pub(super) fn stanza(&self, id: &str, sent: &Node, sealed: &[&Node]) -> Node {
         let mut stanza = NodeBuilder::new("message");
         stanza = match &self.chat {
-            Chat::Group(group) => stanza.attr("from", address(group)).attr("addressing_mode", mode(self.addressing)),
+            Chat::Group(group) => stanza.attr("from", address(group)),
             _ => stanza.attr("from", Jid::status_broadcast()),
         };
         stanza = stanza
+            .attr("addressing_mode", mode(self.addressing))
             .attr("participant", self.participant.clone())
             .attr(other_address(self.addressing), self.other.clone())
             .attr("id", id)
@@ -204,7 +206,8 @@ pub(super) fn share_key(
         // A device that was logged out a moment ago gets nothing.
         let Some((user, jid)) = names(server, &stranger, addressing) else { continue };
         let sealed = phone.signal.encrypt(&user, stranger.device, &key)?;
-        participants.push(NodeBuilder::new("to").attr("jid", jid).children([enc(&sealed, None)]).build());
+        participants
+            .push(NodeBuilder::new("to").attr("jid", jid).children([enc(&sealed, None, &Labels::default())]).build());
         phone.sender_keys.share_with(chat, stranger);
     }
     Ok(participants)

@@ -6,6 +6,7 @@ use anyhow::Context;
 use parking_lot::MutexGuard;
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node};
+use waproto::buffa::Message;
 use waproto::whatsapp as wa;
 
 use super::group::address;
@@ -13,8 +14,8 @@ use super::group_message::mode;
 use super::message::deliver;
 use super::phone_message::{enc, names};
 use crate::Addressing;
-use crate::amendments::edit_attribute;
 use crate::handset::{Handset, Sent};
+use crate::labels::Labels;
 use crate::server::Server;
 use crate::world::{Chat, DeviceId, Number};
 
@@ -37,11 +38,13 @@ pub(super) fn seal(
 ) -> anyhow::Result<Node> {
     let sealed = phone.sender_keys.encrypt(&sent.to.to_string(), &sent.message)?;
     let mut stanza = head(&sent.to, addressing).attr("id", sent.id.as_str()).attr("type", sent.kind);
-    if let Some(edit) = edit_attribute(message) {
+    let labels = Labels::of(message);
+    if let Some(edit) = labels.edit {
         stanza = stanza.attr("edit", edit);
     }
     let fanout = NodeBuilder::new("participants").children(participants).build();
-    Ok(stanza.children([fanout, enc(&sealed, None)]).build())
+    let content = [fanout, enc(&sealed, None, &labels)].into_iter().chain(labels.meta());
+    Ok(stanza.children(content.collect::<Vec<_>>()).build())
 }
 
 /// Routes a stanza before the phone is let go, so that two arrive in the order they were sealed; then hands it over to other phones.
@@ -66,12 +69,14 @@ pub(super) fn resend(
     let mut phone = handset.lock();
     phone.sender_keys.unshare(&sent.to.to_string(), to);
     let sealed = phone.signal.encrypt(&user, to.device, &sent.message)?;
-    let stanza = head(&sent.to, addressing)
-        .attr("participant", jid)
-        .attr("id", sent.id.as_str())
-        .attr("type", sent.kind)
-        .children([enc(&sealed, Some(count))])
-        .build();
+    let labels = Labels::of(&wa::Message::decode_from_slice(&sent.message)?);
+    let mut stanza =
+        head(&sent.to, addressing).attr("participant", jid).attr("id", sent.id.as_str()).attr("type", sent.kind);
+    if let Some(edit) = labels.edit {
+        stanza = stanza.attr("edit", edit);
+    }
+    let content = [enc(&sealed, Some(count), &labels)].into_iter().chain(labels.meta());
+    let stanza = stanza.children(content.collect::<Vec<_>>()).build();
     leave(server, from, phone, &stanza);
     Ok(())
 }

@@ -9,8 +9,9 @@ use wacore_binary::{Jid, Node, Server as JidServer};
 use waproto::buffa::Message;
 use waproto::whatsapp as wa;
 
-use super::{Stanza, leaf, unix_time};
+use super::{Stanza, unix_time};
 use crate::handset::Handset;
+use crate::labels::Labels;
 use crate::newsletter::{NOT_THERE, Newsletter, NewsletterId, Post, Said};
 use crate::queue::Class;
 use crate::server::Server;
@@ -166,8 +167,7 @@ pub(crate) fn send(
     kind: &'static str,
     message: &wa::Message,
 ) -> anyhow::Result<()> {
-    let words = leaf("plaintext", message.encode_to_vec());
-    let node = NodeBuilder::new("message").attr("type", kind).children([words]);
+    let node = NodeBuilder::new("message").attr("type", kind).children([in_plain_words(Some(message))]);
     say(server, from, to, id, node)
 }
 
@@ -179,10 +179,17 @@ pub(crate) fn change(
     id: &str,
     words: Option<&wa::Message>,
 ) -> anyhow::Result<()> {
-    let plaintext = leaf("plaintext", words.map(Message::encode_to_vec).unwrap_or_default());
     let edit = if words.is_some() { EDIT } else { REVOKE };
-    let node = NodeBuilder::new("message").attr("type", "text").attr("edit", edit).children([plaintext]);
+    let node = NodeBuilder::new("message").attr("type", "text").attr("edit", edit).children([in_plain_words(words)]);
     say(server, from, to, id, node)
+}
+
+fn in_plain_words(message: Option<&wa::Message>) -> Node {
+    let node = NodeBuilder::new("plaintext").bytes(message.map(Message::encode_to_vec).unwrap_or_default());
+    match message.and_then(|message| Labels::of(message).media) {
+        Some(media) => node.attr("mediatype", media).build(),
+        None => node.build(),
+    }
 }
 
 /// A phone puts an emoji to a post, or takes it back.

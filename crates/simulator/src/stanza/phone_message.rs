@@ -13,10 +13,10 @@ use super::iq::prekeys;
 use super::message::{deliver, route};
 use super::{group_message, many};
 use crate::Addressing;
-use crate::amendments::edit_attribute;
 use crate::device::Bundle;
 use crate::group::GroupId;
 use crate::handset::{Handset, Sent};
+use crate::labels::Labels;
 use crate::server::Server;
 use crate::signal::Ciphertext;
 use crate::world::{Chat, DeviceId, Number};
@@ -96,6 +96,7 @@ fn send_as(
     let mut phone = handset.lock();
     let to_person = Chat::Person(to.clone());
     phone.remember(Sent { id: id.to_owned(), to: to_person, kind, message: plaintext.clone(), is_peer: false });
+    let labels = Labels::of(message);
     let mut participants = Vec::with_capacity(targets.len());
     for target in &targets {
         let text = if target.number == *from { &copy } else { &plaintext };
@@ -103,14 +104,15 @@ fn send_as(
         let Some((user, jid)) = names(server, target, addressing) else { continue };
         let mut sealed = phone.signal.encrypt(&user, target.device, text)?;
         spoil(&mut sealed);
-        participants.push(NodeBuilder::new("to").attr("jid", jid).children([enc(&sealed, None)]).build());
+        participants.push(NodeBuilder::new("to").attr("jid", jid).children([enc(&sealed, None, &labels)]).build());
     }
     let to = place.unwrap_or(to_jid);
     let mut stanza = NodeBuilder::new("message").attr("to", to).attr("id", id).attr("type", kind);
-    if let Some(edit) = edit_attribute(message) {
+    if let Some(edit) = labels.edit {
         stanza = stanza.attr("edit", edit);
     }
-    let stanza = stanza.children([NodeBuilder::new("participants").children(participants).build()]).build();
+    let participants = NodeBuilder::new("participants").children(participants).build();
+    let stanza = stanza.children([participants].into_iter().chain(labels.meta()).collect::<Vec<_>>()).build();
     // Routed before the phone is let go, so that two messages arrive in the order they were encrypted.
     let for_phones = route(server, &DeviceId { number: from.clone(), device: 0 }, &stanza);
     drop(phone);
@@ -211,9 +213,14 @@ impl One<'_> {
                 Some(count)
             }
         };
+        let labels = Labels::of(&wa::Message::decode_from_slice(self.text)?);
+        if let Some(edit) = labels.edit {
+            stanza = stanza.attr("edit", edit);
+        }
         let mut phone = handset.lock();
         let sealed = phone.signal.encrypt(&user, self.to.device, self.text)?;
-        let stanza = stanza.children([enc(&sealed, retry)]).build();
+        let content = [enc(&sealed, retry, &labels)].into_iter().chain(labels.meta());
+        let stanza = stanza.children(content.collect::<Vec<_>>()).build();
         let for_phones = route(server, &DeviceId { number: self.from.clone(), device: 0 }, &stanza);
         drop(phone);
         deliver(server, for_phones);
@@ -262,12 +269,18 @@ pub(super) fn names(server: &Server, device: &DeviceId, addressing: Addressing) 
     Some((account.session_user(addressing).to_owned(), account.jid(addressing, device.device)))
 }
 
-pub(super) fn enc(sealed: &Ciphertext, retry: Option<u32>) -> Node {
-    let enc = NodeBuilder::new("enc").attr("v", "2").attr("type", sealed.kind).bytes(sealed.bytes.clone());
-    match retry {
-        Some(count) => enc.attr("count", count.to_string()).build(),
-        None => enc.build(),
+pub(super) fn enc(sealed: &Ciphertext, retry: Option<u32>, labels: &Labels) -> Node {
+    let mut enc = NodeBuilder::new("enc").attr("v", "2").attr("type", sealed.kind);
+    if let Some(media) = labels.media {
+        enc = enc.attr("mediatype", media);
     }
+    if labels.hides_failure {
+        enc = enc.attr("decrypt-fail", "hide");
+    }
+    if let Some(count) = retry {
+        enc = enc.attr("count", count.to_string());
+    }
+    enc.bytes(sealed.bytes.clone()).build()
 }
 
 fn own_copy(to: &Jid, message: &wa::Message) -> wa::Message {

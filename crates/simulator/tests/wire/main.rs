@@ -8,6 +8,7 @@ mod endings;
 mod group_stanzas;
 mod groups;
 mod history;
+mod labels;
 mod media;
 mod messages;
 mod offline;

@@ -6,6 +6,7 @@ mod profile;
 mod settings;
 mod shop;
 mod signals;
+mod trust;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,6 +61,7 @@ pub(crate) fn routes() -> Router<Arc<Server>> {
         .merge(settings::routes())
         .merge(shop::routes())
         .merge(signals::routes())
+        .merge(trust::routes())
 }
 
 /// A refusal: a status and one sentence.

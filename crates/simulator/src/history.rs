@@ -18,7 +18,8 @@ use crate::media;
 use crate::phone::Phone;
 use crate::server::Server;
 use crate::stanza::phone_message;
-use crate::world::DeviceId;
+use crate::trust::Token;
+use crate::world::{Chat, DeviceId, Number};
 
 /// How many messages of the past one chunk holds, unless a test says otherwise.
 pub(crate) const CHUNK: usize = 50;
@@ -61,9 +62,23 @@ impl Phone {
     /// The phone has these messages of a chat, the oldest first, from before any device was linked. Devices that are linked from now
     /// on are told of them.
     pub fn remembers(&self, chat: &str, messages: Vec<PastMessage>) -> anyhow::Result<()> {
-        self.chat(chat)?;
+        let peer = self.chat(chat)?;
+        if let Chat::Person(peer) = &peer {
+            self.gave_tokens(peer, &messages);
+        }
         self.with_handset(|handset| handset.past.push(PastChat { chat: chat.to_owned(), messages }));
         Ok(())
+    }
+
+    /// Whoever wrote gave the other a token then.
+    fn gave_tokens(&self, peer: &Number, messages: &[PastMessage]) {
+        let mut world = self.server.world.lock();
+        for (author, giver, holder) in [(Author::Me, &self.number, peer), (Author::Them, peer, &self.number)] {
+            let newest = messages.iter().filter(|message| message.author == author).map(|it| it.timestamp).max();
+            if let Some(newest) = newest.filter(|_| giver != holder) {
+                world.give_token(giver, holder, newest);
+            }
+        }
     }
 
     /// From now on, one part of what this phone tells of the past holds so many messages of a chat.
@@ -120,6 +135,7 @@ impl Phone {
         let is_group = number.ends_with("@g.us");
         let is_by_lid = !is_group && id.ends_with("@lid");
         let newest = messages.iter().map(|message| message.timestamp).max();
+        let (held, given) = self.tokens_with(chat)?;
         Ok(wa::Conversation {
             id,
             messages: messages.iter().rev().map(|past| self.past_message(chat, past)).collect::<anyhow::Result<_>>()?,
@@ -133,8 +149,24 @@ impl Phone {
             unread_count: Some(0),
             pn_jid: (is_by_lid).then(|| number.clone()),
             lid_jid: (!is_by_lid && !is_group).then(|| lid.clone()),
+            tc_token: held.as_ref().map(|token| token.bytes.clone()),
+            tc_token_timestamp: held.map(|token| token.given),
+            tc_token_sender_timestamp: given.map(|token| token.given),
             ..Default::default()
         })
+    }
+
+    /// The tokens that the other of a chat has given the account, and the account them, where they still open something.
+    fn tokens_with(&self, chat: &str) -> anyhow::Result<(Option<Token>, Option<Token>)> {
+        let Chat::Person(peer) = self.chat(chat)? else { return Ok((None, None)) };
+        let world = self.server.world.lock();
+        Ok((world.held_token(&peer, &self.number).cloned(), world.held_token(&self.number, &peer).cloned()))
+    }
+
+    /// What the account's own tokens are made of, where the history brings it.
+    fn salt_in_history(&self) -> Option<Vec<u8>> {
+        let is_told = self.server.world.lock().account(&self.number)?.tells_salt_in_history();
+        is_told.then(|| self.token_salt())?.map(Vec::from)
     }
 
     /// Everybody's number and LID, and the name they go by.
@@ -188,6 +220,7 @@ impl Phone {
                 conversations: first,
                 phone_number_to_lid_mappings,
                 global_settings: MessageField::some(self.global_settings()),
+                nct_salt: self.salt_in_history(),
                 ..part(HistorySyncType::INITIAL_BOOTSTRAP, 1)
             },
             wa::HistorySync { pushnames, ..part(HistorySyncType::PUSH_NAME, 1) },

@@ -52,6 +52,7 @@ mod simulator;
 mod stanza;
 mod statuses;
 mod tls;
+mod trust;
 mod world;
 
 pub use amendments::Author;
@@ -70,6 +71,7 @@ pub use settings::{ChatSettings, KeyShare};
 pub use shop::{Offer, PlacedOrder};
 pub use signals::{PhoneSignal, Typing};
 pub use simulator::{Addressing, Options, Simulator};
+pub use trust::{Audience, Restriction};
 /// For tests that send what only WhatsApp's protobuf can say.
 pub use waproto;
 pub use world::{PairingError, UnknownRequest};

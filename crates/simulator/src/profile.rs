@@ -92,10 +92,10 @@ pub(crate) fn at(server: &Server, name: &str) -> Option<Vec<u8>> {
 }
 
 impl Account {
-    /// Its picture, as far as another account may see it.
-    pub(crate) fn picture_for(&self, other: &Number) -> Shown<'_> {
+    /// Its picture, as far as another account may see it, whom it is or is not for.
+    pub(crate) fn picture_for(&self, other: &Number, is_for_them: bool) -> Shown<'_> {
         let is_own = self.number == *other;
-        let is_hidden = self.profile.hides_picture || self.has_blocked(other);
+        let is_hidden = self.profile.hides_picture || !is_for_them || self.has_blocked(other);
         match &self.profile.picture {
             Some(_) if is_hidden && !is_own => Shown::Hidden,
             Some(picture) => Shown::Picture(picture),

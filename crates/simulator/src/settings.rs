@@ -16,7 +16,7 @@ pub(crate) const CRITICAL_BLOCK: &str = "critical_block";
 /// The one of contacts.
 const CRITICAL_UNBLOCK_LOW: &str = "critical_unblock_low";
 /// The one of mutes, stars and deleted chats.
-const REGULAR_HIGH: &str = "regular_high";
+pub(crate) const REGULAR_HIGH: &str = "regular_high";
 /// The one of archived, pinned and read chats.
 const REGULAR_LOW: &str = "regular_low";
 

@@ -77,9 +77,13 @@ impl Phone {
     pub fn watches(&self, whom: &str) -> anyhow::Result<()> {
         let Chat::Person(number) = self.chat(whom)? else { anyhow::bail!("{whom:?} is no person") };
         let addressing = self.addressing();
-        let jid = self.server.world.lock().account(&number).map(|account| account.jid(addressing, 0));
+        let (jid, token) = {
+            let world = self.server.world.lock();
+            let token = world.held_token(&number, &self.number).map(|token| token.bytes.clone());
+            (world.account(&number).map(|account| account.jid(addressing, 0)), token)
+        };
         if let Some(jid) = jid {
-            signals::watch(&self.server, &self.id(0), &jid);
+            signals::watch(&self.server, &self.id(0), &jid, token.as_deref());
         }
         Ok(())
     }

@@ -238,6 +238,7 @@ pub(crate) fn add_phone(server: &Arc<Server>, name: &str, number: Option<&str>) 
         addressed_since: unix_time(),
         hides_number: false,
         app_state: Collections::default(),
+        trust: Default::default(),
         peers: Default::default(),
         key_index_list: None,
     });

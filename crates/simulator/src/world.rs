@@ -23,6 +23,7 @@ use crate::profile::Profile;
 use crate::shop::Shops;
 use crate::stanza::StreamEnd;
 use crate::stanza::signals::Presences;
+use crate::trust::{Tokens, Trust};
 
 /// A phone number in digits, without `+`: what an account is known by.
 pub(crate) type Number = Arc<str>;
@@ -78,6 +79,8 @@ pub(crate) struct Account {
     /// Whether WhatsApp keeps its number to itself where it is addressed by LID.
     pub(crate) hides_number: bool,
     pub(crate) app_state: Collections,
+    /// How it stands with others.
+    pub(crate) trust: Trust,
     /// Accounts it has exchanged messages with: they keep a list of its devices.
     pub(crate) peers: BTreeSet<Number>,
     /// The signed list of its valid devices, until the devices change.
@@ -219,6 +222,7 @@ pub(crate) struct World {
     pub(crate) newsletters: BTreeMap<NewsletterId, Newsletter>,
     pub(crate) presences: Presences,
     pub(crate) shops: Shops,
+    pub(crate) tokens: Tokens,
     /// Clients that wait to be linked, by connection.
     pub(crate) candidates: HashMap<u64, Candidate>,
     pub(crate) switches: Switches,

@@ -21,6 +21,8 @@ pub(super) const PASSED_ON: [&str; 4] = ["meta", "reporting", "biz", "bot"];
 
 /// The code for a message to an address that is no account.
 const NO_SUCH_RECIPIENT: u16 = 404;
+/// The code for a message to somebody whom a restricted account may not write to.
+const NEW_CHAT: u16 = 463;
 
 /// A message for a phone, and which phone.
 pub(crate) struct ToPhone {
@@ -41,7 +43,7 @@ pub(crate) fn take(server: &Arc<Server>, connection: &Connection, sender: &Devic
             true => group_message::refusal(&world, sender, &to),
             false if to.is_status_broadcast() => None,
             false if to.is_newsletter() => newsletter::refusal(&world, sender, &to, &id, node),
-            false => world.account_of(&to).is_none().then_some(NO_SUCH_RECIPIENT),
+            false => refusal(&world, sender, &to, node),
         };
         (world.switches.ack, refused, device_list::correction(&world, sender, &to, node))
     };
@@ -69,6 +71,16 @@ pub(crate) fn take(server: &Arc<Server>, connection: &Connection, sender: &Devic
         let for_phones = route(server, sender, node);
         deliver(server, for_phones);
     }
+}
+
+/// Why a message to a person is not taken: there is nobody, or the account may not write to them. What a device asks for again was taken
+/// once.
+fn refusal(world: &World, sender: &DeviceId, to: &Jid, node: &Node) -> Option<u16> {
+    let Some(recipient) = world.account_of(to) else { return Some(NO_SUCH_RECIPIENT) };
+    let is_again = node.child("enc").is_some_and(|enc| enc.word("count").is_some());
+    let may_write =
+        is_again || world.may_write(&sender.number, &recipient.number, node.bytes("tctoken"), node.bytes("cstoken"));
+    (!may_write).then_some(NEW_CHAT)
 }
 
 fn ack(id: &str, to: &Jid, error: Option<u16>, place: Option<u64>, correction: Option<String>) -> Node {

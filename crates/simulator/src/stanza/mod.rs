@@ -15,6 +15,8 @@ pub(crate) mod phone_message;
 pub(crate) mod receipt;
 pub(crate) mod signals;
 pub(crate) mod status;
+pub(crate) mod timelock;
+pub(crate) mod trust;
 
 use std::borrow::Cow;
 use std::fmt::Write as _;

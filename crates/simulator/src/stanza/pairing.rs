@@ -19,6 +19,7 @@ use crate::device::{Connection, Device, NewDevice, SignedPreKey};
 use crate::history;
 use crate::phone::PeerRequests;
 use crate::server::Server;
+use crate::trust;
 use crate::world::{Candidate, DeviceId, Number, PairingError, PendingPairing, Reference, Registration, World};
 
 /// References handed out for one QR session. Clients show the first for 60 s and the others for 20 s each.
@@ -183,6 +184,9 @@ pub(crate) fn offer(
     number: &Number,
     adv_secret: &[u8],
 ) -> Result<Outcome, PairingError> {
+    if let Err(error) = trust::settle_salt(server, number) {
+        tracing::warn!(error = format!("{error:#}"), "a phone could not choose its account's salt");
+    }
     let mut world = server.world.lock();
     let request_id = world.next_stanza_id();
     let device = next_device(&world, number)?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use parking_lot::Mutex;
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node};
@@ -11,7 +11,7 @@ use waproto::whatsapp as wa;
 
 use super::iq::prekeys;
 use super::message::{deliver, route};
-use super::{group_message, many};
+use super::{group_message, many, trust};
 use crate::Addressing;
 use crate::device::Bundle;
 use crate::group::GroupId;
@@ -87,6 +87,7 @@ fn send_as(
         let theirs = std::iter::once(phone).chain(recipient.linked()).filter(|_| from != to);
         let targets: Vec<DeviceId> = theirs.chain(sender.linked()).collect();
         let addressing = sender.addressing;
+        ensure!(world.may_write_from_phone(from, to), "{from} is restricted, and may not write to {to}");
         (sender.handset.clone(), recipient.jid(addressing, 0), targets, addressing)
     };
     let plaintext = message.encode_to_vec();
@@ -106,8 +107,8 @@ fn send_as(
         spoil(&mut sealed);
         participants.push(NodeBuilder::new("to").attr("jid", jid).children([enc(&sealed, None, &labels)]).build());
     }
-    let to = place.unwrap_or(to_jid);
-    let mut stanza = NodeBuilder::new("message").attr("to", to).attr("id", id).attr("type", kind);
+    let is_chat = place.is_none();
+    let mut stanza = NodeBuilder::new("message").attr("to", place.unwrap_or(to_jid)).attr("id", id).attr("type", kind);
     if let Some(edit) = labels.edit {
         stanza = stanza.attr("edit", edit);
     }
@@ -117,6 +118,9 @@ fn send_as(
     let for_phones = route(server, &DeviceId { number: from.clone(), device: 0 }, &stanza);
     drop(phone);
     deliver(server, for_phones);
+    if is_chat {
+        trust::give_as_phone(server, from, to);
+    }
     Ok(())
 }
 

@@ -40,7 +40,7 @@ impl Presences {
 /// Takes `<presence>` from a linked device.
 pub(super) fn take_presence(server: &Server, device: &DeviceId, node: &Node) {
     match (node.word("type").as_deref(), node.jid("to")) {
-        (Some("subscribe"), Some(to)) => watch(server, device, &to),
+        (Some("subscribe"), Some(to)) => watch(server, device, &to, node.bytes("tctoken")),
         (Some("unsubscribe"), Some(to)) => {
             let mut world = server.world.lock();
             let Some(number) = world.account_of(&to).map(|account| account.number.clone()) else { return };
@@ -84,11 +84,15 @@ pub(crate) fn set(server: &Server, device: &DeviceId, available: bool) {
     server.changed.notify_waiters();
 }
 
-/// A device, or a phone, wants to know when somebody comes and goes, and is told at once how it is.
-pub(crate) fn watch(server: &Server, watcher: &DeviceId, whom: &Jid) {
+/// A device, or a phone, wants to know when somebody comes and goes, and is told at once how it is; nothing at all, where that is only for
+/// those who show a token.
+pub(crate) fn watch(server: &Server, watcher: &DeviceId, whom: &Jid, token: Option<&[u8]>) {
     let number = {
         let mut world = server.world.lock();
         let Some(number) = world.account_of(whom).map(|account| account.number.clone()) else { return };
+        if !world.may_see_presence(&number, &watcher.number, token) {
+            return;
+        }
         let watchers = world.presences.watchers.entry(number.clone()).or_default();
         watchers.insert(watcher.clone(), whom.to_non_ad());
         number

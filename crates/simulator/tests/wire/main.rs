@@ -18,3 +18,4 @@ mod raw;
 mod requests;
 mod settings;
 mod strict;
+mod trust;

@@ -21,6 +21,7 @@ pub struct RawDevice {
     pub client: StrictClient,
     noise_key: KeyPair,
     number: u64,
+    device: u16,
     asked: u32,
 }
 
@@ -49,8 +50,8 @@ impl RawDevice {
         let sign = NodeBuilder::new("device-identity").attr("key-index", "1").bytes(signed.encode_to_vec()).build();
         let sign = NodeBuilder::new("pair-device-sign").children([sign]).build();
         client.send(&result(&success, Some(sign))).await;
-        scan.await.unwrap().unwrap();
-        Self { client, noise_key, number: phone.number().parse().unwrap(), asked: 0 }
+        let device = scan.await.unwrap().unwrap().device;
+        Self { client, noise_key, number: phone.number().parse().unwrap(), device, asked: 0 }
     }
 
     /// A device that has logged in, and said that it is active.
@@ -62,7 +63,8 @@ impl RawDevice {
 
     /// The same device on a new connection, let in by the server.
     pub async fn logged_in(self, simulator: &Simulator, is_passive: bool) -> Self {
-        let payload = wa::ClientPayload { passive: Some(is_passive), ..login(self.number) };
+        let device = Some(u32::from(self.device));
+        let payload = wa::ClientPayload { passive: Some(is_passive), device, ..login(self.number) };
         let mut client = StrictClient::connect(simulator, &self.noise_key, &payload).await;
         assert_eq!(client.stanza().await.tag, "success");
         Self { client, ..self }
@@ -135,6 +137,16 @@ impl RawDevice {
         self.sends(NodeBuilder::new("message").attr("to", to), fanout.build()).await
     }
 
+    /// Sends something that is for no device and shows these tokens, and returns the server's ack.
+    pub async fn writes_showing(&mut self, to: Jid, shown: Vec<Node>) -> Node {
+        self.asked += 1;
+        let id = format!("3EB0{:06}", self.asked);
+        let nobody = NodeBuilder::new("participants").build();
+        let message = NodeBuilder::new("message").attr("to", to).attr("id", id.as_str()).attr("type", "text");
+        self.client.send(&message.children([nobody].into_iter().chain(shown).collect::<Vec<_>>()).build()).await;
+        self.until(|node| node.tag == "ack" && word(node, "id") == id).await
+    }
+
     /// Sends a message of this content, and returns the server's ack.
     pub async fn sends(&mut self, message: NodeBuilder, content: Node) -> Node {
         self.asked += 1;
@@ -154,7 +166,8 @@ pub fn word(node: &Node, name: &str) -> String {
     node.attrs.get(name).map(|value| value.as_str().into_owned()).unwrap_or_default()
 }
 
-fn content(node: &Node) -> Vec<u8> {
+/// What it holds in bytes.
+pub fn content(node: &Node) -> Vec<u8> {
     match node.content.as_ref() {
         Some(NodeContent::Bytes(bytes)) => bytes.to_vec(),
         other => panic!("{} holds {other:?}", node.tag),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{OnceCell, mpsc};
 use whatsapp_rust::pair_code::PairCodeOptions;
 use whatsapp_rust::store::persistence_manager::PersistenceManager;
 use whatsapp_rust::types::events::{EventHandler, Subscription};
@@ -54,6 +54,8 @@ pub struct Link {
     pub(super) other_numbers: Mutex<HashMap<String, String>>,
     /// Until when, by the clock's uptime, WhatsApp is asked of no number before its message is accepted.
     pub(super) unasked_until: Mutex<Duration>,
+    /// Done when WhatsApp has said, once, what its clients do otherwise than by default.
+    pub(super) switches: OnceCell<()>,
     /// Stanzas are shown as they come in: what is asked for again is seen nowhere else.
     _stanzas: RawNodeLease,
     _subscriptions: [Subscription; 2],
@@ -122,6 +124,7 @@ impl Link {
             overdue,
             other_numbers: Mutex::default(),
             unasked_until: Mutex::default(),
+            switches: OnceCell::new(),
             _subscriptions: subscriptions,
         }
     }

@@ -15,6 +15,9 @@ use crate::fetch::Preview;
 use crate::message::{ChatId, Content, Message};
 use crate::store::Poll;
 
+/// How long the first message waits for WhatsApp's feature switches. They come without being asked for again, too.
+const SWITCHES: Duration = Duration::from_secs(5);
+
 /// A message with everything it needs, its files uploaded; can be handed over any number of times.
 #[derive(Clone)]
 pub struct Prepared {
@@ -164,6 +167,9 @@ impl Link {
             Registered::As(number) => Jid::pn(&number),
             Registered::AsAsked | Registered::Unsaid => outgoing::jid(to),
         };
+        if to.is_person() {
+            self.learn_switches(limit).await;
+        }
         // Before it leaves: its receipt may be back before the engine is.
         let overdue = self.overdue.as_ref().filter(|_| to.is_person());
         if let Some(overdue) = overdue {
@@ -181,6 +187,20 @@ impl Link {
             }
             Err(_) => Err(NotHandedOver::Unclear),
         }
+    }
+
+    /// Waits for WhatsApp's feature switches, which the engine asks for after each login and keeps nowhere. One of them puts the tokens of
+    /// people who trust the account on messages to them; without it WhatsApp refuses those of an account that may start no new chats.
+    async fn learn_switches(&self, limit: Duration) {
+        self.switches
+            .get_or_init(|| async {
+                match self.clock.timeout(limit.min(SWITCHES), self.client.fetch_props()).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => tracing::debug!(%error, "WhatsApp's feature switches are not known"),
+                    Err(error) => tracing::debug!(%error, "WhatsApp's feature switches are not known"),
+                }
+            })
+            .await;
     }
 
     pub(super) fn reason(&self, error: SendError, to: &ChatId) -> NotHandedOver {

@@ -76,6 +76,7 @@ mod start;
 mod status;
 mod stream;
 mod tour;
+mod trust;
 mod unsent;
 mod unusual;
 mod uploads;

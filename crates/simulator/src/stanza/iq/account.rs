@@ -6,10 +6,8 @@ use wacore_binary::builder::NodeBuilder;
 use super::{Answer, Request};
 use crate::phone;
 use crate::stanza::{Stanza, StreamEnd, login};
-use crate::world::{Account, DeviceId};
+use crate::world::DeviceId;
 
-/// The switch by which a client learns that its account's chats of two go by LID.
-const CHATS_GO_BY_LID: u32 = 9435;
 /// How long an upload token holds, in seconds.
 const MEDIA_TTL: u32 = 21_600;
 
@@ -27,28 +25,6 @@ pub(super) fn pause(request: &Request<'_>) -> Answer {
         device.pause();
     }
     Answer::empty()
-}
-
-/// The feature switches that are not at their defaults.
-pub(super) fn props(request: &Request<'_>) -> Answer {
-    let is_moved = {
-        let world = request.server.world.lock();
-        world.account(&request.device.number).is_some_and(Account::is_moved_to_lids)
-    };
-    let switches = [(CHATS_GO_BY_LID, is_moved)];
-    let props = switches.iter().map(|(code, on)| {
-        let prop = NodeBuilder::new("prop").attr("config_code", code.to_string());
-        prop.attr("config_value", if *on { "1" } else { "0" }).build()
-    });
-    Answer::one(
-        NodeBuilder::new("props")
-            .attr("protocol", "1")
-            .attr("hash", format!("simulated{}", u8::from(is_moved)))
-            .attr("refresh", "86400")
-            .attr("refresh_id", "1")
-            .children(props.collect::<Vec<_>>())
-            .build(),
-    )
 }
 
 /// Everything is open to everybody, in WhatsApp's words.

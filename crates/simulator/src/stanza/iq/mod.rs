@@ -8,7 +8,9 @@ pub(crate) mod link_code;
 mod newsletters;
 pub(crate) mod prekeys;
 pub(crate) mod profile;
+mod properties;
 mod shop;
+mod tokens;
 pub(crate) mod usync;
 
 use std::sync::Arc;
@@ -126,11 +128,12 @@ fn route(namespace: &str, kind: &str, asked: &str) -> Option<Handler> {
         ("usync", "get", "usync") => usync::answer,
         ("passive", "set", "active") => account::activate,
         ("passive", "set", "passive") => account::pause,
-        ("abt", "get", "props") => account::props,
+        ("abt", "get", "props") => properties::all,
         ("blocklist", "get", "") => blocklist::list,
         ("blocklist", "set", "item") => blocklist::change,
         ("privacy", "get", "privacy") => account::privacy,
-        ("privacy", "set", "tokens" | "privacy") => accepted,
+        ("privacy", "set", "tokens") => tokens::give,
+        ("privacy", "set", "privacy") => accepted,
         ("status", "set", "status") => profile::change_about,
         ("status", "get", "status") => profile::about,
         ("w:profile:picture", "get", "picture") => profile::picture,

@@ -7,7 +7,7 @@ use super::{Answer, Request};
 use crate::Addressing;
 use crate::profile::{Form, Picture, Shown};
 use crate::server::Server;
-use crate::stanza::{Notice, Stanza, leaf, notify};
+use crate::stanza::{Notice, Stanza, leaf, notify, trust};
 use crate::world::{Account, DeviceId};
 
 /// Somebody's picture, as an address. A group's is not kept.
@@ -21,7 +21,8 @@ pub(super) fn picture(request: &Request<'_>) -> Answer {
         Some(target) => world.account_of(&target),
         None => own(),
     };
-    match account.map(|account| account.picture_for(&request.device.number)) {
+    let (asker, token) = (&request.device.number, trust::shown(request.iq));
+    match account.map(|it| it.picture_for(asker, world.may_see_picture(&it.number, asker, token))) {
         Some(Shown::Picture(picture)) => {
             let path = picture.path(form);
             let node = NodeBuilder::new("picture").attr("id", picture.id.as_str());

@@ -8,7 +8,7 @@ use crate::Addressing;
 use crate::profile::Shown;
 use crate::server::Server;
 use crate::stanza::device_list::{key_index_list, listed};
-use crate::stanza::{Stanza, leaf};
+use crate::stanza::{Stanza, leaf, trust};
 use crate::world::{Account, Number};
 
 pub(super) fn answer(request: &Request<'_>) -> Answer {
@@ -86,6 +86,7 @@ fn about(server: &Server, user: &Node, asked: &[&str], asker: &Number) -> Option
     let asked = asked.iter().filter(|fact| !(**fact == "lid" && address.is_lid()));
     let mut world = server.world.lock();
     let number = world.account_of(&address).map(|account| account.number.clone());
+    let sees_picture = number.as_ref().is_some_and(|number| world.may_see_picture(number, asker, trust::shown(user)));
     let account = number.and_then(|number| world.account_mut(&number));
     let mut answer = NodeBuilder::new("user").attr("jid", address.clone());
     let Some(account) = account else {
@@ -96,11 +97,13 @@ fn about(server: &Server, user: &Node, asked: &[&str], asker: &Number) -> Option
     if whom.contact().is_some() {
         answer = answer.attr("pn_jid", account.jid(Addressing::PhoneNumber, 0));
     }
-    let facts = asked.filter_map(|fact| fact_node(server, account, fact, &whom, asker)).collect::<Vec<_>>();
+    let facts =
+        asked.filter_map(|fact| fact_node(server, account, fact, &whom, (asker, sees_picture))).collect::<Vec<_>>();
     Some(answer.children(facts).build())
 }
 
-fn fact_node(server: &Server, account: &mut Account, fact: &str, whom: &Asked, asker: &Number) -> Option<Node> {
+/// `asker`: who asks, and whether the picture is for them.
+fn fact_node(server: &Server, account: &mut Account, fact: &str, whom: &Asked, asker: (&Number, bool)) -> Option<Node> {
     match fact {
         "devices" => device_list(server, account),
         "lid" => Some(NodeBuilder::new("lid").attr("val", account.jid(Addressing::Lid, 0)).build()),
@@ -113,12 +116,12 @@ fn fact_node(server: &Server, account: &mut Account, fact: &str, whom: &Asked, a
 }
 
 /// Which picture somebody has, or that they show none.
-fn picture_node(account: &Account, asker: &Number) -> Node {
+fn picture_node(account: &Account, (asker, is_for_them): (&Number, bool)) -> Node {
     let error = |code: &'static str, text: &'static str| {
         let error = NodeBuilder::new("error").attr("code", code).attr("text", text).build();
         NodeBuilder::new("picture").children([error]).build()
     };
-    match account.picture_for(asker) {
+    match account.picture_for(asker, is_for_them) {
         Shown::Picture(picture) => NodeBuilder::new("picture").attr("id", picture.id.as_str()).build(),
         Shown::Hidden => error("401", "not-authorized"),
         Shown::Nothing => error("404", "item-not-found"),

@@ -1,0 +1,33 @@
+//! Feature switches: what clients are told to do otherwise than by default, by the numbers of the switches.
+
+use sha2::{Digest, Sha256};
+use wacore_binary::builder::NodeBuilder;
+
+use super::{Answer, Request};
+use crate::world::Account;
+
+/// The switch by which a client learns that its account's chats of two go by LID.
+const CHATS_GO_BY_LID: u32 = 9435;
+
+/// The feature switches that are not at their defaults.
+pub(super) fn all(request: &Request<'_>) -> Answer {
+    let (mut properties, is_moved) = {
+        let world = request.server.world.lock();
+        let account = world.account(&request.device.number);
+        (account.map(Account::properties).unwrap_or_default(), account.is_some_and(Account::is_moved_to_lids))
+    };
+    properties.entry(CHATS_GO_BY_LID).or_insert_with(|| u8::from(is_moved).to_string());
+    let hash = hex::encode(&Sha256::digest(format!("{properties:?}"))[..6]);
+    let props = properties.iter().map(|(code, value)| {
+        NodeBuilder::new("prop").attr("config_code", code.to_string()).attr("config_value", value.as_str()).build()
+    });
+    Answer::one(
+        NodeBuilder::new("props")
+            .attr("protocol", "1")
+            .attr("hash", hash)
+            .attr("refresh", "86400")
+            .attr("refresh_id", "1")
+            .children(props.collect::<Vec<_>>())
+            .build(),
+    )
+}

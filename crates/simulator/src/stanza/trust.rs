@@ -1,0 +1,79 @@
+//! Tokens on their way: given by a device or a phone to somebody it writes to, and told to the other side's devices.
+
+use wacore_binary::Node;
+use wacore_binary::builder::NodeBuilder;
+
+use super::{Stanza, enqueue, unix_time};
+use crate::Addressing;
+use crate::queue::Class;
+use crate::server::Server;
+use crate::trust::Token;
+use crate::world::{Account, DeviceId, Number};
+
+/// The one kind of token there is.
+pub(crate) const TRUSTED: &str = "trusted_contact";
+
+/// An account gives somebody a token, at a time in seconds since 1970: the devices of both are told, but the one that did it.
+pub(crate) fn give(server: &Server, by: &DeviceId, holder: &Number, at: u64) {
+    if by.number == *holder {
+        return;
+    }
+    let (id, token, devices) = {
+        let mut world = server.world.lock();
+        let Some(token) = world.give_token(&by.number, holder, at) else { return };
+        let theirs = world.account(holder).filter(|account| !account.has_blocked(&by.number));
+        let theirs: Vec<DeviceId> = theirs.into_iter().flat_map(Account::linked).collect();
+        let own = world.account(&by.number).map(|account| account.others(by.device)).unwrap_or_default();
+        (world.next_stanza_id(), token, [theirs, own].concat())
+    };
+    for device in devices {
+        if let Some((from, stanza)) = notification(server, &by.number, holder, &device.number, &token, &id) {
+            enqueue(server, &device, Class::Notification, &id, from, stanza);
+        }
+    }
+    server.changed.notify_waiters();
+}
+
+/// As one of the accounts reads it: it knows the other by what its chats go by.
+fn notification(
+    server: &Server,
+    giver: &Number,
+    holder: &Number,
+    reader: &Number,
+    token: &Token,
+    id: &str,
+) -> Option<(wacore_binary::Jid, Node)> {
+    let world = server.world.lock();
+    let (giver, holder) = (world.account(giver)?, world.account(holder)?);
+    let addressing = match world.account(reader)?.addressing {
+        Addressing::PhoneNumber if !giver.hides_number => Addressing::PhoneNumber,
+        _ => Addressing::Lid,
+    };
+    let from = giver.jid(addressing, 0);
+    let node = NodeBuilder::new("token")
+        .attr("jid", holder.jid(addressing, 0))
+        .attr("t", token.given.to_string())
+        .attr("type", TRUSTED)
+        .bytes(token.bytes.clone());
+    let stanza = NodeBuilder::new("notification")
+        .attr("from", from.clone())
+        .attr("sender_lid", giver.jid(Addressing::Lid, 0))
+        .attr("id", id)
+        .attr("type", "privacy_token")
+        .attr("t", unix_time().to_string())
+        .children([NodeBuilder::new("tokens").children([node.build()]).build()]);
+    Some((from, stanza.build()))
+}
+
+/// A phone has written to somebody, and gives them a token when it is time to.
+pub(crate) fn give_as_phone(server: &Server, from: &Number, to: &Number) {
+    let is_owed = server.world.lock().owes_token(from, to);
+    if is_owed {
+        give(server, &DeviceId { number: from.clone(), device: 0 }, to, unix_time());
+    }
+}
+
+/// The token that somebody shows with a stanza, wherever in it they put it.
+pub(crate) fn shown(node: &Node) -> Option<&[u8]> {
+    node.bytes("tctoken").or_else(|| node.children()?.iter().find_map(shown))
+}

@@ -1,0 +1,112 @@
+//! Accounts that WhatsApp keeps from starting new chats, and the tokens of those who trust them.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use image::ImageFormat;
+use serde_json::json;
+use wapi_simulator::{Audience, Phone, Restriction};
+
+use crate::harness::{PATIENCE, TestApp};
+use crate::profile::picture;
+
+/// For an hour.
+fn no_new_chats() -> Restriction {
+    Restriction::NewChats { until: SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() + 3600 }
+}
+
+/// The account's device has confirmed all that it was told.
+async fn all_told(alice: &Phone) {
+    let is_told = |alice: &Phone| alice.devices().iter().all(|device| device.queued == 0).then_some(());
+    alice.until("its device has heard everything", PATIENCE, is_told).await.unwrap();
+}
+
+async fn refused_by_name(app: &TestApp, to: &Phone) {
+    let body = json!({"to": to.number(), "type": "text", "text": {"body": "hi"}});
+    let refused = app.post("/v1/sessions/shop/messages", body).await.expect(502);
+    assert_eq!(refused.code(), "whatsapp_refused");
+    let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("463") && detail.contains("new contacts"), "{detail}");
+}
+
+#[tokio::test]
+async fn a_restricted_account_writes_to_those_who_wrote_to_it_and_is_refused_elsewhere() {
+    let app = TestApp::start().await;
+    let (alice, bob, carol) = (app.phone("Alice"), app.phone("Bob"), app.phone("Carol"));
+    app.pair("shop", &alice).await;
+    alice.is_restricted(no_new_chats());
+    refused_by_name(&app, &bob).await;
+    bob.sends_text(alice.number(), "a question").await.unwrap();
+    app.webhook.next().await;
+    all_told(&alice).await;
+    app.send("shop", bob.number(), "an answer").await.expect(200);
+    assert_eq!(bob.next_message(PATIENCE).await.unwrap().text.as_deref(), Some("an answer"));
+    refused_by_name(&app, &carol).await;
+    assert_eq!(carol.received(), []);
+    alice.is_restricted(Restriction::None);
+    app.send("shop", carol.number(), "free again").await.expect(200);
+    assert_eq!(carol.next_message(PATIENCE).await.unwrap().text.as_deref(), Some("free again"));
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn what_waited_over_a_restart_leaves_with_the_tokens_that_were_given_before() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    app.pair("shop", &alice).await;
+    bob.sends_text(alice.number(), "a question").await.unwrap();
+    app.webhook.next().await;
+    all_told(&alice).await;
+    alice.is_restricted(no_new_chats());
+    let stopped = app.stop().await;
+    stopped.simulator.faults().refuse_connections(true);
+    let app = stopped.start().await;
+    let body = json!({"to": bob.number(), "type": "text", "text": {"body": "an answer"}});
+    let id = app.accepted("shop", body).await;
+    app.simulator.faults().refuse_connections(false);
+    app.register("shop").await;
+    // It is among the first words of the connection.
+    app.until_message("shop", &id, "delivered").await;
+    assert_eq!(bob.next_message(PATIENCE).await.unwrap().text.as_deref(), Some("an answer"));
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn whoever_is_written_to_is_given_a_token_and_another_when_its_time_is_over() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    // Each second is a time of its own.
+    alice.has_property(996, Some("1"));
+    app.pair("shop", &alice).await;
+    let given = || bob.token_from(alice.number()).unwrap();
+    assert_eq!(given(), None);
+    bob.is_restricted(no_new_chats());
+    app.send("shop", bob.number(), "hi").await.expect(200);
+    let first = bob.until("it has a token", PATIENCE, |_| given()).await.unwrap();
+    bob.sends_text(alice.number(), "so I may answer").await.unwrap();
+    app.webhook.next().await;
+    while given().as_ref() == Some(&first) {
+        app.send("shop", bob.number(), "and again").await.expect(200);
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn what_people_show_to_those_they_trust_is_seen_when_they_have_written() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    app.pair("shop", &alice).await;
+    bob.shows_picture(picture(64, 64, [9, 9, 9], ImageFormat::Jpeg)).unwrap();
+    bob.shows_picture_to(Audience::Trusted);
+    bob.shows_presence_to(Audience::Trusted);
+    let shown = format!("/v1/sessions/shop/contacts/{}/picture", bob.number());
+    app.get(&shown).await.expect(404);
+    app.put(&format!("/v1/sessions/shop/contacts/{}/presence", bob.number()), json!({})).await.expect(204);
+    bob.is_there(true);
+    bob.sends_text(alice.number(), "hi").await.unwrap();
+    app.webhook.next().await;
+    // Nothing was told before: it is the first.
+    let told = app.events("presence.changed", 1).await;
+    assert_eq!(told[0]["data"]["state"], "available");
+    app.get(&shown).await.expect(200);
+    app.finish().await;
+}

@@ -48,7 +48,7 @@ impl History {
             let wanted = Wanted { types: steps::TYPES.map(str::to_owned).to_vec(), lives, ..Wanted::default() };
             let mut place = 0;
             while place < upto {
-                let (events, next) = store.events_after(place, &wanted, AT_ONCE).await?;
+                let (events, next, _) = store.events_after(place, &wanted, AT_ONCE).await?;
                 let ours = events.iter().filter_map(steps::of_ours).collect::<Vec<_>>();
                 let mut said = store.sent_contents(&ours).await?;
                 let read = events.iter().filter(|event| event.seq <= upto);

@@ -117,7 +117,7 @@ impl History {
 
     /// What somebody was called last, as far as it is written down already.
     pub async fn name_of(&self, session: &Life, id: &str) -> Option<String> {
-        self.kept().ok()?.contact(session, id).await.ok().flatten()?.name
+        self.kept().ok()?.name_of(session, id).await.ok().flatten()
     }
 
     /// Takes in what a phone tells of the time before. It becomes no event; doing it again changes nothing, and what is kept already

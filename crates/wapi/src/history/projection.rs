@@ -66,7 +66,7 @@ impl History {
     /// One batch; whether there may be more.
     async fn read_some(&self, kept: &Kept, wanted: &Wanted) -> Result<bool, StoreError> {
         let done = *self.inner.progress.borrow();
-        let (events, place) = self.inner.store.events_after(done, wanted, AT_ONCE).await?;
+        let (events, place, is_last) = self.inner.store.events_after(done, wanted, AT_ONCE).await?;
         if place == done {
             return Ok(false);
         }
@@ -78,6 +78,6 @@ impl History {
         }
         self.inner.store.hold_after(place);
         self.inner.progress.send_replace(place);
-        Ok(events.len() == AT_ONCE)
+        Ok(!is_last)
     }
 }

@@ -45,7 +45,7 @@ impl Stage {
         let kept = self.history.look().await.unwrap();
         let (mut messages, mut side) = (0, Side::Newest);
         loop {
-            let page = kept.messages(&Life::test(1, "shop"), ANN, side, 500).await.unwrap();
+            let (page, _) = kept.messages(&Life::test(1, "shop"), ANN, side, 500).await.unwrap();
             let Some(oldest) = page.last() else { break };
             (messages, side) = (messages + page.len(), Side::Before(oldest.cursor));
         }

@@ -27,6 +27,8 @@ pub struct Page {
     events: Vec<Entry>,
     /// The `after` of the next call. It survives restarts, and nothing that is written later ever comes before it.
     next: i64,
+    /// Whether there may be more at once. A page that has looked at enough ends there, with however many events it has found.
+    more: bool,
 }
 
 /// An event and its place.
@@ -68,7 +70,7 @@ pub async fn list(State(gateway): State<Gateway>, caller: Caller, mut query: Que
         };
     }
     let events = events.iter().map(|saved| Entry::new(saved)).collect::<Result<_, _>>()?;
-    Ok(Json(Page { events, next: reader.place() }))
+    Ok(Json(Page { events, next: reader.place(), more: reader.has_more() }))
 }
 
 /// The first events that come.

@@ -157,16 +157,15 @@ pub(super) async fn messages(
     let ours = Ours::of(&gateway, session)?;
     let kept = gateway.history.look().await?;
     let id = gateway.sessions.id_of(&ours.session, &ours.life, &chat).await?;
-    let found = kept.messages(&ours.life, &id, side, limit).await.map_err(unreadable)?;
+    let (found, has_more) = kept.messages(&ours.life, &id, side, limit).await.map_err(unreadable)?;
     if found.is_empty() && kept.chat(&ours.life, &id).await.map_err(unreadable)?.is_none() {
         return Err(Problem::NoChat);
     }
-    let is_full = found.len() == limit as usize;
     let (newest, oldest) = (found.first().map(|found| found.cursor), found.last().map(|found| found.cursor));
     let (before, after) = match side {
         // There is at least the message of the cursor.
         Side::After(given) => (oldest.or(Some(given)), newest.or(Some(given))),
-        Side::Newest | Side::Before(_) => (oldest.filter(|_| is_full), newest),
+        Side::Newest | Side::Before(_) => (oldest.filter(|_| has_more), newest),
     };
     let text = |cursor: Cursor| cursor.to_string();
     let messages = found.into_iter().map(|found| ours.message(found)).collect();
@@ -195,11 +194,11 @@ pub(super) async fn search(
         None => None,
     };
     let found = kept.search(&ours.life, chat.as_deref(), &asked, before?, limit).await.map_err(unreadable)?;
-    let Some(found) = found else {
+    let Some((found, next)) = found else {
         return Err(Problem::field("q", "must have a letter, a digit or an emoji to look for"));
     };
-    let next = (found.len() == limit as usize).then(|| found.last().map(|found| found.cursor.to_string())).flatten();
-    Ok(Json(SearchPage { messages: found.into_iter().map(|found| ours.message(found)).collect(), next }))
+    let messages = found.into_iter().map(|found| ours.message(found)).collect();
+    Ok(Json(SearchPage { messages, next: next.map(|next| next.to_string()) }))
 }
 
 /// `GET …/contacts?after=&limit=`: by id.

@@ -36,7 +36,7 @@ impl Store {
 
     /// All keys with their hashes, the oldest first.
     pub async fn api_keys_by_hash(&self) -> Result<Vec<(KeyHash, ApiKey)>, StoreError> {
-        let rows = sqlx::query("SELECT * FROM api_keys ORDER BY created_at, id").fetch_all(&self.browsers).await?;
+        let rows = sqlx::query("SELECT * FROM api_keys ORDER BY created_at, id").fetch_all(&self.readers).await?;
         rows.iter().map(|row| Ok((hash(row)?, key(row)?))).collect()
     }
 

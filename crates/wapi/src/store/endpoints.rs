@@ -89,13 +89,13 @@ impl Store {
     /// Everybody, in the order they were made.
     pub async fn endpoints(&self) -> Result<Vec<Endpoint>, StoreError> {
         let sql = sqlx::AssertSqlSafe(format!("{ENDPOINT} ORDER BY created_at, id"));
-        Ok(sqlx::query(sql).fetch_all(&self.browsers).await?.iter().map(endpoint).collect())
+        Ok(sqlx::query(sql).fetch_all(&self.readers).await?.iter().map(endpoint).collect())
     }
 
     /// Those that are told nothing at the moment.
     pub async fn disabled_endpoints(&self) -> Result<Vec<Endpoint>, StoreError> {
         let sql = sqlx::AssertSqlSafe(format!("{ENDPOINT} AND disabled_at IS NOT NULL ORDER BY created_at, id"));
-        Ok(sqlx::query(sql).fetch_all(&self.browsers).await?.iter().map(endpoint).collect())
+        Ok(sqlx::query(sql).fetch_all(&self.readers).await?.iter().map(endpoint).collect())
     }
 
     /// The endpoint of this id, unless it was deleted.

@@ -1,14 +1,14 @@
 //! What was told to an endpoint and how it went, and telling it again.
 
 use jiff::Timestamp;
-use sqlx::sqlite::{Sqlite, SqliteConnection, SqlitePool, SqliteRow};
+use sqlx::sqlite::{Sqlite, SqliteConnection, SqliteRow};
 use sqlx::{QueryBuilder, Row};
 
 use super::writer::Change;
 use super::{Store, StoreError, deliveries, time};
 
 /// Deliveries looked at for one page at most, whoever they are for: so a page costs the same however few of them fit.
-const WINDOW: i64 = 20_000;
+const WINDOW: i64 = 10_000;
 /// Of what is over nobody looks back; but what still waits goes to whoever was to be told.
 const IS_SHOWN: &str = " AND (d.state = 'waiting' OR NOT EXISTS \
     (SELECT 1 FROM events e JOIN lives l ON l.life = e.session WHERE e.seq = d.event AND l.to_at IS NOT NULL))";
@@ -73,7 +73,8 @@ impl Store {
         before: i64,
         limit: usize,
     ) -> Result<(Vec<Delivery>, Option<i64>), StoreError> {
-        Ok(page(&self.browsers, endpoint, state, before, limit).await?)
+        let mut question = self.browsers.ask().await?;
+        Ok(page(&mut question, endpoint, state, before, limit).await?)
     }
 
     /// A delivery is tried again at once and goes on by itself from there. False when the endpoint has no such delivery.
@@ -83,7 +84,8 @@ impl Store {
 
     /// The place of the first event that was saved at this time or later.
     pub async fn place_of(&self, at: Timestamp) -> Result<i64, StoreError> {
-        Ok(place_of(&self.browsers, at).await?)
+        let mut question = self.browsers.ask().await?;
+        Ok(place_of(&mut question, at).await?)
     }
 
     /// Tells an endpoint again what happened from place `from` to before place `to`, as far as it wants to hear of that and does not
@@ -96,35 +98,48 @@ impl Store {
 }
 
 async fn page(
-    pool: &SqlitePool,
+    connection: &mut SqliteConnection,
     endpoint: &str,
     state: Option<DeliveryState>,
     before: i64,
     limit: usize,
 ) -> Result<(Vec<Delivery>, Option<i64>), sqlx::Error> {
-    let newest: i64 = sqlx::query_scalar("SELECT COALESCE(max(id), 0) FROM deliveries").fetch_one(pool).await?;
+    let newest: i64 =
+        sqlx::query_scalar("SELECT COALESCE(max(id), 0) FROM deliveries").fetch_one(&mut *connection).await?;
     let before = before.min(newest.saturating_add(1));
-    // The dead have an index of their own: few, and looked for among millions.
-    let floor = if state == Some(DeliveryState::Dead) { 0 } else { before.saturating_sub(WINDOW).max(0) };
-    let mut sql = QueryBuilder::<Sqlite>::new(
+    let (index, floor) = match state {
+        // The dead have an index of their own: few, and looked for among millions.
+        Some(DeliveryState::Dead) => ("INDEXED BY deliveries_dead", dead_from(connection, endpoint, before).await?),
+        _ => ("NOT INDEXED", before.saturating_sub(WINDOW).max(0)),
+    };
+    // The words are ours; the state is written out, so that its index is found.
+    let condition = match state {
+        Some(state) => format!("= '{}'", state.word()),
+        None => "<> 'dropped'".to_owned(),
+    };
+    let sql = format!(
         "SELECT d.id, e.id AS event, e.type, d.session, d.state, d.attempts, d.created_at, d.settled_at, \
          (SELECT due_at FROM lanes WHERE head = d.id) AS due_at \
-         FROM deliveries d JOIN events e ON e.seq = d.event WHERE d.endpoint = ",
+         FROM deliveries d {index} CROSS JOIN events e ON e.seq = d.event \
+         WHERE d.endpoint = $1 AND d.id >= $2 AND d.id < $3 AND d.state {condition} {IS_SHOWN} ORDER BY d.id DESC LIMIT $4"
     );
-    sql.push_bind(endpoint).push(" AND d.id >= ").push_bind(floor).push(" AND d.id < ").push_bind(before);
-    // The word is ours; written out, so that its index is found.
-    match state {
-        Some(state) => sql.push(" AND d.state = '").push(state.word()).push("'"),
-        None => sql.push(" AND d.state <> 'dropped'"),
-    };
-    sql.push(IS_SHOWN).push(" ORDER BY d.id DESC LIMIT ").push_bind(i64::try_from(limit).unwrap_or(i64::MAX));
-    let mut found: Vec<Delivery> = sql.build().fetch_all(pool).await?.iter().map(delivery).collect();
-    attach_attempts(pool, &mut found).await?;
+    let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(endpoint).bind(floor).bind(before);
+    let query = query.bind(i64::try_from(limit).unwrap_or(i64::MAX));
+    let mut found: Vec<Delivery> = query.fetch_all(&mut *connection).await?.iter().map(delivery).collect();
+    attach_attempts(connection, &mut found).await?;
     let next = match found.last() {
         Some(last) if found.len() == limit => Some(last.id),
         _ => Some(floor),
     };
     Ok((found, next.filter(|next| *next > 1)))
+}
+
+/// The oldest of the dead that are looked at for a page; 0 when these are all that there are.
+async fn dead_from(connection: &mut SqliteConnection, endpoint: &str, before: i64) -> Result<i64, sqlx::Error> {
+    let sql = "SELECT id FROM deliveries INDEXED BY deliveries_dead WHERE endpoint = $1 AND id < $2 AND state = 'dead' \
+               ORDER BY id DESC LIMIT 1 OFFSET $3";
+    let query = sqlx::query_scalar(sql).bind(endpoint).bind(before).bind(WINDOW - 1);
+    Ok(query.fetch_optional(connection).await?.unwrap_or(0))
 }
 
 fn delivery(row: &SqliteRow) -> Delivery {
@@ -143,7 +158,7 @@ fn delivery(row: &SqliteRow) -> Delivery {
     }
 }
 
-async fn attach_attempts(pool: &SqlitePool, deliveries: &mut [Delivery]) -> Result<(), sqlx::Error> {
+async fn attach_attempts(connection: &mut SqliteConnection, deliveries: &mut [Delivery]) -> Result<(), sqlx::Error> {
     if deliveries.is_empty() {
         return Ok(());
     }
@@ -153,7 +168,7 @@ async fn attach_attempts(pool: &SqlitePool, deliveries: &mut [Delivery]) -> Resu
     sql.push_tuples(&*deliveries, |mut row, delivery| {
         row.push_bind(delivery.id);
     });
-    for row in sql.push(" ORDER BY delivery, number").build().fetch_all(pool).await? {
+    for row in sql.push(" ORDER BY delivery, number").build().fetch_all(connection).await? {
         let id: i64 = row.get("delivery");
         let Some(delivery) = deliveries.iter_mut().find(|delivery| delivery.id == id) else { continue };
         let (number, at, error) = (row.get("number"), time(row.get("at")), row.get("error"));
@@ -206,14 +221,15 @@ impl Change for Replay {
 }
 
 /// Places and times go up together, but for a clock that was set back; so the place is found by halving.
-async fn place_of(pool: &SqlitePool, at: Timestamp) -> Result<i64, sqlx::Error> {
-    let newest: i64 = sqlx::query_scalar("SELECT COALESCE(max(seq), 0) FROM events").fetch_one(pool).await?;
+async fn place_of(connection: &mut SqliteConnection, at: Timestamp) -> Result<i64, sqlx::Error> {
+    let newest: i64 =
+        sqlx::query_scalar("SELECT COALESCE(max(seq), 0) FROM events").fetch_one(&mut *connection).await?;
     // All before `low` are older; `high` and all after it are not.
     let (mut low, mut high) = (1, newest + 1);
     while low < high {
         let middle = low + (high - low) / 2;
         let sql = "SELECT seq, created_at FROM events WHERE seq >= $1 ORDER BY seq LIMIT 1";
-        match sqlx::query(sql).bind(middle).fetch_optional(pool).await? {
+        match sqlx::query(sql).bind(middle).fetch_optional(&mut *connection).await? {
             Some(row) if row.get::<i64, _>("created_at") < at.as_millisecond() => low = row.get::<i64, _>("seq") + 1,
             _ => high = middle,
         }

@@ -116,6 +116,17 @@ impl Lives {
         books.life(books.current(name)?)
     }
 
+    /// All there ever were, by number, and what concerns the whole gateway.
+    pub(super) fn all(&self) -> Vec<i64> {
+        self.books().lives.keys().copied().collect()
+    }
+
+    /// Those that sessions are in, and what concerns the whole gateway.
+    pub(super) fn all_current(&self) -> Vec<i64> {
+        let books = self.books();
+        books.current.values().copied().chain([NOBODYS]).collect()
+    }
+
     /// The same; one begins where there is none. It is that of the account that links it first.
     pub fn begun(&self, name: &str) -> Life {
         let now = self.now();

@@ -21,7 +21,7 @@ impl Store {
             "SELECT id, sha256 FROM media WHERE state = 'stored' AND created_at < $1 AND {NOBODY_WAITS} \
              ORDER BY created_at LIMIT $2"
         ));
-        Ok(sqlx::query_as(sql).bind(before.as_millisecond()).bind(most).fetch_all(&self.browsers).await?)
+        Ok(sqlx::query_as(sql).bind(before.as_millisecond()).bind(most).fetch_all(&self.chores).await?)
     }
 
     /// Notes that a file may lie where it was kept although nothing names it.
@@ -37,13 +37,13 @@ impl Store {
     /// Up to `most` hashes of files that may still lie where they were kept.
     pub async fn media_leftovers(&self, most: u32) -> Result<Vec<String>, StoreError> {
         let sql = "SELECT sha256 FROM media_leftovers ORDER BY rowid LIMIT $1";
-        Ok(sqlx::query_scalar(sql).bind(most).fetch_all(&self.browsers).await?)
+        Ok(sqlx::query_scalar(sql).bind(most).fetch_all(&self.chores).await?)
     }
 
     /// Bytes of all files that are here, each counted once.
     pub async fn media_size(&self) -> Result<u64, StoreError> {
         let sql = "SELECT COALESCE(sum(size), 0) FROM (SELECT max(size) AS size FROM media WHERE state = 'stored' GROUP BY sha256)";
-        let size: i64 = sqlx::query_scalar(sql).fetch_one(&self.browsers).await?;
+        let size: i64 = sqlx::query_scalar(sql).fetch_one(&self.chores).await?;
         Ok(size.unsigned_abs())
     }
 

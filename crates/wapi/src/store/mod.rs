@@ -32,6 +32,7 @@ mod payloads;
 mod pending;
 mod polls;
 mod purging;
+mod questions;
 mod reading;
 mod reads;
 mod retention;
@@ -79,6 +80,7 @@ pub use past::{Past, Reached, Stage};
 pub use payloads::Payload;
 pub use pending::Pending;
 pub use polls::{Ballot, Poll};
+use questions::Questions;
 pub use reads::Unread;
 pub use retention::{Cut, Window};
 pub use sent::{Progress, Quoted, SentMessage};
@@ -97,7 +99,9 @@ const LOG_PAGES: &str = "4000";
 const CLOSING: Duration = Duration::from_secs(10);
 /// Connections for questions; the writer has one of its own.
 const READERS: u32 = 2;
-/// Connections for those who look around: the feed, the lists, the numbers. However many they are, deliveries do not wait for them.
+/// Connections for what the gateway does beside: the history, retention, the numbers.
+const CHORES: u32 = 2;
+/// Connections for callers who look around: the feed, the lists. However many they are, the gateway does not wait for them.
 const BROWSERS: u32 = 2;
 
 /// Why something could not be saved or read. Nothing was changed.
@@ -138,7 +142,8 @@ fn ended() -> StoreError {
 #[derive(Clone)]
 pub struct Store {
     readers: SqlitePool,
-    browsers: SqlitePool,
+    chores: SqlitePool,
+    browsers: Questions,
     writer: Writer,
     tail: Arc<Tail>,
     lives: Arc<Lives>,
@@ -181,15 +186,16 @@ impl Store {
         let lives = Arc::new(lives);
         let options = options.read_only(true);
         let pool = |most| SqlitePoolOptions::new().max_connections(most).connect_lazy_with(options.clone());
-        let (readers, browsers) = (pool(READERS), pool(BROWSERS));
+        let (readers, chores, browsers) = (pool(READERS), pool(CHORES), Questions::new(pool(BROWSERS)));
         let tasks = Lifecycle::new();
         let meters = Arc::<Meters>::default();
         let writer = Writer::start(connection, Arc::clone(&lives), clock.clone(), Arc::clone(&meters), &tasks);
-        let tail = Tail::start(browsers.clone(), Arc::clone(&lives), writer.commits(), &tasks);
+        let tail = Tail::start(chores.clone(), Arc::clone(&lives), writer.commits(), &tasks);
         let (numbers, held) = (Arc::default(), Arc::new(AtomicI64::new(i64::MAX)));
         let (remembered, mentioned) = Default::default();
         let store = Self {
             readers,
+            chores,
             browsers,
             writer,
             tail,
@@ -211,6 +217,7 @@ impl Store {
     pub async fn close(&self) -> Finish {
         // The writer's is the last connection then, and takes the log of changes into the file.
         self.readers.close().await;
+        self.chores.close().await;
         self.browsers.close().await;
         self.tasks.finish(&self.clock, CLOSING).await
     }

@@ -52,7 +52,7 @@ impl Store {
         loop {
             let sql = "SELECT seq FROM events WHERE seq > $1 AND session = $2 ORDER BY seq LIMIT $3";
             let query = sqlx::query(sql).bind(after).bind(life).bind(WINDOW);
-            let rows = query.fetch_all(&self.browsers).await?;
+            let rows = query.fetch_all(&self.chores).await?;
             let seqs: Vec<i64> = rows.iter().map(|row| row.get("seq")).collect();
             let Some(last) = seqs.last().copied() else { break };
             self.writer.change(Events { seqs }).await?;

@@ -12,18 +12,17 @@ use super::{Life, Store, StoreError, time};
 use crate::message::Message;
 
 impl Store {
-    /// Up to `limit` events after a place, oldest first, and the place up to which there are no others. Costs those who follow the feed
-    /// nothing.
-    pub async fn events_after(&self, seq: i64, wanted: &Wanted, limit: usize) -> Result<(Vec<Saved>, i64), StoreError> {
-        // Asked first: what comes in between is found the next time.
-        let newest = feed::newest(&self.browsers).await?;
-        let events = feed::after(&self.browsers, seq, wanted, &self.lives, limit).await?;
-        let place = match events.last() {
-            Some(last) if events.len() == limit => last.seq,
-            Some(last) => last.seq.max(newest),
-            None => newest,
-        };
-        Ok((events, place))
+    /// Up to `limit` events after a place, oldest first, the place up to which there are no others, and whether this was all there was.
+    /// Costs those who follow the feed nothing.
+    pub async fn events_after(
+        &self,
+        seq: i64,
+        wanted: &Wanted,
+        limit: usize,
+    ) -> Result<(Vec<Saved>, i64, bool), StoreError> {
+        let mut connection = self.chores.acquire().await?;
+        let page = feed::after(&mut connection, seq, wanted, &self.lives, limit).await?;
+        Ok((page.events, page.upto, page.is_last))
     }
 
     /// What these messages said, by session and id, of those that were sent through here.
@@ -38,7 +37,7 @@ impl Store {
         sql.push_values(messages, |mut row, (session, id)| {
             row.push_bind(session.id()).push_bind(id);
         });
-        let rows = sql.push(")").build().fetch_all(&self.browsers).await?;
+        let rows = sql.push(")").build().fetch_all(&self.chores).await?;
         let content = |row: &SqliteRow| {
             let message = serde_json::from_str(row.get("content")).ok()?;
             Some(((row.get("session"), row.get("id")), message))
@@ -60,7 +59,7 @@ impl Store {
     pub(super) async fn removable_before(&self, before: Timestamp) -> Result<Timestamp, StoreError> {
         let sql = "SELECT created_at FROM events WHERE seq > $1 ORDER BY seq LIMIT 1";
         let query = sqlx::query_scalar(sql).bind(self.removable());
-        let oldest: Option<i64> = query.fetch_optional(&self.browsers).await?;
+        let oldest: Option<i64> = query.fetch_optional(&self.chores).await?;
         Ok(oldest.map_or(before, |oldest| time(oldest).min(before)))
     }
 }

@@ -29,13 +29,14 @@ impl Store {
         up_to: Option<&str>,
     ) -> Result<Option<Vec<Unread>>, StoreError> {
         let [one, other] = chat;
+        let mut question = self.browsers.ask().await?;
         let newest = match up_to {
             None => i64::MAX,
             Some(id) => {
                 let sql = "SELECT seq FROM events WHERE session = $1 AND message_chat IN ($2, $3) AND message_id = $4 \
                            AND type = 'message.received'";
                 let query = sqlx::query_scalar(sql).bind(session).bind(one).bind(other).bind(id);
-                let Some(seq) = query.fetch_optional(&self.readers).await? else { return Ok(None) };
+                let Some(seq) = query.fetch_optional(&mut *question).await? else { return Ok(None) };
                 seq
             }
         };
@@ -52,7 +53,7 @@ impl Store {
             sender: row.get("sender"),
             id: row.get("message_id"),
         };
-        Ok(Some(query.fetch_all(&self.readers).await?.iter().map(unread).collect()))
+        Ok(Some(query.fetch_all(&mut *question).await?.iter().map(unread).collect()))
     }
 
     /// Notes that a chat was marked read up to the message at this place.

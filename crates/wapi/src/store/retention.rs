@@ -39,7 +39,7 @@ impl Store {
     /// be recognised by.
     pub async fn remove_old(&self, after: i64, window: u16, cut: Cut) -> Result<Window, StoreError> {
         let sql = "SELECT seq, created_at, body <> '' AS is_full FROM events WHERE seq > $1 ORDER BY seq LIMIT $2";
-        let rows = sqlx::query(sql).bind(after).bind(i64::from(window)).fetch_all(&self.browsers).await?;
+        let rows = sqlx::query(sql).bind(after).bind(i64::from(window)).fetch_all(&self.chores).await?;
         let created = |row: &sqlx::sqlite::SqliteRow| row.get::<i64, _>("created_at");
         let is_old = |row: &&sqlx::sqlite::SqliteRow| created(row) < cut.events.as_millisecond();
         let is_of_the_future = |row: &&sqlx::sqlite::SqliteRow| created(row) > cut.now.as_millisecond();
@@ -201,7 +201,7 @@ mod tests {
         let middle = Timestamp::from_millisecond(500).unwrap();
         assert_eq!(store.remove_old_messages(middle, middle, 10).await.unwrap(), 2);
         assert_eq!(store.remove_old_messages(middle, middle, 10).await.unwrap(), 0);
-        let left = async |sql| sqlx::query_scalar::<_, String>(sql).fetch_all(&store.browsers).await.unwrap();
+        let left = async |sql| sqlx::query_scalar::<_, String>(sql).fetch_all(&store.chores).await.unwrap();
         assert_eq!(left("SELECT id FROM messages ORDER BY place").await, ["young", "waits"]);
         assert_eq!(left("SELECT key FROM idempotency").await, ["young"]);
     }

@@ -77,20 +77,20 @@ impl Drop for Waiting {
 impl Tail {
     /// Reads along with `commits` while there are readers.
     pub fn start(
-        browsers: SqlitePool,
+        chores: SqlitePool,
         lives: Arc<Lives>,
         commits: watch::Receiver<()>,
         lifecycle: &Lifecycle,
     ) -> Arc<Self> {
         let (readers, bell) = (Arc::default(), watch::Sender::new(()));
         let tail = Arc::new(Self { recent: Mutex::default(), readers, bell });
-        lifecycle.spawn(Arc::clone(&tail).run(browsers, lives, commits, lifecycle.clone()));
+        lifecycle.spawn(Arc::clone(&tail).run(chores, lives, commits, lifecycle.clone()));
         tail
     }
 
     async fn run(
         self: Arc<Self>,
-        browsers: SqlitePool,
+        chores: SqlitePool,
         lives: Arc<Lives>,
         mut commits: watch::Receiver<()>,
         lifecycle: Lifecycle,
@@ -100,7 +100,7 @@ impl Tail {
             if self.readers() == 0 {
                 continue;
             }
-            if let Err(error) = self.read(&browsers, &lives).await {
+            if let Err(error) = self.read(&chores, &lives).await {
                 tracing::warn!(%error, "the newest events cannot be read ahead");
                 self.lock().restart(i64::MAX);
             }
@@ -108,18 +108,22 @@ impl Tail {
         }
     }
 
-    async fn read(&self, browsers: &SqlitePool, lives: &Lives) -> Result<(), sqlx::Error> {
-        let (newest, known) = (feed::newest(browsers).await?, self.lock().newest);
+    async fn read(&self, chores: &SqlitePool, lives: &Lives) -> Result<(), sqlx::Error> {
+        let (newest, known) = (feed::newest(chores).await?, self.lock().newest);
         // Nobody who is that far behind reads from here.
         let is_far = known > newest || newest - known > MOST as i64;
-        let start = if is_far { newest - MOST as i64 } else { known };
-        let events = feed::after(browsers, start, &Wanted::default(), lives, 2 * MOST).await?;
-        let mut recent = self.lock();
+        let mut place = if is_far { newest - MOST as i64 } else { known };
         if is_far {
-            recent.restart(start);
+            self.lock().restart(place);
         }
-        recent.newest = newest.max(events.last().map_or(0, |event| event.seq));
-        events.into_iter().for_each(|event| recent.push(event));
+        let mut connection = chores.acquire().await?;
+        while place < newest {
+            let page = feed::after(&mut connection, place, &Wanted::default(), lives, 2 * MOST).await?;
+            place = page.upto;
+            let mut recent = self.lock();
+            page.events.into_iter().for_each(|event| recent.push(event));
+            recent.newest = place;
+        }
         Ok(())
     }
 

@@ -3,14 +3,14 @@
 use serde_json::{Value, json};
 
 use super::operation::{JSON, Operation, route};
-use super::schema::{count, list, number, object, reference, said, text};
+use super::schema::{count, flag, list, number, object, reference, said, text};
 
 pub fn operations() -> Vec<Operation> {
     let feed = filtered(route("GET", "/v1/events", "What happened, from any point on"))
         .query("after", number(0, i64::MAX), "A place: the `next` of the last answer. 0, or nothing: the beginning.")
         .query("limit", number(1, 1_000), "Events in one answer; 100 when nothing is said.")
         .query("wait", number(0, 60), "Seconds to wait for something new.")
-        .answers(200, "A page.", object(&[("events", list(entry())), ("next", count())]))
+        .answers(200, "A page.", page())
         .problems(&[(503, "stopping")]);
     let stream = filtered(route("GET", "/v1/events/stream", "What happens, as server-sent events"))
         .query("after", number(0, i64::MAX), "A place to go on from; nothing: what comes from now on.")
@@ -21,6 +21,20 @@ pub fn operations() -> Vec<Operation> {
             &[("text/event-stream", text())],
         );
     vec![feed, stream]
+}
+
+fn page() -> Value {
+    object(&[
+        ("events", list(entry())),
+        ("next", said(count(), "The `after` of the next call.")),
+        (
+            "more",
+            said(
+                flag(),
+                "Whether there may be more at once: a page holds up to 4 MiB and has looked at some thousands of events, wanted or not. `wait` looks on.",
+            ),
+        ),
+    ])
 }
 
 fn filtered(operation: Operation) -> Operation {

@@ -2,9 +2,9 @@
 
 use jiff::Timestamp;
 use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
-use super::found::{Cursor, Found};
+use super::found::{self, Cursor, Found};
 use super::step::by_address;
 use super::{Kept, StoreError};
 use crate::event::Person;
@@ -38,16 +38,18 @@ impl Kept {
         let sql =
             format!("{SELECT} AND (c.active_at, c.place) < ($2, $3) ORDER BY c.active_at DESC, c.place DESC LIMIT $4");
         let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(session).bind(before.at).bind(before.place).bind(limit);
-        let rows = query.fetch_all(&self.readers).await?;
-        self.with_last(session, &rows).await
+        let mut question = self.browsers.ask().await?;
+        let rows = query.fetch_all(&mut *question).await?;
+        with_last(&mut question, session, &rows).await
     }
 
     /// One of them.
     pub async fn chat(&self, session: &Life, id: &str) -> Result<Option<KeptChat>, StoreError> {
         let sql = format!("{SELECT} AND c.id = $2");
         let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(session).bind(id);
-        let rows = query.fetch_all(&self.readers).await?;
-        Ok(self.with_last(session, &rows).await?.pop())
+        let mut question = self.browsers.ask().await?;
+        let rows = query.fetch_all(&mut *question).await?;
+        Ok(with_last(&mut question, session, &rows).await?.pop())
     }
 
     /// The chats with something unread that messages of these ids came in, each with the newest of them.
@@ -64,18 +66,22 @@ impl Kept {
             |row: &SqliteRow| Person { id: row.get("id"), phone: row.get("phone"), lid: row.get("lid"), name: None };
         Ok(rows.iter().map(|row| (person(row), row.get("message"))).collect())
     }
+}
 
-    async fn with_last(&self, session: &Life, rows: &[SqliteRow]) -> Result<Vec<KeptChat>, StoreError> {
-        let places: Vec<i64> = rows.iter().filter_map(|row| row.get("last")).collect();
-        let mut last = self.at(session, &places).await?;
-        let mut chats = Vec::with_capacity(rows.len());
-        for row in rows {
-            let place: Option<i64> = row.get("last");
-            let found = last.iter().position(|message| Some(message.cursor.place) == place);
-            chats.push(chat(row, found.map(|index| last.swap_remove(index))));
-        }
-        Ok(chats)
+async fn with_last(
+    connection: &mut SqliteConnection,
+    session: &Life,
+    rows: &[SqliteRow],
+) -> Result<Vec<KeptChat>, StoreError> {
+    let places: Vec<i64> = rows.iter().filter_map(|row| row.get("last")).collect();
+    let mut last = found::at(connection, session, &places).await?;
+    let mut chats = Vec::with_capacity(rows.len());
+    for row in rows {
+        let place: Option<i64> = row.get("last");
+        let found = last.iter().position(|message| Some(message.cursor.place) == place);
+        chats.push(chat(row, found.map(|index| last.swap_remove(index))));
     }
+    Ok(chats)
 }
 
 fn chat(row: &SqliteRow, last_message: Option<Found>) -> KeptChat {

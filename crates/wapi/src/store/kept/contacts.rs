@@ -11,15 +11,23 @@ impl Kept {
     /// Up to `limit` people a session knows, by id, after one of them.
     pub async fn contacts(&self, session: &Life, after: &str, limit: u32) -> Result<Vec<Person>, StoreError> {
         let sql = "SELECT id, phone, lid, name FROM contacts WHERE session = $1 AND id > $2 ORDER BY id LIMIT $3";
-        let rows = sqlx::query(sql).bind(session).bind(after).bind(limit).fetch_all(&self.readers).await?;
+        let mut question = self.browsers.ask().await?;
+        let rows = sqlx::query(sql).bind(session).bind(after).bind(limit).fetch_all(&mut *question).await?;
         Ok(rows.iter().map(person).collect())
     }
 
     /// One of them.
     pub async fn contact(&self, session: &Life, id: &str) -> Result<Option<Person>, StoreError> {
         let sql = "SELECT id, phone, lid, name FROM contacts WHERE session = $1 AND id = $2";
-        let row = sqlx::query(sql).bind(session).bind(id).fetch_optional(&self.readers).await?;
+        let mut question = self.browsers.ask().await?;
+        let row = sqlx::query(sql).bind(session).bind(id).fetch_optional(&mut *question).await?;
         Ok(row.as_ref().map(person))
+    }
+
+    /// What one of them is called, for the gateway itself.
+    pub async fn name_of(&self, session: &Life, id: &str) -> Result<Option<String>, StoreError> {
+        let sql = "SELECT name FROM contacts WHERE session = $1 AND id = $2";
+        Ok(sqlx::query_scalar(sql).bind(session).bind(id).fetch_optional(&self.readers).await?.flatten())
     }
 }
 

@@ -137,7 +137,7 @@ mod tests {
         assert_eq!(kept.former().await.unwrap(), []);
         assert_eq!(kept.chat(&shop, "ann").await.unwrap().unwrap().unread, 2);
         assert_eq!(kept.contact(&shop, "ann").await.unwrap().unwrap().name.as_deref(), Some("Ann"));
-        assert_eq!(kept.messages(&shop, "ann", Side::Newest, 9).await.unwrap().len(), 2);
+        assert_eq!(kept.messages(&shop, "ann", Side::Newest, 9).await.unwrap().0.len(), 2);
         assert_eq!(kept.chat(&now, "ann").await.unwrap(), None);
         assert_eq!(kept.chats(&over, None, 9).await.unwrap().len(), 1);
         assert_eq!(kept.unread_lives().await.unwrap(), [3]);

@@ -4,16 +4,20 @@ use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 
+use futures_util::{Stream, TryStreamExt};
 use jiff::Timestamp;
-use sqlx::sqlite::{Sqlite, SqliteRow};
+use sqlx::sqlite::{Sqlite, SqliteConnection, SqliteRow};
 use sqlx::{QueryBuilder, Row};
 
 use super::batch::scope_of_session;
 use super::step::KeptStatus;
-use super::{Kept, StoreError, words};
+use super::{Kept, MOST_BYTES, StoreError, words};
 use crate::event::Person;
 use crate::message::{Content, Message};
 use crate::store::{Life, time};
+
+/// Messages that say what is looked for and are looked at for one page at most, whoever's they are.
+const MOST_MATCHES: i64 = 5_000;
 
 /// A message that is kept.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,8 +87,14 @@ const SELECT: &str = "SELECT m.place, m.id, m.sender, m.at, m.content, m.status,
                       LEFT JOIN contacts p ON p.session = c.session AND p.id = m.sender ";
 
 impl Kept {
-    /// Up to `limit` messages of a chat next to a place, the newest first.
-    pub async fn messages(&self, session: &Life, chat: &str, side: Side, limit: u32) -> Result<Vec<Found>, StoreError> {
+    /// Up to `limit` messages of a chat next to a place, the newest first; fewer when they are large, and then `true` beside them.
+    pub async fn messages(
+        &self,
+        session: &Life,
+        chat: &str,
+        side: Side,
+        limit: u32,
+    ) -> Result<(Vec<Found>, bool), StoreError> {
         let (cursor, condition, order) = match side {
             Side::Newest => (Cursor::END, "<", "DESC"),
             Side::Before(cursor) => (cursor, "<", "DESC"),
@@ -95,21 +105,24 @@ impl Kept {
         sql.push(" AND id = ").push_bind(chat).push(") AND (m.at, m.place) ").push(condition);
         sql.push(" (").push_bind(cursor.at).push(", ").push_bind(cursor.place);
         sql.push(") ORDER BY m.at ").push(order).push(", m.place ").push(order).push(" LIMIT ").push_bind(limit);
-        let mut found: Vec<Found> = sql.build().fetch_all(&self.readers).await?.iter().map(found).collect();
+        let mut question = self.browsers.ask().await?;
+        let (mut found, is_cut) = some(sql.build().fetch(&mut *question)).await?;
         if matches!(side, Side::After(_)) {
             found.reverse();
         }
-        self.add_reactions(session, &mut found).await?;
-        Ok(found)
+        add_reactions(&mut question, session, &mut found).await?;
+        let has_more = is_cut || found.len() == limit as usize;
+        Ok((found, has_more))
     }
 
     /// Whether a message is kept, of a chat by any of its addresses.
     pub async fn knows(&self, session: &Life, chats: &[String], id: &str) -> Result<bool, StoreError> {
         let sql =
             "SELECT 1 FROM messages WHERE chat = (SELECT place FROM chats WHERE session = $1 AND id = $2) AND id = $3";
+        let mut question = self.browsers.ask().await?;
         for chat in chats {
             let query = sqlx::query(sql).bind(session).bind(chat).bind(id);
-            if query.fetch_optional(&self.readers).await?.is_some() {
+            if query.fetch_optional(&mut *question).await?.is_some() {
                 return Ok(true);
             }
         }
@@ -117,7 +130,8 @@ impl Kept {
     }
 
     /// Up to `limit` messages that say this, before a place: those that came last first, and after them what a phone told of the time
-    /// before. In one chat, or in all. `None`: there is nothing in the question that could be looked for.
+    /// before. In one chat, or in all. And where to go on, which may be behind fewer; `None`: at the end. No answer: there is nothing in the
+    /// question that could be looked for.
     pub async fn search(
         &self,
         session: &Life,
@@ -125,62 +139,100 @@ impl Kept {
         asked: &str,
         before: Option<Cursor>,
         limit: u32,
-    ) -> Result<Option<Vec<Found>>, StoreError> {
+    ) -> Result<Option<(Vec<Found>, Option<Cursor>)>, StoreError> {
         let Some(question) = words::question(asked) else { return Ok(None) };
         let mut scope = format!("\"{}\"", scope_of_session(session));
+        let mut connection = self.browsers.ask().await?;
         if let Some(chat) = chat {
             let sql = sqlx::query_scalar("SELECT place FROM chats WHERE session = $1 AND id = $2");
-            let place: Option<i64> = sql.bind(session).bind(chat).fetch_optional(&self.readers).await?;
-            let Some(place) = place else { return Ok(Some(Vec::new())) };
+            let place: Option<i64> = sql.bind(session).bind(chat).fetch_optional(&mut *connection).await?;
+            let Some(place) = place else { return Ok(Some((Vec::new(), None))) };
             scope += &format!(" \"c{place}\"");
         }
-        // Other lives of the name may have said it, too; what they said is passed over before it is counted.
-        let sql = "SELECT words.rowid FROM words CROSS JOIN messages m ON m.place = words.rowid CROSS JOIN chats c ON c.place = m.chat \
-                   WHERE words MATCH $1 AND words.rowid < $2 AND c.session = $4 ORDER BY words.rowid DESC LIMIT $3";
-        let query = sqlx::query_scalar(sql).bind(format!("scope : ({scope}) AND said : ({question})"));
-        let query = query.bind(before.unwrap_or(Cursor::END).place).bind(limit).bind(session);
-        let places: Vec<i64> = query.fetch_all(&self.readers).await?;
-        let mut found = self.at(session, &places).await?;
+        // Other lives of the name may have said it, too; what they said is passed over, up to so many.
+        let sql = "SELECT words.rowid, c.session = $4 FROM words CROSS JOIN messages m ON m.place = words.rowid \
+                   CROSS JOIN chats c ON c.place = m.chat \
+                   WHERE words MATCH $1 AND words.rowid < $2 ORDER BY words.rowid DESC LIMIT $3";
+        let query = sqlx::query_as(sql).bind(format!("scope : ({scope}) AND said : ({question})"));
+        let query = query.bind(before.unwrap_or(Cursor::END).place).bind(MOST_MATCHES).bind(session);
+        let mut matches = query.fetch(&mut *connection);
+        let (mut places, mut last, mut is_end) = (Vec::new(), None, false);
+        let mut looked = 0;
+        while places.len() < limit as usize {
+            let Some((place, is_ours)): Option<(i64, bool)> = matches.try_next().await? else {
+                is_end = looked < MOST_MATCHES;
+                break;
+            };
+            looked += 1;
+            last = Some(place);
+            places.extend(is_ours.then_some(place));
+        }
+        drop(matches);
+        let mut found = at(&mut connection, session, &places).await?;
         found.sort_by_key(|message| std::cmp::Reverse(message.cursor.place));
-        Ok(Some(found))
+        let next = last.filter(|_| !is_end).map(|place| Cursor { at: 0, place });
+        Ok(Some((found, next)))
     }
+}
 
-    /// The messages at these places.
-    pub(super) async fn at(&self, session: &Life, places: &[i64]) -> Result<Vec<Found>, StoreError> {
-        if places.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut sql = QueryBuilder::<Sqlite>::new(SELECT);
-        sql.push("WHERE c.session = ").push_bind(session.id()).push(" AND m.place IN (");
-        push_list(&mut sql, places);
-        let rows = sql.push(")").build().fetch_all(&self.readers).await?;
-        let mut found: Vec<Found> = rows.iter().map(found).collect();
-        self.add_reactions(session, &mut found).await?;
-        Ok(found)
+/// The messages at these places.
+pub(super) async fn at(
+    connection: &mut SqliteConnection,
+    session: &Life,
+    places: &[i64],
+) -> Result<Vec<Found>, StoreError> {
+    if places.is_empty() {
+        return Ok(Vec::new());
     }
+    let mut sql = QueryBuilder::<Sqlite>::new(SELECT);
+    sql.push("WHERE c.session = ").push_bind(session.id()).push(" AND m.place IN (");
+    push_list(&mut sql, places);
+    let rows = sql.push(")").build().fetch_all(&mut *connection).await?;
+    let mut found: Vec<Found> = rows.iter().map(found).collect();
+    add_reactions(connection, session, &mut found).await?;
+    Ok(found)
+}
 
-    async fn add_reactions(&self, session: &Life, found: &mut [Found]) -> Result<(), StoreError> {
-        let places: Vec<i64> = found.iter().map(|message| message.cursor.place).collect();
-        if places.is_empty() {
-            return Ok(());
+/// As many messages as there is room for, and whether there are others.
+async fn some(
+    mut rows: impl Stream<Item = Result<SqliteRow, sqlx::Error>> + Unpin,
+) -> Result<(Vec<Found>, bool), sqlx::Error> {
+    let (mut some, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = rows.try_next().await? {
+        bytes += row.get::<&str, _>("content").len();
+        if bytes > MOST_BYTES && !some.is_empty() {
+            return Ok((some, true));
         }
-        let mut sql = QueryBuilder::<Sqlite>::new(
-            "SELECT r.message, r.person, r.emoji, p.phone, p.lid, p.name FROM reactions r \
-             LEFT JOIN contacts p ON p.id = r.person AND p.session = ",
-        );
-        sql.push_bind(session.id()).push(" WHERE r.message IN (");
-        push_list(&mut sql, &places);
-        let rows = sql.push(") ORDER BY r.message, r.person").build().fetch_all(&self.readers).await?;
-        let mut by_message: HashMap<i64, Vec<FoundReaction>> = HashMap::new();
-        for row in &rows {
-            let reaction = FoundReaction { by: person(row, "person"), emoji: row.get("emoji") };
-            by_message.entry(row.get("message")).or_default().push(reaction);
-        }
-        for message in found {
-            message.reactions = by_message.remove(&message.cursor.place).unwrap_or_default();
-        }
-        Ok(())
+        some.push(found(&row));
     }
+    Ok((some, false))
+}
+
+async fn add_reactions(
+    connection: &mut SqliteConnection,
+    session: &Life,
+    found: &mut [Found],
+) -> Result<(), StoreError> {
+    let places: Vec<i64> = found.iter().map(|message| message.cursor.place).collect();
+    if places.is_empty() {
+        return Ok(());
+    }
+    let mut sql = QueryBuilder::<Sqlite>::new(
+        "SELECT r.message, r.person, r.emoji, p.phone, p.lid, p.name FROM reactions r \
+         LEFT JOIN contacts p ON p.id = r.person AND p.session = ",
+    );
+    sql.push_bind(session.id()).push(" WHERE r.message IN (");
+    push_list(&mut sql, &places);
+    let rows = sql.push(") ORDER BY r.message, r.person").build().fetch_all(connection).await?;
+    let mut by_message: HashMap<i64, Vec<FoundReaction>> = HashMap::new();
+    for row in &rows {
+        let reaction = FoundReaction { by: person(row, "person"), emoji: row.get("emoji") };
+        by_message.entry(row.get("message")).or_default().push(reaction);
+    }
+    for message in found {
+        message.reactions = by_message.remove(&message.cursor.place).unwrap_or_default();
+    }
+    Ok(())
 }
 
 fn push_list(sql: &mut QueryBuilder<Sqlite>, places: &[i64]) {

@@ -25,6 +25,7 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions, Connection};
 use tokio::sync::{Mutex, MutexGuard};
 
+use super::questions::Questions;
 use super::{BUSY, LOG_PAGES, StoreError, migrations, retention};
 use crate::durable;
 
@@ -39,13 +40,18 @@ const STEPS: [&str; 2] = [
     include_str!("../../../../../migrations/history/0001_start.sql"),
     include_str!("../../../../../migrations/history/0002_lives.sql"),
 ];
-/// Connections for those who look.
-const READERS: u32 = 2;
+/// Connections for callers who look. However many they are, the gateway does not wait for them.
+const BROWSERS: u32 = 2;
+/// Connections for the gateway itself.
+const READERS: u32 = 1;
+/// Bytes of messages in a page; a few more, should a single one be larger.
+const MOST_BYTES: usize = 4 * 1024 * 1024;
 
 /// What is kept; cheap to clone.
 #[derive(Clone)]
 pub struct Kept {
     readers: SqlitePool,
+    browsers: Questions,
     writer: Arc<Mutex<Writer>>,
 }
 
@@ -71,8 +77,10 @@ impl Kept {
         let mut connection = options.connect().await.with_context(|| format!("opening {name}"))?;
         retention::make_shrinkable(&mut connection).await.with_context(|| format!("preparing {name}"))?;
         migrations::run_steps(&mut connection, &STEPS).await.with_context(|| format!("preparing {name}"))?;
-        let readers = SqlitePoolOptions::new().max_connections(READERS).connect_lazy_with(options.read_only(true));
-        Ok(Self { readers, writer: Arc::new(Mutex::new(Writer { connection, is_open: false })) })
+        let options = options.read_only(true);
+        let pool = |most| SqlitePoolOptions::new().max_connections(most).connect_lazy_with(options.clone());
+        let (readers, browsers) = (pool(READERS), Questions::new(pool(BROWSERS)));
+        Ok(Self { readers, browsers, writer: Arc::new(Mutex::new(Writer { connection, is_open: false })) })
     }
 
     /// The place of the newest event that is taken into account.
@@ -84,6 +92,7 @@ impl Kept {
     /// Takes the log of changes into the file. Nothing more is written or read.
     pub async fn close(&self) {
         self.readers.close().await;
+        self.browsers.close().await;
         let Ok(mut connection) = SqliteConnectOptions::new().in_memory(true).connect().await else { return };
         std::mem::swap(&mut self.writer.lock().await.connection, &mut connection);
         if let Err(error) = connection.close().await {

@@ -50,7 +50,7 @@ fn body(found: &Found) -> String {
 }
 
 async fn bodies(kept: &Kept, side: Side, limit: u32) -> Vec<String> {
-    kept.messages(&Life::test(1, "shop"), ANN, side, limit).await.unwrap().iter().map(body).collect()
+    kept.messages(&Life::test(1, "shop"), ANN, side, limit).await.unwrap().0.iter().map(body).collect()
 }
 
 async fn unread(kept: &Kept, chat: &str) -> u32 {
@@ -82,7 +82,7 @@ async fn pages_stay_where_they_are_while_messages_come() {
         (from..to).map(|n| message(n, text(ANN, Some(ANN), &format!("M{n}"), n / 3, &n.to_string()))).collect()
     };
     kept.write(&many(1, 11), 10).await.unwrap();
-    let first = kept.messages(&Life::test(1, "shop"), ANN, Side::Newest, 4).await.unwrap();
+    let first = kept.messages(&Life::test(1, "shop"), ANN, Side::Newest, 4).await.unwrap().0;
     assert_eq!(first.iter().map(body).collect::<String>(), "10987");
     kept.write(&many(11, 15), 14).await.unwrap();
     let cursor: Cursor = first[3].cursor.to_string().parse().unwrap();
@@ -137,8 +137,9 @@ async fn what_comes_after_a_chat_was_read_cleared_or_deleted_stays() {
         assert_eq!(bodies(&kept, Side::Newest, 10).await, ["four", "three"]);
         assert_eq!(unread(&kept, ANN).await, 2);
     }
-    let found =
-        async |word: &str| kept.search(&Life::test(1, "shop"), Some(ANN), word, None, 10).await.unwrap().unwrap().len();
+    let found = async |word: &str| {
+        kept.search(&Life::test(1, "shop"), Some(ANN), word, None, 10).await.unwrap().unwrap().0.len()
+    };
     assert_eq!((found("two").await, found("three").await), (0, 1));
     // Of all there is, if nothing came after it.
     let deleted = ChatChange { deleted: Some(true), up_to: Some(at(4)), ..ChatChange::default() };
@@ -156,9 +157,9 @@ async fn reading_counts_by_time_though_older_messages_are_kept_later() {
         .unwrap();
     kept.import(&Life::test(1, "shop"), &Imports { messages: told(0, 50), ..Imports::default() }).await.unwrap();
     // What is told later is older: also where the time does not say so.
-    let found = kept.search(&Life::test(1, "shop"), None, "hi", None, 100).await.unwrap().unwrap();
+    let found = kept.search(&Life::test(1, "shop"), None, "hi", None, 100).await.unwrap().unwrap().0;
     assert!(found.iter().map(|message| message.id.clone()).eq((0..60).rev().map(|n| format!("M{n}"))));
-    let page = kept.messages(&Life::test(1, "shop"), ANN, Side::Before(found[55].cursor), 2).await.unwrap();
+    let page = kept.messages(&Life::test(1, "shop"), ANN, Side::Before(found[55].cursor), 2).await.unwrap().0;
     assert_eq!(page[0].cursor.to_string().parse(), Ok(page[0].cursor));
     assert_eq!(page.iter().map(|message| message.id.as_str()).collect::<Vec<_>>(), ["M3", "M2"]);
     let ids = ["M3", "M58", "M59", "M40"].map(str::to_owned);
@@ -193,17 +194,17 @@ async fn messages_show_what_was_done_to_them() {
         step(3, status(KeptStatus::Delivered)),
     ];
     kept.write(&steps, 3).await.unwrap();
-    let found = kept.messages(&Life::test(1, "shop"), ANN, Side::Newest, 9).await.unwrap();
+    let found = kept.messages(&Life::test(1, "shop"), ANN, Side::Newest, 9).await.unwrap().0;
     assert_eq!((body(&found[1]), found[1].edited_at), ("first".to_owned(), None));
     assert_eq!(found[1].reactions, [FoundReaction { by: None, emoji: "❤️".to_owned() }]);
     assert_eq!((found[0].status, &found[0].from), (Some(KeptStatus::Read), &None));
     kept.write(&[step(4, edit(Some(ANN), "A"))], 4).await.unwrap();
-    let found = kept.messages(&Life::test(1, "shop"), ANN, Side::Newest, 9).await.unwrap();
+    let found = kept.messages(&Life::test(1, "shop"), ANN, Side::Newest, 9).await.unwrap().0;
     assert_eq!((body(&found[1]), found[1].edited_at), ("second".to_owned(), Some(at(100))));
-    let hits = async |asked| kept.search(&Life::test(1, "shop"), None, asked, None, 9).await.unwrap().unwrap().len();
+    let hits = async |asked| kept.search(&Life::test(1, "shop"), None, asked, None, 9).await.unwrap().unwrap().0.len();
     assert_eq!((hits("first").await, hits("second").await), (0, 1));
     kept.write(&[step(5, Change::Deleted { of: about("A", Some(ANN)) })], 5).await.unwrap();
-    let found = kept.messages(&Life::test(1, "shop"), ANN, Side::Newest, 9).await.unwrap();
+    let found = kept.messages(&Life::test(1, "shop"), ANN, Side::Newest, 9).await.unwrap().0;
     assert_eq!((&found[1].message, found[1].deleted_at, found[1].reactions.len()), (&None, Some(at(100)), 0));
     assert_eq!(hits("second").await, 0);
 }
@@ -265,12 +266,12 @@ async fn words_of_any_script_are_found() {
         ("besprochen", "doc"),
         ("счет-фактура", "doc"),
     ] {
-        let found = kept.search(&Life::test(1, "shop"), None, asked, None, 9).await.unwrap().unwrap();
+        let found = kept.search(&Life::test(1, "shop"), None, asked, None, 9).await.unwrap().unwrap().0;
         assert_eq!(found.iter().map(|found| found.id.as_str()).collect::<Vec<_>>(), [expected], "{asked}");
     }
     for nothing in ["ривет", "京北", "👎", "vu deja xyz", "scope", "s c1"] {
         assert_eq!(
-            kept.search(&Life::test(1, "shop"), None, nothing, None, 9).await.unwrap().unwrap(),
+            kept.search(&Life::test(1, "shop"), None, nothing, None, 9).await.unwrap().unwrap().0,
             [],
             "{nothing}"
         );
@@ -285,12 +286,12 @@ async fn words_of_any_script_are_found() {
     for syntax in ["a AND", "NEAR(a b", "said:a", "\"a", "a*", "-a", "^a", "{said} : a", "a\0b", "' OR 1=1 --", "%_"] {
         kept.search(&Life::test(1, "shop"), None, syntax, None, 9).await.unwrap();
     }
-    assert_eq!(kept.search(&Life::test(1, "shop"), Some(ANN), "besprochen", None, 9).await.unwrap().unwrap(), []);
+    assert_eq!(kept.search(&Life::test(1, "shop"), Some(ANN), "besprochen", None, 9).await.unwrap().unwrap().0, []);
     assert_eq!(
-        kept.search(&Life::test(1, "shop"), Some(GROUP), "besprochen", None, 9).await.unwrap().unwrap().len(),
+        kept.search(&Life::test(1, "shop"), Some(GROUP), "besprochen", None, 9).await.unwrap().unwrap().0.len(),
         1
     );
-    assert_eq!(kept.search(&Life::test(2, "bar"), None, "besprochen", None, 9).await.unwrap().unwrap(), []);
+    assert_eq!(kept.search(&Life::test(2, "bar"), None, "besprochen", None, 9).await.unwrap().unwrap().0, []);
 }
 
 #[tokio::test]
@@ -324,7 +325,7 @@ async fn what_a_phone_tells_of_before_makes_nothing_poorer() {
         assert_eq!(chats[1].chat.name.as_deref(), Some("Team"));
         let ann = kept.contact(&Life::test(1, "shop"), ANN).await.unwrap().unwrap();
         assert_eq!((ann.lid.as_deref(), ann.name.as_deref()), (Some("1@lid"), Some("Ann")));
-        let mine = kept.messages(&Life::test(1, "shop"), ANN, Side::Newest, 1).await.unwrap().remove(0);
+        let mine = kept.messages(&Life::test(1, "shop"), ANN, Side::Newest, 1).await.unwrap().0.remove(0);
         assert_eq!(mine.status, Some(KeptStatus::Read));
     }
 }
@@ -339,7 +340,7 @@ async fn a_deleted_session_leaves_nothing_and_its_name_can_be_taken_again() {
         .await
         .unwrap();
     assert_eq!(bodies(&kept, Side::Newest, 9).await, ["new"]);
-    assert_eq!(kept.search(&Life::test(1, "shop"), None, "hi", None, 9).await.unwrap().unwrap(), []);
+    assert_eq!(kept.search(&Life::test(1, "shop"), None, "hi", None, 9).await.unwrap().unwrap().0, []);
     assert_eq!((kept.remove_forgotten(9).await.unwrap(), kept.remove_forgotten(9).await.unwrap()), (1, 0));
     assert_eq!(bodies(&kept, Side::Newest, 9).await, ["new"]);
     assert_eq!(kept.remove_before(at(4), 9).await.unwrap(), 0);

@@ -1,0 +1,106 @@
+//! Connections for what callers ask, beside those of the gateway itself: a question whose asker has left ends.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use sqlx::pool::PoolConnection;
+use sqlx::sqlite::{Sqlite, SqliteConnection, SqlitePool};
+
+/// How often SQLite looks whether the asker is still there, in steps of its machine: a few of them take a microsecond.
+const STEPS: i32 = 1_000;
+
+/// Some connections; whoever asks waits until one is free. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Questions {
+    pool: SqlitePool,
+    /// How many times [`STEPS`] were taken so far.
+    #[cfg(test)]
+    pub taken: Arc<std::sync::atomic::AtomicU64>,
+}
+
+impl Questions {
+    pub fn new(pool: SqlitePool) -> Self {
+        Self {
+            pool,
+            #[cfg(test)]
+            taken: Arc::default(),
+        }
+    }
+
+    /// A connection for one asker. When it is dropped in the middle of a statement, the statement ends, and the next asker has its turn.
+    pub async fn ask(&self) -> Result<Question, sqlx::Error> {
+        let mut connection = self.pool.acquire().await?;
+        let asker = Arc::new(AtomicBool::new(true));
+        let is_there = Arc::clone(&asker);
+        #[cfg(test)]
+        let taken = Arc::clone(&self.taken);
+        connection.lock_handle().await?.set_progress_handler(STEPS, move || {
+            #[cfg(test)]
+            taken.fetch_add(1, Ordering::Relaxed);
+            is_there.load(Ordering::Relaxed)
+        });
+        Ok(Question { asker, connection })
+    }
+
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// A connection on which somebody waits for answers.
+pub(super) struct Question {
+    /// Whether somebody does.
+    asker: Arc<AtomicBool>,
+    connection: PoolConnection<Sqlite>,
+}
+
+impl Drop for Question {
+    fn drop(&mut self) {
+        // The pool takes the connection back when what runs on it has ended.
+        self.asker.store(false, Ordering::Relaxed);
+    }
+}
+
+impl Deref for Question {
+    type Target = SqliteConnection;
+
+    fn deref(&self) -> &SqliteConnection {
+        &self.connection
+    }
+}
+
+impl DerefMut for Question {
+    fn deref_mut(&mut self) -> &mut SqliteConnection {
+        &mut self.connection
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
+
+    use super::*;
+    use crate::clock::Clock;
+
+    #[tokio::test]
+    async fn a_question_whose_asker_has_left_ends() {
+        let clock = Clock::system();
+        let options = SqliteConnectOptions::new().in_memory(true);
+        let questions = Questions::new(SqlitePoolOptions::new().max_connections(1).connect_lazy_with(options));
+        for _ in 0..3 {
+            let mut question = questions.ask().await.unwrap();
+            let endless = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
+            let asked = sqlx::query_scalar::<_, i64>(endless).fetch_one(&mut *question);
+            clock.timeout(Duration::from_millis(20), asked).await.unwrap_err();
+            drop(question);
+            let next = async {
+                let mut question = questions.ask().await.unwrap();
+                sqlx::query_scalar::<_, i64>("SELECT 1").fetch_one(&mut *question).await.unwrap()
+            };
+            assert_eq!(clock.timeout(Duration::from_secs(20), next).await.expect("the next asker has its turn"), 1);
+        }
+    }
+}

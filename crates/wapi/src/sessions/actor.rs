@@ -123,7 +123,7 @@ impl Actor {
         pairing::hide(&self.session, &self.around.files).await;
         link.close().await;
         if end == End::LoggedOut {
-            self.set_aside(Aside::LoggedOut).await;
+            self.forget_device().await;
         }
         end
     }
@@ -343,20 +343,17 @@ impl Actor {
         Next::WhenAsked
     }
 
-    async fn set_aside(&self, why: Aside) {
+    /// The device is no more. Where its file cannot be moved, whoever starts the session again is logged out again.
+    async fn forget_device(&self) {
+        let Parts { files, store, clock, .. } = &self.around;
         let reason = self.session.state().reason;
-        if why == Aside::LoggedOut {
-            tracing::error!(session = %self.session.name, reason, "the device was logged out");
-        }
-        if let Err(error) = self.around.files.set_aside(&self.session.name, why, self.around.clock.now()).await {
+        tracing::error!(session = %self.session.name, reason, "the device was logged out");
+        if let Err(error) = files.set_aside(&self.session.name, Aside::LoggedOut, clock.now()).await {
             tracing::error!(session = %self.session.name, %error, "the file of a former device cannot be moved");
         }
-        if why == Aside::LoggedOut {
-            archive::start_over(&self.session, &self.around.store).await;
-        }
+        archive::start_over(&self.session, store).await;
         // Nobody asks a device that is no more.
-        let forgotten = self.around.store.forget_payloads(&self.session.life(), Timestamp::MAX).await;
-        if let Err(error) = forgotten {
+        if let Err(error) = store.forget_payloads(&self.session.life(), Timestamp::MAX).await {
             tracing::warn!(session = %self.session.name, %error, "what a former device sent cannot be forgotten");
         }
     }

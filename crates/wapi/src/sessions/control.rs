@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{MutexGuard, watch};
+use tokio::sync::{MutexGuard, OwnedMutexGuard, watch};
 
 use super::actor::STOPPED_BY_HAND;
 use super::{Intent, Metadata, Parts, Session, SessionName, SessionState, Sessions, Status};
@@ -31,6 +31,9 @@ pub enum CommandError {
     NotPaired,
     #[error("a phone has linked the session")]
     Paired,
+    /// Nothing is ordered any more.
+    #[error("the program is ending")]
+    Ending,
     /// An earlier order takes long. This one was not followed; a removal goes on.
     #[error("an earlier order is still being followed")]
     Busy,
@@ -77,7 +80,9 @@ impl Sessions {
                 match sessions.get(name) {
                     None => {
                         let session = self.add(&mut sessions, name, ordered.clone());
-                        break Place { session, sessions: self, is_taken: false };
+                        // Nobody else's order is saved before this one.
+                        let turn = Arc::clone(&session.turn).try_lock_owned().expect("nobody knows it yet");
+                        break Place { session, sessions: self, is_taken: false, _turn: turn };
                     }
                     Some(former) => Arc::clone(former),
                 }
@@ -87,11 +92,7 @@ impl Sessions {
             }
             self.gone(&former).await?;
         };
-        {
-            // Nobody else's order is saved before this one.
-            let _turn = place.session.turn.lock().await;
-            self.inner.around.store.order_session(name.as_str(), &ordered).await?;
-        }
+        self.inner.around.store.order_session(name.as_str(), &ordered).await?;
         Ok(place.take())
     }
 
@@ -161,8 +162,9 @@ impl Sessions {
     pub(super) async fn turn<'a>(&self, session: &'a Session) -> Result<MutexGuard<'a, ()>, CommandError> {
         let turn = self.inner.around.clock.timeout(TURN, session.turn.lock()).await.map_err(|_| CommandError::Busy)?;
         match session.intent() {
-            Intent::Run | Intent::Stop if !session.has_ended() => Ok(turn),
-            _ => Err(CommandError::Unknown),
+            Intent::Remove => Err(CommandError::Unknown),
+            Intent::Run | Intent::Stop if session.has_ended() => Err(CommandError::Ending),
+            Intent::Run | Intent::Stop => Ok(turn),
         }
     }
 
@@ -257,6 +259,7 @@ struct Place<'a> {
     session: Arc<Session>,
     sessions: &'a Sessions,
     is_taken: bool,
+    _turn: OwnedMutexGuard<()>,
 }
 
 impl Place<'_> {

@@ -1,17 +1,17 @@
 //! Saved sessions log in by themselves when the program starts; those that were stopped by hand stay so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::session::Intent;
-use super::{Aside, Parts, PoisonError, Session, SessionName, Sessions, Status};
+use super::{Parts, PoisonError, Session, SessionName, Sessions, Status};
 use crate::store::session_file::{SessionFile, inspect};
 use crate::store::{Ordered, StoreError};
+use crate::telemetry::shown;
 
 /// The longest random wait before a saved session logs in at start.
 const JITTER: Duration = Duration::from_millis(250);
@@ -50,15 +50,21 @@ impl Sessions {
         let files = &self.inner.around.files;
         files.remove_all_qr_codes().await.context("removing the QR codes of an earlier run")?;
         let Some(mut ordered) = self.remembered().await else { return Ok(()) };
-        for (name, _) in ordered.extract_if(.., |_, ordered| ordered.is_removed) {
-            self.finish_removal(&name).await.with_context(|| format!("removing the session {name:?}"))?;
-        }
+        let removed: BTreeSet<_> = ordered
+            .extract_if(.., |_, ordered| ordered.is_removed)
+            // It parsed when it was saved.
+            .filter_map(|(name, ordered)| Some((SessionName::parse(&name).ok()?, ordered)))
+            .map(|(name, ordered)| self.finish_removal(name, ordered))
+            .collect();
         let (names, strangers) = files.saved_sessions().await?;
         for path in strangers {
-            tracing::warn!(file = %path.display(), "this file's name is not one that wapi gives; it is left alone");
+            tracing::warn!(file = shown::file(&path), "this file's name is not one that wapi gives; it is left alone");
         }
         let places = Arc::new(Semaphore::new(at_once));
         for name in names {
+            if removed.contains(&name) {
+                continue;
+            }
             let ordered = ordered.remove(name.as_str());
             if ordered.is_none() && inspect(&files.session(&name)).await == SessionFile::NeverPaired {
                 continue;
@@ -77,17 +83,17 @@ impl Sessions {
         Ok(())
     }
 
-    /// The program ended before a session that somebody had removed was gone.
-    async fn finish_removal(&self, name: &str) -> Result<()> {
-        let Parts { files, store, history, clock, .. } = &self.inner.around;
-        if let Ok(name) = SessionName::parse(name) {
-            files.set_aside(&name, Aside::Removed, clock.now()).await?;
+    /// The program ended before a session that somebody had removed was gone. Its name is taken until then, whatever is in the way, and
+    /// nobody waits for it.
+    fn finish_removal(&self, name: SessionName, ordered: Ordered) -> SessionName {
+        let mut sessions = self.lock();
+        // Unless the saved sessions are listed once more.
+        if !sessions.contains_key(&name) {
+            let session = self.add(&mut sessions, &name, ordered);
+            session.set_intent(Intent::Remove);
+            self.spawn(session);
         }
-        for life in store.lives().of(name) {
-            store.forget_payloads(&life, Timestamp::MAX).await?;
-        }
-        history.forget(name).await?;
-        Ok(store.forget_session(name).await?)
+        name
     }
 
     /// What was ordered for sessions, by name. Asks until the database answers: a session that was stopped by hand must not start

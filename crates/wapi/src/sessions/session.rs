@@ -39,7 +39,7 @@ pub struct Session {
     link: watch::Sender<Option<Arc<Link>>>,
     intent: watch::Sender<Intent>,
     /// Held while an order is saved and made known, so that both are in the same order.
-    pub(super) turn: tokio::sync::Mutex<()>,
+    pub(super) turn: Arc<tokio::sync::Mutex<()>>,
     /// Whether a device that is found at its removal is one that nobody wants.
     leaves_no_device: AtomicBool,
     line: watch::Sender<Line>,
@@ -47,8 +47,6 @@ pub struct Session {
     pub(super) requests: mpsc::UnboundedSender<Request>,
     /// From the link to its sender.
     pub(super) notes: mpsc::UnboundedSender<Note>,
-    /// Whether its file held a device when the program started.
-    was_paired: AtomicBool,
     pub(super) asked: Notify,
     /// Milliseconds since 1970, 0 for never. Not part of the state: it changes with every message, and nobody waits for it.
     last_received: AtomicI64,
@@ -106,12 +104,11 @@ impl Session {
             state: watch::Sender::new(SessionState::new(clock.now())),
             link: watch::Sender::new(None),
             intent: watch::Sender::new(intent),
-            turn: tokio::sync::Mutex::default(),
+            turn: Arc::default(),
             leaves_no_device: AtomicBool::new(false),
             line: watch::Sender::new(Line::Down),
             requests,
             notes,
-            was_paired: AtomicBool::new(false),
             asked: Notify::new(),
             last_received: AtomicI64::new(0),
             silences: AtomicU32::new(0),
@@ -181,15 +178,14 @@ impl Session {
         look(&self.state.borrow())
     }
 
-    /// Its file holds a device, although its turn to log in has not come.
+    /// Its file holds a device from an earlier run, although its turn to log in has not come: nothing to tell.
     pub(super) fn expect_device(&self) {
-        self.was_paired.store(true, Ordering::Relaxed);
+        self.state.send_modify(|state| state.paired = true);
     }
 
     /// Whether there is a device that messages can wait for.
     pub(super) fn has_device(&self) -> bool {
-        let is_starting = |state: &SessionState| state.status == Status::Starting;
-        self.look(|state| state.paired || (is_starting(state) && self.was_paired.load(Ordering::Relaxed)))
+        self.look(|state| state.paired)
     }
 
     pub(super) fn line(&self) -> watch::Receiver<Line> {

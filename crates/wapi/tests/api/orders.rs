@@ -56,6 +56,20 @@ async fn becomes(app: &TestApp, name: &str, expected: Option<bool>) {
     eventually(so, async || format!("{name} is {:?} and not {expected:?}", found(app, name).await)).await;
 }
 
+/// What becomes of `work` while the clock runs.
+async fn overtaken_by_time<T>(app: &TestApp, work: impl Future<Output = T>) -> T {
+    let time = async {
+        loop {
+            Clock::system().sleep(Duration::from_millis(100)).await;
+            app.push_clock(Duration::from_secs(5));
+        }
+    };
+    tokio::select! {
+        done = work => done,
+        () = time => unreachable!(),
+    }
+}
+
 #[tokio::test]
 async fn whatever_is_ordered_at_once_everybody_is_answered_and_the_last_word_counts() {
     let app = TestApp::start().await;
@@ -131,9 +145,11 @@ async fn a_removal_beside_any_other_order_is_final_for_a_linked_session_too() {
 async fn a_session_that_waits_for_its_turn_at_the_start_hears_every_order() {
     let app = Setup::new().set("WAPI_RESTORE_CONCURRENCY", 1).start().await;
     let orders = [("a", None), ("b", Some(Stop)), ("c", Some(Remove)), ("d", Some(Restart)), ("e", Some(Start))];
+    let mut phones = BTreeMap::new();
     for (name, _) in orders {
         let phone = app.phone(&format!("Owner of {name}"));
         app.pair(name, &phone).await;
+        phones.insert(name, phone);
     }
     let stopped = app.stop().await;
     // The one before them never gets anywhere.
@@ -157,7 +173,31 @@ async fn a_session_that_waits_for_its_turn_at_the_start_hears_every_order() {
         };
         eventually(look, async || format!("{name} is not online")).await;
     }
+    assert_eq!(phones["c"].devices().len(), 1, "nobody asked for it to be logged out");
     app.finish().await;
+}
+
+#[tokio::test]
+async fn a_device_whose_file_stays_where_it_is_comes_back_to_nobody() {
+    for is_restarted in [false, true] {
+        let app = TestApp::start().await;
+        let (phone, other) = (app.phone("Owner"), app.phone("Other"));
+        app.pair("shop", &phone).await;
+        app.pair("cafe", &other).await;
+        let obstacle = app.root().join("sessions/removed");
+        std::fs::write(&obstacle, "").unwrap();
+        overtaken_by_time(&app, app.delete("/v1/sessions/shop")).await.expect(503);
+        let app = if is_restarted { app.restart().await } else { app };
+        app.until("cafe", "online").await;
+        assert_ne!(app.session("shop").await.json()["status"], "online");
+        overtaken_by_time(&app, app.post("/v1/sessions", json!({"id": "shop"}))).await.expect(503);
+        assert!(app.root().join("sessions/shop.db").exists(), "it is still in the way");
+        std::fs::remove_file(&obstacle).unwrap();
+        becomes(&app, "shop", None).await;
+        let made = Make.give(&app, "shop").await.expect(201).json();
+        assert_eq!(made["paired"], false);
+        app.finish().await;
+    }
 }
 
 #[tokio::test]

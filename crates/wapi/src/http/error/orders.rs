@@ -23,6 +23,7 @@ impl From<CommandError> for Problem {
     fn from(error: CommandError) -> Self {
         match error {
             CommandError::Unknown => Self::NoSession,
+            CommandError::Ending => Self::Stopping,
             CommandError::Exists => Self::SessionExists,
             CommandError::NotPaired => Self::NotPaired,
             CommandError::Paired => Self::AlreadyPaired,

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use anyhow::{Context, Result};
+use jiff::Timestamp;
+
+use super::super::Parts;
 use super::{Actor, Aside};
-use crate::store::StoreError;
 use crate::store::session_file::{SessionFile, inspect};
 use crate::whatsapp::{Link, Signal, Signals};
 
@@ -13,14 +16,15 @@ const LAST_LOGIN: Duration = Duration::from_secs(15);
 const PAUSE: Duration = Duration::from_secs(1);
 
 impl Actor {
-    /// Moves the file out of the way and forgets the session. The removal is remembered until then, and the next run goes on with it.
+    /// Moves the file out of the way and forgets the session. The removal is remembered until both are done, and the next run goes on
+    /// with it.
     pub(super) async fn leave(&self) {
         if self.session.leaves_no_device() {
             self.log_out_latecomer().await;
         }
-        self.set_aside(Aside::Removed).await;
         while let Err(error) = self.forget().await {
-            tracing::warn!(session = %self.session.name, %error, "a removed session cannot be forgotten yet; trying again");
+            let error = format!("{error:#}");
+            tracing::warn!(session = %self.session.name, error, "a removed session cannot be forgotten yet; trying again");
             let pause = self.around.clock.sleep(PAUSE);
             if self.around.lifecycle.unless_stopping(pause).await.is_none() {
                 return;
@@ -28,10 +32,18 @@ impl Actor {
         }
     }
 
-    /// Also what came until its connection ended.
-    async fn forget(&self) -> Result<(), StoreError> {
-        self.around.history.forget(self.session.name.as_str()).await?;
-        self.around.store.forget_session(self.session.name.as_str()).await
+    /// Also what came until its connection ended. The order to remove it goes last: without it, a file that is still there would be found
+    /// at the next start, or become the device of whoever takes the name.
+    async fn forget(&self) -> Result<()> {
+        let Parts { files, store, history, clock, .. } = &self.around;
+        let name = &self.session.name;
+        files.set_aside(name, Aside::Removed, clock.now()).await.context("its file cannot be moved")?;
+        // Nobody asks a device that is no more.
+        for life in store.lives().of(name.as_str()) {
+            store.forget_payloads(&life, Timestamp::MAX).await?;
+        }
+        history.forget(name.as_str()).await?;
+        Ok(store.forget_session(name.as_str()).await?)
     }
 
     /// A phone that linked the session in the moment of its removal would list a device for ever that is nowhere.

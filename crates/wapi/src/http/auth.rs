@@ -26,9 +26,14 @@ const LAST_WORD: Duration = Duration::from_millis(500);
 pub async fn require_key(State(gateway): State<Gateway>, visit: Visit, mut request: Request, next: Next) -> Response {
     let caller = match caller(&gateway, &visit, request.headers(), request.uri()).await {
         Ok(caller) => caller,
-        Err(problem) => return problem.into_response(),
+        Err(problem) => {
+            visit.is_refused();
+            return problem.into_response();
+        }
     };
-    visit.enters(caller.shared_id());
+    if !visit.enters(caller.shared_id(), caller.sessions().is_some()) {
+        return Problem::TooManyRequests("with this key").into_response();
+    }
     request.extensions_mut().insert(caller.clone());
     let shown_out = async {
         ended(&gateway, &caller).await;

@@ -112,6 +112,8 @@ pub enum Problem {
     NoRange(u64),
     /// Another request came with the same idempotency key.
     KeyTaken,
+    /// As many from there as may be are answered at the moment.
+    TooManyRequests(&'static str),
     /// So many links of the session wait to be fetched already.
     TooManyLinks(usize),
     /// So many messages of the session wait already.
@@ -188,7 +190,7 @@ impl Problem {
             Self::NotOnline { .. } | Self::SessionFailed { .. } | Self::OriginalWebhook => StatusCode::CONFLICT,
             Self::SessionExists | Self::NotPaired | Self::AlreadyPaired | Self::KeyTaken => StatusCode::CONFLICT,
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
-            Self::QueueFull(_) | Self::TooManyLinks(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::QueueFull(_) | Self::TooManyLinks(_) | Self::TooManyRequests(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::NoPairingCode { .. } | Self::Refused { .. } => StatusCode::BAD_GATEWAY,
             Self::NoAnswer { .. } => StatusCode::GATEWAY_TIMEOUT,
             Self::Stopping | Self::Starting | Self::NotReady { .. } | Self::SessionBusy => {
@@ -245,6 +247,7 @@ impl Problem {
             Self::MediaGone { .. } => ("media_gone", "The file cannot be had"),
             Self::NoRange(_) => ("range_not_satisfiable", "The file has no such bytes"),
             Self::KeyTaken => ("idempotency_key_reused", "The idempotency key belongs to another request"),
+            Self::TooManyRequests(_) => ("too_many_requests", "Too many requests are being answered"),
             Self::TooManyLinks(_) => ("too_many_links", "Too many links wait to be fetched"),
             Self::QueueFull(_) => ("queue_full", "Too many messages wait"),
             Self::NotSent(failure) => failures::code(failure),
@@ -282,7 +285,9 @@ impl Problem {
             }
             Self::TooSlow => format!("{TooSlow}; send it anew over a better line"),
             Self::TooLarge(limit) => format!("at most {limit} bytes are taken"),
-            Self::Unauthorized => "send it as `Authorization: Bearer …` or `X-Api-Key: …`".to_owned(),
+            Self::Unauthorized => "send the key of WAPI_API_KEY, or one that POST /v1/api-keys has made, as `Authorization: Bearer …` or \
+                                   `X-Api-Key: …`"
+                .to_owned(),
             Self::Stranger(why) => why.detail().to_owned(),
             Self::ScopeMissing(scope) => format!("use a key whose `scopes` have `{}` or `admin`", scope.word()),
             Self::SessionNotAllowed => "use a key whose `sessions` have this one, or that is for all".to_owned(),
@@ -312,6 +317,9 @@ impl Problem {
             Self::NoMedia => "it never was, was of another session, or is kept no longer".to_owned(),
             Self::NoRange(size) => format!("it has {size} bytes"),
             Self::KeyTaken => "use a new key for a new message; keys are remembered for 24 hours".to_owned(),
+            Self::TooManyRequests(which) => {
+                format!("as many {which} are being answered as may be, streams and waits included; end some, or try again later")
+            }
             Self::TooManyLinks(most) => format!("{most} links of this session wait to be fetched; try again later"),
             Self::QueueFull(most) => format!("{most} messages of this session wait to be sent; try again later"),
             Self::NotOnline { status, reason: Some(reason) } => format!("it is {}: {reason}", status.word()),

@@ -65,7 +65,10 @@ pub async fn finished(State(gateway): State<Gateway>, request: Request, next: Ne
         return next.run(request).await;
     }
     let (answer, answered) = oneshot::channel();
+    // Its connection's place is taken until then, or whoever leaves at once could have any number of things done.
+    let visit = request.extensions().get::<Visit>().cloned();
     gateway.lifecycle.spawn(async move {
+        let _visit = visit;
         if let Err(response) = answer.send(next.run(request).await) {
             tracing::info!(status = response.status().as_u16(), "a request was finished whose caller had left");
         }

@@ -8,7 +8,6 @@ use bytes::Bytes;
 use hyper::body::{Frame, Incoming, SizeHint};
 
 use super::Seat;
-use super::crowd::Standing;
 use crate::clock::Clock;
 use crate::pace::Pace;
 
@@ -68,7 +67,7 @@ impl Answered {
 
 impl Drop for Answered {
     fn drop(&mut self) {
-        self.seat.is_now(Standing::Resting);
+        self.seat.rests();
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::response::IntoResponse;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::TokioIo;
@@ -17,10 +18,11 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::body::{Answered, Paced};
-use super::crowd::Standing;
-use super::peer::{Peer, Proxies};
+use super::crowd::Asked;
+use super::peer::{Peer, Proxies, Way};
 use super::{Seat, Visit};
 use crate::clock::Clock;
+use crate::http::error::Problem;
 use crate::lifecycle::Lifecycle;
 use crate::pace::Pace;
 
@@ -55,13 +57,17 @@ pub async fn serve(
     let service = {
         let (seat, manner, inner) = (seat.clone(), manner.clone(), TowerToHyperService::new(manner.router.clone()));
         service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-            seat.is_now(Standing::Busy);
             let peer = Peer::of(from, is_tls, request.headers(), request.version(), &manner.proxies);
+            let is_for_another = peer.way == Way::PassedOn && !manner.proxies.are_trusted(peer.address);
+            let asked = seat.asks(is_for_another.then_some(peer.address));
             let mut request = request.map(|body| Body::new(Paced::new(body, manner.clock.clone())));
             request.extensions_mut().insert(Visit::new(peer, seat.clone()));
             let (answering, seat) = (inner.call(request), seat.clone());
             async move {
-                let answer = answering.await?;
+                let answer = match asked {
+                    Asked::TooMuch => Problem::TooManyRequests("from this address").into_response(),
+                    Asked::Well | Asked::TooLate => answering.await?,
+                };
                 Ok::<_, Infallible>(answer.map(|body| Body::new(Answered::new(body, seat))))
             }
         })

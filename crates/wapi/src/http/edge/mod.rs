@@ -9,6 +9,7 @@ mod tls;
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ use crate::meters::Counter;
 
 use connection::Manner;
 pub use crowd::block;
-use crowd::{Arrival, Crowd, Limits, Standing};
+use crowd::{Arrival, Asked, Crowd, Limits, Standing};
 pub use peer::{Peer, Proxies, Way};
 pub use tls::Tls;
 
@@ -82,10 +83,8 @@ impl Edge {
 
     /// That of somebody of this machine who comes without a connection.
     pub fn visit(&self) -> Visit {
-        let (bell, room, clock) = (CancellationToken::new(), self.room(), self.clock.clone());
-        let place = Place { id: u64::MAX, bell, room, clock, known: OnceLock::new(), asked_late: OnceLock::new() };
         let peer = Peer { address: Ipv4Addr::LOCALHOST.into(), is_https: None, way: Way::Direct };
-        Visit::new(peer, Seat(Arc::new(place)))
+        Visit::new(peer, Seat::new(u64::MAX, CancellationToken::new(), self.room(), self.clock.clone()))
     }
 
     /// Answers on `listener` until the soft stop of `visits`, whose tasks the connections are; then until each has its answer, or `grace`
@@ -191,14 +190,7 @@ impl Room {
         room.counts.let_in.add(1);
         let bell = CancellationToken::new();
         bells.insert(id, bell.clone());
-        Some(Seat(Arc::new(Place {
-            id,
-            bell,
-            room: Arc::clone(room),
-            clock: clock.clone(),
-            known: OnceLock::new(),
-            asked_late: OnceLock::new(),
-        })))
+        Some(Seat::new(id, bell, Arc::clone(room), clock.clone()))
     }
 
     /// How many are connected, and how many may be.
@@ -222,10 +214,10 @@ struct Place {
     bell: CancellationToken,
     room: Arc<Room>,
     clock: Clock,
-    /// Set once a key was shown that is one.
-    known: OnceLock<()>,
-    /// Set once something was asked that came in the moment in which it had to leave.
-    asked_late: OnceLock<()>,
+    /// Whether a key was shown that is one with what was asked last.
+    is_known: AtomicBool,
+    /// Whether something was asked that came in the moment in which it had to leave.
+    has_asked_late: AtomicBool,
 }
 
 impl Drop for Place {
@@ -237,17 +229,31 @@ impl Drop for Place {
 }
 
 impl Seat {
-    fn is_now(&self, standing: Standing) {
+    fn new(id: u64, bell: CancellationToken, room: Arc<Room>, clock: Clock) -> Self {
+        let (is_known, has_asked_late) = Default::default();
+        Self(Arc::new(Place { id, bell, room, clock, is_known, has_asked_late }))
+    }
+
+    fn asks(&self, passed_on: Option<IpAddr>) -> Asked {
         let now = self.0.clock.uptime();
-        if !self.0.room.lock().0.is_now(self.0.id, standing, now) && standing == Standing::Busy {
-            let _ = self.0.asked_late.set(());
+        let asked = self.0.room.lock().0.asks(self.0.id, passed_on, now);
+        self.0.has_asked_late.fetch_or(asked == Asked::TooLate, Ordering::Relaxed);
+        asked
+    }
+
+    fn rests(&self) {
+        let now = self.0.clock.uptime();
+        self.0.room.lock().0.rests(self.0.id, now);
+    }
+
+    fn knows(&self, is_known: bool) {
+        if self.0.is_known.swap(is_known, Ordering::Relaxed) != is_known {
+            self.0.room.lock().0.is_known(self.0.id, is_known);
         }
     }
 
-    fn is_known(&self) {
-        if self.0.known.set(()).is_ok() {
-            self.0.room.lock().0.is_known(self.0.id);
-        }
+    fn is_known(&self) -> bool {
+        self.0.is_known.load(Ordering::Relaxed)
     }
 
     async fn must_leave(&self) {
@@ -259,13 +265,13 @@ impl Seat {
     fn is_worth_finishing(&self) -> bool {
         match self.0.room.lock().0.standing(self.0.id) {
             Some((standing, _)) => standing != Standing::Arriving,
-            None => self.0.known.get().or(self.0.asked_late.get()).is_some(),
+            None => self.is_known() || self.0.has_asked_late.load(Ordering::Relaxed),
         }
     }
 
     /// Whether it has had to leave without having shown a key.
     fn is_displaced_stranger(&self) -> bool {
-        self.0.bell.is_cancelled() && self.0.known.get().is_none()
+        self.0.bell.is_cancelled() && !self.is_known()
     }
 
     /// How long to wait before asking whether it is [too late](Self::is_too_late).
@@ -285,8 +291,8 @@ impl Seat {
         match standing {
             Standing::Arriving => Some((connection::FIRST, since)),
             // Who is known makes room when it is needed, and is welcome to stay until then.
-            Standing::Resting if self.0.known.get().is_none() => Some((connection::REST, since)),
-            Standing::Resting => None,
+            Standing::Resting if self.is_known() => None,
+            Standing::Resting => Some((connection::REST, since)),
             Standing::Busy => None,
         }
     }
@@ -309,10 +315,18 @@ impl Visit {
         Self { peer, seat, key: Arc::default() }
     }
 
-    /// It showed the key of this id, or none was asked for.
-    pub fn enters(&self, key: Arc<str>) {
-        self.seat.is_known();
+    /// It showed the key of this id, or none was asked for. `is_narrow`: the key is for some sessions. False if as many are answered for such
+    /// a key as may be.
+    pub fn enters(&self, key: Arc<str>, is_narrow: bool) -> bool {
+        let is_welcome = !is_narrow || self.seat.0.room.lock().0.is_for(self.seat.0.id, &key);
+        self.seat.knows(is_welcome);
         let _ = self.key.set(key);
+        is_welcome
+    }
+
+    /// It showed none that is one, where one is asked for.
+    pub fn is_refused(&self) {
+        self.seat.knows(false);
     }
 
     /// The id of the key it showed; empty where none is asked for.

@@ -64,12 +64,9 @@ impl Peer {
             let way = if was_passed_on { Way::Doubtful } else { Way::Direct };
             return Self { address: from, is_https: Some(is_tls), way };
         }
-        let way = if was_passed_on { Way::PassedOn } else { Way::Direct };
-        let is_https = match way {
-            Way::PassedOn => scheme(headers),
-            _ => Some(is_tls),
-        };
-        Self { address: origin(from, headers, proxies), is_https, way }
+        let is_https = if was_passed_on { scheme(headers) } else { Some(is_tls) };
+        // Some proxies say nothing of it, and nothing else is to come from where one is.
+        Self { address: origin(from, headers, proxies), is_https, way: Way::PassedOn }
     }
 }
 
@@ -157,6 +154,6 @@ mod tests {
         assert_eq!(peer("::ffff:10.9.9.9", &[("x-forwarded-for", "203.0.113.9")]).0, "203.0.113.9");
         let (_, is_https, way) = peer("::1", &[("x-forwarded-proto", "http, https")]);
         assert_eq!((is_https, way), (Some(true), Way::PassedOn));
-        assert_eq!(peer("::1", &[]), ("::1".to_owned(), Some(false), Way::Direct));
+        assert_eq!(peer("::1", &[]), ("::1".to_owned(), Some(false), Way::PassedOn), "one that says nothing of it");
     }
 }

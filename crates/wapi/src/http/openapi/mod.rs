@@ -197,7 +197,13 @@ fn responses(operation: &Operation, row: &Row) -> Value {
 fn everywhere(operation: &Operation, row: &Row) -> Vec<(u16, &'static str)> {
     let mut problems = vec![(500, "internal")];
     if row.scope.is_some() {
-        problems.extend([(503, "starting"), (401, "unauthorized"), (403, "scope_missing"), (403, "stranger")]);
+        problems.extend([
+            (503, "starting"),
+            (401, "unauthorized"),
+            (403, "scope_missing"),
+            (403, "stranger"),
+            (429, "too_many_requests"),
+        ]);
         problems.extend([(403, "session_not_allowed"), (403, "not_for_all_sessions"), (400, "invalid_fields")]);
     }
     if operation.body.is_some() {

@@ -19,14 +19,21 @@ pub fn read(bytes: &[u8]) -> Result<BTreeMap<String, String>, Wrong> {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let line = line.strip_prefix("export ").unwrap_or(line).trim_start();
         let Some((name, value)) = line.split_once('=') else {
             problems.push(format!("has no `=` in line {number}; a line is NAME=value, or begins with #"));
             continue;
         };
-        let (name, value) = (name.trim(), value.trim());
+        let (name, value) = (bare(name), value.trim());
         if !name.starts_with(PREFIX) {
-            skip_the_rest(value, &mut lines);
+            if looks_like_ours(name) {
+                problems.push(format!(
+                    "has a name in line {number} that is like one of ours and is none; it begins with {PREFIX}, in capital \
+                     letters, without anything before it but `export`"
+                ));
+            }
+            if let Err(problem) = skip_the_rest(number, value, &mut lines) {
+                problems.push(problem);
+            }
             continue;
         }
         match meant(value) {
@@ -42,12 +49,42 @@ pub fn read(bytes: &[u8]) -> Result<BTreeMap<String, String>, Wrong> {
     if problems.is_empty() { Ok(values) } else { Err(Wrong(problems)) }
 }
 
-/// The value of somebody else's variable may go on over more lines, until its quotation ends.
-fn skip_the_rest<'a>(value: &str, lines: &mut impl Iterator<Item = (usize, &'a str)>) {
-    let Some(quote) = value.chars().next().filter(|first| matches!(first, '"' | '\'')) else { return };
-    if !value[1..].contains(quote) {
-        lines.by_ref().find(|(_, line)| line.contains(quote));
+fn bare(name: &str) -> &str {
+    let name = name.trim();
+    let exported = name.strip_prefix("export").filter(|rest| rest.starts_with([' ', '\t']));
+    exported.unwrap_or(name).trim_start()
+}
+
+/// Whether somebody means one of our settings, whatever else stands there: a name that is passed over leaves the gateway without it.
+fn looks_like_ours(name: &str) -> bool {
+    let last = name.split_whitespace().next_back().unwrap_or_default();
+    let letters: String = last.chars().filter(|sign| sign.is_ascii_alphanumeric() || *sign == '_').collect();
+    letters.to_ascii_uppercase().starts_with(PREFIX)
+}
+
+/// The value of somebody else's variable may go on over more lines, until its quotation ends. One that never does, or goes over a setting of
+/// ours, is a mark too few somewhere.
+fn skip_the_rest<'a>(
+    first: usize,
+    value: &str,
+    lines: &mut impl Iterator<Item = (usize, &'a str)>,
+) -> Result<(), String> {
+    let Some(quote) = value.chars().next().filter(|first| matches!(first, '"' | '\'')) else { return Ok(()) };
+    if value[1..].contains(quote) {
+        return Ok(());
     }
+    let mut swallowed = None;
+    for (number, line) in lines {
+        if line.split_once('=').is_some_and(|(name, _)| looks_like_ours(name)) {
+            swallowed = swallowed.or(Some(number));
+        }
+        if line.contains(quote) {
+            return swallowed.map_or(Ok(()), |ours| {
+                Err(format!("has a quotation from line {first} on that goes over a setting of ours in line {ours}; end it before"))
+            });
+        }
+    }
+    Err(format!("has a quotation from line {first} on that never ends"))
 }
 
 /// The value without the quotation marks around it. Nothing in it stands for something else, so what other readers of such files would
@@ -112,7 +149,7 @@ mod tests {
         ] {
             assert_eq!(value(written).as_deref(), Ok(meant), "{written}");
         }
-        let whole = "\u{feff}# first\r\nexport WAPI_A = 1\r\n\r\n  WAPI_B='2'\r\nOTHER=a b \"c\nNEXT=\"one\ntwo three\n\"\nWAPI_C=3";
+        let whole = "\u{feff}# first\r\nexport\tWAPI_A = 1\r\n\r\n  WAPI_B='2'\r\nOTHER=a b \"c\nMY_WAPI_A=4\nNEXT=\"one\ntwo three\n\"\nWAPI_C=3";
         let read = read(whole.as_bytes()).unwrap();
         let read: Vec<_> = read.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         assert_eq!(read, [("WAPI_A", "1"), ("WAPI_B", "2"), ("WAPI_C", "3")]);
@@ -130,6 +167,15 @@ mod tests {
             (b"\xff\xfeh\0u\0s\0h\0", "UTF-16"),
             (b"h\0u\0s\0h\0", "UTF-16"),
             (b"WAPI_A=1\nWAPI_B=hush\xe9\n", "not UTF-8 in line 2"),
+            (b"MOTD=\"hush\nWAPI_A=1\n", "line 1 on that never ends"),
+            (b"A=1\nMOTD='hush\nWAPI_A='1'\n", "line 2 on that goes over a setting of ours in line 3"),
+            (b"MOTD=\"hush\nexport WAPI_A=1\nhush\"", "in line 2"),
+            (b"wapi_a=hush", "in line 1"),
+            (b"Wapi_A=hush", "in line 1"),
+            (b"- WAPI_A=hush", "in line 1"),
+            (b"set WAPI_A=hush", "in line 1"),
+            ("\u{200b}WAPI_A=hush".as_bytes(), "in line 1"),
+            ("export \u{feff}WAPI_A=hush".as_bytes(), "in line 1"),
         ] {
             let Wrong(problems) = read(text).unwrap_err();
             let told = problems.join("; ");

@@ -67,9 +67,9 @@ impl Layers {
         if mistakes.is_empty() { Ok(layers) } else { Err(mistakes) }
     }
 
-    /// These values over what is there already. Names without `WAPI_` are none of our business.
+    /// These values over what is there already. Names without `WAPI_`, in whatever letters, are none of our business.
     pub fn with(mut self, values: impl IntoIterator<Item = (String, String)>, source: Source) -> Self {
-        let ours = values.into_iter().filter(|(name, _)| name.starts_with(PREFIX) && name != CONFIG_FILE);
+        let ours = values.into_iter().filter(|(name, _)| has_our_prefix(name) && name != CONFIG_FILE);
         self.put(ours, &source);
         self
     }
@@ -90,7 +90,7 @@ impl Layers {
         for (name, value) in values {
             if SETTINGS.iter().any(|setting| setting.name == name) {
                 self.values.insert(name, (value.trim().to_owned(), source.clone()));
-            } else if !is_of_others(&name) {
+            } else if *source != Source::Environment || !is_of_others(&name) {
                 self.unknown.push((name, source.clone()));
             }
         }
@@ -115,6 +115,10 @@ impl Layers {
     pub fn unknown(&self) -> &[(String, Source)] {
         &self.unknown
     }
+}
+
+fn has_our_prefix(name: &str) -> bool {
+    name.split_at_checked(PREFIX.len()).is_some_and(|(start, _)| start.eq_ignore_ascii_case(PREFIX))
 }
 
 /// A settings file as variables: `internal_host = "…"` becomes `WAPI_INTERNAL_HOST`.

@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -38,7 +39,7 @@ struct State {
 
 impl Synced {
     pub fn new(file: &Path) -> Self {
-        Self::with(file, |log| File::open(log)?.sync_data())
+        Self::with(file, syncing_log())
     }
 
     fn with(file: &Path, sync_log: impl Fn(&Path) -> io::Result<()> + Send + Sync + 'static) -> Self {
@@ -106,6 +107,21 @@ impl Synced {
         let taken = session_file::take_in_log(&self.file).await.map_err(io::Error::other);
         self.state.ends(upto, &taken);
         taken
+    }
+}
+
+/// Keeps the log open: what the kernel could not write it says once, to each that has the file open by then. SQLite takes the log into the
+/// file by itself when it is long, and what it is told of it then is told to nobody.
+fn syncing_log() -> impl Fn(&Path) -> io::Result<()> {
+    let kept = Mutex::<Option<File>>::default();
+    move |path| {
+        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let log = match kept.take() {
+            // Or whoever closed the file last has removed it, and another may stand there.
+            Some(log) if log.metadata()?.nlink() > 0 => log,
+            _ => File::open(path)?,
+        };
+        kept.insert(log).sync_data()
     }
 }
 
@@ -186,6 +202,23 @@ mod tests {
         allow.send(Ok(())).unwrap();
         synced.sync().await.unwrap();
         assert_eq!(count.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn the_log_that_stands_there_is_synced_and_not_one_that_was_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (log, sync) = (folder.path().join("shop.db-wal"), syncing_log());
+        let is_there = |synced: io::Result<()>| match synced {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            synced => synced.is_ok(),
+        };
+        assert!(!is_there(sync(&log)));
+        for _ in 0..2 {
+            std::fs::write(&log, b"changes").unwrap();
+            assert!(is_there(sync(&log)) && is_there(sync(&log)));
+            std::fs::remove_file(&log).unwrap();
+            assert!(!is_there(sync(&log)), "what was not taken in would be lost");
+        }
     }
 
     #[tokio::test]

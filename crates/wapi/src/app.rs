@@ -35,6 +35,8 @@ const GRACE: Duration = Duration::from_secs(20);
 
 /// The program as an operator runs it: settings of this process, the machine's clock, until it is told to end.
 pub async fn run() -> Result<()> {
+    // From the first moment on, a closed terminal or a renewed certificate is no reason to end.
+    let _hangups = Hangups::listen().context("listening for SIGHUP")?;
     let layers = Layers::of_this_process()?;
     let config = Config::read(&layers, Build::this())?;
     install_crypto();
@@ -179,7 +181,7 @@ impl App {
         let address = listener.local_addr().context("asking for the listener's address")?;
         self.restore();
         self.sessions.start_checks(self.config.check_every);
-        // Without a certificate there is nothing to take up, and a closed terminal is no reason to end.
+        // Without a certificate there is nothing to take up.
         let hangups = Hangups::listen().context("listening for SIGHUP")?;
         if let Some(tls) = self.tls.clone() {
             self.lifecycle.spawn(tls.keep_renewing(hangups, self.clock.clone(), self.lifecycle.clone()));

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Mode, OFlags, fstatfs};
 use rustix::process::{geteuid, umask};
 
 use crate::clock::Clock;
+use crate::telemetry::shown;
 
 /// The setting that names it.
 const SETTING: &str = "WAPI_FILE_SYSTEM_ROOT_POINT_FULL_PATH";
@@ -137,6 +138,13 @@ fn locked(root: &Path, clock: &Clock) -> Result<File> {
             continue;
         }
         ensure!(excludes(&lock, &open(&path)?), no_locks(root));
+        if is_of_the_network(&lock) {
+            tracing::warn!(
+                folder = %root.display(),
+                "the data folder is on a network file system, and it cannot be seen from here whether its lock keeps out programs of \
+                 other machines: never run two on it"
+            );
+        }
         let written = (|| {
             lock.set_len(0)?;
             lock.rewind()?;
@@ -150,6 +158,13 @@ fn locked(root: &Path, clock: &Clock) -> Result<File> {
 /// Whether a lock that one holder has keeps another one out. On some network file systems, each gets what it asks for.
 fn excludes(_held: &File, other: &File) -> bool {
     matches!(other.try_lock(), Err(TryLockError::WouldBlock))
+}
+
+/// Whether other machines may have the same file system: NFS, SMB in its three ages, AFS, Ceph.
+fn is_of_the_network(file: &File) -> bool {
+    const KINDS: [u32; 6] = [0x6969, 0x517b, 0xff53_4d42, 0xfe53_4d42, 0x5346_414f, 0x00c3_6400];
+    // Its width differs from machine to machine; the numbers have 32 bits.
+    fstatfs(file).is_ok_and(|found| KINDS.contains(&(found.f_type as u32)))
 }
 
 fn no_locks(root: &Path) -> String {
@@ -203,22 +218,22 @@ fn tighten(path: &Path) -> Result<usize> {
     let mut tightened = 0;
     let mut left = vec![path.to_owned()];
     while let Some(path) = left.pop() {
-        let metadata = fs::symlink_metadata(&path).with_context(|| format!("looking at {}", path.display()))?;
+        let metadata = fs::symlink_metadata(&path).with_context(|| format!("looking at {}", shown::file(&path)))?;
         let kind = metadata.file_type();
         ensure!(
             kind.is_file() || kind.is_dir(),
             "{SETTING}: {} is a link or a device, where wapi keeps its own files; put the file or folder itself there",
-            path.display()
+            shown::file(&path)
         );
         ensure!(
             metadata.uid() == geteuid().as_raw(),
             "{SETTING}: {} belongs to another user ({}), who could change it; give it to the user that wapi runs as (chown)",
-            path.display(),
+            shown::file(&path),
             metadata.uid()
         );
         if metadata.mode() & OTHERS != 0 {
             fs::set_permissions(&path, owners(&metadata))
-                .with_context(|| format!("making {} private", path.display()))?;
+                .with_context(|| format!("making {} private", shown::file(&path)))?;
             tightened += 1;
         }
         if kind.is_dir() {

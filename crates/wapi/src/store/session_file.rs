@@ -6,6 +6,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Row};
 
 use super::StoreError;
+use crate::telemetry::shown;
 
 /// What is at the place where a session's state is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +47,7 @@ pub async fn inspect(path: &Path) -> SessionFile {
         Err(error) if is_half_done => SessionFile::Unreadable(format!(
             "a crash left a change of its file half done, and undoing it failed ({error}): wapi must be allowed to write to {} and to \
              the -journal beside it, on a disk that has room",
-            path.display()
+            shown::file(path)
         )),
         Err(error) => SessionFile::Unreadable(format!("its file cannot be read now: {error}")),
     }

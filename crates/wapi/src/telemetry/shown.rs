@@ -1,6 +1,7 @@
 //! How what others have chosen is shown to whoever looks at a log, a console or a metric. Pure.
 
 use std::borrow::Cow;
+use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
@@ -15,6 +16,13 @@ pub fn session(name: &str) -> String {
     }
     let hash = Sha256::digest(name.as_bytes());
     format!("sha256:{}", crate::ids::hex(&hash[..6]))
+}
+
+/// A file of the data folder, some of which are called as a session is.
+pub fn file(path: &Path) -> String {
+    let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    let (stem, end) = name.split_at(name.find('.').filter(|at| *at > 0).unwrap_or(name.len()));
+    format!("{}{}", printable(&path.with_file_name("").to_string_lossy()), session(stem) + &printable(end))
 }
 
 /// A text on one line, with all that would move a cursor, change colours or turn letters around written as `\u{…}`.
@@ -73,6 +81,14 @@ mod tests {
             assert!(shown.starts_with("sha256:") && shown.len() == 19, "{shown}");
         }
         assert_ne!(session("375447034810"), session("375447034811"));
+    }
+
+    #[test]
+    fn no_path_of_a_session_shows_a_phone_number() {
+        assert_eq!(file(Path::new("/data/20261128/sessions/shop.db-wal")), "/data/20261128/sessions/shop.db-wal");
+        assert_eq!(file(Path::new("/data/se\nssions/.new")), "/data/se\\nssions/.new");
+        let shown = file(Path::new("/data/sessions/375447034810.db"));
+        assert!(shown.starts_with("/data/sessions/sha256:") && shown.ends_with(".db"), "{shown}");
     }
 
     #[test]

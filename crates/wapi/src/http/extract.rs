@@ -11,10 +11,14 @@ use serde_json::{Map, Value};
 
 use super::error::{FieldError, Problem};
 use super::unreadable;
+use crate::nearest::suggestion;
 use crate::sessions::SessionName;
 
 /// The largest JSON body that is read, in bytes.
 pub const MAX_BODY: usize = 1024 * 1024;
+
+/// So many fields are named to somebody who misses one.
+const FEW: usize = 12;
 
 /// The fields of a JSON object, read one by one. Every mistake is kept, and told by [`Fields::done`].
 ///
@@ -22,16 +26,27 @@ pub const MAX_BODY: usize = 1024 * 1024;
 #[derive(Debug)]
 pub struct Fields {
     fields: Map<String, Value>,
+    /// What was asked for so far.
+    known: Vec<&'static str>,
     errors: Vec<FieldError>,
 }
 
 impl Fields {
     fn parse(body: &[u8]) -> Result<Self, Problem> {
         match serde_json::from_slice(body) {
-            Ok(Value::Object(fields)) => Ok(Self { fields, errors: Vec::new() }),
+            Ok(Value::Object(fields)) => Ok(Self::with(fields)),
             Ok(other) => Err(Problem::Body(format!("it is {}, but must be an object: {{…}}", kind(&other)))),
             Err(error) => Err(Problem::Body(unreadable::what(body, &error))),
         }
+    }
+
+    fn with(fields: Map<String, Value>) -> Self {
+        Self { fields, known: Vec::new(), errors: Vec::new() }
+    }
+
+    fn take(&mut self, field: &'static str) -> Option<Value> {
+        self.known.push(field);
+        self.fields.remove(field)
     }
 
     /// A text that must be there and not be empty.
@@ -46,7 +61,7 @@ impl Fields {
 
     /// A text that may be left out or `null`.
     pub fn optional_text(&mut self, field: &'static str) -> Option<String> {
-        match self.fields.remove(field) {
+        match self.take(field) {
             None | Some(Value::Null) => None,
             Some(Value::String(text)) => Some(text),
             Some(other) => self.wrong(field, format!("is {}, but must be a text", kind(&other))),
@@ -82,7 +97,7 @@ impl Fields {
 
     /// A list of texts that may be left out or `null`.
     pub fn optional_texts(&mut self, field: &'static str) -> Option<Vec<String>> {
-        match self.fields.remove(field) {
+        match self.take(field) {
             None | Some(Value::Null) => None,
             Some(Value::Array(list)) => {
                 let texts: Option<Vec<_>> = list.iter().map(|value| value.as_str().map(str::to_owned)).collect();
@@ -94,7 +109,7 @@ impl Fields {
 
     /// True or false, if it is given.
     pub fn optional_flag(&mut self, field: &'static str) -> Option<bool> {
-        match self.fields.remove(field) {
+        match self.take(field) {
             None | Some(Value::Null) => None,
             Some(Value::Bool(flag)) => Some(flag),
             Some(other) => self.wrong(field, format!("is {}, but must be true or false", kind(&other))),
@@ -121,7 +136,7 @@ impl Fields {
 
     /// An object that may be left out or `null`.
     pub fn optional_object(&mut self, field: &'static str) -> Option<Map<String, Value>> {
-        match self.fields.remove(field) {
+        match self.take(field) {
             None | Some(Value::Null) => None,
             Some(Value::Object(object)) => Some(object),
             Some(other) => self.wrong(field, format!("is {}, but must be an object", kind(&other))),
@@ -130,7 +145,7 @@ impl Fields {
 
     /// The fields of an object inside; what is wrong with them is told as `OBJECT.FIELD` once they are [taken back](Self::absorb).
     pub fn inner(&mut self, field: &'static str) -> Option<Self> {
-        self.optional_object(field).map(|fields| Self { fields, errors: Vec::new() })
+        self.optional_object(field).map(Self::with)
     }
 
     /// Takes over what was wrong in an object inside, unknown fields included.
@@ -144,7 +159,19 @@ impl Fields {
     /// Names what nobody asked for. For routes of our own: a misspelt field would otherwise be one that was left out.
     pub fn refuse_unknown(&mut self) {
         for (field, _) in std::mem::take(&mut self.fields) {
-            self.errors.push(FieldError { field: field.into(), detail: "is not a field of this route".to_owned() });
+            let detail = format!("is not a field here{}", self.instead_of(&field));
+            self.errors.push(FieldError { field: field.into(), detail });
+        }
+    }
+
+    /// What may have been meant by a field that nobody knows: the nearest one, or one of a few.
+    fn instead_of(&self, field: &str) -> String {
+        let mut known = self.known.clone();
+        known.sort_unstable();
+        known.dedup();
+        match suggestion(field, known.iter().copied()) {
+            none if none.is_empty() && (1..=FEW).contains(&known.len()) => format!("; there are: {}", known.join(", ")),
+            suggestion => suggestion,
         }
     }
 
@@ -176,7 +203,7 @@ impl Fields {
 
     /// True or false; false when it is left out.
     pub fn flag(&mut self, field: &'static str) -> bool {
-        match self.fields.remove(field) {
+        match self.take(field) {
             None | Some(Value::Null) => false,
             Some(Value::Bool(flag)) => flag,
             Some(other) => {
@@ -188,7 +215,7 @@ impl Fields {
 
     /// A whole number that may be left out.
     pub fn optional_number(&mut self, field: &'static str, range: std::ops::RangeInclusive<u64>) -> Option<u64> {
-        let value = self.fields.remove(field).filter(|value| !value.is_null())?;
+        let value = self.take(field).filter(|value| !value.is_null())?;
         let number = value.as_u64().filter(|number| range.contains(number));
         if number.is_none() {
             self.refuse(field, format!("must be a whole number from {} to {}", range.start(), range.end()));
@@ -223,7 +250,7 @@ impl Fields {
 
     /// A number that must be there.
     pub fn decimal(&mut self, field: &'static str, range: std::ops::RangeInclusive<f64>) -> Option<f64> {
-        let number = match self.fields.remove(field) {
+        let number = match self.take(field) {
             None | Some(Value::Null) => return self.wrong(field, "is missing"),
             Some(value) => value.as_f64().filter(|number| range.contains(number)),
         };
@@ -238,7 +265,7 @@ impl Fields {
 
     /// A list of objects, so many of them; to be [taken back](Self::absorb) one by one.
     pub fn objects(&mut self, field: &'static str, count: std::ops::RangeInclusive<usize>) -> Option<Vec<Self>> {
-        let objects: Option<Vec<_>> = match self.fields.remove(field) {
+        let objects: Option<Vec<_>> = match self.take(field) {
             Some(Value::Array(list)) => list.into_iter().map(Self::of).collect(),
             _ => None,
         };
@@ -250,7 +277,7 @@ impl Fields {
     /// `None` for what is no object.
     pub(super) fn of(value: Value) -> Option<Self> {
         match value {
-            Value::Object(fields) => Some(Self { fields, errors: Vec::new() }),
+            Value::Object(fields) => Some(Self::with(fields)),
             _ => None,
         }
     }
@@ -299,7 +326,7 @@ impl<S: Send + Sync> FromRequest<S> for FieldsOrNothing {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         match read(request, state).await? {
-            body if body.is_empty() => Ok(Self(Fields { fields: Map::new(), errors: Vec::new() })),
+            body if body.is_empty() => Ok(Self(Fields::with(Map::new()))),
             body => Fields::parse(&body).map(Self),
         }
     }
@@ -356,6 +383,22 @@ mod tests {
         let Err(Problem::Fields(errors)) = fields.done(None::<()>) else { panic!("nothing was wrong") };
         let told: Vec<_> = errors.iter().map(|error| format!("{} {}", error.field, error.detail)).collect();
         assert_eq!(told, ["a is a number, but must be a text", "b is empty", "c is missing"]);
+    }
+
+    #[test]
+    fn a_field_that_nobody_knows_comes_with_what_there_is() {
+        let told = |body: &str, known: &[&'static str]| {
+            let mut fields = Fields::parse(body.as_bytes()).unwrap();
+            for field in known {
+                fields.optional_text(field);
+            }
+            fields.refuse_unknown();
+            let Err(Problem::Fields(errors)) = fields.done(Some(())) else { panic!("nothing was wrong") };
+            errors[0].detail.clone()
+        };
+        assert_eq!(told(r#"{"Caption": "a"}"#, &["caption", "link"]), "is not a field here; did you mean `caption`?");
+        assert_eq!(told(r#"{"url": "a"}"#, &["link", "id", "id"]), "is not a field here; there are: id, link");
+        assert_eq!(told(r#"{"url": "a"}"#, &[]), "is not a field here");
     }
 
     #[test]

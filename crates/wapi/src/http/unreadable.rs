@@ -2,6 +2,8 @@
 
 use axum::http::{HeaderMap, header};
 
+use crate::media::types::{self, HEAD, Told};
+
 const SEND: &str = "send JSON in UTF-8, with the header `Content-Type: application/json`";
 
 /// Whether a body is packed, as its head says; else what is said about another packing.
@@ -46,6 +48,11 @@ pub fn what(body: &[u8], error: &serde_json::Error) -> String {
 }
 
 fn by_its_beginning(body: &[u8]) -> Option<String> {
+    if let Some(kind) = file(body) {
+        return Some(format!(
+            "it is a file ({kind}), not JSON; upload it with POST /v1/sessions/{{session}}/media, and name it in the message by its `id`"
+        ));
+    }
     let what = match body {
         [] => "it is empty; send a JSON object: {…}".to_owned(),
         [0xef, 0xbb, 0xbf, ..] => {
@@ -61,6 +68,13 @@ fn by_its_beginning(body: &[u8]) -> Option<String> {
         _ => return None,
     };
     Some(what)
+}
+
+/// The type of a body that is known to be a file by its first bytes.
+fn file(body: &[u8]) -> Option<String> {
+    let kind = types::of(&body[..body.len().min(HEAD)], None, Told::default());
+    let is_some_text = kind.starts_with("text/") || kind.contains("xml") || kind.contains("json");
+    (!is_some_text && !["application/octet-stream", "application/gzip"].contains(&kind.as_str())).then_some(kind)
 }
 
 /// `name=value&…`, as browsers and curl write it.
@@ -95,6 +109,11 @@ mod tests {
             (b"session_id=shop&a=b%20c".to_vec(), "form"),
             (b"--boundary\r\n".to_vec(), "multipart"),
             (b"<a/>".to_vec(), "XML"),
+            (b"\x89PNG\r\n\x1a\n\0\0".to_vec(), "file (image/png)"),
+            (b"\xff\xd8\xff\xe0\0\0".to_vec(), "file (image/jpeg)"),
+            (b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom".to_vec(), "file (video/mp4)"),
+            (b"%PDF-1.7\n".to_vec(), "file (application/pdf)"),
+            (b"PK\x03\x04\x14\0".to_vec(), "file (application/zip)"),
             (b"{'a': 1}".to_vec(), "not JSON"),
             (b"{\"a\": 1".to_vec(), "not JSON"),
         ] {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
-use redis::{AsyncConnectionConfig, IntoConnectionInfo, RedisError, SetExpiry, SetOptions, TlsCertificates};
+use redis::{AsyncConnectionConfig, ErrorKind, IntoConnectionInfo, RedisError, SetExpiry, SetOptions, TlsCertificates};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::watch;
 
@@ -60,7 +60,11 @@ impl Shared {
             _ => redis::Client::open(address),
         };
         let client = client.context(problem)?;
-        let connection = clock.timeout(PATIENCE_AT_START, dial(&client)).await.context(problem)?.context(problem)?;
+        let dialled = clock.timeout(PATIENCE_AT_START, dial(&client)).await.context(problem)?;
+        let connection = dialled.map_err(|error| match advice(&error) {
+            Some(advice) => anyhow::Error::new(error).context(format!("WAPI_REDIS_HOST: {advice}")),
+            None => anyhow::Error::new(error).context(problem),
+        })?;
         let open = watch::Sender::new(Some(Open { number: 0, connection }));
         let inner = Inner { client, open, complained: AtomicBool::new(false), clock, lifecycle };
         Ok(Self { inner: Arc::new(inner) })
@@ -128,7 +132,8 @@ impl Inner {
 
     fn tell_once(&self, error: &RedisError) {
         if !self.complained.swap(true, Ordering::Relaxed) {
-            tracing::error!(%error, "Redis refuses; what was forwarded is remembered by this process alone for now");
+            let advice = advice(error).unwrap_or("its own words say why");
+            tracing::error!(%error, advice, "Redis refuses; what was forwarded is remembered by this process alone for now");
         }
     }
 }
@@ -145,4 +150,25 @@ async fn dial(client: &redis::Client) -> Result<MultiplexedConnection, RedisErro
 /// Whether Redis is there, and said no: it is full, or loading, or a replica.
 fn is_a_complaint(error: &RedisError) -> bool {
     !error.is_io_error() && !error.is_unrecoverable_error()
+}
+
+/// What to do about a refusal of Redis's, whose own words are for its operators.
+fn advice(error: &RedisError) -> Option<&'static str> {
+    if error.kind() == ErrorKind::AuthenticationFailed {
+        return Some(
+            "Redis does not take the name or password in it; they are those before the @ of redis://NAME:PASSWORD@host:port",
+        );
+    }
+    Some(match error.code()? {
+        "NOAUTH" => "Redis asks for a password; put it there as redis://:PASSWORD@host:port",
+        "WRONGPASS" => {
+            "Redis does not take the name or password in it; they are those before the @ of redis://NAME:PASSWORD@host:port"
+        }
+        "NOPERM" => "Redis lets this user not do what is needed: PING, SET and EXISTS",
+        "OOM" => "Redis is full; give it more memory, or let it drop keys (maxmemory-policy)",
+        "READONLY" => "it is a Redis that only copies another; name the one that is written to",
+        "LOADING" => "Redis reads its data and is not ready yet; wait until it is",
+        "MISCONF" => "Redis cannot save to its disk; see its log",
+        _ => return None,
+    })
 }

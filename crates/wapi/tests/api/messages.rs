@@ -242,6 +242,23 @@ async fn what_is_wrong_with_a_message_is_named() {
         (json!({"to": "375440000001", "image": {"link": "ftp://a/"}}), vec!["image.link"]),
         (json!({"to": "375440000001", "image": {"id": "1", "link": "http://a/"}}), vec!["image.id"]),
         (json!({"to": "375440000001", "audio": {"link": "http://a/", "voice": "yes"}}), vec!["audio.voice"]),
+        // What is right is not told to be wrong.
+        (
+            json!({"to": "375440000001", "image": {"url": "http://a/", "caption": "hi", "view_once": true}}),
+            vec!["image.link", "image.url"],
+        ),
+        (
+            json!({"to": "375440000001", "document": {"id": "1", "link": "http://a/", "filename": "a", "caption": "hi"}}),
+            vec!["document.id"],
+        ),
+        (
+            json!({"to": "375440000001", "location": {"latitude": 100, "longitude": 1, "name": "a", "address": "b"}}),
+            vec!["location.latitude"],
+        ),
+        (
+            json!({"to": "375440000001", "poll": {"question": "?", "options": ["a"], "max_selections": 2}}),
+            vec!["poll.options"],
+        ),
         (json!({"to": "375440000001", "text": {"body": "hi"}, "expires_in": 0}), vec!["expires_in"]),
         (json!({"to": "375440000001", "text": {"body": "hi"}, "send_at": "tomorrow"}), vec!["send_at"]),
         (json!({"to": "375440000001", "text": {"body": "hi"}, "send_at": "2001-01-01T00:00:00Z"}), vec!["send_at"]),

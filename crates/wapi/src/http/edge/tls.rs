@@ -110,6 +110,7 @@ impl Current {
 }
 
 fn config(certificate: &[u8], key: &[u8]) -> Result<ServerConfig> {
+    let (certificate, key) = (pem(certificate, "the first")?, pem(key, "the second")?);
     let chain: Vec<_> = CertificateDer::pem_slice_iter(certificate).collect::<Result<_, _>>()?;
     if chain.is_empty() {
         bail!("there is no certificate in the first");
@@ -118,4 +119,54 @@ fn config(certificate: &[u8], key: &[u8]) -> Result<ServerConfig> {
     let mut config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key)?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
+}
+
+/// What is to be PEM, without the mark that some editors put before a text; or what else it is, and how it becomes that.
+fn pem<'a>(bytes: &'a [u8], which: &str) -> Result<&'a [u8]> {
+    let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
+    let has = |words: &str| bytes.windows(words.len()).any(|window| window == words.as_bytes());
+    // The tag of a sequence, with a length of its own of two bytes.
+    if bytes.starts_with(&[0x30, 0x82]) {
+        bail!(
+            "{which} is DER; make PEM of it with `openssl x509 -inform der`, or `openssl pkey -inform der` for a key"
+        );
+    }
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        bail!("{which} is UTF-16; save it as UTF-8");
+    }
+    if has("-----BEGIN ENCRYPTED PRIVATE KEY-----") || has("Proc-Type: 4,ENCRYPTED") {
+        bail!("{which} is encrypted, and nobody is there to type its password; decrypt it with `openssl pkey`");
+    }
+    if !has("-----BEGIN ") {
+        bail!("{which} is no PEM, which has a line `-----BEGIN …-----`");
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_no_pem_is_told_what_it_is() {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+        crate::app::install_crypto();
+        config(certificate.as_bytes(), key.as_bytes()).unwrap();
+        config(format!("\u{feff}{certificate}").as_bytes(), format!("\u{feff}{key}").as_bytes()).unwrap();
+        let utf16: Vec<u8> = "\u{feff}-----BEGIN".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let old = format!("-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n");
+        for (certificate, key, words) in [
+            (made.cert.der().as_ref(), key.as_bytes(), "the first is DER"),
+            (certificate.as_bytes(), b"-----BEGIN ENCRYPTED PRIVATE KEY-----\n".as_slice(), "the second is encrypted"),
+            (certificate.as_bytes(), old.as_bytes(), "the second is encrypted"),
+            (utf16.as_slice(), key.as_bytes(), "the first is UTF-16"),
+            (b"".as_slice(), key.as_bytes(), "the first is no PEM"),
+            (key.as_bytes(), key.as_bytes(), "no certificate in the first"),
+            (certificate.as_bytes(), certificate.as_bytes(), "no key in the second"),
+        ] {
+            let told = format!("{:#}", config(certificate, key).map(drop).unwrap_err());
+            assert!(told.contains(words), "{words}: {told}");
+        }
+    }
 }

@@ -69,15 +69,21 @@ pub(super) fn caption(fields: &mut Fields) -> Option<String> {
 
 pub(super) fn linked(fields: &mut Fields, kind: MediaKind) -> Option<Media> {
     let id = fields.optional_text("id");
-    let mut media = match id {
+    let named = match id {
         Some(_) if fields.has("link") => {
             fields.ignore("link");
             fields.refuse("id", "cannot be there beside `link`; name the file by one of the two");
-            return None;
+            None
         }
-        Some(id) => Media { id: Some(id), ..Media::default() },
-        None => Media::linked(fields.parsed("link", |text| crate::fetch::web_address(text).map(|_| text.to_owned()))?),
+        Some(id) => Some(Media { id: Some(id), ..Media::default() }),
+        None => {
+            let link = fields.parsed("link", |text| crate::fetch::web_address(text).map(|_| text.to_owned()));
+            link.map(Media::linked)
+        }
     };
+    let is_named = named.is_some();
+    // The rest is read in any case: what is right must not be told to be wrong.
+    let mut media = named.unwrap_or_default();
     media.sha256 = fields.optional_parsed("sha256", message::sha256);
     if !matches!(kind, MediaKind::Audio | MediaKind::Sticker) {
         media.caption = fields.optional_text_up_to("caption", LONGEST_CAPTION);
@@ -109,7 +115,7 @@ pub(super) fn linked(fields: &mut Fields, kind: MediaKind) -> Option<Media> {
             fields.ignore(unknown);
         }
     }
-    Some(media)
+    is_named.then_some(media)
 }
 
 fn location(fields: &mut Fields) -> Option<Location> {

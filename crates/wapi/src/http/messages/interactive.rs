@@ -57,8 +57,9 @@ fn inner<T>(fields: &mut Fields, name: &'static str, read: impl FnOnce(&mut Fiel
 }
 
 fn header(fields: &mut Fields) -> Option<Header> {
-    fields.parsed("type", |text| if text == "text" { Ok(()) } else { Err("must be `text`") })?;
-    fields.text_up_to("text", LONGEST_FRAME).map(|text| Header::Text { text })
+    let is_text = fields.parsed("type", |text| if text == "text" { Ok(()) } else { Err("must be `text`") });
+    let text = fields.text_up_to("text", LONGEST_FRAME);
+    is_text.and(text).map(|text| Header::Text { text })
 }
 
 fn words(fields: &mut Fields, longest: usize) -> Option<Words> {

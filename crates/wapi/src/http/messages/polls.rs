@@ -20,12 +20,13 @@ pub(super) fn poll(fields: &mut Fields) -> Option<Poll> {
     let options = fields.texts("options").and_then(|options| {
         let judged = options_fit(&options);
         fields.judged("options", judged.map(|()| options))
-    })?;
-    let most = options.len() as u64;
+    });
+    let most = options.as_ref().map_or(*OPTIONS.end(), Vec::len) as u64;
     let max_selections = fields.optional_number("max_selections", 1..=most).unwrap_or(1);
     let quiz = fields.inner("quiz").and_then(|mut inner| {
         let answer = inner.text("answer");
-        if answer.as_ref().is_some_and(|answer| !options.contains(answer)) {
+        let is_among = |answer| options.as_ref().is_none_or(|options| options.contains(answer));
+        if !answer.as_ref().is_none_or(is_among) {
             inner.refuse("answer", "is none of the options");
         }
         fields.absorb("quiz", inner);
@@ -35,7 +36,7 @@ pub(super) fn poll(fields: &mut Fields) -> Option<Poll> {
         fields.refuse("max_selections", "must be 1 for a quiz");
     }
     let max_selections = u32::try_from(max_selections).ok()?;
-    Some(Poll { question: question?, options, max_selections, quiz })
+    Some(Poll { question: question?, options: options?, max_selections, quiz })
 }
 
 fn options_fit(options: &[String]) -> Result<(), String> {

@@ -40,6 +40,7 @@ mod newsletter;
 mod newsletters;
 mod noise;
 mod phone;
+mod privacy;
 mod profile;
 mod queue;
 mod sender_keys;

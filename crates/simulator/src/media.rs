@@ -200,6 +200,15 @@ impl MediaStore {
         Ok(self.direct_path(&token))
     }
 
+    /// `false`: there is no such file.
+    pub(crate) fn remove(&self, token: &str) -> bool {
+        let mut files = self.files.lock();
+        let Some(removed) = files.by_token.remove(token) else { return false };
+        files.bytes -= removed.bytes.len();
+        files.oldest_first.retain(|known| known != token);
+        true
+    }
+
     /// All files that are here are no more, as after some weeks.
     pub(crate) fn expire(&self) {
         let mut files = self.files.lock();

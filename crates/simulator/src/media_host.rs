@@ -21,7 +21,7 @@ const LARGEST: usize = 2 * 1024 * 1024 * 1024;
 
 pub(crate) fn routes() -> Router<Arc<Server>> {
     Router::new()
-        .route("/mms/{kind}/{token}", post(upload))
+        .route("/mms/{kind}/{token}", post(upload).delete(remove))
         .route("/newsletter/{kind}/{token}", post(upload))
         .route("/v/t62/{token}", get(download))
         .route("/v/t61/{name}", get(picture))
@@ -56,6 +56,25 @@ async fn upload(
         Ok(Received::Whole) => Json(address(&server, &token, json!({}))).into_response(),
         Ok(Received::Broken) => broken(),
         Err(status) => status.into_response(),
+    }
+}
+
+#[derive(Deserialize)]
+struct RemovalQuery {
+    auth: Option<String>,
+}
+
+/// Removes a file that nobody needs any more, as clients do with parts of the history they have read.
+async fn remove(
+    State(server): State<Arc<Server>>,
+    Path((_, token)): Path<(String, String)>,
+    Query(query): Query<RemovalQuery>,
+) -> StatusCode {
+    match query.auth {
+        None => StatusCode::UNAUTHORIZED,
+        // Some clients pad what they name.
+        Some(_) if server.media.remove(&token) || server.media.remove(token.trim_end_matches('=')) => StatusCode::OK,
+        Some(_) => StatusCode::NOT_FOUND,
     }
 }
 

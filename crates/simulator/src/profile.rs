@@ -96,6 +96,7 @@ impl Account {
     pub(crate) fn picture_for(&self, other: &Number, is_for_them: bool) -> Shown<'_> {
         let is_own = self.number == *other;
         let is_hidden = self.profile.hides_picture || !is_for_them || self.has_blocked(other);
+        let is_hidden = is_hidden || !self.shows("profile", other);
         match &self.profile.picture {
             Some(_) if is_hidden && !is_own => Shown::Hidden,
             Some(picture) => Shown::Picture(picture),

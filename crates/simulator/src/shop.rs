@@ -45,6 +45,8 @@ pub(crate) struct Order {
     pub(crate) token: String,
     /// Each with how many of it.
     pub(crate) items: Vec<(Offer, u32)>,
+    /// Since 1970, in seconds.
+    pub(crate) placed: u64,
 }
 
 impl Order {
@@ -89,7 +91,7 @@ impl Phone {
             };
             let items = items.iter().map(item).collect::<anyhow::Result<Vec<_>>>()?;
             ensure!(!items.is_empty(), "an order has something in it");
-            let order = Order { token: token.clone(), items };
+            let order = Order { token: token.clone(), items, placed: crate::stanza::unix_time() };
             let told = OrderMessage {
                 order_id: Some(id.clone()),
                 token: Some(token.clone()),

@@ -233,6 +233,7 @@ pub(crate) fn add_phone(server: &Arc<Server>, name: &str, number: Option<&str>) 
         devices: Default::default(),
         last_device: 0,
         profile: Default::default(),
+        privacy: Default::default(),
         blocked: Default::default(),
         addressing: server.options.addressing,
         addressed_since: unix_time(),

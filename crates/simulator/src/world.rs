@@ -19,6 +19,7 @@ use crate::group::{Group, GroupId};
 use crate::handset::Handset;
 use crate::linkcode::LinkCode;
 use crate::newsletter::{Newsletter, NewsletterId};
+use crate::privacy::Privacy;
 use crate::profile::Profile;
 use crate::shop::Shops;
 use crate::stanza::StreamEnd;
@@ -70,6 +71,7 @@ pub(crate) struct Account {
     pub(crate) devices: BTreeMap<u16, Device>,
     pub(crate) last_device: u16,
     pub(crate) profile: Profile,
+    pub(crate) privacy: Privacy,
     /// Whom it wants to hear nothing of.
     pub(crate) blocked: BTreeSet<Number>,
     /// How the account addresses others and is addressed in chats of two.

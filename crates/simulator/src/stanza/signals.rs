@@ -27,12 +27,12 @@ impl Presences {
     }
 
     /// As a watcher reads it.
-    fn stanza(&self, number: &Number, named: &Jid) -> Node {
+    fn stanza(&self, number: &Number, named: &Jid, shows_last: bool) -> Node {
         let presence = NodeBuilder::new("presence").attr("from", named.clone());
         if self.is_there(number) {
             return presence.attr("type", "available").build();
         }
-        let last = self.last_seen.get(number).map_or_else(|| "deny".to_owned(), u64::to_string);
+        let last = self.last_seen.get(number).filter(|_| shows_last).map_or_else(|| "deny".to_owned(), u64::to_string);
         presence.attr("type", "unavailable").attr("last", last).build()
     }
 }
@@ -48,16 +48,14 @@ pub(super) fn take_presence(server: &Server, device: &DeviceId, node: &Node) {
                 watchers.remove(device);
             }
         }
-        (Some("unavailable"), _) => set(server, device, false),
         // Without a type it is "available".
-        (kind @ (None | Some("available")), None) => {
-            // At each login a device says the name it knows; one that it changes comes by itself.
-            if let Some(name) = node.word("name").filter(|_| kind.is_none())
+        (kind @ (None | Some("available" | "unavailable")), None) => {
+            if let Some(name) = node.word("name").filter(|name| !name.is_empty())
                 && let Some(account) = server.world.lock().account_mut(&device.number)
             {
                 account.push_name = name.into_owned();
             }
-            set(server, device, true);
+            set(server, device, kind.is_none_or(|kind| kind == "available"));
         }
         _ => server.world.lock().count_unknown("<presence> of an unknown type".to_owned()),
     }
@@ -106,7 +104,12 @@ fn tell_watcher(server: &Server, watcher: &DeviceId, number: &Number, named: &Ji
     if world.has_blocked(number, &watcher.number) {
         return;
     }
-    let stanza = world.presences.stanza(number, named);
+    let Some(account) = world.account(number) else { return };
+    let shows_last = account.shows("last", &watcher.number);
+    if !shows_last && account.privacy.get("online") == Some("match_last_seen") {
+        return;
+    }
+    let stanza = world.presences.stanza(number, named, shows_last);
     let available = world.presences.is_there(number);
     if watcher.device != 0 {
         if let Some(device) = world.device_mut(&watcher.number, watcher.device) {

@@ -1,6 +1,7 @@
 //! The simulator seen from its socket: by the engine, and by a strict client of these tests' own.
 
 mod admin;
+mod answers;
 mod companion;
 mod corruption;
 mod device_lists;

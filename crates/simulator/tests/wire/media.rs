@@ -79,3 +79,21 @@ async fn an_upload_without_authorization_is_refused() {
     assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
     simulator.finish().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_file_that_nobody_needs_any_more_is_removed() {
+    let simulator = Simulator::start(Options::default()).await.unwrap();
+    let (http, base) = (https(&simulator), base(&simulator));
+    for (uploaded, removed) in [("tok-3", "tok-3"), ("tok-4", "tok-4=")] {
+        let upload = format!("{base}/mms/md-msg-hist/{uploaded}?auth=a&token={uploaded}");
+        let answer: Value = http.post(&upload).body("history").send().await.unwrap().json().await.unwrap();
+        let url = answer["url"].as_str().unwrap();
+        let remove = format!("{base}/mms/md-msg-hist/{removed}?token={removed}&d_md=L3Y");
+        assert_eq!(http.delete(&remove).send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
+        assert_eq!(http.get(url).send().await.unwrap().status(), StatusCode::OK);
+        assert_eq!(http.delete(format!("{remove}&auth=a")).send().await.unwrap().status(), StatusCode::OK);
+        assert_eq!(http.get(url).send().await.unwrap().status(), StatusCode::NOT_FOUND);
+        assert_eq!(http.delete(format!("{remove}&auth=a")).send().await.unwrap().status(), StatusCode::NOT_FOUND);
+    }
+    simulator.finish().await.unwrap();
+}

@@ -2,10 +2,15 @@
 
 use std::time::{Duration, Instant};
 
+use wacore_binary::Jid;
+use wacore_binary::builder::NodeBuilder;
+use wacore_libsignal::protocol::KeyPair;
 use wapi_simulator::{Options, PairingError};
 use whatsapp_rust::types::events::Event;
 
 use crate::companion::{Companion, Inbox, PATIENCE, two_phones};
+use crate::raw::word;
+use crate::strict::{StrictClient, key_bytes, registration_of};
 
 #[tokio::test]
 async fn a_scanned_device_is_online_within_two_seconds_and_every_request_was_understood() {
@@ -160,5 +165,48 @@ async fn prekeys_are_uploaded_used_up_and_asked_for_again() {
     assert!(fewest < 5, "{fewest}");
     alice.until("the device has filled them up", PATIENCE, all_there).await.unwrap();
     companion.stop().await;
+    simulator.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_code_is_given_to_browsers_that_whatsapp_knows_and_for_numbers_that_have_an_account() {
+    let (simulator, alice, _) = two_phones(Options::default()).await;
+    let asked = [
+        (alice.number(), "Chrome (Linux)", "1", true),
+        (alice.number(), "Firefox (Mac OS)", "3", true),
+        (alice.number(), "Chrome (Acme)", "1", false),
+        (alice.number(), "Acme (Linux)", "1", false),
+        (alice.number(), "Chrome", "1", false),
+        (alice.number(), "Chrome (Linux)", "0", false),
+        ("375449999999", "Chrome (Linux)", "1", false),
+    ];
+    let [noise_key, identity] = [(); 2].map(|()| KeyPair::generate(&mut rand::rng()));
+    let mut client = StrictClient::connect(&simulator, &noise_key, &registration_of(&identity)).await;
+    let leaf = |tag: &'static str, bytes: &[u8]| NodeBuilder::new(tag).bytes(bytes.to_vec()).build();
+    for (place, (number, display, platform, is_given)) in asked.into_iter().enumerate() {
+        let hello = NodeBuilder::new("link_code_companion_reg")
+            .attr("jid", Jid::pn(number))
+            .attr("stage", "companion_hello")
+            .attr("should_show_push_notification", "true")
+            .children([
+                leaf("link_code_pairing_wrapped_companion_ephemeral_pub", &[1; 80]),
+                leaf("companion_server_auth_key_pub", &key_bytes(&noise_key)),
+                leaf("companion_platform_id", platform.as_bytes()),
+                leaf("companion_platform_display", display.as_bytes()),
+                leaf("link_code_pairing_nonce", &[0]),
+            ]);
+        let id = format!("hello-{place}");
+        let iq = NodeBuilder::new("iq").attr("to", Jid::pn("")).attr("xmlns", "md").attr("type", "set");
+        client.send(&iq.attr("id", id.as_str()).children([hello.build()]).build()).await;
+        let answer = loop {
+            let stanza = client.stanza().await;
+            if word(&stanza, "id") == id {
+                break stanza;
+            }
+        };
+        let refused = answer.get_optional_child("error").map(|error| word(error, "code"));
+        let expected = (!is_given).then(|| "400".to_owned());
+        assert_eq!(refused, expected, "{number} {display} {platform}");
+    }
     simulator.finish().await.unwrap();
 }

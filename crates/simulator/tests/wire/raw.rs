@@ -9,6 +9,7 @@ use wapi_simulator::{Phone, Simulator};
 use waproto::buffa::Message;
 use waproto::whatsapp as wa;
 
+use crate::companion::PATIENCE;
 use crate::strict::{StrictClient, key_bytes, login, registration_of};
 
 /// The server, as an address.
@@ -112,14 +113,20 @@ impl RawDevice {
         id
     }
 
-    /// The next stanza that fits; those before it are passed over.
+    /// The next stanza that fits; those before it are passed over. On a timeout they are printed.
     pub async fn until(&mut self, fits: impl Fn(&Node) -> bool) -> Node {
-        loop {
-            let stanza = self.client.stanza().await;
-            if fits(&stanza) {
-                return stanza;
+        let mut passed = Vec::new();
+        let waiting = async {
+            loop {
+                let stanza = self.client.stanza().await;
+                if fits(&stanza) {
+                    return stanza;
+                }
+                passed.push(stanza);
             }
-        }
+        };
+        let found = tokio::time::timeout(PATIENCE, waiting).await;
+        found.unwrap_or_else(|_| panic!("waited in vain; what came: {passed:#?}"))
     }
 
     /// The next notification of a kind.

@@ -207,6 +207,21 @@ async fn a_new_code_to_type_replaces_the_one_before() {
 }
 
 #[tokio::test]
+async fn a_number_without_an_account_gets_no_code_to_type_and_the_next_one_does() {
+    let app = TestApp::start().await;
+    let alice = app.phone("Alice");
+    app.post("/v1/sessions", json!({"id": "shop"})).await.expect(201);
+    let asked = async |number: &str| app.post("/v1/sessions/shop/pairing-code", json!({"phone": number})).await;
+    let refused = asked("375449999999").await.expect(502);
+    assert_eq!(refused.code(), "pairing_code_refused");
+    assert!(refused.json()["detail"].as_str().unwrap().contains("400"), "{}", refused.json());
+    let code = asked(alice.number()).await.expect(200).json()["code"].as_str().unwrap().to_owned();
+    alice.enters_code(&code).await.unwrap();
+    app.until("shop", "online").await;
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn a_session_that_was_made_and_never_scanned_is_there_after_a_restart() {
     let app = TestApp::start().await;
     app.post("/v1/sessions", json!({"id": "shop", "metadata": {"owner": 7}})).await.expect(201);

@@ -27,22 +27,6 @@ pub(super) fn pause(request: &Request<'_>) -> Answer {
     Answer::empty()
 }
 
-/// Everything is open to everybody, in WhatsApp's words.
-pub(super) fn privacy(_: &Request<'_>) -> Answer {
-    let categories = [
-        ("last", "all"),
-        ("online", "all"),
-        ("profile", "all"),
-        ("status", "all"),
-        ("readreceipts", "all"),
-        ("groupadd", "all"),
-        ("calladd", "all"),
-    ];
-    let nodes =
-        categories.map(|(name, value)| NodeBuilder::new("category").attr("name", name).attr("value", value).build());
-    Answer::one(NodeBuilder::new("privacy").children(nodes).build())
-}
-
 /// Where media go: this very port, over TLS.
 pub(super) fn media_conn(request: &Request<'_>) -> Answer {
     let host = NodeBuilder::new("host")

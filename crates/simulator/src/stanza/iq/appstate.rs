@@ -5,7 +5,7 @@ use wacore_binary::builder::NodeBuilder;
 
 use super::{Answer, Request};
 use crate::Addressing;
-use crate::appstate::{self, Collections, Page, Upload};
+use crate::appstate::{self, Collections, Upload};
 use crate::media::MediaStore;
 use crate::server::Server;
 use crate::stanza::{Notice, Stanza, leaf, notify};
@@ -50,10 +50,10 @@ fn one(state: &mut Collections, media: &MediaStore, asked: &Node, changed: &mut 
             answer.attr("version", version.to_string()).build()
         }
         Upload::Conflict => {
-            let page = state.page(&name, known);
+            // All of it: some clients take what is in here, write once more, and give up if that is old again.
+            let missing = patches(state.after(&name, known));
             let answer = answer.attr("type", "error").attr("version", state.version(&name).to_string());
-            let answer = if page.has_more { answer.attr("has_more_patches", "true") } else { answer };
-            answer.children([error("409", "conflict")].into_iter().chain(patches(page))).build()
+            answer.children([error("409", "conflict")].into_iter().chain(missing)).build()
         }
         Upload::Malformed => answer.attr("type", "error").children([error("400", "bad-request")]).build(),
     })
@@ -75,7 +75,7 @@ fn news(state: &Collections, media: &MediaStore, name: &str, known: u64, wants_s
         answer = answer.attr("has_more_patches", "true");
     }
     let snapshot = snapshot.map(|(_, reference)| leaf("snapshot", reference));
-    let children: Vec<Node> = snapshot.into_iter().chain(patches(page)).collect();
+    let children: Vec<Node> = snapshot.into_iter().chain(patches(page.patches)).collect();
     if children.is_empty() { answer.build() } else { answer.children(children).build() }
 }
 
@@ -83,8 +83,8 @@ fn error(code: &'static str, text: &'static str) -> Node {
     NodeBuilder::new("error").attr("code", code).attr("text", text).build()
 }
 
-fn patches(page: Page) -> Option<Node> {
-    let patches: Vec<Node> = page.patches.into_iter().map(|patch| leaf("patch", patch)).collect();
+fn patches(patches: Vec<Vec<u8>>) -> Option<Node> {
+    let patches: Vec<Node> = patches.into_iter().map(|patch| leaf("patch", patch)).collect();
     (!patches.is_empty()).then(|| NodeBuilder::new("patches").children(patches).build())
 }
 

@@ -34,8 +34,13 @@ fn hello(server: &Server, connection: &Connection, registration: &Node) -> Answe
     let (Some(phone), Some(wrapped)) = (registration.jid("jid"), wrapped.filter(|bytes| bytes.len() == 80)) else {
         return Answer::Error(400, "bad-request");
     };
+    let platform = registration.bytes("companion_platform_id").unwrap_or_default();
+    let display = registration.bytes("companion_platform_display").and_then(|bytes| std::str::from_utf8(bytes).ok());
     let reference = rand::random::<[u8; 16]>().to_vec();
     let mut world = server.world.lock();
+    if matches!(platform, b"" | b"0") || !display.is_some_and(is_browser) || world.account_of(&phone).is_none() {
+        return Answer::Error(400, "bad-request");
+    }
     let Some(candidate) = world.candidates.get_mut(&connection.id) else {
         return Answer::Error(400, "bad-request");
     };
@@ -53,6 +58,15 @@ fn hello(server: &Server, connection: &Connection, registration: &Node) -> Answe
             .children([leaf("link_code_pairing_ref", reference)])
             .build(),
     )
+}
+
+/// Whether it is a browser on an operating system, in the words that WhatsApp knows: `Chrome (Linux)`.
+fn is_browser(display: &str) -> bool {
+    const BROWSERS: [&str; 7] = ["Chrome", "Edge", "Firefox", "IE", "Opera", "Safari", "Android"];
+    const SYSTEMS: [&str; 10] =
+        ["Windows", "Mac OS", "macOS", "Mac", "Linux", "Ubuntu", "Fedora", "Debian", "Android", "iOS"];
+    let parts = display.strip_suffix(')').and_then(|display| display.split_once(" ("));
+    parts.is_some_and(|(browser, system)| BROWSERS.contains(&browser) && SYSTEMS.contains(&system))
 }
 
 /// How a pairing by code will have ended.

@@ -7,6 +7,7 @@ pub(crate) mod groups;
 pub(crate) mod link_code;
 mod newsletters;
 pub(crate) mod prekeys;
+pub(crate) mod privacy;
 pub(crate) mod profile;
 mod properties;
 mod shop;
@@ -131,9 +132,9 @@ fn route(namespace: &str, kind: &str, asked: &str) -> Option<Handler> {
         ("abt", "get", "props") => properties::all,
         ("blocklist", "get", "") => blocklist::list,
         ("blocklist", "set", "item") => blocklist::change,
-        ("privacy", "get", "privacy") => account::privacy,
+        ("privacy", "get", "privacy") => privacy::list,
+        ("privacy", "set", "privacy") => privacy::change,
         ("privacy", "set", "tokens") => tokens::give,
-        ("privacy", "set", "privacy") => accepted,
         ("status", "set", "status") => profile::change_about,
         ("status", "get", "status") => profile::about,
         ("w:profile:picture", "get", "picture") => profile::picture,

@@ -23,6 +23,12 @@ pub(super) fn picture(request: &Request<'_>) -> Answer {
     };
     let (asker, token) = (&request.device.number, trust::shown(request.iq));
     match account.map(|it| it.picture_for(asker, world.may_see_picture(&it.number, asker, token))) {
+        // Whoever has it already is told nothing.
+        Some(Shown::Picture(picture))
+            if request.ask.and_then(|ask| ask.word("id")).is_some_and(|id| id == *picture.id) =>
+        {
+            Answer::empty()
+        }
         Some(Shown::Picture(picture)) => {
             let path = picture.path(form);
             let node = NodeBuilder::new("picture").attr("id", picture.id.as_str());
@@ -105,7 +111,7 @@ pub(super) fn about(request: &Request<'_>) -> Answer {
     let users = request.ask.into_iter().flat_map(|status| status.all("user")).filter_map(|user| {
         let account = world.account_of(&user.jid("jid")?)?;
         let user = NodeBuilder::new("user").attr("jid", account.jid(Addressing::PhoneNumber, 0));
-        Some(user.children([leaf("status", account.profile.about.as_bytes())]).build())
+        Some(user.children([leaf("status", account.about_for(&request.device.number).as_bytes())]).build())
     });
     Answer::one(NodeBuilder::new("status").children(users.collect::<Vec<Node>>()).build())
 }

@@ -94,5 +94,6 @@ pub(super) fn order(request: &Request<'_>) -> Answer {
     let total = order.total().to_string();
     let price = [leaf("subtotal", total.as_str()), leaf("total", total.as_str()), leaf("currency", order.currency())];
     children.push(NodeBuilder::new("price").children(price).build());
-    Answer::one(NodeBuilder::new("order").attr("id", &*id).children(children).build())
+    let described = NodeBuilder::new("order").attr("id", &*id).attr("creation_ts", order.placed.to_string());
+    Answer::one(described.children(children).build())
 }

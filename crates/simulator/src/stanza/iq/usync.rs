@@ -20,7 +20,10 @@ pub(super) fn answer(request: &Request<'_>) -> Answer {
     };
     let asked: Vec<&str> = query.children().unwrap_or_default().iter().map(|child| child.tag.as_ref()).collect();
     let asker = &request.device.number;
-    let users: Vec<Node> = list.all("user").filter_map(|user| about(request.server, user, &asked, asker)).collect();
+    // By which of its addresses an account that is looked up is named.
+    let by_lid = query.child("contact").and_then(|contact| contact.word("addressing_mode")).as_deref() == Some("lid");
+    let about = |user| about(request.server, user, &asked, by_lid, asker);
+    let users: Vec<Node> = list.all("user").filter_map(about).collect();
     let mut answer = NodeBuilder::new("usync");
     for name in ["sid", "mode", "last", "index", "context"] {
         if let Some(value) = usync.word(name) {
@@ -74,7 +77,7 @@ impl Asked {
     }
 }
 
-fn about(server: &Server, user: &Node, asked: &[&str], asker: &Number) -> Option<Node> {
+fn about(server: &Server, user: &Node, asked: &[&str], by_lid: bool, asker: &Number) -> Option<Node> {
     let whom = Asked::read(user)?;
     let mut address = whom.address();
     if whom.contact().is_some()
@@ -88,12 +91,16 @@ fn about(server: &Server, user: &Node, asked: &[&str], asker: &Number) -> Option
     let number = world.account_of(&address).map(|account| account.number.clone());
     let sees_picture = number.as_ref().is_some_and(|number| world.may_see_picture(number, asker, trust::shown(user)));
     let account = number.and_then(|number| world.account_mut(&number));
-    let mut answer = NodeBuilder::new("user").attr("jid", address.clone());
+    let is_named_by_lid = by_lid && whom.contact().is_some();
+    let mut answer = NodeBuilder::new("user");
     let Some(account) = account else {
+        // Who has no account has no LID either.
+        answer = answer.attr(if is_named_by_lid { "pn_jid" } else { "jid" }, address.clone());
         let contact = whom.contact().filter(|_| asked.into_iter().any(|fact| *fact == "contact"));
         let out = contact.map(|contact| contact_node("out", contact));
         return Some(answer.children(out).build());
     };
+    answer = answer.attr("jid", if is_named_by_lid { account.jid(Addressing::Lid, 0) } else { address.clone() });
     if whom.contact().is_some() {
         answer = answer.attr("pn_jid", account.jid(Addressing::PhoneNumber, 0));
     }
@@ -108,7 +115,7 @@ fn fact_node(server: &Server, account: &mut Account, fact: &str, whom: &Asked, a
         "devices" => device_list(server, account),
         "lid" => Some(NodeBuilder::new("lid").attr("val", account.jid(Addressing::Lid, 0)).build()),
         "contact" => Some(contact_node("in", whom.contact().unwrap_or_default())),
-        "status" => Some(leaf("status", account.profile.about.as_bytes())),
+        "status" => Some(leaf("status", account.about_for(asker).as_bytes())),
         "picture" => Some(picture_node(account, asker)),
         // No business profile, no disappearing messages: an empty element says so.
         other => Some(NodeBuilder::new_dynamic(other.to_owned()).build()),

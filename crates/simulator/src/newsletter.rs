@@ -1,12 +1,12 @@
 //! A newsletter (a channel) as the server knows it: what it is called, who follows it, and what was posted. Plain data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::Serialize;
 
 use crate::group::FORBIDDEN;
-use crate::world::Number;
+use crate::world::{DeviceId, Number};
 
 /// The part of a newsletter's address before `@newsletter`.
 pub(crate) type NewsletterId = Arc<str>;
@@ -15,6 +15,8 @@ pub(crate) type NewsletterId = Arc<str>;
 pub(crate) const NOT_THERE: u16 = 404;
 /// Clients know of no place of a post before 99.
 const FIRST_PLACE: u64 = 100;
+/// How long a client is told of what others make of posts, in seconds, once it has asked for it.
+pub(crate) const LIVE: u64 = 300;
 
 /// What somebody is in a newsletter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -46,9 +48,19 @@ pub(crate) struct Post {
     /// The protobuf.
     pub(crate) message: Vec<u8>,
     pub(crate) reactions: BTreeMap<Number, String>,
+    pub(crate) viewers: BTreeSet<Number>,
+    /// When its words were changed last, in seconds since 1970.
+    pub(crate) edited: Option<u64>,
+    /// It was taken back: its place is all that is left.
+    pub(crate) revoked: bool,
 }
 
 impl Post {
+    /// When something happened to it last, in seconds since 1970.
+    pub(crate) fn changed(&self) -> u64 {
+        self.edited.unwrap_or(self.at)
+    }
+
     /// How often each emoji was put to it.
     pub(crate) fn counts(&self) -> BTreeMap<&str, usize> {
         let mut counts = BTreeMap::new();
@@ -72,6 +84,18 @@ pub(crate) struct Newsletter {
     pub(crate) people: BTreeMap<Number, NewsletterRole>,
     /// By their places.
     pub(crate) posts: Vec<Post>,
+    /// Who wants to be told at once of what others make of posts, and until when in seconds since 1970.
+    pub(crate) live: BTreeMap<DeviceId, u64>,
+}
+
+/// What followers have to be told of something that was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum News {
+    Nothing,
+    /// A post, or what became of one: everybody is told.
+    Message,
+    /// How often something was put to a post: only those who have asked for that are told.
+    Counts,
 }
 
 /// What somebody sends to a newsletter.
@@ -105,6 +129,7 @@ impl Newsletter {
             created: now,
             people: BTreeMap::from([(owner.clone(), NewsletterRole::Owner)]),
             posts: Vec::new(),
+            live: BTreeMap::new(),
         }
     }
 
@@ -129,37 +154,55 @@ impl Newsletter {
 
     /// Why the server does not take this; `None` when it does. Everybody may react.
     pub(crate) fn refusal(&self, by: &str, id: &str, said: &Said) -> Option<u16> {
+        let mut there = self.posts.iter().filter(|post| !post.revoked);
         match said {
-            Said::Reaction { server_id, .. } => {
-                (!self.posts.iter().any(|post| post.server_id == *server_id)).then_some(NOT_THERE)
-            }
+            Said::Reaction { server_id, .. } => (!there.any(|post| post.server_id == *server_id)).then_some(NOT_THERE),
             _ if !self.may_post(by) => Some(FORBIDDEN),
             Said::Post { .. } => None,
-            Said::Edit { .. } | Said::Revoke => (!self.posts.iter().any(|post| post.id == id)).then_some(NOT_THERE),
+            Said::Edit { .. } | Said::Revoke => (!there.any(|post| post.id == id)).then_some(NOT_THERE),
         }
     }
 
-    /// Does what was not refused; the place of the post it is about, and whether its followers have something new to be told. A post
-    /// that comes again under its id is the same post.
-    pub(crate) fn take(&mut self, by: &Number, id: &str, said: Said, now: u64) -> Option<(u64, bool)> {
+    /// Somebody has looked at posts; whether that changes how many have.
+    pub(crate) fn view(&mut self, by: &Number, server_id: u64) -> bool {
+        let mut posts = self.posts.iter_mut().filter(|post| !post.revoked);
+        posts.find(|post| post.server_id == server_id).is_some_and(|post| post.viewers.insert(by.clone()))
+    }
+
+    /// Does what was not refused; the place of the post it is about, and what others have to be told. A post that comes again under its id
+    /// is the same post.
+    pub(crate) fn take(&mut self, by: &Number, id: &str, said: Said, now: u64) -> Option<(u64, News)> {
         let known = self.posts.iter_mut().find(|post| post.id == id);
         match (said, known) {
-            (Said::Post { .. }, Some(post)) => Some((post.server_id, false)),
+            (Said::Post { .. }, Some(post)) => Some((post.server_id, News::Nothing)),
             (Said::Post { kind, media_type, media_id, message }, None) => {
                 let server_id = self.posts.last().map_or(FIRST_PLACE, |post| post.server_id + 1);
-                let (by, id) = (by.clone(), id.to_owned());
-                let reactions = BTreeMap::new();
-                self.posts.push(Post { server_id, id, by, at: now, kind, media_type, media_id, message, reactions });
-                Some((server_id, true))
+                self.posts.push(Post {
+                    server_id,
+                    id: id.to_owned(),
+                    by: by.clone(),
+                    at: now,
+                    kind,
+                    media_type,
+                    media_id,
+                    message,
+                    reactions: BTreeMap::new(),
+                    viewers: BTreeSet::new(),
+                    edited: None,
+                    revoked: false,
+                });
+                Some((server_id, News::Message))
             }
             (Said::Edit { message }, Some(post)) => {
                 post.message = message;
-                Some((post.server_id, true))
+                post.edited = Some(now);
+                Some((post.server_id, News::Message))
             }
             (Said::Revoke, Some(post)) => {
-                let server_id = post.server_id;
-                self.posts.retain(|post| post.server_id != server_id);
-                Some((server_id, true))
+                post.message.clear();
+                post.reactions.clear();
+                (post.media_type, post.media_id, post.edited, post.revoked) = (None, None, None, true);
+                Some((post.server_id, News::Message))
             }
             (Said::Reaction { server_id, emoji }, _) => {
                 let post = self.posts.iter_mut().find(|post| post.server_id == server_id)?;
@@ -167,7 +210,7 @@ impl Newsletter {
                     Some(emoji) => drop(post.reactions.insert(by.clone(), emoji)),
                     None => drop(post.reactions.remove(by)),
                 }
-                Some((server_id, false))
+                Some((server_id, News::Counts))
             }
             (_, None) => None,
         }

@@ -37,6 +37,8 @@ pub struct PhonePost {
     /// What its file is known by, if its author said so.
     pub media_id: Option<String>,
     pub reactions: Vec<(String, usize)>,
+    /// How many have looked at it.
+    pub views: usize,
 }
 
 impl Phone {
@@ -86,6 +88,12 @@ impl Phone {
         newsletter::react(&self.server, &self.number, &id, &phone_message::new_id(), (server_id, emoji))
     }
 
+    /// Looks at posts, by their places. Everybody counts once.
+    pub fn views_posts(&self, address: &str, server_ids: &[u64]) -> anyhow::Result<()> {
+        newsletter::view(&self.server, &self.number, &self.newsletter_id(address)?, server_ids);
+        Ok(())
+    }
+
     /// A newsletter as it is now.
     pub fn newsletter(&self, address: &str) -> anyhow::Result<PhoneNewsletter> {
         self.with_newsletter(address, |newsletter| shown(newsletter))
@@ -107,12 +115,13 @@ impl Phone {
 }
 
 fn shown(newsletter: &Newsletter) -> PhoneNewsletter {
-    let posts = newsletter.posts.iter().map(|post| PhonePost {
+    let posts = newsletter.posts.iter().filter(|post| !post.revoked).map(|post| PhonePost {
         server_id: post.server_id,
         id: post.id.clone(),
         by: post.by.to_string(),
         media_id: post.media_id.clone(),
         reactions: post.counts().into_iter().map(|(emoji, count)| (emoji.to_owned(), count)).collect(),
+        views: post.viewers.len(),
     });
     PhoneNewsletter {
         id: Chat::Newsletter(newsletter.id.clone()).to_string(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use wacore_binary::builder::NodeBuilder;
 use waproto::whatsapp as wa;
 
-use super::{Role, Session, StreamEnd, pairing, unix_time};
+use super::{Role, Session, StreamEnd, newsletter, pairing, unix_time};
 use crate::Addressing;
 use crate::device::{Connection, Device};
 use crate::server::Server;
@@ -43,6 +43,7 @@ fn log_in(server: &Arc<Server>, connection: &Connection, noise_key: &[u8; 32], p
     let Some(lid) = world.account(&id.number).map(|account| account.jid(Addressing::Lid, id.device)) else {
         return Role::Nobody;
     };
+    newsletter::forget(&mut world, &id);
     let Some(device) = world.device_mut(&id.number, id.device) else {
         return Role::Nobody;
     };

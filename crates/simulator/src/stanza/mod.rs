@@ -164,6 +164,7 @@ impl Session {
                 drop(world);
                 if is_present == Some(true) {
                     signals::leave(server, id);
+                    newsletter::forget(&mut server.world.lock(), id);
                 }
             }
             _ => {

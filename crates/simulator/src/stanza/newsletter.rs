@@ -9,10 +9,10 @@ use wacore_binary::{Jid, Node, Server as JidServer};
 use waproto::buffa::Message;
 use waproto::whatsapp as wa;
 
-use super::{Stanza, unix_time};
+use super::{Notice, Stanza, notify, unix_time};
 use crate::handset::Handset;
 use crate::labels::Labels;
-use crate::newsletter::{NOT_THERE, Newsletter, NewsletterId, Post, Said};
+use crate::newsletter::{NOT_THERE, News, Newsletter, NewsletterId, Post, Said};
 use crate::queue::Class;
 use crate::server::Server;
 use crate::world::{Chat, DeviceId, Number, World};
@@ -63,10 +63,15 @@ pub(super) fn publish(server: &Arc<Server>, sender: &DeviceId, node: &Node) -> O
     let (server_id, phones) = {
         let mut world = server.world.lock();
         let newsletter = world.newsletters.get_mut(to.user.as_str())?;
-        let (server_id, is_news) = newsletter.take(&sender.number, &id, said(node)?, unix_time())?;
+        let (server_id, news) = newsletter.take(&sender.number, &id, said(node)?, unix_time())?;
         let newsletter = newsletter.clone();
         let told = Told { newsletter: &newsletter, id: &id, server_id, edit: node.word("edit"), by: &sender.number };
-        (server_id, if is_news { told.to_all(&mut world, sender) } else { Vec::new() })
+        let phones = if news == News::Message { told.to_all(&mut world, sender) } else { Vec::new() };
+        drop(world);
+        if news == News::Counts {
+            tell_counts(server, &to.user, &[server_id]);
+        }
+        (server_id, phones)
     };
     // What is taken back is not shown; it would have no words.
     if let Some(plaintext) = node.child("plaintext").and_then(Stanza::content).filter(|words| !words.is_empty()) {
@@ -112,7 +117,7 @@ impl Told<'_> {
 
     fn stanza(&self) -> Node {
         let post = self.newsletter.posts.iter().find(|post| post.server_id == self.server_id);
-        let (kind, words) = match post {
+        let (kind, words) = match post.filter(|post| !post.revoked) {
             Some(post) => (post.kind.as_str(), plaintext(post)),
             None => ("text", NodeBuilder::new("plaintext").build()),
         };
@@ -125,7 +130,17 @@ impl Told<'_> {
         if let Some(edit) = &self.edit {
             stanza = stanza.attr("edit", edit.to_string());
         }
-        stanza.children([words]).build()
+        let content = [words].into_iter().chain(post.and_then(history));
+        stanza.children(content.collect::<Vec<_>>()).build()
+    }
+}
+
+/// When a post that was changed was posted, in seconds, and when it was changed last, in milliseconds.
+fn history(post: &Post) -> Option<Node> {
+    let meta = NodeBuilder::new("meta").attr("original_msg_t", post.at.to_string());
+    match post.edited {
+        Some(edited) => Some(meta.attr("msg_edit_t", (edited * 1000).to_string()).build()),
+        None => post.revoked.then(|| meta.build()),
     }
 }
 
@@ -137,16 +152,30 @@ fn plaintext(post: &Post) -> Node {
     }
 }
 
-/// A post as a client finds it that looks through a newsletter.
-pub(super) fn listed(post: &Post, reader: &Number) -> Node {
-    let mut node = NodeBuilder::new("message")
+/// What a post is known by.
+fn row(post: &Post) -> NodeBuilder {
+    NodeBuilder::new("message")
         .attr("id", post.id.as_str())
         .attr("server_id", post.server_id.to_string())
-        .attr("t", post.at.to_string())
-        .attr("type", post.kind.as_str());
+        .attr("t", post.changed().to_string())
+        .attr("type", post.kind.as_str())
+}
+
+/// A post as a client finds it that looks through a newsletter.
+pub(super) fn listed(post: &Post, reader: &Number) -> Node {
+    let mut node = row(post);
     if post.by == *reader {
         node = node.attr("is_sender", "true");
     }
+    if post.edited.is_some() || post.revoked {
+        node = node.attr("edit", if post.revoked { REVOKE } else { EDIT });
+    }
+    let words = (!post.revoked).then(|| plaintext(post));
+    node.children(words.into_iter().chain(history(post)).chain(counts(post)).collect::<Vec<_>>()).build()
+}
+
+/// What others make of a post: which reactions there are, and how many have looked at it.
+fn counts(post: &Post) -> impl Iterator<Item = Node> {
     let counts = post.counts();
     let reaction = |(code, count): (&&str, &usize)| {
         NodeBuilder::new("reaction").attr("code", *code).attr("count", count.to_string()).build()
@@ -155,7 +184,57 @@ pub(super) fn listed(post: &Post, reader: &Number) -> Node {
         let reactions: Vec<Node> = counts.iter().map(reaction).collect();
         NodeBuilder::new("reactions").children(reactions).build()
     });
-    node.children([plaintext(post)].into_iter().chain(reactions).collect::<Vec<_>>()).build()
+    let views = NodeBuilder::new("views_count").attr("count", post.viewers.len().to_string()).build();
+    reactions.into_iter().chain([views])
+}
+
+/// Posts as they are handed out.
+pub(super) fn list_of(newsletter: &Newsletter, posts: Vec<Node>) -> Node {
+    let list = NodeBuilder::new("messages").attr("jid", address(&newsletter.id)).attr("t", unix_time().to_string());
+    list.children(posts).build()
+}
+
+/// Tells those who have asked for it, for as long as they have, what others make of posts.
+fn tell_counts(server: &Server, newsletter: &str, server_ids: &[u64]) {
+    let told: Vec<(DeviceId, Node)> = {
+        let mut world = server.world.lock();
+        let Some(newsletter) = world.newsletters.get_mut(newsletter) else { return };
+        newsletter.live.retain(|_, until| *until > unix_time());
+        let posts = newsletter.posts.iter().filter(|post| server_ids.contains(&post.server_id));
+        let rows: Vec<Node> = posts.map(|post| row(post).children(counts(post).collect::<Vec<_>>()).build()).collect();
+        let live = NodeBuilder::new("live_updates").children([list_of(newsletter, rows)]).build();
+        newsletter.live.keys().map(|device| (device.clone(), live.clone())).collect()
+    };
+    for (device, live) in told {
+        notify(server, &device, Notice { kind: "newsletter", from: address(newsletter), lid: None }, live);
+    }
+}
+
+/// Somebody looks at posts.
+pub(crate) fn view(server: &Server, by: &Number, newsletter: &str, server_ids: &[u64]) {
+    let seen: Vec<u64> = {
+        let mut world = server.world.lock();
+        let Some(newsletter) = world.newsletters.get_mut(newsletter) else { return };
+        server_ids.iter().copied().filter(|server_id| newsletter.view(by, *server_id)).collect()
+    };
+    if !seen.is_empty() {
+        tell_counts(server, newsletter, &seen);
+    }
+    server.changed.notify_waiters();
+}
+
+/// Takes the word of a device that posts were looked at there.
+pub(super) fn take_views(server: &Server, device: &DeviceId, newsletter: &Jid, receipt: &Node) {
+    let items = receipt.child("list").into_iter().flat_map(|list| list.all("item"));
+    let places: Vec<u64> = items.filter_map(|item| item.word("server_id")?.parse().ok()).collect();
+    view(server, &device.number, &newsletter.user, &places);
+}
+
+/// A connection is gone, and with it the wish to be told at once.
+pub(super) fn forget(world: &mut World, device: &DeviceId) {
+    for newsletter in world.newsletters.values_mut() {
+        newsletter.live.remove(device);
+    }
 }
 
 /// A phone says something in a newsletter.

@@ -8,7 +8,7 @@ use wacore_binary::{Jid, JidExt, Node};
 
 use super::group::{address, other_address};
 use super::iq::prekeys;
-use super::{Stanza, enqueue, leaf, media_retry, phone_message, server_jid, unix_time};
+use super::{Stanza, enqueue, leaf, media_retry, newsletter, phone_message, server_jid, unix_time};
 use crate::Addressing;
 use crate::device::{Bundle, Connection};
 use crate::handset::{Arrival, PhoneReceipt};
@@ -38,6 +38,9 @@ pub(crate) fn take(server: &Arc<Server>, connection: &Connection, device: &Devic
     confirm(server, device, &ids, node);
     // One client leaves the address out when it confirms a copy of an own message.
     let Some(to) = node.jid("to") else { return };
+    if kind == "view" {
+        return newsletter::take_views(server, device, &to, node);
+    }
     let group = group_addressing(server, &to);
     // In a group, the member who wrote is named beside the group; so is who posted a status.
     let shared = group.is_some() || to.is_status_broadcast();

@@ -12,6 +12,7 @@ mod history;
 mod labels;
 mod media;
 mod messages;
+mod newsletters;
 mod offline;
 mod pairing;
 mod profile;

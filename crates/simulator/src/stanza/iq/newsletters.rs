@@ -6,15 +6,13 @@ use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
 
 use super::{Answer, Request};
-use crate::newsletter::{NOT_THERE, Newsletter, NewsletterRole, Post};
-use crate::stanza::newsletter::{address, listed};
+use crate::newsletter::{LIVE, NOT_THERE, Newsletter, NewsletterRole, Post};
+use crate::stanza::newsletter::{address, list_of, listed};
 use crate::stanza::{Stanza, leaf, unix_time};
 use crate::world::Number;
 
 /// How many posts are handed out when a client does not say, and at most.
 const PAGE: (usize, usize) = (50, 300);
-/// How long a client is told of changes to posts, in seconds.
-const LIVE: &str = "300";
 
 /// What the stored questions ask, by the numbers that clients know them by.
 fn asked(query: &str) -> Option<Ask> {
@@ -148,47 +146,47 @@ fn described(newsletter: &Newsletter, reader: &Number) -> Value {
 
 /// The last posts, or the last ones before one of them.
 pub(super) fn messages(request: &Request<'_>) -> Answer {
-    page(request, "messages", |post, number| number("before").is_none_or(|before| post.server_id < before))
+    match page(request, |post, number| number("before").is_none_or(|before| post.server_id < before)) {
+        Ok(posts) => Answer::one(posts),
+        Err(refused) => refused,
+    }
 }
 
 /// Posts that are new, or that something happened to, after one of them.
 pub(super) fn message_updates(request: &Request<'_>) -> Answer {
-    page(request, "message_updates", |post, number| {
+    let posts = page(request, |post, number| {
         number("after").is_none_or(|after| post.server_id > after)
-            && number("since").is_none_or(|since| post.at >= since)
-    })
+            && number("since").is_none_or(|since| post.changed() >= since)
+    });
+    match posts {
+        Ok(posts) => Answer::one(NodeBuilder::new("message_updates").children([posts]).build()),
+        Err(refused) => refused,
+    }
 }
 
-fn page(
-    request: &Request<'_>,
-    tag: &'static str,
-    is_meant: impl Fn(&Post, &dyn Fn(&str) -> Option<u64>) -> bool,
-) -> Answer {
-    let Some(ask) = request.ask else { return Answer::Error(400, "bad-request") };
+fn page(request: &Request<'_>, is_meant: impl Fn(&Post, &dyn Fn(&str) -> Option<u64>) -> bool) -> Result<Node, Answer> {
+    let Some(ask) = request.ask else { return Err(Answer::Error(400, "bad-request")) };
     let world = request.server.world.lock();
     if world.switches.hide_posts {
-        return Answer::Error(429, "rate-overlimit");
+        return Err(Answer::Error(429, "rate-overlimit"));
     }
     // One client names it in the question, another one addresses the question to it.
     let jid = ask.jid("jid").or_else(|| request.iq.jid("to"));
     let Some(newsletter) = jid.and_then(|jid| world.newsletters.get(jid.user.as_str())) else {
-        return Answer::Error(NOT_THERE, "item-not-found");
+        return Err(Answer::Error(NOT_THERE, "item-not-found"));
     };
     let number = |name: &str| ask.word(name).and_then(|word| word.parse().ok());
     let count = number("count").and_then(|count| usize::try_from(count).ok()).unwrap_or(PAGE.0).min(PAGE.1);
     let meant: Vec<&Post> = newsletter.posts.iter().filter(|post| is_meant(post, &number)).collect();
-    let posts: Vec<Node> =
-        meant[meant.len().saturating_sub(count)..].iter().map(|post| listed(post, &request.device.number)).collect();
-    let answer = NodeBuilder::new(tag).attr("jid", address(&newsletter.id)).attr("t", unix_time().to_string());
-    Answer::one(answer.children(posts).build())
+    let last = &meant[meant.len().saturating_sub(count)..];
+    Ok(list_of(newsletter, last.iter().map(|post| listed(post, &request.device.number)).collect()))
 }
 
 /// A client wants to be told at once of what happens to posts, for a while.
 pub(super) fn live_updates(request: &Request<'_>) -> Answer {
-    let to = request.iq.jid("to");
-    let is_known = to.is_some_and(|to| request.server.world.lock().newsletters.contains_key(to.user.as_str()));
-    match is_known {
-        true => Answer::one(NodeBuilder::new("live_updates").attr("duration", LIVE).build()),
-        false => Answer::Error(NOT_THERE, "item-not-found"),
-    }
+    let mut world = request.server.world.lock();
+    let newsletter = request.iq.jid("to").and_then(|to| world.newsletters.get_mut(to.user.as_str()));
+    let Some(newsletter) = newsletter else { return Answer::Error(NOT_THERE, "item-not-found") };
+    newsletter.live.insert(request.device.clone(), unix_time() + LIVE);
+    Answer::one(NodeBuilder::new("live_updates").attr("duration", LIVE.to_string()).build())
 }

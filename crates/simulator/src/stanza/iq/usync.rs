@@ -115,7 +115,7 @@ fn fact_node(server: &Server, account: &mut Account, fact: &str, whom: &Asked, a
         "devices" => device_list(server, account),
         "lid" => Some(NodeBuilder::new("lid").attr("val", account.jid(Addressing::Lid, 0)).build()),
         "contact" => Some(contact_node("in", whom.contact().unwrap_or_default())),
-        "status" => Some(leaf("status", account.about_for(asker).as_bytes())),
+        "status" => Some(leaf("status", account.about_for(asker.0).as_bytes())),
         "picture" => Some(picture_node(account, asker)),
         // No business profile, no disappearing messages: an empty element says so.
         other => Some(NodeBuilder::new_dynamic(other.to_owned()).build()),

@@ -41,11 +41,18 @@ impl ChatId {
     pub fn parse(text: &str) -> Result<Self, NoChat> {
         let seen = number::visible(text);
         let named = match (number::linked(&seen), seen.split_once('@')) {
-            (Some(number), _) => number.map(Self::Phone).map_err(Some),
+            (Some(number), _) => number.map(|number| Self::Phone(number.digits)).map_err(Some),
             (None, Some(address)) => Self::of_address(address).ok_or(None),
-            (None, None) => number::parse(&seen).map(Self::Phone).map_err(Some),
+            (None, None) => number::parse(&seen).map(|number| Self::Phone(number.digits)).map_err(Some),
         };
         named.map_err(|why| NoChat { text: seen.chars().take(80).collect(), why })
+    }
+
+    /// The digits of a phone number that is written as an international one: with `+` or `00`, or in an address like `https://wa.me/…`.
+    pub fn international(text: &str) -> Option<String> {
+        let seen = number::visible(text);
+        let number = number::linked(&seen).unwrap_or_else(|| number::parse(&seen)).ok()?;
+        Some(number.digits).filter(|_| number.is_international)
     }
 
     fn of_address((user, server): (&str, &str)) -> Option<Self> {

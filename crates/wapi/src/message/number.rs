@@ -20,6 +20,8 @@ pub enum NoNumber {
     Decimal(String),
     #[error("it begins with 0, so it lacks the country's code")]
     National,
+    #[error("it may lack its country's code, since {0} would be that by chance; write + and the code in front of it")]
+    Unmarked(u16),
     #[error("no country's code begins it")]
     NoCountry,
     #[error("behind the country's code {0} stands a 0 that is dialled inside the country alone; leave it out")]
@@ -43,13 +45,23 @@ pub(super) fn visible(text: &str) -> String {
     seen.trim().to_owned()
 }
 
+/// A number, and whether it is written as an international one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Number {
+    /// International, ASCII.
+    pub digits: String,
+    /// It has `+` or `00` in front, or stands in an address that has international ones alone.
+    pub is_international: bool,
+}
+
 /// The number that an address names: `tel:+375…`, `https://wa.me/375…`, `whatsapp://send?phone=…`. `None`: it is no such address.
-pub(super) fn linked(text: &str) -> Option<Result<String, NoNumber>> {
+pub(super) fn linked(text: &str) -> Option<Result<Number, NoNumber>> {
     let after = |start: &str| {
         let head = text.get(..start.len())?;
         head.eq_ignore_ascii_case(start).then(|| &text[start.len()..])
     };
-    if let Some(number) = ["tel:", "callto:", "sms:", "whatsapp:+"].into_iter().find_map(after) {
+    let of_whatsapp = || after("whatsapp:").filter(|number| number.starts_with('+'));
+    if let Some(number) = ["tel:", "callto:", "sms:"].into_iter().find_map(after).or_else(of_whatsapp) {
         let number = percent_decode_str(number.trim_start_matches('/')).decode_utf8_lossy();
         return Some(parse(&number));
     }
@@ -65,32 +77,84 @@ pub(super) fn linked(text: &str) -> Option<Result<String, NoNumber>> {
         _ => return None,
     };
     let asked = || url.query_pairs().find(|(name, _)| name == "phone").map(|(_, number)| number.into_owned());
-    Some(named.or_else(asked).ok_or(NoNumber::Link).and_then(|number| parse(&number)))
+    Some(named.or_else(asked).ok_or(NoNumber::Link).and_then(|number| read(&number, true)))
 }
 
-/// The digits of an international number, if the text is surely one.
-pub(super) fn parse(text: &str) -> Result<String, NoNumber> {
-    let Written { mut groups, mut is_international } = Written::read(&visible(text))?;
+/// The international number, if the text is surely one.
+pub(super) fn parse(text: &str) -> Result<Number, NoNumber> {
+    read(text, false)
+}
+
+/// `is_marked`: something around it says that it is an international number.
+fn read(text: &str, is_marked: bool) -> Result<Number, NoNumber> {
+    let Written { mut groups, has_plus } = Written::read(&visible(text))?;
     refuse_decimals(&groups)?;
     let first = groups.first_mut().ok_or(NoNumber::Empty)?;
-    if let (false, Some(rest)) = (is_international, first.digits.strip_prefix("00")) {
-        is_international = true;
-        first.digits = rest.to_owned();
+    let without_zeros = first.digits.strip_prefix("00").filter(|_| !has_plus).map(str::to_owned);
+    let is_international = is_marked || has_plus || without_zeros.is_some();
+    if let Some(rest) = without_zeros {
+        first.digits = rest;
     }
     let all = digits(&groups);
     if all.starts_with('0') {
         return Err(if is_international { NoNumber::NoCountry } else { NoNumber::National });
     }
     let country = Country::of(&all).ok_or(NoNumber::NoCountry)?;
+    if is_cut_by_bracket(&groups, country) || !is_international && !has_code_of_its_own(&groups, country) {
+        return Err(NoNumber::Unmarked(country.code));
+    }
     let number = without_optional_zero(&groups, country)?.unwrap_or(all);
     let national = number.strip_prefix(&country.code.to_string()).ok_or(NoNumber::NoCountry)?;
     if national.starts_with('0') && !country.keeps_zeros {
         return Err(NoNumber::TrunkZero(country.code));
     }
-    if !(country.digits.0..=country.digits.1).contains(&national.len()) {
+    if !country.has_numbers_like(national) {
         return Err(NoNumber::Length { code: country.code, wanted: country.digits, found: national.len() });
     }
-    Ok(number)
+    Ok(Number { digits: number, is_international })
+}
+
+/// Whether a bracket opens within what would be the country's code, as in `+8 (495) …`: an area's code is no part of it. What is dialled
+/// inside a country begins with a 0, though, and may share it with the end of the code: `+38 (050) …`.
+fn is_cut_by_bracket(groups: &[Group], country: Country) -> bool {
+    let mut length = country.code.to_string().len();
+    let mut is_first = true;
+    for group in groups.iter().filter(|group| !group.digits.is_empty()) {
+        if group.is_bracketed && !is_first {
+            return length > 1 || !group.digits.starts_with('0');
+        }
+        (length, is_first) = (length.saturating_sub(group.digits.len()), false);
+        if length == 0 {
+            break;
+        }
+    }
+    false
+}
+
+/// Whether a number that nothing marks as international begins with its country's code all the same. Without groups it is taken for one.
+/// In groups it may be what people of one country write to each other, whose first digits are another country's code by chance: in
+/// `(202) 555-0123` and `98765 43210` there is none. So the code is a group of its own, or the number is longer than such ones are.
+fn has_code_of_its_own(groups: &[Group], country: Country) -> bool {
+    /// As many digits has no number without its country's code, or only behind a 0.
+    const LONG: usize = 12;
+    /// As many digits stand behind no area's code.
+    const BEHIND_BRACKETS: usize = 10;
+    let Some((first, behind)) = groups.split_first() else { return false };
+    if behind.is_empty() && !first.is_bracketed {
+        return true;
+    }
+    let (code, count) = (country.code.to_string(), digits(behind).len());
+    let is_long = first.digits.len() + count >= LONG;
+    // `38 050 …`, `2 010 …`
+    let shares_zero = || {
+        let next = behind.first().is_some_and(|next| next.digits.starts_with('0'));
+        next && code.strip_suffix('0') == Some(first.digits.as_str())
+    };
+    match first.is_bracketed {
+        // Brackets are written around an area's code more often.
+        true => first.digits.starts_with(&code) && (is_long || first.digits == code && count >= BEHIND_BRACKETS),
+        false => first.digits == code || is_long && (first.digits.starts_with(&code) || shares_zero()),
+    }
 }
 
 /// `(0)` behind the country's code is what is dialled inside the country in place of that code.
@@ -122,8 +186,7 @@ fn digits(groups: &[Group]) -> String {
 
 /// A number as it is written: its digits in groups.
 struct Written {
-    /// It has a plus.
-    is_international: bool,
+    has_plus: bool,
     groups: Vec<Group>,
 }
 
@@ -145,7 +208,7 @@ enum Gap {
 
 impl Written {
     fn read(text: &str) -> Result<Self, NoNumber> {
-        let mut written = Self { is_international: false, groups: Vec::new() };
+        let mut written = Self { has_plus: false, groups: Vec::new() };
         // How many groups there were when the bracket was opened that is open.
         let mut bracket: Option<usize> = None;
         let (mut gap, mut is_in_group) = (Gap::Nothing, false);
@@ -161,7 +224,7 @@ impl Written {
             }
             is_in_group = false;
             match character {
-                '+' | '＋' | '﹢' if there == 0 && !written.is_international => written.is_international = true,
+                '+' | '＋' | '﹢' if there == 0 && !written.has_plus => written.has_plus = true,
                 '(' | '[' | '（' | '［' | '﹙' if bracket.is_none() => bracket = Some(there),
                 ')' | ']' | '）' | '］' | '﹚' if bracket.is_some_and(|begun| begun < there) => bracket = None,
                 blank if is_blank(blank) => gap = if gap == Gap::Nothing { Gap::Blank } else { gap },

@@ -94,10 +94,6 @@ fn phone(fields: &mut Fields) -> Option<Phone> {
     if phone.contains(['\r', '\n']) {
         fields.refuse("phone", "has more than one line");
     }
-    let number = || match ChatId::parse(&phone) {
-        Ok(ChatId::Phone(number)) if phone.trim_start().starts_with('+') => Some(number),
-        _ => None,
-    };
-    let wa_id = wa_id.or_else(number);
+    let wa_id = wa_id.or_else(|| ChatId::international(&phone));
     Some(Phone { phone, wa_id })
 }

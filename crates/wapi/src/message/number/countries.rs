@@ -1,5 +1,5 @@
 //! Which countries' codes there are, and how long the numbers behind them are: from the data of libphonenumber, numbers of fixed lines,
-//! mobiles and of the internet. Pure.
+//! mobiles and of the internet, and those of businesses whose calls cost nothing or little. Pure.
 
 /// What numbers of a country are like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,10 +30,37 @@ const COUNTRIES: &str = "\
     880:6-10 881:9-10z 882:7-12 883:8-12 886:8-11 888:11-11z 960:7-7 961:7-8 962:8-9 963:8-9 964:8-10 965:8-8 966:9-9 \
     967:7-9 968:8-8 970:8-9 971:8-9 972:8-12 973:8-8 974:8-8 975:7-8 976:8-10 977:8-10 979:9-9 992:9-9z 993:8-8 994:9-9 \
     995:9-9 996:9-9 998:9-9";
+
+/// Numbers of other lengths, whose calls whoever is called pays, wholly or in part: a code, then each beginning behind it, and how many
+/// digits there are behind the code.
+const PAID_FOR: &str = "\
+    7 8108:14; 30 800:11,12; 44 8001:7; 46 20:6; 48 800:10; 55 300:8 400:8 4020:8 4370:8 4864:8 800:9; 56 1230:11 \
+    600:10,11; 57 1800:11; 61 13:6 1300:10,12 1345:8 1800:10 1802:7; 63 1800:11,12,13; 66 1800:10; 86 1080:12 \
+    2180:12; 90 800:12,13; 91 1800:8,9,11,12,13 1803:13 1860:11; 92 800:8; 230 802:10; 233 800:8; 234 800:12; 237 \
+    88:8; 254 800:10; 267 0800:10 800:10; 355 800:7 808:6; 372 8000:10; 375 800:6,7,8,10 801:10 803:10 820:11; 380 \
+    800:10; 382 809:9; 385 80:7; 386 80:6,7; 501 0800:11; 502 180:11 181:11; 503 800:7,11 801:7; 504 8002:11; 506 \
+    800:10; 507 800:10; 591 8001:9; 593 1700:10 1800:10,11; 595 9800:10,11; 679 0800:11; 681 80:9; 689 80:9; 852 \
+    800:9; 853 0800:7; 855 1800:10; 960 800:10; 965 18:7; 966 800:10; 968 500:7 8007:9; 970 1700:10 1800:10; 971 \
+    800:5,6,7,10,11,12; 972 1255:7; 974 800:7,9; 977 1660:11 1800:11; 996 800:10";
+
 impl Country {
     /// The one whose code begins a number; no code begins another one.
     pub fn of(number: &str) -> Option<Self> {
         COUNTRIES.split(' ').filter_map(Self::read).find(|country| number.starts_with(&country.code.to_string()))
+    }
+
+    /// Whether a number of it, the code left out, can have so many digits.
+    pub fn has_numbers_like(&self, national: &str) -> bool {
+        (self.digits.0..=self.digits.1).contains(&national.len()) || self.is_paid_for(national)
+    }
+
+    fn is_paid_for(&self, national: &str) -> bool {
+        let length = national.len().to_string();
+        let of_it = |entry: &&str| entry.split_once(' ').is_some_and(|(code, _)| code == self.code.to_string());
+        let beginnings = PAID_FOR.split("; ").filter(of_it).flat_map(|entry| entry.split(' ').skip(1));
+        beginnings.filter_map(|beginning| beginning.split_once(':')).any(|(start, lengths)| {
+            national.starts_with(start) && lengths.split(',').any(|possible| possible == length)
+        })
     }
 
     fn read(entry: &str) -> Option<Self> {
@@ -58,6 +85,18 @@ mod tests {
             assert!(country.digits.0 <= country.digits.1 && code.len() + country.digits.1 <= 15, "{code}");
         }
         assert!(countries.len() > 200);
+        for entry in PAID_FOR.split("; ") {
+            let (code, beginnings) = entry.split_once(' ').expect(entry);
+            let country = countries.iter().find(|country| country.code.to_string() == code).expect(entry);
+            for beginning in beginnings.split(' ') {
+                let (start, lengths) = beginning.split_once(':').expect(beginning);
+                for length in lengths.split(',').map(|length| length.parse::<usize>().expect(beginning)) {
+                    assert!(code.len() + length <= 15 && start.len() < length, "{entry}");
+                    assert!(country.has_numbers_like(&format!("{start:5<length$}")), "{entry}");
+                    assert!(!start.starts_with('0') || country.keeps_zeros, "{entry}");
+                }
+            }
+        }
         assert_eq!(Country::of("80447034810"), None);
     }
 }

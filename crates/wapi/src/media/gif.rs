@@ -12,7 +12,7 @@ use image::{AnimationDecoder, ImageDecoder};
 use super::describe::is_animated;
 use super::ffmpeg::{NotConverted, Purpose, as_file};
 use super::film::LARGEST_FILM;
-use super::{Content, File, types};
+use super::{Content, File, inside, types};
 
 /// On white, since films have no transparency, and with even sides.
 const FILM: &str = "-filter_complex [0:v:0]format=rgba,split[a][b];[a]lutrgb=r=255:g=255:b=255:a=255[c];\
@@ -30,8 +30,8 @@ impl File {
         }
         let (path, mime_type) = (self.path().to_owned(), self.mime_type.clone());
         let look = move || match mime_type.as_str() {
-            types::APNG => true,
-            types::WEBP => is_animated(&path),
+            types::APNG => inside::look(&path) == Some(types::APNG),
+            types::WEBP => is_animated(&path) && has_two_parts(&path).unwrap_or(false),
             "image/gif" => has_two_pictures(&path).unwrap_or(false),
             _ => false,
         };
@@ -69,6 +69,10 @@ fn has_two_pictures(gif: &Path) -> Option<bool> {
     let (width, height) = decoder.dimensions();
     let fits = u64::from(width) * u64::from(height) <= MOST_PIXELS / 10;
     Some(fits && decoder.into_frames().take(2).filter(Result::is_ok).count() == 2)
+}
+
+fn has_two_parts(webp: &Path) -> Option<bool> {
+    Some(pictures(&mut BufReader::new(fs::File::open(webp).ok()?)).ok()? > 1)
 }
 
 /// Makes a PNG that moves of a WebP that does.

@@ -75,10 +75,17 @@ impl File {
     async fn is_whole(&self, made: &Spooled, whole: Option<(u32, u32)>) -> bool {
         let path = made.path().to_owned();
         let size = self.workshop.decode(move || picture::size(&path)).await.flatten();
-        // It may be turned.
-        let sides = |(width, height): (u32, u32)| (width.min(height), width.max(height));
-        size.is_some_and(|size| whole.is_none_or(|whole| sides(whole) == sides(size)))
+        size.is_some_and(|size| whole.is_none_or(|whole| is_as_large(size, whole)))
     }
+}
+
+/// It may be turned. What only fills up the last blocks of a picture is cut off by some programs and left by others.
+fn is_as_large(made: (u32, u32), whole: (u32, u32)) -> bool {
+    /// The smallest blocks and the largest ones that pictures are coded in, in pixels of a side.
+    const BLOCKS: (u32, u32) = (8, 64);
+    let sides = |(width, height): (u32, u32)| [width.min(height), width.max(height)];
+    let fits = |(made, whole): (u32, u32)| made + BLOCKS.0 > whole && made < whole.saturating_add(BLOCKS.1);
+    sides(made).into_iter().zip(sides(whole)).all(fits)
 }
 
 /// Pictures of one file that are cleared away.
@@ -88,4 +95,21 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tile_is_not_the_whole_picture_and_what_fills_up_its_blocks_makes_no_difference() {
+        let whole = (4_031, 3_023);
+        for made in [(4_031, 3_023), (3_023, 4_031), (4_032, 3_024), (4_030, 3_022), (4_032, 3_072), (4_064, 3_040)] {
+            assert!(is_as_large(made, whole), "{made:?}");
+        }
+        for made in [(512, 512), (4_031, 512), (2_048, 1_512), (3_023, 3_023), (8_064, 6_048), (0, 0)] {
+            assert!(!is_as_large(made, whole), "{made:?}");
+        }
+        assert!(is_as_large((5, 3), (5, 3)) && is_as_large((64, 64), (5, 3)));
+    }
 }

@@ -16,6 +16,9 @@ const LONGEST_COMMENT: u64 = u16::MAX as u64;
 const MOST_SECTORS: usize = 64;
 const MOST_CHUNKS: usize = 1_000;
 
+/// What films and sounds in boxes begin with.
+const BOXES: [&[u8; 4]; 7] = [b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"];
+
 /// The type by what is inside. `None`: that does not say it, or cannot be read.
 pub fn look(path: &Path) -> Option<&'static str> {
     let mut file = BufReader::new(File::open(path).ok()?);
@@ -29,7 +32,8 @@ pub(super) fn seen(file: &mut (impl Read + Seek)) -> io::Result<Option<&'static 
         [b'P', b'K', ..] => packed(file),
         [0xd0, 0xcf, 0x11, 0xe0, ..] => stored(file),
         [0x89, b'P', b'N', b'G', ..] => moving(file),
-        [_, _, _, _, b'f', b't', b'y', b'p', brand @ ..] if !is_picture(&brand) => filmed(file),
+        [_, _, _, _, b'f', b't', b'y', b'p', brand @ ..] if is_picture(&brand) => Ok(None),
+        [_, _, _, _, name @ .., _, _, _, _] if BOXES.contains(&&name) => filmed(file),
         _ => Ok(None),
     }
 }
@@ -120,7 +124,7 @@ fn stored(file: &mut (impl Read + Seek)) -> io::Result<Option<&'static str>> {
     Ok(found)
 }
 
-/// A PNG that moves says so before its first picture.
+/// A PNG that moves says so before its first picture. One that says so and has but one picture stands still.
 fn moving(file: &mut (impl Read + Seek)) -> io::Result<Option<&'static str>> {
     file.seek(SeekFrom::Start(8))?;
     for _ in 0..MOST_CHUNKS {
@@ -128,7 +132,12 @@ fn moving(file: &mut (impl Read + Seek)) -> io::Result<Option<&'static str>> {
         file.read_exact(&mut head)?;
         let [a, b, c, d, kind @ ..] = head;
         match &kind {
-            b"acTL" => return Ok(Some("image/apng")),
+            b"acTL" => {
+                // How many pictures there are comes first.
+                let mut pictures = [0; 4];
+                file.read_exact(&mut pictures)?;
+                return Ok((u32::from_be_bytes(pictures) > 1).then_some("image/apng"));
+            }
             b"IDAT" | b"IEND" => return Ok(None),
             _ => file.seek(SeekFrom::Current(i64::from(u32::from_be_bytes([a, b, c, d])) + 4))?,
         };
@@ -139,7 +148,8 @@ fn moving(file: &mut (impl Read + Seek)) -> io::Result<Option<&'static str>> {
 /// What has no pictures is a sound.
 fn filmed(file: &mut (impl Read + Seek)) -> io::Result<Option<&'static str>> {
     let film = mp4::read(file)?;
-    Ok(film.filter(|film| film.frame.is_none()).map(|_| "audio/mp4"))
+    let has_sound_alone = film.is_some_and(|film| film.frame.is_none()) && !mp4::has_pictures(file)?;
+    Ok(has_sound_alone.then_some("audio/mp4"))
 }
 
 fn part(file: &mut (impl Read + Seek), start: u64, length: u64) -> io::Result<Vec<u8>> {
@@ -192,10 +202,13 @@ mod tests {
         [&head[..], &table, &folder].concat()
     }
 
-    fn png(chunks: &[&[u8; 4]]) -> Vec<u8> {
+    /// A PNG each of whose chunks begins with how many pictures there are.
+    fn png(chunks: &[&[u8; 4]], pictures: u32) -> Vec<u8> {
         let mut file = b"\x89PNG\r\n\x1a\n".to_vec();
         for chunk in chunks {
-            file.extend_from_slice(&[&3u32.to_be_bytes()[..], *chunk, b"abc", b"crc!"].concat());
+            file.extend_from_slice(
+                &[&8u32.to_be_bytes()[..], *chunk, &pictures.to_be_bytes(), b"abcd", b"crc!"].concat(),
+            );
         }
         file
     }
@@ -234,13 +247,54 @@ mod tests {
         ] {
             assert_eq!(look(compound(names)), found, "{names:?}");
         }
-        assert_eq!(look(png(&[b"IHDR", b"iCCP", b"acTL", b"IDAT"])), Some("image/apng"));
-        assert_eq!(look(png(&[b"IHDR", b"IDAT", b"acTL"])), None);
+        assert_eq!(look(png(&[b"IHDR", b"iCCP", b"acTL", b"IDAT"], 2)), Some("image/apng"));
+        for pictures in [0, 1] {
+            assert_eq!(look(png(&[b"IHDR", b"acTL", b"IDAT"], pictures)), None, "it stands still");
+        }
+        assert_eq!(look(png(&[b"IHDR", b"IDAT", b"acTL"], 2)), None);
+    }
+
+    fn boxed(name: &[u8], content: &[u8]) -> Vec<u8> {
+        [&(content.len() as u32 + 8).to_be_bytes()[..], name, content].concat()
+    }
+
+    /// A file that begins with such a box, of three seconds, with tracks of these handlers and widths in pixels.
+    fn film(name: &[u8], content: &[u8], tracks: &[(&[u8; 4], u32)]) -> Vec<u8> {
+        let mut mvhd = vec![0; 100];
+        (mvhd[15], mvhd[19]) = (1, 3);
+        let track = |(handler, width): &(&[u8; 4], u32)| {
+            let mut tkhd = vec![0; 84];
+            tkhd[76..80].copy_from_slice(&(width << 16).to_be_bytes());
+            tkhd[80..84].copy_from_slice(&(width << 16).to_be_bytes());
+            let hdlr = [&[0; 8][..], *handler, &[0; 12]].concat();
+            boxed(b"trak", &[boxed(b"tkhd", &tkhd), boxed(b"mdia", &boxed(b"hdlr", &hdlr))].concat())
+        };
+        let tracks: Vec<u8> = tracks.iter().flat_map(track).collect();
+        [boxed(name, content), boxed(b"moov", &[boxed(b"mvhd", &mvhd), tracks].concat())].concat()
+    }
+
+    #[test]
+    fn what_has_no_pictures_is_a_sound_whatever_its_brand() {
+        let brands =
+            [b"isom", b"3gp4", b"3g2a", b"qt  ", b"M4A "].map(|brand| (&b"ftyp"[..], [&brand[..], &[0; 4]].concat()));
+        let old = [&b"wide"[..], b"free", b"mdat"].map(|name| (name, Vec::new()));
+        for (name, content) in brands.into_iter().chain(old) {
+            for (tracks, found) in [
+                (&[(b"soun", 0)][..], Some("audio/mp4")),
+                (&[(b"soun", 0), (b"text", 0)], Some("audio/mp4")),
+                (&[(b"soun", 0), (b"vide", 320)], None),
+                (&[(b"vide", 320)], None),
+                // Some programs leave out how large the pictures are.
+                (&[(b"soun", 0), (b"vide", 0)], None),
+            ] {
+                assert_eq!(look(film(name, &content, tracks)), found, "{} {tracks:?}", content.escape_ascii());
+            }
+        }
     }
 
     #[test]
     fn what_is_cut_or_lies_is_read_to_an_end() {
-        let whole = [zip(&["[Content_Types].xml", "word/a"]), compound(&["WordDocument"]), png(&[b"IHDR", b"acTL"])];
+        let whole = [zip(&["[Content_Types].xml", "word/a"]), compound(&["WordDocument"]), png(&[b"IHDR", b"acTL"], 2)];
         for bytes in whole {
             for length in 0..bytes.len() {
                 look(bytes[..length].to_vec());

@@ -54,7 +54,12 @@ pub struct Told<'a> {
 
 /// Whether a file that begins like this has to be looked into to know what it is.
 pub fn is_container(head: &[u8]) -> bool {
-    matches!(magic::of(head), Some(ZIP | OLE | "image/png" | MP4))
+    magic::of(head).is_some_and(|found| matches!(found, ZIP | OLE | "image/png") || is_film_or_sound_in_boxes(found))
+}
+
+/// Boxes of ISO/IEC 14496-12 with pictures that move, or with sounds alone.
+fn is_film_or_sound_in_boxes(mime_type: &str) -> bool {
+    demuxer(mime_type) == Some("mov")
 }
 
 /// The type of a file by its first bytes, what was found inside, and what is told of it.
@@ -65,7 +70,10 @@ pub fn of(head: &[u8], inside: Option<&str>, told: Told<'_>) -> String {
     match inside.or_else(|| magic::of(head)) {
         // A container says less than what is usually kept in it.
         Some(found) => others().find(|other| refines(other, found)).unwrap_or_else(|| usual(found).to_owned()),
-        None => others().next().unwrap_or_else(|| if is_text(head) { "text/plain" } else { UNKNOWN }.to_owned()),
+        // What always begins in a way of its own cannot be what begins in another.
+        None => others()
+            .find(|other| !magic::always_begins_so(other))
+            .unwrap_or_else(|| if is_text(head) { "text/plain" } else { UNKNOWN }.to_owned()),
     }
 }
 
@@ -92,7 +100,7 @@ fn refines(told: &str, found: &str) -> bool {
         }
         "video/webm" => told == "audio/webm",
         // A film and a sound begin alike; where what is inside could not be read, whoever gives it knows.
-        MP4 => told == "audio/mp4",
+        film if is_film_or_sound_in_boxes(film) => told == "audio/mp4",
         "text/html" | "application/xml" => told.ends_with("+xml") || told == "application/xml" || told == "text/html",
         // Templates, and those with macros.
         found => word(found).is_some() && word(found) == word(told),

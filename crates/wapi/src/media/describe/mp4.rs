@@ -5,6 +5,8 @@ use std::ops::Range;
 
 /// Boxes in one box that are looked at.
 const MOST_BOXES: usize = 1_000;
+/// What is read of a list that says which picture has which properties, in bytes.
+const LONGEST_LIST: u64 = 256 * 1024;
 
 /// What its head says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +32,17 @@ pub fn read(file: &mut (impl Read + Seek)) -> io::Result<Option<Film>> {
     Ok(Some(Film { seconds, frame }))
 }
 
+/// Whether there is a track of pictures, whatever its head says of their size.
+pub fn has_pictures(file: &mut (impl Read + Seek)) -> io::Result<bool> {
+    let length = file.seek(SeekFrom::End(0))?;
+    for handler in within(file, 0..length, &[b"moov", b"trak", b"mdia", b"hdlr"])? {
+        if bytes(file, handler)?.get(8..12) == Some(b"vide") {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// How the pictures and sounds of a film are coded, by the words of its sample descriptions.
 pub fn codecs(file: &mut (impl Read + Seek)) -> io::Result<Vec<[u8; 4]>> {
     let length = file.seek(SeekFrom::End(0))?;
@@ -47,19 +60,77 @@ pub fn codecs(file: &mut (impl Read + Seek)) -> io::Result<Vec<[u8; 4]>> {
     Ok(codecs)
 }
 
-/// How large a picture of HEIC or AVIF is, with all its tiles (ISO/IEC 23008-12).
+/// How large the picture is that a file of HEIC or AVIF shows, with all its tiles and without what only fills up its last blocks (ISO/IEC
+/// 14496-12 and 23008-12). Where the file does not say which one that is, the largest.
 pub fn picture(file: &mut (impl Read + Seek)) -> io::Result<Option<(u32, u32)>> {
     let length = file.seek(SeekFrom::End(0))?;
     let Some(meta) = boxes(file, 0..length, b"meta")?.pop() else { return Ok(None) };
     // A version and flags come first.
     let inside = meta.start.saturating_add(4).min(meta.end)..meta.end;
+    let mut properties = Vec::new();
+    for container in within(file, inside.clone(), &[b"iprp", b"ipco"])? {
+        properties.extend(all_boxes(file, container)?);
+        properties.truncate(MOST_BOXES);
+    }
+    let mut shown = None;
+    for place in of_primary(file, inside)? {
+        let Some((name, at)) = place.checked_sub(1).and_then(|place| properties.get(place)).cloned() else { continue };
+        match &name {
+            b"ispe" => shown = extents(&bytes(file, at)?).or(shown),
+            b"clap" => shown = clipped(&bytes(file, at)?).or(shown),
+            _ => {}
+        }
+    }
     let mut largest = None;
-    for extents in within(file, inside, &[b"iprp", b"ipco", b"ispe"])? {
-        let extents = bytes(file, extents)?;
-        let size = short(&extents, 4).zip(short(&extents, 8));
+    for (_, at) in properties.into_iter().filter(|(name, _)| name == b"ispe") {
+        let size = extents(&bytes(file, at)?);
         largest = largest.max(size.map(|(width, height)| (u64::from(width) * u64::from(height), width, height)));
     }
-    Ok(largest.map(|(_, width, height)| (width, height)))
+    Ok(shown.or(largest.map(|(_, width, height)| (width, height))))
+}
+
+/// Where among all properties those of the picture stand that the file shows, counted from 1, in the order in which they are applied.
+fn of_primary(file: &mut (impl Read + Seek), meta: Range<u64>) -> io::Result<Vec<usize>> {
+    let Some(primary) = boxes(file, meta.clone(), b"pitm")?.pop() else { return Ok(Vec::new()) };
+    let primary = bytes(file, primary)?;
+    let Some(primary) = number(&primary, 4, if primary.first() == Some(&0) { 2 } else { 4 }) else {
+        return Ok(Vec::new());
+    };
+    let mut places = Vec::new();
+    for associations in within(file, meta, &[b"iprp", b"ipma"])? {
+        let associations = up_to(file, associations, LONGEST_LIST)?;
+        places.extend(associated(&associations, primary).unwrap_or_default());
+    }
+    Ok(places)
+}
+
+/// What an `ipma` says of an item. `None`: nothing, or it is broken off before.
+fn associated(ipma: &[u8], item: u32) -> Option<Vec<usize>> {
+    let (version, is_wide) = (*ipma.first()?, ipma.get(3)? & 1 == 1);
+    let (id, place) = (if version == 0 { 2 } else { 4 }, if is_wide { 2 } else { 1 });
+    let mut at = 8;
+    for _ in 0..short(ipma, 4)? {
+        let (found, count) = (number(ipma, at, id)?, usize::from(*ipma.get(at + id)?));
+        at += id + 1;
+        if found == item {
+            // The first bit says whether it has to be understood.
+            let mask = (1_u32 << (8 * place - 1)) - 1;
+            let places = (0..count).map_while(|index| number(ipma, at + index * place, place));
+            return Some(places.map(|number| (number & mask) as usize).collect());
+        }
+        at += count * place;
+    }
+    None
+}
+
+fn extents(ispe: &[u8]) -> Option<(u32, u32)> {
+    short(ispe, 4).zip(short(ispe, 8))
+}
+
+/// What is left of a picture where its edges are cut off: two fractions.
+fn clipped(clap: &[u8]) -> Option<(u32, u32)> {
+    let whole = |at: usize| short(clap, at)?.checked_div(short(clap, at + 4)?).filter(|side| *side > 0);
+    whole(0).zip(whole(8))
 }
 
 /// The content of each box at the end of a path of names.
@@ -78,6 +149,12 @@ fn within(file: &mut (impl Read + Seek), range: Range<u64>, path: &[&[u8; 4]]) -
 
 /// The content of each box of this name within a range.
 fn boxes(file: &mut (impl Read + Seek), within: Range<u64>, name: &[u8; 4]) -> io::Result<Vec<Range<u64>>> {
+    let found = all_boxes(file, within)?.into_iter().filter(|(kind, _)| kind == name);
+    Ok(found.map(|(_, content)| content).collect())
+}
+
+/// The name and the content of each box within a range.
+fn all_boxes(file: &mut (impl Read + Seek), within: Range<u64>) -> io::Result<Vec<([u8; 4], Range<u64>)>> {
     let mut found = Vec::new();
     let mut start = within.start;
     for _ in 0..MOST_BOXES {
@@ -101,19 +178,21 @@ fn boxes(file: &mut (impl Read + Seek), within: Range<u64>, name: &[u8; 4]) -> i
         if size < head {
             break;
         }
-        if kind == *name {
-            found.push(start + head..end);
-        }
+        found.push((kind, start + head..end));
         start = end;
     }
     Ok(found)
 }
 
-/// The beginning of a box; those that are read have no more than this.
+/// The beginning of a box; most that are read have no more than this.
 fn bytes(file: &mut (impl Read + Seek), at: Range<u64>) -> io::Result<Vec<u8>> {
+    up_to(file, at, 256)
+}
+
+fn up_to(file: &mut (impl Read + Seek), at: Range<u64>, most: u64) -> io::Result<Vec<u8>> {
     file.seek(SeekFrom::Start(at.start))?;
     let mut bytes = Vec::new();
-    file.take((at.end - at.start).min(256)).read_to_end(&mut bytes)?;
+    file.take(at.end.saturating_sub(at.start).min(most)).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
@@ -134,6 +213,11 @@ fn size(tkhd: &[u8]) -> Option<(u32, u32)> {
     let is_turned = (matrix(0)?, matrix(4)?) == (0, 0) && matrix(1)? != 0 && matrix(3)? != 0;
     let (width, height) = if is_turned { (height, width) } else { (width, height) };
     (width > 0 && height > 0).then_some((width, height))
+}
+
+/// Of so many bytes, up to four.
+fn number(bytes: &[u8], at: usize, length: usize) -> Option<u32> {
+    Some(bytes.get(at..at + length)?.iter().fold(0, |number, byte| number << 8 | u32::from(*byte)))
 }
 
 fn short(bytes: &[u8], at: usize) -> Option<u32> {
@@ -164,6 +248,58 @@ mod tests {
         assert_eq!(film, Some(Film { seconds: 6, frame: Some((640, 360)) }));
         (picture[47], picture[55]) = (1, 1);
         assert_eq!(size(&picture), Some((360, 640)), "it was filmed upright");
+    }
+
+    fn numbers(numbers: &[u32]) -> Vec<u8> {
+        numbers.iter().flat_map(|number| number.to_be_bytes()).collect()
+    }
+
+    /// A picture whose properties are these, and of which these belong to item 258, the one that is shown.
+    fn heif(properties: &[(&[u8; 4], &[u32])], of_primary: &[u16], version: u8, is_wide: bool) -> Vec<u8> {
+        let item =
+            |id: u16| if version == 0 { id.to_be_bytes().to_vec() } else { u32::from(id).to_be_bytes().to_vec() };
+        let place =
+            |place: u16| if is_wide { (place | 0x8000).to_be_bytes().to_vec() } else { vec![place as u8 | 0x80] };
+        let entry = |id: u16, places: &[u16]| {
+            let places: Vec<_> = places.iter().flat_map(|it| place(*it)).collect();
+            [item(id), vec![(places.len() / if is_wide { 2 } else { 1 }) as u8], places].concat()
+        };
+        let ipma =
+            [vec![version, 0, 0, u8::from(is_wide)], numbers(&[2]), entry(1, &[1, 1, 1]), entry(258, of_primary)];
+        let ipco: Vec<_> = properties.iter().flat_map(|(name, content)| boxed(name, &numbers(content))).collect();
+        let iprp = boxed(b"iprp", &[boxed(b"ipco", &ipco), boxed(b"ipma", &ipma.concat())].concat());
+        let pitm = boxed(b"pitm", &[vec![version, 0, 0, 0], item(258)].concat());
+        let meta = boxed(b"meta", &[vec![0; 4], boxed(b"hdlr", &[0; 20]), pitm, iprp].concat());
+        [boxed(b"ftyp", b"heic"), meta, boxed(b"mdat", &[0; 99])].concat()
+    }
+
+    #[test]
+    fn a_picture_is_as_large_as_what_is_shown_of_it() {
+        const TILE: (&[u8; 4], &[u32]) = (b"ispe", &[0, 512, 512]);
+        const WHOLE: (&[u8; 4], &[u32]) = (b"ispe", &[0, 802, 604]);
+        const LARGER: (&[u8; 4], &[u32]) = (b"ispe", &[0, 9_000, 9_000]);
+        const CLIP: (&[u8; 4], &[u32]) = (b"clap", &[801, 1, 1_206, 2, 0, 1, 0, 1]);
+        const TURNED: (&[u8; 4], &[u32]) = (b"irot", &[0]);
+        let list: [(&[(&[u8; 4], &[u32])], &[u16], (u32, u32)); 6] = [
+            (&[TILE, TURNED, WHOLE], &[3, 2], (802, 604)),
+            (&[TILE, TURNED, WHOLE, CLIP], &[3, 2, 4], (801, 603)),
+            // Others than the one that is shown are of no matter.
+            (&[LARGER, WHOLE, CLIP], &[2], (802, 604)),
+            (&[LARGER, WHOLE, CLIP], &[2, 3], (801, 603)),
+            // It is not said which one is shown, or how large that is.
+            (&[TILE, WHOLE, CLIP], &[], (802, 604)),
+            (&[TILE, WHOLE, CLIP], &[3, 9, 0], (801, 603)),
+        ];
+        for (properties, of_primary, size) in list {
+            for (version, is_wide) in [(0, false), (0, true), (1, false), (1, true)] {
+                let file = heif(properties, of_primary, version, is_wide);
+                let found = picture(&mut io::Cursor::new(&file)).unwrap();
+                assert_eq!(found, Some(size), "{of_primary:?} {version} {is_wide}");
+                for length in 0..file.len() {
+                    let _ = picture(&mut io::Cursor::new(&file[..length]));
+                }
+            }
+        }
     }
 
     #[test]

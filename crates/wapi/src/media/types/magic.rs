@@ -2,6 +2,59 @@
 
 use super::{MP4, OLE, OPUS, WEBP, ZIP};
 
+/// Types whose files all begin in a way that is known here, so that nothing else is one of them. Those that are written as text are not
+/// among them: people leave out their first lines.
+const SIGNED: [&str; 43] = [
+    "image/jpeg",
+    "image/png",
+    super::APNG,
+    WEBP,
+    "image/gif",
+    "image/heic",
+    "image/heif",
+    "image/avif",
+    "image/bmp",
+    "image/tiff",
+    "image/x-icon",
+    "image/vnd.adobe.photoshop",
+    "image/jxl",
+    "image/x-canon-cr3",
+    MP4,
+    "video/quicktime",
+    "video/3gpp",
+    "video/3gpp2",
+    "video/webm",
+    "video/x-matroska",
+    "video/x-msvideo",
+    "video/x-flv",
+    "audio/mp4",
+    "audio/webm",
+    OPUS,
+    "audio/ogg",
+    "audio/mpeg",
+    "audio/aac",
+    "audio/amr",
+    "audio/wav",
+    "audio/flac",
+    "audio/aiff",
+    "audio/midi",
+    "application/pdf",
+    ZIP,
+    "application/gzip",
+    "application/x-bzip2",
+    "application/x-xz",
+    "application/zstd",
+    "application/x-7z-compressed",
+    "application/vnd.rar",
+    "application/vnd.sqlite3",
+    "application/vnd.microsoft.portable-executable",
+];
+
+/// Whether each file of this type begins in a way that is known here.
+pub(super) fn always_begins_so(mime_type: &str) -> bool {
+    SIGNED.contains(&mime_type)
+}
+
 /// What begins so, if anything known does.
 pub(super) fn of(head: &[u8]) -> Option<&'static str> {
     picture(head).or_else(|| boxed(head)).or_else(|| sound(head)).or_else(|| film(head)).or_else(|| paper(head))
@@ -11,10 +64,10 @@ fn picture(head: &[u8]) -> Option<&'static str> {
     Some(match head {
         [0xff, 0xd8, 0xff, ..] => "image/jpeg",
         [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => "image/png",
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => WEBP,
-        [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => "image/gif",
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] if !is_written(head) => WEBP,
+        [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] if !is_written(head) => "image/gif",
         [b'B', b'M', _, _, _, _, 0, 0, 0, 0, ..] => "image/bmp",
-        [b'I', b'I', 42, 0, ..] | [b'M', b'M', 0, 42, ..] => "image/tiff",
+        [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => "image/tiff",
         [0, 0, 1, 0, _, 0, ..] => "image/x-icon",
         [b'8', b'B', b'P', b'S', 0, 1, ..] => "image/vnd.adobe.photoshop",
         [0xff, 0x0a, ..] | [0, 0, 0, 12, b'J', b'X', b'L', b' ', ..] => "image/jxl",
@@ -22,15 +75,35 @@ fn picture(head: &[u8]) -> Option<&'static str> {
     })
 }
 
+/// Whether it may be a text, of whatever charset: words of ASCII at its beginning say nothing then. In files of other kinds zeros and
+/// the like stand close behind them.
+fn is_written(head: &[u8]) -> bool {
+    /// Fewer bytes are too few to say.
+    const SHORTEST: usize = 17;
+    let is_sign = |byte: &u8| *byte >= b' ' || matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c | 0x1b);
+    head.len() >= SHORTEST && head.iter().all(is_sign)
+}
+
 /// Boxes of ISO/IEC 14496-12: which brand a file is of says what is in it.
 fn boxed(head: &[u8]) -> Option<&'static str> {
-    match head.get(4..8)? {
-        b"ftyp" => Some(branded(head)),
-        // QuickTime's older files begin with whatever box comes first.
-        b"moov" | b"mdat" | b"wide" | b"pnot" => Some("video/quicktime"),
-        b"free" | b"skip" if head.windows(4).any(|name| name == b"mdat" || name == b"moov") => Some("video/quicktime"),
-        _ => None,
+    if is_written(head) {
+        return None;
     }
+    let size = u32::from_be_bytes(head.get(..4)?.try_into().ok()?);
+    // The first of these may be as large as a file; what others say in fewer bytes is a few numbers.
+    let is_one = match head.get(4..8)? {
+        b"ftyp" => return Some(branded(head)),
+        // QuickTime's older files begin with whatever box comes first.
+        b"mdat" => size < 2 || (8..1 << 30).contains(&size),
+        b"moov" => (8..1 << 26).contains(&size),
+        b"wide" => size == 8,
+        b"pnot" => size == 20,
+        b"free" | b"skip" => {
+            (8..1 << 26).contains(&size) && head.windows(4).any(|name| name == b"mdat" || name == b"moov")
+        }
+        _ => false,
+    };
+    is_one.then_some("video/quicktime")
 }
 
 /// The first brand that says something: its own, then those it is compatible with.
@@ -38,7 +111,8 @@ fn branded(head: &[u8]) -> &'static str {
     let size = head.get(..4).and_then(|size| size.try_into().ok()).map_or(0, |size| u32::from_be_bytes(size) as usize);
     let compatible = head.get(16..size.clamp(16, head.len().max(16))).unwrap_or_default();
     let brands = head.get(8..12).into_iter().chain(compatible.chunks_exact(4));
-    brands.filter_map(brand).next().unwrap_or(MP4)
+    let is_picture = matches!(head.get(8..12), Some(b"mif1" | b"msf1" | b"mif2"));
+    brands.filter_map(brand).next().unwrap_or(if is_picture { "image/heif" } else { MP4 })
 }
 
 fn brand(brand: &[u8]) -> Option<&'static str> {
@@ -60,13 +134,17 @@ fn brand(brand: &[u8]) -> Option<&'static str> {
 
 fn sound(head: &[u8]) -> Option<&'static str> {
     Some(match head {
+        [b'#', b'!', b'A', b'M', b'R', b'\n', ..] | [b'#', b'!', b'A', b'M', b'R', b'-', b'W', b'B', b'\n', ..] => {
+            "audio/amr"
+        }
+        // The others begin with words, or with letters of old charsets.
+        _ if is_written(head) => return None,
         [b'O', b'g', b'g', b'S', ..] => ogg(head),
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'A', b'V', b'E', ..] => "audio/wav",
         [b'F', b'O', b'R', b'M', _, _, _, _, b'A', b'I', b'F', b'F' | b'C', ..] => "audio/aiff",
         [b'f', b'L', b'a', b'C', ..] => "audio/flac",
-        [b'I', b'D', b'3', ..] => "audio/mpeg",
+        [b'I', b'D', b'3', 2..=4, ..] => "audio/mpeg",
         [b'M', b'T', b'h', b'd', ..] => "audio/midi",
-        [b'#', b'!', b'A', b'M', b'R', ..] => "audio/amr",
         [0xff, second, ..] if second & 0xf6 == 0xf0 => "audio/aac",
         [0xff, second, rest @ ..] if is_mpeg(*second, rest.first()) => "audio/mpeg",
         _ => return None,
@@ -93,7 +171,7 @@ fn film(head: &[u8]) -> Option<&'static str> {
             true => "video/x-matroska",
             false => "video/webm",
         },
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'A', b'V', b'I', b' ', ..] => "video/x-msvideo",
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'A', b'V', b'I', b' ', ..] if !is_written(head) => "video/x-msvideo",
         [b'F', b'L', b'V', 1, ..] => "video/x-flv",
         [0, 0, 1, 0xba | 0xb3, ..] => "video/mpeg",
         _ => return None,
@@ -108,14 +186,15 @@ fn paper(head: &[u8]) -> Option<&'static str> {
         [b'P', b'K', 5, 6, ..] | [b'P', b'K', 7, 8, ..] => ZIP,
         [0xd0, 0xcf, 0x11, 0xe0, 0xa1, 0xb1, 0x1a, 0xe1, ..] => OLE,
         [0x1f, 0x8b, ..] => "application/gzip",
-        [b'B', b'Z', b'h', b'1'..=b'9', ..] => "application/x-bzip2",
+        [b'B', b'Z', b'h', b'1'..=b'9', b'1', b'A', b'Y', b'&', b'S', b'Y', ..]
+        | [b'B', b'Z', b'h', b'1'..=b'9', 0x17, b'r', b'E', b'8', b'P', 0x90, ..] => "application/x-bzip2",
         [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => "application/x-xz",
         [0x28, 0xb5, 0x2f, 0xfd, ..] => "application/zstd",
         [b'7', b'z', 0xbc, 0xaf, 0x27, 0x1c, ..] => "application/x-7z-compressed",
         [b'R', b'a', b'r', b'!', 0x1a, 7, ..] => "application/vnd.rar",
-        [b'M', b'Z', ..] if head.len() > 64 => "application/vnd.microsoft.portable-executable",
-        [b'S', b'Q', b'L', b'i', b't', b'e', b' ', ..] => "application/vnd.sqlite3",
-        _ if head.get(257..262) == Some(b"ustar") => "application/x-tar",
+        [b'M', b'Z', ..] if head.len() > 64 && !is_written(head) => "application/vnd.microsoft.portable-executable",
+        _ if head.starts_with(b"SQLite format 3\0") => "application/vnd.sqlite3",
+        _ if head.get(257..262) == Some(b"ustar") && !is_written(head) => "application/x-tar",
         _ if text.starts_with(b"%PDF-") => "application/pdf",
         _ if text.starts_with(b"{\\rtf") => "application/rtf",
         _ if text.starts_with(b"%!PS") => "application/postscript",

@@ -17,21 +17,21 @@ fn files_are_known_by_their_first_bytes() {
     for (head, found) in [
         (&b"\xff\xd8\xff\xe1"[..], "image/jpeg"),
         (b"\x89PNG\r\n\x1a\n....", "image/png"),
-        (b"RIFF....WEBPVP8 ", "image/webp"),
-        (b"GIF89a", "image/gif"),
+        (b"RIFF\x24\0\0\0WEBPVP8 ", "image/webp"),
+        (b"GIF89a\x01\0\x01\0", "image/gif"),
         (b"BM\x36\0\0\0\0\0\0\0", "image/bmp"),
         (b"II*\0", "image/tiff"),
         (b"<?xml version='1.0'?><!-- x --><svg xmlns='...'>", "image/svg+xml"),
-        (b"OggS....", OPUS),
+        (b"OggS\0\x02..", OPUS),
         (b"ID3\x04", "audio/mpeg"),
-        (b"\xff\xfb\x90", "audio/mpeg"),
-        (b"\xff\xf3\x40", "audio/mpeg"),
-        (b"\xff\xf1\x50", "audio/aac"),
-        (b"RIFF....WAVEfmt ", "audio/wav"),
+        (b"\xff\xfb\x90\0", "audio/mpeg"),
+        (b"\xff\xf3\x40\x04", "audio/mpeg"),
+        (b"\xff\xf1\x50\x80\x02", "audio/aac"),
+        (b"RIFF\x24\0\0\0WAVEfmt ", "audio/wav"),
         (b"#!AMR\n", "audio/amr"),
         (b"\x1a\x45\xdf\xa3....B\x82\x84webm", "video/webm"),
         (b"\x1a\x45\xdf\xa3....B\x82\x88matroska", "video/x-matroska"),
-        (b"RIFF....AVI LIST", "video/x-msvideo"),
+        (b"RIFF\x24\0\0\0AVI LIST", "video/x-msvideo"),
         (b"%PDF-1.7", "application/pdf"),
         (b"\xef\xbb\xbf\r\n%PDF-1.4", "application/pdf"),
         (b"{\\rtf1", "application/rtf"),
@@ -78,13 +78,14 @@ fn brands_say_what_is_in_a_box() {
         (&["mif1", "miaf", "avif"], "image/avif"),
         (&["avif", "mif1", "miaf"], "image/avif"),
         (&["avis", "msf1"], "image/avif"),
+        (&["mif1", "miaf"], "image/heif"),
     ] {
         assert_eq!(by_bytes(&branded(brands)), found, "{brands:?}");
     }
-    for old in [b"\0\0\0\x08wide....", b"....moov....", b"\0\0\x10\0mdat...."] {
+    for old in [b"\0\0\0\x08wide....", b"\0\x01..moov....", b"\0\0\x10\0mdat....", b"\0\0\0\x01mdat...."] {
         assert_eq!(by_bytes(old), "video/quicktime");
     }
-    assert_eq!(by_bytes(b"\xff\xff\xff\xffftyp"), "video/mp4");
+    assert_eq!(by_bytes(b"\xff\xff\xff\0ftyp"), "video/mp4");
     assert_eq!(by_bytes(b"\0\0\0\0ftypqt"), "video/mp4");
 }
 
@@ -102,6 +103,7 @@ fn content_counts_before_the_name_and_the_name_before_what_was_said() {
         (b"a,b", None, "a.bin", "text/csv", "text/csv"),
         (b"a,b", None, "export.php", "text/csv", "text/csv"),
         (b"a,b", None, "a.csv", "application/octet-stream", "text/csv"),
+        (b"\xff\xd8", None, "a.pdf", "text/csv", "text/csv"),
         (b"\0\x01", None, "a.dwg", "", "application/acad"),
         (b"\0\x01", None, "", "application/x-own", "application/x-own"),
         (b"\0\x01", None, "", "binary/octet-stream", "application/octet-stream"),
@@ -126,6 +128,119 @@ fn content_counts_before_the_name_and_the_name_before_what_was_said() {
         let told = Told { name: Some(name), said: Some(said) };
         assert_eq!(of(head, inside, told), found, "{} {inside:?} {told:?}", head.escape_ascii());
     }
+}
+
+/// Of everything that can be sent as something else than a document.
+const ENDINGS: [&str; 25] = [
+    "jpg", "jpeg", "png", "apng", "gif", "webp", "heic", "heif", "avif", "mp4", "m4v", "mov", "3gp", "3g2", "webm",
+    "mkv", "mp3", "m4a", "aac", "amr", "ogg", "opus", "wav", "flac", "weba",
+];
+
+#[test]
+fn nothing_is_a_picture_a_film_or_a_sound_by_its_name_or_a_word_alone() {
+    let nothing: [&[u8]; 7] = [
+        b"",
+        b"{\"error\": \"gone\"}",
+        b"Not found",
+        "Не найдено".as_bytes(),
+        b"\0\0\0\0",
+        b"\xff\xfe",
+        b"\x80\x81\x82",
+    ];
+    let kinds = [MediaKind::Image, MediaKind::Video, MediaKind::Sticker, MediaKind::Audio, MediaKind::Voice];
+    for head in nothing {
+        for ending in ENDINGS {
+            let (name, usual) = (format!("a.{ending}"), named::type_of(ending).unwrap());
+            for said in [usual, "image/jpg", "audio/mp3", "audio/x-m4a", "audio/ogg; codecs=opus", "image/apng"] {
+                for told in [
+                    Told { name: Some(&name), said: None },
+                    Told { name: None, said: Some(said) },
+                    Told { name: Some("a"), said: Some(said) },
+                    Told { name: Some(&name), said: Some(said) },
+                ] {
+                    let found = of(head, None, told);
+                    assert!(kinds.iter().all(|kind| fits(*kind, &found).is_err()), "{told:?}: {found}");
+                }
+            }
+        }
+    }
+    // A document is what it is called as long as nothing is known against it.
+    for (head, name, said, found) in [
+        (&b"{}"[..], "a.pdf", "application/pdf", "text/plain"),
+        (b"{}", "a.pdf", "application/json", "application/json"),
+        (b"", "a.jpg", "image/jpeg", "application/octet-stream"),
+        (b"a", "a.svg", "", "image/svg+xml"),
+        (b"a", "a.docx", "", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
+    ] {
+        assert_eq!(of(head, None, Told { name: Some(name), said: Some(said) }), found, "{name}");
+    }
+}
+
+#[test]
+fn plain_texts_are_texts_whatever_words_they_begin_with() {
+    for text in [
+        "The wide range of tea",
+        "Any mdat in a file",
+        "See moov for more",
+        "No. pnot",
+        "Get free moov and mdat",
+        "The ftypisom box of a file",
+        "SQLite is a library",
+        "SQLite format 3 is what it writes",
+        "ID3;Name;Price\n1;Tea;2\n",
+        "MZ is what programs of DOS begin with, all of them, and it stands for one of those who made it",
+        "GIF89a is a format of pictures",
+        "RIFF1234WEBP and RIFF",
+        "RIFF1234WAVE and RIFF",
+        "RIFF1234AVI and RIFF",
+        "FORM1234AIFF and FORM",
+        "OggS is what pages begin with",
+        "fLaC is how streams begin",
+        "MThd is a head of notes",
+        "#!AMR is no shell",
+        "BZh9 is a head, too",
+        "8BPS and Rar! and FLV and 7z",
+    ] {
+        assert_eq!(by_bytes(text.as_bytes()), "text/plain", "{text}");
+        // In a charset of old, or with more of it.
+        let (old, long) = ([text.as_bytes(), b" \xf7\xe0\xe9"].concat(), text.to_owned() + &" word".repeat(300));
+        let told = Told { name: Some("a.txt"), said: None };
+        assert_eq!(of(&old, None, told), "text/plain", "{text}");
+        assert_eq!(by_bytes(&long.as_bytes()[..HEAD]), "text/plain", "{text}");
+    }
+    let tar = "a".repeat(257) + "ustar and so on";
+    assert_eq!(by_bytes(tar.as_bytes()), "text/plain");
+    // Letters of Windows-1251 that look like frames of sounds: `яр`, `яс`, `ящ`, `яы`.
+    for letter in [0xf0, 0xf1, 0xf9, 0xfb] {
+        let text =
+            [&[0xff, letter][..], b"\xea\xe8\xe9 \xf7\xe0\xe9, \xef\xe8\xf0\xee\xe3 \xe8 \xf2\xee\xf0\xf2"].concat();
+        assert_eq!(of(&text, None, Told { name: Some("a.txt"), said: None }), "text/plain");
+    }
+    for (head, found) in [
+        (&b"SQLite format 3\0\x10\0"[..], "application/vnd.sqlite3"),
+        (b"BZh91AY&SY..", "application/x-bzip2"),
+        (b"#!AMR-WB\n", "audio/amr"),
+        (b"fLaC\0\0\0\x22", "audio/flac"),
+        (b"MThd\0\0\0\x06", "audio/midi"),
+        (b"FORM\0\0\x10\0AIFF", "audio/aiff"),
+        (b"\0\0\0\x14pnot", "video/quicktime"),
+        (b"\0\0\0\x08free\0\0\x10\0mdat", "video/quicktime"),
+    ] {
+        assert_eq!(by_bytes(head), found, "{}", head.escape_ascii());
+    }
+}
+
+#[test]
+fn what_is_in_boxes_is_looked_into_whatever_its_brand() {
+    for brand in ["isom", "mp42", "3gp4", "3g2a", "qt  ", "M4A ", "XXXX"] {
+        assert!(is_container(&branded(&[brand])), "{brand}");
+        let found = of(&branded(&[brand]), Some("audio/mp4"), Told { name: Some("a.3gp"), said: Some("video/3gpp") });
+        assert_eq!(found, "audio/mp4");
+        assert_eq!(fits(MediaKind::Audio, &found), Ok(()));
+    }
+    assert!(is_container(b"\0\0\0\x08wide....") && !is_container(&branded(&["heic"])));
+    let told = Told { name: None, said: Some("audio/mp4") };
+    assert_eq!(of(&branded(&["3gp4"]), None, told), "audio/mp4", "whoever gives it knows");
 }
 
 #[test]

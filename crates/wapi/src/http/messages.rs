@@ -83,7 +83,7 @@ async fn accept(
 ) -> Result<Response, Problem> {
     let key = key.map(|key| key.of(&life));
     let (messages, replayed) = Accepting { gateway, session: &session, life: &life }.all(&asked, key, wait).await?;
-    answer(&asked, &session, messages, replayed)
+    answer(gateway, &asked, &session, messages, replayed).await
 }
 
 /// Whom messages are accepted for.
@@ -170,11 +170,12 @@ async fn changed(
 ) -> Result<Response, Problem> {
     let found = gateway.store.sent_message(life, id).await.map_err(unreadable)?;
     let found = found.ok_or(Problem::NoMessage)?;
-    Ok((status, Json(Answer::new(asked, told(session, vec![found])))).into_response())
+    Ok((status, Json(answer_with(gateway, asked, session, vec![found]).await)).into_response())
 }
 
 /// 200 when WhatsApp has taken all of them. That a single one has failed is a problem.
-fn answer(
+async fn answer(
+    gateway: &Gateway,
     asked: &Asked,
     session: &SessionName,
     messages: Vec<SentMessage>,
@@ -186,8 +187,18 @@ fn answer(
     }
     let all_sent = messages.iter().all(|message| message.sent_at.is_some());
     let status = if all_sent { StatusCode::OK } else { StatusCode::ACCEPTED };
-    let answer = Answer::new(asked, told(session, messages));
+    let answer = answer_with(gateway, asked, session, messages).await;
     Ok(marked((status, Json(answer)).into_response(), replayed))
+}
+
+/// The messages, and whom they go to.
+async fn answer_with(gateway: &Gateway, asked: &Asked, session: &SessionName, messages: Vec<SentMessage>) -> Answer {
+    let chat = messages.first().and_then(|message| ChatId::parse(&message.chat).ok());
+    let number = match chat {
+        Some(chat) => gateway.sessions.number_of(session, &chat).await,
+        None => None,
+    };
+    Answer::new(asked, told(session, messages), number)
 }
 
 fn told(session: &SessionName, messages: Vec<SentMessage>) -> Vec<MessageInfo> {

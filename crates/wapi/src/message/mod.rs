@@ -6,6 +6,7 @@ pub mod emoji;
 pub mod interactive;
 mod kinds;
 mod media;
+mod mentions;
 mod number;
 mod products;
 mod shop;

@@ -235,6 +235,16 @@ impl Sessions {
         self.find(name)?.link()?.other_address(chat).await
     }
 
+    /// The number of whoever a chat is with, if it is known.
+    pub async fn number_of(&self, name: &SessionName, chat: &ChatId) -> Option<String> {
+        let other = match chat {
+            ChatId::Phone(number) => return Some(number.clone()),
+            ChatId::Lid(_) => self.other_address(name, chat).await?,
+            ChatId::Group(_) | ChatId::Status | ChatId::Newsletter(_) => return None,
+        };
+        if let Ok(ChatId::Phone(number)) = ChatId::parse(&other) { Some(number) } else { None }
+    }
+
     /// All addresses a chat is known by, the one it is named by first.
     pub async fn addresses(&self, name: &SessionName, chat: &ChatId) -> Vec<String> {
         [Some(chat.to_string()), self.other_address(name, chat).await].into_iter().flatten().collect()

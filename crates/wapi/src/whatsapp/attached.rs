@@ -121,7 +121,7 @@ fn fits(kind: MediaKind, known: &Known, fitted: Option<&Fitted>) -> bool {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wanted {
     pub kind: MediaKind,
-    /// A picture that moves may become a film.
+    /// A picture that moves may become a film that is played over and over; otherwise a picture stands still, and a film is one like others.
     pub may_move: bool,
 }
 
@@ -155,7 +155,7 @@ pub(super) async fn fitting(wanted: Wanted, file: File) -> Result<Fitted, NotPre
 
 async fn fitted(Wanted { kind, may_move }: Wanted, file: File) -> Result<Fitted, NotConverted> {
     let as_it_is = |file| Fitted { file, kind, is_gif: false, waveform: None };
-    let as_gif = |file| Fitted { file, kind: MediaKind::Video, is_gif: true, waveform: None };
+    let as_gif = |file| Fitted { file, kind: MediaKind::Video, is_gif: may_move, waveform: None };
     match kind {
         MediaKind::Sticker => file.into_sticker().await.map(as_it_is),
         MediaKind::Voice => file.into_voice().await.map(|(file, waveform)| Fitted { waveform, ..as_it_is(file) }),

@@ -6,8 +6,9 @@ use whatsapp_rust::Jid;
 use whatsapp_rust::features::{BlockingError, ContactError, ProfileError};
 use whatsapp_rust::http::HttpRequest;
 
-use super::asking::{NotAnswered, Registered};
+use super::asking::NotAnswered;
 use super::link::Link;
+use super::numbers::Registered;
 use super::observer::Others;
 use super::outgoing;
 use crate::event::Person;
@@ -91,7 +92,7 @@ impl Link {
         size: PictureSize,
         limit: Duration,
     ) -> Result<Option<Picture>, NotAnswered> {
-        let (jid, contacts) = (outgoing::jid(whom), self.client.contacts());
+        let (jid, contacts) = (outgoing::jid(&self.known_as(whom, limit).await), self.client.contacts());
         let found = self.asked(limit, contacts.get_profile_picture(&jid, size == PictureSize::Preview)).await?;
         Ok(found.map(|found| Picture { id: found.id, url: found.url }))
     }

@@ -1,14 +1,15 @@
 //! Messages made ready and handed over to WhatsApp, over a link.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use whatsapp_rust::request::IqError;
 use whatsapp_rust::waproto::{codec, whatsapp as wa};
 use whatsapp_rust::{ClientError, Jid, SendError, SendOptions};
 
-use super::asking::Registered;
 use super::attached::{Attached, Wanted};
 use super::link::Link;
+use super::numbers::Registered;
 use super::outgoing::{self, Around, Quote};
 use super::votes;
 use crate::fetch::Preview;
@@ -17,6 +18,9 @@ use crate::store::Poll;
 
 /// How long the first message waits for WhatsApp's feature switches. They come without being asked for again, too.
 const SWITCHES: Duration = Duration::from_secs(5);
+
+/// How long WhatsApp is asked about the numbers of those whom a message mentions.
+const ASKING: Duration = Duration::from_secs(5);
 
 /// A message with everything it needs, its files uploaded; can be handed over any number of times.
 #[derive(Clone)]
@@ -96,9 +100,12 @@ impl Link {
         file: Option<Attached>,
         beside: &Beside,
     ) -> Result<Prepared, NotPrepared> {
+        let message = &*self.mentioning(message).await;
         let uploaded = match (message.content.file(), file) {
             (Some((kind, _)), Some(file)) => {
-                let wanted = Wanted { kind, may_move: !matches!(message.content, Content::Product { .. }) };
+                // What an album announces are so many pictures and so many films.
+                let may_move = !matches!(message.content, Content::Product { .. }) && message.album_id.is_none();
+                let wanted = Wanted { kind, may_move };
                 Some(match to {
                     ChatId::Newsletter(_) => self.attach_plain(wanted, file).await?,
                     _ => self.attach(wanted, file).await?,
@@ -123,6 +130,24 @@ impl Link {
         let mut message = outgoing::protobuf(message, uploaded, &around).ok_or(NotPrepared::Unsayable)?;
         outgoing::owned(&mut message, || Some(self.account()?.address()));
         Ok(Prepared { message: Box::new(message), audience, handle })
+    }
+
+    /// The same that mentions people by the numbers that WhatsApp knows them by: phones show no name for another one.
+    async fn mentioning<'a>(&self, message: &'a Message) -> Cow<'a, Message> {
+        let mut message = Cow::Borrowed(message);
+        let people: Vec<_> = message.mentions.iter().filter_map(|it| ChatId::parse(it).ok()).collect();
+        let numbers: Vec<_> =
+            people.iter().filter_map(|it| if let ChatId::Phone(it) = it { Some(it.clone()) } else { None }).collect();
+        self.meet(&numbers, ASKING).await;
+        for person in people {
+            let known = self.known_as(&person, ASKING).await;
+            if let (ChatId::Phone(asked), ChatId::Phone(known)) = (person, known)
+                && asked != known
+            {
+                message.to_mut().mention_by(&asked, &known);
+            }
+        }
+        message
     }
 
     /// In a chat that goes by LID the account itself does, too.

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use whatsapp_rust::waproto::whatsapp as wa;
-use whatsapp_rust::{IsOnWhatsAppResult, Jid, StatusPrivacySetting, StatusSendOptions};
+use whatsapp_rust::{Jid, StatusPrivacySetting, StatusSendOptions};
 
 use super::link::Link;
+use super::numbers::Registered;
 use super::sending::NotHandedOver;
 use crate::message::ChatId;
 
@@ -18,7 +19,8 @@ impl Link {
         id: &str,
         limit: Duration,
     ) -> Result<(), NotHandedOver> {
-        self.clock.timeout(limit, self.know(audience)).await.map_err(|_| NotHandedOver::Offline)??;
+        let audience =
+            self.clock.timeout(limit, self.know(audience, limit)).await.map_err(|_| NotHandedOver::Offline)??;
         let options = StatusSendOptions {
             // That is what phones call a list of people who were chosen.
             privacy: StatusPrivacySetting::AllowList,
@@ -27,7 +29,7 @@ impl Link {
         };
         // Boxed, since the engine's own futures are nested so deeply that the compiler gives up on what contains them.
         let statuses = self.client.status();
-        let posting = Box::pin(statuses.send_raw(status, audience, options));
+        let posting = Box::pin(statuses.send_raw(status, &audience, options));
         match self.clock.timeout(limit, posting).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(self.reason(error, &ChatId::Status)),
@@ -35,30 +37,40 @@ impl Link {
         }
     }
 
-    /// Looks up the LIDs that are not known yet: a status is sealed for LIDs alone, and the engine leaves out whoever has none.
-    async fn know(&self, audience: &[Jid]) -> Result<(), NotHandedOver> {
-        let mut unknown = Vec::new();
-        for person in audience.iter().filter(|person| person.is_pn()) {
-            if !self.is_ours(person) && !self.has_lid(person).await {
-                unknown.push(person.clone());
+    /// The audience by the numbers that WhatsApp knows them by. Looks up the LIDs that are not known yet: a status is sealed for LIDs
+    /// alone, and the engine leaves out whoever has none.
+    async fn know(&self, audience: &[Jid], limit: Duration) -> Result<Vec<Jid>, NotHandedOver> {
+        let numbers: Vec<_> = audience.iter().filter(|it| it.is_pn()).map(|it| it.user_base().to_owned()).collect();
+        self.meet(&numbers, limit).await;
+        let mut known: Vec<Jid> = Vec::with_capacity(audience.len());
+        for person in audience {
+            let person = match !person.is_pn() || self.is_ours(person) || self.has_lid(person).await {
+                true => person.clone(),
+                false => self.registered_person(person).await?,
+            };
+            if !known.contains(&person) {
+                known.push(person);
             }
         }
-        if unknown.is_empty() {
-            return Ok(());
+        Ok(known)
+    }
+
+    /// Somebody whose LID is not known by the number that WhatsApp answers with.
+    async fn registered_person(&self, person: &Jid) -> Result<Jid, NotHandedOver> {
+        let asked = person.user_base();
+        let known = match self.other_number(asked) {
+            Some(number) => Registered::As(number),
+            None => self.said_of(asked).await.map_err(|_| NotHandedOver::Offline)?,
+        };
+        let person = match known {
+            Registered::Nobody => return Err(NotHandedOver::NotOnWhatsapp),
+            Registered::As(number) => Jid::pn(&number),
+            Registered::AsAsked | Registered::Unsaid => person.clone(),
+        };
+        match self.is_ours(&person) || self.has_lid(&person).await {
+            true => Ok(person),
+            false => Err(NotHandedOver::Failed("somebody who shall see a status has no LID".to_owned())),
         }
-        let found = self.client.contacts().is_on_whatsapp(&unknown).await;
-        let found = found.map_err(|_| NotHandedOver::Offline)?;
-        for person in &unknown {
-            let about = |it: &&IsOnWhatsAppResult| it.jid.user_base() == person.user_base();
-            let found = found.iter().find(about);
-            if found.is_some_and(|it| !it.is_registered && it.contact_error.is_none()) {
-                return Err(NotHandedOver::NotOnWhatsapp);
-            }
-            if !self.has_lid(person).await {
-                return Err(NotHandedOver::Failed("somebody who shall see a status has no LID".to_owned()));
-            }
-        }
-        Ok(())
     }
 
     async fn has_lid(&self, person: &Jid) -> bool {

@@ -1,6 +1,7 @@
 //! Numbers that have two forms, as in Brazil, Mexico and Argentina: everything goes to the one that WhatsApp answers with, and says so.
 
 use serde_json::json;
+use wapi_simulator::Addressing;
 
 use crate::harness::{PATIENCE, TestApp};
 
@@ -30,6 +31,17 @@ async fn a_number_in_another_form_is_checked_and_written_to_as_whatsapp_knows_it
         there(people[2].number()),
     ];
     assert_eq!(shown, wanted, "{checked:#}");
+    // Both forms at once, whichever comes first.
+    for phones in [[people[0].number(), FORMS[0]], [FORMS[0], people[0].number()]] {
+        let checked = app.post("/v1/sessions/shop/contacts/check", json!({"phones": phones})).await.expect(200).json();
+        for contact in checked["contacts"].as_array().unwrap() {
+            assert_eq!(
+                (&contact["exists"], &contact["phone"]),
+                (&json!(true), &json!(people[0].number())),
+                "{checked:#}"
+            );
+        }
+    }
     for (person, form) in people.iter().zip(FORMS) {
         for text in ["first", "second"] {
             let message = json!({"to": form, "text": {"body": text}});
@@ -86,5 +98,64 @@ async fn what_was_accepted_without_a_connection_goes_there_too() {
     app.register("shop").await;
     app.until_message("shop", &id, "delivered").await;
     assert_eq!(bruna.next_message(PATIENCE).await.unwrap().id, id);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn statuses_mentions_presence_typing_and_blocks_in_another_form_reach_whom_they_mean() {
+    let app = TestApp::start().await;
+    let alice = app.phone("Alice");
+    app.pair("shop", &alice).await;
+    // Each is asked for the first time in another way.
+    let [read, mentioned, watched, blocked, seen] =
+        ["Bruna", "Maria", "Ana", "Rosa", "Lara"].map(|name| app.phone(name));
+    let forms = [FORMS[0], FORMS[1], FORMS[2], "5521987654321", "5531987654321"];
+    for (person, form) in [&read, &mentioned, &watched, &blocked, &seen].into_iter().zip(forms) {
+        person.is_found_as(form);
+    }
+    let status = json!({"to": "status", "recipients": [forms[0], read.number()], "text": {"body": "open"}});
+    let id = app.accepted("shop", status).await;
+    assert_eq!(read.next_message(PATIENCE).await.unwrap().id, id);
+
+    let words = |number: &str| format!("Ask @{number}!");
+    let asked = json!({"to": read.number(), "text": {"body": words(forms[1])}, "mentions": [forms[1]]});
+    app.accepted("shop", asked).await;
+    let text = &read.next_message(PATIENCE).await.unwrap().json()["extended_text_message"];
+    assert_eq!(text["text"], words(mentioned.number()));
+    assert_eq!(text["context_info"]["mentioned_jid"], json!([mentioned.jid()]));
+
+    app.put(&format!("/v1/sessions/shop/contacts/{}/presence", forms[2]), json!({})).await.expect(204);
+    let told = app.events("presence.changed", 1).await;
+    assert_eq!(told[0]["data"]["from"]["phone"], watched.number());
+
+    app.put(&format!("/v1/sessions/shop/contacts/{}/block", forms[3]), json!({})).await.expect(204);
+    let listed = app.get("/v1/sessions/shop/blocked").await.expect(200).json();
+    assert_eq!(listed["contacts"][0]["phone"], blocked.number(), "{listed}");
+    app.delete(&format!("/v1/sessions/shop/contacts/{}/block", forms[3])).await.expect(204);
+
+    app.get(&format!("/v1/sessions/shop/contacts/{}/picture", forms[4])).await.expect(404);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn whoever_is_written_to_under_their_lid_is_told_by_the_number_they_have() {
+    let app = TestApp::start().await;
+    let (alice, bruna) = (app.phone("Alice"), app.phone("Bruna"));
+    app.pair("shop", &alice).await;
+    bruna.is_found_as(FORMS[0]);
+    bruna.is_addressed_by(Addressing::Lid);
+    bruna.hides_number(true);
+    bruna.sends_text(alice.number(), "hello").await.unwrap();
+    assert_eq!(app.webhook.next().await.body["data"]["chat"], bruna.lid());
+    bruna.hides_number(false);
+    for to in [FORMS[0], bruna.number()] {
+        let message = json!({"to": to, "text": {"body": "hi"}});
+        let sent = app.post("/v1/sessions/shop/messages?wait=30", message.clone()).await.expect(200).json();
+        assert_eq!(sent["messages"][0]["chat"], bruna.lid(), "{sent}");
+        assert_eq!(sent["contacts"], json!([{"input": to, "wa_id": bruna.number(), "lid": null}]));
+        let batch = json!({"messages": [message]});
+        let sent = app.post("/v1/sessions/shop/messages/batch", batch).await.expect(202).json();
+        assert_eq!(sent["results"][0]["contacts"][0]["wa_id"], bruna.number(), "{sent}");
+    }
     app.finish().await;
 }

@@ -203,7 +203,20 @@ async fn what_phones_do_not_show_becomes_what_they_show() {
     let old = ffmpeg(&format!("{moving} -c:v mjpeg"), folder.path(), "b.mov").unwrap();
     let m4a = ffmpeg("-i sine=duration=1 -c:a aac", folder.path(), "a.m4a").unwrap();
     let mp4 = ffmpeg("-i sine=duration=1 -c:a aac", folder.path(), "b.mp4").unwrap();
+    let sound = ffmpeg("-i sine=duration=1 -c:a aac -f 3gp", folder.path(), "b.3gp").unwrap();
+    let quicktime = ffmpeg("-i sine=duration=1 -c:a aac", folder.path(), "c.mov").unwrap();
     let (app, bob) = paired(Setup::new()).await;
+    // Sides that are no multiple of what pictures are coded in.
+    for (size, width, height) in [("801x603", 801, 603), ("640x427", 640, 427), ("33x65", 33, 65)] {
+        ffmpeg(&format!("-i testsrc=size={size}:rate=1 -frames:v 1 -y"), folder.path(), "odd.png").unwrap();
+        for (options, name) in [("odd.png -o", "odd.heic"), ("-A odd.png -o", "odd.avif")] {
+            let odd = written("heif-enc", options, folder.path(), name).unwrap();
+            for message in got(&app, &bob, "image", name, &odd).await {
+                let file = &message["image_message"];
+                assert_eq!((&file["width"], &file["height"]), (&json!(width), &json!(height)), "{name}: {message}");
+            }
+        }
+    }
     for (kind, name, bytes, field, mime_type) in [
         ("image", "a.heic", &heic, "image_message", "image/jpeg"),
         ("image", "a.avif", &avif, "image_message", "image/jpeg"),
@@ -215,6 +228,8 @@ async fn what_phones_do_not_show_becomes_what_they_show() {
         ("video", "b.mov", &old, "video_message", "video/mp4"),
         ("audio", "a.m4a", &m4a, "audio_message", "audio/mp4"),
         ("audio", "b.mp4", &mp4, "audio_message", "audio/mp4"),
+        ("audio", "b.3gp", &sound, "audio_message", "audio/mp4"),
+        ("audio", "c.mov", &quicktime, "audio_message", "audio/mp4"),
     ] {
         for message in got(&app, &bob, kind, name, bytes).await {
             let file = &message[field];
@@ -262,6 +277,23 @@ async fn pictures_that_move_are_films_that_are_played_over_and_over() {
             assert_eq!(message["sticker_message"]["is_animated"], true, "{name}: {message}");
         }
     }
+    let one = ffmpeg(&format!("{moving} -frames:v 1 -f apng"), folder.path(), "d.png").unwrap();
+    for message in got(&app, &bob, "image", "d.png", &one).await {
+        assert_eq!(message["image_message"]["mimetype"], "image/png", "{message}");
+    }
+    // In an album, pictures are pictures and films are films, as it was announced.
+    let files = serve(vec![("/a.gif", &[], gif.clone()), ("/b.png", &[], apng.clone())]);
+    let [gif_link, apng_link] = ["a.gif", "b.png"].map(|name| json!({"link": format!("{files}/{name}")}));
+    let album = json!([{"image": gif_link}, {"image": apng_link}, {"video": gif_link}]);
+    app.post("/v1/sessions/shop/messages?wait=60", json!({"to": bob.jid(), "album": album})).await.expect(200);
+    let announced = bob.next_message(10 * PATIENCE).await.unwrap().json()["album_message"].clone();
+    assert_eq!(announced, json!({"expected_image_count": 2, "expected_video_count": 1}));
+    for _ in 0..2 {
+        let picture = bob.next_message(10 * PATIENCE).await.unwrap().json();
+        assert!(picture["image_message"].is_object(), "{picture}");
+    }
+    let film = bob.next_message(10 * PATIENCE).await.unwrap().json()["video_message"].clone();
+    assert_eq!((&film["mimetype"], film["gif_playback"] == json!(true)), (&json!("video/mp4"), false), "{film}");
     for message in got(&app, &bob, "image", "c.gif", &still).await {
         assert_eq!(message["image_message"]["mimetype"], "image/gif", "{message}");
     }
@@ -297,5 +329,35 @@ async fn without_programs_that_convert_it_is_said_what_to_install() {
     let id = app.accepted("shop", json!({"to": bob.jid(), "image": {"id": file["id"]}})).await;
     let failed = app.until_message("shop", &id, "failed").await;
     assert!(failed["error"]["detail"].as_str().unwrap().contains("Install ffmpeg"), "{failed}");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn what_only_says_that_it_is_a_picture_a_film_or_a_sound_is_none() {
+    const JSON: &[u8] = b"{\"error\": \"gone\"}";
+    const KINDS: [(&str, &str, &str); 6] = [
+        ("image", "/a.jpg", "image/jpeg"),
+        ("image", "/a.heic", "image/heic"),
+        ("video", "/a.mp4", "video/mp4"),
+        ("audio", "/a.mp3", "audio/mpeg"),
+        ("audio", "/a.m4a", "audio/mp4"),
+        ("sticker", "/a.webp", "image/webp"),
+    ];
+    let (app, bob) = paired(Setup::new()).await;
+    for (kind, path, mime_type) in KINDS {
+        for bytes in [JSON, b"", b"Not found"] {
+            let said: &[(&str, &str)] = Box::leak(Box::new([("content-type", mime_type)]));
+            let files = serve(vec![(path, &[], bytes.to_vec()), ("/file", said, bytes.to_vec())]);
+            for path in [path, "/file"] {
+                let message = json!({"to": bob.jid(), kind: {"link": format!("{files}{path}")}});
+                let refused = app.post("/v1/sessions/shop/messages", message).await.expect(502);
+                assert_eq!(refused.code(), "media_unavailable", "{kind} {path}");
+            }
+        }
+        let name = &path[1..];
+        let file = upload(&app, "shop", &format!("; filename=\"{name}\"\r\nContent-Type: {mime_type}"), JSON).await;
+        app.post("/v1/sessions/shop/messages", json!({"to": bob.jid(), kind: {"id": file["id"]}})).await.expect(400);
+    }
+    assert!(bob.received().is_empty());
     app.finish().await;
 }

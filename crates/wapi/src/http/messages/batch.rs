@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::body::Asked;
 use super::shown::Answer;
-use super::{Accepting, idempotency_key, marked, told, unreadable};
+use super::{Accepting, answer_with, idempotency_key, marked, unreadable};
 use crate::http::Gateway;
 use crate::http::error::{Document, FieldError, Problem};
 use crate::http::extract::{Fields, Named};
@@ -63,8 +63,10 @@ pub async fn send(
     gateway.sessions.meet(&session, messages.iter().map(|asked| &asked.to)).await;
     let mut outcomes = Vec::with_capacity(messages.len());
     for (index, asked) in messages.into_iter().enumerate() {
-        let accepted = accepting.all(&asked, share(index), Duration::ZERO).await;
-        outcomes.push(accepted.map(|(messages, replayed)| (Answer::new(&asked, told(&session, messages)), replayed)));
+        outcomes.push(match accepting.all(&asked, share(index), Duration::ZERO).await {
+            Ok((messages, replayed)) => Ok((answer_with(&gateway, &asked, &session, messages).await, replayed)),
+            Err(problem) => Err(problem),
+        });
     }
     if outcomes.iter().all(Result::is_err) {
         return Err(match outcomes.into_iter().find_map(Result::err) {

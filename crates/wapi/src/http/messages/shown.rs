@@ -104,14 +104,10 @@ struct Moment {
 }
 
 impl Answer {
-    pub fn new(asked: &Asked, messages: Vec<MessageInfo>) -> Self {
-        // WhatsApp may know the number in another form.
-        let answered = messages.first().and_then(|message| ChatId::parse(&message.chat).ok());
+    /// `number`: the one of the chat that was written to, if it is known. WhatsApp may know whom was asked for by another form of theirs.
+    pub fn new(asked: &Asked, messages: Vec<MessageInfo>, number: Option<String>) -> Self {
         let (wa_id, lid) = match &asked.to {
-            ChatId::Phone(number) => match answered {
-                Some(ChatId::Phone(answered)) => (Some(answered), None),
-                _ => (Some(number.clone()), None),
-            },
+            ChatId::Phone(asked) => (number.or_else(|| Some(asked.clone())), None),
             ChatId::Lid(_) => (None, Some(asked.to.to_string())),
             ChatId::Group(_) | ChatId::Status | ChatId::Newsletter(_) => (None, None),
         };

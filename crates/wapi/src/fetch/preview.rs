@@ -41,11 +41,18 @@ impl Fetcher {
     pub async fn preview(&self, session: &str, text: &str) -> Option<Preview> {
         let started = self.clock.uptime();
         let left = || DEADLINE.saturating_sub(self.clock.uptime().saturating_sub(started));
-        for (link, url) in links(text) {
-            let page = match self.clock.timeout(left(), self.page(url)).await.ok()? {
-                Ok(page) => page,
-                Err(error) => {
+        let links = links(text);
+        for (tried, (link, url)) in links.iter().enumerate() {
+            // Those that come behind have their share, should this one not answer.
+            let share = left() / u32::try_from(links.len() - tried).unwrap_or(1);
+            let page = match self.clock.timeout(share, self.page(url.clone())).await {
+                Ok(Ok(page)) => page,
+                Ok(Err(error)) => {
                     tracing::debug!(%error, "a page has no preview");
+                    continue;
+                }
+                Err(_) => {
+                    tracing::debug!("a page did not come in time for its preview");
                     continue;
                 }
             };
@@ -55,6 +62,7 @@ impl Fetcher {
                 None => None,
             };
             let description = description.map(|text| shortened(&text, LONGEST_DESCRIPTION));
+            let link = link.clone();
             return Some(Preview { link, title: shortened(&title, LONGEST_TITLE), description, thumbnail });
         }
         None
@@ -91,8 +99,18 @@ impl Fetcher {
 
 /// The first links of a text, as they stand there, and what they mean.
 fn links(text: &str) -> Vec<(String, Url)> {
-    let links = links::links(text).into_iter().filter_map(|link| Some((link.to_owned(), web_address(link).ok()?)));
-    links.take(TRIES).collect()
+    let mut found: Vec<(String, Url)> = Vec::new();
+    for link in links::links(text) {
+        if let Ok(url) = web_address(link)
+            && !found.iter().any(|(_, known)| *known == url)
+        {
+            found.push((link.to_owned(), url));
+        }
+        if found.len() == TRIES {
+            break;
+        }
+    }
+    found
 }
 
 fn shortened(text: &str, longest: usize) -> String {

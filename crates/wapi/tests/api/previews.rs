@@ -96,6 +96,9 @@ async fn a_page_that_cannot_be_had_is_a_message_without_a_preview() {
     for body in [format!("{pages}/file"), format!("{pages}/gone"), format!("http://{closed}/"), "no link".to_owned()] {
         assert_eq!(sent(&app, &bob, &body).await["conversation"], json!(body));
     }
+    // Whatever comes behind one that never answers is tried as well.
+    let body = format!("{pages}/never and {pages}/gone and {pages}/page");
+    assert_eq!(sent(&app, &bob, &body).await["extended_text_message"]["title"], "Tea & cake");
     // A page that never comes holds the message up for a moment, within the patience of the test.
     let body = format!("{pages}/never");
     assert_eq!(sent(&app, &bob, &body).await["conversation"], json!(body));

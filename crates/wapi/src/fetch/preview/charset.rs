@@ -13,23 +13,39 @@ pub(super) fn decoded(bytes: &[u8], content_type: &str) -> String {
         return text(encoding, &bytes[mark..]);
     }
     let declared = of_header(content_type).or_else(|| of_page(&bytes[..bytes.len().min(SEARCHED)]));
-    // What is UTF-8 by its bytes is nothing else, whatever it says; texts of one byte a letter are not by chance.
-    let is_utf8 = match std::str::from_utf8(bytes) {
-        Ok(text) => !text.is_ascii(),
-        Err(error) => {
-            error.error_len().is_none() && error.valid_up_to() > 0 && !bytes[..error.valid_up_to()].is_ascii()
-        }
-    };
     let of_two_bytes = |encoding: &&'static Encoding| *encoding == UTF_16LE || *encoding == UTF_16BE;
+    let (letters, mistakes) = by_utf8(bytes);
+    // What is UTF-8 by its bytes is nothing else, whatever it says; texts of one byte a letter are not by chance. A few mistakes are
+    // those of what a page was put together of.
+    let is_utf8 = letters > 0 && letters >= mistakes;
     match declared {
         Some(encoding) if of_two_bytes(&encoding) => text(encoding, bytes),
         _ if is_utf8 && declared.is_none_or(|encoding| encoding == UTF_8 || has_mistakes(encoding, bytes)) => {
             text(UTF_8, bytes)
         }
-        Some(encoding) if encoding != UTF_8 || is_utf8 || bytes.is_ascii() => text(encoding, bytes),
+        Some(encoding) if encoding != UTF_8 || letters > 0 || bytes.is_ascii() => text(encoding, bytes),
         // It says UTF-8, or nothing, and is not.
         _ => text(WINDOWS_1252, bytes),
     }
+}
+
+/// How many letters beyond ASCII there are, read as UTF-8, and how many bytes are no part of any. One that is cut at the end is neither.
+fn by_utf8(bytes: &[u8]) -> (usize, usize) {
+    let (mut letters, mut mistakes, mut rest) = (0, 0, bytes);
+    while !rest.is_empty() {
+        let (valid, wrong) = match std::str::from_utf8(rest) {
+            Ok(_) => (rest.len(), 0),
+            Err(error) => (error.valid_up_to(), error.error_len().unwrap_or(0)),
+        };
+        // All letters but those of ASCII begin with such a byte.
+        letters += rest[..valid].iter().filter(|byte| **byte >= 0xc0).count();
+        mistakes += wrong;
+        if wrong == 0 {
+            break;
+        }
+        rest = &rest[valid + wrong..];
+    }
+    (letters, mistakes)
 }
 
 fn has_mistakes(encoding: &'static Encoding, bytes: &[u8]) -> bool {
@@ -118,6 +134,19 @@ mod tests {
             (b"caf\xe9".to_vec(), "text/html; charset=utf-8", "café"),
             (b"caf\xe9".to_vec(), "text/html", "café"),
             (b"caf\xe9".to_vec(), "text/html; charset=unheard-of", "café"),
+            // A few bytes of it are wrong.
+            ([b"\xff".as_slice(), "Чай и пирог".as_bytes()].concat(), "text/html; charset=utf-8", "Чай и пирог"),
+            (["Чай".as_bytes(), b" \xa0 ", "пирог".as_bytes()].concat(), "text/html", "Чай  пирог"),
+            (["Чай".as_bytes(), b"\xd0 ", "пирог".as_bytes()].concat(), "", "Чай пирог"),
+            (["caf\u{e9}".as_bytes(), b" \x93tea\x94"].concat(), "text/html; charset=utf-8", "caf\u{e9} tea"),
+            (
+                [b"<meta charset=utf-8>".as_slice(), "Tea – ".as_bytes(), b"\xe9\xe9"].concat(),
+                "",
+                "<meta charset=utf-8>Tea – ",
+            ),
+            (["茶".as_bytes(), b"\xed\xa0\x80", "茶茶茶茶".as_bytes()].concat(), "text/html", "茶茶茶茶茶"),
+            // Another charset stays it, though some of it could be UTF-8.
+            (b"caf\xe9 \xc3\xa9\xe9\xe8".to_vec(), "text/html", "café Ã©éè"),
             // Its last letter is cut.
             ("Чай".as_bytes()[..5].to_vec(), "text/html", "Ча"),
             ("茶".as_bytes()[..2].to_vec(), "text/html; charset=utf-8", ""),

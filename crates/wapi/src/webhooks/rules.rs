@@ -78,8 +78,36 @@ pub fn placeholder(address: &str) -> Option<&str> {
         let end = address[start..].rfind(close)?;
         Some(&address[start..=start + end])
     };
-    let lone = || address.split('/').find(|part| part.starts_with([':', '$']) && part.len() > 1);
-    of_a_pair('{', '}').or_else(|| of_a_pair('<', '>')).or_else(lone)
+    of_a_pair('{', '}').or_else(|| of_a_pair('<', '>')).or_else(|| variable(address)).or_else(|| conversion(address))
+}
+
+/// A part of a path, or a value of a query, like `:session`, `$session` or `[session]`. The name of a value may be spelt so: `$filter=…`.
+fn variable(address: &str) -> Option<&str> {
+    let (path, query) = address.split_once('?').unwrap_or((address, ""));
+    // Brackets of a host are those of an IPv6 address.
+    let host = path.find("://").map_or(0, |scheme| scheme + 3);
+    let folders =
+        path[host..].split(['/', ';', ',']).enumerate().filter(|(place, part)| *place > 0 || !part.starts_with('['));
+    let values = query.split(['&', ';']).map(|pair| pair.split_once('=').map_or(pair, |(_, value)| value));
+    let values = values.flat_map(|value| value.split(['/', ',', '=', '?']));
+    let begins_a_name = |rest: &str| rest.starts_with(|sign: char| sign.is_alphabetic() || sign == '_' || sign == '(');
+    folders.map(|(_, part)| part).chain(values).find(|part| {
+        let marked = part.strip_prefix([':', '$']).is_some_and(begins_a_name);
+        let bracketed =
+            part.strip_prefix('[').and_then(|part| part.strip_suffix(']')).is_some_and(|name| !name.is_empty());
+        marked || bracketed
+    })
+}
+
+/// A percent sign that encodes nothing, as in `%s`, `%(session)s` or `%SESSION%`, and what follows it.
+fn conversion(address: &str) -> Option<&str> {
+    let at = address.match_indices('%').map(|(at, _)| at).find(|at| {
+        let code = address.as_bytes().get(at + 1..at + 3);
+        !code.is_some_and(|code| code.iter().all(u8::is_ascii_hexdigit))
+    })?;
+    let rest = &address[at..];
+    let end = rest[1..].find(['/', '?', '&', '=', '#']).map_or(rest.len(), |end| end + 1);
+    Some(&rest[..end])
 }
 
 /// Types of events, without repetitions.
@@ -151,12 +179,46 @@ mod tests {
             "https://example.com/<session>",
             "https://example.com/:session/in",
             "https://example.com/$session",
+            "https://example.com/a?s=$session",
+            "https://example.com/a?s=:session",
+            "https://example.com/a?b=1&s=:session&c=2",
+            "https://example.com/a?:session",
+            "https://example.com/a?$session",
+            "https://example.com/a?s=$(session)",
+            "https://example.com/a?s=$_SESSION",
+            "https://example.com/a?s=x/$session",
+            "https://example.com/a;:session",
+            "https://example.com/%s",
+            "https://example.com/%s/in",
+            "https://example.com/a?s=%s",
+            "https://example.com/a?s=%d&b=1",
+            "https://example.com/a?s=%(session)s",
+            "https://example.com/a?s=%SESSION%",
+            "https://example.com/a?s=%device%",
+            "https://example.com/a?s=%",
+            "https://example.com/[session]",
+            "https://example.com/[session]/in",
+            "https://example.com/a?s=[session]",
+            "https://example.com/a?s=[[session]]",
+            "https://example.com/a?s=<session>",
+            "https://[2001:db8::1]/[session]",
         ] {
             let refusal = address(text, &Targets::All).unwrap_err();
             assert!(refusal.contains("placeholder"), "{text}: {refusal}");
         }
-        for text in ["https://example.com:8080/a:b/$", "https://example.com/%7Bsession%7D", "https://[2001:db8::1]:1/"]
-        {
+        for text in [
+            "https://example.com:8080/a:b/$",
+            "https://example.com/%7Bsession%7D",
+            "https://[2001:db8::1]:1/",
+            "https://[2001:db8::1]/",
+            "https://[2001:db8::1]",
+            "https://example.com/a?at=10:30&price=5$&ids[]=1&filter[name]=b&$top=1",
+            "https://example.com/a?s=%D1%8F%2f&q=a%20b",
+            "https://example.com/a?next=https://example.com:81/b?c=d",
+            "https://example.com/$2b$10$abc?sig=ab$cd&to=me@example.com",
+            "https://example.com/a?range=[]",
+            "https://example.com/@me/in",
+        ] {
             assert!(address(text, &Targets::All).is_ok(), "{text}");
         }
     }

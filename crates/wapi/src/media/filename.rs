@@ -1,9 +1,13 @@
 //! What files are called: by headers (RFC 6266, 7578 and 8187, and the ways of mail), by addresses, by callers, by their type. Pure.
 
+use std::collections::BTreeMap;
+
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use encoding_rs::{Encoding, WINDOWS_1252};
+use icu_properties::CodePointSetData;
+use icu_properties::props::DefaultIgnorableCodePoint;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
@@ -98,18 +102,28 @@ fn extended(value: &str) -> Option<String> {
 
 /// A name in pieces (RFC 2231): `filename*0*=UTF-8''…; filename*1=…`.
 fn continued(parameters: &[(String, String)]) -> Option<String> {
+    // Each piece, and whether it is encoded; that counts before one that is not, and the first of several.
+    let mut pieces: BTreeMap<(usize, bool), &str> = BTreeMap::new();
+    for (name, value) in parameters {
+        let Some(place) = name.strip_prefix("filename*") else { continue };
+        let (place, is_encoded) = place.strip_suffix('*').map_or((place, false), |place| (place, true));
+        let is_number = place == "0" || !place.starts_with('0') && place.bytes().all(|byte| byte.is_ascii_digit());
+        if let Some(place) = place.parse().ok().filter(|_| is_number) {
+            pieces.entry((place, !is_encoded)).or_insert(value);
+        }
+    }
     let (mut bytes, mut charset) = (Vec::new(), String::new());
-    for piece in 0..parameters.len() {
-        let find = |name: String| parameters.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str());
-        if let Some(value) = find(format!("filename*{piece}*")) {
-            let mut text = value;
+    for piece in 0.. {
+        let encoded = pieces.get(&(piece, false));
+        if let Some(value) = encoded {
+            let mut text = *value;
             if piece == 0 {
                 let mut parts = value.splitn(3, '\'');
                 charset = parts.next()?.to_owned();
                 text = parts.nth(1)?;
             }
             bytes.extend(percent_decode_str(text));
-        } else if let Some(value) = find(format!("filename*{piece}")) {
+        } else if let Some(value) = pieces.get(&(piece, true)) {
             bytes.extend_from_slice(value.as_bytes());
         } else {
             break;
@@ -140,33 +154,40 @@ fn plain(value: &str) -> String {
     }
 }
 
-/// Words like `=?utf-8?B?…?=` (RFC 2047), each made readable; blanks between two of them are none.
+/// Words like `=?utf-8?B?…?=` (RFC 2047), made readable; blanks between two of them are none. Programs cut a long text into words without
+/// regard to its letters, so the bytes of words that follow each other are read together.
 fn words(value: &str) -> String {
-    let (mut text, mut rest, mut is_behind_word) = (String::new(), value, false);
+    let (mut text, mut rest) = (String::new(), value);
     while let Some(start) = rest.find("=?") {
         let (before, from) = rest.split_at(start);
-        let Some((word, behind)) = word(&from[2..]) else {
-            text += before;
+        text += before;
+        let Some((charset, bytes, behind)) = word(from) else {
             text += "=?";
-            (rest, is_behind_word) = (&from[2..], false);
+            rest = &from[2..];
             continue;
         };
-        if !(is_behind_word && before.trim().is_empty()) {
-            text += before;
+        let (mut bytes, mut behind) = (bytes, behind);
+        while let Some((_, more, next)) = word(behind.trim_start()).filter(|it| it.0.eq_ignore_ascii_case(charset)) {
+            bytes.extend(more);
+            behind = next;
         }
-        text += &word;
-        (rest, is_behind_word) = (behind, true);
+        match in_charset(charset, &bytes) {
+            Some(readable) => text += &readable,
+            None => text += &from[..from.len() - behind.len()],
+        }
+        let is_before_word = word(behind.trim_start()).is_some();
+        rest = if is_before_word { behind.trim_start() } else { behind };
     }
     text + rest
 }
 
-/// A word behind its `=?`, and what follows.
-fn word(text: &str) -> Option<(String, &str)> {
+/// The word that a text begins with: its charset, its bytes, and what follows.
+fn word(text: &str) -> Option<(&str, Vec<u8>, &str)> {
     const LENIENT: GeneralPurpose = GeneralPurpose::new(
         &STANDARD,
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
     );
-    let (charset, text) = text.split_once('?')?;
+    let (charset, text) = text.strip_prefix("=?")?.split_once('?')?;
     let (encoding, text) = text.split_once('?')?;
     let (said, behind) = text.split_once("?=")?;
     let bytes = match encoding {
@@ -175,24 +196,41 @@ fn word(text: &str) -> Option<(String, &str)> {
         _ => return None,
     };
     // A language may stand behind the charset.
-    Some((in_charset(charset.split('*').next()?, &bytes)?, behind))
+    Some((charset.split('*').next()?, bytes, behind))
 }
 
-/// The name alone, without folders, without what nobody sees or what turns letters around. `None`: nothing is left.
+/// The name alone, without folders, without what nobody sees or what turns letters around, and without dots at its end, which some
+/// systems take away. `None`: nothing is left.
 pub fn base(name: &str) -> Option<String> {
-    let turns = |character: char| matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let last = name.rsplit(['/', '\\']).next()?;
-    let last: String = last.chars().filter(|character| !character.is_control() && !turns(*character)).collect();
-    let last = last.trim();
-    if matches!(last, "" | "." | "..") {
+    let last: String = last.chars().filter(|character| !character.is_control() && !is_unseen(*character)).collect();
+    let last = trimmed(&last);
+    if last.is_empty() {
         return None;
     }
-    let letters = last.chars().count();
-    if letters <= LONGEST {
+    if last.chars().count() <= LONGEST {
         return Some(last.to_owned());
     }
     let ending = extension(last).map_or_else(String::new, |extension| format!(".{extension}"));
-    Some(last.chars().take(LONGEST - ending.len()).collect::<String>() + &ending)
+    let stem: String = last.chars().take(LONGEST - ending.len()).collect();
+    Some(trimmed(&stem).to_owned() + &ending)
+}
+
+/// What takes no room, save what letters and emoji are put together with.
+fn is_unseen(character: char) -> bool {
+    let joins = matches!(
+        character,
+        '\u{200c}' | '\u{200d}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0020}'..='\u{e007f}' | '\u{e0100}'..='\u{e01ef}'
+    );
+    let turns = matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    turns || !joins && CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(character)
+}
+
+/// Without blanks around it, and without dots and what joins nothing at its end.
+fn trimmed(name: &str) -> &str {
+    let joins = |character: char| matches!(character, '\u{200c}' | '\u{200d}');
+    name.trim_start_matches(|character: char| character.is_whitespace() || joins(character))
+        .trim_end_matches(|character: char| character.is_whitespace() || character == '.' || joins(character))
 }
 
 /// What stands behind the last dot of a name, in small letters.
@@ -213,11 +251,20 @@ pub fn of_address(url: &Url) -> Option<String> {
 
 /// A name that phones can open a document of this type by: the one it has, with an ending if it has none.
 pub fn complete(name: Option<&str>, mime_type: &str) -> String {
-    let name = name.unwrap_or("document");
+    let name = name.map(trimmed).filter(|name| !name.is_empty()).unwrap_or("document");
     match named::extension_of(types::essence(mime_type).as_str()) {
-        Some(ending) if extension(name).is_none() => format!("{name}.{ending}"),
+        Some(ending) if !has_ending(name, ending) => format!("{name}.{ending}"),
         _ => name.to_owned(),
     }
+}
+
+/// Whether a name has an ending already: what stands behind a dot may be part of a date or a version, as in `12.2025` and `v1.2b`. Parts of
+/// something larger are numbered, though, and nothing is known of them.
+fn has_ending(name: &str, usual: &str) -> bool {
+    let is_number = |extension: &str| extension.starts_with(|sign: char| sign.is_ascii_digit());
+    extension(name).is_some_and(|extension| {
+        !is_number(&extension) || named::type_of(&extension).is_some() || usual == "bin" && extension.len() == 3
+    })
 }
 
 #[cfg(test)]

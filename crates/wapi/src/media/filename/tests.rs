@@ -34,6 +34,13 @@ fn headers_name_files_in_many_ways() {
         ("attachment; filename=\"=?iso-8859-1?q?caf=E9?= =?utf-8?b?w6kucGRm?=\"", "caféé.pdf"),
         ("attachment; filename=\"=?utf-8*de?B?w6Q?=.pdf\"", "ä.pdf"),
         ("attachment; filename=\"=?is no word.pdf\"", "=?is no word.pdf"),
+        // A letter in two words.
+        ("attachment; filename=\"=?utf-8?B?0YHRh9E=?= =?utf-8?B?kdGCLnBkZg==?=\"", "счёт.pdf"),
+        ("attachment; filename=\"=?utf-8?B?0YHRh9E?==?UTF-8*ru?b?kdGCLnBkZg?=\"", "счёт.pdf"),
+        ("attachment; filename=\"=?utf-8?Q?=D1=81=D1?=\t=?utf-8?B?h9GR0YI=?= =?utf-8?Q?.pdf?=\"", "счёт.pdf"),
+        ("attachment; filename=\"a =?gbk?B?1g==?= =?gbk?Q?=D0?= b.pdf\"", "a 中 b.pdf"),
+        ("attachment; filename=\"=?utf-8?Q?=D1?= =?iso-8859-1?q?caf=E9?=.pdf\"", "=?utf-8?Q?=D1?=café.pdf"),
+        ("attachment; filename=\"=?utf-8?Q?a?= b =?utf-8?Q?c?=\"", "a b c"),
         // RFC 7578 and browsers.
         (r#"form-data; name="file"; filename="a b;c.txt""#, "a b;c.txt"),
         (r#"form-data; NAME="file"; FileName="a.txt""#, "a.txt"),
@@ -58,6 +65,17 @@ fn headers_name_files_in_many_ways() {
         (r#"attachment; filename="\\server\share\a.doc""#, "a.doc"),
         // What nobody sees, and what makes `exe.pdf` look like `fdp.exe`.
         ("attachment; filename*=UTF-8''%e2%80%aea%00b%0d%0a.pdf", "ab.pdf"),
+        ("attachment; filename*=UTF-8''%ef%bb%bfa%e2%80%8b.csv%e2%80%8b", "a.csv"),
+        ("attachment; filename*=UTF-8''a%c2%ad%e2%81%a0.csv%e2%80%8d%20", "a.csv"),
+        ("attachment; filename*=UTF-8''%d9%85%db%8c%e2%80%8c%d8%b1.pdf", "می\u{200c}ر.pdf"),
+        (
+            "attachment; filename*=UTF-8''%f0%9f%91%a9%e2%80%8d%f0%9f%9a%80%e2%9d%a4%ef%b8%8f.pdf",
+            "👩\u{200d}🚀❤\u{fe0f}.pdf",
+        ),
+        // Nor dots that some systems take away.
+        ("attachment; filename=\"invoice.pdf.\"", "invoice.pdf"),
+        ("attachment; filename=\"invoice.pdf . ..\"", "invoice.pdf"),
+        ("attachment; filename=\".env\"", ".env"),
     ] {
         assert_eq!(filename(header).as_deref(), Some(name), "{header}");
     }
@@ -75,6 +93,8 @@ fn what_names_no_file_names_none() {
         "attachment; filename=",
         r#"attachment; filename="""#,
         r#"attachment; filename="..""#,
+        r#"attachment; filename=" ... ""#,
+        "attachment; filename*=UTF-8''%e2%80%8b%ef%bb%bf",
         r#"attachment; filename="/""#,
         r#"attachment; filename="a/..""#,
         "attachment; filename*=UTF-8''%00",
@@ -117,12 +137,43 @@ fn a_document_has_a_name_that_phones_can_open() {
         (Some("a.pdf"), "application/pdf", "a.pdf"),
         (Some("a"), "application/pdf", "a.pdf"),
         (Some("a"), "Text/CSV; charset=utf-8", "a.csv"),
-        (Some("v1.2"), "application/pdf", "v1.2"),
+        (Some("v1.2"), "application/pdf", "v1.2.pdf"),
+        (Some("v1.2b"), "application/pdf", "v1.2b.pdf"),
+        (Some("Отчет 12.2025"), "application/pdf", "Отчет 12.2025.pdf"),
+        (Some("Отчет за 01.12.25"), "text/csv", "Отчет за 01.12.25.csv"),
+        (Some("invoice.pdf."), "application/pdf", "invoice.pdf"),
+        (Some("invoice."), "application/pdf", "invoice.pdf"),
+        (Some(". ."), "application/pdf", "document.pdf"),
+        (Some("a.7z"), "application/octet-stream", "a.7z"),
+        (Some("a.3gp"), "video/mp4", "a.3gp"),
+        (Some("a.mp3"), "application/octet-stream", "a.mp3"),
+        (Some("a.zip.001"), "application/octet-stream", "a.zip.001"),
+        (Some("main.rs"), "text/plain", "main.rs"),
         (None, "application/pdf", "document.pdf"),
         (None, "image/jpeg", "document.jpg"),
         (None, "application/octet-stream", "document.bin"),
         (None, "application/x-unheard-of", "document"),
     ] {
         assert_eq!(complete(name, mime_type), complete_name, "{name:?} {mime_type}");
+    }
+}
+
+#[test]
+fn a_name_in_any_number_of_pieces_is_read_at_once() {
+    let pieces = |count: usize| (0..count).map(|piece| format!("; filename*{piece}=a")).collect::<String>();
+    let reading = std::time::Instant::now();
+    let name = filename(&format!("attachment{}", pieces(200_000))).unwrap();
+    assert_eq!(name.len(), LONGEST);
+    assert!(reading.elapsed() < std::time::Duration::from_secs(10), "{:?}", reading.elapsed());
+    for (header, name) in [
+        ("attachment; filename*1=b; filename*0=a", Some("ab")),
+        ("attachment; filename*0=a; filename*0=c; filename*1=b", Some("ab")),
+        ("attachment; filename*0=a; filename*0*=utf-8''c; filename*1=b", Some("cb")),
+        ("attachment; filename*0=a; filename*2=b", Some("a")),
+        ("attachment; filename*00=a; filename*01=b; filename*+0=c", None),
+        ("attachment; filename*99999999999999999999999=a", None),
+        ("attachment; filename*1=a", None),
+    ] {
+        assert_eq!(filename(header).as_deref(), name, "{header}");
     }
 }

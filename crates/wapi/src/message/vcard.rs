@@ -81,17 +81,27 @@ struct Names {
 }
 
 /// The logical lines: one that begins with a blank goes on with the one before, and one that ends with `=` where that is the end of a
-/// line in quoted-printable goes on with the next.
+/// line in quoted-printable goes on with the next. A blank that follows such a `=` is what was written; only programs that fold lines of
+/// later versions put it there themselves.
 fn lines(text: &str) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
+    let mut version: Option<String> = None;
     for line in text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)) {
         match (line.strip_prefix([' ', '\t']), lines.last_mut()) {
             (rest, Some(last)) if is_cut(last) => {
+                let is_folded = match version.as_deref() {
+                    Some(version) => version != "2.1",
+                    None => rest.is_some_and(|rest| rest.starts_with('=')),
+                };
                 last.pop();
-                last.push_str(rest.unwrap_or(line));
+                last.push_str(rest.filter(|_| is_folded).unwrap_or(line));
             }
             (Some(rest), Some(last)) => last.push_str(rest),
-            _ => lines.push(line.to_owned()),
+            _ => {
+                let said = line.split_once(':').filter(|(name, _)| name.trim().eq_ignore_ascii_case("VERSION"));
+                version = said.map(|(_, version)| version.trim().to_owned()).or(version);
+                lines.push(line.to_owned());
+            }
         }
     }
     lines

@@ -75,6 +75,13 @@ fn what_programs_write_is_read() {
         ),
         (format!("FN;QUOTED-PRINTABLE;CHARSET=utf-8:{}=\n{}", &RUSSIAN[..12], &RUSSIAN[12..]), "Иван", ""),
         (format!("FN;ENCODING=QUOTED-PRINTABLE:{}=\n {}", &RUSSIAN[..12], &RUSSIAN[12..]), "Иван", ""),
+        // What a line is cut before in 2.1 is all content.
+        ("VERSION:2.1\nFN;ENCODING=QUOTED-PRINTABLE:Anna=\n Smith".to_owned(), "Anna Smith", ""),
+        ("VERSION:2.1\nFN;QUOTED-PRINTABLE:Anna=\n\tSmith".to_owned(), "Anna\tSmith", ""),
+        ("VERSION:2.1\nN;ENCODING=QUOTED-PRINTABLE:;Anna=\n Maria=\n  Smith;;;".to_owned(), "Anna Maria Smith", ""),
+        (format!("VERSION:2.1\nFN;ENCODING=QUOTED-PRINTABLE:A=\n {RUSSIAN}"), "A Иван", ""),
+        ("FN;ENCODING=QUOTED-PRINTABLE:Anna=\n Smith".to_owned(), "Anna Smith", ""),
+        ("VERSION:3.0\nFN;ENCODING=QUOTED-PRINTABLE:An=\n na".to_owned(), "Anna", ""),
         ("FN;CHARSET=windows-1251;ENCODING=QUOTED-PRINTABLE:=C8=E2=E0=ED".to_owned(), "Иван", ""),
         ("FN;ENCODING=QUOTED-PRINTABLE:Ren=E9 100%25".to_owned(), "René 100%25", ""),
         ("FN;ENCODING=b:SXZhbg==".to_owned(), "Ivan", ""),

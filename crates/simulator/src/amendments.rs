@@ -31,6 +31,14 @@ impl Phone {
         self.amends(chat, message_id, Type::REVOKE, ProtocolMessage::default())
     }
 
+    /// Deletes what somebody else wrote in a group, as its admins do; whoever is none can try. Returns the id of the message that says so.
+    pub fn deletes_of_another(&self, group: &str, message_id: &str) -> anyhow::Result<String> {
+        let key = self.key(group, message_id, Author::Them)?;
+        let change = ProtocolMessage { key, r#type: Some(Type::REVOKE), ..ProtocolMessage::default() };
+        let message = wa::Message { protocol_message: MessageField::some(change), ..Default::default() };
+        self.sends(group, "text", message)
+    }
+
     /// Puts an emoji to a message; an empty one takes it back. Returns the id of the message that says so.
     pub fn reacts(&self, chat: &str, message_id: &str, author: Author, emoji: &str) -> anyhow::Result<String> {
         let reaction = ReactionMessage {

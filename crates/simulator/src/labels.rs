@@ -41,6 +41,7 @@ fn edit(message: &wa::Message) -> Option<&'static str> {
     const EDIT: &str = "1";
     const PIN: &str = "2";
     const REVOKE: &str = "7";
+    const REVOKE_OF_ANOTHER: &str = "8";
     if message.pin_in_chat_message.is_set() {
         return Some(PIN);
     }
@@ -54,9 +55,11 @@ fn edit(message: &wa::Message) -> Option<&'static str> {
     if let Some(sealed) = message.secret_encrypted_message.as_option() {
         return (sealed.secret_enc_type? == SecretEncType::MESSAGE_EDIT).then_some(EDIT);
     }
-    match message.protocol_message.as_option()?.r#type? {
+    let protocol = message.protocol_message.as_option()?;
+    let is_own = protocol.key.as_option().and_then(|key| key.from_me).unwrap_or(true);
+    match protocol.r#type? {
         Type::MESSAGE_EDIT => Some(EDIT),
-        Type::REVOKE => Some(REVOKE),
+        Type::REVOKE => Some(if is_own { REVOKE } else { REVOKE_OF_ANOTHER }),
         _ => None,
     }
 }

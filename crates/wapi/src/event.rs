@@ -232,8 +232,21 @@ impl<T> Changed<T> {
 }
 
 /// A message was deleted for everyone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Deletion {}
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Deletion {
+    pub by: Right,
+}
+
+/// By which right a message was taken back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Right {
+    /// They wrote it.
+    #[default]
+    Author,
+    /// They run the group.
+    Admin,
+}
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Reaction {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::event::{ChatChange, ChatUpdated, ContactUpdated, Person};
+use crate::event::{ChatChange, ChatUpdated, ContactUpdated, Person, Right};
 use crate::message::{Content, Message, STATUS};
 use crate::store::kept::{About, Change, KeptStatus, NewKept, Step};
 use crate::store::{Life, Saved};
@@ -60,7 +60,10 @@ fn changes(event: &Saved, said: &mut Said) -> Option<Vec<Change>> {
             let told: Told<Message> = data(event)?;
             vec![Change::Edited { of: told.about()?, content: Box::new(told.what) }]
         }
-        "message.deleted" => vec![Change::Deleted { of: data::<Told<Nothing>>(event)?.about()? }],
+        "message.deleted" => {
+            let told: Told<Taken> = data(event)?;
+            vec![Change::Deleted { of: told.about()?, by: told.what.by }]
+        }
         "message.reaction" => {
             let told: Told<Reaction> = data(event)?;
             vec![Change::Reaction { of: told.about()?, emoji: told.what.emoji }]
@@ -107,7 +110,8 @@ fn progress(event: &Saved, status: KeptStatus, said: &mut Said) -> Option<Vec<Ch
             let content = Box::new(Message::text(words.cloned().unwrap_or_default()));
             vec![Change::Edited { of: about(&edit.message_id), content }]
         }
-        Content::Deletion { deletion } => vec![Change::Deleted { of: about(&deletion.message_id) }],
+        // Others' messages are taken back by admins alone, which is seen to before it is sent.
+        Content::Deletion { deletion } => vec![Change::Deleted { of: about(&deletion.message_id), by: Right::Admin }],
         // Nobody sees them as messages.
         content if !content.stands_alone() => Vec::new(),
         _ => {
@@ -158,7 +162,11 @@ struct Told<T> {
 }
 
 #[derive(Deserialize)]
-struct Nothing {}
+struct Taken {
+    /// Those of before it was judged are as good as their author's.
+    #[serde(default)]
+    by: Right,
+}
 
 #[derive(Deserialize)]
 struct Reaction {

@@ -10,7 +10,7 @@ use super::cutting;
 pub(super) const LIVES: &str = include_str!("../../../../migrations/sqlite/0022_lives.sql");
 
 /// The steps, oldest first. A step that was released is never changed; what it lacks is a new one.
-pub(super) const STEPS: [&str; 23] = [
+pub(super) const STEPS: [&str; 24] = [
     include_str!("../../../../migrations/sqlite/0001_start.sql"),
     include_str!("../../../../migrations/sqlite/0002_pending.sql"),
     include_str!("../../../../migrations/sqlite/0003_endpoints.sql"),
@@ -34,6 +34,7 @@ pub(super) const STEPS: [&str; 23] = [
     LIVES,
     include_str!("../../../../migrations/sqlite/0023_by_life.sql"),
     include_str!("../../../../migrations/sqlite/0024_told.sql"),
+    include_str!("../../../../migrations/sqlite/0025_ids.sql"),
 ];
 
 /// Runs the steps this database has not seen. Each is one transaction together with its number.

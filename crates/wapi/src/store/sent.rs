@@ -144,6 +144,23 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Who wrote the messages of this id in a chat, by all its addresses, as far as it is known: their addresses; `None`: the session
+    /// itself.
+    pub async fn authors(&self, session: &Life, chats: &[String], id: &str) -> Result<Vec<Option<String>>, StoreError> {
+        let sql = "SELECT 1 FROM messages WHERE session = $1 AND id = $2";
+        let own: Option<i64> = sqlx::query_scalar(sql).bind(session).bind(id).fetch_optional(&self.readers).await?;
+        let mut authors: Vec<Option<String>> = own.map(|_| None).into_iter().collect();
+        let sql = "SELECT sender FROM events WHERE session = $1 AND message_chat = $2 AND message_id = $3 \
+                     AND type IN ('message.received', 'message.echo', 'status.received', 'message.undecryptable')";
+        for chat in chats {
+            let query = sqlx::query_scalar(sql).bind(session).bind(chat).bind(id);
+            authors.extend(query.fetch_all(&self.readers).await?.into_iter().map(Some));
+        }
+        Ok(authors)
+    }
+}
+
 /// As much of an event's envelope as is of use here.
 #[derive(Deserialize)]
 struct Told {

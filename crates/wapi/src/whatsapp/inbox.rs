@@ -15,6 +15,7 @@ use super::heard::Heard;
 use super::incoming::{self, Known};
 use super::migration;
 use super::past::Announcer;
+use super::rights::Rights;
 use super::votes::Votes;
 use crate::clock::Clock;
 use crate::event::{EventData, MessageKey};
@@ -57,6 +58,7 @@ pub(super) struct Hook {
     inbox: Arc<dyn Inbox>,
     opened: Arc<Opened>,
     votes: Votes,
+    rights: Rights,
     announcer: Announcer,
     heard: Arc<Heard>,
     clock: Clock,
@@ -76,7 +78,8 @@ impl Hook {
         tasks: Lifecycle,
     ) -> Self {
         let announcer = Announcer::default();
-        Self { session, inbox, opened, votes, announcer, heard, clock, tasks, asking_again: Arc::default() }
+        let rights = Rights::new(session.clone(), votes.store().clone(), clock.clone());
+        Self { session, inbox, opened, votes, rights, announcer, heard, clock, tasks, asking_again: Arc::default() }
     }
 
     /// The same for a session that is told of the time before.
@@ -114,6 +117,15 @@ impl Hook {
                 Some(vote) => Some(vote),
                 None => incoming::received(self.session.name(), &message.message, &message.info, &known),
             };
+            if let Some(change) = told.as_mut()
+                && !self.rights.counts(client, message, &known, &mut change.data).await?
+            {
+                tracing::debug!(
+                    session = self.session.name(),
+                    "somebody changes a message that is not theirs; it stays"
+                );
+                continue;
+            }
             if let Some(message) = told.as_mut().and_then(|told| told.data.message_mut()) {
                 complete(client, message).await;
             }
@@ -144,7 +156,7 @@ impl InboundDurabilityHook for Hook {
         let received = match self.understood(&client, batch).await {
             Ok(received) => received,
             Err(error) => {
-                tracing::warn!(session = self.session.name(), %error, "polls, votes and announcements cannot be saved yet");
+                tracing::warn!(session = self.session.name(), %error, "what came in cannot be understood yet");
                 self.ask_again_later(client);
                 return Err(error);
             }

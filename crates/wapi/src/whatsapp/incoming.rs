@@ -41,7 +41,7 @@ pub(super) fn received(session: &str, message: &wa::Message, info: &MessageInfo,
             let changed = changed(session, info, known, message_id);
             match what {
                 What::Edited(message) => EventData::MessageEdited(Box::new(changed.with(*message))),
-                What::Deleted => EventData::MessageDeleted(Box::new(changed.with(Deletion {}))),
+                What::Deleted => EventData::MessageDeleted(Box::new(changed.with(Deletion::default()))),
                 What::Reaction(emoji) => EventData::MessageReaction(Box::new(changed.with(Reaction { emoji }))),
                 What::Pinned(pinned) => EventData::MessagePinned(Box::new(changed.with(pinned))),
                 What::Kept(kept) => EventData::MessageKept(Box::new(changed.with(kept))),

@@ -29,6 +29,7 @@ mod posts;
 mod profile;
 mod readiness;
 mod retries;
+mod rights;
 mod runtime;
 mod sending;
 mod server_key;

@@ -97,6 +97,58 @@ async fn edits_reactions_and_deletions_in_a_group_name_who_did_them() {
 }
 
 #[tokio::test]
+async fn what_somebody_wrote_is_changed_by_them_and_taken_back_by_them_or_an_admin() {
+    for addressing in [Addressing::PhoneNumber, Addressing::Lid] {
+        let (app, [alice, bob, carol], group) = in_a_group(addressing).await;
+        let mut ids = Vec::new();
+        for body in ["first", "second", "third"] {
+            ids.push(bob.sends_text(&group, body).await.unwrap());
+            app.webhook.next().await;
+            carol.next_message(PATIENCE).await.unwrap();
+        }
+        let mine = app.post("/v1/sessions/shop/messages", text(&group, "mine")).await.expect(200).json();
+        let mine = mine["messages"][0]["id"].as_str().unwrap().to_owned();
+        carol.next_message(PATIENCE).await.unwrap();
+        // She is no admin: neither as if they were hers, nor as if she were one, nor by other words.
+        for id in [&ids[0], &mine] {
+            carol.deletes(&group, id).unwrap();
+            carol.edits(&group, id, "forged").unwrap();
+        }
+        carol.deletes_of_another(&group, &ids[0]).unwrap();
+        bob.deletes(&group, &ids[1]).unwrap();
+        // What she tried is judged before she becomes one.
+        app.events("message.deleted", 1).await;
+        bob.promotes(&group, &[&carol]).unwrap();
+        app.events("group.participants", 1).await;
+        carol.deletes_of_another(&group, &ids[2]).unwrap();
+        // Nobody knows here who wrote that one; whoever takes it back says that it is theirs.
+        carol.deletes(&group, "3EB0AAAAAAAAAAAAAAAA").unwrap();
+        let told = app.events("message.edited,message.deleted", 3).await;
+        let said = |event: &Value| {
+            let data = &event["data"];
+            [&event["type"], &data["message_id"], &data["by"], &data["from"]["phone"]].map(Value::clone)
+        };
+        let expected = [
+            [json!("message.deleted"), json!(ids[1]), json!("author"), json!(bob.number())],
+            [json!("message.deleted"), json!(ids[2]), json!("admin"), json!(carol.number())],
+            [json!("message.deleted"), json!("3EB0AAAAAAAAAAAAAAAA"), json!("author"), json!(carol.number())],
+        ];
+        assert_eq!(told.iter().map(said).collect::<Vec<_>>(), expected);
+        let kept = app.get(&format!("/v1/sessions/shop/chats/{group}/messages")).await.expect(200).json();
+        let kept = kept["messages"].as_array().unwrap().iter();
+        let kept: Vec<_> = kept.map(|it| it["text"]["body"].as_str().or(it["type"].as_str()).unwrap()).collect();
+        assert_eq!(kept, ["mine", "deleted", "deleted", "first"]);
+        // The account is no admin either.
+        let path = format!("/v1/sessions/shop/messages/{}?chat={group}", ids[0]);
+        assert_eq!(app.delete(&path).await.expect(400).fields(), ["id"]);
+        bob.promotes(&group, &[&alice]).unwrap();
+        app.events("group.participants", 2).await;
+        app.delete(&path).await.expect(200);
+        app.finish().await;
+    }
+}
+
+#[tokio::test]
 async fn sealed_reactions_are_opened_and_told_like_others() {
     use wapi_simulator::waproto::buffa::MessageField;
     use wapi_simulator::waproto::whatsapp as wa;

@@ -7,12 +7,14 @@ use jiff::SignedDuration;
 
 use super::body::Asked;
 use super::{NamedMessage, accept, changed, content, idempotency_key, newsletter, patience, unreadable};
+use crate::event::{Member, Role};
 use crate::http::Gateway;
 use crate::http::error::Problem;
 use crate::http::extract::Fields;
 use crate::http::query::Query;
 use crate::keys::Caller;
 use crate::message::{ChatId, Content, Deletion, Edit, Message};
+use crate::sessions::SessionName;
 use crate::store::{CANCELLED, Life, Quoted, SentMessage};
 
 /// What has words that can be changed.
@@ -119,6 +121,13 @@ pub async fn delete(
             if quoted.author.is_some() && !matches!(chat, ChatId::Group(_)) {
                 return Err(Problem::field("id", "names a message of somebody else; `for=me` deletes it here alone"));
             }
+            if quoted.author.is_some()
+                && let ChatId::Group(group) = &chat
+                && !is_admin(&gateway, &session, group).await?
+            {
+                let detail = "names a message of somebody else, and the account is no admin of the group; `for=me` deletes it here alone";
+                return Err(Problem::field("id", detail));
+            }
             // Whoever was shown a status must be told that it is gone.
             let audience = quoted.message.map(|message| message.audience).unwrap_or_default();
             let deletion = Content::Deletion { deletion: Deletion { message_id: id } };
@@ -132,6 +141,18 @@ pub async fn delete(
         }
         Some(_) => Err(Problem::field("for", "must be `everyone` or `me`")),
     }
+}
+
+/// Whether the account runs a group. Phones take no notice of what others take back.
+async fn is_admin(gateway: &Gateway, session: &SessionName, group: &str) -> Result<bool, Problem> {
+    let account = gateway.sessions.find(session).ok_or(Problem::NoSession)?.state().account;
+    let account = account.ok_or(Problem::NoMessage)?;
+    let group = gateway.sessions.group(session, group).await?;
+    let is_theirs = |member: &&Member| {
+        member.person.phone.as_deref() == Some(&*account.phone)
+            || (account.lid.is_some() && member.person.lid == account.lid)
+    };
+    Ok(group.participants.iter().find(is_theirs).is_some_and(|member| member.role != Role::Member))
 }
 
 /// Takes a message back that has not left, so that nobody ever gets it. `None`: it is another one.

@@ -51,7 +51,13 @@ fn data(kind: &str) -> Option<Value> {
             open_object(&[&came()[..], &[("reason", reason)]].concat())
         }
         "message.edited" => changed(&content()),
-        "message.deleted" => changed(&[]),
+        "message.deleted" => {
+            let by = said(
+                words(&["author", "admin"]),
+                "By which right: they wrote it, or they run the group. Others' deletions are not told.",
+            );
+            changed(&[("by", by)])
+        }
         "message.reaction" => changed(&[("emoji", or_null(said(text(), "`null`: it was taken back.")))]),
         "message.pinned" => {
             let duration = or_null(said(count(), "Seconds; `null` when it was taken down, or nobody said."));

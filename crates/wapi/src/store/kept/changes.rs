@@ -7,7 +7,7 @@ use sqlx::sqlite::SqliteConnection;
 use super::batch::{Places, scope};
 use super::step::{About, Change, Step, is_group};
 use super::{merging, removal, words};
-use crate::event::{ChatChange, Person};
+use crate::event::{ChatChange, Person, Right};
 use crate::message::{Content, Message};
 use crate::store::Life;
 
@@ -24,7 +24,7 @@ pub(super) async fn apply(
     let Some(place) = place.copied() else { return Ok(()) };
     match &step.change {
         Change::Edited { of, content } => edit(connection, place, &step.session, of, content).await,
-        Change::Deleted { of } => delete(connection, place, of).await,
+        Change::Deleted { of, by } => delete(connection, place, of, *by).await,
         Change::Reaction { of, emoji } => react(connection, place, of, emoji.as_deref()).await,
         Change::Chat { chat, change } => set(connection, place, &step.session, chat, change).await,
         Change::Message(_)
@@ -74,12 +74,12 @@ fn edited(mut earlier: Message, content: &Message) -> Message {
     Message { context: earlier.context, ..content.clone() }
 }
 
-/// By whoever wrote it; in a group by its admins, too, which WhatsApp sees to.
-async fn delete(connection: &mut SqliteConnection, place: i64, of: &About) -> Result<(), sqlx::Error> {
+/// By whoever wrote it; in a group by its admins, too.
+async fn delete(connection: &mut SqliteConnection, place: i64, of: &About, by: Right) -> Result<(), sqlx::Error> {
     let sql = "UPDATE messages SET content = '', deleted_at = $1 \
                WHERE chat = $2 AND id = $3 AND (sender = $4 OR $5) AND deleted_at IS NULL RETURNING place";
     let query = sqlx::query_scalar(sql).bind(of.at.as_millisecond()).bind(place).bind(&of.id).bind(of.sender());
-    let gone: Vec<i64> = query.bind(is_group(&of.chat)).fetch_all(&mut *connection).await?;
+    let gone: Vec<i64> = query.bind(by == Right::Admin && is_group(&of.chat)).fetch_all(&mut *connection).await?;
     for message in gone {
         sqlx::query("DELETE FROM words WHERE rowid = $1").bind(message).execute(&mut *connection).await?;
         sqlx::query("DELETE FROM reactions WHERE message = $1").bind(message).execute(&mut *connection).await?;

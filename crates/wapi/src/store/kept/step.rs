@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::event::{ChatChange, Person};
+use crate::event::{ChatChange, Person, Right};
 use crate::message::Message;
 use crate::store::Life;
 
@@ -23,8 +23,8 @@ pub enum Change {
     Seen { chat: String },
     /// What a message says now. Only its author can do that.
     Edited { of: About, content: Box<Message> },
-    /// A message is gone for everyone.
-    Deleted { of: About },
+    /// A message is gone for everyone: its author took it back, or somebody who runs the group.
+    Deleted { of: About, by: Right },
     /// An emoji was put to a message; `None`: taken back.
     Reaction { of: About, emoji: Option<String> },
     /// How far a message of the account has come; never goes back.
@@ -110,7 +110,7 @@ impl Change {
     pub fn chat(&self) -> Option<&str> {
         match self {
             Self::Message(new) => Some(&new.chat),
-            Self::Edited { of, .. } | Self::Deleted { of } | Self::Reaction { of, .. } => Some(&of.chat),
+            Self::Edited { of, .. } | Self::Deleted { of, .. } | Self::Reaction { of, .. } => Some(&of.chat),
             Self::Seen { chat } | Self::Status { chat, .. } => Some(chat),
             Self::Chat { chat, .. } => Some(&chat.id),
             Self::Contact(_) | Self::Merged { .. } => None,
@@ -129,7 +129,7 @@ impl Change {
                 Some(from) => Some(from.clone()),
                 None => (!is_group(&new.chat)).then(|| by_address(&new.chat)),
             },
-            Self::Edited { of, .. } | Self::Deleted { of } | Self::Reaction { of, .. } => of.by.clone(),
+            Self::Edited { of, .. } | Self::Deleted { of, .. } | Self::Reaction { of, .. } => of.by.clone(),
             Self::Chat { chat, .. } => (!is_group(&chat.id)).then(|| chat.clone()),
             Self::Contact(person) => Some(person.clone()),
             Self::Seen { .. } | Self::Status { .. } | Self::Merged { .. } => None,

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::step::by_address;
 use super::*;
-use crate::event::{ChatChange, Person};
+use crate::event::{ChatChange, Person, Right};
 use crate::message::{Content, Media, Message};
 use crate::store::Life;
 
@@ -203,7 +203,7 @@ async fn messages_show_what_was_done_to_them() {
     assert_eq!((body(&found[1]), found[1].edited_at), ("second".to_owned(), Some(at(100))));
     let hits = async |asked| kept.search(&Life::test(1, "shop"), None, asked, None, 9).await.unwrap().unwrap().0.len();
     assert_eq!((hits("first").await, hits("second").await), (0, 1));
-    kept.write(&[step(5, Change::Deleted { of: about("A", Some(ANN)) })], 5).await.unwrap();
+    kept.write(&[step(5, Change::Deleted { of: about("A", Some(ANN)), by: Right::Author })], 5).await.unwrap();
     let found = kept.messages(&Life::test(1, "shop"), ANN, Side::Newest, 9).await.unwrap().0;
     assert_eq!((&found[1].message, found[1].deleted_at, found[1].reactions.len()), (&None, Some(at(100)), 0));
     assert_eq!(hits("second").await, 0);

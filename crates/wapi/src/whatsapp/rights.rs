@@ -1,0 +1,162 @@
+//! Whose word counts about an earlier message: its author's, and, where it is taken back from a group, that of the group's admins.
+//!
+//! WhatsApp passes on what members say about any message, and cannot look inside; phones judge for themselves, and so does this.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use whatsapp_rust::types::durability_hook::InboundMessage;
+use whatsapp_rust::wacore_binary::JidExt;
+use whatsapp_rust::{Client, Jid};
+
+use super::asking::NotAnswered;
+use super::incoming::Known;
+use super::incoming::content::inner;
+use crate::clock::Clock;
+use crate::event::{EventData, Right};
+use crate::store::{Lifeline, Store};
+
+/// How long WhatsApp may take to name a group's admins.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Whoever tries so often in vain within this time is not asked for any more: each try costs a question to WhatsApp.
+const STRIKES: (u32, Duration) = (10, Duration::from_secs(60));
+/// People who tried in vain and are remembered at most.
+const REMEMBERED: usize = 1_000;
+
+/// Judges for one session.
+pub(super) struct Rights {
+    session: Lifeline,
+    store: Store,
+    clock: Clock,
+    /// Who tried in vain in which group: how often, and when last.
+    in_vain: Mutex<HashMap<(String, String), (u32, Duration)>>,
+}
+
+impl Rights {
+    pub fn new(session: Lifeline, store: Store, clock: Clock) -> Self {
+        Self { session, store, clock, in_vain: Mutex::default() }
+    }
+
+    /// Whether an edit or a deletion counts; writes down by which right a message was taken back. Everything else counts.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be told now, because WhatsApp does not say who the admins are, or the database fails.
+    pub async fn counts(
+        &self,
+        client: &Client,
+        message: &InboundMessage,
+        known: &Known,
+        told: &mut EventData,
+    ) -> Result<bool> {
+        // Only those who run a newsletter write in it.
+        if message.info.source.chat.is_newsletter() {
+            return Ok(true);
+        }
+        match told {
+            EventData::MessageEdited(edited) => {
+                let claim = self.claim(client, message, known, &edited.message_id).await?;
+                Ok(claim.is_author != Some(false))
+            }
+            EventData::MessageDeleted(deleted) => {
+                let claim = self.claim(client, message, known, &deleted.message_id).await?;
+                let right = match claim.is_author {
+                    Some(true) => Some(Right::Author),
+                    None if !claim.names_another => Some(Right::Author),
+                    _ => self.is_admin(client, message, &claim.by).await?.then_some(Right::Admin),
+                };
+                deleted.change.by = right.unwrap_or_default();
+                Ok(right.is_some())
+            }
+            _ => Ok(true),
+        }
+    }
+
+    async fn claim(&self, client: &Client, message: &InboundMessage, known: &Known, id: &str) -> Result<Claim> {
+        let source = &message.info.source;
+        let own = [client.pn(), client.lid()];
+        let other = if source.is_from_me { None } else { known.other.as_ref() };
+        let mut by: Vec<String> = [&source.sender].into_iter().chain(other).map(Jid::to_non_ad_string).collect();
+        if source.is_from_me {
+            by.extend(own.iter().flatten().map(Jid::to_non_ad_string));
+        }
+        let chats = [Some(&source.chat), known.other.as_ref()].into_iter().flatten().map(Jid::to_non_ad_string);
+        let authors = self.store.authors(&self.session.life(), &chats.collect::<Vec<_>>(), id).await?;
+        let wrote = |author: &Option<String>| match author {
+            Some(author) => by.contains(author),
+            None => source.is_from_me,
+        };
+        let is_author = (!authors.is_empty()).then(|| authors.iter().any(wrote));
+        // Of a message that nobody knows here, whoever takes it back says whose it is.
+        let key = inner(&message.message).protocol_message.as_option().and_then(|protocol| protocol.key.as_option());
+        let names_another = is_group(message)
+            && key.is_some_and(|key| {
+                let named = key.participant.as_deref().and_then(|named| named.parse::<Jid>().ok());
+                named.is_some_and(|named| !by.contains(&named.to_non_ad_string())) || key.from_me == Some(false)
+            });
+        Ok(Claim { by, is_author, names_another })
+    }
+
+    async fn is_admin(&self, client: &Client, message: &InboundMessage, who: &[String]) -> Result<bool> {
+        if !is_group(message) {
+            return Ok(false);
+        }
+        let source = &message.info.source;
+        // The account's other devices let nobody do what WhatsApp does not.
+        if source.is_from_me {
+            return Ok(true);
+        }
+        let person = (source.chat.to_non_ad_string(), source.sender.to_non_ad_string());
+        if self.is_hopeless(&person) {
+            return Ok(false);
+        }
+        let asked = self.clock.timeout(PATIENCE, client.groups().get_metadata(&source.chat)).await;
+        let is_admin = match asked.map(|answer| answer.map_err(NotAnswered::from)) {
+            Ok(Ok(group)) => group.participants.iter().filter(|member| member.is_admin()).any(|member| {
+                let addresses = [Some(&member.jid), member.phone_number.as_ref(), member.lid.as_ref()];
+                addresses.into_iter().flatten().any(|address| who.contains(&address.to_non_ad_string()))
+            }),
+            Err(_) | Ok(Err(NotAnswered::Offline | NotAnswered::Silence(_))) => {
+                bail!("WhatsApp does not say who a group's admins are")
+            }
+            Ok(Err(_)) => false,
+        };
+        if !is_admin {
+            self.remember(person);
+        }
+        Ok(is_admin)
+    }
+
+    fn is_hopeless(&self, person: &(String, String)) -> bool {
+        let now = self.clock.uptime();
+        let mut in_vain = self.in_vain.lock().unwrap_or_else(PoisonError::into_inner);
+        in_vain.retain(|_, (_, last)| now.saturating_sub(*last) < STRIKES.1);
+        in_vain.get(person).is_some_and(|(times, _)| *times >= STRIKES.0)
+    }
+
+    fn remember(&self, person: (String, String)) {
+        let now = self.clock.uptime();
+        let mut in_vain = self.in_vain.lock().unwrap_or_else(PoisonError::into_inner);
+        if in_vain.len() >= REMEMBERED {
+            in_vain.clear();
+        }
+        let (times, last) = in_vain.entry(person).or_default();
+        (*times, *last) = (*times + 1, now);
+    }
+}
+
+/// Who says something about a message.
+struct Claim {
+    /// All their addresses that are known.
+    by: Vec<String>,
+    /// Whether they wrote it; `None`: nobody knows here who did.
+    is_author: Option<bool>,
+    /// They say themselves that somebody else did.
+    names_another: bool,
+}
+
+fn is_group(message: &InboundMessage) -> bool {
+    message.info.source.is_group || message.info.source.chat.is_group()
+}

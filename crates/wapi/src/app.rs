@@ -21,7 +21,7 @@ use crate::identity::IdentityInbox;
 use crate::keys::Keys;
 use crate::lifecycle::{Finish, Hangups, Lifecycle, StopSignals, blocking};
 use crate::media::{self, Media, MediaInbox, Programs};
-use crate::names::NameInbox;
+use crate::names::{KnownNames, NameInbox};
 use crate::retention;
 use crate::seen::{self, Seen};
 use crate::sessions::{Console, Files, Parts, Sessions};
@@ -125,7 +125,8 @@ impl App {
         let media = Media::open(root, place, policy, programs, store.clone(), clock.clone(), lifecycle.clone()).await?;
         let inbox = Arc::new(StoredInbox::new(store.clone(), clock.clone()));
         let inbox = Arc::new(MediaInbox { media: media.clone(), inbox });
-        let inbox = Arc::new(NameInbox::new(history.clone(), inbox));
+        let names = Arc::new(KnownNames::new(history.clone()));
+        let inbox = Arc::new(NameInbox { known: Arc::clone(&names), inbox });
         let inbox = Arc::new(IdentityInbox { store: store.clone(), inbox });
         whatsapp.start_recovering(Arc::clone(&inbox) as _);
         store.doubt_attempted().await.context("looking at what an earlier run was sending")?;
@@ -135,6 +136,7 @@ impl App {
             whatsapp,
             files,
             inbox,
+            names,
             store: store.clone(),
             console,
             fetcher: fetcher.clone(),

@@ -3,6 +3,7 @@
 mod group;
 mod mark;
 mod newsletter;
+mod person;
 mod session;
 mod signal;
 mod status;
@@ -18,6 +19,7 @@ use crate::message::Message;
 pub use group::{Group, GroupAction, GroupChange, GroupCreated, GroupParticipants, GroupUpdated, Member, Role};
 pub use mark::{Kept, Pinned, Starred};
 pub use newsletter::{Newsletter, NewsletterRole};
+pub use person::{Names, Person};
 pub use session::{
     Account, ConnectionInfo, HistoryProgress, LoggedOutSession, PairedSession, SessionHistory, SessionQr, SessionStatus,
 };
@@ -304,20 +306,6 @@ pub struct Unread {
     pub offline: bool,
 }
 
-/// Everything known of a person; `null` where unknown.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Person {
-    /// The same form as a chat's id.
-    pub id: String,
-    /// International number without the plus sign.
-    pub phone: Option<String>,
-    /// WhatsApp's identifier that hides the number, `…@lid`.
-    pub lid: Option<String>,
-    /// The name they gave themselves.
-    pub name: Option<String>,
-}
-
 /// Where a file is, below the gateway's own address.
 pub fn media_url(id: &str) -> String {
     format!("/v1/media/{id}/content")
@@ -336,8 +324,8 @@ mod tests {
             from: Person {
                 id: "375447034810@s.whatsapp.net".to_owned(),
                 phone: Some("375447034810".to_owned()),
-                lid: None,
                 name: Some("Ann".to_owned()),
+                ..Person::default()
             },
             from_me: false,
             timestamp: Timestamp::UNIX_EPOCH,

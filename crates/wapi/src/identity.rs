@@ -94,7 +94,7 @@ async fn named_in(store: &Store, session: &Life, message: &mut Message) -> Resul
     if let Some(context) = &mut message.context
         && let Some(from) = context.from.take()
     {
-        let mut author = Person { id: from, phone: context.phone.take(), lid: context.lid.take(), name: None };
+        let mut author = Person { id: from, phone: context.phone.take(), lid: context.lid.take(), ..Person::default() };
         mention(store, session, &mut author).await?;
         (context.from, context.phone, context.lid) = (Some(author.id), author.phone, author.lid);
     }

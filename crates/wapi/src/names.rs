@@ -1,4 +1,4 @@
-//! What people call themselves: whoever calls themselves something else than before becomes `contact.updated`, once.
+//! What people are called: whoever writes is told under the name that is shown of them, and one that changes becomes `contact.updated`, once.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,93 +6,109 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use anyhow::Result;
 use async_trait::async_trait;
 
-use crate::event::{ContactUpdated, EventData, Person};
+use crate::event::{ContactUpdated, EventData, Names, Person};
 use crate::history::History;
 use crate::store::Life;
 use crate::whatsapp::{Inbox, Incoming};
 
-/// Names in memory; when there are more, all are forgotten.
+/// People in memory; when there are more, all are forgotten.
 const REMEMBERED: usize = 20_000;
 
-/// Stands before the real inbox, behind that which gives people their one id.
-///
-/// Names are compared in memory, so that messages cost nothing more. Of somebody who is not remembered, such as all after a start, the
-/// history is asked once; it keeps the name that was told last.
-pub struct NameInbox {
+/// What people are called, as far as it is in memory.
+pub struct KnownNames {
     history: History,
-    inbox: Arc<dyn Inbox>,
-    remembered: Mutex<Names>,
+    books: Mutex<Books>,
 }
 
-/// By session and person.
+/// By life and person.
 #[derive(Default)]
-struct Names {
-    by_session: HashMap<i64, HashMap<String, String>>,
+struct Books {
+    by_life: HashMap<i64, HashMap<String, Names>>,
+    /// What the account has saved people as in this run; it may not be written down yet.
+    saved: HashMap<(i64, String), String>,
     count: usize,
     /// Of how many sessions nothing may be remembered any more; see [`History::forgotten`].
     forgotten: u64,
 }
 
-impl Names {
-    fn find(&self, session: &Life, id: &str) -> Option<&String> {
-        self.by_session.get(&session.id())?.get(id)
+impl Books {
+    fn find(&self, life: &Life, id: &str) -> Option<&Names> {
+        self.by_life.get(&life.id())?.get(id)
     }
 
-    fn keep(&mut self, session: &Life, id: String, name: String) {
+    fn keep(&mut self, life: &Life, id: String, names: Names) {
         if self.count >= REMEMBERED {
-            *self = Self { forgotten: self.forgotten, ..Self::default() };
+            (self.by_life, self.count) = Default::default();
         }
-        let before = self.by_session.entry(session.id()).or_default().insert(id, name);
+        let before = self.by_life.entry(life.id()).or_default().insert(id, names);
         self.count += usize::from(before.is_none());
     }
 }
 
-impl NameInbox {
-    pub fn new(history: History, inbox: Arc<dyn Inbox>) -> Self {
-        Self { history, inbox, remembered: Mutex::default() }
+impl KnownNames {
+    pub fn new(history: History) -> Self {
+        Self { history, books: Mutex::default() }
     }
 
-    /// Whoever wrote this, if it says what they call themselves and that is not remembered.
-    fn unheard(&self, session: &Life, data: &EventData) -> Option<(Person, String)> {
-        let person = writer(data)?;
-        let name = person.name.as_ref()?;
-        let is_known = self.lock().find(session, &person.id) == Some(name);
-        (!is_known).then(|| (person.clone(), name.clone()))
-    }
-
-    /// What somebody was called until now.
-    async fn before(&self, session: &Life, id: &str, heard: &[(String, String)]) -> Option<String> {
-        if let Some((_, name)) = heard.iter().rev().find(|(whom, _)| whom == id) {
-            return Some(name.clone());
+    /// The account has saved somebody under another name, if that is what happened.
+    pub fn hear(&self, life: &Life, data: &EventData) {
+        let EventData::ContactUpdated(told) = data else { return };
+        let Some(saved) = &told.contact.saved_name else { return };
+        let mut books = self.lock();
+        if books.saved.len() >= REMEMBERED {
+            books.saved.clear();
         }
-        let remembered = self.lock().find(session, id).cloned();
-        match remembered {
-            Some(name) => Some(name),
-            None => self.history.name_of(session, id).await,
+        books.saved.insert((life.id(), told.contact.id.clone()), saved.clone());
+        if let Some(known) = books.by_life.get_mut(&life.id()).and_then(|people| people.get_mut(&told.contact.id)) {
+            known.saved = Some(saved.clone());
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Names> {
-        let mut names = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+    /// What somebody was called until now. Of those who are not in memory, such as all after a start, the history is asked.
+    async fn of(&self, life: &Life, id: &str) -> Names {
+        if let Some(names) = self.lock().find(life, id) {
+            return names.clone();
+        }
+        let names = self.history.names_of(life, id).await.unwrap_or_default();
+        let saved = self.lock().saved.get(&(life.id(), id.to_owned())).cloned();
+        Names { saved, ..Names::default() }.or(names)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Books> {
+        let mut books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
         let forgotten = self.history.forgotten();
-        if names.forgotten != forgotten {
-            *names = Names { forgotten, ..Names::default() };
+        if books.forgotten != forgotten {
+            *books = Books { forgotten, ..Books::default() };
         }
-        names
+        books
     }
+}
+
+/// Stands before the real inbox, behind that which gives people their one id.
+///
+/// Names are compared in memory, so that messages cost nothing more.
+pub struct NameInbox {
+    pub known: Arc<KnownNames>,
+    pub inbox: Arc<dyn Inbox>,
 }
 
 #[async_trait]
 impl Inbox for NameInbox {
     async fn accept(&self, session: &Life, incoming: Vec<Incoming>) -> Result<()> {
-        let (mut told, mut heard) = (Vec::with_capacity(incoming.len()), Vec::new());
-        for incoming in incoming {
-            let update = match self.unheard(session, &incoming.data) {
-                Some((person, name)) => {
-                    let before = self.before(session, &person.id, &heard).await;
-                    heard.push((person.id.clone(), name.clone()));
-                    let is_another = before.is_some_and(|before| before != name);
-                    is_another.then(|| renamed(session, &incoming, person, name))
+        let mut told = Vec::with_capacity(incoming.len());
+        let mut heard: HashMap<String, Names> = HashMap::new();
+        for mut incoming in incoming {
+            let update = match writer(&mut incoming.data) {
+                Some(person) => {
+                    let before = match heard.get(&person.id) {
+                        Some(names) => names.clone(),
+                        None => self.known.of(session, &person.id).await,
+                    };
+                    let now = person.names().or(before.clone());
+                    *person = std::mem::take(person).called(now.clone());
+                    let person = person.clone();
+                    heard.insert(person.id.clone(), now.clone());
+                    renamed(session, &incoming, person, &before, &now)
                 }
                 None => None,
             };
@@ -100,32 +116,48 @@ impl Inbox for NameInbox {
         }
         self.inbox.accept(session, told).await?;
         // Not before: what was not saved comes again, and so must the news in it.
-        if !heard.is_empty() {
-            let mut remembered = self.lock();
-            heard.into_iter().for_each(|(id, name)| remembered.keep(session, id, name));
+        let mut books = self.known.lock();
+        for (id, names) in heard {
+            if books.find(session, &id) != Some(&names) {
+                // What was saved meanwhile is newer.
+                let saved = books.saved.get(&(session.id(), id.clone())).cloned();
+                books.keep(session, id, Names { saved, ..Names::default() }.or(names));
+            }
         }
         Ok(())
     }
 }
 
+/// What is told when somebody calls themselves, or is checked to be, something else than before.
+///
 /// In the message's own transaction, and known by it: what WhatsApp delivers again tells nothing new.
-fn renamed(session: &Life, message: &Incoming, contact: Person, name: String) -> Incoming {
+fn renamed(session: &Life, message: &Incoming, contact: Person, before: &Names, now: &Names) -> Option<Incoming> {
+    let is_another = |before: &Option<String>, now: &Option<String>| before.is_some() && before != now;
+    if !is_another(&before.push, &now.push) && !is_another(&before.verified, &now.verified) {
+        return None;
+    }
     let chat = contact.id.clone();
-    let update =
-        ContactUpdated { session: session.name().to_owned(), contact, name: Some(name), ..ContactUpdated::default() };
-    Incoming { key: message.key.clone(), chat, data: EventData::ContactUpdated(Box::new(update)), file: None }
+    let name = now.shown().filter(|name| Some(*name) != before.shown()).cloned();
+    let push_name = contact.push_name.clone().filter(|_| before.push != now.push);
+    let session = session.name().to_owned();
+    let update = ContactUpdated { session, contact, name, push_name, ..ContactUpdated::default() };
+    Some(Incoming { key: message.key.clone(), chat, data: EventData::ContactUpdated(Box::new(update)), file: None })
 }
 
 /// Somebody else who wrote something that comes with what they call themselves.
-fn writer(data: &EventData) -> Option<&Person> {
+fn writer(data: &mut EventData) -> Option<&mut Person> {
     let (from, from_me) = match data {
-        EventData::MessageReceived(told) => (&told.from, told.from_me),
-        EventData::StatusReceived(told) => (&told.message.from, told.message.from_me),
-        EventData::MessageEdited(told) => (&told.from, told.from_me),
-        EventData::MessageDeleted(told) => (&told.from, told.from_me),
-        EventData::MessageReaction(told) => (&told.from, told.from_me),
-        EventData::PollVote(told) => (&told.from, told.from_me),
-        EventData::EventResponse(told) => (&told.from, told.from_me),
+        EventData::MessageReceived(told) => (&mut told.from, told.from_me),
+        EventData::StatusReceived(told) => (&mut told.message.from, told.message.from_me),
+        EventData::MessageEdited(told) => (&mut told.from, told.from_me),
+        EventData::MessageDeleted(told) => (&mut told.from, told.from_me),
+        EventData::MessageReaction(told) => (&mut told.from, told.from_me),
+        EventData::MessagePinned(told) => (&mut told.from, told.from_me),
+        EventData::MessageKept(told) => (&mut told.from, told.from_me),
+        EventData::MessageUndecryptable(told) => (&mut told.from, told.from_me),
+        EventData::ChatDisappearing(told) => (&mut told.from, told.from_me),
+        EventData::PollVote(told) => (&mut told.from, told.from_me),
+        EventData::EventResponse(told) => (&mut told.from, told.from_me),
         _ => return None,
     };
     (!from_me).then_some(from)

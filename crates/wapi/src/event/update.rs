@@ -74,6 +74,9 @@ pub struct ContactUpdated {
     pub lid: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// What they call themselves now, where another name is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub push_name: Option<String>,
     /// The text below their name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub about: Option<String>,

@@ -17,6 +17,7 @@ use anyhow::{Context, Result};
 use tokio::sync::{Notify, watch};
 
 use crate::clock::Clock;
+use crate::event::Names;
 use crate::lifecycle::Lifecycle;
 use crate::store::kept::{Imports, Kept};
 use crate::store::{Life, Store, StoreError};
@@ -116,8 +117,8 @@ impl History {
     }
 
     /// What somebody was called last, as far as it is written down already.
-    pub async fn name_of(&self, session: &Life, id: &str) -> Option<String> {
-        self.kept().ok()?.name_of(session, id).await.ok().flatten()
+    pub async fn names_of(&self, session: &Life, id: &str) -> Option<Names> {
+        self.kept().ok()?.names_of(session, id).await.ok().flatten()
     }
 
     /// Takes in what a phone tells of the time before. It becomes no event; doing it again changes nothing, and what is kept already

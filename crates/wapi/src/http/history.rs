@@ -291,7 +291,7 @@ impl Ours {
 
 fn person(account: Account) -> Person {
     let Account { phone, lid, name } = account;
-    Person { id: ChatId::Phone(phone.clone()).to_string(), phone: Some(phone), lid, name }
+    Person { id: ChatId::Phone(phone.clone()).to_string(), phone: Some(phone), lid, name, ..Person::default() }
 }
 
 impl From<IsOff> for Problem {

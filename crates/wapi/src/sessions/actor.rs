@@ -50,6 +50,7 @@ impl Actor {
             Ok(chat) => happening.chat = chat,
             Err(error) => tracing::debug!(%error, "who somebody is cannot be looked up"),
         }
+        self.around.names.hear(&session, &happening.data);
     }
 
     pub async fn run(mut self) {

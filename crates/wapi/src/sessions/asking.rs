@@ -93,7 +93,7 @@ impl Sessions {
             ChatId::Lid(_) => (None, Some(chat.to_string())),
             ChatId::Group(_) | ChatId::Status | ChatId::Newsletter(_) => (None, None),
         };
-        let chat = Person { id, phone, lid, name: None };
+        let chat = Person { id, phone, lid, ..Person::default() };
         session.tell_of(reading::read(&session, chat, up_to.map(str::to_owned)));
         Ok(())
     }

@@ -39,6 +39,7 @@ use crate::fetch::Fetcher;
 use crate::history::History;
 use crate::lifecycle::Lifecycle;
 use crate::media::Media;
+use crate::names::KnownNames;
 use crate::store::{Life, Ordered, Store};
 use crate::whatsapp::{Inbox, Whatsapp};
 
@@ -90,6 +91,8 @@ pub struct Parts {
     pub files: Files,
     /// Who takes over incoming messages.
     pub inbox: Arc<dyn Inbox>,
+    /// What people are called.
+    pub names: Arc<KnownNames>,
     /// Keeps what was ordered, what is sent, and what sessions have to tell.
     pub store: Store,
     pub console: Console,

@@ -188,7 +188,7 @@ impl Change for Learn {
         let with = |end: &str| self.addresses.iter().find(|address| address.ends_with(end)).cloned();
         let phone = with("@s.whatsapp.net").map(|address| address.trim_end_matches("@s.whatsapp.net").to_owned());
         let lid = with("@lid");
-        let contact = Person { id: self.id.clone(), phone: phone.clone(), lid: lid.clone(), name: None };
+        let contact = Person { id: self.id.clone(), phone: phone.clone(), lid: lid.clone(), ..Person::default() };
         let (phone, lid) = (phone.filter(|_| self.id.ends_with("@lid")), lid.filter(|lid| *lid != self.id));
         let session = self.session.name().to_owned();
         let updated = ContactUpdated { session, contact, phone, lid, merged, ..ContactUpdated::default() };

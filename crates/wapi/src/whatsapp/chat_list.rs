@@ -8,7 +8,7 @@ use whatsapp_rust::waproto::buffa::MessageField;
 use whatsapp_rust::waproto::whatsapp::sync_action_value::{MuteAction, SyncActionMessageRange};
 
 use super::observer::{Happening, Others};
-use crate::event::{ChatChange, ChatUpdated, ContactUpdated, EventData, FOREVER, Person, ShownPicture};
+use crate::event::{ChatChange, ChatUpdated, ContactUpdated, EventData, FOREVER, Names, Person, ShownPicture};
 
 /// What came with the whole state of the account and is older than this is no news. A collection that nobody had written to before
 /// comes as a whole, too.
@@ -96,13 +96,14 @@ pub(super) fn renamed(session: &str, update: &ContactUpdate, others: &Others) ->
     let contact = &update.action;
     let name = contact.full_name.as_deref().or(contact.first_name.as_deref()).filter(|name| !name.is_empty())?;
     let lid = contact.lid_jid.as_deref().and_then(|lid| lid.parse::<Jid>().ok());
-    Some(named(session, &update.jid, lid.as_ref().filter(|_| !update.jid.is_lid()), name, others))
+    let names = Names { saved: Some(name.to_owned()), ..Names::default() };
+    Some(named(session, &update.jid, lid.as_ref().filter(|_| !update.jid.is_lid()), names, others))
 }
 
 /// Somebody has another name.
-pub(super) fn named(session: &str, jid: &Jid, other: Option<&Jid>, name: &str, others: &Others) -> Happening {
-    let contact = others.person(jid, other, Some(name));
-    let name = Some(name.to_owned());
+pub(super) fn named(session: &str, jid: &Jid, other: Option<&Jid>, names: Names, others: &Others) -> Happening {
+    let contact = others.person(jid, other, None).called(names);
+    let name = contact.name.clone();
     contact_updated(ContactUpdated { session: session.to_owned(), contact, name, ..ContactUpdated::default() })
 }
 

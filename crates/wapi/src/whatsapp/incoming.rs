@@ -18,7 +18,8 @@ use whatsapp_rust::waproto::whatsapp as wa;
 
 use super::Incoming;
 use crate::event::{
-    Changed, Deletion, Disappearing, EventData, MessageKey, Person, Reaction, ReceivedMessage, ReceivedStatus, Unread,
+    Changed, Deletion, Disappearing, EventData, MessageKey, Names, Person, Reaction, ReceivedMessage, ReceivedStatus,
+    Unread,
 };
 use crate::store::Timer;
 use changes::{Change, What, change};
@@ -129,7 +130,10 @@ fn author(info: &MessageInfo, known: &Known) -> Person {
         true => known.own.iter().find(|own| own.is_lid() != sender.is_lid()),
         false => known.other.as_ref(),
     };
-    person(sender, other, &info.push_name)
+    let from = person(sender, other, &info.push_name);
+    let verified = info.verified_name.as_ref().and_then(|checked| checked.name.clone()).filter(|name| !name.is_empty());
+    let names = Names { verified, ..from.names() };
+    from.called(names)
 }
 
 /// Where to answer.
@@ -164,6 +168,7 @@ pub(super) fn person(sender: &Jid, other: Option<&Jid>, push_name: &str) -> Pers
         phone: number.map(|jid| jid.user_base().to_owned()),
         lid: lid.map(Jid::to_non_ad_string),
         name: Some(push_name.to_owned()).filter(|name| !name.is_empty()),
+        ..Person::default()
     }
 }
 

@@ -12,7 +12,7 @@ use super::calls::{self, Ringing};
 use super::signals::{Reports, Signal};
 use super::{chat_list, groups, incoming, moments};
 use crate::clock::Clock;
-use crate::event::{EventData, Person};
+use crate::event::{EventData, Names, Person};
 use crate::lifecycle::Lifecycle;
 use crate::store::{Lifeline, Store};
 
@@ -132,7 +132,8 @@ async fn told(session: &str, client: &Client, ringing: &Ringing, event: &Event) 
         Event::SelfPushNameUpdated(update) if !update.old_name.is_empty() => {
             let own = client.pn().or_else(|| client.lid())?.to_non_ad();
             let others = Others::of(client, vec![(own.clone(), None)]).await;
-            Some(chat_list::named(session, &own, None, &update.new_name, &others))
+            let names = Names { push: Some(update.new_name.clone()), ..Names::default() };
+            Some(chat_list::named(session, &own, None, names, &others))
         }
         _ => {
             let (jid, change) = chat_list::change(event)?;

@@ -95,12 +95,54 @@ async fn names_come_from_the_phone() {
     alice.renews_app_state_key(KeyShare::OnRequest).unwrap();
     alice.names_contact(bob.number(), "Robert Brown").unwrap();
     let names = comes(&app, "contact.updated", 2).await;
-    let named = |name: &str| json!({"contact": person(&bob, json!(name)), "name": name});
+    let named = |name: &str| {
+        let mut contact = person(&bob, json!(name));
+        contact["saved_name"] = json!(name);
+        json!({"contact": contact, "name": name})
+    };
     assert_eq!(names, [named("Bob Brown"), named("Robert Brown")]);
     alice.calls_itself("Alicia").unwrap();
     let names = comes(&app, "contact.updated", 3).await;
     assert_eq!((&names[2]["contact"]["id"], &names[2]["contact"]["name"]), (&json!(alice.jid()), &json!("Alicia")));
     app.finish().await;
+}
+
+#[tokio::test]
+async fn whoever_is_saved_under_a_name_keeps_it_whatever_they_call_themselves() {
+    for addressing in [Addressing::PhoneNumber, Addressing::Lid] {
+        let (app, alice, bob) = alice_and_bob(Options { addressing, ..options() }).await;
+        let writes = async |app: &TestApp, text: &str| {
+            bob.sends_text(alice.number(), text).await.unwrap();
+            let from = app.webhook.next().await.body["data"]["from"].clone();
+            ["name", "saved_name", "push_name"].map(|name| from[name].as_str().map(str::to_owned))
+        };
+        let shown = async |app: &TestApp, path: &str| {
+            let found = app.get(&format!("/v1/sessions/shop/{path}")).await.expect(200).json();
+            ["name", "saved_name", "push_name"].map(|name| found[name].as_str().map(str::to_owned))
+        };
+        let names = |names: [Option<&str>; 3]| names.map(|name| name.map(str::to_owned));
+        assert_eq!(writes(&app, "one").await, names([Some("Bob"), None, None]));
+        alice.names_contact(bob.number(), "Robert Brown").unwrap();
+        comes(&app, "contact.updated", 1).await;
+        let both = names([Some("Robert Brown"), Some("Robert Brown"), Some("Bob")]);
+        assert_eq!(writes(&app, "two").await, both);
+        bob.calls_itself("Bobby").unwrap();
+        let both = names([Some("Robert Brown"), Some("Robert Brown"), Some("Bobby")]);
+        assert_eq!(writes(&app, "three").await, both);
+        let told = comes(&app, "contact.updated", 2).await;
+        assert_eq!((&told[1]["name"], &told[1]["push_name"]), (&json!(null), &json!("Bobby")), "{}", told[1]);
+        let app = app.restart().await;
+        assert_eq!(writes(&app, "four").await, both);
+        for path in [format!("contacts/{}", bob.number()), format!("chats/{}", bob.number())] {
+            assert_eq!(shown(&app, &path).await, both, "{path}");
+        }
+        let page = format!("/v1/sessions/shop/chats/{}/messages", bob.number());
+        let page = app.get(&page).await.expect(200).json();
+        let called = |message: &serde_json::Value| message["from"]["name"] == "Robert Brown";
+        assert!(page["messages"].as_array().unwrap().iter().all(called), "{page}");
+        assert_eq!(comes(&app, "contact.updated", 2).await.len(), 2, "nothing is told twice");
+        app.finish().await;
+    }
 }
 
 #[tokio::test]

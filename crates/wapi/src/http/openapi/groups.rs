@@ -26,12 +26,21 @@ pub fn operations() -> Vec<Operation> {
     ]
 }
 
-pub fn person() -> [(&'static str, Value); 4] {
+pub fn person() -> [(&'static str, Value); 7] {
     [
         ("id", said(text(), "The number's address where the number is known, else the LID.")),
         ("phone", or_null(said(text(), "International number, digits only."))),
         ("lid", or_null(text())),
-        ("name", or_null(text())),
+        (
+            "name",
+            or_null(said(
+                text(),
+                "What to call them: `saved_name`, else `verified_name`, else what they call themselves.",
+            )),
+        ),
+        ("saved_name?", said(text(), "As the account has saved them; left out where it has not.")),
+        ("verified_name?", said(text(), "The name of a business, checked by WhatsApp; left out where there is none.")),
+        ("push_name?", said(text(), "What they call themselves; left out where it is `name`, or not known.")),
     ]
 }
 

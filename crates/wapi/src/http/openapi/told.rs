@@ -203,6 +203,7 @@ fn around(kind: &str) -> Option<Value> {
             ("name?", text()),
             ("about?", text()),
             ("picture?", or_null(object(&[("id", or_null(text())), ("url", text())]))),
+            ("push_name?", said(text(), "What they call themselves now, where another name is shown.")),
             ("merged?", said(text(), "An id they had until now.")),
         ]),
         _ => return None,

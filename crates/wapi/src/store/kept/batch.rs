@@ -7,7 +7,7 @@ use sqlx::{QueryBuilder, Row};
 
 use super::step::{Change, KeptStatus, NewKept, Step};
 use super::{Kept, StoreError, changes, words};
-use crate::event::Person;
+use crate::event::{Names, Person};
 use crate::ids::hex;
 use crate::store::Life;
 use sha2::{Digest, Sha256};
@@ -233,23 +233,33 @@ pub(super) async fn contacts<'a>(
     let mut by_id: BTreeMap<(&Life, String), Person> = BTreeMap::new();
     for (session, person) in people.filter(|(_, person)| !person.id.is_empty()) {
         let known = by_id.entry((session, person.id.clone())).or_default();
-        let Person { id, phone, lid, name } = person;
         let earlier = std::mem::take(known);
-        *known = Person { id, phone: phone.or(earlier.phone), lid: lid.or(earlier.lid), name: name.or(earlier.name) };
+        let names = person.names().or(earlier.names());
+        let Person { id, phone, lid, .. } = person;
+        let (phone, lid) = (phone.or(earlier.phone), lid.or(earlier.lid));
+        *known = Person { id, phone, lid, ..Person::default() }.called(names);
     }
     if by_id.is_empty() {
         return Ok(());
     }
-    let mut sql = QueryBuilder::<Sqlite>::new("INSERT INTO contacts (session, id, phone, lid, name) ");
-    sql.push_values(by_id, |mut row, ((session, id), Person { phone, lid, name, .. })| {
-        row.push_bind(session.id()).push_bind(id).push_bind(phone).push_bind(lid).push_bind(name);
+    let mut sql = QueryBuilder::<Sqlite>::new(
+        "INSERT INTO contacts (session, id, phone, lid, saved_name, verified_name, push_name) ",
+    );
+    sql.push_values(by_id, |mut row, ((session, id), person)| {
+        let Names { saved, verified, push } = person.names();
+        row.push_bind(session.id()).push_bind(id).push_bind(person.phone).push_bind(person.lid);
+        row.push_bind(saved).push_bind(verified).push_bind(push);
     });
     // A row that stays as it is costs no write.
     sql.push(
         " ON CONFLICT (session, id) DO UPDATE SET phone = COALESCE(excluded.phone, phone), \
-         lid = COALESCE(excluded.lid, lid), name = COALESCE(excluded.name, name) \
+         lid = COALESCE(excluded.lid, lid), saved_name = COALESCE(excluded.saved_name, saved_name), \
+         verified_name = COALESCE(excluded.verified_name, verified_name), \
+         push_name = COALESCE(excluded.push_name, push_name) \
          WHERE COALESCE(excluded.phone, phone) IS NOT phone OR COALESCE(excluded.lid, lid) IS NOT lid \
-            OR COALESCE(excluded.name, name) IS NOT name",
+            OR COALESCE(excluded.saved_name, saved_name) IS NOT saved_name \
+            OR COALESCE(excluded.verified_name, verified_name) IS NOT verified_name \
+            OR COALESCE(excluded.push_name, push_name) IS NOT push_name",
     );
     sql.build().execute(connection).await?;
     Ok(())

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
+use super::contacts::names;
 use super::found::{self, Cursor, Found};
 use super::step::by_address;
 use super::{Kept, StoreError};
@@ -26,7 +27,7 @@ pub struct KeptChat {
 }
 
 const SELECT: &str = "SELECT c.place, c.id, c.name AS subject, c.active_at, c.unread, c.marked_unread, c.archived, \
-                             c.pinned, c.muted_until, p.phone, p.lid, p.name, \
+                             c.pinned, c.muted_until, p.phone, p.lid, p.saved_name, p.verified_name, p.push_name, \
                              (SELECT m.place FROM messages m WHERE m.chat = c.place \
                               ORDER BY m.at DESC, m.place DESC LIMIT 1) AS last \
                       FROM chats c LEFT JOIN contacts p ON p.session = c.session AND p.id = c.id WHERE c.session = $1 ";
@@ -62,8 +63,12 @@ impl Kept {
                    AND m.id IN (SELECT value FROM json_each($2)) GROUP BY c.place";
         let ids = serde_json::to_string(ids).expect("texts are always JSON");
         let rows = sqlx::query(sql).bind(session).bind(ids).fetch_all(&self.readers).await?;
-        let person =
-            |row: &SqliteRow| Person { id: row.get("id"), phone: row.get("phone"), lid: row.get("lid"), name: None };
+        let person = |row: &SqliteRow| Person {
+            id: row.get("id"),
+            phone: row.get("phone"),
+            lid: row.get("lid"),
+            ..Person::default()
+        };
         Ok(rows.iter().map(|row| (person(row), row.get("message"))).collect())
     }
 }
@@ -87,15 +92,18 @@ async fn with_last(
 fn chat(row: &SqliteRow, last_message: Option<Found>) -> KeptChat {
     let id: String = row.get("id");
     let known = by_address(&id);
-    let name: Option<String> = row.get("name");
+    // A group's is its subject.
+    let mut names = names(row);
+    names.push = names.push.or_else(|| row.get("subject"));
     KeptChat {
         cursor: Cursor { at: row.get("active_at"), place: row.get("place") },
         chat: Person {
             phone: row.get::<Option<String>, _>("phone").or(known.phone),
             lid: row.get::<Option<String>, _>("lid").or(known.lid),
-            name: name.or_else(|| row.get("subject")),
             id,
-        },
+            ..Person::default()
+        }
+        .called(names),
         last_message,
         unread: u32::try_from(row.get::<i64, _>("unread")).unwrap_or_default(),
         marked_unread: row.get("marked_unread"),

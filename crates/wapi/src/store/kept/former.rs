@@ -90,7 +90,7 @@ async fn settle(connection: &mut SqliteConnection, name: &str, life: &Life) -> R
     for sql in [
         "INSERT INTO chats SELECT place, $2, id, name, active_at, unread, marked_unread, archived, pinned, muted_until \
          FROM former_chats WHERE session = $1",
-        "INSERT INTO contacts SELECT $2, id, phone, lid, name FROM former_contacts WHERE session = $1",
+        "INSERT INTO contacts (session, id, phone, lid, push_name) SELECT $2, id, phone, lid, name FROM former_contacts WHERE session = $1",
         "INSERT INTO forgotten SELECT $2, seq FROM former_forgotten WHERE session = $1",
     ] {
         sqlx::query(sql).bind(name).bind(life).execute(&mut *connection).await?;

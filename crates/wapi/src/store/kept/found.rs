@@ -10,6 +10,7 @@ use sqlx::sqlite::{Sqlite, SqliteConnection, SqliteRow};
 use sqlx::{QueryBuilder, Row};
 
 use super::batch::scope_of_session;
+use super::contacts::names;
 use super::step::KeptStatus;
 use super::{Kept, MOST_BYTES, StoreError, words};
 use crate::event::Person;
@@ -82,7 +83,7 @@ pub enum Side {
 }
 
 const SELECT: &str = "SELECT m.place, m.id, m.sender, m.at, m.content, m.status, m.edited_at, m.deleted_at, \
-                             c.id AS chat, p.phone, p.lid, p.name \
+                             c.id AS chat, p.phone, p.lid, p.saved_name, p.verified_name, p.push_name \
                       FROM messages m JOIN chats c ON c.place = m.chat \
                       LEFT JOIN contacts p ON p.session = c.session AND p.id = m.sender ";
 
@@ -218,7 +219,7 @@ async fn add_reactions(
         return Ok(());
     }
     let mut sql = QueryBuilder::<Sqlite>::new(
-        "SELECT r.message, r.person, r.emoji, p.phone, p.lid, p.name FROM reactions r \
+        "SELECT r.message, r.person, r.emoji, p.phone, p.lid, p.saved_name, p.verified_name, p.push_name FROM reactions r \
          LEFT JOIN contacts p ON p.id = r.person AND p.session = ",
     );
     sql.push_bind(session.id()).push(" WHERE r.message IN (");
@@ -265,5 +266,6 @@ fn found(row: &SqliteRow) -> Found {
 /// `None`: the account itself.
 fn person(row: &SqliteRow, column: &str) -> Option<Person> {
     let id: String = row.get(column);
-    (!id.is_empty()).then(|| Person { id, phone: row.get("phone"), lid: row.get("lid"), name: row.get("name") })
+    let person = |id| Person { id, phone: row.get("phone"), lid: row.get("lid"), ..Person::default() };
+    (!id.is_empty()).then(|| person(id).called(names(row)))
 }

@@ -7,7 +7,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::step::{NewKept, is_group};
 use super::{Kept, StoreError, batch};
-use crate::event::Person;
+use crate::event::{Names, Person};
 use crate::store::Life;
 
 /// Messages in one transaction: the projection waits for it.
@@ -89,12 +89,15 @@ async fn fill_in<'a>(
     people: impl Iterator<Item = &'a Person>,
 ) -> Result<(), sqlx::Error> {
     for person in people.filter(|person| !person.id.is_empty()) {
-        let sql = "INSERT INTO contacts (session, id, phone, lid, name) VALUES ($1, $2, $3, $4, $5) \
+        let sql = "INSERT INTO contacts (session, id, phone, lid, saved_name, verified_name, push_name) \
+                   VALUES ($1, $2, $3, $4, $5, $6, $7) \
                    ON CONFLICT (session, id) DO UPDATE SET phone = COALESCE(phone, excluded.phone), \
-                   lid = COALESCE(lid, excluded.lid), name = COALESCE(name, excluded.name) \
-                   WHERE phone IS NULL OR lid IS NULL OR name IS NULL";
-        let query = sqlx::query(sql).bind(session).bind(&person.id).bind(&person.phone);
-        query.bind(&person.lid).bind(&person.name).execute(&mut *connection).await?;
+                   lid = COALESCE(lid, excluded.lid), saved_name = COALESCE(saved_name, excluded.saved_name), \
+                   verified_name = COALESCE(verified_name, excluded.verified_name), \
+                   push_name = COALESCE(push_name, excluded.push_name)";
+        let Names { saved, verified, push } = person.names();
+        let query = sqlx::query(sql).bind(session).bind(&person.id).bind(&person.phone).bind(&person.lid);
+        query.bind(saved).bind(verified).bind(push).execute(&mut *connection).await?;
     }
     Ok(())
 }

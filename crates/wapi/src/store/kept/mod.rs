@@ -36,9 +36,10 @@ pub use imported::{ImportedChat, Imports};
 pub use step::{About, Change, KeptStatus, NewKept, Step};
 
 /// The steps, oldest first. A step that was released is never changed; what it lacks is a new one.
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     include_str!("../../../../../migrations/history/0001_start.sql"),
     include_str!("../../../../../migrations/history/0002_lives.sql"),
+    include_str!("../../../../../migrations/history/0003_names.sql"),
 ];
 /// Connections for callers who look. However many they are, the gateway does not wait for them.
 const BROWSERS: u32 = 2;

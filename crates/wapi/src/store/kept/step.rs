@@ -141,7 +141,7 @@ impl Change {
 pub(super) fn by_address(id: &str) -> Person {
     let phone = id.strip_suffix("@s.whatsapp.net").map(str::to_owned);
     let lid = id.ends_with("@lid").then(|| id.to_owned());
-    Person { id: id.to_owned(), phone, lid, name: None }
+    Person { id: id.to_owned(), phone, lid, ..Person::default() }
 }
 
 /// Whether a chat has more than two in it.

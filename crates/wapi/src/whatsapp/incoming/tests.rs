@@ -40,6 +40,7 @@ fn a_person_has_one_id_by_number_whichever_address_they_write_from() {
             phone: Some("375447034810".to_owned()),
             lid: Some("123456789012345@lid".to_owned()),
             name: Some("Ann".to_owned()),
+            ..Person::default()
         };
         assert_eq!(message.from, ann);
     }

@@ -12,7 +12,7 @@ use super::super::incoming::{self, Known};
 use super::super::observer::Others;
 use super::parts::Piece;
 use super::{PastMessage, Told};
-use crate::event::{EventData, FOREVER, Person};
+use crate::event::{EventData, FOREVER, Names, Person};
 use crate::store::kept::{ImportedChat, KeptStatus};
 
 /// A time in seconds is below this, one in milliseconds above: the year 5138, and 1973.
@@ -73,7 +73,8 @@ fn chat(address: &Jid, told: &wa::Conversation, others: &Others) -> ImportedChat
     let name = [&told.name, &told.display_name].into_iter().flatten().find(|name| !name.is_empty());
     let chat = match address.is_group() {
         true => Person { id: address.to_non_ad_string(), name: name.cloned(), ..Person::default() },
-        false => others.person(address, None, name.map(String::as_str)),
+        // What the account has saved them under.
+        false => others.person(address, None, None).called(Names { saved: name.cloned(), ..Names::default() }),
     };
     let active_at = told.last_msg_timestamp.or(told.conversation_timestamp).filter(|at| *at > 0);
     ImportedChat {

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { affairs } from './affairs.mjs';
 
 const CLIENT = fileURLToPath(new URL('client.mjs', import.meta.url));
 const PATIENCE_MS = 20_000;
@@ -204,6 +205,8 @@ class Phone {
 const sha = bytes => createHash('sha256').update(bytes).digest('hex');
 
 const scenarios = {
+	...affairs,
+
 	async mock_phone(world) {
 		const client = world.client('Ann');
 		const { text } = await client.until({ event: 'qr' });

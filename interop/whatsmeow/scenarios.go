@@ -20,6 +20,10 @@ var scenarios = []scenario{
 	{"a device that is linked later gets what is sent next", both, linkedLater},
 	{"a list of devices that missed a change is corrected by the next ack", both, missedChange},
 	{"a device that is linked later gets what is sent next in a group", both, linkedLaterInAGroup},
+	{"an account sees to its own affairs", both, ownAffairs},
+	{"newsletters are founded, followed and turned down", []bool{false}, newsletters},
+	{"a phone hands out what its devices ask for", both, askedOfThePhone},
+	{"a restricted account writes to those who wrote to it", both, restricted},
 	{"a group is founded and changed, and the other hears all of it", []bool{false}, changedGroup},
 	// In chats by LID this client seals its vote for its number, which nobody expects there.
 	{"a poll is voted on", []bool{false}, vote},

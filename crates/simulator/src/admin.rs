@@ -2,6 +2,7 @@
 
 mod groups;
 mod newsletters;
+mod preferences;
 mod profile;
 mod settings;
 mod shop;
@@ -56,6 +57,7 @@ pub(crate) fn routes() -> Router<Arc<Server>> {
         .route("/unknown-requests", get(unknown_requests))
         .route("/mock-phone/scan-qr", post(mock_phone))
         .merge(groups::routes())
+        .merge(preferences::routes())
         .merge(profile::routes())
         .merge(newsletters::routes())
         .merge(settings::routes())

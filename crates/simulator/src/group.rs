@@ -20,7 +20,7 @@ const CONFLICT: u16 = 409;
 const BAD_REQUEST: u16 = 400;
 
 /// After how many seconds messages may disappear; 0: they stay.
-const TIMERS: [u32; 4] = [0, 86_400, 604_800, 7_776_000];
+pub(crate) const TIMERS: [u32; 4] = [0, 86_400, 604_800, 7_776_000];
 
 /// What a member is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

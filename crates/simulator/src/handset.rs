@@ -106,7 +106,8 @@ pub(crate) struct Handset {
     /// How many messages of it one part holds.
     pub(crate) chunk: usize,
     seen: KeptSet<(Number, String)>,
-    sent: Kept<Sent>,
+    /// When it was sent, in seconds since 1970, and what.
+    sent: Kept<(u64, Sent)>,
     /// The files of messages, so that they can be uploaded again when they have expired: by the message's id.
     files: Kept<(String, MediaReference, Vec<u8>)>,
 }
@@ -246,6 +247,12 @@ impl Handset {
             }
             None => message,
         };
+        // One client wraps what it asks of the phone, too.
+        if let Some(asked) =
+            message.protocol_message.as_option().filter(|asked| is_between_devices && is_request(asked))
+        {
+            return Reaction::Peer(Box::new(asked.clone()));
+        }
         let content = message::read(&message);
         let media = content.media.and_then(|reference| self.fetch(&arrival.id, &reference, media));
         self.inbox.push(PhoneMessage {
@@ -320,11 +327,22 @@ impl Handset {
 
     /// Remembers a message of its owner's for devices that could not decrypt it.
     pub(crate) fn remember(&mut self, sent: Sent) {
-        self.sent.push(sent);
+        self.sent.push((crate::stanza::unix_time(), sent));
     }
 
     /// A message of its owner's, if it is still kept.
     pub(crate) fn sent(&self, id: &str) -> Option<Sent> {
-        self.sent.iter().find(|sent| sent.id == id).cloned()
+        self.sent.iter().find(|(_, sent)| sent.id == id).map(|(_, sent)| sent.clone())
     }
+
+    /// All of them, and when each was sent.
+    pub(crate) fn all_sent(&self) -> impl Iterator<Item = &(u64, Sent)> {
+        self.sent.iter()
+    }
+}
+
+/// Whether a device asks its account's phone for something.
+fn is_request(protocol: &wa::message::ProtocolMessage) -> bool {
+    use wa::message::protocol_message::Type;
+    matches!(protocol.r#type, Some(Type::APP_STATE_SYNC_KEY_REQUEST | Type::PEER_DATA_OPERATION_REQUEST_MESSAGE))
 }

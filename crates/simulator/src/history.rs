@@ -54,8 +54,8 @@ impl PastMessage {
 /// What a phone remembers of a chat, the oldest message first.
 pub(crate) struct PastChat {
     /// A number, `…@s.whatsapp.net` or `…@g.us`.
-    chat: String,
-    messages: Vec<PastMessage>,
+    pub(crate) chat: String,
+    pub(crate) messages: Vec<PastMessage>,
 }
 
 impl Phone {
@@ -94,7 +94,7 @@ impl Phone {
     }
 
     /// A message of the past as it is handed on.
-    fn past_message(&self, chat: &str, past: &PastMessage) -> anyhow::Result<wa::HistorySyncMsg> {
+    pub(crate) fn past_message(&self, chat: &str, past: &PastMessage) -> anyhow::Result<wa::HistorySyncMsg> {
         let from = match &past.from {
             Some(from) => Some(self.member_address(chat, from)?),
             None => None,
@@ -128,7 +128,7 @@ impl Phone {
     }
 
     /// A chat as the list shows it, with some of its messages, the newest first.
-    fn conversation(&self, chat: &str, messages: &[&PastMessage]) -> anyhow::Result<wa::Conversation> {
+    pub(crate) fn conversation(&self, chat: &str, messages: &[&PastMessage]) -> anyhow::Result<wa::Conversation> {
         let settings = self.chat_settings(chat)?;
         let id = self.address_of(chat)?;
         let [number, lid] = self.both_addresses(chat)?;
@@ -245,29 +245,37 @@ pub(crate) fn tell(server: &Arc<Server>, device: &DeviceId) -> anyhow::Result<()
         (phone, linked.takes_inline_history)
     };
     for part in phone.parts()? {
-        let notification = notification(server, &part, takes_inline)?;
+        let notification = notification(server, &part, takes_inline, None)?;
         phone_message::send_to_own_device(server, device, &notification)?;
     }
     Ok(())
 }
 
-/// The message that says where a part of the past is, or holds it.
-fn notification(server: &Server, part: &wa::HistorySync, takes_inline: bool) -> anyhow::Result<wa::Message> {
+/// The message that says where a part of the past is, or holds it. `asked`: the message in which a device asked for it.
+pub(crate) fn notification(
+    server: &Server,
+    part: &wa::HistorySync,
+    takes_inline: bool,
+    asked: Option<&str>,
+) -> anyhow::Result<wa::Message> {
     let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(&part.encode_to_vec())?;
     let packed = encoder.finish()?;
     let kind = match part.sync_type {
         HistorySyncType::PUSH_NAME => wa::message::HistorySyncType::PUSH_NAME,
         HistorySyncType::RECENT => wa::message::HistorySyncType::RECENT,
+        HistorySyncType::ON_DEMAND => wa::message::HistorySyncType::ON_DEMAND,
         _ => wa::message::HistorySyncType::INITIAL_BOOTSTRAP,
     };
     let head = HistorySyncNotification {
         sync_type: Some(kind),
         chunk_order: part.chunk_order,
         progress: part.progress,
+        peer_data_request_session_id: asked.map(str::to_owned),
         ..Default::default()
     };
-    let notification = if takes_inline && part.sync_type == HistorySyncType::INITIAL_BOOTSTRAP {
+    let may_be_inline = matches!(part.sync_type, HistorySyncType::INITIAL_BOOTSTRAP | HistorySyncType::ON_DEMAND);
+    let notification = if takes_inline && may_be_inline {
         HistorySyncNotification { initial_hist_bootstrap_inline_payload: Some(packed), ..head }
     } else {
         let sealed = media::seal("md-msg-hist", &packed)?;

@@ -82,6 +82,8 @@ pub(crate) struct Newsletter {
     /// Seconds since 1970.
     pub(crate) created: u64,
     pub(crate) people: BTreeMap<Number, NewsletterRole>,
+    /// Who wants to hear nothing of its posts.
+    pub(crate) muted: BTreeSet<Number>,
     /// By their places.
     pub(crate) posts: Vec<Post>,
     /// Who wants to be told at once of what others make of posts, and until when in seconds since 1970.
@@ -128,6 +130,7 @@ impl Newsletter {
             invite: hex::encode_upper(rand::random::<[u8; 11]>()),
             created: now,
             people: BTreeMap::from([(owner.clone(), NewsletterRole::Owner)]),
+            muted: BTreeSet::new(),
             posts: Vec::new(),
             live: BTreeMap::new(),
         }
@@ -147,6 +150,7 @@ impl Newsletter {
             Some(NewsletterRole::Owner) => Err(FORBIDDEN),
             _ => {
                 self.people.remove(number);
+                self.muted.remove(number);
                 Ok(())
             }
         }

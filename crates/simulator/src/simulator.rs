@@ -240,6 +240,7 @@ pub(crate) fn add_phone(server: &Arc<Server>, name: &str, number: Option<&str>) 
         hides_number: false,
         app_state: Collections::default(),
         trust: Default::default(),
+        preferences: Default::default(),
         peers: Default::default(),
         key_index_list: None,
     });

@@ -19,6 +19,7 @@ use crate::group::{Group, GroupId};
 use crate::handset::Handset;
 use crate::linkcode::LinkCode;
 use crate::newsletter::{Newsletter, NewsletterId};
+use crate::preferences::Preferences;
 use crate::privacy::Privacy;
 use crate::profile::Profile;
 use crate::shop::Shops;
@@ -81,6 +82,8 @@ pub(crate) struct Account {
     /// Whether WhatsApp keeps its number to itself where it is addressed by LID.
     pub(crate) hides_number: bool,
     pub(crate) app_state: Collections,
+    /// What it has settled for itself.
+    pub(crate) preferences: Preferences,
     /// How it stands with others.
     pub(crate) trust: Trust,
     /// Accounts it has exchanged messages with: they keep a list of its devices.

@@ -117,6 +117,27 @@ impl AppState {
         self.views.get(collection).map(|view| view.written.clone()).unwrap_or_default()
     }
 
+    /// A collection as a whole, in plain words; `None` when nothing was ever written to it, or something that does not read.
+    pub(crate) fn recovery(&self, collection: &str) -> Option<wa::SyncdSnapshotRecovery> {
+        let view = self.views.get(collection).filter(|view| !view.is_broken)?;
+        let record = |entry: &Entry| wa::SyncdPlainTextRecord {
+            value: MessageField::some(wa::SyncActionData {
+                index: serde_json::to_vec(&entry.index).ok(),
+                value: MessageField::some(entry.value.clone()),
+                padding: Some(Vec::new()),
+                version: Some(entry.schema),
+            }),
+            key_id: Some(entry.key_id.clone()),
+            mac: Some(entry.value_mac.clone()),
+        };
+        Some(wa::SyncdSnapshotRecovery {
+            version: MessageField::some(wa::SyncdVersion { version: Some(view.state.version) }),
+            collection_name: Some(collection.to_owned()),
+            mutation_records: view.entries.values().map(record).collect(),
+            collection_lthash: Some(view.state.hash.to_vec()),
+        })
+    }
+
     /// The newest version that was read.
     fn version(&self, collection: &str) -> u64 {
         self.views.get(collection).map_or(0, |view| view.state.version)

@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, JidExt, Node};
-use waproto::buffa::MessageField;
 use waproto::whatsapp as wa;
 
-use super::{Stanza, device_list, group_message, newsletter, phone_message, receipt, status, unix_time};
+use super::{Stanza, device_list, group_message, newsletter, peer_data, phone_message, receipt, status, unix_time};
 use crate::Addressing;
 use crate::device::Connection;
 use crate::faults::AckFault;
@@ -272,38 +271,23 @@ pub(crate) fn deliver(server: &Arc<Server>, for_phones: Vec<ToPhone>) {
 /// What a phone answers to a linked device of its own account.
 fn answer_peer(server: &Arc<Server>, device: &DeviceId, id: &str, protocol: &wa::message::ProtocolMessage) {
     use wa::message::protocol_message::Type;
-    let answer = match protocol.r#type {
+    let answered = match protocol.r#type {
         Some(Type::APP_STATE_SYNC_KEY_REQUEST) => {
             let Some(handset) = server.world.lock().account(&device.number).map(|account| account.handset.clone())
             else {
                 return;
             };
             let asked = protocol.app_state_sync_key_request.as_option().cloned().unwrap_or_default();
-            handset.lock().app_state.share_asked(&asked)
+            let share = handset.lock().app_state.share_asked(&asked);
+            phone_message::send_to_own_device(server, device, &share)
         }
-        Some(Type::PEER_DATA_OPERATION_REQUEST_MESSAGE) => nothing_found(id, protocol),
+        Some(Type::PEER_DATA_OPERATION_REQUEST_MESSAGE) => {
+            let asked = protocol.peer_data_operation_request_message.as_option().cloned().unwrap_or_default();
+            peer_data::answer(server, device, id, &asked)
+        }
         _ => return,
     };
-    if let Err(error) = phone_message::send_to_own_device(server, device, &answer) {
+    if let Err(error) = answered {
         tracing::warn!(error = format!("{error:#}"), "a phone could not answer its own device");
-    }
-}
-
-/// A device asks for messages it could not read. These phones keep none in a form that could be handed on, and say so.
-fn nothing_found(id: &str, request: &wa::message::ProtocolMessage) -> wa::Message {
-    use wa::message::protocol_message::Type;
-    let asked = request.peer_data_operation_request_message.as_option();
-    let response = wa::message::PeerDataOperationRequestResponseMessage {
-        peer_data_operation_request_type: asked.and_then(|asked| asked.peer_data_operation_request_type),
-        stanza_id: Some(id.to_owned()),
-        ..Default::default()
-    };
-    wa::Message {
-        protocol_message: MessageField::some(wa::message::ProtocolMessage {
-            r#type: Some(Type::PEER_DATA_OPERATION_REQUEST_RESPONSE_MESSAGE),
-            peer_data_operation_request_response_message: MessageField::some(response),
-            ..Default::default()
-        }),
-        ..Default::default()
     }
 }

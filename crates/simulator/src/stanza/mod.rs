@@ -11,6 +11,7 @@ pub(crate) mod media_retry;
 pub(crate) mod message;
 pub(crate) mod newsletter;
 pub(crate) mod pairing;
+mod peer_data;
 pub(crate) mod phone_message;
 pub(crate) mod receipt;
 pub(crate) mod signals;

@@ -3,9 +3,12 @@
 mod account;
 pub(crate) mod appstate;
 pub(crate) mod blocklist;
+mod bots;
 pub(crate) mod groups;
 pub(crate) mod link_code;
+mod mex;
 mod newsletters;
+pub(crate) mod preferences;
 pub(crate) mod prekeys;
 pub(crate) mod privacy;
 pub(crate) mod profile;
@@ -137,6 +140,18 @@ fn route(namespace: &str, kind: &str, asked: &str) -> Option<Handler> {
         ("privacy", "set", "tokens") => tokens::give,
         ("status", "set", "status") => profile::change_about,
         ("status", "get", "status") => profile::about,
+        ("status", "get", "privacy") => preferences::status_audience,
+        ("disappearing_mode", "set", "disappearing_mode") => preferences::change_timer,
+        ("tos", "set", "notice") => preferences::agree,
+        ("urn:xmpp:whatsapp:push", "set", "config") => preferences::set_waker,
+        ("urn:xmpp:whatsapp:push", "get", "settings") => preferences::waker,
+        ("w:qr", "set", "qr") => preferences::own_link,
+        ("w:qr", "get", "qr") => preferences::behind_link,
+        ("w:biz", "get", "business_profile") => preferences::business,
+        ("w:biz", "set", "business_profile") => preferences::change_business,
+        ("bot", "get", "bot") => bots::list,
+        ("spam", "set", "spam_list") => accepted,
+        ("w:stats", _, "add") => accepted,
         ("w:profile:picture", "get", "picture") => profile::picture,
         ("w:profile:picture", "set", "picture" | "") => profile::change_picture,
         ("urn:xmpp:whatsapp:dirty", "set", "clean") => accepted,
@@ -148,7 +163,7 @@ fn route(namespace: &str, kind: &str, asked: &str) -> Option<Handler> {
         ("w:g2", "set", "leave") => groups::leave,
         ("w:g2", "set", asked) if groups::CHANGES.contains(&asked) => groups::change,
         ("w:sync:app:state", "set" | "get", "sync") => appstate::sync,
-        ("w:mex", "get", "query") => newsletters::mex,
+        ("w:mex", "get" | "set", "query") => mex::answer,
         ("newsletter", "get", "messages") => newsletters::messages,
         ("newsletter", "get", "message_updates") => newsletters::message_updates,
         ("newsletter", "set", "live_updates") => newsletters::live_updates,

@@ -1,58 +1,23 @@
-//! What a device asks about newsletters: by `w:mex`, WhatsApp's GraphQL, what they are and who follows them; by `newsletter`, what
-//! was posted.
+//! What a device asks about newsletters: in GraphQL, what they are and who follows them; by `newsletter`, what was posted.
 
 use serde_json::{Value, json};
 use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
 
 use super::{Answer, Request};
+use crate::Addressing;
 use crate::newsletter::{LIVE, NOT_THERE, Newsletter, NewsletterRole, Post};
 use crate::stanza::newsletter::{address, list_of, listed};
-use crate::stanza::{Stanza, leaf, unix_time};
+use crate::stanza::{Stanza, unix_time};
 use crate::world::Number;
 
 /// How many posts are handed out when a client does not say, and at most.
 const PAGE: (usize, usize) = (50, 300);
 
-/// What the stored questions ask, by the numbers that clients know them by.
-fn asked(query: &str) -> Option<Ask> {
-    Some(match query {
-        "25149874324715067" | "8823471724422422" => ("xwa2_newsletter_create", create),
-        "24250201037901610" => ("xwa2_newsletter_update", update),
-        "27456920720571478" | "6563316087068696" => ("xwa2_newsletter", metadata),
-        "25399611239711790" => ("xwa2_newsletter_subscribed", subscribed),
-        "24404358912487870" => ("xwa2_newsletter_join_v2", join),
-        "9767147403369991" => ("xwa2_newsletter_leave_v2", leave),
-        _ => return None,
-    })
-}
-
-/// The name of the answer, and who gives it.
-type Ask = (&'static str, fn(&Request<'_>, &Value) -> Result<Value, u16>);
-
-/// A question in GraphQL.
-pub(super) fn mex(request: &Request<'_>) -> Answer {
-    let Some((path, ask)) = request.ask.and_then(|query| asked(&query.word("query_id")?)) else {
-        return Answer::Unknown;
-    };
-    let body = request.ask.and_then(Stanza::content).and_then(|body| serde_json::from_slice::<Value>(body).ok());
-    let Some(body) = body else { return Answer::Error(400, "bad-request") };
-    let answer = match ask(request, &body["variables"]) {
-        Ok(found) => json!({"data": {path: found}}),
-        Err(code) => json!({
-            "data": {path: null},
-            "errors": [{
-                "message": if code == NOT_THERE { "Not Found" } else { "Forbidden" },
-                "path": [path],
-                "extensions": {"error_code": code, "is_summary": true, "is_retryable": false, "severity": "CRITICAL"},
-            }],
-        }),
-    };
-    Answer::one(leaf("result", answer.to_string().into_bytes()))
-}
-
-fn create(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
-    let word = |name: &str| variables["input"][name].as_str().unwrap_or_default();
+pub(super) fn create(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
+    // One client has another name for it.
+    let input = ["input", "newsletter_input"].map(|name| &variables[name]).into_iter().find(|input| input.is_object());
+    let word = |name: &str| input.and_then(|input| input[name].as_str()).unwrap_or_default();
     let reader = &request.device.number;
     let newsletter = Newsletter::new(word("name"), word("description"), reader, unix_time());
     let shown = described(&newsletter, reader);
@@ -60,7 +25,7 @@ fn create(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
     Ok(shown)
 }
 
-fn update(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
+pub(super) fn update(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
     changed(request, variables, |newsletter, by| {
         if !newsletter.may_post(by) {
             return Err(crate::group::FORBIDDEN);
@@ -77,7 +42,7 @@ fn update(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
 }
 
 /// By its address, or by what its link ends with.
-fn metadata(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
+pub(super) fn metadata(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
     let key = variables["input"]["key"].as_str().unwrap_or_default();
     let world = request.server.world.lock();
     let found = match variables["input"]["type"].as_str() {
@@ -87,22 +52,153 @@ fn metadata(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
     found.map(|newsletter| described(newsletter, &request.device.number)).ok_or(NOT_THERE)
 }
 
-fn subscribed(request: &Request<'_>, _variables: &Value) -> Result<Value, u16> {
+pub(super) fn subscribed(request: &Request<'_>, _variables: &Value) -> Result<Value, u16> {
     let reader = &request.device.number;
     let world = request.server.world.lock();
     let followed = world.newsletters.values().filter(|newsletter| newsletter.people.contains_key(reader));
     Ok(followed.map(|newsletter| described(newsletter, reader)).collect())
 }
 
-fn join(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
+pub(super) fn join(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
     changed(request, variables, |newsletter, by| {
         newsletter.follow(by);
         Ok(())
     })
 }
 
-fn leave(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
+pub(super) fn leave(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
     changed(request, variables, |newsletter, by| newsletter.unfollow(by))
+}
+
+pub(super) fn mute(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
+    muted(request, &variables["newsletter_id"], true)
+}
+
+pub(super) fn unmute(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
+    muted(request, &variables["newsletter_id"], false)
+}
+
+/// By the name of the setting.
+pub(super) fn set_mute(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
+    let input = &variables["input"];
+    muted(request, &input["newsletter_id"], input["value"].as_str() == Some("ON"))
+}
+
+/// Only who follows a newsletter can turn it down.
+fn muted(request: &Request<'_>, newsletter: &Value, is_muted: bool) -> Result<Value, u16> {
+    changed(request, &json!({"newsletter_id": newsletter}), |newsletter, by| {
+        match (newsletter.people.contains_key(by), is_muted) {
+            (false, _) => return Err(NOT_THERE),
+            (true, true) => newsletter.muted.insert(by.clone()),
+            (true, false) => newsletter.muted.remove(by),
+        };
+        Ok(())
+    })
+}
+
+/// Who reads it, for those who may post there.
+pub(super) fn followers(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
+    let input = if variables["input"].is_object() { &variables["input"] } else { variables };
+    let found = people(request, input)?;
+    Ok(json!({"subscribers": found["subscribers"], "followers": found["subscribers"]}))
+}
+
+/// Who reads it, and who was asked to post there, which nobody is here.
+pub(super) fn people(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
+    let id = user(variables["newsletter_id"].as_str().unwrap_or_default());
+    let world = request.server.world.lock();
+    let newsletter = world.newsletters.get(id).ok_or(NOT_THERE)?;
+    if !newsletter.may_post(&request.device.number) {
+        return Err(crate::group::FORBIDDEN);
+    }
+    let edges = newsletter.people.iter().filter_map(|(number, role)| {
+        let account = world.account(number)?;
+        let [pn, lid] = [Addressing::PhoneNumber, Addressing::Lid].map(|it| account.jid(it, 0).to_string());
+        Some(json!({"role": role, "node": {"id": lid, "pn": pn, "display_name": account.push_name}}))
+    });
+    let edges: Vec<Value> = edges.collect();
+    Ok(json!({"id": address(&newsletter.id).to_string(), "pending_admin_invites": [], "subscribers": {"edges": edges}}))
+}
+
+/// How many may post there.
+pub(super) fn admins(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
+    let id = user(variables["newsletter_id"].as_str().unwrap_or_default());
+    let world = request.server.world.lock();
+    let newsletter = world.newsletters.get(id).ok_or(NOT_THERE)?;
+    let count = newsletter.people.keys().filter(|number| newsletter.may_post(number)).count();
+    Ok(json!({
+        "id": address(&newsletter.id).to_string(),
+        "admin_count": count,
+        "admin_profile": null,
+        "admin_settings": {"admin_profiles_enabled": false},
+    }))
+}
+
+/// The owner hands it over to one of its admins.
+pub(super) fn change_owner(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
+    let whom = whom(request, variables)?;
+    changed(request, variables, |newsletter, by| {
+        let is_admin = newsletter.people.get(&whom) == Some(&NewsletterRole::Admin);
+        match newsletter.people.get(by) {
+            Some(NewsletterRole::Owner) if is_admin => {
+                newsletter.people.insert(by.clone(), NewsletterRole::Admin);
+                newsletter.people.insert(whom, NewsletterRole::Owner);
+                Ok(())
+            }
+            _ => Err(crate::group::FORBIDDEN),
+        }
+    })
+}
+
+/// An admin only reads it from now on: by the owner's word, or by their own.
+pub(super) fn demote(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
+    let whom = whom(request, variables)?;
+    changed(request, variables, |newsletter, by| {
+        let may = *by == whom || newsletter.people.get(by) == Some(&NewsletterRole::Owner);
+        match newsletter.people.get(&whom) {
+            Some(NewsletterRole::Admin) if may => {
+                newsletter.people.insert(whom, NewsletterRole::Subscriber);
+                Ok(())
+            }
+            _ => Err(crate::group::FORBIDDEN),
+        }
+    })
+}
+
+/// Its owner takes it away from everybody.
+pub(super) fn delete(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
+    let id = user(variables["newsletter_id"].as_str().unwrap_or_default());
+    let mut world = request.server.world.lock();
+    let newsletter = world.newsletters.get(id).ok_or(NOT_THERE)?;
+    if newsletter.people.get(&request.device.number) != Some(&NewsletterRole::Owner) {
+        return Err(crate::group::FORBIDDEN);
+    }
+    let address = address(&newsletter.id).to_string();
+    world.newsletters.remove(id);
+    Ok(json!({"id": address, "state": {"type": "DELETED"}}))
+}
+
+/// All there are, but those the account follows already.
+pub(super) fn listed_publicly(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
+    let reader = &request.device.number;
+    let limit = variables["input"]["limit"].as_u64().and_then(|limit| usize::try_from(limit).ok()).unwrap_or(PAGE.0);
+    let wanted = variables["input"]["search_text"].as_str().unwrap_or_default().to_lowercase();
+    let world = request.server.world.lock();
+    let fits = |newsletter: &&Newsletter| {
+        !newsletter.people.contains_key(reader) && newsletter.name.to_lowercase().contains(&wanted)
+    };
+    let found: Vec<Value> =
+        world.newsletters.values().filter(fits).take(limit).map(|newsletter| described(newsletter, reader)).collect();
+    Ok(json!({
+        "result": found,
+        "page_info": {"has_next_page": false, "has_previous_page": false, "start_cursor": null, "end_cursor": null},
+    }))
+}
+
+/// Whom a change is about.
+fn whom(request: &Request<'_>, variables: &Value) -> Result<Number, u16> {
+    let jid = variables["user_id"].as_str().and_then(|address| address.parse().ok()).ok_or(400_u16)?;
+    request.server.world.lock().account_of(&jid).map(|account| account.number.clone()).ok_or(NOT_THERE)
 }
 
 fn changed(
@@ -140,7 +236,7 @@ fn described(newsletter: &Newsletter, reader: &Number) -> Value {
             "preview": {"id": null, "type": "PREVIEW", "direct_path": null},
             "settings": {"reaction_codes": {"value": "ALL"}},
         },
-        "viewer_metadata": {"mute": "OFF", "role": role},
+        "viewer_metadata": {"mute": if newsletter.muted.contains(reader) { "ON" } else { "OFF" }, "role": role},
     })
 }
 

@@ -3,7 +3,7 @@
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node};
 
-use super::{Answer, Request};
+use super::{Answer, Request, bots, preferences};
 use crate::Addressing;
 use crate::profile::Shown;
 use crate::server::Server;
@@ -80,6 +80,9 @@ impl Asked {
 fn about(server: &Server, user: &Node, asked: &[&str], by_lid: bool, asker: &Number) -> Option<Node> {
     let whom = Asked::read(user)?;
     let mut address = whom.address();
+    if let Some(bot) = bots::profile(&address) {
+        return Some(bot);
+    }
     if whom.contact().is_some()
         && let Some(number) = server.world.lock().understood(&address.user)
     {
@@ -117,7 +120,8 @@ fn fact_node(server: &Server, account: &mut Account, fact: &str, whom: &Asked, a
         "contact" => Some(contact_node("in", whom.contact().unwrap_or_default())),
         "status" => Some(leaf("status", account.about_for(asker.0).as_bytes())),
         "picture" => Some(picture_node(account, asker)),
-        // No business profile, no disappearing messages: an empty element says so.
+        "disappearing_mode" => Some(preferences::timer_node(account)),
+        // Nothing to say: an empty element says so.
         other => Some(NodeBuilder::new_dynamic(other.to_owned()).build()),
     }
 }

@@ -1,0 +1,157 @@
+//! What an account has settled for itself: who gets its statuses, how long new chats keep messages, what it has agreed to, the link by which
+//! others find it, and what it says of itself as a business.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use wacore_binary::Node;
+use wacore_binary::builder::NodeBuilder;
+
+use crate::phone::Phone;
+use crate::stanza::iq::preferences;
+use crate::stanza::leaf;
+use crate::world::Number;
+
+/// Who gets an account's statuses.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StatusAudience {
+    /// All its contacts.
+    #[default]
+    Contacts,
+    /// All its contacts but these numbers.
+    AllBut(Vec<String>),
+    /// These numbers alone.
+    Only(Vec<String>),
+}
+
+/// What a business says of itself. What it does not say is empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BusinessProfile {
+    /// In its own words.
+    pub description: String,
+    /// Where it is.
+    pub address: String,
+    /// Its address for mail.
+    pub email: String,
+    /// Its pages on the web.
+    pub websites: Vec<String>,
+    /// What it does: the number of the category, and its name.
+    pub categories: Vec<(String, String)>,
+    /// The time zone of its hours, such as `Europe/Minsk`.
+    pub timezone: String,
+    /// When it is open.
+    pub hours: Vec<BusinessHours>,
+}
+
+/// When a business is open on one day of the week.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BusinessHours {
+    /// `mon` to `sun`.
+    pub day: String,
+    /// `specific_hours`, `open_24h` or `appointment_only`.
+    pub mode: String,
+    /// Minutes since midnight: from when to when, where the hours are specific.
+    #[serde(default)]
+    pub open: Option<(u32, u32)>,
+}
+
+impl BusinessProfile {
+    /// As the children of a profile on the wire.
+    pub(crate) fn nodes(&self) -> Vec<Node> {
+        let texts = [("description", &self.description), ("address", &self.address), ("email", &self.email)];
+        let texts =
+            texts.into_iter().filter(|(_, text)| !text.is_empty()).map(|(tag, text)| leaf(tag, text.as_bytes()));
+        let websites = self.websites.iter().map(|website| leaf("website", website.as_bytes()));
+        let category = |(id, name): &(String, String)| {
+            NodeBuilder::new("category").attr("id", id.as_str()).bytes(name.as_bytes()).build()
+        };
+        let categories = self.categories.iter().map(category).collect::<Vec<_>>();
+        let categories = (!categories.is_empty()).then(|| NodeBuilder::new("categories").children(categories).build());
+        let hours = (!self.hours.is_empty()).then(|| {
+            let days = self.hours.iter().map(BusinessHours::node).collect::<Vec<_>>();
+            NodeBuilder::new("business_hours").attr("timezone", self.timezone.as_str()).children(days).build()
+        });
+        texts.chain(websites).chain(categories).chain(hours).collect()
+    }
+}
+
+impl BusinessHours {
+    fn node(&self) -> Node {
+        let day = NodeBuilder::new("business_hours_config").attr("day_of_week", self.day.as_str());
+        let day = day.attr("mode", self.mode.as_str());
+        match self.open {
+            Some((from, to)) => day.attr("open_time", from.to_string()).attr("close_time", to.to_string()).build(),
+            None => day.build(),
+        }
+    }
+}
+
+/// All of it.
+#[derive(Default)]
+pub(crate) struct Preferences {
+    pub(crate) statuses: StatusAudience,
+    /// How many seconds messages of new chats are kept, 0 for ever; and when that was settled, in seconds since 1970.
+    pub(crate) timer: (u32, u64),
+    /// The last part of the link by which others find it.
+    pub(crate) link: Option<String>,
+    /// What it has agreed to, and how far it was asked.
+    pub(crate) notices: BTreeMap<String, String>,
+    /// Where its devices want to be woken: what each has said.
+    pub(crate) wakers: BTreeMap<u16, Node>,
+    /// The children of its profile on the wire, if it is a business.
+    pub(crate) business: Option<Vec<Node>>,
+}
+
+impl Phone {
+    /// From now on its statuses are for these.
+    pub fn posts_statuses_to(&self, audience: StatusAudience) {
+        self.with_preferences(|preferences| preferences.statuses = audience);
+    }
+
+    /// How many seconds messages of its new chats are kept; 0 is for ever. Its devices and those it writes with are told.
+    pub fn keeps_new_chats_for(&self, seconds: u32) {
+        preferences::set_timer(&self.server, &self.id(0), seconds);
+    }
+
+    /// The same, whichever of the account's devices has settled it.
+    pub fn default_timer(&self) -> u32 {
+        self.preferences(|preferences| preferences.timer.0)
+    }
+
+    /// What its devices have agreed to in its name: the notice, and how far it was asked.
+    pub fn notices(&self) -> BTreeMap<String, String> {
+        self.preferences(|preferences| preferences.notices.clone())
+    }
+
+    /// Makes the account a business, or another one.
+    pub fn is_business(&self, profile: &BusinessProfile) {
+        self.with_preferences(|preferences| preferences.business = Some(profile.nodes()));
+    }
+
+    /// One of the texts of its profile as a business, such as `email`, whichever of its devices has written it.
+    pub fn business_text(&self, of: &str) -> Option<String> {
+        self.preferences(|preferences| {
+            let node = preferences.business.as_ref()?.iter().find(|node| node.tag == of)?;
+            crate::stanza::Stanza::content(node).map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+        })
+    }
+
+    fn preferences<T>(&self, look: impl FnOnce(&Preferences) -> T) -> T {
+        let world = self.server.world.lock();
+        look(world.account(&self.number).map_or(&Preferences::default(), |account| &account.preferences))
+    }
+
+    fn with_preferences(&self, change: impl FnOnce(&mut Preferences)) {
+        if let Some(account) = self.server.world.lock().account_mut(&self.number) {
+            change(&mut account.preferences);
+        }
+    }
+}
+
+/// Those of a list of numbers who have an account.
+pub(crate) fn numbers(listed: &[String]) -> impl Iterator<Item = Number> {
+    listed.iter().map(|number| Number::from(number.trim_start_matches('+')))
+}

@@ -1,0 +1,134 @@
+//! `w:mex`, WhatsApp's GraphQL: stored questions that clients know by numbers. Each client has its own for the same question, and new ones
+//! with each version.
+
+use serde_json::{Map, Value, json};
+
+use super::{Answer, Request, newsletters};
+use crate::Addressing;
+use crate::group::FORBIDDEN;
+use crate::newsletter::NOT_THERE;
+use crate::stanza::{Stanza, leaf, timelock, unix_time};
+
+/// A question: under which names its answer stands, and who gives it. Two clients read one answer under names of their own.
+struct Question {
+    paths: &'static [&'static str],
+    ask: Asker,
+}
+
+type Asker = fn(&Request<'_>, &Value) -> Result<Value, u16>;
+
+/// What a stored question asks. One number stands for two, which differ in what they are about.
+fn asked(query: &str, variables: &Value) -> Option<Question> {
+    let is_about_one = variables["newsletter_id"].is_string();
+    let (paths, ask): (&'static [&'static str], Asker) = match query {
+        "25149874324715067" | "8823471724422422" | "6234210096708695" | "27527996220149684" => {
+            (&["xwa2_newsletter_create"], newsletters::create)
+        }
+        "24250201037901610" | "7150902998257522" | "7839742399440946" => {
+            (&["xwa2_newsletter_update"], newsletters::update)
+        }
+        "27456920720571478" | "6563316087068696" | "26944199458535748" | "7272540469429201" | "9779843322044422" => {
+            (&["xwa2_newsletter"], newsletters::metadata)
+        }
+        "24404358912487870" | "9926858900719341" => (&["xwa2_newsletter_join_v2"], newsletters::join),
+        "8621797084555037" if is_about_one => (&["xwa2_newsletter_join_v2"], newsletters::join),
+        "25399611239711790" | "6388546374527196" | "8621797084555037" => {
+            (&["xwa2_newsletter_subscribed"], newsletters::subscribed)
+        }
+        "9767147403369991" | "6392786840836363" | "8782612271820087" => {
+            (&["xwa2_newsletter_leave_v2"], newsletters::leave)
+        }
+        "29766401636284406" | "6274038279359549" | "5971669009605755" => {
+            (&["xwa2_newsletter_mute_v2"], newsletters::mute)
+        }
+        "9864994326891137" | "6068417879924485" | "6104029483058502" => {
+            (&["xwa2_newsletter_unmute_v2"], newsletters::unmute)
+        }
+        "31938993655691868" => (&["xwa2_newsletter_update_user_setting"], newsletters::set_mute),
+        "9800646650009898" | "25403502652570342" => (&["xwa2_newsletter_subscribers"], newsletters::followers),
+        "27472091235714801" => (&["xwa2_newsletter_followers"], newsletters::followers),
+        "9783111038412085" => (&["xwa2_newsletter_admin", "xwa2_newsletter_subscribers"], newsletters::people),
+        "26278439461859188" | "7130823597031706" => (&["xwa2_newsletter_admin"], newsletters::admins),
+        "9546742745432473" | "7341777602580933" => (&["xwa2_newsletter_change_owner"], newsletters::change_owner),
+        "9880997548630971" | "6551828931592903" => {
+            (&["xwa2_newsletter_admin_demote", "xwa2_newsletter_demote"], newsletters::demote)
+        }
+        "30062808666639665" => (&["xwa2_newsletter_delete_v2"], newsletters::delete),
+        "25806748772361516" | "7263823273662354" | "27256776790637714" => {
+            (&["xwa2_newsletters_recommended"], newsletters::listed_publicly)
+        }
+        "26125047313831973" | "6190824427689257" => {
+            (&["xwa2_newsletters_directory_list"], newsletters::listed_publicly)
+        }
+        "26301059626252132" => (&["xwa2_newsletters_directory_search"], newsletters::listed_publicly),
+        "26217043484590756" => (&["xwa2_newsletters_similar"], newsletters::listed_publicly),
+        "24535500086059408" => (&["xwa2_users_updates_since"], about),
+        "24072923595647473" => (&["xwa2_text_status_list"], |_, _| Ok(json!([]))),
+        "23983697327930364" => (&["xwa2_fetch_account_reachout_timelock"], reachout_timelock),
+        "24503548349331633" => (&["xwa2_message_capping_info"], |_, _| Ok(capping())),
+        _ => return None,
+    };
+    Some(Question { paths, ask })
+}
+
+/// A question in GraphQL.
+pub(super) fn answer(request: &Request<'_>) -> Answer {
+    let body = request.ask.and_then(Stanza::content).and_then(|body| serde_json::from_slice::<Value>(body).ok());
+    let Some(body) = body else { return Answer::Error(400, "bad-request") };
+    let variables = &body["variables"];
+    let question = request.ask.and_then(|query| asked(&query.word("query_id")?, variables));
+    let Some(Question { paths, ask }) = question else { return Answer::Unknown };
+    let under_paths =
+        |value: &Value| paths.iter().map(|path| ((*path).to_owned(), value.clone())).collect::<Map<_, _>>();
+    let answer = match ask(request, variables) {
+        Ok(found) => json!({"data": under_paths(&found)}),
+        Err(code) => json!({
+            "data": under_paths(&Value::Null),
+            "errors": [{
+                "message": words(code),
+                "path": [paths[0]],
+                "extensions": {"error_code": code, "is_summary": true, "is_retryable": false, "severity": "CRITICAL"},
+            }],
+        }),
+    };
+    Answer::one(leaf("result", answer.to_string().into_bytes()))
+}
+
+fn words(code: u16) -> &'static str {
+    match code {
+        NOT_THERE => "Not Found",
+        FORBIDDEN => "Forbidden",
+        _ => "Bad Request",
+    }
+}
+
+/// Somebody's about text.
+fn about(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
+    let jid = variables["user"]["user_id"].as_str().and_then(|address| address.parse().ok()).ok_or(400_u16)?;
+    let world = request.server.world.lock();
+    let account = world.account_of(&jid).ok_or(NOT_THERE)?;
+    Ok(json!([{
+        "id": account.jid(Addressing::Lid, 0).to_string(),
+        "updates": [{"text": account.profile.about}],
+    }]))
+}
+
+/// Whether the account may start new chats, and when again.
+fn reachout_timelock(request: &Request<'_>, _variables: &Value) -> Result<Value, u16> {
+    let world = request.server.world.lock();
+    world.account(&request.device.number).map(timelock::described).ok_or(NOT_THERE)
+}
+
+/// Of how many new chats an account may start: WhatsApp counts those of few accounts.
+fn capping() -> Value {
+    json!({
+        "total_quota": "-1",
+        "used_quota": "0",
+        "cycle_start_timestamp": null,
+        "cycle_end_timestamp": null,
+        "server_sent_timestamp": unix_time(),
+        "ote_status": "NOT_ELIGIBLE",
+        "mv_status": "NOT_ELIGIBLE",
+        "capping_status": "NONE",
+    })
+}

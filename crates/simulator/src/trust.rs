@@ -14,7 +14,7 @@ use crate::appstate::{self, Change};
 use crate::phone::Phone;
 use crate::server::Server;
 use crate::settings::REGULAR_HIGH;
-use crate::stanza::{timelock, unix_time};
+use crate::stanza::{timelock, trust, unix_time};
 use crate::world::{Account, Number, World};
 
 /// How many bytes a token has.
@@ -84,6 +84,10 @@ pub(crate) struct Trust {
     restriction: Restriction,
     picture: Audience,
     presence: Audience,
+    /// Its phone gives no tokens by itself.
+    withholds_tokens: bool,
+    /// How many messages of its devices were refused because the account may not begin to write.
+    refused: u64,
     /// Feature switches that are other than everybody's, by their codes.
     properties: BTreeMap<u32, String>,
     /// What its devices make tokens of for those who gave them none. Its phone chooses it when it links its first device.
@@ -176,7 +180,8 @@ impl World {
 
     /// Whether it is time for somebody to give a token, again.
     pub(crate) fn owes_token(&self, giver: &Number, holder: &Number) -> bool {
-        let Some(span) = self.account(giver).map(|account| account.number_of(GIVEN_SPAN, SPAN)) else { return false };
+        let Some(account) = self.account(giver).filter(|account| !account.trust.withholds_tokens) else { return false };
+        let span = account.number_of(GIVEN_SPAN, SPAN);
         let newest = self.tokens.newest(giver, holder);
         giver != holder && newest.is_none_or(|token| token.given / span < unix_time() / span)
     }
@@ -232,6 +237,13 @@ impl World {
         }
     }
 
+    /// One of its devices has heard that it may not.
+    pub(crate) fn count_refusal(&mut self, of: &Number) {
+        if let Some(account) = self.account_mut(of) {
+            account.trust.refused += 1;
+        }
+    }
+
     /// The same of its phone, which has every token that the account was given.
     pub(crate) fn may_write_from_phone(&self, from: &Number, to: &Number) -> bool {
         let (Some(sender), Some(recipient)) = (self.account(from), self.account(to)) else { return true };
@@ -255,6 +267,22 @@ impl Phone {
     /// Shows its picture to these.
     pub fn shows_picture_to(&self, audience: Audience) {
         self.with_trust(|trust| trust.picture = audience);
+    }
+
+    /// From now on the phone gives whoever it writes to a token, as phones do, or only those whom it is told to.
+    pub fn gives_tokens(&self, by_itself: bool) {
+        self.with_trust(|trust| trust.withholds_tokens = !by_itself);
+    }
+
+    /// Gives somebody the token of this time.
+    pub fn gives_token_to(&self, whom: &str) -> anyhow::Result<()> {
+        trust::give(&self.server, &self.id(0), &self.resolve(whom)?, unix_time());
+        Ok(())
+    }
+
+    /// How many messages of its devices were refused with 463 because the account is restricted.
+    pub fn refused_messages(&self) -> u64 {
+        self.server.world.lock().account(&self.number).map_or(0, |account| account.trust.refused)
     }
 
     /// Lets these know when its owner is there.

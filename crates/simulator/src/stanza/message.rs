@@ -37,13 +37,16 @@ pub(crate) fn take(server: &Arc<Server>, connection: &Connection, sender: &Devic
         return;
     };
     let (fault, refused, correction) = {
-        let world = server.world.lock();
+        let mut world = server.world.lock();
         let refused = match to.is_group() {
             true => group_message::refusal(&world, sender, &to),
             false if to.is_status_broadcast() => None,
             false if to.is_newsletter() => newsletter::refusal(&world, sender, &to, &id, node),
             false => refusal(&world, sender, &to, node),
         };
+        if refused == Some(NEW_CHAT) {
+            world.count_refusal(&sender.number);
+        }
         (world.switches.ack, refused, device_list::correction(&world, sender, &to, node))
     };
     let error = match fault {
@@ -66,6 +69,7 @@ pub(crate) fn take(server: &Arc<Server>, connection: &Connection, sender: &Devic
         }
         AckFault::None | AckFault::Refuse(_) => connection.send(ack),
     }
+    server.changed.notify_waiters();
     if error.is_none() && !to.is_newsletter() {
         let for_phones = route(server, sender, node);
         deliver(server, for_phones);

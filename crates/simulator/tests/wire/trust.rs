@@ -26,7 +26,7 @@ fn no_new_chats() -> Restriction {
 
 /// The code a message without words, to nobody's device, is refused with; empty when it is taken.
 async fn refused(device: &mut RawDevice, to: &Phone, shown: &[(&'static str, Vec<u8>)]) -> String {
-    let shown = shown.iter().map(|(tag, bytes)| NodeBuilder::new(*tag).bytes(bytes.clone()).build());
+    let shown = shown.iter().map(|(tag, bytes)| NodeBuilder::new(tag).bytes(bytes.clone()).build());
     word(&device.writes_showing(jid(&to.lid()), shown.collect()).await, "error")
 }
 

@@ -210,6 +210,13 @@ impl Outbox {
         }
     }
 
+    /// WhatsApp has refused it, and would take it by now.
+    pub fn again(&mut self, place: Place) {
+        if self.contains(place) {
+            self.make_ready(place);
+        }
+    }
+
     /// Everything there is to do now.
     pub fn next(&mut self, at: Moment) -> Vec<Step> {
         while let Some(&(time, place)) = self.calendar.first().filter(|(time, _)| *time <= at.now) {

@@ -71,6 +71,8 @@ struct Open {
     is_vote: bool,
     /// It got other words while it was made ready.
     is_stale: bool,
+    /// WhatsApp has refused it as the first word to somebody, and it is not sent a third time.
+    was_new_chat: bool,
 }
 
 /// Sends what its session has to send, until the program ends.
@@ -158,7 +160,18 @@ impl Sender {
         let Ok(to) = ChatId::parse_with_status(&left.chat) else { return };
         let (waiting, is_vote) = (Vec::new(), left.is_vote);
         let (id, life) = (left.id, life.clone());
-        let open = Open { life, id, to, message: None, file: None, prepared: None, waiting, is_vote, is_stale: false };
+        let open = Open {
+            life,
+            id,
+            to,
+            message: None,
+            file: None,
+            prepared: None,
+            waiting,
+            is_vote,
+            is_stale: false,
+            was_new_chat: false,
+        };
         let message = outbox::Message {
             place: left.place,
             chat: left.chat,
@@ -231,6 +244,9 @@ impl Sender {
         match note {
             Note::Ack { id, refused, at } => {
                 let Some(&place) = self.by_id.get(&id) else { return };
+                if refused.as_deref() == Some(outbox::failures::NEW_CHAT) && self.asks_for_trust(place) {
+                    return;
+                }
                 let verdict = match refused {
                     None => Verdict::Sent { at: at.unwrap_or_else(|| self.around.clock.now()) },
                     Some(code) if self.is_to_newsletter(place) => outbox::failures::refused_post(&code),
@@ -251,6 +267,16 @@ impl Sender {
                 }
             }
         }
+    }
+
+    /// The first time that a message is refused as a new chat, a token of whom it is for may be on its way.
+    fn asks_for_trust(&mut self, place: Place) -> bool {
+        let Some(open) = self.open.get_mut(&place).filter(|open| open.to.is_person()) else { return false };
+        let is_first = !std::mem::replace(&mut open.was_new_chat, true);
+        if is_first {
+            self.work.push(Box::pin(work::trusted(place, Arc::clone(&self.session), open.to.clone())));
+        }
+        is_first
     }
 
     fn is_to_group(&self, place: Place) -> bool {
@@ -279,6 +305,10 @@ impl Sender {
             }
             Done::Marked(places, outcome) => self.outbox.marked(&places, outcome, at),
             Done::HandedOver(place, outcome) => self.outbox.handed_over(place, &outcome, at),
+            Done::Trusted(place, true) => self.outbox.again(place),
+            Done::Trusted(place, false) => {
+                self.outbox.answered(place, outbox::failures::refused(outbox::failures::NEW_CHAT));
+            }
         }
     }
 

@@ -38,6 +38,7 @@ mod signals;
 mod status;
 mod transport;
 mod troubles;
+mod trust;
 mod unread;
 mod version;
 mod votes;

@@ -1,9 +1,8 @@
 //! Accounts that WhatsApp keeps from starting new chats, and the tokens of those who trust them.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use image::ImageFormat;
 use serde_json::json;
+use wapi::clock::Clock;
 use wapi_simulator::{Audience, Phone, Restriction};
 
 use crate::harness::{PATIENCE, TestApp};
@@ -11,7 +10,8 @@ use crate::profile::picture;
 
 /// For an hour.
 fn no_new_chats() -> Restriction {
-    Restriction::NewChats { until: SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() + 3600 }
+    let now = u64::try_from(Clock::system().now().as_second()).unwrap();
+    Restriction::NewChats { until: now + 3600 }
 }
 
 /// The account's device has confirmed all that it was told.
@@ -108,5 +108,30 @@ async fn what_people_show_to_those_they_trust_is_seen_when_they_have_written() {
     let told = app.events("presence.changed", 1).await;
     assert_eq!(told[0]["data"]["state"], "available");
     app.get(&shown).await.expect(200);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_is_quicker_than_the_token_is_sent_again_when_the_token_is_there() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    app.pair("shop", &alice).await;
+    alice.is_restricted(no_new_chats());
+    bob.gives_tokens(false);
+    bob.sends_text(alice.number(), "a question").await.unwrap();
+    app.webhook.next().await;
+    let body = json!({"to": bob.number(), "type": "text", "text": {"body": "an answer"}});
+    let id = app.accepted("shop", body).await;
+    let refused = |alice: &Phone| (alice.refused_messages() == 1).then_some(());
+    alice.until("the answer is refused", PATIENCE, refused).await.unwrap();
+    bob.gives_token_to(alice.number()).unwrap();
+    app.until_message("shop", &id, "delivered").await;
+    assert_eq!(bob.next_message(PATIENCE).await.unwrap().text.as_deref(), Some("an answer"));
+    assert_eq!((alice.refused_messages(), bob.received().len()), (1, 1));
+
+    // Whoever trusts nobody is not written to twice.
+    let carol = app.phone("Carol");
+    refused_by_name(&app, &carol).await;
+    assert_eq!(alice.refused_messages(), 2);
     app.finish().await;
 }

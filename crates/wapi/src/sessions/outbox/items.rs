@@ -101,6 +101,9 @@ pub mod failures {
     use crate::event::Failure;
     use crate::store::Verdict;
 
+    /// WhatsApp's code for a message to somebody whom the account may not begin to write to.
+    pub const NEW_CHAT: &str = "463";
+
     fn failed(code: &str, detail: &str) -> Verdict {
         Verdict::Failed(Failure { code: code.to_owned(), detail: detail.to_owned() })
     }
@@ -132,7 +135,7 @@ pub mod failures {
     /// WhatsApp's refusal, explained.
     pub fn refused(code: &str) -> Verdict {
         let reason = match code {
-            "463" => "this account may not write to new contacts for now; wait, and let people write first",
+            NEW_CHAT => "this account may not write to new contacts for now; wait, and let people write first",
             "479" => "the message was not in a form it accepts",
             "404" => "there is no such recipient",
             "503" => "it could not take the message for now",

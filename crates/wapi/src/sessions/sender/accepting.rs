@@ -89,6 +89,7 @@ impl Sender {
             waiting: vec![waiter],
             is_vote,
             is_stale: false,
+            was_new_chat: false,
         };
         self.enter(message, open);
         Reply::Accepted(accepted, verdict)

@@ -22,6 +22,8 @@ pub(super) enum Done {
     Prepared(Place, Result<Prepared, Unprepared>),
     Marked(Vec<Place>, Result<(), ()>),
     HandedOver(Place, HandedOver),
+    /// Whether somebody, whom the account may not begin to write to, has written to it meanwhile.
+    Trusted(Place, bool),
 }
 
 /// Everything the work on a message needs.
@@ -40,6 +42,15 @@ pub(super) struct Work {
 pub(super) async fn mark(store: Store, places: Vec<Place>) -> Done {
     let marked = store.mark_attempted(places.clone()).await.map_err(drop);
     Done::Marked(places, marked)
+}
+
+/// A message was refused as the first word to somebody.
+pub(super) async fn trusted(place: Place, session: Arc<Session>, by: ChatId) -> Done {
+    let is_trusted = match session.link() {
+        Some(link) => link.is_trusted_now(&by).await,
+        None => false,
+    };
+    Done::Trusted(place, is_trusted)
 }
 
 impl Work {

@@ -24,6 +24,8 @@ var scenarios = []scenario{
 	{"newsletters are founded, followed and turned down", []bool{false}, newsletters},
 	{"a phone hands out what its devices ask for", both, askedOfThePhone},
 	{"a restricted account writes to those who wrote to it", both, restricted},
+	{"a newsletter is read, and what others make of its posts is told live", []bool{false}, newsletter},
+	{"what is set and looked up is answered whole", both, answers},
 	{"a group is founded and changed, and the other hears all of it", []bool{false}, changedGroup},
 	// In chats by LID this client seals its vote for its number, which nobody expects there.
 	{"a poll is voted on", []bool{false}, vote},
@@ -370,4 +372,111 @@ func changedGroup(w *world) error {
 	}
 	_, err = p.bobs.text("hello")
 	return err
+}
+
+func newsletter(w *world) error {
+	p, err := w.pair()
+	if err != nil {
+		return err
+	}
+	background := context.Background()
+	var made struct{ ID string }
+	if err := p.alice.call("POST", "/newsletters", map[string]string{"name": "News"}, &made); err != nil {
+		return err
+	}
+	if err := p.bob.call("PUT", "/newsletters/"+made.ID, nil, nil); err != nil {
+		return err
+	}
+	news := jid(made.ID)
+	sent, err := p.alices.says(news, "hello")
+	if err != nil {
+		return err
+	}
+	post, err := p.bobs.text("hello")
+	if err != nil {
+		return err
+	}
+	if post.Info.ServerID != sent.ServerID {
+		return fmt.Errorf("the post is at %d, its author was told %d", post.Info.ServerID, sent.ServerID)
+	}
+	lasts, err := p.bobs.NewsletterSubscribeLiveUpdates(background, news)
+	if err != nil || lasts <= 0 {
+		return fmt.Errorf("live updates last %s: %w", lasts, err)
+	}
+	if err := p.alices.NewsletterSendReaction(background, news, sent.ServerID, "👍", ""); err != nil {
+		return err
+	}
+	live := func(event *events.NewsletterLiveUpdate) bool { return event.JID == news }
+	if _, err := await(p.bobs, "what others make of it", live); err != nil {
+		return err
+	}
+	if err := p.bobs.NewsletterMarkViewed(background, news, []types.MessageServerID{sent.ServerID}); err != nil {
+		return err
+	}
+	if _, err := await(p.bobs, "that it was looked at", live); err != nil {
+		return err
+	}
+	updates, err := p.bobs.GetNewsletterMessageUpdates(background, news, &whatsmeow.GetNewsletterUpdatesParams{Count: 10})
+	if err != nil {
+		return err
+	}
+	if len(updates) != 1 || updates[0].ViewsCount != 1 || updates[0].ReactionCounts["👍"] != 1 {
+		return fmt.Errorf("the posts are %+v", updates)
+	}
+	return nil
+}
+
+func answers(w *world) error {
+	p, err := w.pair()
+	if err != nil {
+		return err
+	}
+	background := context.Background()
+	if _, err := p.alices.SetPrivacySetting(background, types.PrivacySettingTypeLastSeen, types.PrivacySettingNone); err != nil {
+		return err
+	}
+	other, err := w.device(p.alice, "alice, again")
+	if err != nil {
+		return err
+	}
+	kept, err := other.TryFetchPrivacySettings(background, true)
+	if err != nil {
+		return err
+	}
+	if kept.LastSeen != types.PrivacySettingNone || kept.Profile != types.PrivacySettingAll {
+		return fmt.Errorf("the settings are %+v", kept)
+	}
+	if _, err := other.SetPrivacySetting(background, types.PrivacySettingTypeOnline, types.PrivacySettingMatchLastSeen); err != nil {
+		return err
+	}
+	changed := func(told *events.PrivacySettings) bool { return told.OnlineChanged }
+	if _, err := await(p.alices, "a setting that another device has changed", changed); err != nil {
+		return err
+	}
+	p.alices.Store.PushName = "Lissy"
+	if err := p.alices.SendPresence(background, types.PresenceAvailable); err != nil {
+		return err
+	}
+	if _, err := p.alices.says(p.toBob, "who am I?"); err != nil {
+		return err
+	}
+	asked, err := p.bobs.text("who am I?")
+	if err != nil {
+		return err
+	}
+	if asked.Info.PushName != "Lissy" {
+		return fmt.Errorf("the name that came was %q", asked.Info.PushName)
+	}
+	var call struct{ ID string }
+	if err := p.alice.call("POST", "/calls", map[string]string{"whom": p.bob.Number}, &call); err != nil {
+		return err
+	}
+	offer, err := await(p.bobs, "a call", func(offer *events.CallOffer) bool { return offer.CallID == call.ID })
+	if err != nil {
+		return err
+	}
+	if offer.RemotePlatform == "" || offer.RemoteVersion == "" {
+		return fmt.Errorf("the caller runs %+v", offer.CallRemoteMeta)
+	}
+	return nil
 }

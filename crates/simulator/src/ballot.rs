@@ -15,7 +15,7 @@ use waproto::whatsapp::message::{
 };
 
 use crate::amendments::Author;
-use crate::message::PhoneMessage;
+use crate::message::{PhoneMessage, unwrap};
 use crate::phone::Phone;
 
 impl Phone {
@@ -133,6 +133,22 @@ impl Phone {
         Ok(EventResponseMessage::decode_from_slice(&self.opens(answer, &about, "Event Response", payload, iv)?)?)
     }
 
+    /// Opens an edit that came in, sealed or not: the id of the message it is about, and what that says now.
+    pub fn opens_edit(&self, edit: &PhoneMessage) -> anyhow::Result<(String, wa::Message)> {
+        let opened = match unwrap(&edit.protobuf).secret_encrypted_message.as_option() {
+            Some(sealed) => {
+                let about = About::of(&sealed.target_message_key)?;
+                let (payload, iv) = (sealed.enc_payload.as_deref(), sealed.enc_iv.as_deref());
+                wa::Message::decode_from_slice(&self.opens(edit, &about, "Message Edit", payload, iv)?)?
+            }
+            None => unwrap(&edit.protobuf).clone(),
+        };
+        let change = opened.protocol_message.as_option().filter(|change| change.r#type == Some(Type::MESSAGE_EDIT));
+        let change = change.context("it is no edit")?;
+        let id = change.key.as_option().and_then(|key| key.id.clone()).context("it does not say what it is about")?;
+        Ok((id, change.edited_message.as_option().cloned().context("it has no new words")?))
+    }
+
     /// Under the addresses on the wire, and no others: the sender as the stanza names them, and whose it is by the key of what it is about.
     fn opens(
         &self,
@@ -152,7 +168,8 @@ impl Phone {
         );
         let key = key(&self.poll_secret(&about.id)?, &about.id, &creator, &sender, what)?;
         let mut opened = Vec::new();
-        let bound_to = bound_to(&about.id, &sender);
+        // Votes and answers are bound to who gives them and to what; edits to nothing.
+        let bound_to = if what == "Message Edit" { Vec::new() } else { bound_to(&about.id, &sender) };
         let opening = aes_256_gcm_decrypt(&key, iv.try_into()?, &bound_to, payload, &mut opened);
         opening.ok().with_context(|| format!("it is not sealed for {creator} and {sender}"))?;
         Ok(opened)

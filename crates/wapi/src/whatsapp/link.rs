@@ -36,7 +36,7 @@ const TASKS_END: Duration = Duration::from_millis(200);
 /// A handle on the engine's client for one session.
 pub struct Link {
     pub(super) client: Arc<Client>,
-    saved: Arc<PersistenceManager>,
+    pub(super) saved: Arc<PersistenceManager>,
     synced: Arc<Synced>,
     tasks: Lifecycle,
     pub(super) reports: Reports,
@@ -56,6 +56,8 @@ pub struct Link {
     pub(super) unasked_until: Mutex<Duration>,
     /// Done when WhatsApp has said, once, what its clients do otherwise than by default.
     pub(super) switches: OnceCell<()>,
+    /// Whether edits are sealed, once that is known.
+    pub(super) edits_are_sealed: OnceCell<bool>,
     /// Stanzas are shown as they come in: what is asked for again is seen nowhere else.
     _stanzas: RawNodeLease,
     _subscriptions: [Subscription; 2],
@@ -125,6 +127,7 @@ impl Link {
             other_numbers: Mutex::default(),
             unasked_until: Mutex::default(),
             switches: OnceCell::new(),
+            edits_are_sealed: OnceCell::new(),
             _subscriptions: subscriptions,
         }
     }

@@ -31,6 +31,7 @@ mod readiness;
 mod retries;
 mod rights;
 mod runtime;
+mod sealed_edits;
 mod sending;
 mod server_key;
 mod shop;

@@ -127,7 +127,11 @@ impl Link {
         };
         let around = Around { chat: to, quote, secret, sealed, preview, original, now };
         let audience = message.audience.iter().filter_map(|person| person.parse().ok()).collect();
+        let is_edit = matches!(message.content, Content::Edit { .. });
         let mut message = outgoing::protobuf(message, uploaded, &around).ok_or(NotPrepared::Unsayable)?;
+        if is_edit && !matches!(to, ChatId::Newsletter(_)) {
+            message = self.edit_as_sent(to, message).await;
+        }
         outgoing::owned(&mut message, || Some(self.account()?.address()));
         Ok(Prepared { message: Box::new(message), audience, handle })
     }

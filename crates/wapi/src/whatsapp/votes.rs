@@ -195,7 +195,7 @@ pub(super) async fn seal(
 }
 
 /// Whether a message to this chat names people by LIDs: a group says so, and for chats of two the account has moved to them or not.
-async fn leaves_by_lid(client: &Client, to: &Jid) -> bool {
+pub(super) async fn leaves_by_lid(client: &Client, to: &Jid) -> bool {
     if to.is_group() {
         let group = client.groups().query_info(to).await;
         return group.is_ok_and(|group| group.addressing_mode == AddressingMode::Lid);

@@ -120,3 +120,41 @@ async fn an_edit_that_is_sealed_is_told_like_any_other() {
         app.finish().await;
     }
 }
+
+/// The switch by which WhatsApp has an account's clients seal their edits.
+const SEALS_EDITS: u32 = 16_057;
+
+#[tokio::test]
+async fn own_edits_are_sealed_where_whatsapp_says_so_and_phones_read_both() {
+    for addressing in [Addressing::PhoneNumber, Addressing::Lid] {
+        let app = Setup::new().simulator(Options { addressing, ..Options::default() }).start().await;
+        let (alice, bob, carol) = (app.phone("Alice"), app.phone("Bob"), app.phone("Carol"));
+        alice.has_property(SEALS_EDITS, Some("1"));
+        app.pair("shop", &alice).await;
+        app.pair("other", &carol).await;
+        for (session, phone, is_sealed) in [("shop", &alice, true), ("other", &carol, false)] {
+            let group = bob.creates_group_addressed("club", &[phone], addressing).unwrap();
+            for chat in [bob.number(), group.as_str()] {
+                let id = app.accepted(session, json!({"to": chat, "text": {"body": "helo"}})).await;
+                bob.until("it is there", PATIENCE, |bob| bob.received().iter().any(|it| it.id == id).then_some(()))
+                    .await
+                    .unwrap();
+                let path = format!("/v1/sessions/{session}/messages/{id}");
+                app.patch(&path, json!({"text": {"body": "hello"}})).await.expect(200);
+                let newest = |bob: &wapi_simulator::Phone| {
+                    let all = bob.received().into_iter().rev();
+                    all.filter_map(|edit| Some((bob.opens_edit(&edit).ok()?, edit)))
+                        .find(|((about, _), _)| *about == id)
+                };
+                let ((_, said), edit) = bob.until("the edit can be read", PATIENCE, newest).await.unwrap();
+                assert_eq!(said.conversation.as_deref(), Some("hello"), "{addressing:?} {session} {chat}");
+                assert_eq!(
+                    edit.protobuf.secret_encrypted_message.is_set(),
+                    is_sealed,
+                    "{addressing:?} {session} {chat}"
+                );
+            }
+        }
+        app.finish().await;
+    }
+}

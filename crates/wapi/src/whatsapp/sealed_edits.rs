@@ -1,0 +1,99 @@
+//! Edits of the account's own messages, sealed with the secret that the first message brought along.
+//!
+//! WhatsApp's own clients seal an edit where a feature switch of the account says so, and send it in the message's place otherwise; those that
+//! open edits at all open both. Where the first message's secret is not known, there is nothing to seal it with.
+
+use std::time::Duration;
+
+use whatsapp_rust::Jid;
+use whatsapp_rust::wacore::iq::abprops::web::MESSAGE_EDIT_TO_MESSAGE_SECRET_SENDER_ENABLED;
+use whatsapp_rust::wacore::iq::props::PropsSpec;
+use whatsapp_rust::wacore::message_edit::{MessageEditContext, encrypt_message_edit};
+use whatsapp_rust::wacore_binary::JidExt;
+use whatsapp_rust::waproto::buffa::MessageField;
+use whatsapp_rust::waproto::whatsapp as wa;
+use whatsapp_rust::waproto::whatsapp::message::SecretEncryptedMessage;
+use whatsapp_rust::waproto::whatsapp::message::secret_encrypted_message::SecretEncType;
+
+use super::inbox::other_address;
+use super::link::Link;
+use super::outgoing;
+use super::votes::leaves_by_lid;
+use crate::message::ChatId;
+
+/// How long the first edit waits for WhatsApp's feature switches.
+const SWITCHES: Duration = Duration::from_secs(5);
+/// The engine writes secrets down some time after their messages have left.
+const TRIES: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(100);
+
+impl Link {
+    /// An edit as it leaves.
+    pub(super) async fn edit_as_sent(&self, to: &ChatId, edit: wa::Message) -> wa::Message {
+        // Boxed, since the engine's own futures are nested so deeply that the compiler gives up on what contains them.
+        if !Box::pin(self.seals_edits()).await {
+            return edit;
+        }
+        let sealed = Box::pin(self.sealed(outgoing::jid(to), &edit)).await;
+        sealed.unwrap_or(edit)
+    }
+
+    /// Asked once: what WhatsApp switches on stays on.
+    async fn seals_edits(&self) -> bool {
+        let asking = self.edits_are_sealed.get_or_try_init(|| async {
+            match self.clock.timeout(SWITCHES, self.client.execute(PropsSpec::new())).await {
+                Ok(Ok(switches)) => {
+                    let code = MESSAGE_EDIT_TO_MESSAGE_SECRET_SENDER_ENABLED.code;
+                    let mut switches = switches.experiment_props.iter();
+                    Ok(switches.any(|(known, value)| *known == code && matches!(&**value, "1" | "true")))
+                }
+                Ok(Err(error)) => Err(tracing::debug!(%error, "it is not known whether edits are sealed")),
+                Err(error) => Err(tracing::debug!(%error, "it is not known whether edits are sealed")),
+            }
+        });
+        asking.await.copied().unwrap_or(false)
+    }
+
+    /// Under the address that the message carries, like everything that is sealed.
+    async fn sealed(&self, to: Jid, edit: &wa::Message) -> Option<wa::Message> {
+        let key = edit.protocol_message.as_option()?.key.as_option()?;
+        let id = key.id.as_deref()?;
+        let secret = self.secret_of(&to, id).await?;
+        let own = if leaves_by_lid(&self.client, &to).await { self.client.lid() } else { self.client.pn() };
+        let own = own.or_else(|| self.client.pn())?.to_non_ad_string();
+        let about = MessageEditContext { original_msg_id: id, original_sender_jid: &own, editor_jid: &own };
+        let (payload, iv) = encrypt_message_edit(edit, &secret, &about).ok()?;
+        let sealed = SecretEncryptedMessage {
+            target_message_key: MessageField::some(key.clone()),
+            enc_payload: Some(payload),
+            enc_iv: Some(iv.to_vec()),
+            secret_enc_type: Some(SecretEncType::MESSAGE_EDIT),
+            ..Default::default()
+        };
+        Some(wa::Message { secret_encrypted_message: MessageField::some(sealed), ..Default::default() })
+    }
+
+    /// The secret of one of the account's messages, as the engine has noted it, under either address of either side.
+    async fn secret_of(&self, to: &Jid, id: &str) -> Option<Vec<u8>> {
+        let mut chats = vec![to.to_non_ad_string()];
+        if !to.is_group() {
+            chats.extend(other_address(&self.client, to).await.map(|other| other.to_non_ad_string()));
+        }
+        let own = [self.client.pn(), self.client.lid()].into_iter().flatten();
+        let own: Vec<String> = own.map(|own| own.to_non_ad_string()).collect();
+        let kept = self.saved.backend();
+        for attempt in 0..TRIES {
+            if attempt > 0 {
+                self.clock.sleep(PAUSE).await;
+            }
+            for chat in &chats {
+                for sender in &own {
+                    if let Ok(Some(secret)) = kept.get_msg_secret(chat, sender, id).await {
+                        return Some(secret);
+                    }
+                }
+            }
+        }
+        None
+    }
+}

@@ -134,7 +134,7 @@ impl App {
         let fetcher = Fetcher::new(config.allowed_targets.clone(), media.clone(), clock.clone())?;
         let sessions = Sessions::new(Parts {
             whatsapp,
-            files,
+            files: files.clone(),
             inbox,
             names,
             store: store.clone(),
@@ -150,7 +150,13 @@ impl App {
             tracing::warn!("there are API keys, but WAPI_AUTH is none: nobody is asked for them");
         }
         lifecycle.spawn(keys.clone().note_uses(lifecycle.clone()));
-        lifecycle.spawn(retention::keep_to(config.retention, store.clone(), clock.clone(), lifecycle.clone()));
+        lifecycle.spawn(retention::keep_to(
+            config.retention,
+            store.clone(),
+            files.clone(),
+            clock.clone(),
+            lifecycle.clone(),
+        ));
         lifecycle.spawn(media::keep_downloading(media.clone(), sessions.clone()));
         lifecycle.spawn(media::keep_to(media.clone()));
         let edge = Edge::new(Proxies(config.trusted_proxies.clone()), descriptors::now(), clock.clone());

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::clock::Clock;
 use crate::lifecycle::Lifecycle;
+use crate::sessions::Files;
 use crate::store::{Cut, Store, StoreError};
 
 /// How often it is looked whether something is old.
@@ -37,9 +38,15 @@ pub struct Retention {
     pub size: u64,
 }
 
-/// Keeps to it until the program stops.
-pub async fn keep_to(retention: Retention, store: Store, clock: Clock, lifecycle: Lifecycle) {
+/// Keeps to it until the program stops. Keys of devices that are no more are kept as long as what is told of them.
+pub async fn keep_to(retention: Retention, store: Store, files: Files, clock: Clock, lifecycle: Lifecycle) {
     while lifecycle.unless_stopping(clock.sleep(EVERY)).await.is_some() {
+        let before = clock.now().checked_sub(retention.events).unwrap_or(Timestamp::UNIX_EPOCH);
+        match files.remove_old(before).await {
+            Ok(0) => {}
+            Ok(removed) => tracing::info!(removed, "old files of former devices were removed"),
+            Err(error) => tracing::warn!(%error, "old files of former devices cannot be removed for now"),
+        }
         let sweep = Sweep { retention, store: &store, clock: &clock };
         if let Some(Err(error)) = lifecycle.unless_stopping(sweep.run(clock.now())).await {
             tracing::warn!(%error, "old events cannot be removed for now");

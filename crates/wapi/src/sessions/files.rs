@@ -21,6 +21,9 @@ use crate::durable;
 /// left behind without it is not used again, see [`Files::set_aside`].
 const SUFFIXES: [&str; 4] = ["db", "db-wal", "db-shm", "db-journal"];
 
+/// The name of a folder of what was moved out of the way at a moment, in UTC.
+const MOMENT: &str = "%Y%m%dT%H%M%S%.3fZ";
+
 /// Why a session's file is moved out of the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Aside {
@@ -90,8 +93,8 @@ impl Files {
         Ok((names, strangers))
     }
 
-    /// Moves the saved state of a device that is needed no more out of the way, for good. It is never deleted. A session without one is
-    /// none; but what an earlier move left behind goes, too, or it would be taken for the log of the next device.
+    /// Moves the saved state of a device that is needed no more out of the way, for good. A session without one is none; but what an
+    /// earlier move left behind goes, too, or it would be taken for the log of the next device.
     ///
     /// A folder for each moment, since a long name leaves no room for a time in the file's name.
     pub(super) async fn set_aside(&self, name: &SessionName, why: Aside, now: Timestamp) -> io::Result<()> {
@@ -106,7 +109,7 @@ impl Files {
         if there.is_empty() {
             return Ok(());
         }
-        let folder = self.sessions.join(why.folder()).join(now.strftime("%Y%m%dT%H%M%S%.3fZ").to_string());
+        let folder = self.sessions.join(why.folder()).join(now.strftime(MOMENT).to_string());
         durable::make_folder(&folder).await?;
         for from in there {
             let to = folder.join(from.file_name().expect("a session's file has a name"));
@@ -142,6 +145,29 @@ impl Files {
         Ok(())
     }
 
+    /// Removes what was moved out of the way before a moment: keys that nobody will use again can only be stolen. How many devices' went.
+    pub async fn remove_old(&self, before: Timestamp) -> io::Result<usize> {
+        let mut removed = 0;
+        for why in [Aside::LoggedOut, Aside::Removed] {
+            let folder = self.sessions.join(why.folder());
+            let mut moments = match fs::read_dir(&folder).await {
+                Ok(moments) => moments,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            while let Some(moment) = moments.next_entry().await? {
+                // What is called otherwise is somebody else's.
+                let at = moment.file_name().to_str().and_then(moment_of);
+                if at.is_some_and(|at| at < before) {
+                    fs::remove_dir_all(moment.path()).await?;
+                    removed += 1;
+                }
+            }
+            durable::sync_names(&folder.join("moments")).await?;
+        }
+        Ok(removed)
+    }
+
     /// Replaces the session's QR picture at once: whoever looks sees the old or the new one, whole.
     pub async fn write_qr_code(&self, name: &SessionName, png: &[u8]) -> io::Result<()> {
         durable::write(&self.qr_code(name), png).await
@@ -161,5 +187,34 @@ impl Files {
             }
         }
         Ok(())
+    }
+}
+
+fn moment_of(name: &str) -> Option<Timestamp> {
+    let at = jiff::civil::DateTime::strptime(MOMENT, name).ok()?;
+    at.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|at| at.timestamp())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_moved_out_of_the_way_goes_when_it_is_old() {
+        let root = tempfile::tempdir().unwrap();
+        let files = Files::open(root.path()).await.unwrap();
+        let name = SessionName::parse("shop").unwrap();
+        let now: Timestamp = "2026-11-28T12:00:00.25Z".parse().unwrap();
+        for (why, hours) in [(Aside::Removed, 0), (Aside::LoggedOut, 0), (Aside::LoggedOut, 2)] {
+            std::fs::write(files.session(&name), "keys").unwrap();
+            files.set_aside(&name, why, now + jiff::SignedDuration::from_hours(hours)).await.unwrap();
+        }
+        let others = root.path().join("sessions/removed/before the move");
+        std::fs::create_dir(&others).unwrap();
+        assert_eq!(files.remove_old(now).await.unwrap(), 0);
+        assert_eq!(files.remove_old(now + jiff::SignedDuration::from_hours(1)).await.unwrap(), 2);
+        let left = |folder: &str| std::fs::read_dir(root.path().join(folder)).unwrap().count();
+        assert_eq!((left("sessions/removed"), left("sessions/logged-out")), (1, 1));
+        assert!(others.exists());
     }
 }

@@ -134,12 +134,12 @@ mod tests {
     fn what_is_wrapped_is_labelled_by_what_is_inside() {
         let note = AudioMessage { ptt: Some(true), ..Default::default() };
         let note = wa::Message { audio_message: MessageField::some(note), ..Default::default() };
-        let once = FutureProofMessage { message: MessageField::some(note.clone()), ..Default::default() };
+        let once = FutureProofMessage { message: MessageField::some(note.clone()) };
         let once = wa::Message { view_once_message_v2_extension: MessageField::some(once), ..Default::default() };
         assert_eq!((Labels::of(&note).media, Labels::of(&once)), (Some("ptt"), Labels::of(&note)));
         let edit = ProtocolMessage { r#type: Some(Type::MESSAGE_EDIT), ..Default::default() };
         let edit = wa::Message { protocol_message: MessageField::some(edit), ..Default::default() };
-        let kept = FutureProofMessage { message: MessageField::some(edit), ..Default::default() };
+        let kept = FutureProofMessage { message: MessageField::some(edit) };
         let kept = wa::Message { edited_message: MessageField::some(kept), ..Default::default() };
         let expected = Labels { edit: Some("1"), hides_failure: true, ..Labels::default() };
         assert_eq!(Labels::of(&kept), expected);

@@ -123,12 +123,12 @@ impl Accepting<'_> {
             return Ok((self.again(&id, wait).await?, true));
         }
         asked.check_file(&gateway.media, life).await?;
-        reactions::is_known(gateway, session, life, asked).await?;
         let (send_at, expires_at) = asked.times(gateway.clock.now())?;
         let life = (*life).clone();
         let wish = Wish { life, to: asked.to.clone(), message: asked.message.clone(), send_at, expires_at, key };
         let wish = gateway.sessions.settle(session, wish).await?;
         let (to, message) = (wish.wish().to.clone(), wish.wish().message.clone());
+        reactions::is_known(gateway, session, self.life, &to, &message.content).await?;
         polls::check(&message.content, &to, &gateway.store, self.life).await?;
         match gateway.sessions.send(session, wish).await? {
             Reply::Accepted(accepted, verdict) => {
@@ -158,6 +158,32 @@ pub async fn show(State(gateway): State<Gateway>, message: NamedMessage) -> Resu
     let NamedMessage { session, id } = message;
     let found = gateway.store.sent_message(&gateway.life(&session)?, &id).await.map_err(unreadable)?;
     Ok(Json(MessageInfo::new(session, found.ok_or(Problem::NoMessage)?)).into_response())
+}
+
+/// The answer to what was asked before under the same key, if it was: about the message that came of it, as it is now. `input` is how its
+/// chat was named, if it was.
+async fn repeated(
+    accepting: &Accepting<'_>,
+    key: Option<&IdempotencyKey>,
+    input: Option<&str>,
+    wait: Duration,
+) -> Result<Option<Response>, Problem> {
+    let Some(key) = key else { return Ok(None) };
+    let id = match accepting.gateway.store.accepted_before(key).await.map_err(unreadable)? {
+        None => return Ok(None),
+        Some(Acceptance::Repeated(id)) => id,
+        Some(_) => return Err(Problem::KeyTaken),
+    };
+    again(accepting, &id, input, wait).await.map(Some)
+}
+
+/// What is answered about a message once more.
+async fn again(accepting: &Accepting<'_>, id: &str, input: Option<&str>, wait: Duration) -> Result<Response, Problem> {
+    let message = accepting.again(id, wait).await?;
+    let to = ChatId::parse_with_status(&message.chat).map_err(|_| Problem::NoMessage)?;
+    let input = input.map_or_else(|| to.to_string(), str::to_owned);
+    let asked = Asked { input, ..Asked::about(to, message.message.clone()) };
+    answer(accepting.gateway, &asked, accepting.session, vec![message], true).await
 }
 
 /// What is answered about a message that was changed before it left.

@@ -151,12 +151,15 @@ impl Outbox {
         self.lanes.get(place).is_some_and(|item| !item.may_have_left_by_now() && item.stage != Stage::Doubtful)
     }
 
-    /// A message has other words: what was made ready of it, or is being, is of no use.
-    pub fn reworded(&mut self, place: Place) {
+    /// A message has other words: what was made ready of it, or is being, is of no use, and they may need something that the former ones
+    /// did not, or the other way round.
+    pub fn reworded(&mut self, place: Place, has_file: bool) {
         let Some(item) = self.lanes.get_mut(place) else { return };
-        let was_ready = item.has_file && std::mem::replace(&mut item.is_prepared, false);
-        if was_ready && self.ready.remove(&place) {
-            self.unprepared.insert(place);
+        item.is_prepared = !has_file;
+        let is_free = self.ready.remove(&place) || self.unprepared.remove(&place);
+        if is_free {
+            let line = if has_file { &mut self.unprepared } else { &mut self.ready };
+            line.insert(place);
         }
     }
 
@@ -168,6 +171,7 @@ impl Outbox {
                 item.is_prepared = true;
                 self.make_ready(place);
             }
+            Err(Unprepared::Outdated) => self.make_ready(place),
             Err(Unprepared::Unfit(detail)) => self.give_up(place, failures::media(detail)),
             Err(Unprepared::Passing(detail)) => self.fail(place, failures::media(detail), at),
         }

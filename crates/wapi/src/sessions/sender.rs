@@ -16,7 +16,7 @@ use super::session::{Inlets, Intent, Line};
 use super::{Parts, Session, Status};
 use crate::media::File;
 use crate::message::{ChatId, Message};
-use crate::store::{Judged, Life, OpenMessage, Place, Receipt, Verdict};
+use crate::store::{IdempotencyKey, Judged, Life, OpenMessage, Place, Receipt, Rewording, StoreError, Verdict};
 use crate::whatsapp::{Note, Prepared};
 
 mod accepting;
@@ -54,7 +54,8 @@ pub(super) enum Request {
     Reword {
         id: String,
         message: Box<Message>,
-        reply: oneshot::Sender<Option<Place>>,
+        key: Option<IdempotencyKey>,
+        reply: oneshot::Sender<Result<Rewording, StoreError>>,
     },
 }
 
@@ -127,17 +128,17 @@ impl Sender {
                 Some(note) = notes.recv() => self.note(note),
                 Some(done) = self.work.next() => self.done(done),
                 Some(asked) = self.accepting.next() => self.accepted(asked),
-                Some(request) = requests.recv() => self.asked(request),
+                Some(request) = requests.recv() => self.asked(request).await,
                 () = alarm => {}
             }
+        }
+        // Those who asked are told; what was accepted is sent by the next run, if there is one for it.
+        while let Some(asked) = self.accepting.next().await {
+            self.accepted(asked);
         }
         if session.intent() == Intent::Remove {
             self.outbox.device_is_gone();
             self.advance();
-        }
-        // Those who asked are told; what was accepted is sent by the next run.
-        while let Some(asked) = self.accepting.next().await {
-            self.accepted(asked);
         }
     }
 
@@ -180,7 +181,7 @@ impl Sender {
             haste: Haste::Patient,
             is_marked: left.may_have_left,
             may_have_left: left.may_have_left,
-            has_file: left.is_media,
+            has_file: left.needs_fetching,
         };
         self.enter(message, open);
     }
@@ -205,7 +206,7 @@ impl Sender {
         }
     }
 
-    fn asked(&mut self, request: Request) {
+    async fn asked(&mut self, request: Request) {
         match request {
             Request::Accept { wish, file, haste, reply } => match self.refusal(&wish, haste) {
                 Some(refusal) => drop(reply.send(Err(refusal))),
@@ -218,7 +219,7 @@ impl Sender {
             }
             // Whoever asked may have gone; it is done all the same.
             Request::Cancel { id, reply } => drop(reply.send(self.cancel(&id))),
-            Request::Reword { id, message, reply } => drop(reply.send(self.reword(&id, *message))),
+            Request::Reword { id, message, key, reply } => drop(reply.send(self.reword(&id, *message, key).await)),
         }
     }
 
@@ -291,17 +292,12 @@ impl Sender {
         let at = self.moment();
         match done {
             Done::Prepared(place, outcome) => {
-                let open = self.open.get_mut(&place);
-                let is_stale = open.as_ref().is_some_and(|open| open.is_stale);
-                let outcome = outcome.map(|prepared| {
-                    if let Some(open) = open.filter(|open| !open.is_stale) {
-                        open.prepared = Some(prepared);
-                    }
-                });
+                let outcome = match self.open.get_mut(&place) {
+                    Some(open) if open.is_stale => Err(Unprepared::Outdated),
+                    Some(open) => outcome.map(|prepared| open.prepared = Some(prepared)),
+                    None => outcome.map(drop),
+                };
                 self.outbox.prepared(place, outcome, at);
-                if is_stale {
-                    self.outbox.reworded(place);
-                }
             }
             Done::Marked(places, outcome) => self.outbox.marked(&places, outcome, at),
             Done::HandedOver(place, outcome) => self.outbox.handed_over(place, &outcome, at),

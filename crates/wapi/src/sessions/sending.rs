@@ -10,7 +10,7 @@ use super::sender::Request;
 use super::{SessionName, Sessions, Status};
 use crate::media::File;
 use crate::message::{ChatId, Message};
-use crate::store::{Accepted, IdempotencyKey, Life, Quoted, StoreError, Verdict};
+use crate::store::{Accepted, IdempotencyKey, Life, Quoted, Rewording, StoreError, Verdict};
 use crate::whatsapp::Registered;
 
 /// How long WhatsApp is asked about a new number before its message is accepted.
@@ -133,12 +133,16 @@ impl Sessions {
     }
 
     /// Gives a message that has not left other words; the same way.
-    pub async fn reword(&self, name: &SessionName, id: &str, message: Message) -> Result<bool, SendError> {
+    pub async fn reword(
+        &self,
+        name: &SessionName,
+        id: &str,
+        message: Message,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Rewording, SendError> {
         let (reply, answer) = oneshot::channel();
-        self.request(name, Request::Reword { id: id.to_owned(), message: Box::new(message.clone()), reply })?;
-        let Some(place) = answer.await.map_err(|_| SendError::Stopping)? else { return Ok(false) };
-        self.inner.around.store.reword(place, message).await?;
-        Ok(true)
+        self.request(name, Request::Reword { id: id.to_owned(), message: Box::new(message), key, reply })?;
+        Ok(answer.await.map_err(|_| SendError::Stopping)??)
     }
 
     fn request(&self, name: &SessionName, request: Request) -> Result<(), SendError> {
@@ -151,7 +155,7 @@ impl Sessions {
         self.inner.around.whatsapp_timeout
     }
 
-    /// A message of a chat, sent or received, if it is known; the chat may be named by its number or its LID.
+    /// A message of a chat, sent or received, if it is known and somebody has it; the chat may be named by its number or its LID.
     pub async fn quoted(
         &self,
         name: &SessionName,
@@ -159,7 +163,7 @@ impl Sessions {
         chat: &ChatId,
         id: &str,
     ) -> Result<Option<Quoted>, StoreError> {
-        let chats = self.addresses(name, chat).await;
+        let chats = self.all_addresses(name, life, chat).await?;
         self.inner.around.store.quoted(life, &chats, id).await
     }
 
@@ -248,6 +252,20 @@ impl Sessions {
     /// All addresses a chat is known by, the one it is named by first.
     pub async fn addresses(&self, name: &SessionName, chat: &ChatId) -> Vec<String> {
         [Some(chat.to_string()), self.other_address(name, chat).await].into_iter().flatten().collect()
+    }
+
+    /// The same with those that were told before, which are known without a connection, too.
+    pub async fn all_addresses(
+        &self,
+        name: &SessionName,
+        life: &Life,
+        chat: &ChatId,
+    ) -> Result<Vec<String>, StoreError> {
+        let mut chats = self.addresses(name, chat).await;
+        let known = self.inner.around.store.known_addresses(life, &chat.to_string()).await?;
+        let new: Vec<_> = known.into_iter().filter(|known| !chats.contains(known)).collect();
+        chats.extend(new);
+        Ok(chats)
     }
 
     /// Whether a message could be sent right now; worth asking before fetching what to send.

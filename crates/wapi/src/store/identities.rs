@@ -128,6 +128,13 @@ impl Store {
         Ok(self.identities(session, addresses).await?.into_iter().next().map(|known| known.id))
     }
 
+    /// All addresses of whoever has this one, with what they are called, if they were told of before.
+    pub async fn known_addresses(&self, session: &Life, address: &str) -> Result<Vec<String>, StoreError> {
+        let sql = "SELECT address FROM identities WHERE session = $1 AND id = $2 UNION SELECT $2";
+        let Some(id) = self.known_id(session, &[address]).await? else { return Ok(Vec::new()) };
+        Ok(sqlx::query_scalar(sql).bind(session).bind(id).fetch_all(&self.readers).await?)
+    }
+
     /// What is known of these addresses, in the order it became known.
     async fn identities(&self, session: &Life, addresses: &[&str]) -> Result<Vec<Known>, StoreError> {
         let sql = "SELECT address, id FROM identities WHERE session = $1 AND address IN ($2, $3) ORDER BY place";

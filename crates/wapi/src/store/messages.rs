@@ -8,7 +8,7 @@ use super::time;
 use super::writer::Change;
 use super::{Life, Store, StoreError};
 use crate::ids;
-use crate::message::{MediaKind, Message};
+use crate::message::Message;
 
 /// How long an idempotency key is remembered.
 pub const KEY_LIFETIME: SignedDuration = SignedDuration::from_hours(24);
@@ -71,6 +71,18 @@ pub enum Acceptance {
     KeyTaken,
 }
 
+/// What became of other words for a message that waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rewording {
+    Done,
+    /// The same was asked before, under the same key; the id of the message that came of it.
+    Repeated(String),
+    /// Something else was asked under the same key.
+    KeyTaken,
+    /// It may have left, or is settled.
+    TooLate,
+}
+
 /// A message that is not settled.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OpenMessage {
@@ -82,7 +94,8 @@ pub struct OpenMessage {
     pub expires_at: Option<Timestamp>,
     /// Whether it may have left.
     pub may_have_left: bool,
-    pub is_media: bool,
+    /// Whether something has to be fetched before it can leave.
+    pub needs_fetching: bool,
     /// Whether it says something to a poll or an event.
     pub is_vote: bool,
 }
@@ -110,9 +123,14 @@ impl Store {
         self.writer.change(Doubt).await
     }
 
-    /// Gives a message that has not left other words.
-    pub async fn reword(&self, place: Place, message: Message) -> Result<(), StoreError> {
-        self.writer.change(Reword { place, message }).await
+    /// Gives a message that has not left other words, and remembers the request's key with it.
+    pub async fn reword(
+        &self,
+        place: Place,
+        message: Message,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Rewording, StoreError> {
+        self.writer.change(Reword { place, message, key }).await
     }
 
     /// Those of a session's messages that are not settled, in the order they were accepted.
@@ -223,20 +241,34 @@ impl Change for Attempted {
 struct Reword {
     place: Place,
     message: Message,
+    key: Option<IdempotencyKey>,
 }
 
 impl Change for Reword {
-    type Answer = ();
+    type Answer = Rewording;
 
     fn moves_lanes(_: &Self::Answer) -> bool {
         false
     }
 
-    async fn write(&self, connection: &mut SqliteConnection, now: Timestamp) -> Result<(), sqlx::Error> {
+    async fn write(&self, connection: &mut SqliteConnection, now: Timestamp) -> Result<Rewording, sqlx::Error> {
+        if let Some(key) = &self.key {
+            match repeated(connection, key, now).await? {
+                Some(Acceptance::Repeated(id)) => return Ok(Rewording::Repeated(id)),
+                Some(_) => return Ok(Rewording::KeyTaken),
+                None => {}
+            }
+        }
         let content = serde_json::to_string(&self.message).expect("a message is always JSON");
         let sql = "UPDATE messages SET content = $2, edited_at = $3 WHERE place = $1 AND settled_at IS NULL";
-        sqlx::query(sql).bind(self.place.0).bind(content).bind(now.as_millisecond()).execute(connection).await?;
-        Ok(())
+        let query = sqlx::query(sql).bind(self.place.0).bind(content).bind(now.as_millisecond());
+        if query.execute(&mut *connection).await?.rows_affected() == 0 {
+            return Ok(Rewording::TooLate);
+        }
+        if let Some(key) = &self.key {
+            remember(connection, key, self.place, now).await?;
+        }
+        Ok(Rewording::Done)
     }
 }
 
@@ -258,7 +290,7 @@ impl Change for Doubt {
 }
 
 async fn open(pool: &SqlitePool, session: &Life) -> Result<Vec<OpenMessage>, sqlx::Error> {
-    let sql = "SELECT place, id, chat, accepted_at, send_at, expires_at, attempted_at, type \
+    let sql = "SELECT place, id, chat, accepted_at, send_at, expires_at, attempted_at, type, content \
                FROM messages WHERE session = $1 AND settled_at IS NULL ORDER BY place";
     let rows = sqlx::query(sql).bind(session).fetch_all(pool).await?;
     let open = |row: &SqliteRow| OpenMessage {
@@ -269,8 +301,74 @@ async fn open(pool: &SqlitePool, session: &Life) -> Result<Vec<OpenMessage>, sql
         send_at: row.get::<Option<i64>, _>("send_at").map(time),
         expires_at: row.get::<Option<i64>, _>("expires_at").map(time),
         may_have_left: row.get::<Option<i64>, _>("attempted_at").is_some(),
-        is_media: MediaKind::of(row.get("type")).is_some(),
+        // What cannot be read is told when it is to leave.
+        needs_fetching: serde_json::from_str::<Message>(row.get("content"))
+            .is_ok_and(|message| message.content.needs_fetching()),
         is_vote: matches!(row.get("type"), "poll_vote" | "event_response"),
     };
     Ok(rows.iter().map(open).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::tests::store;
+    use super::*;
+
+    fn message(content: serde_json::Value) -> Message {
+        serde_json::from_value(content).unwrap()
+    }
+
+    async fn accepted(store: &Store, session: &Life, message: &Message) -> Place {
+        let (session, chat, message) = (session.clone(), "ann".to_owned(), message.clone());
+        let (departure, key) = (Departure::Later, None);
+        let new = NewMessage { session, chat, message, send_at: None, expires_at: None, departure, key };
+        let Acceptance::New(accepted) = store.accept(new).await.unwrap() else { panic!("it came without a key") };
+        accepted.place
+    }
+
+    #[tokio::test]
+    async fn what_the_next_run_has_to_fetch_is_what_the_message_asks_for_now() {
+        let (store, _folder) = store().await;
+        let session = store.lives().begun("shop");
+        let image = json!({"link": "http://a/b.png"});
+        let kinds = [
+            (json!({"type": "text", "text": {"body": "http://a"}}), false),
+            (json!({"type": "text", "text": {"body": "http://a", "preview_url": true}}), true),
+            (json!({"type": "image", "image": image}), true),
+            (json!({"type": "location", "location": {"latitude": 1.0, "longitude": 2.0}}), false),
+        ];
+        for (content, needs_fetching) in &kinds {
+            let place = accepted(&store, &session, &message(content.clone())).await;
+            let open = store.open_messages(&session).await.unwrap();
+            let open = open.iter().find(|open| open.place == place).unwrap();
+            assert_eq!(open.needs_fetching, *needs_fetching, "{content}");
+            // And after it was given other words.
+            for (other, needs_fetching) in &kinds {
+                assert_eq!(store.reword(place, message(other.clone()), None).await.unwrap(), Rewording::Done);
+                let open = store.open_messages(&session).await.unwrap();
+                let open = open.iter().find(|open| open.place == place).unwrap();
+                assert_eq!(open.needs_fetching, *needs_fetching, "{content}, then {other}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn other_words_are_kept_with_the_key_they_came_under() {
+        let (store, _folder) = store().await;
+        let session = store.lives().begun("shop");
+        let text = |body: &str| message(json!({"type": "text", "text": {"body": body}}));
+        let place = accepted(&store, &session, &text("first")).await;
+        let key = |request: &str| {
+            let [caller, route, key, request] = ["me", "PATCH", "1", request].map(str::to_owned);
+            Some(IdempotencyKey { caller, session: session.clone(), route, key, request })
+        };
+        assert_eq!(store.reword(place, text("second"), key("a")).await.unwrap(), Rewording::Done);
+        let again = store.reword(place, text("third"), key("a")).await.unwrap();
+        assert!(matches!(again, Rewording::Repeated(_)), "{again:?}");
+        assert_eq!(store.reword(place, text("third"), key("b")).await.unwrap(), Rewording::KeyTaken);
+        assert_eq!(store.reword(Place(place.0 + 1), text("third"), None).await.unwrap(), Rewording::TooLate);
+        assert_eq!(store.content(place).await.unwrap(), text("second"));
+    }
 }

@@ -73,7 +73,9 @@ use identities::Remembered;
 pub use life::{Life, Lifeline, Since};
 pub use lives::Lives;
 pub use media::{MediaFacts, MediaRecord, MediaState, NewMedia};
-pub use messages::{Acceptance, Accepted, Departure, IdempotencyKey, KEY_LIFETIME, NewMessage, OpenMessage, Place};
+pub use messages::{
+    Acceptance, Accepted, Departure, IdempotencyKey, KEY_LIFETIME, NewMessage, OpenMessage, Place, Rewording,
+};
 pub use numbers::Numbers;
 pub use outcomes::{CANCELLED, Judged, Outcomes, Receipt, ReceiptKind, Verdict};
 pub use past::{Past, Reached, Stage};

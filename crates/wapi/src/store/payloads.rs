@@ -26,7 +26,7 @@ impl Store {
         self.writer.keep_payload(payload).await
     }
 
-    /// A message as it left, if it is still kept.
+    /// A message as it left, if it is still kept and is to arrive: not one that was called failed, or that was taken back meanwhile.
     pub async fn payload(&self, session: &Life, chat: &str, id: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let (session, chat, id) = (session.clone(), chat.to_owned(), id.to_owned());
         self.writer.change(Find { session, chat, id }).await
@@ -71,7 +71,13 @@ impl Change for Find {
     }
 
     async fn write(&self, connection: &mut SqliteConnection, _: Timestamp) -> Result<Self::Answer, sqlx::Error> {
-        let sql = "SELECT payload FROM payloads WHERE session = $1 AND chat = $2 AND id = $3";
+        // The second condition is that of an index, word for word.
+        let sql = "SELECT payload FROM payloads WHERE session = $1 AND chat = $2 AND id = $3 \
+                   AND NOT EXISTS (SELECT 1 FROM messages WHERE session = $1 AND id = $3 AND status IN ('failed', 'cancelled')) \
+                   AND NOT EXISTS (SELECT 1 FROM messages \
+                     WHERE session = $1 AND coalesce(json_extract(content, '$.edit.message_id'), \
+                                                     json_extract(content, '$.deletion.message_id')) = $3 \
+                       AND type IN ('edit', 'deletion') AND type = 'deletion' AND status NOT IN ('failed', 'cancelled'))";
         let query = sqlx::query_scalar(sql).bind(&self.session).bind(&self.chat).bind(&self.id);
         query.fetch_optional(connection).await
     }

@@ -122,12 +122,16 @@ pub struct Quoted {
 }
 
 impl Store {
-    /// A message, sent or received, if it is known. Those that were not sent through here are looked for in a chat, by all its addresses.
+    /// A message of a chat, sent or received, if it is known; the chat by all its addresses. One that was sent through here and that
+    /// nobody has, because it failed or was taken back before it left, is none.
     pub async fn quoted(&self, session: &Life, chats: &[String], id: &str) -> Result<Option<Quoted>, StoreError> {
-        let sql = "SELECT content FROM messages WHERE session = $1 AND id = $2";
-        let own: Option<String> = sqlx::query_scalar(sql).bind(session).bind(id).fetch_optional(&self.readers).await?;
-        if let Some(content) = own {
-            return Ok(Some(Quoted { author: None, message: serde_json::from_str(&content).ok() }));
+        let sql = "SELECT chat, content, status IN ('failed', 'cancelled') AS is_nobodys FROM messages \
+                   WHERE session = $1 AND id = $2";
+        if let Some(own) = sqlx::query(sql).bind(session).bind(id).fetch_optional(&self.readers).await? {
+            let is_there =
+                !own.get::<bool, _>("is_nobodys") && chats.iter().any(|chat| chat == own.get::<&str, _>("chat"));
+            let quoted = || Quoted { author: None, message: serde_json::from_str(own.get("content")).ok() };
+            return Ok(is_there.then(quoted));
         }
         let sql = "SELECT sender, type, body FROM events \
                    WHERE session = $1 AND message_chat = $2 AND message_id = $3 \

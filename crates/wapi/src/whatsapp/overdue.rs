@@ -86,6 +86,12 @@ impl Books {
         before
     }
 
+    /// It is missing nowhere, since nobody was to have it.
+    fn stayed(&mut self, id: &str) {
+        self.forget(id);
+        self.missing.retain(|missing, _| missing.id != id);
+    }
+
     /// A device has it. Those before it are missing from now on, unless they were before.
     fn arrived(&mut self, id: &str, member: Option<&str>) -> Vec<Missing> {
         self.missing.remove(&Missing { id: id.to_owned(), member: member.map(str::to_owned) });
@@ -125,9 +131,9 @@ impl Overdue {
         self.0.books().left(chat, id);
     }
 
-    /// It did not get that far; it is sent again, or never.
+    /// It did not get that far, or WhatsApp refused it; it is sent again as a new one, or never.
     pub fn stayed(&self, id: &str) {
-        self.0.books().forget(id);
+        self.0.books().stayed(id);
     }
 
     fn receipt(&self, receipt: &Receipt) {
@@ -208,13 +214,14 @@ impl EventHandler for Overdue {
     fn handle_event(&self, event: Arc<Event>) {
         match &*event {
             Event::Receipt(receipt) => self.receipt(receipt),
+            Event::ServerAck(ack) if ack.error.is_some() => self.stayed(&ack.id),
             Event::RawNode(node) => drop(self.asked(node.get())),
             _ => {}
         }
     }
 
     fn interest(&self) -> EventInterest {
-        EventInterest::of(&[EventKind::Receipt, EventKind::RawNode])
+        EventInterest::of(&[EventKind::Receipt, EventKind::ServerAck, EventKind::RawNode])
     }
 }
 
@@ -250,6 +257,18 @@ mod tests {
         assert_eq!(books.arrived("1", None), []);
         assert_eq!(books.try_again(&missing("1")), None, "it arrived");
         assert!(books.left.is_empty() && books.chats.is_empty() && books.missing.is_empty());
+    }
+
+    #[test]
+    fn what_was_refused_is_missing_nowhere() {
+        let mut books = Books::default();
+        for id in ["1", "2", "3"] {
+            books.left("bob", id);
+        }
+        books.stayed("1");
+        assert_eq!(books.arrived("3", None), [missing("2")]);
+        books.stayed("2");
+        assert_eq!(books.try_again(&missing("2")), None, "WhatsApp's word came after the receipt");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Previews of links, made by the gateway.
 
 use std::io::Cursor;
+use std::time::Duration;
 
 use axum::Router;
 use axum::response::{Html, Redirect};
@@ -113,4 +114,50 @@ async fn pages_inside_the_operators_network_are_not_looked_at() {
     let body = format!("{}/page", pages());
     assert_eq!(sent(&app, &bob, &body).await["conversation"], json!(body));
     app.finish().await;
+}
+
+/// What waits for a connection leaves when there is one, over this run's or the next one's.
+async fn leaves_as_it_was_asked_for(next_run: bool) {
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    let device = app.pair("shop", &alice).await;
+    app.simulator.faults().refuse_connections(true);
+    app.simulator.faults().cut(alice.number(), device).unwrap();
+    app.until("shop", "offline").await;
+    let body = format!("Look: {}/page", pages());
+    let mut expected = Vec::new();
+    for (asked, patched, is_shown) in [
+        (true, None, true),
+        (false, None, false),
+        (true, Some(json!({"body": body})), true),
+        (false, Some(json!({"body": body, "preview_url": true})), true),
+        (true, Some(json!({"body": body, "preview_url": false})), false),
+    ] {
+        let text = json!({"to": bob.number(), "text": {"body": body, "preview_url": asked}});
+        let id = app.accepted("shop", text).await;
+        if let Some(text) = patched {
+            app.patch(&format!("/v1/sessions/shop/messages/{id}"), json!({"text": text})).await.expect(202);
+        }
+        expected.push((id, is_shown));
+    }
+    let app = if next_run { app.restart().await } else { app };
+    app.simulator.faults().refuse_connections(false);
+    app.push_clock(Duration::from_secs(60));
+    for (id, is_shown) in &expected {
+        let received = bob.next_message(PATIENCE).await.unwrap();
+        assert_eq!(received.id, *id);
+        let title = &received.json()["extended_text_message"]["title"];
+        assert_eq!(title == "Tea & cake", *is_shown, "{}", received.json());
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn what_waits_leaves_with_a_preview_if_it_asks_for_one_then() {
+    leaves_as_it_was_asked_for(false).await;
+}
+
+#[tokio::test]
+async fn what_waits_for_the_next_run_leaves_with_its_preview() {
+    leaves_as_it_was_asked_for(true).await;
 }

@@ -1,6 +1,7 @@
 //! What people choose from and put to messages: reactions, options of polls, contacts of an address book.
 
 use serde_json::{Value, json};
+use wapi_simulator::AckFault;
 
 use crate::harness::{PATIENCE, TestApp};
 
@@ -30,6 +31,66 @@ async fn a_reaction_is_one_emoji_to_a_message_that_is_known() {
             let unknown = app.post(MESSAGES, react(to.clone(), id, emoji)).await.expect(404);
             assert_eq!(unknown.code(), "message_not_found", "{to} {id}");
         }
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn what_nobody_in_the_chat_has_is_neither_reacted_to_nor_voted_on_nor_quoted() {
+    let app = TestApp::start().await;
+    let (alice, bob, carol) = (app.phone("Alice"), app.phone("Bob"), app.phone("Carol"));
+    app.pair("shop", &alice).await;
+    let later = (wapi::clock::Clock::system().now() + jiff::SignedDuration::from_hours(1)).to_string();
+    let send = async |message: Value| app.accepted("shop", message).await;
+    let poll = json!({"question": "Which?", "options": ["a", "b"]});
+
+    let to_carol = send(json!({"to": carol.jid(), "text": {"body": "between us"}})).await;
+    let cancelled = send(json!({"to": bob.jid(), "text": {"body": "unsaid"}, "send_at": later})).await;
+    app.delete(&format!("{MESSAGES}/{cancelled}")).await.expect(200);
+    app.simulator.faults().acks(AckFault::Refuse(463));
+    let failed = send(json!({"to": bob.jid(), "text": {"body": "refused"}})).await;
+    let failed_poll = send(json!({"to": bob.jid(), "poll": poll})).await;
+    for id in [&failed, &failed_poll] {
+        app.until_message("shop", id, "failed").await;
+    }
+    app.simulator.faults().acks(AckFault::None);
+    let shown = send(json!({"to": bob.jid(), "text": {"body": "shown"}})).await;
+    let asked = send(json!({"to": bob.jid(), "poll": poll})).await;
+    let gone = send(json!({"to": bob.jid(), "text": {"body": "gone"}})).await;
+    app.until_message("shop", &gone, "delivered").await;
+    let vote = send(json!({"to": bob.jid(), "poll_vote": {"message_id": asked, "options": ["a"]}})).await;
+    let react = |id: &str| json!({"to": bob.number(), "reaction": {"message_id": id, "emoji": "👍"}});
+    let reaction = send(react(&shown)).await;
+    let changed = app.delete(&format!("{MESSAGES}/{gone}?wait=30")).await.expect(200).json();
+    let deletion = changed["messages"][0]["id"].as_str().unwrap();
+    for (what, id) in [
+        ("another chat's", to_carol.as_str()),
+        ("cancelled", &cancelled),
+        ("failed", &failed),
+        ("deleted", &gone),
+        ("a vote", &vote),
+        ("a reaction", &reaction),
+        ("a deletion", deletion),
+    ] {
+        assert_eq!(app.post(MESSAGES, react(id)).await.expect(404).code(), "message_not_found", "{what}");
+    }
+    for id in [&vote, &reaction] {
+        for mark in ["pin", "star"] {
+            assert_eq!(app.put(&format!("{MESSAGES}/{id}/{mark}"), json!({})).await.expect(400).fields(), ["id"]);
+        }
+    }
+    let vote = json!({"to": bob.jid(), "poll_vote": {"message_id": failed_poll, "options": ["a"]}});
+    assert_eq!(app.post(MESSAGES, vote).await.expect(400).fields(), ["poll_vote.message_id"]);
+    for (id, words) in [(&to_carol, "between us"), (&cancelled, "unsaid"), (&failed, "refused")] {
+        let id = send(json!({"to": bob.jid(), "text": {"body": "about"}, "context": {"message_id": id}})).await;
+        app.until_message("shop", &id, "delivered").await;
+        let received = bob.received().into_iter().find(|message| message.id == id).unwrap().json();
+        assert!(!received.to_string().contains(words), "{received}");
+    }
+    // However the chat is named, and without a connection, what is there is known.
+    app.order("shop", "stop").await.expect(200);
+    for to in [bob.jid(), bob.number().to_owned()] {
+        send(json!({"to": to, "reaction": {"message_id": shown, "emoji": null}})).await;
     }
     app.finish().await;
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use wapi_simulator::{Addressing, Options, Phone, Receipts};
+use wapi_simulator::{AckFault, Addressing, Options, Phone, Receipts};
 
 use crate::harness::{PATIENCE, Setup, Stopped, TestApp, eventually};
 
@@ -127,5 +127,45 @@ async fn a_message_that_others_overtook_is_sent_again_under_its_id() {
     };
     eventually(delivered, async || format!("{}", app.message("shop", &first).await)).await;
     assert_eq!(bob.received().len(), 2, "no message twice");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn what_was_called_failed_or_taken_back_is_sent_to_nobody_again() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    app.pair("shop", &alice).await;
+    bob.receipts_are(Receipts::Withheld);
+    let gone = app.accepted("shop", text(&bob, "gone")).await;
+    app.until_message("shop", &gone, "sent").await;
+    let mut refused = Vec::new();
+    for code in [463, 479] {
+        app.simulator.faults().acks(AckFault::Refuse(code));
+        refused.push(app.accepted("shop", text(&bob, &format!("refused with {code}"))).await);
+        app.until_message("shop", &refused[refused.len() - 1], "failed").await;
+    }
+    app.simulator.faults().acks(AckFault::None);
+    let missed = app.accepted("shop", text(&bob, "missed")).await;
+    app.until_message("shop", &missed, "sent").await;
+    app.delete(&format!("/v1/sessions/shop/messages/{gone}?wait=30")).await.expect(200);
+    bob.receipts_are(Receipts::Automatic);
+    let later = app.accepted("shop", text(&bob, "later")).await;
+    app.until_message("shop", &later, "delivered").await;
+
+    let delivered = async || {
+        app.push_clock(Duration::from_secs(10));
+        Some(app.message("shop", &missed).await).filter(|message| message["status"] == "delivered")
+    };
+    eventually(delivered, async || format!("{}", app.message("shop", &missed).await)).await;
+    // Whatever else was missing was looked for at the same time, and is once more.
+    for _ in 0..12 {
+        app.push_clock(Duration::from_secs(10));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(app.message("shop", &gone).await["status"], "sent", "it was not sent again");
+    for id in &refused {
+        assert_eq!(app.message("shop", id).await["status"], "failed");
+        assert!(!bob.received().iter().any(|message| message.id == *id), "{:?}", bob.received());
+    }
     app.finish().await;
 }

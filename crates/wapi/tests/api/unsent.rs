@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Executor};
 use wapi_simulator::Phone;
 
 use crate::harness::{PATIENCE, TestApp, within};
@@ -107,5 +110,93 @@ async fn a_message_that_has_left_is_changed_there_and_its_story_says_so() {
     // The message, its edit and its deletion.
     let all = async || (bob.received().len() == 3).then_some(());
     within(PATIENCE, all).await.expect("three stanzas");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn other_words_under_one_key_are_asked_for_once() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    let ids = queued(&app, &alice, &bob).await;
+    let keyed = |app: &TestApp| app.with_header("idempotency-key", "words-1");
+    let words = |body: &str| json!({"text": {"body": body}});
+    for (id, replayed) in [(&ids[0], false), (&ids[0], true), (&ids[1], false), (&ids[1], true)] {
+        let answer = keyed(&app).patch(&path(id), words("new")).await.expect(202);
+        assert_eq!(answer.headers.contains_key("idempotent-replayed"), replayed, "{}", answer.json());
+        assert_eq!(answer.json()["messages"][0]["id"], json!(id));
+        assert_eq!(keyed(&app).patch(&path(id), words("others")).await.expect(409).code(), "idempotency_key_reused");
+    }
+    let app = all_leaves(app).await;
+    for id in &ids {
+        app.until_message("shop", id, "delivered").await;
+        let answer = keyed(&app).patch(&path(id), words("new")).await.expect(200);
+        assert!(answer.headers.contains_key("idempotent-replayed"), "{}", answer.json());
+        assert_eq!(keyed(&app).patch(&path(id), words("others")).await.expect(409).code(), "idempotency_key_reused");
+    }
+    assert_eq!(texts(&bob).len(), 2, "and nobody was told of a change");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn what_came_of_an_edit_is_told_however_late_somebody_asks_again() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    app.pair("shop", &alice).await;
+    let id = app.accepted("shop", json!({"to": bob.number(), "text": {"body": "first"}})).await;
+    app.until_message("shop", &id, "delivered").await;
+    let (keyed, words) = (app.with_header("idempotency-key", "words-1"), json!({"text": {"body": "second"}}));
+    let path = path(&id).replace("wait=0", "wait=30");
+    let edit = keyed.patch(&path, words.clone()).await.expect(200).json();
+    app.push_clock(Duration::from_secs(20 * 60));
+    let again = keyed.patch(&path, words.clone()).await.expect(200);
+    assert_eq!(again.json()["messages"][0]["id"], edit["messages"][0]["id"]);
+    assert!(again.headers.contains_key("idempotent-replayed"));
+    assert_eq!(app.patch(&path, words).await.expect(409).code(), "too_late");
+    let all = async || (bob.received().len() == 2).then_some(());
+    within(PATIENCE, all).await.expect("the message and one edit");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn whoever_changes_words_at_once_what_is_told_is_what_leaves() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    let ids = queued(&app, &alice, &bob).await;
+    let orders = (0..24).map(|number| {
+        let path = path(&ids[number % 2]);
+        let app = &app;
+        async move { app.patch(&path, json!({"text": {"body": format!("words {number}")}})).await.expect(202) }
+    });
+    join_all(orders).await;
+    let app = all_leaves(app).await;
+    for id in &ids {
+        app.until_message("shop", id, "delivered").await;
+        let told = app.message("shop", id).await["text"]["body"].clone();
+        let received = bob.received().into_iter().find(|message| message.id == *id).unwrap();
+        assert_eq!(json!(received.text), told);
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn words_that_could_not_be_saved_do_not_leave() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    let ids = queued(&app, &alice, &bob).await;
+    let mut database = SqliteConnectOptions::new().filename(app.root().join("wapi.db")).connect().await.unwrap();
+    let refuse = "CREATE TRIGGER no BEFORE UPDATE OF content ON messages BEGIN SELECT RAISE(ABORT, 'no'); END";
+    database.execute(refuse).await.unwrap();
+    for id in &ids {
+        let answer = app.patch(&path(id), json!({"text": {"body": "never saved"}})).await;
+        assert!(answer.status >= 500, "{:?}", answer.json());
+    }
+    database.execute("DROP TRIGGER no").await.unwrap();
+    let app = all_leaves(app).await;
+    for id in &ids {
+        app.until_message("shop", id, "delivered").await;
+    }
+    let mut received = texts(&bob);
+    received.sort();
+    assert_eq!(received, ["scheduled", "waiting"]);
     app.finish().await;
 }

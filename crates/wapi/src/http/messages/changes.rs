@@ -6,16 +6,17 @@ use axum::response::{IntoResponse, Response};
 use jiff::SignedDuration;
 
 use super::body::Asked;
-use super::{NamedMessage, accept, changed, content, idempotency_key, newsletter, patience, unreadable};
+use super::{Accepting, NamedMessage, accept, again, answer, changed, content, idempotency_key, newsletter, patience};
+use super::{repeated, unreadable};
 use crate::event::{Member, Role};
 use crate::http::Gateway;
 use crate::http::error::Problem;
 use crate::http::extract::Fields;
 use crate::http::query::Query;
 use crate::keys::Caller;
-use crate::message::{ChatId, Content, Deletion, Edit, Message};
+use crate::message::{ChatId, Content, Deletion, Edit, Message, Text};
 use crate::sessions::SessionName;
-use crate::store::{CANCELLED, Life, Quoted, SentMessage};
+use crate::store::{CANCELLED, Life, Quoted, Rewording, SentMessage};
 
 /// What has words that can be changed.
 const CHANGEABLE: [&str; 4] = ["text", "image", "video", "document"];
@@ -34,8 +35,13 @@ pub async fn edit(
     let route = format!("PATCH {}", message.route());
     let (wait, key) = (patience(query)?, idempotency_key(&caller, &headers, route, &fields)?);
     let NamedMessage { session, id } = message;
-    let (kind, edit) = new_words(fields, id.clone())?;
+    let NewWords { kind, edit, says_preview } = new_words(fields, id.clone())?;
     let life = gateway.life(&session)?;
+    let key = key.map(|key| key.of(&life));
+    let accepting = Accepting { gateway: &gateway, session: &session, life: &life };
+    if let Some(answer) = repeated(&accepting, key.as_ref(), None, wait).await? {
+        return Ok(answer);
+    }
     let found = gateway.store.sent_message(&life, &id).await.map_err(unreadable)?;
     let (to, found) = found.ok_or(Problem::NoMessage).and_then(chat_of)?;
     not_status(&to)?;
@@ -47,32 +53,53 @@ pub async fn edit(
         return Err(Problem::field("id", "names a message that was deleted; send a new one"));
     }
     // One that has not left leaves with the new words.
-    if found.sent_at.is_none() && gateway.sessions.reword(&session, &id, reworded(found.message.clone(), &edit)).await?
-    {
-        let asked = Asked::about(to, found.message);
-        return changed(&gateway, &session, &life, (&id, StatusCode::ACCEPTED), &asked).await;
+    if found.sent_at.is_none() {
+        let message = reworded(found.message.clone(), &edit, says_preview);
+        match gateway.sessions.reword(&session, &id, message, key.clone()).await? {
+            Rewording::Done => {
+                let asked = Asked::about(to, found.message);
+                return changed(&gateway, &session, &life, (&id, StatusCode::ACCEPTED), &asked).await;
+            }
+            Rewording::Repeated(id) => return again(&accepting, &id, None, wait).await,
+            Rewording::KeyTaken => return Err(Problem::KeyTaken),
+            Rewording::TooLate => {}
+        }
     }
     let said_at = found.sent_at.unwrap_or(gateway.clock.now());
     if gateway.clock.now().duration_since(said_at) > EDITABLE {
         return Err(Problem::TooLate);
     }
-    let edit = Message::new(Content::Edit { edit });
-    accept(&gateway, session, life, Asked::about(to, edit), key, wait).await
+    let asked = Asked::about(to, Message::new(Content::Edit { edit }));
+    let (messages, replayed) = accepting.all(&asked, key, wait).await?;
+    answer(&gateway, &asked, &session, messages, replayed).await
 }
 
-/// A message with the new words in place of its own.
-fn reworded(message: Message, edit: &Edit) -> Message {
+/// A message with the new words in place of its own. Whether it shows what is behind its link stays as it was, unless that is said anew.
+fn reworded(message: Message, edit: &Edit, says_preview: bool) -> Message {
     let mut message = message;
+    let had_preview = matches!(&message.content, Content::Text { text } if text.preview_url);
     match (&edit.text, message.content.captioned_mut()) {
-        (Some(new), _) => message.content = Content::Text { text: new.clone() },
+        (Some(new), _) => {
+            let preview_url = if says_preview { new.preview_url } else { had_preview };
+            message.content = Content::Text { text: Text { preview_url, ..new.clone() } };
+        }
         (None, Some(file)) => file.caption = edit.caption.clone().filter(|caption| !caption.is_empty()),
         (None, None) => {}
     }
     message
 }
 
+/// What somebody wants a message to say.
+struct NewWords {
+    /// What kind of message is changed.
+    kind: &'static str,
+    edit: Edit,
+    /// Whether it is said if a text shows what is behind its link.
+    says_preview: bool,
+}
+
 /// What kind of message is changed, and to what: a text, or what stands below a file.
-fn new_words(mut fields: Fields, message_id: String) -> Result<(&'static str, Edit), Problem> {
+fn new_words(mut fields: Fields, message_id: String) -> Result<NewWords, Problem> {
     let there: Vec<_> = CHANGEABLE.into_iter().filter(|kind| fields.has(kind)).collect();
     let [kind] = there[..] else {
         CHANGEABLE.into_iter().for_each(|kind| fields.ignore(kind));
@@ -83,7 +110,9 @@ fn new_words(mut fields: Fields, message_id: String) -> Result<(&'static str, Ed
     if fields.optional_text("type").is_some_and(|named| named != kind) {
         fields.refuse("type", format!("is not {kind}, which is what the other words are for"));
     }
+    let mut says_preview = false;
     let edit = fields.inner(kind).map(|mut inner| {
+        says_preview = inner.is_given("preview_url");
         let edit = match kind {
             "text" => content::text(&mut inner).map(|text| Edit { message_id, text: Some(text), caption: None }),
             _ => {
@@ -95,7 +124,8 @@ fn new_words(mut fields: Fields, message_id: String) -> Result<(&'static str, Ed
         edit
     });
     fields.refuse_unknown();
-    Ok((kind, fields.done(edit.flatten())?))
+    let edit = fields.done(edit.flatten())?;
+    Ok(NewWords { kind, edit, says_preview })
 }
 
 /// `DELETE …/messages/{id}`: takes a message back from everyone, or, with `for=me`, from the own devices alone.
@@ -191,6 +221,11 @@ pub async fn forward(
     fields.refuse_unknown();
     let to = fields.done(to)?;
     let life = gateway.life(&message.session)?;
+    let key = key.map(|key| key.of(&life));
+    let accepting = Accepting { gateway: &gateway, session: &message.session, life: &life };
+    if let Some(answer) = repeated(&accepting, key.as_ref(), Some(&input), wait).await? {
+        return Ok(answer);
+    }
     let (_, quoted) = find(&gateway, &life, &message, chat.as_deref()).await?;
     let mut content = quoted.message.map(|message| message.content).ok_or(Problem::NoMessage)?;
     if !can_be_forwarded(&content) {
@@ -211,7 +246,8 @@ pub async fn forward(
     }
     let message_again = Message { forwarded: true, ..Message::new(content) };
     let asked = Asked { input, ..Asked::about(to, message_again) };
-    accept(&gateway, message.session, life, asked, key, wait).await
+    let (messages, replayed) = accepting.all(&asked, key, wait).await?;
+    answer(&gateway, &asked, &message.session, messages, replayed).await
 }
 
 /// A status can be taken back, and that is all; what was posted in a newsletter stays as it is.

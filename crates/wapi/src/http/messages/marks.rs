@@ -11,7 +11,8 @@ use crate::http::Gateway;
 use crate::http::error::Problem;
 use crate::http::extract::FieldsOrNothing;
 use crate::http::query::Query;
-use crate::message::{Content, Keep, Message, Pin};
+use crate::message::{ChatId, Content, Keep, Message, Pin};
+use crate::store::{Life, Quoted};
 
 /// A week, as phones propose.
 const USUAL_PIN: u32 = Pin::DURATIONS[1];
@@ -59,10 +60,26 @@ async fn marked(
     let chat = query.text("chat");
     let wait = patience(query)?;
     let life = gateway.life(&message.session)?;
-    let (chat, _) = find(gateway, &life, &message, chat.as_deref()).await?;
-    not_status(&chat)?;
+    let chat = markable(gateway, &life, &message, chat.as_deref()).await?.0;
     let NamedMessage { session, id } = message;
     accept(gateway, session, life, Asked::about(chat, Message::new(mark(id))), None, wait).await
+}
+
+/// Something that phones show in a chat, so that there is a place for a mark.
+async fn markable(
+    gateway: &Gateway,
+    life: &Life,
+    message: &NamedMessage,
+    chat: Option<&str>,
+) -> Result<(ChatId, Quoted), Problem> {
+    let (chat, quoted) = find(gateway, life, message, chat).await?;
+    not_status(&chat)?;
+    match quoted.message.as_ref().map(|message| &message.content).filter(|content| !content.stands_alone()) {
+        Some(content) => {
+            Err(Problem::field("id", format!("names a message of type {}, which is none of its own", content.kind())))
+        }
+        None => Ok((chat, quoted)),
+    }
 }
 
 /// `PUT …/star`: for the account alone, on all of its devices.
@@ -88,8 +105,7 @@ async fn starred(
     let chat = query.text("chat");
     query.done()?;
     let life = gateway.life(&message.session)?;
-    let (chat, quoted) = find(gateway, &life, message, chat.as_deref()).await?;
-    not_status(&chat)?;
+    let (chat, quoted) = markable(gateway, &life, message, chat.as_deref()).await?;
     let NamedMessage { session, id } = message;
     gateway.sessions.star(session, &chat, id, quoted.author.as_deref(), starred).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -6,7 +6,7 @@ use crate::http::error::{FieldError, Problem};
 use crate::http::extract::Fields;
 use crate::message::emoji::look;
 use crate::message::{CalendarEvent, ChatId, Content, EventResponse, Poll, PollVote, Quiz};
-use crate::store::{self, Life, Store};
+use crate::store::{self, CANCELLED, Life, Store};
 
 /// WhatsApp's own limits, in characters.
 const LONGEST_QUESTION: usize = 255;
@@ -85,7 +85,10 @@ pub(super) async fn check(content: &Content, to: &ChatId, store: &Store, life: &
         Err(Problem::Fields(vec![FieldError { field: format!("{field}.{inner}").into(), detail }]))
     };
     let known = store.poll(life, id).await.map_err(super::unreadable)?;
-    let known = known.filter(|known| known.is_event() == chosen.is_none());
+    let sent = store.sent_message(life, id).await.map_err(super::unreadable)?;
+    let is_there =
+        sent.is_none_or(|sent| sent.failure.is_none() && sent.status != CANCELLED && sent.deleted_at.is_none());
+    let known = known.filter(|known| is_there && known.is_event() == chosen.is_none());
     match (known, chosen) {
         (None, None) => {
             wrong("message_id", "names no event that came in, or was sent, through this session".to_owned())

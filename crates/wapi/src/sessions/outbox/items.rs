@@ -26,6 +26,7 @@ pub struct Message {
     pub is_marked: bool,
     /// In an earlier run.
     pub may_have_left: bool,
+    /// Whether something has to be fetched before it can leave.
     pub has_file: bool,
 }
 
@@ -57,7 +58,6 @@ pub(super) struct Item {
     pub haste: Haste,
     pub stage: Stage,
     pub is_marked: bool,
-    pub has_file: bool,
     pub is_prepared: bool,
     pub may_have_left: bool,
     /// What did not work, and what was not answered, so far.
@@ -77,7 +77,6 @@ impl Item {
             haste,
             stage: Stage::Waiting,
             is_marked,
-            has_file,
             is_prepared: !has_file,
             may_have_left,
             tries: 0,

@@ -59,6 +59,8 @@ pub enum HandedOver {
 /// Why a message could not be made ready.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unprepared {
+    /// It was given other words meanwhile.
+    Outdated,
     /// Its file cannot be sent, now or later.
     Unfit(String),
     /// It may work later.

@@ -195,7 +195,7 @@ impl World {
             send_at: message.send_at,
             expires_at: message.expires_at,
             may_have_left: message.is_marked,
-            is_media: message.has_file,
+            needs_fetching: message.has_file,
             is_vote: false,
         });
         for left in in_order(open.collect()) {

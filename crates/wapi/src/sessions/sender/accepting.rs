@@ -7,7 +7,7 @@ use super::super::sending::{Reply, SendError, Wish};
 use super::{KEPT, Open, Sender};
 use crate::media::File;
 use crate::message::Message;
-use crate::store::{Acceptance, Accepted, Departure, NewMessage, Place, Verdict};
+use crate::store::{Acceptance, Accepted, Departure, IdempotencyKey, NewMessage, Rewording, StoreError, Verdict};
 
 /// A wish that the store is asked to accept.
 pub(super) struct Asked {
@@ -105,16 +105,27 @@ impl Sender {
         Some(verdict)
     }
 
-    pub(super) fn reword(&mut self, id: &str, message: Message) -> Option<Place> {
-        let place = *self.by_id.get(id)?;
-        let open = self.open.get_mut(&place).filter(|_| self.outbox.is_here(place))?;
-        let size = |message: &Option<Message>| message.as_ref().map_or(0, |message| message.content.size());
-        self.kept -= size(&open.message);
-        open.message = Some(message);
-        self.kept += size(&open.message);
+    /// Other words count when they are on the disk. Nothing leaves meanwhile, and nobody else's words come in between.
+    pub(super) async fn reword(
+        &mut self,
+        id: &str,
+        message: Message,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Rewording, StoreError> {
+        let place = self.by_id.get(id).copied().filter(|place| self.outbox.is_here(*place));
+        let Some(place) = place else { return Ok(Rewording::TooLate) };
+        let rewording = self.around.store.reword(place, message.clone(), key).await?;
+        if rewording != Rewording::Done {
+            return Ok(rewording);
+        }
+        let Some(open) = self.open.get_mut(&place) else { return Ok(Rewording::TooLate) };
+        let (size, has_file) = (message.content.size(), message.content.needs_fetching());
+        self.kept -= open.message.as_ref().map_or(0, |message| message.content.size());
+        open.message = (self.kept + size <= KEPT).then_some(message);
+        self.kept += open.message.as_ref().map_or(0, |_| size);
         open.prepared = None;
         open.is_stale = true;
-        self.outbox.reworded(place);
-        Some(place)
+        self.outbox.reworded(place, has_file);
+        Ok(rewording)
     }
 }

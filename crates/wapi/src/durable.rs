@@ -1,6 +1,7 @@
 //! Files, names and folders that outlast a power cut: what comes back from here is on the disk, with the folder that names it.
 
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use tokio::fs;
@@ -8,7 +9,7 @@ use tokio::fs;
 /// Makes a folder and those above it, for the owner's eyes only. One that is there stays.
 pub async fn make_folder(folder: &Path) -> io::Result<()> {
     let (mut made, mut place) = (vec![folder], folder);
-    while let Some(above) = place.parent().filter(|above| *above != Path::new("")) {
+    while let Some(above) = above(place) {
         if fs::try_exists(above).await? {
             break;
         }
@@ -62,9 +63,40 @@ pub async fn remove(file: &Path) -> io::Result<()> {
     }
 }
 
+/// Removes a folder for good, unless something is in it; one that is not there is no error.
+pub async fn remove_empty_folder(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir(folder).await {
+        Ok(()) => sync_names(folder).await,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// The same as [`make_folder`], for when nothing runs yet. Waits for the disk.
+pub fn make_folder_first(folder: &Path) -> io::Result<()> {
+    let (mut made, mut place) = (vec![folder], folder);
+    while let Some(above) = above(place) {
+        if above.try_exists()? {
+            break;
+        }
+        made.push(above);
+        place = above;
+    }
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    for folder in made.into_iter().rev() {
+        std::fs::File::open(above(folder).unwrap_or(Path::new(".")))?.sync_all()?;
+    }
+    Ok(())
+}
+
+/// What a folder or a file is in; `None`: where the program is.
+fn above(path: &Path) -> Option<&Path> {
+    path.parent().filter(|above| *above != Path::new(""))
+}
+
 /// Whether this is there, or not, will be so after a power cut, too.
 pub async fn sync_names(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+    let folder = above(path).unwrap_or(Path::new("."));
     fs::File::open(folder).await?.sync_all().await
 }
 
@@ -94,6 +126,13 @@ mod tests {
         }
         remove(&other).await.unwrap();
         remove(&other).await.unwrap();
+        remove_empty_folder(&root.path().join("a")).await.unwrap();
+        assert!(folder.exists(), "it is not empty");
+        remove_empty_folder(&folder).await.unwrap();
+        remove_empty_folder(&folder).await.unwrap();
+        make_folder_first(&folder).unwrap();
+        make_folder_first(&folder).unwrap();
+        assert_eq!(std::fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
         assert!(rename(&other, &file).await.is_err(), "what is not there has no name to lose");
     }
 }

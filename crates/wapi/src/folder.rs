@@ -1,8 +1,8 @@
 //! The data folder: private, and with one program at a time at work in it.
 
-use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions, TryLockError};
+use std::fs::{self, File, Metadata, OpenOptions, Permissions, TryLockError};
 use std::io::{Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use rustix::fs::{Mode, OFlags, fstatfs};
 use rustix::process::{geteuid, umask};
 
 use crate::clock::Clock;
+use crate::durable;
 use crate::telemetry::shown;
 
 /// The setting that names it.
@@ -46,7 +47,7 @@ impl Folder {
     pub fn claim(root: &Path, clock: &Clock) -> Result<Self> {
         let cannot =
             || format!("{SETTING}: the folder {} cannot be used; name one that may be written", root.display());
-        DirBuilder::new().recursive(true).mode(0o700).create(root).with_context(cannot)?;
+        durable::make_folder_first(root).with_context(cannot)?;
         keep_from_strangers(root)?;
         let folder = Self { root: root.to_owned(), lock: Arc::new(locked(root, clock)?) };
         folder.keep_private()?;

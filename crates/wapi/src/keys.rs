@@ -348,16 +348,15 @@ impl Keys {
 
     /// A caller has made a session of one of its names, and has it from now on.
     pub async fn give(&self, caller: &Caller, session: &str) -> Result<(), StoreError> {
-        if caller.sessions().is_none() {
-            return Ok(());
-        }
+        let Some(key) = caller.key.filter(|_| caller.sessions().is_some()) else { return Ok(()) };
         let _alone = self.inner.changing.lock().await;
-        let since = self.inner.store.lives().since_now(session);
-        let mut all = BTreeMap::clone(&caller.since);
-        all.insert(session.to_owned(), since);
+        // As it is now: since the caller came in, it may have been given others.
+        let known = self.inner.known.borrow().get(&key).map(|known| Arc::clone(&known.caller.since));
+        let Some(mut all) = known.map(|since| BTreeMap::clone(&since)) else { return Ok(()) };
+        all.insert(session.to_owned(), self.inner.store.lives().since_now(session));
         self.inner.store.set_api_key_lives(caller.id(), all.clone()).await?;
         self.inner.known.send_modify(|known| {
-            if let Some(known) = caller.key.as_ref().and_then(|key| known.get_mut(key)) {
+            if let Some(known) = known.get_mut(&key) {
                 known.caller.since = all.into();
             }
         });

@@ -137,11 +137,16 @@ impl History {
 
     /// Forgets everything of a session that was deleted, whatever accounts it was linked to.
     pub async fn forget(&self, session: &str) -> Result<(), StoreError> {
+        self.forget_lives(&self.inner.store.lives().of(session)).await
+    }
+
+    /// The same of some lives alone.
+    pub async fn forget_lives(&self, lives: &[Life]) -> Result<(), StoreError> {
         self.inner.forgotten.fetch_add(1, Ordering::Relaxed);
         let Some(kept) = &self.inner.kept else { return Ok(()) };
         let newest = self.inner.store.newest_event().await?;
-        for life in self.inner.store.lives().of(session) {
-            kept.forget(&life, newest).await?;
+        for life in lives {
+            kept.forget(life, newest).await?;
         }
         self.inner.hurry.notify_one();
         Ok(())

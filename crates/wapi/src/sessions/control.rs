@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::sync::{MutexGuard, OwnedMutexGuard, watch};
 
 use super::actor::STOPPED_BY_HAND;
-use super::{Intent, Metadata, Parts, Session, SessionName, SessionState, Sessions, Status};
-use crate::store::{Ordered, Past, Stop, StoreError};
+use super::{Intent, Metadata, Session, SessionName, SessionState, Sessions, Status};
+use crate::store::{Leave, Ordered, Past, Stop, StoreError};
 use crate::whatsapp::{NoAnswer, NoCode};
 
 /// How long a session may take to come to rest. Its parts have limits of their own, which together are shorter.
@@ -54,14 +54,6 @@ pub enum CommandError {
 pub enum LogOut {
     First,
     No,
-}
-
-/// What a session that is removed leaves behind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Leave {
-    /// What is of its lives, for whoever links the same account under this name, and what others are still to be told.
-    Lives,
-    Nothing,
 }
 
 impl Sessions {
@@ -189,40 +181,42 @@ impl Sessions {
     }
 
     /// Forgets a session. Its file is moved aside; what it has received so far is still delivered. Where no device is to stay linked, one
-    /// that a phone links in this very moment is logged out, too.
+    /// that a phone links in this very moment is logged out, too. Where nothing is to stay, what is left of a name goes that is no session
+    /// any more, too; what is ordered is done, whether somebody waits for it or not.
     pub async fn remove(&self, name: &SessionName, log_out: LogOut, leave: Leave) -> Result<(), CommandError> {
-        let session = self.find(name).ok_or(CommandError::Unknown)?;
+        let removed = match self.find(name) {
+            Some(session) => self.remove_session(&session, log_out, leave).await,
+            None => Err(CommandError::Unknown),
+        };
+        match removed {
+            Err(CommandError::Unknown) if leave == Leave::Nothing => self.purge_former(name).await,
+            removed => removed,
+        }
+    }
+
+    async fn remove_session(&self, session: &Session, log_out: LogOut, leave: Leave) -> Result<(), CommandError> {
         {
-            let _turn = self.turn(&session).await?;
+            let _turn = self.turn(session).await?;
             let is_paired = session.state().paired;
             if log_out == LogOut::First && is_paired {
-                self.log_out_session(&session).await?;
+                self.log_out_session(session).await?;
             }
-            self.inner.around.store.order_removal(name.as_str()).await?;
+            self.inner.around.store.order_removal(session.name.as_str(), leave).await?;
+            session.leave(leave);
             if log_out == LogOut::First || !is_paired {
                 session.leave_no_device();
             }
             session.set_intent(Intent::Remove);
         }
-        self.gone(&session).await?;
-        if leave == Leave::Nothing {
-            self.purge(name).await?;
-        }
-        Ok(())
-    }
-
-    /// Removes what the lives of a name have left; what is cut off goes on by itself.
-    async fn purge(&self, name: &SessionName) -> Result<(), CommandError> {
-        let Parts { store, files, media, history, .. } = &self.inner.around;
-        // Its last words are to go with the rest.
-        self.inner.journal.save_rest().await;
-        store.purge(name.as_str()).await?;
-        history.remove_forgotten().await?;
-        media.remove_leftovers_now().await;
-        if let Err(error) = files.remove_former(name).await {
-            return Err(StoreError::new(format!("the files of former devices cannot be removed: {error}")).into());
-        }
-        Ok(())
+        self.gone(session).await?;
+        // Nothing is written of it any more, or nothing of it is there.
+        let rest = async {
+            session.silent().await;
+            if leave == Leave::Nothing {
+                session.purged().await;
+            }
+        };
+        self.inner.around.clock.timeout(RESTING, rest).await.map_err(|_| CommandError::Busy)
     }
 
     /// A code to type into the phone instead of scanning; `phone` is an international number in digits. Wakes a session that rests.

@@ -16,6 +16,7 @@ use tokio::fs;
 
 use super::SessionName;
 use crate::durable;
+use crate::store::session_file::{SessionFile, inspect};
 
 /// SQLite keeps its log and index beside the database, and what undoes a change before there is a log. The database is first: what is
 /// left behind without it is not used again, see [`Files::set_aside`].
@@ -93,8 +94,9 @@ impl Files {
         Ok((names, strangers))
     }
 
-    /// Moves the saved state of a device that is needed no more out of the way, for good. A session without one is none; but what an
-    /// earlier move left behind goes, too, or it would be taken for the log of the next device.
+    /// Moves the saved state of a device that is needed no more out of the way, for good; what no phone has linked is deleted, since it is
+    /// nobody's. A session without one is none; but what an earlier move left behind goes, too, or it would be taken for the log of the
+    /// next device.
     ///
     /// A folder for each moment, since a long name leaves no room for a time in the file's name.
     pub(super) async fn set_aside(&self, name: &SessionName, why: Aside, now: Timestamp) -> io::Result<()> {
@@ -109,6 +111,9 @@ impl Files {
         if there.is_empty() {
             return Ok(());
         }
+        if inspect(&file).await == SessionFile::NeverPaired {
+            return remove_parts(&file).await.map(drop);
+        }
         let folder = self.sessions.join(why.folder()).join(now.strftime(MOMENT).to_string());
         durable::make_folder(&folder).await?;
         for from in there {
@@ -122,9 +127,16 @@ impl Files {
         Ok(())
     }
 
-    /// Removes what was moved out of the way of this name.
-    pub(super) async fn remove_former(&self, name: &SessionName) -> io::Result<()> {
-        let stem = name.file_stem();
+    /// Removes all that is of a session that is being removed.
+    pub(super) async fn remove_all(&self, name: &SessionName) -> io::Result<()> {
+        remove_parts(&self.session(name)).await?;
+        self.remove_former(name).await.map(drop)
+    }
+
+    /// Removes what was moved out of the way of this name; whether there was anything.
+    pub(super) async fn remove_former(&self, name: &SessionName) -> io::Result<bool> {
+        let (file, mut was_there) = (self.session(name), false);
+        let Some(own) = file.file_name() else { return Ok(was_there) };
         for why in [Aside::LoggedOut, Aside::Removed] {
             let mut moments = match fs::read_dir(self.sessions.join(why.folder())).await {
                 Ok(moments) => moments,
@@ -132,17 +144,14 @@ impl Files {
                 Err(error) => return Err(error),
             };
             while let Some(moment) = moments.next_entry().await? {
-                for suffix in SUFFIXES {
-                    match fs::remove_file(moment.path().join(format!("{stem}.{suffix}"))).await {
-                        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                        _ => {}
-                    }
+                if remove_parts(&moment.path().join(own)).await? {
+                    was_there = true;
+                    // Others may have been moved in the same moment.
+                    durable::remove_empty_folder(&moment.path()).await?;
                 }
-                // Others may have been moved in the same moment.
-                let _ = fs::remove_dir(moment.path()).await;
             }
         }
-        Ok(())
+        Ok(was_there)
     }
 
     /// Removes what was moved out of the way before a moment: keys that nobody will use again can only be stolen. How many devices' went.
@@ -188,6 +197,17 @@ impl Files {
         }
         Ok(())
     }
+}
+
+/// Removes a database with what SQLite keeps beside it; whether there was anything.
+async fn remove_parts(database: &Path) -> io::Result<bool> {
+    let mut was_there = false;
+    for suffix in SUFFIXES {
+        let part = database.with_extension(suffix);
+        was_there |= fs::try_exists(&part).await?;
+        durable::remove(&part).await?;
+    }
+    Ok(was_there)
 }
 
 fn moment_of(name: &str) -> Option<Timestamp> {

@@ -24,12 +24,14 @@ pub(super) struct Journal {
     store: Store,
     clock: Clock,
     waiting: Mutex<VecDeque<NewEvent>>,
+    /// Held over a save, so that whoever saves the rest saves what another one has in hand, too.
+    saving: tokio::sync::Mutex<()>,
     written: Notify,
 }
 
 impl Journal {
     pub fn new(store: Store, clock: Clock) -> Self {
-        Self { store, clock, waiting: Mutex::default(), written: Notify::new() }
+        Self { store, clock, waiting: Mutex::default(), saving: tokio::sync::Mutex::default(), written: Notify::new() }
     }
 
     /// Takes down what happened. Never waits.
@@ -88,6 +90,7 @@ impl Journal {
 
     /// Saves everything there is. Whether a save that failed did its work is not always known; saving an event again is no harm.
     async fn save(&self) -> Result<(), StoreError> {
+        let _one = self.saving.lock().await;
         loop {
             let batch: Vec<NewEvent> = self.lock().iter().take(AT_ONCE).cloned().collect();
             if batch.is_empty() {

@@ -30,6 +30,8 @@ enum Entry {
     /// With those who want to know once it is on the disk.
     Judged(Judged, Vec<oneshot::Sender<Verdict>>),
     Receipt(Receipt),
+    /// Somebody waits until what came before is on the disk.
+    Drain(oneshot::Sender<()>),
 }
 
 impl Ledger {
@@ -54,6 +56,15 @@ impl Ledger {
             let _ = self.entries.send(Entry::Receipt(receipt));
         } else {
             self.receipts.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Completes when what was brought so far is on the disk, or the program ends.
+    pub async fn drained(&self) {
+        let (done, drained) = oneshot::channel();
+        if self.entries.send(Entry::Drain(done)).is_ok() {
+            // Whoever dropped it is ending.
+            let _ = drained.await;
         }
     }
 }
@@ -89,7 +100,7 @@ impl Task {
     }
 
     async fn write(&self, entries: &mut Vec<Entry>) {
-        let (mut outcomes, mut waiting) = (Outcomes::default(), Vec::new());
+        let (mut outcomes, mut waiting, mut drained) = (Outcomes::default(), Vec::new(), Vec::new());
         for entry in entries.drain(..) {
             match entry {
                 Entry::Judged(judged, waiters) => {
@@ -97,6 +108,7 @@ impl Task {
                     outcomes.judged.push(judged);
                 }
                 Entry::Receipt(receipt) => outcomes.receipts.push(receipt),
+                Entry::Drain(done) => drained.push(done),
             }
         }
         // Together, since those who were not known before have to be written down.
@@ -108,6 +120,7 @@ impl Task {
                 return;
             }
         }
+        drained.into_iter().for_each(|done| drop(done.send(())));
         for (waiter, verdict) in waiting {
             // Whoever waited may have given up.
             let _ = waiter.send(verdict);

@@ -16,6 +16,7 @@ mod outbox;
 mod pairing;
 mod past;
 mod profile;
+mod purging;
 mod reading;
 mod restore;
 mod sender;
@@ -40,13 +41,14 @@ use crate::history::History;
 use crate::lifecycle::Lifecycle;
 use crate::media::Media;
 use crate::names::KnownNames;
+pub use crate::store::Leave;
 use crate::store::{Life, Ordered, Store};
 use crate::whatsapp::{Inbox, Whatsapp};
 
 use actor::Actor;
 pub use asking::AskError;
 pub use checks::{Check, Inbound};
-pub use control::{CommandError, Leave, LogOut};
+pub use control::{CommandError, LogOut};
 use files::Aside;
 pub use files::Files;
 use journal::Journal;
@@ -230,7 +232,7 @@ impl Sessions {
         loop {
             let sender = Sender::new(Arc::clone(&session), parts.clone(), self.inner.ledger.clone());
             if parts.lifecycle.caught(sender.run(&mut inlets)).await.is_some() {
-                return;
+                return session.falls_silent();
             }
             tracing::error!(session = %session.name, "its sender is started anew");
             parts.lifecycle.unless_stopping(parts.clock.sleep(AFTER_PANIC)).await;
@@ -251,9 +253,17 @@ impl Sessions {
             lifecycle.unless_stopping(clock.sleep(AFTER_PANIC)).await;
         }
         if session.intent() == Intent::Remove {
+            let lives = self.inner.around.store.lives();
+            let left = lives.of(session.name.as_str());
             // Before its name can be taken: whoever does so begins another one.
-            self.inner.around.store.lives().ended(session.name.as_str());
+            lives.ended(session.name.as_str());
             self.lock().remove(&session.name);
+            session.end();
+            if session.leaves() == Leave::Nothing {
+                session.silent().await;
+                self.purge(left).await;
+                session.is_purged();
+            }
         }
         session.end();
     }

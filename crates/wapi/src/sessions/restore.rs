@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::session::Intent;
 use super::{Parts, PoisonError, Session, SessionName, Sessions, Status};
 use crate::store::session_file::{SessionFile, inspect};
-use crate::store::{Ordered, StoreError};
+use crate::store::{Leave, Ordered, StoreError};
 use crate::telemetry::shown;
 
 /// The longest random wait before a saved session logs in at start.
@@ -51,7 +51,7 @@ impl Sessions {
         files.remove_all_qr_codes().await.context("removing the QR codes of an earlier run")?;
         let Some(mut ordered) = self.remembered().await else { return Ok(()) };
         let removed: BTreeSet<_> = ordered
-            .extract_if(.., |_, ordered| ordered.is_removed)
+            .extract_if(.., |_, ordered| ordered.removed.is_some())
             // It parsed when it was saved.
             .filter_map(|(name, ordered)| Some((SessionName::parse(&name).ok()?, ordered)))
             .map(|(name, ordered)| self.finish_removal(name, ordered))
@@ -89,7 +89,9 @@ impl Sessions {
         let mut sessions = self.lock();
         // Unless the saved sessions are listed once more.
         if !sessions.contains_key(&name) {
+            let leave = ordered.removed.unwrap_or(Leave::Lives);
             let session = self.add(&mut sessions, &name, ordered);
+            session.leave(leave);
             session.set_intent(Intent::Remove);
             self.spawn(session);
         }

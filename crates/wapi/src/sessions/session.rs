@@ -15,7 +15,7 @@ use super::sender::Request;
 use super::{Metadata, SessionName, SessionState, Status};
 use crate::clock::Clock;
 use crate::event::EventData;
-use crate::store::{Life, Past};
+use crate::store::{Leave, Life, Past};
 use crate::whatsapp::{Happening, Inbox, Incoming, Link, Note};
 
 /// What its owner wants of a session.
@@ -42,6 +42,8 @@ pub struct Session {
     pub(super) turn: Arc<tokio::sync::Mutex<()>>,
     /// Whether a device that is found at its removal is one that nobody wants.
     leaves_no_device: AtomicBool,
+    /// Whether nothing of its lives is to stay after its removal.
+    leaves_nothing: AtomicBool,
     line: watch::Sender<Line>,
     /// To its [sender](super::sender).
     pub(super) requests: mpsc::UnboundedSender<Request>,
@@ -56,6 +58,10 @@ pub struct Session {
     is_shown: AtomicBool,
     /// Its task has ended.
     ended: CancellationToken,
+    /// So has its sender.
+    silent: CancellationToken,
+    /// Nothing is left of it.
+    purged: CancellationToken,
     journal: Arc<Journal>,
     clock: Clock,
 }
@@ -106,6 +112,7 @@ impl Session {
             intent: watch::Sender::new(intent),
             turn: Arc::default(),
             leaves_no_device: AtomicBool::new(false),
+            leaves_nothing: AtomicBool::new(false),
             line: watch::Sender::new(Line::Down),
             requests,
             notes,
@@ -114,6 +121,8 @@ impl Session {
             silences: AtomicU32::new(0),
             is_shown: AtomicBool::new(false),
             ended: CancellationToken::new(),
+            silent: CancellationToken::new(),
+            purged: CancellationToken::new(),
             journal,
             clock,
         };
@@ -256,6 +265,15 @@ impl Session {
         self.leaves_no_device.load(Ordering::Relaxed)
     }
 
+    /// From now on its removal leaves this.
+    pub(super) fn leave(&self, leave: Leave) {
+        self.leaves_nothing.store(leave == Leave::Nothing, Ordering::Relaxed);
+    }
+
+    pub(super) fn leaves(&self) -> Leave {
+        if self.leaves_nothing.load(Ordering::Relaxed) { Leave::Nothing } else { Leave::Lives }
+    }
+
     /// Sees every change of the intent from now on.
     pub(super) fn intents(&self) -> watch::Receiver<Intent> {
         self.intent.subscribe()
@@ -277,6 +295,24 @@ impl Session {
     /// Completes when its task has ended.
     pub(super) async fn ended(&self) {
         self.ended.cancelled().await;
+    }
+
+    /// Nothing more is sent, and nothing is judged.
+    pub(super) fn falls_silent(&self) {
+        self.silent.cancel();
+    }
+
+    pub(super) async fn silent(&self) {
+        self.silent.cancelled().await;
+    }
+
+    /// What it has left is removed.
+    pub(super) fn is_purged(&self) {
+        self.purged.cancel();
+    }
+
+    pub(super) async fn purged(&self) {
+        self.purged.cancelled().await;
     }
 
     /// The link, while there is one.

@@ -248,22 +248,24 @@ impl Lives {
         books.current(name).map_or(Since::After(books.newest), Since::Life)
     }
 
-    /// What the lives of a name that is no session have left is to be removed; these.
-    pub(super) fn purged(&self, name: &str) -> Vec<Life> {
-        let mut lives = self.of(name);
-        let mut books = self.books();
-        // Somebody may have made a session of this name again.
-        lives.retain(|life| books.current(name) != Some(life.id));
-        for life in &lives {
-            books.change(life.id, |kept| (kept.is_purged, kept.account) = (true, None));
-        }
-        lives
+    /// The lives of a name that are over.
+    pub fn former(&self, name: &str) -> Vec<Life> {
+        self.of(name).into_iter().filter(|life| !self.is_current(life)).collect()
     }
 
-    /// Those whose leavings are still to be removed.
+    /// What these lives have left is to be removed. They are over, or will be when that is done.
+    pub(super) fn purged(&self, lives: Vec<Life>) {
+        let mut books = self.books();
+        for life in lives {
+            books.change(life.id, |kept| (kept.is_purged, kept.account) = (true, None));
+        }
+    }
+
+    /// Those that are over and whose leavings are still to be removed.
     pub(super) fn to_purge(&self) -> Vec<Life> {
         let books = self.books();
-        books.lives.iter().filter(|(_, kept)| kept.is_purged).filter_map(|(id, _)| books.life(*id)).collect()
+        let is_due = |id: i64, kept: &Kept| kept.is_purged && books.current(&kept.name) != Some(id);
+        books.lives.iter().filter(|(id, kept)| is_due(**id, kept)).filter_map(|(id, _)| books.life(*id)).collect()
     }
 
     /// Nothing is left of it.

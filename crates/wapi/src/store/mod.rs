@@ -86,7 +86,7 @@ use questions::Questions;
 pub use reads::Unread;
 pub use retention::{Cut, Window};
 pub use sent::{Progress, Quoted, SentMessage};
-pub use sessions::{Ordered, Stop};
+pub use sessions::{Leave, Ordered, Stop};
 use tail::Tail;
 pub use timers::Timer;
 use timers::Timers;

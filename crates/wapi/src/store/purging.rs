@@ -28,23 +28,26 @@ const LITTLE: [&str; 3] = [
 ];
 
 impl Store {
-    /// Removes everything that is of a name which is no session, deliveries that wait included; not what is sent to others already. The
-    /// files of its messages become leftovers.
-    pub async fn purge(&self, name: &str) -> Result<(), StoreError> {
-        self.lives.purged(name);
-        // It is on the disk that it is to be done before any of it is done.
-        self.probe().await?;
-        self.purge_rest().await
+    /// Notes that everything is to be removed that is of these lives, which are over; it is on the disk before any of it is done.
+    pub async fn order_purge(&self, lives: &[Life]) -> Result<(), StoreError> {
+        self.lives.purged(lives.to_vec());
+        self.probe().await
+    }
+
+    /// Removes everything that is of these lives, deliveries that wait included; not what is sent to others already. The files of their
+    /// messages become leftovers. For when nothing more is written of them.
+    pub async fn purge(&self, lives: &[Life]) -> Result<(), StoreError> {
+        for life in lives {
+            self.purge_life(life).await?;
+            self.lives.is_gone(life);
+        }
+        self.forget_identities();
+        Ok(())
     }
 
     /// Goes on with what was cut off.
     pub async fn purge_rest(&self) -> Result<(), StoreError> {
-        for life in self.lives.to_purge() {
-            self.purge_life(&life).await?;
-            self.lives.is_gone(&life);
-        }
-        self.forget_identities();
-        Ok(())
+        self.purge(&self.lives.to_purge()).await
     }
 
     async fn purge_life(&self, life: &Life) -> Result<(), StoreError> {

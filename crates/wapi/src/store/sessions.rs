@@ -15,8 +15,8 @@ use super::{Life, Past, Store, StoreError, past};
 pub struct Ordered {
     /// Somebody stopped it, and nobody has started it since.
     pub is_stopped: bool,
-    /// Somebody removed it, and the program ended before it was gone.
-    pub is_removed: bool,
+    /// Somebody removed it, and the program ended before it was gone; what it was to leave.
+    pub removed: Option<Leave>,
     /// What its owner keeps with it.
     pub metadata: Map<String, Value>,
     /// How far its past has come, if it was asked for.
@@ -30,11 +30,21 @@ pub enum Stop {
     No,
 }
 
+/// What a session that is removed leaves behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leave {
+    /// What is of its lives, for whoever links the same account under this name, and what others are still to be told.
+    Lives,
+    Nothing,
+}
+
 /// What `stopped` says of a session: whether it runs, and, where it does not, why. A program that does not know of removals takes one that
 /// is to be removed for one that was stopped.
 const RUNS: i64 = 0;
 const STOPPED: i64 = 1;
 const REMOVED: i64 = 2;
+/// The same, and nothing of it stays.
+const PURGED: i64 = 3;
 
 impl Store {
     /// Remembers a session with what its owner keeps with it, and whether its past is asked for; one that was remembered before starts
@@ -51,12 +61,17 @@ impl Store {
     }
 
     /// Remembers that a session is to be removed, until it is forgotten.
-    pub async fn order_removal(&self, name: &str) -> Result<(), StoreError> {
-        self.writer.change(OrderStop { name: name.to_owned(), stopped: REMOVED }).await
+    pub async fn order_removal(&self, name: &str, leave: Leave) -> Result<(), StoreError> {
+        let stopped = if leave == Leave::Nothing { PURGED } else { REMOVED };
+        self.writer.change(OrderStop { name: name.to_owned(), stopped }).await
     }
 
-    /// Forgets a session. What is of its lives stays: it is there again for whoever links the same account under this name.
-    pub async fn forget_session(&self, name: &str) -> Result<(), StoreError> {
+    /// Forgets a session. What is of its lives stays: it is there again for whoever links the same account under this name. Or, if nothing
+    /// is to stay, it is noted in the same commit that it is still to go, see [`Self::purge`].
+    pub async fn forget_session(&self, name: &str, leave: Leave) -> Result<(), StoreError> {
+        if leave == Leave::Nothing {
+            self.lives.purged(self.lives.of(name));
+        }
         self.writer.change(Forget { name: name.to_owned(), lives: self.lives.of(name) }).await
     }
 
@@ -68,7 +83,12 @@ impl Store {
             let (name, stopped): (String, i64) = (row.get("name"), row.get("stopped"));
             let metadata = serde_json::from_str(row.get("metadata")).unwrap_or_default();
             let past = pasts.get(&name).copied();
-            (name, Ordered { is_stopped: stopped != RUNS, is_removed: stopped == REMOVED, metadata, past })
+            let removed = match stopped {
+                REMOVED => Some(Leave::Lives),
+                PURGED => Some(Leave::Nothing),
+                _ => None,
+            };
+            (name, Ordered { is_stopped: stopped != RUNS, removed, metadata, past })
         };
         Ok(rows.iter().map(ordered).collect())
     }
@@ -210,7 +230,7 @@ mod tests {
         store.identify(&shop, None, Some(lid)).await.unwrap();
         assert_eq!(store.identify(&shop, Some(number), Some(lid)).await.unwrap().as_deref(), Some(lid));
         store.set_newsletter_place(&shop, news, 100).await.unwrap();
-        store.forget_session("shop").await.unwrap();
+        store.forget_session("shop", Leave::Lives).await.unwrap();
         store.lives().ended("shop");
         let again = store.lives().begun("shop");
         assert_ne!(shop, again);

@@ -58,6 +58,7 @@ mod previews;
 mod private;
 mod products;
 mod profile;
+mod purges;
 mod qr;
 mod reactions;
 mod redis;

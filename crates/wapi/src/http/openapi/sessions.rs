@@ -45,7 +45,7 @@ pub fn operations() -> Vec<Operation> {
 }
 
 const PURGE: &str = "Whether everything goes that was kept under its name, whatever accounts it was linked to; what still was to be \
-    delivered, too. Otherwise it stays for whoever links the same account under this name.";
+    delivered, too. It may be asked for after the session was removed. Otherwise it stays for whoever links the same account under this name.";
 
 /// What an order to a session may come to.
 const COMMON: [(u16, &str); 6] = [

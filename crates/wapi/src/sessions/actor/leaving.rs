@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::super::Parts;
 use super::{Actor, Aside};
+use crate::store::Leave;
 use crate::store::session_file::{SessionFile, inspect};
 use crate::whatsapp::{Link, Signal, Signals};
 
@@ -38,12 +39,15 @@ impl Actor {
         let Parts { files, store, history, clock, .. } = &self.around;
         let name = &self.session.name;
         files.set_aside(name, Aside::Removed, clock.now()).await.context("its file cannot be moved")?;
+        if self.session.leaves() == Leave::Nothing {
+            files.remove_all(name).await.context("its files cannot be removed")?;
+        }
         // Nobody asks a device that is no more.
         for life in store.lives().of(name.as_str()) {
             store.forget_payloads(&life, Timestamp::MAX).await?;
         }
         history.forget(name.as_str()).await?;
-        Ok(store.forget_session(name.as_str()).await?)
+        Ok(store.forget_session(name.as_str(), self.session.leaves()).await?)
     }
 
     /// A phone that linked the session in the moment of its removal would list a device for ever that is nowhere.

@@ -82,6 +82,8 @@ impl Sweep<'_> {
         if removed + early > 0 {
             tracing::info!(removed, early, "old events were removed");
         }
+        // What was kept of them may just have gone.
+        self.store.drop_abandoned_lives().await?;
         self.shrink().await
     }
 

@@ -26,6 +26,13 @@ const BEFORE: &str = "SELECT EXISTS (SELECT 1 FROM events WHERE session = $1 AND
     OR EXISTS (SELECT 1 FROM polls WHERE session = $1 AND created_at < $3) \
     OR EXISTS (SELECT 1 FROM reads WHERE session = $1 AND seq < $2)";
 
+/// Where the log is whole from, and whether anything is missing before it. What nobody waits for goes the oldest first, so where the first
+/// of that is still there in full, nothing that came after it has gone.
+const WHOLE: &str = "SELECT seq, created_at, (SELECT count(*) FROM events WHERE seq < w.seq AND body <> '') < w.seq - 1 AS is_cut FROM \
+    (SELECT seq, created_at FROM events e WHERE body <> '' AND NOT EXISTS \
+       (SELECT 1 FROM deliveries d WHERE d.event = e.seq AND d.state IN ('waiting', 'dead')) \
+     UNION ALL SELECT max(seq) + 1, max(created_at) + 1 FROM events HAVING count(*) > 0 ORDER BY 1 LIMIT 1) w";
+
 /// A life that was found.
 struct Found {
     account: Option<String>,
@@ -116,29 +123,53 @@ pub(super) async fn cut(connection: &mut SqliteConnection) -> Result<(), sqlx::E
     // What concerns the whole gateway has no name.
     let names = names.into_iter().filter(|name| !name.is_empty());
     let mut stories: BTreeMap<String, Story> = names.map(|name| (name, Story::new())).collect();
+    let whole = sqlx::query(WHOLE).fetch_optional(&mut *connection).await?;
+    // Where something is missing, so may be the word that a session was linked to another account.
+    let whole = whole.filter(|row| row.get("is_cut")).map(|row| (row.get("seq"), row.get("created_at")));
     for told in sqlx::query(STORY).fetch_all(&mut *connection).await? {
         let Some(story) = stories.get_mut(told.get::<&str, _>("name")) else { continue };
-        read(connection, story, &told).await?;
+        read(connection, story, &told, whole).await?;
     }
     for (name, mut story) in stories {
+        if let Some((seq, at)) = whole.filter(|_| story.is_open() && !story.is_removed) {
+            // Whose it is will be known when it is online again.
+            story.lives[0].is_untold = true;
+            story.begin(None, None, seq, at);
+        }
         write(connection, &name, &mut story).await?;
     }
     Ok(())
 }
 
-async fn read(connection: &mut SqliteConnection, story: &mut Story, told: &SqliteRow) -> Result<(), sqlx::Error> {
+async fn read(
+    connection: &mut SqliteConnection,
+    story: &mut Story,
+    told: &SqliteRow,
+    whole: Option<(i64, i64)>,
+) -> Result<(), sqlx::Error> {
     let (seq, at): (i64, i64) = (told.get("seq"), told.get("created_at"));
     if story.is_removed {
         story.made_again(seq, at);
     }
     if let Some(account) = told.get::<Option<String>, _>("account") {
         let is_pairing = told.get::<&str, _>("type") == "session.paired";
-        if is_pairing && story.is_open() {
-            let query = sqlx::query_scalar::<_, bool>(BEFORE).bind(told.get::<&str, _>("name")).bind(seq).bind(at);
-            story.lives[0].is_untold = query.fetch_one(connection).await?;
-            story.lives[0].from = at;
+        let mut from = (seq, at);
+        match whole.filter(|_| story.is_open()) {
+            Some(whole) => {
+                story.lives[0].is_untold = true;
+                if !is_pairing {
+                    // Linked earlier, which is told no more: theirs is what is surely not of before that.
+                    from = whole.min(from);
+                }
+            }
+            None if is_pairing && story.is_open() => {
+                let query = sqlx::query_scalar::<_, bool>(BEFORE).bind(told.get::<&str, _>("name")).bind(seq).bind(at);
+                story.lives[0].is_untold = query.fetch_one(connection).await?;
+                story.lives[0].from = at;
+            }
+            None => {}
         }
-        story.linked(&account, seq, at);
+        story.linked(&account, from.0, from.1);
     }
     if told.get::<Option<bool>, _>("is_removal") == Some(true) {
         story.removed(at);
@@ -287,5 +318,48 @@ mod tests {
         run(&mut db).await.unwrap();
         let of = "SELECT l.account FROM (SELECT session FROM events UNION SELECT session FROM identities) o JOIN lives l ON l.life = o.session";
         assert_eq!(whose(&mut db, of).await, ["A"]);
+    }
+
+    /// A log whose beginning has gone: it tells of B, who was linked at some time before; whether that is still told is not said.
+    async fn cut_log(pairing: bool) -> SqliteConnection {
+        let mut db = SqliteConnectOptions::new().in_memory(true).foreign_keys(true).connect().await.unwrap();
+        let before = STEPS.iter().position(|step| *step == LIVES).unwrap();
+        run_steps(&mut db, &STEPS[..before]).await.unwrap();
+        let kind = if pairing { "session.paired" } else { "session.status" };
+        db.execute(sqlx::AssertSqlSafe(format!(
+            "INSERT INTO events (seq, id, session, chat, type, body, created_at) VALUES \
+               (900, 'e', 'shop', 'ann', 'chat.typing', '', 80), (1000, 'o', 'other', 'ann', 'chat.typing', '{{}}', 100), \
+               (1001, 't', 'shop', 'ann', 'chat.typing', '{{}}', 110), \
+               (1002, 's', 'shop', '', '{kind}', '{{\"data\":{{\"account\":{{\"phone\":\"B\"}}}}}}', 120), \
+               (1003, 'u', 'shop', 'ann', 'chat.typing', '{{}}', 130);
+             INSERT INTO messages (session, id, chat, type, content, accepted_at) VALUES ('shop', 's0', 'ann', 'text', '{{}}', 50), \
+               ('shop', 's1', 'ann', 'text', '{{}}', 115), ('shop', 's2', 'ann', 'text', '{{}}', 125);
+             INSERT INTO identities (session, address, id) VALUES ('shop', '1@lid', '1@lid'), ('other', '2@lid', '2@lid');
+             INSERT INTO timers (session, chat, seconds, set_at) VALUES ('shop', 'ann', 7, 1);"
+        )))
+        .await
+        .unwrap();
+        run(&mut db).await.unwrap();
+        db
+    }
+
+    #[tokio::test]
+    async fn what_is_of_before_a_log_that_was_cut_is_nobodys() {
+        let sent = "SELECT COALESCE(l.account, '-') FROM messages m JOIN lives l ON l.life = m.session ORDER BY m.id";
+        let told = "SELECT COALESCE(l.account, '-') FROM events e JOIN lives l ON l.life = e.session \
+                    WHERE e.name = 'shop' AND e.body <> '' ORDER BY e.seq";
+        let untimed = "SELECT COALESCE(l.account, '-') || (l.to_at IS NOT NULL) FROM \
+                       (SELECT session FROM identities UNION ALL SELECT session FROM timers) o \
+                       JOIN lives l ON l.life = o.session ORDER BY 1";
+        for (pairing, expected) in [(false, ["-", "B", "B"]), (true, ["-", "-", "B"])] {
+            let mut db = cut_log(pairing).await;
+            assert_eq!(whose(&mut db, sent).await, expected, "{pairing}");
+            let expected = if pairing { ["-", "B", "B"] } else { ["B", "B", "B"] };
+            assert_eq!(whose(&mut db, told).await, expected, "{pairing}");
+            assert_eq!(whose(&mut db, untimed).await, ["-1", "-1", "-1"], "{pairing}");
+            let open =
+                "SELECT session || COALESCE(account, '-') FROM lives WHERE to_at IS NULL AND life > 0 ORDER BY 1";
+            assert_eq!(whose(&mut db, open).await, ["other-", "shopB"], "{pairing}");
+        }
     }
 }

@@ -268,6 +268,27 @@ impl Lives {
         books.lives.iter().filter(|(id, kept)| is_due(**id, kept)).filter_map(|(id, _)| books.life(*id)).collect()
     }
 
+    /// Up to so many lives that are over, that no account has, and that nobody can come back to; nor to others of their tenure.
+    pub(super) fn abandoned(&self, limit: usize) -> Vec<Life> {
+        let books = self.books();
+        let is_alive = |kept: &&Kept| kept.account.is_some() || kept.to.is_none() || kept.is_purged;
+        let alive: BTreeSet<i64> = books.lives.values().filter(is_alive).map(|kept| kept.tenure).collect();
+        // What is of before lives, or cannot be told to be of one, has no beginning, or no length.
+        let is_abandoned = |kept: &Kept| !alive.contains(&kept.tenure) && kept.from > 0 && kept.to > Some(kept.from);
+        // The newest says how far numbers were given out.
+        let all = books.lives.iter().filter(|(id, _)| **id != NOBODYS && **id != books.newest);
+        let saved = all.filter(|(id, kept)| is_abandoned(kept) && !books.unsaved.contains_key(id));
+        saved.filter_map(|(id, _)| books.life(*id)).take(limit).collect()
+    }
+
+    /// They are not on the disk any more.
+    pub(super) fn dropped(&self, lives: &[Life]) {
+        let mut books = self.books();
+        for life in lives {
+            books.lives.remove(&life.id);
+        }
+    }
+
     /// Nothing is left of it.
     pub(super) fn is_gone(&self, life: &Life) {
         self.books().change(life.id, |kept| kept.is_purged = false);

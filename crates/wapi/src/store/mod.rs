@@ -6,6 +6,7 @@
 pub mod kept;
 pub mod session_file;
 
+mod abandoned;
 mod api_keys;
 mod cutting;
 mod deliveries;

@@ -1,0 +1,127 @@
+//! Drops lives that nobody comes back to, once nothing is kept of them: whoever makes sessions and removes them again leaves no trace.
+
+use jiff::Timestamp;
+use sqlx::sqlite::SqliteConnection;
+
+use super::writer::Change;
+use super::{Life, Store, StoreError};
+
+/// Lives in one step.
+const WINDOW: usize = 100;
+
+/// Whether something is kept of a life. Each part is answered from an index.
+const IS_KEPT: &str = "SELECT EXISTS (SELECT 1 FROM events WHERE session = $1 AND body <> '') \
+    OR EXISTS (SELECT 1 FROM events WHERE session = $1 AND message_id IS NOT NULL) \
+    OR EXISTS (SELECT 1 FROM messages WHERE session = $1) OR EXISTS (SELECT 1 FROM payloads WHERE session = $1) \
+    OR EXISTS (SELECT 1 FROM pending WHERE session = $1) OR EXISTS (SELECT 1 FROM polls WHERE session = $1) \
+    OR EXISTS (SELECT 1 FROM identities WHERE session = $1) OR EXISTS (SELECT 1 FROM reads WHERE session = $1) \
+    OR EXISTS (SELECT 1 FROM timers WHERE session = $1) OR EXISTS (SELECT 1 FROM newsletters WHERE session = $1)";
+
+/// Whether it is the one that a key was made for before it began: without it, the key would be for the one that came next.
+const IS_AWAITED: &str = "SELECT EXISTS (SELECT 1 FROM api_keys k, json_each(k.lives) j \
+    WHERE j.key = $2 AND j.value < 0 AND -1 - j.value < $1 \
+      AND NOT EXISTS (SELECT 1 FROM lives l WHERE l.session = $2 AND l.life > -1 - j.value AND l.life < $1))";
+
+impl Store {
+    /// Drops those of which nothing is left; how many.
+    pub async fn drop_abandoned_lives(&self) -> Result<usize, StoreError> {
+        let mut abandoned = self.lives.abandoned(usize::MAX);
+        // Files have no index by life, so they are looked through once for all.
+        let of_files = "SELECT DISTINCT session FROM media";
+        let with_files: Vec<i64> = sqlx::query_scalar(of_files).fetch_all(&self.chores).await?;
+        abandoned.retain(|life| !with_files.contains(&life.id()));
+        let mut dropped = 0;
+        for lives in abandoned.chunks(WINDOW) {
+            let gone = self.writer.change(Abandoned { lives: lives.to_vec() }).await?;
+            self.lives.dropped(&gone);
+            dropped += gone.len();
+        }
+        Ok(dropped)
+    }
+}
+
+struct Abandoned {
+    lives: Vec<Life>,
+}
+
+impl Change for Abandoned {
+    type Answer = Vec<Life>;
+
+    fn moves_lanes(_: &Vec<Life>) -> bool {
+        false
+    }
+
+    async fn write(&self, connection: &mut SqliteConnection, _: Timestamp) -> Result<Vec<Life>, sqlx::Error> {
+        let mut gone = Vec::new();
+        for life in &self.lives {
+            let is_kept: bool = sqlx::query_scalar(IS_KEPT).bind(life).fetch_one(&mut *connection).await?;
+            let awaited = sqlx::query_scalar(IS_AWAITED).bind(life).bind(life.name());
+            if is_kept || awaited.fetch_one(&mut *connection).await? {
+                continue;
+            }
+            for sql in ["DELETE FROM lives WHERE life = $1", "DELETE FROM received WHERE session = $1 AND last_at = 0"]
+            {
+                sqlx::query(sql).bind(life).execute(&mut *connection).await?;
+            }
+            gone.push(life.clone());
+        }
+        Ok(gone)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::tests::store;
+    use super::*;
+    use crate::store::Since;
+
+    /// A session that is made and removed again.
+    async fn passes(store: &Store, name: &str) -> Life {
+        let life = store.lives().begun(name);
+        store.probe().await.unwrap();
+        store.clock.sleep(Duration::from_millis(2)).await;
+        store.lives().ended(name);
+        store.probe().await.unwrap();
+        life
+    }
+
+    #[tokio::test]
+    async fn what_comes_and_goes_leaves_no_lives_but_those_that_somebody_may_ask_for() {
+        let (store, _folder) = store().await;
+        let early = store.lives().since_now("shop");
+        let key = crate::store::ApiKey {
+            id: "key".to_owned(),
+            hint: "abcd".to_owned(),
+            name: "shop's".to_owned(),
+            rights: crate::keys::Rights { scopes: Default::default(), sessions: Some(["shop".to_owned()].into()) },
+            since: Some([("shop".to_owned(), early)].into()),
+            created_at: Timestamp::UNIX_EPOCH,
+            expires_at: None,
+            last_used_at: None,
+        };
+        store.add_api_key(key, [0; 32]).await.unwrap();
+        let first = passes(&store, "shop").await;
+        let given = store.lives().begun("given");
+        store.lives().linked("given", "375440000001");
+        store.clock.sleep(Duration::from_millis(2)).await;
+        store.lives().ended("given");
+        let polled = passes(&store, "shop").await;
+        store.set_newsletter_place(&polled, "n@newsletter", 1).await.unwrap();
+        for _ in 0..20 {
+            passes(&store, "shop").await;
+        }
+        let now = store.lives().begun("shop");
+        store.probe().await.unwrap();
+        assert_eq!(store.drop_abandoned_lives().await.unwrap(), 20);
+        assert_eq!(store.lives().of("shop"), [first, polled, now]);
+        assert_eq!(store.lives().of("given"), [given], "an account may come back to it");
+        assert_eq!(store.lives().reached("shop", early), None, "the first that came is over");
+        assert_eq!(store.lives().reached("shop", Since::Ever), store.lives().current("shop"));
+        let kept: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM lives WHERE life > 0").fetch_one(&store.readers).await.unwrap();
+        assert_eq!(kept, 4);
+        assert_eq!(store.drop_abandoned_lives().await.unwrap(), 0);
+    }
+}

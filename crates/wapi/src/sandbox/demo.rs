@@ -22,8 +22,7 @@ pub async fn run() -> Result<()> {
     println!("What it posts is received at {} and shown below", stage.webhook);
     pair(&stage, &gateway).await?;
     let contact = stage.contact.clone();
-    let owner = stage.owner.number().to_owned();
-    stage.lifecycle.spawn(async move { answer_everything(&contact, &owner).await });
+    stage.lifecycle.spawn(async move { answer_everything(&contact).await });
     println!(
         "The session `{SESSION}` is the account {}; Ann, {}, answers every message",
         stage.owner.number(),
@@ -56,13 +55,16 @@ async fn pair(stage: &Stage, gateway: &Gateway) -> Result<()> {
     Ok(())
 }
 
-async fn answer_everything(contact: &Phone, owner: &str) {
+/// Whoever writes, from whatever session, has an answer.
+async fn answer_everything(contact: &Phone) {
     loop {
         // Waits for ever, in pieces.
         let Ok(message) = contact.next_message(std::time::Duration::from_secs(3600)).await else { continue };
+        // What the contact says itself, from a session of its own, needs none.
+        let Some((sender, _)) = message.from.split_once('@').filter(|_| !message.from_me) else { continue };
         let said =
             message.text.or(message.caption).unwrap_or_else(|| format!("something of the kind {}", message.kind));
-        if let Err(error) = contact.sends_text(owner, &format!("You said: {said}")).await {
+        if let Err(error) = contact.sends_text(sender, &format!("You said: {said}")).await {
             println!("Ann cannot answer: {error:#}");
         }
     }

@@ -18,6 +18,8 @@ use crate::sessions::Console;
 
 /// The session of the sandbox.
 pub const SESSION: &str = "demo";
+/// The contact's number: the one that the README's examples are sent to.
+const ANN: &str = "375447034810";
 
 /// Everything but the gateway.
 pub struct Stage {
@@ -40,7 +42,7 @@ impl Stage {
         let simulator = Simulator::start(Options::default()).await.context("starting the simulated WhatsApp")?;
         let lifecycle = Lifecycle::new();
         let (webhook, posts) = receiver::start(&lifecycle).context("starting the webhook")?;
-        let (owner, contact) = (simulator.phone("Demo shop")?, simulator.phone("Ann")?);
+        let (owner, contact) = (simulator.phone("Demo shop")?, simulator.phone_with_number("Ann", ANN)?);
         let root = tempfile::tempdir().context("making a data folder")?;
         Ok(Self { simulator, owner, contact, posts, webhook, clock: Clock::system(), lifecycle, root })
     }

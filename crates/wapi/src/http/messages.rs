@@ -132,6 +132,9 @@ impl Accepting<'_> {
         polls::check(&message.content, &to, &gateway.store, self.life).await?;
         match gateway.sessions.send(session, wish).await? {
             Reply::Accepted(accepted, verdict) => {
+                // What is sent later has no verdict that could be waited for.
+                let is_for_later = send_at.is_some_and(|at| at > gateway.clock.now() + wait);
+                let wait = if is_for_later { Duration::ZERO } else { wait };
                 let verdict = if wait.is_zero() { None } else { gateway.sessions.verdict(verdict, wait).await };
                 Ok((accepted_now(&to, message, accepted, (send_at, expires_at), verdict), false))
             }

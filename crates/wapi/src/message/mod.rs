@@ -318,6 +318,15 @@ impl Content {
             _ => None,
         }
     }
+
+    /// With the words of an edit in place of its own.
+    pub fn reword(&mut self, edit: &Edit) {
+        match (&edit.text, self.captioned_mut()) {
+            (Some(text), _) => *self = Self::Text { text: text.clone() },
+            (None, Some(file)) => file.caption = edit.caption.clone().filter(|caption| !caption.is_empty()),
+            (None, None) => {}
+        }
+    }
 }
 
 #[cfg(test)]

@@ -62,16 +62,21 @@ async fn find(pool: &SqlitePool, session: &Life, id: &str) -> Result<Option<Sent
     let recipients = receipts.iter().map(progress).collect();
     let mut message = SentMessage { recipients, ..message(&row) };
     // The condition and the expression of the index, word for word.
-    let sql = "SELECT type, max(accepted_at) AS changed_at FROM messages \
+    let sql = "SELECT type, content, max(accepted_at) AS changed_at FROM messages \
                WHERE session = $1 AND coalesce(json_extract(content, '$.edit.message_id'), \
                                                json_extract(content, '$.deletion.message_id')) = $2 \
                  AND type IN ('edit', 'deletion') AND status NOT IN ('failed', 'cancelled') GROUP BY type";
     for row in sqlx::query(sql).bind(session).bind(id).fetch_all(pool).await? {
-        let changed = match row.get("type") {
-            "edit" => &mut message.edited_at,
-            _ => &mut message.deleted_at,
-        };
-        *changed = optional_time(&row, "changed_at");
+        let changed_at = optional_time(&row, "changed_at");
+        if row.get::<&str, _>("type") == "deletion" {
+            message.deleted_at = changed_at;
+            continue;
+        }
+        message.edited_at = changed_at;
+        // Of several, SQLite takes the columns beside a maximum from the row that has it.
+        if let Ok(Message { content: Content::Edit { edit }, .. }) = serde_json::from_str(row.get("content")) {
+            message.message.content.reword(&edit);
+        }
     }
     Ok(Some(message))
 }

@@ -14,7 +14,7 @@ use crate::http::error::Problem;
 use crate::http::extract::Fields;
 use crate::http::query::Query;
 use crate::keys::Caller;
-use crate::message::{ChatId, Content, Deletion, Edit, Message, Text};
+use crate::message::{ChatId, Content, Deletion, Edit, Message};
 use crate::sessions::SessionName;
 use crate::store::{CANCELLED, Life, Quoted, Rewording, SentMessage};
 
@@ -78,13 +78,11 @@ pub async fn edit(
 fn reworded(message: Message, edit: &Edit, says_preview: bool) -> Message {
     let mut message = message;
     let had_preview = matches!(&message.content, Content::Text { text } if text.preview_url);
-    match (&edit.text, message.content.captioned_mut()) {
-        (Some(new), _) => {
-            let preview_url = if says_preview { new.preview_url } else { had_preview };
-            message.content = Content::Text { text: Text { preview_url, ..new.clone() } };
-        }
-        (None, Some(file)) => file.caption = edit.caption.clone().filter(|caption| !caption.is_empty()),
-        (None, None) => {}
+    message.content.reword(edit);
+    if let Content::Text { text } = &mut message.content
+        && !says_preview
+    {
+        text.preview_url = had_preview;
     }
     message
 }

@@ -39,14 +39,16 @@ impl fmt::Display for Source {
 #[derive(Debug, Clone)]
 pub struct Layers {
     values: BTreeMap<String, (String, Source)>,
+    defaults: BTreeMap<String, String>,
     unknown: Vec<(String, Source)>,
 }
 
 impl Layers {
     /// Only the defaults.
     pub fn defaults() -> Self {
-        let mut layers = Self { values: BTreeMap::new(), unknown: Vec::new() };
         let defaults = names_and_values(DEFAULTS).expect("the embedded defaults are valid, as a test proves");
+        let defaults: BTreeMap<_, _> = defaults.into_iter().collect();
+        let mut layers = Self { values: BTreeMap::new(), defaults: defaults.clone(), unknown: Vec::new() };
         layers.put(defaults, &Source::Default);
         layers
     }
@@ -99,6 +101,11 @@ impl Layers {
     /// The value of a setting, if it has one that is not empty.
     pub fn value(&self, name: &str) -> Option<&str> {
         self.values.get(name).map(|(value, _)| value.as_str()).filter(|value| !value.is_empty())
+    }
+
+    /// What a setting is that nobody has set, if that is anything.
+    pub fn default(&self, name: &str) -> Option<&str> {
+        self.defaults.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
     /// Whether somebody has set it to nothing.

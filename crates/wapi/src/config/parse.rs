@@ -41,15 +41,24 @@ impl<'a> Reader<'a> {
 
     /// The value of a setting that must be there. `None` means that a mistake was noted.
     pub fn required<T>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
-        if self.layers.value(name).is_none() {
-            self.mistakes.add(name, "is missing");
+        // What was set to nothing is as if it were not set.
+        match self.layers.value(name).or_else(|| self.layers.default(name)) {
+            Some(value) => self.parsed(name, parse(value)),
+            None => {
+                self.mistakes.add(name, "is missing");
+                None
+            }
         }
-        self.optional(name, parse)
     }
 
     /// The value of a setting that may be left out.
     pub fn optional<T>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
-        match parse(self.layers.value(name)?) {
+        let parsed = parse(self.layers.value(name)?);
+        self.parsed(name, parsed)
+    }
+
+    fn parsed<T>(&mut self, name: &str, parsed: Result<T, String>) -> Option<T> {
+        match parsed {
             Ok(value) => Some(value),
             Err(problem) => {
                 self.mistakes.add(name, problem);

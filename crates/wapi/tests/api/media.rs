@@ -87,7 +87,10 @@ async fn every_kind_of_file_arrives_with_what_its_sender_said() {
         assert_eq!(content.headers["content-type"], mime);
         let disposition = content.headers["content-disposition"].to_str().unwrap();
         match kind {
-            FileKind::Document => assert_eq!(disposition, "attachment; filename*=UTF-8''prices%20%26%20more.html"),
+            FileKind::Document => assert_eq!(
+                disposition,
+                "attachment; filename=\"prices & more.html\"; filename*=UTF-8''prices%20%26%20more.html"
+            ),
             _ => assert_eq!(disposition, "inline"),
         }
     }

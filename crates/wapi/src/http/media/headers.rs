@@ -24,7 +24,12 @@ pub fn of(facts: &MediaFacts, sha256: &str) -> HeaderMap {
     let disposition = if is_shown(mime_type) { "inline" } else { "attachment" };
     let name = facts.filename.as_deref().filter(|name| !name.is_empty());
     let disposition = match name {
-        Some(name) => format!("{disposition}; filename*=UTF-8''{}", utf8_percent_encode(name, &IN_NAMES)),
+        // For those who know but one of the two.
+        Some(name) => format!(
+            "{disposition}; filename=\"{}\"; filename*=UTF-8''{}",
+            name.replace(|sign: char| !matches!(sign, ' ' | '!' | '#'..='[' | ']'..='~'), "_"),
+            utf8_percent_encode(name, &IN_NAMES)
+        ),
         None => disposition.to_owned(),
     };
     let ours = |text: String| HeaderValue::from_str(&text).expect("it is visible ASCII");
@@ -147,6 +152,7 @@ mod tests {
         for risky in ["text/html", "image/svg+xml", "application/pdf", "text/javascript", "", "image/jpeg\nx: y"] {
             assert!(shown(risky, None).starts_with("attachment"), "{risky}");
         }
-        assert_eq!(shown("text/html", Some("a\"\r\nб.html")), "attachment; filename*=UTF-8''a%22%0D%0A%D0%B1.html");
+        let both = "attachment; filename=\"a____.html\"; filename*=UTF-8''a%22%0D%0A%D0%B1.html";
+        assert_eq!(shown("text/html", Some("a\"\r\nб.html")), both);
     }
 }

@@ -1,6 +1,7 @@
 //! The admin API: everything a test says, over HTTP. Its reference is the crate's README.
 
 mod groups;
+mod mock_phone;
 mod newsletters;
 mod preferences;
 mod profile;
@@ -31,7 +32,6 @@ use crate::files::{File, FileKind};
 use crate::phone::{PeerRequests, Phone, Receipts};
 use crate::server::Server;
 use crate::simulator::add_phone;
-use crate::stanza::pairing;
 use crate::world::PairingError;
 
 /// The largest picture, as base64 in JSON.
@@ -55,8 +55,8 @@ pub(crate) fn routes() -> Router<Arc<Server>> {
         .route("/bursts", post(burst))
         .route("/faults", post(fault))
         .route("/unknown-requests", get(unknown_requests))
-        .route("/mock-phone/scan-qr", post(mock_phone))
         .merge(groups::routes())
+        .merge(mock_phone::routes())
         .merge(preferences::routes())
         .merge(profile::routes())
         .merge(newsletters::routes())
@@ -167,24 +167,6 @@ struct Code {
 async fn enter_code(State(server): Shared, Path(number): Path<String>, Body(code): Body<Code>) -> Answer {
     let device = phone(&server, &number)?.enters_code(&code.code).await?;
     Ok(Json(json!(device)))
-}
-
-/// The call other projects' suites make: the phone is chosen by the push name of the client behind the QR.
-async fn mock_phone(State(server): Shared, qr: String) -> Answer {
-    let name = pairing::push_name_behind(&server, &qr)?;
-    let known = name.as_deref().and_then(|name| {
-        let world = server.world.lock();
-        let account = world.accounts().find(|account| account.push_name == name)?;
-        Some(account.number.to_string())
-    });
-    let phone = match known {
-        Some(number) => phone(&server, &number)?,
-        None => add_phone(&server, &name.unwrap_or_else(|| format!("Phone {:04x}", rand::random::<u16>())), None)?,
-    };
-    let device = phone.scans(&qr).await?;
-    let mut answer = described(&phone);
-    answer["device"] = json!(device);
-    Ok(Json(answer))
 }
 
 #[derive(Deserialize)]

@@ -28,7 +28,7 @@ fn media() -> Vec<(wa::Message, &'static str)> {
         matched_text: Some("https://example.com".to_owned()),
         ..Default::default()
     };
-    let once = FutureProofMessage { message: MessageField::some(image()), ..Default::default() };
+    let once = FutureProofMessage { message: MessageField::some(image()) };
     vec![
         (image(), "image"),
         (wa::Message { video_message: MessageField::some(film), ..Default::default() }, "gif"),
@@ -177,9 +177,7 @@ async fn phones_look_through_everything_that_is_wrapped_around_a_message() {
         ..Default::default()
     };
     let edit = wa::Message { protocol_message: MessageField::some(edit), ..Default::default() };
-    let wrap = |message: wa::Message| {
-        MessageField::some(FutureProofMessage { message: MessageField::some(message), ..Default::default() })
-    };
+    let wrap = |message: wa::Message| MessageField::some(FutureProofMessage { message: MessageField::some(message) });
     let wrapped = [
         (wa::Message { view_once_message_v2: wrap(text("once")), ..Default::default() }, "text", Some("once")),
         (wa::Message { view_once_message_v2_extension: wrap(text("so")), ..Default::default() }, "text", Some("so")),

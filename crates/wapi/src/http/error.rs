@@ -289,6 +289,7 @@ impl Problem {
                                    `X-Api-Key: …`"
                 .to_owned(),
             Self::Stranger(why) => why.detail().to_owned(),
+            Self::ScopeMissing(Scope::Admin) => "use a key whose `scopes` have `admin`".to_owned(),
             Self::ScopeMissing(scope) => format!("use a key whose `scopes` have `{}` or `admin`", scope.word()),
             Self::SessionNotAllowed => "use a key whose `sessions` have this one, or that is for all".to_owned(),
             Self::NotForAllSessions => "this concerns the whole gateway; use a key for all sessions".to_owned(),

@@ -120,7 +120,10 @@ impl Task {
                 return;
             }
         }
-        drained.into_iter().for_each(|done| drop(done.send(())));
+        for done in drained {
+            // Whoever waits no more need not know.
+            let _ = done.send(());
+        }
         for (waiter, verdict) in waiting {
             // Whoever waited may have given up.
             let _ = waiter.send(verdict);

@@ -47,11 +47,13 @@ impl Link {
                     let mut switches = switches.experiment_props.iter();
                     Ok(switches.any(|(known, value)| *known == code && matches!(&**value, "1" | "true")))
                 }
-                Ok(Err(error)) => Err(tracing::debug!(%error, "it is not known whether edits are sealed")),
-                Err(error) => Err(tracing::debug!(%error, "it is not known whether edits are sealed")),
+                Ok(Err(error)) => Err(error.to_string()),
+                Err(error) => Err(error.to_string()),
             }
         });
-        asking.await.copied().unwrap_or(false)
+        let asked =
+            asking.await.inspect_err(|error| tracing::debug!(error, "it is not known whether edits are sealed"));
+        asked.copied().unwrap_or(false)
     }
 
     /// Under the address that the message carries, like everything that is sealed.

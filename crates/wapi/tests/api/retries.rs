@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use wapi::clock::Clock;
 use wapi_simulator::{AckFault, Addressing, Options, Phone, Receipts};
 
 use crate::harness::{PATIENCE, Setup, Stopped, TestApp, eventually};
@@ -160,7 +161,7 @@ async fn what_was_called_failed_or_taken_back_is_sent_to_nobody_again() {
     // Whatever else was missing was looked for at the same time, and is once more.
     for _ in 0..12 {
         app.push_clock(Duration::from_secs(10));
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        Clock::system().sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(app.message("shop", &gone).await["status"], "sent", "it was not sent again");
     for id in &refused {

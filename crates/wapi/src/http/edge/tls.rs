@@ -155,7 +155,7 @@ mod tests {
         config(certificate.as_bytes(), key.as_bytes()).unwrap();
         config(format!("\u{feff}{certificate}").as_bytes(), format!("\u{feff}{key}").as_bytes()).unwrap();
         let utf16: Vec<u8> = "\u{feff}-----BEGIN".encode_utf16().flat_map(u16::to_le_bytes).collect();
-        let old = format!("-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n");
+        let old = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n";
         for (certificate, key, words) in [
             (made.cert.der().as_ref(), key.as_bytes(), "the first is DER"),
             (certificate.as_bytes(), b"-----BEGIN ENCRYPTED PRIVATE KEY-----\n".as_slice(), "the second is encrypted"),

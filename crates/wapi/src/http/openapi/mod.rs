@@ -165,7 +165,8 @@ fn written(operation: &Operation, row: &Row) -> Value {
     }
     if let Some(scope) = row.scope {
         written["security"] = json!([{"bearer": []}, {"header": []}]);
-        written["description"] = json!(format!("For keys with the scope `{}` or `admin`.", scope.word()));
+        let or_admin = if scope == crate::keys::Scope::Admin { "" } else { " or `admin`" };
+        written["description"] = json!(format!("For keys with the scope `{}`{or_admin}.", scope.word()));
     }
     written
 }

@@ -273,14 +273,18 @@ mod tests {
         [boxed(b"ftyp", b"heic"), meta, boxed(b"mdat", &[0; 99])].concat()
     }
 
+    /// A box of four letters with its numbers.
+    type Property = (&'static [u8; 4], &'static [u32]);
+
     #[test]
     fn a_picture_is_as_large_as_what_is_shown_of_it() {
-        const TILE: (&[u8; 4], &[u32]) = (b"ispe", &[0, 512, 512]);
-        const WHOLE: (&[u8; 4], &[u32]) = (b"ispe", &[0, 802, 604]);
-        const LARGER: (&[u8; 4], &[u32]) = (b"ispe", &[0, 9_000, 9_000]);
-        const CLIP: (&[u8; 4], &[u32]) = (b"clap", &[801, 1, 1_206, 2, 0, 1, 0, 1]);
-        const TURNED: (&[u8; 4], &[u32]) = (b"irot", &[0]);
-        let list: [(&[(&[u8; 4], &[u32])], &[u16], (u32, u32)); 6] = [
+        const TILE: Property = (b"ispe", &[0, 512, 512]);
+        const WHOLE: Property = (b"ispe", &[0, 802, 604]);
+        const LARGER: Property = (b"ispe", &[0, 9_000, 9_000]);
+        const CLIP: Property = (b"clap", &[801, 1, 1_206, 2, 0, 1, 0, 1]);
+        const TURNED: Property = (b"irot", &[0]);
+        type Shown<'a> = (&'a [Property], &'a [u16], (u32, u32));
+        let list: [Shown<'_>; 6] = [
             (&[TILE, TURNED, WHOLE], &[3, 2], (802, 604)),
             (&[TILE, TURNED, WHOLE, CLIP], &[3, 2, 4], (801, 603)),
             // Others than the one that is shown are of no matter.

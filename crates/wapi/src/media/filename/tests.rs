@@ -161,10 +161,12 @@ fn a_document_has_a_name_that_phones_can_open() {
 #[test]
 fn a_name_in_any_number_of_pieces_is_read_at_once() {
     let pieces = |count: usize| (0..count).map(|piece| format!("; filename*{piece}=a")).collect::<String>();
-    let reading = std::time::Instant::now();
+    let clock = crate::clock::Clock::system();
+    let began = clock.uptime();
     let name = filename(&format!("attachment{}", pieces(200_000))).unwrap();
     assert_eq!(name.len(), LONGEST);
-    assert!(reading.elapsed() < std::time::Duration::from_secs(10), "{:?}", reading.elapsed());
+    let took = clock.uptime() - began;
+    assert!(took < std::time::Duration::from_secs(10), "{took:?}");
     for (header, name) in [
         ("attachment; filename*1=b; filename*0=a", Some("ab")),
         ("attachment; filename*0=a; filename*0=c; filename*1=b", Some("ab")),

@@ -1,0 +1,35 @@
+//! A phone that is there when its code is scanned, as others' mocks of WhatsApp have it.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::routing::post;
+use axum::{Json, Router};
+use serde_json::json;
+
+use super::{Answer, Shared, described, phone};
+use crate::server::Server;
+use crate::simulator::add_phone;
+use crate::stanza::pairing;
+
+pub(super) fn routes() -> Router<Arc<Server>> {
+    Router::new().route("/mock-phone/scan-qr", post(scan))
+}
+
+/// The call other projects' suites make: the phone is chosen by the push name of the client behind the QR.
+async fn scan(State(server): Shared, qr: String) -> Answer {
+    let name = pairing::push_name_behind(&server, &qr)?;
+    let known = name.as_deref().and_then(|name| {
+        let world = server.world.lock();
+        let account = world.accounts().find(|account| account.push_name == name)?;
+        Some(account.number.to_string())
+    });
+    let phone = match known {
+        Some(number) => phone(&server, &number)?,
+        None => add_phone(&server, &name.unwrap_or_else(|| format!("Phone {:04x}", rand::random::<u16>())), None)?,
+    };
+    let device = phone.scans(&qr).await?;
+    let mut answer = described(&phone);
+    answer["device"] = json!(device);
+    Ok(Json(answer))
+}

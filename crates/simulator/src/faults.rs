@@ -89,6 +89,8 @@ pub(crate) struct Switches {
     pub(crate) delivery: DeliveryFault,
     pub(crate) lose_posts: bool,
     pub(crate) hide_posts: bool,
+    /// How often others' keys were asked for since they are withheld.
+    pub(crate) withheld_keys: Option<usize>,
     pub(crate) withhold_media: bool,
     pub(crate) spoil_media: bool,
     pub(crate) break_upload: Option<usize>,
@@ -144,6 +146,18 @@ impl Faults {
     /// Who asks what was posted in newsletters is told to ask less often (429), until called with `false`.
     pub fn hide_posts(&self, hide: bool) {
         self.server.world.lock().switches.hide_posts = hide;
+    }
+
+    /// Whoever asks for the keys of others' devices gets them only when this is called with `false`.
+    pub fn withhold_keys(&self, withhold: bool) {
+        self.server.world.lock().switches.withheld_keys = withhold.then_some(0);
+        self.server.changed.notify_waiters();
+    }
+
+    /// Waits until somebody asks for keys that are withheld.
+    pub async fn keys_are_asked_for(&self) {
+        let asked = || self.server.world.lock().switches.withheld_keys.filter(|&asked| asked > 0);
+        self.server.wait_for(asked).await;
     }
 
     /// All files on the media host expire, as they do on WhatsApp after some weeks.

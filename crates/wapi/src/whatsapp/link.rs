@@ -1,6 +1,6 @@
 //! One linked device's connection to WhatsApp, from dialling to its end. A link that ended is replaced, never revived.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -58,6 +58,8 @@ pub struct Link {
     pub(super) switches: OnceCell<()>,
     /// Whether edits are sealed, once that is known.
     pub(super) edits_are_sealed: OnceCell<bool>,
+    /// People whom Signal sessions were made with ahead of a message to many.
+    pub(super) met: Mutex<HashSet<Jid>>,
     /// Stanzas are shown as they come in: what is asked for again is seen nowhere else.
     _stanzas: RawNodeLease,
     _subscriptions: [Subscription; 2],
@@ -128,6 +130,7 @@ impl Link {
             unasked_until: Mutex::default(),
             switches: OnceCell::new(),
             edits_are_sealed: OnceCell::new(),
+            met: Mutex::default(),
             _subscriptions: subscriptions,
         }
     }

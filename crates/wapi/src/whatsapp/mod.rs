@@ -37,6 +37,7 @@ mod server_key;
 mod shop;
 mod signals;
 mod status;
+mod strangers;
 mod transport;
 mod troubles;
 mod trust;

@@ -199,6 +199,10 @@ impl Link {
         if to.is_person() {
             self.learn_switches(limit).await;
         }
+        if matches!(to, ChatId::Group(_)) {
+            // The other half is left for the message itself.
+            let _ = self.clock.timeout(limit / 2, self.meet_members(&address)).await;
+        }
         // Before it leaves: its receipt may be back before the engine is.
         let overdue = self.overdue.as_ref().filter(|_| to.is_person());
         if let Some(overdue) = overdue {

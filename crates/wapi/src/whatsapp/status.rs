@@ -21,6 +21,8 @@ impl Link {
     ) -> Result<(), NotHandedOver> {
         let audience =
             self.clock.timeout(limit, self.know(audience, limit)).await.map_err(|_| NotHandedOver::Offline)??;
+        // The other half is left for the status itself.
+        let _ = self.clock.timeout(limit / 2, self.meet_strangers(&audience)).await;
         let options = StatusSendOptions {
             // That is what phones call a list of people who were chosen.
             privacy: StatusPrivacySetting::AllowList,

@@ -38,6 +38,7 @@ mod interactive;
 mod key_ends;
 mod keys;
 mod kinds;
+mod large_groups;
 mod lives;
 mod logins;
 mod logs;

@@ -35,7 +35,7 @@ pub(crate) enum Answer {
     Error(u16, &'static str),
     /// An empty result, and then the end of the stream.
     ResultThenEnd(StreamEnd),
-    /// The answer has gone out already, ahead of what it sets off.
+    /// The answer has gone out already, ahead of what it sets off, or goes out later.
     Sent,
     /// A request the simulator does not know.
     Unknown,

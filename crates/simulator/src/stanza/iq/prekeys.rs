@@ -134,6 +134,10 @@ pub(super) fn fetch(request: &Request<'_>) -> Answer {
     let Some(ask) = request.ask else {
         return Answer::Error(400, "bad-request");
     };
+    if let Some(asked) = &mut request.server.world.lock().switches.withheld_keys {
+        *asked += 1;
+        return answer_later(request);
+    }
     let mut users = Vec::new();
     for jid in ask.all("user").filter_map(|user| user.jid("jid")) {
         let account = request.server.world.lock().account_of(&jid).map(|account| account.number.clone());
@@ -143,6 +147,20 @@ pub(super) fn fetch(request: &Request<'_>) -> Answer {
         }
     }
     Answer::one(NodeBuilder::new("list").children(users).build())
+}
+
+/// Answers when keys are withheld no more.
+fn answer_later(request: &Request<'_>) -> Answer {
+    request.server.changed.notify_waiters();
+    let server = request.server.clone();
+    let (device, connection, iq) = (request.device.clone(), request.connection.clone(), request.iq.clone());
+    request.server.tasks.spawn(async move {
+        let lifted = server.wait_for(|| server.world.lock().switches.withheld_keys.is_none().then_some(()));
+        if server.stop.run_until_cancelled(lifted).await.is_some() {
+            super::answer(&server, &connection, Some(&device), &iq);
+        }
+    });
+    Answer::Sent
 }
 
 /// The bundle of a phone or a linked device; a one-time prekey of it is used up. No lock may be held.

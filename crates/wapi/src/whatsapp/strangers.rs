@@ -1,0 +1,53 @@
+//! Makes the Signal sessions with strangers before what goes to many of them is handed over.
+
+use std::sync::PoisonError;
+
+use whatsapp_rust::{Jid, SignalError};
+
+use super::inbox::other_address;
+use super::link::Link;
+
+/// Strangers whose sessions the engine may make on the way: fewer than it asks WhatsApp for the keys of in one question.
+const FEW: usize = 32;
+
+impl Link {
+    /// Makes the sessions with a group's members, as [`Self::meet_strangers`] does.
+    pub(super) async fn meet_members(&self, group: &Jid) {
+        // Who is in it the engine asks once more.
+        if let Ok(info) = self.client.groups().query_info(group).await {
+            self.meet_strangers(&info.participants).await;
+        }
+    }
+
+    /// Makes the sessions with those of these people whom this link has made none with, if they are many. The engine would make them while
+    /// it holds the session with the account's own phone, which every message to a person is sealed for, too; ahead of the message nothing
+    /// is held for longer than one of them takes. What fails here the engine does with the message.
+    pub(super) async fn meet_strangers(&self, people: &[Jid]) {
+        let strangers: Vec<Jid> = {
+            let met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
+            people.iter().filter(|person| !met.contains(*person)).cloned().collect()
+        };
+        if strangers.len() <= FEW {
+            return;
+        }
+        // Boxed, since the engine's own futures are nested so deeply.
+        if let Err(error) = Box::pin(self.make_sessions(&strangers)).await {
+            tracing::debug!(session = self.session, %error, "not all sessions could be made ahead");
+        }
+        self.met.lock().unwrap_or_else(PoisonError::into_inner).extend(strangers);
+    }
+
+    /// The engine asks for the keys of some at a time.
+    async fn make_sessions(&self, people: &[Jid]) -> Result<(), SignalError> {
+        let mut numbers = Vec::with_capacity(people.len());
+        for person in people {
+            // WhatsApp tells the devices of numbers; the engine knows the LIDs they are of.
+            let number = if person.is_lid() { other_address(&self.client, person).await } else { None };
+            numbers.push(number.unwrap_or_else(|| person.clone()));
+        }
+        numbers.retain(|number| !self.is_ours(number));
+        let signal = self.client.signal();
+        let devices = signal.get_user_devices(&numbers).await?;
+        signal.assert_sessions(&devices).await
+    }
+}

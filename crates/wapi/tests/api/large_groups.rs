@@ -1,6 +1,7 @@
 //! What goes to very many: what its first message needs holds up nobody else.
 
 use serde_json::{Value, json};
+use wapi::clock::Clock;
 use wapi_simulator::{Addressing, Phone};
 
 use crate::harness::{PATIENCE, TestApp};
@@ -24,7 +25,7 @@ async fn holds_up_nobody(app: &TestApp, message: Value, bob: &Phone, many: &[Pho
     faults.withhold_keys(true);
     let accepted = app.post("/v1/sessions/shop/messages?wait=0", message).await.expect(202).json();
     let id = accepted["messages"][0]["id"].as_str().unwrap();
-    tokio::time::timeout(PATIENCE, faults.keys_are_asked_for()).await.expect("nobody has asked for keys");
+    Clock::system().timeout(PATIENCE, faults.keys_are_asked_for()).await.expect("nobody has asked for keys");
     for _ in 0..3 {
         app.send("shop", bob.number(), "meanwhile").await.expect(200);
     }

@@ -79,7 +79,7 @@ async fn take(name: &str, from: &str, to: &str) {
         }
         said += &answer;
     }
-    for word in ["scan_qr", "\"status\":\"sent\"", "You said: Hello", "whsec_", "\"message.received\"", "data: {"] {
+    for word in ["scan_qr", "\"status\":\"sent\"", "You said: ", "whsec_", "\"message.received\"", "data: {"] {
         assert!(said.contains(word), "{word} is in no answer:\n{said}");
     }
     running.kill().await;

@@ -32,6 +32,8 @@ const MANY: usize = 4;
 const PROBE: Duration = Duration::from_secs(1);
 /// How long the writer rests after a failure, so that a full disk is not asked a thousand times a second.
 const REST: Duration = Duration::from_millis(100);
+/// How long whoever has brought a change waits at most to learn that it failed, where it may still be found after a crash.
+const DOUBT: Duration = Duration::from_secs(20);
 
 /// A change that is rare enough to write itself, in the transaction it shares with others.
 pub(super) trait Change: Send + Sync + 'static {
@@ -269,11 +271,11 @@ impl Task {
 
     /// Saves all together; if one of them is at fault, one by one, so that it does not take the others with it.
     async fn save(&mut self, orders: &mut Vec<Order>) {
-        match self.commit(orders).await {
+        match self.commit_or_undo(orders).await {
             Err(Failure::Change(_) | Failure::Panic) if orders.len() > 1 => {
                 for order in orders.drain(..) {
                     let mut alone = vec![order];
-                    let outcome = self.commit(&mut alone).await;
+                    let outcome = self.commit_or_undo(&mut alone).await;
                     self.answer(&mut alone, outcome);
                 }
             }
@@ -302,16 +304,32 @@ impl Task {
 
     /// A write that changes nothing, to see whether writing works again.
     async fn probe(&mut self) {
-        let (done, _) = oneshot::channel();
-        let touch = Order::Other(Box::new(Asked { change: endpoints::Touch, answer: None, done }));
-        let outcome = self.commit(&mut [touch]).await;
+        let outcome = self.touch().await;
         self.shared.set_trouble(outcome.map_err(Failure::into_error).err());
+    }
+
+    async fn touch(&mut self) -> Result<(), Failure> {
+        let (done, _) = oneshot::channel();
+        self.commit(&mut [Order::Other(Box::new(Asked { change: endpoints::Touch, answer: None, done }))]).await
+    }
+
+    /// One transaction, which will be there or not whatever comes, when this returns.
+    /// What could not be synced stands in SQLite's log, whole: were the program killed now, the next one would find it, and have done what
+    /// somebody was told had failed, and has asked for again. So something else is written in its place first.
+    async fn commit_or_undo(&mut self, orders: &mut [Order]) -> Result<(), Failure> {
+        let outcome = self.commit(orders).await;
+        let Err(Failure::Unsynced(error)) = &outcome else { return outcome };
+        self.shared.set_trouble(Some(error.clone()));
+        let until = self.clock.uptime() + DOUBT;
+        while self.touch().await.is_err() && self.clock.uptime() < until {
+            self.clock.sleep(REST).await;
+        }
+        outcome
     }
 
     /// One transaction, on the disk when this returns.
     ///
-    /// Written out instead of left to the library: when the disk is full SQLite rolls back by itself, and the library's count of open
-    /// transactions would be wrong for ever.
+    /// Written out instead of left to the library: SQLite rolls back by itself when the disk is full, and the library would miscount.
     async fn commit(&mut self, orders: &mut [Order]) -> Result<(), Failure> {
         let started = self.clock.uptime();
         self.last_begun = started;
@@ -326,7 +344,7 @@ impl Task {
             None => Err(Failure::Panic),
         };
         if outcome.is_ok() {
-            outcome = sqlx::query("COMMIT").execute(&mut self.connection).await.map(drop).map_err(Failure::database);
+            outcome = sqlx::query("COMMIT").execute(&mut self.connection).await.map(drop).map_err(Failure::commit);
         }
         if outcome.is_err() {
             // Fails when SQLite has done it already, and then there is nothing to do.

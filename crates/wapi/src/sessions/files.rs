@@ -158,8 +158,7 @@ impl Files {
     pub async fn remove_old(&self, before: Timestamp) -> io::Result<usize> {
         let mut removed = 0;
         for why in [Aside::LoggedOut, Aside::Removed] {
-            let folder = self.sessions.join(why.folder());
-            let mut moments = match fs::read_dir(&folder).await {
+            let mut moments = match fs::read_dir(self.sessions.join(why.folder())).await {
                 Ok(moments) => moments,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(error),
@@ -169,10 +168,10 @@ impl Files {
                 let at = moment.file_name().to_str().and_then(moment_of);
                 if at.is_some_and(|at| at < before) {
                     fs::remove_dir_all(moment.path()).await?;
+                    durable::sync_names(&moment.path()).await?;
                     removed += 1;
                 }
             }
-            durable::sync_names(&folder.join("moments")).await?;
         }
         Ok(removed)
     }

@@ -13,7 +13,7 @@ const FEW: usize = 32;
 impl Link {
     /// Makes the sessions with a group's members, as [`Self::meet_strangers`] does.
     pub(super) async fn meet_members(&self, group: &Jid) {
-        // Who is in it the engine asks once more.
+        // From the cache of the engine, mostly; where it cannot be had, the engine asks once more with the message.
         if let Ok(info) = self.client.groups().query_info(group).await {
             self.meet_strangers(&info.participants).await;
         }

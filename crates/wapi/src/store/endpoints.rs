@@ -296,15 +296,3 @@ pub(super) async fn subscribers(connection: &mut SqliteConnection) -> Result<Vec
     };
     Ok(rows.iter().map(subscriber).collect())
 }
-
-/// Writes without changing anything.
-pub(super) struct Touch;
-
-impl Change for Touch {
-    type Answer = ();
-
-    async fn write(&self, connection: &mut SqliteConnection, _: Timestamp) -> Result<(), sqlx::Error> {
-        sqlx::query("UPDATE endpoints SET url = url").execute(connection).await?;
-        Ok(())
-    }
-}

@@ -149,3 +149,35 @@ async fn after_power_cuts_no_key_is_used_twice_and_both_sides_read_on() {
     stage.sends(&client, "after all").await;
     stage.ends(running).await;
 }
+
+#[tokio::test]
+async fn a_send_that_was_refused_because_the_disk_did_not_sync_is_not_made_by_the_next_program() {
+    let Some(stage) = Stage::set().await else { return };
+    let (running, client) = stage.serves().await;
+    client.pair("shop", &stage.alice).await;
+    stage.sends(&client, "before").await;
+    let refused = loop {
+        stage.disk.fails("eio-sync 1 0 wapi.db");
+        let asked = tokio::spawn({
+            let (client, to) = (client.clone(), stage.bob.jid());
+            async move { client.send("shop", &to, "refused").await }
+        });
+        let red = async || Some(client.get("/health/ready").await).filter(|answer| answer.status == 503);
+        eventually(red, async || "it says that it is ready".to_owned()).await;
+        stage.disk.fails("");
+        let answer = asked.await.unwrap();
+        // It is another change that could not be synced, such as a receipt of an earlier message.
+        if answer.status == 200 {
+            stage.bob.next_message(PATIENCE).await.unwrap();
+            continue;
+        }
+        break answer;
+    };
+    running.kill().await;
+    refused.expect(503);
+    // SQLite's log has the transaction whole, but for what was written over it.
+    let (running, client) = stage.serves().await;
+    client.until("shop", "online").await;
+    stage.sends(&client, "after").await;
+    stage.ends(running).await;
+}

@@ -9,7 +9,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use super::crowd::{Crowd, time_passes_until_home};
 use crate::harness::{Setup, TestApp, eventually, skipped};
 
-/// A disk of a few MiB; it goes with the test.
+/// A disk with room for several times what the databases' logs take, so that it is full only when it is filled; it goes with the test.
 struct SmallDisk {
     mounted_at: tempfile::TempDir,
 }
@@ -19,7 +19,7 @@ impl SmallDisk {
     fn mount() -> Option<Self> {
         let mounted_at = tempfile::tempdir().expect("a temporary folder");
         let mounted =
-            Command::new("mount").args(["-t", "tmpfs", "-o", "size=8m", "tmpfs"]).arg(mounted_at.path()).output();
+            Command::new("mount").args(["-t", "tmpfs", "-o", "size=64m", "tmpfs"]).arg(mounted_at.path()).output();
         match mounted {
             Ok(output) if output.status.success() => Some(Self { mounted_at }),
             _ => skipped("only root can mount a small disk"),

@@ -1,14 +1,16 @@
 //! The one writer: takes changes from everybody, saves as many as are there in one transaction, and answers after the disk has it.
 
+mod orders;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use jiff::Timestamp;
 use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
+pub(super) use self::orders::Change;
+use self::orders::{Asked, Order, Touch};
 use super::endpoints::Subscriber;
 use super::failure::Failure;
 use super::fresh::{Fresh, News, Turns};
@@ -34,86 +36,6 @@ const PROBE: Duration = Duration::from_secs(1);
 const REST: Duration = Duration::from_millis(100);
 /// How long whoever has brought a change waits at most to learn that it failed, where it may still be found after a crash.
 const DOUBT: Duration = Duration::from_secs(20);
-
-/// A change that is rare enough to write itself, in the transaction it shares with others.
-pub(super) trait Change: Send + Sync + 'static {
-    /// What whoever asked for it learns after the commit.
-    type Answer: Send + 'static;
-
-    /// Whether it may have changed what is to be delivered next, or to whom.
-    fn moves_lanes(_: &Self::Answer) -> bool {
-        true
-    }
-
-    /// Writes it. Called a second time, in a transaction of its own, when another change spoilt the first one.
-    fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        now: Timestamp,
-    ) -> impl Future<Output = Result<Self::Answer, sqlx::Error>> + Send;
-}
-
-/// What the writer is asked for. The frequent kinds are taken together, in statements of many rows.
-enum Order {
-    Append(Vec<NewEvent>, oneshot::Sender<Result<(), StoreError>>),
-    Settle(Settled, oneshot::Sender<Result<(), StoreError>>),
-    /// Nobody waits for it.
-    Payload(Payload),
-    Other(Box<dyn Erased>),
-}
-
-impl Order {
-    const fn payload(&self) -> Option<&Payload> {
-        if let Self::Payload(payload) = self { Some(payload) } else { None }
-    }
-
-    /// Whoever asked may have stopped waiting; that is nobody's fault.
-    fn answer(self, outcome: Result<(), StoreError>) {
-        match self {
-            Self::Append(_, done) | Self::Settle(_, done) => drop(done.send(outcome)),
-            Self::Payload(_) => {
-                if let Err(error) = outcome {
-                    tracing::warn!(%error, "a message could not be kept; a phone that cannot read it asks in vain");
-                }
-            }
-            Self::Other(asked) => asked.answer(outcome),
-        }
-    }
-}
-
-/// A [`Change`] of any kind, and who waits for it.
-#[async_trait]
-trait Erased: Send {
-    async fn write(&mut self, connection: &mut SqliteConnection, now: Timestamp) -> Result<(), sqlx::Error>;
-    /// Of one that was written; see [`Change::moves_lanes`].
-    fn moves_lanes(&self) -> bool;
-    fn answer(self: Box<Self>, outcome: Result<(), StoreError>);
-}
-
-struct Asked<C: Change> {
-    change: C,
-    /// Known before the commit, told after it.
-    answer: Option<C::Answer>,
-    done: oneshot::Sender<Result<C::Answer, StoreError>>,
-}
-
-#[async_trait]
-impl<C: Change> Erased for Asked<C> {
-    async fn write(&mut self, connection: &mut SqliteConnection, now: Timestamp) -> Result<(), sqlx::Error> {
-        self.answer = Some(self.change.write(connection, now).await?);
-        Ok(())
-    }
-
-    fn moves_lanes(&self) -> bool {
-        self.answer.as_ref().is_none_or(C::moves_lanes)
-    }
-
-    fn answer(self: Box<Self>, outcome: Result<(), StoreError>) {
-        let Self { answer, done, .. } = *self;
-        let answer = outcome.map(|()| answer.expect("it was written, or there would be an error"));
-        drop(done.send(answer));
-    }
-}
 
 /// A handle on the writer; cheap to clone.
 #[derive(Clone)]
@@ -308,9 +230,10 @@ impl Task {
         self.shared.set_trouble(outcome.map_err(Failure::into_error).err());
     }
 
+    /// Writes without changing anything: the first page of the file always, whatever is in the tables.
     async fn touch(&mut self) -> Result<(), Failure> {
         let (done, _) = oneshot::channel();
-        self.commit(&mut [Order::Other(Box::new(Asked { change: endpoints::Touch, answer: None, done }))]).await
+        self.commit(&mut [Order::Other(Box::new(Asked { change: Touch, answer: None, done }))]).await
     }
 
     /// One transaction, which will be there or not whatever comes, when this returns.

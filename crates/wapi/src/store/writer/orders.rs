@@ -1,0 +1,103 @@
+//! What the writer is asked for.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use sqlx::Executor;
+use sqlx::sqlite::SqliteConnection;
+use tokio::sync::oneshot;
+
+use crate::store::{NewEvent, Payload, Settled, StoreError};
+
+/// A change that is rare enough to write itself, in the transaction it shares with others.
+pub(in crate::store) trait Change: Send + Sync + 'static {
+    /// What whoever asked for it learns after the commit.
+    type Answer: Send + 'static;
+
+    /// Whether it may have changed what is to be delivered next, or to whom.
+    fn moves_lanes(_: &Self::Answer) -> bool {
+        true
+    }
+
+    /// Writes it. Called a second time, in a transaction of its own, when another change spoilt the first one.
+    fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Self::Answer, sqlx::Error>> + Send;
+}
+
+/// What the writer is asked for. The frequent kinds are taken together, in statements of many rows.
+pub(super) enum Order {
+    Append(Vec<NewEvent>, oneshot::Sender<Result<(), StoreError>>),
+    Settle(Settled, oneshot::Sender<Result<(), StoreError>>),
+    /// Nobody waits for it.
+    Payload(Payload),
+    Other(Box<dyn Erased>),
+}
+
+impl Order {
+    pub const fn payload(&self) -> Option<&Payload> {
+        if let Self::Payload(payload) = self { Some(payload) } else { None }
+    }
+
+    /// Whoever asked may have stopped waiting; that is nobody's fault.
+    pub fn answer(self, outcome: Result<(), StoreError>) {
+        match self {
+            Self::Append(_, done) | Self::Settle(_, done) => drop(done.send(outcome)),
+            Self::Payload(_) => {
+                if let Err(error) = outcome {
+                    tracing::warn!(%error, "a message could not be kept; a phone that cannot read it asks in vain");
+                }
+            }
+            Self::Other(asked) => asked.answer(outcome),
+        }
+    }
+}
+
+/// A [`Change`] of any kind, and who waits for it.
+#[async_trait]
+pub(super) trait Erased: Send {
+    async fn write(&mut self, connection: &mut SqliteConnection, now: Timestamp) -> Result<(), sqlx::Error>;
+    /// Of one that was written; see [`Change::moves_lanes`].
+    fn moves_lanes(&self) -> bool;
+    fn answer(self: Box<Self>, outcome: Result<(), StoreError>);
+}
+
+pub(super) struct Asked<C: Change> {
+    pub change: C,
+    /// Known before the commit, told after it.
+    pub answer: Option<C::Answer>,
+    pub done: oneshot::Sender<Result<C::Answer, StoreError>>,
+}
+
+#[async_trait]
+impl<C: Change> Erased for Asked<C> {
+    async fn write(&mut self, connection: &mut SqliteConnection, now: Timestamp) -> Result<(), sqlx::Error> {
+        self.answer = Some(self.change.write(connection, now).await?);
+        Ok(())
+    }
+
+    fn moves_lanes(&self) -> bool {
+        self.answer.as_ref().is_none_or(C::moves_lanes)
+    }
+
+    fn answer(self: Box<Self>, outcome: Result<(), StoreError>) {
+        let Self { answer, done, .. } = *self;
+        let answer = outcome.map(|()| answer.expect("it was written, or there would be an error"));
+        drop(done.send(answer));
+    }
+}
+
+/// A change that changes nothing and is written all the same.
+pub(super) struct Touch;
+
+impl Change for Touch {
+    type Answer = ();
+
+    async fn write(&self, connection: &mut SqliteConnection, _: Timestamp) -> Result<(), sqlx::Error> {
+        // SQLite writes the page that this number is on whether or not it is another one.
+        let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await?;
+        connection.execute(sqlx::AssertSqlSafe(format!("PRAGMA user_version = {version}"))).await?;
+        Ok(())
+    }
+}

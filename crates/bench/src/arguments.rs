@@ -82,7 +82,12 @@ pub struct Options {
     #[arg(long, global = true, default_value_t = 8.0)]
     pub latency_seconds: f64,
     /// Numbers of idle sessions, growing.
-    #[arg(long, global = true, value_delimiter = ',', default_value = "10,200,500")]
+    #[arg(
+        long,
+        global = true,
+        value_delimiter = ',',
+        default_value = "10,200,500"
+    )]
     pub idle_sessions: Vec<usize>,
     /// Seconds over which the CPU of idle sessions is measured.
     #[arg(long, global = true, default_value_t = 30.0)]

@@ -71,8 +71,14 @@ impl Gateway {
             }
             anyhow::Ok(())
         };
-        tokio::time::timeout(settings.patience, answers).await.context("the gateway does not listen")??;
-        Ok(Self { process, address, started })
+        tokio::time::timeout(settings.patience, answers)
+            .await
+            .context("the gateway does not listen")??;
+        Ok(Self {
+            process,
+            address,
+            started,
+        })
     }
 
     /// How long ago it was started.
@@ -85,15 +91,32 @@ impl Gateway {
     }
 
     async fn line(&self) -> Result<Line> {
-        Line::connect(self.address).await.with_context(|| self.process.gone())
+        Line::connect(self.address)
+            .await
+            .with_context(|| self.process.gone())
     }
 
     /// Registers a session and lets the account's phone scan its QR code; returns when it is online.
-    pub async fn pair(&self, session: &str, account: &Account, simulator: &Simulator) -> Result<()> {
+    pub async fn pair(
+        &self,
+        session: &str,
+        account: &Account,
+        simulator: &Simulator,
+    ) -> Result<()> {
         let mut line = self.line().await?;
-        line.post("/register-session/", json!({"session_id": session})).await?;
-        let (status, picture) = line.call(Method::GET, &format!("/get-qr-code/{session}/"), String::new()).await?;
-        ensure!(status == StatusCode::OK, "the QR code of {session} is not there: {status}");
+        line.post("/register-session/", json!({"session_id": session}))
+            .await?;
+        let (status, picture) = line
+            .call(
+                Method::GET,
+                &format!("/get-qr-code/{session}/"),
+                String::new(),
+            )
+            .await?;
+        ensure!(
+            status == StatusCode::OK,
+            "the QR code of {session} is not there: {status}"
+        );
         let text = tokio::task::spawn_blocking(move || qr::text(&picture)).await??;
         simulator.scan(account, &text).await?;
         self.is_online(&mut line, session).await
@@ -104,7 +127,9 @@ impl Gateway {
             let info = line.get(&format!("/get-session-info/{session}/")).await?;
             match info["status"].as_str() {
                 Some("online") => return Ok(()),
-                Some("failed" | "logged_out" | "stopped") => bail!("the session will not come online: {info}"),
+                Some("failed" | "logged_out" | "stopped") => {
+                    bail!("the session will not come online: {info}")
+                }
                 _ => tokio::time::sleep(ASK_AGAIN).await,
             }
         }
@@ -119,7 +144,9 @@ impl Gateway {
             }
             anyhow::Ok(())
         };
-        tokio::time::timeout(patience, asking).await.context("waiting until all sessions are online")?
+        tokio::time::timeout(patience, asking)
+            .await
+            .context("waiting until all sessions are online")?
     }
 
     pub async fn stop(self) -> Result<()> {
@@ -144,6 +171,7 @@ fn command(program: &Path, wrap: Option<&str>) -> Command {
 
 /// An address that was free a moment ago.
 fn free_address() -> Result<SocketAddr> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("taking a port for the gateway")?;
+    let listener =
+        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("taking a port for the gateway")?;
     Ok(listener.local_addr()?)
 }

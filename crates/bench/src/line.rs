@@ -25,22 +25,41 @@ pub struct Line {
 
 impl Line {
     pub async fn connect(address: SocketAddr) -> Result<Self> {
-        let stream = TcpStream::connect(address).await.with_context(|| format!("connecting to {address}"))?;
+        let stream = TcpStream::connect(address)
+            .await
+            .with_context(|| format!("connecting to {address}"))?;
         stream.set_nodelay(true)?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         // Ends when the line is dropped. What breaks it is told to whoever calls next.
         tokio::spawn(async { drop(connection.await) });
-        Ok(Self { sender, host: address.to_string() })
+        Ok(Self {
+            sender,
+            host: address.to_string(),
+        })
     }
 
     /// One request; the answer's status and body.
-    pub async fn call(&mut self, method: Method, path: &str, body: String) -> Result<(StatusCode, Bytes)> {
-        self.request(method, path, "application/json", Either::Left(Full::new(body.into()))).await
+    pub async fn call(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: String,
+    ) -> Result<(StatusCode, Bytes)> {
+        self.request(
+            method,
+            path,
+            "application/json",
+            Either::Left(Full::new(body.into())),
+        )
+        .await
     }
 
     /// Posts pieces, of which the receiver does not know beforehand how many there are.
     pub async fn stream(&mut self, path: &str, kind: &str, pieces: Vec<Bytes>) -> Result<Value> {
-        let frames: Vec<_> = pieces.into_iter().map(|piece| Ok(Frame::data(piece))).collect();
+        let frames: Vec<_> = pieces
+            .into_iter()
+            .map(|piece| Ok(Frame::data(piece)))
+            .collect();
         let body = Either::Right(StreamBody::new(stream::iter(frames)));
         let (status, answer) = self.request(Method::POST, path, kind, body).await?;
         understood(&Method::POST, path, status, &answer)
@@ -53,17 +72,39 @@ impl Line {
         kind: &str,
         body: Either<Full<Bytes>, Pieces>,
     ) -> Result<(StatusCode, Bytes)> {
-        self.sender.ready().await.with_context(|| format!("the connection to {} is gone", self.host))?;
-        let request = Request::builder().method(method).uri(path).header("host", &self.host);
+        self.sender
+            .ready()
+            .await
+            .with_context(|| format!("the connection to {} is gone", self.host))?;
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", &self.host);
         let request = request.header("content-type", kind).body(body)?;
-        let answer = self.sender.send_request(request).await.with_context(|| format!("asking for {path}"))?;
+        let answer = self
+            .sender
+            .send_request(request)
+            .await
+            .with_context(|| format!("asking for {path}"))?;
         let status = answer.status();
-        Ok((status, answer.into_body().collect().await.with_context(|| format!("reading {path}"))?.to_bytes()))
+        Ok((
+            status,
+            answer
+                .into_body()
+                .collect()
+                .await
+                .with_context(|| format!("reading {path}"))?
+                .to_bytes(),
+        ))
     }
 
     /// The JSON of an answer that must be a success.
     pub async fn json(&mut self, method: Method, path: &str, body: Value) -> Result<Value> {
-        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let body = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
         let (status, answer) = self.call(method.clone(), path, body).await?;
         understood(&method, path, status, &answer)
     }
@@ -80,6 +121,10 @@ impl Line {
 /// The JSON of a success.
 fn understood(method: &Method, path: &str, status: StatusCode, answer: &[u8]) -> Result<Value> {
     let text = String::from_utf8_lossy(answer);
-    ensure!(status.is_success(), "{method} {path} answered {status}: {text}");
-    serde_json::from_str(&text).with_context(|| format!("{method} {path} answered what is no JSON: {text}"))
+    ensure!(
+        status.is_success(),
+        "{method} {path} answered {status}: {text}"
+    );
+    serde_json::from_str(&text)
+        .with_context(|| format!("{method} {path} answered what is no JSON: {text}"))
 }

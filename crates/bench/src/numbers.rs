@@ -39,13 +39,23 @@ impl Percentiles {
             let rank = (times.len() * per_mille).div_ceil(1000).max(1);
             times.get(rank - 1).map(|time| time.as_secs_f64() * 1000.0)
         };
-        Some(Self { p50: at(500)?, p99: at(990)?, p999: at(999)?, max: at(1000)? })
+        Some(Self {
+            p50: at(500)?,
+            p99: at(990)?,
+            p999: at(999)?,
+            max: at(1000)?,
+        })
     }
 
     /// Each percentile's median over several rounds.
     pub fn medians(rounds: &[Self]) -> Option<Self> {
         let of = |percentile: fn(&Self) -> f64| median(rounds.iter().map(percentile));
-        Some(Self { p50: of(|p| p.p50)?, p99: of(|p| p.p99)?, p999: of(|p| p.p999)?, max: of(|p| p.max)? })
+        Some(Self {
+            p50: of(|p| p.p50)?,
+            p99: of(|p| p.p99)?,
+            p999: of(|p| p.p999)?,
+            max: of(|p| p.max)?,
+        })
     }
 }
 
@@ -63,14 +73,25 @@ mod tests {
     #[test]
     fn a_ratio_compares_rounds_that_were_next_to_each_other() {
         // The machine was slow in the second round of both.
-        assert_eq!(ratio(&[50.0, 150.0, 60.0], &[100.0, 300.0, 100.0]), Some(0.5));
+        assert_eq!(
+            ratio(&[50.0, 150.0, 60.0], &[100.0, 300.0, 100.0]),
+            Some(0.5)
+        );
         assert_eq!(ratio(&[1.0], &[]), None);
     }
 
     #[test]
     fn percentiles_are_values_that_were_measured() {
         let times = (1..=1000).rev().map(Duration::from_millis).collect();
-        assert_eq!(Percentiles::of(times), Some(Percentiles { p50: 500.0, p99: 990.0, p999: 999.0, max: 1000.0 }));
+        assert_eq!(
+            Percentiles::of(times),
+            Some(Percentiles {
+                p50: 500.0,
+                p99: 990.0,
+                p999: 999.0,
+                max: 1000.0
+            })
+        );
         let one = Percentiles::of(vec![Duration::from_millis(7)]).unwrap();
         assert_eq!((one.p50, one.p999), (7.0, 7.0));
         assert_eq!(Percentiles::of(Vec::new()), None);
@@ -78,7 +99,17 @@ mod tests {
 
     #[test]
     fn one_bad_round_does_not_decide() {
-        let round = |p99| Percentiles { p50: 1.0, p99, p999: 9.0, max: 9.0 };
-        assert_eq!(Percentiles::medians(&[round(2.0), round(80.0), round(3.0)]).unwrap().p99, 3.0);
+        let round = |p99| Percentiles {
+            p50: 1.0,
+            p99,
+            p999: 9.0,
+            max: 9.0,
+        };
+        assert_eq!(
+            Percentiles::medians(&[round(2.0), round(80.0), round(3.0)])
+                .unwrap()
+                .p99,
+            3.0
+        );
     }
 }

@@ -42,8 +42,13 @@ impl Meter {
 
     pub fn memory(self) -> Result<Memory> {
         let status = self.read("status")?;
-        let size = |name| procfs::kib(&status, name).with_context(|| format!("/proc/PID/status has no {name}"));
-        Ok(Memory { resident: size("VmRSS")?, anonymous: size("RssAnon")? })
+        let size = |name| {
+            procfs::kib(&status, name).with_context(|| format!("/proc/PID/status has no {name}"))
+        };
+        Ok(Memory {
+            resident: size("VmRSS")?,
+            anonymous: size("RssAnon")?,
+        })
     }
 
     /// The most that was resident since the peak was last forgotten, in KiB.
@@ -59,7 +64,8 @@ impl Meter {
 
     fn read(self, file: &str) -> Result<String> {
         let path = format!("/proc/{}/{file}", self.0);
-        fs::read_to_string(&path).with_context(|| format!("{path} cannot be read; the program has ended"))
+        fs::read_to_string(&path)
+            .with_context(|| format!("{path} cannot be read; the program has ended"))
     }
 }
 
@@ -67,12 +73,27 @@ impl Process {
     /// Starts it, with its errors and logs in a file of `folder`.
     pub fn start(name: &'static str, command: &mut Command, folder: &Path) -> Result<Self> {
         let log = folder.join(format!("{name}.log"));
-        let file = File::options().create(true).append(true).open(&log).context("making a log file")?;
+        let file = File::options()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .context("making a log file")?;
         // A group of its own, so that a profiler and what it runs end together, and Ctrl-C reaches only us.
-        let child = command.stderr(Stdio::from(file)).process_group(0).kill_on_drop(true).spawn();
+        let child = command
+            .stderr(Stdio::from(file))
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn();
         let child = child.with_context(|| format!("starting the {name}"))?;
-        let group = child.id().with_context(|| format!("the {name} ended at once"))?;
-        Ok(Self { name, child, group, log })
+        let group = child
+            .id()
+            .with_context(|| format!("the {name} ended at once"))?;
+        Ok(Self {
+            name,
+            child,
+            group,
+            log,
+        })
     }
 
     pub fn child(&mut self) -> &mut Child {
@@ -100,7 +121,10 @@ impl Process {
         let log = fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
         let last = lines[lines.len().saturating_sub(10)..].join("\n");
-        format!("the {} is not there or does not answer; it said last:\n{last}", self.name)
+        format!(
+            "the {} is not there or does not answer; it said last:\n{last}",
+            self.name
+        )
     }
 
     /// Asks it to end, as an operator does, and waits.
@@ -119,13 +143,19 @@ impl Drop for Process {
         // Its group is ours as long as nobody has waited for it; afterwards the number may belong to somebody else.
         if matches!(self.child.try_wait(), Ok(None)) {
             let group = format!("-{}", self.group);
-            let _ = std::process::Command::new("kill").args(["-KILL", "--", &group]).status();
+            let _ = std::process::Command::new("kill")
+                .args(["-KILL", "--", &group])
+                .status();
         }
     }
 }
 
 async fn signal(which: &str, whom: &str) -> Result<()> {
-    let sent = Command::new("kill").args([which, whom]).status().await.context("running kill")?;
+    let sent = Command::new("kill")
+        .args([which, whom])
+        .status()
+        .await
+        .context("running kill")?;
     anyhow::ensure!(sent.success(), "process {whom} could not be told to end");
     Ok(())
 }

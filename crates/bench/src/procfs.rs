@@ -16,7 +16,9 @@ pub fn cpu(stat: &str) -> Option<Duration> {
 
 /// A size in KiB from `/proc/PID/status`, such as `VmRSS` or `RssAnon`.
 pub fn kib(status: &str, name: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
     line.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
@@ -31,7 +33,8 @@ mod tests {
 
     #[test]
     fn cpu_is_user_and_system_time_whatever_the_program_is_called() {
-        let stat = "4242 (a ) b) S 1 4242 4242 0 -1 4194560 900 0 3 0 125 75 0 0 20 0 9 0 12345 1000 200";
+        let stat =
+            "4242 (a ) b) S 1 4242 4242 0 -1 4194560 900 0 3 0 125 75 0 0 20 0 9 0 12345 1000 200";
         assert_eq!(cpu(stat), Some(Duration::from_secs(2)));
         assert_eq!(cpu("4242 (cut off"), None);
     }
@@ -39,7 +42,10 @@ mod tests {
     #[test]
     fn sizes_are_found_by_their_whole_name() {
         let status = "Name:\twapi\nVmRSSX:\t  1 kB\nVmRSS:\t   20480 kB\nRssAnon:\t  10240 kB\n";
-        assert_eq!((kib(status, "VmRSS"), kib(status, "RssAnon")), (Some(20_480), Some(10_240)));
+        assert_eq!(
+            (kib(status, "VmRSS"), kib(status, "RssAnon")),
+            (Some(20_480), Some(10_240))
+        );
         assert_eq!(kib(status, "VmSwap"), None);
     }
 

@@ -20,18 +20,33 @@ impl Programs {
     /// Finds them. Run by cargo, builds them first: the bench's own build has compiled all they consist of, so this links two programs.
     pub async fn find(options: &Options) -> Result<Self> {
         let bench = std::env::current_exe().context("asking for the path of this program")?;
-        let folder = bench.parent().context("this program is in no folder")?.to_owned();
+        let folder = bench
+            .parent()
+            .context("this program is in no folder")?
+            .to_owned();
         let are_named = options.gateway.is_some() && options.simulator.is_some();
         if let Some(cargo) = std::env::var_os("CARGO").filter(|_| !are_named) {
             spare_the_engine(&folder).context("looking at what cargo has built")?;
             build(Path::new(&cargo), profile(&folder)).await?;
         }
-        let beside = |named: &Option<PathBuf>, name| named.clone().unwrap_or_else(|| folder.join(name));
-        let (gateway, simulator) = (beside(&options.gateway, "wapi"), beside(&options.simulator, "wapi-simulator"));
+        let beside =
+            |named: &Option<PathBuf>, name| named.clone().unwrap_or_else(|| folder.join(name));
+        let (gateway, simulator) = (
+            beside(&options.gateway, "wapi"),
+            beside(&options.simulator, "wapi-simulator"),
+        );
         for program in [&gateway, &simulator] {
-            ensure!(program.is_file(), "{} is not there; run `cargo bench-load`, which builds it", program.display());
+            ensure!(
+                program.is_file(),
+                "{} is not there; run `cargo bench-load`, which builds it",
+                program.display()
+            );
         }
-        Ok(Self { gateway, simulator, bench })
+        Ok(Self {
+            gateway,
+            simulator,
+            bench,
+        })
     }
 }
 
@@ -48,9 +63,18 @@ fn profile(folder: &Path) -> &str {
 fn spare_the_engine(folder: &Path) -> std::io::Result<()> {
     for entry in std::fs::read_dir(folder.join("build"))? {
         let entry = entry?;
-        let (note, written) = (entry.path().join("output"), entry.path().join("out/whatsapp.local.desc"));
-        if entry.file_name().to_string_lossy().starts_with("waproto-") && note.is_file() && written.is_file() {
-            let (noted, file) = (note.metadata()?.modified()?, std::fs::File::options().append(true).open(&written)?);
+        let (note, written) = (
+            entry.path().join("output"),
+            entry.path().join("out/whatsapp.local.desc"),
+        );
+        if entry.file_name().to_string_lossy().starts_with("waproto-")
+            && note.is_file()
+            && written.is_file()
+        {
+            let (noted, file) = (
+                note.metadata()?.modified()?,
+                std::fs::File::options().append(true).open(&written)?,
+            );
             if file.metadata()?.modified()? > noted {
                 file.set_modified(noted)?;
             }
@@ -61,14 +85,33 @@ fn spare_the_engine(folder: &Path) -> std::io::Result<()> {
 
 async fn build(cargo: &Path, profile: &str) -> Result<()> {
     // All three packages, so that cargo chooses the features it chose for this one, and compiles nothing again.
-    let packages = ["--package", "wapi", "--package", "wapi-simulator", "--package", "wapi-bench"];
+    let packages = [
+        "--package",
+        "wapi",
+        "--package",
+        "wapi-simulator",
+        "--package",
+        "wapi-bench",
+    ];
     let status = Command::new(cargo)
-        .args(["build", "--quiet", "--locked", "--bins", "--features", "wapi/sandbox", "--profile", profile])
+        .args([
+            "build",
+            "--quiet",
+            "--locked",
+            "--bins",
+            "--features",
+            "wapi/sandbox",
+            "--profile",
+            profile,
+        ])
         .args(packages)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stdin(Stdio::null())
         .status();
-    ensure!(status.await.context("running cargo")?.success(), "the programs could not be built");
+    ensure!(
+        status.await.context("running cargo")?.success(),
+        "the programs could not be built"
+    );
     Ok(())
 }
 
@@ -85,8 +128,14 @@ mod tests {
         let (note, written) = (run.join("output"), run.join("out/whatsapp.local.desc"));
         std::fs::write(&note, "").unwrap();
         std::fs::write(&written, "as it was").unwrap();
-        let long_ago = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
-        std::fs::File::options().append(true).open(&note).unwrap().set_modified(long_ago).unwrap();
+        let long_ago =
+            std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+        std::fs::File::options()
+            .append(true)
+            .open(&note)
+            .unwrap()
+            .set_modified(long_ago)
+            .unwrap();
         spare_the_engine(folder.path()).unwrap();
         assert_eq!(written.metadata().unwrap().modified().unwrap(), long_ago);
         assert_eq!(std::fs::read_to_string(&written).unwrap(), "as it was");

@@ -70,7 +70,9 @@ impl Tally {
 
     /// Takes a post into account, if it is about a message of this burst.
     fn note(&mut self, body: &[u8], arrived: Duration) {
-        let Some((index, due)) = stamp(body, &self.label) else { return };
+        let Some((index, due)) = stamp(body, &self.label) else {
+            return;
+        };
         match self.seen.get_mut(index) {
             None => {}
             Some(true) => self.repeated += 1,
@@ -105,7 +107,9 @@ fn file(body: &[u8]) -> Option<String> {
 
 impl Receiver {
     pub async fn start() -> Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("taking a port for the webhook")?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .await
+            .context("taking a port for the webhook")?;
         let (address, shared) = (listener.local_addr()?, Arc::<Shared>::default());
         tokio::spawn(serve(listener, Arc::clone(&shared)));
         Ok(Self { address, shared })
@@ -132,7 +136,11 @@ impl Receiver {
         let tally = lock(&self.shared).take().context("nothing was expected")?;
         match in_time {
             Ok(()) => Ok(tally),
-            Err(_) => bail!("only {} of {} messages arrived within {patience:?}", tally.received, tally.seen.len()),
+            Err(_) => bail!(
+                "only {} of {} messages arrived within {patience:?}",
+                tally.received,
+                tally.seen.len()
+            ),
         }
     }
 }
@@ -151,11 +159,18 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>) {
     let _ = stream.set_nodelay(true);
     let service = service_fn(|request| answer(request, &shared));
     // A gateway that stops breaks its connections, and that is all right.
-    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+    let _ = hyper::server::conn::http1::Builder::new()
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
 }
 
-async fn answer(request: Request<Incoming>, shared: &Shared) -> Result<Response<Empty<Bytes>>, Infallible> {
-    let arrived = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+async fn answer(
+    request: Request<Incoming>,
+    shared: &Shared,
+) -> Result<Response<Empty<Bytes>>, Infallible> {
+    let arrived = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     // Half a body is no event; the gateway will post it again.
     if let Ok(body) = request.into_body().collect().await {
         let mut tally = lock(shared);
@@ -174,7 +189,10 @@ mod tests {
     use super::*;
 
     fn event(index: usize, due: u64) -> Vec<u8> {
-        format!(r#"{{"type":"message.received","data":{{"text":{{"body":"b1 {index} {due} ..."}}}}}}"#).into_bytes()
+        format!(
+            r#"{{"type":"message.received","data":{{"text":{{"body":"b1 {index} {due} ..."}}}}}}"#
+        )
+        .into_bytes()
     }
 
     #[test]
@@ -185,8 +203,14 @@ mod tests {
         assert!(!tally.is_complete());
         tally.note(&event(1, 1_000_500), Duration::from_millis(1002));
         assert!(tally.is_complete());
-        assert_eq!((tally.received, tally.repeated, tally.out_of_order), (2, 1, 0));
-        assert_eq!(tally.on_the_way, [Duration::from_millis(3), Duration::from_micros(1500)]);
+        assert_eq!(
+            (tally.received, tally.repeated, tally.out_of_order),
+            (2, 1, 0)
+        );
+        assert_eq!(
+            tally.on_the_way,
+            [Duration::from_millis(3), Duration::from_micros(1500)]
+        );
     }
 
     #[test]
@@ -225,10 +249,20 @@ mod tests {
         let mut line = crate::line::Line::connect(receiver.address).await.unwrap();
         for index in 0..2 {
             let body = String::from_utf8(event(index, 0)).unwrap();
-            let (status, _) = line.call(hyper::Method::POST, "/hook/one", body).await.unwrap();
+            let (status, _) = line
+                .call(hyper::Method::POST, "/hook/one", body)
+                .await
+                .unwrap();
             assert_eq!(status, hyper::StatusCode::OK);
         }
-        assert_eq!(receiver.complete(Duration::from_secs(30)).await.unwrap().received, 2);
+        assert_eq!(
+            receiver
+                .complete(Duration::from_secs(30))
+                .await
+                .unwrap()
+                .received,
+            2
+        );
         receiver.expect("b2", 1, 1);
         let error = receiver.complete(Duration::ZERO).await.err().unwrap();
         assert_eq!(error.to_string(), "only 0 of 1 messages arrived within 0ns");

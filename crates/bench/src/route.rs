@@ -20,12 +20,14 @@ impl Route {
     /// Sends a text, and insists that WhatsApp has taken it.
     pub async fn send(self, line: &mut Line, session: &str, chat: &str, text: &str) -> Result<()> {
         let (path, body) = match self {
-            Self::Original => {
-                ("/send-message/".to_owned(), json!({"session_name": session, "chat_id": chat, "text": text}))
-            }
-            Self::V1 => {
-                (format!("/v1/sessions/{session}/messages?wait=30"), json!({"to": chat, "text": {"body": text}}))
-            }
+            Self::Original => (
+                "/send-message/".to_owned(),
+                json!({"session_name": session, "chat_id": chat, "text": text}),
+            ),
+            Self::V1 => (
+                format!("/v1/sessions/{session}/messages?wait=30"),
+                json!({"to": chat, "text": {"body": text}}),
+            ),
         };
         let (status, answer) = line.call(Method::POST, &path, body.to_string()).await?;
         let answer = String::from_utf8_lossy(&answer);

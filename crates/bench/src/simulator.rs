@@ -62,15 +62,38 @@ impl Simulator {
     pub async fn start(program: &Path, folder: &Path) -> Result<Self> {
         let mut command = Command::new(program);
         let authority = folder.join("simulator-ca.pem");
-        command.args(["--listen", "127.0.0.1:0", "--ca-file"]).arg(&authority);
-        let mut process = Process::start("simulator", command.stdin(Stdio::null()).stdout(Stdio::piped()), folder)?;
-        let stdout = process.child().stdout.take().context("its output is piped")?;
+        command
+            .args(["--listen", "127.0.0.1:0", "--ca-file"])
+            .arg(&authority);
+        let mut process = Process::start(
+            "simulator",
+            command.stdin(Stdio::null()).stdout(Stdio::piped()),
+            folder,
+        )?;
+        let stdout = process
+            .child()
+            .stdout
+            .take()
+            .context("its output is piped")?;
         let mut ready = String::new();
         BufReader::new(stdout).read_line(&mut ready).await?;
         let ready: Value = serde_json::from_str(&ready).with_context(|| process.gone())?;
-        let url = ready["ws"].as_str().context("the simulator tells no address")?.to_owned();
-        let address = url.trim_start_matches("ws://").split('/').next().unwrap_or_default().parse()?;
-        Ok(Self { process, url, authority, address })
+        let url = ready["ws"]
+            .as_str()
+            .context("the simulator tells no address")?
+            .to_owned();
+        let address = url
+            .trim_start_matches("ws://")
+            .split('/')
+            .next()
+            .unwrap_or_default()
+            .parse()?;
+        Ok(Self {
+            process,
+            url,
+            authority,
+            address,
+        })
     }
 
     pub fn meter(&self) -> Meter {
@@ -78,7 +101,9 @@ impl Simulator {
     }
 
     async fn line(&self) -> Result<Line> {
-        Line::connect(self.address).await.with_context(|| self.process.gone())
+        Line::connect(self.address)
+            .await
+            .with_context(|| self.process.gone())
     }
 
     /// Makes so many accounts.
@@ -86,7 +111,9 @@ impl Simulator {
         let mut line = self.line().await?;
         let mut accounts = Vec::with_capacity(count);
         for index in 0..count {
-            let made = line.post("/admin/phones", json!({"name": format!("{name} {index}")})).await?;
+            let made = line
+                .post("/admin/phones", json!({"name": format!("{name} {index}")}))
+                .await?;
             accounts.push(serde_json::from_value(made)?);
         }
         Ok(accounts)
@@ -95,19 +122,33 @@ impl Simulator {
     /// The account's phone scans a QR code.
     pub async fn scan(&self, account: &Account, qr: &str) -> Result<()> {
         let path = format!("/admin/phones/{}/scan", account.number);
-        self.line().await?.post(&path, json!({"qr": qr})).await.map(drop)
+        self.line()
+            .await?
+            .post(&path, json!({"qr": qr}))
+            .await
+            .map(drop)
     }
 
     /// The account founds a group with these others; its address.
     pub async fn group(&self, founder: &Account, others: &[Account]) -> Result<String> {
         let members: Vec<_> = others.iter().map(|account| &account.number).collect();
         let path = format!("/admin/phones/{}/groups", founder.number);
-        let made = self.line().await?.post(&path, json!({"subject": "Bench", "members": members})).await?;
+        let made = self
+            .line()
+            .await?
+            .post(&path, json!({"subject": "Bench", "members": members}))
+            .await?;
         Ok(made["id"].as_str().context("a group has an id")?.to_owned())
     }
 
     /// A phone sends an account a document of so many bytes, of which no two are the same.
-    pub async fn document(&self, from: &Account, to: &Account, size: usize, caption: &str) -> Result<()> {
+    pub async fn document(
+        &self,
+        from: &Account,
+        to: &Account,
+        size: usize,
+        caption: &str,
+    ) -> Result<()> {
         let path = format!("/admin/phones/{}/messages", from.number);
         let body = json!({"to": to.number, "document": {"size": size, "caption": caption}});
         self.line().await?.post(&path, body).await.map(drop)
@@ -115,7 +156,12 @@ impl Simulator {
 
     /// Returns when the last message has left.
     pub async fn burst(&self, burst: Burst<'_>) -> Result<Lateness> {
-        let numbers = |accounts: &[Account]| accounts.iter().map(|account| account.number.clone()).collect::<Vec<_>>();
+        let numbers = |accounts: &[Account]| {
+            accounts
+                .iter()
+                .map(|account| account.number.clone())
+                .collect::<Vec<_>>()
+        };
         let body = json!({
             "label": burst.label,
             "from": numbers(burst.from),
@@ -128,7 +174,8 @@ impl Simulator {
     }
 
     async fn standings(&self, of: &[Account]) -> Result<Vec<Standing>> {
-        let mut all: Vec<Standing> = serde_json::from_value(self.line().await?.get("/admin/phones").await?)?;
+        let mut all: Vec<Standing> =
+            serde_json::from_value(self.line().await?.get("/admin/phones").await?)?;
         all.retain(|standing| of.iter().any(|account| account.number == standing.number));
         Ok(all)
     }
@@ -136,12 +183,19 @@ impl Simulator {
     /// Waits until the devices of these accounts have confirmed everything that was sent to them.
     pub async fn all_is_confirmed(&self, by: &[Account], patience: Duration) -> Result<()> {
         let what = "everything is confirmed by the devices";
-        self.until(by, patience, what, |standing| standing.queued == 0).await
+        self.until(by, patience, what, |standing| standing.queued == 0)
+            .await
     }
 
     /// Waits until each of these accounts has a device with a connection.
     pub async fn all_are_connected(&self, accounts: &[Account], patience: Duration) -> Result<()> {
-        self.until(accounts, patience, "all devices are connected", |standing| standing.connected == 1).await
+        self.until(
+            accounts,
+            patience,
+            "all devices are connected",
+            |standing| standing.connected == 1,
+        )
+        .await
     }
 
     async fn until(
@@ -157,13 +211,18 @@ impl Simulator {
             }
             anyhow::Ok(())
         };
-        tokio::time::timeout(patience, asking).await.with_context(|| format!("waited {patience:?} until {what}"))?
+        tokio::time::timeout(patience, asking)
+            .await
+            .with_context(|| format!("waited {patience:?} until {what}"))?
     }
 
     /// Ends it; what clients asked that it does not know is an error.
     pub async fn stop(self) -> Result<()> {
         let unknown = self.line().await?.get("/admin/unknown-requests").await?;
-        ensure!(unknown == json!([]), "the simulator was asked what it does not know: {unknown}");
+        ensure!(
+            unknown == json!([]),
+            "the simulator was asked what it does not know: {unknown}"
+        );
         self.process.stop().await
     }
 }

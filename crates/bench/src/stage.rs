@@ -37,13 +37,20 @@ impl Stage {
         let programs = Programs::find(&options).await?;
         let folder = match &options.keep {
             Some(path) => {
-                std::fs::create_dir(path).with_context(|| format!("making the new folder {}", path.display()))?;
+                std::fs::create_dir(path)
+                    .with_context(|| format!("making the new folder {}", path.display()))?;
                 Folder::Kept(std::path::absolute(path)?)
             }
             None => Folder::Temporary(tempfile::tempdir().context("making a folder")?),
         };
         let simulator = Simulator::start(&programs.simulator, folder.path()).await?;
-        Ok(Self { options, programs, simulator, receiver: Receiver::start().await?, folder })
+        Ok(Self {
+            options,
+            programs,
+            simulator,
+            receiver: Receiver::start().await?,
+            folder,
+        })
     }
 
     pub fn folder(&self) -> &Path {
@@ -99,19 +106,33 @@ impl Load {
     pub async fn set(stage: &Stage) -> Result<Self> {
         let (options, simulator) = (&stage.options, &stage.simulator);
         let contacts = simulator.accounts("Contact", options.chats).await?;
-        let mut load = Self { contacts, gateway: None, floor: None };
+        let mut load = Self {
+            contacts,
+            gateway: None,
+            floor: None,
+        };
         if options.runs_gateway() {
             let gateway = stage.gateway("load").await?;
             let accounts = simulator.accounts("Gateway", options.sessions).await?;
-            let sessions: Vec<String> = (0..options.sessions).map(|index| format!("bench-{index:04}")).collect();
+            let sessions: Vec<String> = (0..options.sessions)
+                .map(|index| format!("bench-{index:04}"))
+                .collect();
             for (session, account) in sessions.iter().zip(&accounts) {
-                gateway.pair(session, account, simulator).await.with_context(|| format!("linking {session}"))?;
+                gateway
+                    .pair(session, account, simulator)
+                    .await
+                    .with_context(|| format!("linking {session}"))?;
             }
-            load.gateway = Some(GatewaySide { gateway, accounts, sessions });
+            load.gateway = Some(GatewaySide {
+                gateway,
+                accounts,
+                sessions,
+            });
         }
         if options.runs_floor() {
             let accounts = simulator.accounts("Floor", options.sessions).await?;
-            let floor = Floor::start(&stage.programs.bench, stage.folder(), &accounts, simulator).await?;
+            let floor =
+                Floor::start(&stage.programs.bench, stage.folder(), &accounts, simulator).await?;
             load.floor = Some(FloorSide { floor, accounts });
         }
         Ok(load)
@@ -137,7 +158,10 @@ impl GatewaySide {
         for worker in 0..workers {
             let place = worker % sends.to.len();
             let (session, chats) = (self.sessions[place].clone(), sends.to[place].clone());
-            let (texts, mut line) = (sends.texts(worker, workers), Line::connect(self.gateway.address).await?);
+            let (texts, mut line) = (
+                sends.texts(worker, workers),
+                Line::connect(self.gateway.address).await?,
+            );
             sending.spawn(async move {
                 let mut took = Vec::new();
                 for (chat, text) in texts {

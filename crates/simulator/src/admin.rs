@@ -44,14 +44,31 @@ pub(crate) fn routes() -> Router<Arc<Server>> {
         .route("/phones", get(list_phones).post(create_phone))
         .route("/phones/{number}/scan", post(scan))
         .route("/phones/{number}/link-code", post(enter_code))
-        .route("/phones/{number}/messages", get(list_messages).post(send).layer(DefaultBodyLimit::max(LARGEST_BODY)))
+        .route(
+            "/phones/{number}/messages",
+            get(list_messages)
+                .post(send)
+                .layer(DefaultBodyLimit::max(LARGEST_BODY)),
+        )
         .route("/phones/{number}/read", post(read))
         .route("/phones/{number}/delivered", post(delivered))
-        .route("/phones/{number}/receipts", get(list_receipts).put(receipt_policy))
-        .route("/phones/{number}/peer-requests", axum::routing::put(peer_policy))
+        .route(
+            "/phones/{number}/receipts",
+            get(list_receipts).put(receipt_policy),
+        )
+        .route(
+            "/phones/{number}/peer-requests",
+            axum::routing::put(peer_policy),
+        )
         .route("/phones/{number}/devices", get(list_devices))
-        .route("/phones/{number}/devices/{device}", axum::routing::delete(log_out))
-        .route("/phones/{number}/devices/{device}/faults", post(device_fault))
+        .route(
+            "/phones/{number}/devices/{device}",
+            axum::routing::delete(log_out),
+        )
+        .route(
+            "/phones/{number}/devices/{device}/faults",
+            post(device_fault),
+        )
         .route("/bursts", post(burst))
         .route("/faults", post(fault))
         .route("/unknown-requests", get(unknown_requests))
@@ -111,8 +128,13 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
 fn phone(server: &Arc<Server>, number: &str) -> Result<Phone, Refusal> {
     let world = server.world.lock();
     let account = world.account(number);
-    let account = account.ok_or_else(|| Refusal(StatusCode::NOT_FOUND, format!("there is no phone {number}")))?;
-    Ok(Phone { server: server.clone(), number: account.number.clone(), lid: account.lid.clone() })
+    let account = account
+        .ok_or_else(|| Refusal(StatusCode::NOT_FOUND, format!("there is no phone {number}")))?;
+    Ok(Phone {
+        server: server.clone(),
+        number: account.number.clone(),
+        lid: account.lid.clone(),
+    })
 }
 
 fn described(phone: &Phone) -> Value {
@@ -142,7 +164,10 @@ struct NewPhone {
     number: Option<String>,
 }
 
-async fn create_phone(State(server): Shared, Body(new): Body<NewPhone>) -> Result<(StatusCode, Json<Value>), Refusal> {
+async fn create_phone(
+    State(server): Shared,
+    Body(new): Body<NewPhone>,
+) -> Result<(StatusCode, Json<Value>), Refusal> {
     let phone = add_phone(&server, &new.name, new.number.as_deref())?;
     Ok((StatusCode::CREATED, Json(described(&phone))))
 }
@@ -164,7 +189,11 @@ struct Code {
     code: String,
 }
 
-async fn enter_code(State(server): Shared, Path(number): Path<String>, Body(code): Body<Code>) -> Answer {
+async fn enter_code(
+    State(server): Shared,
+    Path(number): Path<String>,
+    Body(code): Body<Code>,
+) -> Answer {
     let device = phone(&server, &number)?.enters_code(&code.code).await?;
     Ok(Json(json!(device)))
 }
@@ -206,21 +235,35 @@ impl Document {
         }
         let mut bytes = vec![0; self.size];
         rand::fill(&mut bytes[..]);
-        Ok(File { caption: self.caption, ..File::new(FileKind::Document, bytes, "application/octet-stream") })
+        Ok(File {
+            caption: self.caption,
+            ..File::new(FileKind::Document, bytes, "application/octet-stream")
+        })
     }
 }
 
-async fn send(State(server): Shared, Path(number): Path<String>, Body(message): Body<Outgoing>) -> Answer {
+async fn send(
+    State(server): Shared,
+    Path(number): Path<String>,
+    Body(message): Body<Outgoing>,
+) -> Answer {
     let phone = phone(&server, &number)?;
     let id = match (message.text, message.image, message.document) {
         (Some(text), None, None) => phone.sends_text(&message.to, &text).await?,
         (None, Some(image), None) => {
-            let bytes = STANDARD.decode(&image.base64).map_err(anyhow::Error::from)?;
-            phone.sends_image(&message.to, bytes, &image.mime, image.caption.as_deref()).await?
+            let bytes = STANDARD
+                .decode(&image.base64)
+                .map_err(anyhow::Error::from)?;
+            phone
+                .sends_image(&message.to, bytes, &image.mime, image.caption.as_deref())
+                .await?
         }
         (None, None, Some(document)) => phone.sends_file(&message.to, document.made()?).await?,
         _ => {
-            return Err(Refusal(StatusCode::BAD_REQUEST, "give one of text, image and document".to_owned()));
+            return Err(Refusal(
+                StatusCode::BAD_REQUEST,
+                "give one of text, image and document".to_owned(),
+            ));
         }
     };
     Ok(Json(json!({"id": id})))
@@ -229,9 +272,15 @@ async fn send(State(server): Shared, Path(number): Path<String>, Body(message): 
 /// Answers when the last message has left.
 async fn burst(State(server): Shared, Body(burst): Body<Burst>) -> Answer {
     let sending = tokio::task::spawn_blocking(move || {
-        burst::send(&server, &burst, |number| phone(&server, number).ok()).map(|sent| Json(json!(sent)))
+        burst::send(&server, &burst, |number| phone(&server, number).ok())
+            .map(|sent| Json(json!(sent)))
     });
-    let lost = |_| Refusal(StatusCode::INTERNAL_SERVER_ERROR, "the burst came to no end".to_owned());
+    let lost = |_| {
+        Refusal(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the burst came to no end".to_owned(),
+        )
+    };
     Ok(sending.await.map_err(lost)??)
 }
 
@@ -240,10 +289,16 @@ struct Page {
     after: Option<usize>,
 }
 
-async fn list_messages(State(server): Shared, Path(number): Path<String>, Query(page): Query<Page>) -> Answer {
+async fn list_messages(
+    State(server): Shared,
+    Path(number): Path<String>,
+    Query(page): Query<Page>,
+) -> Answer {
     let phone = phone(&server, &number)?;
     let messages = phone.received_since(page.after.unwrap_or(0));
-    Ok(Json(json!({"messages": messages, "failures": phone.failures()})))
+    Ok(Json(
+        json!({"messages": messages, "failures": phone.failures()}),
+    ))
 }
 
 #[derive(Deserialize)]
@@ -258,7 +313,11 @@ async fn read(State(server): Shared, Path(number): Path<String>, Body(read): Bod
     Ok(Json(json!({})))
 }
 
-async fn delivered(State(server): Shared, Path(number): Path<String>, Body(read): Body<Read>) -> Answer {
+async fn delivered(
+    State(server): Shared,
+    Path(number): Path<String>,
+    Body(read): Body<Read>,
+) -> Answer {
     phone(&server, &number)?.confirms(&read.chat, &read.ids)?;
     Ok(Json(json!({})))
 }
@@ -269,8 +328,16 @@ struct Policy {
     automatic: bool,
 }
 
-async fn receipt_policy(State(server): Shared, Path(number): Path<String>, Body(policy): Body<Policy>) -> Answer {
-    let policy = if policy.automatic { Receipts::Automatic } else { Receipts::Withheld };
+async fn receipt_policy(
+    State(server): Shared,
+    Path(number): Path<String>,
+    Body(policy): Body<Policy>,
+) -> Answer {
+    let policy = if policy.automatic {
+        Receipts::Automatic
+    } else {
+        Receipts::Withheld
+    };
     phone(&server, &number)?.receipts_are(policy);
     Ok(Json(json!({})))
 }
@@ -281,8 +348,16 @@ struct PeerPolicy {
     answered: bool,
 }
 
-async fn peer_policy(State(server): Shared, Path(number): Path<String>, Body(policy): Body<PeerPolicy>) -> Answer {
-    let policy = if policy.answered { PeerRequests::Answered } else { PeerRequests::Ignored };
+async fn peer_policy(
+    State(server): Shared,
+    Path(number): Path<String>,
+    Body(policy): Body<PeerPolicy>,
+) -> Answer {
+    let policy = if policy.answered {
+        PeerRequests::Answered
+    } else {
+        PeerRequests::Ignored
+    };
     phone(&server, &number)?.peer_requests_are(policy);
     Ok(Json(json!({})))
 }
@@ -330,12 +405,26 @@ async fn device_fault(
 #[derive(Deserialize)]
 #[serde(tag = "fault", rename_all = "snake_case", deny_unknown_fields)]
 enum ServerFault {
-    RefuseConnections { on: bool },
-    IgnoreRegistrations { on: bool },
-    NewKey { fallback: bool },
-    Acks { mode: AckMode, ms: Option<u64>, code: Option<u16> },
-    Deliveries { mode: DeliveryMode },
-    LosePosts { on: bool },
+    RefuseConnections {
+        on: bool,
+    },
+    IgnoreRegistrations {
+        on: bool,
+    },
+    NewKey {
+        fallback: bool,
+    },
+    Acks {
+        mode: AckMode,
+        ms: Option<u64>,
+        code: Option<u16>,
+    },
+    Deliveries {
+        mode: DeliveryMode,
+    },
+    LosePosts {
+        on: bool,
+    },
 }
 
 #[derive(Deserialize)]
@@ -357,7 +446,8 @@ enum DeliveryMode {
 
 async fn fault(State(server): Shared, Body(fault): Body<ServerFault>) -> Answer {
     let faults = Faults { server };
-    let missing = |field: &str| Refusal(StatusCode::BAD_REQUEST, format!("this mode needs {field}"));
+    let missing =
+        |field: &str| Refusal(StatusCode::BAD_REQUEST, format!("this mode needs {field}"));
     match fault {
         ServerFault::RefuseConnections { on } => faults.refuse_connections(on),
         ServerFault::IgnoreRegistrations { on } => faults.ignore_registrations(on),
@@ -366,7 +456,9 @@ async fn fault(State(server): Shared, Body(fault): Body<ServerFault>) -> Answer 
         ServerFault::NewKey { fallback: false } => faults.change_key(Fallback::Refused)?,
         ServerFault::Acks { mode, ms, code } => faults.acks(match mode {
             AckMode::Normal => AckFault::None,
-            AckMode::Delay => AckFault::Delay(Duration::from_millis(ms.ok_or_else(|| missing("ms"))?)),
+            AckMode::Delay => {
+                AckFault::Delay(Duration::from_millis(ms.ok_or_else(|| missing("ms"))?))
+            }
             AckMode::Drop => AckFault::Drop,
             AckMode::Refuse => AckFault::Refuse(code.ok_or_else(|| missing("code"))?),
         }),

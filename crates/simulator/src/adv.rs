@@ -42,19 +42,28 @@ pub(crate) fn device_identity_for_pairing(
         ..Default::default()
     }
     .encode_to_vec();
-    let mut hmac = Hmac::<Sha256>::new_from_slice(adv_secret).context("an HMAC key of any length is valid")?;
+    let mut hmac =
+        Hmac::<Sha256>::new_from_slice(adv_secret).context("an HMAC key of any length is valid")?;
     hmac.update(&details);
     let mut hmac = hmac.finalize().into_bytes().to_vec();
     if corruption == Some(Corruption::PairingHmac) {
         hmac[3] ^= 1;
     }
-    let sealed = wa::ADVSignedDeviceIdentityHMAC { details: Some(details), hmac: Some(hmac), ..Default::default() };
+    let sealed = wa::ADVSignedDeviceIdentityHMAC {
+        details: Some(details),
+        hmac: Some(hmac),
+        ..Default::default()
+    };
     Ok(sealed.encode_to_vec())
 }
 
 /// Checks what a client signed in answer, and returns the identity as other devices get to see it, with the account's key.
 /// `None`: a signature is missing or wrong.
-pub(crate) fn accept_device_signature(signed: &[u8], account_key: &[u8], device_key: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn accept_device_signature(
+    signed: &[u8],
+    account_key: &[u8],
+    device_key: &[u8],
+) -> Option<Vec<u8>> {
     let mut identity = wa::ADVSignedDeviceIdentity::decode_from_slice(signed).ok()?;
     let details = identity.details.as_deref()?;
     let device_message = [&DEVICE_SIGNATURE, details, device_key, account_key].concat();
@@ -88,14 +97,21 @@ pub(crate) fn key_index_list(
     if corruption == Some(Corruption::KeyIndexListSignature) {
         signature[11] ^= 1;
     }
-    let signed =
-        wa::ADVSignedKeyIndexList { details: Some(details), account_signature: Some(signature), ..Default::default() };
+    let signed = wa::ADVSignedKeyIndexList {
+        details: Some(details),
+        account_signature: Some(signature),
+        ..Default::default()
+    };
     Ok(signed.encode_to_vec())
 }
 
 fn sign(account: &IdentityKeyPair, parts: &[&[u8]]) -> anyhow::Result<Vec<u8>> {
-    let signature = account.private_key().calculate_signature(&parts.concat(), &mut rand::rng());
-    Ok(signature.map_err(|error| anyhow!("signing for an account: {error}"))?.to_vec())
+    let signature = account
+        .private_key()
+        .calculate_signature(&parts.concat(), &mut rand::rng());
+    Ok(signature
+        .map_err(|error| anyhow!("signing for an account: {error}"))?
+        .to_vec())
 }
 
 /// A number that changes when the account is registered anew; taken from its key, so that it is stable for one phone.
@@ -114,32 +130,61 @@ mod tests {
     }
 
     /// What a client does with pair-success: it adds its own signature.
-    fn signed_by_device(account: &IdentityKeyPair, device: &KeyPair) -> wa::ADVSignedDeviceIdentity {
+    fn signed_by_device(
+        account: &IdentityKeyPair,
+        device: &KeyPair,
+    ) -> wa::ADVSignedDeviceIdentity {
         let device_key = device.public_key.public_key_bytes();
         let sealed = device_identity_for_pairing(account, device_key, 1, &[7; 32], None).unwrap();
         let sealed = wa::ADVSignedDeviceIdentityHMAC::decode_from_slice(&sealed).unwrap();
-        let mut identity = wa::ADVSignedDeviceIdentity::decode_from_slice(&sealed.details.unwrap()).unwrap();
+        let mut identity =
+            wa::ADVSignedDeviceIdentity::decode_from_slice(&sealed.details.unwrap()).unwrap();
         let details = identity.details.as_deref().unwrap();
-        let message = [&DEVICE_SIGNATURE, details, device_key, account.public_key().public_key_bytes()].concat();
-        identity.device_signature = Some(device.calculate_signature(&message, &mut rand::rng()).unwrap().to_vec());
+        let message = [
+            &DEVICE_SIGNATURE,
+            details,
+            device_key,
+            account.public_key().public_key_bytes(),
+        ]
+        .concat();
+        identity.device_signature = Some(
+            device
+                .calculate_signature(&message, &mut rand::rng())
+                .unwrap()
+                .to_vec(),
+        );
         identity
     }
 
     #[test]
     fn a_device_is_accepted_with_both_signatures_and_with_neither_changed() {
         let (account, device) = (account(), KeyPair::generate(&mut rand::rng()));
-        let (account_key, device_key) = (account.public_key().public_key_bytes(), device.public_key.public_key_bytes());
+        let (account_key, device_key) = (
+            account.public_key().public_key_bytes(),
+            device.public_key.public_key_bytes(),
+        );
         let identity = signed_by_device(&account, &device);
-        assert!(accept_device_signature(&identity.encode_to_vec(), account_key, device_key).is_some());
+        assert!(
+            accept_device_signature(&identity.encode_to_vec(), account_key, device_key).is_some()
+        );
         let mut forged = identity.clone();
         forged.device_signature.as_mut().unwrap()[20] ^= 1;
-        assert_eq!(accept_device_signature(&forged.encode_to_vec(), account_key, device_key), None);
+        assert_eq!(
+            accept_device_signature(&forged.encode_to_vec(), account_key, device_key),
+            None
+        );
         let mut forged = identity.clone();
         forged.account_signature.as_mut().unwrap()[20] ^= 1;
-        assert_eq!(accept_device_signature(&forged.encode_to_vec(), account_key, device_key), None);
+        assert_eq!(
+            accept_device_signature(&forged.encode_to_vec(), account_key, device_key),
+            None
+        );
         let mut unsigned = identity;
         unsigned.device_signature = None;
-        assert_eq!(accept_device_signature(&unsigned.encode_to_vec(), account_key, device_key), None);
+        assert_eq!(
+            accept_device_signature(&unsigned.encode_to_vec(), account_key, device_key),
+            None
+        );
     }
 
     #[test]
@@ -148,9 +193,21 @@ mod tests {
         let genuine = |list: &[u8]| {
             let list = wa::ADVSignedKeyIndexList::decode_from_slice(list).unwrap();
             let message = [&KEY_INDEX_LIST_SIGNATURE, list.details.as_deref().unwrap()].concat();
-            account.public_key().verify_signature(&message, list.account_signature.as_deref().unwrap())
+            account
+                .public_key()
+                .verify_signature(&message, list.account_signature.as_deref().unwrap())
         };
-        assert!(genuine(&key_index_list(&account, 3, vec![1, 3], None).unwrap()));
-        assert!(!genuine(&key_index_list(&account, 3, vec![1, 3], Some(Corruption::KeyIndexListSignature)).unwrap()));
+        assert!(genuine(
+            &key_index_list(&account, 3, vec![1, 3], None).unwrap()
+        ));
+        assert!(!genuine(
+            &key_index_list(
+                &account,
+                3,
+                vec![1, 3],
+                Some(Corruption::KeyIndexListSignature)
+            )
+            .unwrap()
+        ));
     }
 }

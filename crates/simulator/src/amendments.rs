@@ -3,7 +3,9 @@
 use waproto::buffa::MessageField;
 use waproto::whatsapp as wa;
 use waproto::whatsapp::message::protocol_message::Type;
-use waproto::whatsapp::message::{KeepInChatMessage, PinInChatMessage, ProtocolMessage, ReactionMessage};
+use waproto::whatsapp::message::{
+    KeepInChatMessage, PinInChatMessage, ProtocolMessage, ReactionMessage,
+};
 
 use crate::group::Change;
 use crate::phone::Phone;
@@ -20,9 +22,16 @@ pub enum Author {
 impl Phone {
     /// Replaces the text of a message of its own; returns the id of the message that says so.
     pub fn edits(&self, chat: &str, message_id: &str, text: &str) -> anyhow::Result<String> {
-        let edited = wa::Message { conversation: Some(text.to_owned()), ..Default::default() };
+        let edited = wa::Message {
+            conversation: Some(text.to_owned()),
+            ..Default::default()
+        };
         let timestamp_ms = Some(crate::stanza::unix_time_ms());
-        let edit = ProtocolMessage { edited_message: MessageField::some(edited), timestamp_ms, ..Default::default() };
+        let edit = ProtocolMessage {
+            edited_message: MessageField::some(edited),
+            timestamp_ms,
+            ..Default::default()
+        };
         self.amends(chat, message_id, Type::MESSAGE_EDIT, edit)
     }
 
@@ -34,30 +43,56 @@ impl Phone {
     /// Deletes what somebody else wrote in a group, as its admins do; whoever is none can try. Returns the id of the message that says so.
     pub fn deletes_of_another(&self, group: &str, message_id: &str) -> anyhow::Result<String> {
         let key = self.key(group, message_id, Author::Them)?;
-        let change = ProtocolMessage { key, r#type: Some(Type::REVOKE), ..ProtocolMessage::default() };
-        let message = wa::Message { protocol_message: MessageField::some(change), ..Default::default() };
+        let change = ProtocolMessage {
+            key,
+            r#type: Some(Type::REVOKE),
+            ..ProtocolMessage::default()
+        };
+        let message = wa::Message {
+            protocol_message: MessageField::some(change),
+            ..Default::default()
+        };
         self.sends(group, "text", message)
     }
 
     /// Puts an emoji to a message; an empty one takes it back. Returns the id of the message that says so.
-    pub fn reacts(&self, chat: &str, message_id: &str, author: Author, emoji: &str) -> anyhow::Result<String> {
+    pub fn reacts(
+        &self,
+        chat: &str,
+        message_id: &str,
+        author: Author,
+        emoji: &str,
+    ) -> anyhow::Result<String> {
         let reaction = ReactionMessage {
             key: self.key(chat, message_id, author)?,
             text: Some(emoji.to_owned()),
             sender_timestamp_ms: Some(crate::stanza::unix_time() as i64 * 1000),
             ..Default::default()
         };
-        let message = wa::Message { reaction_message: MessageField::some(reaction), ..Default::default() };
+        let message = wa::Message {
+            reaction_message: MessageField::some(reaction),
+            ..Default::default()
+        };
         self.sends(chat, "reaction", message)
     }
 
     /// Puts a message at the top of the chat for so many seconds; for none, it takes it down. Returns the id of the message that says
     /// so.
-    pub fn pins(&self, chat: &str, message_id: &str, author: Author, seconds: Option<u32>) -> anyhow::Result<String> {
+    pub fn pins(
+        &self,
+        chat: &str,
+        message_id: &str,
+        author: Author,
+        seconds: Option<u32>,
+    ) -> anyhow::Result<String> {
         use waproto::whatsapp::message::pin_in_chat_message::Type;
         let pin = PinInChatMessage {
             key: self.key(chat, message_id, author)?,
-            r#type: Some(if seconds.is_some() { Type::PIN_FOR_ALL } else { Type::UNPIN_FOR_ALL }),
+            r#type: Some(if seconds.is_some() {
+                Type::PIN_FOR_ALL
+            } else {
+                Type::UNPIN_FOR_ALL
+            }),
             sender_timestamp_ms: Some(crate::stanza::unix_time() as i64 * 1000),
         };
         let around = wa::MessageContextInfo {
@@ -73,13 +108,26 @@ impl Phone {
     }
 
     /// Keeps a message that would disappear, or not any more. Returns the id of the message that says so.
-    pub fn keeps(&self, chat: &str, message_id: &str, author: Author, kept: bool) -> anyhow::Result<String> {
+    pub fn keeps(
+        &self,
+        chat: &str,
+        message_id: &str,
+        author: Author,
+        kept: bool,
+    ) -> anyhow::Result<String> {
         let keep = KeepInChatMessage {
             key: self.key(chat, message_id, author)?,
-            keep_type: Some(if kept { wa::KeepType::KEEP_FOR_ALL } else { wa::KeepType::UNDO_KEEP_FOR_ALL }),
+            keep_type: Some(if kept {
+                wa::KeepType::KEEP_FOR_ALL
+            } else {
+                wa::KeepType::UNDO_KEEP_FOR_ALL
+            }),
             timestamp_ms: Some(crate::stanza::unix_time() as i64 * 1000),
         };
-        let message = wa::Message { keep_in_chat_message: MessageField::some(keep), ..Default::default() };
+        let message = wa::Message {
+            keep_in_chat_message: MessageField::some(keep),
+            ..Default::default()
+        };
         self.sends(chat, "text", message)
     }
 
@@ -94,14 +142,30 @@ impl Phone {
             ephemeral_setting_timestamp: Some(crate::stanza::unix_time() as i64),
             ..Default::default()
         };
-        let message = wa::Message { protocol_message: MessageField::some(setting), ..Default::default() };
+        let message = wa::Message {
+            protocol_message: MessageField::some(setting),
+            ..Default::default()
+        };
         self.sends(chat, "text", message).map(drop)
     }
 
-    fn amends(&self, chat: &str, message_id: &str, kind: Type, change: ProtocolMessage) -> anyhow::Result<String> {
+    fn amends(
+        &self,
+        chat: &str,
+        message_id: &str,
+        kind: Type,
+        change: ProtocolMessage,
+    ) -> anyhow::Result<String> {
         let key = self.key(chat, message_id, Author::Me)?;
-        let change = ProtocolMessage { key, r#type: Some(kind), ..change };
-        let message = wa::Message { protocol_message: MessageField::some(change), ..Default::default() };
+        let change = ProtocolMessage {
+            key,
+            r#type: Some(kind),
+            ..change
+        };
+        let message = wa::Message {
+            protocol_message: MessageField::some(change),
+            ..Default::default()
+        };
         self.sends(chat, "text", message)
     }
 
@@ -114,7 +178,10 @@ impl Phone {
         let remote_jid = self.address_of(chat)?;
         // In a group "them" is many: the key says which of them.
         let is_theirs = author == Author::Them && remote_jid.ends_with("@g.us");
-        let participant = match is_theirs.then(|| self.author(&remote_jid, message_id)).flatten() {
+        let participant = match is_theirs
+            .then(|| self.author(&remote_jid, message_id))
+            .flatten()
+        {
             Some(author) => Some(self.member_address(&remote_jid, &author)?),
             None => None,
         };

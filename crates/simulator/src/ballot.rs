@@ -10,8 +10,8 @@ use waproto::whatsapp::message::event_response_message::EventResponseType;
 use waproto::whatsapp::message::protocol_message::Type;
 use waproto::whatsapp::message::secret_encrypted_message::SecretEncType;
 use waproto::whatsapp::message::{
-    EncEventResponseMessage, EncReactionMessage, EventResponseMessage, PollEncValue, PollUpdateMessage,
-    PollVoteMessage, ProtocolMessage, ReactionMessage, SecretEncryptedMessage,
+    EncEventResponseMessage, EncReactionMessage, EventResponseMessage, PollEncValue,
+    PollUpdateMessage, PollVoteMessage, ProtocolMessage, ReactionMessage, SecretEncryptedMessage,
 };
 
 use crate::amendments::Author;
@@ -20,20 +20,46 @@ use crate::phone::Phone;
 
 impl Phone {
     /// Votes on a poll that this phone has; no option takes the vote back. Returns the id of the message that says so.
-    pub fn votes(&self, chat: &str, poll: &str, author: Author, options: &[&str]) -> anyhow::Result<String> {
+    pub fn votes(
+        &self,
+        chat: &str,
+        poll: &str,
+        author: Author,
+        options: &[&str],
+    ) -> anyhow::Result<String> {
         let secret = self.poll_secret(poll)?;
         let (me, creator) = self.sealed_for(chat, poll, author)?;
-        let hashes = options.iter().map(|option| Sha256::digest(option.as_bytes()).to_vec()).collect();
-        let vote = PollVoteMessage { selected_options: hashes }.encode_to_vec();
-        let (payload, iv) = seal("Poll Vote", &vote, &secret, poll, &creator, &me, &bound_to(poll, &me))?;
-        let vote = PollEncValue { enc_payload: Some(payload), enc_iv: Some(iv) };
+        let hashes = options
+            .iter()
+            .map(|option| Sha256::digest(option.as_bytes()).to_vec())
+            .collect();
+        let vote = PollVoteMessage {
+            selected_options: hashes,
+        }
+        .encode_to_vec();
+        let (payload, iv) = seal(
+            "Poll Vote",
+            &vote,
+            &secret,
+            poll,
+            &creator,
+            &me,
+            &bound_to(poll, &me),
+        )?;
+        let vote = PollEncValue {
+            enc_payload: Some(payload),
+            enc_iv: Some(iv),
+        };
         let update = PollUpdateMessage {
             poll_creation_message_key: self.key(chat, poll, author)?,
             vote: MessageField::some(vote),
             sender_timestamp_ms: Some(crate::stanza::unix_time() as i64 * 1000),
             ..Default::default()
         };
-        let message = wa::Message { poll_update_message: MessageField::some(update), ..Default::default() };
+        let message = wa::Message {
+            poll_update_message: MessageField::some(update),
+            ..Default::default()
+        };
         self.sends(chat, "poll", message)
     }
 
@@ -48,34 +74,77 @@ impl Phone {
         let secret = self.poll_secret(event)?;
         let (me, creator) = self.sealed_for(chat, event, author)?;
         let timestamp_ms = Some(crate::stanza::unix_time() as i64 * 1000);
-        let said = EventResponseMessage { response: Some(response), timestamp_ms, extra_guest_count: Some(1) };
+        let said = EventResponseMessage {
+            response: Some(response),
+            timestamp_ms,
+            extra_guest_count: Some(1),
+        };
         let said = said.encode_to_vec();
-        let (payload, iv) = seal("Event Response", &said, &secret, event, &creator, &me, &bound_to(event, &me))?;
+        let (payload, iv) = seal(
+            "Event Response",
+            &said,
+            &secret,
+            event,
+            &creator,
+            &me,
+            &bound_to(event, &me),
+        )?;
         let answer = EncEventResponseMessage {
             event_creation_message_key: self.key(chat, event, author)?,
             enc_payload: Some(payload),
             enc_iv: Some(iv),
         };
-        let message = wa::Message { enc_event_response_message: MessageField::some(answer), ..Default::default() };
+        let message = wa::Message {
+            enc_event_response_message: MessageField::some(answer),
+            ..Default::default()
+        };
         self.sends(chat, "event", message)
     }
 
     /// Puts an emoji to a message of a group as phones do in a community's announcements: sealed with what the
     /// message brought along. Returns the id of the message that says so.
-    pub fn reacts_sealed(&self, group: &str, message: &str, author: Author, emoji: &str) -> anyhow::Result<String> {
+    pub fn reacts_sealed(
+        &self,
+        group: &str,
+        message: &str,
+        author: Author,
+        emoji: &str,
+    ) -> anyhow::Result<String> {
         let secret = self.poll_secret(message)?;
         let me = self.member_address(group, self.number())?;
         let mut key = self.key(group, message, author)?;
-        let writer = key.as_option().and_then(|key| key.participant.clone()).unwrap_or_else(|| me.clone());
+        let writer = key
+            .as_option()
+            .and_then(|key| key.participant.clone())
+            .unwrap_or_else(|| me.clone());
         // The key is what says whose message it is, the own ones included.
         if let Some(key) = key.as_option_mut() {
             key.participant = Some(writer.clone());
         }
         let sender_timestamp_ms = Some(crate::stanza::unix_time() as i64 * 1000);
-        let said = ReactionMessage { text: Some(emoji.to_owned()), sender_timestamp_ms, ..Default::default() };
-        let (payload, iv) = seal("Enc Reaction", &said.encode_to_vec(), &secret, message, &writer, &me, &[])?;
-        let sealed = EncReactionMessage { target_message_key: key, enc_payload: Some(payload), enc_iv: Some(iv) };
-        let message = wa::Message { enc_reaction_message: MessageField::some(sealed), ..Default::default() };
+        let said = ReactionMessage {
+            text: Some(emoji.to_owned()),
+            sender_timestamp_ms,
+            ..Default::default()
+        };
+        let (payload, iv) = seal(
+            "Enc Reaction",
+            &said.encode_to_vec(),
+            &secret,
+            message,
+            &writer,
+            &me,
+            &[],
+        )?;
+        let sealed = EncReactionMessage {
+            target_message_key: key,
+            enc_payload: Some(payload),
+            enc_iv: Some(iv),
+        };
+        let message = wa::Message {
+            enc_reaction_message: MessageField::some(sealed),
+            ..Default::default()
+        };
         self.sends(group, "reaction", message)
     }
 
@@ -88,7 +157,10 @@ impl Phone {
             false => self.address_of(self.number())?,
         };
         let key = self.key(chat, message, Author::Me)?;
-        let edited = wa::Message { conversation: Some(text.to_owned()), ..Default::default() };
+        let edited = wa::Message {
+            conversation: Some(text.to_owned()),
+            ..Default::default()
+        };
         let edit = ProtocolMessage {
             key: key.clone(),
             r#type: Some(Type::MESSAGE_EDIT),
@@ -96,8 +168,19 @@ impl Phone {
             timestamp_ms: Some(crate::stanza::unix_time() as i64 * 1000),
             ..Default::default()
         };
-        let said = wa::Message { protocol_message: MessageField::some(edit), ..Default::default() };
-        let (payload, iv) = seal("Message Edit", &said.encode_to_vec(), &secret, message, &me, &me, &[])?;
+        let said = wa::Message {
+            protocol_message: MessageField::some(edit),
+            ..Default::default()
+        };
+        let (payload, iv) = seal(
+            "Message Edit",
+            &said.encode_to_vec(),
+            &secret,
+            message,
+            &me,
+            &me,
+            &[],
+        )?;
         let sealed = SecretEncryptedMessage {
             target_message_key: key,
             enc_payload: Some(payload),
@@ -105,32 +188,71 @@ impl Phone {
             secret_enc_type: Some(SecretEncType::MESSAGE_EDIT),
             ..Default::default()
         };
-        let message = wa::Message { secret_encrypted_message: MessageField::some(sealed), ..Default::default() };
+        let message = wa::Message {
+            secret_encrypted_message: MessageField::some(sealed),
+            ..Default::default()
+        };
         self.sends(chat, "text", message)
     }
 
     /// Opens a vote that came in: which of the poll's options it names.
     pub fn opens_vote(&self, vote: &PhoneMessage) -> anyhow::Result<Vec<String>> {
-        let update = vote.protobuf.poll_update_message.as_option().context("it is no vote")?;
+        let update = vote
+            .protobuf
+            .poll_update_message
+            .as_option()
+            .context("it is no vote")?;
         let sealed = update.vote.as_option().context("it has no vote in it")?;
         let about = About::of(&update.poll_creation_message_key)?;
-        let said = self.opens(vote, &about, "Poll Vote", sealed.enc_payload.as_deref(), sealed.enc_iv.as_deref())?;
+        let said = self.opens(
+            vote,
+            &about,
+            "Poll Vote",
+            sealed.enc_payload.as_deref(),
+            sealed.enc_iv.as_deref(),
+        )?;
         let chosen = PollVoteMessage::decode_from_slice(&said)?.selected_options;
         let poll = self.message_of(&about.id)?;
         let versions = [&poll.poll_creation_message, &poll.poll_creation_message_v3];
-        let poll = versions.into_iter().find_map(|version| version.as_option()).context("it is about no poll")?;
-        let options: Vec<_> = poll.options.iter().filter_map(|option| option.option_name.as_ref()).collect();
+        let poll = versions
+            .into_iter()
+            .find_map(|version| version.as_option())
+            .context("it is about no poll")?;
+        let options: Vec<_> = poll
+            .options
+            .iter()
+            .filter_map(|option| option.option_name.as_ref())
+            .collect();
         let is = |option: &str, hash: &[u8]| Sha256::digest(option.as_bytes())[..] == *hash;
-        let name = |hash: &Vec<u8>| options.iter().find(|option| is(option, hash)).map(|option| option.to_string());
-        chosen.iter().map(name).collect::<Option<_>>().context("the poll has no such option")
+        let name = |hash: &Vec<u8>| {
+            options
+                .iter()
+                .find(|option| is(option, hash))
+                .map(|option| option.to_string())
+        };
+        chosen
+            .iter()
+            .map(name)
+            .collect::<Option<_>>()
+            .context("the poll has no such option")
     }
 
     /// Opens an answer that came in to an event.
     pub fn opens_response(&self, answer: &PhoneMessage) -> anyhow::Result<EventResponseMessage> {
-        let sealed = answer.protobuf.enc_event_response_message.as_option().context("it is no answer")?;
+        let sealed = answer
+            .protobuf
+            .enc_event_response_message
+            .as_option()
+            .context("it is no answer")?;
         let about = About::of(&sealed.event_creation_message_key)?;
         let (payload, iv) = (sealed.enc_payload.as_deref(), sealed.enc_iv.as_deref());
-        Ok(EventResponseMessage::decode_from_slice(&self.opens(answer, &about, "Event Response", payload, iv)?)?)
+        Ok(EventResponseMessage::decode_from_slice(&self.opens(
+            answer,
+            &about,
+            "Event Response",
+            payload,
+            iv,
+        )?)?)
     }
 
     /// Opens an edit that came in, sealed or not: the id of the message it is about, and what that says now.
@@ -139,14 +261,34 @@ impl Phone {
             Some(sealed) => {
                 let about = About::of(&sealed.target_message_key)?;
                 let (payload, iv) = (sealed.enc_payload.as_deref(), sealed.enc_iv.as_deref());
-                wa::Message::decode_from_slice(&self.opens(edit, &about, "Message Edit", payload, iv)?)?
+                wa::Message::decode_from_slice(&self.opens(
+                    edit,
+                    &about,
+                    "Message Edit",
+                    payload,
+                    iv,
+                )?)?
             }
             None => unwrap(&edit.protobuf).clone(),
         };
-        let change = opened.protocol_message.as_option().filter(|change| change.r#type == Some(Type::MESSAGE_EDIT));
+        let change = opened
+            .protocol_message
+            .as_option()
+            .filter(|change| change.r#type == Some(Type::MESSAGE_EDIT));
         let change = change.context("it is no edit")?;
-        let id = change.key.as_option().and_then(|key| key.id.clone()).context("it does not say what it is about")?;
-        Ok((id, change.edited_message.as_option().cloned().context("it has no new words")?))
+        let id = change
+            .key
+            .as_option()
+            .and_then(|key| key.id.clone())
+            .context("it does not say what it is about")?;
+        Ok((
+            id,
+            change
+                .edited_message
+                .as_option()
+                .cloned()
+                .context("it has no new words")?,
+        ))
     }
 
     /// Under the addresses on the wire, and no others: the sender as the stanza names them, and whose it is by the key of what it is about.
@@ -158,30 +300,59 @@ impl Phone {
         payload: Option<&[u8]>,
         iv: Option<&[u8]>,
     ) -> anyhow::Result<Vec<u8>> {
-        let (payload, iv) = (payload.context("nothing is sealed")?, iv.context("it has no nonce")?);
+        let (payload, iv) = (
+            payload.context("nothing is sealed")?,
+            iv.context("it has no nonce")?,
+        );
         let sender = message.address.clone();
-        let creator = if about.is_senders { sender.clone() } else { about.creator.clone() };
-        let author = if about.is_senders { message.from.clone() } else { self.author_of(&message.chat, &about.id) };
+        let creator = if about.is_senders {
+            sender.clone()
+        } else {
+            about.creator.clone()
+        };
+        let author = if about.is_senders {
+            message.from.clone()
+        } else {
+            self.author_of(&message.chat, &about.id)
+        };
         anyhow::ensure!(
             self.resolve(&creator)? == self.resolve(&author)?,
             "{creator} is named as the author, who is {author}"
         );
-        let key = key(&self.poll_secret(&about.id)?, &about.id, &creator, &sender, what)?;
+        let key = key(
+            &self.poll_secret(&about.id)?,
+            &about.id,
+            &creator,
+            &sender,
+            what,
+        )?;
         let mut opened = Vec::new();
         // Votes and answers are bound to who gives them and to what; edits to nothing.
-        let bound_to = if what == "Message Edit" { Vec::new() } else { bound_to(&about.id, &sender) };
+        let bound_to = if what == "Message Edit" {
+            Vec::new()
+        } else {
+            bound_to(&about.id, &sender)
+        };
         let opening = aes_256_gcm_decrypt(&key, iv.try_into()?, &bound_to, payload, &mut opened);
-        opening.ok().with_context(|| format!("it is not sealed for {creator} and {sender}"))?;
+        opening
+            .ok()
+            .with_context(|| format!("it is not sealed for {creator} and {sender}"))?;
         Ok(opened)
     }
 
     /// Who wrote a message that this phone has; what nobody else wrote is its own.
     fn author_of(&self, chat: &str, id: &str) -> String {
-        self.author(chat, id).unwrap_or_else(|| self.number().to_owned())
+        self.author(chat, id)
+            .unwrap_or_else(|| self.number().to_owned())
     }
 
     /// Under which addresses something is sealed: the own one, and that of who wrote what it is about.
-    fn sealed_for(&self, chat: &str, about: &str, author: Author) -> anyhow::Result<(String, String)> {
+    fn sealed_for(
+        &self,
+        chat: &str,
+        about: &str,
+        author: Author,
+    ) -> anyhow::Result<(String, String)> {
         let chat = self.address_of(chat)?;
         let address = |of: &str| match chat.ends_with("@g.us") {
             true => self.member_address(&chat, of),
@@ -201,7 +372,9 @@ impl Phone {
         match received {
             Some(message) => Ok((*message.protobuf).clone()),
             None => {
-                let sent = self.with_handset(|handset| handset.sent(id)).context("no such message")?;
+                let sent = self
+                    .with_handset(|handset| handset.sent(id))
+                    .context("no such message")?;
                 Ok(wa::Message::decode_from_slice(&sent.message)?)
             }
         }
@@ -209,8 +382,14 @@ impl Phone {
 
     fn poll_secret(&self, poll: &str) -> anyhow::Result<Vec<u8>> {
         let message = self.message_of(poll)?;
-        let around = message.message_context_info.as_option().context("the poll has nothing to seal votes with")?;
-        around.message_secret.clone().context("the poll has no secret")
+        let around = message
+            .message_context_info
+            .as_option()
+            .context("the poll has nothing to seal votes with")?;
+        around
+            .message_secret
+            .clone()
+            .context("the poll has no secret")
     }
 }
 
@@ -222,7 +401,13 @@ fn bound_to(about: &str, sender: &str) -> Vec<u8> {
     [about.as_bytes(), &[0], sender.as_bytes()].concat()
 }
 
-fn key(secret: &[u8], about: &str, creator: &str, sender: &str, what: &str) -> anyhow::Result<[u8; 32]> {
+fn key(
+    secret: &[u8],
+    about: &str,
+    creator: &str,
+    sender: &str,
+    what: &str,
+) -> anyhow::Result<[u8; 32]> {
     let mut key = [0; 32];
     let info = [about, creator, sender, what].concat();
     let expanded = Hkdf::<Sha256>::new(None, secret).expand(info.as_bytes(), &mut key);
@@ -243,8 +428,16 @@ impl About {
     fn of(key: &MessageField<wa::MessageKey>) -> anyhow::Result<Self> {
         let key = key.as_option().context("it is about nothing")?;
         let id = key.id.clone().context("it does not say what it is about")?;
-        let creator = key.participant.clone().or(key.remote_jid.clone()).context("it does not say whose that is")?;
-        Ok(Self { id, creator, is_senders: key.from_me.unwrap_or_default() })
+        let creator = key
+            .participant
+            .clone()
+            .or(key.remote_jid.clone())
+            .context("it does not say whose that is")?;
+        Ok(Self {
+            id,
+            creator,
+            is_senders: key.from_me.unwrap_or_default(),
+        })
     }
 }
 
@@ -260,6 +453,8 @@ fn seal(
     let key = key(secret, about, creator, sender, what)?;
     let iv: [u8; 12] = rand::random();
     let mut payload = Vec::new();
-    aes_256_gcm_encrypt(&key, &iv, bound_to, said, &mut payload).ok().context("it can be sealed")?;
+    aes_256_gcm_encrypt(&key, &iv, bound_to, said, &mut payload)
+        .ok()
+        .context("it can be sealed")?;
     Ok((payload, iv.to_vec()))
 }

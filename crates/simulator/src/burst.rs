@@ -51,26 +51,56 @@ struct Lateness {
 /// A text is `LABEL INDEX MICROSECONDS`, then dots: the index counts from 0, the time is the scheduled one, since 1970, or without a
 /// timetable the time of sending. So whoever receives it knows how long it was on its way, and the time that the simulator itself
 /// was late by is part of it.
-pub(crate) fn send(server: &Arc<Server>, burst: &Burst, phone: impl Fn(&str) -> Option<Phone>) -> anyhow::Result<Sent> {
-    ensure!(!burst.from.is_empty() && !burst.to.is_empty(), "name at least one phone in from and one account in to");
-    ensure!(burst.per_second.is_none_or(|rate| rate > 0.0 && rate.is_finite()), "per_second must be above 0");
-    let known = |number: &String| phone(number).with_context(|| format!("there is no phone {number}"));
-    let phones = burst.from.iter().map(known).collect::<anyhow::Result<Vec<_>>>()?;
+pub(crate) fn send(
+    server: &Arc<Server>,
+    burst: &Burst,
+    phone: impl Fn(&str) -> Option<Phone>,
+) -> anyhow::Result<Sent> {
+    ensure!(
+        !burst.from.is_empty() && !burst.to.is_empty(),
+        "name at least one phone in from and one account in to"
+    );
+    ensure!(
+        burst
+            .per_second
+            .is_none_or(|rate| rate > 0.0 && rate.is_finite()),
+        "per_second must be above 0"
+    );
+    let known =
+        |number: &String| phone(number).with_context(|| format!("there is no phone {number}"));
+    let phones = burst
+        .from
+        .iter()
+        .map(known)
+        .collect::<anyhow::Result<Vec<_>>>()?;
     let started = Timetable::start(burst.per_second);
     let mut lateness = Vec::with_capacity(burst.count);
     for index in 0..burst.count {
         let (due, late) = started.wait_for(index, || server.stop.is_cancelled())?;
-        let (phone, to) = (&phones[index % phones.len()], &burst.to[index / phones.len() % burst.to.len()]);
+        let (phone, to) = (
+            &phones[index % phones.len()],
+            &burst.to[index / phones.len() % burst.to.len()],
+        );
         phone.sends(to, "text", text(&burst.label, index, due))?;
         lateness.push(late);
     }
     let seconds = started.at.elapsed().as_secs_f64();
-    Ok(Sent { sent: burst.count, seconds, late_ms: summary(lateness) })
+    Ok(Sent {
+        sent: burst.count,
+        seconds,
+        late_ms: summary(lateness),
+    })
 }
 
 fn text(label: &str, index: usize, due: Duration) -> waproto::whatsapp::Message {
-    let body = format!("{:.<LENGTH$}", format!("{label} {index} {} ", due.as_micros()));
-    waproto::whatsapp::Message { conversation: Some(body), ..Default::default() }
+    let body = format!(
+        "{:.<LENGTH$}",
+        format!("{label} {index} {} ", due.as_micros())
+    );
+    waproto::whatsapp::Message {
+        conversation: Some(body),
+        ..Default::default()
+    }
 }
 
 /// When each message is to leave.
@@ -82,12 +112,22 @@ struct Timetable {
 
 impl Timetable {
     fn start(per_second: Option<f64>) -> Self {
-        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { at: Instant::now(), since_1970, every: per_second.map(|rate| Duration::from_secs_f64(1.0 / rate)) }
+        let since_1970 = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        Self {
+            at: Instant::now(),
+            since_1970,
+            every: per_second.map(|rate| Duration::from_secs_f64(1.0 / rate)),
+        }
     }
 
     /// Sleeps until it is time for a message: when that was or is, since 1970, and how late it is now.
-    fn wait_for(&self, index: usize, stopped: impl Fn() -> bool) -> anyhow::Result<(Duration, Duration)> {
+    fn wait_for(
+        &self,
+        index: usize,
+        stopped: impl Fn() -> bool,
+    ) -> anyhow::Result<(Duration, Duration)> {
         loop {
             ensure!(!stopped(), "the simulator is stopping");
             let now = self.at.elapsed();
@@ -104,5 +144,9 @@ fn summary(mut late: Vec<Duration>) -> Lateness {
     late.sort_unstable();
     let at = |share: usize| late.get((late.len() * share / 100).min(late.len().saturating_sub(1)));
     let ms = |late: Option<&Duration>| late.map_or(0.0, |late| late.as_secs_f64() * 1000.0);
-    Lateness { p50: ms(at(50)), p99: ms(at(99)), max: ms(at(100)) }
+    Lateness {
+        p50: ms(at(50)),
+        p99: ms(at(99)),
+        max: ms(at(100)),
+    }
 }

@@ -40,7 +40,11 @@ const EDGE_ROUTING: &[u8] = b"ED\x00\x01";
 pub(crate) async fn run(server: Arc<Server>, socket: WebSocket) {
     let id = server.next_connection();
     let (sink, stream) = socket.split();
-    let mut source = Source { stream, frames: FrameDecoder::new(), header_seen: false };
+    let mut source = Source {
+        stream,
+        frames: FrameDecoder::new(),
+        header_seen: false,
+    };
     let mut target = Target { sink };
     let established = tokio::select! {
         () = server.stop.cancelled() => return,
@@ -53,10 +57,24 @@ pub(crate) async fn run(server: Arc<Server>, socket: WebSocket) {
     tracing::debug!(connection = id, pattern = ?established.pattern, "handshake done");
     let (outbox, outgoing) = mpsc::unbounded_channel();
     let connection = Connection::new(id, outbox);
-    let Established { read, write, client_static, payload, .. } = established;
+    let Established {
+        read,
+        write,
+        client_static,
+        payload,
+        ..
+    } = established;
     let session = login::enter(&server, connection, client_static, &payload);
-    let mut reader = Reader { source, cipher: read, received: 0 };
-    let mut writer = Writer { target, cipher: write, sent: 0 };
+    let mut reader = Reader {
+        source,
+        cipher: read,
+        received: 0,
+    };
+    let mut writer = Writer {
+        target,
+        cipher: write,
+        sent: 0,
+    };
     // Reading and writing do not wait for each other: a client may leave our stanzas unread while it sends its own.
     let over = tokio::select! {
         () = server.stop.cancelled() => Over::Ended(StreamEnd::Done),
@@ -110,14 +128,24 @@ async fn within(limit: Option<Duration>) {
     }
 }
 
-async fn handshake(server: &Server, source: &mut Source, target: &mut Target) -> anyhow::Result<Established> {
+async fn handshake(
+    server: &Server,
+    source: &mut Source,
+    target: &mut Target,
+) -> anyhow::Result<Established> {
     let hello = source.frame().await?;
     match noise::answer_hello(&server.noise(), &hello)? {
-        FirstAnswer::Done { server_hello, established } => {
+        FirstAnswer::Done {
+            server_hello,
+            established,
+        } => {
             target.send(encode_frame(&server_hello, None)?).await?;
             Ok(*established)
         }
-        FirstAnswer::AwaitFinish { server_hello, pending } => {
+        FirstAnswer::AwaitFinish {
+            server_hello,
+            pending,
+        } => {
             target.send(encode_frame(&server_hello, None)?).await?;
             pending.finish(&source.frame().await?)
         }
@@ -138,7 +166,12 @@ impl Source {
             if let Some(frame) = self.frames.decode_frame() {
                 return Ok(frame);
             }
-            match self.stream.next().await.context("the client closed the socket")?? {
+            match self
+                .stream
+                .next()
+                .await
+                .context("the client closed the socket")??
+            {
                 Message::Binary(bytes) if self.header_seen => self.frames.feed(&bytes),
                 Message::Binary(bytes) => {
                     self.frames.feed(after_header(&bytes)?);
@@ -166,7 +199,9 @@ fn after_header(bytes: &[u8]) -> anyhow::Result<&[u8]> {
         }
         _ => bytes,
     };
-    bytes.strip_prefix(&WA_CONN_HEADER).context("the connection does not start with WhatsApp's header")
+    bytes
+        .strip_prefix(&WA_CONN_HEADER)
+        .context("the connection does not start with WhatsApp's header")
 }
 
 /// The writing half of the socket.
@@ -212,7 +247,8 @@ impl Reader {
     }
 
     fn open(&mut self, mut frame: BytesMut) -> anyhow::Result<Node> {
-        self.cipher.decrypt_in_place_with_counter(self.received, &mut frame)?;
+        self.cipher
+            .decrypt_in_place_with_counter(self.received, &mut frame)?;
         self.received += 1;
         let node = OwnedNodeRef::new(wacore_binary::util::unpack_bytes(frame)?)?.to_owned_node();
         tracing::trace!(stanza = %stanza::text(&node), "from the client");
@@ -241,7 +277,10 @@ impl Writer {
                 }
             }
             // A cut is a cut: nothing that was on its way arrives.
-            if end != Some(StreamEnd::Cut) && !stanzas.is_empty() && self.send(&stanzas).await.is_err() {
+            if end != Some(StreamEnd::Cut)
+                && !stanzas.is_empty()
+                && self.send(&stanzas).await.is_err()
+            {
                 return Over::ClientLeft;
             }
             if let Some(end) = end {
@@ -255,7 +294,9 @@ impl Writer {
         let mut frames = Vec::new();
         for stanza in stanzas {
             tracing::trace!(stanza = %stanza::text(stanza), "to the client");
-            let sealed = self.cipher.encrypt_with_counter(self.sent, &marshal(stanza)?)?;
+            let sealed = self
+                .cipher
+                .encrypt_with_counter(self.sent, &marshal(stanza)?)?;
             self.sent += 1;
             append_frame_into(&sealed, None, &mut frames)?;
         }

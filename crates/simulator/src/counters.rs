@@ -23,17 +23,33 @@ pub(crate) struct Counters {
 impl Counters {
     /// Remembers so many messages.
     pub(crate) fn new(kept: usize) -> Self {
-        Self { used: HashMap::new(), order: Kept::new(kept), reused: Kept::new(kept), is_read: false }
+        Self {
+            used: HashMap::new(),
+            order: Kept::new(kept),
+            reused: Kept::new(kept),
+            is_read: false,
+        }
     }
 
     /// A ciphertext came from a device, in a group or (`None`) for this phone alone. What does not parse has no key.
-    pub(crate) fn note(&mut self, id: &str, sender: &str, group: Option<&str>, kind: &str, bytes: &[u8]) {
-        let Some((chain, counter)) = chain(kind, bytes) else { return };
+    pub(crate) fn note(
+        &mut self,
+        id: &str,
+        sender: &str,
+        group: Option<&str>,
+        kind: &str,
+        bytes: &[u8],
+    ) {
+        let Some((chain, counter)) = chain(kind, bytes) else {
+            return;
+        };
         let (key, ciphertext) = (number(&(sender, group, &chain, counter)), number(&bytes));
         match self.used.insert(key, ciphertext) {
             Some(former) if former == ciphertext => {}
             Some(_) => {
-                self.reused.push(format!("{id} from {sender}: chain {chain}, counter {counter}"));
+                self.reused.push(format!(
+                    "{id} from {sender}: chain {chain}, counter {counter}"
+                ));
             }
             None => {
                 if let Some(oldest) = self.order.push(key) {
@@ -50,13 +66,22 @@ impl Counters {
 
     /// The same, unless somebody has asked before.
     pub(crate) fn unread(&self) -> Vec<String> {
-        if self.is_read { Vec::new() } else { self.reused.iter().cloned().collect() }
+        if self.is_read {
+            Vec::new()
+        } else {
+            self.reused.iter().cloned().collect()
+        }
     }
 }
 
 /// The chain that sealed a message, and its place in it.
 fn chain(kind: &str, bytes: &[u8]) -> Option<(String, u32)> {
-    let of = |message: &SignalMessage| (hex::encode(message.sender_ratchet_key().serialize()), message.counter());
+    let of = |message: &SignalMessage| {
+        (
+            hex::encode(message.sender_ratchet_key().serialize()),
+            message.counter(),
+        )
+    };
     match kind {
         "pkmsg" => Some(of(PreKeySignalMessage::try_from(bytes).ok()?.message())),
         "msg" => Some(of(&SignalMessage::try_from(bytes).ok()?)),
@@ -98,10 +123,18 @@ mod tests {
         for _ in 0..2 {
             counters.note("2", "alice", None, second.kind, &second.bytes);
         }
-        assert_eq!(counters.unread(), [""; 0], "what is delivered again is no new message");
+        assert_eq!(
+            counters.unread(),
+            [""; 0],
+            "what is delivered again is no new message"
+        );
         counters.note("3", "alice", None, third.kind, &third.bytes);
         assert_eq!(counters.unread().len(), 1);
-        assert!(counters.read()[0].starts_with("3 from alice: chain 05"), "{:?}", counters.read());
+        assert!(
+            counters.read()[0].starts_with("3 from alice: chain 05"),
+            "{:?}",
+            counters.read()
+        );
         assert_eq!(counters.unread(), [""; 0]);
     }
 

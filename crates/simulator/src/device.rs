@@ -26,7 +26,11 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub(crate) fn new(id: u64, outbox: mpsc::UnboundedSender<Outgoing>) -> Self {
-        Self { id, outbox, draining: Arc::default() }
+        Self {
+            id,
+            outbox,
+            draining: Arc::default(),
+        }
     }
 
     pub(crate) fn is_draining(&self) -> bool {
@@ -167,7 +171,10 @@ impl Device {
 
     /// The socket of `connection` is gone. `false`: a newer one had taken over.
     pub(crate) fn disconnect(&mut self, connection: u64) -> bool {
-        let is_present = self.connection.as_ref().is_some_and(|current| current.id == connection);
+        let is_present = self
+            .connection
+            .as_ref()
+            .is_some_and(|current| current.id == connection);
         if is_present {
             self.connection = None;
             self.rest();
@@ -198,7 +205,9 @@ impl Device {
     /// Ends a freeze; what waited for it goes out.
     pub(crate) fn thaw(&mut self) {
         self.frozen = false;
-        if let (Some((success, is_active)), Some(connection)) = (self.late_success.take(), &self.connection) {
+        if let (Some((success, is_active)), Some(connection)) =
+            (self.late_success.take(), &self.connection)
+        {
             connection.send(success);
             if is_active {
                 self.activate();
@@ -210,7 +219,14 @@ impl Device {
     }
 
     /// Keeps a stanza until the device confirms it, and sends it now if the device is live.
-    pub(crate) fn enqueue(&mut self, class: Class, id: &str, from: Jid, stanza: Node, fault: DeliveryFault) {
+    pub(crate) fn enqueue(
+        &mut self,
+        class: Class,
+        id: &str,
+        from: Jid,
+        stanza: Node,
+        fault: DeliveryFault,
+    ) {
         self.queue.push(class, id, from, stanza);
         if self.delivery == Delivery::Live {
             self.flush(fault);
@@ -219,19 +235,28 @@ impl Device {
 
     /// Sends what is worth nothing later, if the device takes it now.
     pub(crate) fn send_now(&self, stanza: Node) {
-        if let Some(connection) = self.connection.as_ref().filter(|_| !self.frozen && !self.deaf) {
+        if let Some(connection) = self
+            .connection
+            .as_ref()
+            .filter(|_| !self.frozen && !self.deaf)
+        {
             connection.send(stanza);
         }
     }
 
     /// The client is active: announces what waits and starts handing it out; `<offline/>` at once when nothing waits.
     pub(crate) fn activate(&mut self) {
-        let Some(connection) = self.connection.clone() else { return };
+        let Some(connection) = self.connection.clone() else {
+            return;
+        };
         if self.delivery != Delivery::Inactive {
             return;
         }
         let backlog = self.queue.backlog();
-        self.delivery = Delivery::Draining { announced: backlog.total(), sent: 0 };
+        self.delivery = Delivery::Draining {
+            announced: backlog.total(),
+            sent: 0,
+        };
         connection.draining.store(true, Ordering::Relaxed);
         if backlog.total() > 0 {
             connection.send(preview(backlog));
@@ -249,8 +274,16 @@ impl Device {
 
     /// Hands out up to `limit` of the stanzas announced; after the last of them the end marker, and the device is live.
     pub(crate) fn send_batch(&mut self, limit: usize) {
-        let Some(connection) = self.connection.clone() else { return };
-        let Delivery::Draining { announced, mut sent } = self.delivery else { return };
+        let Some(connection) = self.connection.clone() else {
+            return;
+        };
+        let Delivery::Draining {
+            announced,
+            mut sent,
+        } = self.delivery
+        else {
+            return;
+        };
         if self.frozen || self.deaf {
             return;
         }
@@ -261,7 +294,9 @@ impl Device {
         }
         self.delivery = Delivery::Draining { announced, sent };
         if sent == announced {
-            connection.send(ib(NodeBuilder::new("offline").attr("count", announced.to_string()).build()));
+            connection.send(ib(NodeBuilder::new("offline")
+                .attr("count", announced.to_string())
+                .build()));
             connection.draining.store(false, Ordering::Relaxed);
             self.delivery = Delivery::Live;
             self.flush(DeliveryFault::None);

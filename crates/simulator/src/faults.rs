@@ -39,8 +39,13 @@ pub enum Corruption {
 
 impl Corruption {
     pub(crate) fn is_of_app_state(self) -> bool {
-        use Corruption::{AppStateIndexMac, AppStatePatchMac, AppStateSnapshotMac, AppStateValueMac};
-        matches!(self, AppStateValueMac | AppStateIndexMac | AppStateSnapshotMac | AppStatePatchMac)
+        use Corruption::{
+            AppStateIndexMac, AppStatePatchMac, AppStateSnapshotMac, AppStateValueMac,
+        };
+        matches!(
+            self,
+            AppStateValueMac | AppStateIndexMac | AppStateSnapshotMac | AppStatePatchMac
+        )
     }
 }
 
@@ -156,7 +161,14 @@ impl Faults {
 
     /// Waits until somebody asks for keys that are withheld.
     pub async fn keys_are_asked_for(&self) {
-        let asked = || self.server.world.lock().switches.withheld_keys.filter(|&asked| asked > 0);
+        let asked = || {
+            self.server
+                .world
+                .lock()
+                .switches
+                .withheld_keys
+                .filter(|&asked| asked > 0)
+        };
         self.server.wait_for(asked).await;
     }
 
@@ -187,28 +199,46 @@ impl Faults {
 
     /// Freezes one linked device: its connections are accepted and its stanzas read, and nothing is ever answered.
     pub fn freeze(&self, number: &str, device: u16) -> anyhow::Result<()> {
-        self.server.world.lock().device_mut(number, device).context("no such device")?.freeze();
+        self.server
+            .world
+            .lock()
+            .device_mut(number, device)
+            .context("no such device")?
+            .freeze();
         Ok(())
     }
 
     /// From now on nothing reaches one linked device on its present connection but answers to what it asks. A new connection is as
     /// ever, and brings what waited.
     pub fn deafen(&self, number: &str, device: u16) -> anyhow::Result<()> {
-        self.server.world.lock().device_mut(number, device).context("no such device")?.deafen();
+        self.server
+            .world
+            .lock()
+            .device_mut(number, device)
+            .context("no such device")?
+            .deafen();
         Ok(())
     }
 
     /// Ends a freeze: what waited for the device goes out, and a client that logged in meanwhile is let in. What it asked stays
     /// unanswered.
     pub fn thaw(&self, number: &str, device: u16) -> anyhow::Result<()> {
-        self.server.world.lock().device_mut(number, device).context("no such device")?.thaw();
+        self.server
+            .world
+            .lock()
+            .device_mut(number, device)
+            .context("no such device")?
+            .thaw();
         Ok(())
     }
 
     fn end(&self, number: &str, device: u16, end: StreamEnd) -> anyhow::Result<()> {
         let mut world = self.server.world.lock();
         let device = world.device_mut(number, device).context("no such device")?;
-        let connection = device.connection.as_ref().context("the device is not connected")?;
+        let connection = device
+            .connection
+            .as_ref()
+            .context("the device is not connected")?;
         connection.end(end);
         Ok(())
     }

@@ -92,15 +92,24 @@ impl Phone {
     /// Uploads a file and sends it; returns the message's id.
     pub async fn sends_file(&self, to: &str, file: File) -> anyhow::Result<String> {
         let is_post = to.ends_with("@newsletter");
-        let sealed = if is_post { media::plain(&file.bytes) } else { media::seal(file.kind.family(), &file.bytes)? };
+        let sealed = if is_post {
+            media::plain(&file.bytes)
+        } else {
+            media::seal(file.kind.family(), &file.bytes)?
+        };
         let view_once = file.view_once;
         let mut message = message(self.uploads(&file, sealed)?, file);
         if is_post {
             without_keys(&mut message);
         }
         if view_once {
-            let inner = kinds::FutureProofMessage { message: MessageField::some(message) };
-            message = wa::Message { view_once_message: MessageField::some(inner), ..Default::default() };
+            let inner = kinds::FutureProofMessage {
+                message: MessageField::some(message),
+            };
+            message = wa::Message {
+                view_once_message: MessageField::some(inner),
+                ..Default::default()
+            };
         }
         self.sends(to, "media", message)
     }
@@ -109,7 +118,12 @@ impl Phone {
     fn uploads(&self, file: &File, sealed: media::Sealed) -> anyhow::Result<Uploaded> {
         let path = self.server.media.upload(&sealed)?;
         let url = format!("https://{}{path}", self.server.address);
-        Ok(Uploaded { url, path, sealed, length: file.bytes.len() as u64 })
+        Ok(Uploaded {
+            url,
+            path,
+            sealed,
+            length: file.bytes.len() as u64,
+        })
     }
 
     /// Shows a product with its picture; returns the message's id.
@@ -122,7 +136,14 @@ impl Phone {
         let sealed = media::seal(picture.kind.family(), &picture.bytes)?;
         let picture = message(self.uploads(&picture, sealed)?, picture).image_message;
         product.product.get_or_insert_default().product_image = picture;
-        self.sends(to, "media", wa::Message { product_message: MessageField::some(product), ..Default::default() })
+        self.sends(
+            to,
+            "media",
+            wa::Message {
+                product_message: MessageField::some(product),
+                ..Default::default()
+            },
+        )
     }
 
     /// Deletes the files this phone has got so far: whoever asks for one again is told that it is gone.
@@ -140,7 +161,14 @@ fn without_keys(message: &mut wa::Message) {
             }
         )*};
     }
-    without_keys!(image_message, video_message, ptv_message, audio_message, document_message, sticker_message);
+    without_keys!(
+        image_message,
+        video_message,
+        ptv_message,
+        audio_message,
+        document_message,
+        sticker_message
+    );
 }
 
 /// The fields that every kind of file has.
@@ -169,7 +197,10 @@ fn message(uploaded: Uploaded, file: File) -> wa::Message {
                 caption: file.caption, width: file.width, height: file.height, jpeg_thumbnail: file.thumbnail,
                 view_once: view_once,
             });
-            wa::Message { image_message: MessageField::some(image), ..Default::default() }
+            wa::Message {
+                image_message: MessageField::some(image),
+                ..Default::default()
+            }
         }
         FileKind::Video | FileKind::Gif | FileKind::Round => {
             let video = filled!(VideoMessage, file, uploaded, {
@@ -178,8 +209,14 @@ fn message(uploaded: Uploaded, file: File) -> wa::Message {
                 view_once: view_once,
             });
             match file.kind {
-                FileKind::Round => wa::Message { ptv_message: MessageField::some(video), ..Default::default() },
-                _ => wa::Message { video_message: MessageField::some(video), ..Default::default() },
+                FileKind::Round => wa::Message {
+                    ptv_message: MessageField::some(video),
+                    ..Default::default()
+                },
+                _ => wa::Message {
+                    video_message: MessageField::some(video),
+                    ..Default::default()
+                },
             }
         }
         FileKind::Audio | FileKind::Voice => {
@@ -187,20 +224,29 @@ fn message(uploaded: Uploaded, file: File) -> wa::Message {
                 seconds: file.seconds, ptt: Some(file.kind == FileKind::Voice), waveform: file.waveform,
                 view_once: view_once,
             });
-            wa::Message { audio_message: MessageField::some(audio), ..Default::default() }
+            wa::Message {
+                audio_message: MessageField::some(audio),
+                ..Default::default()
+            }
         }
         FileKind::Document => {
             let document = filled!(DocumentMessage, file, uploaded, {
                 caption: file.caption, title: file.name.clone(), file_name: file.name, jpeg_thumbnail: file.thumbnail,
                 page_count: file.pages,
             });
-            wa::Message { document_message: MessageField::some(document), ..Default::default() }
+            wa::Message {
+                document_message: MessageField::some(document),
+                ..Default::default()
+            }
         }
         FileKind::Sticker => {
             let sticker = filled!(StickerMessage, file, uploaded, {
                 width: file.width, height: file.height, png_thumbnail: file.thumbnail,
             });
-            wa::Message { sticker_message: MessageField::some(sticker), ..Default::default() }
+            wa::Message {
+                sticker_message: MessageField::some(sticker),
+                ..Default::default()
+            }
         }
     }
 }

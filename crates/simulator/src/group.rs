@@ -120,18 +120,28 @@ pub(crate) type Concerned = (Number, Option<u16>);
 impl Group {
     /// Whether this account may write to the group.
     pub(crate) fn may_write(&self, number: &str) -> bool {
-        self.members.get(number).is_some_and(|role| !self.announcement || *role > Role::Member)
+        self.members
+            .get(number)
+            .is_some_and(|role| !self.announcement || *role > Role::Member)
     }
 
     /// Makes a change in somebody's name; whom it concerned, or the code it is refused with.
-    pub(crate) fn apply(&mut self, by: &Number, change: &Change, now: u64) -> Result<Vec<Concerned>, u16> {
+    pub(crate) fn apply(
+        &mut self,
+        by: &Number,
+        change: &Change,
+        now: u64,
+    ) -> Result<Vec<Concerned>, u16> {
         let role = *self.members.get(by).ok_or(FORBIDDEN)?;
         let needs_admin = match change {
             Change::Leave => false,
             Change::Add(_) => !self.all_add,
             Change::Subject(_) | Change::Description(_) | Change::Timer(_) => self.locked,
             Change::Remove(_) | Change::Promote(_) | Change::Demote(_) => true,
-            Change::Announcement(_) | Change::Locked(_) | Change::Approval(_) | Change::AllAdd(_) => true,
+            Change::Announcement(_)
+            | Change::Locked(_)
+            | Change::Approval(_)
+            | Change::AllAdd(_) => true,
         };
         if needs_admin && role == Role::Member {
             return Err(FORBIDDEN);
@@ -142,8 +152,12 @@ impl Group {
         match change {
             Change::Add(numbers) => return Ok(self.each(numbers, Self::add)),
             Change::Remove(numbers) => return Ok(self.each(numbers, Self::remove)),
-            Change::Promote(numbers) => return Ok(self.each(numbers, |group, of| group.set_role(of, Role::Admin))),
-            Change::Demote(numbers) => return Ok(self.each(numbers, |group, of| group.set_role(of, Role::Member))),
+            Change::Promote(numbers) => {
+                return Ok(self.each(numbers, |group, of| group.set_role(of, Role::Admin)));
+            }
+            Change::Demote(numbers) => {
+                return Ok(self.each(numbers, |group, of| group.set_role(of, Role::Member)));
+            }
             Change::Leave => {
                 self.members.remove(by);
                 self.members_version += 1;
@@ -168,19 +182,29 @@ impl Group {
         numbers: &[Number],
         mut act: impl FnMut(&mut Self, &Number) -> Result<(), u16>,
     ) -> Vec<Concerned> {
-        let concerned: Vec<_> = numbers.iter().map(|number| (number.clone(), act(self, number).err())).collect();
+        let concerned: Vec<_> = numbers
+            .iter()
+            .map(|number| (number.clone(), act(self, number).err()))
+            .collect();
         self.members_version += u64::from(concerned.iter().any(|(_, refused)| refused.is_none()));
         concerned
     }
 
     fn describe(&mut self, described: &Described, by: &Number, now: u64) -> Result<(), u16> {
         let present = self.description.as_ref().map(|description| &description.id);
-        if described.replaces.as_ref().is_some_and(|known| known.as_ref() != present) {
+        if described
+            .replaces
+            .as_ref()
+            .is_some_and(|known| known.as_ref() != present)
+        {
             return Err(CONFLICT);
         }
         self.description = described.text.as_ref().map(|text| {
             let text = signed(text, by, now);
-            Signed { id: described.id.clone().unwrap_or(text.id), ..text }
+            Signed {
+                id: described.id.clone().unwrap_or(text.id),
+                ..text
+            }
         });
         Ok(())
     }
@@ -217,7 +241,12 @@ impl Group {
 }
 
 pub(crate) fn signed(text: &str, by: &Number, at: u64) -> Signed {
-    Signed { text: text.to_owned(), id: hex::encode_upper(rand::random::<[u8; 8]>()), by: by.clone(), at }
+    Signed {
+        text: text.to_owned(),
+        id: hex::encode_upper(rand::random::<[u8; 8]>()),
+        by: by.clone(),
+        at,
+    }
 }
 
 #[cfg(test)]
@@ -226,7 +255,10 @@ mod tests {
 
     fn group() -> (Group, [Number; 3]) {
         let [alice, bob, carol]: [Number; 3] = ["1", "2", "3"].map(Number::from);
-        let members = BTreeMap::from([(alice.clone(), Role::SuperAdmin), (bob.clone(), Role::Member)]);
+        let members = BTreeMap::from([
+            (alice.clone(), Role::SuperAdmin),
+            (bob.clone(), Role::Member),
+        ]);
         let group = Group {
             id: "120363".into(),
             addressing: Addressing::Lid,
@@ -251,13 +283,34 @@ mod tests {
     #[test]
     fn members_add_and_rename_but_only_admins_remove() {
         let (mut group, [alice, bob, carol]) = group();
-        assert_eq!(group.apply(&bob, &Change::Add(vec![carol.clone()]), 2), Ok(vec![(carol.clone(), None)]));
-        assert_eq!(group.apply(&bob, &Change::Add(vec![carol.clone()]), 2), Ok(vec![(carol.clone(), Some(409))]));
-        assert_eq!(group.apply(&bob, &Change::Remove(vec![carol.clone()]), 3), Err(403));
-        assert_eq!(group.apply(&alice, &Change::Promote(vec![bob.clone()]), 4), Ok(vec![(bob.clone(), None)]));
-        assert_eq!(group.apply(&bob, &Change::Remove(vec![alice.clone()]), 5), Ok(vec![(alice, Some(403))]));
-        assert_eq!(group.apply(&bob, &Change::Remove(vec![carol.clone()]), 6), Ok(vec![(carol.clone(), None)]));
-        assert_eq!(group.apply(&carol, &Change::Subject("mine".to_owned()), 7), Err(403));
+        assert_eq!(
+            group.apply(&bob, &Change::Add(vec![carol.clone()]), 2),
+            Ok(vec![(carol.clone(), None)])
+        );
+        assert_eq!(
+            group.apply(&bob, &Change::Add(vec![carol.clone()]), 2),
+            Ok(vec![(carol.clone(), Some(409))])
+        );
+        assert_eq!(
+            group.apply(&bob, &Change::Remove(vec![carol.clone()]), 3),
+            Err(403)
+        );
+        assert_eq!(
+            group.apply(&alice, &Change::Promote(vec![bob.clone()]), 4),
+            Ok(vec![(bob.clone(), None)])
+        );
+        assert_eq!(
+            group.apply(&bob, &Change::Remove(vec![alice.clone()]), 5),
+            Ok(vec![(alice, Some(403))])
+        );
+        assert_eq!(
+            group.apply(&bob, &Change::Remove(vec![carol.clone()]), 6),
+            Ok(vec![(carol.clone(), None)])
+        );
+        assert_eq!(
+            group.apply(&carol, &Change::Subject("mine".to_owned()), 7),
+            Err(403)
+        );
     }
 
     #[test]
@@ -267,7 +320,10 @@ mod tests {
         group.apply(&alice, &Change::Announcement(true), 2).unwrap();
         assert!(group.may_write(&alice) && !group.may_write(&bob));
         group.apply(&alice, &Change::Locked(true), 2).unwrap();
-        assert_eq!(group.apply(&bob, &Change::Subject("ours".to_owned()), 3), Err(403));
+        assert_eq!(
+            group.apply(&bob, &Change::Subject("ours".to_owned()), 3),
+            Err(403)
+        );
     }
 
     #[test]
@@ -275,21 +331,42 @@ mod tests {
         let (mut group, [alice, bob, carol]) = group();
         let describe = |text: Option<&str>, id: &str, replaces: Option<&str>| {
             let (text, replaces) = (text.map(str::to_owned), Some(replaces.map(str::to_owned)));
-            Change::Description(Described { text, id: Some(id.to_owned()), replaces })
+            Change::Description(Described {
+                text,
+                id: Some(id.to_owned()),
+                replaces,
+            })
         };
-        group.apply(&alice, &describe(Some("first"), "A", None), 2).unwrap();
-        assert_eq!(group.apply(&bob, &describe(Some("mine"), "B", None), 3), Err(409));
-        group.apply(&bob, &describe(Some("second"), "B", Some("A")), 4).unwrap();
-        assert_eq!(group.apply(&alice, &describe(None, "C", Some("A")), 5), Err(409));
-        group.apply(&alice, &describe(None, "C", Some("B")), 6).unwrap();
+        group
+            .apply(&alice, &describe(Some("first"), "A", None), 2)
+            .unwrap();
+        assert_eq!(
+            group.apply(&bob, &describe(Some("mine"), "B", None), 3),
+            Err(409)
+        );
+        group
+            .apply(&bob, &describe(Some("second"), "B", Some("A")), 4)
+            .unwrap();
+        assert_eq!(
+            group.apply(&alice, &describe(None, "C", Some("A")), 5),
+            Err(409)
+        );
+        group
+            .apply(&alice, &describe(None, "C", Some("B")), 6)
+            .unwrap();
         assert!(group.description.is_none());
 
         assert_eq!(group.apply(&alice, &Change::Timer(60), 7), Err(400));
         group.apply(&alice, &Change::Timer(86_400), 7).unwrap();
         group.apply(&alice, &Change::AllAdd(false), 8).unwrap();
-        assert_eq!(group.apply(&bob, &Change::Add(vec![carol.clone()]), 9), Err(403));
+        assert_eq!(
+            group.apply(&bob, &Change::Add(vec![carol.clone()]), 9),
+            Err(403)
+        );
         let before = group.members_version;
-        group.apply(&alice, &Change::Add(vec![carol.clone()]), 10).unwrap();
+        group
+            .apply(&alice, &Change::Add(vec![carol.clone()]), 10)
+            .unwrap();
         group.apply(&alice, &Change::Add(vec![carol]), 11).unwrap();
         assert_eq!(group.members_version, before + 1);
     }

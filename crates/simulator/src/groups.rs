@@ -89,7 +89,13 @@ impl Phone {
     /// Gives a group another description; `None` removes it.
     pub fn describes(&self, group: &str, description: Option<&str>) -> anyhow::Result<()> {
         let text = description.map(str::to_owned);
-        self.changes(group, &Change::Description(Described { text, ..Described::default() }))
+        self.changes(
+            group,
+            &Change::Description(Described {
+                text,
+                ..Described::default()
+            }),
+        )
     }
 
     /// Says whether only admins may write; needs an admin.
@@ -101,7 +107,12 @@ impl Phone {
     pub fn groups(&self) -> Vec<PhoneGroup> {
         all_groups(&self.server)
             .into_iter()
-            .filter(|group| group.members.iter().any(|member| *member.number == *self.number))
+            .filter(|group| {
+                group
+                    .members
+                    .iter()
+                    .any(|member| *member.number == *self.number)
+            })
             .collect()
     }
 
@@ -112,10 +123,16 @@ impl Phone {
     }
 
     pub(crate) fn changes(&self, address: &str, change: &Change) -> anyhow::Result<()> {
-        let Chat::Group(group) = self.chat(address)? else { bail!("{address:?} is no group") };
+        let Chat::Group(group) = self.chat(address)? else {
+            bail!("{address:?} is no group")
+        };
         let concerned = group::change(&self.server, &self.number, &group, change);
-        let concerned = concerned.map_err(|code| anyhow::anyhow!("WhatsApp refuses it with code {code}"))?;
-        let refused: Vec<_> = concerned.into_iter().filter_map(|(number, code)| Some((number, code?))).collect();
+        let concerned =
+            concerned.map_err(|code| anyhow::anyhow!("WhatsApp refuses it with code {code}"))?;
+        let refused: Vec<_> = concerned
+            .into_iter()
+            .filter_map(|(number, code)| Some((number, code?)))
+            .collect();
         ensure!(refused.is_empty(), "not for everybody: {refused:?}");
         Ok(())
     }
@@ -124,9 +141,19 @@ impl Phone {
     pub(crate) fn member_address(&self, group: &str, member: &str) -> anyhow::Result<String> {
         let (chat, number) = (self.chat(group)?, self.resolve(member)?);
         let world = self.server.world.lock();
-        let Chat::Group(id) = chat else { bail!("{group:?} is no group") };
-        let addressing = world.groups.get(&id).context("there is no such group")?.addressing;
-        Ok(world.account(&number).context("nobody is there")?.jid(addressing, 0).to_string())
+        let Chat::Group(id) = chat else {
+            bail!("{group:?} is no group")
+        };
+        let addressing = world
+            .groups
+            .get(&id)
+            .context("there is no such group")?
+            .addressing;
+        Ok(world
+            .account(&number)
+            .context("nobody is there")?
+            .jid(addressing, 0)
+            .to_string())
     }
 
     /// The chat behind an address, or a number as people write it.
@@ -134,13 +161,18 @@ impl Phone {
         match address.strip_suffix("@g.us") {
             Some(id) => {
                 let world = self.server.world.lock();
-                let group = world.groups.get(id).with_context(|| format!("there is no group {address:?}"))?;
+                let group = world
+                    .groups
+                    .get(id)
+                    .with_context(|| format!("there is no group {address:?}"))?;
                 Ok(Chat::Group(GroupId::clone(&group.id)))
             }
             None if let Some(id) = address.strip_suffix("@newsletter") => {
                 let world = self.server.world.lock();
-                let newsletter =
-                    world.newsletters.get(id).with_context(|| format!("there is no newsletter {address:?}"))?;
+                let newsletter = world
+                    .newsletters
+                    .get(id)
+                    .with_context(|| format!("there is no newsletter {address:?}"))?;
                 Ok(Chat::Newsletter(newsletter.id.clone()))
             }
             None if address == Chat::Status.to_string() => Ok(Chat::Status),
@@ -159,12 +191,18 @@ pub(crate) fn all_groups(server: &Arc<Server>) -> Vec<PhoneGroup> {
     let shown = world.groups.values().map(|group| PhoneGroup {
         id: Chat::Group(group.id.clone()).to_string(),
         subject: group.subject.text.clone(),
-        description: group.description.as_ref().map(|description| description.text.clone()),
+        description: group
+            .description
+            .as_ref()
+            .map(|description| description.text.clone()),
         announcement: group.announcement,
         members: group
             .members
             .iter()
-            .map(|(number, role)| GroupMember { number: number.to_string(), role: *role })
+            .map(|(number, role)| GroupMember {
+                number: number.to_string(),
+                role: *role,
+            })
             .collect(),
     });
     shown.collect()

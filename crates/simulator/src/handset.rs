@@ -160,8 +160,14 @@ impl Handset {
                 // The ratchet has moved past a repeated message, which therefore does not open again.
                 Err(_) if self.seen.contains(&seen) => return Reaction::Duplicate,
                 Err(error) => {
-                    let Arrival { id, from, from_device, .. } = arrival;
-                    self.failures.push(format!("{id} from {from}:{from_device}: {error:#}"));
+                    let Arrival {
+                        id,
+                        from,
+                        from_device,
+                        ..
+                    } = arrival;
+                    self.failures
+                        .push(format!("{id} from {from}:{from_device}: {error:#}"));
                     return self.ask_again(seen);
                 }
             }
@@ -176,17 +182,25 @@ impl Handset {
 
     /// What one part of a message says; `None` when it only brought the sender's key of the group.
     fn open(&mut self, arrival: &Arrival, sealed: &Sealed) -> anyhow::Result<Option<wa::Message>> {
-        let (chat, sender) = (arrival.chat.to_string(), session_name(&arrival.from_lid, arrival.from_device));
+        let (chat, sender) = (
+            arrival.chat.to_string(),
+            session_name(&arrival.from_lid, arrival.from_device),
+        );
         let group = (sealed.kind == "skmsg").then_some(chat.as_str());
-        self.counters.note(&arrival.id, &sender, group, &sealed.kind, &sealed.bytes);
+        self.counters
+            .note(&arrival.id, &sender, group, &sealed.kind, &sealed.bytes);
         let plaintext = match sealed.kind.as_str() {
             "skmsg" => self.sender_keys.decrypt(&chat, &sender, &sealed.bytes)?,
             _ => self.open_session_message(arrival, sealed)?,
         };
-        let mut message = wa::Message::decode_from_slice(&plaintext).context("it is no Message protobuf")?;
+        let mut message =
+            wa::Message::decode_from_slice(&plaintext).context("it is no Message protobuf")?;
         if let Some(key) = message.sender_key_distribution_message.take() {
-            let distribution = key.axolotl_sender_key_distribution_message.unwrap_or_default();
-            self.sender_keys.learn(&key.group_id.unwrap_or_default(), &sender, &distribution)?;
+            let distribution = key
+                .axolotl_sender_key_distribution_message
+                .unwrap_or_default();
+            self.sender_keys
+                .learn(&key.group_id.unwrap_or_default(), &sender, &distribution)?;
         }
         // Context comes with the key, too.
         let mut rest = message.clone();
@@ -195,23 +209,39 @@ impl Handset {
     }
 
     /// Opened in the session with the address it came under; a client that keeps one for both addresses may have meant the other.
-    fn open_session_message(&mut self, arrival: &Arrival, sealed: &Sealed) -> anyhow::Result<Vec<u8>> {
-        let (number, lid, device) = (&*arrival.from, arrival.from_lid.as_str(), arrival.from_device);
+    fn open_session_message(
+        &mut self,
+        arrival: &Arrival,
+        sealed: &Sealed,
+    ) -> anyhow::Result<Vec<u8>> {
+        let (number, lid, device) = (
+            &*arrival.from,
+            arrival.from_lid.as_str(),
+            arrival.from_device,
+        );
         let (used, other) = match arrival.addressing {
             Addressing::PhoneNumber => (number, lid),
             Addressing::Lid => (lid, number),
         };
-        let opened = self.signal.decrypt(used, device, &sealed.kind, &sealed.bytes);
+        let opened = self
+            .signal
+            .decrypt(used, device, &sealed.kind, &sealed.bytes);
         if opened.is_ok() || !self.signal.has_session(other, device) {
             return opened;
         }
-        self.signal.decrypt(other, device, &sealed.kind, &sealed.bytes).or(opened)
+        self.signal
+            .decrypt(other, device, &sealed.kind, &sealed.bytes)
+            .or(opened)
     }
 
     fn ask_again(&mut self, message: (Number, String)) -> Reaction {
         let count = self.retries.entry(message).or_default();
         *count += 1;
-        if *count > MOST_RETRIES { Reaction::GivenUp } else { Reaction::Retry { count: *count } }
+        if *count > MOST_RETRIES {
+            Reaction::GivenUp
+        } else {
+            Reaction::Retry { count: *count }
+        }
     }
 
     /// Something could not be read.
@@ -227,16 +257,27 @@ impl Handset {
 
     /// The same, unless somebody has asked before.
     pub(crate) fn unread_failures(&self) -> Vec<String> {
-        if self.failures_read { Vec::new() } else { self.failures.iter().cloned().collect() }
+        if self.failures_read {
+            Vec::new()
+        } else {
+            self.failures.iter().cloned().collect()
+        }
     }
 
     fn keep(&mut self, arrival: &Arrival, message: wa::Message, media: &MediaStore) -> Reaction {
         let is_between_devices = arrival.from_me && matches!(arrival.chat, Chat::Person(_));
-        if let Some(protocol) = message.protocol_message.as_option().filter(|_| is_between_devices) {
+        if let Some(protocol) = message
+            .protocol_message
+            .as_option()
+            .filter(|_| is_between_devices)
+        {
             return Reaction::Peer(Box::new(protocol.clone()));
         }
         // What another device of the account sent arrives wrapped, so that it can say whom it went to.
-        let copied = message.device_sent_message.as_option().and_then(|copy| copy.message.as_option());
+        let copied = message
+            .device_sent_message
+            .as_option()
+            .and_then(|copy| copy.message.as_option());
         let message = match copied.cloned() {
             // What answers are sealed with stands outside of the wrapper.
             Some(mut copied) => {
@@ -248,13 +289,17 @@ impl Handset {
             None => message,
         };
         // One client wraps what it asks of the phone, too.
-        if let Some(asked) =
-            message.protocol_message.as_option().filter(|asked| is_between_devices && is_request(asked))
+        if let Some(asked) = message
+            .protocol_message
+            .as_option()
+            .filter(|asked| is_between_devices && is_request(asked))
         {
             return Reaction::Peer(Box::new(asked.clone()));
         }
         let content = message::read(&message);
-        let media = content.media.and_then(|reference| self.fetch(&arrival.id, &reference, media));
+        let media = content
+            .media
+            .and_then(|reference| self.fetch(&arrival.id, &reference, media));
         self.inbox.push(PhoneMessage {
             id: arrival.id.clone(),
             from: format!("{}@s.whatsapp.net", arrival.from),
@@ -282,12 +327,20 @@ impl Handset {
         media: &MediaStore,
     ) {
         let content = message::read(&message);
-        let media = content.media.and_then(|reference| self.fetch(id, &reference, media));
+        let media = content
+            .media
+            .and_then(|reference| self.fetch(id, &reference, media));
         self.inbox.push(PhoneMessage {
             id: id.to_owned(),
-            from: own.map_or_else(|| chat.to_string(), |own| format!("{}@s.whatsapp.net", own.number)),
+            from: own.map_or_else(
+                || chat.to_string(),
+                |own| format!("{}@s.whatsapp.net", own.number),
+            ),
             from_device: own.map_or(0, |own| own.device),
-            address: own.map_or_else(|| chat.to_string(), |own| format!("{}@s.whatsapp.net", own.number)),
+            address: own.map_or_else(
+                || chat.to_string(),
+                |own| format!("{}@s.whatsapp.net", own.number),
+            ),
             chat: chat.to_string(),
             from_me: own.is_some(),
             kind: content.kind,
@@ -302,14 +355,21 @@ impl Handset {
     fn fetch(&mut self, id: &str, reference: &MediaReference, media: &MediaStore) -> Option<Media> {
         let opened = match media.by_direct_path(&reference.direct_path) {
             Some(encrypted) => media::open(reference, &encrypted),
-            None => Err(anyhow::anyhow!("nothing was uploaded to {}", reference.direct_path)),
+            None => Err(anyhow::anyhow!(
+                "nothing was uploaded to {}",
+                reference.direct_path
+            )),
         };
         opened
             .map(|bytes| {
                 if bytes.len() <= KEPT_FILE {
-                    self.files.push((id.to_owned(), reference.clone(), bytes.clone()));
+                    self.files
+                        .push((id.to_owned(), reference.clone(), bytes.clone()));
                 }
-                Media { mime: reference.mime.clone(), bytes }
+                Media {
+                    mime: reference.mime.clone(),
+                    bytes,
+                }
             })
             .inspect_err(|error| drop(self.failures.push(format!("the medium of {id}: {error:#}"))))
             .ok()
@@ -317,7 +377,10 @@ impl Handset {
 
     /// The file of a message, if it is still kept.
     pub(crate) fn file(&self, id: &str) -> Option<(MediaReference, Vec<u8>)> {
-        self.files.iter().find(|file| file.0 == id).map(|(_, reference, bytes)| (reference.clone(), bytes.clone()))
+        self.files
+            .iter()
+            .find(|file| file.0 == id)
+            .map(|(_, reference, bytes)| (reference.clone(), bytes.clone()))
     }
 
     /// Deletes all files it has, so that none can be uploaded again.
@@ -332,7 +395,10 @@ impl Handset {
 
     /// A message of its owner's, if it is still kept.
     pub(crate) fn sent(&self, id: &str) -> Option<Sent> {
-        self.sent.iter().find(|(_, sent)| sent.id == id).map(|(_, sent)| sent.clone())
+        self.sent
+            .iter()
+            .find(|(_, sent)| sent.id == id)
+            .map(|(_, sent)| sent.clone())
     }
 
     /// All of them, and when each was sent.
@@ -344,5 +410,8 @@ impl Handset {
 /// Whether a device asks its account's phone for something.
 fn is_request(protocol: &wa::message::ProtocolMessage) -> bool {
     use wa::message::protocol_message::Type;
-    matches!(protocol.r#type, Some(Type::APP_STATE_SYNC_KEY_REQUEST | Type::PEER_DATA_OPERATION_REQUEST_MESSAGE))
+    matches!(
+        protocol.r#type,
+        Some(Type::APP_STATE_SYNC_KEY_REQUEST | Type::PEER_DATA_OPERATION_REQUEST_MESSAGE)
+    )
 }

@@ -46,8 +46,19 @@ pub struct PastMessage {
 impl PastMessage {
     /// A text in a chat of two.
     pub fn text(id: &str, author: Author, timestamp: u64, text: &str) -> Self {
-        let message = wa::Message { conversation: Some(text.to_owned()), ..Default::default() };
-        Self { id: id.to_owned(), author, from: None, timestamp, message, status: None, reactions: Vec::new() }
+        let message = wa::Message {
+            conversation: Some(text.to_owned()),
+            ..Default::default()
+        };
+        Self {
+            id: id.to_owned(),
+            author,
+            from: None,
+            timestamp,
+            message,
+            status: None,
+            reactions: Vec::new(),
+        }
     }
 }
 
@@ -66,15 +77,27 @@ impl Phone {
         if let Chat::Person(peer) = &peer {
             self.gave_tokens(peer, &messages);
         }
-        self.with_handset(|handset| handset.past.push(PastChat { chat: chat.to_owned(), messages }));
+        self.with_handset(|handset| {
+            handset.past.push(PastChat {
+                chat: chat.to_owned(),
+                messages,
+            })
+        });
         Ok(())
     }
 
     /// Whoever wrote gave the other a token then.
     fn gave_tokens(&self, peer: &Number, messages: &[PastMessage]) {
         let mut world = self.server.world.lock();
-        for (author, giver, holder) in [(Author::Me, &self.number, peer), (Author::Them, peer, &self.number)] {
-            let newest = messages.iter().filter(|message| message.author == author).map(|it| it.timestamp).max();
+        for (author, giver, holder) in [
+            (Author::Me, &self.number, peer),
+            (Author::Them, peer, &self.number),
+        ] {
+            let newest = messages
+                .iter()
+                .filter(|message| message.author == author)
+                .map(|it| it.timestamp)
+                .max();
             if let Some(newest) = newest.filter(|_| giver != holder) {
                 world.give_token(giver, holder, newest);
             }
@@ -88,13 +111,21 @@ impl Phone {
 
     /// The phone tells all its linked devices once more of the past.
     pub fn tells_history_again(&self) -> anyhow::Result<()> {
-        let devices =
-            self.devices().into_iter().map(|device| DeviceId { number: self.number.clone(), device: device.device });
-        devices.into_iter().try_for_each(|device| tell(&self.server, &device))
+        let devices = self.devices().into_iter().map(|device| DeviceId {
+            number: self.number.clone(),
+            device: device.device,
+        });
+        devices
+            .into_iter()
+            .try_for_each(|device| tell(&self.server, &device))
     }
 
     /// A message of the past as it is handed on.
-    pub(crate) fn past_message(&self, chat: &str, past: &PastMessage) -> anyhow::Result<wa::HistorySyncMsg> {
+    pub(crate) fn past_message(
+        &self,
+        chat: &str,
+        past: &PastMessage,
+    ) -> anyhow::Result<wa::HistorySyncMsg> {
         let from = match &past.from {
             Some(from) => Some(self.member_address(chat, from)?),
             None => None,
@@ -124,11 +155,18 @@ impl Phone {
             participant: from,
             ..Default::default()
         };
-        Ok(wa::HistorySyncMsg { message: MessageField::some(info), msg_order_id: Some(past.timestamp) })
+        Ok(wa::HistorySyncMsg {
+            message: MessageField::some(info),
+            msg_order_id: Some(past.timestamp),
+        })
     }
 
     /// A chat as the list shows it, with some of its messages, the newest first.
-    pub(crate) fn conversation(&self, chat: &str, messages: &[&PastMessage]) -> anyhow::Result<wa::Conversation> {
+    pub(crate) fn conversation(
+        &self,
+        chat: &str,
+        messages: &[&PastMessage],
+    ) -> anyhow::Result<wa::Conversation> {
         let settings = self.chat_settings(chat)?;
         let id = self.address_of(chat)?;
         let [number, lid] = self.both_addresses(chat)?;
@@ -138,13 +176,19 @@ impl Phone {
         let (held, given) = self.tokens_with(chat)?;
         Ok(wa::Conversation {
             id,
-            messages: messages.iter().rev().map(|past| self.past_message(chat, past)).collect::<anyhow::Result<_>>()?,
+            messages: messages
+                .iter()
+                .rev()
+                .map(|past| self.past_message(chat, past))
+                .collect::<anyhow::Result<_>>()?,
             conversation_timestamp: newest,
             last_msg_timestamp: newest,
             name: self.contact_name(chat).ok().flatten(),
             archived: Some(settings.archived),
             pinned: settings.pinned.then_some(1),
-            mute_end_time: settings.muted_until.and_then(|until| u64::try_from(until).ok()),
+            mute_end_time: settings
+                .muted_until
+                .and_then(|until| u64::try_from(until).ok()),
             marked_as_unread: Some(settings.unread),
             unread_count: Some(0),
             pn_jid: (is_by_lid).then(|| number.clone()),
@@ -158,28 +202,47 @@ impl Phone {
 
     /// The tokens that the other of a chat has given the account, and the account them, where they still open something.
     fn tokens_with(&self, chat: &str) -> anyhow::Result<(Option<Token>, Option<Token>)> {
-        let Chat::Person(peer) = self.chat(chat)? else { return Ok((None, None)) };
+        let Chat::Person(peer) = self.chat(chat)? else {
+            return Ok((None, None));
+        };
         let world = self.server.world.lock();
-        Ok((world.held_token(&peer, &self.number).cloned(), world.held_token(&self.number, &peer).cloned()))
+        Ok((
+            world.held_token(&peer, &self.number).cloned(),
+            world.held_token(&self.number, &peer).cloned(),
+        ))
     }
 
     /// What the account's own tokens are made of, where the history brings it.
     fn salt_in_history(&self) -> Option<Vec<u8>> {
-        let is_told = self.server.world.lock().account(&self.number)?.tells_salt_in_history();
+        let is_told = self
+            .server
+            .world
+            .lock()
+            .account(&self.number)?
+            .tells_salt_in_history();
         is_told.then(|| self.token_salt())?.map(Vec::from)
     }
 
     /// Everybody's number and LID, and the name they go by.
     fn everybody(&self) -> (Vec<wa::PhoneNumberToLIDMapping>, Vec<wa::Pushname>) {
         let world = self.server.world.lock();
-        let others = world.accounts().filter(|account| account.number != self.number);
+        let others = world
+            .accounts()
+            .filter(|account| account.number != self.number);
         let one = |account: &crate::world::Account| {
-            let [number, lid] = [Addressing::PhoneNumber, Addressing::Lid].map(|it| account.jid(it, 0).to_string());
+            let [number, lid] =
+                [Addressing::PhoneNumber, Addressing::Lid].map(|it| account.jid(it, 0).to_string());
             let id = account.jid(account.addressing, 0).to_string();
             let pushname = Some(account.push_name.clone());
             (
-                wa::PhoneNumberToLIDMapping { pn_jid: Some(number), lid_jid: Some(lid) },
-                wa::Pushname { id: Some(id), pushname },
+                wa::PhoneNumberToLIDMapping {
+                    pn_jid: Some(number),
+                    lid_jid: Some(lid),
+                },
+                wa::Pushname {
+                    id: Some(id),
+                    pushname,
+                },
             )
         };
         others.map(one).unzip()
@@ -188,19 +251,26 @@ impl Phone {
     /// What holds for all chats: since when they go by LID, where they do.
     fn global_settings(&self) -> wa::GlobalSettings {
         let world = self.server.world.lock();
-        let account = world.account(&self.number).filter(|account| account.is_moved_to_lids());
+        let account = world
+            .account(&self.number)
+            .filter(|account| account.is_moved_to_lids());
         wa::GlobalSettings {
-            chat_db_lid_migration_timestamp: account.and_then(|account| i64::try_from(account.addressed_since).ok()),
+            chat_db_lid_migration_timestamp: account
+                .and_then(|account| i64::try_from(account.addressed_since).ok()),
             ..Default::default()
         }
     }
 
     /// The parts in which the past is told: the chats with the newest message of each, the names, and the older messages.
     fn parts(&self) -> anyhow::Result<Vec<wa::HistorySync>> {
-        let (chunk, past): (usize, Vec<(String, Vec<PastMessage>)>) = self.with_handset(|handset| {
-            let past = handset.past.iter().map(|past| (past.chat.clone(), past.messages.clone()));
-            (handset.chunk, past.collect())
-        });
+        let (chunk, past): (usize, Vec<(String, Vec<PastMessage>)>) =
+            self.with_handset(|handset| {
+                let past = handset
+                    .past
+                    .iter()
+                    .map(|past| (past.chat.clone(), past.messages.clone()));
+                (handset.chunk, past.collect())
+            });
         if past.is_empty() {
             return Ok(Vec::new());
         }
@@ -214,7 +284,11 @@ impl Phone {
             }
         }
         let (phone_number_to_lid_mappings, pushnames) = self.everybody();
-        let part = |kind, order| wa::HistorySync { sync_type: kind, chunk_order: Some(order), ..Default::default() };
+        let part = |kind, order| wa::HistorySync {
+            sync_type: kind,
+            chunk_order: Some(order),
+            ..Default::default()
+        };
         let mut parts = vec![
             wa::HistorySync {
                 conversations: first,
@@ -223,14 +297,22 @@ impl Phone {
                 nct_salt: self.salt_in_history(),
                 ..part(HistorySyncType::INITIAL_BOOTSTRAP, 1)
             },
-            wa::HistorySync { pushnames, ..part(HistorySyncType::PUSH_NAME, 1) },
+            wa::HistorySync {
+                pushnames,
+                ..part(HistorySyncType::PUSH_NAME, 1)
+            },
         ];
         let count = older.len();
-        parts.extend(older.into_iter().enumerate().map(|(index, conversation)| wa::HistorySync {
-            conversations: vec![conversation],
-            progress: Some(((index + 1) * 100 / count) as u32),
-            ..part(HistorySyncType::RECENT, index as u32 + 1)
-        }));
+        parts.extend(
+            older
+                .into_iter()
+                .enumerate()
+                .map(|(index, conversation)| wa::HistorySync {
+                    conversations: vec![conversation],
+                    progress: Some(((index + 1) * 100 / count) as u32),
+                    ..part(HistorySyncType::RECENT, index as u32 + 1)
+                }),
+        );
         Ok(parts)
     }
 }
@@ -241,7 +323,11 @@ pub(crate) fn tell(server: &Arc<Server>, device: &DeviceId) -> anyhow::Result<()
         let world = server.world.lock();
         let account = world.account(&device.number).context("no such account")?;
         let linked = world.device(device).context("no such device")?;
-        let phone = Phone { server: server.clone(), number: account.number.clone(), lid: account.lid.clone() };
+        let phone = Phone {
+            server: server.clone(),
+            number: account.number.clone(),
+            lid: account.lid.clone(),
+        };
         (phone, linked.takes_inline_history)
     };
     for part in phone.parts()? {
@@ -274,9 +360,15 @@ pub(crate) fn notification(
         peer_data_request_session_id: asked.map(str::to_owned),
         ..Default::default()
     };
-    let may_be_inline = matches!(part.sync_type, HistorySyncType::INITIAL_BOOTSTRAP | HistorySyncType::ON_DEMAND);
+    let may_be_inline = matches!(
+        part.sync_type,
+        HistorySyncType::INITIAL_BOOTSTRAP | HistorySyncType::ON_DEMAND
+    );
     let notification = if takes_inline && may_be_inline {
-        HistorySyncNotification { initial_hist_bootstrap_inline_payload: Some(packed), ..head }
+        HistorySyncNotification {
+            initial_hist_bootstrap_inline_payload: Some(packed),
+            ..head
+        }
     } else {
         let sealed = media::seal("md-msg-hist", &packed)?;
         HistorySyncNotification {

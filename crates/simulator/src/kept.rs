@@ -12,7 +12,11 @@ pub(crate) struct Kept<T> {
 
 impl<T> Kept<T> {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { entries: VecDeque::new(), forgotten: 0, limit }
+        Self {
+            entries: VecDeque::new(),
+            forgotten: 0,
+            limit,
+        }
     }
 
     /// Adds an entry; returns the one that is forgotten for it.
@@ -28,7 +32,9 @@ impl<T> Kept<T> {
     /// The entry at a position, or the oldest that is left after it, with its position.
     pub(crate) fn from(&self, position: usize) -> Option<(usize, &T)> {
         let position = position.max(self.forgotten);
-        self.entries.get(position - self.forgotten).map(|entry| (position, entry))
+        self.entries
+            .get(position - self.forgotten)
+            .map(|entry| (position, entry))
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
@@ -37,7 +43,9 @@ impl<T> Kept<T> {
 
     /// The entries from a position on.
     pub(crate) fn since(&self, position: usize) -> impl Iterator<Item = &T> {
-        self.entries.iter().skip(position.saturating_sub(self.forgotten))
+        self.entries
+            .iter()
+            .skip(position.saturating_sub(self.forgotten))
     }
 }
 
@@ -49,7 +57,10 @@ pub(crate) struct KeptSet<T> {
 
 impl<T: Clone + Eq + Hash> KeptSet<T> {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { order: Kept::new(limit), members: HashSet::new() }
+        Self {
+            order: Kept::new(limit),
+            members: HashSet::new(),
+        }
     }
 
     pub(crate) fn contains(&self, member: &T) -> bool {

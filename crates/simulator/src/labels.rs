@@ -33,7 +33,8 @@ impl Labels {
     }
 
     pub(crate) fn meta(&self) -> Option<Node> {
-        self.about.map(|(name, value)| NodeBuilder::new("meta").attr(name, value).build())
+        self.about
+            .map(|(name, value)| NodeBuilder::new("meta").attr(name, value).build())
     }
 }
 
@@ -46,7 +47,11 @@ fn edit(message: &wa::Message) -> Option<&'static str> {
         return Some(PIN);
     }
     if let Some(keep) = message.keep_in_chat_message.as_option() {
-        let is_own = keep.key.as_option().and_then(|key| key.from_me).unwrap_or(false);
+        let is_own = keep
+            .key
+            .as_option()
+            .and_then(|key| key.from_me)
+            .unwrap_or(false);
         return (is_own && keep.keep_type? == wa::KeepType::UNDO_KEEP_FOR_ALL).then_some(REVOKE);
     }
     if let Some(reaction) = message.reaction_message.as_option() {
@@ -56,7 +61,11 @@ fn edit(message: &wa::Message) -> Option<&'static str> {
         return (sealed.secret_enc_type? == SecretEncType::MESSAGE_EDIT).then_some(EDIT);
     }
     let protocol = message.protocol_message.as_option()?;
-    let is_own = protocol.key.as_option().and_then(|key| key.from_me).unwrap_or(true);
+    let is_own = protocol
+        .key
+        .as_option()
+        .and_then(|key| key.from_me)
+        .unwrap_or(true);
     match protocol.r#type? {
         Type::MESSAGE_EDIT => Some(EDIT),
         Type::REVOKE => Some(if is_own { REVOKE } else { REVOKE_OF_ANOTHER }),
@@ -66,16 +75,31 @@ fn edit(message: &wa::Message) -> Option<&'static str> {
 
 fn media(message: &wa::Message) -> Option<&'static str> {
     if let Some(video) = message.video_message.as_option() {
-        return Some(if video.gif_playback == Some(true) { "gif" } else { "video" });
+        return Some(if video.gif_playback == Some(true) {
+            "gif"
+        } else {
+            "video"
+        });
     }
     if let Some(audio) = message.audio_message.as_option() {
-        return Some(if audio.ptt == Some(true) { "ptt" } else { "audio" });
+        return Some(if audio.ptt == Some(true) {
+            "ptt"
+        } else {
+            "audio"
+        });
     }
     if let Some(location) = message.location_message.as_option() {
-        return Some(if location.is_live == Some(true) { "livelocation" } else { "location" });
+        return Some(if location.is_live == Some(true) {
+            "livelocation"
+        } else {
+            "location"
+        });
     }
     if let Some(text) = message.extended_text_message.as_option() {
-        let has_preview = text.matched_text.as_ref().is_some_and(|link| !link.trim().is_empty());
+        let has_preview = text
+            .matched_text
+            .as_ref()
+            .is_some_and(|link| !link.trim().is_empty());
         return has_preview.then_some("url");
     }
     let kinds = [
@@ -90,12 +114,20 @@ fn media(message: &wa::Message) -> Option<&'static str> {
         (message.group_invite_message.is_set(), "url"),
         (message.list_message.is_set(), "list"),
         (message.list_response_message.is_set(), "list_response"),
-        (message.buttons_response_message.is_set(), "buttons_response"),
+        (
+            message.buttons_response_message.is_set(),
+            "buttons_response",
+        ),
         (message.order_message.is_set(), "order"),
         (message.product_message.is_set(), "product"),
-        (message.interactive_response_message.is_set(), "native_flow_response"),
+        (
+            message.interactive_response_message.is_set(),
+            "native_flow_response",
+        ),
     ];
-    kinds.into_iter().find_map(|(is_it, kind)| is_it.then_some(kind))
+    kinds
+        .into_iter()
+        .find_map(|(is_it, kind)| is_it.then_some(kind))
 }
 
 fn hides_failure(message: &wa::Message) -> bool {
@@ -106,7 +138,10 @@ fn hides_failure(message: &wa::Message) -> bool {
         || message.poll_update_message.is_set()
         || message.enc_event_response_message.is_set()
         || message.secret_encrypted_message.is_set()
-        || message.protocol_message.as_option().is_some_and(|it| it.r#type == Some(Type::MESSAGE_EDIT))
+        || message
+            .protocol_message
+            .as_option()
+            .is_some_and(|it| it.r#type == Some(Type::MESSAGE_EDIT))
 }
 
 fn about(message: &wa::Message) -> Option<(&'static str, &'static str)> {
@@ -118,35 +153,80 @@ fn about(message: &wa::Message) -> Option<(&'static str, &'static str)> {
         (is_poll, ("polltype", "creation")),
         (message.poll_update_message.is_set(), ("polltype", "vote")),
         (message.event_message.is_set(), ("event_type", "creation")),
-        (message.enc_event_response_message.is_set(), ("event_type", "response")),
+        (
+            message.enc_event_response_message.is_set(),
+            ("event_type", "response"),
+        ),
     ];
-    kinds.into_iter().find_map(|(is_it, what)| is_it.then_some(what))
+    kinds
+        .into_iter()
+        .find_map(|(is_it, what)| is_it.then_some(what))
 }
 
 #[cfg(test)]
 mod tests {
     use waproto::buffa::MessageField;
-    use waproto::whatsapp::message::{AudioMessage, FutureProofMessage, ProtocolMessage, VideoMessage};
+    use waproto::whatsapp::message::{
+        AudioMessage, FutureProofMessage, ProtocolMessage, VideoMessage,
+    };
 
     use super::*;
 
     #[test]
     fn what_is_wrapped_is_labelled_by_what_is_inside() {
-        let note = AudioMessage { ptt: Some(true), ..Default::default() };
-        let note = wa::Message { audio_message: MessageField::some(note), ..Default::default() };
-        let once = FutureProofMessage { message: MessageField::some(note.clone()) };
-        let once = wa::Message { view_once_message_v2_extension: MessageField::some(once), ..Default::default() };
-        assert_eq!((Labels::of(&note).media, Labels::of(&once)), (Some("ptt"), Labels::of(&note)));
-        let edit = ProtocolMessage { r#type: Some(Type::MESSAGE_EDIT), ..Default::default() };
-        let edit = wa::Message { protocol_message: MessageField::some(edit), ..Default::default() };
-        let kept = FutureProofMessage { message: MessageField::some(edit) };
-        let kept = wa::Message { edited_message: MessageField::some(kept), ..Default::default() };
-        let expected = Labels { edit: Some("1"), hides_failure: true, ..Labels::default() };
+        let note = AudioMessage {
+            ptt: Some(true),
+            ..Default::default()
+        };
+        let note = wa::Message {
+            audio_message: MessageField::some(note),
+            ..Default::default()
+        };
+        let once = FutureProofMessage {
+            message: MessageField::some(note.clone()),
+        };
+        let once = wa::Message {
+            view_once_message_v2_extension: MessageField::some(once),
+            ..Default::default()
+        };
+        assert_eq!(
+            (Labels::of(&note).media, Labels::of(&once)),
+            (Some("ptt"), Labels::of(&note))
+        );
+        let edit = ProtocolMessage {
+            r#type: Some(Type::MESSAGE_EDIT),
+            ..Default::default()
+        };
+        let edit = wa::Message {
+            protocol_message: MessageField::some(edit),
+            ..Default::default()
+        };
+        let kept = FutureProofMessage {
+            message: MessageField::some(edit),
+        };
+        let kept = wa::Message {
+            edited_message: MessageField::some(kept),
+            ..Default::default()
+        };
+        let expected = Labels {
+            edit: Some("1"),
+            hides_failure: true,
+            ..Labels::default()
+        };
         assert_eq!(Labels::of(&kept), expected);
-        let film = VideoMessage { gif_playback: Some(true), ..Default::default() };
-        let film = wa::Message { video_message: MessageField::some(film), ..Default::default() };
+        let film = VideoMessage {
+            gif_playback: Some(true),
+            ..Default::default()
+        };
+        let film = wa::Message {
+            video_message: MessageField::some(film),
+            ..Default::default()
+        };
         assert_eq!(Labels::of(&film).media, Some("gif"));
-        let text = wa::Message { conversation: Some("hi".to_owned()), ..Default::default() };
+        let text = wa::Message {
+            conversation: Some("hi".to_owned()),
+            ..Default::default()
+        };
         assert_eq!(Labels::of(&text), Labels::default());
     }
 }

@@ -49,7 +49,11 @@ fn apply(code: &str, salt: &[u8], iv: &[u8], key: &mut [u8]) -> anyhow::Result<(
 
 /// Opens the companion's ephemeral key with the code. A wrong code gives a wrong key, which only shows later.
 pub(crate) fn unwrap_ephemeral(code: &str, wrapped: &[u8]) -> anyhow::Result<[u8; 32]> {
-    ensure!(wrapped.len() == SALT + IV + 32, "a wrapped ephemeral key has 80 bytes, not {}", wrapped.len());
+    ensure!(
+        wrapped.len() == SALT + IV + 32,
+        "a wrapped ephemeral key has 80 bytes, not {}",
+        wrapped.len()
+    );
     let mut key: [u8; 32] = wrapped[SALT + IV..].try_into()?;
     apply(code, &wrapped[..SALT], &wrapped[SALT..SALT + IV], &mut key)?;
     Ok(key)
@@ -74,23 +78,47 @@ pub(crate) fn adv_secret(
 ) -> anyhow::Result<[u8; 32]> {
     let companion_ephemeral = PublicKey::from_djb_public_key_bytes(companion_ephemeral)?;
     let ephemeral_shared = phone_ephemeral.calculate_agreement(&companion_ephemeral)?;
-    ensure!(wrapped_bundle.len() > 32 + 12 + 16, "the key bundle is too short");
+    ensure!(
+        wrapped_bundle.len() > 32 + 12 + 16,
+        "the key bundle is too short"
+    );
     let (salt, rest) = wrapped_bundle.split_at(32);
     let (iv, sealed) = rest.split_at(12);
-    let key = expand(Some(salt), &ephemeral_shared, b"link_code_pairing_key_bundle_encryption_key")?;
+    let key = expand(
+        Some(salt),
+        &ephemeral_shared,
+        b"link_code_pairing_key_bundle_encryption_key",
+    )?;
     let mut bundle = Vec::new();
     aes_256_gcm_decrypt(&key, iv.try_into()?, b"", sealed, &mut bundle)
         .map_err(|_| anyhow!("the key bundle does not open"))?;
-    ensure!(bundle.len() == 96, "the key bundle has {} bytes instead of 96", bundle.len());
-    ensure!(bundle[..32] == *companion_identity, "the key bundle names another companion");
-    ensure!(bundle[32..64] == *phone.public_key().public_key_bytes(), "the key bundle names another phone");
+    ensure!(
+        bundle.len() == 96,
+        "the key bundle has {} bytes instead of 96",
+        bundle.len()
+    );
+    ensure!(
+        bundle[..32] == *companion_identity,
+        "the key bundle names another companion"
+    );
+    ensure!(
+        bundle[32..64] == *phone.public_key().public_key_bytes(),
+        "the key bundle names another phone"
+    );
     let companion = PublicKey::from_djb_public_key_bytes(companion_identity)?;
     let identity_shared = phone.private_key().calculate_agreement(&companion)?;
-    expand(None, &[&ephemeral_shared[..], &identity_shared, &bundle[64..]].concat(), b"adv_secret")
+    expand(
+        None,
+        &[&ephemeral_shared[..], &identity_shared, &bundle[64..]].concat(),
+        b"adv_secret",
+    )
 }
 
 fn expand(salt: Option<&[u8]>, secret: &[u8], info: &[u8]) -> anyhow::Result<[u8; 32]> {
     let mut key = [0u8; 32];
-    Hkdf::<Sha256>::new(salt, secret).expand(info, &mut key).ok().context("expanding 32 bytes never fails")?;
+    Hkdf::<Sha256>::new(salt, secret)
+        .expand(info, &mut key)
+        .ok()
+        .context("expanding 32 bytes never fails")?;
     Ok(key)
 }

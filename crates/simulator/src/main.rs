@@ -30,12 +30,19 @@ struct Arguments {
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
     let simulator = Simulator::start(Options {
         listen: arguments.listen,
         ca_pem_file: arguments.ca_file,
         kept: arguments.keep,
-        addressing: if arguments.lid { Addressing::Lid } else { Addressing::PhoneNumber },
+        addressing: if arguments.lid {
+            Addressing::Lid
+        } else {
+            Addressing::PhoneNumber
+        },
         ..Options::default()
     })
     .await?;

@@ -62,11 +62,16 @@ impl MediaKeys {
         iv[..16].copy_from_slice(&expanded[..16]);
         cipher.copy_from_slice(&expanded[16..48]);
         mac.copy_from_slice(&expanded[48..80]);
-        Ok(Self { iv: iv[..16].try_into()?, cipher, mac })
+        Ok(Self {
+            iv: iv[..16].try_into()?,
+            cipher,
+            mac,
+        })
     }
 
     fn mac_of(&self, ciphertext: &[u8]) -> anyhow::Result<Vec<u8>> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.mac).context("an HMAC key of any length is valid")?;
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.mac)
+            .context("an HMAC key of any length is valid")?;
         mac.update(&self.iv);
         mac.update(ciphertext);
         Ok(mac.finalize().into_bytes()[..MAC_LENGTH].to_vec())
@@ -79,13 +84,22 @@ pub(crate) fn seal(kind: &str, plaintext: &[u8]) -> anyhow::Result<Sealed> {
 }
 
 /// The same under a key that is there already: the same file gives the same bytes.
-pub(crate) fn seal_with(media_key: [u8; 32], kind: &str, plaintext: &[u8]) -> anyhow::Result<Sealed> {
+pub(crate) fn seal_with(
+    media_key: [u8; 32],
+    kind: &str,
+    plaintext: &[u8],
+) -> anyhow::Result<Sealed> {
     let keys = MediaKeys::expand(&media_key, kind)?;
-    let mut encrypted =
-        cbc::Encryptor::<Aes256>::new(&keys.cipher.into(), &keys.iv.into()).encrypt_padded_vec::<Pkcs7>(plaintext);
+    let mut encrypted = cbc::Encryptor::<Aes256>::new(&keys.cipher.into(), &keys.iv.into())
+        .encrypt_padded_vec::<Pkcs7>(plaintext);
     encrypted.extend_from_slice(&keys.mac_of(&encrypted)?);
     let file_enc_sha256 = Sha256::digest(&encrypted).to_vec();
-    Ok(Sealed { encrypted, media_key, file_sha256: Sha256::digest(plaintext).to_vec(), file_enc_sha256 })
+    Ok(Sealed {
+        encrypted,
+        media_key,
+        file_sha256: Sha256::digest(plaintext).to_vec(),
+        file_enc_sha256,
+    })
 }
 
 /// Decrypts a downloaded file and checks everything its message promised: both hashes, the MAC, the length.
@@ -93,29 +107,58 @@ pub(crate) fn open(reference: &MediaReference, encrypted: &[u8]) -> anyhow::Resu
     if reference.media_key.is_empty() {
         return open_plain(reference, encrypted);
     }
-    ensure!(Sha256::digest(encrypted)[..] == reference.file_enc_sha256[..], "the encrypted file has another SHA-256");
+    ensure!(
+        Sha256::digest(encrypted)[..] == reference.file_enc_sha256[..],
+        "the encrypted file has another SHA-256"
+    );
     let keys = MediaKeys::expand(&reference.media_key, reference.kind)?;
-    let end = encrypted.len().checked_sub(MAC_LENGTH).context("the encrypted file is too short for its MAC")?;
-    ensure!(keys.mac_of(&encrypted[..end])? == encrypted[end..], "the encrypted file's MAC is wrong");
+    let end = encrypted
+        .len()
+        .checked_sub(MAC_LENGTH)
+        .context("the encrypted file is too short for its MAC")?;
+    ensure!(
+        keys.mac_of(&encrypted[..end])? == encrypted[end..],
+        "the encrypted file's MAC is wrong"
+    );
     let plaintext = cbc::Decryptor::<Aes256>::new(&keys.cipher.into(), &keys.iv.into())
         .decrypt_padded_vec::<Pkcs7>(&encrypted[..end])
         .map_err(|error| anyhow::anyhow!("the file's padding is wrong: {error}"))?;
-    ensure!(Sha256::digest(&plaintext)[..] == reference.file_sha256[..], "the file has another SHA-256");
-    ensure!(plaintext.len() as u64 == reference.file_length, "the file has another length");
+    ensure!(
+        Sha256::digest(&plaintext)[..] == reference.file_sha256[..],
+        "the file has another SHA-256"
+    );
+    ensure!(
+        plaintext.len() as u64 == reference.file_length,
+        "the file has another length"
+    );
     Ok(plaintext)
 }
 
 /// A file for everybody, as posts of newsletters have it: not encrypted, under the hash of the file itself.
 pub(crate) fn plain(bytes: &[u8]) -> Sealed {
     let hash = Sha256::digest(bytes).to_vec();
-    Sealed { encrypted: bytes.to_vec(), media_key: [0; 32], file_sha256: hash.clone(), file_enc_sha256: hash }
+    Sealed {
+        encrypted: bytes.to_vec(),
+        media_key: [0; 32],
+        file_sha256: hash.clone(),
+        file_enc_sha256: hash,
+    }
 }
 
 /// The same as it was downloaded.
 fn open_plain(reference: &MediaReference, bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
-    ensure!(reference.file_enc_sha256.is_empty(), "a file without a key is not encrypted, and has one hash");
-    ensure!(Sha256::digest(bytes)[..] == reference.file_sha256[..], "the file has another SHA-256");
-    ensure!(bytes.len() as u64 == reference.file_length, "the file has another length");
+    ensure!(
+        reference.file_enc_sha256.is_empty(),
+        "a file without a key is not encrypted, and has one hash"
+    );
+    ensure!(
+        Sha256::digest(bytes)[..] == reference.file_sha256[..],
+        "the file has another SHA-256"
+    );
+    ensure!(
+        bytes.len() as u64 == reference.file_length,
+        "the file has another length"
+    );
     Ok(bytes.to_vec())
 }
 
@@ -140,8 +183,13 @@ struct Files {
 impl Files {
     fn make_room(&mut self) {
         while self.bytes > CAPACITY && self.oldest_first.len() > 1 {
-            let Some(oldest) = self.oldest_first.pop_front() else { return };
-            let freed = self.by_token.remove(&oldest).map_or(0, |upload| upload.bytes.len());
+            let Some(oldest) = self.oldest_first.pop_front() else {
+                return;
+            };
+            let freed = self
+                .by_token
+                .remove(&oldest)
+                .map_or(0, |upload| upload.bytes.len());
             self.bytes -= freed;
         }
     }
@@ -183,7 +231,10 @@ impl MediaStore {
         }
         let upload = files.by_token.entry(token.to_owned()).or_default();
         let here = upload.bytes.len();
-        ensure!(offset <= here, "the upload goes on at {offset}, but only {here} bytes are here");
+        ensure!(
+            offset <= here,
+            "the upload goes on at {offset}, but only {here} bytes are here"
+        );
         upload.bytes.truncate(offset);
         upload.bytes.extend_from_slice(bytes);
         upload.complete = false;
@@ -203,7 +254,9 @@ impl MediaStore {
     /// `false`: there is no such file.
     pub(crate) fn remove(&self, token: &str) -> bool {
         let mut files = self.files.lock();
-        let Some(removed) = files.by_token.remove(token) else { return false };
+        let Some(removed) = files.by_token.remove(token) else {
+            return false;
+        };
         files.bytes -= removed.bytes.len();
         files.oldest_first.retain(|known| known != token);
         true
@@ -214,14 +267,25 @@ impl MediaStore {
         let mut files = self.files.lock();
         files.bytes = 0;
         for upload in files.by_token.values_mut() {
-            *upload = Upload { expired: upload.expired + 1, ..Upload::default() };
+            *upload = Upload {
+                expired: upload.expired + 1,
+                ..Upload::default()
+            };
         }
     }
 
     /// The address of a file below the host. The query is there because one client appends `&hash=…` to it blindly.
     pub(crate) fn direct_path(&self, token: &str) -> String {
-        let expired = self.files.lock().by_token.get(token).map_or(0, |upload| upload.expired);
-        format!("/v/t62/{token}?ccb=11-4&oh={}&oe=7fffffff", signature(expired))
+        let expired = self
+            .files
+            .lock()
+            .by_token
+            .get(token)
+            .map_or(0, |upload| upload.expired);
+        format!(
+            "/v/t62/{token}?ccb=11-4&oh={}&oe=7fffffff",
+            signature(expired)
+        )
     }
 
     /// The file under this token is whole.
@@ -233,7 +297,11 @@ impl MediaStore {
 
     pub(crate) fn get(&self, token: &str) -> Option<Vec<u8>> {
         let files = self.files.lock();
-        files.by_token.get(token).filter(|upload| upload.complete).map(|upload| upload.bytes.clone())
+        files
+            .by_token
+            .get(token)
+            .filter(|upload| upload.complete)
+            .map(|upload| upload.bytes.clone())
     }
 
     /// The same, if `oh` is that of its present address.
@@ -245,7 +313,9 @@ impl MediaStore {
     /// The file behind a `direct_path`.
     pub(crate) fn by_direct_path(&self, direct_path: &str) -> Option<Vec<u8>> {
         let (token, query) = direct_path.strip_prefix("/v/t62/")?.split_once('?')?;
-        let oh = query.split('&').find_map(|parameter| parameter.strip_prefix("oh="))?;
+        let oh = query
+            .split('&')
+            .find_map(|parameter| parameter.strip_prefix("oh="))?;
         self.get_signed(token, oh)
     }
 }
@@ -294,7 +364,11 @@ mod tests {
         assert_eq!(store.progress("t"), Progress::Partial(4));
         assert!(store.put("t", 9, b"gap").is_err());
         store.put("t", 4, b"two").unwrap();
-        assert_eq!(store.get("t"), None, "an upload that is not over is not a file");
+        assert_eq!(
+            store.get("t"),
+            None,
+            "an upload that is not over is not a file"
+        );
         store.complete("t");
         assert_eq!(store.get("t").unwrap(), b"one two");
     }

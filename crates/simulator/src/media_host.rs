@@ -47,8 +47,12 @@ async fn upload(
     }
     if query.resume.is_some() {
         return match server.media.progress(&token) {
-            Progress::Complete => Json(address(&server, &token, json!({"resume": "complete"}))).into_response(),
-            Progress::Partial(offset) => Json(json!({"resume": offset.to_string()})).into_response(),
+            Progress::Complete => {
+                Json(address(&server, &token, json!({"resume": "complete"}))).into_response()
+            }
+            Progress::Partial(offset) => {
+                Json(json!({"resume": offset.to_string()})).into_response()
+            }
             Progress::Nothing => Json(json!({})).into_response(),
         };
     }
@@ -73,7 +77,11 @@ async fn remove(
     match query.auth {
         None => StatusCode::UNAUTHORIZED,
         // Some clients pad what they name.
-        Some(_) if server.media.remove(&token) || server.media.remove(token.trim_end_matches('=')) => StatusCode::OK,
+        Some(_)
+            if server.media.remove(&token) || server.media.remove(token.trim_end_matches('=')) =>
+        {
+            StatusCode::OK
+        }
         Some(_) => StatusCode::NOT_FOUND,
     }
 }
@@ -91,7 +99,12 @@ fn broken() -> Response {
 }
 
 /// Keeps each piece as it comes, so that an upload that breaks off can go on where it stopped.
-async fn receive(server: &Server, token: &str, start: usize, body: Body) -> Result<Received, StatusCode> {
+async fn receive(
+    server: &Server,
+    token: &str,
+    start: usize,
+    body: Body,
+) -> Result<Received, StatusCode> {
     let breaks_at = server.world.lock().switches.break_upload.take();
     let mut pieces = body.into_data_stream();
     let mut offset = start;
@@ -100,9 +113,15 @@ async fn receive(server: &Server, token: &str, start: usize, body: Body) -> Resu
         if offset + piece.len() > LARGEST {
             return Err(StatusCode::PAYLOAD_TOO_LARGE);
         }
-        server.media.put(token, offset, &piece).map_err(|_| StatusCode::RANGE_NOT_SATISFIABLE)?;
+        server
+            .media
+            .put(token, offset, &piece)
+            .map_err(|_| StatusCode::RANGE_NOT_SATISFIABLE)?;
         offset += piece.len();
-        server.media.received.fetch_add(piece.len(), Ordering::Relaxed);
+        server
+            .media
+            .received
+            .fetch_add(piece.len(), Ordering::Relaxed);
         if breaks_at.is_some_and(|bytes| offset - start >= bytes) {
             return Ok(Received::Broken);
         }
@@ -137,7 +156,10 @@ async fn download(
     if switches.withhold_media {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
-    let Some(mut file) = server.media.get_signed(&token, &query.oh.unwrap_or_default()) else {
+    let Some(mut file) = server
+        .media
+        .get_signed(&token, &query.oh.unwrap_or_default())
+    else {
         return StatusCode::NOT_FOUND.into_response();
     };
     if let Some(first) = file.first_mut().filter(|_| switches.spoil_media) {
@@ -150,8 +172,17 @@ async fn download(
     let size = file.len();
     match asked.to_str().ok().and_then(|asked| range(asked, size)) {
         Some((first, last)) => {
-            let described = [(header::CONTENT_RANGE, format!("bytes {first}-{last}/{size}"))];
-            (StatusCode::PARTIAL_CONTENT, ranges, described, file[first..=last].to_vec()).into_response()
+            let described = [(
+                header::CONTENT_RANGE,
+                format!("bytes {first}-{last}/{size}"),
+            )];
+            (
+                StatusCode::PARTIAL_CONTENT,
+                ranges,
+                described,
+                file[first..=last].to_vec(),
+            )
+                .into_response()
         }
         None => {
             let described = [(header::CONTENT_RANGE, format!("bytes */{size}"))];
@@ -173,7 +204,10 @@ fn range(asked: &str, size: usize) -> Option<(usize, usize)> {
     let (first, last) = asked.strip_prefix("bytes=")?.split_once('-')?;
     let end = size.checked_sub(1)?;
     let (first, last) = match (first, last) {
-        ("", suffix) => (size.saturating_sub(suffix.parse().ok().filter(|&suffix: &usize| suffix > 0)?), end),
+        ("", suffix) => (
+            size.saturating_sub(suffix.parse().ok().filter(|&suffix: &usize| suffix > 0)?),
+            end,
+        ),
         (first, "") => (first.parse().ok()?, end),
         (first, last) => (first.parse().ok()?, last.parse::<usize>().ok()?.min(end)),
     };
@@ -190,7 +224,14 @@ mod tests {
         assert_eq!(range("bytes=4-", 10), Some((4, 9)));
         assert_eq!(range("bytes=-3", 10), Some((7, 9)));
         assert_eq!(range("bytes=0-99", 10), Some((0, 9)));
-        for unsatisfiable in ["bytes=10-", "bytes=5-4", "bytes=-0", "items=0-1", "bytes=0-1,3-4", "bytes=0-"] {
+        for unsatisfiable in [
+            "bytes=10-",
+            "bytes=5-4",
+            "bytes=-0",
+            "items=0-1",
+            "bytes=0-1,3-4",
+            "bytes=0-",
+        ] {
             let size = if unsatisfiable == "bytes=0-" { 0 } else { 10 };
             assert_eq!(range(unsatisfiable, size), None, "{unsatisfiable}");
         }

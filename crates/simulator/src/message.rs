@@ -51,7 +51,9 @@ fn prune(value: &mut serde_json::Value) {
         fields.values_mut().for_each(prune);
         fields.retain(|_, value| {
             let is_empty = value.as_array().is_some_and(Vec::is_empty);
-            !value.is_null() && !is_empty && value.as_object().is_none_or(|fields| !fields.is_empty())
+            !value.is_null()
+                && !is_empty
+                && value.as_object().is_none_or(|fields| !fields.is_empty())
         });
     } else if let Some(list) = value.as_array_mut() {
         list.iter_mut().for_each(prune);
@@ -118,21 +120,54 @@ pub(crate) fn read(message: &wa::Message) -> Content {
         };
     }
     if let Some(product) = message.product_message.as_option() {
-        let picture = product.product.as_option().and_then(|product| product.product_image.as_option());
+        let picture = product
+            .product
+            .as_option()
+            .and_then(|product| product.product_image.as_option());
         let media = picture.map(|picture| reference!(picture, "image"));
-        return Content { kind: "product".to_owned(), caption: product.body.clone(), media, ..Content::default() };
+        return Content {
+            kind: "product".to_owned(),
+            caption: product.body.clone(),
+            media,
+            ..Content::default()
+        };
     }
-    media!(image_message, "image", |image: &wa::message::ImageMessage| image.caption.clone());
-    media!(video_message, "video", |video: &wa::message::VideoMessage| video.caption.clone());
-    media!(ptv_message, "video", |video: &wa::message::VideoMessage| video.caption.clone());
-    media!(document_message, "document", |document: &wa::message::DocumentMessage| document.caption.clone());
+    media!(
+        image_message,
+        "image",
+        |image: &wa::message::ImageMessage| image.caption.clone()
+    );
+    media!(
+        video_message,
+        "video",
+        |video: &wa::message::VideoMessage| video.caption.clone()
+    );
+    media!(ptv_message, "video", |video: &wa::message::VideoMessage| {
+        video.caption.clone()
+    });
+    media!(
+        document_message,
+        "document",
+        |document: &wa::message::DocumentMessage| document.caption.clone()
+    );
     media!(audio_message, "audio", |_: &wa::message::AudioMessage| None);
-    media!(sticker_message, "sticker", |_: &wa::message::StickerMessage| None);
-    Content { kind: other_kind(message).to_owned(), ..Content::default() }
+    media!(
+        sticker_message,
+        "sticker",
+        |_: &wa::message::StickerMessage| None
+    );
+    Content {
+        kind: other_kind(message).to_owned(),
+        ..Content::default()
+    }
 }
 
 fn text_content(text: Option<String>) -> Content {
-    Content { kind: "text".to_owned(), text, ..Content::default() }
+    Content {
+        kind: "text".to_owned(),
+        text,
+        ..Content::default()
+    }
 }
 
 /// What is inside of all the wrappers that only say how something is to be shown, or that it changes something.
@@ -162,11 +197,18 @@ pub(crate) fn unwrap(message: &wa::Message) -> &wa::Message {
         &message.spoiler_message,
     ];
     for wrapper in wrapped {
-        if let Some(inner) = wrapper.as_option().and_then(|wrapper| wrapper.message.as_option()) {
+        if let Some(inner) = wrapper
+            .as_option()
+            .and_then(|wrapper| wrapper.message.as_option())
+        {
             return unwrap(inner);
         }
     }
-    match message.device_sent_message.as_option().and_then(|copy| copy.message.as_option()) {
+    match message
+        .device_sent_message
+        .as_option()
+        .and_then(|copy| copy.message.as_option())
+    {
         Some(copied) => unwrap(copied),
         None => message,
     }

@@ -15,20 +15,32 @@ impl Phone {
         self.is_addressed_by(Addressing::Lid);
         let (devices, mappings, since) = {
             let world = self.server.world.lock();
-            let account = world.account(&self.number).expect("an account is never removed while the simulator runs");
+            let account = world
+                .account(&self.number)
+                .expect("an account is never removed while the simulator runs");
             let mapping = |peer: &Number| {
                 let peer = world.account(peer)?;
                 let (pn, assigned_lid) = (peer.number.parse().ok()?, peer.lid.parse().ok()?);
-                Some(wa::LIDMigrationMapping { pn, assigned_lid, ..Default::default() })
+                Some(wa::LIDMigrationMapping {
+                    pn,
+                    assigned_lid,
+                    ..Default::default()
+                })
             };
             let mappings: Vec<_> = account.peers.iter().filter_map(mapping).collect();
-            (account.linked().collect::<Vec<DeviceId>>(), mappings, account.addressed_since)
+            (
+                account.linked().collect::<Vec<DeviceId>>(),
+                mappings,
+                account.addressed_since,
+            )
         };
         let payload = wa::LIDMigrationMappingSyncPayload {
             pn_to_lid_mappings: mappings,
             chat_db_migration_timestamp: Some(since),
         };
-        let sync = wa::LIDMigrationMappingSyncMessage { encoded_mapping_payload: Some(payload.encode_to_vec()) };
+        let sync = wa::LIDMigrationMappingSyncMessage {
+            encoded_mapping_payload: Some(payload.encode_to_vec()),
+        };
         let message = wa::Message {
             protocol_message: MessageField::some(wa::message::ProtocolMessage {
                 r#type: Some(Type::LID_MIGRATION_MAPPING_SYNC),

@@ -109,9 +109,7 @@ pub(crate) enum Said {
         message: Vec<u8>,
     },
     /// Other words for a post, which the message's id names.
-    Edit {
-        message: Vec<u8>,
-    },
+    Edit { message: Vec<u8> },
     /// A post is taken back; the message's id names it.
     Revoke,
     /// By its place; without an emoji a reaction is taken back.
@@ -137,11 +135,15 @@ impl Newsletter {
     }
 
     pub(crate) fn may_post(&self, number: &str) -> bool {
-        self.people.get(number).is_some_and(|role| *role > NewsletterRole::Subscriber)
+        self.people
+            .get(number)
+            .is_some_and(|role| *role > NewsletterRole::Subscriber)
     }
 
     pub(crate) fn follow(&mut self, number: &Number) {
-        self.people.entry(number.clone()).or_insert(NewsletterRole::Subscriber);
+        self.people
+            .entry(number.clone())
+            .or_insert(NewsletterRole::Subscriber);
     }
 
     /// An owner cannot leave.
@@ -160,27 +162,50 @@ impl Newsletter {
     pub(crate) fn refusal(&self, by: &str, id: &str, said: &Said) -> Option<u16> {
         let mut there = self.posts.iter().filter(|post| !post.revoked);
         match said {
-            Said::Reaction { server_id, .. } => (!there.any(|post| post.server_id == *server_id)).then_some(NOT_THERE),
+            Said::Reaction { server_id, .. } => {
+                (!there.any(|post| post.server_id == *server_id)).then_some(NOT_THERE)
+            }
             _ if !self.may_post(by) => Some(FORBIDDEN),
             Said::Post { .. } => None,
-            Said::Edit { .. } | Said::Revoke => (!there.any(|post| post.id == id)).then_some(NOT_THERE),
+            Said::Edit { .. } | Said::Revoke => {
+                (!there.any(|post| post.id == id)).then_some(NOT_THERE)
+            }
         }
     }
 
     /// Somebody has looked at posts; whether that changes how many have.
     pub(crate) fn view(&mut self, by: &Number, server_id: u64) -> bool {
         let mut posts = self.posts.iter_mut().filter(|post| !post.revoked);
-        posts.find(|post| post.server_id == server_id).is_some_and(|post| post.viewers.insert(by.clone()))
+        posts
+            .find(|post| post.server_id == server_id)
+            .is_some_and(|post| post.viewers.insert(by.clone()))
     }
 
     /// Does what was not refused; the place of the post it is about, and what others have to be told. A post that comes again under its id
     /// is the same post.
-    pub(crate) fn take(&mut self, by: &Number, id: &str, said: Said, now: u64) -> Option<(u64, News)> {
+    pub(crate) fn take(
+        &mut self,
+        by: &Number,
+        id: &str,
+        said: Said,
+        now: u64,
+    ) -> Option<(u64, News)> {
         let known = self.posts.iter_mut().find(|post| post.id == id);
         match (said, known) {
             (Said::Post { .. }, Some(post)) => Some((post.server_id, News::Nothing)),
-            (Said::Post { kind, media_type, media_id, message }, None) => {
-                let server_id = self.posts.last().map_or(FIRST_PLACE, |post| post.server_id + 1);
+            (
+                Said::Post {
+                    kind,
+                    media_type,
+                    media_id,
+                    message,
+                },
+                None,
+            ) => {
+                let server_id = self
+                    .posts
+                    .last()
+                    .map_or(FIRST_PLACE, |post| post.server_id + 1);
                 self.posts.push(Post {
                     server_id,
                     id: id.to_owned(),
@@ -205,11 +230,15 @@ impl Newsletter {
             (Said::Revoke, Some(post)) => {
                 post.message.clear();
                 post.reactions.clear();
-                (post.media_type, post.media_id, post.edited, post.revoked) = (None, None, None, true);
+                (post.media_type, post.media_id, post.edited, post.revoked) =
+                    (None, None, None, true);
                 Some((post.server_id, News::Message))
             }
             (Said::Reaction { server_id, emoji }, _) => {
-                let post = self.posts.iter_mut().find(|post| post.server_id == server_id)?;
+                let post = self
+                    .posts
+                    .iter_mut()
+                    .find(|post| post.server_id == server_id)?;
                 match emoji {
                     Some(emoji) => drop(post.reactions.insert(by.clone(), emoji)),
                     None => drop(post.reactions.remove(by)),

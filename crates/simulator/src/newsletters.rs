@@ -46,7 +46,11 @@ impl Phone {
     pub fn creates_newsletter(&self, name: &str, description: &str) -> String {
         let newsletter = Newsletter::new(name, description, &self.number, unix_time());
         let id = newsletter.id.clone();
-        self.server.world.lock().newsletters.insert(id.clone(), newsletter);
+        self.server
+            .world
+            .lock()
+            .newsletters
+            .insert(id.clone(), newsletter);
         Chat::Newsletter(id).to_string()
     }
 
@@ -65,32 +69,63 @@ impl Phone {
     pub fn makes_newsletter_admin(&self, address: &str, whom: &Self) -> anyhow::Result<()> {
         self.with_newsletter(address, |newsletter| {
             let role = newsletter.people.get(&self.number);
-            anyhow::ensure!(role == Some(&NewsletterRole::Owner), "only the owner makes admins");
-            newsletter.people.insert(whom.number.clone(), NewsletterRole::Admin);
+            anyhow::ensure!(
+                role == Some(&NewsletterRole::Owner),
+                "only the owner makes admins"
+            );
+            newsletter
+                .people
+                .insert(whom.number.clone(), NewsletterRole::Admin);
             Ok(())
         })?
     }
 
     /// Gives a post other words.
     pub fn edits_post(&self, address: &str, id: &str, text: &str) -> anyhow::Result<()> {
-        let words = wa::Message { conversation: Some(text.to_owned()), ..Default::default() };
-        newsletter::change(&self.server, &self.number, &self.newsletter_id(address)?, id, Some(&words))
+        let words = wa::Message {
+            conversation: Some(text.to_owned()),
+            ..Default::default()
+        };
+        newsletter::change(
+            &self.server,
+            &self.number,
+            &self.newsletter_id(address)?,
+            id,
+            Some(&words),
+        )
     }
 
     /// Takes a post back.
     pub fn deletes_post(&self, address: &str, id: &str) -> anyhow::Result<()> {
-        newsletter::change(&self.server, &self.number, &self.newsletter_id(address)?, id, None)
+        newsletter::change(
+            &self.server,
+            &self.number,
+            &self.newsletter_id(address)?,
+            id,
+            None,
+        )
     }
 
     /// Puts an emoji to a post; an empty one takes it back.
     pub fn reacts_to_post(&self, address: &str, server_id: u64, emoji: &str) -> anyhow::Result<()> {
         let id = self.newsletter_id(address)?;
-        newsletter::react(&self.server, &self.number, &id, &phone_message::new_id(), (server_id, emoji))
+        newsletter::react(
+            &self.server,
+            &self.number,
+            &id,
+            &phone_message::new_id(),
+            (server_id, emoji),
+        )
     }
 
     /// Looks at posts, by their places. Everybody counts once.
     pub fn views_posts(&self, address: &str, server_ids: &[u64]) -> anyhow::Result<()> {
-        newsletter::view(&self.server, &self.number, &self.newsletter_id(address)?, server_ids);
+        newsletter::view(
+            &self.server,
+            &self.number,
+            &self.newsletter_id(address)?,
+            server_ids,
+        );
         Ok(())
     }
 
@@ -99,11 +134,17 @@ impl Phone {
         self.with_newsletter(address, |newsletter| shown(newsletter))
     }
 
-    fn with_newsletter<T>(&self, address: &str, act: impl FnOnce(&mut Newsletter) -> T) -> anyhow::Result<T> {
+    fn with_newsletter<T>(
+        &self,
+        address: &str,
+        act: impl FnOnce(&mut Newsletter) -> T,
+    ) -> anyhow::Result<T> {
         let id = self.newsletter_id(address)?;
         let mut world = self.server.world.lock();
         let newsletter = world.newsletters.get_mut(&id);
-        Ok(act(newsletter.with_context(|| format!("there is no newsletter {address:?}"))?))
+        Ok(act(newsletter.with_context(|| {
+            format!("there is no newsletter {address:?}")
+        })?))
     }
 
     fn newsletter_id(&self, address: &str) -> anyhow::Result<NewsletterId> {
@@ -115,24 +156,42 @@ impl Phone {
 }
 
 fn shown(newsletter: &Newsletter) -> PhoneNewsletter {
-    let posts = newsletter.posts.iter().filter(|post| !post.revoked).map(|post| PhonePost {
-        server_id: post.server_id,
-        id: post.id.clone(),
-        by: post.by.to_string(),
-        media_id: post.media_id.clone(),
-        reactions: post.counts().into_iter().map(|(emoji, count)| (emoji.to_owned(), count)).collect(),
-        views: post.viewers.len(),
-    });
+    let posts = newsletter
+        .posts
+        .iter()
+        .filter(|post| !post.revoked)
+        .map(|post| PhonePost {
+            server_id: post.server_id,
+            id: post.id.clone(),
+            by: post.by.to_string(),
+            media_id: post.media_id.clone(),
+            reactions: post
+                .counts()
+                .into_iter()
+                .map(|(emoji, count)| (emoji.to_owned(), count))
+                .collect(),
+            views: post.viewers.len(),
+        });
     PhoneNewsletter {
         id: Chat::Newsletter(newsletter.id.clone()).to_string(),
         name: newsletter.name.clone(),
         description: newsletter.description.clone(),
-        people: newsletter.people.iter().map(|(number, role)| (number.to_string(), *role)).collect(),
+        people: newsletter
+            .people
+            .iter()
+            .map(|(number, role)| (number.to_string(), *role))
+            .collect(),
         posts: posts.collect(),
     }
 }
 
 /// Every newsletter there is.
 pub(crate) fn all_newsletters(server: &Arc<Server>) -> Vec<PhoneNewsletter> {
-    server.world.lock().newsletters.values().map(shown).collect()
+    server
+        .world
+        .lock()
+        .newsletters
+        .values()
+        .map(shown)
+        .collect()
 }

@@ -4,11 +4,15 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, anyhow};
-use wacore_binary::consts::{NOISE_PATTERN_IK, NOISE_PATTERN_XX, NOISE_PATTERN_XXFALLBACK, WA_CONN_HEADER};
+use wacore_binary::consts::{
+    NOISE_PATTERN_IK, NOISE_PATTERN_XX, NOISE_PATTERN_XXFALLBACK, WA_CONN_HEADER,
+};
 use wacore_libsignal::protocol::KeyPair;
 use wacore_noise::{NoiseCipher, NoiseHandshake};
 use waproto::buffa::{Message, MessageField};
-use waproto::whatsapp::{self as wa, cert_chain::NoiseCertificate, cert_chain::noise_certificate::Details};
+use waproto::whatsapp::{
+    self as wa, cert_chain::NoiseCertificate, cert_chain::noise_certificate::Details,
+};
 
 use crate::faults::{Corruption, Fallback};
 
@@ -27,7 +31,11 @@ impl NoiseIdentity {
     /// Makes new keys and signs the chain. Certificates are valid from yesterday for thirty days, so that a client that
     /// checks the window accepts them and caches the key for IK.
     pub(crate) fn generate(corruption: Option<Corruption>) -> anyhow::Result<Self> {
-        Self::under(KeyPair::generate(&mut rand::rng()), Fallback::default(), corruption)
+        Self::under(
+            KeyPair::generate(&mut rand::rng()),
+            Fallback::default(),
+            corruption,
+        )
     }
 
     /// Another key under the same root.
@@ -35,12 +43,22 @@ impl NoiseIdentity {
         Self::under(self.root.clone(), fallback, self.corruption)
     }
 
-    fn under(root: KeyPair, fallback: Fallback, corruption: Option<Corruption>) -> anyhow::Result<Self> {
+    fn under(
+        root: KeyPair,
+        fallback: Fallback,
+        corruption: Option<Corruption>,
+    ) -> anyhow::Result<Self> {
         let mut rng = rand::rng();
         let intermediate = KeyPair::generate(&mut rng);
         let static_key = KeyPair::generate(&mut rng);
         let chain = sign_chain(&root, &intermediate, &static_key, corruption)?;
-        Ok(Self { root, static_key, chain, fallback, corruption })
+        Ok(Self {
+            root,
+            static_key,
+            chain,
+            fallback,
+            corruption,
+        })
     }
 
     /// The 32-byte root key a strict client must be given in place of WhatsApp's.
@@ -59,7 +77,10 @@ fn sign_chain(
     leaf: &KeyPair,
     corruption: Option<Corruption>,
 ) -> anyhow::Result<Vec<u8>> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO)
+        .as_secs();
     let details = |serial, issuer_serial, key: &KeyPair| Details {
         serial: Some(serial),
         issuer_serial: Some(issuer_serial),
@@ -88,7 +109,11 @@ fn sign_chain(
     Ok(chain.encode_to_vec())
 }
 
-fn certificate(issuer: &KeyPair, details: &Details, corrupt: bool) -> anyhow::Result<NoiseCertificate> {
+fn certificate(
+    issuer: &KeyPair,
+    details: &Details,
+    corrupt: bool,
+) -> anyhow::Result<NoiseCertificate> {
     let details = details.encode_to_vec();
     let mut signature = issuer
         .calculate_signature(&details, &mut rand::rng())
@@ -97,7 +122,10 @@ fn certificate(issuer: &KeyPair, details: &Details, corrupt: bool) -> anyhow::Re
     if corrupt {
         signature[10] ^= 0x01;
     }
-    Ok(NoiseCertificate { details: Some(details), signature: Some(signature) })
+    Ok(NoiseCertificate {
+        details: Some(details),
+        signature: Some(signature),
+    })
 }
 
 /// How a handshake was done.
@@ -121,9 +149,15 @@ pub(crate) struct Established {
 /// Where the handshake stands after the client's first message.
 pub(crate) enum FirstAnswer {
     /// IK: the client is already known; send `server_hello` and go on.
-    Done { server_hello: Vec<u8>, established: Box<Established> },
+    Done {
+        server_hello: Vec<u8>,
+        established: Box<Established>,
+    },
     /// XX or XX-fallback: send `server_hello` and wait for the client's finish.
-    AwaitFinish { server_hello: Vec<u8>, pending: Box<PendingFinish> },
+    AwaitFinish {
+        server_hello: Vec<u8>,
+        pending: Box<PendingFinish>,
+    },
 }
 
 /// An XX or XX-fallback handshake whose last message is still to come.
@@ -135,8 +169,12 @@ pub(crate) struct PendingFinish {
 
 /// Answers the client's hello.
 pub(crate) fn answer_hello(identity: &NoiseIdentity, hello: &[u8]) -> anyhow::Result<FirstAnswer> {
-    let message = wa::HandshakeMessage::decode_from_slice(hello).context("the client hello is no HandshakeMessage")?;
-    let hello = message.client_hello.into_option().context("the first handshake message has no client hello")?;
+    let message = wa::HandshakeMessage::decode_from_slice(hello)
+        .context("the client hello is no HandshakeMessage")?;
+    let hello = message
+        .client_hello
+        .into_option()
+        .context("the first handshake message has no client hello")?;
     let client_ephemeral = key(hello.ephemeral, "client ephemeral")?;
     let (Some(sealed_static), Some(sealed_payload)) = (hello.r#static, hello.payload) else {
         return start_xx(identity, Pattern::Xx, &client_ephemeral);
@@ -144,7 +182,9 @@ pub(crate) fn answer_hello(identity: &NoiseIdentity, hello: &[u8]) -> anyhow::Re
     // A client that sealed its key for another server key is not refused: it is taken through the fallback, as WhatsApp does.
     match open_ik(identity, &client_ephemeral, &sealed_static, &sealed_payload) {
         Ok(opened) => finish_ik(identity, &client_ephemeral, opened),
-        Err(error) if identity.fallback == Fallback::Refused => Err(error.context("the client knows another key")),
+        Err(error) if identity.fallback == Fallback::Refused => {
+            Err(error.context("the client knows another key"))
+        }
         Err(_) => start_xx(identity, Pattern::XxFallback, &client_ephemeral),
     }
 }
@@ -170,11 +210,23 @@ fn open_ik(
     let client_static = key(Some(noise.decrypt(sealed_static)?), "client static")?;
     noise.mix_shared_secret(ours, &client_static)?;
     let payload = noise.decrypt(sealed_payload)?;
-    Ok(OpenedIk { noise, client_static, payload })
+    Ok(OpenedIk {
+        noise,
+        client_static,
+        payload,
+    })
 }
 
-fn finish_ik(identity: &NoiseIdentity, client_ephemeral: &[u8; 32], opened: OpenedIk) -> anyhow::Result<FirstAnswer> {
-    let OpenedIk { mut noise, client_static, payload } = opened;
+fn finish_ik(
+    identity: &NoiseIdentity,
+    client_ephemeral: &[u8; 32],
+    opened: OpenedIk,
+) -> anyhow::Result<FirstAnswer> {
+    let OpenedIk {
+        mut noise,
+        client_static,
+        payload,
+    } = opened;
     let ephemeral = KeyPair::generate(&mut rand::rng());
     let public = ephemeral.public_key.public_key_bytes().to_vec();
     noise.authenticate(&public);
@@ -182,11 +234,22 @@ fn finish_ik(identity: &NoiseIdentity, client_ephemeral: &[u8; 32], opened: Open
     noise.mix_shared_secret(ephemeral.private_key.serialize(), &client_static)?;
     let sealed_chain = noise.encrypt(&identity.chain)?;
     let established = established(Pattern::Ik, noise, client_static, &payload)?;
-    Ok(FirstAnswer::Done { server_hello: server_hello(public, None, sealed_chain), established: Box::new(established) })
+    Ok(FirstAnswer::Done {
+        server_hello: server_hello(public, None, sealed_chain),
+        established: Box::new(established),
+    })
 }
 
-fn start_xx(identity: &NoiseIdentity, pattern: Pattern, client_ephemeral: &[u8; 32]) -> anyhow::Result<FirstAnswer> {
-    let name = if pattern == Pattern::XxFallback { NOISE_PATTERN_XXFALLBACK } else { NOISE_PATTERN_XX };
+fn start_xx(
+    identity: &NoiseIdentity,
+    pattern: Pattern,
+    client_ephemeral: &[u8; 32],
+) -> anyhow::Result<FirstAnswer> {
+    let name = if pattern == Pattern::XxFallback {
+        NOISE_PATTERN_XXFALLBACK
+    } else {
+        NOISE_PATTERN_XX
+    };
     let mut noise = NoiseHandshake::new(name, &WA_CONN_HEADER)?;
     noise.authenticate(client_ephemeral);
     let ephemeral = KeyPair::generate(&mut rand::rng());
@@ -194,25 +257,37 @@ fn start_xx(identity: &NoiseIdentity, pattern: Pattern, client_ephemeral: &[u8; 
     noise.authenticate(&public);
     noise.mix_shared_secret(ephemeral.private_key.serialize(), client_ephemeral)?;
     let sealed_static = noise.encrypt(identity.public_key())?;
-    noise.mix_shared_secret(identity.static_key.private_key.serialize(), client_ephemeral)?;
+    noise.mix_shared_secret(
+        identity.static_key.private_key.serialize(),
+        client_ephemeral,
+    )?;
     let sealed_chain = noise.encrypt(&identity.chain)?;
     Ok(FirstAnswer::AwaitFinish {
         server_hello: server_hello(public, Some(sealed_static), sealed_chain),
-        pending: Box::new(PendingFinish { pattern, noise, ephemeral }),
+        pending: Box::new(PendingFinish {
+            pattern,
+            noise,
+            ephemeral,
+        }),
     })
 }
 
 impl PendingFinish {
     /// Takes the client's finish, which proves its static key and carries its payload.
     pub(crate) fn finish(mut self, finish: &[u8]) -> anyhow::Result<Established> {
-        let message =
-            wa::HandshakeMessage::decode_from_slice(finish).context("the client finish is no HandshakeMessage")?;
-        let finish =
-            message.client_finish.into_option().context("the second handshake message has no client finish")?;
-        let sealed_static = finish.r#static.context("the client finish has no static key")?;
+        let message = wa::HandshakeMessage::decode_from_slice(finish)
+            .context("the client finish is no HandshakeMessage")?;
+        let finish = message
+            .client_finish
+            .into_option()
+            .context("the second handshake message has no client finish")?;
+        let sealed_static = finish
+            .r#static
+            .context("the client finish has no static key")?;
         let sealed_payload = finish.payload.context("the client finish has no payload")?;
         let client_static = key(Some(self.noise.decrypt(&sealed_static)?), "client static")?;
-        self.noise.mix_shared_secret(self.ephemeral.private_key.serialize(), &client_static)?;
+        self.noise
+            .mix_shared_secret(self.ephemeral.private_key.serialize(), &client_static)?;
         let payload = self.noise.decrypt(&sealed_payload)?;
         established(self.pattern, self.noise, client_static, &payload)
     }
@@ -224,13 +299,24 @@ fn established(
     client_static: [u8; 32],
     payload: &[u8],
 ) -> anyhow::Result<Established> {
-    let payload = wa::ClientPayload::decode_from_slice(payload).context("the client payload does not decode")?;
+    let payload = wa::ClientPayload::decode_from_slice(payload)
+        .context("the client payload does not decode")?;
     // The first half is what the client writes with, so what we read with.
     let (read, write) = noise.finish()?;
-    Ok(Established { pattern, read, write, client_static, payload })
+    Ok(Established {
+        pattern,
+        read,
+        write,
+        client_static,
+        payload,
+    })
 }
 
-fn server_hello(ephemeral: Vec<u8>, sealed_static: Option<Vec<u8>>, sealed_chain: Vec<u8>) -> Vec<u8> {
+fn server_hello(
+    ephemeral: Vec<u8>,
+    sealed_static: Option<Vec<u8>>,
+    sealed_chain: Vec<u8>,
+) -> Vec<u8> {
     wa::HandshakeMessage {
         server_hello: MessageField::some(wa::handshake_message::ServerHello {
             ephemeral: Some(ephemeral),
@@ -245,5 +331,7 @@ fn server_hello(ephemeral: Vec<u8>, sealed_static: Option<Vec<u8>>, sealed_chain
 
 fn key(bytes: Option<Vec<u8>>, what: &str) -> anyhow::Result<[u8; 32]> {
     let bytes = bytes.with_context(|| format!("the {what} key is missing"))?;
-    bytes.try_into().map_err(|bytes: Vec<u8>| anyhow!("the {what} key has {} bytes instead of 32", bytes.len()))
+    bytes
+        .try_into()
+        .map_err(|bytes: Vec<u8>| anyhow!("the {what} key has {} bytes instead of 32", bytes.len()))
 }

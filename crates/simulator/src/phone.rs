@@ -16,7 +16,9 @@ use crate::handset::{Handset, PhoneReceipt};
 use crate::message::PhoneMessage;
 use crate::server::Server;
 use crate::stanza::iq::link_code;
-use crate::stanza::{StreamEnd, device_list, group_message, newsletter, pairing, phone_message, receipt, unix_time};
+use crate::stanza::{
+    StreamEnd, device_list, group_message, newsletter, pairing, phone_message, receipt, unix_time,
+};
 use crate::world::{Chat, DeviceId, Number, PairingError};
 
 /// How long a client may take to answer pair-success.
@@ -91,7 +93,9 @@ impl Phone {
     /// Scans a QR (its text) and waits until the client behind it is linked.
     pub async fn scans(&self, qr_text: &str) -> Result<LinkedDevice, PairingError> {
         let outcome = pairing::scan(&self.server, &self.number, qr_text)?;
-        let outcome = tokio::time::timeout(PAIRING, outcome).await.map_err(|_| PairingError::Gone)?;
+        let outcome = tokio::time::timeout(PAIRING, outcome)
+            .await
+            .map_err(|_| PairingError::Gone)?;
         let id = outcome.map_err(|_| PairingError::Gone)??;
         self.linked(id.device).ok_or(PairingError::Gone)
     }
@@ -100,9 +104,12 @@ impl Phone {
     pub async fn enters_code(&self, code: &str) -> Result<LinkedDevice, PairingError> {
         let (server, number, code) = (self.server.clone(), self.number.clone(), code.to_owned());
         // Stretching a code takes a moment of pure arithmetic.
-        let typing = tokio::task::spawn_blocking(move || link_code::type_code(&server, &number, &code));
+        let typing =
+            tokio::task::spawn_blocking(move || link_code::type_code(&server, &number, &code));
         let outcome = typing.await.map_err(|_| PairingError::Gone)??;
-        let outcome = tokio::time::timeout(PAIRING, outcome).await.map_err(|_| PairingError::Gone)?;
+        let outcome = tokio::time::timeout(PAIRING, outcome)
+            .await
+            .map_err(|_| PairingError::Gone)?;
         let id = outcome.map_err(|_| PairingError::Gone)??;
         self.linked(id.device).ok_or(PairingError::Gone)
     }
@@ -110,8 +117,10 @@ impl Phone {
     /// Sends a text to a number or an address; returns the message's id.
     pub async fn sends_text(&self, to: &str, text: &str) -> anyhow::Result<String> {
         // What edits and answers to it are sealed with.
-        let around =
-            wa::MessageContextInfo { message_secret: Some(rand::random::<[u8; 32]>().to_vec()), ..Default::default() };
+        let around = wa::MessageContextInfo {
+            message_secret: Some(rand::random::<[u8; 32]>().to_vec()),
+            ..Default::default()
+        };
         let message = wa::Message {
             conversation: Some(text.to_owned()),
             message_context_info: MessageField::some(around),
@@ -128,17 +137,31 @@ impl Phone {
         mime: &str,
         caption: Option<&str>,
     ) -> anyhow::Result<String> {
-        let file = File { caption: caption.map(str::to_owned), ..File::new(FileKind::Image, bytes, mime) };
+        let file = File {
+            caption: caption.map(str::to_owned),
+            ..File::new(FileKind::Image, bytes, mime)
+        };
         self.sends_file(to, file).await
     }
 
     /// Sends any message, given as WhatsApp's protobuf; `kind` is the stanza's type (`text`, `media`, `reaction`, `poll`).
-    pub fn sends(&self, to: &str, kind: &'static str, message: wa::Message) -> anyhow::Result<String> {
+    pub fn sends(
+        &self,
+        to: &str,
+        kind: &'static str,
+        message: wa::Message,
+    ) -> anyhow::Result<String> {
         let id = phone_message::new_id();
         match self.chat(to)? {
-            Chat::Person(to) => phone_message::send(&self.server, &self.number, &to, &id, kind, &message)?,
-            Chat::Group(group) => group_message::send(&self.server, &self.number, &group, &id, kind, &message)?,
-            Chat::Newsletter(to) => newsletter::send(&self.server, &self.number, &to, &id, kind, &message)?,
+            Chat::Person(to) => {
+                phone_message::send(&self.server, &self.number, &to, &id, kind, &message)?
+            }
+            Chat::Group(group) => {
+                group_message::send(&self.server, &self.number, &group, &id, kind, &message)?
+            }
+            Chat::Newsletter(to) => {
+                newsletter::send(&self.server, &self.number, &to, &id, kind, &message)?
+            }
             Chat::Status => bail!("a status is posted, for people who are named"),
         }
         Ok(id)
@@ -146,7 +169,10 @@ impl Phone {
 
     /// Sends a text that nobody can read until the phone is asked for it again.
     pub fn sends_unreadable_text(&self, to: &str, text: &str) -> anyhow::Result<String> {
-        let message = wa::Message { conversation: Some(text.to_owned()), ..Default::default() };
+        let message = wa::Message {
+            conversation: Some(text.to_owned()),
+            ..Default::default()
+        };
         let (to, id) = (self.resolve(to)?, phone_message::new_id());
         phone_message::send_spoilt(&self.server, &self.number, &to, &id, "text", &message)?;
         Ok(id)
@@ -178,26 +204,42 @@ impl Phone {
                 Chat::Status => Addressing::Lid,
                 Chat::Group(id) => {
                     let world = self.server.world.lock();
-                    world.groups.get(id).map_or(self.server.options.addressing, |group| group.addressing)
+                    world
+                        .groups
+                        .get(id)
+                        .map_or(self.server.options.addressing, |group| group.addressing)
                 }
             };
             let sender = DeviceId { number, device: 0 };
-            let said = receipt::Said { chat: &chat, sender: &sender, ids: &ids, kind };
+            let said = receipt::Said {
+                chat: &chat,
+                sender: &sender,
+                ids: &ids,
+                kind,
+            };
             receipt::send_as_phone(&self.server, &self.id(0), &said, addressing);
         }
         Ok(())
     }
 
     /// Who wrote these messages of a chat. In a group the phone looks at what it has received.
-    fn authors(&self, chat: &Chat, ids: &[String]) -> anyhow::Result<BTreeMap<Number, Vec<String>>> {
+    fn authors(
+        &self,
+        chat: &Chat,
+        ids: &[String],
+    ) -> anyhow::Result<BTreeMap<Number, Vec<String>>> {
         if let Chat::Person(number) = chat {
             return Ok(BTreeMap::from([(number.clone(), ids.to_vec())]));
         }
         let mut authors: BTreeMap<Number, Vec<String>> = BTreeMap::new();
         for id in ids {
             let from = self.author(&chat.to_string(), id);
-            let from = from.with_context(|| format!("{} has no message {id} of {chat}", self.number))?;
-            authors.entry(self.resolve(&from)?).or_default().push(id.clone());
+            let from =
+                from.with_context(|| format!("{} has no message {id} of {chat}", self.number))?;
+            authors
+                .entry(self.resolve(&from)?)
+                .or_default()
+                .push(id.clone());
         }
         Ok(authors)
     }
@@ -206,7 +248,11 @@ impl Phone {
     pub(crate) fn author(&self, chat: &str, id: &str) -> Option<String> {
         self.with_handset(|handset| {
             let wanted = |message: &&PhoneMessage| message.chat == chat && message.id == id;
-            handset.inbox.iter().find(wanted).map(|message| message.from.clone())
+            handset
+                .inbox
+                .iter()
+                .find(wanted)
+                .map(|message| message.from.clone())
         })
     }
 
@@ -228,7 +274,9 @@ impl Phone {
 
     pub(crate) fn addressing(&self) -> Addressing {
         let world = self.server.world.lock();
-        world.account(&self.number).map_or(self.server.options.addressing, |account| account.addressing)
+        world
+            .account(&self.number)
+            .map_or(self.server.options.addressing, |account| account.addressing)
     }
 
     /// WhatsApp answers with this account when it is asked for another number, as it does for Brazilian numbers with or without their ninth
@@ -246,10 +294,17 @@ impl Phone {
     /// them at once.
     pub fn peer_requests_are(&self, policy: PeerRequests) {
         self.with_handset(|handset| handset.peer_policy = policy);
-        let devices: Vec<_> = self.devices().into_iter().filter(|device| device.connected).collect();
+        let devices: Vec<_> = self
+            .devices()
+            .into_iter()
+            .filter(|device| device.connected)
+            .collect();
         for device in devices.iter().filter(|_| policy == PeerRequests::Answered) {
             if let Err(error) = pairing::greet(&self.server, &self.id(device.device)) {
-                tracing::warn!(error = format!("{error:#}"), "a phone could not greet a device it has linked");
+                tracing::warn!(
+                    error = format!("{error:#}"),
+                    "a phone could not greet a device it has linked"
+                );
             }
         }
     }
@@ -276,10 +331,20 @@ impl Phone {
 
     /// The next message that was not taken yet, as soon as it is there. The error lists what did arrive.
     pub async fn next_message(&self, patience: Duration) -> anyhow::Result<PhoneMessage> {
-        let handset = self.server.world.lock().account(&self.number).context("no such account")?.handset.clone();
+        let handset = self
+            .server
+            .world
+            .lock()
+            .account(&self.number)
+            .context("no such account")?
+            .handset
+            .clone();
         let next = self.server.wait_for(|| {
             let mut handset = handset.lock();
-            let (position, message) = handset.inbox.from(handset.taken).map(|(at, message)| (at, message.clone()))?;
+            let (position, message) = handset
+                .inbox
+                .from(handset.taken)
+                .map(|(at, message)| (at, message.clone()))?;
             handset.taken = position + 1;
             Some(message)
         });
@@ -287,19 +352,38 @@ impl Phone {
             Ok(message) => Ok(message),
             Err(_) => {
                 let (received, failures) = (self.received(), self.failures());
-                Err(anyhow!("no further message within {patience:?}; so far: {received:#?}; failures: {failures:#?}"))
+                Err(anyhow!(
+                    "no further message within {patience:?}; so far: {received:#?}; failures: {failures:#?}"
+                ))
             }
         }
     }
 
     /// Waits for a receipt of the given status (`delivered`, `read`, …) for one of its messages.
-    pub async fn receipt(&self, id: &str, status: &str, patience: Duration) -> anyhow::Result<PhoneReceipt> {
-        let handset = self.server.world.lock().account(&self.number).context("no such account")?.handset.clone();
+    pub async fn receipt(
+        &self,
+        id: &str,
+        status: &str,
+        patience: Duration,
+    ) -> anyhow::Result<PhoneReceipt> {
+        let handset = self
+            .server
+            .world
+            .lock()
+            .account(&self.number)
+            .context("no such account")?
+            .handset
+            .clone();
         let wanted = |receipt: &&PhoneReceipt| receipt.id == id && receipt.status == status;
-        let found = self.server.wait_for(|| handset.lock().receipts.iter().find(wanted).cloned());
+        let found = self
+            .server
+            .wait_for(|| handset.lock().receipts.iter().find(wanted).cloned());
         match tokio::time::timeout(patience, found).await {
             Ok(receipt) => Ok(receipt),
-            Err(_) => Err(anyhow!("no {status} receipt for {id} within {patience:?}; so far: {:#?}", self.receipts())),
+            Err(_) => Err(anyhow!(
+                "no {status} receipt for {id} within {patience:?}; so far: {:#?}",
+                self.receipts()
+            )),
         }
     }
 
@@ -311,7 +395,12 @@ impl Phone {
         mut look: impl FnMut(&Self) -> Option<T>,
     ) -> anyhow::Result<T> {
         let found = tokio::time::timeout(patience, self.server.wait_for(|| look(self))).await;
-        found.map_err(|_| anyhow!("waited {patience:?} in vain until {what}; devices: {:#?}", self.devices()))
+        found.map_err(|_| {
+            anyhow!(
+                "waited {patience:?} in vain until {what}; devices: {:#?}",
+                self.devices()
+            )
+        })
     }
 
     /// Keys that others have used twice on messages to this phone. On the real WhatsApp both can be read then.
@@ -344,15 +433,25 @@ impl Phone {
     }
 
     pub(crate) fn id(&self, device: u16) -> DeviceId {
-        DeviceId { number: self.number.clone(), device }
+        DeviceId {
+            number: self.number.clone(),
+            device,
+        }
     }
 
     fn linked(&self, device: u16) -> Option<LinkedDevice> {
-        self.devices().into_iter().find(|linked| linked.device == device)
+        self.devices()
+            .into_iter()
+            .find(|linked| linked.device == device)
     }
 
     pub(crate) fn with_handset<T>(&self, act: impl FnOnce(&mut Handset) -> T) -> T {
-        let handset = self.server.world.lock().account(&self.number).map(|account| account.handset.clone());
+        let handset = self
+            .server
+            .world
+            .lock()
+            .account(&self.number)
+            .map(|account| account.handset.clone());
         let handset = handset.expect("an account is never removed while the simulator runs");
         let mut handset = handset.lock();
         act(&mut handset)
@@ -361,21 +460,31 @@ impl Phone {
     /// Where another account is on the wire.
     pub(crate) fn address_of(&self, address: &str) -> anyhow::Result<String> {
         let number = match self.chat(address)? {
-            group @ (Chat::Group(_) | Chat::Status | Chat::Newsletter(_)) => return Ok(group.to_string()),
+            group @ (Chat::Group(_) | Chat::Status | Chat::Newsletter(_)) => {
+                return Ok(group.to_string());
+            }
             Chat::Person(number) => number,
         };
         let world = self.server.world.lock();
-        let account = world.account(&number).with_context(|| format!("nobody is at {address:?}"))?;
+        let account = world
+            .account(&number)
+            .with_context(|| format!("nobody is at {address:?}"))?;
         Ok(account.jid(account.addressing, 0).to_string())
     }
 
     pub(crate) fn resolve(&self, address: &str) -> anyhow::Result<Number> {
         let jid = match address.contains('@') {
-            true => address.parse::<Jid>().map_err(|error| anyhow!("{address:?} is no address: {error}"))?,
+            true => address
+                .parse::<Jid>()
+                .map_err(|error| anyhow!("{address:?} is no address: {error}"))?,
             false => Jid::pn(address.trim_start_matches('+')),
         };
         let world = self.server.world.lock();
-        Ok(world.account_of(&jid).with_context(|| format!("nobody is at {address:?}"))?.number.clone())
+        Ok(world
+            .account_of(&jid)
+            .with_context(|| format!("nobody is at {address:?}"))?
+            .number
+            .clone())
     }
 }
 

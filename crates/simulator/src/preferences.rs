@@ -61,20 +61,44 @@ pub struct BusinessHours {
 impl BusinessProfile {
     /// As the children of a profile on the wire.
     pub(crate) fn nodes(&self) -> Vec<Node> {
-        let texts = [("description", &self.description), ("address", &self.address), ("email", &self.email)];
-        let texts =
-            texts.into_iter().filter(|(_, text)| !text.is_empty()).map(|(tag, text)| leaf(tag, text.as_bytes()));
-        let websites = self.websites.iter().map(|website| leaf("website", website.as_bytes()));
+        let texts = [
+            ("description", &self.description),
+            ("address", &self.address),
+            ("email", &self.email),
+        ];
+        let texts = texts
+            .into_iter()
+            .filter(|(_, text)| !text.is_empty())
+            .map(|(tag, text)| leaf(tag, text.as_bytes()));
+        let websites = self
+            .websites
+            .iter()
+            .map(|website| leaf("website", website.as_bytes()));
         let category = |(id, name): &(String, String)| {
-            NodeBuilder::new("category").attr("id", id.as_str()).bytes(name.as_bytes()).build()
+            NodeBuilder::new("category")
+                .attr("id", id.as_str())
+                .bytes(name.as_bytes())
+                .build()
         };
         let categories = self.categories.iter().map(category).collect::<Vec<_>>();
-        let categories = (!categories.is_empty()).then(|| NodeBuilder::new("categories").children(categories).build());
+        let categories = (!categories.is_empty())
+            .then(|| NodeBuilder::new("categories").children(categories).build());
         let hours = (!self.hours.is_empty()).then(|| {
-            let days = self.hours.iter().map(BusinessHours::node).collect::<Vec<_>>();
-            NodeBuilder::new("business_hours").attr("timezone", self.timezone.as_str()).children(days).build()
+            let days = self
+                .hours
+                .iter()
+                .map(BusinessHours::node)
+                .collect::<Vec<_>>();
+            NodeBuilder::new("business_hours")
+                .attr("timezone", self.timezone.as_str())
+                .children(days)
+                .build()
         });
-        texts.chain(websites).chain(categories).chain(hours).collect()
+        texts
+            .chain(websites)
+            .chain(categories)
+            .chain(hours)
+            .collect()
     }
 }
 
@@ -83,7 +107,10 @@ impl BusinessHours {
         let day = NodeBuilder::new("business_hours_config").attr("day_of_week", self.day.as_str());
         let day = day.attr("mode", self.mode.as_str());
         match self.open {
-            Some((from, to)) => day.attr("open_time", from.to_string()).attr("close_time", to.to_string()).build(),
+            Some((from, to)) => day
+                .attr("open_time", from.to_string())
+                .attr("close_time", to.to_string())
+                .build(),
             None => day.build(),
         }
     }
@@ -134,14 +161,23 @@ impl Phone {
     /// One of the texts of its profile as a business, such as `email`, whichever of its devices has written it.
     pub fn business_text(&self, of: &str) -> Option<String> {
         self.preferences(|preferences| {
-            let node = preferences.business.as_ref()?.iter().find(|node| node.tag == of)?;
-            crate::stanza::Stanza::content(node).map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+            let node = preferences
+                .business
+                .as_ref()?
+                .iter()
+                .find(|node| node.tag == of)?;
+            crate::stanza::Stanza::content(node)
+                .map(|bytes| String::from_utf8_lossy(bytes).into_owned())
         })
     }
 
     fn preferences<T>(&self, look: impl FnOnce(&Preferences) -> T) -> T {
         let world = self.server.world.lock();
-        look(world.account(&self.number).map_or(&Preferences::default(), |account| &account.preferences))
+        look(
+            world
+                .account(&self.number)
+                .map_or(&Preferences::default(), |account| &account.preferences),
+        )
     }
 
     fn with_preferences(&self, change: impl FnOnce(&mut Preferences)) {
@@ -153,5 +189,7 @@ impl Phone {
 
 /// Those of a list of numbers who have an account.
 pub(crate) fn numbers(listed: &[String]) -> impl Iterator<Item = Number> {
-    listed.iter().map(|number| Number::from(number.trim_start_matches('+')))
+    listed
+        .iter()
+        .map(|number| Number::from(number.trim_start_matches('+')))
 }

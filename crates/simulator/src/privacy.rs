@@ -42,20 +42,24 @@ pub(crate) struct Excluded {
 impl Privacy {
     /// All settings in WhatsApp's words.
     pub(crate) fn all(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
-        SETTINGS.iter().map(|(name, values)| (*name, self.chosen.get(name).copied().unwrap_or(values[0])))
+        SETTINGS
+            .iter()
+            .map(|(name, values)| (*name, self.chosen.get(name).copied().unwrap_or(values[0])))
     }
 
     /// `None`: there is no such setting.
     pub(crate) fn get(&self, name: &str) -> Option<&'static str> {
-        self.all().find(|(known, _)| *known == name).map(|(_, value)| value)
+        self.all()
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| value)
     }
 
     /// `false`: there is no such setting, or it cannot be that.
     pub(crate) fn set(&mut self, name: &str, value: &str) -> bool {
         let known = SETTINGS.iter().find(|(known, _)| *known == name);
-        let Some((name, value)) =
-            known.and_then(|(name, values)| Some((*name, values.iter().copied().find(|known| *known == value)?)))
-        else {
+        let Some((name, value)) = known.and_then(|(name, values)| {
+            Some((*name, values.iter().copied().find(|known| *known == value)?))
+        }) else {
             return false;
         };
         self.chosen.insert(name, value);
@@ -67,8 +71,14 @@ impl Privacy {
     }
 
     /// Names more people or fewer; only for settings that name some at all.
-    pub(crate) fn exclude(&mut self, name: &str, changes: impl IntoIterator<Item = (Number, bool)>) {
-        let known = SETTINGS.iter().find(|(known, values)| *known == name && values.contains(&BUT_SOME));
+    pub(crate) fn exclude(
+        &mut self,
+        name: &str,
+        changes: impl IntoIterator<Item = (Number, bool)>,
+    ) {
+        let known = SETTINGS
+            .iter()
+            .find(|(known, values)| *known == name && values.contains(&BUT_SOME));
         let Some((name, _)) = known else { return };
         let list = self.excluded.entry(name).or_default();
         for (number, is_excluded) in changes {
@@ -97,7 +107,11 @@ impl Account {
 
     /// Its about text, as far as somebody may see it.
     pub(crate) fn about_for(&self, other: &Number) -> &str {
-        if self.shows("status", other) { &self.profile.about } else { "" }
+        if self.shows("status", other) {
+            &self.profile.about
+        } else {
+            ""
+        }
     }
 }
 
@@ -105,7 +119,12 @@ impl Phone {
     /// A setting of privacy (`last`, `online`, `profile`, `status`, `readreceipts`, `groupadd`, `calladd`, `messages`, `defense`,
     /// `stickers`), whichever of the account's devices has chosen it.
     pub fn privacy(&self, setting: &str) -> Option<&'static str> {
-        self.server.world.lock().account(&self.number)?.privacy.get(setting)
+        self.server
+            .world
+            .lock()
+            .account(&self.number)?
+            .privacy
+            .get(setting)
     }
 
     /// Chooses one, and tells the account's devices.
@@ -125,16 +144,37 @@ mod tests {
         let mut privacy = Privacy::default();
         let of = |privacy: &Privacy, names: [&str; 4]| names.map(|name| privacy.get(name));
         let asked = ["last", "defense", "stickers", "hats"];
-        assert_eq!(of(&privacy, asked), [Some("all"), Some("off"), Some("all"), None]);
-        for (name, value, is_taken) in
-            [("last", "none", true), ("defense", "all", false), ("online", "none", false), ("hats", "all", false)]
-        {
+        assert_eq!(
+            of(&privacy, asked),
+            [Some("all"), Some("off"), Some("all"), None]
+        );
+        for (name, value, is_taken) in [
+            ("last", "none", true),
+            ("defense", "all", false),
+            ("online", "none", false),
+            ("hats", "all", false),
+        ] {
             assert_eq!(privacy.set(name, value), is_taken, "{name} {value}");
         }
-        assert_eq!(of(&privacy, asked), [Some("none"), Some("off"), Some("all"), None]);
-        privacy.exclude("profile", [("1".into(), true), ("2".into(), true), ("1".into(), false)]);
+        assert_eq!(
+            of(&privacy, asked),
+            [Some("none"), Some("off"), Some("all"), None]
+        );
+        privacy.exclude(
+            "profile",
+            [("1".into(), true), ("2".into(), true), ("1".into(), false)],
+        );
         privacy.exclude("calladd", [("1".into(), true)]);
-        assert_eq!(privacy.excluded("profile").numbers, BTreeSet::from(["2".into()]));
-        assert_eq!((privacy.excluded("profile").version, privacy.excluded("calladd").version), (1, 0));
+        assert_eq!(
+            privacy.excluded("profile").numbers,
+            BTreeSet::from(["2".into()])
+        );
+        assert_eq!(
+            (
+                privacy.excluded("profile").version,
+                privacy.excluded("calladd").version
+            ),
+            (1, 0)
+        );
     }
 }

@@ -59,11 +59,17 @@ impl Picture {
         let reader = ImageReader::with_format(Cursor::new(&jpeg), ImageFormat::Jpeg);
         let picture = reader.decode().context("it is no JPEG")?;
         let mut preview = Cursor::new(Vec::new());
-        let small = picture.resize_to_fill(PREVIEW, PREVIEW, FilterType::Triangle).to_rgb8();
+        let small = picture
+            .resize_to_fill(PREVIEW, PREVIEW, FilterType::Triangle)
+            .to_rgb8();
         small.write_with_encoder(JpegEncoder::new_with_quality(&mut preview, 75))?;
         // WhatsApp's ids are times, too; two in one moment must differ all the same.
         let id = format!("{}{:03}", unix_time_ms(), rand::random_range(0..1000));
-        Ok(Self { id, full: jpeg, preview: preview.into_inner() })
+        Ok(Self {
+            id,
+            full: jpeg,
+            preview: preview.into_inner(),
+        })
     }
 
     pub(crate) fn bytes(&self, form: Form) -> &[u8] {
@@ -75,7 +81,11 @@ impl Picture {
 
     /// Where it is on the media host, in one of its forms.
     pub(crate) fn path(&self, form: Form) -> String {
-        format!("/v/t61/{}{}.jpg?ccb=11-4&oh=simulated&oe=7fffffff", form.letter(), self.id)
+        format!(
+            "/v/t61/{}{}.jpg?ccb=11-4&oh=simulated&oe=7fffffff",
+            form.letter(),
+            self.id
+        )
     }
 }
 
@@ -87,8 +97,15 @@ pub(crate) fn at(server: &Server, name: &str) -> Option<Vec<u8>> {
         _ => return None,
     };
     let world = server.world.lock();
-    let mut pictures = world.accounts().filter_map(|account| account.profile.picture.as_ref());
-    Some(pictures.find(|picture| picture.id == id)?.bytes(form).to_vec())
+    let mut pictures = world
+        .accounts()
+        .filter_map(|account| account.profile.picture.as_ref());
+    Some(
+        pictures
+            .find(|picture| picture.id == id)?
+            .bytes(form)
+            .to_vec(),
+    )
 }
 
 impl Account {
@@ -122,7 +139,10 @@ impl Phone {
     /// Its about text, whichever of the account's devices has set it.
     pub fn about(&self) -> String {
         let world = self.server.world.lock();
-        world.account(&self.number).map(|account| account.profile.about.clone()).unwrap_or_default()
+        world
+            .account(&self.number)
+            .map(|account| account.profile.about.clone())
+            .unwrap_or_default()
     }
 
     /// Shows a picture, a JPEG; its id.
@@ -147,7 +167,13 @@ impl Phone {
 
     /// Its picture, whichever of the account's devices has set it.
     pub fn picture(&self) -> Option<Picture> {
-        self.server.world.lock().account(&self.number)?.profile.picture.clone()
+        self.server
+            .world
+            .lock()
+            .account(&self.number)?
+            .profile
+            .picture
+            .clone()
     }
 
     /// Blocks somebody, or lets them through again.
@@ -160,13 +186,19 @@ impl Phone {
     /// The numbers of those it has blocked, whichever of the account's devices has done it.
     pub fn blocked(&self) -> Vec<String> {
         let world = self.server.world.lock();
-        let blocked = world.account(&self.number).into_iter().flat_map(|account| &account.blocked);
+        let blocked = world
+            .account(&self.number)
+            .into_iter()
+            .flat_map(|account| &account.blocked);
         blocked.map(ToString::to_string).collect()
     }
 
     /// The name that others see, as WhatsApp knows it.
     pub fn name(&self) -> String {
         let world = self.server.world.lock();
-        world.account(&self.number).map(|account| account.push_name.clone()).unwrap_or_default()
+        world
+            .account(&self.number)
+            .map(|account| account.push_name.clone())
+            .unwrap_or_default()
     }
 }

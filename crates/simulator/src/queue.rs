@@ -44,7 +44,12 @@ pub(crate) struct Queue {
 
 impl Queue {
     pub(crate) fn push(&mut self, class: Class, id: &str, from: Jid, stanza: Node) {
-        self.entries.push_back(Entry { class, id: id.to_owned(), from, stanza });
+        self.entries.push_back(Entry {
+            class,
+            id: id.to_owned(),
+            from,
+            stanza,
+        });
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -116,19 +121,28 @@ mod tests {
     }
 
     fn push(queue: &mut Queue, id: &str, from: Jid, time: &str) {
-        let stanza = NodeBuilder::new("message").attr("id", id).attr("t", time).build();
+        let stanza = NodeBuilder::new("message")
+            .attr("id", id)
+            .attr("t", time)
+            .build();
         queue.push(Class::Message, id, from, stanza);
     }
 
     fn ids(stanzas: Vec<Node>) -> Vec<String> {
-        stanzas.iter().map(|stanza| stanza.attrs.get("id").unwrap().to_string()).collect()
+        stanzas
+            .iter()
+            .map(|stanza| stanza.attrs.get("id").unwrap().to_string())
+            .collect()
     }
 
     #[test]
     fn what_was_not_confirmed_goes_out_again_on_the_next_connection_in_order() {
         let mut queue = queue(&["A", "B", "C"]);
         assert_eq!(ids(queue.send(10)), ["A", "B", "C"]);
-        assert!(queue.send(10).is_empty(), "each stanza goes out once on a connection");
+        assert!(
+            queue.send(10).is_empty(),
+            "each stanza goes out once on a connection"
+        );
         assert!(queue.confirm(Class::Message, "B", None));
         queue.start_over();
         assert_eq!(ids(queue.send(10)), ["A", "C"]);
@@ -153,7 +167,11 @@ mod tests {
         queue.start_over();
         let left = queue.send(10);
         assert_eq!(left.len(), 1);
-        assert_eq!(left[0].attrs.get("t").unwrap().as_str(), "1", "the other chat's stanza stays");
+        assert_eq!(
+            left[0].attrs.get("t").unwrap().as_str(),
+            "1",
+            "the other chat's stanza stays"
+        );
     }
 
     #[test]

@@ -20,27 +20,48 @@ impl Phone {
     /// All messages of a chat that the phone has, the oldest first: of before any device was linked, received, and sent.
     fn kept(&self, chat: &Chat) -> Vec<PastMessage> {
         let told = self.with_handset(|handset| {
-            let told = handset.past.iter().map(|past| (past.chat.clone(), past.messages.clone()));
+            let told = handset
+                .past
+                .iter()
+                .map(|past| (past.chat.clone(), past.messages.clone()));
             told.collect::<Vec<_>>()
         });
         let is_this = |address: &str| self.chat(address).is_ok_and(|of| of == *chat);
-        let mut kept: Vec<PastMessage> =
-            told.into_iter().filter(|(address, _)| is_this(address)).flat_map(|(_, messages)| messages).collect();
+        let mut kept: Vec<PastMessage> = told
+            .into_iter()
+            .filter(|(address, _)| is_this(address))
+            .flat_map(|(_, messages)| messages)
+            .collect();
         self.with_handset(|handset| {
             let name = chat.to_string();
             let received = handset.inbox.iter().filter(|message| message.chat == name);
-            kept.extend(received.map(|message| PastMessage {
-                author: if message.from_me { Author::Me } else { Author::Them },
-                from: (!message.from_me).then(|| message.from.clone()).filter(|_| matches!(chat, Chat::Group(_))),
-                ..past(&message.id, message.timestamp, &message.protobuf)
+            kept.extend(received.map(|message| {
+                PastMessage {
+                    author: if message.from_me {
+                        Author::Me
+                    } else {
+                        Author::Them
+                    },
+                    from: (!message.from_me)
+                        .then(|| message.from.clone())
+                        .filter(|_| matches!(chat, Chat::Group(_))),
+                    ..past(&message.id, message.timestamp, &message.protobuf)
+                }
             }));
-            let sent = handset.all_sent().filter(|(_, sent)| sent.to == *chat && !sent.is_peer);
+            let sent = handset
+                .all_sent()
+                .filter(|(_, sent)| sent.to == *chat && !sent.is_peer);
             kept.extend(sent.filter_map(|(at, sent)| {
                 let message = waproto::buffa::Message::decode_from_slice(&sent.message).ok()?;
-                Some(PastMessage { author: Author::Me, ..past(&sent.id, *at, &Arc::new(message)) })
+                Some(PastMessage {
+                    author: Author::Me,
+                    ..past(&sent.id, *at, &Arc::new(message))
+                })
             }));
         });
-        kept.retain(|it| !it.message.protocol_message.is_set() && !it.message.reaction_message.is_set());
+        kept.retain(|it| {
+            !it.message.protocol_message.is_set() && !it.message.reaction_message.is_set()
+        });
         kept.sort_by_key(|message| message.timestamp);
         kept
     }
@@ -48,8 +69,15 @@ impl Phone {
     /// A message, under the number of whoever the chat is with.
     pub(crate) fn kept_message(&self, chat: &str, id: &str) -> Option<wa::WebMessageInfo> {
         let of = self.chat(chat).ok()?;
-        let message = self.kept(&of).into_iter().find(|message| message.id == id)?;
-        let mut info = self.past_message(chat, &message).ok()?.message.into_option()?;
+        let message = self
+            .kept(&of)
+            .into_iter()
+            .find(|message| message.id == id)?;
+        let mut info = self
+            .past_message(chat, &message)
+            .ok()?
+            .message
+            .into_option()?;
         info.key.get_or_insert_default().remote_jid = Some(of.to_string());
         Some(info)
     }
@@ -57,7 +85,15 @@ impl Phone {
 
 fn past(id: &str, timestamp: u64, message: &Arc<wa::Message>) -> PastMessage {
     let (id, message) = (id.to_owned(), wa::Message::clone(message));
-    PastMessage { id, author: Author::Them, from: None, timestamp, message, status: None, reactions: Vec::new() }
+    PastMessage {
+        id,
+        author: Author::Them,
+        from: None,
+        timestamp,
+        message,
+        status: None,
+        reactions: Vec::new(),
+    }
 }
 
 /// Hands a device the messages of a chat before the oldest one that it has. `id`: of the message it asked in.
@@ -69,12 +105,21 @@ pub(crate) fn tell_older(
 ) -> anyhow::Result<()> {
     let address = asked.chat_jid.as_deref().unwrap_or_default();
     let kept = phone.kept(&phone.chat(address)?);
-    let known = kept.iter().position(|message| Some(&message.id) == asked.oldest_msg_id.as_ref());
-    let oldest = asked.oldest_msg_timestamp_ms.and_then(|at| u64::try_from(at / 1000).ok()).unwrap_or(u64::MAX);
+    let known = kept
+        .iter()
+        .position(|message| Some(&message.id) == asked.oldest_msg_id.as_ref());
+    let oldest = asked
+        .oldest_msg_timestamp_ms
+        .and_then(|at| u64::try_from(at / 1000).ok())
+        .unwrap_or(u64::MAX);
     let end = known.unwrap_or_else(|| kept.partition_point(|message| message.timestamp < oldest));
-    let count = asked.on_demand_msg_count.and_then(|count| usize::try_from(count).ok()).filter(|count| *count > 0);
+    let count = asked
+        .on_demand_msg_count
+        .and_then(|count| usize::try_from(count).ok())
+        .filter(|count| *count > 0);
     let start = end.saturating_sub(count.unwrap_or(PAGE));
-    let mut conversation = phone.conversation(address, &kept[start..end].iter().collect::<Vec<_>>())?;
+    let mut conversation =
+        phone.conversation(address, &kept[start..end].iter().collect::<Vec<_>>())?;
     conversation.end_of_history_transfer = Some(start == 0);
     conversation.end_of_history_transfer_type = Some(match start {
         0 => EndOfHistoryTransferType::COMPLETE_AND_NO_MORE_MESSAGE_REMAIN_ON_PRIMARY,

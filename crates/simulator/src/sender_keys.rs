@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use wacore_libsignal::protocol::error::Result as SignalResult;
 use wacore_libsignal::protocol::{
     SenderKeyDistributionMessage, SenderKeyName, SenderKeyRecord, SenderKeyStore,
-    create_sender_key_distribution_message, group_decrypt, group_encrypt, process_sender_key_distribution_message,
+    create_sender_key_distribution_message, group_decrypt, group_encrypt,
+    process_sender_key_distribution_message,
 };
 
 use crate::signal::{Ciphertext, at_once, pad, unpad};
@@ -28,12 +29,19 @@ impl SenderKeys {
     /// Of these devices, those that cannot open what this phone writes to the group.
     pub(crate) fn strangers(&self, group: &str, devices: &[DeviceId]) -> Vec<DeviceId> {
         let known = self.shared.get(group);
-        devices.iter().filter(|device| !known.is_some_and(|known| known.contains(device))).cloned().collect()
+        devices
+            .iter()
+            .filter(|device| !known.is_some_and(|known| known.contains(device)))
+            .cloned()
+            .collect()
     }
 
     /// A device gets the key now.
     pub(crate) fn share_with(&mut self, group: &str, device: DeviceId) {
-        self.shared.entry(group.to_owned()).or_default().insert(device);
+        self.shared
+            .entry(group.to_owned())
+            .or_default()
+            .insert(device);
     }
 
     /// A device turned out not to have the key.
@@ -53,29 +61,59 @@ impl SenderKeys {
     pub(crate) fn distribution(&mut self, group: &str) -> anyhow::Result<Vec<u8>> {
         let mut rng = rand::rng();
         let own = name(group, OWN);
-        let message = at_once(create_sender_key_distribution_message(&own, &mut self.records, &mut rng))?;
+        let message = at_once(create_sender_key_distribution_message(
+            &own,
+            &mut self.records,
+            &mut rng,
+        ))?;
         Ok(message.as_ref().to_vec())
     }
 
     pub(crate) fn encrypt(&mut self, group: &str, plaintext: &[u8]) -> anyhow::Result<Ciphertext> {
         let mut rng = rand::rng();
-        let sealed = at_once(group_encrypt(&mut self.records, &name(group, OWN), &pad(plaintext), &mut rng))
-            .context("sealing a group message")?;
-        Ok(Ciphertext { kind: "skmsg", bytes: sealed.serialized().to_vec() })
+        let sealed = at_once(group_encrypt(
+            &mut self.records,
+            &name(group, OWN),
+            &pad(plaintext),
+            &mut rng,
+        ))
+        .context("sealing a group message")?;
+        Ok(Ciphertext {
+            kind: "skmsg",
+            bytes: sealed.serialized().to_vec(),
+        })
     }
 
     /// Takes another device's key; `sender` is the name its Signal session is kept under.
-    pub(crate) fn learn(&mut self, group: &str, sender: &str, distribution: &[u8]) -> anyhow::Result<()> {
+    pub(crate) fn learn(
+        &mut self,
+        group: &str,
+        sender: &str,
+        distribution: &[u8],
+    ) -> anyhow::Result<()> {
         let distribution = SenderKeyDistributionMessage::try_from(distribution)
             .map_err(|error| anyhow!("a distribution of a sender key: {error}"))?;
         let theirs = name(group, sender);
-        at_once(process_sender_key_distribution_message(&theirs, &distribution, &mut self.records))?;
+        at_once(process_sender_key_distribution_message(
+            &theirs,
+            &distribution,
+            &mut self.records,
+        ))?;
         Ok(())
     }
 
-    pub(crate) fn decrypt(&mut self, group: &str, sender: &str, bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
-        let opened = at_once(group_decrypt(bytes, &mut self.records, &name(group, sender)))
-            .with_context(|| format!("opening a group message of {sender}"))?;
+    pub(crate) fn decrypt(
+        &mut self,
+        group: &str,
+        sender: &str,
+        bytes: &[u8],
+    ) -> anyhow::Result<Vec<u8>> {
+        let opened = at_once(group_decrypt(
+            bytes,
+            &mut self.records,
+            &name(group, sender),
+        ))
+        .with_context(|| format!("opening a group message of {sender}"))?;
         unpad(opened)
     }
 
@@ -83,7 +121,9 @@ impl SenderKeys {
     pub(crate) fn forget_others(&mut self, group: &str) {
         let own = name(group, OWN).cache_key().to_owned();
         let prefix = format!("{group}:");
-        self.records.0.retain(|name, _| *name == own || !name.starts_with(&prefix));
+        self.records
+            .0
+            .retain(|name, _| *name == own || !name.starts_with(&prefix));
     }
 }
 
@@ -96,7 +136,11 @@ struct Records(HashMap<String, SenderKeyRecord>);
 
 #[async_trait]
 impl SenderKeyStore for Records {
-    async fn store_sender_key(&mut self, name: &SenderKeyName, record: SenderKeyRecord) -> SignalResult<()> {
+    async fn store_sender_key(
+        &mut self,
+        name: &SenderKeyName,
+        record: SenderKeyRecord,
+    ) -> SignalResult<()> {
         self.0.insert(name.cache_key().to_owned(), record);
         Ok(())
     }
@@ -117,7 +161,10 @@ mod tests {
         let (mut alice, mut bob) = (SenderKeys::default(), SenderKeys::default());
         let key = alice.distribution(GROUP).unwrap();
         let early = alice.encrypt(GROUP, b"one").unwrap();
-        assert!(bob.decrypt(GROUP, "alice", &early.bytes).is_err(), "he has no key yet");
+        assert!(
+            bob.decrypt(GROUP, "alice", &early.bytes).is_err(),
+            "he has no key yet"
+        );
         bob.learn(GROUP, "alice", &key).unwrap();
         assert_eq!(bob.decrypt(GROUP, "alice", &early.bytes).unwrap(), b"one");
         let mut next = alice.encrypt(GROUP, b"two").unwrap();
@@ -128,12 +175,23 @@ mod tests {
     #[test]
     fn after_a_rotation_the_old_key_opens_nothing() {
         let (mut alice, mut bob) = (SenderKeys::default(), SenderKeys::default());
-        bob.learn(GROUP, "alice", &alice.distribution(GROUP).unwrap()).unwrap();
-        let device = DeviceId { number: "2".into(), device: 0 };
+        bob.learn(GROUP, "alice", &alice.distribution(GROUP).unwrap())
+            .unwrap();
+        let device = DeviceId {
+            number: "2".into(),
+            device: 0,
+        };
         alice.share_with(GROUP, device.clone());
-        assert!(alice.strangers(GROUP, std::slice::from_ref(&device)).is_empty());
+        assert!(
+            alice
+                .strangers(GROUP, std::slice::from_ref(&device))
+                .is_empty()
+        );
         alice.rotate(GROUP);
-        assert_eq!(alice.strangers(GROUP, std::slice::from_ref(&device)), [device]);
+        assert_eq!(
+            alice.strangers(GROUP, std::slice::from_ref(&device)),
+            [device]
+        );
         alice.distribution(GROUP).unwrap();
         let sealed = alice.encrypt(GROUP, b"secret").unwrap();
         assert!(bob.decrypt(GROUP, "alice", &sealed.bytes).is_err());

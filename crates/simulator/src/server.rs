@@ -160,10 +160,18 @@ fn routes(server: Arc<Server>) -> Router {
 
 /// Remembers a panic, so that whoever stops the simulator hears of it.
 async fn watched(server: Arc<Server>, socket: WebSocket) {
-    let panicked = AssertUnwindSafe(connection::run(server.clone(), socket)).catch_unwind().await;
+    let panicked = AssertUnwindSafe(connection::run(server.clone(), socket))
+        .catch_unwind()
+        .await;
     if let Err(panic) = panicked {
-        let words = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-        server.panics.lock().push(words.unwrap_or("without words").to_owned());
+        let words = panic
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or(panic.downcast_ref::<&str>().copied());
+        server
+            .panics
+            .lock()
+            .push(words.unwrap_or("without words").to_owned());
     }
 }
 

@@ -45,41 +45,95 @@ pub enum KeyShare {
 impl Phone {
     /// Puts a chat away, or takes it back.
     pub fn archives(&self, chat: &str, archived: bool) -> anyhow::Result<()> {
-        let action = action::ArchiveChatAction { archived: Some(archived), message_range: range() };
-        let value = SyncActionValue { archive_chat_action: MessageField::some(action), ..Default::default() };
+        let action = action::ArchiveChatAction {
+            archived: Some(archived),
+            message_range: range(),
+        };
+        let value = SyncActionValue {
+            archive_chat_action: MessageField::some(action),
+            ..Default::default()
+        };
         self.sets(REGULAR_LOW, &["archive", &self.address_of(chat)?], 3, value)
     }
 
     /// Puts a chat on top of the list, or lets it go.
     pub fn pins_chat(&self, chat: &str, pinned: bool) -> anyhow::Result<()> {
-        let action = action::PinAction { pinned: Some(pinned) };
-        let value = SyncActionValue { pin_action: MessageField::some(action), ..Default::default() };
+        let action = action::PinAction {
+            pinned: Some(pinned),
+        };
+        let value = SyncActionValue {
+            pin_action: MessageField::some(action),
+            ..Default::default()
+        };
         self.sets(REGULAR_LOW, &["pin_v1", &self.address_of(chat)?], 5, value)
     }
 
     /// Mutes a chat until then, in milliseconds since 1970, or for ever (-1); `None` lets it sound again.
     pub fn mutes(&self, chat: &str, until: Option<i64>) -> anyhow::Result<()> {
         let mute_end_timestamp = Some(until.unwrap_or(0));
-        let action = action::MuteAction { muted: Some(until.is_some()), mute_end_timestamp, ..Default::default() };
-        let value = SyncActionValue { mute_action: MessageField::some(action), ..Default::default() };
+        let action = action::MuteAction {
+            muted: Some(until.is_some()),
+            mute_end_timestamp,
+            ..Default::default()
+        };
+        let value = SyncActionValue {
+            mute_action: MessageField::some(action),
+            ..Default::default()
+        };
         self.sets(REGULAR_HIGH, &["mute", &self.address_of(chat)?], 2, value)
     }
 
     /// Marks a chat as unread, or as read.
     pub fn marks_unread(&self, chat: &str, unread: bool) -> anyhow::Result<()> {
-        let action = action::MarkChatAsReadAction { read: Some(!unread), message_range: range() };
-        let value = SyncActionValue { mark_chat_as_read_action: MessageField::some(action), ..Default::default() };
-        self.sets(REGULAR_LOW, &["markChatAsRead", &self.address_of(chat)?], 3, value)
+        let action = action::MarkChatAsReadAction {
+            read: Some(!unread),
+            message_range: range(),
+        };
+        let value = SyncActionValue {
+            mark_chat_as_read_action: MessageField::some(action),
+            ..Default::default()
+        };
+        self.sets(
+            REGULAR_LOW,
+            &["markChatAsRead", &self.address_of(chat)?],
+            3,
+            value,
+        )
     }
 
     /// Puts a star to a message, or takes it away.
-    pub fn stars(&self, chat: &str, message_id: &str, author: Author, starred: bool) -> anyhow::Result<()> {
-        let key = self.key(chat, message_id, author)?.into_option().unwrap_or_default();
-        let action = action::StarAction { starred: Some(starred) };
-        let value = SyncActionValue { star_action: MessageField::some(action), ..Default::default() };
+    pub fn stars(
+        &self,
+        chat: &str,
+        message_id: &str,
+        author: Author,
+        starred: bool,
+    ) -> anyhow::Result<()> {
+        let key = self
+            .key(chat, message_id, author)?
+            .into_option()
+            .unwrap_or_default();
+        let action = action::StarAction {
+            starred: Some(starred),
+        };
+        let value = SyncActionValue {
+            star_action: MessageField::some(action),
+            ..Default::default()
+        };
         let from_me = if author == Author::Me { "1" } else { "0" };
         let participant = key.participant.unwrap_or_else(|| "0".to_owned());
-        self.sets(REGULAR_HIGH, &["star", &self.address_of(chat)?, message_id, from_me, &participant], 2, value)
+        self.sets(
+            REGULAR_HIGH,
+            &[
+                "star",
+                &self.address_of(chat)?,
+                message_id,
+                from_me,
+                &participant,
+            ],
+            2,
+            value,
+        )
     }
 
     /// Saves somebody under a name.
@@ -92,7 +146,10 @@ impl Phone {
             save_on_primary_addressbook: Some(true),
             ..Default::default()
         };
-        let value = SyncActionValue { contact_action: MessageField::some(contact), ..Default::default() };
+        let value = SyncActionValue {
+            contact_action: MessageField::some(contact),
+            ..Default::default()
+        };
         self.sets(CRITICAL_UNBLOCK_LOW, &["contact", &number], 2, value)
     }
 
@@ -104,16 +161,36 @@ impl Phone {
 
     /// Removes a chat from the list, with all its messages.
     pub fn deletes_chat(&self, chat: &str) -> anyhow::Result<()> {
-        let action = action::DeleteChatAction { message_range: range() };
-        let value = SyncActionValue { delete_chat_action: MessageField::some(action), ..Default::default() };
-        self.sets(REGULAR_HIGH, &["deleteChat", &self.address_of(chat)?, "1"], 6, value)
+        let action = action::DeleteChatAction {
+            message_range: range(),
+        };
+        let value = SyncActionValue {
+            delete_chat_action: MessageField::some(action),
+            ..Default::default()
+        };
+        self.sets(
+            REGULAR_HIGH,
+            &["deleteChat", &self.address_of(chat)?, "1"],
+            6,
+            value,
+        )
     }
 
     /// Takes all messages out of a chat, which stays in the list.
     pub fn clears_chat(&self, chat: &str) -> anyhow::Result<()> {
-        let action = action::ClearChatAction { message_range: range() };
-        let value = SyncActionValue { clear_chat_action: MessageField::some(action), ..Default::default() };
-        self.sets(REGULAR_HIGH, &["clearChat", &self.address_of(chat)?, "1", "1"], 6, value)
+        let action = action::ClearChatAction {
+            message_range: range(),
+        };
+        let value = SyncActionValue {
+            clear_chat_action: MessageField::some(action),
+            ..Default::default()
+        };
+        self.sets(
+            REGULAR_HIGH,
+            &["clearChat", &self.address_of(chat)?, "1", "1"],
+            6,
+            value,
+        )
     }
 
     /// Changes the name its messages carry.
@@ -137,14 +214,17 @@ impl Phone {
     /// How the phone shows a chat, whichever of the account's devices made it so.
     pub fn chat_settings(&self, chat: &str) -> anyhow::Result<ChatSettings> {
         let low = |action: &str| self.newest(REGULAR_LOW, action, chat);
-        let mute = self.newest(REGULAR_HIGH, "mute", chat)?.and_then(|value| value.mute_action.into_option());
+        let mute = self
+            .newest(REGULAR_HIGH, "mute", chat)?
+            .and_then(|value| value.mute_action.into_option());
         let mute = mute.filter(|mute| mute.muted == Some(true));
         let is = |flag: Option<bool>| flag == Some(true);
         Ok(ChatSettings {
             archived: low("archive")?.is_some_and(|value| is(value.archive_chat_action.archived)),
             pinned: low("pin_v1")?.is_some_and(|value| is(value.pin_action.pinned)),
             muted_until: mute.map(|mute| mute.mute_end_timestamp.unwrap_or(-1)),
-            unread: low("markChatAsRead")?.is_some_and(|value| value.mark_chat_as_read_action.read == Some(false)),
+            unread: low("markChatAsRead")?
+                .is_some_and(|value| value.mark_chat_as_read_action.read == Some(false)),
         })
     }
 
@@ -157,7 +237,10 @@ impl Phone {
     /// The account's push name, as its devices have agreed on it.
     pub fn push_name(&self) -> Option<String> {
         self.with_handset(|handset| {
-            let newest = handset.app_state.entries(CRITICAL_BLOCK).max_by_key(|entry| entry.value.timestamp)?;
+            let newest = handset
+                .app_state
+                .entries(CRITICAL_BLOCK)
+                .max_by_key(|entry| entry.value.timestamp)?;
             newest.value.push_name_setting.as_option()?.name.clone()
         })
     }
@@ -168,7 +251,12 @@ impl Phone {
         Ok(self.with_handset(|handset| handset.app_state.written(collection)))
     }
 
-    fn newest(&self, collection: &str, action: &str, chat: &str) -> anyhow::Result<Option<SyncActionValue>> {
+    fn newest(
+        &self,
+        collection: &str,
+        action: &str,
+        chat: &str,
+    ) -> anyhow::Result<Option<SyncActionValue>> {
         let addresses = self.both_addresses(chat)?;
         let meant = |entry: &&Entry| match &entry.index[..] {
             [kind, chat, ..] => kind == action && addresses.contains(chat),
@@ -176,7 +264,9 @@ impl Phone {
         };
         Ok(self.with_handset(|handset| {
             let entries = handset.app_state.entries(collection).filter(meant);
-            entries.max_by_key(|entry| entry.value.timestamp).map(|entry| entry.value.clone())
+            entries
+                .max_by_key(|entry| entry.value.timestamp)
+                .map(|entry| entry.value.clone())
         }))
     }
 
@@ -189,11 +279,20 @@ impl Phone {
             Chat::Person(number) => number,
         };
         let world = self.server.world.lock();
-        let account = world.account(&number).expect("an account is never removed while the simulator runs");
-        Ok([Addressing::PhoneNumber, Addressing::Lid].map(|addressing| account.jid(addressing, 0).to_string()))
+        let account = world
+            .account(&number)
+            .expect("an account is never removed while the simulator runs");
+        Ok([Addressing::PhoneNumber, Addressing::Lid]
+            .map(|addressing| account.jid(addressing, 0).to_string()))
     }
 
-    fn sets(&self, collection: &str, index: &[&str], schema: i32, value: SyncActionValue) -> anyhow::Result<()> {
+    fn sets(
+        &self,
+        collection: &str,
+        index: &[&str],
+        schema: i32,
+        value: SyncActionValue,
+    ) -> anyhow::Result<()> {
         self.writes(collection, index, schema, Some(value))
     }
 
@@ -207,23 +306,41 @@ impl Phone {
         let index = index.iter().map(|&part| part.to_owned()).collect();
         let timestamp = Some(crate::stanza::unix_time_ms());
         let value = value.map(|value| SyncActionValue { timestamp, ..value });
-        appstate::write(&self.server, &self.number, collection, &[Change { index, schema, value }])
+        appstate::write(
+            &self.server,
+            &self.number,
+            collection,
+            &[Change {
+                index,
+                schema,
+                value,
+            }],
+        )
     }
 }
 
 /// The account's name, as its phone writes it first of all: a linked device learns its own push name from it.
 pub(crate) fn push_name(name: &str) -> Change {
-    let setting = action::PushNameSetting { name: Some(name.to_owned()) };
+    let setting = action::PushNameSetting {
+        name: Some(name.to_owned()),
+    };
     let value = SyncActionValue {
         timestamp: Some(crate::stanza::unix_time_ms()),
         push_name_setting: MessageField::some(setting),
         ..Default::default()
     };
-    Change { index: vec!["setting_pushName".to_owned()], schema: 1, value: Some(value) }
+    Change {
+        index: vec!["setting_pushName".to_owned()],
+        schema: 1,
+        value: Some(value),
+    }
 }
 
 /// Up to which message it holds: phones name the newest.
 fn range() -> MessageField<action::SyncActionMessageRange> {
     let last_message_timestamp = Some(crate::stanza::unix_time().cast_signed());
-    MessageField::some(action::SyncActionMessageRange { last_message_timestamp, ..Default::default() })
+    MessageField::some(action::SyncActionMessageRange {
+        last_message_timestamp,
+        ..Default::default()
+    })
 }

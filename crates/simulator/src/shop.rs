@@ -52,7 +52,10 @@ pub(crate) struct Order {
 impl Order {
     /// In thousandths.
     pub(crate) fn total(&self) -> i64 {
-        self.items.iter().map(|(offer, quantity)| offer.price * i64::from(*quantity)).sum()
+        self.items
+            .iter()
+            .map(|(offer, quantity)| offer.price * i64::from(*quantity))
+            .sum()
     }
 
     /// Of the first product; a catalogue has one.
@@ -73,29 +76,64 @@ pub struct PlacedOrder {
 impl Phone {
     /// Fills the account's catalogue; before that it has none, as nobody has who is no business.
     pub fn offers(&self, products: Vec<Offer>) {
-        self.server.world.lock().shops.catalogs.insert(self.number.clone(), products);
+        self.server
+            .world
+            .lock()
+            .shops
+            .catalogs
+            .insert(self.number.clone(), products);
     }
 
     /// Orders products of a business by their ids, so many of each.
-    pub fn orders(&self, seller: &str, items: &[(&str, u32)], message: &str) -> anyhow::Result<PlacedOrder> {
-        let Chat::Person(number) = self.chat(seller)? else { anyhow::bail!("{seller} is no account") };
-        let (id, token) = (format!("{}", rand::random::<u32>()), format!("{:032x}==", rand::random::<u128>()));
+    pub fn orders(
+        &self,
+        seller: &str,
+        items: &[(&str, u32)],
+        message: &str,
+    ) -> anyhow::Result<PlacedOrder> {
+        let Chat::Person(number) = self.chat(seller)? else {
+            anyhow::bail!("{seller} is no account")
+        };
+        let (id, token) = (
+            format!("{}", rand::random::<u32>()),
+            format!("{:032x}==", rand::random::<u128>()),
+        );
         let order = {
             let mut world = self.server.world.lock();
-            let seller =
-                world.account(&number).context("there is no such account")?.jid(crate::Addressing::PhoneNumber, 0);
-            let offers = world.shops.catalogs.get(&number).with_context(|| format!("{number} has no catalogue"))?;
+            let seller = world
+                .account(&number)
+                .context("there is no such account")?
+                .jid(crate::Addressing::PhoneNumber, 0);
+            let offers = world
+                .shops
+                .catalogs
+                .get(&number)
+                .with_context(|| format!("{number} has no catalogue"))?;
             let item = |(id, quantity): &(&str, u32)| {
                 let offer = offers.iter().find(|offer| offer.id == *id);
-                Ok((offer.with_context(|| format!("there is no product {id}"))?.clone(), *quantity))
+                Ok((
+                    offer
+                        .with_context(|| format!("there is no product {id}"))?
+                        .clone(),
+                    *quantity,
+                ))
             };
             let items = items.iter().map(item).collect::<anyhow::Result<Vec<_>>>()?;
             ensure!(!items.is_empty(), "an order has something in it");
-            let order = Order { token: token.clone(), items, placed: crate::stanza::unix_time() };
+            let order = Order {
+                token: token.clone(),
+                items,
+                placed: crate::stanza::unix_time(),
+            };
             let told = OrderMessage {
                 order_id: Some(id.clone()),
                 token: Some(token.clone()),
-                order_title: Some(world.account(&number).map(|it| it.push_name.clone()).unwrap_or_default()),
+                order_title: Some(
+                    world
+                        .account(&number)
+                        .map(|it| it.push_name.clone())
+                        .unwrap_or_default(),
+                ),
                 message: Some(message.to_owned()),
                 seller_jid: Some(seller.to_string()),
                 item_count: i32::try_from(order.items.len()).ok(),
@@ -108,7 +146,14 @@ impl Phone {
             world.shops.orders.insert(id.clone(), order);
             told
         };
-        let order = wa::Message { order_message: MessageField::some(order), ..Default::default() };
-        Ok(PlacedOrder { message: self.sends(&number, "media", order)?, id, token })
+        let order = wa::Message {
+            order_message: MessageField::some(order),
+            ..Default::default()
+        };
+        Ok(PlacedOrder {
+            message: self.sends(&number, "media", order)?,
+            id,
+            token,
+        })
     }
 }

@@ -7,10 +7,11 @@ use async_trait::async_trait;
 use futures_util::FutureExt;
 use wacore_libsignal::protocol::error::Result as SignalResult;
 use wacore_libsignal::protocol::{
-    CiphertextMessage, DeviceId, Direction, GenericSignedPreKey, IdentityChange, IdentityKey, IdentityKeyPair,
-    IdentityKeyStore, KeyPair, PreKeyBundle, PreKeyId, PreKeyRecord, PreKeySignalMessage, PreKeyStore, ProtocolAddress,
-    PublicKey, SessionRecord, SessionStore, SignalMessage, SignalProtocolError, SignedPreKeyId, SignedPreKeyRecord,
-    SignedPreKeyStore, Timestamp, UsePQRatchet, message_decrypt, message_encrypt, process_prekey_bundle,
+    CiphertextMessage, DeviceId, Direction, GenericSignedPreKey, IdentityChange, IdentityKey,
+    IdentityKeyPair, IdentityKeyStore, KeyPair, PreKeyBundle, PreKeyId, PreKeyRecord,
+    PreKeySignalMessage, PreKeyStore, ProtocolAddress, PublicKey, SessionRecord, SessionStore,
+    SignalMessage, SignalProtocolError, SignedPreKeyId, SignedPreKeyRecord, SignedPreKeyStore,
+    Timestamp, UsePQRatchet, message_decrypt, message_encrypt, process_prekey_bundle,
 };
 
 use crate::device::{Bundle, SignedPreKey};
@@ -45,10 +46,18 @@ impl Signal {
             .map_err(|error| anyhow!("signing a prekey: {error}"))?
             .to_vec();
         Ok(Self {
-            identities: Identities { own, registration_id, known: HashMap::new() },
+            identities: Identities {
+                own,
+                registration_id,
+                known: HashMap::new(),
+            },
             sessions: Sessions::default(),
             prekeys: PreKeys::default(),
-            signed_prekey: OwnSignedPreKey { id: 1, key, signature },
+            signed_prekey: OwnSignedPreKey {
+                id: 1,
+                key,
+                signature,
+            },
         })
     }
 
@@ -69,15 +78,26 @@ impl Signal {
     }
 
     pub(crate) fn has_session(&self, user: &str, device: u16) -> bool {
-        self.sessions.records.contains_key(address(user, device).as_str())
+        self.sessions
+            .records
+            .contains_key(address(user, device).as_str())
     }
 
     /// Opens a new session with a device from its bundle; an older session with it is kept aside by the ratchet.
-    pub(crate) fn start_session(&mut self, user: &str, device: u16, bundle: &Bundle) -> anyhow::Result<()> {
+    pub(crate) fn start_session(
+        &mut self,
+        user: &str,
+        device: u16,
+        bundle: &Bundle,
+    ) -> anyhow::Result<()> {
         let address = address(user, device);
-        let identity = IdentityKey::new(PublicKey::from_djb_public_key_bytes(&bundle.identity_key)?);
+        let identity =
+            IdentityKey::new(PublicKey::from_djb_public_key_bytes(&bundle.identity_key)?);
         let prekey = match &bundle.prekey {
-            Some((id, public)) => Some((PreKeyId::from(*id), PublicKey::from_djb_public_key_bytes(public)?)),
+            Some((id, public)) => Some((
+                PreKeyId::from(*id),
+                PublicKey::from_djb_public_key_bytes(public)?,
+            )),
             None => None,
         };
         let bundle = PreKeyBundle::new(
@@ -91,26 +111,54 @@ impl Signal {
         )?;
         let mut rng = rand::rng();
         let (sessions, identities) = (&mut self.sessions, &mut self.identities);
-        at_once(process_prekey_bundle(&address, sessions, identities, &bundle, &mut rng, UsePQRatchet::No))?;
+        at_once(process_prekey_bundle(
+            &address,
+            sessions,
+            identities,
+            &bundle,
+            &mut rng,
+            UsePQRatchet::No,
+        ))?;
         Ok(())
     }
 
-    pub(crate) fn encrypt(&mut self, user: &str, device: u16, plaintext: &[u8]) -> anyhow::Result<Ciphertext> {
+    pub(crate) fn encrypt(
+        &mut self,
+        user: &str,
+        device: u16,
+        plaintext: &[u8],
+    ) -> anyhow::Result<Ciphertext> {
         let address = address(user, device);
         let padded = pad(plaintext);
-        let message = at_once(message_encrypt(&padded, &address, &mut self.sessions, &mut self.identities))
-            .with_context(|| format!("encrypting for {address}"))?;
+        let message = at_once(message_encrypt(
+            &padded,
+            &address,
+            &mut self.sessions,
+            &mut self.identities,
+        ))
+        .with_context(|| format!("encrypting for {address}"))?;
         let kind = match message {
             CiphertextMessage::PreKeySignalMessage(_) => "pkmsg",
             _ => "msg",
         };
-        Ok(Ciphertext { kind, bytes: message.serialize().to_vec() })
+        Ok(Ciphertext {
+            kind,
+            bytes: message.serialize().to_vec(),
+        })
     }
 
-    pub(crate) fn decrypt(&mut self, user: &str, device: u16, kind: &str, bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
+    pub(crate) fn decrypt(
+        &mut self,
+        user: &str,
+        device: u16,
+        kind: &str,
+        bytes: &[u8],
+    ) -> anyhow::Result<Vec<u8>> {
         let address = address(user, device);
         let message = match kind {
-            "pkmsg" => CiphertextMessage::PreKeySignalMessage(PreKeySignalMessage::try_from(bytes)?),
+            "pkmsg" => {
+                CiphertextMessage::PreKeySignalMessage(PreKeySignalMessage::try_from(bytes)?)
+            }
             "msg" => CiphertextMessage::SignalMessage(SignalMessage::try_from(bytes)?),
             other => return Err(anyhow!("an <enc> of type {other} is not for a phone")),
         };
@@ -135,7 +183,9 @@ impl Signal {
 
 /// The stores below are memory, so the library's futures are ready at the first poll.
 pub(crate) fn at_once<T>(future: impl Future<Output = SignalResult<T>>) -> SignalResult<T> {
-    future.now_or_never().expect("a Signal store in memory never waits")
+    future
+        .now_or_never()
+        .expect("a Signal store in memory never waits")
 }
 
 fn address(user: &str, device: u16) -> ProtocolAddress {
@@ -158,8 +208,15 @@ pub(crate) fn pad(plaintext: &[u8]) -> Vec<u8> {
 
 pub(crate) fn unpad(mut padded: Vec<u8>) -> anyhow::Result<Vec<u8>> {
     let count = usize::from(*padded.last().context("an empty plaintext")?);
-    let start = padded.len().checked_sub(count).filter(|_| (1..=16).contains(&count)).context("wrong padding")?;
-    if padded[start..].iter().any(|&byte| usize::from(byte) != count) {
+    let start = padded
+        .len()
+        .checked_sub(count)
+        .filter(|_| (1..=16).contains(&count))
+        .context("wrong padding")?;
+    if padded[start..]
+        .iter()
+        .any(|&byte| usize::from(byte) != count)
+    {
         return Err(anyhow!("wrong padding"));
     }
     padded.truncate(start);
@@ -187,14 +244,21 @@ impl IdentityKeyStore for Identities {
         address: &ProtocolAddress,
         identity: &IdentityKey,
     ) -> SignalResult<IdentityChange> {
-        Ok(match self.known.insert(address.as_str().to_owned(), *identity) {
-            Some(former) if former != *identity => IdentityChange::ReplacedExisting,
-            _ => IdentityChange::NewOrUnchanged,
-        })
+        Ok(
+            match self.known.insert(address.as_str().to_owned(), *identity) {
+                Some(former) if former != *identity => IdentityChange::ReplacedExisting,
+                _ => IdentityChange::NewOrUnchanged,
+            },
+        )
     }
 
     /// Phones trust on first use and accept a changed key, as WhatsApp's do.
-    async fn is_trusted_identity(&self, _: &ProtocolAddress, _: &IdentityKey, _: Direction) -> SignalResult<bool> {
+    async fn is_trusted_identity(
+        &self,
+        _: &ProtocolAddress,
+        _: &IdentityKey,
+        _: Direction,
+    ) -> SignalResult<bool> {
         Ok(true)
     }
 
@@ -218,7 +282,11 @@ impl SessionStore for Sessions {
         Ok(self.records.contains_key(address.as_str()))
     }
 
-    async fn store_session(&mut self, address: &ProtocolAddress, record: SessionRecord) -> SignalResult<()> {
+    async fn store_session(
+        &mut self,
+        address: &ProtocolAddress,
+        record: SessionRecord,
+    ) -> SignalResult<()> {
         self.records.insert(address.as_str().to_owned(), record);
         Ok(())
     }
@@ -245,7 +313,10 @@ impl PreKeys {
 #[async_trait]
 impl PreKeyStore for PreKeys {
     async fn get_pre_key(&self, id: PreKeyId) -> SignalResult<PreKeyRecord> {
-        let key = self.keys.get(&u32::from(id)).ok_or(SignalProtocolError::InvalidPreKeyId)?;
+        let key = self
+            .keys
+            .get(&u32::from(id))
+            .ok_or(SignalProtocolError::InvalidPreKeyId)?;
         Ok(PreKeyRecord::new(id, key))
     }
 
@@ -282,10 +353,19 @@ impl SignedPreKeyStore for OwnSignedPreKey {
         if u32::from(id) != self.id {
             return Err(SignalProtocolError::InvalidSignedPreKeyId);
         }
-        Ok(SignedPreKeyRecord::new(id, Timestamp::from_epoch_millis(0), &self.key, &self.signature))
+        Ok(SignedPreKeyRecord::new(
+            id,
+            Timestamp::from_epoch_millis(0),
+            &self.key,
+            &self.signature,
+        ))
     }
 
-    async fn save_signed_pre_key(&mut self, _: SignedPreKeyId, _: &SignedPreKeyRecord) -> SignalResult<()> {
+    async fn save_signed_pre_key(
+        &mut self,
+        _: SignedPreKeyId,
+        _: &SignedPreKeyRecord,
+    ) -> SignalResult<()> {
         Ok(())
     }
 }
@@ -321,9 +401,15 @@ mod tests {
         for index in 0..answer.bytes.len() {
             let mut changed = answer.bytes.clone();
             changed[index] ^= 1;
-            assert!(alice.decrypt("bob", 0, answer.kind, &changed).is_err(), "byte {index}");
+            assert!(
+                alice.decrypt("bob", 0, answer.kind, &changed).is_err(),
+                "byte {index}"
+            );
         }
-        assert_eq!(alice.decrypt("bob", 0, answer.kind, &answer.bytes).unwrap(), b"three");
+        assert_eq!(
+            alice.decrypt("bob", 0, answer.kind, &answer.bytes).unwrap(),
+            b"three"
+        );
     }
 
     #[test]

@@ -75,12 +75,21 @@ impl Phone {
 
     /// Wants to be told when somebody comes and goes; the first word comes at once.
     pub fn watches(&self, whom: &str) -> anyhow::Result<()> {
-        let Chat::Person(number) = self.chat(whom)? else { anyhow::bail!("{whom:?} is no person") };
+        let Chat::Person(number) = self.chat(whom)? else {
+            anyhow::bail!("{whom:?} is no person")
+        };
         let addressing = self.addressing();
         let (jid, token) = {
             let world = self.server.world.lock();
-            let token = world.held_token(&number, &self.number).map(|token| token.bytes.clone());
-            (world.account(&number).map(|account| account.jid(addressing, 0)), token)
+            let token = world
+                .held_token(&number, &self.number)
+                .map(|token| token.bytes.clone());
+            (
+                world
+                    .account(&number)
+                    .map(|account| account.jid(addressing, 0)),
+                token,
+            )
         };
         if let Some(jid) = jid {
             signals::watch(&self.server, &self.id(0), &jid, token.as_deref());
@@ -90,16 +99,30 @@ impl Phone {
 
     /// Calls somebody; returns the call's id. It rings until it is taken back or turned away.
     pub fn calls(&self, whom: &str, video: bool) -> anyhow::Result<String> {
-        let Chat::Person(callee) = self.chat(whom)? else { anyhow::bail!("{whom:?} is no person") };
+        let Chat::Person(callee) = self.chat(whom)? else {
+            anyhow::bail!("{whom:?} is no person")
+        };
         let id = hex::encode_upper(rand::random::<[u8; 16]>());
-        Call { id: &id, caller: &self.number, callee: &callee }.offer(&self.server, video);
+        Call {
+            id: &id,
+            caller: &self.number,
+            callee: &callee,
+        }
+        .offer(&self.server, video);
         Ok(id)
     }
 
     /// Takes a call back that nobody has answered.
     pub fn hangs_up(&self, whom: &str, call: &str) -> anyhow::Result<()> {
-        let Chat::Person(callee) = self.chat(whom)? else { anyhow::bail!("{whom:?} is no person") };
-        Call { id: call, caller: &self.number, callee: &callee }.terminate(&self.server, None, None);
+        let Chat::Person(callee) = self.chat(whom)? else {
+            anyhow::bail!("{whom:?} is no person")
+        };
+        Call {
+            id: call,
+            caller: &self.number,
+            callee: &callee,
+        }
+        .terminate(&self.server, None, None);
         Ok(())
     }
 

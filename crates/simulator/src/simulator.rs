@@ -35,7 +35,11 @@ pub enum Addressing {
 impl Addressing {
     /// How an address that is on the wire is written.
     pub(crate) fn of(jid: &Jid) -> Self {
-        if jid.is_lid() { Self::Lid } else { Self::PhoneNumber }
+        if jid.is_lid() {
+            Self::Lid
+        } else {
+            Self::PhoneNumber
+        }
     }
 
     pub(crate) fn other(self) -> Self {
@@ -86,16 +90,25 @@ impl Simulator {
     /// Listens and serves until [`Simulator::finish`].
     pub async fn start(options: Options) -> anyhow::Result<Self> {
         let listen = options.listen;
-        ensure!(listen.ip().is_loopback(), "the simulator only listens on loopback, not on {listen}; use 127.0.0.1");
-        let listener = TcpListener::bind(listen).await.with_context(|| format!("listening on {listen}"))?;
+        ensure!(
+            listen.ip().is_loopback(),
+            "the simulator only listens on loopback, not on {listen}; use 127.0.0.1"
+        );
+        let listener = TcpListener::bind(listen)
+            .await
+            .with_context(|| format!("listening on {listen}"))?;
         let address = listener.local_addr()?;
-        let default_file = || std::env::temp_dir().join(format!("wapi-simulator-{}.pem", address.port()));
+        let default_file =
+            || std::env::temp_dir().join(format!("wapi-simulator-{}.pem", address.port()));
         let ca_pem_file = options.ca_pem_file.clone().unwrap_or_else(default_file);
         let server = Arc::new(Server::new(options, address)?);
         std::fs::write(&ca_pem_file, &server.tls.ca_pem)
             .with_context(|| format!("writing the CA to {}", ca_pem_file.display()))?;
         server.tasks.spawn(server.clone().accept(listener));
-        Ok(Self { server, ca_pem_file })
+        Ok(Self {
+            server,
+            ca_pem_file,
+        })
     }
 
     /// Where it listens.
@@ -145,17 +158,25 @@ impl Simulator {
 
     /// How often a file of the media host was asked for.
     pub fn downloads(&self) -> usize {
-        self.server.media.downloads.load(std::sync::atomic::Ordering::Relaxed)
+        self.server
+            .media
+            .downloads
+            .load(std::sync::atomic::Ordering::Relaxed)
     }
 
     /// How many bytes of uploads came to the media host over HTTP.
     pub fn uploaded_bytes(&self) -> usize {
-        self.server.media.received.load(std::sync::atomic::Ordering::Relaxed)
+        self.server
+            .media
+            .received
+            .load(std::sync::atomic::Ordering::Relaxed)
     }
 
     /// What can be made to go wrong.
     pub fn faults(&self) -> Faults {
-        Faults { server: self.server.clone() }
+        Faults {
+            server: self.server.clone(),
+        }
     }
 
     /// How many WebSockets were refused because of [`Faults::refuse_connections`].
@@ -174,7 +195,9 @@ impl Simulator {
     pub async fn finish(self) -> anyhow::Result<()> {
         self.server.stop.cancel();
         self.server.tasks.close();
-        tokio::time::timeout(STOPPING, self.server.tasks.wait()).await.context("connections did not end")?;
+        tokio::time::timeout(STOPPING, self.server.tasks.wait())
+            .await
+            .context("connections did not end")?;
         let unknown = self.unknown_requests();
         if !unknown.is_empty() {
             bail!("requests the simulator does not know: {unknown:#?}");
@@ -183,12 +206,24 @@ impl Simulator {
         if !panicked.is_empty() {
             bail!("connections of the simulator panicked: {panicked:#?}");
         }
-        let handsets: Vec<_> = self.server.world.lock().accounts().map(|account| account.handset.clone()).collect();
-        let failures: Vec<_> = handsets.iter().flat_map(|handset| handset.lock().unread_failures()).collect();
+        let handsets: Vec<_> = self
+            .server
+            .world
+            .lock()
+            .accounts()
+            .map(|account| account.handset.clone())
+            .collect();
+        let failures: Vec<_> = handsets
+            .iter()
+            .flat_map(|handset| handset.lock().unread_failures())
+            .collect();
         if !failures.is_empty() {
             bail!("phones could not read what they got, and no test asked about it: {failures:#?}");
         }
-        let reused: Vec<_> = handsets.iter().flat_map(|handset| handset.lock().counters.unread()).collect();
+        let reused: Vec<_> = handsets
+            .iter()
+            .flat_map(|handset| handset.lock().counters.unread())
+            .collect();
         if !reused.is_empty() {
             bail!("keys were used twice, and no test asked about it: {reused:#?}");
         }
@@ -207,10 +242,17 @@ impl Drop for Simulator {
 }
 
 /// Makes an account; without a number it gets the next free one.
-pub(crate) fn add_phone(server: &Arc<Server>, name: &str, number: Option<&str>) -> anyhow::Result<Phone> {
+pub(crate) fn add_phone(
+    server: &Arc<Server>,
+    name: &str,
+    number: Option<&str>,
+) -> anyhow::Result<Phone> {
     if let Some(number) = number {
         let digits = number.bytes().all(|byte| byte.is_ascii_digit());
-        ensure!(digits && (7..=15).contains(&number.len()), "{number:?} is no phone number: 7 to 15 digits, without +");
+        ensure!(
+            digits && (7..=15).contains(&number.len()),
+            "{number:?} is no phone number: 7 to 15 digits, without +"
+        );
     }
     // Keys are made outside the lock.
     let handset = Handset::new(server.options.kept, server.options.corruption)?;
@@ -219,10 +261,17 @@ pub(crate) fn add_phone(server: &Arc<Server>, name: &str, number: Option<&str>) 
         Some(number) => number.into(),
         None => free_number(&world),
     };
-    ensure!(world.account(&number).is_none(), "the number {number} is taken");
+    ensure!(
+        world.account(&number).is_none(),
+        "the number {number} is taken"
+    );
     let lid: Arc<str> = format!("{}", 100_000_000_000_001 + world.accounts().count() as u64).into();
     let signer = handset.signal.identity().clone();
-    let identity_key = signer.public_key().public_key_bytes().try_into().context("an identity key has 32 bytes")?;
+    let identity_key = signer
+        .public_key()
+        .public_key_bytes()
+        .try_into()
+        .context("an identity key has 32 bytes")?;
     world.add_account(Account {
         number: number.clone(),
         lid: lid.clone(),
@@ -246,7 +295,11 @@ pub(crate) fn add_phone(server: &Arc<Server>, name: &str, number: Option<&str>) 
     });
     drop(world);
     appstate::write(server, &number, CRITICAL_BLOCK, &[push_name(name)])?;
-    Ok(Phone { server: server.clone(), number, lid })
+    Ok(Phone {
+        server: server.clone(),
+        number,
+        lid,
+    })
 }
 
 fn free_number(world: &World) -> Number {

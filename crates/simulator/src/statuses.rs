@@ -11,7 +11,12 @@ use crate::world::{Chat, Number};
 
 impl Phone {
     /// Posts a status that these people see; `kind` is the stanza's type (`text`, `media`). Returns its id.
-    pub fn posts(&self, audience: &[&Self], kind: &'static str, message: &wa::Message) -> anyhow::Result<String> {
+    pub fn posts(
+        &self,
+        audience: &[&Self],
+        kind: &'static str,
+        message: &wa::Message,
+    ) -> anyhow::Result<String> {
         let id = phone_message::new_id();
         let audience: Vec<Number> = audience.iter().map(|phone| phone.number.clone()).collect();
         status::send(&self.server, &self.number, &audience, &id, kind, message)?;
@@ -19,7 +24,12 @@ impl Phone {
     }
 
     /// Puts an emoji to somebody's status; an empty one takes it back. Returns the id of the message that says so.
-    pub fn reacts_to_status(&self, author: &Self, status_id: &str, emoji: &str) -> anyhow::Result<String> {
+    pub fn reacts_to_status(
+        &self,
+        author: &Self,
+        status_id: &str,
+        emoji: &str,
+    ) -> anyhow::Result<String> {
         let key = wa::MessageKey {
             remote_jid: Some(Chat::Status.to_string()),
             from_me: Some(false),
@@ -32,15 +42,34 @@ impl Phone {
             sender_timestamp_ms: Some(crate::stanza::unix_time_ms()),
             ..Default::default()
         };
-        let message = wa::Message { reaction_message: MessageField::some(reaction), ..Default::default() };
+        let message = wa::Message {
+            reaction_message: MessageField::some(reaction),
+            ..Default::default()
+        };
         let id = phone_message::new_id();
-        phone_message::send_to_status(&self.server, &self.number, &author.number, &id, "reaction", &message)?;
+        phone_message::send_to_status(
+            &self.server,
+            &self.number,
+            &author.number,
+            &id,
+            "reaction",
+            &message,
+        )?;
         Ok(id)
     }
 
     /// Answers somebody's status, in the chat with them; returns the message's id.
-    pub fn answers_status(&self, author: &Self, status_id: &str, said: &str, text: &str) -> anyhow::Result<String> {
-        let quoted = wa::Message { conversation: Some(said.to_owned()), ..Default::default() };
+    pub fn answers_status(
+        &self,
+        author: &Self,
+        status_id: &str,
+        said: &str,
+        text: &str,
+    ) -> anyhow::Result<String> {
+        let quoted = wa::Message {
+            conversation: Some(said.to_owned()),
+            ..Default::default()
+        };
         let about = wa::ContextInfo {
             stanza_id: Some(status_id.to_owned()),
             participant: Some(self.address_of(&author.jid())?),
@@ -53,7 +82,10 @@ impl Phone {
             context_info: MessageField::some(about),
             ..Default::default()
         };
-        let message = wa::Message { extended_text_message: MessageField::some(answer), ..Default::default() };
+        let message = wa::Message {
+            extended_text_message: MessageField::some(answer),
+            ..Default::default()
+        };
         self.sends(&author.jid(), "text", message)
     }
 
@@ -65,8 +97,15 @@ impl Phone {
             id: Some(status_id.to_owned()),
             participant: None,
         };
-        let revoke = ProtocolMessage { key: MessageField::some(key), r#type: Some(Type::REVOKE), ..Default::default() };
-        let message = wa::Message { protocol_message: MessageField::some(revoke), ..Default::default() };
+        let revoke = ProtocolMessage {
+            key: MessageField::some(key),
+            r#type: Some(Type::REVOKE),
+            ..Default::default()
+        };
+        let message = wa::Message {
+            protocol_message: MessageField::some(revoke),
+            ..Default::default()
+        };
         self.posts(audience, "text", &message)
     }
 }

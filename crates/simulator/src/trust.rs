@@ -115,13 +115,19 @@ impl Tokens {
     /// The token of this time; the one there is, if it is of the same span or of a later one.
     fn give(&mut self, giver: &Number, holder: &Number, now: u64, span: u64) -> Token {
         let given = self.0.entry((giver.clone(), holder.clone())).or_default();
-        match given.last_mut().filter(|last| last.given / span >= now / span) {
+        match given
+            .last_mut()
+            .filter(|last| last.given / span >= now / span)
+        {
             Some(last) => {
                 last.given = last.given.max(now);
                 last.clone()
             }
             None => {
-                let token = Token { bytes: rand::random::<[u8; TOKEN]>().to_vec(), given: now };
+                let token = Token {
+                    bytes: rand::random::<[u8; TOKEN]>().to_vec(),
+                    given: now,
+                };
                 given.push(token.clone());
                 token
             }
@@ -132,12 +138,19 @@ impl Tokens {
 impl Account {
     /// A feature switch of this account, where there is one that holds a number.
     fn number_of(&self, property: u32, default: u64) -> u64 {
-        let own = self.trust.properties.get(&property).and_then(|value| value.parse().ok());
+        let own = self
+            .trust
+            .properties
+            .get(&property)
+            .and_then(|value| value.parse().ok());
         own.unwrap_or(default).max(1)
     }
 
     fn has_switched_on(&self, property: u32) -> bool {
-        self.trust.properties.get(&property).is_none_or(|value| value == "1")
+        self.trust
+            .properties
+            .get(&property)
+            .is_none_or(|value| value == "1")
     }
 
     /// Whether the account's phone puts the salt into what it tells of the past.
@@ -148,7 +161,10 @@ impl Account {
     /// The feature switches of the account that are about trust, or that a test has set.
     pub(crate) fn properties(&self) -> BTreeMap<u32, String> {
         let salts = [(SALT_IN_HISTORY, "1"), (SALT_IN_APP_STATE, "1")];
-        let all = SWITCHES.into_iter().chain(salts).map(|(code, value)| (code, value.to_owned()));
+        let all = SWITCHES
+            .into_iter()
+            .chain(salts)
+            .map(|(code, value)| (code, value.to_owned()));
         let mut properties: BTreeMap<u32, String> = all.collect();
         properties.extend(self.trust.properties.clone());
         properties
@@ -180,7 +196,12 @@ impl World {
 
     /// Whether it is time for somebody to give a token, again.
     pub(crate) fn owes_token(&self, giver: &Number, holder: &Number) -> bool {
-        let Some(account) = self.account(giver).filter(|account| !account.trust.withholds_tokens) else { return false };
+        let Some(account) = self
+            .account(giver)
+            .filter(|account| !account.trust.withholds_tokens)
+        else {
+            return false;
+        };
         let span = account.number_of(GIVEN_SPAN, SPAN);
         let newest = self.tokens.newest(giver, holder);
         giver != holder && newest.is_none_or(|token| token.given / span < unix_time() / span)
@@ -193,8 +214,13 @@ impl World {
     }
 
     fn is_of_this_time(&self, holder: &Number, token: &Token) -> bool {
-        let Some(account) = self.account(holder) else { return false };
-        let (span, spans) = (account.number_of(HELD_SPAN, SPAN), account.number_of(HELD_SPANS, SPANS));
+        let Some(account) = self.account(holder) else {
+            return false;
+        };
+        let (span, spans) = (
+            account.number_of(HELD_SPAN, SPAN),
+            account.number_of(HELD_SPANS, SPANS),
+        );
         token.given >= (unix_time() / span).saturating_sub(spans - 1) * span
     }
 
@@ -202,11 +228,19 @@ impl World {
     fn is_token(&self, giver: &Number, holder: &Number, shown: Option<&[u8]>) -> bool {
         let given = self.tokens.0.get(&(giver.clone(), holder.clone()));
         let is_meant = |token: &&Token| Some(&*token.bytes) == shown;
-        given.and_then(|given| given.iter().find(is_meant)).is_some_and(|token| self.is_of_this_time(holder, token))
+        given
+            .and_then(|given| given.iter().find(is_meant))
+            .is_some_and(|token| self.is_of_this_time(holder, token))
     }
 
     /// Whether somebody may see something of an account that is for this audience, with the token they show.
-    fn is_in(&self, audience: Audience, account: &Number, other: &Number, shown: Option<&[u8]>) -> bool {
+    fn is_in(
+        &self,
+        audience: Audience,
+        account: &Number,
+        other: &Number,
+        shown: Option<&[u8]>,
+    ) -> bool {
         account == other
             || match audience {
                 Audience::Everybody => true,
@@ -216,18 +250,38 @@ impl World {
     }
 
     /// Whether somebody may see an account's picture.
-    pub(crate) fn may_see_picture(&self, account: &Number, other: &Number, shown: Option<&[u8]>) -> bool {
-        self.account(account).is_some_and(|it| self.is_in(it.trust.picture, account, other, shown))
+    pub(crate) fn may_see_picture(
+        &self,
+        account: &Number,
+        other: &Number,
+        shown: Option<&[u8]>,
+    ) -> bool {
+        self.account(account)
+            .is_some_and(|it| self.is_in(it.trust.picture, account, other, shown))
     }
 
     /// Whether somebody may see when an account's owner is there.
-    pub(crate) fn may_see_presence(&self, account: &Number, other: &Number, shown: Option<&[u8]>) -> bool {
-        self.account(account).is_some_and(|it| self.is_in(it.trust.presence, account, other, shown))
+    pub(crate) fn may_see_presence(
+        &self,
+        account: &Number,
+        other: &Number,
+        shown: Option<&[u8]>,
+    ) -> bool {
+        self.account(account)
+            .is_some_and(|it| self.is_in(it.trust.presence, account, other, shown))
     }
 
     /// Whether an account may write to somebody, with the tokens that stand on its message: the recipient's, and one of its own making.
-    pub(crate) fn may_write(&self, from: &Number, to: &Number, given: Option<&[u8]>, own: Option<&[u8]>) -> bool {
-        let (Some(sender), Some(recipient)) = (self.account(from), self.account(to)) else { return true };
+    pub(crate) fn may_write(
+        &self,
+        from: &Number,
+        to: &Number,
+        given: Option<&[u8]>,
+        own: Option<&[u8]>,
+    ) -> bool {
+        let (Some(sender), Some(recipient)) = (self.account(from), self.account(to)) else {
+            return true;
+        };
         match sender.restriction() {
             _ if from == to => true,
             Restriction::None => true,
@@ -246,9 +300,16 @@ impl World {
 
     /// The same of its phone, which has every token that the account was given.
     pub(crate) fn may_write_from_phone(&self, from: &Number, to: &Number) -> bool {
-        let (Some(sender), Some(recipient)) = (self.account(from), self.account(to)) else { return true };
+        let (Some(sender), Some(recipient)) = (self.account(from), self.account(to)) else {
+            return true;
+        };
         let given = self.held_token(to, from).map(|token| token.bytes.clone());
-        self.may_write(from, to, given.as_deref(), sender.own_token(recipient).as_deref())
+        self.may_write(
+            from,
+            to,
+            given.as_deref(),
+            sender.own_token(recipient).as_deref(),
+        )
     }
 }
 
@@ -261,7 +322,12 @@ impl Phone {
 
     /// What the account may do at the moment.
     pub fn restriction(&self) -> Restriction {
-        self.server.world.lock().account(&self.number).map(Account::restriction).unwrap_or_default()
+        self.server
+            .world
+            .lock()
+            .account(&self.number)
+            .map(Account::restriction)
+            .unwrap_or_default()
     }
 
     /// Shows its picture to these.
@@ -282,7 +348,11 @@ impl Phone {
 
     /// How many messages of its devices were refused with 463 because the account is restricted.
     pub fn refused_messages(&self) -> u64 {
-        self.server.world.lock().account(&self.number).map_or(0, |account| account.trust.refused)
+        self.server
+            .world
+            .lock()
+            .account(&self.number)
+            .map_or(0, |account| account.trust.refused)
     }
 
     /// Lets these know when its owner is there.
@@ -302,7 +372,10 @@ impl Phone {
     pub fn token_from(&self, whom: &str) -> anyhow::Result<Option<Vec<u8>>> {
         let giver = self.resolve(whom)?;
         let world = self.server.world.lock();
-        Ok(world.tokens.newest(&giver, &self.number).map(|token| token.bytes.clone()))
+        Ok(world
+            .tokens
+            .newest(&giver, &self.number)
+            .map(|token| token.bytes.clone()))
     }
 
     /// What the account's devices make tokens of for those who gave them none, once it has linked one.
@@ -325,14 +398,26 @@ pub(crate) fn settle_salt(server: &Server, number: &Number) -> anyhow::Result<()
         if account.trust.salt.is_some() || !account.has_switched_on(MAKES_SALT) {
             return Ok(());
         }
-        (*account.trust.salt.insert(rand::random()), account.has_switched_on(SALT_IN_APP_STATE))
+        (
+            *account.trust.salt.insert(rand::random()),
+            account.has_switched_on(SALT_IN_APP_STATE),
+        )
     };
     if !is_written {
         return Ok(());
     }
-    let action = action::NctSaltSyncAction { salt: Some(salt.to_vec()) };
-    let value = SyncActionValue { nct_salt_sync_action: MessageField::some(action), ..Default::default() };
-    let change = Change { index: vec!["nct_salt_sync".to_owned()], schema: 1, value: Some(value) };
+    let action = action::NctSaltSyncAction {
+        salt: Some(salt.to_vec()),
+    };
+    let value = SyncActionValue {
+        nct_salt_sync_action: MessageField::some(action),
+        ..Default::default()
+    };
+    let change = Change {
+        index: vec!["nct_salt_sync".to_owned()],
+        schema: 1,
+        value: Some(value),
+    };
     appstate::write(server, number, REGULAR_HIGH, &[change])
 }
 
@@ -344,7 +429,10 @@ mod tests {
     fn a_token_is_the_same_for_a_span_and_another_after_it() {
         let (mut tokens, [alice, bob]) = (Tokens::default(), ["1", "2"].map(Number::from));
         let first = tokens.give(&alice, &bob, SPAN, SPAN);
-        assert_eq!(tokens.give(&alice, &bob, 2 * SPAN - 1, SPAN).bytes, first.bytes);
+        assert_eq!(
+            tokens.give(&alice, &bob, 2 * SPAN - 1, SPAN).bytes,
+            first.bytes
+        );
         assert_eq!(tokens.newest(&alice, &bob).unwrap().given, 2 * SPAN - 1);
         let next = tokens.give(&alice, &bob, 2 * SPAN, SPAN);
         assert_ne!(next.bytes, first.bytes);

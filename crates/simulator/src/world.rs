@@ -121,12 +121,19 @@ impl Account {
 
     /// The devices linked to it.
     pub(crate) fn linked(&self) -> impl Iterator<Item = DeviceId> {
-        self.devices.keys().map(|&device| DeviceId { number: self.number.clone(), device })
+        self.devices.keys().map(|&device| DeviceId {
+            number: self.number.clone(),
+            device,
+        })
     }
 
     /// Its phone and the devices linked to it.
     pub(crate) fn all_devices(&self) -> impl Iterator<Item = DeviceId> {
-        std::iter::once(DeviceId { number: self.number.clone(), device: 0 }).chain(self.linked())
+        std::iter::once(DeviceId {
+            number: self.number.clone(),
+            device: 0,
+        })
+        .chain(self.linked())
     }
 
     /// The linked devices but this one.
@@ -239,7 +246,8 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn add_account(&mut self, account: Account) {
-        self.numbers_by_lid.insert(account.lid.clone(), account.number.clone());
+        self.numbers_by_lid
+            .insert(account.lid.clone(), account.number.clone());
         self.accounts.insert(account.number.clone(), account);
     }
 
@@ -274,7 +282,8 @@ impl World {
 
     /// Whether somebody wants to hear nothing of somebody else.
     pub(crate) fn has_blocked(&self, number: &Number, other: &Number) -> bool {
-        self.account(number).is_some_and(|account| account.has_blocked(other))
+        self.account(number)
+            .is_some_and(|account| account.has_blocked(other))
     }
 
     /// The account behind a phone-number or LID address.
@@ -289,19 +298,34 @@ impl World {
 
     /// The devices of a group's members, phones included.
     pub(crate) fn group_devices(&self, group: &Group) -> Vec<DeviceId> {
-        group.members.keys().filter_map(|number| self.account(number)).flat_map(Account::all_devices).collect()
+        group
+            .members
+            .keys()
+            .filter_map(|number| self.account(number))
+            .flat_map(Account::all_devices)
+            .collect()
     }
 
     /// Everybody who shares a group with an account: they keep a list of its devices, too.
     pub(crate) fn companions(&self, number: &Number) -> BTreeSet<Number> {
-        let theirs = self.groups.values().filter(|group| group.members.contains_key(number));
-        theirs.flat_map(|group| group.members.keys()).filter(|member| *member != number).cloned().collect()
+        let theirs = self
+            .groups
+            .values()
+            .filter(|group| group.members.contains_key(number));
+        theirs
+            .flat_map(|group| group.members.keys())
+            .filter(|member| *member != number)
+            .cloned()
+            .collect()
     }
 
     fn number_of<'a>(&'a self, jid: &'a Jid) -> Option<&'a str> {
         match jid.server {
             JidServer::Pn | JidServer::Legacy => Some(jid.user.as_str()),
-            JidServer::Lid => self.numbers_by_lid.get(jid.user.as_str()).map(|number| &**number),
+            JidServer::Lid => self
+                .numbers_by_lid
+                .get(jid.user.as_str())
+                .map(|number| &**number),
             _ => None,
         }
     }
@@ -320,7 +344,10 @@ impl World {
     }
 
     pub(crate) fn link(&mut self, number: &Number, device: Device) {
-        let id = DeviceId { number: number.clone(), device: device.id };
+        let id = DeviceId {
+            number: number.clone(),
+            device: device.id,
+        };
         self.devices_by_noise_key.insert(device.noise_key, id);
         if let Some(account) = self.account_mut(number) {
             account.last_device = account.last_device.max(device.id);
@@ -341,17 +368,28 @@ impl World {
     pub(crate) fn candidate_with_reference(&mut self, reference: &str) -> Option<&mut Candidate> {
         let now = Instant::now();
         let shows = |candidate: &&mut Candidate| {
-            candidate.references.iter().any(|known| known.text == reference && known.expires > now)
+            candidate
+                .references
+                .iter()
+                .any(|known| known.text == reference && known.expires > now)
         };
         self.candidates.values_mut().find(shows)
     }
 
     /// Cuts every connection without a word.
     pub(crate) fn cut_all(&self) {
-        let devices = self.accounts.values().flat_map(|account| account.devices.values());
+        let devices = self
+            .accounts
+            .values()
+            .flat_map(|account| account.devices.values());
         let linked = devices.filter_map(|device| device.connection.as_ref());
-        let waiting = self.candidates.values().map(|candidate| &candidate.connection);
-        linked.chain(waiting).for_each(|connection| connection.end(StreamEnd::Cut));
+        let waiting = self
+            .candidates
+            .values()
+            .map(|candidate| &candidate.connection);
+        linked
+            .chain(waiting)
+            .for_each(|connection| connection.end(StreamEnd::Cut));
     }
 
     pub(crate) fn release_held(&mut self) {
@@ -365,13 +403,20 @@ impl World {
     }
 
     pub(crate) fn unknown_requests(&self) -> Vec<UnknownRequest> {
-        let row = |(request, count): (&String, &u64)| UnknownRequest { request: request.clone(), count: *count };
+        let row = |(request, count): (&String, &u64)| UnknownRequest {
+            request: request.clone(),
+            count: *count,
+        };
         self.unknown.iter().map(row).collect()
     }
 
     /// A stanza id of the server's own.
     pub(crate) fn next_stanza_id(&mut self) -> String {
         self.last_stanza += 1;
-        format!("{}-{}", 3_141_592 + self.last_stanza / 1000, self.last_stanza)
+        format!(
+            "{}-{}",
+            3_141_592 + self.last_stanza / 1000,
+            self.last_stanza
+        )
     }
 }

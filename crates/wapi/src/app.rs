@@ -88,7 +88,9 @@ impl App {
             None => None,
         };
         let (root, time) = (config.root.clone(), clock.clone());
-        let folder = blocking(move || Folder::claim(&root, &time)).await.context("claiming the data folder")??;
+        let folder = blocking(move || Folder::claim(&root, &time))
+            .await
+            .context("claiming the data folder")??;
         let files = Files::open(&config.root).await?;
         let id = seen::Folder::open(&config.root, clock.now())?;
         let seen = Seen::open(config.redis.as_ref(), id, clock.clone(), lifecycle.clone()).await?;
@@ -98,9 +100,14 @@ impl App {
             Access::Open | Access::Loopback => None,
         };
         // Before anything goes out: where it may go depends on them.
-        let keys = Keys::open(first_key, config.allowed_targets.openness(), store.clone(), clock.clone())
-            .await
-            .context("reading the API keys")?;
+        let keys = Keys::open(
+            first_key,
+            config.allowed_targets.openness(),
+            store.clone(),
+            clock.clone(),
+        )
+        .await
+        .context("reading the API keys")?;
         let (root, policy) = (&config.root, config.history);
         let history = History::open(root, policy, store.clone(), clock.clone(), &lifecycle).await?;
         let webhooks = webhooks::start(webhooks::Parts {
@@ -116,21 +123,50 @@ impl App {
             lifecycle: lifecycle.clone(),
         })
         .await?;
-        let whatsapp = Whatsapp::new(&config.whatsapp, store.clone(), clock.clone(), lifecycle.clone())?;
+        let whatsapp = Whatsapp::new(
+            &config.whatsapp,
+            store.clone(),
+            clock.clone(),
+            lifecycle.clone(),
+        )?;
         let (root, place, policy) = (&config.root, &config.media_storage, config.media);
         let programs = Programs {
             ffmpeg: config.ffmpeg.resolve("WAPI_FFMPEG_PATH")?,
             heif: config.heif_convert.resolve("WAPI_HEIF_CONVERT_PATH")?,
         };
-        let media = Media::open(root, place, policy, programs, store.clone(), clock.clone(), lifecycle.clone()).await?;
+        let media = Media::open(
+            root,
+            place,
+            policy,
+            programs,
+            store.clone(),
+            clock.clone(),
+            lifecycle.clone(),
+        )
+        .await?;
         let inbox = Arc::new(StoredInbox::new(store.clone(), clock.clone()));
-        let inbox = Arc::new(MediaInbox { media: media.clone(), inbox });
+        let inbox = Arc::new(MediaInbox {
+            media: media.clone(),
+            inbox,
+        });
         let names = Arc::new(KnownNames::new(history.clone()));
-        let inbox = Arc::new(NameInbox { known: Arc::clone(&names), inbox });
-        let inbox = Arc::new(IdentityInbox { store: store.clone(), inbox });
+        let inbox = Arc::new(NameInbox {
+            known: Arc::clone(&names),
+            inbox,
+        });
+        let inbox = Arc::new(IdentityInbox {
+            store: store.clone(),
+            inbox,
+        });
         whatsapp.start_recovering(Arc::clone(&inbox) as _);
-        store.doubt_attempted().await.context("looking at what an earlier run was sending")?;
-        store.lose_all_parts().await.context("looking at what phones told an earlier run")?;
+        store
+            .doubt_attempted()
+            .await
+            .context("looking at what an earlier run was sending")?;
+        store
+            .lose_all_parts()
+            .await
+            .context("looking at what phones told an earlier run")?;
         let fetcher = Fetcher::new(config.allowed_targets.clone(), media.clone(), clock.clone())?;
         let sessions = Sessions::new(Parts {
             whatsapp,
@@ -159,7 +195,11 @@ impl App {
         ));
         lifecycle.spawn(media::keep_downloading(media.clone(), sessions.clone()));
         lifecycle.spawn(media::keep_to(media.clone()));
-        let edge = Edge::new(Proxies(config.trusted_proxies.clone()), descriptors::now(), clock.clone());
+        let edge = Edge::new(
+            Proxies(config.trusted_proxies.clone()),
+            descriptors::now(),
+            clock.clone(),
+        );
         let router = http::routes(Gateway {
             sessions: sessions.clone(),
             media,
@@ -176,26 +216,51 @@ impl App {
             clock: clock.clone(),
             lifecycle: lifecycle.clone(),
         });
-        Ok(Self { router, sessions, store, history, edge, tls, config, clock, lifecycle, folder })
+        Ok(Self {
+            router,
+            sessions,
+            store,
+            history,
+            edge,
+            tls,
+            config,
+            clock,
+            lifecycle,
+            folder,
+        })
     }
 
     /// What it serves, for whoever of this machine calls it without a socket.
     pub fn router(&self) -> Router {
-        self.router.clone().layer(axum::Extension(self.edge.visit()))
+        self.router
+            .clone()
+            .layer(axum::Extension(self.edge.visit()))
     }
 
     /// Serves on `listener` and logs the saved sessions in, until `shutdown` completes and everything has ended.
-    pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Result<Finish> {
-        let address = listener.local_addr().context("asking for the listener's address")?;
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<Finish> {
+        let address = listener
+            .local_addr()
+            .context("asking for the listener's address")?;
         self.restore();
         self.sessions.start_checks(self.config.check_every);
         // Without a certificate there is nothing to take up.
         let hangups = Hangups::listen().context("listening for SIGHUP")?;
         if let Some(tls) = self.tls.clone() {
-            self.lifecycle.spawn(tls.keep_renewing(hangups, self.clock.clone(), self.lifecycle.clone()));
+            self.lifecycle.spawn(tls.keep_renewing(
+                hangups,
+                self.clock.clone(),
+                self.lifecycle.clone(),
+            ));
         }
         let visits = self.lifecycle.child();
-        let serving = self.edge.serve(listener, self.router, self.tls.clone(), &visits, GRACE);
+        let serving = self
+            .edge
+            .serve(listener, self.router, self.tls.clone(), &visits, GRACE);
         tokio::pin!(serving);
         tracing::info!(%address, https = self.tls.is_some(), "listening");
         let finish = tokio::select! {
@@ -222,7 +287,8 @@ impl App {
     /// The listener answers while sessions log in.
     fn restore(&self) {
         let (sessions, at_once) = (self.sessions.clone(), self.config.restore_concurrency);
-        self.lifecycle.spawn(async move { sessions.restore(at_once).await });
+        self.lifecycle
+            .spawn(async move { sessions.restore(at_once).await });
     }
 }
 
@@ -230,7 +296,9 @@ impl App {
 pub async fn listen(address: &HostPort) -> Result<TcpListener> {
     let resolved: Vec<SocketAddr> = tokio::net::lookup_host((address.host.as_str(), address.port))
         .await
-        .with_context(|| format!("WAPI_INTERNAL_HOST is {address}, which is no address of this machine"))?
+        .with_context(|| {
+            format!("WAPI_INTERNAL_HOST is {address}, which is no address of this machine")
+        })?
         .collect();
     TcpListener::bind(resolved.as_slice()).with_context(|| {
         format!(

@@ -49,7 +49,11 @@ impl Clock {
     }
 
     /// Waits for `work`, but no longer than `limit`.
-    pub async fn timeout<F: Future>(&self, limit: Duration, work: F) -> Result<F::Output, TimedOut> {
+    pub async fn timeout<F: Future>(
+        &self,
+        limit: Duration,
+        work: F,
+    ) -> Result<F::Output, TimedOut> {
         tokio::select! {
             biased;
             done = work => Ok(done),
@@ -64,20 +68,36 @@ struct System {
     day: Mutex<Day>,
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is the one place where time is read")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place where time is read"
+)]
 impl System {
     fn new() -> Self {
-        Self { started: tokio::time::Instant::now(), day: Mutex::new(Day::beginning(Timestamp::now())) }
+        Self {
+            started: tokio::time::Instant::now(),
+            day: Mutex::new(Day::beginning(Timestamp::now())),
+        }
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is the one place where time is read")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place where time is read"
+)]
 impl Time for System {
     fn now(&self) -> Timestamp {
         let (told, uptime) = (Timestamp::now(), self.uptime());
-        let (now, step) = self.day.lock().unwrap_or_else(PoisonError::into_inner).at(told, uptime);
+        let (now, step) = self
+            .day
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .at(told, uptime);
         if let Some(step) = step {
-            tracing::warn!(seconds = step.as_secs(), "the time of day was set anew; it is followed");
+            tracing::warn!(
+                seconds = step.as_secs(),
+                "the time of day was set anew; it is followed"
+            );
         }
         now
     }
@@ -108,7 +128,11 @@ struct Day {
 
 impl Day {
     fn beginning(now: Timestamp) -> Self {
-        Self { start: now, last: now, doubt: None }
+        Self {
+            start: now,
+            last: now,
+            doubt: None,
+        }
     }
 
     /// The time of day to go by, and by how much it was set anew just now.
@@ -144,7 +168,10 @@ mod tests {
         let mut day = Day::beginning(began);
         let mut at = |(uptime, told): &(u64, i64)| {
             let told = began + SignedDuration::from_secs(*told);
-            day.at(told, Duration::from_secs(*uptime)).0.duration_since(began).as_secs()
+            day.at(told, Duration::from_secs(*uptime))
+                .0
+                .duration_since(began)
+                .as_secs()
         };
         told.iter().map(&mut at).collect()
     }
@@ -158,7 +185,13 @@ mod tests {
                 "{jump}"
             );
             // Wrong by turns.
-            let by_turns = followed(&[(1, 1 + jump), (20, 20 - jump), (40, 40 + jump), (60, 60 - jump), (80, 80)]);
+            let by_turns = followed(&[
+                (1, 1 + jump),
+                (20, 20 - jump),
+                (40, 40 + jump),
+                (60, 60 - jump),
+                (80, 80),
+            ]);
             assert_eq!(by_turns, [1, 20, 40, 60, 80], "{jump}");
         }
     }
@@ -166,14 +199,22 @@ mod tests {
     #[test]
     fn a_time_of_day_that_was_set_anew_is_followed_once_it_has_lasted() {
         for jump in [86_400, -86_400] {
-            let told = [(10, 10 + jump), (39, 39 + jump), (41, 41 + jump), (50, 50 + jump)];
+            let told = [
+                (10, 10 + jump),
+                (39, 39 + jump),
+                (41, 41 + jump),
+                (50, 50 + jump),
+            ];
             assert_eq!(followed(&told), [10, 39, 41 + jump, 50 + jump], "{jump}");
         }
     }
 
     #[test]
     fn small_corrections_are_followed_and_nothing_goes_back() {
-        assert_eq!(followed(&[(10, 11), (20, 22), (30, 33), (40, 42), (41, 42)]), [11, 22, 33, 42, 42]);
+        assert_eq!(
+            followed(&[(10, 11), (20, 22), (30, 33), (40, 42), (41, 42)]),
+            [11, 22, 33, 42, 42]
+        );
         assert!(followed(&[(10, 10), (11, 9), (12, 10), (13, 13)]).is_sorted());
     }
 }

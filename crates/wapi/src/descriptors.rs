@@ -10,9 +10,21 @@ pub fn raise() {
         tracing::info!(most = now(), "open files and connections");
         return;
     }
-    match setrlimit(Resource::Nofile, rustix::process::Rlimit { current: most, maximum: most }) {
-        Ok(()) => tracing::info!(before, most = now(), "raised the limit of open files and connections"),
-        Err(error) => tracing::warn!(before, %error, "the limit of open files and connections cannot be raised"),
+    match setrlimit(
+        Resource::Nofile,
+        rustix::process::Rlimit {
+            current: most,
+            maximum: most,
+        },
+    ) {
+        Ok(()) => tracing::info!(
+            before,
+            most = now(),
+            "raised the limit of open files and connections"
+        ),
+        Err(error) => {
+            tracing::warn!(before, %error, "the limit of open files and connections cannot be raised")
+        }
     }
 }
 

@@ -16,7 +16,11 @@ pub async fn make_folder(folder: &Path) -> io::Result<()> {
         made.push(above);
         place = above;
     }
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).await?;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .await?;
     for folder in made.into_iter().rev() {
         sync_names(folder).await?;
     }
@@ -25,7 +29,13 @@ pub async fn make_folder(folder: &Path) -> io::Result<()> {
 
 /// Makes an empty file for the owner's eyes only. One that is there stays.
 pub async fn make_file(file: &Path) -> io::Result<()> {
-    match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).await {
+    match fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(file)
+        .await
+    {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
@@ -37,7 +47,11 @@ pub async fn rename(from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(from, to).await?;
     // First the new name: after a cut in between there are two, and not none.
     sync_names(to).await?;
-    if from.parent() == to.parent() { Ok(()) } else { sync_names(from).await }
+    if from.parent() == to.parent() {
+        Ok(())
+    } else {
+        sync_names(from).await
+    }
 }
 
 /// Gives a file that was just written its name: whatever has the name is whole.
@@ -67,7 +81,14 @@ pub async fn remove(file: &Path) -> io::Result<()> {
 pub async fn remove_empty_folder(folder: &Path) -> io::Result<()> {
     match fs::remove_dir(folder).await {
         Ok(()) => sync_names(folder).await,
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty) => Ok(()),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty
+            ) =>
+        {
+            Ok(())
+        }
         Err(error) => Err(error),
     }
 }
@@ -82,7 +103,10 @@ pub fn make_folder_first(folder: &Path) -> io::Result<()> {
         made.push(above);
         place = above;
     }
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)?;
     for folder in made.into_iter().rev() {
         std::fs::File::open(above(folder).unwrap_or(Path::new(".")))?.sync_all()?;
     }
@@ -119,10 +143,21 @@ mod tests {
         make_file(&file).await.unwrap();
         let other = root.path().join("other");
         rename(&file, &other).await.unwrap();
-        assert_eq!(std::fs::read(&other).unwrap(), b"new", "a file that is there is not made anew");
+        assert_eq!(
+            std::fs::read(&other).unwrap(),
+            b"new",
+            "a file that is there is not made anew"
+        );
         assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
         for place in ["a", "a/b", "a/b/c"] {
-            assert_eq!(std::fs::metadata(root.path().join(place)).unwrap().permissions().mode() & 0o777, 0o700);
+            assert_eq!(
+                std::fs::metadata(root.path().join(place))
+                    .unwrap()
+                    .permissions()
+                    .mode()
+                    & 0o777,
+                0o700
+            );
         }
         remove(&other).await.unwrap();
         remove(&other).await.unwrap();
@@ -132,7 +167,13 @@ mod tests {
         remove_empty_folder(&folder).await.unwrap();
         make_folder_first(&folder).unwrap();
         make_folder_first(&folder).unwrap();
-        assert_eq!(std::fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
-        assert!(rename(&other, &file).await.is_err(), "what is not there has no name to lose");
+        assert_eq!(
+            std::fs::metadata(&folder).unwrap().permissions().mode() & 0o777,
+            0o700
+        );
+        assert!(
+            rename(&other, &file).await.is_err(),
+            "what is not there has no name to lose"
+        );
     }
 }

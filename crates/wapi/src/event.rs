@@ -16,12 +16,15 @@ use serde::{Deserialize, Serialize};
 use crate::ids;
 use crate::message::Message;
 
-pub use group::{Group, GroupAction, GroupChange, GroupCreated, GroupParticipants, GroupUpdated, Member, Role};
+pub use group::{
+    Group, GroupAction, GroupChange, GroupCreated, GroupParticipants, GroupUpdated, Member, Role,
+};
 pub use mark::{Kept, Pinned, Starred};
 pub use newsletter::{Newsletter, NewsletterRole};
 pub use person::{Names, Person};
 pub use session::{
-    Account, ConnectionInfo, HistoryProgress, LoggedOutSession, PairedSession, SessionHistory, SessionQr, SessionStatus,
+    Account, ConnectionInfo, HistoryProgress, LoggedOutSession, PairedSession, SessionHistory,
+    SessionQr, SessionStatus,
 };
 pub use signal::{CallEnd, CallEnded, CallIncoming, ChatTyping, Presence, PresenceChanged, Typing};
 pub use status::ReceivedStatus;
@@ -127,7 +130,11 @@ impl EventData {
 impl Event {
     /// Something that the gateway has learnt just now.
     pub fn new(data: EventData, now: Timestamp) -> Self {
-        Self { id: ids::event_id(now), data, timestamp: now }
+        Self {
+            id: ids::event_id(now),
+            data,
+            timestamp: now,
+        }
     }
 
     /// The envelope as it travels.
@@ -228,8 +235,28 @@ pub struct Changed<T> {
 impl<T> Changed<T> {
     /// The same with another change.
     pub fn with<U>(self, change: U) -> Changed<U> {
-        let Self { session, id, chat, from, from_me, timestamp, offline, message_id, .. } = self;
-        Changed { session, id, chat, from, from_me, timestamp, offline, message_id, change }
+        let Self {
+            session,
+            id,
+            chat,
+            from,
+            from_me,
+            timestamp,
+            offline,
+            message_id,
+            ..
+        } = self;
+        Changed {
+            session,
+            id,
+            chat,
+            from,
+            from_me,
+            timestamp,
+            offline,
+            message_id,
+            change,
+        }
     }
 }
 
@@ -333,7 +360,11 @@ mod tests {
             message: Message::text("hi".to_owned()),
         };
         let data = EventData::MessageReceived(Box::new(message));
-        let event = Event { id: "evt_1".to_owned(), timestamp: Timestamp::UNIX_EPOCH, data };
+        let event = Event {
+            id: "evt_1".to_owned(),
+            timestamp: Timestamp::UNIX_EPOCH,
+            data,
+        };
         let expected = serde_json::json!({
             "type": "message.received",
             "timestamp": "1970-01-01T00:00:00.000Z",

@@ -82,12 +82,18 @@ pub struct Whose<'a> {
 impl<'a> Whose<'a> {
     /// Somebody who waits for the answer to a request.
     pub const fn caller(session: &'a str) -> Self {
-        Self { session, most_waiting: MOST_WAITING }
+        Self {
+            session,
+            most_waiting: MOST_WAITING,
+        }
     }
 
     /// A message that was accepted, and waits for as long as it takes.
     pub const fn sender(session: &'a str) -> Self {
-        Self { session, most_waiting: usize::MAX }
+        Self {
+            session,
+            most_waiting: usize::MAX,
+        }
     }
 }
 
@@ -110,7 +116,13 @@ impl Fetcher {
                 .read_timeout(SILENCE)
                 .redirect(allowed.redirects(MAX_REDIRECTS))
         })?;
-        Ok(Self { clients, allowed, clock, media, room: Shares::new(AT_ONCE, OF_A_SESSION) })
+        Ok(Self {
+            clients,
+            allowed,
+            clock,
+            media,
+            room: Shares::new(AT_ONCE, OF_A_SESSION),
+        })
     }
 
     /// The file at this address, once it is known to be of this kind, and to have this hash, if one is given.
@@ -127,8 +139,14 @@ impl Fetcher {
     }
 
     /// The file at this address, whatever it is.
-    pub async fn any_file(&self, whose: Whose<'_>, address: &str, sha256: Option<&str>) -> Result<File, NoFile> {
-        self.judged(whose, address, MediaKind::Document, sha256).await
+    pub async fn any_file(
+        &self,
+        whose: Whose<'_>,
+        address: &str,
+        sha256: Option<&str>,
+    ) -> Result<File, NoFile> {
+        self.judged(whose, address, MediaKind::Document, sha256)
+            .await
     }
 
     async fn judged(
@@ -140,44 +158,90 @@ impl Fetcher {
     ) -> Result<File, NoFile> {
         let url = web_address(address)?;
         self.allowed.check(&url).map_err(NoFile::Forbidden)?;
-        let Fetched { taken, head, said, name } = self.fetched(whose, url, kind).await?;
+        let Fetched {
+            taken,
+            head,
+            said,
+            name,
+        } = self.fetched(whose, url, kind).await?;
         is_meant(&taken, sha256)?;
-        Ok(self.media.workshop().of(whose.session).file(taken, &head, name, said.as_deref()).await)
+        Ok(self
+            .media
+            .workshop()
+            .of(whose.session)
+            .file(taken, &head, name, said.as_deref())
+            .await)
     }
 
-    async fn fetched(&self, whose: Whose<'_>, url: Url, kind: MediaKind) -> Result<Fetched, NoFile> {
-        let entered = self.room.enter_before(whose.session, whose.most_waiting).await;
+    async fn fetched(
+        &self,
+        whose: Whose<'_>,
+        url: Url,
+        kind: MediaKind,
+    ) -> Result<Fetched, NoFile> {
+        let entered = self
+            .room
+            .enter_before(whose.session, whose.most_waiting)
+            .await;
         let _place = entered.map_err(|Crowded| NoFile::Crowded(whose.most_waiting))?;
-        let deadline = if kind == MediaKind::Document { DOCUMENT_DEADLINE } else { DEADLINE };
+        let deadline = if kind == MediaKind::Document {
+            DOCUMENT_DEADLINE
+        } else {
+            DEADLINE
+        };
         let most = most(kind, self.media.policy().largest);
         let fetched = self.clock.timeout(deadline, self.download(url, most)).await;
         fetched.map_err(|_| NoFile::Timeout(deadline))?
     }
 
     async fn download(&self, url: Url, most: u64) -> Result<Fetched, NoFile> {
-        let answer = self.clients.now().get(url.clone()).send().await.map_err(unreachable)?;
+        let answer = self
+            .clients
+            .now()
+            .get(url.clone())
+            .send()
+            .await
+            .map_err(unreachable)?;
         if !answer.status().is_success() {
             return Err(NoFile::Status(answer.status().as_u16()));
         }
         if answer.content_length().is_some_and(|length| length > most) {
             return Err(NoFile::TooLarge(most / MIB));
         }
-        let said = answer.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let disposition = answer.headers().get(CONTENT_DISPOSITION).map(|value| Disposition::read(value.as_bytes()));
-        let name = disposition.and_then(|disposition| disposition.filename).or_else(|| named(&url, answer.url()));
+        let said = answer
+            .headers()
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned);
+        let disposition = answer
+            .headers()
+            .get(CONTENT_DISPOSITION)
+            .map(|value| Disposition::read(value.as_bytes()));
+        let name = disposition
+            .and_then(|disposition| disposition.filename)
+            .or_else(|| named(&url, answer.url()));
         let mut intake = Intake::begin(self.media.workshop().place(), most).await?;
         let (mut chunks, mut pace) = (answer.bytes_stream(), Pace::new(self.clock.clone()));
         while let Some(chunk) = pace.next(&mut chunks).await.map_err(NoFile::TooSlow)? {
             intake.take(&chunk.map_err(unreachable)?).await?;
         }
         let (taken, head) = intake.finish().await?;
-        Ok(Fetched { taken, head, said, name })
+        Ok(Fetched {
+            taken,
+            head,
+            said,
+            name,
+        })
     }
 }
 
 fn is_meant(taken: &Taken, sha256: Option<&str>) -> Result<(), NoFile> {
     let is_other = sha256.is_some_and(|sha256| sha256 != taken.sha256);
-    if is_other { Err(NoFile::OtherHash(taken.sha256.clone())) } else { Ok(()) }
+    if is_other {
+        Err(NoFile::OtherHash(taken.sha256.clone()))
+    } else {
+        Ok(())
+    }
 }
 
 /// A file as it came.
@@ -194,7 +258,11 @@ struct Fetched {
 /// What the address that was asked calls a file, or the one that led to: whichever has the name of a file.
 fn named(asked: &Url, answered: &Url) -> Option<String> {
     let names = [asked, answered].map(filename::of_address);
-    let whole = names.iter().flatten().find(|name| filename::extension(name).is_some()).cloned();
+    let whole = names
+        .iter()
+        .flatten()
+        .find(|name| filename::extension(name).is_some())
+        .cloned();
     whole.or_else(|| names.into_iter().flatten().next())
 }
 
@@ -216,7 +284,8 @@ pub fn web_address(address: &str) -> Result<Url, NoFile> {
 /// The innermost cause says it best, and names no address.
 fn unreachable(error: reqwest::Error) -> NoFile {
     let error = error.without_url();
-    let innermost = std::iter::successors(std::error::Error::source(&error), |cause| cause.source()).last();
+    let innermost =
+        std::iter::successors(std::error::Error::source(&error), |cause| cause.source()).last();
     NoFile::Unreachable(innermost.map_or_else(|| error.to_string(), ToString::to_string))
 }
 
@@ -226,9 +295,13 @@ mod tests {
 
     #[test]
     fn only_web_addresses_are_fetched() {
-        for address in
-            ["", "example.com/a.png", "ftp://example.com/a.png", "file:///etc/passwd", "data:image/png;base64,AA"]
-        {
+        for address in [
+            "",
+            "example.com/a.png",
+            "ftp://example.com/a.png",
+            "file:///etc/passwd",
+            "data:image/png;base64,AA",
+        ] {
             assert!(web_address(address).is_err(), "{address}");
         }
         assert!(web_address("https://example.com/a.png").is_ok());
@@ -237,8 +310,16 @@ mod tests {
     #[test]
     fn a_file_is_called_by_the_address_that_names_one() {
         for (asked, answered, name) in [
-            ("https://a/inv.pdf", "https://b/x/0f3c?signature=1", Some("inv.pdf")),
-            ("https://a/get?id=5", "https://b/x/inv.pdf?signature=1", Some("inv.pdf")),
+            (
+                "https://a/inv.pdf",
+                "https://b/x/0f3c?signature=1",
+                Some("inv.pdf"),
+            ),
+            (
+                "https://a/get?id=5",
+                "https://b/x/inv.pdf?signature=1",
+                Some("inv.pdf"),
+            ),
             ("https://a/inv", "https://b/0f3c", Some("inv")),
             ("https://a/", "https://b/", None),
         ] {

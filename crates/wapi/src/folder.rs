@@ -45,11 +45,18 @@ impl Folder {
     /// Makes the folder if it is not there, keeps all other programs out of it, and everybody's eyes. For before anything in it is touched.
     /// Waits for the disk.
     pub fn claim(root: &Path, clock: &Clock) -> Result<Self> {
-        let cannot =
-            || format!("{SETTING}: the folder {} cannot be used; name one that may be written", root.display());
+        let cannot = || {
+            format!(
+                "{SETTING}: the folder {} cannot be used; name one that may be written",
+                root.display()
+            )
+        };
         durable::make_folder_first(root).with_context(cannot)?;
         keep_from_strangers(root)?;
-        let folder = Self { root: root.to_owned(), lock: Arc::new(locked(root, clock)?) };
+        let folder = Self {
+            root: root.to_owned(),
+            lock: Arc::new(locked(root, clock)?),
+        };
         folder.keep_private()?;
         Ok(folder)
     }
@@ -70,7 +77,10 @@ impl Folder {
     fn keep_private(&self) -> Result<()> {
         let mut is_ours_alone = true;
         for entry in entries(&self.root)? {
-            let name = entry.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            let name = entry
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+                .unwrap_or_default();
             if is_ours(&name) {
                 let tightened = tighten(&entry)?;
                 if tightened > 0 {
@@ -120,7 +130,10 @@ fn keep_from_strangers(root: &Path) -> Result<()> {
 
 /// Whether a file or folder of this name in the data folder is the gateway's.
 fn is_ours(name: &str) -> bool {
-    let is_database = |base: &&str| name.strip_prefix(*base).is_some_and(|suffix| SUFFIXES.contains(&suffix));
+    let is_database = |base: &&str| {
+        name.strip_prefix(*base)
+            .is_some_and(|suffix| SUFFIXES.contains(&suffix))
+    };
     FILES.contains(&name) || FOLDERS.contains(&name) || DATABASES.iter().any(is_database)
 }
 
@@ -163,7 +176,14 @@ fn excludes(_held: &File, other: &File) -> bool {
 
 /// Whether other machines may have the same file system: NFS, SMB in its three ages, AFS, Ceph.
 fn is_of_the_network(file: &File) -> bool {
-    const KINDS: [u32; 6] = [0x6969, 0x517b, 0xff53_4d42, 0xfe53_4d42, 0x5346_414f, 0x00c3_6400];
+    const KINDS: [u32; 6] = [
+        0x6969,
+        0x517b,
+        0xff53_4d42,
+        0xfe53_4d42,
+        0x5346_414f,
+        0x00c3_6400,
+    ];
     // Its width differs from machine to machine; the numbers have 32 bits.
     fstatfs(file).is_ok_and(|found| KINDS.contains(&(found.f_type as u32)))
 }
@@ -193,10 +213,20 @@ fn in_use(root: &Path, lock: &mut File) -> String {
 
 fn open(path: &Path) -> Result<File> {
     let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    options
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600);
     // A link would let its maker choose what is written to.
     options.custom_flags(OFlags::NOFOLLOW.bits() as i32);
-    let problem = || format!("{SETTING}: {} cannot be opened; is it a file of this program's user?", path.display());
+    let problem = || {
+        format!(
+            "{SETTING}: {} cannot be opened; is it a file of this program's user?",
+            path.display()
+        )
+    };
     options.open(path).with_context(problem)
 }
 
@@ -208,8 +238,12 @@ fn is_at(file: &File, path: &Path) -> std::io::Result<bool> {
 /// What is in a folder, in order.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let listed = || format!("looking into {}", folder.display());
-    let entries = fs::read_dir(folder).with_context(listed)?.map(|entry| Ok(entry?.path()));
-    let mut entries = entries.collect::<std::io::Result<Vec<_>>>().with_context(listed)?;
+    let entries = fs::read_dir(folder)
+        .with_context(listed)?
+        .map(|entry| Ok(entry?.path()));
+    let mut entries = entries
+        .collect::<std::io::Result<Vec<_>>>()
+        .with_context(listed)?;
     entries.sort();
     Ok(entries)
 }
@@ -219,7 +253,8 @@ fn tighten(path: &Path) -> Result<usize> {
     let mut tightened = 0;
     let mut left = vec![path.to_owned()];
     while let Some(path) = left.pop() {
-        let metadata = fs::symlink_metadata(&path).with_context(|| format!("looking at {}", shown::file(&path)))?;
+        let metadata = fs::symlink_metadata(&path)
+            .with_context(|| format!("looking at {}", shown::file(&path)))?;
         let kind = metadata.file_type();
         ensure!(
             kind.is_file() || kind.is_dir(),
@@ -277,7 +312,14 @@ mod tests {
 
     #[test]
     fn only_what_the_gateway_makes_is_its_own() {
-        for name in ["wapi.lock", "wapi.db", "wapi.db-wal", "history.db-shm", "sessions", "media"] {
+        for name in [
+            "wapi.lock",
+            "wapi.db",
+            "wapi.db-wal",
+            "history.db-shm",
+            "sessions",
+            "media",
+        ] {
             assert!(is_ours(name), "{name}");
         }
         for name in ["wapi.db.copy", "session", "", ".env", "wapi.lock2"] {

@@ -55,21 +55,35 @@ impl Network {
     /// Reads an address, or an address and the length of its prefix.
     pub fn parse(text: &str) -> Result<Self, String> {
         let wrong = || format!("`{text}` is not a network such as 10.0.0.0/8 or fd00::/8");
-        let (base, prefix) = text.split_once('/').map_or((text, None), |(base, prefix)| (base, Some(prefix)));
+        let (base, prefix) = text
+            .split_once('/')
+            .map_or((text, None), |(base, prefix)| (base, Some(prefix)));
         let base: IpAddr = base.trim().parse().map_err(|_| wrong())?;
         let bits = if base.is_ipv4() { 32 } else { 128 };
-        let prefix = prefix.map_or(Ok(bits), |prefix| prefix.trim().parse().map_err(|_| wrong()))?;
-        if prefix <= bits { Ok(Self { base, prefix }) } else { Err(wrong()) }
+        let prefix = prefix.map_or(Ok(bits), |prefix| {
+            prefix.trim().parse().map_err(|_| wrong())
+        })?;
+        if prefix <= bits {
+            Ok(Self { base, prefix })
+        } else {
+            Err(wrong())
+        }
     }
 
     /// Whether it has this address.
     pub fn contains(self, address: IpAddr) -> bool {
         match (self.base, address) {
             (IpAddr::V4(base), IpAddr::V4(address)) => {
-                (base.to_bits() ^ address.to_bits()).checked_shr(32 - self.prefix).unwrap_or(0) == 0
+                (base.to_bits() ^ address.to_bits())
+                    .checked_shr(32 - self.prefix)
+                    .unwrap_or(0)
+                    == 0
             }
             (IpAddr::V6(base), IpAddr::V6(address)) => {
-                (base.to_bits() ^ address.to_bits()).checked_shr(128 - self.prefix).unwrap_or(0) == 0
+                (base.to_bits() ^ address.to_bits())
+                    .checked_shr(128 - self.prefix)
+                    .unwrap_or(0)
+                    == 0
             }
             _ => false,
         }
@@ -95,9 +109,13 @@ impl Targets {
             "all" => Ok(Self::All),
             "none" => Ok(Self::Public(Vec::new())),
             networks => {
-                let networks: Result<_, _> =
-                    networks.split(',').map(|network| Network::parse(network.trim())).collect();
-                networks.map(Self::Public).map_err(|error| format!("{error}; it can be all, none, or networks"))
+                let networks: Result<_, _> = networks
+                    .split(',')
+                    .map(|network| Network::parse(network.trim()))
+                    .collect();
+                networks
+                    .map(Self::Public)
+                    .map_err(|error| format!("{error}; it can be all, none, or networks"))
             }
         }
     }
@@ -113,7 +131,9 @@ impl Targets {
 
     /// Whether an address leads to these alone, as far as can be found out.
     pub async fn lead_to(&self, url: &Url) -> bool {
-        let Some(Host::Domain(name)) = url.host() else { return self.check(url).is_ok() };
+        let Some(Host::Domain(name)) = url.host() else {
+            return self.check(url).is_ok();
+        };
         let found = tokio::net::lookup_host((name, 0)).await;
         found.is_ok_and(|mut found| found.all(|found| self.check_address(found.ip()).is_ok()))
     }
@@ -148,8 +168,15 @@ impl Targets {
 
     /// Clients made by `builder` that reach only these.
     pub fn clients(&self, builder: impl Fn() -> ClientBuilder) -> reqwest::Result<Clients> {
-        let judged = trusting(builder()).no_proxy().dns_resolver(Arc::new(Resolver(self.clone()))).build()?;
-        Ok(Clients { targets: self.clone(), free: trusting(builder()).build()?, judged })
+        let judged = trusting(builder())
+            .no_proxy()
+            .dns_resolver(Arc::new(Resolver(self.clone())))
+            .build()?;
+        Ok(Clients {
+            targets: self.clone(),
+            free: trusting(builder()).build()?,
+            judged,
+        })
     }
 
     /// Follows up to `most` redirects, to allowed addresses only.
@@ -179,7 +206,11 @@ pub struct Clients {
 impl Clients {
     /// The one to be used at the moment.
     pub fn now(&self) -> &reqwest::Client {
-        if self.targets.are_all() { &self.free } else { &self.judged }
+        if self.targets.are_all() {
+            &self.free
+        } else {
+            &self.judged
+        }
     }
 }
 
@@ -192,8 +223,15 @@ struct TooManyRedirects {
 
 /// An address without what may be a secret in it.
 pub fn shown(address: &Url) -> String {
-    let place = address.port().map_or_else(String::new, |port| format!(":{port}"));
-    format!("{}://{}{place}{}", address.scheme(), address.host_str().unwrap_or_default(), address.path())
+    let place = address
+        .port()
+        .map_or_else(String::new, |port| format!(":{port}"));
+    format!(
+        "{}://{}{place}{}",
+        address.scheme(),
+        address.host_str().unwrap_or_default(),
+        address.path()
+    )
 }
 
 /// Resolves names as the system does, and keeps what is allowed.
@@ -204,8 +242,14 @@ impl Resolve for Resolver {
         let targets = self.0.clone();
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let allowed: Vec<SocketAddr> = found.filter(|found| targets.check_address(found.ip()).is_ok()).collect();
-            if allowed.is_empty() { Err(Forbidden.into()) } else { Ok(Box::new(allowed.into_iter()) as Addrs) }
+            let allowed: Vec<SocketAddr> = found
+                .filter(|found| targets.check_address(found.ip()).is_ok())
+                .collect();
+            if allowed.is_empty() {
+                Err(Forbidden.into())
+            } else {
+                Ok(Box::new(allowed.into_iter()) as Addrs)
+            }
         })
     }
 }
@@ -241,7 +285,11 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         ([240, 0, 0, 0], 4),
     ];
     let within = |(base, prefix): &([u8; 4], u32)| {
-        Network { base: IpAddr::from(*base), prefix: *prefix }.contains(address.into())
+        Network {
+            base: IpAddr::from(*base),
+            prefix: *prefix,
+        }
+        .contains(address.into())
     };
     !SPECIAL.iter().any(within)
 }
@@ -250,7 +298,9 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let [a, b, c, ..] = address.segments();
     let [.., g, h] = address.segments();
-    let v4 = |high: u16, low: u16| is_public_v4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)));
+    let v4 = |high: u16, low: u16| {
+        is_public_v4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)))
+    };
     match (a, b) {
         // NAT64.
         (0x64, 0xff9b) => address.segments()[2..6] == [0; 4] && v4(g, h),
@@ -271,7 +321,11 @@ mod tests {
     }
 
     fn url(host: &str) -> Url {
-        let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+        let host = if host.contains(':') {
+            format!("[{host}]")
+        } else {
+            host.to_owned()
+        };
         Url::parse(&format!("http://{host}/")).unwrap()
     }
 
@@ -352,8 +406,20 @@ mod tests {
         for host in ["10.9.0.1", "fe80::1", "192.168.0.8", "127.0.0.1"] {
             assert_eq!(targets.check(&url(host)), Err(Forbidden), "{host}");
         }
-        assert_eq!(Targets::parse("0.0.0.0/0").unwrap().check(&url("127.0.0.1")), Ok(()));
-        for text in ["10.0.0.0/33", "fd00::/129", "everything", "10.0.0.0/8;127.0.0.1", "", "10.0.0.0/"] {
+        assert_eq!(
+            Targets::parse("0.0.0.0/0")
+                .unwrap()
+                .check(&url("127.0.0.1")),
+            Ok(())
+        );
+        for text in [
+            "10.0.0.0/33",
+            "fd00::/129",
+            "everything",
+            "10.0.0.0/8;127.0.0.1",
+            "",
+            "10.0.0.0/",
+        ] {
             assert!(Targets::parse(text).is_err(), "{text}");
         }
     }
@@ -363,7 +429,14 @@ mod tests {
         let resolve = |targets: Targets| Resolver(targets).resolve("localhost".parse().unwrap());
         let error = resolve(public()).await.err().expect("it leads here");
         assert!(error.is::<Forbidden>());
-        let allowed = resolve(Targets::parse("127.0.0.0/8").unwrap()).await.expect("this is allowed");
-        assert!(allowed.into_iter().all(|address| address.ip() == Ipv4Addr::LOCALHOST), "only what is allowed is kept");
+        let allowed = resolve(Targets::parse("127.0.0.0/8").unwrap())
+            .await
+            .expect("this is allowed");
+        assert!(
+            allowed
+                .into_iter()
+                .all(|address| address.ip() == Ipv4Addr::LOCALHOST),
+            "only what is allowed is kept"
+        );
     }
 }

@@ -21,7 +21,14 @@ pub struct IdentityInbox {
 impl Inbox for IdentityInbox {
     async fn accept(&self, session: &Life, mut incoming: Vec<Incoming>) -> Result<()> {
         for incoming in &mut incoming {
-            incoming.chat = named(&self.store, session, &mut incoming.data, &incoming.chat, Knowledge::New).await?;
+            incoming.chat = named(
+                &self.store,
+                session,
+                &mut incoming.data,
+                &incoming.chat,
+                Knowledge::New,
+            )
+            .await?;
         }
         self.inbox.accept(session, incoming).await
     }
@@ -49,7 +56,9 @@ pub async fn named(
     if let Some(message) = data.message_mut() {
         named_in(store, session, message).await?;
     }
-    let Some((told_chat, from)) = parts(data) else { return Ok(chat.to_owned()) };
+    let Some((told_chat, from)) = parts(data) else {
+        return Ok(chat.to_owned());
+    };
     let was = from.as_ref().map(|from| from.id.clone());
     if let Some(from) = from {
         name(store, session, from, knowledge).await?;
@@ -79,12 +88,22 @@ pub async fn mention_all(
     session: &Life,
     people: impl IntoIterator<Item = &mut Person>,
 ) -> Result<(), StoreError> {
-    try_join_all(people.into_iter().map(|person| mention(store, session, person))).await.map(drop)
+    try_join_all(
+        people
+            .into_iter()
+            .map(|person| mention(store, session, person)),
+    )
+    .await
+    .map(drop)
 }
 
 /// Those whom a message names: whom it mentions, and who wrote what it answers.
 async fn named_in(store: &Store, session: &Life, message: &mut Message) -> Result<(), StoreError> {
-    let told: Vec<String> = message.mentioned.iter().map(|person| person.id.clone()).collect();
+    let told: Vec<String> = message
+        .mentioned
+        .iter()
+        .map(|person| person.id.clone())
+        .collect();
     mention_all(store, session, &mut message.mentioned).await?;
     for mention in &mut message.mentions {
         if let Some(place) = told.iter().position(|told| told == mention) {
@@ -94,7 +113,12 @@ async fn named_in(store: &Store, session: &Life, message: &mut Message) -> Resul
     if let Some(context) = &mut message.context
         && let Some(from) = context.from.take()
     {
-        let mut author = Person { id: from, phone: context.phone.take(), lid: context.lid.take(), ..Person::default() };
+        let mut author = Person {
+            id: from,
+            phone: context.phone.take(),
+            lid: context.lid.take(),
+            ..Person::default()
+        };
         mention(store, session, &mut author).await?;
         (context.from, context.phone, context.lid) = (Some(author.id), author.phone, author.lid);
     }
@@ -104,22 +128,46 @@ async fn named_in(store: &Store, session: &Life, message: &mut Message) -> Resul
 /// Those whom an event of a group names.
 fn members(data: &mut EventData) -> Vec<&mut Person> {
     match data {
-        EventData::GroupCreated(told) => told.by.iter_mut().chain(told.group.people_mut()).collect(),
+        EventData::GroupCreated(told) => {
+            told.by.iter_mut().chain(told.group.people_mut()).collect()
+        }
         EventData::GroupUpdated(told) => told.by.iter_mut().collect(),
-        EventData::GroupParticipants(told) => told.by.iter_mut().chain(&mut told.participants).collect(),
+        EventData::GroupParticipants(told) => {
+            told.by.iter_mut().chain(&mut told.participants).collect()
+        }
         _ => Vec::new(),
     }
 }
 
 /// Gives somebody their one id, remembered from now on. Groups keep theirs.
-pub async fn of_person(store: &Store, session: &Life, person: &mut Person) -> Result<(), StoreError> {
+pub async fn of_person(
+    store: &Store,
+    session: &Life,
+    person: &mut Person,
+) -> Result<(), StoreError> {
     name(store, session, person, Knowledge::New).await
 }
 
 /// Gives somebody their one id.
-async fn name(store: &Store, session: &Life, person: &mut Person, knowledge: Knowledge) -> Result<(), StoreError> {
-    let number = person.phone.as_ref().map(|phone| format!("{phone}@s.whatsapp.net"));
-    if let Some(id) = find(store, session, number.as_deref(), person.lid.as_deref(), knowledge).await? {
+async fn name(
+    store: &Store,
+    session: &Life,
+    person: &mut Person,
+    knowledge: Knowledge,
+) -> Result<(), StoreError> {
+    let number = person
+        .phone
+        .as_ref()
+        .map(|phone| format!("{phone}@s.whatsapp.net"));
+    if let Some(id) = find(
+        store,
+        session,
+        number.as_deref(),
+        person.lid.as_deref(),
+        knowledge,
+    )
+    .await?
+    {
         call(person, id);
     }
     Ok(())
@@ -137,8 +185,16 @@ fn call(person: &mut Person, id: String) {
 }
 
 /// The one id of a chat that is known by this address. Groups have one address only.
-async fn chat_id(store: &Store, session: &Life, chat: &str, knowledge: Knowledge) -> Result<String, StoreError> {
-    let (number, lid) = (chat.ends_with("@s.whatsapp.net").then_some(chat), chat.ends_with("@lid").then_some(chat));
+async fn chat_id(
+    store: &Store,
+    session: &Life,
+    chat: &str,
+    knowledge: Knowledge,
+) -> Result<String, StoreError> {
+    let (number, lid) = (
+        chat.ends_with("@s.whatsapp.net").then_some(chat),
+        chat.ends_with("@lid").then_some(chat),
+    );
     let id = find(store, session, number, lid, knowledge).await?;
     Ok(id.unwrap_or_else(|| chat.to_owned()))
 }
@@ -163,7 +219,9 @@ async fn find(
 /// The chat an event names, and who did it.
 fn parts(data: &mut EventData) -> Option<(Option<&mut String>, Option<&mut Person>)> {
     Some(match data {
-        EventData::MessageReceived(told) | EventData::MessageEcho(told) => (Some(&mut told.chat), Some(&mut told.from)),
+        EventData::MessageReceived(told) | EventData::MessageEcho(told) => {
+            (Some(&mut told.chat), Some(&mut told.from))
+        }
         EventData::StatusReceived(told) => (None, Some(&mut told.message.from)),
         EventData::MessageUndecryptable(told) => (Some(&mut told.chat), Some(&mut told.from)),
         EventData::MessageEdited(told) => (Some(&mut told.chat), Some(&mut told.from)),

@@ -13,7 +13,9 @@ fn random(prefix: &str) -> String {
 /// In the order of the numbers.
 fn spelt(prefix: &str, bits: u128) -> String {
     const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-    let digits = (0..26).rev().map(|place| char::from(ALPHABET[((bits >> (5 * place)) & 31) as usize]));
+    let digits = (0..26)
+        .rev()
+        .map(|place| char::from(ALPHABET[((bits >> (5 * place)) & 31) as usize]));
     prefix.chars().chain(digits).collect()
 }
 
@@ -47,7 +49,9 @@ pub fn media_id_of(session: &str, message: &MessageKey) -> String {
         hash.update(part);
     }
     let hash = hash.finalize();
-    let (bits, _) = hash.split_first_chunk::<16>().expect("SHA-256 is longer than that");
+    let (bits, _) = hash
+        .split_first_chunk::<16>()
+        .expect("SHA-256 is longer than that");
     spelt("med_", u128::from_be_bytes(*bits))
 }
 
@@ -64,7 +68,9 @@ pub fn folder_id() -> String {
 /// What a request to pay is known by where its sender gives it no name: 11 characters, as phones make them up.
 pub fn payment_reference() -> String {
     const ALPHABET: &[u8; 36] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
-    (0..11).map(|_| char::from(ALPHABET[rand::random_range(0..ALPHABET.len())])).collect()
+    (0..11)
+        .map(|_| char::from(ALPHABET[rand::random_range(0..ALPHABET.len())]))
+        .collect()
 }
 
 /// Bytes as a lower-case text, such as of hashes.
@@ -80,7 +86,9 @@ pub fn request_id() -> String {
 /// A WhatsApp message id, in the form WhatsApp Web gives them: `3EB0` and 18 hexadecimal digits, 72 random bits.
 pub fn message_id() -> String {
     let random: [u8; 9] = rand::random();
-    random.iter().fold(String::from("3EB0"), |id, byte| id + &format!("{byte:02X}"))
+    random
+        .iter()
+        .fold(String::from("3EB0"), |id, byte| id + &format!("{byte:02X}"))
 }
 
 #[cfg(test)]

@@ -64,7 +64,10 @@ pub struct Rights {
 
 impl Rights {
     fn all() -> Self {
-        Self { scopes: BTreeSet::from([Scope::Admin]), sessions: None }
+        Self {
+            scopes: BTreeSet::from([Scope::Admin]),
+            sessions: None,
+        }
     }
 
     /// Whether whoever has these can make and remove keys.
@@ -88,7 +91,13 @@ pub struct Caller {
 impl Caller {
     /// Somebody who may do everything.
     fn of_everything(id: &str) -> Self {
-        Self { id: id.into(), key: None, rights: Arc::new(Rights::all()), since: Arc::default(), lives: None }
+        Self {
+            id: id.into(),
+            key: None,
+            rights: Arc::new(Rights::all()),
+            since: Arc::default(),
+            lives: None,
+        }
     }
 
     /// Whoever calls a gateway that asks for no key.
@@ -114,11 +123,15 @@ impl Caller {
 
     /// A key of some sessions is for those whom it knew, not for whoever gets a name after they were removed.
     pub fn reaches(&self, session: &str) -> bool {
-        self.sessions().is_none_or(|sessions| sessions.contains(session)) && self.has_still(session)
+        self.sessions()
+            .is_none_or(|sessions| sessions.contains(session))
+            && self.has_still(session)
     }
 
     fn has_still(&self, session: &str) -> bool {
-        let Some(lives) = &self.lives else { return true };
+        let Some(lives) = &self.lives else {
+            return true;
+        };
         self.sessions().is_none()
             || lives.current(session).is_none()
             || lives.reached(session, self.since(session)).is_some()
@@ -196,8 +209,17 @@ impl Known {
     fn of(hash: KeyHash, key: &ApiKey, lives: &Arc<Lives>) -> Self {
         let (id, rights) = (key.id.as_str().into(), Arc::new(key.rights.clone()));
         let since = key.since.clone().unwrap_or_default().into();
-        let caller = Caller { id, key: Some(hash), rights, since, lives: Some(Arc::clone(lives)) };
-        Self { caller, expires_at: key.expires_at }
+        let caller = Caller {
+            id,
+            key: Some(hash),
+            rights,
+            since,
+            lives: Some(Arc::clone(lives)),
+        };
+        Self {
+            caller,
+            expires_at: key.expires_at,
+        }
     }
 
     fn has_ended(&self, now: Timestamp) -> bool {
@@ -216,10 +238,23 @@ impl Keys {
         let first = first.map(|key| hash(key.expose_secret().as_bytes()));
         let (used, changing) = (Mutex::default(), tokio::sync::Mutex::default());
         let known = watch::Sender::default();
-        let keys = Self { inner: Arc::new(Inner { first, openness, known, used, changing, store, clock }) };
+        let keys = Self {
+            inner: Arc::new(Inner {
+                first,
+                openness,
+                known,
+                used,
+                changing,
+                store,
+                clock,
+            }),
+        };
         keys.date().await?;
         let known = keys.inner.store.api_keys_by_hash().await?;
-        let known = known.iter().map(|(hash, key)| (*hash, Known::of(*hash, key, keys.inner.store.lives()))).collect();
+        let known = known
+            .iter()
+            .map(|(hash, key)| (*hash, Known::of(*hash, key, keys.inner.store.lives())))
+            .collect();
         keys.inner.known.send_replace(known);
         keys.inner.openness.set(keys.are_none());
         Ok(keys)
@@ -235,13 +270,21 @@ impl Keys {
     /// What is looked up and compared are hashes: how long it takes says nothing about the keys.
     pub fn caller(&self, shown: &[u8]) -> Option<Caller> {
         let shown = hash(shown);
-        if self.inner.first.is_some_and(|first| bool::from(first.ct_eq(&shown))) {
+        if self
+            .inner
+            .first
+            .is_some_and(|first| bool::from(first.ct_eq(&shown)))
+        {
             return Some(Caller::of_everything("first"));
         }
         let now = self.inner.clock.now();
         let caller = {
             let known = self.inner.known.borrow();
-            known.get(&shown).filter(|known| !known.has_ended(now))?.caller.clone()
+            known
+                .get(&shown)
+                .filter(|known| !known.has_ended(now))?
+                .caller
+                .clone()
         };
         self.used().insert(Arc::clone(&caller.id), now);
         Some(caller)
@@ -268,7 +311,11 @@ impl Keys {
     fn stay(&self, caller: &Caller) -> Stay {
         let Some(key) = &caller.key else {
             let is_anyone = caller.id.is_empty();
-            return if is_anyone && !self.are_none() { Stay::Over } else { Stay::UntilItIsRemoved };
+            return if is_anyone && !self.are_none() {
+                Stay::Over
+            } else {
+                Stay::UntilItIsRemoved
+            };
         };
         match self.inner.known.borrow().get(key) {
             Some(known) if known.expires_at.is_none() => Stay::UntilItIsRemoved,
@@ -294,15 +341,30 @@ impl Keys {
             return Err(Refused::AdminFirst);
         }
         let secret = ids::api_key();
-        let Wish { name, rights, expires_at } = wish;
+        let Wish {
+            name,
+            rights,
+            expires_at,
+        } = wish;
         let (id, hint) = (ids::api_key_id(), secret[secret.len() - 4..].to_owned());
         let (since, created_at) = (Some(self.since_now(&rights)), self.inner.clock.now());
-        let key = ApiKey { id, hint, name, rights, since, created_at, expires_at, last_used_at: None };
+        let key = ApiKey {
+            id,
+            hint,
+            name,
+            rights,
+            since,
+            created_at,
+            expires_at,
+            last_used_at: None,
+        };
         let hash = hash(secret.as_bytes());
         self.inner.store.add_api_key(key.clone(), hash).await?;
         // What changes in the database changes here at once, without a question in between that could fail.
         let known = Known::of(hash, &key, self.inner.store.lives());
-        self.inner.known.send_modify(|all| drop(all.insert(hash, known)));
+        self.inner
+            .known
+            .send_modify(|all| drop(all.insert(hash, known)));
         self.inner.openness.set(self.are_none());
         Ok((key, secret.into()))
     }
@@ -314,32 +376,47 @@ impl Keys {
         let (going, staying): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| key.id == id);
         let going = going.first().ok_or(Refused::Unknown)?;
         let is_admin = |key: &ApiKey| key.rights.is_admin_of_all() && key.expires_at.is_none();
-        let leaves_admin = self.inner.first.is_some() || staying.is_empty() || staying.iter().any(is_admin);
+        let leaves_admin =
+            self.inner.first.is_some() || staying.is_empty() || staying.iter().any(is_admin);
         if is_admin(going) && !leaves_admin {
             return Err(Refused::LastAdmin);
         }
         self.inner.store.remove_api_key(id).await?;
-        self.inner.known.send_modify(|known| known.retain(|_, key| *key.caller.id != *id));
+        self.inner
+            .known
+            .send_modify(|known| known.retain(|_, key| *key.caller.id != *id));
         self.inner.openness.set(self.are_none());
         Ok(())
     }
 
     /// Saves now and then, and at the end, when keys were used last.
     pub async fn note_uses(self, lifecycle: Lifecycle) {
-        while lifecycle.unless_stopping(self.inner.clock.sleep(NOTE_EVERY)).await.is_some() {
+        while lifecycle
+            .unless_stopping(self.inner.clock.sleep(NOTE_EVERY))
+            .await
+            .is_some()
+        {
             self.save_uses().await;
         }
         self.save_uses().await;
     }
 
     async fn save_uses(&self) {
-        let used: Vec<_> = self.used().iter().map(|(id, at)| (id.to_string(), *at)).collect();
+        let used: Vec<_> = self
+            .used()
+            .iter()
+            .map(|(id, at)| (id.to_string(), *at))
+            .collect();
         if used.is_empty() {
             return;
         }
         match self.inner.store.note_api_key_uses(used.clone()).await {
             // What was used again in the meantime stays to be noted.
-            Ok(()) => self.used().retain(|id, at| !used.iter().any(|(noted, when)| **id == **noted && at == when)),
+            Ok(()) => self.used().retain(|id, at| {
+                !used
+                    .iter()
+                    .any(|(noted, when)| **id == **noted && at == when)
+            }),
             Err(error) => {
                 tracing::warn!(%error, "when keys were last used cannot be saved");
             }
@@ -348,13 +425,28 @@ impl Keys {
 
     /// A caller has made a session of one of its names, and has it from now on.
     pub async fn give(&self, caller: &Caller, session: &str) -> Result<(), StoreError> {
-        let Some(key) = caller.key.filter(|_| caller.sessions().is_some()) else { return Ok(()) };
+        let Some(key) = caller.key.filter(|_| caller.sessions().is_some()) else {
+            return Ok(());
+        };
         let _alone = self.inner.changing.lock().await;
         // As it is now: since the caller came in, it may have been given others.
-        let known = self.inner.known.borrow().get(&key).map(|known| Arc::clone(&known.caller.since));
-        let Some(mut all) = known.map(|since| BTreeMap::clone(&since)) else { return Ok(()) };
-        all.insert(session.to_owned(), self.inner.store.lives().since_now(session));
-        self.inner.store.set_api_key_lives(caller.id(), all.clone()).await?;
+        let known = self
+            .inner
+            .known
+            .borrow()
+            .get(&key)
+            .map(|known| Arc::clone(&known.caller.since));
+        let Some(mut all) = known.map(|since| BTreeMap::clone(&since)) else {
+            return Ok(());
+        };
+        all.insert(
+            session.to_owned(),
+            self.inner.store.lives().since_now(session),
+        );
+        self.inner
+            .store
+            .set_api_key_lives(caller.id(), all.clone())
+            .await?;
         self.inner.known.send_modify(|known| {
             if let Some(known) = known.get_mut(&key) {
                 known.caller.since = all.into();
@@ -366,19 +458,34 @@ impl Keys {
     /// What a key of some sessions is given now.
     fn since_now(&self, rights: &Rights) -> BTreeMap<String, Since> {
         let sessions = rights.sessions.iter().flatten();
-        sessions.map(|name| (name.clone(), self.inner.store.lives().since_now(name))).collect()
+        sessions
+            .map(|name| (name.clone(), self.inner.store.lives().since_now(name)))
+            .collect()
     }
 
     /// Keys of before it was noted since when they have their sessions have them since now.
     async fn date(&self) -> Result<(), StoreError> {
-        for key in self.inner.store.api_keys().await?.into_iter().filter(|key| key.since.is_none()) {
-            self.inner.store.set_api_key_lives(&key.id, self.since_now(&key.rights)).await?;
+        for key in self
+            .inner
+            .store
+            .api_keys()
+            .await?
+            .into_iter()
+            .filter(|key| key.since.is_none())
+        {
+            self.inner
+                .store
+                .set_api_key_lives(&key.id, self.since_now(&key.rights))
+                .await?;
         }
         Ok(())
     }
 
     fn used(&self) -> std::sync::MutexGuard<'_, HashMap<Arc<str>, Timestamp>> {
-        self.inner.used.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner
+            .used
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -38,7 +38,10 @@ pub struct Finish {
 impl Finish {
     /// Both together.
     pub fn and(self, other: Self) -> Self {
-        Self { dropped: self.dropped + other.dropped, panicked: self.panicked + other.panicked }
+        Self {
+            dropped: self.dropped + other.dropped,
+            panicked: self.panicked + other.panicked,
+        }
     }
 }
 
@@ -48,8 +51,14 @@ impl Lifecycle {
     }
 
     /// Runs `task` until it ends or the hard stop comes. A panic is counted and stays inside the task.
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that spawns, and it tracks")]
-    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> tokio::task::JoinHandle<()> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that spawns, and it tracks"
+    )]
+    pub fn spawn(
+        &self,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> tokio::task::JoinHandle<()> {
         let (hard, panics) = (self.hard.clone(), Arc::clone(&self.panics));
         let counted: Vec<_> = self.ancestors.iter().map(TaskTracker::token).collect();
         tokio::spawn(self.tasks.track_future(async move {
@@ -69,7 +78,12 @@ impl Lifecycle {
             soft: self.soft.child_token(),
             hard: self.hard.child_token(),
             tasks: TaskTracker::new(),
-            ancestors: self.ancestors.iter().chain([&self.tasks]).cloned().collect(),
+            ancestors: self
+                .ancestors
+                .iter()
+                .chain([&self.tasks])
+                .cloned()
+                .collect(),
             panics: Arc::clone(&self.panics),
         }
     }
@@ -109,7 +123,10 @@ impl Lifecycle {
         };
         self.abort();
         self.tasks.wait().await;
-        Finish { dropped, panicked: self.panics.load(Ordering::Relaxed) }
+        Finish {
+            dropped,
+            panicked: self.panics.load(Ordering::Relaxed),
+        }
     }
 }
 
@@ -140,7 +157,10 @@ impl StopSignals {
     /// From now on such a signal does not end the program by itself.
     pub fn listen() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
     }
 
     /// Completes at the next one.
@@ -177,8 +197,16 @@ mod tests {
         lifecycle.spawn(std::future::pending());
         let polite = lifecycle.clone();
         lifecycle.spawn(async move { polite.stopping().await });
-        let finish = lifecycle.finish(&Clock::system(), Duration::from_millis(20)).await;
-        assert_eq!(finish, Finish { dropped: 1, panicked: 0 });
+        let finish = lifecycle
+            .finish(&Clock::system(), Duration::from_millis(20))
+            .await;
+        assert_eq!(
+            finish,
+            Finish {
+                dropped: 1,
+                panicked: 0
+            }
+        );
     }
 
     #[tokio::test]
@@ -195,15 +223,31 @@ mod tests {
                 panic!("it got to its end");
             });
         }
-        let finish = lifecycle.finish(&Clock::system(), Duration::from_secs(20)).await;
-        assert_eq!(finish, Finish { dropped: 0, panicked: 2 });
+        let finish = lifecycle
+            .finish(&Clock::system(), Duration::from_secs(20))
+            .await;
+        assert_eq!(
+            finish,
+            Finish {
+                dropped: 0,
+                panicked: 2
+            }
+        );
     }
 
     #[tokio::test]
     async fn a_panic_is_counted_and_hurts_nobody_else() {
         let lifecycle = Lifecycle::new();
         lifecycle.spawn(async { panic!("on purpose") });
-        let finish = lifecycle.finish(&Clock::system(), Duration::from_secs(5)).await;
-        assert_eq!(finish, Finish { dropped: 0, panicked: 1 });
+        let finish = lifecycle
+            .finish(&Clock::system(), Duration::from_secs(5))
+            .await;
+        assert_eq!(
+            finish,
+            Finish {
+                dropped: 0,
+                panicked: 1
+            }
+        );
     }
 }

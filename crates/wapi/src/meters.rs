@@ -28,9 +28,12 @@ impl Default for Meters {
             failed: Counter::default(),
             dead: Counter::default(),
             lag: Histogram::new([
-                0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 300.0, 3_600.0, 86_400.0,
+                0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 300.0,
+                3_600.0, 86_400.0,
             ]),
-            commit_changes: Histogram::new([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0]),
+            commit_changes: Histogram::new([
+                1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0,
+            ]),
             commit_seconds: Histogram::new([
                 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0,
             ]),
@@ -66,14 +69,23 @@ pub struct Histogram<const N: usize> {
 
 impl<const N: usize> Histogram<N> {
     fn new(bounds: [f64; N]) -> Self {
-        Self { bounds, counts: (0..=N).map(|_| AtomicU64::default()).collect(), sum: AtomicU64::default() }
+        Self {
+            bounds,
+            counts: (0..=N).map(|_| AtomicU64::default()).collect(),
+            sum: AtomicU64::default(),
+        }
     }
 
     pub fn observe(&self, value: f64) {
         let place = self.bounds.partition_point(|bound| *bound < value);
         self.counts[place].fetch_add(1, Ordering::Relaxed);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "no sum of ours is that large")]
-        self.sum.fetch_add((value.max(0.0) * 1e6) as u64, Ordering::Relaxed);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "no sum of ours is that large"
+        )]
+        self.sum
+            .fetch_add((value.max(0.0) * 1e6) as u64, Ordering::Relaxed);
     }
 
     pub fn observe_time(&self, time: Duration) {
@@ -82,7 +94,10 @@ impl<const N: usize> Histogram<N> {
 
     /// How many values were at most as large as each bound; and the sum of all values.
     pub fn read(&self) -> (Vec<(f64, u64)>, u64, f64) {
-        let counts = self.counts.iter().map(|count| count.load(Ordering::Relaxed));
+        let counts = self
+            .counts
+            .iter()
+            .map(|count| count.load(Ordering::Relaxed));
         let mut total = 0;
         let mut cumulative = counts.map(|count| {
             total += count;

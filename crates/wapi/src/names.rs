@@ -47,19 +47,32 @@ impl Books {
 
 impl KnownNames {
     pub fn new(history: History) -> Self {
-        Self { history, books: Mutex::default() }
+        Self {
+            history,
+            books: Mutex::default(),
+        }
     }
 
     /// The account has saved somebody under another name, if that is what happened.
     pub fn hear(&self, life: &Life, data: &EventData) {
-        let EventData::ContactUpdated(told) = data else { return };
-        let Some(saved) = &told.contact.saved_name else { return };
+        let EventData::ContactUpdated(told) = data else {
+            return;
+        };
+        let Some(saved) = &told.contact.saved_name else {
+            return;
+        };
         let mut books = self.lock();
         if books.saved.len() >= REMEMBERED {
             books.saved.clear();
         }
-        books.saved.insert((life.id(), told.contact.id.clone()), saved.clone());
-        if let Some(known) = books.by_life.get_mut(&life.id()).and_then(|people| people.get_mut(&told.contact.id)) {
+        books
+            .saved
+            .insert((life.id(), told.contact.id.clone()), saved.clone());
+        if let Some(known) = books
+            .by_life
+            .get_mut(&life.id())
+            .and_then(|people| people.get_mut(&told.contact.id))
+        {
             known.saved = Some(saved.clone());
         }
     }
@@ -71,14 +84,21 @@ impl KnownNames {
         }
         let names = self.history.names_of(life, id).await.unwrap_or_default();
         let saved = self.lock().saved.get(&(life.id(), id.to_owned())).cloned();
-        Names { saved, ..Names::default() }.or(names)
+        Names {
+            saved,
+            ..Names::default()
+        }
+        .or(names)
     }
 
     fn lock(&self) -> MutexGuard<'_, Books> {
         let mut books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
         let forgotten = self.history.forgotten();
         if books.forgotten != forgotten {
-            *books = Books { forgotten, ..Books::default() };
+            *books = Books {
+                forgotten,
+                ..Books::default()
+            };
         }
         books
     }
@@ -121,7 +141,15 @@ impl Inbox for NameInbox {
             if books.find(session, &id) != Some(&names) {
                 // What was saved meanwhile is newer.
                 let saved = books.saved.get(&(session.id(), id.clone())).cloned();
-                books.keep(session, id, Names { saved, ..Names::default() }.or(names));
+                books.keep(
+                    session,
+                    id,
+                    Names {
+                        saved,
+                        ..Names::default()
+                    }
+                    .or(names),
+                );
             }
         }
         Ok(())
@@ -131,17 +159,41 @@ impl Inbox for NameInbox {
 /// What is told when somebody calls themselves, or is checked to be, something else than before.
 ///
 /// In the message's own transaction, and known by it: what WhatsApp delivers again tells nothing new.
-fn renamed(session: &Life, message: &Incoming, contact: Person, before: &Names, now: &Names) -> Option<Incoming> {
-    let is_another = |before: &Option<String>, now: &Option<String>| before.is_some() && before != now;
+fn renamed(
+    session: &Life,
+    message: &Incoming,
+    contact: Person,
+    before: &Names,
+    now: &Names,
+) -> Option<Incoming> {
+    let is_another =
+        |before: &Option<String>, now: &Option<String>| before.is_some() && before != now;
     if !is_another(&before.push, &now.push) && !is_another(&before.verified, &now.verified) {
         return None;
     }
     let chat = contact.id.clone();
-    let name = now.shown().filter(|name| Some(*name) != before.shown()).cloned();
-    let push_name = contact.push_name.clone().filter(|_| before.push != now.push);
+    let name = now
+        .shown()
+        .filter(|name| Some(*name) != before.shown())
+        .cloned();
+    let push_name = contact
+        .push_name
+        .clone()
+        .filter(|_| before.push != now.push);
     let session = session.name().to_owned();
-    let update = ContactUpdated { session, contact, name, push_name, ..ContactUpdated::default() };
-    Some(Incoming { key: message.key.clone(), chat, data: EventData::ContactUpdated(Box::new(update)), file: None })
+    let update = ContactUpdated {
+        session,
+        contact,
+        name,
+        push_name,
+        ..ContactUpdated::default()
+    };
+    Some(Incoming {
+        key: message.key.clone(),
+        chat,
+        data: EventData::ContactUpdated(Box::new(update)),
+        file: None,
+    })
 }
 
 /// Somebody else who wrote something that comes with what they call themselves.

@@ -6,14 +6,25 @@ const ALIKE: f64 = 0.7;
 /// The word most like the one that was written, if one is like it.
 pub fn nearest<'a>(written: &str, right: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let written = written.to_lowercase();
-    let likeness = |word: &'a str| (strsim::normalized_damerau_levenshtein(&written, &word.to_lowercase()), word);
-    let best = right.into_iter().map(likeness).max_by(|one, other| one.0.total_cmp(&other.0));
-    best.filter(|(likeness, _)| *likeness >= ALIKE).map(|(_, word)| word)
+    let likeness = |word: &'a str| {
+        (
+            strsim::normalized_damerau_levenshtein(&written, &word.to_lowercase()),
+            word,
+        )
+    };
+    let best = right
+        .into_iter()
+        .map(likeness)
+        .max_by(|one, other| one.0.total_cmp(&other.0));
+    best.filter(|(likeness, _)| *likeness >= ALIKE)
+        .map(|(_, word)| word)
 }
 
 /// `; did you mean …?`, where one may have been meant.
 pub fn suggestion<'a>(written: &str, right: impl IntoIterator<Item = &'a str>) -> String {
-    nearest(written, right).map(|word| format!("; did you mean `{word}`?")).unwrap_or_default()
+    nearest(written, right)
+        .map(|word| format!("; did you mean `{word}`?"))
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -33,6 +44,9 @@ mod tests {
         ] {
             assert_eq!(nearest(written, words), meant, "{written}");
         }
-        assert_eq!(suggestion("message.reed", words), "; did you mean `message.read`?");
+        assert_eq!(
+            suggestion("message.reed", words),
+            "; did you mean `message.read`?"
+        );
     }
 }

@@ -36,7 +36,11 @@ pub struct Pace {
 
 impl Pace {
     pub const fn new(clock: Clock) -> Self {
-        Self { clock, waiting: None, moved: 0 }
+        Self {
+            clock,
+            waiting: None,
+            moved: 0,
+        }
     }
 
     /// The next piece, unless that is waited for too long.
@@ -117,6 +121,9 @@ mod tests {
             assert_eq!(looks(&mut pace), None);
             pace.moved(LEAST);
         }
-        assert!(TooSlow::is_behind(&Wrapped(TooSlow)) && !TooSlow::is_behind(&std::io::Error::other("else")));
+        assert!(
+            TooSlow::is_behind(&Wrapped(TooSlow))
+                && !TooSlow::is_behind(&std::io::Error::other("else"))
+        );
     }
 }

@@ -45,13 +45,21 @@ impl Picture {
     /// An 8-bit greyscale PNG.
     pub fn png(&self) -> Vec<u8> {
         let side = self.side * SCALE;
-        let pixel = |at: usize| if self.is_dark(at / side / SCALE, at % side / SCALE) { 0u8 } else { 255 };
+        let pixel = |at: usize| {
+            if self.is_dark(at / side / SCALE, at % side / SCALE) {
+                0u8
+            } else {
+                255
+            }
+        };
         let pixels: Vec<u8> = (0..side * side).map(pixel).collect();
         let mut file = Vec::new();
         let mut encoder = png::Encoder::new(&mut file, side as u32, side as u32);
         encoder.set_color(png::ColorType::Grayscale);
         encoder.set_depth(png::BitDepth::Eight);
-        let written = encoder.write_header().and_then(|mut writer| writer.write_image_data(&pixels));
+        let written = encoder
+            .write_header()
+            .and_then(|mut writer| writer.write_image_data(&pixels));
         written.expect("a PNG of the right size goes into memory");
         file
     }
@@ -59,10 +67,15 @@ impl Picture {
     /// Scales to any size; one unit a module.
     pub fn svg(&self) -> String {
         let dark = (0..self.side * self.side).filter(|at| self.dark[*at]);
-        let squares: String = dark.map(|at| format!("M{} {}h1v1h-1z", at % self.side, at / self.side)).collect();
+        let squares: String = dark
+            .map(|at| format!("M{} {}h1v1h-1z", at % self.side, at / self.side))
+            .collect();
         let side = self.side;
-        format!(r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {side} {side}" shape-rendering="crispEdges">"#)
-            + &format!(r##"<path fill="#fff" d="M0 0h{side}v{side}h-{side}z"/><path d="{squares}"/></svg>"##)
+        format!(
+            r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {side} {side}" shape-rendering="crispEdges">"#
+        ) + &format!(
+            r##"<path fill="#fff" d="M0 0h{side}v{side}h-{side}z"/><path d="{squares}"/></svg>"##
+        )
     }
 
     /// Two rows of modules to a line of text.
@@ -80,7 +93,12 @@ impl Picture {
                 }
             });
             match paint {
-                Paint::Escapes => text.extend("\u{1b}[30;107m".chars().chain(halves).chain("\u{1b}[0m\n".chars())),
+                Paint::Escapes => text.extend(
+                    "\u{1b}[30;107m"
+                        .chars()
+                        .chain(halves)
+                        .chain("\u{1b}[0m\n".chars()),
+                ),
                 Paint::Blocks => text.extend(halves.chain(['\n'])),
             }
         }
@@ -106,7 +124,9 @@ mod tests {
     #[test]
     fn the_png_can_be_read_back() {
         let file = Picture::of(TEXT).unwrap().png();
-        let mut reader = png::Decoder::new(std::io::Cursor::new(file)).read_info().unwrap();
+        let mut reader = png::Decoder::new(std::io::Cursor::new(file))
+            .read_info()
+            .unwrap();
         let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
         let side = reader.next_frame(&mut pixels).unwrap().width as usize;
         assert_eq!(read_back(side, |x, y| pixels[y * side + x] == 0), TEXT);
@@ -120,20 +140,29 @@ mod tests {
         let dark: Vec<(usize, usize)> = squares
             .split('M')
             .filter_map(|square| {
-                square.strip_suffix("h1v1h-1z").or_else(|| square.split_once("h1v1h-1z").map(|(at, _)| at))
+                square
+                    .strip_suffix("h1v1h-1z")
+                    .or_else(|| square.split_once("h1v1h-1z").map(|(at, _)| at))
             })
             .map(|at| at.split_once(' ').unwrap())
             .map(|(x, y)| (x.parse().unwrap(), y.parse().unwrap()))
             .collect();
         let scale = 4;
-        assert_eq!(read_back(picture.side * scale, |x, y| dark.contains(&(x / scale, y / scale))), TEXT);
+        assert_eq!(
+            read_back(picture.side * scale, |x, y| dark
+                .contains(&(x / scale, y / scale))),
+            TEXT
+        );
     }
 
     #[test]
     fn the_console_text_can_be_read_back_in_both_paints() {
         let picture = Picture::of(TEXT).unwrap();
         for paint in [Paint::Escapes, Paint::Blocks] {
-            let text = picture.text(paint).replace("\u{1b}[30;107m", "").replace("\u{1b}[0m", "");
+            let text = picture
+                .text(paint)
+                .replace("\u{1b}[30;107m", "")
+                .replace("\u{1b}[0m", "");
             let rows: Vec<Vec<char>> = text.lines().map(|line| line.chars().collect()).collect();
             let scale = 4;
             let drawn = |x: usize, y: usize| {

@@ -39,15 +39,34 @@ pub struct Retention {
 }
 
 /// Keeps to it until the program stops. Keys of devices that are no more are kept as long as what is told of them.
-pub async fn keep_to(retention: Retention, store: Store, files: Files, clock: Clock, lifecycle: Lifecycle) {
-    while lifecycle.unless_stopping(clock.sleep(EVERY)).await.is_some() {
-        let before = clock.now().checked_sub(retention.events).unwrap_or(Timestamp::UNIX_EPOCH);
+pub async fn keep_to(
+    retention: Retention,
+    store: Store,
+    files: Files,
+    clock: Clock,
+    lifecycle: Lifecycle,
+) {
+    while lifecycle
+        .unless_stopping(clock.sleep(EVERY))
+        .await
+        .is_some()
+    {
+        let before = clock
+            .now()
+            .checked_sub(retention.events)
+            .unwrap_or(Timestamp::UNIX_EPOCH);
         match files.remove_old(before).await {
             Ok(0) => {}
             Ok(removed) => tracing::info!(removed, "old files of former devices were removed"),
-            Err(error) => tracing::warn!(%error, "old files of former devices cannot be removed for now"),
+            Err(error) => {
+                tracing::warn!(%error, "old files of former devices cannot be removed for now")
+            }
         }
-        let sweep = Sweep { retention, store: &store, clock: &clock };
+        let sweep = Sweep {
+            retention,
+            store: &store,
+            clock: &clock,
+        };
         if let Some(Err(error)) = lifecycle.unless_stopping(sweep.run(clock.now())).await {
             tracing::warn!(%error, "old events cannot be removed for now");
         }
@@ -65,18 +84,33 @@ impl Sweep<'_> {
     async fn run(&self, now: Timestamp) -> Result<(), StoreError> {
         let before = |age: Duration| now.checked_sub(age).unwrap_or(Timestamp::UNIX_EPOCH);
         self.store.purge_rest().await?;
-        let (events, known) = (before(self.retention.events), before(self.retention.events.max(KNOWN_FOR)));
+        let (events, known) = (
+            before(self.retention.events),
+            before(self.retention.events.max(KNOWN_FOR)),
+        );
         self.remove_messages(events).await?;
-        let cut = Cut { events, dead: before(self.retention.dead), known, now };
+        let cut = Cut {
+            events,
+            dead: before(self.retention.dead),
+            known,
+            now,
+        };
         let removed = self.remove(cut, WINDOW, u64::MAX).await?;
-        while self.store.remove_old_messages(before(KEYS_FOR), events, WINDOW).await? > 0 {
+        while self
+            .store
+            .remove_old_messages(before(KEYS_FOR), events, WINDOW)
+            .await?
+            > 0
+        {
             self.clock.sleep(PAUSE).await;
         }
         let mut early = 0;
         if self.store.size().await?.0 > self.retention.size {
             // Nobody waits for them, so they may go before their time.
             let enough = self.retention.size / 100 * ENOUGH;
-            early = self.remove(Cut { events: now, ..cut }, SMALL_WINDOW, enough).await?;
+            early = self
+                .remove(Cut { events: now, ..cut }, SMALL_WINDOW, enough)
+                .await?;
             self.complain_if_too_large().await?;
         }
         if removed + early > 0 {
@@ -142,20 +176,35 @@ mod tests {
     use crate::store::{Life, NewEvent, Outcome, Settled, Wanted};
 
     const DAY: Duration = Duration::from_secs(24 * 3600);
-    const RETENTION: Retention =
-        Retention { events: DAY.saturating_mul(30), dead: DAY.saturating_mul(90), size: u64::MAX };
+    const RETENTION: Retention = Retention {
+        events: DAY.saturating_mul(30),
+        dead: DAY.saturating_mul(90),
+        size: u64::MAX,
+    };
 
     /// A store with one endpoint, and a folder that lives as long.
     async fn store() -> (Store, tempfile::TempDir) {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("wapi.db"), Clock::system()).await.unwrap();
-        store.put_endpoint("hook", "http://127.0.0.1/", &[]).await.unwrap();
+        let store = Store::open(&folder.path().join("wapi.db"), Clock::system())
+            .await
+            .unwrap();
+        store
+            .put_endpoint("hook", "http://127.0.0.1/", &[])
+            .await
+            .unwrap();
         (store, folder)
     }
 
     async fn sweep(store: &Store, retention: Retention, later: Duration) {
         let clock = Clock::system();
-        Sweep { retention, store, clock: &clock }.run(clock.now() + later).await.unwrap();
+        Sweep {
+            retention,
+            store,
+            clock: &clock,
+        }
+        .run(clock.now() + later)
+        .await
+        .unwrap();
     }
 
     fn message(id: &str, body: &str) -> NewEvent {
@@ -163,7 +212,11 @@ mod tests {
             id: format!("evt_{id}_{}", rand::random::<u32>()),
             session: Life::test(1, "shop"),
             chat: format!("chat {id}"),
-            message: Some(MessageKey { chat: "ann".to_owned(), sender: "ann".to_owned(), id: id.to_owned() }),
+            message: Some(MessageKey {
+                chat: "ann".to_owned(),
+                sender: "ann".to_owned(),
+                id: id.to_owned(),
+            }),
             kind: "message.received",
             body: format!("{{\"n\":\"{body}\"}}"),
         }
@@ -180,12 +233,18 @@ mod tests {
 
     /// The chats of all events that the feed still has.
     async fn kept(store: &Store) -> Vec<String> {
-        let saved = store.reader(0, Wanted::default()).read(10_000).await.unwrap();
+        let saved = store
+            .reader(0, Wanted::default())
+            .read(10_000)
+            .await
+            .unwrap();
         saved.iter().map(|saved| saved.body.clone()).collect()
     }
 
     fn dead() -> Outcome {
-        Outcome::Dead { error: "500".into() }
+        Outcome::Dead {
+            error: "500".into(),
+        }
     }
 
     #[tokio::test]
@@ -194,12 +253,19 @@ mod tests {
         told(&store, message("1", "delivered"), Outcome::Delivered).await;
         store.append(vec![message("2", "waiting")]).await.unwrap();
         told(&store, message("3", "dead"), dead()).await;
-        let of_session = NewEvent { message: None, kind: "session.status", ..message("4", "status") };
+        let of_session = NewEvent {
+            message: None,
+            kind: "session.status",
+            ..message("4", "status")
+        };
         told(&store, of_session, Outcome::Delivered).await;
         sweep(&store, RETENTION, DAY * 29).await;
         assert_eq!(kept(&store).await.len(), 4);
         sweep(&store, RETENTION, DAY * 31).await;
-        assert_eq!(kept(&store).await, [r#"{"n":"waiting"}"#, r#"{"n":"dead"}"#]);
+        assert_eq!(
+            kept(&store).await,
+            [r#"{"n":"waiting"}"#, r#"{"n":"dead"}"#]
+        );
         sweep(&store, RETENTION, DAY * 91).await;
         assert_eq!(kept(&store).await, [r#"{"n":"waiting"}"#]);
         let due = store.due(Timestamp::MAX, 10).await.unwrap();
@@ -229,10 +295,16 @@ mod tests {
     async fn an_event_from_the_future_does_not_keep_what_came_after_it() {
         let folder = tempfile::tempdir().unwrap();
         let time = Astray::default();
-        let store = Store::open(&folder.path().join("wapi.db"), Clock::new(time.clone())).await.unwrap();
-        store.put_endpoint("hook", "http://127.0.0.1/", &["message.received"]).await.unwrap();
+        let store = Store::open(&folder.path().join("wapi.db"), Clock::new(time.clone()))
+            .await
+            .unwrap();
+        store
+            .put_endpoint("hook", "http://127.0.0.1/", &["message.received"])
+            .await
+            .unwrap();
         told(&store, message("1", "before"), Outcome::Delivered).await;
-        time.0.store(400 * 24 * 3_600, std::sync::atomic::Ordering::Relaxed);
+        time.0
+            .store(400 * 24 * 3_600, std::sync::atomic::Ordering::Relaxed);
         told(&store, message("2", "astray"), Outcome::Delivered).await;
         time.0.store(0, std::sync::atomic::Ordering::Relaxed);
         told(&store, message("3", "after"), Outcome::Delivered).await;
@@ -243,7 +315,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_message_that_comes_again_is_recognised_for_45_days_and_places_are_never_given_out_twice() {
+    async fn a_message_that_comes_again_is_recognised_for_45_days_and_places_are_never_given_out_twice()
+     {
         let (store, folder) = store().await;
         told(&store, message("1", "once"), Outcome::Delivered).await;
         sweep(&store, RETENTION, DAY * 44).await;
@@ -252,7 +325,9 @@ mod tests {
         assert_eq!(kept(&store).await, [""; 0]);
         sweep(&store, RETENTION, DAY * 46).await;
         store.close().await;
-        let store = Store::open(&folder.path().join("wapi.db"), Clock::system()).await.unwrap();
+        let store = Store::open(&folder.path().join("wapi.db"), Clock::system())
+            .await
+            .unwrap();
         let before = store.newest_event().await.unwrap();
         assert!(before >= 1, "a reader's place outlives what it read");
         told(&store, message("1", "anew"), Outcome::Delivered).await;
@@ -267,16 +342,33 @@ mod tests {
         let large = |number: usize| message(&format!("{number:03}"), &"x".repeat(10_000));
         store.append((0..600).map(large).collect()).await.unwrap();
         let settle = |due: crate::store::Due| {
-            let settled = Settled { delivery: due.delivery, outcome: Outcome::Delivered };
+            let settled = Settled {
+                delivery: due.delivery,
+                outcome: Outcome::Delivered,
+            };
             let store = &store;
             async move { store.settle(settled).await.unwrap() }
         };
         let due = store.due(Timestamp::MAX, 1_000).await.unwrap();
         futures_util::future::join_all(due.into_iter().map(settle)).await;
-        store.append(vec![NewEvent { chat: "late".to_owned(), ..large(600) }]).await.unwrap();
+        store
+            .append(vec![NewEvent {
+                chat: "late".to_owned(),
+                ..large(600)
+            }])
+            .await
+            .unwrap();
         let before = store.size().await.unwrap().0;
         assert!(before > 6_000_000, "{before}");
-        sweep(&store, Retention { size: 3_000_000, ..RETENTION }, Duration::from_secs(1)).await;
+        sweep(
+            &store,
+            Retention {
+                size: 3_000_000,
+                ..RETENTION
+            },
+            Duration::from_secs(1),
+        )
+        .await;
         let (used, free) = store.size().await.unwrap();
         assert!(used <= 3_000_000 && free <= SPARE, "{used} and {free}");
         assert!(kept(&store).await.len() > 100, "no more went than had to");
@@ -289,9 +381,20 @@ mod tests {
     async fn what_is_waited_for_stays_however_large_it_is() {
         let (store, _folder) = store().await;
         for number in 0..50 {
-            store.append(vec![message(&number.to_string(), &"x".repeat(10_000))]).await.unwrap();
+            store
+                .append(vec![message(&number.to_string(), &"x".repeat(10_000))])
+                .await
+                .unwrap();
         }
-        sweep(&store, Retention { size: 1, ..RETENTION }, DAY).await;
+        sweep(
+            &store,
+            Retention {
+                size: 1,
+                ..RETENTION
+            },
+            DAY,
+        )
+        .await;
         assert_eq!(kept(&store).await.len(), 50);
     }
 }

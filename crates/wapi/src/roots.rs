@@ -12,7 +12,9 @@ static BUNDLED: LazyLock<&[CertificateDer]> = LazyLock::new(|| {
     if !rustls_native_certs::load_native_certs().certs.is_empty() {
         return &[];
     }
-    tracing::warn!("this machine knows no certificate authorities, so those that came with the program are believed");
+    tracing::warn!(
+        "this machine knows no certificate authorities, so those that came with the program are believed"
+    );
     webpki_root_certs::TLS_SERVER_ROOT_CERTS
 });
 
@@ -24,7 +26,10 @@ pub fn bundled() -> &'static [CertificateDer<'static>] {
 /// The same as PEM.
 pub fn bundled_pem() -> String {
     let pem = |root: &CertificateDer| {
-        format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", STANDARD.encode(root))
+        format!(
+            "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
+            STANDARD.encode(root)
+        )
     };
     bundled().iter().map(pem).collect()
 }

@@ -44,12 +44,20 @@ pub struct Crowded;
 
 impl Shares {
     pub fn new(all: usize, of_one: usize) -> Self {
-        Self { inner: Arc::new(Inner { all, of_one, state: Mutex::default() }) }
+        Self {
+            inner: Arc::new(Inner {
+                all,
+                of_one,
+                state: Mutex::default(),
+            }),
+        }
     }
 
     /// A place, once there is one.
     pub async fn enter(&self, whose: &str) -> Place {
-        self.enter_before(whose, usize::MAX).await.expect("no more can wait than there are numbers")
+        self.enter_before(whose, usize::MAX)
+            .await
+            .expect("no more can wait than there are numbers")
     }
 
     /// A place, unless `most` of one's own wait for one.
@@ -71,21 +79,29 @@ impl Shares {
             share.waiting.push_back((turn, give));
             waiting
         };
-        Ok(waiting.await.expect("whoever waits is given a place or goes first"))
+        Ok(waiting
+            .await
+            .expect("whoever waits is given a place or goes first"))
     }
 }
 
 impl Inner {
     /// Whoever has places already takes another one only while as many are free, so that newcomers find one.
     fn has_room(&self, state: &State, whose: &str) -> bool {
-        let (own, free) = (state.of.get(whose).map_or(0, |share| share.taken), self.all.saturating_sub(state.taken));
+        let (own, free) = (
+            state.of.get(whose).map_or(0, |share| share.taken),
+            self.all.saturating_sub(state.taken),
+        );
         free > 0 && own < self.of_one && (own == 0 || own < free || self.of_one == self.all)
     }
 
     fn take(self: &Arc<Self>, state: &mut State, whose: &str) -> Place {
         state.taken += 1;
         state.of.entry(whose.to_owned()).or_default().taken += 1;
-        Place { inner: Arc::clone(self), whose: Some(whose.to_owned()) }
+        Place {
+            inner: Arc::clone(self),
+            whose: Some(whose.to_owned()),
+        }
     }
 
     fn give_back(self: &Arc<Self>, whose: &str) {
@@ -102,10 +118,16 @@ impl Inner {
             });
             let next = state.of.iter().filter_map(|(name, share)| {
                 let (turn, _) = share.waiting.front()?;
-                self.has_room(&state, name).then_some((share.taken, *turn, name))
+                self.has_room(&state, name)
+                    .then_some((share.taken, *turn, name))
             });
-            let Some(name) = next.min().map(|(.., name)| name.clone()) else { return };
-            let waiter = state.of.get_mut(&name).and_then(|share| share.waiting.pop_front());
+            let Some(name) = next.min().map(|(.., name)| name.clone()) else {
+                return;
+            };
+            let waiter = state
+                .of
+                .get_mut(&name)
+                .and_then(|share| share.waiting.pop_front());
             let place = self.take(&mut state, &name);
             if let Some(mut unwanted) = waiter.and_then(|(_, waiter)| waiter.send(place).err()) {
                 // It has gone in this moment.
@@ -133,7 +155,9 @@ impl Drop for Place {
 
 impl std::fmt::Debug for Shares {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shares").field("all", &self.inner.all).finish_non_exhaustive()
+        f.debug_struct("Shares")
+            .field("all", &self.inner.all)
+            .finish_non_exhaustive()
     }
 }
 
@@ -156,7 +180,11 @@ mod tests {
             let before = taken.len();
             let name = format!("tenant {tenant}");
             taken.extend((0..100).map_while(|_| at_once(&shares, &name)));
-            assert!(taken.len() > before, "tenant {tenant} finds nothing of {}", taken.len());
+            assert!(
+                taken.len() > before,
+                "tenant {tenant} finds nothing of {}",
+                taken.len()
+            );
             assert!(taken.len() - before <= 8);
         }
         drop(taken);
@@ -166,9 +194,15 @@ mod tests {
     #[test]
     fn who_has_least_is_next_and_who_has_gone_is_passed_over() {
         let shares = Shares::new(2, 2);
-        let mut held: Vec<_> = (0..2).map(|_| at_once(&shares, "greedy").unwrap()).collect();
+        let mut held: Vec<_> = (0..2)
+            .map(|_| at_once(&shares, "greedy").unwrap())
+            .collect();
         let mut waiting: Vec<_> = (0..5).map(|_| Box::pin(shares.enter("greedy"))).collect();
-        assert!(waiting.iter_mut().all(|waiting| waiting.now_or_never().is_none()));
+        assert!(
+            waiting
+                .iter_mut()
+                .all(|waiting| waiting.now_or_never().is_none())
+        );
         let mut gone = Box::pin(shares.enter("gone"));
         assert!(gone.as_mut().now_or_never().is_none());
         drop(gone);
@@ -176,13 +210,31 @@ mod tests {
         assert!(modest.as_mut().now_or_never().is_none());
         held.pop();
         let modest = modest.as_mut().now_or_never().expect("it is next");
-        assert!(waiting.iter_mut().all(|waiting| waiting.now_or_never().is_none()));
+        assert!(
+            waiting
+                .iter_mut()
+                .all(|waiting| waiting.now_or_never().is_none())
+        );
         drop(modest);
-        assert!(waiting[0].as_mut().now_or_never().is_some(), "in the order they came");
-        assert_eq!(shares.enter_before("greedy", 3).now_or_never().unwrap().err(), Some(Crowded));
+        assert!(
+            waiting[0].as_mut().now_or_never().is_some(),
+            "in the order they came"
+        );
+        assert_eq!(
+            shares
+                .enter_before("greedy", 3)
+                .now_or_never()
+                .unwrap()
+                .err(),
+            Some(Crowded)
+        );
         drop(waiting);
         held.clear();
         let state = shares.inner.lock();
-        assert!(state.taken == 0 && state.of.is_empty(), "{} are taken", state.taken);
+        assert!(
+            state.taken == 0 && state.of.is_empty(),
+            "{} are taken",
+            state.taken
+        );
     }
 }

@@ -22,7 +22,10 @@ pub fn optional<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<
 }
 
 /// The same for one that may be left out, or `null`.
-pub fn nullable<S: Serializer>(at: &Option<Option<Timestamp>>, serializer: S) -> Result<S::Ok, S::Error> {
+pub fn nullable<S: Serializer>(
+    at: &Option<Option<Timestamp>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     at.map(|at| at.map(text)).serialize(serializer)
 }
 
@@ -38,9 +41,15 @@ mod tests {
             "2026-01-31T12:00:00.12Z",
             "2026-01-31T12:00:00.123456Z",
         ];
-        let mut texts: Vec<String> = times.iter().map(|time| text(time.parse().unwrap())).collect();
+        let mut texts: Vec<String> = times
+            .iter()
+            .map(|time| text(time.parse().unwrap()))
+            .collect();
         assert_eq!(texts[0], "2026-01-31T12:00:00.000Z");
-        assert!(texts.is_sorted() && texts.iter().all(|text| text.len() == 24), "{texts:?}");
+        assert!(
+            texts.is_sorted() && texts.iter().all(|text| text.len() == 24),
+            "{texts:?}"
+        );
         texts.dedup();
         assert_eq!(texts.len(), 4);
     }

@@ -47,19 +47,30 @@ pub fn start(filter: &str, format: Format, sentry_dsn: Option<&SecretString>) ->
     let is_coloured = format == Format::Text && std::io::stderr().is_terminal();
     let lines = tracing_subscriber::fmt::layer().event_format(line::Lines(format));
     let lines = lines.with_writer(std::io::stderr).with_ansi(is_coloured);
-    let reports = sentry_dsn.is_some().then(|| ErrorLayer::new().with_filter(filter_fn(is_reported)));
-    tracing_subscriber::registry().with(filter).with(lines).with(reports).try_init()?;
+    let reports = sentry_dsn
+        .is_some()
+        .then(|| ErrorLayer::new().with_filter(filter_fn(is_reported)));
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(lines)
+        .with(reports)
+        .try_init()?;
     let guard = sentry_dsn.map(|dsn| sentry_client(dsn.expose_secret()));
     Ok(Telemetry { _sentry: guard })
 }
 
 /// A bare level is that of the gateway; whoever else shall speak is named, as in `info,whatsapp_rust=warn,Client=warn`.
 fn directives(filter: &str) -> String {
-    let own = filter.split(',').map(|directive| match directive.trim().parse::<tracing::metadata::LevelFilter>() {
-        Ok(level) => format!("wapi={level},wapi_simulator={level}"),
-        Err(_) => directive.to_owned(),
+    let own = filter.split(',').map(|directive| {
+        match directive.trim().parse::<tracing::metadata::LevelFilter>() {
+            Ok(level) => format!("wapi={level},wapi_simulator={level}"),
+            Err(_) => directive.to_owned(),
+        }
     });
-    std::iter::once(SILENCE.to_owned()).chain(own).collect::<Vec<_>>().join(",")
+    std::iter::once(SILENCE.to_owned())
+        .chain(own)
+        .collect::<Vec<_>>()
+        .join(",")
 }
 
 /// Only our own errors are reported: they carry neither message text nor phone numbers.
@@ -127,19 +138,42 @@ mod tests {
 
     #[test]
     fn a_report_says_no_more_than_the_log() {
-        let fields = [("session", json!("375447034810")), ("error", json!("a\nb")), ("count", json!(7))];
-        let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        let contexts = std::iter::once(("Rust Tracing Fields".to_owned(), Told::Other(fields))).collect();
-        let event = harmless(Event { message: Some("one\x1b[2Jtwo".to_owned()), contexts, ..Event::default() });
+        let fields = [
+            ("session", json!("375447034810")),
+            ("error", json!("a\nb")),
+            ("count", json!(7)),
+        ];
+        let fields = fields
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
+        let contexts =
+            std::iter::once(("Rust Tracing Fields".to_owned(), Told::Other(fields))).collect();
+        let event = harmless(Event {
+            message: Some("one\x1b[2Jtwo".to_owned()),
+            contexts,
+            ..Event::default()
+        });
         assert_eq!(event.message.as_deref(), Some("one\\u{1b}[2Jtwo"));
-        let Some(Told::Other(fields)) = event.contexts.get("Rust Tracing Fields") else { panic!("nothing is told") };
+        let Some(Told::Other(fields)) = event.contexts.get("Rust Tracing Fields") else {
+            panic!("nothing is told")
+        };
         assert_eq!(fields["session"], shown::session("375447034810"));
-        assert_eq!((&fields["error"], &fields["count"]), (&json!("a\\nb"), &json!(7)));
+        assert_eq!(
+            (&fields["error"], &fields["count"]),
+            (&json!("a\\nb"), &json!(7))
+        );
     }
 
     #[test]
     fn a_bare_level_is_the_gateways_alone() {
-        assert_eq!(super::directives("info"), "off,wapi=info,wapi_simulator=info");
-        assert_eq!(super::directives("debug,Client=warn"), "off,wapi=debug,wapi_simulator=debug,Client=warn");
+        assert_eq!(
+            super::directives("info"),
+            "off,wapi=info,wapi_simulator=info"
+        );
+        assert_eq!(
+            super::directives("debug,Client=warn"),
+            "off,wapi=debug,wapi_simulator=debug,Client=warn"
+        );
     }
 }

@@ -12,7 +12,10 @@ struct Source {
 impl Source {
     /// The lines of code: without comments, and without the tests at the end.
     fn code(&self) -> impl Iterator<Item = (usize, &str)> {
-        let tests = self.text.find("#[cfg(test)]\nmod tests {").unwrap_or(self.text.len());
+        let tests = self
+            .text
+            .find("#[cfg(test)]\nmod tests {")
+            .unwrap_or(self.text.len());
         let lines = self.text[..tests].lines().enumerate();
         lines
             .map(|(index, line)| (index + 1, line.split("//").next().unwrap_or("")))
@@ -25,7 +28,10 @@ impl Source {
 }
 
 fn crates() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("crates/").to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("crates/")
+        .to_owned()
 }
 
 /// All Rust files of a folder under `crates/`, files of nothing but tests left out.
@@ -37,7 +43,9 @@ fn sources(folder: &str) -> Vec<Source> {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("tests.rs") {
+            } else if path.extension().is_some_and(|extension| extension == "rs")
+                && !path.ends_with("tests.rs")
+            {
                 let text = std::fs::read_to_string(&path).unwrap();
                 let path = path.strip_prefix(crates()).unwrap().display().to_string();
                 found.push(Source { path, text });
@@ -63,23 +71,36 @@ fn only_in(allowed: &[&str], words: &[&str]) {
             }
         }
     }
-    assert!(outside.is_empty(), "{words:?} belong into {allowed:?}:\n{}", outside.join("\n"));
+    assert!(
+        outside.is_empty(),
+        "{words:?} belong into {allowed:?}:\n{}",
+        outside.join("\n")
+    );
     assert!(inside > 0, "{words:?} are nowhere in {allowed:?}");
 }
 
 #[test]
 fn sql_is_only_in_the_store() {
-    only_in(&["wapi/src/store/"], &["sqlx", "SELECT ", "INSERT ", "PRAGMA "]);
+    only_in(
+        &["wapi/src/store/"],
+        &["sqlx", "SELECT ", "INSERT ", "PRAGMA "],
+    );
 }
 
 #[test]
 fn the_engine_is_only_in_the_whatsapp_room() {
-    only_in(&["wapi/src/whatsapp/"], &["whatsapp_rust", "wacore", "waproto"]);
+    only_in(
+        &["wapi/src/whatsapp/"],
+        &["whatsapp_rust", "wacore", "waproto"],
+    );
 }
 
 #[test]
 fn the_web_framework_is_only_in_the_http_room() {
-    only_in(&["wapi/src/http/", "wapi/src/app.rs"], &["axum", "StatusCode"]);
+    only_in(
+        &["wapi/src/http/", "wapi/src/app.rs"],
+        &["axum", "StatusCode"],
+    );
 }
 
 #[test]
@@ -95,7 +116,13 @@ fn the_store_knows_neither_http_nor_whatsapp() {
 
 #[test]
 fn time_is_only_read_in_the_clock() {
-    let words = ["Instant::now", "SystemTime", "Timestamp::now", "tokio::time", "thread::sleep"];
+    let words = [
+        "Instant::now",
+        "SystemTime",
+        "Timestamp::now",
+        "tokio::time",
+        "thread::sleep",
+    ];
     only_in(&["wapi/src/clock.rs"], &words);
 }
 
@@ -103,34 +130,70 @@ fn time_is_only_read_in_the_clock() {
 #[test]
 fn every_socket_that_is_dialled_or_accepted_sends_small_pieces_at_once() {
     let folders = ["wapi/src", "simulator/src", "bench/src"];
-    let sockets = ["TcpStream::connect(", ".accept().await", "redis::Client::open("];
+    let sockets = [
+        "TcpStream::connect(",
+        ".accept().await",
+        "redis::Client::open(",
+    ];
     let with_sockets: Vec<_> = folders
         .into_iter()
         .flat_map(sources)
-        .filter(|source| source.code().any(|(_, line)| sockets.iter().any(|socket| line.contains(socket))))
+        .filter(|source| {
+            source
+                .code()
+                .any(|(_, line)| sockets.iter().any(|socket| line.contains(socket)))
+        })
         .collect();
     assert!(with_sockets.len() > 3, "the test looks for the wrong thing");
-    let slow: Vec<_> = with_sockets.iter().filter(|source| !source.text.contains("set_nodelay(true)")).collect();
-    assert!(slow.is_empty(), "{:?}", slow.iter().map(|source| &source.path).collect::<Vec<_>>());
+    let slow: Vec<_> = with_sockets
+        .iter()
+        .filter(|source| !source.text.contains("set_nodelay(true)"))
+        .collect();
+    assert!(
+        slow.is_empty(),
+        "{:?}",
+        slow.iter().map(|source| &source.path).collect::<Vec<_>>()
+    );
 }
 
 #[test]
 fn tasks_are_only_spawned_by_the_lifecycle() {
-    only_in(&["wapi/src/lifecycle.rs"], &["tokio::spawn", "task::spawn(", "thread::spawn"]);
-    only_in(&["wapi/src/lifecycle.rs", "wapi/src/whatsapp/runtime.rs"], &["spawn_blocking("]);
+    only_in(
+        &["wapi/src/lifecycle.rs"],
+        &["tokio::spawn", "task::spawn(", "thread::spawn"],
+    );
+    only_in(
+        &["wapi/src/lifecycle.rs", "wapi/src/whatsapp/runtime.rs"],
+        &["spawn_blocking("],
+    );
 }
 
 #[test]
 fn each_database_says_when_it_is_synced() {
-    let (mut opened, opens) = (0, ["SqliteConnectOptions::new()", "SqliteStoreConfig {", "SqliteStore::new"]);
+    let (mut opened, opens) = (
+        0,
+        [
+            "SqliteConnectOptions::new()",
+            "SqliteStoreConfig {",
+            "SqliteStore::new",
+        ],
+    );
     for source in sources("wapi/src") {
-        let code: String = source.code().map(|(_, line)| line.to_owned() + "\n").collect();
+        let code: String = source
+            .code()
+            .map(|(_, line)| line.to_owned() + "\n")
+            .collect();
         for at in opens.iter().flat_map(|open| code.match_indices(open)) {
             let statement = &code[at.0..];
             let statement = &statement[..statement.find(';').unwrap_or(statement.len())];
             // What is in memory only has nothing to sync.
-            let is_said = statement.contains("synchronous") || statement.contains(".in_memory(true)");
-            assert!(is_said, "{} leaves it to a default:\n{statement}", source.path);
+            let is_said =
+                statement.contains("synchronous") || statement.contains(".in_memory(true)");
+            assert!(
+                is_said,
+                "{} leaves it to a default:\n{statement}",
+                source.path
+            );
             opened += 1;
         }
     }
@@ -140,17 +203,33 @@ fn each_database_says_when_it_is_synced() {
 #[test]
 fn names_that_must_last_are_given_in_one_place() {
     // The folder's own mark is written before anything else runs, and syncs for itself; a converted picture is not kept yet.
-    let beside = ["wapi/src/durable.rs", "wapi/src/seen/folder.rs", "wapi/src/media/heif.rs"];
+    let beside = [
+        "wapi/src/durable.rs",
+        "wapi/src/seen/folder.rs",
+        "wapi/src/media/heif.rs",
+    ];
     only_in(&beside, &["fs::rename(", "hard_link(", "sync_all("]);
 }
 
 #[test]
 fn files_that_say_they_are_pure_are() {
-    let pure: Vec<_> = sources("wapi/src").into_iter().filter(|source| header(&source.text).contains("Pure")).collect();
+    let pure: Vec<_> = sources("wapi/src")
+        .into_iter()
+        .filter(|source| header(&source.text).contains("Pure"))
+        .collect();
     assert!(pure.len() >= 5, "few files say that they are pure");
     for source in pure {
         for (number, line) in source.code() {
-            for word in ["async ", ".await", "std::fs", "std::net::Tcp", "tokio::", "tracing::", "reqwest", "Mutex"] {
+            for word in [
+                "async ",
+                ".await",
+                "std::fs",
+                "std::net::Tcp",
+                "tokio::",
+                "tracing::",
+                "reqwest",
+                "Mutex",
+            ] {
                 assert!(!line.contains(word), "{}:{number}: {line}", source.path);
             }
         }
@@ -161,15 +240,24 @@ fn files_that_say_they_are_pure_are() {
 fn every_moment_that_callers_read_is_written_in_one_form() {
     let mut found = 0;
     let read_by_callers = ["wapi/src/event", "wapi/src/http/", "wapi/src/message/"];
-    for source in sources("wapi/src").into_iter().filter(|source| source.is_under(&read_by_callers)) {
+    for source in sources("wapi/src")
+        .into_iter()
+        .filter(|source| source.is_under(&read_by_callers))
+    {
         let (mut is_written, mut above) = (false, "");
         for (number, line) in source.code() {
             match line.trim_start() {
-                derive if derive.starts_with("#[derive(") => is_written = derive.contains("Serialize"),
+                derive if derive.starts_with("#[derive(") => {
+                    is_written = derive.contains("Serialize")
+                }
                 _ if line.starts_with('}') => is_written = false,
                 field if is_written && field.contains("Timestamp") && field.ends_with(',') => {
                     found += 1;
-                    assert!(above.contains("crate::stamp::"), "{}:{number}: {field}", source.path);
+                    assert!(
+                        above.contains("crate::stamp::"),
+                        "{}:{number}: {field}",
+                        source.path
+                    );
                 }
                 _ => {}
             }
@@ -181,7 +269,9 @@ fn every_moment_that_callers_read_is_written_in_one_form() {
 
 /// The `//!` lines at the top, and those `///` lines that follow at once.
 fn header(text: &str) -> String {
-    text.lines().take_while(|line| line.starts_with("//!")).collect()
+    text.lines()
+        .take_while(|line| line.starts_with("//!"))
+        .collect()
 }
 
 #[test]
@@ -192,23 +282,44 @@ fn the_simulator_knows_nothing_of_the_gateway() {
         }
     }
     let manifest = std::fs::read_to_string(crates().join("simulator/Cargo.toml")).unwrap();
-    assert!(!manifest.lines().any(|line| line.starts_with("wapi ")), "the simulator depends on the gateway");
+    assert!(
+        !manifest.lines().any(|line| line.starts_with("wapi ")),
+        "the simulator depends on the gateway"
+    );
 }
 
 #[test]
 fn no_log_line_above_debug_carries_a_number_a_text_or_a_secret() {
     let loud = ["tracing::info!", "tracing::warn!", "tracing::error!"];
-    let private = ["phone", "chat", "text", "body", "caption", "secret", "api_key", "qr =", "lid", "address ="];
+    let private = [
+        "phone",
+        "chat",
+        "text",
+        "body",
+        "caption",
+        "secret",
+        "api_key",
+        "qr =",
+        "lid",
+        "address =",
+    ];
     for source in sources("wapi/src") {
         // A macro call may span lines.
-        let code: String = source.code().map(|(_, line)| line.to_owned() + "\n").collect();
+        let code: String = source
+            .code()
+            .map(|(_, line)| line.to_owned() + "\n")
+            .collect();
         for call in loud.iter().flat_map(|start| code.match_indices(start)) {
             let call = &code[call.0..];
             let call = &call[..call.find(");").unwrap_or(call.len())];
             // What stands in quotes is what we say, not what we know; the listener's own address is no secret.
             let said = call.split('"').step_by(2).collect::<String>();
             let leaks = private.iter().find(|word| said.contains(*word));
-            assert!(leaks.is_none() || call.contains("%address, https"), "{}: {call}", source.path);
+            assert!(
+                leaks.is_none() || call.contains("%address, https"),
+                "{}: {call}",
+                source.path
+            );
         }
     }
 }
@@ -217,8 +328,14 @@ fn no_log_line_above_debug_carries_a_number_a_text_or_a_secret() {
 fn house_rules_that_a_machine_can_check() {
     for source in sources("wapi/src").into_iter().chain(sources("wapi/tests")) {
         let Source { path, text } = &source;
-        assert!(text.starts_with("//! "), "{path} does not say what lives there");
-        assert!(text.lines().count() <= 400, "{path} is too long to be one thing");
+        assert!(
+            text.starts_with("//! "),
+            "{path} does not say what lives there"
+        );
+        assert!(
+            text.lines().count() <= 400,
+            "{path} is too long to be one thing"
+        );
         let words = [
             concat!("#[ig", "nore"),
             concat!("allow(", "clippy"),
@@ -235,7 +352,9 @@ fn house_rules_that_a_machine_can_check() {
         }
     }
     for name in ["utils", "helpers", "manager", "common"] {
-        let found = sources("wapi/src").into_iter().find(|source| source.path.contains(name));
+        let found = sources("wapi/src")
+            .into_iter()
+            .find(|source| source.path.contains(name));
         assert!(found.is_none(), "what is called {name} has no room yet");
     }
 }
@@ -251,7 +370,10 @@ fn every_dependency_has_its_reason_beside_it() {
         }
         let is_dependency = section.ends_with("dependencies]") && line.contains(" = ");
         // Crates of one kind may share a reason.
-        assert!(!is_dependency || above.starts_with('#') || above.contains(" = "), "no reason for: {line}");
+        assert!(
+            !is_dependency || above.starts_with('#') || above.contains(" = "),
+            "no reason for: {line}"
+        );
         above = line;
     }
 }
@@ -259,28 +381,56 @@ fn every_dependency_has_its_reason_beside_it() {
 /// What `cargo tree` prints for the gateway alone: each crate with its features.
 fn tree(arguments: &[&str]) -> String {
     let output = Command::new(env!("CARGO"))
-        .args(["tree", "--package", "wapi", "--edges", "normal", "--format", "{p} {f}", "--locked", "--offline"])
+        .args([
+            "tree",
+            "--package",
+            "wapi",
+            "--edges",
+            "normal",
+            "--format",
+            "{p} {f}",
+            "--locked",
+            "--offline",
+        ])
         .args(arguments)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8(output.stdout).unwrap()
 }
 
 #[test]
 fn a_release_checks_whatsapps_certificates() {
     const FEATURE: &str = "danger-skip-cert-chain-verify";
-    assert!(!tree(&[]).contains(FEATURE), "a release build would not check WhatsApp's certificates");
-    assert!(tree(&["--features", "sandbox"]).contains(FEATURE), "the feature has another name now");
-    assert!(!tree(&[]).contains("wapi-simulator"), "the simulator is in a release build");
+    assert!(
+        !tree(&[]).contains(FEATURE),
+        "a release build would not check WhatsApp's certificates"
+    );
+    assert!(
+        tree(&["--features", "sandbox"]).contains(FEATURE),
+        "the feature has another name now"
+    );
+    assert!(
+        !tree(&[]).contains("wapi-simulator"),
+        "the simulator is in a release build"
+    );
 }
 
 #[test]
 fn tls_is_rustls_with_ring_everywhere() {
     let tree = tree(&["--features", "sandbox"]);
     assert!(tree.contains("ring v"), "ring is not there");
-    for name in ["openssl-sys v", "native-tls v", "aws-lc-sys v", "aws-lc-rs v"] {
+    for name in [
+        "openssl-sys v",
+        "native-tls v",
+        "aws-lc-sys v",
+        "aws-lc-rs v",
+    ] {
         assert!(!tree.contains(name), "{name} is there");
     }
 }

@@ -20,7 +20,9 @@ use whatsapp_rust::transport::{Transport, TransportEvent, TransportFactory, from
 use whatsapp_rust::types::durability_hook::InboundMessage;
 use whatsapp_rust::types::events::{Event, EventHandler, EventInterest, EventKind, Subscription};
 use whatsapp_rust::waproto::whatsapp as wa;
-use whatsapp_rust::{CacheConfig, CacheEntryConfig, Client, InboundDurabilityHook, Jid, SendOptions, TokioRuntime};
+use whatsapp_rust::{
+    CacheConfig, CacheEntryConfig, Client, InboundDurabilityHook, Jid, SendOptions, TokioRuntime,
+};
 
 use super::{Order, Sends, Word};
 use crate::arguments::Floor;
@@ -40,7 +42,9 @@ pub async fn run(floor: Floor) -> Result<()> {
     let mut sessions = Vec::with_capacity(floor.sessions);
     for index in 0..floor.sessions {
         let file = floor.folder.join(format!("{index}.db"));
-        sessions.push(Arc::new(Session::start(index, &file, &floor.url, Arc::clone(&counter)).await?));
+        sessions.push(Arc::new(
+            Session::start(index, &file, &floor.url, Arc::clone(&counter)).await?,
+        ));
     }
     let mut orders = orders();
     while let Some(line) = orders.recv().await {
@@ -48,7 +52,9 @@ pub async fn run(floor: Floor) -> Result<()> {
             Order::Expect { count } => counter.expect(count),
             Order::Send(sends) => match send(&sessions, sends).await {
                 Ok(()) => say(&Word::Sent),
-                Err(error) => say(&Word::Failed { reason: format!("{error:#}") }),
+                Err(error) => say(&Word::Failed {
+                    reason: format!("{error:#}"),
+                }),
             },
         }
     }
@@ -80,7 +86,8 @@ struct Counter(AtomicI64);
 
 impl Counter {
     fn expect(&self, count: usize) {
-        self.0.store(i64::try_from(count).unwrap_or(i64::MAX), Ordering::SeqCst);
+        self.0
+            .store(i64::try_from(count).unwrap_or(i64::MAX), Ordering::SeqCst);
     }
 
     fn received(&self, count: usize) {
@@ -108,7 +115,10 @@ struct NoHttp;
 #[async_trait]
 impl HttpClient for NoHttp {
     async fn execute(&self, request: HttpRequest) -> Result<HttpResponse> {
-        bail!("nothing here makes HTTP requests, but the engine asked for {}", request.url)
+        bail!(
+            "nothing here makes HTTP requests, but the engine asked for {}",
+            request.url
+        )
     }
 }
 
@@ -120,11 +130,20 @@ struct Dialer {
 
 #[async_trait]
 impl TransportFactory for Dialer {
-    async fn create_transport(&self) -> Result<(Arc<dyn Transport>, async_channel::Receiver<TransportEvent>)> {
-        let address = self.url.strip_prefix("ws://").and_then(|rest| rest.split('/').next());
-        let socket = TcpStream::connect(address.context("the simulator is at ws://host:port/…")?).await?;
+    async fn create_transport(
+        &self,
+    ) -> Result<(Arc<dyn Transport>, async_channel::Receiver<TransportEvent>)> {
+        let address = self
+            .url
+            .strip_prefix("ws://")
+            .and_then(|rest| rest.split('/').next());
+        let socket =
+            TcpStream::connect(address.context("the simulator is at ws://host:port/…")?).await?;
         socket.set_nodelay(true)?;
-        let (socket, _) = tokio_websockets::ClientBuilder::new().uri(&self.url)?.connect_on(socket).await?;
+        let (socket, _) = tokio_websockets::ClientBuilder::new()
+            .uri(&self.url)?
+            .connect_on(socket)
+            .await?;
         Ok(from_websocket(socket))
     }
 }
@@ -139,13 +158,21 @@ struct Listener {
 
 impl Listener {
     fn new(session: usize) -> Self {
-        Self { session, has_shown_qr: false.into(), has_been_online: false.into(), acks: Mutex::default() }
+        Self {
+            session,
+            has_shown_qr: false.into(),
+            has_been_online: false.into(),
+            acks: Mutex::default(),
+        }
     }
 
     /// The server's word on a message that has not left yet: nothing, or a code.
     fn ack(&self, id: &str) -> oneshot::Receiver<Option<String>> {
         let (sender, ack) = oneshot::channel();
-        self.acks.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned(), sender);
+        self.acks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(id.to_owned(), sender);
         ack
     }
 }
@@ -154,11 +181,20 @@ impl EventHandler for Listener {
     fn handle_event(&self, event: Arc<Event>) {
         match &*event {
             Event::PairingQrCode(qr) if !self.has_shown_qr.swap(true, Ordering::SeqCst) => {
-                say(&Word::Qr { session: self.session, text: qr.code.clone() });
+                say(&Word::Qr {
+                    session: self.session,
+                    text: qr.code.clone(),
+                });
             }
-            Event::Connected(_) if !self.has_been_online.swap(true, Ordering::SeqCst) => say(&Word::Online),
+            Event::Connected(_) if !self.has_been_online.swap(true, Ordering::SeqCst) => {
+                say(&Word::Online)
+            }
             Event::ServerAck(ack) => {
-                let waiting = self.acks.lock().unwrap_or_else(PoisonError::into_inner).remove(&ack.id);
+                let waiting = self
+                    .acks
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .remove(&ack.id);
                 if let Some(waiting) = waiting {
                     let _ = waiting.send(ack.error.clone());
                 }
@@ -168,7 +204,11 @@ impl EventHandler for Listener {
     }
 
     fn interest(&self) -> EventInterest {
-        EventInterest::of(&[EventKind::PairingQrCode, EventKind::Connected, EventKind::ServerAck])
+        EventInterest::of(&[
+            EventKind::PairingQrCode,
+            EventKind::Connected,
+            EventKind::ServerAck,
+        ])
     }
 }
 
@@ -181,13 +221,18 @@ struct Session {
 
 impl Session {
     async fn start(index: usize, file: &Path, url: &str, counter: Arc<Counter>) -> Result<Self> {
-        let config = SqliteStoreConfig { cache_size_kib: PAGE_CACHE_KIB, ..SqliteStoreConfig::default() };
+        let config = SqliteStoreConfig {
+            cache_size_kib: PAGE_CACHE_KIB,
+            ..SqliteStoreConfig::default()
+        };
         let path = file.to_str().context("the folder's path is not UTF-8")?;
         let store = SqliteStore::with_config(path, config).await?;
         let client = Client::builder()
             .with_runtime(TokioRuntime)
             .with_persistence_manager(Arc::new(PersistenceManager::new(Arc::new(store)).await?))
-            .with_transport_factory(Dialer { url: url.to_owned() })
+            .with_transport_factory(Dialer {
+                url: url.to_owned(),
+            })
             .with_http_client(NoHttp)
             .with_cache_config(caches())
             .with_inbound_durability_hook(Hook(counter))
@@ -202,18 +247,32 @@ impl Session {
         let subscription = client.subscribe_handler(Arc::clone(&listener) as Arc<dyn EventHandler>);
         let running = Arc::clone(&client);
         tokio::spawn(async move { running.run().await });
-        Ok(Self { client, listener, _subscription: subscription })
+        Ok(Self {
+            client,
+            listener,
+            _subscription: subscription,
+        })
     }
 
     /// Sends a text and waits until the server has taken it.
     async fn send(&self, to: &Jid, text: String) -> Result<()> {
         let id = self.client.generate_message_id();
         let ack = self.listener.ack(&id);
-        let message = wa::Message { conversation: Some(text), ..Default::default() };
+        let message = wa::Message {
+            conversation: Some(text),
+            ..Default::default()
+        };
         let options = SendOptions::default().with_message_id(&id);
-        self.client.send_message_with_options(to.clone(), message, options).await?;
-        let refused = tokio::time::timeout(ACK, ack).await.context("the server did not take a message")??;
-        ensure!(refused.is_none(), "the server refused a message: {refused:?}");
+        self.client
+            .send_message_with_options(to.clone(), message, options)
+            .await?;
+        let refused = tokio::time::timeout(ACK, ack)
+            .await
+            .context("the server did not take a message")??;
+        ensure!(
+            refused.is_none(),
+            "the server refused a message: {refused:?}"
+        );
         Ok(())
     }
 }
@@ -229,8 +288,17 @@ fn caches() -> CacheConfig {
 }
 
 async fn send(sessions: &[Arc<Session>], sends: Sends) -> Result<()> {
-    let parsed = |chats: &Vec<String>| chats.iter().map(|to| to.parse::<Jid>()).collect::<Result<Vec<_>, _>>();
-    let chats: Vec<Arc<[Jid]>> = sends.to.iter().map(|chats| parsed(chats).map(Arc::from)).collect::<Result<_, _>>()?;
+    let parsed = |chats: &Vec<String>| {
+        chats
+            .iter()
+            .map(|to| to.parse::<Jid>())
+            .collect::<Result<Vec<_>, _>>()
+    };
+    let chats: Vec<Arc<[Jid]>> = sends
+        .to
+        .iter()
+        .map(|chats| parsed(chats).map(Arc::from))
+        .collect::<Result<_, _>>()?;
     let workers = chats.len() * sends.in_flight;
     let mut sending = JoinSet::new();
     for worker in 0..workers {

@@ -40,12 +40,20 @@ pub struct Sends {
 
 impl Sends {
     /// The share of one of several workers: chats, by their place in its session's list, and texts.
-    pub fn texts(&self, worker: usize, workers: usize) -> impl Iterator<Item = (usize, String)> + Send + 'static {
+    pub fn texts(
+        &self,
+        worker: usize,
+        workers: usize,
+    ) -> impl Iterator<Item = (usize, String)> + Send + 'static {
         let (label, chats) = (self.label.clone(), self.to[worker % self.to.len()].len());
         let mine = (worker..self.count).step_by(workers);
         // As long as the texts of the simulator's bursts.
-        mine.enumerate()
-            .map(move |(turn, index)| ((worker + turn) % chats, format!("{:.<100}", format!("{label} {index} "))))
+        mine.enumerate().map(move |(turn, index)| {
+            (
+                (worker + turn) % chats,
+                format!("{:.<100}", format!("{label} {index} ")),
+            )
+        })
     }
 }
 
@@ -74,16 +82,42 @@ pub struct Floor {
 
 impl Floor {
     /// Starts it and links a session to each account; returns when all are online.
-    pub async fn start(program: &Path, folder: &Path, accounts: &[Account], simulator: &Simulator) -> Result<Self> {
+    pub async fn start(
+        program: &Path,
+        folder: &Path,
+        accounts: &[Account],
+        simulator: &Simulator,
+    ) -> Result<Self> {
         let sessions = folder.join("floor");
         std::fs::create_dir_all(&sessions).context("making the floor's folder")?;
         let mut command = Command::new(program);
-        command.args(["floor", "--url", &simulator.url, "--count", &accounts.len().to_string(), "--folder"]);
-        command.arg(sessions).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.args([
+            "floor",
+            "--url",
+            &simulator.url,
+            "--count",
+            &accounts.len().to_string(),
+            "--folder",
+        ]);
+        command
+            .arg(sessions)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
         let mut process = Process::start("floor", &mut command, folder)?;
         let orders = process.child().stdin.take().context("its input is piped")?;
-        let words = BufReader::new(process.child().stdout.take().context("its output is piped")?).lines();
-        let mut floor = Self { process, orders, words };
+        let words = BufReader::new(
+            process
+                .child()
+                .stdout
+                .take()
+                .context("its output is piped")?,
+        )
+        .lines();
+        let mut floor = Self {
+            process,
+            orders,
+            words,
+        };
         let mut online = 0;
         while online < accounts.len() {
             match floor.next().await? {
@@ -107,8 +141,13 @@ impl Floor {
     /// Waits until what was expected has been received.
     pub async fn received(&mut self, patience: Duration) -> Result<()> {
         let word = tokio::time::timeout(patience, self.next()).await;
-        let word = word.with_context(|| format!("the floor did not receive everything within {patience:?}"))??;
-        ensure!(matches!(word, Word::Received), "the floor said {word:?} instead of receiving");
+        let word = word.with_context(|| {
+            format!("the floor did not receive everything within {patience:?}")
+        })??;
+        ensure!(
+            matches!(word, Word::Received),
+            "the floor said {word:?} instead of receiving"
+        );
         Ok(())
     }
 
@@ -116,18 +155,29 @@ impl Floor {
     pub async fn send(&mut self, sends: Sends, patience: Duration) -> Result<()> {
         self.order(&Order::Send(sends)).await?;
         let word = tokio::time::timeout(patience, self.next()).await;
-        let word = word.with_context(|| format!("the floor did not send everything within {patience:?}"))??;
-        ensure!(matches!(word, Word::Sent), "the floor said {word:?} instead of sending");
+        let word = word
+            .with_context(|| format!("the floor did not send everything within {patience:?}"))??;
+        ensure!(
+            matches!(word, Word::Sent),
+            "the floor said {word:?} instead of sending"
+        );
         Ok(())
     }
 
     async fn order(&mut self, order: &Order) -> Result<()> {
         let line = serde_json::to_string(order)? + "\n";
-        self.orders.write_all(line.as_bytes()).await.with_context(|| self.process.gone())
+        self.orders
+            .write_all(line.as_bytes())
+            .await
+            .with_context(|| self.process.gone())
     }
 
     async fn next(&mut self) -> Result<Word> {
-        let line = self.words.next_line().await?.with_context(|| self.process.gone())?;
+        let line = self
+            .words
+            .next_line()
+            .await?
+            .with_context(|| self.process.gone())?;
         match serde_json::from_str(&line).with_context(|| format!("the floor said {line:?}"))? {
             Word::Failed { reason } => bail!("the floor failed: {reason}"),
             word => Ok(word),
@@ -135,7 +185,9 @@ impl Floor {
     }
 
     pub async fn stop(self) -> Result<()> {
-        let Self { process, orders, .. } = self;
+        let Self {
+            process, orders, ..
+        } = self;
         // It ends when nobody can tell it anything any more.
         drop(orders);
         process.stop().await
@@ -149,7 +201,12 @@ mod tests {
     #[test]
     fn the_workers_share_all_texts_and_use_all_chats() {
         let chats = vec!["a".to_owned(), "b".to_owned(), "c".to_owned()];
-        let sends = Sends { to: vec![chats; 4], count: 100, in_flight: 2, label: "s1".to_owned() };
+        let sends = Sends {
+            to: vec![chats; 4],
+            count: 100,
+            in_flight: 2,
+            label: "s1".to_owned(),
+        };
         let all: Vec<_> = (0..8).flat_map(|worker| sends.texts(worker, 8)).collect();
         let different: std::collections::BTreeSet<_> = all.iter().map(|(_, text)| text).collect();
         assert_eq!((all.len(), different.len()), (100, 100));

@@ -56,7 +56,12 @@ pub async fn measure(stage: &Stage, load: &mut Load) -> Result<Alone> {
 }
 
 impl Alone {
-    async fn note(&mut self, stage: &Stage, side: &GatewaySide, sends: &crate::floor::Sends) -> Result<()> {
+    async fn note(
+        &mut self,
+        stage: &Stage,
+        side: &GatewaySide,
+        sends: &crate::floor::Sends,
+    ) -> Result<()> {
         let watch = Watch::start(stage, side.gateway.meter()).await?;
         let took = side.send(sends, stage).await?;
         let complete_at = Instant::now();

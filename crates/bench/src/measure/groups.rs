@@ -28,7 +28,10 @@ pub async fn measure(stage: &Stage, load: &mut Load) -> Result<Vec<Sized>> {
     let phones = stage.simulator.accounts("Member", largest - 1).await?;
     let mut measured = Vec::with_capacity(sizes.len());
     for &members in sizes {
-        measured.push(Sized { members, rounds: size(stage, load, &phones[..members - 1]).await? });
+        measured.push(Sized {
+            members,
+            rounds: size(stage, load, &phones[..members - 1]).await?,
+        });
     }
     Ok(measured)
 }
@@ -56,12 +59,16 @@ async fn size(stage: &Stage, load: &mut Load, others: &[Account]) -> Result<Roun
         };
         for gateways_turn in [gateway_first(round), !gateway_first(round)] {
             let (side, list, sent) = match (gateways_turn, &load.gateway, &mut load.floor) {
-                (true, Some(side), _) => {
-                    ("gateway", &mut rounds.gateway, sending::gateway(stage, side, &sends(&ours)).await?)
-                }
-                (false, _, Some(side)) => {
-                    ("floor", &mut rounds.floor, sending::floor(stage, side, &sends(&theirs)).await?)
-                }
+                (true, Some(side), _) => (
+                    "gateway",
+                    &mut rounds.gateway,
+                    sending::gateway(stage, side, &sends(&ours)).await?,
+                ),
+                (false, _, Some(side)) => (
+                    "floor",
+                    &mut rounds.floor,
+                    sending::floor(stage, side, &sends(&theirs)).await?,
+                ),
                 _ => continue,
             };
             if round > 0 {
@@ -74,7 +81,11 @@ async fn size(stage: &Stage, load: &mut Load, others: &[Account]) -> Result<Roun
 }
 
 /// For each account the address of a group that it has founded.
-async fn groups(stage: &Stage, accounts: &[Account], others: &[Account]) -> Result<Vec<Vec<String>>> {
+async fn groups(
+    stage: &Stage,
+    accounts: &[Account],
+    others: &[Account],
+) -> Result<Vec<Vec<String>>> {
     let mut founded = Vec::with_capacity(accounts.len());
     for account in accounts {
         founded.push(vec![stage.simulator.group(account, others).await?]);

@@ -39,17 +39,26 @@ pub struct Standing {
 
 /// Grows the number of sessions, and starts the gateway anew each time. `with_cpu` takes its time.
 pub async fn measure(stage: &Stage, with_cpu: bool) -> Result<Idle> {
-    let mut idle = Idle { empty: empty(stage).await?, standings: Vec::new() };
+    let mut idle = Idle {
+        empty: empty(stage).await?,
+        standings: Vec::new(),
+    };
     let (mut accounts, mut sessions) = (Vec::new(), Vec::new());
     let most = stage.options.idle_sessions.last().copied();
     for &count in &stage.options.idle_sessions {
         eprintln!("linking {} sessions more", count - sessions.len());
-        let fresh = stage.simulator.accounts("Idle", count - accounts.len()).await?;
-        let names: Vec<String> = (accounts.len()..count).map(|index| format!("idle-{index:04}")).collect();
+        let fresh = stage
+            .simulator
+            .accounts("Idle", count - accounts.len())
+            .await?;
+        let names: Vec<String> = (accounts.len()..count)
+            .map(|index| format!("idle-{index:04}"))
+            .collect();
         link(stage, &names, &fresh).await?;
         accounts.extend(fresh);
         sessions.extend(names);
-        let standing = restarted(stage, &sessions, &accounts, with_cpu && Some(count) == most).await?;
+        let standing =
+            restarted(stage, &sessions, &accounts, with_cpu && Some(count) == most).await?;
         eprintln!("{standing:?}");
         idle.standings.push(standing);
     }
@@ -68,18 +77,30 @@ async fn link(stage: &Stage, names: &[String], accounts: &[Account]) -> Result<(
     let gateway = stage.gateway(ROOT).await?;
     let pairs: Vec<_> = names.iter().zip(accounts).collect();
     for some in pairs.chunks(LINKED_AT_ONCE) {
-        let linking = some.iter().map(|(name, account)| gateway.pair(name, account, &stage.simulator));
-        try_join_all(linking).await.context("linking idle sessions")?;
+        let linking = some
+            .iter()
+            .map(|(name, account)| gateway.pair(name, account, &stage.simulator));
+        try_join_all(linking)
+            .await
+            .context("linking idle sessions")?;
     }
     gateway.stop().await
 }
 
 /// Starts the gateway on its saved sessions and looks at it.
-async fn restarted(stage: &Stage, sessions: &[String], accounts: &[Account], with_cpu: bool) -> Result<Standing> {
+async fn restarted(
+    stage: &Stage,
+    sessions: &[String],
+    accounts: &[Account],
+    with_cpu: bool,
+) -> Result<Standing> {
     let gateway = stage.gateway(ROOT).await?;
     let patience = stage.options.patience();
     // The simulator knows it of all with one question; the gateway's own word is what counts, and is asked for once.
-    stage.simulator.all_are_connected(accounts, patience).await?;
+    stage
+        .simulator
+        .all_are_connected(accounts, patience)
+        .await?;
     gateway.all_are_online(sessions, patience).await?;
     let online_after_seconds = gateway.age().as_secs_f64();
     tokio::time::sleep(SETTLED).await;
@@ -89,7 +110,12 @@ async fn restarted(stage: &Stage, sessions: &[String], accounts: &[Account], wit
         false => None,
     };
     gateway.stop().await?;
-    Ok(Standing { sessions: sessions.len(), memory, online_after_seconds, cpu_percent })
+    Ok(Standing {
+        sessions: sessions.len(),
+        memory,
+        online_after_seconds,
+        cpu_percent,
+    })
 }
 
 async fn cpu_percent(gateway: &Gateway, seconds: f64) -> Result<f64> {

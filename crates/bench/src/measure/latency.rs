@@ -28,14 +28,27 @@ pub struct Latency {
 pub async fn measure(stage: &Stage, load: &mut Load, received: &Rounds) -> Result<Latency> {
     let fastest = median(received.gateway.iter().map(super::Round::per_second));
     let half = fastest.map(|fastest| fastest / 2.0);
-    let per_second = stage.options.rate.or(half).context("it is not known how fast the gateway is")?;
+    let per_second = stage
+        .options
+        .rate
+        .or(half)
+        .context("it is not known how fast the gateway is")?;
     let count = ((per_second * stage.options.latency_seconds) as usize).max(1);
-    let mut latency = Latency { per_second, ..Latency::default() };
+    let mut latency = Latency {
+        per_second,
+        ..Latency::default()
+    };
     for round in 0..ROUNDS {
-        let pace = Pace { label: &format!("paced-{round}"), count, per_second: Some(per_second) };
+        let pace = Pace {
+            label: &format!("paced-{round}"),
+            count,
+            per_second: Some(per_second),
+        };
         for gateways_turn in [gateway_first(round), !gateway_first(round)] {
             match (gateways_turn, &load.gateway, &mut load.floor) {
-                (true, Some(side), _) => latency.note(receiving::gateway(stage, side, &load.contacts, pace).await?),
+                (true, Some(side), _) => {
+                    latency.note(receiving::gateway(stage, side, &load.contacts, pace).await?)
+                }
                 (false, _, Some(side)) => {
                     let cost = receiving::floor(stage, side, &load.contacts, pace).await?;
                     tell("received at half of the rate", "floor", &cost);
@@ -52,8 +65,15 @@ impl Latency {
     fn note(&mut self, received: Received) {
         tell("received at half of the rate", "gateway", &received.round);
         if let Some(percentiles) = Percentiles::of(received.tally.on_the_way) {
-            let Percentiles { p50, p99, p999, max } = percentiles;
-            eprintln!("  on the way for {p50:.1} ms, p99 {p99:.1}, p99.9 {p999:.1}, at most {max:.1}");
+            let Percentiles {
+                p50,
+                p99,
+                p999,
+                max,
+            } = percentiles;
+            eprintln!(
+                "  on the way for {p50:.1} ms, p99 {p99:.1}, p99.9 {p999:.1}, at most {max:.1}"
+            );
             self.rounds.push(percentiles);
         }
         self.simulator_late_ms.push(received.lateness);

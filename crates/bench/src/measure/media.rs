@@ -57,8 +57,18 @@ pub struct Large {
 
 impl Carried {
     fn of(round: Round, bytes: usize) -> Self {
-        let Round { seconds, cpu_seconds, simulator_cpu_seconds, .. } = round;
-        Self { bytes, seconds, cpu_seconds, simulator_cpu_seconds }
+        let Round {
+            seconds,
+            cpu_seconds,
+            simulator_cpu_seconds,
+            ..
+        } = round;
+        Self {
+            bytes,
+            seconds,
+            cpu_seconds,
+            simulator_cpu_seconds,
+        }
     }
 
     pub fn mb_per_second(&self) -> f64 {
@@ -88,9 +98,18 @@ impl Large {
 
 /// A large one out, and then in and out. `None` without a gateway.
 pub async fn measure(stage: &Stage, load: &Load) -> Result<Option<Files>> {
-    let Some(side) = &load.gateway else { return Ok(None) };
+    let Some(side) = &load.gateway else {
+        return Ok(None);
+    };
     // Whatever the first file costs once is no growth; and what many leave behind would hide it.
-    send(&side.gateway, &side.sessions[0], &load.contacts[0], "first", MIB).await?;
+    send(
+        &side.gateway,
+        &side.sessions[0],
+        &load.contacts[0],
+        "first",
+        MIB,
+    )
+    .await?;
     let large = large(stage, side, &load.contacts[0]).await?;
     large.carried.tell("a large file sent");
     let (mut received, mut sent) = (Vec::new(), Vec::new());
@@ -102,49 +121,96 @@ pub async fn measure(stage: &Stage, load: &Load) -> Result<Option<Files>> {
         carried.tell("files sent");
         sent.push(carried);
     }
-    Ok(Some(Files { received, sent, large }))
+    Ok(Some(Files {
+        received,
+        sent,
+        large,
+    }))
 }
 
 /// Phones send files to all sessions in turn, each phone one after the other.
-async fn come_in(stage: &Stage, side: &GatewaySide, contacts: &[Account], label: &str) -> Result<Carried> {
+async fn come_in(
+    stage: &Stage,
+    side: &GatewaySide,
+    contacts: &[Account],
+    label: &str,
+) -> Result<Carried> {
     // Each in a lane of its own: the order of files is nobody's promise.
     stage.receiver.expect(label, FILES, FILES);
     let watch = Watch::start(stage, side.gateway.meter()).await?;
-    let sending = contacts.iter().enumerate().map(|(first, contact)| async move {
-        for index in (first..FILES).step_by(contacts.len()) {
-            let to = &side.accounts[index % side.accounts.len()];
-            stage.simulator.document(contact, to, SIZE, &format!("{label} {index} 0 ")).await?;
-        }
-        anyhow::Ok(())
-    });
+    let sending = contacts
+        .iter()
+        .enumerate()
+        .map(|(first, contact)| async move {
+            for index in (first..FILES).step_by(contacts.len()) {
+                let to = &side.accounts[index % side.accounts.len()];
+                stage
+                    .simulator
+                    .document(contact, to, SIZE, &format!("{label} {index} 0 "))
+                    .await?;
+            }
+            anyhow::Ok(())
+        });
     try_join_all(sending).await?;
     let tally = stage.receiver.complete(stage.options.patience()).await?;
-    ensure!(tally.files.len() == FILES, "{} of {FILES} messages had a file", tally.files.len());
+    ensure!(
+        tally.files.len() == FILES,
+        "{} of {FILES} messages had a file",
+        tally.files.len()
+    );
     let all_are_stored = async {
         let mut line = Line::connect(side.gateway.address).await?;
         for id in &tally.files {
-            until(&mut line, &format!("/v1/media/{id}"), &["stored"], &["failed", "removed"]).await?;
+            until(
+                &mut line,
+                &format!("/v1/media/{id}"),
+                &["stored"],
+                &["failed", "removed"],
+            )
+            .await?;
         }
         anyhow::Ok(())
     };
     let in_time = tokio::time::timeout(stage.options.patience(), all_are_stored).await;
     in_time.context("waiting until all files are stored")??;
-    Ok(Carried::of(watch.stop(FILES, Instant::now(), &side.accounts).await?, FILES * SIZE))
+    Ok(Carried::of(
+        watch.stop(FILES, Instant::now(), &side.accounts).await?,
+        FILES * SIZE,
+    ))
 }
 
 /// Files are uploaded and sent, each session one after the other.
-async fn go_out(stage: &Stage, side: &GatewaySide, contacts: &[Account], label: &str) -> Result<Carried> {
+async fn go_out(
+    stage: &Stage,
+    side: &GatewaySide,
+    contacts: &[Account],
+    label: &str,
+) -> Result<Carried> {
     let watch = Watch::start(stage, side.gateway.meter()).await?;
-    let sending = side.sessions.iter().enumerate().map(|(first, session)| async move {
-        for index in (first..FILES).step_by(side.sessions.len()) {
-            let name = format!("{label}-{index}");
-            send(&side.gateway, session, &contacts[index % contacts.len()], &name, SIZE).await?;
-        }
-        anyhow::Ok(())
-    });
+    let sending = side
+        .sessions
+        .iter()
+        .enumerate()
+        .map(|(first, session)| async move {
+            for index in (first..FILES).step_by(side.sessions.len()) {
+                let name = format!("{label}-{index}");
+                send(
+                    &side.gateway,
+                    session,
+                    &contacts[index % contacts.len()],
+                    &name,
+                    SIZE,
+                )
+                .await?;
+            }
+            anyhow::Ok(())
+        });
     let sent = tokio::time::timeout(stage.options.patience(), try_join_all(sending)).await;
     sent.context("waiting until all files are sent")??;
-    Ok(Carried::of(watch.stop(FILES, Instant::now(), &side.accounts).await?, FILES * SIZE))
+    Ok(Carried::of(
+        watch.stop(FILES, Instant::now(), &side.accounts).await?,
+        FILES * SIZE,
+    ))
 }
 
 async fn large(stage: &Stage, side: &GatewaySide, to: &Account) -> Result<Large> {
@@ -158,24 +224,56 @@ async fn large(stage: &Stage, side: &GatewaySide, to: &Account) -> Result<Large>
     let sent_at = Instant::now();
     let peak_kib = meter.peak()?;
     let carried = Carried::of(watch.stop(1, sent_at, &side.accounts).await?, mib * MIB);
-    Ok(Large { mib, carried, resident_kib, peak_kib })
+    Ok(Large {
+        mib,
+        carried,
+        resident_kib,
+        peak_kib,
+    })
 }
 
 /// Uploads a document, sends it, and waits until WhatsApp has taken it.
-async fn send(gateway: &Gateway, session: &str, to: &Account, name: &str, size: usize) -> Result<()> {
+async fn send(
+    gateway: &Gateway,
+    session: &str,
+    to: &Account,
+    name: &str,
+    size: usize,
+) -> Result<()> {
     let mut line = Line::connect(gateway.address).await?;
     let kind = format!("multipart/form-data; boundary={BOUNDARY}");
-    let file = line.stream(&format!("/v1/sessions/{session}/media"), &kind, form(name, size)).await?;
-    ensure!(file["size"] == size, "the gateway took another file: {file}");
+    let file = line
+        .stream(
+            &format!("/v1/sessions/{session}/media"),
+            &kind,
+            form(name, size),
+        )
+        .await?;
+    ensure!(
+        file["size"] == size,
+        "the gateway took another file: {file}"
+    );
     let message = json!({"to": to.jid, "document": {"id": file["id"], "filename": name}});
-    let accepted = line.post(&format!("/v1/sessions/{session}/messages?wait=0"), message).await?;
-    let id = accepted["messages"][0]["id"].as_str().context("a message has an id")?;
-    until(&mut line, &format!("/v1/sessions/{session}/messages/{id}"), &["sent", "delivered"], &["failed"]).await
+    let accepted = line
+        .post(&format!("/v1/sessions/{session}/messages?wait=0"), message)
+        .await?;
+    let id = accepted["messages"][0]["id"]
+        .as_str()
+        .context("a message has an id")?;
+    until(
+        &mut line,
+        &format!("/v1/sessions/{session}/messages/{id}"),
+        &["sent", "delivered"],
+        &["failed"],
+    )
+    .await
 }
 
 /// A form with a file of so many bytes, which begins with its name and so is like no other.
 fn form(name: &str, size: usize) -> Vec<Bytes> {
-    let head = format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\n");
+    let head = format!(
+        "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\n"
+    );
     let piece = Bytes::from(vec![7; MIB]);
     let mut pieces = vec![Bytes::from(head + name)];
     let mut left = size - name.len();
@@ -195,7 +293,10 @@ async fn until(line: &mut Line, path: &str, wanted: &[&str], hopeless: &[&str]) 
         if wanted.contains(&status) {
             return Ok(());
         }
-        ensure!(!hopeless.contains(&status), "{path} will come to nothing: {info}");
+        ensure!(
+            !hopeless.contains(&status),
+            "{path} will come to nothing: {info}"
+        );
         tokio::time::sleep(ASK_AGAIN).await;
     }
 }
@@ -210,13 +311,24 @@ mod tests {
         let envelope = form("a", 1).concat().len() - 1;
         assert_eq!(one.len(), 2 * MIB + 5 + envelope);
         for (form, start) in [(one, "\r\n\r\na\u{7}"), (other, "\r\n\r\nb\u{7}")] {
-            assert!(form.windows(6).any(|bytes| bytes == start.as_bytes()), "the file does not begin with its name");
+            assert!(
+                form.windows(6).any(|bytes| bytes == start.as_bytes()),
+                "the file does not begin with its name"
+            );
         }
     }
 
     #[test]
     fn megabytes_are_a_million_bytes() {
-        let carried = Carried { bytes: 50_000_000, seconds: 2.0, cpu_seconds: 0.1, simulator_cpu_seconds: 0.0 };
-        assert_eq!((carried.mb_per_second(), carried.cpu_ms_per_mb()), (25.0, 2.0));
+        let carried = Carried {
+            bytes: 50_000_000,
+            seconds: 2.0,
+            cpu_seconds: 0.1,
+            simulator_cpu_seconds: 0.0,
+        };
+        assert_eq!(
+            (carried.mb_per_second(), carried.cpu_ms_per_mb()),
+            (25.0, 2.0)
+        );
     }
 }

@@ -51,20 +51,29 @@ pub async fn run(command: Command, options: Options) -> Result<()> {
         }
         load.stop().await?;
     }
-    if wants(|command| matches!(command, Command::Memory | Command::Start)) && stage.options.runs_gateway() {
-        report.idle = Some(idle::measure(&stage, wants(|command| matches!(command, Command::Start))).await?);
+    if wants(|command| matches!(command, Command::Memory | Command::Start))
+        && stage.options.runs_gateway()
+    {
+        report.idle =
+            Some(idle::measure(&stage, wants(|command| matches!(command, Command::Start))).await?);
     }
     stage.simulator.stop().await?;
     report.publish(&stage.options)
 }
 
 fn check(options: &Options) -> Result<()> {
-    let growing = options.idle_sessions.windows(2).all(|pair| pair[0] < pair[1]);
+    let growing = options
+        .idle_sessions
+        .windows(2)
+        .all(|pair| pair[0] < pair[1]);
     ensure!(
         growing && !options.idle_sessions.is_empty(),
         "--idle-sessions must be numbers that grow, as in 10,200,500"
     );
-    ensure!(options.members.iter().all(|members| *members > 1), "--members must be numbers from 2 on, as in 8,64,256");
+    ensure!(
+        options.members.iter().all(|members| *members > 1),
+        "--members must be numbers from 2 on, as in 8,64,256"
+    );
     for (name, number) in [
         ("sessions", options.sessions),
         ("chats", options.chats),

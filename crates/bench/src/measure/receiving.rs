@@ -17,13 +17,21 @@ pub async fn measure(stage: &Stage, load: &mut Load) -> Result<Rounds> {
         for gateways_turn in [gateway_first(round), !gateway_first(round)] {
             match (gateways_turn, &load.gateway, &mut load.floor) {
                 (true, Some(side), _) => {
-                    let pace = Pace { label: &label, count: stage.options.messages, per_second: None };
+                    let pace = Pace {
+                        label: &label,
+                        count: stage.options.messages,
+                        per_second: None,
+                    };
                     let received = gateway(stage, side, &load.contacts, pace).await?;
                     super::round::tell("received", "gateway", &received.round);
                     rounds.gateway.push(received.round);
                 }
                 (false, _, Some(side)) => {
-                    let pace = Pace { label: &label, count: stage.options.messages, per_second: None };
+                    let pace = Pace {
+                        label: &label,
+                        count: stage.options.messages,
+                        per_second: None,
+                    };
                     let received = floor(stage, side, &load.contacts, pace).await?;
                     super::round::tell("received", "floor", &received);
                     rounds.floor.push(received);
@@ -37,7 +45,11 @@ pub async fn measure(stage: &Stage, load: &mut Load) -> Result<Rounds> {
 
 /// The same load on whatever sides there are, for its effect.
 pub async fn both(stage: &Stage, load: &mut Load, label: &str, count: usize) -> Result<()> {
-    let pace = Pace { label, count, per_second: None };
+    let pace = Pace {
+        label,
+        count,
+        per_second: None,
+    };
     if let Some(side) = &load.gateway {
         gateway(stage, side, &load.contacts, pace).await?;
     }
@@ -59,7 +71,13 @@ pub struct Pace<'a> {
 
 impl<'a> Pace<'a> {
     fn burst(&self, from: &'a [Account], to: &'a [Account]) -> Burst<'a> {
-        Burst { label: self.label, from, to, count: self.count, per_second: self.per_second }
+        Burst {
+            label: self.label,
+            from,
+            to,
+            count: self.count,
+            per_second: self.per_second,
+        }
     }
 }
 
@@ -71,22 +89,54 @@ pub struct Received {
 }
 
 /// One burst to the gateway.
-pub async fn gateway(stage: &Stage, side: &GatewaySide, contacts: &[Account], pace: Pace<'_>) -> Result<Received> {
-    stage.receiver.expect(pace.label, pace.count, contacts.len() * side.accounts.len());
+pub async fn gateway(
+    stage: &Stage,
+    side: &GatewaySide,
+    contacts: &[Account],
+    pace: Pace<'_>,
+) -> Result<Received> {
+    stage
+        .receiver
+        .expect(pace.label, pace.count, contacts.len() * side.accounts.len());
     let watch = Watch::start(stage, side.gateway.meter()).await?;
-    let lateness = stage.simulator.burst(pace.burst(contacts, &side.accounts)).await?;
+    let lateness = stage
+        .simulator
+        .burst(pace.burst(contacts, &side.accounts))
+        .await?;
     let tally = stage.receiver.complete(stage.options.patience()).await?;
-    ensure!(tally.out_of_order == 0, "{} messages came after later ones of their chat", tally.out_of_order);
-    ensure!(tally.repeated == 0, "{} messages came more than once", tally.repeated);
-    let round = watch.stop(pace.count, tally.complete_at, &side.accounts).await?;
-    Ok(Received { round, tally, lateness })
+    ensure!(
+        tally.out_of_order == 0,
+        "{} messages came after later ones of their chat",
+        tally.out_of_order
+    );
+    ensure!(
+        tally.repeated == 0,
+        "{} messages came more than once",
+        tally.repeated
+    );
+    let round = watch
+        .stop(pace.count, tally.complete_at, &side.accounts)
+        .await?;
+    Ok(Received {
+        round,
+        tally,
+        lateness,
+    })
 }
 
 /// One burst to the floor.
-pub async fn floor(stage: &Stage, side: &mut FloorSide, contacts: &[Account], pace: Pace<'_>) -> Result<Round> {
+pub async fn floor(
+    stage: &Stage,
+    side: &mut FloorSide,
+    contacts: &[Account],
+    pace: Pace<'_>,
+) -> Result<Round> {
     let watch = Watch::start(stage, side.floor.meter()).await?;
     side.floor.expect(pace.count).await?;
-    stage.simulator.burst(pace.burst(contacts, &side.accounts)).await?;
+    stage
+        .simulator
+        .burst(pace.burst(contacts, &side.accounts))
+        .await?;
     side.floor.received(stage.options.patience()).await?;
     watch.stop(pace.count, Instant::now(), &side.accounts).await
 }

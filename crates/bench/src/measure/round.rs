@@ -51,15 +51,34 @@ impl<'a> Watch<'a> {
     pub async fn start(stage: &'a Stage, meter: Meter) -> Result<Self> {
         tokio::time::sleep(BREATH).await;
         let (cpu, simulator_cpu) = (meter.cpu()?, stage.simulator.meter().cpu()?);
-        Ok(Self { stage, meter, cpu, simulator_cpu, started: Instant::now() })
+        Ok(Self {
+            stage,
+            meter,
+            cpu,
+            simulator_cpu,
+            started: Instant::now(),
+        })
     }
 
     /// The last message was there at `complete_at`; `accounts` have yet to confirm what they got.
-    pub async fn stop(self, messages: usize, complete_at: Instant, accounts: &[Account]) -> Result<Round> {
-        self.stage.simulator.all_is_confirmed(accounts, self.stage.options.patience()).await?;
+    pub async fn stop(
+        self,
+        messages: usize,
+        complete_at: Instant,
+        accounts: &[Account],
+    ) -> Result<Round> {
+        self.stage
+            .simulator
+            .all_is_confirmed(accounts, self.stage.options.patience())
+            .await?;
         tokio::time::sleep(BREATH).await;
         let cpu = self.meter.cpu()?.saturating_sub(self.cpu);
-        let simulator_cpu = self.stage.simulator.meter().cpu()?.saturating_sub(self.simulator_cpu);
+        let simulator_cpu = self
+            .stage
+            .simulator
+            .meter()
+            .cpu()?
+            .saturating_sub(self.simulator_cpu);
         Ok(Round {
             messages,
             seconds: complete_at.duration_since(self.started).as_secs_f64(),
@@ -90,7 +109,15 @@ mod tests {
 
     #[test]
     fn a_round_says_its_rate_and_its_cost() {
-        let round = Round { messages: 4000, seconds: 2.0, cpu_seconds: 1.0, simulator_cpu_seconds: 0.5 };
-        assert_eq!((round.per_second(), round.cpu_ms_per_1000()), (2000.0, 250.0));
+        let round = Round {
+            messages: 4000,
+            seconds: 2.0,
+            cpu_seconds: 1.0,
+            simulator_cpu_seconds: 0.5,
+        };
+        assert_eq!(
+            (round.per_second(), round.cpu_ms_per_1000()),
+            (2000.0, 250.0)
+        );
     }
 }

@@ -45,19 +45,34 @@ pub async fn both(stage: &Stage, load: &mut Load, label: &str, count: usize) -> 
 }
 
 pub fn sends(stage: &Stage, load: &Load, label: &str, count: usize) -> Sends {
-    let chats: Vec<_> = load.contacts.iter().map(|contact| contact.jid.clone()).collect();
+    let chats: Vec<_> = load
+        .contacts
+        .iter()
+        .map(|contact| contact.jid.clone())
+        .collect();
     let (to, in_flight) = (vec![chats; stage.options.sessions], stage.options.in_flight);
-    Sends { to, count, in_flight, label: label.to_owned() }
+    Sends {
+        to,
+        count,
+        in_flight,
+        label: label.to_owned(),
+    }
 }
 
 pub async fn gateway(stage: &Stage, side: &GatewaySide, sends: &Sends) -> Result<Round> {
     let watch = Watch::start(stage, side.gateway.meter()).await?;
     side.send(sends, stage).await?;
-    watch.stop(sends.count, Instant::now(), &side.accounts).await
+    watch
+        .stop(sends.count, Instant::now(), &side.accounts)
+        .await
 }
 
 pub async fn floor(stage: &Stage, side: &mut FloorSide, sends: &Sends) -> Result<Round> {
     let watch = Watch::start(stage, side.floor.meter()).await?;
-    side.floor.send(sends.clone(), stage.options.patience()).await?;
-    watch.stop(sends.count, Instant::now(), &side.accounts).await
+    side.floor
+        .send(sends.clone(), stage.options.patience())
+        .await?;
+    watch
+        .stop(sends.count, Instant::now(), &side.accounts)
+        .await
 }

@@ -17,7 +17,10 @@ pub(super) fn routes() -> Router<std::sync::Arc<Server>> {
     Router::new()
         .route("/groups", get(list))
         .route("/phones/{number}/groups", post(create))
-        .route("/phones/{number}/groups/{group}", patch(change).delete(leave))
+        .route(
+            "/phones/{number}/groups/{group}",
+            patch(change).delete(leave),
+        )
 }
 
 async fn list(State(server): Shared) -> Json<Value> {
@@ -96,7 +99,10 @@ async fn change(
         member.renames(&group, subject)?;
     }
     if let Some(description) = &change.description {
-        member.describes(&group, Some(description.as_str()).filter(|text| !text.is_empty()))?;
+        member.describes(
+            &group,
+            Some(description.as_str()).filter(|text| !text.is_empty()),
+        )?;
     }
     if let Some(on) = change.announcement {
         member.announces_only(&group, on)?;

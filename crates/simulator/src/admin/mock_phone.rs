@@ -26,7 +26,11 @@ async fn scan(State(server): Shared, qr: String) -> Answer {
     });
     let phone = match known {
         Some(number) => phone(&server, &number)?,
-        None => add_phone(&server, &name.unwrap_or_else(|| format!("Phone {:04x}", rand::random::<u16>())), None)?,
+        None => add_phone(
+            &server,
+            &name.unwrap_or_else(|| format!("Phone {:04x}", rand::random::<u16>())),
+            None,
+        )?,
     };
     let device = phone.scans(&qr).await?;
     let mut answer = described(&phone);

@@ -15,7 +15,10 @@ pub(super) fn routes() -> Router<std::sync::Arc<Server>> {
     Router::new()
         .route("/newsletters", get(list))
         .route("/phones/{number}/newsletters", post(create))
-        .route("/phones/{number}/newsletters/{newsletter}", put(follow).delete(unfollow))
+        .route(
+            "/phones/{number}/newsletters/{newsletter}",
+            put(follow).delete(unfollow),
+        )
 }
 
 async fn list(State(server): Shared) -> Json<Value> {
@@ -39,12 +42,18 @@ async fn create(
     Ok((StatusCode::CREATED, Json(json!({"id": id}))))
 }
 
-async fn follow(State(server): Shared, Path((number, newsletter)): Path<(String, String)>) -> Answer {
+async fn follow(
+    State(server): Shared,
+    Path((number, newsletter)): Path<(String, String)>,
+) -> Answer {
     phone(&server, &number)?.follows(&newsletter)?;
     Ok(Json(json!({})))
 }
 
-async fn unfollow(State(server): Shared, Path((number, newsletter)): Path<(String, String)>) -> Answer {
+async fn unfollow(
+    State(server): Shared,
+    Path((number, newsletter)): Path<(String, String)>,
+) -> Answer {
     phone(&server, &number)?.unfollows(&newsletter)?;
     Ok(Json(json!({})))
 }

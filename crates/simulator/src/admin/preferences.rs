@@ -14,13 +14,18 @@ use crate::server::Server;
 
 pub(super) fn routes() -> Router<Arc<Server>> {
     Router::new()
-        .route("/phones/{number}/preferences", get(preferences).patch(change))
+        .route(
+            "/phones/{number}/preferences",
+            get(preferences).patch(change),
+        )
         .route("/phones/{number}/business", put(business))
 }
 
 async fn preferences(State(server): Shared, Path(number): Path<String>) -> Answer {
     let phone = phone(&server, &number)?;
-    Ok(Json(json!({"default_timer": phone.default_timer(), "notices": phone.notices()})))
+    Ok(Json(
+        json!({"default_timer": phone.default_timer(), "notices": phone.notices()}),
+    ))
 }
 
 #[derive(Deserialize)]
@@ -30,7 +35,11 @@ struct Changes {
     statuses: Option<StatusAudience>,
 }
 
-async fn change(State(server): Shared, Path(number): Path<String>, Body(changes): Body<Changes>) -> Answer {
+async fn change(
+    State(server): Shared,
+    Path(number): Path<String>,
+    Body(changes): Body<Changes>,
+) -> Answer {
     let phone = phone(&server, &number)?;
     if let Some(seconds) = changes.default_timer {
         phone.keeps_new_chats_for(seconds);
@@ -41,7 +50,11 @@ async fn change(State(server): Shared, Path(number): Path<String>, Body(changes)
     preferences(State(server), Path(number)).await
 }
 
-async fn business(State(server): Shared, Path(number): Path<String>, Body(profile): Body<BusinessProfile>) -> Answer {
+async fn business(
+    State(server): Shared,
+    Path(number): Path<String>,
+    Body(profile): Body<BusinessProfile>,
+) -> Answer {
     phone(&server, &number)?.is_business(&profile);
     Ok(Json(json!({})))
 }

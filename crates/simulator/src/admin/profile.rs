@@ -18,14 +18,24 @@ use crate::server::Server;
 
 pub(super) fn routes() -> Router<Arc<Server>> {
     Router::new()
-        .route("/phones/{number}/profile", get(show).patch(change).layer(DefaultBodyLimit::max(LARGEST_BODY)))
-        .route("/phones/{number}/blocked/{whom}", put(block).delete(unblock))
+        .route(
+            "/phones/{number}/profile",
+            get(show)
+                .patch(change)
+                .layer(DefaultBodyLimit::max(LARGEST_BODY)),
+        )
+        .route(
+            "/phones/{number}/blocked/{whom}",
+            put(block).delete(unblock),
+        )
         .route("/phones/{number}/addressing", put(address))
         .route("/phones/{number}/migration", post(migrate))
 }
 
 fn described(phone: &Phone) -> Value {
-    let picture = phone.picture().map(|picture| json!({"id": picture.id, "base64": STANDARD.encode(picture.full)}));
+    let picture = phone
+        .picture()
+        .map(|picture| json!({"id": picture.id, "base64": STANDARD.encode(picture.full)}));
     json!({"name": phone.name(), "about": phone.about(), "picture": picture, "blocked": phone.blocked()})
 }
 
@@ -48,7 +58,11 @@ fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Str
     Option::deserialize(deserializer).map(Some)
 }
 
-async fn change(State(server): Shared, Path(number): Path<String>, Body(changes): Body<Changes>) -> Answer {
+async fn change(
+    State(server): Shared,
+    Path(number): Path<String>,
+    Body(changes): Body<Changes>,
+) -> Answer {
     let phone = phone(&server, &number)?;
     if let Some(name) = changes.name {
         phone.calls_itself(&name)?;
@@ -94,7 +108,11 @@ enum Addressed {
     Lid,
 }
 
-async fn address(State(server): Shared, Path(number): Path<String>, Body(address): Body<Address>) -> Answer {
+async fn address(
+    State(server): Shared,
+    Path(number): Path<String>,
+    Body(address): Body<Address>,
+) -> Answer {
     let phone = phone(&server, &number)?;
     phone.is_addressed_by(match address.addressing {
         Addressed::Pn => Addressing::PhoneNumber,

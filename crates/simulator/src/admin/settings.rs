@@ -14,7 +14,10 @@ use crate::settings::KeyShare;
 
 pub(super) fn routes() -> Router<Arc<Server>> {
     Router::new()
-        .route("/phones/{number}/chats/{chat}", get(show).patch(change).delete(delete))
+        .route(
+            "/phones/{number}/chats/{chat}",
+            get(show).patch(change).delete(delete),
+        )
         .route("/phones/{number}/contacts/{whom}", put(name).delete(forget))
         .route("/phones/{number}/push-name", put(push_name))
         .route("/phones/{number}/app-state-keys", post(renew))
@@ -71,7 +74,11 @@ struct Name {
     name: String,
 }
 
-async fn name(State(server): Shared, Path((number, whom)): Path<(String, String)>, Body(name): Body<Name>) -> Answer {
+async fn name(
+    State(server): Shared,
+    Path((number, whom)): Path<(String, String)>,
+    Body(name): Body<Name>,
+) -> Answer {
     phone(&server, &number)?.names_contact(&whom, &name.name)?;
     Ok(Json(json!({})))
 }
@@ -81,7 +88,11 @@ async fn forget(State(server): Shared, Path((number, whom)): Path<(String, Strin
     Ok(Json(json!({})))
 }
 
-async fn push_name(State(server): Shared, Path(number): Path<String>, Body(name): Body<Name>) -> Answer {
+async fn push_name(
+    State(server): Shared,
+    Path(number): Path<String>,
+    Body(name): Body<Name>,
+) -> Answer {
     phone(&server, &number)?.calls_itself(&name.name)?;
     Ok(Json(json!({})))
 }
@@ -92,8 +103,16 @@ struct NewKey {
     share: bool,
 }
 
-async fn renew(State(server): Shared, Path(number): Path<String>, Body(key): Body<NewKey>) -> Answer {
-    let share = if key.share { KeyShare::Now } else { KeyShare::OnRequest };
+async fn renew(
+    State(server): Shared,
+    Path(number): Path<String>,
+    Body(key): Body<NewKey>,
+) -> Answer {
+    let share = if key.share {
+        KeyShare::Now
+    } else {
+        KeyShare::OnRequest
+    };
     phone(&server, &number)?.renews_app_state_key(share)?;
     Ok(Json(json!({})))
 }

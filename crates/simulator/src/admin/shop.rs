@@ -11,7 +11,9 @@ use crate::server::Server;
 use crate::shop::Offer;
 
 pub(super) fn routes() -> Router<std::sync::Arc<Server>> {
-    Router::new().route("/phones/{number}/catalog", put(fill)).route("/phones/{number}/orders", post(order))
+    Router::new()
+        .route("/phones/{number}/catalog", put(fill))
+        .route("/phones/{number}/orders", post(order))
 }
 
 #[derive(Deserialize)]
@@ -20,7 +22,11 @@ struct Catalog {
     products: Vec<Offer>,
 }
 
-async fn fill(State(server): Shared, Path(number): Path<String>, Body(catalog): Body<Catalog>) -> Answer {
+async fn fill(
+    State(server): Shared,
+    Path(number): Path<String>,
+    Body(catalog): Body<Catalog>,
+) -> Answer {
     phone(&server, &number)?.offers(catalog.products);
     Ok(Json(json!({})))
 }
@@ -42,8 +48,18 @@ struct Item {
     quantity: u32,
 }
 
-async fn order(State(server): Shared, Path(number): Path<String>, Body(cart): Body<Cart>) -> Answer {
-    let items: Vec<_> = cart.items.iter().map(|item| (item.product.as_str(), item.quantity)).collect();
+async fn order(
+    State(server): Shared,
+    Path(number): Path<String>,
+    Body(cart): Body<Cart>,
+) -> Answer {
+    let items: Vec<_> = cart
+        .items
+        .iter()
+        .map(|item| (item.product.as_str(), item.quantity))
+        .collect();
     let placed = phone(&server, &number)?.orders(&cart.seller, &items, &cart.message)?;
-    Ok(Json(json!({"id": placed.message, "order": placed.id, "token": placed.token})))
+    Ok(Json(
+        json!({"id": placed.message, "order": placed.id, "token": placed.token}),
+    ))
 }

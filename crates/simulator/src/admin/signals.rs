@@ -33,7 +33,11 @@ struct Types {
     state: Typing,
 }
 
-async fn types(State(server): Shared, Path(number): Path<String>, Body(types): Body<Types>) -> Answer {
+async fn types(
+    State(server): Shared,
+    Path(number): Path<String>,
+    Body(types): Body<Types>,
+) -> Answer {
     phone(&server, &number)?.types(&types.chat, types.state)?;
     Ok(Json(json!({})))
 }
@@ -44,7 +48,11 @@ struct Presence {
     available: bool,
 }
 
-async fn presence(State(server): Shared, Path(number): Path<String>, Body(presence): Body<Presence>) -> Answer {
+async fn presence(
+    State(server): Shared,
+    Path(number): Path<String>,
+    Body(presence): Body<Presence>,
+) -> Answer {
     phone(&server, &number)?.is_there(presence.available);
     Ok(Json(json!({})))
 }
@@ -57,7 +65,11 @@ struct Whom {
     video: bool,
 }
 
-async fn watch(State(server): Shared, Path(number): Path<String>, Body(whom): Body<Whom>) -> Answer {
+async fn watch(
+    State(server): Shared,
+    Path(number): Path<String>,
+    Body(whom): Body<Whom>,
+) -> Answer {
     phone(&server, &number)?.watches(&whom.whom)?;
     Ok(Json(json!({})))
 }

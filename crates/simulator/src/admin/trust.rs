@@ -14,16 +14,26 @@ use crate::trust::{Audience, Restriction};
 
 pub(super) fn routes() -> Router<Arc<Server>> {
     Router::new()
-        .route("/phones/{number}/restriction", get(restriction).put(restrict))
+        .route(
+            "/phones/{number}/restriction",
+            get(restriction).put(restrict),
+        )
         .route("/phones/{number}/audiences", put(audiences))
-        .route("/phones/{number}/properties/{code}", put(set_property).delete(drop_property))
+        .route(
+            "/phones/{number}/properties/{code}",
+            put(set_property).delete(drop_property),
+        )
 }
 
 async fn restriction(State(server): Shared, Path(number): Path<String>) -> Answer {
     Ok(Json(json!(phone(&server, &number)?.restriction())))
 }
 
-async fn restrict(State(server): Shared, Path(number): Path<String>, Body(restriction): Body<Restriction>) -> Answer {
+async fn restrict(
+    State(server): Shared,
+    Path(number): Path<String>,
+    Body(restriction): Body<Restriction>,
+) -> Answer {
     let phone = phone(&server, &number)?;
     phone.is_restricted(restriction);
     Ok(Json(json!(phone.restriction())))
@@ -36,7 +46,11 @@ struct Audiences {
     presence: Option<Audience>,
 }
 
-async fn audiences(State(server): Shared, Path(number): Path<String>, Body(change): Body<Audiences>) -> Answer {
+async fn audiences(
+    State(server): Shared,
+    Path(number): Path<String>,
+    Body(change): Body<Audiences>,
+) -> Answer {
     let phone = phone(&server, &number)?;
     if let Some(audience) = change.picture {
         phone.shows_picture_to(audience);

@@ -50,7 +50,11 @@ impl Collections {
 
     /// All patches after a version, oldest first.
     pub(crate) fn after(&self, name: &str, version: u64) -> Vec<Vec<u8>> {
-        self.all(name).iter().skip(place(version)).cloned().collect()
+        self.all(name)
+            .iter()
+            .skip(place(version))
+            .cloned()
+            .collect()
     }
 
     /// As many of them as one answer holds.
@@ -67,16 +71,28 @@ impl Collections {
         if base != self.version(name) {
             return Upload::Conflict;
         }
-        let Some(mut patch) = wa::SyncdPatch::decode_from_slice(patch).ok().filter(is_whole) else {
+        let Some(mut patch) = wa::SyncdPatch::decode_from_slice(patch)
+            .ok()
+            .filter(is_whole)
+        else {
             return Upload::Malformed;
         };
-        patch.version = MessageField::some(wa::SyncdVersion { version: Some(base + 1) });
-        self.patches.entry(name.to_owned()).or_default().push(patch.encode_to_vec());
+        patch.version = MessageField::some(wa::SyncdVersion {
+            version: Some(base + 1),
+        });
+        self.patches
+            .entry(name.to_owned())
+            .or_default()
+            .push(patch.encode_to_vec());
         Upload::Accepted
     }
 
     /// The newest snapshot of a collection that is long enough to have one, encrypted and uploaded, and its version.
-    pub(crate) fn snapshot(&self, name: &str, media: &MediaStore) -> anyhow::Result<Option<(u64, Vec<u8>)>> {
+    pub(crate) fn snapshot(
+        &self,
+        name: &str,
+        media: &MediaStore,
+    ) -> anyhow::Result<Option<(u64, Vec<u8>)>> {
         let patches = self.all(name);
         let count = patches.len() - patches.len() % SNAPSHOT_EVERY;
         if count == 0 {
@@ -105,16 +121,28 @@ fn place(version: u64) -> usize {
 }
 
 fn is_whole(patch: &wa::SyncdPatch) -> bool {
-    patch.mutations.iter().all(|mutation| index_of(mutation).is_some() && mutation.record.value.blob.is_some())
+    patch
+        .mutations
+        .iter()
+        .all(|mutation| index_of(mutation).is_some() && mutation.record.value.blob.is_some())
 }
 
 /// Which entry a mutation is about, as far as the server can tell them apart.
 fn index_of(mutation: &wa::SyncdMutation) -> Option<&[u8]> {
-    mutation.record.as_option()?.index.as_option()?.blob.as_deref()
+    mutation
+        .record
+        .as_option()?
+        .index
+        .as_option()?
+        .blob
+        .as_deref()
 }
 
 fn operation(mutation: &wa::SyncdMutation) -> SyncdOperation {
-    mutation.operation.and_then(|operation| operation.as_known()).unwrap_or_default()
+    mutation
+        .operation
+        .and_then(|operation| operation.as_known())
+        .unwrap_or_default()
 }
 
 /// All entries that are left after these patches. Its MAC is that of the last patch, whose writer had the keys.
@@ -124,14 +152,23 @@ fn snapshot_of(patches: &[Vec<u8>]) -> anyhow::Result<wa::SyncdSnapshot> {
     for patch in patches {
         let patch = wa::SyncdPatch::decode_from_slice(patch)?;
         // Removals come first: one patch may remove an entry and write it anew.
-        let (removals, sets): (Vec<_>, Vec<_>) =
-            patch.mutations.iter().partition(|mutation| operation(mutation) == SyncdOperation::REMOVE);
+        let (removals, sets): (Vec<_>, Vec<_>) = patch
+            .mutations
+            .iter()
+            .partition(|mutation| operation(mutation) == SyncdOperation::REMOVE);
         for mutation in removals {
             records.remove(index_of(mutation).context("an entry has an index")?);
         }
         for mutation in sets {
             let index = index_of(mutation).context("an entry has an index")?;
-            records.insert(index.to_vec(), mutation.record.as_option().context("an entry has a record")?.clone());
+            records.insert(
+                index.to_vec(),
+                mutation
+                    .record
+                    .as_option()
+                    .context("an entry has a record")?
+                    .clone(),
+            );
         }
         last = patch;
     }
@@ -150,11 +187,16 @@ mod tests {
     #[test]
     fn patches_are_numbered_by_the_server_and_a_stale_one_is_a_conflict() {
         let mut collections = Collections::default();
-        let patch = wa::SyncdPatch { device_index: Some(1), ..Default::default() }.encode_to_vec();
+        let patch = wa::SyncdPatch {
+            device_index: Some(1),
+            ..Default::default()
+        }
+        .encode_to_vec();
         assert_eq!(collections.upload("regular", 0, &patch), Upload::Accepted);
         assert_eq!(collections.upload("regular", 0, &patch), Upload::Conflict);
         assert_eq!(collections.version("regular"), 1);
-        let stored = wa::SyncdPatch::decode_from_slice(&collections.after("regular", 0)[0]).unwrap();
+        let stored =
+            wa::SyncdPatch::decode_from_slice(&collections.after("regular", 0)[0]).unwrap();
         assert_eq!(stored.version.as_option().unwrap().version, Some(1));
         assert!(collections.after("regular", 1).is_empty());
         assert_eq!(collections.upload("regular", 1, b"\xff"), Upload::Malformed);
@@ -166,7 +208,18 @@ mod tests {
         for base in 0..7 {
             assert_eq!(collections.upload("regular", base, &[]), Upload::Accepted);
         }
-        let (first, rest) = (collections.page("regular", 0), collections.page("regular", 5));
-        assert_eq!((first.patches.len(), first.has_more, rest.patches.len(), rest.has_more), (5, true, 2, false));
+        let (first, rest) = (
+            collections.page("regular", 0),
+            collections.page("regular", 5),
+        );
+        assert_eq!(
+            (
+                first.patches.len(),
+                first.has_more,
+                rest.patches.len(),
+                rest.has_more
+            ),
+            (5, true, 2, false)
+        );
     }
 }

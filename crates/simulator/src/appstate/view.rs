@@ -64,7 +64,11 @@ type Found = Result<Arc<ExpandedAppStateKeys>, AppStateError>;
 
 impl AppState {
     pub(crate) fn new(corruption: Option<Corruption>) -> Self {
-        let mut new = Self { keys: Vec::new(), views: HashMap::new(), corruption };
+        let mut new = Self {
+            keys: Vec::new(),
+            views: HashMap::new(),
+            corruption,
+        };
         new.rotate();
         new
     }
@@ -72,7 +76,11 @@ impl AppState {
     /// Makes a new key, which everything from now on is written with.
     pub(crate) fn rotate(&mut self) {
         // The id holds the device that made it (0) and the key's epoch.
-        let last = self.keys.last().and_then(|key| key.key_id.as_option()?.key_id.as_deref()?[2..].try_into().ok());
+        let last = self.keys.last().and_then(|key| {
+            key.key_id.as_option()?.key_id.as_deref()?[2..]
+                .try_into()
+                .ok()
+        });
         let epoch = last.map_or_else(|| u32::from(rand::random::<u16>()), u32::from_be_bytes) + 1;
         let id = [&[0, 0], &epoch.to_be_bytes()[..]].concat();
         let current_index = Some(self.keys.len() as u32);
@@ -98,23 +106,34 @@ impl AppState {
     /// The same with the keys a device has asked for; one that the phone does not have comes without data.
     pub(crate) fn share_asked(&self, request: &wa::message::AppStateSyncKeyRequest) -> wa::Message {
         let one = |asked: &wa::message::AppStateSyncKeyId| {
-            let known = self.keys.iter().find(|key| key.key_id.as_option() == Some(asked));
-            known.cloned().unwrap_or_else(|| wa::message::AppStateSyncKey {
-                key_id: MessageField::some(asked.clone()),
-                ..Default::default()
-            })
+            let known = self
+                .keys
+                .iter()
+                .find(|key| key.key_id.as_option() == Some(asked));
+            known
+                .cloned()
+                .unwrap_or_else(|| wa::message::AppStateSyncKey {
+                    key_id: MessageField::some(asked.clone()),
+                    ..Default::default()
+                })
         };
         key_share(request.key_ids.iter().map(one).collect())
     }
 
     /// The entries of a collection, in no order. One may be there twice, under an old key and under the newest.
     pub(crate) fn entries(&self, collection: &str) -> impl Iterator<Item = &Entry> {
-        self.views.get(collection).into_iter().flat_map(|view| view.entries.values())
+        self.views
+            .get(collection)
+            .into_iter()
+            .flat_map(|view| view.entries.values())
     }
 
     /// What was written into a collection or removed from it, the oldest first.
     pub(crate) fn written(&self, collection: &str) -> Vec<Vec<String>> {
-        self.views.get(collection).map(|view| view.written.clone()).unwrap_or_default()
+        self.views
+            .get(collection)
+            .map(|view| view.written.clone())
+            .unwrap_or_default()
     }
 
     /// A collection as a whole, in plain words; `None` when nothing was ever written to it, or something that does not read.
@@ -131,7 +150,9 @@ impl AppState {
             mac: Some(entry.value_mac.clone()),
         };
         Some(wa::SyncdSnapshotRecovery {
-            version: MessageField::some(wa::SyncdVersion { version: Some(view.state.version) }),
+            version: MessageField::some(wa::SyncdVersion {
+                version: Some(view.state.version),
+            }),
             collection_name: Some(collection.to_owned()),
             mutation_records: view.entries.values().map(record).collect(),
             collection_lthash: Some(view.state.hash.to_vec()),
@@ -140,7 +161,9 @@ impl AppState {
 
     /// The newest version that was read.
     fn version(&self, collection: &str) -> u64 {
-        self.views.get(collection).map_or(0, |view| view.state.version)
+        self.views
+            .get(collection)
+            .map_or(0, |view| view.state.version)
     }
 
     /// The ids of patches and entries are the server's to pass on; only the keys say whose they are.
@@ -148,13 +171,25 @@ impl AppState {
         let of_id = |key: &&wa::message::AppStateSyncKey| {
             key.key_id.as_option().and_then(|id| id.key_id.as_deref()) == Some(id)
         };
-        let key = self.keys.iter().find(of_id).ok_or(AppStateError::KeyNotFound)?;
-        let data = key.key_data.as_option().and_then(|data| data.key_data.as_deref());
-        data.map(|data| Arc::new(expand_app_state_keys(data))).ok_or(AppStateError::KeyNotFound)
+        let key = self
+            .keys
+            .iter()
+            .find(of_id)
+            .ok_or(AppStateError::KeyNotFound)?;
+        let data = key
+            .key_data
+            .as_option()
+            .and_then(|data| data.key_data.as_deref());
+        data.map(|data| Arc::new(expand_app_state_keys(data)))
+            .ok_or(AppStateError::KeyNotFound)
     }
 
     fn newest(&self) -> anyhow::Result<(Vec<u8>, Arc<ExpandedAppStateKeys>)> {
-        let newest = self.keys.last().and_then(|key| key.key_id.as_option()?.key_id.clone()).context("it has a key")?;
+        let newest = self
+            .keys
+            .last()
+            .and_then(|key| key.key_id.as_option()?.key_id.clone())
+            .context("it has a key")?;
         let keys = self.keys(&newest)?;
         Ok((newest, keys))
     }
@@ -173,29 +208,56 @@ impl AppState {
         outcome.with_context(|| format!("app state, {collection} version {version}"))
     }
 
-    fn read_into(&self, view: &mut View, collection: &str, patch: &wa::SyncdPatch) -> anyhow::Result<()> {
+    fn read_into(
+        &self,
+        view: &mut View,
+        collection: &str,
+        patch: &wa::SyncdPatch,
+    ) -> anyhow::Result<()> {
         let known = |index: &[u8]| Ok(view.entries.get(index).map(|entry| entry.value_mac.clone()));
         // What the phone spoils on purpose is for others to find.
         let is_checked = !self.corruption.is_some_and(Corruption::is_of_app_state);
-        process_patch(patch, &mut view.state, |id| self.keys(id), known, is_checked, collection)?;
+        process_patch(
+            patch,
+            &mut view.state,
+            |id| self.keys(id),
+            known,
+            is_checked,
+            collection,
+        )?;
         ensure!(!view.state.mac_mismatch_fatal, "the snapshot MAC is wrong");
-        ensure!(patch.patch_mac.is_some() && patch.snapshot_mac.is_some(), "it has no MAC");
+        ensure!(
+            patch.patch_mac.is_some() && patch.snapshot_mac.is_some(),
+            "it has no MAC"
+        );
         let mut sets = Vec::new();
         for mutation in &patch.mutations {
-            let index = index_of(mutation).context("an entry has an index")?.to_vec();
+            let index = index_of(mutation)
+                .context("an entry has an index")?
+                .to_vec();
             match operation(mutation) {
-                SyncdOperation::REMOVE => view.written.extend(view.entries.remove(&index).map(|entry| entry.index)),
+                SyncdOperation::REMOVE => view
+                    .written
+                    .extend(view.entries.remove(&index).map(|entry| entry.index)),
                 SyncdOperation::SET => sets.push((index, self.open(mutation, is_checked)?)),
             }
         }
-        view.written.extend(sets.iter().map(|(_, entry)| entry.index.clone()));
+        view.written
+            .extend(sets.iter().map(|(_, entry)| entry.index.clone()));
         view.entries.extend(sets);
         Ok(())
     }
 
     fn open(&self, mutation: &wa::SyncdMutation, is_checked: bool) -> anyhow::Result<Entry> {
-        let record = mutation.record.as_option().context("an entry has a record")?;
-        let key_id = record.key_id.as_option().and_then(|id| id.id.clone()).context("an entry names its key")?;
+        let record = mutation
+            .record
+            .as_option()
+            .context("an entry has a record")?;
+        let key_id = record
+            .key_id
+            .as_option()
+            .and_then(|id| id.id.clone())
+            .context("an entry names its key")?;
         let keys = self.keys(&key_id)?;
         let (read, macs) = decode_record(operation(mutation), record, &keys, &key_id, is_checked)?;
         Ok(Entry {
@@ -212,7 +274,10 @@ impl AppState {
         let (key_id, keys) = self.newest()?;
         let nothing = View::default();
         let view = self.views.get(collection).unwrap_or(&nothing);
-        ensure!(!view.is_broken, "{collection} holds a patch that the phone could not read");
+        ensure!(
+            !view.is_broken,
+            "{collection} holds a patch that the phone could not read"
+        );
         let mut mutations = Vec::new();
         for change in changes {
             mutations.extend(self.mutations(view, change, &key_id, &keys)?);
@@ -222,10 +287,14 @@ impl AppState {
         }
         let mut state = view.state.clone();
         state.version += 1;
-        let known = |index: &[u8], _| Ok(view.entries.get(index).map(|entry| entry.value_mac.clone()));
+        let known =
+            |index: &[u8], _| Ok(view.entries.get(index).map(|entry| entry.value_mac.clone()));
         state.update_hash(&mutations, known).1?;
         let mut snapshot_mac = state.generate_snapshot_mac(collection, &keys.snapshot_mac);
-        spoil(&mut snapshot_mac, self.corruption == Some(Corruption::AppStateSnapshotMac));
+        spoil(
+            &mut snapshot_mac,
+            self.corruption == Some(Corruption::AppStateSnapshotMac),
+        );
         let mut patch = wa::SyncdPatch {
             mutations,
             snapshot_mac: Some(snapshot_mac),
@@ -234,7 +303,10 @@ impl AppState {
             ..Default::default()
         };
         let mut patch_mac = generate_patch_mac(&patch, collection, &keys.patch_mac, state.version);
-        spoil(&mut patch_mac, self.corruption == Some(Corruption::AppStatePatchMac));
+        spoil(
+            &mut patch_mac,
+            self.corruption == Some(Corruption::AppStatePatchMac),
+        );
         patch.patch_mac = Some(patch_mac);
         Ok((view.state.version, patch))
     }
@@ -249,16 +321,42 @@ impl AppState {
     ) -> anyhow::Result<Vec<wa::SyncdMutation>> {
         let index = serde_json::to_vec(&change.index)?;
         let mut mutations = Vec::new();
-        for entry in view.entries.values().filter(|entry| entry.index == change.index) {
+        for entry in view
+            .entries
+            .values()
+            .filter(|entry| entry.index == change.index)
+        {
             if entry.key_id != key_id || change.value.is_none() {
                 let (keys, id) = (self.keys(&entry.key_id)?, &entry.key_id);
                 let (schema, remove) = (entry.schema, SyncdOperation::REMOVE);
-                mutations.push(encode_record(remove, &index, &entry.value, &keys, id, &rand::random(), schema).0);
+                mutations.push(
+                    encode_record(
+                        remove,
+                        &index,
+                        &entry.value,
+                        &keys,
+                        id,
+                        &rand::random(),
+                        schema,
+                    )
+                    .0,
+                );
             }
         }
         if let Some(value) = &change.value {
             let set = SyncdOperation::SET;
-            mutations.push(encode_record(set, &index, value, keys, key_id, &rand::random(), change.schema).0);
+            mutations.push(
+                encode_record(
+                    set,
+                    &index,
+                    value,
+                    keys,
+                    key_id,
+                    &rand::random(),
+                    change.schema,
+                )
+                .0,
+            );
         }
         Ok(mutations)
     }
@@ -268,7 +366,9 @@ fn key_share(keys: Vec<wa::message::AppStateSyncKey>) -> wa::Message {
     wa::Message {
         protocol_message: MessageField::some(wa::message::ProtocolMessage {
             r#type: Some(wa::message::protocol_message::Type::APP_STATE_SYNC_KEY_SHARE),
-            app_state_sync_key_share: MessageField::some(wa::message::AppStateSyncKeyShare { keys }),
+            app_state_sync_key_share: MessageField::some(wa::message::AppStateSyncKeyShare {
+                keys,
+            }),
             ..Default::default()
         }),
         ..Default::default()
@@ -282,12 +382,26 @@ fn spoil(mac: &mut [u8], is_meant: bool) {
 }
 
 fn spoil_entry(mutation: &mut wa::SyncdMutation, corruption: Option<Corruption>) {
-    let Some(record) = mutation.record.as_option_mut() else { return };
+    let Some(record) = mutation.record.as_option_mut() else {
+        return;
+    };
     // The MAC of a value is the end of it.
-    let value = record.value.as_option_mut().and_then(|value| value.blob.as_mut());
-    spoil(value.map_or(&mut [], Vec::as_mut_slice), corruption == Some(Corruption::AppStateValueMac));
-    let index = record.index.as_option_mut().and_then(|index| index.blob.as_mut());
-    spoil(index.map_or(&mut [], Vec::as_mut_slice), corruption == Some(Corruption::AppStateIndexMac));
+    let value = record
+        .value
+        .as_option_mut()
+        .and_then(|value| value.blob.as_mut());
+    spoil(
+        value.map_or(&mut [], Vec::as_mut_slice),
+        corruption == Some(Corruption::AppStateValueMac),
+    );
+    let index = record
+        .index
+        .as_option_mut()
+        .and_then(|index| index.blob.as_mut());
+    spoil(
+        index.map_or(&mut [], Vec::as_mut_slice),
+        corruption == Some(Corruption::AppStateIndexMac),
+    );
 }
 
 fn now() -> i64 {
@@ -296,7 +410,14 @@ fn now() -> i64 {
 
 /// The phone reads what it has not yet read of a collection. What does not read counts as a message that it could not read.
 pub(crate) fn catch_up(server: &Server, number: &Number, collection: &str) {
-    let Some(handset) = server.world.lock().account(number).map(|account| account.handset.clone()) else { return };
+    let Some(handset) = server
+        .world
+        .lock()
+        .account(number)
+        .map(|account| account.handset.clone())
+    else {
+        return;
+    };
     read_on(server, number, &mut handset.lock(), collection);
 }
 
@@ -304,10 +425,14 @@ fn read_on(server: &Server, number: &Number, handset: &mut Handset, collection: 
     let known = handset.app_state.version(collection);
     let patches = {
         let world = server.world.lock();
-        world.account(number).map(|account| account.app_state.after(collection, known)).unwrap_or_default()
+        world
+            .account(number)
+            .map(|account| account.app_state.after(collection, known))
+            .unwrap_or_default()
     };
     for patch in patches {
-        let patch = wa::SyncdPatch::decode_from_slice(&patch).expect("the server takes nothing but patches");
+        let patch = wa::SyncdPatch::decode_from_slice(&patch)
+            .expect("the server takes nothing but patches");
         if let Err(error) = handset.app_state.read(collection, &patch) {
             handset.failed(format!("{error:#}"));
         }
@@ -315,8 +440,19 @@ fn read_on(server: &Server, number: &Number, handset: &mut Handset, collection: 
 }
 
 /// The phone writes into a collection, on top of whatever its linked devices have written, and they are told.
-pub(crate) fn write(server: &Server, number: &Number, collection: &str, changes: &[Change]) -> anyhow::Result<()> {
-    let handset = server.world.lock().account(number).context("no such account")?.handset.clone();
+pub(crate) fn write(
+    server: &Server,
+    number: &Number,
+    collection: &str,
+    changes: &[Change],
+) -> anyhow::Result<()> {
+    let handset = server
+        .world
+        .lock()
+        .account(number)
+        .context("no such account")?
+        .handset
+        .clone();
     let version = {
         let mut handset = handset.lock();
         loop {
@@ -324,7 +460,10 @@ pub(crate) fn write(server: &Server, number: &Number, collection: &str, changes:
             let (base, patch) = handset.app_state.build(collection, changes)?;
             let mut world = server.world.lock();
             let account = world.account_mut(number).context("no such account")?;
-            match account.app_state.upload(collection, base, &patch.encode_to_vec()) {
+            match account
+                .app_state
+                .upload(collection, base, &patch.encode_to_vec())
+            {
                 Upload::Accepted => break base + 1,
                 Upload::Conflict => {}
                 Upload::Malformed => bail!("the phone made no patch"),
@@ -332,7 +471,10 @@ pub(crate) fn write(server: &Server, number: &Number, collection: &str, changes:
         }
     };
     catch_up(server, number, collection);
-    let phone = DeviceId { number: number.clone(), device: 0 };
+    let phone = DeviceId {
+        number: number.clone(),
+        device: 0,
+    };
     iq::appstate::tell_others(server, &phone, &[(collection.to_owned(), version)]);
     server.changed.notify_waiters();
     Ok(())
@@ -342,9 +484,16 @@ pub(crate) fn write(server: &Server, number: &Number, collection: &str, changes:
 pub(crate) fn share_key(server: &Arc<Server>, number: &Number) -> anyhow::Result<()> {
     let (handset, devices) = {
         let world = server.world.lock();
-        let account = world.account(number).ok_or_else(|| anyhow!("no such account"))?;
-        (account.handset.clone(), account.linked().collect::<Vec<_>>())
+        let account = world
+            .account(number)
+            .ok_or_else(|| anyhow!("no such account"))?;
+        (
+            account.handset.clone(),
+            account.linked().collect::<Vec<_>>(),
+        )
     };
     let share = handset.lock().app_state.share();
-    devices.iter().try_for_each(|device| phone_message::send_to_own_device(server, device, &share))
+    devices
+        .iter()
+        .try_for_each(|device| phone_message::send_to_own_device(server, device, &share))
 }

@@ -25,16 +25,38 @@ pub(crate) struct Call<'a> {
 impl Call<'_> {
     /// It rings on all of the callee's linked devices; those that are away get it when they are back.
     pub(crate) fn offer(&self, server: &Server, video: bool) {
-        let Some(caller_pn) = self.caller_jid(server, Some(Addressing::PhoneNumber)) else { return };
-        let mut media = vec![NodeBuilder::new("audio").attr("enc", "opus").attr("rate", "16000").build()];
+        let Some(caller_pn) = self.caller_jid(server, Some(Addressing::PhoneNumber)) else {
+            return;
+        };
+        let mut media = vec![
+            NodeBuilder::new("audio")
+                .attr("enc", "opus")
+                .attr("rate", "16000")
+                .build(),
+        ];
         if video {
-            media.push(NodeBuilder::new("video").attr("enc", "h264").attr("dec", "h264").build());
+            media.push(
+                NodeBuilder::new("video")
+                    .attr("enc", "h264")
+                    .attr("dec", "h264")
+                    .build(),
+            );
         }
-        self.say(server, |action| action.attr("caller_pn", caller_pn).children(media).build(), "offer", None);
+        self.say(
+            server,
+            |action| action.attr("caller_pn", caller_pn).children(media).build(),
+            "offer",
+            None,
+        );
     }
 
     /// It rings no more. With a reason, one of the callee's devices has seen to that, and only the others are told.
-    pub(crate) fn terminate(&self, server: &Server, reason: Option<&'static str>, but: Option<u16>) {
+    pub(crate) fn terminate(
+        &self,
+        server: &Server,
+        reason: Option<&'static str>,
+        but: Option<u16>,
+    ) {
         let with_reason = |action: NodeBuilder| match reason {
             Some(reason) => action.attr("reason", reason).build(),
             None => action.build(),
@@ -45,20 +67,44 @@ impl Call<'_> {
     /// `None`: as the account is addressed.
     fn caller_jid(&self, server: &Server, addressing: Option<Addressing>) -> Option<Jid> {
         let world = server.world.lock();
-        world.account(self.caller).map(|account| account.jid(addressing.unwrap_or(account.addressing), 0))
+        world
+            .account(self.caller)
+            .map(|account| account.jid(addressing.unwrap_or(account.addressing), 0))
     }
 
-    fn say(&self, server: &Server, fill: impl FnOnce(NodeBuilder) -> Node, action: &'static str, but: Option<u16>) {
-        let Some(from) = self.caller_jid(server, None) else { return };
+    fn say(
+        &self,
+        server: &Server,
+        fill: impl FnOnce(NodeBuilder) -> Node,
+        action: &'static str,
+        but: Option<u16>,
+    ) {
+        let Some(from) = self.caller_jid(server, None) else {
+            return;
+        };
         let (devices, name, stanza_id) = {
             let mut world = server.world.lock();
             let id = world.next_stanza_id();
-            let callee = world.account(self.callee).filter(|callee| !callee.has_blocked(self.caller));
+            let callee = world
+                .account(self.callee)
+                .filter(|callee| !callee.has_blocked(self.caller));
             let Some(callee) = callee else { return };
-            let devices: Vec<DeviceId> = callee.linked().filter(|device| Some(device.device) != but).collect();
-            (devices, world.account(self.caller).map(|it| it.push_name.clone()).unwrap_or_default(), id)
+            let devices: Vec<DeviceId> = callee
+                .linked()
+                .filter(|device| Some(device.device) != but)
+                .collect();
+            (
+                devices,
+                world
+                    .account(self.caller)
+                    .map(|it| it.push_name.clone())
+                    .unwrap_or_default(),
+                id,
+            )
         };
-        let action = NodeBuilder::new(action).attr("call-id", self.id).attr("call-creator", from.clone());
+        let action = NodeBuilder::new(action)
+            .attr("call-id", self.id)
+            .attr("call-creator", from.clone());
         let stanza = NodeBuilder::new("call")
             .attr("from", from.clone())
             .attr("id", stanza_id.as_str())
@@ -69,7 +115,14 @@ impl Call<'_> {
             .children([fill(action)])
             .build();
         for device in &devices {
-            enqueue(server, device, Class::Call, &stanza_id, from.clone(), stanza.clone());
+            enqueue(
+                server,
+                device,
+                Class::Call,
+                &stanza_id,
+                from.clone(),
+                stanza.clone(),
+            );
         }
         server.changed.notify_waiters();
     }
@@ -77,19 +130,38 @@ impl Call<'_> {
 
 /// Takes `<call>` from a linked device: it turns a call away.
 pub(super) fn take(server: &Server, connection: &Connection, device: &DeviceId, node: &Node) {
-    let (Some(reject), Some(to), Some(id)) = (node.child("reject"), node.jid("to"), node.word("id")) else {
-        return server.world.lock().count_unknown("<call> other than a rejection".to_owned());
+    let (Some(reject), Some(to), Some(id)) =
+        (node.child("reject"), node.jid("to"), node.word("id"))
+    else {
+        return server
+            .world
+            .lock()
+            .count_unknown("<call> other than a rejection".to_owned());
     };
-    let ack = NodeBuilder::new("ack").attr("class", "call").attr("type", "reject").attr("id", id.into_owned());
+    let ack = NodeBuilder::new("ack")
+        .attr("class", "call")
+        .attr("type", "reject")
+        .attr("id", id.into_owned());
     connection.send(ack.attr("from", server_jid()).build());
     let caller = {
         let world = server.world.lock();
-        world.account_of(&to).map(|account| (account.number.clone(), account.handset.clone()))
+        world
+            .account_of(&to)
+            .map(|account| (account.number.clone(), account.handset.clone()))
     };
-    let (Some((caller, handset)), Some(call_id)) = (caller, reject.word("call-id")) else { return };
+    let (Some((caller, handset)), Some(call_id)) = (caller, reject.word("call-id")) else {
+        return;
+    };
     let by = format!("{}@s.whatsapp.net", device.number);
-    handset.lock().signals.push(PhoneSignal::Rejected { call: call_id.clone().into_owned(), by });
-    let call = Call { id: &call_id, caller: &caller, callee: &device.number };
+    handset.lock().signals.push(PhoneSignal::Rejected {
+        call: call_id.clone().into_owned(),
+        by,
+    });
+    let call = Call {
+        id: &call_id,
+        caller: &caller,
+        callee: &device.number,
+    };
     call.terminate(server, Some("rejected_elsewhere"), Some(device.device));
     server.changed.notify_waiters();
 }

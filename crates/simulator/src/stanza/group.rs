@@ -33,10 +33,21 @@ pub(super) const fn other_address(addressing: Addressing) -> &'static str {
 
 /// Everything a member may know of a group, as `<group>`.
 pub(super) fn described(world: &World, group: &Group) -> Node {
-    let who = |number: &Number| world.account(number).map(|account| account.jid(group.addressing, 0));
-    let number = |number: &Number| world.account(number).map(|account| account.jid(Addressing::PhoneNumber, 0));
-    let mut children: Vec<Node> =
-        group.members.iter().filter_map(|(number, role)| Some(member(group, world.account(number)?, *role))).collect();
+    let who = |number: &Number| {
+        world
+            .account(number)
+            .map(|account| account.jid(group.addressing, 0))
+    };
+    let number = |number: &Number| {
+        world
+            .account(number)
+            .map(|account| account.jid(Addressing::PhoneNumber, 0))
+    };
+    let mut children: Vec<Node> = group
+        .members
+        .iter()
+        .filter_map(|(number, role)| Some(member(group, world.account(number)?, *role)))
+        .collect();
     if let Some(description) = &group.description {
         children.push(description_node(world, group, description));
     }
@@ -57,11 +68,17 @@ pub(super) fn described(world: &World, group: &Group) -> Node {
         let parent = NodeBuilder::new("parent");
         children.push(match mode.as_str() {
             "" => parent.build(),
-            mode => parent.attr("default_membership_approval_mode", mode).build(),
+            mode => parent
+                .attr("default_membership_approval_mode", mode)
+                .build(),
         });
     }
     if let Some(parent) = &group.parent {
-        children.push(NodeBuilder::new("linked_parent").attr("jid", address(parent)).build());
+        children.push(
+            NodeBuilder::new("linked_parent")
+                .attr("jid", address(parent))
+                .build(),
+        );
     }
     // Clients that are strict about types want a plain text here, not an address.
     let mut node = NodeBuilder::new("group")
@@ -73,13 +90,19 @@ pub(super) fn described(world: &World, group: &Group) -> Node {
         .attr("p_v_id", group.members_version.to_string())
         .attr("a_v_id", group.announcement_version.to_string())
         .attr("size", group.members.len().to_string());
-    for (name, jid) in [("creator", who(&group.creator)), ("s_o", who(&group.subject.by))] {
+    for (name, jid) in [
+        ("creator", who(&group.creator)),
+        ("s_o", who(&group.subject.by)),
+    ] {
         if let Some(jid) = jid {
             node = node.attr(name, jid);
         }
     }
     if group.addressing == Addressing::Lid {
-        for (name, jid) in [("creator_pn", number(&group.creator)), ("s_o_pn", number(&group.subject.by))] {
+        for (name, jid) in [
+            ("creator_pn", number(&group.creator)),
+            ("s_o_pn", number(&group.subject.by)),
+        ] {
             if let Some(jid) = jid {
                 node = node.attr(name, jid);
             }
@@ -106,7 +129,9 @@ fn description_node(world: &World, group: &Group, description: &Signed) -> Node 
         node = node.attr("participant", account.jid(group.addressing, 0));
     }
     let body = leaf("body", description.text.as_bytes());
-    node.attr("t", description.at.to_string()).children([body]).build()
+    node.attr("t", description.at.to_string())
+        .children([body])
+        .build()
 }
 
 /// Puts a new group into the world and tells everybody's devices, under the key that whoever founded it gave.
@@ -115,7 +140,9 @@ pub(crate) fn create(server: &Server, group: Group, key: Option<String>) {
     let mut world = server.world.lock();
     let creator = group.creator.clone();
     world.groups.insert(id.clone(), group);
-    let Some(group) = world.groups.get(&id).cloned() else { return };
+    let Some(group) = world.groups.get(&id).cloned() else {
+        return;
+    };
     let mut create = created(&world, &group, Some("new"));
     if let Some(key) = key {
         create.attrs.insert("key", key);
@@ -135,15 +162,26 @@ fn created(world: &World, group: &Group, kind: Option<&'static str>) -> Node {
 }
 
 /// Changes a group in somebody's name and tells its members; whom it concerned, or WhatsApp's code when it is refused.
-pub(crate) fn change(server: &Server, by: &Number, id: &GroupId, change: &Change) -> Result<Vec<Concerned>, u16> {
+pub(crate) fn change(
+    server: &Server,
+    by: &Number,
+    id: &GroupId,
+    change: &Change,
+) -> Result<Vec<Concerned>, u16> {
     let mut world = server.world.lock();
     let group = world.groups.get_mut(id).ok_or(NO_SUCH_GROUP)?;
     let before: Vec<Number> = group.members.keys().cloned().collect();
     let concerned = group.apply(by, change, unix_time())?;
     let group = group.clone();
-    let changed: Vec<Number> =
-        concerned.iter().filter(|(_, refused)| refused.is_none()).map(|(number, _)| number.clone()).collect();
-    let names_members = matches!(change, Change::Add(_) | Change::Remove(_) | Change::Promote(_) | Change::Demote(_));
+    let changed: Vec<Number> = concerned
+        .iter()
+        .filter(|(_, refused)| refused.is_none())
+        .map(|(number, _)| number.clone())
+        .collect();
+    let names_members = matches!(
+        change,
+        Change::Add(_) | Change::Remove(_) | Change::Promote(_) | Change::Demote(_)
+    );
     if changed.is_empty() && names_members {
         return Ok(concerned);
     }
@@ -151,10 +189,16 @@ pub(crate) fn change(server: &Server, by: &Number, id: &GroupId, change: &Change
     let news = news(&world, &group, change, &changed);
     // Whoever is new gets to know the whole group; the others have it and learn who was added.
     let newcomers = match change {
-        Change::Add(_) => Some((linked(&world, changed.iter()), created(&world, &group, None))),
+        Change::Add(_) => Some((
+            linked(&world, changed.iter()),
+            created(&world, &group, None),
+        )),
         _ => None,
     };
-    let phones: Vec<_> = before.iter().filter_map(|number| Some(world.account(number)?.handset.clone())).collect();
+    let phones: Vec<_> = before
+        .iter()
+        .filter_map(|number| Some(world.account(number)?.handset.clone()))
+        .collect();
     drop(world);
     tell(server, &group, by, &told, news);
     if let Some((devices, create)) = newcomers {
@@ -162,7 +206,9 @@ pub(crate) fn change(server: &Server, by: &Number, id: &GroupId, change: &Change
     }
     if matches!(change, Change::Remove(_) | Change::Leave) {
         let chat = Chat::Group(id.clone()).to_string();
-        phones.iter().for_each(|phone| phone.lock().sender_keys.rotate(&chat));
+        phones
+            .iter()
+            .for_each(|phone| phone.lock().sender_keys.rotate(&chat));
     }
     server.changed.notify_waiters();
     Ok(concerned)
@@ -171,14 +217,21 @@ pub(crate) fn change(server: &Server, by: &Number, id: &GroupId, change: &Change
 /// The child of a notification that says what was changed.
 fn news(world: &World, group: &Group, change: &Change, changed: &[Number]) -> Node {
     let members = |tag: &'static str, role: Role| {
-        let nodes = changed.iter().filter_map(|number| Some(member(group, world.account(number)?, role)));
+        let nodes = changed
+            .iter()
+            .filter_map(|number| Some(member(group, world.account(number)?, role)));
         NodeBuilder::new(tag)
             .attr("v_id", group.members_version.to_string())
-            .attr("prev_v_id", group.members_version.saturating_sub(1).to_string())
+            .attr(
+                "prev_v_id",
+                group.members_version.saturating_sub(1).to_string(),
+            )
             .children(nodes.collect::<Vec<_>>())
             .build()
     };
-    let flag = |on: bool, yes: &'static str, no: &'static str| NodeBuilder::new(if on { yes } else { no }).build();
+    let flag = |on: bool, yes: &'static str, no: &'static str| {
+        NodeBuilder::new(if on { yes } else { no }).build()
+    };
     match change {
         Change::Add(_) => members("add", Role::Member),
         Change::Remove(_) | Change::Leave => members("remove", Role::Member),
@@ -195,14 +248,18 @@ fn news(world: &World, group: &Group, change: &Change, changed: &[Number]) -> No
         Change::Description(described) => match &group.description {
             Some(description) => description_node(world, group, description),
             None => {
-                let id = described.id.clone().unwrap_or_else(|| hex::encode_upper(rand::random::<[u8; 8]>()));
+                let id = described
+                    .id
+                    .clone()
+                    .unwrap_or_else(|| hex::encode_upper(rand::random::<[u8; 8]>()));
                 let node = NodeBuilder::new("description").attr("id", id);
                 node.children([NodeBuilder::new("delete").build()]).build()
             }
         },
         Change::Announcement(on) => {
             let mut node = flag(*on, "announcement", "not_announcement");
-            node.attrs.insert("v_id", group.announcement_version.to_string());
+            node.attrs
+                .insert("v_id", group.announcement_version.to_string());
             node
         }
         Change::Approval(on) => approval(*on),
@@ -214,20 +271,32 @@ fn news(world: &World, group: &Group, change: &Change, changed: &[Number]) -> No
 }
 
 fn approval(on: bool) -> Node {
-    let join = NodeBuilder::new("group_join").attr("state", if on { "on" } else { "off" }).build();
-    NodeBuilder::new("membership_approval_mode").children([join]).build()
+    let join = NodeBuilder::new("group_join")
+        .attr("state", if on { "on" } else { "off" })
+        .build();
+    NodeBuilder::new("membership_approval_mode")
+        .children([join])
+        .build()
 }
 
 fn add_mode(all: bool) -> Node {
-    leaf("member_add_mode", if all { ALL_ADD } else { ADMINS_ADD }.as_bytes())
+    leaf(
+        "member_add_mode",
+        if all { ALL_ADD } else { ADMINS_ADD }.as_bytes(),
+    )
 }
 
 fn timer(seconds: u32) -> Node {
-    NodeBuilder::new("ephemeral").attr("expiration", seconds.to_string()).build()
+    NodeBuilder::new("ephemeral")
+        .attr("expiration", seconds.to_string())
+        .build()
 }
 
 fn linked<'a>(world: &World, members: impl Iterator<Item = &'a Number>) -> Vec<DeviceId> {
-    members.filter_map(|number| world.account(number)).flat_map(Account::linked).collect()
+    members
+        .filter_map(|number| world.account(number))
+        .flat_map(Account::linked)
+        .collect()
 }
 
 /// A notification about a group, kept for each device until it has acknowledged it.
@@ -236,8 +305,13 @@ fn tell(server: &Server, group: &Group, by: &Number, devices: &[DeviceId], news:
     let (participant, other, name, id) = {
         let mut world = server.world.lock();
         let id = world.next_stanza_id();
-        let Some(account) = world.account(by) else { return };
-        let (own, other) = (account.jid(group.addressing, 0), account.jid(group.addressing.other(), 0));
+        let Some(account) = world.account(by) else {
+            return;
+        };
+        let (own, other) = (
+            account.jid(group.addressing, 0),
+            account.jid(group.addressing.other(), 0),
+        );
         (own, other, account.push_name.clone(), id)
     };
     let stanza = NodeBuilder::new("notification")
@@ -252,6 +326,13 @@ fn tell(server: &Server, group: &Group, by: &Number, devices: &[DeviceId], news:
         .children([news])
         .build();
     for device in devices {
-        enqueue(server, device, Class::Notification, &id, from.clone(), stanza.clone());
+        enqueue(
+            server,
+            device,
+            Class::Notification,
+            &id,
+            from.clone(),
+            stanza.clone(),
+        );
     }
 }

@@ -34,34 +34,55 @@ pub(super) fn refusal(world: &World, sender: &DeviceId, group: &Jid) -> Option<u
 /// Puts a group message into the queue of every linked device of its members, and returns what is for phones. One that was asked for
 /// again names the one device it is for.
 pub(super) fn route(server: &Server, sender: &DeviceId, node: &Node) -> Vec<ToPhone> {
-    let (Some(id), Some(to)) = (node.word("id"), node.jid("to")) else { return Vec::new() };
+    let (Some(id), Some(to)) = (node.word("id"), node.jid("to")) else {
+        return Vec::new();
+    };
     let mut world = server.world.lock();
     let fault = world.switches.delivery;
-    let Some(group) = world.group_of(&to).cloned() else { return Vec::new() };
+    let Some(group) = world.group_of(&to).cloned() else {
+        return Vec::new();
+    };
     let keys = keys(&world, node);
     let for_all = node.child("enc");
     let targets = match node.jid("participant") {
         Some(one) => {
             let account = world.account_of(&one).map(|account| account.number.clone());
-            account.map(|number| DeviceId { number, device: one.device }).into_iter().collect()
+            account
+                .map(|number| DeviceId {
+                    number,
+                    device: one.device,
+                })
+                .into_iter()
+                .collect()
         }
         None => world.group_devices(&group),
     };
     let chat = Chat::Group(group.id.clone());
-    let Some(envelope) = Envelope::new(&world, sender, chat, group.addressing) else { return Vec::new() };
+    let Some(envelope) = Envelope::new(&world, sender, chat, group.addressing) else {
+        return Vec::new();
+    };
     let mut for_phones = Vec::new();
     for recipient in targets {
         if recipient == *sender || !group.members.contains_key(&recipient.number) {
             continue;
         }
-        let key = keys.iter().find(|(device, _)| *device == recipient).map(|(_, key)| *key);
+        let key = keys
+            .iter()
+            .find(|(device, _)| *device == recipient)
+            .map(|(_, key)| *key);
         let sealed: Vec<&Node> = key.into_iter().chain(for_all).collect();
         if recipient.device == 0 {
             for_phones.push(envelope.for_phone(&id, &recipient, &sealed));
         } else {
             let stanza = envelope.stanza(&id, node, &sealed);
             if let Some(device) = world.device_mut(&recipient.number, recipient.device) {
-                device.enqueue(Class::Message, &id, envelope.participant.clone(), stanza, fault);
+                device.enqueue(
+                    Class::Message,
+                    &id,
+                    envelope.participant.clone(),
+                    stanza,
+                    fault,
+                );
             }
         }
     }
@@ -70,11 +91,20 @@ pub(super) fn route(server: &Server, sender: &DeviceId, node: &Node) -> Vec<ToPh
 
 /// The sender's key, sealed for each device that does not have it.
 pub(super) fn keys<'a>(world: &World, node: &'a Node) -> Vec<(DeviceId, &'a Node)> {
-    let fanout = node.child("participants").into_iter().flat_map(|participants| participants.all("to"));
+    let fanout = node
+        .child("participants")
+        .into_iter()
+        .flat_map(|participants| participants.all("to"));
     let one = |to: &'a Node| {
         let jid = to.jid("jid")?;
         let number = world.account_of(&jid)?.number.clone();
-        Some((DeviceId { number, device: jid.device }, to.child("enc")?))
+        Some((
+            DeviceId {
+                number,
+                device: jid.device,
+            },
+            to.child("enc")?,
+        ))
     };
     fanout.filter_map(one).collect()
 }
@@ -93,7 +123,12 @@ pub(super) struct Envelope {
 }
 
 impl Envelope {
-    pub(super) fn new(world: &World, sender: &DeviceId, chat: Chat, addressing: Addressing) -> Option<Self> {
+    pub(super) fn new(
+        world: &World,
+        sender: &DeviceId,
+        chat: Chat,
+        addressing: Addressing,
+    ) -> Option<Self> {
         let account = world.account(&sender.number)?;
         Some(Self {
             sender: sender.clone(),
@@ -118,16 +153,23 @@ impl Envelope {
             .attr(other_address(self.addressing), self.other.clone())
             .attr("id", id)
             .attr("t", unix_time().to_string())
-            .attr("type", sent.word("type").unwrap_or("text".into()).into_owned())
+            .attr(
+                "type",
+                sent.word("type").unwrap_or("text".into()).into_owned(),
+            )
             .attr("notify", self.push_name.as_str());
         if let Some(edit) = sent.word("edit") {
             stanza = stanza.attr("edit", edit.into_owned());
         }
-        let opens_session = sealed.iter().any(|node| node.word("type").as_deref() == Some("pkmsg"));
+        let opens_session = sealed
+            .iter()
+            .any(|node| node.word("type").as_deref() == Some("pkmsg"));
         let identity = sent.child("device-identity").filter(|_| opens_session);
         let passed_on = PASSED_ON.iter().filter_map(|tag| sent.child(tag));
         let children = sealed.iter().copied().chain(identity).chain(passed_on);
-        stanza.children(children.cloned().collect::<Vec<_>>()).build()
+        stanza
+            .children(children.cloned().collect::<Vec<_>>())
+            .build()
     }
 
     pub(super) fn for_phone(&self, id: &str, recipient: &DeviceId, nodes: &[&Node]) -> ToPhone {
@@ -143,7 +185,11 @@ impl Envelope {
             sealed: sealed(nodes.iter().copied()),
             timestamp: unix_time(),
         };
-        ToPhone { number: recipient.number.clone(), arrival, addressing: self.addressing }
+        ToPhone {
+            number: recipient.number.clone(),
+            arrival,
+            addressing: self.addressing,
+        }
     }
 }
 
@@ -164,12 +210,19 @@ pub(crate) fn send(
     kind: &'static str,
     message: &wa::Message,
 ) -> anyhow::Result<()> {
-    let own = DeviceId { number: from.clone(), device: 0 };
+    let own = DeviceId {
+        number: from.clone(),
+        device: 0,
+    };
     let (handset, addressing, devices) = {
         let world = server.world.lock();
         let group = world.groups.get(group).context("no such group")?;
         anyhow::ensure!(group.may_write(from), "{from} may not write to this group");
-        let devices = world.group_devices(group).into_iter().filter(|device| *device != own).collect::<Vec<_>>();
+        let devices = world
+            .group_devices(group)
+            .into_iter()
+            .filter(|device| *device != own)
+            .collect::<Vec<_>>();
         let sender = world.account(from).context("no such sender")?;
         (sender.handset.clone(), group.addressing, devices)
     };
@@ -204,10 +257,16 @@ pub(super) fn share_key(
     let mut participants = Vec::with_capacity(strangers.len());
     for stranger in strangers {
         // A device that was logged out a moment ago gets nothing.
-        let Some((user, jid)) = names(server, &stranger, addressing) else { continue };
+        let Some((user, jid)) = names(server, &stranger, addressing) else {
+            continue;
+        };
         let sealed = phone.signal.encrypt(&user, stranger.device, &key)?;
-        participants
-            .push(NodeBuilder::new("to").attr("jid", jid).children([enc(&sealed, None, &Labels::default())]).build());
+        participants.push(
+            NodeBuilder::new("to")
+                .attr("jid", jid)
+                .children([enc(&sealed, None, &Labels::default())])
+                .build(),
+        );
         phone.sender_keys.share_with(chat, stranger);
     }
     Ok(participants)
@@ -225,7 +284,11 @@ pub(super) fn resend(
     let addressing = {
         let world = server.world.lock();
         let group = world.groups.get(group).context("no such group")?;
-        anyhow::ensure!(group.members.contains_key(&to.number), "{} is no member of this group", to.number);
+        anyhow::ensure!(
+            group.members.contains_key(&to.number),
+            "{} is no member of this group",
+            to.number
+        );
         group.addressing
     };
     many::resend(server, from, to, sent, count, addressing)
@@ -233,10 +296,12 @@ pub(super) fn resend(
 
 fn key_message(group: &str, distribution: Vec<u8>) -> wa::Message {
     wa::Message {
-        sender_key_distribution_message: MessageField::some(wa::message::SenderKeyDistributionMessage {
-            group_id: Some(group.to_owned()),
-            axolotl_sender_key_distribution_message: Some(distribution),
-        }),
+        sender_key_distribution_message: MessageField::some(
+            wa::message::SenderKeyDistributionMessage {
+                group_id: Some(group.to_owned()),
+                axolotl_sender_key_distribution_message: Some(distribution),
+            },
+        ),
         ..Default::default()
     }
 }

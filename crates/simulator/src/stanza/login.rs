@@ -29,18 +29,29 @@ pub(crate) fn enter(
     Session { connection, role }
 }
 
-fn log_in(server: &Arc<Server>, connection: &Connection, noise_key: &[u8; 32], payload: &wa::ClientPayload) -> Role {
+fn log_in(
+    server: &Arc<Server>,
+    connection: &Connection,
+    noise_key: &[u8; 32],
+    payload: &wa::ClientPayload,
+) -> Role {
     let mut world = server.world.lock();
     let Some(id) = world.device_by_noise_key(noise_key).cloned() else {
         connection.end(StreamEnd::Failure(401));
         return Role::Nobody;
     };
-    let claimed = (payload.username.map(|user| user.to_string()), payload.device.unwrap_or(0));
+    let claimed = (
+        payload.username.map(|user| user.to_string()),
+        payload.device.unwrap_or(0),
+    );
     if claimed != (Some(id.number.to_string()), u32::from(id.device)) {
         connection.end(StreamEnd::Failure(401));
         return Role::Nobody;
     }
-    let Some(lid) = world.account(&id.number).map(|account| account.jid(Addressing::Lid, id.device)) else {
+    let Some(lid) = world
+        .account(&id.number)
+        .map(|account| account.jid(Addressing::Lid, id.device))
+    else {
         return Role::Nobody;
     };
     newsletter::forget(&mut world, &id);
@@ -60,7 +71,9 @@ fn log_in(server: &Arc<Server>, connection: &Connection, noise_key: &[u8; 32], p
     drop(world);
     server.changed.notify_waiters();
     if is_active && is_in {
-        server.tasks.spawn(activate_soon(server.clone(), id.clone(), connection.id));
+        server
+            .tasks
+            .spawn(activate_soon(server.clone(), id.clone(), connection.id));
     }
     Role::Device(id)
 }
@@ -71,8 +84,13 @@ async fn activate_soon(server: Arc<Server>, id: DeviceId, connection: u64) {
         () = server.stop.cancelled() => return,
         () = tokio::time::sleep(FINDING) => {}
     }
-    let is_here =
-        |device: &Device| !device.frozen && device.connection.as_ref().is_some_and(|present| present.id == connection);
+    let is_here = |device: &Device| {
+        !device.frozen
+            && device
+                .connection
+                .as_ref()
+                .is_some_and(|present| present.id == connection)
+    };
     if server.world.lock().device(&id).is_some_and(is_here) {
         activate(&server, &id);
     }
@@ -85,6 +103,9 @@ pub(super) fn activate(server: &Arc<Server>, id: &DeviceId) {
     }
     server.changed.notify_waiters();
     if let Err(error) = pairing::greet(server, id) {
-        tracing::warn!(error = format!("{error:#}"), "a phone could not greet the device it linked");
+        tracing::warn!(
+            error = format!("{error:#}"),
+            "a phone could not greet the device it linked"
+        );
     }
 }

@@ -23,7 +23,9 @@ use crate::world::{Chat, DeviceId, Number};
 fn head(chat: &Chat, addressing: Addressing) -> NodeBuilder {
     let message = NodeBuilder::new("message");
     match chat {
-        Chat::Group(group) => message.attr("to", address(group)).attr("addressing_mode", mode(addressing)),
+        Chat::Group(group) => message
+            .attr("to", address(group))
+            .attr("addressing_mode", mode(addressing)),
         _ => message.attr("to", Jid::status_broadcast()),
     }
 }
@@ -36,20 +38,40 @@ pub(super) fn seal(
     participants: Vec<Node>,
     addressing: Addressing,
 ) -> anyhow::Result<Node> {
-    let sealed = phone.sender_keys.encrypt(&sent.to.to_string(), &sent.message)?;
-    let mut stanza = head(&sent.to, addressing).attr("id", sent.id.as_str()).attr("type", sent.kind);
+    let sealed = phone
+        .sender_keys
+        .encrypt(&sent.to.to_string(), &sent.message)?;
+    let mut stanza = head(&sent.to, addressing)
+        .attr("id", sent.id.as_str())
+        .attr("type", sent.kind);
     let labels = Labels::of(message);
     if let Some(edit) = labels.edit {
         stanza = stanza.attr("edit", edit);
     }
-    let fanout = NodeBuilder::new("participants").children(participants).build();
-    let content = [fanout, enc(&sealed, None, &labels)].into_iter().chain(labels.meta());
+    let fanout = NodeBuilder::new("participants")
+        .children(participants)
+        .build();
+    let content = [fanout, enc(&sealed, None, &labels)]
+        .into_iter()
+        .chain(labels.meta());
     Ok(stanza.children(content.collect::<Vec<_>>()).build())
 }
 
 /// Routes a stanza before the phone is let go, so that two arrive in the order they were sealed; then hands it over to other phones.
-pub(super) fn leave(server: &Arc<Server>, from: &Number, phone: MutexGuard<'_, Handset>, stanza: &Node) {
-    let for_phones = super::message::route(server, &DeviceId { number: from.clone(), device: 0 }, stanza);
+pub(super) fn leave(
+    server: &Arc<Server>,
+    from: &Number,
+    phone: MutexGuard<'_, Handset>,
+    stanza: &Node,
+) {
+    let for_phones = super::message::route(
+        server,
+        &DeviceId {
+            number: from.clone(),
+            device: 0,
+        },
+        stanza,
+    );
     drop(phone);
     deliver(server, for_phones);
 }
@@ -64,18 +86,28 @@ pub(super) fn resend(
     count: u32,
     addressing: Addressing,
 ) -> anyhow::Result<()> {
-    let handset = server.world.lock().account(from).context("no such account")?.handset.clone();
+    let handset = server
+        .world
+        .lock()
+        .account(from)
+        .context("no such account")?
+        .handset
+        .clone();
     let (user, jid) = names(server, to, addressing).context("no such device")?;
     let mut phone = handset.lock();
     phone.sender_keys.unshare(&sent.to.to_string(), to);
     let sealed = phone.signal.encrypt(&user, to.device, &sent.message)?;
     let labels = Labels::of(&wa::Message::decode_from_slice(&sent.message)?);
-    let mut stanza =
-        head(&sent.to, addressing).attr("participant", jid).attr("id", sent.id.as_str()).attr("type", sent.kind);
+    let mut stanza = head(&sent.to, addressing)
+        .attr("participant", jid)
+        .attr("id", sent.id.as_str())
+        .attr("type", sent.kind);
     if let Some(edit) = labels.edit {
         stanza = stanza.attr("edit", edit);
     }
-    let content = [enc(&sealed, Some(count), &labels)].into_iter().chain(labels.meta());
+    let content = [enc(&sealed, Some(count), &labels)]
+        .into_iter()
+        .chain(labels.meta());
     let stanza = stanza.children(content.collect::<Vec<_>>()).build();
     leave(server, from, phone, &stanza);
     Ok(())

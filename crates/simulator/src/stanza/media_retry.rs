@@ -28,8 +28,13 @@ const UNREADABLE: &str = "3";
 pub(crate) fn answer(server: &Arc<Server>, device: &DeviceId, id: &str, receipt: &Node) {
     let (handset, own) = {
         let world = server.world.lock();
-        let Some(account) = world.account(&device.number) else { return };
-        (account.handset.clone(), account.jid(Addressing::PhoneNumber, 0))
+        let Some(account) = world.account(&device.number) else {
+            return;
+        };
+        (
+            account.handset.clone(),
+            account.jid(Addressing::PhoneNumber, 0),
+        )
     };
     let (file, policy) = {
         let handset = handset.lock();
@@ -40,10 +45,15 @@ pub(crate) fn answer(server: &Arc<Server>, device: &DeviceId, id: &str, receipt:
     }
     let said = match file {
         None => error(NOT_FOUND),
-        Some((reference, bytes)) => again(server, id, receipt, &reference, &bytes).unwrap_or_else(|problem| {
-            tracing::warn!(error = format!("{problem:#}"), "a phone could not read a request for a file");
-            error(UNREADABLE)
-        }),
+        Some((reference, bytes)) => {
+            again(server, id, receipt, &reference, &bytes).unwrap_or_else(|problem| {
+                tracing::warn!(
+                    error = format!("{problem:#}"),
+                    "a phone could not read a request for a file"
+                );
+                error(UNREADABLE)
+            })
+        }
     };
     let mut children = vec![said];
     children.extend(receipt.child("rmr").cloned());
@@ -62,19 +72,42 @@ fn error(code: &'static str) -> Node {
 }
 
 /// Checks that the request is about this message, uploads the file again and says where it is.
-fn again(server: &Server, id: &str, receipt: &Node, reference: &MediaReference, bytes: &[u8]) -> anyhow::Result<Node> {
+fn again(
+    server: &Server,
+    id: &str,
+    receipt: &Node,
+    reference: &MediaReference,
+    bytes: &[u8],
+) -> anyhow::Result<Node> {
     let key = key(&reference.media_key)?;
-    let sealed = receipt.child("encrypt").context("nothing is encrypted in it")?;
-    let nonce = sealed.bytes("enc_iv").context("it has no nonce")?.try_into()?;
+    let sealed = receipt
+        .child("encrypt")
+        .context("nothing is encrypted in it")?;
+    let nonce = sealed
+        .bytes("enc_iv")
+        .context("it has no nonce")?
+        .try_into()?;
     let mut request = Vec::new();
-    aes_256_gcm_decrypt(&key, nonce, id.as_bytes(), sealed.bytes("enc_p").context("it is empty")?, &mut request)
-        .map_err(|error| anyhow::anyhow!("it does not open: {error}"))?;
+    aes_256_gcm_decrypt(
+        &key,
+        nonce,
+        id.as_bytes(),
+        sealed.bytes("enc_p").context("it is empty")?,
+        &mut request,
+    )
+    .map_err(|error| anyhow::anyhow!("it does not open: {error}"))?;
     let request = wa::ServerErrorReceipt::decode_from_slice(&request)?;
-    ensure!(request.stanza_id.as_deref() == Some(id), "it is about another message");
+    ensure!(
+        request.stanza_id.as_deref() == Some(id),
+        "it is about another message"
+    );
 
     let media_key = reference.media_key.as_slice().try_into()?;
     let uploaded = media::seal_with(media_key, reference.kind, bytes)?;
-    ensure!(uploaded.file_enc_sha256 == reference.file_enc_sha256, "the file is another one now");
+    ensure!(
+        uploaded.file_enc_sha256 == reference.file_enc_sha256,
+        "the file is another one now"
+    );
     let told = wa::MediaRetryNotification {
         stanza_id: Some(id.to_owned()),
         direct_path: Some(server.media.upload(&uploaded)?),
@@ -83,9 +116,17 @@ fn again(server: &Server, id: &str, receipt: &Node, reference: &MediaReference, 
     };
     let nonce: [u8; 12] = rand::random();
     let mut encrypted = Vec::new();
-    aes_256_gcm_encrypt(&key, &nonce, id.as_bytes(), &told.encode_to_vec(), &mut encrypted)
-        .map_err(|error| anyhow::anyhow!("the answer cannot be encrypted: {error}"))?;
-    Ok(NodeBuilder::new("encrypt").children([leaf("enc_p", encrypted), leaf("enc_iv", nonce)]).build())
+    aes_256_gcm_encrypt(
+        &key,
+        &nonce,
+        id.as_bytes(),
+        &told.encode_to_vec(),
+        &mut encrypted,
+    )
+    .map_err(|error| anyhow::anyhow!("the answer cannot be encrypted: {error}"))?;
+    Ok(NodeBuilder::new("encrypt")
+        .children([leaf("enc_p", encrypted), leaf("enc_iv", nonce)])
+        .build())
 }
 
 fn key(media_key: &[u8]) -> anyhow::Result<[u8; 32]> {

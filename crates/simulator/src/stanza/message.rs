@@ -6,7 +6,10 @@ use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, JidExt, Node};
 use waproto::whatsapp as wa;
 
-use super::{Stanza, device_list, group_message, newsletter, peer_data, phone_message, receipt, status, unix_time};
+use super::{
+    Stanza, device_list, group_message, newsletter, peer_data, phone_message, receipt, status,
+    unix_time,
+};
 use crate::Addressing;
 use crate::device::Connection;
 use crate::faults::AckFault;
@@ -33,7 +36,10 @@ pub(crate) struct ToPhone {
 /// Takes a message from a linked device.
 pub(crate) fn take(server: &Arc<Server>, connection: &Connection, sender: &DeviceId, node: &Node) {
     let (Some(id), Some(to)) = (node.word("id"), node.jid("to")) else {
-        server.world.lock().count_unknown("<message> without id or to".to_owned());
+        server
+            .world
+            .lock()
+            .count_unknown("<message> without id or to".to_owned());
         return;
     };
     let (fault, refused, correction) = {
@@ -47,14 +53,22 @@ pub(crate) fn take(server: &Arc<Server>, connection: &Connection, sender: &Devic
         if refused == Some(NEW_CHAT) {
             world.count_refusal(&sender.number);
         }
-        (world.switches.ack, refused, device_list::correction(&world, sender, &to, node))
+        (
+            world.switches.ack,
+            refused,
+            device_list::correction(&world, sender, &to, node),
+        )
     };
     let error = match fault {
         AckFault::Refuse(code) => Some(code),
         _ => refused,
     };
     // Its author is told its place.
-    let place = if error.is_none() && to.is_newsletter() { newsletter::publish(server, sender, node) } else { None };
+    let place = if error.is_none() && to.is_newsletter() {
+        newsletter::publish(server, sender, node)
+    } else {
+        None
+    };
     let ack = ack(&id, &to, error, place, correction);
     match fault {
         AckFault::Drop => {}
@@ -79,14 +93,29 @@ pub(crate) fn take(server: &Arc<Server>, connection: &Connection, sender: &Devic
 /// Why a message to a person is not taken: there is nobody, or the account may not write to them. What a device asks for again was taken
 /// once.
 fn refusal(world: &World, sender: &DeviceId, to: &Jid, node: &Node) -> Option<u16> {
-    let Some(recipient) = world.account_of(to) else { return Some(NO_SUCH_RECIPIENT) };
-    let is_again = node.child("enc").is_some_and(|enc| enc.word("count").is_some());
-    let may_write =
-        is_again || world.may_write(&sender.number, &recipient.number, node.bytes("tctoken"), node.bytes("cstoken"));
+    let Some(recipient) = world.account_of(to) else {
+        return Some(NO_SUCH_RECIPIENT);
+    };
+    let is_again = node
+        .child("enc")
+        .is_some_and(|enc| enc.word("count").is_some());
+    let may_write = is_again
+        || world.may_write(
+            &sender.number,
+            &recipient.number,
+            node.bytes("tctoken"),
+            node.bytes("cstoken"),
+        );
     (!may_write).then_some(NEW_CHAT)
 }
 
-fn ack(id: &str, to: &Jid, error: Option<u16>, place: Option<u64>, correction: Option<String>) -> Node {
+fn ack(
+    id: &str,
+    to: &Jid,
+    error: Option<u16>,
+    place: Option<u64>,
+    correction: Option<String>,
+) -> Node {
     let mut ack = NodeBuilder::new("ack")
         .attr("class", "message")
         .attr("id", id)
@@ -108,7 +137,9 @@ fn ack(id: &str, to: &Jid, error: Option<u16>, place: Option<u64>, correction: O
 ///
 /// Takes only the lock of the world, so that a phone may call it while it holds its own.
 pub(crate) fn route(server: &Server, sender: &DeviceId, node: &Node) -> Vec<ToPhone> {
-    let (Some(id), Some(to)) = (node.word("id"), node.jid("to")) else { return Vec::new() };
+    let (Some(id), Some(to)) = (node.word("id"), node.jid("to")) else {
+        return Vec::new();
+    };
     if to.is_group() {
         return group_message::route(server, sender, node);
     }
@@ -121,13 +152,20 @@ pub(crate) fn route(server: &Server, sender: &DeviceId, node: &Node) -> Vec<ToPh
     let fault = world.switches.delivery;
     let mut for_phones = Vec::new();
     for (target, encrypted) in ciphertexts(node, &to) {
-        let Some(recipient) = world.account_of(&target) else { continue };
-        let recipient = DeviceId { number: recipient.number.clone(), device: target.device };
+        let Some(recipient) = world.account_of(&target) else {
+            continue;
+        };
+        let recipient = DeviceId {
+            number: recipient.number.clone(),
+            device: target.device,
+        };
         // Whoever is blocked is not told: their messages are taken, and go nowhere.
         if recipient == *sender || world.has_blocked(&recipient.number, &sender.number) {
             continue;
         }
-        let Some(envelope) = Envelope::new(&world, sender, &recipient, &chat, Addressing::of(&target)) else {
+        let Some(envelope) =
+            Envelope::new(&world, sender, &recipient, &chat, Addressing::of(&target))
+        else {
             continue;
         };
         world.acquaint(&sender.number, &recipient.number);
@@ -149,8 +187,13 @@ fn ciphertexts<'a>(node: &'a Node, to: &Jid) -> Vec<(Jid, &'a Node)> {
     if let Some(direct) = node.child("enc") {
         return vec![(to.clone(), direct)];
     }
-    let fanout = node.child("participants").into_iter().flat_map(|participants| participants.all("to"));
-    fanout.filter_map(|target| Some((target.jid("jid")?, target.child("enc")?))).collect()
+    let fanout = node
+        .child("participants")
+        .into_iter()
+        .flat_map(|participants| participants.all("to"));
+    fanout
+        .filter_map(|target| Some((target.jid("jid")?, target.child("enc")?)))
+        .collect()
 }
 
 /// How a message presents itself to one of its recipients.
@@ -170,7 +213,13 @@ struct Envelope {
 }
 
 impl Envelope {
-    fn new(world: &World, sender: &DeviceId, recipient: &DeviceId, chat: &Jid, addressing: Addressing) -> Option<Self> {
+    fn new(
+        world: &World,
+        sender: &DeviceId,
+        recipient: &DeviceId,
+        chat: &Jid,
+        addressing: Addressing,
+    ) -> Option<Self> {
         let account = world.account(&sender.number)?;
         let peer = world.account_of(chat)?;
         let own_copy = recipient.number == sender.number;
@@ -182,7 +231,11 @@ impl Envelope {
             from: account.jid(addressing, sender.device),
             from_alt: account.jid(addressing.other(), 0),
             chat: own_copy.then(|| (peer.jid(addressing, 0), peer.jid(addressing.other(), 0))),
-            chat_number: if own_copy { peer.number.clone() } else { sender.number.clone() },
+            chat_number: if own_copy {
+                peer.number.clone()
+            } else {
+                sender.number.clone()
+            },
             addressing,
             hides_number: account.hides_number,
         })
@@ -193,12 +246,15 @@ impl Envelope {
             .attr("from", self.from.clone())
             .attr("id", id)
             .attr("t", unix_time().to_string())
-            .attr("type", sent.word("type").unwrap_or("text".into()).into_owned())
+            .attr(
+                "type",
+                sent.word("type").unwrap_or("text".into()).into_owned(),
+            )
             .attr("notify", self.push_name.as_str());
         stanza = match (&self.chat, self.addressing) {
-            (Some((chat, alt)), Addressing::Lid) => {
-                stanza.attr("recipient", chat.clone()).attr("peer_recipient_pn", alt.clone())
-            }
+            (Some((chat, alt)), Addressing::Lid) => stanza
+                .attr("recipient", chat.clone())
+                .attr("peer_recipient_pn", alt.clone()),
             (Some((chat, _)), Addressing::PhoneNumber) => stanza.attr("recipient", chat.clone()),
             (None, _) if self.hides_number => stanza,
             (None, Addressing::Lid) => stanza.attr("sender_pn", self.from_alt.clone()),
@@ -209,10 +265,14 @@ impl Envelope {
                 stanza = stanza.attr(name, value.into_owned());
             }
         }
-        let identity = sent.child("device-identity").filter(|_| encrypted.word("type").as_deref() == Some("pkmsg"));
+        let identity = sent
+            .child("device-identity")
+            .filter(|_| encrypted.word("type").as_deref() == Some("pkmsg"));
         let passed_on = PASSED_ON.iter().filter_map(|tag| sent.child(tag));
         let children = [encrypted].into_iter().chain(identity).chain(passed_on);
-        stanza.children(children.cloned().collect::<Vec<_>>()).build()
+        stanza
+            .children(children.cloned().collect::<Vec<_>>())
+            .build()
     }
 
     fn for_phone(&self, id: &str, encrypted: &Node) -> Option<ToPhone> {
@@ -228,7 +288,11 @@ impl Envelope {
             sealed: sealed([encrypted]),
             timestamp: unix_time(),
         };
-        Some(ToPhone { number: self.recipient.clone(), arrival, addressing: self.addressing })
+        Some(ToPhone {
+            number: self.recipient.clone(),
+            arrival,
+            addressing: self.addressing,
+        })
     }
 }
 
@@ -243,22 +307,44 @@ pub(super) fn sealed<'a>(nodes: impl IntoIterator<Item = &'a Node>) -> Vec<Seale
 
 /// Hands messages to phones. No lock may be held: a phone's answer can reach any other phone.
 pub(crate) fn deliver(server: &Arc<Server>, for_phones: Vec<ToPhone>) {
-    for ToPhone { number, arrival, addressing } in for_phones {
-        let Some(handset) = server.world.lock().account(&number).map(|account| account.handset.clone()) else {
+    for ToPhone {
+        number,
+        arrival,
+        addressing,
+    } in for_phones
+    {
+        let Some(handset) = server
+            .world
+            .lock()
+            .account(&number)
+            .map(|account| account.handset.clone())
+        else {
             continue;
         };
         let (reaction, receipts, peers) = {
             let mut handset = handset.lock();
-            (handset.receive(&arrival, &server.media), handset.receipt_policy, handset.peer_policy)
+            (
+                handset.receive(&arrival, &server.media),
+                handset.receipt_policy,
+                handset.peer_policy,
+            )
         };
         server.changed.notify_waiters();
         let phone = DeviceId { number, device: 0 };
-        let sender = DeviceId { number: arrival.from.clone(), device: arrival.from_device };
+        let sender = DeviceId {
+            number: arrival.from.clone(),
+            device: arrival.from_device,
+        };
         match reaction {
             Reaction::Delivered | Reaction::Duplicate => {
                 if !arrival.from_me && receipts == crate::phone::Receipts::Automatic {
                     let ids = std::slice::from_ref(&arrival.id);
-                    let said = receipt::Said { chat: &arrival.chat, sender: &sender, ids, kind: "" };
+                    let said = receipt::Said {
+                        chat: &arrival.chat,
+                        sender: &sender,
+                        ids,
+                        kind: "",
+                    };
                     receipt::send_as_phone(server, &phone, &said, addressing);
                 }
             }
@@ -273,25 +359,45 @@ pub(crate) fn deliver(server: &Arc<Server>, for_phones: Vec<ToPhone>) {
 }
 
 /// What a phone answers to a linked device of its own account.
-fn answer_peer(server: &Arc<Server>, device: &DeviceId, id: &str, protocol: &wa::message::ProtocolMessage) {
+fn answer_peer(
+    server: &Arc<Server>,
+    device: &DeviceId,
+    id: &str,
+    protocol: &wa::message::ProtocolMessage,
+) {
     use wa::message::protocol_message::Type;
     let answered = match protocol.r#type {
         Some(Type::APP_STATE_SYNC_KEY_REQUEST) => {
-            let Some(handset) = server.world.lock().account(&device.number).map(|account| account.handset.clone())
+            let Some(handset) = server
+                .world
+                .lock()
+                .account(&device.number)
+                .map(|account| account.handset.clone())
             else {
                 return;
             };
-            let asked = protocol.app_state_sync_key_request.as_option().cloned().unwrap_or_default();
+            let asked = protocol
+                .app_state_sync_key_request
+                .as_option()
+                .cloned()
+                .unwrap_or_default();
             let share = handset.lock().app_state.share_asked(&asked);
             phone_message::send_to_own_device(server, device, &share)
         }
         Some(Type::PEER_DATA_OPERATION_REQUEST_MESSAGE) => {
-            let asked = protocol.peer_data_operation_request_message.as_option().cloned().unwrap_or_default();
+            let asked = protocol
+                .peer_data_operation_request_message
+                .as_option()
+                .cloned()
+                .unwrap_or_default();
             peer_data::answer(server, device, id, &asked)
         }
         _ => return,
     };
     if let Err(error) = answered {
-        tracing::warn!(error = format!("{error:#}"), "a phone could not answer its own device");
+        tracing::warn!(
+            error = format!("{error:#}"),
+            "a phone could not answer its own device"
+        );
     }
 }

@@ -70,12 +70,19 @@ impl StreamEnd {
         };
         match self {
             Self::Cut | Self::Done => None,
-            Self::Error(code) => Some(NodeBuilder::new("stream:error").attr("code", code.to_string()).build()),
+            Self::Error(code) => Some(
+                NodeBuilder::new("stream:error")
+                    .attr("code", code.to_string())
+                    .build(),
+            ),
             Self::Replaced => Some(conflict("replaced").build()),
             Self::Removed => Some(conflict("device_removed").attr("code", "401").build()),
-            Self::Failure(code) => {
-                Some(NodeBuilder::new("failure").attr("reason", code.to_string()).attr("location", "sim").build())
-            }
+            Self::Failure(code) => Some(
+                NodeBuilder::new("failure")
+                    .attr("reason", code.to_string())
+                    .attr("location", "sim")
+                    .build(),
+            ),
         }
     }
 }
@@ -103,7 +110,12 @@ impl Session {
             Role::Nobody => {}
             Role::Registering => self.handle_registering(server, node),
             Role::Device(id) => {
-                if server.world.lock().device(id).is_some_and(|device| !device.frozen) {
+                if server
+                    .world
+                    .lock()
+                    .device(id)
+                    .is_some_and(|device| !device.frozen)
+                {
                     self.handle_device(server, id, node);
                 }
             }
@@ -118,7 +130,10 @@ impl Session {
             "iq" => iq::answer(server, &self.connection, None, node),
             // Said around pair-success and the typing of a code; they need no answer.
             "ib" | "ack" | "presence" => {}
-            _ => server.world.lock().count_unknown(format!("{} while registering", text_of_tag(node))),
+            _ => server
+                .world
+                .lock()
+                .count_unknown(format!("{} while registering", text_of_tag(node))),
         }
     }
 
@@ -142,7 +157,10 @@ impl Session {
         let Some(request) = node.child("offline_batch") else {
             return;
         };
-        let count = request.word("count").and_then(|count| count.parse().ok()).unwrap_or(BATCH);
+        let count = request
+            .word("count")
+            .and_then(|count| count.parse().ok())
+            .unwrap_or(BATCH);
         if let Some(device) = server.world.lock().device_mut(&id.number, id.device) {
             device.send_batch(count);
         }
@@ -161,7 +179,9 @@ impl Session {
         let mut world = server.world.lock();
         match &self.role {
             Role::Device(id) => {
-                let is_present = world.device_mut(&id.number, id.device).map(|it| it.disconnect(self.connection.id));
+                let is_present = world
+                    .device_mut(&id.number, id.device)
+                    .map(|it| it.disconnect(self.connection.id));
                 drop(world);
                 if is_present == Some(true) {
                     signals::leave(server, id);
@@ -208,7 +228,10 @@ impl Stanza for Node {
     }
 
     fn all(&self, tag: &str) -> impl Iterator<Item = &Node> {
-        self.children().unwrap_or_default().iter().filter(move |child| child.tag == tag)
+        self.children()
+            .unwrap_or_default()
+            .iter()
+            .filter(move |child| child.tag == tag)
     }
 
     fn content(&self) -> Option<&[u8]> {
@@ -231,18 +254,25 @@ pub(crate) fn server_jid() -> Jid {
 
 /// Seconds since 1970.
 pub(crate) fn unix_time() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
 }
 
 /// Milliseconds since 1970.
 pub(crate) fn unix_time_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    since.map_or(0, |since| {
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    })
 }
 
 /// An `<ib>` with one child: some clients only look at the first.
 pub(crate) fn ib(child: Node) -> Node {
-    NodeBuilder::new("ib").attr("from", server_jid()).children([child]).build()
+    NodeBuilder::new("ib")
+        .attr("from", server_jid())
+        .children([child])
+        .build()
 }
 
 /// A child that only holds bytes.
@@ -251,7 +281,14 @@ pub(crate) fn leaf(tag: &'static str, bytes: impl Into<Vec<u8>>) -> Node {
 }
 
 /// Puts a stanza into a device's queue; it goes out at once if the device is live.
-pub(crate) fn enqueue(server: &Server, to: &DeviceId, class: Class, id: &str, from: Jid, stanza: Node) {
+pub(crate) fn enqueue(
+    server: &Server,
+    to: &DeviceId,
+    class: Class,
+    id: &str,
+    from: Jid,
+    stanza: Node,
+) {
     let mut world = server.world.lock();
     let fault = world.switches.delivery;
     if let Some(device) = world.device_mut(&to.number, to.device) {
@@ -278,7 +315,14 @@ pub(crate) fn notify(server: &Server, to: &DeviceId, notice: Notice, child: Node
     if let Some(lid) = notice.lid {
         stanza = stanza.attr("lid", lid);
     }
-    enqueue(server, to, Class::Notification, &id, notice.from, stanza.children([child]).build());
+    enqueue(
+        server,
+        to,
+        Class::Notification,
+        &id,
+        notice.from,
+        stanza.children([child]).build(),
+    );
 }
 
 fn text_of_tag(node: &Node) -> String {
@@ -309,7 +353,13 @@ fn write_text(node: &Node, out: &mut String) {
         }
         Some(NodeContent::Bytes(bytes)) => {
             let shown = &bytes[..bytes.len().min(16)];
-            let _ = write!(out, ">{} ({} bytes)</{}>", hex::encode(shown), bytes.len(), node.tag);
+            let _ = write!(
+                out,
+                ">{} ({} bytes)</{}>",
+                hex::encode(shown),
+                bytes.len(),
+                node.tag
+            );
         }
     }
 }

@@ -32,8 +32,13 @@ fn said(node: &Node) -> Option<Said> {
     let edit = node.word("edit");
     if let Some(reaction) = node.child("reaction") {
         let server_id = node.word("server_id")?.parse().ok()?;
-        let emoji = reaction.word("code").filter(|code| !code.is_empty() && edit.as_deref() != Some(TAKEN_BACK));
-        return Some(Said::Reaction { server_id, emoji: emoji.map(std::borrow::Cow::into_owned) });
+        let emoji = reaction
+            .word("code")
+            .filter(|code| !code.is_empty() && edit.as_deref() != Some(TAKEN_BACK));
+        return Some(Said::Reaction {
+            server_id,
+            emoji: emoji.map(std::borrow::Cow::into_owned),
+        });
     }
     let plaintext = node.child("plaintext")?;
     let message = plaintext.content().unwrap_or_default().to_vec();
@@ -42,7 +47,9 @@ fn said(node: &Node) -> Option<Said> {
         Some(EDIT) => Said::Edit { message },
         _ => Said::Post {
             kind: node.word("type").unwrap_or("text".into()).into_owned(),
-            media_type: plaintext.word("mediatype").map(std::borrow::Cow::into_owned),
+            media_type: plaintext
+                .word("mediatype")
+                .map(std::borrow::Cow::into_owned),
             media_id: node.word("media_id").map(std::borrow::Cow::into_owned),
             message,
         },
@@ -50,10 +57,20 @@ fn said(node: &Node) -> Option<Said> {
 }
 
 /// Why WhatsApp does not take a message of this device for this newsletter; `None` when it does.
-pub(super) fn refusal(world: &World, sender: &DeviceId, to: &Jid, id: &str, node: &Node) -> Option<u16> {
+pub(super) fn refusal(
+    world: &World,
+    sender: &DeviceId,
+    to: &Jid,
+    id: &str,
+    node: &Node,
+) -> Option<u16> {
     const BAD_REQUEST: u16 = 400;
-    let Some(newsletter) = world.newsletters.get(to.user.as_str()) else { return Some(NOT_THERE) };
-    let Some(said) = said(node) else { return Some(BAD_REQUEST) };
+    let Some(newsletter) = world.newsletters.get(to.user.as_str()) else {
+        return Some(NOT_THERE);
+    };
+    let Some(said) = said(node) else {
+        return Some(BAD_REQUEST);
+    };
     newsletter.refusal(&sender.number, id, &said)
 }
 
@@ -65,8 +82,18 @@ pub(super) fn publish(server: &Arc<Server>, sender: &DeviceId, node: &Node) -> O
         let newsletter = world.newsletters.get_mut(to.user.as_str())?;
         let (server_id, news) = newsletter.take(&sender.number, &id, said(node)?, unix_time())?;
         let newsletter = newsletter.clone();
-        let told = Told { newsletter: &newsletter, id: &id, server_id, edit: node.word("edit"), by: &sender.number };
-        let phones = if news == News::Message { told.to_all(&mut world, sender) } else { Vec::new() };
+        let told = Told {
+            newsletter: &newsletter,
+            id: &id,
+            server_id,
+            edit: node.word("edit"),
+            by: &sender.number,
+        };
+        let phones = if news == News::Message {
+            told.to_all(&mut world, sender)
+        } else {
+            Vec::new()
+        };
         drop(world);
         if news == News::Counts {
             tell_counts(server, &to.user, &[server_id]);
@@ -74,11 +101,21 @@ pub(super) fn publish(server: &Arc<Server>, sender: &DeviceId, node: &Node) -> O
         (server_id, phones)
     };
     // What is taken back is not shown; it would have no words.
-    if let Some(plaintext) = node.child("plaintext").and_then(Stanza::content).filter(|words| !words.is_empty()) {
+    if let Some(plaintext) = node
+        .child("plaintext")
+        .and_then(Stanza::content)
+        .filter(|words| !words.is_empty())
+    {
         let message = wa::Message::decode_from_slice(plaintext).unwrap_or_default();
         let chat = Chat::Newsletter(to.user.as_str().into());
         for (handset, from_me) in phones {
-            handset.lock().keep_post(&chat, &id, from_me.then_some(sender), message.clone(), &server.media);
+            handset.lock().keep_post(
+                &chat,
+                &id,
+                from_me.then_some(sender),
+                message.clone(),
+                &server.media,
+            );
         }
     }
     server.changed.notify_waiters();
@@ -100,15 +137,24 @@ impl Told<'_> {
         let (fault, lost) = (world.switches.delivery, world.switches.lose_posts);
         let mut phones = Vec::new();
         for number in self.newsletter.people.keys() {
-            let Some(account) = world.account(number) else { continue };
+            let Some(account) = world.account(number) else {
+                continue;
+            };
             if sender.device != 0 || number != self.by {
                 phones.push((account.handset.clone(), number == self.by));
             }
-            let devices: Vec<DeviceId> = account.linked().filter(|device| device != sender).collect();
+            let devices: Vec<DeviceId> =
+                account.linked().filter(|device| device != sender).collect();
             let stanza = self.stanza();
             for device in devices.iter().filter(|_| !lost) {
                 if let Some(device) = world.device_mut(&device.number, device.device) {
-                    device.enqueue(Class::Message, self.id, address(&self.newsletter.id), stanza.clone(), fault);
+                    device.enqueue(
+                        Class::Message,
+                        self.id,
+                        address(&self.newsletter.id),
+                        stanza.clone(),
+                        fault,
+                    );
                 }
             }
         }
@@ -116,7 +162,11 @@ impl Told<'_> {
     }
 
     fn stanza(&self) -> Node {
-        let post = self.newsletter.posts.iter().find(|post| post.server_id == self.server_id);
+        let post = self
+            .newsletter
+            .posts
+            .iter()
+            .find(|post| post.server_id == self.server_id);
         let (kind, words) = match post.filter(|post| !post.revoked) {
             Some(post) => (post.kind.as_str(), plaintext(post)),
             None => ("text", NodeBuilder::new("plaintext").build()),
@@ -171,26 +221,40 @@ pub(super) fn listed(post: &Post, reader: &Number) -> Node {
         node = node.attr("edit", if post.revoked { REVOKE } else { EDIT });
     }
     let words = (!post.revoked).then(|| plaintext(post));
-    node.children(words.into_iter().chain(history(post)).chain(counts(post)).collect::<Vec<_>>()).build()
+    node.children(
+        words
+            .into_iter()
+            .chain(history(post))
+            .chain(counts(post))
+            .collect::<Vec<_>>(),
+    )
+    .build()
 }
 
 /// What others make of a post: which reactions there are, and how many have looked at it.
 fn counts(post: &Post) -> impl Iterator<Item = Node> {
     let counts = post.counts();
     let reaction = |(code, count): (&&str, &usize)| {
-        NodeBuilder::new("reaction").attr("code", *code).attr("count", count.to_string()).build()
+        NodeBuilder::new("reaction")
+            .attr("code", *code)
+            .attr("count", count.to_string())
+            .build()
     };
     let reactions = (!counts.is_empty()).then(|| {
         let reactions: Vec<Node> = counts.iter().map(reaction).collect();
         NodeBuilder::new("reactions").children(reactions).build()
     });
-    let views = NodeBuilder::new("views_count").attr("count", post.viewers.len().to_string()).build();
+    let views = NodeBuilder::new("views_count")
+        .attr("count", post.viewers.len().to_string())
+        .build();
     reactions.into_iter().chain([views])
 }
 
 /// Posts as they are handed out.
 pub(super) fn list_of(newsletter: &Newsletter, posts: Vec<Node>) -> Node {
-    let list = NodeBuilder::new("messages").attr("jid", address(&newsletter.id)).attr("t", unix_time().to_string());
+    let list = NodeBuilder::new("messages")
+        .attr("jid", address(&newsletter.id))
+        .attr("t", unix_time().to_string());
     list.children(posts).build()
 }
 
@@ -198,15 +262,37 @@ pub(super) fn list_of(newsletter: &Newsletter, posts: Vec<Node>) -> Node {
 fn tell_counts(server: &Server, newsletter: &str, server_ids: &[u64]) {
     let told: Vec<(DeviceId, Node)> = {
         let mut world = server.world.lock();
-        let Some(newsletter) = world.newsletters.get_mut(newsletter) else { return };
+        let Some(newsletter) = world.newsletters.get_mut(newsletter) else {
+            return;
+        };
         newsletter.live.retain(|_, until| *until > unix_time());
-        let posts = newsletter.posts.iter().filter(|post| server_ids.contains(&post.server_id));
-        let rows: Vec<Node> = posts.map(|post| row(post).children(counts(post).collect::<Vec<_>>()).build()).collect();
-        let live = NodeBuilder::new("live_updates").children([list_of(newsletter, rows)]).build();
-        newsletter.live.keys().map(|device| (device.clone(), live.clone())).collect()
+        let posts = newsletter
+            .posts
+            .iter()
+            .filter(|post| server_ids.contains(&post.server_id));
+        let rows: Vec<Node> = posts
+            .map(|post| row(post).children(counts(post).collect::<Vec<_>>()).build())
+            .collect();
+        let live = NodeBuilder::new("live_updates")
+            .children([list_of(newsletter, rows)])
+            .build();
+        newsletter
+            .live
+            .keys()
+            .map(|device| (device.clone(), live.clone()))
+            .collect()
     };
     for (device, live) in told {
-        notify(server, &device, Notice { kind: "newsletter", from: address(newsletter), lid: None }, live);
+        notify(
+            server,
+            &device,
+            Notice {
+                kind: "newsletter",
+                from: address(newsletter),
+                lid: None,
+            },
+            live,
+        );
     }
 }
 
@@ -214,8 +300,14 @@ fn tell_counts(server: &Server, newsletter: &str, server_ids: &[u64]) {
 pub(crate) fn view(server: &Server, by: &Number, newsletter: &str, server_ids: &[u64]) {
     let seen: Vec<u64> = {
         let mut world = server.world.lock();
-        let Some(newsletter) = world.newsletters.get_mut(newsletter) else { return };
-        server_ids.iter().copied().filter(|server_id| newsletter.view(by, *server_id)).collect()
+        let Some(newsletter) = world.newsletters.get_mut(newsletter) else {
+            return;
+        };
+        server_ids
+            .iter()
+            .copied()
+            .filter(|server_id| newsletter.view(by, *server_id))
+            .collect()
     };
     if !seen.is_empty() {
         tell_counts(server, newsletter, &seen);
@@ -225,8 +317,13 @@ pub(crate) fn view(server: &Server, by: &Number, newsletter: &str, server_ids: &
 
 /// Takes the word of a device that posts were looked at there.
 pub(super) fn take_views(server: &Server, device: &DeviceId, newsletter: &Jid, receipt: &Node) {
-    let items = receipt.child("list").into_iter().flat_map(|list| list.all("item"));
-    let places: Vec<u64> = items.filter_map(|item| item.word("server_id")?.parse().ok()).collect();
+    let items = receipt
+        .child("list")
+        .into_iter()
+        .flat_map(|list| list.all("item"));
+    let places: Vec<u64> = items
+        .filter_map(|item| item.word("server_id")?.parse().ok())
+        .collect();
     view(server, &device.number, &newsletter.user, &places);
 }
 
@@ -246,7 +343,9 @@ pub(crate) fn send(
     kind: &'static str,
     message: &wa::Message,
 ) -> anyhow::Result<()> {
-    let node = NodeBuilder::new("message").attr("type", kind).children([in_plain_words(Some(message))]);
+    let node = NodeBuilder::new("message")
+        .attr("type", kind)
+        .children([in_plain_words(Some(message))]);
     say(server, from, to, id, node)
 }
 
@@ -259,12 +358,16 @@ pub(crate) fn change(
     words: Option<&wa::Message>,
 ) -> anyhow::Result<()> {
     let edit = if words.is_some() { EDIT } else { REVOKE };
-    let node = NodeBuilder::new("message").attr("type", "text").attr("edit", edit).children([in_plain_words(words)]);
+    let node = NodeBuilder::new("message")
+        .attr("type", "text")
+        .attr("edit", edit)
+        .children([in_plain_words(words)]);
     say(server, from, to, id, node)
 }
 
 fn in_plain_words(message: Option<&wa::Message>) -> Node {
-    let node = NodeBuilder::new("plaintext").bytes(message.map(Message::encode_to_vec).unwrap_or_default());
+    let node = NodeBuilder::new("plaintext")
+        .bytes(message.map(Message::encode_to_vec).unwrap_or_default());
     match message.and_then(|message| Labels::of(message).media) {
         Some(media) => node.attr("mediatype", media).build(),
         None => node.build(),
@@ -280,15 +383,33 @@ pub(crate) fn react(
     (server_id, emoji): (u64, &str),
 ) -> anyhow::Result<()> {
     let reaction = NodeBuilder::new("reaction").attr("code", emoji).build();
-    let node = NodeBuilder::new("message").attr("type", "reaction").attr("server_id", server_id.to_string());
+    let node = NodeBuilder::new("message")
+        .attr("type", "reaction")
+        .attr("server_id", server_id.to_string());
     say(server, from, to, id, node.children([reaction]))
 }
 
-fn say(server: &Arc<Server>, from: &Number, to: &NewsletterId, id: &str, node: NodeBuilder) -> anyhow::Result<()> {
-    let (phone, address) = (DeviceId { number: from.clone(), device: 0 }, address(to));
+fn say(
+    server: &Arc<Server>,
+    from: &Number,
+    to: &NewsletterId,
+    id: &str,
+    node: NodeBuilder,
+) -> anyhow::Result<()> {
+    let (phone, address) = (
+        DeviceId {
+            number: from.clone(),
+            device: 0,
+        },
+        address(to),
+    );
     let node = node.attr("to", address.clone()).attr("id", id).build();
     let refused = refusal(&server.world.lock(), &phone, &address, id, &node);
-    anyhow::ensure!(refused.is_none(), "WhatsApp refuses it with code {}", refused.unwrap_or_default());
+    anyhow::ensure!(
+        refused.is_none(),
+        "WhatsApp refuses it with code {}",
+        refused.unwrap_or_default()
+    );
     publish(server, &phone, &node).context("it came to nothing")?;
     Ok(())
 }

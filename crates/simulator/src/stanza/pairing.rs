@@ -20,7 +20,9 @@ use crate::history;
 use crate::phone::PeerRequests;
 use crate::server::Server;
 use crate::trust;
-use crate::world::{Candidate, DeviceId, Number, PairingError, PendingPairing, Reference, Registration, World};
+use crate::world::{
+    Candidate, DeviceId, Number, PairingError, PendingPairing, Reference, Registration, World,
+};
 
 /// References handed out for one QR session. Clients show the first for 60 s and the others for 20 s each.
 const REFERENCES: u32 = 6;
@@ -45,7 +47,10 @@ pub(crate) fn begin(
         return Role::Nobody;
     };
     let references = new_references(server.options.qr_lifetime);
-    let refs: Vec<Node> = references.iter().map(|reference| leaf("ref", reference.text.as_bytes())).collect();
+    let refs: Vec<Node> = references
+        .iter()
+        .map(|reference| leaf("ref", reference.text.as_bytes()))
+        .collect();
     let mut world = server.world.lock();
     let request = world.next_stanza_id();
     connection.send(
@@ -58,8 +63,13 @@ pub(crate) fn begin(
             .build(),
     );
     let connection = connection.clone();
-    let candidate =
-        Candidate { connection: connection.clone(), registration, references, link_code: None, pending: None };
+    let candidate = Candidate {
+        connection: connection.clone(),
+        registration,
+        references,
+        link_code: None,
+        pending: None,
+    };
     world.candidates.insert(connection.id, candidate);
     drop(world);
     server.tasks.spawn(expire(server.clone(), connection));
@@ -73,7 +83,11 @@ async fn expire(server: Arc<Server>, connection: Connection) {
         () = tokio::time::sleep(server.options.qr_lifetime) => {}
     }
     let mut world = server.world.lock();
-    if world.candidates.get(&connection.id).is_some_and(|candidate| candidate.pending.is_none()) {
+    if world
+        .candidates
+        .get(&connection.id)
+        .is_some_and(|candidate| candidate.pending.is_none())
+    {
         world.candidates.remove(&connection.id);
         connection.end(StreamEnd::Done);
     }
@@ -84,7 +98,10 @@ fn new_references(lifetime: Duration) -> Vec<Reference> {
     let (first, next) = (3, 1);
     let share = lifetime / (first + next * (REFERENCES - 1));
     let shown = |index| share * (first + next * index);
-    let reference = |index| Reference { text: new_reference(), expires: Instant::now() + shown(index) + LATE_SCAN };
+    let reference = |index| Reference {
+        text: new_reference(),
+        expires: Instant::now() + shown(index) + LATE_SCAN,
+    };
     (0..REFERENCES).map(reference).collect()
 }
 
@@ -101,9 +118,16 @@ fn registration(
     let signed_prekey_id: [u8; 3] = data.e_skey_id.as_deref()?.try_into().ok()?;
     let identity_key = data.e_ident.clone().filter(|key| key.len() == 32)?;
     let public = data.e_skey_val.clone().filter(|key| key.len() == 32)?;
-    let signature = data.e_skey_sig.clone().filter(|signature| signature.len() == 64)?;
+    let signature = data
+        .e_skey_sig
+        .clone()
+        .filter(|signature| signature.len() == 64)?;
     let id = super::iq::prekeys::id(&signed_prekey_id)?;
-    let signed_prekey = SignedPreKey { id, public, signature };
+    let signed_prekey = SignedPreKey {
+        id,
+        public,
+        signature,
+    };
     Some(Registration {
         noise_key,
         push_name: payload.push_name.clone().filter(|name| !name.is_empty()),
@@ -116,8 +140,16 @@ fn registration(
 
 /// What the client says of itself beside its keys.
 fn takes_inline_history(data: &wa::client_payload::DevicePairingRegistrationData) -> bool {
-    let props = data.device_props.as_deref().and_then(|props| wa::DeviceProps::decode_from_slice(props).ok());
-    props.is_some_and(|props| props.history_sync_config.inline_initial_payload_in_e2_ee_msg == Some(true))
+    let props = data
+        .device_props
+        .as_deref()
+        .and_then(|props| wa::DeviceProps::decode_from_slice(props).ok());
+    props.is_some_and(|props| {
+        props
+            .history_sync_config
+            .inline_initial_payload_in_e2_ee_msg
+            == Some(true)
+    })
 }
 
 /// The fields of a QR's text.
@@ -151,10 +183,15 @@ impl QrText {
 }
 
 /// The push name a waiting client registered with, by its QR.
-pub(crate) fn push_name_behind(server: &Server, qr_text: &str) -> Result<Option<String>, PairingError> {
+pub(crate) fn push_name_behind(
+    server: &Server,
+    qr_text: &str,
+) -> Result<Option<String>, PairingError> {
     let qr = QrText::parse(qr_text)?;
     let mut world = server.world.lock();
-    let candidate = world.candidate_with_reference(&qr.reference).ok_or(PairingError::Expired)?;
+    let candidate = world
+        .candidate_with_reference(&qr.reference)
+        .ok_or(PairingError::Expired)?;
     Ok(candidate.registration.push_name.clone())
 }
 
@@ -162,12 +199,20 @@ pub(crate) fn push_name_behind(server: &Server, qr_text: &str) -> Result<Option<
 type Outcome = oneshot::Receiver<Result<DeviceId, PairingError>>;
 
 /// The phone scans a QR: pair-success goes to the client behind it. The receiver hears how it ended.
-pub(crate) fn scan(server: &Server, number: &Number, qr_text: &str) -> Result<Outcome, PairingError> {
+pub(crate) fn scan(
+    server: &Server,
+    number: &Number,
+    qr_text: &str,
+) -> Result<Outcome, PairingError> {
     let qr = QrText::parse(qr_text)?;
     let mut world = server.world.lock();
-    let candidate = world.candidate_with_reference(&qr.reference).ok_or(PairingError::Expired)?;
+    let candidate = world
+        .candidate_with_reference(&qr.reference)
+        .ok_or(PairingError::Expired)?;
     let registration = &candidate.registration;
-    if registration.noise_key[..] != qr.noise_key[..] || registration.identity_key != qr.identity_key {
+    if registration.noise_key[..] != qr.noise_key[..]
+        || registration.identity_key != qr.identity_key
+    {
         return Err(PairingError::KeyMismatch);
     }
     // A QR is good for one scan.
@@ -185,27 +230,50 @@ pub(crate) fn offer(
     adv_secret: &[u8],
 ) -> Result<Outcome, PairingError> {
     if let Err(error) = trust::settle_salt(server, number) {
-        tracing::warn!(error = format!("{error:#}"), "a phone could not choose its account's salt");
+        tracing::warn!(
+            error = format!("{error:#}"),
+            "a phone could not choose its account's salt"
+        );
     }
     let mut world = server.world.lock();
     let request_id = world.next_stanza_id();
     let device = next_device(&world, number)?;
     let key_index = u32::from(device);
     let account = world.account(number).ok_or(PairingError::Gone)?;
-    let (jid, lid) = (account.jid(Addressing::PhoneNumber, device), account.jid(Addressing::Lid, device));
+    let (jid, lid) = (
+        account.jid(Addressing::PhoneNumber, device),
+        account.jid(Addressing::Lid, device),
+    );
     let account_identity = account.signer.clone();
     let is_moved = account.is_moved_to_lids();
-    let identity_key =
-        world.candidates.get(&connection).ok_or(PairingError::Expired)?.registration.identity_key.clone();
+    let identity_key = world
+        .candidates
+        .get(&connection)
+        .ok_or(PairingError::Expired)?
+        .registration
+        .identity_key
+        .clone();
     drop(world);
 
     let corruption = server.options.corruption;
-    let sealed = adv::device_identity_for_pairing(&account_identity, &identity_key, key_index, adv_secret, corruption)
-        .map_err(|error| PairingError::NotAQr(format!("{error:#}")))?;
-    let props = wa::ClientPairingProps { is_chat_db_lid_migrated: Some(is_moved), ..Default::default() };
+    let sealed = adv::device_identity_for_pairing(
+        &account_identity,
+        &identity_key,
+        key_index,
+        adv_secret,
+        corruption,
+    )
+    .map_err(|error| PairingError::NotAQr(format!("{error:#}")))?;
+    let props = wa::ClientPairingProps {
+        is_chat_db_lid_migrated: Some(is_moved),
+        ..Default::default()
+    };
     let pair_success = NodeBuilder::new("pair-success").children([
         leaf("device-identity", sealed),
-        NodeBuilder::new("device").attr("jid", jid).attr("lid", lid).build(),
+        NodeBuilder::new("device")
+            .attr("jid", jid)
+            .attr("lid", lid)
+            .build(),
         NodeBuilder::new("platform").attr("name", "android").build(),
         leaf("client-props", props.encode_to_vec()),
     ]);
@@ -220,8 +288,17 @@ pub(crate) fn offer(
 
     let (done, outcome) = oneshot::channel();
     let mut world = server.world.lock();
-    let candidate = world.candidates.get_mut(&connection).ok_or(PairingError::Expired)?;
-    candidate.pending = Some(PendingPairing { request_id, number: number.clone(), device, key_index, done });
+    let candidate = world
+        .candidates
+        .get_mut(&connection)
+        .ok_or(PairingError::Expired)?;
+    candidate.pending = Some(PendingPairing {
+        request_id,
+        number: number.clone(),
+        device,
+        key_index,
+        done,
+    });
     candidate.connection.send(stanza);
     Ok(outcome)
 }
@@ -229,10 +306,19 @@ pub(crate) fn offer(
 /// The number of the next device: never one that was linked before, nor one that is just being linked.
 fn next_device(world: &World, number: &Number) -> Result<u16, PairingError> {
     let last = world.account(number).ok_or(PairingError::Gone)?.last_device;
-    let pending = world.candidates.values().filter_map(|candidate| candidate.pending.as_ref());
-    let promised = pending.filter(|pending| pending.number == *number).map(|pending| pending.device);
+    let pending = world
+        .candidates
+        .values()
+        .filter_map(|candidate| candidate.pending.as_ref());
+    let promised = pending
+        .filter(|pending| pending.number == *number)
+        .map(|pending| pending.device);
     let next = promised.fold(last, u16::max) + 1;
-    if next > LAST_DEVICE { Err(PairingError::TooManyDevices) } else { Ok(next) }
+    if next > LAST_DEVICE {
+        Err(PairingError::TooManyDevices)
+    } else {
+        Ok(next)
+    }
 }
 
 /// The client's answer to pair-success: its own signature on the device identity, or a refusal.
@@ -241,7 +327,9 @@ pub(crate) fn take_answer(server: &Server, connection: &Connection, node: &Node)
     let Some(candidate) = world.candidates.get_mut(&connection.id) else {
         return;
     };
-    let is_answer = |pending: &&mut PendingPairing| node.word("id").as_deref() == Some(pending.request_id.as_str());
+    let is_answer = |pending: &&mut PendingPairing| {
+        node.word("id").as_deref() == Some(pending.request_id.as_str())
+    };
     if candidate.pending.as_mut().filter(is_answer).is_none() {
         return;
     }
@@ -253,7 +341,11 @@ pub(crate) fn take_answer(server: &Server, connection: &Connection, node: &Node)
     };
     let outcome = link(&mut world, &candidate.registration, &pending, node);
     drop(world);
-    connection.end(if outcome.is_ok() { StreamEnd::COME_BACK } else { StreamEnd::Done });
+    connection.end(if outcome.is_ok() {
+        StreamEnd::COME_BACK
+    } else {
+        StreamEnd::Done
+    });
     if let Ok(id) = &outcome {
         super::device_list::tell_device_added(server, id);
     }
@@ -270,16 +362,29 @@ fn link(
 ) -> Result<DeviceId, PairingError> {
     if let Some(error) = answer.child("error") {
         return Err(PairingError::Refused {
-            code: error.word("code").and_then(|code| code.parse().ok()).unwrap_or(0),
+            code: error
+                .word("code")
+                .and_then(|code| code.parse().ok())
+                .unwrap_or(0),
             text: error.word("text").unwrap_or_default().into_owned(),
         });
     }
-    let signed = answer.child("pair-device-sign").and_then(|sign| sign.bytes("device-identity"));
-    let account_key = world.account(&pending.number).ok_or(PairingError::Gone)?.identity_key;
+    let signed = answer
+        .child("pair-device-sign")
+        .and_then(|sign| sign.bytes("device-identity"));
+    let account_key = world
+        .account(&pending.number)
+        .ok_or(PairingError::Gone)?
+        .identity_key;
     let device_identity = signed
-        .and_then(|signed| adv::accept_device_signature(signed, &account_key, &registration.identity_key))
+        .and_then(|signed| {
+            adv::accept_device_signature(signed, &account_key, &registration.identity_key)
+        })
         .ok_or(PairingError::DeviceSignature)?;
-    let id = DeviceId { number: pending.number.clone(), device: pending.device };
+    let id = DeviceId {
+        number: pending.number.clone(),
+        device: pending.device,
+    };
     let registration = registration.clone();
     let device = Device::new(NewDevice {
         id: id.device,
@@ -297,7 +402,11 @@ fn link(
 
 /// A registering socket is gone: whoever waits for its answer is told.
 pub(crate) fn forget(world: &mut World, connection: u64) {
-    if let Some(pending) = world.candidates.remove(&connection).and_then(|candidate| candidate.pending) {
+    if let Some(pending) = world
+        .candidates
+        .remove(&connection)
+        .and_then(|candidate| candidate.pending)
+    {
         let _ = pending.done.send(Err(PairingError::Gone));
     }
 }
@@ -305,13 +414,21 @@ pub(crate) fn forget(world: &mut World, connection: u64) {
 /// The phone's first words to a device it has linked: the key to the account's app state, and its history. Once per device, when it is
 /// active and the phone can be reached.
 pub(crate) fn greet(server: &Arc<Server>, id: &DeviceId) -> anyhow::Result<()> {
-    let handset = server.world.lock().account(&id.number).context("no such account")?.handset.clone();
+    let handset = server
+        .world
+        .lock()
+        .account(&id.number)
+        .context("no such account")?
+        .handset
+        .clone();
     if handset.lock().peer_policy == PeerRequests::Ignored {
         return Ok(());
     }
     let was_greeted = {
         let mut world = server.world.lock();
-        let device = world.device_mut(&id.number, id.device).context("no such device")?;
+        let device = world
+            .device_mut(&id.number, id.device)
+            .context("no such device")?;
         std::mem::replace(&mut device.greeted, true)
     };
     if was_greeted {

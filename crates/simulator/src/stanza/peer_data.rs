@@ -27,35 +27,52 @@ pub(super) fn answer(
     let phone = {
         let world = server.world.lock();
         let account = world.account(&device.number).context("no such account")?;
-        Phone { server: server.clone(), number: account.number.clone(), lid: account.lid.clone() }
+        Phone {
+            server: server.clone(),
+            number: account.number.clone(),
+            lid: account.lid.clone(),
+        }
     };
     let kind = request.peer_data_operation_request_type;
     let results = match kind {
         Some(Asked::HISTORY_SYNC_ON_DEMAND) => {
-            let asked = request.history_sync_on_demand_request.as_option().cloned().unwrap_or_default();
+            let asked = request
+                .history_sync_on_demand_request
+                .as_option()
+                .cloned()
+                .unwrap_or_default();
             return recollection::tell_older(&phone, device, id, &asked);
         }
         Some(Asked::FULL_HISTORY_SYNC_ON_DEMAND) => {
             history::tell(server, device)?;
-            let metadata =
-                request.full_history_sync_on_demand_request.as_option().map(|it| it.request_metadata.clone());
+            let metadata = request
+                .full_history_sync_on_demand_request
+                .as_option()
+                .map(|it| it.request_metadata.clone());
             vec![PeerDataOperationResult {
                 full_history_sync_on_demand_request_response: MessageField::some(
                     result::FullHistorySyncOnDemandRequestResponse {
                         request_metadata: metadata.unwrap_or_default(),
-                        response_code: Some(result::FullHistorySyncOnDemandResponseCode::REQUEST_SUCCESS),
+                        response_code: Some(
+                            result::FullHistorySyncOnDemandResponseCode::REQUEST_SUCCESS,
+                        ),
                     },
                 ),
                 ..Default::default()
             }]
         }
         Some(Asked::PLACEHOLDER_MESSAGE_RESEND) => {
-            let keys = request.placeholder_message_resend_request.iter().filter_map(|it| it.message_key.as_option());
+            let keys = request
+                .placeholder_message_resend_request
+                .iter()
+                .filter_map(|it| it.message_key.as_option());
             keys.filter_map(|key| found(&phone, key)).collect()
         }
         Some(Asked::COMPANION_SYNCD_SNAPSHOT_FATAL_RECOVERY) => {
             let asked = request.syncd_collection_fatal_recovery_request.as_option();
-            let name = asked.and_then(|asked| asked.collection_name.as_deref()).unwrap_or_default();
+            let name = asked
+                .and_then(|asked| asked.collection_name.as_deref())
+                .unwrap_or_default();
             recovered(&phone, name).into_iter().collect()
         }
         _ => Vec::new(),
@@ -67,7 +84,9 @@ pub(super) fn answer(
     };
     let answer = wa::Message {
         protocol_message: MessageField::some(wa::message::ProtocolMessage {
-            r#type: Some(wa::message::protocol_message::Type::PEER_DATA_OPERATION_REQUEST_RESPONSE_MESSAGE),
+            r#type: Some(
+                wa::message::protocol_message::Type::PEER_DATA_OPERATION_REQUEST_RESPONSE_MESSAGE,
+            ),
             peer_data_operation_request_response_message: MessageField::some(response),
             ..Default::default()
         }),
@@ -79,7 +98,9 @@ pub(super) fn answer(
 /// A message that the device could not read, if the phone has it.
 fn found(phone: &Phone, key: &wa::MessageKey) -> Option<PeerDataOperationResult> {
     let info = phone.kept_message(key.remote_jid.as_deref()?, key.id.as_deref()?)?;
-    let again = result::PlaceholderMessageResendResponse { web_message_info_bytes: Some(info.encode_to_vec()) };
+    let again = result::PlaceholderMessageResendResponse {
+        web_message_info_bytes: Some(info.encode_to_vec()),
+    };
     Some(PeerDataOperationResult {
         placeholder_message_resend_response: MessageField::some(again),
         ..Default::default()

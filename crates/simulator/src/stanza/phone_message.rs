@@ -47,7 +47,16 @@ pub(crate) fn send_to_status(
     kind: &'static str,
     message: &wa::Message,
 ) -> anyhow::Result<()> {
-    send_as(server, from, author, id, kind, message, Some(Jid::status_broadcast()), |_| {})
+    send_as(
+        server,
+        from,
+        author,
+        id,
+        kind,
+        message,
+        Some(Jid::status_broadcast()),
+        |_| {},
+    )
 }
 
 /// The same with ciphertexts that do not open.
@@ -82,13 +91,26 @@ fn send_as(
         let world = server.world.lock();
         let recipient = world.account(to).context("no such recipient")?;
         let sender = world.account(from).context("no such sender")?;
-        let phone = DeviceId { number: to.clone(), device: 0 };
+        let phone = DeviceId {
+            number: to.clone(),
+            device: 0,
+        };
         // In a note to oneself the own devices are the recipient's, and the phone does not write to itself.
-        let theirs = std::iter::once(phone).chain(recipient.linked()).filter(|_| from != to);
+        let theirs = std::iter::once(phone)
+            .chain(recipient.linked())
+            .filter(|_| from != to);
         let targets: Vec<DeviceId> = theirs.chain(sender.linked()).collect();
         let addressing = sender.addressing;
-        ensure!(world.may_write_from_phone(from, to), "{from} is restricted, and may not write to {to}");
-        (sender.handset.clone(), recipient.jid(addressing, 0), targets, addressing)
+        ensure!(
+            world.may_write_from_phone(from, to),
+            "{from} is restricted, and may not write to {to}"
+        );
+        (
+            sender.handset.clone(),
+            recipient.jid(addressing, 0),
+            targets,
+            addressing,
+        )
     };
     let plaintext = message.encode_to_vec();
     let copy = own_copy(&to_jid, message).encode_to_vec();
@@ -96,26 +118,62 @@ fn send_as(
 
     let mut phone = handset.lock();
     let to_person = Chat::Person(to.clone());
-    phone.remember(Sent { id: id.to_owned(), to: to_person, kind, message: plaintext.clone(), is_peer: false });
+    phone.remember(Sent {
+        id: id.to_owned(),
+        to: to_person,
+        kind,
+        message: plaintext.clone(),
+        is_peer: false,
+    });
     let labels = Labels::of(message);
     let mut participants = Vec::with_capacity(targets.len());
     for target in &targets {
-        let text = if target.number == *from { &copy } else { &plaintext };
+        let text = if target.number == *from {
+            &copy
+        } else {
+            &plaintext
+        };
         // A device that was logged out a moment ago gets nothing.
-        let Some((user, jid)) = names(server, target, addressing) else { continue };
+        let Some((user, jid)) = names(server, target, addressing) else {
+            continue;
+        };
         let mut sealed = phone.signal.encrypt(&user, target.device, text)?;
         spoil(&mut sealed);
-        participants.push(NodeBuilder::new("to").attr("jid", jid).children([enc(&sealed, None, &labels)]).build());
+        participants.push(
+            NodeBuilder::new("to")
+                .attr("jid", jid)
+                .children([enc(&sealed, None, &labels)])
+                .build(),
+        );
     }
     let is_chat = place.is_none();
-    let mut stanza = NodeBuilder::new("message").attr("to", place.unwrap_or(to_jid)).attr("id", id).attr("type", kind);
+    let mut stanza = NodeBuilder::new("message")
+        .attr("to", place.unwrap_or(to_jid))
+        .attr("id", id)
+        .attr("type", kind);
     if let Some(edit) = labels.edit {
         stanza = stanza.attr("edit", edit);
     }
-    let participants = NodeBuilder::new("participants").children(participants).build();
-    let stanza = stanza.children([participants].into_iter().chain(labels.meta()).collect::<Vec<_>>()).build();
+    let participants = NodeBuilder::new("participants")
+        .children(participants)
+        .build();
+    let stanza = stanza
+        .children(
+            [participants]
+                .into_iter()
+                .chain(labels.meta())
+                .collect::<Vec<_>>(),
+        )
+        .build();
     // Routed before the phone is let go, so that two messages arrive in the order they were encrypted.
-    let for_phones = route(server, &DeviceId { number: from.clone(), device: 0 }, &stanza);
+    let for_phones = route(
+        server,
+        &DeviceId {
+            number: from.clone(),
+            device: 0,
+        },
+        &stanza,
+    );
     drop(phone);
     deliver(server, for_phones);
     if is_chat {
@@ -125,7 +183,11 @@ fn send_as(
 }
 
 /// The phone sends something to one linked device of its own account that is not part of any chat.
-pub(crate) fn send_to_own_device(server: &Arc<Server>, to: &DeviceId, message: &wa::Message) -> anyhow::Result<()> {
+pub(crate) fn send_to_own_device(
+    server: &Arc<Server>,
+    to: &DeviceId,
+    message: &wa::Message,
+) -> anyhow::Result<()> {
     let (text, id) = (message.encode_to_vec(), new_id());
     let sent = Sent {
         id: id.clone(),
@@ -136,7 +198,15 @@ pub(crate) fn send_to_own_device(server: &Arc<Server>, to: &DeviceId, message: &
     };
     handset(server, &to.number)?.0.lock().remember(sent);
     let occasion = Occasion::Peer { again: None };
-    One { from: &to.number, to, id: &id, kind: "text", text: &text, occasion }.send(server)
+    One {
+        from: &to.number,
+        to,
+        id: &id,
+        kind: "text",
+        text: &text,
+        occasion,
+    }
+    .send(server)
 }
 
 /// The phone sends one of its messages again to the one device that could not decrypt it, over a new session.
@@ -149,16 +219,27 @@ pub(crate) fn resend(
     keys: Option<Bundle>,
 ) -> anyhow::Result<()> {
     let (handset, addressing) = handset(server, from)?;
-    let sent = handset.lock().sent(id).context("the message is not kept any more")?;
-    let bundle = keys.or_else(|| prekeys::take_bundle(server, to)).context("the device has no keys")?;
-    anyhow::ensure!(!sent.is_peer || to.number == *from, "what an account's devices say to each other is for no other");
+    let sent = handset
+        .lock()
+        .sent(id)
+        .context("the message is not kept any more")?;
+    let bundle = keys
+        .or_else(|| prekeys::take_bundle(server, to))
+        .context("the device has no keys")?;
+    anyhow::ensure!(
+        !sent.is_peer || to.number == *from,
+        "what an account's devices say to each other is for no other"
+    );
     let session_of = match &sent.to {
         Chat::Group(group) => group_addressing(server, group)?,
         Chat::Status => Addressing::Lid,
         Chat::Person(_) | Chat::Newsletter(_) => addressing,
     };
     let (user, _) = names(server, to, session_of).context("no such device")?;
-    handset.lock().signal.start_session(&user, to.device, &bundle)?;
+    handset
+        .lock()
+        .signal
+        .start_session(&user, to.device, &bundle)?;
     let other = match &sent.to {
         Chat::Group(group) => return group_message::resend(server, from, to, group, &sent, count),
         Chat::Status => return many::resend(server, from, to, &sent, count, Addressing::Lid),
@@ -168,9 +249,22 @@ pub(crate) fn resend(
     };
     if sent.is_peer {
         let occasion = Occasion::Peer { again: Some(count) };
-        return One { from, to, id, kind: sent.kind, text: &sent.message, occasion }.send(server);
+        return One {
+            from,
+            to,
+            id,
+            kind: sent.kind,
+            text: &sent.message,
+            occasion,
+        }
+        .send(server);
     }
-    let chat = server.world.lock().account(other).context("no such account")?.jid(addressing, 0);
+    let chat = server
+        .world
+        .lock()
+        .account(other)
+        .context("no such account")?
+        .jid(addressing, 0);
     let (text, chat) = if to.number == *from {
         let copy = own_copy(&chat, &wa::Message::decode_from_slice(&sent.message)?);
         (copy.encode_to_vec(), Some(chat))
@@ -178,7 +272,15 @@ pub(crate) fn resend(
         (sent.message, None)
     };
     let occasion = Occasion::Again { count, chat };
-    One { from, to, id, kind: sent.kind, text: &text, occasion }.send(server)
+    One {
+        from,
+        to,
+        id,
+        kind: sent.kind,
+        text: &text,
+        occasion,
+    }
+    .send(server)
 }
 
 /// Why a message goes to a single device.
@@ -204,7 +306,10 @@ impl One<'_> {
         let (handset, addressing) = handset(server, self.from)?;
         open_sessions(server, &handset, std::slice::from_ref(self.to), addressing)?;
         let (user, jid) = names(server, self.to, addressing).context("no such device")?;
-        let mut stanza = NodeBuilder::new("message").attr("to", jid).attr("id", self.id).attr("type", self.kind);
+        let mut stanza = NodeBuilder::new("message")
+            .attr("to", jid)
+            .attr("id", self.id)
+            .attr("type", self.kind);
         let retry = match self.occasion {
             Occasion::Peer { again } => {
                 stanza = stanza.attr("category", "peer");
@@ -223,9 +328,18 @@ impl One<'_> {
         }
         let mut phone = handset.lock();
         let sealed = phone.signal.encrypt(&user, self.to.device, self.text)?;
-        let content = [enc(&sealed, retry, &labels)].into_iter().chain(labels.meta());
+        let content = [enc(&sealed, retry, &labels)]
+            .into_iter()
+            .chain(labels.meta());
         let stanza = stanza.children(content.collect::<Vec<_>>()).build();
-        let for_phones = route(server, &DeviceId { number: self.from.clone(), device: 0 }, &stanza);
+        let for_phones = route(
+            server,
+            &DeviceId {
+                number: self.from.clone(),
+                device: 0,
+            },
+            &stanza,
+        );
         drop(phone);
         deliver(server, for_phones);
         Ok(())
@@ -241,7 +355,13 @@ fn handset(server: &Server, number: &Number) -> anyhow::Result<(Arc<Mutex<Handse
 
 /// How a group names its members.
 fn group_addressing(server: &Server, group: &GroupId) -> anyhow::Result<Addressing> {
-    Ok(server.world.lock().groups.get(group).context("no such group")?.addressing)
+    Ok(server
+        .world
+        .lock()
+        .groups
+        .get(group)
+        .context("no such group")?
+        .addressing)
 }
 
 /// Opens the Signal sessions a phone does not have yet. Bundles of other phones are taken before its own lock.
@@ -252,29 +372,43 @@ pub(super) fn open_sessions(
     addressing: Addressing,
 ) -> anyhow::Result<()> {
     for target in targets {
-        let Some((user, _)) = names(server, target, addressing) else { continue };
+        let Some((user, _)) = names(server, target, addressing) else {
+            continue;
+        };
         if handset.lock().signal.has_session(&user, target.device) {
             continue;
         }
         if let Some(bundle) = prekeys::take_bundle(server, target) {
-            handset.lock().signal.start_session(&user, target.device, &bundle)?;
+            handset
+                .lock()
+                .signal
+                .start_session(&user, target.device, &bundle)?;
         }
     }
     Ok(())
 }
 
 /// The name Signal sessions with a device are kept under, and its address on the wire; `None` when it is linked no more.
-pub(super) fn names(server: &Server, device: &DeviceId, addressing: Addressing) -> Option<(String, Jid)> {
+pub(super) fn names(
+    server: &Server,
+    device: &DeviceId,
+    addressing: Addressing,
+) -> Option<(String, Jid)> {
     let world = server.world.lock();
     let account = world.account(&device.number)?;
     if device.device != 0 && !account.devices.contains_key(&device.device) {
         return None;
     }
-    Some((account.session_user(addressing).to_owned(), account.jid(addressing, device.device)))
+    Some((
+        account.session_user(addressing).to_owned(),
+        account.jid(addressing, device.device),
+    ))
 }
 
 pub(super) fn enc(sealed: &Ciphertext, retry: Option<u32>, labels: &Labels) -> Node {
-    let mut enc = NodeBuilder::new("enc").attr("v", "2").attr("type", sealed.kind);
+    let mut enc = NodeBuilder::new("enc")
+        .attr("v", "2")
+        .attr("type", sealed.kind);
     if let Some(media) = labels.media {
         enc = enc.attr("mediatype", media);
     }

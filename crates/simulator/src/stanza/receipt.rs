@@ -22,13 +22,20 @@ const NOT_FOR_THE_SENDER: [&str; 3] = ["sender", "peer_msg", "hist_sync"];
 /// Takes a receipt from a linked device.
 pub(crate) fn take(server: &Arc<Server>, connection: &Connection, device: &DeviceId, node: &Node) {
     let Some(id) = node.word("id") else {
-        server.world.lock().count_unknown("<receipt> without id".to_owned());
+        server
+            .world
+            .lock()
+            .count_unknown("<receipt> without id".to_owned());
         return;
     };
     connection.send(ack(&id, node));
     if node.child("offer").is_some() {
         // It rings there.
-        if let Some(device) = server.world.lock().device_mut(&device.number, device.device) {
+        if let Some(device) = server
+            .world
+            .lock()
+            .device_mut(&device.number, device.device)
+        {
             device.confirm(Class::Call, &id, node.jid("to").as_ref());
         }
         return;
@@ -44,9 +51,18 @@ pub(crate) fn take(server: &Arc<Server>, connection: &Connection, device: &Devic
     let group = group_addressing(server, &to);
     // In a group, the member who wrote is named beside the group; so is who posted a status.
     let shared = group.is_some() || to.is_status_broadcast();
-    let author = node.jid("participant").filter(|_| shared).unwrap_or_else(|| to.clone());
+    let author = node
+        .jid("participant")
+        .filter(|_| shared)
+        .unwrap_or_else(|| to.clone());
     let addressing = group.unwrap_or_else(|| Addressing::of(&author));
-    let notice = Notice { from: device, ids: &ids, kind: &kind, addressing, shared: shared.then(|| to.clone()) };
+    let notice = Notice {
+        from: device,
+        ids: &ids,
+        kind: &kind,
+        addressing,
+        shared: shared.then(|| to.clone()),
+    };
     match &*kind {
         "retry" => ask_sender(server, device, &author, &id, node, notice.shared.as_ref()),
         // Read receipts are switched off: only the account's own devices may know.
@@ -64,7 +80,11 @@ pub(crate) fn take(server: &Arc<Server>, connection: &Connection, device: &Devic
 
 /// How a group names its members, if this is one's address.
 fn group_addressing(server: &Server, to: &Jid) -> Option<Addressing> {
-    server.world.lock().group_of(to).map(|group| group.addressing)
+    server
+        .world
+        .lock()
+        .group_of(to)
+        .map(|group| group.addressing)
 }
 
 /// Takes an ack from a linked device: it has a receipt, a notification, or a message it will not read.
@@ -78,7 +98,9 @@ pub(crate) fn take_ack(server: &Server, device: &DeviceId, node: &Node) {
     };
     let Some(id) = node.word("id") else { return };
     let mut world = server.world.lock();
-    let Some(device) = world.device_mut(&device.number, device.device) else { return };
+    let Some(device) = world.device_mut(&device.number, device.device) else {
+        return;
+    };
     // A client that asks for a message again also acks the one it could not read. That ack is not about the answer, which is on
     // its way under the same id.
     if !(class == Class::Message && device.asked_again.remove(&*id)) {
@@ -90,16 +112,25 @@ pub(crate) fn take_ack(server: &Server, device: &DeviceId, node: &Node) {
 }
 
 fn ids(first: &str, node: &Node) -> Vec<String> {
-    let more = node.child("list").into_iter().flat_map(|list| list.all("item")).filter_map(|item| item.word("id"));
+    let more = node
+        .child("list")
+        .into_iter()
+        .flat_map(|list| list.all("item"))
+        .filter_map(|item| item.word("id"));
     let mut ids = vec![first.to_owned()];
-    ids.extend(more.map(std::borrow::Cow::into_owned).filter(|id| id != first));
+    ids.extend(
+        more.map(std::borrow::Cow::into_owned)
+            .filter(|id| id != first),
+    );
     ids
 }
 
 fn confirm(server: &Server, device: &DeviceId, ids: &[String], receipt: &Node) {
     let peer = receipt.jid("participant").or_else(|| receipt.jid("to"));
     let mut world = server.world.lock();
-    let Some(device) = world.device_mut(&device.number, device.device) else { return };
+    let Some(device) = world.device_mut(&device.number, device.device) else {
+        return;
+    };
     for id in ids {
         device.confirm(Class::Message, id, peer.as_ref());
     }
@@ -137,18 +168,26 @@ impl Notice<'_> {
         let mut receipt = NodeBuilder::new("receipt");
         receipt = match &self.shared {
             Some(shared) => {
-                let receipt = receipt.attr("from", shared.clone()).attr("participant", from);
+                let receipt = receipt
+                    .attr("from", shared.clone())
+                    .attr("participant", from);
                 receipt.attr(other_address(self.addressing), other)
             }
             None => receipt.attr("from", from),
         };
-        receipt = receipt.attr("id", first.as_str()).attr("t", unix_time().to_string());
+        receipt = receipt
+            .attr("id", first.as_str())
+            .attr("t", unix_time().to_string());
         if !self.kind.is_empty() {
             receipt = receipt.attr("type", self.kind);
         }
         if !more.is_empty() {
-            let items = more.iter().map(|id| NodeBuilder::new("item").attr("id", id.as_str()).build());
-            receipt = receipt.children([NodeBuilder::new("list").children(items.collect::<Vec<_>>()).build()]);
+            let items = more
+                .iter()
+                .map(|id| NodeBuilder::new("item").attr("id", id.as_str()).build());
+            receipt = receipt.children([NodeBuilder::new("list")
+                .children(items.collect::<Vec<_>>())
+                .build()]);
         }
         Some(receipt.build())
     }
@@ -157,16 +196,36 @@ impl Notice<'_> {
     fn tell_sender(&self, server: &Server, to: &Jid) {
         let (from, other, devices, handset) = {
             let world = server.world.lock();
-            let (Some(account), Some(own)) = (world.account_of(to), world.account(&self.from.number)) else { return };
+            let (Some(account), Some(own)) =
+                (world.account_of(to), world.account(&self.from.number))
+            else {
+                return;
+            };
             let devices: Vec<DeviceId> = account.linked().collect();
-            let (from, other) = (own.jid(self.addressing, self.from.device), own.jid(self.addressing.other(), 0));
+            let (from, other) = (
+                own.jid(self.addressing, self.from.device),
+                own.jid(self.addressing.other(), 0),
+            );
             (from, other, devices, account.handset.clone())
         };
-        let Some(stanza) = self.stanza(from.clone(), other) else { return };
+        let Some(stanza) = self.stanza(from.clone(), other) else {
+            return;
+        };
         for device in &devices {
-            enqueue(server, device, Class::Receipt, &self.ids[0], from.clone(), stanza.clone());
+            enqueue(
+                server,
+                device,
+                Class::Receipt,
+                &self.ids[0],
+                from.clone(),
+                stanza.clone(),
+            );
         }
-        let status = if self.kind.is_empty() { "delivered" } else { self.kind };
+        let status = if self.kind.is_empty() {
+            "delivered"
+        } else {
+            self.kind
+        };
         let mut phone = handset.lock();
         for id in self.ids {
             phone.receipts.push(PhoneReceipt {
@@ -182,17 +241,30 @@ impl Notice<'_> {
     fn tell_own_devices(&self, server: &Server, chat: &Jid) {
         let (from, other, others) = {
             let world = server.world.lock();
-            let Some(account) = world.account(&self.from.number) else { return };
-            let (from, other) =
-                (account.jid(self.addressing, self.from.device), account.jid(self.addressing.other(), 0));
+            let Some(account) = world.account(&self.from.number) else {
+                return;
+            };
+            let (from, other) = (
+                account.jid(self.addressing, self.from.device),
+                account.jid(self.addressing.other(), 0),
+            );
             (from, other, account.others(self.from.device))
         };
-        let Some(mut stanza) = self.stanza(from.clone(), other) else { return };
+        let Some(mut stanza) = self.stanza(from.clone(), other) else {
+            return;
+        };
         if self.shared.is_none() {
             stanza.attrs.insert("recipient", chat.to_non_ad());
         }
         for other in &others {
-            enqueue(server, other, Class::Receipt, &self.ids[0], from.clone(), stanza.clone());
+            enqueue(
+                server,
+                other,
+                Class::Receipt,
+                &self.ids[0],
+                from.clone(),
+                stanza.clone(),
+            );
         }
     }
 }
@@ -208,8 +280,17 @@ pub(crate) struct Said<'a> {
 }
 
 /// A phone's receipt, to all devices of the sender; that it was read, to the account's own devices too.
-pub(crate) fn send_as_phone(server: &Arc<Server>, phone: &DeviceId, said: &Said<'_>, addressing: Addressing) {
-    let author = server.world.lock().account(&said.sender.number).map(|account| account.jid(addressing, 0));
+pub(crate) fn send_as_phone(
+    server: &Arc<Server>,
+    phone: &DeviceId,
+    said: &Said<'_>,
+    addressing: Addressing,
+) {
+    let author = server
+        .world
+        .lock()
+        .account(&said.sender.number)
+        .map(|account| account.jid(addressing, 0));
     let Some(author) = author else { return };
     let shared = match said.chat {
         Chat::Group(id) => Some(address(id)),
@@ -219,7 +300,13 @@ pub(crate) fn send_as_phone(server: &Arc<Server>, phone: &DeviceId, said: &Said<
         Chat::Person(_) => None,
     };
     let to = shared.clone().unwrap_or_else(|| author.clone());
-    let notice = Notice { from: phone, ids: said.ids, kind: said.kind, addressing, shared };
+    let notice = Notice {
+        from: phone,
+        ids: said.ids,
+        kind: said.kind,
+        addressing,
+        shared,
+    };
     notice.tell_sender(server, &author);
     if said.kind == "read" {
         notice.tell_own_devices(server, &to);
@@ -239,14 +326,24 @@ pub(crate) fn ask_again_as_phone(
     count: u32,
     addressing: Addressing,
 ) {
-    let Some(keys) = prekeys::take_bundle(server, phone) else { return };
-    let Some((from, chat)) = asking_address(&server.world.lock(), phone, arrival, addressing) else { return };
+    let Some(keys) = prekeys::take_bundle(server, phone) else {
+        return;
+    };
+    let Some((from, chat)) = asking_address(&server.world.lock(), phone, arrival, addressing)
+    else {
+        return;
+    };
     let retry = NodeBuilder::new("receipt");
     let mut retry = match &arrival.chat {
-        Chat::Group(_) | Chat::Status => retry.attr("from", chat.clone()).attr("participant", from.clone()),
+        Chat::Group(_) | Chat::Status => retry
+            .attr("from", chat.clone())
+            .attr("participant", from.clone()),
         Chat::Person(_) | Chat::Newsletter(_) => retry.attr("from", from.clone()),
     };
-    retry = retry.attr("id", arrival.id.as_str()).attr("type", "retry").attr("t", unix_time().to_string());
+    retry = retry
+        .attr("id", arrival.id.as_str())
+        .attr("type", "retry")
+        .attr("t", unix_time().to_string());
     if arrival.from_me && matches!(arrival.chat, Chat::Person(_)) {
         // Otherwise the device could not tell which chat its copy belonged to.
         retry = retry.attr("recipient", chat);
@@ -258,7 +355,9 @@ pub(crate) fn ask_again_as_phone(
         .attr("v", "1");
     let registration = leaf("registration", keys.registration_id.to_be_bytes());
     let keys = (count >= WITH_KEYS).then(|| keys_node(&keys));
-    let retry = retry.children([again.build(), registration].into_iter().chain(keys)).build();
+    let retry = retry
+        .children([again.build(), registration].into_iter().chain(keys))
+        .build();
     if sender.device == 0 {
         resend(server, sender, phone, &arrival.id, &retry);
     } else {
@@ -267,7 +366,12 @@ pub(crate) fn ask_again_as_phone(
 }
 
 /// The phone's own address, and that of the chat.
-fn asking_address(world: &World, phone: &DeviceId, arrival: &Arrival, addressing: Addressing) -> Option<(Jid, Jid)> {
+fn asking_address(
+    world: &World,
+    phone: &DeviceId,
+    arrival: &Arrival,
+    addressing: Addressing,
+) -> Option<(Jid, Jid)> {
     let chat = match &arrival.chat {
         Chat::Group(group) => address(group),
         Chat::Status => Jid::status_broadcast(),
@@ -278,18 +382,34 @@ fn asking_address(world: &World, phone: &DeviceId, arrival: &Arrival, addressing
 }
 
 /// A linked device could not decrypt a message: the very device that sent it is asked for it again.
-fn ask_sender(server: &Arc<Server>, device: &DeviceId, to: &Jid, id: &str, node: &Node, shared: Option<&Jid>) {
+fn ask_sender(
+    server: &Arc<Server>,
+    device: &DeviceId,
+    to: &Jid,
+    id: &str,
+    node: &Node,
+    shared: Option<&Jid>,
+) {
     let (sender, from) = {
         let world = server.world.lock();
-        let (Some(account), Some(asking)) = (world.account_of(to), world.account(&device.number)) else { return };
-        let sender = DeviceId { number: account.number.clone(), device: to.device };
+        let (Some(account), Some(asking)) = (world.account_of(to), world.account(&device.number))
+        else {
+            return;
+        };
+        let sender = DeviceId {
+            number: account.number.clone(),
+            device: to.device,
+        };
         (sender, asking.jid(Addressing::of(to), device.device))
     };
     if sender.device == 0 {
         return resend(server, &sender, device, id, node);
     }
     let mut receipt = node.clone();
-    receipt.attrs.0.retain(|(name, _)| name != "to" && name != "participant");
+    receipt
+        .attrs
+        .0
+        .retain(|(name, _)| name != "to" && name != "participant");
     match shared {
         Some(shared) => {
             receipt.attrs.insert("from", shared.clone());
@@ -304,13 +424,26 @@ fn ask_sender(server: &Arc<Server>, device: &DeviceId, to: &Jid, id: &str, node:
 }
 
 fn resend(server: &Arc<Server>, phone: &DeviceId, device: &DeviceId, id: &str, receipt: &Node) {
-    let count = receipt.child("retry").and_then(|retry| retry.word("count")).and_then(|count| count.parse().ok());
-    let keys = receipt.child("keys").and_then(|keys| prekeys::bundle_in_retry(receipt, keys));
-    if let Err(error) = phone_message::resend(server, &phone.number, device, id, count.unwrap_or(1), keys) {
-        tracing::warn!(id, error = format!("{error:#}"), "a phone could not send a message again");
+    let count = receipt
+        .child("retry")
+        .and_then(|retry| retry.word("count"))
+        .and_then(|count| count.parse().ok());
+    let keys = receipt
+        .child("keys")
+        .and_then(|keys| prekeys::bundle_in_retry(receipt, keys));
+    if let Err(error) =
+        phone_message::resend(server, &phone.number, device, id, count.unwrap_or(1), keys)
+    {
+        tracing::warn!(
+            id,
+            error = format!("{error:#}"),
+            "a phone could not send a message again"
+        );
     }
 }
 
 fn keys_node(bundle: &Bundle) -> Node {
-    NodeBuilder::new("keys").children(prekeys::key_nodes(bundle)).build()
+    NodeBuilder::new("keys")
+        .children(prekeys::key_nodes(bundle))
+        .build()
 }

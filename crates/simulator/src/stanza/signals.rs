@@ -32,8 +32,15 @@ impl Presences {
         if self.is_there(number) {
             return presence.attr("type", "available").build();
         }
-        let last = self.last_seen.get(number).filter(|_| shows_last).map_or_else(|| "deny".to_owned(), u64::to_string);
-        presence.attr("type", "unavailable").attr("last", last).build()
+        let last = self
+            .last_seen
+            .get(number)
+            .filter(|_| shows_last)
+            .map_or_else(|| "deny".to_owned(), u64::to_string);
+        presence
+            .attr("type", "unavailable")
+            .attr("last", last)
+            .build()
     }
 }
 
@@ -43,7 +50,9 @@ pub(super) fn take_presence(server: &Server, device: &DeviceId, node: &Node) {
         (Some("subscribe"), Some(to)) => watch(server, device, &to, node.bytes("tctoken")),
         (Some("unsubscribe"), Some(to)) => {
             let mut world = server.world.lock();
-            let Some(number) = world.account_of(&to).map(|account| account.number.clone()) else { return };
+            let Some(number) = world.account_of(&to).map(|account| account.number.clone()) else {
+                return;
+            };
             if let Some(watchers) = world.presences.watchers.get_mut(&number) {
                 watchers.remove(device);
             }
@@ -57,7 +66,10 @@ pub(super) fn take_presence(server: &Server, device: &DeviceId, node: &Node) {
             }
             set(server, device, kind.is_none_or(|kind| kind == "available"));
         }
-        _ => server.world.lock().count_unknown("<presence> of an unknown type".to_owned()),
+        _ => server
+            .world
+            .lock()
+            .count_unknown("<presence> of an unknown type".to_owned()),
     }
 }
 
@@ -69,10 +81,16 @@ pub(crate) fn set(server: &Server, device: &DeviceId, available: bool) {
     if available {
         presences.available.insert(device.clone());
     } else if presences.available.remove(device) {
-        presences.last_seen.insert(device.number.clone(), unix_time());
+        presences
+            .last_seen
+            .insert(device.number.clone(), unix_time());
     }
     let after = presences.is_there(&device.number);
-    let watchers = presences.watchers.get(&device.number).cloned().unwrap_or_default();
+    let watchers = presences
+        .watchers
+        .get(&device.number)
+        .cloned()
+        .unwrap_or_default();
     drop(world);
     if before != after {
         for (watcher, named) in &watchers {
@@ -87,7 +105,9 @@ pub(crate) fn set(server: &Server, device: &DeviceId, available: bool) {
 pub(crate) fn watch(server: &Server, watcher: &DeviceId, whom: &Jid, token: Option<&[u8]>) {
     let number = {
         let mut world = server.world.lock();
-        let Some(number) = world.account_of(whom).map(|account| account.number.clone()) else { return };
+        let Some(number) = world.account_of(whom).map(|account| account.number.clone()) else {
+            return;
+        };
         if !world.may_see_presence(&number, &watcher.number, token) {
             return;
         }
@@ -104,7 +124,9 @@ fn tell_watcher(server: &Server, watcher: &DeviceId, number: &Number, named: &Ji
     if world.has_blocked(number, &watcher.number) {
         return;
     }
-    let Some(account) = world.account(number) else { return };
+    let Some(account) = world.account(number) else {
+        return;
+    };
     let shows_last = account.shows("last", &watcher.number);
     if !shows_last && account.privacy.get("online") == Some("match_last_seen") {
         return;
@@ -117,11 +139,16 @@ fn tell_watcher(server: &Server, watcher: &DeviceId, number: &Number, named: &Ji
         }
         return;
     }
-    let handset = world.account(&watcher.number).map(|account| account.handset.clone());
+    let handset = world
+        .account(&watcher.number)
+        .map(|account| account.handset.clone());
     drop(world);
     if let Some(handset) = handset {
         let from = format!("{number}@s.whatsapp.net");
-        handset.lock().signals.push(PhoneSignal::Presence { from, available });
+        handset
+            .lock()
+            .signals
+            .push(PhoneSignal::Presence { from, available });
     }
 }
 
@@ -139,16 +166,27 @@ pub(super) fn take_chatstate(server: &Server, device: &DeviceId, node: &Node) {
         Some(Typing::Paused)
     } else {
         let is_audio = |composing: &Node| composing.word("media").as_deref() == Some("audio");
-        node.child("composing").map(|it| if is_audio(it) { Typing::Recording } else { Typing::Composing })
+        node.child("composing").map(|it| {
+            if is_audio(it) {
+                Typing::Recording
+            } else {
+                Typing::Composing
+            }
+        })
     };
     let (Some(typing), Some(to)) = (typing, node.jid("to")) else {
-        return server.world.lock().count_unknown("<chatstate> of an unknown kind".to_owned());
+        return server
+            .world
+            .lock()
+            .count_unknown("<chatstate> of an unknown kind".to_owned());
     };
     let chat = {
         let world = server.world.lock();
         match world.group_of(&to) {
             Some(group) => Some(Chat::Group(group.id.clone())),
-            None => world.account_of(&to).map(|account| Chat::Person(account.number.clone())),
+            None => world
+                .account_of(&to)
+                .map(|account| Chat::Person(account.number.clone())),
         }
     };
     if let Some(chat) = chat {
@@ -157,35 +195,56 @@ pub(super) fn take_chatstate(server: &Server, device: &DeviceId, node: &Node) {
 }
 
 /// Shows others in a chat that somebody types. WhatsApp shows it to devices whose owner is there.
-pub(crate) fn types(server: &Server, by: &DeviceId, chat: &Chat, typing: Typing, addressing: Addressing) {
+pub(crate) fn types(
+    server: &Server,
+    by: &DeviceId,
+    chat: &Chat,
+    typing: Typing,
+    addressing: Addressing,
+) {
     let mut world = server.world.lock();
     let (from, others) = match chat {
         Chat::Person(number) if world.has_blocked(number, &by.number) => return,
         Chat::Person(number) => (None, vec![number.clone()]),
         Chat::Status | Chat::Newsletter(_) => return,
         Chat::Group(id) => {
-            let Some(group) = world.groups.get(id) else { return };
+            let Some(group) = world.groups.get(id) else {
+                return;
+            };
             if !group.members.contains_key(&by.number) {
                 return;
             }
-            let others = group.members.keys().filter(|number| **number != by.number).cloned().collect();
+            let others = group
+                .members
+                .keys()
+                .filter(|number| **number != by.number)
+                .cloned()
+                .collect();
             (Some((address(id), group.addressing)), others)
         }
     };
-    let Some(account) = world.account(&by.number) else { return };
+    let Some(account) = world.account(&by.number) else {
+        return;
+    };
     let stanza = NodeBuilder::new("chatstate");
     let stanza = match from {
-        Some((group, addressing)) => stanza.attr("from", group).attr("participant", account.jid(addressing, 0)),
+        Some((group, addressing)) => stanza
+            .attr("from", group)
+            .attr("participant", account.jid(addressing, 0)),
         None => stanza.attr("from", account.jid(addressing, 0)),
     };
     let stanza = stanza.children([typing.node()]).build();
     let mut phones = Vec::new();
     for number in others {
-        let Some(account) = world.account(&number) else { continue };
+        let Some(account) = world.account(&number) else {
+            continue;
+        };
         phones.push(account.handset.clone());
         let devices: Vec<DeviceId> = account.linked().collect();
-        for device in
-            devices.into_iter().filter(|device| world.presences.available.contains(device)).collect::<Vec<_>>()
+        for device in devices
+            .into_iter()
+            .filter(|device| world.presences.available.contains(device))
+            .collect::<Vec<_>>()
         {
             if let Some(device) = world.device_mut(&device.number, device.device) {
                 device.send_now(stanza.clone());
@@ -199,7 +258,11 @@ pub(crate) fn types(server: &Server, by: &DeviceId, chat: &Chat, typing: Typing,
     };
     for phone in phones {
         let from = format!("{}@s.whatsapp.net", by.number);
-        phone.lock().signals.push(PhoneSignal::Typing { chat: shown.clone(), from, state: typing });
+        phone.lock().signals.push(PhoneSignal::Typing {
+            chat: shown.clone(),
+            from,
+            state: typing,
+        });
     }
     server.changed.notify_waiters();
 }

@@ -22,14 +22,22 @@ use crate::world::{Account, Chat, DeviceId, Number, World};
 /// Puts a status into the queue of every linked device of the people its `<participants>` name, by user or by device, and returns what is
 /// for phones. One that was asked for again names the one device it is for.
 pub(super) fn route(server: &Server, sender: &DeviceId, node: &Node) -> Vec<ToPhone> {
-    let Some(id) = node.word("id") else { return Vec::new() };
+    let Some(id) = node.word("id") else {
+        return Vec::new();
+    };
     let mut world = server.world.lock();
     let fault = world.switches.delivery;
     let (keys, for_all) = (keys(&world, node), node.child("enc"));
     let targets = match node.jid("participant") {
         Some(one) => {
             let account = world.account_of(&one).map(|account| account.number.clone());
-            account.map(|number| DeviceId { number, device: one.device }).into_iter().collect()
+            account
+                .map(|number| DeviceId {
+                    number,
+                    device: one.device,
+                })
+                .into_iter()
+                .collect()
         }
         None => {
             let mut people = people(&world, node);
@@ -37,17 +45,28 @@ pub(super) fn route(server: &Server, sender: &DeviceId, node: &Node) -> Vec<ToPh
             devices(&world, &people)
         }
     };
-    let Some(envelope) = Envelope::new(&world, sender, Chat::Status, Addressing::Lid) else { return Vec::new() };
+    let Some(envelope) = Envelope::new(&world, sender, Chat::Status, Addressing::Lid) else {
+        return Vec::new();
+    };
     let mut for_phones = Vec::new();
     for recipient in targets.into_iter().filter(|recipient| recipient != sender) {
-        let key = keys.iter().find(|(device, _)| *device == recipient).map(|(_, key)| *key);
+        let key = keys
+            .iter()
+            .find(|(device, _)| *device == recipient)
+            .map(|(_, key)| *key);
         let sealed: Vec<&Node> = key.into_iter().chain(for_all).collect();
         if recipient.device == 0 {
             for_phones.push(envelope.for_phone(&id, &recipient, &sealed));
         } else {
             let stanza = envelope.stanza(&id, node, &sealed);
             if let Some(device) = world.device_mut(&recipient.number, recipient.device) {
-                device.enqueue(Class::Message, &id, envelope.participant.clone(), stanza, fault);
+                device.enqueue(
+                    Class::Message,
+                    &id,
+                    envelope.participant.clone(),
+                    stanza,
+                    fault,
+                );
             }
         }
     }
@@ -56,12 +75,21 @@ pub(super) fn route(server: &Server, sender: &DeviceId, node: &Node) -> Vec<ToPh
 
 /// Whom a status is for.
 fn people(world: &World, node: &Node) -> BTreeSet<Number> {
-    let named = node.child("participants").into_iter().flat_map(|participants| participants.all("to"));
-    named.filter_map(|to| Some(world.account_of(&to.jid("jid")?)?.number.clone())).collect()
+    let named = node
+        .child("participants")
+        .into_iter()
+        .flat_map(|participants| participants.all("to"));
+    named
+        .filter_map(|to| Some(world.account_of(&to.jid("jid")?)?.number.clone()))
+        .collect()
 }
 
 fn devices(world: &World, people: &BTreeSet<Number>) -> Vec<DeviceId> {
-    people.iter().filter_map(|number| world.account(number)).flat_map(Account::all_devices).collect()
+    people
+        .iter()
+        .filter_map(|number| world.account(number))
+        .flat_map(Account::all_devices)
+        .collect()
 }
 
 /// The phone posts a status for people, which its own linked devices get, too.
@@ -73,12 +101,25 @@ pub(crate) fn send(
     kind: &'static str,
     message: &wa::Message,
 ) -> anyhow::Result<()> {
-    let own = DeviceId { number: from.clone(), device: 0 };
+    let own = DeviceId {
+        number: from.clone(),
+        device: 0,
+    };
     let people: BTreeSet<Number> = audience.iter().chain([from]).cloned().collect();
     let (handset, devices) = {
         let world = server.world.lock();
-        let devices = devices(&world, &people).into_iter().filter(|device| *device != own).collect::<Vec<_>>();
-        (world.account(from).context("no such sender")?.handset.clone(), devices)
+        let devices = devices(&world, &people)
+            .into_iter()
+            .filter(|device| *device != own)
+            .collect::<Vec<_>>();
+        (
+            world
+                .account(from)
+                .context("no such sender")?
+                .handset
+                .clone(),
+            devices,
+        )
     };
     let chat = Chat::Status.to_string();
     let strangers = handset.lock().sender_keys.strangers(&chat, &devices);
@@ -86,12 +127,25 @@ pub(crate) fn send(
 
     let mut phone = handset.lock();
     let message_bytes = message.encode_to_vec();
-    let sent = Sent { id: id.to_owned(), to: Chat::Status, kind, message: message_bytes, is_peer: false };
+    let sent = Sent {
+        id: id.to_owned(),
+        to: Chat::Status,
+        kind,
+        message: message_bytes,
+        is_peer: false,
+    };
     phone.remember(sent.clone());
     let mut participants = share_key(server, &mut phone, &chat, strangers, Addressing::Lid)?;
     // Who has the key already is named without one.
     for number in &people {
-        let Some((_, jid)) = names(server, &DeviceId { number: number.clone(), device: 0 }, Addressing::Lid) else {
+        let Some((_, jid)) = names(
+            server,
+            &DeviceId {
+                number: number.clone(),
+                device: 0,
+            },
+            Addressing::Lid,
+        ) else {
             continue;
         };
         let is_named = |to: &Node| to.jid("jid").is_some_and(|named| named.user == jid.user);

@@ -27,13 +27,24 @@ pub(crate) fn described(account: &Account) -> Value {
 pub(crate) fn tell(server: &Server, number: &Number) {
     let (devices, news) = {
         let world = server.world.lock();
-        let Some(account) = world.account(number) else { return };
-        (account.linked().collect::<Vec<DeviceId>>(), described(account))
+        let Some(account) = world.account(number) else {
+            return;
+        };
+        (
+            account.linked().collect::<Vec<DeviceId>>(),
+            described(account),
+        )
     };
     let body = json!({"data": {"xwa2_notify_account_reachout_timelock": news}}).to_string();
     for device in devices {
-        let notice = Notice { kind: "mex", from: server_jid(), lid: None };
-        let update = NodeBuilder::new("update").attr("op_name", CHANGED).bytes(body.clone().into_bytes());
+        let notice = Notice {
+            kind: "mex",
+            from: server_jid(),
+            lid: None,
+        };
+        let update = NodeBuilder::new("update")
+            .attr("op_name", CHANGED)
+            .bytes(body.clone().into_bytes());
         notify(server, &device, notice, update.build());
     }
     server.changed.notify_waiters();

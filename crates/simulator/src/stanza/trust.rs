@@ -20,14 +20,23 @@ pub(crate) fn give(server: &Server, by: &DeviceId, holder: &Number, at: u64) {
     }
     let (id, token, devices) = {
         let mut world = server.world.lock();
-        let Some(token) = world.give_token(&by.number, holder, at) else { return };
-        let theirs = world.account(holder).filter(|account| !account.has_blocked(&by.number));
+        let Some(token) = world.give_token(&by.number, holder, at) else {
+            return;
+        };
+        let theirs = world
+            .account(holder)
+            .filter(|account| !account.has_blocked(&by.number));
         let theirs: Vec<DeviceId> = theirs.into_iter().flat_map(Account::linked).collect();
-        let own = world.account(&by.number).map(|account| account.others(by.device)).unwrap_or_default();
+        let own = world
+            .account(&by.number)
+            .map(|account| account.others(by.device))
+            .unwrap_or_default();
         (world.next_stanza_id(), token, [theirs, own].concat())
     };
     for device in devices {
-        if let Some((from, stanza)) = notification(server, &by.number, holder, &device.number, &token, &id) {
+        if let Some((from, stanza)) =
+            notification(server, &by.number, holder, &device.number, &token, &id)
+        {
             enqueue(server, &device, Class::Notification, &id, from, stanza);
         }
     }
@@ -69,11 +78,20 @@ fn notification(
 pub(crate) fn give_as_phone(server: &Server, from: &Number, to: &Number) {
     let is_owed = server.world.lock().owes_token(from, to);
     if is_owed {
-        give(server, &DeviceId { number: from.clone(), device: 0 }, to, unix_time());
+        give(
+            server,
+            &DeviceId {
+                number: from.clone(),
+                device: 0,
+            },
+            to,
+            unix_time(),
+        );
     }
 }
 
 /// The token that somebody shows with a stanza, wherever in it they put it.
 pub(crate) fn shown(node: &Node) -> Option<&[u8]> {
-    node.bytes("tctoken").or_else(|| node.children()?.iter().find_map(shown))
+    node.bytes("tctoken")
+        .or_else(|| node.children()?.iter().find_map(shown))
 }

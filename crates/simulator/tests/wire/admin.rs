@@ -18,34 +18,70 @@ async fn phones_are_made_scan_send_and_list_what_they_received() {
     let admin = simulator.admin_url();
     let tls = simulator.admin_url().replace("http://", "https://");
     let alice: Value = post(&http, &format!("{tls}/phones"), json!({"name": "Alice"})).await;
-    let bob: Value = post(&http, &format!("{admin}/phones"), json!({"name": "Bob", "number": "375447034810"})).await;
+    let bob: Value = post(
+        &http,
+        &format!("{admin}/phones"),
+        json!({"name": "Bob", "number": "375447034810"}),
+    )
+    .await;
     assert_eq!(bob["jid"], "375447034810@s.whatsapp.net");
-    let (alice, bob) = (alice["number"].as_str().unwrap(), bob["number"].as_str().unwrap());
+    let (alice, bob) = (
+        alice["number"].as_str().unwrap(),
+        bob["number"].as_str().unwrap(),
+    );
 
     let mut companion = Companion::new(&simulator).await;
     let qr = companion.qr().await;
-    let device = post(&http, &format!("{admin}/phones/{alice}/scan"), json!({"qr": qr})).await;
+    let device = post(
+        &http,
+        &format!("{admin}/phones/{alice}/scan"),
+        json!({"qr": qr}),
+    )
+    .await;
     assert_eq!(device["device"], 1);
     companion.connected().await;
 
-    let sent = post(&http, &format!("{admin}/phones/{bob}/messages"), json!({"to": alice, "text": "hi"})).await;
+    let sent = post(
+        &http,
+        &format!("{admin}/phones/{bob}/messages"),
+        json!({"to": alice, "text": "hi"}),
+    )
+    .await;
     assert_eq!(companion.message().await.id, sent["id"].as_str().unwrap());
     let received = get(&http, &format!("{admin}/phones/{alice}/messages")).await;
     assert_eq!(received["messages"][0]["text"], "hi");
-    let image = json!({"to": alice, "image": {"base64": "AQID", "mime": "image/png", "caption": "c"}});
+    let image =
+        json!({"to": alice, "image": {"base64": "AQID", "mime": "image/png", "caption": "c"}});
     post(&http, &format!("{admin}/phones/{bob}/messages"), image).await;
     let received = get(&http, &format!("{admin}/phones/{alice}/messages?after=1")).await;
-    assert_eq!(received["messages"][0]["media"], json!({"mime": "image/png", "bytes": "AQID"}));
+    assert_eq!(
+        received["messages"][0]["media"],
+        json!({"mime": "image/png", "bytes": "AQID"})
+    );
     let document = json!({"to": alice, "document": {"size": 30, "caption": "d"}});
     post(&http, &format!("{admin}/phones/{bob}/messages"), document).await;
     let received = get(&http, &format!("{admin}/phones/{alice}/messages?after=2")).await;
     let document = &received["messages"][0];
-    assert_eq!((&document["kind"], &document["caption"]), (&json!("document"), &json!("d")));
-    assert_eq!(document["media"]["bytes"].as_str().unwrap().len(), 40, "30 bytes as base64");
+    assert_eq!(
+        (&document["kind"], &document["caption"]),
+        (&json!("document"), &json!("d"))
+    );
+    assert_eq!(
+        document["media"]["bytes"].as_str().unwrap().len(),
+        40,
+        "30 bytes as base64"
+    );
     let devices = get(&http, &format!("{admin}/phones/{alice}/devices")).await;
     assert_eq!(devices[0]["connected"], true);
-    assert_eq!(get(&http, &format!("{admin}/unknown-requests")).await, json!([]));
-    let gone = http.delete(format!("{admin}/phones/{alice}/devices/1")).send().await.unwrap();
+    assert_eq!(
+        get(&http, &format!("{admin}/unknown-requests")).await,
+        json!([])
+    );
+    let gone = http
+        .delete(format!("{admin}/phones/{alice}/devices/1"))
+        .send()
+        .await
+        .unwrap();
     assert_eq!(gone.status(), StatusCode::OK);
     companion.stop().await;
     simulator.finish().await.unwrap();
@@ -58,33 +94,68 @@ async fn profiles_and_blocks_and_addresses_are_set() {
     let profile = format!("{admin}/phones/{}/profile", alice.number());
     let change = async |address: &str, body: Value| {
         let answer = http.patch(address).json(&body).send().await.unwrap();
-        (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
+        (
+            answer.status().as_u16(),
+            answer.json::<Value>().await.unwrap(),
+        )
     };
     // The smallest JPEG that an encoder of ours makes.
     let mut jpeg = std::io::Cursor::new(Vec::new());
-    image::RgbImage::new(8, 8).write_to(&mut jpeg, image::ImageFormat::Jpeg).unwrap();
+    image::RgbImage::new(8, 8)
+        .write_to(&mut jpeg, image::ImageFormat::Jpeg)
+        .unwrap();
     let picture = STANDARD.encode(jpeg.into_inner());
-    let (status, shown) =
-        change(&profile, json!({"name": "Alicia", "about": "here", "picture": picture, "hides_picture": false})).await;
-    assert_eq!((status, &shown["name"], &shown["about"]), (200, &json!("Alicia"), &json!("here")));
+    let (status, shown) = change(
+        &profile,
+        json!({"name": "Alicia", "about": "here", "picture": picture, "hides_picture": false}),
+    )
+    .await;
+    assert_eq!(
+        (status, &shown["name"], &shown["about"]),
+        (200, &json!("Alicia"), &json!("here"))
+    );
     assert_eq!(shown["picture"]["base64"], picture);
     let (status, refused) = change(&profile, json!({"picture": "AQID"})).await;
-    assert_eq!((status, refused["error"].as_str().unwrap().contains("no JPEG")), (400, true));
+    assert_eq!(
+        (
+            status,
+            refused["error"].as_str().unwrap().contains("no JPEG")
+        ),
+        (400, true)
+    );
     let block = format!("{admin}/phones/{}/blocked/{}", alice.number(), bob.number());
-    assert_eq!(http.put(&block).send().await.unwrap().status(), StatusCode::OK);
+    assert_eq!(
+        http.put(&block).send().await.unwrap().status(),
+        StatusCode::OK
+    );
     assert_eq!(get(&http, &profile).await["blocked"], json!([bob.number()]));
-    assert_eq!(http.delete(&block).send().await.unwrap().status(), StatusCode::OK);
+    assert_eq!(
+        http.delete(&block).send().await.unwrap().status(),
+        StatusCode::OK
+    );
     let (_, shown) = change(&profile, json!({"picture": null})).await;
-    assert_eq!((&shown["picture"], &shown["blocked"]), (&Value::Null, &json!([])));
+    assert_eq!(
+        (&shown["picture"], &shown["blocked"]),
+        (&Value::Null, &json!([]))
+    );
 
     let (mut companion, _) = Companion::linked_to(&alice, &simulator).await;
     let addressing = http.put(format!("{admin}/phones/{}/addressing", bob.number()));
-    let addressing = addressing.json(&json!({"addressing": "lid", "tells_both": false})).send().await.unwrap();
+    let addressing = addressing
+        .json(&json!({"addressing": "lid", "tells_both": false}))
+        .send()
+        .await
+        .unwrap();
     assert_eq!(addressing.status(), StatusCode::OK);
     bob.sends_text(alice.number(), "hi").await.unwrap();
     let told = companion.message().await;
     assert_eq!((told.sender.as_str(), told.sender_alt), (&*bob.lid(), None));
-    post(&http, &format!("{admin}/phones/{}/migration", alice.number()), json!({})).await;
+    post(
+        &http,
+        &format!("{admin}/phones/{}/migration", alice.number()),
+        json!({}),
+    )
+    .await;
     let bob_jid = bob.lid().parse().unwrap();
     let known = async || companion.client.get_lid_pn_entry(&bob_jid).await.unwrap();
     let learnt = tokio::time::timeout(PATIENCE, async {
@@ -111,10 +182,24 @@ async fn catalogues_are_filled_and_ordered_from() {
     assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
     let words = refused.json::<Value>().await.unwrap()["error"].to_string();
     assert!(words.contains("has no catalogue"), "{words}");
-    let products = json!({"products": [{"id": "7", "name": "Mug", "price": 4_500, "currency": "EUR"}]});
-    let filled = http.put(format!("{admin}/phones/{}/catalog", alice.number())).json(&products).send().await.unwrap();
+    let products =
+        json!({"products": [{"id": "7", "name": "Mug", "price": 4_500, "currency": "EUR"}]});
+    let filled = http
+        .put(format!("{admin}/phones/{}/catalog", alice.number()))
+        .json(&products)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(filled.status(), StatusCode::OK);
-    assert_eq!(http.post(&orders).json(&cart("8")).send().await.unwrap().status(), StatusCode::BAD_REQUEST);
+    assert_eq!(
+        http.post(&orders)
+            .json(&cart("8"))
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        StatusCode::BAD_REQUEST
+    );
     let placed = post(&http, &orders, cart("7")).await;
     let received = companion.next("an order", |event| match event {
         Event::Messages(batch) => batch.messages.first().and_then(|inbound| {
@@ -140,16 +225,61 @@ async fn mistakes_are_answered_with_what_is_wrong() {
     let alice = simulator.phone("Alice").unwrap();
     let phones = format!("{admin}/phones/{}", alice.number());
     for (address, body, status, words) in [
-        (format!("{admin}/phones"), json!({"name": "B", "number": "12"}), 400, "7 to 15 digits"),
+        (
+            format!("{admin}/phones"),
+            json!({"name": "B", "number": "12"}),
+            400,
+            "7 to 15 digits",
+        ),
         (format!("{admin}/phones"), json!({"nmae": "B"}), 422, "nmae"),
-        (format!("{admin}/phones/1234567/scan"), json!({"qr": "x"}), 404, "no phone 1234567"),
-        (format!("{phones}/scan"), json!({"qr": "x"}), 400, "fewer than four fields"),
-        (format!("{phones}/link-code"), json!({"code": "ABCD1234"}), 404, "expired"),
-        (format!("{phones}/messages"), json!({"to": "99", "text": "x"}), 400, "nobody is at"),
-        (format!("{phones}/messages"), json!({"to": "99"}), 400, "one of text, image and document"),
-        (format!("{phones}/messages"), json!({"to": "99", "document": {"size": 67108865}}), 400, "at most 67108864"),
-        (format!("{phones}/devices/4/faults"), json!({"fault": "cut"}), 400, "no such device"),
-        (format!("{admin}/faults"), json!({"fault": "acks", "mode": "refuse"}), 400, "needs code"),
+        (
+            format!("{admin}/phones/1234567/scan"),
+            json!({"qr": "x"}),
+            404,
+            "no phone 1234567",
+        ),
+        (
+            format!("{phones}/scan"),
+            json!({"qr": "x"}),
+            400,
+            "fewer than four fields",
+        ),
+        (
+            format!("{phones}/link-code"),
+            json!({"code": "ABCD1234"}),
+            404,
+            "expired",
+        ),
+        (
+            format!("{phones}/messages"),
+            json!({"to": "99", "text": "x"}),
+            400,
+            "nobody is at",
+        ),
+        (
+            format!("{phones}/messages"),
+            json!({"to": "99"}),
+            400,
+            "one of text, image and document",
+        ),
+        (
+            format!("{phones}/messages"),
+            json!({"to": "99", "document": {"size": 67108865}}),
+            400,
+            "at most 67108864",
+        ),
+        (
+            format!("{phones}/devices/4/faults"),
+            json!({"fault": "cut"}),
+            400,
+            "no such device",
+        ),
+        (
+            format!("{admin}/faults"),
+            json!({"fault": "acks", "mode": "refuse"}),
+            400,
+            "needs code",
+        ),
     ] {
         let answer = http.post(&address).json(&body).send().await.unwrap();
         let found = answer.status().as_u16();
@@ -168,7 +298,12 @@ async fn the_call_of_other_projects_suites_makes_accounts_by_push_name() {
     for _ in 0..2 {
         let mut companion = Companion::new(&simulator).await;
         let qr = companion.qr().await;
-        let scan = http.post(format!("{admin}/mock-phone/scan-qr")).body(qr).send().await.unwrap();
+        let scan = http
+            .post(format!("{admin}/mock-phone/scan-qr"))
+            .body(qr)
+            .send()
+            .await
+            .unwrap();
         assert!(scan.status().is_success());
         let scanned: Value = scan.json().await.unwrap();
         numbers.push(scanned["number"].as_str().unwrap().to_owned());
@@ -177,7 +312,12 @@ async fn the_call_of_other_projects_suites_makes_accounts_by_push_name() {
     }
     // The engine registers without a push name, so each scan is an account of its own.
     assert_ne!(numbers[0], numbers[1]);
-    let stale = http.post(format!("{admin}/mock-phone/scan-qr")).body("nonsense").send().await.unwrap();
+    let stale = http
+        .post(format!("{admin}/mock-phone/scan-qr"))
+        .body("nonsense")
+        .send()
+        .await
+        .unwrap();
     assert_eq!(stale.status(), StatusCode::BAD_REQUEST);
     simulator.finish().await.unwrap();
 }
@@ -191,7 +331,10 @@ async fn a_burst_spreads_over_the_chats_keeps_its_timetable_and_says_when_each_m
     let burst = json!({"label": "load", "from": [bob.number(), carol.number()], "to": [alice.number()], "count": 6, "per_second": 50});
     let sent = post(&http, &format!("{admin}/bursts"), burst).await;
     assert_eq!(sent["sent"], 6);
-    assert!(sent["seconds"].as_f64().unwrap() >= 0.1, "the sixth is due after a tenth of a second: {sent}");
+    assert!(
+        sent["seconds"].as_f64().unwrap() >= 0.1,
+        "the sixth is due after a tenth of a second: {sent}"
+    );
     let mut due = std::collections::BTreeMap::new();
     while due.len() < 6 {
         let message = companion.message().await;
@@ -200,22 +343,65 @@ async fn a_burst_spreads_over_the_chats_keeps_its_timetable_and_says_when_each_m
         };
         let index: usize = index.parse().unwrap();
         assert_eq!((label, message.text.len()), ("load", 100));
-        let sender = if index.is_multiple_of(2) { &bob } else { &carol };
-        assert!(message.sender.starts_with(sender.number()), "{index} is from {}", message.sender);
+        let sender = if index.is_multiple_of(2) {
+            &bob
+        } else {
+            &carol
+        };
+        assert!(
+            message.sender.starts_with(sender.number()),
+            "{index} is from {}",
+            message.sender
+        );
         due.insert(index, at.parse::<u64>().unwrap());
     }
-    assert_eq!(due[&5] - due[&0], 100_000, "in microseconds, by the timetable");
+    assert_eq!(
+        due[&5] - due[&0],
+        100_000,
+        "in microseconds, by the timetable"
+    );
 
-    alice.until("all is confirmed", PATIENCE, |alice| (alice.devices()[0].queued == 0).then_some(())).await.unwrap();
+    alice
+        .until("all is confirmed", PATIENCE, |alice| {
+            (alice.devices()[0].queued == 0).then_some(())
+        })
+        .await
+        .unwrap();
     let phones = get(&http, &format!("{admin}/phones")).await;
-    let of_alice = phones.as_array().unwrap().iter().find(|phone| phone["number"] == alice.number()).unwrap();
-    assert_eq!((&of_alice["devices"], &of_alice["connected"], &of_alice["queued"]), (&json!(1), &json!(1), &json!(0)));
+    let of_alice = phones
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|phone| phone["number"] == alice.number())
+        .unwrap();
+    assert_eq!(
+        (
+            &of_alice["devices"],
+            &of_alice["connected"],
+            &of_alice["queued"]
+        ),
+        (&json!(1), &json!(1), &json!(0))
+    );
     for (wrong, words) in [
-        (json!({"label": "x", "from": [], "to": ["1"], "count": 1}), "at least one phone"),
-        (json!({"label": "x", "from": ["1"], "to": ["1"], "count": 1}), "no phone 1"),
-        (json!({"label": "x", "from": ["1"], "to": ["1"], "count": 1, "per_second": 0}), "above 0"),
+        (
+            json!({"label": "x", "from": [], "to": ["1"], "count": 1}),
+            "at least one phone",
+        ),
+        (
+            json!({"label": "x", "from": ["1"], "to": ["1"], "count": 1}),
+            "no phone 1",
+        ),
+        (
+            json!({"label": "x", "from": ["1"], "to": ["1"], "count": 1, "per_second": 0}),
+            "above 0",
+        ),
     ] {
-        let answer = http.post(format!("{admin}/bursts")).json(&wrong).send().await.unwrap();
+        let answer = http
+            .post(format!("{admin}/bursts"))
+            .json(&wrong)
+            .send()
+            .await
+            .unwrap();
         assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
         let text = answer.text().await.unwrap();
         assert!(text.contains(words), "{text}");
@@ -226,10 +412,21 @@ async fn a_burst_spreads_over_the_chats_keeps_its_timetable_and_says_when_each_m
 
 async fn post(http: &reqwest::Client, address: &str, body: Value) -> Value {
     let answer = http.post(address).json(&body).send().await.unwrap();
-    assert!(answer.status().is_success(), "{address}: {} {}", answer.status(), answer.text().await.unwrap());
+    assert!(
+        answer.status().is_success(),
+        "{address}: {} {}",
+        answer.status(),
+        answer.text().await.unwrap()
+    );
     answer.json().await.unwrap()
 }
 
 async fn get(http: &reqwest::Client, address: &str) -> Value {
-    http.get(address).send().await.unwrap().json().await.unwrap()
+    http.get(address)
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap()
 }

@@ -25,7 +25,10 @@ struct NoHttp;
 #[async_trait]
 impl HttpClient for NoHttp {
     async fn execute(&self, request: HttpRequest) -> anyhow::Result<HttpResponse> {
-        anyhow::bail!("these tests make no HTTP request, but the engine asked for {}", request.url)
+        anyhow::bail!(
+            "these tests make no HTTP request, but the engine asked for {}",
+            request.url
+        )
     }
 }
 
@@ -37,7 +40,10 @@ impl HttpClient for Downloads {
     async fn execute(&self, request: HttpRequest) -> anyhow::Result<HttpResponse> {
         anyhow::ensure!(request.method == "GET", "these tests only download");
         let answer = self.0.get(request.url).send().await?;
-        Ok(HttpResponse { status_code: answer.status().as_u16(), body: answer.bytes().await?.to_vec() })
+        Ok(HttpResponse {
+            status_code: answer.status().as_u16(),
+            body: answer.bytes().await?.to_vec(),
+        })
     }
 }
 
@@ -101,13 +107,24 @@ pub struct Received {
 impl Companion {
     /// Starts a device that has never been linked.
     pub async fn new(simulator: &Simulator) -> Self {
-        Self::start(simulator, Keys(Arc::new(InMemoryBackend::new())), Inbox::Works).await
+        Self::start(
+            simulator,
+            Keys(Arc::new(InMemoryBackend::new())),
+            Inbox::Works,
+        )
+        .await
     }
 
     /// The same, with a way to the media host.
     pub async fn downloading(simulator: &Simulator) -> Self {
         let http = Arc::new(Downloads(crate::media::https(simulator)));
-        Self::start_with(simulator, Keys(Arc::new(InMemoryBackend::new())), Inbox::Works, http).await
+        Self::start_with(
+            simulator,
+            Keys(Arc::new(InMemoryBackend::new())),
+            Inbox::Works,
+            http,
+        )
+        .await
     }
 
     /// Starts a device from its keys.
@@ -115,12 +132,19 @@ impl Companion {
         Self::start_with(simulator, keys, inbox, Arc::new(NoHttp)).await
     }
 
-    async fn start_with(simulator: &Simulator, keys: Keys, inbox: Inbox, http: Arc<dyn HttpClient>) -> Self {
+    async fn start_with(
+        simulator: &Simulator,
+        keys: Keys,
+        inbox: Inbox,
+        http: Arc<dyn HttpClient>,
+    ) -> Self {
         let saved = Arc::new(PersistenceManager::new(keys.0.clone()).await.unwrap());
         let client = Client::builder()
             .with_runtime(TokioRuntime)
             .with_persistence_manager(saved)
-            .with_transport_factory(TokioWebSocketTransportFactory::new().with_url(simulator.ws_url()))
+            .with_transport_factory(
+                TokioWebSocketTransportFactory::new().with_url(simulator.ws_url()),
+            )
             .with_http_client_arc(http)
             .with_version_override((2, 3000, 1_030_000_000))
             .with_wanted_pre_key_count(30)
@@ -135,7 +159,15 @@ impl Companion {
             let client = client.clone();
             async move { client.run().await }
         });
-        Self { client, keys, events, ahead: VecDeque::new(), seen: Vec::new(), run, _subscription: subscription }
+        Self {
+            client,
+            keys,
+            events,
+            ahead: VecDeque::new(),
+            seen: Vec::new(),
+            run,
+            _subscription: subscription,
+        }
     }
 
     /// Starts a device, links it to the phone's account, and waits until it is online.
@@ -157,7 +189,10 @@ impl Companion {
     }
 
     pub async fn connected(&mut self) {
-        self.next("to be connected", |event| matches!(event, Event::Connected(_)).then_some(())).await;
+        self.next("to be connected", |event| {
+            matches!(event, Event::Connected(_)).then_some(())
+        })
+        .await;
     }
 
     /// The next message it receives.
@@ -169,7 +204,12 @@ impl Companion {
                 from_me: inbound.info.source.is_from_me,
                 offline: inbound.info.is_offline,
                 sender: inbound.info.source.sender.to_string(),
-                sender_alt: inbound.info.source.sender_alt.as_ref().map(ToString::to_string),
+                sender_alt: inbound
+                    .info
+                    .source
+                    .sender_alt
+                    .as_ref()
+                    .map(ToString::to_string),
             }),
             _ => None,
         })
@@ -191,7 +231,10 @@ impl Companion {
                         return found;
                     }
                 }
-                Ok(None) => panic!("the engine is gone; waited for {what}; saw {:#?}", self.seen),
+                Ok(None) => panic!(
+                    "the engine is gone; waited for {what}; saw {:#?}",
+                    self.seen
+                ),
                 Err(_) => panic!("waited for {what} in vain; saw {:#?}", self.seen),
             }
         }
@@ -210,7 +253,12 @@ impl Companion {
 
     pub async fn sends_text(&self, to: &Phone, text: &str) -> String {
         let to: Jid = to.jid().parse().unwrap();
-        self.client.send_text(to, text).await.unwrap().message_id.to_string()
+        self.client
+            .send_text(to, text)
+            .await
+            .unwrap()
+            .message_id
+            .to_string()
     }
 
     /// Leaves without logging out.
@@ -222,13 +270,23 @@ impl Companion {
 }
 
 fn text(message: &wa::Message) -> String {
-    let extended = message.extended_text_message.as_option().and_then(|extended| extended.text.clone());
-    message.conversation.clone().or(extended).unwrap_or_default()
+    let extended = message
+        .extended_text_message
+        .as_option()
+        .and_then(|extended| extended.text.clone());
+    message
+        .conversation
+        .clone()
+        .or(extended)
+        .unwrap_or_default()
 }
 
 /// A simulator with two accounts.
 pub async fn two_phones(options: Options) -> (Simulator, Phone, Phone) {
     let simulator = Simulator::start(options).await.unwrap();
-    let (alice, bob) = (simulator.phone("Alice").unwrap(), simulator.phone("Bob").unwrap());
+    let (alice, bob) = (
+        simulator.phone("Alice").unwrap(),
+        simulator.phone("Bob").unwrap(),
+    );
     (simulator, alice, bob)
 }

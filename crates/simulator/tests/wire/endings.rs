@@ -28,14 +28,20 @@ async fn ends(client: &mut StrictClient) {
 
 async fn linked() -> (Simulator, Phone, RawDevice) {
     let (simulator, alice, _) = two_phones(Options::default()).await;
-    let device = RawDevice::just_linked_to(&alice, &simulator).await.logged_in(&simulator, true).await;
+    let device = RawDevice::just_linked_to(&alice, &simulator)
+        .await
+        .logged_in(&simulator, true)
+        .await;
     (simulator, alice, device)
 }
 
 #[tokio::test]
 async fn every_last_word_is_followed_by_its_mark_and_the_end_of_tcp_and_by_no_close_frame() {
     let (simulator, alice, mut device) = linked().await;
-    simulator.faults().fail_stream(alice.number(), 1, 503).unwrap();
+    simulator
+        .faults()
+        .fail_stream(alice.number(), 1, 503)
+        .unwrap();
     assert_eq!(word(&last_word(&mut device.client).await, "code"), "503");
     ends(&mut device.client).await;
 
@@ -45,17 +51,26 @@ async fn every_last_word_is_followed_by_its_mark_and_the_end_of_tcp_and_by_no_cl
     let mut present = StrictClient::connect(&simulator, &noise_key, &payload).await;
     assert_eq!(present.stanza().await.tag, "success");
     let replaced = last_word(&mut former.client).await;
-    assert_eq!(word(replaced.get_optional_child("conflict").unwrap(), "type"), "replaced");
+    assert_eq!(
+        word(replaced.get_optional_child("conflict").unwrap(), "type"),
+        "replaced"
+    );
     ends(&mut former.client).await;
 
     alice.logs_out(1).await.unwrap();
     let removed = last_word(&mut present).await;
-    assert_eq!((word(&removed, "code").as_str(), removed.tag.as_ref()), ("401", "stream:error"));
+    assert_eq!(
+        (word(&removed, "code").as_str(), removed.tag.as_ref()),
+        ("401", "stream:error")
+    );
     ends(&mut present).await;
 
     let mut stranger = StrictClient::connect(&simulator, &noise_key, &payload).await;
     let refused = last_word(&mut stranger).await;
-    assert_eq!((word(&refused, "reason").as_str(), refused.tag.as_ref()), ("401", "failure"));
+    assert_eq!(
+        (word(&refused, "reason").as_str(), refused.tag.as_ref()),
+        ("401", "failure")
+    );
     ends(&mut stranger).await;
     simulator.finish().await.unwrap();
 }
@@ -63,7 +78,10 @@ async fn every_last_word_is_followed_by_its_mark_and_the_end_of_tcp_and_by_no_cl
 #[tokio::test]
 async fn a_client_that_hangs_up_after_the_last_word_is_answered() {
     let (simulator, alice, mut device) = linked().await;
-    simulator.faults().fail_stream(alice.number(), 1, 503).unwrap();
+    simulator
+        .faults()
+        .fail_stream(alice.number(), 1, 503)
+        .unwrap();
     last_word(&mut device.client).await;
     device.client.hang_up().await;
     match device.client.next().await {

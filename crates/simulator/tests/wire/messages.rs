@@ -15,21 +15,37 @@ async fn texts_go_both_ways_and_each_side_hears_that_they_were_delivered() {
 
     let id = bob.sends_text(alice.number(), "hello Alice").await.unwrap();
     let message = companion.message().await;
-    assert_eq!((message.text.as_str(), message.id.as_str()), ("hello Alice", id.as_str()));
+    assert_eq!(
+        (message.text.as_str(), message.id.as_str()),
+        ("hello Alice", id.as_str())
+    );
     assert_eq!(message.sender, bob.jid());
     assert_eq!(message.sender_alt, Some(bob.lid()));
     assert!(!message.from_me);
     // From Alice's phone, and from her linked device.
     let from_both = |bob: &Phone| {
-        let devices: Vec<u16> = bob.receipts().iter().map(|receipt| receipt.from_device).collect();
+        let devices: Vec<u16> = bob
+            .receipts()
+            .iter()
+            .map(|receipt| receipt.from_device)
+            .collect();
         (devices.contains(&0) && devices.contains(&1)).then_some(())
     };
-    bob.until("both devices have confirmed", PATIENCE, from_both).await.unwrap();
-    assert!(bob.receipts().iter().all(|receipt| receipt.id == id && receipt.status == "delivered"));
+    bob.until("both devices have confirmed", PATIENCE, from_both)
+        .await
+        .unwrap();
+    assert!(
+        bob.receipts()
+            .iter()
+            .all(|receipt| receipt.id == id && receipt.status == "delivered")
+    );
 
     let id = companion.sends_text(&bob, "hello Bob").await;
     let message = bob.next_message(PATIENCE).await.unwrap();
-    assert_eq!((message.text.as_deref(), message.id.as_str()), (Some("hello Bob"), id.as_str()));
+    assert_eq!(
+        (message.text.as_deref(), message.id.as_str()),
+        (Some("hello Bob"), id.as_str())
+    );
     assert_eq!((message.from, message.from_device), (alice.jid(), 1));
     let refusal = companion
         .next("the server's ack", |event| match event {
@@ -45,16 +61,27 @@ async fn texts_go_both_ways_and_each_side_hears_that_they_were_delivered() {
         })
         .await;
     // Alice's own phone has a copy of what her device sent.
-    let copies: Vec<_> = alice.received().into_iter().filter(|message| message.from_me).collect();
+    let copies: Vec<_> = alice
+        .received()
+        .into_iter()
+        .filter(|message| message.from_me)
+        .collect();
     assert_eq!(copies.len(), 1);
-    assert_eq!((copies[0].text.as_deref(), copies[0].chat.clone()), (Some("hello Bob"), bob.jid()));
+    assert_eq!(
+        (copies[0].text.as_deref(), copies[0].chat.clone()),
+        (Some("hello Bob"), bob.jid())
+    );
     companion.stop().await;
     simulator.finish().await.unwrap();
 }
 
 #[tokio::test]
 async fn accounts_that_whatsapp_moved_to_lids_talk_too() {
-    let (simulator, alice, bob) = two_phones(Options { addressing: Addressing::Lid, ..Options::default() }).await;
+    let (simulator, alice, bob) = two_phones(Options {
+        addressing: Addressing::Lid,
+        ..Options::default()
+    })
+    .await;
     let (mut companion, _) = Companion::linked_to(&alice, &simulator).await;
     bob.sends_text(&alice.lid(), "by lid").await.unwrap();
     let message = companion.message().await;
@@ -62,7 +89,10 @@ async fn accounts_that_whatsapp_moved_to_lids_talk_too() {
     assert_eq!(message.sender_alt, Some(bob.jid()));
     let to: Jid = bob.lid().parse().unwrap();
     companion.client.send_text(to, "back").await.unwrap();
-    assert_eq!(bob.next_message(PATIENCE).await.unwrap().text.as_deref(), Some("back"));
+    assert_eq!(
+        bob.next_message(PATIENCE).await.unwrap().text.as_deref(),
+        Some("back")
+    );
     companion.stop().await;
     simulator.finish().await.unwrap();
 }
@@ -81,7 +111,10 @@ async fn two_devices_of_one_account_get_what_arrives_and_copies_of_what_the_othe
     assert!(copy.from_me);
     assert_eq!(copy.text, "from the first");
 
-    alice.sends_text(bob.number(), "from the phone").await.unwrap();
+    alice
+        .sends_text(bob.number(), "from the phone")
+        .await
+        .unwrap();
     assert_eq!(first.message().await.text, "from the phone");
     assert_eq!(second.message().await.text, "from the phone");
     first.stop().await;
@@ -111,7 +144,8 @@ async fn reading_on_the_phone_tells_the_sending_device() {
     let (mut companion, _) = Companion::linked_to(&alice, &simulator).await;
     let id = companion.sends_text(&bob, "read me").await;
     bob.next_message(PATIENCE).await.unwrap();
-    bob.reads(alice.number(), std::slice::from_ref(&id)).unwrap();
+    bob.reads(alice.number(), std::slice::from_ref(&id))
+        .unwrap();
     companion
         .next("a read receipt", |event| match event {
             Event::Receipt(receipt) if format!("{:?}", receipt.r#type) == "Read" => {
@@ -139,7 +173,10 @@ async fn a_refused_message_gets_the_code_and_goes_nowhere() {
     assert_eq!(code.map(|code| code.to_string()).as_deref(), Some("463"));
     simulator.faults().acks(AckFault::None);
     companion.sends_text(&bob, "allowed").await;
-    assert_eq!(bob.next_message(PATIENCE).await.unwrap().text.as_deref(), Some("allowed"));
+    assert_eq!(
+        bob.next_message(PATIENCE).await.unwrap().text.as_deref(),
+        Some("allowed")
+    );
     companion.stop().await;
     simulator.finish().await.unwrap();
 }
@@ -148,10 +185,15 @@ async fn a_refused_message_gets_the_code_and_goes_nowhere() {
 async fn a_delayed_ack_comes_after_the_message_and_a_dropped_one_never() {
     let (simulator, alice, bob) = two_phones(Options::default()).await;
     let (mut companion, _) = Companion::linked_to(&alice, &simulator).await;
-    simulator.faults().acks(AckFault::Delay(Duration::from_millis(200)));
+    simulator
+        .faults()
+        .acks(AckFault::Delay(Duration::from_millis(200)));
     let id = companion.sends_text(&bob, "slowly").await;
     bob.next_message(PATIENCE).await.unwrap();
-    assert!(!companion.has_seen(|event| matches!(event, Event::ServerAck(ack) if ack.id == id)), "the ack is late");
+    assert!(
+        !companion.has_seen(|event| matches!(event, Event::ServerAck(ack) if ack.id == id)),
+        "the ack is late"
+    );
     companion
         .next("the late ack", |event| match event {
             Event::ServerAck(ack) if ack.id == id => Some(()),
@@ -165,7 +207,9 @@ async fn a_delayed_ack_comes_after_the_message_and_a_dropped_one_never() {
     let id = companion.sends_text(&bob, "answered").await;
     let acked = companion
         .next("an ack", |event| match event {
-            Event::ServerAck(ack) if ack.class.as_deref() == Some("message") => Some(ack.id.to_string()),
+            Event::ServerAck(ack) if ack.class.as_deref() == Some("message") => {
+                Some(ack.id.to_string())
+            }
             _ => None,
         })
         .await;
@@ -191,7 +235,11 @@ async fn repeated_and_reordered_stanzas_reach_the_device() {
     simulator.faults().deliveries(DeliveryFault::None);
     bob.sends_text(alice.number(), "four").await.unwrap();
     assert_eq!(companion.message().await.text, "three");
-    assert_eq!(companion.message().await.text, "four", "the repeated one is not a second message");
+    assert_eq!(
+        companion.message().await.text,
+        "four",
+        "the repeated one is not a second message"
+    );
     companion.stop().await;
     simulator.finish().await.unwrap();
 }
@@ -205,9 +253,11 @@ async fn a_device_that_is_linked_later_hears_from_those_who_knew_the_account_bef
     assert_eq!(hers.message().await.text, "to one device");
     let (mut second, _) = Companion::linked_to(&alice, &simulator).await;
     // Bob's device has kept the list of Alice's devices; it was told that the list is out of date.
-    bob.until("the news has reached Bob's device", PATIENCE, |bob| (bob.devices()[0].queued == 0).then_some(()))
-        .await
-        .unwrap();
+    bob.until("the news has reached Bob's device", PATIENCE, |bob| {
+        (bob.devices()[0].queued == 0).then_some(())
+    })
+    .await
+    .unwrap();
     his.sends_text(&alice, "to both").await;
     assert_eq!(hers.message().await.text, "to both");
     assert_eq!(second.message().await.text, "to both");
@@ -221,8 +271,14 @@ async fn a_device_that_is_linked_later_hears_from_those_who_knew_the_account_bef
 async fn a_note_to_oneself_reaches_each_own_device_once() {
     let (simulator, alice, _) = two_phones(Options::default()).await;
     let (mut companion, _) = Companion::linked_to(&alice, &simulator).await;
-    alice.sends_text(alice.number(), "remember the milk").await.unwrap();
-    alice.sends_text(alice.number(), "and the bread").await.unwrap();
+    alice
+        .sends_text(alice.number(), "remember the milk")
+        .await
+        .unwrap();
+    alice
+        .sends_text(alice.number(), "and the bread")
+        .await
+        .unwrap();
     let note = companion.message().await;
     assert!(note.from_me);
     assert_eq!(note.text, "remember the milk");
@@ -238,9 +294,14 @@ async fn receipts_are_withheld_until_the_phone_gives_them() {
     bob.receipts_are(Receipts::Withheld);
     let id = companion.sends_text(&bob, "seen?").await;
     bob.next_message(PATIENCE).await.unwrap();
-    companion.next("the ack", |event| matches!(event, Event::ServerAck(ack) if ack.id == id).then_some(())).await;
+    companion
+        .next("the ack", |event| {
+            matches!(event, Event::ServerAck(ack) if ack.id == id).then_some(())
+        })
+        .await;
     assert!(!companion.has_seen(|event| matches!(event, Event::Receipt(_))));
-    bob.confirms(alice.number(), std::slice::from_ref(&id)).unwrap();
+    bob.confirms(alice.number(), std::slice::from_ref(&id))
+        .unwrap();
     companion
         .next("the receipt", |event| match event {
             Event::Receipt(receipt) => receipt.message_ids.contains(&id).then_some(()),

@@ -15,7 +15,9 @@ async fn messages_wait_for_a_device_that_is_away_and_come_in_order() {
     let keys = companion.stop().await;
     // More than one batch of 200.
     for index in 0..450 {
-        bob.sends_text(alice.number(), &format!("{index}")).await.unwrap();
+        bob.sends_text(alice.number(), &format!("{index}"))
+            .await
+            .unwrap();
     }
     let mut companion = Companion::start(&simulator, keys, Inbox::Works).await;
     let mut texts = Vec::new();
@@ -30,7 +32,10 @@ async fn messages_wait_for_a_device_that_is_away_and_come_in_order() {
             (texts.len() >= 450).then_some(())
         })
         .await;
-    assert_eq!(texts, (0..450).map(|index| index.to_string()).collect::<Vec<_>>());
+    assert_eq!(
+        texts,
+        (0..450).map(|index| index.to_string()).collect::<Vec<_>>()
+    );
     companion.stop().await;
     simulator.finish().await.unwrap();
 }
@@ -42,17 +47,35 @@ async fn what_was_not_confirmed_comes_again_and_what_was_does_not() {
     let keys = companion.stop().await;
     let mut broken = Companion::start(&simulator, keys, Inbox::Fails).await;
     broken.connected().await;
-    bob.sends_text(alice.number(), "do not lose me").await.unwrap();
-    alice.until("it is queued", PATIENCE, |alice| (alice.devices()[0].queued > 0).then_some(())).await.unwrap();
+    bob.sends_text(alice.number(), "do not lose me")
+        .await
+        .unwrap();
+    alice
+        .until("it is queued", PATIENCE, |alice| {
+            (alice.devices()[0].queued > 0).then_some(())
+        })
+        .await
+        .unwrap();
     let keys = broken.stop().await;
     let mut repaired = Companion::start(&simulator, keys, Inbox::Works).await;
     assert_eq!(repaired.message().await.text, "do not lose me");
-    alice.until("it is confirmed", PATIENCE, |alice| (alice.devices()[0].queued == 0).then_some(())).await.unwrap();
+    alice
+        .until("it is confirmed", PATIENCE, |alice| {
+            (alice.devices()[0].queued == 0).then_some(())
+        })
+        .await
+        .unwrap();
     let keys = repaired.stop().await;
     let mut again = Companion::start(&simulator, keys, Inbox::Works).await;
     again.connected().await;
-    bob.sends_text(alice.number(), "the next one").await.unwrap();
-    assert_eq!(again.message().await.text, "the next one", "the confirmed one does not come again");
+    bob.sends_text(alice.number(), "the next one")
+        .await
+        .unwrap();
+    assert_eq!(
+        again.message().await.text,
+        "the next one",
+        "the confirmed one does not come again"
+    );
     again.stop().await;
     simulator.finish().await.unwrap();
 }
@@ -62,10 +85,20 @@ async fn a_device_that_was_cut_comes_back_and_misses_nothing() {
     let (simulator, alice, bob) = two_phones(Options::default()).await;
     let (mut companion, device) = Companion::linked_to(&alice, &simulator).await;
     for index in 0..3 {
-        simulator.faults().cut(alice.number(), device.device).unwrap();
-        bob.sends_text(alice.number(), &format!("after cut {index}")).await.unwrap();
+        simulator
+            .faults()
+            .cut(alice.number(), device.device)
+            .unwrap();
+        bob.sends_text(alice.number(), &format!("after cut {index}"))
+            .await
+            .unwrap();
         assert_eq!(companion.message().await.text, format!("after cut {index}"));
-        alice.until("it is back", PATIENCE, |alice| alice.devices()[0].connected.then_some(())).await.unwrap();
+        alice
+            .until("it is back", PATIENCE, |alice| {
+                alice.devices()[0].connected.then_some(())
+            })
+            .await
+            .unwrap();
     }
     companion.stop().await;
     simulator.finish().await.unwrap();
@@ -75,8 +108,13 @@ async fn a_device_that_was_cut_comes_back_and_misses_nothing() {
 async fn a_stream_error_503_is_followed_by_a_new_connection() {
     let (simulator, alice, bob) = two_phones(Options::default()).await;
     let (mut companion, device) = Companion::linked_to(&alice, &simulator).await;
-    simulator.faults().fail_stream(alice.number(), device.device, 503).unwrap();
-    bob.sends_text(alice.number(), "after the error").await.unwrap();
+    simulator
+        .faults()
+        .fail_stream(alice.number(), device.device, 503)
+        .unwrap();
+    bob.sends_text(alice.number(), "after the error")
+        .await
+        .unwrap();
     assert_eq!(companion.message().await.text, "after the error");
     companion.stop().await;
     simulator.finish().await.unwrap();
@@ -87,9 +125,19 @@ async fn a_refused_connection_is_tried_again_until_it_is_accepted() {
     let (simulator, alice, bob) = two_phones(Options::default()).await;
     let (mut companion, device) = Companion::linked_to(&alice, &simulator).await;
     simulator.faults().refuse_connections(true);
-    simulator.faults().cut(alice.number(), device.device).unwrap();
-    bob.sends_text(alice.number(), "while refused").await.unwrap();
-    alice.until("it was refused", PATIENCE, |_| (simulator.refused_connections() > 0).then_some(())).await.unwrap();
+    simulator
+        .faults()
+        .cut(alice.number(), device.device)
+        .unwrap();
+    bob.sends_text(alice.number(), "while refused")
+        .await
+        .unwrap();
+    alice
+        .until("it was refused", PATIENCE, |_| {
+            (simulator.refused_connections() > 0).then_some(())
+        })
+        .await
+        .unwrap();
     assert!(!alice.devices()[0].connected);
     simulator.faults().refuse_connections(false);
     assert_eq!(companion.message().await.text, "while refused");
@@ -101,18 +149,35 @@ async fn a_refused_connection_is_tried_again_until_it_is_accepted() {
 async fn a_frozen_device_hears_nothing_until_it_is_thawed() {
     let (simulator, alice, bob) = two_phones(Options::default()).await;
     let (mut companion, device) = Companion::linked_to(&alice, &simulator).await;
-    simulator.faults().freeze(alice.number(), device.device).unwrap();
-    bob.sends_text(alice.number(), "into the ice").await.unwrap();
+    simulator
+        .faults()
+        .freeze(alice.number(), device.device)
+        .unwrap();
+    bob.sends_text(alice.number(), "into the ice")
+        .await
+        .unwrap();
     let ping = || wacore::iq::keepalive::KeepaliveSpec::with_timeout(Duration::from_millis(300));
-    assert!(companion.client.execute(ping()).await.is_err(), "a frozen server answers no ping");
+    assert!(
+        companion.client.execute(ping()).await.is_err(),
+        "a frozen server answers no ping"
+    );
     let from_bob = |event: &Event| match event {
-        Event::Messages(batch) => batch.messages.iter().any(|inbound| !inbound.info.source.is_from_me),
+        Event::Messages(batch) => batch
+            .messages
+            .iter()
+            .any(|inbound| !inbound.info.source.is_from_me),
         _ => false,
     };
     assert!(!companion.has_seen(from_bob));
-    simulator.faults().thaw(alice.number(), device.device).unwrap();
+    simulator
+        .faults()
+        .thaw(alice.number(), device.device)
+        .unwrap();
     assert_eq!(companion.message().await.text, "into the ice");
-    assert!(companion.client.execute(ping()).await.is_ok(), "a thawed one does");
+    assert!(
+        companion.client.execute(ping()).await.is_ok(),
+        "a thawed one does"
+    );
     companion.stop().await;
     simulator.finish().await.unwrap();
 }
@@ -121,14 +186,31 @@ async fn a_frozen_device_hears_nothing_until_it_is_thawed() {
 async fn a_deaf_connection_gets_answers_and_nothing_else_until_there_is_a_new_one() {
     let (simulator, alice, bob) = two_phones(Options::default()).await;
     let (mut companion, linked) = Companion::linked_to(&alice, &simulator).await;
-    simulator.faults().deafen(alice.number(), linked.device).unwrap();
-    bob.sends_text(alice.number(), "can you hear me").await.unwrap();
-    alice.until("it is queued", PATIENCE, |alice| (alice.devices()[0].queued > 0).then_some(())).await.unwrap();
+    simulator
+        .faults()
+        .deafen(alice.number(), linked.device)
+        .unwrap();
+    bob.sends_text(alice.number(), "can you hear me")
+        .await
+        .unwrap();
+    alice
+        .until("it is queued", PATIENCE, |alice| {
+            (alice.devices()[0].queued > 0).then_some(())
+        })
+        .await
+        .unwrap();
     for _ in 0..2 {
-        companion.client.execute(KeepaliveSpec::with_timeout(PATIENCE)).await.unwrap();
+        companion
+            .client
+            .execute(KeepaliveSpec::with_timeout(PATIENCE))
+            .await
+            .unwrap();
     }
     let is_text = |event: &Event| match event {
-        Event::Messages(batch) => batch.messages.iter().any(|inbound| inbound.message.conversation.is_some()),
+        Event::Messages(batch) => batch
+            .messages
+            .iter()
+            .any(|inbound| inbound.message.conversation.is_some()),
         _ => false,
     };
     assert!(!companion.has_seen(is_text), "it was heard");

@@ -16,7 +16,12 @@ fn jid(address: &str) -> Jid {
 }
 
 fn node<const N: usize>(tag: &'static str, attrs: [(&'static str, &str); N]) -> Node {
-    attrs.into_iter().fold(NodeBuilder::new(tag), |node, (name, value)| node.attr(name, value)).build()
+    attrs
+        .into_iter()
+        .fold(NodeBuilder::new(tag), |node, (name, value)| {
+            node.attr(name, value)
+        })
+        .build()
 }
 
 fn leaf(tag: &'static str, text: &str) -> Node {
@@ -29,12 +34,18 @@ fn text(parent: &Node, path: &[&str]) -> String {
 
 /// The code of a refusal; empty when it is none.
 fn refusal(answer: &Node) -> String {
-    answer.get_optional_child("error").map(|error| word(error, "code")).unwrap_or_default()
+    answer
+        .get_optional_child("error")
+        .map(|error| word(error, "code"))
+        .unwrap_or_default()
 }
 
 async fn devices() -> (Simulator, [Phone; 2], [RawDevice; 2]) {
     let (simulator, alice, bob) = two_phones(Options::default()).await;
-    let devices = [RawDevice::linked_to(&alice, &simulator).await, RawDevice::linked_to(&bob, &simulator).await];
+    let devices = [
+        RawDevice::linked_to(&alice, &simulator).await,
+        RawDevice::linked_to(&bob, &simulator).await,
+    ];
     (simulator, [alice, bob], devices)
 }
 
@@ -43,14 +54,20 @@ async fn asked(device: &mut RawDevice, namespace: &str, kind: &str, ask: Node) -
     let besides = || NodeBuilder::new("said_besides").build();
     let first = device.ask(namespace, kind, [besides(), ask.clone()]).await;
     let last = device.ask(namespace, kind, [ask, besides()]).await;
-    assert_eq!([word(&first, "type"), word(&last, "type")].map(|it| it == "result"), [refusal(&last).is_empty(); 2]);
+    assert_eq!(
+        [word(&first, "type"), word(&last, "type")].map(|it| it == "result"),
+        [refusal(&last).is_empty(); 2]
+    );
     last
 }
 
 #[tokio::test]
 async fn who_gets_the_statuses_is_told_in_each_of_its_forms() {
     let (simulator, [alice, bob], [mut device, _]) = devices().await;
-    let (only, but) = (vec![bob.number().to_owned()], vec![bob.number().to_owned(), "1".to_owned()]);
+    let (only, but) = (
+        vec![bob.number().to_owned()],
+        vec![bob.number().to_owned(), "1".to_owned()],
+    );
     let forms = [
         (StatusAudience::Contacts, "contacts", vec![]),
         (StatusAudience::AllBut(but), "blacklist", vec![bob.jid()]),
@@ -58,10 +75,23 @@ async fn who_gets_the_statuses_is_told_in_each_of_its_forms() {
     ];
     for (audience, kind, people) in forms {
         alice.posts_statuses_to(audience);
-        let answer = asked(&mut device, "status", "get", NodeBuilder::new("privacy").build()).await;
-        let list = answer.get_optional_child_by_tag(&["privacy", "list"]).unwrap();
+        let answer = asked(
+            &mut device,
+            "status",
+            "get",
+            NodeBuilder::new("privacy").build(),
+        )
+        .await;
+        let list = answer
+            .get_optional_child_by_tag(&["privacy", "list"])
+            .unwrap();
         assert_eq!([word(list, "type"), word(list, "default")], [kind, "true"]);
-        let listed: Vec<_> = list.children().unwrap_or_default().iter().map(|user| word(user, "jid")).collect();
+        let listed: Vec<_> = list
+            .children()
+            .unwrap_or_default()
+            .iter()
+            .map(|user| word(user, "jid"))
+            .collect();
         assert_eq!(listed, people);
     }
     simulator.finish().await.unwrap();
@@ -74,20 +104,40 @@ async fn the_timer_of_new_chats_is_settled_and_told_to_those_it_concerns() {
     bob.sends_text(alice.number(), "hi").await.unwrap();
     let set = |seconds: &'static str| node("disappearing_mode", [("duration", seconds)]);
     let answer = asked(&mut device, "disappearing_mode", "set", set("86400")).await;
-    assert_eq!((word(&answer, "type"), alice.default_timer()), ("result".to_owned(), 86_400));
-    for told in [sibling.notification("account_sync").await, theirs.notification("disappearing_mode").await] {
+    assert_eq!(
+        (word(&answer, "type"), alice.default_timer()),
+        ("result".to_owned(), 86_400)
+    );
+    for told in [
+        sibling.notification("account_sync").await,
+        theirs.notification("disappearing_mode").await,
+    ] {
         let timer = told.get_optional_child("disappearing_mode").unwrap();
-        assert_eq!((word(&told, "from"), word(timer, "duration")), (alice.jid(), "86400".to_owned()));
+        assert_eq!(
+            (word(&told, "from"), word(timer, "duration")),
+            (alice.jid(), "86400".to_owned())
+        );
         assert!(word(timer, "t").parse::<u64>().unwrap() > 0);
     }
-    let query = NodeBuilder::new("query").children([NodeBuilder::new("disappearing_mode").build()]).build();
-    let user = NodeBuilder::new("user").attr("jid", jid(&alice.jid())).build();
-    let usync = NodeBuilder::new("usync").children([query, NodeBuilder::new("list").children([user]).build()]).build();
+    let query = NodeBuilder::new("query")
+        .children([NodeBuilder::new("disappearing_mode").build()])
+        .build();
+    let user = NodeBuilder::new("user")
+        .attr("jid", jid(&alice.jid()))
+        .build();
+    let usync = NodeBuilder::new("usync")
+        .children([query, NodeBuilder::new("list").children([user]).build()])
+        .build();
     let answer = asked(&mut theirs, "usync", "get", usync).await;
-    let timer = answer.get_optional_child_by_tag(&["usync", "list", "user", "disappearing_mode"]).unwrap();
+    let timer = answer
+        .get_optional_child_by_tag(&["usync", "list", "user", "disappearing_mode"])
+        .unwrap();
     assert_eq!(word(timer, "duration"), "86400");
     for wrong in [set("60"), NodeBuilder::new("disappearing_mode").build()] {
-        assert_eq!(refusal(&asked(&mut device, "disappearing_mode", "set", wrong).await), "400");
+        assert_eq!(
+            refusal(&asked(&mut device, "disappearing_mode", "set", wrong).await),
+            "400"
+        );
     }
     simulator.finish().await.unwrap();
 }
@@ -98,13 +148,32 @@ async fn an_account_is_found_by_its_link_until_it_is_taken_back() {
     let own = |action: &'static str| node("qr", [("type", "contact"), ("action", action)]);
     let code = |answer: &Node| word(answer.get_optional_child("qr").unwrap(), "code");
     let first = code(&asked(&mut device, "w:qr", "set", own("get")).await);
-    assert_eq!(code(&asked(&mut device, "w:qr", "set", own("get")).await), first);
+    assert_eq!(
+        code(&asked(&mut device, "w:qr", "set", own("get")).await),
+        first
+    );
     let found = asked(&mut theirs, "w:qr", "get", node("qr", [("code", &*first)])).await;
     let found = found.get_optional_child("qr").unwrap();
-    assert_eq!([word(found, "jid"), word(found, "notify"), word(found, "type")], [&*alice.jid(), "Alice", "contact"]);
-    assert_ne!(code(&asked(&mut device, "w:qr", "set", own("revoke")).await), first);
-    assert_eq!(refusal(&asked(&mut theirs, "w:qr", "get", node("qr", [("code", &*first)])).await), "404");
-    assert_eq!(refusal(&asked(&mut device, "w:qr", "set", node("qr", [])).await), "400");
+    assert_eq!(
+        [
+            word(found, "jid"),
+            word(found, "notify"),
+            word(found, "type")
+        ],
+        [&*alice.jid(), "Alice", "contact"]
+    );
+    assert_ne!(
+        code(&asked(&mut device, "w:qr", "set", own("revoke")).await),
+        first
+    );
+    assert_eq!(
+        refusal(&asked(&mut theirs, "w:qr", "get", node("qr", [("code", &*first)])).await),
+        "404"
+    );
+    assert_eq!(
+        refusal(&asked(&mut device, "w:qr", "set", node("qr", [])).await),
+        "400"
+    );
     simulator.finish().await.unwrap();
 }
 
@@ -114,69 +183,149 @@ async fn a_business_says_what_it_is_and_its_devices_change_it() {
     alice.is_business(&BusinessProfile {
         description: "Bread".to_owned(),
         email: "bread@example.org".to_owned(),
-        websites: vec!["https://example.org/".to_owned(), "https://example.com/".to_owned()],
+        websites: vec![
+            "https://example.org/".to_owned(),
+            "https://example.com/".to_owned(),
+        ],
         categories: vec![("1".to_owned(), "Bakery".to_owned())],
         timezone: "Europe/Minsk".to_owned(),
-        hours: vec![BusinessHours { day: "mon".to_owned(), mode: "specific_hours".to_owned(), open: Some((420, 900)) }],
+        hours: vec![BusinessHours {
+            day: "mon".to_owned(),
+            mode: "specific_hours".to_owned(),
+            open: Some((420, 900)),
+        }],
         ..Default::default()
     });
     let of = |phones: &[&Phone]| {
-        let profile = |phone: &&Phone| NodeBuilder::new("profile").attr("jid", jid(&phone.jid())).build();
+        let profile = |phone: &&Phone| {
+            NodeBuilder::new("profile")
+                .attr("jid", jid(&phone.jid()))
+                .build()
+        };
         let profiles = phones.iter().map(profile).collect::<Vec<_>>();
-        NodeBuilder::new("business_profile").attr("v", "244").children(profiles).build()
+        NodeBuilder::new("business_profile")
+            .attr("v", "244")
+            .children(profiles)
+            .build()
     };
     let answer = asked(&mut theirs, "w:biz", "get", of(&[&bob, &alice])).await;
     let found = answer.get_optional_child("business_profile").unwrap();
     // Who is none says nothing.
     assert_eq!(found.children().map(<[Node]>::len), Some(1));
     let profile = found.get_optional_child("profile").unwrap();
-    assert_eq!((word(profile, "jid"), text(profile, &["description"])), (alice.jid(), "Bread".to_owned()));
-    let websites = profile.children().unwrap().iter().filter(|child| child.tag == "website").count();
-    assert_eq!((websites, text(profile, &["categories", "category"])), (2, "Bakery".to_owned()));
+    assert_eq!(
+        (word(profile, "jid"), text(profile, &["description"])),
+        (alice.jid(), "Bread".to_owned())
+    );
+    let websites = profile
+        .children()
+        .unwrap()
+        .iter()
+        .filter(|child| child.tag == "website")
+        .count();
+    assert_eq!(
+        (websites, text(profile, &["categories", "category"])),
+        (2, "Bakery".to_owned())
+    );
     let hours = profile.get_optional_child("business_hours").unwrap();
     let monday = hours.get_optional_child("business_hours_config").unwrap();
-    let of_monday = ["day_of_week", "mode", "open_time", "close_time"].map(|name| word(monday, name));
+    let of_monday =
+        ["day_of_week", "mode", "open_time", "close_time"].map(|name| word(monday, name));
     assert_eq!(
-        (word(hours, "timezone").as_str(), of_monday.join(" ").as_str()),
+        (
+            word(hours, "timezone").as_str(),
+            of_monday.join(" ").as_str()
+        ),
         ("Europe/Minsk", "mon specific_hours 420 900")
     );
 
-    let changed = [leaf("email", "new@example.org"), NodeBuilder::new("website").build()];
-    let change = NodeBuilder::new("business_profile").attr("v", "3").attr("mutation_type", "delta").children(changed);
+    let changed = [
+        leaf("email", "new@example.org"),
+        NodeBuilder::new("website").build(),
+    ];
+    let change = NodeBuilder::new("business_profile")
+        .attr("v", "3")
+        .attr("mutation_type", "delta")
+        .children(changed);
     let change = change.build();
     asked(&mut device, "w:biz", "set", change.clone()).await;
     let texts = ["email", "website", "description"].map(|of| alice.business_text(of));
-    assert_eq!(texts.map(Option::unwrap_or_default), ["new@example.org", "", "Bread"]);
-    assert_eq!(refusal(&asked(&mut theirs, "w:biz", "set", change).await), "403");
+    assert_eq!(
+        texts.map(Option::unwrap_or_default),
+        ["new@example.org", "", "Bread"]
+    );
+    assert_eq!(
+        refusal(&asked(&mut theirs, "w:biz", "set", change).await),
+        "403"
+    );
     simulator.finish().await.unwrap();
 }
 
 #[tokio::test]
 async fn notices_wakers_and_assistants_are_answered() {
     let (simulator, [alice, bob], [mut device, _]) = devices().await;
-    asked(&mut device, "tos", "set", node("notice", [("id", "20601218"), ("stage", "5")])).await;
-    assert_eq!(alice.notices(), BTreeMap::from([("20601218".to_owned(), "5".to_owned())]));
+    asked(
+        &mut device,
+        "tos",
+        "set",
+        node("notice", [("id", "20601218"), ("stage", "5")]),
+    )
+    .await;
+    assert_eq!(
+        alice.notices(),
+        BTreeMap::from([("20601218".to_owned(), "5".to_owned())])
+    );
     assert_eq!(bob.notices(), BTreeMap::new());
-    assert_eq!(refusal(&asked(&mut device, "tos", "set", node("notice", [])).await), "400");
+    assert_eq!(
+        refusal(&asked(&mut device, "tos", "set", node("notice", [])).await),
+        "400"
+    );
 
     let settings = || NodeBuilder::new("settings").build();
     let answer = asked(&mut device, "urn:xmpp:whatsapp:push", "get", settings()).await;
-    assert_eq!(answer.get_optional_child("settings").unwrap().children().map(<[Node]>::len).unwrap_or(0), 0);
+    assert_eq!(
+        answer
+            .get_optional_child("settings")
+            .unwrap()
+            .children()
+            .map(<[Node]>::len)
+            .unwrap_or(0),
+        0
+    );
     let config = node("config", [("platform", "gcm"), ("id", "a token")]);
     asked(&mut device, "urn:xmpp:whatsapp:push", "set", config).await;
     let answer = asked(&mut device, "urn:xmpp:whatsapp:push", "get", settings()).await;
-    assert_eq!(word(answer.get_optional_child_by_tag(&["settings", "config"]).unwrap(), "id"), "a token");
+    assert_eq!(
+        word(
+            answer
+                .get_optional_child_by_tag(&["settings", "config"])
+                .unwrap(),
+            "id"
+        ),
+        "a token"
+    );
 
     let answer = asked(&mut device, "bot", "get", node("bot", [("v", "2")])).await;
-    let listed = answer.get_optional_child_by_tag(&["bot", "section", "bot"]).unwrap();
+    let listed = answer
+        .get_optional_child_by_tag(&["bot", "section", "bot"])
+        .unwrap();
     let address = word(listed, "jid");
-    assert!(address.ends_with("@bot") && !word(listed, "persona_id").is_empty(), "{listed:?}");
-    let profile = NodeBuilder::new("bot").children([node("profile", [("v", "1")])]).build();
+    assert!(
+        address.ends_with("@bot") && !word(listed, "persona_id").is_empty(),
+        "{listed:?}"
+    );
+    let profile = NodeBuilder::new("bot")
+        .children([node("profile", [("v", "1")])])
+        .build();
     let query = NodeBuilder::new("query").children([profile]).build();
     let user = NodeBuilder::new("user").attr("jid", jid(&address)).build();
-    let usync = NodeBuilder::new("usync").children([query, NodeBuilder::new("list").children([user]).build()]).build();
+    let usync = NodeBuilder::new("usync")
+        .children([query, NodeBuilder::new("list").children([user]).build()])
+        .build();
     let answer = asked(&mut device, "usync", "get", usync).await;
-    let profile = answer.get_optional_child_by_tag(&["usync", "list", "user", "bot", "profile"]).unwrap();
+    let profile = answer
+        .get_optional_child_by_tag(&["usync", "list", "user", "bot", "profile"])
+        .unwrap();
     assert_eq!(text(profile, &["name"]), "Assistant");
     simulator.finish().await.unwrap();
 }
@@ -184,7 +333,10 @@ async fn notices_wakers_and_assistants_are_answered() {
 /// The data of an answer in GraphQL, or the code of its first error.
 async fn graphql(device: &mut RawDevice, query: &str, variables: Value) -> Result<Value, u64> {
     let body = json!({"variables": variables}).to_string();
-    let query = NodeBuilder::new("query").attr("query_id", query).bytes(body.into_bytes()).build();
+    let query = NodeBuilder::new("query")
+        .attr("query_id", query)
+        .bytes(body.into_bytes())
+        .build();
     let answer = asked(device, "w:mex", "get", query).await;
     let said: Value = serde_json::from_str(&text(&answer, &["result"])).unwrap();
     match said["errors"][0]["extensions"]["error_code"].as_u64() {
@@ -204,15 +356,25 @@ async fn newsletters_are_asked_about_by_the_numbers_of_each_client() {
         ("27527996220149684", "newsletter_input"),
     ] {
         // Each question is asked twice.
-        let made = graphql(&mut device, query, json!({input: {"name": "news", "description": "of the day"}})).await;
+        let made = graphql(
+            &mut device,
+            query,
+            json!({input: {"name": "news", "description": "of the day"}}),
+        )
+        .await;
         let made = made.unwrap()["xwa2_newsletter_create"].clone();
         assert_eq!(made["thread_metadata"]["name"]["text"], "news");
         ids.push(made["id"].as_str().unwrap().to_owned());
     }
     let about = json!({"newsletter_id": ids[0]});
     let key = json!({"input": {"key": ids[0], "type": "JID"}});
-    for query in ["27456920720571478", "6563316087068696", "26944199458535748", "7272540469429201", "9779843322044422"]
-    {
+    for query in [
+        "27456920720571478",
+        "6563316087068696",
+        "26944199458535748",
+        "7272540469429201",
+        "9779843322044422",
+    ] {
         let found = graphql(&mut theirs, query, key.clone()).await.unwrap();
         assert_eq!(found["xwa2_newsletter"]["id"], ids[0]);
     }
@@ -229,8 +391,13 @@ async fn newsletters_are_asked_about_by_the_numbers_of_each_client() {
         }
         graphql(&mut theirs, leave, about.clone()).await.unwrap();
     }
-    assert_eq!(graphql(&mut theirs, "29766401636284406", about.clone()).await, Err(404));
-    graphql(&mut theirs, "24404358912487870", about.clone()).await.unwrap();
+    assert_eq!(
+        graphql(&mut theirs, "29766401636284406", about.clone()).await,
+        Err(404)
+    );
+    graphql(&mut theirs, "24404358912487870", about.clone())
+        .await
+        .unwrap();
     for (mute, unmute) in [
         ("29766401636284406", "9864994326891137"),
         ("6274038279359549", "6068417879924485"),
@@ -238,23 +405,45 @@ async fn newsletters_are_asked_about_by_the_numbers_of_each_client() {
     ] {
         for (query, state) in [(mute, "ON"), (unmute, "OFF")] {
             graphql(&mut theirs, query, about.clone()).await.unwrap();
-            let found = graphql(&mut theirs, "6563316087068696", key.clone()).await.unwrap();
+            let found = graphql(&mut theirs, "6563316087068696", key.clone())
+                .await
+                .unwrap();
             assert_eq!(found["xwa2_newsletter"]["viewer_metadata"]["mute"], state);
         }
     }
     let setting = json!({"input": {"newsletter_id": ids[0], "type": "MUTE_FOLLOWER_ACTIVITY", "value": "ON"}});
-    graphql(&mut theirs, "31938993655691868", setting).await.unwrap();
+    graphql(&mut theirs, "31938993655691868", setting)
+        .await
+        .unwrap();
 
     for query in ["9800646650009898", "25403502652570342", "9783111038412085"] {
-        let found = graphql(&mut device, query, json!({"newsletter_id": ids[0]})).await.unwrap();
-        let people = found["xwa2_newsletter_subscribers"]["subscribers"]["edges"].as_array().unwrap();
-        let roles: Vec<_> = people.iter().map(|edge| (edge["node"]["id"].clone(), edge["role"].clone())).collect();
-        assert_eq!(roles, [(json!(alice.lid()), json!("OWNER")), (json!(bob.lid()), json!("SUBSCRIBER"))]);
+        let found = graphql(&mut device, query, json!({"newsletter_id": ids[0]}))
+            .await
+            .unwrap();
+        let people = found["xwa2_newsletter_subscribers"]["subscribers"]["edges"]
+            .as_array()
+            .unwrap();
+        let roles: Vec<_> = people
+            .iter()
+            .map(|edge| (edge["node"]["id"].clone(), edge["role"].clone()))
+            .collect();
+        assert_eq!(
+            roles,
+            [
+                (json!(alice.lid()), json!("OWNER")),
+                (json!(bob.lid()), json!("SUBSCRIBER"))
+            ]
+        );
         assert_eq!(graphql(&mut theirs, query, about.clone()).await, Err(403));
     }
     let input = json!({"input": {"newsletter_id": ids[0], "count": 10}});
-    let found = graphql(&mut device, "27472091235714801", input).await.unwrap();
-    assert_eq!(found["xwa2_newsletter_followers"]["followers"]["edges"][1]["node"]["pn"], bob.jid());
+    let found = graphql(&mut device, "27472091235714801", input)
+        .await
+        .unwrap();
+    assert_eq!(
+        found["xwa2_newsletter_followers"]["followers"]["edges"][1]["node"]["pn"],
+        bob.jid()
+    );
     for query in ["26278439461859188", "7130823597031706"] {
         assert_eq!(
             graphql(&mut theirs, query, about.clone()).await.unwrap()["xwa2_newsletter_admin"]["admin_count"],
@@ -262,7 +451,12 @@ async fn newsletters_are_asked_about_by_the_numbers_of_each_client() {
         );
     }
     let whom = json!({"newsletter_id": ids[0], "user_id": bob.lid()});
-    for query in ["9546742745432473", "7341777602580933", "9880997548630971", "6551828931592903"] {
+    for query in [
+        "9546742745432473",
+        "7341777602580933",
+        "9880997548630971",
+        "6551828931592903",
+    ] {
         // He is no admin.
         assert_eq!(graphql(&mut device, query, whom.clone()).await, Err(403));
     }
@@ -275,10 +469,19 @@ async fn newsletters_are_asked_about_by_the_numbers_of_each_client() {
         ("26301059626252132", "xwa2_newsletters_directory_search"),
         ("26217043484590756", "xwa2_newsletters_similar"),
     ] {
-        let found = graphql(&mut theirs, query, json!({"input": {"limit": 3}})).await.unwrap();
-        assert_eq!(found[path]["result"].as_array().unwrap().len(), 3, "{query}: {found}");
+        let found = graphql(&mut theirs, query, json!({"input": {"limit": 3}}))
+            .await
+            .unwrap();
+        assert_eq!(
+            found[path]["result"].as_array().unwrap().len(),
+            3,
+            "{query}: {found}"
+        );
     }
-    assert_eq!(graphql(&mut theirs, "24250201037901610", about.clone()).await, Err(403));
+    assert_eq!(
+        graphql(&mut theirs, "24250201037901610", about.clone()).await,
+        Err(403)
+    );
     // The second time it is gone.
     let gone = graphql(&mut device, "30062808666639665", about.clone()).await;
     assert_eq!(gone, Err(404));
@@ -290,19 +493,50 @@ async fn about_texts_and_limits_are_asked_for_in_graphql() {
     let (simulator, [alice, bob], [mut device, _]) = devices().await;
     bob.says_about("at the sea");
     for address in [bob.jid(), bob.lid()] {
-        let about = graphql(&mut device, "24535500086059408", json!({"user": {"user_id": address}})).await.unwrap();
-        assert_eq!(about["xwa2_users_updates_since"][0]["updates"][0]["text"], "at the sea");
+        let about = graphql(
+            &mut device,
+            "24535500086059408",
+            json!({"user": {"user_id": address}}),
+        )
+        .await
+        .unwrap();
+        assert_eq!(
+            about["xwa2_users_updates_since"][0]["updates"][0]["text"],
+            "at the sea"
+        );
     }
     let nobody = json!({"user": {"user_id": "1@lid"}});
-    assert_eq!(graphql(&mut device, "24535500086059408", nobody).await, Err(404));
-    let lock = graphql(&mut device, "23983697327930364", json!({})).await.unwrap();
-    assert_eq!(lock["xwa2_fetch_account_reachout_timelock"]["is_active"], false);
-    alice.is_restricted(wapi_simulator::Restriction::NewChats { until: 4_000_000_000 });
-    let lock = graphql(&mut device, "23983697327930364", json!({})).await.unwrap();
+    assert_eq!(
+        graphql(&mut device, "24535500086059408", nobody).await,
+        Err(404)
+    );
+    let lock = graphql(&mut device, "23983697327930364", json!({}))
+        .await
+        .unwrap();
+    assert_eq!(
+        lock["xwa2_fetch_account_reachout_timelock"]["is_active"],
+        false
+    );
+    alice.is_restricted(wapi_simulator::Restriction::NewChats {
+        until: 4_000_000_000,
+    });
+    let lock = graphql(&mut device, "23983697327930364", json!({}))
+        .await
+        .unwrap();
     let lock = &lock["xwa2_fetch_account_reachout_timelock"];
-    assert_eq!((&lock["is_active"], &lock["time_enforcement_ends"]), (&json!(true), &json!("4000000000")));
-    let capping =
-        graphql(&mut device, "24503548349331633", json!({"input": {"type": "INDIVIDUAL_NEW_CHAT_MSG"}})).await;
-    assert_eq!(capping.unwrap()["xwa2_message_capping_info"]["capping_status"], "NONE");
+    assert_eq!(
+        (&lock["is_active"], &lock["time_enforcement_ends"]),
+        (&json!(true), &json!("4000000000"))
+    );
+    let capping = graphql(
+        &mut device,
+        "24503548349331633",
+        json!({"input": {"type": "INDIVIDUAL_NEW_CHAT_MSG"}}),
+    )
+    .await;
+    assert_eq!(
+        capping.unwrap()["xwa2_message_capping_info"]["capping_status"],
+        "NONE"
+    );
     simulator.finish().await.unwrap();
 }

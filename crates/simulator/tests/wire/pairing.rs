@@ -21,7 +21,11 @@ async fn a_scanned_device_is_online_within_two_seconds_and_every_request_was_und
     let device = alice.scans(&qr).await.unwrap();
     companion.connected().await;
     // The engine waits ten seconds for an app-state key that the phone has to share.
-    assert!(scanned.elapsed() < Duration::from_secs(2), "it took {:?}", scanned.elapsed());
+    assert!(
+        scanned.elapsed() < Duration::from_secs(2),
+        "it took {:?}",
+        scanned.elapsed()
+    );
     assert_eq!(device.device, 1);
     assert_eq!(device.jid, format!("{}:1@s.whatsapp.net", alice.number()));
     companion.stop().await;
@@ -63,10 +67,18 @@ async fn a_device_logged_out_on_the_phone_is_told_so_and_may_not_come_back() {
     let (simulator, alice, _) = two_phones(Options::default()).await;
     let (mut companion, device) = Companion::linked_to(&alice, &simulator).await;
     alice.logs_out(device.device).await.unwrap();
-    companion.next("to be logged out", |event| matches!(event, Event::LoggedOut(_)).then_some(())).await;
+    companion
+        .next("to be logged out", |event| {
+            matches!(event, Event::LoggedOut(_)).then_some(())
+        })
+        .await;
     let keys = companion.stop().await;
     let mut again = Companion::start(&simulator, keys, Inbox::Works).await;
-    again.next("to be refused", |event| matches!(event, Event::LoggedOut(_)).then_some(())).await;
+    again
+        .next("to be refused", |event| {
+            matches!(event, Event::LoggedOut(_)).then_some(())
+        })
+        .await;
     again.stop().await;
     simulator.finish().await.unwrap();
 }
@@ -86,7 +98,11 @@ async fn a_second_login_of_a_device_replaces_the_first() {
     let (simulator, alice, _) = two_phones(Options::default()).await;
     let (mut first, _) = Companion::linked_to(&alice, &simulator).await;
     let mut second = Companion::start(&simulator, first.keys.clone(), Inbox::Works).await;
-    first.next("to be replaced", |event| matches!(event, Event::StreamReplaced(_)).then_some(())).await;
+    first
+        .next("to be replaced", |event| {
+            matches!(event, Event::StreamReplaced(_)).then_some(())
+        })
+        .await;
     second.connected().await;
     first.stop().await;
     second.stop().await;
@@ -98,10 +114,16 @@ async fn a_code_typed_on_the_phone_links_the_device_and_a_wrong_one_does_not() {
     let (simulator, alice, bob) = two_phones(Options::default()).await;
     let mut companion = Companion::new(&simulator).await;
     companion.qr().await;
-    let options =
-        whatsapp_rust::pair_code::PairCodeOptions { phone_number: alice.number().to_owned(), ..Default::default() };
+    let options = whatsapp_rust::pair_code::PairCodeOptions {
+        phone_number: alice.number().to_owned(),
+        ..Default::default()
+    };
     let code = companion.client.pair_with_code(options).await.unwrap();
-    assert_eq!(bob.enters_code(&code).await, Err(PairingError::Expired), "the code is for another number");
+    assert_eq!(
+        bob.enters_code(&code).await,
+        Err(PairingError::Expired),
+        "the code is for another number"
+    );
     let device = alice.enters_code(&code).await.unwrap();
     companion.connected().await;
     assert_eq!(alice.devices()[0].device, device.device);
@@ -109,10 +131,16 @@ async fn a_code_typed_on_the_phone_links_the_device_and_a_wrong_one_does_not() {
 
     let mut other = Companion::new(&simulator).await;
     other.qr().await;
-    let options =
-        whatsapp_rust::pair_code::PairCodeOptions { phone_number: bob.number().to_owned(), ..Default::default() };
+    let options = whatsapp_rust::pair_code::PairCodeOptions {
+        phone_number: bob.number().to_owned(),
+        ..Default::default()
+    };
     let code = other.client.pair_with_code(options).await.unwrap();
-    let wrong = if code.starts_with('1') { code.replacen('1', "2", 1) } else { format!("1{}", &code[1..]) };
+    let wrong = if code.starts_with('1') {
+        code.replacen('1', "2", 1)
+    } else {
+        format!("1{}", &code[1..])
+    };
     assert_eq!(bob.enters_code(&wrong).await, Err(PairingError::WrongCode));
     assert_eq!(bob.devices(), []);
     other.stop().await;
@@ -126,8 +154,14 @@ async fn a_qr_is_good_for_one_scan_and_only_with_its_own_keys() {
     let qr = companion.qr().await;
     let mut fields: Vec<&str> = qr.split(',').collect();
     fields.swap(1, 2);
-    assert_eq!(alice.scans(&fields.join(",")).await, Err(PairingError::KeyMismatch));
-    assert!(matches!(alice.scans("https://example.org").await, Err(PairingError::NotAQr(_))));
+    assert_eq!(
+        alice.scans(&fields.join(",")).await,
+        Err(PairingError::KeyMismatch)
+    );
+    assert!(matches!(
+        alice.scans("https://example.org").await,
+        Err(PairingError::NotAQr(_))
+    ));
     alice.scans(&qr).await.unwrap();
     assert_eq!(bob.scans(&qr).await, Err(PairingError::Expired));
     companion.connected().await;
@@ -137,12 +171,17 @@ async fn a_qr_is_good_for_one_scan_and_only_with_its_own_keys() {
 
 #[tokio::test]
 async fn references_expire_and_the_server_lets_the_client_go() {
-    let options = Options { qr_lifetime: Duration::from_millis(300), ..Options::default() };
+    let options = Options {
+        qr_lifetime: Duration::from_millis(300),
+        ..Options::default()
+    };
     let (simulator, alice, _) = two_phones(options).await;
     let mut companion = Companion::new(&simulator).await;
     let qr = companion.qr().await;
     // It is let go, and comes back by itself, to be given others.
-    let is_another = |event: &Event| matches!(event, Event::PairingQrCode(shown) if shown.code != qr).then_some(());
+    let is_another = |event: &Event| {
+        matches!(event, Event::PairingQrCode(shown) if shown.code != qr).then_some(())
+    };
     companion.next("another QR", is_another).await;
     assert_eq!(alice.scans(&qr).await, Err(PairingError::Expired));
     companion.stop().await;
@@ -153,8 +192,12 @@ async fn references_expire_and_the_server_lets_the_client_go() {
 async fn prekeys_are_uploaded_used_up_and_asked_for_again() {
     let (simulator, alice, _) = two_phones(Options::default()).await;
     let (companion, _) = Companion::linked_to(&alice, &simulator).await;
-    let all_there = |alice: &wapi_simulator::Phone| (alice.devices()[0].prekeys >= 30).then_some(());
-    alice.until("thirty prekeys are uploaded", PATIENCE, all_there).await.unwrap();
+    let all_there =
+        |alice: &wapi_simulator::Phone| (alice.devices()[0].prekeys >= 30).then_some(());
+    alice
+        .until("thirty prekeys are uploaded", PATIENCE, all_there)
+        .await
+        .unwrap();
     // Each of these phones opens a session with the device, and so takes one of its prekeys.
     let mut fewest = 30;
     for index in 0..28 {
@@ -163,7 +206,10 @@ async fn prekeys_are_uploaded_used_up_and_asked_for_again() {
         fewest = fewest.min(alice.devices()[0].prekeys);
     }
     assert!(fewest < 5, "{fewest}");
-    alice.until("the device has filled them up", PATIENCE, all_there).await.unwrap();
+    alice
+        .until("the device has filled them up", PATIENCE, all_there)
+        .await
+        .unwrap();
     companion.stop().await;
     simulator.finish().await.unwrap();
 }
@@ -181,30 +227,42 @@ async fn a_code_is_given_to_browsers_that_whatsapp_knows_and_for_numbers_that_ha
         ("375449999999", "Chrome (Linux)", "1", false),
     ];
     let [noise_key, identity] = [(); 2].map(|()| KeyPair::generate(&mut rand::rng()));
-    let mut client = StrictClient::connect(&simulator, &noise_key, &registration_of(&identity)).await;
-    let leaf = |tag: &'static str, bytes: &[u8]| NodeBuilder::new(tag).bytes(bytes.to_vec()).build();
+    let mut client =
+        StrictClient::connect(&simulator, &noise_key, &registration_of(&identity)).await;
+    let leaf =
+        |tag: &'static str, bytes: &[u8]| NodeBuilder::new(tag).bytes(bytes.to_vec()).build();
     for (place, (number, display, platform, is_given)) in asked.into_iter().enumerate() {
         let hello = NodeBuilder::new("link_code_companion_reg")
             .attr("jid", Jid::pn(number))
             .attr("stage", "companion_hello")
             .attr("should_show_push_notification", "true")
             .children([
-                leaf("link_code_pairing_wrapped_companion_ephemeral_pub", &[1; 80]),
+                leaf(
+                    "link_code_pairing_wrapped_companion_ephemeral_pub",
+                    &[1; 80],
+                ),
                 leaf("companion_server_auth_key_pub", &key_bytes(&noise_key)),
                 leaf("companion_platform_id", platform.as_bytes()),
                 leaf("companion_platform_display", display.as_bytes()),
                 leaf("link_code_pairing_nonce", &[0]),
             ]);
         let id = format!("hello-{place}");
-        let iq = NodeBuilder::new("iq").attr("to", Jid::pn("")).attr("xmlns", "md").attr("type", "set");
-        client.send(&iq.attr("id", id.as_str()).children([hello.build()]).build()).await;
+        let iq = NodeBuilder::new("iq")
+            .attr("to", Jid::pn(""))
+            .attr("xmlns", "md")
+            .attr("type", "set");
+        client
+            .send(&iq.attr("id", id.as_str()).children([hello.build()]).build())
+            .await;
         let answer = loop {
             let stanza = client.stanza().await;
             if word(&stanza, "id") == id {
                 break stanza;
             }
         };
-        let refused = answer.get_optional_child("error").map(|error| word(error, "code"));
+        let refused = answer
+            .get_optional_child("error")
+            .map(|error| word(error, "code"));
         let expected = (!is_given).then(|| "400".to_owned());
         assert_eq!(refused, expected, "{number} {display} {platform}");
     }

@@ -17,14 +17,26 @@ async fn a_name_that_a_device_sets_is_what_others_are_told() {
     let (simulator, alice, bob) = two_phones(Options::default()).await;
     let (companion, _) = Companion::linked_to(&alice, &simulator).await;
     let (mut other, _) = Companion::linked_to(&bob, &simulator).await;
-    companion.client.profile().set_push_name("Alicia").await.unwrap();
+    companion
+        .client
+        .profile()
+        .set_push_name("Alicia")
+        .await
+        .unwrap();
     alice
-        .until("she is called so", crate::companion::PATIENCE, |alice| (alice.name() == "Alicia").then_some(()))
+        .until("she is called so", crate::companion::PATIENCE, |alice| {
+            (alice.name() == "Alicia").then_some(())
+        })
         .await
         .unwrap();
     alice.sends_text(bob.number(), "hi").await.unwrap();
     other.message().await;
-    companion.client.profile().set_status_text("at the sea").await.unwrap();
+    companion
+        .client
+        .profile()
+        .set_status_text("at the sea")
+        .await
+        .unwrap();
     let about = other.next("an about text", |event| match event {
         Event::UserAboutUpdate(update) => Some((update.jid.to_string(), update.status.clone())),
         _ => None,
@@ -39,16 +51,30 @@ async fn a_name_that_a_device_sets_is_what_others_are_told() {
 async fn pictures_must_be_jpegs_and_those_who_are_blocked_be_named_by_both_addresses() {
     let (simulator, alice, bob) = two_phones(Options::default()).await;
     let (companion, _) = Companion::linked_to(&alice, &simulator).await;
-    companion.client.profile().set_profile_picture(b"no picture".to_vec()).await.unwrap_err();
+    companion
+        .client
+        .profile()
+        .set_profile_picture(b"no picture".to_vec())
+        .await
+        .unwrap_err();
     assert_eq!(alice.picture(), None);
-    for half in [UpdateBlocklistSpec::block(&jid(&bob.jid())), UpdateBlocklistSpec::block(&jid(&bob.lid()))] {
+    for half in [
+        UpdateBlocklistSpec::block(&jid(&bob.jid())),
+        UpdateBlocklistSpec::block(&jid(&bob.lid())),
+    ] {
         let refused = companion.client.execute(half).await.unwrap_err();
-        assert!(matches!(refused, IqError::ServerError { code: 400, .. }), "{refused}");
+        assert!(
+            matches!(refused, IqError::ServerError { code: 400, .. }),
+            "{refused}"
+        );
     }
     let whole = UpdateBlocklistSpec::block_with_pn(&jid(&bob.lid()), &jid(&bob.jid()));
     companion.client.execute(whole).await.unwrap();
     let listed = companion.client.blocking().get_blocklist().await.unwrap();
-    assert_eq!((alice.blocked(), listed[0].jid.to_string()), (vec![bob.number().to_owned()], bob.lid()));
+    assert_eq!(
+        (alice.blocked(), listed[0].jid.to_string()),
+        (vec![bob.number().to_owned()], bob.lid())
+    );
     companion.stop().await;
     simulator.finish().await.unwrap();
 }

@@ -4,7 +4,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
-use wapi_simulator::{Addressing, Audience, Author, Options, PastMessage, Phone, Restriction, Simulator};
+use wapi_simulator::{
+    Addressing, Audience, Author, Options, PastMessage, Phone, Restriction, Simulator,
+};
 use whatsapp_rust::Jid;
 use whatsapp_rust::types::events::Event;
 
@@ -16,23 +18,35 @@ fn jid(address: &str) -> Jid {
 }
 
 fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_secs()
 }
 
 /// For an hour.
 fn no_new_chats() -> Restriction {
-    Restriction::NewChats { until: now() + 3600 }
+    Restriction::NewChats {
+        until: now() + 3600,
+    }
 }
 
 /// The code a message without words, to nobody's device, is refused with; empty when it is taken.
 async fn refused(device: &mut RawDevice, to: &Phone, shown: &[(&'static str, Vec<u8>)]) -> String {
-    let shown = shown.iter().map(|(tag, bytes)| NodeBuilder::new(tag).bytes(bytes.clone()).build());
-    word(&device.writes_showing(jid(&to.lid()), shown.collect()).await, "error")
+    let shown = shown
+        .iter()
+        .map(|(tag, bytes)| NodeBuilder::new(tag).bytes(bytes.clone()).build());
+    word(
+        &device.writes_showing(jid(&to.lid()), shown.collect()).await,
+        "error",
+    )
 }
 
 /// What a phone's notification says of the token it gave.
 fn token(notification: &Node) -> (Vec<u8>, String) {
-    let token = notification.get_optional_child_by_tag(&["tokens", "token"]).unwrap();
+    let token = notification
+        .get_optional_child_by_tag(&["tokens", "token"])
+        .unwrap();
     assert_eq!(word(token, "type"), "trusted_contact");
     (content(token), word(token, "jid"))
 }
@@ -52,25 +66,52 @@ async fn a_restricted_account_writes_only_to_those_whose_token_it_shows() {
     alice.is_restricted(Restriction::NewChats { until });
     let news = device.notification("mex").await;
     let update = news.get_optional_child("update").unwrap();
-    assert_eq!(word(update, "op_name"), "NotificationUserReachoutTimelockUpdate");
+    assert_eq!(
+        word(update, "op_name"),
+        "NotificationUserReachoutTimelockUpdate"
+    );
     let said = String::from_utf8(content(update)).unwrap();
-    assert!(said.contains(r#""is_active":true"#) && said.contains(&until.to_string()), "{said}");
+    assert!(
+        said.contains(r#""is_active":true"#) && said.contains(&until.to_string()),
+        "{said}"
+    );
 
     assert_eq!(refused(&mut device, &bob, &[]).await, "463");
-    assert_eq!(refused(&mut device, &bob, &[("tctoken", vec![1; 20])]).await, "463");
-    alice.sends_text(bob.number(), "its phone, too").await.unwrap_err();
+    assert_eq!(
+        refused(&mut device, &bob, &[("tctoken", vec![1; 20])]).await,
+        "463"
+    );
+    alice
+        .sends_text(bob.number(), "its phone, too")
+        .await
+        .unwrap_err();
     bob.sends_text(alice.number(), "hi").await.unwrap();
     carol.sends_text(alice.number(), "hi").await.unwrap();
     let (bobs, to) = token(&device.notification("privacy_token").await);
     let (carols, _) = token(&device.notification("privacy_token").await);
-    assert_eq!((to, alice.token_from(bob.number()).unwrap()), (alice.jid(), Some(bobs.clone())));
+    assert_eq!(
+        (to, alice.token_from(bob.number()).unwrap()),
+        (alice.jid(), Some(bobs.clone()))
+    );
     // One's own token is no key to another's door, nor is one that was made of the account's own salt.
-    assert_eq!(refused(&mut device, &bob, &[("tctoken", carols)]).await, "463");
-    assert_eq!(refused(&mut device, &bob, &[("cstoken", own_token(&alice, &bob))]).await, "463");
-    assert_eq!(refused(&mut device, &bob, &[("tctoken", bobs.clone())]).await, "");
+    assert_eq!(
+        refused(&mut device, &bob, &[("tctoken", carols)]).await,
+        "463"
+    );
+    assert_eq!(
+        refused(&mut device, &bob, &[("cstoken", own_token(&alice, &bob))]).await,
+        "463"
+    );
+    assert_eq!(
+        refused(&mut device, &bob, &[("tctoken", bobs.clone())]).await,
+        ""
+    );
     let mut bobs_device = RawDevice::linked_to(&bob, &simulator).await;
     bob.is_restricted(no_new_chats());
-    assert_eq!(refused(&mut bobs_device, &alice, &[("tctoken", bobs)]).await, "463");
+    assert_eq!(
+        refused(&mut bobs_device, &alice, &[("tctoken", bobs)]).await,
+        "463"
+    );
     alice.sends_text(bob.number(), "now it may").await.unwrap();
 
     alice.is_restricted(Restriction::NewChats { until: now() - 1 });
@@ -89,8 +130,14 @@ async fn where_a_proof_is_asked_for_the_accounts_own_salt_is_one() {
     let mut device = RawDevice::linked_to(&alice, &simulator).await;
     alice.is_restricted(Restriction::Unproven);
     assert_eq!(refused(&mut device, &bob, &[]).await, "463");
-    assert_eq!(refused(&mut device, &bob, &[("cstoken", own_token(&alice, &carol))]).await, "463");
-    assert_eq!(refused(&mut device, &bob, &[("cstoken", own_token(&alice, &bob))]).await, "");
+    assert_eq!(
+        refused(&mut device, &bob, &[("cstoken", own_token(&alice, &carol))]).await,
+        "463"
+    );
+    assert_eq!(
+        refused(&mut device, &bob, &[("cstoken", own_token(&alice, &bob))]).await,
+        ""
+    );
     bob.sends_text(alice.number(), "hi").await.unwrap();
     let (bobs, _) = token(&device.notification("privacy_token").await);
     assert_eq!(refused(&mut device, &bob, &[("tctoken", bobs)]).await, "");
@@ -105,23 +152,44 @@ async fn a_token_is_told_to_the_devices_of_both_sides_under_the_names_they_know(
     let mut sibling = RawDevice::linked_to(&alice, &simulator).await;
     let mut theirs = RawDevice::linked_to(&bob, &simulator).await;
     let give = |to: String, kind: &str| {
-        let token = NodeBuilder::new("token").attr("jid", jid(&to)).attr("t", now().to_string()).attr("type", kind);
+        let token = NodeBuilder::new("token")
+            .attr("jid", jid(&to))
+            .attr("t", now().to_string())
+            .attr("type", kind);
         NodeBuilder::new("tokens").children([token.build()]).build()
     };
-    let answer = device.ask("privacy", "set", [give(bob.lid(), "trusted_contact")]).await;
+    let answer = device
+        .ask("privacy", "set", [give(bob.lid(), "trusted_contact")])
+        .await;
     // The token is not for whoever gives it.
-    assert_eq!((word(&answer, "type"), answer.children()), ("result".to_owned(), None));
+    assert_eq!(
+        (word(&answer, "type"), answer.children()),
+        ("result".to_owned(), None)
+    );
     let told = theirs.notification("privacy_token").await;
-    assert_eq!([word(&told, "from"), word(&told, "sender_lid")], [alice.lid(), alice.lid()]);
+    assert_eq!(
+        [word(&told, "from"), word(&told, "sender_lid")],
+        [alice.lid(), alice.lid()]
+    );
     let (bytes, holder) = token(&told);
-    assert_eq!((holder, bob.token_from(alice.number()).unwrap()), (bob.lid(), Some(bytes.clone())));
+    assert_eq!(
+        (holder, bob.token_from(alice.number()).unwrap()),
+        (bob.lid(), Some(bytes.clone()))
+    );
     let told = sibling.notification("privacy_token").await;
-    assert_eq!([word(&told, "from"), word(&told, "sender_lid")], [alice.jid(), alice.lid()]);
+    assert_eq!(
+        [word(&told, "from"), word(&told, "sender_lid")],
+        [alice.jid(), alice.lid()]
+    );
     assert_eq!(token(&told), (bytes.clone(), bob.jid()));
     // Given once more in the same week it is the same.
-    device.ask("privacy", "set", [give(bob.jid(), "trusted_contact")]).await;
+    device
+        .ask("privacy", "set", [give(bob.jid(), "trusted_contact")])
+        .await;
     assert_eq!(token(&theirs.notification("privacy_token").await).0, bytes);
-    let answer = device.ask("privacy", "set", [give(bob.lid(), "something_else")]).await;
+    let answer = device
+        .ask("privacy", "set", [give(bob.lid(), "something_else")])
+        .await;
     assert_eq!(word(&answer, "type"), "error");
     simulator.finish().await.unwrap();
 }
@@ -134,16 +202,25 @@ async fn tokens_are_renewed_in_time_and_old_ones_open_nothing() {
     bob.sends_text(alice.number(), "hi").await.unwrap();
     let (first, _) = token(&device.notification("privacy_token").await);
     alice.is_restricted(no_new_chats());
-    assert_eq!(refused(&mut device, &bob, &[("tctoken", first.clone())]).await, "");
+    assert_eq!(
+        refused(&mut device, &bob, &[("tctoken", first.clone())]).await,
+        ""
+    );
     let newest = || alice.token_from(bob.number()).unwrap().unwrap();
     while newest() == first {
         bob.sends_text(alice.number(), "and again").await.unwrap();
     }
     // The one before it holds until it is too old.
-    assert_eq!(refused(&mut device, &bob, &[("tctoken", first.clone())]).await, "");
+    assert_eq!(
+        refused(&mut device, &bob, &[("tctoken", first.clone())]).await,
+        ""
+    );
     alice.has_property(865, Some("1"));
     alice.has_property(909, Some("1"));
-    while refused(&mut device, &bob, &[("tctoken", first.clone())]).await.is_empty() {}
+    while refused(&mut device, &bob, &[("tctoken", first.clone())])
+        .await
+        .is_empty()
+    {}
     simulator.finish().await.unwrap();
 }
 
@@ -153,13 +230,28 @@ async fn pictures_and_presence_that_are_for_those_who_are_trusted_open_by_a_toke
     let (mut companion, _) = Companion::linked_to(&bob, &simulator).await;
     let picture = image::RgbImage::new(8, 8);
     let mut jpeg = std::io::Cursor::new(Vec::new());
-    picture.write_to(&mut jpeg, image::ImageFormat::Jpeg).unwrap();
+    picture
+        .write_to(&mut jpeg, image::ImageFormat::Jpeg)
+        .unwrap();
     alice.shows_picture(jpeg.into_inner()).unwrap();
     alice.shows_picture_to(Audience::Trusted);
     alice.shows_presence_to(Audience::Trusted);
     let address = jid(&alice.jid());
-    assert!(companion.client.contacts().get_profile_picture(&address, false).await.unwrap().is_none());
-    companion.client.presence().subscribe(&address).await.unwrap();
+    assert!(
+        companion
+            .client
+            .contacts()
+            .get_profile_picture(&address, false)
+            .await
+            .unwrap()
+            .is_none()
+    );
+    companion
+        .client
+        .presence()
+        .subscribe(&address)
+        .await
+        .unwrap();
     alice.is_there(true);
     assert!(!companion.has_seen(|event| matches!(event, Event::Presence(_))));
 
@@ -170,9 +262,25 @@ async fn pictures_and_presence_that_are_for_those_who_are_trusted_open_by_a_toke
         _ => None,
     });
     assert_eq!(presence.await, (alice.jid(), false));
-    assert!(companion.client.contacts().get_profile_picture(&address, false).await.unwrap().is_some());
+    assert!(
+        companion
+            .client
+            .contacts()
+            .get_profile_picture(&address, false)
+            .await
+            .unwrap()
+            .is_some()
+    );
     alice.shows_picture_to(Audience::Nobody);
-    assert!(companion.client.contacts().get_profile_picture(&address, false).await.unwrap().is_none());
+    assert!(
+        companion
+            .client
+            .contacts()
+            .get_profile_picture(&address, false)
+            .await
+            .unwrap()
+            .is_none()
+    );
     companion.stop().await;
     simulator.finish().await.unwrap();
 }
@@ -183,13 +291,24 @@ async fn a_device_learns_the_salt_from_the_app_state_and_from_the_history() {
         let (simulator, alice, bob) = two_phones(Options::default()).await;
         alice.has_property(25_189, Some(in_history));
         alice.has_property(25_253, Some(in_app_state));
-        alice.remembers(bob.number(), vec![PastMessage::text("OLD", Author::Me, now() - 60, "n")]).unwrap();
+        alice
+            .remembers(
+                bob.number(),
+                vec![PastMessage::text("OLD", Author::Me, now() - 60, "n")],
+            )
+            .unwrap();
         let mut companion = Companion::downloading(&simulator).await;
         alice.scans(&companion.qr().await).await.unwrap();
         companion.connected().await;
         let salt = alice.token_salt().unwrap().to_vec();
         let client = companion.client.clone();
-        let known = || client.persistence_manager().get_device_snapshot().nct_salt.clone();
+        let known = || {
+            client
+                .persistence_manager()
+                .get_device_snapshot()
+                .nct_salt
+                .clone()
+        };
         let learnt = alice.until("the device knows the salt", PATIENCE, |_| known());
         let nudge = async {
             // Whatever happens at the phone makes it look again.
@@ -205,7 +324,10 @@ async fn a_device_learns_the_salt_from_the_app_state_and_from_the_history() {
         }
         alice.is_restricted(Restriction::Unproven);
         companion.sends_text(&bob, "a first word").await;
-        assert_eq!(bob.next_message(PATIENCE).await.unwrap().text.as_deref(), Some("a first word"));
+        assert_eq!(
+            bob.next_message(PATIENCE).await.unwrap().text.as_deref(),
+            Some("a first word")
+        );
         companion.stop().await;
         simulator.finish().await.unwrap();
     }
@@ -215,19 +337,34 @@ async fn a_device_learns_the_salt_from_the_app_state_and_from_the_history() {
 async fn the_history_brings_the_tokens_of_its_chats() {
     let (simulator, [alice, bob, carol]) = trio().await;
     let past = |author, age| PastMessage::text(&format!("OLD{age}"), author, now() - age, "n");
-    alice.remembers(bob.number(), vec![past(Author::Me, 120), past(Author::Them, 60)]).unwrap();
+    alice
+        .remembers(
+            bob.number(),
+            vec![past(Author::Me, 120), past(Author::Them, 60)],
+        )
+        .unwrap();
     // So long ago that its token opens nothing.
-    alice.remembers(carol.number(), vec![past(Author::Them, 400 * 86_400)]).unwrap();
+    alice
+        .remembers(carol.number(), vec![past(Author::Them, 400 * 86_400)])
+        .unwrap();
     let mut companion = Companion::downloading(&simulator).await;
     alice.scans(&companion.qr().await).await.unwrap();
     let chats = companion.next("the history", |event| match event {
-        Event::HistorySync(part) => Some(part.get().expect("it is a history").conversations.clone()),
+        Event::HistorySync(part) => {
+            Some(part.get().expect("it is a history").conversations.clone())
+        }
         _ => None,
     });
     let tokens: Vec<_> = chats
         .await
         .into_iter()
-        .map(|chat| (chat.tc_token, chat.tc_token_timestamp.is_some(), chat.tc_token_sender_timestamp.is_some()))
+        .map(|chat| {
+            (
+                chat.tc_token,
+                chat.tc_token_timestamp.is_some(),
+                chat.tc_token_sender_timestamp.is_some(),
+            )
+        })
         .collect();
     let bobs = alice.token_from(bob.number()).unwrap();
     assert!(bobs.is_some());
@@ -235,7 +372,10 @@ async fn the_history_brings_the_tokens_of_its_chats() {
     companion.connected().await;
     alice.is_restricted(no_new_chats());
     companion.sends_text(&bob, "as ever").await;
-    assert_eq!(bob.next_message(PATIENCE).await.unwrap().text.as_deref(), Some("as ever"));
+    assert_eq!(
+        bob.next_message(PATIENCE).await.unwrap().text.as_deref(),
+        Some("as ever")
+    );
     companion.stop().await;
     simulator.finish().await.unwrap();
 }

@@ -20,7 +20,9 @@ pub fn read(bytes: &[u8]) -> Result<BTreeMap<String, String>, Wrong> {
             continue;
         }
         let Some((name, value)) = line.split_once('=') else {
-            problems.push(format!("has no `=` in line {number}; a line is NAME=value, or begins with #"));
+            problems.push(format!(
+                "has no `=` in line {number}; a line is NAME=value, or begins with #"
+            ));
             continue;
         };
         let (name, value) = (bare(name), value.trim());
@@ -38,27 +40,42 @@ pub fn read(bytes: &[u8]) -> Result<BTreeMap<String, String>, Wrong> {
         }
         match meant(value) {
             Ok(value) => {
-                if let Some((before, _)) = found.insert(name.to_owned(), (number, value.to_owned())) {
-                    problems.push(format!("has {name} twice, in lines {before} and {number}; remove one"));
+                if let Some((before, _)) = found.insert(name.to_owned(), (number, value.to_owned()))
+                {
+                    problems.push(format!(
+                        "has {name} twice, in lines {before} and {number}; remove one"
+                    ));
                 }
             }
             Err(problem) => problems.push(format!("{problem} in line {number} ({name})")),
         }
     }
-    let values = found.into_iter().map(|(name, (_, value))| (name, value)).collect();
-    if problems.is_empty() { Ok(values) } else { Err(Wrong(problems)) }
+    let values = found
+        .into_iter()
+        .map(|(name, (_, value))| (name, value))
+        .collect();
+    if problems.is_empty() {
+        Ok(values)
+    } else {
+        Err(Wrong(problems))
+    }
 }
 
 fn bare(name: &str) -> &str {
     let name = name.trim();
-    let exported = name.strip_prefix("export").filter(|rest| rest.starts_with([' ', '\t']));
+    let exported = name
+        .strip_prefix("export")
+        .filter(|rest| rest.starts_with([' ', '\t']));
     exported.unwrap_or(name).trim_start()
 }
 
 /// Whether somebody means one of our settings, whatever else stands there: a name that is passed over leaves the gateway without it.
 fn looks_like_ours(name: &str) -> bool {
     let last = name.split_whitespace().next_back().unwrap_or_default();
-    let letters: String = last.chars().filter(|sign| sign.is_ascii_alphanumeric() || *sign == '_').collect();
+    let letters: String = last
+        .chars()
+        .filter(|sign| sign.is_ascii_alphanumeric() || *sign == '_')
+        .collect();
     letters.to_ascii_uppercase().starts_with(PREFIX)
 }
 
@@ -69,13 +86,22 @@ fn skip_the_rest<'a>(
     value: &str,
     lines: &mut impl Iterator<Item = (usize, &'a str)>,
 ) -> Result<(), String> {
-    let Some(quote) = value.chars().next().filter(|first| matches!(first, '"' | '\'')) else { return Ok(()) };
+    let Some(quote) = value
+        .chars()
+        .next()
+        .filter(|first| matches!(first, '"' | '\''))
+    else {
+        return Ok(());
+    };
     if value[1..].contains(quote) {
         return Ok(());
     }
     let mut swallowed = None;
     for (number, line) in lines {
-        if line.split_once('=').is_some_and(|(name, _)| looks_like_ours(name)) {
+        if line
+            .split_once('=')
+            .is_some_and(|(name, _)| looks_like_ours(name))
+        {
             swallowed = swallowed.or(Some(number));
         }
         if line.contains(quote) {
@@ -84,7 +110,9 @@ fn skip_the_rest<'a>(
             });
         }
     }
-    Err(format!("has a quotation from line {first} on that never ends"))
+    Err(format!(
+        "has a quotation from line {first} on that never ends"
+    ))
 }
 
 /// The value without the quotation marks around it. Nothing in it stands for something else, so what other readers of such files would
@@ -100,22 +128,31 @@ fn meant(value: &str) -> Result<&str, &'static str> {
             Ok(value)
         };
     };
-    let inner = value[1..].strip_suffix(quote).filter(|inner| !inner.contains(quote));
-    let inner = inner.ok_or("has a quotation that does not end with the line, or something behind it,")?;
+    let inner = value[1..]
+        .strip_suffix(quote)
+        .filter(|inner| !inner.contains(quote));
+    let inner =
+        inner.ok_or("has a quotation that does not end with the line, or something behind it,")?;
     if quote == '"' && inner.contains('\\') {
-        return Err("has a `\\` between double quotation marks; use single ones, where it stands for itself,");
+        return Err(
+            "has a `\\` between double quotation marks; use single ones, where it stands for itself,",
+        );
     }
     Ok(inner)
 }
 
 fn text(bytes: &[u8]) -> Result<&str, String> {
-    let is_wide = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) || bytes.contains(&0);
+    let is_wide =
+        bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) || bytes.contains(&0);
     if is_wide {
         return Err("is UTF-16, or no text; save it as UTF-8".to_owned());
     }
     let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
     std::str::from_utf8(bytes).map_err(|error| {
-        let line = 1 + bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
+        let line = 1 + bytes[..error.valid_up_to()]
+            .iter()
+            .filter(|byte| **byte == b'\n')
+            .count();
         format!("is not UTF-8 in line {line}; save it as UTF-8")
     })
 }
@@ -125,14 +162,18 @@ mod tests {
     use super::*;
 
     fn value(line: &str) -> Result<String, Wrong> {
-        read(format!("WAPI_A={line}\n").as_bytes()).map(|mut values| values.remove("WAPI_A").unwrap())
+        read(format!("WAPI_A={line}\n").as_bytes())
+            .map(|mut values| values.remove("WAPI_A").unwrap())
     }
 
     #[test]
     fn a_value_is_what_stands_there() {
         for (written, meant) in [
             ("abc$def", "abc$def"),
-            ("$2b$12$abcdefghijklmnopqrstuv", "$2b$12$abcdefghijklmnopqrstuv"),
+            (
+                "$2b$12$abcdefghijklmnopqrstuv",
+                "$2b$12$abcdefghijklmnopqrstuv",
+            ),
             ("${HOME}`pwd`$(id)", "${HOME}`pwd`$(id)"),
             ("a=b==", "a=b=="),
             ("a#b", "a#b"),
@@ -151,7 +192,10 @@ mod tests {
         }
         let whole = "\u{feff}# first\r\nexport\tWAPI_A = 1\r\n\r\n  WAPI_B='2'\r\nOTHER=a b \"c\nMY_WAPI_A=4\nNEXT=\"one\ntwo three\n\"\nWAPI_C=3";
         let read = read(whole.as_bytes()).unwrap();
-        let read: Vec<_> = read.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let read: Vec<_> = read
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
         assert_eq!(read, [("WAPI_A", "1"), ("WAPI_B", "2"), ("WAPI_C", "3")]);
     }
 
@@ -163,12 +207,18 @@ mod tests {
             (b"WAPI_A='hush' hush", "line 1"),
             (b"WAPI_A=\"hush\\\"hush\"", "line 1"),
             (b"WAPI_A=hush # hush", "line 1"),
-            (b"WAPI_A=hush\nOTHER=1\nOTHER=2\nWAPI_A=hush", "lines 1 and 4"),
+            (
+                b"WAPI_A=hush\nOTHER=1\nOTHER=2\nWAPI_A=hush",
+                "lines 1 and 4",
+            ),
             (b"\xff\xfeh\0u\0s\0h\0", "UTF-16"),
             (b"h\0u\0s\0h\0", "UTF-16"),
             (b"WAPI_A=1\nWAPI_B=hush\xe9\n", "not UTF-8 in line 2"),
             (b"MOTD=\"hush\nWAPI_A=1\n", "line 1 on that never ends"),
-            (b"A=1\nMOTD='hush\nWAPI_A='1'\n", "line 2 on that goes over a setting of ours in line 3"),
+            (
+                b"A=1\nMOTD='hush\nWAPI_A='1'\n",
+                "line 2 on that goes over a setting of ours in line 3",
+            ),
             (b"MOTD=\"hush\nexport WAPI_A=1\nhush\"", "in line 2"),
             (b"wapi_a=hush", "in line 1"),
             (b"Wapi_A=hush", "in line 1"),
@@ -181,6 +231,10 @@ mod tests {
             let told = problems.join("; ");
             assert!(told.contains(words) && !told.contains("hush"), "{told}");
         }
-        assert_eq!(read(b"a\nWAPI_A='\nb").unwrap_err().0.len(), 3, "all of it at once");
+        assert_eq!(
+            read(b"a\nWAPI_A='\nb").unwrap_err().0.len(),
+            3,
+            "all of it at once"
+        );
     }
 }

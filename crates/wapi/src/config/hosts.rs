@@ -12,20 +12,30 @@ impl Hosts {
     /// Reads names separated by commas.
     pub fn parse(text: &str) -> Result<Self, String> {
         let one = |name: &str| {
-            let wrong = || format!("has `{name}`, which is no name of a host; write it without a port or a path");
+            let wrong = || {
+                format!(
+                    "has `{name}`, which is no name of a host; write it without a port or a path"
+                )
+            };
             match Host::parse(name).map_err(|_| wrong())? {
                 Host::Domain(name) => Ok(plain(&name)),
                 Host::Ipv4(address) => Ok(address.to_string()),
                 Host::Ipv6(address) => Ok(address.to_string()),
             }
         };
-        text.split(',').map(str::trim).map(one).collect::<Result<_, _>>().map(Self)
+        text.split(',')
+            .map(str::trim)
+            .map(one)
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 
     /// Whether what was called is this machine's own name for itself, or one of these.
     pub fn are_loopback_or_named(&self, called: &str) -> bool {
         let name = name(called);
-        name == "localhost" || address(&name).is_some_and(|address| address.is_loopback()) || self.has(&name)
+        name == "localhost"
+            || address(&name).is_some_and(|address| address.is_loopback())
+            || self.has(&name)
     }
 
     /// Whether it is an address, which no page of others can have as its name, or one of these.
@@ -45,8 +55,16 @@ fn address(name: &str) -> Option<IpAddr> {
 
 /// The host of a `Host` header, without its port.
 fn name(called: &str) -> String {
-    let host = called.rsplit_once(':').map_or(called, |(host, port)| if port.ends_with(']') { called } else { host });
-    plain(host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host))
+    let host =
+        called.rsplit_once(':').map_or(
+            called,
+            |(host, port)| if port.ends_with(']') { called } else { host },
+        );
+    plain(
+        host.strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'))
+            .unwrap_or(host),
+    )
 }
 
 /// A name in small letters and without the dot that may end it.

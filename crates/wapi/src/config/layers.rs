@@ -46,9 +46,14 @@ pub struct Layers {
 impl Layers {
     /// Only the defaults.
     pub fn defaults() -> Self {
-        let defaults = names_and_values(DEFAULTS).expect("the embedded defaults are valid, as a test proves");
+        let defaults =
+            names_and_values(DEFAULTS).expect("the embedded defaults are valid, as a test proves");
         let defaults: BTreeMap<_, _> = defaults.into_iter().collect();
-        let mut layers = Self { values: BTreeMap::new(), defaults: defaults.clone(), unknown: Vec::new() };
+        let mut layers = Self {
+            values: BTreeMap::new(),
+            defaults: defaults.clone(),
+            unknown: Vec::new(),
+        };
         layers.put(defaults, &Source::Default);
         layers
     }
@@ -58,20 +63,34 @@ impl Layers {
         let mut mistakes = Mistakes::default();
         let dotenv = dotenv(&mut mistakes);
         let environment = environment(std::env::vars_os(), &mut mistakes);
-        let file = environment.get(CONFIG_FILE).or_else(|| dotenv.get(CONFIG_FILE));
+        let file = environment
+            .get(CONFIG_FILE)
+            .or_else(|| dotenv.get(CONFIG_FILE));
         let mut layers = Self::defaults();
         if let Some(file) = file.filter(|file| !file.is_empty())
             && let Err(problem) = layers.put_file(Path::new(file))
         {
             mistakes.add(CONFIG_FILE, problem);
         }
-        let layers = layers.with(dotenv, Source::DotEnv).with(environment, Source::Environment);
-        if mistakes.is_empty() { Ok(layers) } else { Err(mistakes) }
+        let layers = layers
+            .with(dotenv, Source::DotEnv)
+            .with(environment, Source::Environment);
+        if mistakes.is_empty() {
+            Ok(layers)
+        } else {
+            Err(mistakes)
+        }
     }
 
     /// These values over what is there already. Names without `WAPI_`, in whatever letters, are none of our business.
-    pub fn with(mut self, values: impl IntoIterator<Item = (String, String)>, source: Source) -> Self {
-        let ours = values.into_iter().filter(|(name, _)| has_our_prefix(name) && name != CONFIG_FILE);
+    pub fn with(
+        mut self,
+        values: impl IntoIterator<Item = (String, String)>,
+        source: Source,
+    ) -> Self {
+        let ours = values
+            .into_iter()
+            .filter(|(name, _)| has_our_prefix(name) && name != CONFIG_FILE);
         self.put(ours, &source);
         self
     }
@@ -79,10 +98,17 @@ impl Layers {
     fn put_file(&mut self, path: &Path) -> Result<(), String> {
         let text = std::fs::read_to_string(path)
             .map_err(|error| format!("names {}, which cannot be read: {error}", path.display()))?;
-        let values = names_and_values(text.strip_prefix('\u{feff}').unwrap_or(&text)).map_err(|error| {
-            let line = error.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
-            format!("names {}, which is no settings file: {} in line {line}", path.display(), error.message())
-        })?;
+        let values =
+            names_and_values(text.strip_prefix('\u{feff}').unwrap_or(&text)).map_err(|error| {
+                let line = error.span().map_or(1, |span| {
+                    1 + text[..span.start.min(text.len())].matches('\n').count()
+                });
+                format!(
+                    "names {}, which is no settings file: {} in line {line}",
+                    path.display(),
+                    error.message()
+                )
+            })?;
         self.put(values, &Source::File(path.to_owned()));
         Ok(())
     }
@@ -91,7 +117,8 @@ impl Layers {
     fn put(&mut self, values: impl IntoIterator<Item = (String, String)>, source: &Source) {
         for (name, value) in values {
             if SETTINGS.iter().any(|setting| setting.name == name) {
-                self.values.insert(name, (value.trim().to_owned(), source.clone()));
+                self.values
+                    .insert(name, (value.trim().to_owned(), source.clone()));
             } else if *source != Source::Environment || !is_of_others(&name) {
                 self.unknown.push((name, source.clone()));
             }
@@ -100,22 +127,32 @@ impl Layers {
 
     /// The value of a setting, if it has one that is not empty.
     pub fn value(&self, name: &str) -> Option<&str> {
-        self.values.get(name).map(|(value, _)| value.as_str()).filter(|value| !value.is_empty())
+        self.values
+            .get(name)
+            .map(|(value, _)| value.as_str())
+            .filter(|value| !value.is_empty())
     }
 
     /// What a setting is that nobody has set, if that is anything.
     pub fn default(&self, name: &str) -> Option<&str> {
-        self.defaults.get(name).map(String::as_str).filter(|value| !value.is_empty())
+        self.defaults
+            .get(name)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
     }
 
     /// Whether somebody has set it to nothing.
     pub fn is_emptied(&self, name: &str) -> bool {
-        self.values.get(name).is_some_and(|(value, source)| value.is_empty() && *source != Source::Default)
+        self.values
+            .get(name)
+            .is_some_and(|(value, source)| value.is_empty() && *source != Source::Default)
     }
 
     /// Where the value of a setting comes from.
     pub fn source(&self, name: &str) -> &Source {
-        self.values.get(name).map_or(&Source::Default, |(_, source)| source)
+        self.values
+            .get(name)
+            .map_or(&Source::Default, |(_, source)| source)
     }
 
     /// Names that look like settings and are none, and where they stand.
@@ -125,7 +162,8 @@ impl Layers {
 }
 
 fn has_our_prefix(name: &str) -> bool {
-    name.split_at_checked(PREFIX.len()).is_some_and(|(start, _)| start.eq_ignore_ascii_case(PREFIX))
+    name.split_at_checked(PREFIX.len())
+        .is_some_and(|(start, _)| start.eq_ignore_ascii_case(PREFIX))
 }
 
 /// A settings file as variables: `internal_host = "…"` becomes `WAPI_INTERNAL_HOST`.
@@ -136,7 +174,10 @@ fn names_and_values(text: &str) -> Result<Vec<(String, String)>, toml::de::Error
         toml::Value::Integer(number) => number.to_string(),
         other => format!("{other:?}"),
     };
-    Ok(table.into_iter().map(|(key, value)| (format!("WAPI_{}", key.to_uppercase()), as_text(value))).collect())
+    Ok(table
+        .into_iter()
+        .map(|(key, value)| (format!("WAPI_{}", key.to_uppercase()), as_text(value)))
+        .collect())
 }
 
 fn dotenv(mistakes: &mut Mistakes) -> BTreeMap<String, String> {
@@ -149,7 +190,9 @@ fn dotenv(mistakes: &mut Mistakes) -> BTreeMap<String, String> {
         }
     };
     dotenv::read(&bytes).unwrap_or_else(|dotenv::Wrong(problems)| {
-        problems.into_iter().for_each(|problem| mistakes.add(DOTENV, problem));
+        problems
+            .into_iter()
+            .for_each(|problem| mistakes.add(DOTENV, problem));
         BTreeMap::new()
     })
 }
@@ -176,12 +219,17 @@ fn is_of_others(name: &str) -> bool {
     let rest = name.strip_prefix(PREFIX).unwrap_or_default();
     let is_of_a_port = |rest: &str| {
         rest.split_once("PORT_").is_some_and(|(before, port)| {
-            let is_number = port.split('_').next().is_some_and(|number| number.parse::<u16>().is_ok());
+            let is_number = port
+                .split('_')
+                .next()
+                .is_some_and(|number| number.parse::<u16>().is_ok());
             (before.is_empty() || before.ends_with('_')) && is_number
         })
     };
     rest == "PORT"
-        || ["SERVICE_", "PORT_", "TESTS_"].iter().any(|start| rest.starts_with(start))
+        || ["SERVICE_", "PORT_", "TESTS_"]
+            .iter()
+            .any(|start| rest.starts_with(start))
         || rest.ends_with("_SERVICE_HOST")
         || rest.ends_with("_SERVICE_PORT")
         || rest.contains("_SERVICE_PORT_")
@@ -206,7 +254,10 @@ mod tests {
         let read = environment(given.into_iter(), &mut mistakes);
         assert_eq!(read.keys().collect::<Vec<_>>(), ["WAPI_ENV"]);
         assert_eq!(mistakes.0.len(), 1);
-        assert_eq!((mistakes.0[0].name.as_str(), mistakes.0[0].problem.as_str()), ("WAPI_API_KEY", "is not UTF-8"));
+        assert_eq!(
+            (mistakes.0[0].name.as_str(), mistakes.0[0].problem.as_str()),
+            ("WAPI_API_KEY", "is not UTF-8")
+        );
     }
 
     #[test]
@@ -223,7 +274,14 @@ mod tests {
         ] {
             assert!(is_of_others(name), "{name}");
         }
-        for name in ["WAPI_APIKEY", "WAPI_PORTS", "WAPI_HTTP_PORT", "WAPI_SERVICES", "WAPI_TEST_LOG", "WAPI_"] {
+        for name in [
+            "WAPI_APIKEY",
+            "WAPI_PORTS",
+            "WAPI_HTTP_PORT",
+            "WAPI_SERVICES",
+            "WAPI_TEST_LOG",
+            "WAPI_",
+        ] {
             assert!(!is_of_others(name), "{name}");
         }
     }

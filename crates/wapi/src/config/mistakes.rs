@@ -23,7 +23,10 @@ impl Mistakes {
     }
 
     pub(super) fn add(&mut self, name: &str, problem: impl Into<String>) {
-        self.0.push(Mistake { name: name.to_owned(), problem: problem.into() });
+        self.0.push(Mistake {
+            name: name.to_owned(),
+            problem: problem.into(),
+        });
     }
 }
 
@@ -37,7 +40,10 @@ impl fmt::Display for Mistakes {
                 None => writeln!(f)?,
             }
         }
-        write!(f, "`wapi config` prints every setting and where its value comes from")
+        write!(
+            f,
+            "`wapi config` prints every setting and where its value comes from"
+        )
     }
 }
 

@@ -119,7 +119,11 @@ pub enum Build {
 impl Build {
     /// The build that is running.
     pub const fn this() -> Self {
-        if cfg!(feature = "sandbox") { Self::Sandbox } else { Self::Release }
+        if cfg!(feature = "sandbox") {
+            Self::Sandbox
+        } else {
+            Self::Release
+        }
     }
 }
 
@@ -131,17 +135,22 @@ impl Config {
         reader.refuse_empty_secrets();
         let webhook = reader.required("WAPI_GETTING_MESSAGES_WEBHOOK", parse::webhook);
         let webhook_secret = reader.optional("WAPI_WEBHOOK_SECRET", SigningKey::parse);
-        let webhook_disable_after = reader.required("WAPI_WEBHOOK_DISABLE_AFTER_HOURS", parse::hours);
+        let webhook_disable_after =
+            reader.required("WAPI_WEBHOOK_DISABLE_AFTER_HOURS", parse::hours);
         let listen = reader.required("WAPI_INTERNAL_HOST", HostPort::parse);
         let root = reader.required("WAPI_FILE_SYSTEM_ROOT_POINT_FULL_PATH", parse::folder);
-        let trusted_proxies = reader.optional("WAPI_TRUSTED_PROXIES", parse::networks).unwrap_or_default();
+        let trusted_proxies = reader
+            .optional("WAPI_TRUSTED_PROXIES", parse::networks)
+            .unwrap_or_default();
         let reach = parse::Reach::of(listen.as_ref(), &trusted_proxies);
         let access = parse::access(&mut reader, listen.as_ref(), reach);
         let redis = reader.optional("WAPI_REDIS_HOST", parse::redis);
         let sentry_dsn = reader.optional("WAPI_SENTRY_DSN", parse::sentry_dsn);
         let https = parse::https(&mut reader);
         let environment = reader.required("WAPI_ENV", parse::environment);
-        let hosts = reader.optional("WAPI_HOSTS", Hosts::parse).unwrap_or_default();
+        let hosts = reader
+            .optional("WAPI_HOSTS", Hosts::parse)
+            .unwrap_or_default();
         let targets_were_open = parse::targets_were_open(&reader, listen.as_ref(), environment);
         let allowed_targets = parse::allowed_targets(&mut reader, access.as_ref(), reach);
         let check_every = parse::check_every(&mut reader);
@@ -150,7 +159,9 @@ impl Config {
         let retention = parse::retention(&mut reader);
         let media = parse::media(&mut reader);
         let media_storage = parse::media_storage(&mut reader);
-        let ffmpeg = reader.optional("WAPI_FFMPEG_PATH", parse::program).unwrap_or(media::ffmpeg::Choice::FFMPEG);
+        let ffmpeg = reader
+            .optional("WAPI_FFMPEG_PATH", parse::program)
+            .unwrap_or(media::ffmpeg::Choice::FFMPEG);
         let heif_convert = reader.optional("WAPI_HEIF_CONVERT_PATH", parse::program);
         let heif_convert = heif_convert.unwrap_or(media::ffmpeg::Choice::HEIF);
         let history = reader.required("WAPI_HISTORY", parse::history);

@@ -26,7 +26,11 @@ pub(super) use access::{Reach, access, allowed_targets, networks, targets_were_o
 pub(super) use storage::media_storage;
 
 /// Secrets without which something is open, or cannot be trusted.
-const PROTECTING: [&str; 3] = ["WAPI_API_KEY", "WAPI_WEBHOOK_SECRET", "WAPI_MEDIA_S3_SECRET_ACCESS_KEY"];
+const PROTECTING: [&str; 3] = [
+    "WAPI_API_KEY",
+    "WAPI_WEBHOOK_SECRET",
+    "WAPI_MEDIA_S3_SECRET_ACCESS_KEY",
+];
 
 /// Reads settings one by one and remembers what was wrong with them.
 pub(super) struct Reader<'a> {
@@ -36,13 +40,24 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub fn new(layers: &'a Layers) -> Self {
-        Self { layers, mistakes: Mistakes::default() }
+        Self {
+            layers,
+            mistakes: Mistakes::default(),
+        }
     }
 
     /// The value of a setting that must be there. `None` means that a mistake was noted.
-    pub fn required<T>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+    pub fn required<T>(
+        &mut self,
+        name: &str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
         // What was set to nothing is as if it were not set.
-        match self.layers.value(name).or_else(|| self.layers.default(name)) {
+        match self
+            .layers
+            .value(name)
+            .or_else(|| self.layers.default(name))
+        {
             Some(value) => self.parsed(name, parse(value)),
             None => {
                 self.mistakes.add(name, "is missing");
@@ -52,7 +67,11 @@ impl<'a> Reader<'a> {
     }
 
     /// The value of a setting that may be left out.
-    pub fn optional<T>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+    pub fn optional<T>(
+        &mut self,
+        name: &str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
         let parsed = parse(self.layers.value(name)?);
         self.parsed(name, parsed)
     }
@@ -69,10 +88,16 @@ impl<'a> Reader<'a> {
 
     /// A misspelt name would otherwise be a default that nobody chose, and a gateway without the key its operator has set.
     pub fn refuse_unknown_names(&mut self) {
-        let names = || SETTINGS.iter().map(|setting| setting.name).chain([CONFIG_FILE]);
+        let names = || {
+            SETTINGS
+                .iter()
+                .map(|setting| setting.name)
+                .chain([CONFIG_FILE])
+        };
         for (name, source) in self.layers.unknown() {
             let meant = suggestion(name, names());
-            self.mistakes.add(name, format!("(from {source}) is not a setting{meant}"));
+            self.mistakes
+                .add(name, format!("(from {source}) is not a setting{meant}"));
         }
     }
 
@@ -81,7 +106,10 @@ impl<'a> Reader<'a> {
         for name in PROTECTING {
             if self.layers.is_emptied(name) {
                 let source = self.layers.source(name);
-                self.mistakes.add(name, format!("(from {source}) is empty; set it, or leave it out"));
+                self.mistakes.add(
+                    name,
+                    format!("(from {source}) is empty; set it, or leave it out"),
+                );
             }
         }
     }
@@ -103,14 +131,24 @@ impl HostPort {
         let wrong = || format!("is `{text}`, which is not host:port");
         let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
         let port = port.parse().map_err(|_| wrong())?;
-        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let bare = host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'));
         let host = match bare {
-            Some(v6) => v6.parse::<std::net::Ipv6Addr>().map_err(|_| wrong())?.to_string(),
+            Some(v6) => v6
+                .parse::<std::net::Ipv6Addr>()
+                .map_err(|_| wrong())?
+                .to_string(),
             None => host.to_owned(),
         };
-        let well_formed =
-            !host.is_empty() && !host.contains(['/', ' ', '@']) && (bare.is_some() || !host.contains(':'));
-        if well_formed { Ok(Self { host, port }) } else { Err(wrong()) }
+        let well_formed = !host.is_empty()
+            && !host.contains(['/', ' ', '@'])
+            && (bare.is_some() || !host.contains(':'));
+        if well_formed {
+            Ok(Self { host, port })
+        } else {
+            Err(wrong())
+        }
     }
 
     /// Whether only this machine can reach it. A name other than `localhost` counts as reachable from outside.
@@ -137,7 +175,9 @@ pub(super) fn webhook(text: &str) -> Result<Url, String> {
     let wrong = |error| format!("is not an address: {error}");
     let url = Url::parse(text).map_err(wrong)?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err("begins with something else; only http:// and https:// can be posted to".to_owned());
+        return Err(
+            "begins with something else; only http:// and https:// can be posted to".to_owned(),
+        );
     }
     if let Some(placeholder) = placeholder(text) {
         return Err(format!(
@@ -160,7 +200,11 @@ pub(super) fn folder(text: &str) -> Result<PathBuf, String> {
 
 /// `host:port` as in the original, or a full address.
 pub(super) fn redis(text: &str) -> Result<SecretString, String> {
-    let address = if text.contains("://") { text.to_owned() } else { format!("redis://{text}") };
+    let address = if text.contains("://") {
+        text.to_owned()
+    } else {
+        format!("redis://{text}")
+    };
     let url = Url::parse(&address).map_err(|error| format!("is not a Redis address: {error}"))?;
     match url.scheme() {
         "redis" | "rediss" if url.host().is_some() => Ok(address.into()),
@@ -195,7 +239,9 @@ pub(super) fn hours(text: &str) -> Result<Duration, String> {
 pub(super) fn positive(text: &str) -> Result<usize, String> {
     match text.parse::<u32>() {
         Ok(number) if number > 0 => Ok(number as usize),
-        _ => Err(format!("is `{text}`, which is not a whole number above zero")),
+        _ => Err(format!(
+            "is `{text}`, which is not a whole number above zero"
+        )),
     }
 }
 
@@ -218,7 +264,12 @@ pub(super) fn media(reader: &mut Reader) -> Option<Policy> {
     let largest = reader.required("WAPI_MEDIA_MAX_MIB", mebibytes);
     let keep_for = reader.required("WAPI_MEDIA_RETENTION_DAYS", days);
     let keep_size = reader.required("WAPI_MEDIA_RETENTION_SIZE_MIB", mebibytes);
-    Some(Policy { download: download?, largest: largest?, keep_for: keep_for?, keep_size: keep_size? })
+    Some(Policy {
+        download: download?,
+        largest: largest?,
+        keep_for: keep_for?,
+        keep_size: keep_size?,
+    })
 }
 
 /// A path, or `none`.
@@ -235,7 +286,11 @@ pub(super) fn retention(reader: &mut Reader) -> Option<Retention> {
     let events = reader.required("WAPI_RETENTION_DAYS", days);
     let dead = reader.required("WAPI_RETENTION_DEAD_DAYS", days);
     let size = reader.required("WAPI_RETENTION_SIZE_MIB", mebibytes);
-    Some(Retention { events: events?, dead: dead?, size: size? })
+    Some(Retention {
+        events: events?,
+        dead: dead?,
+        size: size?,
+    })
 }
 
 /// Whether chats and messages are kept, and for how long.
@@ -245,7 +300,9 @@ pub(super) fn history(text: &str) -> Result<history::Policy, String> {
         "forever" => Ok(history::Policy::Forever),
         text => match days(text) {
             Ok(age) => Ok(history::Policy::For(age)),
-            Err(_) => Err(format!("is `{text}`; it can be off, a number of days from 1 on, or forever")),
+            Err(_) => Err(format!(
+                "is `{text}`; it can be off, a number of days from 1 on, or forever"
+            )),
         },
     }
 }
@@ -255,7 +312,9 @@ pub(super) fn log_filter(text: &str) -> Result<String, String> {
     let wrong = |why: String| format!("is `{text}`, which is not a log filter: {why}");
     for directive in text.split(',').map(str::trim) {
         // A word alone would be a target of that name, and nobody else would speak.
-        let is_level = directive.parse::<tracing_subscriber::filter::LevelFilter>().is_ok();
+        let is_level = directive
+            .parse::<tracing_subscriber::filter::LevelFilter>()
+            .is_ok();
         if !is_level && !directive.contains(['=', '[']) {
             let meant = suggestion(directive, LEVELS);
             let all = LEVELS.join(", ");
@@ -272,9 +331,17 @@ pub(super) fn log_filter(text: &str) -> Result<String, String> {
 
 /// The two spellings of one setting; the one in milliseconds is the later one.
 pub(super) fn check_every(reader: &mut Reader) -> Option<Duration> {
-    let in_milliseconds = |text: &str| positive(text).map(|number| Duration::from_millis(number as u64));
-    if reader.layers.value("WAPI_CONNECTIONS_CHECKOUT_DURATION_MILLISECONDS").is_some() {
-        return reader.optional("WAPI_CONNECTIONS_CHECKOUT_DURATION_MILLISECONDS", in_milliseconds);
+    let in_milliseconds =
+        |text: &str| positive(text).map(|number| Duration::from_millis(number as u64));
+    if reader
+        .layers
+        .value("WAPI_CONNECTIONS_CHECKOUT_DURATION_MILLISECONDS")
+        .is_some()
+    {
+        return reader.optional(
+            "WAPI_CONNECTIONS_CHECKOUT_DURATION_MILLISECONDS",
+            in_milliseconds,
+        );
     }
     reader.required("WAPI_CONNECTIONS_CHECKOUT_DURATION_SECS", seconds)
 }
@@ -285,11 +352,17 @@ pub(super) fn https(reader: &mut Reader) -> Option<CertificateFiles> {
     match (certificate, key) {
         (Some(certificate), Some(key)) => Some(CertificateFiles { certificate, key }),
         (Some(_), None) => {
-            reader.mistakes.add("WAPI_CERT_KEY_PATH", "is missing, but WAPI_CERT_FILE_PATH is set; HTTPS needs both");
+            reader.mistakes.add(
+                "WAPI_CERT_KEY_PATH",
+                "is missing, but WAPI_CERT_FILE_PATH is set; HTTPS needs both",
+            );
             None
         }
         (None, Some(_)) => {
-            reader.mistakes.add("WAPI_CERT_FILE_PATH", "is missing, but WAPI_CERT_KEY_PATH is set; HTTPS needs both");
+            reader.mistakes.add(
+                "WAPI_CERT_FILE_PATH",
+                "is missing, but WAPI_CERT_KEY_PATH is set; HTTPS needs both",
+            );
             None
         }
         (None, None) => None,
@@ -298,10 +371,15 @@ pub(super) fn https(reader: &mut Reader) -> Option<CertificateFiles> {
 
 /// Only a sandbox-capable build may be pointed elsewhere, and only at this machine.
 pub(super) fn whatsapp(reader: &mut Reader, build: Build) -> Option<WhatsappAddress> {
-    let ca_file = reader.optional("WAPI_WHATSAPP_CA_FILE", |text| refuse_in_release(build, PathBuf::from(text)));
+    let ca_file = reader.optional("WAPI_WHATSAPP_CA_FILE", |text| {
+        refuse_in_release(build, PathBuf::from(text))
+    });
     let Some(text) = reader.layers.value("WAPI_WHATSAPP_URL") else {
         if ca_file.is_some() {
-            reader.mistakes.add("WAPI_WHATSAPP_URL", "is missing, but WAPI_WHATSAPP_CA_FILE is set");
+            reader.mistakes.add(
+                "WAPI_WHATSAPP_URL",
+                "is missing, but WAPI_WHATSAPP_CA_FILE is set",
+            );
         }
         return Some(WhatsappAddress::Real);
     };
@@ -322,14 +400,17 @@ fn refuse_in_release<T>(build: Build, value: T) -> Result<T, String> {
 }
 
 fn simulator_address(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|error| format!("is `{text}`, which is not an address: {error}"))?;
+    let url = Url::parse(text)
+        .map_err(|error| format!("is `{text}`, which is not an address: {error}"))?;
     if !matches!(url.scheme(), "ws" | "wss") {
         return Err(format!("is `{text}`; it must start with ws:// or wss://"));
     }
     if is_loopback(&url) {
         Ok(url)
     } else {
-        Err(format!("is `{text}`; a simulated WhatsApp must be on this machine, at 127.0.0.1, ::1 or localhost"))
+        Err(format!(
+            "is `{text}`; a simulated WhatsApp must be on this machine, at 127.0.0.1, ::1 or localhost"
+        ))
     }
 }
 

@@ -24,17 +24,31 @@ impl Setting {
 }
 
 const fn plain(name: &'static str, example: &'static str) -> Setting {
-    Setting { name, example, secret: false }
+    Setting {
+        name,
+        example,
+        secret: false,
+    }
 }
 
 const fn secret(name: &'static str, example: &'static str) -> Setting {
-    Setting { name, example, secret: true }
+    Setting {
+        name,
+        example,
+        secret: true,
+    }
 }
 
 /// All settings, in the order of `config.default.toml`.
 pub static SETTINGS: &[Setting] = &[
-    plain("WAPI_GETTING_MESSAGES_WEBHOOK", "https://example.com/webhook/"),
-    secret("WAPI_WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+    plain(
+        "WAPI_GETTING_MESSAGES_WEBHOOK",
+        "https://example.com/webhook/",
+    ),
+    secret(
+        "WAPI_WEBHOOK_SECRET",
+        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+    ),
     plain("WAPI_WEBHOOK_DISABLE_AFTER_HOURS", "72"),
     plain("WAPI_ALLOW_PRIVATE_TARGETS", "10.0.0.0/8,192.168.0.0/16"),
     plain("WAPI_INTERNAL_HOST", "127.0.0.1:8080"),

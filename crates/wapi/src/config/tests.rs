@@ -1,14 +1,19 @@
 use super::*;
 
 fn layers(values: &[(&str, &str)]) -> Layers {
-    let values = values.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let values = values
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     Layers::defaults().with(values, Source::Environment)
 }
 
 /// The least that works, with changes.
 fn read(changes: &[(&str, &str)], build: Build) -> Result<Config, Mistakes> {
     let mut values = vec![
-        ("WAPI_GETTING_MESSAGES_WEBHOOK", "https://example.com/webhook"),
+        (
+            "WAPI_GETTING_MESSAGES_WEBHOOK",
+            "https://example.com/webhook",
+        ),
         ("WAPI_INTERNAL_HOST", "127.0.0.1:8080"),
         ("WAPI_FILE_SYSTEM_ROOT_POINT_FULL_PATH", "/var/lib/wapi"),
     ];
@@ -18,7 +23,9 @@ fn read(changes: &[(&str, &str)], build: Build) -> Result<Config, Mistakes> {
 
 /// What is said about a change that must not be accepted.
 fn refusal(changes: &[(&str, &str)], build: Build) -> String {
-    read(changes, build).expect_err("these settings were accepted").to_string()
+    read(changes, build)
+        .expect_err("these settings were accepted")
+        .to_string()
 }
 
 #[test]
@@ -43,7 +50,9 @@ fn the_least_that_works() {
 
 #[test]
 fn all_mistakes_are_told_at_once_each_with_a_right_value() {
-    let told = Config::read(&layers(&[("WAPI_ENV", "test")]), Build::Release).unwrap_err().to_string();
+    let told = Config::read(&layers(&[("WAPI_ENV", "test")]), Build::Release)
+        .unwrap_err()
+        .to_string();
     for line in [
         "WAPI_GETTING_MESSAGES_WEBHOOK is missing; for example WAPI_GETTING_MESSAGES_WEBHOOK=https://example.com/webhook/",
         "WAPI_INTERNAL_HOST is missing; for example WAPI_INTERNAL_HOST=127.0.0.1:8080",
@@ -63,7 +72,10 @@ fn malformed_values_are_refused() {
         ("WAPI_INTERNAL_HOST", "::1:80"),
         ("WAPI_GETTING_MESSAGES_WEBHOOK", "example.com/webhook"),
         ("WAPI_GETTING_MESSAGES_WEBHOOK", "ftp://example.com/"),
-        ("WAPI_GETTING_MESSAGES_WEBHOOK", "https://example.com/?session="),
+        (
+            "WAPI_GETTING_MESSAGES_WEBHOOK",
+            "https://example.com/?session=",
+        ),
         ("WAPI_REDIS_HOST", "http://localhost:6379"),
         ("WAPI_SENTRY_DSN", "sentry"),
         ("WAPI_CONNECTIONS_CHECKOUT_DURATION_SECS", "ten"),
@@ -74,8 +86,14 @@ fn malformed_values_are_refused() {
         ("WAPI_LOG", "wapi=loud"),
         ("WAPI_LOG", "verbose"),
         ("WAPI_LOG", "info,whatsapp_rust"),
-        ("WAPI_GETTING_MESSAGES_WEBHOOK", "https://example.com/{session}/"),
-        ("WAPI_GETTING_MESSAGES_WEBHOOK", "https://example.com/:session/"),
+        (
+            "WAPI_GETTING_MESSAGES_WEBHOOK",
+            "https://example.com/{session}/",
+        ),
+        (
+            "WAPI_GETTING_MESSAGES_WEBHOOK",
+            "https://example.com/:session/",
+        ),
         ("WAPI_HOSTS", "gateway.example:80"),
         ("WAPI_HOSTS", "a,,b"),
         ("WAPI_TRUSTED_PROXIES", "10.0.0.0/33"),
@@ -98,18 +116,45 @@ fn a_secret_is_never_repeated() {
 #[test]
 fn an_open_listener_must_be_loopback_or_wanted() {
     let told = refusal(&[("WAPI_INTERNAL_HOST", "0.0.0.0:443")], Build::Release);
-    assert!(told.contains("set WAPI_API_KEY, or WAPI_AUTH=none"), "{told}");
-    let open = read(&[("WAPI_INTERNAL_HOST", "0.0.0.0:443"), ("WAPI_AUTH", "none")], Build::Release).unwrap();
+    assert!(
+        told.contains("set WAPI_API_KEY, or WAPI_AUTH=none"),
+        "{told}"
+    );
+    let open = read(
+        &[("WAPI_INTERNAL_HOST", "0.0.0.0:443"), ("WAPI_AUTH", "none")],
+        Build::Release,
+    )
+    .unwrap();
     assert!(matches!(open.access, Access::Open));
-    let keyed =
-        read(&[("WAPI_INTERNAL_HOST", "0.0.0.0:443"), ("WAPI_API_KEY", "wapi_0123456789a")], Build::Release).unwrap();
+    let keyed = read(
+        &[
+            ("WAPI_INTERNAL_HOST", "0.0.0.0:443"),
+            ("WAPI_API_KEY", "wapi_0123456789a"),
+        ],
+        Build::Release,
+    )
+    .unwrap();
     assert!(matches!(keyed.access, Access::Key(_)));
-    for far in [("WAPI_INTERNAL_HOST", "0.0.0.0:443"), ("WAPI_TRUSTED_PROXIES", "127.0.0.1")] {
+    for far in [
+        ("WAPI_INTERNAL_HOST", "0.0.0.0:443"),
+        ("WAPI_TRUSTED_PROXIES", "127.0.0.1"),
+    ] {
         let weak = refusal(&[far, ("WAPI_API_KEY", "wapi_0123456789")], Build::Release);
-        assert!(weak.contains("fewer than 16") && !weak.contains("0123456789;"), "{weak}");
+        assert!(
+            weak.contains("fewer than 16") && !weak.contains("0123456789;"),
+            "{weak}"
+        );
     }
-    assert!(matches!(read(&[("WAPI_API_KEY", "short")], Build::Release).unwrap().access, Access::Key(_)));
-    let both = refusal(&[("WAPI_API_KEY", "wapi_k"), ("WAPI_AUTH", "none")], Build::Release);
+    assert!(matches!(
+        read(&[("WAPI_API_KEY", "short")], Build::Release)
+            .unwrap()
+            .access,
+        Access::Key(_)
+    ));
+    let both = refusal(
+        &[("WAPI_API_KEY", "wapi_k"), ("WAPI_AUTH", "none")],
+        Build::Release,
+    );
     assert!(both.contains("set one of the two"), "{both}");
 }
 
@@ -123,56 +168,104 @@ fn https_needs_both_files() {
 
 #[test]
 fn the_period_can_be_given_in_milliseconds() {
-    let config = read(&[("WAPI_CONNECTIONS_CHECKOUT_DURATION_MILLISECONDS", "1500")], Build::Release).unwrap();
+    let config = read(
+        &[("WAPI_CONNECTIONS_CHECKOUT_DURATION_MILLISECONDS", "1500")],
+        Build::Release,
+    )
+    .unwrap();
     assert_eq!(config.check_every, Duration::from_millis(1500));
 }
 
 #[test]
 fn redis_is_named_by_host_or_by_address() {
     use secrecy::ExposeSecret;
-    for (given, meant) in [("localhost:6379", "redis://localhost:6379"), ("rediss://u:p@r:1/2", "rediss://u:p@r:1/2")] {
+    for (given, meant) in [
+        ("localhost:6379", "redis://localhost:6379"),
+        ("rediss://u:p@r:1/2", "rediss://u:p@r:1/2"),
+    ] {
         let config = read(&[("WAPI_REDIS_HOST", given)], Build::Release).unwrap();
         assert_eq!(config.redis.unwrap().expose_secret(), meant);
     }
-    assert!(read(&[("WAPI_REDIS_HOST", "")], Build::Release).unwrap().redis.is_none());
+    assert!(
+        read(&[("WAPI_REDIS_HOST", "")], Build::Release)
+            .unwrap()
+            .redis
+            .is_none()
+    );
 }
 
 #[test]
 fn a_release_build_cannot_be_pointed_at_a_simulator() {
     for name in ["WAPI_WHATSAPP_URL", "WAPI_WHATSAPP_CA_FILE"] {
         let told = refusal(&[(name, "ws://127.0.0.1:1/ws/chat")], Build::Release);
-        assert!(told.contains("builds with the `sandbox` feature only"), "{told}");
+        assert!(
+            told.contains("builds with the `sandbox` feature only"),
+            "{told}"
+        );
     }
 }
 
 #[test]
 fn a_simulator_must_be_on_this_machine() {
-    for url in
-        ["ws://192.168.0.1/ws", "wss://web.whatsapp.com/ws/chat", "ws://localhost.example.com/", "http://127.0.0.1/"]
-    {
+    for url in [
+        "ws://192.168.0.1/ws",
+        "wss://web.whatsapp.com/ws/chat",
+        "ws://localhost.example.com/",
+        "http://127.0.0.1/",
+    ] {
         let told = refusal(&[("WAPI_WHATSAPP_URL", url)], Build::Sandbox);
         assert!(told.contains("WAPI_WHATSAPP_URL"), "{told}");
     }
-    for url in ["ws://127.0.0.1:9/ws/chat", "wss://[::1]:9/ws/chat", "wss://localhost:9/ws/chat"] {
+    for url in [
+        "ws://127.0.0.1:9/ws/chat",
+        "wss://[::1]:9/ws/chat",
+        "wss://localhost:9/ws/chat",
+    ] {
         read(&[("WAPI_WHATSAPP_URL", url)], Build::Sandbox).unwrap();
     }
 }
 
 #[test]
 fn the_listing_masks_secrets_and_says_where_values_come_from() {
-    let text = listing(&layers(&[("WAPI_API_KEY", "wapi_hush"), ("WAPI_ENV", "dev"), ("WAPI_WEBHOK", "x")]));
-    assert!(text.contains("WAPI_WEBHOK is not a setting    [environment]"), "{text}");
-    assert!(text.contains("********    [environment]") && !text.contains("wapi_hush"), "{text}");
-    let line = text.lines().find(|line| line.starts_with("WAPI_ENV ")).unwrap();
+    let text = listing(&layers(&[
+        ("WAPI_API_KEY", "wapi_hush"),
+        ("WAPI_ENV", "dev"),
+        ("WAPI_WEBHOK", "x"),
+    ]));
+    assert!(
+        text.contains("WAPI_WEBHOK is not a setting    [environment]"),
+        "{text}"
+    );
+    assert!(
+        text.contains("********    [environment]") && !text.contains("wapi_hush"),
+        "{text}"
+    );
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("WAPI_ENV "))
+        .unwrap();
     assert!(line.ends_with("= dev    [environment]"), "{line}");
 }
 
 #[test]
 fn a_password_in_an_address_is_never_shown() {
-    let values = [("WAPI_GETTING_MESSAGES_WEBHOOK", "https://me:hush@example.com/in"), ("WAPI_LOG", "info")];
+    let values = [
+        (
+            "WAPI_GETTING_MESSAGES_WEBHOOK",
+            "https://me:hush@example.com/in",
+        ),
+        ("WAPI_LOG", "info"),
+    ];
     let text = listing(&layers(&values));
-    assert!(text.contains("https://me:********@example.com/in") && !text.contains("hush"), "{text}");
-    for wrong in ["https://me:hush@example.com/?a", "ftp://me:hush@example.com/", "//me:hush@example.com/{a}"] {
+    assert!(
+        text.contains("https://me:********@example.com/in") && !text.contains("hush"),
+        "{text}"
+    );
+    for wrong in [
+        "https://me:hush@example.com/?a",
+        "ftp://me:hush@example.com/",
+        "//me:hush@example.com/{a}",
+    ] {
         let told = refusal(&[("WAPI_GETTING_MESSAGES_WEBHOOK", wrong)], Build::Release);
         assert!(!told.contains("hush"), "{told}");
     }
@@ -182,29 +275,75 @@ fn a_password_in_an_address_is_never_shown() {
 fn files_are_kept_in_the_data_folder_or_in_a_bucket_with_its_keys() {
     use crate::media::Place;
     use secrecy::ExposeSecret;
-    assert!(matches!(read(&[], Build::Release).unwrap().media_storage, Place::Disk));
-    let keys = [("WAPI_MEDIA_S3_ACCESS_KEY_ID", "id"), ("WAPI_MEDIA_S3_SECRET_ACCESS_KEY", "hush")];
+    assert!(matches!(
+        read(&[], Build::Release).unwrap().media_storage,
+        Place::Disk
+    ));
+    let keys = [
+        ("WAPI_MEDIA_S3_ACCESS_KEY_ID", "id"),
+        ("WAPI_MEDIA_S3_SECRET_ACCESS_KEY", "hush"),
+    ];
     let with = |storage: &'static str, endpoint: &'static str| {
-        let place = [("WAPI_MEDIA_STORAGE", storage), ("WAPI_MEDIA_S3_ENDPOINT", endpoint)];
+        let place = [
+            ("WAPI_MEDIA_STORAGE", storage),
+            ("WAPI_MEDIA_S3_ENDPOINT", endpoint),
+        ];
         [place, keys].concat()
     };
-    let config = read(&with("s3://files/of/wapi/", "http://127.0.0.1:9000"), Build::Release).unwrap();
-    let Place::S3(at) = &config.media_storage else { panic!("{:?}", config.media_storage) };
-    assert_eq!((at.bucket.as_str(), at.prefix.as_str(), at.region.as_str()), ("files", "of/wapi", "us-east-1"));
+    let config = read(
+        &with("s3://files/of/wapi/", "http://127.0.0.1:9000"),
+        Build::Release,
+    )
+    .unwrap();
+    let Place::S3(at) = &config.media_storage else {
+        panic!("{:?}", config.media_storage)
+    };
+    assert_eq!(
+        (at.bucket.as_str(), at.prefix.as_str(), at.region.as_str()),
+        ("files", "of/wapi", "us-east-1")
+    );
     assert_eq!(at.secret_access_key.expose_secret(), "hush");
     assert!(!format!("{config:?}").contains("hush"));
     assert!(!listing(&layers(&keys)).contains("hush"));
-    for storage in ["files", "gs://files", "s3://", "s3:///a", "s3://files/../a", "s3://files//a", "s3://fi les"] {
-        assert!(refusal(&with(storage, ""), Build::Release).contains("it must be s3://bucket"), "{storage}");
+    for storage in [
+        "files",
+        "gs://files",
+        "s3://",
+        "s3:///a",
+        "s3://files/../a",
+        "s3://files//a",
+        "s3://fi les",
+    ] {
+        assert!(
+            refusal(&with(storage, ""), Build::Release).contains("it must be s3://bucket"),
+            "{storage}"
+        );
     }
-    for endpoint in ["minio:9000", "ftp://minio", "http://minio/files", "http://me:hush@minio"] {
+    for endpoint in [
+        "minio:9000",
+        "ftp://minio",
+        "http://minio/files",
+        "http://me:hush@minio",
+    ] {
         let told = refusal(&with("s3://files", endpoint), Build::Release);
-        assert!(told.contains("WAPI_MEDIA_S3_ENDPOINT is not the address") && !told.contains("hush"), "{told}");
+        assert!(
+            told.contains("WAPI_MEDIA_S3_ENDPOINT is not the address") && !told.contains("hush"),
+            "{told}"
+        );
     }
     let told = refusal(&[("WAPI_MEDIA_STORAGE", "s3://files")], Build::Release);
-    assert!(told.contains("WAPI_MEDIA_S3_ACCESS_KEY_ID is missing"), "{told}");
-    assert!(told.contains("WAPI_MEDIA_S3_SECRET_ACCESS_KEY is missing"), "{told}");
-    assert!(refusal(&keys, Build::Release).contains("but WAPI_MEDIA_STORAGE, which names the bucket, is not"));
+    assert!(
+        told.contains("WAPI_MEDIA_S3_ACCESS_KEY_ID is missing"),
+        "{told}"
+    );
+    assert!(
+        told.contains("WAPI_MEDIA_S3_SECRET_ACCESS_KEY is missing"),
+        "{told}"
+    );
+    assert!(
+        refusal(&keys, Build::Release)
+            .contains("but WAPI_MEDIA_STORAGE, which names the bucket, is not")
+    );
 }
 
 #[test]
@@ -212,14 +351,24 @@ fn unknown_names_are_refused_wherever_they_stand_with_the_nearest_right_one() {
     for (name, meant) in [
         ("WAPI_APIKEY", "did you mean `WAPI_API_KEY`?"),
         ("WAPI_REDIS", "(from environment) is not a setting"),
-        ("WAPI_GETTING_MESSAGE_WEBHOOK", "did you mean `WAPI_GETTING_MESSAGES_WEBHOOK`?"),
+        (
+            "WAPI_GETTING_MESSAGE_WEBHOOK",
+            "did you mean `WAPI_GETTING_MESSAGES_WEBHOOK`?",
+        ),
         ("WAPI_TRUSTED_PROXY", "did you mean `WAPI_TRUSTED_PROXIES`?"),
     ] {
         let told = refusal(&[(name, "hush")], Build::Release);
-        assert!(told.contains(name) && told.contains(meant) && !told.contains("hush"), "{told}");
+        assert!(
+            told.contains(name) && told.contains(meant) && !told.contains("hush"),
+            "{told}"
+        );
     }
     read(
-        &[("WAPI_SERVICE_HOST", "10.0.0.1"), ("WAPI_PORT", "tcp://10.0.0.1:80"), ("WAPI_TESTS_SEED", "1")],
+        &[
+            ("WAPI_SERVICE_HOST", "10.0.0.1"),
+            ("WAPI_PORT", "tcp://10.0.0.1:80"),
+            ("WAPI_TESTS_SEED", "1"),
+        ],
         Build::Release,
     )
     .unwrap();
@@ -229,10 +378,17 @@ fn unknown_names_are_refused_wherever_they_stand_with_the_nearest_right_one() {
 
 #[test]
 fn a_secret_that_is_set_to_nothing_is_a_mistake() {
-    for name in ["WAPI_API_KEY", "WAPI_WEBHOOK_SECRET", "WAPI_MEDIA_S3_SECRET_ACCESS_KEY"] {
+    for name in [
+        "WAPI_API_KEY",
+        "WAPI_WEBHOOK_SECRET",
+        "WAPI_MEDIA_S3_SECRET_ACCESS_KEY",
+    ] {
         for value in ["", " "] {
             let told = refusal(&[(name, value)], Build::Release);
-            assert!(told.contains(&format!("{name} (from environment) is empty")), "{told}");
+            assert!(
+                told.contains(&format!("{name} (from environment) is empty")),
+                "{told}"
+            );
         }
     }
 }
@@ -242,22 +398,40 @@ fn targets_are_open_only_on_a_machine_of_ones_own() {
     let all = crate::guard::Targets::parse("none").unwrap();
     let near = url::Url::parse("http://127.0.0.1/").unwrap();
     assert!(all.check(&near).is_err());
-    let is_open =
-        |changes: &[(&str, &str)]| read(changes, Build::Release).unwrap().allowed_targets.check(&near).is_ok();
+    let is_open = |changes: &[(&str, &str)]| {
+        read(changes, Build::Release)
+            .unwrap()
+            .allowed_targets
+            .check(&near)
+            .is_ok()
+    };
     let key = ("WAPI_API_KEY", "wapi_0123456789abcdef");
     assert!(
-        is_open(&[]) && is_open(&[("WAPI_AUTH", "none")]) && is_open(&[key, ("WAPI_ALLOW_PRIVATE_TARGETS", "all")])
+        is_open(&[])
+            && is_open(&[("WAPI_AUTH", "none")])
+            && is_open(&[key, ("WAPI_ALLOW_PRIVATE_TARGETS", "all")])
     );
     for changes in [
         &[key][..],
         &[("WAPI_TRUSTED_PROXIES", "127.0.0.1")],
         &[("WAPI_AUTH", "none"), ("WAPI_TRUSTED_PROXIES", "127.0.0.1")],
         &[("WAPI_AUTH", "none"), ("WAPI_INTERNAL_HOST", "0.0.0.0:80")],
-        &[("WAPI_ENV", "dev"), ("WAPI_INTERNAL_HOST", "0.0.0.0:80"), key],
+        &[
+            ("WAPI_ENV", "dev"),
+            ("WAPI_INTERNAL_HOST", "0.0.0.0:80"),
+            key,
+        ],
     ] {
         assert!(!is_open(changes), "{changes:?}");
     }
     let config = read(&[("WAPI_ENV", "dev"), key], Build::Release).unwrap();
-    assert!(config.targets_were_open, "webhooks of before may keep theirs");
-    assert!(!read(&[("WAPI_ALLOW_PRIVATE_TARGETS", "none")], Build::Release).unwrap().targets_were_open);
+    assert!(
+        config.targets_were_open,
+        "webhooks of before may keep theirs"
+    );
+    assert!(
+        !read(&[("WAPI_ALLOW_PRIVATE_TARGETS", "none")], Build::Release)
+            .unwrap()
+            .targets_were_open
+    );
 }

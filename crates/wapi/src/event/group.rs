@@ -27,7 +27,11 @@ pub struct Group {
 impl Group {
     /// Everybody it names.
     pub fn people_mut(&mut self) -> impl Iterator<Item = &mut Person> {
-        self.created_by.iter_mut().chain(self.participants.iter_mut().map(|member| &mut member.person))
+        self.created_by.iter_mut().chain(
+            self.participants
+                .iter_mut()
+                .map(|member| &mut member.person),
+        )
     }
 }
 

@@ -58,18 +58,35 @@ impl Person {
     /// All their names. A name alone is what they call themselves.
     pub fn names(&self) -> Names {
         let (saved, verified) = (self.saved_name.clone(), self.verified_name.clone());
-        let alone = self.name.as_ref().filter(|_| saved.is_none() && verified.is_none());
+        let alone = self
+            .name
+            .as_ref()
+            .filter(|_| saved.is_none() && verified.is_none());
         let push = self.push_name.as_ref().or(alone).cloned();
-        Names { saved, verified, push }
+        Names {
+            saved,
+            verified,
+            push,
+        }
     }
 
     /// The same person under these names.
     #[must_use]
     pub fn called(self, names: Names) -> Self {
         let name = names.shown().cloned();
-        let Names { saved, verified, push } = names;
+        let Names {
+            saved,
+            verified,
+            push,
+        } = names;
         let push_name = push.filter(|push| Some(push) != name.as_ref());
-        Self { name, saved_name: saved, verified_name: verified, push_name, ..self }
+        Self {
+            name,
+            saved_name: saved,
+            verified_name: verified,
+            push_name,
+            ..self
+        }
     }
 }
 
@@ -79,19 +96,32 @@ mod tests {
 
     fn names(names: [Option<&str>; 3]) -> Names {
         let [saved, verified, push] = names.map(|name| name.map(str::to_owned));
-        Names { saved, verified, push }
+        Names {
+            saved,
+            verified,
+            push,
+        }
     }
 
     #[test]
     fn the_names_of_a_person_are_kept_apart_and_one_is_shown() {
         for (known, shown) in [
-            ([None, None, None], r#"{"id":"a","phone":null,"lid":null,"name":null}"#),
-            ([None, None, Some("P")], r#"{"id":"a","phone":null,"lid":null,"name":"P"}"#),
+            (
+                [None, None, None],
+                r#"{"id":"a","phone":null,"lid":null,"name":null}"#,
+            ),
+            (
+                [None, None, Some("P")],
+                r#"{"id":"a","phone":null,"lid":null,"name":"P"}"#,
+            ),
             (
                 [Some("S"), None, Some("P")],
                 r#"{"id":"a","phone":null,"lid":null,"name":"S","saved_name":"S","push_name":"P"}"#,
             ),
-            ([Some("S"), None, None], r#"{"id":"a","phone":null,"lid":null,"name":"S","saved_name":"S"}"#),
+            (
+                [Some("S"), None, None],
+                r#"{"id":"a","phone":null,"lid":null,"name":"S","saved_name":"S"}"#,
+            ),
             (
                 [None, Some("V"), Some("P")],
                 r#"{"id":"a","phone":null,"lid":null,"name":"V","verified_name":"V","push_name":"P"}"#,
@@ -101,7 +131,11 @@ mod tests {
                 r#"{"id":"a","phone":null,"lid":null,"name":"S","saved_name":"S","verified_name":"V","push_name":"P"}"#,
             ),
         ] {
-            let person = Person { id: "a".to_owned(), ..Person::default() }.called(names(known));
+            let person = Person {
+                id: "a".to_owned(),
+                ..Person::default()
+            }
+            .called(names(known));
             assert_eq!(serde_json::to_string(&person).unwrap(), shown);
             let read: Person = serde_json::from_str(shown).unwrap();
             assert_eq!((read.names(), read), (names(known), person));

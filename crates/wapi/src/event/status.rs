@@ -20,7 +20,13 @@ pub struct ReceivedStatus {
 
 impl ReceivedStatus {
     pub fn new(message: ReceivedMessage) -> Self {
-        Self { expires_at: message.timestamp.saturating_add(SHOWN).unwrap_or(message.timestamp), message }
+        Self {
+            expires_at: message
+                .timestamp
+                .saturating_add(SHOWN)
+                .unwrap_or(message.timestamp),
+            message,
+        }
     }
 }
 

@@ -101,7 +101,10 @@ impl ShownPicture {
     /// `whom`: an address, or a number.
     pub fn new(session: &str, whom: &str, id: Option<String>) -> Self {
         let session = utf8_percent_encode(session, NON_ALPHANUMERIC);
-        Self { id, url: format!("/v1/sessions/{session}/contacts/{whom}/picture") }
+        Self {
+            id,
+            url: format!("/v1/sessions/{session}/contacts/{whom}/picture"),
+        }
     }
 }
 
@@ -117,11 +120,26 @@ mod tests {
     #[test]
     fn only_what_changed_is_told() {
         for (json, change) in [
-            (r#"{"archived":true}"#, ChatChange { archived: Some(true), ..ChatChange::default() }),
-            (r#"{"muted_until":null}"#, ChatChange { muted_until: Some(None), ..ChatChange::default() }),
+            (
+                r#"{"archived":true}"#,
+                ChatChange {
+                    archived: Some(true),
+                    ..ChatChange::default()
+                },
+            ),
+            (
+                r#"{"muted_until":null}"#,
+                ChatChange {
+                    muted_until: Some(None),
+                    ..ChatChange::default()
+                },
+            ),
             (
                 r#"{"muted_until":"9998-12-31T23:59:59.000Z"}"#,
-                ChatChange { muted_until: Some(Some(FOREVER)), ..ChatChange::default() },
+                ChatChange {
+                    muted_until: Some(Some(FOREVER)),
+                    ..ChatChange::default()
+                },
             ),
             ("{}", ChatChange::default()),
         ] {

@@ -56,27 +56,57 @@ impl Fetcher {
                     continue;
                 }
             };
-            let Page { title: Some(title), description, picture } = page else { continue };
+            let Page {
+                title: Some(title),
+                description,
+                picture,
+            } = page
+            else {
+                continue;
+            };
             let thumbnail = match picture {
-                Some(picture) => self.clock.timeout(left(), self.small(session, &picture)).await.ok().flatten(),
+                Some(picture) => self
+                    .clock
+                    .timeout(left(), self.small(session, &picture))
+                    .await
+                    .ok()
+                    .flatten(),
                 None => None,
             };
             let description = description.map(|text| shortened(&text, LONGEST_DESCRIPTION));
             let link = link.clone();
-            return Some(Preview { link, title: shortened(&title, LONGEST_TITLE), description, thumbnail });
+            return Some(Preview {
+                link,
+                title: shortened(&title, LONGEST_TITLE),
+                description,
+                thumbnail,
+            });
         }
         None
     }
 
     async fn page(&self, url: Url) -> Result<Page, NoFile> {
         self.allowed.check(&url).map_err(NoFile::Forbidden)?;
-        let answer = self.clients.now().get(url).send().await.map_err(unreachable)?;
+        let answer = self
+            .clients
+            .now()
+            .get(url)
+            .send()
+            .await
+            .map_err(unreachable)?;
         if !answer.status().is_success() {
             return Err(NoFile::Status(answer.status().as_u16()));
         }
-        let said =
-            answer.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
-        if !matches!(essence(&said).as_str(), "text/html" | "application/xhtml+xml") {
+        let said = answer
+            .headers()
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+            .to_owned();
+        if !matches!(
+            essence(&said).as_str(),
+            "text/html" | "application/xhtml+xml"
+        ) {
             return Ok(Page::default());
         }
         let base = answer.url().clone();
@@ -92,7 +122,10 @@ impl Fetcher {
 
     /// A picture made small.
     async fn small(&self, session: &str, picture: &str) -> Option<Vec<u8>> {
-        let file = self.file(Whose::sender(session), picture, MediaKind::Image, None).await.ok()?;
+        let file = self
+            .file(Whose::sender(session), picture, MediaKind::Image, None)
+            .await
+            .ok()?;
         file.into_shown().await.ok()?.described().await.thumbnail
     }
 }

@@ -62,9 +62,17 @@ struct Inner {
 
 impl History {
     /// Opens the database in this folder and starts to follow the events.
-    pub async fn open(root: &Path, policy: Policy, store: Store, clock: Clock, lifecycle: &Lifecycle) -> Result<Self> {
+    pub async fn open(
+        root: &Path,
+        policy: Policy,
+        store: Store,
+        clock: Clock,
+        lifecycle: &Lifecycle,
+    ) -> Result<Self> {
         let file = root.join("history.db");
-        let was_kept = tokio::fs::try_exists(&file).await.context("looking for the history's database")?;
+        let was_kept = tokio::fs::try_exists(&file)
+            .await
+            .context("looking for the history's database")?;
         let kept = match policy == Policy::Off && !was_kept {
             true => None,
             false => Some(Kept::open(&file).await?),
@@ -78,14 +86,23 @@ impl History {
             hurry: Notify::new(),
             forgotten: AtomicU64::new(0),
         };
-        let history = Self { inner: Arc::new(inner) };
+        let history = Self {
+            inner: Arc::new(inner),
+        };
         if let Some(kept) = &history.inner.kept {
             former::settle(kept, &history.inner.store).await?;
         }
         if let Ok(kept) = history.kept() {
-            let (done, newest) = (kept.progress().await?, history.inner.store.newest_event().await?);
+            let (done, newest) = (
+                kept.progress().await?,
+                history.inner.store.newest_event().await?,
+            );
             // A database that knows of later events was kept beside another one.
-            let done = if done > newest { kept.start_over().await? } else { done };
+            let done = if done > newest {
+                kept.start_over().await?
+            } else {
+                done
+            };
             history.read_again(kept, done).await?;
             history.inner.store.hold_after(done);
             history.inner.progress.send_replace(done);
@@ -99,7 +116,11 @@ impl History {
 
     /// How long messages are kept; `None`: for ever.
     pub fn keeps_for(&self) -> Option<Duration> {
-        if let Policy::For(age) = self.inner.policy { Some(age) } else { None }
+        if let Policy::For(age) = self.inner.policy {
+            Some(age)
+        } else {
+            None
+        }
     }
 
     /// Whether anything is kept.
@@ -126,7 +147,8 @@ impl History {
     pub async fn import(&self, session: &Life, imports: &Imports) -> Result<(), StoreError> {
         let Ok(kept) = self.kept() else { return Ok(()) };
         // A phone may tell of what has just happened, too, and that is not of the time before.
-        self.wait_until(self.inner.store.newest_event().await?).await;
+        self.wait_until(self.inner.store.newest_event().await?)
+            .await;
         kept.import(session, imports).await
     }
 
@@ -137,13 +159,16 @@ impl History {
 
     /// Forgets everything of a session that was deleted, whatever accounts it was linked to.
     pub async fn forget(&self, session: &str) -> Result<(), StoreError> {
-        self.forget_lives(&self.inner.store.lives().of(session)).await
+        self.forget_lives(&self.inner.store.lives().of(session))
+            .await
     }
 
     /// The same of some lives alone.
     pub async fn forget_lives(&self, lives: &[Life]) -> Result<(), StoreError> {
         self.inner.forgotten.fetch_add(1, Ordering::Relaxed);
-        let Some(kept) = &self.inner.kept else { return Ok(()) };
+        let Some(kept) = &self.inner.kept else {
+            return Ok(());
+        };
         let newest = self.inner.store.newest_event().await?;
         for life in lives {
             kept.forget(life, newest).await?;
@@ -160,7 +185,11 @@ impl History {
     }
 
     fn kept(&self) -> Result<&Kept, IsOff> {
-        self.inner.kept.as_ref().filter(|_| self.inner.policy != Policy::Off).ok_or(IsOff)
+        self.inner
+            .kept
+            .as_ref()
+            .filter(|_| self.inner.policy != Policy::Off)
+            .ok_or(IsOff)
     }
 
     /// Not for long: who is far behind is no worse than who asks a little later.
@@ -170,7 +199,11 @@ impl History {
             return;
         }
         self.inner.hurry.notify_one();
-        let _ = self.inner.clock.timeout(CATCHING_UP, progress.wait_for(|done| *done >= seq)).await;
+        let _ = self
+            .inner
+            .clock
+            .timeout(CATCHING_UP, progress.wait_for(|done| *done >= seq))
+            .await;
     }
 }
 

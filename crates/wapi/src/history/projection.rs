@@ -23,7 +23,10 @@ impl History {
     pub(super) async fn follow(self, lifecycle: Lifecycle) {
         let Ok(kept) = self.kept() else { return };
         let mut commits = self.inner.store.commits();
-        let wanted = Wanted { types: steps::TYPES.map(str::to_owned).to_vec(), ..Wanted::default() };
+        let wanted = Wanted {
+            types: steps::TYPES.map(str::to_owned).to_vec(),
+            ..Wanted::default()
+        };
         let working = async {
             loop {
                 self.catch_up(kept, &wanted).await;
@@ -71,8 +74,15 @@ impl History {
             return Ok(false);
         }
         let ours: BTreeSet<_> = events.iter().filter_map(steps::of_ours).collect();
-        let mut said = self.inner.store.sent_contents(&Vec::from_iter(ours)).await?;
-        let steps: Vec<Step> = events.iter().flat_map(|event| steps::steps(event, &mut said)).collect();
+        let mut said = self
+            .inner
+            .store
+            .sent_contents(&Vec::from_iter(ours))
+            .await?;
+        let steps: Vec<Step> = events
+            .iter()
+            .flat_map(|event| steps::steps(event, &mut said))
+            .collect();
         if !steps.is_empty() {
             kept.write(&steps, place).await?;
         }

@@ -30,7 +30,9 @@ impl History {
 
     /// Removes the messages of what was forgotten; whether there were any.
     pub async fn remove_forgotten(&self) -> Result<bool, StoreError> {
-        let Some(kept) = &self.inner.kept else { return Ok(false) };
+        let Some(kept) = &self.inner.kept else {
+            return Ok(false);
+        };
         let mut removed = false;
         while kept.remove_forgotten(WINDOW).await? > 0 {
             removed = true;
@@ -40,7 +42,9 @@ impl History {
     }
 
     pub(super) async fn remove_old(&self, now: Timestamp) -> Result<(), StoreError> {
-        let Some(kept) = &self.inner.kept else { return Ok(()) };
+        let Some(kept) = &self.inner.kept else {
+            return Ok(());
+        };
         let mut removed = self.remove_forgotten().await?;
         if let Policy::For(age) = self.inner.policy {
             let before = now.checked_sub(age).unwrap_or(Timestamp::MIN);

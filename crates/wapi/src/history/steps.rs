@@ -44,7 +44,11 @@ pub(super) fn steps(event: &Saved, said: &mut Said) -> Vec<Step> {
     let mut changes = changes(event, said).unwrap_or_default();
     // What is posted there is seen for a day, and in no list of chats.
     changes.retain(|change| change.chat() != Some(STATUS));
-    let step = |change| Step { seq: event.seq, session: event.session.clone(), change };
+    let step = |change| Step {
+        seq: event.seq,
+        session: event.session.clone(),
+        change,
+    };
     changes.into_iter().map(step).collect()
 }
 
@@ -58,29 +62,49 @@ fn changes(event: &Saved, said: &mut Said) -> Option<Vec<Change>> {
         }
         "message.edited" => {
             let told: Told<Message> = data(event)?;
-            vec![Change::Edited { of: told.about()?, content: Box::new(told.what) }]
+            vec![Change::Edited {
+                of: told.about()?,
+                content: Box::new(told.what),
+            }]
         }
         "message.deleted" => {
             let told: Told<Taken> = data(event)?;
-            vec![Change::Deleted { of: told.about()?, by: told.what.by }]
+            vec![Change::Deleted {
+                of: told.about()?,
+                by: told.what.by,
+            }]
         }
         "message.reaction" => {
             let told: Told<Reaction> = data(event)?;
-            vec![Change::Reaction { of: told.about()?, emoji: told.what.emoji }]
+            vec![Change::Reaction {
+                of: told.about()?,
+                emoji: told.what.emoji,
+            }]
         }
         "chat.updated" => {
             let ChatUpdated { chat, change, .. } = data(event)?;
             vec![Change::Chat { chat, change }]
         }
         "contact.updated" => {
-            let ContactUpdated { contact, merged, .. } = data(event)?;
-            let merged = merged.map(|old| Change::Merged { old, new: contact.id.clone() });
-            merged.into_iter().chain([Change::Contact(contact)]).collect()
+            let ContactUpdated {
+                contact, merged, ..
+            } = data(event)?;
+            let merged = merged.map(|old| Change::Merged {
+                old,
+                new: contact.id.clone(),
+            });
+            merged
+                .into_iter()
+                .chain([Change::Contact(contact)])
+                .collect()
         }
         "group.created" => vec![renamed(data::<Created>(event)?)],
         "group.updated" => {
             let Renamed { chat, change } = data(event)?;
-            vec![renamed(Created { chat, subject: change.subject? })]
+            vec![renamed(Created {
+                chat,
+                subject: change.subject?,
+            })]
         }
         kind => progress(event, status(kind)?, said)?,
     })
@@ -88,7 +112,11 @@ fn changes(event: &Saved, said: &mut Said) -> Option<Vec<Change>> {
 
 /// How far a message of ours has come. What it says is known now, too, and is in its chat.
 fn progress(event: &Saved, status: KeptStatus, said: &mut Said) -> Option<Vec<Change>> {
-    let Update { id, chat, timestamp: at } = data(event)?;
+    let Update {
+        id,
+        chat,
+        timestamp: at,
+    } = data(event)?;
     let key = (event.session.id(), id.clone());
     let message = match said.get(&key) {
         Some(message) if message.content.stands_alone() => said.remove(&key)?,
@@ -96,28 +124,59 @@ fn progress(event: &Saved, status: KeptStatus, said: &mut Said) -> Option<Vec<Ch
         Some(message) => message.clone(),
         None => return Some(vec![Change::Status { chat, id, status }]),
     };
-    let about = |message_id: &String| About { chat: chat.clone(), id: message_id.clone(), by: None, at };
+    let about = |message_id: &String| About {
+        chat: chat.clone(),
+        id: message_id.clone(),
+        by: None,
+        at,
+    };
     Some(match &message.content {
         // Done once, when WhatsApp took it.
-        Content::Reaction { .. } | Content::Edit { .. } | Content::Deletion { .. } if status != KeptStatus::Sent => {
+        Content::Reaction { .. } | Content::Edit { .. } | Content::Deletion { .. }
+            if status != KeptStatus::Sent =>
+        {
             Vec::new()
         }
         Content::Reaction { reaction } => {
-            vec![Change::Reaction { of: about(&reaction.message_id), emoji: reaction.emoji.clone() }]
+            vec![Change::Reaction {
+                of: about(&reaction.message_id),
+                emoji: reaction.emoji.clone(),
+            }]
         }
         Content::Edit { edit } => {
-            let words = edit.text.as_ref().map(|text| &text.body).or(edit.caption.as_ref());
+            let words = edit
+                .text
+                .as_ref()
+                .map(|text| &text.body)
+                .or(edit.caption.as_ref());
             let content = Box::new(Message::text(words.cloned().unwrap_or_default()));
-            vec![Change::Edited { of: about(&edit.message_id), content }]
+            vec![Change::Edited {
+                of: about(&edit.message_id),
+                content,
+            }]
         }
         // Others' messages are taken back by admins alone, which is seen to before it is sent.
-        Content::Deletion { deletion } => vec![Change::Deleted { of: about(&deletion.message_id), by: Right::Admin }],
+        Content::Deletion { deletion } => vec![Change::Deleted {
+            of: about(&deletion.message_id),
+            by: Right::Admin,
+        }],
         // Nobody sees them as messages.
         content if !content.stands_alone() => Vec::new(),
         _ => {
             let reactions = Vec::new();
-            let new = NewKept { chat: chat.clone(), id: id.clone(), from: None, at, message, status: None, reactions };
-            vec![Change::Message(Box::new(new)), Change::Status { chat, id, status }]
+            let new = NewKept {
+                chat: chat.clone(),
+                id: id.clone(),
+                from: None,
+                at,
+                message,
+                status: None,
+                reactions,
+            };
+            vec![
+                Change::Message(Box::new(new)),
+                Change::Status { chat, id, status },
+            ]
         }
     })
 }
@@ -133,12 +192,21 @@ fn status(kind: &str) -> Option<KeptStatus> {
 }
 
 fn renamed(Created { chat, subject }: Created) -> Change {
-    let chat = Person { id: chat, name: Some(subject), ..Person::default() };
-    Change::Chat { chat, change: ChatChange::default() }
+    let chat = Person {
+        id: chat,
+        name: Some(subject),
+        ..Person::default()
+    };
+    Change::Chat {
+        chat,
+        change: ChatChange::default(),
+    }
 }
 
 fn data<T: DeserializeOwned>(event: &Saved) -> Option<T> {
-    serde_json::from_str::<Envelope<T>>(&event.body).ok().map(|envelope| envelope.data)
+    serde_json::from_str::<Envelope<T>>(&event.body)
+        .ok()
+        .map(|envelope| envelope.data)
 }
 
 #[derive(Deserialize)]
@@ -199,18 +267,39 @@ struct Subject {
 
 impl Told<Message> {
     fn message(self) -> Change {
-        let Self { id, chat, from, from_me, timestamp: at, what: message, .. } = self;
+        let Self {
+            id,
+            chat,
+            from,
+            from_me,
+            timestamp: at,
+            what: message,
+            ..
+        } = self;
         let from = (!from_me).then_some(from);
         // WhatsApp has it, or it would not have come from there.
         let status = from_me.then_some(KeptStatus::Sent);
-        Change::Message(Box::new(NewKept { chat, id, from, at, message, status, reactions: Vec::new() }))
+        Change::Message(Box::new(NewKept {
+            chat,
+            id,
+            from,
+            at,
+            message,
+            status,
+            reactions: Vec::new(),
+        }))
     }
 }
 
 impl<T> Told<T> {
     fn about(&self) -> Option<About> {
         let (chat, id) = (self.chat.clone(), self.message_id.clone()?);
-        Some(About { chat, id, by: (!self.from_me).then(|| self.from.clone()), at: self.timestamp })
+        Some(About {
+            chat,
+            id,
+            by: (!self.from_me).then(|| self.from.clone()),
+            at: self.timestamp,
+        })
     }
 }
 
@@ -224,27 +313,59 @@ mod tests {
     fn event(seq: i64, kind: &str, id: &str) -> Saved {
         let data = json!({"id": id, "chat": "club@g.us", "timestamp": "2026-01-01T00:00:00Z"});
         let (id, session) = (seq.to_string(), Life::nobodys("shop"));
-        Saved { seq, id, session, kind: kind.to_owned(), body: json!({"data": data}).to_string() }
+        Saved {
+            seq,
+            id,
+            session,
+            kind: kind.to_owned(),
+            body: json!({"data": data}).to_string(),
+        }
     }
 
     #[test]
     fn a_message_is_written_once_however_many_have_it() {
         let mut said = Said::new();
         said.insert((0, "A".to_owned()), Message::text("hi".to_owned()));
-        let kinds = ["message.sent", "message.delivered", "message.delivered", "message.read"];
-        let events = kinds.iter().zip(1..).map(|(kind, seq)| event(seq, kind, "A"));
-        let changes: Vec<Change> = events.flat_map(|event| steps(&event, &mut said)).map(|step| step.change).collect();
-        let written = changes.iter().filter(|change| matches!(change, Change::Message(_))).count();
-        let statuses = changes.iter().filter(|change| matches!(change, Change::Status { .. })).count();
+        let kinds = [
+            "message.sent",
+            "message.delivered",
+            "message.delivered",
+            "message.read",
+        ];
+        let events = kinds
+            .iter()
+            .zip(1..)
+            .map(|(kind, seq)| event(seq, kind, "A"));
+        let changes: Vec<Change> = events
+            .flat_map(|event| steps(&event, &mut said))
+            .map(|step| step.change)
+            .collect();
+        let written = changes
+            .iter()
+            .filter(|change| matches!(change, Change::Message(_)))
+            .count();
+        let statuses = changes
+            .iter()
+            .filter(|change| matches!(change, Change::Status { .. }))
+            .count();
         assert_eq!((written, statuses), (1, 4));
     }
 
     #[test]
     fn a_reaction_is_one_however_it_is_heard_of() {
         let mut said = Said::new();
-        let reaction = Emoji { message_id: "A".to_owned(), emoji: Some("👍".to_owned()) };
-        said.insert((0, "B".to_owned()), Message::new(Content::Reaction { reaction }));
+        let reaction = Emoji {
+            message_id: "A".to_owned(),
+            emoji: Some("👍".to_owned()),
+        };
+        said.insert(
+            (0, "B".to_owned()),
+            Message::new(Content::Reaction { reaction }),
+        );
         let mut count = |kind: &str| steps(&event(1, kind, "B"), &mut said).len();
-        assert_eq!(["message.delivered", "message.sent", "message.delivered"].map(&mut count), [0, 1, 0]);
+        assert_eq!(
+            ["message.delivered", "message.sent", "message.delivered"].map(&mut count),
+            [0, 1, 0]
+        );
     }
 }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::event::{ChatChange, ChatUpdated, Event, EventData, MessageKey, Person, ReceivedMessage};
+use crate::event::{
+    ChatChange, ChatUpdated, Event, EventData, MessageKey, Person, ReceivedMessage,
+};
 use crate::lifecycle::{Finish, Lifecycle};
 use crate::message::Message;
 use crate::store::kept::Side;
@@ -23,16 +25,30 @@ struct Stage {
 impl Stage {
     async fn open(root: &Path, policy: Policy) -> Self {
         let clock = Clock::system();
-        let store = Store::open(&root.join("wapi.db"), clock.clone()).await.unwrap();
+        let store = Store::open(&root.join("wapi.db"), clock.clone())
+            .await
+            .unwrap();
         let lifecycle = Lifecycle::new();
-        let history = History::open(root, policy, store.clone(), clock, &lifecycle).await.unwrap();
-        Self { store, history, lifecycle }
+        let history = History::open(root, policy, store.clone(), clock, &lifecycle)
+            .await
+            .unwrap();
+        Self {
+            store,
+            history,
+            lifecycle,
+        }
     }
 
     async fn close(self) {
         let finish = self.lifecycle.finish(&Clock::system(), PATIENCE).await;
         self.history.close().await;
-        assert_eq!(finish.and(self.store.close().await), Finish { dropped: 0, panicked: 0 });
+        assert_eq!(
+            finish.and(self.store.close().await),
+            Finish {
+                dropped: 0,
+                panicked: 0
+            }
+        );
     }
 
     /// How many messages are kept once everything was read, and how many of them count as unread.
@@ -41,21 +57,38 @@ impl Stage {
         self.history.inner.hurry.notify_one();
         let mut progress = self.history.inner.progress.subscribe();
         let read = progress.wait_for(|done| *done >= newest);
-        Clock::system().timeout(PATIENCE, read).await.expect("it is read").unwrap();
+        Clock::system()
+            .timeout(PATIENCE, read)
+            .await
+            .expect("it is read")
+            .unwrap();
         let kept = self.history.look().await.unwrap();
         let (mut messages, mut side) = (0, Side::Newest);
         loop {
-            let (page, _) = kept.messages(&Life::test(1, "shop"), ANN, side, 500).await.unwrap();
+            let (page, _) = kept
+                .messages(&Life::test(1, "shop"), ANN, side, 500)
+                .await
+                .unwrap();
             let Some(oldest) = page.last() else { break };
             (messages, side) = (messages + page.len(), Side::Before(oldest.cursor));
         }
-        (messages, kept.chat(&Life::test(1, "shop"), ANN).await.unwrap().map_or(0, |chat| chat.unread))
+        (
+            messages,
+            kept.chat(&Life::test(1, "shop"), ANN)
+                .await
+                .unwrap()
+                .map_or(0, |chat| chat.unread),
+        )
     }
 }
 
 fn message(number: u32) -> NewEvent {
     let id = format!("3EB0{number}");
-    let from = Person { id: ANN.to_owned(), phone: Some("375440000001".to_owned()), ..Person::default() };
+    let from = Person {
+        id: ANN.to_owned(),
+        phone: Some("375440000001".to_owned()),
+        ..Person::default()
+    };
     let data = EventData::MessageReceived(Box::new(ReceivedMessage {
         session: "shop".to_owned(),
         id: id.clone(),
@@ -66,14 +99,26 @@ fn message(number: u32) -> NewEvent {
         offline: false,
         message: Message::text(format!("number {number}")),
     }));
-    let key = MessageKey { chat: ANN.to_owned(), sender: ANN.to_owned(), id };
-    NewEvent::of_message(&Life::test(1, "shop"), ANN, key, &Event::new(data, Clock::system().now()))
+    let key = MessageKey {
+        chat: ANN.to_owned(),
+        sender: ANN.to_owned(),
+        id,
+    };
+    NewEvent::of_message(
+        &Life::test(1, "shop"),
+        ANN,
+        key,
+        &Event::new(data, Clock::system().now()),
+    )
 }
 
 async fn came(store: &Store, numbers: std::ops::Range<u32>) {
     let all: Vec<u32> = numbers.collect();
     for some in all.chunks(500) {
-        store.append(some.iter().map(|number| message(*number)).collect()).await.unwrap();
+        store
+            .append(some.iter().map(|number| message(*number)).collect())
+            .await
+            .unwrap();
     }
 }
 
@@ -90,11 +135,25 @@ async fn what_happens_is_kept_once_across_restarts_and_while_history_is_off() {
     stage.close().await;
     let stage = Stage::open(folder.path(), Policy::For(Duration::from_secs(3600))).await;
     assert_eq!(stage.kept().await, (710, 710));
-    let change = ChatChange { unread: Some(false), ..ChatChange::default() };
-    let chat = Person { id: ANN.to_owned(), ..Person::default() };
-    let read = EventData::ChatUpdated(Box::new(ChatUpdated { session: "shop".to_owned(), chat, change }));
+    let change = ChatChange {
+        unread: Some(false),
+        ..ChatChange::default()
+    };
+    let chat = Person {
+        id: ANN.to_owned(),
+        ..Person::default()
+    };
+    let read = EventData::ChatUpdated(Box::new(ChatUpdated {
+        session: "shop".to_owned(),
+        chat,
+        change,
+    }));
     let event = Event::new(read, Clock::system().now());
-    stage.store.append(vec![NewEvent::of_session(&Life::test(1, "shop"), &event)]).await.unwrap();
+    stage
+        .store
+        .append(vec![NewEvent::of_session(&Life::test(1, "shop"), &event)])
+        .await
+        .unwrap();
     assert_eq!(stage.kept().await, (710, 0));
     let later = Clock::system().now() + Duration::from_secs(7200);
     stage.history.remove_old(later).await.unwrap();
@@ -111,10 +170,21 @@ async fn events_stay_until_they_are_kept() {
     // As if the rest were still to be read.
     stage.store.hold_after(4);
     let later = Clock::system().now() + Duration::from_secs(3600);
-    let cut = Cut { events: later, dead: later, known: later, now: later };
-    assert_eq!(stage.store.remove_old(0, 100, cut).await.unwrap().removed, 4);
+    let cut = Cut {
+        events: later,
+        dead: later,
+        known: later,
+        now: later,
+    };
+    assert_eq!(
+        stage.store.remove_old(0, 100, cut).await.unwrap().removed,
+        4
+    );
     stage.store.hold_after(10);
-    assert_eq!(stage.store.remove_old(0, 100, cut).await.unwrap().removed, 6);
+    assert_eq!(
+        stage.store.remove_old(0, 100, cut).await.unwrap().removed,
+        6
+    );
     stage.close().await;
 }
 
@@ -123,7 +193,11 @@ async fn without_history_there_is_no_file() {
     let folder = tempfile::tempdir().unwrap();
     let stage = Stage::open(folder.path(), Policy::Off).await;
     came(&stage.store, 0..3).await;
-    stage.history.import(&Life::test(1, "shop"), &Imports::default()).await.unwrap();
+    stage
+        .history
+        .import(&Life::test(1, "shop"), &Imports::default())
+        .await
+        .unwrap();
     stage.history.forget("shop").await.unwrap();
     stage.close().await;
     assert!(!folder.path().join("history.db").exists());
@@ -149,6 +223,8 @@ async fn whoever_is_far_behind_catches_up_and_holds_up_nobody() {
     }
     assert_eq!(stage.kept().await, (BEHIND as usize + 20, BEHIND + 20));
     let took = clock.uptime().saturating_sub(started);
-    eprintln!("{BEHIND} events were read in {took:?}; the slowest commit beside it took {slowest:?}");
+    eprintln!(
+        "{BEHIND} events were read in {took:?}; the slowest commit beside it took {slowest:?}"
+    );
     stage.close().await;
 }

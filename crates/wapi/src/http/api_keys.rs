@@ -47,9 +47,25 @@ struct KeyInfo {
 impl From<ApiKey> for KeyInfo {
     fn from(key: ApiKey) -> Self {
         let ApiKey {
-            id, hint, name, rights: Rights { scopes, sessions }, created_at, expires_at, last_used_at, ..
+            id,
+            hint,
+            name,
+            rights: Rights { scopes, sessions },
+            created_at,
+            expires_at,
+            last_used_at,
+            ..
         } = key;
-        Self { id, name, hint, scopes, sessions, created_at, expires_at, last_used_at }
+        Self {
+            id,
+            name,
+            hint,
+            scopes,
+            sessions,
+            created_at,
+            expires_at,
+            last_used_at,
+        }
     }
 }
 
@@ -72,25 +88,54 @@ pub struct KeyList {
 pub async fn list(State(gateway): State<Gateway>, query: Query) -> Result<Json<KeyList>, Problem> {
     query.done()?;
     let keys = gateway.keys.list().await.map_err(Refused::from)?;
-    Ok(Json(KeyList { api_keys: keys.into_iter().map(KeyInfo::from).collect() }))
+    Ok(Json(KeyList {
+        api_keys: keys.into_iter().map(KeyInfo::from).collect(),
+    }))
 }
 
 /// `POST /v1/api-keys`: makes one; 201 with the key itself.
-pub async fn make(State(gateway): State<Gateway>, query: Query, mut fields: Fields) -> Result<Response, Problem> {
+pub async fn make(
+    State(gateway): State<Gateway>,
+    query: Query,
+    mut fields: Fields,
+) -> Result<Response, Problem> {
     query.done()?;
     let now = gateway.clock.now();
-    let name = fields.text("name").filter(|name| fields.holds("name", name_is_short(name)));
-    let scopes = fields.texts("scopes").and_then(|words| fields.judged("scopes", scopes(&words)));
-    let sessions = fields.optional_texts("sessions").map(|names| fields.judged("sessions", sessions(names)));
-    let expires_at = fields.optional_text("expires_at").map(|text| fields.judged("expires_at", moment(&text, now)));
+    let name = fields
+        .text("name")
+        .filter(|name| fields.holds("name", name_is_short(name)));
+    let scopes = fields
+        .texts("scopes")
+        .and_then(|words| fields.judged("scopes", scopes(&words)));
+    let sessions = fields
+        .optional_texts("sessions")
+        .map(|names| fields.judged("sessions", sessions(names)));
+    let expires_at = fields
+        .optional_text("expires_at")
+        .map(|text| fields.judged("expires_at", moment(&text, now)));
     fields.refuse_unknown();
     let read = name.zip(scopes).map(|(name, scopes)| {
-        let rights = Rights { scopes, sessions: sessions.flatten() };
-        Wish { name, rights, expires_at: expires_at.flatten() }
+        let rights = Rights {
+            scopes,
+            sessions: sessions.flatten(),
+        };
+        Wish {
+            name,
+            rights,
+            expires_at: expires_at.flatten(),
+        }
     });
     let (key, secret) = gateway.keys.make(fields.done(read)?).await?;
-    let made = NewKey { info: key.into(), key: secret.expose_secret().to_owned() };
-    Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(made)).into_response())
+    let made = NewKey {
+        info: key.into(),
+        key: secret.expose_secret().to_owned(),
+    };
+    Ok((
+        StatusCode::CREATED,
+        [(header::CACHE_CONTROL, "no-store")],
+        Json(made),
+    )
+        .into_response())
 }
 
 /// `DELETE /v1/api-keys/{id}`: 204; nobody enters with it any more.

@@ -23,7 +23,12 @@ const LAST_WORD: Duration = Duration::from_millis(500);
 
 /// Lets a request through if it carries a key, and notes whose it is. All others get the same answer, whatever they ask for. Whatever
 /// takes long ends with the key, be it removed or run out.
-pub async fn require_key(State(gateway): State<Gateway>, visit: Visit, mut request: Request, next: Next) -> Response {
+pub async fn require_key(
+    State(gateway): State<Gateway>,
+    visit: Visit,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let caller = match caller(&gateway, &visit, request.headers(), request.uri()).await {
         Ok(caller) => caller,
         Err(problem) => {
@@ -62,17 +67,33 @@ async fn ended(gateway: &Gateway, caller: &Caller) {
     }
 }
 
-async fn caller(gateway: &Gateway, visit: &Visit, headers: &HeaderMap, target: &Uri) -> Result<Caller, Problem> {
-    let Gateway { access, keys, hosts, .. } = gateway;
+async fn caller(
+    gateway: &Gateway,
+    visit: &Visit,
+    headers: &HeaderMap,
+    target: &Uri,
+) -> Result<Caller, Problem> {
+    let Gateway {
+        access,
+        keys,
+        hosts,
+        ..
+    } = gateway;
     // The operator of a machine of one's own who makes keys wants them to be asked for.
-    let is_open = matches!(access, Access::Open) || (matches!(access, Access::Loopback) && keys.are_none());
+    let is_open =
+        matches!(access, Access::Open) || (matches!(access, Access::Loopback) && keys.are_none());
     if is_open {
         let enters = unkeyed::may_enter(access, hosts, &visit.peer, headers, target);
         return enters.map(|()| Caller::anyone()).map_err(Problem::Stranger);
     }
     let shown = shown(headers).ok_or(Problem::Unauthorized)?.to_owned();
     let (from, now) = (visit.peer.address, gateway.clock.uptime());
-    let guesses = || gateway.guesses.lock().unwrap_or_else(PoisonError::into_inner);
+    let guesses = || {
+        gateway
+            .guesses
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    };
     let found = keys.caller(&shown);
     let delay = guesses().delay(from, found.as_ref().map(Caller::id), now);
     // Behind a proxy that is not trusted everybody comes from this machine: there, whoever guesses must hold up nobody else.
@@ -81,7 +102,11 @@ async fn caller(gateway: &Gateway, visit: &Visit, headers: &HeaderMap, target: &
         gateway.clock.sleep(delay).await;
     }
     // It may have been removed meanwhile.
-    match if is_waited_for { keys.caller(&shown) } else { found } {
+    match if is_waited_for {
+        keys.caller(&shown)
+    } else {
+        found
+    } {
         Some(caller) => {
             guesses().was_right(from, &caller.shared_id(), now);
             Ok(caller)
@@ -95,7 +120,11 @@ async fn caller(gateway: &Gateway, visit: &Visit, headers: &HeaderMap, target: &
 
 /// For routes whose body names the session: the session, if the caller's key is for it.
 pub fn reached(caller: &Caller, session: SessionName) -> Result<SessionName, Problem> {
-    if caller.reaches(session.as_str()) { Ok(session) } else { Err(Problem::SessionNotAllowed) }
+    if caller.reaches(session.as_str()) {
+        Ok(session)
+    } else {
+        Err(Problem::SessionNotAllowed)
+    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Caller {
@@ -123,7 +152,9 @@ fn shown(headers: &HeaderMap) -> Option<&[u8]> {
     }
     let value = headers.get(header::AUTHORIZATION)?.as_bytes();
     let (scheme, key) = value.split_at_checked("Bearer ".len())?;
-    scheme.eq_ignore_ascii_case(b"Bearer ").then(|| key.trim_ascii())
+    scheme
+        .eq_ignore_ascii_case(b"Bearer ")
+        .then(|| key.trim_ascii())
 }
 
 #[cfg(test)]
@@ -141,9 +172,17 @@ mod tests {
             ("authorization", "Bearer wapi_right"),
             ("authorization", "bearer  wapi_right"),
         ] {
-            assert_eq!(shows(name, value).as_deref(), Some("wapi_right"), "{name}: {value}");
+            assert_eq!(
+                shows(name, value).as_deref(),
+                Some("wapi_right"),
+                "{name}: {value}"
+            );
         }
-        for (name, value) in [("authorization", "wapi_right"), ("authorization", "Basic wapi_right"), ("cookie", "k")] {
+        for (name, value) in [
+            ("authorization", "wapi_right"),
+            ("authorization", "Basic wapi_right"),
+            ("cookie", "k"),
+        ] {
             assert_eq!(shows(name, value), None, "{name}: {value}");
         }
     }

@@ -25,26 +25,46 @@ pub(super) async fn list(
     query: Query,
 ) -> Result<Json<BlockedList>, Problem> {
     query.done()?;
-    Ok(Json(BlockedList { contacts: gateway.sessions.blocked(&session).await? }))
+    Ok(Json(BlockedList {
+        contacts: gateway.sessions.blocked(&session).await?,
+    }))
 }
 
 /// `PUT …/contacts/{contact}/block`: they are not told; what they write from now on goes nowhere.
-pub(super) async fn block(State(gateway): State<Gateway>, named: NamedContact) -> Result<StatusCode, Problem> {
+pub(super) async fn block(
+    State(gateway): State<Gateway>,
+    named: NamedContact,
+) -> Result<StatusCode, Problem> {
     set(&gateway, &named, true).await
 }
 
 /// `DELETE` of the same: what they write comes in again.
-pub(super) async fn unblock(State(gateway): State<Gateway>, named: NamedContact) -> Result<StatusCode, Problem> {
+pub(super) async fn unblock(
+    State(gateway): State<Gateway>,
+    named: NamedContact,
+) -> Result<StatusCode, Problem> {
     set(&gateway, &named, false).await
 }
 
-async fn set(gateway: &Gateway, named: &NamedContact, is_blocked: bool) -> Result<StatusCode, Problem> {
-    const NO_NUMBER: &str = "is a LID whose number is not known; WhatsApp blocks people by both, so give the number";
-    match gateway.sessions.block(&named.session, &named.contact, is_blocked).await? {
+async fn set(
+    gateway: &Gateway,
+    named: &NamedContact,
+    is_blocked: bool,
+) -> Result<StatusCode, Problem> {
+    const NO_NUMBER: &str =
+        "is a LID whose number is not known; WhatsApp blocks people by both, so give the number";
+    match gateway
+        .sessions
+        .block(&named.session, &named.contact, is_blocked)
+        .await?
+    {
         Blocking::Done => Ok(StatusCode::NO_CONTENT),
         Blocking::Nobody => {
             let detail = "nobody on WhatsApp has this number".to_owned();
-            Err(Problem::NotSent(Failure { code: NOT_ON_WHATSAPP.to_owned(), detail }))
+            Err(Problem::NotSent(Failure {
+                code: NOT_ON_WHATSAPP.to_owned(),
+                detail,
+            }))
         }
         Blocking::NoNumber => Err(Problem::field("contact", NO_NUMBER)),
     }

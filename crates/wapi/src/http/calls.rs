@@ -12,7 +12,8 @@ pub(super) async fn reject(
     State(gateway): State<Gateway>,
     Path((session, call)): Path<(String, String)>,
 ) -> Result<StatusCode, Problem> {
-    let session = SessionName::parse(&session).map_err(|error| Problem::field("session", error.to_string()))?;
+    let session = SessionName::parse(&session)
+        .map_err(|error| Problem::field("session", error.to_string()))?;
     match gateway.sessions.reject_call(&session, &call).await? {
         true => Ok(StatusCode::NO_CONTENT),
         false => Err(Problem::NoCall),

@@ -29,7 +29,10 @@ pub(super) async fn read(
     let up_to = fields.optional_text("up_to");
     fields.refuse_unknown();
     fields.done(Some(()))?;
-    let read = gateway.sessions.mark_read(&session, &chat, up_to.as_deref()).await?;
+    let read = gateway
+        .sessions
+        .mark_read(&session, &chat, up_to.as_deref())
+        .await?;
     Ok(Json(MarkedRead { read }))
 }
 
@@ -44,10 +47,13 @@ pub(super) async fn change(
 ) -> Result<StatusCode, Problem> {
     not_newsletter(&chat)?;
     let now = gateway.clock.now();
-    let muted_until = fields.is_given("muted_until").then(|| match fields.optional_text("muted_until") {
-        Some(until) => fields.judged("muted_until", muted(&until, now)),
-        None => None,
-    });
+    let muted_until =
+        fields
+            .is_given("muted_until")
+            .then(|| match fields.optional_text("muted_until") {
+                Some(until) => fields.judged("muted_until", muted(&until, now)),
+                None => None,
+            });
     let change = ChatChange {
         archived: fields.optional_flag("archived"),
         pinned: fields.optional_flag("pinned"),
@@ -63,7 +69,10 @@ pub(super) async fn change(
         return Err(Problem::field("archived", NOTHING.to_owned()));
     }
     if is_change {
-        gateway.sessions.change_chat(&session, &chat, &change).await?;
+        gateway
+            .sessions
+            .change_chat(&session, &chat, &change)
+            .await?;
     }
     if let Some(seconds) = timer {
         gateway.sessions.set_timer(&session, &chat, seconds).await?;
@@ -74,9 +83,14 @@ pub(super) async fn change(
 /// Seconds after which messages disappear.
 fn disappearing(fields: &mut Fields) -> Option<u32> {
     let seconds = fields.optional_number("disappearing", 0..=u64::from(u32::MAX))?;
-    let chosen = ChatTimer::CHOICES.into_iter().find(|choice| u64::from(*choice) == seconds);
+    let chosen = ChatTimer::CHOICES
+        .into_iter()
+        .find(|choice| u64::from(*choice) == seconds);
     if chosen.is_none() {
-        fields.refuse("disappearing", "must be 0 (off), 86400 (a day), 604800 (a week) or 7776000 (90 days)");
+        fields.refuse(
+            "disappearing",
+            "must be 0 (off), 86400 (a day), 604800 (a week) or 7776000 (90 days)",
+        );
     }
     chosen
 }
@@ -114,9 +128,10 @@ pub(super) async fn typing(
 /// It stands in no list of chats, and nobody sees who writes there.
 fn not_newsletter(chat: &ChatId) -> Result<(), Problem> {
     match chat {
-        ChatId::Newsletter(_) => {
-            Err(Problem::field("chat", "is a newsletter, which can be read and posted in, and that is all"))
-        }
+        ChatId::Newsletter(_) => Err(Problem::field(
+            "chat",
+            "is a newsletter, which can be read and posted in, and that is all",
+        )),
         _ => Ok(()),
     }
 }
@@ -132,10 +147,13 @@ impl<S: Send + Sync> FromRequestParts<S> for NamedChat {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let not_text = |_| Problem::field("session", NOT_TEXT);
-        let Path((session, chat)) =
-            Path::<(String, String)>::from_request_parts(parts, state).await.map_err(not_text)?;
-        let session = SessionName::parse(&session).map_err(|error| Problem::field("session", error.to_string()))?;
-        let chat = ChatId::parse(&chat).map_err(|error| Problem::field("chat", error.to_string()))?;
+        let Path((session, chat)) = Path::<(String, String)>::from_request_parts(parts, state)
+            .await
+            .map_err(not_text)?;
+        let session = SessionName::parse(&session)
+            .map_err(|error| Problem::field("session", error.to_string()))?;
+        let chat =
+            ChatId::parse(&chat).map_err(|error| Problem::field("chat", error.to_string()))?;
         Ok(Self { session, chat })
     }
 }

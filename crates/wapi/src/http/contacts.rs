@@ -45,12 +45,22 @@ pub(super) async fn check(
     let numbers: Vec<String> = asked.iter().map(|(_, number)| number.clone()).collect();
     let found = gateway.sessions.check_numbers(&session, &numbers).await?;
     let contacts = asked.into_iter().map(|(input, asked)| {
-        let known = found.iter().find(|known| known.asked == asked && known.exists);
+        let known = found
+            .iter()
+            .find(|known| known.asked == asked && known.exists);
         let phone = known.map_or(asked, |known| known.phone.clone());
         let id = known.map(|_| ChatId::Phone(phone.clone()).to_string());
-        Checked { input, exists: known.is_some(), id, lid: known.and_then(|known| known.lid.clone()), phone }
+        Checked {
+            input,
+            exists: known.is_some(),
+            id,
+            lid: known.and_then(|known| known.lid.clone()),
+            phone,
+        }
     });
-    Ok(Json(CheckedList { contacts: contacts.collect() }))
+    Ok(Json(CheckedList {
+        contacts: contacts.collect(),
+    }))
 }
 
 /// Each text with the number it names.
@@ -60,9 +70,10 @@ fn read(phones: &[String]) -> Result<Vec<(String, String)>, String> {
     }
     let one = |text: &String| match ChatId::parse(text) {
         Ok(ChatId::Phone(number)) => Ok((text.clone(), number)),
-        Ok(_) => {
-            Err(format!("has `{}`, which is no international phone number", text.chars().take(80).collect::<String>()))
-        }
+        Ok(_) => Err(format!(
+            "has `{}`, which is no international phone number",
+            text.chars().take(80).collect::<String>()
+        )),
         Err(error) => Err(error.to_string()),
     };
     phones.iter().map(one).collect()

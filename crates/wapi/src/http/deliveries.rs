@@ -71,14 +71,40 @@ pub struct AttemptInfo {
 
 impl From<Delivery> for DeliveryInfo {
     fn from(delivery: Delivery) -> Self {
-        let Delivery { id, event, kind, session, state, attempts, created_at, settled_at, due_at, failed } = delivery;
+        let Delivery {
+            id,
+            event,
+            kind,
+            session,
+            state,
+            attempts,
+            created_at,
+            settled_at,
+            due_at,
+            failed,
+        } = delivery;
         let session = Some(session).filter(|session| !session.is_empty());
-        let attempt =
-            |FailedAttempt { number, at, error, status, answer }| AttemptInfo { number, at, error, status, answer };
+        let attempt = |FailedAttempt {
+                           number,
+                           at,
+                           error,
+                           status,
+                           answer,
+                       }| AttemptInfo {
+            number,
+            at,
+            error,
+            status,
+            answer,
+        };
         Self {
             id,
             status: state,
-            event: EventRef { id: event, kind, session },
+            event: EventRef {
+                id: event,
+                kind,
+                session,
+            },
             attempts,
             created_at,
             settled_at,
@@ -113,15 +139,27 @@ pub async fn list(
     query.done()?;
     let state = state?;
     find(&gateway, &id).await?;
-    let (page, next) = gateway.store.deliveries(&id, state, before, limit).await.map_err(unsaved)?;
-    Ok(Json(DeliveryPage { deliveries: page.into_iter().map(DeliveryInfo::from).collect(), next }))
+    let (page, next) = gateway
+        .store
+        .deliveries(&id, state, before, limit)
+        .await
+        .map_err(unsaved)?;
+    Ok(Json(DeliveryPage {
+        deliveries: page.into_iter().map(DeliveryInfo::from).collect(),
+        next,
+    }))
 }
 
 fn state(word: &str) -> Result<DeliveryState, Problem> {
-    let known = DeliveryState::ALL.into_iter().find(|state| state.word() == word);
+    let known = DeliveryState::ALL
+        .into_iter()
+        .find(|state| state.word() == word);
     known.ok_or_else(|| {
         let meant = suggestion(word, DeliveryState::ALL.map(DeliveryState::word));
-        Problem::field("status", format!("must be waiting, delivered or dead{meant}"))
+        Problem::field(
+            "status",
+            format!("must be waiting, delivered or dead{meant}"),
+        )
     })
 }
 
@@ -140,7 +178,13 @@ pub async fn resend(
     if !gateway.store.resend(&id, delivery).await.map_err(unsaved)? {
         return Err(Problem::NoDelivery);
     }
-    Ok((StatusCode::ACCEPTED, Json(Resent { id: delivery, status: DeliveryState::Waiting.word() })))
+    Ok((
+        StatusCode::ACCEPTED,
+        Json(Resent {
+            id: delivery,
+            status: DeliveryState::Waiting.word(),
+        }),
+    ))
 }
 
 /// `POST …/replay` `{from, to?}`: 202; what happened in this time and is wanted is told again, under the same event ids.
@@ -153,21 +197,30 @@ pub async fn replay(
     query.done()?;
     find(&gateway, &id).await?;
     let from = fields.parsed("from", moment);
-    let to = fields.optional_text("to").map(|text| fields.judged("to", moment(&text)));
+    let to = fields
+        .optional_text("to")
+        .map(|text| fields.judged("to", moment(&text)));
     fields.refuse_unknown();
     let now = gateway.clock.now();
     let (from, to) = fields.done(from.zip(Some(to.flatten().unwrap_or(now))))?;
     let place = async |at| gateway.store.place_of(at).await.map_err(unsaved);
     let (mut place, end) = (place(from).await?, place(to).await?);
     if end.saturating_sub(place) > REPLAY {
-        return Err(Problem::field("from", format!("is too far back: up to {REPLAY} events are told again at once")));
+        return Err(Problem::field(
+            "from",
+            format!("is too far back: up to {REPLAY} events are told again at once"),
+        ));
     }
     let mut events = 0;
     while place < end {
         if gateway.lifecycle.is_stopping() {
             return Err(Problem::Stopping);
         }
-        let (told, next) = gateway.store.replay(&id, place, end).await.map_err(unsaved)?;
+        let (told, next) = gateway
+            .store
+            .replay(&id, place, end)
+            .await
+            .map_err(unsaved)?;
         events += told;
         place = next;
     }
@@ -175,5 +228,6 @@ pub async fn replay(
 }
 
 fn moment(text: &str) -> Result<Timestamp, String> {
-    text.parse().map_err(|_| "is no time such as 2030-01-31T12:00:00Z".to_owned())
+    text.parse()
+        .map_err(|_| "is no time such as 2030-01-31T12:00:00Z".to_owned())
 }

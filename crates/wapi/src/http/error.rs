@@ -156,12 +156,19 @@ pub const MEDIA_TYPE: &str = "application/problem+json";
 impl Problem {
     /// One wrong field.
     pub fn field(field: &'static str, detail: impl Into<String>) -> Self {
-        Self::Fields(vec![FieldError { field: field.into(), detail: detail.into() }])
+        Self::Fields(vec![FieldError {
+            field: field.into(),
+            detail: detail.into(),
+        }])
     }
 
     /// Why a body could not be read to its end.
     pub fn broken_off(error: &(dyn std::error::Error + 'static)) -> Self {
-        if TooSlow::is_behind(error) { Self::TooSlow } else { Self::Body("it ended before it was complete".to_owned()) }
+        if TooSlow::is_behind(error) {
+            Self::TooSlow
+        } else {
+            Self::Body("it ended before it was complete".to_owned())
+        }
     }
 
     fn status(&self) -> StatusCode {
@@ -172,14 +179,19 @@ impl Problem {
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::Stranger(_) | Self::ScopeMissing(_) => StatusCode::FORBIDDEN,
             Self::SessionNotAllowed | Self::NotForAllSessions => StatusCode::FORBIDDEN,
-            Self::NoApiKey | Self::NoRoute | Self::NoSession | Self::NoQrCode | Self::NoConnection => {
-                StatusCode::NOT_FOUND
-            }
+            Self::NoApiKey
+            | Self::NoRoute
+            | Self::NoSession
+            | Self::NoQrCode
+            | Self::NoConnection => StatusCode::NOT_FOUND,
             Self::TooLate | Self::HistoryOff => StatusCode::CONFLICT,
             Self::NoNewsletter | Self::MissingInShop(_) => StatusCode::NOT_FOUND,
-            Self::NoMessage | Self::NoMedia | Self::NoGroup | Self::NoCall | Self::NoChat | Self::NoContact => {
-                StatusCode::NOT_FOUND
-            }
+            Self::NoMessage
+            | Self::NoMedia
+            | Self::NoGroup
+            | Self::NoCall
+            | Self::NoChat
+            | Self::NoContact => StatusCode::NOT_FOUND,
             Self::NotSent(failure) => failures::status(failure),
             Self::MediaNotReady { .. } => StatusCode::CONFLICT,
             Self::MediaGone { .. } => StatusCode::GONE,
@@ -187,10 +199,16 @@ impl Problem {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::AdminKeyFirst | Self::LastAdminKey => StatusCode::CONFLICT,
             Self::NoWebhook | Self::NoDelivery | Self::NoPicture => StatusCode::NOT_FOUND,
-            Self::NotOnline { .. } | Self::SessionFailed { .. } | Self::OriginalWebhook => StatusCode::CONFLICT,
-            Self::SessionExists | Self::NotPaired | Self::AlreadyPaired | Self::KeyTaken => StatusCode::CONFLICT,
+            Self::NotOnline { .. } | Self::SessionFailed { .. } | Self::OriginalWebhook => {
+                StatusCode::CONFLICT
+            }
+            Self::SessionExists | Self::NotPaired | Self::AlreadyPaired | Self::KeyTaken => {
+                StatusCode::CONFLICT
+            }
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
-            Self::QueueFull(_) | Self::TooManyLinks(_) | Self::TooManyRequests(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::QueueFull(_) | Self::TooManyLinks(_) | Self::TooManyRequests(_) => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
             Self::NoPairingCode { .. } | Self::Refused { .. } => StatusCode::BAD_GATEWAY,
             Self::NoAnswer { .. } => StatusCode::GATEWAY_TIMEOUT,
             Self::Stopping | Self::Starting | Self::NotReady { .. } | Self::SessionBusy => {
@@ -208,15 +226,23 @@ impl Problem {
             Self::TooSlow => ("body_too_slow", "The body came too slowly"),
             Self::TooLarge(_) => ("body_too_large", "The body is too large"),
             Self::Unauthorized => ("unauthorized", "A valid API key is needed"),
-            Self::Stranger(_) => ("stranger", "The request does not come from where this gateway is open to"),
+            Self::Stranger(_) => (
+                "stranger",
+                "The request does not come from where this gateway is open to",
+            ),
             Self::ScopeMissing(_) => ("scope_missing", "The API key may not do this"),
             Self::SessionNotAllowed => ("session_not_allowed", "The API key is for other sessions"),
-            Self::NotForAllSessions => ("not_for_all_sessions", "The API key is not for all sessions"),
+            Self::NotForAllSessions => (
+                "not_for_all_sessions",
+                "The API key is not for all sessions",
+            ),
             Self::NoApiKey => ("api_key_not_found", "There is no such API key"),
             Self::AdminKeyFirst => ("admin_key_first", "The first API key must be an admin's"),
             Self::LastAdminKey => ("last_admin_key", "This is the last admin key"),
             Self::NoRoute => ("route_not_found", "There is no such route"),
-            Self::MethodNotAllowed => ("method_not_allowed", "This route does not take this method"),
+            Self::MethodNotAllowed => {
+                ("method_not_allowed", "This route does not take this method")
+            }
             Self::NoSession => ("session_not_found", "There is no session of this name"),
             Self::NoQrCode => ("qr_code_not_found", "No QR code is waiting"),
             Self::NoConnection => ("connection_not_found", "The session is not connected"),
@@ -227,7 +253,10 @@ impl Problem {
             Self::SessionExists => ("session_exists", "There is a session of this name"),
             Self::SessionBusy => ("session_busy", "The session still follows an earlier order"),
             Self::NotPaired => ("session_not_paired", "No phone has linked the session"),
-            Self::AlreadyPaired => ("session_already_paired", "A phone has linked the session already"),
+            Self::AlreadyPaired => (
+                "session_already_paired",
+                "A phone has linked the session already",
+            ),
             Self::NoPairingCode { .. } => ("pairing_code_refused", "WhatsApp gave no pairing code"),
             Self::NotAcceptable => ("not_acceptable", "A QR code has none of these forms"),
             Self::SessionFailed { .. } => ("session_failed", "The session cannot be opened"),
@@ -246,8 +275,13 @@ impl Problem {
             Self::MediaNotReady { .. } => ("media_not_ready", "The file is not here yet"),
             Self::MediaGone { .. } => ("media_gone", "The file cannot be had"),
             Self::NoRange(_) => ("range_not_satisfiable", "The file has no such bytes"),
-            Self::KeyTaken => ("idempotency_key_reused", "The idempotency key belongs to another request"),
-            Self::TooManyRequests(_) => ("too_many_requests", "Too many requests are being answered"),
+            Self::KeyTaken => (
+                "idempotency_key_reused",
+                "The idempotency key belongs to another request",
+            ),
+            Self::TooManyRequests(_) => {
+                ("too_many_requests", "Too many requests are being answered")
+            }
             Self::TooManyLinks(_) => ("too_many_links", "Too many links wait to be fetched"),
             Self::QueueFull(_) => ("queue_full", "Too many messages wait"),
             Self::NotSent(failure) => failures::code(failure),
@@ -341,8 +375,20 @@ impl Problem {
     pub fn document(self) -> Document {
         let (code, title) = self.code();
         let (status, detail) = (self.status().as_u16(), self.detail());
-        let errors = if let Self::Fields(errors) = self { errors } else { Vec::new() };
-        Document { kind: format!("urn:wapi:problem:{code}"), title, status, detail, code, request_id: None, errors }
+        let errors = if let Self::Fields(errors) = self {
+            errors
+        } else {
+            Vec::new()
+        };
+        Document {
+            kind: format!("urn:wapi:problem:{code}"),
+            title,
+            status,
+            detail,
+            code,
+            request_id: None,
+            errors,
+        }
     }
 }
 
@@ -352,15 +398,27 @@ const RETRY_AFTER: header::HeaderValue = header::HeaderValue::from_static("10");
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = self.status();
-        let size = if let Self::NoRange(size) = self { Some(size) } else { None };
+        let size = if let Self::NoRange(size) = self {
+            Some(size)
+        } else {
+            None
+        };
         let document = self.document();
         let body = serde_json::to_vec(&document).expect("a problem is always JSON");
         let mut response = (status, [(header::CONTENT_TYPE, MEDIA_TYPE)], body).into_response();
         if status == StatusCode::UNAUTHORIZED {
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
+            response.headers_mut().insert(
+                header::WWW_AUTHENTICATE,
+                header::HeaderValue::from_static("Bearer"),
+            );
         }
-        if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
-            response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+        if matches!(
+            status,
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+        ) {
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, RETRY_AFTER);
         }
         if let Some(size) = size.and_then(|size| format!("bytes */{size}").parse().ok()) {
             response.headers_mut().insert(header::CONTENT_RANGE, size);

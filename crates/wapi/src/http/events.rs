@@ -47,12 +47,20 @@ impl Entry {
             tracing::error!(%error, event = saved.id, "an event in the database is no JSON");
             Problem::Internal
         })?;
-        Ok(Self { seq: saved.seq, id: saved.id.clone(), event })
+        Ok(Self {
+            seq: saved.seq,
+            id: saved.id.clone(),
+            event,
+        })
     }
 }
 
 /// `?after=` a place (0: from the beginning) `&types=message.received,… &session=… &limit=100 &wait=` seconds for something new.
-pub async fn list(State(gateway): State<Gateway>, caller: Caller, mut query: Query) -> Result<Json<Page>, Problem> {
+pub async fn list(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    mut query: Query,
+) -> Result<Json<Page>, Problem> {
     let after = query.number("after", 0, i64::MAX);
     let limit = query.limit(LIMIT);
     let wait = Duration::from_secs(query.number("wait", 0, LONGEST_WAIT));
@@ -61,7 +69,9 @@ pub async fn list(State(gateway): State<Gateway>, caller: Caller, mut query: Que
     let mut reader = gateway.store.reader(after, wanted?);
     let mut events = reader.read(limit).await.map_err(unreadable)?;
     if events.is_empty() && !wait.is_zero() {
-        let more = gateway.clock.timeout(wait, something_new(&mut reader, limit));
+        let more = gateway
+            .clock
+            .timeout(wait, something_new(&mut reader, limit));
         // Nobody is kept waiting by a program that ends, and a wait that was in vain is no error.
         events = match gateway.lifecycle.unless_stopping(more).await {
             Some(Ok(events)) => events?,
@@ -69,8 +79,15 @@ pub async fn list(State(gateway): State<Gateway>, caller: Caller, mut query: Que
             None => return Err(Problem::Stopping),
         };
     }
-    let events = events.iter().map(|saved| Entry::new(saved)).collect::<Result<_, _>>()?;
-    Ok(Json(Page { events, next: reader.place(), more: reader.has_more() }))
+    let events = events
+        .iter()
+        .map(|saved| Entry::new(saved))
+        .collect::<Result<_, _>>()?;
+    Ok(Json(Page {
+        events,
+        next: reader.place(),
+        more: reader.has_more(),
+    }))
 }
 
 /// The first events that come.
@@ -86,7 +103,12 @@ async fn something_new(reader: &mut Reader, limit: usize) -> Result<Vec<Arc<Save
 /// What the caller asks for, of what it may see.
 pub(super) fn wanted(caller: &Caller, query: &mut Query) -> Result<Wanted, Problem> {
     let types = query.text("types").unwrap_or_default();
-    let types: Vec<_> = types.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    let types: Vec<_> = types
+        .split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect();
     if let Some(unknown) = types.iter().find(|name| !TYPES.contains(&name.as_str())) {
         return Err(Problem::field("types", unknown_type(unknown)));
     }
@@ -94,15 +116,28 @@ pub(super) fn wanted(caller: &Caller, query: &mut Query) -> Result<Wanted, Probl
         Some(session) if !caller.reaches(&session) => return Err(Problem::SessionNotAllowed),
         Some(session) => Lived::By(vec![(session.clone(), caller.since(&session))]),
         None => match caller.sessions() {
-            Some(sessions) => Lived::By(sessions.iter().map(|name| (name.clone(), caller.since(name))).collect()),
+            Some(sessions) => Lived::By(
+                sessions
+                    .iter()
+                    .map(|name| (name.clone(), caller.since(name)))
+                    .collect(),
+            ),
             // Only whoever may do everything reads what is over.
             None if caller.has(Scope::Admin) => Lived::Any,
             None => Lived::Now,
         },
     };
     // Whoever sees a QR code can link an account of theirs.
-    let hidden: &[_] = if caller.has(Scope::Admin) { &[] } else { &["session.qr"] };
-    Ok(Wanted { types, hidden, lives })
+    let hidden: &[_] = if caller.has(Scope::Admin) {
+        &[]
+    } else {
+        &["session.qr"]
+    };
+    Ok(Wanted {
+        types,
+        hidden,
+        lives,
+    })
 }
 
 pub(super) fn unreadable(error: StoreError) -> Problem {

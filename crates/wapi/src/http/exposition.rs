@@ -33,7 +33,12 @@ impl Exposition {
         self.line("", labels, value);
     }
 
-    pub fn histogram<const N: usize>(&mut self, name: &'static str, help: &str, histogram: &Histogram<N>) {
+    pub fn histogram<const N: usize>(
+        &mut self,
+        name: &'static str,
+        help: &str,
+        histogram: &Histogram<N>,
+    ) {
         self.head(name, "histogram", help);
         let (buckets, all, sum) = histogram.read();
         for (bound, count) in buckets {
@@ -54,19 +59,31 @@ impl Exposition {
     }
 
     fn line(&mut self, suffix: &str, labels: &[(&str, &str)], value: impl Display) {
-        let labels: Vec<_> = labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
-        let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+        let labels: Vec<_> = labels
+            .iter()
+            .map(|(name, value)| format!("{name}=\"{}\"", escaped(value)))
+            .collect();
+        let labels = if labels.is_empty() {
+            String::new()
+        } else {
+            format!("{{{}}}", labels.join(","))
+        };
         let name = self.name;
         self.write(format_args!("{name}{suffix}{labels} {value}\n"));
     }
 
     fn write(&mut self, text: std::fmt::Arguments<'_>) {
-        self.text.write_fmt(text).expect("writing to a String cannot fail");
+        self.text
+            .write_fmt(text)
+            .expect("writing to a String cannot fail");
     }
 }
 
 fn escaped(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+    value
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
 }
 
 #[cfg(test)]
@@ -79,8 +96,7 @@ mod tests {
         page.family("things", Kind::Gauge, "Things.");
         page.sample(&[("name", "a \"b\"\\\n")], 2);
         page.sample(&[], 0.5);
-        let expected =
-            "# HELP things Things.\n# TYPE things gauge\nthings{name=\"a \\\"b\\\"\\\\\\n\"} 2\nthings 0.5\n";
+        let expected = "# HELP things Things.\n# TYPE things gauge\nthings{name=\"a \\\"b\\\"\\\\\\n\"} 2\nthings 0.5\n";
         assert_eq!(page.finish(), expected);
     }
 }

@@ -37,13 +37,20 @@ impl Fields {
     fn parse(body: &[u8]) -> Result<Self, Problem> {
         match serde_json::from_slice(body) {
             Ok(Value::Object(fields)) => Ok(Self::with(fields)),
-            Ok(other) => Err(Problem::Body(format!("it is {}, but must be an object: {{…}}", kind(&other)))),
+            Ok(other) => Err(Problem::Body(format!(
+                "it is {}, but must be an object: {{…}}",
+                kind(&other)
+            ))),
             Err(error) => Err(Problem::Body(unreadable::what(body, &error))),
         }
     }
 
     fn with(fields: Map<String, Value>) -> Self {
-        Self { fields, known: Vec::new(), errors: Vec::new() }
+        Self {
+            fields,
+            known: Vec::new(),
+            errors: Vec::new(),
+        }
     }
 
     fn take(&mut self, field: &'static str) -> Option<Value> {
@@ -102,10 +109,16 @@ impl Fields {
         match self.take(field) {
             None | Some(Value::Null) => None,
             Some(Value::Array(list)) => {
-                let texts: Option<Vec<_>> = list.iter().map(|value| value.as_str().map(str::to_owned)).collect();
+                let texts: Option<Vec<_>> = list
+                    .iter()
+                    .map(|value| value.as_str().map(str::to_owned))
+                    .collect();
                 texts.or_else(|| self.wrong(field, "has something that is not a text"))
             }
-            Some(other) => self.wrong(field, format!("is {}, but must be a list of texts", kind(&other))),
+            Some(other) => self.wrong(
+                field,
+                format!("is {}, but must be a list of texts", kind(&other)),
+            ),
         }
     }
 
@@ -114,7 +127,10 @@ impl Fields {
         match self.take(field) {
             None | Some(Value::Null) => None,
             Some(Value::Bool(flag)) => Some(flag),
-            Some(other) => self.wrong(field, format!("is {}, but must be true or false", kind(&other))),
+            Some(other) => self.wrong(
+                field,
+                format!("is {}, but must be true or false", kind(&other)),
+            ),
         }
     }
 
@@ -154,15 +170,20 @@ impl Fields {
     pub fn absorb(&mut self, field: &str, mut inner: Self) {
         inner.refuse_unknown();
         let errors = inner.errors.into_iter();
-        self.errors
-            .extend(errors.map(|error| FieldError { field: format!("{field}.{}", error.field).into(), ..error }));
+        self.errors.extend(errors.map(|error| FieldError {
+            field: format!("{field}.{}", error.field).into(),
+            ..error
+        }));
     }
 
     /// Names what nobody asked for. For routes of our own: a misspelt field would otherwise be one that was left out.
     pub fn refuse_unknown(&mut self) {
         for (field, _) in std::mem::take(&mut self.fields) {
             let detail = format!("is not a field here{}", self.instead_of(&field));
-            self.errors.push(FieldError { field: field.into(), detail });
+            self.errors.push(FieldError {
+                field: field.into(),
+                detail,
+            });
         }
     }
 
@@ -172,13 +193,18 @@ impl Fields {
         known.sort_unstable();
         known.dedup();
         match suggestion(field, known.iter().copied()) {
-            none if none.is_empty() && (1..=FEW).contains(&known.len()) => format!("; there are: {}", known.join(", ")),
+            none if none.is_empty() && (1..=FEW).contains(&known.len()) => {
+                format!("; there are: {}", known.join(", "))
+            }
             suggestion => suggestion,
         }
     }
 
     fn wrong<T>(&mut self, field: &'static str, detail: impl Into<String>) -> Option<T> {
-        self.errors.push(FieldError { field: field.into(), detail: detail.into() });
+        self.errors.push(FieldError {
+            field: field.into(),
+            detail: detail.into(),
+        });
         None
     }
 
@@ -227,24 +253,36 @@ impl<S: Send + Sync> FromRequest<S> for FieldsOrNothing {
 
 async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
     let is_gzip = unreadable::is_gzip(request.headers()).map_err(Problem::Body)?;
-    let body = Bytes::from_request(request, state).await.map_err(|rejection| match rejection {
-        BytesRejection::FailedToBufferBody(error) if is_too_large(&error) => Problem::TooLarge(MAX_BODY),
-        rejection => Problem::broken_off(&rejection),
-    })?;
+    let body = Bytes::from_request(request, state)
+        .await
+        .map_err(|rejection| match rejection {
+            BytesRejection::FailedToBufferBody(error) if is_too_large(&error) => {
+                Problem::TooLarge(MAX_BODY)
+            }
+            rejection => Problem::broken_off(&rejection),
+        })?;
     if !is_gzip {
         return Ok(body);
     }
     let mut unpacked = Vec::new();
     let limit = MAX_BODY as u64 + 1;
-    match MultiGzDecoder::new(&body[..]).take(limit).read_to_end(&mut unpacked) {
+    match MultiGzDecoder::new(&body[..])
+        .take(limit)
+        .read_to_end(&mut unpacked)
+    {
         Ok(read) if read > MAX_BODY => Err(Problem::TooLarge(MAX_BODY)),
         Ok(_) => Ok(unpacked.into()),
-        Err(_) => Err(Problem::Body("its Content-Encoding says gzip, and it is not, or not all of it".to_owned())),
+        Err(_) => Err(Problem::Body(
+            "its Content-Encoding says gzip, and it is not, or not all of it".to_owned(),
+        )),
     }
 }
 
 fn is_too_large(error: &axum::extract::rejection::FailedToBufferBody) -> bool {
-    matches!(error, axum::extract::rejection::FailedToBufferBody::LengthLimitError(_))
+    matches!(
+        error,
+        axum::extract::rejection::FailedToBufferBody::LengthLimitError(_)
+    )
 }
 
 /// What is wrong with a path that no name can be read from.
@@ -259,8 +297,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let not_text = |_| Problem::field("session", NOT_TEXT);
-        let Path(name) = Path::<String>::from_request_parts(parts, state).await.map_err(not_text)?;
-        SessionName::parse(&name).map(Self).map_err(|error| Problem::field("session", error.to_string()))
+        let Path(name) = Path::<String>::from_request_parts(parts, state)
+            .await
+            .map_err(not_text)?;
+        SessionName::parse(&name)
+            .map(Self)
+            .map_err(|error| Problem::field("session", error.to_string()))
     }
 }
 
@@ -271,11 +313,28 @@ mod tests {
     #[test]
     fn all_wrong_fields_are_named_at_once() {
         let mut fields = Fields::parse(br#"{"a": 1, "b": " ", "d": null, "unknown": {}}"#).unwrap();
-        let read = (fields.text("a"), fields.text("b"), fields.text("c"), fields.optional_text("d"));
+        let read = (
+            fields.text("a"),
+            fields.text("b"),
+            fields.text("c"),
+            fields.optional_text("d"),
+        );
         assert_eq!(read, (None, None, None, None));
-        let Err(Problem::Fields(errors)) = fields.done(None::<()>) else { panic!("nothing was wrong") };
-        let told: Vec<_> = errors.iter().map(|error| format!("{} {}", error.field, error.detail)).collect();
-        assert_eq!(told, ["a is a number, but must be a text", "b is empty", "c is missing"]);
+        let Err(Problem::Fields(errors)) = fields.done(None::<()>) else {
+            panic!("nothing was wrong")
+        };
+        let told: Vec<_> = errors
+            .iter()
+            .map(|error| format!("{} {}", error.field, error.detail))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "a is a number, but must be a text",
+                "b is empty",
+                "c is missing"
+            ]
+        );
     }
 
     #[test]
@@ -286,18 +345,29 @@ mod tests {
                 fields.optional_text(field);
             }
             fields.refuse_unknown();
-            let Err(Problem::Fields(errors)) = fields.done(Some(())) else { panic!("nothing was wrong") };
+            let Err(Problem::Fields(errors)) = fields.done(Some(())) else {
+                panic!("nothing was wrong")
+            };
             errors[0].detail.clone()
         };
-        assert_eq!(told(r#"{"Caption": "a"}"#, &["caption", "link"]), "is not a field here; did you mean `caption`?");
-        assert_eq!(told(r#"{"url": "a"}"#, &["link", "id", "id"]), "is not a field here; there are: id, link");
+        assert_eq!(
+            told(r#"{"Caption": "a"}"#, &["caption", "link"]),
+            "is not a field here; did you mean `caption`?"
+        );
+        assert_eq!(
+            told(r#"{"url": "a"}"#, &["link", "id", "id"]),
+            "is not a field here; there are: id, link"
+        );
         assert_eq!(told(r#"{"url": "a"}"#, &[]), "is not a field here");
     }
 
     #[test]
     fn a_body_must_be_an_object() {
         for body in ["", "{", "[]", "\"text\"", "null", "\u{feff}{}"] {
-            assert!(matches!(Fields::parse(body.as_bytes()), Err(Problem::Body(_))), "{body:?}");
+            assert!(
+                matches!(Fields::parse(body.as_bytes()), Err(Problem::Body(_))),
+                "{body:?}"
+            );
         }
     }
 }

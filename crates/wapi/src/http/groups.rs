@@ -35,7 +35,10 @@ pub(super) async fn list(
 ) -> Result<Json<GroupList>, Problem> {
     query.done()?;
     let groups = gateway.sessions.groups(&session).await?;
-    let groups = groups.into_iter().map(|(id, group)| GroupDocument { id, group }).collect();
+    let groups = groups
+        .into_iter()
+        .map(|(id, group)| GroupDocument { id, group })
+        .collect();
     Ok(Json(GroupList { groups }))
 }
 
@@ -46,12 +49,19 @@ pub(super) async fn read(
     query: Query,
 ) -> Result<Json<GroupDocument>, Problem> {
     query.done()?;
-    let found = gateway.sessions.group(&session, &group).await.map_err(|error| match error {
-        // Whoever is in no group of this address learns nothing of it.
-        AskError::NotAnswered(NotAnswered::Refused(400 | 401 | 403 | 404)) => Problem::NoGroup,
-        error => error.into(),
-    })?;
-    Ok(Json(GroupDocument { id: ChatId::Group(group).to_string(), group: found }))
+    let found = gateway
+        .sessions
+        .group(&session, &group)
+        .await
+        .map_err(|error| match error {
+            // Whoever is in no group of this address learns nothing of it.
+            AskError::NotAnswered(NotAnswered::Refused(400 | 401 | 403 | 404)) => Problem::NoGroup,
+            error => error.into(),
+        })?;
+    Ok(Json(GroupDocument {
+        id: ChatId::Group(group).to_string(),
+        group: found,
+    }))
 }
 
 /// The session and the group a path names.
@@ -66,9 +76,11 @@ impl<S: Send + Sync> FromRequestParts<S> for NamedGroup {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let not_text = |_| Problem::field("session", NOT_TEXT);
-        let Path((session, group)) =
-            Path::<(String, String)>::from_request_parts(parts, state).await.map_err(not_text)?;
-        let session = SessionName::parse(&session).map_err(|error| Problem::field("session", error.to_string()))?;
+        let Path((session, group)) = Path::<(String, String)>::from_request_parts(parts, state)
+            .await
+            .map_err(not_text)?;
+        let session = SessionName::parse(&session)
+            .map_err(|error| Problem::field("session", error.to_string()))?;
         match ChatId::parse(&group) {
             Ok(ChatId::Group(group)) => Ok(Self { session, group }),
             _ => Err(Problem::field("group", "is no group's address; use …@g.us")),

@@ -35,12 +35,17 @@ impl Guesses {
     /// How long to wait before saying whether a key from this address is one. One that was right from there before is not waited for, so that
     /// whoever guesses holds up nobody else behind the same address.
     pub fn delay(&self, from: IpAddr, right: Option<&str>, now: Duration) -> Duration {
-        let Some(record) = self.of.get(&block(from)) else { return Duration::ZERO };
-        let is_known = right.is_some_and(|right| record.known.iter().any(|known| **known == *right));
+        let Some(record) = self.of.get(&block(from)) else {
+            return Duration::ZERO;
+        };
+        let is_known =
+            right.is_some_and(|right| record.known.iter().any(|known| **known == *right));
         if is_known || now.saturating_sub(record.last) >= FORGIVEN || record.wrong < FREE {
             return Duration::ZERO;
         }
-        FIRST.saturating_mul(2u32.saturating_pow(record.wrong - FREE)).min(LONGEST)
+        FIRST
+            .saturating_mul(2u32.saturating_pow(record.wrong - FREE))
+            .min(LONGEST)
     }
 
     pub fn was_wrong(&mut self, from: IpAddr, now: Duration) {
@@ -62,12 +67,22 @@ impl Guesses {
     fn record(&mut self, from: IpAddr, now: Duration) -> &mut Record {
         let from = block(from);
         if self.of.len() >= MOST && !self.of.contains_key(&from) {
-            self.of.retain(|_, record| now.saturating_sub(record.last) < FORGIVEN);
+            self.of
+                .retain(|_, record| now.saturating_sub(record.last) < FORGIVEN);
             // More strangers than can be remembered: the one that was quiet for longest is forgotten.
-            let quiet = self.of.iter().min_by_key(|(_, record)| record.last).map(|(address, _)| *address);
-            quiet.filter(|_| self.of.len() >= MOST).inspect(|quiet| drop(self.of.remove(quiet)));
+            let quiet = self
+                .of
+                .iter()
+                .min_by_key(|(_, record)| record.last)
+                .map(|(address, _)| *address);
+            quiet
+                .filter(|_| self.of.len() >= MOST)
+                .inspect(|quiet| drop(self.of.remove(quiet)));
         }
-        self.of.entry(from).or_insert_with(|| Record { last: now, ..Record::default() })
+        self.of.entry(from).or_insert_with(|| Record {
+            last: now,
+            ..Record::default()
+        })
     }
 }
 
@@ -87,21 +102,35 @@ mod tests {
             guesses.was_wrong(here, now);
         }
         assert_eq!(delays[..10], [0; 10]);
-        assert_eq!(delays[10..], [100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000, 5_000, 5_000]);
-        assert_eq!(guesses.delay(here, Some("key_new"), now), LONGEST, "or the answer would tell the right ones");
+        assert_eq!(
+            delays[10..],
+            [100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000, 5_000, 5_000]
+        );
+        assert_eq!(
+            guesses.delay(here, Some("key_new"), now),
+            LONGEST,
+            "or the answer would tell the right ones"
+        );
         assert_eq!(guesses.delay(here, Some("key_known"), now), Duration::ZERO);
         assert_eq!(guesses.delay(there, None, now), Duration::ZERO);
         let later = now + FORGIVEN;
         assert_eq!(guesses.delay(here, None, later), Duration::ZERO);
         guesses.was_wrong(here, later);
-        assert_eq!(guesses.delay(here, None, later), Duration::ZERO, "it begins anew");
+        assert_eq!(
+            guesses.delay(here, None, later),
+            Duration::ZERO,
+            "it begins anew"
+        );
     }
 
     #[test]
     fn not_more_than_so_many_are_remembered() {
         let mut guesses = Guesses::default();
         for number in 0..u32::try_from(MOST).unwrap() + 10 {
-            guesses.was_wrong(IpAddr::from(number.to_be_bytes()), Duration::from_secs(number.into()) / 100);
+            guesses.was_wrong(
+                IpAddr::from(number.to_be_bytes()),
+                Duration::from_secs(number.into()) / 100,
+            );
         }
         assert!(guesses.of.len() <= MOST);
     }

@@ -118,9 +118,17 @@ pub(super) async fn chats(
     query.done()?;
     let ours = Ours::of(&gateway, session)?;
     let kept = gateway.history.look().await?;
-    let chats = kept.chats(&ours.life, before?, limit).await.map_err(unreadable)?;
-    let next = (chats.len() == limit as usize).then(|| chats.last().map(|chat| chat.cursor.to_string())).flatten();
-    Ok(Json(ChatPage { chats: chats.into_iter().map(|chat| ours.chat(chat)).collect(), next }))
+    let chats = kept
+        .chats(&ours.life, before?, limit)
+        .await
+        .map_err(unreadable)?;
+    let next = (chats.len() == limit as usize)
+        .then(|| chats.last().map(|chat| chat.cursor.to_string()))
+        .flatten();
+    Ok(Json(ChatPage {
+        chats: chats.into_iter().map(|chat| ours.chat(chat)).collect(),
+        next,
+    }))
 }
 
 /// `GET …/chats/{chat}`
@@ -132,9 +140,14 @@ pub(super) async fn chat(
     query.done()?;
     let ours = Ours::of(&gateway, session)?;
     let kept = gateway.history.look().await?;
-    let id = gateway.sessions.id_of(&ours.session, &ours.life, &chat).await?;
+    let id = gateway
+        .sessions
+        .id_of(&ours.session, &ours.life, &chat)
+        .await?;
     let found = kept.chat(&ours.life, &id).await.map_err(unreadable)?;
-    found.map(|chat| Json(ours.chat(chat))).ok_or(Problem::NoChat)
+    found
+        .map(|chat| Json(ours.chat(chat)))
+        .ok_or(Problem::NoChat)
 }
 
 /// `GET …/chats/{chat}/messages?before=&after=&limit=`: the newest first.
@@ -151,17 +164,35 @@ pub(super) async fn messages(
         (Some(before), None) => Side::Before(before),
         (None, Some(after)) => Side::After(after),
         (Some(_), Some(_)) => {
-            return Err(Problem::field("after", "cannot be given beside `before`; leave one of them out"));
+            return Err(Problem::field(
+                "after",
+                "cannot be given beside `before`; leave one of them out",
+            ));
         }
     };
     let ours = Ours::of(&gateway, session)?;
     let kept = gateway.history.look().await?;
-    let id = gateway.sessions.id_of(&ours.session, &ours.life, &chat).await?;
-    let (found, has_more) = kept.messages(&ours.life, &id, side, limit).await.map_err(unreadable)?;
-    if found.is_empty() && kept.chat(&ours.life, &id).await.map_err(unreadable)?.is_none() {
+    let id = gateway
+        .sessions
+        .id_of(&ours.session, &ours.life, &chat)
+        .await?;
+    let (found, has_more) = kept
+        .messages(&ours.life, &id, side, limit)
+        .await
+        .map_err(unreadable)?;
+    if found.is_empty()
+        && kept
+            .chat(&ours.life, &id)
+            .await
+            .map_err(unreadable)?
+            .is_none()
+    {
         return Err(Problem::NoChat);
     }
-    let (newest, oldest) = (found.first().map(|found| found.cursor), found.last().map(|found| found.cursor));
+    let (newest, oldest) = (
+        found.first().map(|found| found.cursor),
+        found.last().map(|found| found.cursor),
+    );
     let (before, after) = match side {
         // There is at least the message of the cursor.
         Side::After(given) => (oldest.or(Some(given)), newest.or(Some(given))),
@@ -169,7 +200,11 @@ pub(super) async fn messages(
     };
     let text = |cursor: Cursor| cursor.to_string();
     let messages = found.into_iter().map(|found| ours.message(found)).collect();
-    Ok(Json(MessagePage { messages, before: before.map(text), after: after.map(text) }))
+    Ok(Json(MessagePage {
+        messages,
+        before: before.map(text),
+        after: after.map(text),
+    }))
 }
 
 /// `GET …/messages?q=&chat=&before=&limit=`: those that say this, the one that came last first.
@@ -182,23 +217,40 @@ pub(super) async fn search(
     let (asked, chat) = (query.text("q"), query.text("chat"));
     let before = cursor(&mut query, "before");
     query.done()?;
-    let asked = asked.ok_or_else(|| Problem::field("q", "is missing; it is what the messages say"))?;
+    let asked =
+        asked.ok_or_else(|| Problem::field("q", "is missing; it is what the messages say"))?;
     let chat = match chat {
-        Some(chat) => Some(ChatId::parse(&chat).map_err(|error| Problem::field("chat", error.to_string()))?),
+        Some(chat) => {
+            Some(ChatId::parse(&chat).map_err(|error| Problem::field("chat", error.to_string()))?)
+        }
         None => None,
     };
     let ours = Ours::of(&gateway, session)?;
     let kept = gateway.history.look().await?;
     let chat = match chat {
-        Some(chat) => Some(gateway.sessions.id_of(&ours.session, &ours.life, &chat).await?),
+        Some(chat) => Some(
+            gateway
+                .sessions
+                .id_of(&ours.session, &ours.life, &chat)
+                .await?,
+        ),
         None => None,
     };
-    let found = kept.search(&ours.life, chat.as_deref(), &asked, before?, limit).await.map_err(unreadable)?;
+    let found = kept
+        .search(&ours.life, chat.as_deref(), &asked, before?, limit)
+        .await
+        .map_err(unreadable)?;
     let Some((found, next)) = found else {
-        return Err(Problem::field("q", "must have a letter, a digit or an emoji to look for"));
+        return Err(Problem::field(
+            "q",
+            "must have a letter, a digit or an emoji to look for",
+        ));
     };
     let messages = found.into_iter().map(|found| ours.message(found)).collect();
-    Ok(Json(SearchPage { messages, next: next.map(|next| next.to_string()) }))
+    Ok(Json(SearchPage {
+        messages,
+        next: next.map(|next| next.to_string()),
+    }))
 }
 
 /// `GET …/contacts?after=&limit=`: by id.
@@ -212,8 +264,13 @@ pub(super) async fn contacts(
     query.done()?;
     let ours = Ours::of(&gateway, session)?;
     let kept = gateway.history.look().await?;
-    let contacts = kept.contacts(&ours.life, &after, limit).await.map_err(unreadable)?;
-    let next = (contacts.len() == limit as usize).then(|| contacts.last().map(|it| it.id.clone())).flatten();
+    let contacts = kept
+        .contacts(&ours.life, &after, limit)
+        .await
+        .map_err(unreadable)?;
+    let next = (contacts.len() == limit as usize)
+        .then(|| contacts.last().map(|it| it.id.clone()))
+        .flatten();
     Ok(Json(ContactPage { contacts, next }))
 }
 
@@ -226,7 +283,10 @@ pub(super) async fn contact(
     query.done()?;
     let ours = Ours::of(&gateway, session)?;
     let kept = gateway.history.look().await?;
-    let id = gateway.sessions.id_of(&ours.session, &ours.life, &chat).await?;
+    let id = gateway
+        .sessions
+        .id_of(&ours.session, &ours.life, &chat)
+        .await?;
     let found = kept.contact(&ours.life, &id).await.map_err(unreadable)?;
     found.map(Json).ok_or(Problem::NoContact)
 }
@@ -237,7 +297,12 @@ fn limit(query: &mut Query) -> u32 {
 
 fn cursor(query: &mut Query, name: &'static str) -> Result<Option<Cursor>, Problem> {
     let given = query.text(name).filter(|text| !text.is_empty());
-    given.map(|text| text.parse().map_err(|error: &str| Problem::field(name, error))).transpose()
+    given
+        .map(|text| {
+            text.parse()
+                .map_err(|error: &str| Problem::field(name, error))
+        })
+        .transpose()
 }
 
 /// Whose messages they are.
@@ -251,7 +316,11 @@ impl Ours {
     fn of(gateway: &Gateway, session: SessionName) -> Result<Self, Problem> {
         let found = gateway.sessions.find(&session).ok_or(Problem::NoSession)?;
         let account = found.state().account.map(person).unwrap_or_default();
-        Ok(Self { session, life: found.life(), account })
+        Ok(Self {
+            session,
+            life: found.life(),
+            account,
+        })
     }
 
     fn name(&self) -> &str {
@@ -259,16 +328,48 @@ impl Ours {
     }
 
     fn chat(&self, chat: KeptChat) -> Chat {
-        let KeptChat { chat, last_message, unread, marked_unread, archived, pinned, muted_until, .. } = chat;
+        let KeptChat {
+            chat,
+            last_message,
+            unread,
+            marked_unread,
+            archived,
+            pinned,
+            muted_until,
+            ..
+        } = chat;
         let last_message = last_message.map(|found| self.message(found));
-        Chat { chat, last_message, unread_count: unread, unread: marked_unread, archived, pinned, muted_until }
+        Chat {
+            chat,
+            last_message,
+            unread_count: unread,
+            unread: marked_unread,
+            archived,
+            pinned,
+            muted_until,
+        }
     }
 
     fn message(&self, found: Found) -> Shown {
-        let Found { chat, id, from, at: timestamp, message, status, edited_at, deleted_at, reactions, .. } = found;
+        let Found {
+            chat,
+            id,
+            from,
+            at: timestamp,
+            message,
+            status,
+            edited_at,
+            deleted_at,
+            reactions,
+            ..
+        } = found;
         let reaction = |reaction: FoundReaction| {
             let (from, from_me) = self.person(reaction.by);
-            Reaction { from, from_me, emoji: reaction.emoji }
+            Reaction {
+                from,
+                from_me,
+                emoji: reaction.emoji,
+            }
         };
         let says = match message {
             Some(message) => Says::Message(Box::new(message)),
@@ -277,7 +378,19 @@ impl Ours {
         let (from, from_me) = self.person(from);
         let (session, status) = (self.name().to_owned(), status.map(|status| status.word()));
         let reactions = reactions.into_iter().map(reaction).collect();
-        Shown { session, id, chat, from, from_me, timestamp, says, status, edited_at, deleted_at, reactions }
+        Shown {
+            session,
+            id,
+            chat,
+            from,
+            from_me,
+            timestamp,
+            says,
+            status,
+            edited_at,
+            deleted_at,
+            reactions,
+        }
     }
 
     /// Somebody, and whether it is the account itself.
@@ -291,7 +404,13 @@ impl Ours {
 
 fn person(account: Account) -> Person {
     let Account { phone, lid, name } = account;
-    Person { id: ChatId::Phone(phone.clone()).to_string(), phone: Some(phone), lid, name, ..Person::default() }
+    Person {
+        id: ChatId::Phone(phone.clone()).to_string(),
+        phone: Some(phone),
+        lid,
+        name,
+        ..Person::default()
+    }
 }
 
 impl From<IsOff> for Problem {

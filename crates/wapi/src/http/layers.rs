@@ -27,7 +27,9 @@ pub async fn around(State(gateway): State<Gateway>, request: Request, next: Next
         .get::<MatchedPath>()
         .map_or_else(|| "(no route)".to_owned(), |path| path.as_str().to_owned());
     let visit = request.extensions().get::<Visit>().cloned();
-    let peer = visit.as_ref().map(|visit| tracing::field::display(visit.peer.address));
+    let peer = visit
+        .as_ref()
+        .map(|visit| tracing::field::display(visit.peer.address));
     let started = gateway.clock.uptime();
     let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
     let mut response = answered.unwrap_or_else(|_| {
@@ -36,7 +38,10 @@ pub async fn around(State(gateway): State<Gateway>, request: Request, next: Next
     });
     identify(&mut response, &id);
     let key = visit.as_ref().and_then(Visit::key);
-    let (status, took) = (response.status().as_u16(), gateway.clock.uptime().saturating_sub(started));
+    let (status, took) = (
+        response.status().as_u16(),
+        gateway.clock.uptime().saturating_sub(started),
+    );
     if response.status().is_server_error() {
         tracing::warn!(request = id, peer, key, %method, route, status, ?took, "answered");
     } else {
@@ -53,7 +58,11 @@ pub async fn once_listed(State(gateway): State<Gateway>, request: Request, next:
     if gateway.sessions.are_listed() || gateway.sessions.wait_until_listed(LISTING).await {
         return next.run(request).await;
     }
-    let problem = if gateway.lifecycle.is_stopping() { Problem::Stopping } else { Problem::Starting };
+    let problem = if gateway.lifecycle.is_stopping() {
+        Problem::Stopping
+    } else {
+        Problem::Starting
+    };
     problem.into_response()
 }
 
@@ -70,11 +79,18 @@ pub async fn finished(State(gateway): State<Gateway>, request: Request, next: Ne
     gateway.lifecycle.spawn(async move {
         let _visit = visit;
         if let Err(response) = answer.send(next.run(request).await) {
-            tracing::info!(status = response.status().as_u16(), "a request was finished whose caller had left");
+            tracing::info!(
+                status = response.status().as_u16(),
+                "a request was finished whose caller had left"
+            );
         }
     });
     answered.await.unwrap_or_else(|_| {
-        let problem = if gateway.lifecycle.is_stopping() { Problem::Stopping } else { Problem::Internal };
+        let problem = if gateway.lifecycle.is_stopping() {
+            Problem::Stopping
+        } else {
+            Problem::Internal
+        };
         problem.into_response()
     })
 }

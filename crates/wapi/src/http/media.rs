@@ -61,7 +61,19 @@ struct MediaInfo {
 
 impl From<MediaRecord> for MediaInfo {
     fn from(record: MediaRecord) -> Self {
-        let MediaRecord { id, session, message, chat, kind, facts, state, error, created_at, stored_at, .. } = record;
+        let MediaRecord {
+            id,
+            session,
+            message,
+            chat,
+            kind,
+            facts,
+            state,
+            error,
+            created_at,
+            stored_at,
+            ..
+        } = record;
         Self {
             url: media_url(&id),
             id,
@@ -111,22 +123,38 @@ pub async fn content(
         return Err(gone(&record));
     };
     if headers::is_known(&asked, &sha256) {
-        return Ok((StatusCode::NOT_MODIFIED, headers::of(&record.facts, &sha256)).into_response());
+        return Ok((
+            StatusCode::NOT_MODIFIED,
+            headers::of(&record.facts, &sha256),
+        )
+            .into_response());
     }
     let range = headers::range(&asked, &sha256, size).map_err(|_| Problem::NoRange(size))?;
     let (status, part) = match range {
         Some(part) => (StatusCode::PARTIAL_CONTENT, part),
         None => (StatusCode::OK, 0..size),
     };
-    let content = gateway.media.read(&sha256, part.clone()).await.map_err(|error| {
-        tracing::error!(%error, id, "a file cannot be read");
-        match error.kind() {
-            ErrorKind::NotFound => Problem::Internal,
-            _ => Problem::NotReady { detail: "the file cannot be read at the moment".to_owned() },
-        }
-    })?;
+    let content = gateway
+        .media
+        .read(&sha256, part.clone())
+        .await
+        .map_err(|error| {
+            tracing::error!(%error, id, "a file cannot be read");
+            match error.kind() {
+                ErrorKind::NotFound => Problem::Internal,
+                _ => Problem::NotReady {
+                    detail: "the file cannot be read at the moment".to_owned(),
+                },
+            }
+        })?;
     let length = headers::of_part(&part, size, status == StatusCode::PARTIAL_CONTENT);
-    Ok((status, headers::of(&record.facts, &sha256), length, Body::from_stream(content)).into_response())
+    Ok((
+        status,
+        headers::of(&record.facts, &sha256),
+        length,
+        Body::from_stream(content),
+    )
+        .into_response())
 }
 
 /// `DELETE /v1/media/{id}`: 204; it is not fetched again.
@@ -146,16 +174,33 @@ pub async fn remove(
 }
 
 /// A file of the life that a session is in that the caller's key is for; of others it does not even learn that they exist.
-pub(super) async fn find(gateway: &Gateway, caller: &Caller, id: &str) -> Result<MediaRecord, Problem> {
+pub(super) async fn find(
+    gateway: &Gateway,
+    caller: &Caller,
+    id: &str,
+) -> Result<MediaRecord, Problem> {
     let found = gateway.media.find(id).await.map_err(unreadable)?;
     let is_there = |record: &MediaRecord| gateway.store.lives().is_current(&record.session);
-    found.filter(|record| caller.reaches(record.session.name()) && is_there(record)).ok_or(Problem::NoMedia)
+    found
+        .filter(|record| caller.reaches(record.session.name()) && is_there(record))
+        .ok_or(Problem::NoMedia)
 }
 
 /// A file once it is here; one that is still at WhatsApp is fetched.
-pub(super) async fn here(gateway: &Gateway, mut record: MediaRecord, wait: Duration) -> Result<MediaRecord, Problem> {
-    if matches!(record.state, MediaState::Remote | MediaState::Waiting | MediaState::Failed) {
-        record = gateway.media.fetch(record, wait).await.map_err(unreadable)?;
+pub(super) async fn here(
+    gateway: &Gateway,
+    mut record: MediaRecord,
+    wait: Duration,
+) -> Result<MediaRecord, Problem> {
+    if matches!(
+        record.state,
+        MediaState::Remote | MediaState::Waiting | MediaState::Failed
+    ) {
+        record = gateway
+            .media
+            .fetch(record, wait)
+            .await
+            .map_err(unreadable)?;
     }
     match record.state {
         MediaState::Stored => Ok(record),
@@ -165,8 +210,13 @@ pub(super) async fn here(gateway: &Gateway, mut record: MediaRecord, wait: Durat
 }
 
 fn not_ready(record: &MediaRecord) -> Problem {
-    let why = record.error.as_deref().unwrap_or("it is being downloaded, or its session is not online");
-    Problem::MediaNotReady { detail: format!("{why}; try again later") }
+    let why = record
+        .error
+        .as_deref()
+        .unwrap_or("it is being downloaded, or its session is not online");
+    Problem::MediaNotReady {
+        detail: format!("{why}; try again later"),
+    }
 }
 
 fn gone(record: &MediaRecord) -> Problem {
@@ -174,7 +224,9 @@ fn gone(record: &MediaRecord) -> Problem {
         MediaState::Removed => "it was removed",
         _ => record.error.as_deref().unwrap_or("it cannot be had"),
     };
-    Problem::MediaGone { detail: detail.to_owned() }
+    Problem::MediaGone {
+        detail: detail.to_owned(),
+    }
 }
 
 fn unreadable(error: StoreError) -> Problem {

@@ -35,7 +35,9 @@ use crate::event::Failure;
 use crate::keys::Caller;
 use crate::message::{ChatId, Message};
 use crate::sessions::{Reply, SessionName, Wish};
-use crate::store::{Acceptance, Accepted, CANCELLED, IdempotencyKey, Life, SentMessage, StoreError, Verdict};
+use crate::store::{
+    Acceptance, Accepted, CANCELLED, IdempotencyKey, Life, SentMessage, StoreError, Verdict,
+};
 
 pub use body::KINDS;
 
@@ -59,7 +61,10 @@ pub async fn send(
     fields: Fields,
 ) -> Result<Response, Problem> {
     let route = format!("POST /v1/sessions/{}/messages", session.url_segment());
-    let (wait, key) = (patience(query)?, idempotency_key(&caller, &headers, route, &fields)?);
+    let (wait, key) = (
+        patience(query)?,
+        idempotency_key(&caller, &headers, route, &fields)?,
+    );
     let asked = Asked::read(fields)?;
     let life = gateway.life(&session)?;
     accept(&gateway, session, life, asked, key, wait).await
@@ -82,7 +87,13 @@ async fn accept(
     wait: Duration,
 ) -> Result<Response, Problem> {
     let key = key.map(|key| key.of(&life));
-    let (messages, replayed) = Accepting { gateway, session: &session, life: &life }.all(&asked, key, wait).await?;
+    let (messages, replayed) = Accepting {
+        gateway,
+        session: &session,
+        life: &life,
+    }
+    .all(&asked, key, wait)
+    .await?;
     answer(gateway, &asked, &session, messages, replayed).await
 }
 
@@ -105,7 +116,9 @@ impl Accepting<'_> {
         if !asked.items.is_empty() {
             return albums::accept(self, asked, key, wait).await;
         }
-        self.one(asked, key, wait).await.map(|(message, replayed)| (vec![message], replayed))
+        self.one(asked, key, wait)
+            .await
+            .map(|(message, replayed)| (vec![message], replayed))
     }
 
     /// Has one message accepted; what is known of it after `wait`, and whether it was accepted before.
@@ -115,17 +128,34 @@ impl Accepting<'_> {
         key: Option<IdempotencyKey>,
         wait: Duration,
     ) -> Result<(SentMessage, bool), Problem> {
-        let Self { gateway, session, life } = self;
+        let Self {
+            gateway,
+            session,
+            life,
+        } = self;
         if let Some(key) = &key
-            && let Some(before) = gateway.store.accepted_before(key).await.map_err(unreadable)?
+            && let Some(before) = gateway
+                .store
+                .accepted_before(key)
+                .await
+                .map_err(unreadable)?
         {
-            let Acceptance::Repeated(id) = before else { return Err(Problem::KeyTaken) };
+            let Acceptance::Repeated(id) = before else {
+                return Err(Problem::KeyTaken);
+            };
             return Ok((self.again(&id, wait).await?, true));
         }
         asked.check_file(&gateway.media, life).await?;
         let (send_at, expires_at) = asked.times(gateway.clock.now())?;
         let life = (*life).clone();
-        let wish = Wish { life, to: asked.to.clone(), message: asked.message.clone(), send_at, expires_at, key };
+        let wish = Wish {
+            life,
+            to: asked.to.clone(),
+            message: asked.message.clone(),
+            send_at,
+            expires_at,
+            key,
+        };
         let wish = gateway.sessions.settle(session, wish).await?;
         let (to, message) = (wish.wish().to.clone(), wish.wish().message.clone());
         reactions::is_known(gateway, session, self.life, &to, &message.content).await?;
@@ -135,8 +165,15 @@ impl Accepting<'_> {
                 // What is sent later has no verdict that could be waited for.
                 let is_for_later = send_at.is_some_and(|at| at > gateway.clock.now() + wait);
                 let wait = if is_for_later { Duration::ZERO } else { wait };
-                let verdict = if wait.is_zero() { None } else { gateway.sessions.verdict(verdict, wait).await };
-                Ok((accepted_now(&to, message, accepted, (send_at, expires_at), verdict), false))
+                let verdict = if wait.is_zero() {
+                    None
+                } else {
+                    gateway.sessions.verdict(verdict, wait).await
+                };
+                Ok((
+                    accepted_now(&to, message, accepted, (send_at, expires_at), verdict),
+                    false,
+                ))
             }
             Reply::Repeated(id) => Ok((self.again(&id, wait).await?, true)),
             Reply::KeyTaken => Err(Problem::KeyTaken),
@@ -145,21 +182,36 @@ impl Accepting<'_> {
 
     /// As the first time, with what has happened since.
     async fn again(&self, id: &str, wait: Duration) -> Result<SentMessage, Problem> {
-        let Self { gateway, session, life } = self;
+        let Self {
+            gateway,
+            session,
+            life,
+        } = self;
         if !wait.is_zero()
             && let Some(verdict) = gateway.sessions.verdict_on(session, id)
         {
             gateway.sessions.verdict(verdict, wait).await;
         }
-        let found = gateway.store.sent_message(life, id).await.map_err(unreadable)?;
+        let found = gateway
+            .store
+            .sent_message(life, id)
+            .await
+            .map_err(unreadable)?;
         found.ok_or(Problem::NoMessage)
     }
 }
 
 /// `GET …/messages/{id}`: a message that was sent through here, and what became of it.
-pub async fn show(State(gateway): State<Gateway>, message: NamedMessage) -> Result<Response, Problem> {
+pub async fn show(
+    State(gateway): State<Gateway>,
+    message: NamedMessage,
+) -> Result<Response, Problem> {
     let NamedMessage { session, id } = message;
-    let found = gateway.store.sent_message(&gateway.life(&session)?, &id).await.map_err(unreadable)?;
+    let found = gateway
+        .store
+        .sent_message(&gateway.life(&session)?, &id)
+        .await
+        .map_err(unreadable)?;
     Ok(Json(MessageInfo::new(session, found.ok_or(Problem::NoMessage)?)).into_response())
 }
 
@@ -172,7 +224,13 @@ async fn repeated(
     wait: Duration,
 ) -> Result<Option<Response>, Problem> {
     let Some(key) = key else { return Ok(None) };
-    let id = match accepting.gateway.store.accepted_before(key).await.map_err(unreadable)? {
+    let id = match accepting
+        .gateway
+        .store
+        .accepted_before(key)
+        .await
+        .map_err(unreadable)?
+    {
         None => return Ok(None),
         Some(Acceptance::Repeated(id)) => id,
         Some(_) => return Err(Problem::KeyTaken),
@@ -181,12 +239,27 @@ async fn repeated(
 }
 
 /// What is answered about a message once more.
-async fn again(accepting: &Accepting<'_>, id: &str, input: Option<&str>, wait: Duration) -> Result<Response, Problem> {
+async fn again(
+    accepting: &Accepting<'_>,
+    id: &str,
+    input: Option<&str>,
+    wait: Duration,
+) -> Result<Response, Problem> {
     let message = accepting.again(id, wait).await?;
     let to = ChatId::parse_with_status(&message.chat).map_err(|_| Problem::NoMessage)?;
     let input = input.map_or_else(|| to.to_string(), str::to_owned);
-    let asked = Asked { input, ..Asked::about(to, message.message.clone()) };
-    answer(accepting.gateway, &asked, accepting.session, vec![message], true).await
+    let asked = Asked {
+        input,
+        ..Asked::about(to, message.message.clone())
+    };
+    answer(
+        accepting.gateway,
+        &asked,
+        accepting.session,
+        vec![message],
+        true,
+    )
+    .await
 }
 
 /// What is answered about a message that was changed before it left.
@@ -197,9 +270,17 @@ async fn changed(
     (id, status): (&str, StatusCode),
     asked: &Asked,
 ) -> Result<Response, Problem> {
-    let found = gateway.store.sent_message(life, id).await.map_err(unreadable)?;
+    let found = gateway
+        .store
+        .sent_message(life, id)
+        .await
+        .map_err(unreadable)?;
     let found = found.ok_or(Problem::NoMessage)?;
-    Ok((status, Json(answer_with(gateway, asked, session, vec![found]).await)).into_response())
+    Ok((
+        status,
+        Json(answer_with(gateway, asked, session, vec![found]).await),
+    )
+        .into_response())
 }
 
 /// 200 when WhatsApp has taken all of them. That a single one has failed is a problem.
@@ -210,19 +291,40 @@ async fn answer(
     messages: Vec<SentMessage>,
     replayed: bool,
 ) -> Result<Response, Problem> {
-    if let [SentMessage { id, failure: Some(failure), .. }] = &messages[..] {
+    if let [
+        SentMessage {
+            id,
+            failure: Some(failure),
+            ..
+        },
+    ] = &messages[..]
+    {
         let detail = format!("{} (message {id})", failure.detail);
-        return Err(Problem::NotSent(Failure { code: failure.code.clone(), detail }));
+        return Err(Problem::NotSent(Failure {
+            code: failure.code.clone(),
+            detail,
+        }));
     }
     let all_sent = messages.iter().all(|message| message.sent_at.is_some());
-    let status = if all_sent { StatusCode::OK } else { StatusCode::ACCEPTED };
+    let status = if all_sent {
+        StatusCode::OK
+    } else {
+        StatusCode::ACCEPTED
+    };
     let answer = answer_with(gateway, asked, session, messages).await;
     Ok(marked((status, Json(answer)).into_response(), replayed))
 }
 
 /// The messages, and whom they go to.
-async fn answer_with(gateway: &Gateway, asked: &Asked, session: &SessionName, messages: Vec<SentMessage>) -> Answer {
-    let chat = messages.first().and_then(|message| ChatId::parse(&message.chat).ok());
+async fn answer_with(
+    gateway: &Gateway,
+    asked: &Asked,
+    session: &SessionName,
+    messages: Vec<SentMessage>,
+) -> Answer {
+    let chat = messages
+        .first()
+        .and_then(|message| ChatId::parse(&message.chat).ok());
     let number = match chat {
         Some(chat) => gateway.sessions.number_of(session, &chat).await,
         None => None,
@@ -231,13 +333,18 @@ async fn answer_with(gateway: &Gateway, asked: &Asked, session: &SessionName, me
 }
 
 fn told(session: &SessionName, messages: Vec<SentMessage>) -> Vec<MessageInfo> {
-    messages.into_iter().map(|message| MessageInfo::new(session.clone(), message)).collect()
+    messages
+        .into_iter()
+        .map(|message| MessageInfo::new(session.clone(), message))
+        .collect()
 }
 
 /// Says if it answers a request that came before.
 fn marked(mut response: Response, replayed: bool) -> Response {
     if replayed {
-        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+        response
+            .headers_mut()
+            .insert(REPLAYED, HeaderValue::from_static("true"));
     }
     response
 }
@@ -286,8 +393,19 @@ struct Key {
 
 impl Key {
     fn of(self, life: &Life) -> IdempotencyKey {
-        let Self { caller, route, key, request } = self;
-        IdempotencyKey { caller, session: life.clone(), route, key, request }
+        let Self {
+            caller,
+            route,
+            key,
+            request,
+        } = self;
+        IdempotencyKey {
+            caller,
+            session: life.clone(),
+            route,
+            key,
+            request,
+        }
     }
 }
 
@@ -297,9 +415,19 @@ fn idempotency_key(
     route: String,
     fields: &Fields,
 ) -> Result<Option<Key>, Problem> {
-    let Some(key) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
-    let key = key.to_str().ok().filter(|key| !key.is_empty() && key.len() <= LONGEST_KEY);
-    let problem = || Problem::field("Idempotency-Key", format!("must be 1 to {LONGEST_KEY} visible ASCII characters"));
+    let Some(key) = headers.get(IDEMPOTENCY_KEY) else {
+        return Ok(None);
+    };
+    let key = key
+        .to_str()
+        .ok()
+        .filter(|key| !key.is_empty() && key.len() <= LONGEST_KEY);
+    let problem = || {
+        Problem::field(
+            "Idempotency-Key",
+            format!("must be 1 to {LONGEST_KEY} visible ASCII characters"),
+        )
+    };
     Ok(Some(Key {
         caller: caller.id().to_owned(),
         route,
@@ -328,8 +456,11 @@ impl<S: Send + Sync> FromRequestParts<S> for NamedMessage {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let not_text = |_| Problem::field("session", "is not UTF-8 after percent-decoding");
-        let Path((session, id)) = Path::<(String, String)>::from_request_parts(parts, state).await.map_err(not_text)?;
-        let session = SessionName::parse(&session).map_err(|error| Problem::field("session", error.to_string()))?;
+        let Path((session, id)) = Path::<(String, String)>::from_request_parts(parts, state)
+            .await
+            .map_err(not_text)?;
+        let session = SessionName::parse(&session)
+            .map_err(|error| Problem::field("session", error.to_string()))?;
         Ok(Self { session, id })
     }
 }
@@ -337,6 +468,10 @@ impl<S: Send + Sync> FromRequestParts<S> for NamedMessage {
 impl NamedMessage {
     /// For what is remembered of requests about it.
     fn route(&self) -> String {
-        format!("/v1/sessions/{}/messages/{}", self.session.url_segment(), self.id)
+        format!(
+            "/v1/sessions/{}/messages/{}",
+            self.session.url_segment(),
+            self.id
+        )
     }
 }

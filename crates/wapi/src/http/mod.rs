@@ -95,7 +95,9 @@ impl Gateway {
     /// Whoever makes a session has it, whoever had its name before.
     async fn give(&self, caller: &Caller, session: &SessionName) -> Result<(), Problem> {
         let given = self.keys.give(caller, session.as_str()).await;
-        given.map_err(|error| Problem::NotReady { detail: error.to_string() })
+        given.map_err(|error| Problem::NotReady {
+            detail: error.to_string(),
+        })
     }
 }
 
@@ -111,13 +113,25 @@ fn table() -> Table {
         .open("/openapi.json", openapi::read)
         .open("/docs", openapi::docs)
         .get("/metrics", Read, metrics::metrics)
-        .post("/register-session", Admin.narrowed(), original::register_session)
+        .post(
+            "/register-session",
+            Admin.narrowed(),
+            original::register_session,
+        )
         .post("/send-message", Send.narrowed(), original::send_message)
         .post("/send-image", Send.narrowed(), original::send_image)
         // Whoever sees it can link an account of theirs.
         .get("/get-qr-code/{session}", Admin, original::get_qr_code)
-        .get("/get-session-info/{session}", Read, original::get_session_info)
-        .get("/get-active-connection-info/{session}", Read, original::get_active_connection_info)
+        .get(
+            "/get-session-info/{session}",
+            Read,
+            original::get_session_info,
+        )
+        .get(
+            "/get-active-connection-info/{session}",
+            Read,
+            original::get_active_connection_info,
+        )
         .get("/v1/events", Read.narrowed(), events::list)
         .get("/v1/events/stream", Read.narrowed(), stream::stream)
         .get("/v1/sessions", Read.narrowed(), sessions::list)
@@ -130,50 +144,166 @@ fn table() -> Table {
         .post("/v1/sessions/{session}/logout", Admin, sessions::log_out)
         .post("/v1/sessions/{session}/check", Ask, sessions::check)
         .get("/v1/sessions/{session}/qr", Admin, qr_code::read)
-        .post("/v1/sessions/{session}/pairing-code", Admin, sessions::pairing_code)
+        .post(
+            "/v1/sessions/{session}/pairing-code",
+            Admin,
+            sessions::pairing_code,
+        )
         .post("/v1/sessions/{session}/messages", Send, messages::send)
-        .post("/v1/sessions/{session}/messages/batch", Send, messages::batch::send)
+        .post(
+            "/v1/sessions/{session}/messages/batch",
+            Send,
+            messages::batch::send,
+        )
         .get("/v1/sessions/{session}/messages/{id}", Read, messages::show)
-        .patch("/v1/sessions/{session}/messages/{id}", Send, messages::changes::edit)
-        .delete("/v1/sessions/{session}/messages/{id}", Send, messages::changes::delete)
-        .post("/v1/sessions/{session}/messages/{id}/forward", Send, messages::changes::forward)
-        .put("/v1/sessions/{session}/messages/{id}/pin", Send, messages::marks::pin)
-        .delete("/v1/sessions/{session}/messages/{id}/pin", Send, messages::marks::unpin)
-        .put("/v1/sessions/{session}/messages/{id}/keep", Send, messages::marks::keep)
-        .delete("/v1/sessions/{session}/messages/{id}/keep", Send, messages::marks::unkeep)
-        .put("/v1/sessions/{session}/messages/{id}/star", Send, messages::marks::star)
-        .delete("/v1/sessions/{session}/messages/{id}/star", Send, messages::marks::unstar)
-        .post("/v1/sessions/{session}/messages/{id}/view", Send, messages::views::view)
+        .patch(
+            "/v1/sessions/{session}/messages/{id}",
+            Send,
+            messages::changes::edit,
+        )
+        .delete(
+            "/v1/sessions/{session}/messages/{id}",
+            Send,
+            messages::changes::delete,
+        )
+        .post(
+            "/v1/sessions/{session}/messages/{id}/forward",
+            Send,
+            messages::changes::forward,
+        )
+        .put(
+            "/v1/sessions/{session}/messages/{id}/pin",
+            Send,
+            messages::marks::pin,
+        )
+        .delete(
+            "/v1/sessions/{session}/messages/{id}/pin",
+            Send,
+            messages::marks::unpin,
+        )
+        .put(
+            "/v1/sessions/{session}/messages/{id}/keep",
+            Send,
+            messages::marks::keep,
+        )
+        .delete(
+            "/v1/sessions/{session}/messages/{id}/keep",
+            Send,
+            messages::marks::unkeep,
+        )
+        .put(
+            "/v1/sessions/{session}/messages/{id}/star",
+            Send,
+            messages::marks::star,
+        )
+        .delete(
+            "/v1/sessions/{session}/messages/{id}/star",
+            Send,
+            messages::marks::unstar,
+        )
+        .post(
+            "/v1/sessions/{session}/messages/{id}/view",
+            Send,
+            messages::views::view,
+        )
         .get("/v1/sessions/{session}/messages", Read, history::search)
         .get("/v1/sessions/{session}/chats", Read, history::chats)
         .get("/v1/sessions/{session}/chats/{chat}", Read, history::chat)
-        .get("/v1/sessions/{session}/chats/{chat}/messages", Read, history::messages)
+        .get(
+            "/v1/sessions/{session}/chats/{chat}/messages",
+            Read,
+            history::messages,
+        )
         .get("/v1/sessions/{session}/contacts", Read, history::contacts)
-        .get("/v1/sessions/{session}/contacts/{contact}", Read, history::contact)
-        .get("/v1/sessions/{session}/contacts/{contact}/picture", Read, profile::contact_picture)
-        .put("/v1/sessions/{session}/contacts/{contact}/block", Send, blocking::block)
-        .delete("/v1/sessions/{session}/contacts/{contact}/block", Send, blocking::unblock)
+        .get(
+            "/v1/sessions/{session}/contacts/{contact}",
+            Read,
+            history::contact,
+        )
+        .get(
+            "/v1/sessions/{session}/contacts/{contact}/picture",
+            Read,
+            profile::contact_picture,
+        )
+        .put(
+            "/v1/sessions/{session}/contacts/{contact}/block",
+            Send,
+            blocking::block,
+        )
+        .delete(
+            "/v1/sessions/{session}/contacts/{contact}/block",
+            Send,
+            blocking::unblock,
+        )
         .get("/v1/sessions/{session}/blocked", Read, blocking::list)
         .get("/v1/sessions/{session}/profile", Read, profile::show)
         .put("/v1/sessions/{session}/profile", Send, profile::change)
-        .put("/v1/sessions/{session}/profile/picture", Send, profile::picture::set)
-        .delete("/v1/sessions/{session}/profile/picture", Send, profile::picture::remove)
+        .put(
+            "/v1/sessions/{session}/profile/picture",
+            Send,
+            profile::picture::set,
+        )
+        .delete(
+            "/v1/sessions/{session}/profile/picture",
+            Send,
+            profile::picture::remove,
+        )
         .get("/v1/sessions/{session}/catalog", Read, shop::catalog)
         .get("/v1/sessions/{session}/orders/{order}", Read, shop::order)
         .get("/v1/sessions/{session}/groups", Read, groups::list)
         .get("/v1/sessions/{session}/groups/{group}", Read, groups::read)
-        .get("/v1/sessions/{session}/newsletters", Read, newsletters::list)
-        .get("/v1/sessions/{session}/newsletters/{newsletter}", Read, newsletters::read)
-        .put("/v1/sessions/{session}/newsletters/{newsletter}/follow", Send, newsletters::follow)
-        .delete("/v1/sessions/{session}/newsletters/{newsletter}/follow", Send, newsletters::unfollow)
+        .get(
+            "/v1/sessions/{session}/newsletters",
+            Read,
+            newsletters::list,
+        )
+        .get(
+            "/v1/sessions/{session}/newsletters/{newsletter}",
+            Read,
+            newsletters::read,
+        )
+        .put(
+            "/v1/sessions/{session}/newsletters/{newsletter}/follow",
+            Send,
+            newsletters::follow,
+        )
+        .delete(
+            "/v1/sessions/{session}/newsletters/{newsletter}/follow",
+            Send,
+            newsletters::unfollow,
+        )
         .patch("/v1/sessions/{session}/chats/{chat}", Send, chats::change)
-        .post("/v1/sessions/{session}/chats/{chat}/read", Send, chats::read)
-        .post("/v1/sessions/{session}/chats/{chat}/typing", Send, chats::typing)
+        .post(
+            "/v1/sessions/{session}/chats/{chat}/read",
+            Send,
+            chats::read,
+        )
+        .post(
+            "/v1/sessions/{session}/chats/{chat}/typing",
+            Send,
+            chats::typing,
+        )
         .put("/v1/sessions/{session}/presence", Send, presence::set)
-        .put("/v1/sessions/{session}/contacts/{contact}/presence", Ask, presence::watch)
-        .delete("/v1/sessions/{session}/contacts/{contact}/presence", Ask, presence::unwatch)
-        .post("/v1/sessions/{session}/contacts/check", Ask, contacts::check)
-        .post("/v1/sessions/{session}/calls/{call}/reject", Send, calls::reject)
+        .put(
+            "/v1/sessions/{session}/contacts/{contact}/presence",
+            Ask,
+            presence::watch,
+        )
+        .delete(
+            "/v1/sessions/{session}/contacts/{contact}/presence",
+            Ask,
+            presence::unwatch,
+        )
+        .post(
+            "/v1/sessions/{session}/contacts/check",
+            Ask,
+            contacts::check,
+        )
+        .post(
+            "/v1/sessions/{session}/calls/{call}/reject",
+            Send,
+            calls::reject,
+        )
         .post("/v1/sessions/{session}/media", Send, media::upload)
         .get("/v1/media/{id}", Read.narrowed(), media::show)
         .get("/v1/media/{id}/content", Read.narrowed(), media::content)
@@ -188,10 +318,18 @@ fn table() -> Table {
         .patch("/v1/webhooks/{id}", Admin, webhooks::change)
         .delete("/v1/webhooks/{id}", Admin, webhooks::remove)
         .post("/v1/webhooks/{id}/test", Admin, webhooks::test)
-        .post("/v1/webhooks/{id}/rotate-secret", Admin, webhooks::rotate_secret)
+        .post(
+            "/v1/webhooks/{id}/rotate-secret",
+            Admin,
+            webhooks::rotate_secret,
+        )
         .post("/v1/webhooks/{id}/enable", Admin, webhooks::enable)
         .get("/v1/webhooks/{id}/deliveries", Admin, deliveries::list)
-        .post("/v1/webhooks/{id}/deliveries/{delivery}/resend", Admin, deliveries::resend)
+        .post(
+            "/v1/webhooks/{id}/deliveries/{delivery}/resend",
+            Admin,
+            deliveries::resend,
+        )
         .post("/v1/webhooks/{id}/replay", Admin, deliveries::replay)
 }
 

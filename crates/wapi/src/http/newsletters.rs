@@ -26,38 +26,63 @@ pub(super) async fn list(
     query: Query,
 ) -> Result<Json<NewsletterList>, Problem> {
     query.done()?;
-    Ok(Json(NewsletterList { newsletters: gateway.sessions.newsletters(&session).await? }))
+    Ok(Json(NewsletterList {
+        newsletters: gateway.sessions.newsletters(&session).await?,
+    }))
 }
 
 /// `GET …/newsletters/{newsletter}`: followed or not.
 pub(super) async fn read(
     State(gateway): State<Gateway>,
-    NamedNewsletter { session, newsletter }: NamedNewsletter,
+    NamedNewsletter {
+        session,
+        newsletter,
+    }: NamedNewsletter,
     query: Query,
 ) -> Result<Json<Newsletter>, Problem> {
     query.done()?;
-    Ok(Json(gateway.sessions.newsletter(&session, &newsletter).await.map_err(unknown)?))
+    Ok(Json(
+        gateway
+            .sessions
+            .newsletter(&session, &newsletter)
+            .await
+            .map_err(unknown)?,
+    ))
 }
 
 /// `PUT …/newsletters/{newsletter}/follow`
 pub(super) async fn follow(
     State(gateway): State<Gateway>,
-    NamedNewsletter { session, newsletter }: NamedNewsletter,
+    NamedNewsletter {
+        session,
+        newsletter,
+    }: NamedNewsletter,
     query: Query,
 ) -> Result<StatusCode, Problem> {
     query.done()?;
-    gateway.sessions.follow(&session, &newsletter, true).await.map_err(unknown)?;
+    gateway
+        .sessions
+        .follow(&session, &newsletter, true)
+        .await
+        .map_err(unknown)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// `DELETE …/newsletters/{newsletter}/follow`
 pub(super) async fn unfollow(
     State(gateway): State<Gateway>,
-    NamedNewsletter { session, newsletter }: NamedNewsletter,
+    NamedNewsletter {
+        session,
+        newsletter,
+    }: NamedNewsletter,
     query: Query,
 ) -> Result<StatusCode, Problem> {
     query.done()?;
-    gateway.sessions.follow(&session, &newsletter, false).await.map_err(unknown)?;
+    gateway
+        .sessions
+        .follow(&session, &newsletter, false)
+        .await
+        .map_err(unknown)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -81,11 +106,20 @@ impl<S: Send + Sync> FromRequestParts<S> for NamedNewsletter {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let not_text = |_| Problem::field("session", NOT_TEXT);
         let Path((session, newsletter)) =
-            Path::<(String, String)>::from_request_parts(parts, state).await.map_err(not_text)?;
-        let session = SessionName::parse(&session).map_err(|error| Problem::field("session", error.to_string()))?;
+            Path::<(String, String)>::from_request_parts(parts, state)
+                .await
+                .map_err(not_text)?;
+        let session = SessionName::parse(&session)
+            .map_err(|error| Problem::field("session", error.to_string()))?;
         match ChatId::parse(&newsletter) {
-            Ok(ChatId::Newsletter(newsletter)) => Ok(Self { session, newsletter }),
-            _ => Err(Problem::field("newsletter", "is no newsletter's address; use …@newsletter")),
+            Ok(ChatId::Newsletter(newsletter)) => Ok(Self {
+                session,
+                newsletter,
+            }),
+            _ => Err(Problem::field(
+                "newsletter",
+                "is no newsletter's address; use …@newsletter",
+            )),
         }
     }
 }

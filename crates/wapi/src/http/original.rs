@@ -44,11 +44,17 @@ struct SessionInfo {
 
 impl SessionInfo {
     fn new(session: &Session, state: SessionState) -> Self {
-        let qr_code = state.qr.as_ref().map(|_| format!("/get-qr-code/{}/", session.name.url_segment()));
+        let qr_code = state
+            .qr
+            .as_ref()
+            .map(|_| format!("/get-qr-code/{}/", session.name.url_segment()));
         Self {
             session_id: session.name.clone(),
             status: state.status,
-            connection: Connection { state: state.status.connection().word(), since: state.connection_since },
+            connection: Connection {
+                state: state.status.connection().word(),
+                since: state.connection_since,
+            },
             reason: state.reason,
             paired: state.paired,
             account: state.account,
@@ -77,16 +83,32 @@ pub async fn register_session(
         (_, Some(_)) => StatusCode::ACCEPTED,
         (Status::Stopped, _) if gateway.lifecycle.is_stopping() => return Err(Problem::Stopping),
         // Somebody else stopped it in this moment.
-        (status @ Status::Stopped, _) => return Err(Problem::NotOnline { status, reason: state.reason }),
-        (Status::Failed, _) => return Err(Problem::SessionFailed { reason: state.reason.unwrap_or_default() }),
-        (status, _) => return Err(Problem::NoAnswer { detail: not_yet(status, state.reason) }),
+        (status @ Status::Stopped, _) => {
+            return Err(Problem::NotOnline {
+                status,
+                reason: state.reason,
+            });
+        }
+        (Status::Failed, _) => {
+            return Err(Problem::SessionFailed {
+                reason: state.reason.unwrap_or_default(),
+            });
+        }
+        (status, _) => {
+            return Err(Problem::NoAnswer {
+                detail: not_yet(status, state.reason),
+            });
+        }
     };
     Ok((status, Json(SessionInfo::new(&session, state))).into_response())
 }
 
 fn not_yet(status: Status, reason: Option<String>) -> String {
     let why = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
-    format!("the session is still {}{why}; it goes on, so ask again", status.word())
+    format!(
+        "the session is still {}{why}; it goes on, so ask again",
+        status.word()
+    )
 }
 
 /// A message that WhatsApp has taken.
@@ -106,8 +128,13 @@ pub async fn send_message(
     caller: Caller,
     mut fields: Fields,
 ) -> Result<Response, Problem> {
-    let (session, chat) = (fields.parsed("session_name", SessionName::parse), fields.parsed("chat_id", ChatId::parse));
-    let read = session.zip(chat).zip(fields.text_up_to("text", LONGEST_TEXT));
+    let (session, chat) = (
+        fields.parsed("session_name", SessionName::parse),
+        fields.parsed("chat_id", ChatId::parse),
+    );
+    let read = session
+        .zip(chat)
+        .zip(fields.text_up_to("text", LONGEST_TEXT));
     let ((session, chat), body) = fields.done(read)?;
     let session = reached(&caller, session)?;
     send(&gateway, session, chat, Message::text(body), None).await
@@ -119,14 +146,30 @@ pub async fn send_image(
     caller: Caller,
     mut fields: Fields,
 ) -> Result<Response, Problem> {
-    let (session, chat) = (fields.parsed("session_name", SessionName::parse), fields.parsed("chat_id", ChatId::parse));
+    let (session, chat) = (
+        fields.parsed("session_name", SessionName::parse),
+        fields.parsed("chat_id", ChatId::parse),
+    );
     let read = session.zip(chat).zip(fields.text("image_url"));
     let caption = fields.optional_text_up_to("caption", LONGEST_CAPTION);
     let ((session, chat), link) = fields.done(read)?;
     let session = reached(&caller, session)?;
     gateway.sessions.is_ready(&session)?;
-    let file = gateway.fetcher.file(Whose::caller(session.as_str()), &link, MediaKind::Image, None).await?;
-    let content = Content::Image { image: Media { caption, ..Media::linked(link) } };
+    let file = gateway
+        .fetcher
+        .file(
+            Whose::caller(session.as_str()),
+            &link,
+            MediaKind::Image,
+            None,
+        )
+        .await?;
+    let content = Content::Image {
+        image: Media {
+            caption,
+            ..Media::linked(link)
+        },
+    };
     send(&gateway, session, chat, Message::new(content), Some(file)).await
 }
 
@@ -138,12 +181,25 @@ async fn send(
     message: Message,
     file: Option<File>,
 ) -> Result<Response, Problem> {
-    let (chat, accepted, verdict) = gateway.sessions.send_now(&session, chat, message, file).await?;
+    let (chat, accepted, verdict) = gateway
+        .sessions
+        .send_now(&session, chat, message, file)
+        .await?;
     // A little longer than the message itself waits, so that one that has surely not left is told from one that may have.
     let limit = gateway.sessions.whatsapp_timeout();
-    match gateway.sessions.verdict(verdict, limit + Duration::from_millis(500)).await {
+    match gateway
+        .sessions
+        .verdict(verdict, limit + Duration::from_millis(500))
+        .await
+    {
         Some(Verdict::Sent { at }) => {
-            let sent = SentMessage { id: accepted.id, chat: chat.to_string(), session, timestamp: at, status: "sent" };
+            let sent = SentMessage {
+                id: accepted.id,
+                chat: chat.to_string(),
+                session,
+                timestamp: at,
+                status: "sent",
+            };
             Ok(Json(sent).into_response())
         }
         Some(Verdict::Failed(failure)) => Err(not_sent(gateway, &session, failure)),
@@ -152,16 +208,27 @@ async fn send(
             detail: "somebody took the message back before it left".to_owned(),
         })),
         _ => Err(Problem::NoAnswer {
-            detail: format!("WhatsApp did not confirm the message within {limit:?}; it may still arrive"),
+            detail: format!(
+                "WhatsApp did not confirm the message within {limit:?}; it may still arrive"
+            ),
         }),
     }
 }
 
 fn not_sent(gateway: &Gateway, session: &SessionName, failure: Failure) -> Problem {
     match failure.code.as_str() {
-        "expired" => Problem::NoAnswer { detail: "the message could not leave in time and was not sent".to_owned() },
-        "session_not_online" => match gateway.sessions.find(session).map(|session| session.state()) {
-            Some(state) => Problem::NotOnline { status: state.status, reason: state.reason },
+        "expired" => Problem::NoAnswer {
+            detail: "the message could not leave in time and was not sent".to_owned(),
+        },
+        "session_not_online" => match gateway
+            .sessions
+            .find(session)
+            .map(|session| session.state())
+        {
+            Some(state) => Problem::NotOnline {
+                status: state.status,
+                reason: state.reason,
+            },
             None => Problem::NoSession,
         },
         _ => Problem::NotSent(failure),
@@ -169,16 +236,33 @@ fn not_sent(gateway: &Gateway, session: &SessionName, failure: Failure) -> Probl
 }
 
 /// `GET /get-qr-code/{session}/`: the picture that waits to be scanned.
-pub async fn get_qr_code(State(gateway): State<Gateway>, Named(name): Named) -> Result<Response, Problem> {
+pub async fn get_qr_code(
+    State(gateway): State<Gateway>,
+    Named(name): Named,
+) -> Result<Response, Problem> {
     if gateway.sessions.find(&name).is_none() {
         return Err(Problem::NoSession);
     }
-    let qr = gateway.sessions.qr_code(&name).await.ok_or(Problem::NoQrCode)?;
-    Ok(([(header::CONTENT_TYPE, "image/png"), (header::CACHE_CONTROL, "no-store")], qr.png).into_response())
+    let qr = gateway
+        .sessions
+        .qr_code(&name)
+        .await
+        .ok_or(Problem::NoQrCode)?;
+    Ok((
+        [
+            (header::CONTENT_TYPE, "image/png"),
+            (header::CACHE_CONTROL, "no-store"),
+        ],
+        qr.png,
+    )
+        .into_response())
 }
 
 /// `GET /get-session-info/{session}/`: the session and its connection.
-pub async fn get_session_info(State(gateway): State<Gateway>, Named(name): Named) -> Result<Response, Problem> {
+pub async fn get_session_info(
+    State(gateway): State<Gateway>,
+    Named(name): Named,
+) -> Result<Response, Problem> {
     let session = gateway.sessions.find(&name).ok_or(Problem::NoSession)?;
     Ok(Json(SessionInfo::new(&session, session.state())).into_response())
 }
@@ -205,6 +289,17 @@ pub async fn get_active_connection_info(
     if state.status != Status::Online {
         return Err(Problem::NoConnection);
     }
-    let SessionState { connection_since: since, account, .. } = state;
-    Ok(Json(ConnectionInfo { session_id: name, state: "online", since, account, last_received_at }).into_response())
+    let SessionState {
+        connection_since: since,
+        account,
+        ..
+    } = state;
+    Ok(Json(ConnectionInfo {
+        session_id: name,
+        state: "online",
+        since,
+        account,
+        last_received_at,
+    })
+    .into_response())
 }

@@ -25,14 +25,26 @@ pub(super) async fn set(
 }
 
 /// `PUT /v1/sessions/{session}/contacts/{contact}/presence`: `presence.changed` tells of them from now on.
-pub(super) async fn watch(State(gateway): State<Gateway>, named: NamedContact) -> Result<StatusCode, Problem> {
-    gateway.sessions.watch(&named.session, &named.contact, true).await?;
+pub(super) async fn watch(
+    State(gateway): State<Gateway>,
+    named: NamedContact,
+) -> Result<StatusCode, Problem> {
+    gateway
+        .sessions
+        .watch(&named.session, &named.contact, true)
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// `DELETE` of the same.
-pub(super) async fn unwatch(State(gateway): State<Gateway>, named: NamedContact) -> Result<StatusCode, Problem> {
-    gateway.sessions.watch(&named.session, &named.contact, false).await?;
+pub(super) async fn unwatch(
+    State(gateway): State<Gateway>,
+    named: NamedContact,
+) -> Result<StatusCode, Problem> {
+    gateway
+        .sessions
+        .watch(&named.session, &named.contact, false)
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -47,12 +59,17 @@ impl<S: Send + Sync> FromRequestParts<S> for NamedContact {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let not_text = |_| Problem::field("session", NOT_TEXT);
-        let Path((session, contact)) =
-            Path::<(String, String)>::from_request_parts(parts, state).await.map_err(not_text)?;
-        let session = SessionName::parse(&session).map_err(|error| Problem::field("session", error.to_string()))?;
+        let Path((session, contact)) = Path::<(String, String)>::from_request_parts(parts, state)
+            .await
+            .map_err(not_text)?;
+        let session = SessionName::parse(&session)
+            .map_err(|error| Problem::field("session", error.to_string()))?;
         match ChatId::parse(&contact) {
             Ok(contact) if contact.is_person() => Ok(Self { session, contact }),
-            Ok(_) => Err(Problem::field("contact", "is nobody; only people come and go")),
+            Ok(_) => Err(Problem::field(
+                "contact",
+                "is nobody; only people come and go",
+            )),
             Err(error) => Err(Problem::field("contact", error.to_string())),
         }
     }

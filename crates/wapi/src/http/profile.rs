@@ -44,9 +44,18 @@ pub(super) async fn show(
     query.done()?;
     let (account, profile) = gateway.sessions.profile(&session).await?;
     let id = ChatId::Phone(account.phone.clone()).to_string();
-    let picture = profile.picture.map(|picture| ShownPicture::new(session.as_str(), &account.phone, Some(picture)));
+    let picture = profile
+        .picture
+        .map(|picture| ShownPicture::new(session.as_str(), &account.phone, Some(picture)));
     let (phone, lid, name, about) = (account.phone, account.lid, account.name, profile.about);
-    Ok(Json(ProfileDocument { id, phone, lid, name, about, picture }))
+    Ok(Json(ProfileDocument {
+        id,
+        phone,
+        lid,
+        name,
+        about,
+        picture,
+    }))
 }
 
 /// `PUT …/profile {name?, about?}`: at least one of them; the other stays.
@@ -59,11 +68,20 @@ pub(super) async fn change(
     if !fields.has("name") && !fields.has("about") {
         fields.refuse("name", NOTHING);
     }
-    let name = fields.has("name").then(|| fields.text_up_to("name", LONGEST_NAME)).flatten();
-    let about = fields.has("about").then(|| fields.text_up_to("about", LONGEST_ABOUT)).flatten();
+    let name = fields
+        .has("name")
+        .then(|| fields.text_up_to("name", LONGEST_NAME))
+        .flatten();
+    let about = fields
+        .has("about")
+        .then(|| fields.text_up_to("about", LONGEST_ABOUT))
+        .flatten();
     fields.refuse_unknown();
     fields.done(Some(()))?;
-    gateway.sessions.set_profile(&session, name.as_deref(), about.as_deref()).await?;
+    gateway
+        .sessions
+        .set_profile(&session, name.as_deref(), about.as_deref())
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -81,13 +99,27 @@ pub(super) async fn contact_picture(
         Some(_) => return Err(Problem::field("size", "must be full or preview")),
     };
     query.done()?;
-    let picture = gateway.sessions.picture(&session, &contact, size).await?.ok_or(Problem::NoPicture)?;
-    let facts = MediaFacts { mime_type: Some("image/jpeg".to_owned()), ..MediaFacts::default() };
+    let picture = gateway
+        .sessions
+        .picture(&session, &contact, size)
+        .await?
+        .ok_or(Problem::NoPicture)?;
+    let facts = MediaFacts {
+        mime_type: Some("image/jpeg".to_owned()),
+        ..MediaFacts::default()
+    };
     // An id stands in a header only if it can.
-    let tag: String = picture.id.chars().filter(char::is_ascii_alphanumeric).collect();
+    let tag: String = picture
+        .id
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .collect();
     let mut headers = headers::of(&facts, &tag);
     // It may change at any time, which its id tells.
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("private, no-cache"),
+    );
     headers.remove(header::ACCEPT_RANGES);
     if headers::is_known(&asked, &tag) {
         return Ok((StatusCode::NOT_MODIFIED, headers).into_response());

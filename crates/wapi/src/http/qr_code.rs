@@ -45,19 +45,28 @@ impl Form {
     /// Whether a media range such as `image/*` takes it.
     fn is_in(self, range: &str) -> bool {
         let kind = self.media_type();
-        range == "*/*" || range == kind || range.strip_suffix("/*").is_some_and(|family| kind.starts_with(family))
+        range == "*/*"
+            || range == kind
+            || range
+                .strip_suffix("/*")
+                .is_some_and(|family| kind.starts_with(family))
     }
 
     /// The form the caller likes best; the usual one when nothing is said.
     fn accepted(headers: &HeaderMap) -> Option<Self> {
-        let Some(accept) = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()) else {
+        let Some(accept) = headers
+            .get(header::ACCEPT)
+            .and_then(|accept| accept.to_str().ok())
+        else {
             return Some(FORMS[0]);
         };
         let mut best: Option<(Self, f32)> = None;
         for range in accept.split(',') {
             let mut parts = range.split(';').map(str::trim);
             let range = parts.next().unwrap_or_default();
-            let weight = parts.find_map(|part| part.strip_prefix("q=")?.parse().ok()).unwrap_or(1.0);
+            let weight = parts
+                .find_map(|part| part.strip_prefix("q=")?.parse().ok())
+                .unwrap_or(1.0);
             let form = FORMS.into_iter().find(|form| form.is_in(range));
             if let Some(form) = form.filter(|_| weight > best.map_or(0.0, |(_, weight)| weight)) {
                 best = Some((form, weight));
@@ -98,7 +107,10 @@ pub(super) async fn read(
 }
 
 fn answer(form: Form, qr: QrCode) -> Result<Response, Problem> {
-    let head = [(header::CONTENT_TYPE, form.media_type()), (header::CACHE_CONTROL, "no-store")];
+    let head = [
+        (header::CONTENT_TYPE, form.media_type()),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
     Ok(match form {
         Form::Png => (head, qr.png).into_response(),
         Form::Svg => {
@@ -108,8 +120,20 @@ fn answer(form: Form, qr: QrCode) -> Result<Response, Problem> {
         }
         Form::Text => (head, qr.text).into_response(),
         Form::Json => {
-            let QrCode { text, png, expires_at } = qr;
-            (head, Json(Document { text, png: STANDARD.encode(png), expires_at })).into_response()
+            let QrCode {
+                text,
+                png,
+                expires_at,
+            } = qr;
+            (
+                head,
+                Json(Document {
+                    text,
+                    png: STANDARD.encode(png),
+                    expires_at,
+                }),
+            )
+                .into_response()
         }
     })
 }

@@ -19,8 +19,14 @@ pub struct Query {
 
 impl Query {
     fn parse(query: &str) -> Self {
-        let parameters = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-        Self { parameters, right: Vec::new(), errors: Vec::new() }
+        let parameters = url::form_urlencoded::parse(query.as_bytes())
+            .into_owned()
+            .collect();
+        Self {
+            parameters,
+            right: Vec::new(),
+            errors: Vec::new(),
+        }
     }
 
     /// The last value given.
@@ -48,14 +54,24 @@ impl Query {
     }
 
     /// How many of a list are wanted: at least one; `bounds` are how many when nothing is said, and at most.
-    pub fn limit<T: FromStr + PartialOrd + Default + std::fmt::Display>(&mut self, bounds: (T, T)) -> T {
+    pub fn limit<T: FromStr + PartialOrd + Default + std::fmt::Display>(
+        &mut self,
+        bounds: (T, T),
+    ) -> T {
         let (default, most) = bounds;
-        match self.text("limit").map(|text| text.parse().ok().filter(|limit| *limit > T::default() && *limit <= most)) {
+        match self.text("limit").map(|text| {
+            text.parse()
+                .ok()
+                .filter(|limit| *limit > T::default() && *limit <= most)
+        }) {
             None => default,
             Some(Some(limit)) => limit,
             Some(None) => {
                 let detail = format!("must be a whole number from 1 to {most}");
-                self.errors.push(FieldError { field: "limit".into(), detail });
+                self.errors.push(FieldError {
+                    field: "limit".into(),
+                    detail,
+                });
                 default
             }
         }
@@ -67,10 +83,17 @@ impl Query {
         name: &'static str,
         most: T,
     ) -> Option<T> {
-        let number = self.text(name)?.parse().ok().filter(|number| *number >= T::default() && *number <= most);
+        let number = self
+            .text(name)?
+            .parse()
+            .ok()
+            .filter(|number| *number >= T::default() && *number <= most);
         if number.is_none() {
             let detail = format!("must be a whole number from 0 to {most}");
-            self.errors.push(FieldError { field: name.into(), detail });
+            self.errors.push(FieldError {
+                field: name.into(),
+                detail,
+            });
         }
         number
     }
@@ -79,10 +102,17 @@ impl Query {
     pub fn done(mut self) -> Result<(), Problem> {
         let unknown = self.parameters.into_iter().map(|(name, _)| {
             let meant = suggestion(&name, self.right.iter().map(String::as_str));
-            FieldError { field: name.into(), detail: format!("is not a parameter of this route{meant}") }
+            FieldError {
+                field: name.into(),
+                detail: format!("is not a parameter of this route{meant}"),
+            }
         });
         self.errors.extend(unknown);
-        if self.errors.is_empty() { Ok(()) } else { Err(Problem::Fields(self.errors)) }
+        if self.errors.is_empty() {
+            Ok(())
+        } else {
+            Err(Problem::Fields(self.errors))
+        }
     }
 }
 
@@ -101,9 +131,20 @@ mod tests {
     #[test]
     fn numbers_have_bounds_and_unknown_names_are_told() {
         let mut query = Query::parse("after=7&wait=x&limit=9999&color=red");
-        assert_eq!((query.number("after", 0, i64::MAX), query.number("wait", 1, 60)), (7, 1));
-        assert_eq!((query.number("limit", 10, 100), query.text("types")), (10, None));
-        let Err(Problem::Fields(errors)) = query.done() else { panic!("nothing was wrong") };
+        assert_eq!(
+            (
+                query.number("after", 0, i64::MAX),
+                query.number("wait", 1, 60)
+            ),
+            (7, 1)
+        );
+        assert_eq!(
+            (query.number("limit", 10, 100), query.text("types")),
+            (10, None)
+        );
+        let Err(Problem::Fields(errors)) = query.done() else {
+            panic!("nothing was wrong")
+        };
         let fields: Vec<_> = errors.iter().map(|error| error.field.as_ref()).collect();
         assert_eq!(fields, ["wait", "limit", "color"]);
     }

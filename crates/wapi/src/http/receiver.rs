@@ -35,9 +35,18 @@ pub fn start(lifecycle: &Lifecycle) -> std::io::Result<(String, mpsc::UnboundedR
     Ok((format!("http://{address}/webhook/"), posts))
 }
 
-async fn take(State(posts): State<mpsc::UnboundedSender<Posted>>, uri: Uri, body: Bytes) -> StatusCode {
-    let Ok(event) = serde_json::from_slice(&body) else { return StatusCode::BAD_REQUEST };
-    match posts.send(Posted { path: uri.path().to_owned(), event }) {
+async fn take(
+    State(posts): State<mpsc::UnboundedSender<Posted>>,
+    uri: Uri,
+    body: Bytes,
+) -> StatusCode {
+    let Ok(event) = serde_json::from_slice(&body) else {
+        return StatusCode::BAD_REQUEST;
+    };
+    match posts.send(Posted {
+        path: uri.path().to_owned(),
+        event,
+    }) {
         Ok(()) => StatusCode::NO_CONTENT,
         Err(_) => StatusCode::GONE,
     }

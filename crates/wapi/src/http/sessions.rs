@@ -17,7 +17,9 @@ use super::query::Query;
 use crate::event::{Account, ConnectionInfo, HistoryProgress};
 use crate::keys::Caller;
 use crate::message::ChatId;
-use crate::sessions::{self, AppState, Inbound, Leave, LogOut, Metadata, Session, SessionName, SessionState, Status};
+use crate::sessions::{
+    self, AppState, Inbound, Leave, LogOut, Metadata, Session, SessionName, SessionState, Status,
+};
 use crate::store::{Disabled, Endpoint, Past};
 
 /// A session: three facts kept apart (`paired`, `connection`, `last_received_at`), and one word for people.
@@ -67,17 +69,31 @@ struct NotTold {
 impl NotTold {
     /// Those of these endpoints that are for this session, or for all.
     fn of(session: &SessionName, disabled: &[Endpoint]) -> Vec<Self> {
-        let concerned = disabled.iter().filter(|it| it.session.as_deref().is_none_or(|of| of == session.as_str()));
+        let concerned = disabled.iter().filter(|it| {
+            it.session
+                .as_deref()
+                .is_none_or(|of| of == session.as_str())
+        });
         let not_told = concerned.filter_map(|endpoint| {
             let Disabled { since, reason } = endpoint.disabled.as_ref()?;
-            Some(Self { id: endpoint.id.clone(), reason: reason.word(), disabled_at: *since })
+            Some(Self {
+                id: endpoint.id.clone(),
+                reason: reason.word(),
+                disabled_at: *since,
+            })
         });
         not_told.collect()
     }
 }
 
 async fn disabled(gateway: &Gateway) -> Result<Vec<Endpoint>, Problem> {
-    gateway.store.disabled_endpoints().await.map_err(|error| Problem::NotReady { detail: error.to_string() })
+    gateway
+        .store
+        .disabled_endpoints()
+        .await
+        .map_err(|error| Problem::NotReady {
+            detail: error.to_string(),
+        })
 }
 
 /// Where a QR code is, and until when.
@@ -95,7 +111,10 @@ impl SessionDocument {
 
     fn with(session: &Session, state: SessionState, disabled: &[Endpoint]) -> Self {
         let path = format!("/v1/sessions/{}/qr", session.name.url_segment());
-        let connection = ConnectionInfo { state: state.status.connection().word(), since: state.connection_since };
+        let connection = ConnectionInfo {
+            state: state.status.connection().word(),
+            since: state.connection_since,
+        };
         Self {
             id: session.name.clone(),
             status: state.status,
@@ -106,7 +125,10 @@ impl SessionDocument {
             app_state: state.app_state,
             account: state.account,
             last_received_at: session.last_received_at(),
-            qr: state.qr.map(|qr| Waiting { path, expires_at: qr.expires_at }),
+            qr: state.qr.map(|qr| Waiting {
+                path,
+                expires_at: qr.expires_at,
+            }),
             history: state.past.as_ref().map(sessions::shown),
             disabled_webhooks: NotTold::of(&session.name, disabled),
             metadata: session.metadata.clone(),
@@ -128,8 +150,12 @@ pub(super) async fn list(
 ) -> Result<Json<SessionList>, Problem> {
     query.done()?;
     let (all, disabled) = (gateway.sessions.all(), disabled(&gateway).await?);
-    let reached = all.iter().filter(|session| caller.reaches(session.name.as_str()));
-    let sessions = reached.map(|session| SessionDocument::of(session, &disabled)).collect();
+    let reached = all
+        .iter()
+        .filter(|session| caller.reaches(session.name.as_str()));
+    let sessions = reached
+        .map(|session| SessionDocument::of(session, &disabled))
+        .collect();
     Ok(Json(SessionList { sessions }))
 }
 
@@ -141,7 +167,10 @@ pub(super) async fn read(
 ) -> Result<Json<SessionDocument>, Problem> {
     query.done()?;
     let session = gateway.sessions.find(&name).ok_or(Problem::NoSession)?;
-    Ok(Json(SessionDocument::of(&session, &disabled(&gateway).await?)))
+    Ok(Json(SessionDocument::of(
+        &session,
+        &disabled(&gateway).await?,
+    )))
 }
 
 /// A session that was made, and the code to type when it is to be paired by one.
@@ -186,13 +215,25 @@ pub(super) async fn create(
         Pairing::Qr => None,
         Pairing::Code(phone) => Some(gateway.sessions.pairing_code(&name, &phone).await?),
     };
-    let location: [(HeaderName, String); 1] = [(header::LOCATION, format!("/v1/sessions/{}", name.url_segment()))];
+    let location: [(HeaderName, String); 1] = [(
+        header::LOCATION,
+        format!("/v1/sessions/{}", name.url_segment()),
+    )];
     let session = SessionDocument::of(&session, &disabled(&gateway).await?);
-    Ok((StatusCode::CREATED, location, Json(Created { session, pairing_code })))
+    Ok((
+        StatusCode::CREATED,
+        location,
+        Json(Created {
+            session,
+            pairing_code,
+        }),
+    ))
 }
 
 fn pairing(fields: &mut Fields) -> Option<Pairing> {
-    let Some(mut inner) = fields.inner("pairing") else { return Some(Pairing::Qr) };
+    let Some(mut inner) = fields.inner("pairing") else {
+        return Some(Pairing::Qr);
+    };
     let pairing = match inner.parsed("method", method) {
         Some(Method::Qr) => Some(Pairing::Qr),
         Some(Method::Code) => inner.parsed("phone", phone).map(Pairing::Code),
@@ -220,10 +261,12 @@ fn method(text: &str) -> Result<Method, &'static str> {
 fn phone(text: &str) -> Result<String, String> {
     match ChatId::parse(text) {
         Ok(ChatId::Phone(number)) => Ok(number),
-        Ok(_) => Err("must be an international phone number that starts with the country's code".to_owned()),
-        Err(error) => {
-            Err(format!("must be an international phone number that starts with the country's code: {error}"))
-        }
+        Ok(_) => Err(
+            "must be an international phone number that starts with the country's code".to_owned(),
+        ),
+        Err(error) => Err(format!(
+            "must be an international phone number that starts with the country's code: {error}"
+        )),
     }
 }
 
@@ -277,7 +320,11 @@ pub(super) async fn log_out(State(gateway): State<Gateway>, Named(name): Named) 
 
 async fn document(gateway: &Gateway, name: &SessionName, state: SessionState) -> Answer {
     let session = gateway.sessions.find(name).ok_or(Problem::NoSession)?;
-    Ok(Json(SessionDocument::with(&session, state, &disabled(gateway).await?)))
+    Ok(Json(SessionDocument::with(
+        &session,
+        state,
+        &disabled(gateway).await?,
+    )))
 }
 
 /// What a check found. `ok`: everything is proven.
@@ -309,21 +356,38 @@ struct Part {
 
 impl Part {
     fn proven(took: Duration) -> Self {
-        Self { ok: true, ms: Some((took.as_secs_f64() * 1e6).round() / 1e3), ..Self::default() }
+        Self {
+            ok: true,
+            ms: Some((took.as_secs_f64() * 1e6).round() / 1e3),
+            ..Self::default()
+        }
     }
 
     fn failed(detail: impl Into<String>) -> Self {
-        Self { detail: Some(detail.into()), ..Self::default() }
+        Self {
+            detail: Some(detail.into()),
+            ..Self::default()
+        }
     }
 
     fn of<E: std::fmt::Display>(result: &Result<Duration, E>) -> Self {
-        result.as_ref().map_or_else(|error| Self::failed(error.to_string()), |took| Self::proven(*took))
+        result.as_ref().map_or_else(
+            |error| Self::failed(error.to_string()),
+            |took| Self::proven(*took),
+        )
     }
 
     fn of_inbound(inbound: Inbound) -> Self {
         match inbound {
-            Inbound::Answered(took) => Self { proof: Some("phone"), ..Self::proven(took) },
-            Inbound::Heard(_) => Self { ok: true, proof: Some("traffic"), ..Self::default() },
+            Inbound::Answered(took) => Self {
+                proof: Some("phone"),
+                ..Self::proven(took)
+            },
+            Inbound::Heard(_) => Self {
+                ok: true,
+                proof: Some("traffic"),
+                ..Self::default()
+            },
             Inbound::Silent(limit) => Self::failed(format!(
                 "the phone did not answer within {limit:?}: it is off, or nothing comes in on this connection"
             )),
@@ -334,7 +398,10 @@ impl Part {
 
 /// `POST /v1/sessions/{session}/check`: 200 with every part of the way a message comes in by, whether it works or not. What does not
 /// is recovered.
-pub(super) async fn check(State(gateway): State<Gateway>, Named(name): Named) -> Result<Json<CheckDocument>, Problem> {
+pub(super) async fn check(
+    State(gateway): State<Gateway>,
+    Named(name): Named,
+) -> Result<Json<CheckDocument>, Problem> {
     let check = gateway.sessions.check(&name).await?;
     Ok(Json(CheckDocument {
         ok: check.is_ok(),
@@ -360,5 +427,7 @@ pub(super) async fn pairing_code(
     let phone = fields.parsed("phone", phone);
     fields.refuse_unknown();
     let phone = fields.done(phone)?;
-    Ok(Json(PairingCode { code: gateway.sessions.pairing_code(&name, &phone).await? }))
+    Ok(Json(PairingCode {
+        code: gateway.sessions.pairing_code(&name, &phone).await?,
+    }))
 }

@@ -26,11 +26,19 @@ pub(super) async fn catalog(
     query.done()?;
     let of = of.map(|text| match ChatId::parse(&text) {
         Ok(of) if of.is_person() => Ok(of),
-        Ok(_) => Err(Problem::field("of", "is no account; name a business by its number or address")),
+        Ok(_) => Err(Problem::field(
+            "of",
+            "is no account; name a business by its number or address",
+        )),
         Err(error) => Err(Problem::field("of", error.to_string())),
     });
-    let asked = gateway.sessions.catalog(&session, of.transpose()?.as_ref(), limit, cursor.as_deref()).await;
-    Ok(Json(asked.map_err(|error| missing(error, MissingInShop::Catalog))?))
+    let asked = gateway
+        .sessions
+        .catalog(&session, of.transpose()?.as_ref(), limit, cursor.as_deref())
+        .await;
+    Ok(Json(
+        asked.map_err(|error| missing(error, MissingInShop::Catalog))?,
+    ))
 }
 
 /// `GET …/orders/{order}?token=`: for whoever got the order.
@@ -40,12 +48,16 @@ pub(super) async fn order(
     mut query: Query,
 ) -> Result<Json<OrderContent>, Problem> {
     let Path((session, order)) = path.map_err(|_| Problem::field("session", NOT_TEXT))?;
-    let session = SessionName::parse(&session).map_err(|error| Problem::field("session", error.to_string()))?;
+    let session = SessionName::parse(&session)
+        .map_err(|error| Problem::field("session", error.to_string()))?;
     let token = query.text("token").filter(|token| !token.is_empty());
     query.done()?;
-    let token = token.ok_or_else(|| Problem::field("token", "is missing; the message of type `order` has it"))?;
+    let token = token
+        .ok_or_else(|| Problem::field("token", "is missing; the message of type `order` has it"))?;
     let asked = gateway.sessions.order(&session, &order, &token).await;
-    Ok(Json(asked.map_err(|error| missing(error, MissingInShop::Order))?))
+    Ok(Json(
+        asked.map_err(|error| missing(error, MissingInShop::Order))?,
+    ))
 }
 
 fn missing(error: AskError, what: MissingInShop) -> Problem {

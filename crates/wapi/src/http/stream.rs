@@ -38,20 +38,37 @@ pub async fn stream(
         None => gateway.store.newest_event().await.map_err(unreadable)?,
     };
     let reader = gateway.store.reader(after, wanted?);
-    let telling = Telling { gateway, reader, next: Next::Hello };
+    let telling = Telling {
+        gateway,
+        reader,
+        next: Next::Hello,
+    };
     let chunks = stream::unfold(telling, |mut telling| async move {
         let chunk = telling.chunk().await?;
         Some((Ok::<_, Infallible>(chunk), telling))
     });
-    let headers = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
+    let headers = [
+        (header::CONTENT_TYPE, "text/event-stream"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
     Ok((headers, Body::from_stream(chunks)).into_response())
 }
 
 /// Where a reader that reconnects was.
 fn last_event_id(headers: &HeaderMap) -> Result<Option<i64>, Problem> {
-    let Some(value) = headers.get("last-event-id").filter(|value| !value.is_empty()) else { return Ok(None) };
-    let seq = value.to_str().ok().and_then(|text| text.parse().ok()).filter(|seq| *seq >= 0);
-    seq.map(Some).ok_or_else(|| Problem::field("Last-Event-ID", "must be the id of an event of this stream"))
+    let Some(value) = headers
+        .get("last-event-id")
+        .filter(|value| !value.is_empty())
+    else {
+        return Ok(None);
+    };
+    let seq = value
+        .to_str()
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .filter(|seq| *seq >= 0);
+    seq.map(Some)
+        .ok_or_else(|| Problem::field("Last-Event-ID", "must be the id of an event of this stream"))
 }
 
 /// One reader's stream. It does nothing unless the reader takes what it is sent.

@@ -31,14 +31,20 @@ enum Narrowing {
 
 impl From<Scope> for Need {
     fn from(scope: Scope) -> Self {
-        Self { scope, narrowing: Narrowing::ByPath }
+        Self {
+            scope,
+            narrowing: Narrowing::ByPath,
+        }
     }
 }
 
 impl Scope {
     /// For routes whose handler looks at the caller's sessions.
     pub const fn narrowed(self) -> Need {
-        Need { scope: self, narrowing: Narrowing::ByHandler }
+        Need {
+            scope: self,
+            narrowing: Narrowing::ByHandler,
+        }
     }
 }
 
@@ -63,17 +69,34 @@ pub struct Table {
 
 impl Table {
     pub fn new() -> Self {
-        Self { keyed: Router::new(), open: Router::new(), rows: Vec::new() }
+        Self {
+            keyed: Router::new(),
+            open: Router::new(),
+            rows: Vec::new(),
+        }
     }
 
     /// A `GET` that needs no key.
-    pub fn open<T: 'static>(mut self, path: &'static str, handler: impl Handler<T, Gateway>) -> Self {
-        self.rows.push(Row { method: "GET", path, scope: None });
+    pub fn open<T: 'static>(
+        mut self,
+        path: &'static str,
+        handler: impl Handler<T, Gateway>,
+    ) -> Self {
+        self.rows.push(Row {
+            method: "GET",
+            path,
+            scope: None,
+        });
         self.open = both(self.open, path, on(MethodFilter::GET, handler));
         self
     }
 
-    pub fn get<T: 'static>(self, path: &'static str, need: impl Into<Need>, handler: impl Handler<T, Gateway>) -> Self {
+    pub fn get<T: 'static>(
+        self,
+        path: &'static str,
+        need: impl Into<Need>,
+        handler: impl Handler<T, Gateway>,
+    ) -> Self {
         self.row("GET", path, need.into(), on(MethodFilter::GET, handler))
     }
 
@@ -86,7 +109,12 @@ impl Table {
         self.row("POST", path, need.into(), on(MethodFilter::POST, handler))
     }
 
-    pub fn put<T: 'static>(self, path: &'static str, need: impl Into<Need>, handler: impl Handler<T, Gateway>) -> Self {
+    pub fn put<T: 'static>(
+        self,
+        path: &'static str,
+        need: impl Into<Need>,
+        handler: impl Handler<T, Gateway>,
+    ) -> Self {
         self.row("PUT", path, need.into(), on(MethodFilter::PUT, handler))
     }
 
@@ -105,14 +133,31 @@ impl Table {
         need: impl Into<Need>,
         handler: impl Handler<T, Gateway>,
     ) -> Self {
-        self.row("DELETE", path, need.into(), on(MethodFilter::DELETE, handler))
+        self.row(
+            "DELETE",
+            path,
+            need.into(),
+            on(MethodFilter::DELETE, handler),
+        )
     }
 
-    fn row(mut self, method: &'static str, path: &'static str, need: Need, route: MethodRouter<Gateway>) -> Self {
-        self.rows.push(Row { method, path, scope: Some(need.scope) });
-        let guarded = route.layer(from_fn(move |caller: Caller, path: Path, request: Request, next: Next| {
-            guard(need, caller, path, request, next)
-        }));
+    fn row(
+        mut self,
+        method: &'static str,
+        path: &'static str,
+        need: Need,
+        route: MethodRouter<Gateway>,
+    ) -> Self {
+        self.rows.push(Row {
+            method,
+            path,
+            scope: Some(need.scope),
+        });
+        let guarded = route.layer(from_fn(
+            move |caller: Caller, path: Path, request: Request, next: Next| {
+                guard(need, caller, path, request, next)
+            },
+        ));
         self.keyed = both(self.keyed, path, guarded);
         self
     }
@@ -121,13 +166,19 @@ impl Table {
 fn both(router: Router<Gateway>, path: &str, route: MethodRouter<Gateway>) -> Router<Gateway> {
     match path {
         "/" => router.route(path, route),
-        _ => router.route(path, route.clone()).route(&format!("{path}/"), route),
+        _ => router
+            .route(path, route.clone())
+            .route(&format!("{path}/"), route),
     }
 }
 
 async fn guard(need: Need, caller: Caller, path: Path, request: Request, next: Next) -> Response {
-    let Ok(path) = path else { return Problem::field("session", NOT_TEXT).into_response() };
-    let session = path.iter().find_map(|(name, value)| (name == "session").then_some(value));
+    let Ok(path) = path else {
+        return Problem::field("session", NOT_TEXT).into_response();
+    };
+    let session = path
+        .iter()
+        .find_map(|(name, value)| (name == "session").then_some(value));
     match judge(need, &caller, session) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),

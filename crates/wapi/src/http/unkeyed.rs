@@ -59,12 +59,19 @@ pub fn may_enter(
     if !called(headers, target).all(|host| host.is_some_and(is_ours)) {
         return Err(Stranger::OtherHost);
     }
-    if is_from_another_site(headers, peer.is_https) { Err(Stranger::OtherSite) } else { Ok(()) }
+    if is_from_another_site(headers, peer.is_https) {
+        Err(Stranger::OtherSite)
+    } else {
+        Ok(())
+    }
 }
 
 /// Every host that a request names as the one it calls; `None` for what is no text.
 fn called<'a>(headers: &'a HeaderMap, target: &'a Uri) -> impl Iterator<Item = Option<&'a str>> {
-    let in_headers = headers.get_all(header::HOST).iter().map(|host| host.to_str().ok());
+    let in_headers = headers
+        .get_all(header::HOST)
+        .iter()
+        .map(|host| host.to_str().ok());
     in_headers.chain(target.authority().map(|authority| Some(authority.as_str())))
 }
 
@@ -72,12 +79,25 @@ fn called<'a>(headers: &'a HeaderMap, target: &'a Uri) -> impl Iterator<Item = O
 fn is_from_another_site(headers: &HeaderMap, is_https: Option<bool>) -> bool {
     // `none` is what somebody typed or bookmarked.
     let site = headers.get_all("sec-fetch-site").iter();
-    if !site.map(|site| site.as_bytes()).all(|site| matches!(site, b"same-origin" | b"none")) {
+    if !site
+        .map(|site| site.as_bytes())
+        .all(|site| matches!(site, b"same-origin" | b"none"))
+    {
         return true;
     }
-    let Some(origin) = headers.get(header::ORIGIN) else { return false };
-    let Some((scheme, site)) = origin.to_str().ok().and_then(|origin| origin.split_once("://")) else { return true };
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let Some(origin) = headers.get(header::ORIGIN) else {
+        return false;
+    };
+    let Some((scheme, site)) = origin
+        .to_str()
+        .ok()
+        .and_then(|origin| origin.split_once("://"))
+    else {
+        return true;
+    };
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
     let fits = is_https.is_none_or(|is_https| scheme == if is_https { "https" } else { "http" });
     !fits || Some(site) != host
 }
@@ -89,14 +109,22 @@ mod tests {
     use super::*;
     use crate::http::edge::Proxies;
 
-    fn enters(access: &Access, target: &str, headers: &[(&'static str, &'static str)]) -> Result<(), Stranger> {
+    fn enters(
+        access: &Access,
+        target: &str,
+        headers: &[(&'static str, &'static str)],
+    ) -> Result<(), Stranger> {
         let mut all = HeaderMap::new();
         for (name, value) in headers {
             all.append(*name, value.parse().unwrap());
         }
         let hosts = Hosts::parse("wapi,Gateway.example.").unwrap();
         let proxies = Proxies(vec![crate::guard::Network::parse("127.0.0.2").unwrap()]);
-        let from = if headers.contains(&("x-forwarded-for", "203.0.113.9")) { [127, 0, 0, 2] } else { [127, 0, 0, 1] };
+        let from = if headers.contains(&("x-forwarded-for", "203.0.113.9")) {
+            [127, 0, 0, 2]
+        } else {
+            [127, 0, 0, 1]
+        };
         let peer = Peer::of(from.into(), false, &all, Version::HTTP_11, &proxies);
         may_enter(access, &hosts, &peer, &all, &target.parse().unwrap())
     }
@@ -106,40 +134,89 @@ mod tests {
         fn near(headers: &[(&'static str, &'static str)]) -> Result<(), Stranger> {
             enters(&Access::Loopback, "/", headers)
         }
-        for host in
-            ["127.0.0.1:8080", "localhost:8080", "[::1]:8080", "[::1]", "LOCALHOST", "wapi:1", "gateway.example"]
-        {
+        for host in [
+            "127.0.0.1:8080",
+            "localhost:8080",
+            "[::1]:8080",
+            "[::1]",
+            "LOCALHOST",
+            "wapi:1",
+            "gateway.example",
+        ] {
             assert_eq!(near(&[("host", host)]), Ok(()), "{host}");
-            assert_eq!(enters(&Access::Open, "/", &[("host", host)]), Ok(()), "{host}");
+            assert_eq!(
+                enters(&Access::Open, "/", &[("host", host)]),
+                Ok(()),
+                "{host}"
+            );
         }
-        assert_eq!(near(&[("host", "localhost:8080"), ("origin", "http://localhost:8080")]), Ok(()));
-        assert_eq!(near(&[("host", "localhost:8080"), ("sec-fetch-site", "none")]), Ok(()));
-        for page in [("origin", "https://evil.example"), ("origin", "null"), ("origin", "https://localhost:8080")] {
+        assert_eq!(
+            near(&[
+                ("host", "localhost:8080"),
+                ("origin", "http://localhost:8080")
+            ]),
+            Ok(())
+        );
+        assert_eq!(
+            near(&[("host", "localhost:8080"), ("sec-fetch-site", "none")]),
+            Ok(())
+        );
+        for page in [
+            ("origin", "https://evil.example"),
+            ("origin", "null"),
+            ("origin", "https://localhost:8080"),
+        ] {
             for access in [Access::Loopback, Access::Open] {
                 let refused = enters(&access, "/", &[("host", "localhost:8080"), page]);
                 assert_eq!(refused, Err(Stranger::OtherSite), "{page:?}");
             }
         }
         for site in ["cross-site", "same-site", "", "same-origin, cross-site"] {
-            assert_eq!(near(&[("host", "localhost"), ("sec-fetch-site", site)]), Err(Stranger::OtherSite), "{site}");
+            assert_eq!(
+                near(&[("host", "localhost"), ("sec-fetch-site", site)]),
+                Err(Stranger::OtherSite),
+                "{site}"
+            );
         }
     }
 
     #[test]
     fn every_host_that_is_called_must_be_one_of_the_gateways() {
-        for host in ["evil.example:8080", "localhost.evil.example", "a@localhost", "", "127.0.0.1.evil.example", "wap"]
-        {
+        for host in [
+            "evil.example:8080",
+            "localhost.evil.example",
+            "a@localhost",
+            "",
+            "127.0.0.1.evil.example",
+            "wap",
+        ] {
             for access in [Access::Loopback, Access::Open] {
-                assert_eq!(enters(&access, "/", &[("host", host)]), Err(Stranger::OtherHost), "{host}");
+                assert_eq!(
+                    enters(&access, "/", &[("host", host)]),
+                    Err(Stranger::OtherHost),
+                    "{host}"
+                );
             }
         }
         let two = [("host", "localhost"), ("host", "evil.example")];
         assert_eq!(enters(&Access::Open, "/", &two), Err(Stranger::OtherHost));
-        let absolute = enters(&Access::Open, "http://evil.example/v1", &[("host", "localhost")]);
+        let absolute = enters(
+            &Access::Open,
+            "http://evil.example/v1",
+            &[("host", "localhost")],
+        );
         assert_eq!(absolute, Err(Stranger::OtherHost));
         for host in ["192.0.2.7:8080", "[2001:db8::1]:1"] {
-            assert_eq!(enters(&Access::Open, "/", &[("host", host)]), Ok(()), "nobody else has that name: {host}");
-            assert_eq!(enters(&Access::Loopback, "/", &[("host", host)]), Err(Stranger::OtherHost), "{host}");
+            assert_eq!(
+                enters(&Access::Open, "/", &[("host", host)]),
+                Ok(()),
+                "nobody else has that name: {host}"
+            );
+            assert_eq!(
+                enters(&Access::Loopback, "/", &[("host", host)]),
+                Err(Stranger::OtherHost),
+                "{host}"
+            );
         }
     }
 
@@ -154,11 +231,19 @@ mod tests {
             ("x-real-ip", "203.0.113.9"),
         ] {
             for access in [Access::Loopback, Access::Open] {
-                assert_eq!(enters(&access, "/", &[host, said]), Err(Stranger::PassedOn), "{said:?}");
+                assert_eq!(
+                    enters(&access, "/", &[host, said]),
+                    Err(Stranger::PassedOn),
+                    "{said:?}"
+                );
             }
         }
         let by_ours = [host, ("x-forwarded-for", "203.0.113.9")];
         assert_eq!(enters(&Access::Open, "/", &by_ours), Ok(()));
-        assert_eq!(enters(&Access::Loopback, "/", &by_ours), Err(Stranger::PassedOn), "it is not of this machine");
+        assert_eq!(
+            enters(&Access::Loopback, "/", &by_ours),
+            Err(Stranger::PassedOn),
+            "it is not of this machine"
+        );
     }
 }

@@ -14,7 +14,12 @@ pub fn is_gzip(headers: &HeaderMap) -> Result<bool, String> {
             match coding.to_ascii_lowercase().as_str() {
                 "" | "identity" => {}
                 "gzip" | "x-gzip" if !is_gzip => is_gzip = true,
-                _ => return Err("its Content-Encoding is not understood; send it as it is, or as gzip".to_owned()),
+                _ => {
+                    return Err(
+                        "its Content-Encoding is not understood; send it as it is, or as gzip"
+                            .to_owned(),
+                    );
+                }
             }
         }
     }
@@ -28,7 +33,12 @@ pub fn what(body: &[u8], error: &serde_json::Error) -> String {
     }
     let text = match std::str::from_utf8(body) {
         Ok(text) => text,
-        Err(error) => return format!("it is not UTF-8 from byte {} on; {SEND}", error.valid_up_to()),
+        Err(error) => {
+            return format!(
+                "it is not UTF-8 from byte {} on; {SEND}",
+                error.valid_up_to()
+            );
+        }
     };
     if is_form(text) {
         return format!(
@@ -56,13 +66,18 @@ fn by_its_beginning(body: &[u8]) -> Option<String> {
     let what = match body {
         [] => "it is empty; send a JSON object: {…}".to_owned(),
         [0xef, 0xbb, 0xbf, ..] => {
-            "it begins with a byte order mark (EF BB BF); send it without, as UTF-8 needs none".to_owned()
+            "it begins with a byte order mark (EF BB BF); send it without, as UTF-8 needs none"
+                .to_owned()
         }
         [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] | [0, 0, 0, _, ..] | [_, 0, 0, 0, ..] => {
             format!("it is UTF-32; {SEND}")
         }
-        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, _, ..] | [_, 0, ..] => format!("it is UTF-16; {SEND}"),
-        [0x1f, 0x8b, ..] => "it is packed with gzip; say so with the header `Content-Encoding: gzip`".to_owned(),
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, _, ..] | [_, 0, ..] => {
+            format!("it is UTF-16; {SEND}")
+        }
+        [0x1f, 0x8b, ..] => {
+            "it is packed with gzip; say so with the header `Content-Encoding: gzip`".to_owned()
+        }
         [b'-', b'-', ..] => format!("it is a form with parts (multipart), not JSON; {SEND}"),
         [b'<', ..] => format!("it is XML or HTML, not JSON; {SEND}"),
         _ => return None,
@@ -74,15 +89,21 @@ fn by_its_beginning(body: &[u8]) -> Option<String> {
 fn file(body: &[u8]) -> Option<String> {
     let kind = types::of(&body[..body.len().min(HEAD)], None, Told::default());
     let is_some_text = kind.starts_with("text/") || kind.contains("xml") || kind.contains("json");
-    (!is_some_text && !["application/octet-stream", "application/gzip"].contains(&kind.as_str())).then_some(kind)
+    (!is_some_text && !["application/octet-stream", "application/gzip"].contains(&kind.as_str()))
+        .then_some(kind)
 }
 
 /// `name=value&…`, as browsers and curl write it.
 fn is_form(text: &str) -> bool {
     let is_name = |name: &str| {
-        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._[]%+".contains(&byte))
+        !name.is_empty()
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-._[]%+".contains(&byte))
     };
-    text.trim().split('&').all(|pair| pair.split_once('=').is_some_and(|(name, _)| is_name(name)))
+    text.trim()
+        .split('&')
+        .all(|pair| pair.split_once('=').is_some_and(|(name, _)| is_name(name)))
 }
 
 #[cfg(test)]
@@ -91,8 +112,16 @@ mod tests {
 
     #[test]
     fn whatever_was_sent_is_named() {
-        let utf16 = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>();
-        let big = |text: &str| text.encode_utf16().flat_map(u16::to_be_bytes).collect::<Vec<_>>();
+        let utf16 = |text: &str| {
+            text.encode_utf16()
+                .flat_map(u16::to_le_bytes)
+                .collect::<Vec<_>>()
+        };
+        let big = |text: &str| {
+            text.encode_utf16()
+                .flat_map(u16::to_be_bytes)
+                .collect::<Vec<_>>()
+        };
         for (body, words) in [
             (b"".to_vec(), "empty"),
             ("\u{feff}{}".as_bytes().to_vec(), "byte order mark"),
@@ -111,7 +140,10 @@ mod tests {
             (b"<a/>".to_vec(), "XML"),
             (b"\x89PNG\r\n\x1a\n\0\0".to_vec(), "file (image/png)"),
             (b"\xff\xd8\xff\xe0\0\0".to_vec(), "file (image/jpeg)"),
-            (b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom".to_vec(), "file (video/mp4)"),
+            (
+                b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom".to_vec(),
+                "file (video/mp4)",
+            ),
             (b"%PDF-1.7\n".to_vec(), "file (application/pdf)"),
             (b"PK\x03\x04\x14\0".to_vec(), "file (application/zip)"),
             (b"{'a': 1}".to_vec(), "not JSON"),
@@ -119,7 +151,11 @@ mod tests {
         ] {
             let error = serde_json::from_slice::<serde_json::Value>(&body).unwrap_err();
             let told = what(&body, &error);
-            assert!(told.contains(words), "{:?}: {told}", String::from_utf8_lossy(&body));
+            assert!(
+                told.contains(words),
+                "{:?}: {told}",
+                String::from_utf8_lossy(&body)
+            );
         }
     }
 
@@ -134,7 +170,12 @@ mod tests {
         };
         assert_eq!((said(&[]), said(&["identity"])), (Ok(false), Ok(false)));
         assert_eq!((said(&["gzip"]), said(&["X-GZIP"])), (Ok(true), Ok(true)));
-        for other in [&["br"][..], &["deflate"], &["gzip, gzip"], &["gzip", "zstd"]] {
+        for other in [
+            &["br"][..],
+            &["deflate"],
+            &["gzip, gzip"],
+            &["gzip", "zstd"],
+        ] {
             assert!(said(other).is_err(), "{other:?}");
         }
     }

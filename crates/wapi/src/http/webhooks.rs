@@ -58,7 +58,18 @@ pub struct DisabledInfo {
 
 impl From<Endpoint> for WebhookInfo {
     fn from(endpoint: Endpoint) -> Self {
-        let Endpoint { id, url, session, types, headers, disabled, failing_since, failures, created_at, .. } = endpoint;
+        let Endpoint {
+            id,
+            url,
+            session,
+            types,
+            headers,
+            disabled,
+            failing_since,
+            failures,
+            created_at,
+            ..
+        } = endpoint;
         Self {
             id,
             url: rules::shown(&url),
@@ -66,7 +77,10 @@ impl From<Endpoint> for WebhookInfo {
             types: Some(types).filter(|types| !types.is_empty()),
             headers: headers.into_keys().map(|name| (name, HIDDEN)).collect(),
             enabled: disabled.is_none(),
-            disabled: disabled.map(|it| DisabledInfo { reason: it.reason.word(), since: it.since }),
+            disabled: disabled.map(|it| DisabledInfo {
+                reason: it.reason.word(),
+                since: it.since,
+            }),
             failing_since,
             failures,
             created_at,
@@ -114,9 +128,19 @@ pub struct TestResult {
 }
 
 /// `GET /v1/webhooks`.
-pub async fn list(State(gateway): State<Gateway>, query: Query) -> Result<Json<WebhookList>, Problem> {
+pub async fn list(
+    State(gateway): State<Gateway>,
+    query: Query,
+) -> Result<Json<WebhookList>, Problem> {
     query.done()?;
-    let webhooks = gateway.store.endpoints().await.map_err(unsaved)?.into_iter().map(WebhookInfo::from).collect();
+    let webhooks = gateway
+        .store
+        .endpoints()
+        .await
+        .map_err(unsaved)?
+        .into_iter()
+        .map(WebhookInfo::from)
+        .collect();
     Ok(Json(WebhookList { webhooks }))
 }
 
@@ -131,11 +155,21 @@ pub async fn show(
 }
 
 /// `POST /v1/webhooks` `{url, session?, types?, headers?, secret?}`; 201 with its secret.
-pub async fn make(State(gateway): State<Gateway>, query: Query, mut fields: Fields) -> Result<Response, Problem> {
+pub async fn make(
+    State(gateway): State<Gateway>,
+    query: Query,
+    mut fields: Fields,
+) -> Result<Response, Problem> {
     query.done()?;
-    let url = fields.parsed("url", |text| rules::address(text, gateway.webhooks.allowed()));
-    let session = fields.optional_text("session").and_then(|name| fields.judged("session", session(name)));
-    let types = fields.optional_texts("types").and_then(|names| fields.judged("types", types(names)));
+    let url = fields.parsed("url", |text| {
+        rules::address(text, gateway.webhooks.allowed())
+    });
+    let session = fields
+        .optional_text("session")
+        .and_then(|name| fields.judged("session", session(name)));
+    let types = fields
+        .optional_texts("types")
+        .and_then(|names| fields.judged("types", types(names)));
     let headers = fields.optional_object("headers").unwrap_or_default();
     let headers = fields.judged("headers", merged(BTreeMap::new(), headers));
     let secret = secret(&mut fields);
@@ -150,9 +184,21 @@ pub async fn make(State(gateway): State<Gateway>, query: Query, mut fields: Fiel
     });
     let endpoint = fields.done(read)?;
     let id = endpoint.id.clone();
-    gateway.store.create_endpoint(endpoint).await.map_err(unsaved)?;
-    let made = NewWebhook { info: find(&gateway, &id).await?.into(), secret };
-    Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(made)).into_response())
+    gateway
+        .store
+        .create_endpoint(endpoint)
+        .await
+        .map_err(unsaved)?;
+    let made = NewWebhook {
+        info: find(&gateway, &id).await?.into(),
+        secret,
+    };
+    Ok((
+        StatusCode::CREATED,
+        [(header::CACHE_CONTROL, "no-store")],
+        Json(made),
+    )
+        .into_response())
 }
 
 /// `PATCH /v1/webhooks/{id}` `{url?, session?, types?, headers?, enabled?}`: what is left out stays; `null` stands for all sessions,
@@ -167,13 +213,24 @@ pub async fn change(
     let before = find(&gateway, &id).await?;
     let is_given = |name| fields.is_given(name);
     let (session_given, types_given) = (is_given("session"), is_given("types"));
-    if id == ORIGINAL && ["url", "session", "types", "headers"].into_iter().any(is_given) {
+    if id == ORIGINAL
+        && ["url", "session", "types", "headers"]
+            .into_iter()
+            .any(is_given)
+    {
         return Err(Problem::OriginalWebhook);
     }
-    let url =
-        fields.is_given("url").then(|| fields.parsed("url", |text| rules::address(text, gateway.webhooks.allowed())));
-    let session = fields.optional_text("session").and_then(|name| fields.judged("session", session(name)));
-    let types = fields.optional_texts("types").and_then(|names| fields.judged("types", types(names)));
+    let url = fields.is_given("url").then(|| {
+        fields.parsed("url", |text| {
+            rules::address(text, gateway.webhooks.allowed())
+        })
+    });
+    let session = fields
+        .optional_text("session")
+        .and_then(|name| fields.judged("session", session(name)));
+    let types = fields
+        .optional_texts("types")
+        .and_then(|names| fields.judged("types", types(names)));
     let headers = fields.optional_object("headers");
     let headers = headers.and_then(|given| fields.judged("headers", merged(before.headers, given)));
     let enabled = fields.optional_flag("enabled");
@@ -183,7 +240,13 @@ pub async fn change(
         session: session_given.then_some(session),
         types: types_given.then(|| types.unwrap_or_default()),
         headers,
-        state: enabled.map(|enabled| if enabled { EndpointState::Enabled } else { EndpointState::Disabled }),
+        state: enabled.map(|enabled| {
+            if enabled {
+                EndpointState::Enabled
+            } else {
+                EndpointState::Disabled
+            }
+        }),
     };
     apply(&gateway, &id, fields.done(Some(change))?).await
 }
@@ -198,7 +261,10 @@ pub async fn enable(
     query.done()?;
     fields.refuse_unknown();
     fields.done(Some(()))?;
-    let change = EndpointChange { state: Some(EndpointState::Enabled), ..EndpointChange::default() };
+    let change = EndpointChange {
+        state: Some(EndpointState::Enabled),
+        ..EndpointChange::default()
+    };
     apply(&gateway, &id, change).await
 }
 
@@ -232,9 +298,16 @@ pub async fn rotate_secret(
     let secret = secret(&mut fields);
     fields.refuse_unknown();
     let secret = fields.done(Some(secret))?;
-    let rotated = gateway.webhooks.rotate(&id, &secret).await.map_err(unsaved)?;
+    let rotated = gateway
+        .webhooks
+        .rotate(&id, &secret)
+        .await
+        .map_err(unsaved)?;
     let former_until = rotated.ok_or(Problem::NoWebhook)?;
-    let made = NewSecret { secret, former_until };
+    let made = NewSecret {
+        secret,
+        former_until,
+    };
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(made)).into_response())
 }
 
@@ -247,37 +320,79 @@ pub async fn test(
 ) -> Result<Json<TestResult>, Problem> {
     query.done()?;
     let endpoint = find(&gateway, &id).await?;
-    let named = fields.optional_text("session").and_then(|name| fields.judged("session", session(name)));
+    let named = fields
+        .optional_text("session")
+        .and_then(|name| fields.judged("session", session(name)));
     fields.refuse_unknown();
-    let session = fields.done(Some(named))?.or(endpoint.session.clone()).unwrap_or_else(|| "test".to_owned());
-    let tested = gateway.webhooks.test(endpoint, &session).await.map_err(|error| {
-        tracing::error!(webhook = id, error = format!("{error:#}"), "a webhook cannot be tested");
-        Problem::Internal
-    })?;
+    let session = fields
+        .done(Some(named))?
+        .or(endpoint.session.clone())
+        .unwrap_or_else(|| "test".to_owned());
+    let tested = gateway
+        .webhooks
+        .test(endpoint, &session)
+        .await
+        .map_err(|error| {
+            tracing::error!(
+                webhook = id,
+                error = format!("{error:#}"),
+                "a webhook cannot be tested"
+            );
+            Problem::Internal
+        })?;
     let took_ms = u64::try_from(tested.took.as_millis()).unwrap_or(u64::MAX);
-    let webhooks::Tested { error, status, answer, .. } = tested;
-    Ok(Json(TestResult { taken: error.is_none(), error, status, answer, took_ms }))
+    let webhooks::Tested {
+        error,
+        status,
+        answer,
+        ..
+    } = tested;
+    Ok(Json(TestResult {
+        taken: error.is_none(),
+        error,
+        status,
+        answer,
+        took_ms,
+    }))
 }
 
-async fn apply(gateway: &Gateway, id: &str, change: EndpointChange) -> Result<Json<WebhookInfo>, Problem> {
-    if !gateway.store.change_endpoint(id, change).await.map_err(unsaved)? {
+async fn apply(
+    gateway: &Gateway,
+    id: &str,
+    change: EndpointChange,
+) -> Result<Json<WebhookInfo>, Problem> {
+    if !gateway
+        .store
+        .change_endpoint(id, change)
+        .await
+        .map_err(unsaved)?
+    {
         return Err(Problem::NoWebhook);
     }
     Ok(Json(find(gateway, id).await?.into()))
 }
 
 pub(super) async fn find(gateway: &Gateway, id: &str) -> Result<Endpoint, Problem> {
-    gateway.store.endpoint(id).await.map_err(unsaved)?.ok_or(Problem::NoWebhook)
+    gateway
+        .store
+        .endpoint(id)
+        .await
+        .map_err(unsaved)?
+        .ok_or(Problem::NoWebhook)
 }
 
 pub(super) fn unsaved(error: StoreError) -> Problem {
     tracing::error!(%error, "webhooks cannot be read or changed");
-    Problem::NotReady { detail: "the database does not answer as it should; try again in a moment".to_owned() }
+    Problem::NotReady {
+        detail: "the database does not answer as it should; try again in a moment".to_owned(),
+    }
 }
 
 /// The session need not exist yet.
 fn session(name: String) -> Result<String, String> {
-    SessionName::parse(&name).map(|_| name).map_err(|error| error.to_string())
+    SessionName::parse(&name)
+        .map(|_| name)
+        .map_err(|error| error.to_string())
 }
 
 fn types(names: Vec<String>) -> Result<Vec<String>, String> {
@@ -290,7 +405,8 @@ fn types(names: Vec<String>) -> Result<Vec<String>, String> {
 /// The secret that was given, or a new one.
 fn secret(fields: &mut Fields) -> String {
     let given = fields.optional_text("secret");
-    let given = given.and_then(|text| fields.judged("secret", SigningKey::parse(&text).map(|_| text)));
+    let given =
+        given.and_then(|text| fields.judged("secret", SigningKey::parse(&text).map(|_| text)));
     given.unwrap_or_else(webhooks::new_secret)
 }
 

@@ -58,23 +58,38 @@ fn pictured(path: &Path) -> Option<Described> {
     let (width, height) = picture::size(path)?;
     let thumbnail = picture::open(path).and_then(thumbnail);
     let (width, height) = (Some(width), Some(height));
-    Some(Described { width, height, thumbnail, is_animated: is_animated(path), ..Described::default() })
+    Some(Described {
+        width,
+        height,
+        thumbnail,
+        is_animated: is_animated(path),
+        ..Described::default()
+    })
 }
 
 /// By the flag in the head of an extended WebP file.
 pub(super) fn is_animated(path: &Path) -> bool {
     const ANIMATION: u8 = 0b10;
     let mut head = [0; 21];
-    let is_read = File::open(path).and_then(|mut file| file.read_exact(&mut head)).is_ok();
+    let is_read = File::open(path)
+        .and_then(|mut file| file.read_exact(&mut head))
+        .is_ok();
     is_read && &head[8..16] == b"WEBPVP8X" && head[20] & ANIMATION != 0
 }
 
 /// Makes a sticker of a picture: a WebP of 512 pixels, with the picture in its middle. `false`: it cannot be read, or written.
 pub fn make_sticker(picture: &Path, sticker: &Path) -> bool {
-    let Some(picture) = picture::open(picture) else { return false };
-    let small = picture.resize(STICKER, STICKER, FilterType::Triangle).to_rgba8();
+    let Some(picture) = picture::open(picture) else {
+        return false;
+    };
+    let small = picture
+        .resize(STICKER, STICKER, FilterType::Triangle)
+        .to_rgba8();
     let mut canvas = RgbaImage::new(STICKER, STICKER);
-    let (left, top) = ((STICKER - small.width()) / 2, (STICKER - small.height()) / 2);
+    let (left, top) = (
+        (STICKER - small.width()) / 2,
+        (STICKER - small.height()) / 2,
+    );
     imageops::overlay(&mut canvas, &small, left.into(), top.into());
     canvas.save_with_format(sticker, ImageFormat::WebP).is_ok()
 }
@@ -82,9 +97,16 @@ pub fn make_sticker(picture: &Path, sticker: &Path) -> bool {
 fn thumbnail(picture: DynamicImage) -> Option<Vec<u8>> {
     let mut small = Cursor::new(Vec::new());
     let encoder = JpegEncoder::new_with_quality(&mut small, THUMBNAIL.1);
-    let (width, height) = (picture.width().min(THUMBNAIL.0), picture.height().min(THUMBNAIL.0));
+    let (width, height) = (
+        picture.width().min(THUMBNAIL.0),
+        picture.height().min(THUMBNAIL.0),
+    );
     let picture = DynamicImage::from(picture::on_white(picture));
-    picture.thumbnail(width, height).to_rgb8().write_with_encoder(encoder).ok()?;
+    picture
+        .thumbnail(width, height)
+        .to_rgb8()
+        .write_with_encoder(encoder)
+        .ok()?;
     Some(small.into_inner())
 }
 
@@ -92,7 +114,12 @@ fn film(path: &Path) -> Option<Described> {
     let mut file = BufReader::new(File::open(path).ok()?);
     let film = mp4::read(&mut file).ok().flatten()?;
     let (width, height) = film.frame.unzip();
-    Some(Described { width, height, duration: Some(film.seconds), ..Described::default() })
+    Some(Described {
+        width,
+        height,
+        duration: Some(film.seconds),
+        ..Described::default()
+    })
 }
 
 fn sound(path: &Path, mime_type: &str) -> Option<Described> {
@@ -106,19 +133,28 @@ fn sound(path: &Path, mime_type: &str) -> Option<Described> {
         Some("audio/flac") => counted(file, FileType::Flac),
         _ => None,
     };
-    Some(Described { duration: seconds, ..Described::default() })
+    Some(Described {
+        duration: seconds,
+        ..Described::default()
+    })
 }
 
 /// Whatever else its type may be, it says in its first bytes whether it is a PDF.
 fn paper(path: &Path) -> Option<Described> {
     let pages = pdf::pages(&mut File::open(path).ok()?).ok().flatten();
-    Some(Described { pages, ..Described::default() })
+    Some(Described {
+        pages,
+        ..Described::default()
+    })
 }
 
 /// Seconds, rounded up, without reading what the file says of itself.
 fn counted(file: BufReader<File>, kind: FileType) -> Option<u32> {
     let only_sound = ParseOptions::new().read_tags(false).read_cover_art(false);
-    let read = Probe::with_file_type(file, kind).options(only_sound).read().ok()?;
+    let read = Probe::with_file_type(file, kind)
+        .options(only_sound)
+        .read()
+        .ok()?;
     let length = read.properties().duration().as_millis().div_ceil(1000);
     u32::try_from(length).ok().filter(|seconds| *seconds > 0)
 }
@@ -130,11 +166,19 @@ mod tests {
     #[test]
     fn a_picture_is_measured_and_made_small() {
         let folder = tempfile::tempdir().unwrap();
-        for (name, mime_type) in [("a.png", "image/png"), ("a.jpg", "image/jpeg"), ("a.webp", "image/webp")] {
+        for (name, mime_type) in [
+            ("a.png", "image/png"),
+            ("a.jpg", "image/jpeg"),
+            ("a.webp", "image/webp"),
+        ] {
             let path = folder.path().join(name);
             DynamicImage::new_rgb8(300, 200).save(&path).unwrap();
             let found = describe(&path, mime_type);
-            assert_eq!((found.width, found.height), (Some(300), Some(200)), "{name}");
+            assert_eq!(
+                (found.width, found.height),
+                (Some(300), Some(200)),
+                "{name}"
+            );
             let small = image::load_from_memory(&found.thumbnail.unwrap()).unwrap();
             assert_eq!((small.width(), small.height()), (100, 67));
         }
@@ -147,7 +191,10 @@ mod tests {
         DynamicImage::new_rgb8(30, 20).save(&picture).unwrap();
         assert!(make_sticker(&picture, &sticker));
         let found = describe(&sticker, "image/webp");
-        assert_eq!((found.width, found.height, found.is_animated), (Some(512), Some(512), false));
+        assert_eq!(
+            (found.width, found.height, found.is_animated),
+            (Some(512), Some(512), false)
+        );
         std::fs::write(&picture, "no picture").unwrap();
         assert!(!make_sticker(&picture, &sticker));
         std::fs::write(&picture, b"RIFF\0\0\0\0WEBPVP8X\x0a\0\0\0\x02\0\0\0").unwrap();
@@ -158,15 +205,45 @@ mod tests {
     fn what_cannot_be_read_is_left_out() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
-        let sounds = ["audio/ogg; codecs=opus", "audio/mpeg", "audio/aac", "audio/wav", "audio/flac", "audio/mp4"];
-        let (huge, endless) = (b"RIFF\xff\xff\xff\xffWAVEfmt \xff\xff\xff\xff", b"fLaC\x84\xff\xff\xff");
-        let files = [&b""[..], b"\xff\xd8\xff\xe0 no picture", b"\0\0\0\x20ftypisom", b"OggS", huge, endless];
-        for bytes in files.into_iter().chain([&b"ID3\x04\0\0\x7f\x7f\x7f\x7f"[..], b"\xff\xf1\x50\x80"]) {
+        let sounds = [
+            "audio/ogg; codecs=opus",
+            "audio/mpeg",
+            "audio/aac",
+            "audio/wav",
+            "audio/flac",
+            "audio/mp4",
+        ];
+        let (huge, endless) = (
+            b"RIFF\xff\xff\xff\xffWAVEfmt \xff\xff\xff\xff",
+            b"fLaC\x84\xff\xff\xff",
+        );
+        let files = [
+            &b""[..],
+            b"\xff\xd8\xff\xe0 no picture",
+            b"\0\0\0\x20ftypisom",
+            b"OggS",
+            huge,
+            endless,
+        ];
+        for bytes in files
+            .into_iter()
+            .chain([&b"ID3\x04\0\0\x7f\x7f\x7f\x7f"[..], b"\xff\xf1\x50\x80"])
+        {
             std::fs::write(&path, bytes).unwrap();
-            for mime_type in ["image/jpeg", "video/mp4", "text/plain", ""].into_iter().chain(sounds) {
-                assert_eq!(describe(&path, mime_type), Described::default(), "{mime_type}");
+            for mime_type in ["image/jpeg", "video/mp4", "text/plain", ""]
+                .into_iter()
+                .chain(sounds)
+            {
+                assert_eq!(
+                    describe(&path, mime_type),
+                    Described::default(),
+                    "{mime_type}"
+                );
             }
         }
-        assert_eq!(describe(&folder.path().join("nothing"), "image/png"), Described::default());
+        assert_eq!(
+            describe(&folder.path().join("nothing"), "image/png"),
+            Described::default()
+        );
     }
 }

@@ -60,21 +60,38 @@ pub async fn keep_downloading(media: Media, sessions: Sessions) {
 }
 
 /// What can be begun now, and whether anything waits at all.
-async fn due(media: &Media, sessions: &Sessions, under_way: &HashSet<String>) -> Result<(Vec<MediaRecord>, bool)> {
+async fn due(
+    media: &Media,
+    sessions: &Sessions,
+    under_way: &HashSet<String>,
+) -> Result<(Vec<MediaRecord>, bool)> {
     let inner = &media.inner;
     let waiting = inner.store.sessions_with_waiting_media().await?;
     let mut due = Vec::new();
     for session in &waiting {
         let room = AT_ONCE.saturating_sub(under_way.len() + due.len());
-        let is_online = SessionName::parse(session.name()).is_ok_and(|name| sessions.is_ready(&name).is_ok());
+        let is_online =
+            SessionName::parse(session.name()).is_ok_and(|name| sessions.is_ready(&name).is_ok());
         if room == 0 || !is_online {
             continue;
         }
         // A session has no more than half of the places while others wait, too.
-        let share = if waiting.len() > 1 { room.min(AT_ONCE / 2) } else { room };
+        let share = if waiting.len() > 1 {
+            room.min(AT_ONCE / 2)
+        } else {
+            room
+        };
         let most = u32::try_from(share + under_way.len()).unwrap_or(u32::MAX);
-        let found = inner.store.due_media(session, inner.clock.now(), most).await?;
-        due.extend(found.into_iter().filter(|record| !under_way.contains(&record.id)).take(share));
+        let found = inner
+            .store
+            .due_media(session, inner.clock.now(), most)
+            .await?;
+        due.extend(
+            found
+                .into_iter()
+                .filter(|record| !under_way.contains(&record.id))
+                .take(share),
+        );
     }
     Ok((due, !waiting.is_empty()))
 }
@@ -82,7 +99,11 @@ async fn due(media: &Media, sessions: &Sessions, under_way: &HashSet<String>) ->
 /// One try; the id of what was tried.
 async fn download(media: &Media, sessions: &Sessions, record: MediaRecord) -> String {
     if let Err(error) = tried(media, sessions, &record).await {
-        tracing::error!(id = record.id, error = format!("{error:#}"), "a file cannot be kept for now");
+        tracing::error!(
+            id = record.id,
+            error = format!("{error:#}"),
+            "a file cannot be kept for now"
+        );
         // Not noted, because noting may be what fails: it is due again at once, but not in a circle without pause.
         media.inner.clock.sleep(LOOK_EVERY).await;
     }
@@ -90,12 +111,17 @@ async fn download(media: &Media, sessions: &Sessions, record: MediaRecord) -> St
 }
 
 async fn tried(media: &Media, sessions: &Sessions, record: &MediaRecord) -> Result<()> {
-    let source = record.source.as_deref().context("nobody knows where it is")?;
+    let source = record
+        .source
+        .as_deref()
+        .context("nobody knows where it is")?;
     let remote: Remote = serde_json::from_str(source).context("it cannot be read where it is")?;
     match fetched(media, sessions, record, &remote).await {
         Ok(taken) => media.store(record, taken).await,
         Err(NotFetched::Gone) => ask_phone(media, sessions, record, remote).await,
-        Err(NotFetched::Unfit(why)) => Ok(media.inner.store.media_has_failed(&record.id, why).await?),
+        Err(NotFetched::Unfit(why)) => {
+            Ok(media.inner.store.media_has_failed(&record.id, why).await?)
+        }
         Err(NotFetched::Passing(why)) => put_off(media, record, why).await,
     }
 }
@@ -108,19 +134,39 @@ async fn fetched(
 ) -> Result<Taken, NotFetched> {
     let largest = media.inner.policy.largest;
     if remote.size.is_some_and(|size| size > largest) {
-        return Err(NotFetched::Unfit(format!("it is larger than {} MiB", largest / 1024 / 1024)));
+        return Err(NotFetched::Unfit(format!(
+            "it is larger than {} MiB",
+            largest / 1024 / 1024
+        )));
     }
-    sessions.download(&record.session, remote, media.workshop().place(), largest).await
+    sessions
+        .download(&record.session, remote, media.workshop().place(), largest)
+        .await
 }
 
 /// WhatsApp deletes files after some weeks; the account's own phone may still have it.
-async fn ask_phone(media: &Media, sessions: &Sessions, record: &MediaRecord, mut remote: Remote) -> Result<()> {
-    let message = record.message.as_ref().context("nobody knows which message it came with")?;
-    match sessions.ask_for_file(&record.session, message, &remote).await {
+async fn ask_phone(
+    media: &Media,
+    sessions: &Sessions,
+    record: &MediaRecord,
+    mut remote: Remote,
+) -> Result<()> {
+    let message = record
+        .message
+        .as_ref()
+        .context("nobody knows which message it came with")?;
+    match sessions
+        .ask_for_file(&record.session, message, &remote)
+        .await
+    {
         Ok(direct_path) => {
             remote.direct_path = direct_path;
             let source = serde_json::to_string(&remote).context("writing down where it is")?;
-            media.inner.store.media_has_moved(&record.id, source).await?;
+            media
+                .inner
+                .store
+                .media_has_moved(&record.id, source)
+                .await?;
             match fetched(media, sessions, record, &remote).await {
                 Ok(taken) => media.store(record, taken).await,
                 Err(error) => put_off(media, record, error.to_string()).await,
@@ -128,7 +174,11 @@ async fn ask_phone(media: &Media, sessions: &Sessions, record: &MediaRecord, mut
         }
         Err(NotFetched::Gone) => {
             let why = "WhatsApp has deleted it, and the account's phone has not got it either";
-            Ok(media.inner.store.media_has_failed(&record.id, why.to_owned()).await?)
+            Ok(media
+                .inner
+                .store
+                .media_has_failed(&record.id, why.to_owned())
+                .await?)
         }
         Err(NotFetched::Unfit(why) | NotFetched::Passing(why)) => put_off(media, record, why).await,
     }
@@ -139,7 +189,12 @@ async fn put_off(media: &Media, record: &MediaRecord, why: String) -> Result<()>
     let store = &media.inner.store;
     match PAUSES.get(record.attempts as usize) {
         Some(pause) => {
-            let due_at = media.inner.clock.now().saturating_add(*pause).unwrap_or(Timestamp::MAX);
+            let due_at = media
+                .inner
+                .clock
+                .now()
+                .saturating_add(*pause)
+                .unwrap_or(Timestamp::MAX);
             Ok(store.put_media_off(&record.id, due_at, why).await?)
         }
         None => Ok(store.media_has_failed(&record.id, why).await?),

@@ -59,7 +59,9 @@ impl Choice {
             Self::Found(names) => {
                 let folders = std::env::var_os("PATH").unwrap_or_default();
                 let folders: Vec<_> = std::env::split_paths(&folders).collect();
-                let mut places = names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
+                let mut places = names
+                    .iter()
+                    .flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
                 Ok(places.find(|path| is_program(path)))
             }
         }
@@ -67,7 +69,8 @@ impl Choice {
 }
 
 fn is_program(path: &Path) -> bool {
-    path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+    path.metadata()
+        .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }
 
 /// What it is asked for.
@@ -101,13 +104,23 @@ impl Purpose {
     const fn wanted(self) -> (&'static str, &'static str) {
         match self {
             Self::VoiceNote => ("is not Opus in Ogg, as voice notes are", "Ogg with Opus"),
-            Self::Sticker => ("is no animated WebP, as moving stickers are", "animated WebP"),
+            Self::Sticker => (
+                "is no animated WebP, as moving stickers are",
+                "animated WebP",
+            ),
             Self::Thumbnail => ("is no picture", "one"),
-            Self::Picture => ("is a picture that not every phone shows (HEIC or AVIF)", "JPEG"),
-            Self::Film => ("is a film that not every phone plays (MOV)", "MP4 (H.264 and AAC)"),
-            Self::Gif => {
-                ("is a picture that moves, which phones show as a film without sound", "MP4, as `video` with `gif`")
-            }
+            Self::Picture => (
+                "is a picture that not every phone shows (HEIC or AVIF)",
+                "JPEG",
+            ),
+            Self::Film => (
+                "is a film that not every phone plays (MOV)",
+                "MP4 (H.264 and AAC)",
+            ),
+            Self::Gif => (
+                "is a picture that moves, which phones show as a film without sound",
+                "MP4, as `video` with `gif`",
+            ),
         }
     }
 
@@ -154,7 +167,9 @@ pub enum NotConverted {
     TooLong(Duration),
     #[error("is larger than {1} MiB as a {name}", name = .0.name())]
     TooLarge(Purpose, u64),
-    #[error("has more than {0} KiB as a sticker, however much it is reduced; give something shorter or simpler")]
+    #[error(
+        "has more than {0} KiB as a sticker, however much it is reduced; give something shorter or simpler"
+    )]
     TooMuchMotion(u64),
     /// Another time it may work.
     #[error("cannot be converted for now: {0}")]
@@ -177,7 +192,12 @@ pub(super) struct Ffmpeg {
 
 impl Ffmpeg {
     pub fn new(programs: Programs, clock: Clock, lifecycle: Lifecycle) -> Self {
-        Self { programs, room: Shares::new(AT_ONCE, OF_ONE), clock, lifecycle }
+        Self {
+            programs,
+            room: Shares::new(AT_ONCE, OF_ONE),
+            clock,
+            lifecycle,
+        }
     }
 
     pub fn is_there(&self) -> bool {
@@ -200,12 +220,32 @@ impl Ffmpeg {
         outputs: Vec<OsString>,
         take: impl FnMut(&[u8]),
     ) -> Result<(), NotConverted> {
-        let program = self.programs.ffmpeg.as_ref().ok_or(NotConverted::NoFfmpeg(purpose))?;
+        let program = self
+            .programs
+            .ffmpeg
+            .as_ref()
+            .ok_or(NotConverted::NoFfmpeg(purpose))?;
         let mut command = Command::new(program);
-        command.args(["-nostdin", "-hide_banner", "-loglevel", "error", "-y", "-max_alloc", MEMORY]);
+        command.args([
+            "-nostdin",
+            "-hide_banner",
+            "-loglevel",
+            "error",
+            "-y",
+            "-max_alloc",
+            MEMORY,
+        ]);
         // Each thread of a decoder has pictures of its own in memory.
         command.args(["-threads", "1"]);
-        command.args(["-protocol_whitelist", "file", "-format_whitelist", demuxer, "-f", demuxer, "-i"]);
+        command.args([
+            "-protocol_whitelist",
+            "file",
+            "-format_whitelist",
+            demuxer,
+            "-f",
+            demuxer,
+            "-i",
+        ]);
         command.arg(as_file(input)).args(outputs);
         self.finish(whose, purpose, command, take).await
     }
@@ -220,17 +260,27 @@ impl Ffmpeg {
     ) -> Result<(), NotConverted> {
         let _room = self.room.enter(whose).await;
         // Its settings may come from the environment, too.
-        command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
+        command
+            .env_clear()
+            .envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
         let ending = || NotConverted::Passing("the program is ending".to_owned());
-        let converting = self.clock.timeout(purpose.limit(), converted(command, purpose, take));
-        let done = self.lifecycle.unless_stopping(converting).await.ok_or_else(ending)?;
+        let converting = self
+            .clock
+            .timeout(purpose.limit(), converted(command, purpose, take));
+        let done = self
+            .lifecycle
+            .unless_stopping(converting)
+            .await
+            .ok_or_else(ending)?;
         done.map_err(|_| NotConverted::TooLong(purpose.limit()))?
     }
 }
 
 impl std::fmt::Debug for Ffmpeg {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Ffmpeg").field("programs", &self.programs).finish_non_exhaustive()
+        f.debug_struct("Ffmpeg")
+            .field("programs", &self.programs)
+            .finish_non_exhaustive()
     }
 }
 
@@ -242,16 +292,31 @@ pub(super) fn as_file(path: &Path) -> OsString {
 }
 
 /// Ends with the process; dropped earlier, it ends the process.
-async fn converted(mut command: Command, purpose: Purpose, take: impl FnMut(&[u8])) -> Result<(), NotConverted> {
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+async fn converted(
+    mut command: Command,
+    purpose: Purpose,
+    take: impl FnMut(&[u8]),
+) -> Result<(), NotConverted> {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
     let mut child = command.spawn()?;
     let (output, errors) = (child.stdout.take(), child.stderr.take());
     let mut complaint = Vec::new();
     let listening = async {
-        let Some(mut errors) = errors else { return Ok(()) };
-        (&mut errors).take(COMPLAINT).read_to_end(&mut complaint).await?;
+        let Some(mut errors) = errors else {
+            return Ok(());
+        };
+        (&mut errors)
+            .take(COMPLAINT)
+            .read_to_end(&mut complaint)
+            .await?;
         // It would wait for somebody to read the rest.
-        tokio::io::copy(&mut errors, &mut tokio::io::sink()).await.map(drop)
+        tokio::io::copy(&mut errors, &mut tokio::io::sink())
+            .await
+            .map(drop)
     };
     let (status, poured, listened) = join3(child.wait(), pour(output, take), listening).await;
     poured.and(listened)?;

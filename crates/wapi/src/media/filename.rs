@@ -16,7 +16,9 @@ use super::types::{self, named};
 /// The longest name of a file, in letters.
 const LONGEST: usize = 255;
 /// Names that say what makes an answer, not what it is.
-const PROGRAMS: [&str; 9] = ["php", "asp", "aspx", "ashx", "jsp", "do", "cgi", "pl", "dll"];
+const PROGRAMS: [&str; 9] = [
+    "php", "asp", "aspx", "ashx", "jsp", "do", "cgi", "pl", "dll",
+];
 
 /// A `Content-Disposition`, of a form's part or of an answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,11 +33,22 @@ impl Disposition {
     pub fn read(header: &[u8]) -> Self {
         let header = decoded(header);
         let parameters = parameters(&header);
-        let find = |wanted: &str| parameters.iter().find(|(name, _)| name == wanted).map(|(_, value)| value);
-        let extended = parameters.iter().filter(|(name, _)| name == "filename*").find_map(|(_, value)| extended(value));
+        let find = |wanted: &str| {
+            parameters
+                .iter()
+                .find(|(name, _)| name == wanted)
+                .map(|(_, value)| value)
+        };
+        let extended = parameters
+            .iter()
+            .filter(|(name, _)| name == "filename*")
+            .find_map(|(_, value)| extended(value));
         let plain = || find("filename").map(|value| plain(value));
         let filename = extended.or_else(|| continued(&parameters)).or_else(plain);
-        Self { name: find("name").cloned(), filename: filename.and_then(|filename| base(&filename)) }
+        Self {
+            name: find("name").cloned(),
+            filename: filename.and_then(|filename| base(&filename)),
+        }
     }
 }
 
@@ -89,8 +102,15 @@ fn unquoted(text: &str) -> (String, &str) {
 
 /// Headers are UTF-8 today, and were Latin-1.
 fn decoded(bytes: &[u8]) -> String {
-    std::str::from_utf8(bytes)
-        .map_or_else(|_| WINDOWS_1252.decode_without_bom_handling(bytes).0.into_owned(), str::to_owned)
+    std::str::from_utf8(bytes).map_or_else(
+        |_| {
+            WINDOWS_1252
+                .decode_without_bom_handling(bytes)
+                .0
+                .into_owned()
+        },
+        str::to_owned,
+    )
 }
 
 /// `charset'language'percent-encoded` (RFC 8187).
@@ -105,9 +125,14 @@ fn continued(parameters: &[(String, String)]) -> Option<String> {
     // Each piece, and whether it is encoded; that counts before one that is not, and the first of several.
     let mut pieces: BTreeMap<(usize, bool), &str> = BTreeMap::new();
     for (name, value) in parameters {
-        let Some(place) = name.strip_prefix("filename*") else { continue };
-        let (place, is_encoded) = place.strip_suffix('*').map_or((place, false), |place| (place, true));
-        let is_number = place == "0" || !place.starts_with('0') && place.bytes().all(|byte| byte.is_ascii_digit());
+        let Some(place) = name.strip_prefix("filename*") else {
+            continue;
+        };
+        let (place, is_encoded) = place
+            .strip_suffix('*')
+            .map_or((place, false), |place| (place, true));
+        let is_number = place == "0"
+            || !place.starts_with('0') && place.bytes().all(|byte| byte.is_ascii_digit());
         if let Some(place) = place.parse().ok().filter(|_| is_number) {
             pieces.entry((place, !is_encoded)).or_insert(value);
         }
@@ -132,12 +157,21 @@ fn continued(parameters: &[(String, String)]) -> Option<String> {
     if bytes.is_empty() {
         return None;
     }
-    in_charset(if charset.is_empty() { "utf-8" } else { &charset }, &bytes)
+    in_charset(
+        if charset.is_empty() {
+            "utf-8"
+        } else {
+            &charset
+        },
+        &bytes,
+    )
 }
 
 fn in_charset(charset: &str, bytes: &[u8]) -> Option<String> {
     let encoding = Encoding::for_label(charset.trim().as_bytes())?;
-    encoding.decode_without_bom_handling_and_without_replacement(bytes).map(std::borrow::Cow::into_owned)
+    encoding
+        .decode_without_bom_handling_and_without_replacement(bytes)
+        .map(std::borrow::Cow::into_owned)
 }
 
 /// What programs put into a plain `filename`: words of mail, or percent signs.
@@ -150,7 +184,10 @@ fn plain(value: &str) -> String {
         // Somebody encoded what is not ASCII.
         Ok(text) if value.is_ascii() && !text.is_ascii() => text,
         // What browsers do to these signs, and only to these.
-        _ => value.replace("%22", "\"").replace("%0D", "\r").replace("%0A", "\n"),
+        _ => value
+            .replace("%22", "\"")
+            .replace("%0D", "\r")
+            .replace("%0A", "\n"),
     }
 }
 
@@ -167,7 +204,9 @@ fn words(value: &str) -> String {
             continue;
         };
         let (mut bytes, mut behind) = (bytes, behind);
-        while let Some((_, more, next)) = word(behind.trim_start()).filter(|it| it.0.eq_ignore_ascii_case(charset)) {
+        while let Some((_, more, next)) =
+            word(behind.trim_start()).filter(|it| it.0.eq_ignore_ascii_case(charset))
+        {
             bytes.extend(more);
             behind = next;
         }
@@ -176,7 +215,11 @@ fn words(value: &str) -> String {
             None => text += &from[..from.len() - behind.len()],
         }
         let is_before_word = word(behind.trim_start()).is_some();
-        rest = if is_before_word { behind.trim_start() } else { behind };
+        rest = if is_before_word {
+            behind.trim_start()
+        } else {
+            behind
+        };
     }
     text + rest
 }
@@ -192,7 +235,10 @@ fn word(text: &str) -> Option<(&str, Vec<u8>, &str)> {
     let (said, behind) = text.split_once("?=")?;
     let bytes = match encoding {
         "B" | "b" => LENIENT.decode(said.trim()).ok()?,
-        "Q" | "q" => percent_decode_str(&said.replace('%', "%25").replace('=', "%").replace('_', " ")).collect(),
+        "Q" | "q" => {
+            percent_decode_str(&said.replace('%', "%25").replace('=', "%").replace('_', " "))
+                .collect()
+        }
         _ => return None,
     };
     // A language may stand behind the charset.
@@ -203,7 +249,10 @@ fn word(text: &str) -> Option<(&str, Vec<u8>, &str)> {
 /// systems take away. `None`: nothing is left.
 pub fn base(name: &str) -> Option<String> {
     let last = name.rsplit(['/', '\\']).next()?;
-    let last: String = last.chars().filter(|character| !character.is_control() && !is_unseen(*character)).collect();
+    let last: String = last
+        .chars()
+        .filter(|character| !character.is_control() && !is_unseen(*character))
+        .collect();
     let last = trimmed(&last);
     if last.is_empty() {
         return None;
@@ -230,14 +279,17 @@ fn is_unseen(character: char) -> bool {
 fn trimmed(name: &str) -> &str {
     let joins = |character: char| matches!(character, '\u{200c}' | '\u{200d}');
     name.trim_start_matches(|character: char| character.is_whitespace() || joins(character))
-        .trim_end_matches(|character: char| character.is_whitespace() || character == '.' || joins(character))
+        .trim_end_matches(|character: char| {
+            character.is_whitespace() || character == '.' || joins(character)
+        })
 }
 
 /// What stands behind the last dot of a name, in small letters.
 pub fn extension(name: &str) -> Option<String> {
     let (stem, ending) = name.rsplit_once('.')?;
-    let fits =
-        !stem.is_empty() && (1..=12).contains(&ending.len()) && ending.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let fits = !stem.is_empty()
+        && (1..=12).contains(&ending.len())
+        && ending.bytes().all(|byte| byte.is_ascii_alphanumeric());
     fits.then(|| ending.to_ascii_lowercase())
 }
 
@@ -245,13 +297,21 @@ pub fn extension(name: &str) -> Option<String> {
 pub fn of_address(url: &Url) -> Option<String> {
     let last = url.path_segments()?.rfind(|segment| !segment.is_empty())?;
     let name = base(&decoded(&percent_decode_str(last).collect::<Vec<_>>()))?;
-    let is_program = extension(&name).is_some_and(|extension| PROGRAMS.contains(&extension.as_str()));
-    if is_program { name.rsplit_once('.').and_then(|(stem, _)| base(stem)) } else { Some(name) }
+    let is_program =
+        extension(&name).is_some_and(|extension| PROGRAMS.contains(&extension.as_str()));
+    if is_program {
+        name.rsplit_once('.').and_then(|(stem, _)| base(stem))
+    } else {
+        Some(name)
+    }
 }
 
 /// A name that phones can open a document of this type by: the one it has, with an ending if it has none.
 pub fn complete(name: Option<&str>, mime_type: &str) -> String {
-    let name = name.map(trimmed).filter(|name| !name.is_empty()).unwrap_or("document");
+    let name = name
+        .map(trimmed)
+        .filter(|name| !name.is_empty())
+        .unwrap_or("document");
     match named::extension_of(types::essence(mime_type).as_str()) {
         Some(ending) if !has_ending(name, ending) => format!("{name}.{ending}"),
         _ => name.to_owned(),
@@ -263,7 +323,9 @@ pub fn complete(name: Option<&str>, mime_type: &str) -> String {
 fn has_ending(name: &str, usual: &str) -> bool {
     let is_number = |extension: &str| extension.starts_with(|sign: char| sign.is_ascii_digit());
     extension(name).is_some_and(|extension| {
-        !is_number(&extension) || named::type_of(&extension).is_some() || usual == "bin" && extension.len() == 3
+        !is_number(&extension)
+            || named::type_of(&extension).is_some()
+            || usual == "bin" && extension.len() == 3
     })
 }
 

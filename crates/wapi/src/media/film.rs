@@ -27,31 +27,62 @@ impl File {
             return Ok(self);
         }
         let path = self.path().to_owned();
-        let read = move || std::fs::File::open(path).and_then(|file| mp4::codecs(&mut std::io::BufReader::new(file)));
-        let codecs = self.workshop.decode(read).await.and_then(Result::ok).unwrap_or_default();
+        let read = move || {
+            std::fs::File::open(path)
+                .and_then(|file| mp4::codecs(&mut std::io::BufReader::new(file)))
+        };
+        let codecs = self
+            .workshop
+            .decode(read)
+            .await
+            .and_then(Result::ok)
+            .unwrap_or_default();
         let is_played = !codecs.is_empty() && codecs.iter().all(|codec| PLAYED.contains(&codec));
         let made = self.beside();
         let outputs = if is_played { PACKED } else { CODED };
-        let outputs = outputs.split_whitespace().map(OsString::from).chain([as_file(made.path())]).collect();
-        self.workshop.ffmpeg().run(self.workshop.whose(), Purpose::Film, "mov", self.path(), outputs, |_| {}).await?;
+        let outputs = outputs
+            .split_whitespace()
+            .map(OsString::from)
+            .chain([as_file(made.path())])
+            .collect();
+        self.workshop
+            .ffmpeg()
+            .run(
+                self.workshop.whose(),
+                Purpose::Film,
+                "mov",
+                self.path(),
+                outputs,
+                |_| {},
+            )
+            .await?;
         let size = tokio::fs::metadata(made.path()).await?.len();
         if size > LARGEST_FILM * 1024 * 1024 {
             return Err(NotConverted::TooLarge(Purpose::Film, LARGEST_FILM));
         }
-        Ok(Self { content: Content::Made(made), size, mime_type: types::MP4.to_owned(), ..self })
+        Ok(Self {
+            content: Content::Made(made),
+            size,
+            mime_type: types::MP4.to_owned(),
+            ..self
+        })
     }
 
     /// What can be said of it by looking into it; where there is no ffmpeg, a film has no thumbnail.
     pub async fn described(&self) -> Described {
         let found = self.measured().await;
         match self.mime_type.starts_with("video/") {
-            true => Described { thumbnail: self.small().await, ..found },
+            true => Described {
+                thumbnail: self.small().await,
+                ..found
+            },
             false => found,
         }
     }
 
     async fn small(&self) -> Option<Vec<u8>> {
-        let demuxer = types::demuxer(&self.mime_type).filter(|_| self.workshop.ffmpeg().is_there())?;
+        let demuxer =
+            types::demuxer(&self.mime_type).filter(|_| self.workshop.ffmpeg().is_there())?;
         let mut small = Vec::new();
         let outputs = SMALL.split_whitespace().map(OsString::from).collect();
         let take = |bytes: &[u8]| {
@@ -61,7 +92,14 @@ impl File {
         let made = self
             .workshop
             .ffmpeg()
-            .run(self.workshop.whose(), Purpose::Thumbnail, demuxer, self.path(), outputs, take)
+            .run(
+                self.workshop.whose(),
+                Purpose::Thumbnail,
+                demuxer,
+                self.path(),
+                outputs,
+                take,
+            )
             .await;
         if let Err(error) = made {
             tracing::debug!(%error, "a film has no thumbnail");

@@ -10,7 +10,10 @@ use super::{filename, inside};
 /// The bytes as a PDF, whose pages are counted.
 pub fn pdf(bytes: &[u8]) {
     let pages = pdf::pages(&mut Cursor::new(bytes)).ok().flatten();
-    assert!(pages.is_none_or(|pages| pages > 0), "a document without pages");
+    assert!(
+        pages.is_none_or(|pages| pages > 0),
+        "a document without pages"
+    );
 }
 
 /// The bytes as an MP4, and as the HEIC that is built like one.
@@ -29,9 +32,18 @@ pub fn kind(bytes: &[u8]) {
 
 /// The bytes as a header that names a file.
 pub fn name(bytes: &[u8]) {
-    let Some(name) = Disposition::read(bytes).filename else { return };
-    assert_eq!(filename::base(&name).as_deref(), Some(&*name), "a name is one already");
-    assert!(!name.contains(['/', '\\', '\0', '\n']) && name != "..", "{name:?} leads elsewhere");
+    let Some(name) = Disposition::read(bytes).filename else {
+        return;
+    };
+    assert_eq!(
+        filename::base(&name).as_deref(),
+        Some(&*name),
+        "a name is one already"
+    );
+    assert!(
+        !name.contains(['/', '\\', '\0', '\n']) && name != "..",
+        "{name:?} leads elsewhere"
+    );
 }
 
 #[cfg(test)]

@@ -41,7 +41,11 @@ impl File {
     /// The same as a film without sound.
     pub async fn into_gif(self) -> Result<Self, NotConverted> {
         let (made, unpacked) = (self.beside(), self.beside());
-        let outputs = FILM.split_whitespace().map(OsString::from).chain([as_file(made.path())]).collect();
+        let outputs = FILM
+            .split_whitespace()
+            .map(OsString::from)
+            .chain([as_file(made.path())])
+            .collect();
         if !self.workshop.ffmpeg().is_there() {
             return Err(NotConverted::NoFfmpeg(Purpose::Gif));
         }
@@ -50,17 +54,36 @@ impl File {
             // ffmpeg does not read those of WebP.
             None => {
                 let (from, to) = (self.path().to_owned(), unpacked.path().to_owned());
-                let is_unpacked = self.workshop.decode(move || unpack(&from, &to)).await.flatten();
+                let is_unpacked = self
+                    .workshop
+                    .decode(move || unpack(&from, &to))
+                    .await
+                    .flatten();
                 is_unpacked.ok_or(NotConverted::Unreadable(Purpose::Gif))?;
                 ("apng", unpacked.path())
             }
         };
-        self.workshop.ffmpeg().run(self.workshop.whose(), Purpose::Gif, demuxer, input, outputs, |_| {}).await?;
+        self.workshop
+            .ffmpeg()
+            .run(
+                self.workshop.whose(),
+                Purpose::Gif,
+                demuxer,
+                input,
+                outputs,
+                |_| {},
+            )
+            .await?;
         let size = tokio::fs::metadata(made.path()).await?.len();
         if size > LARGEST_FILM * 1024 * 1024 {
             return Err(NotConverted::TooLarge(Purpose::Gif, LARGEST_FILM));
         }
-        Ok(Self { content: Content::Made(made), size, mime_type: types::MP4.to_owned(), ..self })
+        Ok(Self {
+            content: Content::Made(made),
+            size,
+            mime_type: types::MP4.to_owned(),
+            ..self
+        })
     }
 }
 
@@ -88,7 +111,8 @@ fn unpack(webp: &Path, apng: &Path) -> Option<()> {
     {
         return None;
     }
-    let mut encoder = png::Encoder::new(BufWriter::new(fs::File::create(apng).ok()?), width, height);
+    let mut encoder =
+        png::Encoder::new(BufWriter::new(fs::File::create(apng).ok()?), width, height);
     encoder.set_color(png::ColorType::Rgba);
     encoder.set_depth(png::BitDepth::Eight);
     encoder.set_compression(png::Compression::Fast);

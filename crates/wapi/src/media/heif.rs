@@ -20,8 +20,14 @@ impl File {
             return Ok(self);
         }
         let path = self.path().to_owned();
-        let measure = move || std::fs::File::open(path).and_then(|mut file| mp4::picture(&mut file));
-        let whole = self.workshop.decode(measure).await.and_then(Result::ok).flatten();
+        let measure =
+            move || std::fs::File::open(path).and_then(|mut file| mp4::picture(&mut file));
+        let whole = self
+            .workshop
+            .decode(measure)
+            .await
+            .and_then(Result::ok)
+            .flatten();
         let mut failure = NotConverted::NoHeif(self.mime_type.clone());
         for is_heif in [true, false] {
             let made = self.beside();
@@ -33,11 +39,20 @@ impl File {
                 Ok(()) if self.is_whole(&made, whole).await => {
                     let size = tokio::fs::metadata(made.path()).await?.len();
                     let (content, mime_type) = (Content::Made(made), types::JPEG.to_owned());
-                    return Ok(Self { content, size, mime_type, ..self });
+                    return Ok(Self {
+                        content,
+                        size,
+                        mime_type,
+                        ..self
+                    });
                 }
-                Err(passing @ (NotConverted::Passing(_) | NotConverted::TooLong(_))) => return Err(passing),
+                Err(passing @ (NotConverted::Passing(_) | NotConverted::TooLong(_))) => {
+                    return Err(passing);
+                }
                 // Who has the right program and a picture that it cannot read, need not install it.
-                Err(NotConverted::Unreadable(purpose)) if is_heif => failure = NotConverted::Unreadable(purpose),
+                Err(NotConverted::Unreadable(purpose)) if is_heif => {
+                    failure = NotConverted::Unreadable(purpose)
+                }
                 Ok(()) | Err(_) => {}
             }
         }
@@ -46,12 +61,25 @@ impl File {
 
     /// It writes what has one picture under the name that it is told, and of several each under a number.
     async fn by_heif(&self, made: &Spooled) -> Result<(), NotConverted> {
-        let program = self.workshop.ffmpeg().heif().ok_or(NotConverted::NoFfmpeg(Purpose::Picture))?;
+        let program = self
+            .workshop
+            .ffmpeg()
+            .heif()
+            .ok_or(NotConverted::NoFfmpeg(Purpose::Picture))?;
         let mut command = Command::new(program);
-        command.args(["-q", QUALITY]).args([self.path(), &with_ending(made.path(), ".jpg")]);
-        let converted = self.workshop.ffmpeg().finish(self.workshop.whose(), Purpose::Picture, command, |_| {}).await;
+        command
+            .args(["-q", QUALITY])
+            .args([self.path(), &with_ending(made.path(), ".jpg")]);
+        let converted = self
+            .workshop
+            .ffmpeg()
+            .finish(self.workshop.whose(), Purpose::Picture, command, |_| {})
+            .await;
         let mut is_there = false;
-        for ending in [".jpg".to_owned()].into_iter().chain((1..=MOST).map(|number| format!("-{number}.jpg"))) {
+        for ending in [".jpg".to_owned()]
+            .into_iter()
+            .chain((1..=MOST).map(|number| format!("-{number}.jpg")))
+        {
             let written = with_ending(made.path(), &ending);
             let moved = match is_there {
                 false => tokio::fs::rename(&written, made.path()).await,
@@ -63,18 +91,40 @@ impl File {
                 Err(_) => break,
             }
         }
-        converted.and(if is_there { Ok(()) } else { Err(NotConverted::Unreadable(Purpose::Picture)) })
+        converted.and(if is_there {
+            Ok(())
+        } else {
+            Err(NotConverted::Unreadable(Purpose::Picture))
+        })
     }
 
     async fn by_ffmpeg(&self, made: &Spooled) -> Result<(), NotConverted> {
-        let outputs = ONE.split(' ').map(OsString::from).chain([as_file(made.path())]).collect();
-        self.workshop.ffmpeg().run(self.workshop.whose(), Purpose::Picture, "mov", self.path(), outputs, |_| {}).await
+        let outputs = ONE
+            .split(' ')
+            .map(OsString::from)
+            .chain([as_file(made.path())])
+            .collect();
+        self.workshop
+            .ffmpeg()
+            .run(
+                self.workshop.whose(),
+                Purpose::Picture,
+                "mov",
+                self.path(),
+                outputs,
+                |_| {},
+            )
+            .await
     }
 
     /// Whether what was made has all tiles: programs that do not know how these belong together read the first one.
     async fn is_whole(&self, made: &Spooled, whole: Option<(u32, u32)>) -> bool {
         let path = made.path().to_owned();
-        let size = self.workshop.decode(move || picture::size(&path)).await.flatten();
+        let size = self
+            .workshop
+            .decode(move || picture::size(&path))
+            .await
+            .flatten();
         size.is_some_and(|size| whole.is_none_or(|whole| is_as_large(size, whole)))
     }
 }
@@ -84,7 +134,9 @@ fn is_as_large(made: (u32, u32), whole: (u32, u32)) -> bool {
     /// The smallest blocks and the largest ones that pictures are coded in, in pixels of a side.
     const BLOCKS: (u32, u32) = (8, 64);
     let sides = |(width, height): (u32, u32)| [width.min(height), width.max(height)];
-    let fits = |(made, whole): (u32, u32)| made + BLOCKS.0 > whole && made < whole.saturating_add(BLOCKS.1);
+    let fits = |(made, whole): (u32, u32)| {
+        made + BLOCKS.0 > whole && made < whole.saturating_add(BLOCKS.1)
+    };
     sides(made).into_iter().zip(sides(whole)).all(fits)
 }
 
@@ -104,10 +156,24 @@ mod tests {
     #[test]
     fn a_tile_is_not_the_whole_picture_and_what_fills_up_its_blocks_makes_no_difference() {
         let whole = (4_031, 3_023);
-        for made in [(4_031, 3_023), (3_023, 4_031), (4_032, 3_024), (4_030, 3_022), (4_032, 3_072), (4_064, 3_040)] {
+        for made in [
+            (4_031, 3_023),
+            (3_023, 4_031),
+            (4_032, 3_024),
+            (4_030, 3_022),
+            (4_032, 3_072),
+            (4_064, 3_040),
+        ] {
             assert!(is_as_large(made, whole), "{made:?}");
         }
-        for made in [(512, 512), (4_031, 512), (2_048, 1_512), (3_023, 3_023), (8_064, 6_048), (0, 0)] {
+        for made in [
+            (512, 512),
+            (4_031, 512),
+            (2_048, 1_512),
+            (3_023, 3_023),
+            (8_064, 6_048),
+            (0, 0),
+        ] {
             assert!(!is_as_large(made, whole), "{made:?}");
         }
         assert!(is_as_large((5, 3), (5, 3)) && is_as_large((64, 64), (5, 3)));

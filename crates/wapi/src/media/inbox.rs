@@ -27,7 +27,10 @@ impl Inbox for MediaInbox {
             Download::OnDemand => MediaState::Remote,
             Download::Never => return self.inbox.accept(session, incoming).await,
         };
-        let files: Vec<_> = incoming.iter_mut().filter_map(|incoming| note(session, incoming, state)).collect();
+        let files: Vec<_> = incoming
+            .iter_mut()
+            .filter_map(|incoming| note(session, incoming, state))
+            .collect();
         if files.is_empty() {
             return self.inbox.accept(session, incoming).await;
         }
@@ -41,11 +44,17 @@ impl Inbox for MediaInbox {
 
 impl Media {
     /// Links the files of messages of the time before. They are fetched when somebody asks for them.
-    pub async fn note_past(&self, session: &Life, incoming: impl Iterator<Item = &mut Incoming>) -> Result<()> {
+    pub async fn note_past(
+        &self,
+        session: &Life,
+        incoming: impl Iterator<Item = &mut Incoming>,
+    ) -> Result<()> {
         if self.inner.policy.download == Download::Never {
             return Ok(());
         }
-        let files: Vec<_> = incoming.filter_map(|incoming| note(session, incoming, MediaState::Remote)).collect();
+        let files: Vec<_> = incoming
+            .filter_map(|incoming| note(session, incoming, MediaState::Remote))
+            .collect();
         if !files.is_empty() {
             self.inner.store.add_media(files).await?;
         }

@@ -17,7 +17,9 @@ const MOST_SECTORS: usize = 64;
 const MOST_CHUNKS: usize = 1_000;
 
 /// What films and sounds in boxes begin with.
-const BOXES: [&[u8; 4]; 7] = [b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"];
+const BOXES: [&[u8; 4]; 7] = [
+    b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot",
+];
 
 /// The type by what is inside. `None`: that does not say it, or cannot be read.
 pub fn look(path: &Path) -> Option<&'static str> {
@@ -39,7 +41,9 @@ pub(super) fn seen(file: &mut (impl Read + Seek)) -> io::Result<Option<&'static 
 }
 
 fn is_picture(brand: &[u8]) -> bool {
-    [b"mif1", b"msf1"].into_iter().any(|picture| picture == brand)
+    [b"mif1", b"msf1"]
+        .into_iter()
+        .any(|picture| picture == brand)
 }
 
 /// By the names in the list at the end of a ZIP.
@@ -47,10 +51,17 @@ fn packed(file: &mut (impl Read + Seek)) -> io::Result<Option<&'static str>> {
     let length = file.seek(SeekFrom::End(0))?;
     let start = length.saturating_sub(END + LONGEST_COMMENT);
     let tail = part(file, start, END + LONGEST_COMMENT)?;
-    let Some(end) = tail.windows(4).rposition(|sign| sign == b"PK\x05\x06") else { return Ok(None) };
-    let number =
-        |at: usize| tail.get(end + at..end + at + 4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes);
-    let (Some(size), Some(offset)) = (number(12), number(16)) else { return Ok(None) };
+    let Some(end) = tail.windows(4).rposition(|sign| sign == b"PK\x05\x06") else {
+        return Ok(None);
+    };
+    let number = |at: usize| {
+        tail.get(end + at..end + at + 4)
+            .and_then(|bytes| bytes.try_into().ok())
+            .map(u32::from_le_bytes)
+    };
+    let (Some(size), Some(offset)) = (number(12), number(16)) else {
+        return Ok(None);
+    };
     let list = part(file, offset.into(), u64::from(size).min(LONGEST_LIST))?;
     let names = names(&list);
     let has = |start: &str| names.iter().any(|name| name.starts_with(start.as_bytes()));
@@ -78,10 +89,17 @@ fn names(mut list: &[u8]) -> Vec<&[u8]> {
     const HEAD: usize = 46;
     let mut names = Vec::new();
     while list.starts_with(b"PK\x01\x02") {
-        let short = |at: usize| list.get(at..at + 2).map(|bytes| usize::from(bytes[0]) | usize::from(bytes[1]) << 8);
-        let (Some(name), Some(extra), Some(comment)) = (short(28), short(30), short(32)) else { break };
+        let short = |at: usize| {
+            list.get(at..at + 2)
+                .map(|bytes| usize::from(bytes[0]) | usize::from(bytes[1]) << 8)
+        };
+        let (Some(name), Some(extra), Some(comment)) = (short(28), short(30), short(32)) else {
+            break;
+        };
         names.extend(list.get(HEAD..HEAD + name));
-        list = list.get(HEAD + name + extra + comment..).unwrap_or_default();
+        list = list
+            .get(HEAD + name + extra + comment..)
+            .unwrap_or_default();
     }
     names
 }
@@ -91,17 +109,35 @@ fn stored(file: &mut (impl Read + Seek)) -> io::Result<Option<&'static str>> {
     const ENTRY: usize = 128;
     const LARGEST_SECTOR: u32 = 12;
     let head = part(file, 0, 512)?;
-    let number =
-        |bytes: &[u8], at: usize| bytes.get(at..at + 4).and_then(|it| it.try_into().ok()).map(u32::from_le_bytes);
-    let shift = head.get(30).copied().map(u32::from).filter(|shift| (9..=LARGEST_SECTOR).contains(shift));
-    let (Some(shift), Some(mut sector)) = (shift, number(&head, 48)) else { return Ok(None) };
-    let (size, place) = (1u64 << shift, |sector: u32| (u64::from(sector) + 1) << shift);
+    let number = |bytes: &[u8], at: usize| {
+        bytes
+            .get(at..at + 4)
+            .and_then(|it| it.try_into().ok())
+            .map(u32::from_le_bytes)
+    };
+    let shift = head
+        .get(30)
+        .copied()
+        .map(u32::from)
+        .filter(|shift| (9..=LARGEST_SECTOR).contains(shift));
+    let (Some(shift), Some(mut sector)) = (shift, number(&head, 48)) else {
+        return Ok(None);
+    };
+    let (size, place) = (1u64 << shift, |sector: u32| {
+        (u64::from(sector) + 1) << shift
+    });
     let mut found = None;
     for _ in 0..MOST_SECTORS {
         let folder = part(file, place(sector), size)?;
         for entry in folder.chunks_exact(ENTRY) {
-            let letters = entry[..64].chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
-            let name = String::from_utf16_lossy(&letters.take_while(|letter| *letter != 0).collect::<Vec<_>>());
+            let letters = entry[..64]
+                .chunks_exact(2)
+                .map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
+            let name = String::from_utf16_lossy(
+                &letters
+                    .take_while(|letter| *letter != 0)
+                    .collect::<Vec<_>>(),
+            );
             found = found.or(match name.as_str() {
                 "WordDocument" => Some("application/msword"),
                 "Workbook" | "Book" => Some("application/vnd.ms-excel"),
@@ -113,8 +149,12 @@ fn stored(file: &mut (impl Read + Seek)) -> io::Result<Option<&'static str>> {
         }
         // Which sector comes next stands in a table, whose own sectors the head names.
         let per_table = 1u32 << (shift - 2);
-        let table = usize::try_from(sector / per_table).ok().and_then(|table| number(&head, 76 + 4 * table));
-        let (Some(table), None) = (table.filter(|table| *table < 0xffff_fffa), found) else { break };
+        let table = usize::try_from(sector / per_table)
+            .ok()
+            .and_then(|table| number(&head, 76 + 4 * table));
+        let (Some(table), None) = (table.filter(|table| *table < 0xffff_fffa), found) else {
+            break;
+        };
         let next = part(file, place(table) + u64::from(sector % per_table) * 4, 4)?;
         match number(&next, 0).filter(|next| *next < 0xffff_fffa) {
             Some(next) => sector = next,
@@ -139,7 +179,9 @@ fn moving(file: &mut (impl Read + Seek)) -> io::Result<Option<&'static str>> {
                 return Ok((u32::from_be_bytes(pictures) > 1).then_some("image/apng"));
             }
             b"IDAT" | b"IEND" => return Ok(None),
-            _ => file.seek(SeekFrom::Current(i64::from(u32::from_be_bytes([a, b, c, d])) + 4))?,
+            _ => file.seek(SeekFrom::Current(
+                i64::from(u32::from_be_bytes([a, b, c, d])) + 4,
+            ))?,
         };
     }
     Ok(None)
@@ -148,7 +190,8 @@ fn moving(file: &mut (impl Read + Seek)) -> io::Result<Option<&'static str>> {
 /// What has no pictures is a sound.
 fn filmed(file: &mut (impl Read + Seek)) -> io::Result<Option<&'static str>> {
     let film = mp4::read(file)?;
-    let has_sound_alone = film.is_some_and(|film| film.frame.is_none()) && !mp4::has_pictures(file)?;
+    let has_sound_alone =
+        film.is_some_and(|film| film.frame.is_none()) && !mp4::has_pictures(file)?;
     Ok(has_sound_alone.then_some("audio/mp4"))
 }
 
@@ -207,7 +250,14 @@ mod tests {
         let mut file = b"\x89PNG\r\n\x1a\n".to_vec();
         for chunk in chunks {
             file.extend_from_slice(
-                &[&8u32.to_be_bytes()[..], *chunk, &pictures.to_be_bytes(), b"abcd", b"crc!"].concat(),
+                &[
+                    &8u32.to_be_bytes()[..],
+                    *chunk,
+                    &pictures.to_be_bytes(),
+                    b"abcd",
+                    b"crc!",
+                ]
+                .concat(),
             );
         }
         file
@@ -221,11 +271,23 @@ mod tests {
     fn what_is_inside_says_what_a_file_is() {
         const TYPES: &str = "[Content_Types].xml";
         for (names, found) in [
-            (&[TYPES, "_rels/.rels", "word/document.xml"][..], Some("wordprocessingml.document")),
-            (&["xl/workbook.xml", "word.txt", TYPES], Some("spreadsheetml.sheet")),
+            (
+                &[TYPES, "_rels/.rels", "word/document.xml"][..],
+                Some("wordprocessingml.document"),
+            ),
+            (
+                &["xl/workbook.xml", "word.txt", TYPES],
+                Some("spreadsheetml.sheet"),
+            ),
             (&[TYPES, "xl/workbook.bin"], Some("binary.macroenabled")),
-            (&[TYPES, "ppt/presentation.xml"], Some("presentationml.presentation")),
-            (&["META-INF/MANIFEST.MF", "AndroidManifest.xml"], Some("android.package-archive")),
+            (
+                &[TYPES, "ppt/presentation.xml"],
+                Some("presentationml.presentation"),
+            ),
+            (
+                &["META-INF/MANIFEST.MF", "AndroidManifest.xml"],
+                Some("android.package-archive"),
+            ),
             (&["META-INF/MANIFEST.MF", "a.class"], Some("java-archive")),
             (&["doc.kml"], Some("kmz")),
             (&["a/word/b.txt", TYPES], None),
@@ -234,22 +296,42 @@ mod tests {
         ] {
             let seen = look(zip(names));
             assert!(
-                seen.is_some() == found.is_some() && found.is_none_or(|it| seen.unwrap().contains(it)),
+                seen.is_some() == found.is_some()
+                    && found.is_none_or(|it| seen.unwrap().contains(it)),
                 "{names:?}: {seen:?}"
             );
         }
         for (names, found) in [
-            (&["Root Entry", "WordDocument"][..], Some("application/msword")),
-            (&["Root Entry", "1", "2", "3", "4", "Workbook"], Some("application/vnd.ms-excel")),
-            (&["Root Entry", "PowerPoint Document"], Some("application/vnd.ms-powerpoint")),
-            (&["Root Entry", "__properties_version1.0"], Some("application/vnd.ms-outlook")),
+            (
+                &["Root Entry", "WordDocument"][..],
+                Some("application/msword"),
+            ),
+            (
+                &["Root Entry", "1", "2", "3", "4", "Workbook"],
+                Some("application/vnd.ms-excel"),
+            ),
+            (
+                &["Root Entry", "PowerPoint Document"],
+                Some("application/vnd.ms-powerpoint"),
+            ),
+            (
+                &["Root Entry", "__properties_version1.0"],
+                Some("application/vnd.ms-outlook"),
+            ),
             (&["Root Entry", "EncryptedPackage"], None),
         ] {
             assert_eq!(look(compound(names)), found, "{names:?}");
         }
-        assert_eq!(look(png(&[b"IHDR", b"iCCP", b"acTL", b"IDAT"], 2)), Some("image/apng"));
+        assert_eq!(
+            look(png(&[b"IHDR", b"iCCP", b"acTL", b"IDAT"], 2)),
+            Some("image/apng")
+        );
         for pictures in [0, 1] {
-            assert_eq!(look(png(&[b"IHDR", b"acTL", b"IDAT"], pictures)), None, "it stands still");
+            assert_eq!(
+                look(png(&[b"IHDR", b"acTL", b"IDAT"], pictures)),
+                None,
+                "it stands still"
+            );
         }
         assert_eq!(look(png(&[b"IHDR", b"IDAT", b"acTL"], 2)), None);
     }
@@ -267,16 +349,27 @@ mod tests {
             tkhd[76..80].copy_from_slice(&(width << 16).to_be_bytes());
             tkhd[80..84].copy_from_slice(&(width << 16).to_be_bytes());
             let hdlr = [&[0; 8][..], *handler, &[0; 12]].concat();
-            boxed(b"trak", &[boxed(b"tkhd", &tkhd), boxed(b"mdia", &boxed(b"hdlr", &hdlr))].concat())
+            boxed(
+                b"trak",
+                &[
+                    boxed(b"tkhd", &tkhd),
+                    boxed(b"mdia", &boxed(b"hdlr", &hdlr)),
+                ]
+                .concat(),
+            )
         };
         let tracks: Vec<u8> = tracks.iter().flat_map(track).collect();
-        [boxed(name, content), boxed(b"moov", &[boxed(b"mvhd", &mvhd), tracks].concat())].concat()
+        [
+            boxed(name, content),
+            boxed(b"moov", &[boxed(b"mvhd", &mvhd), tracks].concat()),
+        ]
+        .concat()
     }
 
     #[test]
     fn what_has_no_pictures_is_a_sound_whatever_its_brand() {
-        let brands =
-            [b"isom", b"3gp4", b"3g2a", b"qt  ", b"M4A "].map(|brand| (&b"ftyp"[..], [&brand[..], &[0; 4]].concat()));
+        let brands = [b"isom", b"3gp4", b"3g2a", b"qt  ", b"M4A "]
+            .map(|brand| (&b"ftyp"[..], [&brand[..], &[0; 4]].concat()));
         let old = [&b"wide"[..], b"free", b"mdat"].map(|name| (name, Vec::new()));
         for (name, content) in brands.into_iter().chain(old) {
             for (tracks, found) in [
@@ -287,14 +380,23 @@ mod tests {
                 // Some programs leave out how large the pictures are.
                 (&[(b"soun", 0), (b"vide", 0)], None),
             ] {
-                assert_eq!(look(film(name, &content, tracks)), found, "{} {tracks:?}", content.escape_ascii());
+                assert_eq!(
+                    look(film(name, &content, tracks)),
+                    found,
+                    "{} {tracks:?}",
+                    content.escape_ascii()
+                );
             }
         }
     }
 
     #[test]
     fn what_is_cut_or_lies_is_read_to_an_end() {
-        let whole = [zip(&["[Content_Types].xml", "word/a"]), compound(&["WordDocument"]), png(&[b"IHDR", b"acTL"], 2)];
+        let whole = [
+            zip(&["[Content_Types].xml", "word/a"]),
+            compound(&["WordDocument"]),
+            png(&[b"IHDR", b"acTL"], 2),
+        ];
         for bytes in whole {
             for length in 0..bytes.len() {
                 look(bytes[..length].to_vec());

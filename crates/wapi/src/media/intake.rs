@@ -33,7 +33,14 @@ impl Intake {
     /// Begins with nothing; takes up to `largest` bytes.
     pub async fn begin(spooled: Spooled, largest: u64) -> Result<Self, NotTaken> {
         let file = File::create_new(spooled.path()).await?;
-        Ok(Self { spooled, file, hash: Sha256::new(), head: Vec::with_capacity(HEAD), size: 0, largest })
+        Ok(Self {
+            spooled,
+            file,
+            hash: Sha256::new(),
+            head: Vec::with_capacity(HEAD),
+            size: 0,
+            largest,
+        })
     }
 
     pub async fn take(&mut self, piece: &[u8]) -> Result<(), NotTaken> {
@@ -51,6 +58,13 @@ impl Intake {
     pub async fn finish(mut self) -> Result<(Taken, Vec<u8>), NotTaken> {
         self.file.flush().await?;
         let sha256 = crate::ids::hex(&self.hash.finalize());
-        Ok((Taken { spooled: self.spooled, size: self.size, sha256 }, self.head))
+        Ok((
+            Taken {
+                spooled: self.spooled,
+                size: self.size,
+                sha256,
+            },
+            self.head,
+        ))
     }
 }

@@ -132,7 +132,13 @@ enum Content {
 impl File {
     /// A file that has just come in.
     pub fn new(taken: Taken, mime_type: String, name: Option<String>, workshop: Workshop) -> Self {
-        Self { size: taken.size, content: Content::Spooled(taken), mime_type, name, workshop }
+        Self {
+            size: taken.size,
+            content: Content::Spooled(taken),
+            mime_type,
+            name,
+            workshop,
+        }
     }
 
     pub fn path(&self) -> &Path {
@@ -146,13 +152,18 @@ impl File {
     /// What can be said of it by looking into it; of films, their thumbnail is left out.
     async fn measured(&self) -> Described {
         let (path, mime_type) = (self.path().to_owned(), self.mime_type.clone());
-        self.workshop.decode(move || describe(&path, &mime_type)).await.unwrap_or_default()
+        self.workshop
+            .decode(move || describe(&path, &mime_type))
+            .await
+            .unwrap_or_default()
     }
 
     /// The same as the picture of a profile. `None`: it is no picture that can be read.
     pub async fn as_portrait(&self) -> Option<Vec<u8>> {
         let picture = self.path().to_owned();
-        self.workshop.decode(move || portrait::make_portrait(&picture)).await?
+        self.workshop
+            .decode(move || portrait::make_portrait(&picture))
+            .await?
     }
 
     /// A place for something that is made of it.
@@ -173,16 +184,38 @@ impl Media {
         lifecycle: Lifecycle,
     ) -> Result<Self> {
         let folder = root.join("media");
-        let problem = || format!("WAPI_FILE_SYSTEM_ROOT_POINT_FULL_PATH: {} cannot be used", folder.display());
-        let spool = Spool::open(&folder.join("incoming")).await.with_context(problem)?;
+        let problem = || {
+            format!(
+                "WAPI_FILE_SYSTEM_ROOT_POINT_FULL_PATH: {} cannot be used",
+                folder.display()
+            )
+        };
+        let spool = Spool::open(&folder.join("incoming"))
+            .await
+            .with_context(problem)?;
         let storage: Box<dyn Storage> = match place {
             Place::Disk => Box::new(Disk::open(&folder).await.with_context(problem)?),
             Place::S3(at) => Box::new(Bucket::s3(at)?),
         };
         let (wanted, settled, placing) = Default::default();
-        let workshop = Workshop::new(spool, Ffmpeg::new(programs, clock.clone(), lifecycle.clone()));
-        let inner = Inner { store, storage, workshop, policy, clock, lifecycle, wanted, settled, placing };
-        Ok(Self { inner: Arc::new(inner) })
+        let workshop = Workshop::new(
+            spool,
+            Ffmpeg::new(programs, clock.clone(), lifecycle.clone()),
+        );
+        let inner = Inner {
+            store,
+            storage,
+            workshop,
+            policy,
+            clock,
+            lifecycle,
+            wanted,
+            settled,
+            placing,
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
     }
 
     pub fn policy(&self) -> Policy {
@@ -205,7 +238,11 @@ impl Media {
     }
 
     /// Asks for a file that is still at WhatsApp, and waits at most `limit` until something has become of it.
-    pub async fn fetch(&self, record: MediaRecord, limit: Duration) -> Result<MediaRecord, StoreError> {
+    pub async fn fetch(
+        &self,
+        record: MediaRecord,
+        limit: Duration,
+    ) -> Result<MediaRecord, StoreError> {
         let mut settled = self.inner.settled.subscribe();
         self.inner.store.want_media(&record.id).await?;
         self.inner.wanted.notify_one();
@@ -247,14 +284,21 @@ impl Media {
     /// Called while `placing` is held for writing, of a file that is noted as a leftover.
     async fn try_to_drop(&self, sha256: &str) {
         if let Err(error) = self.drop_content(sha256).await {
-            tracing::warn!(error = format!("{error:#}"), "a file cannot be removed for now; it is tried again");
+            tracing::warn!(
+                error = format!("{error:#}"),
+                "a file cannot be removed for now; it is tried again"
+            );
         }
     }
 
     /// The same, where somebody else deals with what goes wrong.
     async fn drop_content(&self, sha256: &str) -> Result<()> {
         if !self.inner.store.is_media_needed(sha256).await? {
-            self.inner.storage.remove(sha256).await.context("removing a file")?;
+            self.inner
+                .storage
+                .remove(sha256)
+                .await
+                .context("removing a file")?;
         }
         Ok(self.inner.store.leftover_is_gone(sha256).await?)
     }
@@ -262,9 +306,18 @@ impl Media {
     /// Puts a file that came from WhatsApp in its place, and notes that it is there.
     async fn store(&self, record: &MediaRecord, taken: Taken) -> Result<()> {
         let (size, sha256) = (Some(taken.size), Some(taken.sha256.clone()));
-        let facts = MediaFacts { size, sha256, pages: self.pages(record, &taken).await, ..MediaFacts::default() };
+        let facts = MediaFacts {
+            size,
+            sha256,
+            pages: self.pages(record, &taken).await,
+            ..MediaFacts::default()
+        };
         let placing = self.inner.placing.read().await;
-        self.inner.storage.keep(&taken.spooled, &taken.sha256).await.context("keeping a file")?;
+        self.inner
+            .storage
+            .keep(&taken.spooled, &taken.sha256)
+            .await
+            .context("keeping a file")?;
         let is_wanted = self.inner.store.media_is_stored(&record.id, facts).await?;
         drop(placing);
         if !is_wanted {
@@ -278,16 +331,29 @@ impl Media {
 
     /// How many pages a document has whose sender did not say it.
     async fn pages(&self, record: &MediaRecord, taken: &Taken) -> Option<u32> {
-        let is_asked = record.kind.as_deref() == Some(Kind::Document.word()) && record.facts.pages.is_none();
+        let is_asked =
+            record.kind.as_deref() == Some(Kind::Document.word()) && record.facts.pages.is_none();
         let mime_type = record.facts.mime_type.clone().filter(|_| is_asked)?;
         let path = taken.spooled.path().to_owned();
-        self.workshop().of(record.session.name()).decode(move || describe(&path, &mime_type)).await?.pages
+        self.workshop()
+            .of(record.session.name())
+            .decode(move || describe(&path, &mime_type))
+            .await?
+            .pages
     }
 
     /// Keeps a file that somebody uploaded for a session.
     pub async fn add(&self, session: &Life, file: File) -> Result<MediaRecord> {
-        let Described { width, height, duration, pages, .. } = file.measured().await;
-        let Content::Spooled(taken) = file.content else { bail!("it is kept already") };
+        let Described {
+            width,
+            height,
+            duration,
+            pages,
+            ..
+        } = file.measured().await;
+        let Content::Spooled(taken) = file.content else {
+            bail!("it is kept already")
+        };
         let facts = MediaFacts {
             mime_type: Some(file.mime_type),
             filename: file.name,
@@ -300,13 +366,29 @@ impl Media {
         };
         let (id, session) = (ids::media_id(), session.clone());
         let state = MediaState::Stored;
-        let new = NewMedia { id: id.clone(), session, message: None, kind: None, facts, source: None, state };
+        let new = NewMedia {
+            id: id.clone(),
+            session,
+            message: None,
+            kind: None,
+            facts,
+            source: None,
+            state,
+        };
         let _placing = self.inner.placing.read().await;
         // Nothing names it before it is noted: should it not come to that, it is removed.
         self.inner.store.leave_media(&taken.sha256).await?;
-        self.inner.storage.keep(&taken.spooled, &taken.sha256).await.context("keeping a file")?;
+        self.inner
+            .storage
+            .keep(&taken.spooled, &taken.sha256)
+            .await
+            .context("keeping a file")?;
         self.inner.store.add_media(vec![new]).await?;
-        self.inner.store.media(&id).await?.context("it was noted a moment ago")
+        self.inner
+            .store
+            .media(&id)
+            .await?
+            .context("it was noted a moment ago")
     }
 
     /// A file that is here, to be sent.
@@ -314,13 +396,27 @@ impl Media {
         let (Some(sha256), Some(size)) = (&record.facts.sha256, record.facts.size) else {
             return Err(io::ErrorKind::NotFound.into());
         };
-        let content = match self.inner.storage.local(sha256, self.workshop().place()).await? {
+        let content = match self
+            .inner
+            .storage
+            .local(sha256, self.workshop().place())
+            .await?
+        {
             Local::Kept(path) => Content::Kept(path),
             Local::Copied(copy) => Content::Made(copy),
         };
         let mime_type = record.facts.mime_type.clone().unwrap_or_default();
-        let (name, workshop) = (record.facts.filename.clone(), self.workshop().of(record.session.name()));
-        Ok(File { content, size, mime_type, name, workshop })
+        let (name, workshop) = (
+            record.facts.filename.clone(),
+            self.workshop().of(record.session.name()),
+        );
+        Ok(File {
+            content,
+            size,
+            mime_type,
+            name,
+            workshop,
+        })
     }
 }
 

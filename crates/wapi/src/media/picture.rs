@@ -17,9 +17,16 @@ pub fn size(path: &Path) -> Option<(u32, u32)> {
     let (width, height) = decoder.dimensions();
     let is_turned = matches!(
         orientation(&mut decoder),
-        Orientation::Rotate90 | Orientation::Rotate270 | Orientation::Rotate90FlipH | Orientation::Rotate270FlipH
+        Orientation::Rotate90
+            | Orientation::Rotate270
+            | Orientation::Rotate90FlipH
+            | Orientation::Rotate270FlipH
     );
-    Some(if is_turned { (height, width) } else { (width, height) })
+    Some(if is_turned {
+        (height, width)
+    } else {
+        (width, height)
+    })
 }
 
 /// The picture as it is seen; of one that moves, the first.
@@ -49,7 +56,9 @@ pub fn on_white(picture: DynamicImage) -> RgbImage {
     let mut picture = picture.into_rgba8();
     for pixel in picture.pixels_mut() {
         let [red, green, blue, alpha] = pixel.0.map(u32::from);
-        let seen = |part: u32| u8::try_from((part * alpha + 255 * (255 - alpha) + 127) / 255).unwrap_or(u8::MAX);
+        let seen = |part: u32| {
+            u8::try_from((part * alpha + 255 * (255 - alpha) + 127) / 255).unwrap_or(u8::MAX)
+        };
         pixel.0 = [seen(red), seen(green), seen(blue), u8::MAX];
     }
     DynamicImage::from(picture).into_rgb8()

@@ -17,8 +17,13 @@ const QUALITY: u8 = 85;
 /// `None`: it is no picture that can be read.
 pub fn make_portrait(picture: &Path) -> Option<Vec<u8>> {
     let picture = DynamicImage::from(on_white(open(picture)?));
-    let side = picture.width().min(picture.height()).clamp(SIDES.0, SIDES.1);
-    let square = picture.resize_to_fill(side, side, FilterType::Triangle).into_rgb8();
+    let side = picture
+        .width()
+        .min(picture.height())
+        .clamp(SIDES.0, SIDES.1);
+    let square = picture
+        .resize_to_fill(side, side, FilterType::Triangle)
+        .into_rgb8();
     let mut jpeg = Cursor::new(Vec::new());
     let encoder = JpegEncoder::new_with_quality(&mut jpeg, QUALITY);
     square.write_with_encoder(encoder).ok()?;
@@ -47,7 +52,8 @@ mod tests {
             let mut wide = RgbaImage::new(width, height);
             // Black in the middle, red outside of it, and a corner of the middle is transparent.
             for (x, y, pixel) in wide.enumerate_pixels_mut() {
-                let inside = |at: u32, length: u32| at.abs_diff(length / 2) <= width.min(height) / 2;
+                let inside =
+                    |at: u32, length: u32| at.abs_diff(length / 2) <= width.min(height) / 2;
                 *pixel = match inside(x, width) && inside(y, height) {
                     true if x == y => Rgba([0, 0, 0, 0]),
                     true => Rgba([0, 0, 0, 255]),
@@ -55,14 +61,27 @@ mod tests {
                 };
             }
             wide.save(&path).unwrap();
-            let made = image::load_from_memory(&make_portrait(&path).unwrap()).unwrap().to_rgb8();
+            let made = image::load_from_memory(&make_portrait(&path).unwrap())
+                .unwrap()
+                .to_rgb8();
             assert_eq!((made.width(), made.height()), (side, side));
             let [red, green, _] = made.get_pixel(side - 2, side / 2).0;
-            assert!(red < 90 && green < 60, "what is outside of the middle is seen: {red} {green}");
+            assert!(
+                red < 90 && green < 60,
+                "what is outside of the middle is seen: {red} {green}"
+            );
         }
         RgbaImage::new(300, 300).save(&path).unwrap();
-        let made = image::load_from_memory(&make_portrait(&path).unwrap()).unwrap().to_rgb8();
-        assert!(made.get_pixel(150, 150).0.into_iter().all(|part| part > 250), "what shows nothing is white");
+        let made = image::load_from_memory(&make_portrait(&path).unwrap())
+            .unwrap()
+            .to_rgb8();
+        assert!(
+            made.get_pixel(150, 150)
+                .0
+                .into_iter()
+                .all(|part| part > 250),
+            "what shows nothing is white"
+        );
     }
 
     #[test]

@@ -50,7 +50,10 @@ pub struct Remote {
 impl std::fmt::Debug for Remote {
     /// Without the key, and without the address, which is as good as a password.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Remote").field("kind", &self.kind).field("size", &self.size).finish_non_exhaustive()
+        f.debug_struct("Remote")
+            .field("kind", &self.kind)
+            .field("size", &self.size)
+            .finish_non_exhaustive()
     }
 }
 
@@ -65,7 +68,9 @@ mod base64_bytes {
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
-        STANDARD.decode(String::deserialize(deserializer)?).map_err(de::Error::custom)
+        STANDARD
+            .decode(String::deserialize(deserializer)?)
+            .map_err(de::Error::custom)
     }
 }
 
@@ -86,6 +91,9 @@ mod tests {
         };
         let text = serde_json::to_string(&remote).unwrap();
         assert_eq!(serde_json::from_str::<Remote>(&text).unwrap(), remote);
-        assert_eq!(format!("{remote:?}"), "Remote { kind: Sticker, size: Some(4), .. }");
+        assert_eq!(
+            format!("{remote:?}"),
+            "Remote { kind: Sticker, size: Some(4), .. }"
+        );
     }
 }

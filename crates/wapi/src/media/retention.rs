@@ -20,9 +20,16 @@ const KNOWN_FOR: Duration = Duration::from_secs(45 * 24 * 3600);
 /// Keeps to the policy until the program stops.
 pub async fn keep_to(media: Media) {
     let (clock, lifecycle) = (media.inner.clock.clone(), media.inner.lifecycle.clone());
-    while lifecycle.unless_stopping(clock.sleep(EVERY)).await.is_some() {
+    while lifecycle
+        .unless_stopping(clock.sleep(EVERY))
+        .await
+        .is_some()
+    {
         if let Some(Err(error)) = lifecycle.unless_stopping(media.sweep(clock.now())).await {
-            tracing::warn!(error = format!("{error:#}"), "old files cannot be removed for now");
+            tracing::warn!(
+                error = format!("{error:#}"),
+                "old files cannot be removed for now"
+            );
         }
     }
 }
@@ -34,7 +41,10 @@ impl Media {
         let before = |age: Duration| now.checked_sub(age).unwrap_or(Timestamp::UNIX_EPOCH);
         self.remove_leftovers().await?;
         let mut removed = 0;
-        while self.remove_old(before(policy.keep_for), STEP, &mut removed).await? {}
+        while self
+            .remove_old(before(policy.keep_for), STEP, &mut removed)
+            .await?
+        {}
         while self.inner.store.media_size().await? > policy.keep_size {
             // Few at a time, so that no more go than must.
             if !self.remove_old(now, STEP / 20, &mut removed).await? {
@@ -48,14 +58,23 @@ impl Media {
         if removed > 0 {
             tracing::info!(removed, "old files were removed");
         }
-        while self.inner.store.forget_media(before(policy.keep_for.max(KNOWN_FOR)), STEP).await? > 0 {}
+        while self
+            .inner
+            .store
+            .forget_media(before(policy.keep_for.max(KNOWN_FOR)), STEP)
+            .await?
+            > 0
+        {}
         Ok(())
     }
 
     /// Does not wait for the next round with what nothing names any more.
     pub async fn remove_leftovers_now(&self) {
         if let Err(error) = self.remove_leftovers().await {
-            tracing::warn!(error = format!("{error:#}"), "files that nothing names cannot be removed for now");
+            tracing::warn!(
+                error = format!("{error:#}"),
+                "files that nothing names cannot be removed for now"
+            );
         }
     }
 
@@ -66,7 +85,10 @@ impl Media {
             let _placing = self.inner.placing.write().await;
             if let Err(error) = self.drop_content(&sha256).await {
                 failures += 1;
-                tracing::warn!(error = format!("{error:#}"), "a file that nothing names still cannot be removed");
+                tracing::warn!(
+                    error = format!("{error:#}"),
+                    "a file that nothing names still cannot be removed"
+                );
                 if failures == FAILURES {
                     break;
                 }

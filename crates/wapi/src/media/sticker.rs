@@ -27,14 +27,25 @@ impl File {
             None => self.still().await?,
         };
         let size = tokio::fs::metadata(made.path()).await?.len();
-        Ok(Self { content: Content::Made(made), size, mime_type: types::WEBP.to_owned(), ..self })
+        Ok(Self {
+            content: Content::Made(made),
+            size,
+            mime_type: types::WEBP.to_owned(),
+            ..self
+        })
     }
 
     async fn still(&self) -> Result<Spooled, NotConverted> {
         let (picture, made) = (self.path().to_owned(), self.beside());
         let sticker = made.path().to_owned();
-        let is_made = self.workshop.decode(move || make_sticker(&picture, &sticker)).await;
-        is_made.filter(|is_made| *is_made).map(|_| made).ok_or(NotConverted::NoPicture)
+        let is_made = self
+            .workshop
+            .decode(move || make_sticker(&picture, &sticker))
+            .await;
+        is_made
+            .filter(|is_made| *is_made)
+            .map(|_| made)
+            .ok_or(NotConverted::NoPicture)
     }
 
     async fn moving(&self, demuxer: &str) -> Result<Spooled, NotConverted> {
@@ -43,7 +54,14 @@ impl File {
             let outputs = outputs(pictures, quality, made.path());
             self.workshop
                 .ffmpeg()
-                .run(self.workshop.whose(), Purpose::Sticker, demuxer, self.path(), outputs, |_| {})
+                .run(
+                    self.workshop.whose(),
+                    Purpose::Sticker,
+                    demuxer,
+                    self.path(),
+                    outputs,
+                    |_| {},
+                )
                 .await?;
             if tokio::fs::metadata(made.path()).await?.len() <= LARGEST * 1024 {
                 return Ok(made);
@@ -59,7 +77,12 @@ fn outputs(pictures: u32, quality: u32, to: &Path) -> Vec<OsString> {
         "fps={pictures},scale=512:512:force_original_aspect_ratio=decrease:flags=bilinear,format=yuva420p,\
          pad=512:512:(ow-iw)/2:(oh-ih)/2:color=black@0"
     );
-    let words =
-        format!("-map 0:v:0 -map_metadata -1 -an -t 10 -vf {filters} -c:v libwebp_anim -loop 0 -q:v {quality} -f webp");
-    words.split(' ').map(OsString::from).chain([as_file(to)]).collect()
+    let words = format!(
+        "-map 0:v:0 -map_metadata -1 -an -t 10 -vf {filters} -c:v libwebp_anim -loop 0 -q:v {quality} -f webp"
+    );
+    words
+        .split(' ')
+        .map(OsString::from)
+        .chain([as_file(to)])
+        .collect()
 }

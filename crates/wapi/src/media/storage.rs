@@ -66,7 +66,10 @@ pub(super) enum Local {
 /// leads anywhere else.
 fn shelf(sha256: &str) -> io::Result<&str> {
     let is_hash = sha256.len() == 64 && sha256.bytes().all(|byte| byte.is_ascii_hexdigit());
-    sha256.get(..2).filter(|_| is_hash).ok_or_else(|| io::Error::other("this is no SHA-256"))
+    sha256
+        .get(..2)
+        .filter(|_| is_hash)
+        .ok_or_else(|| io::Error::other("this is no SHA-256"))
 }
 
 /// The folder for files that come in.
@@ -83,12 +86,16 @@ impl Spool {
             _ => {}
         }
         durable::make_folder(folder).await?;
-        Ok(Self { folder: folder.to_owned() })
+        Ok(Self {
+            folder: folder.to_owned(),
+        })
     }
 
     /// A place for one file.
     pub fn place(&self) -> Spooled {
-        Spooled { path: self.folder.join(ids::media_id()) }
+        Spooled {
+            path: self.folder.join(ids::media_id()),
+        }
     }
 }
 

@@ -8,8 +8,12 @@ use super::*;
 
 /// The SHA-256 of `hello`.
 const NAME: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
-const POLICY: Policy =
-    Policy { download: Download::Eager, largest: 1000, keep_for: Duration::from_secs(24 * 3600), keep_size: 1_000_000 };
+const POLICY: Policy = Policy {
+    download: Download::Eager,
+    largest: 1000,
+    keep_for: Duration::from_secs(24 * 3600),
+    keep_size: 1_000_000,
+};
 
 /// Keeps each file, and says that it could not: as if the answer were lost, or the program ended before it.
 struct Ends(Disk);
@@ -37,18 +41,44 @@ impl Storage for Ends {
 async fn add(media: &Media) -> Result<MediaRecord> {
     let spooled = media.workshop().place();
     tokio::fs::write(spooled.path(), "hello").await.unwrap();
-    let taken = Taken { spooled, size: 5, sha256: NAME.to_owned() };
-    media.add(&Life::test(1, "shop"), File::new(taken, "text/plain".to_owned(), None, media.workshop().clone())).await
+    let taken = Taken {
+        spooled,
+        size: 5,
+        sha256: NAME.to_owned(),
+    };
+    media
+        .add(
+            &Life::test(1, "shop"),
+            File::new(
+                taken,
+                "text/plain".to_owned(),
+                None,
+                media.workshop().clone(),
+            ),
+        )
+        .await
 }
 
 #[tokio::test]
 async fn a_file_that_was_kept_and_never_noted_does_not_stay() {
     let folder = TempDir::new().unwrap();
     let (clock, lifecycle) = (Clock::system(), Lifecycle::new());
-    let store = Store::open(&folder.path().join("wapi.db"), clock.clone()).await.unwrap();
+    let store = Store::open(&folder.path().join("wapi.db"), clock.clone())
+        .await
+        .unwrap();
     let open = async || {
         let parts = (store.clone(), clock.clone(), lifecycle.clone());
-        Media::open(folder.path(), &Place::Disk, POLICY, Programs::default(), parts.0, parts.1, parts.2).await.unwrap()
+        Media::open(
+            folder.path(),
+            &Place::Disk,
+            POLICY,
+            Programs::default(),
+            parts.0,
+            parts.1,
+            parts.2,
+        )
+        .await
+        .unwrap()
     };
     let mut failing = open().await;
     let disk = Disk::open(&folder.path().join("media")).await.unwrap();
@@ -64,7 +94,10 @@ async fn a_file_that_was_kept_and_never_noted_does_not_stay() {
     let media = open().await;
     add(&failing).await.unwrap_err();
     add(&media).await.unwrap();
-    assert_eq!(store.media_leftovers(10).await.unwrap(), Vec::<String>::new());
+    assert_eq!(
+        store.media_leftovers(10).await.unwrap(),
+        Vec::<String>::new()
+    );
     media.sweep(later).await.unwrap();
     assert!(file.exists(), "it came again, and that was noted");
 }

@@ -21,7 +21,9 @@ pub enum WrongType {
         "is no sticker but {0}; WebP, also animated, PNG, JPEG, GIF, HEIC, AVIF and short films (MP4, MOV, 3GP, WebM) can be sent"
     )]
     NotASticker(String),
-    #[error("is not a video but {0}; MP4, MOV, 3GP and pictures that move (GIF, APNG, WebP) can be sent")]
+    #[error(
+        "is not a video but {0}; MP4, MOV, 3GP and pictures that move (GIF, APNG, WebP) can be sent"
+    )]
     NotAVideo(String),
     #[error("is not a sound but {0}; Ogg (Opus), MP3, M4A, AAC and AMR can be sent")]
     NotASound(String),
@@ -54,7 +56,9 @@ pub struct Told<'a> {
 
 /// Whether a file that begins like this has to be looked into to know what it is.
 pub fn is_container(head: &[u8]) -> bool {
-    magic::of(head).is_some_and(|found| matches!(found, ZIP | OLE | "image/png") || is_film_or_sound_in_boxes(found))
+    magic::of(head).is_some_and(|found| {
+        matches!(found, ZIP | OLE | "image/png") || is_film_or_sound_in_boxes(found)
+    })
 }
 
 /// Boxes of ISO/IEC 14496-12 with pictures that move, or with sounds alone.
@@ -64,12 +68,23 @@ fn is_film_or_sound_in_boxes(mime_type: &str) -> bool {
 
 /// The type of a file by its first bytes, what was found inside, and what is told of it.
 pub fn of(head: &[u8], inside: Option<&str>, told: Told<'_>) -> String {
-    let named = told.name.and_then(filename::extension).and_then(|extension| named::type_of(&extension));
+    let named = told
+        .name
+        .and_then(filename::extension)
+        .and_then(|extension| named::type_of(&extension));
     let said = told.said.and_then(named::said);
-    let others = || named.filter(|named| *named != UNKNOWN).map(str::to_owned).into_iter().chain(said.clone());
+    let others = || {
+        named
+            .filter(|named| *named != UNKNOWN)
+            .map(str::to_owned)
+            .into_iter()
+            .chain(said.clone())
+    };
     match inside.or_else(|| magic::of(head)) {
         // A container says less than what is usually kept in it.
-        Some(found) => others().find(|other| refines(other, found)).unwrap_or_else(|| usual(found).to_owned()),
+        Some(found) => others()
+            .find(|other| refines(other, found))
+            .unwrap_or_else(|| usual(found).to_owned()),
         // What always begins in a way of its own cannot be what begins in another.
         None => others()
             .find(|other| !magic::always_begins_so(other))
@@ -86,9 +101,16 @@ fn refines(told: &str, found: &str) -> bool {
         "application/vnd.google-earth.kmz",
         "application/vnd.apple.",
     ];
-    let is_office =
-        |told: &str| told.contains("openxmlformats") || told.contains("opendocument") || told.contains("macroenabled");
-    let word = |it: &str| ["word", "sheet", "presentation"].into_iter().find(|word| it.contains(word) && is_office(it));
+    let is_office = |told: &str| {
+        told.contains("openxmlformats")
+            || told.contains("opendocument")
+            || told.contains("macroenabled")
+    };
+    let word = |it: &str| {
+        ["word", "sheet", "presentation"]
+            .into_iter()
+            .find(|word| it.contains(word) && is_office(it))
+    };
     match found {
         ZIP => is_office(told) || ZIPS.iter().any(|zip| told.starts_with(zip)),
         OLE => {
@@ -101,7 +123,9 @@ fn refines(told: &str, found: &str) -> bool {
         "video/webm" => told == "audio/webm",
         // A film and a sound begin alike; where what is inside could not be read, whoever gives it knows.
         film if is_film_or_sound_in_boxes(film) => told == "audio/mp4",
-        "text/html" | "application/xml" => told.ends_with("+xml") || told == "application/xml" || told == "text/html",
+        "text/html" | "application/xml" => {
+            told.ends_with("+xml") || told == "application/xml" || told == "text/html"
+        }
         // Templates, and those with macros.
         found => word(found).is_some() && word(found) == word(told),
     }
@@ -122,7 +146,10 @@ fn is_text(head: &[u8]) -> bool {
         }
         Err(_) => return head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff"),
     };
-    !valid.is_empty() && !valid.chars().any(|sign| sign.is_control() && !matches!(sign, '\n' | '\r' | '\t' | '\u{c}'))
+    !valid.is_empty()
+        && !valid
+            .chars()
+            .any(|sign| sign.is_control() && !matches!(sign, '\n' | '\r' | '\t' | '\u{c}'))
 }
 
 /// Whether a file of this type can be sent as this kind, as it is or converted.

@@ -17,7 +17,8 @@ const SAMPLES: &str = "-map 0:a:0 -ac 1 -ar 8000 -c:a pcm_s16le -f s16le pipe:1"
 impl File {
     /// The same as a voice note, and 64 levels from 0 to 100: how loud it is over time, where ffmpeg can say it.
     pub async fn into_voice(self) -> Result<(Self, Option<Vec<u8>>), NotConverted> {
-        let demuxer = types::demuxer(&self.mime_type).ok_or(NotConverted::Unreadable(Purpose::VoiceNote))?;
+        let demuxer =
+            types::demuxer(&self.mime_type).ok_or(NotConverted::Unreadable(Purpose::VoiceNote))?;
         let mut waveform = Waveform::new();
         if self.mime_type == types::OPUS {
             let listened = self.workshop.ffmpeg().run(
@@ -39,19 +40,37 @@ impl File {
         let outputs = [opus(note.path()), samples()].concat();
         self.workshop
             .ffmpeg()
-            .run(self.workshop.whose(), Purpose::VoiceNote, demuxer, self.path(), outputs, |bytes| waveform.take(bytes))
+            .run(
+                self.workshop.whose(),
+                Purpose::VoiceNote,
+                demuxer,
+                self.path(),
+                outputs,
+                |bytes| waveform.take(bytes),
+            )
             .await?;
         let size = tokio::fs::metadata(note.path()).await?.len();
         if size > LARGEST * 1024 * 1024 {
             return Err(NotConverted::TooLarge(Purpose::VoiceNote, LARGEST));
         }
         let (content, mime_type) = (Content::Made(note), types::OPUS.to_owned());
-        Ok((Self { content, size, mime_type, ..self }, waveform.levels()))
+        Ok((
+            Self {
+                content,
+                size,
+                mime_type,
+                ..self
+            },
+            waveform.levels(),
+        ))
     }
 }
 
 fn opus(to: &Path) -> Vec<OsString> {
-    OPUS.split(' ').map(OsString::from).chain([as_file(to)]).collect()
+    OPUS.split(' ')
+        .map(OsString::from)
+        .chain([as_file(to)])
+        .collect()
 }
 
 fn samples() -> Vec<OsString> {

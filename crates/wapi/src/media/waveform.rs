@@ -22,7 +22,12 @@ pub(super) struct Waveform {
 
 impl Waveform {
     pub fn new() -> Self {
-        Self { parts: Vec::new(), width: WIDTH, last: (0, 0), half: None }
+        Self {
+            parts: Vec::new(),
+            width: WIDTH,
+            last: (0, 0),
+            half: None,
+        }
     }
 
     pub fn take(&mut self, bytes: &[u8]) {
@@ -38,14 +43,23 @@ impl Waveform {
 
     fn sample(&mut self, bytes: [u8; 2]) {
         let (sum, count) = self.last;
-        self.last = (sum + u64::from(i16::from_le_bytes(bytes).unsigned_abs()), count + 1);
+        self.last = (
+            sum + u64::from(i16::from_le_bytes(bytes).unsigned_abs()),
+            count + 1,
+        );
         if self.last.1 < self.width {
             return;
         }
         self.parts.push(self.last.0);
         self.last = (0, 0);
         if self.parts.len() == PARTS {
-            self.parts = self.parts.as_chunks::<2>().0.iter().map(|two| two.iter().sum()).collect();
+            self.parts = self
+                .parts
+                .as_chunks::<2>()
+                .0
+                .iter()
+                .map(|two| two.iter().sum())
+                .collect();
             self.width *= 2;
         }
     }
@@ -53,7 +67,8 @@ impl Waveform {
     /// The loudest part is 100. `None`: there was no sound.
     pub fn levels(mut self) -> Option<Vec<u8>> {
         // As loud as if it were whole.
-        self.parts.extend((self.last.0 * self.width).checked_div(self.last.1));
+        self.parts
+            .extend((self.last.0 * self.width).checked_div(self.last.1));
         let parts = self.parts.len();
         if parts == 0 {
             return None;
@@ -65,7 +80,12 @@ impl Waveform {
         };
         let averages: Vec<u64> = (0..LEVELS).map(average).collect();
         let most = averages.iter().copied().max().unwrap_or_default().max(1);
-        Some(averages.into_iter().map(|average| u8::try_from(average * LOUDEST / most).unwrap_or(u8::MAX)).collect())
+        Some(
+            averages
+                .into_iter()
+                .map(|average| u8::try_from(average * LOUDEST / most).unwrap_or(u8::MAX))
+                .collect(),
+        )
     }
 }
 
@@ -84,7 +104,9 @@ mod tests {
     #[test]
     fn it_rises_with_the_sound_however_long_that_is_and_however_it_comes() {
         for length in [64, 6_400, 6_400_000] {
-            let rising = |at: i32| i16::try_from(at * 64 / length * 500).unwrap() * if at % 2 == 0 { 1 } else { -1 };
+            let rising = |at: i32| {
+                i16::try_from(at * 64 / length * 500).unwrap() * if at % 2 == 0 { 1 } else { -1 }
+            };
             let levels = of((0..length).map(rising), 4096).unwrap();
             assert_eq!(levels.len(), 64);
             assert!(levels.is_sorted(), "{length}: {levels:?}");
@@ -92,7 +114,10 @@ mod tests {
         }
         let samples = || (0..10_007).map(|at: i32| i16::try_from(at).unwrap());
         assert_eq!(of(samples(), 3), of(samples(), 1 << 20));
-        assert_eq!(of(std::iter::repeat_n(i16::MIN, 700), 2), Some(vec![100; 64]));
+        assert_eq!(
+            of(std::iter::repeat_n(i16::MIN, 700), 2),
+            Some(vec![100; 64])
+        );
     }
 
     #[test]

@@ -24,12 +24,20 @@ pub struct Workshop {
 
 impl Workshop {
     pub(super) fn new(spool: Spool, ffmpeg: Ffmpeg) -> Self {
-        Self { spool, room: Shares::new(AT_ONCE, AT_ONCE), whose: Arc::default(), ffmpeg: Arc::new(ffmpeg) }
+        Self {
+            spool,
+            room: Shares::new(AT_ONCE, AT_ONCE),
+            whose: Arc::default(),
+            ffmpeg: Arc::new(ffmpeg),
+        }
     }
 
     /// The same, for files of this session: those of others wait no longer for it than for one file.
     pub fn of(&self, session: &str) -> Self {
-        Self { whose: session.into(), ..self.clone() }
+        Self {
+            whose: session.into(),
+            ..self.clone()
+        }
     }
 
     pub(super) fn ffmpeg(&self) -> &Ffmpeg {
@@ -47,8 +55,23 @@ impl Workshop {
     }
 
     /// A file that has just come in, once it is known what it is: by its first bytes, and by what is told of it.
-    pub async fn file(&self, taken: Taken, head: &[u8], name: Option<String>, said: Option<&str>) -> File {
-        let mime_type = self.type_of(taken.spooled.path(), head, Told { name: name.as_deref(), said }).await;
+    pub async fn file(
+        &self,
+        taken: Taken,
+        head: &[u8],
+        name: Option<String>,
+        said: Option<&str>,
+    ) -> File {
+        let mime_type = self
+            .type_of(
+                taken.spooled.path(),
+                head,
+                Told {
+                    name: name.as_deref(),
+                    said,
+                },
+            )
+            .await;
         File::new(taken, mime_type, name, self.clone())
     }
 
@@ -62,7 +85,10 @@ impl Workshop {
     }
 
     /// Runs work that decodes a file, when there is room for it; `None` when it panicked.
-    pub async fn decode<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    pub async fn decode<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
         let room = self.room.enter(&self.whose).await;
         // The work goes on when nobody waits for it any more, so it takes its room along.
         blocking(move || {

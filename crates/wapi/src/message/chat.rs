@@ -41,17 +41,26 @@ impl ChatId {
     pub fn parse(text: &str) -> Result<Self, NoChat> {
         let seen = number::visible(text);
         let named = match (number::linked(&seen), seen.split_once('@')) {
-            (Some(number), _) => number.map(|number| Self::Phone(number.digits)).map_err(Some),
+            (Some(number), _) => number
+                .map(|number| Self::Phone(number.digits))
+                .map_err(Some),
             (None, Some(address)) => Self::of_address(address).ok_or(None),
-            (None, None) => number::parse(&seen).map(|number| Self::Phone(number.digits)).map_err(Some),
+            (None, None) => number::parse(&seen)
+                .map(|number| Self::Phone(number.digits))
+                .map_err(Some),
         };
-        named.map_err(|why| NoChat { text: seen.chars().take(80).collect(), why })
+        named.map_err(|why| NoChat {
+            text: seen.chars().take(80).collect(),
+            why,
+        })
     }
 
     /// The digits of a phone number that is written as an international one: with `+` or `00`, or in an address like `https://wa.me/…`.
     pub fn international(text: &str) -> Option<String> {
         let seen = number::visible(text);
-        let number = number::linked(&seen).unwrap_or_else(|| number::parse(&seen)).ok()?;
+        let number = number::linked(&seen)
+            .unwrap_or_else(|| number::parse(&seen))
+            .ok()?;
         Some(number.digits).filter(|_| number.is_international)
     }
 
@@ -103,7 +112,8 @@ fn phone(user: &str) -> Option<String> {
 
 /// New groups are a number; old ones are the founder's number and a time, with a dash between.
 fn group(user: &str) -> Option<String> {
-    let well_formed = user.split('-').count() <= 2 && user.split('-').all(|part| digits(part, 5..=25).is_some());
+    let well_formed =
+        user.split('-').count() <= 2 && user.split('-').all(|part| digits(part, 5..=25).is_some());
     well_formed.then(|| user.to_owned())
 }
 
@@ -114,10 +124,16 @@ mod tests {
     #[test]
     fn a_chat_is_not_named_by_what_only_resembles_a_number() {
         let error = ChatId::parse("375440000002.0").unwrap_err().to_string();
-        assert!(error.starts_with("`375440000002.0` names no chat: it looks like a decimal"), "{error}");
+        assert!(
+            error.starts_with("`375440000002.0` names no chat: it looks like a decimal"),
+            "{error}"
+        );
         assert!(error.ends_with("…@g.us or …@newsletter"), "{error}");
         let error = ChatId::parse("a@b").unwrap_err().to_string();
-        assert!(error.starts_with("`a@b` names no chat; use an international phone number"), "{error}");
+        assert!(
+            error.starts_with("`a@b` names no chat; use an international phone number"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -128,12 +144,24 @@ mod tests {
             ("375447034810", "375447034810@s.whatsapp.net"),
             ("+375 44 703-48-10", "375447034810@s.whatsapp.net"),
             ("+1 (202) 555.0123", "12025550123@s.whatsapp.net"),
-            ("\u{2068}375447034810@c.us\u{2069}", "375447034810@s.whatsapp.net"),
-            ("https://wa.me/375447034810?text=me@home", "375447034810@s.whatsapp.net"),
+            (
+                "\u{2068}375447034810@c.us\u{2069}",
+                "375447034810@s.whatsapp.net",
+            ),
+            (
+                "https://wa.me/375447034810?text=me@home",
+                "375447034810@s.whatsapp.net",
+            ),
             ("123456789012345@lid", "123456789012345@lid"),
             ("120363025246125486@g.us", "120363025246125486@g.us"),
-            ("375447034810-1500000000@g.us", "375447034810-1500000000@g.us"),
-            ("120363025246125486@newsletter", "120363025246125486@newsletter"),
+            (
+                "375447034810-1500000000@g.us",
+                "375447034810-1500000000@g.us",
+            ),
+            (
+                "120363025246125486@newsletter",
+                "120363025246125486@newsletter",
+            ),
         ] {
             assert_eq!(ChatId::parse(text).unwrap().to_string(), meant, "{text}");
         }
@@ -146,7 +174,10 @@ mod tests {
             assert!(ChatId::parse(text).is_err());
         }
         assert!(ChatId::parse_with_status("375@broadcast").is_err());
-        assert_eq!(ChatId::parse_with_status("375447034810"), ChatId::parse("375447034810"));
+        assert_eq!(
+            ChatId::parse_with_status("375447034810"),
+            ChatId::parse("375447034810")
+        );
     }
 
     #[test]
@@ -166,7 +197,10 @@ mod tests {
             "+",
             "١٢٣٤٥٦",
         ] {
-            assert!(ChatId::parse(text).is_err(), "{text:?} was taken for a chat");
+            assert!(
+                ChatId::parse(text).is_err(),
+                "{text:?} was taken for a chat"
+            );
         }
     }
 }

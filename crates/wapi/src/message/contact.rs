@@ -27,7 +27,11 @@ impl Contact {
     /// Reads the phones from a vCard.
     pub fn from_vcard(name: String, vcard: String) -> Self {
         let phones = Card::read(&vcard).phones;
-        Self { name, vcard, phones }
+        Self {
+            name,
+            vcard,
+            phones,
+        }
     }
 
     /// Writes the vCard.
@@ -35,7 +39,9 @@ impl Contact {
         let shown = escaped(&name);
         let mut vcard = format!("BEGIN:VCARD\nVERSION:3.0\nN:;{shown};;;\nFN:{shown}\n");
         for Phone { phone, wa_id } in phones {
-            let account = wa_id.as_ref().map_or_else(String::new, |id| format!(";waid={id}"));
+            let account = wa_id
+                .as_ref()
+                .map_or_else(String::new, |id| format!(";waid={id}"));
             vcard += &format!("TEL;type=CELL;type=VOICE{account}:{}\n", escaped(phone));
         }
         vcard += "END:VCARD";
@@ -54,15 +60,22 @@ mod tests {
 
     #[test]
     fn phones_become_a_vcard_and_come_back() {
-        let phone = Phone { phone: "+375 44 703-48-10".to_owned(), wa_id: Some("375447034810".to_owned()) };
-        let contact = Contact::from_phones("Ann; Co, \\ 1".to_owned(), std::slice::from_ref(&phone));
+        let phone = Phone {
+            phone: "+375 44 703-48-10".to_owned(),
+            wa_id: Some("375447034810".to_owned()),
+        };
+        let contact =
+            Contact::from_phones("Ann; Co, \\ 1".to_owned(), std::slice::from_ref(&phone));
         assert_eq!(
             contact.vcard,
             "BEGIN:VCARD\nVERSION:3.0\nN:;Ann\\; Co\\, \\\\ 1;;;\nFN:Ann\\; Co\\, \\\\ 1\n\
              TEL;type=CELL;type=VOICE;waid=375447034810:+375 44 703-48-10\nEND:VCARD"
         );
         assert_eq!(contact.phones, [phone]);
-        assert_eq!(Contact::shown_name(&contact.vcard).as_deref(), Some("Ann; Co, \\ 1"));
+        assert_eq!(
+            Contact::shown_name(&contact.vcard).as_deref(),
+            Some("Ann; Co, \\ 1")
+        );
     }
 
     #[test]
@@ -70,7 +83,11 @@ mod tests {
         let vcard = "BEGIN:VCARD\r\nVERSION:2.1\r\nitem1.TEL;TYPE=cell;waid=1\r\n 2345:+1 23\r\n 45\r\nTEL:678\r\n\
                      item1.X-ABLabel:Mobile\r\nEND:VCARD\r\n";
         let read = Contact::from_vcard("Ann".to_owned(), vcard.to_owned());
-        let phones: Vec<_> = read.phones.iter().map(|phone| (phone.phone.as_str(), phone.wa_id.as_deref())).collect();
+        let phones: Vec<_> = read
+            .phones
+            .iter()
+            .map(|phone| (phone.phone.as_str(), phone.wa_id.as_deref()))
+            .collect();
         assert_eq!(phones, [("+1 2345", Some("12345")), ("678", None)]);
         assert_eq!(Contact::shown_name(vcard).as_deref(), Some("+1 2345"));
     }

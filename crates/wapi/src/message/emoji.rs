@@ -3,8 +3,8 @@
 use icu_normalizer::ComposingNormalizerBorrowed;
 use icu_properties::CodePointSetData;
 use icu_properties::props::{
-    DefaultIgnorableCodePoint, EmojiModifier, EmojiModifierBase, EmojiPresentation, ExtendedPictographic,
-    RegionalIndicator,
+    DefaultIgnorableCodePoint, EmojiModifier, EmojiModifierBase, EmojiPresentation,
+    ExtendedPictographic, RegionalIndicator,
 };
 
 /// Shows a sign as an emoji where it could also be text.
@@ -13,13 +13,19 @@ const AS_EMOJI: char = '\u{fe0f}';
 /// Whether a text is one emoji and nothing else, as people choose it: with or without the sign that shows it as one.
 pub fn is_one_emoji(text: &str) -> bool {
     // A digit is no emoji for being the beginning of one.
-    let is_sign = text.chars().any(|sign| sign != AS_EMOJI && !sign.is_ascii());
+    let is_sign = text
+        .chars()
+        .any(|sign| sign != AS_EMOJI && !sign.is_ascii());
     is_sign && (emojis::get(text).is_some() || is_newer(text) || is_written_shorter(text))
 }
 
 /// Phones write those of several parts with all the signs that Unicode wants, some of them, or none.
 fn is_written_shorter(text: &str) -> bool {
-    let bare = |text: &str| text.chars().filter(|sign| *sign != AS_EMOJI).collect::<String>();
+    let bare = |text: &str| {
+        text.chars()
+            .filter(|sign| *sign != AS_EMOJI)
+            .collect::<String>()
+    };
     let wanted = bare(text);
     has_right_signs(text)
         && emojis::iter().any(|emoji| match emoji.skin_tones() {
@@ -30,14 +36,21 @@ fn is_written_shorter(text: &str) -> bool {
 
 /// The sign stands behind another one, once.
 fn has_right_signs(text: &str) -> bool {
-    let follows = |signs: [char; 2]| signs[1] == AS_EMOJI && (signs[0] == AS_EMOJI || signs[0] == '\u{200d}');
-    !text.starts_with(AS_EMOJI) && !text.chars().zip(text.chars().skip(1)).any(|(one, next)| follows([one, next]))
+    let follows =
+        |signs: [char; 2]| signs[1] == AS_EMOJI && (signs[0] == AS_EMOJI || signs[0] == '\u{200d}');
+    !text.starts_with(AS_EMOJI)
+        && !text
+            .chars()
+            .zip(text.chars().skip(1))
+            .any(|(one, next)| follows([one, next]))
 }
 
 /// An emoji of one sign that the list does not know yet, with a colour of skin or without.
 fn is_newer(text: &str) -> bool {
     let mut signs = text.chars();
-    let Some(base) = signs.next() else { return false };
+    let Some(base) = signs.next() else {
+        return false;
+    };
     let is_shown = CodePointSetData::new::<EmojiPresentation>().contains(base)
         && CodePointSetData::new::<ExtendedPictographic>().contains(base)
         && !CodePointSetData::new::<RegionalIndicator>().contains(base);
@@ -53,7 +66,9 @@ fn is_newer(text: &str) -> bool {
 pub fn look(text: &str) -> String {
     let invisible = CodePointSetData::new::<DefaultIgnorableCodePoint>();
     let seen = text.trim_matches(|sign: char| sign.is_whitespace() || invisible.contains(sign));
-    ComposingNormalizerBorrowed::new_nfc().normalize(seen).into_owned()
+    ComposingNormalizerBorrowed::new_nfc()
+        .normalize(seen)
+        .into_owned()
 }
 
 #[cfg(test)]
@@ -67,7 +82,11 @@ mod tests {
             let tones = emoji.skin_tones().into_iter().flatten().chain([emoji]);
             for emoji in tones {
                 assert!(is_one_emoji(emoji.as_str()), "{emoji}");
-                let bare: String = emoji.as_str().chars().filter(|sign| *sign != AS_EMOJI).collect();
+                let bare: String = emoji
+                    .as_str()
+                    .chars()
+                    .filter(|sign| *sign != AS_EMOJI)
+                    .collect();
                 // Only those that are digits without it are not emoji any more.
                 assert_eq!(is_one_emoji(&bare), !bare.is_ascii(), "{bare}");
                 seen += 1;
@@ -161,12 +180,23 @@ mod tests {
 
     #[test]
     fn what_looks_alike_is_alike() {
-        for (one, other) in
-            [("é", "e\u{301}"), ("한", "한"), (" a ", "a"), ("a\u{200b}", "a"), ("\u{feff}a", "a"), ("Å", "Å")]
-        {
+        for (one, other) in [
+            ("é", "e\u{301}"),
+            ("한", "한"),
+            (" a ", "a"),
+            ("a\u{200b}", "a"),
+            ("\u{feff}a", "a"),
+            ("Å", "Å"),
+        ] {
             assert_eq!(look(one), look(other), "{one}, {other}");
         }
-        for (one, other) in [("a", "A"), ("e", "é"), ("1", "①"), ("a b", "ab"), ("👨‍👩", "👨👩")] {
+        for (one, other) in [
+            ("a", "A"),
+            ("e", "é"),
+            ("1", "①"),
+            ("a b", "ab"),
+            ("👨‍👩", "👨👩"),
+        ] {
             assert_ne!(look(one), look(other), "{one}, {other}");
         }
     }

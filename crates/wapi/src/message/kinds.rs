@@ -19,7 +19,12 @@ pub struct Text {
 
 impl Text {
     pub const fn new(body: String) -> Self {
-        Self { body, preview_url: false, background_color: None, font: None }
+        Self {
+            body,
+            preview_url: false,
+            background_color: None,
+            font: None,
+        }
     }
 }
 

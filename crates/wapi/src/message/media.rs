@@ -49,13 +49,20 @@ pub struct Media {
 /// A SHA-256 as callers write it, in the form it is told in; the error is for the caller.
 pub fn sha256(text: &str) -> Result<String, &'static str> {
     let is_hash = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if is_hash { Ok(text.to_ascii_lowercase()) } else { Err("is no SHA-256; write it as 64 hexadecimal digits") }
+    if is_hash {
+        Ok(text.to_ascii_lowercase())
+    } else {
+        Err("is no SHA-256; write it as 64 hexadecimal digits")
+    }
 }
 
 impl Media {
     /// A file to be sent.
     pub fn linked(link: String) -> Self {
-        Self { link: Some(link), ..Self::default() }
+        Self {
+            link: Some(link),
+            ..Self::default()
+        }
     }
 }
 
@@ -100,7 +107,21 @@ impl ImageType {
         match bytes {
             [0xff, 0xd8, 0xff, ..] => Some(Self::Jpeg),
             [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => Some(Self::Png),
-            [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some(Self::Webp),
+            [
+                b'R',
+                b'I',
+                b'F',
+                b'F',
+                _,
+                _,
+                _,
+                _,
+                b'W',
+                b'E',
+                b'B',
+                b'P',
+                ..,
+            ] => Some(Self::Webp),
             [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Some(Self::Gif),
             _ => None,
         }
@@ -123,7 +144,10 @@ mod tests {
     #[test]
     fn pictures_are_known_by_their_first_bytes() {
         assert_eq!(ImageType::of(b"\xff\xd8\xff\xe0"), Some(ImageType::Jpeg));
-        assert_eq!(ImageType::of(b"\x89PNG\r\n\x1a\n...."), Some(ImageType::Png));
+        assert_eq!(
+            ImageType::of(b"\x89PNG\r\n\x1a\n...."),
+            Some(ImageType::Png)
+        );
         assert_eq!(ImageType::of(b"RIFF....WEBPVP8 "), Some(ImageType::Webp));
         assert_eq!(ImageType::of(b"GIF89a"), Some(ImageType::Gif));
         assert_eq!(ImageType::of(b"<html>"), None);

@@ -5,14 +5,30 @@ use super::{ChatId, Content, Message};
 impl Message {
     /// Mentions somebody by another number, whose words say `@` and that.
     pub fn mention_by(&mut self, asked: &str, known: &str) {
-        let [asked, known] = [asked, known].map(|number| ChatId::Phone(number.to_owned()).to_string());
-        self.mentions.iter_mut().filter(|address| **address == asked).for_each(|address| address.clone_from(&known));
-        let user = |address: &str| address.split('@').next().map(|user| format!("@{user}")).unwrap_or_default();
+        let [asked, known] =
+            [asked, known].map(|number| ChatId::Phone(number.to_owned()).to_string());
+        self.mentions
+            .iter_mut()
+            .filter(|address| **address == asked)
+            .for_each(|address| address.clone_from(&known));
+        let user = |address: &str| {
+            address
+                .split('@')
+                .next()
+                .map(|user| format!("@{user}"))
+                .unwrap_or_default()
+        };
         let (asked, known) = (user(&asked), user(&known));
         let words = match &mut self.content {
             Content::Text { text } => Some(&mut text.body),
-            Content::Edit { edit } => edit.text.as_mut().map(|text| &mut text.body).or(edit.caption.as_mut()),
-            content => content.captioned_mut().and_then(|media| media.caption.as_mut()),
+            Content::Edit { edit } => edit
+                .text
+                .as_mut()
+                .map(|text| &mut text.body)
+                .or(edit.caption.as_mut()),
+            content => content
+                .captioned_mut()
+                .and_then(|media| media.caption.as_mut()),
         };
         if let Some(words) = words {
             let mut renamed = String::with_capacity(words.len());
@@ -36,24 +52,46 @@ mod tests {
 
     #[test]
     fn whoever_is_mentioned_by_another_number_is_so_in_the_words_too() {
-        let mentions = vec!["5511961234567@s.whatsapp.net".to_owned(), "375447034810@s.whatsapp.net".to_owned()];
+        let mentions = vec![
+            "5511961234567@s.whatsapp.net".to_owned(),
+            "375447034810@s.whatsapp.net".to_owned(),
+        ];
         let texts = [
             "Hi @5511961234567, @55119612345678 and @375447034810@5511961234567",
             "@5511961234567",
             "5511961234567",
             "",
         ];
-        let renamed =
-            ["Hi @551161234567, @55119612345678 and @375447034810@551161234567", "@551161234567", "5511961234567", ""];
+        let renamed = [
+            "Hi @551161234567, @55119612345678 and @375447034810@551161234567",
+            "@551161234567",
+            "5511961234567",
+            "",
+        ];
         for (text, renamed) in texts.into_iter().zip(renamed) {
-            let mut message = Message { mentions: mentions.clone(), ..Message::text(text.to_owned()) };
+            let mut message = Message {
+                mentions: mentions.clone(),
+                ..Message::text(text.to_owned())
+            };
             message.mention_by("5511961234567", "551161234567");
-            assert_eq!(message.mentions, ["551161234567@s.whatsapp.net", "375447034810@s.whatsapp.net"]);
+            assert_eq!(
+                message.mentions,
+                ["551161234567@s.whatsapp.net", "375447034810@s.whatsapp.net"]
+            );
             assert_eq!(message.content, Message::text(renamed.to_owned()).content);
-            let image = Media { caption: Some(text.to_owned()), ..Media::default() };
-            let mut message = Message { mentions: mentions.clone(), ..Message::new(Content::Image { image }) };
+            let image = Media {
+                caption: Some(text.to_owned()),
+                ..Media::default()
+            };
+            let mut message = Message {
+                mentions: mentions.clone(),
+                ..Message::new(Content::Image { image })
+            };
             message.mention_by("5511961234567", "551161234567");
-            assert_eq!(message.content.file().unwrap().1.caption.as_deref(), Some(renamed));
+            assert_eq!(
+                message.content.file().unwrap().1.caption.as_deref(),
+                Some(renamed)
+            );
         }
     }
 }

@@ -20,8 +20,8 @@ pub use chat::{ChatId, NoChat, STATUS};
 pub use contact::{Contact, Phone};
 use interactive::Interactive;
 pub use kinds::{
-    Album, CalendarEvent, ChatTimer, Deletion, Edit, EventResponse, Font, GroupInvite, Keep, LiveLocation, Location,
-    Pin, Place, Poll, PollVote, Quiz, Reaction, Text,
+    Album, CalendarEvent, ChatTimer, Deletion, Edit, EventResponse, Font, GroupInvite, Keep,
+    LiveLocation, Location, Pin, Place, Poll, PollVote, Quiz, Reaction, Text,
 };
 pub use media::{ImageType, Media, MediaKind, sha256};
 pub use products::{Order, Price, Product};
@@ -179,7 +179,9 @@ impl Message {
     }
 
     pub const fn text(body: String) -> Self {
-        Self::new(Content::Text { text: Text::new(body) })
+        Self::new(Content::Text {
+            text: Text::new(body),
+        })
     }
 
     /// The message it answers or is about.
@@ -202,10 +204,13 @@ impl Content {
     /// What it says to a poll or an event: the id of that, and what is chosen.
     pub fn ballot(&self) -> Option<(&str, Vec<String>)> {
         match self {
-            Self::PollVote { poll_vote } => Some((&poll_vote.message_id, poll_vote.options.clone())),
-            Self::EventResponse { event_response } => {
-                Some((&event_response.message_id, vec![event_response.response.clone()]))
+            Self::PollVote { poll_vote } => {
+                Some((&poll_vote.message_id, poll_vote.options.clone()))
             }
+            Self::EventResponse { event_response } => Some((
+                &event_response.message_id,
+                vec![event_response.response.clone()],
+            )),
             _ => None,
         }
     }
@@ -267,17 +272,30 @@ impl Content {
     /// Roughly how many bytes it takes in memory.
     pub fn size(&self) -> usize {
         match (self, self.file()) {
-            (Self::Product { product }, _) => {
-                [&product.title, &product.description, &product.body].into_iter().flatten().map(String::len).sum()
-            }
-            (_, Some((_, file))) => [&file.link, &file.caption].into_iter().flatten().map(String::len).sum(),
+            (Self::Product { product }, _) => [&product.title, &product.description, &product.body]
+                .into_iter()
+                .flatten()
+                .map(String::len)
+                .sum(),
+            (_, Some((_, file))) => [&file.link, &file.caption]
+                .into_iter()
+                .flatten()
+                .map(String::len)
+                .sum(),
             (Self::Text { text }, None) => text.body.len(),
             (Self::Edit { edit }, None) => {
-                edit.text.as_ref().map_or(0, |text| text.body.len()) + edit.caption.as_ref().map_or(0, String::len)
+                edit.text.as_ref().map_or(0, |text| text.body.len())
+                    + edit.caption.as_ref().map_or(0, String::len)
             }
-            (Self::Poll { poll }, None) => poll.question.len() + poll.options.iter().map(String::len).sum::<usize>(),
-            (Self::Event { event }, None) => event.name.len() + event.description.as_ref().map_or(0, String::len),
-            (Self::Contacts { contacts }, None) => contacts.iter().map(|contact| contact.vcard.len()).sum(),
+            (Self::Poll { poll }, None) => {
+                poll.question.len() + poll.options.iter().map(String::len).sum::<usize>()
+            }
+            (Self::Event { event }, None) => {
+                event.name.len() + event.description.as_ref().map_or(0, String::len)
+            }
+            (Self::Contacts { contacts }, None) => {
+                contacts.iter().map(|contact| contact.vcard.len()).sum()
+            }
             (_, None) => size_of::<Self>(),
         }
     }
@@ -304,7 +322,10 @@ impl Content {
             Self::Audio { audio } => Some((MediaKind::Audio, audio)),
             Self::Document { document } => Some((MediaKind::Document, document)),
             Self::Sticker { sticker } => Some((MediaKind::Sticker, sticker)),
-            Self::Product { product } => product.image.as_ref().map(|image| (MediaKind::Image, image)),
+            Self::Product { product } => product
+                .image
+                .as_ref()
+                .map(|image| (MediaKind::Image, image)),
             _ => None,
         }
     }
@@ -323,7 +344,9 @@ impl Content {
     pub fn reword(&mut self, edit: &Edit) {
         match (&edit.text, self.captioned_mut()) {
             (Some(text), _) => *self = Self::Text { text: text.clone() },
-            (None, Some(file)) => file.caption = edit.caption.clone().filter(|caption| !caption.is_empty()),
+            (None, Some(file)) => {
+                file.caption = edit.caption.clone().filter(|caption| !caption.is_empty())
+            }
             (None, None) => {}
         }
     }
@@ -358,8 +381,13 @@ mod tests {
     /// Whether everything in one value is in the other, which may have more fields.
     fn is_in(part: &serde_json::Value, whole: &serde_json::Value) -> bool {
         match (part.as_object(), part.as_array()) {
-            (Some(fields), _) => fields.iter().all(|(name, value)| is_in(value, &whole[name])),
-            (_, Some(list)) => list.iter().enumerate().all(|(index, value)| is_in(value, &whole[index])),
+            (Some(fields), _) => fields
+                .iter()
+                .all(|(name, value)| is_in(value, &whole[name])),
+            (_, Some(list)) => list
+                .iter()
+                .enumerate()
+                .all(|(index, value)| is_in(value, &whole[index])),
             _ => part == whole,
         }
     }

@@ -20,28 +20,43 @@ pub enum NoNumber {
     Decimal(String),
     #[error("it begins with 0, so it lacks the country's code")]
     National,
-    #[error("it may lack its country's code, since {0} would be that by chance; write + and the code in front of it")]
+    #[error(
+        "it may lack its country's code, since {0} would be that by chance; write + and the code in front of it"
+    )]
     Unmarked(u16),
     #[error("no country's code begins it")]
     NoCountry,
-    #[error("behind the country's code {0} stands a 0 that is dialled inside the country alone; leave it out")]
+    #[error(
+        "behind the country's code {0} stands a 0 that is dialled inside the country alone; leave it out"
+    )]
     TrunkZero(u16),
     #[error("numbers of {0} may begin with 0, so (0) can mean both; leave it out, or its brackets")]
     UnclearZero(u16),
     #[error("numbers of {code} have {} digits behind that, and it has {found}", span(*.wanted))]
-    Length { code: u16, wanted: (usize, usize), found: usize },
+    Length {
+        code: u16,
+        wanted: (usize, usize),
+        found: usize,
+    },
     #[error("the link names no number")]
     Link,
 }
 
 fn span((least, most): (usize, usize)) -> String {
-    if least == most { least.to_string() } else { format!("{least} to {most}") }
+    if least == most {
+        least.to_string()
+    } else {
+        format!("{least} to {most}")
+    }
 }
 
 /// Without what nobody sees: marks of direction, of order and of width, as they come along when a number is copied.
 pub(super) fn visible(text: &str) -> String {
     let invisible = CodePointSetData::new::<DefaultIgnorableCodePoint>();
-    let seen: String = text.chars().filter(|character| !invisible.contains(*character)).collect();
+    let seen: String = text
+        .chars()
+        .filter(|character| !invisible.contains(*character))
+        .collect();
     seen.trim().to_owned()
 }
 
@@ -58,26 +73,53 @@ pub(super) struct Number {
 pub(super) fn linked(text: &str) -> Option<Result<Number, NoNumber>> {
     let after = |start: &str| {
         let head = text.get(..start.len())?;
-        head.eq_ignore_ascii_case(start).then(|| &text[start.len()..])
+        head.eq_ignore_ascii_case(start)
+            .then(|| &text[start.len()..])
     };
     let of_whatsapp = || after("whatsapp:").filter(|number| number.starts_with('+'));
-    if let Some(number) = ["tel:", "callto:", "sms:"].into_iter().find_map(after).or_else(of_whatsapp) {
+    if let Some(number) = ["tel:", "callto:", "sms:"]
+        .into_iter()
+        .find_map(after)
+        .or_else(of_whatsapp)
+    {
         let number = percent_decode_str(number.trim_start_matches('/')).decode_utf8_lossy();
         return Some(parse(&number));
     }
-    let hosts = ["wa.me/", "www.wa.me/", "api.whatsapp.com/", "web.whatsapp.com/"];
+    let hosts = [
+        "wa.me/",
+        "www.wa.me/",
+        "api.whatsapp.com/",
+        "web.whatsapp.com/",
+    ];
     let is_bare = hosts.into_iter().any(|host| after(host).is_some());
-    let url = Url::parse(&if is_bare { format!("https://{text}") } else { text.to_owned() }).ok()?;
+    let url = Url::parse(&if is_bare {
+        format!("https://{text}")
+    } else {
+        text.to_owned()
+    })
+    .ok()?;
     let named = match (url.scheme(), url.host_str()?.trim_start_matches("www.")) {
         ("http" | "https", "wa.me") => {
-            let path = percent_decode_str(url.path().trim_matches('/')).decode_utf8_lossy().into_owned();
+            let path = percent_decode_str(url.path().trim_matches('/'))
+                .decode_utf8_lossy()
+                .into_owned();
             Some(path).filter(|path| !path.is_empty())
         }
-        ("http" | "https", "api.whatsapp.com" | "web.whatsapp.com" | "whatsapp.com") | ("whatsapp", "send") => None,
+        ("http" | "https", "api.whatsapp.com" | "web.whatsapp.com" | "whatsapp.com")
+        | ("whatsapp", "send") => None,
         _ => return None,
     };
-    let asked = || url.query_pairs().find(|(name, _)| name == "phone").map(|(_, number)| number.into_owned());
-    Some(named.or_else(asked).ok_or(NoNumber::Link).and_then(|number| read(&number, true)))
+    let asked = || {
+        url.query_pairs()
+            .find(|(name, _)| name == "phone")
+            .map(|(_, number)| number.into_owned())
+    };
+    Some(
+        named
+            .or_else(asked)
+            .ok_or(NoNumber::Link)
+            .and_then(|number| read(&number, true)),
+    )
 }
 
 /// The international number, if the text is surely one.
@@ -87,31 +129,53 @@ pub(super) fn parse(text: &str) -> Result<Number, NoNumber> {
 
 /// `is_marked`: something around it says that it is an international number.
 fn read(text: &str, is_marked: bool) -> Result<Number, NoNumber> {
-    let Written { mut groups, has_plus } = Written::read(&visible(text))?;
+    let Written {
+        mut groups,
+        has_plus,
+    } = Written::read(&visible(text))?;
     refuse_decimals(&groups)?;
     let first = groups.first_mut().ok_or(NoNumber::Empty)?;
-    let without_zeros = first.digits.strip_prefix("00").filter(|_| !has_plus).map(str::to_owned);
+    let without_zeros = first
+        .digits
+        .strip_prefix("00")
+        .filter(|_| !has_plus)
+        .map(str::to_owned);
     let is_international = is_marked || has_plus || without_zeros.is_some();
     if let Some(rest) = without_zeros {
         first.digits = rest;
     }
     let all = digits(&groups);
     if all.starts_with('0') {
-        return Err(if is_international { NoNumber::NoCountry } else { NoNumber::National });
+        return Err(if is_international {
+            NoNumber::NoCountry
+        } else {
+            NoNumber::National
+        });
     }
     let country = Country::of(&all).ok_or(NoNumber::NoCountry)?;
-    if is_cut_by_bracket(&groups, country) || !is_international && !has_code_of_its_own(&groups, country) {
+    if is_cut_by_bracket(&groups, country)
+        || !is_international && !has_code_of_its_own(&groups, country)
+    {
         return Err(NoNumber::Unmarked(country.code));
     }
     let number = without_optional_zero(&groups, country)?.unwrap_or(all);
-    let national = number.strip_prefix(&country.code.to_string()).ok_or(NoNumber::NoCountry)?;
+    let national = number
+        .strip_prefix(&country.code.to_string())
+        .ok_or(NoNumber::NoCountry)?;
     if national.starts_with('0') && !country.keeps_zeros {
         return Err(NoNumber::TrunkZero(country.code));
     }
     if !country.has_numbers_like(national) {
-        return Err(NoNumber::Length { code: country.code, wanted: country.digits, found: national.len() });
+        return Err(NoNumber::Length {
+            code: country.code,
+            wanted: country.digits,
+            found: national.len(),
+        });
     }
-    Ok(Number { digits: number, is_international })
+    Ok(Number {
+        digits: number,
+        is_international,
+    })
 }
 
 /// Whether a bracket opens within what would be the country's code, as in `+8 (495) …`: an area's code is no part of it. What is dialled
@@ -139,7 +203,9 @@ fn has_code_of_its_own(groups: &[Group], country: Country) -> bool {
     const LONG: usize = 12;
     /// As many digits stand behind no area's code.
     const BEHIND_BRACKETS: usize = 10;
-    let Some((first, behind)) = groups.split_first() else { return false };
+    let Some((first, behind)) = groups.split_first() else {
+        return false;
+    };
     if behind.is_empty() && !first.is_bracketed {
         return true;
     }
@@ -147,19 +213,31 @@ fn has_code_of_its_own(groups: &[Group], country: Country) -> bool {
     let is_long = first.digits.len() + count >= LONG;
     // `38 050 …`, `2 010 …`
     let shares_zero = || {
-        let next = behind.first().is_some_and(|next| next.digits.starts_with('0'));
+        let next = behind
+            .first()
+            .is_some_and(|next| next.digits.starts_with('0'));
         next && code.strip_suffix('0') == Some(first.digits.as_str())
     };
     match first.is_bracketed {
         // Brackets are written around an area's code more often.
-        true => first.digits.starts_with(&code) && (is_long || first.digits == code && count >= BEHIND_BRACKETS),
-        false => first.digits == code || is_long && (first.digits.starts_with(&code) || shares_zero()),
+        true => {
+            first.digits.starts_with(&code)
+                && (is_long || first.digits == code && count >= BEHIND_BRACKETS)
+        }
+        false => {
+            first.digits == code || is_long && (first.digits.starts_with(&code) || shares_zero())
+        }
     }
 }
 
 /// `(0)` behind the country's code is what is dialled inside the country in place of that code.
 fn without_optional_zero(groups: &[Group], country: Country) -> Result<Option<String>, NoNumber> {
-    let Some(zero) = groups.iter().position(|group| group.is_bracketed && group.digits == "0") else { return Ok(None) };
+    let Some(zero) = groups
+        .iter()
+        .position(|group| group.is_bracketed && group.digits == "0")
+    else {
+        return Ok(None);
+    };
     let before = digits(&groups[..zero]);
     match before == country.code.to_string() {
         false => Err(NoNumber::Sign('(')),
@@ -171,9 +249,12 @@ fn without_optional_zero(groups: &[Group], country: Country) -> Result<Option<St
 /// Tables make decimals of numbers, and an extension or a second number is often written as a few digits more.
 fn refuse_decimals(groups: &[Group]) -> Result<(), NoNumber> {
     const NUMBER: usize = 7;
-    let Some((last, before)) = groups.split_last() else { return Ok(()) };
+    let Some((last, before)) = groups.split_last() else {
+        return Ok(());
+    };
     let dots = groups.iter().filter(|group| group.gap == Gap::Dot).count();
-    let is_fraction = last.gap == Gap::Dot && dots == 1 && (last.digits.len() < 4 || before.len() == 1);
+    let is_fraction =
+        last.gap == Gap::Dot && dots == 1 && (last.digits.len() < 4 || before.len() == 1);
     if digits(before).len() >= NUMBER && (is_fraction || last.digits.len() == 1) {
         return Err(NoNumber::Decimal(last.digits.clone()));
     }
@@ -208,7 +289,10 @@ enum Gap {
 
 impl Written {
     fn read(text: &str) -> Result<Self, NoNumber> {
-        let mut written = Self { has_plus: false, groups: Vec::new() };
+        let mut written = Self {
+            has_plus: false,
+            groups: Vec::new(),
+        };
         // How many groups there were when the bracket was opened that is open.
         let mut bracket: Option<usize> = None;
         let (mut gap, mut is_in_group) = (Gap::Nothing, false);
@@ -216,18 +300,31 @@ impl Written {
             let there = written.groups.len();
             if let Some(digit) = digit(character) {
                 if !is_in_group {
-                    written.groups.push(Group { digits: String::new(), gap, is_bracketed: bracket.is_some() });
+                    written.groups.push(Group {
+                        digits: String::new(),
+                        gap,
+                        is_bracketed: bracket.is_some(),
+                    });
                     (gap, is_in_group) = (Gap::Nothing, true);
                 }
-                written.groups.iter_mut().next_back().into_iter().for_each(|group| group.digits.push(digit));
+                written
+                    .groups
+                    .iter_mut()
+                    .next_back()
+                    .into_iter()
+                    .for_each(|group| group.digits.push(digit));
                 continue;
             }
             is_in_group = false;
             match character {
                 '+' | '＋' | '﹢' if there == 0 && !written.has_plus => written.has_plus = true,
                 '(' | '[' | '（' | '［' | '﹙' if bracket.is_none() => bracket = Some(there),
-                ')' | ']' | '）' | '］' | '﹚' if bracket.is_some_and(|begun| begun < there) => bracket = None,
-                blank if is_blank(blank) => gap = if gap == Gap::Nothing { Gap::Blank } else { gap },
+                ')' | ']' | '）' | '］' | '﹚' if bracket.is_some_and(|begun| begun < there) => {
+                    bracket = None
+                }
+                blank if is_blank(blank) => {
+                    gap = if gap == Gap::Nothing { Gap::Blank } else { gap }
+                }
                 sign if there > 0 && matches!(gap, Gap::Nothing | Gap::Blank) => {
                     gap = gap_of(sign).ok_or(NoNumber::Sign(sign))?;
                 }
@@ -253,7 +350,9 @@ fn gap_of(sign: char) -> Option<Gap> {
         '.' | '．' | '․' | '·' | '•' | '∙' | '⋅' | '・' => Some(Gap::Dot),
         // Signs of Japanese that are written for a dash.
         'ー' | '─' | '━' => Some(Gap::Dash),
-        sign => CodePointSetData::new::<Dash>().contains(sign).then_some(Gap::Dash),
+        sign => CodePointSetData::new::<Dash>()
+            .contains(sign)
+            .then_some(Gap::Dash),
     }
 }
 
@@ -265,8 +364,12 @@ fn digit(character: char) -> Option<char> {
     let categories = CodePointMapData::<GeneralCategory>::new();
     let is_digit = |point: u32| categories.get32(point) == GeneralCategory::DecimalNumber;
     let point = u32::from(character);
-    let before = (1..).take_while(|back| point.checked_sub(*back).is_some_and(is_digit)).count();
-    let value = u32::try_from(before % 10).ok().filter(|_| is_digit(point))?;
+    let before = (1..)
+        .take_while(|back| point.checked_sub(*back).is_some_and(is_digit))
+        .count();
+    let value = u32::try_from(before % 10)
+        .ok()
+        .filter(|_| is_digit(point))?;
     char::from_digit(value, 10)
 }
 

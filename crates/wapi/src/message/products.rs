@@ -67,18 +67,29 @@ impl Price {
 
     /// As WhatsApp counts it; `None` for what is no amount that anybody would write.
     pub fn from_thousandths(thousandths: i64, currency: String) -> Option<Self> {
-        (thousandths.unsigned_abs() <= Self::MOST).then_some(Self { thousandths, currency })
+        (thousandths.unsigned_abs() <= Self::MOST).then_some(Self {
+            thousandths,
+            currency,
+        })
     }
 
     /// As people write it; `None` for what is smaller than a thousandth, or too much.
     pub fn new(amount: f64, currency: String) -> Option<Self> {
         let thousandths = (amount * 1000.0).round();
         // Of what has at most three decimals, this is the nearest number there is, and so the same.
-        #[expect(clippy::float_cmp, reason = "they are the same number, or it was another one")]
+        #[expect(
+            clippy::float_cmp,
+            reason = "they are the same number, or it was another one"
+        )]
         let is_whole = thousandths / 1000.0 == amount;
-        #[expect(clippy::cast_possible_truncation, reason = "what is too large is refused")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "what is too large is refused"
+        )]
         let whole = thousandths as i64;
-        is_whole.then(|| Self::from_thousandths(whole, currency)).flatten()
+        is_whole
+            .then(|| Self::from_thousandths(whole, currency))
+            .flatten()
     }
 
     pub const fn thousandths(&self) -> i64 {
@@ -93,8 +104,16 @@ struct Written {
 }
 
 impl From<Price> for Written {
-    fn from(Price { thousandths, currency }: Price) -> Self {
-        #[expect(clippy::cast_precision_loss, reason = "every amount within the limit has a number of its own")]
+    fn from(
+        Price {
+            thousandths,
+            currency,
+        }: Price,
+    ) -> Self {
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "every amount within the limit has a number of its own"
+        )]
         let amount = thousandths as f64 / 1000.0;
         Self { amount, currency }
     }
@@ -127,7 +146,10 @@ mod tests {
     #[test]
     fn money_is_written_as_people_do_and_nothing_of_it_is_lost() {
         let price = Price::from_thousandths(9_990, "EUR".to_owned()).unwrap();
-        assert_eq!(serde_json::to_value(&price).unwrap(), json!({"amount": 9.99, "currency": "EUR"}));
+        assert_eq!(
+            serde_json::to_value(&price).unwrap(),
+            json!({"amount": 9.99, "currency": "EUR"})
+        );
         for amount in [0.0005, 1e16, f64::NAN, f64::INFINITY, 0.1 + 0.2] {
             assert_eq!(Price::new(amount, "EUR".to_owned()), None, "{amount}");
         }

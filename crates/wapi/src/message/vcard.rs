@@ -37,7 +37,10 @@ pub fn split(text: &str) -> Vec<String> {
             depth = depth.saturating_sub(1);
         }
     }
-    cards.into_iter().map(|card| card.trim_end().to_owned()).collect()
+    cards
+        .into_iter()
+        .map(|card| card.trim_end().to_owned())
+        .collect()
 }
 
 impl Card {
@@ -57,15 +60,28 @@ impl Card {
                 "N" => names.parts = names.parts.or_else(|| property.person()),
                 "NICKNAME" => names.nick = names.nick.or(property.text()),
                 "ORG" => {
-                    names.company = names.company.or_else(|| property.parts().into_iter().find(|it| !it.is_empty()))
+                    names.company = names
+                        .company
+                        .or_else(|| property.parts().into_iter().find(|it| !it.is_empty()))
                 }
                 "EMAIL" => names.address = names.address.or(property.text()),
                 _ => {}
             }
         }
         let number = || card.phones.first().map(|phone| phone.phone.clone());
-        let Names { shown, parts, nick, company, address } = names;
-        card.name = shown.or(parts).or(nick).or(company).or(address).or_else(number);
+        let Names {
+            shown,
+            parts,
+            nick,
+            company,
+            address,
+        } = names;
+        card.name = shown
+            .or(parts)
+            .or(nick)
+            .or(company)
+            .or(address)
+            .or_else(number);
         card
     }
 }
@@ -86,7 +102,10 @@ struct Names {
 fn lines(text: &str) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     let mut version: Option<String> = None;
-    for line in text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)) {
+    for line in text
+        .split('\n')
+        .map(|line| line.strip_suffix('\r').unwrap_or(line))
+    {
         match (line.strip_prefix([' ', '\t']), lines.last_mut()) {
             (rest, Some(last)) if is_cut(last) => {
                 let is_folded = match version.as_deref() {
@@ -98,8 +117,12 @@ fn lines(text: &str) -> Vec<String> {
             }
             (Some(rest), Some(last)) => last.push_str(rest),
             _ => {
-                let said = line.split_once(':').filter(|(name, _)| name.trim().eq_ignore_ascii_case("VERSION"));
-                version = said.map(|(_, version)| version.trim().to_owned()).or(version);
+                let said = line
+                    .split_once(':')
+                    .filter(|(name, _)| name.trim().eq_ignore_ascii_case("VERSION"));
+                version = said
+                    .map(|(_, version)| version.trim().to_owned())
+                    .or(version);
                 lines.push(line.to_owned());
             }
         }
@@ -109,7 +132,10 @@ fn lines(text: &str) -> Vec<String> {
 
 fn is_cut(line: &str) -> bool {
     line.ends_with('=')
-        && line.split(':').next().is_some_and(|head| head.to_ascii_uppercase().contains("QUOTED-PRINTABLE"))
+        && line
+            .split(':')
+            .next()
+            .is_some_and(|head| head.to_ascii_uppercase().contains("QUOTED-PRINTABLE"))
 }
 
 /// A line of a vCard.
@@ -126,7 +152,12 @@ impl Property {
     fn read(line: &str) -> Option<Self> {
         let (head, value) = apart(line)?;
         let mut parts = between(head, ';').into_iter();
-        let name = parts.next()?.rsplit('.').next()?.trim().to_ascii_uppercase();
+        let name = parts
+            .next()?
+            .rsplit('.')
+            .next()?
+            .trim()
+            .to_ascii_uppercase();
         let parameters: Vec<_> = parts
             .map(|part| match part.split_once('=') {
                 Some((name, value)) => (name.trim().to_ascii_uppercase(), plain(value)),
@@ -134,7 +165,11 @@ impl Property {
             })
             .collect();
         let value = decoded(&parameters, value);
-        Some(Self { name, parameters, value })
+        Some(Self {
+            name,
+            parameters,
+            value,
+        })
     }
 
     fn parameter(&self, wanted: &str) -> Option<&str> {
@@ -151,14 +186,22 @@ impl Property {
 
     /// What stands between its semicolons.
     fn parts(&self) -> Vec<String> {
-        escaped_apart(&self.value).iter().map(|part| unescaped(part).trim().to_owned()).collect()
+        escaped_apart(&self.value)
+            .iter()
+            .map(|part| unescaped(part).trim().to_owned())
+            .collect()
     }
 
     /// Family, given and additional names, titles before and behind, as they are said.
     fn person(&self) -> Option<String> {
         let parts = self.parts();
-        let order = [3, 1, 2, 0, 4].into_iter().filter_map(|place| parts.get(place).filter(|part| !part.is_empty()));
-        let name = order.map(|part| part.replace(',', " ")).collect::<Vec<_>>().join(" ");
+        let order = [3, 1, 2, 0, 4]
+            .into_iter()
+            .filter_map(|place| parts.get(place).filter(|part| !part.is_empty()));
+        let name = order
+            .map(|part| part.replace(',', " "))
+            .collect::<Vec<_>>()
+            .join(" ");
         Some(name.split_whitespace().collect::<Vec<_>>().join(" ")).filter(|name| !name.is_empty())
     }
 
@@ -167,14 +210,21 @@ impl Property {
         let written = self.text()?;
         let phone = match written.get(..4) {
             Some(scheme) if scheme.eq_ignore_ascii_case("tel:") => {
-                let (number, parameters) = written[4..].split_once(';').unwrap_or((&written[4..], ""));
+                let (number, parameters) =
+                    written[4..].split_once(';').unwrap_or((&written[4..], ""));
                 let number = percent_decode_str(number).decode_utf8_lossy();
                 let extension = parameters.split(';').find_map(|it| it.strip_prefix("ext="));
-                extension.map_or_else(|| number.clone().into_owned(), |extension| format!("{number} ext. {extension}"))
+                extension.map_or_else(
+                    || number.clone().into_owned(),
+                    |extension| format!("{number} ext. {extension}"),
+                )
             }
             _ => written,
         };
-        Some(Phone { phone, wa_id: self.parameter("WAID").map(str::to_owned) })
+        Some(Phone {
+            phone,
+            wa_id: self.parameter("WAID").map(str::to_owned),
+        })
     }
 }
 
@@ -206,7 +256,12 @@ fn between(head: &str, sign: char) -> Vec<&str> {
 
 /// The value of a parameter, without quotes and the escapes of RFC 6868.
 fn plain(value: &str) -> String {
-    value.trim().trim_matches('"').replace("^n", "\n").replace("^'", "\"").replace("^^", "^")
+    value
+        .trim()
+        .trim_matches('"')
+        .replace("^n", "\n")
+        .replace("^'", "\"")
+        .replace("^^", "^")
 }
 
 /// What is packed for lines of seven bits, in whatever charset.
@@ -228,8 +283,17 @@ fn decoded(parameters: &[(String, String)], value: &str) -> String {
     } else {
         return value.to_owned();
     };
-    let charset = parameters.iter().find(|(name, _)| name == "CHARSET").map(|(_, charset)| charset.as_bytes());
-    let usual = || if std::str::from_utf8(&bytes).is_ok() { encoding_rs::UTF_8 } else { encoding_rs::WINDOWS_1252 };
+    let charset = parameters
+        .iter()
+        .find(|(name, _)| name == "CHARSET")
+        .map(|(_, charset)| charset.as_bytes());
+    let usual = || {
+        if std::str::from_utf8(&bytes).is_ok() {
+            encoding_rs::UTF_8
+        } else {
+            encoding_rs::WINDOWS_1252
+        }
+    };
     let encoding = charset.and_then(Encoding::for_label).unwrap_or_else(usual);
     encoding.decode_without_bom_handling(&bytes).0.into_owned()
 }
@@ -252,7 +316,10 @@ fn escaped_apart(value: &str) -> Vec<String> {
 }
 
 pub fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\").replace(['\r', '\n'], "\\n").replace(',', "\\,").replace(';', "\\;")
+    text.replace('\\', "\\\\")
+        .replace(['\r', '\n'], "\\n")
+        .replace(',', "\\,")
+        .replace(';', "\\;")
 }
 
 fn unescaped(text: &str) -> String {

@@ -18,18 +18,30 @@ pub struct Caller {
 impl Caller {
     pub fn new(address: SocketAddr) -> Result<Self> {
         let client = reqwest::Client::builder().no_proxy().build()?;
-        Ok(Self { client, base: format!("http://{address}") })
+        Ok(Self {
+            client,
+            base: format!("http://{address}"),
+        })
     }
 
     /// Registers the session; its status.
     pub async fn register(&self, session: &str) -> Result<String> {
-        let answer = self.post("/register-session/", json!({"session_id": session})).await?;
-        Ok(answer["status"].as_str().context("the answer has no status")?.to_owned())
+        let answer = self
+            .post("/register-session/", json!({"session_id": session}))
+            .await?;
+        Ok(answer["status"]
+            .as_str()
+            .context("the answer has no status")?
+            .to_owned())
     }
 
     /// The text in the QR code that waits to be scanned.
     pub async fn qr(&self, session: &str) -> Result<String> {
-        let answer = self.client.get(format!("{}/get-qr-code/{session}/", self.base)).send().await?;
+        let answer = self
+            .client
+            .get(format!("{}/get-qr-code/{session}/", self.base))
+            .send()
+            .await?;
         read_qr(&answer.error_for_status()?.bytes().await?)
     }
 
@@ -45,28 +57,44 @@ impl Caller {
     pub async fn send(&self, session: &str, chat: &str, text: &str) -> Result<String> {
         let body = json!({"session_name": session, "chat_id": chat, "text": text});
         let answer = self.post("/send-message/", body).await?;
-        Ok(answer["id"].as_str().context("the answer has no id")?.to_owned())
+        Ok(answer["id"]
+            .as_str()
+            .context("the answer has no id")?
+            .to_owned())
     }
 
     async fn post(&self, path: &str, body: Value) -> Result<Value> {
-        let call = self.client.post(format!("{}{path}", self.base)).header("content-type", "application/json");
+        let call = self
+            .client
+            .post(format!("{}{path}", self.base))
+            .header("content-type", "application/json");
         let answer = call.body(body.to_string()).send().await?;
         let (status, text) = (answer.status(), answer.text().await?);
         if !status.is_success() {
             bail!("POST {path} answered {status}: {text}");
         }
-        serde_json::from_str(&text).with_context(|| format!("POST {path} answered what is no JSON: {text}"))
+        serde_json::from_str(&text)
+            .with_context(|| format!("POST {path} answered what is no JSON: {text}"))
     }
 }
 
 /// What a phone's camera reads in a PNG.
 fn read_qr(png: &[u8]) -> Result<String> {
     let mut reader = png::Decoder::new(Cursor::new(png)).read_info()?;
-    let mut pixels = vec![0; reader.output_buffer_size().context("the picture is too large")?];
+    let mut pixels = vec![
+        0;
+        reader
+            .output_buffer_size()
+            .context("the picture is too large")?
+    ];
     let picture = reader.next_frame(&mut pixels)?;
     let (width, height) = (picture.width as usize, picture.height as usize);
-    let mut image = rqrr::PreparedImage::prepare_from_greyscale(width, height, |x, y| pixels[y * width + x]);
+    let mut image =
+        rqrr::PreparedImage::prepare_from_greyscale(width, height, |x, y| pixels[y * width + x]);
     let grids = image.detect_grids();
-    let (_, text) = grids.first().context("there is no QR code in the picture")?.decode()?;
+    let (_, text) = grids
+        .first()
+        .context("there is no QR code in the picture")?
+        .decode()?;
     Ok(text)
 }

@@ -19,16 +19,24 @@ pub async fn run() -> Result<()> {
     );
     let gateway = stage.gateway(PORT).await?;
     println!("wapi listens at http://{}", gateway.address);
-    println!("What it posts is received at {} and shown below", stage.webhook);
+    println!(
+        "What it posts is received at {} and shown below",
+        stage.webhook
+    );
     pair(&stage, &gateway).await?;
     let contact = stage.contact.clone();
-    stage.lifecycle.spawn(async move { answer_everything(&contact).await });
+    stage
+        .lifecycle
+        .spawn(async move { answer_everything(&contact).await });
     println!(
         "The session `{SESSION}` is the account {}; Ann, {}, answers every message",
         stage.owner.number(),
         stage.contact.number()
     );
-    println!("\nTry, in another terminal:\n{}\n", suggestions(&stage, &gateway));
+    println!(
+        "\nTry, in another terminal:\n{}\n",
+        suggestions(&stage, &gateway)
+    );
     println!(
         "Or paste this line, and then those of the README's tour:\n  {}\nCtrl-C ends it.\n",
         tour(&stage, &gateway)
@@ -48,8 +56,14 @@ pub async fn run() -> Result<()> {
 async fn pair(stage: &Stage, gateway: &Gateway) -> Result<()> {
     gateway.caller.register(SESSION).await?;
     let qr = gateway.caller.qr(SESSION).await?;
-    println!("The session `{SESSION}` is registered and shows a QR code; its owner's phone scans it");
-    stage.owner.scans(&qr).await.context("scanning the QR code")?;
+    println!(
+        "The session `{SESSION}` is registered and shows a QR code; its owner's phone scans it"
+    );
+    stage
+        .owner
+        .scans(&qr)
+        .await
+        .context("scanning the QR code")?;
     gateway.caller.online(SESSION, &stage.clock).await?;
     println!("The session `{SESSION}` is online");
     Ok(())
@@ -59,12 +73,24 @@ async fn pair(stage: &Stage, gateway: &Gateway) -> Result<()> {
 async fn answer_everything(contact: &Phone) {
     loop {
         // Waits for ever, in pieces.
-        let Ok(message) = contact.next_message(std::time::Duration::from_secs(3600)).await else { continue };
+        let Ok(message) = contact
+            .next_message(std::time::Duration::from_secs(3600))
+            .await
+        else {
+            continue;
+        };
         // What the contact says itself, from a session of its own, needs none.
-        let Some((sender, _)) = message.from.split_once('@').filter(|_| !message.from_me) else { continue };
-        let said =
-            message.text.or(message.caption).unwrap_or_else(|| format!("something of the kind {}", message.kind));
-        if let Err(error) = contact.sends_text(sender, &format!("You said: {said}")).await {
+        let Some((sender, _)) = message.from.split_once('@').filter(|_| !message.from_me) else {
+            continue;
+        };
+        let said = message
+            .text
+            .or(message.caption)
+            .unwrap_or_else(|| format!("something of the kind {}", message.kind));
+        if let Err(error) = contact
+            .sends_text(sender, &format!("You said: {said}"))
+            .await
+        {
             println!("Ann cannot answer: {error:#}");
         }
     }

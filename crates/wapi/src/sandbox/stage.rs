@@ -39,12 +39,26 @@ pub struct Stage {
 
 impl Stage {
     pub async fn set() -> Result<Self> {
-        let simulator = Simulator::start(Options::default()).await.context("starting the simulated WhatsApp")?;
+        let simulator = Simulator::start(Options::default())
+            .await
+            .context("starting the simulated WhatsApp")?;
         let lifecycle = Lifecycle::new();
         let (webhook, posts) = receiver::start(&lifecycle).context("starting the webhook")?;
-        let (owner, contact) = (simulator.phone("Demo shop")?, simulator.phone_with_number("Ann", ANN)?);
+        let (owner, contact) = (
+            simulator.phone("Demo shop")?,
+            simulator.phone_with_number("Ann", ANN)?,
+        );
         let root = tempfile::tempdir().context("making a data folder")?;
-        Ok(Self { simulator, owner, contact, posts, webhook, clock: Clock::system(), lifecycle, root })
+        Ok(Self {
+            simulator,
+            owner,
+            contact,
+            posts,
+            webhook,
+            clock: Clock::system(),
+            lifecycle,
+            root,
+        })
     }
 
     /// Starts the gateway on this port of loopback, or on any if it is taken.
@@ -57,13 +71,27 @@ impl Stage {
         let settings = [
             ("WAPI_GETTING_MESSAGES_WEBHOOK", self.webhook.clone()),
             ("WAPI_INTERNAL_HOST", address.to_string()),
-            ("WAPI_FILE_SYSTEM_ROOT_POINT_FULL_PATH", self.root.path().display().to_string()),
+            (
+                "WAPI_FILE_SYSTEM_ROOT_POINT_FULL_PATH",
+                self.root.path().display().to_string(),
+            ),
             ("WAPI_WHATSAPP_URL", self.simulator.ws_url()),
-            ("WAPI_WHATSAPP_CA_FILE", self.simulator.ca_pem_file().display().to_string()),
+            (
+                "WAPI_WHATSAPP_CA_FILE",
+                self.simulator.ca_pem_file().display().to_string(),
+            ),
         ];
         let settings = settings.map(|(name, value)| (name.to_owned(), value));
-        let config = Config::read(&Layers::defaults().with(settings, Source::Environment), Build::this())?;
-        let app = App::build(config, self.clock.clone(), Console::new(Paint::Blocks, |_| {})).await?;
+        let config = Config::read(
+            &Layers::defaults().with(settings, Source::Environment),
+            Build::this(),
+        )?;
+        let app = App::build(
+            config,
+            self.clock.clone(),
+            Console::new(Paint::Blocks, |_| {}),
+        )
+        .await?;
         let (stop, stopped) = oneshot::channel::<()>();
         let (finished, finish) = oneshot::channel();
         self.lifecycle.spawn(async move {
@@ -71,13 +99,21 @@ impl Stage {
             // Nobody waits for it when the sandbox ends in a hurry.
             let _ = finished.send(ended);
         });
-        Ok(Gateway { address, caller: Caller::new(address)?, stop, finish })
+        Ok(Gateway {
+            address,
+            caller: Caller::new(address)?,
+            stop,
+            finish,
+        })
     }
 
     /// Ends it all; fails when the gateway asked WhatsApp for something that the simulator does not know.
     pub async fn clear(self) -> Result<()> {
         self.lifecycle.abort();
-        self.simulator.finish().await.context("the simulated WhatsApp")
+        self.simulator
+            .finish()
+            .await
+            .context("the simulated WhatsApp")
     }
 }
 
@@ -94,7 +130,10 @@ impl Gateway {
         drop(self.stop);
         let Finish { dropped, panicked } = self.finish.await.context("the gateway vanished")??;
         anyhow::ensure!(panicked == 0, "{panicked} tasks of the gateway panicked");
-        anyhow::ensure!(dropped == 0, "{dropped} tasks of the gateway did not end in time");
+        anyhow::ensure!(
+            dropped == 0,
+            "{dropped} tasks of the gateway did not end in time"
+        );
         Ok(())
     }
 }

@@ -28,14 +28,31 @@ impl Folder {
         let file = root.join(FILE);
         match std::fs::read(&file) {
             Ok(bytes) => {
-                let advice = || format!("{} cannot be read; remove it, and the folder gets another id", file.display());
+                let advice = || {
+                    format!(
+                        "{} cannot be read; remove it, and the folder gets another id",
+                        file.display()
+                    )
+                };
                 serde_json::from_slice(&bytes).with_context(advice)
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let was_used = root.join("wapi.db").try_exists().context("looking for the database")?;
-                let until = if was_used { now.saturating_add(OLD_NAMES)? } else { Timestamp::UNIX_EPOCH };
-                let folder = Self { id: ids::folder_id(), old_names_until: until };
-                folder.write(root).with_context(|| format!("writing {}", file.display()))?;
+                let was_used = root
+                    .join("wapi.db")
+                    .try_exists()
+                    .context("looking for the database")?;
+                let until = if was_used {
+                    now.saturating_add(OLD_NAMES)?
+                } else {
+                    Timestamp::UNIX_EPOCH
+                };
+                let folder = Self {
+                    id: ids::folder_id(),
+                    old_names_until: until,
+                };
+                folder
+                    .write(root)
+                    .with_context(|| format!("writing {}", file.display()))?;
                 Ok(folder)
             }
             Err(error) => Err(error).with_context(|| format!("reading {}", file.display())),
@@ -46,7 +63,12 @@ impl Folder {
     fn write(&self, root: &Path) -> io::Result<()> {
         let draft = root.join(format!("{FILE}.new"));
         let mut options = std::fs::OpenOptions::new();
-        let mut file = options.create(true).write(true).truncate(true).mode(0o600).open(&draft)?;
+        let mut file = options
+            .create(true)
+            .write(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&draft)?;
         file.write_all(&serde_json::to_vec(self)?)?;
         file.sync_all()?;
         std::fs::rename(&draft, root.join(FILE))?;
@@ -65,8 +87,14 @@ mod tests {
         let now = Timestamp::from_second(1_800_000_000).unwrap();
         let [fresh, old] = [&new, &used].map(|folder| Folder::open(folder.path(), now).unwrap());
         assert_ne!(fresh.id, old.id);
-        assert_eq!((fresh.old_names_until, old.old_names_until), (Timestamp::UNIX_EPOCH, now + OLD_NAMES));
+        assert_eq!(
+            (fresh.old_names_until, old.old_names_until),
+            (Timestamp::UNIX_EPOCH, now + OLD_NAMES)
+        );
         let later = now + OLD_NAMES;
-        assert_eq!([&new, &used].map(|folder| Folder::open(folder.path(), later).unwrap()), [fresh, old]);
+        assert_eq!(
+            [&new, &used].map(|folder| Folder::open(folder.path(), later).unwrap()),
+            [fresh, old]
+        );
     }
 }

@@ -36,12 +36,18 @@ impl Seen {
             Some(address) => Some(Shared::connect(address, clock.clone(), lifecycle).await?),
             None => None,
         };
-        Ok(Self { shared, folder, clock })
+        Ok(Self {
+            shared,
+            folder,
+            clock,
+        })
     }
 
     /// Whether some process has forwarded this message. When Redis does not answer, nobody has: twice is better than not at all.
     pub async fn was_forwarded(&self, due: &Due) -> bool {
-        let (Some(shared), Some(name)) = (&self.shared, name(due)) else { return false };
+        let (Some(shared), Some(name)) = (&self.shared, name(due)) else {
+            return false;
+        };
         let mut keys = vec![self.key(due, &name)];
         if self.clock.now() < self.folder.old_names_until {
             keys.push(format!("wapi:forwarded:{name}"));
@@ -58,14 +64,26 @@ impl Seen {
 
     /// The same message may come to several accounts that have one name after the other.
     fn key(&self, due: &Due, name: &str) -> String {
-        format!("wapi:forwarded:{}:{}:{name}", self.folder.id, due.session.id())
+        format!(
+            "wapi:forwarded:{}:{}:{name}",
+            self.folder.id,
+            due.session.id()
+        )
     }
 }
 
 /// Message ids are unique only within a session, a chat and a sender, and several events can be about one message. `None` for
 /// events that are not about a message.
 fn name(due: &Due) -> Option<String> {
-    let Due { session, endpoint, kind, .. } = due;
+    let Due {
+        session,
+        endpoint,
+        kind,
+        ..
+    } = due;
     let (MessageKey { chat, sender, id }, session) = (due.message.as_ref()?, session.name());
-    Some(format!("{endpoint}:{kind}:{}:{session}:{chat}:{sender}:{id}", session.len()))
+    Some(format!(
+        "{endpoint}:{kind}:{}:{session}:{chat}:{sender}:{id}",
+        session.len()
+    ))
 }

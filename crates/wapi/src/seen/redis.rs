@@ -7,7 +7,10 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
-use redis::{AsyncConnectionConfig, ErrorKind, IntoConnectionInfo, RedisError, SetExpiry, SetOptions, TlsCertificates};
+use redis::{
+    AsyncConnectionConfig, ErrorKind, IntoConnectionInfo, RedisError, SetExpiry, SetOptions,
+    TlsCertificates,
+};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::watch;
 
@@ -46,28 +49,51 @@ struct Open {
 }
 
 impl Shared {
-    pub async fn connect(address: &SecretString, clock: Clock, lifecycle: Lifecycle) -> Result<Self> {
-        let problem =
-            "WAPI_REDIS_HOST: Redis cannot be reached; start it, or leave the setting out to remember without it";
+    pub async fn connect(
+        address: &SecretString,
+        clock: Clock,
+        lifecycle: Lifecycle,
+    ) -> Result<Self> {
+        let problem = "WAPI_REDIS_HOST: Redis cannot be reached; start it, or leave the setting out to remember without it";
         let is_tls = address.expose_secret().starts_with("rediss:");
-        let address = address.expose_secret().into_connection_info().context(problem)?;
+        let address = address
+            .expose_secret()
+            .into_connection_info()
+            .context(problem)?;
         let address = address.set_tcp_settings(TcpSettings::default().set_nodelay(true));
         let client = match roots::bundled_pem() {
             pem if is_tls && !pem.is_empty() => {
-                let certificates = TlsCertificates { client_tls: None, root_cert: Some(pem.into()) };
+                let certificates = TlsCertificates {
+                    client_tls: None,
+                    root_cert: Some(pem.into()),
+                };
                 redis::Client::build_with_tls(address, certificates)
             }
             _ => redis::Client::open(address),
         };
         let client = client.context(problem)?;
-        let dialled = clock.timeout(PATIENCE_AT_START, dial(&client)).await.context(problem)?;
+        let dialled = clock
+            .timeout(PATIENCE_AT_START, dial(&client))
+            .await
+            .context(problem)?;
         let connection = dialled.map_err(|error| match advice(&error) {
             Some(advice) => anyhow::Error::new(error).context(format!("WAPI_REDIS_HOST: {advice}")),
             None => anyhow::Error::new(error).context(problem),
         })?;
-        let open = watch::Sender::new(Some(Open { number: 0, connection }));
-        let inner = Inner { client, open, complained: AtomicBool::new(false), clock, lifecycle };
-        Ok(Self { inner: Arc::new(inner) })
+        let open = watch::Sender::new(Some(Open {
+            number: 0,
+            connection,
+        }));
+        let inner = Inner {
+            client,
+            open,
+            complained: AtomicBool::new(false),
+            clock,
+            lifecycle,
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
     }
 
     /// Whether one of these keys is there; `None` when Redis does not answer.
@@ -79,7 +105,8 @@ impl Shared {
 
     /// Puts the key there for thirty days.
     pub async fn insert(&self, key: &str) {
-        let options = SetOptions::default().with_expiration(SetExpiry::EX(REMEMBERED_FOR.as_secs()));
+        let options =
+            SetOptions::default().with_expiration(SetExpiry::EX(REMEMBERED_FOR.as_secs()));
         let mut set = redis::cmd("SET");
         set.arg(key).arg(1).arg(options);
         self.ask::<String>(&set).await;
@@ -87,8 +114,15 @@ impl Shared {
 
     async fn ask<T: redis::FromRedisValue>(&self, command: &redis::Cmd) -> Option<T> {
         let inner = &self.inner;
-        let Open { number, mut connection } = inner.open.borrow().clone()?;
-        match inner.clock.timeout(PATIENCE, command.query_async::<T>(&mut connection)).await {
+        let Open {
+            number,
+            mut connection,
+        } = inner.open.borrow().clone()?;
+        match inner
+            .clock
+            .timeout(PATIENCE, command.query_async::<T>(&mut connection))
+            .await
+        {
             Ok(Ok(answer)) => {
                 inner.complained.store(false, Ordering::Relaxed);
                 return Some(answer);
@@ -104,7 +138,8 @@ impl Shared {
 impl Inner {
     /// Gives this connection up, and has somebody look for Redis; nothing, if that was done before.
     fn lose(inner: &Arc<Self>, number: u64, problem: &str) {
-        let is_ours = |open: &mut Option<Open>| open.take_if(|open| open.number == number).is_some();
+        let is_ours =
+            |open: &mut Option<Open>| open.take_if(|open| open.number == number).is_some();
         if !inner.open.send_if_modified(is_ours) {
             return;
         }
@@ -115,7 +150,9 @@ impl Inner {
         let (seeker, lifecycle) = (Arc::clone(inner), inner.lifecycle.clone());
         inner.lifecycle.spawn(async move {
             // The end of the program ends the search.
-            let _ = lifecycle.unless_stopping(seeker.look_for_it(number + 1)).await;
+            let _ = lifecycle
+                .unless_stopping(seeker.look_for_it(number + 1))
+                .await;
         });
     }
 
@@ -140,10 +177,15 @@ impl Inner {
 
 /// Connects, and waits until Redis has said something.
 async fn dial(client: &redis::Client) -> Result<MultiplexedConnection, RedisError> {
-    let config =
-        AsyncConnectionConfig::new().set_connection_timeout(Some(PATIENCE)).set_response_timeout(Some(PATIENCE));
-    let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
-    redis::cmd("PING").query_async::<String>(&mut connection).await?;
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(PATIENCE))
+        .set_response_timeout(Some(PATIENCE));
+    let mut connection = client
+        .get_multiplexed_async_connection_with_config(&config)
+        .await?;
+    redis::cmd("PING")
+        .query_async::<String>(&mut connection)
+        .await?;
     Ok(connection)
 }
 

@@ -39,14 +39,31 @@ pub(super) struct Actor {
 }
 
 impl Actor {
-    pub fn new(session: Arc<Session>, around: Parts, checker: mpsc::UnboundedSender<Arc<Session>>) -> Self {
-        Self { session, around, checker, failures: 0 }
+    pub fn new(
+        session: Arc<Session>,
+        around: Parts,
+        checker: mpsc::UnboundedSender<Arc<Session>>,
+    ) -> Self {
+        Self {
+            session,
+            around,
+            checker,
+            failures: 0,
+        }
     }
 
     /// Nobody is learnt of this way: that would make the session wait for the disk.
     async fn name_whom(&self, happening: &mut Happening) {
         let (store, session) = (&self.around.store, self.session.life());
-        match identity::named(store, &session, &mut happening.data, &happening.chat, Knowledge::Old).await {
+        match identity::named(
+            store,
+            &session,
+            &mut happening.data,
+            &happening.chat,
+            Knowledge::Old,
+        )
+        .await
+        {
             Ok(chat) => happening.chat = chat,
             Err(error) => tracing::debug!(%error, "who somebody is cannot be looked up"),
         }
@@ -62,7 +79,9 @@ impl Actor {
                 Intent::Stop => self.stopped().await,
                 Intent::Remove => {
                     self.leave().await;
-                    return self.session.move_to(Status::Stopped, Some("it was removed".to_owned()));
+                    return self
+                        .session
+                        .move_to(Status::Stopped, Some("it was removed".to_owned()));
                 }
             };
             if !self.rest(then, &mut intents).await {
@@ -70,7 +89,8 @@ impl Actor {
             }
             self.failures = self.failures.saturating_add(1);
         }
-        self.session.move_to(Status::Stopped, Some("the program is ending".to_owned()));
+        self.session
+            .move_to(Status::Stopped, Some("the program is ending".to_owned()));
     }
 
     /// Waits for what comes next. `false`: nothing does.
@@ -111,7 +131,9 @@ impl Actor {
             Ok(Ok(opened)) => opened,
             Ok(Err(NotOpened::Unusable(reason))) => return self.failed(reason),
             Ok(Err(NotOpened::NotNow(reason))) => return self.not_now(reason),
-            Err(timed_out) => return self.not_now(format!("its file cannot be opened: {timed_out}")),
+            Err(timed_out) => {
+                return self.not_now(format!("its file cannot be opened: {timed_out}"));
+            }
         };
         let link = Arc::new(link);
         self.follow_life(&link);
@@ -120,7 +142,8 @@ impl Actor {
         link.start();
         let end = self.follow(&link, signals, intents).await;
         self.session.set_link(None);
-        self.session.update(|state| state.unlink(self.around.clock.now()));
+        self.session
+            .update(|state| state.unlink(self.around.clock.now()));
         pairing::hide(&self.session, &self.around.files).await;
         link.close().await;
         if end == End::LoggedOut {
@@ -135,10 +158,17 @@ impl Actor {
             SessionFile::Unusable(reason) => return Err(NotOpened::Unusable(reason)),
             SessionFile::Unreadable(reason) => return Err(NotOpened::NotNow(reason)),
             // What is left of a former device must not become part of the next one.
-            SessionFile::Absent => match self.around.files.set_aside(&self.session.name, Aside::Removed, now).await {
+            SessionFile::Absent => match self
+                .around
+                .files
+                .set_aside(&self.session.name, Aside::Removed, now)
+                .await
+            {
                 Ok(()) => false,
                 Err(error) => {
-                    return Err(NotOpened::NotNow(format!("what is left of an earlier device stays: {error}")));
+                    return Err(NotOpened::NotNow(format!(
+                        "what is left of an earlier device stays: {error}"
+                    )));
                 }
             },
             SessionFile::NeverPaired => false,
@@ -146,14 +176,29 @@ impl Actor {
         };
         self.session.update(|state| {
             state.paired = paired;
-            state.move_to(if paired { Status::Connecting } else { Status::Starting }, None, now);
+            state.move_to(
+                if paired {
+                    Status::Connecting
+                } else {
+                    Status::Starting
+                },
+                None,
+                now,
+            );
         });
-        let inbox = NotingInbox { session: Arc::clone(&self.session), inbox: Arc::clone(&self.around.inbox) };
+        let inbox = NotingInbox {
+            session: Arc::clone(&self.session),
+            inbox: Arc::clone(&self.around.inbox),
+        };
         let inbox: Arc<dyn Inbox> = Arc::new(inbox);
         let lifeline = self.around.store.lifeline(self.session.name.as_str());
         let archive = SessionArchive::of(&self.session, lifeline.clone(), &self.around);
         let notes = self.session.notes.clone();
-        let opened = self.around.whatsapp.link(lifeline, file, inbox, notes, archive).await;
+        let opened = self
+            .around
+            .whatsapp
+            .link(lifeline, file, inbox, notes, archive)
+            .await;
         opened.map_err(|error| NotOpened::NotNow(format!("{error:#}")))
     }
 
@@ -165,7 +210,12 @@ impl Actor {
     }
 
     /// Takes in what the link reports until it is over.
-    async fn follow(&mut self, link: &Link, mut signals: Signals, intents: &mut watch::Receiver<Intent>) -> End {
+    async fn follow(
+        &mut self,
+        link: &Link,
+        mut signals: Signals,
+        intents: &mut watch::Receiver<Intent>,
+    ) -> End {
         // What WhatsApp last said against us explains an end that comes without a word.
         let mut verdict = End::Unexplained;
         loop {
@@ -188,7 +238,8 @@ impl Actor {
                 continue;
             }
             if let Signal::ReadElsewhere { ids } = signal {
-                let looking = reading::read_elsewhere(Arc::clone(&self.session), self.around.clone(), ids);
+                let looking =
+                    reading::read_elsewhere(Arc::clone(&self.session), self.around.clone(), ids);
                 let stopping = self.around.lifecycle.clone();
                 // The session does not wait for the history.
                 self.around.lifecycle.spawn(async move {
@@ -226,13 +277,21 @@ impl Actor {
             Signal::Paired => {
                 self.follow_life(link);
                 let account = link.account();
-                self.session.tell(EventData::SessionPaired(PairedSession { session, account }));
+                self.session
+                    .tell(EventData::SessionPaired(PairedSession { session, account }));
             }
             Signal::LoggedOut { reason } => {
                 let (reason, account) = (reason.clone(), self.session.state().account);
-                self.session.tell(EventData::SessionLoggedOut(LoggedOutSession { session, reason, account }));
+                self.session
+                    .tell(EventData::SessionLoggedOut(LoggedOutSession {
+                        session,
+                        reason,
+                        account,
+                    }));
             }
-            Signal::Stuck { reason } => tracing::warn!(session, reason, "the connection is given up"),
+            Signal::Stuck { reason } => {
+                tracing::warn!(session, reason, "the connection is given up")
+            }
             _ => {}
         }
         let now = self.around.clock.now();
@@ -263,8 +322,17 @@ impl Actor {
         if !matches!(state.status, Status::Starting | Status::Connecting) {
             return std::future::pending().await;
         }
-        let waited = self.around.clock.now().duration_since(state.since).try_into().unwrap_or(Duration::ZERO);
-        self.around.clock.sleep(LONGEST_SILENCE.saturating_sub(waited)).await;
+        let waited = self
+            .around
+            .clock
+            .now()
+            .duration_since(state.since)
+            .try_into()
+            .unwrap_or(Duration::ZERO);
+        self.around
+            .clock
+            .sleep(LONGEST_SILENCE.saturating_sub(waited))
+            .await;
     }
 
     /// A device is told of when it will not be forgotten.
@@ -285,7 +353,12 @@ impl Actor {
         let name = &self.session.name;
         match signal {
             Signal::Qr { text, valid_for } => {
-                let Parts { files, console, clock, .. } = &self.around;
+                let Parts {
+                    files,
+                    console,
+                    clock,
+                    ..
+                } = &self.around;
                 pairing::show(&self.session, &text, valid_for, files, console, clock).await;
             }
             Signal::Paired => {
@@ -346,15 +419,26 @@ impl Actor {
 
     /// The device is no more. Where its file cannot be moved, whoever starts the session again is logged out again.
     async fn forget_device(&self) {
-        let Parts { files, store, clock, .. } = &self.around;
+        let Parts {
+            files,
+            store,
+            clock,
+            ..
+        } = &self.around;
         let reason = self.session.state().reason;
         tracing::error!(session = %self.session.name, reason, "the device was logged out");
-        if let Err(error) = files.set_aside(&self.session.name, Aside::LoggedOut, clock.now()).await {
+        if let Err(error) = files
+            .set_aside(&self.session.name, Aside::LoggedOut, clock.now())
+            .await
+        {
             tracing::error!(session = %self.session.name, %error, "the file of a former device cannot be moved");
         }
         archive::start_over(&self.session, store).await;
         // Nobody asks a device that is no more.
-        if let Err(error) = store.forget_payloads(&self.session.life(), Timestamp::MAX).await {
+        if let Err(error) = store
+            .forget_payloads(&self.session.life(), Timestamp::MAX)
+            .await
+        {
             tracing::warn!(session = %self.session.name, %error, "what a former device sent cannot be forgotten");
         }
     }

@@ -27,10 +27,18 @@ pub(super) struct SessionArchive {
 
 impl SessionArchive {
     /// `None` for a session whose past was not asked for.
-    pub fn of(session: &Arc<Session>, lifeline: Lifeline, around: &Parts) -> Option<Arc<dyn Archive>> {
+    pub fn of(
+        session: &Arc<Session>,
+        lifeline: Lifeline,
+        around: &Parts,
+    ) -> Option<Arc<dyn Archive>> {
         let is_asked = session.look(|state| state.past.is_some()) && around.history.is_on();
-        let archive =
-            || Self { session: Arc::clone(session), lifeline, around: around.clone(), turn: Mutex::default() };
+        let archive = || Self {
+            session: Arc::clone(session),
+            lifeline,
+            around: around.clone(),
+            turn: Mutex::default(),
+        };
         is_asked.then(|| Arc::new(archive()) as _)
     }
 
@@ -39,13 +47,19 @@ impl SessionArchive {
     }
 
     fn show(&self, past: Option<Past>) {
-        self.session.update(|state| state.past = past.or(state.past));
+        self.session
+            .update(|state| state.past = past.or(state.past));
     }
 
     /// The oldest that is kept.
     fn since(&self) -> Timestamp {
-        let age = self.around.history.keeps_for().and_then(|age| SignedDuration::try_from(age).ok());
-        age.and_then(|age| self.around.clock.now().checked_sub(age).ok()).unwrap_or(Timestamp::MIN)
+        let age = self
+            .around
+            .history
+            .keeps_for()
+            .and_then(|age| SignedDuration::try_from(age).ok());
+        age.and_then(|age| self.around.clock.now().checked_sub(age).ok())
+            .unwrap_or(Timestamp::MIN)
     }
 
     async fn name_all(&self, people: impl Iterator<Item = &mut Person>) -> Result<()> {
@@ -58,16 +72,34 @@ impl SessionArchive {
     /// Gives everybody in a message their one id.
     async fn name_in(&self, message: &mut PastMessage) -> Result<()> {
         let Incoming { chat, data, .. } = &mut message.incoming;
-        *chat = identity::named(&self.around.store, &self.lifeline.life(), data, chat, Knowledge::New).await?;
-        self.name_all(message.reactions.iter_mut().filter_map(|(by, _)| by.as_mut())).await
+        *chat = identity::named(
+            &self.around.store,
+            &self.lifeline.life(),
+            data,
+            chat,
+            Knowledge::New,
+        )
+        .await?;
+        self.name_all(
+            message
+                .reactions
+                .iter_mut()
+                .filter_map(|(by, _)| by.as_mut()),
+        )
+        .await
     }
 }
 
 #[async_trait]
 impl Archive for SessionArchive {
     fn days(&self) -> Option<u32> {
-        let age = SignedDuration::try_from(self.around.history.keeps_for()?).unwrap_or(SignedDuration::MAX);
-        Some(u32::try_from(age.as_hours() / HOURS_A_DAY).unwrap_or(u32::MAX).max(1))
+        let age = SignedDuration::try_from(self.around.history.keeps_for()?)
+            .unwrap_or(SignedDuration::MAX);
+        Some(
+            u32::try_from(age.as_hours() / HOURS_A_DAY)
+                .unwrap_or(u32::MAX)
+                .max(1),
+        )
     }
 
     async fn announced(&self, id: &str) -> Result<()> {
@@ -78,28 +110,64 @@ impl Archive for SessionArchive {
 
     async fn take(&self, mut told: Told) -> Result<()> {
         let since = self.since();
-        told.messages.retain(|message| at(&message.incoming).is_some_and(|at| at >= since));
+        told.messages
+            .retain(|message| at(&message.incoming).is_some_and(|at| at >= since));
         self.name_all(told.known.iter_mut()).await?;
-        self.name_all(told.contacts.iter_mut().chain(told.chats.iter_mut().map(|chat| &mut chat.chat))).await?;
+        self.name_all(
+            told.contacts
+                .iter_mut()
+                .chain(told.chats.iter_mut().map(|chat| &mut chat.chat)),
+        )
+        .await?;
         for message in &mut told.messages {
             self.name_in(message).await?;
         }
-        let files = told.messages.iter_mut().map(|message| &mut message.incoming);
-        self.around.media.note_past(&self.lifeline.life(), files).await?;
-        let Told { chats, contacts, messages, .. } = told;
+        let files = told
+            .messages
+            .iter_mut()
+            .map(|message| &mut message.incoming);
+        self.around
+            .media
+            .note_past(&self.lifeline.life(), files)
+            .await?;
+        let Told {
+            chats,
+            contacts,
+            messages,
+            ..
+        } = told;
         let messages = messages.into_iter().filter_map(kept).collect();
-        Ok(self.around.history.import(&self.lifeline.life(), &Imports { chats, contacts, messages }).await?)
+        Ok(self
+            .around
+            .history
+            .import(
+                &self.lifeline.life(),
+                &Imports {
+                    chats,
+                    contacts,
+                    messages,
+                },
+            )
+            .await?)
     }
 
     async fn taken(&self, id: &str, reached: Option<Reached>) -> Result<()> {
         let _turn = self.turn.lock().await;
-        self.show(self.around.store.take_part(self.name(), id, reached).await?);
+        self.show(
+            self.around
+                .store
+                .take_part(self.name(), id, reached)
+                .await?,
+        );
         Ok(())
     }
 
     async fn lost(&self) -> Result<()> {
         let _turn = self.turn.lock().await;
-        if self.session.look(|state| state.past.is_some_and(|past| past.waiting > 0)) {
+        if self
+            .session
+            .look(|state| state.past.is_some_and(|past| past.waiting > 0))
+        {
             self.show(self.around.store.lose_parts(self.name()).await?);
         }
         Ok(())
@@ -125,9 +193,33 @@ fn at(incoming: &Incoming) -> Option<Timestamp> {
     }
 }
 
-fn kept(PastMessage { incoming, status, reactions }: PastMessage) -> Option<NewKept> {
-    let (EventData::MessageReceived(told) | EventData::MessageEcho(told)) = incoming.data else { return None };
-    let ReceivedMessage { id, chat, from, from_me, timestamp: at, message, .. } = *told;
+fn kept(
+    PastMessage {
+        incoming,
+        status,
+        reactions,
+    }: PastMessage,
+) -> Option<NewKept> {
+    let (EventData::MessageReceived(told) | EventData::MessageEcho(told)) = incoming.data else {
+        return None;
+    };
+    let ReceivedMessage {
+        id,
+        chat,
+        from,
+        from_me,
+        timestamp: at,
+        message,
+        ..
+    } = *told;
     let from = (!from_me).then_some(from);
-    Some(NewKept { chat, id, from, at, message, status, reactions })
+    Some(NewKept {
+        chat,
+        id,
+        from,
+        at,
+        message,
+        status,
+        reactions,
+    })
 }

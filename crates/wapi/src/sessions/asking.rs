@@ -18,7 +18,10 @@ pub enum AskError {
     #[error("no phone has linked the session")]
     NotPaired,
     #[error("the session is not online")]
-    NotOnline { status: Status, reason: Option<String> },
+    NotOnline {
+        status: Status,
+        reason: Option<String>,
+    },
     /// There is no such message in the chat.
     #[error("no such message was received in this chat")]
     NoMessage,
@@ -31,7 +34,9 @@ pub enum AskError {
 impl Sessions {
     /// The groups the session's account is in, by address.
     pub async fn groups(&self, name: &SessionName) -> Result<Vec<(String, Group)>, AskError> {
-        let mut groups = self.ask_whatsapp(name, async |link, limit| link.groups(limit).await).await?;
+        let mut groups = self
+            .ask_whatsapp(name, async |link, limit| link.groups(limit).await)
+            .await?;
         for (_, group) in &mut groups {
             self.name_members(name, group).await?;
         }
@@ -40,7 +45,9 @@ impl Sessions {
 
     /// One of them, by the part of its address before `@g.us`.
     pub async fn group(&self, name: &SessionName, id: &str) -> Result<Group, AskError> {
-        let mut group = self.ask_whatsapp(name, async |link, limit| link.group(id, limit).await).await?;
+        let mut group = self
+            .ask_whatsapp(name, async |link, limit| link.group(id, limit).await)
+            .await?;
         self.name_members(name, &mut group).await?;
         Ok(group)
     }
@@ -53,13 +60,21 @@ impl Sessions {
     }
 
     /// The id a chat or a person has in events and in what is kept, whichever of their addresses they are named by.
-    pub async fn id_of(&self, name: &SessionName, life: &Life, chat: &ChatId) -> Result<String, AskError> {
+    pub async fn id_of(
+        &self,
+        name: &SessionName,
+        life: &Life,
+        chat: &ChatId,
+    ) -> Result<String, AskError> {
         let named = chat.to_string();
         if !chat.is_person() {
             return Ok(named);
         }
         let other = self.other_address(name, chat).await;
-        let addresses = [Some(named.as_str()), other.as_deref()].into_iter().flatten().collect::<Vec<_>>();
+        let addresses = [Some(named.as_str()), other.as_deref()]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>();
         if let Some(id) = self.inner.around.store.known_id(life, &addresses).await? {
             return Ok(id);
         }
@@ -72,20 +87,40 @@ impl Sessions {
 
     /// Tells the senders that messages of a chat were read: all that came in so far and were not marked before, or up to one of
     /// them. How many that were.
-    pub async fn mark_read(&self, name: &SessionName, chat: &ChatId, up_to: Option<&str>) -> Result<usize, AskError> {
+    pub async fn mark_read(
+        &self,
+        name: &SessionName,
+        chat: &ChatId,
+        up_to: Option<&str>,
+    ) -> Result<usize, AskError> {
         let store = &self.inner.around.store;
         let life = self.life(name).ok_or(AskError::Unknown)?;
-        let addresses = self.ask_whatsapp(name, async |link, _| Ok(link.addresses(chat).await)).await?;
-        let unread = store.unread(&life, &addresses, up_to).await?.ok_or(AskError::NoMessage)?;
-        let Some(newest) = unread.first() else { return Ok(0) };
-        self.ask_whatsapp(name, async |link, limit| link.mark_read(&unread, limit).await).await?;
+        let addresses = self
+            .ask_whatsapp(name, async |link, _| Ok(link.addresses(chat).await))
+            .await?;
+        let unread = store
+            .unread(&life, &addresses, up_to)
+            .await?
+            .ok_or(AskError::NoMessage)?;
+        let Some(newest) = unread.first() else {
+            return Ok(0);
+        };
+        self.ask_whatsapp(name, async |link, limit| {
+            link.mark_read(&unread, limit).await
+        })
+        .await?;
         store.mark_read(&life, &addresses[0], newest.seq).await?;
         self.tell_of_reading(name, chat, up_to).await?;
         Ok(unread.len())
     }
 
     /// The chat is read here, which its unread count follows.
-    async fn tell_of_reading(&self, name: &SessionName, chat: &ChatId, up_to: Option<&str>) -> Result<(), AskError> {
+    async fn tell_of_reading(
+        &self,
+        name: &SessionName,
+        chat: &ChatId,
+        up_to: Option<&str>,
+    ) -> Result<(), AskError> {
         let session = self.find(name).ok_or(AskError::Unknown)?;
         let id = self.id_of(name, &session.life(), chat).await?;
         let (phone, lid) = match chat {
@@ -93,14 +128,27 @@ impl Sessions {
             ChatId::Lid(_) => (None, Some(chat.to_string())),
             ChatId::Group(_) | ChatId::Status | ChatId::Newsletter(_) => (None, None),
         };
-        let chat = Person { id, phone, lid, ..Person::default() };
+        let chat = Person {
+            id,
+            phone,
+            lid,
+            ..Person::default()
+        };
         session.tell_of(reading::read(&session, chat, up_to.map(str::to_owned)));
         Ok(())
     }
 
     /// Shows the others in a chat that somebody types.
-    pub async fn show_typing(&self, name: &SessionName, chat: &ChatId, typing: Typing) -> Result<(), AskError> {
-        self.ask_whatsapp(name, async |link, limit| link.shows_typing(chat, typing, limit).await).await
+    pub async fn show_typing(
+        &self,
+        name: &SessionName,
+        chat: &ChatId,
+        typing: Typing,
+    ) -> Result<(), AskError> {
+        self.ask_whatsapp(name, async |link, limit| {
+            link.shows_typing(chat, typing, limit).await
+        })
+        .await
     }
 
     /// Puts a star to a message of a chat, or takes it away. `author`: who wrote it; `None`: the account itself.
@@ -112,21 +160,40 @@ impl Sessions {
         author: Option<&str>,
         starred: bool,
     ) -> Result<(), AskError> {
-        self.ask_whatsapp(name, async |link, limit| link.stars(chat, id, author, starred, limit).await).await
+        self.ask_whatsapp(name, async |link, limit| {
+            link.stars(chat, id, author, starred, limit).await
+        })
+        .await
     }
 
     /// Changes how a chat stands in the list of all the account's devices.
-    pub async fn change_chat(&self, name: &SessionName, chat: &ChatId, change: &ChatChange) -> Result<(), AskError> {
-        self.ask_whatsapp(name, async |link, limit| link.changes_chat(chat, change, limit).await).await
+    pub async fn change_chat(
+        &self,
+        name: &SessionName,
+        chat: &ChatId,
+        change: &ChatChange,
+    ) -> Result<(), AskError> {
+        self.ask_whatsapp(name, async |link, limit| {
+            link.changes_chat(chat, change, limit).await
+        })
+        .await
     }
 
     /// Shows the account as there or not, from now on and after each reconnect.
-    pub async fn show_presence(&self, name: &SessionName, presence: Presence) -> Result<(), AskError> {
+    pub async fn show_presence(
+        &self,
+        name: &SessionName,
+        presence: Presence,
+    ) -> Result<(), AskError> {
         let session = self.find(name).ok_or(AskError::Unknown)?;
         let before = session.is_shown();
         // First, so that a login at this very moment does the same.
         session.shows(presence == Presence::Available);
-        let shown = self.ask_whatsapp(name, async |link, limit| link.shows_presence(presence, limit).await).await;
+        let shown = self
+            .ask_whatsapp(name, async |link, limit| {
+                link.shows_presence(presence, limit).await
+            })
+            .await;
         if shown.is_err() {
             session.shows(before);
         }
@@ -134,18 +201,36 @@ impl Sessions {
     }
 
     /// Has somebody watched, or no more.
-    pub async fn watch(&self, name: &SessionName, whom: &ChatId, watched: bool) -> Result<(), AskError> {
-        self.ask_whatsapp(name, async |link, limit| link.watches(whom, watched, limit).await).await
+    pub async fn watch(
+        &self,
+        name: &SessionName,
+        whom: &ChatId,
+        watched: bool,
+    ) -> Result<(), AskError> {
+        self.ask_whatsapp(name, async |link, limit| {
+            link.watches(whom, watched, limit).await
+        })
+        .await
     }
 
     /// Which of these numbers are on WhatsApp.
-    pub async fn check_numbers(&self, name: &SessionName, numbers: &[String]) -> Result<Vec<Number>, AskError> {
-        self.ask_whatsapp(name, async |link, limit| link.check_numbers(numbers, limit).await).await
+    pub async fn check_numbers(
+        &self,
+        name: &SessionName,
+        numbers: &[String],
+    ) -> Result<Vec<Number>, AskError> {
+        self.ask_whatsapp(name, async |link, limit| {
+            link.check_numbers(numbers, limit).await
+        })
+        .await
     }
 
     /// Turns a call away. `false`: no such call rings.
     pub async fn reject_call(&self, name: &SessionName, call: &str) -> Result<bool, AskError> {
-        self.ask_whatsapp(name, async |link, limit| link.reject_call(call, limit).await).await
+        self.ask_whatsapp(name, async |link, limit| {
+            link.reject_call(call, limit).await
+        })
+        .await
     }
 
     /// Asks over the session's link, if it has one that is online.
@@ -156,10 +241,22 @@ impl Sessions {
     ) -> Result<T, AskError> {
         let session = self.find(name).ok_or(AskError::Unknown)?;
         let not_online = || {
-            let SessionState { status, reason, paired, .. } = session.state();
-            if paired { AskError::NotOnline { status, reason } } else { AskError::NotPaired }
+            let SessionState {
+                status,
+                reason,
+                paired,
+                ..
+            } = session.state();
+            if paired {
+                AskError::NotOnline { status, reason }
+            } else {
+                AskError::NotPaired
+            }
         };
-        let link = session.link().filter(|_| session.state().status == Status::Online).ok_or_else(not_online)?;
+        let link = session
+            .link()
+            .filter(|_| session.state().status == Status::Online)
+            .ok_or_else(not_online)?;
         match question(link, self.inner.around.whatsapp_timeout).await {
             Ok(answer) => Ok(answer),
             Err(NotAnswered::Offline) => Err(not_online()),

@@ -81,19 +81,34 @@ enum Report {
 impl Outage {
     fn missed(&mut self) -> Report {
         self.misses = self.misses.saturating_add(1);
-        if self.misses <= REPORTS { Report::Silent(self.misses) } else { Report::Nothing }
+        if self.misses <= REPORTS {
+            Report::Silent(self.misses)
+        } else {
+            Report::Nothing
+        }
     }
 
     fn answered(&mut self) -> Report {
-        if std::mem::take(&mut self.misses) > 0 { Report::Recovered } else { Report::Nothing }
+        if std::mem::take(&mut self.misses) > 0 {
+            Report::Recovered
+        } else {
+            Report::Nothing
+        }
     }
 }
 
 impl Sessions {
     /// Checks all sessions every so often, and each one when it has come online, until the program ends.
-    pub(super) async fn keep_checking(self, every: Duration, mut online: mpsc::UnboundedReceiver<Arc<Session>>) {
+    pub(super) async fn keep_checking(
+        self,
+        every: Duration,
+        mut online: mpsc::UnboundedReceiver<Arc<Session>>,
+    ) {
         let mut outages = HashMap::new();
-        let (clock, lifecycle) = (self.inner.around.clock.clone(), self.inner.around.lifecycle.clone());
+        let (clock, lifecycle) = (
+            self.inner.around.clock.clone(),
+            self.inner.around.lifecycle.clone(),
+        );
         let mut next = clock.sleep(every);
         let mut fresh = Vec::new();
         loop {
@@ -114,37 +129,80 @@ impl Sessions {
         if let Err(error) = self.inner.around.store.note_received().await {
             tracing::debug!(%error, "when sessions received their last messages is not noted");
         }
-        let watched = self.all().into_iter().filter(|session| is_watched(session.state().status)).collect();
-        self.check_each(watched, Scope::Inbound { fresh: every / FRESH }, outages).await;
+        let watched = self
+            .all()
+            .into_iter()
+            .filter(|session| is_watched(session.state().status))
+            .collect();
+        self.check_each(
+            watched,
+            Scope::Inbound {
+                fresh: every / FRESH,
+            },
+            outages,
+        )
+        .await;
     }
 
-    async fn check_each(&self, sessions: Vec<Arc<Session>>, scope: Scope, outages: &mut HashMap<SessionName, Outage>) {
+    async fn check_each(
+        &self,
+        sessions: Vec<Arc<Session>>,
+        scope: Scope,
+        outages: &mut HashMap<SessionName, Outage>,
+    ) {
         let checks = sessions.into_iter().map(|session| async move {
             let (socket, inbound) = self.look(&session, scope).await;
             self.recover(&session, &socket, inbound).await;
             (session, socket)
         });
         let checks = futures_util::stream::iter(checks).buffer_unordered(AT_ONCE);
-        let all = self.inner.around.lifecycle.unless_stopping(checks.collect::<Vec<_>>()).await;
+        let all = self
+            .inner
+            .around
+            .lifecycle
+            .unless_stopping(checks.collect::<Vec<_>>())
+            .await;
         for (session, socket) in all.unwrap_or_default() {
             let outage = outages.entry(session.name.clone()).or_default();
-            tell(&session, &socket, if socket.is_ok() { outage.answered() } else { outage.missed() });
+            tell(
+                &session,
+                &socket,
+                if socket.is_ok() {
+                    outage.answered()
+                } else {
+                    outage.missed()
+                },
+            );
         }
     }
 
     /// Checks one session now, part by part, whatever came in before; and recovers it if it has to be.
     pub async fn check(&self, name: &SessionName) -> Result<Check, CommandError> {
         let session = self.find(name).ok_or(CommandError::Unknown)?;
-        let scope = Scope::Inbound { fresh: Duration::ZERO };
-        let ((socket, inbound), store) = tokio::join!(self.look(&session, scope), self.probe_store());
+        let scope = Scope::Inbound {
+            fresh: Duration::ZERO,
+        };
+        let ((socket, inbound), store) =
+            tokio::join!(self.look(&session, scope), self.probe_store());
         self.recover(&session, &socket, inbound).await;
-        Ok(Check { at: self.inner.around.clock.now(), socket, store, inbound })
+        Ok(Check {
+            at: self.inner.around.clock.now(),
+            socket,
+            store,
+            inbound,
+        })
     }
 
     async fn probe_store(&self) -> Result<Duration, StoreError> {
         let clock = &self.inner.around.clock;
         let started = clock.uptime();
-        match clock.timeout(self.inner.around.whatsapp_timeout, self.inner.around.store.probe()).await {
+        match clock
+            .timeout(
+                self.inner.around.whatsapp_timeout,
+                self.inner.around.store.probe(),
+            )
+            .await
+        {
             Ok(saved) => saved.map(|()| clock.uptime().saturating_sub(started)),
             Err(timed_out) => Err(StoreError::new(timed_out)),
         }
@@ -153,7 +211,9 @@ impl Sessions {
     /// A round trip, and, if that works, whether something comes in.
     async fn look(&self, session: &Session, scope: Scope) -> (Result<Duration, NoAnswer>, Inbound) {
         let limit = self.inner.around.whatsapp_timeout;
-        let Some(link) = session.link() else { return (Err(NoAnswer::NotConnected), Inbound::Unknown) };
+        let Some(link) = session.link() else {
+            return (Err(NoAnswer::NotConnected), Inbound::Unknown);
+        };
         let socket = link.ping(limit).await;
         let inbound = match (&socket, scope) {
             (Ok(_), Scope::Inbound { fresh }) => inbound(&link, fresh, limit).await,
@@ -162,14 +222,26 @@ impl Sessions {
         (socket, inbound)
     }
 
-    async fn recover(&self, session: &Session, socket: &Result<Duration, NoAnswer>, inbound: Inbound) {
+    async fn recover(
+        &self,
+        session: &Session,
+        socket: &Result<Duration, NoAnswer>,
+        inbound: Inbound,
+    ) {
         let link = session.link();
         match (socket, link) {
             (Err(NoAnswer::Silence(_)), Some(link)) => {
-                reconnect(session, &link, "WhatsApp does not answer on this connection").await;
+                reconnect(
+                    session,
+                    &link,
+                    "WhatsApp does not answer on this connection",
+                )
+                .await;
             }
             (Err(NoAnswer::NotConnected), Some(link)) => {
-                let state = session.wait_for(REDIAL, |state| state.status != Status::Online).await;
+                let state = session
+                    .wait_for(REDIAL, |state| state.status != Status::Online)
+                    .await;
                 match state.status {
                     Status::Online => link.give_up("the connection ended without a word"),
                     status if is_watched(status) => session.ask(),
@@ -183,7 +255,12 @@ impl Sessions {
                 // A phone may be off for days, and a deaf connection must be noticed at once: so it connects anew at the first
                 // silence, and then ever more rarely.
                 (Inbound::Silent(_), Some(link)) if session.is_silent().is_power_of_two() => {
-                    reconnect(session, &link, "nothing comes in, not even what was asked for").await;
+                    reconnect(
+                        session,
+                        &link,
+                        "nothing comes in, not even what was asked for",
+                    )
+                    .await;
                 }
                 _ => {}
             },
@@ -204,7 +281,9 @@ async fn inbound(link: &Link, fresh: Duration, limit: Duration) -> Inbound {
 
 /// Drops a connection that is no use, and says why. An engine that does not dial again is replaced.
 async fn reconnect(session: &Session, link: &Link, reason: &str) {
-    let is_waiting = |state: &SessionState| state.status == Status::Offline && state.reason.as_deref() == Some(reason);
+    let is_waiting = |state: &SessionState| {
+        state.status == Status::Offline && state.reason.as_deref() == Some(reason)
+    };
     session.update(|state| {
         if state.status == Status::Online {
             state.move_to(Status::Offline, Some(reason.to_owned()), session.now());
@@ -218,7 +297,10 @@ async fn reconnect(session: &Session, link: &Link, reason: &str) {
 
 /// Whether a session is meant to be connected.
 fn is_watched(status: Status) -> bool {
-    matches!(status, Status::Online | Status::Connecting | Status::Offline | Status::Starting)
+    matches!(
+        status,
+        Status::Online | Status::Connecting | Status::Offline | Status::Starting
+    )
 }
 
 fn tell(session: &Session, result: &Result<Duration, NoAnswer>, report: Report) {
@@ -227,8 +309,12 @@ fn tell(session: &Session, result: &Result<Duration, NoAnswer>, report: Report) 
         (Report::Silent(number), Err(error)) => {
             tracing::error!(session = %name, %error, report = number, "the session does not answer");
         }
-        (Report::Recovered, _) => tracing::warn!(session = %name, "the session is responding again"),
-        (_, Err(error)) => tracing::debug!(session = %name, %error, "the session still does not answer"),
+        (Report::Recovered, _) => {
+            tracing::warn!(session = %name, "the session is responding again")
+        }
+        (_, Err(error)) => {
+            tracing::debug!(session = %name, %error, "the session still does not answer")
+        }
         (_, Ok(round_trip)) => tracing::debug!(session = %name, ?round_trip, "the session answers"),
     }
 }
@@ -244,7 +330,13 @@ mod tests {
         let reports: Vec<_> = (0..5).map(|_| outage.missed()).collect();
         assert_eq!(
             reports,
-            [Report::Silent(1), Report::Silent(2), Report::Silent(3), Report::Nothing, Report::Nothing]
+            [
+                Report::Silent(1),
+                Report::Silent(2),
+                Report::Silent(3),
+                Report::Nothing,
+                Report::Nothing
+            ]
         );
         assert_eq!(outage.answered(), Report::Recovered);
         assert_eq!(outage.answered(), Report::Nothing);

@@ -38,7 +38,10 @@ pub enum CommandError {
     #[error("an earlier order is still being followed")]
     Busy,
     #[error("the session is not online")]
-    NotOnline { status: Status, reason: Option<String> },
+    NotOnline {
+        status: Status,
+        reason: Option<String>,
+    },
     /// WhatsApp was asked and did not answer.
     #[error(transparent)]
     NoAnswer(NoAnswer),
@@ -64,7 +67,11 @@ impl Sessions {
         metadata: Metadata,
         past: Option<Past>,
     ) -> Result<Arc<Session>, CommandError> {
-        let ordered = Ordered { metadata, past, ..Ordered::default() };
+        let ordered = Ordered {
+            metadata,
+            past,
+            ..Ordered::default()
+        };
         // First its place, then its row: whoever restores sessions meanwhile finds the row only when the place is taken.
         let place = loop {
             let former = {
@@ -73,8 +80,15 @@ impl Sessions {
                     None => {
                         let session = self.add(&mut sessions, name, ordered.clone());
                         // Nobody else's order is saved before this one.
-                        let turn = Arc::clone(&session.turn).try_lock_owned().expect("nobody knows it yet");
-                        break Place { session, sessions: self, is_taken: false, _turn: turn };
+                        let turn = Arc::clone(&session.turn)
+                            .try_lock_owned()
+                            .expect("nobody knows it yet");
+                        break Place {
+                            session,
+                            sessions: self,
+                            is_taken: false,
+                            _turn: turn,
+                        };
                     }
                     Some(former) => Arc::clone(former),
                 }
@@ -84,7 +98,11 @@ impl Sessions {
             }
             self.gone(&former).await?;
         };
-        self.inner.around.store.order_session(name.as_str(), &ordered).await?;
+        self.inner
+            .around
+            .store
+            .order_session(name.as_str(), &ordered)
+            .await?;
         Ok(place.take())
     }
 
@@ -96,9 +114,16 @@ impl Sessions {
     }
 
     /// The same in the session's turn.
-    pub(super) async fn start_session(&self, session: &Session) -> Result<SessionState, CommandError> {
+    pub(super) async fn start_session(
+        &self,
+        session: &Session,
+    ) -> Result<SessionState, CommandError> {
         if session.intent() == Intent::Stop {
-            self.inner.around.store.order_stop(session.name.as_str(), Stop::No).await?;
+            self.inner
+                .around
+                .store
+                .order_stop(session.name.as_str(), Stop::No)
+                .await?;
             session.update(|state| {
                 if state.status == Status::Stopped {
                     state.move_to(Status::Starting, None, session.now());
@@ -116,12 +141,17 @@ impl Sessions {
         let session = self.find(name).ok_or(CommandError::Unknown)?;
         let later = {
             let _turn = self.turn(&session).await?;
-            self.inner.around.store.order_stop(name.as_str(), Stop::ByHand).await?;
+            self.inner
+                .around
+                .store
+                .order_stop(name.as_str(), Stop::ByHand)
+                .await?;
             session.set_intent(Intent::Stop);
             session.intents()
         };
-        let is_stopped =
-            |state: &SessionState| state.status == Status::Stopped && state.reason.as_deref() == Some(STOPPED_BY_HAND);
+        let is_stopped = |state: &SessionState| {
+            state.status == Status::Stopped && state.reason.as_deref() == Some(STOPPED_BY_HAND)
+        };
         Ok(followed(&session, later, is_stopped).await)
     }
 
@@ -135,7 +165,8 @@ impl Sessions {
             session.set_intent(Intent::Run);
             (before, session.intents())
         };
-        let is_other = |state: &SessionState| (state.status, state.since) != (before.status, before.since);
+        let is_other =
+            |state: &SessionState| (state.status, state.since) != (before.status, before.since);
         Ok(followed(&session, later, is_other).await)
     }
 
@@ -151,8 +182,17 @@ impl Sessions {
     }
 
     /// Waits until no earlier order is being saved. Nothing is ordered of a session that is removed.
-    pub(super) async fn turn<'a>(&self, session: &'a Session) -> Result<MutexGuard<'a, ()>, CommandError> {
-        let turn = self.inner.around.clock.timeout(TURN, session.turn.lock()).await.map_err(|_| CommandError::Busy)?;
+    pub(super) async fn turn<'a>(
+        &self,
+        session: &'a Session,
+    ) -> Result<MutexGuard<'a, ()>, CommandError> {
+        let turn = self
+            .inner
+            .around
+            .clock
+            .timeout(TURN, session.turn.lock())
+            .await
+            .map_err(|_| CommandError::Busy)?;
         match session.intent() {
             Intent::Remove => Err(CommandError::Unknown),
             Intent::Run | Intent::Stop if session.has_ended() => Err(CommandError::Ending),
@@ -162,19 +202,35 @@ impl Sessions {
 
     /// Waits for the end of a session that is being removed.
     pub(super) async fn gone(&self, session: &Session) -> Result<(), CommandError> {
-        self.inner.around.clock.timeout(RESTING, session.ended()).await.map_err(|_| CommandError::Busy)
+        self.inner
+            .around
+            .clock
+            .timeout(RESTING, session.ended())
+            .await
+            .map_err(|_| CommandError::Busy)
     }
 
     async fn log_out_session(&self, session: &Session) -> Result<(), CommandError> {
-        let SessionState { paired, status, reason, .. } = session.state();
+        let SessionState {
+            paired,
+            status,
+            reason,
+            ..
+        } = session.state();
         if !paired {
             return Err(CommandError::NotPaired);
         }
         let link = session.link().filter(|_| status == Status::Online);
         let link = link.ok_or(CommandError::NotOnline { status, reason })?;
-        let Err(error) = link.log_out(self.inner.around.whatsapp_timeout).await else { return Ok(()) };
+        let Err(error) = link.log_out(self.inner.around.whatsapp_timeout).await else {
+            return Ok(());
+        };
         // WhatsApp's answer and the end of the connection come together, and the engine drops one for the other.
-        match session.wait_for(LAST_WORD, |state| state.status == Status::LoggedOut).await.status {
+        match session
+            .wait_for(LAST_WORD, |state| state.status == Status::LoggedOut)
+            .await
+            .status
+        {
             Status::LoggedOut => Ok(()),
             _ => Err(CommandError::NoAnswer(error)),
         }
@@ -183,7 +239,12 @@ impl Sessions {
     /// Forgets a session. Its file is moved aside; what it has received so far is still delivered. Where no device is to stay linked, one
     /// that a phone links in this very moment is logged out, too. Where nothing is to stay, what is left of a name goes that is no session
     /// any more, too; what is ordered is done, whether somebody waits for it or not.
-    pub async fn remove(&self, name: &SessionName, log_out: LogOut, leave: Leave) -> Result<(), CommandError> {
+    pub async fn remove(
+        &self,
+        name: &SessionName,
+        log_out: LogOut,
+        leave: Leave,
+    ) -> Result<(), CommandError> {
         let removed = match self.find(name) {
             Some(session) => self.remove_session(&session, log_out, leave).await,
             None => Err(CommandError::Unknown),
@@ -194,14 +255,23 @@ impl Sessions {
         }
     }
 
-    async fn remove_session(&self, session: &Session, log_out: LogOut, leave: Leave) -> Result<(), CommandError> {
+    async fn remove_session(
+        &self,
+        session: &Session,
+        log_out: LogOut,
+        leave: Leave,
+    ) -> Result<(), CommandError> {
         {
             let _turn = self.turn(session).await?;
             let is_paired = session.state().paired;
             if log_out == LogOut::First && is_paired {
                 self.log_out_session(session).await?;
             }
-            self.inner.around.store.order_removal(session.name.as_str(), leave).await?;
+            self.inner
+                .around
+                .store
+                .order_removal(session.name.as_str(), leave)
+                .await?;
             session.leave(leave);
             if log_out == LogOut::First || !is_paired {
                 session.leave_no_device();
@@ -216,21 +286,40 @@ impl Sessions {
                 session.purged().await;
             }
         };
-        self.inner.around.clock.timeout(RESTING, rest).await.map_err(|_| CommandError::Busy)
+        self.inner
+            .around
+            .clock
+            .timeout(RESTING, rest)
+            .await
+            .map_err(|_| CommandError::Busy)
     }
 
     /// A code to type into the phone instead of scanning; `phone` is an international number in digits. Wakes a session that rests.
-    pub async fn pairing_code(&self, name: &SessionName, phone: &str) -> Result<String, CommandError> {
+    pub async fn pairing_code(
+        &self,
+        name: &SessionName,
+        phone: &str,
+    ) -> Result<String, CommandError> {
         let session = self.find(name).ok_or(CommandError::Unknown)?;
         let limit = self.inner.around.whatsapp_timeout;
         // A code belongs to a connection that waits to be linked, and such a one shows a QR code.
         let has_code = self.next_qr_code(&session, limit).await.is_some();
-        let SessionState { paired, status, reason, .. } = session.state();
+        let SessionState {
+            paired,
+            status,
+            reason,
+            ..
+        } = session.state();
         if paired {
             return Err(CommandError::Paired);
         }
-        let link = session.link().filter(|_| has_code).ok_or(CommandError::NotOnline { status, reason })?;
-        link.pairing_code(phone, limit).await.map_err(CommandError::NoCode)
+        let link = session
+            .link()
+            .filter(|_| has_code)
+            .ok_or(CommandError::NotOnline { status, reason })?;
+        link.pairing_code(phone, limit)
+            .await
+            .map_err(CommandError::NoCode)
     }
 }
 
@@ -267,7 +356,12 @@ impl Place<'_> {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         if !self.is_taken {
-            self.sessions.inner.around.store.lives().ended(self.session.name.as_str());
+            self.sessions
+                .inner
+                .around
+                .store
+                .lives()
+                .ended(self.session.name.as_str());
             self.sessions.lock().remove(&self.session.name);
             self.session.end();
         }

@@ -17,7 +17,9 @@ impl Sessions {
         spooled: Spooled,
         largest: u64,
     ) -> Result<Taken, NotFetched> {
-        self.link_of(session)?.download(remote, spooled, largest).await
+        self.link_of(session)?
+            .download(remote, spooled, largest)
+            .await
     }
 
     /// Asks the account's own phone to upload the file of a message again; where it is then.
@@ -32,7 +34,9 @@ impl Sessions {
 
     fn link_of(&self, session: &Life) -> Result<Arc<Link>, NotFetched> {
         let name = SessionName::parse(session.name()).ok();
-        let link = name.and_then(|name| self.find(&name)).and_then(|session| session.link());
+        let link = name
+            .and_then(|name| self.find(&name))
+            .and_then(|session| session.link());
         // A file is encrypted for whoever got its message, and nobody else asks for it.
         let link = link.filter(|link| link.life().as_ref() == Some(session));
         link.ok_or_else(|| NotFetched::Passing("the session is not online".to_owned()))

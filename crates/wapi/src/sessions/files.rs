@@ -51,7 +51,10 @@ pub struct Files {
 impl Files {
     /// Makes the folders that are not there, for the owner's eyes only: whoever reads them can be the account.
     pub async fn open(root: &Path) -> Result<Self> {
-        let files = Self { sessions: root.join("sessions"), qr_codes: root.join("qr-codes") };
+        let files = Self {
+            sessions: root.join("sessions"),
+            qr_codes: root.join("qr-codes"),
+        };
         for folder in [&files.sessions, &files.qr_codes] {
             let problem = || {
                 format!(
@@ -79,13 +82,23 @@ impl Files {
     /// The names of all sessions that have a file, in order, and the files that look like one and are not.
     pub async fn saved_sessions(&self) -> Result<(Vec<SessionName>, Vec<PathBuf>)> {
         let (mut names, mut strangers) = (Vec::new(), Vec::new());
-        let mut entries = fs::read_dir(&self.sessions).await.context("listing saved sessions")?;
-        while let Some(entry) = entries.next_entry().await.context("listing saved sessions")? {
+        let mut entries = fs::read_dir(&self.sessions)
+            .await
+            .context("listing saved sessions")?;
+        while let Some(entry) = entries
+            .next_entry()
+            .await
+            .context("listing saved sessions")?
+        {
             let path = entry.path();
             if path.extension().is_none_or(|extension| extension != "db") {
                 continue;
             }
-            match path.file_stem().and_then(|stem| stem.to_str()).and_then(SessionName::from_file_stem) {
+            match path
+                .file_stem()
+                .and_then(|stem| stem.to_str())
+                .and_then(SessionName::from_file_stem)
+            {
                 Some(name) => names.push(name),
                 None => strangers.push(path),
             }
@@ -99,7 +112,12 @@ impl Files {
     /// next device.
     ///
     /// A folder for each moment, since a long name leaves no room for a time in the file's name.
-    pub(super) async fn set_aside(&self, name: &SessionName, why: Aside, now: Timestamp) -> io::Result<()> {
+    pub(super) async fn set_aside(
+        &self,
+        name: &SessionName,
+        why: Aside,
+        now: Timestamp,
+    ) -> io::Result<()> {
         let file = self.session(name);
         let mut there = Vec::new();
         for suffix in SUFFIXES {
@@ -114,7 +132,10 @@ impl Files {
         if inspect(&file).await == SessionFile::NeverPaired {
             return remove_parts(&file).await.map(drop);
         }
-        let folder = self.sessions.join(why.folder()).join(now.strftime(MOMENT).to_string());
+        let folder = self
+            .sessions
+            .join(why.folder())
+            .join(now.strftime(MOMENT).to_string());
         durable::make_folder(&folder).await?;
         for from in there {
             let to = folder.join(from.file_name().expect("a session's file has a name"));
@@ -136,7 +157,9 @@ impl Files {
     /// Removes what was moved out of the way of this name; whether there was anything.
     pub(super) async fn remove_former(&self, name: &SessionName) -> io::Result<bool> {
         let (file, mut was_there) = (self.session(name), false);
-        let Some(own) = file.file_name() else { return Ok(was_there) };
+        let Some(own) = file.file_name() else {
+            return Ok(was_there);
+        };
         for why in [Aside::LoggedOut, Aside::Removed] {
             let mut moments = match fs::read_dir(self.sessions.join(why.folder())).await {
                 Ok(moments) => moments,
@@ -190,7 +213,10 @@ impl Files {
         let mut entries = fs::read_dir(&self.qr_codes).await?;
         while let Some(entry) = entries.next_entry().await? {
             let path = entry.path();
-            if path.extension().is_some_and(|extension| extension == "png" || extension == "new") {
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "png" || extension == "new")
+            {
                 fs::remove_file(path).await?;
             }
         }
@@ -211,7 +237,9 @@ async fn remove_parts(database: &Path) -> io::Result<bool> {
 
 fn moment_of(name: &str) -> Option<Timestamp> {
     let at = jiff::civil::DateTime::strptime(MOMENT, name).ok()?;
-    at.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|at| at.timestamp())
+    at.to_zoned(jiff::tz::TimeZone::UTC)
+        .ok()
+        .map(|at| at.timestamp())
 }
 
 #[cfg(test)]
@@ -224,16 +252,32 @@ mod tests {
         let files = Files::open(root.path()).await.unwrap();
         let name = SessionName::parse("shop").unwrap();
         let now: Timestamp = "2026-11-28T12:00:00.25Z".parse().unwrap();
-        for (why, hours) in [(Aside::Removed, 0), (Aside::LoggedOut, 0), (Aside::LoggedOut, 2)] {
+        for (why, hours) in [
+            (Aside::Removed, 0),
+            (Aside::LoggedOut, 0),
+            (Aside::LoggedOut, 2),
+        ] {
             std::fs::write(files.session(&name), "keys").unwrap();
-            files.set_aside(&name, why, now + jiff::SignedDuration::from_hours(hours)).await.unwrap();
+            files
+                .set_aside(&name, why, now + jiff::SignedDuration::from_hours(hours))
+                .await
+                .unwrap();
         }
         let others = root.path().join("sessions/removed/before the move");
         std::fs::create_dir(&others).unwrap();
         assert_eq!(files.remove_old(now).await.unwrap(), 0);
-        assert_eq!(files.remove_old(now + jiff::SignedDuration::from_hours(1)).await.unwrap(), 2);
+        assert_eq!(
+            files
+                .remove_old(now + jiff::SignedDuration::from_hours(1))
+                .await
+                .unwrap(),
+            2
+        );
         let left = |folder: &str| std::fs::read_dir(root.path().join(folder)).unwrap().count();
-        assert_eq!((left("sessions/removed"), left("sessions/logged-out")), (1, 1));
+        assert_eq!(
+            (left("sessions/removed"), left("sessions/logged-out")),
+            (1, 1)
+        );
         assert!(others.exists());
     }
 }

@@ -31,7 +31,13 @@ pub(super) struct Journal {
 
 impl Journal {
     pub fn new(store: Store, clock: Clock) -> Self {
-        Self { store, clock, waiting: Mutex::default(), saving: tokio::sync::Mutex::default(), written: Notify::new() }
+        Self {
+            store,
+            clock,
+            waiting: Mutex::default(),
+            saving: tokio::sync::Mutex::default(),
+            written: Notify::new(),
+        }
     }
 
     /// Takes down what happened. Never waits.
@@ -48,10 +54,17 @@ impl Journal {
         let event = Event::new(data, self.clock.now());
         self.take_down([match id {
             Some(id) => {
-                let key = MessageKey { chat: chat.clone(), sender: String::new(), id };
+                let key = MessageKey {
+                    chat: chat.clone(),
+                    sender: String::new(),
+                    id,
+                };
                 NewEvent::of_message(session, &chat, key, &event)
             }
-            None => NewEvent { chat, ..NewEvent::of_session(session, &event) },
+            None => NewEvent {
+                chat,
+                ..NewEvent::of_session(session, &event)
+            },
         }]);
     }
 
@@ -100,7 +113,10 @@ impl Journal {
             let saved: HashSet<&str> = batch.iter().map(|event| event.id.as_str()).collect();
             let mut waiting = self.lock();
             // Not simply the first ones: meanwhile some may have been forgotten.
-            while waiting.front().is_some_and(|event| saved.contains(event.id.as_str())) {
+            while waiting
+                .front()
+                .is_some_and(|event| saved.contains(event.id.as_str()))
+            {
                 waiting.pop_front();
             }
         }
@@ -133,7 +149,14 @@ mod tests {
 
     fn event(session: &str, kind: &'static str, id: &str) -> NewEvent {
         let (session, chat, body) = (lives(session), String::new(), String::new());
-        NewEvent { id: id.to_owned(), session, chat, message: None, kind, body }
+        NewEvent {
+            id: id.to_owned(),
+            session,
+            chat,
+            message: None,
+            kind,
+            body,
+        }
     }
 
     #[test]
@@ -144,10 +167,23 @@ mod tests {
             event("bar", "session.status", "3"),
             event("shop", "session.status", "4"),
         ]);
-        let ids = |waiting: &VecDeque<NewEvent>| waiting.iter().map(|event| event.id.clone()).collect::<String>();
+        let ids = |waiting: &VecDeque<NewEvent>| {
+            waiting
+                .iter()
+                .map(|event| event.id.clone())
+                .collect::<String>()
+        };
         forget_one(&mut waiting);
-        assert_eq!(ids(&waiting), "134", "a later status of the same session says more");
+        assert_eq!(
+            ids(&waiting),
+            "134",
+            "a later status of the same session says more"
+        );
         forget_one(&mut waiting);
-        assert_eq!(ids(&waiting), "34", "nothing is overtaken, so the oldest goes");
+        assert_eq!(
+            ids(&waiting),
+            "34",
+            "nothing is overtaken, so the oldest goes"
+        );
     }
 }

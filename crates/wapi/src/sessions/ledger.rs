@@ -39,7 +39,12 @@ impl Ledger {
     pub fn start(store: Store, clock: Clock, lifecycle: &Lifecycle) -> Self {
         let (entries, incoming) = mpsc::unbounded_channel();
         let receipts = Arc::<AtomicUsize>::default();
-        let task = Task { store, clock, lifecycle: lifecycle.clone(), receipts: Arc::clone(&receipts) };
+        let task = Task {
+            store,
+            clock,
+            lifecycle: lifecycle.clone(),
+            receipts: Arc::clone(&receipts),
+        };
         lifecycle.spawn(task.run(incoming));
         Self { entries, receipts }
     }
@@ -94,17 +99,24 @@ impl Task {
         if !receipt.is_one_of_many {
             return;
         }
-        if let Err(error) = identity::mention(&self.store, &receipt.session, &mut receipt.from).await {
+        if let Err(error) =
+            identity::mention(&self.store, &receipt.session, &mut receipt.from).await
+        {
             tracing::debug!(%error, "who a recipient is cannot be looked up");
         }
     }
 
     async fn write(&self, entries: &mut Vec<Entry>) {
-        let (mut outcomes, mut waiting, mut drained) = (Outcomes::default(), Vec::new(), Vec::new());
+        let (mut outcomes, mut waiting, mut drained) =
+            (Outcomes::default(), Vec::new(), Vec::new());
         for entry in entries.drain(..) {
             match entry {
                 Entry::Judged(judged, waiters) => {
-                    waiting.extend(waiters.into_iter().map(|waiter| (waiter, judged.verdict.clone())));
+                    waiting.extend(
+                        waiters
+                            .into_iter()
+                            .map(|waiter| (waiter, judged.verdict.clone())),
+                    );
                     outcomes.judged.push(judged);
                 }
                 Entry::Receipt(receipt) => outcomes.receipts.push(receipt),
@@ -112,11 +124,23 @@ impl Task {
             }
         }
         // Together, since those who were not known before have to be written down.
-        join_all(outcomes.receipts.iter_mut().map(|receipt| self.name(receipt))).await;
-        self.receipts.fetch_sub(outcomes.receipts.len(), Ordering::Relaxed);
+        join_all(
+            outcomes
+                .receipts
+                .iter_mut()
+                .map(|receipt| self.name(receipt)),
+        )
+        .await;
+        self.receipts
+            .fetch_sub(outcomes.receipts.len(), Ordering::Relaxed);
         while let Err(error) = self.store.record_outcomes(outcomes.clone()).await {
             tracing::debug!(%error, "what became of messages cannot be written down yet");
-            if self.lifecycle.unless_stopping(self.clock.sleep(PAUSE)).await.is_none() {
+            if self
+                .lifecycle
+                .unless_stopping(self.clock.sleep(PAUSE))
+                .await
+                .is_none()
+            {
                 return;
             }
         }

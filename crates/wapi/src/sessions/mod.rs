@@ -122,14 +122,25 @@ pub type Metadata = Map<String, Value>;
 impl Sessions {
     pub fn new(parts: Parts) -> Self {
         let journal = Arc::new(Journal::new(parts.store.clone(), parts.clock.clone()));
-        parts.lifecycle.spawn(Arc::clone(&journal).keep_saving(parts.lifecycle.clone()));
+        parts
+            .lifecycle
+            .spawn(Arc::clone(&journal).keep_saving(parts.lifecycle.clone()));
         let ledger = Ledger::start(parts.store.clone(), parts.clock.clone(), &parts.lifecycle);
         let (sessions, received) = Default::default();
         let listed = watch::Sender::new(false);
         let (online, unchecked) = mpsc::unbounded_channel();
         let unchecked = Mutex::new(Some(unchecked));
         Self {
-            inner: Arc::new(Inner { sessions, listed, received, journal, ledger, online, unchecked, around: parts }),
+            inner: Arc::new(Inner {
+                sessions,
+                listed,
+                received,
+                journal,
+                ledger,
+                online,
+                unchecked,
+                around: parts,
+            }),
         }
     }
 
@@ -149,7 +160,10 @@ impl Sessions {
 
     /// Starts the session, or wakes it, and waits until it is online, shows a QR code or has failed; or until patience ends. One that is
     /// being removed goes first, and a new one takes its place.
-    pub async fn register(&self, name: &SessionName) -> Result<(Arc<Session>, SessionState), CommandError> {
+    pub async fn register(
+        &self,
+        name: &SessionName,
+    ) -> Result<(Arc<Session>, SessionState), CommandError> {
         let session = loop {
             let session = match self.find_or_add(name) {
                 Found::New(session) => break session,
@@ -165,7 +179,9 @@ impl Sessions {
             }
             self.gone(&session).await?;
         };
-        let state = session.wait_for(self.inner.around.whatsapp_timeout, is_settled).await;
+        let state = session
+            .wait_for(self.inner.around.whatsapp_timeout, is_settled)
+            .await;
         Ok((session, state))
     }
 
@@ -175,7 +191,8 @@ impl Sessions {
         if !session.state().is_expired() {
             return session.state().qr;
         }
-        self.next_qr_code(&session, self.inner.around.whatsapp_timeout).await
+        self.next_qr_code(&session, self.inner.around.whatsapp_timeout)
+            .await
     }
 
     /// The same, waiting for the first code to come, too; at most `limit`.
@@ -203,16 +220,39 @@ impl Sessions {
         name: &SessionName,
         ordered: Ordered,
     ) -> Arc<Session> {
-        let Ordered { is_stopped, metadata, past, .. } = ordered;
-        let intent = if is_stopped { Intent::Stop } else { Intent::Run };
+        let Ordered {
+            is_stopped,
+            metadata,
+            past,
+            ..
+        } = ordered;
+        let intent = if is_stopped {
+            Intent::Stop
+        } else {
+            Intent::Run
+        };
         let journal = Arc::clone(&self.inner.journal);
         let parts = self.inner.around.clone();
         let life = parts.store.lives().begun(name.as_str());
-        let (session, inlets) = Session::new(name.clone(), life, intent, metadata, journal, parts.clock.clone());
+        let (session, inlets) = Session::new(
+            name.clone(),
+            life,
+            intent,
+            metadata,
+            journal,
+            parts.clock.clone(),
+        );
         session.expect_past(past);
         let session = Arc::new(session);
-        parts.lifecycle.spawn(self.clone().keep_sending(Arc::clone(&session), inlets));
-        let received = self.inner.received.lock().unwrap_or_else(PoisonError::into_inner).remove(&session.life().id());
+        parts
+            .lifecycle
+            .spawn(self.clone().keep_sending(Arc::clone(&session), inlets));
+        let received = self
+            .inner
+            .received
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&session.life().id());
         if let Some(at) = received {
             session.received(at);
         }
@@ -222,7 +262,10 @@ impl Sessions {
 
     /// Gives the session its task.
     fn spawn(&self, session: Arc<Session>) {
-        self.inner.around.lifecycle.spawn(self.clone().live(session));
+        self.inner
+            .around
+            .lifecycle
+            .spawn(self.clone().live(session));
     }
 
     /// Sends what a session has to send as long as it lives. A sender that failed for an error of our own is replaced by one that goes
@@ -230,26 +273,47 @@ impl Sessions {
     async fn keep_sending(self, session: Arc<Session>, mut inlets: Inlets) {
         let parts = &self.inner.around;
         loop {
-            let sender = Sender::new(Arc::clone(&session), parts.clone(), self.inner.ledger.clone());
-            if parts.lifecycle.caught(sender.run(&mut inlets)).await.is_some() {
+            let sender = Sender::new(
+                Arc::clone(&session),
+                parts.clone(),
+                self.inner.ledger.clone(),
+            );
+            if parts
+                .lifecycle
+                .caught(sender.run(&mut inlets))
+                .await
+                .is_some()
+            {
                 return session.falls_silent();
             }
             tracing::error!(session = %session.name, "its sender is started anew");
-            parts.lifecycle.unless_stopping(parts.clock.sleep(AFTER_PANIC)).await;
+            parts
+                .lifecycle
+                .unless_stopping(parts.clock.sleep(AFTER_PANIC))
+                .await;
         }
     }
 
     /// The whole life of a session. An error of our own must not end it: its task starts anew.
     async fn live(self, session: Arc<Session>) {
-        let Parts { lifecycle, clock, .. } = &self.inner.around;
+        let Parts {
+            lifecycle, clock, ..
+        } = &self.inner.around;
         loop {
-            let actor = Actor::new(Arc::clone(&session), self.inner.around.clone(), self.inner.online.clone());
+            let actor = Actor::new(
+                Arc::clone(&session),
+                self.inner.around.clone(),
+                self.inner.online.clone(),
+            );
             if lifecycle.caught(actor.run()).await.is_some() {
                 break;
             }
             tracing::error!(session = %session.name, "its task is started anew");
             session.set_link(None);
-            session.move_to(Status::Offline, Some("an error of the gateway's own; it goes on in a moment".to_owned()));
+            session.move_to(
+                Status::Offline,
+                Some("an error of the gateway's own; it goes on in a moment".to_owned()),
+            );
             lifecycle.unless_stopping(clock.sleep(AFTER_PANIC)).await;
         }
         if session.intent() == Intent::Remove {
@@ -275,9 +339,17 @@ impl Sessions {
 
     /// Starts checking all connections every so often; once.
     pub fn start_checks(&self, every: Duration) {
-        let unchecked = self.inner.unchecked.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let unchecked = self
+            .inner
+            .unchecked
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(unchecked) = unchecked {
-            self.inner.around.lifecycle.spawn(self.clone().keep_checking(every, unchecked));
+            self.inner
+                .around
+                .lifecycle
+                .spawn(self.clone().keep_checking(every, unchecked));
         }
     }
 
@@ -287,13 +359,20 @@ impl Sessions {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<SessionName, Arc<Session>>> {
-        self.inner.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner
+            .sessions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Whether there is something to tell whoever waits for the session.
 fn is_settled(state: &SessionState) -> bool {
-    state.qr.is_some() || matches!(state.status, Status::Online | Status::Failed | Status::Stopped)
+    state.qr.is_some()
+        || matches!(
+            state.status,
+            Status::Online | Status::Failed | Status::Stopped
+        )
 }
 
 /// A session that rests goes on, and one that waits for its next try tries now. The old status would answer whoever asked, so it

@@ -67,8 +67,12 @@ impl SessionName {
 
     /// `None` when no session has this file stem.
     pub fn from_file_stem(stem: &str) -> Option<Self> {
-        let decoded = percent_encoding::percent_decode_str(stem).decode_utf8().ok()?;
-        Self::parse(&decoded).ok().filter(|name| name.file_stem() == stem)
+        let decoded = percent_encoding::percent_decode_str(stem)
+            .decode_utf8()
+            .ok()?;
+        Self::parse(&decoded)
+            .ok()
+            .filter(|name| name.file_stem() == stem)
     }
 
     /// One segment of an address's path.
@@ -142,10 +146,14 @@ mod tests {
     fn a_name_is_one_segment_of_an_address() {
         let base = url::Url::parse("https://example.com/webhook/").unwrap();
         for name in ["../../x", "a/b", "?q#f", "🐙 №", "...", "a%2Fb"] {
-            let address = base.join(&SessionName::parse(name).unwrap().url_segment()).unwrap();
+            let address = base
+                .join(&SessionName::parse(name).unwrap().url_segment())
+                .unwrap();
             let segments: Vec<_> = address.path_segments().unwrap().collect();
             assert_eq!(segments.len(), 2, "{address}");
-            let back = percent_encoding::percent_decode_str(segments[1]).decode_utf8().unwrap();
+            let back = percent_encoding::percent_decode_str(segments[1])
+                .decode_utf8()
+                .unwrap();
             assert_eq!((back.as_ref(), address.query()), (name, None));
         }
     }

@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 
 use super::{SessionName, SessionState, Status, past};
-use crate::event::{ConnectionInfo, EventData, HistoryProgress, SessionHistory, SessionQr, SessionStatus};
+use crate::event::{
+    ConnectionInfo, EventData, HistoryProgress, SessionHistory, SessionQr, SessionStatus,
+};
 
 /// As much of the state before a change as decides what is new after it.
 pub(super) struct Before {
@@ -31,11 +33,13 @@ impl Before {
 /// What the change told to the world, in order.
 pub(super) fn news(name: &SessionName, before: &Before, after: &SessionState) -> Vec<EventData> {
     let mut news = Vec::new();
-    if (before.status, &before.reason, before.paired) != (after.status, &after.reason, after.paired) {
+    if (before.status, &before.reason, before.paired) != (after.status, &after.reason, after.paired)
+    {
         news.push(EventData::SessionStatus(Box::new(status(name, after))));
     }
     if let Some(qr) = &after.qr {
-        let is_new = before.qr_text.as_ref() != Some(&qr.text) || before.qr_expires_at != Some(qr.expires_at);
+        let is_new = before.qr_text.as_ref() != Some(&qr.text)
+            || before.qr_expires_at != Some(qr.expires_at);
         if is_new {
             news.push(EventData::SessionQr(SessionQr {
                 session: name.as_str().to_owned(),
@@ -48,7 +52,10 @@ pub(super) fn news(name: &SessionName, before: &Before, after: &SessionState) ->
     if let Some(history) = after.past.as_ref().map(past::shown)
         && before.history.as_ref() != Some(&history)
     {
-        news.push(EventData::SessionHistory(SessionHistory { session: name.as_str().to_owned(), history }));
+        news.push(EventData::SessionHistory(SessionHistory {
+            session: name.as_str().to_owned(),
+            history,
+        }));
     }
     news
 }
@@ -60,7 +67,10 @@ fn status(name: &SessionName, state: &SessionState) -> SessionStatus {
         reason: state.reason.clone(),
         since: state.since,
         paired: state.paired,
-        connection: ConnectionInfo { state: state.status.connection().word(), since: state.connection_since },
+        connection: ConnectionInfo {
+            state: state.status.connection().word(),
+            since: state.connection_since,
+        },
         account: state.account.clone(),
     }
 }
@@ -82,7 +92,11 @@ mod tests {
     }
 
     fn qr(text: &str) -> QrCode {
-        QrCode { text: text.to_owned(), png: Vec::new(), expires_at: at(60) }
+        QrCode {
+            text: text.to_owned(),
+            png: Vec::new(),
+            expires_at: at(60),
+        }
     }
 
     #[test]
@@ -94,18 +108,35 @@ mod tests {
         assert_eq!(kinds, ["session.status", "session.qr"]);
         assert!(told(&mut state, |state| state.show(qr("2@x"), at(2))).is_empty());
         let next = told(&mut state, |state| state.show(qr("2@y"), at(3)));
-        let [EventData::SessionQr(code)] = &next[..] else { panic!("{next:?}") };
-        assert_eq!((code.text.as_str(), code.path.as_str()), ("2@y", "/v1/sessions/a%20shop/qr"));
+        let [EventData::SessionQr(code)] = &next[..] else {
+            panic!("{next:?}")
+        };
+        assert_eq!(
+            (code.text.as_str(), code.path.as_str()),
+            ("2@y", "/v1/sessions/a%20shop/qr")
+        );
     }
 
     #[test]
     fn another_reason_is_news() {
         let mut state = SessionState::new(at(0));
         let offline = |reason: &str| Some(reason.to_owned());
-        told(&mut state, |state| state.move_to(Status::Offline, offline("cut"), at(1)));
-        let again = told(&mut state, |state| state.move_to(Status::Offline, offline("refused"), at(2)));
-        let [EventData::SessionStatus(status)] = &again[..] else { panic!("{again:?}") };
-        assert_eq!((status.status, status.reason.as_deref(), status.since), ("offline", Some("refused"), at(1)));
-        assert_eq!((status.connection.state, status.connection.since), ("offline", at(1)));
+        told(&mut state, |state| {
+            state.move_to(Status::Offline, offline("cut"), at(1))
+        });
+        let again = told(&mut state, |state| {
+            state.move_to(Status::Offline, offline("refused"), at(2))
+        });
+        let [EventData::SessionStatus(status)] = &again[..] else {
+            panic!("{again:?}")
+        };
+        assert_eq!(
+            (status.status, status.reason.as_deref(), status.since),
+            ("offline", Some("refused"), at(1))
+        );
+        assert_eq!(
+            (status.connection.state, status.connection.since),
+            ("offline", at(1))
+        );
     }
 }

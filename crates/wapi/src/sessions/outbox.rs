@@ -93,7 +93,8 @@ impl Outbox {
             self.calendar.insert((time, place));
         }
         let item = Item::new(message);
-        let is_stranded = item.haste == Haste::NowOrNever && self.line == Line::Down && !item.may_have_left;
+        let is_stranded =
+            item.haste == Haste::NowOrNever && self.line == Line::Down && !item.may_have_left;
         match send_at {
             Some(time) => {
                 self.calendar.insert((time, place));
@@ -114,7 +115,10 @@ impl Outbox {
         self.line = line;
         match line {
             Line::Up => {
-                for place in self.lanes.at(|stage| matches!(stage, Stage::Doubtful | Stage::Resting)) {
+                for place in self
+                    .lanes
+                    .at(|stage| matches!(stage, Stage::Doubtful | Stage::Resting))
+                {
                     self.make_ready(place);
                 }
             }
@@ -132,8 +136,18 @@ impl Outbox {
     /// The device is linked no more: what waits for it will never leave, and what has left will never be answered.
     pub fn device_is_gone(&mut self) {
         for place in self.lanes.all() {
-            let may_have_left = self.lanes.get(place).is_some_and(Item::may_have_left_by_now);
-            self.judge(place, if may_have_left { Verdict::LeftInDoubt } else { failures::logged_out() });
+            let may_have_left = self
+                .lanes
+                .get(place)
+                .is_some_and(Item::may_have_left_by_now);
+            self.judge(
+                place,
+                if may_have_left {
+                    Verdict::LeftInDoubt
+                } else {
+                    failures::logged_out()
+                },
+            );
         }
     }
 
@@ -148,24 +162,38 @@ impl Outbox {
 
     /// Whether a message has surely not left, and nobody has it in hand to let it go.
     pub fn is_here(&self, place: Place) -> bool {
-        self.lanes.get(place).is_some_and(|item| !item.may_have_left_by_now() && item.stage != Stage::Doubtful)
+        self.lanes
+            .get(place)
+            .is_some_and(|item| !item.may_have_left_by_now() && item.stage != Stage::Doubtful)
     }
 
     /// A message has other words: what was made ready of it, or is being, is of no use, and they may need something that the former ones
     /// did not, or the other way round.
     pub fn reworded(&mut self, place: Place, has_file: bool) {
-        let Some(item) = self.lanes.get_mut(place) else { return };
+        let Some(item) = self.lanes.get_mut(place) else {
+            return;
+        };
         item.is_prepared = !has_file;
         let is_free = self.ready.remove(&place) || self.unprepared.remove(&place);
         if is_free {
-            let line = if has_file { &mut self.unprepared } else { &mut self.ready };
+            let line = if has_file {
+                &mut self.unprepared
+            } else {
+                &mut self.ready
+            };
             line.insert(place);
         }
     }
 
     pub fn prepared(&mut self, place: Place, outcome: Result<(), Unprepared>, at: Moment) {
         self.preparing.remove(&place);
-        let Some(item) = self.lanes.get_mut(place).filter(|item| item.stage == Stage::Preparing) else { return };
+        let Some(item) = self
+            .lanes
+            .get_mut(place)
+            .filter(|item| item.stage == Stage::Preparing)
+        else {
+            return;
+        };
         match outcome {
             Ok(()) => {
                 item.is_prepared = true;
@@ -179,7 +207,13 @@ impl Outbox {
 
     pub fn marked(&mut self, places: &[Place], outcome: Result<(), ()>, at: Moment) {
         for &place in places {
-            let Some(item) = self.lanes.get_mut(place).filter(|item| item.stage == Stage::Marking) else { continue };
+            let Some(item) = self
+                .lanes
+                .get_mut(place)
+                .filter(|item| item.stage == Stage::Marking)
+            else {
+                continue;
+            };
             item.is_marked = outcome.is_ok();
             self.active.remove(&place);
             match outcome {
@@ -190,7 +224,13 @@ impl Outbox {
     }
 
     pub fn handed_over(&mut self, place: Place, outcome: &HandedOver, at: Moment) {
-        let Some(item) = self.lanes.get(place).filter(|item| item.stage == Stage::Leaving) else { return };
+        let Some(item) = self
+            .lanes
+            .get(place)
+            .filter(|item| item.stage == Stage::Leaving)
+        else {
+            return;
+        };
         match outcome {
             HandedOver::Left => {}
             HandedOver::Unclear => self.unanswered(place, at),
@@ -227,7 +267,8 @@ impl Outbox {
             self.calendar.remove(&(time, place));
             self.date_came(place, at.now);
         }
-        while let Some(&(time, place)) = self.timers.first().filter(|(time, _)| *time <= at.uptime) {
+        while let Some(&(time, place)) = self.timers.first().filter(|(time, _)| *time <= at.uptime)
+        {
             self.timers.remove(&(time, place));
             self.patience_ended(place, at);
         }
@@ -239,14 +280,20 @@ impl Outbox {
 
     /// How long nothing happens by itself; `None`: for ever.
     pub fn quiet_for(&self, at: Moment) -> Option<Duration> {
-        let until = |time: Timestamp| Duration::try_from(time.duration_since(at.now)).unwrap_or_default();
+        let until =
+            |time: Timestamp| Duration::try_from(time.duration_since(at.now)).unwrap_or_default();
         let date = self.calendar.first().map(|(time, _)| until(*time));
-        let timer = self.timers.first().map(|(time, _)| time.saturating_sub(at.uptime));
+        let timer = self
+            .timers
+            .first()
+            .map(|(time, _)| time.saturating_sub(at.uptime));
         date.into_iter().chain(timer).min()
     }
 
     fn date_came(&mut self, place: Place, now: Timestamp) {
-        let Some(item) = self.lanes.get(place) else { return };
+        let Some(item) = self.lanes.get(place) else {
+            return;
+        };
         if item.is_expired(now) && item.stage != Stage::Leaving {
             self.judge(place, failures::expired());
         } else if item.stage == Stage::Scheduled && item.send_at.is_none_or(|time| time <= now) {
@@ -256,7 +303,9 @@ impl Outbox {
     }
 
     fn patience_ended(&mut self, place: Place, at: Moment) {
-        let Some(item) = self.lanes.get_mut(place) else { return };
+        let Some(item) = self.lanes.get_mut(place) else {
+            return;
+        };
         item.timer = None;
         match item.stage {
             Stage::Resting | Stage::Doubtful => self.make_ready(place),
@@ -278,7 +327,9 @@ impl Outbox {
         while self.active.len() < PLACES
             && let Some(place) = self.ready.pop_first()
         {
-            let Some(item) = self.lanes.get(place) else { continue };
+            let Some(item) = self.lanes.get(place) else {
+                continue;
+            };
             if item.is_expired(at.now) {
                 self.judge(place, failures::expired());
                 continue;
@@ -308,9 +359,15 @@ impl Outbox {
     fn make_ready(&mut self, place: Place) {
         self.clear_timer(place);
         self.active.remove(&place);
-        let Some(item) = self.lanes.get_mut(place) else { return };
+        let Some(item) = self.lanes.get_mut(place) else {
+            return;
+        };
         item.stage = Stage::Waiting;
-        let ready = if item.is_prepared { &mut self.ready } else { &mut self.unprepared };
+        let ready = if item.is_prepared {
+            &mut self.ready
+        } else {
+            &mut self.unprepared
+        };
         ready.insert(place);
     }
 
@@ -322,16 +379,29 @@ impl Outbox {
 
     /// It did not work; it is tried again a few times.
     fn fail(&mut self, place: Place, last: Verdict, at: Moment) {
-        let Some(item) = self.lanes.get_mut(place) else { return };
+        let Some(item) = self.lanes.get_mut(place) else {
+            return;
+        };
         item.tries += 1;
         let tries = item.tries;
-        if tries >= TRIES { self.give_up(place, last) } else { self.rest(place, doubled(tries), at) }
+        if tries >= TRIES {
+            self.give_up(place, last)
+        } else {
+            self.rest(place, doubled(tries), at)
+        }
     }
 
     /// It will not be tried again. One that may have left before is not called failed.
     fn give_up(&mut self, place: Place, verdict: Verdict) {
         let may_have_left = self.lanes.get(place).is_some_and(|item| item.may_have_left);
-        self.judge(place, if may_have_left { Verdict::LeftInDoubt } else { verdict });
+        self.judge(
+            place,
+            if may_have_left {
+                Verdict::LeftInDoubt
+            } else {
+                verdict
+            },
+        );
     }
 
     /// From now on it may have left. The first doubt is recorded. On a line that stays up WhatsApp is asked again at this time, else
@@ -339,7 +409,9 @@ impl Outbox {
     fn doubt(&mut self, place: Place, again: Option<Duration>) {
         self.clear_timer(place);
         self.active.remove(&place);
-        let Some(item) = self.lanes.get_mut(place) else { return };
+        let Some(item) = self.lanes.get_mut(place) else {
+            return;
+        };
         item.stage = Stage::Doubtful;
         if !std::mem::replace(&mut item.may_have_left, true) {
             self.steps.push(Step::Judge(place, Verdict::InDoubt));
@@ -351,7 +423,9 @@ impl Outbox {
 
     /// A line that works has left it without an answer once more.
     fn unanswered(&mut self, place: Place, at: Moment) {
-        let Some(item) = self.lanes.get_mut(place) else { return };
+        let Some(item) = self.lanes.get_mut(place) else {
+            return;
+        };
         item.asked += 1;
         let asked = item.asked;
         self.doubt(place, Some(at.uptime + doubled(asked)));
@@ -366,7 +440,9 @@ impl Outbox {
         for set in [&mut self.ready, &mut self.unprepared, &mut self.active] {
             set.remove(&place);
         }
-        let Some((item, next)) = self.lanes.remove(place) else { return };
+        let Some((item, next)) = self.lanes.remove(place) else {
+            return;
+        };
         for time in [item.send_at, item.expires_at].into_iter().flatten() {
             self.calendar.remove(&(time, place));
         }
@@ -393,7 +469,8 @@ impl Outbox {
 
 /// The rest after the `count`th time, from 1.
 fn doubled(count: u32) -> Duration {
-    REST.saturating_mul(2u32.saturating_pow(count.saturating_sub(1))).min(LONGEST_REST)
+    REST.saturating_mul(2u32.saturating_pow(count.saturating_sub(1)))
+        .min(LONGEST_REST)
 }
 
 #[cfg(test)]

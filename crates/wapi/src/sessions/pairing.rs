@@ -20,7 +20,11 @@ pub struct Console {
 impl Console {
     /// Standard output, in the colours it can show.
     pub fn stdout() -> Self {
-        let paint = if std::io::stdout().is_terminal() { Paint::Escapes } else { Paint::Blocks };
+        let paint = if std::io::stdout().is_terminal() {
+            Paint::Escapes
+        } else {
+            Paint::Blocks
+        };
         Self::new(paint, |text| {
             // Nobody reads a closed pipe; the picture is in the file and on the route, too.
             let _ = writeln!(std::io::stdout().lock(), "{text}");
@@ -28,7 +32,10 @@ impl Console {
     }
 
     pub fn new(paint: Paint, print: impl Fn(&str) + Send + Sync + 'static) -> Self {
-        Self { print: Arc::new(print), paint }
+        Self {
+            print: Arc::new(print),
+            paint,
+        }
     }
 }
 
@@ -54,8 +61,15 @@ pub(super) async fn show(
     let name = shown::session(session.name.as_str());
     let heading = format!("Scan this in WhatsApp > Linked devices, for session {name}:");
     (console.print)(&format!("{heading}\n{}", picture.text(console.paint)));
-    let expires_at = clock.now().saturating_add(valid_for).unwrap_or(jiff::Timestamp::MAX);
-    let qr = QrCode { text: text.to_owned(), png, expires_at };
+    let expires_at = clock
+        .now()
+        .saturating_add(valid_for)
+        .unwrap_or(jiff::Timestamp::MAX);
+    let qr = QrCode {
+        text: text.to_owned(),
+        png,
+        expires_at,
+    };
     session.update(|state| state.show(qr, clock.now()));
 }
 

@@ -12,10 +12,18 @@ pub fn shown(past: &Past) -> HistoryProgress {
         Past { lost: 1.., .. } => "incomplete",
         Past { waiting: 1.., .. } => "receiving",
         Past { progress: ALL, .. } => "complete",
-        Past { started_at: Some(_), .. } => "receiving",
+        Past {
+            started_at: Some(_),
+            ..
+        } => "receiving",
         Past { .. } => "waiting",
     };
-    HistoryProgress { status, progress: past.progress, started_at: past.started_at, updated_at: past.updated_at }
+    HistoryProgress {
+        status,
+        progress: past.progress,
+        started_at: past.started_at,
+        updated_at: past.updated_at,
+    }
 }
 
 #[cfg(test)]
@@ -28,11 +36,48 @@ mod tests {
         let started_at = Some(Timestamp::UNIX_EPOCH);
         for (past, status) in [
             (Past::default(), "waiting"),
-            (Past { started_at, waiting: 1, ..Past::default() }, "receiving"),
-            (Past { started_at, progress: 50, ..Past::default() }, "receiving"),
-            (Past { started_at, progress: 100, waiting: 1, ..Past::default() }, "receiving"),
-            (Past { started_at, progress: 100, ..Past::default() }, "complete"),
-            (Past { started_at, progress: 100, lost: 1, ..Past::default() }, "incomplete"),
+            (
+                Past {
+                    started_at,
+                    waiting: 1,
+                    ..Past::default()
+                },
+                "receiving",
+            ),
+            (
+                Past {
+                    started_at,
+                    progress: 50,
+                    ..Past::default()
+                },
+                "receiving",
+            ),
+            (
+                Past {
+                    started_at,
+                    progress: 100,
+                    waiting: 1,
+                    ..Past::default()
+                },
+                "receiving",
+            ),
+            (
+                Past {
+                    started_at,
+                    progress: 100,
+                    ..Past::default()
+                },
+                "complete",
+            ),
+            (
+                Past {
+                    started_at,
+                    progress: 100,
+                    lost: 1,
+                    ..Past::default()
+                },
+                "incomplete",
+            ),
         ] {
             assert_eq!(shown(&past).status, status, "{past:?}");
         }

@@ -13,10 +13,16 @@ impl Sessions {
     /// Removes what these lives have left, which is ordered and goes on in the next run if the program ends before it is done. Their
     /// senders have ended.
     pub(super) async fn purge(&self, lives: Vec<Life>) {
-        let Parts { clock, lifecycle, .. } = &self.inner.around;
+        let Parts {
+            clock, lifecycle, ..
+        } = &self.inner.around;
         while let Err(error) = self.try_to_purge(&lives).await {
             tracing::warn!(%error, "what a removed session has left cannot be removed yet; trying again");
-            if lifecycle.unless_stopping(clock.sleep(PAUSE)).await.is_none() {
+            if lifecycle
+                .unless_stopping(clock.sleep(PAUSE))
+                .await
+                .is_none()
+            {
                 return;
             }
         }
@@ -33,7 +39,11 @@ impl Sessions {
             session.silent().await;
         }
         let lives = store.lives().former(name.as_str());
-        let unremoved = |error| StoreError::new(format!("the files of former devices cannot be removed: {error}"));
+        let unremoved = |error| {
+            StoreError::new(format!(
+                "the files of former devices cannot be removed: {error}"
+            ))
+        };
         // There is such a session after all: somebody has just made one, or it is not restored yet.
         if store.lives().current(name.as_str()).is_some() {
             return Err(CommandError::Busy);
@@ -47,7 +57,12 @@ impl Sessions {
     }
 
     async fn try_to_purge(&self, lives: &[Life]) -> Result<(), StoreError> {
-        let Parts { store, media, history, .. } = &self.inner.around;
+        let Parts {
+            store,
+            media,
+            history,
+            ..
+        } = &self.inner.around;
         // Their last words are to go with the rest.
         self.inner.ledger.drained().await;
         self.inner.journal.save_rest().await;

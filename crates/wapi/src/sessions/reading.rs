@@ -8,9 +8,13 @@ use crate::whatsapp::Happening;
 
 /// Tells which chats these messages were unread in, as far as a history is kept: it alone knows whose they are.
 pub(super) async fn read_elsewhere(session: Arc<Session>, around: Parts, ids: Vec<String>) {
-    let Ok(kept) = around.history.look().await else { return };
+    let Ok(kept) = around.history.look().await else {
+        return;
+    };
     match kept.unread_among(&session.life(), &ids).await {
-        Ok(chats) => chats.into_iter().for_each(|(chat, newest)| session.tell_of(read(&session, chat, Some(newest)))),
+        Ok(chats) => chats
+            .into_iter()
+            .for_each(|(chat, newest)| session.tell_of(read(&session, chat, Some(newest)))),
         Err(error) => {
             tracing::warn!(session = %session.name, %error, "what was read elsewhere cannot be looked up");
         }
@@ -19,8 +23,20 @@ pub(super) async fn read_elsewhere(session: Arc<Session>, around: Parts, ids: Ve
 
 /// A chat was read, up to a message or all of it.
 pub(super) fn read(session: &Session, chat: Person, up_to: Option<String>) -> Happening {
-    let change = ChatChange { unread: Some(false), read_up_to: up_to, ..ChatChange::default() };
+    let change = ChatChange {
+        unread: Some(false),
+        read_up_to: up_to,
+        ..ChatChange::default()
+    };
     let id = chat.id.clone();
-    let data = ChatUpdated { session: session.name.as_str().to_owned(), chat, change };
-    Happening { chat: id, id: None, data: EventData::ChatUpdated(Box::new(data)) }
+    let data = ChatUpdated {
+        session: session.name.as_str().to_owned(),
+        chat,
+        change,
+    };
+    Happening {
+        chat: id,
+        id: None,
+        data: EventData::ChatUpdated(Box::new(data)),
+    }
 }

@@ -22,10 +22,19 @@ impl Sessions {
     /// Logs all saved sessions in, a few at a time, in the background. A session that was never paired rests until somebody wants its
     /// QR code if it was made with `POST /v1/sessions`, and else is left for whoever registers it.
     pub async fn restore(&self, at_once: usize) {
-        let Parts { lifecycle, clock, .. } = &self.inner.around;
+        let Parts {
+            lifecycle, clock, ..
+        } = &self.inner.around;
         while let Err(error) = self.list_saved(at_once).await {
-            tracing::error!(error = format!("{error:#}"), "saved sessions cannot be listed; trying again");
-            if lifecycle.unless_stopping(clock.sleep(PAUSE)).await.is_none() {
+            tracing::error!(
+                error = format!("{error:#}"),
+                "saved sessions cannot be listed; trying again"
+            );
+            if lifecycle
+                .unless_stopping(clock.sleep(PAUSE))
+                .await
+                .is_none()
+            {
                 return;
             }
         }
@@ -38,7 +47,9 @@ impl Sessions {
 
     /// Completes when they are; `false` if they are not after so long, or the program ends first.
     pub async fn wait_until_listed(&self, limit: Duration) -> bool {
-        let Parts { lifecycle, clock, .. } = &self.inner.around;
+        let Parts {
+            lifecycle, clock, ..
+        } = &self.inner.around;
         let mut listed = self.inner.listed.subscribe();
         tokio::select! {
             listed = lifecycle.unless_stopping(listed.wait_for(|listed| *listed)) => matches!(listed, Some(Ok(_))),
@@ -48,8 +59,13 @@ impl Sessions {
 
     async fn list_saved(&self, at_once: usize) -> Result<()> {
         let files = &self.inner.around.files;
-        files.remove_all_qr_codes().await.context("removing the QR codes of an earlier run")?;
-        let Some(mut ordered) = self.remembered().await else { return Ok(()) };
+        files
+            .remove_all_qr_codes()
+            .await
+            .context("removing the QR codes of an earlier run")?;
+        let Some(mut ordered) = self.remembered().await else {
+            return Ok(());
+        };
         let removed: BTreeSet<_> = ordered
             .extract_if(.., |_, ordered| ordered.removed.is_some())
             // It parsed when it was saved.
@@ -58,7 +74,10 @@ impl Sessions {
             .collect();
         let (names, strangers) = files.saved_sessions().await?;
         for path in strangers {
-            tracing::warn!(file = shown::file(&path), "this file's name is not one that wapi gives; it is left alone");
+            tracing::warn!(
+                file = shown::file(&path),
+                "this file's name is not one that wapi gives; it is left alone"
+            );
         }
         let places = Arc::new(Semaphore::new(at_once));
         for name in names {
@@ -66,18 +85,25 @@ impl Sessions {
                 continue;
             }
             let ordered = ordered.remove(name.as_str());
-            if ordered.is_none() && inspect(&files.session(&name)).await == SessionFile::NeverPaired {
+            if ordered.is_none() && inspect(&files.session(&name)).await == SessionFile::NeverPaired
+            {
                 continue;
             }
             self.restore_one(&name, ordered, &places).await;
         }
         for (name, ordered) in ordered {
             // It parsed when it was saved.
-            let Ok(name) = SessionName::parse(&name) else { continue };
+            let Ok(name) = SessionName::parse(&name) else {
+                continue;
+            };
             self.restore_one(&name, Some(ordered), &places).await;
         }
         // What is left of sessions that are no more is nobody's, also if they went while the program was not there to see it.
-        let names = self.all().iter().map(|session| session.name.as_str().to_owned()).collect();
+        let names = self
+            .all()
+            .iter()
+            .map(|session| session.name.as_str().to_owned())
+            .collect();
         self.inner.around.store.lives().ended_but(&names);
         self.inner.listed.send_replace(true);
         Ok(())
@@ -107,7 +133,10 @@ impl Sessions {
                 Ok(ordered) => return Some(ordered),
                 Err(error) => tracing::error!(%error, "saved sessions wait for the database"),
             }
-            parts.lifecycle.unless_stopping(parts.clock.sleep(PAUSE)).await?;
+            parts
+                .lifecycle
+                .unless_stopping(parts.clock.sleep(PAUSE))
+                .await?;
         }
     }
 
@@ -115,11 +144,20 @@ impl Sessions {
         let store = &self.inner.around.store;
         store.note_received().await?;
         let received = store.last_received().await?;
-        self.inner.received.lock().unwrap_or_else(PoisonError::into_inner).extend(received);
+        self.inner
+            .received
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(received);
         store.ordered_sessions().await
     }
 
-    async fn restore_one(&self, name: &SessionName, ordered: Option<Ordered>, places: &Arc<Semaphore>) {
+    async fn restore_one(
+        &self,
+        name: &SessionName,
+        ordered: Option<Ordered>,
+        places: &Arc<Semaphore>,
+    ) {
         let file = inspect(&self.inner.around.files.session(name)).await;
         let is_unpaired = matches!(file, SessionFile::Absent | SessionFile::NeverPaired);
         let ordered = ordered.unwrap_or_default();
@@ -162,7 +200,11 @@ impl Sessions {
         if place.is_some() {
             let (settled, limit) = (Arc::clone(&session), parts.whatsapp_timeout);
             parts.lifecycle.spawn(async move {
-                settled.wait_for(limit, |state| !matches!(state.status, Status::Starting | Status::Connecting)).await;
+                settled
+                    .wait_for(limit, |state| {
+                        !matches!(state.status, Status::Starting | Status::Connecting)
+                    })
+                    .await;
                 drop(place);
             });
         }
@@ -170,12 +212,20 @@ impl Sessions {
     }
 
     /// One of the places, for a session that somebody may be waiting for.
-    async fn turn_at_start(&self, session: &Session, places: Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+    async fn turn_at_start(
+        &self,
+        session: &Session,
+        places: Arc<Semaphore>,
+    ) -> Option<OwnedSemaphorePermit> {
         while session.state().is_expired() {
             session.asked.notified().await;
         }
         let place = places.acquire_owned().await.ok();
-        self.inner.around.clock.sleep(JITTER.mul_f64(rand::random())).await;
+        self.inner
+            .around
+            .clock
+            .sleep(JITTER.mul_f64(rand::random()))
+            .await;
         place
     }
 }

@@ -16,7 +16,9 @@ use super::session::{Inlets, Intent, Line};
 use super::{Parts, Session, Status};
 use crate::media::File;
 use crate::message::{ChatId, Message};
-use crate::store::{IdempotencyKey, Judged, Life, OpenMessage, Place, Receipt, Rewording, StoreError, Verdict};
+use crate::store::{
+    IdempotencyKey, Judged, Life, OpenMessage, Place, Receipt, Rewording, StoreError, Verdict,
+};
 use crate::whatsapp::{Note, Prepared};
 
 mod accepting;
@@ -116,7 +118,10 @@ impl Sender {
         }
         loop {
             self.advance();
-            let alarm = alarm(self.around.clock.clone(), self.outbox.quiet_for(self.moment()));
+            let alarm = alarm(
+                self.around.clock.clone(),
+                self.outbox.quiet_for(self.moment()),
+            );
             tokio::select! {
                 biased;
                 () = lifecycle.stopping() => break,
@@ -148,7 +153,9 @@ impl Sender {
         let left = loop {
             match self.around.store.open_messages(&life).await {
                 Ok(left) => break left,
-                Err(error) => tracing::error!(session = %self.session.name, %error, "open messages cannot be read"),
+                Err(error) => {
+                    tracing::error!(session = %self.session.name, %error, "open messages cannot be read")
+                }
             }
             self.around.clock.sleep(PAUSE).await;
         };
@@ -158,7 +165,9 @@ impl Sender {
     }
 
     fn take_up(&mut self, life: &Life, left: OpenMessage) {
-        let Ok(to) = ChatId::parse_with_status(&left.chat) else { return };
+        let Ok(to) = ChatId::parse_with_status(&left.chat) else {
+            return;
+        };
         let (waiting, is_vote) = (Vec::new(), left.is_vote);
         let (id, life) = (left.id, life.clone());
         let open = Open {
@@ -193,7 +202,10 @@ impl Sender {
     }
 
     fn moment(&self) -> Moment {
-        Moment { now: self.around.clock.now(), uptime: self.around.clock.uptime() }
+        Moment {
+            now: self.around.clock.now(),
+            uptime: self.around.clock.uptime(),
+        }
     }
 
     fn line_is(&mut self, line: Line) {
@@ -208,18 +220,32 @@ impl Sender {
 
     async fn asked(&mut self, request: Request) {
         match request {
-            Request::Accept { wish, file, haste, reply } => match self.refusal(&wish, haste) {
+            Request::Accept {
+                wish,
+                file,
+                haste,
+                reply,
+            } => match self.refusal(&wish, haste) {
                 Some(refusal) => drop(reply.send(Err(refusal))),
                 None => self.accept(wish, file, haste, reply),
             },
             Request::Watch { id, waiter } => {
-                if let Some(open) = self.by_id.get(&id).and_then(|place| self.open.get_mut(place)) {
+                if let Some(open) = self
+                    .by_id
+                    .get(&id)
+                    .and_then(|place| self.open.get_mut(place))
+                {
                     open.waiting.push(waiter);
                 }
             }
             // Whoever asked may have gone; it is done all the same.
             Request::Cancel { id, reply } => drop(reply.send(self.cancel(&id))),
-            Request::Reword { id, message, key, reply } => drop(reply.send(self.reword(&id, *message, key).await)),
+            Request::Reword {
+                id,
+                message,
+                key,
+                reply,
+            } => drop(reply.send(self.reword(&id, *message, key).await)),
         }
     }
 
@@ -234,7 +260,10 @@ impl Sender {
         match haste {
             Haste::NowOrNever => self.session.look(|state| match state.status {
                 Status::Online => None,
-                status => Some(SendError::NotOnline { status, reason: state.reason.clone() }),
+                status => Some(SendError::NotOnline {
+                    status,
+                    reason: state.reason.clone(),
+                }),
             }),
             Haste::Patient if self.session.has_device() => None,
             Haste::Patient => Some(SendError::NotPaired),
@@ -244,19 +273,35 @@ impl Sender {
     fn note(&mut self, note: Note) {
         match note {
             Note::Ack { id, refused, at } => {
-                let Some(&place) = self.by_id.get(&id) else { return };
-                if refused.as_deref() == Some(outbox::failures::NEW_CHAT) && self.asks_for_trust(place) {
+                let Some(&place) = self.by_id.get(&id) else {
+                    return;
+                };
+                if refused.as_deref() == Some(outbox::failures::NEW_CHAT)
+                    && self.asks_for_trust(place)
+                {
                     return;
                 }
                 let verdict = match refused {
-                    None => Verdict::Sent { at: at.unwrap_or_else(|| self.around.clock.now()) },
-                    Some(code) if self.is_to_newsletter(place) => outbox::failures::refused_post(&code),
-                    Some(code) if self.is_to_group(place) => outbox::failures::refused_in_group(&code),
+                    None => Verdict::Sent {
+                        at: at.unwrap_or_else(|| self.around.clock.now()),
+                    },
+                    Some(code) if self.is_to_newsletter(place) => {
+                        outbox::failures::refused_post(&code)
+                    }
+                    Some(code) if self.is_to_group(place) => {
+                        outbox::failures::refused_in_group(&code)
+                    }
                     Some(code) => outbox::failures::refused(&code),
                 };
                 self.outbox.answered(place, verdict);
             }
-            Note::Receipt { ids, from, is_one_of_many, kind, at } => {
+            Note::Receipt {
+                ids,
+                from,
+                is_one_of_many,
+                kind,
+                at,
+            } => {
                 for id in ids {
                     // What a phone has, WhatsApp has taken, whether we heard of it or not.
                     if let Some(&place) = self.by_id.get(&id) {
@@ -264,7 +309,14 @@ impl Sender {
                         self.advance();
                     }
                     let (session, from) = (self.session.life(), from.clone());
-                    self.ledger.receipt(Receipt { session, id, from, is_one_of_many, kind, at });
+                    self.ledger.receipt(Receipt {
+                        session,
+                        id,
+                        from,
+                        is_one_of_many,
+                        kind,
+                        at,
+                    });
                 }
             }
         }
@@ -272,20 +324,30 @@ impl Sender {
 
     /// The first time that a message is refused as a new chat, a token of whom it is for may be on its way.
     fn asks_for_trust(&mut self, place: Place) -> bool {
-        let Some(open) = self.open.get_mut(&place).filter(|open| open.to.is_person()) else { return false };
+        let Some(open) = self.open.get_mut(&place).filter(|open| open.to.is_person()) else {
+            return false;
+        };
         let is_first = !std::mem::replace(&mut open.was_new_chat, true);
         if is_first {
-            self.work.push(Box::pin(work::trusted(place, Arc::clone(&self.session), open.to.clone())));
+            self.work.push(Box::pin(work::trusted(
+                place,
+                Arc::clone(&self.session),
+                open.to.clone(),
+            )));
         }
         is_first
     }
 
     fn is_to_group(&self, place: Place) -> bool {
-        self.open.get(&place).is_some_and(|open| matches!(open.to, ChatId::Group(_)))
+        self.open
+            .get(&place)
+            .is_some_and(|open| matches!(open.to, ChatId::Group(_)))
     }
 
     fn is_to_newsletter(&self, place: Place) -> bool {
-        self.open.get(&place).is_some_and(|open| matches!(open.to, ChatId::Newsletter(_)))
+        self.open
+            .get(&place)
+            .is_some_and(|open| matches!(open.to, ChatId::Newsletter(_)))
     }
 
     fn done(&mut self, done: Done) {
@@ -303,7 +365,8 @@ impl Sender {
             Done::HandedOver(place, outcome) => self.outbox.handed_over(place, &outcome, at),
             Done::Trusted(place, true) => self.outbox.again(place),
             Done::Trusted(place, false) => {
-                self.outbox.answered(place, outbox::failures::refused(outbox::failures::NEW_CHAT));
+                self.outbox
+                    .answered(place, outbox::failures::refused(outbox::failures::NEW_CHAT));
             }
         }
     }
@@ -313,13 +376,20 @@ impl Sender {
         for step in self.outbox.next(self.moment()) {
             match step {
                 Step::Judge(place, verdict) => self.judge(place, verdict),
-                Step::Mark(places) => self.work.push(Box::pin(work::mark(self.around.store.clone(), places))),
+                Step::Mark(places) => self
+                    .work
+                    .push(Box::pin(work::mark(self.around.store.clone(), places))),
                 Step::Prepare(place) => match self.work_on(place) {
                     Some(work) => self.work.push(Box::pin(work.prepare())),
-                    None => self.done(Done::Prepared(place, Err(Unprepared::Unfit("it is gone".to_owned())))),
+                    None => self.done(Done::Prepared(
+                        place,
+                        Err(Unprepared::Unfit("it is gone".to_owned())),
+                    )),
                 },
                 Step::HandOver(place) => match self.work_on(place) {
-                    Some(work) => self.work.push(Box::pin(work.hand_over(self.around.whatsapp_timeout))),
+                    Some(work) => self
+                        .work
+                        .push(Box::pin(work.hand_over(self.around.whatsapp_timeout))),
                     None => self.done(Done::HandedOver(place, HandedOver::Failed)),
                 },
             }
@@ -344,21 +414,32 @@ impl Sender {
     }
 
     fn judge(&mut self, place: Place, verdict: Verdict) {
-        let Some(open) = self.open.get_mut(&place) else { return };
+        let Some(open) = self.open.get_mut(&place) else {
+            return;
+        };
         let mut judged = Judged {
             place,
             session: open.life.clone(),
             id: open.id.clone(),
             chat: open.to.to_string(),
             verdict,
-            voter: if open.is_vote { work::own_number(&self.session) } else { None },
+            voter: if open.is_vote {
+                work::own_number(&self.session)
+            } else {
+                None
+            },
         };
         if judged.verdict == Verdict::InDoubt {
             return self.ledger.judge(judged, Vec::new());
         }
-        let Some(open) = self.open.remove(&place) else { return };
+        let Some(open) = self.open.remove(&place) else {
+            return;
+        };
         self.by_id.remove(&open.id);
-        self.kept -= open.message.as_ref().map_or(0, |message| message.content.size());
+        self.kept -= open
+            .message
+            .as_ref()
+            .map_or(0, |message| message.content.size());
         if let Verdict::Failed(failure) = &mut judged.verdict {
             tracing::debug!(session = %self.session.name, code = failure.code, "a message failed");
         }

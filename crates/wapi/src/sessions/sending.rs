@@ -53,7 +53,10 @@ pub enum SendError {
     #[error("there is no session of this name")]
     Unknown,
     #[error("the session is not online")]
-    NotOnline { status: Status, reason: Option<String> },
+    NotOnline {
+        status: Status,
+        reason: Option<String>,
+    },
     #[error("the session is not linked to an account")]
     NotPaired,
     /// So many of the session's messages wait.
@@ -82,7 +85,11 @@ impl Sessions {
         // Their other address is as good to the engine, and a chat goes on under the one it began with.
         let to = self.chat_of(name, &wish.life, to).await?;
         let message = self.timed(&wish.life, &to, wish.message);
-        Ok(Settled(Wish { to, message, ..wish }))
+        Ok(Settled(Wish {
+            to,
+            message,
+            ..wish
+        }))
     }
 
     /// Accepts a message for a session that has a device, whether it is online or not.
@@ -98,13 +105,28 @@ impl Sessions {
         message: Message,
         file: Option<File>,
     ) -> Result<(ChatId, Accepted, oneshot::Receiver<Verdict>), SendError> {
-        let expires_at = self.inner.around.clock.now().saturating_add(self.inner.around.whatsapp_timeout).ok();
+        let expires_at = self
+            .inner
+            .around
+            .clock
+            .now()
+            .saturating_add(self.inner.around.whatsapp_timeout)
+            .ok();
         let life = self.life(name).ok_or(SendError::Unknown)?;
-        let wish = Wish { life, to, message, send_at: None, expires_at, key: None };
+        let wish = Wish {
+            life,
+            to,
+            message,
+            send_at: None,
+            expires_at,
+            key: None,
+        };
         let asked = wish.to.clone();
         let wish = self.settle(name, wish).await?;
         // A person's chat may go on under their LID, which is not what whoever asked for a number wants to hear.
-        let chat = Some(wish.wish().to.clone()).filter(|chat| matches!(chat, ChatId::Phone(_))).unwrap_or(asked);
+        let chat = Some(wish.wish().to.clone())
+            .filter(|chat| matches!(chat, ChatId::Phone(_)))
+            .unwrap_or(asked);
         match self.ask(name, wish, file, Haste::NowOrNever).await? {
             Reply::Accepted(accepted, verdict) => Ok((chat, accepted, verdict)),
             Reply::Repeated(_) | Reply::KeyTaken => unreachable!("it came without a key"),
@@ -112,14 +134,27 @@ impl Sessions {
     }
 
     /// Waits at most `limit` for the verdict on a message; `None` when there is none by then.
-    pub async fn verdict(&self, verdict: oneshot::Receiver<Verdict>, limit: Duration) -> Option<Verdict> {
-        self.inner.around.clock.timeout(limit, verdict).await.ok()?.ok()
+    pub async fn verdict(
+        &self,
+        verdict: oneshot::Receiver<Verdict>,
+        limit: Duration,
+    ) -> Option<Verdict> {
+        self.inner
+            .around
+            .clock
+            .timeout(limit, verdict)
+            .await
+            .ok()?
+            .ok()
     }
 
     /// The verdict on a message that is still open.
     pub fn verdict_on(&self, name: &SessionName, id: &str) -> Option<oneshot::Receiver<Verdict>> {
         let (waiter, verdict) = oneshot::channel();
-        let request = Request::Watch { id: id.to_owned(), waiter };
+        let request = Request::Watch {
+            id: id.to_owned(),
+            waiter,
+        };
         self.find(name)?.requests.send(request).ok()?;
         Some(verdict)
     }
@@ -127,9 +162,20 @@ impl Sessions {
     /// Takes a message back that has not left: done when that is on the disk. `false`: it may have left, or is settled.
     pub async fn cancel(&self, name: &SessionName, id: &str) -> Result<bool, SendError> {
         let (reply, answer) = oneshot::channel();
-        self.request(name, Request::Cancel { id: id.to_owned(), reply })?;
-        let Some(verdict) = answer.await.map_err(|_| SendError::Stopping)? else { return Ok(false) };
-        verdict.await.map(|verdict| verdict == Verdict::Cancelled).map_err(|_| SendError::Stopping)
+        self.request(
+            name,
+            Request::Cancel {
+                id: id.to_owned(),
+                reply,
+            },
+        )?;
+        let Some(verdict) = answer.await.map_err(|_| SendError::Stopping)? else {
+            return Ok(false);
+        };
+        verdict
+            .await
+            .map(|verdict| verdict == Verdict::Cancelled)
+            .map_err(|_| SendError::Stopping)
     }
 
     /// Gives a message that has not left other words; the same way.
@@ -141,13 +187,24 @@ impl Sessions {
         key: Option<IdempotencyKey>,
     ) -> Result<Rewording, SendError> {
         let (reply, answer) = oneshot::channel();
-        self.request(name, Request::Reword { id: id.to_owned(), message: Box::new(message), key, reply })?;
+        self.request(
+            name,
+            Request::Reword {
+                id: id.to_owned(),
+                message: Box::new(message),
+                key,
+                reply,
+            },
+        )?;
         Ok(answer.await.map_err(|_| SendError::Stopping)??)
     }
 
     fn request(&self, name: &SessionName, request: Request) -> Result<(), SendError> {
         let session = self.find(name).ok_or(SendError::Unknown)?;
-        session.requests.send(request).map_err(|_| SendError::Stopping)
+        session
+            .requests
+            .send(request)
+            .map_err(|_| SendError::Stopping)
     }
 
     /// How long WhatsApp may take.
@@ -179,7 +236,9 @@ impl Sessions {
         let link = self.find(name).and_then(|session| session.link());
         let link = link.ok_or(NotDeleted::NoAnswer("the session went offline".to_owned()))?;
         let deleting = link.delete_for_me(chat, id, author, self.whatsapp_timeout());
-        deleting.await.map_err(|error| NotDeleted::NoAnswer(error.to_string()))
+        deleting
+            .await
+            .map_err(|error| NotDeleted::NoAnswer(error.to_string()))
     }
 
     async fn ask(
@@ -191,15 +250,26 @@ impl Sessions {
     ) -> Result<Reply, SendError> {
         let session = self.find(name).ok_or(SendError::Unknown)?;
         let (reply, answer) = oneshot::channel();
-        let request = Request::Accept { wish: Box::new(wish.0), file, haste, reply };
-        session.requests.send(request).map_err(|_| SendError::Stopping)?;
+        let request = Request::Accept {
+            wish: Box::new(wish.0),
+            file,
+            haste,
+            reply,
+        };
+        session
+            .requests
+            .send(request)
+            .map_err(|_| SendError::Stopping)?;
         answer.await.map_err(|_| SendError::Stopping)?
     }
 
     /// The number that WhatsApp knows somebody by, where the one that is asked for is another form of it. What it does not say now, it is
     /// asked when the message leaves.
     async fn registered(&self, name: &SessionName, chat: ChatId) -> ChatId {
-        let link = self.find(name).filter(|_| self.is_ready(name).is_ok()).and_then(|session| session.link());
+        let link = self
+            .find(name)
+            .filter(|_| self.is_ready(name).is_ok())
+            .and_then(|session| session.link());
         let Some(link) = link else { return chat };
         match link.registered_within(&chat, ASKING).await {
             Registered::As(number) => ChatId::Phone(number),
@@ -214,14 +284,22 @@ impl Sessions {
             _ => None,
         });
         let numbers: Vec<String> = numbers.collect();
-        let link = self.find(name).filter(|_| self.is_ready(name).is_ok()).and_then(|session| session.link());
+        let link = self
+            .find(name)
+            .filter(|_| self.is_ready(name).is_ok())
+            .and_then(|session| session.link());
         if let Some(link) = link {
             link.meet(&numbers, ASKING).await;
         }
     }
 
     /// The address under which a chat goes on: the one it began with.
-    async fn chat_of(&self, name: &SessionName, life: &Life, chat: ChatId) -> Result<ChatId, StoreError> {
+    async fn chat_of(
+        &self,
+        name: &SessionName,
+        life: &Life,
+        chat: ChatId,
+    ) -> Result<ChatId, StoreError> {
         if !chat.is_person() {
             return Ok(chat);
         }
@@ -246,12 +324,19 @@ impl Sessions {
             ChatId::Lid(_) => self.other_address(name, chat).await?,
             ChatId::Group(_) | ChatId::Status | ChatId::Newsletter(_) => return None,
         };
-        if let Ok(ChatId::Phone(number)) = ChatId::parse(&other) { Some(number) } else { None }
+        if let Ok(ChatId::Phone(number)) = ChatId::parse(&other) {
+            Some(number)
+        } else {
+            None
+        }
     }
 
     /// All addresses a chat is known by, the one it is named by first.
     pub async fn addresses(&self, name: &SessionName, chat: &ChatId) -> Vec<String> {
-        [Some(chat.to_string()), self.other_address(name, chat).await].into_iter().flatten().collect()
+        [Some(chat.to_string()), self.other_address(name, chat).await]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
     /// The same with those that were told before, which are known without a connection, too.
@@ -262,8 +347,16 @@ impl Sessions {
         chat: &ChatId,
     ) -> Result<Vec<String>, StoreError> {
         let mut chats = self.addresses(name, chat).await;
-        let known = self.inner.around.store.known_addresses(life, &chat.to_string()).await?;
-        let new: Vec<_> = known.into_iter().filter(|known| !chats.contains(known)).collect();
+        let known = self
+            .inner
+            .around
+            .store
+            .known_addresses(life, &chat.to_string())
+            .await?;
+        let new: Vec<_> = known
+            .into_iter()
+            .filter(|known| !chats.contains(known))
+            .collect();
         chats.extend(new);
         Ok(chats)
     }
@@ -273,7 +366,10 @@ impl Sessions {
         let session = self.find(name).ok_or(SendError::Unknown)?;
         session.look(|state| match state.status {
             Status::Online => Ok(()),
-            status => Err(SendError::NotOnline { status, reason: state.reason.clone() }),
+            status => Err(SendError::NotOnline {
+                status,
+                reason: state.reason.clone(),
+            }),
         })
     }
 }

@@ -126,17 +126,29 @@ impl Session {
             journal,
             clock,
         };
-        (session, Inlets { requests: asked, notes: noted })
+        (
+            session,
+            Inlets {
+                requests: asked,
+                notes: noted,
+            },
+        )
     }
 
     /// The life it is in. Whoever asks for something of it, or for something to be done with it, does so for one life.
     pub fn life(&self) -> Life {
-        self.life.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.life
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// The life of the account that links it goes on, or begins.
     pub(super) fn lives(&self, life: Life) {
-        let before = std::mem::replace(&mut *self.life.lock().unwrap_or_else(PoisonError::into_inner), life);
+        let before = std::mem::replace(
+            &mut *self.life.lock().unwrap_or_else(PoisonError::into_inner),
+            life,
+        );
         if before != self.life() {
             self.last_received.store(0, Ordering::Relaxed);
         }
@@ -154,7 +166,8 @@ impl Session {
     }
 
     pub(super) fn received(&self, at: Timestamp) {
-        self.last_received.fetch_max(at.as_millisecond(), Ordering::Relaxed);
+        self.last_received
+            .fetch_max(at.as_millisecond(), Ordering::Relaxed);
     }
 
     /// A check has found that something comes in.
@@ -164,7 +177,9 @@ impl Session {
 
     /// A check has found that nothing comes in; how many have, in a row.
     pub(super) fn is_silent(&self) -> u32 {
-        self.silences.fetch_add(1, Ordering::Relaxed).saturating_add(1)
+        self.silences
+            .fetch_add(1, Ordering::Relaxed)
+            .saturating_add(1)
     }
 
     /// Whether the account is to look from now on as if its owner were there.
@@ -207,7 +222,11 @@ impl Session {
     }
 
     /// Waits at most `limit` for a state that `is_it` likes; the state there is then.
-    pub async fn wait_for(&self, limit: Duration, is_it: impl FnMut(&SessionState) -> bool) -> SessionState {
+    pub async fn wait_for(
+        &self,
+        limit: Duration,
+        is_it: impl FnMut(&SessionState) -> bool,
+    ) -> SessionState {
         let mut changes = self.state.subscribe();
         // The sender lives as long as this session, so the only other end is the limit.
         let _ = self.clock.timeout(limit, changes.wait_for(is_it)).await;
@@ -220,11 +239,13 @@ impl Session {
             let before = Before::of(state);
             change(state);
             // Told while the state is held, so that news are in the order of the changes whoever makes them.
-            self.journal.tell(&self.life(), news(&self.name, &before, state));
+            self.journal
+                .tell(&self.life(), news(&self.name, &before, state));
         });
         let line = self.look(Line::of);
         // Only its own changes wake the sender.
-        self.line.send_if_modified(|current| std::mem::replace(current, line) != line);
+        self.line
+            .send_if_modified(|current| std::mem::replace(current, line) != line);
     }
 
     pub(super) fn move_to(&self, status: Status, reason: Option<String>) {
@@ -267,11 +288,16 @@ impl Session {
 
     /// From now on its removal leaves this.
     pub(super) fn leave(&self, leave: Leave) {
-        self.leaves_nothing.store(leave == Leave::Nothing, Ordering::Relaxed);
+        self.leaves_nothing
+            .store(leave == Leave::Nothing, Ordering::Relaxed);
     }
 
     pub(super) fn leaves(&self) -> Leave {
-        if self.leaves_nothing.load(Ordering::Relaxed) { Leave::Nothing } else { Leave::Lives }
+        if self.leaves_nothing.load(Ordering::Relaxed) {
+            Leave::Nothing
+        } else {
+            Leave::Lives
+        }
     }
 
     /// Sees every change of the intent from now on.

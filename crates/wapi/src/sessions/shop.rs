@@ -12,11 +12,20 @@ impl Sessions {
         most: u32,
         after: Option<&str>,
     ) -> Result<Catalog, AskError> {
-        self.ask_whatsapp(name, async |link, limit| link.catalog(of, most, after, limit).await).await
+        self.ask_whatsapp(name, async |link, limit| {
+            link.catalog(of, most, after, limit).await
+        })
+        .await
     }
 
     /// What is in an order.
-    pub async fn order(&self, name: &SessionName, id: &str, token: &str) -> Result<OrderContent, AskError> {
-        self.ask_whatsapp(name, async |link, limit| link.order(id, token, limit).await).await
+    pub async fn order(
+        &self,
+        name: &SessionName,
+        id: &str,
+        token: &str,
+    ) -> Result<OrderContent, AskError> {
+        self.ask_whatsapp(name, async |link, limit| link.order(id, token, limit).await)
+            .await
     }
 }

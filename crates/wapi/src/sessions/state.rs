@@ -60,7 +60,9 @@ impl Status {
         match self {
             Self::Online => Connection::Online,
             Self::Connecting | Self::Starting => Connection::Connecting,
-            Self::ScanQr | Self::Offline | Self::LoggedOut | Self::Failed | Self::Stopped => Connection::Offline,
+            Self::ScanQr | Self::Offline | Self::LoggedOut | Self::Failed | Self::Stopped => {
+                Connection::Offline
+            }
         }
     }
 }
@@ -110,7 +112,10 @@ pub struct QrCode {
 
 impl std::fmt::Debug for QrCode {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("QrCode").field("expires_at", &self.expires_at).finish_non_exhaustive()
+        formatter
+            .debug_struct("QrCode")
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
     }
 }
 
@@ -196,7 +201,11 @@ impl SessionState {
             }
             // Where the session is not online, it is known why.
             Signal::Left if self.status == Status::Online => {
-                self.move_to(Status::Offline, Some("WhatsApp ended the connection".to_owned()), now);
+                self.move_to(
+                    Status::Offline,
+                    Some("WhatsApp ended the connection".to_owned()),
+                    now,
+                );
             }
             Signal::Left => {}
             Signal::Refused { reason, .. } | Signal::Stuck { reason } => {
@@ -204,8 +213,13 @@ impl SessionState {
             }
             Signal::LetIn | Signal::Online => {
                 self.move_to(Status::Online, None, now);
-                let is_complete = matches!(signal, Signal::Online) || self.app_state == Some(AppState::Synced);
-                self.app_state = Some(if is_complete { AppState::Synced } else { AppState::Waiting });
+                let is_complete =
+                    matches!(signal, Signal::Online) || self.app_state == Some(AppState::Synced);
+                self.app_state = Some(if is_complete {
+                    AppState::Synced
+                } else {
+                    AppState::Waiting
+                });
             }
             Signal::LoggedOut { reason } => {
                 self.paired = false;
@@ -222,8 +236,14 @@ impl SessionState {
     /// The link is gone, and with it the QR code. An end that nobody announced leaves the session offline.
     pub fn unlink(&mut self, now: Timestamp) {
         self.qr = None;
-        if matches!(self.status, Status::Online | Status::Connecting | Status::Starting) {
-            let reason = self.reason.take().unwrap_or_else(|| "the connection ended".to_owned());
+        if matches!(
+            self.status,
+            Status::Online | Status::Connecting | Status::Starting
+        ) {
+            let reason = self
+                .reason
+                .take()
+                .unwrap_or_else(|| "the connection ended".to_owned());
             self.move_to(Status::Offline, Some(reason), now);
         }
     }
@@ -278,7 +298,9 @@ const AFTER_REFUSED: Duration = Duration::from_secs(60);
 
 /// What follows `end`, the `failures`-th in a row (from 0).
 pub fn next(end: &End, failures: u32) -> Next {
-    let backoff = FIRST_RETRY.saturating_mul(2u32.saturating_pow(failures)).min(LONGEST_RETRY);
+    let backoff = FIRST_RETRY
+        .saturating_mul(2u32.saturating_pow(failures))
+        .min(LONGEST_RETRY);
     match end {
         End::Stopped => Next::Never,
         End::Expired | End::LoggedOut | End::Failed => Next::WhenAsked,

@@ -7,7 +7,15 @@ use crate::store::Unread;
 impl Sessions {
     /// Tells whoever posted a status that it was seen.
     pub async fn view(&self, name: &SessionName, id: &str, author: &str) -> Result<(), AskError> {
-        let seen = Unread { seq: 0, chat: STATUS.to_owned(), sender: author.to_owned(), id: id.to_owned() };
-        self.ask_whatsapp(name, async |link, limit| link.mark_read(std::slice::from_ref(&seen), limit).await).await
+        let seen = Unread {
+            seq: 0,
+            chat: STATUS.to_owned(),
+            sender: author.to_owned(),
+            id: id.to_owned(),
+        };
+        self.ask_whatsapp(name, async |link, limit| {
+            link.mark_read(std::slice::from_ref(&seen), limit).await
+        })
+        .await
     }
 }

@@ -21,15 +21,25 @@ pub enum NotSet {
 
 impl Sessions {
     /// Sets after how many seconds the messages of a chat disappear; 0: they stay. WhatsApp has taken it when this is done.
-    pub async fn set_timer(&self, name: &SessionName, chat: &ChatId, seconds: u32) -> Result<(), NotSet> {
+    pub async fn set_timer(
+        &self,
+        name: &SessionName,
+        chat: &ChatId,
+        seconds: u32,
+    ) -> Result<(), NotSet> {
         let life = self.life(name).ok_or(AskError::Unknown)?;
         match chat {
             ChatId::Group(id) => {
-                self.ask_whatsapp(name, async |link, limit| link.sets_group_timer(id, seconds, limit).await).await?;
+                self.ask_whatsapp(name, async |link, limit| {
+                    link.sets_group_timer(id, seconds, limit).await
+                })
+                .await?;
             }
             // In a chat of two it is a message like others.
             person => {
-                let timer = Message::new(Content::Timer { timer: ChatTimer { seconds } });
+                let timer = Message::new(Content::Timer {
+                    timer: ChatTimer { seconds },
+                });
                 let (_, _, verdict) = self.send_now(name, person.clone(), timer, None).await?;
                 match self.verdict(verdict, self.whatsapp_timeout()).await {
                     Some(Verdict::Sent { .. }) => {}
@@ -39,8 +49,17 @@ impl Sessions {
             }
         }
         let chats = self.addresses(name, chat).await;
-        let timer = Timer { seconds, set_at: self.inner.around.clock.now().as_second() };
-        Ok(self.inner.around.store.set_timer(&life, &chats, timer).await.map_err(AskError::Store)?)
+        let timer = Timer {
+            seconds,
+            set_at: self.inner.around.clock.now().as_second(),
+        };
+        Ok(self
+            .inner
+            .around
+            .store
+            .set_timer(&life, &chats, timer)
+            .await
+            .map_err(AskError::Store)?)
     }
 
     /// A message as it leaves for a chat: it disappears where others do.
@@ -48,7 +67,10 @@ impl Sessions {
         match message.content.stands_alone() {
             true => {
                 let expires_after = self.inner.around.store.timer(life, &chat.to_string());
-                Message { expires_after, ..message }
+                Message {
+                    expires_after,
+                    ..message
+                }
             }
             false => message,
         }

@@ -32,7 +32,12 @@ impl Store {
         abandoned.retain(|life| !with_files.contains(&life.id()));
         let mut dropped = 0;
         for lives in abandoned.chunks(WINDOW) {
-            let gone = self.writer.change(Abandoned { lives: lives.to_vec() }).await?;
+            let gone = self
+                .writer
+                .change(Abandoned {
+                    lives: lives.to_vec(),
+                })
+                .await?;
             self.lives.dropped(&gone);
             dropped += gone.len();
         }
@@ -51,17 +56,29 @@ impl Change for Abandoned {
         false
     }
 
-    async fn write(&self, connection: &mut SqliteConnection, _: Timestamp) -> Result<Vec<Life>, sqlx::Error> {
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        _: Timestamp,
+    ) -> Result<Vec<Life>, sqlx::Error> {
         let mut gone = Vec::new();
         for life in &self.lives {
-            let is_kept: bool = sqlx::query_scalar(IS_KEPT).bind(life).fetch_one(&mut *connection).await?;
+            let is_kept: bool = sqlx::query_scalar(IS_KEPT)
+                .bind(life)
+                .fetch_one(&mut *connection)
+                .await?;
             let awaited = sqlx::query_scalar(IS_AWAITED).bind(life).bind(life.name());
             if is_kept || awaited.fetch_one(&mut *connection).await? {
                 continue;
             }
-            for sql in ["DELETE FROM lives WHERE life = $1", "DELETE FROM received WHERE session = $1 AND last_at = 0"]
-            {
-                sqlx::query(sql).bind(life).execute(&mut *connection).await?;
+            for sql in [
+                "DELETE FROM lives WHERE life = $1",
+                "DELETE FROM received WHERE session = $1 AND last_at = 0",
+            ] {
+                sqlx::query(sql)
+                    .bind(life)
+                    .execute(&mut *connection)
+                    .await?;
             }
             gone.push(life.clone());
         }
@@ -95,7 +112,10 @@ mod tests {
             id: "key".to_owned(),
             hint: "abcd".to_owned(),
             name: "shop's".to_owned(),
-            rights: crate::keys::Rights { scopes: Default::default(), sessions: Some(["shop".to_owned()].into()) },
+            rights: crate::keys::Rights {
+                scopes: Default::default(),
+                sessions: Some(["shop".to_owned()].into()),
+            },
             since: Some([("shop".to_owned(), early)].into()),
             created_at: Timestamp::UNIX_EPOCH,
             expires_at: None,
@@ -108,7 +128,10 @@ mod tests {
         store.clock.sleep(Duration::from_millis(2)).await;
         store.lives().ended("given");
         let polled = passes(&store, "shop").await;
-        store.set_newsletter_place(&polled, "n@newsletter", 1).await.unwrap();
+        store
+            .set_newsletter_place(&polled, "n@newsletter", 1)
+            .await
+            .unwrap();
         for _ in 0..20 {
             passes(&store, "shop").await;
         }
@@ -116,11 +139,24 @@ mod tests {
         store.probe().await.unwrap();
         assert_eq!(store.drop_abandoned_lives().await.unwrap(), 20);
         assert_eq!(store.lives().of("shop"), [first, polled, now]);
-        assert_eq!(store.lives().of("given"), [given], "an account may come back to it");
-        assert_eq!(store.lives().reached("shop", early), None, "the first that came is over");
-        assert_eq!(store.lives().reached("shop", Since::Ever), store.lives().current("shop"));
-        let kept: i64 =
-            sqlx::query_scalar("SELECT count(*) FROM lives WHERE life > 0").fetch_one(&store.readers).await.unwrap();
+        assert_eq!(
+            store.lives().of("given"),
+            [given],
+            "an account may come back to it"
+        );
+        assert_eq!(
+            store.lives().reached("shop", early),
+            None,
+            "the first that came is over"
+        );
+        assert_eq!(
+            store.lives().reached("shop", Since::Ever),
+            store.lives().current("shop")
+        );
+        let kept: i64 = sqlx::query_scalar("SELECT count(*) FROM lives WHERE life > 0")
+            .fetch_one(&store.readers)
+            .await
+            .unwrap();
         assert_eq!(kept, 4);
         assert_eq!(store.drop_abandoned_lives().await.unwrap(), 0);
     }

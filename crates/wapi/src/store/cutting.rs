@@ -54,8 +54,19 @@ struct Story {
 
 impl Story {
     fn new() -> Self {
-        let first = Found { account: None, from: 0, to: None, tenure: 0, is_untold: false };
-        Self { lives: vec![first], current: 0, is_removed: false, cuts: vec![(0, 0, 0)] }
+        let first = Found {
+            account: None,
+            from: 0,
+            to: None,
+            tenure: 0,
+            is_untold: false,
+        };
+        Self {
+            lives: vec![first],
+            current: 0,
+            is_removed: false,
+            cuts: vec![(0, 0, 0)],
+        }
     }
 
     fn go_on_with(&mut self, life: usize, seq: i64, at: i64) {
@@ -68,7 +79,13 @@ impl Story {
     fn begin(&mut self, account: Option<&str>, tenure: Option<usize>, seq: i64, at: i64) {
         let tenure = tenure.unwrap_or(self.lives.len());
         let account = account.map(str::to_owned);
-        self.lives.push(Found { account, from: at, to: None, tenure, is_untold: false });
+        self.lives.push(Found {
+            account,
+            from: at,
+            to: None,
+            tenure,
+            is_untold: false,
+        });
         self.go_on_with(self.lives.len() - 1, seq, at);
     }
 
@@ -110,7 +127,13 @@ impl Story {
     fn untimed(&mut self) -> usize {
         if self.lives.len() > 1 && !self.lives[0].is_untold {
             let to = self.cuts.get(1).map(|(_, at, _)| *at);
-            self.lives.push(Found { account: None, from: 0, to, tenure: self.lives.len(), is_untold: true });
+            self.lives.push(Found {
+                account: None,
+                from: 0,
+                to,
+                tenure: self.lives.len(),
+                is_untold: true,
+            });
             return self.lives.len() - 1;
         }
         0
@@ -119,15 +142,21 @@ impl Story {
 
 /// Writes down which lives there were, and from where on what belongs to which of them.
 pub(super) async fn cut(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-    let names: Vec<String> = sqlx::query_scalar(NAMES).fetch_all(&mut *connection).await?;
+    let names: Vec<String> = sqlx::query_scalar(NAMES)
+        .fetch_all(&mut *connection)
+        .await?;
     // What concerns the whole gateway has no name.
     let names = names.into_iter().filter(|name| !name.is_empty());
     let mut stories: BTreeMap<String, Story> = names.map(|name| (name, Story::new())).collect();
     let whole = sqlx::query(WHOLE).fetch_optional(&mut *connection).await?;
     // Where something is missing, so may be the word that a session was linked to another account.
-    let whole = whole.filter(|row| row.get("is_cut")).map(|row| (row.get("seq"), row.get("created_at")));
+    let whole = whole
+        .filter(|row| row.get("is_cut"))
+        .map(|row| (row.get("seq"), row.get("created_at")));
     for told in sqlx::query(STORY).fetch_all(&mut *connection).await? {
-        let Some(story) = stories.get_mut(told.get::<&str, _>("name")) else { continue };
+        let Some(story) = stories.get_mut(told.get::<&str, _>("name")) else {
+            continue;
+        };
         read(connection, story, &told, whole).await?;
     }
     for (name, mut story) in stories {
@@ -163,7 +192,10 @@ async fn read(
                 }
             }
             None if is_pairing && story.is_open() => {
-                let query = sqlx::query_scalar::<_, bool>(BEFORE).bind(told.get::<&str, _>("name")).bind(seq).bind(at);
+                let query = sqlx::query_scalar::<_, bool>(BEFORE)
+                    .bind(told.get::<&str, _>("name"))
+                    .bind(seq)
+                    .bind(at);
                 story.lives[0].is_untold = query.fetch_one(connection).await?;
                 story.lives[0].from = at;
             }
@@ -177,22 +209,55 @@ async fn read(
     Ok(())
 }
 
-async fn write(connection: &mut SqliteConnection, name: &str, story: &mut Story) -> Result<(), sqlx::Error> {
+async fn write(
+    connection: &mut SqliteConnection,
+    name: &str,
+    story: &mut Story,
+) -> Result<(), sqlx::Error> {
     let untimed = story.untimed();
-    let first: i64 = sqlx::query_scalar("SELECT max(life) + 1 FROM lives").fetch_one(&mut *connection).await?;
+    let first: i64 = sqlx::query_scalar("SELECT max(life) + 1 FROM lives")
+        .fetch_one(&mut *connection)
+        .await?;
     let id = |index: usize| first + i64::try_from(index).unwrap_or(i64::MAX);
-    for (index, Found { account, from, to, tenure, is_untold }) in story.lives.iter().enumerate() {
+    for (
+        index,
+        Found {
+            account,
+            from,
+            to,
+            tenure,
+            is_untold,
+        },
+    ) in story.lives.iter().enumerate()
+    {
         let from = if *is_untold { &0 } else { from };
         let sql = "INSERT INTO lives (life, session, account, from_at, to_at, tenure, is_old) \
                    VALUES ($1, $2, $3, $4, $5, $6, $7)";
-        let query = sqlx::query(sql).bind(id(index)).bind(name).bind(account).bind(from).bind(to);
-        query.bind(id(*tenure)).bind(!is_untold).execute(&mut *connection).await?;
+        let query = sqlx::query(sql)
+            .bind(id(index))
+            .bind(name)
+            .bind(account)
+            .bind(from)
+            .bind(to);
+        query
+            .bind(id(*tenure))
+            .bind(!is_untold)
+            .execute(&mut *connection)
+            .await?;
     }
     for (seq, at, life) in &story.cuts {
         let sql = "INSERT INTO cuts (name, seq, at, life) VALUES ($1, $2, $3, $4)";
-        sqlx::query(sql).bind(name).bind(seq).bind(at).bind(id(*life)).execute(&mut *connection).await?;
+        sqlx::query(sql)
+            .bind(name)
+            .bind(seq)
+            .bind(at)
+            .bind(id(*life))
+            .execute(&mut *connection)
+            .await?;
     }
-    let sql = sqlx::query("INSERT INTO untimed (name, life) VALUES ($1, $2)").bind(name).bind(id(untimed));
+    let sql = sqlx::query("INSERT INTO untimed (name, life) VALUES ($1, $2)")
+        .bind(name)
+        .bind(id(untimed));
     sql.execute(connection).await.map(drop)
 }
 
@@ -218,7 +283,12 @@ mod tests {
 
     #[tokio::test]
     async fn two_accounts_that_had_one_name_are_told_apart_by_what_the_log_tells() {
-        let mut db = SqliteConnectOptions::new().in_memory(true).foreign_keys(true).connect().await.unwrap();
+        let mut db = SqliteConnectOptions::new()
+            .in_memory(true)
+            .foreign_keys(true)
+            .connect()
+            .await
+            .unwrap();
         let before = STEPS.iter().position(|step| *step == LIVES).unwrap();
         run_steps(&mut db, &STEPS[..before]).await.unwrap();
         let message = |id: &str, at: i64| {
@@ -241,8 +311,16 @@ mod tests {
             story("session.logged_out", 40, &account("A")),
             story("session.paired", 50, &account("B")),
             message("m2", 60),
-            story("session.status", 70, r#"{"status":"stopped","reason":"it was removed","account":{"phone":"B"}}"#),
-            story("session.status", 80, r#"{"status":"starting","reason":null,"account":null}"#),
+            story(
+                "session.status",
+                70,
+                r#"{"status":"stopped","reason":"it was removed","account":{"phone":"B"}}"#,
+            ),
+            story(
+                "session.status",
+                80,
+                r#"{"status":"starting","reason":null,"account":null}"#,
+            ),
             story("session.paired", 90, &account("A")),
             message("m3", 100),
         ] {
@@ -277,11 +355,15 @@ mod tests {
         assert_eq!(whose(&mut db, of_events).await, ["-", "A", "B", "A"]);
         let sent = "SELECT COALESCE(l.account, '-') FROM messages m JOIN lives l ON l.life = m.session ORDER BY m.id";
         assert_eq!(whose(&mut db, sent).await, ["-", "A", "B", "A"]);
-        let keyed =
-            "SELECT COALESCE(l.account, '-') FROM idempotency k JOIN lives l ON l.life = k.session ORDER BY k.key";
+        let keyed = "SELECT COALESCE(l.account, '-') FROM idempotency k JOIN lives l ON l.life = k.session ORDER BY k.key";
         assert_eq!(whose(&mut db, keyed).await, ["-", "A", "B", "A"]);
-        let files = "SELECT l.account FROM media m JOIN lives l ON l.life = m.session ORDER BY m.id";
-        assert_eq!(whose(&mut db, files).await, ["A", "B"], "a file is where its message is");
+        let files =
+            "SELECT l.account FROM media m JOIN lives l ON l.life = m.session ORDER BY m.id";
+        assert_eq!(
+            whose(&mut db, files).await,
+            ["A", "B"],
+            "a file is where its message is"
+        );
         let others = "SELECT l.account FROM (SELECT session FROM polls UNION ALL SELECT session FROM poll_votes \
                       UNION ALL SELECT session FROM payloads UNION ALL SELECT session FROM reads \
                       UNION ALL SELECT session FROM pending UNION ALL SELECT session FROM newsletters) o \
@@ -290,20 +372,30 @@ mod tests {
         let untold = "SELECT COALESCE(l.account, '-') FROM (SELECT session FROM identities WHERE id = '1@lid' \
                       UNION ALL SELECT session FROM timers) o JOIN lives l ON l.life = o.session WHERE l.to_at IS NOT NULL";
         assert_eq!(whose(&mut db, untold).await, ["-", "-"]);
-        let open =
-            "SELECT session || '/' || COALESCE(account, '-') FROM lives WHERE to_at IS NULL AND life > 0 ORDER BY 1";
+        let open = "SELECT session || '/' || COALESCE(account, '-') FROM lives WHERE to_at IS NULL AND life > 0 ORDER BY 1";
         assert_eq!(whose(&mut db, open).await, ["bar/-", "shop/A"]);
-        assert_eq!(scalar::<i64>(&mut db, "SELECT session FROM events WHERE id = 'w'").await, 0);
+        assert_eq!(
+            scalar::<i64>(&mut db, "SELECT session FROM events WHERE id = 'w'").await,
+            0
+        );
         let has_become = "SELECT count(*) FROM identities i JOIN lives l ON l.life = i.session WHERE l.session = 'bar' AND l.to_at IS NULL";
         assert_eq!(scalar::<i64>(&mut db, has_become).await, 1);
         let broken: Vec<String> =
-            sqlx::query_scalar("SELECT \"table\" FROM pragma_foreign_key_check").fetch_all(&mut db).await.unwrap();
+            sqlx::query_scalar("SELECT \"table\" FROM pragma_foreign_key_check")
+                .fetch_all(&mut db)
+                .await
+                .unwrap();
         assert_eq!(broken, [""; 0]);
     }
 
     #[tokio::test]
     async fn a_session_whose_story_begins_with_its_pairing_has_one_life() {
-        let mut db = SqliteConnectOptions::new().in_memory(true).foreign_keys(true).connect().await.unwrap();
+        let mut db = SqliteConnectOptions::new()
+            .in_memory(true)
+            .foreign_keys(true)
+            .connect()
+            .await
+            .unwrap();
         let before = STEPS.iter().position(|step| *step == LIVES).unwrap();
         run_steps(&mut db, &STEPS[..before]).await.unwrap();
         db.execute(
@@ -322,10 +414,19 @@ mod tests {
 
     /// A log whose beginning has gone: it tells of B, who was linked at some time before; whether that is still told is not said.
     async fn cut_log(pairing: bool) -> SqliteConnection {
-        let mut db = SqliteConnectOptions::new().in_memory(true).foreign_keys(true).connect().await.unwrap();
+        let mut db = SqliteConnectOptions::new()
+            .in_memory(true)
+            .foreign_keys(true)
+            .connect()
+            .await
+            .unwrap();
         let before = STEPS.iter().position(|step| *step == LIVES).unwrap();
         run_steps(&mut db, &STEPS[..before]).await.unwrap();
-        let kind = if pairing { "session.paired" } else { "session.status" };
+        let kind = if pairing {
+            "session.paired"
+        } else {
+            "session.status"
+        };
         db.execute(sqlx::AssertSqlSafe(format!(
             "INSERT INTO events (seq, id, session, chat, type, body, created_at) VALUES \
                (900, 'e', 'shop', 'ann', 'chat.typing', '', 80), (1000, 'o', 'other', 'ann', 'chat.typing', '{{}}', 100), \
@@ -354,11 +455,18 @@ mod tests {
         for (pairing, expected) in [(false, ["-", "B", "B"]), (true, ["-", "-", "B"])] {
             let mut db = cut_log(pairing).await;
             assert_eq!(whose(&mut db, sent).await, expected, "{pairing}");
-            let expected = if pairing { ["-", "B", "B"] } else { ["B", "B", "B"] };
+            let expected = if pairing {
+                ["-", "B", "B"]
+            } else {
+                ["B", "B", "B"]
+            };
             assert_eq!(whose(&mut db, told).await, expected, "{pairing}");
-            assert_eq!(whose(&mut db, untimed).await, ["-1", "-1", "-1"], "{pairing}");
-            let open =
-                "SELECT session || COALESCE(account, '-') FROM lives WHERE to_at IS NULL AND life > 0 ORDER BY 1";
+            assert_eq!(
+                whose(&mut db, untimed).await,
+                ["-1", "-1", "-1"],
+                "{pairing}"
+            );
+            let open = "SELECT session || COALESCE(account, '-') FROM lives WHERE to_at IS NULL AND life > 0 ORDER BY 1";
             assert_eq!(whose(&mut db, open).await, ["other-", "shopB"], "{pairing}");
         }
     }

@@ -26,9 +26,17 @@ pub enum Outcome {
     Again { error: Failed, due_at: Timestamp },
     /// It was not (or not tried yet); it is tried again at `retry_at`, and holds its chat until then. What waits behind it, or comes
     /// to wait there, is looked at from `probe_from` on.
-    Hold { error: Option<Failed>, retry_at: Timestamp, probe_from: Timestamp },
+    Hold {
+        error: Option<Failed>,
+        retry_at: Timestamp,
+        probe_from: Timestamp,
+    },
     /// What waited behind it, the delivery `by`, was taken, so it goes on by itself.
-    Overtaken { error: Option<Failed>, by: i64, due_at: Timestamp },
+    Overtaken {
+        error: Option<Failed>,
+        by: i64,
+        due_at: Timestamp,
+    },
     /// It was not; it goes on by itself, and its chat moves on.
     Aside { error: Failed, due_at: Timestamp },
     /// It will not be tried again by itself.
@@ -46,7 +54,10 @@ pub struct Failed {
 
 impl From<&str> for Failed {
     fn from(error: &str) -> Self {
-        Self { error: error.to_owned(), ..Self::default() }
+        Self {
+            error: error.to_owned(),
+            ..Self::default()
+        }
     }
 }
 
@@ -58,9 +69,12 @@ pub(super) async fn insert(
     now: Timestamp,
     news: &mut News,
 ) -> Result<(), sqlx::Error> {
-    let pairs = events.iter().flat_map(|event| endpoints.iter().map(move |endpoint| (event, endpoint)));
-    let wanted = pairs
-        .filter(|(Inserted { event, .. }, endpoint)| endpoint.wants(event.session.name(), &event.chat, event.kind));
+    let pairs = events
+        .iter()
+        .flat_map(|event| endpoints.iter().map(move |endpoint| (event, endpoint)));
+    let wanted = pairs.filter(|(Inserted { event, .. }, endpoint)| {
+        endpoint.wants(event.session.name(), &event.chat, event.kind)
+    });
     let wanted: Vec<_> = wanted.collect();
     let new = wanted.iter().map(|(event, endpoint)| New {
         event: event.seq,
@@ -74,7 +88,10 @@ pub(super) async fn insert(
     news.is_unusual |= placed.has_moved_others;
     for ((event, endpoint), delivery) in wanted.into_iter().zip(placed.deliveries) {
         if endpoint.is_enabled {
-            news.made.push((endpoint.due(event.event, delivery, now), placed.fronts.contains(&delivery)));
+            news.made.push((
+                endpoint.due(event.event, delivery, now),
+                placed.fronts.contains(&delivery),
+            ));
         }
     }
     Ok(())
@@ -89,7 +106,9 @@ pub(super) async fn tell_again(
     now: Timestamp,
 ) -> Result<u64, sqlx::Error> {
     let all = endpoints::subscribers(connection).await?;
-    let Some(endpoint) = all.iter().find(|subscriber| subscriber.id == endpoint) else { return Ok(0) };
+    let Some(endpoint) = all.iter().find(|subscriber| subscriber.id == endpoint) else {
+        return Ok(0);
+    };
     // Of what is over nobody is told again. What still waits is told anyway; of what is empty, retention has left just enough to recognise it by.
     let sql = "SELECT seq, name, chat, type FROM events e WHERE NOT EXISTS (SELECT 1 FROM lives l WHERE l.life = e.session AND l.to_at IS NOT NULL) \
                AND seq >= $1 AND seq < $2 AND body <> '' \
@@ -97,9 +116,17 @@ pub(super) async fn tell_again(
                ORDER BY seq";
     let query = sqlx::query(sql).bind(from).bind(upto).bind(&endpoint.id);
     let rows = query.fetch_all(&mut *connection).await?;
-    let wanted = rows.iter().filter(|row| endpoint.wants(row.get("name"), row.get("chat"), row.get("type")));
+    let wanted = rows
+        .iter()
+        .filter(|row| endpoint.wants(row.get("name"), row.get("chat"), row.get("type")));
     let news: Vec<_> = wanted
-        .map(|row| New { event: row.get("seq"), endpoint, session: row.get("name"), chat: row.get("chat"), resent: 1 })
+        .map(|row| New {
+            event: row.get("seq"),
+            endpoint,
+            session: row.get("name"),
+            chat: row.get("chat"),
+            resent: 1,
+        })
         .collect();
     insert_new(connection, &news, now).await?;
     Ok(news.len() as u64)
@@ -135,15 +162,24 @@ async fn insert_new(
         let sql = "INSERT INTO deliveries (event, endpoint, session, chat, resent, created_at) ";
         let mut sql = QueryBuilder::<Sqlite>::new(sql);
         sql.push_values(news, |mut row, new| {
-            row.push_bind(new.event).push_bind(&new.endpoint.id).push_bind(new.session).push_bind(new.chat);
+            row.push_bind(new.event)
+                .push_bind(&new.endpoint.id)
+                .push_bind(new.session)
+                .push_bind(new.chat);
             row.push_bind(new.resent).push_bind(now.as_millisecond());
         });
         sql.push(" RETURNING id, event, endpoint");
         let rows = sql.build().fetch_all(&mut *connection).await?;
-        let id =
-            |row: &SqliteRow| ((row.get::<i64, _>("event"), row.get::<String, _>("endpoint")), row.get::<i64, _>("id"));
+        let id = |row: &SqliteRow| {
+            (
+                (row.get::<i64, _>("event"), row.get::<String, _>("endpoint")),
+                row.get::<i64, _>("id"),
+            )
+        };
         let ids: HashMap<_, _> = rows.iter().map(id).collect();
-        let made = news.iter().filter_map(|new| Some((new, *ids.get(&(new.event, new.endpoint.id.clone()))?)));
+        let made = news
+            .iter()
+            .filter_map(|new| Some((new, *ids.get(&(new.event, new.endpoint.id.clone()))?)));
         let made: Vec<_> = made.collect();
         let heads = open_lanes(connection, &made, now).await?;
         placed.deliveries.extend(made.iter().map(|(_, id)| *id));
@@ -163,8 +199,13 @@ async fn open_lanes(
     let sql = "INSERT INTO lanes (endpoint, session, chat, aside, gate, head, due_at) ";
     let mut sql = QueryBuilder::<Sqlite>::new(sql);
     sql.push_values(made, |mut row, (new, delivery)| {
-        row.push_bind(&new.endpoint.id).push_bind(new.session).push_bind(new.chat).push_bind(0);
-        row.push_bind(new.endpoint.gate(new.session)).push_bind(delivery).push_bind(now.as_millisecond());
+        row.push_bind(&new.endpoint.id)
+            .push_bind(new.session)
+            .push_bind(new.chat)
+            .push_bind(0);
+        row.push_bind(new.endpoint.gate(new.session))
+            .push_bind(delivery)
+            .push_bind(now.as_millisecond());
     });
     // A lane that is there has an older head. One that has waited for long for that head is glad of something else to try.
     sql.push(
@@ -172,7 +213,12 @@ async fn open_lanes(
          CASE WHEN lanes.probe_from > excluded.due_at THEN lanes.probe_from ELSE excluded.due_at END \
          WHERE lanes.probe_from > 0 AND lanes.due_at > lanes.probe_from RETURNING head",
     );
-    Ok(sql.build_query_scalar().fetch_all(connection).await?.into_iter().collect())
+    Ok(sql
+        .build_query_scalar()
+        .fetch_all(connection)
+        .await?
+        .into_iter()
+        .collect())
 }
 
 impl Store {
@@ -180,9 +226,9 @@ impl Store {
     pub async fn settle(&self, settled: Settled) -> Result<(), StoreError> {
         let counter = match &settled.outcome {
             Outcome::Delivered | Outcome::Overtaken { .. } => Some(&self.meters.delivered),
-            Outcome::Again { .. } | Outcome::Aside { .. } | Outcome::Hold { error: Some(_), .. } => {
-                Some(&self.meters.failed)
-            }
+            Outcome::Again { .. }
+            | Outcome::Aside { .. }
+            | Outcome::Hold { error: Some(_), .. } => Some(&self.meters.failed),
             Outcome::Dead { .. } => Some(&self.meters.dead),
             Outcome::Hold { error: None, .. } => None,
         };
@@ -201,7 +247,9 @@ pub(super) async fn settle(
     now: Timestamp,
     news: &mut News,
 ) -> Result<(), sqlx::Error> {
-    news.is_unusual |= settled.iter().any(|settled| settled.outcome != Outcome::Delivered);
+    news.is_unusual |= settled
+        .iter()
+        .any(|settled| settled.outcome != Outcome::Delivered);
     let mut gone = Vec::with_capacity(settled.len());
     let mut taken = Vec::with_capacity(settled.len());
     for Settled { delivery, outcome } in settled {
@@ -209,10 +257,19 @@ pub(super) async fn settle(
             Outcome::Delivered => taken.push(*delivery),
             Outcome::Again { error, due_at } => {
                 failed(connection, *delivery, error, now).await?;
-                let sql = "UPDATE lanes SET due_at = $1, retry_at = 0, probe_from = 0 WHERE head = $2";
-                sqlx::query(sql).bind(due_at.as_millisecond()).bind(delivery).execute(&mut *connection).await?;
+                let sql =
+                    "UPDATE lanes SET due_at = $1, retry_at = 0, probe_from = 0 WHERE head = $2";
+                sqlx::query(sql)
+                    .bind(due_at.as_millisecond())
+                    .bind(delivery)
+                    .execute(&mut *connection)
+                    .await?;
             }
-            Outcome::Hold { error, retry_at, probe_from } => {
+            Outcome::Hold {
+                error,
+                retry_at,
+                probe_from,
+            } => {
                 failed_if(connection, *delivery, error.as_ref(), now).await?;
                 hold(connection, *delivery, *retry_at, *probe_from).await?;
             }
@@ -230,15 +287,20 @@ pub(super) async fn settle(
                 let sql = sqlx::query(
                     "UPDATE deliveries SET state = 'dead', settled_at = $1 WHERE id = $2 AND state = 'waiting'",
                 );
-                sql.bind(now.as_millisecond()).bind(delivery).execute(&mut *connection).await?;
+                sql.bind(now.as_millisecond())
+                    .bind(delivery)
+                    .execute(&mut *connection)
+                    .await?;
                 gone.push(*delivery);
             }
         }
     }
     for taken in taken.chunks(ROWS) {
-        let sql = "UPDATE deliveries SET state = 'delivered', attempts = attempts + 1, settled_at = ";
+        let sql =
+            "UPDATE deliveries SET state = 'delivered', attempts = attempts + 1, settled_at = ";
         let mut sql = QueryBuilder::<Sqlite>::new(sql);
-        sql.push_bind(now.as_millisecond()).push(" WHERE state = 'waiting' AND id IN ");
+        sql.push_bind(now.as_millisecond())
+            .push(" WHERE state = 'waiting' AND id IN ");
         sql.push_tuples(taken, |mut id, delivery| {
             id.push_bind(delivery);
         });
@@ -270,14 +332,24 @@ async fn failed(
 ) -> Result<(), sqlx::Error> {
     let sql = "UPDATE deliveries SET attempts = attempts + 1, last_error = $1, last_failed_at = $2, \
                first_failed_at = COALESCE(first_failed_at, $2) WHERE id = $3 AND state = 'waiting'";
-    let query = sqlx::query(sql).bind(&failed.error).bind(now.as_millisecond()).bind(delivery);
+    let query = sqlx::query(sql)
+        .bind(&failed.error)
+        .bind(now.as_millisecond())
+        .bind(delivery);
     if query.execute(&mut *connection).await?.rows_affected() == 0 {
         return Ok(());
     }
     let sql = "INSERT INTO attempts (delivery, number, error, status, answer, at) \
                SELECT id, attempts, $1, $2, $3, $4 FROM deliveries WHERE id = $5";
-    let query = sqlx::query(sql).bind(&failed.error).bind(failed.status.map(i64::from)).bind(&failed.answer);
-    query.bind(now.as_millisecond()).bind(delivery).execute(&mut *connection).await?;
+    let query = sqlx::query(sql)
+        .bind(&failed.error)
+        .bind(failed.status.map(i64::from))
+        .bind(&failed.answer);
+    query
+        .bind(now.as_millisecond())
+        .bind(delivery)
+        .execute(&mut *connection)
+        .await?;
     endpoints::has_failed(connection, delivery, now).await
 }
 
@@ -292,8 +364,14 @@ async fn hold(
     let sql = "UPDATE lanes SET retry_at = $1, probe_from = $2, due_at = CASE WHEN EXISTS (SELECT 1 FROM deliveries d \
                WHERE d.endpoint = lanes.endpoint AND d.session = lanes.session AND d.chat = lanes.chat \
                AND d.aside = lanes.aside AND d.state = 'waiting' AND d.id > lanes.head) THEN $3 ELSE $1 END WHERE head = $4";
-    let query = sqlx::query(sql).bind(retry_at.as_millisecond()).bind(probe_from.as_millisecond());
-    query.bind(soonest.as_millisecond()).bind(head).execute(connection).await?;
+    let query = sqlx::query(sql)
+        .bind(retry_at.as_millisecond())
+        .bind(probe_from.as_millisecond());
+    query
+        .bind(soonest.as_millisecond())
+        .bind(head)
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
@@ -304,7 +382,10 @@ pub(super) async fn step_aside(
     due_at: Timestamp,
 ) -> Result<(), sqlx::Error> {
     let sql = "UPDATE deliveries SET aside = id WHERE id = $1 AND aside = 0 AND state = 'waiting'";
-    let moved = sqlx::query(sql).bind(delivery).execute(&mut *connection).await?;
+    let moved = sqlx::query(sql)
+        .bind(delivery)
+        .execute(&mut *connection)
+        .await?;
     if moved.rows_affected() == 0 {
         // It was said before: whether a commit was saved is not always known to whoever asked for it.
         return Ok(());
@@ -342,10 +423,16 @@ pub(super) async fn move_on(
             id.push_bind(delivery);
         });
         sql.push(" RETURNING head");
-        next.extend(sql.build_query_scalar::<i64>().fetch_all(&mut *connection).await?);
+        next.extend(
+            sql.build_query_scalar::<i64>()
+                .fetch_all(&mut *connection)
+                .await?,
+        );
     }
     if next.contains(&0) {
-        sqlx::query("DELETE FROM lanes WHERE head = 0").execute(connection).await?;
+        sqlx::query("DELETE FROM lanes WHERE head = 0")
+            .execute(connection)
+            .await?;
     }
     next.retain(|head| *head > 0);
     Ok(next)

@@ -20,7 +20,12 @@ pub struct Head {
 impl From<&Due> for Head {
     fn from(due: &Due) -> Self {
         let (endpoint, gate) = (due.endpoint.clone(), due.gate.clone());
-        Self { delivery: due.delivery, endpoint, gate, due_at: due.created_at.as_millisecond() }
+        Self {
+            delivery: due.delivery,
+            endpoint,
+            gate,
+            due_at: due.created_at.as_millisecond(),
+        }
     }
 }
 
@@ -28,7 +33,12 @@ impl Head {
     /// One that has been due for ever.
     #[cfg(test)]
     pub fn new(delivery: i64, endpoint: &str, gate: &str) -> Self {
-        Self { delivery, endpoint: endpoint.to_owned(), gate: gate.to_owned(), due_at: 0 }
+        Self {
+            delivery,
+            endpoint: endpoint.to_owned(),
+            gate: gate.to_owned(),
+            due_at: 0,
+        }
     }
 }
 
@@ -132,10 +142,18 @@ async fn heads(pool: &SqlitePool, now: Timestamp, each: usize) -> Result<Vec<Hea
     );
     // SQLite plans a statement anew for each value of a bare limit; an expression it takes as it comes.
     let each = i64::try_from(each).unwrap_or(i64::MAX);
-    sql.push_bind(now.as_millisecond()).push(" ORDER BY n.due_at, n.head LIMIT ").push_bind(each);
+    sql.push_bind(now.as_millisecond())
+        .push(" ORDER BY n.due_at, n.head LIMIT ")
+        .push_bind(each);
     sql.push(" + 0) UNION ALL SELECT * FROM (SELECT n.head FROM lanes n WHERE n.gate = g.gate AND n.due_at > ");
-    sql.push_bind(now.saturating_add(LONGEST_WAIT).unwrap_or(Timestamp::MAX).as_millisecond());
-    sql.push(" ORDER BY n.due_at, n.head LIMIT ").push_bind(each).push(" + 0))");
+    sql.push_bind(
+        now.saturating_add(LONGEST_WAIT)
+            .unwrap_or(Timestamp::MAX)
+            .as_millisecond(),
+    );
+    sql.push(" ORDER BY n.due_at, n.head LIMIT ")
+        .push_bind(each)
+        .push(" + 0))");
     let rows = sql.build().fetch_all(pool).await?;
     let head = |row: &SqliteRow| Head {
         delivery: row.get("head"),
@@ -151,7 +169,8 @@ async fn heads(pool: &SqlitePool, now: Timestamp, each: usize) -> Result<Vec<Hea
 async fn next_due(pool: &SqlitePool, now: Timestamp) -> Result<Option<Timestamp>, sqlx::Error> {
     let mut sql = QueryBuilder::<Sqlite>::new(GATES);
     sql.push("SELECT min((SELECT min(l.due_at) FROM lanes l WHERE l.gate = g.gate AND l.due_at > ");
-    sql.push_bind(now.as_millisecond()).push(")) FROM enabled g");
+    sql.push_bind(now.as_millisecond())
+        .push(")) FROM enabled g");
     let next: Option<i64> = sql.build_query_scalar().fetch_one(pool).await?;
     Ok(next.map(time))
 }
@@ -161,18 +180,26 @@ async fn load(pool: &SqlitePool, deliveries: &[i64]) -> Result<Vec<Due>, sqlx::E
         return Ok(Vec::new());
     }
     let mut sql = QueryBuilder::<Sqlite>::new(DUE);
-    sql.push("JOIN lanes l ON l.head = d.id WHERE d.id IN ").push_tuples(deliveries, |mut row, id| {
-        row.push_bind(id);
-    });
+    sql.push("JOIN lanes l ON l.head = d.id WHERE d.id IN ")
+        .push_tuples(deliveries, |mut row, id| {
+            row.push_bind(id);
+        });
     Ok(sql.build().fetch_all(pool).await?.iter().map(due).collect())
 }
 
 async fn behind(pool: &SqlitePool, head: &Due) -> Result<Option<Due>, sqlx::Error> {
     let mut sql = QueryBuilder::<Sqlite>::new(DUE);
-    sql.push("JOIN lanes l ON l.head = ").push_bind(head.delivery);
-    sql.push(" WHERE d.state = 'waiting' AND d.aside = 0 AND d.endpoint = ").push_bind(&head.endpoint);
-    sql.push(" AND d.session = ").push_bind(head.session.name()).push(" AND d.chat = ").push_bind(&head.chat);
-    sql.push(" AND d.id > ").push_bind(head.delivery).push(" ORDER BY d.id LIMIT 1");
+    sql.push("JOIN lanes l ON l.head = ")
+        .push_bind(head.delivery);
+    sql.push(" WHERE d.state = 'waiting' AND d.aside = 0 AND d.endpoint = ")
+        .push_bind(&head.endpoint);
+    sql.push(" AND d.session = ")
+        .push_bind(head.session.name())
+        .push(" AND d.chat = ")
+        .push_bind(&head.chat);
+    sql.push(" AND d.id > ")
+        .push_bind(head.delivery)
+        .push(" ORDER BY d.id LIMIT 1");
     Ok(sql.build().fetch_optional(pool).await?.as_ref().map(due))
 }
 
@@ -204,7 +231,11 @@ fn due(row: &SqliteRow) -> Due {
 
 fn message(row: &SqliteRow) -> Option<MessageKey> {
     let text = |column| row.get::<Option<String>, _>(column);
-    Some(MessageKey { chat: text("message_chat")?, sender: text("sender")?, id: text("message_id")? })
+    Some(MessageKey {
+        chat: text("message_chat")?,
+        sender: text("sender")?,
+        id: text("message_id")?,
+    })
 }
 
 #[cfg(test)]
@@ -224,40 +255,105 @@ mod tests {
     }
 
     fn hold(retry_in: i64, probe_in: i64) -> Outcome {
-        Outcome::Hold { error: Some("500".into()), retry_at: in_(retry_in), probe_from: in_(probe_in) }
+        Outcome::Hold {
+            error: Some("500".into()),
+            retry_at: in_(retry_in),
+            probe_from: in_(probe_in),
+        }
     }
 
     #[tokio::test]
     async fn a_crowd_at_one_gate_hides_nobody_at_another() {
         let (store, _folder) = store().await;
-        store.put_endpoint("hook", "http://127.0.0.1/", &["message.received"]).await.unwrap();
-        store.put_endpoint("other", "http://127.0.0.2/", &["message.sent"]).await.unwrap();
-        store.put_endpoint_per_session("original", "http://127.0.0.3/", &["message.sent"]).await.unwrap();
-        store.append((0..1_000).map(|chat| event(&chat.to_string(), "1")).collect()).await.unwrap();
+        store
+            .put_endpoint("hook", "http://127.0.0.1/", &["message.received"])
+            .await
+            .unwrap();
+        store
+            .put_endpoint("other", "http://127.0.0.2/", &["message.sent"])
+            .await
+            .unwrap();
+        store
+            .put_endpoint_per_session("original", "http://127.0.0.3/", &["message.sent"])
+            .await
+            .unwrap();
+        store
+            .append(
+                (0..1_000)
+                    .map(|chat| event(&chat.to_string(), "1"))
+                    .collect(),
+            )
+            .await
+            .unwrap();
         let lives = |name: &str| Life::test(if name == "shop" { 1 } else { 2 }, name);
-        let sent = |session: &str| NewEvent { kind: "message.sent", session: lives(session), ..event("a", "2") };
+        let sent = |session: &str| NewEvent {
+            kind: "message.sent",
+            session: lives(session),
+            ..event("a", "2")
+        };
         store.append(vec![sent("shop"), sent("bar")]).await.unwrap();
         let heads = store.heads_due(soon(), 16).await.unwrap();
         let of = |gate: &str| heads.iter().filter(|head| head.gate == gate).count();
-        assert_eq!((of("hook"), of("other"), of("original/shop"), of("original/bar")), (16, 2, 1, 1));
+        assert_eq!(
+            (
+                of("hook"),
+                of("other"),
+                of("original/shop"),
+                of("original/bar")
+            ),
+            (16, 2, 1, 1)
+        );
         assert_eq!(heads.len(), 20);
     }
 
     #[tokio::test]
     async fn a_disabled_endpoint_keeps_what_happens_until_it_is_enabled() {
         let (store, _folder) = store().await;
-        let state = |state| EndpointChange { state: Some(state), ..EndpointChange::default() };
-        store.append(vec![event("a", "1"), event("a", "2")]).await.unwrap();
-        settle(&store, "a", Outcome::Again { error: "500".into(), due_at: in_(9_000) }).await;
-        assert!(store.change_endpoint("hook", state(EndpointState::Disabled)).await.unwrap());
+        let state = |state| EndpointChange {
+            state: Some(state),
+            ..EndpointChange::default()
+        };
+        store
+            .append(vec![event("a", "1"), event("a", "2")])
+            .await
+            .unwrap();
+        settle(
+            &store,
+            "a",
+            Outcome::Again {
+                error: "500".into(),
+                due_at: in_(9_000),
+            },
+        )
+        .await;
+        assert!(
+            store
+                .change_endpoint("hook", state(EndpointState::Disabled))
+                .await
+                .unwrap()
+        );
         store.append(vec![event("b", "1")]).await.unwrap();
         assert!(due_at(&store, in_(99_000)).await.is_empty());
         assert_eq!(store.next_due(soon()).await.unwrap(), None);
-        assert!(store.change_endpoint("hook", state(EndpointState::Enabled)).await.unwrap());
+        assert!(
+            store
+                .change_endpoint("hook", state(EndpointState::Enabled))
+                .await
+                .unwrap()
+        );
         let due = store.due(soon(), 10).await.unwrap();
         let of_a = due.iter().find(|due| due.chat == "a").unwrap();
-        assert_eq!((due.len(), of_a.attempts, of_a.first_failed_at), (2, 0, None), "its schedule begins anew");
-        assert!(!store.change_endpoint("nobody", state(EndpointState::Enabled)).await.unwrap());
+        assert_eq!(
+            (due.len(), of_a.attempts, of_a.first_failed_at),
+            (2, 0, None),
+            "its schedule begins anew"
+        );
+        assert!(
+            !store
+                .change_endpoint("nobody", state(EndpointState::Enabled))
+                .await
+                .unwrap()
+        );
     }
 
     #[tokio::test]
@@ -265,52 +361,132 @@ mod tests {
         let (store, _folder) = store().await;
         store.append(vec![event("a", "1")]).await.unwrap();
         settle(&store, "a", hold(9_000, 600)).await;
-        assert!(due_at(&store, in_(8_000)).await.is_empty(), "nothing waits behind it");
+        assert!(
+            due_at(&store, in_(8_000)).await.is_empty(),
+            "nothing waits behind it"
+        );
         store.append(vec![event("a", "2")]).await.unwrap();
-        assert!(due_at(&store, in_(500)).await.is_empty(), "not more often than that");
+        assert!(
+            due_at(&store, in_(500)).await.is_empty(),
+            "not more often than that"
+        );
         let held = store.due(in_(700), 10).await.unwrap().remove(0);
         assert_eq!(held.message.as_ref().unwrap().id, "1");
-        assert!(held.retry_at.unwrap() > in_(8_000), "it is not to be tried itself");
+        assert!(
+            held.retry_at.unwrap() > in_(8_000),
+            "it is not to be tried itself"
+        );
         let behind = store.behind(&held).await.unwrap().unwrap();
         assert_eq!(behind.message.as_ref().unwrap().id, "2");
-        store.settle(Settled { delivery: held.delivery, outcome: hold(9_000, 1_200) }).await.unwrap();
+        store
+            .settle(Settled {
+                delivery: held.delivery,
+                outcome: hold(9_000, 1_200),
+            })
+            .await
+            .unwrap();
         assert!(due_at(&store, in_(1_100)).await.is_empty());
-        assert_eq!(due_at(&store, in_(1_300)).await, ["1"], "with something behind it, it is looked at again");
+        assert_eq!(
+            due_at(&store, in_(1_300)).await,
+            ["1"],
+            "with something behind it, it is looked at again"
+        );
 
-        let outcome = Outcome::Overtaken { error: None, by: behind.delivery, due_at: in_(9_000) };
-        store.settle(Settled { delivery: held.delivery, outcome }).await.unwrap();
+        let outcome = Outcome::Overtaken {
+            error: None,
+            by: behind.delivery,
+            due_at: in_(9_000),
+        };
+        store
+            .settle(Settled {
+                delivery: held.delivery,
+                outcome,
+            })
+            .await
+            .unwrap();
         store.append(vec![event("a", "3")]).await.unwrap();
         assert_eq!(due_at(&store, soon()).await, ["3"]);
         settle(&store, "a", Outcome::Delivered).await;
         let late = store.due(in_(9_001), 10).await.unwrap();
-        assert_eq!((late.len(), late[0].is_aside, late[0].attempts), (1, true, 2));
+        assert_eq!(
+            (late.len(), late[0].is_aside, late[0].attempts),
+            (1, true, 2)
+        );
     }
 
     #[tokio::test]
     async fn what_was_put_off_while_the_time_of_day_was_wrong_is_due() {
         let (store, _folder) = store().await;
-        store.append(vec![event("a", "1"), event("b", "2"), event("c", "3")]).await.unwrap();
+        store
+            .append(vec![event("a", "1"), event("b", "2"), event("c", "3")])
+            .await
+            .unwrap();
         let month = 30 * 24 * 3_600;
-        settle(&store, "a", Outcome::Again { error: "500".into(), due_at: in_(month) }).await;
+        settle(
+            &store,
+            "a",
+            Outcome::Again {
+                error: "500".into(),
+                due_at: in_(month),
+            },
+        )
+        .await;
         settle(&store, "b", hold(month + 60, month)).await;
-        settle(&store, "c", Outcome::Again { error: "500".into(), due_at: in_(24 * 3_600) }).await;
+        settle(
+            &store,
+            "c",
+            Outcome::Again {
+                error: "500".into(),
+                due_at: in_(24 * 3_600),
+            },
+        )
+        .await;
         let mut due = due_at(&store, soon()).await;
         due.sort();
         assert_eq!(due, ["1", "2"]);
-        assert_eq!(due_at(&store, in_(month + 120)).await.len(), 3, "when it has come, it is due like any other");
+        assert_eq!(
+            due_at(&store, in_(month + 120)).await.len(),
+            3,
+            "when it has come, it is due like any other"
+        );
     }
 
     #[tokio::test]
     async fn an_outage_that_is_over_is_over_for_all_chats() {
         let (store, _folder) = store().await;
-        store.append(vec![event("a", "1"), event("b", "2"), event("c", "3")]).await.unwrap();
+        store
+            .append(vec![event("a", "1"), event("b", "2"), event("c", "3")])
+            .await
+            .unwrap();
         let error = || Failed::from("500");
-        settle(&store, "a", Outcome::Again { error: error(), due_at: in_(9_000) }).await;
-        settle(&store, "b", Outcome::Aside { error: error(), due_at: in_(9_000) }).await;
+        settle(
+            &store,
+            "a",
+            Outcome::Again {
+                error: error(),
+                due_at: in_(9_000),
+            },
+        )
+        .await;
+        settle(
+            &store,
+            "b",
+            Outcome::Aside {
+                error: error(),
+                due_at: in_(9_000),
+            },
+        )
+        .await;
         assert_eq!(store.endpoint("hook").await.unwrap().unwrap().failures, 2);
-        store.endpoint_has_recovered("hook", "hook", super::super::Wake::Nobody).await.unwrap();
+        store
+            .endpoint_has_recovered("hook", "hook", super::super::Wake::Nobody)
+            .await
+            .unwrap();
         assert_eq!(due_at(&store, soon()).await, ["3"]);
-        store.endpoint_has_recovered("hook", "hook", super::super::Wake::Chats).await.unwrap();
+        store
+            .endpoint_has_recovered("hook", "hook", super::super::Wake::Chats)
+            .await
+            .unwrap();
         assert_eq!(due_at(&store, soon()).await, ["3", "1"]);
         let endpoint = store.endpoint("hook").await.unwrap().unwrap();
         assert_eq!((endpoint.failures, endpoint.failing_since), (0, None));

@@ -51,8 +51,17 @@ impl Store {
     }
 
     /// False when there is no such endpoint.
-    pub async fn change_endpoint(&self, id: &str, change: EndpointChange) -> Result<bool, StoreError> {
-        self.writer.change(ChangeEndpoint { id: id.to_owned(), change }).await
+    pub async fn change_endpoint(
+        &self,
+        id: &str,
+        change: EndpointChange,
+    ) -> Result<bool, StoreError> {
+        self.writer
+            .change(ChangeEndpoint {
+                id: id.to_owned(),
+                change,
+            })
+            .await
     }
 
     /// An endpoint is told no more, and what waits for it is dropped. False when there is no such endpoint.
@@ -66,15 +75,37 @@ impl Store {
     }
 
     /// Signs with this secret from now on; the former ones sign, too, until `old_until`. False when there is no such endpoint.
-    pub async fn rotate_secret(&self, id: &str, secret: &str, old_until: Timestamp) -> Result<bool, StoreError> {
-        self.writer.change(RotateSecret { id: id.to_owned(), secret: secret.to_owned(), old_until }).await
+    pub async fn rotate_secret(
+        &self,
+        id: &str,
+        secret: &str,
+        old_until: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.writer
+            .change(RotateSecret {
+                id: id.to_owned(),
+                secret: secret.to_owned(),
+                old_until,
+            })
+            .await
     }
 
     /// An endpoint's secrets, the newest first, and when they expire.
-    pub async fn signing_keys(&self, id: &str) -> Result<Vec<(String, Option<Timestamp>)>, StoreError> {
+    pub async fn signing_keys(
+        &self,
+        id: &str,
+    ) -> Result<Vec<(String, Option<Timestamp>)>, StoreError> {
         let sql = "SELECT secret, expires_at FROM endpoint_keys WHERE endpoint = $1 ORDER BY created_at DESC";
         let rows = sqlx::query(sql).bind(id).fetch_all(&self.readers).await?;
-        Ok(rows.iter().map(|row| (row.get("secret"), row.get::<Option<i64>, _>("expires_at").map(time))).collect())
+        Ok(rows
+            .iter()
+            .map(|row| {
+                (
+                    row.get("secret"),
+                    row.get::<Option<i64>, _>("expires_at").map(time),
+                )
+            })
+            .collect())
     }
 }
 
@@ -85,11 +116,21 @@ fn json(headers: &BTreeMap<String, String>) -> String {
 impl Change for NewEndpoint {
     type Answer = ();
 
-    async fn write(&self, connection: &mut SqliteConnection, now: Timestamp) -> Result<(), sqlx::Error> {
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        now: Timestamp,
+    ) -> Result<(), sqlx::Error> {
         let sql = "INSERT INTO endpoints (id, url, session, types, headers, created_at, keeps_address) \
              VALUES ($1, $2, $3, $4, $5, $6, 0)";
-        let query = sqlx::query(sql).bind(&self.id).bind(&self.url).bind(self.session.as_deref().unwrap_or_default());
-        let query = query.bind(self.types.join(",")).bind(json(&self.headers)).bind(now.as_millisecond());
+        let query = sqlx::query(sql)
+            .bind(&self.id)
+            .bind(&self.url)
+            .bind(self.session.as_deref().unwrap_or_default());
+        let query = query
+            .bind(self.types.join(","))
+            .bind(json(&self.headers))
+            .bind(now.as_millisecond());
         query.execute(&mut *connection).await?;
         add_key(connection, &self.id, &self.secret, now).await
     }
@@ -103,7 +144,12 @@ async fn add_key(
 ) -> Result<(), sqlx::Error> {
     let sql = "INSERT INTO endpoint_keys (endpoint, secret, created_at) VALUES ($1, $2, $3) \
                ON CONFLICT (endpoint, secret) DO UPDATE SET created_at = excluded.created_at, expires_at = NULL";
-    sqlx::query(sql).bind(endpoint).bind(secret).bind(now.as_millisecond()).execute(connection).await?;
+    sqlx::query(sql)
+        .bind(endpoint)
+        .bind(secret)
+        .bind(now.as_millisecond())
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
@@ -113,11 +159,21 @@ struct KeepAddresses(bool);
 impl Change for KeepAddresses {
     type Answer = Vec<(String, String)>;
 
-    async fn write(&self, connection: &mut SqliteConnection, _: Timestamp) -> Result<Self::Answer, sqlx::Error> {
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        _: Timestamp,
+    ) -> Result<Self::Answer, sqlx::Error> {
         let sql = "UPDATE endpoints SET keeps_address = $1, version = version + 1 \
                    WHERE keeps_address IS NULL AND per_session = 0 RETURNING id, url";
-        let rows = sqlx::query(sql).bind(i64::from(self.0)).fetch_all(connection).await?;
-        Ok(rows.iter().map(|row| (row.get("id"), row.get("url"))).collect())
+        let rows = sqlx::query(sql)
+            .bind(i64::from(self.0))
+            .fetch_all(connection)
+            .await?;
+        Ok(rows
+            .iter()
+            .map(|row| (row.get("id"), row.get("url")))
+            .collect())
     }
 }
 
@@ -129,14 +185,25 @@ struct ChangeEndpoint {
 impl Change for ChangeEndpoint {
     type Answer = bool;
 
-    async fn write(&self, connection: &mut SqliteConnection, now: Timestamp) -> Result<bool, sqlx::Error> {
-        let EndpointChange { url, session, types, headers, state } = &self.change;
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        now: Timestamp,
+    ) -> Result<bool, sqlx::Error> {
+        let EndpointChange {
+            url,
+            session,
+            types,
+            headers,
+            state,
+        } = &self.change;
         let mut sql = QueryBuilder::new("UPDATE endpoints SET version = version + 1");
         if let Some(url) = url {
             sql.push(", keeps_address = 0, url = ").push_bind(url);
         }
         if let Some(session) = session {
-            sql.push(", session = ").push_bind(session.as_deref().unwrap_or_default());
+            sql.push(", session = ")
+                .push_bind(session.as_deref().unwrap_or_default());
         }
         if let Some(types) = types {
             sql.push(", types = ").push_bind(types.join(","));
@@ -144,7 +211,8 @@ impl Change for ChangeEndpoint {
         if let Some(headers) = headers {
             sql.push(", headers = ").push_bind(json(headers));
         }
-        sql.push(" WHERE deleted_at IS NULL AND id = ").push_bind(&self.id);
+        sql.push(" WHERE deleted_at IS NULL AND id = ")
+            .push_bind(&self.id);
         if sql.build().execute(&mut *connection).await?.rows_affected() == 0 {
             return Ok(false);
         }
@@ -157,25 +225,45 @@ impl Change for ChangeEndpoint {
     }
 }
 
-async fn disable(connection: &mut SqliteConnection, id: &str, now: Timestamp) -> Result<(), sqlx::Error> {
+async fn disable(
+    connection: &mut SqliteConnection,
+    id: &str,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
     let sql = "UPDATE endpoints SET disabled_at = $1, disabled_reason = $2 WHERE id = $3 AND disabled_at IS NULL";
-    let query = sqlx::query(sql).bind(now.as_millisecond()).bind(DisabledReason::Asked.word());
+    let query = sqlx::query(sql)
+        .bind(now.as_millisecond())
+        .bind(DisabledReason::Asked.word());
     query.bind(id).execute(connection).await?;
     Ok(())
 }
 
 /// Forgives an endpoint that is disabled what it did before.
-async fn enable(connection: &mut SqliteConnection, id: &str, now: Timestamp) -> Result<(), sqlx::Error> {
+async fn enable(
+    connection: &mut SqliteConnection,
+    id: &str,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
     let sql = "UPDATE endpoints SET disabled_at = NULL, disabled_reason = NULL, failing_since = NULL, failures = 0 \
                WHERE id = $1 AND disabled_at IS NOT NULL";
-    if sqlx::query(sql).bind(id).execute(&mut *connection).await?.rows_affected() == 0 {
+    if sqlx::query(sql)
+        .bind(id)
+        .execute(&mut *connection)
+        .await?
+        .rows_affected()
+        == 0
+    {
         return Ok(());
     }
     let sql = "UPDATE deliveries SET forgiven = attempts, first_failed_at = NULL, last_failed_at = NULL \
                WHERE id IN (SELECT head FROM lanes WHERE endpoint = $1)";
     sqlx::query(sql).bind(id).execute(&mut *connection).await?;
     let sql = "UPDATE lanes SET due_at = $1, retry_at = 0, probe_from = 0 WHERE endpoint = $2";
-    sqlx::query(sql).bind(now.as_millisecond()).bind(id).execute(connection).await?;
+    sqlx::query(sql)
+        .bind(now.as_millisecond())
+        .bind(id)
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
@@ -184,14 +272,24 @@ struct DeleteEndpoint(String);
 impl Change for DeleteEndpoint {
     type Answer = bool;
 
-    async fn write(&self, connection: &mut SqliteConnection, now: Timestamp) -> Result<bool, sqlx::Error> {
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        now: Timestamp,
+    ) -> Result<bool, sqlx::Error> {
         let sql = "UPDATE endpoints SET deleted_at = $1, headers = '{}', version = version + 1 WHERE id = $2 AND deleted_at IS NULL";
         let query = sqlx::query(sql).bind(now.as_millisecond()).bind(&self.0);
         if query.execute(&mut *connection).await?.rows_affected() == 0 {
             return Ok(false);
         }
-        for sql in ["DELETE FROM lanes WHERE endpoint = $1", "DELETE FROM endpoint_keys WHERE endpoint = $1"] {
-            sqlx::query(sql).bind(&self.0).execute(&mut *connection).await?;
+        for sql in [
+            "DELETE FROM lanes WHERE endpoint = $1",
+            "DELETE FROM endpoint_keys WHERE endpoint = $1",
+        ] {
+            sqlx::query(sql)
+                .bind(&self.0)
+                .execute(&mut *connection)
+                .await?;
         }
         Ok(true)
     }
@@ -202,10 +300,16 @@ struct DropAbandoned(u32);
 impl Change for DropAbandoned {
     type Answer = u64;
 
-    async fn write(&self, connection: &mut SqliteConnection, now: Timestamp) -> Result<u64, sqlx::Error> {
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        now: Timestamp,
+    ) -> Result<u64, sqlx::Error> {
         let sql = "UPDATE deliveries SET state = 'dropped', settled_at = $1 WHERE id IN (SELECT d.id FROM endpoints p \
                    CROSS JOIN deliveries d ON d.endpoint = p.id AND d.state = 'waiting' WHERE p.deleted_at IS NOT NULL LIMIT $2)";
-        let query = sqlx::query(sql).bind(now.as_millisecond()).bind(i64::from(self.0));
+        let query = sqlx::query(sql)
+            .bind(now.as_millisecond())
+            .bind(i64::from(self.0));
         Ok(query.execute(connection).await?.rows_affected())
     }
 }
@@ -219,16 +323,35 @@ struct RotateSecret {
 impl Change for RotateSecret {
     type Answer = bool;
 
-    async fn write(&self, connection: &mut SqliteConnection, now: Timestamp) -> Result<bool, sqlx::Error> {
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        now: Timestamp,
+    ) -> Result<bool, sqlx::Error> {
         let sql = "UPDATE endpoints SET version = version + 1 WHERE id = $1 AND deleted_at IS NULL";
-        if sqlx::query(sql).bind(&self.id).execute(&mut *connection).await?.rows_affected() == 0 {
+        if sqlx::query(sql)
+            .bind(&self.id)
+            .execute(&mut *connection)
+            .await?
+            .rows_affected()
+            == 0
+        {
             return Ok(false);
         }
         let sql = "DELETE FROM endpoint_keys WHERE endpoint = $1 AND expires_at <= $2";
-        sqlx::query(sql).bind(&self.id).bind(now.as_millisecond()).execute(&mut *connection).await?;
+        sqlx::query(sql)
+            .bind(&self.id)
+            .bind(now.as_millisecond())
+            .execute(&mut *connection)
+            .await?;
         // A key that is to expire already does not live any longer for another rotation.
-        let sql = "UPDATE endpoint_keys SET expires_at = $1 WHERE endpoint = $2 AND expires_at IS NULL";
-        sqlx::query(sql).bind(self.old_until.as_millisecond()).bind(&self.id).execute(&mut *connection).await?;
+        let sql =
+            "UPDATE endpoint_keys SET expires_at = $1 WHERE endpoint = $2 AND expires_at IS NULL";
+        sqlx::query(sql)
+            .bind(self.old_until.as_millisecond())
+            .bind(&self.id)
+            .execute(&mut *connection)
+            .await?;
         add_key(connection, &self.id, &self.secret, now).await?;
         Ok(true)
     }
@@ -259,10 +382,17 @@ mod tests {
             (made.url, made.session, made.types, made.headers),
             (new().url, new().session, new().types, new().headers)
         );
-        let change = EndpointChange { session: Some(None), types: Some(Vec::new()), ..EndpointChange::default() };
+        let change = EndpointChange {
+            session: Some(None),
+            types: Some(Vec::new()),
+            ..EndpointChange::default()
+        };
         assert!(store.change_endpoint("whk_1", change).await.unwrap());
         let changed = store.endpoint("whk_1").await.unwrap().unwrap();
-        assert_eq!((changed.url, changed.session, changed.types), (new().url, None, vec![]));
+        assert_eq!(
+            (changed.url, changed.session, changed.types),
+            (new().url, None, vec![])
+        );
         assert!(changed.version > made.version);
     }
 
@@ -271,22 +401,49 @@ mod tests {
         let (store, _folder) = store().await;
         store.create_endpoint(new()).await.unwrap();
         let (sooner, later) = (soon(), soon() + jiff::SignedDuration::from_hours(1));
-        assert!(store.rotate_secret("whk_1", "whsec_2", sooner).await.unwrap());
-        assert!(store.rotate_secret("whk_1", "whsec_3", later).await.unwrap());
+        assert!(
+            store
+                .rotate_secret("whk_1", "whsec_2", sooner)
+                .await
+                .unwrap()
+        );
+        assert!(
+            store
+                .rotate_secret("whk_1", "whsec_3", later)
+                .await
+                .unwrap()
+        );
         let mut keys = store.signing_keys("whk_1").await.unwrap();
         keys.sort();
-        let expected = [("whsec_1", Some(sooner)), ("whsec_2", Some(later)), ("whsec_3", None)];
-        let told: Vec<_> =
-            keys.iter().map(|(secret, end)| (secret.as_str(), end.map(|end| end.as_millisecond()))).collect();
-        assert_eq!(told, expected.map(|(secret, end)| (secret, end.map(|end| end.as_millisecond()))));
-        assert!(!store.rotate_secret("nobody", "whsec_4", later).await.unwrap());
+        let expected = [
+            ("whsec_1", Some(sooner)),
+            ("whsec_2", Some(later)),
+            ("whsec_3", None),
+        ];
+        let told: Vec<_> = keys
+            .iter()
+            .map(|(secret, end)| (secret.as_str(), end.map(|end| end.as_millisecond())))
+            .collect();
+        assert_eq!(
+            told,
+            expected.map(|(secret, end)| (secret, end.map(|end| end.as_millisecond())))
+        );
+        assert!(
+            !store
+                .rotate_secret("nobody", "whsec_4", later)
+                .await
+                .unwrap()
+        );
     }
 
     #[tokio::test]
     async fn a_deleted_endpoint_is_told_nothing_and_what_waited_for_it_is_dropped() {
         let (store, _folder) = store().await;
         store.create_endpoint(new()).await.unwrap();
-        store.append(vec![event("a", "1"), event("a", "2")]).await.unwrap();
+        store
+            .append(vec![event("a", "1"), event("a", "2")])
+            .await
+            .unwrap();
         assert_eq!(due(&store).await.len(), 2);
         assert!(store.delete_endpoint("whk_1").await.unwrap());
         assert!(!store.delete_endpoint("whk_1").await.unwrap());

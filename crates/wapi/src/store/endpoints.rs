@@ -74,40 +74,91 @@ const ENDPOINT: &str = "SELECT id, url, per_session, keeps_address, session, typ
 impl Store {
     /// Sets where an endpoint is and which types of events it wants (none named: all); makes it if it is new.
     #[cfg(test)]
-    pub async fn put_endpoint(&self, id: &str, url: &str, types: &[&str]) -> Result<(), StoreError> {
+    pub async fn put_endpoint(
+        &self,
+        id: &str,
+        url: &str,
+        types: &[&str],
+    ) -> Result<(), StoreError> {
         let (id, url, types) = (id.to_owned(), url.to_owned(), types.join(","));
-        self.writer.change(PutEndpoint { id, url, types, per_session: 0 }).await
+        self.writer
+            .change(PutEndpoint {
+                id,
+                url,
+                types,
+                per_session: 0,
+            })
+            .await
     }
 
     /// Sets where an endpoint is that has an address for each session, and which types of events it wants (none named: all); makes it if
     /// it is new. What is wrong with one of its addresses says nothing about another.
-    pub async fn put_endpoint_per_session(&self, id: &str, url: &str, types: &[&str]) -> Result<(), StoreError> {
+    pub async fn put_endpoint_per_session(
+        &self,
+        id: &str,
+        url: &str,
+        types: &[&str],
+    ) -> Result<(), StoreError> {
         let (id, url, types) = (id.to_owned(), url.to_owned(), types.join(","));
-        self.writer.change(PutEndpoint { id, url, types, per_session: 1 }).await
+        self.writer
+            .change(PutEndpoint {
+                id,
+                url,
+                types,
+                per_session: 1,
+            })
+            .await
     }
 
     /// Everybody, in the order they were made.
     pub async fn endpoints(&self) -> Result<Vec<Endpoint>, StoreError> {
         let sql = sqlx::AssertSqlSafe(format!("{ENDPOINT} ORDER BY created_at, id"));
-        Ok(sqlx::query(sql).fetch_all(&self.readers).await?.iter().map(endpoint).collect())
+        Ok(sqlx::query(sql)
+            .fetch_all(&self.readers)
+            .await?
+            .iter()
+            .map(endpoint)
+            .collect())
     }
 
     /// Those that are told nothing at the moment.
     pub async fn disabled_endpoints(&self) -> Result<Vec<Endpoint>, StoreError> {
-        let sql = sqlx::AssertSqlSafe(format!("{ENDPOINT} AND disabled_at IS NOT NULL ORDER BY created_at, id"));
-        Ok(sqlx::query(sql).fetch_all(&self.readers).await?.iter().map(endpoint).collect())
+        let sql = sqlx::AssertSqlSafe(format!(
+            "{ENDPOINT} AND disabled_at IS NOT NULL ORDER BY created_at, id"
+        ));
+        Ok(sqlx::query(sql)
+            .fetch_all(&self.readers)
+            .await?
+            .iter()
+            .map(endpoint)
+            .collect())
     }
 
     /// The endpoint of this id, unless it was deleted.
     pub async fn endpoint(&self, id: &str) -> Result<Option<Endpoint>, StoreError> {
         let query = sqlx::query(sqlx::AssertSqlSafe(format!("{ENDPOINT} AND id = $1"))).bind(id);
-        Ok(query.fetch_optional(&self.readers).await?.as_ref().map(endpoint))
+        Ok(query
+            .fetch_optional(&self.readers)
+            .await?
+            .as_ref()
+            .map(endpoint))
     }
 
     /// An endpoint took something after a time in which it had not. If that time was long, chats that wait for their next attempt
     /// need not wait any longer.
-    pub async fn endpoint_has_recovered(&self, id: &str, gate: &str, wake: Wake) -> Result<(), StoreError> {
-        self.writer.change(Recovered { id: id.to_owned(), gate: gate.to_owned(), wake }).await
+    pub async fn endpoint_has_recovered(
+        &self,
+        id: &str,
+        gate: &str,
+        wake: Wake,
+    ) -> Result<(), StoreError> {
+        self.writer
+            .change(Recovered {
+                id: id.to_owned(),
+                gate: gate.to_owned(),
+                wake,
+            })
+            .await
     }
 
     /// Stops telling an endpoint, and tells the others why. False when it was not told anyway, or has worked again meanwhile.
@@ -126,8 +177,12 @@ pub enum Wake {
 }
 
 fn endpoint(row: &SqliteRow) -> Endpoint {
-    let reason =
-        |row: &SqliteRow| DisabledReason::parse(row.get::<Option<&str>, _>("disabled_reason").unwrap_or_default());
+    let reason = |row: &SqliteRow| {
+        DisabledReason::parse(
+            row.get::<Option<&str>, _>("disabled_reason")
+                .unwrap_or_default(),
+        )
+    };
     let disabled = row.get::<Option<i64>, _>("disabled_at");
     Endpoint {
         id: row.get("id"),
@@ -138,7 +193,10 @@ fn endpoint(row: &SqliteRow) -> Endpoint {
         types: list(row.get("types")),
         headers: serde_json::from_str(row.get("headers")).unwrap_or_default(),
         version: row.get("version"),
-        disabled: disabled.map(|since| Disabled { since: time(since), reason: reason(row) }),
+        disabled: disabled.map(|since| Disabled {
+            since: time(since),
+            reason: reason(row),
+        }),
         failing_since: row.get::<Option<i64>, _>("failing_since").map(time),
         failures: u32::try_from(row.get::<i64, _>("failures")).unwrap_or(u32::MAX),
         created_at: time(row.get("created_at")),
@@ -147,7 +205,10 @@ fn endpoint(row: &SqliteRow) -> Endpoint {
 
 /// What [`list`] takes apart.
 fn list(text: &str) -> Vec<String> {
-    text.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()
+    text.split(',')
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 struct PutEndpoint {
@@ -160,11 +221,19 @@ struct PutEndpoint {
 impl Change for PutEndpoint {
     type Answer = ();
 
-    async fn write(&self, connection: &mut SqliteConnection, now: Timestamp) -> Result<(), sqlx::Error> {
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        now: Timestamp,
+    ) -> Result<(), sqlx::Error> {
         let sql = "INSERT INTO endpoints (id, url, types, per_session, created_at) VALUES ($1, $2, $3, $4, $5) \
                    ON CONFLICT (id) DO UPDATE SET url = excluded.url, types = excluded.types, \
                    per_session = excluded.per_session, version = version + 1";
-        let query = sqlx::query(sql).bind(&self.id).bind(&self.url).bind(&self.types).bind(self.per_session);
+        let query = sqlx::query(sql)
+            .bind(&self.id)
+            .bind(&self.url)
+            .bind(&self.types)
+            .bind(self.per_session);
         query.bind(now.as_millisecond()).execute(connection).await?;
         Ok(())
     }
@@ -179,13 +248,24 @@ struct Recovered {
 impl Change for Recovered {
     type Answer = ();
 
-    async fn write(&self, connection: &mut SqliteConnection, now: Timestamp) -> Result<(), sqlx::Error> {
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        now: Timestamp,
+    ) -> Result<(), sqlx::Error> {
         let sql = "UPDATE endpoints SET failing_since = NULL, failures = 0 WHERE id = $1";
-        sqlx::query(sql).bind(&self.id).execute(&mut *connection).await?;
+        sqlx::query(sql)
+            .bind(&self.id)
+            .execute(&mut *connection)
+            .await?;
         if self.wake == Wake::Chats {
             // What has stepped aside did so because the endpoint took others, so it learns nothing from one more.
             let sql = "UPDATE lanes SET due_at = $1, retry_at = 0, probe_from = 0 WHERE gate = $2 AND aside = 0 AND due_at > $1";
-            sqlx::query(sql).bind(now.as_millisecond()).bind(&self.gate).execute(connection).await?;
+            sqlx::query(sql)
+                .bind(now.as_millisecond())
+                .bind(&self.gate)
+                .execute(connection)
+                .await?;
         }
         Ok(())
     }
@@ -203,10 +283,17 @@ pub struct DisableEndpoint {
 impl Change for DisableEndpoint {
     type Answer = bool;
 
-    async fn write(&self, connection: &mut SqliteConnection, now: Timestamp) -> Result<bool, sqlx::Error> {
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        now: Timestamp,
+    ) -> Result<bool, sqlx::Error> {
         let sql = "UPDATE endpoints SET disabled_at = $1, disabled_reason = $2 WHERE id = $3 AND disabled_at IS NULL \
                    AND deleted_at IS NULL AND failing_since IS NOT NULL";
-        let query = sqlx::query(sql).bind(now.as_millisecond()).bind(self.reason.word()).bind(&self.id);
+        let query = sqlx::query(sql)
+            .bind(now.as_millisecond())
+            .bind(self.reason.word())
+            .bind(&self.id);
         let is_news = query.execute(&mut *connection).await?.rows_affected() > 0;
         if is_news {
             events::record(connection, &[&self.event], now).await?;
@@ -223,7 +310,11 @@ pub(super) async fn has_failed(
 ) -> Result<(), sqlx::Error> {
     let sql = "UPDATE endpoints SET failing_since = COALESCE(failing_since, $1), failures = failures + 1 \
                WHERE id = (SELECT endpoint FROM deliveries WHERE id = $2)";
-    sqlx::query(sql).bind(now.as_millisecond()).bind(delivery).execute(connection).await?;
+    sqlx::query(sql)
+        .bind(now.as_millisecond())
+        .bind(delivery)
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
@@ -251,7 +342,11 @@ impl Subscriber {
 
     /// What is slow or broken on its own when it tells of this session.
     pub fn gate(&self, session: &str) -> String {
-        if self.is_per_session { format!("{}/{session}", self.id) } else { self.id.clone() }
+        if self.is_per_session {
+            format!("{}/{session}", self.id)
+        } else {
+            self.id.clone()
+        }
     }
 
     /// A delivery of a new event as the database will give it.
@@ -280,7 +375,9 @@ impl Subscriber {
     }
 }
 
-pub(super) async fn subscribers(connection: &mut SqliteConnection) -> Result<Vec<Subscriber>, sqlx::Error> {
+pub(super) async fn subscribers(
+    connection: &mut SqliteConnection,
+) -> Result<Vec<Subscriber>, sqlx::Error> {
     let sql = "SELECT id, per_session, session, types, disabled_at, version, failing_since, failures \
                FROM endpoints WHERE deleted_at IS NULL";
     let rows = sqlx::query(sql).fetch_all(connection).await?;

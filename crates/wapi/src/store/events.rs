@@ -37,17 +37,31 @@ impl NewEvent {
     /// Something about a session as a whole.
     pub fn of_session(session: &Life, event: &Event) -> Self {
         let (id, kind, body) = (event.id.clone(), event.data.kind(), event.to_json());
-        Self { id, session: session.clone(), chat: String::new(), message: None, kind, body }
+        Self {
+            id,
+            session: session.clone(),
+            chat: String::new(),
+            message: None,
+            kind,
+            body,
+        }
     }
 
     /// Something about a message; told in the order of `chat`, which is the chat as callers know it.
     pub fn of_message(session: &Life, chat: &str, key: MessageKey, event: &Event) -> Self {
-        Self { chat: chat.to_owned(), message: Some(key), ..Self::of_session(session, event) }
+        Self {
+            chat: chat.to_owned(),
+            message: Some(key),
+            ..Self::of_session(session, event)
+        }
     }
 
     /// Something about an endpoint; told to all others. `session` has no name for an endpoint of all sessions.
     pub fn of_endpoint(endpoint: &str, session: &Life, event: &Event) -> Self {
-        Self { chat: format!("{ENDPOINT_CHAT}{endpoint}"), ..Self::of_session(session, event) }
+        Self {
+            chat: format!("{ENDPOINT_CHAT}{endpoint}"),
+            ..Self::of_session(session, event)
+        }
     }
 }
 
@@ -111,16 +125,25 @@ async fn insert<'a>(
                 .push_bind(event.session.id())
                 .push_bind(event.session.name())
                 .push_bind(&event.chat);
-            row.push_bind(key.map(|key| &key.chat)).push_bind(key.map(|key| &key.sender));
-            row.push_bind(key.map(|key| &key.id)).push_bind(event.kind).push_bind(&event.body);
+            row.push_bind(key.map(|key| &key.chat))
+                .push_bind(key.map(|key| &key.sender));
+            row.push_bind(key.map(|key| &key.id))
+                .push_bind(event.kind)
+                .push_bind(&event.body);
             row.push_bind(now.as_millisecond());
         });
         sql.push(" ON CONFLICT DO NOTHING RETURNING seq, id");
         let rows = sql.build().fetch_all(&mut *connection).await?;
-        let by_id: HashMap<&str, &'a NewEvent> = events.iter().map(|event| (event.id.as_str(), *event)).collect();
+        let by_id: HashMap<&str, &'a NewEvent> = events
+            .iter()
+            .map(|event| (event.id.as_str(), *event))
+            .collect();
         for row in &rows {
             if let Some(event) = by_id.get(row.get::<&str, _>("id")) {
-                inserted.push(Inserted { seq: row.get("seq"), event });
+                inserted.push(Inserted {
+                    seq: row.get("seq"),
+                    event,
+                });
             }
         }
     }

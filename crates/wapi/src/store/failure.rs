@@ -25,7 +25,11 @@ impl Failure {
     /// Of the last word of a transaction.
     pub fn commit(error: sqlx::Error) -> Self {
         let code = error.as_database_error().and_then(|error| error.code());
-        if code.is_some_and(|code| code == UNSYNCED) { Self::Unsynced(error.into()) } else { Self::database(error) }
+        if code.is_some_and(|code| code == UNSYNCED) {
+            Self::Unsynced(error.into())
+        } else {
+            Self::database(error)
+        }
     }
 
     pub fn into_error(self) -> StoreError {

@@ -49,9 +49,12 @@ impl Wanted {
         let of = match &self.lives {
             Lived::Any => Of::Any,
             Lived::Now => Of::Current,
-            Lived::By(names) => {
-                Of::These(names.iter().filter_map(|(name, since)| lives.reached(name, *since)).collect())
-            }
+            Lived::By(names) => Of::These(
+                names
+                    .iter()
+                    .filter_map(|(name, since)| lives.reached(name, *since))
+                    .collect(),
+            ),
             Lived::Of(these) => Of::These(these.clone()),
         };
         Shown { wanted: self, of }
@@ -78,7 +81,9 @@ impl Shown<'_> {
             Of::Current => lives.is_current(&saved.session),
             Of::These(these) => these.iter().any(|life| life.id() == saved.session.id()),
         };
-        is_of_those && (types.is_empty() || types.contains(&saved.kind)) && !hidden.contains(&saved.kind.as_str())
+        is_of_those
+            && (types.is_empty() || types.contains(&saved.kind))
+            && !hidden.contains(&saved.kind.as_str())
     }
 }
 
@@ -113,7 +118,15 @@ impl Store {
         // Counted before it looks, so that nothing saved in between is missed.
         let waiting = self.tail.wait();
         let (browsers, lives) = (self.browsers.clone(), Arc::clone(&self.lives));
-        Reader { browsers, lives, tail: Arc::clone(&self.tail), wanted, after, has_more: false, waiting }
+        Reader {
+            browsers,
+            lives,
+            tail: Arc::clone(&self.tail),
+            wanted,
+            after,
+            has_more: false,
+            waiting,
+        }
     }
 
     /// The place of the newest event; 0 when there is none.
@@ -150,9 +163,13 @@ impl Reader {
     /// The same, once something was saved. From memory, if this reader is not too far behind.
     pub async fn read_more(&mut self, limit: usize) -> Result<Vec<Arc<Saved>>, StoreError> {
         self.waiting.changed().await?;
-        let remembered = self.tail.after(self.after, &self.wanted, &self.lives, limit);
+        let remembered = self
+            .tail
+            .after(self.after, &self.wanted, &self.lives, limit);
         // What this reader was told to be there is perhaps not in memory.
-        let Some((events, newest)) = remembered.filter(|(_, newest)| !self.has_more || *newest > self.after) else {
+        let Some((events, newest)) =
+            remembered.filter(|(_, newest)| !self.has_more || *newest > self.after)
+        else {
             return self.read(limit).await;
         };
         match events.last() {
@@ -203,13 +220,27 @@ pub(super) async fn after(
         let looking = shown.looking(lives, window);
         let end = looking.end(connection, upto, newest).await?;
         let missing = limit - places.len();
-        let found = looking.find(connection, wanted, (upto, end), missing).await?;
-        upto = found.last().copied().filter(|_| found.len() == missing).unwrap_or(end);
+        let found = looking
+            .find(connection, wanted, (upto, end), missing)
+            .await?;
+        upto = found
+            .last()
+            .copied()
+            .filter(|_| found.len() == missing)
+            .unwrap_or(end);
         places.extend(found);
     }
     let (events, is_whole) = read(connection, &places).await?;
-    let upto = if is_whole { upto } else { events.last().map_or(upto, |last| last.seq) };
-    Ok(Page { events, upto, is_last: upto >= newest })
+    let upto = if is_whole {
+        upto
+    } else {
+        events.last().map_or(upto, |last| last.seq)
+    };
+    Ok(Page {
+        events,
+        upto,
+        is_last: upto >= newest,
+    })
 }
 
 impl Shown<'_> {
@@ -224,7 +255,11 @@ impl Shown<'_> {
         };
         let count = these.as_ref().map_or(0, Vec::len);
         let lives = these.map(|these| json(&these));
-        Looking { lives, count, window }
+        Looking {
+            lives,
+            count,
+            window,
+        }
     }
 }
 
@@ -238,9 +273,16 @@ struct Looking {
 
 impl Looking {
     /// Up to which place there are so many events of these lives, or so many events.
-    async fn end(&self, connection: &mut SqliteConnection, from: i64, newest: i64) -> Result<i64, sqlx::Error> {
+    async fn end(
+        &self,
+        connection: &mut SqliteConnection,
+        from: i64,
+        newest: i64,
+    ) -> Result<i64, sqlx::Error> {
         let near = from.saturating_add(self.window).min(newest);
-        let Some(lives) = &self.lives else { return Ok(near) };
+        let Some(lives) = &self.lives else {
+            return Ok(near);
+        };
         let each = match i64::try_from(self.count).unwrap_or(i64::MAX) {
             0 => return Ok(newest),
             count if count > MOST_LIVES => return Ok(near),
@@ -250,7 +292,10 @@ impl Looking {
         let sql = "SELECT min(place) FROM (SELECT (SELECT e.seq FROM events e INDEXED BY events_told \
                    WHERE e.body <> '' AND e.session = l.value AND e.seq > $1 ORDER BY e.seq LIMIT 1 OFFSET $2) AS place \
                    FROM json_each($3) l)";
-        let query = sqlx::query_scalar(sql).bind(from).bind(each.max(1) - 1).bind(lives);
+        let query = sqlx::query_scalar(sql)
+            .bind(from)
+            .bind(each.max(1) - 1)
+            .bind(lives);
         let far: Option<i64> = query.fetch_one(connection).await?;
         Ok(far.unwrap_or(newest).max(near).min(newest))
     }
@@ -277,14 +322,23 @@ impl Looking {
                  AND e.type NOT IN (SELECT value FROM json_each($5)) ORDER BY e.seq LIMIT $6"
             }
         };
-        let query = sqlx::query_scalar(sql).bind(&self.lives).bind(from).bind(end);
+        let query = sqlx::query_scalar(sql)
+            .bind(&self.lives)
+            .bind(from)
+            .bind(end);
         let query = query.bind(json(&wanted.types)).bind(json(wanted.hidden));
-        query.bind(i64::try_from(limit).unwrap_or(i64::MAX)).fetch_all(connection).await
+        query
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .fetch_all(connection)
+            .await
     }
 }
 
 /// The events at these places, and whether these are all; more than enough bytes are not.
-async fn read(connection: &mut SqliteConnection, places: &[i64]) -> Result<(Vec<Saved>, bool), sqlx::Error> {
+async fn read(
+    connection: &mut SqliteConnection,
+    places: &[i64],
+) -> Result<(Vec<Saved>, bool), sqlx::Error> {
     let mut events = Vec::with_capacity(places.len());
     if places.is_empty() {
         return Ok((events, true));
@@ -317,9 +371,11 @@ fn json<T: serde::Serialize + ?Sized>(list: &T) -> String {
 /// The place of the newest event; 0 when there is none.
 pub(super) async fn newest(connection: impl SqliteExecutor<'_>) -> Result<i64, sqlx::Error> {
     // What is removed is not given out again, so the counter knows of more than the rows.
-    sqlx::query_scalar("SELECT COALESCE((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0)")
-        .fetch_one(connection)
-        .await
+    sqlx::query_scalar(
+        "SELECT COALESCE((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0)",
+    )
+    .fetch_one(connection)
+    .await
 }
 
 #[cfg(test)]

@@ -50,7 +50,9 @@ impl Turns {
             return self.start_over();
         }
         let settled: HashSet<i64> = news.settled.into_iter().collect();
-        self.fresh.due.retain(|due| !settled.contains(&due.delivery));
+        self.fresh
+            .due
+            .retain(|due| !settled.contains(&due.delivery));
         for (due, is_front) in news.made {
             if is_front {
                 self.fresh.due.push(due);
@@ -74,7 +76,13 @@ impl Turns {
     }
 
     fn start_over(&mut self) {
-        *self = Self { fresh: Fresh { due: Vec::new(), is_incomplete: true }, ..Self::default() };
+        *self = Self {
+            fresh: Fresh {
+                due: Vec::new(),
+                is_incomplete: true,
+            },
+            ..Self::default()
+        };
     }
 
     pub fn take(&mut self) -> Fresh {
@@ -96,7 +104,11 @@ mod tests {
     use super::*;
 
     fn ids(fresh: &Fresh) -> Vec<&str> {
-        fresh.due.iter().map(|due| due.message.as_ref().unwrap().id.as_str()).collect()
+        fresh
+            .due
+            .iter()
+            .map(|due| due.message.as_ref().unwrap().id.as_str())
+            .collect()
     }
 
     /// Everything that happened while the store was made is out of the way.
@@ -109,15 +121,25 @@ mod tests {
     #[tokio::test]
     async fn what_comes_in_and_what_comes_behind_it_is_handed_out_without_a_question() {
         let (store, _folder) = quiet_store().await;
-        store.append(vec![event("a", "1"), event("a", "2"), event("b", "3")]).await.unwrap();
+        store
+            .append(vec![event("a", "1"), event("a", "2"), event("b", "3")])
+            .await
+            .unwrap();
         let fresh = store.fresh();
         assert_eq!((ids(&fresh), fresh.is_incomplete), (vec!["1", "3"], false));
-        assert_eq!(fresh.due, store.due(soon(), 10).await.unwrap(), "it is what the database says");
+        assert_eq!(
+            fresh.due,
+            store.due(soon(), 10).await.unwrap(),
+            "it is what the database says"
+        );
         settle(&store, "a", Outcome::Delivered).await;
         let fresh = store.fresh();
         assert_eq!((ids(&fresh), fresh.is_incomplete), (vec!["2"], false));
         let told = store.due(soon(), 10).await.unwrap();
-        assert!(told.contains(&fresh.due[0]), "whose turn has come is what the database says, too");
+        assert!(
+            told.contains(&fresh.due[0]),
+            "whose turn has come is what the database says, too"
+        );
         settle(&store, "a", Outcome::Delivered).await;
         settle(&store, "b", Outcome::Delivered).await;
         assert_eq!(store.fresh(), Fresh::default());
@@ -134,14 +156,41 @@ mod tests {
     #[tokio::test]
     async fn after_anything_else_the_database_is_asked() {
         let (store, _folder) = quiet_store().await;
-        store.append(vec![event("a", "1"), event("a", "2")]).await.unwrap();
-        settle(&store, "a", Outcome::Again { error: "500".into(), due_at: soon() }).await;
-        assert_eq!(store.fresh(), Fresh { due: Vec::new(), is_incomplete: true });
+        store
+            .append(vec![event("a", "1"), event("a", "2")])
+            .await
+            .unwrap();
+        settle(
+            &store,
+            "a",
+            Outcome::Again {
+                error: "500".into(),
+                due_at: soon(),
+            },
+        )
+        .await;
+        assert_eq!(
+            store.fresh(),
+            Fresh {
+                due: Vec::new(),
+                is_incomplete: true
+            }
+        );
         settle(&store, "a", Outcome::Delivered).await;
-        assert_eq!(store.fresh(), Fresh { due: Vec::new(), is_incomplete: true }, "what comes next was forgotten");
+        assert_eq!(
+            store.fresh(),
+            Fresh {
+                due: Vec::new(),
+                is_incomplete: true
+            },
+            "what comes next was forgotten"
+        );
         settle(&store, "a", Outcome::Delivered).await;
         assert_eq!(store.fresh(), Fresh::default());
-        store.put_endpoint("hook", "http://127.0.0.1:2/", &[]).await.unwrap();
+        store
+            .put_endpoint("hook", "http://127.0.0.1:2/", &[])
+            .await
+            .unwrap();
         assert!(store.fresh().is_incomplete);
     }
 
@@ -150,7 +199,16 @@ mod tests {
         use super::super::{EndpointChange, EndpointState};
         let (store, _folder) = quiet_store().await;
         let state = Some(EndpointState::Disabled);
-        store.change_endpoint("hook", EndpointChange { state, ..EndpointChange::default() }).await.unwrap();
+        store
+            .change_endpoint(
+                "hook",
+                EndpointChange {
+                    state,
+                    ..EndpointChange::default()
+                },
+            )
+            .await
+            .unwrap();
         assert!(store.fresh().is_incomplete);
         store.append(vec![event("a", "1")]).await.unwrap();
         assert_eq!(store.fresh(), Fresh::default());
@@ -159,7 +217,20 @@ mod tests {
     #[tokio::test]
     async fn of_more_than_can_be_kept_the_database_is_asked() {
         let (store, _folder) = quiet_store().await;
-        store.append((0..=MOST).map(|number| event("a", &number.to_string())).collect()).await.unwrap();
-        assert_eq!(store.fresh(), Fresh { due: Vec::new(), is_incomplete: true });
+        store
+            .append(
+                (0..=MOST)
+                    .map(|number| event("a", &number.to_string()))
+                    .collect(),
+            )
+            .await
+            .unwrap();
+        assert_eq!(
+            store.fresh(),
+            Fresh {
+                due: Vec::new(),
+                is_incomplete: true
+            }
+        );
     }
 }

@@ -79,7 +79,12 @@ impl Store {
 
     /// A delivery is tried again at once and goes on by itself from there. False when the endpoint has no such delivery.
     pub async fn resend(&self, endpoint: &str, delivery: i64) -> Result<bool, StoreError> {
-        self.writer.change(Resend { endpoint: endpoint.to_owned(), delivery }).await
+        self.writer
+            .change(Resend {
+                endpoint: endpoint.to_owned(),
+                delivery,
+            })
+            .await
     }
 
     /// The place of the first event that was saved at this time or later.
@@ -90,9 +95,21 @@ impl Store {
 
     /// Tells an endpoint again what happened from place `from` to before place `to`, as far as it wants to hear of that and does not
     /// wait for it; behind what waits in each chat. How many events that were, and the place to go on from, which is `to` at the end.
-    pub async fn replay(&self, endpoint: &str, from: i64, to: i64) -> Result<(u64, i64), StoreError> {
+    pub async fn replay(
+        &self,
+        endpoint: &str,
+        from: i64,
+        to: i64,
+    ) -> Result<(u64, i64), StoreError> {
         let upto = to.min(from.saturating_add(AT_ONCE));
-        let told = self.writer.change(Replay { endpoint: endpoint.to_owned(), from, upto }).await?;
+        let told = self
+            .writer
+            .change(Replay {
+                endpoint: endpoint.to_owned(),
+                from,
+                upto,
+            })
+            .await?;
         Ok((told, upto))
     }
 }
@@ -104,12 +121,16 @@ async fn page(
     before: i64,
     limit: usize,
 ) -> Result<(Vec<Delivery>, Option<i64>), sqlx::Error> {
-    let newest: i64 =
-        sqlx::query_scalar("SELECT COALESCE(max(id), 0) FROM deliveries").fetch_one(&mut *connection).await?;
+    let newest: i64 = sqlx::query_scalar("SELECT COALESCE(max(id), 0) FROM deliveries")
+        .fetch_one(&mut *connection)
+        .await?;
     let before = before.min(newest.saturating_add(1));
     let (index, floor) = match state {
         // The dead have an index of their own: few, and looked for among millions.
-        Some(DeliveryState::Dead) => ("INDEXED BY deliveries_dead", dead_from(connection, endpoint, before).await?),
+        Some(DeliveryState::Dead) => (
+            "INDEXED BY deliveries_dead",
+            dead_from(connection, endpoint, before).await?,
+        ),
         _ => ("NOT INDEXED", before.saturating_sub(WINDOW).max(0)),
     };
     // The words are ours; the state is written out, so that its index is found.
@@ -123,9 +144,17 @@ async fn page(
          FROM deliveries d {index} CROSS JOIN events e ON e.seq = d.event \
          WHERE d.endpoint = $1 AND d.id >= $2 AND d.id < $3 AND d.state {condition} {IS_SHOWN} ORDER BY d.id DESC LIMIT $4"
     );
-    let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(endpoint).bind(floor).bind(before);
+    let query = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(endpoint)
+        .bind(floor)
+        .bind(before);
     let query = query.bind(i64::try_from(limit).unwrap_or(i64::MAX));
-    let mut found: Vec<Delivery> = query.fetch_all(&mut *connection).await?.iter().map(delivery).collect();
+    let mut found: Vec<Delivery> = query
+        .fetch_all(&mut *connection)
+        .await?
+        .iter()
+        .map(delivery)
+        .collect();
     attach_attempts(connection, &mut found).await?;
     let next = match found.last() {
         Some(last) if found.len() == limit => Some(last.id),
@@ -135,10 +164,17 @@ async fn page(
 }
 
 /// The oldest of the dead that are looked at for a page; 0 when these are all that there are.
-async fn dead_from(connection: &mut SqliteConnection, endpoint: &str, before: i64) -> Result<i64, sqlx::Error> {
+async fn dead_from(
+    connection: &mut SqliteConnection,
+    endpoint: &str,
+    before: i64,
+) -> Result<i64, sqlx::Error> {
     let sql = "SELECT id FROM deliveries INDEXED BY deliveries_dead WHERE endpoint = $1 AND id < $2 AND state = 'dead' \
                ORDER BY id DESC LIMIT 1 OFFSET $3";
-    let query = sqlx::query_scalar(sql).bind(endpoint).bind(before).bind(WINDOW - 1);
+    let query = sqlx::query_scalar(sql)
+        .bind(endpoint)
+        .bind(before)
+        .bind(WINDOW - 1);
     Ok(query.fetch_optional(connection).await?.unwrap_or(0))
 }
 
@@ -158,7 +194,10 @@ fn delivery(row: &SqliteRow) -> Delivery {
     }
 }
 
-async fn attach_attempts(connection: &mut SqliteConnection, deliveries: &mut [Delivery]) -> Result<(), sqlx::Error> {
+async fn attach_attempts(
+    connection: &mut SqliteConnection,
+    deliveries: &mut [Delivery],
+) -> Result<(), sqlx::Error> {
     if deliveries.is_empty() {
         return Ok(());
     }
@@ -168,11 +207,24 @@ async fn attach_attempts(connection: &mut SqliteConnection, deliveries: &mut [De
     sql.push_tuples(&*deliveries, |mut row, delivery| {
         row.push_bind(delivery.id);
     });
-    for row in sql.push(" ORDER BY delivery, number").build().fetch_all(connection).await? {
+    for row in sql
+        .push(" ORDER BY delivery, number")
+        .build()
+        .fetch_all(connection)
+        .await?
+    {
         let id: i64 = row.get("delivery");
-        let Some(delivery) = deliveries.iter_mut().find(|delivery| delivery.id == id) else { continue };
+        let Some(delivery) = deliveries.iter_mut().find(|delivery| delivery.id == id) else {
+            continue;
+        };
         let (number, at, error) = (row.get("number"), time(row.get("at")), row.get("error"));
-        delivery.failed.push(FailedAttempt { number, at, error, status: row.get("status"), answer: row.get("answer") });
+        delivery.failed.push(FailedAttempt {
+            number,
+            at,
+            error,
+            status: row.get("status"),
+            answer: row.get("answer"),
+        });
     }
     Ok(())
 }
@@ -185,22 +237,37 @@ struct Resend {
 impl Change for Resend {
     type Answer = bool;
 
-    async fn write(&self, connection: &mut SqliteConnection, now: Timestamp) -> Result<bool, sqlx::Error> {
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        now: Timestamp,
+    ) -> Result<bool, sqlx::Error> {
         // The words are ours.
         let sql = sqlx::AssertSqlSafe(format!(
             "UPDATE deliveries AS d SET resent = 1, forgiven = attempts, first_failed_at = NULL, last_failed_at = NULL \
              WHERE id = $1 AND endpoint = $2 AND state <> 'dropped' {IS_SHOWN} RETURNING state"
         ));
-        let query = sqlx::query_scalar::<_, String>(sql).bind(self.delivery).bind(&self.endpoint);
-        let Some(state) = query.fetch_optional(&mut *connection).await? else { return Ok(false) };
+        let query = sqlx::query_scalar::<_, String>(sql)
+            .bind(self.delivery)
+            .bind(&self.endpoint);
+        let Some(state) = query.fetch_optional(&mut *connection).await? else {
+            return Ok(false);
+        };
         if state != DeliveryState::Waiting.word() {
             let sql = "UPDATE deliveries SET state = 'waiting', settled_at = NULL, aside = 0 WHERE id = $1";
-            sqlx::query(sql).bind(self.delivery).execute(&mut *connection).await?;
+            sqlx::query(sql)
+                .bind(self.delivery)
+                .execute(&mut *connection)
+                .await?;
             deliveries::step_aside(connection, self.delivery, now).await?;
         }
         // One that waits for its next attempt waits no longer; one that waits behind another keeps its place.
         let sql = "UPDATE lanes SET due_at = $1, retry_at = 0 WHERE head = $2";
-        sqlx::query(sql).bind(now.as_millisecond()).bind(self.delivery).execute(connection).await?;
+        sqlx::query(sql)
+            .bind(now.as_millisecond())
+            .bind(self.delivery)
+            .execute(connection)
+            .await?;
         Ok(true)
     }
 }
@@ -215,22 +282,33 @@ struct Replay {
 impl Change for Replay {
     type Answer = u64;
 
-    async fn write(&self, connection: &mut SqliteConnection, now: Timestamp) -> Result<u64, sqlx::Error> {
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        now: Timestamp,
+    ) -> Result<u64, sqlx::Error> {
         deliveries::tell_again(connection, &self.endpoint, self.from, self.upto, now).await
     }
 }
 
 /// Places and times go up together, but for a clock that was set back; so the place is found by halving.
 async fn place_of(connection: &mut SqliteConnection, at: Timestamp) -> Result<i64, sqlx::Error> {
-    let newest: i64 =
-        sqlx::query_scalar("SELECT COALESCE(max(seq), 0) FROM events").fetch_one(&mut *connection).await?;
+    let newest: i64 = sqlx::query_scalar("SELECT COALESCE(max(seq), 0) FROM events")
+        .fetch_one(&mut *connection)
+        .await?;
     // All before `low` are older; `high` and all after it are not.
     let (mut low, mut high) = (1, newest + 1);
     while low < high {
         let middle = low + (high - low) / 2;
         let sql = "SELECT seq, created_at FROM events WHERE seq >= $1 ORDER BY seq LIMIT 1";
-        match sqlx::query(sql).bind(middle).fetch_optional(&mut *connection).await? {
-            Some(row) if row.get::<i64, _>("created_at") < at.as_millisecond() => low = row.get::<i64, _>("seq") + 1,
+        match sqlx::query(sql)
+            .bind(middle)
+            .fetch_optional(&mut *connection)
+            .await?
+        {
+            Some(row) if row.get::<i64, _>("created_at") < at.as_millisecond() => {
+                low = row.get::<i64, _>("seq") + 1
+            }
             _ => high = middle,
         }
     }
@@ -244,20 +322,43 @@ mod tests {
     use super::*;
 
     async fn states(store: &Store, state: Option<DeliveryState>) -> Vec<(String, i64)> {
-        let (page, _) = store.deliveries("hook", state, i64::MAX, 100).await.unwrap();
-        page.into_iter().map(|delivery| (delivery.state, delivery.attempts)).collect()
+        let (page, _) = store
+            .deliveries("hook", state, i64::MAX, 100)
+            .await
+            .unwrap();
+        page.into_iter()
+            .map(|delivery| (delivery.state, delivery.attempts))
+            .collect()
     }
 
     #[tokio::test]
     async fn deliveries_are_listed_page_by_page_with_what_was_answered() {
         let (store, _folder) = store().await;
-        store.append((0..5).map(|chat| event(&chat.to_string(), "1")).collect()).await.unwrap();
-        let error = Failed { error: "it answered 400".to_owned(), status: Some(400), answer: Some("no!".to_owned()) };
+        store
+            .append((0..5).map(|chat| event(&chat.to_string(), "1")).collect())
+            .await
+            .unwrap();
+        let error = Failed {
+            error: "it answered 400".to_owned(),
+            status: Some(400),
+            answer: Some("no!".to_owned()),
+        };
         settle(&store, "0", Outcome::Dead { error }).await;
         settle(&store, "1", Outcome::Delivered).await;
-        let dead = store.deliveries("hook", Some(DeliveryState::Dead), i64::MAX, 10).await.unwrap();
-        let FailedAttempt { number, status, answer, .. } = &dead.0[0].failed[0];
-        assert_eq!((dead.0.len(), *number, *status, answer.as_deref(), dead.1), (1, 1, Some(400), Some("no!"), None));
+        let dead = store
+            .deliveries("hook", Some(DeliveryState::Dead), i64::MAX, 10)
+            .await
+            .unwrap();
+        let FailedAttempt {
+            number,
+            status,
+            answer,
+            ..
+        } = &dead.0[0].failed[0];
+        assert_eq!(
+            (dead.0.len(), *number, *status, answer.as_deref(), dead.1),
+            (1, 1, Some(400), Some("no!"), None)
+        );
         let mut seen = Vec::new();
         let mut before = Some(i64::MAX);
         while let Some(place) = before {
@@ -267,29 +368,61 @@ mod tests {
         }
         assert_eq!(seen, [5, 4, 3, 2, 1]);
         assert_eq!(states(&store, Some(DeliveryState::Waiting)).await.len(), 3);
-        assert_eq!(store.deliveries("nobody", None, i64::MAX, 10).await.unwrap().0, []);
+        assert_eq!(
+            store
+                .deliveries("nobody", None, i64::MAX, 10)
+                .await
+                .unwrap()
+                .0,
+            []
+        );
     }
 
     #[tokio::test]
     async fn what_is_dead_or_delivered_can_be_sent_again_and_has_a_whole_schedule() {
         let (store, _folder) = store().await;
-        store.append(vec![event("a", "1"), event("a", "2"), event("a", "3")]).await.unwrap();
-        settle(&store, "a", Outcome::Dead { error: "400".into() }).await;
+        store
+            .append(vec![event("a", "1"), event("a", "2"), event("a", "3")])
+            .await
+            .unwrap();
+        settle(
+            &store,
+            "a",
+            Outcome::Dead {
+                error: "400".into(),
+            },
+        )
+        .await;
         settle(&store, "a", Outcome::Delivered).await;
         for delivery in [1, 2] {
             assert!(store.resend("hook", delivery).await.unwrap());
         }
         let again = store.due(soon(), 10).await.unwrap();
-        let mut told: Vec<_> =
-            again.iter().map(|due| (due.delivery, due.attempts, due.is_aside, due.is_resent)).collect();
+        let mut told: Vec<_> = again
+            .iter()
+            .map(|due| (due.delivery, due.attempts, due.is_aside, due.is_resent))
+            .collect();
         told.sort_unstable();
-        assert_eq!(told, [(1, 0, true, true), (2, 0, true, true), (3, 0, false, false)]);
+        assert_eq!(
+            told,
+            [(1, 0, true, true), (2, 0, true, true), (3, 0, false, false)]
+        );
         assert!(store.resend("hook", 3).await.unwrap());
-        assert_eq!(store.due(soon(), 10).await.unwrap().len(), 3, "one that waits is not there twice");
-        assert!(!store.resend("other", 1).await.unwrap() && !store.resend("hook", 9).await.unwrap());
+        assert_eq!(
+            store.due(soon(), 10).await.unwrap().len(),
+            3,
+            "one that waits is not there twice"
+        );
+        assert!(
+            !store.resend("other", 1).await.unwrap() && !store.resend("hook", 9).await.unwrap()
+        );
         assert_eq!(
             states(&store, None).await,
-            [("waiting".to_owned(), 0), ("waiting".to_owned(), 1), ("waiting".to_owned(), 1)]
+            [
+                ("waiting".to_owned(), 0),
+                ("waiting".to_owned(), 1),
+                ("waiting".to_owned(), 1)
+            ]
         );
     }
 
@@ -297,33 +430,64 @@ mod tests {
     async fn a_replay_tells_what_is_wanted_again_in_order() {
         let (store, _folder) = store().await;
         store
-            .append(vec![event("a", "1"), event("a", "2"), NewEvent { kind: "message.sent", ..event("a", "3") }])
+            .append(vec![
+                event("a", "1"),
+                event("a", "2"),
+                NewEvent {
+                    kind: "message.sent",
+                    ..event("a", "3")
+                },
+            ])
             .await
             .unwrap();
         for _ in 0..3 {
             settle(&store, "a", Outcome::Delivered).await;
         }
-        store.put_endpoint("hook", "http://127.0.0.1/", &["message.received"]).await.unwrap();
-        store.put_endpoint("new", "http://127.0.0.1/", &[]).await.unwrap();
+        store
+            .put_endpoint("hook", "http://127.0.0.1/", &["message.received"])
+            .await
+            .unwrap();
+        store
+            .put_endpoint("new", "http://127.0.0.1/", &[])
+            .await
+            .unwrap();
         assert_eq!(store.replay("hook", 1, 4).await.unwrap(), (2, 4));
         assert_eq!(store.replay("new", 2, 3).await.unwrap(), (1, 3));
         let mut told: Vec<_> = due(&store).await;
         assert_eq!(told.len(), 2, "one chat each");
         told.sort();
-        assert_eq!(told, [("a".to_owned(), "1".to_owned()), ("a".to_owned(), "2".to_owned())]);
-        assert_eq!(store.replay("hook", 1, 4).await.unwrap(), (0, 4), "what waits is told anyway");
+        assert_eq!(
+            told,
+            [
+                ("a".to_owned(), "1".to_owned()),
+                ("a".to_owned(), "2".to_owned())
+            ]
+        );
+        assert_eq!(
+            store.replay("hook", 1, 4).await.unwrap(),
+            (0, 4),
+            "what waits is told anyway"
+        );
         assert_eq!(store.replay("nobody", 1, 4).await.unwrap(), (0, 4));
     }
 
     #[tokio::test]
     async fn a_time_is_a_place_among_events() {
         let (store, _folder) = store().await;
-        assert!(store.place_of(soon()).await.unwrap() <= 1, "before whatever comes");
+        assert!(
+            store.place_of(soon()).await.unwrap() <= 1,
+            "before whatever comes"
+        );
         for number in 0..5 {
-            store.append(vec![event("a", &number.to_string())]).await.unwrap();
+            store
+                .append(vec![event("a", &number.to_string())])
+                .await
+                .unwrap();
         }
-        let times: Vec<i64> =
-            sqlx::query_scalar("SELECT created_at FROM events ORDER BY seq").fetch_all(&store.readers).await.unwrap();
+        let times: Vec<i64> = sqlx::query_scalar("SELECT created_at FROM events ORDER BY seq")
+            .fetch_all(&store.readers)
+            .await
+            .unwrap();
         let place = times.iter().position(|at| *at == times[3]).unwrap() as i64 + 1;
         assert_eq!(store.place_of(time(times[3])).await.unwrap(), place);
         assert_eq!(store.place_of(soon()).await.unwrap(), 6);

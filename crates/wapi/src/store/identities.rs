@@ -26,7 +26,9 @@ impl Remembered {
     /// The id of these addresses, if each has it.
     fn find(&self, session: &Life, addresses: &[&str]) -> Option<String> {
         let remembered = self.lock();
-        let mut ids = addresses.iter().map(|it| remembered.get(&(session.id(), (*it).to_owned())));
+        let mut ids = addresses
+            .iter()
+            .map(|it| remembered.get(&(session.id(), (*it).to_owned())));
         let first = ids.next()??;
         ids.all(|id| id == Some(first)).then(|| first.clone())
     }
@@ -56,15 +58,31 @@ impl Store {
         lid: Option<&str>,
     ) -> Result<Option<String>, StoreError> {
         let addresses: Vec<&str> = [number, lid].into_iter().flatten().collect();
-        let Some(first) = addresses.first() else { return Ok(None) };
+        let Some(first) = addresses.first() else {
+            return Ok(None);
+        };
         if let Some(id) = self.remembered.find(session, &addresses) {
             return Ok(Some(id));
         }
         let known = self.identities(session, &addresses).await?;
-        let id = known.first().map_or_else(|| (*first).to_owned(), |known| known.id.clone());
-        if addresses.iter().any(|address| !known.iter().any(|it| it.address == **address && it.id == id)) {
-            let addresses = addresses.iter().map(|address| (*address).to_owned()).collect();
-            let learnt = Learn { session: session.clone(), addresses, was_known: !known.is_empty(), id: id.clone() };
+        let id = known
+            .first()
+            .map_or_else(|| (*first).to_owned(), |known| known.id.clone());
+        if addresses.iter().any(|address| {
+            !known
+                .iter()
+                .any(|it| it.address == **address && it.id == id)
+        }) {
+            let addresses = addresses
+                .iter()
+                .map(|address| (*address).to_owned())
+                .collect();
+            let learnt = Learn {
+                session: session.clone(),
+                addresses,
+                was_known: !known.is_empty(),
+                id: id.clone(),
+            };
             if known.is_empty() && number.is_some() {
                 // Whoever comes next reads the same from the address itself, so nobody waits for this.
                 let store = self.clone();
@@ -96,12 +114,20 @@ impl Store {
         lid: Option<&str>,
     ) -> Result<Option<String>, StoreError> {
         let addresses: Vec<&str> = [number, lid].into_iter().flatten().collect();
-        let Some(number) = number else { return self.identify(session, None, lid).await };
-        let found = self.remembered.find(session, &addresses).or_else(|| self.mentioned.find(session, &addresses));
+        let Some(number) = number else {
+            return self.identify(session, None, lid).await;
+        };
+        let found = self
+            .remembered
+            .find(session, &addresses)
+            .or_else(|| self.mentioned.find(session, &addresses));
         if let Some(id) = found {
             return Ok(Some(id));
         }
-        let id = self.known_id(session, &addresses).await?.unwrap_or_else(|| number.to_owned());
+        let id = self
+            .known_id(session, &addresses)
+            .await?
+            .unwrap_or_else(|| number.to_owned());
         self.mentioned.keep(session, &addresses, &id);
         Ok(Some(id))
     }
@@ -121,26 +147,61 @@ impl Store {
     }
 
     /// What somebody with one of these addresses is called, if they were told of before.
-    pub async fn known_id(&self, session: &Life, addresses: &[&str]) -> Result<Option<String>, StoreError> {
+    pub async fn known_id(
+        &self,
+        session: &Life,
+        addresses: &[&str],
+    ) -> Result<Option<String>, StoreError> {
         if let Some(id) = self.remembered.find(session, addresses) {
             return Ok(Some(id));
         }
-        Ok(self.identities(session, addresses).await?.into_iter().next().map(|known| known.id))
+        Ok(self
+            .identities(session, addresses)
+            .await?
+            .into_iter()
+            .next()
+            .map(|known| known.id))
     }
 
     /// All addresses of whoever has this one, with what they are called, if they were told of before.
-    pub async fn known_addresses(&self, session: &Life, address: &str) -> Result<Vec<String>, StoreError> {
+    pub async fn known_addresses(
+        &self,
+        session: &Life,
+        address: &str,
+    ) -> Result<Vec<String>, StoreError> {
         let sql = "SELECT address FROM identities WHERE session = $1 AND id = $2 UNION SELECT $2";
-        let Some(id) = self.known_id(session, &[address]).await? else { return Ok(Vec::new()) };
-        Ok(sqlx::query_scalar(sql).bind(session).bind(id).fetch_all(&self.readers).await?)
+        let Some(id) = self.known_id(session, &[address]).await? else {
+            return Ok(Vec::new());
+        };
+        Ok(sqlx::query_scalar(sql)
+            .bind(session)
+            .bind(id)
+            .fetch_all(&self.readers)
+            .await?)
     }
 
     /// What is known of these addresses, in the order it became known.
-    async fn identities(&self, session: &Life, addresses: &[&str]) -> Result<Vec<Known>, StoreError> {
+    async fn identities(
+        &self,
+        session: &Life,
+        addresses: &[&str],
+    ) -> Result<Vec<Known>, StoreError> {
         let sql = "SELECT address, id FROM identities WHERE session = $1 AND address IN ($2, $3) ORDER BY place";
-        let [one, other] = [addresses.first(), addresses.last()].map(|it| it.copied().unwrap_or_default());
-        let rows = sqlx::query(sql).bind(session).bind(one).bind(other).fetch_all(&self.readers).await?;
-        Ok(rows.iter().map(|row: &SqliteRow| Known { address: row.get("address"), id: row.get("id") }).collect())
+        let [one, other] =
+            [addresses.first(), addresses.last()].map(|it| it.copied().unwrap_or_default());
+        let rows = sqlx::query(sql)
+            .bind(session)
+            .bind(one)
+            .bind(other)
+            .fetch_all(&self.readers)
+            .await?;
+        Ok(rows
+            .iter()
+            .map(|row: &SqliteRow| Known {
+                address: row.get("address"),
+                id: row.get("id"),
+            })
+            .collect())
     }
 }
 
@@ -166,7 +227,11 @@ impl Change for Learn {
         *is_told
     }
 
-    async fn write(&self, connection: &mut SqliteConnection, now: Timestamp) -> Result<bool, sqlx::Error> {
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        now: Timestamp,
+    ) -> Result<bool, sqlx::Error> {
         let mut learnt = 0;
         let mut merged = None;
         for address in &self.addresses {
@@ -178,13 +243,19 @@ impl Change for Learn {
                 Some(before) => {
                     // They were taken for two. The one who was told of first stays.
                     let sql = "UPDATE identities SET id = $3 WHERE session = $1 AND id = $2";
-                    let query = sqlx::query(sql).bind(&self.session).bind(&before).bind(&self.id);
+                    let query = sqlx::query(sql)
+                        .bind(&self.session)
+                        .bind(&before)
+                        .bind(&self.id);
                     learnt += query.execute(&mut *connection).await?.rows_affected();
                     merged = Some(before);
                 }
                 None => {
                     let sql = "INSERT INTO identities (session, address, id) VALUES ($1, $2, $3)";
-                    let query = sqlx::query(sql).bind(&self.session).bind(address).bind(&self.id);
+                    let query = sqlx::query(sql)
+                        .bind(&self.session)
+                        .bind(address)
+                        .bind(&self.id);
                     learnt += query.execute(&mut *connection).await?.rows_affected();
                 }
             }
@@ -192,15 +263,39 @@ impl Change for Learn {
         if learnt == 0 || !self.was_known {
             return Ok(false);
         }
-        let with = |end: &str| self.addresses.iter().find(|address| address.ends_with(end)).cloned();
-        let phone = with("@s.whatsapp.net").map(|address| address.trim_end_matches("@s.whatsapp.net").to_owned());
+        let with = |end: &str| {
+            self.addresses
+                .iter()
+                .find(|address| address.ends_with(end))
+                .cloned()
+        };
+        let phone = with("@s.whatsapp.net")
+            .map(|address| address.trim_end_matches("@s.whatsapp.net").to_owned());
         let lid = with("@lid");
-        let contact = Person { id: self.id.clone(), phone: phone.clone(), lid: lid.clone(), ..Person::default() };
-        let (phone, lid) = (phone.filter(|_| self.id.ends_with("@lid")), lid.filter(|lid| *lid != self.id));
+        let contact = Person {
+            id: self.id.clone(),
+            phone: phone.clone(),
+            lid: lid.clone(),
+            ..Person::default()
+        };
+        let (phone, lid) = (
+            phone.filter(|_| self.id.ends_with("@lid")),
+            lid.filter(|lid| *lid != self.id),
+        );
         let session = self.session.name().to_owned();
-        let updated = ContactUpdated { session, contact, phone, lid, merged, ..ContactUpdated::default() };
+        let updated = ContactUpdated {
+            session,
+            contact,
+            phone,
+            lid,
+            merged,
+            ..ContactUpdated::default()
+        };
         let event = Event::new(EventData::ContactUpdated(Box::new(updated)), now);
-        let event = NewEvent { chat: self.id.clone(), ..NewEvent::of_session(&self.session, &event) };
+        let event = NewEvent {
+            chat: self.id.clone(),
+            ..NewEvent::of_session(&self.session, &event)
+        };
         events::record(connection, &[&event], now).await
     }
 }

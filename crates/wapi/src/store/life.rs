@@ -23,12 +23,20 @@ pub struct Life {
 impl Life {
     /// What concerns the whole gateway. Whoever is told of one session alone is told of it by this name.
     pub fn nobodys(name: &str) -> Self {
-        Self { id: NOBODYS, name: name.into(), is_old: false }
+        Self {
+            id: NOBODYS,
+            name: name.into(),
+            is_old: false,
+        }
     }
 
     /// As it is in the database.
     pub(super) fn read(id: i64, name: &str) -> Self {
-        Self { id, name: name.into(), is_old: false }
+        Self {
+            id,
+            name: name.into(),
+            is_old: false,
+        }
     }
 
     #[cfg(test)]
@@ -48,7 +56,11 @@ impl Life {
     /// What tells it from the session's other lives where numbers of this database mean nothing.
     pub fn seed(&self) -> String {
         // What was derived from the name once must stay the same.
-        if self.is_old { self.name.to_string() } else { format!("{}\n{}", self.name, self.id) }
+        if self.is_old {
+            self.name.to_string()
+        } else {
+            format!("{}\n{}", self.name, self.id)
+        }
     }
 }
 
@@ -131,7 +143,11 @@ impl Lifeline {
     #[cfg(test)]
     pub fn test(name: &str) -> Self {
         let lives = Arc::new(Lives::test());
-        Self(Arc::new(Line { name: name.into(), lives, life: OnceLock::new() }))
+        Self(Arc::new(Line {
+            name: name.into(),
+            lives,
+            life: OnceLock::new(),
+        }))
     }
 
     /// The session's name.
@@ -141,7 +157,9 @@ impl Lifeline {
 
     /// The device is that of this account.
     pub fn linked(&self, account: &str) -> &Life {
-        self.0.life.get_or_init(|| self.0.lives.linked(&self.0.name, account))
+        self.0
+            .life
+            .get_or_init(|| self.0.lives.linked(&self.0.name, account))
     }
 
     /// `None` before it is linked.
@@ -151,6 +169,7 @@ impl Lifeline {
 
     /// Before it is linked, that of its session: nothing comes in or leaves then.
     pub fn life(&self) -> Life {
-        self.known().unwrap_or_else(|| self.0.lives.begun(&self.0.name))
+        self.known()
+            .unwrap_or_else(|| self.0.lives.begun(&self.0.name))
     }
 }

@@ -45,7 +45,11 @@ struct Books {
 impl Books {
     fn life(&self, id: i64) -> Option<Life> {
         let kept = self.lives.get(&id)?;
-        Some(Life { id, name: Arc::clone(&kept.name), is_old: kept.is_old })
+        Some(Life {
+            id,
+            name: Arc::clone(&kept.name),
+            is_old: kept.is_old,
+        })
     }
 
     fn current(&self, name: &str) -> Option<i64> {
@@ -53,7 +57,9 @@ impl Books {
     }
 
     fn change(&mut self, id: i64, change: impl FnOnce(&mut Kept)) {
-        let Some(kept) = self.lives.get_mut(&id) else { return };
+        let Some(kept) = self.lives.get_mut(&id) else {
+            return;
+        };
         change(kept);
         self.changes += 1;
         self.unsaved.insert(id, self.changes);
@@ -64,7 +70,15 @@ impl Books {
         let (id, name) = (self.newest, Arc::<str>::from(name));
         let account = account.map(str::to_owned);
         let tenure = tenure.unwrap_or(id);
-        let kept = Kept { name, account, from: now, to: None, tenure, is_old: false, is_purged: false };
+        let kept = Kept {
+            name,
+            account,
+            from: now,
+            to: None,
+            tenure,
+            is_old: false,
+            is_purged: false,
+        };
         self.current.insert(Arc::clone(&kept.name), id);
         self.lives.insert(id, kept);
         self.change(id, |_| {});
@@ -93,10 +107,16 @@ impl std::fmt::Debug for Lives {
 impl Lives {
     #[cfg(test)]
     pub(super) fn test() -> Self {
-        Self { books: Mutex::default(), clock: Clock::system() }
+        Self {
+            books: Mutex::default(),
+            clock: Clock::system(),
+        }
     }
 
-    pub(super) async fn load(connection: &mut SqliteConnection, clock: Clock) -> Result<Self, sqlx::Error> {
+    pub(super) async fn load(
+        connection: &mut SqliteConnection,
+        clock: Clock,
+    ) -> Result<Self, sqlx::Error> {
         let sql = "SELECT life, session, account, from_at, to_at, tenure, is_old, is_purged FROM lives ORDER BY life";
         let mut books = Books::default();
         for row in sqlx::query(sql).fetch_all(connection).await? {
@@ -107,7 +127,10 @@ impl Lives {
             books.newest = books.newest.max(id);
             books.lives.insert(id, kept);
         }
-        Ok(Self { books: Mutex::new(books), clock })
+        Ok(Self {
+            books: Mutex::new(books),
+            clock,
+        })
     }
 
     /// The life a session is in, if there is such a session.
@@ -131,7 +154,9 @@ impl Lives {
     pub fn begun(&self, name: &str) -> Life {
         let now = self.now();
         let mut books = self.books();
-        let id = books.current(name).unwrap_or_else(|| books.begin(name, None, None, now));
+        let id = books
+            .current(name)
+            .unwrap_or_else(|| books.begin(name, None, None, now));
         books.life(id).expect("it is there")
     }
 
@@ -139,17 +164,33 @@ impl Lives {
     pub fn linked(&self, name: &str, account: &str) -> Life {
         let now = self.now();
         let mut books = self.books();
-        let before = books.current(name).unwrap_or_else(|| books.begin(name, None, None, now));
-        let (linked, tenure) = books.lives.get(&before).map_or((None, before), |it| (it.account.clone(), it.tenure));
-        let is_theirs =
-            |kept: &Kept| *kept.name == *name && kept.account.as_deref() == Some(account) && !kept.is_purged;
-        let id = match books.lives.iter().rev().find(|(_, kept)| is_theirs(kept)).map(|(id, _)| *id) {
+        let before = books
+            .current(name)
+            .unwrap_or_else(|| books.begin(name, None, None, now));
+        let (linked, tenure) = books
+            .lives
+            .get(&before)
+            .map_or((None, before), |it| (it.account.clone(), it.tenure));
+        let is_theirs = |kept: &Kept| {
+            *kept.name == *name && kept.account.as_deref() == Some(account) && !kept.is_purged
+        };
+        let id = match books
+            .lives
+            .iter()
+            .rev()
+            .find(|(_, kept)| is_theirs(kept))
+            .map(|(id, _)| *id)
+        {
             Some(id) if id == before => id,
             Some(former) => {
                 books.end(name, now);
                 // Whoever had this account under the name has the session again.
                 let theirs = books.lives.get(&former).map(|kept| kept.tenure);
-                let all = books.lives.iter().filter(|(_, kept)| Some(kept.tenure) == theirs).map(|(id, _)| *id);
+                let all = books
+                    .lives
+                    .iter()
+                    .filter(|(_, kept)| Some(kept.tenure) == theirs)
+                    .map(|(id, _)| *id);
                 for id in all.collect::<Vec<_>>() {
                     books.change(id, |kept| kept.tenure = tenure);
                 }
@@ -179,14 +220,22 @@ impl Lives {
     pub fn ended_but(&self, names: &BTreeSet<String>) {
         let now = self.now();
         let mut books = self.books();
-        let gone = books.current.keys().filter(|name| !names.contains(&***name)).cloned().collect::<Vec<_>>();
+        let gone = books
+            .current
+            .keys()
+            .filter(|name| !names.contains(&***name))
+            .cloned()
+            .collect::<Vec<_>>();
         gone.iter().for_each(|name| books.end(name, now));
     }
 
     /// All lives of a name, the first first.
     pub fn of(&self, name: &str) -> Vec<Life> {
         let books = self.books();
-        let of_name = books.lives.iter().filter(|(id, kept)| **id != NOBODYS && *kept.name == *name);
+        let of_name = books
+            .lives
+            .iter()
+            .filter(|(id, kept)| **id != NOBODYS && *kept.name == *name);
         of_name.filter_map(|(id, _)| books.life(*id)).collect()
     }
 
@@ -194,7 +243,12 @@ impl Lives {
     pub fn of_untold(&self, name: &str) -> Option<Life> {
         let all = self.of(name);
         let books = self.books();
-        all.into_iter().find(|life| books.lives.get(&life.id).is_some_and(|it| it.account.is_none() && it.to.is_some()))
+        all.into_iter().find(|life| {
+            books
+                .lives
+                .get(&life.id)
+                .is_some_and(|it| it.account.is_none() && it.to.is_some())
+        })
     }
 
     /// A life that is over, for what cannot be told to be of another one.
@@ -212,7 +266,10 @@ impl Lives {
 
     /// Since when there is a life; for ever, if nobody knows.
     pub fn began(&self, life: &Life) -> Timestamp {
-        self.books().lives.get(&life.id).map_or(Timestamp::UNIX_EPOCH, |kept| time(kept.from))
+        self.books()
+            .lives
+            .get(&life.id)
+            .map_or(Timestamp::UNIX_EPOCH, |kept| time(kept.from))
     }
 
     /// The life of this number.
@@ -236,7 +293,11 @@ impl Lives {
             Since::Life(known) => tenure(known),
             Since::After(newest) => {
                 let later = books.lives.range(newest.saturating_add(1)..);
-                later.filter(|(_, kept)| *kept.name == *name).map(|(id, _)| *id).next().and_then(tenure)
+                later
+                    .filter(|(_, kept)| *kept.name == *name)
+                    .map(|(id, _)| *id)
+                    .next()
+                    .and_then(tenure)
             }
         };
         (theirs == tenure(id)).then(|| books.life(id)).flatten()
@@ -245,19 +306,26 @@ impl Lives {
     /// What somebody who is given this name now is given.
     pub fn since_now(&self, name: &str) -> Since {
         let books = self.books();
-        books.current(name).map_or(Since::After(books.newest), Since::Life)
+        books
+            .current(name)
+            .map_or(Since::After(books.newest), Since::Life)
     }
 
     /// The lives of a name that are over.
     pub fn former(&self, name: &str) -> Vec<Life> {
-        self.of(name).into_iter().filter(|life| !self.is_current(life)).collect()
+        self.of(name)
+            .into_iter()
+            .filter(|life| !self.is_current(life))
+            .collect()
     }
 
     /// What these lives have left is to be removed. They are over, or will be when that is done.
     pub(super) fn purged(&self, lives: Vec<Life>) {
         let mut books = self.books();
         for life in lives {
-            books.change(life.id, |kept| (kept.is_purged, kept.account) = (true, None));
+            books.change(life.id, |kept| {
+                (kept.is_purged, kept.account) = (true, None)
+            });
         }
     }
 
@@ -265,20 +333,38 @@ impl Lives {
     pub(super) fn to_purge(&self) -> Vec<Life> {
         let books = self.books();
         let is_due = |id: i64, kept: &Kept| kept.is_purged && books.current(&kept.name) != Some(id);
-        books.lives.iter().filter(|(id, kept)| is_due(**id, kept)).filter_map(|(id, _)| books.life(*id)).collect()
+        books
+            .lives
+            .iter()
+            .filter(|(id, kept)| is_due(**id, kept))
+            .filter_map(|(id, _)| books.life(*id))
+            .collect()
     }
 
     /// Up to so many lives that are over, that no account has, and that nobody can come back to; nor to others of their tenure.
     pub(super) fn abandoned(&self, limit: usize) -> Vec<Life> {
         let books = self.books();
         let is_alive = |kept: &&Kept| kept.account.is_some() || kept.to.is_none() || kept.is_purged;
-        let alive: BTreeSet<i64> = books.lives.values().filter(is_alive).map(|kept| kept.tenure).collect();
+        let alive: BTreeSet<i64> = books
+            .lives
+            .values()
+            .filter(is_alive)
+            .map(|kept| kept.tenure)
+            .collect();
         // What is of before lives, or cannot be told to be of one, has no beginning, or no length.
-        let is_abandoned = |kept: &Kept| !alive.contains(&kept.tenure) && kept.from > 0 && kept.to > Some(kept.from);
+        let is_abandoned = |kept: &Kept| {
+            !alive.contains(&kept.tenure) && kept.from > 0 && kept.to > Some(kept.from)
+        };
         // The newest says how far numbers were given out.
-        let all = books.lives.iter().filter(|(id, _)| **id != NOBODYS && **id != books.newest);
+        let all = books
+            .lives
+            .iter()
+            .filter(|(id, _)| **id != NOBODYS && **id != books.newest);
         let saved = all.filter(|(id, kept)| is_abandoned(kept) && !books.unsaved.contains_key(id));
-        saved.filter_map(|(id, _)| books.life(*id)).take(limit).collect()
+        saved
+            .filter_map(|(id, _)| books.life(*id))
+            .take(limit)
+            .collect()
     }
 
     /// They are not on the disk any more.
@@ -297,7 +383,10 @@ impl Lives {
     /// What is not on the disk as it is here, and up to which change that is.
     pub(super) fn unsaved(&self) -> (Vec<Unsaved>, u64) {
         let books = self.books();
-        let unsaved = books.unsaved.keys().filter_map(|id| Some(Unsaved(*id, books.lives.get(id)?.clone())));
+        let unsaved = books
+            .unsaved
+            .keys()
+            .filter_map(|id| Some(Unsaved(*id, books.lives.get(id)?.clone())));
         (unsaved.collect(), books.changes)
     }
 
@@ -333,13 +422,26 @@ fn kept(row: &SqliteRow) -> (i64, Kept) {
 }
 
 /// Writes lives down as they are.
-pub(super) async fn save(connection: &mut SqliteConnection, lives: &[Unsaved]) -> Result<(), sqlx::Error> {
+pub(super) async fn save(
+    connection: &mut SqliteConnection,
+    lives: &[Unsaved],
+) -> Result<(), sqlx::Error> {
     for Unsaved(id, kept) in lives {
         let sql = "INSERT INTO lives (life, session, account, from_at, to_at, tenure, is_old, is_purged) \
                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (life) DO UPDATE SET account = excluded.account, \
                    to_at = excluded.to_at, tenure = excluded.tenure, is_purged = excluded.is_purged";
-        let query = sqlx::query(sql).bind(id).bind(&*kept.name).bind(&kept.account).bind(kept.from).bind(kept.to);
-        query.bind(kept.tenure).bind(kept.is_old).bind(kept.is_purged).execute(&mut *connection).await?;
+        let query = sqlx::query(sql)
+            .bind(id)
+            .bind(&*kept.name)
+            .bind(&kept.account)
+            .bind(kept.from)
+            .bind(kept.to);
+        query
+            .bind(kept.tenure)
+            .bind(kept.is_old)
+            .bind(kept.is_purged)
+            .execute(&mut *connection)
+            .await?;
     }
     Ok(())
 }

@@ -26,7 +26,13 @@ pub enum MediaState {
 }
 
 impl MediaState {
-    const ALL: [Self; 5] = [Self::Remote, Self::Waiting, Self::Stored, Self::Failed, Self::Removed];
+    const ALL: [Self; 5] = [
+        Self::Remote,
+        Self::Waiting,
+        Self::Stored,
+        Self::Failed,
+        Self::Removed,
+    ];
 
     pub const fn word(self) -> &'static str {
         match self {
@@ -99,7 +105,10 @@ impl Store {
     }
 
     pub async fn media(&self, id: &str) -> Result<Option<MediaRecord>, StoreError> {
-        let row = sqlx::query("SELECT * FROM media WHERE id = $1").bind(id).fetch_optional(&self.readers).await?;
+        let row = sqlx::query("SELECT * FROM media WHERE id = $1")
+            .bind(id)
+            .fetch_optional(&self.readers)
+            .await?;
         row.as_ref().map(|row| record(row, &self.lives)).transpose()
     }
 
@@ -112,74 +121,151 @@ impl Store {
     }
 
     /// What a session is to download now, the longest due first.
-    pub async fn due_media(&self, session: &Life, now: Timestamp, most: u32) -> Result<Vec<MediaRecord>, StoreError> {
+    pub async fn due_media(
+        &self,
+        session: &Life,
+        now: Timestamp,
+        most: u32,
+    ) -> Result<Vec<MediaRecord>, StoreError> {
         // What seems to wait longer than anything does was put off while the time of day was wrong.
         let sql = "SELECT * FROM media WHERE state = 'waiting' AND session = $1 AND (due_at <= $2 OR due_at > $4) \
                    ORDER BY due_at LIMIT $3";
-        let query = sqlx::query(sql).bind(session).bind(now.as_millisecond()).bind(most);
-        let query = query.bind(now.saturating_add(LONGEST_WAIT).unwrap_or(Timestamp::MAX).as_millisecond());
-        query.fetch_all(&self.readers).await?.iter().map(|row| record(row, &self.lives)).collect()
+        let query = sqlx::query(sql)
+            .bind(session)
+            .bind(now.as_millisecond())
+            .bind(most);
+        let query = query.bind(
+            now.saturating_add(LONGEST_WAIT)
+                .unwrap_or(Timestamp::MAX)
+                .as_millisecond(),
+        );
+        query
+            .fetch_all(&self.readers)
+            .await?
+            .iter()
+            .map(|row| record(row, &self.lives))
+            .collect()
     }
 
     /// A file came here. Whether it was still waited for; otherwise nothing is noted.
     pub async fn media_is_stored(&self, id: &str, facts: MediaFacts) -> Result<bool, StoreError> {
-        self.writer.change(Turn { id: id.to_owned(), to: To::Stored(facts) }).await
+        self.writer
+            .change(Turn {
+                id: id.to_owned(),
+                to: To::Stored(facts),
+            })
+            .await
     }
 
     /// A download failed, and is tried again at `due_at`.
-    pub async fn put_media_off(&self, id: &str, due_at: Timestamp, error: String) -> Result<(), StoreError> {
-        self.writer.change(Turn { id: id.to_owned(), to: To::Later(due_at, error) }).await.map(drop)
+    pub async fn put_media_off(
+        &self,
+        id: &str,
+        due_at: Timestamp,
+        error: String,
+    ) -> Result<(), StoreError> {
+        self.writer
+            .change(Turn {
+                id: id.to_owned(),
+                to: To::Later(due_at, error),
+            })
+            .await
+            .map(drop)
     }
 
     /// WhatsApp has it in another place now, from where it is tried at once.
     pub async fn media_has_moved(&self, id: &str, source: String) -> Result<(), StoreError> {
-        self.writer.change(Turn { id: id.to_owned(), to: To::Moved(source) }).await.map(drop)
+        self.writer
+            .change(Turn {
+                id: id.to_owned(),
+                to: To::Moved(source),
+            })
+            .await
+            .map(drop)
     }
 
     /// A download failed for good.
     pub async fn media_has_failed(&self, id: &str, error: String) -> Result<(), StoreError> {
-        self.writer.change(Turn { id: id.to_owned(), to: To::Failed(error) }).await.map(drop)
+        self.writer
+            .change(Turn {
+                id: id.to_owned(),
+                to: To::Failed(error),
+            })
+            .await
+            .map(drop)
     }
 
     /// Somebody asks for a file that is not here: it is downloaded, also when that failed before.
     pub async fn want_media(&self, id: &str) -> Result<(), StoreError> {
-        self.writer.change(Turn { id: id.to_owned(), to: To::Wanted }).await.map(drop)
+        self.writer
+            .change(Turn {
+                id: id.to_owned(),
+                to: To::Wanted,
+            })
+            .await
+            .map(drop)
     }
 
     /// A file is here no more, and is not fetched again; its content is a leftover until it is gone.
     pub async fn media_is_removed(&self, id: &str) -> Result<(), StoreError> {
-        self.writer.change(Turn { id: id.to_owned(), to: To::Removed }).await.map(drop)
+        self.writer
+            .change(Turn {
+                id: id.to_owned(),
+                to: To::Removed,
+            })
+            .await
+            .map(drop)
     }
 
     /// Whether a file with this hash is still needed.
     pub async fn is_media_needed(&self, sha256: &str) -> Result<bool, StoreError> {
         let sql = "SELECT EXISTS (SELECT 1 FROM media WHERE state = 'stored' AND sha256 = $1)";
-        Ok(sqlx::query_scalar(sql).bind(sha256).fetch_one(&self.readers).await?)
+        Ok(sqlx::query_scalar(sql)
+            .bind(sha256)
+            .fetch_one(&self.readers)
+            .await?)
     }
 }
 
 fn record(row: &SqliteRow, lives: &Lives) -> Result<MediaRecord, StoreError> {
     let word: &str = row.get("state");
     let unknown = || StoreError::new(format!("a file is in the state {word}, which nobody knows"));
-    let state = MediaState::ALL.into_iter().find(|state| state.word() == word).ok_or_else(unknown)?;
-    let number = |name: &str| row.get::<Option<i64>, _>(name).and_then(|number| u32::try_from(number).ok());
+    let state = MediaState::ALL
+        .into_iter()
+        .find(|state| state.word() == word)
+        .ok_or_else(unknown)?;
+    let number = |name: &str| {
+        row.get::<Option<i64>, _>(name)
+            .and_then(|number| u32::try_from(number).ok())
+    };
     let message = |chat, sender, id| MessageKey { chat, sender, id };
     let facts = MediaFacts {
         mime_type: row.get("mime_type"),
         filename: row.get("filename"),
-        size: row.get::<Option<i64>, _>("size").and_then(|size| u64::try_from(size).ok()),
+        size: row
+            .get::<Option<i64>, _>("size")
+            .and_then(|size| u64::try_from(size).ok()),
         sha256: row.get("sha256"),
         width: number("width"),
         height: number("height"),
         duration: number("duration"),
         pages: number("pages"),
     };
-    let key: (Option<String>, Option<String>, Option<String>) =
-        (row.get("message_chat"), row.get("sender"), row.get("message_id"));
+    let key: (Option<String>, Option<String>, Option<String>) = (
+        row.get("message_chat"),
+        row.get("sender"),
+        row.get("message_id"),
+    );
     Ok(MediaRecord {
         id: row.get("id"),
-        session: lives.find(row.get("session")).unwrap_or_else(|| Life::nobodys("")),
-        message: key.0.zip(key.1).zip(key.2).map(|((chat, sender), id)| message(chat, sender, id)),
+        session: lives
+            .find(row.get("session"))
+            .unwrap_or_else(|| Life::nobodys("")),
+        message: key
+            .0
+            .zip(key.1)
+            .zip(key.2)
+            .map(|((chat, sender), id)| message(chat, sender, id)),
         chat: row.get("chat"),
         kind: row.get("type"),
         facts,
@@ -208,9 +294,21 @@ impl Change for Add {
         false
     }
 
-    async fn write(&self, connection: &mut SqliteConnection, now: Timestamp) -> Result<(), sqlx::Error> {
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        now: Timestamp,
+    ) -> Result<(), sqlx::Error> {
         for new in &self.media {
-            let NewMedia { id, session, message, kind, facts, source, state } = new;
+            let NewMedia {
+                id,
+                session,
+                message,
+                kind,
+                facts,
+                source,
+                state,
+            } = new;
             let stored_at = (*state == MediaState::Stored).then(|| now.as_millisecond());
             let sql = "INSERT INTO media (id, session, message_id, message_chat, sender, chat, type, mime_type, filename, \
                        size, width, height, duration, pages, sha256, source, state, due_at, created_at, stored_at) \
@@ -218,16 +316,35 @@ impl Change for Add {
                        ON CONFLICT DO NOTHING";
             let key = message.as_ref().map(|(key, _)| key);
             let query = sqlx::query(sql).bind(id).bind(session);
-            let query = query.bind(key.map(|key| &key.id)).bind(key.map(|key| &key.chat));
-            let query = query.bind(key.map(|key| &key.sender)).bind(message.as_ref().map(|(_, chat)| chat)).bind(kind);
-            let query = query.bind(&facts.mime_type).bind(&facts.filename).bind(signed(facts.size));
-            let query =
-                query.bind(facts.width).bind(facts.height).bind(facts.duration).bind(facts.pages).bind(&facts.sha256);
-            let query = query.bind(source).bind(state.word()).bind(now.as_millisecond()).bind(stored_at);
+            let query = query
+                .bind(key.map(|key| &key.id))
+                .bind(key.map(|key| &key.chat));
+            let query = query
+                .bind(key.map(|key| &key.sender))
+                .bind(message.as_ref().map(|(_, chat)| chat))
+                .bind(kind);
+            let query = query
+                .bind(&facts.mime_type)
+                .bind(&facts.filename)
+                .bind(signed(facts.size));
+            let query = query
+                .bind(facts.width)
+                .bind(facts.height)
+                .bind(facts.duration)
+                .bind(facts.pages)
+                .bind(&facts.sha256);
+            let query = query
+                .bind(source)
+                .bind(state.word())
+                .bind(now.as_millisecond())
+                .bind(stored_at);
             query.execute(&mut *connection).await?;
             if *state == MediaState::Stored {
                 let sql = "DELETE FROM media_leftovers WHERE sha256 = $1";
-                sqlx::query(sql).bind(&facts.sha256).execute(&mut *connection).await?;
+                sqlx::query(sql)
+                    .bind(&facts.sha256)
+                    .execute(&mut *connection)
+                    .await?;
             }
         }
         Ok(())
@@ -258,12 +375,19 @@ impl Change for Turn {
     }
 
     /// What was removed meanwhile stays so.
-    async fn write(&self, connection: &mut SqliteConnection, now: Timestamp) -> Result<bool, sqlx::Error> {
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        now: Timestamp,
+    ) -> Result<bool, sqlx::Error> {
         let now = now.as_millisecond();
         if matches!(self.to, To::Removed) {
             let sql = "INSERT INTO media_leftovers (sha256) SELECT sha256 FROM media \
                        WHERE id = $1 AND state = 'stored' AND sha256 IS NOT NULL ON CONFLICT DO NOTHING";
-            sqlx::query(sql).bind(&self.id).execute(&mut *connection).await?;
+            sqlx::query(sql)
+                .bind(&self.id)
+                .execute(&mut *connection)
+                .await?;
         }
         let query = match &self.to {
             To::Stored(facts) => sqlx::query(

@@ -15,29 +15,50 @@ const NOBODY_WAITS: &str = "NOT EXISTS (SELECT 1 FROM events JOIN deliveries ON 
 
 impl Store {
     /// Up to `most` files that came here before `before` and that nobody waits for, the oldest first: id and hash.
-    pub async fn old_media(&self, before: Timestamp, most: u32) -> Result<Vec<(String, String)>, StoreError> {
+    pub async fn old_media(
+        &self,
+        before: Timestamp,
+        most: u32,
+    ) -> Result<Vec<(String, String)>, StoreError> {
         // The words are ours.
         let sql = sqlx::AssertSqlSafe(format!(
             "SELECT id, sha256 FROM media WHERE state = 'stored' AND created_at < $1 AND {NOBODY_WAITS} \
              ORDER BY created_at LIMIT $2"
         ));
-        Ok(sqlx::query_as(sql).bind(before.as_millisecond()).bind(most).fetch_all(&self.chores).await?)
+        Ok(sqlx::query_as(sql)
+            .bind(before.as_millisecond())
+            .bind(most)
+            .fetch_all(&self.chores)
+            .await?)
     }
 
     /// Notes that a file may lie where it was kept although nothing names it.
     pub async fn leave_media(&self, sha256: &str) -> Result<(), StoreError> {
-        self.writer.change(Leftover { sha256: sha256.to_owned(), is_gone: false }).await
+        self.writer
+            .change(Leftover {
+                sha256: sha256.to_owned(),
+                is_gone: false,
+            })
+            .await
     }
 
     /// A file is gone, or is needed again.
     pub async fn leftover_is_gone(&self, sha256: &str) -> Result<(), StoreError> {
-        self.writer.change(Leftover { sha256: sha256.to_owned(), is_gone: true }).await
+        self.writer
+            .change(Leftover {
+                sha256: sha256.to_owned(),
+                is_gone: true,
+            })
+            .await
     }
 
     /// Up to `most` hashes of files that may still lie where they were kept.
     pub async fn media_leftovers(&self, most: u32) -> Result<Vec<String>, StoreError> {
         let sql = "SELECT sha256 FROM media_leftovers ORDER BY rowid LIMIT $1";
-        Ok(sqlx::query_scalar(sql).bind(most).fetch_all(&self.chores).await?)
+        Ok(sqlx::query_scalar(sql)
+            .bind(most)
+            .fetch_all(&self.chores)
+            .await?)
     }
 
     /// Bytes of all files that are here, each counted once.
@@ -65,12 +86,19 @@ impl Change for Leftover {
         false
     }
 
-    async fn write(&self, connection: &mut SqliteConnection, _: Timestamp) -> Result<(), sqlx::Error> {
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        _: Timestamp,
+    ) -> Result<(), sqlx::Error> {
         let sql = match self.is_gone {
             true => "DELETE FROM media_leftovers WHERE sha256 = $1",
             false => "INSERT INTO media_leftovers (sha256) VALUES ($1) ON CONFLICT DO NOTHING",
         };
-        sqlx::query(sql).bind(&self.sha256).execute(connection).await?;
+        sqlx::query(sql)
+            .bind(&self.sha256)
+            .execute(connection)
+            .await?;
         Ok(())
     }
 }
@@ -87,10 +115,16 @@ impl Change for Forget {
         false
     }
 
-    async fn write(&self, connection: &mut SqliteConnection, _: Timestamp) -> Result<u64, sqlx::Error> {
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        _: Timestamp,
+    ) -> Result<u64, sqlx::Error> {
         let sql = "DELETE FROM media WHERE id IN (SELECT id FROM media \
                    WHERE created_at < $1 AND state NOT IN ('stored', 'waiting') ORDER BY created_at LIMIT $2)";
-        let query = sqlx::query(sql).bind(self.before.as_millisecond()).bind(self.most);
+        let query = sqlx::query(sql)
+            .bind(self.before.as_millisecond())
+            .bind(self.most);
         Ok(query.execute(connection).await?.rows_affected())
     }
 }

@@ -107,7 +107,10 @@ impl Store {
     }
 
     /// What was accepted under this key, if anything: [`Acceptance::Repeated`] or [`Acceptance::KeyTaken`].
-    pub async fn accepted_before(&self, key: &IdempotencyKey) -> Result<Option<Acceptance>, StoreError> {
+    pub async fn accepted_before(
+        &self,
+        key: &IdempotencyKey,
+    ) -> Result<Option<Acceptance>, StoreError> {
         let now = self.clock.now();
         let mut connection = self.readers.acquire().await?;
         Ok(repeated(&mut connection, key, now).await?)
@@ -130,7 +133,13 @@ impl Store {
         message: Message,
         key: Option<IdempotencyKey>,
     ) -> Result<Rewording, StoreError> {
-        self.writer.change(Reword { place, message, key }).await
+        self.writer
+            .change(Reword {
+                place,
+                message,
+                key,
+            })
+            .await
     }
 
     /// Those of a session's messages that are not settled, in the order they were accepted.
@@ -142,7 +151,8 @@ impl Store {
     pub async fn content(&self, place: Place) -> Result<Message, StoreError> {
         let sql = sqlx::query_scalar("SELECT content FROM messages WHERE place = $1").bind(place.0);
         let json: String = sql.fetch_one(&self.readers).await?;
-        serde_json::from_str(&json).map_err(|error| StoreError::new(format!("a message cannot be read back: {error}")))
+        serde_json::from_str(&json)
+            .map_err(|error| StoreError::new(format!("a message cannot be read back: {error}")))
     }
 }
 
@@ -153,7 +163,11 @@ impl Change for NewMessage {
         false
     }
 
-    async fn write(&self, connection: &mut SqliteConnection, now: Timestamp) -> Result<Acceptance, sqlx::Error> {
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        now: Timestamp,
+    ) -> Result<Acceptance, sqlx::Error> {
         if let Some(key) = &self.key
             && let Some(before) = repeated(connection, key, now).await?
         {
@@ -174,31 +188,60 @@ async fn repeated(
 ) -> Result<Option<Acceptance>, sqlx::Error> {
     let sql = "SELECT k.request, m.id FROM idempotency k JOIN messages m ON m.place = k.message \
                WHERE k.caller = $1 AND k.route = $2 AND k.key = $3 AND k.created_at > $4 AND k.session = $5";
-    let query = sqlx::query(sql).bind(&key.caller).bind(&key.route).bind(&key.key);
-    let Some(row) = query.bind(forgotten_until(now)).bind(&key.session).fetch_optional(connection).await? else {
+    let query = sqlx::query(sql)
+        .bind(&key.caller)
+        .bind(&key.route)
+        .bind(&key.key);
+    let Some(row) = query
+        .bind(forgotten_until(now))
+        .bind(&key.session)
+        .fetch_optional(connection)
+        .await?
+    else {
         return Ok(None);
     };
     let is_same = row.get::<&str, _>("request") == key.request;
-    Ok(Some(if is_same { Acceptance::Repeated(row.get("id")) } else { Acceptance::KeyTaken }))
+    Ok(Some(if is_same {
+        Acceptance::Repeated(row.get("id"))
+    } else {
+        Acceptance::KeyTaken
+    }))
 }
 
 /// Keys from this moment and before are forgotten.
 pub(super) fn forgotten_until(now: Timestamp) -> i64 {
-    now.as_millisecond() - i64::try_from(KEY_LIFETIME.as_millis()).expect("a day has few milliseconds")
+    now.as_millisecond()
+        - i64::try_from(KEY_LIFETIME.as_millis()).expect("a day has few milliseconds")
 }
 
-async fn insert(connection: &mut SqliteConnection, new: &NewMessage, now: Timestamp) -> Result<Accepted, sqlx::Error> {
+async fn insert(
+    connection: &mut SqliteConnection,
+    new: &NewMessage,
+    now: Timestamp,
+) -> Result<Accepted, sqlx::Error> {
     let (id, now) = (ids::message_id(), now.as_millisecond());
     let attempted_at = (new.departure == Departure::AtOnce).then_some(now);
     let content = serde_json::to_string(&new.message).expect("a message is always JSON");
     let sql = "INSERT INTO messages (session, id, chat, type, content, accepted_at, send_at, expires_at, attempted_at) \
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
-    let query = sqlx::query(sql).bind(&new.session).bind(&id).bind(&new.chat);
-    let query = query.bind(new.message.content.kind()).bind(content).bind(now);
+    let query = sqlx::query(sql)
+        .bind(&new.session)
+        .bind(&id)
+        .bind(&new.chat);
+    let query = query
+        .bind(new.message.content.kind())
+        .bind(content)
+        .bind(now);
     let query = query.bind(new.send_at.map(Timestamp::as_millisecond));
-    let query = query.bind(new.expires_at.map(Timestamp::as_millisecond)).bind(attempted_at);
+    let query = query
+        .bind(new.expires_at.map(Timestamp::as_millisecond))
+        .bind(attempted_at);
     let place = Place(query.execute(connection).await?.last_insert_rowid());
-    Ok(Accepted { place, id, accepted_at: time(now) })
+    Ok(Accepted {
+        place,
+        id,
+        accepted_at: time(now),
+    })
 }
 
 async fn remember(
@@ -211,8 +254,17 @@ async fn remember(
     let sql = "INSERT INTO idempotency (caller, route, key, request, message, created_at, session) \
                VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (caller, session, route, key) DO UPDATE \
                SET request = excluded.request, message = excluded.message, created_at = excluded.created_at";
-    let query = sqlx::query(sql).bind(&key.caller).bind(&key.route).bind(&key.key).bind(&key.request);
-    query.bind(place.0).bind(now.as_millisecond()).bind(&key.session).execute(connection).await?;
+    let query = sqlx::query(sql)
+        .bind(&key.caller)
+        .bind(&key.route)
+        .bind(&key.key)
+        .bind(&key.request);
+    query
+        .bind(place.0)
+        .bind(now.as_millisecond())
+        .bind(&key.session)
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
@@ -225,10 +277,16 @@ impl Change for Attempted {
         false
     }
 
-    async fn write(&self, connection: &mut SqliteConnection, now: Timestamp) -> Result<(), sqlx::Error> {
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        now: Timestamp,
+    ) -> Result<(), sqlx::Error> {
         for places in self.0.chunks(super::events::ROWS) {
-            let mut sql = sqlx::QueryBuilder::<sqlx::Sqlite>::new("UPDATE messages SET attempted_at = ");
-            sql.push_bind(now.as_millisecond()).push(" WHERE attempted_at IS NULL AND place IN ");
+            let mut sql =
+                sqlx::QueryBuilder::<sqlx::Sqlite>::new("UPDATE messages SET attempted_at = ");
+            sql.push_bind(now.as_millisecond())
+                .push(" WHERE attempted_at IS NULL AND place IN ");
             sql.push_tuples(places, |mut row, place| {
                 row.push_bind(place.0);
             });
@@ -251,7 +309,11 @@ impl Change for Reword {
         false
     }
 
-    async fn write(&self, connection: &mut SqliteConnection, now: Timestamp) -> Result<Rewording, sqlx::Error> {
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        now: Timestamp,
+    ) -> Result<Rewording, sqlx::Error> {
         if let Some(key) = &self.key {
             match repeated(connection, key, now).await? {
                 Some(Acceptance::Repeated(id)) => return Ok(Rewording::Repeated(id)),
@@ -261,7 +323,10 @@ impl Change for Reword {
         }
         let content = serde_json::to_string(&self.message).expect("a message is always JSON");
         let sql = "UPDATE messages SET content = $2, edited_at = $3 WHERE place = $1 AND settled_at IS NULL";
-        let query = sqlx::query(sql).bind(self.place.0).bind(content).bind(now.as_millisecond());
+        let query = sqlx::query(sql)
+            .bind(self.place.0)
+            .bind(content)
+            .bind(now.as_millisecond());
         if query.execute(&mut *connection).await?.rows_affected() == 0 {
             return Ok(Rewording::TooLate);
         }
@@ -281,7 +346,11 @@ impl Change for Doubt {
         false
     }
 
-    async fn write(&self, connection: &mut SqliteConnection, _: Timestamp) -> Result<(), sqlx::Error> {
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        _: Timestamp,
+    ) -> Result<(), sqlx::Error> {
         let sql = "UPDATE messages SET status = 'unknown' \
                    WHERE settled_at IS NULL AND attempted_at IS NOT NULL AND status = 'queued'";
         sqlx::query(sql).execute(connection).await?;
@@ -323,8 +392,18 @@ mod tests {
     async fn accepted(store: &Store, session: &Life, message: &Message) -> Place {
         let (session, chat, message) = (session.clone(), "ann".to_owned(), message.clone());
         let (departure, key) = (Departure::Later, None);
-        let new = NewMessage { session, chat, message, send_at: None, expires_at: None, departure, key };
-        let Acceptance::New(accepted) = store.accept(new).await.unwrap() else { panic!("it came without a key") };
+        let new = NewMessage {
+            session,
+            chat,
+            message,
+            send_at: None,
+            expires_at: None,
+            departure,
+            key,
+        };
+        let Acceptance::New(accepted) = store.accept(new).await.unwrap() else {
+            panic!("it came without a key")
+        };
         accepted.place
     }
 
@@ -335,9 +414,15 @@ mod tests {
         let image = json!({"link": "http://a/b.png"});
         let kinds = [
             (json!({"type": "text", "text": {"body": "http://a"}}), false),
-            (json!({"type": "text", "text": {"body": "http://a", "preview_url": true}}), true),
+            (
+                json!({"type": "text", "text": {"body": "http://a", "preview_url": true}}),
+                true,
+            ),
             (json!({"type": "image", "image": image}), true),
-            (json!({"type": "location", "location": {"latitude": 1.0, "longitude": 2.0}}), false),
+            (
+                json!({"type": "location", "location": {"latitude": 1.0, "longitude": 2.0}}),
+                false,
+            ),
         ];
         for (content, needs_fetching) in &kinds {
             let place = accepted(&store, &session, &message(content.clone())).await;
@@ -346,10 +431,19 @@ mod tests {
             assert_eq!(open.needs_fetching, *needs_fetching, "{content}");
             // And after it was given other words.
             for (other, needs_fetching) in &kinds {
-                assert_eq!(store.reword(place, message(other.clone()), None).await.unwrap(), Rewording::Done);
+                assert_eq!(
+                    store
+                        .reword(place, message(other.clone()), None)
+                        .await
+                        .unwrap(),
+                    Rewording::Done
+                );
                 let open = store.open_messages(&session).await.unwrap();
                 let open = open.iter().find(|open| open.place == place).unwrap();
-                assert_eq!(open.needs_fetching, *needs_fetching, "{content}, then {other}");
+                assert_eq!(
+                    open.needs_fetching, *needs_fetching,
+                    "{content}, then {other}"
+                );
             }
         }
     }
@@ -362,13 +456,31 @@ mod tests {
         let place = accepted(&store, &session, &text("first")).await;
         let key = |request: &str| {
             let [caller, route, key, request] = ["me", "PATCH", "1", request].map(str::to_owned);
-            Some(IdempotencyKey { caller, session: session.clone(), route, key, request })
+            Some(IdempotencyKey {
+                caller,
+                session: session.clone(),
+                route,
+                key,
+                request,
+            })
         };
-        assert_eq!(store.reword(place, text("second"), key("a")).await.unwrap(), Rewording::Done);
+        assert_eq!(
+            store.reword(place, text("second"), key("a")).await.unwrap(),
+            Rewording::Done
+        );
         let again = store.reword(place, text("third"), key("a")).await.unwrap();
         assert!(matches!(again, Rewording::Repeated(_)), "{again:?}");
-        assert_eq!(store.reword(place, text("third"), key("b")).await.unwrap(), Rewording::KeyTaken);
-        assert_eq!(store.reword(Place(place.0 + 1), text("third"), None).await.unwrap(), Rewording::TooLate);
+        assert_eq!(
+            store.reword(place, text("third"), key("b")).await.unwrap(),
+            Rewording::KeyTaken
+        );
+        assert_eq!(
+            store
+                .reword(Place(place.0 + 1), text("third"), None)
+                .await
+                .unwrap(),
+            Rewording::TooLate
+        );
         assert_eq!(store.content(place).await.unwrap(), text("second"));
     }
 }

@@ -43,8 +43,13 @@ pub(super) async fn run(connection: &mut SqliteConnection) -> Result<()> {
 }
 
 /// The same with the steps of another database.
-pub(super) async fn run_steps(connection: &mut SqliteConnection, steps: &[&'static str]) -> Result<()> {
-    let done: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await?;
+pub(super) async fn run_steps(
+    connection: &mut SqliteConnection,
+    steps: &[&'static str],
+) -> Result<()> {
+    let done: i64 = sqlx::query_scalar("PRAGMA user_version")
+        .fetch_one(&mut *connection)
+        .await?;
     let done = usize::try_from(done)?;
     if done > steps.len() {
         bail!(
@@ -59,7 +64,11 @@ pub(super) async fn run_steps(connection: &mut SqliteConnection, steps: &[&'stat
             cutting::cut(&mut transaction).await?;
         }
         // A pragma takes no parameters; the number is ours.
-        transaction.execute(sqlx::AssertSqlSafe(format!("PRAGMA user_version = {number}"))).await?;
+        transaction
+            .execute(sqlx::AssertSqlSafe(format!(
+                "PRAGMA user_version = {number}"
+            )))
+            .await?;
         transaction.commit().await?;
     }
     Ok(())
@@ -72,7 +81,11 @@ mod tests {
     use sqlx::sqlite::SqliteConnectOptions;
 
     async fn memory() -> SqliteConnection {
-        SqliteConnectOptions::new().in_memory(true).connect().await.unwrap()
+        SqliteConnectOptions::new()
+            .in_memory(true)
+            .connect()
+            .await
+            .unwrap()
     }
 
     #[tokio::test]
@@ -82,7 +95,10 @@ mod tests {
         let sql = "INSERT INTO endpoints (id, url, created_at) VALUES ('a', 'b', 1)";
         connection.execute(sql).await.unwrap();
         run(&mut connection).await.unwrap();
-        let kept: i64 = sqlx::query_scalar("SELECT count(*) FROM endpoints").fetch_one(&mut connection).await.unwrap();
+        let kept: i64 = sqlx::query_scalar("SELECT count(*) FROM endpoints")
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
         assert_eq!(kept, 1);
     }
 
@@ -121,18 +137,22 @@ mod tests {
              INSERT INTO lanes (endpoint, session, chat, aside, head, due_at) VALUES ('hook', 'shop', 'ann', 0, 2, 9);",
         ).await.unwrap();
         run(&mut connection).await.unwrap();
-        let gates: Vec<String> =
-            sqlx::query_scalar("SELECT gate FROM lanes ORDER BY head").fetch_all(&mut connection).await.unwrap();
+        let gates: Vec<String> = sqlx::query_scalar("SELECT gate FROM lanes ORDER BY head")
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
         assert_eq!(gates, ["original/shop", "hook"]);
-        let times: (i64, i64) = sqlx::query_as("SELECT first_failed_at, last_failed_at FROM deliveries")
-            .fetch_one(&mut connection)
-            .await
-            .unwrap();
+        let times: (i64, i64) =
+            sqlx::query_as("SELECT first_failed_at, last_failed_at FROM deliveries")
+                .fetch_one(&mut connection)
+                .await
+                .unwrap();
         assert_eq!(times, (5, 7));
-        let sessions: i64 = sqlx::query_scalar("SELECT per_session FROM endpoints WHERE id = 'original'")
-            .fetch_one(&mut connection)
-            .await
-            .unwrap();
+        let sessions: i64 =
+            sqlx::query_scalar("SELECT per_session FROM endpoints WHERE id = 'original'")
+                .fetch_one(&mut connection)
+                .await
+                .unwrap();
         assert_eq!(sessions, 1);
     }
 
@@ -143,11 +163,12 @@ mod tests {
         let sql = "INSERT INTO endpoints (id, url, created_at) VALUES ('a', 'b', 1)";
         connection.execute(sql).await.unwrap();
         run(&mut connection).await.unwrap();
-        let kept: (i64, i64) =
-            sqlx::query_as("SELECT (SELECT count(*) FROM endpoints), (SELECT count(*) FROM api_keys)")
-                .fetch_one(&mut connection)
-                .await
-                .unwrap();
+        let kept: (i64, i64) = sqlx::query_as(
+            "SELECT (SELECT count(*) FROM endpoints), (SELECT count(*) FROM api_keys)",
+        )
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
         assert_eq!(kept, (1, 0));
     }
 
@@ -169,7 +190,10 @@ mod tests {
     #[tokio::test]
     async fn a_database_of_a_newer_program_is_refused() {
         let mut connection = memory().await;
-        connection.execute("PRAGMA user_version = 99").await.unwrap();
+        connection
+            .execute("PRAGMA user_version = 99")
+            .await
+            .unwrap();
         let refusal = run(&mut connection).await.unwrap_err().to_string();
         assert!(refusal.contains("a newer wapi wrote it"), "{refusal}");
     }

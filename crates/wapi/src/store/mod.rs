@@ -52,7 +52,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use jiff::Timestamp;
 use sqlx::ConnectOptions;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
 
 use tokio::sync::watch;
 
@@ -75,7 +77,8 @@ pub use life::{Life, Lifeline, Since};
 pub use lives::Lives;
 pub use media::{MediaFacts, MediaRecord, MediaState, NewMedia};
 pub use messages::{
-    Acceptance, Accepted, Departure, IdempotencyKey, KEY_LIFETIME, NewMessage, OpenMessage, Place, Rewording,
+    Acceptance, Accepted, Departure, IdempotencyKey, KEY_LIFETIME, NewMessage, OpenMessage, Place,
+    Rewording,
 };
 pub use numbers::Numbers;
 pub use outcomes::{CANCELLED, Judged, Outcomes, Receipt, ReceiptKind, Verdict};
@@ -122,15 +125,22 @@ impl StoreError {
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         let said = error.to_string();
-        let code = error.as_database_error().and_then(|error| error.code()).and_then(|code| code.parse::<i32>().ok());
+        let code = error
+            .as_database_error()
+            .and_then(|error| error.code())
+            .and_then(|code| code.parse::<i32>().ok());
         // SQLite's words say what it did; an operator asks what to do.
         let advice = match code.map(|code| code & 0xff) {
             Some(5 | 6) => "another program holds it; end that one",
-            Some(8) => "it cannot be written; look at the rights of the data folder, and whether its disk is read-only",
+            Some(8) => {
+                "it cannot be written; look at the rights of the data folder, and whether its disk is read-only"
+            }
             Some(10) => "its disk does not read or write; look at the system's log",
             Some(11 | 26) => "its file is damaged; end the program and restore it from a copy",
             Some(13) => "its disk is full; make room",
-            Some(14) => "its file cannot be opened; look at the data folder, and at how many files may be open",
+            Some(14) => {
+                "its file cannot be opened; look at the data folder, and at how many files may be open"
+            }
             _ => return Self(said.into()),
         };
         Self(format!("{advice} ({said})").into())
@@ -166,11 +176,18 @@ pub struct Store {
 impl Store {
     /// Opens the database or makes it, and brings its tables up to date. One that a newer program wrote is refused.
     pub async fn open(file: &Path, clock: Clock) -> Result<Self> {
-        Self::open_with(SqliteConnectOptions::new().synchronous(SqliteSynchronous::Full), file, clock).await
+        Self::open_with(
+            SqliteConnectOptions::new().synchronous(SqliteSynchronous::Full),
+            file,
+            clock,
+        )
+        .await
     }
 
     async fn open_with(options: SqliteConnectOptions, file: &Path, clock: Clock) -> Result<Self> {
-        durable::make_file(file).await.with_context(|| format!("making {}", file.display()))?;
+        durable::make_file(file)
+            .await
+            .with_context(|| format!("making {}", file.display()))?;
         let options = options
             .filename(file)
             .journal_mode(SqliteJournalMode::Wal)
@@ -181,18 +198,42 @@ impl Store {
             .pragma("wal_autocheckpoint", LOG_PAGES)
             .disable_statement_logging();
         let name = file.display();
-        let mut connection = options.connect().await.with_context(|| format!("opening {name}"))?;
-        retention::make_shrinkable(&mut connection).await.with_context(|| format!("preparing {name}"))?;
-        migrations::run(&mut connection).await.with_context(|| format!("preparing {name}"))?;
-        let timers = Arc::new(Timers::load(&mut connection).await.with_context(|| format!("reading {name}"))?);
-        let lives = Lives::load(&mut connection, clock.clone()).await.with_context(|| format!("reading {name}"))?;
+        let mut connection = options
+            .connect()
+            .await
+            .with_context(|| format!("opening {name}"))?;
+        retention::make_shrinkable(&mut connection)
+            .await
+            .with_context(|| format!("preparing {name}"))?;
+        migrations::run(&mut connection)
+            .await
+            .with_context(|| format!("preparing {name}"))?;
+        let timers = Arc::new(
+            Timers::load(&mut connection)
+                .await
+                .with_context(|| format!("reading {name}"))?,
+        );
+        let lives = Lives::load(&mut connection, clock.clone())
+            .await
+            .with_context(|| format!("reading {name}"))?;
         let lives = Arc::new(lives);
         let options = options.read_only(true);
-        let pool = |most| SqlitePoolOptions::new().max_connections(most).connect_lazy_with(options.clone());
-        let (readers, chores, browsers) = (pool(READERS), pool(CHORES), Questions::new(pool(BROWSERS)));
+        let pool = |most| {
+            SqlitePoolOptions::new()
+                .max_connections(most)
+                .connect_lazy_with(options.clone())
+        };
+        let (readers, chores, browsers) =
+            (pool(READERS), pool(CHORES), Questions::new(pool(BROWSERS)));
         let tasks = Lifecycle::new();
         let meters = Arc::<Meters>::default();
-        let writer = Writer::start(connection, Arc::clone(&lives), clock.clone(), Arc::clone(&meters), &tasks);
+        let writer = Writer::start(
+            connection,
+            Arc::clone(&lives),
+            clock.clone(),
+            Arc::clone(&meters),
+            &tasks,
+        );
         let tail = Tail::start(chores.clone(), Arc::clone(&lives), writer.commits(), &tasks);
         let (numbers, held) = (Arc::default(), Arc::new(AtomicI64::new(i64::MAX)));
         let (remembered, mentioned) = Default::default();

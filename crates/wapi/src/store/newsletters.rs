@@ -10,29 +10,66 @@ use super::{Life, Store, StoreError};
 impl Store {
     /// The number of the last post of a newsletter that was told; `None` when it is not followed yet. Nothing is told of what was
     /// posted before that.
-    pub async fn newsletter_place(&self, session: &Life, newsletter: &str) -> Result<Option<i64>, StoreError> {
+    pub async fn newsletter_place(
+        &self,
+        session: &Life,
+        newsletter: &str,
+    ) -> Result<Option<i64>, StoreError> {
         let sql = "SELECT place FROM newsletters WHERE session = $1 AND newsletter = $2";
         let query = sqlx::query_scalar(sql).bind(session).bind(newsletter);
         Ok(query.fetch_optional(&self.readers).await?)
     }
 
     /// Notes that all up to this post was told; it never goes back.
-    pub async fn set_newsletter_place(&self, session: &Life, newsletter: &str, place: i64) -> Result<(), StoreError> {
-        self.writer.change(SetPlace { session: session.clone(), newsletter: newsletter.to_owned(), place }).await
+    pub async fn set_newsletter_place(
+        &self,
+        session: &Life,
+        newsletter: &str,
+        place: i64,
+    ) -> Result<(), StoreError> {
+        self.writer
+            .change(SetPlace {
+                session: session.clone(),
+                newsletter: newsletter.to_owned(),
+                place,
+            })
+            .await
     }
 
     /// Forgets the places of those that are followed no more: who follows one again is not told what was posted in between.
-    pub async fn keep_newsletters(&self, session: &Life, followed: &[String]) -> Result<(), StoreError> {
+    pub async fn keep_newsletters(
+        &self,
+        session: &Life,
+        followed: &[String],
+    ) -> Result<(), StoreError> {
         let sql = "SELECT newsletter FROM newsletters WHERE session = $1";
-        let known = sqlx::query(sql).bind(session).fetch_all(&self.readers).await?;
+        let known = sqlx::query(sql)
+            .bind(session)
+            .fetch_all(&self.readers)
+            .await?;
         let known = known.iter().map(|row| row.get::<String, _>("newsletter"));
-        let gone: Vec<_> = known.filter(|newsletter| !followed.contains(newsletter)).collect();
-        if gone.is_empty() { Ok(()) } else { self.forget_newsletters(session, gone).await }
+        let gone: Vec<_> = known
+            .filter(|newsletter| !followed.contains(newsletter))
+            .collect();
+        if gone.is_empty() {
+            Ok(())
+        } else {
+            self.forget_newsletters(session, gone).await
+        }
     }
 
     /// Forgets the places of these.
-    pub async fn forget_newsletters(&self, session: &Life, newsletters: Vec<String>) -> Result<(), StoreError> {
-        self.writer.change(Forget { session: session.clone(), newsletters }).await
+    pub async fn forget_newsletters(
+        &self,
+        session: &Life,
+        newsletters: Vec<String>,
+    ) -> Result<(), StoreError> {
+        self.writer
+            .change(Forget {
+                session: session.clone(),
+                newsletters,
+            })
+            .await
     }
 }
 
@@ -49,10 +86,19 @@ impl Change for SetPlace {
         false
     }
 
-    async fn write(&self, connection: &mut SqliteConnection, _now: Timestamp) -> Result<(), sqlx::Error> {
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        _now: Timestamp,
+    ) -> Result<(), sqlx::Error> {
         let sql = "INSERT INTO newsletters (session, newsletter, place) VALUES ($1, $2, $3) \
                    ON CONFLICT (session, newsletter) DO UPDATE SET place = max(newsletters.place, excluded.place)";
-        sqlx::query(sql).bind(&self.session).bind(&self.newsletter).bind(self.place).execute(connection).await?;
+        sqlx::query(sql)
+            .bind(&self.session)
+            .bind(&self.newsletter)
+            .bind(self.place)
+            .execute(connection)
+            .await?;
         Ok(())
     }
 }
@@ -69,10 +115,18 @@ impl Change for Forget {
         false
     }
 
-    async fn write(&self, connection: &mut SqliteConnection, _now: Timestamp) -> Result<(), sqlx::Error> {
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        _now: Timestamp,
+    ) -> Result<(), sqlx::Error> {
         let sql = "DELETE FROM newsletters WHERE session = $1 AND newsletter = $2";
         for newsletter in &self.newsletters {
-            sqlx::query(sql).bind(&self.session).bind(newsletter).execute(&mut *connection).await?;
+            sqlx::query(sql)
+                .bind(&self.session)
+                .bind(newsletter)
+                .execute(&mut *connection)
+                .await?;
         }
         Ok(())
     }

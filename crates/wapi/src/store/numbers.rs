@@ -45,10 +45,14 @@ impl Store {
         let rows = sqlx::query(sql).fetch_all(&self.chores).await?;
         numbers.open = BTreeMap::new();
         for row in &rows {
-            let Some(life) = self.lives.find(row.get("session")) else { continue };
+            let Some(life) = self.lives.find(row.get("session")) else {
+                continue;
+            };
             *numbers.open.entry(life.name().to_owned()).or_default() += number(row.get("count"));
         }
-        let pending = sqlx::query_scalar("SELECT count(*) FROM pending").fetch_one(&self.chores).await?;
+        let pending = sqlx::query_scalar("SELECT count(*) FROM pending")
+            .fetch_one(&self.chores)
+            .await?;
         numbers.pending = number(pending);
         (numbers.used_bytes, numbers.free_bytes) = self.size().await?;
         Ok(numbers.clone())
@@ -56,9 +60,14 @@ impl Store {
 
     /// Bytes of the database that hold something, and that could be given back.
     pub async fn size(&self) -> Result<(u64, u64), StoreError> {
-        let scalar = async |sql| Ok::<i64, StoreError>(sqlx::query_scalar(sql).fetch_one(&self.chores).await?);
+        let scalar = async |sql| {
+            Ok::<i64, StoreError>(sqlx::query_scalar(sql).fetch_one(&self.chores).await?)
+        };
         let page = scalar("PRAGMA page_size").await?;
-        let (pages, free) = (scalar("PRAGMA page_count").await?, scalar("PRAGMA freelist_count").await?);
+        let (pages, free) = (
+            scalar("PRAGMA page_count").await?,
+            scalar("PRAGMA freelist_count").await?,
+        );
         let bytes = |pages: i64| u64::try_from(pages * page).unwrap_or_default();
         Ok((bytes(pages - free), bytes(free)))
     }
@@ -66,9 +75,15 @@ impl Store {
     /// A row of the feed is looked at once: what was counted is remembered.
     async fn count_events(&self, numbers: &mut Numbers) -> Result<(), StoreError> {
         let newest = feed::newest(&self.chores).await?;
-        let sql = "SELECT type, count(*) AS count FROM events WHERE seq > $1 AND seq <= $2 GROUP BY type";
+        let sql =
+            "SELECT type, count(*) AS count FROM events WHERE seq > $1 AND seq <= $2 GROUP BY type";
         let counted = numbers.counted.unwrap_or(newest);
-        for row in sqlx::query(sql).bind(counted).bind(newest).fetch_all(&self.chores).await? {
+        for row in sqlx::query(sql)
+            .bind(counted)
+            .bind(newest)
+            .fetch_all(&self.chores)
+            .await?
+        {
             *numbers.events.entry(row.get("type")).or_default() += number(row.get("count"));
         }
         numbers.counted = Some(newest);
@@ -80,13 +95,18 @@ impl Store {
         let sql = "SELECT endpoint, count(*) AS count, min(id) AS oldest FROM deliveries WHERE state = 'waiting' \
                    GROUP BY endpoint";
         let rows = sqlx::query(sql).fetch_all(&self.chores).await?;
-        let endpoints =
-            sqlx::query_scalar("SELECT id FROM endpoints WHERE deleted_at IS NULL").fetch_all(&self.chores).await?;
+        let endpoints = sqlx::query_scalar("SELECT id FROM endpoints WHERE deleted_at IS NULL")
+            .fetch_all(&self.chores)
+            .await?;
         numbers.waiting = endpoints.into_iter().map(|id| (id, 0)).collect();
-        numbers.waiting.extend(rows.iter().map(|row| (row.get("endpoint"), number(row.get("count")))));
+        numbers.waiting.extend(
+            rows.iter()
+                .map(|row| (row.get("endpoint"), number(row.get("count")))),
+        );
         numbers.oldest_waiting = match rows.iter().map(|row| row.get::<i64, _>("oldest")).min() {
             Some(oldest) => {
-                let sql = sqlx::query_scalar("SELECT created_at FROM deliveries WHERE id = $1").bind(oldest);
+                let sql = sqlx::query_scalar("SELECT created_at FROM deliveries WHERE id = $1")
+                    .bind(oldest);
                 sql.fetch_optional(&self.chores).await?.map(time)
             }
             None => None,

@@ -97,12 +97,23 @@ impl Change for Outcomes {
         *is_told
     }
 
-    async fn write(&self, connection: &mut SqliteConnection, now: Timestamp) -> Result<bool, sqlx::Error> {
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        now: Timestamp,
+    ) -> Result<bool, sqlx::Error> {
         let mut events = Vec::with_capacity(self.judged.len() + self.receipts.len());
         for judged in self.judged.chunks(ROWS) {
             judge(connection, judged, now).await?;
         }
-        for Judged { session, place, verdict, voter, .. } in &self.judged {
+        for Judged {
+            session,
+            place,
+            verdict,
+            voter,
+            ..
+        } in &self.judged
+        {
             if let (Verdict::Sent { .. }, Some(voter)) = (verdict, voter) {
                 polls::count_own(connection, session, *place, voter, now).await?;
             }
@@ -118,17 +129,32 @@ impl Change for Outcomes {
     }
 }
 
-async fn judge(connection: &mut SqliteConnection, judged: &[Judged], now: Timestamp) -> Result<(), sqlx::Error> {
+async fn judge(
+    connection: &mut SqliteConnection,
+    judged: &[Judged],
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
     let mut sql = QueryBuilder::<Sqlite>::new(
         "UPDATE messages SET status = v.column2, sent_at = v.column3, error_code = v.column4, error = v.column5, \
          settled_at = v.column6 FROM (",
     );
     sql.push_values(judged, |mut row, Judged { place, verdict, .. }| {
-        let sent_at = if let Verdict::Sent { at } = verdict { Some(at.as_millisecond()) } else { None };
-        let failure = if let Verdict::Failed(failure) = verdict { Some(failure) } else { None };
+        let sent_at = if let Verdict::Sent { at } = verdict {
+            Some(at.as_millisecond())
+        } else {
+            None
+        };
+        let failure = if let Verdict::Failed(failure) = verdict {
+            Some(failure)
+        } else {
+            None
+        };
         let settled_at = (*verdict != Verdict::InDoubt).then_some(now.as_millisecond());
-        row.push_bind(place.0).push_bind(verdict.status()).push_bind(sent_at);
-        row.push_bind(failure.map(|failure| &failure.code)).push_bind(failure.map(|failure| &failure.detail));
+        row.push_bind(place.0)
+            .push_bind(verdict.status())
+            .push_bind(sent_at);
+        row.push_bind(failure.map(|failure| &failure.code))
+            .push_bind(failure.map(|failure| &failure.detail));
         row.push_bind(settled_at);
     });
     sql.push(") AS v WHERE messages.place = v.column1 AND messages.settled_at IS NULL");
@@ -153,8 +179,17 @@ fn told_of(judged: &Judged, now: Timestamp) -> Option<NewEvent> {
         Verdict::InDoubt | Verdict::LeftInDoubt => return None,
     };
     // Ourselves; nobody else has an empty address.
-    let key = MessageKey { chat: judged.chat.clone(), sender: String::new(), id: judged.id.clone() };
-    Some(NewEvent::of_message(&judged.session, &judged.chat, key, &Event::new(data, now)))
+    let key = MessageKey {
+        chat: judged.chat.clone(),
+        sender: String::new(),
+        id: judged.id.clone(),
+    };
+    Some(NewEvent::of_message(
+        &judged.session,
+        &judged.chat,
+        key,
+        &Event::new(data, now),
+    ))
 }
 
 /// Keeps what is new in these receipts; the events of that.
@@ -168,19 +203,33 @@ async fn receive(
         .iter()
         .filter_map(|receipt| {
             let (place, chat) = known.get(&(receipt.session.id(), receipt.id.clone()))?;
-            Some(Ours { place: *place, recipient: recipient(chat, receipt), chat, receipt })
+            Some(Ours {
+                place: *place,
+                recipient: recipient(chat, receipt),
+                chat,
+                receipt,
+            })
         })
         .collect();
     let mut events = Vec::with_capacity(of_ours.len());
-    for kind in [ReceiptKind::Delivered, ReceiptKind::Read, ReceiptKind::Played] {
+    for kind in [
+        ReceiptKind::Delivered,
+        ReceiptKind::Read,
+        ReceiptKind::Played,
+    ] {
         let mut news: HashMap<(Place, &str), &Ours<'_>> = HashMap::new();
         for ours in of_ours.iter().filter(|ours| ours.receipt.kind == kind) {
             // One statement must not touch a row twice.
-            news.entry((ours.place, ours.recipient.id.as_str())).or_insert(ours);
+            news.entry((ours.place, ours.recipient.id.as_str()))
+                .or_insert(ours);
         }
         if !news.is_empty() {
             let kept = keep(connection, kind, &news).await?;
-            events.extend(kept.iter().filter_map(|key| news.get(&(key.0, key.1.as_str()))).map(|ours| ours.event(now)));
+            events.extend(
+                kept.iter()
+                    .filter_map(|key| news.get(&(key.0, key.1.as_str())))
+                    .map(|ours| ours.event(now)),
+            );
         }
     }
     Ok(events)
@@ -196,7 +245,13 @@ struct Ours<'a> {
 
 impl Ours<'_> {
     fn event(&self, now: Timestamp) -> NewEvent {
-        let Receipt { session, id, kind, at, .. } = self.receipt;
+        let Receipt {
+            session,
+            id,
+            kind,
+            at,
+            ..
+        } = self.receipt;
         let update = MessageUpdate {
             session: session.name().to_owned(),
             id: id.clone(),
@@ -210,28 +265,52 @@ impl Ours<'_> {
             ReceiptKind::Read => EventData::MessageRead(update),
             ReceiptKind::Played => EventData::MessagePlayed(update),
         };
-        let key =
-            MessageKey { chat: self.chat.to_owned(), sender: self.recipient.id.clone(), id: self.receipt.id.clone() };
+        let key = MessageKey {
+            chat: self.chat.to_owned(),
+            sender: self.recipient.id.clone(),
+            id: self.receipt.id.clone(),
+        };
         NewEvent::of_message(session, self.chat, key, &Event::new(data, now))
     }
 }
 
 /// In a chat of two there is only one who can tell; their address may differ from the one the caller used.
 fn recipient(chat: &str, receipt: &Receipt) -> Person {
-    let Receipt { from, is_one_of_many, .. } = receipt;
-    if *is_one_of_many { from.clone() } else { Person { id: chat.to_owned(), ..from.clone() } }
+    let Receipt {
+        from,
+        is_one_of_many,
+        ..
+    } = receipt;
+    if *is_one_of_many {
+        from.clone()
+    } else {
+        Person {
+            id: chat.to_owned(),
+            ..from.clone()
+        }
+    }
 }
 
 type ByName = HashMap<(i64, String), (Place, String)>;
 
 /// Place and chat of those messages that were sent through here.
-async fn known(connection: &mut SqliteConnection, receipts: &[Receipt]) -> Result<ByName, sqlx::Error> {
-    let mut sql = QueryBuilder::<Sqlite>::new("SELECT place, session, id, chat FROM messages WHERE (session, id) IN (");
+async fn known(
+    connection: &mut SqliteConnection,
+    receipts: &[Receipt],
+) -> Result<ByName, sqlx::Error> {
+    let mut sql = QueryBuilder::<Sqlite>::new(
+        "SELECT place, session, id, chat FROM messages WHERE (session, id) IN (",
+    );
     sql.push_values(receipts, |mut row, receipt| {
         row.push_bind(receipt.session.id()).push_bind(&receipt.id);
     });
     let rows = sql.push(")").build().fetch_all(connection).await?;
-    let named = |row: &SqliteRow| ((row.get("session"), row.get("id")), (Place(row.get("place")), row.get("chat")));
+    let named = |row: &SqliteRow| {
+        (
+            (row.get("session"), row.get("id")),
+            (Place(row.get("place")), row.get("chat")),
+        )
+    };
     Ok(rows.iter().map(named).collect())
 }
 
@@ -262,7 +341,21 @@ async fn keep(
             row.push_bind(ours.receipt.at.as_millisecond());
         }
     });
-    let conflict = if kind == ReceiptKind::Delivered { " ON CONFLICT " } else { " ON CONFLICT" }.to_owned() + conflict;
-    let rows = sql.push(conflict).push(" RETURNING message, recipient").build().fetch_all(connection).await?;
-    Ok(rows.iter().map(|row| (Place(row.get("message")), row.get("recipient"))).collect())
+    let conflict = if kind == ReceiptKind::Delivered {
+        " ON CONFLICT "
+    } else {
+        " ON CONFLICT"
+    }
+    .to_owned()
+        + conflict;
+    let rows = sql
+        .push(conflict)
+        .push(" RETURNING message, recipient")
+        .build()
+        .fetch_all(connection)
+        .await?;
+    Ok(rows
+        .iter()
+        .map(|row| (Place(row.get("message")), row.get("recipient")))
+        .collect())
 }

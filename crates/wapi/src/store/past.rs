@@ -46,13 +46,22 @@ impl Store {
     /// The pasts that were asked for, by session.
     pub(super) async fn pasts(&self) -> Result<BTreeMap<String, Past>, StoreError> {
         let rows = sqlx::query(SELECT).fetch_all(&self.readers).await?;
-        Ok(rows.iter().map(|row| (row.get("session"), past(row))).collect())
+        Ok(rows
+            .iter()
+            .map(|row| (row.get("session"), past(row)))
+            .collect())
     }
 
     /// A part was announced, by the message of this id. One that was announced before, and was lost, is expected again.
     pub async fn announce_part(&self, session: &str, id: &str) -> Result<Option<Past>, StoreError> {
         let (session, id) = (session.to_owned(), id.to_owned());
-        self.writer.change(PartChange { session, id, what: What::Announced }).await
+        self.writer
+            .change(PartChange {
+                session,
+                id,
+                what: What::Announced,
+            })
+            .await
     }
 
     /// A part was taken in.
@@ -63,18 +72,34 @@ impl Store {
         reached: Option<Reached>,
     ) -> Result<Option<Past>, StoreError> {
         let (session, id) = (session.to_owned(), id.to_owned());
-        self.writer.change(PartChange { session, id, what: What::Taken(reached) }).await
+        self.writer
+            .change(PartChange {
+                session,
+                id,
+                what: What::Taken(reached),
+            })
+            .await
     }
 
     /// Nobody works on a session's parts any more that are not taken in.
     pub async fn lose_parts(&self, session: &str) -> Result<Option<Past>, StoreError> {
-        self.writer.change(PartChange { session: session.to_owned(), id: String::new(), what: What::AllLost }).await
+        self.writer
+            .change(PartChange {
+                session: session.to_owned(),
+                id: String::new(),
+                what: What::AllLost,
+            })
+            .await
     }
 
     /// The same for all sessions. For the start of the program.
     pub async fn lose_all_parts(&self) -> Result<(), StoreError> {
         let sql = "SELECT EXISTS (SELECT 1 FROM past_parts WHERE lost = 0)";
-        if sqlx::query_scalar::<_, i64>(sql).fetch_one(&self.readers).await? == 0 {
+        if sqlx::query_scalar::<_, i64>(sql)
+            .fetch_one(&self.readers)
+            .await?
+            == 0
+        {
             return Ok(());
         }
         self.writer.change(LoseAll).await
@@ -82,12 +107,19 @@ impl Store {
 
     /// Another device will be told everything anew.
     pub async fn restart_past(&self, session: &str) -> Result<(), StoreError> {
-        self.writer.change(Restart { session: session.to_owned() }).await
+        self.writer
+            .change(Restart {
+                session: session.to_owned(),
+            })
+            .await
     }
 }
 
 fn past(row: &SqliteRow) -> Past {
-    let time = |column| row.get::<Option<i64>, _>(column).map(|at| Timestamp::from_millisecond(at).unwrap_or_default());
+    let time = |column| {
+        row.get::<Option<i64>, _>(column)
+            .map(|at| Timestamp::from_millisecond(at).unwrap_or_default())
+    };
     Past {
         progress: row.get::<i64, _>("progress").clamp(0, 100) as u8,
         started_at: time("started_at"),
@@ -98,16 +130,32 @@ fn past(row: &SqliteRow) -> Past {
 }
 
 /// Asks for a session's past, or does not; whatever was known of one of its name is forgotten.
-pub(super) async fn order(connection: &mut SqliteConnection, session: &str, asked: bool) -> Result<(), sqlx::Error> {
-    sqlx::query("DELETE FROM pasts WHERE session = $1").bind(session).execute(&mut *connection).await?;
-    sqlx::query("DELETE FROM past_parts WHERE session = $1").bind(session).execute(&mut *connection).await?;
+pub(super) async fn order(
+    connection: &mut SqliteConnection,
+    session: &str,
+    asked: bool,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("DELETE FROM pasts WHERE session = $1")
+        .bind(session)
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query("DELETE FROM past_parts WHERE session = $1")
+        .bind(session)
+        .execute(&mut *connection)
+        .await?;
     if asked {
-        sqlx::query("INSERT INTO pasts (session) VALUES ($1)").bind(session).execute(connection).await?;
+        sqlx::query("INSERT INTO pasts (session) VALUES ($1)")
+            .bind(session)
+            .execute(connection)
+            .await?;
     }
     Ok(())
 }
 
-const NOTHING: Reached = Reached { stage: Stage::Recent, percent: 0 };
+const NOTHING: Reached = Reached {
+    stage: Stage::Recent,
+    percent: 0,
+};
 
 enum What {
     Announced,
@@ -131,7 +179,11 @@ impl Change for PartChange {
         false
     }
 
-    async fn write(&self, connection: &mut SqliteConnection, now: Timestamp) -> Result<Option<Past>, sqlx::Error> {
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        now: Timestamp,
+    ) -> Result<Option<Past>, sqlx::Error> {
         let Self { session, id, what } = self;
         let parts = match what {
             What::Announced => {
@@ -141,19 +193,34 @@ impl Change for PartChange {
             What::Taken(_) => "DELETE FROM past_parts WHERE session = $1 AND id = $2",
             What::AllLost => "UPDATE past_parts SET lost = 1 WHERE session = $1 AND $2 = ''",
         };
-        sqlx::query(parts).bind(session).bind(id).execute(&mut *connection).await?;
+        sqlx::query(parts)
+            .bind(session)
+            .bind(id)
+            .execute(&mut *connection)
+            .await?;
         if !matches!(what, What::AllLost) {
             // Parts of a stage may be taken in out of order.
             let sql = "UPDATE pasts SET started_at = COALESCE(started_at, $2), updated_at = $2, stage = max(stage, $3), \
                        progress = CASE WHEN stage < $3 THEN $4 WHEN stage = $3 THEN max(progress, $4) ELSE progress END \
                        WHERE session = $1";
-            let reached = if let What::Taken(Some(reached)) = what { *reached } else { NOTHING };
+            let reached = if let What::Taken(Some(reached)) = what {
+                *reached
+            } else {
+                NOTHING
+            };
             let query = sqlx::query(sql).bind(session).bind(now.as_millisecond());
-            let query = query.bind(reached.stage as i64).bind(i64::from(reached.percent));
+            let query = query
+                .bind(reached.stage as i64)
+                .bind(i64::from(reached.percent));
             query.execute(&mut *connection).await?;
         }
         let sql = sqlx::AssertSqlSafe(format!("{SELECT} WHERE session = $1"));
-        Ok(sqlx::query(sql).bind(session).fetch_optional(connection).await?.as_ref().map(past))
+        Ok(sqlx::query(sql)
+            .bind(session)
+            .fetch_optional(connection)
+            .await?
+            .as_ref()
+            .map(past))
     }
 }
 
@@ -166,8 +233,15 @@ impl Change for LoseAll {
         false
     }
 
-    async fn write(&self, connection: &mut SqliteConnection, _: Timestamp) -> Result<(), sqlx::Error> {
-        sqlx::query("UPDATE past_parts SET lost = 1").execute(connection).await.map(drop)
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        _: Timestamp,
+    ) -> Result<(), sqlx::Error> {
+        sqlx::query("UPDATE past_parts SET lost = 1")
+            .execute(connection)
+            .await
+            .map(drop)
     }
 }
 
@@ -182,9 +256,16 @@ impl Change for Restart {
         false
     }
 
-    async fn write(&self, connection: &mut SqliteConnection, _: Timestamp) -> Result<(), sqlx::Error> {
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        _: Timestamp,
+    ) -> Result<(), sqlx::Error> {
         let sql = "SELECT EXISTS (SELECT 1 FROM pasts WHERE session = $1)";
-        let asked: i64 = sqlx::query_scalar(sql).bind(&self.session).fetch_one(&mut *connection).await?;
+        let asked: i64 = sqlx::query_scalar(sql)
+            .bind(&self.session)
+            .fetch_one(&mut *connection)
+            .await?;
         order(connection, &self.session, asked != 0).await
     }
 }
@@ -198,24 +279,48 @@ mod tests {
     #[tokio::test]
     async fn it_counts_what_is_open_and_goes_on_with_the_next_stage() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("wapi.db"), Clock::system()).await.unwrap();
-        assert_eq!(store.announce_part("shop", "1").await.unwrap(), None, "nobody asked for it");
-        let asked = Ordered { past: Some(Past::default()), ..Ordered::default() };
+        let store = Store::open(&folder.path().join("wapi.db"), Clock::system())
+            .await
+            .unwrap();
+        assert_eq!(
+            store.announce_part("shop", "1").await.unwrap(),
+            None,
+            "nobody asked for it"
+        );
+        let asked = Ordered {
+            past: Some(Past::default()),
+            ..Ordered::default()
+        };
         store.order_session("shop", &asked).await.unwrap();
-        let counts = |past: Option<Past>| past.map(|past| (past.progress, past.waiting, past.lost)).unwrap();
+        let counts = |past: Option<Past>| {
+            past.map(|past| (past.progress, past.waiting, past.lost))
+                .unwrap()
+        };
         for id in ["1", "2", "2"] {
             store.announce_part("shop", id).await.unwrap();
         }
         let taken = async |id: &str, stage, percent| {
-            counts(store.take_part("shop", id, Some(Reached { stage, percent })).await.unwrap())
+            counts(
+                store
+                    .take_part("shop", id, Some(Reached { stage, percent }))
+                    .await
+                    .unwrap(),
+            )
         };
         assert_eq!(taken("2", Stage::Recent, 100).await, (100, 1, 0));
         assert_eq!(taken("1", Stage::Recent, 50).await, (100, 0, 0));
         store.announce_part("shop", "3").await.unwrap();
         assert_eq!(taken("3", Stage::Full, 10).await, (10, 0, 0));
-        assert_eq!(counts(store.announce_part("shop", "4").await.unwrap()), (10, 1, 0));
+        assert_eq!(
+            counts(store.announce_part("shop", "4").await.unwrap()),
+            (10, 1, 0)
+        );
         assert_eq!(counts(store.lose_parts("shop").await.unwrap()), (10, 0, 1));
-        assert_eq!(taken("4", Stage::Full, 100).await, (100, 0, 0), "what was lost has come after all");
+        assert_eq!(
+            taken("4", Stage::Full, 100).await,
+            (100, 0, 0),
+            "what was lost has come after all"
+        );
         store.restart_past("shop").await.unwrap();
         let ordered = store.ordered_sessions().await.unwrap();
         assert_eq!(ordered["shop"].past, Some(Past::default()));

@@ -27,14 +27,28 @@ impl Store {
     }
 
     /// A message as it left, if it is still kept and is to arrive: not one that was called failed, or that was taken back meanwhile.
-    pub async fn payload(&self, session: &Life, chat: &str, id: &str) -> Result<Option<Vec<u8>>, StoreError> {
+    pub async fn payload(
+        &self,
+        session: &Life,
+        chat: &str,
+        id: &str,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
         let (session, chat, id) = (session.clone(), chat.to_owned(), id.to_owned());
         self.writer.change(Find { session, chat, id }).await
     }
 
     /// Forgets what a session sent before this; how many messages that were.
-    pub async fn forget_payloads(&self, session: &Life, before: Timestamp) -> Result<u64, StoreError> {
-        self.writer.change(Forget { session: session.clone(), before }).await
+    pub async fn forget_payloads(
+        &self,
+        session: &Life,
+        before: Timestamp,
+    ) -> Result<u64, StoreError> {
+        self.writer
+            .change(Forget {
+                session: session.clone(),
+                before,
+            })
+            .await
     }
 }
 
@@ -48,8 +62,11 @@ pub(super) async fn keep(
         let sql = "INSERT OR REPLACE INTO payloads (session, chat, id, payload, created_at) ";
         let mut sql = QueryBuilder::<Sqlite>::new(sql);
         sql.push_values(payloads, |mut row, payload| {
-            row.push_bind(payload.session.id()).push_bind(&payload.chat).push_bind(&payload.id);
-            row.push_bind(&payload.message).push_bind(now.as_millisecond());
+            row.push_bind(payload.session.id())
+                .push_bind(&payload.chat)
+                .push_bind(&payload.id);
+            row.push_bind(&payload.message)
+                .push_bind(now.as_millisecond());
         });
         sql.build().execute(&mut *connection).await?;
     }
@@ -70,7 +87,11 @@ impl Change for Find {
         false
     }
 
-    async fn write(&self, connection: &mut SqliteConnection, _: Timestamp) -> Result<Self::Answer, sqlx::Error> {
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        _: Timestamp,
+    ) -> Result<Self::Answer, sqlx::Error> {
         // The second condition is that of an index, word for word.
         let sql = "SELECT payload FROM payloads WHERE session = $1 AND chat = $2 AND id = $3 \
                    AND NOT EXISTS (SELECT 1 FROM messages WHERE session = $1 AND id = $3 AND status IN ('failed', 'cancelled')) \
@@ -78,7 +99,10 @@ impl Change for Find {
                      WHERE session = $1 AND coalesce(json_extract(content, '$.edit.message_id'), \
                                                      json_extract(content, '$.deletion.message_id')) = $3 \
                        AND type IN ('edit', 'deletion') AND type = 'deletion' AND status NOT IN ('failed', 'cancelled'))";
-        let query = sqlx::query_scalar(sql).bind(&self.session).bind(&self.chat).bind(&self.id);
+        let query = sqlx::query_scalar(sql)
+            .bind(&self.session)
+            .bind(&self.chat)
+            .bind(&self.id);
         query.fetch_optional(connection).await
     }
 }
@@ -95,9 +119,15 @@ impl Change for Forget {
         false
     }
 
-    async fn write(&self, connection: &mut SqliteConnection, _: Timestamp) -> Result<u64, sqlx::Error> {
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        _: Timestamp,
+    ) -> Result<u64, sqlx::Error> {
         let sql = "DELETE FROM payloads WHERE session = $1 AND created_at < $2";
-        let query = sqlx::query(sql).bind(&self.session).bind(self.before.as_millisecond());
+        let query = sqlx::query(sql)
+            .bind(&self.session)
+            .bind(self.before.as_millisecond());
         Ok(query.execute(connection).await?.rows_affected())
     }
 }
@@ -108,32 +138,83 @@ mod tests {
     use super::*;
 
     fn payload(session: &str, id: &str, message: &[u8]) -> Payload {
-        let session = if session == "shop" { Life::test(1, "shop") } else { Life::test(2, "bar") };
-        Payload { session, chat: "1@lid".to_owned(), id: id.to_owned(), message: message.to_vec() }
+        let session = if session == "shop" {
+            Life::test(1, "shop")
+        } else {
+            Life::test(2, "bar")
+        };
+        Payload {
+            session,
+            chat: "1@lid".to_owned(),
+            id: id.to_owned(),
+            message: message.to_vec(),
+        }
     }
 
     #[tokio::test]
     async fn what_left_is_found_until_it_is_old() {
         let (store, _folder) = store().await;
-        store.keep_payload(payload("shop", "1", b"one")).await.unwrap();
+        store
+            .keep_payload(payload("shop", "1", b"one"))
+            .await
+            .unwrap();
         assert_eq!(
-            store.payload(&Life::test(1, "shop"), "1@lid", "1").await.unwrap(),
+            store
+                .payload(&Life::test(1, "shop"), "1@lid", "1")
+                .await
+                .unwrap(),
             Some(b"one".to_vec()),
             "at once"
         );
-        assert_eq!(store.payload(&Life::test(1, "shop"), "2@lid", "1").await.unwrap(), None);
-        store.keep_payload(payload("shop", "1", b"again")).await.unwrap();
-        store.keep_payload(payload("bar", "1", b"other")).await.unwrap();
         assert_eq!(
-            store.payload(&Life::test(1, "shop"), "1@lid", "1").await.unwrap(),
+            store
+                .payload(&Life::test(1, "shop"), "2@lid", "1")
+                .await
+                .unwrap(),
+            None
+        );
+        store
+            .keep_payload(payload("shop", "1", b"again"))
+            .await
+            .unwrap();
+        store
+            .keep_payload(payload("bar", "1", b"other"))
+            .await
+            .unwrap();
+        assert_eq!(
+            store
+                .payload(&Life::test(1, "shop"), "1@lid", "1")
+                .await
+                .unwrap(),
             Some(b"again".to_vec()),
             "the newer one"
         );
-        assert_eq!(store.forget_payloads(&Life::test(1, "shop"), Timestamp::UNIX_EPOCH).await.unwrap(), 0);
-        assert_eq!(store.forget_payloads(&Life::test(1, "shop"), Timestamp::MAX).await.unwrap(), 1);
-        assert_eq!(store.payload(&Life::test(1, "shop"), "1@lid", "1").await.unwrap(), None);
         assert_eq!(
-            store.payload(&Life::test(2, "bar"), "1@lid", "1").await.unwrap(),
+            store
+                .forget_payloads(&Life::test(1, "shop"), Timestamp::UNIX_EPOCH)
+                .await
+                .unwrap(),
+            0
+        );
+        assert_eq!(
+            store
+                .forget_payloads(&Life::test(1, "shop"), Timestamp::MAX)
+                .await
+                .unwrap(),
+            1
+        );
+        assert_eq!(
+            store
+                .payload(&Life::test(1, "shop"), "1@lid", "1")
+                .await
+                .unwrap(),
+            None
+        );
+        assert_eq!(
+            store
+                .payload(&Life::test(2, "bar"), "1@lid", "1")
+                .await
+                .unwrap(),
             Some(b"other".to_vec()),
             "another session's"
         );

@@ -23,31 +23,66 @@ pub struct Pending {
 
 impl Store {
     /// Keeps messages until they are [released](Self::release). One that is there already stays as it is.
-    pub async fn keep(&self, session: &Life, messages: Vec<(MessageKey, Vec<u8>)>) -> Result<(), StoreError> {
-        self.writer.change(Keep { session: session.clone(), messages }).await
+    pub async fn keep(
+        &self,
+        session: &Life,
+        messages: Vec<(MessageKey, Vec<u8>)>,
+    ) -> Result<(), StoreError> {
+        self.writer
+            .change(Keep {
+                session: session.clone(),
+                messages,
+            })
+            .await
     }
 
     /// Forgets messages that are events now, or are none.
     pub async fn release(&self, session: &Life, keys: Vec<MessageKey>) -> Result<(), StoreError> {
-        self.writer.change(Release { session: session.clone(), keys }).await
+        self.writer
+            .change(Release {
+                session: session.clone(),
+                keys,
+            })
+            .await
     }
 
     /// A message that is kept.
-    pub async fn kept(&self, session: &Life, key: &MessageKey) -> Result<Option<Vec<u8>>, StoreError> {
+    pub async fn kept(
+        &self,
+        session: &Life,
+        key: &MessageKey,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
         let sql = "SELECT message FROM pending WHERE session = $1 AND chat = $2 AND sender = $3 AND message_id = $4";
-        let query = sqlx::query_scalar(sql).bind(session).bind(&key.chat).bind(&key.sender).bind(&key.id);
+        let query = sqlx::query_scalar(sql)
+            .bind(session)
+            .bind(&key.chat)
+            .bind(&key.sender)
+            .bind(&key.id);
         Ok(query.fetch_optional(&self.readers).await?)
     }
 
     /// Up to `limit` messages that have been kept since before `time`, the oldest first.
-    pub async fn left_behind(&self, before: Timestamp, limit: usize) -> Result<Vec<Pending>, StoreError> {
+    pub async fn left_behind(
+        &self,
+        before: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Pending>, StoreError> {
         let sql = "SELECT session, chat, sender, message_id, message, created_at FROM pending \
                    WHERE created_at < $1 ORDER BY created_at LIMIT $2";
-        let query = sqlx::query(sql).bind(before.as_millisecond()).bind(i64::try_from(limit).unwrap_or(i64::MAX));
+        let query = sqlx::query(sql)
+            .bind(before.as_millisecond())
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX));
         let rows = query.fetch_all(&self.readers).await?;
         let pending = |row: &sqlx::sqlite::SqliteRow| Pending {
-            session: self.lives.find(row.get("session")).unwrap_or_else(|| Life::nobodys("")),
-            key: MessageKey { chat: row.get("chat"), sender: row.get("sender"), id: row.get("message_id") },
+            session: self
+                .lives
+                .find(row.get("session"))
+                .unwrap_or_else(|| Life::nobodys("")),
+            key: MessageKey {
+                chat: row.get("chat"),
+                sender: row.get("sender"),
+                id: row.get("message_id"),
+            },
             message: row.get("message"),
             created_at: Timestamp::from_millisecond(row.get("created_at")).unwrap_or_default(),
         };
@@ -67,15 +102,26 @@ impl Change for Keep {
         false
     }
 
-    async fn write(&self, connection: &mut SqliteConnection, now: Timestamp) -> Result<(), sqlx::Error> {
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        now: Timestamp,
+    ) -> Result<(), sqlx::Error> {
         for messages in self.messages.chunks(ROWS) {
-            let sql = "INSERT INTO pending (session, chat, sender, message_id, message, created_at) ";
+            let sql =
+                "INSERT INTO pending (session, chat, sender, message_id, message, created_at) ";
             let mut sql = QueryBuilder::<Sqlite>::new(sql);
             sql.push_values(messages, |mut row, (key, message)| {
-                row.push_bind(self.session.id()).push_bind(&key.chat).push_bind(&key.sender).push_bind(&key.id);
+                row.push_bind(self.session.id())
+                    .push_bind(&key.chat)
+                    .push_bind(&key.sender)
+                    .push_bind(&key.id);
                 row.push_bind(message).push_bind(now.as_millisecond());
             });
-            sql.push(" ON CONFLICT DO NOTHING").build().execute(&mut *connection).await?;
+            sql.push(" ON CONFLICT DO NOTHING")
+                .build()
+                .execute(&mut *connection)
+                .await?;
         }
         Ok(())
     }
@@ -93,10 +139,18 @@ impl Change for Release {
         false
     }
 
-    async fn write(&self, connection: &mut SqliteConnection, _: Timestamp) -> Result<(), sqlx::Error> {
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        _: Timestamp,
+    ) -> Result<(), sqlx::Error> {
         let sql = "DELETE FROM pending WHERE session = $1 AND chat = $2 AND sender = $3 AND message_id = $4";
         for key in &self.keys {
-            let query = sqlx::query(sql).bind(&self.session).bind(&key.chat).bind(&key.sender).bind(&key.id);
+            let query = sqlx::query(sql)
+                .bind(&self.session)
+                .bind(&key.chat)
+                .bind(&key.sender)
+                .bind(&key.id);
             query.execute(&mut *connection).await?;
         }
         Ok(())
@@ -109,7 +163,11 @@ mod tests {
     use crate::clock::Clock;
 
     fn key(id: &str) -> MessageKey {
-        MessageKey { chat: "1@lid".to_owned(), sender: "1:2@lid".to_owned(), id: id.to_owned() }
+        MessageKey {
+            chat: "1@lid".to_owned(),
+            sender: "1:2@lid".to_owned(),
+            id: id.to_owned(),
+        }
     }
 
     #[tokio::test]
@@ -120,14 +178,34 @@ mod tests {
         let store = open().await;
         let messages = vec![(key("1"), b"one".to_vec()), (key("2"), b"two".to_vec())];
         store.keep(&Life::test(1, "shop"), messages).await.unwrap();
-        store.keep(&Life::test(1, "shop"), vec![(key("1"), b"again".to_vec())]).await.unwrap();
+        store
+            .keep(&Life::test(1, "shop"), vec![(key("1"), b"again".to_vec())])
+            .await
+            .unwrap();
         store.close().await;
         let store = open().await;
-        assert_eq!(store.kept(&Life::test(1, "shop"), &key("1")).await.unwrap(), Some(b"one".to_vec()));
-        assert_eq!(store.kept(&Life::test(2, "bar"), &key("1")).await.unwrap(), None);
-        store.release(&Life::test(1, "shop"), vec![key("1")]).await.unwrap();
+        assert_eq!(
+            store.kept(&Life::test(1, "shop"), &key("1")).await.unwrap(),
+            Some(b"one".to_vec())
+        );
+        assert_eq!(
+            store.kept(&Life::test(2, "bar"), &key("1")).await.unwrap(),
+            None
+        );
+        store
+            .release(&Life::test(1, "shop"), vec![key("1")])
+            .await
+            .unwrap();
         let left = store.left_behind(Timestamp::MAX, 10).await.unwrap();
-        assert_eq!(left.into_iter().map(|left| left.message).collect::<Vec<_>>(), [b"two".to_vec()]);
-        assert_eq!(store.left_behind(Timestamp::UNIX_EPOCH, 10).await.unwrap(), []);
+        assert_eq!(
+            left.into_iter()
+                .map(|left| left.message)
+                .collect::<Vec<_>>(),
+            [b"two".to_vec()]
+        );
+        assert_eq!(
+            store.left_behind(Timestamp::UNIX_EPOCH, 10).await.unwrap(),
+            []
+        );
     }
 }

@@ -33,7 +33,14 @@ impl Poll {
     /// An event is kept like a poll whose options are the answers to it.
     pub fn event(chat: String, creator: String, secret: Vec<u8>, name: String) -> Self {
         let options = CalendarEvent::RESPONSES.map(str::to_owned).into();
-        Self { chat: Some(chat), creator, secret, question: name, options, max_selections: EVENT }
+        Self {
+            chat: Some(chat),
+            creator,
+            secret,
+            question: name,
+            options,
+            max_selections: EVENT,
+        }
     }
 
     pub const fn is_event(&self) -> bool {
@@ -51,15 +58,30 @@ pub struct Ballot {
 
 impl Store {
     /// Keeps a poll, unless one of this id is kept already; the secret that is kept.
-    pub async fn keep_poll(&self, session: &Life, id: &str, poll: Poll) -> Result<Vec<u8>, StoreError> {
-        self.writer.change(Keep { session: session.clone(), id: id.to_owned(), poll }).await
+    pub async fn keep_poll(
+        &self,
+        session: &Life,
+        id: &str,
+        poll: Poll,
+    ) -> Result<Vec<u8>, StoreError> {
+        self.writer
+            .change(Keep {
+                session: session.clone(),
+                id: id.to_owned(),
+                poll,
+            })
+            .await
     }
 
     /// The poll of this id, if it is kept.
     pub async fn poll(&self, session: &Life, id: &str) -> Result<Option<Poll>, StoreError> {
         let sql = "SELECT chat, creator, secret, question, options, max_selections FROM polls \
                    WHERE session = $1 AND id = $2";
-        let row = sqlx::query(sql).bind(session).bind(id).fetch_optional(&self.readers).await?;
+        let row = sqlx::query(sql)
+            .bind(session)
+            .bind(id)
+            .fetch_optional(&self.readers)
+            .await?;
         Ok(row.map(|row| Poll {
             chat: row.get("chat"),
             creator: row.get("creator"),
@@ -78,7 +100,14 @@ impl Store {
         ballot: Ballot,
         voted_at: i64,
     ) -> Result<Vec<Ballot>, StoreError> {
-        self.writer.change(Vote { session: session.clone(), poll: poll.to_owned(), ballot, voted_at }).await
+        self.writer
+            .change(Vote {
+                session: session.clone(),
+                poll: poll.to_owned(),
+                ballot,
+                voted_at,
+            })
+            .await
     }
 }
 
@@ -95,17 +124,45 @@ impl Change for Keep {
         false
     }
 
-    async fn write(&self, connection: &mut SqliteConnection, now: Timestamp) -> Result<Vec<u8>, sqlx::Error> {
-        let old = now.as_millisecond() - i64::try_from(KEPT.as_millis()).expect("half a year has few milliseconds");
-        sqlx::query("DELETE FROM polls WHERE created_at < $1").bind(old).execute(&mut *connection).await?;
-        let Poll { chat, creator, secret, question, options, max_selections } = &self.poll;
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        now: Timestamp,
+    ) -> Result<Vec<u8>, sqlx::Error> {
+        let old = now.as_millisecond()
+            - i64::try_from(KEPT.as_millis()).expect("half a year has few milliseconds");
+        sqlx::query("DELETE FROM polls WHERE created_at < $1")
+            .bind(old)
+            .execute(&mut *connection)
+            .await?;
+        let Poll {
+            chat,
+            creator,
+            secret,
+            question,
+            options,
+            max_selections,
+        } = &self.poll;
         let sql = "INSERT INTO polls (session, id, creator, secret, question, options, created_at, max_selections, chat) \
                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING";
-        let query = sqlx::query(sql).bind(&self.session).bind(&self.id).bind(creator).bind(secret).bind(question);
-        let query = query.bind(json(options)).bind(now.as_millisecond()).bind(max_selections).bind(chat);
+        let query = sqlx::query(sql)
+            .bind(&self.session)
+            .bind(&self.id)
+            .bind(creator)
+            .bind(secret)
+            .bind(question);
+        let query = query
+            .bind(json(options))
+            .bind(now.as_millisecond())
+            .bind(max_selections)
+            .bind(chat);
         query.execute(&mut *connection).await?;
         let sql = "SELECT secret FROM polls WHERE session = $1 AND id = $2";
-        sqlx::query_scalar(sql).bind(&self.session).bind(&self.id).fetch_one(connection).await
+        sqlx::query_scalar(sql)
+            .bind(&self.session)
+            .bind(&self.id)
+            .fetch_one(connection)
+            .await
     }
 }
 
@@ -123,16 +180,34 @@ impl Change for Vote {
         false
     }
 
-    async fn write(&self, connection: &mut SqliteConnection, _: Timestamp) -> Result<Vec<Ballot>, sqlx::Error> {
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        _: Timestamp,
+    ) -> Result<Vec<Ballot>, sqlx::Error> {
         let sql = "INSERT INTO poll_votes (session, poll, voter, options, voted_at) VALUES ($1, $2, $3, $4, $5) \
                    ON CONFLICT (session, poll, voter) DO UPDATE SET options = excluded.options, voted_at = excluded.voted_at \
                    WHERE excluded.voted_at >= poll_votes.voted_at";
-        let query = sqlx::query(sql).bind(&self.session).bind(&self.poll).bind(&self.ballot.voter);
-        query.bind(json(&self.ballot.options)).bind(self.voted_at).execute(&mut *connection).await?;
-        let sql = "SELECT voter, options FROM poll_votes WHERE session = $1 AND poll = $2 ORDER BY voter";
-        let rows = sqlx::query(sql).bind(&self.session).bind(&self.poll).fetch_all(connection).await?;
-        let ballot =
-            |row: &sqlx::sqlite::SqliteRow| Ballot { voter: row.get("voter"), options: list(row.get("options")) };
+        let query = sqlx::query(sql)
+            .bind(&self.session)
+            .bind(&self.poll)
+            .bind(&self.ballot.voter);
+        query
+            .bind(json(&self.ballot.options))
+            .bind(self.voted_at)
+            .execute(&mut *connection)
+            .await?;
+        let sql =
+            "SELECT voter, options FROM poll_votes WHERE session = $1 AND poll = $2 ORDER BY voter";
+        let rows = sqlx::query(sql)
+            .bind(&self.session)
+            .bind(&self.poll)
+            .fetch_all(connection)
+            .await?;
+        let ballot = |row: &sqlx::sqlite::SqliteRow| Ballot {
+            voter: row.get("voter"),
+            options: list(row.get("options")),
+        };
         Ok(rows.iter().map(ballot).collect())
     }
 }
@@ -146,19 +221,46 @@ pub(super) async fn count_own(
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
     let sql = "SELECT content FROM messages WHERE place = $1 AND status = 'sent'";
-    let found = sqlx::query_scalar(sql).bind(message.0).fetch_optional(&mut *connection).await?;
-    let Some(content): Option<String> = found else { return Ok(()) };
+    let found = sqlx::query_scalar(sql)
+        .bind(message.0)
+        .fetch_optional(&mut *connection)
+        .await?;
+    let Some(content): Option<String> = found else {
+        return Ok(());
+    };
     let message: Option<Message> = serde_json::from_str(&content).ok();
-    let Some((poll, options)) = message.as_ref().and_then(|message| message.content.ballot()) else { return Ok(()) };
+    let Some((poll, options)) = message
+        .as_ref()
+        .and_then(|message| message.content.ballot())
+    else {
+        return Ok(());
+    };
     let sql = "SELECT 1 FROM polls WHERE session = $1 AND id = $2";
-    if sqlx::query(sql).bind(session).bind(poll).fetch_optional(&mut *connection).await?.is_none() {
+    if sqlx::query(sql)
+        .bind(session)
+        .bind(poll)
+        .fetch_optional(&mut *connection)
+        .await?
+        .is_none()
+    {
         return Ok(());
     }
-    let (poll, ballot) = (poll.to_owned(), Ballot { voter: voter.to_owned(), options });
-    Vote { session: session.clone(), poll, ballot, voted_at: now.as_millisecond() }
-        .write(connection, now)
-        .await
-        .map(drop)
+    let (poll, ballot) = (
+        poll.to_owned(),
+        Ballot {
+            voter: voter.to_owned(),
+            options,
+        },
+    );
+    Vote {
+        session: session.clone(),
+        poll,
+        ballot,
+        voted_at: now.as_millisecond(),
+    }
+    .write(connection, now)
+    .await
+    .map(drop)
 }
 
 fn json(options: &[String]) -> String {
@@ -188,24 +290,65 @@ mod tests {
 
     fn ballot(voter: &str, option: &str) -> Ballot {
         let options = Some(option.to_owned()).filter(|option| !option.is_empty());
-        Ballot { voter: voter.to_owned(), options: options.into_iter().collect() }
+        Ballot {
+            voter: voter.to_owned(),
+            options: options.into_iter().collect(),
+        }
     }
 
     #[tokio::test]
     async fn a_polls_first_secret_stays_and_the_last_vote_counts() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("wapi.db"), Clock::system()).await.unwrap();
-        assert_eq!(store.keep_poll(&Life::test(1, "shop"), "3EB0", poll(1)).await.unwrap(), [1; 32]);
-        assert_eq!(store.keep_poll(&Life::test(1, "shop"), "3EB0", poll(2)).await.unwrap(), [1; 32]);
-        assert_eq!(store.poll(&Life::test(1, "shop"), "3EB0").await.unwrap(), Some(poll(1)));
-        assert_eq!(store.poll(&Life::test(3, "other"), "3EB0").await.unwrap(), None);
+        let store = Store::open(&folder.path().join("wapi.db"), Clock::system())
+            .await
+            .unwrap();
+        assert_eq!(
+            store
+                .keep_poll(&Life::test(1, "shop"), "3EB0", poll(1))
+                .await
+                .unwrap(),
+            [1; 32]
+        );
+        assert_eq!(
+            store
+                .keep_poll(&Life::test(1, "shop"), "3EB0", poll(2))
+                .await
+                .unwrap(),
+            [1; 32]
+        );
+        assert_eq!(
+            store.poll(&Life::test(1, "shop"), "3EB0").await.unwrap(),
+            Some(poll(1))
+        );
+        assert_eq!(
+            store.poll(&Life::test(3, "other"), "3EB0").await.unwrap(),
+            None
+        );
         for (cast, at, counted) in [
             (ballot("bob", "Tea"), 5, vec![ballot("bob", "Tea")]),
-            (ballot("ann", "Tea"), 1, vec![ballot("ann", "Tea"), ballot("bob", "Tea")]),
-            (ballot("bob", "Coffee"), 4, vec![ballot("ann", "Tea"), ballot("bob", "Tea")]),
-            (ballot("bob", ""), 6, vec![ballot("ann", "Tea"), ballot("bob", "")]),
+            (
+                ballot("ann", "Tea"),
+                1,
+                vec![ballot("ann", "Tea"), ballot("bob", "Tea")],
+            ),
+            (
+                ballot("bob", "Coffee"),
+                4,
+                vec![ballot("ann", "Tea"), ballot("bob", "Tea")],
+            ),
+            (
+                ballot("bob", ""),
+                6,
+                vec![ballot("ann", "Tea"), ballot("bob", "")],
+            ),
         ] {
-            assert_eq!(store.vote(&Life::test(1, "shop"), "3EB0", cast, at).await.unwrap(), counted);
+            assert_eq!(
+                store
+                    .vote(&Life::test(1, "shop"), "3EB0", cast, at)
+                    .await
+                    .unwrap(),
+                counted
+            );
         }
     }
 }

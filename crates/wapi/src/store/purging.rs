@@ -53,20 +53,36 @@ impl Store {
     async fn purge_life(&self, life: &Life) -> Result<(), StoreError> {
         let mut after = 0;
         loop {
-            let sql = "SELECT seq FROM events WHERE seq > $1 AND session = $2 ORDER BY seq LIMIT $3";
+            let sql =
+                "SELECT seq FROM events WHERE seq > $1 AND session = $2 ORDER BY seq LIMIT $3";
             let query = sqlx::query(sql).bind(after).bind(life).bind(WINDOW);
             let rows = query.fetch_all(&self.chores).await?;
             let seqs: Vec<i64> = rows.iter().map(|row| row.get("seq")).collect();
-            let Some(last) = seqs.last().copied() else { break };
+            let Some(last) = seqs.last().copied() else {
+                break;
+            };
             self.writer.change(Events { seqs }).await?;
             after = last;
         }
         for sql in ROWS {
-            while self.writer.change(Rows { life: life.clone(), sql }).await? >= WINDOW.unsigned_abs() {}
+            while self
+                .writer
+                .change(Rows {
+                    life: life.clone(),
+                    sql,
+                })
+                .await?
+                >= WINDOW.unsigned_abs()
+            {}
         }
         while self.writer.change(Files { life: life.clone() }).await? >= WINDOW.unsigned_abs() {}
         for sql in LITTLE {
-            self.writer.change(Rows { life: life.clone(), sql }).await?;
+            self.writer
+                .change(Rows {
+                    life: life.clone(),
+                    sql,
+                })
+                .await?;
         }
         self.timers.forget(life);
         Ok(())
@@ -81,15 +97,33 @@ struct Events {
 impl Change for Events {
     type Answer = ();
 
-    async fn write(&self, connection: &mut SqliteConnection, now: Timestamp) -> Result<(), sqlx::Error> {
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        now: Timestamp,
+    ) -> Result<(), sqlx::Error> {
         let drop = "UPDATE deliveries SET state = 'dropped' WHERE state = 'waiting' AND event IN ";
-        let waited: Vec<i64> =
-            list(drop, &self.seqs).push(" RETURNING id").build_query_scalar().fetch_all(&mut *connection).await?;
+        let waited: Vec<i64> = list(drop, &self.seqs)
+            .push(" RETURNING id")
+            .build_query_scalar()
+            .fetch_all(&mut *connection)
+            .await?;
         deliveries::move_on(connection, &waited, now).await?;
-        let attempts = "DELETE FROM attempts WHERE delivery IN (SELECT id FROM deliveries WHERE event IN ";
-        list(attempts, &self.seqs).push(")").build().execute(&mut *connection).await?;
-        for sql in ["DELETE FROM deliveries WHERE event IN ", "DELETE FROM events WHERE seq IN "] {
-            list(sql, &self.seqs).build().execute(&mut *connection).await?;
+        let attempts =
+            "DELETE FROM attempts WHERE delivery IN (SELECT id FROM deliveries WHERE event IN ";
+        list(attempts, &self.seqs)
+            .push(")")
+            .build()
+            .execute(&mut *connection)
+            .await?;
+        for sql in [
+            "DELETE FROM deliveries WHERE event IN ",
+            "DELETE FROM events WHERE seq IN ",
+        ] {
+            list(sql, &self.seqs)
+                .build()
+                .execute(&mut *connection)
+                .await?;
         }
         Ok(())
     }
@@ -107,9 +141,17 @@ impl Change for Rows {
         false
     }
 
-    async fn write(&self, connection: &mut SqliteConnection, _: Timestamp) -> Result<u64, sqlx::Error> {
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        _: Timestamp,
+    ) -> Result<u64, sqlx::Error> {
         let query = sqlx::query(self.sql).bind(&self.life);
-        let query = if self.sql.contains("$2") { query.bind(WINDOW) } else { query };
+        let query = if self.sql.contains("$2") {
+            query.bind(WINDOW)
+        } else {
+            query
+        };
         Ok(query.execute(connection).await?.rows_affected())
     }
 }
@@ -126,15 +168,28 @@ impl Change for Files {
         false
     }
 
-    async fn write(&self, connection: &mut SqliteConnection, _: Timestamp) -> Result<u64, sqlx::Error> {
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        _: Timestamp,
+    ) -> Result<u64, sqlx::Error> {
         const THESE: &str = "(SELECT id FROM media WHERE session = $1 ORDER BY id LIMIT $2)";
         let left = sqlx::AssertSqlSafe(format!(
             "INSERT INTO media_leftovers (sha256) SELECT DISTINCT sha256 FROM media \
              WHERE state = 'stored' AND sha256 IS NOT NULL AND id IN {THESE} ON CONFLICT DO NOTHING"
         ));
-        sqlx::query(left).bind(&self.life).bind(WINDOW).execute(&mut *connection).await?;
+        sqlx::query(left)
+            .bind(&self.life)
+            .bind(WINDOW)
+            .execute(&mut *connection)
+            .await?;
         let gone = sqlx::AssertSqlSafe(format!("DELETE FROM media WHERE id IN {THESE}"));
-        Ok(sqlx::query(gone).bind(&self.life).bind(WINDOW).execute(connection).await?.rows_affected())
+        Ok(sqlx::query(gone)
+            .bind(&self.life)
+            .bind(WINDOW)
+            .execute(connection)
+            .await?
+            .rows_affected())
     }
 }
 

@@ -35,11 +35,14 @@ impl Questions {
         let is_there = Arc::clone(&asker);
         #[cfg(test)]
         let taken = Arc::clone(&self.taken);
-        connection.lock_handle().await?.set_progress_handler(STEPS, move || {
-            #[cfg(test)]
-            taken.fetch_add(1, Ordering::Relaxed);
-            is_there.load(Ordering::Relaxed)
-        });
+        connection
+            .lock_handle()
+            .await?
+            .set_progress_handler(STEPS, move || {
+                #[cfg(test)]
+                taken.fetch_add(1, Ordering::Relaxed);
+                is_there.load(Ordering::Relaxed)
+            });
         Ok(Question { asker, connection })
     }
 
@@ -89,18 +92,34 @@ mod tests {
     async fn a_question_whose_asker_has_left_ends() {
         let clock = Clock::system();
         let options = SqliteConnectOptions::new().in_memory(true);
-        let questions = Questions::new(SqlitePoolOptions::new().max_connections(1).connect_lazy_with(options));
+        let questions = Questions::new(
+            SqlitePoolOptions::new()
+                .max_connections(1)
+                .connect_lazy_with(options),
+        );
         for _ in 0..3 {
             let mut question = questions.ask().await.unwrap();
             let endless = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
             let asked = sqlx::query_scalar::<_, i64>(endless).fetch_one(&mut *question);
-            clock.timeout(Duration::from_millis(20), asked).await.unwrap_err();
+            clock
+                .timeout(Duration::from_millis(20), asked)
+                .await
+                .unwrap_err();
             drop(question);
             let next = async {
                 let mut question = questions.ask().await.unwrap();
-                sqlx::query_scalar::<_, i64>("SELECT 1").fetch_one(&mut *question).await.unwrap()
+                sqlx::query_scalar::<_, i64>("SELECT 1")
+                    .fetch_one(&mut *question)
+                    .await
+                    .unwrap()
             };
-            assert_eq!(clock.timeout(Duration::from_secs(20), next).await.expect("the next asker has its turn"), 1);
+            assert_eq!(
+                clock
+                    .timeout(Duration::from_secs(20), next)
+                    .await
+                    .expect("the next asker has its turn"),
+                1
+            );
         }
     }
 }

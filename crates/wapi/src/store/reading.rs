@@ -33,7 +33,9 @@ impl Store {
         if messages.is_empty() {
             return Ok(HashMap::new());
         }
-        let mut sql = QueryBuilder::<Sqlite>::new("SELECT session, id, content FROM messages WHERE (session, id) IN (");
+        let mut sql = QueryBuilder::<Sqlite>::new(
+            "SELECT session, id, content FROM messages WHERE (session, id) IN (",
+        );
         sql.push_values(messages, |mut row, (session, id)| {
             row.push_bind(session.id()).push_bind(id);
         });
@@ -56,7 +58,10 @@ impl Store {
     }
 
     /// What was settled before this may be removed: of events that are held, none is older.
-    pub(super) async fn removable_before(&self, before: Timestamp) -> Result<Timestamp, StoreError> {
+    pub(super) async fn removable_before(
+        &self,
+        before: Timestamp,
+    ) -> Result<Timestamp, StoreError> {
         let sql = "SELECT created_at FROM events WHERE seq > $1 ORDER BY seq LIMIT 1";
         let query = sqlx::query_scalar(sql).bind(self.removable());
         let oldest: Option<i64> = query.fetch_optional(&self.chores).await?;

@@ -35,8 +35,14 @@ impl Store {
             Some(id) => {
                 let sql = "SELECT seq FROM events WHERE session = $1 AND message_chat IN ($2, $3) AND message_id = $4 \
                            AND type = 'message.received'";
-                let query = sqlx::query_scalar(sql).bind(session).bind(one).bind(other).bind(id);
-                let Some(seq) = query.fetch_optional(&mut *question).await? else { return Ok(None) };
+                let query = sqlx::query_scalar(sql)
+                    .bind(session)
+                    .bind(one)
+                    .bind(other)
+                    .bind(id);
+                let Some(seq) = query.fetch_optional(&mut *question).await? else {
+                    return Ok(None);
+                };
                 seq
             }
         };
@@ -46,19 +52,37 @@ impl Store {
                    AND type = 'message.received' AND seq <= $4 AND seq > \
                    (SELECT COALESCE(max(seq), 0) FROM reads WHERE session = $1 AND chat IN ($2, $3)) \
                    ORDER BY +seq DESC LIMIT $5";
-        let query = sqlx::query(sql).bind(session).bind(one).bind(other).bind(newest).bind(MOST);
+        let query = sqlx::query(sql)
+            .bind(session)
+            .bind(one)
+            .bind(other)
+            .bind(newest)
+            .bind(MOST);
         let unread = |row: &SqliteRow| Unread {
             seq: row.get("seq"),
             chat: row.get("message_chat"),
             sender: row.get("sender"),
             id: row.get("message_id"),
         };
-        Ok(Some(query.fetch_all(&mut *question).await?.iter().map(unread).collect()))
+        Ok(Some(
+            query
+                .fetch_all(&mut *question)
+                .await?
+                .iter()
+                .map(unread)
+                .collect(),
+        ))
     }
 
     /// Notes that a chat was marked read up to the message at this place.
     pub async fn mark_read(&self, session: &Life, chat: &str, seq: i64) -> Result<(), StoreError> {
-        self.writer.change(MarkRead { session: session.clone(), chat: chat.to_owned(), seq }).await
+        self.writer
+            .change(MarkRead {
+                session: session.clone(),
+                chat: chat.to_owned(),
+                seq,
+            })
+            .await
     }
 }
 
@@ -75,10 +99,19 @@ impl Change for MarkRead {
         false
     }
 
-    async fn write(&self, connection: &mut SqliteConnection, _now: Timestamp) -> Result<(), sqlx::Error> {
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        _now: Timestamp,
+    ) -> Result<(), sqlx::Error> {
         let sql = "INSERT INTO reads (session, chat, seq) VALUES ($1, $2, $3) \
                    ON CONFLICT (session, chat) DO UPDATE SET seq = max(reads.seq, excluded.seq)";
-        sqlx::query(sql).bind(&self.session).bind(&self.chat).bind(self.seq).execute(connection).await?;
+        sqlx::query(sql)
+            .bind(&self.session)
+            .bind(&self.chat)
+            .bind(self.seq)
+            .execute(connection)
+            .await?;
         Ok(())
     }
 }

@@ -37,17 +37,38 @@ impl Store {
     ///
     /// Nothing that waits to be delivered or is [held](Self::hold_after) goes, and of a message that may come again the row stays, empty: it is what the message would
     /// be recognised by.
-    pub async fn remove_old(&self, after: i64, window: u16, cut: Cut) -> Result<Window, StoreError> {
+    pub async fn remove_old(
+        &self,
+        after: i64,
+        window: u16,
+        cut: Cut,
+    ) -> Result<Window, StoreError> {
         let sql = "SELECT seq, created_at, body <> '' AS is_full FROM events WHERE seq > $1 ORDER BY seq LIMIT $2";
-        let rows = sqlx::query(sql).bind(after).bind(i64::from(window)).fetch_all(&self.chores).await?;
+        let rows = sqlx::query(sql)
+            .bind(after)
+            .bind(i64::from(window))
+            .fetch_all(&self.chores)
+            .await?;
         let created = |row: &sqlx::sqlite::SqliteRow| row.get::<i64, _>("created_at");
         let is_old = |row: &&sqlx::sqlite::SqliteRow| created(row) < cut.events.as_millisecond();
-        let is_of_the_future = |row: &&sqlx::sqlite::SqliteRow| created(row) > cut.now.as_millisecond();
-        let reached: Vec<_> = rows.iter().take_while(|row| is_old(row) || is_of_the_future(row)).collect();
-        let next = reached.last().filter(|_| reached.len() == usize::from(window)).map(|row| row.get("seq"));
-        let may_go =
-            |row: &&sqlx::sqlite::SqliteRow| row.get::<bool, _>("is_full") || created(row) < cut.known.as_millisecond();
-        let seqs = reached.into_iter().filter(is_old).filter(may_go).map(|row| row.get("seq"));
+        let is_of_the_future =
+            |row: &&sqlx::sqlite::SqliteRow| created(row) > cut.now.as_millisecond();
+        let reached: Vec<_> = rows
+            .iter()
+            .take_while(|row| is_old(row) || is_of_the_future(row))
+            .collect();
+        let next = reached
+            .last()
+            .filter(|_| reached.len() == usize::from(window))
+            .map(|row| row.get("seq"));
+        let may_go = |row: &&sqlx::sqlite::SqliteRow| {
+            row.get::<bool, _>("is_full") || created(row) < cut.known.as_millisecond()
+        };
+        let seqs = reached
+            .into_iter()
+            .filter(is_old)
+            .filter(may_go)
+            .map(|row| row.get("seq"));
         let seqs: Vec<i64> = seqs.filter(|seq| *seq <= self.removable()).collect();
         let removed = match seqs.is_empty() {
             true => 0,
@@ -65,7 +86,13 @@ impl Store {
         window: u16,
     ) -> Result<u64, StoreError> {
         let messages = self.removable_before(messages).await?;
-        self.writer.change(RemoveMessages { keys, messages, window }).await
+        self.writer
+            .change(RemoveMessages {
+                keys,
+                messages,
+                window,
+            })
+            .await
     }
 
     /// Gives some of what is free back to the file system.
@@ -82,32 +109,66 @@ struct Remove {
 impl Change for Remove {
     type Answer = u64;
 
-    async fn write(&self, connection: &mut SqliteConnection, _: Timestamp) -> Result<u64, sqlx::Error> {
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        _: Timestamp,
+    ) -> Result<u64, sqlx::Error> {
         let gone = self.nobody_waits_for(connection).await?;
         if gone.is_empty() {
             return Ok(0);
         }
-        let mut attempts =
-            list("DELETE FROM attempts WHERE delivery IN (SELECT id FROM deliveries WHERE event IN ", &gone);
+        let mut attempts = list(
+            "DELETE FROM attempts WHERE delivery IN (SELECT id FROM deliveries WHERE event IN ",
+            &gone,
+        );
         attempts.push(")").build().execute(&mut *connection).await?;
-        list("DELETE FROM deliveries WHERE event IN ", &gone).build().execute(&mut *connection).await?;
+        list("DELETE FROM deliveries WHERE event IN ", &gone)
+            .build()
+            .execute(&mut *connection)
+            .await?;
         let mut forget = list("DELETE FROM events WHERE seq IN ", &gone);
-        forget.push(" AND (message_id IS NULL OR created_at < ").push_bind(self.cut.known.as_millisecond()).push(")");
-        let forgotten = forget.build().execute(&mut *connection).await?.rows_affected();
-        let mut empty = list("UPDATE events SET body = '' WHERE body <> '' AND seq IN ", &gone);
-        let emptied = empty.build().execute(&mut *connection).await?.rows_affected();
+        forget
+            .push(" AND (message_id IS NULL OR created_at < ")
+            .push_bind(self.cut.known.as_millisecond())
+            .push(")");
+        let forgotten = forget
+            .build()
+            .execute(&mut *connection)
+            .await?
+            .rows_affected();
+        let mut empty = list(
+            "UPDATE events SET body = '' WHERE body <> '' AND seq IN ",
+            &gone,
+        );
+        let emptied = empty
+            .build()
+            .execute(&mut *connection)
+            .await?
+            .rows_affected();
         Ok(forgotten + emptied)
     }
 }
 
 impl Remove {
     /// Asked where it is written: somebody may have begun to wait since.
-    async fn nobody_waits_for(&self, connection: &mut SqliteConnection) -> Result<Vec<i64>, sqlx::Error> {
-        let mut sql = list("SELECT DISTINCT event FROM deliveries WHERE event IN ", &self.seqs);
+    async fn nobody_waits_for(
+        &self,
+        connection: &mut SqliteConnection,
+    ) -> Result<Vec<i64>, sqlx::Error> {
+        let mut sql = list(
+            "SELECT DISTINCT event FROM deliveries WHERE event IN ",
+            &self.seqs,
+        );
         sql.push(" AND (state = 'waiting' OR (state = 'dead' AND settled_at >= ");
         sql.push_bind(self.cut.dead.as_millisecond()).push("))");
         let kept: Vec<i64> = sql.build_query_scalar().fetch_all(connection).await?;
-        Ok(self.seqs.iter().copied().filter(|seq| !kept.contains(seq)).collect())
+        Ok(self
+            .seqs
+            .iter()
+            .copied()
+            .filter(|seq| !kept.contains(seq))
+            .collect())
     }
 }
 
@@ -131,7 +192,11 @@ struct RemoveMessages {
 impl Change for RemoveMessages {
     type Answer = u64;
 
-    async fn write(&self, connection: &mut SqliteConnection, _: Timestamp) -> Result<u64, sqlx::Error> {
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        _: Timestamp,
+    ) -> Result<u64, sqlx::Error> {
         let mut removed = 0;
         for (sql, before) in [
             (
@@ -145,7 +210,9 @@ impl Change for RemoveMessages {
                 self.messages,
             ),
         ] {
-            let query = sqlx::query(sql).bind(before.as_millisecond()).bind(i64::from(self.window));
+            let query = sqlx::query(sql)
+                .bind(before.as_millisecond())
+                .bind(i64::from(self.window));
             removed += query.execute(&mut *connection).await?.rows_affected();
         }
         Ok(removed)
@@ -157,7 +224,11 @@ struct Shrink;
 impl Change for Shrink {
     type Answer = ();
 
-    async fn write(&self, connection: &mut SqliteConnection, _: Timestamp) -> Result<(), sqlx::Error> {
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        _: Timestamp,
+    ) -> Result<(), sqlx::Error> {
         // A pragma takes no parameters; the number is ours.
         let sql = sqlx::AssertSqlSafe(format!("PRAGMA incremental_vacuum({PAGES})"));
         sqlx::query(sql).execute(connection).await?;
@@ -168,9 +239,13 @@ impl Change for Shrink {
 /// Lets the file of a database shrink, which is decided when it is made; one that was made otherwise is written anew, once.
 pub(super) async fn make_shrinkable(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     const INCREMENTAL: i64 = 2;
-    let mode: i64 = sqlx::query_scalar("PRAGMA auto_vacuum").fetch_one(&mut *connection).await?;
+    let mode: i64 = sqlx::query_scalar("PRAGMA auto_vacuum")
+        .fetch_one(&mut *connection)
+        .await?;
     if mode != INCREMENTAL {
-        sqlx::query("PRAGMA auto_vacuum = INCREMENTAL").execute(&mut *connection).await?;
+        sqlx::query("PRAGMA auto_vacuum = INCREMENTAL")
+            .execute(&mut *connection)
+            .await?;
         sqlx::query("VACUUM").execute(connection).await?;
     }
     Ok(())
@@ -188,7 +263,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("wapi.db");
         let store = Store::open(&file, Clock::system()).await.unwrap();
-        let mut connection = SqliteConnectOptions::new().filename(&file).connect().await.unwrap();
+        let mut connection = SqliteConnectOptions::new()
+            .filename(&file)
+            .connect()
+            .await
+            .unwrap();
         for sql in [
             "INSERT INTO messages (session, id, chat, type, content, accepted_at, settled_at) \
              VALUES (1, 'old', 'ann', 'text', '{}', 1, 1), (1, 'young', 'ann', 'text', '{}', 1, 1000), \
@@ -199,10 +278,24 @@ mod tests {
             sqlx::query(sql).execute(&mut connection).await.unwrap();
         }
         let middle = Timestamp::from_millisecond(500).unwrap();
-        assert_eq!(store.remove_old_messages(middle, middle, 10).await.unwrap(), 2);
-        assert_eq!(store.remove_old_messages(middle, middle, 10).await.unwrap(), 0);
-        let left = async |sql| sqlx::query_scalar::<_, String>(sql).fetch_all(&store.chores).await.unwrap();
-        assert_eq!(left("SELECT id FROM messages ORDER BY place").await, ["young", "waits"]);
+        assert_eq!(
+            store.remove_old_messages(middle, middle, 10).await.unwrap(),
+            2
+        );
+        assert_eq!(
+            store.remove_old_messages(middle, middle, 10).await.unwrap(),
+            0
+        );
+        let left = async |sql| {
+            sqlx::query_scalar::<_, String>(sql)
+                .fetch_all(&store.chores)
+                .await
+                .unwrap()
+        };
+        assert_eq!(
+            left("SELECT id FROM messages ORDER BY place").await,
+            ["young", "waits"]
+        );
         assert_eq!(left("SELECT key FROM idempotency").await, ["young"]);
     }
 }

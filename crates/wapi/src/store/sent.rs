@@ -47,26 +47,52 @@ pub struct Progress {
 
 impl Store {
     /// The message of this id, if it was sent through here.
-    pub async fn sent_message(&self, session: &Life, id: &str) -> Result<Option<SentMessage>, StoreError> {
+    pub async fn sent_message(
+        &self,
+        session: &Life,
+        id: &str,
+    ) -> Result<Option<SentMessage>, StoreError> {
         Ok(find(&self.readers, session, id).await?)
     }
 }
 
-async fn find(pool: &SqlitePool, session: &Life, id: &str) -> Result<Option<SentMessage>, sqlx::Error> {
+async fn find(
+    pool: &SqlitePool,
+    session: &Life,
+    id: &str,
+) -> Result<Option<SentMessage>, sqlx::Error> {
     let sql = "SELECT place, id, chat, content, status, error_code, error, accepted_at, send_at, expires_at, \
                       attempted_at, sent_at, settled_at, edited_at \
                FROM messages WHERE session = $1 AND id = $2";
-    let Some(row) = sqlx::query(sql).bind(session).bind(id).fetch_optional(pool).await? else { return Ok(None) };
+    let Some(row) = sqlx::query(sql)
+        .bind(session)
+        .bind(id)
+        .fetch_optional(pool)
+        .await?
+    else {
+        return Ok(None);
+    };
     let sql = "SELECT recipient, delivered_at, read_at, played_at FROM receipts WHERE message = $1 ORDER BY recipient";
-    let receipts = sqlx::query(sql).bind(row.get::<i64, _>("place")).fetch_all(pool).await?;
+    let receipts = sqlx::query(sql)
+        .bind(row.get::<i64, _>("place"))
+        .fetch_all(pool)
+        .await?;
     let recipients = receipts.iter().map(progress).collect();
-    let mut message = SentMessage { recipients, ..message(&row) };
+    let mut message = SentMessage {
+        recipients,
+        ..message(&row)
+    };
     // The condition and the expression of the index, word for word.
     let sql = "SELECT type, content, max(accepted_at) AS changed_at FROM messages \
                WHERE session = $1 AND coalesce(json_extract(content, '$.edit.message_id'), \
                                                json_extract(content, '$.deletion.message_id')) = $2 \
                  AND type IN ('edit', 'deletion') AND status NOT IN ('failed', 'cancelled') GROUP BY type";
-    for row in sqlx::query(sql).bind(session).bind(id).fetch_all(pool).await? {
+    for row in sqlx::query(sql)
+        .bind(session)
+        .bind(id)
+        .fetch_all(pool)
+        .await?
+    {
         let changed_at = optional_time(&row, "changed_at");
         if row.get::<&str, _>("type") == "deletion" {
             message.deleted_at = changed_at;
@@ -74,7 +100,11 @@ async fn find(pool: &SqlitePool, session: &Life, id: &str) -> Result<Option<Sent
         }
         message.edited_at = changed_at;
         // Of several, SQLite takes the columns beside a maximum from the row that has it.
-        if let Ok(Message { content: Content::Edit { edit }, .. }) = serde_json::from_str(row.get("content")) {
+        if let Ok(Message {
+            content: Content::Edit { edit },
+            ..
+        }) = serde_json::from_str(row.get("content"))
+        {
             message.message.content.reword(&edit);
         }
     }
@@ -82,15 +112,21 @@ async fn find(pool: &SqlitePool, session: &Life, id: &str) -> Result<Option<Sent
 }
 
 /// Of a message that a newer program wrote.
-const UNREADABLE: Content = Content::Unsupported { raw: serde_json::Value::Null };
+const UNREADABLE: Content = Content::Unsupported {
+    raw: serde_json::Value::Null,
+};
 
 fn message(row: &SqliteRow) -> SentMessage {
-    let failure = |code| Failure { code, detail: row.get::<Option<String>, _>("error").unwrap_or_default() };
+    let failure = |code| Failure {
+        code,
+        detail: row.get::<Option<String>, _>("error").unwrap_or_default(),
+    };
     SentMessage {
         place: Place(row.get("place")),
         id: row.get("id"),
         chat: row.get("chat"),
-        message: serde_json::from_str(row.get("content")).unwrap_or_else(|_| Message::new(UNREADABLE)),
+        message: serde_json::from_str(row.get("content"))
+            .unwrap_or_else(|_| Message::new(UNREADABLE)),
         status: row.get("status"),
         failure: row.get::<Option<String>, _>("error_code").map(failure),
         accepted_at: time(row.get("accepted_at")),
@@ -129,13 +165,26 @@ pub struct Quoted {
 impl Store {
     /// A message of a chat, sent or received, if it is known; the chat by all its addresses. One that was sent through here and that
     /// nobody has, because it failed or was taken back before it left, is none.
-    pub async fn quoted(&self, session: &Life, chats: &[String], id: &str) -> Result<Option<Quoted>, StoreError> {
+    pub async fn quoted(
+        &self,
+        session: &Life,
+        chats: &[String],
+        id: &str,
+    ) -> Result<Option<Quoted>, StoreError> {
         let sql = "SELECT chat, content, status IN ('failed', 'cancelled') AS is_nobodys FROM messages \
                    WHERE session = $1 AND id = $2";
-        if let Some(own) = sqlx::query(sql).bind(session).bind(id).fetch_optional(&self.readers).await? {
-            let is_there =
-                !own.get::<bool, _>("is_nobodys") && chats.iter().any(|chat| chat == own.get::<&str, _>("chat"));
-            let quoted = || Quoted { author: None, message: serde_json::from_str(own.get("content")).ok() };
+        if let Some(own) = sqlx::query(sql)
+            .bind(session)
+            .bind(id)
+            .fetch_optional(&self.readers)
+            .await?
+        {
+            let is_there = !own.get::<bool, _>("is_nobodys")
+                && chats.iter().any(|chat| chat == own.get::<&str, _>("chat"));
+            let quoted = || Quoted {
+                author: None,
+                message: serde_json::from_str(own.get("content")).ok(),
+            };
             return Ok(is_there.then(quoted));
         }
         let sql = "SELECT sender, type, body FROM events \
@@ -143,11 +192,17 @@ impl Store {
                      AND type IN ('message.received', 'message.echo', 'status.received')";
         for chat in chats {
             let query = sqlx::query(sql).bind(session).bind(chat).bind(id);
-            let Some(row) = query.fetch_optional(&self.readers).await? else { continue };
+            let Some(row) = query.fetch_optional(&self.readers).await? else {
+                continue;
+            };
             let body: Option<Told> = serde_json::from_str(row.get("body")).ok();
             // An echo is what the account wrote on another device.
-            let author = Some(row.get("sender")).filter(|_| row.get::<&str, _>("type") != "message.echo");
-            return Ok(Some(Quoted { author, message: body.map(|body| body.data) }));
+            let author =
+                Some(row.get("sender")).filter(|_| row.get::<&str, _>("type") != "message.echo");
+            return Ok(Some(Quoted {
+                author,
+                message: body.map(|body| body.data),
+            }));
         }
         Ok(None)
     }
@@ -156,9 +211,18 @@ impl Store {
 impl Store {
     /// Who wrote the messages of this id in a chat, by all its addresses, as far as it is known: their addresses; `None`: the session
     /// itself.
-    pub async fn authors(&self, session: &Life, chats: &[String], id: &str) -> Result<Vec<Option<String>>, StoreError> {
+    pub async fn authors(
+        &self,
+        session: &Life,
+        chats: &[String],
+        id: &str,
+    ) -> Result<Vec<Option<String>>, StoreError> {
         let sql = "SELECT 1 FROM messages WHERE session = $1 AND id = $2";
-        let own: Option<i64> = sqlx::query_scalar(sql).bind(session).bind(id).fetch_optional(&self.readers).await?;
+        let own: Option<i64> = sqlx::query_scalar(sql)
+            .bind(session)
+            .bind(id)
+            .fetch_optional(&self.readers)
+            .await?;
         let mut authors: Vec<Option<String>> = own.map(|_| None).into_iter().collect();
         let sql = "SELECT sender FROM events WHERE session = $1 AND message_chat = $2 AND message_id = $3 \
                      AND type IN ('message.received', 'message.echo', 'status.received', 'message.undecryptable')";

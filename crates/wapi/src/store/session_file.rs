@@ -34,8 +34,12 @@ const BROKEN: [i32; 3] = [11, 26, 1];
 pub async fn inspect(path: &Path) -> SessionFile {
     match tokio::fs::metadata(path).await {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return SessionFile::Absent,
-        Err(error) => return SessionFile::Unreadable(format!("its file cannot be read now: {error}")),
-        Ok(found) if !found.is_file() => return SessionFile::Unusable("what is in its place is not a file".to_owned()),
+        Err(error) => {
+            return SessionFile::Unreadable(format!("its file cannot be read now: {error}"));
+        }
+        Ok(found) if !found.is_file() => {
+            return SessionFile::Unusable("what is in its place is not a file".to_owned());
+        }
         // The engine makes an empty file first; a crash right then leaves it behind.
         Ok(found) if found.len() == 0 => return SessionFile::NeverPaired,
         Ok(_) => {}
@@ -43,7 +47,9 @@ pub async fn inspect(path: &Path) -> SessionFile {
     let is_half_done = has_content(&path.with_extension("db-journal")).await;
     match look(path, is_half_done).await {
         Ok(found) => found,
-        Err(error) if is_broken(&error) => SessionFile::Unusable(format!("its file is damaged or no session: {error}")),
+        Err(error) if is_broken(&error) => {
+            SessionFile::Unusable(format!("its file is damaged or no session: {error}"))
+        }
         Err(error) if is_half_done => SessionFile::Unreadable(format!(
             "a crash left a change of its file half done, and undoing it failed ({error}): wapi must be allowed to write to {} and to \
              the -journal beside it, on a disk that has room",
@@ -62,20 +68,28 @@ pub async fn take_in_log(path: &Path) -> Result<(), StoreError> {
         .busy_timeout(BUSY)
         .disable_statement_logging();
     let mut connection = options.connect().await?;
-    let done = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut connection).await;
+    let done = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
+        .fetch_one(&mut connection)
+        .await;
     connection.close().await?;
     match done?.get::<i64, _>(0) {
         0 => Ok(()),
-        _ => Err(StoreError::new("somebody reads the session's file all the time")),
+        _ => Err(StoreError::new(
+            "somebody reads the session's file all the time",
+        )),
     }
 }
 
 async fn has_content(path: &Path) -> bool {
-    tokio::fs::metadata(path).await.is_ok_and(|found| found.len() > 0)
+    tokio::fs::metadata(path)
+        .await
+        .is_ok_and(|found| found.len() > 0)
 }
 
 fn is_broken(error: &sqlx::Error) -> bool {
-    let sqlx::Error::Database(error) = error else { return matches!(error, sqlx::Error::ColumnDecode { .. }) };
+    let sqlx::Error::Database(error) = error else {
+        return matches!(error, sqlx::Error::ColumnDecode { .. });
+    };
     // The low byte is the code, the others say more of it.
     let code = error.code().and_then(|code| code.parse::<i32>().ok());
     code.is_some_and(|code| BROKEN.contains(&(code & 0xff)))
@@ -84,7 +98,9 @@ fn is_broken(error: &sqlx::Error) -> bool {
 async fn look(path: &Path, is_half_done: bool) -> Result<SessionFile, sqlx::Error> {
     // `immutable` keeps SQLite from making lock files beside a file that may be anybody's. It must not be used when there is a
     // write-ahead log, whose content would be missed.
-    let has_log = tokio::fs::try_exists(path.with_extension("db-wal")).await.unwrap_or(true);
+    let has_log = tokio::fs::try_exists(path.with_extension("db-wal"))
+        .await
+        .unwrap_or(true);
     let mut connection = SqliteConnectOptions::new()
         .filename(path)
         .read_only(!is_half_done)
@@ -100,9 +116,13 @@ async fn look(path: &Path, is_half_done: bool) -> Result<SessionFile, sqlx::Erro
 }
 
 async fn examine(connection: &mut SqliteConnection) -> Result<SessionFile, sqlx::Error> {
-    let verdict: String = sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&mut *connection).await?;
+    let verdict: String = sqlx::query_scalar("PRAGMA quick_check(1)")
+        .fetch_one(&mut *connection)
+        .await?;
     if verdict != "ok" {
-        return Ok(SessionFile::Unusable(format!("its file is damaged: {verdict}")));
+        return Ok(SessionFile::Unusable(format!(
+            "its file is damaged: {verdict}"
+        )));
     }
     let tables: i64 = sqlx::query_scalar(
         "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('device', 'identities')",
@@ -113,16 +133,27 @@ async fn examine(connection: &mut SqliteConnection) -> Result<SessionFile, sqlx:
         2 => {}
         // A crash before the first table was made.
         0 if is_empty(connection).await? => return Ok(SessionFile::NeverPaired),
-        _ => return Ok(SessionFile::Unusable("its file is a database, but not that of a session".to_owned())),
+        _ => {
+            return Ok(SessionFile::Unusable(
+                "its file is a database, but not that of a session".to_owned(),
+            ));
+        }
     }
     // Pairing writes the account's number; before that it is an empty text.
-    let paired: bool =
-        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM device WHERE pn <> '')").fetch_one(connection).await?;
-    Ok(if paired { SessionFile::Paired } else { SessionFile::NeverPaired })
+    let paired: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM device WHERE pn <> '')")
+        .fetch_one(connection)
+        .await?;
+    Ok(if paired {
+        SessionFile::Paired
+    } else {
+        SessionFile::NeverPaired
+    })
 }
 
 async fn is_empty(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
-    let objects: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema").fetch_one(connection).await?;
+    let objects: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema")
+        .fetch_one(connection)
+        .await?;
     Ok(objects == 0)
 }
 
@@ -131,23 +162,42 @@ mod tests {
     use super::*;
 
     async fn make(path: &Path, sql: &[&'static str]) {
-        let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true);
         let mut connection = options.connect().await.unwrap();
         for statement in sql {
-            sqlx::query(*statement).execute(&mut connection).await.unwrap();
+            sqlx::query(*statement)
+                .execute(&mut connection)
+                .await
+                .unwrap();
         }
         connection.close().await.unwrap();
     }
 
-    const TABLES: [&str; 2] =
-        ["CREATE TABLE identities (a TEXT)", "CREATE TABLE device (id INTEGER, pn TEXT NOT NULL)"];
+    const TABLES: [&str; 2] = [
+        "CREATE TABLE identities (a TEXT)",
+        "CREATE TABLE device (id INTEGER, pn TEXT NOT NULL)",
+    ];
 
     #[tokio::test]
     async fn files_are_told_apart_and_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
-        make(&path("paired.db"), &[TABLES[0], TABLES[1], "INSERT INTO device VALUES (1, '1@s.whatsapp.net')"]).await;
-        make(&path("unpaired.db"), &[TABLES[0], TABLES[1], "INSERT INTO device VALUES (1, '')"]).await;
+        make(
+            &path("paired.db"),
+            &[
+                TABLES[0],
+                TABLES[1],
+                "INSERT INTO device VALUES (1, '1@s.whatsapp.net')",
+            ],
+        )
+        .await;
+        make(
+            &path("unpaired.db"),
+            &[TABLES[0], TABLES[1], "INSERT INTO device VALUES (1, '')"],
+        )
+        .await;
         make(&path("foreign.db"), &["CREATE TABLE recipes (name TEXT)"]).await;
         std::fs::write(path("empty.db"), b"").unwrap();
         std::fs::write(path("text.db"), b"dear diary, ".repeat(1000)).unwrap();
@@ -158,13 +208,23 @@ mod tests {
         let before: Vec<_> = listing(folder.path());
         assert_eq!(inspect(&path("nothing.db")).await, SessionFile::Absent);
         assert_eq!(inspect(&path("empty.db")).await, SessionFile::NeverPaired);
-        assert_eq!(inspect(&path("unpaired.db")).await, SessionFile::NeverPaired);
+        assert_eq!(
+            inspect(&path("unpaired.db")).await,
+            SessionFile::NeverPaired
+        );
         assert_eq!(inspect(&path("paired.db")).await, SessionFile::Paired);
         for name in ["foreign.db", "text.db", "torn.db", "."] {
             let found = inspect(&path(name)).await;
-            assert!(matches!(found, SessionFile::Unusable(_)), "{name} is {found:?}");
+            assert!(
+                matches!(found, SessionFile::Unusable(_)),
+                "{name} is {found:?}"
+            );
         }
-        assert_eq!(listing(folder.path()), before, "inspecting changed something");
+        assert_eq!(
+            listing(folder.path()),
+            before,
+            "inspecting changed something"
+        );
     }
 
     #[tokio::test]
@@ -174,10 +234,18 @@ mod tests {
         let paired = "INSERT INTO device VALUES (1, '1@s.whatsapp.net')";
         make(&path, &[TABLES[0], TABLES[1], paired]).await;
         // Somebody else has it for themselves.
-        let options =
-            SqliteConnectOptions::new().filename(&path).locking_mode(sqlx::sqlite::SqliteLockingMode::Exclusive);
-        let mut other = options.journal_mode(sqlx::sqlite::SqliteJournalMode::Wal).connect().await.unwrap();
-        sqlx::query("UPDATE device SET id = 2").execute(&mut other).await.unwrap();
+        let options = SqliteConnectOptions::new()
+            .filename(&path)
+            .locking_mode(sqlx::sqlite::SqliteLockingMode::Exclusive);
+        let mut other = options
+            .journal_mode(sqlx::sqlite::SqliteJournalMode::Wal)
+            .connect()
+            .await
+            .unwrap();
+        sqlx::query("UPDATE device SET id = 2")
+            .execute(&mut other)
+            .await
+            .unwrap();
         let found = inspect(&path).await;
         assert!(matches!(found, SessionFile::Unreadable(_)), "{found:?}");
         other.close().await.unwrap();
@@ -192,19 +260,32 @@ mod tests {
     /// A copy of a session's file as a crash leaves it in the middle of its first change, before there is a log.
     async fn half_done(folder: &Path) -> std::path::PathBuf {
         let (made, left) = (folder.join("made.db"), folder.join("left.db"));
-        make(&made, &[TABLES[0], TABLES[1], "INSERT INTO device VALUES (1, '')"]).await;
-        let options = SqliteConnectOptions::new().filename(&made).pragma("cache_size", "1").pragma("cache_spill", "1");
+        make(
+            &made,
+            &[TABLES[0], TABLES[1], "INSERT INTO device VALUES (1, '')"],
+        )
+        .await;
+        let options = SqliteConnectOptions::new()
+            .filename(&made)
+            .pragma("cache_size", "1")
+            .pragma("cache_spill", "1");
         let mut connection = options.connect().await.unwrap();
         sqlx::query("BEGIN").execute(&mut connection).await.unwrap();
         // More than the cache holds, so that some of it is in the file.
         let fill = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500)
                     INSERT INTO identities SELECT hex(zeroblob(500)) FROM n";
         sqlx::query(fill).execute(&mut connection).await.unwrap();
-        sqlx::query("UPDATE device SET pn = 'half'").execute(&mut connection).await.unwrap();
+        sqlx::query("UPDATE device SET pn = 'half'")
+            .execute(&mut connection)
+            .await
+            .unwrap();
         for suffix in ["db", "db-journal"] {
             std::fs::copy(made.with_extension(suffix), left.with_extension(suffix)).unwrap();
         }
-        assert!(has_content(&left.with_extension("db-journal")).await, "nothing is half done");
+        assert!(
+            has_content(&left.with_extension("db-journal")).await,
+            "nothing is half done"
+        );
         left
     }
 
@@ -221,13 +302,27 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let left = half_done(folder.path()).await;
         // Somebody else has it open, so nobody can write.
-        let options =
-            SqliteConnectOptions::new().filename(&left).locking_mode(sqlx::sqlite::SqliteLockingMode::Exclusive);
+        let options = SqliteConnectOptions::new()
+            .filename(&left)
+            .locking_mode(sqlx::sqlite::SqliteLockingMode::Exclusive);
         let mut other = options.connect().await.unwrap();
-        std::fs::copy(left.with_extension("db-journal"), folder.path().join("copy")).unwrap();
-        sqlx::query("UPDATE device SET id = 2").execute(&mut other).await.unwrap();
-        std::fs::copy(folder.path().join("copy"), left.with_extension("db-journal")).unwrap();
-        let SessionFile::Unreadable(why) = inspect(&left).await else { panic!("it is readable") };
+        std::fs::copy(
+            left.with_extension("db-journal"),
+            folder.path().join("copy"),
+        )
+        .unwrap();
+        sqlx::query("UPDATE device SET id = 2")
+            .execute(&mut other)
+            .await
+            .unwrap();
+        std::fs::copy(
+            folder.path().join("copy"),
+            left.with_extension("db-journal"),
+        )
+        .unwrap();
+        let SessionFile::Unreadable(why) = inspect(&left).await else {
+            panic!("it is readable")
+        };
         assert!(why.contains("wapi must be allowed to write to"), "{why}");
     }
 
@@ -235,8 +330,14 @@ mod tests {
     async fn the_log_is_taken_into_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("shop.db");
-        let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
-        let mut open = options.journal_mode(sqlx::sqlite::SqliteJournalMode::Wal).connect().await.unwrap();
+        let options = SqliteConnectOptions::new()
+            .filename(&path)
+            .create_if_missing(true);
+        let mut open = options
+            .journal_mode(sqlx::sqlite::SqliteJournalMode::Wal)
+            .connect()
+            .await
+            .unwrap();
         sqlx::query(TABLES[1]).execute(&mut open).await.unwrap();
         assert!(has_content(&path.with_extension("db-wal")).await);
         take_in_log(&path).await.unwrap();
@@ -244,8 +345,12 @@ mod tests {
     }
 
     fn listing(folder: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
-        let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-        let mut files: Vec<_> = files.map(|path| (path.clone(), std::fs::read(&path).unwrap())).collect();
+        let files = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
+        let mut files: Vec<_> = files
+            .map(|path| (path.clone(), std::fs::read(&path).unwrap()))
+            .collect();
         files.sort();
         files
     }

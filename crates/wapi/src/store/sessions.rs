@@ -51,19 +51,39 @@ impl Store {
     /// over.
     pub async fn order_session(&self, name: &str, ordered: &Ordered) -> Result<(), StoreError> {
         let metadata = Value::Object(ordered.metadata.clone()).to_string();
-        self.writer.change(Order { name: name.to_owned(), metadata, asks_for_past: ordered.past.is_some() }).await
+        self.writer
+            .change(Order {
+                name: name.to_owned(),
+                metadata,
+                asks_for_past: ordered.past.is_some(),
+            })
+            .await
     }
 
     /// Remembers whether a session is stopped.
     pub async fn order_stop(&self, name: &str, stop: Stop) -> Result<(), StoreError> {
         let stopped = if stop == Stop::ByHand { STOPPED } else { RUNS };
-        self.writer.change(OrderStop { name: name.to_owned(), stopped }).await
+        self.writer
+            .change(OrderStop {
+                name: name.to_owned(),
+                stopped,
+            })
+            .await
     }
 
     /// Remembers that a session is to be removed, until it is forgotten.
     pub async fn order_removal(&self, name: &str, leave: Leave) -> Result<(), StoreError> {
-        let stopped = if leave == Leave::Nothing { PURGED } else { REMOVED };
-        self.writer.change(OrderStop { name: name.to_owned(), stopped }).await
+        let stopped = if leave == Leave::Nothing {
+            PURGED
+        } else {
+            REMOVED
+        };
+        self.writer
+            .change(OrderStop {
+                name: name.to_owned(),
+                stopped,
+            })
+            .await
     }
 
     /// Forgets a session. What is of its lives stays: it is there again for whoever links the same account under this name. Or, if nothing
@@ -72,12 +92,19 @@ impl Store {
         if leave == Leave::Nothing {
             self.lives.purged(self.lives.of(name));
         }
-        self.writer.change(Forget { name: name.to_owned(), lives: self.lives.of(name) }).await
+        self.writer
+            .change(Forget {
+                name: name.to_owned(),
+                lives: self.lives.of(name),
+            })
+            .await
     }
 
     /// What was ordered for each session that is remembered.
     pub async fn ordered_sessions(&self) -> Result<BTreeMap<String, Ordered>, StoreError> {
-        let rows = sqlx::query("SELECT name, stopped, metadata FROM sessions").fetch_all(&self.readers).await?;
+        let rows = sqlx::query("SELECT name, stopped, metadata FROM sessions")
+            .fetch_all(&self.readers)
+            .await?;
         let pasts = self.pasts().await?;
         let ordered = |row: &SqliteRow| {
             let (name, stopped): (String, i64) = (row.get("name"), row.get("stopped"));
@@ -88,7 +115,15 @@ impl Store {
                 PURGED => Some(Leave::Nothing),
                 _ => None,
             };
-            (name, Ordered { is_stopped: stopped != RUNS, removed, metadata, past })
+            (
+                name,
+                Ordered {
+                    is_stopped: stopped != RUNS,
+                    removed,
+                    metadata,
+                    past,
+                },
+            )
         };
         Ok(rows.iter().map(ordered).collect())
     }
@@ -110,11 +145,17 @@ impl Store {
 
     /// When each life received its last message, by its number, as far as it is noted.
     pub async fn last_received(&self) -> Result<BTreeMap<i64, Timestamp>, StoreError> {
-        let rows = sqlx::query("SELECT session, last_at FROM received WHERE last_at > 0 AND session > 0")
-            .fetch_all(&self.readers)
-            .await?;
-        let time = |row: &SqliteRow| Timestamp::from_millisecond(row.get("last_at")).unwrap_or(Timestamp::MAX);
-        Ok(rows.iter().map(|row| (row.get("session"), time(row))).collect())
+        let rows =
+            sqlx::query("SELECT session, last_at FROM received WHERE last_at > 0 AND session > 0")
+                .fetch_all(&self.readers)
+                .await?;
+        let time = |row: &SqliteRow| {
+            Timestamp::from_millisecond(row.get("last_at")).unwrap_or(Timestamp::MAX)
+        };
+        Ok(rows
+            .iter()
+            .map(|row| (row.get("session"), time(row)))
+            .collect())
     }
 }
 
@@ -140,10 +181,17 @@ struct Order {
 impl Change for Order {
     type Answer = ();
 
-    async fn write(&self, connection: &mut SqliteConnection, now: Timestamp) -> Result<(), sqlx::Error> {
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        now: Timestamp,
+    ) -> Result<(), sqlx::Error> {
         let sql = "INSERT INTO sessions (name, stopped, metadata, created_at) VALUES ($1, 0, $2, $3) \
                    ON CONFLICT (name) DO UPDATE SET stopped = 0, metadata = excluded.metadata";
-        let query = sqlx::query(sql).bind(&self.name).bind(&self.metadata).bind(now.as_millisecond());
+        let query = sqlx::query(sql)
+            .bind(&self.name)
+            .bind(&self.metadata)
+            .bind(now.as_millisecond());
         query.execute(&mut *connection).await?;
         past::order(connection, &self.name, self.asks_for_past).await
     }
@@ -157,10 +205,17 @@ struct OrderStop {
 impl Change for OrderStop {
     type Answer = ();
 
-    async fn write(&self, connection: &mut SqliteConnection, now: Timestamp) -> Result<(), sqlx::Error> {
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        now: Timestamp,
+    ) -> Result<(), sqlx::Error> {
         let sql = "INSERT INTO sessions (name, stopped, created_at) VALUES ($1, $2, $3) \
                    ON CONFLICT (name) DO UPDATE SET stopped = excluded.stopped";
-        let query = sqlx::query(sql).bind(&self.name).bind(self.stopped).bind(now.as_millisecond());
+        let query = sqlx::query(sql)
+            .bind(&self.name)
+            .bind(self.stopped)
+            .bind(now.as_millisecond());
         query.execute(connection).await.map(drop)
     }
 }
@@ -173,12 +228,22 @@ struct Forget {
 impl Change for Forget {
     type Answer = ();
 
-    async fn write(&self, connection: &mut SqliteConnection, _: Timestamp) -> Result<(), sqlx::Error> {
-        sqlx::query("DELETE FROM sessions WHERE name = $1").bind(&self.name).execute(&mut *connection).await?;
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        _: Timestamp,
+    ) -> Result<(), sqlx::Error> {
+        sqlx::query("DELETE FROM sessions WHERE name = $1")
+            .bind(&self.name)
+            .execute(&mut *connection)
+            .await?;
         // Whoever follows one again is not told what was posted in between.
         for life in &self.lives {
             let sql = "DELETE FROM newsletters WHERE session = $1";
-            sqlx::query(sql).bind(life).execute(&mut *connection).await?;
+            sqlx::query(sql)
+                .bind(life)
+                .execute(&mut *connection)
+                .await?;
         }
         past::order(connection, &self.name, false).await
     }
@@ -190,10 +255,18 @@ struct Probe;
 impl Change for Probe {
     type Answer = ();
 
-    async fn write(&self, connection: &mut SqliteConnection, now: Timestamp) -> Result<(), sqlx::Error> {
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        now: Timestamp,
+    ) -> Result<(), sqlx::Error> {
         let sql = "INSERT INTO received (session, last_at, seq) VALUES (0, $1, 0) \
                    ON CONFLICT (session) DO UPDATE SET last_at = excluded.last_at";
-        sqlx::query(sql).bind(now.as_millisecond()).execute(connection).await.map(drop)
+        sqlx::query(sql)
+            .bind(now.as_millisecond())
+            .execute(connection)
+            .await
+            .map(drop)
     }
 }
 
@@ -204,11 +277,20 @@ struct Note {
 impl Change for Note {
     type Answer = ();
 
-    async fn write(&self, connection: &mut SqliteConnection, _: Timestamp) -> Result<(), sqlx::Error> {
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        _: Timestamp,
+    ) -> Result<(), sqlx::Error> {
         for (session, last_at, seq) in &self.news {
             let sql = "INSERT INTO received (session, last_at, seq) VALUES ($1, $2, $3) \
                        ON CONFLICT (session) DO UPDATE SET last_at = excluded.last_at, seq = excluded.seq";
-            sqlx::query(sql).bind(session).bind(last_at).bind(seq).execute(&mut *connection).await?;
+            sqlx::query(sql)
+                .bind(session)
+                .bind(last_at)
+                .bind(seq)
+                .execute(&mut *connection)
+                .await?;
         }
         Ok(())
     }
@@ -222,19 +304,38 @@ mod tests {
     #[tokio::test]
     async fn a_session_of_the_same_name_begins_with_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("wapi.db"), Clock::system()).await.unwrap();
-        let (number, lid, news) =
-            ("375440000001@s.whatsapp.net", "100000000000001@lid", "120363000000000001@newsletter");
+        let store = Store::open(&folder.path().join("wapi.db"), Clock::system())
+            .await
+            .unwrap();
+        let (number, lid, news) = (
+            "375440000001@s.whatsapp.net",
+            "100000000000001@lid",
+            "120363000000000001@newsletter",
+        );
         let shop = store.lives().begun("shop");
         // First told by the LID, then with the number beside it.
         store.identify(&shop, None, Some(lid)).await.unwrap();
-        assert_eq!(store.identify(&shop, Some(number), Some(lid)).await.unwrap().as_deref(), Some(lid));
+        assert_eq!(
+            store
+                .identify(&shop, Some(number), Some(lid))
+                .await
+                .unwrap()
+                .as_deref(),
+            Some(lid)
+        );
         store.set_newsletter_place(&shop, news, 100).await.unwrap();
         store.forget_session("shop", Leave::Lives).await.unwrap();
         store.lives().ended("shop");
         let again = store.lives().begun("shop");
         assert_ne!(shop, again);
-        assert_eq!(store.identify(&again, Some(number), Some(lid)).await.unwrap().as_deref(), Some(number));
+        assert_eq!(
+            store
+                .identify(&again, Some(number), Some(lid))
+                .await
+                .unwrap()
+                .as_deref(),
+            Some(number)
+        );
         assert_eq!(store.newsletter_place(&again, news).await.unwrap(), None);
     }
 }

@@ -24,13 +24,23 @@ struct RemoveSettled {
 impl Change for RemoveSettled {
     type Answer = u64;
 
-    async fn write(&self, connection: &mut SqliteConnection, now: Timestamp) -> Result<u64, sqlx::Error> {
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        now: Timestamp,
+    ) -> Result<u64, sqlx::Error> {
         let sql = "DELETE FROM idempotency WHERE (caller, route, key) IN \
                    (SELECT caller, route, key FROM idempotency WHERE created_at <= $1 ORDER BY created_at LIMIT $2)";
-        sqlx::query(sql).bind(forgotten_until(now)).bind(self.limit).execute(&mut *connection).await?;
+        sqlx::query(sql)
+            .bind(forgotten_until(now))
+            .bind(self.limit)
+            .execute(&mut *connection)
+            .await?;
         let sql = "DELETE FROM messages WHERE place IN \
                    (SELECT place FROM messages WHERE settled_at < $1 ORDER BY settled_at LIMIT $2)";
-        let query = sqlx::query(sql).bind(self.before.as_millisecond()).bind(self.limit);
+        let query = sqlx::query(sql)
+            .bind(self.before.as_millisecond())
+            .bind(self.limit);
         Ok(query.execute(connection).await?.rows_affected())
     }
 }
@@ -42,8 +52,8 @@ mod tests {
     use crate::event::Person;
     use crate::message::Message;
     use crate::store::{
-        Acceptance, Accepted, Departure, IdempotencyKey, Judged, Life, NewMessage, Outcomes, Receipt, ReceiptKind,
-        Verdict,
+        Acceptance, Accepted, Departure, IdempotencyKey, Judged, Life, NewMessage, Outcomes,
+        Receipt, ReceiptKind, Verdict,
     };
 
     const CHAT: &str = "375440000001@s.whatsapp.net";
@@ -65,14 +75,18 @@ mod tests {
             departure: Departure::AtOnce,
             key: Some(key),
         });
-        let Ok(Acceptance::New(accepted)) = accepted.await else { panic!("it is new") };
+        let Ok(Acceptance::New(accepted)) = accepted.await else {
+            panic!("it is new")
+        };
         accepted
     }
 
     #[tokio::test]
     async fn what_is_settled_goes_with_its_receipts_and_what_is_open_stays() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("wapi.db"), Clock::system()).await.unwrap();
+        let store = Store::open(&folder.path().join("wapi.db"), Clock::system())
+            .await
+            .unwrap();
         let (sent, open) = (accept(&store, "1").await, accept(&store, "2").await);
         let now = Clock::system().now();
         let judged = Judged {
@@ -91,20 +105,60 @@ mod tests {
             kind: ReceiptKind::Read,
             at: now,
         };
-        let outcomes = Outcomes { judged: vec![judged], receipts: vec![receipt] };
+        let outcomes = Outcomes {
+            judged: vec![judged],
+            receipts: vec![receipt],
+        };
         // Recorded twice, it is the same.
         for _ in 0..2 {
             store.record_outcomes(outcomes.clone()).await.unwrap();
         }
-        let found = store.sent_message(&Life::test(1, "shop"), &sent.id).await.unwrap().unwrap();
+        let found = store
+            .sent_message(&Life::test(1, "shop"), &sent.id)
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!((found.status.as_str(), found.recipients.len()), ("sent", 1));
-        assert_eq!(store.remove_settled(now, 100).await.unwrap(), 0, "it is too young");
+        assert_eq!(
+            store.remove_settled(now, 100).await.unwrap(),
+            0,
+            "it is too young"
+        );
         let later = now + jiff::SignedDuration::from_hours(1);
         assert_eq!(store.remove_settled(later, 100).await.unwrap(), 1);
-        assert_eq!(store.sent_message(&Life::test(1, "shop"), &sent.id).await.unwrap(), None);
-        assert_eq!(store.open_messages(&Life::test(1, "shop")).await.unwrap().len(), 1);
-        assert_eq!(store.sent_message(&Life::test(1, "shop"), &open.id).await.unwrap().unwrap().status, "queued");
+        assert_eq!(
+            store
+                .sent_message(&Life::test(1, "shop"), &sent.id)
+                .await
+                .unwrap(),
+            None
+        );
+        assert_eq!(
+            store
+                .open_messages(&Life::test(1, "shop"))
+                .await
+                .unwrap()
+                .len(),
+            1
+        );
+        assert_eq!(
+            store
+                .sent_message(&Life::test(1, "shop"), &open.id)
+                .await
+                .unwrap()
+                .unwrap()
+                .status,
+            "queued"
+        );
         store.doubt_attempted().await.unwrap();
-        assert_eq!(store.sent_message(&Life::test(1, "shop"), &open.id).await.unwrap().unwrap().status, "unknown");
+        assert_eq!(
+            store
+                .sent_message(&Life::test(1, "shop"), &open.id)
+                .await
+                .unwrap()
+                .unwrap()
+                .status,
+            "unknown"
+        );
     }
 }

@@ -36,14 +36,20 @@ struct Recent {
 impl Recent {
     /// Forgets everything: whoever reads asks the database.
     fn restart(&mut self, at: i64) {
-        *self = Self { from: at, newest: at, ..Self::default() };
+        *self = Self {
+            from: at,
+            newest: at,
+            ..Self::default()
+        };
     }
 
     fn push(&mut self, saved: Saved) {
         self.bytes += saved.body.len();
         self.events.push_back(Arc::new(saved));
         while self.events.len() > MOST || (self.bytes > MOST_BYTES && self.events.len() > 1) {
-            let Some(oldest) = self.events.pop_front() else { break };
+            let Some(oldest) = self.events.pop_front() else {
+                break;
+            };
             self.bytes -= oldest.body.len();
             self.from = oldest.seq;
         }
@@ -83,7 +89,11 @@ impl Tail {
         lifecycle: &Lifecycle,
     ) -> Arc<Self> {
         let (readers, bell) = (Arc::default(), watch::Sender::new(()));
-        let tail = Arc::new(Self { recent: Mutex::default(), readers, bell });
+        let tail = Arc::new(Self {
+            recent: Mutex::default(),
+            readers,
+            bell,
+        });
         lifecycle.spawn(Arc::clone(&tail).run(chores, lives, commits, lifecycle.clone()));
         tail
     }
@@ -118,7 +128,8 @@ impl Tail {
         }
         let mut connection = chores.acquire().await?;
         while place < newest {
-            let page = feed::after(&mut connection, place, &Wanted::default(), lives, 2 * MOST).await?;
+            let page =
+                feed::after(&mut connection, place, &Wanted::default(), lives, 2 * MOST).await?;
             place = page.upto;
             let mut recent = self.lock();
             page.events.into_iter().for_each(|event| recent.push(event));
@@ -128,20 +139,32 @@ impl Tail {
     }
 
     /// Up to `limit` events after a place, and the newest place; `None` when they are not all here.
-    pub fn after(&self, seq: i64, wanted: &Wanted, lives: &Lives, limit: usize) -> Option<(Vec<Arc<Saved>>, i64)> {
+    pub fn after(
+        &self,
+        seq: i64,
+        wanted: &Wanted,
+        lives: &Lives,
+        limit: usize,
+    ) -> Option<(Vec<Arc<Saved>>, i64)> {
         let recent = self.lock();
         if seq < recent.from {
             return None;
         }
         let start = recent.events.partition_point(|event| event.seq <= seq);
         let shown = wanted.now(lives);
-        let events = recent.events.range(start..).filter(|event| shown.takes(event, lives));
+        let events = recent
+            .events
+            .range(start..)
+            .filter(|event| shown.takes(event, lives));
         Some((events.take(limit).cloned().collect(), recent.newest))
     }
 
     pub fn wait(&self) -> Waiting {
         self.readers.fetch_add(1, Ordering::SeqCst);
-        Waiting { bell: self.bell.subscribe(), readers: Arc::clone(&self.readers) }
+        Waiting {
+            bell: self.bell.subscribe(),
+            readers: Arc::clone(&self.readers),
+        }
     }
 
     pub fn readers(&self) -> usize {

@@ -9,12 +9,17 @@ use crate::event::MessageKey;
 pub(super) async fn store() -> (Store, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder).await;
-    store.put_endpoint("hook", "http://127.0.0.1/", &[]).await.unwrap();
+    store
+        .put_endpoint("hook", "http://127.0.0.1/", &[])
+        .await
+        .unwrap();
     (store, folder)
 }
 
 pub(super) async fn open(folder: &tempfile::TempDir) -> Store {
-    Store::open(&folder.path().join("wapi.db"), Clock::system()).await.unwrap()
+    Store::open(&folder.path().join("wapi.db"), Clock::system())
+        .await
+        .unwrap()
 }
 
 pub(super) fn event(chat: &str, id: &str) -> NewEvent {
@@ -22,7 +27,11 @@ pub(super) fn event(chat: &str, id: &str) -> NewEvent {
         id: format!("evt_{chat}_{id}_{}", rand::random::<u32>()),
         session: Life::test(1, "shop"),
         chat: chat.to_owned(),
-        message: Some(MessageKey { chat: chat.to_owned(), sender: "ann".to_owned(), id: id.to_owned() }),
+        message: Some(MessageKey {
+            chat: chat.to_owned(),
+            sender: "ann".to_owned(),
+            id: id.to_owned(),
+        }),
         kind: "message.received",
         body: format!("{{\"n\":\"{id}\"}}"),
     }
@@ -34,12 +43,18 @@ pub(super) fn soon() -> Timestamp {
 
 pub(super) async fn due(store: &Store) -> Vec<(String, String)> {
     let due = store.due(soon(), 100).await.unwrap();
-    due.into_iter().map(|due| (due.chat, due.message.unwrap().id)).collect()
+    due.into_iter()
+        .map(|due| (due.chat, due.message.unwrap().id))
+        .collect()
 }
 
 pub(super) async fn settle(store: &Store, chat: &str, outcome: Outcome) {
     let due = store.due(soon(), 100).await.unwrap();
-    let delivery = due.into_iter().find(|due| due.chat == chat).unwrap().delivery;
+    let delivery = due
+        .into_iter()
+        .find(|due| due.chat == chat)
+        .unwrap()
+        .delivery;
     store.settle(Settled { delivery, outcome }).await.unwrap();
 }
 
@@ -50,47 +65,114 @@ pub(super) fn pair(chat: &str, id: &str) -> (String, String) {
 #[tokio::test]
 async fn each_chat_offers_its_oldest_and_goes_on_when_that_is_settled() {
     let (store, _folder) = store().await;
-    store.append(vec![event("a", "1"), event("a", "2"), event("b", "1")]).await.unwrap();
+    store
+        .append(vec![event("a", "1"), event("a", "2"), event("b", "1")])
+        .await
+        .unwrap();
     assert_eq!(due(&store).await, [pair("a", "1"), pair("b", "1")]);
     settle(&store, "a", Outcome::Delivered).await;
     assert_eq!(due(&store).await, [pair("b", "1"), pair("a", "2")]);
     let later = soon() + jiff::SignedDuration::from_hours(1);
-    settle(&store, "a", Outcome::Again { error: "500".into(), due_at: later }).await;
+    settle(
+        &store,
+        "a",
+        Outcome::Again {
+            error: "500".into(),
+            due_at: later,
+        },
+    )
+    .await;
     store.append(vec![event("a", "3")]).await.unwrap();
-    assert_eq!(due(&store).await, [pair("b", "1")], "nothing overtakes within a chat");
-    assert_eq!(store.next_due(soon()).await.unwrap().unwrap().as_millisecond(), later.as_millisecond());
-    settle(&store, "b", Outcome::Dead { error: "gone".into() }).await;
+    assert_eq!(
+        due(&store).await,
+        [pair("b", "1")],
+        "nothing overtakes within a chat"
+    );
+    assert_eq!(
+        store
+            .next_due(soon())
+            .await
+            .unwrap()
+            .unwrap()
+            .as_millisecond(),
+        later.as_millisecond()
+    );
+    settle(
+        &store,
+        "b",
+        Outcome::Dead {
+            error: "gone".into(),
+        },
+    )
+    .await;
     assert_eq!(due(&store).await, []);
 }
 
 #[tokio::test]
 async fn a_message_that_comes_again_is_the_same_event() {
     let (store, folder) = store().await;
-    store.append(vec![event("a", "1"), event("a", "1")]).await.unwrap();
-    store.append(vec![event("a", "1"), event("a", "2")]).await.unwrap();
+    store
+        .append(vec![event("a", "1"), event("a", "1")])
+        .await
+        .unwrap();
+    store
+        .append(vec![event("a", "1"), event("a", "2")])
+        .await
+        .unwrap();
     settle(&store, "a", Outcome::Delivered).await;
     store.append(vec![event("a", "1")]).await.unwrap();
     assert_eq!(due(&store).await, [pair("a", "2")]);
     store.close().await;
     let store = open(&folder).await;
     store.append(vec![event("a", "1")]).await.unwrap();
-    assert_eq!(due(&store).await, [pair("a", "2")], "a restart forgets nothing");
+    assert_eq!(
+        due(&store).await,
+        [pair("a", "2")],
+        "a restart forgets nothing"
+    );
 }
 
 #[tokio::test]
 async fn a_delivery_that_steps_aside_lets_its_chat_go_on_and_is_tried_by_itself() {
     let (store, _folder) = store().await;
-    store.append(vec![event("a", "1"), event("a", "2")]).await.unwrap();
-    let aside = Outcome::Aside { error: "400".into(), due_at: soon() };
+    store
+        .append(vec![event("a", "1"), event("a", "2")])
+        .await
+        .unwrap();
+    let aside = Outcome::Aside {
+        error: "400".into(),
+        due_at: soon(),
+    };
     settle(&store, "a", aside).await;
     assert_eq!(due(&store).await[0], pair("a", "2"));
     settle(&store, "a", Outcome::Delivered).await;
-    let left = store.due(soon() + jiff::SignedDuration::from_secs(5), 100).await.unwrap();
+    let left = store
+        .due(soon() + jiff::SignedDuration::from_secs(5), 100)
+        .await
+        .unwrap();
     assert_eq!(left.len(), 1);
     assert!(left[0].is_aside);
-    assert_eq!((left[0].message.as_ref().unwrap().id.as_str(), left[0].attempts), ("1", 1));
-    store.settle(Settled { delivery: left[0].delivery, outcome: Outcome::Delivered }).await.unwrap();
-    assert_eq!(store.due(soon() + jiff::SignedDuration::from_secs(5), 100).await.unwrap(), []);
+    assert_eq!(
+        (
+            left[0].message.as_ref().unwrap().id.as_str(),
+            left[0].attempts
+        ),
+        ("1", 1)
+    );
+    store
+        .settle(Settled {
+            delivery: left[0].delivery,
+            outcome: Outcome::Delivered,
+        })
+        .await
+        .unwrap();
+    assert_eq!(
+        store
+            .due(soon() + jiff::SignedDuration::from_secs(5), 100)
+            .await
+            .unwrap(),
+        []
+    );
 }
 
 #[tokio::test]
@@ -98,7 +180,14 @@ async fn many_at_once_share_a_commit_and_each_is_there() {
     let (store, _folder) = store().await;
     let appends = (0..1_000).map(|number| {
         let store = store.clone();
-        async move { store.append(vec![event(&format!("chat {}", number % 10), &number.to_string())]).await }
+        async move {
+            store
+                .append(vec![event(
+                    &format!("chat {}", number % 10),
+                    &number.to_string(),
+                )])
+                .await
+        }
     });
     let outcomes = futures_util::future::join_all(appends).await;
     assert!(outcomes.iter().all(Result::is_ok));
@@ -111,9 +200,21 @@ async fn many_at_once_share_a_commit_and_each_is_there() {
         seen += due.len();
         let settled = due.into_iter().map(|due| {
             let store = store.clone();
-            async move { store.settle(Settled { delivery: due.delivery, outcome: Outcome::Delivered }).await }
+            async move {
+                store
+                    .settle(Settled {
+                        delivery: due.delivery,
+                        outcome: Outcome::Delivered,
+                    })
+                    .await
+            }
         });
-        assert!(futures_util::future::join_all(settled).await.iter().all(Result::is_ok));
+        assert!(
+            futures_util::future::join_all(settled)
+                .await
+                .iter()
+                .all(Result::is_ok)
+        );
     }
     assert_eq!(seen, 1_000);
 }
@@ -123,18 +224,33 @@ async fn a_full_disk_refuses_what_does_not_fit_and_nothing_afterwards_that_does(
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("wapi.db");
     let small = SqliteConnectOptions::new().pragma("max_page_count", "80");
-    let store = Store::open_with(small, &file, Clock::system()).await.unwrap();
-    store.put_endpoint("hook", "http://127.0.0.1/", &[]).await.unwrap();
-    let large = |number: usize| NewEvent { body: "x".repeat(20_000), ..event("a", &number.to_string()) };
+    let store = Store::open_with(small, &file, Clock::system())
+        .await
+        .unwrap();
+    store
+        .put_endpoint("hook", "http://127.0.0.1/", &[])
+        .await
+        .unwrap();
+    let large = |number: usize| NewEvent {
+        body: "x".repeat(20_000),
+        ..event("a", &number.to_string())
+    };
     let mut saved = 0;
     while store.append(vec![large(saved)]).await.is_ok() {
         saved += 1;
     }
     assert!(store.trouble().unwrap().to_string().contains("full"));
-    store.put_endpoint("hook", "http://127.0.0.2/", &[]).await.unwrap();
+    store
+        .put_endpoint("hook", "http://127.0.0.2/", &[])
+        .await
+        .unwrap();
     assert!(store.trouble().is_none());
     assert!(store.append(vec![large(saved)]).await.is_err());
-    assert_eq!(due(&store).await, [pair("a", "0")], "what was saved is there");
+    assert_eq!(
+        due(&store).await,
+        [pair("a", "0")],
+        "what was saved is there"
+    );
     let found = Clock::system();
     found
         .timeout(Duration::from_secs(30), async {
@@ -149,15 +265,45 @@ async fn a_full_disk_refuses_what_does_not_fit_and_nothing_afterwards_that_does(
 #[tokio::test]
 async fn an_outcome_that_is_saved_twice_counts_once() {
     let (store, _folder) = store().await;
-    store.append(vec![event("a", "1"), event("a", "2")]).await.unwrap();
+    store
+        .append(vec![event("a", "1"), event("a", "2")])
+        .await
+        .unwrap();
     let first = store.due(soon(), 1).await.unwrap().remove(0).delivery;
-    let aside = || Outcome::Aside { error: "400".into(), due_at: soon() };
+    let aside = || Outcome::Aside {
+        error: "400".into(),
+        due_at: soon(),
+    };
     for outcome in [aside(), aside()] {
-        store.settle(Settled { delivery: first, outcome }).await.unwrap();
+        store
+            .settle(Settled {
+                delivery: first,
+                outcome,
+            })
+            .await
+            .unwrap();
     }
-    store.settle(Settled { delivery: first, outcome: Outcome::Delivered }).await.unwrap();
-    for outcome in [aside(), Outcome::Delivered, Outcome::Dead { error: "late".into() }] {
-        store.settle(Settled { delivery: first, outcome }).await.unwrap();
+    store
+        .settle(Settled {
+            delivery: first,
+            outcome: Outcome::Delivered,
+        })
+        .await
+        .unwrap();
+    for outcome in [
+        aside(),
+        Outcome::Delivered,
+        Outcome::Dead {
+            error: "late".into(),
+        },
+    ] {
+        store
+            .settle(Settled {
+                delivery: first,
+                outcome,
+            })
+            .await
+            .unwrap();
     }
     assert_eq!(due(&store).await, [pair("a", "2")]);
 }
@@ -165,8 +311,15 @@ async fn an_outcome_that_is_saved_twice_counts_once() {
 #[tokio::test]
 async fn what_another_process_holds_cannot_be_written_and_is_writable_afterwards() {
     let (store, folder) = store().await;
-    let mut other = SqliteConnectOptions::new().filename(folder.path().join("wapi.db")).connect().await.unwrap();
-    sqlx::query("BEGIN EXCLUSIVE").execute(&mut other).await.unwrap();
+    let mut other = SqliteConnectOptions::new()
+        .filename(folder.path().join("wapi.db"))
+        .connect()
+        .await
+        .unwrap();
+    sqlx::query("BEGIN EXCLUSIVE")
+        .execute(&mut other)
+        .await
+        .unwrap();
     assert!(store.append(vec![event("a", "1")]).await.is_err());
     assert!(store.trouble().is_some());
     sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
@@ -179,7 +332,10 @@ async fn what_another_process_holds_cannot_be_written_and_is_writable_afterwards
 async fn a_message_is_the_same_when_its_chat_is_known_by_another_address_now() {
     let (store, _folder) = store().await;
     store.append(vec![event("1@lid", "1")]).await.unwrap();
-    let again = NewEvent { chat: "375@s.whatsapp.net".to_owned(), ..event("1@lid", "1") };
+    let again = NewEvent {
+        chat: "375@s.whatsapp.net".to_owned(),
+        ..event("1@lid", "1")
+    };
     store.append(vec![again]).await.unwrap();
     assert_eq!(due(&store).await, [pair("1@lid", "1")]);
 }
@@ -187,8 +343,24 @@ async fn a_message_is_the_same_when_its_chat_is_known_by_another_address_now() {
 #[tokio::test]
 async fn an_endpoint_is_told_what_it_wants_and_nothing_else() {
     let (store, _folder) = store().await;
-    store.put_endpoint("hook", "http://127.0.0.1/", &["session.status", "message.sent"]).await.unwrap();
-    store.append(vec![event("a", "1"), NewEvent { kind: "message.sent", ..event("a", "2") }]).await.unwrap();
+    store
+        .put_endpoint(
+            "hook",
+            "http://127.0.0.1/",
+            &["session.status", "message.sent"],
+        )
+        .await
+        .unwrap();
+    store
+        .append(vec![
+            event("a", "1"),
+            NewEvent {
+                kind: "message.sent",
+                ..event("a", "2")
+            },
+        ])
+        .await
+        .unwrap();
     assert_eq!(due(&store).await, [pair("a", "2")]);
 }
 
@@ -198,7 +370,11 @@ struct Broken;
 impl writer::Change for Broken {
     type Answer = ();
 
-    async fn write(&self, _: &mut sqlx::sqlite::SqliteConnection, _: Timestamp) -> Result<(), sqlx::Error> {
+    async fn write(
+        &self,
+        _: &mut sqlx::sqlite::SqliteConnection,
+        _: Timestamp,
+    ) -> Result<(), sqlx::Error> {
         panic!("this is what the test wants to see");
     }
 }
@@ -206,7 +382,10 @@ impl writer::Change for Broken {
 #[tokio::test]
 async fn a_change_that_panics_takes_nobody_with_it() {
     let (store, _folder) = store().await;
-    let (broken, saved) = tokio::join!(store.writer.change(Broken), store.append(vec![event("a", "1")]));
+    let (broken, saved) = tokio::join!(
+        store.writer.change(Broken),
+        store.append(vec![event("a", "1")])
+    );
     assert!(broken.is_err());
     saved.unwrap();
     store.append(vec![event("a", "2")]).await.unwrap();
@@ -240,14 +419,17 @@ async fn commits_keep_a_pace_where_many_wait_and_hold_nobody_back_who_comes_alon
     let folder = tempfile::tempdir().unwrap();
     let rests = Arc::<std::sync::atomic::AtomicUsize>::default();
     let clock = Clock::new(Counting(Clock::system(), Arc::clone(&rests)));
-    let store = Store::open(&folder.path().join("wapi.db"), clock).await.unwrap();
+    let store = Store::open(&folder.path().join("wapi.db"), clock)
+        .await
+        .unwrap();
     let append = async |id: String| store.append(vec![event("a", &id)]).await.unwrap();
     for number in 0..20 {
         append(format!("alone {number}")).await;
     }
     assert_eq!(rests.load(std::sync::atomic::Ordering::SeqCst), 0);
     for round in 0..20 {
-        futures_util::future::join_all((0..8).map(|number| append(format!("{round} {number}")))).await;
+        futures_util::future::join_all((0..8).map(|number| append(format!("{round} {number}"))))
+            .await;
     }
     assert!(rests.load(std::sync::atomic::Ordering::SeqCst) > 5);
 }

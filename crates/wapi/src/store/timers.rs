@@ -26,35 +26,60 @@ pub(super) struct Timers(Mutex<HashMap<i64, HashMap<String, Timer>>>);
 impl Timers {
     pub async fn load(connection: &mut SqliteConnection) -> Result<Self, sqlx::Error> {
         let timers = Self::default();
-        for row in sqlx::query("SELECT session, chat, seconds, set_at FROM timers").fetch_all(connection).await? {
-            let timer = Timer { seconds: row.get("seconds"), set_at: row.get("set_at") };
+        for row in sqlx::query("SELECT session, chat, seconds, set_at FROM timers")
+            .fetch_all(connection)
+            .await?
+        {
+            let timer = Timer {
+                seconds: row.get("seconds"),
+                set_at: row.get("set_at"),
+            };
             timers.set(row.get("session"), row.get("chat"), timer);
         }
         Ok(timers)
     }
 
     fn get(&self, session: i64, chat: &str) -> Option<Timer> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&session)?.get(chat).copied()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&session)?
+            .get(chat)
+            .copied()
     }
 
     pub(super) fn forget(&self, life: &Life) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&life.id());
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&life.id());
     }
 
     fn set(&self, session: i64, chat: &str, timer: Timer) {
         let mut sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        sessions.entry(session).or_default().insert(chat.to_owned(), timer);
+        sessions
+            .entry(session)
+            .or_default()
+            .insert(chat.to_owned(), timer);
     }
 }
 
 impl Store {
     /// After how many seconds messages of a chat disappear; `None`: they stay, as far as is known.
     pub fn timer(&self, session: &Life, chat: &str) -> Option<u32> {
-        self.timers.get(session.id(), chat).map(|timer| timer.seconds).filter(|seconds| *seconds > 0)
+        self.timers
+            .get(session.id(), chat)
+            .map(|timer| timer.seconds)
+            .filter(|seconds| *seconds > 0)
     }
 
     /// Notes what a chat's timer was set to, under every address the chat has, unless it was set anew since.
-    pub async fn set_timer(&self, session: &Life, chats: &[String], timer: Timer) -> Result<(), StoreError> {
+    pub async fn set_timer(
+        &self,
+        session: &Life,
+        chats: &[String],
+        timer: Timer,
+    ) -> Result<(), StoreError> {
         let is_news = |chat: &&String| match self.timers.get(session.id(), chat) {
             None => timer.seconds > 0,
             Some(known) => known.seconds != timer.seconds && known.set_at <= timer.set_at,
@@ -63,8 +88,15 @@ impl Store {
         if news.is_empty() {
             return Ok(());
         }
-        self.writer.change(SetTimer { session: session.clone(), chats: news.clone(), timer }).await?;
-        news.iter().for_each(|chat| self.timers.set(session.id(), chat, timer));
+        self.writer
+            .change(SetTimer {
+                session: session.clone(),
+                chats: news.clone(),
+                timer,
+            })
+            .await?;
+        news.iter()
+            .for_each(|chat| self.timers.set(session.id(), chat, timer));
         Ok(())
     }
 }
@@ -82,12 +114,22 @@ impl Change for SetTimer {
         false
     }
 
-    async fn write(&self, connection: &mut SqliteConnection, _now: Timestamp) -> Result<(), sqlx::Error> {
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        _now: Timestamp,
+    ) -> Result<(), sqlx::Error> {
         let sql = "INSERT INTO timers (session, chat, seconds, set_at) VALUES ($1, $2, $3, $4) \
                    ON CONFLICT (session, chat) DO UPDATE SET seconds = excluded.seconds, set_at = excluded.set_at";
         for chat in &self.chats {
-            let query = sqlx::query(sql).bind(&self.session).bind(chat).bind(self.timer.seconds);
-            query.bind(self.timer.set_at).execute(&mut *connection).await?;
+            let query = sqlx::query(sql)
+                .bind(&self.session)
+                .bind(chat)
+                .bind(self.timer.seconds);
+            query
+                .bind(self.timer.set_at)
+                .execute(&mut *connection)
+                .await?;
         }
         Ok(())
     }

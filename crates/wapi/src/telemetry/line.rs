@@ -27,12 +27,24 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
 {
-    fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
         let mut said = Said::default();
         event.record(&mut said);
         let metadata = event.metadata();
-        let others = said.fields.iter().find_map(|(name, value)| (*name == OTHERS_TARGET).then_some(value.as_str()));
-        let target = others.flatten().filter(|_| metadata.target() == OTHERS).unwrap_or(metadata.target()).to_owned();
+        let others = said
+            .fields
+            .iter()
+            .find_map(|(name, value)| (*name == OTHERS_TARGET).then_some(value.as_str()));
+        let target = others
+            .flatten()
+            .filter(|_| metadata.target() == OTHERS)
+            .unwrap_or(metadata.target())
+            .to_owned();
         said.fields.retain(|(name, _)| !name.starts_with("log."));
         let mut at = String::new();
         time().format_time(&mut Writer::new(&mut at))?;
@@ -51,7 +63,12 @@ fn text(writer: &mut Writer<'_>, at: &str, level: &Level, target: &str, said: Sa
         (true, Level::INFO) => ("\x1b[2m", "\x1b[32m", "\x1b[0m"),
         (true, _) => ("\x1b[2m", "\x1b[34m", "\x1b[0m"),
     };
-    write!(writer, "{dim}{at}{end} {colour}{level:>5}{end} {dim}{}:{end} {}", printable(target), said.message)?;
+    write!(
+        writer,
+        "{dim}{at}{end} {colour}{level:>5}{end} {dim}{}:{end} {}",
+        printable(target),
+        said.message
+    )?;
     for (name, value) in said.fields {
         match value {
             Value::String(word) if is_word(&word) => write!(writer, " {name}={word}")?,
@@ -64,14 +81,24 @@ fn text(writer: &mut Writer<'_>, at: &str, level: &Level, target: &str, said: Sa
 
 /// Whether it can stand without quotes.
 fn is_word(value: &str) -> bool {
-    !value.is_empty() && !value.contains(|sign: char| sign.is_whitespace() || matches!(sign, '"' | '=' | '\\'))
+    !value.is_empty()
+        && !value.contains(|sign: char| sign.is_whitespace() || matches!(sign, '"' | '=' | '\\'))
 }
 
-fn json(writer: &mut Writer<'_>, at: String, level: &Level, target: String, said: Said) -> fmt::Result {
+fn json(
+    writer: &mut Writer<'_>,
+    at: String,
+    level: &Level,
+    target: String,
+    said: Said,
+) -> fmt::Result {
     let mut line = Map::from_iter([
         ("timestamp".to_owned(), Value::String(at)),
         ("level".to_owned(), Value::String(level.to_string())),
-        ("target".to_owned(), Value::String(printable(&target).into_owned())),
+        (
+            "target".to_owned(),
+            Value::String(printable(&target).into_owned()),
+        ),
         ("message".to_owned(), Value::String(said.message)),
     ]);
     for (name, value) in said.fields {
@@ -98,7 +125,11 @@ impl Said {
 
 /// The text of a field as it is shown, in logs and in reports.
 pub fn shown(field: &str, text: &str) -> String {
-    if field == SESSION { shown::session(text) } else { printable(text).into_owned() }
+    if field == SESSION {
+        shown::session(text)
+    } else {
+        printable(text).into_owned()
+    }
 }
 
 impl Visit for Said {
@@ -153,12 +184,19 @@ mod tests {
     fn hostile(format: Format) -> Vec<String> {
         let written = Written::default();
         let writer = written.clone();
-        let lines = tracing_subscriber::fmt::layer().event_format(Lines(format)).with_ansi(false);
-        let subscriber = tracing_subscriber::registry().with(lines.with_writer(move || writer.clone()));
+        let lines = tracing_subscriber::fmt::layer()
+            .event_format(Lines(format))
+            .with_ansi(false);
+        let subscriber =
+            tracing_subscriber::registry().with(lines.with_writer(move || writer.clone()));
         tracing::subscriber::with_default(subscriber, || {
-            for name in
-                ["375447034810", "shop\n2026-01-01 ERROR forged", "a\x1b]0;owned\x07b", "\u{202e}pohs", "\u{9b}2J"]
-            {
+            for name in [
+                "375447034810",
+                "shop\n2026-01-01 ERROR forged",
+                "a\x1b]0;owned\x07b",
+                "\u{202e}pohs",
+                "\u{9b}2J",
+            ] {
                 tracing::info!(session = name, "as a text");
                 tracing::info!(session = %name, "as it shows itself");
                 tracing::info!(session = ?name, count = 7, "as it is debugged");
@@ -166,7 +204,11 @@ mod tests {
             }
         });
         let bytes = written.0.lock().unwrap().clone();
-        String::from_utf8(bytes).unwrap().lines().map(str::to_owned).collect()
+        String::from_utf8(bytes)
+            .unwrap()
+            .lines()
+            .map(str::to_owned)
+            .collect()
     }
 
     #[test]
@@ -192,7 +234,10 @@ mod tests {
             for member in ["timestamp", "level", "target", "message"] {
                 assert!(line[member].is_string(), "{line}");
             }
-            assert!(line["session"].is_string() || line["error"].is_string(), "{line}");
+            assert!(
+                line["session"].is_string() || line["error"].is_string(),
+                "{line}"
+            );
             assert!(line.get("count").is_none_or(|count| *count == 7), "{line}");
         }
     }

@@ -20,9 +20,16 @@ pub fn session(name: &str) -> String {
 
 /// A file of the data folder, some of which are called as a session is.
 pub fn file(path: &Path) -> String {
-    let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    let name = path
+        .file_name()
+        .map(|name| name.to_string_lossy())
+        .unwrap_or_default();
     let (stem, end) = name.split_at(name.find('.').filter(|at| *at > 0).unwrap_or(name.len()));
-    format!("{}{}", printable(&path.with_file_name("").to_string_lossy()), session(stem) + &printable(end))
+    format!(
+        "{}{}",
+        printable(&path.with_file_name("").to_string_lossy()),
+        session(stem) + &printable(end)
+    )
 }
 
 /// A text on one line, with all that would move a cursor, change colours or turn letters around written as `\u{…}`.
@@ -30,13 +37,22 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     if !text.contains(is_unprintable) {
         return Cow::Borrowed(text);
     }
-    let shown = |sign: char| if is_unprintable(sign) { sign.escape_default().to_string() } else { sign.to_string() };
+    let shown = |sign: char| {
+        if is_unprintable(sign) {
+            sign.escape_default().to_string()
+        } else {
+            sign.to_string()
+        }
+    };
     Cow::Owned(text.chars().map(shown).collect())
 }
 
 /// The same line by line.
 pub fn lines(text: &str) -> String {
-    text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
+    text.split('\n')
+        .map(printable)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// Whether a sign is none that people see, but does something to those around it.
@@ -65,8 +81,15 @@ mod tests {
 
     #[test]
     fn no_name_of_a_session_shows_a_phone_number() {
-        for name in ["shop", "shop 2", "branch-12-2026", "", "магазин №1", "कार्यालय", "o'neil"]
-        {
+        for name in [
+            "shop",
+            "shop 2",
+            "branch-12-2026",
+            "",
+            "магазин №1",
+            "कार्यालय",
+            "o'neil",
+        ] {
             assert_eq!(session(name), name);
         }
         for name in [
@@ -85,10 +108,19 @@ mod tests {
 
     #[test]
     fn no_path_of_a_session_shows_a_phone_number() {
-        assert_eq!(file(Path::new("/data/20261128/sessions/shop.db-wal")), "/data/20261128/sessions/shop.db-wal");
-        assert_eq!(file(Path::new("/data/se\nssions/.new")), "/data/se\\nssions/.new");
+        assert_eq!(
+            file(Path::new("/data/20261128/sessions/shop.db-wal")),
+            "/data/20261128/sessions/shop.db-wal"
+        );
+        assert_eq!(
+            file(Path::new("/data/se\nssions/.new")),
+            "/data/se\\nssions/.new"
+        );
         let shown = file(Path::new("/data/sessions/375447034810.db"));
-        assert!(shown.starts_with("/data/sessions/sha256:") && shown.ends_with(".db"), "{shown}");
+        assert!(
+            shown.starts_with("/data/sessions/sha256:") && shown.ends_with(".db"),
+            "{shown}"
+        );
     }
 
     #[test]
@@ -110,10 +142,19 @@ mod tests {
             '\u{e0041}',
         ] {
             let shown = printable(&format!("a{sign}b")).into_owned();
-            assert!(!shown.contains(sign) && shown.is_ascii(), "{sign:?}: {shown}");
+            assert!(
+                !shown.contains(sign) && shown.is_ascii(),
+                "{sign:?}: {shown}"
+            );
         }
-        for text in ["plain \"quoted\" \\ text", "магазин", "会社", "e\u{301}", "🐙", "कार्यालय"]
-        {
+        for text in [
+            "plain \"quoted\" \\ text",
+            "магазин",
+            "会社",
+            "e\u{301}",
+            "🐙",
+            "कार्यालय",
+        ] {
             assert_eq!(printable(text), text);
         }
         assert_eq!(lines("one\ntwo\x1b[2J"), "one\ntwo\\u{1b}[2J");

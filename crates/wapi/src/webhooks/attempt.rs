@@ -50,21 +50,37 @@ impl Poster {
                 .tls_danger_accept_invalid_certs(environment == Environment::Dev)
         };
         let (own, guarded) = (trusting(client()).build()?, allowed.clients(client)?);
-        Ok(Self { own, guarded, allowed, clock })
+        Ok(Self {
+            own,
+            guarded,
+            allowed,
+            clock,
+        })
     }
 
     /// Posts the envelope `body` of the event with this id. Anything but a 2xx is a failure; redirects, too: whoever moved tells
     /// the operator, not the gateway.
-    pub async fn post(&self, target: &Target, address: Url, id: &str, body: &str) -> Result<Taken, Failure> {
+    pub async fn post(
+        &self,
+        target: &Target,
+        address: Url,
+        id: &str,
+        body: &str,
+    ) -> Result<Taken, Failure> {
         let client = if target.is_the_operators || target.keeps_its_address {
             &self.own
         } else {
-            self.allowed.check(&address).map_err(|error| failure(format!("its address {error}")))?;
+            self.allowed
+                .check(&address)
+                .map_err(|error| failure(format!("its address {error}")))?;
             self.guarded.now()
         };
         let now = self.clock.now();
         let timestamp = now.as_second();
-        let signatures: Vec<_> = target.live_keys(now).map(|key| key.sign(id, timestamp, body)).collect();
+        let signatures: Vec<_> = target
+            .live_keys(now)
+            .map(|key| key.sign(id, timestamp, body))
+            .collect();
         let mut request = client
             .post(address)
             .headers(target.headers.clone())
@@ -81,14 +97,22 @@ impl Poster {
     async fn answer(&self, request: reqwest::RequestBuilder) -> Result<Taken, Failure> {
         let late = |_| failure(format!("it did not answer within {DEADLINE:?}"));
         let started = self.clock.uptime();
-        let answer = self.clock.timeout(DEADLINE, request.send()).await.map_err(late)?;
+        let answer = self
+            .clock
+            .timeout(DEADLINE, request.send())
+            .await
+            .map_err(late)?;
         let mut answer = answer.map_err(|error| unreachable(&error.without_url()))?;
         // The status is the answer. The rest is read to be kept, and so that the connection can be used again, and never waited for
         // long.
         let left = DEADLINE.saturating_sub(self.clock.uptime().saturating_sub(started));
         let mut kept = Vec::new();
         let _ = self.clock.timeout(left, read(&mut answer, &mut kept)).await;
-        judge(&answer, String::from_utf8_lossy(&kept).into_owned(), self.clock.now())
+        judge(
+            &answer,
+            String::from_utf8_lossy(&kept).into_owned(),
+            self.clock.now(),
+        )
     }
 }
 
@@ -107,20 +131,36 @@ async fn read(answer: &mut Response, kept: &mut Vec<u8>) {
 fn judge(answer: &Response, kept: String, now: Timestamp) -> Result<Taken, Failure> {
     let status = answer.status();
     if status.is_success() {
-        return Ok(Taken { status: status.as_u16(), answer: kept });
+        return Ok(Taken {
+            status: status.as_u16(),
+            answer: kept,
+        });
     }
     // These are about who we are, where we knock and when, not about what we bring.
-    let is_about_us = matches!(status.as_u16(), 401 | 403 | 404 | 405 | 407 | 408 | 410 | 425 | 429);
-    let wish = answer.headers().get(RETRY_AFTER).and_then(|wish| wait(wish.to_str().ok()?, now));
+    let is_about_us = matches!(
+        status.as_u16(),
+        401 | 403 | 404 | 405 | 407 | 408 | 410 | 425 | 429
+    );
+    let wish = answer
+        .headers()
+        .get(RETRY_AFTER)
+        .and_then(|wish| wait(wish.to_str().ok()?, now));
     let error = match moved_to(answer) {
         Some(to) => {
-            format!("it answered {} and redirects to {to}; posts do not follow, so set that address", status.as_u16())
+            format!(
+                "it answered {} and redirects to {to}; posts do not follow, so set that address",
+                status.as_u16()
+            )
         }
         None => format!("it answered {}", status.as_u16()),
     };
     let status = status.as_u16();
     Err(Failure {
-        error: Failed { error, status: Some(status), answer: Some(kept) },
+        error: Failed {
+            error,
+            status: Some(status),
+            answer: Some(kept),
+        },
         is_about_the_event: answer.status().is_client_error() && !is_about_us,
         retry_after: wish,
     })
@@ -128,7 +168,10 @@ fn judge(answer: &Response, kept: String, now: Timestamp) -> Result<Taken, Failu
 
 /// Where somebody else is to be asked.
 fn moved_to(answer: &Response) -> Option<String> {
-    let to = answer.headers().get(LOCATION).filter(|_| answer.status().is_redirection())?;
+    let to = answer
+        .headers()
+        .get(LOCATION)
+        .filter(|_| answer.status().is_redirection())?;
     Some(shown(&answer.url().join(to.to_str().ok()?).ok()?))
 }
 
@@ -143,7 +186,14 @@ fn wait(wish: &str, now: Timestamp) -> Option<Duration> {
 
 /// A failure without an answer.
 pub(super) fn failure(error: String) -> Failure {
-    Failure { error: Failed { error, ..Failed::default() }, is_about_the_event: false, retry_after: None }
+    Failure {
+        error: Failed {
+            error,
+            ..Failed::default()
+        },
+        is_about_the_event: false,
+        retry_after: None,
+    }
 }
 
 /// `reqwest` keeps the interesting part in the sources.
@@ -161,8 +211,15 @@ mod tests {
     fn a_receiver_may_ask_for_seconds_or_for_a_date() {
         let now: Timestamp = "1994-11-06T08:49:00Z".parse().unwrap();
         assert_eq!(wait("120", now), Some(Duration::from_secs(120)));
-        assert_eq!(wait("Sun, 06 Nov 1994 08:49:37 GMT", now), Some(Duration::from_secs(37)));
-        assert_eq!(wait("Sun, 06 Nov 1994 08:00:00 GMT", now), Some(Duration::ZERO), "it is over");
+        assert_eq!(
+            wait("Sun, 06 Nov 1994 08:49:37 GMT", now),
+            Some(Duration::from_secs(37))
+        );
+        assert_eq!(
+            wait("Sun, 06 Nov 1994 08:00:00 GMT", now),
+            Some(Duration::ZERO),
+            "it is over"
+        );
         assert_eq!(wait("soon", now), None);
     }
 }

@@ -45,10 +45,16 @@ impl Deliverer {
     pub async fn deliver(&self, due: &Due, bell: &CancellationToken) -> Tried {
         if let Some(retry_at) = due.held_until(self.clock.now()) {
             let outcome = self.hold(due, None, retry_at, bell).await;
-            return Tried { outcome, disabled: None };
+            return Tried {
+                outcome,
+                disabled: None,
+            };
         }
         match self.post(due, bell).await {
-            Ok(()) => Tried { outcome: Outcome::Delivered, disabled: None },
+            Ok(()) => Tried {
+                outcome: Outcome::Delivered,
+                disabled: None,
+            },
             Err(failure) => self.after_failure(due, failure, bell).await,
         }
     }
@@ -56,8 +62,14 @@ impl Deliverer {
     /// What becomes of a delivery that made us stumble: it may do so again, so its chat does not wait for it.
     pub fn after_a_panic(&self, due: &Due) -> Tried {
         let error = "the gateway itself failed while it was tried; its log says where".to_owned();
-        let failure = Failure { is_about_the_event: true, ..failure(error) };
-        Tried { outcome: self.next(due, failure), disabled: None }
+        let failure = Failure {
+            is_about_the_event: true,
+            ..failure(error)
+        };
+        Tried {
+            outcome: self.next(due, failure),
+            disabled: None,
+        }
     }
 
     /// Stops telling the endpoint of this delivery, and tells the others.
@@ -75,9 +87,17 @@ impl Deliverer {
         };
         let event = Event::new(EventData::WebhookDisabled(data), now);
         let name = session.as_deref().unwrap_or_default();
-        let life = self.store.lives().current(name).unwrap_or_else(|| Life::nobodys(name));
+        let life = self
+            .store
+            .lives()
+            .current(name)
+            .unwrap_or_else(|| Life::nobodys(name));
         let event = NewEvent::of_endpoint(&due.endpoint, &life, &event);
-        let disable = DisableEndpoint { id: due.endpoint.clone(), reason, event };
+        let disable = DisableEndpoint {
+            id: due.endpoint.clone(),
+            reason,
+            event,
+        };
         match self.store.disable_endpoint(disable).await {
             Ok(true) => tracing::error!(
                 webhook = due.endpoint,
@@ -86,7 +106,9 @@ impl Deliverer {
             ),
             Ok(false) => {}
             // The next attempt will fail, too, and say so again.
-            Err(error) => tracing::error!(webhook = due.endpoint, %error, "a webhook cannot be disabled"),
+            Err(error) => {
+                tracing::error!(webhook = due.endpoint, %error, "a webhook cannot be disabled")
+            }
         }
     }
 
@@ -95,26 +117,44 @@ impl Deliverer {
         if !due.is_resent && self.seen.was_forwarded(due).await {
             return Ok(());
         }
-        let target =
-            self.targets.of(due).await.map_err(|error| failure(format!("it cannot be addressed: {error:#}")))?;
+        let target = self
+            .targets
+            .of(due)
+            .await
+            .map_err(|error| failure(format!("it cannot be addressed: {error:#}")))?;
         // A name that makes no address is nothing that the endpoint could mend.
-        let address = target.address(due.session.name()).map_err(|error| Failure {
-            is_about_the_event: true,
-            ..failure(format!("it has no address: {error:#}"))
-        })?;
+        let address = target
+            .address(due.session.name())
+            .map_err(|error| Failure {
+                is_about_the_event: true,
+                ..failure(format!("it has no address: {error:#}"))
+            })?;
         let posting = self.poster.post(&target, address, &due.event, &due.body);
         // Whoever answers slowly does so at its own cost alone.
         let posted = bell.run_until_cancelled(posting).await.unwrap_or_else(|| {
-            Err(failure(format!("it did not answer within {GIVES_WAY:?}, and all places for posts were taken")))
+            Err(failure(format!(
+                "it did not answer within {GIVES_WAY:?}, and all places for posts were taken"
+            )))
         });
         let now = self.clock.now();
         if let Err(failure) = posted {
             self.health().failed(&due.gate, now);
             return Err(failure);
         }
-        tracing::debug!(session = due.session.name(), event = due.event, attempt = due.attempts + 1, "delivered");
-        self.store.meters().lag.observe(now.duration_since(due.created_at).as_secs_f64());
-        let failing_since = self.health().succeeded(&due.gate, now).or(due.endpoint_failing_since);
+        tracing::debug!(
+            session = due.session.name(),
+            event = due.event,
+            attempt = due.attempts + 1,
+            "delivered"
+        );
+        self.store
+            .meters()
+            .lag
+            .observe(now.duration_since(due.created_at).as_secs_f64());
+        let failing_since = self
+            .health()
+            .succeeded(&due.gate, now)
+            .or(due.endpoint_failing_since);
         self.seen.forwarded(due).await;
         if let Some(since) = failing_since {
             self.recovered(due, since, now).await;
@@ -124,7 +164,11 @@ impl Deliverer {
 
     async fn recovered(&self, due: &Due, since: Timestamp, now: Timestamp) {
         let wake = health::after_outage(since, now);
-        if let Err(error) = self.store.endpoint_has_recovered(&due.endpoint, &due.gate, wake).await {
+        if let Err(error) = self
+            .store
+            .endpoint_has_recovered(&due.endpoint, &due.gate, wake)
+            .await
+        {
             // The next success says it again.
             tracing::warn!(webhook = due.endpoint, %error, "that a webhook works again cannot be saved");
         }
@@ -142,12 +186,21 @@ impl Deliverer {
         let disabled = self.disabled(due, &failure);
         let outcome = match self.next(due, failure) {
             // Nobody is to blame for an event that a disabled endpoint did not take.
-            Outcome::Dead { error } if disabled.is_some() => Outcome::Again { error, due_at: self.clock.now() },
-            Outcome::Hold { error, retry_at, .. } => self.hold(due, error, retry_at, bell).await,
+            Outcome::Dead { error } if disabled.is_some() => Outcome::Again {
+                error,
+                due_at: self.clock.now(),
+            },
+            Outcome::Hold {
+                error, retry_at, ..
+            } => self.hold(due, error, retry_at, bell).await,
             outcome => outcome,
         };
         if let Outcome::Dead { .. } = outcome {
-            tracing::error!(session, event = due.event, "an event was given up; it stays in the database");
+            tracing::error!(
+                session,
+                event = due.event,
+                "an event was given up; it stays in the database"
+            );
         }
         Tried { outcome, disabled }
     }
@@ -158,7 +211,9 @@ impl Deliverer {
             attempts: due.attempts + 1,
             failing_since: due.first_failed_at.unwrap_or(now),
             is_aside: due.is_aside,
-            endpoint_works: self.health().has_worked_since(&due.gate, due.last_failed_at.unwrap_or(due.created_at)),
+            endpoint_works: self
+                .health()
+                .has_worked_since(&due.gate, due.last_failed_at.unwrap_or(due.created_at)),
         };
         schedule::after(failure, standing, now, rand::random())
     }
@@ -179,7 +234,13 @@ impl Deliverer {
 
     /// A delivery that has held its chat for long: if what waits behind it is taken, then the endpoint is up, the fault is this
     /// delivery's, and it goes on by itself. If not, order is kept.
-    async fn hold(&self, due: &Due, error: Option<Failed>, retry_at: Timestamp, bell: &CancellationToken) -> Outcome {
+    async fn hold(
+        &self,
+        due: &Due,
+        error: Option<Failed>,
+        retry_at: Timestamp,
+        bell: &CancellationToken,
+    ) -> Outcome {
         let behind = self.store.behind(due).await.unwrap_or_else(|error| {
             tracing::warn!(event = due.event, %error, "what waits behind an event cannot be read");
             None
@@ -187,10 +248,18 @@ impl Deliverer {
         if let Some(behind) = behind
             && self.post(&behind, bell).await.is_ok()
         {
-            return Outcome::Overtaken { error, by: behind.delivery, due_at: retry_at };
+            return Outcome::Overtaken {
+                error,
+                by: behind.delivery,
+                due_at: retry_at,
+            };
         }
         let probe_from = schedule::later(self.clock.now(), PATIENCE);
-        Outcome::Hold { error, retry_at, probe_from }
+        Outcome::Hold {
+            error,
+            retry_at,
+            probe_from,
+        }
     }
 
     fn health(&self) -> MutexGuard<'_, Health> {

@@ -46,12 +46,18 @@ impl Health {
 
     /// Whether anything was taken there at this time or later.
     pub fn has_worked_since(&self, gate: &str, since: Timestamp) -> bool {
-        self.gates.get(gate).and_then(|gate| gate.last_success).is_some_and(|last| last >= since)
+        self.gates
+            .get(gate)
+            .and_then(|gate| gate.last_success)
+            .is_some_and(|last| last >= since)
     }
 
     /// How many posts may be under way there. What is down or hangs is asked by one at a time.
     pub fn width(&self, gate: &str) -> usize {
-        let is_doubtful = self.gates.get(gate).is_some_and(|gate| gate.failures >= DOUBT);
+        let is_doubtful = self
+            .gates
+            .get(gate)
+            .is_some_and(|gate| gate.failures >= DOUBT);
         if is_doubtful { 1 } else { OF_A_GATE }
     }
 
@@ -65,7 +71,11 @@ impl Health {
 
 /// What follows for waiting chats when an endpoint works again.
 pub(super) fn after_outage(since: Timestamp, now: Timestamp) -> Wake {
-    if lasts(since, now, OUTAGE) { Wake::Chats } else { Wake::Nobody }
+    if lasts(since, now, OUTAGE) {
+        Wake::Chats
+    } else {
+        Wake::Nobody
+    }
 }
 
 /// What is known of an endpoint when an attempt has failed, that attempt included.
@@ -78,7 +88,11 @@ pub(super) struct Record {
 }
 
 /// Whether an endpoint is told no more: when it says that it is gone, or has taken nothing for as long as the operator allows.
-pub(super) fn disabled(record: Record, now: Timestamp, allowed: Duration) -> Option<DisabledReason> {
+pub(super) fn disabled(
+    record: Record,
+    now: Timestamp,
+    allowed: Duration,
+) -> Option<DisabledReason> {
     let is_hopeless = record.failures >= SUSTAINED && lasts(record.failing_since, now, allowed);
     match record.status {
         Some(410) => Some(DisabledReason::Gone),
@@ -88,7 +102,8 @@ pub(super) fn disabled(record: Record, now: Timestamp, allowed: Duration) -> Opt
 }
 
 fn lasts(since: Timestamp, now: Timestamp, length: Duration) -> bool {
-    now.duration_since(since) >= jiff::SignedDuration::try_from(length).unwrap_or(jiff::SignedDuration::MAX)
+    now.duration_since(since)
+        >= jiff::SignedDuration::try_from(length).unwrap_or(jiff::SignedDuration::MAX)
 }
 
 #[cfg(test)]
@@ -110,13 +125,19 @@ mod tests {
         assert_eq!(health.succeeded("hook", at(9)), Some(at(1)));
         assert_eq!(health.width("hook"), 16);
         assert_eq!(health.succeeded("hook", at(10)), None);
-        assert!(health.has_worked_since("hook", at(10)) && !health.has_worked_since("hook", at(11)));
+        assert!(
+            health.has_worked_since("hook", at(10)) && !health.has_worked_since("hook", at(11))
+        );
     }
 
     #[test]
     fn an_endpoint_is_disabled_when_it_is_gone_or_has_failed_often_and_for_long() {
         const ALLOWED: Duration = Duration::from_secs(1_000);
-        let record = |status, failures| Record { status, failing_since: at(0), failures };
+        let record = |status, failures| Record {
+            status,
+            failing_since: at(0),
+            failures,
+        };
         for (record, now, expected) in [
             (record(Some(410), 1), 0, Some(DisabledReason::Gone)),
             (record(Some(500), 10), 1_000, Some(DisabledReason::Failing)),
@@ -124,12 +145,19 @@ mod tests {
             (record(None, 9), 9_999, None),
             (record(None, 99), 999, None),
         ] {
-            assert_eq!(disabled(record, at(now), ALLOWED), expected, "{record:?} at {now}");
+            assert_eq!(
+                disabled(record, at(now), ALLOWED),
+                expected,
+                "{record:?} at {now}"
+            );
         }
     }
 
     #[test]
     fn chats_are_woken_after_an_outage_and_not_after_a_hiccup() {
-        assert_eq!((after_outage(at(0), at(59)), after_outage(at(0), at(60))), (Wake::Nobody, Wake::Chats));
+        assert_eq!(
+            (after_outage(at(0), at(59)), after_outage(at(0), at(60))),
+            (Wake::Nobody, Wake::Chats)
+        );
     }
 }

@@ -25,7 +25,12 @@ impl Inbox for StoredInbox {
     async fn accept(&self, session: &Life, incoming: Vec<Incoming>) -> Result<()> {
         let now = self.clock.now();
         let event =
-            |Incoming { key, chat, data, .. }| NewEvent::of_message(session, &chat, key, &Event::new(data, now));
-        Ok(self.store.append(incoming.into_iter().map(event).collect()).await?)
+            |Incoming {
+                 key, chat, data, ..
+             }| NewEvent::of_message(session, &chat, key, &Event::new(data, now));
+        Ok(self
+            .store
+            .append(incoming.into_iter().map(event).collect())
+            .await?)
     }
 }

@@ -85,10 +85,26 @@ pub struct Tested {
 
 /// Registers the operator's webhook and starts delivering: first what an earlier run left.
 pub async fn start(parts: Parts) -> Result<Webhooks> {
-    let Parts { store, base, secret, environment, allowed, were_open, disable_after, seen, clock, lifecycle } = parts;
-    let saved = store.put_endpoint_per_session(ORIGINAL, base.as_str(), &ORIGINAL_TYPES).await;
+    let Parts {
+        store,
+        base,
+        secret,
+        environment,
+        allowed,
+        were_open,
+        disable_after,
+        seen,
+        clock,
+        lifecycle,
+    } = parts;
+    let saved = store
+        .put_endpoint_per_session(ORIGINAL, base.as_str(), &ORIGINAL_TYPES)
+        .await;
     saved.context("saving the webhook's address")?;
-    let kept = store.keep_addresses(were_open).await.context("looking at the webhooks of before")?;
+    let kept = store
+        .keep_addresses(were_open)
+        .await
+        .context("looking at the webhooks of before")?;
     if were_open && !kept.is_empty() {
         let naming = name_kept(kept, clock.clone());
         let ending = lifecycle.clone();
@@ -105,9 +121,20 @@ pub async fn start(parts: Parts) -> Result<Webhooks> {
         disable_after,
         health: Mutex::default(),
     });
-    let worker = Worker::new(store.clone(), Arc::clone(&deliverer), clock.clone(), lifecycle.clone());
+    let worker = Worker::new(
+        store.clone(),
+        Arc::clone(&deliverer),
+        clock.clone(),
+        lifecycle.clone(),
+    );
     lifecycle.spawn(Arc::new(worker).run());
-    let webhooks = Webhooks { store, deliverer, allowed, clock, lifecycle };
+    let webhooks = Webhooks {
+        store,
+        deliverer,
+        allowed,
+        clock,
+        lifecycle,
+    };
     webhooks.drop_abandoned();
     Ok(webhooks)
 }
@@ -127,13 +154,31 @@ impl Webhooks {
         let target = self.deliverer.targets.read(endpoint).await?;
         let address = target.address(session)?;
         let started = self.clock.uptime();
-        let posted = self.deliverer.poster.post(&target, address, &ids::event_id(now), &body).await;
+        let posted = self
+            .deliverer
+            .poster
+            .post(&target, address, &ids::event_id(now), &body)
+            .await;
         let took = self.clock.uptime().saturating_sub(started);
         Ok(match posted {
-            Ok(taken) => Tested { error: None, status: Some(taken.status), answer: Some(taken.answer), took },
+            Ok(taken) => Tested {
+                error: None,
+                status: Some(taken.status),
+                answer: Some(taken.answer),
+                took,
+            },
             Err(failure) => {
-                let Failed { error, status, answer } = failure.error;
-                Tested { error: Some(error), status, answer, took }
+                let Failed {
+                    error,
+                    status,
+                    answer,
+                } = failure.error;
+                Tested {
+                    error: Some(error),
+                    status,
+                    answer,
+                    took,
+                }
             }
         })
     }
@@ -141,7 +186,11 @@ impl Webhooks {
     /// Signs with a new secret from now on. Until the returned time the former one signs, too. `None` when there is no such endpoint.
     pub async fn rotate(&self, id: &str, secret: &str) -> Result<Option<Timestamp>, StoreError> {
         let old_until = schedule::later(self.clock.now(), OVERLAP);
-        Ok(self.store.rotate_secret(id, secret, old_until).await?.then_some(old_until))
+        Ok(self
+            .store
+            .rotate_secret(id, secret, old_until)
+            .await?
+            .then_some(old_until))
     }
 
     /// Forgets an endpoint and what waits for it. False when there is no such endpoint.
@@ -175,7 +224,11 @@ async fn name_kept(kept: Vec<(String, String)>, clock: Clock) {
     for (id, url) in kept {
         let Ok(url) = Url::parse(&url) else { continue };
         // What cannot be found out is named, too.
-        if !clock.timeout(RESOLVING, public.lead_to(&url)).await.unwrap_or(false) {
+        if !clock
+            .timeout(RESOLVING, public.lead_to(&url))
+            .await
+            .unwrap_or(false)
+        {
             near.push(id);
         }
     }

@@ -78,7 +78,10 @@ pub fn placeholder(address: &str) -> Option<&str> {
         let end = address[start..].rfind(close)?;
         Some(&address[start..=start + end])
     };
-    of_a_pair('{', '}').or_else(|| of_a_pair('<', '>')).or_else(|| variable(address)).or_else(|| conversion(address))
+    of_a_pair('{', '}')
+        .or_else(|| of_a_pair('<', '>'))
+        .or_else(|| variable(address))
+        .or_else(|| conversion(address))
 }
 
 /// A part of a path, or a value of a query, like `:session`, `$session` or `[session]`. The name of a value may be spelt so: `$filter=…`.
@@ -86,15 +89,23 @@ fn variable(address: &str) -> Option<&str> {
     let (path, query) = address.split_once('?').unwrap_or((address, ""));
     // Brackets of a host are those of an IPv6 address.
     let host = path.find("://").map_or(0, |scheme| scheme + 3);
-    let folders =
-        path[host..].split(['/', ';', ',']).enumerate().filter(|(place, part)| *place > 0 || !part.starts_with('['));
-    let values = query.split(['&', ';']).map(|pair| pair.split_once('=').map_or(pair, |(_, value)| value));
+    let folders = path[host..]
+        .split(['/', ';', ','])
+        .enumerate()
+        .filter(|(place, part)| *place > 0 || !part.starts_with('['));
+    let values = query
+        .split(['&', ';'])
+        .map(|pair| pair.split_once('=').map_or(pair, |(_, value)| value));
     let values = values.flat_map(|value| value.split(['/', ',', '=', '?']));
-    let begins_a_name = |rest: &str| rest.starts_with(|sign: char| sign.is_alphabetic() || sign == '_' || sign == '(');
+    let begins_a_name = |rest: &str| {
+        rest.starts_with(|sign: char| sign.is_alphabetic() || sign == '_' || sign == '(')
+    };
     folders.map(|(_, part)| part).chain(values).find(|part| {
         let marked = part.strip_prefix([':', '$']).is_some_and(begins_a_name);
-        let bracketed =
-            part.strip_prefix('[').and_then(|part| part.strip_suffix(']')).is_some_and(|name| !name.is_empty());
+        let bracketed = part
+            .strip_prefix('[')
+            .and_then(|part| part.strip_suffix(']'))
+            .is_some_and(|name| !name.is_empty());
         marked || bracketed
     })
 }
@@ -106,7 +117,9 @@ fn conversion(address: &str) -> Option<&str> {
         !code.is_some_and(|code| code.iter().all(u8::is_ascii_hexdigit))
     })?;
     let rest = &address[at..];
-    let end = rest[1..].find(['/', '?', '&', '=', '#']).map_or(rest.len(), |end| end + 1);
+    let end = rest[1..]
+        .find(['/', '?', '&', '=', '#'])
+        .map_or(rest.len(), |end| end + 1);
     Some(&rest[..end])
 }
 
@@ -127,26 +140,40 @@ pub fn types(names: Vec<String>) -> Result<Vec<String>, String> {
 /// What is said of a type of event that there is not.
 pub fn unknown_type(name: &str) -> String {
     let meant = suggestion(name, TYPES.iter().copied());
-    format!("names `{name}`, which is no type of event{meant}; there are {}", TYPES.join(", "))
+    format!(
+        "names `{name}`, which is no type of event{meant}; there are {}",
+        TYPES.join(", ")
+    )
 }
 
 /// Headers to send along. Names become small letters, as they mean the same.
 pub fn headers(given: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, String> {
     let mut headers = BTreeMap::new();
     for (name, value) in given {
-        let parsed: HeaderName = name.parse().map_err(|_| format!("has `{name}`, which is no name of a header"))?;
+        let parsed: HeaderName = name
+            .parse()
+            .map_err(|_| format!("has `{name}`, which is no name of a header"))?;
         let name = parsed.as_str().to_owned();
         if OURS.contains(&name.as_str()) || name.starts_with("webhook-") {
             return Err(format!("has `{name}`, which the gateway writes itself"));
         }
-        let is_plain = HeaderValue::from_str(&value).is_ok() && value.is_ascii() && value.trim() == value;
+        let is_plain =
+            HeaderValue::from_str(&value).is_ok() && value.is_ascii() && value.trim() == value;
         if !is_plain || value.len() > LONGEST_VALUE {
-            let form = format!("up to {LONGEST_VALUE} visible ASCII characters, without spaces around them");
-            return Err(format!("has a value for `{name}` that cannot be sent; it must be {form}"));
+            let form = format!(
+                "up to {LONGEST_VALUE} visible ASCII characters, without spaces around them"
+            );
+            return Err(format!(
+                "has a value for `{name}` that cannot be sent; it must be {form}"
+            ));
         }
         headers.insert(name, value);
     }
-    if headers.len() > MOST_HEADERS { Err(format!("has more than {MOST_HEADERS} headers")) } else { Ok(headers) }
+    if headers.len() > MOST_HEADERS {
+        Err(format!("has more than {MOST_HEADERS} headers"))
+    } else {
+        Ok(headers)
+    }
 }
 
 #[cfg(test)]
@@ -164,9 +191,17 @@ mod tests {
             ("http://10.0.0.1/", "private network"),
         ] {
             let refusal = address(text, &public).unwrap_err();
-            assert!(refusal.contains(words) && !refusal.contains("secret@"), "{text}: {refusal}");
+            assert!(
+                refusal.contains(words) && !refusal.contains("secret@"),
+                "{text}: {refusal}"
+            );
         }
-        assert_eq!(address("https://Example.com/hook?a=1", &public).unwrap().as_str(), "https://example.com/hook?a=1");
+        assert_eq!(
+            address("https://Example.com/hook?a=1", &public)
+                .unwrap()
+                .as_str(),
+            "https://example.com/hook?a=1"
+        );
         assert!(address("http://10.0.0.1/", &Targets::All).is_ok());
     }
 
@@ -226,16 +261,39 @@ mod tests {
     #[test]
     fn unknown_types_are_named() {
         let names = |names: &[&str]| types(names.iter().map(|name| (*name).to_owned()).collect());
-        assert_eq!(names(&["message.received", "message.received"]).unwrap(), ["message.received"]);
-        assert!(names(&["message.received", "message.recieved"]).unwrap_err().contains("`message.recieved`"));
+        assert_eq!(
+            names(&["message.received", "message.received"]).unwrap(),
+            ["message.received"]
+        );
+        assert!(
+            names(&["message.received", "message.recieved"])
+                .unwrap_err()
+                .contains("`message.recieved`")
+        );
         assert!(names(&["a,b"]).is_err());
     }
 
     #[test]
     fn headers_of_ours_and_headers_that_break_out_are_refused() {
-        let one = |name: &str, value: &str| headers(BTreeMap::from([(name.to_owned(), value.to_owned())]));
-        assert_eq!(one("Authorization", "Bearer x").unwrap().keys().collect::<Vec<_>>(), ["authorization"]);
-        for name in ["Host", "Webhook-Signature", "webhook-id", "transfer-encoding", "Content-Type", "a b", ""] {
+        let one = |name: &str, value: &str| {
+            headers(BTreeMap::from([(name.to_owned(), value.to_owned())]))
+        };
+        assert_eq!(
+            one("Authorization", "Bearer x")
+                .unwrap()
+                .keys()
+                .collect::<Vec<_>>(),
+            ["authorization"]
+        );
+        for name in [
+            "Host",
+            "Webhook-Signature",
+            "webhook-id",
+            "transfer-encoding",
+            "Content-Type",
+            "a b",
+            "",
+        ] {
             assert!(one(name, "x").is_err(), "{name}");
         }
         for value in ["a\r\nb: c", "\n", "é", " a"] {

@@ -10,8 +10,18 @@ const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 
 /// The pause after each failed attempt, in seconds: about three days in all.
-const PAUSES: [u64; 10] =
-    [5, MINUTE, 5 * MINUTE, 30 * MINUTE, 2 * HOUR, 5 * HOUR, 10 * HOUR, 14 * HOUR, 20 * HOUR, 24 * HOUR];
+const PAUSES: [u64; 10] = [
+    5,
+    MINUTE,
+    5 * MINUTE,
+    30 * MINUTE,
+    2 * HOUR,
+    5 * HOUR,
+    10 * HOUR,
+    14 * HOUR,
+    20 * HOUR,
+    24 * HOUR,
+];
 /// The longest `Retry-After` that is honoured.
 const LONGEST_WISH: Duration = Duration::from_secs(24 * HOUR);
 /// How long a chat waits for a delivery that fails while its endpoint takes others.
@@ -41,8 +51,17 @@ pub(super) struct Standing {
 
 /// What follows a failed attempt. `dice` in 0..1 spreads what failed together over ±20 %.
 pub(super) fn after(failure: Failure, standing: Standing, now: Timestamp, dice: f64) -> Outcome {
-    let Failure { error, is_about_the_event, retry_after } = failure;
-    let Standing { attempts, failing_since, is_aside, endpoint_works } = standing;
+    let Failure {
+        error,
+        is_about_the_event,
+        retry_after,
+    } = failure;
+    let Standing {
+        attempts,
+        failing_since,
+        is_aside,
+        endpoint_works,
+    } = standing;
     let index = usize::try_from(attempts.saturating_sub(1)).unwrap_or(usize::MAX);
     // While nothing at all is taken the fault is not the event's, and giving it up would help nobody.
     let is_to_blame = is_about_the_event || endpoint_works || is_aside;
@@ -62,9 +81,11 @@ pub(super) fn after(failure: Failure, standing: Standing, now: Timestamp, dice: 
         (false, true) if has_waited => Outcome::Aside { error, due_at },
         // Nothing else is taken either, perhaps because there is nothing else: then only what waits behind it can tell whether the
         // endpoint is down, and order is to be kept, or the event is poisoned.
-        (false, false) if has_waited => {
-            Outcome::Hold { error: Some(error), retry_at: due_at, probe_from: later(now, PATIENCE) }
-        }
+        (false, false) if has_waited => Outcome::Hold {
+            error: Some(error),
+            retry_at: due_at,
+            probe_from: later(now, PATIENCE),
+        },
         _ => Outcome::Again { error, due_at },
     }
 }
@@ -81,11 +102,20 @@ mod tests {
     use super::*;
 
     fn failure() -> Failure {
-        Failure { error: "it answered 500".into(), is_about_the_event: false, retry_after: None }
+        Failure {
+            error: "it answered 500".into(),
+            is_about_the_event: false,
+            retry_after: None,
+        }
     }
 
     fn standing(attempts: u32) -> Standing {
-        Standing { attempts, failing_since: at(0), is_aside: false, endpoint_works: false }
+        Standing {
+            attempts,
+            failing_since: at(0),
+            is_aside: false,
+            endpoint_works: false,
+        }
     }
 
     fn at(second: i64) -> Timestamp {
@@ -94,7 +124,10 @@ mod tests {
 
     fn again_at(outcome: Outcome) -> Timestamp {
         match outcome {
-            Outcome::Again { due_at, .. } | Outcome::Hold { retry_at: due_at, .. } => due_at,
+            Outcome::Again { due_at, .. }
+            | Outcome::Hold {
+                retry_at: due_at, ..
+            } => due_at,
             other => panic!("{other:?}"),
         }
     }
@@ -107,18 +140,37 @@ mod tests {
         }
         let hours = now.as_second() / 3600;
         assert!((70..80).contains(&hours), "{hours} hours");
-        let works = Standing { endpoint_works: true, ..standing(11) };
-        assert!(matches!(after(failure(), works, now, 0.5), Outcome::Dead { .. }));
-        let aside = Standing { is_aside: true, ..standing(11) };
-        assert!(matches!(after(failure(), aside, now, 0.5), Outcome::Dead { .. }));
+        let works = Standing {
+            endpoint_works: true,
+            ..standing(11)
+        };
+        assert!(matches!(
+            after(failure(), works, now, 0.5),
+            Outcome::Dead { .. }
+        ));
+        let aside = Standing {
+            is_aside: true,
+            ..standing(11)
+        };
+        assert!(matches!(
+            after(failure(), aside, now, 0.5),
+            Outcome::Dead { .. }
+        ));
         let pause = again_at(after(failure(), standing(11), now, 0.5)).duration_since(now);
-        assert_eq!(pause.as_hours(), 24, "nothing is given up while nothing is taken");
+        assert_eq!(
+            pause.as_hours(),
+            24,
+            "nothing is given up while nothing is taken"
+        );
     }
 
     #[test]
     fn pauses_are_spread_and_a_wish_is_honoured_within_bounds() {
         let due = |wish: Option<u64>, dice| {
-            let failure = Failure { retry_after: wish.map(Duration::from_secs), ..failure() };
+            let failure = Failure {
+                retry_after: wish.map(Duration::from_secs),
+                ..failure()
+            };
             again_at(after(failure, standing(1), at(0), dice)).as_millisecond()
         };
         assert_eq!((due(None, 0.0), due(None, 1.0)), (4_000, 6_000));
@@ -129,22 +181,59 @@ mod tests {
 
     #[test]
     fn a_poisoned_event_leaves_its_chat_and_a_broken_endpoint_keeps_the_order() {
-        let poisoned = Failure { is_about_the_event: true, ..failure() };
-        let works = Standing { endpoint_works: true, ..standing(1) };
-        assert!(matches!(after(poisoned.clone(), works, at(1), 0.5), Outcome::Aside { .. }));
+        let poisoned = Failure {
+            is_about_the_event: true,
+            ..failure()
+        };
+        let works = Standing {
+            endpoint_works: true,
+            ..standing(1)
+        };
+        assert!(matches!(
+            after(poisoned.clone(), works, at(1), 0.5),
+            Outcome::Aside { .. }
+        ));
         assert!(
-            matches!(after(poisoned.clone(), standing(1), at(1), 0.5), Outcome::Again { .. }),
+            matches!(
+                after(poisoned.clone(), standing(1), at(1), 0.5),
+                Outcome::Again { .. }
+            ),
             "nothing works there"
         );
-        assert!(matches!(after(poisoned, standing(1), at(600), 0.5), Outcome::Aside { .. }), "it alone was judged");
-        assert!(matches!(after(failure(), standing(1), at(500), 0.5), Outcome::Again { .. }));
+        assert!(
+            matches!(
+                after(poisoned, standing(1), at(600), 0.5),
+                Outcome::Aside { .. }
+            ),
+            "it alone was judged"
+        );
+        assert!(matches!(
+            after(failure(), standing(1), at(500), 0.5),
+            Outcome::Again { .. }
+        ));
         match after(failure(), standing(4), at(600), 0.5) {
-            Outcome::Hold { retry_at, probe_from, .. } => assert_eq!((retry_at, probe_from), (at(2400), at(1200))),
+            Outcome::Hold {
+                retry_at,
+                probe_from,
+                ..
+            } => assert_eq!((retry_at, probe_from), (at(2400), at(1200))),
             other => panic!("an outage keeps order, but others are asked: {other:?}"),
         }
-        assert!(matches!(after(failure(), works, at(1), 0.5), Outcome::Again { .. }), "it may pass");
-        assert!(matches!(after(failure(), works, at(600), 0.5), Outcome::Aside { .. }), "its chat has waited enough");
-        let aside = Standing { is_aside: true, ..works };
-        assert!(matches!(after(failure(), aside, at(600), 0.5), Outcome::Again { .. }));
+        assert!(
+            matches!(after(failure(), works, at(1), 0.5), Outcome::Again { .. }),
+            "it may pass"
+        );
+        assert!(
+            matches!(after(failure(), works, at(600), 0.5), Outcome::Aside { .. }),
+            "its chat has waited enough"
+        );
+        let aside = Standing {
+            is_aside: true,
+            ..works
+        };
+        assert!(matches!(
+            after(failure(), aside, at(600), 0.5),
+            Outcome::Again { .. }
+        ));
     }
 }

@@ -22,12 +22,18 @@ impl SigningKey {
     /// Reads `whsec_` and 24 to 64 bytes of base64. The error says what is wrong, without the secret.
     pub fn parse(text: &str) -> Result<Self, String> {
         let form = "must be whsec_ and 24 to 64 bytes of base64, as from `echo whsec_$(openssl rand -base64 32)`";
-        let encoded = text.strip_prefix(PREFIX).ok_or_else(|| format!("{form}; whsec_ is missing"))?;
-        let key = STANDARD.decode(encoded).map_err(|_| format!("{form}; this is no base64"))?;
+        let encoded = text
+            .strip_prefix(PREFIX)
+            .ok_or_else(|| format!("{form}; whsec_ is missing"))?;
+        let key = STANDARD
+            .decode(encoded)
+            .map_err(|_| format!("{form}; this is no base64"))?;
         if !(24..=64).contains(&key.len()) {
             return Err(format!("{form}; these are {} bytes", key.len()));
         }
-        Hmac::new_from_slice(&key).map(Self).map_err(|_| form.to_owned())
+        Hmac::new_from_slice(&key)
+            .map(Self)
+            .map_err(|_| form.to_owned())
     }
 
     /// The secret that these bytes, which should be random, are: as [`Self::parse`] reads it.
@@ -53,7 +59,11 @@ mod tests {
     fn the_worked_example_of_the_specification() {
         // From the specification's own test data.
         let key = SigningKey::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
-        let signature = key.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, r#"{"test": 2432232314}"#);
+        let signature = key.sign(
+            "msg_p5jXN8AQM9LWM0D4loKWxJek",
+            1_614_265_330,
+            r#"{"test": 2432232314}"#,
+        );
         assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
     }
 
@@ -66,9 +76,16 @@ mod tests {
 
     #[test]
     fn a_wrong_secret_is_explained_and_not_repeated() {
-        for (text, words) in [("abc", "missing"), ("whsec_!!", "no base64"), ("whsec_c2hvcnQ=", "5 bytes")] {
+        for (text, words) in [
+            ("abc", "missing"),
+            ("whsec_!!", "no base64"),
+            ("whsec_c2hvcnQ=", "5 bytes"),
+        ] {
             let error = SigningKey::parse(text).unwrap_err();
-            assert!(error.contains(words) && !error.contains("c2hvcnQ"), "{error}");
+            assert!(
+                error.contains(words) && !error.contains("c2hvcnQ"),
+                "{error}"
+            );
         }
     }
 }

@@ -57,7 +57,12 @@ impl Slots {
     /// For a process that may have so many files and connections open.
     pub fn of(descriptors: u64) -> Self {
         let all = (usize::try_from(descriptors).unwrap_or(usize::MAX) / SHARE).clamp(LEAST, MOST);
-        Self { all, under_way: HashMap::new(), gates: HashMap::new(), endpoints: HashMap::new() }
+        Self {
+            all,
+            under_way: HashMap::new(),
+            gates: HashMap::new(),
+            endpoints: HashMap::new(),
+        }
     }
 
     /// Takes a slot for this delivery, if it has none and there is room; `width` is how much its gate is given at the moment.
@@ -65,9 +70,14 @@ impl Slots {
         if self.under_way.contains_key(&head.delivery) {
             return Place::UnderWay;
         }
-        let count = |counts: &HashMap<String, usize>, key: &str| counts.get(key).copied().unwrap_or(0);
-        let (own, free) = (count(&self.endpoints, &head.endpoint), self.all.saturating_sub(self.under_way.len()));
-        let may_have_more = count(&self.gates, &head.gate) < width.min(OF_A_GATE) && own < OF_AN_ENDPOINT;
+        let count =
+            |counts: &HashMap<String, usize>, key: &str| counts.get(key).copied().unwrap_or(0);
+        let (own, free) = (
+            count(&self.endpoints, &head.endpoint),
+            self.all.saturating_sub(self.under_way.len()),
+        );
+        let may_have_more =
+            count(&self.gates, &head.gate) < width.min(OF_A_GATE) && own < OF_AN_ENDPOINT;
         if !may_have_more || (own > 0 && free < FREE_FOR_EACH * own) {
             return Place::Full;
         }
@@ -76,7 +86,14 @@ impl Slots {
         }
         *self.gates.entry(head.gate.clone()).or_default() += 1;
         *self.endpoints.entry(head.endpoint.clone()).or_default() += 1;
-        self.under_way.insert(head.delivery, Post { head: head.clone(), since: now, gives_way: false });
+        self.under_way.insert(
+            head.delivery,
+            Post {
+                head: head.clone(),
+                since: now,
+                gives_way: false,
+            },
+        );
         Place::Taken
     }
 
@@ -86,21 +103,35 @@ impl Slots {
         if self.under_way.values().any(|post| post.gives_way) {
             return None;
         }
-        let share = |post: &Post| self.endpoints.get(&post.head.endpoint).copied().unwrap_or(0);
+        let share = |post: &Post| {
+            self.endpoints
+                .get(&post.head.endpoint)
+                .copied()
+                .unwrap_or(0)
+        };
         let age = |post: &Post| now.saturating_sub(post.since);
-        let slow = self.under_way.iter().filter(|(_, post)| age(post) >= GIVES_WAY);
-        let first = slow.max_by_key(|(_, post)| (share(post), age(post))).map(|(delivery, _)| *delivery);
+        let slow = self
+            .under_way
+            .iter()
+            .filter(|(_, post)| age(post) >= GIVES_WAY);
+        let first = slow
+            .max_by_key(|(_, post)| (share(post), age(post)))
+            .map(|(delivery, _)| *delivery);
         let Some(delivery) = first else {
             let oldest = self.under_way.values().map(age).max()?;
             return Some(Slow::Later(GIVES_WAY.saturating_sub(oldest)));
         };
-        self.under_way.entry(delivery).and_modify(|post| post.gives_way = true);
+        self.under_way
+            .entry(delivery)
+            .and_modify(|post| post.gives_way = true);
         Some(Slow::Gives(delivery))
     }
 
     /// Gives a delivery's slot back.
     pub fn free(&mut self, delivery: i64) {
-        let Some(Post { head, .. }) = self.under_way.remove(&delivery) else { return };
+        let Some(Post { head, .. }) = self.under_way.remove(&delivery) else {
+            return;
+        };
         less(&mut self.gates, &head.gate);
         less(&mut self.endpoints, &head.endpoint);
     }
@@ -125,9 +156,15 @@ mod tests {
         Slots::of(u64::MAX)
     }
 
-    fn taken(slots: &mut Slots, heads: impl IntoIterator<Item = (i64, &'static str, String)>) -> usize {
-        let head = |(delivery, endpoint, gate): (i64, &str, String)| Head::new(delivery, endpoint, &gate);
-        let taken = |it: &(i64, &str, String)| slots.take(&head(it.clone()), OF_A_GATE, Duration::ZERO) == Place::Taken;
+    fn taken(
+        slots: &mut Slots,
+        heads: impl IntoIterator<Item = (i64, &'static str, String)>,
+    ) -> usize {
+        let head =
+            |(delivery, endpoint, gate): (i64, &str, String)| Head::new(delivery, endpoint, &gate);
+        let taken = |it: &(i64, &str, String)| {
+            slots.take(&head(it.clone()), OF_A_GATE, Duration::ZERO) == Place::Taken
+        };
         heads.into_iter().filter(taken).count()
     }
 
@@ -137,11 +174,28 @@ mod tests {
         let hook = |delivery| (delivery, "hook", "hook".to_owned());
         assert_eq!(taken(&mut slots, (0..100).map(hook)), 16);
         assert_eq!(
-            taken(&mut slots, (0..100).map(|number| (1_000 + number, "original", format!("original/{}", number % 50)))),
+            taken(
+                &mut slots,
+                (0..100).map(|number| (
+                    1_000 + number,
+                    "original",
+                    format!("original/{}", number % 50)
+                ))
+            ),
             64
         );
-        assert_eq!(taken(&mut slots, (0..100).map(|number| (2_000 + number, "other", "other".to_owned()))), 16);
-        assert_eq!(taken(&mut slots, (0..100).map(hook)), 0, "those under way are not taken twice");
+        assert_eq!(
+            taken(
+                &mut slots,
+                (0..100).map(|number| (2_000 + number, "other", "other".to_owned()))
+            ),
+            16
+        );
+        assert_eq!(
+            taken(&mut slots, (0..100).map(hook)),
+            0,
+            "those under way are not taken twice"
+        );
         slots.free(3);
         slots.free(3);
         assert_eq!(taken(&mut slots, (50..100).map(hook)), 1);
@@ -150,12 +204,19 @@ mod tests {
     #[test]
     fn nothing_is_left_when_all_is_done() {
         let mut slots = slots();
-        let count = taken(&mut slots, (0..1_000).map(|number| (number, "hook", format!("hook/{}", number % 30))));
+        let count = taken(
+            &mut slots,
+            (0..1_000).map(|number| (number, "hook", format!("hook/{}", number % 30))),
+        );
         assert_eq!(count, 64);
         (0..1_000).for_each(|delivery| slots.free(delivery));
         assert!(slots.under_way.is_empty() && slots.gates.is_empty() && slots.endpoints.is_empty());
         let head = Head::new(1, "hook", "hook");
-        assert_eq!(slots.take(&head, 0, Duration::ZERO), Place::Full, "a gate can be given nothing");
+        assert_eq!(
+            slots.take(&head, 0, Duration::ZERO),
+            Place::Full,
+            "a gate can be given nothing"
+        );
     }
 
     #[test]
@@ -167,8 +228,16 @@ mod tests {
             'endpoints: for endpoint in 0..2_000 {
                 for _ in 0..OF_A_GATE {
                     delivery += 1;
-                    let head = Head::new(delivery, &format!("hook {endpoint}"), &format!("hook {endpoint}"));
-                    match slots.take(&head, OF_A_GATE, Duration::from_millis(delivery.unsigned_abs())) {
+                    let head = Head::new(
+                        delivery,
+                        &format!("hook {endpoint}"),
+                        &format!("hook {endpoint}"),
+                    );
+                    match slots.take(
+                        &head,
+                        OF_A_GATE,
+                        Duration::from_millis(delivery.unsigned_abs()),
+                    ) {
                         Place::Taken => {}
                         Place::Full => break,
                         place => {
@@ -180,12 +249,23 @@ mod tests {
             }
             let (endpoints, place, head) = crowded.expect("it fills up");
             assert_eq!(place, Place::Crowded);
-            assert!(endpoints > 30, "only {endpoints} found room of {}", slots.all);
+            assert!(
+                endpoints > 30,
+                "only {endpoints} found room of {}",
+                slots.all
+            );
             let begun = Duration::from_millis(delivery.unsigned_abs());
-            assert!(matches!(slots.slow(Duration::from_millis(2)), Some(Slow::Later(left)) if left < GIVES_WAY));
+            assert!(
+                matches!(slots.slow(Duration::from_millis(2)), Some(Slow::Later(left)) if left < GIVES_WAY)
+            );
             let now = begun + GIVES_WAY;
-            let Some(Slow::Gives(first)) = slots.slow(now) else { panic!("somebody gives way") };
-            assert!(first <= i64::try_from(OF_A_GATE).unwrap(), "it is one of the endpoint with most: {first}");
+            let Some(Slow::Gives(first)) = slots.slow(now) else {
+                panic!("somebody gives way")
+            };
+            assert!(
+                first <= i64::try_from(OF_A_GATE).unwrap(),
+                "it is one of the endpoint with most: {first}"
+            );
             assert_eq!(slots.slow(now), None, "one is enough for one");
             slots.free(first);
             assert_eq!(slots.take(&head, OF_A_GATE, now), Place::Taken);

@@ -36,12 +36,17 @@ impl Target {
         if !self.is_per_session {
             return Ok(self.url.clone());
         }
-        Ok(self.url.join(&format!("./{}", SessionName::parse(session)?.url_segment()))?)
+        Ok(self
+            .url
+            .join(&format!("./{}", SessionName::parse(session)?.url_segment()))?)
     }
 
     /// The keys that have not expired. All of them sign, so that a receiver may still know the old one only, or the new one already.
     pub fn live_keys(&self, now: Timestamp) -> impl Iterator<Item = &SigningKey> {
-        self.keys.iter().filter(move |key| key.expires_at.is_none_or(|end| now < end)).map(|key| &key.key)
+        self.keys
+            .iter()
+            .filter(move |key| key.expires_at.is_none_or(|end| now < end))
+            .map(|key| &key.key)
     }
 }
 
@@ -54,15 +59,26 @@ pub(super) struct Targets {
 
 impl Targets {
     pub fn new(store: Store, original_key: Option<SigningKey>) -> Self {
-        Self { store, original_key, known: Mutex::default() }
+        Self {
+            store,
+            original_key,
+            known: Mutex::default(),
+        }
     }
 
     /// The target of a delivery, at least as new as the delivery knows its endpoint.
     pub async fn of(&self, due: &Due) -> Result<Arc<Target>> {
-        if let Some(known) = self.known(&due.endpoint).filter(|known| known.version >= due.endpoint_version) {
+        if let Some(known) = self
+            .known(&due.endpoint)
+            .filter(|known| known.version >= due.endpoint_version)
+        {
             return Ok(known);
         }
-        let endpoint = self.store.endpoint(&due.endpoint).await?.context("the endpoint was deleted")?;
+        let endpoint = self
+            .store
+            .endpoint(&due.endpoint)
+            .await?
+            .context("the endpoint was deleted")?;
         self.read(endpoint).await
     }
 
@@ -71,19 +87,32 @@ impl Targets {
         // Read after the endpoint: a key that is younger than the version is no harm.
         let mut keys = Vec::new();
         for (secret, expires_at) in self.store.signing_keys(&endpoint.id).await? {
-            let key = SigningKey::parse(&secret).map_err(anyhow::Error::msg).context("reading a signing key")?;
+            let key = SigningKey::parse(&secret)
+                .map_err(anyhow::Error::msg)
+                .context("reading a signing key")?;
             keys.push(Key { key, expires_at });
         }
         let is_the_operators = endpoint.id == super::ORIGINAL;
         if is_the_operators {
-            keys.extend(self.original_key.clone().map(|key| Key { key, expires_at: None }));
+            keys.extend(self.original_key.clone().map(|key| Key {
+                key,
+                expires_at: None,
+            }));
         }
         let url = Url::parse(&endpoint.url).context("reading the endpoint's address")?;
         let headers = headers(&endpoint)?;
-        let (is_per_session, keeps_its_address) = (endpoint.is_per_session, endpoint.keeps_its_address);
+        let (is_per_session, keeps_its_address) =
+            (endpoint.is_per_session, endpoint.keeps_its_address);
         let version = endpoint.version;
-        let target =
-            Arc::new(Target { url, is_the_operators, keeps_its_address, is_per_session, headers, keys, version });
+        let target = Arc::new(Target {
+            url,
+            is_the_operators,
+            keeps_its_address,
+            is_per_session,
+            headers,
+            keys,
+            version,
+        });
         self.lock().insert(endpoint.id, Arc::clone(&target));
         Ok(target)
     }

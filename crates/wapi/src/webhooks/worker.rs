@@ -35,7 +35,12 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub fn new(store: Store, deliverer: Arc<Deliverer>, clock: Clock, lifecycle: Lifecycle) -> Self {
+    pub fn new(
+        store: Store,
+        deliverer: Arc<Deliverer>,
+        clock: Clock,
+        lifecycle: Lifecycle,
+    ) -> Self {
         Self {
             store,
             deliverer,
@@ -114,18 +119,27 @@ impl Worker {
         }
         let started = self.start(&fresh).await;
         for delivery in fresh {
-            if !started.as_ref().is_ok_and(|started| started.contains(&delivery)) {
+            if !started
+                .as_ref()
+                .is_ok_and(|started| started.contains(&delivery))
+            {
                 round.slots.free(delivery);
             }
         }
         started?;
         let next = self.store.next_due(now).await?;
-        let until = next.map(|next| next.duration_since(now).try_into().unwrap_or(Duration::ZERO));
+        let until = next.map(|next| {
+            next.duration_since(now)
+                .try_into()
+                .unwrap_or(Duration::ZERO)
+        });
         Ok((until.unwrap_or(LOOK_AGAIN).min(LOOK_AGAIN), is_all))
     }
 
     fn take(&self, round: &mut Round, head: &Head) -> Place {
-        let place = round.slots.take(head, self.deliverer.width(&head.gate), self.clock.uptime());
+        let place = round
+            .slots
+            .take(head, self.deliverer.width(&head.gate), self.clock.uptime());
         round.is_crowded |= place == Place::Crowded;
         place
     }
@@ -138,7 +152,9 @@ impl Worker {
         match round.slots.slow(self.clock.uptime()) {
             Some(Slow::Later(later)) => later,
             Some(Slow::Gives(delivery)) => {
-                lock(&self.bells).get(&delivery).inspect(|bell| bell.cancel());
+                lock(&self.bells)
+                    .get(&delivery)
+                    .inspect(|bell| bell.cancel());
                 GIVES_WAY
             }
             None => GIVES_WAY,
@@ -157,25 +173,42 @@ impl Worker {
     fn spawn(self: &Arc<Self>, due: Due) {
         let (worker, bell) = (Arc::clone(self), CancellationToken::new());
         lock(&self.bells).insert(due.delivery, bell.clone());
-        self.lifecycle.spawn(async move { worker.attempt(due, &bell).await });
+        self.lifecycle
+            .spawn(async move { worker.attempt(due, &bell).await });
     }
 
     async fn attempt(&self, due: Due, bell: &CancellationToken) {
         // Given back whatever happens, or the chat would wait until the next start of the program.
-        let _slot = Slot { worker: self, delivery: due.delivery };
-        let Tried { outcome, disabled } =
-            match AssertUnwindSafe(self.deliverer.deliver(&due, bell)).catch_unwind().await {
-                Ok(tried) => tried,
-                Err(_) => {
-                    tracing::error!(event = due.event, "an attempt panicked; the line before says where");
-                    self.deliverer.after_a_panic(&due)
-                }
-            };
-        let settled = Settled { delivery: due.delivery, outcome };
+        let _slot = Slot {
+            worker: self,
+            delivery: due.delivery,
+        };
+        let Tried { outcome, disabled } = match AssertUnwindSafe(self.deliverer.deliver(&due, bell))
+            .catch_unwind()
+            .await
+        {
+            Ok(tried) => tried,
+            Err(_) => {
+                tracing::error!(
+                    event = due.event,
+                    "an attempt panicked; the line before says where"
+                );
+                self.deliverer.after_a_panic(&due)
+            }
+        };
+        let settled = Settled {
+            delivery: due.delivery,
+            outcome,
+        };
         // What was taken must not be tried again because the database was away for a moment.
         while let Err(error) = self.store.settle(settled.clone()).await {
             tracing::error!(event = due.event, %error, "what became of a delivery cannot be saved");
-            if self.lifecycle.unless_stopping(self.clock.sleep(STORE_PAUSE)).await.is_none() {
+            if self
+                .lifecycle
+                .unless_stopping(self.clock.sleep(STORE_PAUSE))
+                .await
+                .is_none()
+            {
                 return;
             }
         }
@@ -199,7 +232,12 @@ struct Round {
 impl Round {
     fn new() -> Self {
         let slots = Slots::of(descriptors::now());
-        Self { slots, must_ask: true, is_crowded: false, ask_at: Duration::ZERO }
+        Self {
+            slots,
+            must_ask: true,
+            is_crowded: false,
+            ask_at: Duration::ZERO,
+        }
     }
 }
 
@@ -261,7 +299,11 @@ mod tests {
             id: format!("evt_{id}"),
             session: Life::test(1, "shop"),
             chat: "ann".to_owned(),
-            message: Some(MessageKey { chat: "ann".to_owned(), sender: "ann".to_owned(), id: id.to_owned() }),
+            message: Some(MessageKey {
+                chat: "ann".to_owned(),
+                sender: "ann".to_owned(),
+                id: id.to_owned(),
+            }),
             kind: "message.received",
             body: "{}".to_owned(),
         }
@@ -271,8 +313,13 @@ mod tests {
     async fn a_panic_in_an_attempt_is_a_failed_attempt_and_its_slot_is_free_again() {
         crate::app::install_crypto();
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("wapi.db"), Clock::system()).await.unwrap();
-        store.put_endpoint("hook", "http://127.0.0.1:1/", &[]).await.unwrap();
+        let store = Store::open(&folder.path().join("wapi.db"), Clock::system())
+            .await
+            .unwrap();
+        store
+            .put_endpoint("hook", "http://127.0.0.1:1/", &[])
+            .await
+            .unwrap();
         store.append(vec![event("1"), event("2")]).await.unwrap();
         let (is_broken, lifecycle) = (Arc::new(AtomicBool::new(true)), Lifecycle::new());
         let clock = Clock::new(Fragile(Clock::system(), Arc::clone(&is_broken)));
@@ -281,12 +328,19 @@ mod tests {
             store: store.clone(),
             poster: Poster::new(Environment::Prod, guard::Targets::All, clock.clone()).unwrap(),
             targets: Targets::new(store.clone(), None),
-            seen: Seen::open(None, id, clock.clone(), lifecycle.clone()).await.unwrap(),
+            seen: Seen::open(None, id, clock.clone(), lifecycle.clone())
+                .await
+                .unwrap(),
             clock: clock.clone(),
             disable_after: Duration::MAX,
             health: Mutex::default(),
         };
-        let worker = Arc::new(Worker::new(store.clone(), Arc::new(deliverer), clock, lifecycle.clone()));
+        let worker = Arc::new(Worker::new(
+            store.clone(),
+            Arc::new(deliverer),
+            clock,
+            lifecycle.clone(),
+        ));
         let mut round = Round::new();
         worker.start_what_is_due(&mut round).await.unwrap();
         worker.freed.notified().await;
@@ -294,15 +348,24 @@ mod tests {
         let (told, _) = store.deliveries("hook", None, i64::MAX, 10).await.unwrap();
         let first = &told[1];
         assert_eq!((first.attempts, first.state.as_str()), (1, "waiting"));
-        assert!(first.failed[0].error.contains("gateway itself failed"), "{first:?}");
-        assert!(first.due_at.unwrap() > Clock::system().now(), "it is tried again later");
+        assert!(
+            first.failed[0].error.contains("gateway itself failed"),
+            "{first:?}"
+        );
+        assert!(
+            first.due_at.unwrap() > Clock::system().now(),
+            "it is tried again later"
+        );
         worker.start_what_is_due(&mut round).await.unwrap();
         let again = store.heads_due(Timestamp::MAX, OF_A_GATE).await.unwrap();
         assert!(
-            again.len() == 1 && round.slots.take(&again[0], OF_A_GATE, Duration::ZERO) == Place::Taken,
+            again.len() == 1
+                && round.slots.take(&again[0], OF_A_GATE, Duration::ZERO) == Place::Taken,
             "its slot is free"
         );
-        let finish = lifecycle.finish(&Clock::system(), Duration::from_secs(5)).await;
+        let finish = lifecycle
+            .finish(&Clock::system(), Duration::from_secs(5))
+            .await;
         assert_eq!((finish.dropped, finish.panicked), (0, 0));
     }
 }

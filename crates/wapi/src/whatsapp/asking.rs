@@ -42,7 +42,9 @@ impl NotAnswered {
 impl Link {
     /// The groups this account is in, each with its address.
     pub async fn groups(&self, limit: Duration) -> Result<Vec<(String, Group)>, NotAnswered> {
-        let found = self.asked(limit, self.client.groups().get_participating()).await?;
+        let found = self
+            .asked(limit, self.client.groups().get_participating())
+            .await?;
         let mut shown = Vec::with_capacity(found.len());
         for group in found.values() {
             shown.push(groups::group(group, &self.others(group).await));
@@ -54,19 +56,37 @@ impl Link {
     /// One group, by the part of its address before `@g.us`.
     pub async fn group(&self, id: &str, limit: Duration) -> Result<Group, NotAnswered> {
         let jid = Jid::group(id);
-        let found = self.asked(limit, self.client.groups().get_metadata(&jid)).await?;
+        let found = self
+            .asked(limit, self.client.groups().get_metadata(&jid))
+            .await?;
         Ok(groups::group(&found, &self.others(&found).await).1)
     }
 
     /// Says after how many seconds a group's messages disappear; 0: they stay.
-    pub async fn sets_group_timer(&self, id: &str, seconds: u32, limit: Duration) -> Result<(), NotAnswered> {
-        self.asked(limit, self.client.groups().set_ephemeral(Jid::group(id), seconds)).await
+    pub async fn sets_group_timer(
+        &self,
+        id: &str,
+        seconds: u32,
+        limit: Duration,
+    ) -> Result<(), NotAnswered> {
+        self.asked(
+            limit,
+            self.client.groups().set_ephemeral(Jid::group(id), seconds),
+        )
+        .await
     }
 
     /// WhatsApp names each member's other address itself, save in old groups.
     async fn others(&self, group: &GroupMetadata) -> Others {
-        let unknown = group.participants.iter().filter(|it| it.phone_number.is_none() && it.lid.is_none());
-        Others::of(&self.client, unknown.map(|it| (it.jid.clone(), None)).collect()).await
+        let unknown = group
+            .participants
+            .iter()
+            .filter(|it| it.phone_number.is_none() && it.lid.is_none());
+        Others::of(
+            &self.client,
+            unknown.map(|it| (it.jid.clone(), None)).collect(),
+        )
+        .await
     }
 
     pub(super) async fn asked<T, E: Into<NotAnswered>>(
@@ -118,7 +138,10 @@ impl Link {
             _ => self.client.get_lid_pn_entry(&jid).await.ok().flatten(),
         };
         match known {
-            Some(known) => [Jid::pn(&*known.phone_number).to_string(), Jid::lid(&*known.lid).to_string()],
+            Some(known) => [
+                Jid::pn(&*known.phone_number).to_string(),
+                Jid::lid(&*known.lid).to_string(),
+            ],
             None => [jid.to_string(), jid.to_string()],
         }
     }
@@ -127,26 +150,49 @@ impl Link {
     pub async fn mark_read(&self, messages: &[Unread], limit: Duration) -> Result<(), NotAnswered> {
         let mut by_author: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
         for message in messages {
-            by_author.entry((&message.chat, &message.sender)).or_default().push(&message.id);
+            by_author
+                .entry((&message.chat, &message.sender))
+                .or_default()
+                .push(&message.id);
         }
         for ((chat, sender), ids) in by_author {
-            let (Ok(chat), Ok(sender)) = (chat.parse::<Jid>(), sender.parse::<Jid>()) else { continue };
+            let (Ok(chat), Ok(sender)) = (chat.parse::<Jid>(), sender.parse::<Jid>()) else {
+                continue;
+            };
             // In a chat of two there is only one who can be meant.
             let sender = (chat.is_group() || chat.is_status_broadcast()).then_some(&sender);
-            self.asked(limit, async { self.client.mark_as_read(&chat, sender, &ids).await.map_err(unsaid) }).await?;
+            self.asked(limit, async {
+                self.client
+                    .mark_as_read(&chat, sender, &ids)
+                    .await
+                    .map_err(unsaid)
+            })
+            .await?;
         }
         Ok(())
     }
 
     /// Shows the others in a chat what somebody does there.
-    pub async fn shows_typing(&self, chat: &ChatId, typing: Typing, limit: Duration) -> Result<(), NotAnswered> {
+    pub async fn shows_typing(
+        &self,
+        chat: &ChatId,
+        typing: Typing,
+        limit: Duration,
+    ) -> Result<(), NotAnswered> {
         let kind = match typing {
             Typing::Composing => ChatStateType::Composing,
             Typing::Recording => ChatStateType::Recording,
             Typing::Paused => ChatStateType::Paused,
         };
         let jid = outgoing::jid(&self.known_as(chat, limit).await);
-        self.asked(limit, async { self.client.chatstate().send(&jid, kind).await.map_err(unsaid) }).await
+        self.asked(limit, async {
+            self.client
+                .chatstate()
+                .send(&jid, kind)
+                .await
+                .map_err(unsaid)
+        })
+        .await
     }
 
     /// Puts a star to a message on all of the account's devices, or takes it away. `author`: who wrote it; `None`: the account itself.
@@ -159,7 +205,10 @@ impl Link {
         limit: Duration,
     ) -> Result<(), NotAnswered> {
         let is_group = matches!(chat, ChatId::Group(_));
-        let (jid, author) = (outgoing::jid(chat), author.and_then(|author| author.parse::<Jid>().ok()));
+        let (jid, author) = (
+            outgoing::jid(chat),
+            author.and_then(|author| author.parse::<Jid>().ok()),
+        );
         // In a chat of two, who did not write it themselves was the other.
         let (participant, from_me) = (author.as_ref().filter(|_| is_group), author.is_none());
         let actions = self.client.chat_actions();
@@ -170,12 +219,18 @@ impl Link {
                 false => actions.unstar_message(&jid, participant, id, from_me).await,
             }
         });
-        self.asked(limit, async { marking.await.map_err(unsaid) }).await
+        self.asked(limit, async { marking.await.map_err(unsaid) })
+            .await
     }
 
     /// Changes how a chat stands in the list of all the account's devices, one thing after the other. Done when WhatsApp has taken
     /// all of it; where another device was faster, the engine takes what it wrote and writes again.
-    pub async fn changes_chat(&self, chat: &ChatId, change: &ChatChange, limit: Duration) -> Result<(), NotAnswered> {
+    pub async fn changes_chat(
+        &self,
+        chat: &ChatId,
+        change: &ChatChange,
+        limit: Duration,
+    ) -> Result<(), NotAnswered> {
         let (jid, actions) = (outgoing::jid(chat), self.client.chat_actions());
         // In a box of its own: the engine's futures are too deep for what is around them.
         let changing = Box::pin(async {
@@ -200,20 +255,33 @@ impl Link {
             }
             Ok::<(), AppStateError>(())
         });
-        self.asked(limit, async { changing.await.map_err(unsaid) }).await
+        self.asked(limit, async { changing.await.map_err(unsaid) })
+            .await
     }
 
     /// Shows the account as there, or not.
-    pub async fn shows_presence(&self, presence: Presence, limit: Duration) -> Result<(), NotAnswered> {
+    pub async fn shows_presence(
+        &self,
+        presence: Presence,
+        limit: Duration,
+    ) -> Result<(), NotAnswered> {
         let status = match presence {
             Presence::Available => PresenceStatus::Available,
             Presence::Unavailable => PresenceStatus::Unavailable,
         };
-        self.asked(limit, async { self.client.presence().set(status).await.map_err(unsaid) }).await
+        self.asked(limit, async {
+            self.client.presence().set(status).await.map_err(unsaid)
+        })
+        .await
     }
 
     /// Wants to be told when somebody comes and goes, until this link ends, or not any more.
-    pub async fn watches(&self, whom: &ChatId, watched: bool, limit: Duration) -> Result<(), NotAnswered> {
+    pub async fn watches(
+        &self,
+        whom: &ChatId,
+        watched: bool,
+        limit: Duration,
+    ) -> Result<(), NotAnswered> {
         let jid = outgoing::jid(&self.known_as(whom, limit).await);
         let presence = self.client.presence();
         let asking = async {
@@ -222,16 +290,29 @@ impl Link {
                 false => presence.unsubscribe(&jid).await,
             }
         };
-        self.asked(limit, async { asking.await.map_err(unsaid) }).await
+        self.asked(limit, async { asking.await.map_err(unsaid) })
+            .await
     }
 
     /// Turns a call away. `false`: no such call rings.
     pub async fn reject_call(&self, id: &str, limit: Duration) -> Result<bool, NotAnswered> {
-        let Some(Call { id, from, creator }) = self.ringing.take(id) else { return Ok(false) };
+        let Some(Call { id, from, creator }) = self.ringing.take(id) else {
+            return Ok(false);
+        };
         let voip = self.client.voip();
-        self.asked(limit, async { voip.reject_call(&id, &from, &creator).await.map_err(unsaid) }).await?;
+        self.asked(limit, async {
+            voip.reject_call(&id, &from, &creator).await.map_err(unsaid)
+        })
+        .await?;
         let others = Others::of(&self.client, vec![(from.clone(), None)]).await;
-        let ended = calls::ended(&self.session, &id, &from, CallEnd::Rejected, self.clock.now(), &others);
+        let ended = calls::ended(
+            &self.session,
+            &id,
+            &from,
+            CallEnd::Rejected,
+            self.clock.now(),
+            &others,
+        );
         self.reports.send(Signal::Happened(Box::new(ended)));
         Ok(true)
     }

@@ -31,7 +31,10 @@ pub struct Known {
 
 impl From<File> for Attached {
     fn from(file: File) -> Self {
-        Self { file: Some(file), known: None }
+        Self {
+            file: Some(file),
+            known: None,
+        }
     }
 }
 
@@ -45,7 +48,11 @@ struct Progress {
 
 impl Link {
     /// Sees to it that WhatsApp has the file, in the form that phones take this kind in.
-    pub(super) async fn attach(&self, wanted: Wanted, attached: Attached) -> Result<Uploaded, NotPrepared> {
+    pub(super) async fn attach(
+        &self,
+        wanted: Wanted,
+        attached: Attached,
+    ) -> Result<Uploaded, NotPrepared> {
         let Attached { file, known } = attached;
         let fitted = match file {
             Some(file) => Some(fitting(wanted, file).await?),
@@ -61,8 +68,14 @@ impl Link {
         let form = match &fitted {
             Some(fitted) => fitted.form(),
             None => {
-                let (kind, mime_type, name) = (wanted.kind, known.mime_type.clone(), known.name.clone());
-                Form { kind, mime_type, is_gif: false, name }
+                let (kind, mime_type, name) =
+                    (wanted.kind, known.mime_type.clone(), known.name.clone());
+                Form {
+                    kind,
+                    mime_type,
+                    is_gif: false,
+                    name,
+                }
             }
         };
         match (self.uploaded_before(known, form, described).await, fitted) {
@@ -73,18 +86,37 @@ impl Link {
     }
 
     /// Asks the media servers whether they still have a file, as phones do before they upload one.
-    async fn uploaded_before(&self, known: Known, form: Form, described: Described) -> Option<Uploaded> {
+    async fn uploaded_before(
+        &self,
+        known: Known,
+        form: Form,
+        described: Described,
+    ) -> Option<Uploaded> {
         let remote = known.remote;
-        let token = Some(URL_SAFE_NO_PAD.encode(&remote.encrypted_sha256)).filter(|token| !token.is_empty())?;
+        let token = Some(URL_SAFE_NO_PAD.encode(&remote.encrypted_sha256))
+            .filter(|token| !token.is_empty())?;
         let path = media_type(remote.kind).upload_path();
         let servers = self.client.refresh_media_conn(false).await.ok()?;
         for host in &servers.hosts {
-            let url = format!("https://{}{path}/{token}?auth={}&token={token}&resume=1", host.hostname, servers.auth);
+            let url = format!(
+                "https://{}{path}/{token}?auth={}&token={token}&resume=1",
+                host.hostname, servers.auth
+            );
             let question = HttpRequest::post(url).with_header("Origin", WHATSAPP_WEB_ORIGIN);
             let answer = self.client.http_client.execute(question).await.ok();
-            let Some(answer) = answer.filter(|answer| answer.status_code < 400) else { continue };
-            let Ok(Progress { resume, url, direct_path }) = serde_json::from_slice(&answer.body) else { continue };
-            if let ("complete", Some(url), Some(direct_path)) = (resume.unwrap_or_default().as_str(), url, direct_path)
+            let Some(answer) = answer.filter(|answer| answer.status_code < 400) else {
+                continue;
+            };
+            let Ok(Progress {
+                resume,
+                url,
+                direct_path,
+            }) = serde_json::from_slice(&answer.body)
+            else {
+                continue;
+            };
+            if let ("complete", Some(url), Some(direct_path)) =
+                (resume.unwrap_or_default().as_str(), url, direct_path)
             {
                 return Some(Uploaded {
                     url,
@@ -137,11 +169,19 @@ pub(super) struct Fitted {
 impl Fitted {
     pub fn form(&self) -> Form {
         let (mime_type, name) = (self.file.mime_type.clone(), self.file.name.clone());
-        Form { kind: self.kind, mime_type, is_gif: self.is_gif, name }
+        Form {
+            kind: self.kind,
+            mime_type,
+            is_gif: self.is_gif,
+            name,
+        }
     }
 
     pub async fn described(&self) -> Described {
-        Described { waveform: self.waveform.clone(), ..self.file.described().await }
+        Described {
+            waveform: self.waveform.clone(),
+            ..self.file.described().await
+        }
     }
 }
 
@@ -154,11 +194,24 @@ pub(super) async fn fitting(wanted: Wanted, file: File) -> Result<Fitted, NotPre
 }
 
 async fn fitted(Wanted { kind, may_move }: Wanted, file: File) -> Result<Fitted, NotConverted> {
-    let as_it_is = |file| Fitted { file, kind, is_gif: false, waveform: None };
-    let as_gif = |file| Fitted { file, kind: MediaKind::Video, is_gif: may_move, waveform: None };
+    let as_it_is = |file| Fitted {
+        file,
+        kind,
+        is_gif: false,
+        waveform: None,
+    };
+    let as_gif = |file| Fitted {
+        file,
+        kind: MediaKind::Video,
+        is_gif: may_move,
+        waveform: None,
+    };
     match kind {
         MediaKind::Sticker => file.into_sticker().await.map(as_it_is),
-        MediaKind::Voice => file.into_voice().await.map(|(file, waveform)| Fitted { waveform, ..as_it_is(file) }),
+        MediaKind::Voice => file.into_voice().await.map(|(file, waveform)| Fitted {
+            waveform,
+            ..as_it_is(file)
+        }),
         MediaKind::Image => match may_move && file.is_moving().await {
             true => file.into_gif().await.map(as_gif),
             false => file.into_shown().await.map(as_it_is),

@@ -46,11 +46,27 @@ impl Ringing {
 }
 
 /// What to tell of a word about a call; `None` for those between two who talk.
-pub(super) fn told(session: &str, call: &IncomingCall, others: &Others, ringing: &Ringing) -> Option<Happening> {
+pub(super) fn told(
+    session: &str,
+    call: &IncomingCall,
+    others: &Others,
+    ringing: &Ringing,
+) -> Option<Happening> {
     let timestamp = Timestamp::from_second(call.timestamp.timestamp()).unwrap_or_default();
     match &call.action {
-        CallAction::Offer { call_id, call_creator, caller_pn, is_video, group_jid, .. } => {
-            ringing.add(Call { id: call_id.clone(), from: call.from.clone(), creator: call_creator.clone() });
+        CallAction::Offer {
+            call_id,
+            call_creator,
+            caller_pn,
+            is_video,
+            group_jid,
+            ..
+        } => {
+            ringing.add(Call {
+                id: call_id.clone(),
+                from: call.from.clone(),
+                creator: call_creator.clone(),
+            });
             let from = others.person(&call.from, caller_pn.as_ref(), call.notify.as_deref());
             let chat = from.id.clone();
             let data = CallIncoming {
@@ -61,16 +77,29 @@ pub(super) fn told(session: &str, call: &IncomingCall, others: &Others, ringing:
                 group: group_jid.as_ref().map(Jid::to_non_ad_string),
                 timestamp,
             };
-            Some(Happening { chat, id: None, data: EventData::CallIncoming(Box::new(data)) })
+            Some(Happening {
+                chat,
+                id: None,
+                data: EventData::CallIncoming(Box::new(data)),
+            })
         }
-        CallAction::Terminate { call_id, reason, .. } => {
+        CallAction::Terminate {
+            call_id, reason, ..
+        } => {
             let known = ringing.take(call_id)?;
             let reason = match reason.as_deref() {
                 Some("accepted_elsewhere") => CallEnd::AcceptedElsewhere,
                 Some("rejected_elsewhere") => CallEnd::Rejected,
                 _ => CallEnd::Missed,
             };
-            Some(ended(session, &known.id, &known.from, reason, timestamp, others))
+            Some(ended(
+                session,
+                &known.id,
+                &known.from,
+                reason,
+                timestamp,
+                others,
+            ))
         }
         _ => None,
     }
@@ -78,9 +107,20 @@ pub(super) fn told(session: &str, call: &IncomingCall, others: &Others, ringing:
 
 /// A call that came while nobody was there.
 pub(super) fn missed(session: &str, call: &MissedCall, others: &Others) -> Happening {
-    let reason = if matches!(call.reason, MissedReason::Offline) { CallEnd::Offline } else { CallEnd::Missed };
+    let reason = if matches!(call.reason, MissedReason::Offline) {
+        CallEnd::Offline
+    } else {
+        CallEnd::Missed
+    };
     let timestamp = Timestamp::from_second(call.timestamp.timestamp()).unwrap_or_default();
-    ended(session, &call.call_id, &call.from, reason, timestamp, others)
+    ended(
+        session,
+        &call.call_id,
+        &call.from,
+        reason,
+        timestamp,
+        others,
+    )
 }
 
 /// A call that another device of the account dealt with.
@@ -90,7 +130,14 @@ pub(super) fn elsewhere(session: &str, call: &CallEndedElsewhere, others: &Other
         _ => CallEnd::Rejected,
     };
     let timestamp = Timestamp::from_second(call.timestamp.timestamp()).unwrap_or_default();
-    ended(session, &call.call_id, &call.from, reason, timestamp, others)
+    ended(
+        session,
+        &call.call_id,
+        &call.from,
+        reason,
+        timestamp,
+        others,
+    )
 }
 
 pub(super) fn ended(
@@ -103,6 +150,16 @@ pub(super) fn ended(
 ) -> Happening {
     let from = others.person(from, None, None);
     let chat = from.id.clone();
-    let data = CallEnded { session: session.to_owned(), id: id.to_owned(), from, reason, timestamp };
-    Happening { chat, id: None, data: EventData::CallEnded(Box::new(data)) }
+    let data = CallEnded {
+        session: session.to_owned(),
+        id: id.to_owned(),
+        from,
+        reason,
+        timestamp,
+    };
+    Happening {
+        chat,
+        id: None,
+        data: EventData::CallEnded(Box::new(data)),
+    }
 }

@@ -8,7 +8,9 @@ use whatsapp_rust::waproto::buffa::MessageField;
 use whatsapp_rust::waproto::whatsapp::sync_action_value::{MuteAction, SyncActionMessageRange};
 
 use super::observer::{Happening, Others};
-use crate::event::{ChatChange, ChatUpdated, ContactUpdated, EventData, FOREVER, Names, Person, ShownPicture};
+use crate::event::{
+    ChatChange, ChatUpdated, ContactUpdated, EventData, FOREVER, Names, Person, ShownPicture,
+};
 
 /// What came with the whole state of the account and is older than this is no news. A collection that nobody had written to before
 /// comes as a whole, too.
@@ -38,44 +40,84 @@ pub(super) fn change(event: &Event) -> Option<(&Jid, ChatChange)> {
         Event::ArchiveUpdate(it) => (&it.jid, archived(it.action.archived)),
         Event::PinUpdate(it) => (&it.jid, pinned(it.action.pinned)),
         Event::MuteUpdate(it) => (&it.jid, muted(&it.action)),
-        Event::MarkChatAsReadUpdate(it) => (&it.jid, unread(it.action.read, up_to(&it.action.message_range))),
+        Event::MarkChatAsReadUpdate(it) => (
+            &it.jid,
+            unread(it.action.read, up_to(&it.action.message_range)),
+        ),
         Event::DeleteChatUpdate(it) => {
             let up_to = up_to(&it.action.message_range);
-            (&it.jid, ChatChange { deleted: Some(true), up_to, ..ChatChange::default() })
+            (
+                &it.jid,
+                ChatChange {
+                    deleted: Some(true),
+                    up_to,
+                    ..ChatChange::default()
+                },
+            )
         }
         Event::ClearChatUpdate(it) => {
             let up_to = up_to(&it.action.message_range);
-            (&it.jid, ChatChange { cleared: Some(true), up_to, ..ChatChange::default() })
+            (
+                &it.jid,
+                ChatChange {
+                    cleared: Some(true),
+                    up_to,
+                    ..ChatChange::default()
+                },
+            )
         }
         _ => return None,
     })
 }
 
 fn archived(archived: Option<bool>) -> ChatChange {
-    ChatChange { archived: Some(archived.unwrap_or(false)), ..ChatChange::default() }
+    ChatChange {
+        archived: Some(archived.unwrap_or(false)),
+        ..ChatChange::default()
+    }
 }
 
 fn pinned(pinned: Option<bool>) -> ChatChange {
-    ChatChange { pinned: Some(pinned.unwrap_or(false)), ..ChatChange::default() }
+    ChatChange {
+        pinned: Some(pinned.unwrap_or(false)),
+        ..ChatChange::default()
+    }
 }
 
 fn unread(read: Option<bool>, up_to: Option<Timestamp>) -> ChatChange {
     let is_read = read.unwrap_or(false);
-    ChatChange { unread: Some(!is_read), up_to: up_to.filter(|_| is_read), ..ChatChange::default() }
+    ChatChange {
+        unread: Some(!is_read),
+        up_to: up_to.filter(|_| is_read),
+        ..ChatChange::default()
+    }
 }
 
 /// The newest message that the device knew of. What came after it may be here already, since messages and the list of chats come on
 /// different ways.
 fn up_to(range: &MessageField<SyncActionMessageRange>) -> Option<Timestamp> {
-    let newest = range.as_option()?.last_message_timestamp.filter(|seconds| *seconds > 0)?;
+    let newest = range
+        .as_option()?
+        .last_message_timestamp
+        .filter(|seconds| *seconds > 0)?;
     Timestamp::from_second(newest).ok()
 }
 
 fn muted(action: &MuteAction) -> ChatChange {
     // Without an end, or with one that is no time, it is for ever.
-    let until = |at: Option<i64>| at.filter(|at| *at != NEVER).and_then(|at| Timestamp::from_millisecond(at).ok());
-    let end = || until(action.mute_end_timestamp).unwrap_or(FOREVER).min(FOREVER);
-    ChatChange { muted_until: Some(action.muted.unwrap_or(false).then(end)), ..ChatChange::default() }
+    let until = |at: Option<i64>| {
+        at.filter(|at| *at != NEVER)
+            .and_then(|at| Timestamp::from_millisecond(at).ok())
+    };
+    let end = || {
+        until(action.mute_end_timestamp)
+            .unwrap_or(FOREVER)
+            .min(FOREVER)
+    };
+    ChatChange {
+        muted_until: Some(action.muted.unwrap_or(false).then(end)),
+        ..ChatChange::default()
+    }
 }
 
 /// A chat stands in the list in another way.
@@ -83,28 +125,66 @@ pub(super) fn told(session: &str, jid: &Jid, change: ChatChange, others: &Others
     let with = others.person(jid, None, None);
     // A group is no person, but its address stands where theirs does.
     let chat = match jid.is_group() {
-        true => Person { id: jid.to_non_ad_string(), ..Person::default() },
+        true => Person {
+            id: jid.to_non_ad_string(),
+            ..Person::default()
+        },
         false => with,
     };
     let place = chat.id.clone();
-    let data = ChatUpdated { session: session.to_owned(), chat, change };
-    Happening { chat: place, id: None, data: EventData::ChatUpdated(Box::new(data)) }
+    let data = ChatUpdated {
+        session: session.to_owned(),
+        chat,
+        change,
+    };
+    Happening {
+        chat: place,
+        id: None,
+        data: EventData::ChatUpdated(Box::new(data)),
+    }
 }
 
 /// Somebody was saved under a name; `None` when no name is said.
 pub(super) fn renamed(session: &str, update: &ContactUpdate, others: &Others) -> Option<Happening> {
     let contact = &update.action;
-    let name = contact.full_name.as_deref().or(contact.first_name.as_deref()).filter(|name| !name.is_empty())?;
-    let lid = contact.lid_jid.as_deref().and_then(|lid| lid.parse::<Jid>().ok());
-    let names = Names { saved: Some(name.to_owned()), ..Names::default() };
-    Some(named(session, &update.jid, lid.as_ref().filter(|_| !update.jid.is_lid()), names, others))
+    let name = contact
+        .full_name
+        .as_deref()
+        .or(contact.first_name.as_deref())
+        .filter(|name| !name.is_empty())?;
+    let lid = contact
+        .lid_jid
+        .as_deref()
+        .and_then(|lid| lid.parse::<Jid>().ok());
+    let names = Names {
+        saved: Some(name.to_owned()),
+        ..Names::default()
+    };
+    Some(named(
+        session,
+        &update.jid,
+        lid.as_ref().filter(|_| !update.jid.is_lid()),
+        names,
+        others,
+    ))
 }
 
 /// Somebody has another name.
-pub(super) fn named(session: &str, jid: &Jid, other: Option<&Jid>, names: Names, others: &Others) -> Happening {
+pub(super) fn named(
+    session: &str,
+    jid: &Jid,
+    other: Option<&Jid>,
+    names: Names,
+    others: &Others,
+) -> Happening {
     let contact = others.person(jid, other, None).called(names);
     let name = contact.name.clone();
-    contact_updated(ContactUpdated { session: session.to_owned(), contact, name, ..ContactUpdated::default() })
+    contact_updated(ContactUpdated {
+        session: session.to_owned(),
+        contact,
+        name,
+        ..ContactUpdated::default()
+    })
 }
 
 /// Somebody shows another picture, or none any more.
@@ -112,17 +192,34 @@ pub(super) fn pictured(session: &str, update: &PictureUpdate, others: &Others) -
     let contact = others.person(&update.jid, None, None);
     let shown = || ShownPicture::new(session, &contact.id, update.picture_id.clone());
     let picture = Some((!update.removed).then(shown));
-    contact_updated(ContactUpdated { session: session.to_owned(), contact, picture, ..ContactUpdated::default() })
+    contact_updated(ContactUpdated {
+        session: session.to_owned(),
+        contact,
+        picture,
+        ..ContactUpdated::default()
+    })
 }
 
 /// Somebody has another text below their name.
 pub(super) fn described(session: &str, update: &UserAboutUpdate, others: &Others) -> Happening {
-    let (contact, about) = (others.person(&update.jid, None, None), Some(update.status.clone()));
-    contact_updated(ContactUpdated { session: session.to_owned(), contact, about, ..ContactUpdated::default() })
+    let (contact, about) = (
+        others.person(&update.jid, None, None),
+        Some(update.status.clone()),
+    );
+    contact_updated(ContactUpdated {
+        session: session.to_owned(),
+        contact,
+        about,
+        ..ContactUpdated::default()
+    })
 }
 
 fn contact_updated(data: ContactUpdated) -> Happening {
-    Happening { chat: data.contact.id.clone(), id: None, data: EventData::ContactUpdated(Box::new(data)) }
+    Happening {
+        chat: data.contact.id.clone(),
+        id: None,
+        data: EventData::ContactUpdated(Box::new(data)),
+    }
 }
 
 #[cfg(test)]
@@ -132,24 +229,47 @@ mod tests {
     #[test]
     fn what_is_read_cleared_or_deleted_ends_at_a_message() {
         let range = |newest| {
-            let range = SyncActionMessageRange { last_message_timestamp: newest, ..Default::default() };
+            let range = SyncActionMessageRange {
+                last_message_timestamp: newest,
+                ..Default::default()
+            };
             MessageField::some(range)
         };
         let newest = Timestamp::from_second(1_700_000_000).unwrap();
         assert_eq!(up_to(&range(Some(1_700_000_000))), Some(newest));
-        assert_eq!((up_to(&range(None)), up_to(&range(Some(0))), up_to(&MessageField::none())), (None, None, None));
-        assert_eq!((unread(Some(true), Some(newest)).up_to, unread(None, Some(newest)).up_to), (Some(newest), None));
+        assert_eq!(
+            (
+                up_to(&range(None)),
+                up_to(&range(Some(0))),
+                up_to(&MessageField::none())
+            ),
+            (None, None, None)
+        );
+        assert_eq!(
+            (
+                unread(Some(true), Some(newest)).up_to,
+                unread(None, Some(newest)).up_to
+            ),
+            (Some(newest), None)
+        );
     }
 
     #[test]
     fn a_mute_ends_at_a_time_or_never_or_is_none() {
         let muted = |muted, end| {
-            let action = MuteAction { muted: Some(muted), mute_end_timestamp: end, ..MuteAction::default() };
+            let action = MuteAction {
+                muted: Some(muted),
+                mute_end_timestamp: end,
+                ..MuteAction::default()
+            };
             super::muted(&action).muted_until.unwrap()
         };
         let end = Timestamp::from_second(1_900_000_000).unwrap();
         assert_eq!(muted(true, Some(1_900_000_000_000)), Some(end));
-        assert_eq!((muted(true, Some(-1)), muted(true, None)), (Some(FOREVER), Some(FOREVER)));
+        assert_eq!(
+            (muted(true, Some(-1)), muted(true, None)),
+            (Some(FOREVER), Some(FOREVER))
+        );
         assert_eq!(muted(false, Some(0)), None);
     }
 }

@@ -24,7 +24,11 @@ use crate::media::{Kind, Remote, Spooled, Taken};
 /// What is written to the disk at once, in bytes; the engine brings a file in blocks of 16.
 const PIECE: usize = 64 * 1024;
 /// Before an upload whose connection broke is gone on with.
-const UPLOAD_PAUSES: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(5)];
+const UPLOAD_PAUSES: [Duration; 3] = [
+    Duration::ZERO,
+    Duration::from_secs(1),
+    Duration::from_secs(5),
+];
 
 /// Why a file was not fetched. The texts are for callers.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,14 +46,27 @@ pub enum NotFetched {
 
 impl Link {
     /// Downloads a file and decrypts it on the way, up to `largest` bytes. It is the one its message named, or an error.
-    pub async fn download(&self, remote: &Remote, spooled: Spooled, largest: u64) -> Result<Taken, NotFetched> {
+    pub async fn download(
+        &self,
+        remote: &Remote,
+        spooled: Spooled,
+        largest: u64,
+    ) -> Result<Taken, NotFetched> {
         if !stays_at_whatsapp(&remote.direct_path) {
             return Err(NotFetched::Unfit(
                 "its sender names a place that is not on WhatsApp's media servers".to_owned(),
             ));
         }
         let file = File::create_new(spooled.path()).map_err(no_room)?;
-        let writer = BufWriter::with_capacity(PIECE, Sink { file, hash: Sha256::new(), size: 0, largest });
+        let writer = BufWriter::with_capacity(
+            PIECE,
+            Sink {
+                file,
+                hash: Sha256::new(),
+                size: 0,
+                largest,
+            },
+        );
         // What everybody may have is not encrypted.
         let is_sealed = !remote.key.is_empty();
         let params = DownloadParams {
@@ -60,8 +77,14 @@ impl Link {
             file_length: remote.size.unwrap_or_default(),
             media_type: media_type(remote.kind),
         };
-        let written = self.client.download_to_writer(&params, writer).await.map_err(not_fetched)?;
-        let sink = written.into_inner().map_err(|error| no_room(error.into_error()))?;
+        let written = self
+            .client
+            .download_to_writer(&params, writer)
+            .await
+            .map_err(not_fetched)?;
+        let sink = written
+            .into_inner()
+            .map_err(|error| no_room(error.into_error()))?;
         let (size, hash) = (sink.size, sink.hash.finalize());
         if !remote.sha256.is_empty() && hash[..] != remote.sha256[..] {
             return Err(NotFetched::Unfit(
@@ -69,7 +92,11 @@ impl Link {
             ));
         }
         let sha256 = crate::ids::hex(&hash);
-        Ok(Taken { spooled, size, sha256 })
+        Ok(Taken {
+            spooled,
+            size,
+            sha256,
+        })
     }
 
     /// Encrypts a file onto the disk and uploads it from there, going on where an earlier try stopped.
@@ -81,12 +108,17 @@ impl Link {
         let path = sealed.path().to_owned();
         let encrypting = blocking(move || {
             let (plain, sealed) = (File::open(plain)?, File::create_new(&path)?);
-            let (plain, sealed) = (BufReader::with_capacity(PIECE, plain), BufWriter::with_capacity(PIECE, sealed));
+            let (plain, sealed) = (
+                BufReader::with_capacity(PIECE, plain),
+                BufWriter::with_capacity(PIECE, sealed),
+            );
             let info = encrypt_media_streaming(plain, sealed, kind)?;
             let length = std::fs::metadata(&path)?.len();
             anyhow::Ok((Sealed { path, length }, info))
         });
-        let encrypted = encrypting.await.ok_or_else(|| broken(&"it cannot be encrypted"))?;
+        let encrypted = encrypting
+            .await
+            .ok_or_else(|| broken(&"it cannot be encrypted"))?;
         let (source, info) = encrypted.map_err(|error| broken(&error))?;
         // The encrypted file is there until the upload is over.
         let uploaded = self.upload_sealed(&source, &info, kind).await;
@@ -105,9 +137,15 @@ impl Link {
     ) -> anyhow::Result<UploadResponse> {
         let mut pauses = UPLOAD_PAUSES.into_iter();
         loop {
-            let error = match self.client.upload_stream(source.clone(), again(info), kind).await {
+            let error = match self
+                .client
+                .upload_stream(source.clone(), again(info), kind)
+                .await
+            {
                 // They have answered, and would answer the same again.
-                Err(error) if error.http_status().is_some_and(|status| status < 500) => return Err(error),
+                Err(error) if error.http_status().is_some_and(|status| status < 500) => {
+                    return Err(error);
+                }
                 Err(error) => error,
                 uploaded => return uploaded,
             };
@@ -119,9 +157,15 @@ impl Link {
     }
 
     /// Asks the account's own phone to upload a file again; where it is then.
-    pub async fn ask_for_file(&self, message: &MessageKey, remote: &Remote) -> Result<String, NotFetched> {
-        let address =
-            |text: &str| text.parse::<Jid>().map_err(|_| NotFetched::Unfit("its chat has no address".to_owned()));
+    pub async fn ask_for_file(
+        &self,
+        message: &MessageKey,
+        remote: &Remote,
+    ) -> Result<String, NotFetched> {
+        let address = |text: &str| {
+            text.parse::<Jid>()
+                .map_err(|_| NotFetched::Unfit("its chat has no address".to_owned()))
+        };
         let (chat, sender) = (address(&message.chat)?, address(&message.sender)?);
         let request = MediaReuploadRequest {
             msg_id: &message.id,
@@ -133,12 +177,16 @@ impl Link {
         match self.client.media_reupload().request(&request).await {
             Ok(MediaRetryResult::Success { direct_path }) => Ok(direct_path),
             Ok(MediaRetryResult::NotFound) => Err(NotFetched::Gone),
-            Ok(_) => Err(NotFetched::Passing("the account's phone could not upload it again".to_owned())),
-            Err(MediaReuploadError::Timeout) => {
-                Err(NotFetched::Passing("WhatsApp has deleted it, and the account's phone does not answer".to_owned()))
-            }
+            Ok(_) => Err(NotFetched::Passing(
+                "the account's phone could not upload it again".to_owned(),
+            )),
+            Err(MediaReuploadError::Timeout) => Err(NotFetched::Passing(
+                "WhatsApp has deleted it, and the account's phone does not answer".to_owned(),
+            )),
             Err(MediaReuploadError::InvalidRequest(why)) => Err(NotFetched::Unfit(why)),
-            Err(_) => Err(NotFetched::Passing("the account's phone could not be asked for it".to_owned())),
+            Err(_) => Err(NotFetched::Passing(
+                "the account's phone could not be asked for it".to_owned(),
+            )),
         }
     }
 }
@@ -195,14 +243,19 @@ fn no_room(error: io::Error) -> NotFetched {
 
 /// The engine has tried with a fresh login to the media servers by then.
 fn not_fetched(error: anyhow::Error) -> NotFetched {
-    if error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(is_too_large)) {
+    if error
+        .chain()
+        .any(|cause| cause.downcast_ref::<io::Error>().is_some_and(is_too_large))
+    {
         return NotFetched::Unfit("it is larger than what is taken".to_owned());
     }
     match error.http_status() {
         Some(401 | 403 | 404 | 410) => NotFetched::Gone,
         Some(status) => NotFetched::Passing(format!("WhatsApp's media servers answered {status}")),
         // The engine's own words may hold the address.
-        None => NotFetched::Passing("WhatsApp's media servers did not hand it out whole".to_owned()),
+        None => {
+            NotFetched::Passing("WhatsApp's media servers did not hand it out whole".to_owned())
+        }
     }
 }
 
@@ -262,9 +315,17 @@ mod tests {
 
     #[test]
     fn no_sender_chooses_the_server() {
-        assert!(stays_at_whatsapp("/v/t62.7118-24/1_n.enc?ccb=11-4&oh=01&oe=65"));
-        for elsewhere in ["@example.com/a", ".example.com/a", ":8443/a", "https://example.com/a", "\t@example.com/", ""]
-        {
+        assert!(stays_at_whatsapp(
+            "/v/t62.7118-24/1_n.enc?ccb=11-4&oh=01&oe=65"
+        ));
+        for elsewhere in [
+            "@example.com/a",
+            ".example.com/a",
+            ":8443/a",
+            "https://example.com/a",
+            "\t@example.com/",
+            "",
+        ] {
             assert!(!stays_at_whatsapp(elsewhere), "{elsewhere}");
         }
     }
@@ -273,13 +334,21 @@ mod tests {
     fn a_file_is_measured_anew_at_each_try_and_never_grows_too_large() {
         let folder = tempfile::tempdir().unwrap();
         let file = File::create_new(folder.path().join("file")).unwrap();
-        let mut sink = Sink { file, hash: Sha256::new(), size: 0, largest: 5 };
+        let mut sink = Sink {
+            file,
+            hash: Sha256::new(),
+            size: 0,
+            largest: 5,
+        };
         sink.write_all(b"other").unwrap();
         sink.truncate(0).unwrap();
         sink.rewind().unwrap();
         sink.write_all(b"hello").unwrap();
         let error = sink.write_all(b"!").unwrap_err();
         assert!(is_too_large(&error) && matches!(not_fetched(error.into()), NotFetched::Unfit(_)));
-        assert_eq!((sink.size, sink.hash.finalize()), (5, Sha256::digest(b"hello")));
+        assert_eq!(
+            (sink.size, sink.hash.finalize()),
+            (5, Sha256::digest(b"hello"))
+        );
     }
 }

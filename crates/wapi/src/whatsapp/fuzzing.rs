@@ -12,10 +12,16 @@ use crate::message::Message;
 
 /// Where it may come from: chat and sender.
 const CHATS: [(&str, &str); 4] = [
-    ("375447034810@s.whatsapp.net", "375447034810:2@s.whatsapp.net"),
+    (
+        "375447034810@s.whatsapp.net",
+        "375447034810:2@s.whatsapp.net",
+    ),
     ("123456789012345@lid", "123456789012345:2@lid"),
     ("120363025246125486@g.us", "123456789012345:2@lid"),
-    ("120363025246125486@newsletter", "120363025246125486@newsletter"),
+    (
+        "120363025246125486@newsletter",
+        "120363025246125486@newsletter",
+    ),
 ];
 
 /// A part of what a phone tells of the time before.
@@ -25,22 +31,43 @@ pub fn history(bytes: &[u8]) {
 
 /// The first byte says where it comes from, the others are the protobuf.
 pub fn incoming(bytes: &[u8]) {
-    let Some((from, protobuf)) = bytes.split_first() else { return };
-    let Ok(message) = wa::Message::decode_from_slice(protobuf) else { return };
+    let Some((from, protobuf)) = bytes.split_first() else {
+        return;
+    };
+    let Ok(message) = wa::Message::decode_from_slice(protobuf) else {
+        return;
+    };
     let (chat, sender) = CHATS[usize::from(*from) % CHATS.len()];
-    let mut info = MessageInfo { id: "3EB0".into(), ..Default::default() };
+    let mut info = MessageInfo {
+        id: "3EB0".into(),
+        ..Default::default()
+    };
     info.source.chat = chat.parse().expect("an address");
     info.source.sender = sender.parse().expect("an address");
     info.source.is_group = info.source.chat.is_group();
     info.source.is_from_me = from & 0x80 != 0;
-    let Some(told) = received("shop", &message, &info, &Known::default()) else { return };
-    let is_message = matches!(told.data, EventData::MessageReceived(_) | EventData::MessageEcho(_));
-    let json = Event { id: String::new(), data: told.data, timestamp: Timestamp::UNIX_EPOCH }.to_json();
+    let Some(told) = received("shop", &message, &info, &Known::default()) else {
+        return;
+    };
+    let is_message = matches!(
+        told.data,
+        EventData::MessageReceived(_) | EventData::MessageEcho(_)
+    );
+    let json = Event {
+        id: String::new(),
+        data: told.data,
+        timestamp: Timestamp::UNIX_EPOCH,
+    }
+    .to_json();
     let mut envelope: serde_json::Value = serde_json::from_str(&json).expect("an event is JSON");
     if is_message {
-        let said: Message = serde_json::from_value(envelope["data"].take()).expect("what was told is a message object");
+        let said: Message = serde_json::from_value(envelope["data"].take())
+            .expect("what was told is a message object");
         let again = serde_json::to_value(&said).expect("a message is JSON");
-        assert_eq!(serde_json::from_value::<Message>(again).expect("it is one still"), said);
+        assert_eq!(
+            serde_json::from_value::<Message>(again).expect("it is one still"),
+            said
+        );
     }
 }
 
@@ -54,19 +81,28 @@ mod tests {
 
     /// Messages to begin with.
     fn seeds() -> Vec<Vec<u8>> {
-        let text = wa::Message { conversation: Some("hi".to_owned()), ..Default::default() };
+        let text = wa::Message {
+            conversation: Some("hi".to_owned()),
+            ..Default::default()
+        };
         let location = kinds::LocationMessage {
             degrees_latitude: Some(53.9),
             degrees_longitude: Some(f64::NAN),
             ..Default::default()
         };
-        let place = wa::Message { location_message: MessageField::some(location), ..Default::default() };
+        let place = wa::Message {
+            location_message: MessageField::some(location),
+            ..Default::default()
+        };
         let live = kinds::LiveLocationMessage {
             degrees_latitude: Some(f64::INFINITY),
             speed_in_mps: Some(f32::NAN),
             ..Default::default()
         };
-        let live = wa::Message { live_location_message: MessageField::some(live), ..Default::default() };
+        let live = wa::Message {
+            live_location_message: MessageField::some(live),
+            ..Default::default()
+        };
         let context = wa::ContextInfo {
             stanza_id: Some("3EB1".to_owned()),
             quoted_message: MessageField::some(place.clone()),
@@ -77,7 +113,10 @@ mod tests {
             context_info: MessageField::some(context),
             ..Default::default()
         };
-        let reply = wa::Message { extended_text_message: MessageField::some(reply), ..Default::default() };
+        let reply = wa::Message {
+            extended_text_message: MessageField::some(reply),
+            ..Default::default()
+        };
         let snapshot = kinds::product_message::ProductSnapshot {
             title: Some("Tea".to_owned()),
             currency_code: Some("EUR".to_owned()),
@@ -85,16 +124,27 @@ mod tests {
             product_image: MessageField::some(Default::default()),
             ..Default::default()
         };
-        let product = kinds::ProductMessage { product: MessageField::some(snapshot), ..Default::default() };
-        let product = wa::Message { product_message: MessageField::some(product), ..Default::default() };
+        let product = kinds::ProductMessage {
+            product: MessageField::some(snapshot),
+            ..Default::default()
+        };
+        let product = wa::Message {
+            product_message: MessageField::some(product),
+            ..Default::default()
+        };
         let order = kinds::OrderMessage {
             item_count: Some(-1),
             total_amount1000: Some(i64::MAX),
             total_currency_code: Some(String::new()),
             ..Default::default()
         };
-        let order = wa::Message { order_message: MessageField::some(order), ..Default::default() };
-        [text, place, live, reply, product, order].map(|message| message.encode_to_vec()).into()
+        let order = wa::Message {
+            order_message: MessageField::some(order),
+            ..Default::default()
+        };
+        [text, place, live, reply, product, order]
+            .map(|message| message.encode_to_vec())
+            .into()
     }
 
     #[test]

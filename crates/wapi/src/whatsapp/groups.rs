@@ -6,30 +6,47 @@ use whatsapp_rust::Jid;
 use whatsapp_rust::types::events::GroupUpdate;
 use whatsapp_rust::wacore::iq::groups::{GroupInfoResponse, ParticipantType};
 use whatsapp_rust::wacore::protocol::ProtocolNode;
-use whatsapp_rust::wacore::stanza::groups::{GroupNotificationAction as Action, GroupParticipantInfo};
+use whatsapp_rust::wacore::stanza::groups::{
+    GroupNotificationAction as Action, GroupParticipantInfo,
+};
 use whatsapp_rust::wacore_binary::Node;
 
 use super::observer::{Happening, Others};
 use crate::event::{
-    EventData, Group, GroupAction, GroupChange, GroupCreated, GroupParticipants, GroupUpdated, Member, Person, Role,
+    EventData, Group, GroupAction, GroupChange, GroupCreated, GroupParticipants, GroupUpdated,
+    Member, Person, Role,
 };
 use crate::store::Timer;
 
 /// A group that was asked for, and its address.
 pub(super) fn group(found: &GroupMetadata, others: &Others) -> (String, Group) {
-    let at = |seconds: u64| i64::try_from(seconds).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
+    let at = |seconds: u64| {
+        i64::try_from(seconds)
+            .ok()
+            .and_then(|seconds| Timestamp::from_second(seconds).ok())
+    };
     let members = found.participants.iter().map(|member| Member {
-        person: others.person(&member.jid, member.phone_number.as_ref().or(member.lid.as_ref()), None),
+        person: others.person(
+            &member.jid,
+            member.phone_number.as_ref().or(member.lid.as_ref()),
+            None,
+        ),
         role: role(member.participant_type),
     });
     let group = Group {
         subject: found.subject.clone(),
         description: found.description.clone().filter(|text| !text.is_empty()),
         created_at: found.creation_time.and_then(at),
-        created_by: found.creator.as_ref().map(|jid| others.person(jid, found.creator_pn.as_ref(), None)),
+        created_by: found
+            .creator
+            .as_ref()
+            .map(|jid| others.person(jid, found.creator_pn.as_ref(), None)),
         announcement: found.is_announcement,
         locked: found.is_locked,
-        expires_in: found.ephemeral.and_then(|settings| settings.expiration).filter(|seconds| *seconds > 0),
+        expires_in: found
+            .ephemeral
+            .and_then(|settings| settings.expiration)
+            .filter(|seconds| *seconds > 0),
         participants: members.collect(),
     };
     (found.id.to_non_ad_string(), group)
@@ -45,20 +62,33 @@ const fn role(role: ParticipantType) -> Role {
 
 /// The addresses an update names, each with the other address of the same person where the update says it.
 pub(super) fn named(update: &GroupUpdate) -> Vec<(Jid, Option<Jid>)> {
-    let by = update.participant.iter().map(|jid| (jid.clone(), update.participant_pn.clone()));
+    let by = update
+        .participant
+        .iter()
+        .map(|jid| (jid.clone(), update.participant_pn.clone()));
     let mut named: Vec<_> = by.collect();
     match &update.action {
         Action::Add { participants, .. }
         | Action::Remove { participants, .. }
         | Action::Promote { participants }
         | Action::Demote { participants } => {
-            let both = |it: &GroupParticipantInfo| (it.jid.clone(), it.phone_number.clone().or_else(|| it.lid.clone()));
+            let both = |it: &GroupParticipantInfo| {
+                (
+                    it.jid.clone(),
+                    it.phone_number.clone().or_else(|| it.lid.clone()),
+                )
+            };
             named.extend(participants.iter().map(both));
         }
         Action::Create { raw } => {
             let created = created(raw);
             let members = created.iter().flat_map(|group| &group.participants);
-            named.extend(members.map(|it| (it.jid.clone(), it.phone_number.clone().or_else(|| it.lid.clone()))));
+            named.extend(members.map(|it| {
+                (
+                    it.jid.clone(),
+                    it.phone_number.clone().or_else(|| it.lid.clone()),
+                )
+            }));
         }
         _ => {}
     }
@@ -67,31 +97,58 @@ pub(super) fn named(update: &GroupUpdate) -> Vec<(Jid, Option<Jid>)> {
 
 fn created(raw: &Node) -> Option<GroupMetadata> {
     let group = raw.children()?.iter().find(|child| child.tag == "group")?;
-    GroupInfoResponse::try_from_node_ref(&group.as_node_ref()).ok().map(Into::into)
+    GroupInfoResponse::try_from_node_ref(&group.as_node_ref())
+        .ok()
+        .map(Into::into)
 }
 
 /// What to tell of a change; `None` for those that have no shape here.
 pub(super) fn changed(session: &str, update: &GroupUpdate, others: &Others) -> Option<Happening> {
     let chat = update.group_jid.to_non_ad_string();
     let name = update.notify.as_deref();
-    let by = update.participant.as_ref().map(|jid| others.person(jid, update.participant_pn.as_ref(), name));
+    let by = update
+        .participant
+        .as_ref()
+        .map(|jid| others.person(jid, update.participant_pn.as_ref(), name));
     let timestamp = Timestamp::from_second(update.timestamp.timestamp()).unwrap_or_default();
-    let news = What { session, chat: &chat, by, timestamp };
+    let news = What {
+        session,
+        chat: &chat,
+        by,
+        timestamp,
+    };
     let data = match &update.action {
         Action::Create { raw } => {
             let (_, group) = group(&created(raw)?, others);
             let What { by, timestamp, .. } = news;
             let (session, chat) = (session.to_owned(), chat.clone());
-            EventData::GroupCreated(Box::new(GroupCreated { session, chat, by, timestamp, group }))
+            EventData::GroupCreated(Box::new(GroupCreated {
+                session,
+                chat,
+                by,
+                timestamp,
+                group,
+            }))
         }
-        Action::Add { participants, .. } => news.participants(GroupAction::Add, participants, others),
-        Action::Remove { participants, .. } => news.participants(GroupAction::Remove, participants, others),
-        Action::Promote { participants } => news.participants(GroupAction::Promote, participants, others),
-        Action::Demote { participants } => news.participants(GroupAction::Demote, participants, others),
+        Action::Add { participants, .. } => {
+            news.participants(GroupAction::Add, participants, others)
+        }
+        Action::Remove { participants, .. } => {
+            news.participants(GroupAction::Remove, participants, others)
+        }
+        Action::Promote { participants } => {
+            news.participants(GroupAction::Promote, participants, others)
+        }
+        Action::Demote { participants } => {
+            news.participants(GroupAction::Demote, participants, others)
+        }
         action => news.updated(change(action)?),
     };
     // The same notification may come again, and is known by its id.
-    let id = update.notification_id.as_ref().map(|id| format!("{id}/{}", update.action_index));
+    let id = update
+        .notification_id
+        .as_ref()
+        .map(|id| format!("{id}/{}", update.action_index));
     Some(Happening { chat, id, data })
 }
 
@@ -112,9 +169,16 @@ fn change(action: &Action) -> Option<GroupChange> {
 
 /// What a group's timer was set to.
 pub(super) fn timer(data: &EventData) -> Option<Timer> {
-    let EventData::GroupUpdated(update) = data else { return None };
-    let GroupChange::ExpiresIn(seconds) = update.change else { return None };
-    Some(Timer { seconds: seconds.unwrap_or_default(), set_at: update.timestamp.as_second() })
+    let EventData::GroupUpdated(update) = data else {
+        return None;
+    };
+    let GroupChange::ExpiresIn(seconds) = update.change else {
+        return None;
+    };
+    Some(Timer {
+        seconds: seconds.unwrap_or_default(),
+        set_at: update.timestamp.as_second(),
+    })
 }
 
 /// What all events of a group say.
@@ -127,21 +191,59 @@ struct What<'a> {
 
 impl What<'_> {
     fn updated(self, change: GroupChange) -> EventData {
-        let Self { session, chat, by, timestamp } = self;
+        let Self {
+            session,
+            chat,
+            by,
+            timestamp,
+        } = self;
         let (session, chat) = (session.to_owned(), chat.to_owned());
-        EventData::GroupUpdated(Box::new(GroupUpdated { session, chat, by, timestamp, change }))
+        EventData::GroupUpdated(Box::new(GroupUpdated {
+            session,
+            chat,
+            by,
+            timestamp,
+            change,
+        }))
     }
 
-    fn participants(self, action: GroupAction, named: &[GroupParticipantInfo], others: &Others) -> EventData {
-        let Self { session, chat, by, timestamp } = self;
+    fn participants(
+        self,
+        action: GroupAction,
+        named: &[GroupParticipantInfo],
+        others: &Others,
+    ) -> EventData {
+        let Self {
+            session,
+            chat,
+            by,
+            timestamp,
+        } = self;
         let person = |it: &GroupParticipantInfo| {
-            others.person(&it.jid, it.phone_number.as_ref().or(it.lid.as_ref()), it.display_name.as_deref())
+            others.person(
+                &it.jid,
+                it.phone_number.as_ref().or(it.lid.as_ref()),
+                it.display_name.as_deref(),
+            )
         };
         let participants: Vec<Person> = named.iter().map(person).collect();
-        let is_own_doing = by.as_ref().is_some_and(|by| participants.iter().all(|gone| gone.id == by.id));
-        let action = if action == GroupAction::Remove && is_own_doing { GroupAction::Leave } else { action };
+        let is_own_doing = by
+            .as_ref()
+            .is_some_and(|by| participants.iter().all(|gone| gone.id == by.id));
+        let action = if action == GroupAction::Remove && is_own_doing {
+            GroupAction::Leave
+        } else {
+            action
+        };
         let (session, chat) = (session.to_owned(), chat.to_owned());
-        let event = GroupParticipants { session, chat, by, timestamp, action, participants };
+        let event = GroupParticipants {
+            session,
+            chat,
+            by,
+            timestamp,
+            action,
+            participants,
+        };
         EventData::GroupParticipants(Box::new(event))
     }
 }

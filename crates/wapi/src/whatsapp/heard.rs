@@ -21,6 +21,8 @@ impl Heard {
     pub async fn since(&self, moment: Duration) {
         let mut moments = self.0.subscribe();
         // The sender is in our hands.
-        let _ = moments.wait_for(|last| last.is_some_and(|last| last >= moment)).await;
+        let _ = moments
+            .wait_for(|last| last.is_some_and(|last| last >= moment))
+            .await;
     }
 }

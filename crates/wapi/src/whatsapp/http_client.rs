@@ -47,12 +47,15 @@ impl SharedClient {
         if let WhatsappAddress::Simulated { ca_file, .. } = address {
             builder = builder.no_proxy();
             if let Some(file) = ca_file {
-                let pem =
-                    std::fs::read(file).with_context(|| format!("reading WAPI_WHATSAPP_CA_FILE {}", file.display()))?;
+                let pem = std::fs::read(file)
+                    .with_context(|| format!("reading WAPI_WHATSAPP_CA_FILE {}", file.display()))?;
                 builder = builder.tls_certs_only(reqwest::Certificate::from_pem_bundle(&pem)?);
             }
         }
-        Ok(Self { client: builder.build()?, lifecycle })
+        Ok(Self {
+            client: builder.build()?,
+            lifecycle,
+        })
     }
 
     /// The request without its body.
@@ -60,7 +63,10 @@ impl SharedClient {
         let url = request.url.parse()?;
         may_dial(&url)?;
         let call = self.client.request(request.method.parse()?, url);
-        Ok(request.headers.iter().fold(call, |call, (name, value)| call.header(name, value)))
+        Ok(request
+            .headers
+            .iter()
+            .fold(call, |call, (name, value)| call.header(name, value)))
     }
 }
 
@@ -81,22 +87,42 @@ impl HttpClient for SharedClient {
     fn execute_streaming(&self, request: HttpRequest) -> Result<StreamingHttpResponse> {
         let (call, handle) = (self.call(&request)?, Handle::try_current()?);
         // The address may carry a media token, so it stays out of error texts.
-        let sent = handle.block_on(self.lifecycle.unless_stopping(call.send())).context("the program is ending")?;
+        let sent = handle
+            .block_on(self.lifecycle.unless_stopping(call.send()))
+            .context("the program is ending")?;
         let response = sent.map_err(reqwest::Error::without_url)?;
         let status_code = response.status().as_u16();
-        let body = Answer { response, rest: Bytes::new(), handle, lifecycle: self.lifecycle.clone() };
-        Ok(StreamingHttpResponse { status_code, body: Box::new(body) })
+        let body = Answer {
+            response,
+            rest: Bytes::new(),
+            handle,
+            lifecycle: self.lifecycle.clone(),
+        };
+        Ok(StreamingHttpResponse {
+            status_code,
+            body: Box::new(body),
+        })
     }
 
     fn supports_upload_streaming(&self) -> bool {
         true
     }
 
-    fn execute_upload(&self, request: HttpRequest, body: UploadBody, length: u64) -> Result<HttpResponse> {
+    fn execute_upload(
+        &self,
+        request: HttpRequest,
+        body: UploadBody,
+        length: u64,
+    ) -> Result<HttpResponse> {
         let (pieces, coming) = mpsc::channel(PIECES);
-        let stream = unfold(coming, async |mut coming| Some((coming.recv().await?, coming)));
+        let stream = unfold(coming, async |mut coming| {
+            Some((coming.recv().await?, coming))
+        });
         let body_stream = reqwest::Body::wrap_stream(stream.boxed());
-        let call = self.call(&request)?.header(CONTENT_LENGTH, length).body(body_stream);
+        let call = self
+            .call(&request)?
+            .header(CONTENT_LENGTH, length)
+            .body(body_stream);
         // An answer that comes before everything was read drops the other end, which ends the reading.
         let exchange = join(answer(call), read_out(body, length, pieces));
         let (answer, ()) = Handle::try_current()?
@@ -114,7 +140,10 @@ async fn read_out(body: UploadBody, length: u64, pieces: mpsc::Sender<io::Result
         let read = body.by_ref().take(PIECE as u64).read_to_end(&mut piece);
         let is_last = !matches!(read, Ok(1..));
         let piece = read.map(|_| Bytes::from(piece));
-        if matches!(&piece, Ok(piece) if piece.is_empty()) || pieces.send(piece).await.is_err() || is_last {
+        if matches!(&piece, Ok(piece) if piece.is_empty())
+            || pieces.send(piece).await.is_err()
+            || is_last
+        {
             return;
         }
     }
@@ -123,7 +152,10 @@ async fn read_out(body: UploadBody, length: u64, pieces: mpsc::Sender<io::Result
 async fn answer(call: reqwest::RequestBuilder) -> Result<HttpResponse> {
     let response = call.send().await.map_err(reqwest::Error::without_url)?;
     let status_code = response.status().as_u16();
-    Ok(HttpResponse { status_code, body: read(response).await? })
+    Ok(HttpResponse {
+        status_code,
+        body: read(response).await?,
+    })
 }
 
 async fn read(response: reqwest::Response) -> Result<Vec<u8>> {
@@ -150,7 +182,9 @@ struct Answer {
 impl Read for Answer {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         while self.rest.is_empty() {
-            let chunk = self.handle.block_on(self.lifecycle.unless_stopping(self.response.chunk()));
+            let chunk = self
+                .handle
+                .block_on(self.lifecycle.unless_stopping(self.response.chunk()));
             let chunk = chunk.ok_or_else(|| io::Error::other("the program is ending"))?;
             match chunk.map_err(|error| io::Error::other(error.without_url()))? {
                 Some(chunk) => self.rest = chunk,

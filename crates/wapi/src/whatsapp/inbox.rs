@@ -45,7 +45,11 @@ pub struct Incoming {
 }
 
 /// Pauses between the tries to save something, before WhatsApp is left to keep it.
-const PAUSES: [Duration; 3] = [Duration::from_millis(100), Duration::from_millis(400), Duration::from_secs(1)];
+const PAUSES: [Duration; 3] = [
+    Duration::from_millis(100),
+    Duration::from_millis(400),
+    Duration::from_secs(1),
+];
 /// When WhatsApp is asked again for what could not be saved.
 const REOFFER: Duration = Duration::from_secs(15);
 
@@ -79,7 +83,18 @@ impl Hook {
     ) -> Self {
         let announcer = Announcer::default();
         let rights = Rights::new(session.clone(), votes.store().clone(), clock.clone());
-        Self { session, inbox, opened, votes, rights, announcer, heard, clock, tasks, asking_again: Arc::default() }
+        Self {
+            session,
+            inbox,
+            opened,
+            votes,
+            rights,
+            announcer,
+            heard,
+            clock,
+            tasks,
+            asking_again: Arc::default(),
+        }
     }
 
     /// The same for a session that is told of the time before.
@@ -93,7 +108,9 @@ impl Hook {
         for pause in PAUSES {
             match self.inbox.accept(&life, incoming.clone()).await {
                 Ok(()) => return Ok(()),
-                Err(error) => tracing::warn!(session = self.session.name(), %error, "messages cannot be saved yet"),
+                Err(error) => {
+                    tracing::warn!(session = self.session.name(), %error, "messages cannot be saved yet")
+                }
             }
             self.clock.sleep(pause).await;
         }
@@ -107,18 +124,30 @@ impl Hook {
         for message in batch {
             let pairs = migration::pairs(message);
             if !pairs.is_empty() {
-                self.tasks.spawn(migration::learn(self.votes.store().clone(), self.session.life(), pairs));
+                self.tasks.spawn(migration::learn(
+                    self.votes.store().clone(),
+                    self.session.life(),
+                    pairs,
+                ));
             }
             let known = known(client, message).await;
             if let Some((chats, timer)) = incoming::timer(&message.message, &message.info, &known) {
-                self.votes.store().set_timer(&self.session.life(), &chats, timer).await?;
+                self.votes
+                    .store()
+                    .set_timer(&self.session.life(), &chats, timer)
+                    .await?;
             }
             let mut told = match self.votes.read(client, message, &known).await? {
                 Some(vote) => Some(vote),
-                None => incoming::received(self.session.name(), &message.message, &message.info, &known),
+                None => {
+                    incoming::received(self.session.name(), &message.message, &message.info, &known)
+                }
             };
             if let Some(change) = told.as_mut()
-                && !self.rights.counts(client, message, &known, &mut change.data).await?
+                && !self
+                    .rights
+                    .counts(client, message, &known, &mut change.data)
+                    .await?
             {
                 tracing::debug!(
                     session = self.session.name(),
@@ -143,7 +172,9 @@ impl Hook {
         self.tasks.spawn(async move {
             clock.sleep(REOFFER).await;
             // The engine can hang in a write to a dead socket.
-            let _ = clock.timeout(RECONNECT, client.reconnect_immediately()).await;
+            let _ = clock
+                .timeout(RECONNECT, client.reconnect_immediately())
+                .await;
             asking_again.store(false, Ordering::Relaxed);
         });
     }
@@ -167,7 +198,10 @@ impl InboundDurabilityHook for Hook {
             return Ok(());
         }
         // What came later must not be saved before what could not be saved.
-        ensure!(!self.asking_again.load(Ordering::Relaxed), "WhatsApp will be asked again for what could not be saved");
+        ensure!(
+            !self.asking_again.load(Ordering::Relaxed),
+            "WhatsApp will be asked again for what could not be saved"
+        );
         let taken = self.take_over(received).await;
         match taken {
             Ok(()) => {
@@ -183,27 +217,47 @@ impl InboundDurabilityHook for Hook {
 /// As the engine names it to its store.
 fn key(message: &InboundMessage) -> MessageKey {
     let source = &message.info.source;
-    MessageKey { chat: source.chat.to_string(), sender: source.sender.to_string(), id: message.info.id.to_string() }
+    MessageKey {
+        chat: source.chat.to_string(),
+        sender: source.sender.to_string(),
+        id: message.info.id.to_string(),
+    }
 }
 
 async fn known(client: &Client, message: &InboundMessage) -> Known {
     let source = &message.info.source;
     let is_ours = source.is_from_me && !source.is_group;
     let (peer, told) = match is_ours {
-        true => (&source.chat, message.info.peer_recipient_pn.as_ref().or(source.recipient_alt.as_ref())),
+        true => (
+            &source.chat,
+            message
+                .info
+                .peer_recipient_pn
+                .as_ref()
+                .or(source.recipient_alt.as_ref()),
+        ),
         false => (&source.sender, source.sender_alt.as_ref()),
     };
     let other = match told {
         Some(told) => Some(told.clone()),
         None => other_address(client, peer).await,
     };
-    Known { other, own: [client.pn(), client.lid()].into_iter().flatten().collect() }
+    Known {
+        other,
+        own: [client.pn(), client.lid()].into_iter().flatten().collect(),
+    }
 }
 
 /// Adds the other address of those whom a message names, where it is known.
 async fn complete(client: &Client, message: &mut Message) {
-    let context = message.context.as_mut().map(|context| (&mut context.phone, &mut context.lid));
-    let people = message.mentioned.iter_mut().map(|person| (&mut person.phone, &mut person.lid));
+    let context = message
+        .context
+        .as_mut()
+        .map(|context| (&mut context.phone, &mut context.lid));
+    let people = message
+        .mentioned
+        .iter_mut()
+        .map(|person| (&mut person.phone, &mut person.lid));
     for (phone, lid) in people.chain(context) {
         let one = match (phone.as_ref(), lid.as_ref()) {
             (Some(phone), None) => Jid::pn(phone),
@@ -216,7 +270,10 @@ async fn complete(client: &Client, message: &mut Message) {
         let own = [client.pn(), client.lid()];
         let is_own = own.iter().flatten().any(|own| own.is_same_user_as(&one));
         let other = match is_own {
-            true => own.into_iter().flatten().find(|own| own.is_lid() != one.is_lid()),
+            true => own
+                .into_iter()
+                .flatten()
+                .find(|own| own.is_lid() != one.is_lid()),
             false => other_address(client, &one).await,
         };
         match other {
@@ -230,5 +287,9 @@ async fn complete(client: &Client, message: &mut Message) {
 /// Somebody's phone number when their LID is given, and the other way round.
 pub(super) async fn other_address(client: &Client, person: &Jid) -> Option<Jid> {
     let known = client.get_lid_pn_entry(person).await.ok()??;
-    Some(if person.is_lid() { Jid::pn(&*known.phone_number) } else { Jid::lid(&*known.lid) })
+    Some(if person.is_lid() {
+        Jid::pn(&*known.phone_number)
+    } else {
+        Jid::lid(&*known.lid)
+    })
 }

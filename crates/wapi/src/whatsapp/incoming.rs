@@ -18,8 +18,8 @@ use whatsapp_rust::waproto::whatsapp as wa;
 
 use super::Incoming;
 use crate::event::{
-    Changed, Deletion, Disappearing, EventData, MessageKey, Names, Person, Reaction, ReceivedMessage, ReceivedStatus,
-    Unread,
+    Changed, Deletion, Disappearing, EventData, MessageKey, Names, Person, Reaction,
+    ReceivedMessage, ReceivedStatus, Unread,
 };
 use crate::store::Timer;
 use changes::{Change, What, change};
@@ -35,29 +35,78 @@ pub(super) struct Known {
 }
 
 /// What to tell of a message; `None` when there is nothing to tell: votes, and the protocol talking to itself.
-pub(super) fn received(session: &str, message: &wa::Message, info: &MessageInfo, known: &Known) -> Option<Incoming> {
+pub(super) fn received(
+    session: &str,
+    message: &wa::Message,
+    info: &MessageInfo,
+    known: &Known,
+) -> Option<Incoming> {
     let source = &info.source;
     let data = match change(message) {
         Some(Change { message_id, what }) => {
             let changed = changed(session, info, known, message_id);
             match what {
                 What::Edited(message) => EventData::MessageEdited(Box::new(changed.with(*message))),
-                What::Deleted => EventData::MessageDeleted(Box::new(changed.with(Deletion::default()))),
-                What::Reaction(emoji) => EventData::MessageReaction(Box::new(changed.with(Reaction { emoji }))),
+                What::Deleted => {
+                    EventData::MessageDeleted(Box::new(changed.with(Deletion::default())))
+                }
+                What::Reaction(emoji) => {
+                    EventData::MessageReaction(Box::new(changed.with(Reaction { emoji })))
+                }
                 What::Pinned(pinned) => EventData::MessagePinned(Box::new(changed.with(pinned))),
                 What::Kept(kept) => EventData::MessageKept(Box::new(changed.with(kept))),
             }
         }
         None if let Some((seconds, _)) = changes::timer(message) => {
-            let Unread { session, id, chat, from, from_me, timestamp, offline, .. } = unread(session, info, known);
-            let set = Disappearing { session, id, chat, from, from_me, timestamp, offline, disappearing: seconds };
+            let Unread {
+                session,
+                id,
+                chat,
+                from,
+                from_me,
+                timestamp,
+                offline,
+                ..
+            } = unread(session, info, known);
+            let set = Disappearing {
+                session,
+                id,
+                chat,
+                from,
+                from_me,
+                timestamp,
+                offline,
+                disappearing: seconds,
+            };
             EventData::ChatDisappearing(Box::new(set))
         }
         None => {
-            let Unread { session, id, chat, from, from_me, timestamp, offline, .. } = unread(session, info, known);
+            let Unread {
+                session,
+                id,
+                chat,
+                from,
+                from_me,
+                timestamp,
+                offline,
+                ..
+            } = unread(session, info, known);
             let is_status = source.chat.is_status_broadcast();
-            let message = if is_status { status::message(message)? } else { content::message(message)? };
-            let told = ReceivedMessage { session, id, chat, from, from_me, timestamp, offline, message };
+            let message = if is_status {
+                status::message(message)?
+            } else {
+                content::message(message)?
+            };
+            let told = ReceivedMessage {
+                session,
+                id,
+                chat,
+                from,
+                from_me,
+                timestamp,
+                offline,
+                message,
+            };
             match (from_me, is_status) {
                 (true, _) => EventData::MessageEcho(Box::new(told)),
                 (false, true) => EventData::StatusReceived(Box::new(ReceivedStatus::new(told))),
@@ -66,38 +115,75 @@ pub(super) fn received(session: &str, message: &wa::Message, info: &MessageInfo,
         }
     };
     let file = file::file(message, source.is_from_me, source.chat.is_newsletter());
-    Some(Incoming { key: key(info), chat: chat(info, known), data, file })
+    Some(Incoming {
+        key: key(info),
+        chat: chat(info, known),
+        data,
+        file,
+    })
 }
 
 /// What a post in a newsletter says now.
-pub(super) fn edited_post(session: &str, message: &wa::Message, info: &MessageInfo, known: &Known) -> Option<Incoming> {
+pub(super) fn edited_post(
+    session: &str,
+    message: &wa::Message,
+    info: &MessageInfo,
+    known: &Known,
+) -> Option<Incoming> {
     let id = info.id.to_string();
     let edited = changed(session, info, known, id.clone()).with(content::message(message)?);
     // It comes under the id of the post itself.
-    let key = MessageKey { id: format!("{id}-edited-{}", info.timestamp.timestamp()), ..key(info) };
-    Some(Incoming { key, chat: chat(info, known), data: EventData::MessageEdited(Box::new(edited)), file: None })
+    let key = MessageKey {
+        id: format!("{id}-edited-{}", info.timestamp.timestamp()),
+        ..key(info)
+    };
+    Some(Incoming {
+        key,
+        chat: chat(info, known),
+        data: EventData::MessageEdited(Box::new(edited)),
+        file: None,
+    })
 }
 
 /// What a message says of its chat's timer, be it that it disappears itself, and every address the chat has.
-pub(super) fn timer(message: &wa::Message, info: &MessageInfo, known: &Known) -> Option<(Vec<String>, Timer)> {
+pub(super) fn timer(
+    message: &wa::Message,
+    info: &MessageInfo,
+    known: &Known,
+) -> Option<(Vec<String>, Timer)> {
     // A status has one of its own.
     if info.source.chat.is_status_broadcast() {
         return None;
     }
     let said_at = info.timestamp.timestamp();
     let timer = match changes::timer(message) {
-        Some((seconds, set_at)) => Timer { seconds, set_at: set_at.unwrap_or(said_at) },
+        Some((seconds, set_at)) => Timer {
+            seconds,
+            set_at: set_at.unwrap_or(said_at),
+        },
         None => {
             let about = content::about(inner(message))?;
             let seconds = about.expiration.filter(|seconds| *seconds > 0)?;
-            Timer { seconds, set_at: about.ephemeral_setting_timestamp.unwrap_or(said_at) }
+            Timer {
+                seconds,
+                set_at: about.ephemeral_setting_timestamp.unwrap_or(said_at),
+            }
         }
     };
     let source = &info.source;
     let mut chats = vec![chat(info, known)];
     if !source.is_group && !source.chat.is_group() {
-        let peer = if source.is_from_me { &source.chat } else { &source.sender };
-        chats.extend([Some(peer), known.other.as_ref()].into_iter().flatten().map(Jid::to_non_ad_string));
+        let peer = if source.is_from_me {
+            &source.chat
+        } else {
+            &source.sender
+        };
+        chats.extend(
+            [Some(peer), known.other.as_ref()]
+                .into_iter()
+                .flatten()
+                .map(Jid::to_non_ad_string),
+        );
     }
     chats.sort_unstable();
     chats.dedup();
@@ -119,9 +205,33 @@ pub(super) fn unread(session: &str, info: &MessageInfo, known: &Known) -> Unread
 }
 
 /// What is done to an earlier message.
-pub(super) fn changed(session: &str, info: &MessageInfo, known: &Known, message_id: String) -> Changed<()> {
-    let Unread { session, id, chat, from, from_me, timestamp, offline, .. } = unread(session, info, known);
-    Changed { session, id, chat, from, from_me, timestamp, offline, message_id, change: () }
+pub(super) fn changed(
+    session: &str,
+    info: &MessageInfo,
+    known: &Known,
+    message_id: String,
+) -> Changed<()> {
+    let Unread {
+        session,
+        id,
+        chat,
+        from,
+        from_me,
+        timestamp,
+        offline,
+        ..
+    } = unread(session, info, known);
+    Changed {
+        session,
+        id,
+        chat,
+        from,
+        from_me,
+        timestamp,
+        offline,
+        message_id,
+        change: (),
+    }
 }
 
 fn author(info: &MessageInfo, known: &Known) -> Person {
@@ -131,19 +241,31 @@ fn author(info: &MessageInfo, known: &Known) -> Person {
         false => known.other.as_ref(),
     };
     let from = person(sender, other, &info.push_name);
-    let verified = info.verified_name.as_ref().and_then(|checked| checked.name.clone()).filter(|name| !name.is_empty());
-    let names = Names { verified, ..from.names() };
+    let verified = info
+        .verified_name
+        .as_ref()
+        .and_then(|checked| checked.name.clone())
+        .filter(|name| !name.is_empty());
+    let names = Names {
+        verified,
+        ..from.names()
+    };
     from.called(names)
 }
 
 /// Where to answer.
 pub(super) fn chat(info: &MessageInfo, known: &Known) -> String {
     let source = &info.source;
-    let is_shared = source.chat.is_group() || source.chat.is_status_broadcast() || source.chat.is_newsletter();
+    let is_shared =
+        source.chat.is_group() || source.chat.is_status_broadcast() || source.chat.is_newsletter();
     if source.is_group || is_shared {
         return source.chat.to_non_ad_string();
     }
-    let peer = if source.is_from_me { &source.chat } else { &source.sender };
+    let peer = if source.is_from_me {
+        &source.chat
+    } else {
+        &source.sender
+    };
     person(peer, known.other.as_ref(), "").id
 }
 
@@ -156,12 +278,21 @@ pub(super) fn key(info: &MessageInfo) -> MessageKey {
     let MessageSource { chat, sender, .. } = &info.source;
     // Whoever posts in a newsletter is not always named.
     let sender = if chat.is_newsletter() { chat } else { sender };
-    MessageKey { chat: chat.to_non_ad_string(), sender: sender.to_non_ad_string(), id: info.id.to_string() }
+    MessageKey {
+        chat: chat.to_non_ad_string(),
+        sender: sender.to_non_ad_string(),
+        id: info.id.to_string(),
+    }
 }
 
 /// Named by their phone number where it is known: that is how callers know people.
 pub(super) fn person(sender: &Jid, other: Option<&Jid>, push_name: &str) -> Person {
-    let either = |wanted: fn(&Jid) -> bool| [Some(sender), other].into_iter().flatten().find(|jid| wanted(jid));
+    let either = |wanted: fn(&Jid) -> bool| {
+        [Some(sender), other]
+            .into_iter()
+            .flatten()
+            .find(|jid| wanted(jid))
+    };
     let (number, lid) = (either(Jid::is_pn), either(Jid::is_lid));
     Person {
         id: number.or(lid).unwrap_or(sender).to_non_ad_string(),

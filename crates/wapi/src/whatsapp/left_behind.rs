@@ -27,9 +27,17 @@ impl Whatsapp {
         self.lifecycle.spawn(async move {
             loop {
                 if let Err(error) = whatsapp.recover(&*inbox).await {
-                    tracing::error!(error = format!("{error:#}"), "messages that were left behind cannot be taken up");
+                    tracing::error!(
+                        error = format!("{error:#}"),
+                        "messages that were left behind cannot be taken up"
+                    );
                 }
-                if whatsapp.lifecycle.unless_stopping(whatsapp.clock.sleep(LOOK_EVERY)).await.is_none() {
+                if whatsapp
+                    .lifecycle
+                    .unless_stopping(whatsapp.clock.sleep(LOOK_EVERY))
+                    .await
+                    .is_none()
+                {
                     break;
                 }
             }
@@ -49,7 +57,9 @@ impl Whatsapp {
                         tracing::error!(session = session.name(), %error, "a message that was left behind cannot be read")
                     }
                 }
-                self.store.release(session, vec![pending.key.clone()]).await?;
+                self.store
+                    .release(session, vec![pending.key.clone()])
+                    .await?;
             }
             if left.len() < AT_ONCE {
                 return Ok(());
@@ -60,18 +70,33 @@ impl Whatsapp {
 
 /// `None` when there is nothing to tell.
 fn event(pending: &Pending) -> Result<Option<Incoming>> {
-    let Pending { session, key, message, created_at } = pending;
+    let Pending {
+        session,
+        key,
+        message,
+        created_at,
+    } = pending;
     let message = waproto::codec::message_decode(message).context("its protobuf is broken")?;
     let address = |text: &str| text.parse::<Jid>().context("an address is broken");
-    let mut info = MessageInfo { id: key.id.as_str().into(), ..MessageInfo::default() };
+    let mut info = MessageInfo {
+        id: key.id.as_str().into(),
+        ..MessageInfo::default()
+    };
     info.source.chat = address(&key.chat)?;
     info.source.sender = address(&key.sender)?;
     info.source.is_group = info.source.chat.is_group();
     // In a chat of two, what the other did not write we did.
-    info.source.is_from_me = !info.source.is_group && !info.source.chat.is_same_user_as(&info.source.sender);
-    info.timestamp = DateTime::from_timestamp_millis(created_at.as_millisecond()).unwrap_or_default();
+    info.source.is_from_me =
+        !info.source.is_group && !info.source.chat.is_same_user_as(&info.source.sender);
+    info.timestamp =
+        DateTime::from_timestamp_millis(created_at.as_millisecond()).unwrap_or_default();
     info.is_offline = true;
-    Ok(incoming::received(session.name(), &message, &info, &incoming::Known::default()))
+    Ok(incoming::received(
+        session.name(),
+        &message,
+        &info,
+        &incoming::Known::default(),
+    ))
 }
 
 #[cfg(test)]
@@ -84,10 +109,17 @@ mod tests {
     use crate::store::Life;
 
     fn left(chat: &str, sender: &str) -> Pending {
-        let message = waproto::whatsapp::Message { conversation: Some("hi".to_owned()), ..Default::default() };
+        let message = waproto::whatsapp::Message {
+            conversation: Some("hi".to_owned()),
+            ..Default::default()
+        };
         Pending {
             session: Life::nobodys("shop"),
-            key: MessageKey { chat: chat.to_owned(), sender: sender.to_owned(), id: "3EB0".to_owned() },
+            key: MessageKey {
+                chat: chat.to_owned(),
+                sender: sender.to_owned(),
+                id: "3EB0".to_owned(),
+            },
             message: waproto::codec::message_to_vec(&message),
             created_at: Timestamp::UNIX_EPOCH,
         }
@@ -101,8 +133,13 @@ mod tests {
             ("12@g.us", "1:2@lid"),
         ] {
             let incoming = event(&left(chat, sender)).unwrap().unwrap();
-            assert_eq!((incoming.chat.as_str(), incoming.key.chat.as_str()), (chat, chat));
-            let EventData::MessageReceived(message) = incoming.data else { panic!("another event") };
+            assert_eq!(
+                (incoming.chat.as_str(), incoming.key.chat.as_str()),
+                (chat, chat)
+            );
+            let EventData::MessageReceived(message) = incoming.data else {
+                panic!("another event")
+            };
             assert_eq!(message.message, Message::text("hi".to_owned()));
             assert!(message.offline);
         }
@@ -111,6 +148,9 @@ mod tests {
     #[test]
     fn what_we_wrote_ourselves_is_told_as_ours() {
         let incoming = event(&left("1@lid", "2:3@lid")).unwrap().unwrap();
-        assert_eq!((incoming.chat.as_str(), incoming.data.kind()), ("1@lid", "message.echo"));
+        assert_eq!(
+            (incoming.chat.as_str(), incoming.data.kind()),
+            ("1@lid", "message.echo")
+        );
     }
 }

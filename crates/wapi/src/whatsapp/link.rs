@@ -93,7 +93,10 @@ pub enum NoCode {
 }
 
 impl Link {
-    #[expect(clippy::too_many_arguments, reason = "each is a part of its own that the link keeps")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is a part of its own that the link keeps"
+    )]
     pub(super) fn new(
         client: Arc<Client>,
         (saved, synced): (Arc<PersistenceManager>, Arc<Synced>),
@@ -175,7 +178,11 @@ impl Link {
     pub async fn other_address(&self, chat: &ChatId) -> Option<String> {
         let jid = outgoing::jid(chat);
         let known = self.client.get_lid_pn_entry(&jid).await.ok()??;
-        let other = if jid.is_lid() { Jid::pn(&*known.phone_number) } else { Jid::lid(&*known.lid) };
+        let other = if jid.is_lid() {
+            Jid::pn(&*known.phone_number)
+        } else {
+            Jid::lid(&*known.lid)
+        };
         Some(other.to_string())
     }
 
@@ -212,7 +219,14 @@ impl Link {
             return Err(NoAnswer::NotConnected);
         }
         let started = self.clock.uptime();
-        match self.clock.timeout(limit, self.client.execute(KeepaliveSpec::with_timeout(limit))).await {
+        match self
+            .clock
+            .timeout(
+                limit,
+                self.client.execute(KeepaliveSpec::with_timeout(limit)),
+            )
+            .await
+        {
             Ok(Ok(())) => Ok(self.clock.uptime().saturating_sub(started)),
             Ok(Err(_)) if !self.client.is_logged_in() => Err(NoAnswer::NotConnected),
             Ok(Err(_)) | Err(_) => Err(NoAnswer::Silence(limit)),
@@ -227,13 +241,29 @@ impl Link {
     /// Asks the account's phone for something, so that something comes in, and waits until it does; the time it took. It is a request
     /// that linked devices make by themselves when they could not read a message, here for one that does not exist. Nobody sees it.
     pub async fn ask_phone(&self, limit: Duration) -> Result<Duration, NoAnswer> {
-        let own = self.saved.get_device_snapshot().pn.clone().filter(|_| self.client.is_logged_in());
+        let own = self
+            .saved
+            .get_device_snapshot()
+            .pn
+            .clone()
+            .filter(|_| self.client.is_logged_in());
         let own = own.ok_or(NoAnswer::NotConnected)?.to_non_ad();
-        let source = MessageSource { chat: own.clone(), sender: own, is_from_me: true, ..MessageSource::default() };
-        let missing = MessageInfo { source, id: self.client.generate_message_id(), ..MessageInfo::default() };
+        let source = MessageSource {
+            chat: own.clone(),
+            sender: own,
+            is_from_me: true,
+            ..MessageSource::default()
+        };
+        let missing = MessageInfo {
+            source,
+            id: self.client.generate_message_id(),
+            ..MessageInfo::default()
+        };
         let started = self.clock.uptime();
         let asking = async {
-            self.client.send_pdo_placeholder_resend_request(&Arc::new(missing)).await?;
+            self.client
+                .send_pdo_placeholder_resend_request(&Arc::new(missing))
+                .await?;
             self.heard.since(started).await;
             anyhow::Ok(())
         };
@@ -246,24 +276,42 @@ impl Link {
 
     /// Ends the link from outside: it does not do what it should.
     pub fn give_up(&self, reason: &str) {
-        self.reports.send(Signal::Stuck { reason: reason.to_owned() });
+        self.reports.send(Signal::Stuck {
+            reason: reason.to_owned(),
+        });
     }
 
     /// Drops a connection that may be dead and dials at once. An engine that cannot even do that is given up.
     pub async fn redial(&self) {
         // It may hang in a write to the very socket we are giving up on.
-        if self.clock.timeout(GOODBYE, self.client.reconnect_immediately()).await.is_err() {
+        if self
+            .clock
+            .timeout(GOODBYE, self.client.reconnect_immediately())
+            .await
+            .is_err()
+        {
             self.give_up("the connection does not even close");
         }
     }
 
     /// Takes this device off the account's list, and so ends the link: [`Signal::LoggedOut`] follows, even where no answer came.
     pub async fn log_out(&self, limit: Duration) -> Result<(), NoAnswer> {
-        let device = self.saved.get_device_snapshot().pn.clone().filter(|_| self.client.is_logged_in());
+        let device = self
+            .saved
+            .get_device_snapshot()
+            .pn
+            .clone()
+            .filter(|_| self.client.is_logged_in());
         let request = RemoveCompanionDeviceSpec::new(&device.ok_or(NoAnswer::NotConnected)?);
-        match self.clock.timeout(limit, self.client.execute(request)).await {
+        match self
+            .clock
+            .timeout(limit, self.client.execute(request))
+            .await
+        {
             Ok(Ok(())) => {
-                self.reports.send(Signal::LoggedOut { reason: "a caller logged it out".to_owned() });
+                self.reports.send(Signal::LoggedOut {
+                    reason: "a caller logged it out".to_owned(),
+                });
                 Ok(())
             }
             Ok(Err(_)) | Err(_) => Err(NoAnswer::Silence(limit)),
@@ -276,8 +324,15 @@ impl Link {
         let _alone = self.asking_code.lock().await;
         // The engine gives no second code while the first could still be typed.
         self.client.cancel_pair_code().await;
-        let options = PairCodeOptions { phone_number: phone.to_owned(), ..PairCodeOptions::default() };
-        match self.clock.timeout(limit, self.client.pair_with_code(options)).await {
+        let options = PairCodeOptions {
+            phone_number: phone.to_owned(),
+            ..PairCodeOptions::default()
+        };
+        match self
+            .clock
+            .timeout(limit, self.client.pair_with_code(options))
+            .await
+        {
             Ok(Ok(code)) => Ok(code),
             Ok(Err(error)) => Err(NoCode::Refused(error.to_string())),
             Err(_) => Err(NoCode::Silence(limit)),
@@ -293,7 +348,10 @@ impl Link {
         limit: Duration,
     ) -> Result<(), NotDone> {
         let is_group = matches!(chat, ChatId::Group(_));
-        let (chat, author) = (outgoing::jid(chat), author.and_then(|author| author.parse::<Jid>().ok()));
+        let (chat, author) = (
+            outgoing::jid(chat),
+            author.and_then(|author| author.parse::<Jid>().ok()),
+        );
         // In a chat of two, who did not write it themselves was the other.
         let (participant, from_me) = (author.as_ref().filter(|_| is_group), author.is_none());
         let actions = self.client.chat_actions();
@@ -310,16 +368,28 @@ impl Link {
 
     /// Whether it is this very account.
     pub(super) fn is_ours(&self, jid: &Jid) -> bool {
-        self.saved.get_device_snapshot().pn.as_ref().is_some_and(|own| own.user_base() == jid.user_base())
+        self.saved
+            .get_device_snapshot()
+            .pn
+            .as_ref()
+            .is_some_and(|own| own.user_base() == jid.user_base())
     }
 
     /// Says goodbye and waits for the engine's tasks to end, or ends them. The saved state is on disk afterwards.
     pub async fn close(&self) {
-        if self.clock.timeout(GOODBYE, self.client.disconnect()).await.is_err() {
+        if self
+            .clock
+            .timeout(GOODBYE, self.client.disconnect())
+            .await
+            .is_err()
+        {
             tracing::warn!("a connection did not close in time and was dropped");
         }
         self.tasks.finish(&self.clock, TASKS_END).await;
-        if !matches!(self.clock.timeout(GOODBYE, self.synced.sync()).await, Ok(Ok(()))) {
+        if !matches!(
+            self.clock.timeout(GOODBYE, self.synced.sync()).await,
+            Ok(Ok(()))
+        ) {
             tracing::warn!("the end of a connection is not on the disk yet");
         }
     }

@@ -9,17 +9,31 @@ use crate::store::{Life, Store};
 
 /// The addresses of everybody a message tells of: number and LID. Nobody but the own phone is believed.
 pub(super) fn pairs(message: &InboundMessage) -> Vec<[String; 2]> {
-    let said = message.message.protocol_message.as_option().filter(|_| message.info.source.is_from_me);
+    let said = message
+        .message
+        .protocol_message
+        .as_option()
+        .filter(|_| message.info.source.is_from_me);
     let said = said.and_then(|said| said.lid_migration_mapping_sync_message.as_option());
     let payload = said.and_then(|said| said.encoded_mapping_payload.as_deref());
-    let payload = payload.and_then(|payload| codec::lid_migration_mapping_sync_payload_decode(payload).ok());
+    let payload =
+        payload.and_then(|payload| codec::lid_migration_mapping_sync_payload_decode(payload).ok());
     let pair = |number: u64, assigned: u64, latest: Option<u64>| {
         let lid = latest.filter(|lid| *lid > 0).unwrap_or(assigned);
-        (number > 0 && lid > 0)
-            .then(|| [Jid::pn(number.to_string()).to_string(), Jid::lid(lid.to_string()).to_string()])
+        (number > 0 && lid > 0).then(|| {
+            [
+                Jid::pn(number.to_string()).to_string(),
+                Jid::lid(lid.to_string()).to_string(),
+            ]
+        })
     };
-    let mappings = payload.map(|payload| payload.pn_to_lid_mappings).unwrap_or_default();
-    mappings.iter().filter_map(|it| pair(it.pn, it.assigned_lid, it.latest_lid)).collect()
+    let mappings = payload
+        .map(|payload| payload.pn_to_lid_mappings)
+        .unwrap_or_default();
+    mappings
+        .iter()
+        .filter_map(|it| pair(it.pn, it.assigned_lid, it.latest_lid))
+        .collect()
 }
 
 /// Notes it of those who were told of; `contact.updated` tells what is new.

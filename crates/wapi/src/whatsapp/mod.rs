@@ -99,12 +99,30 @@ pub struct Whatsapp {
 
 impl Whatsapp {
     /// Prepares to talk to the WhatsApp at `address`; dials nothing yet.
-    pub fn new(address: &WhatsappAddress, store: Store, clock: Clock, lifecycle: Lifecycle) -> Result<Self> {
+    pub fn new(
+        address: &WhatsappAddress,
+        store: Store,
+        clock: Clock,
+        lifecycle: Lifecycle,
+    ) -> Result<Self> {
         let dialer = transport::dialer(address)?;
-        let http: Arc<dyn HttpClient> = Arc::new(http_client::SharedClient::new(address, lifecycle.clone())?);
-        let version = Arc::new(version::Versions::new(address, Arc::clone(&http), clock.clone()));
+        let http: Arc<dyn HttpClient> =
+            Arc::new(http_client::SharedClient::new(address, lifecycle.clone())?);
+        let version = Arc::new(version::Versions::new(
+            address,
+            Arc::clone(&http),
+            clock.clone(),
+        ));
         let troubles = Troubles::default();
-        Ok(Self { dialer, http, version, store, clock, lifecycle, troubles })
+        Ok(Self {
+            dialer,
+            http,
+            version,
+            store,
+            clock,
+            lifecycle,
+            troubles,
+        })
     }
 
     /// What is wrong, while sessions cannot save their keys.
@@ -127,10 +145,18 @@ impl Whatsapp {
         let is_past_skipped = archive.is_none();
         let (announcer, announced) = past::channel(archive);
         let opened = Arc::new(Opened::new(session.clone(), self.store.clone()));
-        let backend = Backend::open(session.clone(), file, Arc::clone(&opened), self.store.clone(), self.clock.clone());
+        let backend = Backend::open(
+            session.clone(),
+            file,
+            Arc::clone(&opened),
+            self.store.clone(),
+            self.clock.clone(),
+        );
         let backend = Arc::new(backend.await.context("opening the saved session")?);
         let keys = backend.app_state_keys();
-        let saved = PersistenceManager::new(Arc::clone(&backend) as _).await.context("reading the saved session")?;
+        let saved = PersistenceManager::new(Arc::clone(&backend) as _)
+            .await
+            .context("reading the saved session")?;
         let saved = Arc::new(saved);
         announced.ask(&saved).await;
         let tasks = self.lifecycle.child();
@@ -144,16 +170,28 @@ impl Whatsapp {
             // Whoever sends the first message tries again.
             let _ = early.sync().await;
         });
-        let kept =
-            wire_gate::Kept { opened: Arc::clone(&opened), backend: Arc::clone(&backend), saved: Arc::clone(&saved) };
-        let gate = wire_gate::Gate::new(kept, self.troubles.clone(), reports.clone(), clock.clone());
+        let kept = wire_gate::Kept {
+            opened: Arc::clone(&opened),
+            backend: Arc::clone(&backend),
+            saved: Arc::clone(&saved),
+        };
+        let gate =
+            wire_gate::Gate::new(kept, self.troubles.clone(), reports.clone(), clock.clone());
         let dialer = transport::ReportingDialer::new(Arc::clone(&self.dialer), reports.clone());
         let unheard = server_key::Unheard::default();
         let dialer = server_key::Introducer::new(dialer, Arc::clone(&saved), unheard.clone());
         let unread = unread::UnreadTeller::new(session.clone(), Arc::clone(&inbox), tasks.clone());
         let posted = Arc::clone(&inbox);
         let votes = votes::Votes::new(session.clone(), self.store.clone());
-        let hook = inbox::Hook::new(session.clone(), inbox, opened, votes, Arc::clone(&heard), clock, tasks.clone());
+        let hook = inbox::Hook::new(
+            session.clone(),
+            inbox,
+            opened,
+            votes,
+            Arc::clone(&heard),
+            clock,
+            tasks.clone(),
+        );
         let hook = hook.announcing(announcer);
         let mut builder = Client::builder()
             .with_runtime(runtime::TrackedRuntime::new(
@@ -173,26 +211,59 @@ impl Whatsapp {
         if let Some(version) = self.version.current().await {
             builder = builder.with_version_override(version);
         }
-        let client = builder.build().await.context("preparing the session")?.into_client();
+        let client = builder
+            .build()
+            .await
+            .context("preparing the session")?
+            .into_client();
         gate.belongs_to(&client);
         client.subscribe_handler(gate).detach();
         client.subscribe_handler(Arc::new(unread)).detach();
         client.subscribe_handler(Arc::new(unheard)).detach();
-        let readiness = readiness::Readiness::new(&client, keys, reports.clone(), self.clock.clone(), tasks.clone());
+        let readiness = readiness::Readiness::new(
+            &client,
+            keys,
+            reports.clone(),
+            self.clock.clone(),
+            tasks.clone(),
+        );
         client.subscribe_handler(Arc::new(readiness)).detach();
         let ringing = calls::Ringing::default();
         let (store, clock) = (&self.store, self.clock.clone());
-        let observer = observer::watch(&session, &client, ringing.clone(), &tasks, &reports, store, clock);
+        let observer = observer::watch(
+            &session,
+            &client,
+            ringing.clone(),
+            &tasks,
+            &reports,
+            store,
+            clock,
+        );
         client.subscribe_handler(Arc::new(observer)).detach();
-        let retries = retries::Retries::new(session.clone(), &client, self.store.clone(), tasks.clone());
-        let overdue =
-            overdue::Overdue::new(session.clone(), &client, self.store.clone(), self.clock.clone(), tasks.clone());
+        let retries =
+            retries::Retries::new(session.clone(), &client, self.store.clone(), tasks.clone());
+        let overdue = overdue::Overdue::new(
+            session.clone(),
+            &client,
+            self.store.clone(),
+            self.clock.clone(),
+            tasks.clone(),
+        );
         client.subscribe_handler(Arc::new(retries)).detach();
         client.subscribe_handler(Arc::new(overdue.clone())).detach();
         announced.read(session.name(), &client, &tasks);
-        let reading = posts::Posts::start(session.clone(), &client, posted, store, self.clock.clone(), &tasks);
+        let reading = posts::Posts::start(
+            session.clone(),
+            &client,
+            posted,
+            store,
+            self.clock.clone(),
+            &tasks,
+        );
         let (saved, clock) = ((saved, synced), self.clock.clone());
-        let link = Link::new(client, saved, tasks, reports, heard, notes, clock, session, reading);
+        let link = Link::new(
+            client, saved, tasks, reports, heard, notes, clock, session, reading,
+        );
         Ok((link.with_calls(ringing).watching(overdue), signals))
     }
 }

@@ -12,37 +12,73 @@ use crate::event::{ChatTyping, EventData, Presence, PresenceChanged, Starred, Ty
 pub(super) fn typing(session: &str, update: &ChatPresenceUpdate, others: &Others) -> Happening {
     let source = &update.source;
     let from = others.person(&source.sender, source.sender_alt.as_ref(), None);
-    let chat = if source.chat.is_group() { source.chat.to_non_ad_string() } else { from.id.clone() };
+    let chat = if source.chat.is_group() {
+        source.chat.to_non_ad_string()
+    } else {
+        from.id.clone()
+    };
     let state = match (update.state, update.media) {
         (ChatPresence::Composing, ChatPresenceMedia::Audio) => Typing::Recording,
         (ChatPresence::Composing, _) => Typing::Composing,
         (ChatPresence::Paused, _) => Typing::Paused,
     };
-    let data =
-        EventData::ChatTyping(Box::new(ChatTyping { session: session.to_owned(), chat: chat.clone(), from, state }));
-    Happening { chat, id: None, data }
+    let data = EventData::ChatTyping(Box::new(ChatTyping {
+        session: session.to_owned(),
+        chat: chat.clone(),
+        from,
+        state,
+    }));
+    Happening {
+        chat,
+        id: None,
+        data,
+    }
 }
 
 /// Somebody who is watched came or went.
 pub(super) fn presence(session: &str, update: &PresenceUpdate, others: &Others) -> Happening {
     let from = others.person(&update.from, None, None);
-    let state = if update.unavailable { Presence::Unavailable } else { Presence::Available };
-    let last_seen_at = update.last_seen.and_then(|at| Timestamp::from_second(at.timestamp()).ok());
+    let state = if update.unavailable {
+        Presence::Unavailable
+    } else {
+        Presence::Available
+    };
+    let last_seen_at = update
+        .last_seen
+        .and_then(|at| Timestamp::from_second(at.timestamp()).ok());
     let chat = from.id.clone();
-    let data = PresenceChanged { session: session.to_owned(), from, state, last_seen_at };
-    Happening { chat, id: None, data: EventData::PresenceChanged(Box::new(data)) }
+    let data = PresenceChanged {
+        session: session.to_owned(),
+        from,
+        state,
+        last_seen_at,
+    };
+    Happening {
+        chat,
+        id: None,
+        data: EventData::PresenceChanged(Box::new(data)),
+    }
 }
 
 /// The account starred a message on another device, or took the star away.
 pub(super) fn starred(session: &str, update: &StarUpdate, others: &Others) -> Happening {
     let jid = &update.chat_jid;
-    let chat = if jid.is_group() { jid.to_non_ad_string() } else { others.person(jid, None, None).id };
+    let chat = if jid.is_group() {
+        jid.to_non_ad_string()
+    } else {
+        others.person(jid, None, None).id
+    };
     let data = EventData::MessageStarred(Box::new(Starred {
         session: session.to_owned(),
         chat: chat.clone(),
         message_id: update.message_id.clone(),
         starred: update.action.starred.unwrap_or(false),
-        timestamp: Timestamp::from_millisecond(update.timestamp.timestamp_millis()).unwrap_or_default(),
+        timestamp: Timestamp::from_millisecond(update.timestamp.timestamp_millis())
+            .unwrap_or_default(),
     }));
-    Happening { chat, id: None, data }
+    Happening {
+        chat,
+        id: None,
+        data,
+    }
 }

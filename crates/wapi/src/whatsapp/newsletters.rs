@@ -31,19 +31,31 @@ pub(super) struct Followed(Mutex<HashMap<String, Newsletter>>);
 
 impl Followed {
     pub fn get(&self, id: &str) -> Option<Newsletter> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(id)
+            .cloned()
     }
 
     pub fn note(&self, newsletter: Newsletter) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(newsletter.id.clone(), newsletter);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(newsletter.id.clone(), newsletter);
     }
 
     fn forget(&self, id: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(id);
     }
 
     fn replace(&self, newsletters: &[Newsletter]) {
-        let all = newsletters.iter().map(|newsletter| (newsletter.id.clone(), newsletter.clone()));
+        let all = newsletters
+            .iter()
+            .map(|newsletter| (newsletter.id.clone(), newsletter.clone()));
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = all.collect();
     }
 }
@@ -64,14 +76,31 @@ impl Link {
     }
 
     /// Follows a newsletter, or no more. What is posted from now on is told.
-    pub async fn follows(&self, id: &str, follow: bool, limit: Duration) -> Result<(), NotAnswered> {
+    pub async fn follows(
+        &self,
+        id: &str,
+        follow: bool,
+        limit: Duration,
+    ) -> Result<(), NotAnswered> {
         let (name, document, path) = match follow {
-            true => (join_newsletter::NAME, join_newsletter::DOC_ID, "xwa2_newsletter_join_v2"),
-            false => (leave_newsletter::NAME, leave_newsletter::DOC_ID, "xwa2_newsletter_leave_v2"),
+            true => (
+                join_newsletter::NAME,
+                join_newsletter::DOC_ID,
+                "xwa2_newsletter_join_v2",
+            ),
+            false => (
+                leave_newsletter::NAME,
+                leave_newsletter::DOC_ID,
+                "xwa2_newsletter_leave_v2",
+            ),
         };
         let newsletter = address(id);
         let change = json!({"newsletter_id": newsletter});
-        self.asked(limit, ask(&self.client, MexDoc { name, id: document }, &change, path)).await?;
+        self.asked(
+            limit,
+            ask(&self.client, MexDoc { name, id: document }, &change, path),
+        )
+        .await?;
         if follow {
             self.posts.learn(&newsletter).await;
             self.asked(limit, self.posts.begin(&newsletter)).await
@@ -83,7 +112,11 @@ impl Link {
 
     /// Whether the account may post in a newsletter: WhatsApp is asked where that is not known.
     pub(super) async fn may_post(&self, id: &str, limit: Duration) -> Result<(), NotHandedOver> {
-        if self.followed.get(&address(id)).is_some_and(|newsletter| newsletter.role.may_post()) {
+        if self
+            .followed
+            .get(&address(id))
+            .is_some_and(|newsletter| newsletter.role.may_post())
+        {
             return Ok(());
         }
         match self.newsletter(id, limit).await {
@@ -102,11 +135,27 @@ pub(super) fn address(id: &str) -> String {
 }
 
 /// All that the account follows; they are known from then on.
-pub(super) async fn list(client: &Client, followed: &Followed) -> Result<Vec<Newsletter>, NotAnswered> {
-    let (name, document) = (fetch_all_newsletters_metadata::NAME, fetch_all_newsletters_metadata::DOC_ID);
-    let found = ask(client, MexDoc { name, id: document }, &json!({}), "xwa2_newsletter_subscribed").await?;
+pub(super) async fn list(
+    client: &Client,
+    followed: &Followed,
+) -> Result<Vec<Newsletter>, NotAnswered> {
+    let (name, document) = (
+        fetch_all_newsletters_metadata::NAME,
+        fetch_all_newsletters_metadata::DOC_ID,
+    );
+    let found = ask(
+        client,
+        MexDoc { name, id: document },
+        &json!({}),
+        "xwa2_newsletter_subscribed",
+    )
+    .await?;
     // Half a list would be taken for all: what is not in it would be forgotten.
-    let all = found.as_array().ok_or(NotAnswered::Failed)?.iter().map(newsletter);
+    let all = found
+        .as_array()
+        .ok_or(NotAnswered::Failed)?
+        .iter()
+        .map(newsletter);
     let mut newsletters = all.collect::<Option<Vec<_>>>().ok_or(NotAnswered::Failed)?;
     newsletters.sort_by(|one, other| one.id.cmp(&other.id));
     followed.replace(&newsletters);
@@ -118,7 +167,10 @@ pub(super) async fn find(client: &Client, id: &str) -> Result<Newsletter, NotAns
         "input": {"key": id, "type": "JID", "view_role": "GUEST"},
         "fetch_viewer_metadata": true, "fetch_full_image": true, "fetch_creation_time": true,
     });
-    let document = MexDoc { name: fetch_newsletter::NAME, id: fetch_newsletter::DOC_ID };
+    let document = MexDoc {
+        name: fetch_newsletter::NAME,
+        id: fetch_newsletter::DOC_ID,
+    };
     let found = ask(client, document, &question, "xwa2_newsletter").await?;
     newsletter(&found).ok_or(NotAnswered::Failed)
 }
@@ -135,7 +187,9 @@ impl IqSpec for Question {
     }
 
     fn parse_response(&self, response: &NodeRef<'_>) -> Result<MexResponse, anyhow::Error> {
-        let content = response.get_optional_child("result").and_then(|result| result.content.as_ref());
+        let content = response
+            .get_optional_child("result")
+            .and_then(|result| result.content.as_ref());
         Ok(match content.context("there is no answer")? {
             NodeContentRef::Bytes(bytes) => serde_json::from_slice(bytes)?,
             NodeContentRef::String(text) => serde_json::from_str(text)?,
@@ -144,13 +198,21 @@ impl IqSpec for Question {
     }
 }
 
-async fn ask(client: &Client, document: MexDoc, variables: &Value, path: &str) -> Result<Value, NotAnswered> {
+async fn ask(
+    client: &Client,
+    document: MexDoc,
+    variables: &Value,
+    path: &str,
+) -> Result<Value, NotAnswered> {
     const NOT_THERE: u16 = 404;
-    let question = Question(MexQuerySpec::new(document, variables).map_err(|_| NotAnswered::Failed)?);
+    let question =
+        Question(MexQuerySpec::new(document, variables).map_err(|_| NotAnswered::Failed)?);
     // Boxed, since the engine's own futures are nested so deeply that the compiler gives up on what contains them.
     let answer = Box::pin(client.execute(question)).await?;
     if let Some(refusal) = answer.fatal_error() {
-        let code = refusal.error_code().and_then(|code| u16::try_from(code).ok());
+        let code = refusal
+            .error_code()
+            .and_then(|code| u16::try_from(code).ok());
         return Err(code.map_or(NotAnswered::Failed, NotAnswered::Refused));
     }
     match answer.data {
@@ -171,16 +233,27 @@ impl From<NewsletterError> for NotAnswered {
 /// WhatsApp's words as ours; numbers come as texts.
 fn newsletter(found: &Value) -> Option<Newsletter> {
     let about = &found["thread_metadata"];
-    let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+    let text = |value: &Value| {
+        value
+            .as_str()
+            .filter(|text| !text.is_empty())
+            .map(str::to_owned)
+    };
     let number = |value: &Value| value.as_u64().or_else(|| value.as_str()?.parse().ok());
     let created = number(&about["creation_time"]).and_then(|seconds| i64::try_from(seconds).ok());
     Some(Newsletter {
         id: text(&found["id"])?,
         name: text(&about["name"]["text"]).unwrap_or_default(),
         description: text(&about["description"]["text"]),
-        role: role(found["viewer_metadata"]["role"].as_str().unwrap_or_default()),
+        role: role(
+            found["viewer_metadata"]["role"]
+                .as_str()
+                .unwrap_or_default(),
+        ),
         followers: number(&about["subscribers_count"]).unwrap_or_default(),
-        verified: about["verification"].as_str().is_some_and(|word| word.eq_ignore_ascii_case("verified")),
+        verified: about["verification"]
+            .as_str()
+            .is_some_and(|word| word.eq_ignore_ascii_case("verified")),
         link: text(&about["invite"]).map(|invite| format!("{LINKS}{invite}")),
         created_at: created.and_then(|seconds| Timestamp::from_second(seconds).ok()),
     })
@@ -224,8 +297,13 @@ mod tests {
             created_at: Timestamp::from_second(1_700_000_000).ok(),
         };
         assert_eq!(newsletter(&whole), Some(expected));
-        let bare = newsletter(&json!({"id": "1@newsletter", "viewer_metadata": {"role": "subscriber"}})).unwrap();
-        assert_eq!((bare.role, bare.followers, bare.name.as_str()), (NewsletterRole::Follower, 0, ""));
+        let bare =
+            newsletter(&json!({"id": "1@newsletter", "viewer_metadata": {"role": "subscriber"}}))
+                .unwrap();
+        assert_eq!(
+            (bare.role, bare.followers, bare.name.as_str()),
+            (NewsletterRole::Follower, 0, "")
+        );
         assert_eq!(newsletter(&json!({"viewer_metadata": {}})), None);
     }
 }

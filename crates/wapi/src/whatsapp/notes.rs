@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 use whatsapp_rust::Jid;
 use whatsapp_rust::store::persistence_manager::PersistenceManager;
-use whatsapp_rust::types::events::{Event, EventHandler, EventInterest, EventKind, Receipt, ServerAck};
+use whatsapp_rust::types::events::{
+    Event, EventHandler, EventInterest, EventKind, Receipt, ServerAck,
+};
 use whatsapp_rust::types::presence::ReceiptType;
 use whatsapp_rust::wacore_binary::JidExt;
 
@@ -27,7 +29,13 @@ pub enum Note {
         at: Option<Timestamp>,
     },
     /// The word of a recipient's phone. `is_one_of_many`: others may say the same of these messages.
-    Receipt { ids: Vec<String>, from: Person, is_one_of_many: bool, kind: ReceiptKind, at: Timestamp },
+    Receipt {
+        ids: Vec<String>,
+        from: Person,
+        is_one_of_many: bool,
+        kind: ReceiptKind,
+        at: Timestamp,
+    },
 }
 
 /// Writes down what the engine reports. Unbounded because the engine's callbacks must not block; whoever reads decides what to
@@ -39,14 +47,25 @@ pub(super) struct NoteTaker {
 }
 
 impl NoteTaker {
-    pub fn new(notes: mpsc::UnboundedSender<Note>, reports: Reports, saved: Arc<PersistenceManager>) -> Self {
-        Self { notes, reports, saved }
+    pub fn new(
+        notes: mpsc::UnboundedSender<Note>,
+        reports: Reports,
+        saved: Arc<PersistenceManager>,
+    ) -> Self {
+        Self {
+            notes,
+            reports,
+            saved,
+        }
     }
 
     /// Our own other devices tell us what they have read, too.
     fn is_ours(&self, jid: &Jid) -> bool {
         let device = self.saved.get_device_snapshot();
-        [&device.pn, &device.lid].into_iter().flatten().any(|own| own.is_same_user_as(jid))
+        [&device.pn, &device.lid]
+            .into_iter()
+            .flatten()
+            .any(|own| own.is_same_user_as(jid))
     }
 }
 
@@ -55,7 +74,9 @@ impl EventHandler for NoteTaker {
         let note = match &*event {
             Event::ServerAck(said) => ack(said),
             Event::Receipt(said) if !self.is_ours(&said.source.sender) => receipt(said),
-            Event::Receipt(said) if matches!(said.r#type, ReceiptType::Read | ReceiptType::ReadSelf) => {
+            Event::Receipt(said)
+                if matches!(said.r#type, ReceiptType::Read | ReceiptType::ReadSelf) =>
+            {
                 // In a chat of two WhatsApp says who the other is, and the engine does not.
                 let ids = said.message_ids.iter().map(ToString::to_string).collect();
                 return self.reports.send(Signal::ReadElsewhere { ids });
@@ -75,11 +96,20 @@ impl EventHandler for NoteTaker {
 
 /// Servers leave the class out at times, so only what is surely about something else is passed over.
 fn ack(ack: &ServerAck) -> Option<Note> {
-    if matches!(ack.class.as_deref(), Some("receipt" | "notification" | "call")) {
+    if matches!(
+        ack.class.as_deref(),
+        Some("receipt" | "notification" | "call")
+    ) {
         return None;
     }
-    let at = ack.timestamp.and_then(|at| Timestamp::from_second(at.timestamp()).ok());
-    Some(Note::Ack { id: ack.id.clone(), refused: ack.error.clone(), at })
+    let at = ack
+        .timestamp
+        .and_then(|at| Timestamp::from_second(at.timestamp()).ok());
+    Some(Note::Ack {
+        id: ack.id.clone(),
+        refused: ack.error.clone(),
+        at,
+    })
 }
 
 fn receipt(receipt: &Receipt) -> Option<Note> {
@@ -91,10 +121,21 @@ fn receipt(receipt: &Receipt) -> Option<Note> {
     };
     let source = &receipt.source;
     let from = incoming::person(&source.sender, source.sender_alt.as_ref(), "");
-    let ids = receipt.message_ids.iter().map(ToString::to_string).collect();
+    let ids = receipt
+        .message_ids
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     let at = Timestamp::from_second(receipt.timestamp.timestamp()).unwrap_or_default();
-    let is_one_of_many = source.is_group || source.chat.is_group() || source.chat.is_status_broadcast();
-    Some(Note::Receipt { ids, from, is_one_of_many, kind, at })
+    let is_one_of_many =
+        source.is_group || source.chat.is_group() || source.chat.is_status_broadcast();
+    Some(Note::Receipt {
+        ids,
+        from,
+        is_one_of_many,
+        kind,
+        at,
+    })
 }
 
 #[cfg(test)]
@@ -104,9 +145,15 @@ mod tests {
     #[test]
     fn an_ack_of_something_else_is_no_word_on_a_message() {
         let ack_of = |class: Option<&str>| {
-            let said = ServerAck::builder().id("3EB0".to_owned()).maybe_class(class.map(str::to_owned)).build();
+            let said = ServerAck::builder()
+                .id("3EB0".to_owned())
+                .maybe_class(class.map(str::to_owned))
+                .build();
             ack(&said).is_some()
         };
-        assert_eq!([None, Some("message"), Some("receipt")].map(ack_of), [true, true, false]);
+        assert_eq!(
+            [None, Some("message"), Some("receipt")].map(ack_of),
+            [true, true, false]
+        );
     }
 }

@@ -24,8 +24,13 @@ pub struct Number {
 
 impl Link {
     /// Which of these numbers are on WhatsApp.
-    pub async fn check_numbers(&self, numbers: &[String], limit: Duration) -> Result<Vec<Number>, NotAnswered> {
-        self.asked(limit, async { self.numbers(numbers).await.map_err(unsaid) }).await
+    pub async fn check_numbers(
+        &self,
+        numbers: &[String],
+        limit: Duration,
+    ) -> Result<Vec<Number>, NotAnswered> {
+        self.asked(limit, async { self.numbers(numbers).await.map_err(unsaid) })
+            .await
     }
 
     async fn numbers(&self, numbers: &[String]) -> Result<Vec<Number>, ContactError> {
@@ -39,7 +44,11 @@ impl Link {
             if own.iter().any(|number| number.asked == *asked) {
                 continue;
             }
-            let found = self.client.contacts().is_on_whatsapp(&[Jid::pn(asked)]).await?;
+            let found = self
+                .client
+                .contacts()
+                .is_on_whatsapp(&[Jid::pn(asked)])
+                .await?;
             own.extend(found.first().and_then(|it| number(it, Some(asked))));
         }
         Ok(own)
@@ -48,7 +57,9 @@ impl Link {
     /// Whom a chat is with: the number that WhatsApp answers with where a number has two forms. Asked for numbers whose LID is not known,
     /// which the answer changes, and once for each.
     pub async fn registered(&self, chat: &ChatId) -> Registered {
-        let ChatId::Phone(phone) = chat else { return Registered::AsAsked };
+        let ChatId::Phone(phone) = chat else {
+            return Registered::AsAsked;
+        };
         let jid = Jid::pn(phone);
         if self.is_ours(&jid) || matches!(self.client.get_lid_pn_entry(&jid).await, Ok(Some(_))) {
             return Registered::AsAsked;
@@ -61,16 +72,24 @@ impl Link {
 
     /// What WhatsApp answers when it is asked for a number.
     pub(super) async fn said_of(&self, phone: &str) -> Result<Registered, ContactError> {
-        let found = self.client.contacts().is_on_whatsapp(&[Jid::pn(phone)]).await?;
-        Ok(match found.first().map(|it| (it, number(it, Some(phone)))) {
-            Some((it, _)) if !it.is_registered && it.contact_error.is_none() => Registered::Nobody,
-            Some((it, Some(number))) if it.is_registered && number.phone != *phone => {
-                self.remember(phone.to_owned(), number.phone.clone());
-                Registered::As(number.phone)
-            }
-            Some((it, _)) if it.is_registered => Registered::AsAsked,
-            _ => Registered::Unsaid,
-        })
+        let found = self
+            .client
+            .contacts()
+            .is_on_whatsapp(&[Jid::pn(phone)])
+            .await?;
+        Ok(
+            match found.first().map(|it| (it, number(it, Some(phone)))) {
+                Some((it, _)) if !it.is_registered && it.contact_error.is_none() => {
+                    Registered::Nobody
+                }
+                Some((it, Some(number))) if it.is_registered && number.phone != *phone => {
+                    self.remember(phone.to_owned(), number.phone.clone());
+                    Registered::As(number.phone)
+                }
+                Some((it, _)) if it.is_registered => Registered::AsAsked,
+                _ => Registered::Unsaid,
+            },
+        )
     }
 
     /// A chat by the number that WhatsApp knows whoever it is with by; in doubt the one that is asked for.
@@ -98,7 +117,10 @@ impl Link {
         let mut new = Vec::new();
         for number in numbers {
             let is_known = self.other_numbers().contains_key(number)
-                || matches!(self.client.get_lid_pn_entry(&Jid::pn(number)).await, Ok(Some(_)));
+                || matches!(
+                    self.client.get_lid_pn_entry(&Jid::pn(number)).await,
+                    Ok(Some(_))
+                );
             if !is_known {
                 new.push(number.clone());
             }
@@ -109,7 +131,9 @@ impl Link {
         }
         match self.check_numbers(&new, limit).await {
             Ok(found) => {
-                let others = found.into_iter().filter(|number| number.exists && number.asked != number.phone);
+                let others = found
+                    .into_iter()
+                    .filter(|number| number.exists && number.asked != number.phone);
                 others.for_each(|number| self.remember(number.asked, number.phone));
             }
             Err(NotAnswered::Silence(_)) => *self.unasked_until() = self.clock.uptime() + UNASKED,
@@ -131,11 +155,15 @@ impl Link {
     }
 
     fn unasked_until(&self) -> MutexGuard<'_, Duration> {
-        self.unasked_until.lock().unwrap_or_else(PoisonError::into_inner)
+        self.unasked_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn other_numbers(&self) -> MutexGuard<'_, HashMap<String, String>> {
-        self.other_numbers.lock().unwrap_or_else(PoisonError::into_inner)
+        self.other_numbers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -164,5 +192,10 @@ fn number(it: &IsOnWhatsAppResult, asked: Option<&str>) -> Option<Number> {
         false => (&it.jid, it.lid.as_ref()),
     };
     let (phone, lid) = (phone.user_base().to_owned(), lid.map(Jid::to_non_ad_string));
-    Some(Number { asked: asked.unwrap_or(&phone).to_owned(), phone, exists: it.is_registered, lid })
+    Some(Number {
+        asked: asked.unwrap_or(&phone).to_owned(),
+        phone,
+        exists: it.is_registered,
+        lid,
+    })
 }

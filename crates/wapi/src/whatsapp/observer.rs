@@ -71,7 +71,12 @@ pub(super) fn watch(
     clock: Clock,
 ) -> Observer {
     let (events, mut seen) = mpsc::channel::<Arc<Event>>(MOST);
-    let (session, client, reports, stopping) = (session.clone(), Arc::clone(client), reports.clone(), tasks.clone());
+    let (session, client, reports, stopping) = (
+        session.clone(),
+        Arc::clone(client),
+        reports.clone(),
+        tasks.clone(),
+    );
     let store = store.clone();
     tasks.spawn(async move {
         while let Some(Some(event)) = stopping.unless_stopping(seen.recv()).await {
@@ -92,11 +97,18 @@ pub(super) fn watch(
     Observer(events)
 }
 
-async fn told(session: &str, client: &Client, ringing: &Ringing, event: &Event) -> Option<Happening> {
+async fn told(
+    session: &str,
+    client: &Client,
+    ringing: &Ringing,
+    event: &Event,
+) -> Option<Happening> {
     match event {
-        Event::GroupUpdate(update) => {
-            groups::changed(session, update, &Others::of(client, groups::named(update)).await)
-        }
+        Event::GroupUpdate(update) => groups::changed(
+            session,
+            update,
+            &Others::of(client, groups::named(update)).await,
+        ),
         Event::ChatPresence(update) if !update.source.is_from_me => {
             let others = Others::of(client, vec![(update.source.sender.clone(), None)]).await;
             Some(moments::typing(session, update, &others))
@@ -105,22 +117,31 @@ async fn told(session: &str, client: &Client, ringing: &Ringing, event: &Event) 
             let others = Others::of(client, vec![(update.from.clone(), None)]).await;
             Some(moments::presence(session, update, &others))
         }
-        Event::IncomingCall(call) => {
-            calls::told(session, call, &Others::of(client, vec![(call.from.clone(), None)]).await, ringing)
-        }
-        Event::MissedCall(call) => {
-            Some(calls::missed(session, call, &Others::of(client, vec![(call.from.clone(), None)]).await))
-        }
-        Event::CallEndedElsewhere(call) => {
-            Some(calls::elsewhere(session, call, &Others::of(client, vec![(call.from.clone(), None)]).await))
-        }
+        Event::IncomingCall(call) => calls::told(
+            session,
+            call,
+            &Others::of(client, vec![(call.from.clone(), None)]).await,
+            ringing,
+        ),
+        Event::MissedCall(call) => Some(calls::missed(
+            session,
+            call,
+            &Others::of(client, vec![(call.from.clone(), None)]).await,
+        )),
+        Event::CallEndedElsewhere(call) => Some(calls::elsewhere(
+            session,
+            call,
+            &Others::of(client, vec![(call.from.clone(), None)]).await,
+        )),
         Event::StarUpdate(update) => {
             let others = Others::of(client, vec![(update.chat_jid.clone(), None)]).await;
             Some(moments::starred(session, update, &others))
         }
-        Event::ContactUpdate(update) => {
-            chat_list::renamed(session, update, &Others::of(client, vec![(update.jid.clone(), None)]).await)
-        }
+        Event::ContactUpdate(update) => chat_list::renamed(
+            session,
+            update,
+            &Others::of(client, vec![(update.jid.clone(), None)]).await,
+        ),
         Event::PictureUpdate(update) if update.jid.is_pn() || update.jid.is_lid() => {
             let others = Others::of(client, vec![(update.jid.clone(), None)]).await;
             Some(chat_list::pictured(session, update, &others))
@@ -132,12 +153,20 @@ async fn told(session: &str, client: &Client, ringing: &Ringing, event: &Event) 
         Event::SelfPushNameUpdated(update) if !update.old_name.is_empty() => {
             let own = client.pn().or_else(|| client.lid())?.to_non_ad();
             let others = Others::of(client, vec![(own.clone(), None)]).await;
-            let names = Names { push: Some(update.new_name.clone()), ..Names::default() };
+            let names = Names {
+                push: Some(update.new_name.clone()),
+                ..Names::default()
+            };
             Some(chat_list::named(session, &own, None, names, &others))
         }
         _ => {
             let (jid, change) = chat_list::change(event)?;
-            Some(chat_list::told(session, jid, change, &Others::of(client, vec![(jid.clone(), None)]).await))
+            Some(chat_list::told(
+                session,
+                jid,
+                change,
+                &Others::of(client, vec![(jid.clone(), None)]).await,
+            ))
         }
     }
 }
@@ -158,8 +187,14 @@ impl Others {
             if others.contains_key(jid.user_base()) {
                 continue;
             }
-            let Ok(Some(known)) = client.get_lid_pn_entry(&jid).await else { continue };
-            let other = if jid.is_lid() { Jid::pn(&*known.phone_number) } else { Jid::lid(&*known.lid) };
+            let Ok(Some(known)) = client.get_lid_pn_entry(&jid).await else {
+                continue;
+            };
+            let other = if jid.is_lid() {
+                Jid::pn(&*known.phone_number)
+            } else {
+                Jid::lid(&*known.lid)
+            };
             others.insert(jid.user_base().to_owned(), other);
         }
         Self(others)

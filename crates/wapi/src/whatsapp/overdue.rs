@@ -76,9 +76,17 @@ impl Books {
 
     /// Whatever it is, nobody waits for it; what of its chat left before it.
     fn forget(&mut self, id: &str) -> Vec<String> {
-        let Some(chat) = self.chats.remove(id) else { return Vec::new() };
-        let Some(left) = self.left.get_mut(&chat) else { return Vec::new() };
-        let before = left.iter().take_while(|before| *before != id).cloned().collect();
+        let Some(chat) = self.chats.remove(id) else {
+            return Vec::new();
+        };
+        let Some(left) = self.left.get_mut(&chat) else {
+            return Vec::new();
+        };
+        let before = left
+            .iter()
+            .take_while(|before| *before != id)
+            .cloned()
+            .collect();
         left.retain(|left| left != id);
         if left.is_empty() {
             self.left.remove(&chat);
@@ -94,9 +102,16 @@ impl Books {
 
     /// A device has it. Those before it are missing from now on, unless they were before.
     fn arrived(&mut self, id: &str, member: Option<&str>) -> Vec<Missing> {
-        self.missing.remove(&Missing { id: id.to_owned(), member: member.map(str::to_owned) });
+        self.missing.remove(&Missing {
+            id: id.to_owned(),
+            member: member.map(str::to_owned),
+        });
         let before = self.forget(id);
-        before.into_iter().map(|id| Missing { id, member: None }).filter(|missing| self.is_new(missing)).collect()
+        before
+            .into_iter()
+            .map(|id| Missing { id, member: None })
+            .filter(|missing| self.is_new(missing))
+            .collect()
     }
 
     /// Notes that it is missing; whether that was not known.
@@ -121,9 +136,22 @@ impl Books {
 }
 
 impl Overdue {
-    pub fn new(session: Lifeline, client: &Arc<Client>, store: Store, clock: Clock, tasks: Lifecycle) -> Self {
+    pub fn new(
+        session: Lifeline,
+        client: &Arc<Client>,
+        store: Store,
+        clock: Clock,
+        tasks: Lifecycle,
+    ) -> Self {
         let (client, books) = (Arc::downgrade(client), Mutex::default());
-        Self(Arc::new(Watch { session, client, store, clock, tasks, books }))
+        Self(Arc::new(Watch {
+            session,
+            client,
+            store,
+            clock,
+            tasks,
+            books,
+        }))
     }
 
     /// A message leaves for a chat of two.
@@ -138,15 +166,25 @@ impl Overdue {
 
     fn receipt(&self, receipt: &Receipt) {
         let source = &receipt.source;
-        let is_own = self.0.client.upgrade().is_none_or(|client| client.is_own(&source.sender));
+        let is_own = self
+            .0
+            .client
+            .upgrade()
+            .is_none_or(|client| client.is_own(&source.sender));
         if is_own
-            || matches!(receipt.r#type, ReceiptType::Retry | ReceiptType::EncRekeyRetry | ReceiptType::ServerError)
+            || matches!(
+                receipt.r#type,
+                ReceiptType::Retry | ReceiptType::EncRekeyRetry | ReceiptType::ServerError
+            )
         {
             return;
         }
         let is_shared = source.chat.is_group() || source.chat.is_status_broadcast();
         for id in &receipt.message_ids {
-            for member in [Some(&source.sender), source.sender_alt.as_ref()].into_iter().flatten() {
+            for member in [Some(&source.sender), source.sender_alt.as_ref()]
+                .into_iter()
+                .flatten()
+            {
                 let member = is_shared.then_some(member.user.as_str());
                 let missing = self.0.books().arrived(id, member);
                 for missing in missing {
@@ -162,15 +200,25 @@ impl Overdue {
             return None;
         }
         let mut attributes = receipt.attrs();
-        let (from, participant) = (attributes.optional_jid("from")?, attributes.optional_jid("participant"));
+        let (from, participant) = (
+            attributes.optional_jid("from")?,
+            attributes.optional_jid("participant"),
+        );
         let is_shared = participant.is_some();
         let device = participant.unwrap_or_else(|| from.clone());
         // Statuses go another way, and the account's own devices see what they miss on the phone.
         if from.is_status_broadcast() || self.0.client.upgrade()?.is_own(&device) {
             return None;
         }
-        let id = receipt.get_optional_child("retry")?.get_attr("id")?.as_str().into_owned();
-        let missing = Missing { id, member: is_shared.then(|| device.user.to_string()) };
+        let id = receipt
+            .get_optional_child("retry")?
+            .get_attr("id")?
+            .as_str()
+            .into_owned();
+        let missing = Missing {
+            id,
+            member: is_shared.then(|| device.user.to_string()),
+        };
         if self.0.books().is_new(&missing) {
             self.watch(missing, from.to_non_ad(), device);
         }
@@ -182,12 +230,23 @@ impl Overdue {
         self.0.tasks.spawn(async move {
             let mut patience = PATIENCE;
             loop {
-                watch.tasks.unless_stopping(watch.clock.sleep(patience)).await;
-                let Some(tries) = watch.books().try_again(&missing).filter(|_| !watch.tasks.is_stopping()) else {
+                watch
+                    .tasks
+                    .unless_stopping(watch.clock.sleep(patience))
+                    .await;
+                let Some(tries) = watch
+                    .books()
+                    .try_again(&missing)
+                    .filter(|_| !watch.tasks.is_stopping())
+                else {
                     return;
                 };
                 if let Err(error) = watch.send_again(&missing.id, &chat, &device, tries).await {
-                    tracing::debug!(session = watch.session.name(), error = format!("{error:#}"), "not sent again");
+                    tracing::debug!(
+                        session = watch.session.name(),
+                        error = format!("{error:#}"),
+                        "not sent again"
+                    );
                 }
                 patience *= 2;
             }
@@ -199,9 +258,14 @@ impl Watch {
     async fn send_again(&self, id: &str, chat: &Jid, device: &Jid, tries: u8) -> Result<()> {
         let client = self.client.upgrade().context("the connection ended")?;
         let message = as_it_left(&client, &self.store, &self.session.life(), chat, id).await?;
-        tracing::info!(session = self.session.name(), id, "a message did not arrive and is sent again");
+        tracing::info!(
+            session = self.session.name(),
+            id,
+            "a message did not arrive and is sent again"
+        );
         fresh_session(&client, device).await?;
-        let again = MessageRetransmission::new(chat.clone(), device.clone(), message, id.to_owned(), tries);
+        let again =
+            MessageRetransmission::new(chat.clone(), device.clone(), message, id.to_owned(), tries);
         Ok(client.retransmit_message(again).await?)
     }
 
@@ -232,7 +296,10 @@ pub(super) trait Own {
 
 impl Own for Client {
     fn is_own(&self, jid: &Jid) -> bool {
-        [self.pn(), self.lid()].iter().flatten().any(|own| own.is_same_user_as(jid))
+        [self.pn(), self.lid()]
+            .iter()
+            .flatten()
+            .any(|own| own.is_same_user_as(jid))
     }
 }
 
@@ -241,7 +308,10 @@ mod tests {
     use super::*;
 
     fn missing(id: &str) -> Missing {
-        Missing { id: id.to_owned(), member: None }
+        Missing {
+            id: id.to_owned(),
+            member: None,
+        }
     }
 
     #[test]
@@ -268,7 +338,11 @@ mod tests {
         books.stayed("1");
         assert_eq!(books.arrived("3", None), [missing("2")]);
         books.stayed("2");
-        assert_eq!(books.try_again(&missing("2")), None, "WhatsApp's word came after the receipt");
+        assert_eq!(
+            books.try_again(&missing("2")),
+            None,
+            "WhatsApp's word came after the receipt"
+        );
     }
 
     #[test]
@@ -277,10 +351,16 @@ mod tests {
         assert!(books.is_new(&missing("1")) && !books.is_new(&missing("1")));
         let tries: Vec<_> = std::iter::from_fn(|| books.try_again(&missing("1"))).collect();
         assert_eq!(tries, [1, 2, 3]);
-        let of = |member: &str| Missing { id: "2".to_owned(), member: Some(member.to_owned()) };
+        let of = |member: &str| Missing {
+            id: "2".to_owned(),
+            member: Some(member.to_owned()),
+        };
         assert!(books.is_new(&of("bob")) && books.is_new(&of("carol")));
         books.arrived("2", Some("bob"));
-        assert_eq!((books.try_again(&of("bob")), books.try_again(&of("carol"))), (None, Some(1)));
+        assert_eq!(
+            (books.try_again(&of("bob")), books.try_again(&of("carol"))),
+            (None, Some(1))
+        );
     }
 
     #[test]
@@ -289,7 +369,10 @@ mod tests {
         for number in 0..2 * OF_A_CHAT {
             books.left("bob", &number.to_string());
         }
-        assert_eq!((books.left["bob"].len(), books.chats.len()), (OF_A_CHAT, OF_A_CHAT));
+        assert_eq!(
+            (books.left["bob"].len(), books.chats.len()),
+            (OF_A_CHAT, OF_A_CHAT)
+        );
         for chat in 0..=CHATS {
             books.left(&format!("chat {chat}"), &format!("id {chat}"));
         }

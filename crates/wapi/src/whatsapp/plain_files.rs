@@ -42,12 +42,19 @@ struct Measured {
 
 impl Link {
     /// Uploads a file for everybody, in the form that phones take this kind in.
-    pub(super) async fn attach_plain(&self, wanted: Wanted, attached: Attached) -> Result<Uploaded, NotPrepared> {
+    pub(super) async fn attach_plain(
+        &self,
+        wanted: Wanted,
+        attached: Attached,
+    ) -> Result<Uploaded, NotPrepared> {
         let fitted = fitting(wanted, attached.file.ok_or(NotPrepared::NotHere)?).await?;
         let not_uploaded = |error: anyhow::Error| NotPrepared::NotUploaded(format!("{error:#}"));
         let (form, described) = (fitted.form(), fitted.described().await);
         let measured = measured(&fitted.file).await.map_err(not_uploaded)?;
-        let taken = self.upload_plain(form.kind, &fitted.file, &measured).await.map_err(not_uploaded)?;
+        let taken = self
+            .upload_plain(form.kind, &fitted.file, &measured)
+            .await
+            .map_err(not_uploaded)?;
         Ok(Uploaded {
             url: taken.url,
             direct_path: taken.direct_path,
@@ -64,7 +71,12 @@ impl Link {
     }
 
     /// To the first of the media servers that takes it.
-    async fn upload_plain(&self, kind: MediaKind, file: &media::File, measured: &Measured) -> anyhow::Result<Taken> {
+    async fn upload_plain(
+        &self,
+        kind: MediaKind,
+        file: &media::File,
+        measured: &Measured,
+    ) -> anyhow::Result<Taken> {
         let token = URL_SAFE_NO_PAD.encode(&measured.sha256);
         let family = upload_type(kind).upload_path().trim_start_matches("/mms/");
         let mut last = anyhow::anyhow!("there are no media servers");
@@ -72,16 +84,32 @@ impl Link {
             let servers = self.client.refresh_media_conn(renewed).await?;
             for host in &servers.hosts {
                 let (host, auth) = (&host.hostname, &servers.auth);
-                let url = format!("https://{host}/newsletter/newsletter-{family}/{token}?auth={auth}&token={token}");
+                let url = format!(
+                    "https://{host}/newsletter/newsletter-{family}/{token}?auth={auth}&token={token}"
+                );
                 let request = HttpRequest::post(url).with_header("Origin", WHATSAPP_WEB_ORIGIN);
-                let (http, path, size) = (self.client.http_client.clone(), file.path().to_owned(), measured.size);
+                let (http, path, size) = (
+                    self.client.http_client.clone(),
+                    file.path().to_owned(),
+                    measured.size,
+                );
                 let uploading = blocking(move || {
                     let file = File::open(path)?;
                     http.execute_upload(request, Box::new(file), size)
                 });
-                match uploading.await.unwrap_or_else(|| Err(anyhow::anyhow!("the program is ending"))) {
-                    Ok(answer) if answer.status_code < 300 => return Ok(serde_json::from_slice(&answer.body)?),
-                    Ok(answer) => last = anyhow::anyhow!("WhatsApp's media servers answered {}", answer.status_code),
+                match uploading
+                    .await
+                    .unwrap_or_else(|| Err(anyhow::anyhow!("the program is ending")))
+                {
+                    Ok(answer) if answer.status_code < 300 => {
+                        return Ok(serde_json::from_slice(&answer.body)?);
+                    }
+                    Ok(answer) => {
+                        last = anyhow::anyhow!(
+                            "WhatsApp's media servers answered {}",
+                            answer.status_code
+                        )
+                    }
                     Err(error) => last = error,
                 }
             }
@@ -90,7 +118,13 @@ impl Link {
     }
 
     /// Hands a post over whose file WhatsApp knows by a handle, for which the engine has no word.
-    pub(super) async fn publish(&self, to: Jid, post: &wa::Message, handle: &str, id: &str) -> Result<(), ClientError> {
+    pub(super) async fn publish(
+        &self,
+        to: Jid,
+        post: &wa::Message,
+        handle: &str,
+        id: &str,
+    ) -> Result<(), ClientError> {
         let mut plaintext = NodeBuilder::new("plaintext");
         if let Some(kind) = media_type_from_message(post) {
             plaintext = plaintext.attr("mediatype", kind);
@@ -112,7 +146,12 @@ async fn measured(file: &media::File) -> anyhow::Result<Measured> {
         let (mut file, mut piece, mut size) = (File::open(path)?, vec![0; PIECE], 0);
         loop {
             match file.read(&mut piece)? {
-                0 => return anyhow::Ok(Measured { sha256: hash.finalize().to_vec(), size }),
+                0 => {
+                    return anyhow::Ok(Measured {
+                        sha256: hash.finalize().to_vec(),
+                        size,
+                    });
+                }
                 read => {
                     hash.update(&piece[..read]);
                     size += read as u64;
@@ -120,5 +159,7 @@ async fn measured(file: &media::File) -> anyhow::Result<Measured> {
             }
         }
     });
-    reading.await.ok_or_else(|| anyhow::anyhow!("it cannot be read"))?
+    reading
+        .await
+        .ok_or_else(|| anyhow::anyhow!("it cannot be read"))?
 }

@@ -45,7 +45,10 @@ impl EventHandler for Listener {
     fn handle_event(&self, event: Arc<Event>) {
         let is_meant = match &*event {
             Event::Connected(_) => true,
-            Event::Messages(batch) => batch.messages.iter().any(|message| message.info.source.chat.is_newsletter()),
+            Event::Messages(batch) => batch
+                .messages
+                .iter()
+                .any(|message| message.info.source.chat.is_newsletter()),
             _ => false,
         };
         if is_meant && self.events.try_send(event).is_err() {
@@ -95,7 +98,10 @@ impl Posts {
     ) -> newsletters::Reading {
         let (followed, has_missed) = (Arc::<Followed>::default(), Arc::<AtomicBool>::default());
         let (events, mut seen) = mpsc::channel::<Arc<Event>>(MOST);
-        let listener = Listener { events, has_missed: Arc::clone(&has_missed) };
+        let listener = Listener {
+            events,
+            has_missed: Arc::clone(&has_missed),
+        };
         client.subscribe_handler(Arc::new(listener)).detach();
         let posts = Arc::new(Self {
             session,
@@ -111,9 +117,15 @@ impl Posts {
         });
         let reader = Arc::clone(&posts);
         tasks.spawn(async move {
-            while let Some(Some(event)) = reader.tasks.unless_stopping(reader.next(&mut seen)).await {
+            while let Some(Some(event)) = reader.tasks.unless_stopping(reader.next(&mut seen)).await
+            {
                 // Boxed, so that a session where nothing is posted does not hold the room for it.
-                if reader.tasks.unless_stopping(Box::pin(reader.heard(event.as_deref()))).await.is_none() {
+                if reader
+                    .tasks
+                    .unless_stopping(Box::pin(reader.heard(event.as_deref())))
+                    .await
+                    .is_none()
+                {
                     break;
                 }
             }
@@ -143,7 +155,11 @@ impl Posts {
             }
             None if self.client.is_logged_in() => self.catch_up_with_all().await,
             Some(Event::Messages(batch)) => {
-                for message in batch.messages.iter().filter(|message| message.info.source.chat.is_newsletter()) {
+                for message in batch
+                    .messages
+                    .iter()
+                    .filter(|message| message.info.source.chat.is_newsletter())
+                {
                     self.take(message).await;
                 }
             }
@@ -157,16 +173,28 @@ impl Posts {
             Ok(followed) => followed,
             Err(error) => return self.fall_behind(&error),
         };
-        for id in followed.iter().filter(|id| !self.levels(|level| level.contains(*id))) {
+        for id in followed
+            .iter()
+            .filter(|id| !self.levels(|level| level.contains(*id)))
+        {
             self.catch_up(id, None).await;
         }
     }
 
     async fn all_followed(&self) -> Result<Vec<String>, NotKnown> {
         let listing = newsletters::list(&self.client, &self.followed);
-        let followed = self.clock.timeout(PATIENCE, listing).await.map_err(|_| NotAnswered::Silence(PATIENCE))??;
-        let ids: Vec<String> = followed.into_iter().map(|newsletter| newsletter.id).collect();
-        self.store.keep_newsletters(&self.session.life(), &ids).await?;
+        let followed = self
+            .clock
+            .timeout(PATIENCE, listing)
+            .await
+            .map_err(|_| NotAnswered::Silence(PATIENCE))??;
+        let ids: Vec<String> = followed
+            .into_iter()
+            .map(|newsletter| newsletter.id)
+            .collect();
+        self.store
+            .keep_newsletters(&self.session.life(), &ids)
+            .await?;
         Ok(ids)
     }
 
@@ -178,26 +206,39 @@ impl Posts {
     /// Takes a post that has just come in.
     async fn take(&self, message: &InboundMessage) {
         let info = &message.info;
-        let (id, place) = (info.source.chat.to_non_ad_string(), i64::from(info.server_id));
+        let (id, place) = (
+            info.source.chat.to_non_ad_string(),
+            i64::from(info.server_id),
+        );
         // That one was taken back comes without words, which the engine passes over.
         if info.edit == EditAttribute::AdminEdit {
-            let told = incoming::edited_post(self.session.name(), &message.message, info, &self.known());
+            let told =
+                incoming::edited_post(self.session.name(), &message.message, info, &self.known());
             return self.tell(told.into_iter().collect()).await;
         }
         if self.followed.get(&id).is_none() {
             self.learn(&id).await;
         }
         // Who posted in one's own newsletter is only said to those who ask.
-        let may_be_own = self.followed.get(&id).is_none_or(|newsletter| newsletter.role.may_post());
+        let may_be_own = self
+            .followed
+            .get(&id)
+            .is_none_or(|newsletter| newsletter.role.may_post());
         let is_level = !may_be_own && self.levels(|level| level.contains(&id));
         let is_found = !is_level && self.catch_up(&id, Some(place)).await;
-        let told = self.store.newsletter_place(&self.session.life(), &id).await.ok().flatten();
+        let told = self
+            .store
+            .newsletter_place(&self.session.life(), &id)
+            .await
+            .ok()
+            .flatten();
         // It was among those that were found, or is when it is asked again.
         if place > 0 && (may_be_own || is_found && told.is_some_and(|told| told >= place)) {
             return;
         }
         // Two posts under one id are one event.
-        self.tell(self.told(&message.message, info).into_iter().collect()).await;
+        self.tell(self.told(&message.message, info).into_iter().collect())
+            .await;
         if is_level || is_found {
             self.note(&id, place).await;
         }
@@ -223,9 +264,18 @@ impl Posts {
     }
 
     /// What was posted and not told, with the number of each, in order.
-    async fn missed(&self, id: &str, coming: Option<i64>) -> Result<Vec<(i64, Option<Incoming>)>, NotKnown> {
+    async fn missed(
+        &self,
+        id: &str,
+        coming: Option<i64>,
+    ) -> Result<Vec<(i64, Option<Incoming>)>, NotKnown> {
         let coming_from = coming.filter(|place| *place > 0).map(|place| place - 1);
-        let told = match (self.store.newsletter_place(&self.session.life(), id).await?, coming_from) {
+        let told = match (
+            self.store
+                .newsletter_place(&self.session.life(), id)
+                .await?,
+            coming_from,
+        ) {
             // It may have been on its way already when the newsletter was seen first.
             (Some(told), Some(place)) => told.min(place),
             (Some(told), None) => told,
@@ -236,7 +286,9 @@ impl Posts {
                 return Ok(Vec::new());
             }
         };
-        let Ok(jid) = id.parse::<Jid>() else { return Ok(Vec::new()) };
+        let Ok(jid) = id.parse::<Jid>() else {
+            return Ok(Vec::new());
+        };
         let mut missed: Vec<NewsletterMessage> = Vec::new();
         let mut before = None;
         loop {
@@ -244,7 +296,8 @@ impl Posts {
             let oldest = page.iter().map(|post| post.server_id).min();
             let is_last = page.len() < PAGE as usize;
             missed.extend(page.into_iter().filter(|post| place(post) > told));
-            let reached = oldest.is_none_or(|oldest| i64::try_from(oldest).is_ok_and(|oldest| oldest <= told + 1));
+            let reached = oldest
+                .is_none_or(|oldest| i64::try_from(oldest).is_ok_and(|oldest| oldest <= told + 1));
             if is_last || reached || missed.len() >= MOST_MISSED {
                 break;
             }
@@ -261,21 +314,41 @@ impl Posts {
 
     /// Learns what a newsletter is called, and what the account is there.
     pub async fn learn(&self, id: &str) {
-        match self.clock.timeout(PATIENCE, newsletters::find(&self.client, id)).await {
+        match self
+            .clock
+            .timeout(PATIENCE, newsletters::find(&self.client, id))
+            .await
+        {
             Ok(Ok(found)) => self.followed.note(found),
-            _ => tracing::debug!(session = self.session.name(), "it is not known what a newsletter is called"),
+            _ => tracing::debug!(
+                session = self.session.name(),
+                "it is not known what a newsletter is called"
+            ),
         }
     }
 
     /// Begins to read a newsletter: of what is there already nothing is told. Of one that is read already nothing is left out.
     pub async fn begin(&self, id: &str) -> Result<(), NotAnswered> {
-        let known = self.store.newsletter_place(&self.session.life(), id).await.map_err(|_| NotAnswered::Failed)?;
+        let known = self
+            .store
+            .newsletter_place(&self.session.life(), id)
+            .await
+            .map_err(|_| NotAnswered::Failed)?;
         if known.is_some() {
             return Ok(());
         }
         let jid: Jid = id.parse().map_err(|_| NotAnswered::Failed)?;
-        let newest = self.page(&jid, 1, None).await?.iter().map(place).max().unwrap_or(0);
-        self.store.set_newsletter_place(&self.session.life(), id, newest).await.map_err(|_| NotAnswered::Failed)?;
+        let newest = self
+            .page(&jid, 1, None)
+            .await?
+            .iter()
+            .map(place)
+            .max()
+            .unwrap_or(0);
+        self.store
+            .set_newsletter_place(&self.session.life(), id, newest)
+            .await
+            .map_err(|_| NotAnswered::Failed)?;
         self.levels(|level| level.insert(id.to_owned()));
         Ok(())
     }
@@ -283,24 +356,52 @@ impl Posts {
     /// Reads it no more.
     pub async fn end(&self, id: &str) -> Result<(), NotAnswered> {
         let newsletters = vec![id.to_owned()];
-        self.store.forget_newsletters(&self.session.life(), newsletters).await.map_err(|_| NotAnswered::Failed)
+        self.store
+            .forget_newsletters(&self.session.life(), newsletters)
+            .await
+            .map_err(|_| NotAnswered::Failed)
     }
 
-    async fn page(&self, jid: &Jid, count: u32, before: Option<u64>) -> Result<Vec<NewsletterMessage>, NotAnswered> {
+    async fn page(
+        &self,
+        jid: &Jid,
+        count: u32,
+        before: Option<u64>,
+    ) -> Result<Vec<NewsletterMessage>, NotAnswered> {
         let newsletters = self.client.newsletter();
         // Boxed, since the engine's own futures are nested so deeply that the compiler gives up on what contains them.
         let asking = Box::pin(newsletters.get_messages(jid.clone(), count, before));
-        Ok(self.clock.timeout(PATIENCE, asking).await.map_err(|_| NotAnswered::Silence(PATIENCE))??)
+        Ok(self
+            .clock
+            .timeout(PATIENCE, asking)
+            .await
+            .map_err(|_| NotAnswered::Silence(PATIENCE))??)
     }
 
     /// A post as it was found in a newsletter. What was sent through here was told already.
-    async fn listed(&self, jid: &Jid, post: NewsletterMessage, is_late: bool) -> Result<Option<Incoming>, StoreError> {
-        let Some(message) = post.message else { return Ok(None) };
-        if post.is_sender && self.store.sent_message(&self.session.life(), &post.message_id).await?.is_some() {
+    async fn listed(
+        &self,
+        jid: &Jid,
+        post: NewsletterMessage,
+        is_late: bool,
+    ) -> Result<Option<Incoming>, StoreError> {
+        let Some(message) = post.message else {
+            return Ok(None);
+        };
+        if post.is_sender
+            && self
+                .store
+                .sent_message(&self.session.life(), &post.message_id)
+                .await?
+                .is_some()
+        {
             return Ok(None);
         }
-        let mut info =
-            MessageInfo { id: post.message_id.as_str().into(), is_offline: is_late, ..MessageInfo::default() };
+        let mut info = MessageInfo {
+            id: post.message_id.as_str().into(),
+            is_offline: is_late,
+            ..MessageInfo::default()
+        };
         info.source.chat = jid.clone();
         info.source.is_from_me = post.is_sender;
         info.source.sender = match self.client.pn().filter(|_| post.is_sender) {
@@ -312,7 +413,11 @@ impl Posts {
         Ok(self.told(&message, &info))
     }
 
-    fn told(&self, message: &whatsapp_rust::waproto::whatsapp::Message, info: &MessageInfo) -> Option<Incoming> {
+    fn told(
+        &self,
+        message: &whatsapp_rust::waproto::whatsapp::Message,
+        info: &MessageInfo,
+    ) -> Option<Incoming> {
         let mut info = info.clone();
         if !info.source.is_from_me
             && let Some(newsletter) = self.followed.get(&info.source.chat.to_non_ad_string())
@@ -323,7 +428,13 @@ impl Posts {
     }
 
     fn known(&self) -> Known {
-        Known { other: None, own: [self.client.pn(), self.client.lid()].into_iter().flatten().collect() }
+        Known {
+            other: None,
+            own: [self.client.pn(), self.client.lid()]
+                .into_iter()
+                .flatten()
+                .collect(),
+        }
     }
 
     /// Until it is saved, or the link ends; what was not saved by then is looked for again.
@@ -331,8 +442,16 @@ impl Posts {
         if incoming.is_empty() {
             return;
         }
-        while let Err(error) = self.inbox.accept(&self.session.life(), incoming.clone()).await {
-            tracing::warn!(session = self.session.name(), error = format!("{error:#}"), "posts cannot be saved yet");
+        while let Err(error) = self
+            .inbox
+            .accept(&self.session.life(), incoming.clone())
+            .await
+        {
+            tracing::warn!(
+                session = self.session.name(),
+                error = format!("{error:#}"),
+                "posts cannot be saved yet"
+            );
             self.clock.sleep(PAUSE).await;
         }
     }
@@ -341,7 +460,11 @@ impl Posts {
         if place <= 0 {
             return;
         }
-        if let Err(error) = self.store.set_newsletter_place(&self.session.life(), id, place).await {
+        if let Err(error) = self
+            .store
+            .set_newsletter_place(&self.session.life(), id, place)
+            .await
+        {
             // What is told twice is one event.
             tracing::debug!(session = self.session.name(), %error, "how far a newsletter was told cannot be saved");
         }

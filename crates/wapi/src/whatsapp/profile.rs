@@ -54,10 +54,17 @@ impl Link {
     pub async fn own_profile(&self, limit: Duration) -> Result<OwnProfile, NotAnswered> {
         let own = self.client.pn().ok_or(NotAnswered::Offline)?.to_non_ad();
         let asked = std::slice::from_ref(&own);
-        let found = self.asked(limit, self.client.contacts().get_user_info(asked)).await?;
+        let found = self
+            .asked(limit, self.client.contacts().get_user_info(asked))
+            .await?;
         // There is one answer, by whichever address.
-        let Some(found) = found.into_values().next() else { return Ok(OwnProfile::default()) };
-        Ok(OwnProfile { about: found.status.filter(|about| !about.is_empty()), picture: found.picture_id })
+        let Some(found) = found.into_values().next() else {
+            return Ok(OwnProfile::default());
+        };
+        Ok(OwnProfile {
+            about: found.status.filter(|about| !about.is_empty()),
+            picture: found.picture_id,
+        })
     }
 
     /// Changes the name that others see.
@@ -70,11 +77,16 @@ impl Link {
 
     /// Changes the text below it.
     pub async fn sets_about(&self, about: &str, limit: Duration) -> Result<(), NotAnswered> {
-        self.asked(limit, self.client.profile().set_status_text(about)).await
+        self.asked(limit, self.client.profile().set_status_text(about))
+            .await
     }
 
     /// Shows a picture, a square JPEG, or none.
-    pub async fn sets_picture(&self, jpeg: Option<Vec<u8>>, limit: Duration) -> Result<(), NotAnswered> {
+    pub async fn sets_picture(
+        &self,
+        jpeg: Option<Vec<u8>>,
+        limit: Duration,
+    ) -> Result<(), NotAnswered> {
         let profile = self.client.profile();
         let setting = async {
             match jpeg {
@@ -92,14 +104,32 @@ impl Link {
         size: PictureSize,
         limit: Duration,
     ) -> Result<Option<Picture>, NotAnswered> {
-        let (jid, contacts) = (outgoing::jid(&self.known_as(whom, limit).await), self.client.contacts());
-        let found = self.asked(limit, contacts.get_profile_picture(&jid, size == PictureSize::Preview)).await?;
-        Ok(found.map(|found| Picture { id: found.id, url: found.url }))
+        let (jid, contacts) = (
+            outgoing::jid(&self.known_as(whom, limit).await),
+            self.client.contacts(),
+        );
+        let found = self
+            .asked(
+                limit,
+                contacts.get_profile_picture(&jid, size == PictureSize::Preview),
+            )
+            .await?;
+        Ok(found.map(|found| Picture {
+            id: found.id,
+            url: found.url,
+        }))
     }
 
     /// The bytes of a picture, a JPEG.
-    pub async fn picture_bytes(&self, picture: &Picture, limit: Duration) -> Result<Vec<u8>, NotAnswered> {
-        let fetching = self.client.http_client.execute(HttpRequest::get(picture.url.clone()));
+    pub async fn picture_bytes(
+        &self,
+        picture: &Picture,
+        limit: Duration,
+    ) -> Result<Vec<u8>, NotAnswered> {
+        let fetching = self
+            .client
+            .http_client
+            .execute(HttpRequest::get(picture.url.clone()));
         match self.clock.timeout(limit, fetching).await {
             Ok(Ok(answer)) if answer.status_code == 200 => Ok(answer.body),
             Ok(Ok(answer)) => Err(NotAnswered::Refused(answer.status_code)),
@@ -110,16 +140,38 @@ impl Link {
 
     /// Whom the account blocks.
     pub async fn blocked(&self, limit: Duration) -> Result<Vec<Person>, NotAnswered> {
-        let listed = self.asked(limit, self.client.blocking().get_blocklist()).await?;
-        let jids: Vec<Jid> = listed.into_iter().map(|entry| entry.jid.to_non_ad()).collect();
-        let others = Others::of(&self.client, jids.iter().map(|jid| (jid.clone(), None)).collect()).await;
-        Ok(jids.iter().map(|jid| others.person(jid, None, None)).collect())
+        let listed = self
+            .asked(limit, self.client.blocking().get_blocklist())
+            .await?;
+        let jids: Vec<Jid> = listed
+            .into_iter()
+            .map(|entry| entry.jid.to_non_ad())
+            .collect();
+        let others = Others::of(
+            &self.client,
+            jids.iter().map(|jid| (jid.clone(), None)).collect(),
+        )
+        .await;
+        Ok(jids
+            .iter()
+            .map(|jid| others.person(jid, None, None))
+            .collect())
     }
 
     /// Blocks somebody, or lets them through again.
-    pub async fn blocks(&self, whom: &ChatId, is_blocked: bool, limit: Duration) -> Result<Blocking, NotAnswered> {
+    pub async fn blocks(
+        &self,
+        whom: &ChatId,
+        is_blocked: bool,
+        limit: Duration,
+    ) -> Result<Blocking, NotAnswered> {
         // WhatsApp wants both addresses; where the engine does not know both, the answer to this teaches it.
-        let jid = match self.asked(limit, async { Ok::<_, NotAnswered>(self.registered(whom).await) }).await? {
+        let jid = match self
+            .asked(limit, async {
+                Ok::<_, NotAnswered>(self.registered(whom).await)
+            })
+            .await?
+        {
             Registered::Nobody => return Ok(Blocking::Nobody),
             Registered::As(number) => Jid::pn(&number),
             Registered::AsAsked | Registered::Unsaid => outgoing::jid(whom),

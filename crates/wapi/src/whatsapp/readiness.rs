@@ -70,9 +70,23 @@ struct Watch {
 }
 
 impl Readiness {
-    pub fn new(client: &Arc<Client>, keys: AppStateKeys, reports: Reports, clock: Clock, tasks: Lifecycle) -> Self {
+    pub fn new(
+        client: &Arc<Client>,
+        keys: AppStateKeys,
+        reports: Reports,
+        clock: Clock,
+        tasks: Lifecycle,
+    ) -> Self {
         let (is_new, connection) = (AtomicBool::new(false), AtomicU64::new(0));
-        Self(Arc::new(Watch { client: Arc::downgrade(client), keys, reports, clock, tasks, is_new, connection }))
+        Self(Arc::new(Watch {
+            client: Arc::downgrade(client),
+            keys,
+            reports,
+            clock,
+            tasks,
+            is_new,
+            connection,
+        }))
     }
 }
 
@@ -85,8 +99,14 @@ impl Watch {
         }
         let watch = Arc::clone(self);
         self.tasks.spawn(async move {
-            watch.tasks.unless_stopping(watch.clock.sleep(FIRST_WORDS)).await;
-            let is_there = watch.client.upgrade().is_some_and(|client| client.is_logged_in());
+            watch
+                .tasks
+                .unless_stopping(watch.clock.sleep(FIRST_WORDS))
+                .await;
+            let is_there = watch
+                .client
+                .upgrade()
+                .is_some_and(|client| client.is_logged_in());
             if is_there && watch.connection.load(Ordering::SeqCst) == connection {
                 watch.reports.send(Signal::LetIn);
             }
@@ -103,7 +123,10 @@ impl Watch {
         self.reports.send(Signal::LetIn);
         let watch = Arc::clone(self);
         self.tasks.spawn(async move {
-            let shared = watch.tasks.unless_stopping(watch.keys.clone().shared()).await;
+            let shared = watch
+                .tasks
+                .unless_stopping(watch.keys.clone().shared())
+                .await;
             if shared.is_some() && watch.connection.load(Ordering::SeqCst) == connection {
                 watch.reports.send(Signal::Online);
             }

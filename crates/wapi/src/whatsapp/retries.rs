@@ -13,7 +13,9 @@ use anyhow::{Context, Result, bail, ensure};
 use tokio::sync::Mutex;
 use whatsapp_rust::features::MessageRetransmission;
 use whatsapp_rust::types::events::{Event, EventHandler, EventInterest, EventKind};
-use whatsapp_rust::wacore::iq::prekeys::{OneTimePreKeyNode, PreKeyFetchReason, PreKeyFetchSpec, SignedPreKeyNode};
+use whatsapp_rust::wacore::iq::prekeys::{
+    OneTimePreKeyNode, PreKeyFetchReason, PreKeyFetchSpec, SignedPreKeyNode,
+};
 use whatsapp_rust::wacore::libsignal::protocol::{PreKeyBundle, PublicKey};
 use whatsapp_rust::wacore::protocol::ProtocolNode;
 use whatsapp_rust::wacore::protocol::retry::extract_registration_id_from_node_ref;
@@ -40,7 +42,11 @@ type Task = Pin<Box<dyn Future<Output = ()> + Send + 'static>>;
 
 /// A task of the engine, marked if it is one to hold back.
 pub(super) fn marked(task: Task) -> Task {
-    if COMES_NEXT.take() { Box::pin(OF_OWN_PHONE.scope((), task)) } else { task }
+    if COMES_NEXT.take() {
+        Box::pin(OF_OWN_PHONE.scope((), task))
+    } else {
+        task
+    }
 }
 
 /// Whether it is the account's own phone that the present task answers.
@@ -73,15 +79,30 @@ struct Asked {
 impl Retries {
     pub fn new(session: Lifeline, client: &Arc<Client>, store: Store, tasks: Lifecycle) -> Self {
         let (client, one) = (Arc::downgrade(client), Mutex::default());
-        Self(Arc::new(Answering { session, client, store, tasks, one }))
+        Self(Arc::new(Answering {
+            session,
+            client,
+            store,
+            tasks,
+            one,
+        }))
     }
 }
 
 impl EventHandler for Retries {
     fn handle_event(&self, event: Arc<Event>) {
-        let Event::RawNode(node) = &*event else { return };
+        let Event::RawNode(node) = &*event else {
+            return;
+        };
         COMES_NEXT.set(false);
-        let Some(asked) = self.0.client.upgrade().and_then(|client| asked(&client, node.get())) else { return };
+        let Some(asked) = self
+            .0
+            .client
+            .upgrade()
+            .and_then(|client| asked(&client, node.get()))
+        else {
+            return;
+        };
         COMES_NEXT.set(true);
         let answering = Arc::clone(&self.0);
         self.0.tasks.spawn(async move {
@@ -112,11 +133,18 @@ impl EventHandler for Retries {
 /// What the account's own phone asks for, if this is such a request. Those of its other linked devices, and those in groups, are in good
 /// hands with the engine.
 fn asked(client: &Client, receipt: &NodeRef<'_>) -> Option<Result<Asked>> {
-    if receipt.tag.as_ref() != "receipt" || receipt.get_attr("type").is_none_or(|kind| kind.as_str() != "retry") {
+    if receipt.tag.as_ref() != "receipt"
+        || receipt
+            .get_attr("type")
+            .is_none_or(|kind| kind.as_str() != "retry")
+    {
         return None;
     }
     let mut attributes = receipt.attrs();
-    let (phone, recipient) = (attributes.optional_jid("from")?, attributes.optional_jid("recipient")?);
+    let (phone, recipient) = (
+        attributes.optional_jid("from")?,
+        attributes.optional_jid("recipient")?,
+    );
     if phone.device() != 0 || !client.is_own(&phone) || client.is_own(&recipient) {
         return None;
     }
@@ -124,41 +152,92 @@ fn asked(client: &Client, receipt: &NodeRef<'_>) -> Option<Result<Asked>> {
 }
 
 fn read(phone: Jid, recipient: Jid, receipt: &NodeRef<'_>) -> Result<Asked> {
-    let retry = receipt.get_optional_child("retry").context("it does not say which message")?;
+    let retry = receipt
+        .get_optional_child("retry")
+        .context("it does not say which message")?;
     let mut attributes = retry.attrs();
-    let id = attributes.optional_string("id").context("it does not say which message")?.into_owned();
+    let id = attributes
+        .optional_string("id")
+        .context("it does not say which message")?
+        .into_owned();
     let count = attributes.optional_u64("count").unwrap_or(1);
-    let keys = receipt.get_optional_child("keys").map(|keys| bundle(receipt, keys)).transpose()?;
-    Ok(Asked { phone, recipient, id, count: u8::try_from(count).unwrap_or(u8::MAX), keys })
+    let keys = receipt
+        .get_optional_child("keys")
+        .map(|keys| bundle(receipt, keys))
+        .transpose()?;
+    Ok(Asked {
+        phone,
+        recipient,
+        id,
+        count: u8::try_from(count).unwrap_or(u8::MAX),
+        keys,
+    })
 }
 
 /// The keys for a new session that the phone sends along.
 fn bundle(receipt: &NodeRef<'_>, keys: &NodeRef<'_>) -> Result<PreKeyBundle> {
     let registration = extract_registration_id_from_node_ref(receipt).context("no registration")?;
-    let identity = keys.get_optional_child("identity").and_then(NodeRef::content_bytes).context("no identity")?;
+    let identity = keys
+        .get_optional_child("identity")
+        .and_then(NodeRef::content_bytes)
+        .context("no identity")?;
     let signed = keys.get_optional_child("skey").context("no signed key")?;
     let signed = SignedPreKeyNode::try_from_node_ref(signed)?;
-    let once = keys.get_optional_child("key").map(OneTimePreKeyNode::try_from_node_ref).transpose()?;
+    let once = keys
+        .get_optional_child("key")
+        .map(OneTimePreKeyNode::try_from_node_ref)
+        .transpose()?;
     let once = match once {
-        Some(key) => Some((key.id.into(), PublicKey::from_djb_public_key_bytes(&key.public_bytes)?)),
+        Some(key) => Some((
+            key.id.into(),
+            PublicKey::from_djb_public_key_bytes(&key.public_bytes)?,
+        )),
         None => None,
     };
     let signed_key = PublicKey::from_djb_public_key_bytes(&signed.public_bytes)?;
     let identity = PublicKey::from_djb_public_key_bytes(identity)?;
     let device = 0.into();
-    let signature: [u8; 64] = signed.signature.as_slice().try_into().context("a signature has 64 bytes")?;
-    Ok(PreKeyBundle::new(registration, device, once, signed.id.into(), signed_key, signature.into(), identity.into())?)
+    let signature: [u8; 64] = signed
+        .signature
+        .as_slice()
+        .try_into()
+        .context("a signature has 64 bytes")?;
+    Ok(PreKeyBundle::new(
+        registration,
+        device,
+        once,
+        signed.id.into(),
+        signed_key,
+        signature.into(),
+        identity.into(),
+    )?)
 }
 
 impl Answering {
     async fn answer(&self, asked: Asked) -> Result<()> {
         let _one = self.one.lock().await;
         let client = self.client.upgrade().context("the connection ended")?;
-        let message = as_it_left(&client, &self.store, &self.session.life(), &asked.recipient, &asked.id).await?;
-        let Asked { phone, recipient, id, count, keys } = asked;
+        let message = as_it_left(
+            &client,
+            &self.store,
+            &self.session.life(),
+            &asked.recipient,
+            &asked.id,
+        )
+        .await?;
+        let Asked {
+            phone,
+            recipient,
+            id,
+            count,
+            keys,
+        } = asked;
         match keys {
             Some(keys) => {
-                ensure!(is_of_account(&client, &keys), "its keys are not those of the account");
+                ensure!(
+                    is_of_account(&client, &keys),
+                    "its keys are not those of the account"
+                );
                 client.signal().install_prekey_bundle(&phone, &keys).await?;
             }
             // What was sealed once more with the keys there are could not be read, either.
@@ -167,7 +246,9 @@ impl Answering {
         }
         let copy = copy(&recipient, message);
         let again = MessageRetransmission::new(recipient.to_non_ad(), phone, copy, id, count);
-        Ok(client.retransmit_message(again.with_recipient(recipient)).await?)
+        Ok(client
+            .retransmit_message(again.with_recipient(recipient))
+            .await?)
     }
 }
 
@@ -181,7 +262,13 @@ pub(super) async fn as_it_left(
 ) -> Result<wa::Message> {
     let chat = chat.to_non_ad();
     let other = client.get_lid_pn_entry(&chat).await.ok().flatten();
-    let other = other.map(|known| if chat.is_lid() { Jid::pn(&*known.phone_number) } else { Jid::lid(&*known.lid) });
+    let other = other.map(|known| {
+        if chat.is_lid() {
+            Jid::pn(&*known.phone_number)
+        } else {
+            Jid::lid(&*known.lid)
+        }
+    });
     for chat in [Some(chat), other].into_iter().flatten() {
         if let Some(message) = store.payload(session, &chat.to_string(), id).await? {
             return Ok(codec::message_decode(&message)?);
@@ -193,7 +280,13 @@ pub(super) async fn as_it_left(
 /// Puts new keys of a device in place of those there are. At no moment are there none, since others may be sealing with them.
 pub(super) async fn fresh_session(client: &Client, device: &Jid) -> Result<()> {
     let request = PreKeyFetchSpec::with_reason(vec![device.clone()], PreKeyFetchReason::Identity);
-    let keys = client.execute(request).await?.bundles.into_values().next().context("the device has no keys")?;
+    let keys = client
+        .execute(request)
+        .await?
+        .bundles
+        .into_values()
+        .next()
+        .context("the device has no keys")?;
     client.signal().install_prekey_bundle(device, &keys).await?;
     Ok(())
 }
@@ -201,8 +294,14 @@ pub(super) async fn fresh_session(client: &Client, device: &Jid) -> Result<()> {
 /// Whether a bundle carries the account's own key, which WhatsApp has vouched for when the device was linked.
 fn is_of_account(client: &Client, keys: &PreKeyBundle) -> bool {
     let device = client.persistence_manager().get_device_snapshot();
-    let key = device.account.as_ref().and_then(|account| account.account_signature_key.clone());
-    let identity = keys.identity_key().ok().map(|key| key.public_key().public_key_bytes());
+    let key = device
+        .account
+        .as_ref()
+        .and_then(|account| account.account_signature_key.clone());
+    let identity = keys
+        .identity_key()
+        .ok()
+        .map(|key| key.public_key().public_key_bytes());
     key.is_none_or(|key| identity.is_some_and(|identity| key == identity))
 }
 
@@ -214,5 +313,9 @@ fn copy(recipient: &Jid, message: wa::Message) -> wa::Message {
         message: MessageField::some(message),
         ..Default::default()
     };
-    wa::Message { device_sent_message: MessageField::some(sent), message_context_info: around, ..Default::default() }
+    wa::Message {
+        device_sent_message: MessageField::some(sent),
+        message_context_info: around,
+        ..Default::default()
+    }
 }

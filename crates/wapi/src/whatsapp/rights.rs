@@ -36,7 +36,12 @@ pub(super) struct Rights {
 
 impl Rights {
     pub fn new(session: Lifeline, store: Store, clock: Clock) -> Self {
-        Self { session, store, clock, in_vain: Mutex::default() }
+        Self {
+            session,
+            store,
+            clock,
+            in_vain: Mutex::default(),
+        }
     }
 
     /// Whether an edit or a deletion counts; writes down by which right a message was taken back. Everything else counts.
@@ -57,15 +62,22 @@ impl Rights {
         }
         match told {
             EventData::MessageEdited(edited) => {
-                let claim = self.claim(client, message, known, &edited.message_id).await?;
+                let claim = self
+                    .claim(client, message, known, &edited.message_id)
+                    .await?;
                 Ok(claim.is_author != Some(false))
             }
             EventData::MessageDeleted(deleted) => {
-                let claim = self.claim(client, message, known, &deleted.message_id).await?;
+                let claim = self
+                    .claim(client, message, known, &deleted.message_id)
+                    .await?;
                 let right = match claim.is_author {
                     Some(true) => Some(Right::Author),
                     None if !claim.names_another => Some(Right::Author),
-                    _ => self.is_admin(client, message, &claim.by).await?.then_some(Right::Admin),
+                    _ => self
+                        .is_admin(client, message, &claim.by)
+                        .await?
+                        .then_some(Right::Admin),
                 };
                 deleted.change.by = right.unwrap_or_default();
                 Ok(right.is_some())
@@ -74,32 +86,68 @@ impl Rights {
         }
     }
 
-    async fn claim(&self, client: &Client, message: &InboundMessage, known: &Known, id: &str) -> Result<Claim> {
+    async fn claim(
+        &self,
+        client: &Client,
+        message: &InboundMessage,
+        known: &Known,
+        id: &str,
+    ) -> Result<Claim> {
         let source = &message.info.source;
         let own = [client.pn(), client.lid()];
-        let other = if source.is_from_me { None } else { known.other.as_ref() };
-        let mut by: Vec<String> = [&source.sender].into_iter().chain(other).map(Jid::to_non_ad_string).collect();
+        let other = if source.is_from_me {
+            None
+        } else {
+            known.other.as_ref()
+        };
+        let mut by: Vec<String> = [&source.sender]
+            .into_iter()
+            .chain(other)
+            .map(Jid::to_non_ad_string)
+            .collect();
         if source.is_from_me {
             by.extend(own.iter().flatten().map(Jid::to_non_ad_string));
         }
-        let chats = [Some(&source.chat), known.other.as_ref()].into_iter().flatten().map(Jid::to_non_ad_string);
-        let authors = self.store.authors(&self.session.life(), &chats.collect::<Vec<_>>(), id).await?;
+        let chats = [Some(&source.chat), known.other.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(Jid::to_non_ad_string);
+        let authors = self
+            .store
+            .authors(&self.session.life(), &chats.collect::<Vec<_>>(), id)
+            .await?;
         let wrote = |author: &Option<String>| match author {
             Some(author) => by.contains(author),
             None => source.is_from_me,
         };
         let is_author = (!authors.is_empty()).then(|| authors.iter().any(wrote));
         // Of a message that nobody knows here, whoever takes it back says whose it is.
-        let key = inner(&message.message).protocol_message.as_option().and_then(|protocol| protocol.key.as_option());
+        let key = inner(&message.message)
+            .protocol_message
+            .as_option()
+            .and_then(|protocol| protocol.key.as_option());
         let names_another = is_group(message)
             && key.is_some_and(|key| {
-                let named = key.participant.as_deref().and_then(|named| named.parse::<Jid>().ok());
-                named.is_some_and(|named| !by.contains(&named.to_non_ad_string())) || key.from_me == Some(false)
+                let named = key
+                    .participant
+                    .as_deref()
+                    .and_then(|named| named.parse::<Jid>().ok());
+                named.is_some_and(|named| !by.contains(&named.to_non_ad_string()))
+                    || key.from_me == Some(false)
             });
-        Ok(Claim { by, is_author, names_another })
+        Ok(Claim {
+            by,
+            is_author,
+            names_another,
+        })
     }
 
-    async fn is_admin(&self, client: &Client, message: &InboundMessage, who: &[String]) -> Result<bool> {
+    async fn is_admin(
+        &self,
+        client: &Client,
+        message: &InboundMessage,
+        who: &[String],
+    ) -> Result<bool> {
         if !is_group(message) {
             return Ok(false);
         }
@@ -108,16 +156,33 @@ impl Rights {
         if source.is_from_me {
             return Ok(true);
         }
-        let person = (source.chat.to_non_ad_string(), source.sender.to_non_ad_string());
+        let person = (
+            source.chat.to_non_ad_string(),
+            source.sender.to_non_ad_string(),
+        );
         if self.is_hopeless(&person) {
             return Ok(false);
         }
-        let asked = self.clock.timeout(PATIENCE, client.groups().get_metadata(&source.chat)).await;
+        let asked = self
+            .clock
+            .timeout(PATIENCE, client.groups().get_metadata(&source.chat))
+            .await;
         let is_admin = match asked.map(|answer| answer.map_err(NotAnswered::from)) {
-            Ok(Ok(group)) => group.participants.iter().filter(|member| member.is_admin()).any(|member| {
-                let addresses = [Some(&member.jid), member.phone_number.as_ref(), member.lid.as_ref()];
-                addresses.into_iter().flatten().any(|address| who.contains(&address.to_non_ad_string()))
-            }),
+            Ok(Ok(group)) => group
+                .participants
+                .iter()
+                .filter(|member| member.is_admin())
+                .any(|member| {
+                    let addresses = [
+                        Some(&member.jid),
+                        member.phone_number.as_ref(),
+                        member.lid.as_ref(),
+                    ];
+                    addresses
+                        .into_iter()
+                        .flatten()
+                        .any(|address| who.contains(&address.to_non_ad_string()))
+                }),
             Err(_) | Ok(Err(NotAnswered::Offline | NotAnswered::Silence(_))) => {
                 bail!("WhatsApp does not say who a group's admins are")
             }
@@ -133,7 +198,9 @@ impl Rights {
         let now = self.clock.uptime();
         let mut in_vain = self.in_vain.lock().unwrap_or_else(PoisonError::into_inner);
         in_vain.retain(|_, (_, last)| now.saturating_sub(*last) < STRIKES.1);
-        in_vain.get(person).is_some_and(|(times, _)| *times >= STRIKES.0)
+        in_vain
+            .get(person)
+            .is_some_and(|(times, _)| *times >= STRIKES.0)
     }
 
     fn remember(&self, person: (String, String)) {

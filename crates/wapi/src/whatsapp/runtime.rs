@@ -24,7 +24,12 @@ pub(super) struct TrackedRuntime {
 
 impl TrackedRuntime {
     pub fn new(tasks: Lifecycle, clock: Clock, reports: Reports, keys: AppStateKeys) -> Self {
-        Self { tasks, clock, reports, keys }
+        Self {
+            tasks,
+            clock,
+            reports,
+            keys,
+        }
     }
 
     /// Runs a task of the engine. If it panics, whoever follows the link hears of it.
@@ -55,7 +60,10 @@ impl Runtime for TrackedRuntime {
         Box::pin(self.keys.clone().sleep(self.clock.clone(), duration))
     }
 
-    fn spawn_blocking(&self, work: Box<dyn FnOnce() + Send + 'static>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    fn spawn_blocking(
+        &self,
+        work: Box<dyn FnOnce() + Send + 'static>,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async {
             // A panic in there is the engine's to notice: what it waits for does not come.
             let _ = tokio::task::spawn_blocking(work).await;
@@ -76,14 +84,21 @@ mod tests {
     async fn a_task_of_the_engine_that_panics_is_reported_and_one_that_ends_is_not() {
         let (reports, mut signals) = signals::channel(crate::store::Lifeline::test("shop"));
         let tasks = Lifecycle::new();
-        let runtime = TrackedRuntime::new(tasks.clone(), Clock::system(), reports, AppStateKeys::new(true));
+        let runtime = TrackedRuntime::new(
+            tasks.clone(),
+            Clock::system(),
+            reports,
+            AppStateKeys::new(true),
+        );
         runtime.spawn_detached(Box::pin(async {}));
         drop(runtime.spawn(Box::pin(std::future::pending())));
         runtime.spawn_detached(Box::pin(async {
             tokio::task::yield_now().await;
             panic!("on purpose");
         }));
-        let Some(Signal::Stuck { reason }) = signals.recv().await else { panic!("another signal") };
+        let Some(Signal::Stuck { reason }) = signals.recv().await else {
+            panic!("another signal")
+        };
         assert_eq!(reason, "a part of the connection crashed");
         tasks.finish(&Clock::system(), Duration::from_secs(5)).await;
         drop(runtime);

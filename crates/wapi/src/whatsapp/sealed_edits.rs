@@ -41,18 +41,24 @@ impl Link {
     /// Asked once: what WhatsApp switches on stays on.
     async fn seals_edits(&self) -> bool {
         let asking = self.edits_are_sealed.get_or_try_init(|| async {
-            match self.clock.timeout(SWITCHES, self.client.execute(PropsSpec::new())).await {
+            match self
+                .clock
+                .timeout(SWITCHES, self.client.execute(PropsSpec::new()))
+                .await
+            {
                 Ok(Ok(switches)) => {
                     let code = MESSAGE_EDIT_TO_MESSAGE_SECRET_SENDER_ENABLED.code;
                     let mut switches = switches.experiment_props.iter();
-                    Ok(switches.any(|(known, value)| *known == code && matches!(&**value, "1" | "true")))
+                    Ok(switches
+                        .any(|(known, value)| *known == code && matches!(&**value, "1" | "true")))
                 }
                 Ok(Err(error)) => Err(error.to_string()),
                 Err(error) => Err(error.to_string()),
             }
         });
-        let asked =
-            asking.await.inspect_err(|error| tracing::debug!(error, "it is not known whether edits are sealed"));
+        let asked = asking.await.inspect_err(|error| {
+            tracing::debug!(error, "it is not known whether edits are sealed")
+        });
         asked.copied().unwrap_or(false)
     }
 
@@ -61,9 +67,17 @@ impl Link {
         let key = edit.protocol_message.as_option()?.key.as_option()?;
         let id = key.id.as_deref()?;
         let secret = self.secret_of(&to, id).await?;
-        let own = if leaves_by_lid(&self.client, &to).await { self.client.lid() } else { self.client.pn() };
+        let own = if leaves_by_lid(&self.client, &to).await {
+            self.client.lid()
+        } else {
+            self.client.pn()
+        };
         let own = own.or_else(|| self.client.pn())?.to_non_ad_string();
-        let about = MessageEditContext { original_msg_id: id, original_sender_jid: &own, editor_jid: &own };
+        let about = MessageEditContext {
+            original_msg_id: id,
+            original_sender_jid: &own,
+            editor_jid: &own,
+        };
         let (payload, iv) = encrypt_message_edit(edit, &secret, &about).ok()?;
         let sealed = SecretEncryptedMessage {
             target_message_key: MessageField::some(key.clone()),
@@ -72,14 +86,21 @@ impl Link {
             secret_enc_type: Some(SecretEncType::MESSAGE_EDIT),
             ..Default::default()
         };
-        Some(wa::Message { secret_encrypted_message: MessageField::some(sealed), ..Default::default() })
+        Some(wa::Message {
+            secret_encrypted_message: MessageField::some(sealed),
+            ..Default::default()
+        })
     }
 
     /// The secret of one of the account's messages, as the engine has noted it, under either address of either side.
     async fn secret_of(&self, to: &Jid, id: &str) -> Option<Vec<u8>> {
         let mut chats = vec![to.to_non_ad_string()];
         if !to.is_group() {
-            chats.extend(other_address(&self.client, to).await.map(|other| other.to_non_ad_string()));
+            chats.extend(
+                other_address(&self.client, to)
+                    .await
+                    .map(|other| other.to_non_ad_string()),
+            );
         }
         let own = [self.client.pn(), self.client.lid()].into_iter().flatten();
         let own: Vec<String> = own.map(|own| own.to_non_ad_string()).collect();

@@ -104,7 +104,8 @@ impl Link {
         let uploaded = match (message.content.file(), file) {
             (Some((kind, _)), Some(file)) => {
                 // What an album announces are so many pictures and so many films.
-                let may_move = !matches!(message.content, Content::Product { .. }) && message.album_id.is_none();
+                let may_move = !matches!(message.content, Content::Product { .. })
+                    && message.album_id.is_none();
                 let wanted = Wanted { kind, may_move };
                 Some(match to {
                     ChatId::Newsletter(_) => self.attach_plain(wanted, file).await?,
@@ -113,35 +114,73 @@ impl Link {
             }
             _ => None,
         };
-        let handle = uploaded.as_ref().and_then(|uploaded| uploaded.handle.clone());
-        let original = beside.original.as_deref().and_then(|original| codec::message_decode(original).ok());
+        let handle = uploaded
+            .as_ref()
+            .and_then(|uploaded| uploaded.handle.clone());
+        let original = beside
+            .original
+            .as_deref()
+            .and_then(|original| codec::message_decode(original).ok());
         let quote = match &beside.quote {
             Some(quote) => Some(self.named_as_in(to, quote.clone()).await),
             None => None,
         };
-        let (quote, secret, preview) = (quote.as_ref(), beside.secret.clone(), beside.preview.as_ref());
+        let (quote, secret, preview) = (
+            quote.as_ref(),
+            beside.secret.clone(),
+            beside.preview.as_ref(),
+        );
         let now = self.clock.now();
         let sealed = match &beside.poll {
             Some(poll) => votes::seal(&self.client, to, poll, &message.content, now).await,
             None => None,
         };
-        let around = Around { chat: to, quote, secret, sealed, preview, original, now };
-        let audience = message.audience.iter().filter_map(|person| person.parse().ok()).collect();
+        let around = Around {
+            chat: to,
+            quote,
+            secret,
+            sealed,
+            preview,
+            original,
+            now,
+        };
+        let audience = message
+            .audience
+            .iter()
+            .filter_map(|person| person.parse().ok())
+            .collect();
         let is_edit = matches!(message.content, Content::Edit { .. });
-        let mut message = outgoing::protobuf(message, uploaded, &around).ok_or(NotPrepared::Unsayable)?;
+        let mut message =
+            outgoing::protobuf(message, uploaded, &around).ok_or(NotPrepared::Unsayable)?;
         if is_edit && !matches!(to, ChatId::Newsletter(_)) {
             message = self.edit_as_sent(to, message).await;
         }
         outgoing::owned(&mut message, || Some(self.account()?.address()));
-        Ok(Prepared { message: Box::new(message), audience, handle })
+        Ok(Prepared {
+            message: Box::new(message),
+            audience,
+            handle,
+        })
     }
 
     /// The same that mentions people by the numbers that WhatsApp knows them by: phones show no name for another one.
     async fn mentioning<'a>(&self, message: &'a Message) -> Cow<'a, Message> {
         let mut message = Cow::Borrowed(message);
-        let people: Vec<_> = message.mentions.iter().filter_map(|it| ChatId::parse(it).ok()).collect();
-        let numbers: Vec<_> =
-            people.iter().filter_map(|it| if let ChatId::Phone(it) = it { Some(it.clone()) } else { None }).collect();
+        let people: Vec<_> = message
+            .mentions
+            .iter()
+            .filter_map(|it| ChatId::parse(it).ok())
+            .collect();
+        let numbers: Vec<_> = people
+            .iter()
+            .filter_map(|it| {
+                if let ChatId::Phone(it) = it {
+                    Some(it.clone())
+                } else {
+                    None
+                }
+            })
+            .collect();
         self.meet(&numbers, ASKING).await;
         for person in people {
             let known = self.known_as(&person, ASKING).await;
@@ -156,10 +195,14 @@ impl Link {
 
     /// In a chat that goes by LID the account itself does, too.
     async fn named_as_in(&self, to: &ChatId, quote: Quote) -> Quote {
-        let is_by_lid =
-            quote.is_own && matches!(to, ChatId::Phone(_) | ChatId::Lid(_)) && self.client.is_lid_migrated().await;
+        let is_by_lid = quote.is_own
+            && matches!(to, ChatId::Phone(_) | ChatId::Lid(_))
+            && self.client.is_lid_migrated().await;
         match self.client.lid().filter(|_| is_by_lid) {
-            Some(lid) => Quote { author: lid.to_non_ad_string(), ..quote },
+            Some(lid) => Quote {
+                author: lid.to_non_ad_string(),
+                ..quote
+            },
             None => quote,
         }
     }
@@ -171,7 +214,11 @@ impl Link {
     pub async fn hand_over(
         &self,
         to: &ChatId,
-        Prepared { message, audience, handle }: Prepared,
+        Prepared {
+            message,
+            audience,
+            handle,
+        }: Prepared,
         id: &str,
         limit: Duration,
     ) -> Result<(), NotHandedOver> {
@@ -187,11 +234,20 @@ impl Link {
         }
         if let Some(handle) = handle {
             let publishing = self.publish(outgoing::jid(to), &message, &handle, id);
-            let published = self.clock.timeout(limit, publishing).await.map_err(|_| NotHandedOver::Unclear)?;
+            let published = self
+                .clock
+                .timeout(limit, publishing)
+                .await
+                .map_err(|_| NotHandedOver::Unclear)?;
             return published.map_err(|error| self.reason(error.into(), to));
         }
         // In doubt it is somebody.
-        let address = match self.clock.timeout(limit, self.registered(to)).await.unwrap_or(Registered::Unsaid) {
+        let address = match self
+            .clock
+            .timeout(limit, self.registered(to))
+            .await
+            .unwrap_or(Registered::Unsaid)
+        {
             Registered::Nobody => return Err(NotHandedOver::NotOnWhatsapp),
             Registered::As(number) => Jid::pn(&number),
             Registered::AsAsked | Registered::Unsaid => outgoing::jid(to),
@@ -201,7 +257,10 @@ impl Link {
         }
         if matches!(to, ChatId::Group(_)) {
             // The other half is left for the message itself.
-            let _ = self.clock.timeout(limit / 2, self.meet_members(&address)).await;
+            let _ = self
+                .clock
+                .timeout(limit / 2, self.meet_members(&address))
+                .await;
         }
         // Before it leaves: its receipt may be back before the engine is.
         let overdue = self.overdue.as_ref().filter(|_| to.is_person());
@@ -209,7 +268,9 @@ impl Link {
             overdue.leaves(&to.to_string(), id);
         }
         let options = SendOptions::default().with_message_id(id);
-        let sending = self.client.send_message_with_options(address, *message, options);
+        let sending = self
+            .client
+            .send_message_with_options(address, *message, options);
         match self.clock.timeout(limit, sending).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => {
@@ -227,10 +288,18 @@ impl Link {
     async fn learn_switches(&self, limit: Duration) {
         self.switches
             .get_or_init(|| async {
-                match self.clock.timeout(limit.min(SWITCHES), self.client.fetch_props()).await {
+                match self
+                    .clock
+                    .timeout(limit.min(SWITCHES), self.client.fetch_props())
+                    .await
+                {
                     Ok(Ok(())) => {}
-                    Ok(Err(error)) => tracing::debug!(%error, "WhatsApp's feature switches are not known"),
-                    Err(error) => tracing::debug!(%error, "WhatsApp's feature switches are not known"),
+                    Ok(Err(error)) => {
+                        tracing::debug!(%error, "WhatsApp's feature switches are not known")
+                    }
+                    Err(error) => {
+                        tracing::debug!(%error, "WhatsApp's feature switches are not known")
+                    }
                 }
             })
             .await;
@@ -238,14 +307,15 @@ impl Link {
 
     pub(super) fn reason(&self, error: SendError, to: &ChatId) -> NotHandedOver {
         match error {
-            SendError::NotLoggedIn | SendError::Client(ClientError::NotConnected | ClientError::NotLoggedIn) => {
+            SendError::NotLoggedIn
+            | SendError::Client(ClientError::NotConnected | ClientError::NotLoggedIn) => {
                 NotHandedOver::Offline
             }
             SendError::Client(_) => NotHandedOver::Unclear,
             // The question is who is in the group.
-            SendError::Iq(IqError::ServerError { code: 403 | 404, .. }) if matches!(to, ChatId::Group(_)) => {
-                NotHandedOver::NotInGroup
-            }
+            SendError::Iq(IqError::ServerError {
+                code: 403 | 404, ..
+            }) if matches!(to, ChatId::Group(_)) => NotHandedOver::NotInGroup,
             // Questions that come before the message, and need the connection.
             _ if !self.client.is_logged_in() => NotHandedOver::Offline,
             other => NotHandedOver::Failed(other.to_string()),

@@ -39,7 +39,11 @@ pub(super) struct Introducer<D> {
 
 impl<D> Introducer<D> {
     pub fn new(inner: D, saved: Arc<PersistenceManager>, unheard: Unheard) -> Self {
-        Self { inner, saved, unheard }
+        Self {
+            inner,
+            saved,
+            unheard,
+        }
     }
 }
 
@@ -47,10 +51,13 @@ impl<D> Introducer<D> {
 impl<D: TransportFactory> TransportFactory for Introducer<D> {
     async fn create_transport(&self) -> Result<Dialled> {
         let dialled = self.inner.create_transport().await?;
-        if self.unheard.0.swap(true, Ordering::Relaxed) && self.saved.get_device_snapshot().server_cert_chain.is_some()
+        if self.unheard.0.swap(true, Ordering::Relaxed)
+            && self.saved.get_device_snapshot().server_cert_chain.is_some()
         {
             tracing::info!("WhatsApp's key is learnt anew");
-            self.saved.process_command(DeviceCommand::ClearServerCertChain).await;
+            self.saved
+                .process_command(DeviceCommand::ClearServerCertChain)
+                .await;
         }
         Ok(dialled)
     }

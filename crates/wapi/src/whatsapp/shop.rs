@@ -28,15 +28,32 @@ impl Link {
         limit: Duration,
     ) -> Result<Catalog, NotAnswered> {
         let own = || Some(self.client.pn()?.to_non_ad());
-        let of = of.map(outgoing::jid).or_else(own).ok_or(NotAnswered::Offline)?;
-        let question = CatalogQuestion { of, most, after: after.map(str::to_owned) };
-        self.asked(limit, Box::pin(self.client.execute(question))).await
+        let of = of
+            .map(outgoing::jid)
+            .or_else(own)
+            .ok_or(NotAnswered::Offline)?;
+        let question = CatalogQuestion {
+            of,
+            most,
+            after: after.map(str::to_owned),
+        };
+        self.asked(limit, Box::pin(self.client.execute(question)))
+            .await
     }
 
     /// What is in an order, for whoever has its token.
-    pub async fn order(&self, id: &str, token: &str, limit: Duration) -> Result<OrderContent, NotAnswered> {
-        let question = OrderQuestion { id: id.to_owned(), token: token.to_owned() };
-        self.asked(limit, Box::pin(self.client.execute(question))).await
+    pub async fn order(
+        &self,
+        id: &str,
+        token: &str,
+        limit: Duration,
+    ) -> Result<OrderContent, NotAnswered> {
+        let question = OrderQuestion {
+            id: id.to_owned(),
+            token: token.to_owned(),
+        };
+        self.asked(limit, Box::pin(self.client.execute(question)))
+            .await
     }
 }
 
@@ -57,25 +74,41 @@ impl IqSpec for CatalogQuestion {
             .attr("jid", self.of.clone())
             .attr("allow_shop_source", "true")
             .children(asked);
-        InfoQuery::get("w:biz:catalog", server(), Some(NodeContent::Nodes(vec![catalog.build()])))
+        InfoQuery::get(
+            "w:biz:catalog",
+            server(),
+            Some(NodeContent::Nodes(vec![catalog.build()])),
+        )
     }
 
     fn parse_response(&self, response: &NodeRef<'_>) -> Result<Catalog, anyhow::Error> {
-        let catalog = response.get_optional_child("product_catalog").context("there is no catalogue")?;
-        let products = catalog.get_children_by_tag("product").filter_map(offer).collect();
-        let next = catalog.get_optional_child("paging").and_then(|paging| text(paging, "after"));
+        let catalog = response
+            .get_optional_child("product_catalog")
+            .context("there is no catalogue")?;
+        let products = catalog
+            .get_children_by_tag("product")
+            .filter_map(offer)
+            .collect();
+        let next = catalog
+            .get_optional_child("paging")
+            .and_then(|paging| text(paging, "after"));
         Ok(Catalog { products, next })
     }
 }
 
 /// `None` without an id, which nobody could name it by.
 fn offer(product: &NodeRef<'_>) -> Option<Offer> {
-    let images = product.get_optional_child("media").into_iter().flat_map(|media| media.get_children_by_tag("image"));
+    let images = product
+        .get_optional_child("media")
+        .into_iter()
+        .flat_map(|media| media.get_children_by_tag("image"));
     let image = |image: &NodeRef<'_>| OfferImage {
         url: text(image, "original_image_url"),
         preview_url: text(image, "request_image_url"),
     };
-    let review = product.get_optional_child("status_info").and_then(|info| text(info, "status"));
+    let review = product
+        .get_optional_child("status_info")
+        .and_then(|info| text(info, "status"));
     Some(Offer {
         id: text(product, "id")?,
         title: text(product, "name"),
@@ -84,7 +117,10 @@ fn offer(product: &NodeRef<'_>) -> Option<Offer> {
         retailer_id: text(product, "retailer_id"),
         url: text(product, "url"),
         images: images.map(image).collect(),
-        hidden: product.attrs().optional_string("is_hidden").is_some_and(|hidden| hidden == "true"),
+        hidden: product
+            .attrs()
+            .optional_string("is_hidden")
+            .is_some_and(|hidden| hidden == "true"),
         review: review.map(|review| review.to_ascii_lowercase()),
     })
 }
@@ -96,9 +132,15 @@ struct OrderQuestion {
 
 impl OrderQuestion {
     fn content(&self) -> Node {
-        let small = NodeBuilder::new("image_dimensions").children(dimensions()).build();
-        let order = NodeBuilder::new("order").attr("op", "get").attr("id", self.id.as_str());
-        order.children([small, leaf("token", self.token.as_str())]).build()
+        let small = NodeBuilder::new("image_dimensions")
+            .children(dimensions())
+            .build();
+        let order = NodeBuilder::new("order")
+            .attr("op", "get")
+            .attr("id", self.id.as_str());
+        order
+            .children([small, leaf("token", self.token.as_str())])
+            .build()
     }
 }
 
@@ -106,7 +148,11 @@ impl IqSpec for OrderQuestion {
     type Response = OrderContent;
 
     fn build_iq(&self) -> InfoQuery<'static> {
-        InfoQuery::get("fb:thrift_iq", server(), Some(NodeContent::Nodes(vec![self.content()])))
+        InfoQuery::get(
+            "fb:thrift_iq",
+            server(),
+            Some(NodeContent::Nodes(vec![self.content()])),
+        )
     }
 
     /// The engine's own form has no place for which of the questions of this namespace it is.
@@ -123,18 +169,24 @@ impl IqSpec for OrderQuestion {
     }
 
     fn parse_response(&self, response: &NodeRef<'_>) -> Result<OrderContent, anyhow::Error> {
-        let order = response.get_optional_child("order").context("there is no order")?;
+        let order = response
+            .get_optional_child("order")
+            .context("there is no order")?;
         let item = |product: &NodeRef<'_>| OrderItem {
             id: text(product, "id"),
             title: text(product, "name"),
             quantity: text(product, "quantity").and_then(|quantity| quantity.parse().ok()),
             price: price(product, "price"),
-            image_url: product.get_optional_child("image").and_then(|image| text(image, "url")),
+            image_url: product
+                .get_optional_child("image")
+                .and_then(|image| text(image, "url")),
         };
         Ok(OrderContent {
             id: self.id.clone(),
             items: order.get_children_by_tag("product").map(item).collect(),
-            total: order.get_optional_child("price").and_then(|prices| price(prices, "total")),
+            total: order
+                .get_optional_child("price")
+                .and_then(|prices| price(prices, "total")),
         })
     }
 }
@@ -144,7 +196,9 @@ fn server() -> Jid {
 }
 
 fn leaf(tag: &'static str, text: impl Into<String>) -> Node {
-    NodeBuilder::new(tag).bytes(text.into().into_bytes()).build()
+    NodeBuilder::new(tag)
+        .bytes(text.into().into_bytes())
+        .build()
 }
 
 fn dimensions() -> [Node; 2] {
@@ -170,30 +224,53 @@ mod tests {
 
     #[test]
     fn a_product_is_read_whatever_is_left_out() {
-        let bare =
-            NodeBuilder::new("product").children([leaf("id", "1"), leaf("price", "5"), leaf("name", "")]).build();
-        let nameless = NodeBuilder::new("product").children([leaf("name", "Tea")]).build();
-        let catalog = NodeBuilder::new("product_catalog").children([bare, nameless]).build();
+        let bare = NodeBuilder::new("product")
+            .children([leaf("id", "1"), leaf("price", "5"), leaf("name", "")])
+            .build();
+        let nameless = NodeBuilder::new("product")
+            .children([leaf("name", "Tea")])
+            .build();
+        let catalog = NodeBuilder::new("product_catalog")
+            .children([bare, nameless])
+            .build();
         let answer = NodeBuilder::new("iq").children([catalog]).build();
-        let question = CatalogQuestion { of: server(), most: 1, after: None };
+        let question = CatalogQuestion {
+            of: server(),
+            most: 1,
+            after: None,
+        };
         let read = question.parse_response(&answer.as_node_ref()).unwrap();
         let offer = json!({
             "id": "1", "title": null, "description": null, "price": null, "retailer_id": null, "url": null, "images": [],
             "hidden": false, "review": null,
         });
-        assert_eq!(serde_json::to_value(read).unwrap(), json!({"products": [offer], "next": null}));
+        assert_eq!(
+            serde_json::to_value(read).unwrap(),
+            json!({"products": [offer], "next": null})
+        );
     }
 
     #[test]
     fn the_question_for_an_order_says_which_it_is() {
-        let question = OrderQuestion { id: "7".to_owned(), token: "t".to_owned() };
+        let question = OrderQuestion {
+            id: "7".to_owned(),
+            token: "t".to_owned(),
+        };
         let mut encoded = Vec::new();
         assert!(question.encode_iq_direct("3EB0", &mut encoded).unwrap());
         // The first byte says whether what follows is compressed.
         let iq = whatsapp_rust::wacore_binary::marshal::unmarshal_ref(&encoded[1..]).unwrap();
-        let said: Vec<_> = ["id", "xmlns", "type", "to", "smax_id"].map(|name| iq.attrs().optional_string(name)).into();
-        let said: Vec<_> = said.iter().map(|text| text.as_deref().unwrap_or_default().to_owned()).collect();
+        let said: Vec<_> = ["id", "xmlns", "type", "to", "smax_id"]
+            .map(|name| iq.attrs().optional_string(name))
+            .into();
+        let said: Vec<_> = said
+            .iter()
+            .map(|text| text.as_deref().unwrap_or_default().to_owned())
+            .collect();
         assert_eq!(said, ["3EB0", "fb:thrift_iq", "get", "s.whatsapp.net", "5"]);
-        assert_eq!(text(iq.get_optional_child("order").unwrap(), "token").as_deref(), Some("t"));
+        assert_eq!(
+            text(iq.get_optional_child("order").unwrap(), "token").as_deref(),
+            Some("t")
+        );
     }
 }

@@ -35,7 +35,10 @@ pub enum Signal {
     /// Another program logged in with the same device; the link is over.
     Replaced,
     /// WhatsApp does not let us in. `wait` is what it asked for, if it did.
-    Refused { reason: String, wait: Option<Duration> },
+    Refused {
+        reason: String,
+        wait: Option<Duration>,
+    },
     /// The engine hangs or has crashed; the link is of no use any more.
     Stuck { reason: String },
     /// Something happened around messages.
@@ -82,7 +85,9 @@ pub(super) struct Alarm(pub Reports);
 impl Drop for Alarm {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.send(Signal::Stuck { reason: "a part of the connection crashed".to_owned() });
+            self.0.send(Signal::Stuck {
+                reason: "a part of the connection crashed".to_owned(),
+            });
         }
     }
 }
@@ -121,25 +126,37 @@ impl EventHandler for Reports {
 
 fn signal(event: &Event) -> Option<Signal> {
     Some(match event {
-        Event::PairingQrCode(code) => Signal::Qr { text: code.code.clone(), valid_for: code.timeout },
+        Event::PairingQrCode(code) => Signal::Qr {
+            text: code.code.clone(),
+            valid_for: code.timeout,
+        },
         Event::PairingQrCodesExhausted(_) => Signal::QrExpired,
         Event::PairSuccess(_) => Signal::Paired,
         // The engine's own words name the account.
-        Event::PairError(_) => {
-            Signal::Refused { reason: "the phone and this device did not agree".to_owned(), wait: None }
-        }
-        Event::Disconnected(gone) => Signal::Offline { reason: format!("the connection broke: {}", gone.reason) },
-        Event::LoggedOut(out) => Signal::LoggedOut { reason: logged_out(out.reason.code()) },
+        Event::PairError(_) => Signal::Refused {
+            reason: "the phone and this device did not agree".to_owned(),
+            wait: None,
+        },
+        Event::Disconnected(gone) => Signal::Offline {
+            reason: format!("the connection broke: {}", gone.reason),
+        },
+        Event::LoggedOut(out) => Signal::LoggedOut {
+            reason: logged_out(out.reason.code()),
+        },
         Event::StreamReplaced(_) => Signal::Replaced,
-        Event::ClientOutdated(_) => {
-            Signal::Refused { reason: "WhatsApp says this version of its protocol is outdated".to_owned(), wait: None }
-        }
+        Event::ClientOutdated(_) => Signal::Refused {
+            reason: "WhatsApp says this version of its protocol is outdated".to_owned(),
+            wait: None,
+        },
         Event::TemporaryBan(ban) => Signal::Refused {
             reason: format!("WhatsApp banned this account for a while: {}", ban.code),
             wait: ban.expire.to_std().ok(),
         },
         Event::ConnectFailure(failure) => Signal::Refused {
-            reason: format!("WhatsApp refused the connection with code {}", failure.reason.code()),
+            reason: format!(
+                "WhatsApp refused the connection with code {}",
+                failure.reason.code()
+            ),
             wait: None,
         },
         _ => return None,
@@ -161,11 +178,24 @@ mod tests {
 
     #[test]
     fn each_event_of_interest_has_its_signal() {
-        let code = events::PairingQrCode::builder().code("2@x".to_owned()).timeout(Duration::from_secs(60)).build();
-        let Some(Signal::Qr { text, valid_for }) = signal(&Event::PairingQrCode(code)) else { panic!("no signal") };
+        let code = events::PairingQrCode::builder()
+            .code("2@x".to_owned())
+            .timeout(Duration::from_secs(60))
+            .build();
+        let Some(Signal::Qr { text, valid_for }) = signal(&Event::PairingQrCode(code)) else {
+            panic!("no signal")
+        };
         assert_eq!((text.as_str(), valid_for), ("2@x", Duration::from_secs(60)));
-        let out = events::LoggedOut::builder().on_connect(true).reason(events::ConnectFailureReason::LoggedOut).build();
-        let Some(Signal::LoggedOut { reason }) = signal(&Event::LoggedOut(out)) else { panic!("no signal") };
-        assert_eq!(reason, "this device is no longer linked to the account (code 401)");
+        let out = events::LoggedOut::builder()
+            .on_connect(true)
+            .reason(events::ConnectFailureReason::LoggedOut)
+            .build();
+        let Some(Signal::LoggedOut { reason }) = signal(&Event::LoggedOut(out)) else {
+            panic!("no signal")
+        };
+        assert_eq!(
+            reason,
+            "this device is no longer linked to the account (code 401)"
+        );
     }
 }

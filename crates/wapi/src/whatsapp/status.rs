@@ -19,10 +19,16 @@ impl Link {
         id: &str,
         limit: Duration,
     ) -> Result<(), NotHandedOver> {
-        let audience =
-            self.clock.timeout(limit, self.know(audience, limit)).await.map_err(|_| NotHandedOver::Offline)??;
+        let audience = self
+            .clock
+            .timeout(limit, self.know(audience, limit))
+            .await
+            .map_err(|_| NotHandedOver::Offline)??;
         // The other half is left for the status itself.
-        let _ = self.clock.timeout(limit / 2, self.meet_strangers(&audience)).await;
+        let _ = self
+            .clock
+            .timeout(limit / 2, self.meet_strangers(&audience))
+            .await;
         let options = StatusSendOptions {
             // That is what phones call a list of people who were chosen.
             privacy: StatusPrivacySetting::AllowList,
@@ -42,11 +48,16 @@ impl Link {
     /// The audience by the numbers that WhatsApp knows them by. Looks up the LIDs that are not known yet: a status is sealed for LIDs
     /// alone, and the engine leaves out whoever has none.
     async fn know(&self, audience: &[Jid], limit: Duration) -> Result<Vec<Jid>, NotHandedOver> {
-        let numbers: Vec<_> = audience.iter().filter(|it| it.is_pn()).map(|it| it.user_base().to_owned()).collect();
+        let numbers: Vec<_> = audience
+            .iter()
+            .filter(|it| it.is_pn())
+            .map(|it| it.user_base().to_owned())
+            .collect();
         self.meet(&numbers, limit).await;
         let mut known: Vec<Jid> = Vec::with_capacity(audience.len());
         for person in audience {
-            let person = match !person.is_pn() || self.is_ours(person) || self.has_lid(person).await {
+            let person = match !person.is_pn() || self.is_ours(person) || self.has_lid(person).await
+            {
                 true => person.clone(),
                 false => self.registered_person(person).await?,
             };
@@ -62,7 +73,10 @@ impl Link {
         let asked = person.user_base();
         let known = match self.other_number(asked) {
             Some(number) => Registered::As(number),
-            None => self.said_of(asked).await.map_err(|_| NotHandedOver::Offline)?,
+            None => self
+                .said_of(asked)
+                .await
+                .map_err(|_| NotHandedOver::Offline)?,
         };
         let person = match known {
             Registered::Nobody => return Err(NotHandedOver::NotOnWhatsapp),
@@ -71,7 +85,9 @@ impl Link {
         };
         match self.is_ours(&person) || self.has_lid(&person).await {
             true => Ok(person),
-            false => Err(NotHandedOver::Failed("somebody who shall see a status has no LID".to_owned())),
+            false => Err(NotHandedOver::Failed(
+                "somebody who shall see a status has no LID".to_owned(),
+            )),
         }
     }
 

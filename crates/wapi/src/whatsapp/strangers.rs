@@ -25,7 +25,11 @@ impl Link {
     pub(super) async fn meet_strangers(&self, people: &[Jid]) {
         let strangers: Vec<Jid> = {
             let met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
-            people.iter().filter(|person| !met.contains(*person)).cloned().collect()
+            people
+                .iter()
+                .filter(|person| !met.contains(*person))
+                .cloned()
+                .collect()
         };
         if strangers.len() <= FEW {
             return;
@@ -34,7 +38,10 @@ impl Link {
         if let Err(error) = Box::pin(self.make_sessions(&strangers)).await {
             tracing::debug!(session = self.session, %error, "not all sessions could be made ahead");
         }
-        self.met.lock().unwrap_or_else(PoisonError::into_inner).extend(strangers);
+        self.met
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(strangers);
     }
 
     /// The engine asks for the keys of some at a time.
@@ -42,7 +49,11 @@ impl Link {
         let mut numbers = Vec::with_capacity(people.len());
         for person in people {
             // WhatsApp tells the devices of numbers; the engine knows the LIDs they are of.
-            let number = if person.is_lid() { other_address(&self.client, person).await } else { None };
+            let number = if person.is_lid() {
+                other_address(&self.client, person).await
+            } else {
+                None
+            };
             numbers.push(number.unwrap_or_else(|| person.clone()));
         }
         numbers.retain(|number| !self.is_ours(number));

@@ -13,7 +13,9 @@ use tokio::net::TcpStream;
 use tokio_websockets::{ClientBuilder, Connector};
 use url::Url;
 use whatsapp_rust::async_channel::Receiver;
-use whatsapp_rust::transport::{Transport, TransportEvent, TransportFactory, default_tls_connector, from_websocket};
+use whatsapp_rust::transport::{
+    Transport, TransportEvent, TransportFactory, default_tls_connector, from_websocket,
+};
 use whatsapp_rust::wacore::net::{WHATSAPP_WEB_ORIGIN, WHATSAPP_WEB_WS_URL};
 use whatsapp_rust::wacore::stats::TransportResourceReport;
 
@@ -24,23 +26,45 @@ use crate::config::{Build, WhatsappAddress, is_loopback};
 pub(super) fn dialer(address: &WhatsappAddress) -> Result<Arc<dyn TransportFactory>> {
     let (url, connector) = match address {
         WhatsappAddress::Real => (WHATSAPP_WEB_WS_URL.parse()?, default_tls_connector()),
-        WhatsappAddress::Simulated { url, ca_file } => (url.clone(), simulator_connector(ca_file.as_deref())?),
+        WhatsappAddress::Simulated { url, ca_file } => {
+            (url.clone(), simulator_connector(ca_file.as_deref())?)
+        }
     };
-    Ok(Arc::new(GuardedDialer { connector: if url.scheme() == "wss" { connector } else { Connector::Plain }, url }))
+    Ok(Arc::new(GuardedDialer {
+        connector: if url.scheme() == "wss" {
+            connector
+        } else {
+            Connector::Plain
+        },
+        url,
+    }))
 }
 
 fn simulator_connector(ca_file: Option<&Path>) -> Result<Connector> {
-    let Some(file) = ca_file else { return Ok(default_tls_connector()) };
+    let Some(file) = ca_file else {
+        return Ok(default_tls_connector());
+    };
     let roots = Arc::new(simulator_roots(file)?);
-    let config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-    Ok(Connector::Rustls(tokio_rustls::TlsConnector::from(Arc::new(config))))
+    let config = rustls::ClientConfig::builder()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(Connector::Rustls(tokio_rustls::TlsConnector::from(
+        Arc::new(config),
+    )))
 }
 
 fn simulator_roots(file: &Path) -> Result<rustls::RootCertStore> {
     let mut roots = rustls::RootCertStore::empty();
-    let problem = || format!("WAPI_WHATSAPP_CA_FILE names {}, which is no PEM certificate", file.display());
+    let problem = || {
+        format!(
+            "WAPI_WHATSAPP_CA_FILE names {}, which is no PEM certificate",
+            file.display()
+        )
+    };
     for certificate in CertificateDer::pem_file_iter(file).with_context(problem)? {
-        roots.add(certificate.with_context(problem)?).with_context(problem)?;
+        roots
+            .add(certificate.with_context(problem)?)
+            .with_context(problem)?;
     }
     if roots.is_empty() {
         bail!(problem());
@@ -76,9 +100,16 @@ impl TransportFactory for GuardedDialer {
     async fn create_transport(&self) -> Result<Dialled> {
         may_dial(&self.url)?;
         let host = self.url.host_str().context("the address names no host")?;
-        let port = self.url.port_or_known_default().context("the address names no port")?;
+        let port = self
+            .url
+            .port_or_known_default()
+            .context("the address names no port")?;
         let socket = connect(unbracketed(host), port).await?;
-        let socket = self.connector.wrap(unbracketed(host), socket).await.context("TLS")?;
+        let socket = self
+            .connector
+            .wrap(unbracketed(host), socket)
+            .await
+            .context("TLS")?;
         let (socket, _) = ClientBuilder::new()
             .uri(self.url.as_str())?
             .add_header(ORIGIN, HeaderValue::from_static(WHATSAPP_WEB_ORIGIN))?
@@ -121,11 +152,17 @@ impl TransportFactory for ReportingDialer {
         self.reports.send(Signal::Dialling);
         match self.inner.create_transport().await {
             Ok((inner, events)) => {
-                let line = ReportingLine { inner, events: events.clone(), reports: self.reports.clone() };
+                let line = ReportingLine {
+                    inner,
+                    events: events.clone(),
+                    reports: self.reports.clone(),
+                };
                 Ok((Arc::new(line), events))
             }
             Err(error) => {
-                self.reports.send(Signal::Unreachable { reason: format!("WhatsApp cannot be reached: {error:#}") });
+                self.reports.send(Signal::Unreachable {
+                    reason: format!("WhatsApp cannot be reached: {error:#}"),
+                });
                 Err(error)
             }
         }
@@ -174,13 +211,23 @@ mod tests {
     #[tokio::test]
     async fn small_frames_are_not_held_back_on_the_line() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let socket = connect("127.0.0.1", listener.local_addr().unwrap().port()).await.unwrap();
+        let socket = connect("127.0.0.1", listener.local_addr().unwrap().port())
+            .await
+            .unwrap();
         assert!(socket.nodelay().unwrap());
     }
 
     #[tokio::test]
     async fn the_real_whatsapp_is_refused_at_run_time() {
-        let error = dialer(&WhatsappAddress::Real).unwrap().create_transport().await.err().unwrap();
-        assert!(error.to_string().contains("nothing but loopback"), "{error}");
+        let error = dialer(&WhatsappAddress::Real)
+            .unwrap()
+            .create_transport()
+            .await
+            .err()
+            .unwrap();
+        assert!(
+            error.to_string().contains("nothing but loopback"),
+            "{error}"
+        );
     }
 }

@@ -24,7 +24,10 @@ pub(super) struct Trouble {
 impl Troubles {
     /// A place for one link.
     pub fn of_a_link(&self) -> Trouble {
-        Trouble { all: self.clone(), link: self.0.links.fetch_add(1, Ordering::Relaxed) }
+        Trouble {
+            all: self.clone(),
+            link: self.0.links.fetch_add(1, Ordering::Relaxed),
+        }
     }
 
     /// Why, and for how many sessions. Which ones is nobody's business who only asks whether all is well.
@@ -38,7 +41,10 @@ impl Troubles {
     }
 
     fn reasons(&self) -> MutexGuard<'_, BTreeMap<u64, String>> {
-        self.0.reasons.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0
+            .reasons
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -71,7 +77,10 @@ mod tests {
         other.begins("it is full");
         assert_eq!(troubles.worst().as_deref(), Some("it is slow (2 sessions)"));
         one.ends();
-        assert_eq!(troubles.worst().as_deref(), Some("it is full (one session)"));
+        assert_eq!(
+            troubles.worst().as_deref(),
+            Some("it is full (one session)")
+        );
         drop(other);
         assert_eq!(troubles.worst(), None);
     }

@@ -21,7 +21,11 @@ impl Link {
         let refused = self.clock.now().as_second();
         let look = async {
             loop {
-                if self.token_from(by).await.is_some_and(|given| given >= refused - NEW) {
+                if self
+                    .token_from(by)
+                    .await
+                    .is_some_and(|given| given >= refused - NEW)
+                {
                     return;
                 }
                 self.clock.sleep(LOOK).await;
@@ -33,8 +37,19 @@ impl Link {
     /// When somebody gave the account its token, in seconds since 1970. It is kept under their LID, where that is known.
     async fn token_from(&self, whom: &ChatId) -> Option<i64> {
         let jid: Jid = outgoing::jid(whom);
-        let lid = self.client.get_lid_pn_entry(&jid).await.ok().flatten().map(|known| known.lid.to_string());
-        let token = self.client.tc_token().get(lid.as_deref().unwrap_or(&jid.user)).await.ok()??;
+        let lid = self
+            .client
+            .get_lid_pn_entry(&jid)
+            .await
+            .ok()
+            .flatten()
+            .map(|known| known.lid.to_string());
+        let token = self
+            .client
+            .tc_token()
+            .get(lid.as_deref().unwrap_or(&jid.user))
+            .await
+            .ok()??;
         (!token.token.is_empty()).then_some(token.token_timestamp)
     }
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use whatsapp_rust::types::events::{
-    DecryptFailMode, Event, EventHandler, EventInterest, EventKind, UnavailableType, UndecryptableMessage,
+    DecryptFailMode, Event, EventHandler, EventInterest, EventKind, UnavailableType,
+    UndecryptableMessage,
 };
 use whatsapp_rust::wacore_binary::JidExt;
 
@@ -22,24 +23,45 @@ pub(super) struct UnreadTeller {
 
 impl UnreadTeller {
     pub fn new(session: Lifeline, inbox: Arc<dyn Inbox>, tasks: Lifecycle) -> Self {
-        Self { session, inbox, tasks }
+        Self {
+            session,
+            inbox,
+            tasks,
+        }
     }
 }
 
 impl EventHandler for UnreadTeller {
     fn handle_event(&self, event: Arc<Event>) {
-        let Event::UndecryptableMessage(message) = &*event else { return };
+        let Event::UndecryptableMessage(message) = &*event else {
+            return;
+        };
         let source = &message.info.source;
         // Senders mark what nobody would see anyhow.
         let is_hidden = message.decrypt_fail_mode == DecryptFailMode::Hide;
         if is_hidden || source.chat.is_status_broadcast() || source.chat.is_newsletter() {
             return;
         }
-        let other = if source.is_from_me { &source.recipient_alt } else { &source.sender_alt };
-        let known = Known { other: other.clone(), own: Vec::new() };
-        let unread = Unread { reason: reason(message), ..incoming::unread(self.session.name(), &message.info, &known) };
+        let other = if source.is_from_me {
+            &source.recipient_alt
+        } else {
+            &source.sender_alt
+        };
+        let known = Known {
+            other: other.clone(),
+            own: Vec::new(),
+        };
+        let unread = Unread {
+            reason: reason(message),
+            ..incoming::unread(self.session.name(), &message.info, &known)
+        };
         let (key, chat) = (incoming::key(&message.info), unread.chat.clone());
-        let incoming = Incoming { key, chat, data: EventData::MessageUndecryptable(Box::new(unread)), file: None };
+        let incoming = Incoming {
+            key,
+            chat,
+            data: EventData::MessageUndecryptable(Box::new(unread)),
+            file: None,
+        };
         let (session, inbox) = (self.session.life(), Arc::clone(&self.inbox));
         self.tasks.spawn(async move {
             if let Err(error) = inbox.accept(&session, vec![incoming]).await {

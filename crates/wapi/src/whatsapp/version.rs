@@ -29,7 +29,12 @@ pub(super) struct Versions {
 impl Versions {
     pub fn new(address: &WhatsappAddress, http: Arc<dyn HttpClient>, clock: Clock) -> Self {
         let fixed = matches!(address, WhatsappAddress::Simulated { .. }).then_some(SIMULATED);
-        Self { fixed, http, clock, fetched: Mutex::new(None) }
+        Self {
+            fixed,
+            http,
+            clock,
+            fetched: Mutex::new(None),
+        }
     }
 
     /// `None` when it was never learnt; the engine then asks for itself when it dials.
@@ -40,14 +45,19 @@ impl Versions {
         // Held while fetching, so that many sessions starting at once ask once.
         let mut fetched = self.fetched.lock().await;
         match *fetched {
-            Some((version, at)) if self.clock.uptime().saturating_sub(at) < FRESH_FOR => Some(version),
+            Some((version, at)) if self.clock.uptime().saturating_sub(at) < FRESH_FOR => {
+                Some(version)
+            }
             stale => match fetch_latest_app_version(&self.http).await {
                 Ok(version) => {
                     *fetched = Some((version, self.clock.uptime()));
                     Some(version)
                 }
                 Err(error) => {
-                    tracing::warn!(error = format!("{error:#}"), "WhatsApp's current version cannot be fetched");
+                    tracing::warn!(
+                        error = format!("{error:#}"),
+                        "WhatsApp's current version cannot be fetched"
+                    );
                     stale.map(|(version, _)| version)
                 }
             },

@@ -4,13 +4,18 @@ use anyhow::Result;
 use jiff::Timestamp;
 use whatsapp_rust::types::durability_hook::InboundMessage;
 use whatsapp_rust::types::message::AddressingMode;
-use whatsapp_rust::wacore::event::{decrypt_event_response_with_secret, encrypt_event_response_with_secret};
+use whatsapp_rust::wacore::event::{
+    decrypt_event_response_with_secret, encrypt_event_response_with_secret,
+};
 use whatsapp_rust::wacore::poll::{
-    PollVoteCiphertext, compute_option_hash, decrypt_poll_vote_with_secret, encrypt_poll_vote_with_secret,
+    PollVoteCiphertext, compute_option_hash, decrypt_poll_vote_with_secret,
+    encrypt_poll_vote_with_secret,
 };
 use whatsapp_rust::wacore_binary::JidExt;
 use whatsapp_rust::waproto::whatsapp::message::event_response_message::EventResponseType;
-use whatsapp_rust::waproto::whatsapp::message::{EncEventResponseMessage, EventResponseMessage, PollUpdateMessage};
+use whatsapp_rust::waproto::whatsapp::message::{
+    EncEventResponseMessage, EventResponseMessage, PollUpdateMessage,
+};
 use whatsapp_rust::{Client, Jid};
 
 use super::Incoming;
@@ -38,16 +43,26 @@ impl Votes {
     }
 
     /// Keeps a poll or an event for what is said to it; what to tell of a vote or an answer. `None` for everything else.
-    pub async fn read(&self, client: &Client, message: &InboundMessage, known: &Known) -> Result<Option<Incoming>> {
+    pub async fn read(
+        &self,
+        client: &Client,
+        message: &InboundMessage,
+        known: &Known,
+    ) -> Result<Option<Incoming>> {
         self.keep(message).await?;
         let body = inner(&message.message);
-        let about = match (body.poll_update_message.as_option(), body.enc_event_response_message.as_option()) {
+        let about = match (
+            body.poll_update_message.as_option(),
+            body.enc_event_response_message.as_option(),
+        ) {
             // Options that are added later come this way, too.
             (Some(update), _) if update.vote.is_set() => &update.poll_creation_message_key,
             (_, Some(answer)) => &answer.event_creation_message_key,
             _ => return Ok(None),
         };
-        let Some(id) = about.as_option().and_then(|key| key.id.clone()) else { return Ok(None) };
+        let Some(id) = about.as_option().and_then(|key| key.id.clone()) else {
+            return Ok(None);
+        };
         let changed = incoming::changed(self.session.name(), &message.info, known, id.clone());
         let poll = self.store.poll(&self.session.life(), &id).await?;
         let addresses = match &poll {
@@ -56,11 +71,25 @@ impl Votes {
         };
         // Whoever votes again under their other address is the same voter.
         let from = &changed.from;
-        let number = from.phone.as_ref().map(|phone| format!("{phone}@s.whatsapp.net"));
-        let voter = self.store.identify(&self.session.life(), number.as_deref(), from.lid.as_deref()).await?;
+        let number = from
+            .phone
+            .as_ref()
+            .map(|phone| format!("{phone}@s.whatsapp.net"));
+        let voter = self
+            .store
+            .identify(&self.session.life(), number.as_deref(), from.lid.as_deref())
+            .await?;
         let voter = voter.unwrap_or_else(|| from.id.clone());
-        let said = Said { id: &id, by: &voter, poll: poll.as_ref(), addresses };
-        let data = match (body.poll_update_message.as_option(), body.enc_event_response_message.as_option()) {
+        let said = Said {
+            id: &id,
+            by: &voter,
+            poll: poll.as_ref(),
+            addresses,
+        };
+        let data = match (
+            body.poll_update_message.as_option(),
+            body.enc_event_response_message.as_option(),
+        ) {
             (Some(update), _) => {
                 let vote = self.vote(&said, update).await?;
                 EventData::PollVote(Box::new(changed.with(vote)))
@@ -70,22 +99,46 @@ impl Votes {
                 EventData::EventResponse(Box::new(changed.with(response)))
             }
         };
-        let (key, chat) = (incoming::key(&message.info), incoming::chat(&message.info, known));
-        Ok(Some(Incoming { key, chat, data, file: None }))
+        let (key, chat) = (
+            incoming::key(&message.info),
+            incoming::chat(&message.info, known),
+        );
+        Ok(Some(Incoming {
+            key,
+            chat,
+            data,
+            file: None,
+        }))
     }
 
     async fn vote(&self, said: &Said<'_>, update: &PollUpdateMessage) -> Result<Vote> {
-        let Some((poll, hashes)) = said.poll.zip(said.vote(update)) else { return Ok(Vote::default()) };
-        let chosen = |option: &&String| hashes.iter().any(|hash| hash[..] == compute_option_hash(option));
+        let Some((poll, hashes)) = said.poll.zip(said.vote(update)) else {
+            return Ok(Vote::default());
+        };
+        let chosen = |option: &&String| {
+            hashes
+                .iter()
+                .any(|hash| hash[..] == compute_option_hash(option))
+        };
         let options: Vec<_> = poll.options.iter().filter(chosen).cloned().collect();
         let voted_at = update.sender_timestamp_ms.unwrap_or_default();
         let tally = self.counted(said, poll, options.clone(), voted_at).await?;
-        Ok(Vote { question: Some(poll.question.clone()), options: Some(options), tally: Some(tally) })
+        Ok(Vote {
+            question: Some(poll.question.clone()),
+            options: Some(options),
+            tally: Some(tally),
+        })
     }
 
-    async fn answer(&self, said: &Said<'_>, answer: Option<&EncEventResponseMessage>) -> Result<Response> {
+    async fn answer(
+        &self,
+        said: &Said<'_>,
+        answer: Option<&EncEventResponseMessage>,
+    ) -> Result<Response> {
         let opened = answer.and_then(|answer| said.answer(answer));
-        let Some((event, opened)) = said.poll.zip(opened) else { return Ok(Response::default()) };
+        let Some((event, opened)) = said.poll.zip(opened) else {
+            return Ok(Response::default());
+        };
         let [going, not_going, maybe] = CalendarEvent::RESPONSES;
         let response = match opened.response {
             Some(EventResponseType::GOING) => Some(going),
@@ -94,14 +147,39 @@ impl Votes {
             _ => None,
         };
         let chosen = response.map(str::to_owned).into_iter().collect();
-        let tally = self.counted(said, event, chosen, opened.timestamp_ms.unwrap_or_default()).await?;
-        let extra_guests = opened.extra_guest_count.and_then(|count| u32::try_from(count).ok()).unwrap_or_default();
-        Ok(Response { name: Some(event.question.clone()), response, extra_guests, tally: Some(tally) })
+        let tally = self
+            .counted(said, event, chosen, opened.timestamp_ms.unwrap_or_default())
+            .await?;
+        let extra_guests = opened
+            .extra_guest_count
+            .and_then(|count| u32::try_from(count).ok())
+            .unwrap_or_default();
+        Ok(Response {
+            name: Some(event.question.clone()),
+            response,
+            extra_guests,
+            tally: Some(tally),
+        })
     }
 
-    async fn counted(&self, said: &Said<'_>, poll: &Poll, options: Vec<String>, at: i64) -> Result<Vec<Tally>> {
-        let ballot = Ballot { voter: said.by.to_owned(), options };
-        Ok(tally(&poll.options, &self.store.vote(&self.session.life(), said.id, ballot, at).await?))
+    async fn counted(
+        &self,
+        said: &Said<'_>,
+        poll: &Poll,
+        options: Vec<String>,
+        at: i64,
+    ) -> Result<Vec<Tally>> {
+        let ballot = Ballot {
+            voter: said.by.to_owned(),
+            options,
+        };
+        Ok(tally(
+            &poll.options,
+            &self
+                .store
+                .vote(&self.session.life(), said.id, ballot, at)
+                .await?,
+        ))
     }
 
     /// What is asked here is kept for what is said to it.
@@ -113,16 +191,40 @@ impl Votes {
         }
         let around = message.message.message_context_info.as_option();
         let around = around.or_else(|| body.message_context_info.as_option());
-        let Some(secret) = around.and_then(|around| around.message_secret.clone()) else { return Ok(()) };
-        let source = &message.info.source;
-        let (chat, creator) = (source.chat.to_non_ad_string(), source.sender.to_non_ad_string());
-        let poll = match poll.map(kinds::poll) {
-            Some(message::Poll { question, options, max_selections, .. }) => {
-                Poll { chat: Some(chat), creator, secret, question, options, max_selections }
-            }
-            None => Poll::event(chat, creator, secret, event.and_then(|event| event.name.clone()).unwrap_or_default()),
+        let Some(secret) = around.and_then(|around| around.message_secret.clone()) else {
+            return Ok(());
         };
-        self.store.keep_poll(&self.session.life(), &message.info.id, poll).await?;
+        let source = &message.info.source;
+        let (chat, creator) = (
+            source.chat.to_non_ad_string(),
+            source.sender.to_non_ad_string(),
+        );
+        let poll = match poll.map(kinds::poll) {
+            Some(message::Poll {
+                question,
+                options,
+                max_selections,
+                ..
+            }) => Poll {
+                chat: Some(chat),
+                creator,
+                secret,
+                question,
+                options,
+                max_selections,
+            },
+            None => Poll::event(
+                chat,
+                creator,
+                secret,
+                event
+                    .and_then(|event| event.name.clone())
+                    .unwrap_or_default(),
+            ),
+        };
+        self.store
+            .keep_poll(&self.session.life(), &message.info.id, poll)
+            .await?;
         Ok(())
     }
 }
@@ -141,7 +243,10 @@ impl Said<'_> {
     /// The hashes of what was chosen.
     fn vote(&self, update: &PollUpdateMessage) -> Option<Vec<Vec<u8>>> {
         let (secret, vote) = (&self.poll?.secret, update.vote.as_option()?);
-        let sealed = PollVoteCiphertext { enc_payload: vote.enc_payload.as_deref()?, enc_iv: vote.enc_iv.as_deref()? };
+        let sealed = PollVoteCiphertext {
+            enc_payload: vote.enc_payload.as_deref()?,
+            enc_iv: vote.enc_iv.as_deref()?,
+        };
         let open = |(creator, voter): &(String, String)| {
             decrypt_poll_vote_with_secret(sealed, secret, self.id, creator, voter).ok()
         };
@@ -149,7 +254,11 @@ impl Said<'_> {
     }
 
     fn answer(&self, answer: &EncEventResponseMessage) -> Option<EventResponseMessage> {
-        let (secret, payload, iv) = (&self.poll?.secret, answer.enc_payload.as_deref()?, answer.enc_iv.as_deref()?);
+        let (secret, payload, iv) = (
+            &self.poll?.secret,
+            answer.enc_payload.as_deref()?,
+            answer.enc_iv.as_deref()?,
+        );
         let open = |(creator, sender): &(String, String)| {
             decrypt_event_response_with_secret(payload, iv, secret, self.id, creator, sender).ok()
         };
@@ -168,16 +277,36 @@ pub(super) async fn seal(
 ) -> Option<Sealed> {
     let to = outgoing::jid(to);
     let by_lid = leaves_by_lid(client, &to).await;
-    let own = if by_lid { client.lid() } else { client.pn() }.or_else(|| client.pn())?.to_non_ad().to_string();
-    let creator = addressed(client, &about.creator.parse().ok()?, by_lid).await.to_string();
-    let chat = if to.is_group() { to } else { addressed(client, &to, by_lid).await }.to_string();
+    let own = if by_lid { client.lid() } else { client.pn() }
+        .or_else(|| client.pn())?
+        .to_non_ad()
+        .to_string();
+    let creator = addressed(client, &about.creator.parse().ok()?, by_lid)
+        .await
+        .to_string();
+    let chat = if to.is_group() {
+        to
+    } else {
+        addressed(client, &to, by_lid).await
+    }
+    .to_string();
     let (payload, iv) = match content {
         Content::PollVote { poll_vote: vote } => {
-            let hashes: Vec<_> = vote.options.iter().map(|option| compute_option_hash(option).to_vec()).collect();
-            encrypt_poll_vote_with_secret(&hashes, &about.secret, &vote.message_id, &creator, &own).ok()?
+            let hashes: Vec<_> = vote
+                .options
+                .iter()
+                .map(|option| compute_option_hash(option).to_vec())
+                .collect();
+            encrypt_poll_vote_with_secret(&hashes, &about.secret, &vote.message_id, &creator, &own)
+                .ok()?
         }
-        Content::EventResponse { event_response: answer } => {
-            let response = match CalendarEvent::RESPONSES.iter().position(|response| *response == answer.response)? {
+        Content::EventResponse {
+            event_response: answer,
+        } => {
+            let response = match CalendarEvent::RESPONSES
+                .iter()
+                .position(|response| *response == answer.response)?
+            {
                 0 => EventResponseType::GOING,
                 1 => EventResponseType::NOT_GOING,
                 _ => EventResponseType::MAYBE,
@@ -187,11 +316,23 @@ pub(super) async fn seal(
                 timestamp_ms: Some(now.as_millisecond()),
                 extra_guest_count: i32::try_from(answer.extra_guests).ok(),
             };
-            encrypt_event_response_with_secret(&said, &about.secret, &answer.message_id, &creator, &own).ok()?
+            encrypt_event_response_with_secret(
+                &said,
+                &about.secret,
+                &answer.message_id,
+                &creator,
+                &own,
+            )
+            .ok()?
         }
         _ => return None,
     };
-    Some(Sealed { payload, iv: iv.to_vec(), chat, creator })
+    Some(Sealed {
+        payload,
+        iv: iv.to_vec(),
+        chat,
+        creator,
+    })
 }
 
 /// Whether a message to this chat names people by LIDs: a group says so, and for chats of two the account has moved to them or not.
@@ -224,28 +365,55 @@ async fn addressed(client: &Client, person: &Jid, by_lid: bool) -> Jid {
 
 fn tally(options: &[String], ballots: &[Ballot]) -> Vec<Tally> {
     let one = |option: &String| {
-        let chose = ballots.iter().filter(|ballot| ballot.options.contains(option));
+        let chose = ballots
+            .iter()
+            .filter(|ballot| ballot.options.contains(option));
         let voters: Vec<_> = chose.map(|ballot| ballot.voter.clone()).collect();
-        Tally { option: option.clone(), votes: voters.len(), voters }
+        Tally {
+            option: option.clone(),
+            votes: voters.len(),
+            voters,
+        }
     };
     options.iter().map(one).collect()
 }
 
 /// A vote is sealed for the addresses that creator and voter had for each other then, which may be numbers or LIDs.
 async fn pairs(client: &Client, poll: &Poll, voter: &Jid) -> Vec<(String, String)> {
-    let Ok(creator) = poll.creator.parse::<Jid>() else { return Vec::new() };
-    let (creators, voters) = (addresses(client, &creator).await, addresses(client, voter).await);
-    let pair = |creator: &String| voters.iter().map(|voter| (creator.clone(), voter.clone())).collect::<Vec<_>>();
+    let Ok(creator) = poll.creator.parse::<Jid>() else {
+        return Vec::new();
+    };
+    let (creators, voters) = (
+        addresses(client, &creator).await,
+        addresses(client, voter).await,
+    );
+    let pair = |creator: &String| {
+        voters
+            .iter()
+            .map(|voter| (creator.clone(), voter.clone()))
+            .collect::<Vec<_>>()
+    };
     creators.iter().flat_map(pair).collect()
 }
 
 /// The one that is given, and the other if it is known.
 async fn addresses(client: &Client, person: &Jid) -> Vec<String> {
     let own = [client.pn(), client.lid()];
-    let is_own = own.iter().flatten().any(|own| own.user_base() == person.user_base());
-    let others =
-        if is_own { own.into_iter().flatten().collect() } else { Vec::from_iter(other_address(client, person).await) };
+    let is_own = own
+        .iter()
+        .flatten()
+        .any(|own| own.user_base() == person.user_base());
+    let others = if is_own {
+        own.into_iter().flatten().collect()
+    } else {
+        Vec::from_iter(other_address(client, person).await)
+    };
     let mut addresses = vec![person.to_non_ad_string()];
-    addresses.extend(others.iter().map(Jid::to_non_ad_string).filter(|other| *other != person.to_non_ad_string()));
+    addresses.extend(
+        others
+            .iter()
+            .map(Jid::to_non_ad_string)
+            .filter(|other| *other != person.to_non_ad_string()),
+    );
     addresses
 }

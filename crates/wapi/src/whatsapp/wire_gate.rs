@@ -60,7 +60,15 @@ pub(super) struct Gate {
 impl Gate {
     pub fn new(kept: Kept, troubles: Troubles, reports: Reports, clock: Clock) -> Arc<Self> {
         let (is_live, client, is_troubled) = Default::default();
-        Arc::new(Self { kept, is_live, client, trouble: troubles.of_a_link(), is_troubled, reports, clock })
+        Arc::new(Self {
+            kept,
+            is_live,
+            client,
+            trouble: troubles.of_a_link(),
+            is_troubled,
+            reports,
+            clock,
+        })
     }
 
     /// Whom to make write in the end.
@@ -79,7 +87,9 @@ impl Gate {
         };
         self.is_troubled.store(true, Ordering::Release);
         self.trouble.begins(&reason);
-        self.reports.send(Signal::Unreachable { reason: reason.clone() });
+        self.reports.send(Signal::Unreachable {
+            reason: reason.clone(),
+        });
         bail!(reason)
     }
 
@@ -93,7 +103,10 @@ impl Gate {
         }
         Err(match self.kept.backend.synced().trouble() {
             Some(error) => format!("a session's keys cannot be saved: {error}"),
-            None => format!("the disk takes longer than {} s to save a session's keys", STEPS),
+            None => format!(
+                "the disk takes longer than {} s to save a session's keys",
+                STEPS
+            ),
         })
     }
 
@@ -104,7 +117,10 @@ impl Gate {
                 self.keys_are_written().await;
             }
             let Kept { backend, saved, .. } = &self.kept;
-            let linked = backend.keep_account(&saved.get_device_snapshot().core).await.is_ok();
+            let linked = backend
+                .keep_account(&saved.get_device_snapshot().core)
+                .await
+                .is_ok();
             if linked && backend.synced().sync().await.is_ok() {
                 return;
             }
@@ -114,8 +130,15 @@ impl Gate {
 
     async fn keys_are_written(&self) {
         let opened = &self.kept.opened;
-        while self.clock.timeout(BY_ITSELF, opened.keys_are_kept()).await.is_err() {
-            let Some(client) = self.client.get().and_then(Weak::upgrade) else { continue };
+        while self
+            .clock
+            .timeout(BY_ITSELF, opened.keys_are_kept())
+            .await
+            .is_err()
+        {
+            let Some(client) = self.client.get().and_then(Weak::upgrade) else {
+                continue;
+            };
             let moved = opened.moved();
             if client.flush_pending_signal_state().await.is_ok() {
                 opened.keep_keys(moved);
@@ -129,7 +152,10 @@ const GREETING: &[u8] = b"WA";
 
 /// Whether a message may be in these frames, each of which has its length in front.
 fn may_hold_a_message(frames: &[u8]) -> bool {
-    let mut rest = frames.strip_prefix(GREETING).and_then(|greeting| greeting.get(2..)).unwrap_or(frames);
+    let mut rest = frames
+        .strip_prefix(GREETING)
+        .and_then(|greeting| greeting.get(2..))
+        .unwrap_or(frames);
     while let [high, middle, low, after @ ..] = rest {
         let length = usize::from(*high) << 16 | usize::from(*middle) << 8 | usize::from(*low);
         match after.get(length..) {
@@ -171,7 +197,13 @@ impl<D: TransportFactory> TransportFactory for GatedDialer<D> {
             self.gate.pass().await?;
         }
         let (inner, events) = self.inner.create_transport().await?;
-        Ok((Arc::new(GatedLine { inner, gate: Arc::clone(&self.gate) }), events))
+        Ok((
+            Arc::new(GatedLine {
+                inner,
+                gate: Arc::clone(&self.gate),
+            }),
+            events,
+        ))
     }
 }
 

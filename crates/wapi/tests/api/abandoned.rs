@@ -17,8 +17,18 @@ const KEY: &str = "wapi_first_of_the_test";
 const STEPS: usize = 10;
 
 /// Makes a request and leaves after it was polled so many times.
-async fn abandoned(router: &Router, polls: usize, method: Method, path: &str, body: impl Into<Body>) {
-    let request = Request::builder().method(method).uri(path).header("x-api-key", KEY).header("host", "127.0.0.1");
+async fn abandoned(
+    router: &Router,
+    polls: usize,
+    method: Method,
+    path: &str,
+    body: impl Into<Body>,
+) {
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("x-api-key", KEY)
+        .header("host", "127.0.0.1");
     let request = request.body(body.into()).expect("a request");
     let mut answer = pin!(router.clone().call(request));
     let mut polled = 0;
@@ -33,7 +43,11 @@ async fn abandoned(router: &Router, polls: usize, method: Method, path: &str, bo
 }
 
 async fn locked() -> (TestApp, TestClient) {
-    let app = Setup::new().set("WAPI_API_KEY", KEY).set("WAPI_ALLOW_PRIVATE_TARGETS", "all").start().await;
+    let app = Setup::new()
+        .set("WAPI_API_KEY", KEY)
+        .set("WAPI_ALLOW_PRIVATE_TARGETS", "all")
+        .start()
+        .await;
     let admin = app.with_key(KEY);
     // Until the saved sessions are listed, whoever asks waits at the door, and has begun nothing.
     admin.get("/v1/sessions").await.expect(200);
@@ -42,7 +56,10 @@ async fn locked() -> (TestApp, TestClient) {
 
 /// What a list of the gateway has.
 async fn listed(client: &TestClient, path: &str, member: &str) -> Vec<Value> {
-    client.get(path).await.expect(200).json()[member].as_array().expect("a list").clone()
+    client.get(path).await.expect(200).json()[member]
+        .as_array()
+        .expect("a list")
+        .clone()
 }
 
 /// What must not change by a restart: who may call, which sessions there are and which are stopped, who is told.
@@ -51,9 +68,15 @@ async fn story(admin: &TestClient) -> Value {
         key["last_used_at"] = Value::Null;
         key
     };
-    let keys = listed(admin, "/v1/api-keys", "api_keys").await.into_iter().map(without_uses).collect::<Vec<_>>();
+    let keys = listed(admin, "/v1/api-keys", "api_keys")
+        .await
+        .into_iter()
+        .map(without_uses)
+        .collect::<Vec<_>>();
     let sessions = listed(admin, "/v1/sessions", "sessions").await;
-    let sessions = sessions.iter().map(|session| json!([session["id"], session["status"] == "stopped"]));
+    let sessions = sessions
+        .iter()
+        .map(|session| json!([session["id"], session["status"] == "stopped"]));
     let sessions = sessions.collect::<Vec<_>>();
     json!({"keys": keys, "sessions": sessions, "webhooks": listed(admin, "/v1/webhooks", "webhooks").await})
 }
@@ -61,7 +84,10 @@ async fn story(admin: &TestClient) -> Value {
 /// Waits until something of the gateway is as it should be.
 async fn becomes(what: &str, polls: usize, mut is_so: impl AsyncFnMut() -> bool) {
     let look = async || is_so().await.then_some(());
-    eventually(look, async || format!("after {polls} polls: {what} is not finished")).await;
+    eventually(look, async || {
+        format!("after {polls} polls: {what} is not finished")
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -69,12 +95,23 @@ async fn keys_are_let_in_exactly_if_they_are_listed_whenever_their_caller_leaves
     let (app, admin) = locked().await;
     let router = app.router();
     for polls in 0..STEPS {
-        let made = admin.post("/v1/api-keys", json!({"name": "guest", "scopes": ["read"]})).await.expect(201).json();
-        let (path, guest) = (format!("/v1/api-keys/{}", made["id"].as_str().unwrap()), made["key"].as_str().unwrap());
+        let made = admin
+            .post("/v1/api-keys", json!({"name": "guest", "scopes": ["read"]}))
+            .await
+            .expect(201)
+            .json();
+        let (path, guest) = (
+            format!("/v1/api-keys/{}", made["id"].as_str().unwrap()),
+            made["key"].as_str().unwrap(),
+        );
         let guest = app.with_key(guest);
         abandoned(&router, polls, Method::DELETE, &path, "").await;
-        let is_listed =
-            async || listed(&admin, "/v1/api-keys", "api_keys").await.iter().any(|key| key["id"] == made["id"]);
+        let is_listed = async || {
+            listed(&admin, "/v1/api-keys", "api_keys")
+                .await
+                .iter()
+                .any(|key| key["id"] == made["id"])
+        };
         if polls == 0 {
             // Nobody has even heard of it.
             guest.get("/v1/sessions").await.expect(200);
@@ -82,13 +119,17 @@ async fn keys_are_let_in_exactly_if_they_are_listed_whenever_their_caller_leaves
             continue;
         }
         becomes("the removal of a key", polls, async || !is_listed().await).await;
-        becomes("shutting a key out", polls, async || guest.get("/v1/sessions").await.status == 401).await;
+        becomes("shutting a key out", polls, async || {
+            guest.get("/v1/sessions").await.status == 401
+        })
+        .await;
     }
     let before = listed(&admin, "/v1/api-keys", "api_keys").await.len();
     for polls in 1..STEPS {
         let wish = json!({"name": "guest", "scopes": ["read"]}).to_string();
         abandoned(&router, polls, Method::POST, "/v1/api-keys", wish).await;
-        let made = async || listed(&admin, "/v1/api-keys", "api_keys").await.len() == before + polls;
+        let made =
+            async || listed(&admin, "/v1/api-keys", "api_keys").await.len() == before + polls;
         becomes("a new key", polls, made).await;
     }
     drop(router);
@@ -101,7 +142,13 @@ async fn tells_the_same_after_a_restart(app: TestApp) {
     let admin = app.with_key(KEY);
     // One that is stopped says so once its task has begun.
     let same = async || (story(&admin).await == before).then_some(());
-    eventually(same, async || format!("{:#} is not what it was before: {before:#}", story(&admin).await)).await;
+    eventually(same, async || {
+        format!(
+            "{:#} is not what it was before: {before:#}",
+            story(&admin).await
+        )
+    })
+    .await;
     app.finish().await;
 }
 
@@ -114,13 +161,25 @@ async fn sessions_are_made_stopped_and_removed_whenever_their_caller_leaves() {
         let path = format!("/v1/sessions/shop%20{polls}");
         let status = async || admin.session(&name).await;
         match polls % 2 {
-            0 => abandoned(&router, polls, Method::POST, "/v1/sessions", json!({"id": name}).to_string()).await,
+            0 => {
+                abandoned(
+                    &router,
+                    polls,
+                    Method::POST,
+                    "/v1/sessions",
+                    json!({"id": name}).to_string(),
+                )
+                .await
+            }
             _ => {
                 let body = json!({"session_id": name}).to_string();
                 abandoned(&router, polls, Method::POST, "/register-session", body).await;
             }
         }
-        becomes("making a session", polls, async || status().await.status == 200).await;
+        becomes("making a session", polls, async || {
+            status().await.status == 200
+        })
+        .await;
         admin.until(&name, "scan_qr").await;
         abandoned(&router, polls, Method::POST, &format!("{path}/stop"), "").await;
         admin.until(&name, "stopped").await;
@@ -131,7 +190,10 @@ async fn sessions_are_made_stopped_and_removed_whenever_their_caller_leaves() {
             0 => abandoned(&router, polls, Method::POST, &format!("{path}/stop"), "").await,
             _ => {
                 abandoned(&router, polls, Method::DELETE, &path, "").await;
-                becomes("removing a session", polls, async || status().await.status == 404).await;
+                becomes("removing a session", polls, async || {
+                    status().await.status == 404
+                })
+                .await;
             }
         }
         if polls % 3 == 0 {
@@ -151,16 +213,27 @@ async fn webhooks_are_made_changed_and_removed_whenever_their_caller_leaves() {
         let before = hooks().await;
         let wish = json!({"url": format!("{}{polls}", app.webhook.base())}).to_string();
         abandoned(&router, polls, Method::POST, "/v1/webhooks", wish).await;
-        becomes("a new webhook", polls, async || hooks().await.len() == before.len() + 1).await;
-        let made = hooks().await.into_iter().find(|hook| !before.contains(hook)).expect("a new one");
+        becomes("a new webhook", polls, async || {
+            hooks().await.len() == before.len() + 1
+        })
+        .await;
+        let made = hooks()
+            .await
+            .into_iter()
+            .find(|hook| !before.contains(hook))
+            .expect("a new one");
         let path = format!("/v1/webhooks/{}", made["id"].as_str().unwrap());
         let change = json!({"types": ["message.received"]}).to_string();
         abandoned(&router, polls, Method::PATCH, &path, change).await;
-        let changed = async || admin.get(&path).await.json()["types"] == json!(["message.received"]);
+        let changed =
+            async || admin.get(&path).await.json()["types"] == json!(["message.received"]);
         becomes("changing a webhook", polls, changed).await;
         if polls % 2 == 0 {
             abandoned(&router, polls, Method::DELETE, &path, "").await;
-            becomes("removing a webhook", polls, async || admin.get(&path).await.status == 404).await;
+            becomes("removing a webhook", polls, async || {
+                admin.get(&path).await.status == 404
+            })
+            .await;
         }
     }
     drop(router);
@@ -176,8 +249,18 @@ async fn a_message_that_was_asked_for_is_sent_whenever_its_caller_leaves() {
     for polls in 1..STEPS {
         let text = format!("after {polls}");
         let message = json!({"to": bob.jid(), "text": {"body": text}}).to_string();
-        abandoned(&router, polls, Method::POST, "/v1/sessions/shop/messages?wait=20", message).await;
-        let arrived = bob.next_message(crate::harness::PATIENCE).await.expect("it is sent");
+        abandoned(
+            &router,
+            polls,
+            Method::POST,
+            "/v1/sessions/shop/messages?wait=20",
+            message,
+        )
+        .await;
+        let arrived = bob
+            .next_message(crate::harness::PATIENCE)
+            .await
+            .expect("it is sent");
         assert_eq!(arrived.text.as_deref(), Some(text.as_str()));
     }
     drop(router);
@@ -187,22 +270,38 @@ async fn a_message_that_was_asked_for_is_sent_whenever_its_caller_leaves() {
 #[tokio::test]
 async fn a_body_that_ends_with_its_caller_leaves_nothing_behind() {
     let (app, admin) = locked().await;
-    admin.post("/v1/sessions", json!({"id": "shop"})).await.expect(201);
+    admin
+        .post("/v1/sessions", json!({"id": "shop"}))
+        .await
+        .expect(201);
     let router = app.router();
     for polls in 1..STEPS {
-        let head = "--x\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\nthe beginning of a file";
+        let head =
+            "--x\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\nthe beginning of a file";
         let cut = Err(std::io::Error::other("the caller has left"));
-        let body = Body::from_stream(stream::iter([Ok(head.into()), cut as Result<axum::body::Bytes, _>]));
-        let request =
-            Request::post("/v1/sessions/shop/media").header("content-type", "multipart/form-data; boundary=x");
-        let request = request.header("x-api-key", KEY).header("host", "127.0.0.1").body(body).expect("a request");
+        let body = Body::from_stream(stream::iter([
+            Ok(head.into()),
+            cut as Result<axum::body::Bytes, _>,
+        ]));
+        let request = Request::post("/v1/sessions/shop/media")
+            .header("content-type", "multipart/form-data; boundary=x");
+        let request = request
+            .header("x-api-key", KEY)
+            .header("host", "127.0.0.1")
+            .body(body)
+            .expect("a request");
         let mut answer = pin!(router.clone().call(request));
         for _ in 0..polls {
             let _ = futures_util::poll!(answer.as_mut());
         }
     }
     let incoming = app.root().join("media/incoming");
-    let empty = async || std::fs::read_dir(&incoming).expect("a folder").next().is_none();
+    let empty = async || {
+        std::fs::read_dir(&incoming)
+            .expect("a folder")
+            .next()
+            .is_none()
+    };
     becomes("tidying an upload up", STEPS, empty).await;
     drop(router);
     app.finish().await;

@@ -9,13 +9,19 @@ async fn with_a_key_configured_nobody_else_learns_anything() {
     let app = Setup::new().set("WAPI_API_KEY", "wapi_right").start().await;
     let admin = app.with_key("wapi_right");
     admin.register("shop").await.expect(202);
-    for stranger in [(*app).clone(), app.with_key("wapi_wrong"), app.with_key("wapi_righ")] {
+    for stranger in [
+        (*app).clone(),
+        app.with_key("wapi_wrong"),
+        app.with_key("wapi_righ"),
+    ] {
         let mut answers = vec![
             stranger.get("/get-session-info/shop/").await,
             stranger.get("/get-session-info/nobody/").await,
             stranger.get("/get-qr-code/shop/").await,
             stranger.get("/no/such/route").await,
-            stranger.post("/register-session/", json!({"session_id": "shop"})).await,
+            stranger
+                .post("/register-session/", json!({"session_id": "shop"}))
+                .await,
             stranger.post_raw("/send-message/", "not JSON").await,
         ]
         .into_iter();

@@ -8,23 +8,36 @@ use wapi_simulator::{Addressing, Options};
 /// Not a picture, but neither side looks: what counts is that every byte comes through two ciphers.
 fn picture() -> Vec<u8> {
     let png = [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n'];
-    png.into_iter().chain((0..70_000u32).map(|byte| (byte % 251) as u8)).collect()
+    png.into_iter()
+        .chain((0..70_000u32).map(|byte| (byte % 251) as u8))
+        .collect()
 }
 
 async fn talk(app: TestApp) {
     let (alice, ann) = (app.phone("Alice"), app.phone("Ann"));
-    let Some(mut baileys) = Baileys::start(&app.simulator, "Ann") else { return app.finish().await };
+    let Some(mut baileys) = Baileys::start(&app.simulator, "Ann") else {
+        return app.finish().await;
+    };
     app.pair("shop", &alice).await;
     baileys.pair(&ann).await;
 
     for round in 0..2 {
         let text = format!("from wapi, {round} 🐙");
-        let sent = app.send("shop", ann.number(), &text).await.expect(200).json();
+        let sent = app
+            .send("shop", ann.number(), &text)
+            .await
+            .expect(200)
+            .json();
         let message = baileys.next("message").await;
-        assert_eq!((message["text"].as_str(), &message["id"]), (Some(text.as_str()), &sent["id"]));
+        assert_eq!(
+            (message["text"].as_str(), &message["id"]),
+            (Some(text.as_str()), &sent["id"])
+        );
 
         let text = format!("from Baileys, {round}");
-        let sent = baileys.command(json!({"op": "send_text", "to": alice.jid(), "text": text})).await;
+        let sent = baileys
+            .command(json!({"op": "send_text", "to": alice.jid(), "text": text}))
+            .await;
         let event = app.webhook.next().await.body;
         assert_eq!(event["data"]["text"]["body"], text.as_str());
         assert_eq!(event["data"]["id"], sent["id"]);
@@ -39,10 +52,17 @@ async fn talk(app: TestApp) {
     let command = json!({"op": "send_image", "to": alice.jid(), "path": path, "caption": "look"});
     let sent = baileys.command(command).await;
     let event = app.webhook.next().await.body;
-    assert_eq!((&event["data"]["id"], event["data"]["type"].as_str()), (&sent["id"], Some("image")));
+    assert_eq!(
+        (&event["data"]["id"], event["data"]["type"].as_str()),
+        (&sent["id"], Some("image"))
+    );
     assert_eq!(event["data"]["image"]["caption"], "look");
     // The account's own phone opened it, with every hash and the MAC checked.
-    let opened = alice.received().into_iter().find(|message| message.id == sent["id"].as_str().unwrap()).unwrap();
+    let opened = alice
+        .received()
+        .into_iter()
+        .find(|message| message.id == sent["id"].as_str().unwrap())
+        .unwrap();
     assert_eq!(opened.media.unwrap().bytes, picture());
 
     let files = axum::Router::new().route(
@@ -56,7 +76,10 @@ async fn talk(app: TestApp) {
     });
     app.post("/send-image/", body).await.expect(200);
     let message = baileys.next("message").await;
-    assert_eq!((message["type"].as_str(), message["caption"].as_str()), (Some("image"), Some("yours")));
+    assert_eq!(
+        (message["type"].as_str(), message["caption"].as_str()),
+        (Some("image"), Some("yours"))
+    );
     assert_eq!(message["media"]["bytes"], picture().len());
     assert_eq!(message["media"]["error"], json!(null));
     // Ann's phone has all of it as well.
@@ -75,16 +98,24 @@ async fn wapi_and_baileys_exchange_texts_and_pictures_both_ways() {
 
 #[tokio::test]
 async fn wapi_and_baileys_talk_by_lid_as_well() {
-    let options = Options { addressing: Addressing::Lid, ..Options::default() };
+    let options = Options {
+        addressing: Addressing::Lid,
+        ..Options::default()
+    };
     talk(Setup::new().simulator(options).start().await).await;
 }
 
 /// A group of three: the gateway, Baileys, and a phone of the simulator's own.
 async fn talk_in_a_group(addressing: Addressing) {
-    let options = Options { addressing, ..Options::default() };
+    let options = Options {
+        addressing,
+        ..Options::default()
+    };
     let app = Setup::new().simulator(options).start().await;
     let [alice, ann, bob] = ["Alice", "Ann", "Bob"].map(|name| app.phone(name));
-    let Some(mut baileys) = Baileys::start(&app.simulator, "Ann") else { return app.finish().await };
+    let Some(mut baileys) = Baileys::start(&app.simulator, "Ann") else {
+        return app.finish().await;
+    };
     app.pair("shop", &alice).await;
     baileys.pair(&ann).await;
     let group = bob.creates_group("three worlds", &[&alice, &ann]).unwrap();
@@ -92,29 +123,51 @@ async fn talk_in_a_group(addressing: Addressing) {
         let text = format!("from wapi, {round} 🐙");
         let sent = app.send("shop", &group, &text).await.expect(200).json();
         let message = baileys.next("message").await;
-        assert_eq!((message["text"].as_str(), &message["id"]), (Some(text.as_str()), &sent["id"]));
-        assert_eq!((&message["chat"], message["from_me"].as_bool()), (&json!(group), Some(false)));
+        assert_eq!(
+            (message["text"].as_str(), &message["id"]),
+            (Some(text.as_str()), &sent["id"])
+        );
+        assert_eq!(
+            (&message["chat"], message["from_me"].as_bool()),
+            (&json!(group), Some(false))
+        );
 
         let text = format!("from Baileys, {round}");
-        let sent = baileys.command(json!({"op": "send_text", "to": group, "text": text})).await;
+        let sent = baileys
+            .command(json!({"op": "send_text", "to": group, "text": text}))
+            .await;
         let event = app.webhook.next().await.body;
         assert_eq!(event["data"]["text"]["body"], text.as_str());
-        assert_eq!((&event["data"]["id"], &event["data"]["chat"]), (&sent["id"], &json!(group)));
+        assert_eq!(
+            (&event["data"]["id"], &event["data"]["chat"]),
+            (&sent["id"], &json!(group))
+        );
         assert_eq!(event["data"]["from"]["phone"], ann.number());
         assert_eq!(event["data"]["from"]["lid"], ann.lid());
 
         let text = format!("from a phone, {round}");
         bob.sends_text(&group, &text).await.unwrap();
         assert_eq!(baileys.next("message").await["text"], text.as_str());
-        assert_eq!(app.webhook.next().await.body["data"]["text"]["body"], text.as_str());
+        assert_eq!(
+            app.webhook.next().await.body["data"]["text"]["body"],
+            text.as_str()
+        );
     }
     // Each of the two hears from the other that it has read.
-    let id = app.accepted("shop", json!({"to": group, "text": {"body": "read me"}})).await;
+    let id = app
+        .accepted("shop", json!({"to": group, "text": {"body": "read me"}}))
+        .await;
     let message = baileys.next("message").await;
     let key = json!({"id": id, "chat": group, "sender": message["sender"]});
     baileys.command(json!({"op": "read", "keys": [key]})).await;
     let story = app.until_message("shop", &id, "read").await;
-    let read = story["recipients"].as_array().unwrap().iter().find(|it| it["read_at"].is_string()).cloned().unwrap();
+    let read = story["recipients"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|it| it["read_at"].is_string())
+        .cloned()
+        .unwrap();
     assert_eq!(read["id"], ann.jid());
     for phone in [&alice, &ann, &bob] {
         assert_eq!(phone.failures(), Vec::<String>::new());

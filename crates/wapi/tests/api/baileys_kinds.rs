@@ -11,7 +11,9 @@ const VCARD: &str = "BEGIN:VCARD\nVERSION:3.0\nFN:Bob\nTEL;type=CELL;waid=375447
 
 async fn converse(app: TestApp) {
     let (alice, ann) = (app.phone("Alice"), app.phone("Ann"));
-    let Some(mut baileys) = Baileys::start(&app.simulator, "Ann") else { return app.finish().await };
+    let Some(mut baileys) = Baileys::start(&app.simulator, "Ann") else {
+        return app.finish().await;
+    };
     app.pair("shop", &alice).await;
     baileys.pair(&ann).await;
     from_wapi(&app, &mut baileys, &alice, &ann).await;
@@ -26,54 +28,107 @@ async fn converse(app: TestApp) {
 
 /// The first event that fits.
 async fn told(app: &TestApp, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
-    let all = async || app.get("/v1/events?limit=1000").await.expect(200).json()["events"].as_array().unwrap().clone();
-    let look = async || all().await.into_iter().map(|entry| entry["event"].clone()).find(&fits);
-    eventually(look, async || format!("{what} was not told: {:#?}", all().await)).await
+    let all = async || {
+        app.get("/v1/events?limit=1000").await.expect(200).json()["events"]
+            .as_array()
+            .unwrap()
+            .clone()
+    };
+    let look = async || {
+        all()
+            .await
+            .into_iter()
+            .map(|entry| entry["event"].clone())
+            .find(&fits)
+    };
+    eventually(look, async || {
+        format!("{what} was not told: {:#?}", all().await)
+    })
+    .await
 }
 
 /// What Baileys makes of a message.
 async fn said(app: &TestApp, baileys: &mut Baileys, mut message: Value, ann: &Phone) -> Value {
     message["to"] = json!(ann.number());
     let id = app.accepted("shop", message).await;
-    baileys.until("the message", |event| event["event"] == "message" && event["id"] == id.as_str()).await
+    baileys
+        .until("the message", |event| {
+            event["event"] == "message" && event["id"] == id.as_str()
+        })
+        .await
 }
 
 async fn from_wapi(app: &TestApp, baileys: &mut Baileys, alice: &Phone, ann: &Phone) {
-    let sent = baileys.command(json!({"op": "send_text", "to": alice.jid(), "text": "hello?"})).await;
+    let sent = baileys
+        .command(json!({"op": "send_text", "to": alice.jid(), "text": "hello?"}))
+        .await;
     let theirs = sent["id"].as_str().unwrap();
     app.webhook.next().await;
     let answer = json!({"text": {"body": "yes"}, "context": {"message_id": theirs}});
     let answer = said(app, baileys, answer, ann).await;
     let context = &answer["body"]["contextInfo"];
-    assert_eq!((&answer["text"], &context["stanzaId"]), (&json!("yes"), &json!(theirs)));
-    assert!(context["quotedMessage"].to_string().contains("hello?"), "{context}");
+    assert_eq!(
+        (&answer["text"], &context["stanzaId"]),
+        (&json!("yes"), &json!(theirs))
+    );
+    assert!(
+        context["quotedMessage"].to_string().contains("hello?"),
+        "{context}"
+    );
     let reaction = |emoji: Value| json!({"to": ann.number(), "reaction": {"message_id": theirs, "emoji": emoji}});
     for emoji in [json!("🐙"), Value::Null] {
         app.accepted("shop", reaction(emoji.clone())).await;
         let told = baileys.next("reaction").await;
-        assert_eq!((&told["id"], &told["emoji"], &told["from_me"]), (&json!(theirs), &emoji, &json!(true)));
+        assert_eq!(
+            (&told["id"], &told["emoji"], &told["from_me"]),
+            (&json!(theirs), &emoji, &json!(true))
+        );
     }
     let place = json!({"location": {"latitude": 53.9, "longitude": 27.5, "name": "Here"}});
     let place = said(app, baileys, place, ann).await;
-    assert_eq!((&place["type"], &place["body"]["degreesLatitude"]), (&json!("location"), &json!(53.9)));
-    let contact = said(app, baileys, json!({"contacts": [{"vcard": VCARD, "name": "Bob"}]}), ann).await;
-    assert_eq!((&contact["type"], &contact["body"]["vcard"]), (&json!("contact"), &json!(VCARD)));
+    assert_eq!(
+        (&place["type"], &place["body"]["degreesLatitude"]),
+        (&json!("location"), &json!(53.9))
+    );
+    let contact = said(
+        app,
+        baileys,
+        json!({"contacts": [{"vcard": VCARD, "name": "Bob"}]}),
+        ann,
+    )
+    .await;
+    assert_eq!(
+        (&contact["type"], &contact["body"]["vcard"]),
+        (&json!("contact"), &json!(VCARD))
+    );
 
     let poll = json!({"poll": {"question": "What?", "options": ["Tea", "Coffee"]}});
     let poll = said(app, baileys, poll, ann).await;
-    assert_eq!((&poll["type"], &poll["body"]["name"]), (&json!("pollCreationMessageV3"), &json!("What?")));
+    assert_eq!(
+        (&poll["type"], &poll["body"]["name"]),
+        (&json!("pollCreationMessageV3"), &json!("What?"))
+    );
     // The owner of Baileys' account votes on the phone: Baileys and wapi open the same vote.
     let id = poll["id"].as_str().unwrap();
-    ann.votes(&alice.jid(), id, Author::Them, &["Coffee"]).unwrap();
+    ann.votes(&alice.jid(), id, Author::Them, &["Coffee"])
+        .unwrap();
     assert_eq!(baileys.next("vote").await["options"], json!(["Coffee"]));
     let vote = told(app, "a vote", |event| event["type"] == "poll.vote").await;
     assert_eq!(vote["data"]["options"], json!(["Coffee"]));
 
     let text = said(app, baileys, json!({"text": {"body": "helo"}}), ann).await;
-    let route = format!("/v1/sessions/shop/messages/{}", text["id"].as_str().unwrap());
-    app.patch(&route, json!({"text": {"body": "hello"}})).await.expect(200);
+    let route = format!(
+        "/v1/sessions/shop/messages/{}",
+        text["id"].as_str().unwrap()
+    );
+    app.patch(&route, json!({"text": {"body": "hello"}}))
+        .await
+        .expect(200);
     let edited = baileys.next("edited").await;
-    assert_eq!((&edited["id"], &edited["text"]), (&text["id"], &json!("hello")));
+    assert_eq!(
+        (&edited["id"], &edited["text"]),
+        (&text["id"], &json!("hello"))
+    );
     app.delete(&route).await.expect(200);
     assert_eq!(baileys.next("deleted").await["id"], text["id"]);
 }
@@ -92,28 +147,80 @@ async fn from_baileys(app: &TestApp, baileys: &mut Baileys, alice: &Phone, ann: 
     let ours = ours["id"].as_str().unwrap();
     let answer = json!({"op": "send", "to": to, "content": {"text": "yes", "linkPreview": null}, "quoted": ours});
     let answer = heard(app, baileys, answer).await;
-    assert_eq!((&answer["text"]["body"], &answer["context"]["message_id"]), (&json!("yes"), &json!(ours)));
+    assert_eq!(
+        (&answer["text"]["body"], &answer["context"]["message_id"]),
+        (&json!("yes"), &json!(ours))
+    );
     assert_eq!(answer["context"]["quoted"]["text"]["body"], "hello?");
-    let place = json!({"location": {"degreesLatitude": 53.9, "degreesLongitude": 27.5, "name": "Here"}});
-    let place = heard(app, baileys, json!({"op": "send", "to": to, "content": place})).await;
-    assert_eq!((&place["location"]["latitude"], &place["location"]["name"]), (&json!(53.9), &json!("Here")));
+    let place =
+        json!({"location": {"degreesLatitude": 53.9, "degreesLongitude": 27.5, "name": "Here"}});
+    let place = heard(
+        app,
+        baileys,
+        json!({"op": "send", "to": to, "content": place}),
+    )
+    .await;
+    assert_eq!(
+        (&place["location"]["latitude"], &place["location"]["name"]),
+        (&json!(53.9), &json!("Here"))
+    );
     let contacts = json!({"contacts": {"displayName": "Bob", "contacts": [{"displayName": "Bob", "vcard": VCARD}]}});
-    let contacts = heard(app, baileys, json!({"op": "send", "to": to, "content": contacts})).await;
-    assert_eq!(contacts["contacts"][0]["phones"][0]["wa_id"], "375447034810");
+    let contacts = heard(
+        app,
+        baileys,
+        json!({"op": "send", "to": to, "content": contacts}),
+    )
+    .await;
+    assert_eq!(
+        contacts["contacts"][0]["phones"][0]["wa_id"],
+        "375447034810"
+    );
 
-    let poll = json!({"poll": {"name": "What?", "values": ["Tea", "Coffee"], "selectableCount": 1}});
-    let poll = heard(app, baileys, json!({"op": "send", "to": to, "content": poll})).await;
-    assert_eq!(poll["poll"], json!({"question": "What?", "options": ["Tea", "Coffee"], "max_selections": 1}));
-    alice.votes(&ann.jid(), poll["id"].as_str().unwrap(), Author::Them, &["Tea"]).unwrap();
+    let poll =
+        json!({"poll": {"name": "What?", "values": ["Tea", "Coffee"], "selectableCount": 1}});
+    let poll = heard(
+        app,
+        baileys,
+        json!({"op": "send", "to": to, "content": poll}),
+    )
+    .await;
+    assert_eq!(
+        poll["poll"],
+        json!({"question": "What?", "options": ["Tea", "Coffee"], "max_selections": 1})
+    );
+    alice
+        .votes(
+            &ann.jid(),
+            poll["id"].as_str().unwrap(),
+            Author::Them,
+            &["Tea"],
+        )
+        .unwrap();
     assert_eq!(baileys.next("vote").await["options"], json!(["Tea"]));
-    let of_poll = |event: &Value| event["type"] == "poll.vote" && event["data"]["message_id"] == poll["id"];
+    let of_poll =
+        |event: &Value| event["type"] == "poll.vote" && event["data"]["message_id"] == poll["id"];
     let vote = told(app, "our owner's vote", of_poll).await;
-    assert_eq!((&vote["data"]["options"], &vote["data"]["from_me"]), (&json!(["Tea"]), &json!(true)));
+    assert_eq!(
+        (&vote["data"]["options"], &vote["data"]["from_me"]),
+        (&json!(["Tea"]), &json!(true))
+    );
 
     let changes = [
-        (json!({"op": "react", "to": to, "id": ours, "emoji": "🐙"}), "message.reaction", json!(ours)),
-        (json!({"op": "edit", "to": to, "id": answer["id"], "text": "no"}), "message.edited", answer["id"].clone()),
-        (json!({"op": "delete", "to": to, "id": answer["id"]}), "message.deleted", answer["id"].clone()),
+        (
+            json!({"op": "react", "to": to, "id": ours, "emoji": "🐙"}),
+            "message.reaction",
+            json!(ours),
+        ),
+        (
+            json!({"op": "edit", "to": to, "id": answer["id"], "text": "no"}),
+            "message.edited",
+            answer["id"].clone(),
+        ),
+        (
+            json!({"op": "delete", "to": to, "id": answer["id"]}),
+            "message.deleted",
+            answer["id"].clone(),
+        ),
     ];
     for (command, kind, changed) in changes {
         let sent = baileys.command(command).await;
@@ -133,54 +240,116 @@ async fn pins_and_timers(app: &TestApp, baileys: &mut Baileys, alice: &Phone, an
     let to = alice.jid();
     let ours = said(app, baileys, json!({"text": {"body": "pin me"}}), ann).await;
     let ours = ours["id"].as_str().unwrap();
-    app.put(&format!("/v1/sessions/shop/messages/{ours}/pin"), json!({"duration": 86_400})).await.expect(200);
-    let pinned = baileys.until("the pin", |event| event["type"] == "pinInChat").await;
-    assert_eq!((&pinned["body"]["key"]["id"], &pinned["body"]["type"]), (&json!(ours), &json!("PIN_FOR_ALL")));
+    app.put(
+        &format!("/v1/sessions/shop/messages/{ours}/pin"),
+        json!({"duration": 86_400}),
+    )
+    .await
+    .expect(200);
+    let pinned = baileys
+        .until("the pin", |event| event["type"] == "pinInChat")
+        .await;
+    assert_eq!(
+        (&pinned["body"]["key"]["id"], &pinned["body"]["type"]),
+        (&json!(ours), &json!("PIN_FOR_ALL"))
+    );
 
     let key = json!({"remoteJid": to, "fromMe": false, "id": ours});
     let pin = json!({"pin": key, "type": 1, "time": 604_800});
-    let sent = baileys.command(json!({"op": "send", "to": to, "content": pin})).await;
-    let of_pin = |event: &Value| event["type"] == "message.pinned" && event["data"]["id"] == sent["id"];
+    let sent = baileys
+        .command(json!({"op": "send", "to": to, "content": pin}))
+        .await;
+    let of_pin =
+        |event: &Value| event["type"] == "message.pinned" && event["data"]["id"] == sent["id"];
     let pinned = told(app, "the pin", of_pin).await;
-    assert_eq!((&pinned["data"]["message_id"], &pinned["data"]["pinned"]), (&json!(ours), &json!(true)));
+    assert_eq!(
+        (&pinned["data"]["message_id"], &pinned["data"]["pinned"]),
+        (&json!(ours), &json!(true))
+    );
     assert_eq!(pinned["data"]["duration"], 604_800);
 
     let timer = json!({"disappearingMessagesInChat": 86_400});
-    baileys.command(json!({"op": "send", "to": to, "content": timer})).await;
-    let of_timer = |event: &Value| event["type"] == "chat.disappearing" && event["data"]["disappearing"] == 86_400;
+    baileys
+        .command(json!({"op": "send", "to": to, "content": timer}))
+        .await;
+    let of_timer = |event: &Value| {
+        event["type"] == "chat.disappearing" && event["data"]["disappearing"] == 86_400
+    };
     told(app, "the timer", of_timer).await;
     let text = said(app, baileys, json!({"text": {"body": "soon gone"}}), ann).await;
     assert_eq!(text["body"]["contextInfo"]["expiration"], 86_400);
     let route = format!("/v1/sessions/shop/chats/{}", ann.number());
-    app.patch(&route, json!({"disappearing": 0})).await.expect(204);
-    assert_eq!(said(app, baileys, json!({"text": {"body": "stays"}}), ann).await["body"], "stays");
+    app.patch(&route, json!({"disappearing": 0}))
+        .await
+        .expect(204);
+    assert_eq!(
+        said(app, baileys, json!({"text": {"body": "stays"}}), ann).await["body"],
+        "stays"
+    );
 
     let choice = json!({"type": "reply", "reply": {"id": "y", "title": "Yes"}});
     let buttons = json!({"interactive": {"type": "button", "body": {"text": "?"}, "action": {"buttons": [choice]}}});
     let buttons = said(app, baileys, buttons, ann).await;
-    assert_eq!(buttons["body"]["nativeFlowMessage"]["buttons"][0]["name"], "quick_reply");
+    assert_eq!(
+        buttons["body"]["nativeFlowMessage"]["buttons"][0]["name"],
+        "quick_reply"
+    );
 }
 
 /// A picture, a voice note and a document: every byte comes through two ciphers, and with it what is said of it.
 async fn files_both_ways(app: &TestApp, baileys: &mut Baileys, alice: &Phone, ann: &Phone) {
     let folder = tempfile::tempdir().unwrap();
-    let opus = written(folder.path(), "-c:a libopus -ac 1", "a.ogg").unwrap_or(b"OggS, without an ffmpeg".to_vec());
+    let opus = written(folder.path(), "-c:a libopus -ac 1", "a.ogg")
+        .unwrap_or(b"OggS, without an ffmpeg".to_vec());
     let files = [
-        ("image", png(300, 200), "image/png", json!({"caption": "look"})),
-        ("audio", opus, "audio/ogg; codecs=opus", json!({"voice": true})),
-        ("document", b"a,b\n1,2\n".repeat(20_000), "text/csv", json!({"filename": "prices.csv", "caption": "ours"})),
+        (
+            "image",
+            png(300, 200),
+            "image/png",
+            json!({"caption": "look"}),
+        ),
+        (
+            "audio",
+            opus,
+            "audio/ogg; codecs=opus",
+            json!({"voice": true}),
+        ),
+        (
+            "document",
+            b"a,b\n1,2\n".repeat(20_000),
+            "text/csv",
+            json!({"filename": "prices.csv", "caption": "ours"}),
+        ),
     ];
     for (kind, bytes, mime, mut said) in files {
         let file = upload(app, "shop", &format!("\r\nContent-Type: {mime}"), &bytes).await;
         said["id"] = file["id"].clone();
         let got = self::said(app, baileys, json!({kind: said}), ann).await;
-        assert_eq!((&got["type"], &got["media"]["mime"]), (&json!(kind), &json!(mime)), "{got}");
-        assert_eq!((&got["media"]["sha256"], &got["media"]["error"]), (&file["sha256"], &Value::Null), "{got}");
+        assert_eq!(
+            (&got["type"], &got["media"]["mime"]),
+            (&json!(kind), &json!(mime)),
+            "{got}"
+        );
+        assert_eq!(
+            (&got["media"]["sha256"], &got["media"]["error"]),
+            (&file["sha256"], &Value::Null),
+            "{got}"
+        );
         let body = &got["body"];
         match kind {
-            "image" => assert_eq!((&body["width"], &got["caption"]), (&json!(300), &json!("look"))),
-            "audio" => assert_eq!((&body["ptt"], &body["seconds"]), (&json!(true), &file["duration"]), "{body}"),
-            _ => assert_eq!((&body["fileName"], &got["caption"]), (&json!("prices.csv"), &json!("ours"))),
+            "image" => assert_eq!(
+                (&body["width"], &got["caption"]),
+                (&json!(300), &json!("look"))
+            ),
+            "audio" => assert_eq!(
+                (&body["ptt"], &body["seconds"]),
+                (&json!(true), &file["duration"]),
+                "{body}"
+            ),
+            _ => assert_eq!(
+                (&body["fileName"], &got["caption"]),
+                (&json!("prices.csv"), &json!("ours"))
+            ),
         }
 
         let path = folder.path().join(format!("theirs.{kind}"));
@@ -191,43 +360,91 @@ async fn files_both_ways(app: &TestApp, baileys: &mut Baileys, alice: &Phone, an
             "audio" => (content["ptt"], content["seconds"]) = (json!(true), json!(2)),
             _ => (content["fileName"], content["caption"]) = (json!("theirs.csv"), json!("yours")),
         }
-        let got = heard(app, baileys, json!({"op": "send", "to": alice.jid(), "content": content})).await;
+        let got = heard(
+            app,
+            baileys,
+            json!({"op": "send", "to": alice.jid(), "content": content}),
+        )
+        .await;
         let told = &got[kind];
-        assert_eq!((&got["type"], &told["mime_type"], &told["sha256"]), (&json!(kind), &json!(mime), &file["sha256"]));
+        assert_eq!(
+            (&got["type"], &told["mime_type"], &told["sha256"]),
+            (&json!(kind), &json!(mime), &file["sha256"])
+        );
         match kind {
             "image" => assert_eq!(told["caption"], "yours"),
-            "audio" => assert_eq!((&told["voice"], &told["duration"]), (&json!(true), &json!(2))),
-            _ => assert_eq!((&told["filename"], &told["caption"]), (&json!("theirs.csv"), &json!("yours"))),
+            "audio" => assert_eq!(
+                (&told["voice"], &told["duration"]),
+                (&json!(true), &json!(2))
+            ),
+            _ => assert_eq!(
+                (&told["filename"], &told["caption"]),
+                (&json!("theirs.csv"), &json!("yours"))
+            ),
         }
-        assert_eq!(app.get(told["url"].as_str().unwrap()).await.expect(200).body, bytes, "{kind}");
+        assert_eq!(
+            app.get(told["url"].as_str().unwrap())
+                .await
+                .expect(200)
+                .body,
+            bytes,
+            "{kind}"
+        );
     }
 }
 
 async fn albums_and_events(app: &TestApp, baileys: &mut Baileys, alice: &Phone, ann: &Phone) {
     let event = json!({"event": {"name": "Opening", "start": "2030-05-01T10:00:00Z", "place": {"name": "Here"}}});
     let event = said(app, baileys, event, ann).await;
-    assert_eq!((&event["type"], &event["body"]["name"]), (&json!("event"), &json!("Opening")));
+    assert_eq!(
+        (&event["type"], &event["body"]["name"]),
+        (&json!("event"), &json!("Opening"))
+    );
     assert_eq!(event["body"]["location"]["name"], "Here");
 
     let picture = upload(app, "shop", "; filename=\"a.png\"", &png(30, 20)).await["id"].clone();
     let item = json!({"image": {"id": picture}});
     let album = said(app, baileys, json!({"album": [item, item]}), ann).await;
-    assert_eq!((&album["type"], &album["body"]["expectedImageCount"]), (&json!("album"), &json!(2)));
+    assert_eq!(
+        (&album["type"], &album["body"]["expectedImageCount"]),
+        (&json!("album"), &json!(2))
+    );
     for _ in 0..2 {
-        baileys.until("a picture", |event| event["event"] == "message" && event["type"] == "image").await;
+        baileys
+            .until("a picture", |event| {
+                event["event"] == "message" && event["type"] == "image"
+            })
+            .await;
     }
 
     let (to, folder) = (alice.jid(), tempfile::tempdir().unwrap());
     let path = folder.path().join("a.png");
     std::fs::write(&path, png(30, 20)).unwrap();
     let album = json!({"album": {"expectedImageCount": 2, "expectedVideoCount": 0}});
-    let album = heard(app, baileys, json!({"op": "send", "to": to, "content": album})).await;
-    assert_eq!((&album["type"], &album["album"]["images"]), (&json!("album"), &json!(2)), "{album}");
+    let album = heard(
+        app,
+        baileys,
+        json!({"op": "send", "to": to, "content": album}),
+    )
+    .await;
+    assert_eq!(
+        (&album["type"], &album["album"]["images"]),
+        (&json!("album"), &json!(2)),
+        "{album}"
+    );
     let parent = json!({"remoteJid": to, "fromMe": true, "id": album["id"]});
     let picture = json!({"image": {"url": path}, "jpegThumbnail": "", "albumParentKey": parent});
     for _ in 0..2 {
-        let picture = heard(app, baileys, json!({"op": "send", "to": to, "content": picture})).await;
-        assert_eq!((&picture["type"], &picture["album_id"]), (&json!("image"), &album["id"]));
+        let picture = heard(
+            app,
+            baileys,
+            json!({"op": "send", "to": to, "content": picture}),
+        )
+        .await;
+        assert_eq!(
+            (&picture["type"], &picture["album_id"]),
+            (&json!("image"), &album["id"])
+        );
     }
 }
 
@@ -238,24 +455,41 @@ async fn statuses(app: &TestApp, baileys: &mut Baileys, alice: &Phone, ann: &Pho
     for body in ["open", "closed"] {
         let status = json!({"to": "status", "recipients": [ann.number()], "text": {"body": body}});
         let id = app.accepted("shop", status).await;
-        let seen = baileys.until("the status", |event| event["event"] == "message" && event["id"] == id.as_str()).await;
-        assert_eq!((&seen["chat"], &seen["text"]), (&json!(STATUS), &json!(body)));
+        let seen = baileys
+            .until("the status", |event| {
+                event["event"] == "message" && event["id"] == id.as_str()
+            })
+            .await;
+        assert_eq!(
+            (&seen["chat"], &seen["text"]),
+            (&json!(STATUS), &json!(body))
+        );
         assert_eq!(seen["body"]["backgroundArgb"], 0xFF1E_6E4F_u32);
         ids.push((id, seen["sender"].clone()));
     }
     let (id, sender) = &ids[0];
-    baileys.command(json!({"op": "read", "keys": [{"id": id, "chat": STATUS, "sender": sender}]})).await;
-    let of_view = |event: &Value| event["type"] == "message.read" && event["data"]["id"] == id.as_str();
+    baileys
+        .command(json!({"op": "read", "keys": [{"id": id, "chat": STATUS, "sender": sender}]}))
+        .await;
+    let of_view =
+        |event: &Value| event["type"] == "message.read" && event["data"]["id"] == id.as_str();
     let view = told(app, "the view", of_view).await;
-    assert_eq!((&view["data"]["chat"], &view["data"]["recipient"]["phone"]), (&json!(STATUS), &json!(ann.number())));
+    assert_eq!(
+        (&view["data"]["chat"], &view["data"]["recipient"]["phone"]),
+        (&json!(STATUS), &json!(ann.number()))
+    );
 
     let options = json!({"backgroundColor": "#0000FF", "font": 2, "statusJidList": [alice.jid()], "broadcast": true});
     let posted = json!({"op": "send", "to": STATUS, "content": {"text": "from Baileys"}, "options": options});
     let posted = baileys.command(posted).await;
-    let of_status = |event: &Value| event["type"] == "status.received" && event["data"]["id"] == posted["id"];
+    let of_status =
+        |event: &Value| event["type"] == "status.received" && event["data"]["id"] == posted["id"];
     let status = told(app, "the status", of_status).await;
     let text = json!({"body": "from Baileys", "background_color": "#0000FF", "font": "fb_script"});
-    assert_eq!((&status["data"]["chat"], &status["data"]["text"]), (&json!(STATUS), &text));
+    assert_eq!(
+        (&status["data"]["chat"], &status["data"]["text"]),
+        (&json!(STATUS), &text)
+    );
     assert_eq!(status["data"]["from"]["phone"], ann.number());
 }
 
@@ -266,6 +500,9 @@ async fn wapi_and_baileys_understand_each_others_kinds() {
 
 #[tokio::test]
 async fn wapi_and_baileys_understand_each_others_kinds_by_lid() {
-    let options = Options { addressing: Addressing::Lid, ..Options::default() };
+    let options = Options {
+        addressing: Addressing::Lid,
+        ..Options::default()
+    };
     converse(Setup::new().simulator(options).start().await).await;
 }

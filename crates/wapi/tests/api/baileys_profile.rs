@@ -10,30 +10,48 @@ use crate::profile::picture;
 
 /// What a picture looks like to somebody who has downloaded it.
 fn digest(jpeg: &[u8]) -> Value {
-    let sha256: String = Sha256::digest(jpeg).iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256: String = Sha256::digest(jpeg)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     json!({"sha256": sha256, "bytes": jpeg.len()})
 }
 
 async fn profiles(app: TestApp) {
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    let Some(mut baileys) = Baileys::start(&app.simulator, "Bob") else { return app.finish().await };
+    let Some(mut baileys) = Baileys::start(&app.simulator, "Bob") else {
+        return app.finish().await;
+    };
     app.pair("shop", &alice).await;
     baileys.pair(&bob).await;
     bob.sends_text(alice.number(), "hi").await.unwrap();
     app.webhook.next().await;
 
     // The gateway's, seen by Baileys.
-    app.put("/v1/sessions/shop/profile", json!({"about": "at the sea"})).await.expect(204);
+    app.put("/v1/sessions/shop/profile", json!({"about": "at the sea"}))
+        .await
+        .expect(204);
     let red = picture(400, 400, [250, 10, 10], ImageFormat::Jpeg);
     let call = app.request(reqwest::Method::PUT, "/v1/sessions/shop/profile/picture");
-    app.answer(call.header("content-type", "image/jpeg").body(red)).await.expect(204);
+    app.answer(call.header("content-type", "image/jpeg").body(red))
+        .await
+        .expect(204);
     let shown = alice.picture().unwrap();
     assert_eq!(baileys.next("picture").await["change"], "changed");
-    let seen = baileys.command(json!({"op": "profile", "of": alice.jid()})).await;
-    assert_eq!((&seen["about"], &seen["picture"]), (&json!("at the sea"), &digest(&shown.full)));
-    app.delete("/v1/sessions/shop/profile/picture").await.expect(204);
+    let seen = baileys
+        .command(json!({"op": "profile", "of": alice.jid()}))
+        .await;
+    assert_eq!(
+        (&seen["about"], &seen["picture"]),
+        (&json!("at the sea"), &digest(&shown.full))
+    );
+    app.delete("/v1/sessions/shop/profile/picture")
+        .await
+        .expect(204);
     assert_eq!(baileys.next("picture").await["change"], "removed");
-    let seen = baileys.command(json!({"op": "profile", "of": alice.jid()})).await;
+    let seen = baileys
+        .command(json!({"op": "profile", "of": alice.jid()}))
+        .await;
     assert_eq!(seen["picture"], Value::Null);
 
     // Baileys' own, seen by the gateway.
@@ -42,14 +60,30 @@ async fn profiles(app: TestApp) {
     std::fs::write(file.path(), &blue).unwrap();
     let change = json!({"op": "set_profile", "about": "by Baileys", "picture": file.path()});
     baileys.command(change).await;
-    assert_eq!((bob.about().as_str(), &bob.picture().unwrap().full), ("by Baileys", &blue));
+    assert_eq!(
+        (bob.about().as_str(), &bob.picture().unwrap().full),
+        ("by Baileys", &blue)
+    );
     let told = app.events("contact.updated", 2).await;
     assert_eq!(told[0]["data"]["about"], "by Baileys");
-    let shown = app.get(told[1]["data"]["picture"]["url"].as_str().unwrap()).await.expect(200);
+    let shown = app
+        .get(told[1]["data"]["picture"]["url"].as_str().unwrap())
+        .await
+        .expect(200);
     assert_eq!(shown.body, blue);
-    baileys.command(json!({"op": "set_profile", "picture": null})).await;
-    assert_eq!(app.events("contact.updated", 3).await[2]["data"]["picture"], Value::Null);
-    app.get(&format!("/v1/sessions/shop/contacts/{}/picture", bob.number())).await.expect(404);
+    baileys
+        .command(json!({"op": "set_profile", "picture": null}))
+        .await;
+    assert_eq!(
+        app.events("contact.updated", 3).await[2]["data"]["picture"],
+        Value::Null
+    );
+    app.get(&format!(
+        "/v1/sessions/shop/contacts/{}/picture",
+        bob.number()
+    ))
+    .await
+    .expect(404);
     app.finish().await;
 }
 
@@ -60,7 +94,10 @@ async fn profiles_are_seen_both_ways() {
 
 #[tokio::test]
 async fn profiles_are_seen_both_ways_by_lid() {
-    let options = Options { addressing: Addressing::Lid, ..Options::default() };
+    let options = Options {
+        addressing: Addressing::Lid,
+        ..Options::default()
+    };
     profiles(Setup::new().simulator(options).start().await).await;
 }
 
@@ -68,7 +105,9 @@ async fn profiles_are_seen_both_ways_by_lid() {
 async fn whom_one_device_blocks_the_others_do_not_hear() {
     let app = TestApp::start().await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    let Some(mut baileys) = Baileys::start(&app.simulator, "Alice") else { return app.finish().await };
+    let Some(mut baileys) = Baileys::start(&app.simulator, "Alice") else {
+        return app.finish().await;
+    };
     app.pair("shop", &alice).await;
     baileys.pair(&alice).await;
     bob.sends_text(alice.number(), "hi").await.unwrap();
@@ -77,13 +116,31 @@ async fn whom_one_device_blocks_the_others_do_not_hear() {
     let route = format!("/v1/sessions/shop/contacts/{}/block", bob.number());
     app.put(&route, json!({})).await.expect(204);
     let told = baileys.next("blocklist").await;
-    assert_eq!((&told["people"], &told["type"]), (&json!([bob.lid()]), &json!("add")));
-    assert_eq!(baileys.command(json!({"op": "blocked"})).await["people"], json!([bob.lid()]));
-    baileys.command(json!({"op": "block", "whom": bob.jid(), "blocked": false})).await;
-    let list = app.get("/v1/sessions/shop/blocked").await.expect(200).json();
+    assert_eq!(
+        (&told["people"], &told["type"]),
+        (&json!([bob.lid()]), &json!("add"))
+    );
+    assert_eq!(
+        baileys.command(json!({"op": "blocked"})).await["people"],
+        json!([bob.lid()])
+    );
+    baileys
+        .command(json!({"op": "block", "whom": bob.jid(), "blocked": false}))
+        .await;
+    let list = app
+        .get("/v1/sessions/shop/blocked")
+        .await
+        .expect(200)
+        .json();
     assert_eq!(list, json!({"contacts": []}));
-    baileys.command(json!({"op": "block", "whom": bob.jid(), "blocked": true})).await;
-    let list = app.get("/v1/sessions/shop/blocked").await.expect(200).json();
+    baileys
+        .command(json!({"op": "block", "whom": bob.jid(), "blocked": true}))
+        .await;
+    let list = app
+        .get("/v1/sessions/shop/blocked")
+        .await
+        .expect(200)
+        .json();
     assert_eq!(list["contacts"][0]["phone"], bob.number());
     app.finish().await;
 }

@@ -21,7 +21,10 @@ async fn each_is_accepted_on_its_own_and_sent_once() {
     let first = keyed.post(ROUTE, asked.clone()).await.expect(202);
     let again = keyed.post(ROUTE, asked).await.expect(202);
     assert_eq!(
-        (first.headers.get("idempotent-replayed"), again.headers["idempotent-replayed"].as_bytes()),
+        (
+            first.headers.get("idempotent-replayed"),
+            again.headers["idempotent-replayed"].as_bytes()
+        ),
         (None, &b"true"[..])
     );
     let (first, again) = (first.json(), again.json());
@@ -32,14 +35,24 @@ async fn each_is_accepted_on_its_own_and_sent_once() {
     }
     assert_eq!(first["results"][2]["contacts"][0]["input"], carol.number());
     let refused = &first["results"][1]["error"];
-    assert_eq!((&refused["status"], &refused["errors"][0]["field"]), (&json!(400), &json!("poll_vote.message_id")));
+    assert_eq!(
+        (&refused["status"], &refused["errors"][0]["field"]),
+        (&json!(400), &json!("poll_vote.message_id"))
+    );
 
     for (phone, texts) in [(&bob, &["one", "three"][..]), (&carol, &["two"])] {
         for text in texts {
-            assert_eq!(phone.next_message(PATIENCE).await.unwrap().text.as_deref(), Some(*text));
+            assert_eq!(
+                phone.next_message(PATIENCE).await.unwrap().text.as_deref(),
+                Some(*text)
+            );
         }
     }
-    assert_eq!((bob.received().len(), carol.received().len()), (2, 1), "each was sent once");
+    assert_eq!(
+        (bob.received().len(), carol.received().len()),
+        (2, 1),
+        "each was sent once"
+    );
     app.finish().await;
 }
 
@@ -51,35 +64,91 @@ async fn what_has_not_the_form_of_a_message_refuses_all() {
     for (asked, field, says) in [
         (json!({}), "messages", "1 to 100 objects"),
         (json!({"messages": []}), "messages", "1 to 100 objects"),
-        (json!({"messages": vec![good.clone(); 101]}), "messages", "1 to 100 objects"),
-        (json!({"messages": [good], "to": "1"}), "to", "is not a field"),
-        (json!({"messages": [good, {"to": bob.number(), "text": {}}]}), "messages[1].text.body", "is missing"),
-        (json!({"messages": [{"to": "nobody", "text": {"body": "hi"}}]}), "messages[0].to", "names no chat"),
+        (
+            json!({"messages": vec![good.clone(); 101]}),
+            "messages",
+            "1 to 100 objects",
+        ),
+        (
+            json!({"messages": [good], "to": "1"}),
+            "to",
+            "is not a field",
+        ),
+        (
+            json!({"messages": [good, {"to": bob.number(), "text": {}}]}),
+            "messages[1].text.body",
+            "is missing",
+        ),
+        (
+            json!({"messages": [{"to": "nobody", "text": {"body": "hi"}}]}),
+            "messages[0].to",
+            "names no chat",
+        ),
     ] {
         let problem = app.post(ROUTE, asked.clone()).await.expect(400).json();
         assert_eq!(problem["errors"][0]["field"], field, "{asked}");
-        assert!(problem["errors"][0]["detail"].as_str().unwrap().contains(says), "{problem}");
+        assert!(
+            problem["errors"][0]["detail"]
+                .as_str()
+                .unwrap()
+                .contains(says),
+            "{problem}"
+        );
     }
     // With nobody to send them, none is accepted, and the answer is the reason.
-    let problem = app.post(ROUTE, json!({"messages": [good]})).await.expect(404).json();
+    let problem = app
+        .post(ROUTE, json!({"messages": [good]}))
+        .await
+        .expect(404)
+        .json();
     assert_eq!(problem["code"], "session_not_found");
 
     app.pair("shop", &alice).await;
     let keyed = app.with_header("idempotency-key", "spring");
-    keyed.post(ROUTE, json!({"messages": [good]})).await.expect(202);
-    let problem = keyed.post(ROUTE, json!({"messages": [good, good]})).await.expect(409).json();
+    keyed
+        .post(ROUTE, json!({"messages": [good]}))
+        .await
+        .expect(202);
+    let problem = keyed
+        .post(ROUTE, json!({"messages": [good, good]}))
+        .await
+        .expect(409)
+        .json();
     assert_eq!(problem["code"], "idempotency_key_reused");
     // The same when only a later message was accepted, and the other request has none in its place.
     let reaction = json!({"to": "status", "reaction": {"message_id": "3EB0", "emoji": "👍"}});
     let keyed = app.with_header("idempotency-key", "summer");
-    let answer = keyed.post(ROUTE, json!({"messages": [reaction, good]})).await.expect(202).json();
-    assert_eq!(answer["results"][0]["error"]["code"], "message_not_found", "as alone");
-    assert_eq!(keyed.post(ROUTE, json!({"messages": [good]})).await.expect(409).code(), "idempotency_key_reused");
-    assert_eq!(bob.next_message(PATIENCE).await.unwrap().text.as_deref(), Some("hi"));
+    let answer = keyed
+        .post(ROUTE, json!({"messages": [reaction, good]}))
+        .await
+        .expect(202)
+        .json();
+    assert_eq!(
+        answer["results"][0]["error"]["code"], "message_not_found",
+        "as alone"
+    );
+    assert_eq!(
+        keyed
+            .post(ROUTE, json!({"messages": [good]}))
+            .await
+            .expect(409)
+            .code(),
+        "idempotency_key_reused"
+    );
+    assert_eq!(
+        bob.next_message(PATIENCE).await.unwrap().text.as_deref(),
+        Some("hi")
+    );
     // All are refused: the first reason, and whose it is.
     let vote = json!({"to": bob.number(), "poll_vote": {"message_id": "3EB0", "options": []}});
-    let refused = app.post(ROUTE, json!({"messages": [vote]})).await.expect(400);
+    let refused = app
+        .post(ROUTE, json!({"messages": [vote]}))
+        .await
+        .expect(400);
     assert_eq!(refused.fields(), ["messages[0].poll_vote.message_id"]);
-    assert_eq!(bob.next_message(PATIENCE).await.unwrap().text.as_deref(), Some("hi"));
+    assert_eq!(
+        bob.next_message(PATIENCE).await.unwrap().text.as_deref(),
+        Some("hi")
+    );
     app.finish().await;
 }

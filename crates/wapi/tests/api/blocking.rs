@@ -10,7 +10,11 @@ fn block(whom: &str) -> String {
 }
 
 async fn blocked(app: &TestApp) -> Vec<Value> {
-    let list = app.get("/v1/sessions/shop/blocked").await.expect(200).json();
+    let list = app
+        .get("/v1/sessions/shop/blocked")
+        .await
+        .expect(200)
+        .json();
     list["contacts"].as_array().unwrap().clone()
 }
 
@@ -26,12 +30,17 @@ async fn nothing_comes_in_from_somebody_who_is_blocked_until_they_are_let_throug
         app.put(&block(&whom), json!({})).await.expect(204);
         assert_eq!(alice.blocked(), [bob.number()], "{whom}");
         assert_eq!(blocked(&app).await, std::slice::from_ref(&person));
-        bob.sends_text(alice.number(), "do you hear me?").await.unwrap();
+        bob.sends_text(alice.number(), "do you hear me?")
+            .await
+            .unwrap();
         app.delete(&block(&whom)).await.expect(204);
         assert_eq!(alice.blocked(), Vec::<String>::new());
         bob.sends_text(alice.number(), &whom).await.unwrap();
         assert_eq!(app.webhook.next().await.body["data"]["text"]["body"], whom);
-        assert_eq!(alice.next_message(PATIENCE).await.unwrap().text.as_deref(), Some(&*whom));
+        assert_eq!(
+            alice.next_message(PATIENCE).await.unwrap().text.as_deref(),
+            Some(&*whom)
+        );
     }
     alice.blocks(bob.number(), true).unwrap();
     assert_eq!(blocked(&app).await, [person], "the phone blocks, too");
@@ -45,13 +54,31 @@ async fn only_people_of_whom_whatsapp_knows_are_blocked() {
     let app = TestApp::start().await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     app.pair("shop", &alice).await;
-    assert_eq!(app.put(&block("375447034810"), json!({})).await.expect(404).code(), "not_on_whatsapp");
-    assert_eq!(app.put(&block("120363025246125486@g.us"), json!({})).await.expect(400).fields(), ["contact"]);
+    assert_eq!(
+        app.put(&block("375447034810"), json!({}))
+            .await
+            .expect(404)
+            .code(),
+        "not_on_whatsapp"
+    );
+    assert_eq!(
+        app.put(&block("120363025246125486@g.us"), json!({}))
+            .await
+            .expect(400)
+            .fields(),
+        ["contact"]
+    );
     bob.is_addressed_by(Lid);
     bob.hides_number(true);
     bob.sends_text(alice.number(), "who am I?").await.unwrap();
     app.webhook.next().await;
-    assert_eq!(app.put(&block(&bob.lid()), json!({})).await.expect(400).fields(), ["contact"]);
+    assert_eq!(
+        app.put(&block(&bob.lid()), json!({}))
+            .await
+            .expect(400)
+            .fields(),
+        ["contact"]
+    );
     assert_eq!(alice.blocked(), Vec::<String>::new());
     app.finish().await;
 }

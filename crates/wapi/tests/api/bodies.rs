@@ -10,10 +10,28 @@ const ROUTES: [&str; 3] = ["/register-session/", "/send-message/", "/send-image/
 async fn what_is_no_json_object_is_refused() {
     let app = TestApp::start().await;
     for route in ROUTES {
-        for body in ["", "{", "[]", "null", "\"shop\"", "session_id=shop", "\u{0}"] {
-            assert_eq!(app.post_raw(route, body).await.expect(400).code(), "invalid_body", "{route} {body:?}");
+        for body in [
+            "",
+            "{",
+            "[]",
+            "null",
+            "\"shop\"",
+            "session_id=shop",
+            "\u{0}",
+        ] {
+            assert_eq!(
+                app.post_raw(route, body).await.expect(400).code(),
+                "invalid_body",
+                "{route} {body:?}"
+            );
         }
-        assert_eq!(app.post_raw(route, vec![0xff, 0xfe]).await.expect(400).code(), "invalid_body");
+        assert_eq!(
+            app.post_raw(route, vec![0xff, 0xfe])
+                .await
+                .expect(400)
+                .code(),
+            "invalid_body"
+        );
     }
     app.finish().await;
 }
@@ -26,9 +44,18 @@ async fn missing_fields_are_all_named() {
         (ROUTES[1], vec!["session_name", "chat_id", "text"]),
         (ROUTES[2], vec!["session_name", "chat_id", "image_url"]),
     ] {
-        assert_eq!(app.post(route, json!({})).await.expect(400).fields(), fields);
-        let nulls: serde_json::Map<_, _> = fields.iter().map(|field| ((*field).to_owned(), json!(null))).collect();
-        assert_eq!(app.post(route, nulls.into()).await.expect(400).fields(), fields);
+        assert_eq!(
+            app.post(route, json!({})).await.expect(400).fields(),
+            fields
+        );
+        let nulls: serde_json::Map<_, _> = fields
+            .iter()
+            .map(|field| ((*field).to_owned(), json!(null)))
+            .collect();
+        assert_eq!(
+            app.post(route, nulls.into()).await.expect(400).fields(),
+            fields
+        );
     }
     app.finish().await;
 }
@@ -37,12 +64,24 @@ async fn missing_fields_are_all_named() {
 async fn wrong_types_are_named() {
     let app = TestApp::start().await;
     for wrong in [json!(1), json!(true), json!([]), json!({})] {
-        let refused = app.post(ROUTES[0], json!({"session_id": wrong})).await.expect(400);
-        assert_eq!((refused.code().as_str(), refused.fields()), ("invalid_fields", vec!["session_id".to_owned()]));
+        let refused = app
+            .post(ROUTES[0], json!({"session_id": wrong}))
+            .await
+            .expect(400);
+        assert_eq!(
+            (refused.code().as_str(), refused.fields()),
+            ("invalid_fields", vec!["session_id".to_owned()])
+        );
         let body = json!({"session_name": wrong, "chat_id": wrong, "text": wrong});
-        assert_eq!(app.post(ROUTES[1], body).await.expect(400).fields(), ["session_name", "chat_id", "text"]);
+        assert_eq!(
+            app.post(ROUTES[1], body).await.expect(400).fields(),
+            ["session_name", "chat_id", "text"]
+        );
         let body = json!({"session_name": "a", "chat_id": "375440000001", "image_url": "http://a/", "caption": wrong});
-        assert_eq!(app.post(ROUTES[2], body).await.expect(400).fields(), ["caption"]);
+        assert_eq!(
+            app.post(ROUTES[2], body).await.expect(400).fields(),
+            ["caption"]
+        );
     }
     app.finish().await;
 }
@@ -78,7 +117,10 @@ async fn a_body_of_more_than_a_mebibyte_is_too_large() {
     let app = TestApp::start().await;
     let of = |length: usize| json!({"session_id": "shop", "padding": "x".repeat(length)});
     for route in ROUTES {
-        assert_eq!(app.post(route, of(1024 * 1024)).await.expect(413).code(), "body_too_large");
+        assert_eq!(
+            app.post(route, of(1024 * 1024)).await.expect(413).code(),
+            "body_too_large"
+        );
     }
     app.post(ROUTES[0], of(1000 * 1000)).await.expect(202);
     app.finish().await;
@@ -95,8 +137,14 @@ async fn what_is_no_json_is_named_and_what_is_packed_is_unpacked_within_bounds()
     let app = TestApp::start().await;
     for (body, words) in [
         (b"\xef\xbb\xbf{}".to_vec(), "byte order mark"),
-        ("{}".encode_utf16().flat_map(u16::to_le_bytes).collect(), "UTF-16"),
-        (br#"{"session_id": "\ud83d"}"#.to_vec(), "half of a character"),
+        (
+            "{}".encode_utf16().flat_map(u16::to_le_bytes).collect(),
+            "UTF-16",
+        ),
+        (
+            br#"{"session_id": "\ud83d"}"#.to_vec(),
+            "half of a character",
+        ),
         (packed(b"{}"), "Content-Encoding: gzip"),
         (b"session_id=shop".to_vec(), "form"),
     ] {
@@ -106,10 +154,21 @@ async fn what_is_no_json_is_named_and_what_is_packed_is_unpacked_within_bounds()
         assert!(detail.contains(words), "{detail}");
     }
     let gzip = app.with_header("content-encoding", "gzip");
-    gzip.post_raw(ROUTES[0], packed(br#"{"session_id": "shop"}"#)).await.expect(202);
+    gzip.post_raw(ROUTES[0], packed(br#"{"session_id": "shop"}"#))
+        .await
+        .expect(202);
     let bomb = packed(&vec![b' '; 64 * 1024 * 1024]);
-    assert_eq!(gzip.post_raw(ROUTES[0], bomb).await.expect(413).code(), "body_too_large");
-    assert_eq!(gzip.post_raw(ROUTES[0], "{}").await.expect(400).code(), "invalid_body");
-    app.with_header("content-encoding", "br").post_raw(ROUTES[0], "{}").await.expect(400);
+    assert_eq!(
+        gzip.post_raw(ROUTES[0], bomb).await.expect(413).code(),
+        "body_too_large"
+    );
+    assert_eq!(
+        gzip.post_raw(ROUTES[0], "{}").await.expect(400).code(),
+        "invalid_body"
+    );
+    app.with_header("content-encoding", "br")
+        .post_raw(ROUTES[0], "{}")
+        .await
+        .expect(400);
     app.finish().await;
 }

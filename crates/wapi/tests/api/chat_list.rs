@@ -21,10 +21,21 @@ fn person(phone: &Phone, name: Value) -> Value {
 
 /// What was told under this type so far, without the session.
 async fn told(app: &TestApp, kind: &str) -> Vec<Value> {
-    let answer = app.get(&format!("/v1/events?types={kind}&limit=1000")).await.expect(200).json();
-    let events = answer["events"].as_array().unwrap().iter().map(|entry| entry["event"]["data"].clone());
+    let answer = app
+        .get(&format!("/v1/events?types={kind}&limit=1000"))
+        .await
+        .expect(200)
+        .json();
+    let events = answer["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| entry["event"]["data"].clone());
     let without_session = |mut data: Value| {
-        assert_eq!(data.as_object_mut().unwrap().remove("session"), Some(json!("shop")));
+        assert_eq!(
+            data.as_object_mut().unwrap().remove("session"),
+            Some(json!("shop"))
+        );
         data
     };
     events.map(without_session).collect()
@@ -33,7 +44,13 @@ async fn told(app: &TestApp, kind: &str) -> Vec<Value> {
 /// Once so many of this type were told, these.
 async fn comes(app: &TestApp, kind: &str, count: usize) -> Vec<Value> {
     let look = async || Some(told(app, kind).await).filter(|all| all.len() >= count);
-    eventually(look, async || format!("{count} of {kind} did not come: {:#?}", told(app, kind).await)).await
+    eventually(look, async || {
+        format!(
+            "{count} of {kind} did not come: {:#?}",
+            told(app, kind).await
+        )
+    })
+    .await
 }
 
 async fn both_ways(options: Options) {
@@ -41,17 +58,34 @@ async fn both_ways(options: Options) {
     let chat = person(&bob, Value::Null);
     let route = format!("/v1/sessions/shop/chats/{}", bob.number());
     // Known to the session, which names people by number.
-    app.accepted("shop", json!({"to": bob.number(), "text": {"body": "hi"}})).await;
+    app.accepted("shop", json!({"to": bob.number(), "text": {"body": "hi"}}))
+        .await;
     let all = json!({"archived": true, "pinned": true, "muted_until": "2030-03-17T17:46:40Z", "unread": true});
     app.patch(&route, all).await.expect(204);
     let settings = json!(alice.chat_settings(bob.number()).unwrap());
     let muted = 1_900_000_000_000_u64;
-    assert_eq!(settings, json!({"archived": true, "pinned": true, "muted_until": muted, "unread": true}));
-    app.patch(&route, json!({"archived": false, "muted_until": "forever", "unread": false})).await.expect(204);
+    assert_eq!(
+        settings,
+        json!({"archived": true, "pinned": true, "muted_until": muted, "unread": true})
+    );
+    app.patch(
+        &route,
+        json!({"archived": false, "muted_until": "forever", "unread": false}),
+    )
+    .await
+    .expect(204);
     let settings = json!(alice.chat_settings(bob.number()).unwrap());
-    assert_eq!(settings, json!({"archived": false, "pinned": true, "muted_until": -1, "unread": false}));
-    app.patch(&route, json!({"muted_until": null, "pinned": false})).await.expect(204);
-    assert_eq!(alice.chat_settings(bob.number()).unwrap(), wapi_simulator::ChatSettings::default());
+    assert_eq!(
+        settings,
+        json!({"archived": false, "pinned": true, "muted_until": -1, "unread": false})
+    );
+    app.patch(&route, json!({"muted_until": null, "pinned": false}))
+        .await
+        .expect(204);
+    assert_eq!(
+        alice.chat_settings(bob.number()).unwrap(),
+        wapi_simulator::ChatSettings::default()
+    );
     // What the session itself has changed is told like what others change.
     let before = comes(&app, "chat.updated", 9).await;
     assert_eq!(before[0], json!({"chat": chat, "archived": true}));
@@ -85,7 +119,11 @@ async fn chats_stand_alike_on_the_phone_and_in_the_session() {
 
 #[tokio::test]
 async fn chats_stand_alike_by_lid_too() {
-    both_ways(Options { addressing: Addressing::Lid, ..Options::default() }).await;
+    both_ways(Options {
+        addressing: Addressing::Lid,
+        ..Options::default()
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -103,21 +141,32 @@ async fn names_come_from_the_phone() {
     assert_eq!(names, [named("Bob Brown"), named("Robert Brown")]);
     alice.calls_itself("Alicia").unwrap();
     let names = comes(&app, "contact.updated", 3).await;
-    assert_eq!((&names[2]["contact"]["id"], &names[2]["contact"]["name"]), (&json!(alice.jid()), &json!("Alicia")));
+    assert_eq!(
+        (&names[2]["contact"]["id"], &names[2]["contact"]["name"]),
+        (&json!(alice.jid()), &json!("Alicia"))
+    );
     app.finish().await;
 }
 
 #[tokio::test]
 async fn whoever_is_saved_under_a_name_keeps_it_whatever_they_call_themselves() {
     for addressing in [Addressing::PhoneNumber, Addressing::Lid] {
-        let (app, alice, bob) = alice_and_bob(Options { addressing, ..options() }).await;
+        let (app, alice, bob) = alice_and_bob(Options {
+            addressing,
+            ..options()
+        })
+        .await;
         let writes = async |app: &TestApp, text: &str| {
             bob.sends_text(alice.number(), text).await.unwrap();
             let from = app.webhook.next().await.body["data"]["from"].clone();
             ["name", "saved_name", "push_name"].map(|name| from[name].as_str().map(str::to_owned))
         };
         let shown = async |app: &TestApp, path: &str| {
-            let found = app.get(&format!("/v1/sessions/shop/{path}")).await.expect(200).json();
+            let found = app
+                .get(&format!("/v1/sessions/shop/{path}"))
+                .await
+                .expect(200)
+                .json();
             ["name", "saved_name", "push_name"].map(|name| found[name].as_str().map(str::to_owned))
         };
         let names = |names: [Option<&str>; 3]| names.map(|name| name.map(str::to_owned));
@@ -130,30 +179,52 @@ async fn whoever_is_saved_under_a_name_keeps_it_whatever_they_call_themselves() 
         let both = names([Some("Robert Brown"), Some("Robert Brown"), Some("Bobby")]);
         assert_eq!(writes(&app, "three").await, both);
         let told = comes(&app, "contact.updated", 2).await;
-        assert_eq!((&told[1]["name"], &told[1]["push_name"]), (&json!(null), &json!("Bobby")), "{}", told[1]);
+        assert_eq!(
+            (&told[1]["name"], &told[1]["push_name"]),
+            (&json!(null), &json!("Bobby")),
+            "{}",
+            told[1]
+        );
         let app = app.restart().await;
         assert_eq!(writes(&app, "four").await, both);
-        for path in [format!("contacts/{}", bob.number()), format!("chats/{}", bob.number())] {
+        for path in [
+            format!("contacts/{}", bob.number()),
+            format!("chats/{}", bob.number()),
+        ] {
             assert_eq!(shown(&app, &path).await, both, "{path}");
         }
         let page = format!("/v1/sessions/shop/chats/{}/messages", bob.number());
         let page = app.get(&page).await.expect(200).json();
         let called = |message: &serde_json::Value| message["from"]["name"] == "Robert Brown";
-        assert!(page["messages"].as_array().unwrap().iter().all(called), "{page}");
-        assert_eq!(comes(&app, "contact.updated", 2).await.len(), 2, "nothing is told twice");
+        assert!(
+            page["messages"].as_array().unwrap().iter().all(called),
+            "{page}"
+        );
+        assert_eq!(
+            comes(&app, "contact.updated", 2).await.len(),
+            2,
+            "nothing is told twice"
+        );
         app.finish().await;
     }
 }
 
 #[tokio::test]
 async fn what_is_read_on_the_phone_is_read_here() {
-    for (addressing, is_group) in
-        [Addressing::PhoneNumber, Addressing::Lid].into_iter().flat_map(|it| [(it, false), (it, true)])
+    for (addressing, is_group) in [Addressing::PhoneNumber, Addressing::Lid]
+        .into_iter()
+        .flat_map(|it| [(it, false), (it, true)])
     {
-        let (app, alice, bob) = alice_and_bob(Options { addressing, ..Options::default() }).await;
+        let (app, alice, bob) = alice_and_bob(Options {
+            addressing,
+            ..Options::default()
+        })
+        .await;
         let (to, chat) = match is_group {
             true => {
-                let group = bob.creates_group_addressed("club", &[&alice], addressing).unwrap();
+                let group = bob
+                    .creates_group_addressed("club", &[&alice], addressing)
+                    .unwrap();
                 (group.clone(), group)
             }
             false => (alice.jid(), bob.jid()),
@@ -165,13 +236,24 @@ async fn what_is_read_on_the_phone_is_read_here() {
             alice.next_message(PATIENCE).await.unwrap();
         }
         let unread = async || {
-            app.get(&format!("/v1/sessions/shop/chats/{chat}")).await.expect(200).json()["unread_count"].clone()
+            app.get(&format!("/v1/sessions/shop/chats/{chat}"))
+                .await
+                .expect(200)
+                .json()["unread_count"]
+                .clone()
         };
         assert_eq!(unread().await, 3);
         alice.reads(&chat, &ids[..2]).unwrap();
         let told = comes(&app, "chat.updated", 1).await;
-        assert_eq!(told[0]["chat"]["id"], json!(chat), "{addressing:?}, in a group: {is_group}");
-        assert_eq!((&told[0]["unread"], &told[0]["read_up_to"]), (&json!(false), &json!(ids[1])));
+        assert_eq!(
+            told[0]["chat"]["id"],
+            json!(chat),
+            "{addressing:?}, in a group: {is_group}"
+        );
+        assert_eq!(
+            (&told[0]["unread"], &told[0]["read_up_to"]),
+            (&json!(false), &json!(ids[1]))
+        );
         assert_eq!(unread().await, 1);
         // What was read before is no news.
         alice.reads(&chat, &ids).unwrap();
@@ -187,16 +269,29 @@ async fn what_is_read_on_the_phone_is_read_here() {
 #[tokio::test]
 async fn what_the_phone_clears_and_deletes_is_gone_here_too() {
     for addressing in [Addressing::PhoneNumber, Addressing::Lid] {
-        let (app, alice, bob) = alice_and_bob(Options { addressing, ..Options::default() }).await;
+        let (app, alice, bob) = alice_and_bob(Options {
+            addressing,
+            ..Options::default()
+        })
+        .await;
         let says = async |text: &str| {
             bob.sends_text(&alice.jid(), text).await.unwrap();
             assert_eq!(app.webhook.next().await.body["data"]["text"]["body"], text);
         };
         let route = format!("/v1/sessions/shop/chats/{}", bob.number());
         let texts = async || {
-            let page = app.get(&format!("{route}/messages")).await.expect(200).json();
+            let page = app
+                .get(&format!("{route}/messages"))
+                .await
+                .expect(200)
+                .json();
             let text = |message: &Value| message["text"]["body"].as_str().unwrap().to_owned();
-            page["messages"].as_array().unwrap().iter().map(text).collect::<Vec<_>>()
+            page["messages"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(text)
+                .collect::<Vec<_>>()
         };
         says("one").await;
         assert_eq!(texts().await, ["one"]);
@@ -205,12 +300,23 @@ async fn what_the_phone_clears_and_deletes_is_gone_here_too() {
         assert_eq!(texts().await, [""; 0]);
         says("two").await;
         assert_eq!(texts().await, ["two"]);
-        let found = app.get("/v1/sessions/shop/messages?q=one").await.expect(200).json();
-        assert_eq!(found["messages"], json!([]), "what was cleared is not found either");
+        let found = app
+            .get("/v1/sessions/shop/messages?q=one")
+            .await
+            .expect(200)
+            .json();
+        assert_eq!(
+            found["messages"],
+            json!([]),
+            "what was cleared is not found either"
+        );
 
         alice.deletes_chat(bob.number()).unwrap();
         let told = comes(&app, "chat.updated", 2).await;
-        assert_eq!((&told[0]["cleared"], &told[1]["deleted"]), (&json!(true), &json!(true)));
+        assert_eq!(
+            (&told[0]["cleared"], &told[1]["deleted"]),
+            (&json!(true), &json!(true))
+        );
         assert_eq!(told[1]["chat"]["id"], json!(bob.jid()));
         assert_eq!(app.get(&route).await.expect(404).code(), "chat_not_found");
         says("three").await;
@@ -225,12 +331,17 @@ async fn a_change_in_conflict_with_the_phones_is_made_on_top_of_it() {
     let (app, alice, bob) = alice_and_bob(options()).await;
     let device = alice.devices()[0].device;
     // The session hears nothing of what the phone does, so that what it knows is old; more than one answer holds.
-    app.simulator.faults().deafen(alice.number(), device).unwrap();
+    app.simulator
+        .faults()
+        .deafen(alice.number(), device)
+        .unwrap();
     for round in 0..7 {
         alice.pins_chat(bob.number(), round % 2 == 0).unwrap();
     }
     let route = format!("/v1/sessions/shop/chats/{}", bob.number());
-    app.patch(&route, json!({"archived": true})).await.expect(204);
+    app.patch(&route, json!({"archived": true}))
+        .await
+        .expect(204);
     let settings = alice.chat_settings(bob.number()).unwrap();
     assert!(settings.archived && settings.pinned, "{settings:?}");
     app.finish().await;
@@ -247,14 +358,22 @@ async fn a_session_that_is_linked_late_takes_a_snapshot() {
     app.push_clock(Duration::from_secs(2 * 3600));
     app.pair("shop", &alice).await;
     let route = format!("/v1/sessions/shop/chats/{}", bob.number());
-    app.patch(&route, json!({"archived": true})).await.expect(204);
+    app.patch(&route, json!({"archived": true}))
+        .await
+        .expect(204);
     let settings = alice.chat_settings(bob.number()).unwrap();
     assert!(settings.archived && settings.pinned, "{settings:?}");
     alice.pins_chat(bob.number(), false).unwrap();
     // What stood there before is no change.
     let told = comes(&app, "chat.updated", 2).await;
-    let changes: Vec<_> = told.iter().map(|data| (&data["archived"], &data["pinned"])).collect();
-    assert_eq!(changes, [(&json!(true), &Value::Null), (&Value::Null, &json!(false))]);
+    let changes: Vec<_> = told
+        .iter()
+        .map(|data| (&data["archived"], &data["pinned"]))
+        .collect();
+    assert_eq!(
+        changes,
+        [(&json!(true), &Value::Null), (&Value::Null, &json!(false))]
+    );
     app.finish().await;
 }
 
@@ -265,18 +384,33 @@ async fn what_is_wrong_with_a_change_is_named() {
     for (change, fields) in [
         (json!({}), vec!["archived"]),
         (json!({"archived": "yes"}), vec!["archived"]),
-        (json!({"muted_until": "2020-01-01T00:00:00Z"}), vec!["muted_until"]),
+        (
+            json!({"muted_until": "2020-01-01T00:00:00Z"}),
+            vec!["muted_until"],
+        ),
         (json!({"muted_until": "tomorrow"}), vec!["muted_until"]),
         (json!({"muted_until": 5}), vec!["muted_until"]),
         (json!({"pined": true, "pinned": true}), vec!["pined"]),
     ] {
-        assert_eq!(app.patch(&route, change.clone()).await.expect(400).fields(), fields, "{change}");
+        assert_eq!(
+            app.patch(&route, change.clone()).await.expect(400).fields(),
+            fields,
+            "{change}"
+        );
     }
     assert_eq!(
-        app.patch("/v1/sessions/shop/chats/nobody", json!({"pinned": true})).await.expect(400).fields(),
+        app.patch("/v1/sessions/shop/chats/nobody", json!({"pinned": true}))
+            .await
+            .expect(400)
+            .fields(),
         ["chat"]
     );
-    let unknown = app.patch("/v1/sessions/none/chats/375447034810", json!({"pinned": true})).await;
+    let unknown = app
+        .patch(
+            "/v1/sessions/none/chats/375447034810",
+            json!({"pinned": true}),
+        )
+        .await;
     assert_eq!(unknown.expect(404).code(), "session_not_found");
     app.finish().await;
 }

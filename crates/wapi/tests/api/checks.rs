@@ -11,13 +11,19 @@ use crate::harness::{PATIENCE, Setup, TestApp, Wapi, eventually, free_address, o
 const CHECK: Duration = Duration::from_secs(600);
 
 async fn impatient() -> TestApp {
-    Setup::new().set("WAPI_WHATSAPP_CONNECTION_TIMEOUT", 1).start().await
+    Setup::new()
+        .set("WAPI_WHATSAPP_CONNECTION_TIMEOUT", 1)
+        .start()
+        .await
 }
 
 /// Waits until everything that a login sets off is done, so that only what comes next is moved by the clock.
 async fn settled(app: &TestApp) {
     for _ in 0..2 {
-        assert_eq!(app.order("shop", "check").await.expect(200).json()["ok"], true);
+        assert_eq!(
+            app.order("shop", "check").await.expect(200).json()["ok"],
+            true
+        );
     }
 }
 
@@ -25,10 +31,16 @@ async fn settled(app: &TestApp) {
 async fn offline_because(app: &TestApp, reason: &str, times: usize) {
     let count = async || {
         let events = app.session_events().await;
-        events.iter().filter(|event| event["status"] == "offline" && event["reason"] == reason).count()
+        events
+            .iter()
+            .filter(|event| event["status"] == "offline" && event["reason"] == reason)
+            .count()
     };
     let reached = async || Some(count().await).filter(|count| *count >= times);
-    let found = eventually(reached, async || format!("{:#?}", app.session_events().await)).await;
+    let found = eventually(reached, async || {
+        format!("{:#?}", app.session_events().await)
+    })
+    .await;
     assert_eq!(found, times);
 }
 
@@ -37,18 +49,31 @@ const DEAF: &str = "nothing comes in, not even what was asked for";
 #[tokio::test]
 async fn a_check_proves_every_part_of_the_way_in() {
     let app = TestApp::start().await;
-    assert_eq!(app.order("shop", "check").await.expect(404).code(), "session_not_found");
+    assert_eq!(
+        app.order("shop", "check").await.expect(404).code(),
+        "session_not_found"
+    );
     let alice = app.phone("Alice");
     app.pair("shop", &alice).await;
     let check = app.order("shop", "check").await.expect(200).json();
-    assert_eq!((&check["ok"], &check["inbound"]["proof"]), (&json!(true), &json!("phone")), "{check}");
+    assert_eq!(
+        (&check["ok"], &check["inbound"]["proof"]),
+        (&json!(true), &json!("phone")),
+        "{check}"
+    );
     for part in ["socket", "store", "inbound"] {
-        assert!(check[part]["ok"] == true && check[part]["ms"].is_number(), "{check}");
+        assert!(
+            check[part]["ok"] == true && check[part]["ms"].is_number(),
+            "{check}"
+        );
     }
     assert_eq!(alice.received(), [], "nobody sees it");
     app.order("shop", "stop").await.expect(200);
     let check = app.order("shop", "check").await.expect(200).json();
-    assert_eq!((&check["ok"], &check["socket"]["ok"]), (&json!(false), &json!(false)));
+    assert_eq!(
+        (&check["ok"], &check["socket"]["ok"]),
+        (&json!(false), &json!(false))
+    );
     assert_eq!(check["store"]["ok"], true);
     app.finish().await;
 }
@@ -59,11 +84,23 @@ async fn a_connection_that_is_deaf_is_noticed_by_the_next_check_and_replaced() {
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     let device = app.pair("shop", &alice).await;
     settled(&app).await;
-    app.simulator.faults().deafen(alice.number(), device).unwrap();
-    bob.sends_text(alice.number(), "can you hear me").await.unwrap();
-    assert_eq!(app.info("shop").await.json()["status"], "online", "nothing seems to be wrong");
+    app.simulator
+        .faults()
+        .deafen(alice.number(), device)
+        .unwrap();
+    bob.sends_text(alice.number(), "can you hear me")
+        .await
+        .unwrap();
+    assert_eq!(
+        app.info("shop").await.json()["status"],
+        "online",
+        "nothing seems to be wrong"
+    );
     app.push_clock(CHECK);
-    assert_eq!(app.webhook.next().await.body["data"]["text"]["body"], "can you hear me");
+    assert_eq!(
+        app.webhook.next().await.body["data"]["text"]["body"],
+        "can you hear me"
+    );
     app.until("shop", "online").await;
     offline_because(&app, DEAF, 1).await;
     app.finish().await;
@@ -77,8 +114,18 @@ async fn a_phone_that_is_off_makes_its_sessions_connect_anew_ever_more_rarely() 
     alice.peer_requests_are(PeerRequests::Ignored);
     for reconnects in [1, 2, 2, 3, 3] {
         let found = app.order("shop", "check").await.expect(200).json();
-        assert_eq!((&found["ok"], &found["socket"]["ok"]), (&json!(false), &json!(true)), "{found}");
-        assert!(found["inbound"]["detail"].as_str().unwrap().contains("it is off"), "{found}");
+        assert_eq!(
+            (&found["ok"], &found["socket"]["ok"]),
+            (&json!(false), &json!(true)),
+            "{found}"
+        );
+        assert!(
+            found["inbound"]["detail"]
+                .as_str()
+                .unwrap()
+                .contains("it is off"),
+            "{found}"
+        );
         app.until("shop", "online").await;
         offline_because(&app, DEAF, reconnects).await;
     }
@@ -95,11 +142,17 @@ async fn a_frozen_connection_is_noticed_by_the_next_check_and_told() {
     let alice = app.phone("Alice");
     let device = app.pair("shop", &alice).await;
     settled(&app).await;
-    app.simulator.faults().freeze(alice.number(), device).unwrap();
+    app.simulator
+        .faults()
+        .freeze(alice.number(), device)
+        .unwrap();
     app.push_clock(CHECK);
     let is_noticed = |event: &Value| event["status"] == "offline";
     let events = app.told("the outage", is_noticed).await;
-    assert_eq!(events.last().unwrap()["reason"], "WhatsApp does not answer on this connection");
+    assert_eq!(
+        events.last().unwrap()["reason"],
+        "WhatsApp does not answer on this connection"
+    );
     app.simulator.faults().thaw(alice.number(), device).unwrap();
     app.until("shop", "online").await;
     app.finish().await;
@@ -110,12 +163,20 @@ async fn a_login_that_is_never_answered_is_tried_again_by_itself() {
     let app = impatient().await;
     let alice = app.phone("Alice");
     let device = app.pair("shop", &alice).await;
-    app.simulator.faults().freeze(alice.number(), device).unwrap();
+    app.simulator
+        .faults()
+        .freeze(alice.number(), device)
+        .unwrap();
     let app = app.restart().await;
     app.until("shop", "connecting").await;
-    eventually(async || alice.devices()[0].connected.then_some(()), async || "it does not dial".to_owned()).await;
+    eventually(
+        async || alice.devices()[0].connected.then_some(()),
+        async || "it does not dial".to_owned(),
+    )
+    .await;
     app.push_clock(Duration::from_secs(61));
-    let given_up = |event: &Value| event["reason"] == "WhatsApp took the connection and did not let us in";
+    let given_up =
+        |event: &Value| event["reason"] == "WhatsApp took the connection and did not let us in";
     app.told("the silence", given_up).await;
     app.simulator.faults().thaw(alice.number(), device).unwrap();
     app.push_clock(Duration::from_secs(10));
@@ -127,15 +188,27 @@ async fn a_login_that_is_never_answered_is_tried_again_by_itself() {
 async fn a_registration_that_is_never_answered_is_tried_again_by_itself() {
     let app = impatient().await;
     app.simulator.faults().ignore_registrations(true);
-    app.post("/v1/sessions", json!({"id": "shop"})).await.expect(201);
-    assert_eq!(app.get("/v1/sessions/shop/qr?wait=1").await.expect(404).code(), "qr_code_not_found");
+    app.post("/v1/sessions", json!({"id": "shop"}))
+        .await
+        .expect(201);
+    assert_eq!(
+        app.get("/v1/sessions/shop/qr?wait=1")
+            .await
+            .expect(404)
+            .code(),
+        "qr_code_not_found"
+    );
     app.simulator.faults().ignore_registrations(false);
     app.push_clock(Duration::from_secs(61));
-    let given_up = |event: &Value| event["reason"] == "WhatsApp took the connection and did not let us in";
+    let given_up =
+        |event: &Value| event["reason"] == "WhatsApp took the connection and did not let us in";
     app.told("the silence", given_up).await;
     app.push_clock(Duration::from_secs(10));
     app.until("shop", "scan_qr").await;
-    app.phone("Alice").scans(&app.qr("shop").await).await.unwrap();
+    app.phone("Alice")
+        .scans(&app.qr("shop").await)
+        .await
+        .unwrap();
     app.until("shop", "online").await;
     app.finish().await;
 }
@@ -156,9 +229,15 @@ async fn a_whatsapp_that_comes_back_with_another_key_strands_nobody() {
             let status = app.info("shop").await.json()["status"].clone();
             (status == "online").then_some(())
         };
-        eventually(is_back, async || format!("{fallback:?}: {}", app.info("shop").await.json())).await;
+        eventually(is_back, async || {
+            format!("{fallback:?}: {}", app.info("shop").await.json())
+        })
+        .await;
         app.send("shop", bob.number(), "hi").await.expect(200);
-        assert_eq!(bob.next_message(PATIENCE).await.unwrap().text.as_deref(), Some("hi"));
+        assert_eq!(
+            bob.next_message(PATIENCE).await.unwrap().text.as_deref(),
+            Some("hi")
+        );
         assert_eq!(alice.devices().len(), 1, "no phone had to scan");
         app.finish().await;
     }
@@ -173,7 +252,10 @@ async fn a_session_that_stopped_answering_is_dialled_again_and_recovers() {
         .await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     let device = app.pair("shop", &alice).await;
-    app.simulator.faults().freeze(alice.number(), device).unwrap();
+    app.simulator
+        .faults()
+        .freeze(alice.number(), device)
+        .unwrap();
     let unconfirmed = app.send("shop", bob.number(), "into the void").await;
     assert!([409, 504].contains(&unconfirmed.status), "{unconfirmed:?}");
     app.simulator.faults().thaw(alice.number(), device).unwrap();
@@ -208,7 +290,10 @@ async fn an_outage_is_reported_three_times_and_its_end_once() {
     simulator.faults().freeze(alice.number(), device).unwrap();
     for report in 1..=3 {
         let line = running.logs("the session does not answer").await;
-        assert!(line.contains(&format!("report={report}")) && line.contains("ERROR"), "{line}");
+        assert!(
+            line.contains(&format!("report={report}")) && line.contains("ERROR"),
+            "{line}"
+        );
     }
     // Two more checks that fail are not worth a word above debug.
     for _ in 0..2 {
@@ -229,9 +314,16 @@ async fn a_check_does_not_wake_a_session_that_rests() {
     alice.logs_out(device).await.unwrap();
     app.until("shop", "logged_out").await;
     let file = app.root().join("sessions/shop.db");
-    eventually(async || (!file.exists()).then_some(()), async || "its file was not moved aside".to_owned()).await;
+    eventually(
+        async || (!file.exists()).then_some(()),
+        async || "its file was not moved aside".to_owned(),
+    )
+    .await;
     for _ in 0..3 {
-        assert_eq!(app.order("shop", "check").await.expect(200).json()["ok"], false);
+        assert_eq!(
+            app.order("shop", "check").await.expect(200).json()["ok"],
+            false
+        );
     }
     // Long enough for a session that was woken to ask for a QR code.
     app.pair("bar", &bob).await;

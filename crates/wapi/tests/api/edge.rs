@@ -1,5 +1,8 @@
 //! Those who come to the listener and ask for nothing, or do it slowly: they cost nothing that lasts.
-#![expect(clippy::disallowed_methods, reason = "the crowd has tasks and time of its own")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the crowd has tasks and time of its own"
+)]
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,14 +13,20 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::harness::{PATIENCE, Setup, Surroundings, TestApp, TestClient, TestReceiver, eventually, within};
+use crate::harness::{
+    PATIENCE, Setup, Surroundings, TestApp, TestClient, TestReceiver, eventually, within,
+};
 
 /// Until the other end is closed; what came.
 async fn rest(socket: &mut TcpStream) -> String {
     let mut came = Vec::new();
     // A reset is an end, too.
     let read = tokio::time::timeout(PATIENCE, socket.read_to_end(&mut came)).await;
-    assert!(read.is_ok(), "the connection stays open: {:?}", String::from_utf8_lossy(&came));
+    assert!(
+        read.is_ok(),
+        "the connection stays open: {:?}",
+        String::from_utf8_lossy(&came)
+    );
     String::from_utf8_lossy(&came).into_owned()
 }
 
@@ -31,9 +40,18 @@ async fn knocks(app: &TestApp, words: &str) -> TcpStream {
 /// Once the gateway has read so much that it can only wait.
 async fn connected(app: &TestApp, count: usize) {
     let wanted = format!("wapi_connections {count}\n");
-    let look =
-        async || app.get("/metrics").await.body.windows(wanted.len()).any(|it| it == wanted.as_bytes()).then_some(());
-    eventually(look, async || String::from_utf8(app.get("/metrics").await.body).unwrap()).await;
+    let look = async || {
+        app.get("/metrics")
+            .await
+            .body
+            .windows(wanted.len())
+            .any(|it| it == wanted.as_bytes())
+            .then_some(())
+    };
+    eventually(look, async || {
+        String::from_utf8(app.get("/metrics").await.body).unwrap()
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -43,7 +61,10 @@ async fn who_does_not_finish_asking_is_not_waited_for() {
     let mut half = knocks(&app, "GET /health/live HTTP/1.1\r\nhost: localhost\r\nx-").await;
     connected(&app, 3).await;
     app.push_clock(Duration::from_secs(16));
-    assert_eq!((rest(&mut silent).await, rest(&mut half).await), (String::new(), String::new()));
+    assert_eq!(
+        (rest(&mut silent).await, rest(&mut half).await),
+        (String::new(), String::new())
+    );
     connected(&app, 1).await;
     app.finish().await;
 }
@@ -70,7 +91,10 @@ async fn a_body_that_trickles_is_not_waited_for_and_neither_is_a_reader_that_doe
         };
         eventually(answered, async || format!("{path} waits for ever")).await;
         let answer = rest(&mut slow).await;
-        assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("body_too_slow"), "{path}: {answer}");
+        assert!(
+            answer.starts_with("HTTP/1.1 408") && answer.contains("body_too_slow"),
+            "{path}: {answer}"
+        );
     }
     // More than the buffers of both ends hold.
     let many = "GET /openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(100);
@@ -80,7 +104,10 @@ async fn a_body_that_trickles_is_not_waited_for_and_neither_is_a_reader_that_doe
         let metrics = String::from_utf8(app.get("/metrics").await.body).unwrap();
         metrics.contains("wapi_connections 1\n").then_some(())
     };
-    eventually(cut, async || "who does not read is served for ever".to_owned()).await;
+    eventually(cut, async || {
+        "who does not read is served for ever".to_owned()
+    })
+    .await;
     let ends = rest(&mut deaf).await.matches("HTTP/1.1 200").count();
     assert!(ends < 100, "all of it fitted into the buffers");
     app.finish().await;
@@ -91,7 +118,12 @@ async fn a_head_without_end_is_refused_and_a_long_one_is_taken() {
     let app = TestApp::start().await;
     let mut endless = knocks(&app, "GET /health/live HTTP/1.1\r\nhost: localhost\r\n").await;
     let mut written = 0;
-    while written < 8 * 1024 * 1024 && endless.write_all(b"x-a: bbbbbbbbbbbbbbbbbbbbbbbbbb\r\n").await.is_ok() {
+    while written < 8 * 1024 * 1024
+        && endless
+            .write_all(b"x-a: bbbbbbbbbbbbbbbbbbbbbbbbbb\r\n")
+            .await
+            .is_ok()
+    {
         written += 32;
     }
     assert!(written < 8 * 1024 * 1024, "a head of any length is read");
@@ -117,8 +149,11 @@ async fn a_connection_that_was_answered_may_rest_for_a_while() {
     connected(&app, 2).await;
     let closed = async || {
         app.push_clock(Duration::from_secs(60));
-        matches!(tokio::time::timeout(Duration::from_millis(50), socket.read(&mut [0; 4096])).await, Ok(Ok(0) | Err(_)))
-            .then_some(())
+        matches!(
+            tokio::time::timeout(Duration::from_millis(50), socket.read(&mut [0; 4096])).await,
+            Ok(Ok(0) | Err(_))
+        )
+        .then_some(())
     };
     eventually(closed, async || "it rests for ever".to_owned()).await;
     app.finish().await;
@@ -127,18 +162,35 @@ async fn a_connection_that_was_answered_may_rest_for_a_while() {
 /// How many come with half a request, how many with a head without end, and for how many seconds; the long form is asked for by the
 /// environment, as `5000,400,300`.
 fn siege() -> (usize, usize, u64) {
-    let Ok(asked) = std::env::var("WAPI_TESTS_SIEGE") else { return (2_000, 100, 10) };
-    let numbers: Vec<u64> = asked.split(',').map(|number| number.parse().expect("three numbers")).collect();
+    let Ok(asked) = std::env::var("WAPI_TESTS_SIEGE") else {
+        return (2_000, 100, 10);
+    };
+    let numbers: Vec<u64> = asked
+        .split(',')
+        .map(|number| number.parse().expect("three numbers"))
+        .collect();
     (numbers[0] as usize, numbers[1] as usize, numbers[2])
 }
 
 /// Comes, and comes again whenever it is turned out.
-async fn besieges(address: SocketAddr, is_endless: bool, over: Arc<AtomicBool>, came: Arc<AtomicUsize>) {
+async fn besieges(
+    address: SocketAddr,
+    is_endless: bool,
+    over: Arc<AtomicBool>,
+    came: Arc<AtomicUsize>,
+) {
     while !over.load(Ordering::Relaxed) {
         if let Ok(mut socket) = TcpStream::connect(address).await {
             came.fetch_add(1, Ordering::Relaxed);
-            let _ = socket.write_all(b"GET /v1/sessions HTTP/1.1\r\nhost: localhost\r\n").await;
-            while is_endless && socket.write_all(b"x-a: bbbbbbbbbbbbbbbbbbbbbbbb\r\n").await.is_ok() {
+            let _ = socket
+                .write_all(b"GET /v1/sessions HTTP/1.1\r\nhost: localhost\r\n")
+                .await;
+            while is_endless
+                && socket
+                    .write_all(b"x-a: bbbbbbbbbbbbbbbbbbbbbbbb\r\n")
+                    .await
+                    .is_ok()
+            {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
             let _ = tokio::time::timeout(Duration::from_secs(5), socket.read(&mut [0; 512])).await;
@@ -150,22 +202,48 @@ async fn besieges(address: SocketAddr, is_endless: bool, over: Arc<AtomicBool>, 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crowd_of_strangers_keeps_nobody_out_and_costs_nothing_that_lasts() {
     let (half, endless, seconds) = siege();
-    let Surroundings { simulator, webhook, wapi, address } = Surroundings::new().await;
-    let wapi = wapi.set("WAPI_API_KEY", "wapi_a-key-of-a-caller").with_descriptors(1_024);
-    let (alice, bob) = (simulator.phone("Alice").unwrap(), simulator.phone("Bob").unwrap());
+    let Surroundings {
+        simulator,
+        webhook,
+        wapi,
+        address,
+    } = Surroundings::new().await;
+    let wapi = wapi
+        .set("WAPI_API_KEY", "wapi_a-key-of-a-caller")
+        .with_descriptors(1_024);
+    let (alice, bob) = (
+        simulator.phone("Alice").unwrap(),
+        simulator.phone("Bob").unwrap(),
+    );
     let (running, client) = wapi.serves(address).await;
     let client = client.with_key("wapi_a-key-of-a-caller");
     let device = client.pair("shop", &alice).await;
     client.send("shop", &bob.jid(), "before").await.expect(200);
-    assert_eq!(bob.next_message(PATIENCE).await.unwrap().text.as_deref(), Some("before"));
+    assert_eq!(
+        bob.next_message(PATIENCE).await.unwrap().text.as_deref(),
+        Some("before")
+    );
     let before = running.begin_peak();
 
-    let (over, came) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let (over, came) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicUsize::new(0)),
+    );
     let crowd: Vec<_> = (0..half + endless)
-        .map(|number| tokio::spawn(besieges(address, number < endless, Arc::clone(&over), Arc::clone(&came))))
+        .map(|number| {
+            tokio::spawn(besieges(
+                address,
+                number < endless,
+                Arc::clone(&over),
+                Arc::clone(&came),
+            ))
+        })
         .collect();
-    eventually(async || (came.load(Ordering::Relaxed) >= half).then_some(()), async || "they cannot come".to_owned())
-        .await;
+    eventually(
+        async || (came.load(Ordering::Relaxed) >= half).then_some(()),
+        async || "they cannot come".to_owned(),
+    )
+    .await;
 
     let started = Instant::now();
     let (mut worst, mut round) = (Duration::ZERO, 0);
@@ -173,13 +251,22 @@ async fn a_crowd_of_strangers_keeps_nobody_out_and_costs_nothing_that_lasts() {
         round += 1;
         // Each over a connection of its own: whoever is in already is not the question.
         let asked = Instant::now();
-        TestClient::new(address).with_key("wapi_a-key-of-a-caller").get("/v1/sessions").await.expect(200);
+        TestClient::new(address)
+            .with_key("wapi_a-key-of-a-caller")
+            .get("/v1/sessions")
+            .await
+            .expect(200);
         worst = worst.max(asked.elapsed());
         if round % 5 == 0 {
             let text = format!("text {round}");
             // It waits for the line, where that was cut.
-            client.accepted("shop", json!({"to": bob.jid(), "text": {"body": text}})).await;
-            assert_eq!(bob.next_message(PATIENCE).await.unwrap().text.as_deref(), Some(text.as_str()));
+            client
+                .accepted("shop", json!({"to": bob.jid(), "text": {"body": text}}))
+                .await;
+            assert_eq!(
+                bob.next_message(PATIENCE).await.unwrap().text.as_deref(),
+                Some(text.as_str())
+            );
             bob.sends_text(alice.number(), &text).await.unwrap();
             assert_eq!(webhook.next().await.body["data"]["text"]["body"], text);
         }
@@ -192,10 +279,15 @@ async fn a_crowd_of_strangers_keeps_nobody_out_and_costs_nothing_that_lasts() {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     let grown = running.peak().saturating_sub(before) / 1024 / 1024;
-    println!("{came:?} connections of {half} + {endless} in {seconds} s: {grown} MiB, the longest wait {worst:?}");
+    println!(
+        "{came:?} connections of {half} + {endless} in {seconds} s: {grown} MiB, the longest wait {worst:?}"
+    );
     assert!(grown <= 64, "{grown} MiB more");
     let metrics = String::from_utf8(client.get("/metrics").await.expect(200).body).unwrap();
-    assert!(metrics.contains("wapi_connections_limit 256\n"), "{metrics}");
+    assert!(
+        metrics.contains("wapi_connections_limit 256\n"),
+        "{metrics}"
+    );
     over.store(true, Ordering::Relaxed);
     crowd.iter().for_each(tokio::task::JoinHandle::abort);
     assert!(running.terminate().await.success);
@@ -239,55 +331,123 @@ async fn what_is_passed_on_or_asked_for_another_site_is_refused_where_nobody_nee
         ("host", "evil.example"),
     ] {
         let stranger = app.with_header(name, value);
-        assert_eq!(stranger.get("/v1/sessions").await.expect(403).code(), "stranger", "{name}");
+        assert_eq!(
+            stranger.get("/v1/sessions").await.expect(403).code(),
+            "stranger",
+            "{name}"
+        );
         stranger.get("/health/live").await.expect(200);
     }
     let mut old = knocks(&app, "GET /v1/sessions HTTP/1.0\r\nhost: localhost\r\n\r\n").await;
     assert!(rest(&mut old).await.starts_with("HTTP/1.0 403"));
     app.finish().await;
 
-    let app = Setup::new().set("WAPI_AUTH", "none").set("WAPI_HOSTS", "wapi").start().await;
-    app.with_header("host", "wapi:80").get("/v1/sessions").await.expect(200);
-    app.with_header("host", "evil.example").get("/v1/sessions").await.expect(403);
-    app.with_header("x-forwarded-for", "203.0.113.9").get("/v1/sessions").await.expect(403);
+    let app = Setup::new()
+        .set("WAPI_AUTH", "none")
+        .set("WAPI_HOSTS", "wapi")
+        .start()
+        .await;
+    app.with_header("host", "wapi:80")
+        .get("/v1/sessions")
+        .await
+        .expect(200);
+    app.with_header("host", "evil.example")
+        .get("/v1/sessions")
+        .await
+        .expect(403);
+    app.with_header("x-forwarded-for", "203.0.113.9")
+        .get("/v1/sessions")
+        .await
+        .expect(403);
     app.finish().await;
 
-    let app = Setup::new().set("WAPI_AUTH", "none").set("WAPI_TRUSTED_PROXIES", "127.0.0.0/8").start().await;
-    app.with_header("x-forwarded-for", "203.0.113.9").get("/v1/sessions").await.expect(200);
+    let app = Setup::new()
+        .set("WAPI_AUTH", "none")
+        .set("WAPI_TRUSTED_PROXIES", "127.0.0.0/8")
+        .start()
+        .await;
+    app.with_header("x-forwarded-for", "203.0.113.9")
+        .get("/v1/sessions")
+        .await
+        .expect(200);
     app.finish().await;
 
     let app = Setup::new().set("WAPI_API_KEY", "wapi_right").start().await;
-    let admin = app.with_key("wapi_right").with_header("host", "gateway.example");
-    admin.with_header("x-forwarded-for", "203.0.113.9").get("/v1/sessions").await.expect(200);
+    let admin = app
+        .with_key("wapi_right")
+        .with_header("host", "gateway.example");
+    admin
+        .with_header("x-forwarded-for", "203.0.113.9")
+        .get("/v1/sessions")
+        .await
+        .expect(200);
     app.finish().await;
 }
 
 #[tokio::test]
 async fn the_operators_network_is_open_only_while_nobody_needs_a_key() {
     let files = axum::Router::new().fallback(async || "a file");
-    let link = TestReceiver::serve(std::net::TcpListener::bind("127.0.0.1:0").unwrap(), files) + "/a.txt";
-    let fetches = async |client: &TestClient| client.post("/v1/sessions/shop/media", json!({"link": link})).await;
+    let link =
+        TestReceiver::serve(std::net::TcpListener::bind("127.0.0.1:0").unwrap(), files) + "/a.txt";
+    let fetches = async |client: &TestClient| {
+        client
+            .post("/v1/sessions/shop/media", json!({"link": link}))
+            .await
+    };
     let refuses = async |client: &TestClient| {
         let refused = fetches(client).await.expect(400).json();
-        assert!(refused["detail"].as_str().unwrap().contains("private network"), "{refused}");
-        let refused = client.post("/v1/webhooks", json!({"url": link})).await.expect(400).json();
-        assert!(refused["detail"].as_str().unwrap().contains("private network"), "{refused}");
+        assert!(
+            refused["detail"]
+                .as_str()
+                .unwrap()
+                .contains("private network"),
+            "{refused}"
+        );
+        let refused = client
+            .post("/v1/webhooks", json!({"url": link}))
+            .await
+            .expect(400)
+            .json();
+        assert!(
+            refused["detail"]
+                .as_str()
+                .unwrap()
+                .contains("private network"),
+            "{refused}"
+        );
     };
     let app = TestApp::start().await;
     app.register("shop").await;
     fetches(&app).await.expect(201);
-    let made = app.post("/v1/api-keys", json!({"name": "first", "scopes": ["admin"]})).await.expect(201).json();
+    let made = app
+        .post(
+            "/v1/api-keys",
+            json!({"name": "first", "scopes": ["admin"]}),
+        )
+        .await
+        .expect(201)
+        .json();
     let admin = app.with_key(made["key"].as_str().unwrap());
     refuses(&admin).await;
     let app = app.restart().await;
     let admin = app.with_key(made["key"].as_str().unwrap());
     admin.register("shop").await;
     refuses(&admin).await;
-    admin.delete(&format!("/v1/api-keys/{}", made["id"].as_str().unwrap())).await.expect(204);
+    admin
+        .delete(&format!("/v1/api-keys/{}", made["id"].as_str().unwrap()))
+        .await
+        .expect(204);
     fetches(&app).await.expect(201);
     app.stop().await.simulator.finish().await.unwrap();
-    for (name, value) in [("WAPI_API_KEY", "wapi_right"), ("WAPI_TRUSTED_PROXIES", "10.0.0.0/8")] {
-        let app = Setup::new().set(name, value).set("WAPI_ENV", "dev").start().await;
+    for (name, value) in [
+        ("WAPI_API_KEY", "wapi_right"),
+        ("WAPI_TRUSTED_PROXIES", "10.0.0.0/8"),
+    ] {
+        let app = Setup::new()
+            .set(name, value)
+            .set("WAPI_ENV", "dev")
+            .start()
+            .await;
         let admin = app.with_key("wapi_right");
         admin.register("shop").await;
         refuses(&admin).await;
@@ -299,27 +459,65 @@ async fn the_operators_network_is_open_only_while_nobody_needs_a_key() {
 async fn webhooks_of_before_keep_their_addresses_until_they_are_given_others() {
     let app = TestApp::start().await;
     let hook = TestReceiver::start().await;
-    let made = app.post("/v1/webhooks", json!({"url": hook.base()})).await.expect(201).json();
-    let key = app.post("/v1/api-keys", json!({"name": "first", "scopes": ["admin"]})).await.expect(201).json();
-    let (path, key) =
-        (format!("/v1/webhooks/{}", made["id"].as_str().unwrap()), key["key"].as_str().unwrap().to_owned());
-    let tests = async |admin: &TestClient| admin.post(&format!("{path}/test"), json!({})).await.expect(200).json();
-    assert_eq!(tests(&app.with_key(&key)).await["taken"], false, "it was made when this was a question already");
+    let made = app
+        .post("/v1/webhooks", json!({"url": hook.base()}))
+        .await
+        .expect(201)
+        .json();
+    let key = app
+        .post(
+            "/v1/api-keys",
+            json!({"name": "first", "scopes": ["admin"]}),
+        )
+        .await
+        .expect(201)
+        .json();
+    let (path, key) = (
+        format!("/v1/webhooks/{}", made["id"].as_str().unwrap()),
+        key["key"].as_str().unwrap().to_owned(),
+    );
+    let tests = async |admin: &TestClient| {
+        admin
+            .post(&format!("{path}/test"), json!({}))
+            .await
+            .expect(200)
+            .json()
+    };
+    assert_eq!(
+        tests(&app.with_key(&key)).await["taken"],
+        false,
+        "it was made when this was a question already"
+    );
 
     let stopped = app.stop().await;
     let file = sqlx::sqlite::SqliteConnectOptions::new().filename(stopped.root().join("wapi.db"));
     let mut database = sqlx::ConnectOptions::connect(&file).await.unwrap();
     // As the program of before left them.
-    sqlx::query("UPDATE endpoints SET keeps_address = NULL").execute(&mut database).await.unwrap();
+    sqlx::query("UPDATE endpoints SET keeps_address = NULL")
+        .execute(&mut database)
+        .await
+        .unwrap();
     sqlx::Connection::close(database).await.unwrap();
     let app = stopped.start().await.restart().await;
     let admin = app.with_key(&key);
     let tested = tests(&admin).await;
     assert_eq!(tested["taken"], true, "{tested}");
-    admin.patch(&path, json!({"url": "https://192.0.2.1/"})).await.expect(400);
-    admin.patch(&path, json!({"types": ["message.received"]})).await.expect(200);
+    admin
+        .patch(&path, json!({"url": "https://192.0.2.1/"}))
+        .await
+        .expect(400);
+    admin
+        .patch(&path, json!({"types": ["message.received"]}))
+        .await
+        .expect(200);
     assert_eq!(tests(&admin).await["taken"], true);
-    admin.patch(&path, json!({"url": hook.base()})).await.expect(400);
-    admin.patch(&path, json!({"url": "https://example.com/"})).await.expect(200);
+    admin
+        .patch(&path, json!({"url": hook.base()}))
+        .await
+        .expect(400);
+    admin
+        .patch(&path, json!({"url": "https://example.com/"}))
+        .await
+        .expect(200);
     app.stop().await.simulator.finish().await.unwrap();
 }

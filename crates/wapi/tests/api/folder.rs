@@ -9,11 +9,19 @@ use crate::harness::{Running, Wapi, eventually, free_address, open_to_others, sk
 /// All that is in a folder, and what it holds.
 fn contents(folder: &Path) -> Vec<(std::path::PathBuf, Option<Vec<u8>>)> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+    for entry in fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+    {
         match entry.is_dir() {
             true => found.extend(contents(&entry)),
             // SQLite writes into its index whenever somebody reads.
-            false => found.push((entry.clone(), fs::read(&entry).ok().filter(|_| !entry.ends_with("wapi.db-shm")))),
+            false => found.push((
+                entry.clone(),
+                fs::read(&entry)
+                    .ok()
+                    .filter(|_| !entry.ends_with("wapi.db-shm")),
+            )),
         }
     }
     found.sort();
@@ -46,9 +54,15 @@ async fn a_second_program_on_one_data_folder_is_refused_before_it_touches_anythi
         fs::set_permissions(first.data().join(path), Permissions::from_mode(0o600)).unwrap();
     }
     let before = contents(&first.data());
-    let second = Wapi::new().set("WAPI_FILE_SYSTEM_ROOT_POINT_FULL_PATH", first.data().display());
+    let second = Wapi::new().set(
+        "WAPI_FILE_SYSTEM_ROOT_POINT_FULL_PATH",
+        first.data().display(),
+    );
     let told = second.refusal().await;
-    for words in [format!("process {process}, since {since}"), "WAPI_FILE_SYSTEM_ROOT_POINT_FULL_PATH".to_owned()] {
+    for words in [
+        format!("process {process}, since {since}"),
+        "WAPI_FILE_SYSTEM_ROOT_POINT_FULL_PATH".to_owned(),
+    ] {
         assert!(told.contains(&words), "{words} is not in {told}");
     }
     assert_eq!(contents(&first.data()), before);
@@ -76,21 +90,37 @@ async fn what_others_of_the_machine_could_read_is_made_private_and_named() {
     ends(running).await;
     let data = wapi.data();
     assert!(data.join("wapi.db").exists() && open_to_others(&data).is_empty());
-    let (device, copy) = (data.join("sessions/removed/20260101T000000.000Z/shop.db"), data.join("sessions/shop.txt"));
+    let (device, copy) = (
+        data.join("sessions/removed/20260101T000000.000Z/shop.db"),
+        data.join("sessions/shop.txt"),
+    );
     fs::create_dir_all(device.parent().unwrap()).unwrap();
     fs::write(&device, "keys of a device").unwrap();
     fs::write(&copy, "keys of a device").unwrap();
-    for (path, open) in
-        [("wapi.db", 0o644), ("sessions", 0o755), ("media/incoming", 0o777), ("qr-codes", 0o711), ("", 0o755)]
-    {
+    for (path, open) in [
+        ("wapi.db", 0o644),
+        ("sessions", 0o755),
+        ("media/incoming", 0o777),
+        ("qr-codes", 0o711),
+        ("", 0o755),
+    ] {
         fs::set_permissions(data.join(path), Permissions::from_mode(open)).unwrap();
     }
     fs::set_permissions(&device, Permissions::from_mode(0o666)).unwrap();
     let (mut running, _) = wapi.serves(address).await;
-    for name in ["media", "qr-codes", "sessions", "wapi.db", "look into the data folder; now they cannot"] {
+    for name in [
+        "media",
+        "qr-codes",
+        "sessions",
+        "wapi.db",
+        "look into the data folder; now they cannot",
+    ] {
         running.logs(name).await;
     }
-    assert_eq!((open_to_others(&data), mode(&data), mode(&device)), (Vec::new(), 0o700, 0o600));
+    assert_eq!(
+        (open_to_others(&data), mode(&data), mode(&device)),
+        (Vec::new(), 0o700, 0o600)
+    );
     ends(running).await;
 
     // What is not the gateway's is left as it is, and with it the folder they share.
@@ -100,7 +130,10 @@ async fn what_others_of_the_machine_could_read_is_made_private_and_named() {
     fs::set_permissions(&data, Permissions::from_mode(0o755)).unwrap();
     let (mut running, _) = wapi.serves(address).await;
     running.logs("not wapi's alone").await;
-    assert_eq!((open_to_others(&data), mode(&data)), (vec![stranger.clone()], 0o755));
+    assert_eq!(
+        (open_to_others(&data), mode(&data)),
+        (vec![stranger.clone()], 0o755)
+    );
     ends(running).await;
     fs::remove_file(stranger).unwrap();
 }
@@ -112,12 +145,23 @@ async fn links_and_what_belongs_to_others_are_refused_by_name() {
     let (running, _) = wapi.serves(address).await;
     ends(running).await;
     let (data, away) = (wapi.data(), wapi.folder().join("away"));
-    for path in ["wapi.lock", "wapi.db", "history.db", "sessions", "qr-codes", "media", "media/incoming"] {
+    for path in [
+        "wapi.lock",
+        "wapi.db",
+        "history.db",
+        "sessions",
+        "qr-codes",
+        "media",
+        "media/incoming",
+    ] {
         let path = data.join(path);
         fs::rename(&path, &away).unwrap();
         symlink(&away, &path).unwrap();
         let told = wapi.refusal().await;
-        assert!(told.contains(&path.display().to_string()), "{path:?} is not in {told}");
+        assert!(
+            told.contains(&path.display().to_string()),
+            "{path:?} is not in {told}"
+        );
         fs::remove_file(&path).unwrap();
         fs::rename(&away, &path).unwrap();
     }
@@ -131,13 +175,18 @@ async fn links_and_what_belongs_to_others_are_refused_by_name() {
             return skipped("only root can give files away").unwrap_or_default();
         }
         let told = wapi.refusal().await;
-        assert!(told.contains(path.to_str().unwrap()) && told.contains("4321"), "{path:?}: {told}");
+        assert!(
+            told.contains(path.to_str().unwrap()) && told.contains("4321"),
+            "{path:?}: {told}"
+        );
         chown(&path, Some(0), None).unwrap();
     }
     // As a container's root meets a folder of the host.
     chown(&data, Some(4_321), None).unwrap();
     let (mut running, _) = wapi.serves(address).await;
-    running.logs("the data folder belongs to another user").await;
+    running
+        .logs("the data folder belongs to another user")
+        .await;
     ends(running).await;
 }
 
@@ -147,13 +196,20 @@ async fn a_data_folder_that_goes_while_it_is_in_use_makes_the_gateway_unready() 
     let wapi = Wapi::new().set("WAPI_INTERNAL_HOST", address);
     let (running, client) = wapi.serves(address).await;
     let answers = async |status: u16| {
-        let look = async || Some(client.get("/health/ready").await).filter(|answer| answer.status == status);
+        let look = async || {
+            Some(client.get("/health/ready").await).filter(|answer| answer.status == status)
+        };
         eventually(look, async || format!("it is not {status}")).await
     };
     answers(200).await;
     let away = wapi.folder().join("away");
     fs::rename(wapi.data(), &away).unwrap();
-    assert!(answers(503).await.json()["detail"].as_str().unwrap().contains("data folder was moved"));
+    assert!(
+        answers(503).await.json()["detail"]
+            .as_str()
+            .unwrap()
+            .contains("data folder was moved")
+    );
     fs::rename(&away, wapi.data()).unwrap();
     answers(200).await;
     ends(running).await;

@@ -17,21 +17,40 @@ struct Told {
 async fn told(app: &TestApp, from: &Phone, to: &Phone, file: File) -> Told {
     let message = from.sends_file(to.number(), file).await.unwrap();
     let data = app.webhook.next().await.body["data"].clone();
-    let file = data[data["type"].as_str().unwrap()]["id"].as_str().map(str::to_owned);
+    let file = data[data["type"].as_str().unwrap()]["id"]
+        .as_str()
+        .map(str::to_owned);
     Told { message, file }
 }
 
 async fn forward(app: &TestApp, told: &Told, from: &Phone, to: &Phone) -> Answer {
-    let call = app.request(Method::POST, &format!("/v1/sessions/shop/messages/{}/forward", told.message));
-    app.answer(call.json(&json!({"to": to.jid(), "chat": from.jid()}))).await
+    let call = app.request(
+        Method::POST,
+        &format!("/v1/sessions/shop/messages/{}/forward", told.message),
+    );
+    app.answer(call.json(&json!({"to": to.jid(), "chat": from.jid()})))
+        .await
 }
 
 /// What the file is encrypted with, as a phone learnt it.
 fn key(phone: &Phone, id: &str) -> Value {
-    let message = phone.received().into_iter().find(|message| message.id == id).expect("it was received");
+    let message = phone
+        .received()
+        .into_iter()
+        .find(|message| message.id == id)
+        .expect("it was received");
     let message = message.json();
-    let kinds = ["image_message", "video_message", "audio_message", "document_message", "sticker_message"];
-    let key = kinds.into_iter().map(|kind| message[kind]["media_key"].clone()).find(|key| !key.is_null());
+    let kinds = [
+        "image_message",
+        "video_message",
+        "audio_message",
+        "document_message",
+        "sticker_message",
+    ];
+    let key = kinds
+        .into_iter()
+        .map(|kind| message[kind]["media_key"].clone())
+        .find(|key| !key.is_null());
     key.unwrap_or_else(|| panic!("no key in {message}"))
 }
 
@@ -42,7 +61,10 @@ async fn status(app: &TestApp, id: &str) -> String {
 
 #[tokio::test]
 async fn files_of_every_kind_are_passed_on_without_being_downloaded() {
-    let app = Setup::new().set("WAPI_MEDIA_DOWNLOAD", "on_demand").start().await;
+    let app = Setup::new()
+        .set("WAPI_MEDIA_DOWNLOAD", "on_demand")
+        .start()
+        .await;
     let [alice, bob, carol] = ["Alice", "Bob", "Carol"].map(|name| app.phone(name));
     app.pair("shop", &alice).await;
     for (kind, mime) in [
@@ -55,14 +77,30 @@ async fn files_of_every_kind_are_passed_on_without_being_downloaded() {
     ] {
         let bytes = format!("the bytes of {kind:?}").into_bytes();
         let caption = (kind == FileKind::Image).then(|| "look".to_owned());
-        let file = File { caption: caption.clone(), width: Some(3), ..File::new(kind, bytes.clone(), mime) };
+        let file = File {
+            caption: caption.clone(),
+            width: Some(3),
+            ..File::new(kind, bytes.clone(), mime)
+        };
         let told = told(&app, &bob, &alice, file).await;
         let sent = forward(&app, &told, &bob, &carol).await.expect(200).json();
         let message = carol.next_message(PATIENCE).await.unwrap();
-        assert_eq!((&message.caption, message.media.unwrap().bytes), (&caption, bytes), "{kind:?}");
+        assert_eq!(
+            (&message.caption, message.media.unwrap().bytes),
+            (&caption, bytes),
+            "{kind:?}"
+        );
         let id = sent["messages"][0]["id"].as_str().unwrap();
-        assert_eq!(key(&carol, id), key(&alice, &told.message), "{kind:?} was uploaded again");
-        assert_eq!(status(&app, told.file.as_ref().unwrap()).await, "remote", "{kind:?} was downloaded");
+        assert_eq!(
+            key(&carol, id),
+            key(&alice, &told.message),
+            "{kind:?} was uploaded again"
+        );
+        assert_eq!(
+            status(&app, told.file.as_ref().unwrap()).await,
+            "remote",
+            "{kind:?} was downloaded"
+        );
     }
     app.finish().await;
 }
@@ -70,10 +108,19 @@ async fn files_of_every_kind_are_passed_on_without_being_downloaded() {
 #[tokio::test]
 async fn what_whatsapp_has_deleted_is_uploaded_again_from_here_or_fetched_from_the_phone() {
     for download in ["eager", "on_demand"] {
-        let app = Setup::new().set("WAPI_MEDIA_DOWNLOAD", download).start().await;
+        let app = Setup::new()
+            .set("WAPI_MEDIA_DOWNLOAD", download)
+            .start()
+            .await;
         let [alice, bob, carol] = ["Alice", "Bob", "Carol"].map(|name| app.phone(name));
         app.pair("shop", &alice).await;
-        let image = told(&app, &bob, &alice, File::new(FileKind::Image, JPEG.to_vec(), "image/jpeg")).await;
+        let image = told(
+            &app,
+            &bob,
+            &alice,
+            File::new(FileKind::Image, JPEG.to_vec(), "image/jpeg"),
+        )
+        .await;
         let file = image.file.as_ref().unwrap();
         if download == "eager" {
             let is_here = async || (status(&app, file).await == "stored").then_some(());
@@ -82,7 +129,17 @@ async fn what_whatsapp_has_deleted_is_uploaded_again_from_here_or_fetched_from_t
         }
         app.simulator.faults().expire_media();
         forward(&app, &image, &bob, &carol).await.expect(200);
-        assert_eq!(carol.next_message(PATIENCE).await.unwrap().media.unwrap().bytes, JPEG, "{download}");
+        assert_eq!(
+            carol
+                .next_message(PATIENCE)
+                .await
+                .unwrap()
+                .media
+                .unwrap()
+                .bytes,
+            JPEG,
+            "{download}"
+        );
         assert_eq!(status(&app, file).await, "stored");
         app.finish().await;
     }
@@ -90,27 +147,73 @@ async fn what_whatsapp_has_deleted_is_uploaded_again_from_here_or_fetched_from_t
 
 #[tokio::test]
 async fn what_nobody_has_any_more_is_not_passed_on() {
-    let app = Setup::new().set("WAPI_MEDIA_DOWNLOAD", "on_demand").start().await;
+    let app = Setup::new()
+        .set("WAPI_MEDIA_DOWNLOAD", "on_demand")
+        .start()
+        .await;
     let [alice, bob, carol] = ["Alice", "Bob", "Carol"].map(|name| app.phone(name));
     app.pair("shop", &alice).await;
-    let lost = told(&app, &bob, &alice, File::new(FileKind::Image, JPEG.to_vec(), "image/jpeg")).await;
+    let lost = told(
+        &app,
+        &bob,
+        &alice,
+        File::new(FileKind::Image, JPEG.to_vec(), "image/jpeg"),
+    )
+    .await;
     app.simulator.faults().expire_media();
     alice.forgets_files();
     let failed = forward(&app, &lost, &bob, &carol).await.expect(502);
     assert_eq!(failed.code(), "media_unavailable");
-    assert!(failed.json()["detail"].as_str().unwrap().contains("phone has not got it"), "{}", failed.json());
+    assert!(
+        failed.json()["detail"]
+            .as_str()
+            .unwrap()
+            .contains("phone has not got it"),
+        "{}",
+        failed.json()
+    );
     // The next time it is known.
-    assert_eq!(forward(&app, &lost, &bob, &carol).await.expect(400).fields(), ["image.id"]);
+    assert_eq!(
+        forward(&app, &lost, &bob, &carol)
+            .await
+            .expect(400)
+            .fields(),
+        ["image.id"]
+    );
 
-    let once = File { view_once: true, ..File::new(FileKind::Image, JPEG.to_vec(), "image/jpeg") };
+    let once = File {
+        view_once: true,
+        ..File::new(FileKind::Image, JPEG.to_vec(), "image/jpeg")
+    };
     let once = told(&app, &bob, &alice, once).await;
-    assert_eq!(forward(&app, &once, &bob, &carol).await.expect(400).fields(), ["id"]);
+    assert_eq!(
+        forward(&app, &once, &bob, &carol)
+            .await
+            .expect(400)
+            .fields(),
+        ["id"]
+    );
     app.finish().await;
 
-    let app = Setup::new().set("WAPI_MEDIA_DOWNLOAD", "never").start().await;
+    let app = Setup::new()
+        .set("WAPI_MEDIA_DOWNLOAD", "never")
+        .start()
+        .await;
     let [alice, bob, carol] = ["Alice", "Bob", "Carol"].map(|name| app.phone(name));
     app.pair("shop", &alice).await;
-    let image = told(&app, &bob, &alice, File::new(FileKind::Image, JPEG.to_vec(), "image/jpeg")).await;
-    assert_eq!(forward(&app, &image, &bob, &carol).await.expect(400).fields(), ["id"]);
+    let image = told(
+        &app,
+        &bob,
+        &alice,
+        File::new(FileKind::Image, JPEG.to_vec(), "image/jpeg"),
+    )
+    .await;
+    assert_eq!(
+        forward(&app, &image, &bob, &carol)
+            .await
+            .expect(400)
+            .fields(),
+        ["id"]
+    );
     app.finish().await;
 }

@@ -10,7 +10,9 @@ async fn in_a_group(addressing: Addressing) -> (TestApp, [Phone; 3], String) {
     let app = TestApp::start().await;
     let [alice, bob, carol] = ["Alice", "Bob", "Carol"].map(|name| app.phone(name));
     app.pair("shop", &alice).await;
-    let group = bob.creates_group_addressed("club", &[&alice, &carol], addressing).unwrap();
+    let group = bob
+        .creates_group_addressed("club", &[&alice, &carol], addressing)
+        .unwrap();
     (app, [alice, bob, carol], group)
 }
 
@@ -28,19 +30,35 @@ async fn messages_go_both_ways_and_each_member_is_heard() {
         let (app, [alice, bob, carol], group) = in_a_group(addressing).await;
         let received = bob.sends_text(&group, "hello all").await.unwrap();
         let told = app.webhook.next().await.body["data"].clone();
-        assert_eq!((&told["id"], &told["chat"]), (&json!(received), &json!(group)));
+        assert_eq!(
+            (&told["id"], &told["chat"]),
+            (&json!(received), &json!(group))
+        );
         assert_eq!(told["from"], person(&bob, "Bob"));
         assert_eq!(told["text"]["body"], "hello all");
         carol.next_message(PATIENCE).await.unwrap();
         alice.next_message(PATIENCE).await.unwrap();
 
-        let sent = app.post("/v1/sessions/shop/messages", text(&group, "hello Bob and Carol")).await.expect(200).json();
+        let sent = app
+            .post(
+                "/v1/sessions/shop/messages",
+                text(&group, "hello Bob and Carol"),
+            )
+            .await
+            .expect(200)
+            .json();
         let message = &sent["messages"][0];
-        assert_eq!((&message["status"], &message["chat"]), (&json!("sent"), &json!(group)));
+        assert_eq!(
+            (&message["status"], &message["chat"]),
+            (&json!("sent"), &json!(group))
+        );
         let id = message["id"].as_str().unwrap();
         for phone in [&bob, &carol] {
             let shown = phone.next_message(PATIENCE).await.unwrap();
-            assert_eq!((shown.id.as_str(), shown.chat.as_str()), (id, group.as_str()));
+            assert_eq!(
+                (shown.id.as_str(), shown.chat.as_str()),
+                (id, group.as_str())
+            );
             assert_eq!(
                 (shown.from.as_str(), shown.text.as_deref()),
                 (alice.jid().as_str(), Some("hello Bob and Carol"))
@@ -50,7 +68,12 @@ async fn messages_go_both_ways_and_each_member_is_heard() {
         let updates = app.events("message.delivered,message.read", 3).await;
         let mut said: Vec<_> = updates
             .iter()
-            .map(|event| (event["type"].as_str().unwrap(), event["data"]["recipient"]["phone"].as_str().unwrap()))
+            .map(|event| {
+                (
+                    event["type"].as_str().unwrap(),
+                    event["data"]["recipient"]["phone"].as_str().unwrap(),
+                )
+            })
             .collect();
         said.sort_unstable();
         let mut expected = [
@@ -61,9 +84,17 @@ async fn messages_go_both_ways_and_each_member_is_heard() {
         expected.sort_unstable();
         assert_eq!(said, expected);
         let story = app.message("shop", id).await;
-        let read: Vec<_> =
-            story["recipients"].as_array().unwrap().iter().filter(|it| it["read_at"].is_string()).collect();
-        assert_eq!((read.len(), &read[0]["id"]), (1, &json!(carol.jid())), "{story}");
+        let read: Vec<_> = story["recipients"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|it| it["read_at"].is_string())
+            .collect();
+        assert_eq!(
+            (read.len(), &read[0]["id"]),
+            (1, &json!(carol.jid())),
+            "{story}"
+        );
         app.finish().await;
     }
 }
@@ -72,14 +103,22 @@ async fn messages_go_both_ways_and_each_member_is_heard() {
 async fn edits_reactions_and_deletions_in_a_group_name_who_did_them() {
     let (app, [alice, bob, carol], group) = in_a_group(Addressing::Lid).await;
     let id = bob.sends_text(&group, "helo").await.unwrap();
-    assert_eq!(app.webhook.next().await.body["data"]["text"]["body"], "helo");
+    assert_eq!(
+        app.webhook.next().await.body["data"]["text"]["body"],
+        "helo"
+    );
     carol.next_message(PATIENCE).await.unwrap();
     alice.next_message(PATIENCE).await.unwrap();
     bob.edits(&group, &id, "hello").unwrap();
     carol.reacts(&group, &id, Author::Them, "👍").unwrap();
     bob.deletes(&group, &id).unwrap();
-    let told = app.events("message.edited,message.reaction,message.deleted", 3).await;
-    let shown: Vec<_> = told.iter().map(|event| (&event["type"], &event["data"]["from"]["phone"])).collect();
+    let told = app
+        .events("message.edited,message.reaction,message.deleted", 3)
+        .await;
+    let shown: Vec<_> = told
+        .iter()
+        .map(|event| (&event["type"], &event["data"]["from"]["phone"]))
+        .collect();
     assert_eq!(
         shown,
         [
@@ -89,7 +128,10 @@ async fn edits_reactions_and_deletions_in_a_group_name_who_did_them() {
         ]
     );
     for event in &told {
-        assert_eq!((&event["data"]["message_id"], &event["data"]["chat"]), (&json!(id), &json!(group)));
+        assert_eq!(
+            (&event["data"]["message_id"], &event["data"]["chat"]),
+            (&json!(id), &json!(group))
+        );
     }
     assert_eq!(told[0]["data"]["text"]["body"], "hello");
     assert_eq!(told[1]["data"]["emoji"], "👍");
@@ -106,7 +148,11 @@ async fn what_somebody_wrote_is_changed_by_them_and_taken_back_by_them_or_an_adm
             app.webhook.next().await;
             carol.next_message(PATIENCE).await.unwrap();
         }
-        let mine = app.post("/v1/sessions/shop/messages", text(&group, "mine")).await.expect(200).json();
+        let mine = app
+            .post("/v1/sessions/shop/messages", text(&group, "mine"))
+            .await
+            .expect(200)
+            .json();
         let mine = mine["messages"][0]["id"].as_str().unwrap().to_owned();
         carol.next_message(PATIENCE).await.unwrap();
         // She is no admin: neither as if they were hers, nor as if she were one, nor by other words.
@@ -126,17 +172,44 @@ async fn what_somebody_wrote_is_changed_by_them_and_taken_back_by_them_or_an_adm
         let told = app.events("message.edited,message.deleted", 3).await;
         let said = |event: &Value| {
             let data = &event["data"];
-            [&event["type"], &data["message_id"], &data["by"], &data["from"]["phone"]].map(Value::clone)
+            [
+                &event["type"],
+                &data["message_id"],
+                &data["by"],
+                &data["from"]["phone"],
+            ]
+            .map(Value::clone)
         };
         let expected = [
-            [json!("message.deleted"), json!(ids[1]), json!("author"), json!(bob.number())],
-            [json!("message.deleted"), json!(ids[2]), json!("admin"), json!(carol.number())],
-            [json!("message.deleted"), json!("3EB0AAAAAAAAAAAAAAAA"), json!("author"), json!(carol.number())],
+            [
+                json!("message.deleted"),
+                json!(ids[1]),
+                json!("author"),
+                json!(bob.number()),
+            ],
+            [
+                json!("message.deleted"),
+                json!(ids[2]),
+                json!("admin"),
+                json!(carol.number()),
+            ],
+            [
+                json!("message.deleted"),
+                json!("3EB0AAAAAAAAAAAAAAAA"),
+                json!("author"),
+                json!(carol.number()),
+            ],
         ];
         assert_eq!(told.iter().map(said).collect::<Vec<_>>(), expected);
-        let kept = app.get(&format!("/v1/sessions/shop/chats/{group}/messages")).await.expect(200).json();
+        let kept = app
+            .get(&format!("/v1/sessions/shop/chats/{group}/messages"))
+            .await
+            .expect(200)
+            .json();
         let kept = kept["messages"].as_array().unwrap().iter();
-        let kept: Vec<_> = kept.map(|it| it["text"]["body"].as_str().or(it["type"].as_str()).unwrap()).collect();
+        let kept: Vec<_> = kept
+            .map(|it| it["text"]["body"].as_str().or(it["type"].as_str()).unwrap())
+            .collect();
         assert_eq!(kept, ["mine", "deleted", "deleted", "first"]);
         // The account is no admin either.
         let path = format!("/v1/sessions/shop/messages/{}?chat={group}", ids[0]);
@@ -154,7 +227,10 @@ async fn sealed_reactions_are_opened_and_told_like_others() {
     use wapi_simulator::waproto::whatsapp as wa;
     for addressing in [Addressing::PhoneNumber, Addressing::Lid] {
         let (app, [alice, bob, carol], group) = in_a_group(addressing).await;
-        let secret = wa::MessageContextInfo { message_secret: Some(vec![7; 32]), ..Default::default() };
+        let secret = wa::MessageContextInfo {
+            message_secret: Some(vec![7; 32]),
+            ..Default::default()
+        };
         let announced = wa::Message {
             conversation: Some("read this".to_owned()),
             message_context_info: MessageField::some(secret),
@@ -179,7 +255,12 @@ async fn sealed_reactions_are_opened_and_told_like_others() {
         let told = app.events("message.reaction", 4).await;
         let shown = |event: &Value| {
             let data = &event["data"];
-            json!([data["from"]["phone"], data["message_id"], data["emoji"], data["chat"]])
+            json!([
+                data["from"]["phone"],
+                data["message_id"],
+                data["emoji"],
+                data["chat"]
+            ])
         };
         let expected = [
             json!([carol.number(), theirs, "👍", group]),
@@ -216,19 +297,42 @@ async fn changes_of_a_group_are_told_with_who_made_them() {
             told = app.events(types, told.len() + 1).await;
         }
         for event in &told {
-            assert_eq!((&event["data"]["session"], &event["data"]["chat"]), (&json!("shop"), &json!(group)));
+            assert_eq!(
+                (&event["data"]["session"], &event["data"]["chat"]),
+                (&json!("shop"), &json!(group))
+            );
         }
         let created = &told[0]["data"];
-        assert_eq!((&told[0]["type"], &created["subject"]), (&json!("group.created"), &json!("club")));
+        assert_eq!(
+            (&told[0]["type"], &created["subject"]),
+            (&json!("group.created"), &json!("club"))
+        );
         assert_eq!(created["by"], person(&bob, "Bob"));
-        let roles: Vec<_> =
-            created["participants"].as_array().unwrap().iter().map(|it| (&it["phone"], &it["role"])).collect();
+        let roles: Vec<_> = created["participants"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|it| (&it["phone"], &it["role"]))
+            .collect();
         let member = json!("member");
         let numbers = [alice.number(), bob.number(), carol.number()].map(|number| json!(number));
-        let expected = [(&numbers[0], &member), (&numbers[1], &json!("superadmin")), (&numbers[2], &member)]
-            .map(|(a, b)| (a.clone(), b.clone()));
-        assert_eq!(roles.into_iter().map(|(a, b)| (a.clone(), b.clone())).collect::<Vec<_>>(), expected);
-        let changes: Vec<_> = told[1..5].iter().map(|event| event["data"]["change"].clone()).collect();
+        let expected = [
+            (&numbers[0], &member),
+            (&numbers[1], &json!("superadmin")),
+            (&numbers[2], &member),
+        ]
+        .map(|(a, b)| (a.clone(), b.clone()));
+        assert_eq!(
+            roles
+                .into_iter()
+                .map(|(a, b)| (a.clone(), b.clone()))
+                .collect::<Vec<_>>(),
+            expected
+        );
+        let changes: Vec<_> = told[1..5]
+            .iter()
+            .map(|event| event["data"]["change"].clone())
+            .collect();
         assert_eq!(
             changes,
             [
@@ -240,12 +344,23 @@ async fn changes_of_a_group_are_told_with_who_made_them() {
         );
         let moves: Vec<_> = told[5..]
             .iter()
-            .map(|event| (event["data"]["action"].clone(), event["data"]["participants"][0]["phone"].clone()))
+            .map(|event| {
+                (
+                    event["data"]["action"].clone(),
+                    event["data"]["participants"][0]["phone"].clone(),
+                )
+            })
             .collect();
         let of = |action: &str, phone: &Phone| (json!(action), json!(phone.number()));
         assert_eq!(
             moves,
-            [of("add", &dave), of("promote", &dave), of("demote", &dave), of("remove", &dave), of("leave", &carol)]
+            [
+                of("add", &dave),
+                of("promote", &dave),
+                of("demote", &dave),
+                of("remove", &dave),
+                of("leave", &carol)
+            ]
         );
         assert_eq!(told[9]["data"]["by"], person(&carol, "Carol"));
         app.finish().await;
@@ -258,20 +373,44 @@ async fn the_groups_of_an_account_can_be_read_by_members_alone() {
     let private = bob.creates_group("without Alice", &[&carol]).unwrap();
     bob.describes(&group, Some("hi")).unwrap();
     let list = app.get("/v1/sessions/shop/groups").await.expect(200).json();
-    let ids: Vec<_> = list["groups"].as_array().unwrap().iter().map(|it| it["id"].clone()).collect();
+    let ids: Vec<_> = list["groups"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["id"].clone())
+        .collect();
     assert_eq!(ids, [json!(group)]);
-    let one = app.get(&format!("/v1/sessions/shop/groups/{group}")).await.expect(200).json();
+    let one = app
+        .get(&format!("/v1/sessions/shop/groups/{group}"))
+        .await
+        .expect(200)
+        .json();
     assert_eq!(one, list["groups"][0]);
-    assert_eq!((&one["subject"], &one["description"]), (&json!("club"), &json!("hi")));
+    assert_eq!(
+        (&one["subject"], &one["description"]),
+        (&json!("club"), &json!("hi"))
+    );
     assert_eq!(one["created_by"]["phone"], bob.number());
     assert_eq!(one["participants"].as_array().unwrap().len(), 3);
     for unknown in [private.as_str(), "120363000000000000@g.us"] {
-        let answer = app.get(&format!("/v1/sessions/shop/groups/{unknown}")).await.expect(404);
+        let answer = app
+            .get(&format!("/v1/sessions/shop/groups/{unknown}"))
+            .await
+            .expect(404);
         assert_eq!(answer.code(), "group_not_found");
     }
-    let answer = app.get("/v1/sessions/shop/groups/375440000001").await.expect(400);
+    let answer = app
+        .get("/v1/sessions/shop/groups/375440000001")
+        .await
+        .expect(400);
     assert_eq!(answer.fields(), ["group"]);
-    assert_eq!(app.get("/v1/sessions/nobody/groups").await.expect(404).code(), "session_not_found");
+    assert_eq!(
+        app.get("/v1/sessions/nobody/groups")
+            .await
+            .expect(404)
+            .code(),
+        "session_not_found"
+    );
     app.finish().await;
 }
 
@@ -284,7 +423,10 @@ async fn what_a_member_cannot_open_is_sent_again() {
     }
     carol.loses_keys_of(&group);
     app.accepted("shop", text(&group, "second")).await;
-    assert_eq!(carol.next_message(PATIENCE).await.unwrap().text.as_deref(), Some("second"));
+    assert_eq!(
+        carol.next_message(PATIENCE).await.unwrap().text.as_deref(),
+        Some("second")
+    );
     assert_eq!(carol.failures().len(), 1, "at first it could not be opened");
     app.finish().await;
 }
@@ -293,7 +435,9 @@ async fn what_a_member_cannot_open_is_sent_again() {
 async fn a_message_to_a_group_the_account_is_not_in_fails_and_says_why() {
     let (app, [_, bob, carol], _) = in_a_group(Addressing::Lid).await;
     let private = bob.creates_group("without Alice", &[&carol]).unwrap();
-    let answer = app.post("/v1/sessions/shop/messages", text(&private, "let me in")).await;
+    let answer = app
+        .post("/v1/sessions/shop/messages", text(&private, "let me in"))
+        .await;
     assert_eq!(answer.expect(404).code(), "group_not_found");
     assert!(bob.received().is_empty());
     app.finish().await;
@@ -306,10 +450,21 @@ async fn a_group_that_takes_no_message_of_the_account_says_why() {
     app.pair("shop", &alice).await;
     let group = bob.creates_group("club", &[&alice]).unwrap();
     bob.announces_only(&group, true).unwrap();
-    let answer =
-        app.post("/v1/sessions/shop/messages?wait=30", json!({"to": group, "text": {"body": "hi"}})).await.expect(502);
+    let answer = app
+        .post(
+            "/v1/sessions/shop/messages?wait=30",
+            json!({"to": group, "text": {"body": "hi"}}),
+        )
+        .await
+        .expect(502);
     let problem = answer.json();
     assert_eq!(problem["code"], "whatsapp_refused");
-    assert!(problem["detail"].as_str().unwrap().contains("only admins may write"), "{problem}");
+    assert!(
+        problem["detail"]
+            .as_str()
+            .unwrap()
+            .contains("only admins may write"),
+        "{problem}"
+    );
     app.finish().await;
 }

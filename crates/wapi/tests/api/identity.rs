@@ -9,9 +9,15 @@ use crate::harness::{PATIENCE, TestApp};
 const CHATS: &str = "/v1/sessions/shop/chats";
 
 async fn said(app: &TestApp, chat: &str) -> Vec<Value> {
-    let page = app.get(&format!("{CHATS}/{chat}/messages")).await.expect(200).json();
+    let page = app
+        .get(&format!("{CHATS}/{chat}/messages"))
+        .await
+        .expect(200)
+        .json();
     let messages = page["messages"].as_array().unwrap().iter().rev();
-    messages.map(|message| message["text"]["body"].clone()).collect()
+    messages
+        .map(|message| message["text"]["body"].clone())
+        .collect()
 }
 
 /// Whatever address those have on the wire whom a message mentions, answers and is changed by.
@@ -24,13 +30,21 @@ async fn everybody_whom_a_message_names_has_their_one_id_with_number_and_lid() {
         let app = TestApp::start().await;
         let (alice, bob, carol) = (app.phone("Alice"), app.phone("Bob"), app.phone("Carol"));
         app.pair("shop", &alice).await;
-        let group = bob.creates_group_addressed("club", &[&alice, &carol], addressing).unwrap();
+        let group = bob
+            .creates_group_addressed("club", &[&alice, &carol], addressing)
+            .unwrap();
         // They were told of by number.
         for person in [&bob, &carol] {
             person.sends_text(&group, "hello").await.unwrap();
             app.webhook.next().await;
         }
-        let named = |person: &Phone| if addressing == Lid { person.lid() } else { person.jid() };
+        let named = |person: &Phone| {
+            if addressing == Lid {
+                person.lid()
+            } else {
+                person.jid()
+            }
+        };
         let about = wa::ContextInfo {
             stanza_id: Some("3EB0".to_owned()),
             participant: Some(named(&carol)),
@@ -42,17 +56,31 @@ async fn everybody_whom_a_message_names_has_their_one_id_with_number_and_lid() {
             context_info: MessageField::some(about),
             ..Default::default()
         };
-        let message = wa::Message { extended_text_message: MessageField::some(text), ..Default::default() };
+        let message = wa::Message {
+            extended_text_message: MessageField::some(text),
+            ..Default::default()
+        };
         bob.sends(&group, "text", message).unwrap();
         let told = app.webhook.next().await.body["data"].clone();
-        let person =
-            |phone: &Phone| json!({"id": phone.jid(), "phone": phone.number(), "lid": phone.lid(), "name": null});
-        assert_eq!(told["mentions"], json!([carol.jid(), alice.jid(), "all@g.us"]), "{addressing:?}");
-        assert_eq!(told["mentioned"], json!([person(&carol), person(&alice)]), "{addressing:?}");
+        let person = |phone: &Phone| json!({"id": phone.jid(), "phone": phone.number(), "lid": phone.lid(), "name": null});
+        assert_eq!(
+            told["mentions"],
+            json!([carol.jid(), alice.jid(), "all@g.us"]),
+            "{addressing:?}"
+        );
+        assert_eq!(
+            told["mentioned"],
+            json!([person(&carol), person(&alice)]),
+            "{addressing:?}"
+        );
         let author = |field: &str| told["context"][field].clone();
         assert_eq!(
             [author("from"), author("phone"), author("lid")],
-            [json!(carol.jid()), json!(carol.number()), json!(carol.lid())]
+            [
+                json!(carol.jid()),
+                json!(carol.number()),
+                json!(carol.lid())
+            ]
         );
         app.finish().await;
     }
@@ -65,18 +93,31 @@ async fn a_chat_goes_on_when_whatsapp_moves_it_to_lids_and_back() {
     app.pair("shop", &alice).await;
     for (number, addressing) in [PhoneNumber, Lid, PhoneNumber, Lid].into_iter().enumerate() {
         bob.is_addressed_by(addressing);
-        bob.sends_text(alice.number(), &format!("theirs {number}")).await.unwrap();
+        bob.sends_text(alice.number(), &format!("theirs {number}"))
+            .await
+            .unwrap();
         let told = app.webhook.next().await.body;
-        assert_eq!((&told["data"]["chat"], &told["data"]["from"]["id"]), (&json!(bob.jid()), &json!(bob.jid())));
+        assert_eq!(
+            (&told["data"]["chat"], &told["data"]["from"]["id"]),
+            (&json!(bob.jid()), &json!(bob.jid()))
+        );
         for to in [bob.number().to_owned(), bob.lid()] {
-            let id = app.accepted("shop", json!({"to": to, "text": {"body": format!("ours {number} {to}")}})).await;
+            let id = app
+                .accepted(
+                    "shop",
+                    json!({"to": to, "text": {"body": format!("ours {number} {to}")}}),
+                )
+                .await;
             let sent = app.until_message("shop", &id, "delivered").await;
             assert_eq!(sent["chat"], bob.jid(), "to {to}");
         }
     }
     let chats = app.get(CHATS).await.expect(200).json();
     assert_eq!(chats["chats"].as_array().unwrap().len(), 1, "{chats}");
-    assert_eq!((&chats["chats"][0]["phone"], &chats["chats"][0]["lid"]), (&json!(bob.number()), &json!(bob.lid())));
+    assert_eq!(
+        (&chats["chats"][0]["phone"], &chats["chats"][0]["lid"]),
+        (&json!(bob.number()), &json!(bob.lid()))
+    );
     assert_eq!(said(&app, bob.number()).await.len(), 12);
     assert_eq!(said(&app, &bob.lid()).await.len(), 12);
     app.finish().await;
@@ -92,10 +133,23 @@ async fn two_chats_become_one_when_they_turn_out_to_be_with_one_person() {
         phone.hides_number(true);
         let id = phone.sends_text(alice.number(), "who am I?").await.unwrap();
         let told = app.webhook.next().await.body["data"].clone();
-        let address = if addressing == Lid { phone.lid() } else { phone.jid() };
-        assert_eq!((&told["id"], &told["chat"], &told["from"]["id"]), (&json!(id), &json!(address), &json!(address)));
+        let address = if addressing == Lid {
+            phone.lid()
+        } else {
+            phone.jid()
+        };
+        assert_eq!(
+            (&told["id"], &told["chat"], &told["from"]["id"]),
+            (&json!(id), &json!(address), &json!(address))
+        );
     }
-    assert_eq!(app.get(CHATS).await.expect(200).json()["chats"].as_array().unwrap().len(), 3);
+    assert_eq!(
+        app.get(CHATS).await.expect(200).json()["chats"]
+            .as_array()
+            .unwrap()
+            .len(),
+        3
+    );
 
     alice.moves_to_lids().unwrap();
     let mut updated = app.events("contact.updated", 2).await;
@@ -103,14 +157,26 @@ async fn two_chats_become_one_when_they_turn_out_to_be_with_one_person() {
     let person = |phone: &wapi_simulator::Phone| json!({"id": phone.lid(), "phone": phone.number(), "lid": phone.lid(), "name": null});
     let expected = json!({"session": "shop", "contact": person(&bob), "phone": bob.number(), "merged": bob.jid()});
     assert_eq!(updated[0]["data"], expected, "who was told of first stays");
-    assert_eq!(updated[1]["data"], json!({"session": "shop", "contact": person(&carol), "phone": carol.number()}));
+    assert_eq!(
+        updated[1]["data"],
+        json!({"session": "shop", "contact": person(&carol), "phone": carol.number()})
+    );
     for name in [bob.number().to_owned(), bob.lid()] {
-        assert_eq!(said(&app, &name).await, ["who am I?", "who am I?"], "{name}");
+        assert_eq!(
+            said(&app, &name).await,
+            ["who am I?", "who am I?"],
+            "{name}"
+        );
     }
     let chats = app.get(CHATS).await.expect(200).json();
     assert_eq!(chats["chats"].as_array().unwrap().len(), 2, "{chats}");
-    let id = app.accepted("shop", json!({"to": bob.number(), "text": {"body": "Bob"}})).await;
-    assert_eq!(app.until_message("shop", &id, "delivered").await["chat"], bob.lid());
+    let id = app
+        .accepted("shop", json!({"to": bob.number(), "text": {"body": "Bob"}}))
+        .await;
+    assert_eq!(
+        app.until_message("shop", &id, "delivered").await["chat"],
+        bob.lid()
+    );
     app.finish().await;
 }
 
@@ -122,21 +188,53 @@ async fn members_and_recipients_and_voters_are_known_by_their_one_id() {
     bob.is_addressed_by(Lid);
     bob.hides_number(true);
     bob.sends_text(alice.number(), "who am I?").await.unwrap();
-    assert_eq!(app.webhook.next().await.body["data"]["from"]["id"], bob.lid());
+    assert_eq!(
+        app.webhook.next().await.body["data"]["from"]["id"],
+        bob.lid()
+    );
     bob.hides_number(false);
     let person = |person: &Value| {
         let expected = (&json!(bob.lid()), &json!(bob.number()), &json!(bob.lid()));
-        assert_eq!((&person["id"], &person["phone"], &person["lid"]), expected, "{person}");
+        assert_eq!(
+            (&person["id"], &person["phone"], &person["lid"]),
+            expected,
+            "{person}"
+        );
     };
     let group = bob.creates_group("club", &[&alice]).unwrap();
     let created = app.events("group.created", 1).await[0]["data"].clone();
     let is_bob = |member: &&Value| member["phone"] == bob.number();
     person(&created["by"]);
-    person(created["participants"].as_array().unwrap().iter().find(is_bob).unwrap());
-    let listed = app.get(&format!("/v1/sessions/shop/groups/{group}")).await.expect(200).json();
-    person(listed["participants"].as_array().unwrap().iter().find(is_bob).unwrap());
+    person(
+        created["participants"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(is_bob)
+            .unwrap(),
+    );
+    let listed = app
+        .get(&format!("/v1/sessions/shop/groups/{group}"))
+        .await
+        .expect(200)
+        .json();
+    person(
+        listed["participants"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(is_bob)
+            .unwrap(),
+    );
     let listed = app.get("/v1/sessions/shop/groups").await.expect(200).json();
-    person(listed["groups"][0]["participants"].as_array().unwrap().iter().find(is_bob).unwrap());
+    person(
+        listed["groups"][0]["participants"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(is_bob)
+            .unwrap(),
+    );
 
     let poll = json!({"to": group, "poll": {"question": "Tea?", "options": ["yes", "no"]}});
     let id = app.accepted("shop", poll).await;
@@ -160,25 +258,64 @@ async fn a_chat_that_began_without_a_number_keeps_its_id_when_the_number_becomes
     bob.hides_number(true);
     bob.sends_text(alice.number(), "one").await.unwrap();
     let told = app.webhook.next().await.body["data"].clone();
-    assert_eq!((&told["chat"], &told["from"]["phone"]), (&json!(bob.lid()), &Value::Null));
+    assert_eq!(
+        (&told["chat"], &told["from"]["phone"]),
+        (&json!(bob.lid()), &Value::Null)
+    );
     bob.hides_number(false);
     bob.sends_text(alice.number(), "two").await.unwrap();
     let told = app.webhook.next().await.body["data"].clone();
-    assert_eq!((&told["chat"], &told["from"]["phone"]), (&json!(bob.lid()), &json!(bob.number())));
+    assert_eq!(
+        (&told["chat"], &told["from"]["phone"]),
+        (&json!(bob.lid()), &json!(bob.number()))
+    );
     bob.is_addressed_by(PhoneNumber);
     bob.sends_text(alice.number(), "three").await.unwrap();
     assert_eq!(app.webhook.next().await.body["data"]["chat"], bob.lid());
-    let id = app.accepted("shop", json!({"to": bob.number(), "text": {"body": "four"}})).await;
-    assert_eq!(app.until_message("shop", &id, "delivered").await["chat"], bob.lid());
+    let id = app
+        .accepted(
+            "shop",
+            json!({"to": bob.number(), "text": {"body": "four"}}),
+        )
+        .await;
+    assert_eq!(
+        app.until_message("shop", &id, "delivered").await["chat"],
+        bob.lid()
+    );
 
     let updated = app.events("contact.updated", 1).await;
     let data = &updated[0]["data"];
-    assert_eq!((&data["contact"]["id"], &data["phone"]), (&json!(bob.lid()), &json!(bob.number())));
-    assert_eq!(app.get(CHATS).await.expect(200).json()["chats"].as_array().unwrap().len(), 1);
-    for name in [bob.number().to_owned(), bob.jid(), bob.lid(), format!("%2B{}", bob.number())] {
-        assert_eq!(said(&app, &name).await, ["one", "two", "three", "four"], "{name}");
-        let contact = app.get(&format!("/v1/sessions/shop/contacts/{name}")).await.expect(200).json();
-        assert_eq!((&contact["id"], &contact["phone"]), (&json!(bob.lid()), &json!(bob.number())));
+    assert_eq!(
+        (&data["contact"]["id"], &data["phone"]),
+        (&json!(bob.lid()), &json!(bob.number()))
+    );
+    assert_eq!(
+        app.get(CHATS).await.expect(200).json()["chats"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+    for name in [
+        bob.number().to_owned(),
+        bob.jid(),
+        bob.lid(),
+        format!("%2B{}", bob.number()),
+    ] {
+        assert_eq!(
+            said(&app, &name).await,
+            ["one", "two", "three", "four"],
+            "{name}"
+        );
+        let contact = app
+            .get(&format!("/v1/sessions/shop/contacts/{name}"))
+            .await
+            .expect(200)
+            .json();
+        assert_eq!(
+            (&contact["id"], &contact["phone"]),
+            (&json!(bob.lid()), &json!(bob.number()))
+        );
     }
     let app = app.restart().await;
     app.until("shop", "online").await;

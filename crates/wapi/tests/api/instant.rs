@@ -9,7 +9,9 @@ const SENDS: usize = 50;
 async fn commits(app: &TestApp) -> usize {
     let metrics = app.get("/metrics").await.expect(200).body;
     let metrics = String::from_utf8(metrics).unwrap();
-    let line = metrics.lines().find_map(|line| line.strip_prefix("wapi_commit_seconds_count "));
+    let line = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("wapi_commit_seconds_count "));
     line.expect("how many commits there were").parse().unwrap()
 }
 
@@ -23,13 +25,24 @@ async fn each_of_many_sends_in_a_row_costs_one_round_trip_and_shares_no_wait_wit
     bob.next_message(PATIENCE).await.unwrap();
     let (round_trips, before) = (app.line.round_trips(), commits(&app).await);
     for number in 1..=SENDS {
-        app.send("shop", &bob.jid(), &number.to_string()).await.expect(200);
+        app.send("shop", &bob.jid(), &number.to_string())
+            .await
+            .expect(200);
     }
     // WhatsApp's ack for each, and the recipient's receipt, which may come apart from it.
-    let (round_trips, commits) = (app.line.round_trips() - round_trips, commits(&app).await - before);
-    assert!((SENDS..=2 * SENDS + 5).contains(&round_trips), "{round_trips} round trips for {SENDS} sends");
+    let (round_trips, commits) = (
+        app.line.round_trips() - round_trips,
+        commits(&app).await - before,
+    );
+    assert!(
+        (SENDS..=2 * SENDS + 5).contains(&round_trips),
+        "{round_trips} round trips for {SENDS} sends"
+    );
     // Accepted; what became of it; and the receipt.
-    assert!((2 * SENDS..=3 * SENDS + 5).contains(&commits), "{commits} commits for {SENDS} sends");
+    assert!(
+        (2 * SENDS..=3 * SENDS + 5).contains(&commits),
+        "{commits} commits for {SENDS} sends"
+    );
     for number in 1..=SENDS {
         let message = bob.next_message(PATIENCE).await.unwrap();
         assert_eq!(message.text, Some(number.to_string()));

@@ -42,16 +42,28 @@ impl Guest {
         };
         let wish = json!({"name": "guest", "scopes": ["read", "send"], "expires_at": expires_at});
         let made = admin.post("/v1/api-keys", wish).await.expect(201).json();
-        let (key, id) = (made["key"].as_str().unwrap().to_owned(), made["id"].as_str().unwrap().to_owned());
+        let (key, id) = (
+            made["key"].as_str().unwrap().to_owned(),
+            made["id"].as_str().unwrap().to_owned(),
+        );
         if matches!(end, End::RunOut) {
             app.push_clock(LIFE - RATHER_LATE);
         }
-        Self { client: app.with_key(&key), id, key }
+        Self {
+            client: app.with_key(&key),
+            id,
+            key,
+        }
     }
 
     async fn ends(&self, app: &TestApp, admin: &TestClient, end: End) {
         match end {
-            End::Removed => drop(admin.delete(&format!("/v1/api-keys/{}", self.id)).await.expect(204)),
+            End::Removed => drop(
+                admin
+                    .delete(&format!("/v1/api-keys/{}", self.id))
+                    .await
+                    .expect(204),
+            ),
             End::RunOut => app.push_clock(RATHER_LATE),
         }
     }
@@ -64,7 +76,10 @@ async fn soon<T>(what: &str, end: End, coming: impl Future<Output = T>) -> T {
 }
 
 async fn locked() -> (TestApp, TestClient) {
-    let app = Setup::new().set("WAPI_API_KEY", "wapi_first_of_the_test").start().await;
+    let app = Setup::new()
+        .set("WAPI_API_KEY", "wapi_first_of_the_test")
+        .start()
+        .await;
     let admin = app.with_key("wapi_first_of_the_test");
     (app, admin)
 }
@@ -76,7 +91,9 @@ async fn a_stream_ends_with_its_key_however_much_there_is_to_tell() {
     admin.pair("shop", &alice).await;
     for end in [End::Removed, End::RunOut] {
         let guest = Guest::new(&app, &admin, end).await;
-        let call = guest.client.request(reqwest::Method::GET, "/v1/events/stream");
+        let call = guest
+            .client
+            .request(reqwest::Method::GET, "/v1/events/stream");
         let mut stream = call.send().await.unwrap();
         assert_eq!(stream.status(), 200);
         stream.chunk().await.unwrap().expect("a first word");
@@ -101,9 +118,20 @@ async fn whoever_waits_is_answered_when_their_key_ends() {
     let (app, admin) = locked().await;
     for end in [End::Removed, End::RunOut] {
         let guest = Guest::new(&app, &admin, end).await;
-        let request = Request::get("/v1/events?wait=60&types=session.paired").header("x-api-key", &guest.key);
-        let mut answer = pin!(app.router().call(request.header("host", "127.0.0.1").body(Body::empty()).unwrap()));
-        assert!(futures_util::poll!(answer.as_mut()).is_pending(), "it does not wait: {end:?}");
+        let request =
+            Request::get("/v1/events?wait=60&types=session.paired").header("x-api-key", &guest.key);
+        let mut answer = pin!(
+            app.router().call(
+                request
+                    .header("host", "127.0.0.1")
+                    .body(Body::empty())
+                    .unwrap()
+            )
+        );
+        assert!(
+            futures_util::poll!(answer.as_mut()).is_pending(),
+            "it does not wait: {end:?}"
+        );
         guest.ends(&app, &admin, end).await;
         let answer = soon("a long poll", end, answer).await.unwrap();
         assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "{end:?}");
@@ -114,11 +142,16 @@ async fn whoever_waits_is_answered_when_their_key_ends() {
 #[tokio::test]
 async fn a_download_breaks_off_when_its_key_ends() {
     let (app, admin) = locked().await;
-    admin.post("/v1/sessions", json!({"id": "shop"})).await.expect(201);
+    admin
+        .post("/v1/sessions", json!({"id": "shop"}))
+        .await
+        .expect(201);
     let file = upload(&admin, "shop", "; filename=\"a.bin\"", &vec![7; LARGE]).await;
     for end in [End::Removed, End::RunOut] {
         let guest = Guest::new(&app, &admin, end).await;
-        let call = guest.client.request(reqwest::Method::GET, file["url"].as_str().unwrap());
+        let call = guest
+            .client
+            .request(reqwest::Method::GET, file["url"].as_str().unwrap());
         let mut download = call.send().await.unwrap();
         let mut read = download.chunk().await.unwrap().expect("a beginning").len();
         guest.ends(&app, &admin, end).await;
@@ -139,14 +172,28 @@ async fn a_download_breaks_off_when_its_key_ends() {
 #[tokio::test]
 async fn whoever_came_in_without_a_key_goes_when_the_first_is_made() {
     let app = TestApp::start().await;
-    let mut stream = app.request(reqwest::Method::GET, "/v1/events/stream").send().await.unwrap();
+    let mut stream = app
+        .request(reqwest::Method::GET, "/v1/events/stream")
+        .send()
+        .await
+        .unwrap();
     stream.chunk().await.unwrap().expect("a first word");
     // Whoever makes it is told so, although nobody enters without one from now on.
-    let made = app.post("/v1/api-keys", json!({"name": "admin", "scopes": ["admin"]})).await.expect(201).json();
+    let made = app
+        .post(
+            "/v1/api-keys",
+            json!({"name": "admin", "scopes": ["admin"]}),
+        )
+        .await
+        .expect(201)
+        .json();
     let rest = async { while stream.chunk().await.expect("no broken stream").is_some() {} };
     soon("a stream without a key", End::Removed, rest).await;
     let admin = app.with_key(made["key"].as_str().unwrap());
     // And whoever removes their own.
-    admin.delete(&format!("/v1/api-keys/{}", made["id"].as_str().unwrap())).await.expect(204);
+    admin
+        .delete(&format!("/v1/api-keys/{}", made["id"].as_str().unwrap()))
+        .await
+        .expect(204);
     app.finish().await;
 }

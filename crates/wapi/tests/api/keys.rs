@@ -30,32 +30,63 @@ async fn a_key_is_shown_once_works_at_once_and_is_gone_when_it_is_deleted() {
     let (id, key) = (made["id"].as_str().unwrap(), made["key"].as_str().unwrap());
     assert!(key.starts_with("wapi_") && key.len() == 31, "{key}");
     assert_eq!(
-        (&made["sessions"], &made["expires_at"], &made["last_used_at"]),
+        (
+            &made["sessions"],
+            &made["expires_at"],
+            &made["last_used_at"]
+        ),
         (&Value::Null, &Value::Null, &Value::Null)
     );
 
     reader.get("/v1/events").await.expect(200);
     let listed = admin.get("/v1/api-keys/").await.expect(200);
-    assert!(!String::from_utf8_lossy(&listed.body).contains(key), "the key is shown again");
+    assert!(
+        !String::from_utf8_lossy(&listed.body).contains(key),
+        "the key is shown again"
+    );
     let listed = listed.json();
-    assert_eq!((&listed["api_keys"][0]["id"], &listed["api_keys"][0]["name"]), (&json!(id), &json!("board")));
+    assert_eq!(
+        (&listed["api_keys"][0]["id"], &listed["api_keys"][0]["name"]),
+        (&json!(id), &json!("board"))
+    );
     assert!(key.ends_with(listed["api_keys"][0]["hint"].as_str().unwrap()));
-    assert!(listed["api_keys"][0]["last_used_at"].is_string(), "{listed}");
+    assert!(
+        listed["api_keys"][0]["last_used_at"].is_string(),
+        "{listed}"
+    );
 
     // The database does not hold it either.
     let key = key.to_owned();
     let app = app.restart().await;
     for file in ["wapi.db", "wapi.db-wal"] {
         let bytes = std::fs::read(app.root().join(file)).unwrap_or_default();
-        assert!(!bytes.windows(key.len()).any(|window| window == key.as_bytes()), "{file} holds the key itself");
+        assert!(
+            !bytes
+                .windows(key.len())
+                .any(|window| window == key.as_bytes()),
+            "{file} holds the key itself"
+        );
     }
     let (admin, reader) = (app.with_key("wapi_first"), app.with_key(&key));
     reader.get("/v1/events").await.expect(200);
     let listed = admin.get("/v1/api-keys").await.expect(200).json();
-    assert!(listed["api_keys"][0]["last_used_at"].is_string(), "its use was forgotten: {listed}");
-    admin.delete(&format!("/v1/api-keys/{id}")).await.expect(204);
+    assert!(
+        listed["api_keys"][0]["last_used_at"].is_string(),
+        "its use was forgotten: {listed}"
+    );
+    admin
+        .delete(&format!("/v1/api-keys/{id}"))
+        .await
+        .expect(204);
     reader.get("/v1/events").await.expect(401);
-    assert_eq!(admin.delete(&format!("/v1/api-keys/{id}/")).await.expect(404).code(), "api_key_not_found");
+    assert_eq!(
+        admin
+            .delete(&format!("/v1/api-keys/{id}/"))
+            .await
+            .expect(404)
+            .code(),
+        "api_key_not_found"
+    );
     app.finish().await;
 }
 
@@ -70,22 +101,52 @@ async fn a_key_does_what_its_scopes_say_and_nothing_else() {
     reader.info("shop").await.expect(200);
     // A QR code is a way to link an account of one's own.
     for (client, seen) in [(&admin, true), (&reader, false)] {
-        let feed = client.get("/v1/events?types=session.qr&wait=1").await.expect(200).json();
-        assert_eq!(!feed["events"].as_array().unwrap().is_empty(), seen, "{feed}");
+        let feed = client
+            .get("/v1/events?types=session.qr&wait=1")
+            .await
+            .expect(200)
+            .json();
+        assert_eq!(
+            !feed["events"].as_array().unwrap().is_empty(),
+            seen,
+            "{feed}"
+        );
     }
-    refused(reader.send("shop", "375447034810", "hi").await, "scope_missing");
+    refused(
+        reader.send("shop", "375447034810", "hi").await,
+        "scope_missing",
+    );
     refused(reader.register("other").await, "scope_missing");
     refused(reader.get("/get-qr-code/shop/").await, "scope_missing");
     refused(reader.get("/v1/api-keys").await, "scope_missing");
-    refused(reader.post("/v1/api-keys", json!({"name": "mine", "scopes": ["admin"]})).await, "scope_missing");
+    refused(
+        reader
+            .post("/v1/api-keys", json!({"name": "mine", "scopes": ["admin"]}))
+            .await,
+        "scope_missing",
+    );
 
-    assert_eq!(sender.send("shop", "375447034810", "hi").await.expect(409).code(), "session_not_online");
+    assert_eq!(
+        sender
+            .send("shop", "375447034810", "hi")
+            .await
+            .expect(409)
+            .code(),
+        "session_not_online"
+    );
     refused(sender.info("shop").await, "scope_missing");
     refused(sender.get("/v1/events").await, "scope_missing");
 
     second.info("shop").await.expect(200);
     second.get("/v1/api-keys").await.expect(200);
-    assert_eq!(second.send("shop", "375447034810", "hi").await.expect(409).code(), "session_not_online");
+    assert_eq!(
+        second
+            .send("shop", "375447034810", "hi")
+            .await
+            .expect(409)
+            .code(),
+        "session_not_online"
+    );
     app.finish().await;
 }
 
@@ -96,27 +157,53 @@ async fn a_key_of_some_sessions_sees_no_others() {
     admin.pair("shop", &alice).await;
     admin.pair("office", &bob).await;
     for (to, text) in [(&alice, "to the shop"), (&bob, "to the office")] {
-        let from = if to.number() == alice.number() { &bob } else { &alice };
+        let from = if to.number() == alice.number() {
+            &bob
+        } else {
+            &alice
+        };
         from.sends_text(to.number(), text).await.unwrap();
         app.webhook.next().await;
     }
-    let wish = json!({"name": "shop's", "scopes": ["read", "send"], "sessions": ["shop", "to come"]});
+    let wish =
+        json!({"name": "shop's", "scopes": ["read", "send"], "sessions": ["shop", "to come"]});
     let (shop, _) = make(&admin, wish).await;
 
     shop.info("shop").await.expect(200);
-    assert_eq!(shop.info("to come").await.expect(404).code(), "session_not_found");
+    assert_eq!(
+        shop.info("to come").await.expect(404).code(),
+        "session_not_found"
+    );
     // The same whether it exists or not.
     for session in ["office", "nobody"] {
         refused(shop.info(session).await, "session_not_allowed");
-        refused(shop.send(session, "375447034810", "hi").await, "session_not_allowed");
-        refused(shop.get(&format!("/v1/events?session={session}")).await, "session_not_allowed");
+        refused(
+            shop.send(session, "375447034810", "hi").await,
+            "session_not_allowed",
+        );
+        refused(
+            shop.get(&format!("/v1/events?session={session}")).await,
+            "session_not_allowed",
+        );
     }
-    let seen = shop.get("/v1/events?types=message.received").await.expect(200).json();
-    let seen: Vec<_> =
-        seen["events"].as_array().unwrap().iter().map(|entry| &entry["event"]["data"]["session"]).collect();
+    let seen = shop
+        .get("/v1/events?types=message.received")
+        .await
+        .expect(200)
+        .json();
+    let seen: Vec<_> = seen["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| &entry["event"]["data"]["session"])
+        .collect();
     assert_eq!(seen, ["shop"]);
 
-    let (chief, _) = make(&admin, json!({"name": "chief", "scopes": ["admin"], "sessions": ["shop"]})).await;
+    let (chief, _) = make(
+        &admin,
+        json!({"name": "chief", "scopes": ["admin"], "sessions": ["shop"]}),
+    )
+    .await;
     refused(chief.get("/v1/api-keys").await, "not_for_all_sessions");
     refused(chief.register("office").await, "session_not_allowed");
     chief.register("shop").await.expect(200);
@@ -140,28 +227,50 @@ async fn a_wish_that_cannot_be_granted_says_why() {
     let (app, admin) = locked().await;
     let wish = json!({"name": " ", "scopes": ["write"], "sessions": [], "expires_at": "tomorrow", "role": "admin"});
     let answer = admin.post("/v1/api-keys", wish).await.expect(400);
-    assert_eq!(answer.fields(), ["name", "scopes", "sessions", "expires_at", "role"]);
+    assert_eq!(
+        answer.fields(),
+        ["name", "scopes", "sessions", "expires_at", "role"]
+    );
     let wish = json!({"name": "x".repeat(101), "scopes": [], "sessions": [".."], "expires_at": "2020-01-01T00:00:00Z"});
     let answer = admin.post("/v1/api-keys", wish).await.expect(400);
-    assert_eq!(answer.fields(), ["name", "scopes", "sessions", "expires_at"]);
-    for wish in [json!({"name": "x"}), json!({"name": "x", "scopes": "read"}), json!({"name": "x", "scopes": [1]})] {
-        assert_eq!(admin.post("/v1/api-keys", wish).await.expect(400).fields(), ["scopes"]);
+    assert_eq!(
+        answer.fields(),
+        ["name", "scopes", "sessions", "expires_at"]
+    );
+    for wish in [
+        json!({"name": "x"}),
+        json!({"name": "x", "scopes": "read"}),
+        json!({"name": "x", "scopes": [1]}),
+    ] {
+        assert_eq!(
+            admin.post("/v1/api-keys", wish).await.expect(400).fields(),
+            ["scopes"]
+        );
     }
-    assert_eq!(admin.get("/v1/api-keys").await.expect(200).json(), json!({"api_keys": []}));
+    assert_eq!(
+        admin.get("/v1/api-keys").await.expect(200).json(),
+        json!({"api_keys": []})
+    );
     app.finish().await;
 }
 
 #[tokio::test]
 async fn an_open_gateway_asks_for_keys_once_there_are_some_and_nobody_locks_everybody_out() {
     let app = TestApp::start().await;
-    let early = app.post("/v1/api-keys", json!({"name": "r", "scopes": ["read"]})).await.expect(409);
+    let early = app
+        .post("/v1/api-keys", json!({"name": "r", "scopes": ["read"]}))
+        .await
+        .expect(409);
     assert_eq!(early.code(), "admin_key_first");
     let (admin, made) = make(&app, json!({"name": "admin", "scopes": ["admin"]})).await;
     app.get("/v1/events").await.expect(401);
     let (_, other) = make(&admin, json!({"name": "r", "scopes": ["read"]})).await;
 
     let id = |made: &Value| format!("/v1/api-keys/{}", made["id"].as_str().unwrap());
-    assert_eq!(admin.delete(&id(&made)).await.expect(409).code(), "last_admin_key");
+    assert_eq!(
+        admin.delete(&id(&made)).await.expect(409).code(),
+        "last_admin_key"
+    );
     admin.delete(&id(&other)).await.expect(204);
     admin.delete(&id(&made)).await.expect(204);
     app.get("/v1/events").await.expect(200);
@@ -177,14 +286,25 @@ async fn who_may_only_read_makes_nothing_happen() {
     let (sender, _) = make(&admin, json!({"name": "s", "scopes": ["send"]})).await;
     for (path, body) in [
         ("/v1/sessions/shop/check", json!({})),
-        ("/v1/sessions/shop/contacts/check", json!({"phones": ["375440000001"]})),
+        (
+            "/v1/sessions/shop/contacts/check",
+            json!({"phones": ["375440000001"]}),
+        ),
     ] {
         refused(reader.post(path, body.clone()).await, "scope_missing");
         for caller in [&asker, &sender, &admin] {
             assert_ne!(caller.post(path, body.clone()).await.status, 403, "{path}");
         }
     }
-    refused(reader.put("/v1/sessions/shop/contacts/375440000001/presence", json!({})).await, "scope_missing");
+    refused(
+        reader
+            .put(
+                "/v1/sessions/shop/contacts/375440000001/presence",
+                json!({}),
+            )
+            .await,
+        "scope_missing",
+    );
     refused(asker.get("/v1/sessions/shop").await, "scope_missing");
     app.finish().await;
 }

@@ -15,7 +15,9 @@ async fn session_with_many() -> (TestApp, Phone, Phone, Vec<Phone>) {
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     app.pair("shop", &alice).await;
     app.send("shop", bob.number(), "hi").await.expect(200);
-    let many = (0..MANY).map(|number| app.phone(&format!("Member {number}"))).collect();
+    let many = (0..MANY)
+        .map(|number| app.phone(&format!("Member {number}")))
+        .collect();
     (app, alice, bob, many)
 }
 
@@ -23,13 +25,26 @@ async fn session_with_many() -> (TestApp, Phone, Phone, Vec<Phone>) {
 async fn holds_up_nobody(app: &TestApp, message: Value, bob: &Phone, many: &[Phone]) {
     let faults = app.simulator.faults();
     faults.withhold_keys(true);
-    let accepted = app.post("/v1/sessions/shop/messages?wait=0", message).await.expect(202).json();
+    let accepted = app
+        .post("/v1/sessions/shop/messages?wait=0", message)
+        .await
+        .expect(202)
+        .json();
     let id = accepted["messages"][0]["id"].as_str().unwrap();
-    Clock::system().timeout(PATIENCE, faults.keys_are_asked_for()).await.expect("nobody has asked for keys");
+    Clock::system()
+        .timeout(PATIENCE, faults.keys_are_asked_for())
+        .await
+        .expect("nobody has asked for keys");
     for _ in 0..3 {
-        app.send("shop", bob.number(), "meanwhile").await.expect(200);
+        app.send("shop", bob.number(), "meanwhile")
+            .await
+            .expect(200);
     }
-    assert_eq!(app.message("shop", id).await["status"], "queued", "it is still being made ready");
+    assert_eq!(
+        app.message("shop", id).await["status"],
+        "queued",
+        "it is still being made ready"
+    );
     faults.withhold_keys(false);
     for phone in many {
         assert_eq!(phone.next_message(PATIENCE).await.unwrap().id, id);
@@ -41,8 +56,16 @@ async fn holds_up_nobody(app: &TestApp, message: Value, bob: &Phone, many: &[Pho
 async fn the_first_message_to_a_large_group_holds_up_no_other_chat() {
     for addressing in [Addressing::PhoneNumber, Addressing::Lid] {
         let (app, alice, bob, many) = session_with_many().await;
-        let group = alice.creates_group_addressed("club", &many.iter().collect::<Vec<_>>(), addressing).unwrap();
-        holds_up_nobody(&app, json!({"to": group, "text": {"body": "hi"}}), &bob, &many).await;
+        let group = alice
+            .creates_group_addressed("club", &many.iter().collect::<Vec<_>>(), addressing)
+            .unwrap();
+        holds_up_nobody(
+            &app,
+            json!({"to": group, "text": {"body": "hi"}}),
+            &bob,
+            &many,
+        )
+        .await;
         app.finish().await;
     }
 }

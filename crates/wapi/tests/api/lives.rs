@@ -29,8 +29,14 @@ fn order(bob: &Phone) -> Value {
 
 async fn send_once(app: &TestApp, bob: &Phone) -> (Answer, String) {
     let client = app.with_header("idempotency-key", "order-4711");
-    let answer = client.post(&format!("{SHOP}/messages?wait=10"), order(bob)).await.expect(200);
-    let id = answer.json()["messages"][0]["id"].as_str().unwrap().to_owned();
+    let answer = client
+        .post(&format!("{SHOP}/messages?wait=10"), order(bob))
+        .await
+        .expect(200);
+    let id = answer.json()["messages"][0]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     (answer, id)
 }
 
@@ -38,30 +44,56 @@ async fn lives(app: &TestApp, alice: &Phone, bob: &Phone) -> Left {
     app.pair("shop", alice).await;
     let received = bob.sends_text(alice.number(), SECRET).await.unwrap();
     app.webhook.next().await;
-    let cursor = app.get("/v1/events?limit=1000").await.expect(200).json()["next"].as_i64().unwrap();
-    let file = File::new(FileKind::Document, SECRET.as_bytes().to_vec(), "application/x-secret");
+    let cursor = app.get("/v1/events?limit=1000").await.expect(200).json()["next"]
+        .as_i64()
+        .unwrap();
+    let file = File::new(
+        FileKind::Document,
+        SECRET.as_bytes().to_vec(),
+        "application/x-secret",
+    );
     bob.sends_file(alice.number(), file).await.unwrap();
-    let told = app.webhook.next().await.body["data"]["document"]["id"].as_str().unwrap().to_owned();
-    let uploaded =
-        upload(app, "shop", "; filename=\"a.txt\"", SECRET.as_bytes()).await["id"].as_str().unwrap().to_owned();
+    let told = app.webhook.next().await.body["data"]["document"]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let uploaded = upload(app, "shop", "; filename=\"a.txt\"", SECRET.as_bytes()).await["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let (_, sent) = send_once(app, bob).await;
     bob.next_message(PATIENCE).await.unwrap();
     let poll = json!({"to": bob.number(), "poll": {"question": SECRET, "options": ["yes", "no"]}});
     let poll = app.accepted("shop", poll).await;
     bob.next_message(PATIENCE).await.unwrap();
     app.until_message("shop", &poll, "delivered").await;
-    Left { received, sent, poll, files: [told, uploaded], cursor }
+    Left {
+        received,
+        sent,
+        poll,
+        files: [told, uploaded],
+        cursor,
+    }
 }
 
 /// The events of the session from a place on, as whoever names it reads them.
 async fn feed(client: &TestClient, after: i64) -> Vec<Value> {
-    let page = client.get(&format!("/v1/events?session=shop&limit=1000&after={after}")).await.expect(200).json();
+    let page = client
+        .get(&format!("/v1/events?session=shop&limit=1000&after={after}"))
+        .await
+        .expect(200)
+        .json();
     page["events"].as_array().unwrap().clone()
 }
 
 async fn call(app: &TestApp, method: Method, path: &str, body: Value) -> Answer {
     let call = app.request(method, &format!("{SHOP}{path}"));
-    app.answer(if body.is_null() { call } else { call.json(&body) }).await
+    app.answer(if body.is_null() {
+        call
+    } else {
+        call.json(&body)
+    })
+    .await
 }
 
 /// Nothing of it is there for whoever has the name now.
@@ -70,15 +102,33 @@ async fn nothing_is_there(app: &TestApp, left: &Left, bob: &Phone, carol: &Phone
         let told = feed(app, after).await;
         assert!(!told.is_empty(), "its own story is told");
         let text = serde_json::to_string(&told).unwrap();
-        for trace in [SECRET, &left.received, &left.sent, &left.poll, &left.files[0], bob.number()] {
+        for trace in [
+            SECRET,
+            &left.received,
+            &left.sent,
+            &left.poll,
+            &left.files[0],
+            bob.number(),
+        ] {
             assert!(!text.contains(trace), "{trace} from {after} on: {told:#?}");
         }
     }
     let info = app.session("shop").await.expect(200).json();
-    assert_eq!((&info["account"]["phone"], &info["last_received_at"]), (&json!(carol.number()), &Value::Null));
+    assert_eq!(
+        (&info["account"]["phone"], &info["last_received_at"]),
+        (&json!(carol.number()), &Value::Null)
+    );
     let bob_chat = format!("/chats/{}", bob.number());
-    for (path, list) in [("/chats", "chats"), ("/contacts", "contacts"), ("/messages?q=aubergine", "messages")] {
-        assert_eq!(app.get(&format!("{SHOP}{path}")).await.expect(200).json()[list], json!([]), "{path}");
+    for (path, list) in [
+        ("/chats", "chats"),
+        ("/contacts", "contacts"),
+        ("/messages?q=aubergine", "messages"),
+    ] {
+        assert_eq!(
+            app.get(&format!("{SHOP}{path}")).await.expect(200).json()[list],
+            json!([]),
+            "{path}"
+        );
     }
     let contact = format!("/contacts/{}", bob.number());
     for path in [bob_chat.clone(), format!("{bob_chat}/messages"), contact] {
@@ -88,34 +138,89 @@ async fn nothing_is_there(app: &TestApp, left: &Left, bob: &Phone, carol: &Phone
     for id in [&left.received, &left.sent, &left.poll] {
         app.get(&format!("{SHOP}/messages/{id}")).await.expect(404);
         let words = json!({"text": {"body": "other words"}});
-        call(app, Method::PATCH, &format!("/messages/{id}"), words).await.expect(404);
+        call(app, Method::PATCH, &format!("/messages/{id}"), words)
+            .await
+            .expect(404);
         for path in [within.clone(), format!("{within}&for=me")] {
-            call(app, Method::DELETE, &format!("/messages/{id}{path}"), Value::Null).await.expect(404);
+            call(
+                app,
+                Method::DELETE,
+                &format!("/messages/{id}{path}"),
+                Value::Null,
+            )
+            .await
+            .expect(404);
         }
         let forward = json!({"to": carol.number(), "chat": bob.number()});
-        call(app, Method::POST, &format!("/messages/{id}/forward"), forward).await.expect(404);
+        call(
+            app,
+            Method::POST,
+            &format!("/messages/{id}/forward"),
+            forward,
+        )
+        .await
+        .expect(404);
         for mark in ["pin", "keep", "star"] {
             for method in [Method::PUT, Method::DELETE] {
-                call(app, method, &format!("/messages/{id}/{mark}{within}"), Value::Null).await.expect(404);
+                call(
+                    app,
+                    method,
+                    &format!("/messages/{id}/{mark}{within}"),
+                    Value::Null,
+                )
+                .await
+                .expect(404);
             }
         }
-        call(app, Method::POST, &format!("/messages/{id}/view"), Value::Null).await.expect(404);
-        call(app, Method::POST, &format!("{bob_chat}/read"), json!({"up_to": id})).await.expect(404);
+        call(
+            app,
+            Method::POST,
+            &format!("/messages/{id}/view"),
+            Value::Null,
+        )
+        .await
+        .expect(404);
+        call(
+            app,
+            Method::POST,
+            &format!("{bob_chat}/read"),
+            json!({"up_to": id}),
+        )
+        .await
+        .expect(404);
     }
-    let vote = json!({"to": bob.number(), "poll_vote": {"message_id": left.poll, "options": ["yes"]}});
-    assert_eq!(call(app, Method::POST, "/messages", vote).await.expect(400).fields(), ["poll_vote.message_id"]);
+    let vote =
+        json!({"to": bob.number(), "poll_vote": {"message_id": left.poll, "options": ["yes"]}});
+    assert_eq!(
+        call(app, Method::POST, "/messages", vote)
+            .await
+            .expect(400)
+            .fields(),
+        ["poll_vote.message_id"]
+    );
     for id in &left.files {
         let path = format!("/v1/media/{id}");
         app.get(&path).await.expect(404);
         app.get(&format!("{path}/content")).await.expect(404);
         app.delete(&path).await.expect(404);
         let document = json!({"to": bob.number(), "document": {"id": id}});
-        assert_eq!(call(app, Method::POST, "/messages", document).await.expect(400).fields(), ["document.id"]);
-        call(app, Method::PUT, "/profile/picture", json!({"id": id})).await.expect(404);
+        assert_eq!(
+            call(app, Method::POST, "/messages", document)
+                .await
+                .expect(400)
+                .fields(),
+            ["document.id"]
+        );
+        call(app, Method::PUT, "/profile/picture", json!({"id": id}))
+            .await
+            .expect(404);
     }
     // The same request under the same key is another one, of another account.
     let (answer, id) = send_once(app, bob).await;
-    assert!(!answer.headers.contains_key("idempotent-replayed") && id != left.sent, "{id}");
+    assert!(
+        !answer.headers.contains_key("idempotent-replayed") && id != left.sent,
+        "{id}"
+    );
     let told = bob.next_message(PATIENCE).await.unwrap();
     assert_eq!((told.id, told.from), (id, carol.jid()));
 }
@@ -123,7 +228,9 @@ async fn nothing_is_there(app: &TestApp, left: &Left, bob: &Phone, carol: &Phone
 async fn everything_is_there(app: &TestApp, left: &Left) {
     let told = serde_json::to_string(&feed(app, 0).await).unwrap();
     assert!(told.contains(SECRET) && told.contains(&left.sent), "{told}");
-    app.get(&format!("{SHOP}/messages/{}", left.sent)).await.expect(200);
+    app.get(&format!("{SHOP}/messages/{}", left.sent))
+        .await
+        .expect(200);
     for id in &left.files {
         app.get(&format!("/v1/media/{id}")).await.expect(200);
     }
@@ -142,12 +249,20 @@ async fn a_name_that_was_taken_again_has_nothing_of_who_had_it_before() {
     for path in [format!("/messages/{}", left.sent), "/chats".to_owned()] {
         app.get(&format!("{SHOP}{path}")).await.expect(404);
     }
-    assert_eq!(feed(&app, 0).await, [Value::Null; 0], "it is no session at the moment");
+    assert_eq!(
+        feed(&app, 0).await,
+        [Value::Null; 0],
+        "it is no session at the moment"
+    );
     app.pair("shop", &carol).await;
     nothing_is_there(&app, &left, &bob, &carol).await;
     let app = app.restart().await;
     app.until("shop", "online").await;
-    assert!(!serde_json::to_string(&feed(&app, 0).await).unwrap().contains(SECRET));
+    assert!(
+        !serde_json::to_string(&feed(&app, 0).await)
+            .unwrap()
+            .contains(SECRET)
+    );
 
     app.delete(&format!("{SHOP}?logout=true")).await.expect(204);
     app.pair("shop", &alice).await;
@@ -168,8 +283,15 @@ async fn a_session_that_is_linked_to_another_account_has_nothing_of_the_first_un
     app.order("shop", "logout").await.expect(200);
     app.pair("shop", &alice).await;
     everything_is_there(&app, &left).await;
-    let found = app.get(&format!("{SHOP}/messages?q={SECRET}")).await.expect(200).json();
-    assert!(!found["messages"].as_array().unwrap().is_empty(), "its history goes on: {found}");
+    let found = app
+        .get(&format!("{SHOP}/messages?q={SECRET}"))
+        .await
+        .expect(200)
+        .json();
+    assert!(
+        !found["messages"].as_array().unwrap().is_empty(),
+        "its history goes on: {found}"
+    );
     // Whoever may do everything reads all there ever was.
     let all = serde_json::to_string(&app.get("/v1/events?limit=1000").await.json()).unwrap();
     assert!(all.contains(&format!("\"phone\":\"{}\"", carol.number())) && all.contains(SECRET));
@@ -187,7 +309,12 @@ async fn what_two_accounts_of_one_name_are_told_in_one_group_is_told_to_both() {
         let file = File::new(FileKind::Document, b"to all".to_vec(), "text/plain");
         let sent = bob.sends_file(&group, file).await.unwrap();
         let told = app.webhook.next().await.body["data"].clone();
-        assert_eq!((&told["id"], &told["chat"]), (&json!(sent), &json!(group)), "{}", account.number());
+        assert_eq!(
+            (&told["id"], &told["chat"]),
+            (&json!(sent), &json!(group)),
+            "{}",
+            account.number()
+        );
         ids.push(told["document"]["id"].as_str().unwrap().to_owned());
         if ids.len() == 1 {
             app.order("shop", "logout").await.expect(200);
@@ -196,7 +323,9 @@ async fn what_two_accounts_of_one_name_are_told_in_one_group_is_told_to_both() {
     }
     assert_ne!(ids[0], ids[1]);
     app.get(&format!("/v1/media/{}", ids[0])).await.expect(404);
-    app.get(&format!("/v1/media/{}/content", ids[1])).await.expect(200);
+    app.get(&format!("/v1/media/{}/content", ids[1]))
+        .await
+        .expect(200);
     app.finish().await;
 }
 
@@ -220,24 +349,52 @@ async fn a_key_is_for_the_session_it_knew_and_not_for_who_gets_its_name() {
     admin.order("shop", "logout").await.expect(200);
     admin.pair("shop", &bob).await;
     let told = serde_json::to_string(&feed(&reader, 0).await).unwrap();
-    assert!(told.contains(bob.number()) && !told.contains(alice.number()), "{told}");
+    assert!(
+        told.contains(bob.number()) && !told.contains(alice.number()),
+        "{told}"
+    );
 
-    admin.delete(&format!("{SHOP}?logout=true")).await.expect(204);
+    admin
+        .delete(&format!("{SHOP}?logout=true"))
+        .await
+        .expect(204);
     admin.pair("shop", &carol).await;
     for client in [&early, &reader, &chief] {
-        assert_eq!(client.info("shop").await.expect(403).code(), "session_not_allowed");
-        assert_eq!(client.get("/v1/events?session=shop").await.expect(403).code(), "session_not_allowed");
-        assert_eq!(client.get("/v1/events").await.expect(200).json()["events"], json!([]));
+        assert_eq!(
+            client.info("shop").await.expect(403).code(),
+            "session_not_allowed"
+        );
+        assert_eq!(
+            client
+                .get("/v1/events?session=shop")
+                .await
+                .expect(403)
+                .code(),
+            "session_not_allowed"
+        );
+        assert_eq!(
+            client.get("/v1/events").await.expect(200).json()["events"],
+            json!([])
+        );
     }
     make(json!(["read"])).await.info("shop").await.expect(200);
     // An account that is back is read by those who knew it.
-    admin.delete(&format!("{SHOP}?logout=true")).await.expect(204);
+    admin
+        .delete(&format!("{SHOP}?logout=true"))
+        .await
+        .expect(204);
     admin.pair("shop", &bob).await;
     reader.info("shop").await.expect(200);
 
     // Whoever may make a session anew has it.
-    chief.delete(&format!("{SHOP}?logout=true")).await.expect(204);
-    chief.post("/v1/sessions", json!({"id": "shop"})).await.expect(201);
+    chief
+        .delete(&format!("{SHOP}?logout=true"))
+        .await
+        .expect(204);
+    chief
+        .post("/v1/sessions", json!({"id": "shop"}))
+        .await
+        .expect(201);
     chief.info("shop").await.expect(200);
     app.finish().await;
 }
@@ -251,8 +408,16 @@ async fn a_purge_leaves_nothing() {
     app.pair("shop", &carol).await;
     bob.sends_text(carol.number(), SECRET).await.unwrap();
     app.webhook.next().await;
-    assert_eq!(app.delete(&format!("{SHOP}?purge=perhaps")).await.expect(400).fields(), ["purge"]);
-    app.delete(&format!("{SHOP}?logout=true&purge=true")).await.expect(204);
+    assert_eq!(
+        app.delete(&format!("{SHOP}?purge=perhaps"))
+            .await
+            .expect(400)
+            .fields(),
+        ["purge"]
+    );
+    app.delete(&format!("{SHOP}?logout=true&purge=true"))
+        .await
+        .expect(204);
 
     for (file, tables) in [
         (
@@ -271,20 +436,31 @@ async fn a_purge_leaves_nothing() {
         ),
         ("history.db", &["messages", "chats", "contacts"]),
     ] {
-        let options = SqliteConnectOptions::new().filename(app.root().join(file)).read_only(true);
+        let options = SqliteConnectOptions::new()
+            .filename(app.root().join(file))
+            .read_only(true);
         let mut database = options.connect().await.unwrap();
         for table in tables {
             let sql = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
-            let count: i64 = sqlx::query_scalar(sql).fetch_one(&mut database).await.unwrap();
+            let count: i64 = sqlx::query_scalar(sql)
+                .fetch_one(&mut database)
+                .await
+                .unwrap();
             assert_eq!(count, 0, "{table} of {file}");
         }
     }
     for folder in ["sessions/logged-out", "sessions/removed"] {
-        let left = std::fs::read_dir(app.root().join(folder)).map(|left| left.count()).unwrap_or_default();
+        let left = std::fs::read_dir(app.root().join(folder))
+            .map(|left| left.count())
+            .unwrap_or_default();
         assert_eq!(left, 0, "{folder}");
     }
     app.pair("shop", &alice).await;
-    assert!(!serde_json::to_string(&feed(&app, 0).await).unwrap().contains(SECRET));
+    assert!(
+        !serde_json::to_string(&feed(&app, 0).await)
+            .unwrap()
+            .contains(SECRET)
+    );
     let is_told = async || (!feed(&app, 0).await.is_empty()).then_some(());
     eventually(is_told, async || "a new life is told of".to_owned()).await;
     app.finish().await;

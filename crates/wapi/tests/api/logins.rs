@@ -10,13 +10,19 @@ use crate::harness::{PATIENCE, TestApp, eventually, within};
 async fn until_app_state(app: &TestApp, wanted: &str) -> Value {
     let session = async || app.session("shop").await.json();
     let reached = async || Some(session().await).filter(|session| session["app_state"] == wanted);
-    eventually(reached, async || format!("not {wanted}: {}", session().await)).await
+    eventually(reached, async || {
+        format!("not {wanted}: {}", session().await)
+    })
+    .await
 }
 
 /// What was told of the session since it was online for the first time.
 async fn since_online(app: &TestApp) -> Vec<Value> {
     let events = app.session_events().await;
-    let online = events.iter().position(|event| event["status"] == "online").expect("it was online");
+    let online = events
+        .iter()
+        .position(|event| event["status"] == "online")
+        .expect("it was online");
     events[online + 1..].to_vec()
 }
 
@@ -28,20 +34,38 @@ async fn a_phone_that_shares_no_key_leaves_the_session_online_and_it_heals_when_
     alice.calls_itself("Alice of the shop").unwrap();
     app.pair("shop", &alice).await;
     let session = until_app_state(&app, "waiting").await;
-    assert_eq!((&session["status"], &session["reason"]), (&json!("online"), &Value::Null));
+    assert_eq!(
+        (&session["status"], &session["reason"]),
+        (&json!("online"), &Value::Null)
+    );
     // Long after everybody else would have given up.
     for _ in 0..30 {
         app.push_clock(Duration::from_secs(20));
         within(Duration::from_millis(50), async || None::<()>).await;
     }
-    app.send("shop", bob.number(), "all is well").await.expect(200);
-    assert_eq!(bob.next_message(PATIENCE).await.unwrap().text.as_deref(), Some("all is well"));
+    app.send("shop", bob.number(), "all is well")
+        .await
+        .expect(200);
+    assert_eq!(
+        bob.next_message(PATIENCE).await.unwrap().text.as_deref(),
+        Some("all is well")
+    );
     bob.sends_text(alice.number(), "and here").await.unwrap();
-    assert_eq!(app.webhook.next().await.body["data"]["text"]["body"], "and here");
-    assert_eq!(since_online(&app).await, [] as [Value; 0], "it did not stay online");
+    assert_eq!(
+        app.webhook.next().await.body["data"]["text"]["body"],
+        "and here"
+    );
+    assert_eq!(
+        since_online(&app).await,
+        [] as [Value; 0],
+        "it did not stay online"
+    );
     alice.peer_requests_are(PeerRequests::Answered);
     let session = until_app_state(&app, "synced").await;
-    assert_eq!((&session["status"], &session["account"]["name"]), (&json!("online"), &json!("Alice of the shop")));
+    assert_eq!(
+        (&session["status"], &session["account"]["name"]),
+        (&json!("online"), &json!("Alice of the shop"))
+    );
     app.finish().await;
 }
 
@@ -64,8 +88,16 @@ async fn what_is_definite_is_asked_once() {
     let app = TestApp::start().await;
     let alice = app.phone("Alice");
     app.pair("shop", &alice).await;
-    for (to, code) in [("375449999999", "not_on_whatsapp"), ("120363000000000099@g.us", "group_not_found")] {
-        let answer = app.post("/v1/sessions/shop/messages?wait=30", json!({"to": to, "text": {"body": "hi"}})).await;
+    for (to, code) in [
+        ("375449999999", "not_on_whatsapp"),
+        ("120363000000000099@g.us", "group_not_found"),
+    ] {
+        let answer = app
+            .post(
+                "/v1/sessions/shop/messages?wait=30",
+                json!({"to": to, "text": {"body": "hi"}}),
+            )
+            .await;
         assert_eq!(answer.expect(404).code(), code);
     }
     app.finish().await;
@@ -83,8 +115,14 @@ async fn another_server_key_costs_one_connection() {
         app.until("shop", "offline").await;
         app.until("shop", "online").await;
         let events = app.session_events().await;
-        let dials = events.iter().rev().skip(1).take_while(|event| event["status"] != "online");
-        let dials = dials.filter(|event| event["status"] == "connecting").count();
+        let dials = events
+            .iter()
+            .rev()
+            .skip(1)
+            .take_while(|event| event["status"] != "online");
+        let dials = dials
+            .filter(|event| event["status"] == "connecting")
+            .count();
         assert!(dials <= 2, "{fallback:?}: {events:#?}");
         app.finish().await;
     }

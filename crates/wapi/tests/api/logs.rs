@@ -15,12 +15,18 @@ const NAMES: [&str; 5] = [
 
 /// Whether a text has signs in it that do something.
 fn does_something(text: &str) -> bool {
-    let is_sign = |sign: char| sign.is_control() && sign != '\n' || ('\u{2028}'..='\u{202e}').contains(&sign);
+    let is_sign =
+        |sign: char| sign.is_control() && sign != '\n' || ('\u{2028}'..='\u{202e}').contains(&sign);
     text.contains(is_sign)
 }
 
 async fn said(format: &str) -> (String, String, String) {
-    let Surroundings { simulator, webhook: _webhook, wapi, address } = Surroundings::new().await;
+    let Surroundings {
+        simulator,
+        webhook: _webhook,
+        wapi,
+        address,
+    } = Surroundings::new().await;
     let wapi = wapi.set("WAPI_LOG", "debug").set("WAPI_LOG_FORMAT", format);
     let (running, client) = wapi.serves(address).await;
     for name in NAMES {
@@ -33,7 +39,10 @@ async fn said(format: &str) -> (String, String, String) {
     client.pair("375447034811", &phone).await;
     let metrics = String::from_utf8(client.get("/metrics").await.expect(200).body).unwrap();
     for name in NAMES {
-        client.delete(&format!("/v1/sessions/{}", encoded(name))).await.expect(204);
+        client
+            .delete(&format!("/v1/sessions/{}", encoded(name)))
+            .await
+            .expect(204);
     }
     let ended = running.terminate().await;
     simulator.finish().await.unwrap();
@@ -45,15 +54,33 @@ async fn no_name_of_a_session_shows_a_number_or_reaches_a_terminal() {
     for format in ["text", "json"] {
         let (log, console, metrics) = said(format).await;
         for (place, text) in [("log", &log), ("console", &console), ("metrics", &metrics)] {
-            assert!(!text.contains("37544703481"), "the {place} shows a number:\n{text}");
-            assert!(!does_something(text), "the {place} has signs that do something:\n{text:?}");
-            assert!(!text.lines().any(|line| line.starts_with("2026-01-01T00:00:00Z ERROR")), "the {place} was forged");
+            assert!(
+                !text.contains("37544703481"),
+                "the {place} shows a number:\n{text}"
+            );
+            assert!(
+                !does_something(text),
+                "the {place} has signs that do something:\n{text:?}"
+            );
+            assert!(
+                !text
+                    .lines()
+                    .any(|line| line.starts_with("2026-01-01T00:00:00Z ERROR")),
+                "the {place} was forged"
+            );
         }
-        assert!(log.contains("sha256:") && console.contains("sha256:"), "{log}");
+        assert!(
+            log.contains("sha256:") && console.contains("sha256:"),
+            "{log}"
+        );
         if format == "json" {
             for line in log.lines() {
-                let line: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
-                assert!(line["message"].is_string() && line["level"].is_string(), "{line}");
+                let line: Value =
+                    serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+                assert!(
+                    line["message"].is_string() && line["level"].is_string(),
+                    "{line}"
+                );
             }
         }
     }

@@ -15,7 +15,10 @@ const JPEG: &[u8] = b"\xff\xd8\xff\xe0 not much of a picture, but it begins like
 async fn told(app: &TestApp, from: &Phone, to: &Phone, file: File) -> Value {
     from.sends_file(to.number(), file).await.unwrap();
     let data = app.webhook.next().await.body["data"].clone();
-    let kind = data["type"].as_str().expect("a message has a type").to_owned();
+    let kind = data["type"]
+        .as_str()
+        .expect("a message has a type")
+        .to_owned();
     data[kind].clone()
 }
 
@@ -32,9 +35,13 @@ fn id(told: &Value) -> &str {
 
 /// Files that are kept; those on their way are not counted.
 fn kept(root: &Path) -> usize {
-    let folders = std::fs::read_dir(root.join("media")).unwrap().map(|entry| entry.unwrap().path());
+    let folders = std::fs::read_dir(root.join("media"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
     let folders = folders.filter(|folder| !folder.ends_with("incoming"));
-    folders.map(|folder| std::fs::read_dir(folder).unwrap().count()).sum()
+    folders
+        .map(|folder| std::fs::read_dir(folder).unwrap().count())
+        .sum()
 }
 
 #[tokio::test]
@@ -42,14 +49,23 @@ async fn a_picture_is_downloaded_as_it_comes_in_and_handed_out() {
     let app = TestApp::start().await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     app.pair("shop", &alice).await;
-    let image = told(&app, &bob, &alice, File::new(FileKind::Image, JPEG.to_vec(), "image/jpeg")).await;
+    let image = told(
+        &app,
+        &bob,
+        &alice,
+        File::new(FileKind::Image, JPEG.to_vec(), "image/jpeg"),
+    )
+    .await;
     assert_eq!(image["url"], format!("/v1/media/{}/content", id(&image)));
 
     let info = until(&app, id(&image), "stored").await;
     assert_eq!(info["session"], "shop");
     assert_eq!(info["chat"], bob.jid());
     assert_eq!(info["type"], "image");
-    assert_eq!((&info["size"], &info["sha256"]), (&image["size"], &image["sha256"]));
+    assert_eq!(
+        (&info["size"], &info["sha256"]),
+        (&image["size"], &image["sha256"])
+    );
     let content = app.get(image["url"].as_str().unwrap()).await.expect(200);
     assert_eq!(content.body, JPEG);
     assert_eq!(content.headers["content-type"], "image/jpeg");
@@ -78,10 +94,18 @@ async fn every_kind_of_file_arrives_with_what_its_sender_said() {
         let bytes = format!("the bytes of {kind:?}").into_bytes();
         let name = (kind == FileKind::Document).then(|| "prices & more.html".to_owned());
         let seconds = matches!(kind, FileKind::Video | FileKind::Voice).then_some(7);
-        let file = File { name, seconds, ..File::new(kind, bytes.clone(), mime) };
+        let file = File {
+            name,
+            seconds,
+            ..File::new(kind, bytes.clone(), mime)
+        };
         let file = told(&app, &bob, &alice, file).await;
         let info = until(&app, id(&file), "stored").await;
-        assert_eq!(info["duration"].as_u64(), seconds.map(u64::from), "{kind:?}");
+        assert_eq!(
+            info["duration"].as_u64(),
+            seconds.map(u64::from),
+            "{kind:?}"
+        );
         let content = app.get(file["url"].as_str().unwrap()).await.expect(200);
         assert_eq!(content.body, bytes, "{kind:?}");
         assert_eq!(content.headers["content-type"], mime);
@@ -103,7 +127,13 @@ async fn parts_are_handed_out_and_what_is_known_already_is_not() {
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     app.pair("shop", &alice).await;
     let bytes: Vec<u8> = (0..300_000u32).map(|number| number as u8).collect();
-    let video = told(&app, &bob, &alice, File::new(FileKind::Video, bytes.clone(), "video/mp4")).await;
+    let video = told(
+        &app,
+        &bob,
+        &alice,
+        File::new(FileKind::Video, bytes.clone(), "video/mp4"),
+    )
+    .await;
     until(&app, id(&video), "stored").await;
     let url = video["url"].as_str().unwrap();
     let asked = async |name: &'static str, value: &str| app.with_header(name, value).get(url).await;
@@ -112,15 +142,30 @@ async fn parts_are_handed_out_and_what_is_known_already_is_not() {
     assert_eq!(part.body, bytes[100_000..299_999]);
     assert_eq!(part.headers["content-range"], "bytes 100000-299998/300000");
     assert_eq!(part.headers["content-length"], "199999");
-    assert_eq!(asked("range", "bytes=-1").await.expect(206).body, bytes[299_999..]);
+    assert_eq!(
+        asked("range", "bytes=-1").await.expect(206).body,
+        bytes[299_999..]
+    );
     let beyond = asked("range", "bytes=300000-").await.expect(416);
     assert_eq!(beyond.code(), "range_not_satisfiable");
     assert_eq!(beyond.headers["content-range"], "bytes */300000");
     let whole = asked("range", "bytes=0-1,5-6").await.expect(200);
     assert_eq!(whole.body, bytes);
-    assert_eq!(asked("if-none-match", whole.headers["etag"].to_str().unwrap()).await.expect(304).body, b"");
+    assert_eq!(
+        asked("if-none-match", whole.headers["etag"].to_str().unwrap())
+            .await
+            .expect(304)
+            .body,
+        b""
+    );
     let head = app.request(Method::HEAD, url).send().await.unwrap();
-    assert_eq!((head.status(), head.headers()["content-length"].to_str().unwrap()), (StatusCode::OK, "300000"));
+    assert_eq!(
+        (
+            head.status(),
+            head.headers()["content-length"].to_str().unwrap()
+        ),
+        (StatusCode::OK, "300000")
+    );
     app.finish().await;
 }
 
@@ -131,9 +176,18 @@ async fn a_file_that_was_not_downloaded_when_the_program_ended_is_taken_up_again
     app.pair("shop", &alice).await;
     alice.peer_requests_are(PeerRequests::Ignored);
     app.simulator.faults().withhold_media(true);
-    let image = told(&app, &bob, &alice, File::new(FileKind::Image, JPEG.to_vec(), "image/jpeg")).await;
+    let image = told(
+        &app,
+        &bob,
+        &alice,
+        File::new(FileKind::Image, JPEG.to_vec(), "image/jpeg"),
+    )
+    .await;
     assert_eq!(
-        app.get(&format!("{}?wait=0", image["url"].as_str().unwrap())).await.expect(409).code(),
+        app.get(&format!("{}?wait=0", image["url"].as_str().unwrap()))
+            .await
+            .expect(409)
+            .code(),
         "media_not_ready"
     );
     let stopped = app.stop().await;
@@ -145,29 +199,59 @@ async fn a_file_that_was_not_downloaded_when_the_program_ended_is_taken_up_again
     app.push_clock(Duration::from_secs(60));
     until(&app, id(&image), "stored").await;
     assert!(!half.exists(), "what was left behind is thrown away");
-    assert_eq!(app.get(image["url"].as_str().unwrap()).await.expect(200).body, JPEG);
+    assert_eq!(
+        app.get(image["url"].as_str().unwrap())
+            .await
+            .expect(200)
+            .body,
+        JPEG
+    );
     app.finish().await;
 }
 
 #[tokio::test]
 async fn a_file_waits_at_whatsapp_until_somebody_asks_for_it() {
-    let app = Setup::new().set("WAPI_MEDIA_DOWNLOAD", "on_demand").start().await;
+    let app = Setup::new()
+        .set("WAPI_MEDIA_DOWNLOAD", "on_demand")
+        .start()
+        .await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     app.pair("shop", &alice).await;
-    let image = told(&app, &bob, &alice, File::new(FileKind::Image, JPEG.to_vec(), "image/jpeg")).await;
+    let image = told(
+        &app,
+        &bob,
+        &alice,
+        File::new(FileKind::Image, JPEG.to_vec(), "image/jpeg"),
+    )
+    .await;
     until(&app, id(&image), "remote").await;
     assert_eq!(kept(app.root()), 0);
-    assert_eq!(app.get(image["url"].as_str().unwrap()).await.expect(200).body, JPEG);
+    assert_eq!(
+        app.get(image["url"].as_str().unwrap())
+            .await
+            .expect(200)
+            .body,
+        JPEG
+    );
     until(&app, id(&image), "stored").await;
     app.finish().await;
 }
 
 #[tokio::test]
 async fn files_that_nobody_wants_are_only_described() {
-    let app = Setup::new().set("WAPI_MEDIA_DOWNLOAD", "never").start().await;
+    let app = Setup::new()
+        .set("WAPI_MEDIA_DOWNLOAD", "never")
+        .start()
+        .await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     app.pair("shop", &alice).await;
-    let image = told(&app, &bob, &alice, File::new(FileKind::Image, JPEG.to_vec(), "image/jpeg")).await;
+    let image = told(
+        &app,
+        &bob,
+        &alice,
+        File::new(FileKind::Image, JPEG.to_vec(), "image/jpeg"),
+    )
+    .await;
     assert_eq!((image.get("id"), image.get("url")), (None, None));
     assert_eq!(image["size"], JPEG.len());
     app.finish().await;
@@ -175,19 +259,47 @@ async fn files_that_nobody_wants_are_only_described() {
 
 #[tokio::test]
 async fn a_file_that_has_expired_is_asked_for_from_the_accounts_phone() {
-    let app = Setup::new().set("WAPI_MEDIA_DOWNLOAD", "on_demand").start().await;
+    let app = Setup::new()
+        .set("WAPI_MEDIA_DOWNLOAD", "on_demand")
+        .start()
+        .await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     app.pair("shop", &alice).await;
-    let image = told(&app, &bob, &alice, File::new(FileKind::Image, JPEG.to_vec(), "image/jpeg")).await;
+    let image = told(
+        &app,
+        &bob,
+        &alice,
+        File::new(FileKind::Image, JPEG.to_vec(), "image/jpeg"),
+    )
+    .await;
     app.simulator.faults().expire_media();
-    assert_eq!(app.get(image["url"].as_str().unwrap()).await.expect(200).body, JPEG);
+    assert_eq!(
+        app.get(image["url"].as_str().unwrap())
+            .await
+            .expect(200)
+            .body,
+        JPEG
+    );
 
-    let lost = told(&app, &bob, &alice, File::new(FileKind::Image, b"another".to_vec(), "image/jpeg")).await;
+    let lost = told(
+        &app,
+        &bob,
+        &alice,
+        File::new(FileKind::Image, b"another".to_vec(), "image/jpeg"),
+    )
+    .await;
     app.simulator.faults().expire_media();
     alice.forgets_files();
     let gone = app.get(lost["url"].as_str().unwrap()).await.expect(410);
     assert_eq!(gone.code(), "media_gone");
-    assert!(gone.json()["detail"].as_str().unwrap().contains("the account's phone has not got it"), "{}", gone.json());
+    assert!(
+        gone.json()["detail"]
+            .as_str()
+            .unwrap()
+            .contains("the account's phone has not got it"),
+        "{}",
+        gone.json()
+    );
     until(&app, id(&lost), "failed").await;
     app.finish().await;
 }
@@ -197,19 +309,44 @@ async fn a_file_that_is_too_large_or_another_one_is_not_kept() {
     let app = Setup::new().set("WAPI_MEDIA_MAX_MIB", 1).start().await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     app.pair("shop", &alice).await;
-    let large = told(&app, &bob, &alice, File::new(FileKind::Video, vec![7; 1024 * 1024 + 1], "video/mp4")).await;
+    let large = told(
+        &app,
+        &bob,
+        &alice,
+        File::new(FileKind::Video, vec![7; 1024 * 1024 + 1], "video/mp4"),
+    )
+    .await;
     let info = until(&app, id(&large), "failed").await;
     assert_eq!(info["error"], "it is larger than 1 MiB");
     app.simulator.faults().spoil_media(true);
-    let spoilt = told(&app, &bob, &alice, File::new(FileKind::Image, JPEG.to_vec(), "image/jpeg")).await;
+    let spoilt = told(
+        &app,
+        &bob,
+        &alice,
+        File::new(FileKind::Image, JPEG.to_vec(), "image/jpeg"),
+    )
+    .await;
     let complained = async || {
-        let info = app.get(&format!("/v1/media/{}", id(&spoilt))).await.expect(200).json();
+        let info = app
+            .get(&format!("/v1/media/{}", id(&spoilt)))
+            .await
+            .expect(200)
+            .json();
         Some(info).filter(|info| info["error"].is_string())
     };
     let info = eventually(complained, async || "nobody complains".to_owned()).await;
-    assert_eq!(info["status"], "waiting", "another time it may come whole: {info}");
+    assert_eq!(
+        info["status"], "waiting",
+        "another time it may come whole: {info}"
+    );
     app.simulator.faults().spoil_media(false);
-    assert_eq!(app.get(spoilt["url"].as_str().unwrap()).await.expect(200).body, JPEG);
+    assert_eq!(
+        app.get(spoilt["url"].as_str().unwrap())
+            .await
+            .expect(200)
+            .body,
+        JPEG
+    );
     assert_eq!(kept(app.root()), 1);
     app.finish().await;
 }
@@ -219,19 +356,50 @@ async fn a_file_is_removed_when_nothing_names_it_any_more() {
     let app = TestApp::start().await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     app.pair("shop", &alice).await;
-    let one = told(&app, &bob, &alice, File::new(FileKind::Image, JPEG.to_vec(), "image/jpeg")).await;
-    let two = told(&app, &bob, &alice, File::new(FileKind::Image, JPEG.to_vec(), "image/jpeg")).await;
+    let one = told(
+        &app,
+        &bob,
+        &alice,
+        File::new(FileKind::Image, JPEG.to_vec(), "image/jpeg"),
+    )
+    .await;
+    let two = told(
+        &app,
+        &bob,
+        &alice,
+        File::new(FileKind::Image, JPEG.to_vec(), "image/jpeg"),
+    )
+    .await;
     for image in [&one, &two] {
         until(&app, id(image), "stored").await;
     }
     assert_eq!(kept(app.root()), 1, "the same file is kept once");
-    app.delete(&format!("/v1/media/{}", id(&one))).await.expect(204);
-    assert_eq!(app.get(one["url"].as_str().unwrap()).await.expect(410).code(), "media_gone");
-    assert_eq!(app.get(two["url"].as_str().unwrap()).await.expect(200).body, JPEG);
-    app.delete(&format!("/v1/media/{}", id(&two))).await.expect(204);
+    app.delete(&format!("/v1/media/{}", id(&one)))
+        .await
+        .expect(204);
+    assert_eq!(
+        app.get(one["url"].as_str().unwrap())
+            .await
+            .expect(410)
+            .code(),
+        "media_gone"
+    );
+    assert_eq!(
+        app.get(two["url"].as_str().unwrap()).await.expect(200).body,
+        JPEG
+    );
+    app.delete(&format!("/v1/media/{}", id(&two)))
+        .await
+        .expect(204);
     assert_eq!(kept(app.root()), 0);
-    assert_eq!(app.get("/v1/media/med_nothing").await.expect(404).code(), "media_not_found");
-    assert_eq!(app.delete("/v1/media/med_nothing").await.expect(404).code(), "media_not_found");
+    assert_eq!(
+        app.get("/v1/media/med_nothing").await.expect(404).code(),
+        "media_not_found"
+    );
+    assert_eq!(
+        app.delete("/v1/media/med_nothing").await.expect(404).code(),
+        "media_not_found"
+    );
     app.finish().await;
 }
 
@@ -241,7 +409,13 @@ async fn keys_of_other_sessions_do_not_even_learn_that_a_file_exists() {
     let admin = app.with_key("wapi_first");
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     admin.pair("shop", &alice).await;
-    let image = told(&app, &bob, &alice, File::new(FileKind::Image, JPEG.to_vec(), "image/jpeg")).await;
+    let image = told(
+        &app,
+        &bob,
+        &alice,
+        File::new(FileKind::Image, JPEG.to_vec(), "image/jpeg"),
+    )
+    .await;
     let url = image["url"].as_str().unwrap();
     let key = async |scope: &str, session: &str| {
         let wish = json!({"name": "test", "scopes": [scope], "sessions": [session]});
@@ -250,10 +424,19 @@ async fn keys_of_other_sessions_do_not_even_learn_that_a_file_exists() {
     };
     let (reader, stranger) = (key("read", "shop").await, key("read", "other").await);
     assert_eq!(reader.get(url).await.expect(200).body, JPEG);
-    assert_eq!(stranger.get(url).await.expect(404).code(), "media_not_found");
+    assert_eq!(
+        stranger.get(url).await.expect(404).code(),
+        "media_not_found"
+    );
     let info = format!("/v1/media/{}", id(&image));
-    assert_eq!(stranger.get(&info).await.expect(404).code(), "media_not_found");
-    assert_eq!(reader.delete(&info).await.expect(403).code(), "scope_missing");
+    assert_eq!(
+        stranger.get(&info).await.expect(404).code(),
+        "media_not_found"
+    );
+    assert_eq!(
+        reader.delete(&info).await.expect(403).code(),
+        "scope_missing"
+    );
     assert_eq!(app.get(url).await.expect(401).code(), "unauthorized");
     key("send", "shop").await.delete(&info).await.expect(204);
     app.finish().await;
@@ -261,12 +444,21 @@ async fn keys_of_other_sessions_do_not_even_learn_that_a_file_exists() {
 
 #[tokio::test]
 async fn the_oldest_files_go_when_all_are_too_large_together() {
-    let app = Setup::new().set("WAPI_MEDIA_RETENTION_SIZE_MIB", 1).start().await;
+    let app = Setup::new()
+        .set("WAPI_MEDIA_RETENTION_SIZE_MIB", 1)
+        .start()
+        .await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     app.pair("shop", &alice).await;
     let mut files = Vec::new();
     for number in 0..8 {
-        let video = told(&app, &bob, &alice, File::new(FileKind::Video, vec![number; 200 * 1024], "video/mp4")).await;
+        let video = told(
+            &app,
+            &bob,
+            &alice,
+            File::new(FileKind::Video, vec![number; 200 * 1024], "video/mp4"),
+        )
+        .await;
         until(&app, id(&video), "stored").await;
         files.push(video);
     }
@@ -284,13 +476,27 @@ async fn the_oldest_files_go_when_all_are_too_large_together() {
 
 #[tokio::test]
 async fn old_files_go_but_not_those_that_are_still_to_be_told_of() {
-    let app = Setup::new().set("WAPI_MEDIA_RETENTION_DAYS", 1).start().await;
+    let app = Setup::new()
+        .set("WAPI_MEDIA_RETENTION_DAYS", 1)
+        .start()
+        .await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     app.pair("shop", &alice).await;
-    let old = told(&app, &bob, &alice, File::new(FileKind::Image, JPEG.to_vec(), "image/jpeg")).await;
+    let old = told(
+        &app,
+        &bob,
+        &alice,
+        File::new(FileKind::Image, JPEG.to_vec(), "image/jpeg"),
+    )
+    .await;
     until(&app, id(&old), "stored").await;
     app.webhook.answer(500);
-    bob.sends_file(alice.number(), File::new(FileKind::Image, b"untold".to_vec(), "image/jpeg")).await.unwrap();
+    bob.sends_file(
+        alice.number(),
+        File::new(FileKind::Image, b"untold".to_vec(), "image/jpeg"),
+    )
+    .await
+    .unwrap();
     let untold = app.webhook.refusals(1).await.remove(0).body["data"]["image"].clone();
     until(&app, id(&untold), "stored").await;
     app.push_clock(Duration::from_secs(26 * 3600));
@@ -300,9 +506,17 @@ async fn old_files_go_but_not_those_that_are_still_to_be_told_of() {
     app.webhook.answer(200);
     app.push_clock(Duration::from_secs(26 * 3600));
     app.webhook.next().await;
-    let waiting = async || app.get("/v1/webhooks/original/deliveries?status=waiting").await.expect(200).json();
+    let waiting = async || {
+        app.get("/v1/webhooks/original/deliveries?status=waiting")
+            .await
+            .expect(200)
+            .json()
+    };
     let are_none = async || (waiting().await["deliveries"] == json!([])).then_some(());
-    eventually(are_none, async || format!("still waiting: {}", waiting().await)).await;
+    eventually(are_none, async || {
+        format!("still waiting: {}", waiting().await)
+    })
+    .await;
     app.push_clock(Duration::from_secs(3600));
     until(&app, id(&untold), "removed").await;
     app.finish().await;

@@ -8,8 +8,19 @@ use crate::harness::TestApp;
 async fn hostile_names_work_and_stay_in_the_data_folder() {
     let app = TestApp::start().await;
     let long = "n".repeat(200);
-    for name in ["../../x", "a/b", "🐙", "...", "C:\\x", "%2e%2e", "a b+c?d#e&f", "\u{0}", "Магазин", "x.db", &long]
-    {
+    for name in [
+        "../../x",
+        "a/b",
+        "🐙",
+        "...",
+        "C:\\x",
+        "%2e%2e",
+        "a b+c?d#e&f",
+        "\u{0}",
+        "Магазин",
+        "x.db",
+        &long,
+    ] {
         let answer = app.register(name).await.expect(202).json();
         assert_eq!(answer["session_id"], name);
         let path = answer["qr_code"].as_str().unwrap().to_owned();
@@ -20,9 +31,21 @@ async fn hostile_names_work_and_stay_in_the_data_folder() {
         let inside = path.strip_prefix(app.root()).unwrap();
         let first = inside.components().next().unwrap().as_os_str().to_owned();
         let first = first.to_string_lossy();
-        let name = first.strip_suffix("-wal").or(first.strip_suffix("-shm")).unwrap_or(&first);
+        let name = first
+            .strip_suffix("-wal")
+            .or(first.strip_suffix("-shm"))
+            .unwrap_or(&first);
         assert!(
-            ["sessions", "qr-codes", "media", "wapi.db", "history.db", "folder-id.json", "wapi.lock"].contains(&name),
+            [
+                "sessions",
+                "qr-codes",
+                "media",
+                "wapi.db",
+                "history.db",
+                "folder-id.json",
+                "wapi.lock"
+            ]
+            .contains(&name),
             "{path:?}"
         );
         assert!(inside.components().count() <= 2, "{path:?}");
@@ -34,9 +57,16 @@ async fn hostile_names_work_and_stay_in_the_data_folder() {
 async fn names_that_cannot_work_are_refused() {
     let app = TestApp::start().await;
     for name in ["", ".", "..", &"n".repeat(201), &"🐙".repeat(100)] {
-        assert_eq!(app.register(name).await.expect(400).fields(), ["session_id"], "{name:?}");
+        assert_eq!(
+            app.register(name).await.expect(400).fields(),
+            ["session_id"],
+            "{name:?}"
+        );
     }
-    assert_eq!(app.get("/get-session-info/%FF/").await.expect(400).fields(), ["session"]);
+    assert_eq!(
+        app.get("/get-session-info/%FF/").await.expect(400).fields(),
+        ["session"]
+    );
     app.finish().await;
 }
 

@@ -25,9 +25,19 @@ async fn what_is_posted_where_the_account_follows_is_told_from_then_on() {
     let news = bob.creates_newsletter("Bob's news", "All of it");
     bob.sends_text(&news, "long ago").await.unwrap();
     let seen = app.get(&path(&news)).await.expect(200).json();
-    assert_eq!((&seen["id"], &seen["role"], &seen["followers"]), (&json!(news), &json!("guest"), &json!(1)));
-    app.put(&format!("{}/follow", path(&news)), json!({})).await.expect(204);
-    let listed = app.get("/v1/sessions/shop/newsletters").await.expect(200).json()["newsletters"].clone();
+    assert_eq!(
+        (&seen["id"], &seen["role"], &seen["followers"]),
+        (&json!(news), &json!("guest"), &json!(1))
+    );
+    app.put(&format!("{}/follow", path(&news)), json!({}))
+        .await
+        .expect(204);
+    let listed = app
+        .get("/v1/sessions/shop/newsletters")
+        .await
+        .expect(200)
+        .json()["newsletters"]
+        .clone();
     let mut expected = json!([{
         "id": news, "name": "Bob's news", "description": "All of it", "role": "follower", "followers": 2,
         "verified": false,
@@ -47,19 +57,41 @@ async fn what_is_posted_where_the_account_follows_is_told_from_then_on() {
     });
     assert_eq!(told, expected);
     let kept = async || {
-        let messages = app.get(&format!("/v1/sessions/shop/chats/{news}/messages")).await;
-        (messages.status == 200).then(|| messages.json()).filter(|page| page["messages"][0]["id"] == json!(id))
+        let messages = app
+            .get(&format!("/v1/sessions/shop/chats/{news}/messages"))
+            .await;
+        (messages.status == 200)
+            .then(|| messages.json())
+            .filter(|page| page["messages"][0]["id"] == json!(id))
     };
     eventually(kept, async || "it is not in the history".to_owned()).await;
 
-    app.delete(&format!("{}/follow", path(&news))).await.expect(204);
+    app.delete(&format!("{}/follow", path(&news)))
+        .await
+        .expect(204);
     carol.follows(&news).unwrap();
     bob.sends_text(&news, "for Carol").await.unwrap();
-    assert_eq!(carol.next_message(PATIENCE).await.unwrap().text.as_deref(), Some("for Carol"));
-    assert_eq!(app.get("/v1/sessions/shop/newsletters").await.expect(200).json(), json!({"newsletters": []}));
+    assert_eq!(
+        carol.next_message(PATIENCE).await.unwrap().text.as_deref(),
+        Some("for Carol")
+    );
+    assert_eq!(
+        app.get("/v1/sessions/shop/newsletters")
+            .await
+            .expect(200)
+            .json(),
+        json!({"newsletters": []})
+    );
     for answer in [
-        app.get(&path("120363999999999999@newsletter")).await.expect(404),
-        app.put(&format!("{}/follow", path("120363999999999999@newsletter")), json!({})).await.expect(404),
+        app.get(&path("120363999999999999@newsletter"))
+            .await
+            .expect(404),
+        app.put(
+            &format!("{}/follow", path("120363999999999999@newsletter")),
+            json!({}),
+        )
+        .await
+        .expect(404),
     ] {
         assert_eq!(answer.code(), "newsletter_not_found");
     }
@@ -72,11 +104,16 @@ async fn what_was_posted_while_nobody_listened_is_told_afterwards_once_and_in_or
     let news = bob.creates_newsletter("News", "");
     alice.follows(&news).unwrap();
     bob.sends_text(&news, "the first").await.unwrap();
-    assert_eq!(app.webhook.next().await.body["data"]["text"]["body"], "the first");
+    assert_eq!(
+        app.webhook.next().await.body["data"]["text"]["body"],
+        "the first"
+    );
     // Acknowledged by a gateway that died over them.
     app.simulator.faults().lose_posts(true);
     for count in 0..120 {
-        bob.sends_text(&news, &format!("missed {count}")).await.unwrap();
+        bob.sends_text(&news, &format!("missed {count}"))
+            .await
+            .unwrap();
     }
     let stopped = app.stop().await;
     bob.sends_text(&news, "while away").await.unwrap();
@@ -84,12 +121,21 @@ async fn what_was_posted_while_nobody_listened_is_told_afterwards_once_and_in_or
     let app = stopped.start().await;
     for count in 0..120 {
         let told = app.webhook.next().await.body["data"].clone();
-        assert_eq!((&told["text"]["body"], &told["offline"]), (&json!(format!("missed {count}")), &json!(true)));
+        assert_eq!(
+            (&told["text"]["body"], &told["offline"]),
+            (&json!(format!("missed {count}")), &json!(true))
+        );
         assert_eq!(told["chat"], json!(news));
     }
-    assert_eq!(app.webhook.next().await.body["data"]["text"]["body"], "while away");
+    assert_eq!(
+        app.webhook.next().await.body["data"]["text"]["body"],
+        "while away"
+    );
     bob.sends_text(&news, "the last").await.unwrap();
-    assert_eq!(app.webhook.next().await.body["data"]["text"]["body"], "the last");
+    assert_eq!(
+        app.webhook.next().await.body["data"]["text"]["body"],
+        "the last"
+    );
 
     // Who follows again is not told what was posted in between.
     let other = carol.creates_newsletter("Other", "");
@@ -102,19 +148,30 @@ async fn what_was_posted_while_nobody_listened_is_told_afterwards_once_and_in_or
     carol.sends_text(&other, "two").await.unwrap();
     let listed = async || {
         let all = app.get("/v1/sessions/shop/newsletters").await;
-        (all.status == 200).then(|| all.json()).filter(|all| all["newsletters"].as_array().unwrap().len() == 1)
+        (all.status == 200)
+            .then(|| all.json())
+            .filter(|all| all["newsletters"].as_array().unwrap().len() == 1)
     };
-    eventually(listed, async || "the session does not list its newsletters".to_owned()).await;
+    eventually(listed, async || {
+        "the session does not list its newsletters".to_owned()
+    })
+    .await;
     app.finish().await;
 }
 
 #[tokio::test]
 async fn what_could_not_be_asked_is_asked_again_and_nothing_is_left_out() {
     let (app, [alice, bob, _]) = with_alice().await;
-    let (news, own) = (bob.creates_newsletter("News", ""), alice.creates_newsletter("Shop", ""));
+    let (news, own) = (
+        bob.creates_newsletter("News", ""),
+        alice.creates_newsletter("Shop", ""),
+    );
     alice.follows(&news).unwrap();
     bob.sends_text(&news, "the first").await.unwrap();
-    assert_eq!(app.webhook.next().await.body["data"]["text"]["body"], "the first");
+    assert_eq!(
+        app.webhook.next().await.body["data"]["text"]["body"],
+        "the first"
+    );
     alice.sends_text(&own, "opening").await.unwrap();
     app.events("message.echo", 1).await;
     app.simulator.faults().lose_posts(true);
@@ -126,13 +183,21 @@ async fn what_could_not_be_asked_is_asked_again_and_nothing_is_left_out() {
     app.until("shop", "online").await;
     // What comes in meanwhile is told; but who posted in one's own newsletter is not known before WhatsApp says it.
     bob.sends_text(&news, "the third").await.unwrap();
-    assert_eq!(app.webhook.next().await.body["data"]["text"]["body"], "the third");
+    assert_eq!(
+        app.webhook.next().await.body["data"]["text"]["body"],
+        "the third"
+    );
     alice.sends_text(&own, "from my phone").await.unwrap();
     // Following it again changes nothing.
-    app.put(&format!("{}/follow", path(&news)), json!({})).await.expect(204);
+    app.put(&format!("{}/follow", path(&news)), json!({}))
+        .await
+        .expect(204);
     app.simulator.faults().hide_posts(false);
     app.push_clock(Duration::from_secs(61));
-    assert_eq!(app.webhook.next().await.body["data"]["text"]["body"], "missed");
+    assert_eq!(
+        app.webhook.next().await.body["data"]["text"]["body"],
+        "missed"
+    );
     let echoes = app.events("message.echo", 2).await;
     assert_eq!(echoes[1]["data"]["text"]["body"], "from my phone");
     app.finish().await;
@@ -148,14 +213,25 @@ async fn posts_are_sent_by_those_who_may_and_once() {
         carol.follows(newsletter).unwrap();
         let post = json!({"to": newsletter, "text": {"body": "open *now*"}});
         let call = || {
-            let request = app.request(reqwest::Method::POST, "/v1/sessions/shop/messages").json(&post);
+            let request = app
+                .request(reqwest::Method::POST, "/v1/sessions/shop/messages")
+                .json(&post);
             app.answer(request.header("idempotency-key", newsletter))
         };
-        let (first, again) = (call().await.expect(200).json(), call().await.expect(200).json());
+        let (first, again) = (
+            call().await.expect(200).json(),
+            call().await.expect(200).json(),
+        );
         let id = first["messages"][0]["id"].clone();
-        assert_eq!((&first["messages"][0]["status"], &again["messages"][0]["id"]), (&json!("sent"), &id));
+        assert_eq!(
+            (&first["messages"][0]["status"], &again["messages"][0]["id"]),
+            (&json!("sent"), &id)
+        );
         let shown = carol.next_message(PATIENCE).await.unwrap();
-        assert_eq!((json!(shown.id), &shown.chat, &shown.from), (id, newsletter, newsletter));
+        assert_eq!(
+            (json!(shown.id), &shown.chat, &shown.from),
+            (id, newsletter, newsletter)
+        );
         assert_eq!(shown.text.as_deref(), Some("open *now*"));
         assert_eq!(carol.newsletter(newsletter).unwrap().posts.len(), 1);
         assert!(alice.next_message(PATIENCE).await.unwrap().from_me);
@@ -163,20 +239,33 @@ async fn posts_are_sent_by_those_who_may_and_once() {
     // What its owner posts on the phone.
     let id = alice.sends_text(&own, "from my phone").await.unwrap();
     let echo = app.events("message.echo", 1).await[0]["data"].clone();
-    assert_eq!((&echo["id"], &echo["chat"], &echo["from"]["phone"]), (&json!(id), &json!(own), &json!(alice.number())));
+    assert_eq!(
+        (&echo["id"], &echo["chat"], &echo["from"]["phone"]),
+        (&json!(id), &json!(own), &json!(alice.number()))
+    );
     let app = app.restart().await;
     app.until("shop", "online").await;
     bob.sends_text(&admins, "another admin").await.unwrap();
-    assert_eq!(app.webhook.next().await.body["data"]["text"]["body"], "another admin");
-    assert_eq!(app.events("message.echo,message.received", 2).await.len(), 2);
+    assert_eq!(
+        app.webhook.next().await.body["data"]["text"]["body"],
+        "another admin"
+    );
+    assert_eq!(
+        app.events("message.echo,message.received", 2).await.len(),
+        2
+    );
 
     let theirs = bob.creates_newsletter("Bob's", "");
     alice.follows(&theirs).unwrap();
     let post = |to: &str| json!({"to": to, "text": {"body": "hi"}});
-    for (to, status, code) in
-        [(theirs.as_str(), 403, "not_newsletter_admin"), ("120363999999999999@newsletter", 404, "newsletter_not_found")]
-    {
-        let refused = app.post("/v1/sessions/shop/messages", post(to)).await.expect(status);
+    for (to, status, code) in [
+        (theirs.as_str(), 403, "not_newsletter_admin"),
+        ("120363999999999999@newsletter", 404, "newsletter_not_found"),
+    ] {
+        let refused = app
+            .post("/v1/sessions/shop/messages", post(to))
+            .await
+            .expect(status);
         assert_eq!(refused.code(), code, "{to}");
     }
     assert_eq!(bob.newsletter(&theirs).unwrap().posts, []);
@@ -192,7 +281,10 @@ async fn an_admin_who_changes_a_post_is_told_of() {
     assert_eq!(app.webhook.next().await.body["data"]["id"], json!(id));
     bob.edits_post(&news, &id, "first").unwrap();
     let edited = app.events("message.edited", 1).await[0]["data"].clone();
-    assert_eq!((&edited["message_id"], &edited["text"]["body"]), (&json!(id), &json!("first")));
+    assert_eq!(
+        (&edited["message_id"], &edited["text"]["body"]),
+        (&json!(id), &json!("first"))
+    );
     app.finish().await;
 }
 
@@ -202,29 +294,80 @@ async fn what_cannot_be_a_post_is_refused_by_name() {
     let own = alice.creates_newsletter("Shop", "");
     let text = json!({"body": "hi"});
     let cases: [(Value, &[&str]); 5] = [
-        (json!({"to": own, "text": text, "context": {"message_id": "3EB0"}}), &["context"]),
-        (json!({"to": own, "text": text, "mentions": [bob.number()]}), &["mentions"]),
-        (json!({"to": own, "location": {"latitude": 1, "longitude": 1}}), &["to"]),
-        (json!({"to": own, "reaction": {"message_id": "3EB0", "emoji": "👍"}}), &["to"]),
-        (json!({"to": own, "text": text, "recipients": [bob.number()]}), &["recipients"]),
+        (
+            json!({"to": own, "text": text, "context": {"message_id": "3EB0"}}),
+            &["context"],
+        ),
+        (
+            json!({"to": own, "text": text, "mentions": [bob.number()]}),
+            &["mentions"],
+        ),
+        (
+            json!({"to": own, "location": {"latitude": 1, "longitude": 1}}),
+            &["to"],
+        ),
+        (
+            json!({"to": own, "reaction": {"message_id": "3EB0", "emoji": "👍"}}),
+            &["to"],
+        ),
+        (
+            json!({"to": own, "text": text, "recipients": [bob.number()]}),
+            &["recipients"],
+        ),
     ];
     for (message, fields) in cases {
-        let refused = app.post("/v1/sessions/shop/messages", message.clone()).await.expect(400);
+        let refused = app
+            .post("/v1/sessions/shop/messages", message.clone())
+            .await
+            .expect(400);
         assert_eq!(refused.fields(), fields, "{message}");
     }
     let id = app.accepted("shop", json!({"to": own, "text": text})).await;
     app.until_message("shop", &id, "sent").await;
     let post = format!("/v1/sessions/shop/messages/{id}");
-    assert_eq!(app.patch(&post, json!({"text": {"body": "ho"}})).await.expect(400).fields(), ["id"]);
-    assert_eq!(app.put(&format!("{post}/pin"), json!({})).await.expect(400).fields(), ["id"]);
-    assert_eq!(app.put(&format!("{post}/star"), json!({})).await.expect(400).fields(), ["id"]);
+    assert_eq!(
+        app.patch(&post, json!({"text": {"body": "ho"}}))
+            .await
+            .expect(400)
+            .fields(),
+        ["id"]
+    );
+    assert_eq!(
+        app.put(&format!("{post}/pin"), json!({}))
+            .await
+            .expect(400)
+            .fields(),
+        ["id"]
+    );
+    assert_eq!(
+        app.put(&format!("{post}/star"), json!({}))
+            .await
+            .expect(400)
+            .fields(),
+        ["id"]
+    );
     for delete in [post.clone(), format!("{post}?for=me")] {
         assert_eq!(app.delete(&delete).await.expect(400).fields(), ["id"]);
     }
     let chat = format!("/v1/sessions/shop/chats/{own}");
-    assert_eq!(app.patch(&chat, json!({"archived": true})).await.expect(400).fields(), ["chat"]);
-    assert_eq!(app.post(&format!("{chat}/typing"), json!({"state": "composing"})).await.expect(400).fields(), ["chat"]);
-    assert_eq!(app.get(&path("375447034810")).await.expect(400).fields(), ["newsletter"]);
+    assert_eq!(
+        app.patch(&chat, json!({"archived": true}))
+            .await
+            .expect(400)
+            .fields(),
+        ["chat"]
+    );
+    assert_eq!(
+        app.post(&format!("{chat}/typing"), json!({"state": "composing"}))
+            .await
+            .expect(400)
+            .fields(),
+        ["chat"]
+    );
+    assert_eq!(
+        app.get(&path("375447034810")).await.expect(400).fields(),
+        ["newsletter"]
+    );
     app.finish().await;
 }
 
@@ -239,39 +382,85 @@ async fn files_of_posts_are_for_everybody_and_not_encrypted() {
     let files = [
         ("image", "a.png", png(8, 8), json!({"caption": "new"})),
         ("video", "a.mp4", FILM.to_vec(), json!({})),
-        ("document", "a.pdf", document, json!({"filename": "prices.pdf"})),
+        (
+            "document",
+            "a.pdf",
+            document,
+            json!({"filename": "prices.pdf"}),
+        ),
     ];
     for (kind, name, bytes, mut object) in files {
-        object["id"] = upload(&app, "shop", &format!("; filename=\"{name}\""), &bytes).await["id"].clone();
-        let id = app.accepted("shop", json!({"to": own, (kind): object})).await;
+        object["id"] =
+            upload(&app, "shop", &format!("; filename=\"{name}\""), &bytes).await["id"].clone();
+        let id = app
+            .accepted("shop", json!({"to": own, (kind): object}))
+            .await;
         let shown = carol.next_message(PATIENCE).await.unwrap();
         assert_eq!((&shown.id, shown.kind.as_str()), (&id, kind));
-        assert_eq!(shown.media.as_ref().map(|media| &media.bytes), Some(&bytes), "{kind}");
+        assert_eq!(
+            shown.media.as_ref().map(|media| &media.bytes),
+            Some(&bytes),
+            "{kind}"
+        );
         let said = &shown.json()[format!("{kind}_message")];
-        assert!(said["media_key"].is_null() && said["file_enc_sha256"].is_null(), "{said}");
-        assert!(said["url"].is_string() && said["mimetype"].is_string(), "{said}");
+        assert!(
+            said["media_key"].is_null() && said["file_enc_sha256"].is_null(),
+            "{said}"
+        );
+        assert!(
+            said["url"].is_string() && said["mimetype"].is_string(),
+            "{said}"
+        );
         let post = carol.newsletter(&own).unwrap().posts.pop().unwrap();
-        assert!(post.media_id.is_some_and(|handle| handle.starts_with("handle-of-")), "{kind}");
+        assert!(
+            post.media_id
+                .is_some_and(|handle| handle.starts_with("handle-of-")),
+            "{kind}"
+        );
         app.until_message("shop", &id, "sent").await;
     }
 
     let news = bob.creates_newsletter("News", "");
     alice.follows(&news).unwrap();
-    let file = File { caption: Some("look".to_owned()), ..File::new(FileKind::Image, png(3, 3), "image/png") };
+    let file = File {
+        caption: Some("look".to_owned()),
+        ..File::new(FileKind::Image, png(3, 3), "image/png")
+    };
     bob.sends_file(&news, file).await.unwrap();
     let told = app.webhook.next().await.body["data"].clone();
-    assert_eq!((&told["chat"], &told["image"]["caption"]), (&json!(news), &json!("look")));
-    let path = format!("/v1/media/{}", told["image"]["id"].as_str().expect("it has an id"));
-    let stored = async || Some(app.get(&path).await.json()).filter(|media| media["status"] == "stored");
-    eventually(stored, async || format!("not stored: {}", app.get(&path).await.json())).await;
-    let content = app.get(told["image"]["url"].as_str().unwrap()).await.expect(200);
+    assert_eq!(
+        (&told["chat"], &told["image"]["caption"]),
+        (&json!(news), &json!("look"))
+    );
+    let path = format!(
+        "/v1/media/{}",
+        told["image"]["id"].as_str().expect("it has an id")
+    );
+    let stored =
+        async || Some(app.get(&path).await.json()).filter(|media| media["status"] == "stored");
+    eventually(stored, async || {
+        format!("not stored: {}", app.get(&path).await.json())
+    })
+    .await;
+    let content = app
+        .get(told["image"]["url"].as_str().unwrap())
+        .await
+        .expect(200);
     assert_eq!(content.body, png(3, 3));
 
     // To a person it goes encrypted, as everything does.
-    let forward = format!("/v1/sessions/shop/messages/{}/forward", told["id"].as_str().unwrap());
-    app.post(&forward, json!({"to": carol.number(), "chat": news})).await.expect(200);
+    let forward = format!(
+        "/v1/sessions/shop/messages/{}/forward",
+        told["id"].as_str().unwrap()
+    );
+    app.post(&forward, json!({"to": carol.number(), "chat": news}))
+        .await
+        .expect(200);
     let shown = carol.next_message(PATIENCE).await.unwrap();
-    assert_eq!(shown.media.as_ref().map(|media| &media.bytes), Some(&png(3, 3)));
+    assert_eq!(
+        shown.media.as_ref().map(|media| &media.bytes),
+        Some(&png(3, 3))
+    );
     assert!(shown.json()["image_message"]["media_key"].is_array());
     app.finish().await;
 }

@@ -19,9 +19,20 @@ async fn a_number_in_another_form_is_checked_and_written_to_as_whatsapp_knows_it
     }
     let nobody = "375449999999";
     let phones = [FORMS[0], nobody, FORMS[1], people[2].number(), FORMS[2]];
-    let checked = app.post("/v1/sessions/shop/contacts/check", json!({"phones": phones})).await.expect(200).json();
-    let shown: Vec<_> =
-        checked["contacts"].as_array().unwrap().iter().map(|it| (it["exists"].clone(), it["phone"].clone())).collect();
+    let checked = app
+        .post(
+            "/v1/sessions/shop/contacts/check",
+            json!({"phones": phones}),
+        )
+        .await
+        .expect(200)
+        .json();
+    let shown: Vec<_> = checked["contacts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| (it["exists"].clone(), it["phone"].clone()))
+        .collect();
     let there = |number: &str| (json!(true), json!(number));
     let wanted = [
         there(people[0].number()),
@@ -32,8 +43,18 @@ async fn a_number_in_another_form_is_checked_and_written_to_as_whatsapp_knows_it
     ];
     assert_eq!(shown, wanted, "{checked:#}");
     // Both forms at once, whichever comes first.
-    for phones in [[people[0].number(), FORMS[0]], [FORMS[0], people[0].number()]] {
-        let checked = app.post("/v1/sessions/shop/contacts/check", json!({"phones": phones})).await.expect(200).json();
+    for phones in [
+        [people[0].number(), FORMS[0]],
+        [FORMS[0], people[0].number()],
+    ] {
+        let checked = app
+            .post(
+                "/v1/sessions/shop/contacts/check",
+                json!({"phones": phones}),
+            )
+            .await
+            .expect(200)
+            .json();
         for contact in checked["contacts"].as_array().unwrap() {
             assert_eq!(
                 (&contact["exists"], &contact["phone"]),
@@ -45,12 +66,25 @@ async fn a_number_in_another_form_is_checked_and_written_to_as_whatsapp_knows_it
     for (person, form) in people.iter().zip(FORMS) {
         for text in ["first", "second"] {
             let message = json!({"to": form, "text": {"body": text}});
-            let sent = app.post("/v1/sessions/shop/messages?wait=30", message).await.expect(200).json();
+            let sent = app
+                .post("/v1/sessions/shop/messages?wait=30", message)
+                .await
+                .expect(200)
+                .json();
             assert_eq!(sent["messages"][0]["chat"], person.jid());
-            assert_eq!(sent["contacts"], json!([{"input": form, "wa_id": person.number(), "lid": null}]));
-            assert_eq!(person.next_message(PATIENCE).await.unwrap().text.as_deref(), Some(text));
+            assert_eq!(
+                sent["contacts"],
+                json!([{"input": form, "wa_id": person.number(), "lid": null}])
+            );
+            assert_eq!(
+                person.next_message(PATIENCE).await.unwrap().text.as_deref(),
+                Some(text)
+            );
         }
-        assert_eq!(app.send("shop", form, "third").await.expect(200).json()["chat"], person.jid());
+        assert_eq!(
+            app.send("shop", form, "third").await.expect(200).json()["chat"],
+            person.jid()
+        );
         person.next_message(PATIENCE).await.unwrap();
     }
     app.finish().await;
@@ -66,19 +100,34 @@ async fn many_at_once_go_there_and_a_whatsapp_that_says_nothing_holds_nobody_up(
         person.is_found_as(form);
     }
     let batch = |forms: &[&str]| {
-        let messages = forms.iter().map(|form| json!({"to": form, "text": {"body": "hi"}}));
+        let messages = forms
+            .iter()
+            .map(|form| json!({"to": form, "text": {"body": "hi"}}));
         json!({"messages": messages.collect::<Vec<_>>()})
     };
-    let sent = app.post("/v1/sessions/shop/messages/batch", batch(&FORMS)).await.expect(202).json();
+    let sent = app
+        .post("/v1/sessions/shop/messages/batch", batch(&FORMS))
+        .await
+        .expect(202)
+        .json();
     for (result, person) in sent["results"].as_array().unwrap().iter().zip(&people) {
         assert_eq!(result["messages"][0]["chat"], person.jid());
         person.next_message(PATIENCE).await.unwrap();
     }
     // It is asked once in vain, and not for each of them.
-    app.simulator.faults().freeze(alice.number(), device).unwrap();
-    let others: Vec<String> = (0..20).map(|number| format!("3754400001{number:02}")).collect();
+    app.simulator
+        .faults()
+        .freeze(alice.number(), device)
+        .unwrap();
+    let others: Vec<String> = (0..20)
+        .map(|number| format!("3754400001{number:02}"))
+        .collect();
     let others: Vec<&str> = others.iter().map(String::as_str).collect();
-    let accepted = app.post("/v1/sessions/shop/messages/batch", batch(&others)).await.expect(202).json();
+    let accepted = app
+        .post("/v1/sessions/shop/messages/batch", batch(&others))
+        .await
+        .expect(202)
+        .json();
     assert_eq!(accepted["results"].as_array().unwrap().len(), others.len());
     app.simulator.faults().thaw(alice.number(), device).unwrap();
     app.finish().await;
@@ -93,7 +142,9 @@ async fn what_was_accepted_without_a_connection_goes_there_too() {
     app.simulator.faults().refuse_connections(true);
     app.simulator.faults().cut(alice.number(), device).unwrap();
     app.until("shop", "offline").await;
-    let id = app.accepted("shop", json!({"to": FORMS[0], "text": {"body": "later"}})).await;
+    let id = app
+        .accepted("shop", json!({"to": FORMS[0], "text": {"body": "later"}}))
+        .await;
     app.simulator.faults().refuse_connections(false);
     app.register("shop").await;
     app.until_message("shop", &id, "delivered").await;
@@ -107,30 +158,55 @@ async fn statuses_mentions_presence_and_blocks_in_another_form_reach_whom_they_m
     let alice = app.phone("Alice");
     app.pair("shop", &alice).await;
     // Each is asked for the first time in another way.
-    let [read, mentioned, watched, blocked] = ["Bruna", "Maria", "Ana", "Rosa"].map(|name| app.phone(name));
+    let [read, mentioned, watched, blocked] =
+        ["Bruna", "Maria", "Ana", "Rosa"].map(|name| app.phone(name));
     let forms = [FORMS[0], FORMS[1], FORMS[2], "5521987654321"];
-    for (person, form) in [&read, &mentioned, &watched, &blocked].into_iter().zip(forms) {
+    for (person, form) in [&read, &mentioned, &watched, &blocked]
+        .into_iter()
+        .zip(forms)
+    {
         person.is_found_as(form);
     }
-    let status = json!({"to": "status", "recipients": [forms[0], read.number()], "text": {"body": "open"}});
+    let status =
+        json!({"to": "status", "recipients": [forms[0], read.number()], "text": {"body": "open"}});
     let id = app.accepted("shop", status).await;
     assert_eq!(read.next_message(PATIENCE).await.unwrap().id, id);
 
     let words = |number: &str| format!("Ask @{number}!");
-    let asked = json!({"to": read.number(), "text": {"body": words(forms[1])}, "mentions": [forms[1]]});
+    let asked =
+        json!({"to": read.number(), "text": {"body": words(forms[1])}, "mentions": [forms[1]]});
     app.accepted("shop", asked).await;
     let text = &read.next_message(PATIENCE).await.unwrap().json()["extended_text_message"];
     assert_eq!(text["text"], words(mentioned.number()));
-    assert_eq!(text["context_info"]["mentioned_jid"], json!([mentioned.jid()]));
+    assert_eq!(
+        text["context_info"]["mentioned_jid"],
+        json!([mentioned.jid()])
+    );
 
-    app.put(&format!("/v1/sessions/shop/contacts/{}/presence", forms[2]), json!({})).await.expect(204);
+    app.put(
+        &format!("/v1/sessions/shop/contacts/{}/presence", forms[2]),
+        json!({}),
+    )
+    .await
+    .expect(204);
     let told = app.events("presence.changed", 1).await;
     assert_eq!(told[0]["data"]["from"]["phone"], watched.number());
 
-    app.put(&format!("/v1/sessions/shop/contacts/{}/block", forms[3]), json!({})).await.expect(204);
-    let listed = app.get("/v1/sessions/shop/blocked").await.expect(200).json();
+    app.put(
+        &format!("/v1/sessions/shop/contacts/{}/block", forms[3]),
+        json!({}),
+    )
+    .await
+    .expect(204);
+    let listed = app
+        .get("/v1/sessions/shop/blocked")
+        .await
+        .expect(200)
+        .json();
     assert_eq!(listed["contacts"][0]["phone"], blocked.number(), "{listed}");
-    app.delete(&format!("/v1/sessions/shop/contacts/{}/block", forms[3])).await.expect(204);
+    app.delete(&format!("/v1/sessions/shop/contacts/{}/block", forms[3]))
+        .await
+        .expect(204);
     app.finish().await;
 }
 
@@ -147,12 +223,27 @@ async fn whoever_is_written_to_under_their_lid_is_told_by_the_number_they_have()
     bruna.hides_number(false);
     for to in [FORMS[0], bruna.number()] {
         let message = json!({"to": to, "text": {"body": "hi"}});
-        let sent = app.post("/v1/sessions/shop/messages?wait=30", message.clone()).await.expect(200).json();
+        let sent = app
+            .post("/v1/sessions/shop/messages?wait=30", message.clone())
+            .await
+            .expect(200)
+            .json();
         assert_eq!(sent["messages"][0]["chat"], bruna.lid(), "{sent}");
-        assert_eq!(sent["contacts"], json!([{"input": to, "wa_id": bruna.number(), "lid": null}]));
+        assert_eq!(
+            sent["contacts"],
+            json!([{"input": to, "wa_id": bruna.number(), "lid": null}])
+        );
         let batch = json!({"messages": [message]});
-        let sent = app.post("/v1/sessions/shop/messages/batch", batch).await.expect(202).json();
-        assert_eq!(sent["results"][0]["contacts"][0]["wa_id"], bruna.number(), "{sent}");
+        let sent = app
+            .post("/v1/sessions/shop/messages/batch", batch)
+            .await
+            .expect(202)
+            .json();
+        assert_eq!(
+            sent["results"][0]["contacts"][0]["wa_id"],
+            bruna.number(),
+            "{sent}"
+        );
     }
     app.finish().await;
 }

@@ -13,11 +13,21 @@ async fn everybody_may_read_what_the_routes_are() {
     let document = app.get("/openapi.json").await.expect(200).json();
     assert_eq!(document["openapi"], "3.1.0");
     let paths = document["paths"].as_object().unwrap();
-    for path in ["/send-message", "/v1/events/stream", "/v1/api-keys/{id}", "/metrics"] {
-        assert!(paths.contains_key(path), "{path} is not among {:?}", paths.keys().collect::<Vec<_>>());
+    for path in [
+        "/send-message",
+        "/v1/events/stream",
+        "/v1/api-keys/{id}",
+        "/metrics",
+    ] {
+        assert!(
+            paths.contains_key(path),
+            "{path} is not among {:?}",
+            paths.keys().collect::<Vec<_>>()
+        );
     }
     let keys = &document["paths"]["/v1/api-keys"]["post"];
-    let codes = keys["responses"]["409"]["content"]["application/problem+json"]["schema"].to_string();
+    let codes =
+        keys["responses"]["409"]["content"]["application/problem+json"]["schema"].to_string();
     assert!(codes.contains("admin_key_first"), "{codes}");
     app.finish().await;
 }
@@ -27,9 +37,18 @@ async fn the_address_alone_is_a_page_that_says_where_to_go() {
     let app = Setup::new().set("WAPI_API_KEY", "wapi_first").start().await;
     let page = app.get("/").await.expect(200);
     assert_eq!(page.headers["content-type"], "text/html; charset=utf-8");
-    assert!(page.headers["content-security-policy"].to_str().unwrap().starts_with("default-src 'none'"));
+    assert!(
+        page.headers["content-security-policy"]
+            .to_str()
+            .unwrap()
+            .starts_with("default-src 'none'")
+    );
     let page = String::from_utf8(page.body).unwrap();
-    let links: Vec<_> = page.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    let links: Vec<_> = page
+        .split("href=\"")
+        .skip(1)
+        .filter_map(|rest| rest.split('"').next())
+        .collect();
     assert!(links.len() > 2, "{page}");
     for link in links {
         // Whether it is ready may take a moment.
@@ -51,17 +70,29 @@ async fn the_document_is_a_page_for_people_that_runs_and_loads_nothing() {
     for (path, methods) in document["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {
             let id = operation["operationId"].as_str().unwrap();
-            assert!(page.contains(&format!("<details id=\"{id}\">")), "{method} {path} is not on the page");
+            assert!(
+                page.contains(&format!("<details id=\"{id}\">")),
+                "{method} {path} is not on the page"
+            );
         }
     }
-    assert!(page.contains("When shall we deliver?"), "the examples are on it, too");
+    assert!(
+        page.contains("When shall we deliver?"),
+        "the examples are on it, too"
+    );
     app.finish().await;
 }
 
 /// The kinds a message can have, by what the document says of sending.
 fn kinds(send: &Value) -> Vec<String> {
-    let kinds = &send["requestBody"]["content"]["application/json"]["schema"]["properties"]["type"]["anyOf"][0]["enum"];
-    kinds.as_array().expect("sending has kinds").iter().map(|kind| kind.as_str().unwrap().to_owned()).collect()
+    let kinds = &send["requestBody"]["content"]["application/json"]["schema"]["properties"]["type"]
+        ["anyOf"][0]["enum"];
+    kinds
+        .as_array()
+        .expect("sending has kinds")
+        .iter()
+        .map(|kind| kind.as_str().unwrap().to_owned())
+        .collect()
 }
 
 #[tokio::test]
@@ -70,21 +101,36 @@ async fn there_is_an_example_of_every_kind_and_each_is_taken() {
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     app.pair("shop", &alice).await;
     let group = bob.creates_group("Friends", &[&alice]).unwrap();
-    app.send("shop", bob.number(), "this one is reacted to and answered").await.expect(200);
+    app.send("shop", bob.number(), "this one is reacted to and answered")
+        .await
+        .expect(200);
     let first = bob.next_message(PATIENCE).await.unwrap().id;
     let document = app.get("/openapi.json").await.expect(200).json();
     let send = &document["paths"]["/v1/sessions/{session}/messages"]["post"];
-    let examples = send["requestBody"]["content"]["application/json"]["examples"].as_object().unwrap();
+    let examples = send["requestBody"]["content"]["application/json"]["examples"]
+        .as_object()
+        .unwrap();
     for kind in kinds(send) {
-        assert!(examples.values().any(|example| example["value"].get(&kind).is_some()), "no example of {kind}");
+        assert!(
+            examples
+                .values()
+                .any(|example| example["value"].get(&kind).is_some()),
+            "no example of {kind}"
+        );
     }
     let fitted = |name: &str, about: &str| {
-        let example = examples[name]["value"].to_string().replace("3EB0538DA65A5960C82A0F", about);
-        let example = example.replace("+375 44 703-48-10", bob.number()).replace("120363025246125486@g.us", &group);
+        let example = examples[name]["value"]
+            .to_string()
+            .replace("3EB0538DA65A5960C82A0F", about);
+        let example = example
+            .replace("+375 44 703-48-10", bob.number())
+            .replace("120363025246125486@g.us", &group);
         serde_json::from_str::<Value>(&example).unwrap()
     };
-    let (poll, event) =
-        (app.accepted("shop", fitted("poll", "")).await, app.accepted("shop", fitted("event", "")).await);
+    let (poll, event) = (
+        app.accepted("shop", fitted("poll", "")).await,
+        app.accepted("shop", fitted("event", "")).await,
+    );
     for name in examples.keys() {
         let about = match name.as_str() {
             "poll_vote" => &poll,
@@ -92,19 +138,26 @@ async fn there_is_an_example_of_every_kind_and_each_is_taken() {
             _ => &first,
         };
         // Links lead out of this machine.
-        let answer = app.post("/v1/sessions/shop/messages?wait=0", fitted(name, about)).await;
+        let answer = app
+            .post("/v1/sessions/shop/messages?wait=0", fitted(name, about))
+            .await;
         assert_eq!(answer.status, 202, "{name}: {}", answer.json());
     }
     let stopped = app.stop().await;
     stopped.webhook.leftovers();
-    stopped.simulator.finish().await.expect("the simulator is content");
+    stopped
+        .simulator
+        .finish()
+        .await
+        .expect("the simulator is content");
 }
 
 #[tokio::test]
 async fn a_generated_client_compiles_and_sends() {
     let maker = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../interop/client");
     if !maker.join("node_modules").exists() {
-        return skipped::<()>("run `npm ci --ignore-scripts` in interop/client").unwrap_or_default();
+        return skipped::<()>("run `npm ci --ignore-scripts` in interop/client")
+            .unwrap_or_default();
     }
     let app = Setup::new().set("WAPI_API_KEY", "wapi_first").start().await;
     let admin = app.with_key("wapi_first");
@@ -118,19 +171,45 @@ async fn a_generated_client_compiles_and_sends() {
         node.arg(program).kill_on_drop(true);
         node
     };
-    let made = node(&maker.join("generate.mjs")).arg(&document).arg(folder.path()).output().await.expect("node runs");
-    let said = [made.stdout, made.stderr].map(|said| String::from_utf8_lossy(&said).into_owned()).concat();
+    let made = node(&maker.join("generate.mjs"))
+        .arg(&document)
+        .arg(folder.path())
+        .output()
+        .await
+        .expect("node runs");
+    let said = [made.stdout, made.stderr]
+        .map(|said| String::from_utf8_lossy(&said).into_owned())
+        .concat();
     assert!(made.status.success(), "{said}");
-    let settings = [("BASE", app.base()), ("KEY", "wapi_first"), ("SESSION", "shop"), ("TO", bob.number())]
-        .map(|(name, value)| (format!("WAPI_{name}"), value));
-    let sent = node(&folder.path().join("send.js")).envs(settings).output().await.expect("node runs");
-    assert!(sent.status.success(), "{}", String::from_utf8_lossy(&sent.stderr));
+    let settings = [
+        ("BASE", app.base()),
+        ("KEY", "wapi_first"),
+        ("SESSION", "shop"),
+        ("TO", bob.number()),
+    ]
+    .map(|(name, value)| (format!("WAPI_{name}"), value));
+    let sent = node(&folder.path().join("send.js"))
+        .envs(settings)
+        .output()
+        .await
+        .expect("node runs");
+    assert!(
+        sent.status.success(),
+        "{}",
+        String::from_utf8_lossy(&sent.stderr)
+    );
     let told: Value = serde_json::from_slice(&sent.stdout).expect("JSON");
     let received = bob.next_message(PATIENCE).await.unwrap();
     assert_eq!(received.text.as_deref(), Some("sent by a generated client"));
     assert_eq!(told["id"], received.id);
-    assert!(["sent", "delivered"].contains(&told["status"].as_str().unwrap()), "{told}");
-    assert_eq!((&told["sessions"], &told["code"]), (&1.into(), &"invalid_fields".into()));
+    assert!(
+        ["sent", "delivered"].contains(&told["status"].as_str().unwrap()),
+        "{told}"
+    );
+    assert_eq!(
+        (&told["sessions"], &told["code"]),
+        (&1.into(), &"invalid_fields".into())
+    );
     app.finish().await;
 }
 
@@ -156,9 +235,14 @@ parameters = { "query.wait" = 0 }
 #[tokio::test]
 async fn no_request_is_answered_with_a_failure_of_ours_or_outside_the_document() {
     let Some(program) = std::env::var_os("WAPI_TESTS_SCHEMATHESIS") else {
-        return skipped::<()>("WAPI_TESTS_SCHEMATHESIS does not name the program schemathesis").unwrap_or_default();
+        return skipped::<()>("WAPI_TESTS_SCHEMATHESIS does not name the program schemathesis")
+            .unwrap_or_default();
     };
-    let app = Setup::new().set("WAPI_API_KEY", "wapi_first").set("WAPI_WHATSAPP_CONNECTION_TIMEOUT", 20).start().await;
+    let app = Setup::new()
+        .set("WAPI_API_KEY", "wapi_first")
+        .set("WAPI_WHATSAPP_CONNECTION_TIMEOUT", 20)
+        .start()
+        .await;
     let admin = app.with_key("wapi_first");
     let alice = app.phone("Alice");
     admin.pair("shop", &alice).await;
@@ -173,22 +257,59 @@ async fn no_request_is_answered_with_a_failure_of_ours_or_outside_the_document()
         "unsupported_method",
     ];
     let output = Command::new(program)
-        .args(["run", &format!("{}/openapi.json", app.base()), "--header", "X-Api-Key: wapi_first"])
-        .args(["--checks", &checks.join(","), "--phases", "examples,coverage,fuzzing", "--max-examples", "4"])
-        .args(["--seed", "1", "--workers", "1", "--no-color", "--continue-on-failure"])
+        .args([
+            "run",
+            &format!("{}/openapi.json", app.base()),
+            "--header",
+            "X-Api-Key: wapi_first",
+        ])
+        .args([
+            "--checks",
+            &checks.join(","),
+            "--phases",
+            "examples,coverage,fuzzing",
+            "--max-examples",
+            "4",
+        ])
+        .args([
+            "--seed",
+            "1",
+            "--workers",
+            "1",
+            "--no-color",
+            "--continue-on-failure",
+        ])
         .current_dir(folder.path())
         .kill_on_drop(true)
         .output();
     let output = output.await.expect("schemathesis runs");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
-    let tested = said.lines().find_map(|line| line.trim().strip_prefix("Tested: ")?.parse::<usize>().ok());
+    assert!(
+        output.status.success(),
+        "{said}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let tested = said
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("Tested: ")?.parse::<usize>().ok());
     let document = app.get("/openapi.json").await.expect(200).json();
-    let described: usize =
-        document["paths"].as_object().unwrap().values().map(|path| path.as_object().unwrap().len()).sum();
-    assert_eq!(tested, Some(described - 2), "all but the stream and the document itself: {said}");
+    let described: usize = document["paths"]
+        .as_object()
+        .unwrap()
+        .values()
+        .map(|path| path.as_object().unwrap().len())
+        .sum();
+    assert_eq!(
+        tested,
+        Some(described - 2),
+        "all but the stream and the document itself: {said}"
+    );
     // Webhooks were tested and told again; what they were sent is not the question here.
     let stopped = app.stop().await;
     stopped.webhook.leftovers();
-    stopped.simulator.finish().await.expect("the simulator is content");
+    stopped
+        .simulator
+        .finish()
+        .await
+        .expect("the simulator is content");
 }

@@ -39,7 +39,11 @@ impl Order {
         };
         let answered = Clock::system().timeout(2 * PATIENCE, answer).await;
         let answer = answered.unwrap_or_else(|_| panic!("{self:?} of {name} is not answered"));
-        assert!(answer.status < 500, "{self:?} of {name}: {}", String::from_utf8_lossy(&answer.body));
+        assert!(
+            answer.status < 500,
+            "{self:?} of {name}: {}",
+            String::from_utf8_lossy(&answer.body)
+        );
         answer
     }
 }
@@ -53,7 +57,13 @@ async fn found(app: &TestApp, name: &str) -> Option<bool> {
 /// Waits until a session is as the model says.
 async fn becomes(app: &TestApp, name: &str, expected: Option<bool>) {
     let so = async || (found(app, name).await == expected).then_some(());
-    eventually(so, async || format!("{name} is {:?} and not {expected:?}", found(app, name).await)).await;
+    eventually(so, async || {
+        format!(
+            "{name} is {:?} and not {expected:?}",
+            found(app, name).await
+        )
+    })
+    .await;
 }
 
 /// What becomes of `work` while the clock runs.
@@ -82,15 +92,31 @@ async fn whatever_is_ordered_at_once_everybody_is_answered_and_the_last_word_cou
             Make.give(&app, &name).await.expect(201);
         }
         let all = [Make, Start, Stop, Restart, LogOut, Remove, Remove];
-        let orders: Vec<Order> = (0..6).map(|_| all[dice.below(all.len() as u64) as usize]).collect();
+        let orders: Vec<Order> = (0..6)
+            .map(|_| all[dice.below(all.len() as u64) as usize])
+            .collect();
         let answers = join_all(orders.iter().map(|order| order.give(&app, &name))).await;
         let count = |order: Order, status: u16| {
-            orders.iter().zip(&answers).filter(|(given, answer)| **given == order && answer.status == status).count()
+            orders
+                .iter()
+                .zip(&answers)
+                .filter(|(given, answer)| **given == order && answer.status == status)
+                .count()
         };
         // Each that was made is there until it is removed, once.
-        let (made, removed) = (count(Make, 201) + usize::from(has_begun), count(Remove, 204));
-        assert!(made == removed || made == removed + 1, "{orders:?}: {made} made and {removed} removed");
-        assert_eq!(found(&app, &name).await.is_some(), made > removed, "{orders:?}");
+        let (made, removed) = (
+            count(Make, 201) + usize::from(has_begun),
+            count(Remove, 204),
+        );
+        assert!(
+            made == removed || made == removed + 1,
+            "{orders:?}: {made} made and {removed} removed"
+        );
+        assert_eq!(
+            found(&app, &name).await.is_some(),
+            made > removed,
+            "{orders:?}"
+        );
         let last = [Start, Stop, Restart, Remove, Register][dice.below(5) as usize];
         let answer = last.give(&app, &name).await;
         let expected = match last {
@@ -99,7 +125,11 @@ async fn whatever_is_ordered_at_once_everybody_is_answered_and_the_last_word_cou
             Remove => None,
             last => Some(last == Stop),
         };
-        assert_eq!(answer.status == 404, made == removed && last != Register, "{last:?} after {orders:?}");
+        assert_eq!(
+            answer.status == 404,
+            made == removed && last != Register,
+            "{last:?} after {orders:?}"
+        );
         becomes(&app, &name, expected).await;
         // Nobody remembers one that was only registered and never scanned.
         model.insert(name, expected.filter(|_| made > removed));
@@ -121,14 +151,18 @@ async fn a_removal_beside_any_other_order_is_final_for_a_linked_session_too() {
             let (removal, answer) = if removal_first {
                 tokio::join!(Remove.give(&app, "shop"), other.give(&app, "shop"))
             } else {
-                let (answer, removal) = tokio::join!(other.give(&app, "shop"), Remove.give(&app, "shop"));
+                let (answer, removal) =
+                    tokio::join!(other.give(&app, "shop"), Remove.give(&app, "shop"));
                 (removal, answer)
             };
             removal.expect(204);
-            let is_made_anew = matches!((other, answer.status), (Make, 201) | (Register, 200 | 202));
+            let is_made_anew =
+                matches!((other, answer.status), (Make, 201) | (Register, 200 | 202));
             if !is_made_anew {
                 becomes(&app, "shop", None).await;
-            } else if let Some(session) = Some(app.session("shop").await).filter(|answer| answer.status == 200) {
+            } else if let Some(session) =
+                Some(app.session("shop").await).filter(|answer| answer.status == 200)
+            {
                 // A session of its own, which knows nothing of the former one's device.
                 assert_eq!(session.json()["paired"], false, "{other:?}");
                 Remove.give(&app, "shop").await.expect(204);
@@ -137,14 +171,26 @@ async fn a_removal_beside_any_other_order_is_final_for_a_linked_session_too() {
         }
     }
     let app = app.restart().await;
-    assert_eq!(app.get("/v1/sessions").await.expect(200).json()["sessions"], json!([]));
+    assert_eq!(
+        app.get("/v1/sessions").await.expect(200).json()["sessions"],
+        json!([])
+    );
     app.finish().await;
 }
 
 #[tokio::test]
 async fn a_session_that_waits_for_its_turn_at_the_start_hears_every_order() {
-    let app = Setup::new().set("WAPI_RESTORE_CONCURRENCY", 1).start().await;
-    let orders = [("a", None), ("b", Some(Stop)), ("c", Some(Remove)), ("d", Some(Restart)), ("e", Some(Start))];
+    let app = Setup::new()
+        .set("WAPI_RESTORE_CONCURRENCY", 1)
+        .start()
+        .await;
+    let orders = [
+        ("a", None),
+        ("b", Some(Stop)),
+        ("c", Some(Remove)),
+        ("d", Some(Restart)),
+        ("e", Some(Start)),
+    ];
     let mut phones = BTreeMap::new();
     for (name, _) in orders {
         let phone = app.phone(&format!("Owner of {name}"));
@@ -173,7 +219,11 @@ async fn a_session_that_waits_for_its_turn_at_the_start_hears_every_order() {
         };
         eventually(look, async || format!("{name} is not online")).await;
     }
-    assert_eq!(phones["c"].devices().len(), 1, "nobody asked for it to be logged out");
+    assert_eq!(
+        phones["c"].devices().len(),
+        1,
+        "nobody asked for it to be logged out"
+    );
     app.finish().await;
 }
 
@@ -186,12 +236,23 @@ async fn a_device_whose_file_stays_where_it_is_comes_back_to_nobody() {
         app.pair("cafe", &other).await;
         let obstacle = app.root().join("sessions/removed");
         std::fs::write(&obstacle, "").unwrap();
-        overtaken_by_time(&app, app.delete("/v1/sessions/shop")).await.expect(503);
-        let app = if is_restarted { app.restart().await } else { app };
+        overtaken_by_time(&app, app.delete("/v1/sessions/shop"))
+            .await
+            .expect(503);
+        let app = if is_restarted {
+            app.restart().await
+        } else {
+            app
+        };
         app.until("cafe", "online").await;
         assert_ne!(app.session("shop").await.json()["status"], "online");
-        overtaken_by_time(&app, app.post("/v1/sessions", json!({"id": "shop"}))).await.expect(503);
-        assert!(app.root().join("sessions/shop.db").exists(), "it is still in the way");
+        overtaken_by_time(&app, app.post("/v1/sessions", json!({"id": "shop"})))
+            .await
+            .expect(503);
+        assert!(
+            app.root().join("sessions/shop.db").exists(),
+            "it is still in the way"
+        );
         std::fs::remove_file(&obstacle).unwrap();
         becomes(&app, "shop", None).await;
         let made = Make.give(&app, "shop").await.expect(201).json();
@@ -211,7 +272,8 @@ async fn a_session_is_made_anew_while_its_former_one_is_still_being_removed() {
             eventually(
                 async || {
                     let is_leaving = app.session("shop").await;
-                    (is_leaving.status == 404 || is_leaving.json()["status"] != "online").then_some(())
+                    (is_leaving.status == 404 || is_leaving.json()["status"] != "online")
+                        .then_some(())
                 },
                 async || "it is not removed".to_owned(),
             )
@@ -220,9 +282,15 @@ async fn a_session_is_made_anew_while_its_former_one_is_still_being_removed() {
         });
         removed.expect(204);
         let registered: Value = registered.expect(202).json();
-        assert_eq!((&registered["status"], &registered["paired"]), (&json!("scan_qr"), &json!(false)));
+        assert_eq!(
+            (&registered["status"], &registered["paired"]),
+            (&json!("scan_qr"), &json!(false))
+        );
         let newcomer = app.phone(&format!("Newcomer {round}"));
-        newcomer.scans(&app.qr("shop").await).await.expect("its code is alive");
+        newcomer
+            .scans(&app.qr("shop").await)
+            .await
+            .expect("its code is alive");
         app.until("shop", "online").await;
         Remove.give(&app, "shop").await.expect(204);
     }
@@ -234,7 +302,10 @@ async fn a_phone_that_links_a_session_in_the_moment_of_its_removal_keeps_no_devi
     let app = TestApp::start().await;
     let paired = async || {
         let events = app.session_events().await;
-        events.iter().filter(|event| event["type"] == "session.paired").count()
+        events
+            .iter()
+            .filter(|event| event["type"] == "session.paired")
+            .count()
     };
     for round in 0..10_u64 {
         let (phone, before) = (app.phone(&format!("Owner {round}")), paired().await);
@@ -250,7 +321,9 @@ async fn a_phone_that_links_a_session_in_the_moment_of_its_removal_keeps_no_devi
         if removed.status == 409 {
             // Linked, but not online yet, and so nothing was done.
             app.until("shop", "online").await;
-            app.delete("/v1/sessions/shop?logout=true").await.expect(204);
+            app.delete("/v1/sessions/shop?logout=true")
+                .await
+                .expect(204);
         } else {
             removed.expect(204);
         }
@@ -259,7 +332,10 @@ async fn a_phone_that_links_a_session_in_the_moment_of_its_removal_keeps_no_devi
             let was_known = query.is_empty() && paired().await > before;
             (phone.devices().is_empty() || was_known).then_some(())
         };
-        eventually(is_well, async || format!("round {round}: the phone lists {:?}", phone.devices())).await;
+        eventually(is_well, async || {
+            format!("round {round}: the phone lists {:?}", phone.devices())
+        })
+        .await;
         becomes(&app, "shop", None).await;
     }
     app.finish().await;

@@ -16,19 +16,34 @@ async fn history(app: &TestApp) -> Value {
 #[tokio::test]
 async fn it_is_asked_for_and_stays_so() {
     let app = TestApp::start().await;
-    app.post("/v1/sessions", json!({"id": "bar"})).await.expect(201);
-    assert_eq!(app.get("/v1/sessions/bar").await.expect(200).json()["history"], Value::Null);
-    let made = app.post("/v1/sessions", json!({"id": "shop", "history": true})).await.expect(201).json();
-    let waiting = json!({"status": "waiting", "progress": 0, "started_at": null, "updated_at": null});
+    app.post("/v1/sessions", json!({"id": "bar"}))
+        .await
+        .expect(201);
+    assert_eq!(
+        app.get("/v1/sessions/bar").await.expect(200).json()["history"],
+        Value::Null
+    );
+    let made = app
+        .post("/v1/sessions", json!({"id": "shop", "history": true}))
+        .await
+        .expect(201)
+        .json();
+    let waiting =
+        json!({"status": "waiting", "progress": 0, "started_at": null, "updated_at": null});
     assert_eq!(made["history"], waiting);
-    let wrong = app.post("/v1/sessions", json!({"id": "pub", "history": "yes"})).await.expect(400);
+    let wrong = app
+        .post("/v1/sessions", json!({"id": "pub", "history": "yes"}))
+        .await
+        .expect(400);
     assert_eq!(wrong.fields(), ["history"]);
     let app = app.restart().await;
     let there = async || Some(app.session("shop").await).filter(|answer| answer.status == 200);
     let there = eventually(there, async || "it is not there".to_owned()).await;
     assert_eq!(there.json()["history"], waiting);
     app.delete(SHOP).await.expect(204);
-    app.post("/v1/sessions", json!({"id": "shop"})).await.expect(201);
+    app.post("/v1/sessions", json!({"id": "shop"}))
+        .await
+        .expect(201);
     assert_eq!(history(&app).await, Value::Null);
     app.finish().await;
 }
@@ -36,11 +51,21 @@ async fn it_is_asked_for_and_stays_so() {
 #[tokio::test]
 async fn it_cannot_be_asked_for_where_none_is_kept() {
     let app = Setup::new().set("WAPI_HISTORY", "off").start().await;
-    let refused = app.post("/v1/sessions", json!({"id": "shop", "history": true})).await.expect(409);
+    let refused = app
+        .post("/v1/sessions", json!({"id": "shop", "history": true}))
+        .await
+        .expect(409);
     assert_eq!(refused.code(), "history_off");
-    assert!(refused.json()["detail"].as_str().unwrap().contains("WAPI_HISTORY"));
+    assert!(
+        refused.json()["detail"]
+            .as_str()
+            .unwrap()
+            .contains("WAPI_HISTORY")
+    );
     app.get(SHOP).await.expect(404);
-    app.post("/v1/sessions", json!({"id": "shop", "history": false})).await.expect(201);
+    app.post("/v1/sessions", json!({"id": "shop", "history": false}))
+        .await
+        .expect(201);
     app.finish().await;
 }
 
@@ -50,14 +75,29 @@ async fn look(app: &TestApp, path: &str) -> Value {
 
 fn bodies(page: &Value) -> Vec<String> {
     let messages = page["messages"].as_array().unwrap().iter();
-    messages.map(|message| message["text"]["body"].as_str().unwrap_or("?").to_owned()).collect()
+    messages
+        .map(|message| message["text"]["body"].as_str().unwrap_or("?").to_owned())
+        .collect()
 }
 
 /// Messages between two, a second apart, the newest a moment ago.
 fn past(count: u64) -> Vec<PastMessage> {
     let begin = now() - count - 60;
-    let author = |index| if index % 2 == 0 { Author::Me } else { Author::Them };
-    let message = |index| PastMessage::text(&format!("OLD{index}"), author(index), begin + index, &format!("n{index}"));
+    let author = |index| {
+        if index % 2 == 0 {
+            Author::Me
+        } else {
+            Author::Them
+        }
+    };
+    let message = |index| {
+        PastMessage::text(
+            &format!("OLD{index}"),
+            author(index),
+            begin + index,
+            &format!("n{index}"),
+        )
+    };
     (0..count).map(message).collect()
 }
 
@@ -67,12 +107,17 @@ fn now() -> u64 {
 
 async fn until_history(app: &TestApp, status: &str) -> Value {
     let look = async || Some(history(app).await).filter(|history| history["status"] == status);
-    eventually(look, async || format!("it is not {status}: {}", history(app).await)).await
+    eventually(look, async || {
+        format!("it is not {status}: {}", history(app).await)
+    })
+    .await
 }
 
 /// Makes a session that asks for the history, and links it.
 async fn pair_with_history(app: &TestApp, phone: &Phone) {
-    app.post("/v1/sessions", json!({"id": "shop", "history": true})).await.expect(201);
+    app.post("/v1/sessions", json!({"id": "shop", "history": true}))
+        .await
+        .expect(201);
     app.pair("shop", phone).await;
 }
 
@@ -103,27 +148,48 @@ async fn is_taken_in(addressing: Addressing) {
     pair_with_history(&app, &alice).await;
     let complete = until_history(&app, "complete").await;
     assert_eq!(complete["progress"], 100);
-    assert!(complete["started_at"].is_string() && complete["updated_at"].is_string(), "{complete}");
+    assert!(
+        complete["started_at"].is_string() && complete["updated_at"].is_string(),
+        "{complete}"
+    );
 
     let page = look(&app, &format!("/chats/{}/messages?limit=500", bob.number())).await;
     let expected: Vec<_> = (0..121).rev().map(|index| format!("n{index}")).collect();
     assert_eq!(bodies(&page), expected);
     let (mine, theirs) = (&page["messages"][0], &page["messages"][1]);
-    assert_eq!((&mine["id"], &mine["from_me"], &mine["status"]), (&json!("OLD120"), &json!(true), &json!("sent")));
-    assert_eq!((&theirs["from_me"], &theirs["from"]["id"]), (&json!(false), &json!(bob.jid())));
+    assert_eq!(
+        (&mine["id"], &mine["from_me"], &mine["status"]),
+        (&json!("OLD120"), &json!(true), &json!("sent"))
+    );
+    assert_eq!(
+        (&theirs["from_me"], &theirs["from"]["id"]),
+        (&json!(false), &json!(bob.jid()))
+    );
     assert_eq!(theirs["from"]["lid"], bob.lid());
     let chat = look(&app, &format!("/chats/{}", bob.lid())).await;
-    assert_eq!((&chat["id"], &chat["name"], &chat["archived"]), (&json!(bob.jid()), &json!("Bob"), &json!(true)));
-    assert_eq!((&chat["unread_count"], &chat["last_message"]["id"]), (&json!(0), &json!("OLD120")));
+    assert_eq!(
+        (&chat["id"], &chat["name"], &chat["archived"]),
+        (&json!(bob.jid()), &json!("Bob"), &json!(true))
+    );
+    assert_eq!(
+        (&chat["unread_count"], &chat["last_message"]["id"]),
+        (&json!(0), &json!("OLD120"))
+    );
     let found = look(&app, "/messages?q=%D0%BF%D1%80%D0%B8%D0%B2%D0%B5%D1%82").await;
     assert_eq!(found["messages"][0]["chat"], json!(group));
     assert_eq!(found["messages"][0]["from"]["name"], "Carol");
-    assert_eq!(look(&app, &format!("/contacts/{}", carol.number())).await["lid"], carol.lid());
+    assert_eq!(
+        look(&app, &format!("/contacts/{}", carol.number())).await["lid"],
+        carol.lid()
+    );
 
     // The next that comes is the first that is told.
     bob.sends_text(alice.number(), "new").await.unwrap();
     assert_eq!(app.webhook.next().await.body["data"]["text"]["body"], "new");
-    assert_eq!(app.events("message.received,message.echo", 1).await.len(), 1);
+    assert_eq!(
+        app.events("message.received,message.echo", 1).await.len(),
+        1
+    );
     let told = app.events("session.history", 2).await;
     assert_eq!(told.last().unwrap()["data"]["status"], "complete");
     app.finish().await;
@@ -138,23 +204,53 @@ async fn a_message_is_one_however_often_and_by_which_way_it_comes() {
     until_history(&app, "complete").await;
     let live = bob.sends_text(alice.number(), "hello").await.unwrap();
     app.webhook.next().await;
-    let mine = app.accepted("shop", json!({"to": bob.number(), "text": {"body": "at once"}})).await;
+    let mine = app
+        .accepted(
+            "shop",
+            json!({"to": bob.number(), "text": {"body": "at once"}}),
+        )
+        .await;
     app.until_message("shop", &mine, "delivered").await;
     // The phone tells everything again, and what came meanwhile with it.
     let older = PastMessage::text("OLDER", Author::Them, now() - 900, "older");
-    let again = [(Author::Them, &live, "hello"), (Author::Me, &mine, "at once")];
+    let again = [
+        (Author::Them, &live, "hello"),
+        (Author::Me, &mine, "at once"),
+    ];
     let again = again.map(|(author, id, text)| PastMessage::text(id, author, now(), text));
-    alice.remembers(bob.number(), [vec![older], again.to_vec()].concat()).unwrap();
+    alice
+        .remembers(bob.number(), [vec![older], again.to_vec()].concat())
+        .unwrap();
     alice.tells_history_again().unwrap();
-    let older = async || look(&app, "/messages?q=older").await["messages"][0]["id"].as_str().map(drop);
-    eventually(older, async || format!("it is not taken in: {}", history(&app).await)).await;
+    let older = async || {
+        look(&app, "/messages?q=older").await["messages"][0]["id"]
+            .as_str()
+            .map(drop)
+    };
+    eventually(older, async || {
+        format!("it is not taken in: {}", history(&app).await)
+    })
+    .await;
     until_history(&app, "complete").await;
     let page = look(&app, &format!("/chats/{}/messages?limit=500", bob.number())).await;
     let between = (0..60).rev().map(|index| format!("n{index}"));
-    let expected: Vec<_> =
-        ["at once", "hello"].map(str::to_owned).into_iter().chain(between).chain(["older".to_owned()]).collect();
-    assert_eq!(bodies(&page), expected, "{:#} {:#}", page["messages"][0], page["messages"][1]);
-    assert_eq!(page["messages"][0]["status"], "delivered", "the history knew less");
+    let expected: Vec<_> = ["at once", "hello"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(between)
+        .chain(["older".to_owned()])
+        .collect();
+    assert_eq!(
+        bodies(&page),
+        expected,
+        "{:#} {:#}",
+        page["messages"][0],
+        page["messages"][1]
+    );
+    assert_eq!(
+        page["messages"][0]["status"], "delivered",
+        "the history knew less"
+    );
     assert_eq!(look(&app, "/chats").await["chats"][0]["unread_count"], 1);
     app.finish().await;
 }
@@ -166,7 +262,10 @@ async fn what_became_of_old_messages_is_known_and_older_ones_are_left_out() {
     let day = 24 * 3600;
     let read = PastMessage {
         status: Some(Status::READ),
-        reactions: vec![(Author::Them, "👍".to_owned()), (Author::Me, "❤️".to_owned())],
+        reactions: vec![
+            (Author::Them, "👍".to_owned()),
+            (Author::Me, "❤️".to_owned()),
+        ],
         ..PastMessage::text("READ", Author::Me, now() - 9 * day, "nine days ago")
     };
     let old = PastMessage::text("OLD", Author::Them, now() - 11 * day, "eleven days ago");
@@ -178,7 +277,12 @@ async fn what_became_of_old_messages_is_known_and_older_ones_are_left_out() {
     let message = &page["messages"][0];
     assert_eq!(message["status"], "read");
     let reactions: Vec<_> = message["reactions"].as_array().unwrap().iter().collect();
-    let by = |emoji: &str| reactions.iter().find(|it| it["emoji"] == emoji).unwrap_or_else(|| panic!("{message}"));
+    let by = |emoji: &str| {
+        reactions
+            .iter()
+            .find(|it| it["emoji"] == emoji)
+            .unwrap_or_else(|| panic!("{message}"))
+    };
     assert_eq!(by("👍")["from"]["id"], bob.jid());
     assert_eq!(by("❤️")["from_me"], true);
     app.finish().await;
@@ -188,17 +292,40 @@ async fn what_became_of_old_messages_is_known_and_older_ones_are_left_out() {
 async fn files_of_the_past_are_fetched_when_somebody_asks() {
     let app = TestApp::start().await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    bob.sends_file(alice.number(), File::new(FileKind::Document, b"a list".to_vec(), "text/plain")).await.unwrap();
-    let message = alice.until("it is there", PATIENCE, |alice| Some((*alice.received().first()?.protobuf).clone()));
+    bob.sends_file(
+        alice.number(),
+        File::new(FileKind::Document, b"a list".to_vec(), "text/plain"),
+    )
+    .await
+    .unwrap();
+    let message = alice.until("it is there", PATIENCE, |alice| {
+        Some((*alice.received().first()?.protobuf).clone())
+    });
     let message = message.await.unwrap();
-    let sent = PastMessage { message, ..PastMessage::text("FILE", Author::Them, now() - 70, "") };
-    alice.remembers(bob.number(), vec![sent, past(1).remove(0)]).unwrap();
+    let sent = PastMessage {
+        message,
+        ..PastMessage::text("FILE", Author::Them, now() - 70, "")
+    };
+    alice
+        .remembers(bob.number(), vec![sent, past(1).remove(0)])
+        .unwrap();
     pair_with_history(&app, &alice).await;
     until_history(&app, "complete").await;
     let page = look(&app, &format!("/chats/{}/messages", bob.number())).await;
-    let id = page["messages"][1]["document"]["id"].as_str().unwrap_or_else(|| panic!("{page}"));
-    assert_eq!(app.get(&format!("/v1/media/{id}")).await.expect(200).json()["status"], "remote");
-    assert_eq!(app.get(&format!("/v1/media/{id}/content?wait=30")).await.expect(200).body, b"a list");
+    let id = page["messages"][1]["document"]["id"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{page}"));
+    assert_eq!(
+        app.get(&format!("/v1/media/{id}")).await.expect(200).json()["status"],
+        "remote"
+    );
+    assert_eq!(
+        app.get(&format!("/v1/media/{id}/content?wait=30"))
+            .await
+            .expect(200)
+            .body,
+        b"a list"
+    );
     app.finish().await;
 }
 
@@ -209,11 +336,22 @@ async fn a_session_that_did_not_ask_fetches_nothing() {
     alice.remembers(bob.number(), past(60)).unwrap();
     app.pair("shop", &alice).await;
     // What is told after it has come, when all of it has come.
-    alice.until("everything arrived", PATIENCE, |alice| (alice.devices()[0].queued == 0).then_some(())).await.unwrap();
+    alice
+        .until("everything arrived", PATIENCE, |alice| {
+            (alice.devices()[0].queued == 0).then_some(())
+        })
+        .await
+        .unwrap();
     bob.sends_text(alice.number(), "new").await.unwrap();
     assert_eq!(app.webhook.next().await.body["data"]["text"]["body"], "new");
-    assert_eq!(bodies(&look(&app, &format!("/chats/{}/messages", bob.number())).await), ["new"]);
-    assert_eq!((app.simulator.downloads(), history(&app).await), (0, Value::Null));
+    assert_eq!(
+        bodies(&look(&app, &format!("/chats/{}/messages", bob.number())).await),
+        ["new"]
+    );
+    assert_eq!(
+        (app.simulator.downloads(), history(&app).await),
+        (0, Value::Null)
+    );
     app.finish().await;
 }
 
@@ -226,7 +364,10 @@ async fn a_part_that_cannot_be_fetched_is_missed() {
     pair_with_history(&app, &alice).await;
     until_history(&app, "incomplete").await;
     // The newest of each chat came beside its announcement.
-    assert_eq!(bodies(&look(&app, &format!("/chats/{}/messages", bob.number())).await), ["n59"]);
+    assert_eq!(
+        bodies(&look(&app, &format!("/chats/{}/messages", bob.number())).await),
+        ["n59"]
+    );
     app.simulator.faults().withhold_media(false);
     // The next device is told everything anew.
     app.order("shop", "logout").await.expect(200);
@@ -234,25 +375,47 @@ async fn a_part_that_cannot_be_fetched_is_missed() {
     until_history(&app, "waiting").await;
     app.pair("shop", &alice).await;
     until_history(&app, "complete").await;
-    assert_eq!(bodies(&look(&app, &format!("/chats/{}/messages?limit=500", bob.number())).await).len(), 60);
+    assert_eq!(
+        bodies(&look(&app, &format!("/chats/{}/messages?limit=500", bob.number())).await).len(),
+        60
+    );
     app.finish().await;
 }
 
 #[tokio::test]
 async fn what_a_crash_takes_is_said_to_be_missing() {
-    let Surroundings { simulator, webhook, wapi, address } = Surroundings::new().await;
+    let Surroundings {
+        simulator,
+        webhook,
+        wapi,
+        address,
+    } = Surroundings::new().await;
     let wapi = wapi.set("WAPI_WHATSAPP_CA_FILE", simulator.ca_pem_file().display());
-    let (alice, bob) = (simulator.phone("Alice").unwrap(), simulator.phone("Bob").unwrap());
+    let (alice, bob) = (
+        simulator.phone("Alice").unwrap(),
+        simulator.phone("Bob").unwrap(),
+    );
     alice.remembers(bob.number(), past(LARGE)).unwrap();
     alice.packs_history(LARGE as usize);
     let (running, client) = wapi.serves(address).await;
-    client.post("/v1/sessions", json!({"id": "shop", "history": true})).await.expect(201);
+    client
+        .post("/v1/sessions", json!({"id": "shop", "history": true}))
+        .await
+        .expect(201);
     client.pair("shop", &alice).await;
     let some = async || {
-        client.get(&format!("{SHOP}/messages?q=n7&limit=1")).await.json()["messages"][0]["id"].as_str().map(drop)
+        client
+            .get(&format!("{SHOP}/messages?q=n7&limit=1"))
+            .await
+            .json()["messages"][0]["id"]
+            .as_str()
+            .map(drop)
     };
     eventually(some, async || "nothing came".to_owned()).await;
-    assert_eq!(client.session("shop").await.json()["history"]["status"], "receiving");
+    assert_eq!(
+        client.session("shop").await.json()["history"]["status"],
+        "receiving"
+    );
     running.kill().await;
 
     let (running, client) = wapi.serves(address).await;
@@ -261,7 +424,10 @@ async fn what_a_crash_takes_is_said_to_be_missing() {
     assert_eq!(missing["status"], "incomplete", "{missing}");
     bob.sends_text(alice.number(), "new").await.unwrap();
     assert_eq!(webhook.next().await.body["data"]["text"]["body"], "new");
-    assert_eq!(client.session("shop").await.json()["history"]["status"], "incomplete");
+    assert_eq!(
+        client.session("shop").await.json()["history"]["status"],
+        "incomplete"
+    );
     assert!(running.terminate().await.success);
     assert_eq!(webhook.leftovers().len(), 0);
     simulator.finish().await.unwrap();
@@ -275,17 +441,28 @@ const GROWTH: u64 = 40 * 1024 * 1024;
 
 #[tokio::test]
 async fn a_large_part_is_never_in_memory_as_a_whole_and_holds_up_nobody() {
-    let Surroundings { simulator, webhook, wapi, address } = Surroundings::new().await;
+    let Surroundings {
+        simulator,
+        webhook,
+        wapi,
+        address,
+    } = Surroundings::new().await;
     let wapi = wapi.set("WAPI_WHATSAPP_CA_FILE", simulator.ca_pem_file().display());
     let [alice, bob] = ["Alice", "Bob"].map(|name| simulator.phone(name).unwrap());
     let (running, client) = wapi.serves(address).await;
-    client.post("/v1/sessions", json!({"id": "shop", "history": true})).await.expect(201);
+    client
+        .post("/v1/sessions", json!({"id": "shop", "history": true}))
+        .await
+        .expect(201);
     // What the first parts cost once is no growth.
     alice.remembers(bob.number(), past(400)).unwrap();
     client.pair("shop", &alice).await;
     let status = async || client.session("shop").await.json()["history"].clone();
-    eventually(async || (status().await["status"] == "complete").then_some(()), async || status().await.to_string())
-        .await;
+    eventually(
+        async || (status().await["status"] == "complete").then_some(()),
+        async || status().await.to_string(),
+    )
+    .await;
     let before = running.begin_peak();
     alice.packs_history(LARGE as usize);
     let begin = now() - 59 - LARGE;
@@ -297,25 +474,45 @@ async fn a_large_part_is_never_in_memory_as_a_whole_and_holds_up_nobody() {
             &format!("big {index} {}", "word ".repeat(20)),
         )
     };
-    alice.remembers(bob.number(), (0..LARGE).map(message).collect()).unwrap();
+    alice
+        .remembers(bob.number(), (0..LARGE).map(message).collect())
+        .unwrap();
     alice.tells_history_again().unwrap();
     let found = async || {
-        client.get(&format!("{SHOP}/messages?q=big&limit=1")).await.json()["messages"][0]["id"].as_str().map(drop)
+        client
+            .get(&format!("{SHOP}/messages?q=big&limit=1"))
+            .await
+            .json()["messages"][0]["id"]
+            .as_str()
+            .map(drop)
     };
     eventually(found, async || "nothing came".to_owned()).await;
     let clock = Clock::system();
     let sent = clock.uptime();
     bob.sends_text(alice.number(), "meanwhile").await.unwrap();
-    assert_eq!(webhook.next().await.body["data"]["text"]["body"], "meanwhile");
+    assert_eq!(
+        webhook.next().await.body["data"]["text"]["body"],
+        "meanwhile"
+    );
     let took = clock.uptime().saturating_sub(sent);
     assert_eq!(status().await["status"], "receiving", "it came meanwhile");
-    eventually(async || (status().await["status"] == "complete").then_some(()), async || status().await.to_string())
-        .await;
-    let newest = client.get(&format!("{SHOP}/chats/{}/messages?limit=2", bob.number())).await.expect(200).json();
+    eventually(
+        async || (status().await["status"] == "complete").then_some(()),
+        async || status().await.to_string(),
+    )
+    .await;
+    let newest = client
+        .get(&format!("{SHOP}/chats/{}/messages?limit=2", bob.number()))
+        .await
+        .expect(200)
+        .json();
     assert_eq!(newest["messages"][0]["text"]["body"], "meanwhile");
     assert_eq!(newest["messages"][1]["id"], format!("BIG{}", LARGE - 1));
     let growth = running.peak().saturating_sub(before);
-    eprintln!("{LARGE} messages in one part: {} KiB more, and a message beside them took {took:?}", growth / 1024);
+    eprintln!(
+        "{LARGE} messages in one part: {} KiB more, and a message beside them took {took:?}",
+        growth / 1024
+    );
     assert!(growth < GROWTH, "{growth} bytes");
     assert!(running.terminate().await.success);
     simulator.finish().await.unwrap();

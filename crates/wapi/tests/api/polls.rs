@@ -29,8 +29,11 @@ async fn told(app: &TestApp, kind: &str, count: usize) -> Vec<Value> {
 async fn votes_on_a_poll_of_ours(app: TestApp) {
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     app.pair("shop", &alice).await;
-    let poll = json!({"question": "What?", "options": ["Tea", "Coffee", "Milk"], "max_selections": 2});
-    let id = app.accepted("shop", json!({"to": bob.number(), "poll": poll})).await;
+    let poll =
+        json!({"question": "What?", "options": ["Tea", "Coffee", "Milk"], "max_selections": 2});
+    let id = app
+        .accepted("shop", json!({"to": bob.number(), "poll": poll}))
+        .await;
     assert_eq!(bob.next_message(PATIENCE).await.unwrap().id, id);
     let ballots = [vec!["Tea", "Milk"], vec!["Coffee"], vec![]];
     for ballot in &ballots {
@@ -42,17 +45,36 @@ async fn votes_on_a_poll_of_ours(app: TestApp) {
 
     let told = votes(&app, 4).await;
     for (vote, ballot) in told.iter().zip(&ballots) {
-        assert_eq!((&vote["message_id"], &vote["chat"]), (&json!(id), &json!(bob.jid())));
-        assert_eq!((&vote["from"]["phone"], &vote["question"]), (&json!(bob.number()), &json!("What?")));
+        assert_eq!(
+            (&vote["message_id"], &vote["chat"]),
+            (&json!(id), &json!(bob.jid()))
+        );
+        assert_eq!(
+            (&vote["from"]["phone"], &vote["question"]),
+            (&json!(bob.number()), &json!("What?"))
+        );
         assert_eq!(vote["options"], json!(ballot));
         let standing = |option: &str| {
-            let voters: Vec<_> = ballot.contains(&option).then(|| bob.jid()).into_iter().collect();
+            let voters: Vec<_> = ballot
+                .contains(&option)
+                .then(|| bob.jid())
+                .into_iter()
+                .collect();
             json!({"option": option, "votes": voters.len(), "voters": voters})
         };
-        assert_eq!(vote["tally"], json!(["Tea", "Coffee", "Milk"].map(standing)));
+        assert_eq!(
+            vote["tally"],
+            json!(["Tea", "Coffee", "Milk"].map(standing))
+        );
     }
-    assert_eq!((&told[3]["from_me"], &told[3]["from"]["phone"]), (&json!(true), &json!(alice.number())));
-    assert_eq!(told[3]["tally"][2], json!({"option": "Milk", "votes": 1, "voters": [alice.jid()]}));
+    assert_eq!(
+        (&told[3]["from_me"], &told[3]["from"]["phone"]),
+        (&json!(true), &json!(alice.number()))
+    );
+    assert_eq!(
+        told[3]["tally"][2],
+        json!({"option": "Milk", "votes": 1, "voters": [alice.jid()]})
+    );
     app.finish().await;
 }
 
@@ -63,7 +85,10 @@ async fn votes_on_our_polls_are_opened_and_counted() {
 
 #[tokio::test]
 async fn votes_are_opened_where_everybody_has_a_lid() {
-    let options = Options { addressing: Addressing::Lid, ..Options::default() };
+    let options = Options {
+        addressing: Addressing::Lid,
+        ..Options::default()
+    };
     votes_on_a_poll_of_ours(Setup::new().simulator(options).start().await).await;
 }
 
@@ -86,7 +111,10 @@ fn poll(most: u32) -> wa::Message {
 }
 
 fn sealing() -> MessageField<wa::MessageContextInfo> {
-    MessageField::some(wa::MessageContextInfo { message_secret: Some(vec![7; 32]), ..Default::default() })
+    MessageField::some(wa::MessageContextInfo {
+        message_secret: Some(vec![7; 32]),
+        ..Default::default()
+    })
 }
 
 #[tokio::test]
@@ -98,19 +126,36 @@ async fn votes_on_polls_of_others_are_opened_and_unknown_polls_are_told_without_
     let carol = app.phone("Carol");
     let foreign = bob.sends(carol.number(), "poll", poll(1)).unwrap();
     carol.next_message(PATIENCE).await.unwrap();
-    bob.votes(&alice.jid(), &foreign, Author::Me, &["Tea"]).unwrap();
+    bob.votes(&alice.jid(), &foreign, Author::Me, &["Tea"])
+        .unwrap();
 
     let id = bob.sends(alice.number(), "poll", poll(1)).unwrap();
     let received = app.webhook.next().await.body;
-    assert_eq!((&received["data"]["type"], &received["data"]["poll"]["max_selections"]), (&json!("poll"), &json!(1)));
+    assert_eq!(
+        (
+            &received["data"]["type"],
+            &received["data"]["poll"]["max_selections"]
+        ),
+        (&json!("poll"), &json!(1))
+    );
     bob.votes(&alice.jid(), &id, Author::Me, &["Tea"]).unwrap();
     let told = votes(&app, 2).await;
     assert_eq!(
-        (&told[0]["message_id"], &told[0]["options"], &told[0]["tally"]),
+        (
+            &told[0]["message_id"],
+            &told[0]["options"],
+            &told[0]["tally"]
+        ),
         (&json!(foreign), &Value::Null, &Value::Null)
     );
-    assert_eq!((&told[1]["message_id"], &told[1]["options"]), (&json!(id), &json!(["Tea"])));
-    assert_eq!(told[1]["tally"][0], json!({"option": "Tea", "votes": 1, "voters": [bob.jid()]}));
+    assert_eq!(
+        (&told[1]["message_id"], &told[1]["options"]),
+        (&json!(id), &json!(["Tea"]))
+    );
+    assert_eq!(
+        told[1]["tally"][0],
+        json!({"option": "Tea", "votes": 1, "voters": [bob.jid()]})
+    );
     app.finish().await;
 }
 
@@ -121,27 +166,51 @@ async fn answers_to_events_are_opened_and_counted() {
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     app.pair("shop", &alice).await;
     let event = json!({"name": "Party", "start": "2026-12-01T09:00:00Z"});
-    let id = app.accepted("shop", json!({"to": bob.number(), "event": event})).await;
+    let id = app
+        .accepted("shop", json!({"to": bob.number(), "event": event}))
+        .await;
     bob.next_message(PATIENCE).await.unwrap();
     for response in [MAYBE, NOT_GOING, GOING] {
-        bob.responds(&alice.jid(), &id, Author::Them, response).unwrap();
+        bob.responds(&alice.jid(), &id, Author::Them, response)
+            .unwrap();
     }
     let told = told(&app, "event.response", 3).await;
-    let responses: Vec<_> = told.iter().map(|answer| answer["response"].clone()).collect();
+    let responses: Vec<_> = told
+        .iter()
+        .map(|answer| answer["response"].clone())
+        .collect();
     assert_eq!(responses, ["maybe", "not_going", "going"]);
     let last = &told[2];
-    assert_eq!((&last["message_id"], &last["name"], &last["extra_guests"]), (&json!(id), &json!("Party"), &json!(1)));
-    assert_eq!(last["tally"][0], json!({"option": "going", "votes": 1, "voters": [bob.jid()]}));
-    assert_eq!((&last["tally"][1]["votes"], &last["tally"][2]["votes"]), (&json!(0), &json!(0)));
+    assert_eq!(
+        (&last["message_id"], &last["name"], &last["extra_guests"]),
+        (&json!(id), &json!("Party"), &json!(1))
+    );
+    assert_eq!(
+        last["tally"][0],
+        json!({"option": "going", "votes": 1, "voters": [bob.jid()]})
+    );
+    assert_eq!(
+        (&last["tally"][1]["votes"], &last["tally"][2]["votes"]),
+        (&json!(0), &json!(0))
+    );
     app.finish().await;
 }
 
 /// The ids of a poll and an event of Bob's that the session was told of.
 async fn asked(app: &TestApp, bob: &Phone, to: &str) -> [String; 2] {
-    let event = wa::message::EventMessage { name: Some("Party".to_owned()), ..Default::default() };
-    let event =
-        wa::Message { event_message: MessageField::some(event), message_context_info: sealing(), ..Default::default() };
-    let ids = [bob.sends(to, "poll", poll(0)).unwrap(), bob.sends(to, "event", event).unwrap()];
+    let event = wa::message::EventMessage {
+        name: Some("Party".to_owned()),
+        ..Default::default()
+    };
+    let event = wa::Message {
+        event_message: MessageField::some(event),
+        message_context_info: sealing(),
+        ..Default::default()
+    };
+    let ids = [
+        bob.sends(to, "poll", poll(0)).unwrap(),
+        bob.sends(to, "event", event).unwrap(),
+    ];
     for id in &ids {
         assert_eq!(app.webhook.next().await.body["data"]["id"], json!(id));
     }
@@ -152,36 +221,64 @@ async fn asked(app: &TestApp, bob: &Phone, to: &str) -> [String; 2] {
 /// other way round, are among them.
 fn worlds() -> impl Iterator<Item = (Addressing, Addressing, bool)> {
     const BOTH: [Addressing; 2] = [Addressing::PhoneNumber, Addressing::Lid];
-    let asking = BOTH.into_iter().flat_map(|world| BOTH.map(|asking| (world, asking)));
+    let asking = BOTH
+        .into_iter()
+        .flat_map(|world| BOTH.map(|asking| (world, asking)));
     asking.flat_map(|(world, asking)| [(world, asking, false), (world, asking, true)])
 }
 
 #[tokio::test]
 async fn the_account_votes_and_answers_and_phones_open_it() {
     for (addressing, asking, is_group) in worlds() {
-        let app = Setup::new().simulator(Options { addressing, ..Options::default() }).start().await;
+        let app = Setup::new()
+            .simulator(Options {
+                addressing,
+                ..Options::default()
+            })
+            .start()
+            .await;
         let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
         app.pair("shop", &alice).await;
         bob.is_addressed_by(asking);
         let (theirs, ours) = match is_group {
             true => {
-                let group = bob.creates_group_addressed("club", &[&alice], asking).unwrap();
+                let group = bob
+                    .creates_group_addressed("club", &[&alice], asking)
+                    .unwrap();
                 (group.clone(), group)
             }
             false => (bob.jid(), alice.jid()),
         };
         let [poll, event] = asked(&app, &bob, &ours).await;
         for ballot in [vec!["Tea", "Coffee"], vec!["Coffee"], vec![]] {
-            app.accepted("shop", json!({"to": theirs, "poll_vote": {"message_id": poll, "options": ballot}})).await;
+            app.accepted(
+                "shop",
+                json!({"to": theirs, "poll_vote": {"message_id": poll, "options": ballot}}),
+            )
+            .await;
             let vote = bob.next_message(PATIENCE).await.unwrap();
-            assert_eq!(bob.opens_vote(&vote).unwrap(), ballot, "{addressing:?}, {asking:?}, in a group: {is_group}");
+            assert_eq!(
+                bob.opens_vote(&vote).unwrap(),
+                ballot,
+                "{addressing:?}, {asking:?}, in a group: {is_group}"
+            );
         }
         let answer = json!({"message_id": event, "response": "maybe", "extra_guests": 2});
-        app.accepted("shop", json!({"to": theirs, "event_response": answer})).await;
-        let opened = bob.opens_response(&bob.next_message(PATIENCE).await.unwrap()).unwrap();
-        assert_eq!((opened.response, opened.extra_guest_count), (Some(EventResponseType::MAYBE), Some(2)));
+        app.accepted("shop", json!({"to": theirs, "event_response": answer}))
+            .await;
+        let opened = bob
+            .opens_response(&bob.next_message(PATIENCE).await.unwrap())
+            .unwrap();
+        assert_eq!(
+            (opened.response, opened.extra_guest_count),
+            (Some(EventResponseType::MAYBE), Some(2))
+        );
         // Nobody sees them as messages of the chat.
-        let chat = app.get(&format!("/v1/sessions/shop/chats/{theirs}/messages")).await.expect(200).json();
+        let chat = app
+            .get(&format!("/v1/sessions/shop/chats/{theirs}/messages"))
+            .await
+            .expect(200)
+            .json();
         assert_eq!(chat["messages"].as_array().unwrap().len(), 2, "{chat:#}");
         app.finish().await;
     }
@@ -194,22 +291,45 @@ async fn own_votes_count_and_the_account_votes_on_its_own_polls() {
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     app.pair("shop", &alice).await;
     let poll = json!({"question": "What?", "options": ["Tea", "Coffee"]});
-    let poll = app.accepted("shop", json!({"to": bob.number(), "poll": poll})).await;
+    let poll = app
+        .accepted("shop", json!({"to": bob.number(), "poll": poll}))
+        .await;
     bob.next_message(PATIENCE).await.unwrap();
     let vote = json!({"to": bob.number(), "poll_vote": {"message_id": poll, "options": ["Tea"]}});
     // What WhatsApp does not take does not count.
     app.simulator.faults().acks(AckFault::Refuse(479));
-    assert_eq!(app.post("/v1/sessions/shop/messages", vote.clone()).await.code(), "whatsapp_refused");
+    assert_eq!(
+        app.post("/v1/sessions/shop/messages", vote.clone())
+            .await
+            .code(),
+        "whatsapp_refused"
+    );
     app.simulator.faults().acks(AckFault::None);
-    bob.votes(&alice.jid(), &poll, Author::Them, &["Coffee"]).unwrap();
+    bob.votes(&alice.jid(), &poll, Author::Them, &["Coffee"])
+        .unwrap();
     let counted = |votes: &[Value]| votes.last().unwrap()["tally"][0]["votes"].clone();
     assert_eq!(counted(&votes(&app, 1).await), 0);
-    let sent = app.post("/v1/sessions/shop/messages", vote).await.expect(200).json();
-    assert_eq!((&sent["messages"][0]["type"], &sent["messages"][0]["status"]), (&json!("poll_vote"), &json!("sent")));
-    assert_eq!(bob.opens_vote(&bob.next_message(PATIENCE).await.unwrap()).unwrap(), ["Tea"]);
+    let sent = app
+        .post("/v1/sessions/shop/messages", vote)
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(
+        (&sent["messages"][0]["type"], &sent["messages"][0]["status"]),
+        (&json!("poll_vote"), &json!("sent"))
+    );
+    assert_eq!(
+        bob.opens_vote(&bob.next_message(PATIENCE).await.unwrap())
+            .unwrap(),
+        ["Tea"]
+    );
 
-    bob.votes(&alice.jid(), &poll, Author::Them, &["Tea"]).unwrap();
-    let mut voters = votes(&app, 2).await[1]["tally"][0]["voters"].as_array().unwrap().clone();
+    bob.votes(&alice.jid(), &poll, Author::Them, &["Tea"])
+        .unwrap();
+    let mut voters = votes(&app, 2).await[1]["tally"][0]["voters"]
+        .as_array()
+        .unwrap()
+        .clone();
     voters.sort_by_key(ToString::to_string);
     let mut expected = vec![json!(alice.jid()), json!(bob.jid())];
     expected.sort_by_key(ToString::to_string);
@@ -225,27 +345,72 @@ async fn votes_and_answers_that_make_no_sense_are_refused() {
     let [_, event] = asked(&app, &bob, &alice.jid()).await;
     let poll = bob.sends(alice.number(), "poll", poll(1)).unwrap();
     app.webhook.next().await;
-    let vote = |id: &str, options: Value| json!({"poll_vote": {"message_id": id, "options": options}});
+    let vote =
+        |id: &str, options: Value| json!({"poll_vote": {"message_id": id, "options": options}});
     let answer = |id: &str, response: &str| json!({"event_response": {"message_id": id, "response": response}});
     for (message, field, says) in [
-        (vote("3EB0", json!(["Tea"])), "poll_vote.message_id", "names no poll"),
-        (vote(&event, json!(["going"])), "poll_vote.message_id", "names no poll"),
-        (vote(&poll, json!(["Milk"])), "poll_vote.options", "`Milk` is not among the poll's: Tea, Coffee"),
-        (vote(&poll, json!(["Tea", "Coffee"])), "poll_vote.options", "this poll takes 1 at most"),
-        (vote(&poll, json!(["Tea", "Tea"])), "poll_vote.options", "the same twice"),
+        (
+            vote("3EB0", json!(["Tea"])),
+            "poll_vote.message_id",
+            "names no poll",
+        ),
+        (
+            vote(&event, json!(["going"])),
+            "poll_vote.message_id",
+            "names no poll",
+        ),
+        (
+            vote(&poll, json!(["Milk"])),
+            "poll_vote.options",
+            "`Milk` is not among the poll's: Tea, Coffee",
+        ),
+        (
+            vote(&poll, json!(["Tea", "Coffee"])),
+            "poll_vote.options",
+            "this poll takes 1 at most",
+        ),
+        (
+            vote(&poll, json!(["Tea", "Tea"])),
+            "poll_vote.options",
+            "the same twice",
+        ),
         (vote(&poll, Value::Null), "poll_vote.options", "is missing"),
-        (answer(&poll, "going"), "event_response.message_id", "names no event"),
-        (answer(&event, "perhaps"), "event_response.response", "going, not_going, maybe"),
+        (
+            answer(&poll, "going"),
+            "event_response.message_id",
+            "names no event",
+        ),
+        (
+            answer(&event, "perhaps"),
+            "event_response.response",
+            "going, not_going, maybe",
+        ),
     ] {
         let mut message = message;
         message["to"] = json!(bob.number());
-        let problem = app.post("/v1/sessions/shop/messages", message.clone()).await.expect(400).json();
+        let problem = app
+            .post("/v1/sessions/shop/messages", message.clone())
+            .await
+            .expect(400)
+            .json();
         assert_eq!(problem["errors"][0]["field"], field, "{message}");
-        assert!(problem["errors"][0]["detail"].as_str().unwrap().contains(says), "{problem}");
+        assert!(
+            problem["errors"][0]["detail"]
+                .as_str()
+                .unwrap()
+                .contains(says),
+            "{problem}"
+        );
     }
     // Nobody there could open it.
     let mut elsewhere = vote(&poll, json!(["Tea"]));
     elsewhere["to"] = json!(app.phone("Carol").number());
-    assert_eq!(app.post("/v1/sessions/shop/messages", elsewhere).await.expect(400).fields(), ["to"]);
+    assert_eq!(
+        app.post("/v1/sessions/shop/messages", elsewhere)
+            .await
+            .expect(400)
+            .fields(),
+        ["to"]
+    );
     app.finish().await;
 }

@@ -12,7 +12,9 @@ use crate::harness::{PATIENCE, Setup, TestApp, TestReceiver};
 
 fn picture() -> Vec<u8> {
     let mut file = Cursor::new(Vec::new());
-    image::DynamicImage::new_rgb8(300, 200).write_to(&mut file, image::ImageFormat::Png).unwrap();
+    image::DynamicImage::new_rgb8(300, 200)
+        .write_to(&mut file, image::ImageFormat::Png)
+        .unwrap();
     file.into_inner()
 }
 
@@ -27,12 +29,23 @@ fn pages() -> String {
         .route("/moved", get(async || Redirect::to("/page")))
         .route("/never", get(async || std::future::pending::<()>().await))
         .route("/file", get(async || "no page"))
-        .route("/old", get(async || ([("content-type", "Text/HTML; Charset=windows-1251")], OLD)))
+        .route(
+            "/old",
+            get(async || ([("content-type", "Text/HTML; Charset=windows-1251")], OLD)),
+        )
         .route(
             "/late",
-            get(async || Html(format!("<script>{}</script><title>Late</title>", " <title>".repeat(90_000)))),
+            get(async || {
+                Html(format!(
+                    "<script>{}</script><title>Late</title>",
+                    " <title>".repeat(90_000)
+                ))
+            }),
         )
-        .route("/plain", get(async || Html("<title>Plain</title><meta property=og:image content=/gone.png>")));
+        .route(
+            "/plain",
+            get(async || Html("<title>Plain</title><meta property=og:image content=/gone.png>")),
+        );
     TestReceiver::serve(std::net::TcpListener::bind("127.0.0.1:0").unwrap(), pages)
 }
 
@@ -42,7 +55,10 @@ async fn sent(app: &TestApp, bob: &wapi_simulator::Phone, body: &str) -> Value {
     let id = app.accepted("shop", text).await;
     let received = bob.next_message(PATIENCE).await.unwrap();
     assert_eq!((&received.id, received.text.as_deref()), (&id, Some(body)));
-    assert_eq!(app.message("shop", &id).await["text"], json!({"body": body, "preview_url": true}));
+    assert_eq!(
+        app.message("shop", &id).await["text"],
+        json!({"body": body, "preview_url": true})
+    );
     received.json()
 }
 
@@ -55,7 +71,10 @@ async fn a_link_is_shown_with_what_its_page_says() {
     for path in ["page", "moved"] {
         let received = sent(&app, &bob, &format!("Look: {pages}/{path}!")).await;
         let text = &received["extended_text_message"];
-        assert_eq!((&text["matched_text"], &text["title"]), (&json!(format!("{pages}/{path}")), &json!("Tea & cake")));
+        assert_eq!(
+            (&text["matched_text"], &text["title"]),
+            (&json!(format!("{pages}/{path}")), &json!("Tea & cake"))
+        );
         assert_eq!(text["description"], "Well.");
         let thumbnail: Vec<u8> = serde_json::from_value(text["jpeg_thumbnail"].clone()).unwrap();
         let thumbnail = image::load_from_memory(&thumbnail).unwrap();
@@ -63,7 +82,10 @@ async fn a_link_is_shown_with_what_its_page_says() {
     }
     let received = sent(&app, &bob, &format!("{pages}/plain")).await;
     let text = &received["extended_text_message"];
-    assert_eq!((&text["title"], &text["jpeg_thumbnail"]), (&json!("Plain"), &Value::Null));
+    assert_eq!(
+        (&text["title"], &text["jpeg_thumbnail"]),
+        (&json!("Plain"), &Value::Null)
+    );
     app.finish().await;
 }
 
@@ -75,14 +97,34 @@ async fn links_and_pages_are_read_as_people_write_them() {
     let pages = pages();
     let shouted = pages.replace("http", "Http");
     for (body, link, title) in [
-        (format!("请看{pages}/old，谢谢"), format!("{pages}/old"), "Чай"),
-        (format!("(“{shouted}/late”…)"), format!("{shouted}/late"), "Late"),
-        (format!("\u{200b}{pages}/plain\u{200b}"), format!("{pages}/plain"), "Plain"),
-        (format!("{pages}/gone {pages}/file {pages}/page"), format!("{pages}/page"), "Tea & cake"),
+        (
+            format!("请看{pages}/old，谢谢"),
+            format!("{pages}/old"),
+            "Чай",
+        ),
+        (
+            format!("(“{shouted}/late”…)"),
+            format!("{shouted}/late"),
+            "Late",
+        ),
+        (
+            format!("\u{200b}{pages}/plain\u{200b}"),
+            format!("{pages}/plain"),
+            "Plain",
+        ),
+        (
+            format!("{pages}/gone {pages}/file {pages}/page"),
+            format!("{pages}/page"),
+            "Tea & cake",
+        ),
     ] {
         let received = sent(&app, &bob, &body).await;
         let text = &received["extended_text_message"];
-        assert_eq!((&text["matched_text"], &text["title"]), (&json!(link), &json!(title)), "{body}");
+        assert_eq!(
+            (&text["matched_text"], &text["title"]),
+            (&json!(link), &json!(title)),
+            "{body}"
+        );
     }
     app.finish().await;
 }
@@ -93,13 +135,24 @@ async fn a_page_that_cannot_be_had_is_a_message_without_a_preview() {
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     app.pair("shop", &alice).await;
     let pages = pages();
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    for body in [format!("{pages}/file"), format!("{pages}/gone"), format!("http://{closed}/"), "no link".to_owned()] {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    for body in [
+        format!("{pages}/file"),
+        format!("{pages}/gone"),
+        format!("http://{closed}/"),
+        "no link".to_owned(),
+    ] {
         assert_eq!(sent(&app, &bob, &body).await["conversation"], json!(body));
     }
     // Whatever comes behind one that never answers is tried as well.
     let body = format!("{pages}/never and {pages}/gone and {pages}/page");
-    assert_eq!(sent(&app, &bob, &body).await["extended_text_message"]["title"], "Tea & cake");
+    assert_eq!(
+        sent(&app, &bob, &body).await["extended_text_message"]["title"],
+        "Tea & cake"
+    );
     // A page that never comes holds the message up for a moment, within the patience of the test.
     let body = format!("{pages}/never");
     assert_eq!(sent(&app, &bob, &body).await["conversation"], json!(body));
@@ -108,7 +161,10 @@ async fn a_page_that_cannot_be_had_is_a_message_without_a_preview() {
 
 #[tokio::test]
 async fn pages_inside_the_operators_network_are_not_looked_at() {
-    let app = Setup::new().set("WAPI_ALLOW_PRIVATE_TARGETS", "none").start().await;
+    let app = Setup::new()
+        .set("WAPI_ALLOW_PRIVATE_TARGETS", "none")
+        .start()
+        .await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     app.pair("shop", &alice).await;
     let body = format!("{}/page", pages());
@@ -130,13 +186,26 @@ async fn leaves_as_it_was_asked_for(next_run: bool) {
         (true, None, true),
         (false, None, false),
         (true, Some(json!({"body": body})), true),
-        (false, Some(json!({"body": body, "preview_url": true})), true),
-        (true, Some(json!({"body": body, "preview_url": false})), false),
+        (
+            false,
+            Some(json!({"body": body, "preview_url": true})),
+            true,
+        ),
+        (
+            true,
+            Some(json!({"body": body, "preview_url": false})),
+            false,
+        ),
     ] {
         let text = json!({"to": bob.number(), "text": {"body": body, "preview_url": asked}});
         let id = app.accepted("shop", text).await;
         if let Some(text) = patched {
-            app.patch(&format!("/v1/sessions/shop/messages/{id}"), json!({"text": text})).await.expect(202);
+            app.patch(
+                &format!("/v1/sessions/shop/messages/{id}"),
+                json!({"text": text}),
+            )
+            .await
+            .expect(202);
         }
         expected.push((id, is_shown));
     }

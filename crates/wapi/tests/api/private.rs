@@ -11,20 +11,39 @@ use crate::harness::{Setup, TestReceiver};
 
 #[tokio::test]
 async fn a_webhook_in_a_private_network_is_refused_by_number_and_never_reached_by_name() {
-    let app = Setup::new().set("WAPI_ALLOW_PRIVATE_TARGETS", "none").start().await;
-    for url in
-        ["http://127.0.0.1:1/", "http://10.0.0.1/", "http://169.254.169.254/latest/", "http://[::ffff:127.0.0.1]/"]
-    {
-        let refused = app.post("/v1/webhooks", json!({"url": url})).await.expect(400);
+    let app = Setup::new()
+        .set("WAPI_ALLOW_PRIVATE_TARGETS", "none")
+        .start()
+        .await;
+    for url in [
+        "http://127.0.0.1:1/",
+        "http://10.0.0.1/",
+        "http://169.254.169.254/latest/",
+        "http://[::ffff:127.0.0.1]/",
+    ] {
+        let refused = app
+            .post("/v1/webhooks", json!({"url": url}))
+            .await
+            .expect(400);
         assert_eq!(refused.fields(), ["url"], "{url}");
     }
     let inside = TestReceiver::start().await;
     let named = format!("http://localhost:{}/", inside.address.port());
-    let made = app.post("/v1/webhooks", json!({"url": named})).await.expect(201).json();
+    let made = app
+        .post("/v1/webhooks", json!({"url": named}))
+        .await
+        .expect(201)
+        .json();
     let path = format!("/v1/webhooks/{}/test", made["id"].as_str().unwrap());
     let tested = app.post_raw(&path, "").await.expect(200).json();
     assert_eq!(tested["taken"], false);
-    assert!(tested["error"].as_str().unwrap().contains("private network"), "{tested}");
+    assert!(
+        tested["error"]
+            .as_str()
+            .unwrap()
+            .contains("private network"),
+        "{tested}"
+    );
     assert!(inside.leftovers().is_empty());
 
     // The operator's own may be anywhere.
@@ -37,11 +56,17 @@ async fn a_webhook_in_a_private_network_is_refused_by_number_and_never_reached_b
 
 #[tokio::test]
 async fn a_picture_is_not_fetched_from_a_private_network_nor_by_way_of_a_redirect() {
-    let app = Setup::new().set("WAPI_ALLOW_PRIVATE_TARGETS", "127.0.0.1/32").start().await;
+    let app = Setup::new()
+        .set("WAPI_ALLOW_PRIVATE_TARGETS", "127.0.0.1/32")
+        .start()
+        .await;
     let alice = app.phone("Alice");
     app.pair("shop", &alice).await;
     let files = TcpListener::bind("127.0.0.1:0").unwrap();
-    let away = Router::new().route("/away", get(async || Redirect::temporary("http://127.0.0.2:9/secret")));
+    let away = Router::new().route(
+        "/away",
+        get(async || Redirect::temporary("http://127.0.0.2:9/secret")),
+    );
     let base = TestReceiver::serve(files, away);
     for (address, words) in [
         (format!("{base}/away"), "private network"),

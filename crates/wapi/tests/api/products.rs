@@ -18,7 +18,10 @@ fn words(text: &str) -> Option<String> {
 /// What a phone decrypts, without what is new in each message.
 async fn decrypted(phone: &Phone) -> Value {
     let mut message = phone.next_message(PATIENCE).await.unwrap().json();
-    message.as_object_mut().unwrap().remove("message_context_info");
+    message
+        .as_object_mut()
+        .unwrap()
+        .remove("message_context_info");
     message
 }
 
@@ -50,11 +53,17 @@ async fn products_reach_the_phone_and_what_is_shown_can_be_sent_again() {
             }}),
         ),
     ] {
-        let id = app.accepted("shop", json!({"to": bob.number(), "product": product})).await;
+        let id = app
+            .accepted("shop", json!({"to": bob.number(), "product": product}))
+            .await;
         assert_eq!(decrypted(&bob).await, expected);
         let shown = app.message("shop", &id).await;
         assert_eq!(shown["type"], "product");
-        app.accepted("shop", json!({"to": bob.number(), "type": "product", "product": shown["product"]})).await;
+        app.accepted(
+            "shop",
+            json!({"to": bob.number(), "type": "product", "product": shown["product"]}),
+        )
+        .await;
         assert_eq!(decrypted(&bob).await, expected);
     }
     app.finish().await;
@@ -66,28 +75,55 @@ async fn a_product_goes_with_its_picture_and_is_passed_on_and_answered() {
     let [alice, bob, carol] = ["Alice", "Bob", "Carol"].map(|name| app.phone(name));
     app.pair("shop", &alice).await;
     let files = axum::Router::new().route("/tea.jpg", axum::routing::get(async || JPEG));
-    let link = format!("{}/tea.jpg", TestReceiver::serve(std::net::TcpListener::bind("127.0.0.1:0").unwrap(), files));
+    let link = format!(
+        "{}/tea.jpg",
+        TestReceiver::serve(std::net::TcpListener::bind("127.0.0.1:0").unwrap(), files)
+    );
     let product = json!({"id": "1", "title": "Tea", "image": {"link": link}});
-    let id = app.accepted("shop", json!({"to": bob.number(), "product": product})).await;
+    let id = app
+        .accepted("shop", json!({"to": bob.number(), "product": product}))
+        .await;
     let received = bob.next_message(PATIENCE).await.unwrap();
-    assert_eq!((received.kind.as_str(), received.media.as_ref().unwrap().bytes.as_slice()), ("product", JPEG));
+    assert_eq!(
+        (
+            received.kind.as_str(),
+            received.media.as_ref().unwrap().bytes.as_slice()
+        ),
+        ("product", JPEG)
+    );
     let product = &received.json()["product_message"]["product"];
     assert_eq!(
-        (&product["product_image_count"], &product["product_image"]["mimetype"]),
+        (
+            &product["product_image_count"],
+            &product["product_image"]["mimetype"]
+        ),
         (&json!(1), &json!("image/jpeg"))
     );
-    assert_eq!(app.message("shop", &id).await["product"]["image"]["link"], json!(link));
+    assert_eq!(
+        app.message("shop", &id).await["product"]["image"]["link"],
+        json!(link)
+    );
 
     // It is passed on with its picture, and quoted without its file.
     let forward = format!("/v1/sessions/shop/messages/{id}/forward");
-    app.post(&forward, json!({"to": carol.number()})).await.expect(200);
+    app.post(&forward, json!({"to": carol.number()}))
+        .await
+        .expect(200);
     let received = carol.next_message(PATIENCE).await.unwrap();
     assert_eq!(received.media.as_ref().unwrap().bytes, JPEG);
-    assert_eq!(received.json()["product_message"]["context_info"]["is_forwarded"], true);
-    let answer = json!({"to": bob.number(), "text": {"body": "this one"}, "context": {"message_id": id}});
+    assert_eq!(
+        received.json()["product_message"]["context_info"]["is_forwarded"],
+        true
+    );
+    let answer =
+        json!({"to": bob.number(), "text": {"body": "this one"}, "context": {"message_id": id}});
     app.accepted("shop", answer).await;
-    let quoted = decrypted(&bob).await["extended_text_message"]["context_info"]["quoted_message"].clone();
-    assert_eq!(quoted, json!({"product_message": {"product": {"product_id": "1", "title": "Tea"}}}));
+    let quoted =
+        decrypted(&bob).await["extended_text_message"]["context_info"]["quoted_message"].clone();
+    assert_eq!(
+        quoted,
+        json!({"product_message": {"product": {"product_id": "1", "title": "Tea"}}})
+    );
     app.finish().await;
 }
 
@@ -111,8 +147,14 @@ async fn products_and_orders_reach_the_webhook_the_files_and_the_history() {
         body: words("Is it there?"),
         ..Default::default()
     };
-    let picture = File { width: Some(3), ..File::new(FileKind::Image, JPEG.to_vec(), "image/jpeg") };
-    let asked = bob.sends_product(alice.number(), product, picture).await.unwrap();
+    let picture = File {
+        width: Some(3),
+        ..File::new(FileKind::Image, JPEG.to_vec(), "image/jpeg")
+    };
+    let asked = bob
+        .sends_product(alice.number(), product, picture)
+        .await
+        .unwrap();
     let data = app.webhook.next().await.body["data"].clone();
     let image = &data["product"]["image"];
     let expected = json!({
@@ -120,9 +162,16 @@ async fn products_and_orders_reach_the_webhook_the_files_and_the_history() {
         "price": {"amount": 9.99, "currency": "EUR"}, "retailer_id": null, "url": null, "image_count": 2,
         "image": image, "body": "Is it there?", "footer": null,
     });
-    assert_eq!((&data["type"], &data["product"]), (&json!("product"), &expected));
-    assert_eq!((&image["mime_type"], &image["width"]), (&json!("image/jpeg"), &json!(3)));
-    let content = async || Some(app.get(image["url"].as_str()?).await).filter(|answer| answer.status == 200);
+    assert_eq!(
+        (&data["type"], &data["product"]),
+        (&json!("product"), &expected)
+    );
+    assert_eq!(
+        (&image["mime_type"], &image["width"]),
+        (&json!("image/jpeg"), &json!(3))
+    );
+    let content =
+        async || Some(app.get(image["url"].as_str()?).await).filter(|answer| answer.status == 200);
     let content = eventually(content, async || format!("{image} is not there")).await;
     assert_eq!(content.body, JPEG);
 
@@ -140,17 +189,27 @@ async fn products_and_orders_reach_the_webhook_the_files_and_the_history() {
         thumbnail: Some(vec![1, 2, 3]),
         ..Default::default()
     };
-    let order = wa::Message { order_message: MessageField::some(order), ..Default::default() };
+    let order = wa::Message {
+        order_message: MessageField::some(order),
+        ..Default::default()
+    };
     let ordered = bob.sends(alice.number(), "media", order).unwrap();
     let data = app.webhook.next().await.body["data"].clone();
     let expected = json!({
         "id": "42", "token": "c2VjcmV0", "title": "The shop", "message": "By Friday please", "seller": alice.jid(),
         "item_count": 3, "status": "inquiry", "surface": "catalog", "total": {"amount": 29.97, "currency": "EUR"},
     });
-    assert_eq!((&data["type"], &data["order"]), (&json!("order"), &expected));
+    assert_eq!(
+        (&data["type"], &data["order"]),
+        (&json!("order"), &expected)
+    );
 
     for (word, id) in [("hills", &asked), ("friday", &ordered)] {
-        let found = app.get(&format!("/v1/sessions/shop/messages?q={word}")).await.expect(200).json();
+        let found = app
+            .get(&format!("/v1/sessions/shop/messages?q={word}"))
+            .await
+            .expect(200)
+            .json();
         assert_eq!(found["messages"][0]["id"], json!(id), "{word}: {found}");
     }
     app.finish().await;
@@ -162,7 +221,9 @@ async fn products_that_wait_over_a_restart_leave_with_their_pictures_in_order() 
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     let device = app.pair("shop", &alice).await;
     let picture = File::new(FileKind::Image, JPEG.to_vec(), "image/jpeg");
-    bob.sends_product(alice.number(), kinds::ProductMessage::default(), picture).await.unwrap();
+    bob.sends_product(alice.number(), kinds::ProductMessage::default(), picture)
+        .await
+        .unwrap();
     let image = app.webhook.next().await.body["data"]["product"]["image"]["id"].clone();
     app.simulator.faults().refuse_connections(true);
     app.simulator.faults().cut(alice.number(), device).unwrap();
@@ -172,7 +233,9 @@ async fn products_that_wait_over_a_restart_leave_with_their_pictures_in_order() 
         json!({"id": "2", "title": "without one"}),
     ] {
         let asked = json!({"to": bob.number(), "product": product});
-        app.post("/v1/sessions/shop/messages?wait=0", asked).await.expect(202);
+        app.post("/v1/sessions/shop/messages?wait=0", asked)
+            .await
+            .expect(202);
     }
     let app = app.restart().await;
     app.simulator.faults().refuse_connections(false);
@@ -192,28 +255,52 @@ async fn what_is_no_product_is_named_and_orders_come_in_only() {
     app.register("shop").await.expect(202);
     let tea = |more: Value| {
         let mut product = json!({"id": "1", "title": "Tea"});
-        product.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        product
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
         json!({"product": product})
     };
     let price = |amount: Value, currency: &str| json!({"amount": amount, "currency": currency});
     for (message, wrong) in [
         (json!({"product": {}}), vec!["product.id", "product.title"]),
-        (tea(json!({"owner": "120363025246125486@g.us"})), vec!["product.owner"]),
-        (tea(json!({"price": price(json!(1.0005), "EUR")})), vec!["product.price.amount"]),
-        (tea(json!({"price": price(json!(-1), "euro")})), vec!["product.price.amount", "product.price.currency"]),
+        (
+            tea(json!({"owner": "120363025246125486@g.us"})),
+            vec!["product.owner"],
+        ),
+        (
+            tea(json!({"price": price(json!(1.0005), "EUR")})),
+            vec!["product.price.amount"],
+        ),
+        (
+            tea(json!({"price": price(json!(-1), "euro")})),
+            vec!["product.price.amount", "product.price.currency"],
+        ),
         (
             tea(json!({"price": price(json!(2), "EUR"), "sale_price": price(json!(1), "USD")})),
             vec!["product.sale_price"],
         ),
         (tea(json!({"url": "tea"})), vec!["product.url"]),
-        (tea(json!({"image": {"link": "https://a/", "caption": "x"}})), vec!["product.image.caption"]),
-        (tea(json!({"image": {"id": "media_unknown"}})), vec!["product.image.id"]),
+        (
+            tea(json!({"image": {"link": "https://a/", "caption": "x"}})),
+            vec!["product.image.caption"],
+        ),
+        (
+            tea(json!({"image": {"id": "media_unknown"}})),
+            vec!["product.image.id"],
+        ),
         (json!({"order": {"id": "1"}}), vec!["order"]),
-        (json!({"type": "order", "order": {"id": "1"}}), vec!["type", "order"]),
+        (
+            json!({"type": "order", "order": {"id": "1"}}),
+            vec!["type", "order"],
+        ),
     ] {
         let mut asked = message.clone();
         asked["to"] = json!("375440000009");
-        let answer = app.post("/v1/sessions/shop/messages", asked).await.expect(400);
+        let answer = app
+            .post("/v1/sessions/shop/messages", asked)
+            .await
+            .expect(400);
         assert_eq!(answer.fields(), wrong, "{message}");
     }
     app.finish().await;

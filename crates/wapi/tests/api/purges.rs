@@ -14,14 +14,31 @@ const SHOP: &str = "/v1/sessions/shop";
 async fn left(app: &TestApp) -> Vec<(&'static str, i64)> {
     let mut left = Vec::new();
     for (file, tables) in [
-        ("wapi.db", &["events", "messages", "receipts", "payloads", "polls", "media", "identities", "sessions"][..]),
+        (
+            "wapi.db",
+            &[
+                "events",
+                "messages",
+                "receipts",
+                "payloads",
+                "polls",
+                "media",
+                "identities",
+                "sessions",
+            ][..],
+        ),
         ("history.db", &["messages", "chats", "contacts"]),
     ] {
-        let options = SqliteConnectOptions::new().filename(app.root().join(file)).read_only(true);
+        let options = SqliteConnectOptions::new()
+            .filename(app.root().join(file))
+            .read_only(true);
         let mut database = options.connect().await.unwrap();
         for table in tables {
             let sql = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
-            let count: i64 = sqlx::query_scalar(sql).fetch_one(&mut database).await.unwrap();
+            let count: i64 = sqlx::query_scalar(sql)
+                .fetch_one(&mut database)
+                .await
+                .unwrap();
             left.extend((count > 0).then_some((*table, count)));
         }
         database.close().await.unwrap();
@@ -47,7 +64,10 @@ fn files(app: &TestApp) -> Vec<String> {
 
 async fn nothing_is_left(app: &TestApp) {
     let nothing = async || (left(app).await.is_empty() && files(app).is_empty()).then_some(());
-    eventually(nothing, async || format!("{:?}, {:?}", left(app).await, files(app))).await;
+    eventually(nothing, async || {
+        format!("{:?}, {:?}", left(app).await, files(app))
+    })
+    .await;
 }
 
 /// A session that has sent and received, has had a device before, and has messages that wait.
@@ -57,7 +77,12 @@ async fn lived(app: &TestApp, alice: &Phone, bob: &Phone) {
     let device = app.pair("shop", alice).await;
     bob.sends_text(alice.number(), "hi").await.unwrap();
     app.webhook.next().await;
-    let sent = app.accepted("shop", json!({"to": bob.number(), "text": {"body": "hello"}})).await;
+    let sent = app
+        .accepted(
+            "shop",
+            json!({"to": bob.number(), "text": {"body": "hello"}}),
+        )
+        .await;
     app.until_message("shop", &sent, "delivered").await;
     app.simulator.faults().refuse_connections(true);
     app.simulator.faults().cut(alice.number(), device).unwrap();
@@ -113,7 +138,9 @@ async fn what_a_removed_session_has_left_is_purged_later() {
     let app = app.restart().await;
     app.delete(&format!("{SHOP}?purge=true")).await.expect(204);
     assert_eq!((left(&app).await, files(&app)), (vec![], vec![]));
-    app.delete("/v1/sessions/nobody?purge=true").await.expect(404);
+    app.delete("/v1/sessions/nobody?purge=true")
+        .await
+        .expect(404);
     app.simulator.faults().refuse_connections(false);
     app.finish().await;
 }
@@ -125,7 +152,12 @@ async fn whoever_removes_a_session_twice_at_once_with_a_purge_leaves_nothing() {
     lived(&app, &alice, &bob).await;
     let (plain, purge) = (app.delete(SHOP), app.delete("/v1/sessions/shop?purge=true"));
     let (plain, purge) = tokio::join!(plain, purge);
-    assert!([204, 404].contains(&plain.status) && purge.status == 204, "{} {}", plain.status, purge.status);
+    assert!(
+        [204, 404].contains(&plain.status) && purge.status == 204,
+        "{} {}",
+        plain.status,
+        purge.status
+    );
     nothing_is_left(&app).await;
     app.simulator.faults().refuse_connections(false);
     app.finish().await;
@@ -135,7 +167,9 @@ async fn whoever_removes_a_session_twice_at_once_with_a_purge_leaves_nothing() {
 async fn sessions_that_no_phone_has_linked_leave_no_files() {
     let app = TestApp::start().await;
     for query in ["", "?purge=true", "?logout=true"] {
-        app.post("/v1/sessions", json!({"id": "shop"})).await.expect(201);
+        app.post("/v1/sessions", json!({"id": "shop"}))
+            .await
+            .expect(201);
         app.until("shop", "scan_qr").await;
         assert!(!files(&app).is_empty());
         app.delete(&format!("{SHOP}{query}")).await.expect(204);
@@ -152,15 +186,26 @@ async fn a_key_of_some_sessions_keeps_all_that_it_makes_at_once() {
     let names: Vec<String> = (0..8).map(|number| format!("shop {number}")).collect();
     let path = |name: &String| format!("/v1/sessions/{}", name.replace(' ', "%20"));
     for name in &names {
-        admin.post("/v1/sessions", json!({"id": name})).await.expect(201);
+        admin
+            .post("/v1/sessions", json!({"id": name}))
+            .await
+            .expect(201);
     }
     let wish = json!({"name": "shops", "scopes": ["admin"], "sessions": names});
-    let key = admin.post("/v1/api-keys", wish).await.expect(201).json()["key"].as_str().unwrap().to_owned();
+    let key = admin.post("/v1/api-keys", wish).await.expect(201).json()["key"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let chief = app.with_key(&key);
     for name in &names {
         admin.delete(&path(name)).await.expect(204);
     }
-    let made = join_all(names.iter().map(|name| chief.post("/v1/sessions", json!({"id": name})))).await;
+    let made = join_all(
+        names
+            .iter()
+            .map(|name| chief.post("/v1/sessions", json!({"id": name}))),
+    )
+    .await;
     made.into_iter().for_each(|made| drop(made.expect(201)));
     for name in &names {
         chief.get(&path(name)).await.expect(200);

@@ -14,17 +14,27 @@ async fn the_same_code_is_served_written_and_printed() {
     assert_eq!(read_qr(&file), text);
     let printed = app.console();
     assert_eq!(printed.len(), 1);
-    assert!(printed[0].contains("session shop") && printed[0].contains('▀'), "{}", printed[0]);
+    assert!(
+        printed[0].contains("session shop") && printed[0].contains('▀'),
+        "{}",
+        printed[0]
+    );
     app.finish().await;
 }
 
 #[tokio::test]
 async fn pairing_removes_the_code() {
     let app = TestApp::start().await;
-    assert_eq!(app.get("/get-qr-code/shop/").await.expect(404).code(), "session_not_found");
+    assert_eq!(
+        app.get("/get-qr-code/shop/").await.expect(404).code(),
+        "session_not_found"
+    );
     let alice = app.phone("Alice");
     app.pair("shop", &alice).await;
-    assert_eq!(app.get("/get-qr-code/shop/").await.expect(404).code(), "qr_code_not_found");
+    assert_eq!(
+        app.get("/get-qr-code/shop/").await.expect(404).code(),
+        "qr_code_not_found"
+    );
     assert!(!app.root().join("qr-codes/shop.png").exists());
     assert_eq!(app.info("shop").await.json().get("qr_code"), None);
     app.finish().await;
@@ -65,7 +75,10 @@ async fn expired_codes_are_removed_and_the_next_qr_request_brings_new_ones() {
 async fn registering_an_expired_session_starts_a_new_round() {
     let app = TestApp::start().await;
     let last = expire(&app).await;
-    assert_eq!(app.register("shop").await.expect(202).json()["status"], "scan_qr");
+    assert_eq!(
+        app.register("shop").await.expect(202).json()["status"],
+        "scan_qr"
+    );
     assert_ne!(app.qr("shop").await, last);
     app.finish().await;
 }
@@ -82,7 +95,10 @@ async fn expire(app: &TestApp) -> String {
     let info = async || app.info("shop").await.json();
     let expired = async || Some(info().await).filter(|info| info["reason"] == "expired");
     let info = eventually(expired, async || format!("not expired: {}", info().await)).await;
-    assert_eq!((info["status"].as_str(), info.get("qr_code")), (Some("scan_qr"), None));
+    assert_eq!(
+        (info["status"].as_str(), info.get("qr_code")),
+        (Some("scan_qr"), None)
+    );
     assert!(!app.root().join("qr-codes/shop.png").exists());
     text
 }

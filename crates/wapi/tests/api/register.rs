@@ -21,29 +21,49 @@ async fn a_new_session_shows_a_qr_code_and_is_online_once_it_is_scanned() {
     assert_eq!(online["connection"]["state"], "online");
     assert_eq!(online["account"]["phone"], alice.number());
     assert_eq!(online["account"]["lid"], alice.lid());
-    assert!(alice.devices().iter().any(|linked| linked.device == device.device && linked.connected));
+    assert!(
+        alice
+            .devices()
+            .iter()
+            .any(|linked| linked.device == device.device && linked.connected)
+    );
     app.finish().await;
 }
 
 #[tokio::test]
 async fn asking_again_for_a_running_session_answers_its_status() {
     let app = TestApp::start().await;
-    assert_eq!(app.register("shop").await.expect(202).json()["status"], "scan_qr");
-    assert_eq!(app.register("shop").await.expect(202).json()["status"], "scan_qr");
+    assert_eq!(
+        app.register("shop").await.expect(202).json()["status"],
+        "scan_qr"
+    );
+    assert_eq!(
+        app.register("shop").await.expect(202).json()["status"],
+        "scan_qr"
+    );
     app.finish().await;
 }
 
 #[tokio::test]
 async fn the_info_of_a_session_follows_it() {
     let app = TestApp::start().await;
-    assert_eq!(app.info("shop").await.expect(404).code(), "session_not_found");
+    assert_eq!(
+        app.info("shop").await.expect(404).code(),
+        "session_not_found"
+    );
     let connection = async || app.get("/get-active-connection-info/shop/").await;
     assert_eq!(connection().await.expect(404).code(), "session_not_found");
 
     app.register("shop").await.expect(202);
     let info = app.info("shop").await.expect(200).json();
-    assert_eq!((&info["status"], &info["connection"]["state"]), (&"scan_qr".into(), &"offline".into()));
-    assert_eq!(connection().await.expect(404).code(), "connection_not_found");
+    assert_eq!(
+        (&info["status"], &info["connection"]["state"]),
+        (&"scan_qr".into(), &"offline".into())
+    );
+    assert_eq!(
+        connection().await.expect(404).code(),
+        "connection_not_found"
+    );
 
     let alice = app.phone("Alice");
     app.pair("shop", &alice).await;
@@ -60,15 +80,25 @@ async fn every_route_works_with_and_without_its_trailing_slash() {
     app.register("shop").await.expect(202);
     for slash in ["", "/"] {
         let body = serde_json::json!({"session_id": "shop"});
-        app.post(&format!("/register-session{slash}"), body).await.expect(202);
-        app.get(&format!("/get-session-info/shop{slash}")).await.expect(200);
-        app.get(&format!("/get-qr-code/shop{slash}")).await.expect(200);
+        app.post(&format!("/register-session{slash}"), body)
+            .await
+            .expect(202);
+        app.get(&format!("/get-session-info/shop{slash}"))
+            .await
+            .expect(200);
+        app.get(&format!("/get-qr-code/shop{slash}"))
+            .await
+            .expect(200);
         app.get(&format!("/health/live{slash}")).await.expect(200);
         app.get(&format!("/health/ready{slash}")).await.expect(200);
-        let active = app.get(&format!("/get-active-connection-info/shop{slash}")).await;
+        let active = app
+            .get(&format!("/get-active-connection-info/shop{slash}"))
+            .await;
         assert_eq!(active.expect(404).code(), "connection_not_found");
         for route in ["send-message", "send-image"] {
-            let refused = app.post(&format!("/{route}{slash}"), serde_json::json!({})).await;
+            let refused = app
+                .post(&format!("/{route}{slash}"), serde_json::json!({}))
+                .await;
             assert_eq!(refused.expect(400).code(), "invalid_fields");
         }
     }
@@ -78,8 +108,14 @@ async fn every_route_works_with_and_without_its_trailing_slash() {
 #[tokio::test]
 async fn unknown_routes_and_methods_are_problems_too() {
     let app = TestApp::start().await;
-    assert_eq!(app.get("/v0/nothing").await.expect(404).code(), "route_not_found");
-    assert_eq!(app.get("/send-message/").await.expect(405).code(), "method_not_allowed");
+    assert_eq!(
+        app.get("/v0/nothing").await.expect(404).code(),
+        "route_not_found"
+    );
+    assert_eq!(
+        app.get("/send-message/").await.expect(405).code(),
+        "method_not_allowed"
+    );
     app.finish().await;
 }
 
@@ -108,15 +144,30 @@ async fn whatsapp_is_dialled_over_tls_too() {
 
 #[tokio::test]
 async fn an_error_of_our_own_does_not_end_a_session() {
-    let app = Setup::new().set("WAPI_WHATSAPP_CONNECTION_TIMEOUT", 1).start().await;
+    let app = Setup::new()
+        .set("WAPI_WHATSAPP_CONNECTION_TIMEOUT", 1)
+        .start()
+        .await;
     app.break_console();
-    assert_eq!(app.register("shop").await.expect(504).code(), "whatsapp_timeout");
+    assert_eq!(
+        app.register("shop").await.expect(504).code(),
+        "whatsapp_timeout"
+    );
     let info = app.until("shop", "offline").await;
-    assert!(info["reason"].as_str().unwrap().contains("an error of the gateway's own"), "{info}");
+    assert!(
+        info["reason"]
+            .as_str()
+            .unwrap()
+            .contains("an error of the gateway's own"),
+        "{info}"
+    );
     app.mend_console();
     app.push_clock(std::time::Duration::from_secs(5));
     app.until("shop", "scan_qr").await;
-    app.phone("Alice").scans(&app.qr("shop").await).await.unwrap();
+    app.phone("Alice")
+        .scans(&app.qr("shop").await)
+        .await
+        .unwrap();
     app.until("shop", "online").await;
     app.finish_after_panics(1).await;
 }

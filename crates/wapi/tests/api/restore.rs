@@ -15,10 +15,18 @@ async fn a_paired_session_logs_in_from_its_file() {
     app.pair("shop", &alice).await;
     let app = app.restart().await;
     app.until("shop", "online").await;
-    app.send("shop", bob.number(), "back again").await.expect(200);
-    assert_eq!(bob.next_message(PATIENCE).await.unwrap().text.as_deref(), Some("back again"));
+    app.send("shop", bob.number(), "back again")
+        .await
+        .expect(200);
+    assert_eq!(
+        bob.next_message(PATIENCE).await.unwrap().text.as_deref(),
+        Some("back again")
+    );
     bob.sends_text(alice.number(), "welcome").await.unwrap();
-    assert_eq!(app.webhook.next().await.body["data"]["text"]["body"], "welcome");
+    assert_eq!(
+        app.webhook.next().await.body["data"]["text"]["body"],
+        "welcome"
+    );
     assert_eq!(alice.devices().len(), 1);
     app.finish().await;
 }
@@ -28,7 +36,10 @@ async fn a_session_that_was_never_scanned_is_not_restored() {
     let app = TestApp::start().await;
     app.register("shop").await.expect(202);
     let app = app.restart().await;
-    assert_eq!(app.info("shop").await.expect(404).code(), "session_not_found");
+    assert_eq!(
+        app.info("shop").await.expect(404).code(),
+        "session_not_found"
+    );
     assert!(!app.root().join("qr-codes/shop.png").exists());
     let alice = app.phone("Alice");
     app.pair("shop", &alice).await;
@@ -53,8 +64,17 @@ async fn a_broken_or_foreign_file_fails_alone_and_is_left_as_it_is() {
     app.until("good", "online").await;
     for (name, content) in [("diary", &diary), ("torn", &torn)] {
         let info = app.until(name, "failed").await;
-        assert!(info["reason"].as_str().unwrap().contains("its file is damaged"), "{info}");
-        assert_eq!(app.register(name).await.expect(409).code(), "session_failed");
+        assert!(
+            info["reason"]
+                .as_str()
+                .unwrap()
+                .contains("its file is damaged"),
+            "{info}"
+        );
+        assert_eq!(
+            app.register(name).await.expect(409).code(),
+            "session_failed"
+        );
         let file = app.root().join(format!("sessions/{name}.db"));
         assert_eq!(&std::fs::read(file).unwrap(), content, "{name} was changed");
     }
@@ -77,9 +97,14 @@ async fn many_sessions_come_back_while_the_listener_answers() {
 
 /// Nobody can open the file as long as this lives, which makes looking into it take a second.
 async fn lock(file: &Path) -> SqliteConnection {
-    let options = SqliteConnectOptions::new().filename(file).pragma("locking_mode", "EXCLUSIVE");
+    let options = SqliteConnectOptions::new()
+        .filename(file)
+        .pragma("locking_mode", "EXCLUSIVE");
     let mut connection = options.connect().await.unwrap();
-    sqlx::query("BEGIN EXCLUSIVE").execute(&mut connection).await.unwrap();
+    sqlx::query("BEGIN EXCLUSIVE")
+        .execute(&mut connection)
+        .await
+        .unwrap();
     connection
 }
 
@@ -92,7 +117,10 @@ async fn a_saved_session_is_known_from_the_first_request_on() {
     let stopped = app.stop().await;
     let held = lock(&stopped.root().join("sessions/first.db")).await;
     let app = stopped.start().await;
-    assert_eq!(app.get("/health/ready").await.expect(503).code(), "starting");
+    assert_eq!(
+        app.get("/health/ready").await.expect(503).code(),
+        "starting"
+    );
     let seen = app.info("shop").await.expect(200).json();
     assert_ne!(seen["status"], "scan_qr", "{seen}");
     app.get("/health/ready").await.expect(200);
@@ -132,18 +160,29 @@ async fn who_has_waited_long_enough_for_the_start_is_told_so() {
 #[tokio::test]
 async fn a_session_survives_a_program_that_is_killed() {
     let simulator = wapi_simulator::Simulator::start(options()).await.unwrap();
-    let (alice, bob) = (simulator.phone("Alice").unwrap(), simulator.phone("Bob").unwrap());
+    let (alice, bob) = (
+        simulator.phone("Alice").unwrap(),
+        simulator.phone("Bob").unwrap(),
+    );
     let address = free_address();
-    let wapi = Wapi::new().set("WAPI_INTERNAL_HOST", address).set("WAPI_WHATSAPP_URL", simulator.ws_url());
+    let wapi = Wapi::new()
+        .set("WAPI_INTERNAL_HOST", address)
+        .set("WAPI_WHATSAPP_URL", simulator.ws_url());
     let (running, client) = wapi.serves(address).await;
     client.pair("shop", &alice).await;
-    client.send("shop", bob.number(), "before").await.expect(200);
+    client
+        .send("shop", bob.number(), "before")
+        .await
+        .expect(200);
     running.kill().await;
     let (running, client) = wapi.serves(address).await;
     client.until("shop", "online").await;
     client.send("shop", bob.number(), "after").await.expect(200);
     for text in ["before", "after"] {
-        assert_eq!(bob.next_message(PATIENCE).await.unwrap().text.as_deref(), Some(text));
+        assert_eq!(
+            bob.next_message(PATIENCE).await.unwrap().text.as_deref(),
+            Some(text)
+        );
     }
     running.terminate().await;
     simulator.finish().await.unwrap();
@@ -158,7 +197,13 @@ async fn a_file_that_cannot_be_read_for_a_moment_is_tried_again() {
     let held = lock(&stopped.root().join("sessions/shop.db")).await;
     let app = stopped.start().await;
     let info = app.until("shop", "offline").await;
-    assert!(info["reason"].as_str().unwrap().contains("cannot be read now"), "{info}");
+    assert!(
+        info["reason"]
+            .as_str()
+            .unwrap()
+            .contains("cannot be read now"),
+        "{info}"
+    );
     held.close().await.unwrap();
     app.push_clock(Duration::from_secs(300));
     app.until("shop", "online").await;

@@ -14,17 +14,30 @@ fn text(to: &Phone, body: &str) -> Value {
 }
 
 async fn in_world(addressing: Addressing) -> TestApp {
-    Setup::new().simulator(Options { addressing, ..Options::default() }).start().await
+    Setup::new()
+        .simulator(Options {
+            addressing,
+            ..Options::default()
+        })
+        .start()
+        .await
 }
 
 /// Everybody writes and answers, so that all keys move on.
 async fn talk(app: &TestApp, alice: &Phone, bob: &Phone, rounds: usize) {
     for round in 0..rounds {
-        app.send("shop", bob.number(), &format!("shop {round}")).await.expect(200);
+        app.send("shop", bob.number(), &format!("shop {round}"))
+            .await
+            .expect(200);
         bob.next_message(PATIENCE).await.unwrap();
-        bob.sends_text(alice.number(), &format!("bob {round}")).await.unwrap();
+        bob.sends_text(alice.number(), &format!("bob {round}"))
+            .await
+            .unwrap();
         app.webhook.next().await;
-        alice.sends_text(bob.number(), &format!("alice {round}")).await.unwrap();
+        alice
+            .sends_text(bob.number(), &format!("alice {round}"))
+            .await
+            .unwrap();
         bob.next_message(PATIENCE).await.unwrap();
         app.events("message.echo", round + 1).await;
     }
@@ -48,7 +61,10 @@ fn backup(stopped: &Stopped) -> tempfile::TempDir {
 /// The sessions' files as they were.
 fn restore(stopped: &Stopped, backup: &Path) {
     let sessions = stopped.root().join("sessions");
-    for entry in std::fs::read_dir(&sessions).unwrap().map(|entry| entry.unwrap()) {
+    for entry in std::fs::read_dir(&sessions)
+        .unwrap()
+        .map(|entry| entry.unwrap())
+    {
         if entry.path().is_file() {
             std::fs::remove_file(entry.path()).unwrap();
         }
@@ -59,7 +75,14 @@ fn restore(stopped: &Stopped, backup: &Path) {
 async fn arrives(phone: &Phone, ids: &[String]) {
     let has = |id: &&String| phone.received().iter().any(|message| message.id == **id);
     let all = async || (ids.iter().filter(has).count() == ids.len()).then_some(());
-    eventually(all, async || format!("not all of {ids:?}: {:#?}, {:#?}", phone.received(), phone.failures())).await;
+    eventually(all, async || {
+        format!(
+            "not all of {ids:?}: {:#?}, {:#?}",
+            phone.received(),
+            phone.failures()
+        )
+    })
+    .await;
 }
 
 async fn a_session_from_a_backup_is_read_by_everybody(addressing: Addressing) {
@@ -78,21 +101,30 @@ async fn a_session_from_a_backup_is_read_by_everybody(addressing: Addressing) {
     app.until("shop", "online").await;
     let mut ids = Vec::new();
     for number in 0..6 {
-        ids.push(app.accepted("shop", text(&bob, &format!("text {number}"))).await);
+        ids.push(
+            app.accepted("shop", text(&bob, &format!("text {number}")))
+                .await,
+        );
     }
     for id in &ids {
         app.until_message("shop", id, "delivered").await;
     }
     arrives(&bob, &ids).await;
     arrives(&alice, &ids).await;
-    assert!(!bob.failures().is_empty() && !alice.failures().is_empty(), "the backup was as good as new");
+    assert!(
+        !bob.failures().is_empty() && !alice.failures().is_empty(),
+        "the backup was as good as new"
+    );
     // From now on all is well, in both directions and with either phone.
     let failures = (bob.failures().len(), alice.failures().len());
     let later = app.accepted("shop", text(&bob, "later")).await;
     app.until_message("shop", &later, "delivered").await;
     arrives(&alice, std::slice::from_ref(&later)).await;
     bob.sends_text(alice.number(), "answer").await.unwrap();
-    assert_eq!(app.webhook.next().await.body["data"]["text"]["body"], "answer");
+    assert_eq!(
+        app.webhook.next().await.body["data"]["text"]["body"],
+        "answer"
+    );
     assert_eq!((bob.failures().len(), alice.failures().len()), failures);
     // A backup has keys that were used since; what was sealed with them is what could not be read.
     let reused = [bob.reused_keys(), alice.reused_keys()].concat();
@@ -126,7 +158,10 @@ async fn a_message_that_others_overtook_is_sent_again_under_its_id() {
         app.push_clock(Duration::from_secs(10));
         Some(app.message("shop", &first).await).filter(|message| message["status"] == "delivered")
     };
-    eventually(delivered, async || format!("{}", app.message("shop", &first).await)).await;
+    eventually(delivered, async || {
+        format!("{}", app.message("shop", &first).await)
+    })
+    .await;
     assert_eq!(bob.received().len(), 2, "no message twice");
     app.finish().await;
 }
@@ -142,13 +177,19 @@ async fn what_was_called_failed_or_taken_back_is_sent_to_nobody_again() {
     let mut refused = Vec::new();
     for code in [463, 479] {
         app.simulator.faults().acks(AckFault::Refuse(code));
-        refused.push(app.accepted("shop", text(&bob, &format!("refused with {code}"))).await);
-        app.until_message("shop", &refused[refused.len() - 1], "failed").await;
+        refused.push(
+            app.accepted("shop", text(&bob, &format!("refused with {code}")))
+                .await,
+        );
+        app.until_message("shop", &refused[refused.len() - 1], "failed")
+            .await;
     }
     app.simulator.faults().acks(AckFault::None);
     let missed = app.accepted("shop", text(&bob, "missed")).await;
     app.until_message("shop", &missed, "sent").await;
-    app.delete(&format!("/v1/sessions/shop/messages/{gone}?wait=30")).await.expect(200);
+    app.delete(&format!("/v1/sessions/shop/messages/{gone}?wait=30"))
+        .await
+        .expect(200);
     bob.receipts_are(Receipts::Automatic);
     let later = app.accepted("shop", text(&bob, "later")).await;
     app.until_message("shop", &later, "delivered").await;
@@ -157,16 +198,27 @@ async fn what_was_called_failed_or_taken_back_is_sent_to_nobody_again() {
         app.push_clock(Duration::from_secs(10));
         Some(app.message("shop", &missed).await).filter(|message| message["status"] == "delivered")
     };
-    eventually(delivered, async || format!("{}", app.message("shop", &missed).await)).await;
+    eventually(delivered, async || {
+        format!("{}", app.message("shop", &missed).await)
+    })
+    .await;
     // Whatever else was missing was looked for at the same time, and is once more.
     for _ in 0..12 {
         app.push_clock(Duration::from_secs(10));
         Clock::system().sleep(Duration::from_millis(50)).await;
     }
-    assert_eq!(app.message("shop", &gone).await["status"], "sent", "it was not sent again");
+    assert_eq!(
+        app.message("shop", &gone).await["status"],
+        "sent",
+        "it was not sent again"
+    );
     for id in &refused {
         assert_eq!(app.message("shop", id).await["status"], "failed");
-        assert!(!bob.received().iter().any(|message| message.id == *id), "{:?}", bob.received());
+        assert!(
+            !bob.received().iter().any(|message| message.id == *id),
+            "{:?}",
+            bob.received()
+        );
     }
     app.finish().await;
 }

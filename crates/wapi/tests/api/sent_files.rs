@@ -16,7 +16,11 @@ use crate::uploads::upload;
 const DOCX: &str = "application/vnd.openxmlformats-officedocument.wordprocessingml.document";
 
 /// A file of a web server: its path, its headers, its bytes.
-type Served = (&'static str, &'static [(&'static str, &'static str)], Vec<u8>);
+type Served = (
+    &'static str,
+    &'static [(&'static str, &'static str)],
+    Vec<u8>,
+);
 
 /// A web server with these files; its base address.
 fn serve(files: Vec<Served>) -> String {
@@ -25,11 +29,20 @@ fn serve(files: Vec<Served>) -> String {
             return StatusCode::NOT_FOUND.into_response();
         };
         let header = |(name, value): &(&'static str, &'static str)| {
-            (HeaderName::from_static(name), HeaderValue::from_bytes(value.as_bytes()).unwrap())
+            (
+                HeaderName::from_static(name),
+                HeaderValue::from_bytes(value.as_bytes()).unwrap(),
+            )
         };
-        (headers.iter().map(header).collect::<HeaderMap>(), bytes.clone()).into_response()
+        (
+            headers.iter().map(header).collect::<HeaderMap>(),
+            bytes.clone(),
+        )
+            .into_response()
     };
-    let router = Router::new().fallback(answer).with_state(std::sync::Arc::new(files));
+    let router = Router::new()
+        .fallback(answer)
+        .with_state(std::sync::Arc::new(files));
     TestReceiver::serve(std::net::TcpListener::bind("127.0.0.1:0").unwrap(), router)
 }
 
@@ -60,20 +73,60 @@ fn docx() -> Vec<u8> {
 async fn a_document_has_its_name_and_type_from_whoever_knows_them() {
     let pdf = b"%PDF-1.4\n%%EOF".to_vec();
     let files: Vec<Served> = vec![
-        ("/a/inv.pdf", &[("content-type", "binary/octet-stream")], pdf.clone()),
         (
-            "/get",
-            &[("content-type", "text/html"), ("content-disposition", "attachment; filename*=UTF-8''%D0%B8.pdf")],
+            "/a/inv.pdf",
+            &[("content-type", "binary/octet-stream")],
             pdf.clone(),
         ),
-        ("/1", &[("content-disposition", "inline; filename=\"..\\\\..\\\\a b.pdf\"")], pdf.clone()),
-        ("/2", &[("content-disposition", "attachment; filename=\"=?utf-8?B?w6QucGRm?=\"")], pdf.clone()),
-        ("/download.php", &[("content-type", "application/pdf; x=y")], pdf.clone()),
+        (
+            "/get",
+            &[
+                ("content-type", "text/html"),
+                (
+                    "content-disposition",
+                    "attachment; filename*=UTF-8''%D0%B8.pdf",
+                ),
+            ],
+            pdf.clone(),
+        ),
+        (
+            "/1",
+            &[(
+                "content-disposition",
+                "inline; filename=\"..\\\\..\\\\a b.pdf\"",
+            )],
+            pdf.clone(),
+        ),
+        (
+            "/2",
+            &[(
+                "content-disposition",
+                "attachment; filename=\"=?utf-8?B?w6QucGRm?=\"",
+            )],
+            pdf.clone(),
+        ),
+        (
+            "/download.php",
+            &[("content-type", "application/pdf; x=y")],
+            pdf.clone(),
+        ),
         ("/", &[], pdf),
-        ("/list.csv", &[("content-type", "application/octet-stream")], b"a;b".to_vec()),
-        ("/list", &[("content-type", "Text/CSV; charset=windows-1251")], b"a;b".to_vec()),
+        (
+            "/list.csv",
+            &[("content-type", "application/octet-stream")],
+            b"a;b".to_vec(),
+        ),
+        (
+            "/list",
+            &[("content-type", "Text/CSV; charset=windows-1251")],
+            b"a;b".to_vec(),
+        ),
         ("/letter", &[("content-type", "application/zip")], docx()),
-        ("/letter.docx", &[("content-type", "binary/octet-stream")], b"PK\x03\x04".to_vec()),
+        (
+            "/letter.docx",
+            &[("content-type", "binary/octet-stream")],
+            b"PK\x03\x04".to_vec(),
+        ),
     ];
     let base = serve(files);
     let (app, bob) = paired(Setup::new()).await;
@@ -90,24 +143,47 @@ async fn a_document_has_its_name_and_type_from_whoever_knows_them() {
         ("/letter.docx", "letter.docx", DOCX),
     ] {
         let link = format!("{base}{path}");
-        let kept = app.post("/v1/sessions/shop/media", json!({"link": link})).await.expect(201).json();
+        let kept = app
+            .post("/v1/sessions/shop/media", json!({"link": link}))
+            .await
+            .expect(201)
+            .json();
         assert_eq!(kept["mime_type"], mime_type, "{path}: {kept}");
         for document in [json!({"link": link}), json!({"id": kept["id"]})] {
-            app.accepted("shop", json!({"to": bob.jid(), "document": document})).await;
+            app.accepted("shop", json!({"to": bob.jid(), "document": document}))
+                .await;
             let message = bob.next_message(PATIENCE).await.unwrap().json();
             let got = &message["document_message"];
             let found = (&got["file_name"], &got["title"], &got["mimetype"]);
-            assert_eq!(found, (&json!(name), &json!(name), &json!(mime_type)), "{path} {document}");
+            assert_eq!(
+                found,
+                (&json!(name), &json!(name), &json!(mime_type)),
+                "{path} {document}"
+            );
         }
     }
     // What the sender calls it counts first, without its folders.
-    for (asked, name) in [("C:\\Users\\me\\inv.pdf", "inv.pdf"), ("../../etc/passwd", "passwd"), ("plain", "plain")] {
+    for (asked, name) in [
+        ("C:\\Users\\me\\inv.pdf", "inv.pdf"),
+        ("../../etc/passwd", "passwd"),
+        ("plain", "plain"),
+    ] {
         let document = json!({"link": format!("{base}/a/inv.pdf"), "filename": asked});
-        app.accepted("shop", json!({"to": bob.jid(), "document": document})).await;
-        assert_eq!(bob.next_message(PATIENCE).await.unwrap().json()["document_message"]["file_name"], name);
+        app.accepted("shop", json!({"to": bob.jid(), "document": document}))
+            .await;
+        assert_eq!(
+            bob.next_message(PATIENCE).await.unwrap().json()["document_message"]["file_name"],
+            name
+        );
     }
     let none = json!({"to": bob.jid(), "document": {"link": base, "filename": "a/.."}});
-    assert_eq!(app.post("/v1/sessions/shop/messages", none).await.expect(400).fields(), ["document.filename"]);
+    assert_eq!(
+        app.post("/v1/sessions/shop/messages", none)
+            .await
+            .expect(400)
+            .fields(),
+        ["document.filename"]
+    );
     app.finish().await;
 }
 
@@ -145,19 +221,40 @@ async fn forms_name_their_files_in_every_way_that_forms_do() {
             json!("ä.txt"),
             DOCX,
         ),
-        ("multipart/form-data; boundary=b", "form-data; name=\"file\"; filename=\"\"", Value::Null, DOCX),
+        (
+            "multipart/form-data; boundary=b",
+            "form-data; name=\"file\"; filename=\"\"",
+            Value::Null,
+            DOCX,
+        ),
     ] {
-        let bytes = if mime_type == DOCX { docx() } else { b"a,b".to_vec() };
-        let head = format!("--b\r\nCONTENT-DISPOSITION: {head}\r\nContent-Type: application/octet-stream\r\n\r\n");
+        let bytes = if mime_type == DOCX {
+            docx()
+        } else {
+            b"a,b".to_vec()
+        };
+        let head = format!(
+            "--b\r\nCONTENT-DISPOSITION: {head}\r\nContent-Type: application/octet-stream\r\n\r\n"
+        );
         let body = [head.as_bytes(), &bytes, b"\r\n--b--\r\n"].concat();
-        let call = app.request(reqwest::Method::POST, "/v1/sessions/shop/media").header("content-type", kind);
+        let call = app
+            .request(reqwest::Method::POST, "/v1/sessions/shop/media")
+            .header("content-type", kind);
         let kept = app.answer(call.body(body)).await.expect(201).json();
-        assert_eq!((&kept["filename"], &kept["mime_type"]), (&name, &json!(mime_type)), "{head}");
+        assert_eq!(
+            (&kept["filename"], &kept["mime_type"]),
+            (&name, &json!(mime_type)),
+            "{head}"
+        );
     }
-    let call =
-        app.request(reqwest::Method::POST, "/v1/sessions/shop/media").header("content-type", "multipart/form-data");
+    let call = app
+        .request(reqwest::Method::POST, "/v1/sessions/shop/media")
+        .header("content-type", "multipart/form-data");
     let refused = app.answer(call.body("--b--")).await.expect(400).json();
-    assert!(refused["detail"].as_str().unwrap().contains("boundary"), "{refused}");
+    assert!(
+        refused["detail"].as_str().unwrap().contains("boundary"),
+        "{refused}"
+    );
     app.finish().await;
 }
 
@@ -165,7 +262,12 @@ async fn forms_name_their_files_in_every_way_that_forms_do() {
 fn written(program: &str, arguments: &str, folder: &Path, name: &str) -> Option<Vec<u8>> {
     let to = folder.join(name);
     let mut command = Command::new(program);
-    command.args(arguments.split_whitespace()).arg(&to).current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null());
+    command
+        .args(arguments.split_whitespace())
+        .arg(&to)
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
     match command.status() {
         Ok(status) => assert!(status.success(), "{program} {arguments}"),
         Err(_) => return skipped(&format!("{program} is not installed")),
@@ -174,16 +276,35 @@ fn written(program: &str, arguments: &str, folder: &Path, name: &str) -> Option<
 }
 
 fn ffmpeg(options: &str, folder: &Path, name: &str) -> Option<Vec<u8>> {
-    written("ffmpeg", &format!("-nostdin -loglevel error -f lavfi {options}"), folder, name)
+    written(
+        "ffmpeg",
+        &format!("-nostdin -loglevel error -f lavfi {options}"),
+        folder,
+        name,
+    )
 }
 
 /// What Bob gets of a file that is sent as this kind, by its address, and by its id: the whole message.
-async fn got(app: &TestApp, bob: &Phone, kind: &str, name: &'static str, bytes: &[u8]) -> [Value; 2] {
-    let link = format!("{}/{name}", serve(vec![(Box::leak(format!("/{name}").into_boxed_str()), &[], bytes.to_vec())]));
+async fn got(
+    app: &TestApp,
+    bob: &Phone,
+    kind: &str,
+    name: &'static str,
+    bytes: &[u8],
+) -> [Value; 2] {
+    let link = format!(
+        "{}/{name}",
+        serve(vec![(
+            Box::leak(format!("/{name}").into_boxed_str()),
+            &[],
+            bytes.to_vec()
+        )])
+    );
     let file = upload(app, "shop", &format!("; filename=\"{name}\""), bytes).await;
     let mut messages = Vec::new();
     for named in [json!({"link": link}), json!({"id": file["id"]})] {
-        app.accepted("shop", json!({"to": bob.jid(), kind: named})).await;
+        app.accepted("shop", json!({"to": bob.jid(), kind: named}))
+            .await;
         messages.push(bob.next_message(10 * PATIENCE).await.unwrap().json());
     }
     messages.try_into().unwrap()
@@ -196,10 +317,19 @@ async fn what_phones_do_not_show_becomes_what_they_show() {
     if ffmpeg(picture, folder.path(), "a.png").is_none() {
         return;
     }
-    let Some(heic) = written("heif-enc", "-q 50 a.png -o", folder.path(), "a.heic") else { return };
-    let Some(avif) = written("heif-enc", "-A -q 50 a.png -o", folder.path(), "a.avif") else { return };
+    let Some(heic) = written("heif-enc", "-q 50 a.png -o", folder.path(), "a.heic") else {
+        return;
+    };
+    let Some(avif) = written("heif-enc", "-A -q 50 a.png -o", folder.path(), "a.avif") else {
+        return;
+    };
     let moving = "-i testsrc=size=320x180:rate=10:duration=1";
-    let mov = ffmpeg(&format!("{moving} -c:v libx264 -pix_fmt yuv420p"), folder.path(), "a.mov").unwrap();
+    let mov = ffmpeg(
+        &format!("{moving} -c:v libx264 -pix_fmt yuv420p"),
+        folder.path(),
+        "a.mov",
+    )
+    .unwrap();
     let old = ffmpeg(&format!("{moving} -c:v mjpeg"), folder.path(), "b.mov").unwrap();
     let m4a = ffmpeg("-i sine=duration=1 -c:a aac", folder.path(), "a.m4a").unwrap();
     let mp4 = ffmpeg("-i sine=duration=1 -c:a aac", folder.path(), "b.mp4").unwrap();
@@ -207,13 +337,26 @@ async fn what_phones_do_not_show_becomes_what_they_show() {
     let quicktime = ffmpeg("-i sine=duration=1 -c:a aac", folder.path(), "c.mov").unwrap();
     let (app, bob) = paired(Setup::new()).await;
     // Sides that are no multiple of what pictures are coded in.
-    for (size, width, height) in [("801x603", 801, 603), ("640x427", 640, 427), ("33x65", 33, 65)] {
-        ffmpeg(&format!("-i testsrc=size={size}:rate=1 -frames:v 1 -y"), folder.path(), "odd.png").unwrap();
+    for (size, width, height) in [
+        ("801x603", 801, 603),
+        ("640x427", 640, 427),
+        ("33x65", 33, 65),
+    ] {
+        ffmpeg(
+            &format!("-i testsrc=size={size}:rate=1 -frames:v 1 -y"),
+            folder.path(),
+            "odd.png",
+        )
+        .unwrap();
         for (options, name) in [("odd.png -o", "odd.heic"), ("-A odd.png -o", "odd.avif")] {
             let odd = written("heif-enc", options, folder.path(), name).unwrap();
             for message in got(&app, &bob, "image", name, &odd).await {
                 let file = &message["image_message"];
-                assert_eq!((&file["width"], &file["height"]), (&json!(width), &json!(height)), "{name}: {message}");
+                assert_eq!(
+                    (&file["width"], &file["height"]),
+                    (&json!(width), &json!(height)),
+                    "{name}: {message}"
+                );
             }
         }
     }
@@ -221,9 +364,27 @@ async fn what_phones_do_not_show_becomes_what_they_show() {
         ("image", "a.heic", &heic, "image_message", "image/jpeg"),
         ("image", "a.avif", &avif, "image_message", "image/jpeg"),
         ("sticker", "a.heic", &heic, "sticker_message", "image/webp"),
-        ("document", "a.heic", &heic, "document_message", "image/heic"),
-        ("document", "a.avif", &avif, "document_message", "image/avif"),
-        ("document", "a.mov", &mov, "document_message", "video/quicktime"),
+        (
+            "document",
+            "a.heic",
+            &heic,
+            "document_message",
+            "image/heic",
+        ),
+        (
+            "document",
+            "a.avif",
+            &avif,
+            "document_message",
+            "image/avif",
+        ),
+        (
+            "document",
+            "a.mov",
+            &mov,
+            "document_message",
+            "video/quicktime",
+        ),
         ("video", "a.mov", &mov, "video_message", "video/mp4"),
         ("video", "b.mov", &old, "video_message", "video/mp4"),
         ("audio", "a.m4a", &m4a, "audio_message", "audio/mp4"),
@@ -236,10 +397,15 @@ async fn what_phones_do_not_show_becomes_what_they_show() {
             assert_eq!(file["mimetype"], mime_type, "{name} as {kind}: {message}");
             match field {
                 "image_message" => {
-                    assert_eq!((&file["width"], &file["height"]), (&json!(1200), &json!(800)));
+                    assert_eq!(
+                        (&file["width"], &file["height"]),
+                        (&json!(1200), &json!(800))
+                    );
                     assert!(file["jpeg_thumbnail"].is_array(), "{file}");
                 }
-                "video_message" => assert_eq!((&file["width"], &file["seconds"]), (&json!(320), &json!(1))),
+                "video_message" => {
+                    assert_eq!((&file["width"], &file["seconds"]), (&json!(320), &json!(1)))
+                }
                 "audio_message" => assert_eq!(file["seconds"], 1),
                 _ => {}
             }
@@ -247,8 +413,18 @@ async fn what_phones_do_not_show_becomes_what_they_show() {
     }
     let film = upload(&app, "shop", "; filename=\"a.heic\"", &heic).await;
     let refused = json!({"to": bob.jid(), "video": {"id": film["id"]}});
-    let refused = app.post("/v1/sessions/shop/messages", refused).await.expect(400).json();
-    assert!(refused["detail"].as_str().unwrap().contains("is not a video but image/heic"), "{refused}");
+    let refused = app
+        .post("/v1/sessions/shop/messages", refused)
+        .await
+        .expect(400)
+        .json();
+    assert!(
+        refused["detail"]
+            .as_str()
+            .unwrap()
+            .contains("is not a video but image/heic"),
+        "{refused}"
+    );
     app.finish().await;
 }
 
@@ -256,8 +432,15 @@ async fn what_phones_do_not_show_becomes_what_they_show() {
 async fn pictures_that_move_are_films_that_are_played_over_and_over() {
     let folder = tempfile::tempdir().unwrap();
     let moving = "-i testsrc=size=101x75:rate=10:duration=1";
-    let Some(gif) = ffmpeg(moving, folder.path(), "a.gif") else { return };
-    let apng = ffmpeg(&format!("{moving} -plays 0 -f apng"), folder.path(), "b.png").unwrap();
+    let Some(gif) = ffmpeg(moving, folder.path(), "a.gif") else {
+        return;
+    };
+    let apng = ffmpeg(
+        &format!("{moving} -plays 0 -f apng"),
+        folder.path(),
+        "b.png",
+    )
+    .unwrap();
     let webp = ffmpeg(&format!("{moving} -loop 0"), folder.path(), "a.webp").unwrap();
     let still = ffmpeg(&format!("{moving} -frames:v 1"), folder.path(), "c.gif").unwrap();
     let (app, bob) = paired(Setup::new()).await;
@@ -270,37 +453,81 @@ async fn pictures_that_move_are_films_that_are_played_over_and_over() {
                     (&json!("video/mp4"), &json!(true)),
                     "{name}: {message}"
                 );
-                assert_eq!((&film["width"], &film["height"], &film["seconds"]), (&json!(100), &json!(74), &json!(1)));
+                assert_eq!(
+                    (&film["width"], &film["height"], &film["seconds"]),
+                    (&json!(100), &json!(74), &json!(1))
+                );
             }
         }
         for message in got(&app, &bob, "sticker", name, bytes).await {
-            assert_eq!(message["sticker_message"]["is_animated"], true, "{name}: {message}");
+            assert_eq!(
+                message["sticker_message"]["is_animated"], true,
+                "{name}: {message}"
+            );
         }
     }
-    let one = ffmpeg(&format!("{moving} -frames:v 1 -f apng"), folder.path(), "d.png").unwrap();
+    let one = ffmpeg(
+        &format!("{moving} -frames:v 1 -f apng"),
+        folder.path(),
+        "d.png",
+    )
+    .unwrap();
     for message in got(&app, &bob, "image", "d.png", &one).await {
-        assert_eq!(message["image_message"]["mimetype"], "image/png", "{message}");
+        assert_eq!(
+            message["image_message"]["mimetype"], "image/png",
+            "{message}"
+        );
     }
     // In an album, pictures are pictures and films are films, as it was announced.
-    let files = serve(vec![("/a.gif", &[], gif.clone()), ("/b.png", &[], apng.clone())]);
-    let [gif_link, apng_link] = ["a.gif", "b.png"].map(|name| json!({"link": format!("{files}/{name}")}));
+    let files = serve(vec![
+        ("/a.gif", &[], gif.clone()),
+        ("/b.png", &[], apng.clone()),
+    ]);
+    let [gif_link, apng_link] =
+        ["a.gif", "b.png"].map(|name| json!({"link": format!("{files}/{name}")}));
     let album = json!([{"image": gif_link}, {"image": apng_link}, {"video": gif_link}]);
-    app.post("/v1/sessions/shop/messages?wait=60", json!({"to": bob.jid(), "album": album})).await.expect(200);
+    app.post(
+        "/v1/sessions/shop/messages?wait=60",
+        json!({"to": bob.jid(), "album": album}),
+    )
+    .await
+    .expect(200);
     let announced = bob.next_message(10 * PATIENCE).await.unwrap().json()["album_message"].clone();
-    assert_eq!(announced, json!({"expected_image_count": 2, "expected_video_count": 1}));
+    assert_eq!(
+        announced,
+        json!({"expected_image_count": 2, "expected_video_count": 1})
+    );
     for _ in 0..2 {
         let picture = bob.next_message(10 * PATIENCE).await.unwrap().json();
         assert!(picture["image_message"].is_object(), "{picture}");
     }
     let film = bob.next_message(10 * PATIENCE).await.unwrap().json()["video_message"].clone();
-    assert_eq!((&film["mimetype"], film["gif_playback"] == json!(true)), (&json!("video/mp4"), false), "{film}");
+    assert_eq!(
+        (&film["mimetype"], film["gif_playback"] == json!(true)),
+        (&json!("video/mp4"), false),
+        "{film}"
+    );
     for message in got(&app, &bob, "image", "c.gif", &still).await {
-        assert_eq!(message["image_message"]["mimetype"], "image/gif", "{message}");
+        assert_eq!(
+            message["image_message"]["mimetype"], "image/gif",
+            "{message}"
+        );
     }
     let file = upload(&app, "shop", "; filename=\"c.gif\"", &still).await;
-    let id = app.accepted("shop", json!({"to": bob.jid(), "video": {"id": file["id"], "gif": true}})).await;
+    let id = app
+        .accepted(
+            "shop",
+            json!({"to": bob.jid(), "video": {"id": file["id"], "gif": true}}),
+        )
+        .await;
     let failed = app.until_message("shop", &id, "failed").await;
-    assert!(failed["error"]["detail"].as_str().unwrap().contains("does not move; send it as `image`"), "{failed}");
+    assert!(
+        failed["error"]["detail"]
+            .as_str()
+            .unwrap()
+            .contains("does not move; send it as `image`"),
+        "{failed}"
+    );
     app.finish().await;
 }
 
@@ -308,11 +535,25 @@ async fn pictures_that_move_are_films_that_are_played_over_and_over() {
 async fn without_programs_that_convert_it_is_said_what_to_install() {
     let folder = tempfile::tempdir().unwrap();
     let moving = "-i testsrc=size=101x75:rate=10:duration=1";
-    let Some(gif) = ffmpeg(moving, folder.path(), "a.gif") else { return };
+    let Some(gif) = ffmpeg(moving, folder.path(), "a.gif") else {
+        return;
+    };
     let mov = ffmpeg(&format!("{moving} -c:v mjpeg"), folder.path(), "b.mov").unwrap();
-    ffmpeg("-i testsrc=size=1200x800:rate=1 -frames:v 1", folder.path(), "a.png").unwrap();
-    let Some(heic) = written("heif-enc", "a.png -o", folder.path(), "a.heic") else { return };
-    let (app, bob) = paired(Setup::new().set("WAPI_FFMPEG_PATH", "none").set("WAPI_HEIF_CONVERT_PATH", "none")).await;
+    ffmpeg(
+        "-i testsrc=size=1200x800:rate=1 -frames:v 1",
+        folder.path(),
+        "a.png",
+    )
+    .unwrap();
+    let Some(heic) = written("heif-enc", "a.png -o", folder.path(), "a.heic") else {
+        return;
+    };
+    let (app, bob) = paired(
+        Setup::new()
+            .set("WAPI_FFMPEG_PATH", "none")
+            .set("WAPI_HEIF_CONVERT_PATH", "none"),
+    )
+    .await;
     for (kind, name, bytes, word) in [
         ("video", "a.gif", &gif, "Install ffmpeg"),
         ("video", "b.mov", &mov, "Install ffmpeg"),
@@ -321,14 +562,32 @@ async fn without_programs_that_convert_it_is_said_what_to_install() {
     ] {
         let file = upload(&app, "shop", &format!("; filename=\"{name}\""), bytes).await;
         let refused = json!({"to": bob.jid(), kind: {"id": file["id"]}});
-        let refused = app.post("/v1/sessions/shop/messages", refused).await.expect(400).json();
-        assert!(refused["detail"].as_str().unwrap().contains(word), "{refused}");
+        let refused = app
+            .post("/v1/sessions/shop/messages", refused)
+            .await
+            .expect(400)
+            .json();
+        assert!(
+            refused["detail"].as_str().unwrap().contains(word),
+            "{refused}"
+        );
     }
     // Whether a GIF moves is seen when its turn comes.
     let file = upload(&app, "shop", "; filename=\"a.gif\"", &gif).await;
-    let id = app.accepted("shop", json!({"to": bob.jid(), "image": {"id": file["id"]}})).await;
+    let id = app
+        .accepted(
+            "shop",
+            json!({"to": bob.jid(), "image": {"id": file["id"]}}),
+        )
+        .await;
     let failed = app.until_message("shop", &id, "failed").await;
-    assert!(failed["error"]["detail"].as_str().unwrap().contains("Install ffmpeg"), "{failed}");
+    assert!(
+        failed["error"]["detail"]
+            .as_str()
+            .unwrap()
+            .contains("Install ffmpeg"),
+        "{failed}"
+    );
     app.finish().await;
 }
 
@@ -347,16 +606,33 @@ async fn what_only_says_that_it_is_a_picture_a_film_or_a_sound_is_none() {
     for (kind, path, mime_type) in KINDS {
         for bytes in [JSON, b"", b"Not found"] {
             let said: &[(&str, &str)] = Box::leak(Box::new([("content-type", mime_type)]));
-            let files = serve(vec![(path, &[], bytes.to_vec()), ("/file", said, bytes.to_vec())]);
+            let files = serve(vec![
+                (path, &[], bytes.to_vec()),
+                ("/file", said, bytes.to_vec()),
+            ]);
             for path in [path, "/file"] {
                 let message = json!({"to": bob.jid(), kind: {"link": format!("{files}{path}")}});
-                let refused = app.post("/v1/sessions/shop/messages", message).await.expect(502);
+                let refused = app
+                    .post("/v1/sessions/shop/messages", message)
+                    .await
+                    .expect(502);
                 assert_eq!(refused.code(), "media_unavailable", "{kind} {path}");
             }
         }
         let name = &path[1..];
-        let file = upload(&app, "shop", &format!("; filename=\"{name}\"\r\nContent-Type: {mime_type}"), JSON).await;
-        app.post("/v1/sessions/shop/messages", json!({"to": bob.jid(), kind: {"id": file["id"]}})).await.expect(400);
+        let file = upload(
+            &app,
+            "shop",
+            &format!("; filename=\"{name}\"\r\nContent-Type: {mime_type}"),
+            JSON,
+        )
+        .await;
+        app.post(
+            "/v1/sessions/shop/messages",
+            json!({"to": bob.jid(), kind: {"id": file["id"]}}),
+        )
+        .await
+        .expect(400);
     }
     assert!(bob.received().is_empty());
     app.finish().await;

@@ -20,23 +20,54 @@ async fn the_way_of_a_session_is_told_in_order() {
     let app = TestApp::start().await;
     let alice = app.phone("Alice");
     let device = app.pair("shop", &alice).await;
-    let online = app.told("online", |event| event["status"] == "online").await;
-    assert_eq!(story(&online), ["scan_qr", "session.qr", "session.paired", "connecting", "online"]);
-    let [status, qr, paired, connecting, online] = &online[..] else { panic!("{online:#?}") };
-    assert!(online.get("session").is_some_and(|session| session == "shop"));
-    assert_eq!((&status["paired"], &status["connection"]["state"]), (&false.into(), &"offline".into()));
+    let online = app
+        .told("online", |event| event["status"] == "online")
+        .await;
+    assert_eq!(
+        story(&online),
+        [
+            "scan_qr",
+            "session.qr",
+            "session.paired",
+            "connecting",
+            "online"
+        ]
+    );
+    let [status, qr, paired, connecting, online] = &online[..] else {
+        panic!("{online:#?}")
+    };
+    assert!(
+        online
+            .get("session")
+            .is_some_and(|session| session == "shop")
+    );
+    assert_eq!(
+        (&status["paired"], &status["connection"]["state"]),
+        (&false.into(), &"offline".into())
+    );
     assert_eq!(qr["path"], "/v1/sessions/shop/qr");
-    assert!(qr["text"].as_str().unwrap().starts_with("2@") && qr["expires_at"].is_string(), "{qr}");
+    assert!(
+        qr["text"].as_str().unwrap().starts_with("2@") && qr["expires_at"].is_string(),
+        "{qr}"
+    );
     assert_eq!(paired["account"]["phone"], alice.number());
-    assert_eq!((&connecting["paired"], &connecting["connection"]["state"]), (&true.into(), &"connecting".into()));
+    assert_eq!(
+        (&connecting["paired"], &connecting["connection"]["state"]),
+        (&true.into(), &"connecting".into())
+    );
     assert_eq!(online["account"]["phone"], alice.number());
     assert_eq!(online["connection"]["state"], "online");
 
     alice.logs_out(device).await.unwrap();
-    let all = app.told("the log-out", |event| event["status"] == "logged_out").await;
+    let all = app
+        .told("the log-out", |event| event["status"] == "logged_out")
+        .await;
     assert_eq!(story(&all[5..]), ["session.logged_out", "logged_out"]);
     let reason = "this device is no longer linked to the account (code 401)";
-    assert_eq!((&all[5]["reason"], &all[5]["account"]["phone"]), (&reason.into(), &alice.number().into()));
+    assert_eq!(
+        (&all[5]["reason"], &all[5]["account"]["phone"]),
+        (&reason.into(), &alice.number().into())
+    );
     app.finish().await;
 }
 
@@ -45,7 +76,10 @@ async fn an_outage_and_a_restart_are_told() {
     let app = TestApp::start().await;
     let alice = app.phone("Alice");
     let device = app.pair("shop", &alice).await;
-    let before = app.told("online", |event| event["status"] == "online").await.len();
+    let before = app
+        .told("online", |event| event["status"] == "online")
+        .await
+        .len();
     app.simulator.faults().cut(alice.number(), device).unwrap();
     app.until("shop", "offline").await;
     app.until("shop", "online").await;
@@ -56,8 +90,22 @@ async fn an_outage_and_a_restart_are_told() {
         let story = story(&events[before..]);
         (story.iter().filter(|word| *word == "online").count() == 2).then_some(story)
     };
-    let story = crate::harness::eventually(online_again, async || format!("{:#?}", app.session_events().await)).await;
-    assert_eq!(story, ["offline", "connecting", "online", "offline", "stopped", "connecting", "online"]);
+    let story = crate::harness::eventually(online_again, async || {
+        format!("{:#?}", app.session_events().await)
+    })
+    .await;
+    assert_eq!(
+        story,
+        [
+            "offline",
+            "connecting",
+            "online",
+            "offline",
+            "stopped",
+            "connecting",
+            "online"
+        ]
+    );
     app.finish().await;
 }
 
@@ -66,16 +114,37 @@ async fn a_session_goes_on_while_nothing_can_be_saved_and_its_way_is_told_later(
     let app = TestApp::start().await;
     let alice = app.phone("Alice");
     let device = app.pair("shop", &alice).await;
-    let before = app.told("online", |event| event["status"] == "online").await.len();
-    let mut other = SqliteConnectOptions::new().filename(app.root().join("wapi.db")).connect().await.unwrap();
-    sqlx::query("BEGIN EXCLUSIVE").execute(&mut other).await.unwrap();
+    let before = app
+        .told("online", |event| event["status"] == "online")
+        .await
+        .len();
+    let mut other = SqliteConnectOptions::new()
+        .filename(app.root().join("wapi.db"))
+        .connect()
+        .await
+        .unwrap();
+    sqlx::query("BEGIN EXCLUSIVE")
+        .execute(&mut other)
+        .await
+        .unwrap();
     app.simulator.faults().cut(alice.number(), device).unwrap();
     app.until("shop", "offline").await;
     app.until("shop", "online").await;
-    assert_eq!(app.session_events().await.len(), before, "nothing can be saved");
+    assert_eq!(
+        app.session_events().await.len(),
+        before,
+        "nothing can be saved"
+    );
     sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
-    let complete = async || Some(app.session_events().await).filter(|events| events.len() >= before + 3);
-    let events = crate::harness::eventually(complete, async || format!("{:#?}", app.session_events().await)).await;
-    assert_eq!(story(&events[before..]), ["offline", "connecting", "online"]);
+    let complete =
+        async || Some(app.session_events().await).filter(|events| events.len() >= before + 3);
+    let events = crate::harness::eventually(complete, async || {
+        format!("{:#?}", app.session_events().await)
+    })
+    .await;
+    assert_eq!(
+        story(&events[before..]),
+        ["offline", "connecting", "online"]
+    );
     app.finish().await;
 }

@@ -7,11 +7,22 @@ use crate::harness::{TestApp, encoded};
 
 fn offer(id: &str, name: &str, price: i64) -> Offer {
     let (id, name, currency) = (id.to_owned(), name.to_owned(), "EUR".to_owned());
-    Offer { id, name, price, currency, ..Offer::default() }
+    Offer {
+        id,
+        name,
+        price,
+        currency,
+        ..Offer::default()
+    }
 }
 
 fn titles(catalog: &Value) -> Vec<&str> {
-    catalog["products"].as_array().unwrap().iter().map(|product| product["title"].as_str().unwrap()).collect()
+    catalog["products"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|product| product["title"].as_str().unwrap())
+        .collect()
 }
 
 #[tokio::test]
@@ -28,8 +39,16 @@ async fn a_catalogue_is_read_page_by_page_by_number_and_lid() {
         images: vec!["https://media.example/tea.jpg".to_owned()],
         ..offer("65132", "Green tea", 9_990)
     };
-    let secret = Offer { hidden: true, ..offer("8", "Cup", 0) };
-    bob.offers(vec![tea, offer("7", "Mug", 4_500), secret.clone(), offer("9", "Pot", 0)]);
+    let secret = Offer {
+        hidden: true,
+        ..offer("8", "Cup", 0)
+    };
+    bob.offers(vec![
+        tea,
+        offer("7", "Mug", 4_500),
+        secret.clone(),
+        offer("9", "Pot", 0),
+    ]);
     alice.offers(vec![secret]);
 
     let route = format!("/v1/sessions/shop/catalog?of={}&limit=2", bob.number());
@@ -39,19 +58,40 @@ async fn a_catalogue_is_read_page_by_page_by_number_and_lid() {
         "id": "65132", "title": "Green tea", "description": "From the hills", "price": {"amount": 9.99, "currency": "EUR"},
         "retailer_id": "tea-1", "url": "https://example.com/tea", "images": [image], "hidden": false, "review": "approved",
     });
-    assert_eq!((&catalog["products"][0], titles(&catalog)), (&expected, vec!["Green tea", "Mug"]));
+    assert_eq!(
+        (&catalog["products"][0], titles(&catalog)),
+        (&expected, vec!["Green tea", "Mug"])
+    );
     let cursor = catalog["next"].as_str().expect("there are more");
-    let rest = app.get(&format!("{route}&cursor={cursor}")).await.expect(200).json();
+    let rest = app
+        .get(&format!("{route}&cursor={cursor}"))
+        .await
+        .expect(200)
+        .json();
     assert_eq!(
         (titles(&rest), &rest["next"], &rest["products"][0]["price"]),
         (vec!["Pot"], &Value::Null, &Value::Null)
     );
-    let by_lid = app.get(&format!("/v1/sessions/shop/catalog?of={}", encoded(&bob.lid()))).await.expect(200).json();
+    let by_lid = app
+        .get(&format!(
+            "/v1/sessions/shop/catalog?of={}",
+            encoded(&bob.lid())
+        ))
+        .await
+        .expect(200)
+        .json();
     assert_eq!(titles(&by_lid), ["Green tea", "Mug", "Pot"]);
     // What is hidden is shown to its owner, however the account is addressed.
     alice.is_addressed_by(Addressing::Lid);
-    let own = app.get("/v1/sessions/shop/catalog").await.expect(200).json();
-    assert_eq!((titles(&own), &own["products"][0]["hidden"]), (vec!["Cup"], &json!(true)));
+    let own = app
+        .get("/v1/sessions/shop/catalog")
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(
+        (titles(&own), &own["products"][0]["hidden"]),
+        (vec!["Cup"], &json!(true))
+    );
     app.finish().await;
 }
 
@@ -60,26 +100,45 @@ async fn an_order_is_opened_with_its_token_alone() {
     let app = TestApp::start().await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     app.pair("shop", &alice).await;
-    let tea = Offer { images: vec!["https://media.example/tea.jpg".to_owned()], ..offer("65132", "Green tea", 9_990) };
+    let tea = Offer {
+        images: vec!["https://media.example/tea.jpg".to_owned()],
+        ..offer("65132", "Green tea", 9_990)
+    };
     alice.offers(vec![tea, offer("7", "Mug", 4_500)]);
-    let placed = bob.orders(alice.number(), &[("65132", 2), ("7", 1)], "By Friday").unwrap();
+    let placed = bob
+        .orders(alice.number(), &[("65132", 2), ("7", 1)], "By Friday")
+        .unwrap();
     let data = app.webhook.next().await.body["data"].clone();
     let told = &data["order"];
     assert_eq!(
         (&data["id"], &told["id"], &told["token"]),
-        (&json!(placed.message), &json!(placed.id), &json!(placed.token))
+        (
+            &json!(placed.message),
+            &json!(placed.id),
+            &json!(placed.token)
+        )
     );
-    assert_eq!((&told["total"], &told["item_count"]), (&json!({"amount": 24.48, "currency": "EUR"}), &json!(2)));
+    assert_eq!(
+        (&told["total"], &told["item_count"]),
+        (&json!({"amount": 24.48, "currency": "EUR"}), &json!(2))
+    );
 
     let route = format!("/v1/sessions/shop/orders/{}", placed.id);
-    let opened = app.get(&format!("{route}?token={}", encoded(&placed.token))).await.expect(200).json();
+    let opened = app
+        .get(&format!("{route}?token={}", encoded(&placed.token)))
+        .await
+        .expect(200)
+        .json();
     let expected = json!({"id": placed.id, "total": {"amount": 24.48, "currency": "EUR"}, "items": [
         {"id": "65132", "title": "Green tea", "quantity": 2, "price": {"amount": 9.99, "currency": "EUR"},
          "image_url": "https://media.example/tea.jpg"},
         {"id": "7", "title": "Mug", "quantity": 1, "price": {"amount": 4.5, "currency": "EUR"}, "image_url": null},
     ]});
     assert_eq!(opened, expected);
-    for path in [format!("{route}?token=another"), "/v1/sessions/shop/orders/1?token=another".to_owned()] {
+    for path in [
+        format!("{route}?token=another"),
+        "/v1/sessions/shop/orders/1?token=another".to_owned(),
+    ] {
         assert_eq!(app.get(&path).await.expect(404).code(), "order_not_found");
     }
     app.finish().await;
@@ -97,8 +156,15 @@ async fn what_cannot_be_asked_is_named() {
         ("orders/1", "token"),
         ("orders/1?token=", "token"),
     ] {
-        assert_eq!(app.get(&path(rest)).await.expect(400).fields(), [field], "{rest}");
+        assert_eq!(
+            app.get(&path(rest)).await.expect(400).fields(),
+            [field],
+            "{rest}"
+        );
     }
-    assert_eq!(app.get(&path("catalog")).await.expect(404).code(), "session_not_found");
+    assert_eq!(
+        app.get(&path("catalog")).await.expect(404).code(),
+        "session_not_found"
+    );
     app.finish().await;
 }

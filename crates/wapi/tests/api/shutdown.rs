@@ -13,7 +13,9 @@ const FLOOD: usize = 300;
 /// Sends them as fast as a phone can.
 async fn flood(from: &Phone, to: &Phone) {
     for number in 0..FLOOD {
-        from.sends_text(to.number(), &format!("message {number}")).await.unwrap();
+        from.sends_text(to.number(), &format!("message {number}"))
+            .await
+            .unwrap();
     }
 }
 
@@ -21,29 +23,50 @@ async fn flood(from: &Phone, to: &Phone) {
 async fn all_arrive(webhook: &TestReceiver) {
     let mut arrived = BTreeSet::new();
     while arrived.len() < FLOOD {
-        let text = webhook.next().await.body["data"]["text"]["body"].as_str().unwrap().to_owned();
+        let text = webhook.next().await.body["data"]["text"]["body"]
+            .as_str()
+            .unwrap()
+            .to_owned();
         let number: usize = text.strip_prefix("message ").unwrap().parse().unwrap();
-        assert!(number <= arrived.len(), "{text} has overtaken one of {arrived:?}");
+        assert!(
+            number <= arrived.len(),
+            "{text} has overtaken one of {arrived:?}"
+        );
         arrived.insert(number);
     }
 }
 
 #[tokio::test]
 async fn a_program_that_is_asked_to_end_in_a_flood_ends_in_time_and_loses_nothing() {
-    let Surroundings { simulator, webhook, wapi, address } = Surroundings::new().await;
-    let (alice, bob) = (simulator.phone("Alice").unwrap(), simulator.phone("Bob").unwrap());
+    let Surroundings {
+        simulator,
+        webhook,
+        wapi,
+        address,
+    } = Surroundings::new().await;
+    let (alice, bob) = (
+        simulator.phone("Alice").unwrap(),
+        simulator.phone("Bob").unwrap(),
+    );
     let (running, client) = wapi.serves(address).await;
     client.pair("shop", &alice).await;
     let (ended, ()) = tokio::join!(
         async {
-            eventually(async || (webhook.seen() > FLOOD / 20).then_some(()), async || "nothing came".to_owned()).await;
+            eventually(
+                async || (webhook.seen() > FLOOD / 20).then_some(()),
+                async || "nothing came".to_owned(),
+            )
+            .await;
             running.ask().await;
             running.ends_within(Duration::from_secs(25)).await
         },
         flood(&bob, &alice)
     );
     assert!(ended.success, "{ended:?}");
-    assert!(webhook.seen() < FLOOD, "the flood was over before the program ended");
+    assert!(
+        webhook.seen() < FLOOD,
+        "the flood was over before the program ended"
+    );
     let (running, client) = wapi.serves(address).await;
     client.until("shop", "online").await;
     all_arrive(&webhook).await;
@@ -53,8 +76,16 @@ async fn a_program_that_is_asked_to_end_in_a_flood_ends_in_time_and_loses_nothin
 
 #[tokio::test]
 async fn a_program_that_is_told_twice_ends_at_once_and_loses_nothing() {
-    let Surroundings { simulator, webhook, wapi, address } = Surroundings::new().await;
-    let (alice, bob) = (simulator.phone("Alice").unwrap(), simulator.phone("Bob").unwrap());
+    let Surroundings {
+        simulator,
+        webhook,
+        wapi,
+        address,
+    } = Surroundings::new().await;
+    let (alice, bob) = (
+        simulator.phone("Alice").unwrap(),
+        simulator.phone("Bob").unwrap(),
+    );
     let (mut running, client) = wapi.serves(address).await;
     client.pair("shop", &alice).await;
     // A receiver that does not answer keeps the program from ending politely.
@@ -64,7 +95,10 @@ async fn a_program_that_is_told_twice_ends_at_once_and_loses_nothing() {
     running.logs("stopping").await;
     running.ask().await;
     let ended = running.ends_within(Duration::from_secs(5)).await;
-    assert!(!ended.success && ended.stderr.contains("told to end a second time"), "{ended:?}");
+    assert!(
+        !ended.success && ended.stderr.contains("told to end a second time"),
+        "{ended:?}"
+    );
     webhook.let_go();
     let (running, client) = wapi.serves(address).await;
     client.until("shop", "online").await;

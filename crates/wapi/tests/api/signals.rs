@@ -29,7 +29,10 @@ async fn know_each_other(app: &TestApp, alice: &Phone, bob: &Phone) {
 }
 
 fn presence(of: &Phone, available: bool) -> PhoneSignal {
-    PhoneSignal::Presence { from: of.jid(), available }
+    PhoneSignal::Presence {
+        from: of.jid(),
+        available,
+    }
 }
 
 #[tokio::test]
@@ -42,7 +45,10 @@ async fn messages_are_read_up_to_one_and_then_all_and_their_senders_see_it() {
         ids.push(bob.sends_text(alice.number(), text).await.unwrap());
         app.webhook.next().await;
     }
-    let in_group = [bob.sends_text(&group, "four").await.unwrap(), carol.sends_text(&group, "five").await.unwrap()];
+    let in_group = [
+        bob.sends_text(&group, "four").await.unwrap(),
+        carol.sends_text(&group, "five").await.unwrap(),
+    ];
     for _ in 0..2 {
         app.webhook.next().await;
     }
@@ -52,7 +58,11 @@ async fn messages_are_read_up_to_one_and_then_all_and_their_senders_see_it() {
     for id in &ids[..2] {
         bob.receipt(id, "read", PATIENCE).await.unwrap();
     }
-    assert!(!bob.receipts().iter().any(|receipt| receipt.id == ids[2] && receipt.status == "read"));
+    assert!(
+        !bob.receipts()
+            .iter()
+            .any(|receipt| receipt.id == ids[2] && receipt.status == "read")
+    );
     assert_eq!(read(app.post_raw(&route, "").await), 1);
     bob.receipt(&ids[2], "read", PATIENCE).await.unwrap();
     assert_eq!(read(app.post(&route, json!({})).await), 0, "nothing is new");
@@ -64,9 +74,21 @@ async fn messages_are_read_up_to_one_and_then_all_and_their_senders_see_it() {
 
     let unknown = app.post(&route, json!({"up_to": "3A00"})).await.expect(404);
     assert_eq!(unknown.code(), "message_not_found");
-    let wrong = app.post("/v1/sessions/shop/chats/nobody/read", json!({"upto": "3A00"})).await.expect(400);
+    let wrong = app
+        .post(
+            "/v1/sessions/shop/chats/nobody/read",
+            json!({"upto": "3A00"}),
+        )
+        .await
+        .expect(400);
     assert_eq!(wrong.fields(), ["chat"]);
-    assert_eq!(app.post(&route, json!({"upto": "3A00"})).await.expect(400).fields(), ["upto"]);
+    assert_eq!(
+        app.post(&route, json!({"upto": "3A00"}))
+            .await
+            .expect(400)
+            .fields(),
+        ["upto"]
+    );
     app.finish().await;
 }
 
@@ -76,22 +98,44 @@ async fn typing_is_shown_in_both_directions_but_to_us_only_when_we_are_there() {
     know_each_other(&app, &alice, &bob).await;
     let group = bob.creates_group("club", &[&alice]).unwrap();
     let typing = |chat: &str| format!("/v1/sessions/shop/chats/{chat}/typing");
-    for (chat, state) in [(bob.number(), "composing"), (bob.number(), "paused"), (group.as_str(), "recording")] {
-        app.post(&typing(chat), json!({"state": state})).await.expect(204);
+    for (chat, state) in [
+        (bob.number(), "composing"),
+        (bob.number(), "paused"),
+        (group.as_str(), "recording"),
+    ] {
+        app.post(&typing(chat), json!({"state": state}))
+            .await
+            .expect(204);
     }
-    let shows = |chat: &str, state| PhoneSignal::Typing { chat: chat.to_owned(), from: alice.jid(), state };
-    let expected =
-        [shows(&alice.jid(), Typing::Composing), shows(&alice.jid(), Typing::Paused), shows(&group, Typing::Recording)];
+    let shows = |chat: &str, state| PhoneSignal::Typing {
+        chat: chat.to_owned(),
+        from: alice.jid(),
+        state,
+    };
+    let expected = [
+        shows(&alice.jid(), Typing::Composing),
+        shows(&alice.jid(), Typing::Paused),
+        shows(&group, Typing::Recording),
+    ];
     shown(&bob, &expected).await;
-    let wrong = app.post(&typing(bob.number()), json!({"state": "singing"})).await.expect(400);
+    let wrong = app
+        .post(&typing(bob.number()), json!({"state": "singing"}))
+        .await
+        .expect(400);
     assert_eq!(wrong.fields(), ["state"]);
 
     // While the account does not look as if somebody were there, WhatsApp does not say who types.
     bob.types(alice.number(), Typing::Recording).unwrap();
-    app.put("/v1/sessions/shop/presence", json!({"state": "available"})).await.expect(204);
+    app.put("/v1/sessions/shop/presence", json!({"state": "available"}))
+        .await
+        .expect(204);
     bob.watches(alice.number()).unwrap();
     eventually(
-        async || bob.signals().contains(&presence(&alice, true)).then_some(()),
+        async || {
+            bob.signals()
+                .contains(&presence(&alice, true))
+                .then_some(())
+        },
         async || "nobody is there".into(),
     )
     .await;
@@ -100,8 +144,14 @@ async fn typing_is_shown_in_both_directions_but_to_us_only_when_we_are_there() {
     let told = app.events("chat.typing", 2).await;
     let from = json!({"id": bob.jid(), "phone": bob.number(), "lid": bob.lid(), "name": null});
     assert_eq!(told[0]["data"]["from"]["phone"], from["phone"]);
-    assert_eq!((&told[0]["data"]["chat"], &told[0]["data"]["state"]), (&json!(bob.jid()), &json!("composing")));
-    assert_eq!((&told[1]["data"]["chat"], &told[1]["data"]["state"]), (&json!(group), &json!("paused")));
+    assert_eq!(
+        (&told[0]["data"]["chat"], &told[0]["data"]["state"]),
+        (&json!(bob.jid()), &json!("composing"))
+    );
+    assert_eq!(
+        (&told[1]["data"]["chat"], &told[1]["data"]["state"]),
+        (&json!(group), &json!("paused"))
+    );
     assert_eq!(told.len(), 2, "{told:#?}");
     app.finish().await;
 }
@@ -122,16 +172,30 @@ async fn an_account_looks_there_only_when_asked_to_and_stays_so_over_a_reconnect
     let before = bob.signals();
     let until = async |states: &[bool]| {
         let since = states.iter().map(|available| presence(&alice, *available));
-        shown(&bob, &before.iter().cloned().chain(since).collect::<Vec<_>>()).await;
+        shown(
+            &bob,
+            &before.iter().cloned().chain(since).collect::<Vec<_>>(),
+        )
+        .await;
     };
-    app.put("/v1/sessions/shop/presence", json!({"state": "available"})).await.expect(204);
+    app.put("/v1/sessions/shop/presence", json!({"state": "available"}))
+        .await
+        .expect(204);
     until(&[true]).await;
     app.simulator.faults().cut(alice.number(), device).unwrap();
     until(&[true, false, true]).await;
     app.until("shop", "online").await;
-    app.put("/v1/sessions/shop/presence", json!({"state": "unavailable"})).await.expect(204);
+    app.put(
+        "/v1/sessions/shop/presence",
+        json!({"state": "unavailable"}),
+    )
+    .await
+    .expect(204);
     until(&[true, false, true, false]).await;
-    let wrong = app.put("/v1/sessions/shop/presence", json!({"state": "away"})).await.expect(400);
+    let wrong = app
+        .put("/v1/sessions/shop/presence", json!({"state": "away"}))
+        .await
+        .expect(400);
     assert_eq!(wrong.fields(), ["state"]);
     app.finish().await;
 }
@@ -145,14 +209,28 @@ async fn whoever_is_watched_is_told_of() {
     bob.is_there(true);
     bob.is_there(false);
     let told = app.events("presence.changed", 3).await;
-    let states: Vec<_> = told.iter().map(|event| event["data"]["state"].as_str().unwrap().to_owned()).collect();
+    let states: Vec<_> = told
+        .iter()
+        .map(|event| event["data"]["state"].as_str().unwrap().to_owned())
+        .collect();
     assert_eq!(states, ["unavailable", "available", "unavailable"]);
     assert_eq!(told[1]["data"]["from"]["phone"], bob.number());
-    assert!(told[0]["data"]["last_seen_at"].is_null() && told[2]["data"]["last_seen_at"].is_string());
+    assert!(
+        told[0]["data"]["last_seen_at"].is_null() && told[2]["data"]["last_seen_at"].is_string()
+    );
     app.delete(&route).await.expect(204);
-    let group = app.put("/v1/sessions/shop/contacts/120363000000000000@g.us/presence", json!({})).await.expect(400);
+    let group = app
+        .put(
+            "/v1/sessions/shop/contacts/120363000000000000@g.us/presence",
+            json!({}),
+        )
+        .await
+        .expect(400);
     assert_eq!(group.fields(), ["contact"]);
-    let nobody = app.put("/v1/sessions/shop/contacts/nobody/presence", json!({})).await.expect(400);
+    let nobody = app
+        .put("/v1/sessions/shop/contacts/nobody/presence", json!({}))
+        .await
+        .expect(400);
     assert_eq!(nobody.fields(), ["contact"]);
     app.finish().await;
 }
@@ -163,20 +241,41 @@ async fn calls_are_told_and_turned_away() {
     let call = bob.calls(alice.number(), true).unwrap();
     let told = app.events("call.incoming", 1).await;
     let data = &told[0]["data"];
-    assert_eq!((&data["id"], &data["video"], &data["group"]), (&json!(call), &json!(true), &Value::Null));
+    assert_eq!(
+        (&data["id"], &data["video"], &data["group"]),
+        (&json!(call), &json!(true), &Value::Null)
+    );
     assert_eq!(data["from"]["phone"], bob.number());
     bob.hangs_up(alice.number(), &call).unwrap();
     let ended = app.events("call.ended", 1).await;
-    assert_eq!((&ended[0]["data"]["id"], &ended[0]["data"]["reason"]), (&json!(call), &json!("missed")));
-    let late = app.post(&format!("/v1/sessions/shop/calls/{call}/reject"), json!({})).await.expect(404);
+    assert_eq!(
+        (&ended[0]["data"]["id"], &ended[0]["data"]["reason"]),
+        (&json!(call), &json!("missed"))
+    );
+    let late = app
+        .post(&format!("/v1/sessions/shop/calls/{call}/reject"), json!({}))
+        .await
+        .expect(404);
     assert_eq!(late.code(), "call_not_found");
 
     let call = bob.calls(alice.number(), false).unwrap();
     app.events("call.incoming", 2).await;
-    app.post(&format!("/v1/sessions/shop/calls/{call}/reject"), json!({})).await.expect(204);
-    shown(&bob, &[PhoneSignal::Rejected { call: call.clone(), by: alice.jid() }]).await;
+    app.post(&format!("/v1/sessions/shop/calls/{call}/reject"), json!({}))
+        .await
+        .expect(204);
+    shown(
+        &bob,
+        &[PhoneSignal::Rejected {
+            call: call.clone(),
+            by: alice.jid(),
+        }],
+    )
+    .await;
     let ended = app.events("call.ended", 2).await;
-    assert_eq!((&ended[1]["data"]["id"], &ended[1]["data"]["reason"]), (&json!(call), &json!("rejected")));
+    assert_eq!(
+        (&ended[1]["data"]["id"], &ended[1]["data"]["reason"]),
+        (&json!(call), &json!("rejected"))
+    );
     app.finish().await;
 }
 
@@ -189,11 +288,20 @@ async fn a_call_that_came_while_the_session_was_away_is_told_as_missed() {
     app.order("shop", "start").await.expect(200);
     let ended = app.events("call.ended", 1).await;
     let data = &ended[0]["data"];
-    assert_eq!((&data["id"], &data["reason"]), (&json!(call), &json!("offline")));
+    assert_eq!(
+        (&data["id"], &data["reason"]),
+        (&json!(call), &json!("offline"))
+    );
     assert_eq!(data["from"]["phone"], bob.number());
     let confirmed = |alice: &Phone| (alice.devices()[0].queued == 0).then_some(());
-    alice.until("the call is confirmed", PATIENCE, confirmed).await.unwrap();
-    assert!(app.events("call.incoming", 0).await.is_empty(), "it does not ring any more");
+    alice
+        .until("the call is confirmed", PATIENCE, confirmed)
+        .await
+        .unwrap();
+    assert!(
+        app.events("call.incoming", 0).await.is_empty(),
+        "it does not ring any more"
+    );
     app.finish().await;
 }
 
@@ -202,22 +310,43 @@ async fn numbers_are_checked_and_nothing_is_sent_to_one_that_nobody_has() {
     let (app, _, bob) = alice_and_bob().await;
     let spelt = format!("+{}", bob.number());
     let route = "/v1/sessions/shop/contacts/check";
-    let checked = app.post(route, json!({"phones": [spelt, "375449999999"]})).await.expect(200).json();
+    let checked = app
+        .post(route, json!({"phones": [spelt, "375449999999"]}))
+        .await
+        .expect(200)
+        .json();
     let expected = json!([
         {"input": spelt, "exists": true, "id": bob.jid(), "phone": bob.number(), "lid": bob.lid()},
         {"input": "375449999999", "exists": false, "id": null, "phone": "375449999999", "lid": null},
     ]);
     assert_eq!(checked["contacts"], expected);
-    for wrong in [json!({"phones": []}), json!({"phones": ["abc"]}), json!({"phones": "1"}), json!({})] {
-        assert_eq!(app.post(route, wrong).await.expect(400).fields(), ["phones"]);
+    for wrong in [
+        json!({"phones": []}),
+        json!({"phones": ["abc"]}),
+        json!({"phones": "1"}),
+        json!({}),
+    ] {
+        assert_eq!(
+            app.post(route, wrong).await.expect(400).fields(),
+            ["phones"]
+        );
     }
     let message = json!({"to": "375449999999", "text": {"body": "anybody?"}});
-    let answer = app.post("/v1/sessions/shop/messages", message.clone()).await.expect(404);
+    let answer = app
+        .post("/v1/sessions/shop/messages", message.clone())
+        .await
+        .expect(404);
     assert_eq!(answer.code(), "not_on_whatsapp");
     // Without waiting it is accepted, and fails with the same code.
-    let id =
-        app.post("/v1/sessions/shop/messages?wait=0", message).await.expect(202).json()["messages"][0]["id"].clone();
-    let failed = app.until_message("shop", id.as_str().unwrap(), "failed").await;
+    let id = app
+        .post("/v1/sessions/shop/messages?wait=0", message)
+        .await
+        .expect(202)
+        .json()["messages"][0]["id"]
+        .clone();
+    let failed = app
+        .until_message("shop", id.as_str().unwrap(), "failed")
+        .await;
     assert_eq!(failed["error"]["code"], "not_on_whatsapp");
     app.finish().await;
 }

@@ -6,13 +6,22 @@ use wapi_simulator::Phone;
 
 use crate::harness::{Answer, PATIENCE, Setup, TestApp, encoded};
 
-const METHODS: [Method; 5] = [Method::GET, Method::PUT, Method::POST, Method::PATCH, Method::DELETE];
+const METHODS: [Method; 5] = [
+    Method::GET,
+    Method::PUT,
+    Method::POST,
+    Method::PATCH,
+    Method::DELETE,
+];
 
 /// A session of Alice's, and Bob, who has written to her.
 async fn alice_and_bob() -> (TestApp, Phone) {
     let app = Setup::new().start().await;
     let alice = app.phone("Alice");
-    let bob = app.simulator.phone_with_number("Bob", "375447034810").unwrap();
+    let bob = app
+        .simulator
+        .phone_with_number("Bob", "375447034810")
+        .unwrap();
     app.pair("shop", &alice).await;
     bob.sends_text(alice.number(), "hi").await.unwrap();
     app.webhook.next().await;
@@ -22,16 +31,44 @@ async fn alice_and_bob() -> (TestApp, Phone) {
 fn spellings(of: &Phone) -> [String; 12] {
     let number = of.number();
     let [country, code, rest] = [&number[..3], &number[3..5], &number[5..]];
-    let spelt = format!("+{country} {code} {}-{}-{}", &rest[..3], &rest[3..5], &rest[5..]);
+    let spelt = format!(
+        "+{country} {code} {}-{}-{}",
+        &rest[..3],
+        &rest[3..5],
+        &rest[5..]
+    );
     let bracketed = format!("+{country} ({code}) {rest}");
     let dialled = format!("00{country} (0) {code} {rest}");
     let arabic = |digit: char| char::from_u32(0x660 + digit.to_digit(10).unwrap()).unwrap();
-    let copied = format!("\u{202b}+{}\u{202c}", number.chars().map(arabic).collect::<String>());
-    let (link, uri) = (format!("https://wa.me/{number}?text=hi"), format!("tel:+{country}-{code}-{rest}"));
-    let typeset = format!("+{country}\u{a0}{code}\u{2009}{}\u{2011}{}", &rest[..3], &rest[3..]);
+    let copied = format!(
+        "\u{202b}+{}\u{202c}",
+        number.chars().map(arabic).collect::<String>()
+    );
+    let (link, uri) = (
+        format!("https://wa.me/{number}?text=hi"),
+        format!("tel:+{country}-{code}-{rest}"),
+    );
+    let typeset = format!(
+        "+{country}\u{a0}{code}\u{2009}{}\u{2011}{}",
+        &rest[..3],
+        &rest[3..]
+    );
     let addresses = [format!("{number}@c.us"), of.jid(), of.lid()];
     let [old, jid, lid] = addresses;
-    [number.to_owned(), format!("+{number}"), spelt, bracketed, dialled, copied, link, uri, typeset, old, jid, lid]
+    [
+        number.to_owned(),
+        format!("+{number}"),
+        spelt,
+        bracketed,
+        dialled,
+        copied,
+        link,
+        uri,
+        typeset,
+        old,
+        jid,
+        lid,
+    ]
 }
 
 /// What a route needs to do something; nothing is enough to see whom it takes for whom.
@@ -61,13 +98,24 @@ async fn every_route_that_names_somebody_takes_every_spelling() {
     let paths = document["paths"].as_object().unwrap().keys();
     let mut tried = 0;
     for path in paths.filter(|path| path.contains("{chat}") || path.contains("{contact}")) {
-        for method in METHODS.iter().filter(|it| document["paths"][path][it.as_str().to_lowercase()].is_object()) {
+        for method in METHODS
+            .iter()
+            .filter(|it| document["paths"][path][it.as_str().to_lowercase()].is_object())
+        {
             let mut first = None;
             for spelling in spellings(&bob) {
-                let named = path.replace("{session}", "shop").replace("{chat}", &encoded(&spelling));
+                let named = path
+                    .replace("{session}", "shop")
+                    .replace("{chat}", &encoded(&spelling));
                 let named = named.replace("{contact}", &encoded(&spelling));
-                let call = app.request(method.clone(), &named).header("content-type", "application/json");
-                let call = if *method == Method::GET { call } else { call.body(body(path, method).to_string()) };
+                let call = app
+                    .request(method.clone(), &named)
+                    .header("content-type", "application/json");
+                let call = if *method == Method::GET {
+                    call
+                } else {
+                    call.body(body(path, method).to_string())
+                };
                 let answer = gist(&app.answer(call).await);
                 assert_ne!(answer.0, 400, "{method} {path} of {spelling}: {}", answer.1);
                 let first = first.get_or_insert_with(|| answer.clone());
@@ -83,34 +131,69 @@ async fn every_route_that_names_somebody_takes_every_spelling() {
 #[tokio::test]
 async fn a_message_goes_to_the_same_chat_however_it_is_addressed() {
     let (app, bob) = alice_and_bob().await;
-    let first = app.accepted("shop", json!({"to": bob.number(), "text": {"body": "to be passed on"}})).await;
+    let first = app
+        .accepted(
+            "shop",
+            json!({"to": bob.number(), "text": {"body": "to be passed on"}}),
+        )
+        .await;
     bob.next_message(PATIENCE).await.unwrap();
     let mut sent = 1;
     for spelling in spellings(&bob) {
         let message = json!({"to": spelling, "text": {"body": "hello"}});
-        let answer = app.post("/v1/sessions/shop/messages?wait=10", message).await.expect(200).json();
+        let answer = app
+            .post("/v1/sessions/shop/messages?wait=10", message)
+            .await
+            .expect(200)
+            .json();
         assert_eq!(answer["messages"][0]["chat"], bob.jid(), "{spelling}");
         let route = format!("/v1/sessions/shop/messages/{first}/forward?wait=10");
-        let answer = app.post(&route, json!({"to": spelling})).await.expect(200).json();
+        let answer = app
+            .post(&route, json!({"to": spelling}))
+            .await
+            .expect(200)
+            .json();
         assert_eq!(answer["messages"][0]["chat"], bob.jid(), "{spelling}");
         app.send("shop", &spelling, "as of old").await.expect(200);
         for text in ["hello", "to be passed on", "as of old"] {
             let got = bob.next_message(PATIENCE).await.unwrap();
             assert_eq!(got.text.as_deref(), Some(text), "{spelling}");
         }
-        let status = json!({"to": "status", "recipients": [spelling], "text": {"body": "for a day"}});
-        app.post("/v1/sessions/shop/messages?wait=10", status).await.expect(200);
-        assert_eq!(bob.next_message(PATIENCE).await.unwrap().chat, "status@broadcast", "{spelling}");
+        let status =
+            json!({"to": "status", "recipients": [spelling], "text": {"body": "for a day"}});
+        app.post("/v1/sessions/shop/messages?wait=10", status)
+            .await
+            .expect(200);
+        assert_eq!(
+            bob.next_message(PATIENCE).await.unwrap().chat,
+            "status@broadcast",
+            "{spelling}"
+        );
         sent += 3;
         if !spelling.ends_with("@lid") {
-            let checked = app.post("/v1/sessions/shop/contacts/check", json!({"phones": [spelling]})).await;
+            let checked = app
+                .post(
+                    "/v1/sessions/shop/contacts/check",
+                    json!({"phones": [spelling]}),
+                )
+                .await;
             let checked = checked.expect(200).json()["contacts"][0].clone();
-            assert_eq!((&checked["id"], &checked["exists"]), (&json!(bob.jid()), &json!(true)), "{spelling}");
+            assert_eq!(
+                (&checked["id"], &checked["exists"]),
+                (&json!(bob.jid()), &json!(true)),
+                "{spelling}"
+            );
         }
     }
     let chats = app.get("/v1/sessions/shop/chats").await.expect(200).json();
     assert_eq!(chats["chats"].as_array().unwrap().len(), 1, "{chats}");
-    let messages = app.get(&format!("/v1/sessions/shop/chats/{}/messages?limit=500", bob.number())).await.json();
+    let messages = app
+        .get(&format!(
+            "/v1/sessions/shop/chats/{}/messages?limit=500",
+            bob.number()
+        ))
+        .await
+        .json();
     // And the one that Bob has written.
     assert_eq!(messages["messages"].as_array().unwrap().len(), sent + 1);
     app.finish().await;
@@ -119,22 +202,52 @@ async fn a_message_goes_to_the_same_chat_however_it_is_addressed() {
 #[tokio::test]
 async fn what_only_resembles_a_number_reaches_nobody() {
     let (app, bob) = alice_and_bob().await;
-    let stranger = app.simulator.phone_with_number("Stranger", "3754470348100").unwrap();
-    let home = app.simulator.phone_with_number("Home", "3750447034810").unwrap();
-    for wrong in
-        ["375447034810.0", "375447034810.00", "+375 (0447034810", "+3750447034810", "375447034810/0", "375447034810 0"]
-    {
+    let stranger = app
+        .simulator
+        .phone_with_number("Stranger", "3754470348100")
+        .unwrap();
+    let home = app
+        .simulator
+        .phone_with_number("Home", "3750447034810")
+        .unwrap();
+    for wrong in [
+        "375447034810.0",
+        "375447034810.00",
+        "+375 (0447034810",
+        "+3750447034810",
+        "375447034810/0",
+        "375447034810 0",
+    ] {
         let to = json!({"to": wrong, "text": {"body": "for Bob"}});
-        let refused = app.post("/v1/sessions/shop/messages?wait=0", to).await.expect(400);
+        let refused = app
+            .post("/v1/sessions/shop/messages?wait=0", to)
+            .await
+            .expect(400);
         assert_eq!(refused.fields(), ["to"], "{wrong}");
-        assert_eq!(app.send("shop", wrong, "for Bob").await.status, 400, "{wrong}");
+        assert_eq!(
+            app.send("shop", wrong, "for Bob").await.status,
+            400,
+            "{wrong}"
+        );
         let phones = json!({"phones": [wrong]});
-        app.post("/v1/sessions/shop/contacts/check", phones).await.expect(400);
+        app.post("/v1/sessions/shop/contacts/check", phones)
+            .await
+            .expect(400);
     }
-    app.accepted("shop", json!({"to": bob.number(), "text": {"body": "the only one"}})).await;
-    assert_eq!(bob.next_message(PATIENCE).await.unwrap().text.as_deref(), Some("the only one"));
+    app.accepted(
+        "shop",
+        json!({"to": bob.number(), "text": {"body": "the only one"}}),
+    )
+    .await;
+    assert_eq!(
+        bob.next_message(PATIENCE).await.unwrap().text.as_deref(),
+        Some("the only one")
+    );
     for other in [stranger, home] {
-        assert!(other.next_message(std::time::Duration::ZERO).await.is_err(), "a stranger got a message");
+        assert!(
+            other.next_message(std::time::Duration::ZERO).await.is_err(),
+            "a stranger got a message"
+        );
     }
     app.finish().await;
 }

@@ -24,7 +24,11 @@ impl Listener {
         let answer = call.send().await.expect("the gateway answers");
         assert_eq!(answer.status(), 200);
         assert_eq!(answer.headers()["content-type"], "text/event-stream");
-        let mut listener = Self { answer, text: String::new(), last_id: String::new() };
+        let mut listener = Self {
+            answer,
+            text: String::new(),
+            last_id: String::new(),
+        };
         listener.block().await.expect("a first word");
         listener
     }
@@ -40,8 +44,12 @@ impl Listener {
                 }
                 return Some(block);
             }
-            let chunk = Clock::system().timeout(PATIENCE, self.answer.chunk()).await.expect("something comes");
-            self.text.push_str(std::str::from_utf8(&chunk.expect("no broken stream")?).unwrap());
+            let chunk = Clock::system()
+                .timeout(PATIENCE, self.answer.chunk())
+                .await
+                .expect("something comes");
+            self.text
+                .push_str(std::str::from_utf8(&chunk.expect("no broken stream")?).unwrap());
         }
     }
 
@@ -56,7 +64,10 @@ impl Listener {
     }
 
     async fn next_text(&mut self) -> String {
-        self.next().await["event"]["data"]["text"]["body"].as_str().unwrap().to_owned()
+        self.next().await["event"]["data"]["text"]["body"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     }
 }
 
@@ -74,7 +85,10 @@ async fn a_stream_tells_what_comes_and_goes_on_where_it_was_cut() {
     bob.sends_text(alice.number(), "one").await.unwrap();
     let entry = listener.next().await;
     let post = app.webhook.next().await;
-    assert_eq!((&entry["event"], entry["id"].as_str()), (&post.body, post.headers["webhook-id"].to_str().ok()));
+    assert_eq!(
+        (&entry["event"], entry["id"].as_str()),
+        (&post.body, post.headers["webhook-id"].to_str().ok())
+    );
     assert_eq!(entry["seq"].to_string(), listener.last_id);
     let last_id = listener.last_id.clone();
     drop(listener);
@@ -84,7 +98,10 @@ async fn a_stream_tells_what_comes_and_goes_on_where_it_was_cut() {
         app.webhook.next().await;
     }
     let mut again = Listener::open(&app, MESSAGES, Some(&last_id)).await;
-    assert_eq!((again.next_text().await, again.next_text().await), ("two".to_owned(), "three".to_owned()));
+    assert_eq!(
+        (again.next_text().await, again.next_text().await),
+        ("two".to_owned(), "three".to_owned())
+    );
     bob.sends_text(alice.number(), "four").await.unwrap();
     assert_eq!(again.next_text().await, "four");
     app.webhook.next().await;
@@ -104,11 +121,18 @@ async fn a_heartbeat_says_where_the_reader_is_and_ends_with_its_key() {
     let admin = app.with_key("wapi_first");
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     admin.pair("shop", &alice).await;
-    let made =
-        admin.post("/v1/api-keys", serde_json::json!({"name": "r", "scopes": ["read"]})).await.expect(201).json();
+    let made = admin
+        .post(
+            "/v1/api-keys",
+            serde_json::json!({"name": "r", "scopes": ["read"]}),
+        )
+        .await
+        .expect(201)
+        .json();
     let reader = app.with_key(made["key"].as_str().unwrap());
 
-    let mut listener = Listener::open(&reader, "/v1/events/stream/?types=call.ended&after=0", None).await;
+    let mut listener =
+        Listener::open(&reader, "/v1/events/stream/?types=call.ended&after=0", None).await;
     assert_eq!(listener.last_id, "0");
     bob.sends_text(alice.number(), "passed over").await.unwrap();
     app.webhook.next().await;
@@ -119,7 +143,10 @@ async fn a_heartbeat_says_where_the_reader_is_and_ends_with_its_key() {
         app.push_clock(Duration::from_secs(16));
     }
     let id = made["id"].as_str().unwrap();
-    admin.delete(&format!("/v1/api-keys/{id}")).await.expect(204);
+    admin
+        .delete(&format!("/v1/api-keys/{id}"))
+        .await
+        .expect(204);
     app.push_clock(Duration::from_secs(16));
     while listener.block().await.is_some() {}
     app.finish().await;
@@ -128,9 +155,14 @@ async fn a_heartbeat_says_where_the_reader_is_and_ends_with_its_key() {
 #[tokio::test]
 async fn a_stream_asked_for_wrongly_says_what_is_wrong() {
     let app = TestApp::start().await;
-    let wrong = app.get("/v1/events/stream?after=-2&limit=5").await.expect(400);
+    let wrong = app
+        .get("/v1/events/stream?after=-2&limit=5")
+        .await
+        .expect(400);
     assert_eq!(wrong.fields(), ["after", "limit"]);
-    let call = app.request(reqwest::Method::GET, "/v1/events/stream").header("last-event-id", "yesterday");
+    let call = app
+        .request(reqwest::Method::GET, "/v1/events/stream")
+        .header("last-event-id", "yesterday");
     assert_eq!(call.send().await.unwrap().status(), 400);
     app.finish().await;
 }
@@ -145,7 +177,9 @@ async fn many_readers_wait_and_each_sees_everything_in_order() {
         listeners.push(Listener::open(&app, MESSAGES, None).await);
     }
     for number in 0..20 {
-        bob.sends_text(alice.number(), &number.to_string()).await.unwrap();
+        bob.sends_text(alice.number(), &number.to_string())
+            .await
+            .unwrap();
     }
     for _ in 0..20 {
         app.webhook.next().await;
@@ -155,7 +189,10 @@ async fn many_readers_wait_and_each_sees_everything_in_order() {
         for _ in 0..20 {
             seen.push(listener.next_text().await);
         }
-        assert_eq!(seen, (0..20).map(|number| number.to_string()).collect::<Vec<_>>());
+        assert_eq!(
+            seen,
+            (0..20).map(|number| number.to_string()).collect::<Vec<_>>()
+        );
     }
     app.finish().await;
 }

@@ -8,7 +8,11 @@ use crate::harness::{Running, TestClient, Wapi, eventually};
 
 /// What a shell takes as one command: lines that begin with `$ `, with those they go on in.
 fn commands(readme: &str, from: &str, to: &str) -> Vec<String> {
-    let tour = readme.split_once(from).and_then(|(_, rest)| rest.split_once(to)).expect("the tour").0;
+    let tour = readme
+        .split_once(from)
+        .and_then(|(_, rest)| rest.split_once(to))
+        .expect("the tour")
+        .0;
     let mut commands: Vec<String> = Vec::new();
     for block in tour.split("```console\n").skip(1) {
         let mut goes_on = false;
@@ -45,26 +49,45 @@ async fn sandbox() -> (Running, String, PathBuf) {
     let running = program.starts(&["sandbox"]);
     let line = async || {
         let said = running.stdout();
-        said.lines().find_map(|line| line.trim().strip_prefix("export ").map(|line| format!("export {line}")))
+        said.lines().find_map(|line| {
+            line.trim()
+                .strip_prefix("export ")
+                .map(|line| format!("export {line}"))
+        })
     };
-    let line = eventually(line, async || "the sandbox does not say where it is".to_owned()).await;
+    let line = eventually(line, async || {
+        "the sandbox does not say where it is".to_owned()
+    })
+    .await;
     (running, line, program.keep())
 }
 
 async fn take(name: &str, from: &str, to: &str) {
-    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(name);
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .join(name);
     let commands = commands(&std::fs::read_to_string(readme).unwrap(), from, to);
     assert!(commands.len() > 12, "{commands:?}");
     let (running, where_it_is, folder) = sandbox().await;
-    let address =
-        where_it_is.split(['=', ' ']).nth(2).and_then(|url| url.strip_prefix("http://")).expect("its address");
+    let address = where_it_is
+        .split(['=', ' '])
+        .nth(2)
+        .and_then(|url| url.strip_prefix("http://"))
+        .expect("its address");
     let client = TestClient::new(address.parse().unwrap());
     let mut said = String::new();
     let mut pasted = AS_A_PERSON.to_owned() + &where_it_is + "\n";
-    for command in commands.iter().filter(|command| !command.starts_with("export ")) {
+    for command in commands
+        .iter()
+        .filter(|command| !command.starts_with("export "))
+    {
         // Variables are kept from line to line, as in one shell; what was called before is not called again.
         let script = format!("{pasted}{command}\n");
-        let shell = Command::new("bash").args(["-c", &script]).current_dir(&folder).kill_on_drop(true).output();
+        let shell = Command::new("bash")
+            .args(["-c", &script])
+            .current_dir(&folder)
+            .kill_on_drop(true)
+            .output();
         let ended = shell.await.expect("bash is there");
         let answer = String::from_utf8_lossy(&ended.stdout).into_owned();
         let complaint = String::from_utf8_lossy(&ended.stderr);
@@ -74,12 +97,23 @@ async fn take(name: &str, from: &str, to: &str) {
         }
         if command.contains("scan-qr") {
             // Nobody types faster than a device comes online.
-            let online = async || (client.info("shop").await.json()["status"] == "online").then_some(());
-            eventually(online, async || client.info("shop").await.json().to_string()).await;
+            let online =
+                async || (client.info("shop").await.json()["status"] == "online").then_some(());
+            eventually(online, async || {
+                client.info("shop").await.json().to_string()
+            })
+            .await;
         }
         said += &answer;
     }
-    for word in ["scan_qr", "\"status\":\"sent\"", "You said: ", "whsec_", "\"message.received\"", "data: {"] {
+    for word in [
+        "scan_qr",
+        "\"status\":\"sent\"",
+        "You said: ",
+        "whsec_",
+        "\"message.received\"",
+        "data: {",
+    ] {
         assert!(said.contains(word), "{word} is in no answer:\n{said}");
     }
     running.kill().await;

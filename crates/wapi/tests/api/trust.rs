@@ -16,16 +16,31 @@ fn no_new_chats() -> Restriction {
 
 /// The account's device has confirmed all that it was told.
 async fn all_told(alice: &Phone) {
-    let is_told = |alice: &Phone| alice.devices().iter().all(|device| device.queued == 0).then_some(());
-    alice.until("its device has heard everything", PATIENCE, is_told).await.unwrap();
+    let is_told = |alice: &Phone| {
+        alice
+            .devices()
+            .iter()
+            .all(|device| device.queued == 0)
+            .then_some(())
+    };
+    alice
+        .until("its device has heard everything", PATIENCE, is_told)
+        .await
+        .unwrap();
 }
 
 async fn refused_by_name(app: &TestApp, to: &Phone) {
     let body = json!({"to": to.number(), "type": "text", "text": {"body": "hi"}});
-    let refused = app.post("/v1/sessions/shop/messages", body).await.expect(502);
+    let refused = app
+        .post("/v1/sessions/shop/messages", body)
+        .await
+        .expect(502);
     assert_eq!(refused.code(), "whatsapp_refused");
     let detail = refused.json()["detail"].as_str().unwrap().to_owned();
-    assert!(detail.contains("463") && detail.contains("new contacts"), "{detail}");
+    assert!(
+        detail.contains("463") && detail.contains("new contacts"),
+        "{detail}"
+    );
 }
 
 #[tokio::test]
@@ -38,13 +53,23 @@ async fn a_restricted_account_writes_to_those_who_wrote_to_it_and_is_refused_els
     bob.sends_text(alice.number(), "a question").await.unwrap();
     app.webhook.next().await;
     all_told(&alice).await;
-    app.send("shop", bob.number(), "an answer").await.expect(200);
-    assert_eq!(bob.next_message(PATIENCE).await.unwrap().text.as_deref(), Some("an answer"));
+    app.send("shop", bob.number(), "an answer")
+        .await
+        .expect(200);
+    assert_eq!(
+        bob.next_message(PATIENCE).await.unwrap().text.as_deref(),
+        Some("an answer")
+    );
     refused_by_name(&app, &carol).await;
     assert_eq!(carol.received(), []);
     alice.is_restricted(Restriction::None);
-    app.send("shop", carol.number(), "free again").await.expect(200);
-    assert_eq!(carol.next_message(PATIENCE).await.unwrap().text.as_deref(), Some("free again"));
+    app.send("shop", carol.number(), "free again")
+        .await
+        .expect(200);
+    assert_eq!(
+        carol.next_message(PATIENCE).await.unwrap().text.as_deref(),
+        Some("free again")
+    );
     app.finish().await;
 }
 
@@ -66,7 +91,10 @@ async fn what_waited_over_a_restart_leaves_with_the_tokens_that_were_given_befor
     app.register("shop").await;
     // It is among the first words of the connection.
     app.until_message("shop", &id, "delivered").await;
-    assert_eq!(bob.next_message(PATIENCE).await.unwrap().text.as_deref(), Some("an answer"));
+    assert_eq!(
+        bob.next_message(PATIENCE).await.unwrap().text.as_deref(),
+        Some("an answer")
+    );
     app.finish().await;
 }
 
@@ -81,11 +109,18 @@ async fn whoever_is_written_to_is_given_a_token_and_another_when_its_time_is_ove
     assert_eq!(given(), None);
     bob.is_restricted(no_new_chats());
     app.send("shop", bob.number(), "hi").await.expect(200);
-    let first = bob.until("it has a token", PATIENCE, |_| given()).await.unwrap();
-    bob.sends_text(alice.number(), "so I may answer").await.unwrap();
+    let first = bob
+        .until("it has a token", PATIENCE, |_| given())
+        .await
+        .unwrap();
+    bob.sends_text(alice.number(), "so I may answer")
+        .await
+        .unwrap();
     app.webhook.next().await;
     while given().as_ref() == Some(&first) {
-        app.send("shop", bob.number(), "and again").await.expect(200);
+        app.send("shop", bob.number(), "and again")
+            .await
+            .expect(200);
     }
     app.finish().await;
 }
@@ -95,12 +130,18 @@ async fn what_people_show_to_those_they_trust_is_seen_when_they_have_written() {
     let app = TestApp::start().await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     app.pair("shop", &alice).await;
-    bob.shows_picture(picture(64, 64, [9, 9, 9], ImageFormat::Jpeg)).unwrap();
+    bob.shows_picture(picture(64, 64, [9, 9, 9], ImageFormat::Jpeg))
+        .unwrap();
     bob.shows_picture_to(Audience::Trusted);
     bob.shows_presence_to(Audience::Trusted);
     let shown = format!("/v1/sessions/shop/contacts/{}/picture", bob.number());
     app.get(&shown).await.expect(404);
-    app.put(&format!("/v1/sessions/shop/contacts/{}/presence", bob.number()), json!({})).await.expect(204);
+    app.put(
+        &format!("/v1/sessions/shop/contacts/{}/presence", bob.number()),
+        json!({}),
+    )
+    .await
+    .expect(204);
     bob.is_there(true);
     bob.sends_text(alice.number(), "hi").await.unwrap();
     app.webhook.next().await;
@@ -123,10 +164,16 @@ async fn an_answer_that_is_quicker_than_the_token_is_sent_again_when_the_token_i
     let body = json!({"to": bob.number(), "type": "text", "text": {"body": "an answer"}});
     let id = app.accepted("shop", body).await;
     let refused = |alice: &Phone| (alice.refused_messages() == 1).then_some(());
-    alice.until("the answer is refused", PATIENCE, refused).await.unwrap();
+    alice
+        .until("the answer is refused", PATIENCE, refused)
+        .await
+        .unwrap();
     bob.gives_token_to(alice.number()).unwrap();
     app.until_message("shop", &id, "delivered").await;
-    assert_eq!(bob.next_message(PATIENCE).await.unwrap().text.as_deref(), Some("an answer"));
+    assert_eq!(
+        bob.next_message(PATIENCE).await.unwrap().text.as_deref(),
+        Some("an answer")
+    );
     assert_eq!((alice.refused_messages(), bob.received().len()), (1, 1));
 
     // Whoever trusts nobody is not written to twice.

@@ -14,7 +14,11 @@ async fn a_list_of_nothing_is_refused_everywhere() {
     let app = TestApp::start().await;
     let alice = app.phone("Alice");
     app.pair("shop", &alice).await;
-    let hook = app.post("/v1/webhooks", json!({"url": app.webhook.base()})).await.expect(201).json();
+    let hook = app
+        .post("/v1/webhooks", json!({"url": app.webhook.base()}))
+        .await
+        .expect(201)
+        .json();
     let deliveries = format!("/v1/webhooks/{}/deliveries", hook["id"].as_str().unwrap());
     for path in [
         "/v1/events",
@@ -26,8 +30,17 @@ async fn a_list_of_nothing_is_refused_everywhere() {
     ] {
         for limit in ["0", "-1", "1000000", "ten", ""] {
             let refused = app.get(&format!("{path}?limit={limit}")).await.expect(400);
-            assert!(refused.fields().contains(&"limit".to_owned()), "{path}?limit={limit}");
-            assert!(refused.json()["detail"].as_str().unwrap().contains("from 1 to"), "{path}?limit={limit}");
+            assert!(
+                refused.fields().contains(&"limit".to_owned()),
+                "{path}?limit={limit}"
+            );
+            assert!(
+                refused.json()["detail"]
+                    .as_str()
+                    .unwrap()
+                    .contains("from 1 to"),
+                "{path}?limit={limit}"
+            );
         }
     }
     app.finish().await;
@@ -40,12 +53,26 @@ async fn a_text_is_as_long_on_the_routes_of_the_original_as_on_all_others() {
     app.pair("shop", &alice).await;
     let long = "x".repeat(65_537);
     let message = json!({"to": bob.jid(), "text": {"body": long}});
-    assert_eq!(app.post("/v1/sessions/shop/messages", message).await.expect(400).fields(), ["text.body"]);
-    assert_eq!(app.send("shop", bob.number(), &long).await.expect(400).fields(), ["text"]);
+    assert_eq!(
+        app.post("/v1/sessions/shop/messages", message)
+            .await
+            .expect(400)
+            .fields(),
+        ["text.body"]
+    );
+    assert_eq!(
+        app.send("shop", bob.number(), &long)
+            .await
+            .expect(400)
+            .fields(),
+        ["text"]
+    );
     app.send("shop", bob.number(), &long[1..]).await.expect(200);
-    let picture =
-        json!({"session_name": "shop", "chat_id": bob.number(), "image_url": "http://127.0.0.1:9/", "caption": long});
-    assert_eq!(app.post("/send-image/", picture).await.expect(400).fields(), ["caption"]);
+    let picture = json!({"session_name": "shop", "chat_id": bob.number(), "image_url": "http://127.0.0.1:9/", "caption": long});
+    assert_eq!(
+        app.post("/send-image/", picture).await.expect(400).fields(),
+        ["caption"]
+    );
     app.finish().await;
 }
 
@@ -55,17 +82,42 @@ async fn whoever_is_sent_elsewhere_is_told_where_to() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let moved = any(async || Redirect::permanent("/new/place?token=secret"));
     let round = any(async || Redirect::temporary("/round"));
-    let base = TestReceiver::serve(listener, Router::new().route("/old", moved).route("/round", round));
-    let made = app.post("/v1/webhooks", json!({"url": format!("{base}/old")})).await.expect(201).json();
-    let tested =
-        app.post_raw(&format!("/v1/webhooks/{}/test", made["id"].as_str().unwrap()), "").await.expect(200).json();
+    let base = TestReceiver::serve(
+        listener,
+        Router::new().route("/old", moved).route("/round", round),
+    );
+    let made = app
+        .post("/v1/webhooks", json!({"url": format!("{base}/old")}))
+        .await
+        .expect(201)
+        .json();
+    let tested = app
+        .post_raw(
+            &format!("/v1/webhooks/{}/test", made["id"].as_str().unwrap()),
+            "",
+        )
+        .await
+        .expect(200)
+        .json();
     let error = tested["error"].as_str().unwrap();
-    assert!(error.contains("/new/place") && !error.contains("secret"), "{error}");
+    assert!(
+        error.contains("/new/place") && !error.contains("secret"),
+        "{error}"
+    );
     let alice = app.phone("Alice");
     app.pair("shop", &alice).await;
-    let refused = app.post("/v1/sessions/shop/media", json!({"link": format!("{base}/round")})).await.expect(400);
+    let refused = app
+        .post(
+            "/v1/sessions/shop/media",
+            json!({"link": format!("{base}/round")}),
+        )
+        .await
+        .expect(400);
     let detail = refused.json()["detail"].as_str().unwrap().to_owned();
-    assert!(detail.contains("more than 5 times") && detail.contains("/round"), "{detail}");
+    assert!(
+        detail.contains("more than 5 times") && detail.contains("/round"),
+        "{detail}"
+    );
     app.finish().await;
 }
 
@@ -74,7 +126,15 @@ async fn a_message_that_is_not_known_is_asked_for_by_its_chat() {
     let app = TestApp::start().await;
     let alice = app.phone("Alice");
     app.pair("shop", &alice).await;
-    let missing = app.delete("/v1/sessions/shop/messages/3EB0000000000000000000").await.expect(404);
-    assert!(missing.json()["detail"].as_str().unwrap().contains("`chat`"));
+    let missing = app
+        .delete("/v1/sessions/shop/messages/3EB0000000000000000000")
+        .await
+        .expect(404);
+    assert!(
+        missing.json()["detail"]
+            .as_str()
+            .unwrap()
+            .contains("`chat`")
+    );
     app.finish().await;
 }

@@ -21,7 +21,12 @@ pub(super) fn activate(request: &Request<'_>) -> Answer {
 
 /// The client wants nothing for now.
 pub(super) fn pause(request: &Request<'_>) -> Answer {
-    if let Some(device) = request.server.world.lock().device_mut(&request.device.number, request.device.device) {
+    if let Some(device) = request
+        .server
+        .world
+        .lock()
+        .device_mut(&request.device.number, request.device.device)
+    {
         device.pause();
     }
     Answer::empty()
@@ -48,7 +53,14 @@ pub(super) fn media_conn(request: &Request<'_>) -> Answer {
 /// A device removes itself, or another of its own account.
 pub(super) fn log_out(request: &Request<'_>) -> Answer {
     let jid = request.ask.and_then(|remove| remove.jid("jid"));
-    let owner = |jid: &Jid| request.server.world.lock().account_of(jid).map(|account| account.number.clone());
+    let owner = |jid: &Jid| {
+        request
+            .server
+            .world
+            .lock()
+            .account_of(jid)
+            .map(|account| account.number.clone())
+    };
     let device = match &jid {
         None => request.device.device,
         Some(jid) if owner(jid).is_some_and(|owner| owner == request.device.number) => jid.device,
@@ -58,7 +70,10 @@ pub(super) fn log_out(request: &Request<'_>) -> Answer {
         phone::unlink(request.server, request.device, None);
         return Answer::ResultThenEnd(StreamEnd::Removed);
     }
-    let other = DeviceId { number: request.device.number.clone(), device };
+    let other = DeviceId {
+        number: request.device.number.clone(),
+        device,
+    };
     match phone::unlink(request.server, &other, Some(StreamEnd::Removed)) {
         true => Answer::empty(),
         false => Answer::Error(404, "item-not-found"),

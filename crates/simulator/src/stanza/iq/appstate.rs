@@ -24,7 +24,10 @@ pub(super) fn sync(request: &Request<'_>) -> Answer {
         let state = &mut account.app_state;
         let asked: Vec<&Node> = sync.all("collection").collect();
         let media = &request.server.media;
-        asked.into_iter().filter_map(|collection| one(state, media, collection, &mut changed)).collect::<Vec<_>>()
+        asked
+            .into_iter()
+            .filter_map(|collection| one(state, media, collection, &mut changed))
+            .collect::<Vec<_>>()
     };
     tell_others(request.server, request.device, &changed);
     for (name, _) in &changed {
@@ -34,10 +37,18 @@ pub(super) fn sync(request: &Request<'_>) -> Answer {
     Answer::one(NodeBuilder::new("sync").children(collections).build())
 }
 
-fn one(state: &mut Collections, media: &MediaStore, asked: &Node, changed: &mut Vec<(String, u64)>) -> Option<Node> {
+fn one(
+    state: &mut Collections,
+    media: &MediaStore,
+    asked: &Node,
+    changed: &mut Vec<(String, u64)>,
+) -> Option<Node> {
     let name = asked.word("name")?.into_owned();
     // A first visit has no version.
-    let known = asked.word("version").and_then(|version| version.parse().ok()).unwrap_or(0);
+    let known = asked
+        .word("version")
+        .and_then(|version| version.parse().ok())
+        .unwrap_or(0);
     let answer = NodeBuilder::new("collection").attr("name", name.as_str());
     let Some(patch) = asked.bytes("patch") else {
         let wants_snapshot = asked.word("return_snapshot").as_deref() == Some("true");
@@ -52,15 +63,28 @@ fn one(state: &mut Collections, media: &MediaStore, asked: &Node, changed: &mut 
         Upload::Conflict => {
             // All of it: some clients take what is in here, write once more, and give up if that is old again.
             let missing = patches(state.after(&name, known));
-            let answer = answer.attr("type", "error").attr("version", state.version(&name).to_string());
-            answer.children([error("409", "conflict")].into_iter().chain(missing)).build()
+            let answer = answer
+                .attr("type", "error")
+                .attr("version", state.version(&name).to_string());
+            answer
+                .children([error("409", "conflict")].into_iter().chain(missing))
+                .build()
         }
-        Upload::Malformed => answer.attr("type", "error").children([error("400", "bad-request")]).build(),
+        Upload::Malformed => answer
+            .attr("type", "error")
+            .children([error("400", "bad-request")])
+            .build(),
     })
 }
 
 /// What a client lacks that knows a collection up to this version. A snapshot goes only to those who ask for one.
-fn news(state: &Collections, media: &MediaStore, name: &str, known: u64, wants_snapshot: bool) -> Node {
+fn news(
+    state: &Collections,
+    media: &MediaStore,
+    name: &str,
+    known: u64,
+    wants_snapshot: bool,
+) -> Node {
     let snapshot = match wants_snapshot {
         true => state.snapshot(name, media).unwrap_or_else(|error| {
             tracing::warn!(error = format!("{error:#}"), "no snapshot could be made");
@@ -70,21 +94,33 @@ fn news(state: &Collections, media: &MediaStore, name: &str, known: u64, wants_s
     };
     let known = snapshot.as_ref().map_or(known, |(version, _)| *version);
     let page = state.page(name, known);
-    let mut answer = NodeBuilder::new("collection").attr("name", name).attr("version", state.version(name).to_string());
+    let mut answer = NodeBuilder::new("collection")
+        .attr("name", name)
+        .attr("version", state.version(name).to_string());
     if page.has_more {
         answer = answer.attr("has_more_patches", "true");
     }
     let snapshot = snapshot.map(|(_, reference)| leaf("snapshot", reference));
     let children: Vec<Node> = snapshot.into_iter().chain(patches(page.patches)).collect();
-    if children.is_empty() { answer.build() } else { answer.children(children).build() }
+    if children.is_empty() {
+        answer.build()
+    } else {
+        answer.children(children).build()
+    }
 }
 
 fn error(code: &'static str, text: &'static str) -> Node {
-    NodeBuilder::new("error").attr("code", code).attr("text", text).build()
+    NodeBuilder::new("error")
+        .attr("code", code)
+        .attr("text", text)
+        .build()
 }
 
 fn patches(patches: Vec<Vec<u8>>) -> Option<Node> {
-    let patches: Vec<Node> = patches.into_iter().map(|patch| leaf("patch", patch)).collect();
+    let patches: Vec<Node> = patches
+        .into_iter()
+        .map(|patch| leaf("patch", patch))
+        .collect();
     (!patches.is_empty()).then(|| NodeBuilder::new("patches").children(patches).build())
 }
 
@@ -98,13 +134,22 @@ pub(crate) fn tell_others(server: &Server, writer: &DeviceId, changed: &[(String
         let Some(account) = world.account(&writer.number) else {
             return;
         };
-        (account.jid(Addressing::PhoneNumber, 0), account.others(writer.device))
+        (
+            account.jid(Addressing::PhoneNumber, 0),
+            account.others(writer.device),
+        )
     };
     for (name, version) in changed {
-        let collection =
-            NodeBuilder::new("collection").attr("name", name.as_str()).attr("version", version.to_string()).build();
+        let collection = NodeBuilder::new("collection")
+            .attr("name", name.as_str())
+            .attr("version", version.to_string())
+            .build();
         for other in &others {
-            let notice = Notice { kind: "server_sync", from: own.clone(), lid: None };
+            let notice = Notice {
+                kind: "server_sync",
+                from: own.clone(),
+                lid: None,
+            };
             notify(server, other, notice, collection.clone());
         }
     }

@@ -19,7 +19,9 @@ pub(super) fn list(request: &Request<'_>) -> Answer {
 /// A device blocks somebody, or lets them through again. Whom it blocks it must name by both addresses.
 pub(super) fn change(request: &Request<'_>) -> Answer {
     const WRONG: Answer = Answer::Error(400, "bad-request");
-    let Some((item, lid)) = request.ask.and_then(|item| Some((item, item.jid("jid")?))) else { return WRONG };
+    let Some((item, lid)) = request.ask.and_then(|item| Some((item, item.jid("jid")?))) else {
+        return WRONG;
+    };
     let is_blocked = match item.word("action").as_deref() {
         Some("block") if item.jid("pn_jid").is_some_and(|number| number.is_pn()) => true,
         Some("unblock") => false,
@@ -28,8 +30,15 @@ pub(super) fn change(request: &Request<'_>) -> Answer {
     if !lid.is_lid() {
         return WRONG;
     }
-    let whom = request.server.world.lock().account_of(&lid).map(|account| account.number.clone());
-    let Some(whom) = whom else { return Answer::Error(404, "item-not-found") };
+    let whom = request
+        .server
+        .world
+        .lock()
+        .account_of(&lid)
+        .map(|account| account.number.clone());
+    let Some(whom) = whom else {
+        return Answer::Error(404, "item-not-found");
+    };
     set(request.server, request.device, &whom, is_blocked);
     list(request)
 }
@@ -37,12 +46,27 @@ pub(super) fn change(request: &Request<'_>) -> Answer {
 /// A device, or the phone, blocks somebody or lets them through again: the account's other devices are told.
 pub(crate) fn set(server: &Server, by: &DeviceId, whom: &Number, is_blocked: bool) {
     let mut world = server.world.lock();
-    let Some(lid) = world.account(whom).map(|account| account.jid(Addressing::Lid, 0)) else { return };
+    let Some(lid) = world
+        .account(whom)
+        .map(|account| account.jid(Addressing::Lid, 0))
+    else {
+        return;
+    };
     let before = hash(&world, &by.number);
-    let Some(account) = world.account_mut(&by.number) else { return };
-    let is_news = if is_blocked { account.blocked.insert(whom.clone()) } else { account.blocked.remove(whom) };
-    let item = NodeBuilder::new("item").attr("jid", lid).attr("action", if is_blocked { "block" } else { "unblock" });
-    let list = NodeBuilder::new("blocklist").attr("prev_dhash", before).attr("dhash", hash(&world, &by.number));
+    let Some(account) = world.account_mut(&by.number) else {
+        return;
+    };
+    let is_news = if is_blocked {
+        account.blocked.insert(whom.clone())
+    } else {
+        account.blocked.remove(whom)
+    };
+    let item = NodeBuilder::new("item")
+        .attr("jid", lid)
+        .attr("action", if is_blocked { "block" } else { "unblock" });
+    let list = NodeBuilder::new("blocklist")
+        .attr("prev_dhash", before)
+        .attr("dhash", hash(&world, &by.number));
     drop(world);
     if is_news {
         profile::tell_own_devices(server, by, &list.children([item.build()]).build());
@@ -51,17 +75,30 @@ pub(crate) fn set(server: &Server, by: &DeviceId, whom: &Number, is_blocked: boo
 }
 
 fn node(world: &World, number: &Number) -> Node {
-    let blocked = world.account(number).into_iter().flat_map(|account| &account.blocked);
+    let blocked = world
+        .account(number)
+        .into_iter()
+        .flat_map(|account| &account.blocked);
     let item = |number: &Number| {
-        Some(NodeBuilder::new("item").attr("jid", world.account(number)?.jid(Addressing::Lid, 0)).build())
+        Some(
+            NodeBuilder::new("item")
+                .attr("jid", world.account(number)?.jid(Addressing::Lid, 0))
+                .build(),
+        )
     };
     let items = blocked.filter_map(item).collect::<Vec<_>>();
-    NodeBuilder::new("list").attr("dhash", hash(world, number)).children(items).build()
+    NodeBuilder::new("list")
+        .attr("dhash", hash(world, number))
+        .children(items)
+        .build()
 }
 
 /// A short name for the list, by which a client sees whether its own is the same.
 fn hash(world: &World, number: &Number) -> String {
-    let blocked = world.account(number).into_iter().flat_map(|account| &account.blocked);
+    let blocked = world
+        .account(number)
+        .into_iter()
+        .flat_map(|account| &account.blocked);
     let names: String = blocked.map(|number| format!("{number} ")).collect();
     STANDARD_NO_PAD.encode(&Sha256::digest(names)[..6])
 }

@@ -16,10 +16,25 @@ fn jid() -> Jid {
 
 /// Which there are.
 pub(super) fn list(_: &Request<'_>) -> Answer {
-    let bot = NodeBuilder::new("bot").attr("jid", jid()).attr("persona_id", PERSONA).build();
-    let all = NodeBuilder::new("section").attr("type", "all").attr("name", "all").children([bot]).build();
-    let default = NodeBuilder::new("default").attr("jid", jid()).attr("persona_id", PERSONA).build();
-    Answer::one(NodeBuilder::new("bot").attr("v", "2").children([default, all]).build())
+    let bot = NodeBuilder::new("bot")
+        .attr("jid", jid())
+        .attr("persona_id", PERSONA)
+        .build();
+    let all = NodeBuilder::new("section")
+        .attr("type", "all")
+        .attr("name", "all")
+        .children([bot])
+        .build();
+    let default = NodeBuilder::new("default")
+        .attr("jid", jid())
+        .attr("persona_id", PERSONA)
+        .build();
+    Answer::one(
+        NodeBuilder::new("bot")
+            .attr("v", "2")
+            .children([default, all])
+            .build(),
+    )
 }
 
 /// What one says of itself, where it is asked for like a person.
@@ -28,19 +43,38 @@ pub(super) fn profile(whom: &Jid) -> Option<Node> {
         return None;
     }
     let text = |tag: &'static str, text: &str| leaf(tag, text.as_bytes());
-    let command = [text("name", "help"), text("description", "Says what it can do")];
-    let commands = [text("description", "What it understands"), NodeBuilder::new("command").children(command).build()];
-    let prompt = NodeBuilder::new("prompt").children([text("emoji", "👋"), text("text", "Say hello")]).build();
+    let command = [
+        text("name", "help"),
+        text("description", "Says what it can do"),
+    ];
+    let commands = [
+        text("description", "What it understands"),
+        NodeBuilder::new("command").children(command).build(),
+    ];
+    let prompt = NodeBuilder::new("prompt")
+        .children([text("emoji", "👋"), text("text", "Say hello")])
+        .build();
     let parts = [
         text("name", "Assistant"),
         text("attributes", "Talks about anything"),
-        text("description", "An assistant of the simulated WhatsApp, which never answers"),
+        text(
+            "description",
+            "An assistant of the simulated WhatsApp, which never answers",
+        ),
         text("category", "general"),
         NodeBuilder::new("default").build(),
         NodeBuilder::new("commands").children(commands).build(),
         NodeBuilder::new("prompts").children([prompt]).build(),
     ];
-    let profile = NodeBuilder::new("profile").attr("persona_id", PERSONA).children(parts).build();
+    let profile = NodeBuilder::new("profile")
+        .attr("persona_id", PERSONA)
+        .children(parts)
+        .build();
     let bot = NodeBuilder::new("bot").children([profile]).build();
-    Some(NodeBuilder::new("user").attr("jid", whom.clone()).children([bot]).build())
+    Some(
+        NodeBuilder::new("user")
+            .attr("jid", whom.clone())
+            .children([bot])
+            .build(),
+    )
 }

@@ -36,8 +36,13 @@ const NOBODY: u16 = 404;
 /// The groups of one account, with members and description when the client asks for them, which all clients do.
 pub(super) fn participating(request: &Request<'_>) -> Answer {
     let world = request.server.world.lock();
-    let of_mine = world.groups.values().filter(|group| group.members.contains_key(&request.device.number));
-    let groups = of_mine.map(|group| described(&world, group)).collect::<Vec<_>>();
+    let of_mine = world
+        .groups
+        .values()
+        .filter(|group| group.members.contains_key(&request.device.number));
+    let groups = of_mine
+        .map(|group| described(&world, group))
+        .collect::<Vec<_>>();
     Answer::one(NodeBuilder::new("groups").children(groups).build())
 }
 
@@ -55,40 +60,66 @@ pub(super) fn query(request: &Request<'_>) -> Answer {
 
 /// A device founds a group in its account's name. New groups name their members by LID.
 pub(super) fn create(request: &Request<'_>) -> Answer {
-    let Some((ask, subject)) = request.ask.and_then(|create| Some((create, create.word("subject")?))) else {
+    let Some((ask, subject)) = request
+        .ask
+        .and_then(|create| Some((create, create.word("subject")?)))
+    else {
         return Answer::Error(400, "bad-request");
     };
     let People { members, nobody } = people(request, ask);
-    let parent = ask.child("linked_parent").and_then(|parent| parent.jid("jid"));
-    if parent.as_ref().is_some_and(|jid| !is_community(request, jid)) {
+    let parent = ask
+        .child("linked_parent")
+        .and_then(|parent| parent.jid("jid"));
+    if parent
+        .as_ref()
+        .is_some_and(|jid| !is_community(request, jid))
+    {
         return Answer::Error(404, "item-not-found");
     }
     let Some(timer) = ask.child("ephemeral").map_or(Some(0), expiration) else {
         return Answer::Error(400, "bad-request");
     };
     let mut group = found(&subject, &request.device.number, members, Addressing::Lid);
-    let description = ask.child("description").and_then(|node| Some((node, node.child("body").and_then(text)?)));
+    let description = ask
+        .child("description")
+        .and_then(|node| Some((node, node.child("body").and_then(text)?)));
     if let Some((node, text)) = description {
         let description = signed(&text, &request.device.number, group.created);
-        let id = node.word("id").map_or(description.id, std::borrow::Cow::into_owned);
+        let id = node
+            .word("id")
+            .map_or(description.id, std::borrow::Cow::into_owned);
         group.description = Some(Signed { id, ..description });
     }
     group.announcement = ask.child("announcement").is_some();
     group.locked = ask.child("locked").is_some();
     group.approval = ask.child("membership_approval_mode").is_some_and(is_on);
-    group.all_add = ask.child("member_add_mode").is_none_or(|mode| text(mode).as_deref() == Some(group::ALL_ADD));
-    group.community = ask
-        .child("parent")
-        .map(|parent| parent.word("default_membership_approval_mode").unwrap_or_default().into_owned());
+    group.all_add = ask
+        .child("member_add_mode")
+        .is_none_or(|mode| text(mode).as_deref() == Some(group::ALL_ADD));
+    group.community = ask.child("parent").map(|parent| {
+        parent
+            .word("default_membership_approval_mode")
+            .unwrap_or_default()
+            .into_owned()
+    });
     group.parent = parent.map(|jid| jid.user.as_str().into());
     // The founder's own device refuses a timer that there is not like any other.
-    if group.apply(&request.device.number, &Change::Timer(timer), group.created).is_err() {
+    if group
+        .apply(&request.device.number, &Change::Timer(timer), group.created)
+        .is_err()
+    {
         return Answer::Error(400, "bad-request");
     }
     let id = group.id.clone();
-    group::create(request.server, group, ask.word("key").map(std::borrow::Cow::into_owned));
+    group::create(
+        request.server,
+        group,
+        ask.word("key").map(std::borrow::Cow::into_owned),
+    );
     let world = request.server.world.lock();
-    let Some(group) = world.groups.get(&id) else { return Answer::Error(500, "internal-server-error") };
+    let Some(group) = world.groups.get(&id) else {
+        return Answer::Error(500, "internal-server-error");
+    };
     let mut node = described(&world, group);
     if let Some(NodeContent::Nodes(children)) = &mut node.content {
         children.extend(nobody.iter().map(refused));
@@ -97,7 +128,12 @@ pub(super) fn create(request: &Request<'_>) -> Answer {
 }
 
 fn is_community(request: &Request<'_>, jid: &Jid) -> bool {
-    request.server.world.lock().group_of(jid).is_some_and(|group| group.community.is_some())
+    request
+        .server
+        .world
+        .lock()
+        .group_of(jid)
+        .is_some_and(|group| group.community.is_some())
 }
 
 fn expiration(node: &Node) -> Option<u32> {
@@ -105,13 +141,25 @@ fn expiration(node: &Node) -> Option<u32> {
 }
 
 fn is_on(approval: &Node) -> bool {
-    approval.child("group_join").and_then(|join| join.word("state")).as_deref() == Some("on")
+    approval
+        .child("group_join")
+        .and_then(|join| join.word("state"))
+        .as_deref()
+        == Some("on")
 }
 
 /// A group that does not exist yet, with an id of its own.
-pub(crate) fn found(subject: &str, by: &Number, others: Vec<Number>, addressing: Addressing) -> Group {
+pub(crate) fn found(
+    subject: &str,
+    by: &Number,
+    others: Vec<Number>,
+    addressing: Addressing,
+) -> Group {
     let now = unix_time();
-    let mut members: BTreeMap<Number, Role> = others.into_iter().map(|number| (number, Role::Member)).collect();
+    let mut members: BTreeMap<Number, Role> = others
+        .into_iter()
+        .map(|number| (number, Role::Member))
+        .collect();
     members.insert(by.clone(), Role::SuperAdmin);
     let id: GroupId = format!("120363{:012}", rand::random_range(0..1_000_000_000_000_u64)).into();
     let (announcement, locked) = (false, false);
@@ -138,7 +186,11 @@ pub(crate) fn found(subject: &str, by: &Number, others: Vec<Number>, addressing:
 
 /// A device changes a group in its account's name.
 pub(super) fn change(request: &Request<'_>) -> Answer {
-    let group = request.iq.jid("to").filter(Jid::is_group).map(|to| GroupId::from(to.user.as_str()));
+    let group = request
+        .iq
+        .jid("to")
+        .filter(Jid::is_group)
+        .map(|to| GroupId::from(to.user.as_str()));
     let (Some(group), Some(ask)) = (group, request.ask) else {
         return Answer::Error(400, "bad-request");
     };
@@ -184,32 +236,54 @@ pub(super) fn leave(request: &Request<'_>) -> Answer {
     for id in ask.all("group").filter_map(|group| group.word("id")) {
         let group = GroupId::from(id.split('@').next().unwrap_or_default());
         let node = NodeBuilder::new("group").attr("id", id.as_ref().to_owned());
-        left.push(match group::change(request.server, &request.device.number, &group, &Change::Leave) {
-            Ok(_) => node.build(),
-            Err(code) => node.attr("error", code.to_string()).build(),
-        });
+        left.push(
+            match group::change(
+                request.server,
+                &request.device.number,
+                &group,
+                &Change::Leave,
+            ) {
+                Ok(_) => node.build(),
+                Err(code) => node.attr("error", code.to_string()).build(),
+            },
+        );
     }
     Answer::one(NodeBuilder::new("leave").children(left).build())
 }
 
 /// Says for each member what became of the change.
-fn outcome(request: &Request<'_>, ask: &Node, group: &GroupId, concerned: &[Concerned], nobody: &[Jid]) -> Node {
+fn outcome(
+    request: &Request<'_>,
+    ask: &Node,
+    group: &GroupId,
+    concerned: &[Concerned],
+    nobody: &[Jid],
+) -> Node {
     let world = request.server.world.lock();
-    let addressing = world.groups.get(group).map_or(request.server.options.addressing, |group| group.addressing);
+    let addressing = world
+        .groups
+        .get(group)
+        .map_or(request.server.options.addressing, |group| group.addressing);
     let nodes = concerned.iter().filter_map(|(number, refused)| {
-        let node = NodeBuilder::new("participant").attr("jid", world.account(number)?.jid(addressing, 0));
+        let node =
+            NodeBuilder::new("participant").attr("jid", world.account(number)?.jid(addressing, 0));
         Some(match refused {
             Some(code) => node.attr("error", code.to_string()).build(),
             None => node.build(),
         })
     });
     let nodes = nodes.chain(nobody.iter().map(refused));
-    NodeBuilder::new_dynamic(ask.tag.to_string()).children(nodes.collect::<Vec<_>>()).build()
+    NodeBuilder::new_dynamic(ask.tag.to_string())
+        .children(nodes.collect::<Vec<_>>())
+        .build()
 }
 
 /// What is said of a member who has no account.
 fn refused(jid: &Jid) -> Node {
-    NodeBuilder::new("participant").attr("jid", jid.clone()).attr("error", NOBODY.to_string()).build()
+    NodeBuilder::new("participant")
+        .attr("jid", jid.clone())
+        .attr("error", NOBODY.to_string())
+        .build()
 }
 
 /// Those whom the `<participant>`s of a request name.
@@ -221,8 +295,14 @@ struct People {
 
 fn people(request: &Request<'_>, ask: &Node) -> People {
     let world = request.server.world.lock();
-    let mut people = People { members: Vec::new(), nobody: Vec::new() };
-    for jid in ask.all("participant").filter_map(|participant| participant.jid("jid")) {
+    let mut people = People {
+        members: Vec::new(),
+        nobody: Vec::new(),
+    };
+    for jid in ask
+        .all("participant")
+        .filter_map(|participant| participant.jid("jid"))
+    {
         match world.account_of(&jid) {
             Some(account) => people.members.push(account.number.clone()),
             None => people.nobody.push(jid),
@@ -232,5 +312,6 @@ fn people(request: &Request<'_>, ask: &Node) -> People {
 }
 
 fn text(node: &Node) -> Option<String> {
-    node.content().map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+    node.content()
+        .map(|bytes| String::from_utf8_lossy(bytes).into_owned())
 }

@@ -31,14 +31,24 @@ pub(super) fn answer(server: &Arc<Server>, connection: &Connection, iq: &Node) -
 
 fn hello(server: &Server, connection: &Connection, registration: &Node) -> Answer {
     let wrapped = registration.bytes("link_code_pairing_wrapped_companion_ephemeral_pub");
-    let (Some(phone), Some(wrapped)) = (registration.jid("jid"), wrapped.filter(|bytes| bytes.len() == 80)) else {
+    let (Some(phone), Some(wrapped)) = (
+        registration.jid("jid"),
+        wrapped.filter(|bytes| bytes.len() == 80),
+    ) else {
         return Answer::Error(400, "bad-request");
     };
-    let platform = registration.bytes("companion_platform_id").unwrap_or_default();
-    let display = registration.bytes("companion_platform_display").and_then(|bytes| std::str::from_utf8(bytes).ok());
+    let platform = registration
+        .bytes("companion_platform_id")
+        .unwrap_or_default();
+    let display = registration
+        .bytes("companion_platform_display")
+        .and_then(|bytes| std::str::from_utf8(bytes).ok());
     let reference = rand::random::<[u8; 16]>().to_vec();
     let mut world = server.world.lock();
-    if matches!(platform, b"" | b"0") || !display.is_some_and(is_browser) || world.account_of(&phone).is_none() {
+    if matches!(platform, b"" | b"0")
+        || !display.is_some_and(is_browser)
+        || world.account_of(&phone).is_none()
+    {
         return Answer::Error(400, "bad-request");
     }
     let Some(candidate) = world.candidates.get_mut(&connection.id) else {
@@ -62,10 +72,16 @@ fn hello(server: &Server, connection: &Connection, registration: &Node) -> Answe
 
 /// Whether it is a browser on an operating system, in the words that WhatsApp knows: `Chrome (Linux)`.
 fn is_browser(display: &str) -> bool {
-    const BROWSERS: [&str; 7] = ["Chrome", "Edge", "Firefox", "IE", "Opera", "Safari", "Android"];
-    const SYSTEMS: [&str; 10] =
-        ["Windows", "Mac OS", "macOS", "Mac", "Linux", "Ubuntu", "Fedora", "Debian", "Android", "iOS"];
-    let parts = display.strip_suffix(')').and_then(|display| display.split_once(" ("));
+    const BROWSERS: [&str; 7] = [
+        "Chrome", "Edge", "Firefox", "IE", "Opera", "Safari", "Android",
+    ];
+    const SYSTEMS: [&str; 10] = [
+        "Windows", "Mac OS", "macOS", "Mac", "Linux", "Ubuntu", "Fedora", "Debian", "Android",
+        "iOS",
+    ];
+    let parts = display
+        .strip_suffix(')')
+        .and_then(|display| display.split_once(" ("));
     parts.is_some_and(|(browser, system)| BROWSERS.contains(&browser) && SYSTEMS.contains(&system))
 }
 
@@ -75,20 +91,35 @@ type Outcome = oneshot::Receiver<Result<DeviceId, PairingError>>;
 /// The code is typed on a phone: its own sealed key goes to the client that asked for this number.
 ///
 /// Nobody can tell yet whether the code is right; that shows when the client's key bundle opens, or does not.
-pub(crate) fn type_code(server: &Server, number: &Number, code: &str) -> Result<Outcome, PairingError> {
+pub(crate) fn type_code(
+    server: &Server,
+    number: &Number,
+    code: &str,
+) -> Result<Outcome, PairingError> {
     let (connection, wrapped) = newest_request(server, number).ok_or(PairingError::Expired)?;
     let code = code.replace('-', "").to_ascii_uppercase();
     let ephemeral = KeyPair::generate(&mut rand::rng());
-    let companion_ephemeral = linkcode::unwrap_ephemeral(&code, &wrapped).map_err(|_| PairingError::WrongCode)?;
+    let companion_ephemeral =
+        linkcode::unwrap_ephemeral(&code, &wrapped).map_err(|_| PairingError::WrongCode)?;
     let sealed = linkcode::wrap_ephemeral(&code, ephemeral.public_key.public_key_bytes());
     let sealed = sealed.map_err(|_| PairingError::WrongCode)?;
     let (done, outcome) = oneshot::channel();
     let mut world = server.world.lock();
-    let identity = world.account(number).ok_or(PairingError::Gone)?.identity_key;
+    let identity = world
+        .account(number)
+        .ok_or(PairingError::Gone)?
+        .identity_key;
     let id = world.next_stanza_id();
-    let candidate = world.candidates.get_mut(&connection).ok_or(PairingError::Gone)?;
+    let candidate = world
+        .candidates
+        .get_mut(&connection)
+        .ok_or(PairingError::Gone)?;
     let asked = candidate.link_code.as_mut().ok_or(PairingError::Gone)?;
-    asked.typed = Some(Typed { phone_ephemeral: ephemeral, companion_ephemeral, done });
+    asked.typed = Some(Typed {
+        phone_ephemeral: ephemeral,
+        companion_ephemeral,
+        done,
+    });
     let hello = primary_hello(&id, &asked.reference, sealed, &identity);
     candidate.connection.send(hello);
     Ok(outcome)
@@ -97,18 +128,23 @@ pub(crate) fn type_code(server: &Server, number: &Number, code: &str) -> Result<
 /// The client that last asked to be linked to this number, and its sealed key. Earlier requests have been given up.
 fn newest_request(server: &Server, number: &Number) -> Option<(u64, Vec<u8>)> {
     let world = server.world.lock();
-    let asking = world.candidates.values().filter_map(|candidate| Some((candidate, candidate.link_code.as_ref()?)));
+    let asking = world
+        .candidates
+        .values()
+        .filter_map(|candidate| Some((candidate, candidate.link_code.as_ref()?)));
     let for_us = asking.filter(|(_, code)| code.number == **number);
     let (candidate, code) = for_us.max_by_key(|(candidate, _)| candidate.connection.id)?;
     Some((candidate.connection.id, code.wrapped_ephemeral.clone()))
 }
 
 fn primary_hello(id: &str, reference: &[u8], sealed: Vec<u8>, identity: &[u8]) -> Node {
-    let registration = NodeBuilder::new("link_code_companion_reg").attr("stage", "primary_hello").children([
-        leaf("link_code_pairing_wrapped_primary_ephemeral_pub", sealed),
-        leaf("primary_identity_pub", identity),
-        leaf("link_code_pairing_ref", reference),
-    ]);
+    let registration = NodeBuilder::new("link_code_companion_reg")
+        .attr("stage", "primary_hello")
+        .children([
+            leaf("link_code_pairing_wrapped_primary_ephemeral_pub", sealed),
+            leaf("primary_identity_pub", identity),
+            leaf("link_code_pairing_ref", reference),
+        ]);
     NodeBuilder::new("notification")
         .attr("from", server_jid())
         .attr("id", id)
@@ -122,13 +158,32 @@ fn primary_hello(id: &str, reference: &[u8], sealed: Vec<u8>, identity: &[u8]) -
 fn finish(server: &Arc<Server>, connection: &Connection, iq: &Node, registration: &Node) -> Answer {
     let bundle = registration.bytes("link_code_pairing_wrapped_key_bundle");
     let identity = registration.bytes("companion_identity_public");
-    let (Some(bundle), Some(identity)) = (bundle, identity) else { return Answer::Error(400, "bad-request") };
-    let Some((number, typed)) = take_typed(server, connection) else { return Answer::Error(400, "bad-request") };
-    let Some(phone) = server.world.lock().account(&number).map(|account| account.signer.clone()) else {
+    let (Some(bundle), Some(identity)) = (bundle, identity) else {
+        return Answer::Error(400, "bad-request");
+    };
+    let Some((number, typed)) = take_typed(server, connection) else {
+        return Answer::Error(400, "bad-request");
+    };
+    let Some(phone) = server
+        .world
+        .lock()
+        .account(&number)
+        .map(|account| account.signer.clone())
+    else {
         return Answer::Error(404, "item-not-found");
     };
-    let Typed { phone_ephemeral, companion_ephemeral, done } = typed;
-    match linkcode::adv_secret(&phone, &phone_ephemeral, &companion_ephemeral, identity, bundle) {
+    let Typed {
+        phone_ephemeral,
+        companion_ephemeral,
+        done,
+    } = typed;
+    match linkcode::adv_secret(
+        &phone,
+        &phone_ephemeral,
+        &companion_ephemeral,
+        identity,
+        bundle,
+    ) {
         Ok(secret) => {
             // The answer to this request comes first and pair-success after it.
             connection.send(super::empty_result(iq));
@@ -139,7 +194,10 @@ fn finish(server: &Arc<Server>, connection: &Connection, iq: &Node, registration
             Answer::Sent
         }
         Err(error) => {
-            tracing::debug!(error = format!("{error:#}"), "a link code did not open the key bundle");
+            tracing::debug!(
+                error = format!("{error:#}"),
+                "a link code did not open the key bundle"
+            );
             let _ = done.send(Err(PairingError::WrongCode));
             Answer::Error(400, "bad-request")
         }
@@ -148,10 +206,21 @@ fn finish(server: &Arc<Server>, connection: &Connection, iq: &Node, registration
 
 fn take_typed(server: &Server, connection: &Connection) -> Option<(Number, Typed)> {
     let mut world = server.world.lock();
-    let asked = world.candidates.get_mut(&connection.id)?.link_code.as_mut()?;
+    let asked = world
+        .candidates
+        .get_mut(&connection.id)?
+        .link_code
+        .as_mut()?;
     Some((asked.number.as_str().into(), asked.typed.take()?))
 }
 
-async fn link(server: &Server, connection: u64, number: &Number, secret: &[u8; 32]) -> Result<DeviceId, PairingError> {
-    pairing::offer(server, connection, number, secret)?.await.unwrap_or(Err(PairingError::Gone))
+async fn link(
+    server: &Server,
+    connection: u64,
+    number: &Number,
+    secret: &[u8; 32],
+) -> Result<DeviceId, PairingError> {
+    pairing::offer(server, connection, number, secret)?
+        .await
+        .unwrap_or(Err(PairingError::Gone))
 }

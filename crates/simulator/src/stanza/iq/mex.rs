@@ -27,10 +27,11 @@ fn asked(query: &str, variables: &Value) -> Option<Question> {
         "24250201037901610" | "7150902998257522" | "7839742399440946" => {
             (&["xwa2_newsletter_update"], newsletters::update)
         }
-        "27456920720571478" | "6563316087068696" | "26944199458535748" | "7272540469429201" | "9779843322044422" => {
-            (&["xwa2_newsletter"], newsletters::metadata)
+        "27456920720571478" | "6563316087068696" | "26944199458535748" | "7272540469429201"
+        | "9779843322044422" => (&["xwa2_newsletter"], newsletters::metadata),
+        "24404358912487870" | "9926858900719341" => {
+            (&["xwa2_newsletter_join_v2"], newsletters::join)
         }
-        "24404358912487870" | "9926858900719341" => (&["xwa2_newsletter_join_v2"], newsletters::join),
         "8621797084555037" if is_about_one => (&["xwa2_newsletter_join_v2"], newsletters::join),
         "25399611239711790" | "6388546374527196" | "8621797084555037" => {
             (&["xwa2_newsletter_subscribed"], newsletters::subscribed)
@@ -44,23 +45,41 @@ fn asked(query: &str, variables: &Value) -> Option<Question> {
         "9864994326891137" | "6068417879924485" | "6104029483058502" => {
             (&["xwa2_newsletter_unmute_v2"], newsletters::unmute)
         }
-        "31938993655691868" => (&["xwa2_newsletter_update_user_setting"], newsletters::set_mute),
-        "9800646650009898" | "25403502652570342" => (&["xwa2_newsletter_subscribers"], newsletters::followers),
+        "31938993655691868" => (
+            &["xwa2_newsletter_update_user_setting"],
+            newsletters::set_mute,
+        ),
+        "9800646650009898" | "25403502652570342" => {
+            (&["xwa2_newsletter_subscribers"], newsletters::followers)
+        }
         "27472091235714801" => (&["xwa2_newsletter_followers"], newsletters::followers),
-        "9783111038412085" => (&["xwa2_newsletter_admin", "xwa2_newsletter_subscribers"], newsletters::people),
-        "26278439461859188" | "7130823597031706" => (&["xwa2_newsletter_admin"], newsletters::admins),
-        "9546742745432473" | "7341777602580933" => (&["xwa2_newsletter_change_owner"], newsletters::change_owner),
-        "9880997548630971" | "6551828931592903" => {
-            (&["xwa2_newsletter_admin_demote", "xwa2_newsletter_demote"], newsletters::demote)
+        "9783111038412085" => (
+            &["xwa2_newsletter_admin", "xwa2_newsletter_subscribers"],
+            newsletters::people,
+        ),
+        "26278439461859188" | "7130823597031706" => {
+            (&["xwa2_newsletter_admin"], newsletters::admins)
         }
+        "9546742745432473" | "7341777602580933" => {
+            (&["xwa2_newsletter_change_owner"], newsletters::change_owner)
+        }
+        "9880997548630971" | "6551828931592903" => (
+            &["xwa2_newsletter_admin_demote", "xwa2_newsletter_demote"],
+            newsletters::demote,
+        ),
         "30062808666639665" => (&["xwa2_newsletter_delete_v2"], newsletters::delete),
-        "25806748772361516" | "7263823273662354" | "27256776790637714" => {
-            (&["xwa2_newsletters_recommended"], newsletters::listed_publicly)
-        }
-        "26125047313831973" | "6190824427689257" => {
-            (&["xwa2_newsletters_directory_list"], newsletters::listed_publicly)
-        }
-        "26301059626252132" => (&["xwa2_newsletters_directory_search"], newsletters::listed_publicly),
+        "25806748772361516" | "7263823273662354" | "27256776790637714" => (
+            &["xwa2_newsletters_recommended"],
+            newsletters::listed_publicly,
+        ),
+        "26125047313831973" | "6190824427689257" => (
+            &["xwa2_newsletters_directory_list"],
+            newsletters::listed_publicly,
+        ),
+        "26301059626252132" => (
+            &["xwa2_newsletters_directory_search"],
+            newsletters::listed_publicly,
+        ),
         "26217043484590756" => (&["xwa2_newsletters_similar"], newsletters::listed_publicly),
         "24535500086059408" => (&["xwa2_users_updates_since"], about),
         "24072923595647473" => (&["xwa2_text_status_list"], |_, _| Ok(json!([]))),
@@ -73,13 +92,26 @@ fn asked(query: &str, variables: &Value) -> Option<Question> {
 
 /// A question in GraphQL.
 pub(super) fn answer(request: &Request<'_>) -> Answer {
-    let body = request.ask.and_then(Stanza::content).and_then(|body| serde_json::from_slice::<Value>(body).ok());
-    let Some(body) = body else { return Answer::Error(400, "bad-request") };
+    let body = request
+        .ask
+        .and_then(Stanza::content)
+        .and_then(|body| serde_json::from_slice::<Value>(body).ok());
+    let Some(body) = body else {
+        return Answer::Error(400, "bad-request");
+    };
     let variables = &body["variables"];
-    let question = request.ask.and_then(|query| asked(&query.word("query_id")?, variables));
-    let Some(Question { paths, ask }) = question else { return Answer::Unknown };
-    let under_paths =
-        |value: &Value| paths.iter().map(|path| ((*path).to_owned(), value.clone())).collect::<Map<_, _>>();
+    let question = request
+        .ask
+        .and_then(|query| asked(&query.word("query_id")?, variables));
+    let Some(Question { paths, ask }) = question else {
+        return Answer::Unknown;
+    };
+    let under_paths = |value: &Value| {
+        paths
+            .iter()
+            .map(|path| ((*path).to_owned(), value.clone()))
+            .collect::<Map<_, _>>()
+    };
     let answer = match ask(request, variables) {
         Ok(found) => json!({"data": under_paths(&found)}),
         Err(code) => json!({
@@ -104,7 +136,10 @@ fn words(code: u16) -> &'static str {
 
 /// Somebody's about text.
 fn about(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
-    let jid = variables["user"]["user_id"].as_str().and_then(|address| address.parse().ok()).ok_or(400_u16)?;
+    let jid = variables["user"]["user_id"]
+        .as_str()
+        .and_then(|address| address.parse().ok())
+        .ok_or(400_u16)?;
     let world = request.server.world.lock();
     let account = world.account_of(&jid).ok_or(NOT_THERE)?;
     Ok(json!([{
@@ -116,7 +151,10 @@ fn about(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
 /// Whether the account may start new chats, and when again.
 fn reachout_timelock(request: &Request<'_>, _variables: &Value) -> Result<Value, u16> {
     let world = request.server.world.lock();
-    world.account(&request.device.number).map(timelock::described).ok_or(NOT_THERE)
+    world
+        .account(&request.device.number)
+        .map(timelock::described)
+        .ok_or(NOT_THERE)
 }
 
 /// Of how many new chats an account may start: WhatsApp counts those of few accounts.

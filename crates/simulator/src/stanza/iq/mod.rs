@@ -62,16 +62,29 @@ struct Request<'a> {
 }
 
 /// Answers a request of a linked device, or of a client that is registering (`device` is `None`).
-pub(crate) fn answer(server: &Arc<Server>, connection: &Connection, device: Option<&DeviceId>, iq: &Node) {
+pub(crate) fn answer(
+    server: &Arc<Server>,
+    connection: &Connection,
+    device: Option<&DeviceId>,
+    iq: &Node,
+) {
     let Some(id) = iq.word("id").map(std::borrow::Cow::into_owned) else {
-        server.world.lock().count_unknown("<iq> without id".to_owned());
+        server
+            .world
+            .lock()
+            .count_unknown("<iq> without id".to_owned());
         return;
     };
     let answer = match device {
         Some(device) => of_device(server, device, connection, iq),
         None => link_code::answer(server, connection, iq),
     };
-    let result = || NodeBuilder::new("iq").attr("from", server_jid()).attr("type", "result").attr("id", id.as_str());
+    let result = || {
+        NodeBuilder::new("iq")
+            .attr("from", server_jid())
+            .attr("type", "result")
+            .attr("id", id.as_str())
+    };
     match answer {
         Answer::Result(children) if children.is_empty() => connection.send(result().build()),
         Answer::Result(children) => connection.send(result().children(children).build()),
@@ -91,29 +104,57 @@ pub(crate) fn answer(server: &Arc<Server>, connection: &Connection, device: Opti
 /// The answer that only says yes.
 fn empty_result(iq: &Node) -> Node {
     let id = iq.word("id").unwrap_or_default().into_owned();
-    NodeBuilder::new("iq").attr("from", server_jid()).attr("type", "result").attr("id", id).build()
+    NodeBuilder::new("iq")
+        .attr("from", server_jid())
+        .attr("type", "result")
+        .attr("id", id)
+        .build()
 }
 
 fn refusal(id: &str, code: u16, text: &'static str) -> Node {
-    let error = NodeBuilder::new("error").attr("code", code.to_string()).attr("text", text).build();
-    NodeBuilder::new("iq").attr("from", server_jid()).attr("type", "error").attr("id", id).children([error]).build()
+    let error = NodeBuilder::new("error")
+        .attr("code", code.to_string())
+        .attr("text", text)
+        .build();
+    NodeBuilder::new("iq")
+        .attr("from", server_jid())
+        .attr("type", "error")
+        .attr("id", id)
+        .children([error])
+        .build()
 }
 
 fn describe(iq: &Node) -> String {
     let word = |name| iq.word(name).unwrap_or("-".into()).into_owned();
-    let child = iq.children().and_then(<[Node]>::first).map_or("-", |child| child.tag.as_ref());
+    let child = iq
+        .children()
+        .and_then(<[Node]>::first)
+        .map_or("-", |child| child.tag.as_ref());
     format!("iq {} {} <{child}>", word("type"), word("xmlns"))
 }
 
 /// Finds what a request is by what is in it: its children come in any order, and one client puts others before the one that says it.
-fn of_device(server: &Arc<Server>, device: &DeviceId, connection: &Connection, iq: &Node) -> Answer {
+fn of_device(
+    server: &Arc<Server>,
+    device: &DeviceId,
+    connection: &Connection,
+    iq: &Node,
+) -> Answer {
     let namespace = iq.word("xmlns").unwrap_or_default();
     let kind = iq.word("type").unwrap_or_default();
     let children = iq.children().unwrap_or_default();
-    let asked = children.iter().find_map(|child| Some((route(&namespace, &kind, &child.tag)?, Some(child))));
+    let asked = children
+        .iter()
+        .find_map(|child| Some((route(&namespace, &kind, &child.tag)?, Some(child))));
     let of_any_content = || Some((route(&namespace, &kind, "")?, children.first()));
     match asked.or_else(of_any_content) {
-        Some((answer, ask)) => answer(&Request { server, device, connection, iq, ask }),
+        Some((answer, ask)) => answer(&Request {
+            server,
+            device,
+            connection,
+            iq,
+            ask,
+        }),
         None => Answer::Unknown,
     }
 }

@@ -16,12 +16,24 @@ const PAGE: (usize, usize) = (50, 300);
 
 pub(super) fn create(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
     // One client has another name for it.
-    let input = ["input", "newsletter_input"].map(|name| &variables[name]).into_iter().find(|input| input.is_object());
-    let word = |name: &str| input.and_then(|input| input[name].as_str()).unwrap_or_default();
+    let input = ["input", "newsletter_input"]
+        .map(|name| &variables[name])
+        .into_iter()
+        .find(|input| input.is_object());
+    let word = |name: &str| {
+        input
+            .and_then(|input| input[name].as_str())
+            .unwrap_or_default()
+    };
     let reader = &request.device.number;
     let newsletter = Newsletter::new(word("name"), word("description"), reader, unix_time());
     let shown = described(&newsletter, reader);
-    request.server.world.lock().newsletters.insert(newsletter.id.clone(), newsletter);
+    request
+        .server
+        .world
+        .lock()
+        .newsletters
+        .insert(newsletter.id.clone(), newsletter);
     Ok(shown)
 }
 
@@ -46,17 +58,27 @@ pub(super) fn metadata(request: &Request<'_>, variables: &Value) -> Result<Value
     let key = variables["input"]["key"].as_str().unwrap_or_default();
     let world = request.server.world.lock();
     let found = match variables["input"]["type"].as_str() {
-        Some("INVITE") => world.newsletters.values().find(|newsletter| newsletter.invite == key),
+        Some("INVITE") => world
+            .newsletters
+            .values()
+            .find(|newsletter| newsletter.invite == key),
         _ => world.newsletters.get(user(key)),
     };
-    found.map(|newsletter| described(newsletter, &request.device.number)).ok_or(NOT_THERE)
+    found
+        .map(|newsletter| described(newsletter, &request.device.number))
+        .ok_or(NOT_THERE)
 }
 
 pub(super) fn subscribed(request: &Request<'_>, _variables: &Value) -> Result<Value, u16> {
     let reader = &request.device.number;
     let world = request.server.world.lock();
-    let followed = world.newsletters.values().filter(|newsletter| newsletter.people.contains_key(reader));
-    Ok(followed.map(|newsletter| described(newsletter, reader)).collect())
+    let followed = world
+        .newsletters
+        .values()
+        .filter(|newsletter| newsletter.people.contains_key(reader));
+    Ok(followed
+        .map(|newsletter| described(newsletter, reader))
+        .collect())
 }
 
 pub(super) fn join(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
@@ -81,24 +103,36 @@ pub(super) fn unmute(request: &Request<'_>, variables: &Value) -> Result<Value, 
 /// By the name of the setting.
 pub(super) fn set_mute(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
     let input = &variables["input"];
-    muted(request, &input["newsletter_id"], input["value"].as_str() == Some("ON"))
+    muted(
+        request,
+        &input["newsletter_id"],
+        input["value"].as_str() == Some("ON"),
+    )
 }
 
 /// Only who follows a newsletter can turn it down.
 fn muted(request: &Request<'_>, newsletter: &Value, is_muted: bool) -> Result<Value, u16> {
-    changed(request, &json!({"newsletter_id": newsletter}), |newsletter, by| {
-        match (newsletter.people.contains_key(by), is_muted) {
-            (false, _) => return Err(NOT_THERE),
-            (true, true) => newsletter.muted.insert(by.clone()),
-            (true, false) => newsletter.muted.remove(by),
-        };
-        Ok(())
-    })
+    changed(
+        request,
+        &json!({"newsletter_id": newsletter}),
+        |newsletter, by| {
+            match (newsletter.people.contains_key(by), is_muted) {
+                (false, _) => return Err(NOT_THERE),
+                (true, true) => newsletter.muted.insert(by.clone()),
+                (true, false) => newsletter.muted.remove(by),
+            };
+            Ok(())
+        },
+    )
 }
 
 /// Who reads it, for those who may post there.
 pub(super) fn followers(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
-    let input = if variables["input"].is_object() { &variables["input"] } else { variables };
+    let input = if variables["input"].is_object() {
+        &variables["input"]
+    } else {
+        variables
+    };
     let found = people(request, input)?;
     Ok(json!({"subscribers": found["subscribers"], "followers": found["subscribers"]}))
 }
@@ -113,11 +147,16 @@ pub(super) fn people(request: &Request<'_>, variables: &Value) -> Result<Value, 
     }
     let edges = newsletter.people.iter().filter_map(|(number, role)| {
         let account = world.account(number)?;
-        let [pn, lid] = [Addressing::PhoneNumber, Addressing::Lid].map(|it| account.jid(it, 0).to_string());
-        Some(json!({"role": role, "node": {"id": lid, "pn": pn, "display_name": account.push_name}}))
+        let [pn, lid] =
+            [Addressing::PhoneNumber, Addressing::Lid].map(|it| account.jid(it, 0).to_string());
+        Some(
+            json!({"role": role, "node": {"id": lid, "pn": pn, "display_name": account.push_name}}),
+        )
     });
     let edges: Vec<Value> = edges.collect();
-    Ok(json!({"id": address(&newsletter.id).to_string(), "pending_admin_invites": [], "subscribers": {"edges": edges}}))
+    Ok(
+        json!({"id": address(&newsletter.id).to_string(), "pending_admin_invites": [], "subscribers": {"edges": edges}}),
+    )
 }
 
 /// How many may post there.
@@ -125,7 +164,11 @@ pub(super) fn admins(request: &Request<'_>, variables: &Value) -> Result<Value, 
     let id = user(variables["newsletter_id"].as_str().unwrap_or_default());
     let world = request.server.world.lock();
     let newsletter = world.newsletters.get(id).ok_or(NOT_THERE)?;
-    let count = newsletter.people.keys().filter(|number| newsletter.may_post(number)).count();
+    let count = newsletter
+        .people
+        .keys()
+        .filter(|number| newsletter.may_post(number))
+        .count();
     Ok(json!({
         "id": address(&newsletter.id).to_string(),
         "admin_count": count,
@@ -181,14 +224,25 @@ pub(super) fn delete(request: &Request<'_>, variables: &Value) -> Result<Value, 
 /// All there are, but those the account follows already.
 pub(super) fn listed_publicly(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
     let reader = &request.device.number;
-    let limit = variables["input"]["limit"].as_u64().and_then(|limit| usize::try_from(limit).ok()).unwrap_or(PAGE.0);
-    let wanted = variables["input"]["search_text"].as_str().unwrap_or_default().to_lowercase();
+    let limit = variables["input"]["limit"]
+        .as_u64()
+        .and_then(|limit| usize::try_from(limit).ok())
+        .unwrap_or(PAGE.0);
+    let wanted = variables["input"]["search_text"]
+        .as_str()
+        .unwrap_or_default()
+        .to_lowercase();
     let world = request.server.world.lock();
     let fits = |newsletter: &&Newsletter| {
         !newsletter.people.contains_key(reader) && newsletter.name.to_lowercase().contains(&wanted)
     };
-    let found: Vec<Value> =
-        world.newsletters.values().filter(fits).take(limit).map(|newsletter| described(newsletter, reader)).collect();
+    let found: Vec<Value> = world
+        .newsletters
+        .values()
+        .filter(fits)
+        .take(limit)
+        .map(|newsletter| described(newsletter, reader))
+        .collect();
     Ok(json!({
         "result": found,
         "page_info": {"has_next_page": false, "has_previous_page": false, "start_cursor": null, "end_cursor": null},
@@ -197,8 +251,17 @@ pub(super) fn listed_publicly(request: &Request<'_>, variables: &Value) -> Resul
 
 /// Whom a change is about.
 fn whom(request: &Request<'_>, variables: &Value) -> Result<Number, u16> {
-    let jid = variables["user_id"].as_str().and_then(|address| address.parse().ok()).ok_or(400_u16)?;
-    request.server.world.lock().account_of(&jid).map(|account| account.number.clone()).ok_or(NOT_THERE)
+    let jid = variables["user_id"]
+        .as_str()
+        .and_then(|address| address.parse().ok())
+        .ok_or(400_u16)?;
+    request
+        .server
+        .world
+        .lock()
+        .account_of(&jid)
+        .map(|account| account.number.clone())
+        .ok_or(NOT_THERE)
 }
 
 fn changed(
@@ -242,7 +305,9 @@ fn described(newsletter: &Newsletter, reader: &Number) -> Value {
 
 /// The last posts, or the last ones before one of them.
 pub(super) fn messages(request: &Request<'_>) -> Answer {
-    match page(request, |post, number| number("before").is_none_or(|before| post.server_id < before)) {
+    match page(request, |post, number| {
+        number("before").is_none_or(|before| post.server_id < before)
+    }) {
         Ok(posts) => Answer::one(posts),
         Err(refused) => refused,
     }
@@ -255,13 +320,22 @@ pub(super) fn message_updates(request: &Request<'_>) -> Answer {
             && number("since").is_none_or(|since| post.changed() >= since)
     });
     match posts {
-        Ok(posts) => Answer::one(NodeBuilder::new("message_updates").children([posts]).build()),
+        Ok(posts) => Answer::one(
+            NodeBuilder::new("message_updates")
+                .children([posts])
+                .build(),
+        ),
         Err(refused) => refused,
     }
 }
 
-fn page(request: &Request<'_>, is_meant: impl Fn(&Post, &dyn Fn(&str) -> Option<u64>) -> bool) -> Result<Node, Answer> {
-    let Some(ask) = request.ask else { return Err(Answer::Error(400, "bad-request")) };
+fn page(
+    request: &Request<'_>,
+    is_meant: impl Fn(&Post, &dyn Fn(&str) -> Option<u64>) -> bool,
+) -> Result<Node, Answer> {
+    let Some(ask) = request.ask else {
+        return Err(Answer::Error(400, "bad-request"));
+    };
     let world = request.server.world.lock();
     if world.switches.hide_posts {
         return Err(Answer::Error(429, "rate-overlimit"));
@@ -272,17 +346,40 @@ fn page(request: &Request<'_>, is_meant: impl Fn(&Post, &dyn Fn(&str) -> Option<
         return Err(Answer::Error(NOT_THERE, "item-not-found"));
     };
     let number = |name: &str| ask.word(name).and_then(|word| word.parse().ok());
-    let count = number("count").and_then(|count| usize::try_from(count).ok()).unwrap_or(PAGE.0).min(PAGE.1);
-    let meant: Vec<&Post> = newsletter.posts.iter().filter(|post| is_meant(post, &number)).collect();
+    let count = number("count")
+        .and_then(|count| usize::try_from(count).ok())
+        .unwrap_or(PAGE.0)
+        .min(PAGE.1);
+    let meant: Vec<&Post> = newsletter
+        .posts
+        .iter()
+        .filter(|post| is_meant(post, &number))
+        .collect();
     let last = &meant[meant.len().saturating_sub(count)..];
-    Ok(list_of(newsletter, last.iter().map(|post| listed(post, &request.device.number)).collect()))
+    Ok(list_of(
+        newsletter,
+        last.iter()
+            .map(|post| listed(post, &request.device.number))
+            .collect(),
+    ))
 }
 
 /// A client wants to be told at once of what happens to posts, for a while.
 pub(super) fn live_updates(request: &Request<'_>) -> Answer {
     let mut world = request.server.world.lock();
-    let newsletter = request.iq.jid("to").and_then(|to| world.newsletters.get_mut(to.user.as_str()));
-    let Some(newsletter) = newsletter else { return Answer::Error(NOT_THERE, "item-not-found") };
-    newsletter.live.insert(request.device.clone(), unix_time() + LIVE);
-    Answer::one(NodeBuilder::new("live_updates").attr("duration", LIVE.to_string()).build())
+    let newsletter = request
+        .iq
+        .jid("to")
+        .and_then(|to| world.newsletters.get_mut(to.user.as_str()));
+    let Some(newsletter) = newsletter else {
+        return Answer::Error(NOT_THERE, "item-not-found");
+    };
+    newsletter
+        .live
+        .insert(request.device.clone(), unix_time() + LIVE);
+    Answer::one(
+        NodeBuilder::new("live_updates")
+            .attr("duration", LIVE.to_string())
+            .build(),
+    )
 }

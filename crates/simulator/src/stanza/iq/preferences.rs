@@ -15,23 +15,39 @@ const WRONG: Answer = Answer::Error(400, "bad-request");
 /// Who gets the account's statuses.
 pub(super) fn status_audience(request: &Request<'_>) -> Answer {
     let world = request.server.world.lock();
-    let Some(account) = world.account(&request.device.number) else { return Answer::Error(404, "item-not-found") };
+    let Some(account) = world.account(&request.device.number) else {
+        return Answer::Error(404, "item-not-found");
+    };
     let (kind, people): (_, &[String]) = match &account.preferences.statuses {
         StatusAudience::Contacts => ("contacts", &[]),
         StatusAudience::AllBut(people) => ("blacklist", people),
         StatusAudience::Only(people) => ("whitelist", people),
     };
     let addressing = account.addressing;
-    let user = |account: &Account| NodeBuilder::new("user").attr("jid", account.jid(addressing, 0)).build();
-    let users = numbers(people).filter_map(|number| world.account(&number).map(user)).collect::<Vec<_>>();
-    let list = NodeBuilder::new("list").attr("type", kind).attr("default", "true").children(users);
+    let user = |account: &Account| {
+        NodeBuilder::new("user")
+            .attr("jid", account.jid(addressing, 0))
+            .build()
+    };
+    let users = numbers(people)
+        .filter_map(|number| world.account(&number).map(user))
+        .collect::<Vec<_>>();
+    let list = NodeBuilder::new("list")
+        .attr("type", kind)
+        .attr("default", "true")
+        .children(users);
     Answer::one(NodeBuilder::new("privacy").children([list.build()]).build())
 }
 
 /// A device settles how long messages of new chats are kept.
 pub(super) fn change_timer(request: &Request<'_>) -> Answer {
-    let duration = request.ask.and_then(|ask| ask.word("duration")).and_then(|seconds| seconds.parse().ok());
-    let Some(seconds) = duration.filter(|seconds| crate::group::TIMERS.contains(seconds)) else { return WRONG };
+    let duration = request
+        .ask
+        .and_then(|ask| ask.word("duration"))
+        .and_then(|seconds| seconds.parse().ok());
+    let Some(seconds) = duration.filter(|seconds| crate::group::TIMERS.contains(seconds)) else {
+        return WRONG;
+    };
     set_timer(request.server, request.device, seconds);
     Answer::empty()
 }
@@ -40,36 +56,60 @@ pub(super) fn change_timer(request: &Request<'_>) -> Answer {
 pub(crate) fn set_timer(server: &Server, by: &DeviceId, seconds: u32) {
     let (from, change, peers) = {
         let mut world = server.world.lock();
-        let Some(account) = world.account_mut(&by.number) else { return };
+        let Some(account) = world.account_mut(&by.number) else {
+            return;
+        };
         account.preferences.timer = (seconds, unix_time());
         let (from, change) = (account.jid(account.addressing, 0), timer_node(account));
         (from, change, devices_of_peers(&world, by))
     };
     profile::tell_own_devices(server, by, &change);
     for device in peers {
-        let notice = Notice { kind: "disappearing_mode", from: from.clone(), lid: None };
+        let notice = Notice {
+            kind: "disappearing_mode",
+            from: from.clone(),
+            lid: None,
+        };
         notify(server, &device, notice, change.clone());
     }
     server.changed.notify_waiters();
 }
 
 fn devices_of_peers(world: &World, by: &DeviceId) -> Vec<DeviceId> {
-    let Some(account) = world.account(&by.number) else { return Vec::new() };
-    let peers = account.peers.iter().filter(|peer| **peer != by.number && !account.has_blocked(peer));
-    peers.filter_map(|peer| world.account(peer)).flat_map(Account::linked).collect()
+    let Some(account) = world.account(&by.number) else {
+        return Vec::new();
+    };
+    let peers = account
+        .peers
+        .iter()
+        .filter(|peer| **peer != by.number && !account.has_blocked(peer));
+    peers
+        .filter_map(|peer| world.account(peer))
+        .flat_map(Account::linked)
+        .collect()
 }
 
 /// How long an account's new chats keep messages, and since when that holds.
 pub(super) fn timer_node(account: &Account) -> Node {
     let (seconds, since) = account.preferences.timer;
-    NodeBuilder::new("disappearing_mode").attr("duration", seconds.to_string()).attr("t", since.to_string()).build()
+    NodeBuilder::new("disappearing_mode")
+        .attr("duration", seconds.to_string())
+        .attr("t", since.to_string())
+        .build()
 }
 
 /// The account agrees to a notice.
 pub(super) fn agree(request: &Request<'_>) -> Answer {
-    let Some((ask, id)) = request.ask.and_then(|ask| Some((ask, ask.word("id")?))) else { return WRONG };
+    let Some((ask, id)) = request.ask.and_then(|ask| Some((ask, ask.word("id")?))) else {
+        return WRONG;
+    };
     let stage = ask.word("stage").unwrap_or_default().into_owned();
-    if let Some(account) = request.server.world.lock().account_mut(&request.device.number) {
+    if let Some(account) = request
+        .server
+        .world
+        .lock()
+        .account_mut(&request.device.number)
+    {
         account.preferences.notices.insert(id.into_owned(), stage);
     }
     Answer::empty()
@@ -77,9 +117,22 @@ pub(super) fn agree(request: &Request<'_>) -> Answer {
 
 /// A device says where it wants to be woken.
 pub(super) fn set_waker(request: &Request<'_>) -> Answer {
-    let Some(config) = request.ask.filter(|config| config.word("platform").is_some()) else { return WRONG };
-    if let Some(account) = request.server.world.lock().account_mut(&request.device.number) {
-        account.preferences.wakers.insert(request.device.device, config.clone());
+    let Some(config) = request
+        .ask
+        .filter(|config| config.word("platform").is_some())
+    else {
+        return WRONG;
+    };
+    if let Some(account) = request
+        .server
+        .world
+        .lock()
+        .account_mut(&request.device.number)
+    {
+        account
+            .preferences
+            .wakers
+            .insert(request.device.device, config.clone());
     }
     Answer::empty()
 }
@@ -88,20 +141,42 @@ pub(super) fn set_waker(request: &Request<'_>) -> Answer {
 pub(super) fn waker(request: &Request<'_>) -> Answer {
     let world = request.server.world.lock();
     let account = world.account(&request.device.number);
-    let config = account.and_then(|account| account.preferences.wakers.get(&request.device.device)).cloned();
-    Answer::one(NodeBuilder::new("settings").children(Vec::from_iter(config)).build())
+    let config = account
+        .and_then(|account| account.preferences.wakers.get(&request.device.device))
+        .cloned();
+    Answer::one(
+        NodeBuilder::new("settings")
+            .children(Vec::from_iter(config))
+            .build(),
+    )
 }
 
 /// The account's link, by which others find it; a new one where the old is taken back.
 pub(super) fn own_link(request: &Request<'_>) -> Answer {
-    let Some(ask) = request.ask.filter(|ask| ask.word("type").as_deref() == Some(LINKED)) else { return WRONG };
+    let Some(ask) = request
+        .ask
+        .filter(|ask| ask.word("type").as_deref() == Some(LINKED))
+    else {
+        return WRONG;
+    };
     let mut world = request.server.world.lock();
-    let Some(account) = world.account_mut(&request.device.number) else { return WRONG };
+    let Some(account) = world.account_mut(&request.device.number) else {
+        return WRONG;
+    };
     if ask.word("action").as_deref() == Some("revoke") {
         account.preferences.link = None;
     }
-    let code = account.preferences.link.get_or_insert_with(|| hex::encode_upper(rand::random::<[u8; 7]>())).clone();
-    Answer::one(NodeBuilder::new("qr").attr("code", code).attr("type", LINKED).build())
+    let code = account
+        .preferences
+        .link
+        .get_or_insert_with(|| hex::encode_upper(rand::random::<[u8; 7]>()))
+        .clone();
+    Answer::one(
+        NodeBuilder::new("qr")
+            .attr("code", code)
+            .attr("type", LINKED)
+            .build(),
+    )
 }
 
 /// What there is behind a link: somebody.
@@ -109,33 +184,64 @@ const LINKED: &str = "contact";
 
 /// Whose link it is.
 pub(super) fn behind_link(request: &Request<'_>) -> Answer {
-    let Some(code) = request.ask.and_then(|ask| ask.word("code")) else { return WRONG };
+    let Some(code) = request.ask.and_then(|ask| ask.word("code")) else {
+        return WRONG;
+    };
     let world = request.server.world.lock();
-    let Some(account) = world.accounts().find(|account| account.preferences.link.as_deref() == Some(&*code)) else {
+    let Some(account) = world
+        .accounts()
+        .find(|account| account.preferences.link.as_deref() == Some(&*code))
+    else {
         return Answer::Error(404, "item-not-found");
     };
-    let found = NodeBuilder::new("qr").attr("jid", account.jid(Addressing::PhoneNumber, 0)).attr("type", LINKED);
+    let found = NodeBuilder::new("qr")
+        .attr("jid", account.jid(Addressing::PhoneNumber, 0))
+        .attr("type", LINKED);
     Answer::one(found.attr("notify", account.push_name.as_str()).build())
 }
 
 /// What the businesses among those who are asked about say of themselves.
 pub(super) fn business(request: &Request<'_>) -> Answer {
     let world = request.server.world.lock();
-    let profiles = request.ask.into_iter().flat_map(|ask| ask.all("profile")).filter_map(|asked| {
-        let jid = asked.jid("jid")?;
-        let business = world.account_of(&jid)?.preferences.business.clone()?;
-        Some(NodeBuilder::new("profile").attr("jid", jid.to_non_ad()).children(business).build())
-    });
-    Answer::one(NodeBuilder::new("business_profile").children(profiles.collect::<Vec<_>>()).build())
+    let profiles = request
+        .ask
+        .into_iter()
+        .flat_map(|ask| ask.all("profile"))
+        .filter_map(|asked| {
+            let jid = asked.jid("jid")?;
+            let business = world.account_of(&jid)?.preferences.business.clone()?;
+            Some(
+                NodeBuilder::new("profile")
+                    .attr("jid", jid.to_non_ad())
+                    .children(business)
+                    .build(),
+            )
+        });
+    Answer::one(
+        NodeBuilder::new("business_profile")
+            .children(profiles.collect::<Vec<_>>())
+            .build(),
+    )
 }
 
 /// A device changes what its account, a business, says of itself: each part that it names.
 pub(super) fn change_business(request: &Request<'_>) -> Answer {
-    let Some(changed) = request.ask.and_then(Node::children) else { return WRONG };
+    let Some(changed) = request.ask.and_then(Node::children) else {
+        return WRONG;
+    };
     let mut world = request.server.world.lock();
-    let business = world.account_mut(&request.device.number).and_then(|account| account.preferences.business.as_mut());
-    let Some(business) = business else { return Answer::Error(403, "forbidden") };
+    let business = world
+        .account_mut(&request.device.number)
+        .and_then(|account| account.preferences.business.as_mut());
+    let Some(business) = business else {
+        return Answer::Error(403, "forbidden");
+    };
     business.retain(|part| !changed.iter().any(|change| change.tag == part.tag));
-    business.extend(changed.iter().filter(|change| change.content.is_some()).cloned());
+    business.extend(
+        changed
+            .iter()
+            .filter(|change| change.content.is_some())
+            .cloned(),
+    );
     Answer::empty()
 }

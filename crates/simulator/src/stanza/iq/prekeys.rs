@@ -33,28 +33,45 @@ fn id_bytes(id: u32) -> Vec<u8> {
 pub(crate) fn verified(key: SignedPreKey, identity: &[u8]) -> Option<SignedPreKey> {
     let signer = PublicKey::from_djb_public_key_bytes(identity).ok()?;
     let signed = [&[KEY_TYPE], &key.public[..]].concat();
-    signer.verify_signature(&signed, &key.signature).then_some(key)
+    signer
+        .verify_signature(&signed, &key.signature)
+        .then_some(key)
 }
 
 fn read_signed(node: &Node) -> Option<SignedPreKey> {
     Some(SignedPreKey {
         id: id(node.bytes("id")?)?,
         public: node.bytes("value").filter(|key| key.len() == 32)?.to_vec(),
-        signature: node.bytes("signature").filter(|signature| signature.len() == 64)?.to_vec(),
+        signature: node
+            .bytes("signature")
+            .filter(|signature| signature.len() == 64)?
+            .to_vec(),
     })
 }
 
 fn read_one_time(node: &Node) -> Option<(u32, Vec<u8>)> {
-    Some((id(node.bytes("id")?)?, node.bytes("value").filter(|key| key.len() == 32)?.to_vec()))
+    Some((
+        id(node.bytes("id")?)?,
+        node.bytes("value").filter(|key| key.len() == 32)?.to_vec(),
+    ))
 }
 
 fn with_device<T>(request: &Request<'_>, act: impl FnOnce(&mut Device) -> T) -> Option<T> {
-    request.server.world.lock().device_mut(&request.device.number, request.device.device).map(act)
+    request
+        .server
+        .world
+        .lock()
+        .device_mut(&request.device.number, request.device.device)
+        .map(act)
 }
 
 pub(super) fn count(request: &Request<'_>) -> Answer {
     match with_device(request, |device| device.prekeys.len()) {
-        Some(count) => Answer::one(NodeBuilder::new("count").attr("value", count.to_string()).build()),
+        Some(count) => Answer::one(
+            NodeBuilder::new("count")
+                .attr("value", count.to_string())
+                .build(),
+        ),
         None => Answer::Error(404, "item-not-found"),
     }
 }
@@ -62,12 +79,18 @@ pub(super) fn count(request: &Request<'_>) -> Answer {
 /// A whole new set: registration id, identity, signed prekey and one-time prekeys, which are added to those that are left.
 pub(super) fn upload(request: &Request<'_>) -> Answer {
     let iq = request.iq;
-    let keys: Option<Vec<_>> =
-        iq.child("list").map(|list| list.all("key").map(read_one_time).collect()).unwrap_or_default();
-    let registration = iq.bytes("registration").and_then(|bytes| <[u8; 4]>::try_from(bytes).ok());
+    let keys: Option<Vec<_>> = iq
+        .child("list")
+        .map(|list| list.all("key").map(read_one_time).collect())
+        .unwrap_or_default();
+    let registration = iq
+        .bytes("registration")
+        .and_then(|bytes| <[u8; 4]>::try_from(bytes).ok());
     let identity = iq.bytes("identity").map(<[u8]>::to_vec);
     let signed = iq.child("skey").and_then(read_signed);
-    let (Some(keys), Some(registration), Some(identity), Some(signed)) = (keys, registration, identity, signed) else {
+    let (Some(keys), Some(registration), Some(identity), Some(signed)) =
+        (keys, registration, identity, signed)
+    else {
         return Answer::Error(400, "bad-request");
     };
     let stored = with_device(request, |device| {
@@ -88,7 +111,11 @@ pub(super) fn upload(request: &Request<'_>) -> Answer {
 }
 
 pub(super) fn rotate(request: &Request<'_>) -> Answer {
-    let Some(signed) = request.ask.and_then(|rotate| rotate.child("skey")).and_then(read_signed) else {
+    let Some(signed) = request
+        .ask
+        .and_then(|rotate| rotate.child("skey"))
+        .and_then(read_signed)
+    else {
         return Answer::Error(400, "bad-request");
     };
     let stored = with_device(request, |device| {
@@ -111,14 +138,22 @@ pub(super) fn digest(request: &Request<'_>) -> Answer {
         hash.update(&device.identity_key);
         hash.update(&device.signed_prekey.public);
         hash.update(&device.signed_prekey.signature);
-        device.prekeys.iter().for_each(|(_, public)| hash.update(public));
-        let ids = device.prekeys.iter().map(|(key, _)| leaf("id", id_bytes(*key)));
+        device
+            .prekeys
+            .iter()
+            .for_each(|(_, public)| hash.update(public));
+        let ids = device
+            .prekeys
+            .iter()
+            .map(|(key, _)| leaf("id", id_bytes(*key)));
         let digest = NodeBuilder::new("digest").children([
             leaf("registration", device.registration_id.to_be_bytes()),
             leaf("type", [KEY_TYPE]),
             leaf("identity", device.identity_key.clone()),
             signed_node(&device.signed_prekey),
-            NodeBuilder::new("list").children(ids.collect::<Vec<_>>()).build(),
+            NodeBuilder::new("list")
+                .children(ids.collect::<Vec<_>>())
+                .build(),
             leaf("hash", hash.finalize().to_vec()),
         ]);
         Some(digest.build())
@@ -140,9 +175,20 @@ pub(super) fn fetch(request: &Request<'_>) -> Answer {
     }
     let mut users = Vec::new();
     for jid in ask.all("user").filter_map(|user| user.jid("jid")) {
-        let account = request.server.world.lock().account_of(&jid).map(|account| account.number.clone());
+        let account = request
+            .server
+            .world
+            .lock()
+            .account_of(&jid)
+            .map(|account| account.number.clone());
         let Some(number) = account else { continue };
-        if let Some(bundle) = take_bundle(request.server, &DeviceId { number, device: jid.device }) {
+        if let Some(bundle) = take_bundle(
+            request.server,
+            &DeviceId {
+                number,
+                device: jid.device,
+            },
+        ) {
             users.push(user_node(&jid, &bundle));
         }
     }
@@ -153,9 +199,21 @@ pub(super) fn fetch(request: &Request<'_>) -> Answer {
 fn answer_later(request: &Request<'_>) -> Answer {
     request.server.changed.notify_waiters();
     let server = request.server.clone();
-    let (device, connection, iq) = (request.device.clone(), request.connection.clone(), request.iq.clone());
+    let (device, connection, iq) = (
+        request.device.clone(),
+        request.connection.clone(),
+        request.iq.clone(),
+    );
     request.server.tasks.spawn(async move {
-        let lifted = server.wait_for(|| server.world.lock().switches.withheld_keys.is_none().then_some(()));
+        let lifted = server.wait_for(|| {
+            server
+                .world
+                .lock()
+                .switches
+                .withheld_keys
+                .is_none()
+                .then_some(())
+        });
         if server.stop.run_until_cancelled(lifted).await.is_some() {
             super::answer(&server, &connection, Some(&device), &iq);
         }
@@ -174,12 +232,26 @@ pub(crate) fn take_bundle(server: &Server, id: &DeviceId) -> Option<Bundle> {
         let mut world = server.world.lock();
         let device = world.device_mut(&id.number, id.device)?;
         let before = device.prekeys.len();
-        (device.take_bundle(), (before > 0).then_some(device.prekeys.len()))
+        (
+            device.take_bundle(),
+            (before > 0).then_some(device.prekeys.len()),
+        )
     };
     // Said when the number drops below the mark and again when the last is gone, not for every key in between.
     if let Some(left) = left.filter(|&left| left == LOW - 1 || left == 0) {
-        let count = NodeBuilder::new("count").attr("value", left.to_string()).build();
-        notify(server, id, Notice { kind: "encrypt", from: server_jid(), lid: None }, count);
+        let count = NodeBuilder::new("count")
+            .attr("value", left.to_string())
+            .build();
+        notify(
+            server,
+            id,
+            Notice {
+                kind: "encrypt",
+                from: server_jid(),
+                lid: None,
+            },
+            count,
+        );
     }
     Some(bundle)
 }
@@ -205,10 +277,15 @@ fn user_node(jid: &Jid, bundle: &Bundle) -> Node {
 
 /// A bundle's keys, as they stand in an answer and in a retry receipt.
 pub(crate) fn key_nodes(bundle: &Bundle) -> Vec<Node> {
-    let mut nodes = vec![leaf("type", [KEY_TYPE]), leaf("identity", bundle.identity_key.clone())];
+    let mut nodes = vec![
+        leaf("type", [KEY_TYPE]),
+        leaf("identity", bundle.identity_key.clone()),
+    ];
     if let Some((key, public)) = &bundle.prekey {
         nodes.push(
-            NodeBuilder::new("key").children([leaf("id", id_bytes(*key)), leaf("value", public.clone())]).build(),
+            NodeBuilder::new("key")
+                .children([leaf("id", id_bytes(*key)), leaf("value", public.clone())])
+                .build(),
         );
     }
     nodes.push(signed_node(&bundle.signed_prekey));

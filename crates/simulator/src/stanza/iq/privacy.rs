@@ -15,17 +15,36 @@ const WRONG: Answer = Answer::Error(400, "bad-request");
 /// All settings, or those whom one of them names.
 pub(super) fn list(request: &Request<'_>) -> Answer {
     let world = request.server.world.lock();
-    let Some(account) = world.account(&request.device.number) else { return Answer::Error(404, "item-not-found") };
-    let Some(asked) = request.ask.and_then(|ask| ask.child("list")) else {
-        let settings = account.privacy.all().map(|(name, value)| category(name, value).build());
-        return Answer::one(NodeBuilder::new("privacy").children(settings.collect::<Vec<_>>()).build());
+    let Some(account) = world.account(&request.device.number) else {
+        return Answer::Error(404, "item-not-found");
     };
-    let Some(name) = asked.word("name").filter(|name| account.privacy.get(name).is_some()) else { return WRONG };
+    let Some(asked) = request.ask.and_then(|ask| ask.child("list")) else {
+        let settings = account
+            .privacy
+            .all()
+            .map(|(name, value)| category(name, value).build());
+        return Answer::one(
+            NodeBuilder::new("privacy")
+                .children(settings.collect::<Vec<_>>())
+                .build(),
+        );
+    };
+    let Some(name) = asked
+        .word("name")
+        .filter(|name| account.privacy.get(name).is_some())
+    else {
+        return WRONG;
+    };
     let excluded = account.privacy.excluded(&name);
-    let named = excluded.numbers.iter().filter_map(|number| world.account(number)).map(|account| {
-        let user = NodeBuilder::new("user").attr("jid", account.jid(Addressing::Lid, 0));
-        user.attr("pn_jid", account.jid(Addressing::PhoneNumber, 0)).build()
-    });
+    let named = excluded
+        .numbers
+        .iter()
+        .filter_map(|number| world.account(number))
+        .map(|account| {
+            let user = NodeBuilder::new("user").attr("jid", account.jid(Addressing::Lid, 0));
+            user.attr("pn_jid", account.jid(Addressing::PhoneNumber, 0))
+                .build()
+        });
     let list = NodeBuilder::new("list")
         .attr("name", &*name)
         .attr("value", BUT_SOME)
@@ -35,22 +54,36 @@ pub(super) fn list(request: &Request<'_>) -> Answer {
 }
 
 fn category(name: &str, value: &str) -> NodeBuilder {
-    NodeBuilder::new("category").attr("name", name).attr("value", value)
+    NodeBuilder::new("category")
+        .attr("name", name)
+        .attr("value", value)
 }
 
 /// A device chooses one. Who names people says which list it knows; another one has changed it otherwise.
 pub(super) fn change(request: &Request<'_>) -> Answer {
-    let Some(asked) = request.ask.and_then(|ask| ask.child("category")) else { return WRONG };
-    let (Some(name), Some(value)) = (asked.word("name"), asked.word("value")) else { return WRONG };
+    let Some(asked) = request.ask.and_then(|ask| ask.child("category")) else {
+        return WRONG;
+    };
+    let (Some(name), Some(value)) = (asked.word("name"), asked.word("value")) else {
+        return WRONG;
+    };
     let version_of = |number: &Number| {
         let world = request.server.world.lock();
-        world.account(number).map(|account| account.privacy.excluded(&name).version.to_string()).unwrap_or_default()
+        world
+            .account(number)
+            .map(|account| account.privacy.excluded(&name).version.to_string())
+            .unwrap_or_default()
     };
-    let known = asked.word("dhash").filter(|known| !matches!(&**known, "" | "none"));
+    let known = asked
+        .word("dhash")
+        .filter(|known| !matches!(&**known, "" | "none"));
     if known.is_some_and(|known| known != version_of(&request.device.number)) {
         return Answer::Error(409, "conflict");
     }
-    let changes: Option<Vec<_>> = asked.all("user").map(|user| excluded(request.server, user)).collect();
+    let changes: Option<Vec<_>> = asked
+        .all("user")
+        .map(|user| excluded(request.server, user))
+        .collect();
     let Some(changes) = changes else { return WRONG };
     if !set(request.server, request.device, &name, &value, changes) {
         return WRONG;
@@ -59,7 +92,11 @@ pub(super) fn change(request: &Request<'_>) -> Answer {
     if value == BUT_SOME {
         chosen = chosen.attr("dhash", version_of(&request.device.number));
     }
-    Answer::one(NodeBuilder::new("privacy").children([chosen.build()]).build())
+    Answer::one(
+        NodeBuilder::new("privacy")
+            .children([chosen.build()])
+            .build(),
+    )
 }
 
 /// Who is named, and whether from now on or no more.
@@ -70,9 +107,17 @@ fn excluded(server: &Server, user: &Node) -> Option<(Number, bool)> {
 }
 
 /// A device, or the phone, chooses a setting; the account's other devices are told. `false`: it cannot be that.
-pub(crate) fn set(server: &Server, by: &DeviceId, name: &str, value: &str, named: Vec<(Number, bool)>) -> bool {
+pub(crate) fn set(
+    server: &Server,
+    by: &DeviceId,
+    name: &str,
+    value: &str,
+    named: Vec<(Number, bool)>,
+) -> bool {
     let mut world = server.world.lock();
-    let Some(account) = world.account_mut(&by.number) else { return false };
+    let Some(account) = world.account_mut(&by.number) else {
+        return false;
+    };
     if !account.privacy.set(name, value) {
         return false;
     }
@@ -80,7 +125,9 @@ pub(crate) fn set(server: &Server, by: &DeviceId, name: &str, value: &str, named
         account.privacy.exclude(name, named);
     }
     drop(world);
-    let told = NodeBuilder::new("privacy").children([category(name, value).build()]).build();
+    let told = NodeBuilder::new("privacy")
+        .children([category(name, value).build()])
+        .build();
     profile::tell_own_devices(server, by, &told);
     server.changed.notify_waiters();
     true

@@ -12,7 +12,11 @@ use crate::world::{Account, DeviceId};
 
 /// Somebody's picture, as an address. A group's is not kept.
 pub(super) fn picture(request: &Request<'_>) -> Answer {
-    let Some(form) = request.ask.and_then(|ask| ask.word("type")).and_then(|form| form_of(&form)) else {
+    let Some(form) = request
+        .ask
+        .and_then(|ask| ask.word("type"))
+        .and_then(|form| form_of(&form))
+    else {
         return Answer::Error(400, "bad-request");
     };
     let world = request.server.world.lock();
@@ -25,14 +29,24 @@ pub(super) fn picture(request: &Request<'_>) -> Answer {
     match account.map(|it| it.picture_for(asker, world.may_see_picture(&it.number, asker, token))) {
         // Whoever has it already is told nothing.
         Some(Shown::Picture(picture))
-            if request.ask.and_then(|ask| ask.word("id")).is_some_and(|id| id == *picture.id) =>
+            if request
+                .ask
+                .and_then(|ask| ask.word("id"))
+                .is_some_and(|id| id == *picture.id) =>
         {
             Answer::empty()
         }
         Some(Shown::Picture(picture)) => {
             let path = picture.path(form);
             let node = NodeBuilder::new("picture").attr("id", picture.id.as_str());
-            let node = node.attr("type", if form == Form::Full { "image" } else { "preview" });
+            let node = node.attr(
+                "type",
+                if form == Form::Full {
+                    "image"
+                } else {
+                    "preview"
+                },
+            );
             let node = node.attr("url", format!("https://{}{path}", request.server.address));
             Answer::one(node.attr("direct_path", path).build())
         }
@@ -53,7 +67,9 @@ fn form_of(word: &str) -> Option<Form> {
 pub(super) fn change_picture(request: &Request<'_>) -> Answer {
     let is_own = |target: Jid| {
         let world = request.server.world.lock();
-        world.account_of(&target).is_some_and(|account| account.number == request.device.number)
+        world
+            .account_of(&target)
+            .is_some_and(|account| account.number == request.device.number)
     };
     if !request.iq.jid("target").is_none_or(is_own) {
         return Answer::Unknown;
@@ -73,10 +89,15 @@ pub(super) fn change_picture(request: &Request<'_>) -> Answer {
 /// A device, or the phone, has changed the account's picture: the others are told, and everybody it writes with.
 pub(crate) fn set_picture(server: &Server, by: &DeviceId, picture: Option<Picture>) {
     let mut world = server.world.lock();
-    let Some(account) = world.account_mut(&by.number) else { return };
+    let Some(account) = world.account_mut(&by.number) else {
+        return;
+    };
     let jid = account.jid(account.addressing, 0);
     let change = match &picture {
-        Some(picture) => NodeBuilder::new("set").attr("jid", jid.clone()).attr("id", picture.id.as_str()).build(),
+        Some(picture) => NodeBuilder::new("set")
+            .attr("jid", jid.clone())
+            .attr("id", picture.id.as_str())
+            .build(),
         None => NodeBuilder::new("delete").attr("jid", jid.clone()).build(),
     };
     account.profile.picture = picture;
@@ -90,7 +111,10 @@ pub(crate) fn set_picture(server: &Server, by: &DeviceId, picture: Option<Pictur
 }
 
 pub(super) fn change_about(request: &Request<'_>) -> Answer {
-    let about = request.ask.and_then(Stanza::content).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    let about = request
+        .ask
+        .and_then(Stanza::content)
+        .map(|bytes| String::from_utf8_lossy(bytes).into_owned());
     set_about(request.server, request.device, about.unwrap_or_default());
     Answer::empty()
 }
@@ -98,8 +122,13 @@ pub(super) fn change_about(request: &Request<'_>) -> Answer {
 /// A device, or the phone, has changed the account's about text.
 pub(crate) fn set_about(server: &Server, by: &DeviceId, about: String) {
     let mut world = server.world.lock();
-    let Some(account) = world.account_mut(&by.number) else { return };
-    let (jid, change) = (account.jid(account.addressing, 0), leaf("set", about.as_bytes()));
+    let Some(account) = world.account_mut(&by.number) else {
+        return;
+    };
+    let (jid, change) = (
+        account.jid(account.addressing, 0),
+        leaf("set", about.as_bytes()),
+    );
     account.profile.about = about;
     drop(world);
     tell_others(server, by, "status", &jid, &change);
@@ -108,23 +137,52 @@ pub(crate) fn set_about(server: &Server, by: &DeviceId, about: String) {
 
 pub(super) fn about(request: &Request<'_>) -> Answer {
     let world = request.server.world.lock();
-    let users = request.ask.into_iter().flat_map(|status| status.all("user")).filter_map(|user| {
-        let account = world.account_of(&user.jid("jid")?)?;
-        let user = NodeBuilder::new("user").attr("jid", account.jid(Addressing::PhoneNumber, 0));
-        Some(user.children([leaf("status", account.about_for(&request.device.number).as_bytes())]).build())
-    });
-    Answer::one(NodeBuilder::new("status").children(users.collect::<Vec<Node>>()).build())
+    let users = request
+        .ask
+        .into_iter()
+        .flat_map(|status| status.all("user"))
+        .filter_map(|user| {
+            let account = world.account_of(&user.jid("jid")?)?;
+            let user =
+                NodeBuilder::new("user").attr("jid", account.jid(Addressing::PhoneNumber, 0));
+            Some(
+                user.children([leaf(
+                    "status",
+                    account.about_for(&request.device.number).as_bytes(),
+                )])
+                .build(),
+            )
+        });
+    Answer::one(
+        NodeBuilder::new("status")
+            .children(users.collect::<Vec<Node>>())
+            .build(),
+    )
 }
 
 /// Tells the account's linked devices but the one that did it.
 pub(super) fn tell_own_devices(server: &Server, by: &DeviceId, change: &Node) {
     let (own, others) = {
         let world = server.world.lock();
-        let Some(account) = world.account(&by.number) else { return };
-        (account.jid(Addressing::PhoneNumber, 0), account.others(by.device))
+        let Some(account) = world.account(&by.number) else {
+            return;
+        };
+        (
+            account.jid(Addressing::PhoneNumber, 0),
+            account.others(by.device),
+        )
     };
     for device in others {
-        notify(server, &device, Notice { kind: "account_sync", from: own.clone(), lid: None }, change.clone());
+        notify(
+            server,
+            &device,
+            Notice {
+                kind: "account_sync",
+                from: own.clone(),
+                lid: None,
+            },
+            change.clone(),
+        );
     }
 }
 
@@ -132,11 +190,28 @@ pub(super) fn tell_own_devices(server: &Server, by: &DeviceId, change: &Node) {
 fn tell_others(server: &Server, by: &DeviceId, kind: &'static str, from: &Jid, change: &Node) {
     let devices: Vec<DeviceId> = {
         let world = server.world.lock();
-        let Some(account) = world.account(&by.number) else { return };
-        let peers = account.peers.iter().filter(|peer| **peer != by.number && !account.has_blocked(peer));
-        peers.filter_map(|peer| world.account(peer)).flat_map(Account::linked).collect()
+        let Some(account) = world.account(&by.number) else {
+            return;
+        };
+        let peers = account
+            .peers
+            .iter()
+            .filter(|peer| **peer != by.number && !account.has_blocked(peer));
+        peers
+            .filter_map(|peer| world.account(peer))
+            .flat_map(Account::linked)
+            .collect()
     };
     for device in devices {
-        notify(server, &device, Notice { kind, from: from.clone(), lid: None }, change.clone());
+        notify(
+            server,
+            &device,
+            Notice {
+                kind,
+                from: from.clone(),
+                lid: None,
+            },
+            change.clone(),
+        );
     }
 }

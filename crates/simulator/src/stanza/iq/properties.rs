@@ -14,12 +14,20 @@ pub(super) fn all(request: &Request<'_>) -> Answer {
     let (mut properties, is_moved) = {
         let world = request.server.world.lock();
         let account = world.account(&request.device.number);
-        (account.map(Account::properties).unwrap_or_default(), account.is_some_and(Account::is_moved_to_lids))
+        (
+            account.map(Account::properties).unwrap_or_default(),
+            account.is_some_and(Account::is_moved_to_lids),
+        )
     };
-    properties.entry(CHATS_GO_BY_LID).or_insert_with(|| u8::from(is_moved).to_string());
+    properties
+        .entry(CHATS_GO_BY_LID)
+        .or_insert_with(|| u8::from(is_moved).to_string());
     let hash = hex::encode(&Sha256::digest(format!("{properties:?}"))[..6]);
     let props = properties.iter().map(|(code, value)| {
-        NodeBuilder::new("prop").attr("config_code", code.to_string()).attr("config_value", value.as_str()).build()
+        NodeBuilder::new("prop")
+            .attr("config_code", code.to_string())
+            .attr("config_value", value.as_str())
+            .build()
     });
     Answer::one(
         NodeBuilder::new("props")

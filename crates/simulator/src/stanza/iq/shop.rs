@@ -14,12 +14,16 @@ pub(super) fn catalog(request: &Request<'_>) -> Answer {
     };
     let world = request.server.world.lock();
     let account = world.account_of(&of);
-    let Some((number, offers)) = account.and_then(|it| Some((&it.number, world.shops.catalogs.get(&it.number)?)))
+    let Some((number, offers)) =
+        account.and_then(|it| Some((&it.number, world.shops.catalogs.get(&it.number)?)))
     else {
         return Answer::Error(404, "item-not-found");
     };
-    let number_of = |tag: &str| -> Option<usize> { std::str::from_utf8(ask.bytes(tag)?).ok()?.parse().ok() };
-    let (Some(limit), Some(_), Some(_)) = (number_of("limit"), number_of("width"), number_of("height")) else {
+    let number_of =
+        |tag: &str| -> Option<usize> { std::str::from_utf8(ask.bytes(tag)?).ok()?.parse().ok() };
+    let (Some(limit), Some(_), Some(_)) =
+        (number_of("limit"), number_of("width"), number_of("height"))
+    else {
         return Answer::Error(400, "bad-request");
     };
     let after = match ask.child("after") {
@@ -29,27 +33,40 @@ pub(super) fn catalog(request: &Request<'_>) -> Answer {
             None => return Answer::Error(400, "bad-request"),
         },
     };
-    let shown: Vec<_> = offers.iter().filter(|offer| !offer.hidden || *number == request.device.number).collect();
+    let shown: Vec<_> = offers
+        .iter()
+        .filter(|offer| !offer.hidden || *number == request.device.number)
+        .collect();
     let page = shown.iter().skip(after).take(limit);
     let mut children: Vec<Node> = page.map(|offer| product(offer)).collect();
     if after + limit < shown.len() {
         let next = leaf("after", (after + limit).to_string());
         children.push(NodeBuilder::new("paging").children([next]).build());
     }
-    Answer::one(NodeBuilder::new("product_catalog").children(children).build())
+    Answer::one(
+        NodeBuilder::new("product_catalog")
+            .children(children)
+            .build(),
+    )
 }
 
 fn product(offer: &Offer) -> Node {
     let image = |url: &String| {
-        let links = [leaf("request_image_url", format!("{url}?s=100")), leaf("original_image_url", url.as_str())];
+        let links = [
+            leaf("request_image_url", format!("{url}?s=100")),
+            leaf("original_image_url", url.as_str()),
+        ];
         NodeBuilder::new("image").children(links).build()
     };
-    let status = NodeBuilder::new("status_info").children([leaf("status", "APPROVED"), leaf("can_appeal", "false")]);
+    let status = NodeBuilder::new("status_info")
+        .children([leaf("status", "APPROVED"), leaf("can_appeal", "false")]);
     let mut children = vec![
         leaf("id", offer.id.as_str()),
         leaf("name", offer.name.as_str()),
         leaf("description", offer.description.as_str()),
-        NodeBuilder::new("media").children(offer.images.iter().map(image).collect::<Vec<_>>()).build(),
+        NodeBuilder::new("media")
+            .children(offer.images.iter().map(image).collect::<Vec<_>>())
+            .build(),
         leaf("currency", offer.currency.as_str()),
         status.build(),
     ];
@@ -61,12 +78,18 @@ fn product(offer: &Offer) -> Node {
     if offer.price != 0 {
         children.push(leaf("price", offer.price.to_string()));
     }
-    NodeBuilder::new("product").attr("is_hidden", offer.hidden.to_string()).children(children).build()
+    NodeBuilder::new("product")
+        .attr("is_hidden", offer.hidden.to_string())
+        .children(children)
+        .build()
 }
 
 /// What is in an order, for whoever has its token.
 pub(super) fn order(request: &Request<'_>) -> Answer {
-    let Some(ask) = request.ask.filter(|ask| ask.word("op").as_deref() == Some("get")) else {
+    let Some(ask) = request
+        .ask
+        .filter(|ask| ask.word("op").as_deref() == Some("get"))
+    else {
         return Answer::Unknown;
     };
     let (Some("5"), Some(id)) = (request.iq.word("smax_id").as_deref(), ask.word("id")) else {
@@ -74,7 +97,8 @@ pub(super) fn order(request: &Request<'_>) -> Answer {
     };
     let world = request.server.world.lock();
     let known = world.shops.orders.get(&*id);
-    let Some(order) = known.filter(|order| ask.bytes("token") == Some(order.token.as_bytes())) else {
+    let Some(order) = known.filter(|order| ask.bytes("token") == Some(order.token.as_bytes()))
+    else {
         return Answer::Error(404, "item-not-found");
     };
     let products = order.items.iter().map(|(offer, quantity)| {
@@ -86,14 +110,24 @@ pub(super) fn order(request: &Request<'_>) -> Answer {
             leaf("quantity", quantity.to_string()),
         ];
         if let Some(image) = offer.images.first() {
-            children.push(NodeBuilder::new("image").children([leaf("url", image.as_str())]).build());
+            children.push(
+                NodeBuilder::new("image")
+                    .children([leaf("url", image.as_str())])
+                    .build(),
+            );
         }
         NodeBuilder::new("product").children(children).build()
     });
     let mut children: Vec<_> = products.collect();
     let total = order.total().to_string();
-    let price = [leaf("subtotal", total.as_str()), leaf("total", total.as_str()), leaf("currency", order.currency())];
+    let price = [
+        leaf("subtotal", total.as_str()),
+        leaf("total", total.as_str()),
+        leaf("currency", order.currency()),
+    ];
     children.push(NodeBuilder::new("price").children(price).build());
-    let described = NodeBuilder::new("order").attr("id", &*id).attr("creation_ts", order.placed.to_string());
+    let described = NodeBuilder::new("order")
+        .attr("id", &*id)
+        .attr("creation_ts", order.placed.to_string());
     Answer::one(described.children(children).build())
 }

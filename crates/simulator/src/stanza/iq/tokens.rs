@@ -6,14 +6,20 @@ use crate::stanza::{Stanza, unix_time};
 
 /// Gives each of those who are named a token. The answer is empty: the tokens are for the others, not for the device.
 pub(super) fn give(request: &Request<'_>) -> Answer {
-    let Some(ask) = request.ask else { return Answer::Error(400, "bad-request") };
-    let is_whole =
-        ask.all("token").all(|token| token.word("type").as_deref() == Some(TRUSTED) && token.jid("jid").is_some());
+    let Some(ask) = request.ask else {
+        return Answer::Error(400, "bad-request");
+    };
+    let is_whole = ask
+        .all("token")
+        .all(|token| token.word("type").as_deref() == Some(TRUSTED) && token.jid("jid").is_some());
     if !is_whole {
         return Answer::Error(400, "bad-request");
     }
     for token in ask.all("token") {
-        let at = token.word("t").and_then(|at| at.parse().ok()).unwrap_or_else(unix_time);
+        let at = token
+            .word("t")
+            .and_then(|at| at.parse().ok())
+            .unwrap_or_else(unix_time);
         let holder = token.jid("jid").and_then(|jid| {
             let world = request.server.world.lock();
             world.account_of(&jid).map(|account| account.number.clone())

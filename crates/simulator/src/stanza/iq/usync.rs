@@ -18,10 +18,19 @@ pub(super) fn answer(request: &Request<'_>) -> Answer {
     let (Some(query), Some(list)) = (usync.child("query"), usync.child("list")) else {
         return Answer::Error(400, "bad-request");
     };
-    let asked: Vec<&str> = query.children().unwrap_or_default().iter().map(|child| child.tag.as_ref()).collect();
+    let asked: Vec<&str> = query
+        .children()
+        .unwrap_or_default()
+        .iter()
+        .map(|child| child.tag.as_ref())
+        .collect();
     let asker = &request.device.number;
     // By which of its addresses an account that is looked up is named.
-    let by_lid = query.child("contact").and_then(|contact| contact.word("addressing_mode")).as_deref() == Some("lid");
+    let by_lid = query
+        .child("contact")
+        .and_then(|contact| contact.word("addressing_mode"))
+        .as_deref()
+        == Some("lid");
     let about = |user| about(request.server, user, &asked, by_lid, asker);
     let users: Vec<Node> = list.all("user").filter_map(about).collect();
     let mut answer = NodeBuilder::new("usync");
@@ -30,11 +39,15 @@ pub(super) fn answer(request: &Request<'_>) -> Answer {
             answer = answer.attr(name, value.into_owned());
         }
     }
-    let results = asked.iter().map(|tag| NodeBuilder::new_dynamic((*tag).to_owned()).build());
+    let results = asked
+        .iter()
+        .map(|tag| NodeBuilder::new_dynamic((*tag).to_owned()).build());
     Answer::one(
         answer
             .children([
-                NodeBuilder::new("result").children(results.collect::<Vec<_>>()).build(),
+                NodeBuilder::new("result")
+                    .children(results.collect::<Vec<_>>())
+                    .build(),
                 NodeBuilder::new("list").children(users).build(),
             ])
             .build(),
@@ -49,7 +62,9 @@ enum Asked {
 
 impl Asked {
     fn read(user: &Node) -> Option<Self> {
-        let contact = user.bytes("contact").map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+        let contact = user
+            .bytes("contact")
+            .map(|bytes| String::from_utf8_lossy(bytes).into_owned());
         match (user.jid("jid"), contact) {
             (Some(jid), _) => Some(Self::Address(jid)),
             (None, Some(contact)) => Some(Self::Contact(contact)),
@@ -71,13 +86,24 @@ impl Asked {
             Self::Address(jid) => jid.to_non_ad(),
             Self::Contact(contact) => {
                 let number = contact.split('@').next().unwrap_or_default();
-                Jid::pn(number.chars().filter(char::is_ascii_digit).collect::<String>())
+                Jid::pn(
+                    number
+                        .chars()
+                        .filter(char::is_ascii_digit)
+                        .collect::<String>(),
+                )
             }
         }
     }
 }
 
-fn about(server: &Server, user: &Node, asked: &[&str], by_lid: bool, asker: &Number) -> Option<Node> {
+fn about(
+    server: &Server,
+    user: &Node,
+    asked: &[&str],
+    by_lid: bool,
+    asker: &Number,
+) -> Option<Node> {
     let whom = Asked::read(user)?;
     let mut address = whom.address();
     if let Some(bot) = bots::profile(&address) {
@@ -89,34 +115,63 @@ fn about(server: &Server, user: &Node, asked: &[&str], by_lid: bool, asker: &Num
         address = Jid::pn(&**number);
     }
     // Whoever asks by LID has it; one client takes it for a wrong mapping when it is told again.
-    let asked = asked.iter().filter(|fact| !(**fact == "lid" && address.is_lid()));
+    let asked = asked
+        .iter()
+        .filter(|fact| !(**fact == "lid" && address.is_lid()));
     let mut world = server.world.lock();
-    let number = world.account_of(&address).map(|account| account.number.clone());
-    let sees_picture = number.as_ref().is_some_and(|number| world.may_see_picture(number, asker, trust::shown(user)));
+    let number = world
+        .account_of(&address)
+        .map(|account| account.number.clone());
+    let sees_picture = number
+        .as_ref()
+        .is_some_and(|number| world.may_see_picture(number, asker, trust::shown(user)));
     let account = number.and_then(|number| world.account_mut(&number));
     let is_named_by_lid = by_lid && whom.contact().is_some();
     let mut answer = NodeBuilder::new("user");
     let Some(account) = account else {
         // Who has no account has no LID either.
-        answer = answer.attr(if is_named_by_lid { "pn_jid" } else { "jid" }, address.clone());
-        let contact = whom.contact().filter(|_| asked.into_iter().any(|fact| *fact == "contact"));
+        answer = answer.attr(
+            if is_named_by_lid { "pn_jid" } else { "jid" },
+            address.clone(),
+        );
+        let contact = whom
+            .contact()
+            .filter(|_| asked.into_iter().any(|fact| *fact == "contact"));
         let out = contact.map(|contact| contact_node("out", contact));
         return Some(answer.children(out).build());
     };
-    answer = answer.attr("jid", if is_named_by_lid { account.jid(Addressing::Lid, 0) } else { address.clone() });
+    answer = answer.attr(
+        "jid",
+        if is_named_by_lid {
+            account.jid(Addressing::Lid, 0)
+        } else {
+            address.clone()
+        },
+    );
     if whom.contact().is_some() {
         answer = answer.attr("pn_jid", account.jid(Addressing::PhoneNumber, 0));
     }
-    let facts =
-        asked.filter_map(|fact| fact_node(server, account, fact, &whom, (asker, sees_picture))).collect::<Vec<_>>();
+    let facts = asked
+        .filter_map(|fact| fact_node(server, account, fact, &whom, (asker, sees_picture)))
+        .collect::<Vec<_>>();
     Some(answer.children(facts).build())
 }
 
 /// `asker`: who asks, and whether the picture is for them.
-fn fact_node(server: &Server, account: &mut Account, fact: &str, whom: &Asked, asker: (&Number, bool)) -> Option<Node> {
+fn fact_node(
+    server: &Server,
+    account: &mut Account,
+    fact: &str,
+    whom: &Asked,
+    asker: (&Number, bool),
+) -> Option<Node> {
     match fact {
         "devices" => device_list(server, account),
-        "lid" => Some(NodeBuilder::new("lid").attr("val", account.jid(Addressing::Lid, 0)).build()),
+        "lid" => Some(
+            NodeBuilder::new("lid")
+                .attr("val", account.jid(Addressing::Lid, 0))
+                .build(),
+        ),
         "contact" => Some(contact_node("in", whom.contact().unwrap_or_default())),
         "status" => Some(leaf("status", account.about_for(asker.0).as_bytes())),
         "picture" => Some(picture_node(account, asker)),
@@ -129,11 +184,16 @@ fn fact_node(server: &Server, account: &mut Account, fact: &str, whom: &Asked, a
 /// Which picture somebody has, or that they show none.
 fn picture_node(account: &Account, (asker, is_for_them): (&Number, bool)) -> Node {
     let error = |code: &'static str, text: &'static str| {
-        let error = NodeBuilder::new("error").attr("code", code).attr("text", text).build();
+        let error = NodeBuilder::new("error")
+            .attr("code", code)
+            .attr("text", text)
+            .build();
         NodeBuilder::new("picture").children([error]).build()
     };
     match account.picture_for(asker, is_for_them) {
-        Shown::Picture(picture) => NodeBuilder::new("picture").attr("id", picture.id.as_str()).build(),
+        Shown::Picture(picture) => NodeBuilder::new("picture")
+            .attr("id", picture.id.as_str())
+            .build(),
         Shown::Hidden => error("401", "not-authorized"),
         Shown::Nothing => error("404", "item-not-found"),
     }
@@ -141,11 +201,16 @@ fn picture_node(account: &Account, (asker, is_for_them): (&Number, bool)) -> Nod
 
 /// Says whether a number is on WhatsApp, and repeats it as it was asked: one client finds its question by it.
 fn contact_node(found: &'static str, asked: &str) -> Node {
-    NodeBuilder::new("contact").attr("type", found).bytes(asked.as_bytes()).build()
+    NodeBuilder::new("contact")
+        .attr("type", found)
+        .bytes(asked.as_bytes())
+        .build()
 }
 
 fn device_list(server: &Server, account: &mut Account) -> Option<Node> {
-    let devices = listed(account, |device| NodeBuilder::new("device").attr("id", device.to_string()));
+    let devices = listed(account, |device| {
+        NodeBuilder::new("device").attr("id", device.to_string())
+    });
     let mut children = vec![NodeBuilder::new("device-list").children(devices).build()];
     if !account.devices.is_empty() {
         children.push(key_index_list(server, account)?);

@@ -22,7 +22,11 @@ pub enum Reach {
 impl Reach {
     /// A listener that is not understood has its mistake already.
     pub fn of(listen: Option<&HostPort>, proxies: &[Network]) -> Self {
-        if listen.is_none_or(HostPort::is_loopback) && proxies.is_empty() { Self::Near } else { Self::Far }
+        if listen.is_none_or(HostPort::is_loopback) && proxies.is_empty() {
+            Self::Near
+        } else {
+            Self::Far
+        }
     }
 }
 
@@ -39,11 +43,16 @@ pub fn access(reader: &mut Reader, listen: Option<&HostPort>, reach: Reach) -> O
         (false, None) if key_given => None,
         (false, None) => Some(Access::Open),
         (false, Some(_)) => {
-            reader.mistakes.add("WAPI_AUTH", "is none, but WAPI_API_KEY is set too; set one of the two");
+            reader.mistakes.add(
+                "WAPI_AUTH",
+                "is none, but WAPI_API_KEY is set too; set one of the two",
+            );
             None
         }
         (true, Some(key)) => Some(Access::Key(key)),
-        (true, None) if key_given || listen.is_none_or(HostPort::is_loopback) => Some(Access::Loopback),
+        (true, None) if key_given || listen.is_none_or(HostPort::is_loopback) => {
+            Some(Access::Loopback)
+        }
         (true, None) => {
             let problem = "is missing, and WAPI_INTERNAL_HOST can be reached from other machines: set WAPI_API_KEY, or \
                            WAPI_AUTH=none to let everyone in who reaches it";
@@ -64,21 +73,34 @@ fn api_key(text: &str, reach: Reach) -> Result<SecretString, String> {
     if text.bytes().all(|byte| byte.is_ascii_graphic()) {
         Ok(text.to_owned().into())
     } else {
-        Err("has spaces or letters that cannot be sent in a header; use letters, digits, - and _".to_owned())
+        Err(
+            "has spaces or letters that cannot be sent in a header; use letters, digits, - and _"
+                .to_owned(),
+        )
     }
 }
 
 /// Networks, separated by commas.
 pub fn networks(text: &str) -> Result<Vec<Network>, String> {
-    let networks = text.split(',').map(|network| Network::parse(network.trim()));
-    networks.collect::<Result<_, _>>().map_err(|error| format!("is wrong: {error}"))
+    let networks = text
+        .split(',')
+        .map(|network| Network::parse(network.trim()));
+    networks
+        .collect::<Result<_, _>>()
+        .map_err(|error| format!("is wrong: {error}"))
 }
 
 /// Where callers may send the gateway. Everything is open on a machine of one's own only: where nobody is asked for a key, and nothing
 /// brings in requests from elsewhere.
-pub fn allowed_targets(reader: &mut Reader, access: Option<&Access>, reach: Reach) -> Option<Targets> {
+pub fn allowed_targets(
+    reader: &mut Reader,
+    access: Option<&Access>,
+    reach: Reach,
+) -> Option<Targets> {
     if reader.layers.value(TARGETS).is_some() {
-        return reader.optional(TARGETS, |text| Targets::parse(text).map_err(|error| format!("is wrong: {error}")));
+        return reader.optional(TARGETS, |text| {
+            Targets::parse(text).map_err(|error| format!("is wrong: {error}"))
+        });
     }
     Some(match (access?, reach) {
         (Access::Open, Reach::Near) => Targets::All,
@@ -88,7 +110,12 @@ pub fn allowed_targets(reader: &mut Reader, access: Option<&Access>, reach: Reac
 }
 
 /// What used to open all targets.
-pub fn targets_were_open(reader: &Reader, listen: Option<&HostPort>, environment: Option<Environment>) -> bool {
-    let was_near = environment == Some(Environment::Dev) || listen.is_some_and(HostPort::is_loopback);
+pub fn targets_were_open(
+    reader: &Reader,
+    listen: Option<&HostPort>,
+    environment: Option<Environment>,
+) -> bool {
+    let was_near =
+        environment == Some(Environment::Dev) || listen.is_some_and(HostPort::is_loopback);
     reader.layers.value(TARGETS).is_none() && was_near
 }

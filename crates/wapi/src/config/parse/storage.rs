@@ -20,18 +20,28 @@ const REGION: &str = "us-east-1";
 pub fn media_storage(reader: &mut Reader) -> Option<Place> {
     let [endpoint, region, access_key_id, secret_access_key] = OF_BUCKETS;
     if reader.layers.value(STORAGE).is_none() {
-        let idle: Vec<_> = OF_BUCKETS.into_iter().filter(|name| reader.layers.value(name).is_some()).collect();
+        let idle: Vec<_> = OF_BUCKETS
+            .into_iter()
+            .filter(|name| reader.layers.value(name).is_some())
+            .collect();
         for name in idle {
-            reader.mistakes.add(name, "is set, but WAPI_MEDIA_STORAGE, which names the bucket, is not");
+            reader.mistakes.add(
+                name,
+                "is set, but WAPI_MEDIA_STORAGE, which names the bucket, is not",
+            );
         }
         return Some(Place::Disk);
     }
     let at = reader.optional(STORAGE, bucket);
     let is_given = reader.layers.value(endpoint).is_some();
     let endpoint = reader.optional(endpoint, server);
-    let region = reader.optional(region, word).or_else(|| Some(REGION.to_owned()));
+    let region = reader
+        .optional(region, word)
+        .or_else(|| Some(REGION.to_owned()));
     let access_key_id = reader.required(access_key_id, word);
-    let secret_access_key = reader.required(secret_access_key, word).map(SecretString::from);
+    let secret_access_key = reader
+        .required(secret_access_key, word)
+        .map(SecretString::from);
     let (bucket, prefix) = at?;
     Some(Place::S3(S3 {
         bucket,
@@ -45,21 +55,39 @@ pub fn media_storage(reader: &mut Reader) -> Option<Place> {
 
 /// The bucket and the prefix of `s3://bucket/prefix`.
 fn bucket(text: &str) -> Result<(String, String), String> {
-    let wrong =
-        || format!("is `{text}`; it must be s3://bucket or s3://bucket/prefix, or be left out for the data folder");
-    let (bucket, prefix) =
-        text.strip_prefix("s3://").map(|rest| rest.split_once('/').unwrap_or((rest, ""))).ok_or_else(wrong)?;
-    let is_plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._/".contains(&byte));
+    let wrong = || {
+        format!(
+            "is `{text}`; it must be s3://bucket or s3://bucket/prefix, or be left out for the data folder"
+        )
+    };
+    let (bucket, prefix) = text
+        .strip_prefix("s3://")
+        .map(|rest| rest.split_once('/').unwrap_or((rest, "")))
+        .ok_or_else(wrong)?;
+    let is_plain = |text: &str| {
+        text.bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-._/".contains(&byte))
+    };
     let prefix = prefix.trim_end_matches('/');
-    let is_path = prefix.is_empty() || prefix.split('/').all(|part| !matches!(part, "" | "." | ".."));
+    let is_path = prefix.is_empty()
+        || prefix
+            .split('/')
+            .all(|part| !matches!(part, "" | "." | ".."));
     let fits = !bucket.is_empty() && is_plain(bucket) && is_plain(prefix) && is_path;
-    if fits { Ok((bucket.to_owned(), prefix.to_owned())) } else { Err(wrong()) }
+    if fits {
+        Ok((bucket.to_owned(), prefix.to_owned()))
+    } else {
+        Err(wrong())
+    }
 }
 
 /// The address of a server, without a path.
 fn server(text: &str) -> Result<Url, String> {
     let fits = |url: &Url| {
-        matches!(url.scheme(), "http" | "https") && url.has_host() && url.path() == "/" && url.query().is_none()
+        matches!(url.scheme(), "http" | "https")
+            && url.has_host()
+            && url.path() == "/"
+            && url.query().is_none()
     };
     let without_user = |url: &Url| url.username().is_empty() && url.password().is_none();
     match Url::parse(text) {

@@ -13,17 +13,23 @@ pub(super) fn decoded(bytes: &[u8], content_type: &str) -> String {
         return text(encoding, &bytes[mark..]);
     }
     let declared = of_header(content_type).or_else(|| of_page(&bytes[..bytes.len().min(SEARCHED)]));
-    let of_two_bytes = |encoding: &&'static Encoding| *encoding == UTF_16LE || *encoding == UTF_16BE;
+    let of_two_bytes =
+        |encoding: &&'static Encoding| *encoding == UTF_16LE || *encoding == UTF_16BE;
     let (letters, mistakes) = by_utf8(bytes);
     // What is UTF-8 by its bytes is nothing else, whatever it says; texts of one byte a letter are not by chance. A few mistakes are
     // those of what a page was put together of.
     let is_utf8 = letters > 0 && letters >= mistakes;
     match declared {
         Some(encoding) if of_two_bytes(&encoding) => text(encoding, bytes),
-        _ if is_utf8 && declared.is_none_or(|encoding| encoding == UTF_8 || has_mistakes(encoding, bytes)) => {
+        _ if is_utf8
+            && declared
+                .is_none_or(|encoding| encoding == UTF_8 || has_mistakes(encoding, bytes)) =>
+        {
             text(UTF_8, bytes)
         }
-        Some(encoding) if encoding != UTF_8 || letters > 0 || bytes.is_ascii() => text(encoding, bytes),
+        Some(encoding) if encoding != UTF_8 || letters > 0 || bytes.is_ascii() => {
+            text(encoding, bytes)
+        }
         // It says UTF-8, or nothing, and is not.
         _ => text(WINDOWS_1252, bytes),
     }
@@ -55,31 +61,58 @@ fn has_mistakes(encoding: &'static Encoding, bytes: &[u8]) -> bool {
 /// Without the letter that is cut at the end, and without signs for what cannot be read.
 fn text(encoding: &'static Encoding, bytes: &[u8]) -> String {
     let mut decoder = encoding.new_decoder_without_bom_handling();
-    let longest = decoder.max_utf8_buffer_length(bytes.len()).unwrap_or(bytes.len() * 3);
+    let longest = decoder
+        .max_utf8_buffer_length(bytes.len())
+        .unwrap_or(bytes.len() * 3);
     let mut text = String::with_capacity(longest);
     let _ = decoder.decode_to_string(bytes, &mut text, false);
     text.replace(char::REPLACEMENT_CHARACTER, "")
 }
 
 fn of_header(content_type: &str) -> Option<&'static Encoding> {
-    let (_, label) = parameters(content_type).into_iter().find(|(name, _)| name == "charset")?;
+    let (_, label) = parameters(content_type)
+        .into_iter()
+        .find(|(name, _)| name == "charset")?;
     Encoding::for_label(label.trim_matches('\'').as_bytes())
 }
 
 /// By `<meta charset=…>`, `<meta http-equiv content="…; charset=…">` or `<?xml encoding="…"?>` at its beginning.
 fn of_page(beginning: &[u8]) -> Option<&'static Encoding> {
     let beginning = beginning.to_ascii_lowercase();
-    let tags = beginning.split(|byte| *byte == b'<').filter_map(|tag| tag.split(|byte| *byte == b'>').next());
+    let tags = beginning
+        .split(|byte| *byte == b'<')
+        .filter_map(|tag| tag.split(|byte| *byte == b'>').next());
     tags.filter_map(|tag| {
-        let key: &[u8] = if tag.starts_with(b"meta") { b"charset" } else { b"encoding" };
+        let key: &[u8] = if tag.starts_with(b"meta") {
+            b"charset"
+        } else {
+            b"encoding"
+        };
         let is_told = tag.starts_with(b"meta") || tag.starts_with(b"?xml");
-        let at = tag.windows(key.len()).position(|part| part == key).filter(|_| is_told)?;
-        let value = tag[at + key.len()..].trim_ascii_start().strip_prefix(b"=")?.trim_ascii_start();
-        let value = value.strip_prefix(b"\"").or_else(|| value.strip_prefix(b"'")).unwrap_or(value).trim_ascii_start();
-        let end = value.iter().position(|byte| b"\"'; \t\r\n/".contains(byte)).unwrap_or(value.len());
+        let at = tag
+            .windows(key.len())
+            .position(|part| part == key)
+            .filter(|_| is_told)?;
+        let value = tag[at + key.len()..]
+            .trim_ascii_start()
+            .strip_prefix(b"=")?
+            .trim_ascii_start();
+        let value = value
+            .strip_prefix(b"\"")
+            .or_else(|| value.strip_prefix(b"'"))
+            .unwrap_or(value)
+            .trim_ascii_start();
+        let end = value
+            .iter()
+            .position(|byte| b"\"'; \t\r\n/".contains(byte))
+            .unwrap_or(value.len());
         let encoding = Encoding::for_label(&value[..end])?;
         // It could be read so far, so it has not two bytes for each letter.
-        Some(if encoding == UTF_16LE || encoding == UTF_16BE { UTF_8 } else { encoding })
+        Some(if encoding == UTF_16LE || encoding == UTF_16BE {
+            UTF_8
+        } else {
+            encoding
+        })
     })
     .next()
 }
@@ -106,14 +139,28 @@ mod tests {
         ] {
             let bytes = |page: &str| encoding.encode(page).0.into_owned();
             for (page, content_type) in [
-                (format!("<title>{words}</title>"), format!("Text/HTML; Charset=\"{label}\"")),
-                (format!("<meta charset={label}><title>{words}"), "text/html".to_owned()),
-                (format!("<META CHARSET='{label}' /><title>{words}"), String::new()),
                 (
-                    format!("<meta http-equiv=\"Content-Type\" content=\"text/html; charset={label}\"><title>{words}"),
+                    format!("<title>{words}</title>"),
+                    format!("Text/HTML; Charset=\"{label}\""),
+                ),
+                (
+                    format!("<meta charset={label}><title>{words}"),
                     "text/html".to_owned(),
                 ),
-                (format!("<?xml version=\"1.0\" encoding=\"{label}\"?><title>{words}"), String::new()),
+                (
+                    format!("<META CHARSET='{label}' /><title>{words}"),
+                    String::new(),
+                ),
+                (
+                    format!(
+                        "<meta http-equiv=\"Content-Type\" content=\"text/html; charset={label}\"><title>{words}"
+                    ),
+                    "text/html".to_owned(),
+                ),
+                (
+                    format!("<?xml version=\"1.0\" encoding=\"{label}\"?><title>{words}"),
+                    String::new(),
+                ),
             ] {
                 let read = decoded(&bytes(&page), &content_type);
                 assert!(read.contains(words), "{label}, {content_type}: {read}");
@@ -123,33 +170,83 @@ mod tests {
 
     #[test]
     fn marks_and_bytes_count_before_words() {
-        let utf16 = |words: &str| words.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>();
+        let utf16 = |words: &str| {
+            words
+                .encode_utf16()
+                .flat_map(u16::to_le_bytes)
+                .collect::<Vec<_>>()
+        };
         for (bytes, content_type, read) in [
-            ([b"\xef\xbb\xbf".as_slice(), "Чай".as_bytes()].concat(), "text/html; charset=windows-1251", "Чай"),
-            ([b"\xff\xfe".as_slice(), &utf16("Чай")].concat(), "text/html", "Чай"),
+            (
+                [b"\xef\xbb\xbf".as_slice(), "Чай".as_bytes()].concat(),
+                "text/html; charset=windows-1251",
+                "Чай",
+            ),
+            (
+                [b"\xff\xfe".as_slice(), &utf16("Чай")].concat(),
+                "text/html",
+                "Чай",
+            ),
             (utf16("Чай"), "text/html; charset=utf-16le", "Чай"),
             ("Чай".as_bytes().to_vec(), "text/html", "Чай"),
             // It says what it is not.
-            ("<meta charset=utf-16>Чай".as_bytes().to_vec(), "text/html", "<meta charset=utf-16>Чай"),
+            (
+                "<meta charset=utf-16>Чай".as_bytes().to_vec(),
+                "text/html",
+                "<meta charset=utf-16>Чай",
+            ),
             (b"caf\xe9".to_vec(), "text/html; charset=utf-8", "café"),
             (b"caf\xe9".to_vec(), "text/html", "café"),
             (b"caf\xe9".to_vec(), "text/html; charset=unheard-of", "café"),
             // A few bytes of it are wrong.
-            ([b"\xff".as_slice(), "Чай и пирог".as_bytes()].concat(), "text/html; charset=utf-8", "Чай и пирог"),
-            (["Чай".as_bytes(), b" \xa0 ", "пирог".as_bytes()].concat(), "text/html", "Чай  пирог"),
-            (["Чай".as_bytes(), b"\xd0 ", "пирог".as_bytes()].concat(), "", "Чай пирог"),
-            (["caf\u{e9}".as_bytes(), b" \x93tea\x94"].concat(), "text/html; charset=utf-8", "caf\u{e9} tea"),
             (
-                [b"<meta charset=utf-8>".as_slice(), "Tea – ".as_bytes(), b"\xe9\xe9"].concat(),
+                [b"\xff".as_slice(), "Чай и пирог".as_bytes()].concat(),
+                "text/html; charset=utf-8",
+                "Чай и пирог",
+            ),
+            (
+                ["Чай".as_bytes(), b" \xa0 ", "пирог".as_bytes()].concat(),
+                "text/html",
+                "Чай  пирог",
+            ),
+            (
+                ["Чай".as_bytes(), b"\xd0 ", "пирог".as_bytes()].concat(),
+                "",
+                "Чай пирог",
+            ),
+            (
+                ["caf\u{e9}".as_bytes(), b" \x93tea\x94"].concat(),
+                "text/html; charset=utf-8",
+                "caf\u{e9} tea",
+            ),
+            (
+                [
+                    b"<meta charset=utf-8>".as_slice(),
+                    "Tea – ".as_bytes(),
+                    b"\xe9\xe9",
+                ]
+                .concat(),
                 "",
                 "<meta charset=utf-8>Tea – ",
             ),
-            (["茶".as_bytes(), b"\xed\xa0\x80", "茶茶茶茶".as_bytes()].concat(), "text/html", "茶茶茶茶茶"),
+            (
+                ["茶".as_bytes(), b"\xed\xa0\x80", "茶茶茶茶".as_bytes()].concat(),
+                "text/html",
+                "茶茶茶茶茶",
+            ),
             // Another charset stays it, though some of it could be UTF-8.
-            (b"caf\xe9 \xc3\xa9\xe9\xe8".to_vec(), "text/html", "café Ã©éè"),
+            (
+                b"caf\xe9 \xc3\xa9\xe9\xe8".to_vec(),
+                "text/html",
+                "café Ã©éè",
+            ),
             // Its last letter is cut.
             ("Чай".as_bytes()[..5].to_vec(), "text/html", "Ча"),
-            ("茶".as_bytes()[..2].to_vec(), "text/html; charset=utf-8", ""),
+            (
+                "茶".as_bytes()[..2].to_vec(),
+                "text/html; charset=utf-8",
+                "",
+            ),
             (b"".to_vec(), "", ""),
         ] {
             let found = decoded(&bytes, content_type);

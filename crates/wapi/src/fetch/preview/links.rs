@@ -22,10 +22,14 @@ fn next_scheme(text: &str, from: usize) -> Option<usize> {
         let at = from + text[from..].find("://")?;
         let scheme = ["https", "http"].into_iter().find_map(|scheme| {
             let start = at.checked_sub(scheme.len())?;
-            text.get(start..at).filter(|word| word.eq_ignore_ascii_case(scheme)).map(|_| start)
+            text.get(start..at)
+                .filter(|word| word.eq_ignore_ascii_case(scheme))
+                .map(|_| start)
         });
-        let is_word =
-            |start: &usize| !text[..*start].ends_with(|sign: char| sign.is_ascii_alphanumeric() || "+-".contains(sign));
+        let is_word = |start: &usize| {
+            !text[..*start]
+                .ends_with(|sign: char| sign.is_ascii_alphanumeric() || "+-".contains(sign))
+        };
         match scheme.filter(is_word) {
             Some(start) => return Some(start),
             None => from = at + 3,
@@ -46,7 +50,10 @@ fn end(text: &str, from: usize) -> usize {
             _ => {}
         }
         // What closes a sentence around a link is not part of it, unless it goes on.
-        if !matches!(sign, '.' | ',' | ':' | ';' | '!' | '?' | '*' | '_' | '~' | '\'' | '(' | '[' | '{') {
+        if !matches!(
+            sign,
+            '.' | ',' | ':' | ';' | '!' | '?' | '*' | '_' | '~' | '\'' | '(' | '[' | '{'
+        ) {
             end = from + at + sign.len_utf8();
         }
         before = sign;
@@ -103,11 +110,26 @@ mod tests {
     fn links_are_found_where_they_begin_and_end() {
         for (text, found) in [
             ("http://example.org", &["http://example.org"][..]),
-            ("Http://Example.org and HTTPS://example.org/A", &["Http://Example.org", "HTTPS://example.org/A"]),
-            ("see https://example.com/a?b=c, and http://b/", &["https://example.com/a?b=c", "http://b/"]),
-            ("http://one.org/ http://two.org/", &["http://one.org/", "http://two.org/"]),
-            ("http://one.org/ : http://two.org/", &["http://one.org/", "http://two.org/"]),
-            ("(http://one.org/)(http://two.org/)", &["http://one.org/", "http://two.org/"]),
+            (
+                "Http://Example.org and HTTPS://example.org/A",
+                &["Http://Example.org", "HTTPS://example.org/A"],
+            ),
+            (
+                "see https://example.com/a?b=c, and http://b/",
+                &["https://example.com/a?b=c", "http://b/"],
+            ),
+            (
+                "http://one.org/ http://two.org/",
+                &["http://one.org/", "http://two.org/"],
+            ),
+            (
+                "http://one.org/ : http://two.org/",
+                &["http://one.org/", "http://two.org/"],
+            ),
+            (
+                "(http://one.org/)(http://two.org/)",
+                &["http://one.org/", "http://two.org/"],
+            ),
             // At the end of a sentence.
             ("http://example.org.", &["http://example.org"]),
             ("http://example.org...", &["http://example.org"]),
@@ -119,10 +141,20 @@ mod tests {
             ("http://example.org/a…", &["http://example.org/a"]),
             (
                 "*http://example.org/a* _http://example.org/b_ ~http://example.org/c~",
-                &["http://example.org/a", "http://example.org/b", "http://example.org/c"],
+                &[
+                    "http://example.org/a",
+                    "http://example.org/b",
+                    "http://example.org/c",
+                ],
             ),
-            ("http://example.org/a.b;c,d", &["http://example.org/a.b;c,d"]),
-            ("http://example.org/foo---bar---", &["http://example.org/foo---bar---"]),
+            (
+                "http://example.org/a.b;c,d",
+                &["http://example.org/a.b;c,d"],
+            ),
+            (
+                "http://example.org/foo---bar---",
+                &["http://example.org/foo---bar---"],
+            ),
             ("http://example.org/a/", &["http://example.org/a/"]),
             ("http://example.org//", &["http://example.org//"]),
             // Brackets and quotes.
@@ -145,26 +177,55 @@ mod tests {
             ("'http://example.org'", &["http://example.org"]),
             (
                 "“http://example.org/a” ‘http://b.c’ «http://d.e» „http://f.g“",
-                &["http://example.org/a", "http://b.c", "http://d.e", "http://f.g"],
+                &[
+                    "http://example.org/a",
+                    "http://b.c",
+                    "http://d.e",
+                    "http://f.g",
+                ],
             ),
-            ("<a href=\"http://example.org/a\">", &["http://example.org/a"]),
+            (
+                "<a href=\"http://example.org/a\">",
+                &["http://example.org/a"],
+            ),
             // What nobody sees.
-            ("\u{200b}http://example.org/a\u{200b}", &["http://example.org/a"]),
+            (
+                "\u{200b}http://example.org/a\u{200b}",
+                &["http://example.org/a"],
+            ),
             ("http://example.org/a\u{200b}b", &["http://example.org/a"]),
-            ("\u{2066}http://example.org\u{2069}", &["http://example.org"]),
+            (
+                "\u{2066}http://example.org\u{2069}",
+                &["http://example.org"],
+            ),
             ("http://example.org\u{a0}b", &["http://example.org"]),
             ("http://example.org\u{202f}b", &["http://example.org"]),
             ("http://example.org/a\u{feff}", &["http://example.org/a"]),
             ("http://example.org\nb", &["http://example.org"]),
             // Other languages.
-            ("请看https://example.com/a，谢谢", &["https://example.com/a"]),
+            (
+                "请看https://example.com/a，谢谢",
+                &["https://example.com/a"],
+            ),
             ("请看https://example.com谢谢", &["https://example.com"]),
-            ("请看https://example.com/路径。谢谢", &["https://example.com/路径"]),
-            ("（https://example.com/a）「https://example.com/b」", &["https://example.com/a", "https://example.com/b"]),
+            (
+                "请看https://example.com/路径。谢谢",
+                &["https://example.com/路径"],
+            ),
+            (
+                "（https://example.com/a）「https://example.com/b」",
+                &["https://example.com/a", "https://example.com/b"],
+            ),
             ("https://example.com/aを見て", &["https://example.com/a"]),
             ("https://example.com/a에서", &["https://example.com/a"]),
-            ("https://zh.wikipedia.org/wiki/茶_(飲料)", &["https://zh.wikipedia.org/wiki/茶_(飲料)"]),
-            ("https://ru.wikipedia.org/wiki/Чай, и", &["https://ru.wikipedia.org/wiki/Чай"]),
+            (
+                "https://zh.wikipedia.org/wiki/茶_(飲料)",
+                &["https://zh.wikipedia.org/wiki/茶_(飲料)"],
+            ),
+            (
+                "https://ru.wikipedia.org/wiki/Чай, и",
+                &["https://ru.wikipedia.org/wiki/Чай"],
+            ),
             ("Чай:https://example.com/a", &["https://example.com/a"]),
             ("https://例え.テスト/ぺ", &["https://例え.テスト/ぺ"]),
             ("http://üñîçøðé.com/ä", &["http://üñîçøðé.com/ä"]),
@@ -173,7 +234,10 @@ mod tests {
             // Hosts of all sorts.
             ("http://localhost:8080/a", &["http://localhost:8080/a"]),
             ("http://[2001:db8::1]/a", &["http://[2001:db8::1]/a"]),
-            ("http://me:secret@example.org/a@b", &["http://me:secret@example.org/a@b"]),
+            (
+                "http://me:secret@example.org/a@b",
+                &["http://me:secret@example.org/a@b"],
+            ),
             ("http://127.0.0.1/", &["http://127.0.0.1/"]),
             // None.
             ("example.com is no link, nor is https://", &[]),

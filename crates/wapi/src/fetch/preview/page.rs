@@ -36,7 +36,11 @@ pub(super) fn read(html: &str, base: &Url) -> Page {
             Token::StartTag(tag) => match &**tag.name {
                 b"meta" => {
                     let attribute = |name: &[u8]| {
-                        let value = tag.attributes.iter().find(|(key, _)| ***key == *name).map(|(_, value)| value);
+                        let value = tag
+                            .attributes
+                            .iter()
+                            .find(|(key, _)| ***key == *name)
+                            .map(|(_, value)| value);
                         value.map(|value| String::from_utf8_lossy(value).trim().to_owned())
                     };
                     let name = attribute(b"property").or_else(|| attribute(b"name"));
@@ -45,7 +49,9 @@ pub(super) fn read(html: &str, base: &Url) -> Page {
                     }
                 }
                 b"svg" | b"math" if !tag.self_closing => drawings += 1,
-                b"title" if found.title[2].is_none() && drawings == 0 => title = Some(String::new()),
+                b"title" if found.title[2].is_none() && drawings == 0 => {
+                    title = Some(String::new())
+                }
                 b"body" => break,
                 _ => {}
             },
@@ -66,10 +72,20 @@ pub(super) fn read(html: &str, base: &Url) -> Page {
             _ => {}
         }
     }
-    let Found { title, description, picture } = found;
+    let Found {
+        title,
+        description,
+        picture,
+    } = found;
     let first = |all: &[Option<String>]| all.iter().flatten().next().cloned();
-    let picture = first(&picture).and_then(|address| base.join(&address).ok()).map(String::from);
-    Page { title: first(&title), description: first(&description), picture }
+    let picture = first(&picture)
+        .and_then(|address| base.join(&address).ok())
+        .map(String::from);
+    Page {
+        title: first(&title),
+        description: first(&description),
+        picture,
+    }
 }
 
 impl Found {
@@ -80,7 +96,9 @@ impl Found {
             "og:description" => put(&mut self.description[0], content),
             "twitter:description" => put(&mut self.description[1], content),
             "description" => put(&mut self.description[2], content),
-            "og:image" | "og:image:url" | "og:image:secure_url" => put(&mut self.picture[0], content),
+            "og:image" | "og:image:url" | "og:image:secure_url" => {
+                put(&mut self.picture[0], content)
+            }
             "twitter:image" | "twitter:image:src" => put(&mut self.picture[1], content),
             _ => {}
         }
@@ -89,7 +107,11 @@ impl Found {
 
 /// The first one counts. Lines and runs of blanks are one blank, as a page shows them.
 fn put(place: &mut Option<String>, text: String) {
-    let text = text.replace(char::REPLACEMENT_CHARACTER, "").split_whitespace().collect::<Vec<_>>().join(" ");
+    let text = text
+        .replace(char::REPLACEMENT_CHARACTER, "")
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
     if place.is_none() && !text.is_empty() {
         *place = Some(text);
     }
@@ -132,15 +154,27 @@ mod tests {
             "<title>ye&#xFFFD;s&#0;</title>",
             "<title>ye<!-- -->s</title>",
         ] {
-            let expected = if html.contains("<!-- -->") { "ye<!-- -->s" } else { "yes" };
+            let expected = if html.contains("<!-- -->") {
+                "ye<!-- -->s"
+            } else {
+                "yes"
+            };
             assert_eq!(page(html).title.as_deref(), Some(expected), "{html}");
         }
     }
 
     #[test]
     fn without_it_there_is_plain_html_or_nothing() {
-        let found = page("<title>\n a &lt; b </title><meta name=description content=' '><svg><title>no</title></svg>");
-        assert_eq!(found, Page { title: Some("a < b".to_owned()), ..Page::default() });
+        let found = page(
+            "<title>\n a &lt; b </title><meta name=description content=' '><svg><title>no</title></svg>",
+        );
+        assert_eq!(
+            found,
+            Page {
+                title: Some("a < b".to_owned()),
+                ..Page::default()
+            }
+        );
         assert_eq!(page("no html <"), Page::default());
         assert_eq!(page(""), Page::default());
     }

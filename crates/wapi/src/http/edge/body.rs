@@ -19,7 +19,10 @@ pub struct Paced {
 
 impl Paced {
     pub const fn new(body: Incoming, clock: Clock) -> Self {
-        Self { body, pace: Pace::new(clock) }
+        Self {
+            body,
+            pace: Pace::new(clock),
+        }
     }
 }
 

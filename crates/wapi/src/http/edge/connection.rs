@@ -55,13 +55,26 @@ pub async fn serve(
     manner: &Manner,
 ) {
     let service = {
-        let (seat, manner, inner) = (seat.clone(), manner.clone(), TowerToHyperService::new(manner.router.clone()));
+        let (seat, manner, inner) = (
+            seat.clone(),
+            manner.clone(),
+            TowerToHyperService::new(manner.router.clone()),
+        );
         service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-            let peer = Peer::of(from, is_tls, request.headers(), request.version(), &manner.proxies);
-            let is_for_another = peer.way == Way::PassedOn && !manner.proxies.are_trusted(peer.address);
+            let peer = Peer::of(
+                from,
+                is_tls,
+                request.headers(),
+                request.version(),
+                &manner.proxies,
+            );
+            let is_for_another =
+                peer.way == Way::PassedOn && !manner.proxies.are_trusted(peer.address);
             let asked = seat.asks(is_for_another.then_some(peer.address));
             let mut request = request.map(|body| Body::new(Paced::new(body, manner.clock.clone())));
-            request.extensions_mut().insert(Visit::new(peer, seat.clone()));
+            request
+                .extensions_mut()
+                .insert(Visit::new(peer, seat.clone()));
             let (answering, seat) = (inner.call(request), seat.clone());
             async move {
                 let answer = match asked {
@@ -72,7 +85,10 @@ pub async fn serve(
             }
         })
     };
-    let io = TokioIo::new(Watched { io, pace: Pace::new(manner.clock.clone()) });
+    let io = TokioIo::new(Watched {
+        io,
+        pace: Pace::new(manner.clock.clone()),
+    });
     let connection = http1::Builder::new()
         .header_read_timeout(None)
         .max_buf_size(BUFFER)
@@ -118,7 +134,11 @@ struct Watched<I> {
 }
 
 impl<I> Watched<I> {
-    fn watched(&mut self, context: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    fn watched(
+        &mut self,
+        context: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
         match &written {
             Poll::Ready(Ok(bytes)) => self.pace.moved(*bytes),
             Poll::Ready(Err(_)) => {}
@@ -133,13 +153,21 @@ impl<I> Watched<I> {
 }
 
 impl<I: AsyncRead + Unpin> AsyncRead for Watched<I> {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_read(context, into)
     }
 }
 
 impl<I: AsyncWrite + Unpin> AsyncWrite for Watched<I> {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.io).poll_write(context, bytes);
         self.watched(context, written)
     }

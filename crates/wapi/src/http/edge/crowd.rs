@@ -32,7 +32,11 @@ impl Limits {
     /// Those of a process that may have so many files open.
     pub fn of(descriptors: u64) -> Self {
         let all = (usize::try_from(descriptors).unwrap_or(usize::MAX) / SHARE).clamp(LEAST, MOST);
-        Self { all, of_an_address: all / 2, of_a_key: all / 4 }
+        Self {
+            all,
+            of_an_address: all / 2,
+            of_a_key: all / 4,
+        }
     }
 }
 
@@ -116,7 +120,13 @@ impl Guest {
 
 impl Crowd {
     pub fn new(limits: Limits) -> Self {
-        Self { limits, guests: HashMap::new(), counts: HashMap::new(), keys: HashMap::new(), last: 0 }
+        Self {
+            limits,
+            guests: HashMap::new(),
+            counts: HashMap::new(),
+            keys: HashMap::new(),
+            last: 0,
+        }
     }
 
     /// Somebody comes. `is_capped`: the address may not take all the room for itself.
@@ -140,28 +150,53 @@ impl Crowd {
         }
         self.last += 1;
         let standing = Standing::Arriving;
-        let guest = Guest { own, asks_for: None, standing, is_known: false, key: None, since: now };
+        let guest = Guest {
+            own,
+            asks_for: None,
+            standing,
+            is_known: false,
+            key: None,
+            since: now,
+        };
         self.guests.insert(self.last, guest);
         counted(&mut self.counts, own);
-        Arrival::Welcome { id: self.last, instead_of }
+        Arrival::Welcome {
+            id: self.last,
+            instead_of,
+        }
     }
 
     /// How many there are for an address.
     fn of(&self, address: Option<IpAddr>) -> usize {
-        address.and_then(|address| self.counts.get(&address).copied()).unwrap_or(0)
+        address
+            .and_then(|address| self.counts.get(&address).copied())
+            .unwrap_or(0)
     }
 
     fn first_to_leave(&self, of: Option<IpAddr>, now: Duration) -> Option<u64> {
-        let these = self.guests.iter().filter(|(_, guest)| of.is_none() || guest.address() == of);
+        let these = self
+            .guests
+            .iter()
+            .filter(|(_, guest)| of.is_none() || guest.address() == of);
         let ranked = these.filter_map(|(id, guest)| {
-            Some(((guest.rank(now)?, Reverse(self.of(guest.address())), guest.since, *id), *id))
+            Some((
+                (
+                    guest.rank(now)?,
+                    Reverse(self.of(guest.address())),
+                    guest.since,
+                    *id,
+                ),
+                *id,
+            ))
         });
         ranked.min().map(|(_, id)| id)
     }
 
     /// A connection begins to ask; `passed_on`: for whom, where a proxy of the operator's speaks for somebody.
     pub fn asks(&mut self, id: u64, passed_on: Option<IpAddr>, now: Duration) -> Asked {
-        let Some(guest) = self.guests.get_mut(&id) else { return Asked::TooLate };
+        let Some(guest) = self.guests.get_mut(&id) else {
+            return Asked::TooLate;
+        };
         (guest.standing, guest.since) = (Standing::Busy, now);
         // Whoever asked before need not be who asks now, where a proxy speaks for many.
         let asks_for = passed_on.filter(|_| guest.own.is_none()).map(block);
@@ -171,12 +206,18 @@ impl Crowd {
         }
         uncounted(&mut self.counts, before);
         counted(&mut self.counts, asks_for);
-        if self.of(asks_for) > self.limits.of_an_address { Asked::TooMuch } else { Asked::Well }
+        if self.of(asks_for) > self.limits.of_an_address {
+            Asked::TooMuch
+        } else {
+            Asked::Well
+        }
     }
 
     /// It has its answer, and may ask again.
     pub fn rests(&mut self, id: u64, now: Duration) {
-        let Some(guest) = self.guests.get_mut(&id) else { return };
+        let Some(guest) = self.guests.get_mut(&id) else {
+            return;
+        };
         (guest.standing, guest.since) = (Standing::Resting, now);
         uncounted(&mut self.counts, guest.asks_for.take());
         uncounted(&mut self.keys, guest.key.take());
@@ -191,20 +232,28 @@ impl Crowd {
 
     /// It is answered for a key of some sessions; false if so many are already that others would have no room.
     pub fn is_for(&mut self, id: u64, key: &Arc<str>) -> bool {
-        let Some(guest) = self.guests.get_mut(&id) else { return true };
+        let Some(guest) = self.guests.get_mut(&id) else {
+            return true;
+        };
         uncounted(&mut self.keys, guest.key.replace(Arc::clone(key)));
         counted(&mut self.keys, Some(Arc::clone(key)));
-        self.keys.get(key).is_none_or(|count| *count <= self.limits.of_a_key)
+        self.keys
+            .get(key)
+            .is_none_or(|count| *count <= self.limits.of_a_key)
     }
 
     /// What it is up to, and since when.
     pub fn standing(&self, id: u64) -> Option<(Standing, Duration)> {
-        self.guests.get(&id).map(|guest| (guest.standing, guest.since))
+        self.guests
+            .get(&id)
+            .map(|guest| (guest.standing, guest.since))
     }
 
     /// It is gone.
     pub fn leave(&mut self, id: u64) {
-        let Some(guest) = self.guests.remove(&id) else { return };
+        let Some(guest) = self.guests.remove(&id) else {
+            return;
+        };
         uncounted(&mut self.counts, guest.address());
         uncounted(&mut self.keys, guest.key);
     }
@@ -246,7 +295,11 @@ pub fn block(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { all: 6, of_an_address: 3, of_a_key: 2 };
+    const LIMITS: Limits = Limits {
+        all: 6,
+        of_an_address: 3,
+        of_a_key: 2,
+    };
 
     fn address(last: u8) -> IpAddr {
         [192, 0, 2, last].into()
@@ -266,7 +319,9 @@ mod tests {
     #[test]
     fn room_is_made_by_who_has_not_asked_then_by_strangers_then_by_who_rests() {
         let mut crowd = Crowd::new(LIMITS);
-        let ids: Vec<_> = (0..6).map(|number| comes(&mut crowd, 1, number).0).collect();
+        let ids: Vec<_> = (0..6)
+            .map(|number| comes(&mut crowd, 1, number).0)
+            .collect();
         for (id, standing, known) in [
             (ids[0], Standing::Busy, true),
             (ids[1], Standing::Resting, true),
@@ -288,19 +343,39 @@ mod tests {
         }
         assert_eq!(left, [ids[4], ids[5], ids[3], ids[2], ids[1]]);
         assert_eq!(crowd.asks(ids[4], None, at(30)), Asked::TooLate);
-        assert_eq!(crowd.arrive(address(1), false, at(30)), Arrival::Full, "who is being answered is not cut off");
+        assert_eq!(
+            crowd.arrive(address(1), false, at(30)),
+            Arrival::Full,
+            "who is being answered is not cut off"
+        );
     }
 
     #[test]
     fn an_address_makes_room_for_itself_and_the_one_with_most_for_others() {
         let mut crowd = Crowd::new(LIMITS);
         let first = comes(&mut crowd, 2, 0).0;
-        let ids: Vec<_> = (0..3).map(|number| comes(&mut crowd, 3, 1 + number).0).collect();
-        assert_eq!(comes(&mut crowd, 3, 5).1, Some(ids[0]), "its own oldest, though another's is older");
-        let own: Vec<_> = (0..2).map(|number| comes(&mut crowd, 1, 6 + number).0).collect();
-        assert_eq!(comes(&mut crowd, 2, 8).1, Some(ids[1]), "the address with most of it");
+        let ids: Vec<_> = (0..3)
+            .map(|number| comes(&mut crowd, 3, 1 + number).0)
+            .collect();
+        assert_eq!(
+            comes(&mut crowd, 3, 5).1,
+            Some(ids[0]),
+            "its own oldest, though another's is older"
+        );
+        let own: Vec<_> = (0..2)
+            .map(|number| comes(&mut crowd, 1, 6 + number).0)
+            .collect();
+        assert_eq!(
+            comes(&mut crowd, 2, 8).1,
+            Some(ids[1]),
+            "the address with most of it"
+        );
         crowd.asks(first, None, at(9));
-        assert_eq!(comes(&mut crowd, 1, 10).1, Some(ids[2]), "three have two each; the oldest of them");
+        assert_eq!(
+            comes(&mut crowd, 1, 10).1,
+            Some(ids[2]),
+            "three have two each; the oldest of them"
+        );
         for id in own {
             crowd.leave(id);
             crowd.leave(id);
@@ -320,24 +395,44 @@ mod tests {
     #[test]
     fn who_has_just_come_stays_before_strangers_who_were_answered() {
         let mut crowd = Crowd::new(LIMITS);
-        let rest: Vec<_> = (0..6).map(|number| comes(&mut crowd, 10 + number, 0).0).collect();
+        let rest: Vec<_> = (0..6)
+            .map(|number| comes(&mut crowd, 10 + number, 0).0)
+            .collect();
         for id in &rest {
             crowd.asks(*id, None, at(0));
             crowd.rests(*id, at(0));
         }
         let (newcomer, instead_of) = comes(&mut crowd, 2, 100);
         assert_eq!(instead_of, Some(rest[0]));
-        assert_eq!(comes(&mut crowd, 3, 101).1, Some(rest[1]), "and not who is on the way to ask");
-        assert_eq!(comes(&mut crowd, 4, 102).1, Some(newcomer), "unless that takes too long");
+        assert_eq!(
+            comes(&mut crowd, 3, 101).1,
+            Some(rest[1]),
+            "and not who is on the way to ask"
+        );
+        assert_eq!(
+            comes(&mut crowd, 4, 102).1,
+            Some(newcomer),
+            "unless that takes too long"
+        );
     }
 
     #[test]
     fn whom_a_proxy_speaks_for_has_the_share_of_an_address() {
         let mut crowd = Crowd::new(Limits { all: 20, ..LIMITS });
         let ids: Vec<_> = (0..5).map(|_| comes(&mut crowd, 1, 0).0).collect();
-        let asked: Vec<_> = ids[..4].iter().map(|id| crowd.asks(*id, Some(address(9)), at(1))).collect();
-        assert_eq!(asked, [Asked::Well, Asked::Well, Asked::Well, Asked::TooMuch]);
-        assert_eq!(crowd.asks(ids[4], Some(address(8)), at(1)), Asked::Well, "others are not the worse for it");
+        let asked: Vec<_> = ids[..4]
+            .iter()
+            .map(|id| crowd.asks(*id, Some(address(9)), at(1)))
+            .collect();
+        assert_eq!(
+            asked,
+            [Asked::Well, Asked::Well, Asked::Well, Asked::TooMuch]
+        );
+        assert_eq!(
+            crowd.asks(ids[4], Some(address(8)), at(1)),
+            Asked::Well,
+            "others are not the worse for it"
+        );
         crowd.rests(ids[3], at(2));
         crowd.rests(ids[0], at(2));
         assert_eq!(crowd.asks(ids[3], Some(address(9)), at(3)), Asked::Well);
@@ -357,7 +452,12 @@ mod tests {
     fn a_key_of_some_sessions_leaves_room_for_others() {
         let (mut crowd, key) = (Crowd::new(LIMITS), Arc::from("key_1"));
         let ids: Vec<_> = (0..3).map(|_| comes(&mut crowd, 1, 0).0).collect();
-        assert_eq!(ids.iter().map(|id| crowd.is_for(*id, &key)).collect::<Vec<_>>(), [true, true, false]);
+        assert_eq!(
+            ids.iter()
+                .map(|id| crowd.is_for(*id, &key))
+                .collect::<Vec<_>>(),
+            [true, true, false]
+        );
         crowd.rests(ids[2], at(1));
         assert!(!crowd.is_for(ids[2], &key));
         crowd.rests(ids[2], at(1));
@@ -371,7 +471,14 @@ mod tests {
 
     #[test]
     fn most_descriptors_are_kept_for_the_gateway_itself() {
-        assert_eq!(Limits::of(1_024), Limits { all: 256, of_an_address: 128, of_a_key: 64 });
+        assert_eq!(
+            Limits::of(1_024),
+            Limits {
+                all: 256,
+                of_an_address: 128,
+                of_a_key: 64
+            }
+        );
         assert_eq!(Limits::of(u64::MAX).all, MOST);
         assert_eq!(Limits::of(0).all, LEAST);
     }

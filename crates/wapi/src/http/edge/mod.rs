@@ -74,7 +74,15 @@ impl Edge {
         // Whoever has to leave is there for a moment more.
         let sockets = Arc::new(Semaphore::new(limits.all + limits.all / 4));
         let crowd = Mutex::new((Crowd::new(limits), HashMap::new()));
-        Self { room: Arc::new(Room { crowd, sockets, counts: Counts::default() }), proxies: proxies.into(), clock }
+        Self {
+            room: Arc::new(Room {
+                crowd,
+                sockets,
+                counts: Counts::default(),
+            }),
+            proxies: proxies.into(),
+            clock,
+        }
     }
 
     pub fn room(&self) -> Arc<Room> {
@@ -83,8 +91,20 @@ impl Edge {
 
     /// That of somebody of this machine who comes without a connection.
     pub fn visit(&self) -> Visit {
-        let peer = Peer { address: Ipv4Addr::LOCALHOST.into(), is_https: None, way: Way::Direct };
-        Visit::new(peer, Seat::new(u64::MAX, CancellationToken::new(), self.room(), self.clock.clone()))
+        let peer = Peer {
+            address: Ipv4Addr::LOCALHOST.into(),
+            is_https: None,
+            way: Way::Direct,
+        };
+        Visit::new(
+            peer,
+            Seat::new(
+                u64::MAX,
+                CancellationToken::new(),
+                self.room(),
+                self.clock.clone(),
+            ),
+        )
     }
 
     /// Answers on `listener` until the soft stop of `visits`, whose tasks the connections are; then until each has its answer, or `grace`
@@ -102,10 +122,17 @@ impl Edge {
         SockRef::from(&listener).listen(BACKLOG)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let (proxies, clock) = (Arc::clone(&self.proxies), self.clock.clone());
-        let manner = Manner { router, proxies, clock, visits: visits.clone() };
+        let manner = Manner {
+            router,
+            proxies,
+            clock,
+            visits: visits.clone(),
+        };
         while let Some(accepted) = visits.unless_stopping(self.next(&listener)).await {
             match accepted {
-                Ok((socket, from, place)) => self.let_in(socket, from, place, tls.as_ref(), &manner, visits),
+                Ok((socket, from, place)) => {
+                    self.let_in(socket, from, place, tls.as_ref(), &manner, visits)
+                }
                 // Whoever came has left already, or there are no descriptors: nothing that the listener would not survive.
                 Err(error) => {
                     tracing::debug!(%error, "a connection could not be taken");
@@ -118,8 +145,14 @@ impl Edge {
         Ok(())
     }
 
-    async fn next(&self, listener: &tokio::net::TcpListener) -> io::Result<(TcpStream, IpAddr, OwnedSemaphorePermit)> {
-        let place = Arc::clone(&self.room.sockets).acquire_owned().await.expect("this room is never closed");
+    async fn next(
+        &self,
+        listener: &tokio::net::TcpListener,
+    ) -> io::Result<(TcpStream, IpAddr, OwnedSemaphorePermit)> {
+        let place = Arc::clone(&self.room.sockets)
+            .acquire_owned()
+            .await
+            .expect("this room is never closed");
         let (socket, from) = listener.accept().await?;
         // Answers are small and wait for nothing.
         socket.set_nodelay(true)?;
@@ -155,7 +188,9 @@ impl Edge {
                         () = manner.visits.stopping() => return,
                     };
                     match shaken {
-                        Ok(Ok(stream)) => connection::serve(stream, from, true, seat.clone(), &manner).await,
+                        Ok(Ok(stream)) => {
+                            connection::serve(stream, from, true, seat.clone(), &manner).await
+                        }
                         Ok(Err(_)) => {}
                         Err(_) => seat.count_late(),
                     }
@@ -179,7 +214,8 @@ impl Room {
     fn arrive(room: &Arc<Self>, from: IpAddr, is_capped: bool, clock: &Clock) -> Option<Seat> {
         let mut guard = room.lock();
         let (crowd, bells) = &mut *guard;
-        let Arrival::Welcome { id, instead_of } = crowd.arrive(from, is_capped, clock.uptime()) else {
+        let Arrival::Welcome { id, instead_of } = crowd.arrive(from, is_capped, clock.uptime())
+        else {
             room.counts.refused.add(1);
             return None;
         };
@@ -231,13 +267,22 @@ impl Drop for Place {
 impl Seat {
     fn new(id: u64, bell: CancellationToken, room: Arc<Room>, clock: Clock) -> Self {
         let (is_known, has_asked_late) = Default::default();
-        Self(Arc::new(Place { id, bell, room, clock, is_known, has_asked_late }))
+        Self(Arc::new(Place {
+            id,
+            bell,
+            room,
+            clock,
+            is_known,
+            has_asked_late,
+        }))
     }
 
     fn asks(&self, passed_on: Option<IpAddr>) -> Asked {
         let now = self.0.clock.uptime();
         let asked = self.0.room.lock().0.asks(self.0.id, passed_on, now);
-        self.0.has_asked_late.fetch_or(asked == Asked::TooLate, Ordering::Relaxed);
+        self.0
+            .has_asked_late
+            .fetch_or(asked == Asked::TooLate, Ordering::Relaxed);
         asked
     }
 
@@ -283,7 +328,8 @@ impl Seat {
     }
 
     fn is_too_late(&self, now: Duration) -> bool {
-        self.limit().is_some_and(|(limit, since)| now >= since + limit)
+        self.limit()
+            .is_some_and(|(limit, since)| now >= since + limit)
     }
 
     fn limit(&self) -> Option<(Duration, Duration)> {
@@ -312,7 +358,11 @@ pub struct Visit {
 
 impl Visit {
     fn new(peer: Peer, seat: Seat) -> Self {
-        Self { peer, seat, key: Arc::default() }
+        Self {
+            peer,
+            seat,
+            key: Arc::default(),
+        }
     }
 
     /// It showed the key of this id, or none was asked for. `is_narrow`: the key is for some sessions. False if as many are answered for such

@@ -57,16 +57,38 @@ impl Proxies {
 
 impl Peer {
     /// `is_tls`: whether the connection itself is.
-    pub fn of(from: IpAddr, is_tls: bool, headers: &HeaderMap, version: Version, proxies: &Proxies) -> Self {
+    pub fn of(
+        from: IpAddr,
+        is_tls: bool,
+        headers: &HeaderMap,
+        version: Version,
+        proxies: &Proxies,
+    ) -> Self {
         let from = from.to_canonical();
         let was_passed_on = says_it_was_passed_on(headers, version);
         if !proxies.are_trusted(from) {
-            let way = if was_passed_on { Way::Doubtful } else { Way::Direct };
-            return Self { address: from, is_https: Some(is_tls), way };
+            let way = if was_passed_on {
+                Way::Doubtful
+            } else {
+                Way::Direct
+            };
+            return Self {
+                address: from,
+                is_https: Some(is_tls),
+                way,
+            };
         }
-        let is_https = if was_passed_on { scheme(headers) } else { Some(is_tls) };
+        let is_https = if was_passed_on {
+            scheme(headers)
+        } else {
+            Some(is_tls)
+        };
         // Some proxies say nothing of it, and nothing else is to come from where one is.
-        Self { address: origin(from, headers, proxies), is_https, way: Way::PassedOn }
+        Self {
+            address: origin(from, headers, proxies),
+            is_https,
+            way: Way::PassedOn,
+        }
     }
 }
 
@@ -81,9 +103,15 @@ fn says_it_was_passed_on(headers: &HeaderMap, version: Version) -> bool {
 /// by others may be made up.
 fn origin(from: IpAddr, headers: &HeaderMap, proxies: &Proxies) -> IpAddr {
     let mut origin = from;
-    let lists = headers.get_all("x-forwarded-for").iter().rev().map(|list| list.to_str().unwrap_or_default());
+    let lists = headers
+        .get_all("x-forwarded-for")
+        .iter()
+        .rev()
+        .map(|list| list.to_str().unwrap_or_default());
     for entry in lists.flat_map(|list| list.rsplit(',')) {
-        let Some(address) = address(entry.trim()) else { break };
+        let Some(address) = address(entry.trim()) else {
+            break;
+        };
         origin = address;
         if !proxies.are_trusted(address) {
             break;
@@ -96,11 +124,18 @@ fn origin(from: IpAddr, headers: &HeaderMap, proxies: &Proxies) -> IpAddr {
 fn address(entry: &str) -> Option<IpAddr> {
     let bare = entry.trim_start_matches('[').trim_end_matches(']');
     let address = bare.parse::<IpAddr>().ok();
-    address.or_else(|| entry.parse::<SocketAddr>().ok().map(|at| at.ip())).map(|address| address.to_canonical())
+    address
+        .or_else(|| entry.parse::<SocketAddr>().ok().map(|at| at.ip()))
+        .map(|address| address.to_canonical())
 }
 
 fn scheme(headers: &HeaderMap) -> Option<bool> {
-    let said = headers.get_all("x-forwarded-proto").iter().next_back()?.to_str().ok()?;
+    let said = headers
+        .get_all("x-forwarded-proto")
+        .iter()
+        .next_back()?
+        .to_str()
+        .ok()?;
     match said.rsplit(',').next()?.trim() {
         said if said.eq_ignore_ascii_case("https") => Some(true),
         said if said.eq_ignore_ascii_case("http") => Some(false),
@@ -119,19 +154,46 @@ mod tests {
             all.append(*name, value.parse().unwrap());
         }
         let proxies = Proxies(networks.into());
-        let peer = Peer::of(from.parse().unwrap(), false, &all, Version::HTTP_11, &proxies);
+        let peer = Peer::of(
+            from.parse().unwrap(),
+            false,
+            &all,
+            Version::HTTP_11,
+            &proxies,
+        );
         (peer.address.to_string(), peer.is_https, peer.way)
     }
 
     #[test]
     fn what_strangers_say_of_themselves_is_not_believed() {
-        for header in ["x-forwarded-for", "x-forwarded-proto", "forwarded", "via", "x-real-ip", "cf-connecting-ip"] {
+        for header in [
+            "x-forwarded-for",
+            "x-forwarded-proto",
+            "forwarded",
+            "via",
+            "x-real-ip",
+            "cf-connecting-ip",
+        ] {
             let (address, is_https, way) = peer("192.0.2.1", &[(header, "203.0.113.9")]);
-            assert_eq!((address.as_str(), is_https, way), ("192.0.2.1", Some(false), Way::Doubtful), "{header}");
+            assert_eq!(
+                (address.as_str(), is_https, way),
+                ("192.0.2.1", Some(false), Way::Doubtful),
+                "{header}"
+            );
         }
         assert_eq!(peer("192.0.2.1", &[("accept", "*/*")]).2, Way::Direct);
-        let old = Peer::of([127, 0, 0, 1].into(), false, &HeaderMap::new(), Version::HTTP_10, &Proxies::default());
-        assert_eq!(old.way, Way::Doubtful, "what nginx makes of a request unless it is told otherwise");
+        let old = Peer::of(
+            [127, 0, 0, 1].into(),
+            false,
+            &HeaderMap::new(),
+            Version::HTTP_10,
+            &Proxies::default(),
+        );
+        assert_eq!(
+            old.way,
+            Way::Doubtful,
+            "what nginx makes of a request unless it is told otherwise"
+        );
     }
 
     #[test]
@@ -139,7 +201,10 @@ mod tests {
         for (said, meant) in [
             (&["203.0.113.9"][..], "203.0.113.9"),
             (&["127.0.0.1, 203.0.113.9, 10.1.1.1"], "203.0.113.9"),
-            (&["6.6.6.6", "203.0.113.9", "10.1.1.1 ,10.2.2.2"], "203.0.113.9"),
+            (
+                &["6.6.6.6", "203.0.113.9", "10.1.1.1 ,10.2.2.2"],
+                "203.0.113.9",
+            ),
             (&["203.0.113.9:4711"], "203.0.113.9"),
             (&["[2001:db8::7]:443"], "2001:db8::7"),
             (&["2001:db8::7"], "2001:db8::7"),
@@ -151,9 +216,16 @@ mod tests {
             let headers: Vec<_> = said.iter().map(|said| ("x-forwarded-for", *said)).collect();
             assert_eq!(peer("10.9.9.9", &headers).0, meant, "{said:?}");
         }
-        assert_eq!(peer("::ffff:10.9.9.9", &[("x-forwarded-for", "203.0.113.9")]).0, "203.0.113.9");
+        assert_eq!(
+            peer("::ffff:10.9.9.9", &[("x-forwarded-for", "203.0.113.9")]).0,
+            "203.0.113.9"
+        );
         let (_, is_https, way) = peer("::1", &[("x-forwarded-proto", "http, https")]);
         assert_eq!((is_https, way), (Some(true), Way::PassedOn));
-        assert_eq!(peer("::1", &[]), ("::1".to_owned(), Some(false), Way::PassedOn), "one that says nothing of it");
+        assert_eq!(
+            peer("::1", &[]),
+            ("::1".to_owned(), Some(false), Way::PassedOn),
+            "one that says nothing of it"
+        );
     }
 }

@@ -37,7 +37,10 @@ impl Tls {
     /// Reads the files, or says what is wrong with them.
     pub async fn open(files: CertificateFiles) -> Result<Self> {
         let current = Current::read(&files).await?;
-        Ok(Self { files, current: Arc::new(RwLock::new(current)) })
+        Ok(Self {
+            files,
+            current: Arc::new(RwLock::new(current)),
+        })
     }
 
     /// Takes up what the files hold now; whether that is something new. What is wrong with them changes nothing.
@@ -75,7 +78,10 @@ impl Tls {
                     // Said once, not at every look; one half of a pair may have been written already.
                     let told = format!("{error:#}");
                     if told != complaint {
-                        tracing::warn!(error = told, "the certificate cannot be renewed; the former one is served on");
+                        tracing::warn!(
+                            error = told,
+                            "the certificate cannot be renewed; the former one is served on"
+                        );
                         complaint = told;
                     }
                 }
@@ -84,7 +90,13 @@ impl Tls {
     }
 
     pub(super) async fn accept(&self, socket: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-        let config = Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner).config);
+        let config = Arc::clone(
+            &self
+                .current
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .config,
+        );
         TlsAcceptor::from(config).accept(socket).await
     }
 }
@@ -96,8 +108,10 @@ impl Current {
             let read = tokio::fs::read(path).await;
             read.with_context(|| format!("{name} names {}, which cannot be read", path.display()))
         };
-        let (certificate_pem, key_pem) =
-            (read("WAPI_CERT_FILE_PATH", certificate).await?, read("WAPI_CERT_KEY_PATH", key).await?);
+        let (certificate_pem, key_pem) = (
+            read("WAPI_CERT_FILE_PATH", certificate).await?,
+            read("WAPI_CERT_KEY_PATH", key).await?,
+        );
         let config = config(&certificate_pem, &key_pem).with_context(|| {
             format!(
                 "WAPI_CERT_FILE_PATH ({}) and WAPI_CERT_KEY_PATH ({}) are not a PEM certificate and its key",
@@ -105,7 +119,11 @@ impl Current {
                 key.display()
             )
         })?;
-        Ok(Self { config: Arc::new(config), certificate: certificate_pem, key: key_pem })
+        Ok(Self {
+            config: Arc::new(config),
+            certificate: certificate_pem,
+            key: key_pem,
+        })
     }
 }
 
@@ -116,7 +134,9 @@ fn config(certificate: &[u8], key: &[u8]) -> Result<ServerConfig> {
         bail!("there is no certificate in the first");
     }
     let key = PrivateKeyDer::from_pem_slice(key).context("there is no key in the second")?;
-    let mut config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key)?;
+    let mut config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }
@@ -124,7 +144,11 @@ fn config(certificate: &[u8], key: &[u8]) -> Result<ServerConfig> {
 /// What is to be PEM, without the mark that some editors put before a text; or what else it is, and how it becomes that.
 fn pem<'a>(bytes: &'a [u8], which: &str) -> Result<&'a [u8]> {
     let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
-    let has = |words: &str| bytes.windows(words.len()).any(|window| window == words.as_bytes());
+    let has = |words: &str| {
+        bytes
+            .windows(words.len())
+            .any(|window| window == words.as_bytes())
+    };
     // The tag of a sequence, with a length of its own of two bytes.
     if bytes.starts_with(&[0x30, 0x82]) {
         bail!(
@@ -135,7 +159,9 @@ fn pem<'a>(bytes: &'a [u8], which: &str) -> Result<&'a [u8]> {
         bail!("{which} is UTF-16; save it as UTF-8");
     }
     if has("-----BEGIN ENCRYPTED PRIVATE KEY-----") || has("Proc-Type: 4,ENCRYPTED") {
-        bail!("{which} is encrypted, and nobody is there to type its password; decrypt it with `openssl pkey`");
+        bail!(
+            "{which} is encrypted, and nobody is there to type its password; decrypt it with `openssl pkey`"
+        );
     }
     if !has("-----BEGIN ") {
         bail!("{which} is no PEM, which has a line `-----BEGIN …-----`");
@@ -153,17 +179,40 @@ mod tests {
         let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
         crate::app::install_crypto();
         config(certificate.as_bytes(), key.as_bytes()).unwrap();
-        config(format!("\u{feff}{certificate}").as_bytes(), format!("\u{feff}{key}").as_bytes()).unwrap();
-        let utf16: Vec<u8> = "\u{feff}-----BEGIN".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        config(
+            format!("\u{feff}{certificate}").as_bytes(),
+            format!("\u{feff}{key}").as_bytes(),
+        )
+        .unwrap();
+        let utf16: Vec<u8> = "\u{feff}-----BEGIN"
+            .encode_utf16()
+            .flat_map(u16::to_le_bytes)
+            .collect();
         let old = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n";
         for (certificate, key, words) in [
             (made.cert.der().as_ref(), key.as_bytes(), "the first is DER"),
-            (certificate.as_bytes(), b"-----BEGIN ENCRYPTED PRIVATE KEY-----\n".as_slice(), "the second is encrypted"),
-            (certificate.as_bytes(), old.as_bytes(), "the second is encrypted"),
+            (
+                certificate.as_bytes(),
+                b"-----BEGIN ENCRYPTED PRIVATE KEY-----\n".as_slice(),
+                "the second is encrypted",
+            ),
+            (
+                certificate.as_bytes(),
+                old.as_bytes(),
+                "the second is encrypted",
+            ),
             (utf16.as_slice(), key.as_bytes(), "the first is UTF-16"),
             (b"".as_slice(), key.as_bytes(), "the first is no PEM"),
-            (key.as_bytes(), key.as_bytes(), "no certificate in the first"),
-            (certificate.as_bytes(), certificate.as_bytes(), "no key in the second"),
+            (
+                key.as_bytes(),
+                key.as_bytes(),
+                "no certificate in the first",
+            ),
+            (
+                certificate.as_bytes(),
+                certificate.as_bytes(),
+                "no key in the second",
+            ),
         ] {
             let told = format!("{:#}", config(certificate, key).map(drop).unwrap_err());
             assert!(told.contains(words), "{words}: {told}");

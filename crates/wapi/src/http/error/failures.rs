@@ -21,7 +21,10 @@ pub(super) fn code(failure: &Failure) -> (&'static str, &'static str) {
         "expired" => ("expired", "The message expired before it could be sent"),
         GROUP_NOT_FOUND => (GROUP_NOT_FOUND, "The account is in no such group"),
         NEWSLETTER_NOT_FOUND => (NEWSLETTER_NOT_FOUND, "There is no such newsletter"),
-        NOT_NEWSLETTER_ADMIN => (NOT_NEWSLETTER_ADMIN, "The account may not post in this newsletter"),
+        NOT_NEWSLETTER_ADMIN => (
+            NOT_NEWSLETTER_ADMIN,
+            "The account may not post in this newsletter",
+        ),
         NOT_ON_WHATSAPP => (NOT_ON_WHATSAPP, "The number is not on WhatsApp"),
         "session_logged_out" => ("session_logged_out", "The device was logged out"),
         _ => ("not_sendable", "The message cannot be sent"),

@@ -29,12 +29,16 @@ impl From<CommandError> for Problem {
             CommandError::Paired => Self::AlreadyPaired,
             CommandError::NotOnline { status, reason } => Self::NotOnline { status, reason },
             CommandError::Busy => Self::SessionBusy,
-            CommandError::NoAnswer(error) => Self::NoAnswer { detail: error.to_string() },
-            CommandError::NoCode(NoCode::Silence(within)) => {
-                Self::NoAnswer { detail: format!("no pairing code came within {within:?}") }
-            }
+            CommandError::NoAnswer(error) => Self::NoAnswer {
+                detail: error.to_string(),
+            },
+            CommandError::NoCode(NoCode::Silence(within)) => Self::NoAnswer {
+                detail: format!("no pairing code came within {within:?}"),
+            },
             CommandError::NoCode(NoCode::Refused(detail)) => Self::NoPairingCode { detail },
-            CommandError::NotSaved(error) => Self::NotReady { detail: error.to_string() },
+            CommandError::NotSaved(error) => Self::NotReady {
+                detail: error.to_string(),
+            },
         }
     }
 }

@@ -13,7 +13,9 @@ impl From<SendError> for Problem {
             SendError::NotPaired => Self::NotPaired,
             SendError::Full(most) => Self::QueueFull(most),
             SendError::Stopping => Self::Stopping,
-            SendError::Store(error) => Self::NotReady { detail: error.to_string() },
+            SendError::Store(error) => Self::NotReady {
+                detail: error.to_string(),
+            },
         }
     }
 }
@@ -33,7 +35,9 @@ impl From<NotSet> for Problem {
             NotSet::NotAsked(error) => error.into(),
             NotSet::NotSent(error) => error.into(),
             NotSet::Failed(failure) => Self::NotSent(failure),
-            NotSet::NoAnswer => Self::NoAnswer { detail: error.to_string() },
+            NotSet::NoAnswer => Self::NoAnswer {
+                detail: error.to_string(),
+            },
         }
     }
 }
@@ -45,11 +49,15 @@ impl From<AskError> for Problem {
             AskError::NotPaired => Self::NotPaired,
             AskError::NotOnline { status, reason } => Self::NotOnline { status, reason },
             AskError::NoMessage => Self::NoMessage,
-            AskError::Store(error) => Self::NotReady { detail: error.to_string() },
-            AskError::NotAnswered(NotAnswered::Silence(within)) => {
-                Self::NoAnswer { detail: format!("WhatsApp did not answer within {within:?}") }
-            }
-            AskError::NotAnswered(error) => Self::Refused { detail: error.to_string() },
+            AskError::Store(error) => Self::NotReady {
+                detail: error.to_string(),
+            },
+            AskError::NotAnswered(NotAnswered::Silence(within)) => Self::NoAnswer {
+                detail: format!("WhatsApp did not answer within {within:?}"),
+            },
+            AskError::NotAnswered(error) => Self::Refused {
+                detail: error.to_string(),
+            },
         }
     }
 }

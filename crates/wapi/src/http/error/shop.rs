@@ -18,8 +18,12 @@ impl MissingInShop {
 
     pub(super) const fn detail(self) -> &'static str {
         match self {
-            Self::Catalog => "WhatsApp knows of none; a business fills it in its WhatsApp Business app",
-            Self::Order => "WhatsApp knows of none with this id and token; the message of type `order` has both",
+            Self::Catalog => {
+                "WhatsApp knows of none; a business fills it in its WhatsApp Business app"
+            }
+            Self::Order => {
+                "WhatsApp knows of none with this id and token; the message of type `order` has both"
+            }
         }
     }
 }

@@ -21,18 +21,32 @@ impl Fields {
             None | Some(Value::Null) => false,
             Some(Value::Bool(flag)) => flag,
             Some(other) => {
-                self.refuse(field, format!("is {}, but must be true or false", kind(&other)));
+                self.refuse(
+                    field,
+                    format!("is {}, but must be true or false", kind(&other)),
+                );
                 false
             }
         }
     }
 
     /// A whole number that may be left out.
-    pub fn optional_number(&mut self, field: &'static str, range: std::ops::RangeInclusive<u64>) -> Option<u64> {
+    pub fn optional_number(
+        &mut self,
+        field: &'static str,
+        range: std::ops::RangeInclusive<u64>,
+    ) -> Option<u64> {
         let value = self.take(field).filter(|value| !value.is_null())?;
         let number = value.as_u64().filter(|number| range.contains(number));
         if number.is_none() {
-            self.refuse(field, format!("must be a whole number from {} to {}", range.start(), range.end()));
+            self.refuse(
+                field,
+                format!(
+                    "must be a whole number from {} to {}",
+                    range.start(),
+                    range.end()
+                ),
+            );
         }
         number
     }
@@ -63,7 +77,11 @@ impl Fields {
     }
 
     /// A number that must be there.
-    pub fn decimal(&mut self, field: &'static str, range: std::ops::RangeInclusive<f64>) -> Option<f64> {
+    pub fn decimal(
+        &mut self,
+        field: &'static str,
+        range: std::ops::RangeInclusive<f64>,
+    ) -> Option<f64> {
         let number = match self.take(field) {
             None | Some(Value::Null) => return self.wrong(field, "is missing"),
             Some(value) => value.as_f64().filter(|number| range.contains(number)),
@@ -78,13 +96,23 @@ impl Fields {
     }
 
     /// A list of objects, so many of them; to be [taken back](Self::absorb) one by one.
-    pub fn objects(&mut self, field: &'static str, count: std::ops::RangeInclusive<usize>) -> Option<Vec<Self>> {
+    pub fn objects(
+        &mut self,
+        field: &'static str,
+        count: std::ops::RangeInclusive<usize>,
+    ) -> Option<Vec<Self>> {
         let objects: Option<Vec<_>> = match self.take(field) {
             Some(Value::Array(list)) => list.into_iter().map(Self::of).collect(),
             _ => None,
         };
         let objects = objects.filter(|list| count.contains(&list.len()));
-        let problem = || format!("must be a list of {} to {} objects", count.start(), count.end());
+        let problem = || {
+            format!(
+                "must be a list of {} to {} objects",
+                count.start(),
+                count.end()
+            )
+        };
         self.judged(field, objects.ok_or_else(problem))
     }
 
@@ -104,10 +132,17 @@ impl Fields {
     /// Notes what is wrong with a field, and looks at it no more.
     pub fn refuse(&mut self, field: &'static str, detail: impl Into<String>) {
         self.fields.remove(field);
-        self.errors.push(FieldError { field: field.into(), detail: detail.into() });
+        self.errors.push(FieldError {
+            field: field.into(),
+            detail: detail.into(),
+        });
     }
 }
 
 fn fits(text: String, longest: usize) -> Result<String, String> {
-    if text.chars().count() > longest { Err(format!("is longer than {longest} characters")) } else { Ok(text) }
+    if text.chars().count() > longest {
+        Err(format!("is longer than {longest} characters"))
+    } else {
+        Ok(text)
+    }
 }

@@ -46,7 +46,14 @@ impl Held {
 impl Budgeted {
     pub fn new(body: Body) -> (Self, Held) {
         let held = Held::default();
-        (Self { pieces: body.into_data_stream(), held: held.clone(), enough: (0, 0) }, held)
+        (
+            Self {
+                pieces: body.into_data_stream(),
+                held: held.clone(),
+                enough: (0, 0),
+            },
+            held,
+        )
     }
 }
 
@@ -57,7 +64,11 @@ impl Stream for Budgeted {
         let held = self.held.get();
         if held >= BESIDE {
             // Whoever asks again and again without having made use of anything looks in vain for the end of something.
-            let asked = if self.enough.0 == held { self.enough.1 + 1 } else { 0 };
+            let asked = if self.enough.0 == held {
+                self.enough.1 + 1
+            } else {
+                0
+            };
             self.enough = (held, asked);
             if asked > IN_VAIN {
                 return Poll::Ready(Some(Err(TooMuch.into())));
@@ -120,15 +131,22 @@ mod tests {
         for (number, form) in forms.into_iter().enumerate() {
             let (content, read) = read(form, 4_096).await;
             assert!(content.is_err(), "form {number} was taken");
-            assert!(read <= 2 * BESIDE, "{read} bytes of form {number} were read");
+            assert!(
+                read <= 2 * BESIDE,
+                "{read} bytes of form {number} were read"
+            );
         }
     }
 
     #[tokio::test]
     async fn contents_may_be_of_any_size_and_come_in_any_pieces() {
         let content = vec![b'\r'; 2_000_000];
-        let form =
-            [&b"--b\r\ncontent-disposition: form-data; name=\"file\"\r\n\r\n"[..], &content, b"\r\n--b--\r\n"].concat();
+        let form = [
+            &b"--b\r\ncontent-disposition: form-data; name=\"file\"\r\n\r\n"[..],
+            &content,
+            b"\r\n--b--\r\n",
+        ]
+        .concat();
         for piece in [7, 4_096, BESIDE, 1 << 20] {
             let (read, _) = read(form.clone(), piece).await;
             assert_eq!(read.unwrap(), content.len(), "in pieces of {piece}");

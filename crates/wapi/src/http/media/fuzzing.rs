@@ -12,30 +12,52 @@ use crate::media::filename::Disposition;
 
 /// The first byte says how large the file is, the others are the header.
 pub fn range(bytes: &[u8]) {
-    let Some((size, wanted)) = bytes.split_first() else { return };
-    let Ok(wanted) = HeaderValue::from_bytes(wanted) else { return };
+    let Some((size, wanted)) = bytes.split_first() else {
+        return;
+    };
+    let Ok(wanted) = HeaderValue::from_bytes(wanted) else {
+        return;
+    };
     let size = u64::from(*size);
     let asked = HeaderMap::from_iter([(header::RANGE, wanted)]);
     if let Ok(Some(part)) = headers::range(&asked, "hash", size) {
-        assert!(part.start < part.end && part.end <= size, "{part:?} of {size}");
+        assert!(
+            part.start < part.end && part.end <= size,
+            "{part:?} of {size}"
+        );
     }
 }
 
 /// The first line is the `Content-Type`, what follows is the body, in pieces.
 pub fn form(bytes: &[u8]) {
-    let line = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
-    let Ok(content_type) = std::str::from_utf8(&bytes[..line]) else { return };
-    let Ok(Some(boundary)) = upload::boundary(content_type) else { return };
+    let line = bytes
+        .iter()
+        .position(|byte| *byte == b'\n')
+        .unwrap_or(bytes.len());
+    let Ok(content_type) = std::str::from_utf8(&bytes[..line]) else {
+        return;
+    };
+    let Ok(Some(boundary)) = upload::boundary(content_type) else {
+        return;
+    };
     let body = bytes.get(line + 1..).unwrap_or_default();
-    let pieces: Vec<_> = body.chunks(7).map(|piece| Ok::<_, Infallible>(Bytes::copy_from_slice(piece))).collect();
+    let pieces: Vec<_> = body
+        .chunks(7)
+        .map(|piece| Ok::<_, Infallible>(Bytes::copy_from_slice(piece)))
+        .collect();
     let reading = async {
         let mut form = Multipart::new(stream::iter(pieces), boundary);
         while let Ok(Some(mut part)) = form.next_field().await {
-            part.headers().get(header::CONTENT_DISPOSITION).map(|value| Disposition::read(value.as_bytes()));
+            part.headers()
+                .get(header::CONTENT_DISPOSITION)
+                .map(|value| Disposition::read(value.as_bytes()));
             while let Ok(Some(_)) = part.chunk().await {}
         }
     };
-    assert!(reading.now_or_never().is_some(), "the body is there, and still it is waited for");
+    assert!(
+        reading.now_or_never().is_some(),
+        "the body is there, and still it is waited for"
+    );
 }
 
 #[cfg(test)]

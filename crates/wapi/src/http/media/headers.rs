@@ -19,15 +19,26 @@ pub struct Unsatisfiable;
 
 /// The headers of a file, whichever part of it is sent.
 pub fn of(facts: &MediaFacts, sha256: &str) -> HeaderMap {
-    let mime_type = facts.mime_type.as_deref().unwrap_or("application/octet-stream");
-    let kind = HeaderValue::from_str(mime_type).unwrap_or(HeaderValue::from_static("application/octet-stream"));
-    let disposition = if is_shown(mime_type) { "inline" } else { "attachment" };
+    let mime_type = facts
+        .mime_type
+        .as_deref()
+        .unwrap_or("application/octet-stream");
+    let kind = HeaderValue::from_str(mime_type)
+        .unwrap_or(HeaderValue::from_static("application/octet-stream"));
+    let disposition = if is_shown(mime_type) {
+        "inline"
+    } else {
+        "attachment"
+    };
     let name = facts.filename.as_deref().filter(|name| !name.is_empty());
     let disposition = match name {
         // For those who know but one of the two.
         Some(name) => format!(
             "{disposition}; filename=\"{}\"; filename*=UTF-8''{}",
-            name.replace(|sign: char| !matches!(sign, ' ' | '!' | '#'..='[' | ']'..='~'), "_"),
+            name.replace(
+                |sign: char| !matches!(sign, ' ' | '!' | '#'..='[' | ']'..='~'),
+                "_"
+            ),
             utf8_percent_encode(name, &IN_NAMES)
         ),
         None => disposition.to_owned(),
@@ -38,31 +49,58 @@ pub fn of(facts: &MediaFacts, sha256: &str) -> HeaderMap {
         (header::CONTENT_DISPOSITION, ours(disposition)),
         (header::ETAG, ours(format!("\"{sha256}\""))),
         (header::ACCEPT_RANGES, HeaderValue::from_static("bytes")),
-        (header::CACHE_CONTROL, HeaderValue::from_static("private, max-age=3600")),
-        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        (
+            header::CACHE_CONTROL,
+            HeaderValue::from_static("private, max-age=3600"),
+        ),
+        (
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        ),
         // Should a browser open it all the same, it runs nothing.
-        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox; default-src 'none'")),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            HeaderValue::from_static("sandbox; default-src 'none'"),
+        ),
     ])
 }
 
 /// Length and place of what is sent.
 pub fn of_part(part: &Range<u64>, size: u64, is_part: bool) -> HeaderMap {
     let ours = |text: String| HeaderValue::from_str(&text).expect("it is visible ASCII");
-    let mut headers = HeaderMap::from_iter([(header::CONTENT_LENGTH, ours((part.end - part.start).to_string()))]);
+    let mut headers = HeaderMap::from_iter([(
+        header::CONTENT_LENGTH,
+        ours((part.end - part.start).to_string()),
+    )]);
     if is_part {
-        headers.insert(header::CONTENT_RANGE, ours(format!("bytes {}-{}/{size}", part.start, part.end - 1)));
+        headers.insert(
+            header::CONTENT_RANGE,
+            ours(format!("bytes {}-{}/{size}", part.start, part.end - 1)),
+        );
     }
     headers
 }
 
 fn is_shown(mime_type: &str) -> bool {
-    let essence = mime_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    SHOWN.contains(&essence.as_str()) || essence.starts_with("audio/") || essence.starts_with("video/")
+    let essence = mime_type
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    SHOWN.contains(&essence.as_str())
+        || essence.starts_with("audio/")
+        || essence.starts_with("video/")
 }
 
 /// Whether the caller has the file already, as `If-None-Match` says.
 pub fn is_known(asked: &HeaderMap, sha256: &str) -> bool {
-    let Some(known) = asked.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok()) else { return false };
+    let Some(known) = asked
+        .get(header::IF_NONE_MATCH)
+        .and_then(|value| value.to_str().ok())
+    else {
+        return false;
+    };
     known
         .split(',')
         .map(|tag| tag.trim().trim_start_matches("W/"))
@@ -70,13 +108,29 @@ pub fn is_known(asked: &HeaderMap, sha256: &str) -> bool {
 }
 
 /// The part that is asked for; `None`: all of it. Several parts at once, or words that are no range, are answered with the whole file.
-pub fn range(asked: &HeaderMap, sha256: &str, size: u64) -> Result<Option<Range<u64>>, Unsatisfiable> {
-    let is_of_this_file = |value: &HeaderValue| value.to_str().is_ok_and(|tag| tag.trim_matches('"') == sha256);
+pub fn range(
+    asked: &HeaderMap,
+    sha256: &str,
+    size: u64,
+) -> Result<Option<Range<u64>>, Unsatisfiable> {
+    let is_of_this_file = |value: &HeaderValue| {
+        value
+            .to_str()
+            .is_ok_and(|tag| tag.trim_matches('"') == sha256)
+    };
     if !asked.get(header::IF_RANGE).is_none_or(is_of_this_file) {
         return Ok(None);
     }
-    let Some(wanted) = asked.get(header::RANGE).and_then(|value| value.to_str().ok()) else { return Ok(None) };
-    let Some((first, last)) = wanted.strip_prefix("bytes=").and_then(|range| range.split_once('-')) else {
+    let Some(wanted) = asked
+        .get(header::RANGE)
+        .and_then(|value| value.to_str().ok())
+    else {
+        return Ok(None);
+    };
+    let Some((first, last)) = wanted
+        .strip_prefix("bytes=")
+        .and_then(|range| range.split_once('-'))
+    else {
         return Ok(None);
     };
     let number = |text: &str| text.trim().parse::<u64>().ok();
@@ -94,7 +148,11 @@ pub fn range(asked: &HeaderMap, sha256: &str, size: u64) -> Result<Option<Range<
             _ => return Ok(None),
         },
     };
-    if part.start < part.end { Ok(Some(part)) } else { Err(Unsatisfiable) }
+    if part.start < part.end {
+        Ok(Some(part))
+    } else {
+        Err(Unsatisfiable)
+    }
 }
 
 #[cfg(test)]
@@ -115,7 +173,14 @@ mod tests {
         assert_eq!(range("bytes=-3"), Ok(Some(7..10)));
         assert_eq!(range("bytes=-99"), Ok(Some(0..10)));
         assert_eq!(range("bytes=0-99"), Ok(Some(0..10)));
-        for whole in ["items=0-1", "bytes=5-4", "bytes=a-b", "bytes=0-1,3-4", "bytes", "bytes=18446744073709551616-"] {
+        for whole in [
+            "items=0-1",
+            "bytes=5-4",
+            "bytes=a-b",
+            "bytes=0-1,3-4",
+            "bytes",
+            "bytes=18446744073709551616-",
+        ] {
             assert_eq!(range(whole), Ok(None), "{whole}");
         }
         for unsatisfiable in ["bytes=10-", "bytes=10-20", "bytes=-0"] {
@@ -130,7 +195,10 @@ mod tests {
         assert_eq!(range(&asked, "hash", 10), Ok(None));
         asked.insert(header::IF_RANGE, "\"hash\"".parse().unwrap());
         assert_eq!(range(&asked, "hash", 10), Ok(Some(0..4)));
-        assert!(is_known(&asks(header::IF_NONE_MATCH, "\"x\", W/\"hash\""), "hash"));
+        assert!(is_known(
+            &asks(header::IF_NONE_MATCH, "\"x\", W/\"hash\""),
+            "hash"
+        ));
         assert!(!is_known(&asks(header::IF_NONE_MATCH, "\"x\""), "hash"));
     }
 
@@ -146,10 +214,22 @@ mod tests {
             assert_eq!(headers["x-content-type-options"], "nosniff");
             headers["content-disposition"].to_str().unwrap().to_owned()
         };
-        for harmless in ["image/jpeg", "image/PNG", "video/mp4", "audio/ogg; codecs=opus"] {
+        for harmless in [
+            "image/jpeg",
+            "image/PNG",
+            "video/mp4",
+            "audio/ogg; codecs=opus",
+        ] {
             assert_eq!(shown(harmless, None), "inline", "{harmless}");
         }
-        for risky in ["text/html", "image/svg+xml", "application/pdf", "text/javascript", "", "image/jpeg\nx: y"] {
+        for risky in [
+            "text/html",
+            "image/svg+xml",
+            "application/pdf",
+            "text/javascript",
+            "",
+            "image/jpeg\nx: y",
+        ] {
             assert!(shown(risky, None).starts_with("attachment"), "{risky}");
         }
         let both = "attachment; filename=\"a____.html\"; filename*=UTF-8''a%22%0D%0A%D0%B1.html";

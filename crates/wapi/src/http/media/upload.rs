@@ -38,12 +38,30 @@ pub async fn upload(
 ) -> Result<Response, Problem> {
     query.done()?;
     let life = gateway.life(&session)?;
-    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok())
+        .unwrap_or_default();
     let file = match boundary(kind)? {
         Some(boundary) => {
-            posted(&gateway, &session, request.into_body(), boundary, gateway.media.policy().largest).await?
+            posted(
+                &gateway,
+                &session,
+                request.into_body(),
+                boundary,
+                gateway.media.policy().largest,
+            )
+            .await?
         }
-        None => linked(&gateway, &session, Fields::from_request(request, &()).await?).await?,
+        None => {
+            linked(
+                &gateway,
+                &session,
+                Fields::from_request(request, &()).await?,
+            )
+            .await?
+        }
     };
     kept(&gateway, &life, file).await
 }
@@ -53,22 +71,36 @@ pub fn boundary(content_type: &str) -> Result<Option<String>, Problem> {
     if essence(content_type) != "multipart/form-data" {
         return Ok(None);
     }
-    let boundary = filename::parameters(content_type).into_iter().find(|(name, _)| name == "boundary");
-    let boundary = boundary.map(|(_, boundary)| boundary).filter(|boundary| (1..=200).contains(&boundary.len()));
-    let missing = || Problem::Body("its Content-Type says multipart/form-data without a boundary".to_owned());
+    let boundary = filename::parameters(content_type)
+        .into_iter()
+        .find(|(name, _)| name == "boundary");
+    let boundary = boundary
+        .map(|(_, boundary)| boundary)
+        .filter(|boundary| (1..=200).contains(&boundary.len()));
+    let missing =
+        || Problem::Body("its Content-Type says multipart/form-data without a boundary".to_owned());
     boundary.map(Some).ok_or_else(missing)
 }
 
 async fn kept(gateway: &Gateway, life: &Life, file: File) -> Result<Response, Problem> {
     let record = gateway.media.add(life, file).await.map_err(|error| {
         tracing::error!(error = format!("{error:#}"), "an upload cannot be kept");
-        Problem::NotReady { detail: "the file cannot be kept at the moment".to_owned() }
+        Problem::NotReady {
+            detail: "the file cannot be kept at the moment".to_owned(),
+        }
     })?;
     Ok((StatusCode::CREATED, Json(MediaInfo::from(record))).into_response())
 }
 
-async fn linked(gateway: &Gateway, session: &SessionName, mut fields: Fields) -> Result<File, Problem> {
-    let (link, sha256) = (fields.text("link"), fields.optional_parsed(SHA256, message::sha256));
+async fn linked(
+    gateway: &Gateway,
+    session: &SessionName,
+    mut fields: Fields,
+) -> Result<File, Problem> {
+    let (link, sha256) = (
+        fields.text("link"),
+        fields.optional_parsed(SHA256, message::sha256),
+    );
     fields.refuse_unknown();
     let link = fields.done(link)?;
     fetched(gateway, session, &link, sha256.as_deref()).await
@@ -81,7 +113,11 @@ pub async fn fetched(
     link: &str,
     sha256: Option<&str>,
 ) -> Result<File, Problem> {
-    match gateway.fetcher.any_file(Whose::caller(session.as_str()), link, sha256).await {
+    match gateway
+        .fetcher
+        .any_file(Whose::caller(session.as_str()), link, sha256)
+        .await
+    {
         Ok(file) => Ok(file),
         Err(NoFile::OtherHash(found)) => Err(other_hash(&found)),
         Err(NoFile::NotKept(error)) => Err(NotTaken::Disk(error).into()),
@@ -102,22 +138,37 @@ pub async fn posted(
     let mut form = Multipart::new(pieces, boundary);
     let (mut found, mut sha256) = (None, None);
     while let Some(mut part) = form.next_field().await.map_err(broken)? {
-        let disposition =
-            part.headers().get(header::CONTENT_DISPOSITION).map(|value| Disposition::read(value.as_bytes()));
+        let disposition = part
+            .headers()
+            .get(header::CONTENT_DISPOSITION)
+            .map(|value| Disposition::read(value.as_bytes()));
         let Disposition { name, filename } = disposition.unwrap_or_default();
         match name.as_deref().unwrap_or_default() {
-            FILE if found.is_none() => found = Some(file(gateway, &mut part, &held, filename, largest).await?),
+            FILE if found.is_none() => {
+                found = Some(file(gateway, &mut part, &held, filename, largest).await?)
+            }
             SHA256 if sha256.is_none() => sha256 = Some(hash(&mut part).await?),
             name => {
-                let why =
-                    if [FILE, SHA256].contains(&name) { "is there twice" } else { "is not a field of this route" };
+                let why = if [FILE, SHA256].contains(&name) {
+                    "is there twice"
+                } else {
+                    "is not a field of this route"
+                };
                 let field = name.chars().take(LONGEST_NAME).collect::<String>().into();
-                return Err(Problem::Fields(vec![FieldError { field, detail: why.to_owned() }]));
+                return Err(Problem::Fields(vec![FieldError {
+                    field,
+                    detail: why.to_owned(),
+                }]));
             }
         }
     }
     let why = "is missing: the form must have a part of this name, with the file in it";
-    let Posted { taken, head, filename, said } = found.ok_or_else(|| Problem::field(FILE, why))?;
+    let Posted {
+        taken,
+        head,
+        filename,
+        said,
+    } = found.ok_or_else(|| Problem::field(FILE, why))?;
     match sha256 {
         Some(sha256) if sha256 != taken.sha256 => Err(other_hash(&taken.sha256)),
         _ => {
@@ -128,7 +179,10 @@ pub async fn posted(
 }
 
 fn other_hash(found: &str) -> Problem {
-    Problem::field(SHA256, format!("is not that of the file that came, which is {found}; send the file again"))
+    Problem::field(
+        SHA256,
+        format!("is not that of the file that came, which is {found}; send the file again"),
+    )
 }
 
 async fn hash(part: &mut Field<'_>) -> Result<String, Problem> {
@@ -139,7 +193,8 @@ async fn hash(part: &mut Field<'_>) -> Result<String, Problem> {
             break;
         }
     }
-    message::sha256(String::from_utf8_lossy(&text).trim()).map_err(|why| Problem::field(SHA256, why))
+    message::sha256(String::from_utf8_lossy(&text).trim())
+        .map_err(|why| Problem::field(SHA256, why))
 }
 
 /// A file as it came, with what the form says of it.
@@ -158,14 +213,23 @@ async fn file(
     filename: Option<String>,
     largest: u64,
 ) -> Result<Posted, Problem> {
-    let said = part.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).map(str::to_owned);
+    let said = part
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok())
+        .map(str::to_owned);
     let mut intake = Intake::begin(gateway.media.workshop().place(), largest).await?;
     while let Some(piece) = part.chunk().await.map_err(broken)? {
         held.used(piece.len());
         intake.take(&piece).await?;
     }
     let (taken, head) = intake.finish().await?;
-    Ok(Posted { taken, head, filename, said })
+    Ok(Posted {
+        taken,
+        head,
+        filename,
+        said,
+    })
 }
 
 fn broken(error: multer::Error) -> Problem {
@@ -173,7 +237,8 @@ fn broken(error: multer::Error) -> Problem {
         return Problem::TooSlow;
     }
     // What lies behind it says more than the reader of forms does.
-    let cause = std::iter::successors(std::error::Error::source(&error), |cause| cause.source()).last();
+    let cause =
+        std::iter::successors(std::error::Error::source(&error), |cause| cause.source()).last();
     Problem::Body(match cause {
         Some(cause) => format!("it is no whole form: {error}: {cause}"),
         None => format!("it is no whole form: {error}"),
@@ -186,7 +251,9 @@ impl From<NotTaken> for Problem {
             NotTaken::TooLarge(most) => Self::TooLarge(usize::try_from(most).unwrap_or(usize::MAX)),
             NotTaken::Disk(error) => {
                 tracing::error!(%error, "an upload cannot be written to the disk");
-                Self::NotReady { detail: "the file cannot be written to the disk at the moment".to_owned() }
+                Self::NotReady {
+                    detail: "the file cannot be written to the disk at the moment".to_owned(),
+                }
             }
         }
     }

@@ -32,17 +32,33 @@ fn item(fields: &mut Fields) -> Option<Message> {
         return None;
     };
     let content = content::content(fields, kind)?;
-    if content.file().is_some_and(|(_, media)| media.view_once || media.round || media.gif) {
-        fields.refuse(kind, "cannot be of a kind of its own within an album: no view_once, gif or round");
+    if content
+        .file()
+        .is_some_and(|(_, media)| media.view_once || media.round || media.gif)
+    {
+        fields.refuse(
+            kind,
+            "cannot be of a kind of its own within an album: no view_once, gif or round",
+        );
     }
     Some(Message::new(content))
 }
 
 /// What the first message says.
 pub(super) fn announced(items: &[Message]) -> Content {
-    let count = |kind: &str| items.iter().filter(|item| item.content.kind() == kind).count();
+    let count = |kind: &str| {
+        items
+            .iter()
+            .filter(|item| item.content.kind() == kind)
+            .count()
+    };
     let of = |kind| u32::try_from(count(kind)).unwrap_or(u32::MAX);
-    Content::Album { album: Album { images: of("image"), videos: of("video") } }
+    Content::Album {
+        album: Album {
+            images: of("image"),
+            videos: of("video"),
+        },
+    }
 }
 
 /// Has an album accepted: all its messages, the one that announces them first. Under an idempotency key, each message has its share
@@ -53,14 +69,28 @@ pub(super) async fn accept(
     key: Option<IdempotencyKey>,
     wait: Duration,
 ) -> Result<(Vec<SentMessage>, bool), Problem> {
-    let Accepting { gateway, session, life } = accepting;
+    let Accepting {
+        gateway,
+        session,
+        life,
+    } = accepting;
     let (parent, replayed) = accepting.one(asked, key.clone(), Duration::ZERO).await?;
     let mut ids = vec![parent.id.clone()];
     for (index, item) in asked.items.iter().enumerate() {
-        let message = Message { album_id: Some(parent.id.clone()), ..item.clone() };
+        let message = Message {
+            album_id: Some(parent.id.clone()),
+            ..item.clone()
+        };
         let (send_at, expires_in) = (asked.send_at, asked.expires_in);
-        let child = Asked { send_at, expires_in, ..Asked::about(asked.to.clone(), message) };
-        let key = key.clone().map(|key| IdempotencyKey { route: format!("{} album[{index}]", key.route), ..key });
+        let child = Asked {
+            send_at,
+            expires_in,
+            ..Asked::about(asked.to.clone(), message)
+        };
+        let key = key.clone().map(|key| IdempotencyKey {
+            route: format!("{} album[{index}]", key.route),
+            ..key
+        });
         ids.push(accepting.one(&child, key, Duration::ZERO).await?.0.id);
     }
     // One after the other they leave; whoever waits, waits for the last.
@@ -71,7 +101,11 @@ pub(super) async fn accept(
     }
     let mut messages = Vec::with_capacity(ids.len());
     for id in &ids {
-        let found = gateway.store.sent_message(life, id).await.map_err(unreadable)?;
+        let found = gateway
+            .store
+            .sent_message(life, id)
+            .await
+            .map_err(unreadable)?;
         messages.push(found.ok_or(Problem::NoMessage)?);
     }
     Ok((messages, replayed))

@@ -49,24 +49,46 @@ pub async fn send(
     let messages = read(fields)?;
     let life = gateway.life(&session)?;
     let key = key.map(|key| key.of(&life));
-    let accepting = Accepting { gateway: &gateway, session: &session, life: &life };
+    let accepting = Accepting {
+        gateway: &gateway,
+        session: &session,
+        life: &life,
+    };
     // Each has its share: what was cut off is gone on with when the request comes again.
     let share = |index: usize| {
-        key.clone().map(|key| IdempotencyKey { route: format!("{} messages[{index}]", key.route), ..key })
+        key.clone().map(|key| IdempotencyKey {
+            route: format!("{} messages[{index}]", key.route),
+            ..key
+        })
     };
     // It was another request if any of its messages was, also one of those that this one has not got.
     for key in (0..MOST).filter_map(share) {
-        if matches!(gateway.store.accepted_before(&key).await.map_err(unreadable)?, Some(Acceptance::KeyTaken)) {
+        if matches!(
+            gateway
+                .store
+                .accepted_before(&key)
+                .await
+                .map_err(unreadable)?,
+            Some(Acceptance::KeyTaken)
+        ) {
             return Err(Problem::KeyTaken);
         }
     }
-    gateway.sessions.meet(&session, messages.iter().map(|asked| &asked.to)).await;
+    gateway
+        .sessions
+        .meet(&session, messages.iter().map(|asked| &asked.to))
+        .await;
     let mut outcomes = Vec::with_capacity(messages.len());
     for (index, asked) in messages.into_iter().enumerate() {
-        outcomes.push(match accepting.all(&asked, share(index), Duration::ZERO).await {
-            Ok((messages, replayed)) => Ok((answer_with(&gateway, &asked, &session, messages).await, replayed)),
-            Err(problem) => Err(problem),
-        });
+        outcomes.push(
+            match accepting.all(&asked, share(index), Duration::ZERO).await {
+                Ok((messages, replayed)) => Ok((
+                    answer_with(&gateway, &asked, &session, messages).await,
+                    replayed,
+                )),
+                Err(problem) => Err(problem),
+            },
+        );
     }
     if outcomes.iter().all(Result::is_err) {
         return Err(match outcomes.into_iter().find_map(Result::err) {
@@ -78,10 +100,17 @@ pub async fn send(
     let is_any_new = outcomes.iter().flatten().any(|(_, replayed)| !replayed);
     let result = |outcome: Result<(Answer, bool), Problem>| match outcome {
         Ok((answer, _)) => Outcome::Accepted(answer),
-        Err(problem) => Outcome::Refused { error: problem.document() },
+        Err(problem) => Outcome::Refused {
+            error: problem.document(),
+        },
     };
-    let answers = Answers { results: outcomes.into_iter().map(result).collect() };
-    Ok(marked((StatusCode::ACCEPTED, Json(answers)).into_response(), !is_any_new))
+    let answers = Answers {
+        results: outcomes.into_iter().map(result).collect(),
+    };
+    Ok(marked(
+        (StatusCode::ACCEPTED, Json(answers)).into_response(),
+        !is_any_new,
+    ))
 }
 
 fn read(mut fields: Fields) -> Result<Vec<Asked>, Problem> {
@@ -95,13 +124,19 @@ fn read(mut fields: Fields) -> Result<Vec<Asked>, Problem> {
             Err(other) => return Err(other),
         }
     }
-    if wrong.is_empty() { Ok(messages) } else { Err(Problem::Fields(wrong)) }
+    if wrong.is_empty() {
+        Ok(messages)
+    } else {
+        Err(Problem::Fields(wrong))
+    }
 }
 
 /// What is wrong with one of many.
 fn of_message(index: usize, errors: Vec<FieldError>) -> impl Iterator<Item = FieldError> {
-    errors.into_iter().map(move |FieldError { field, detail }| FieldError {
-        field: format!("messages[{index}].{field}").into(),
-        detail,
-    })
+    errors
+        .into_iter()
+        .map(move |FieldError { field, detail }| FieldError {
+            field: format!("messages[{index}].{field}").into(),
+            detail,
+        })
 }

@@ -39,7 +39,10 @@ pub const KINDS: [&str; 18] = [
 ];
 const NOT_SENT: [(&str, &str); 2] = [
     ("template", "cannot be sent yet"),
-    ("order", "is received only: a customer puts it together on a phone, from the catalogue"),
+    (
+        "order",
+        "is received only: a customer puts it together on a phone, from the catalogue",
+    ),
 ];
 /// WhatsApp's own limit.
 const MOST_MENTIONS: usize = 1_024;
@@ -67,7 +70,11 @@ impl Asked {
             ChatId::parse_with_status(text)
         });
         let kind = kind(&mut fields);
-        let items = if kind == Some("album") { albums::items(&mut fields) } else { Some(Vec::new()) };
+        let items = if kind == Some("album") {
+            albums::items(&mut fields)
+        } else {
+            Some(Vec::new())
+        };
         let content = match (kind, &items) {
             (Some("album"), items) => items.as_ref().map(|items| albums::announced(items)),
             (kind, _) => kind.and_then(|kind| content::content(&mut fields, kind)),
@@ -75,20 +82,42 @@ impl Asked {
         status::check(&mut fields, to.as_ref(), kind, content.as_ref());
         newsletter::check(&mut fields, to.as_ref(), kind, content.as_ref());
         let context = context(&mut fields);
-        if context.is_some() && content.as_ref().is_some_and(|content| !content.stands_alone()) {
-            fields.refuse("context", "does not belong to a message that names the one it is about itself");
+        if context.is_some()
+            && content
+                .as_ref()
+                .is_some_and(|content| !content.stands_alone())
+        {
+            fields.refuse(
+                "context",
+                "does not belong to a message that names the one it is about itself",
+            );
         }
         let mentions = mentions(&mut fields);
         let audience = status::audience(&mut fields, to.as_ref(), kind);
         let send_at = fields.optional_parsed("send_at", |text| {
-            text.parse::<Timestamp>().map_err(|_| "is not a time; write it like 2026-12-01T09:00:00Z")
+            text.parse::<Timestamp>()
+                .map_err(|_| "is not a time; write it like 2026-12-01T09:00:00Z")
         });
         let expires_in = fields.optional_number("expires_in", 1..=LONGEST_LIFE);
-        let expires_in = expires_in.and_then(|seconds| i64::try_from(seconds).ok()).map(SignedDuration::from_secs);
+        let expires_in = expires_in
+            .and_then(|seconds| i64::try_from(seconds).ok())
+            .map(SignedDuration::from_secs);
         refuse_others(&mut fields, kind);
-        let message = content.map(|content| Message { context, mentions, audience, ..Message::new(content) });
+        let message = content.map(|content| Message {
+            context,
+            mentions,
+            audience,
+            ..Message::new(content)
+        });
         let (to, message) = fields.done(to.zip(message))?;
-        Ok(Self { to, input, message, items: items.unwrap_or_default(), send_at, expires_in })
+        Ok(Self {
+            to,
+            input,
+            message,
+            items: items.unwrap_or_default(),
+            send_at,
+            expires_in,
+        })
     }
 
     /// Whether the file it names is here, belongs to the session, and is of a type that can be sent so.
@@ -102,7 +131,14 @@ impl Asked {
 
     /// What a caller wants done about an earlier message of a chat.
     pub fn about(to: ChatId, message: Message) -> Self {
-        Self { input: to.to_string(), to, message, items: Vec::new(), send_at: None, expires_in: None }
+        Self {
+            input: to.to_string(),
+            to,
+            message,
+            items: Vec::new(),
+            send_at: None,
+            expires_in: None,
+        }
     }
 
     /// Its times, seen from now. A message that is scheduled lives from then on.
@@ -111,17 +147,36 @@ impl Asked {
             Some(time) if time.duration_since(now) > FURTHEST_AHEAD => {
                 return Err(Problem::field("send_at", "is more than a year ahead"));
             }
-            Some(time) if now.duration_since(time) > PAST => return Err(Problem::field("send_at", "is in the past")),
+            Some(time) if now.duration_since(time) > PAST => {
+                return Err(Problem::field("send_at", "is in the past"));
+            }
             other => other.filter(|time| *time > now),
         };
-        let expires_at = self.expires_in.and_then(|life| send_at.unwrap_or(now).checked_add(life).ok());
+        let expires_at = self
+            .expires_in
+            .and_then(|life| send_at.unwrap_or(now).checked_add(life).ok());
         Ok((send_at, expires_at))
     }
 }
 
 /// The same for one message; `within` is where it stands in the request.
-async fn check_file(message: &Message, within: &str, media: &media::Media, life: &Life) -> Result<(), Problem> {
-    let Some((kind, Media { id: Some(id), sha256, .. })) = message.content.file() else { return Ok(()) };
+async fn check_file(
+    message: &Message,
+    within: &str,
+    media: &media::Media,
+    life: &Life,
+) -> Result<(), Problem> {
+    let Some((
+        kind,
+        Media {
+            id: Some(id),
+            sha256,
+            ..
+        },
+    )) = message.content.file()
+    else {
+        return Ok(());
+    };
     let place = match &message.content {
         Content::Product { .. } => "product.image",
         content => content.kind(),
@@ -131,17 +186,26 @@ async fn check_file(message: &Message, within: &str, media: &media::Media, life:
         Problem::Fields(vec![FieldError { field, detail }])
     };
     let wrong = |detail: String| about("id", detail);
-    let found = media.find(id).await.map_err(|error| Problem::NotReady { detail: error.to_string() })?;
+    let found = media.find(id).await.map_err(|error| Problem::NotReady {
+        detail: error.to_string(),
+    })?;
     match found.filter(|record| record.session == *life) {
-        None => Err(wrong("names no file of this session; upload it with POST /v1/sessions/…/media".to_owned())),
-        Some(record) if !can_be_had(&record) => {
-            Err(wrong(format!("names a file that is not here: it is {}", record.state.word())))
-        }
+        None => Err(wrong(
+            "names no file of this session; upload it with POST /v1/sessions/…/media".to_owned(),
+        )),
+        Some(record) if !can_be_had(&record) => Err(wrong(format!(
+            "names a file that is not here: it is {}",
+            record.state.word()
+        ))),
         Some(record) => {
             let mime_type = record.facts.mime_type.as_deref().unwrap_or_default();
-            let has_other = |found: &&String| sha256.as_ref().is_some_and(|sha256| sha256 != *found);
+            let has_other =
+                |found: &&String| sha256.as_ref().is_some_and(|sha256| sha256 != *found);
             if let Some(found) = record.facts.sha256.as_ref().filter(has_other) {
-                return Err(about("sha256", format!("is not that of the file, which is {found}")));
+                return Err(about(
+                    "sha256",
+                    format!("is not that of the file, which is {found}"),
+                ));
             }
             let came_so = record.kind.as_deref() == Some(message.content.kind());
             // What phones took once they take again.
@@ -157,8 +221,12 @@ async fn check_file(message: &Message, within: &str, media: &media::Media, life:
             }
             let conversion = match kind {
                 MediaKind::Voice if mime_type != types::OPUS => Some(media::Purpose::VoiceNote),
-                MediaKind::Sticker if types::moving(mime_type).is_some() => Some(media::Purpose::Sticker),
-                MediaKind::Image | MediaKind::Sticker if types::is_heif(mime_type) => Some(media::Purpose::Picture),
+                MediaKind::Sticker if types::moving(mime_type).is_some() => {
+                    Some(media::Purpose::Sticker)
+                }
+                MediaKind::Image | MediaKind::Sticker if types::is_heif(mime_type) => {
+                    Some(media::Purpose::Picture)
+                }
                 MediaKind::Image if mime_type == types::APNG => Some(media::Purpose::Gif),
                 MediaKind::Video if types::must_become_mp4(mime_type) => Some(media::Purpose::Film),
                 MediaKind::Video if types::moves(mime_type) => Some(media::Purpose::Gif),
@@ -166,9 +234,9 @@ async fn check_file(message: &Message, within: &str, media: &media::Media, life:
             };
             match conversion {
                 Some(purpose) if media.can_convert(purpose) => Ok(()),
-                Some(media::Purpose::Picture) => {
-                    Err(wrong(media::NotConverted::NoHeif(mime_type.to_owned()).to_string()))
-                }
+                Some(media::Purpose::Picture) => Err(wrong(
+                    media::NotConverted::NoHeif(mime_type.to_owned()).to_string(),
+                )),
                 Some(purpose) => Err(wrong(media::NotConverted::NoFfmpeg(purpose).to_string())),
                 None => Ok(()),
             }
@@ -194,7 +262,10 @@ fn kind(fields: &mut Fields) -> Option<&'static str> {
             None => {
                 let known = NOT_SENT.into_iter().find(|(kind, _)| *kind == name);
                 let why = known.map_or("is no kind of message", |(_, why)| why);
-                fields.refuse("type", format!("`{}` {why}; use {}", name.escape_debug(), KINDS.join(", ")));
+                fields.refuse(
+                    "type",
+                    format!("`{}` {why}; use {}", name.escape_debug(), KINDS.join(", ")),
+                );
                 None
             }
         },
@@ -202,7 +273,13 @@ fn kind(fields: &mut Fields) -> Option<&'static str> {
             [only] => Some(only),
             [] if NOT_SENT.into_iter().any(|(kind, _)| fields.has(kind)) => None,
             _ => {
-                fields.refuse("type", format!("is missing, and must say which of {} this is", KINDS.join(", ")));
+                fields.refuse(
+                    "type",
+                    format!(
+                        "is missing, and must say which of {} this is",
+                        KINDS.join(", ")
+                    ),
+                );
                 None
             }
         },
@@ -213,7 +290,14 @@ fn context(fields: &mut Fields) -> Option<Context> {
     let mut inner = fields.inner("context")?;
     let message_id = inner.text("message_id");
     fields.absorb("context", inner);
-    Some(Context { message_id: message_id?, from: None, phone: None, lid: None, chat: None, quoted: None })
+    Some(Context {
+        message_id: message_id?,
+        from: None,
+        phone: None,
+        lid: None,
+        chat: None,
+        quoted: None,
+    })
 }
 
 /// The addresses of those that a message mentions; its words say `@` and their number.
@@ -237,9 +321,10 @@ fn mentions(fields: &mut Fields) -> Vec<String> {
 fn refuse_others(fields: &mut Fields, meant: Option<&str>) {
     for kind in KINDS {
         match meant {
-            Some(meant) if fields.has(kind) => {
-                fields.refuse(kind, format!("does not belong to a message of type {meant}"))
-            }
+            Some(meant) if fields.has(kind) => fields.refuse(
+                kind,
+                format!("does not belong to a message of type {meant}"),
+            ),
             Some(_) => {}
             // What it should have been is complained about already.
             None => fields.ignore(kind),
@@ -268,8 +353,15 @@ mod tests {
             (-200.0..200.0f64).prop_map(Value::from),
             (0..20u32).prop_map(Value::from),
             "\\PC{0,12}".prop_map(Value::from),
-            prop::sample::select(vec!["375447034810", "3EB0", "🐙", "2026-12-01T09:00:00Z", "https://a/", "text"])
-                .prop_map(Value::from),
+            prop::sample::select(vec![
+                "375447034810",
+                "3EB0",
+                "🐙",
+                "2026-12-01T09:00:00Z",
+                "https://a/",
+                "text"
+            ])
+            .prop_map(Value::from),
         ]
     }
 
@@ -309,7 +401,11 @@ mod tests {
             "unknown",
         ]);
         leaf().prop_recursive(3, 24, 4, move |inner| {
-            let object = prop::collection::btree_map(field.clone().prop_map(str::to_owned), inner.clone(), 0..5);
+            let object = prop::collection::btree_map(
+                field.clone().prop_map(str::to_owned),
+                inner.clone(),
+                0..5,
+            );
             prop_oneof![
                 prop::collection::vec(inner, 0..4).prop_map(Value::from),
                 object.prop_map(|fields| Value::Object(fields.into_iter().collect())),

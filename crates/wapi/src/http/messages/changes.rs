@@ -6,7 +6,10 @@ use axum::response::{IntoResponse, Response};
 use jiff::SignedDuration;
 
 use super::body::Asked;
-use super::{Accepting, NamedMessage, accept, again, answer, changed, content, idempotency_key, newsletter, patience};
+use super::{
+    Accepting, NamedMessage, accept, again, answer, changed, content, idempotency_key, newsletter,
+    patience,
+};
 use super::{repeated, unreadable};
 use crate::event::{Member, Role};
 use crate::http::Gateway;
@@ -33,32 +36,64 @@ pub async fn edit(
     fields: Fields,
 ) -> Result<Response, Problem> {
     let route = format!("PATCH {}", message.route());
-    let (wait, key) = (patience(query)?, idempotency_key(&caller, &headers, route, &fields)?);
+    let (wait, key) = (
+        patience(query)?,
+        idempotency_key(&caller, &headers, route, &fields)?,
+    );
     let NamedMessage { session, id } = message;
-    let NewWords { kind, edit, says_preview } = new_words(fields, id.clone())?;
+    let NewWords {
+        kind,
+        edit,
+        says_preview,
+    } = new_words(fields, id.clone())?;
     let life = gateway.life(&session)?;
     let key = key.map(|key| key.of(&life));
-    let accepting = Accepting { gateway: &gateway, session: &session, life: &life };
+    let accepting = Accepting {
+        gateway: &gateway,
+        session: &session,
+        life: &life,
+    };
     if let Some(answer) = repeated(&accepting, key.as_ref(), None, wait).await? {
         return Ok(answer);
     }
-    let found = gateway.store.sent_message(&life, &id).await.map_err(unreadable)?;
+    let found = gateway
+        .store
+        .sent_message(&life, &id)
+        .await
+        .map_err(unreadable)?;
     let (to, found) = found.ok_or(Problem::NoMessage).and_then(chat_of)?;
     not_status(&to)?;
     if found.message.content.kind() != kind {
         let found = found.message.content.kind();
-        return Err(Problem::field("id", format!("names a message of type {found}, not {kind}")));
+        return Err(Problem::field(
+            "id",
+            format!("names a message of type {found}, not {kind}"),
+        ));
     }
     if found.deleted_at.is_some() {
-        return Err(Problem::field("id", "names a message that was deleted; send a new one"));
+        return Err(Problem::field(
+            "id",
+            "names a message that was deleted; send a new one",
+        ));
     }
     // One that has not left leaves with the new words.
     if found.sent_at.is_none() {
         let message = reworded(found.message.clone(), &edit, says_preview);
-        match gateway.sessions.reword(&session, &id, message, key.clone()).await? {
+        match gateway
+            .sessions
+            .reword(&session, &id, message, key.clone())
+            .await?
+        {
             Rewording::Done => {
                 let asked = Asked::about(to, found.message);
-                return changed(&gateway, &session, &life, (&id, StatusCode::ACCEPTED), &asked).await;
+                return changed(
+                    &gateway,
+                    &session,
+                    &life,
+                    (&id, StatusCode::ACCEPTED),
+                    &asked,
+                )
+                .await;
             }
             Rewording::Repeated(id) => return again(&accepting, &id, None, wait).await,
             Rewording::KeyTaken => return Err(Problem::KeyTaken),
@@ -98,24 +133,47 @@ struct NewWords {
 
 /// What kind of message is changed, and to what: a text, or what stands below a file.
 fn new_words(mut fields: Fields, message_id: String) -> Result<NewWords, Problem> {
-    let there: Vec<_> = CHANGEABLE.into_iter().filter(|kind| fields.has(kind)).collect();
+    let there: Vec<_> = CHANGEABLE
+        .into_iter()
+        .filter(|kind| fields.has(kind))
+        .collect();
     let [kind] = there[..] else {
         CHANGEABLE.into_iter().for_each(|kind| fields.ignore(kind));
-        fields.refuse("text", format!("is missing; what can be changed is one of {}", CHANGEABLE.join(", ")));
+        fields.refuse(
+            "text",
+            format!(
+                "is missing; what can be changed is one of {}",
+                CHANGEABLE.join(", ")
+            ),
+        );
         fields.refuse_unknown();
         return fields.done(None);
     };
-    if fields.optional_text("type").is_some_and(|named| named != kind) {
-        fields.refuse("type", format!("is not {kind}, which is what the other words are for"));
+    if fields
+        .optional_text("type")
+        .is_some_and(|named| named != kind)
+    {
+        fields.refuse(
+            "type",
+            format!("is not {kind}, which is what the other words are for"),
+        );
     }
     let mut says_preview = false;
     let edit = fields.inner(kind).map(|mut inner| {
         says_preview = inner.is_given("preview_url");
         let edit = match kind {
-            "text" => content::text(&mut inner).map(|text| Edit { message_id, text: Some(text), caption: None }),
+            "text" => content::text(&mut inner).map(|text| Edit {
+                message_id,
+                text: Some(text),
+                caption: None,
+            }),
             _ => {
                 let caption = content::caption(&mut inner).unwrap_or_default();
-                Some(Edit { message_id, text: None, caption: Some(caption) })
+                Some(Edit {
+                    message_id,
+                    text: None,
+                    caption: Some(caption),
+                })
             }
         };
         fields.absorb(kind, inner);
@@ -123,7 +181,11 @@ fn new_words(mut fields: Fields, message_id: String) -> Result<NewWords, Problem
     });
     fields.refuse_unknown();
     let edit = fields.done(edit.flatten())?;
-    Ok(NewWords { kind, edit, says_preview })
+    Ok(NewWords {
+        kind,
+        edit,
+        says_preview,
+    })
 }
 
 /// `DELETE …/messages/{id}`: takes a message back from everyone, or, with `for=me`, from the own devices alone.
@@ -147,7 +209,10 @@ pub async fn delete(
         None | Some("everyone") => {
             not_post(&chat)?;
             if quoted.author.is_some() && !matches!(chat, ChatId::Group(_)) {
-                return Err(Problem::field("id", "names a message of somebody else; `for=me` deletes it here alone"));
+                return Err(Problem::field(
+                    "id",
+                    "names a message of somebody else; `for=me` deletes it here alone",
+                ));
             }
             if quoted.author.is_some()
                 && let ChatId::Group(group) = &chat
@@ -157,14 +222,33 @@ pub async fn delete(
                 return Err(Problem::field("id", detail));
             }
             // Whoever was shown a status must be told that it is gone.
-            let audience = quoted.message.map(|message| message.audience).unwrap_or_default();
-            let deletion = Content::Deletion { deletion: Deletion { message_id: id } };
-            let deletion = Message { audience, ..Message::new(deletion) };
-            accept(&gateway, session, life, Asked::about(chat, deletion), None, wait).await
+            let audience = quoted
+                .message
+                .map(|message| message.audience)
+                .unwrap_or_default();
+            let deletion = Content::Deletion {
+                deletion: Deletion { message_id: id },
+            };
+            let deletion = Message {
+                audience,
+                ..Message::new(deletion)
+            };
+            accept(
+                &gateway,
+                session,
+                life,
+                Asked::about(chat, deletion),
+                None,
+                wait,
+            )
+            .await
         }
         Some("me") => {
             not_status(&chat)?;
-            gateway.sessions.delete_for_me(&session, &chat, &id, quoted.author.as_deref()).await?;
+            gateway
+                .sessions
+                .delete_for_me(&session, &chat, &id, quoted.author.as_deref())
+                .await?;
             Ok(StatusCode::NO_CONTENT.into_response())
         }
         Some(_) => Err(Problem::field("for", "must be `everyone` or `me`")),
@@ -173,27 +257,49 @@ pub async fn delete(
 
 /// Whether the account runs a group. Phones take no notice of what others take back.
 async fn is_admin(gateway: &Gateway, session: &SessionName, group: &str) -> Result<bool, Problem> {
-    let account = gateway.sessions.find(session).ok_or(Problem::NoSession)?.state().account;
+    let account = gateway
+        .sessions
+        .find(session)
+        .ok_or(Problem::NoSession)?
+        .state()
+        .account;
     let account = account.ok_or(Problem::NoMessage)?;
     let group = gateway.sessions.group(session, group).await?;
     let is_theirs = |member: &&Member| {
         member.person.phone.as_deref() == Some(&*account.phone)
             || (account.lid.is_some() && member.person.lid == account.lid)
     };
-    Ok(group.participants.iter().find(is_theirs).is_some_and(|member| member.role != Role::Member))
+    Ok(group
+        .participants
+        .iter()
+        .find(is_theirs)
+        .is_some_and(|member| member.role != Role::Member))
 }
 
 /// Takes a message back that has not left, so that nobody ever gets it. `None`: it is another one.
-async fn cancelled(gateway: &Gateway, life: &Life, message: &NamedMessage) -> Result<Option<Response>, Problem> {
+async fn cancelled(
+    gateway: &Gateway,
+    life: &Life,
+    message: &NamedMessage,
+) -> Result<Option<Response>, Problem> {
     let NamedMessage { session, id } = message;
-    let found = gateway.store.sent_message(life, id).await.map_err(unreadable)?;
-    let Some(found) = found.filter(|found| found.sent_at.is_none() && found.failure.is_none()) else { return Ok(None) };
+    let found = gateway
+        .store
+        .sent_message(life, id)
+        .await
+        .map_err(unreadable)?;
+    let Some(found) = found.filter(|found| found.sent_at.is_none() && found.failure.is_none())
+    else {
+        return Ok(None);
+    };
     let is_cancelled = found.status == CANCELLED || gateway.sessions.cancel(session, id).await?;
     let chat = ChatId::parse_with_status(&found.chat).map_err(|_| Problem::NoMessage)?;
     match is_cancelled {
         true => {
             let asked = Asked::about(chat, found.message);
-            changed(gateway, session, life, (id, StatusCode::OK), &asked).await.map(Some)
+            changed(gateway, session, life, (id, StatusCode::OK), &asked)
+                .await
+                .map(Some)
         }
         false => Ok(None),
     }
@@ -209,7 +315,10 @@ pub async fn forward(
     mut fields: Fields,
 ) -> Result<Response, Problem> {
     let route = format!("POST {}/forward", message.route());
-    let (wait, key) = (patience(query)?, idempotency_key(&caller, &headers, route, &fields)?);
+    let (wait, key) = (
+        patience(query)?,
+        idempotency_key(&caller, &headers, route, &fields)?,
+    );
     let mut input = String::new();
     let to = fields.parsed("to", |text| {
         input = text.to_owned();
@@ -220,19 +329,32 @@ pub async fn forward(
     let to = fields.done(to)?;
     let life = gateway.life(&message.session)?;
     let key = key.map(|key| key.of(&life));
-    let accepting = Accepting { gateway: &gateway, session: &message.session, life: &life };
+    let accepting = Accepting {
+        gateway: &gateway,
+        session: &message.session,
+        life: &life,
+    };
     if let Some(answer) = repeated(&accepting, key.as_ref(), Some(&input), wait).await? {
         return Ok(answer);
     }
     let (_, quoted) = find(&gateway, &life, &message, chat.as_deref()).await?;
-    let mut content = quoted.message.map(|message| message.content).ok_or(Problem::NoMessage)?;
+    let mut content = quoted
+        .message
+        .map(|message| message.content)
+        .ok_or(Problem::NoMessage)?;
     if !can_be_forwarded(&content) {
         let kind = content.kind();
-        return Err(Problem::field("id", format!("names a message of type {kind}, which cannot be forwarded")));
+        return Err(Problem::field(
+            "id",
+            format!("names a message of type {kind}, which cannot be forwarded"),
+        ));
     }
     if matches!(to, ChatId::Newsletter(_)) && !newsletter::takes(&content) {
         let kind = content.kind();
-        return Err(Problem::field("to", format!("is a newsletter, where {kind} is not shown")));
+        return Err(Problem::field(
+            "to",
+            format!("is a newsletter, where {kind} is not shown"),
+        ));
     }
     if let Content::Text { text } = &mut content {
         // How it looks belongs to a status.
@@ -242,8 +364,14 @@ pub async fn forward(
         // It is where the message was that is forwarded.
         media.url = None;
     }
-    let message_again = Message { forwarded: true, ..Message::new(content) };
-    let asked = Asked { input, ..Asked::about(to, message_again) };
+    let message_again = Message {
+        forwarded: true,
+        ..Message::new(content)
+    };
+    let asked = Asked {
+        input,
+        ..Asked::about(to, message_again)
+    };
     let (messages, replayed) = accepting.all(&asked, key, wait).await?;
     answer(&gateway, &asked, &message.session, messages, replayed).await
 }
@@ -251,16 +379,24 @@ pub async fn forward(
 /// A status can be taken back, and that is all; what was posted in a newsletter stays as it is.
 pub(super) fn not_status(chat: &ChatId) -> Result<(), Problem> {
     match chat {
-        ChatId::Newsletter(_) => Err(Problem::field("id", "names a post in a newsletter, which stays as it is")),
-        ChatId::Status => {
-            Err(Problem::field("id", "names a status, which can be taken back from everyone, and that is all"))
-        }
+        ChatId::Newsletter(_) => Err(Problem::field(
+            "id",
+            "names a post in a newsletter, which stays as it is",
+        )),
+        ChatId::Status => Err(Problem::field(
+            "id",
+            "names a status, which can be taken back from everyone, and that is all",
+        )),
         _ => Ok(()),
     }
 }
 
 fn not_post(chat: &ChatId) -> Result<(), Problem> {
-    if matches!(chat, ChatId::Newsletter(_)) { not_status(chat) } else { Ok(()) }
+    if matches!(chat, ChatId::Newsletter(_)) {
+        not_status(chat)
+    } else {
+        Ok(())
+    }
 }
 
 /// A file must be somewhere; one that came in is not when files are only described.
@@ -269,9 +405,9 @@ fn can_be_forwarded(content: &Content) -> bool {
         Content::Text { .. } | Content::Location { .. } | Content::Contacts { .. } => true,
         Content::Poll { .. } | Content::Event { .. } => true,
         Content::Product { product } if product.image.is_none() => true,
-        content => {
-            content.file().is_some_and(|(_, media)| (media.link.is_some() || media.id.is_some()) && !media.view_once)
-        }
+        content => content.file().is_some_and(|(_, media)| {
+            (media.link.is_some() || media.id.is_some()) && !media.view_once
+        }),
     }
 }
 
@@ -283,24 +419,37 @@ pub(super) async fn find(
     chat: Option<&str>,
 ) -> Result<(ChatId, Quoted), Problem> {
     let NamedMessage { session, id } = message;
-    let sent = gateway.store.sent_message(life, id).await.map_err(unreadable)?;
+    let sent = gateway
+        .store
+        .sent_message(life, id)
+        .await
+        .map_err(unreadable)?;
     let chat = match (sent, chat) {
         (Some(sent), _) => chat_of(sent)?.0,
-        (None, Some(chat)) => {
-            ChatId::parse_with_status(chat).map_err(|error| Problem::field("chat", error.to_string()))?
-        }
+        (None, Some(chat)) => ChatId::parse_with_status(chat)
+            .map_err(|error| Problem::field("chat", error.to_string()))?,
         (None, None) => return Err(Problem::NoMessage),
     };
-    let quoted = gateway.sessions.quoted(session, life, &chat, id).await.map_err(unreadable)?;
+    let quoted = gateway
+        .sessions
+        .quoted(session, life, &chat, id)
+        .await
+        .map_err(unreadable)?;
     Ok((chat, quoted.ok_or(Problem::NoMessage)?))
 }
 
 fn chat_of(sent: SentMessage) -> Result<(ChatId, SentMessage), Problem> {
     if sent.failure.is_some() {
-        return Err(Problem::field("id", "names a message that failed, so that nobody has it"));
+        return Err(Problem::field(
+            "id",
+            "names a message that failed, so that nobody has it",
+        ));
     }
     if sent.status == CANCELLED {
-        return Err(Problem::field("id", "names a message that was taken back before it left, so that nobody has it"));
+        return Err(Problem::field(
+            "id",
+            "names a message that was taken back before it left, so that nobody has it",
+        ));
     }
     let chat = ChatId::parse_with_status(&sent.chat).map_err(|_| Problem::NoMessage)?;
     Ok((chat, sent))

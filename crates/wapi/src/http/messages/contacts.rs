@@ -15,9 +15,20 @@ pub(super) fn contacts(fields: &mut Fields) -> Option<Vec<Contact>> {
         contacts.push(people(&mut inner));
         fields.absorb(&format!("contacts[{index}]"), inner);
     }
-    let contacts: Vec<Contact> = contacts.into_iter().collect::<Option<Vec<_>>>()?.into_iter().flatten().collect();
+    let contacts: Vec<Contact> = contacts
+        .into_iter()
+        .collect::<Option<Vec<_>>>()?
+        .into_iter()
+        .flatten()
+        .collect();
     if contacts.len() > MOST_CONTACTS {
-        fields.refuse("contacts", format!("are {} with all their vCards, and can be {MOST_CONTACTS}", contacts.len()));
+        fields.refuse(
+            "contacts",
+            format!(
+                "are {} with all their vCards, and can be {MOST_CONTACTS}",
+                contacts.len()
+            ),
+        );
     }
     Some(contacts)
 }
@@ -33,7 +44,13 @@ fn people(fields: &mut Fields) -> Option<Vec<Contact>> {
             fields.refuse("vcard", "is no vCard: it has no line BEGIN:VCARD");
         }
         if cards.len() > 1 && name.is_some() {
-            fields.refuse("name", format!("is one, and the vCard has {}; leave it out, or part them", cards.len()));
+            fields.refuse(
+                "name",
+                format!(
+                    "is one, and the vCard has {}; leave it out, or part them",
+                    cards.len()
+                ),
+            );
         }
         let named = |vcard: String| {
             let name = name.clone().or_else(|| Contact::shown_name(&vcard));

@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use crate::http::extract::Fields;
 use crate::media::filename;
 use crate::message::{
-    self, CalendarEvent, ChatId, Content, GroupInvite, LiveLocation, Location, Media, MediaKind, Place, Reaction, Text,
-    emoji,
+    self, CalendarEvent, ChatId, Content, GroupInvite, LiveLocation, Location, Media, MediaKind,
+    Place, Reaction, Text, emoji,
 };
 
 use super::{contacts, interactive, polls, products, status};
@@ -37,16 +37,26 @@ pub(super) fn content(fields: &mut Fields, kind: &'static str) -> Option<Content
         "image" => linked(&mut inner, MediaKind::Image).map(|image| Content::Image { image }),
         "video" => linked(&mut inner, MediaKind::Video).map(|video| Content::Video { video }),
         "audio" => linked(&mut inner, MediaKind::Audio).map(|audio| Content::Audio { audio }),
-        "sticker" => linked(&mut inner, MediaKind::Sticker).map(|sticker| Content::Sticker { sticker }),
+        "sticker" => {
+            linked(&mut inner, MediaKind::Sticker).map(|sticker| Content::Sticker { sticker })
+        }
         "location" => location(&mut inner).map(|location| Content::Location { location }),
         "poll_vote" => polls::vote(&mut inner).map(|poll_vote| Content::PollVote { poll_vote }),
-        "event_response" => polls::response(&mut inner).map(|event_response| Content::EventResponse { event_response }),
+        "event_response" => polls::response(&mut inner)
+            .map(|event_response| Content::EventResponse { event_response }),
         "poll" => polls::poll(&mut inner).map(|poll| Content::Poll { poll }),
         "event" => event(&mut inner).map(|event| Content::Event { event }),
-        "live_location" => live_location(&mut inner).map(|live_location| Content::LiveLocation { live_location }),
-        "group_invite" => group_invite(&mut inner).map(|group_invite| Content::GroupInvite { group_invite }),
-        "interactive" => interactive::interactive(&mut inner).map(|interactive| Content::Interactive { interactive }),
-        "product" => products::product(&mut inner).map(|product| Content::Product { product: Box::new(product) }),
+        "live_location" => {
+            live_location(&mut inner).map(|live_location| Content::LiveLocation { live_location })
+        }
+        "group_invite" => {
+            group_invite(&mut inner).map(|group_invite| Content::GroupInvite { group_invite })
+        }
+        "interactive" => interactive::interactive(&mut inner)
+            .map(|interactive| Content::Interactive { interactive }),
+        "product" => products::product(&mut inner).map(|product| Content::Product {
+            product: Box::new(product),
+        }),
         "reaction" => reaction(&mut inner).map(|reaction| Content::Reaction { reaction }),
         _ => linked(&mut inner, MediaKind::Document).map(|document| Content::Document { document }),
     };
@@ -56,7 +66,10 @@ pub(super) fn content(fields: &mut Fields, kind: &'static str) -> Option<Content
 
 pub(super) fn text(fields: &mut Fields) -> Option<Text> {
     let preview_url = fields.flag("preview_url");
-    fields.text_up_to("body", LONGEST_TEXT).map(|body| Text { preview_url, ..Text::new(body) })
+    fields.text_up_to("body", LONGEST_TEXT).map(|body| Text {
+        preview_url,
+        ..Text::new(body)
+    })
 }
 
 /// What stands below a file.
@@ -72,12 +85,20 @@ pub(super) fn linked(fields: &mut Fields, kind: MediaKind) -> Option<Media> {
     let named = match id {
         Some(_) if fields.has("link") => {
             fields.ignore("link");
-            fields.refuse("id", "cannot be there beside `link`; name the file by one of the two");
+            fields.refuse(
+                "id",
+                "cannot be there beside `link`; name the file by one of the two",
+            );
             None
         }
-        Some(id) => Some(Media { id: Some(id), ..Media::default() }),
+        Some(id) => Some(Media {
+            id: Some(id),
+            ..Media::default()
+        }),
         None => {
-            let link = fields.parsed("link", |text| crate::fetch::web_address(text).map(|_| text.to_owned()));
+            let link = fields.parsed("link", |text| {
+                crate::fetch::web_address(text).map(|_| text.to_owned())
+            });
             link.map(Media::linked)
         }
     };
@@ -93,8 +114,11 @@ pub(super) fn linked(fields: &mut Fields, kind: MediaKind) -> Option<Media> {
     }
     match kind {
         MediaKind::Document => {
-            let filename = fields.optional_text_up_to("filename", LONGEST_NAME).filter(|name| !name.trim().is_empty());
-            let judged = filename.map(|name| filename::base(&name).ok_or_else(|| "names no file".to_owned()));
+            let filename = fields
+                .optional_text_up_to("filename", LONGEST_NAME)
+                .filter(|name| !name.trim().is_empty());
+            let judged = filename
+                .map(|name| filename::base(&name).ok_or_else(|| "names no file".to_owned()));
             media.filename = judged.and_then(|judged| fields.judged("filename", judged));
         }
         MediaKind::Audio | MediaKind::Voice => media.voice = fields.flag("voice"),
@@ -110,7 +134,16 @@ pub(super) fn linked(fields: &mut Fields, kind: MediaKind) -> Option<Media> {
         MediaKind::Image | MediaKind::Sticker => {}
     }
     // What is not known of a file is told as null, and can be sent back like that.
-    for unknown in ["mime_type", "caption", "filename", "size", "width", "height", "duration", "pages"] {
+    for unknown in [
+        "mime_type",
+        "caption",
+        "filename",
+        "size",
+        "width",
+        "height",
+        "duration",
+        "pages",
+    ] {
         if !fields.has(unknown) {
             fields.ignore(unknown);
         }
@@ -123,7 +156,12 @@ fn location(fields: &mut Fields) -> Option<Location> {
     let longitude = fields.decimal("longitude", -180.0..=180.0);
     let name = fields.optional_text_up_to("name", LONGEST_NAME);
     let address = fields.optional_text_up_to("address", LONGEST_NAME);
-    Some(Location { latitude: latitude?, longitude: longitude?, name, address })
+    Some(Location {
+        latitude: latitude?,
+        longitude: longitude?,
+        name,
+        address,
+    })
 }
 
 /// Where somebody is when they begin to share it. Only phones can tell WhatsApp that they moved.
@@ -133,15 +171,30 @@ fn live_location(fields: &mut Fields) -> Option<LiveLocation> {
     let whole = |number: Option<u64>| number.and_then(|number| u32::try_from(number).ok());
     let accuracy = whole(fields.optional_number("accuracy", 0..=FURTHEST));
     let bearing = whole(fields.optional_number("bearing", 0..=359));
-    let speed = if fields.has("speed") { fields.decimal("speed", 0.0..=FASTEST) } else { None };
+    let speed = if fields.has("speed") {
+        fields.decimal("speed", 0.0..=FASTEST)
+    } else {
+        None
+    };
     let caption = fields.optional_text_up_to("caption", LONGEST_CAPTION);
     for told in ["speed", "sequence"] {
         fields.ignore(told);
     }
-    #[expect(clippy::cast_possible_truncation, reason = "a speed within these limits fits, and is no exact number")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a speed within these limits fits, and is no exact number"
+    )]
     let speed = speed.map(|speed| speed as f32);
     let (latitude, longitude, sequence) = (latitude?, longitude?, Some(1));
-    Some(LiveLocation { latitude, longitude, accuracy, speed, bearing, caption, sequence })
+    Some(LiveLocation {
+        latitude,
+        longitude,
+        accuracy,
+        speed,
+        bearing,
+        caption,
+        sequence,
+    })
 }
 
 fn group_invite(fields: &mut Fields) -> Option<GroupInvite> {
@@ -153,7 +206,13 @@ fn group_invite(fields: &mut Fields) -> Option<GroupInvite> {
     let name = fields.optional_text_up_to("name", LONGEST_NAME);
     let caption = fields.optional_text_up_to("caption", LONGEST_CAPTION);
     let expires_at = fields.parsed("expires_at", time);
-    Some(GroupInvite { group: group?, code: code?, name, caption, expires_at: Some(expires_at?) })
+    Some(GroupInvite {
+        group: group?,
+        code: code?,
+        name,
+        caption,
+        expires_at: Some(expires_at?),
+    })
 }
 
 fn event(fields: &mut Fields) -> Option<CalendarEvent> {
@@ -169,19 +228,36 @@ fn event(fields: &mut Fields) -> Option<CalendarEvent> {
         fields.absorb("place", inner);
         place
     });
-    let event = CalendarEvent { name: name?, description, start, end, place, join_link: None, canceled: false };
+    let event = CalendarEvent {
+        name: name?,
+        description,
+        start,
+        end,
+        place,
+        join_link: None,
+        canceled: false,
+    };
     start.map(|_| event)
 }
 
 /// WhatsApp knows whole seconds.
 fn time(text: &str) -> Result<Timestamp, &'static str> {
-    let time = text.parse::<Timestamp>().ok().and_then(|time| Timestamp::from_second(time.as_second()).ok());
+    let time = text
+        .parse::<Timestamp>()
+        .ok()
+        .and_then(|time| Timestamp::from_second(time.as_second()).ok());
     time.ok_or("is not a time; write it like 2026-12-01T09:00:00Z")
 }
 
 fn place(fields: &mut Fields) -> Place {
     let has_point = fields.has("latitude") || fields.has("longitude");
-    let mut degrees = |field, most: f64| if has_point { fields.decimal(field, -most..=most) } else { None };
+    let mut degrees = |field, most: f64| {
+        if has_point {
+            fields.decimal(field, -most..=most)
+        } else {
+            None
+        }
+    };
     let (latitude, longitude) = (degrees("latitude", 90.0), degrees("longitude", 180.0));
     let name = fields.optional_text_up_to("name", LONGEST_NAME);
     let address = fields.optional_text_up_to("address", LONGEST_NAME);
@@ -190,7 +266,12 @@ fn place(fields: &mut Fields) -> Place {
     }
     fields.ignore("latitude");
     fields.ignore("longitude");
-    Place { name, address, latitude, longitude }
+    Place {
+        name,
+        address,
+        latitude,
+        longitude,
+    }
 }
 
 fn reaction(fields: &mut Fields) -> Option<Reaction> {
@@ -198,9 +279,20 @@ fn reaction(fields: &mut Fields) -> Option<Reaction> {
     if !fields.is_given("emoji") {
         fields.refuse("emoji", "is missing; null takes an earlier reaction back");
     }
-    let emoji = fields.optional_text("emoji").filter(|emoji| !emoji.is_empty());
-    if emoji.as_ref().is_some_and(|emoji| !emoji::is_one_emoji(emoji)) {
-        fields.refuse("emoji", "is not one emoji, and nothing else; null takes an earlier reaction back");
+    let emoji = fields
+        .optional_text("emoji")
+        .filter(|emoji| !emoji.is_empty());
+    if emoji
+        .as_ref()
+        .is_some_and(|emoji| !emoji::is_one_emoji(emoji))
+    {
+        fields.refuse(
+            "emoji",
+            "is not one emoji, and nothing else; null takes an earlier reaction back",
+        );
     }
-    Some(Reaction { message_id: message_id?, emoji })
+    Some(Reaction {
+        message_id: message_id?,
+        emoji,
+    })
 }

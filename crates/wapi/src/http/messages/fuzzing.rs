@@ -8,12 +8,21 @@ use crate::message::Message;
 
 /// Takes the bytes for the body of a send.
 pub fn request(bytes: &[u8]) {
-    let Ok(body) = serde_json::from_slice(bytes) else { return };
-    let Some(fields) = Fields::of(body) else { return };
-    let Ok(asked) = Asked::read(fields) else { return };
+    let Ok(body) = serde_json::from_slice(bytes) else {
+        return;
+    };
+    let Some(fields) = Fields::of(body) else {
+        return;
+    };
+    let Ok(asked) = Asked::read(fields) else {
+        return;
+    };
     let _ = asked.times(Timestamp::UNIX_EPOCH);
     let kept = serde_json::to_string(&asked.message).expect("a message is JSON");
-    assert_eq!(serde_json::from_str::<Message>(&kept).expect("what was kept can be read"), asked.message);
+    assert_eq!(
+        serde_json::from_str::<Message>(&kept).expect("what was kept can be read"),
+        asked.message
+    );
 }
 
 #[cfg(test)]

@@ -25,29 +25,69 @@ pub async fn pin(
     FieldsOrNothing(mut fields): FieldsOrNothing,
 ) -> Result<Response, Problem> {
     let longest = u64::from(Pin::DURATIONS[2]);
-    let duration = fields.optional_number("duration", 1..=longest).and_then(|seconds| u32::try_from(seconds).ok());
+    let duration = fields
+        .optional_number("duration", 1..=longest)
+        .and_then(|seconds| u32::try_from(seconds).ok());
     if duration.is_some_and(|seconds| !Pin::DURATIONS.contains(&seconds)) {
-        fields.refuse("duration", "must be 86400 (a day), 604800 (a week) or 2592000 (30 days)");
+        fields.refuse(
+            "duration",
+            "must be 86400 (a day), 604800 (a week) or 2592000 (30 days)",
+        );
     }
     fields.refuse_unknown();
     fields.done(Some(()))?;
-    let pin = |message_id| Content::Pin { pin: Pin { message_id, duration: duration.or(Some(USUAL_PIN)) } };
+    let pin = |message_id| Content::Pin {
+        pin: Pin {
+            message_id,
+            duration: duration.or(Some(USUAL_PIN)),
+        },
+    };
     marked(&gateway, message, query, pin).await
 }
 
 /// `DELETE …/pin`
-pub async fn unpin(State(gateway): State<Gateway>, message: NamedMessage, query: Query) -> Result<Response, Problem> {
-    marked(&gateway, message, query, |message_id| Content::Pin { pin: Pin { message_id, duration: None } }).await
+pub async fn unpin(
+    State(gateway): State<Gateway>,
+    message: NamedMessage,
+    query: Query,
+) -> Result<Response, Problem> {
+    marked(&gateway, message, query, |message_id| Content::Pin {
+        pin: Pin {
+            message_id,
+            duration: None,
+        },
+    })
+    .await
 }
 
 /// `PUT …/keep`: it stays in a chat whose messages disappear.
-pub async fn keep(State(gateway): State<Gateway>, message: NamedMessage, query: Query) -> Result<Response, Problem> {
-    marked(&gateway, message, query, |message_id| Content::Keep { keep: Keep { message_id, kept: true } }).await
+pub async fn keep(
+    State(gateway): State<Gateway>,
+    message: NamedMessage,
+    query: Query,
+) -> Result<Response, Problem> {
+    marked(&gateway, message, query, |message_id| Content::Keep {
+        keep: Keep {
+            message_id,
+            kept: true,
+        },
+    })
+    .await
 }
 
 /// `DELETE …/keep`
-pub async fn unkeep(State(gateway): State<Gateway>, message: NamedMessage, query: Query) -> Result<Response, Problem> {
-    marked(&gateway, message, query, |message_id| Content::Keep { keep: Keep { message_id, kept: false } }).await
+pub async fn unkeep(
+    State(gateway): State<Gateway>,
+    message: NamedMessage,
+    query: Query,
+) -> Result<Response, Problem> {
+    marked(&gateway, message, query, |message_id| Content::Keep {
+        keep: Keep {
+            message_id,
+            kept: false,
+        },
+    })
+    .await
 }
 
 /// Marks that everyone in the chat sees are messages of their own.
@@ -62,7 +102,15 @@ async fn marked(
     let life = gateway.life(&message.session)?;
     let chat = markable(gateway, &life, &message, chat.as_deref()).await?.0;
     let NamedMessage { session, id } = message;
-    accept(gateway, session, life, Asked::about(chat, Message::new(mark(id))), None, wait).await
+    accept(
+        gateway,
+        session,
+        life,
+        Asked::about(chat, Message::new(mark(id))),
+        None,
+        wait,
+    )
+    .await
 }
 
 /// Something that phones show in a chat, so that there is a place for a mark.
@@ -74,16 +122,29 @@ async fn markable(
 ) -> Result<(ChatId, Quoted), Problem> {
     let (chat, quoted) = find(gateway, life, message, chat).await?;
     not_status(&chat)?;
-    match quoted.message.as_ref().map(|message| &message.content).filter(|content| !content.stands_alone()) {
-        Some(content) => {
-            Err(Problem::field("id", format!("names a message of type {}, which is none of its own", content.kind())))
-        }
+    match quoted
+        .message
+        .as_ref()
+        .map(|message| &message.content)
+        .filter(|content| !content.stands_alone())
+    {
+        Some(content) => Err(Problem::field(
+            "id",
+            format!(
+                "names a message of type {}, which is none of its own",
+                content.kind()
+            ),
+        )),
         None => Ok((chat, quoted)),
     }
 }
 
 /// `PUT …/star`: for the account alone, on all of its devices.
-pub async fn star(State(gateway): State<Gateway>, message: NamedMessage, query: Query) -> Result<StatusCode, Problem> {
+pub async fn star(
+    State(gateway): State<Gateway>,
+    message: NamedMessage,
+    query: Query,
+) -> Result<StatusCode, Problem> {
     starred(&gateway, &message, query, true).await
 }
 
@@ -107,6 +168,9 @@ async fn starred(
     let life = gateway.life(&message.session)?;
     let (chat, quoted) = markable(gateway, &life, message, chat.as_deref()).await?;
     let NamedMessage { session, id } = message;
-    gateway.sessions.star(session, &chat, id, quoted.author.as_deref(), starred).await?;
+    gateway
+        .sessions
+        .star(session, &chat, id, quoted.author.as_deref(), starred)
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }

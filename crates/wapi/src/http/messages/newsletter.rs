@@ -7,8 +7,15 @@ use crate::message::{ChatId, Content};
 const POSTABLE: [&str; 5] = ["text", "image", "video", "audio", "document"];
 
 /// Refuses what cannot be a post.
-pub(super) fn check(fields: &mut Fields, to: Option<&ChatId>, kind: Option<&'static str>, content: Option<&Content>) {
-    let Some(ChatId::Newsletter(_)) = to else { return };
+pub(super) fn check(
+    fields: &mut Fields,
+    to: Option<&ChatId>,
+    kind: Option<&'static str>,
+    content: Option<&Content>,
+) {
+    let Some(ChatId::Newsletter(_)) = to else {
+        return;
+    };
     for field in ["context", "mentions"] {
         if fields.has(field) {
             fields.refuse(field, "does not belong to a post in a newsletter");
@@ -16,7 +23,13 @@ pub(super) fn check(fields: &mut Fields, to: Option<&ChatId>, kind: Option<&'sta
     }
     let Some(kind) = kind else { return };
     if !POSTABLE.contains(&kind) {
-        fields.refuse("to", format!("is a newsletter, where {kind} is not shown; use {}", POSTABLE.join(", ")));
+        fields.refuse(
+            "to",
+            format!(
+                "is a newsletter, where {kind} is not shown; use {}",
+                POSTABLE.join(", ")
+            ),
+        );
     } else if content.is_some_and(|content| !takes(content)) {
         fields.refuse(kind, "has no `view_once` in a newsletter");
     }

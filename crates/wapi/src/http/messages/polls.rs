@@ -22,10 +22,16 @@ pub(super) fn poll(fields: &mut Fields) -> Option<Poll> {
         fields.judged("options", judged.map(|()| options))
     });
     let most = options.as_ref().map_or(*OPTIONS.end(), Vec::len) as u64;
-    let max_selections = fields.optional_number("max_selections", 1..=most).unwrap_or(1);
+    let max_selections = fields
+        .optional_number("max_selections", 1..=most)
+        .unwrap_or(1);
     let quiz = fields.inner("quiz").and_then(|mut inner| {
         let answer = inner.text("answer");
-        let is_among = |answer| options.as_ref().is_none_or(|options| options.contains(answer));
+        let is_among = |answer| {
+            options
+                .as_ref()
+                .is_none_or(|options| options.contains(answer))
+        };
         if !answer.as_ref().is_none_or(is_among) {
             inner.refuse("answer", "is none of the options");
         }
@@ -36,22 +42,39 @@ pub(super) fn poll(fields: &mut Fields) -> Option<Poll> {
         fields.refuse("max_selections", "must be 1 for a quiz");
     }
     let max_selections = u32::try_from(max_selections).ok()?;
-    Some(Poll { question: question?, options: options?, max_selections, quiz })
+    Some(Poll {
+        question: question?,
+        options: options?,
+        max_selections,
+        quiz,
+    })
 }
 
 fn options_fit(options: &[String]) -> Result<(), String> {
     if !OPTIONS.contains(&options.len()) {
-        return Err(format!("must be {} to {}, and are {}", OPTIONS.start(), OPTIONS.end(), options.len()));
+        return Err(format!(
+            "must be {} to {}, and are {}",
+            OPTIONS.start(),
+            OPTIONS.end(),
+            options.len()
+        ));
     }
-    let fits = |option: &String| !look(option).is_empty() && option.chars().count() <= LONGEST_OPTION;
+    let fits =
+        |option: &String| !look(option).is_empty() && option.chars().count() <= LONGEST_OPTION;
     if !options.iter().all(fits) {
         return Err(format!("must each have 1 to {LONGEST_OPTION} characters"));
     }
     // A vote names options by a hash of their words, and people by what they see.
     let looks: Vec<_> = options.iter().map(|option| look(option)).collect();
-    let twin = looks.iter().enumerate().find(|(index, look)| looks[..*index].contains(look));
+    let twin = looks
+        .iter()
+        .enumerate()
+        .find(|(index, look)| looks[..*index].contains(look));
     match twin {
-        Some((index, _)) => Err(format!("have the same words twice, or look alike: `{}`", options[index])),
+        Some((index, _)) => Err(format!(
+            "have the same words twice, or look alike: `{}`",
+            options[index]
+        )),
         None => Ok(()),
     }
 }
@@ -59,46 +82,79 @@ fn options_fit(options: &[String]) -> Result<(), String> {
 /// `{"message_id", "options"}`; whether the poll has them, [`check`] sees.
 pub(super) fn vote(fields: &mut Fields) -> Option<PollVote> {
     let (message_id, options) = (fields.text("message_id"), fields.texts("options"));
-    Some(PollVote { message_id: message_id?, options: options? })
+    Some(PollVote {
+        message_id: message_id?,
+        options: options?,
+    })
 }
 
 /// `{"message_id", "response", "extra_guests"?}`
 pub(super) fn response(fields: &mut Fields) -> Option<EventResponse> {
     let message_id = fields.text("message_id");
-    let response = fields.parsed("response", |text| match CalendarEvent::RESPONSES.contains(&text) {
-        true => Ok(text.to_owned()),
-        false => Err(format!("must be one of: {}", CalendarEvent::RESPONSES.join(", "))),
+    let response = fields.parsed("response", |text| {
+        match CalendarEvent::RESPONSES.contains(&text) {
+            true => Ok(text.to_owned()),
+            false => Err(format!(
+                "must be one of: {}",
+                CalendarEvent::RESPONSES.join(", ")
+            )),
+        }
     });
-    let extra_guests = fields.optional_number("extra_guests", 0..=MOST_GUESTS).unwrap_or_default();
+    let extra_guests = fields
+        .optional_number("extra_guests", 0..=MOST_GUESTS)
+        .unwrap_or_default();
     let extra_guests = u32::try_from(extra_guests).ok()?;
-    Some(EventResponse { message_id: message_id?, response: response?, extra_guests })
+    Some(EventResponse {
+        message_id: message_id?,
+        response: response?,
+        extra_guests,
+    })
 }
 
 /// Whether what a vote or an answer is about is known, and can be answered so. What it is sealed with came with the poll.
-pub(super) async fn check(content: &Content, to: &ChatId, store: &Store, life: &Life) -> Result<(), Problem> {
+pub(super) async fn check(
+    content: &Content,
+    to: &ChatId,
+    store: &Store,
+    life: &Life,
+) -> Result<(), Problem> {
     let (id, chosen, field) = match content {
-        Content::PollVote { poll_vote } => (&poll_vote.message_id, Some(&poll_vote.options), "poll_vote"),
-        Content::EventResponse { event_response } => (&event_response.message_id, None, "event_response"),
+        Content::PollVote { poll_vote } => {
+            (&poll_vote.message_id, Some(&poll_vote.options), "poll_vote")
+        }
+        Content::EventResponse { event_response } => {
+            (&event_response.message_id, None, "event_response")
+        }
         _ => return Ok(()),
     };
     let wrong = |inner: &str, detail: String| {
-        Err(Problem::Fields(vec![FieldError { field: format!("{field}.{inner}").into(), detail }]))
+        Err(Problem::Fields(vec![FieldError {
+            field: format!("{field}.{inner}").into(),
+            detail,
+        }]))
     };
     let known = store.poll(life, id).await.map_err(super::unreadable)?;
-    let sent = store.sent_message(life, id).await.map_err(super::unreadable)?;
-    let is_there =
-        sent.is_none_or(|sent| sent.failure.is_none() && sent.status != CANCELLED && sent.deleted_at.is_none());
+    let sent = store
+        .sent_message(life, id)
+        .await
+        .map_err(super::unreadable)?;
+    let is_there = sent.is_none_or(|sent| {
+        sent.failure.is_none() && sent.status != CANCELLED && sent.deleted_at.is_none()
+    });
     let known = known.filter(|known| is_there && known.is_event() == chosen.is_none());
     match (known, chosen) {
-        (None, None) => {
-            wrong("message_id", "names no event that came in, or was sent, through this session".to_owned())
-        }
-        (None, Some(_)) => {
-            wrong("message_id", "names no poll that came in, or was sent, through this session".to_owned())
-        }
-        (Some(poll), _) if !is_in(&poll, to, store, life).await? => {
-            Err(Problem::field("to", format!("is another chat than the one of what `{field}` is about")))
-        }
+        (None, None) => wrong(
+            "message_id",
+            "names no event that came in, or was sent, through this session".to_owned(),
+        ),
+        (None, Some(_)) => wrong(
+            "message_id",
+            "names no poll that came in, or was sent, through this session".to_owned(),
+        ),
+        (Some(poll), _) if !is_in(&poll, to, store, life).await? => Err(Problem::field(
+            "to",
+            format!("is another chat than the one of what `{field}` is about"),
+        )),
         (Some(_), None) => Ok(()),
         (Some(poll), Some(chosen)) => match unfit(&poll.options, poll.max_selections, chosen) {
             Some(detail) => wrong("options", detail),
@@ -108,18 +164,32 @@ pub(super) async fn check(content: &Content, to: &ChatId, store: &Store, life: &
 }
 
 /// Whether it was asked there: votes that go elsewhere reach nobody who could open them.
-async fn is_in(poll: &store::Poll, to: &ChatId, store: &Store, life: &Life) -> Result<bool, Problem> {
-    let Some(chat) = &poll.chat else { return Ok(true) };
-    let known = store.known_id(life, &[chat]).await.map_err(super::unreadable)?;
+async fn is_in(
+    poll: &store::Poll,
+    to: &ChatId,
+    store: &Store,
+    life: &Life,
+) -> Result<bool, Problem> {
+    let Some(chat) = &poll.chat else {
+        return Ok(true);
+    };
+    let known = store
+        .known_id(life, &[chat])
+        .await
+        .map_err(super::unreadable)?;
     Ok(known.as_ref().unwrap_or(chat) == &to.to_string())
 }
 
 fn unfit(options: &[String], most: u32, chosen: &[String]) -> Option<String> {
     if let Some(other) = chosen.iter().find(|option| !options.contains(option)) {
-        return Some(format!("`{other}` is not among the poll's: {}", options.join(", ")));
+        return Some(format!(
+            "`{other}` is not among the poll's: {}",
+            options.join(", ")
+        ));
     }
     if BTreeSet::from_iter(chosen).len() < chosen.len() {
         return Some("name the same twice".to_owned());
     }
-    (chosen.len() > most as usize).then(|| format!("are {}, and this poll takes {most} at most", chosen.len()))
+    (chosen.len() > most as usize)
+        .then(|| format!("are {}, and this poll takes {most} at most", chosen.len()))
 }

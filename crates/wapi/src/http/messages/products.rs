@@ -36,14 +36,20 @@ pub(super) fn product(fields: &mut Fields) -> Option<Product> {
         sale_price,
         description: fields.optional_text_up_to("description", LONGEST_DESCRIPTION),
         retailer_id: fields.optional_text_up_to("retailer_id", LONGEST_ID),
-        url: fields.optional_parsed("url", |text| fetch::web_address(text).map(|_| text.to_owned())),
+        url: fields.optional_parsed("url", |text| {
+            fetch::web_address(text).map(|_| text.to_owned())
+        }),
         image_count: image_count.and_then(|count| u32::try_from(count).ok()),
         image: image(fields),
         body: fields.optional_text_up_to("body", LONGEST_BODY),
         footer: fields.optional_text_up_to("footer", LONGEST_FOOTER),
         ..Product::default()
     };
-    Some(Product { id: Some(id?), title: Some(title?), ..product })
+    Some(Product {
+        id: Some(id?),
+        title: Some(title?),
+        ..product
+    })
 }
 
 fn price(fields: &mut Fields, name: &'static str) -> Option<Price> {
@@ -51,12 +57,17 @@ fn price(fields: &mut Fields, name: &'static str) -> Option<Price> {
     let amount = inner.decimal("amount", 0.0..=f64::from(HIGHEST_AMOUNT));
     let currency = inner.parsed("currency", |text| {
         let is_code = text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_uppercase());
-        if is_code { Ok(text.to_owned()) } else { Err("is no currency; write its three letters, like EUR") }
+        if is_code {
+            Ok(text.to_owned())
+        } else {
+            Err("is no currency; write its three letters, like EUR")
+        }
     });
     let price = match (amount, currency) {
-        (Some(amount), Some(currency)) => {
-            inner.judged("amount", Price::new(amount, currency).ok_or("has more than three decimals".to_owned()))
-        }
+        (Some(amount), Some(currency)) => inner.judged(
+            "amount",
+            Price::new(amount, currency).ok_or("has more than three decimals".to_owned()),
+        ),
         _ => None,
     };
     fields.absorb(name, inner);
@@ -68,7 +79,10 @@ fn image(fields: &mut Fields) -> Option<Media> {
     let mut inner = fields.inner("image")?;
     for field in ["caption", "view_once"] {
         if inner.has(field) {
-            inner.refuse(field, "does not belong to the picture of a product; use `body`");
+            inner.refuse(
+                field,
+                "does not belong to the picture of a product; use `body`",
+            );
         }
     }
     let image = linked(&mut inner, MediaKind::Image);

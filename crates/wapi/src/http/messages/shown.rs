@@ -111,14 +111,25 @@ impl Answer {
             ChatId::Lid(_) => (None, Some(asked.to.to_string())),
             ChatId::Group(_) | ChatId::Status | ChatId::Newsletter(_) => (None, None),
         };
-        Self { messages, contacts: [Contact { input: asked.input.clone(), wa_id, lid }] }
+        Self {
+            messages,
+            contacts: [Contact {
+                input: asked.input.clone(),
+                wa_id,
+                lid,
+            }],
+        }
     }
 }
 
 impl MessageInfo {
     pub fn new(session: SessionName, message: SentMessage) -> Self {
         let history = history(&message);
-        let furthest = history.iter().map(|moment| moment.status).max().unwrap_or(Status::Queued);
+        let furthest = history
+            .iter()
+            .map(|moment| moment.status)
+            .max()
+            .unwrap_or(Status::Queued);
         Self {
             id: message.id,
             session,
@@ -139,26 +150,62 @@ impl MessageInfo {
 }
 
 fn recipient(progress: Progress) -> Recipient {
-    let Progress { recipient: id, delivered_at, read_at, played_at } = progress;
-    Recipient { id, delivered_at, read_at, played_at }
+    let Progress {
+        recipient: id,
+        delivered_at,
+        read_at,
+        played_at,
+    } = progress;
+    Recipient {
+        id,
+        delivered_at,
+        read_at,
+        played_at,
+    }
 }
 
 fn history(message: &SentMessage) -> Vec<Moment> {
-    let mut history = vec![Moment { status: Status::Queued, at: message.accepted_at, recipient: None }];
+    let mut history = vec![Moment {
+        status: Status::Queued,
+        at: message.accepted_at,
+        recipient: None,
+    }];
     let mut add = |status, at: Option<Timestamp>, recipient: Option<&String>| {
-        history.extend(at.map(|at| Moment { status, at, recipient: recipient.cloned() }));
+        history.extend(at.map(|at| Moment {
+            status,
+            at,
+            recipient: recipient.cloned(),
+        }));
     };
     if message.status == "unknown" {
-        add(Status::Unknown, message.attempted_at.or(Some(message.accepted_at)), None);
+        add(
+            Status::Unknown,
+            message.attempted_at.or(Some(message.accepted_at)),
+            None,
+        );
     }
     if message.status == "failed" {
-        add(Status::Failed, message.settled_at.or(Some(message.accepted_at)), None);
+        add(
+            Status::Failed,
+            message.settled_at.or(Some(message.accepted_at)),
+            None,
+        );
     }
     if message.status == CANCELLED {
-        add(Status::Cancelled, message.settled_at.or(Some(message.accepted_at)), None);
+        add(
+            Status::Cancelled,
+            message.settled_at.or(Some(message.accepted_at)),
+            None,
+        );
     }
     add(Status::Sent, message.sent_at, None);
-    for Progress { recipient, delivered_at, read_at, played_at } in &message.recipients {
+    for Progress {
+        recipient,
+        delivered_at,
+        read_at,
+        played_at,
+    } in &message.recipients
+    {
         add(Status::Delivered, *delivered_at, Some(recipient));
         add(Status::Read, *read_at, Some(recipient));
         add(Status::Played, *played_at, Some(recipient));

@@ -14,31 +14,54 @@ const MOST_RECIPIENTS: usize = 5_000;
 pub(super) fn text(fields: &mut Fields) -> Option<Text> {
     let background_color = fields.optional_parsed("background_color", color);
     let font = fields.optional_parsed("font", font);
-    content::text(fields).map(|text| Text { background_color, font, ..text })
+    content::text(fields).map(|text| Text {
+        background_color,
+        font,
+        ..text
+    })
 }
 
 fn color(text: &str) -> Result<String, &'static str> {
-    let digits = text.strip_prefix('#').filter(|it| it.len() == 6 && it.bytes().all(|byte| byte.is_ascii_hexdigit()));
-    digits.map(|digits| format!("#{}", digits.to_ascii_uppercase())).ok_or("is no colour; write it like #1E6E4F")
+    let digits = text
+        .strip_prefix('#')
+        .filter(|it| it.len() == 6 && it.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    digits
+        .map(|digits| format!("#{}", digits.to_ascii_uppercase()))
+        .ok_or("is no colour; write it like #1E6E4F")
 }
 
 fn font(text: &str) -> Result<Font, String> {
     let found = Font::ALL.into_iter().find(|(name, _)| *name == text);
-    found.map(|(_, font)| font).ok_or_else(|| format!("is none; use {}", Font::ALL.map(|(name, _)| name).join(", ")))
+    found.map(|(_, font)| font).ok_or_else(|| {
+        format!(
+            "is none; use {}",
+            Font::ALL.map(|(name, _)| name).join(", ")
+        )
+    })
 }
 
 /// The addresses of those who may see a status.
-pub(super) fn audience(fields: &mut Fields, to: Option<&ChatId>, kind: Option<&'static str>) -> Vec<String> {
+pub(super) fn audience(
+    fields: &mut Fields,
+    to: Option<&ChatId>,
+    kind: Option<&'static str>,
+) -> Vec<String> {
     match to {
         Some(ChatId::Status) if kind == Some(REACTION) => {
             if fields.has("recipients") {
-                fields.refuse("recipients", "does not belong to a reaction, which goes to the status's author");
+                fields.refuse(
+                    "recipients",
+                    "does not belong to a reaction, which goes to the status's author",
+                );
             }
             return Vec::new();
         }
         Some(ChatId::Status) => {}
         Some(_) if fields.has("recipients") => {
-            fields.refuse("recipients", "belongs to a status alone, which is sent with `\"to\": \"status\"`");
+            fields.refuse(
+                "recipients",
+                "belongs to a status alone, which is sent with `\"to\": \"status\"`",
+            );
             return Vec::new();
         }
         _ => {
@@ -48,7 +71,10 @@ pub(super) fn audience(fields: &mut Fields, to: Option<&ChatId>, kind: Option<&'
     }
     let texts = fields.optional_texts("recipients").unwrap_or_default();
     if texts.is_empty() {
-        fields.refuse("recipients", "is missing; name those who may see it, since the gateway has no list of contacts");
+        fields.refuse(
+            "recipients",
+            "is missing; name those who may see it, since the gateway has no list of contacts",
+        );
     }
     if texts.len() > MOST_RECIPIENTS {
         fields.refuse("recipients", format!("are more than {MOST_RECIPIENTS}"));
@@ -65,12 +91,26 @@ pub(super) fn audience(fields: &mut Fields, to: Option<&ChatId>, kind: Option<&'
 }
 
 /// Refuses what cannot be a status, and what only a status can be.
-pub(super) fn check(fields: &mut Fields, to: Option<&ChatId>, kind: Option<&'static str>, content: Option<&Content>) {
+pub(super) fn check(
+    fields: &mut Fields,
+    to: Option<&ChatId>,
+    kind: Option<&'static str>,
+    content: Option<&Content>,
+) {
     let Some(to) = to else { return };
-    let text = content.and_then(|content| if let Content::Text { text } = content { Some(text) } else { None });
+    let text = content.and_then(|content| {
+        if let Content::Text { text } = content {
+            Some(text)
+        } else {
+            None
+        }
+    });
     if *to != ChatId::Status {
         if text.is_some_and(|text| text.background_color.is_some() || text.font.is_some()) {
-            fields.refuse("text", "has `background_color` and `font` in a status alone");
+            fields.refuse(
+                "text",
+                "has `background_color` and `font` in a status alone",
+            );
         }
         return;
     }
@@ -81,15 +121,27 @@ pub(super) fn check(fields: &mut Fields, to: Option<&ChatId>, kind: Option<&'sta
     }
     let Some(kind) = kind else { return };
     if kind != REACTION && !POSTABLE.contains(&kind) {
-        fields.refuse("to", format!("is status, where {kind} is not shown; use {}", POSTABLE.join(", ")));
+        fields.refuse(
+            "to",
+            format!(
+                "is status, where {kind} is not shown; use {}",
+                POSTABLE.join(", ")
+            ),
+        );
     }
     if content.is_some_and(|content| matches!(content, Content::Audio { audio } if !audio.voice)) {
-        fields.refuse("audio", "is shown as a voice note in a status; say `voice: true`");
+        fields.refuse(
+            "audio",
+            "is shown as a voice note in a status; say `voice: true`",
+        );
     }
     if text.is_some_and(|text| text.preview_url) {
         fields.refuse("text", "has no `preview_url` in a status");
     }
-    if content.and_then(Content::file).is_some_and(|(_, file)| file.view_once) {
+    if content
+        .and_then(Content::file)
+        .is_some_and(|(_, file)| file.view_once)
+    {
         fields.refuse(kind, "has no `view_once` in a status");
     }
 }

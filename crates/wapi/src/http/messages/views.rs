@@ -10,11 +10,19 @@ use crate::http::query::Query;
 use crate::message::ChatId;
 
 /// `POST …/messages/{id}/view`
-pub async fn view(State(gateway): State<Gateway>, message: NamedMessage, query: Query) -> Result<StatusCode, Problem> {
+pub async fn view(
+    State(gateway): State<Gateway>,
+    message: NamedMessage,
+    query: Query,
+) -> Result<StatusCode, Problem> {
     query.done()?;
     let NamedMessage { session, id } = message;
     let life = gateway.life(&session)?;
-    let status = gateway.sessions.quoted(&session, &life, &ChatId::Status, &id).await.map_err(super::unreadable)?;
+    let status = gateway
+        .sessions
+        .quoted(&session, &life, &ChatId::Status, &id)
+        .await
+        .map_err(super::unreadable)?;
     let author = match status.map(|status| status.author) {
         Some(Some(author)) => author,
         Some(None) => return Err(Problem::field("id", "names a status of the account itself")),

@@ -3,7 +3,9 @@
 use serde_json::Value;
 
 use super::operation::{Operation, route, session_name};
-use super::schema::{list, moment, object, or_null, reference, said, some_of, text, time, with, words};
+use super::schema::{
+    list, moment, object, or_null, reference, said, some_of, text, time, with, words,
+};
 use crate::keys::Scope;
 
 pub fn operations() -> Vec<Operation> {
@@ -11,14 +13,25 @@ pub fn operations() -> Vec<Operation> {
     let wish = object(&[
         ("name", name),
         ("scopes", some_of(scope())),
-        ("sessions?", or_null(said(some_of(session_name()), "Left out or `null`: all."))),
+        (
+            "sessions?",
+            or_null(said(some_of(session_name()), "Left out or `null`: all.")),
+        ),
         ("expires_at?", or_null(moment())),
     ]);
     let mut made = api_key();
     made["properties"]["key"] = said(text(), "The key itself, shown this once.");
-    made["required"].as_array_mut().expect("an object has a list of them").push("key".into());
+    made["required"]
+        .as_array_mut()
+        .expect("an object has a list of them")
+        .push("key".into());
     vec![
-        route("GET", "/v1/api-keys", "All API keys but that of the settings").answers(
+        route(
+            "GET",
+            "/v1/api-keys",
+            "All API keys but that of the settings",
+        )
+        .answers(
             200,
             "The keys, the oldest first.",
             object(&[("api_keys", list(reference("ApiKey")))]),

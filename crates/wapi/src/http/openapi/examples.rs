@@ -6,16 +6,36 @@ use serde_json::{Value, json};
 pub fn messages() -> Vec<(&'static str, &'static str, Value)> {
     let to = "+375 44 703-48-10";
     let kinds = [
-        ("text", "A text", json!({"text": {"body": "Your order *1042* is on its way."}})),
-        ("image", "A picture by link", json!({"image": {"link": "https://example.com/cat.jpg", "caption": "Our cat"}})),
-        ("video", "A film that plays as a GIF", json!({"video": {"link": "https://example.com/cat.mp4", "gif": true}})),
-        ("audio", "A voice note", json!({"audio": {"link": "https://example.com/note.ogg", "voice": true}})),
+        (
+            "text",
+            "A text",
+            json!({"text": {"body": "Your order *1042* is on its way."}}),
+        ),
+        (
+            "image",
+            "A picture by link",
+            json!({"image": {"link": "https://example.com/cat.jpg", "caption": "Our cat"}}),
+        ),
+        (
+            "video",
+            "A film that plays as a GIF",
+            json!({"video": {"link": "https://example.com/cat.mp4", "gif": true}}),
+        ),
+        (
+            "audio",
+            "A voice note",
+            json!({"audio": {"link": "https://example.com/note.ogg", "voice": true}}),
+        ),
         (
             "document",
             "A document",
             json!({"document": {"link": "https://example.com/invoice.pdf", "filename": "Invoice 1042.pdf"}}),
         ),
-        ("sticker", "A sticker", json!({"sticker": {"link": "https://example.com/cat.webp"}})),
+        (
+            "sticker",
+            "A sticker",
+            json!({"sticker": {"link": "https://example.com/cat.webp"}}),
+        ),
         (
             "location",
             "A place",
@@ -43,7 +63,11 @@ pub fn messages() -> Vec<(&'static str, &'static str, Value)> {
                 {"image": {"link": "https://example.com/1.jpg"}}, {"video": {"link": "https://example.com/2.mp4"}},
             ]}),
         ),
-        ("live_location", "A live location", json!({"live_location": {"latitude": 53.9006, "longitude": 27.5590}})),
+        (
+            "live_location",
+            "A live location",
+            json!({"live_location": {"latitude": 53.9006, "longitude": 27.5590}}),
+        ),
         (
             "group_invite",
             "An invitation to a group",
@@ -76,16 +100,31 @@ pub fn messages() -> Vec<(&'static str, &'static str, Value)> {
             "An answer to an event",
             json!({"event_response": {"message_id": "3EB0538DA65A5960C82A0F", "response": "going"}}),
         ),
-        ("reaction", "A reaction", json!({"reaction": {"message_id": "3EB0538DA65A5960C82A0F", "emoji": "👍"}})),
+        (
+            "reaction",
+            "A reaction",
+            json!({"reaction": {"message_id": "3EB0538DA65A5960C82A0F", "emoji": "👍"}}),
+        ),
     ];
-    let mut messages: Vec<_> = kinds.map(|(kind, title, content)| (kind, title, addressed(content, to))).into();
+    let mut messages: Vec<_> = kinds
+        .map(|(kind, title, content)| (kind, title, addressed(content, to)))
+        .into();
     let reply = json!({"text": {"body": "Thank you!"}, "context": {"message_id": "3EB0538DA65A5960C82A0F"}});
     messages.push(("reply", "An answer to a message", addressed(reply, to)));
     let mention = json!({"text": {"body": "@375447034810, are you there?"}, "mentions": [to]});
-    messages.push(("mention", "A mention in a group", addressed(mention, "120363025246125486@g.us")));
+    messages.push((
+        "mention",
+        "A mention in a group",
+        addressed(mention, "120363025246125486@g.us"),
+    ));
     let hasty = json!({"text": {"body": "Your code is 4711."}, "expires_in": 300});
-    messages.push(("hasty", "A text that is sent within five minutes or never", addressed(hasty, to)));
-    let status = json!({"text": {"body": "Open today", "background_color": "#1E6E4F"}, "recipients": [to]});
+    messages.push((
+        "hasty",
+        "A text that is sent within five minutes or never",
+        addressed(hasty, to),
+    ));
+    let status =
+        json!({"text": {"body": "Open today", "background_color": "#1E6E4F"}, "recipients": [to]});
     messages.push(("status", "A status", addressed(status, "status")));
     messages
 }

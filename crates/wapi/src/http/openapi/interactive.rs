@@ -13,15 +13,27 @@ const LIMITS: &str = "As in Meta's Cloud API. WhatsApp means this for businesses
 pub fn sent() -> Vec<(&'static str, Value)> {
     let frame = || object(&[("text", text())]);
     let header = object(&[("type", words(&["text"])), ("text", text())]);
-    let action = said(json!({"type": "object"}), "What the type says: see the examples.");
+    let action = said(
+        json!({"type": "object"}),
+        "What the type says: see the examples.",
+    );
     let interactive = object(&[
-        ("type", words(&["button", "list", "cta_url", "cta_call", "cta_copy", "pix"])),
+        (
+            "type",
+            words(&["button", "list", "cta_url", "cta_call", "cta_copy", "pix"]),
+        ),
         ("header?", or_null(header)),
-        ("body?", or_null(said(frame(), "Must be there, but for `pix`."))),
+        (
+            "body?",
+            or_null(said(frame(), "Must be there, but for `pix`.")),
+        ),
         ("footer?", or_null(frame())),
         ("action", action),
     ]);
-    vec![("interactive?", with(said(interactive, LIMITS), "examples", examples()))]
+    vec![(
+        "interactive?",
+        with(said(interactive, LIMITS), "examples", examples()),
+    )]
 }
 
 fn examples() -> Value {

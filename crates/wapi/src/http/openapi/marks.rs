@@ -11,10 +11,14 @@ use crate::message::Pin;
 const CHAT: &str = "Where the message is, if it was not sent through here.";
 
 pub fn operations() -> Vec<Operation> {
-    let seconds =
-        said(json!({"enum": Pin::DURATIONS}), "Seconds: a day, a week or 30 days; a week when nothing is said.");
+    let seconds = said(
+        json!({"enum": Pin::DURATIONS}),
+        "Seconds: a day, a week or 30 days; a week when nothing is said.",
+    );
     let duration = object(&[("duration?", or_null(seconds))]);
-    let mark = |method, path, summary| accepted(route(method, path, summary), &answer()).query("chat", text(), CHAT);
+    let mark = |method, path, summary| {
+        accepted(route(method, path, summary), &answer()).query("chat", text(), CHAT)
+    };
     let star = |method, summary| {
         route(method, "/v1/sessions/{session}/messages/{id}/star", summary)
             .query("chat", text(), CHAT)
@@ -25,25 +29,58 @@ pub fn operations() -> Vec<Operation> {
     const PIN: &str = "/v1/sessions/{session}/messages/{id}/pin";
     const KEEP: &str = "/v1/sessions/{session}/messages/{id}/keep";
     vec![
-        mark("PUT", PIN, "Put a message at the top of its chat, for everyone there").optional_body(duration),
-        mark("DELETE", PIN, "Take a message down from the top of its chat"),
-        mark("PUT", KEEP, "Keep a message in a chat whose messages disappear"),
-        mark("DELETE", KEEP, "Let a message that was kept disappear with the others"),
+        mark(
+            "PUT",
+            PIN,
+            "Put a message at the top of its chat, for everyone there",
+        )
+        .optional_body(duration),
+        mark(
+            "DELETE",
+            PIN,
+            "Take a message down from the top of its chat",
+        ),
+        mark(
+            "PUT",
+            KEEP,
+            "Keep a message in a chat whose messages disappear",
+        ),
+        mark(
+            "DELETE",
+            KEEP,
+            "Let a message that was kept disappear with the others",
+        ),
         star("PUT", "Put a star to a message, for the account alone"),
         star("DELETE", "Take a star away from a message"),
-        route("POST", "/v1/sessions/{session}/messages/{id}/view", "Tell whoever posted a status that it was seen")
-            .answers_nothing(204, "Its author is told.")
-            .problems(&ASKED)
-            .problems(&[(404, "message_not_found"), (503, "not_ready")]),
+        route(
+            "POST",
+            "/v1/sessions/{session}/messages/{id}/view",
+            "Tell whoever posted a status that it was seen",
+        )
+        .answers_nothing(204, "Its author is told.")
+        .problems(&ASKED)
+        .problems(&[(404, "message_not_found"), (503, "not_ready")]),
     ]
 }
 
 /// As messages that were sent say it.
 pub fn shown() -> [(&'static str, Value); 3] {
-    let duration = or_null(said(super::schema::count(), "Seconds; `null` takes it down."));
+    let duration = or_null(said(
+        super::schema::count(),
+        "Seconds; `null` takes it down.",
+    ));
     [
-        ("pin?", object(&[("message_id", text()), ("duration", duration)])),
-        ("timer?", object(&[("seconds", said(super::schema::count(), "0: messages stay."))])),
-        ("keep?", object(&[("message_id", text()), ("kept", super::schema::flag())])),
+        (
+            "pin?",
+            object(&[("message_id", text()), ("duration", duration)]),
+        ),
+        (
+            "timer?",
+            object(&[("seconds", said(super::schema::count(), "0: messages stay."))]),
+        ),
+        (
+            "keep?",
+            object(&[("message_id", text()), ("kept", super::schema::flag())]),
+        ),
     ]
 }

@@ -44,8 +44,10 @@ pub async fn read() -> Json<&'static Value> {
 }
 
 /// Nothing may be loaded and nothing run; the style is in the page.
-pub(super) const POLICY: (HeaderName, &str) =
-    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'");
+pub(super) const POLICY: (HeaderName, &str) = (
+    header::CONTENT_SECURITY_POLICY,
+    "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+);
 
 static PAGE: LazyLock<String> = LazyLock::new(|| page::page(&DOCUMENT));
 
@@ -65,31 +67,82 @@ struct Family {
 }
 
 fn families() -> Vec<Family> {
-    let family = |tag, description, operations| Family { tag, description, operations };
+    let family = |tag, description, operations| Family {
+        tag,
+        description,
+        operations,
+    };
     vec![
         family(
             "Sessions",
             "WhatsApp accounts: link them, start and stop them, see how they are.",
             sessions::operations(),
         ),
-        family("Messages", "Send, change, take back, pass on; and what became of it.", about_messages()),
+        family(
+            "Messages",
+            "Send, change, take back, pass on; and what became of it.",
+            about_messages(),
+        ),
         family("Files", "What messages carry.", media::operations()),
-        family("Profiles", "What accounts show of themselves, and whom they block.", profile::operations()),
-        family("Groups", "The groups an account is in.", groups::operations()),
-        family("Newsletters", "The newsletters (channels) an account follows, and its own.", newsletters::operations()),
-        family("Shops", "What businesses offer, and what their customers order.", products::operations()),
-        family("History", "Chats, contacts and messages as they are kept.", history::operations()),
-        family("Signals", "Reading, typing, presence, calls, and who is on WhatsApp.", signals::operations()),
-        family("Events", "Everything that happened, from any point on.", events::operations()),
-        family("Webhooks", "Who is told of events, and how that went.", webhooks::operations()),
+        family(
+            "Profiles",
+            "What accounts show of themselves, and whom they block.",
+            profile::operations(),
+        ),
+        family(
+            "Groups",
+            "The groups an account is in.",
+            groups::operations(),
+        ),
+        family(
+            "Newsletters",
+            "The newsletters (channels) an account follows, and its own.",
+            newsletters::operations(),
+        ),
+        family(
+            "Shops",
+            "What businesses offer, and what their customers order.",
+            products::operations(),
+        ),
+        family(
+            "History",
+            "Chats, contacts and messages as they are kept.",
+            history::operations(),
+        ),
+        family(
+            "Signals",
+            "Reading, typing, presence, calls, and who is on WhatsApp.",
+            signals::operations(),
+        ),
+        family(
+            "Events",
+            "Everything that happened, from any point on.",
+            events::operations(),
+        ),
+        family(
+            "Webhooks",
+            "Who is told of events, and how that went.",
+            webhooks::operations(),
+        ),
         family("API keys", "Who may call.", api_keys::operations()),
-        family("Watching", "Health, metrics, and this document.", watching::operations()),
-        family("The original routes", "Those of the first wapi, unchanged.", original::operations()),
+        family(
+            "Watching",
+            "Health, metrics, and this document.",
+            watching::operations(),
+        ),
+        family(
+            "The original routes",
+            "Those of the first wapi, unchanged.",
+            original::operations(),
+        ),
     ]
 }
 
 fn about_messages() -> Vec<Operation> {
-    [messages::operations(), marks::operations()].into_iter().flatten().collect()
+    [messages::operations(), marks::operations()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// The routes of the table, each as it is described.
@@ -97,7 +150,9 @@ fn document(rows: &[Row]) -> Value {
     let families = families();
     let mut paths: Map<String, Value> = Map::new();
     for row in rows {
-        let operation = families.iter().find_map(|family| Some((family, family.operation(row)?)));
+        let operation = families
+            .iter()
+            .find_map(|family| Some((family, family.operation(row)?)));
         let path = paths.entry(row.path).or_insert_with(|| json!({}));
         path[row.method.to_lowercase()] = operation.map_or_else(
             || json!({"responses": {}}),
@@ -145,8 +200,14 @@ impl Family {
 }
 
 fn written(operation: &Operation, row: &Row) -> Value {
-    let names = row.path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
-    let parameters: Vec<_> = names.map(path_parameter).chain(operation.parameters.iter().cloned()).collect();
+    let names = row
+        .path
+        .split('/')
+        .filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
+    let parameters: Vec<_> = names
+        .map(path_parameter)
+        .chain(operation.parameters.iter().cloned())
+        .collect();
     let mut written = json!({
         "summary": operation.summary,
         "operationId": names::operation_id(row.method, row.path),
@@ -155,9 +216,11 @@ fn written(operation: &Operation, row: &Row) -> Value {
     });
     if let Some((schema, presence)) = &operation.body {
         let required = *presence == Presence::Required;
-        written["requestBody"] = json!({"required": required, "content": {JSON: {"schema": schema}}});
+        written["requestBody"] =
+            json!({"required": required, "content": {JSON: {"schema": schema}}});
         for (name, title, value) in &operation.examples {
-            written["requestBody"]["content"][JSON]["examples"][name] = json!({"summary": title, "value": value});
+            written["requestBody"]["content"][JSON]["examples"][name] =
+                json!({"summary": title, "value": value});
         }
         for (media_type, schema) in &operation.body_forms {
             written["requestBody"]["content"][media_type] = json!({"schema": schema});
@@ -165,8 +228,15 @@ fn written(operation: &Operation, row: &Row) -> Value {
     }
     if let Some(scope) = row.scope {
         written["security"] = json!([{"bearer": []}, {"header": []}]);
-        let or_admin = if scope == crate::keys::Scope::Admin { "" } else { " or `admin`" };
-        written["description"] = json!(format!("For keys with the scope `{}`{or_admin}.", scope.word()));
+        let or_admin = if scope == crate::keys::Scope::Admin {
+            ""
+        } else {
+            " or `admin`"
+        };
+        written["description"] = json!(format!(
+            "For keys with the scope `{}`{or_admin}.",
+            scope.word()
+        ));
     }
     written
 }
@@ -174,8 +244,10 @@ fn written(operation: &Operation, row: &Row) -> Value {
 fn responses(operation: &Operation, row: &Row) -> Value {
     let mut responses = Map::new();
     for (status, meaning, media) in &operation.answers {
-        let content: Map<_, _> =
-            media.iter().map(|(kind, schema)| ((*kind).to_owned(), json!({"schema": schema}))).collect();
+        let content: Map<_, _> = media
+            .iter()
+            .map(|(kind, schema)| ((*kind).to_owned(), json!({"schema": schema})))
+            .collect();
         let mut response = json!({"description": meaning});
         if !content.is_empty() {
             response["content"] = json!(content);
@@ -188,7 +260,8 @@ fn responses(operation: &Operation, row: &Row) -> Value {
     for same in problems.chunk_by(|one, other| one.0 == other.0) {
         let codes: Vec<_> = same.iter().map(|(_, code)| *code).collect();
         let schema = json!({"allOf": [schema::reference("Problem"), {"properties": {"code": words(&codes)}}]});
-        let response = json!({"description": codes.join(", "), "content": {MEDIA_TYPE: {"schema": schema}}});
+        let response =
+            json!({"description": codes.join(", "), "content": {MEDIA_TYPE: {"schema": schema}}});
         responses.insert(same[0].0.to_string(), response);
     }
     Value::Object(responses)
@@ -205,10 +278,18 @@ fn everywhere(operation: &Operation, row: &Row) -> Vec<(u16, &'static str)> {
             (403, "stranger"),
             (429, "too_many_requests"),
         ]);
-        problems.extend([(403, "session_not_allowed"), (403, "not_for_all_sessions"), (400, "invalid_fields")]);
+        problems.extend([
+            (403, "session_not_allowed"),
+            (403, "not_for_all_sessions"),
+            (400, "invalid_fields"),
+        ]);
     }
     if operation.body.is_some() {
-        problems.extend([(400, "invalid_body"), (413, "body_too_large"), (408, "body_too_slow")]);
+        problems.extend([
+            (400, "invalid_body"),
+            (413, "body_too_large"),
+            (408, "body_too_slow"),
+        ]);
     }
     problems
 }
@@ -228,7 +309,10 @@ fn problem() -> Value {
                  `route_not_found` (404), and `method_not_allowed` (405) where a route does not take the method.",
             ),
         ),
-        ("request_id", said(text(), "Also in the header `X-Request-Id`, and in the log.")),
+        (
+            "request_id",
+            said(text(), "Also in the header `X-Request-Id`, and in the log."),
+        ),
         ("errors?", said(list(wrong), "Each field that is wrong.")),
     ];
     said(object(&members), "What went wrong (RFC 9457).")
@@ -241,10 +325,22 @@ mod tests {
     #[test]
     fn every_route_of_the_table_is_described_with_its_answers() {
         for row in super::super::table().rows {
-            let found = families().iter().flat_map(|family| &family.operations).filter(|it| it.is(&row)).count();
-            assert_eq!(found, 1, "{} {} is not described (once) in http/openapi/", row.method, row.path);
+            let found = families()
+                .iter()
+                .flat_map(|family| &family.operations)
+                .filter(|it| it.is(&row))
+                .count();
+            assert_eq!(
+                found, 1,
+                "{} {} is not described (once) in http/openapi/",
+                row.method, row.path
+            );
             let responses = &DOCUMENT["paths"][row.path][row.method.to_lowercase()]["responses"];
-            let good = responses.as_object().unwrap().keys().any(|status| status.starts_with('2'));
+            let good = responses
+                .as_object()
+                .unwrap()
+                .keys()
+                .any(|status| status.starts_with('2'));
             assert!(good, "{} {} has no good answer", row.method, row.path);
         }
     }
@@ -252,26 +348,48 @@ mod tests {
     /// Codes stand in the source as `("code", "Title")`, or as constants.
     #[test]
     fn every_code_of_a_problem_is_in_the_document() {
-        let source = concat!(include_str!("../error.rs"), include_str!("../error/failures.rs"));
-        let literals = source.split("(\"").skip(1).filter_map(|rest| rest.split_once("\", \"")).map(|(code, _)| code);
-        let constants =
-            source.lines().filter(|line| line.contains("&str = \"")).filter_map(|line| line.split('"').nth(1));
-        let is_code = |text: &&str| text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        let source = concat!(
+            include_str!("../error.rs"),
+            include_str!("../error/failures.rs")
+        );
+        let literals = source
+            .split("(\"")
+            .skip(1)
+            .filter_map(|rest| rest.split_once("\", \""))
+            .map(|(code, _)| code);
+        let constants = source
+            .lines()
+            .filter(|line| line.contains("&str = \""))
+            .filter_map(|line| line.split('"').nth(1));
+        let is_code = |text: &&str| {
+            text.bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+        };
         let codes: Vec<_> = literals.chain(constants).filter(is_code).collect();
-        assert!(codes.len() > 40 && codes.contains(&"not_on_whatsapp"), "{codes:?}");
+        assert!(
+            codes.len() > 40 && codes.contains(&"not_on_whatsapp"),
+            "{codes:?}"
+        );
         let document = DOCUMENT.to_string();
         for code in codes {
-            let is_named = document.contains(&format!("\"{code}\"")) || document.contains(&format!("`{code}`"));
+            let is_named = document.contains(&format!("\"{code}\""))
+                || document.contains(&format!("`{code}`"));
             assert!(is_named, "`{code}` is in no answer of http/openapi/");
         }
     }
 
     #[test]
     fn no_two_operations_have_one_name() {
-        let mut names: Vec<_> =
-            super::super::table().rows.iter().map(|row| names::operation_id(row.method, row.path)).collect();
+        let mut names: Vec<_> = super::super::table()
+            .rows
+            .iter()
+            .map(|row| names::operation_id(row.method, row.path))
+            .collect();
         names.sort();
         let twice: Vec<_> = names.windows(2).filter(|pair| pair[0] == pair[1]).collect();
-        assert!(twice.is_empty(), "{twice:?}; name them in http/openapi/names.rs");
+        assert!(
+            twice.is_empty(),
+            "{twice:?}; name them in http/openapi/names.rs"
+        );
     }
 }

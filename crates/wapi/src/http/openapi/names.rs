@@ -6,43 +6,89 @@ const NAMED: [(&str, &str, &str); 20] = [
     ("POST", "/send-message", "originalSendMessage"),
     ("POST", "/send-image", "originalSendImage"),
     ("GET", "/get-qr-code/{session}", "originalGetQrCode"),
-    ("GET", "/get-session-info/{session}", "originalGetSessionInfo"),
-    ("GET", "/get-active-connection-info/{session}", "originalGetActiveConnectionInfo"),
+    (
+        "GET",
+        "/get-session-info/{session}",
+        "originalGetSessionInfo",
+    ),
+    (
+        "GET",
+        "/get-active-connection-info/{session}",
+        "originalGetActiveConnectionInfo",
+    ),
     ("GET", "/", "getFrontPage"),
     ("GET", "/openapi.json", "getOpenapi"),
     ("GET", "/v1/events/stream", "streamEvents"),
     ("GET", "/v1/sessions/{session}/qr", "getQrCode"),
-    ("POST", "/v1/sessions/{session}/pairing-code", "createPairingCode"),
+    (
+        "POST",
+        "/v1/sessions/{session}/pairing-code",
+        "createPairingCode",
+    ),
     ("POST", "/v1/sessions/{session}/messages", "sendMessage"),
-    ("POST", "/v1/sessions/{session}/messages/batch", "sendMessages"),
-    ("PATCH", "/v1/sessions/{session}/messages/{id}", "editMessage"),
-    ("POST", "/v1/sessions/{session}/chats/{chat}/typing", "showTyping"),
+    (
+        "POST",
+        "/v1/sessions/{session}/messages/batch",
+        "sendMessages",
+    ),
+    (
+        "PATCH",
+        "/v1/sessions/{session}/messages/{id}",
+        "editMessage",
+    ),
+    (
+        "POST",
+        "/v1/sessions/{session}/chats/{chat}/typing",
+        "showTyping",
+    ),
     ("POST", "/v1/sessions/{session}/media", "uploadMedia"),
     ("GET", "/v1/sessions/{session}/blocked", "listBlocked"),
-    ("PUT", "/v1/sessions/{session}/contacts/{contact}/block", "blockContact"),
-    ("DELETE", "/v1/sessions/{session}/contacts/{contact}/block", "unblockContact"),
-    ("POST", "/v1/webhooks/{id}/rotate-secret", "rotateWebhookSecret"),
+    (
+        "PUT",
+        "/v1/sessions/{session}/contacts/{contact}/block",
+        "blockContact",
+    ),
+    (
+        "DELETE",
+        "/v1/sessions/{session}/contacts/{contact}/block",
+        "unblockContact",
+    ),
+    (
+        "POST",
+        "/v1/webhooks/{id}/rotate-secret",
+        "rotateWebhookSecret",
+    ),
 ];
 
 /// The name of a route's operation: a verb, and what the path names, without the session that nearly all are about.
 pub fn operation_id(method: &str, path: &str) -> String {
-    if let Some((.., name)) = NAMED.iter().find(|(verb, route, _)| (*verb, *route) == (method, path)) {
+    if let Some((.., name)) = NAMED
+        .iter()
+        .find(|(verb, route, _)| (*verb, *route) == (method, path))
+    {
         return (*name).to_owned();
     }
-    let mut segments: Vec<_> = path.split('/').filter(|segment| !matches!(*segment, "" | "v1")).collect();
+    let mut segments: Vec<_> = path
+        .split('/')
+        .filter(|segment| !matches!(*segment, "" | "v1"))
+        .collect();
     let is_about_session = segments.len() > 2 && segments[0] == "sessions";
     if is_about_session {
         segments.drain(..2);
     }
     let is_name = |segment: &str| segment.starts_with('{');
-    let nouns = segments.iter().enumerate().filter(|(_, segment)| !is_name(segment)).map(|(index, segment)| {
-        match segments.get(index + 1) {
+    let nouns = segments
+        .iter()
+        .enumerate()
+        .filter(|(_, segment)| !is_name(segment))
+        .map(|(index, segment)| match segments.get(index + 1) {
             Some(next) if is_name(next) => singular(&pascal(segment)),
             _ => pascal(segment),
-        }
-    });
+        });
     let mut nouns: Vec<_> = nouns.collect();
-    let is_list = segments.last().is_some_and(|last| !is_name(last) && last.ends_with('s'));
+    let is_list = segments
+        .last()
+        .is_some_and(|last| !is_name(last) && last.ends_with('s'));
     let verb = match method {
         "GET" if is_list && path.starts_with("/v1/") => "list".to_owned(),
         "GET" => "get".to_owned(),
@@ -68,8 +114,12 @@ pub fn operation_id(method: &str, path: &str) -> String {
 
 /// `api-keys`: `ApiKeys`.
 fn pascal(segment: &str) -> String {
-    let words = segment.split(['-', '_', '.']).filter(|word| !word.is_empty());
-    words.map(|word| word[..1].to_uppercase() + &word[1..]).collect()
+    let words = segment
+        .split(['-', '_', '.'])
+        .filter(|word| !word.is_empty());
+    words
+        .map(|word| word[..1].to_uppercase() + &word[1..])
+        .collect()
 }
 
 fn singular(word: &str) -> String {
@@ -96,13 +146,37 @@ mod tests {
             ("POST", "/v1/sessions/{session}/start", "startSession"),
             ("POST", "/v1/sessions/{session}/messages", "sendMessage"),
             ("GET", "/v1/sessions/{session}/messages/{id}", "getMessage"),
-            ("POST", "/v1/sessions/{session}/messages/{id}/forward", "forwardMessage"),
-            ("GET", "/v1/sessions/{session}/chats/{chat}/messages", "listChatMessages"),
-            ("POST", "/v1/sessions/{session}/chats/{chat}/read", "readChat"),
-            ("POST", "/v1/sessions/{session}/contacts/check", "checkContacts"),
-            ("PUT", "/v1/sessions/{session}/contacts/{contact}/presence", "setContactPresence"),
+            (
+                "POST",
+                "/v1/sessions/{session}/messages/{id}/forward",
+                "forwardMessage",
+            ),
+            (
+                "GET",
+                "/v1/sessions/{session}/chats/{chat}/messages",
+                "listChatMessages",
+            ),
+            (
+                "POST",
+                "/v1/sessions/{session}/chats/{chat}/read",
+                "readChat",
+            ),
+            (
+                "POST",
+                "/v1/sessions/{session}/contacts/check",
+                "checkContacts",
+            ),
+            (
+                "PUT",
+                "/v1/sessions/{session}/contacts/{contact}/presence",
+                "setContactPresence",
+            ),
             ("GET", "/v1/media/{id}/content", "getMediaContent"),
-            ("GET", "/v1/webhooks/{id}/deliveries", "listWebhookDeliveries"),
+            (
+                "GET",
+                "/v1/webhooks/{id}/deliveries",
+                "listWebhookDeliveries",
+            ),
             ("POST", "/v1/api-keys", "createApiKey"),
         ] {
             assert_eq!(operation_id(method, path), name, "{method} {path}");

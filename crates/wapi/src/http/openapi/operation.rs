@@ -56,7 +56,9 @@ impl Operation {
     }
 
     pub fn query(mut self, name: &str, schema: Value, description: &str) -> Self {
-        self.parameters.push(json!({"name": name, "in": "query", "schema": schema, "description": description}));
+        self.parameters.push(
+            json!({"name": name, "in": "query", "schema": schema, "description": description}),
+        );
         self
     }
 
@@ -67,7 +69,9 @@ impl Operation {
     }
 
     pub fn header(mut self, name: &str, schema: Value, description: &str) -> Self {
-        self.parameters.push(json!({"name": name, "in": "header", "schema": schema, "description": description}));
+        self.parameters.push(
+            json!({"name": name, "in": "header", "schema": schema, "description": description}),
+        );
         self
     }
 
@@ -96,7 +100,12 @@ impl Operation {
         self.answers_as(status, meaning, &[(JSON, schema)])
     }
 
-    pub fn answers_as(mut self, status: u16, meaning: &'static str, media: &[(&'static str, Value)]) -> Self {
+    pub fn answers_as(
+        mut self,
+        status: u16,
+        meaning: &'static str,
+        media: &[(&'static str, Value)],
+    ) -> Self {
         self.answers.push((status, meaning, media.to_vec()));
         self
     }
@@ -120,7 +129,10 @@ pub fn path_parameter(name: &str) -> Value {
         "group" => (text(), "The group's address, `…@g.us`."),
         "chat" => (text(), "A number in any spelling, or an address."),
         "contact" => (text(), "A number in any spelling, or a person's address."),
-        "order" => (text(), "The order's id, as the message of type `order` has it."),
+        "order" => (
+            text(),
+            "The order's id, as the message of type `order` has it.",
+        ),
         "call" => (text(), "The call's id, as `call.incoming` has it."),
         "delivery" => (number(1, i64::MAX), "The delivery's number."),
         _ => (text(), "The id that was given when it was made."),
@@ -130,5 +142,8 @@ pub fn path_parameter(name: &str) -> Value {
 
 pub fn session_name() -> Value {
     let name = json!({"type": "string", "minLength": 1, "maxLength": 200, "examples": ["shop"]});
-    said(name, "Any text but `.` and `..`; as a file name, percent-encoded, it must fit into 240 bytes.")
+    said(
+        name,
+        "Any text but `.` and `..`; as a file name, percent-encoded, it must fit into 240 bytes.",
+    )
 }

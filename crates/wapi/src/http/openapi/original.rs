@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use super::operation::{Operation, route, session_name};
-use super::schema::{flag, form, object, open_object, or_null, reference, said, text, time, with, words};
+use super::schema::{
+    flag, form, object, open_object, or_null, reference, said, text, time, with, words,
+};
 
 pub fn operations() -> Vec<Operation> {
     vec![
@@ -20,20 +22,40 @@ pub fn operations() -> Vec<Operation> {
                 (504, "whatsapp_timeout"),
             ]),
         sending("/send-message", "Send a text", &[("text", text())]),
-        sending("/send-image", "Send a picture", &[("image_url", form("uri")), ("caption?", or_null(text()))]),
-        route("GET", "/get-qr-code/{session}", "The QR code that waits to be scanned")
-            .answers_as(200, "The picture.", &[("image/png", said(text(), "PNG."))])
-            .problems(&[(404, "session_not_found"), (404, "qr_code_not_found")]),
-        route("GET", "/get-session-info/{session}", "A session and its connection")
-            .answers(200, "The session.", session_info())
-            .problems(&[(404, "session_not_found")]),
-        route("GET", "/get-active-connection-info/{session}", "The live connection of a session")
-            .answers(200, "The connection.", connection_info())
-            .problems(&[(404, "session_not_found"), (404, "connection_not_found")]),
+        sending(
+            "/send-image",
+            "Send a picture",
+            &[("image_url", form("uri")), ("caption?", or_null(text()))],
+        ),
+        route(
+            "GET",
+            "/get-qr-code/{session}",
+            "The QR code that waits to be scanned",
+        )
+        .answers_as(200, "The picture.", &[("image/png", said(text(), "PNG."))])
+        .problems(&[(404, "session_not_found"), (404, "qr_code_not_found")]),
+        route(
+            "GET",
+            "/get-session-info/{session}",
+            "A session and its connection",
+        )
+        .answers(200, "The session.", session_info())
+        .problems(&[(404, "session_not_found")]),
+        route(
+            "GET",
+            "/get-active-connection-info/{session}",
+            "The live connection of a session",
+        )
+        .answers(200, "The connection.", connection_info())
+        .problems(&[(404, "session_not_found"), (404, "connection_not_found")]),
     ]
 }
 
-fn sending(path: &'static str, summary: &'static str, content: &[(&'static str, Value)]) -> Operation {
+fn sending(
+    path: &'static str,
+    summary: &'static str,
+    content: &[(&'static str, Value)],
+) -> Operation {
     let mut members = vec![
         ("session_name", session_name()),
         (
@@ -45,12 +67,21 @@ fn sending(path: &'static str, summary: &'static str, content: &[(&'static str, 
         ),
     ];
     members.extend_from_slice(content);
-    let sent =
-        [("id", text()), ("chat", text()), ("session", text()), ("timestamp", time()), ("status", words(&["sent"]))];
+    let sent = [
+        ("id", text()),
+        ("chat", text()),
+        ("session", text()),
+        ("timestamp", time()),
+        ("status", words(&["sent"])),
+    ];
     route("POST", path, summary)
         .body(open_object(&members))
         .answers(200, "WhatsApp has taken it.", object(&sent))
-        .problems(&[(404, "session_not_found"), (409, "session_not_online"), (409, "session_not_paired")])
+        .problems(&[
+            (404, "session_not_found"),
+            (409, "session_not_online"),
+            (409, "session_not_paired"),
+        ])
         .problems(&[
             (429, "queue_full"),
             (429, "too_many_links"),
@@ -65,7 +96,11 @@ fn sending(path: &'static str, summary: &'static str, content: &[(&'static str, 
             (404, "newsletter_not_found"),
             (403, "not_newsletter_admin"),
         ])
-        .problems(&[(503, "stopping"), (503, "not_ready"), (504, "whatsapp_timeout")])
+        .problems(&[
+            (503, "stopping"),
+            (503, "not_ready"),
+            (504, "whatsapp_timeout"),
+        ])
 }
 
 fn session_info() -> Value {

@@ -16,9 +16,18 @@ pub fn page(document: &Value) -> String {
     let (mut index, mut body) = (String::new(), String::new());
     for tag in document["tags"].as_array().into_iter().flatten() {
         let (name, id) = (word(&tag["name"]), anchor(word(&tag["name"])));
-        write(&mut index, format_args!("<li><a href=\"#{id}\">{}</a>", escaped(name)));
-        write(&mut body, format_args!("<h2 id=\"{id}\">{}</h2>", escaped(name)));
-        write(&mut body, format_args!("<p>{}</p>", prose(word(&tag["description"]))));
+        write(
+            &mut index,
+            format_args!("<li><a href=\"#{id}\">{}</a>", escaped(name)),
+        );
+        write(
+            &mut body,
+            format_args!("<h2 id=\"{id}\">{}</h2>", escaped(name)),
+        );
+        write(
+            &mut body,
+            format_args!("<p>{}</p>", prose(word(&tag["description"]))),
+        );
         for (path, method, operation) in operations(document) {
             if operation["tags"][0] == tag["name"] {
                 body.push_str(&described(path, method, operation));
@@ -28,9 +37,18 @@ pub fn page(document: &Value) -> String {
     index.push_str("<li><a href=\"#schemas\">Objects</a>");
     body.push_str("<h2 id=\"schemas\">Objects</h2>");
     for (name, schema) in object(&document["components"]["schemas"]) {
-        write(&mut body, format_args!("<section id=\"schema-{name}\"><h3>{name}</h3>"));
-        write(&mut body, format_args!("<p>{}</p>", prose(word(&schema["description"]))));
-        write(&mut body, format_args!("<pre>{}</pre></section>", shape(schema)));
+        write(
+            &mut body,
+            format_args!("<section id=\"schema-{name}\"><h3>{name}</h3>"),
+        );
+        write(
+            &mut body,
+            format_args!("<p>{}</p>", prose(word(&schema["description"]))),
+        );
+        write(
+            &mut body,
+            format_args!("<pre>{}</pre></section>", shape(schema)),
+        );
     }
     let info = &document["info"];
     format!(
@@ -48,7 +66,9 @@ pub fn page(document: &Value) -> String {
 /// Path, method and what is said of it.
 fn operations(document: &Value) -> impl Iterator<Item = (&String, &'static str, &Value)> {
     object(&document["paths"]).flat_map(|(path, methods)| {
-        METHODS.iter().filter_map(move |method| Some((path, *method, methods.get(method.to_lowercase())?)))
+        METHODS
+            .iter()
+            .filter_map(move |method| Some((path, *method, methods.get(method.to_lowercase())?)))
     })
 }
 
@@ -67,12 +87,22 @@ fn described(path: &str, method: &str, operation: &Value) -> String {
         write(&mut text, format_args!("<table>{rows}</table>"));
     }
     for (media_type, content) in object(&operation["requestBody"]["content"]) {
-        write(&mut text, format_args!("<h4>Body <small>{media_type}</small></h4>"));
-        write(&mut text, format_args!("<pre>{}</pre>", shape(&content["schema"])));
+        write(
+            &mut text,
+            format_args!("<h4>Body <small>{media_type}</small></h4>"),
+        );
+        write(
+            &mut text,
+            format_args!("<pre>{}</pre>", shape(&content["schema"])),
+        );
         for (name, example) in object(&content["examples"]) {
-            let shown = serde_json::to_string_pretty(&example["value"]).expect("JSON is always text");
+            let shown =
+                serde_json::to_string_pretty(&example["value"]).expect("JSON is always text");
             let title = example["summary"].as_str().unwrap_or(name);
-            write(&mut text, format_args!("<h5>{}</h5><pre>{}</pre>", escaped(title), escaped(&shown)));
+            write(
+                &mut text,
+                format_args!("<h5>{}</h5><pre>{}</pre>", escaped(title), escaped(&shown)),
+            );
         }
     }
     for (status, answer) in object(&operation["responses"]) {
@@ -92,11 +122,21 @@ fn parameter(parameter: &Value) -> String {
 }
 
 fn answered(status: &str, answer: &Value) -> String {
-    let mut text = format!("<h4>{} <small>{}</small></h4>", escaped(status), prose(word(&answer["description"])));
+    let mut text = format!(
+        "<h4>{} <small>{}</small></h4>",
+        escaped(status),
+        prose(word(&answer["description"]))
+    );
     // What is said of a problem is its codes; its shape is always the same.
     let is_good = status.starts_with('2');
     for (media_type, content) in object(&answer["content"]).filter(|_| is_good) {
-        write(&mut text, format_args!("<p><small>{media_type}</small></p><pre>{}</pre>", shape(&content["schema"])));
+        write(
+            &mut text,
+            format_args!(
+                "<p><small>{media_type}</small></p><pre>{}</pre>",
+                shape(&content["schema"])
+            ),
+        );
     }
     text
 }
@@ -114,14 +154,21 @@ fn anchor(name: &str) -> String {
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }
 
 /// What stands between backticks is code.
 fn prose(text: &str) -> String {
     let mut shown = String::new();
     for (index, part) in escaped(text).split('`').enumerate() {
-        let (open, close) = if index % 2 == 1 { ("<code>", "</code>") } else { ("", "") };
+        let (open, close) = if index % 2 == 1 {
+            ("<code>", "</code>")
+        } else {
+            ("", "")
+        };
         write(&mut shown, format_args!("{open}{part}{close}"));
     }
     shown
@@ -147,10 +194,15 @@ mod tests {
         });
         let page = page(&document);
         assert!(
-            page.contains("&lt;b&gt;") && page.contains("a &amp; b") && page.contains("<code>code</code>"),
+            page.contains("&lt;b&gt;")
+                && page.contains("a &amp; b")
+                && page.contains("<code>code</code>"),
             "{page}"
         );
-        assert!(page.contains("href=\"#all-of-it\"") && page.contains("<details id=\"getA\">"), "{page}");
+        assert!(
+            page.contains("href=\"#all-of-it\"") && page.contains("<details id=\"getA\">"),
+            "{page}"
+        );
         assert!(!page.contains("<script") && !page.contains("<i>"), "{page}");
     }
 }

@@ -22,7 +22,11 @@ pub fn moment() -> Value {
 
 /// As [`crate::stamp`] writes it.
 pub fn time() -> Value {
-    with(form("date-time"), "pattern", json!(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"))
+    with(
+        form("date-time"),
+        "pattern",
+        json!(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"),
+    )
 }
 
 pub fn words(words: &[&str]) -> Value {
@@ -31,7 +35,10 @@ pub fn words(words: &[&str]) -> Value {
 
 /// Of a file, in hexadecimal.
 pub fn sha256(what: &str) -> Value {
-    said(json!({"type": "string", "pattern": "^[0-9A-Fa-f]{64}$"}), what)
+    said(
+        json!({"type": "string", "pattern": "^[0-9A-Fa-f]{64}$"}),
+        what,
+    )
 }
 
 pub fn flag() -> Value {
@@ -82,9 +89,15 @@ pub fn object(members: &[(&str, Value)]) -> Value {
 /// The same, where others are ignored.
 pub fn open_object(members: &[(&str, Value)]) -> Value {
     let name = |name: &str| name.trim_end_matches('?').to_owned();
-    let properties: Map<_, _> = members.iter().map(|(member, schema)| (name(member), schema.clone())).collect();
-    let required: Vec<_> =
-        members.iter().filter(|(member, _)| !member.ends_with('?')).map(|(member, _)| *member).collect();
+    let properties: Map<_, _> = members
+        .iter()
+        .map(|(member, schema)| (name(member), schema.clone()))
+        .collect();
+    let required: Vec<_> = members
+        .iter()
+        .filter(|(member, _)| !member.ends_with('?'))
+        .map(|(member, _)| *member)
+        .collect();
     json!({"type": "object", "properties": properties, "required": required})
 }
 

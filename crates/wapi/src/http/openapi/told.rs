@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use super::groups;
 use super::kinds;
 use super::schema::{
-    anything, count, flag, list, number, object, open_object, or_null, reference, said, text, time, with, words,
+    anything, count, flag, list, number, object, open_object, or_null, reference, said, text, time,
+    with, words,
 };
 use crate::event::TYPES;
 use crate::message::CalendarEvent;
@@ -14,19 +15,34 @@ type Member = (&'static str, Value);
 
 /// The schemas of all events, by name, and `Event`, which is one of them.
 pub fn schemas() -> Vec<(String, Value)> {
-    let mut schemas: Vec<_> = TYPES.iter().map(|kind| (name(kind), envelope(kind))).collect();
+    let mut schemas: Vec<_> = TYPES
+        .iter()
+        .map(|kind| (name(kind), envelope(kind)))
+        .collect();
     let address = |kind: &str| format!("#/components/schemas/{}", name(kind));
     let one_of: Vec<_> = TYPES.iter().map(|kind| reference(&name(kind))).collect();
-    let mapping: serde_json::Map<_, _> = TYPES.iter().map(|kind| ((*kind).to_owned(), address(kind).into())).collect();
-    let event = json!({"oneOf": one_of, "discriminator": {"propertyName": "type", "mapping": mapping}});
-    schemas.push(("Event".to_owned(), said(event, "Something that happened, in the envelope of Standard Webhooks.")));
+    let mapping: serde_json::Map<_, _> = TYPES
+        .iter()
+        .map(|kind| ((*kind).to_owned(), address(kind).into()))
+        .collect();
+    let event =
+        json!({"oneOf": one_of, "discriminator": {"propertyName": "type", "mapping": mapping}});
+    schemas.push((
+        "Event".to_owned(),
+        said(
+            event,
+            "Something that happened, in the envelope of Standard Webhooks.",
+        ),
+    ));
     schemas.push(("Person".to_owned(), open_object(&groups::person())));
     schemas
 }
 
 /// `message.received`: `MessageReceivedEvent`.
 fn name(kind: &str) -> String {
-    let words = kind.split(['.', '_']).map(|word| word[..1].to_uppercase() + &word[1..]);
+    let words = kind
+        .split(['.', '_'])
+        .map(|word| word[..1].to_uppercase() + &word[1..]);
     words.collect::<String>() + "Event"
 }
 
@@ -58,9 +74,14 @@ fn data(kind: &str) -> Option<Value> {
             );
             changed(&[("by", by)])
         }
-        "message.reaction" => changed(&[("emoji", or_null(said(text(), "`null`: it was taken back.")))]),
+        "message.reaction" => {
+            changed(&[("emoji", or_null(said(text(), "`null`: it was taken back.")))])
+        }
         "message.pinned" => {
-            let duration = or_null(said(count(), "Seconds; `null` when it was taken down, or nobody said."));
+            let duration = or_null(said(
+                count(),
+                "Seconds; `null` when it was taken down, or nobody said.",
+            ));
             changed(&[("pinned", flag()), ("duration", duration)])
         }
         "message.kept" => changed(&[("kept", flag())]),
@@ -71,11 +92,17 @@ fn data(kind: &str) -> Option<Value> {
             ("starred", flag()),
             ("timestamp", time()),
         ]),
-        "message.sent" | "message.failed" | "message.cancelled" | "message.delivered" | "message.read"
-        | "message.played" => update(),
+        "message.sent" | "message.failed" | "message.cancelled" | "message.delivered"
+        | "message.read" | "message.played" => update(),
         "poll.vote" => changed(&[
             ("question", or_null(text())),
-            ("options", or_null(said(list(text()), "What they chose; nothing: they took their vote back."))),
+            (
+                "options",
+                or_null(said(
+                    list(text()),
+                    "What they chose; nothing: they took their vote back.",
+                )),
+            ),
             ("tally", tally()),
         ]),
         "event.response" => changed(&[
@@ -110,12 +137,18 @@ fn session(kind: &str) -> Option<Value> {
         "session.qr" => open_object(&[
             ("session", text()),
             ("text", said(text(), "What the code says.")),
-            ("path", said(text(), "Where it is as a picture, on this gateway.")),
+            (
+                "path",
+                said(text(), "Where it is as a picture, on this gateway."),
+            ),
             ("expires_at", time()),
         ]),
         "session.history" => open_object(&[
             ("session", text()),
-            ("status", words(&["waiting", "receiving", "complete", "incomplete"])),
+            (
+                "status",
+                words(&["waiting", "receiving", "complete", "incomplete"]),
+            ),
             ("progress", number(0, 100)),
             ("started_at", or_null(time())),
             ("updated_at", or_null(time())),
@@ -129,10 +162,20 @@ fn session(kind: &str) -> Option<Value> {
 /// Of groups, chats, people and calls.
 fn around(kind: &str) -> Option<Value> {
     let person = || reference("Person");
-    let group = || [("session", text()), ("chat", text()), ("by", or_null(person())), ("timestamp", time())];
+    let group = || {
+        [
+            ("session", text()),
+            ("chat", text()),
+            ("by", or_null(person())),
+            ("timestamp", time()),
+        ]
+    };
     Some(match kind {
         "group.created" => {
-            let members = groups::group()["properties"].as_object().cloned().unwrap_or_default();
+            let members = groups::group()["properties"]
+                .as_object()
+                .cloned()
+                .unwrap_or_default();
             let mut created = open_object(&group());
             for (name, schema) in members.into_iter().filter(|(name, _)| name != "id") {
                 created["properties"][&name] = schema;
@@ -152,7 +195,13 @@ fn around(kind: &str) -> Option<Value> {
         }
         "group.participants" => {
             let action = words(&["add", "remove", "leave", "promote", "demote"]);
-            open_object(&[&group()[..], &[("action", action), ("participants", list(person()))]].concat())
+            open_object(
+                &[
+                    &group()[..],
+                    &[("action", action), ("participants", list(person()))],
+                ]
+                .concat(),
+            )
         }
         "chat.disappearing" => {
             let seconds = ("disappearing", said(count(), "Seconds; 0: messages stay."));
@@ -188,12 +237,24 @@ fn around(kind: &str) -> Option<Value> {
             ("chat", person()),
             ("archived?", flag()),
             ("pinned?", flag()),
-            ("muted_until?", or_null(said(time(), "In the year 9998: for ever."))),
+            (
+                "muted_until?",
+                or_null(said(time(), "In the year 9998: for ever.")),
+            ),
             ("unread?", flag()),
-            ("read_up_to?", said(text(), "A message; what came after it is not read.")),
+            (
+                "read_up_to?",
+                said(text(), "A message; what came after it is not read."),
+            ),
             ("deleted?", flag()),
             ("cleared?", flag()),
-            ("up_to?", said(time(), "Messages of after this second are not read, deleted or cleared.")),
+            (
+                "up_to?",
+                said(
+                    time(),
+                    "Messages of after this second are not read, deleted or cleared.",
+                ),
+            ),
         ]),
         "contact.updated" => open_object(&[
             ("session", text()),
@@ -202,8 +263,17 @@ fn around(kind: &str) -> Option<Value> {
             ("lid?", text()),
             ("name?", text()),
             ("about?", text()),
-            ("picture?", or_null(object(&[("id", or_null(text())), ("url", text())]))),
-            ("push_name?", said(text(), "What they call themselves now, where another name is shown.")),
+            (
+                "picture?",
+                or_null(object(&[("id", or_null(text())), ("url", text())])),
+            ),
+            (
+                "push_name?",
+                said(
+                    text(),
+                    "What they call themselves now, where another name is shown.",
+                ),
+            ),
             ("merged?", said(text(), "An id they had until now.")),
         ]),
         _ => return None,
@@ -217,9 +287,15 @@ fn came() -> [Member; 7] {
         ("id", said(text(), "WhatsApp's own.")),
         ("chat", said(text(), "Where to answer.")),
         ("from", reference("Person")),
-        ("from_me?", said(flag(), "The account did it itself, on another device.")),
+        (
+            "from_me?",
+            said(flag(), "The account did it itself, on another device."),
+        ),
         ("timestamp", said(time(), "When WhatsApp took it.")),
-        ("offline", said(flag(), "It waited at WhatsApp while the session was away.")),
+        (
+            "offline",
+            said(flag(), "It waited at WhatsApp while the session was away."),
+        ),
     ]
 }
 
@@ -240,24 +316,46 @@ fn update() -> Value {
 }
 
 fn tally() -> Value {
-    let option = object(&[("option", text()), ("votes", count()), ("voters", list(text()))]);
+    let option = object(&[
+        ("option", text()),
+        ("votes", count()),
+        ("voters", list(text())),
+    ]);
     or_null(list(option))
 }
 
 /// A message object as it comes in: the same as one that is sent, where what its sender left out is `null`.
 fn content() -> Vec<Member> {
-    const OTHERS: [&str; 7] =
-        ["context?", "contacts?", "event?", "poll?", "location?", "live_location?", "group_invite?"];
+    const OTHERS: [&str; 7] = [
+        "context?",
+        "contacts?",
+        "event?",
+        "poll?",
+        "location?",
+        "live_location?",
+        "group_invite?",
+    ];
     let mut members = kinds::shown();
     members.retain(|(name, _)| !OTHERS.contains(name));
     let words = || or_null(text());
     let quoted = said(anything(), "What it said, as far as the answer shows it.");
     let phone = open_object(&[("phone", text()), ("wa_id", words())]);
-    let place = || [("latitude", json!({"type": "number"})), ("longitude", json!({"type": "number"}))];
+    let place = || {
+        [
+            ("latitude", json!({"type": "number"})),
+            ("longitude", json!({"type": "number"})),
+        ]
+    };
     let whole = || or_null(number(i64::MIN, i64::MAX));
     let (named, at) = ([("name", words()), ("address", words())], place());
     members.extend([
-        ("type", said(text(), "The name of the object that says it; `unsupported`: `raw` does.")),
+        (
+            "type",
+            said(
+                text(),
+                "The name of the object that says it; `unsupported`: `raw` does.",
+            ),
+        ),
         (
             "context?",
             open_object(&[
@@ -268,7 +366,14 @@ fn content() -> Vec<Member> {
                 ("quoted?", quoted),
             ]),
         ),
-        ("contacts?", list(open_object(&[("name", text()), ("vcard", text()), ("phones", list(phone))]))),
+        (
+            "contacts?",
+            list(open_object(&[
+                ("name", text()),
+                ("vcard", text()),
+                ("phones", list(phone)),
+            ])),
+        ),
         ("location?", open_object(&[&at[..], &named].concat())),
         (
             "live_location?",
@@ -291,7 +396,10 @@ fn content() -> Vec<Member> {
             open_object(&[
                 ("question", text()),
                 ("options", list(text())),
-                ("max_selections", said(count(), "0: as many as somebody likes.")),
+                (
+                    "max_selections",
+                    said(count(), "0: as many as somebody likes."),
+                ),
                 ("quiz?", object(&[("answer", text())])),
             ]),
         ),
@@ -317,7 +425,10 @@ fn content() -> Vec<Member> {
                 ("expires_at", or_null(time())),
             ]),
         ),
-        ("raw?", said(anything(), "WhatsApp's protobuf as JSON; bytes are base64.")),
+        (
+            "raw?",
+            said(anything(), "WhatsApp's protobuf as JSON; bytes are base64."),
+        ),
     ]);
     members
 }
@@ -329,7 +440,10 @@ mod tests {
     #[test]
     fn every_type_of_event_has_a_shape() {
         for kind in TYPES {
-            assert!(data(kind).is_some(), "{kind} has no shape in http/openapi/told.rs");
+            assert!(
+                data(kind).is_some(),
+                "{kind} has no shape in http/openapi/told.rs"
+            );
         }
     }
 }

@@ -29,15 +29,20 @@ pub async fn set(
     query: Query,
     request: Request,
 ) -> Result<StatusCode, Problem> {
-    const UNREADABLE: &str =
-        "is not a picture that can be read; JPEG, PNG, WebP and GIF are, that take at most 128 MiB unpacked";
+    const UNREADABLE: &str = "is not a picture that can be read; JPEG, PNG, WebP and GIF are, that take at most 128 MiB unpacked";
     query.done()?;
     if gateway.sessions.find(&session).is_none() {
         return Err(Problem::NoSession);
     }
     let (file, field) = taken(&gateway, &session, &caller, request).await?;
-    let file = file.into_shown().await.map_err(|error| Problem::field(field, error.to_string()))?;
-    let jpeg = file.as_portrait().await.ok_or_else(|| Problem::field(field, UNREADABLE))?;
+    let file = file
+        .into_shown()
+        .await
+        .map_err(|error| Problem::field(field, error.to_string()))?;
+    let jpeg = file
+        .as_portrait()
+        .await
+        .ok_or_else(|| Problem::field(field, UNREADABLE))?;
     gateway.sessions.set_picture(&session, Some(jpeg)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -61,9 +66,16 @@ async fn taken(
     request: Request,
 ) -> Result<(File, &'static str), Problem> {
     let largest = most(MediaKind::Image, gateway.media.policy().largest);
-    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok())
+        .unwrap_or_default();
     if let Some(boundary) = boundary(kind)? {
-        return Ok((posted(gateway, session, request.into_body(), boundary, largest).await?, "file"));
+        return Ok((
+            posted(gateway, session, request.into_body(), boundary, largest).await?,
+            "file",
+        ));
     }
     let kind = types::essence(kind);
     if kind.starts_with("image/") || kind == "application/octet-stream" {
@@ -72,7 +84,10 @@ async fn taken(
     let mut fields = Fields::from_request(request, &()).await?;
     if fields.has("id") == fields.has("link") {
         fields.ignore("link");
-        fields.refuse("id", "give one of id and link, or the picture itself as image/jpeg or image/png");
+        fields.refuse(
+            "id",
+            "give one of id and link, or the picture itself as image/jpeg or image/png",
+        );
     }
     let (id, link) = (fields.optional_text("id"), fields.optional_text("link"));
     fields.refuse_unknown();
@@ -83,7 +98,12 @@ async fn taken(
 }
 
 /// A body that is the picture.
-async fn sent(gateway: &Gateway, session: &SessionName, request: Request, largest: u64) -> Result<File, Problem> {
+async fn sent(
+    gateway: &Gateway,
+    session: &SessionName,
+    request: Request,
+    largest: u64,
+) -> Result<File, Problem> {
     let mut intake = Intake::begin(gateway.media.workshop().place(), largest).await?;
     let mut pieces = request.into_body().into_data_stream();
     while let Some(piece) = pieces.next().await {
@@ -91,7 +111,12 @@ async fn sent(gateway: &Gateway, session: &SessionName, request: Request, larges
         intake.take(&piece).await?;
     }
     let (taken, head) = intake.finish().await?;
-    Ok(gateway.media.workshop().of(session.as_str()).file(taken, &head, None, None).await)
+    Ok(gateway
+        .media
+        .workshop()
+        .of(session.as_str())
+        .file(taken, &head, None, None)
+        .await)
 }
 
 /// A file of this session that is here, or was sent to it.
@@ -112,6 +137,8 @@ async fn stored(
     }
     gateway.media.file(&record).await.map_err(|error| {
         tracing::error!(%error, id, "a file cannot be read");
-        Problem::NotReady { detail: "the file cannot be read at the moment".to_owned() }
+        Problem::NotReady {
+            detail: "the file cannot be read at the moment".to_owned(),
+        }
     })
 }

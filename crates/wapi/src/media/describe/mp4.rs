@@ -20,9 +20,15 @@ pub struct Film {
 /// `None` for what is no such file.
 pub fn read(file: &mut (impl Read + Seek)) -> io::Result<Option<Film>> {
     let length = file.seek(SeekFrom::End(0))?;
-    let Some(movie) = boxes(file, 0..length, b"moov")?.pop() else { return Ok(None) };
-    let Some(header) = boxes(file, movie.clone(), b"mvhd")?.pop() else { return Ok(None) };
-    let Some(seconds) = seconds(&bytes(file, header)?) else { return Ok(None) };
+    let Some(movie) = boxes(file, 0..length, b"moov")?.pop() else {
+        return Ok(None);
+    };
+    let Some(header) = boxes(file, movie.clone(), b"mvhd")?.pop() else {
+        return Ok(None);
+    };
+    let Some(seconds) = seconds(&bytes(file, header)?) else {
+        return Ok(None);
+    };
     let mut frame = None;
     for track in boxes(file, movie, b"trak")? {
         for header in boxes(file, track, b"tkhd")? {
@@ -48,13 +54,19 @@ pub fn codecs(file: &mut (impl Read + Seek)) -> io::Result<Vec<[u8; 4]>> {
     let length = file.seek(SeekFrom::End(0))?;
     let mut codecs = Vec::new();
     for track in within(file, 0..length, &[b"moov", b"trak", b"mdia"])? {
-        let Some(handler) = boxes(file, track.clone(), b"hdlr")?.pop() else { continue };
+        let Some(handler) = boxes(file, track.clone(), b"hdlr")?.pop() else {
+            continue;
+        };
         let handler = bytes(file, handler)?;
         if !matches!(handler.get(8..12), Some(b"vide" | b"soun")) {
             continue;
         }
         for description in within(file, track, &[b"minf", b"stbl", b"stsd"])? {
-            codecs.extend(bytes(file, description)?.get(12..16).and_then(|codec| <[u8; 4]>::try_from(codec).ok()));
+            codecs.extend(
+                bytes(file, description)?
+                    .get(12..16)
+                    .and_then(|codec| <[u8; 4]>::try_from(codec).ok()),
+            );
         }
     }
     Ok(codecs)
@@ -64,7 +76,9 @@ pub fn codecs(file: &mut (impl Read + Seek)) -> io::Result<Vec<[u8; 4]>> {
 /// 14496-12 and 23008-12). Where the file does not say which one that is, the largest.
 pub fn picture(file: &mut (impl Read + Seek)) -> io::Result<Option<(u32, u32)>> {
     let length = file.seek(SeekFrom::End(0))?;
-    let Some(meta) = boxes(file, 0..length, b"meta")?.pop() else { return Ok(None) };
+    let Some(meta) = boxes(file, 0..length, b"meta")?.pop() else {
+        return Ok(None);
+    };
     // A version and flags come first.
     let inside = meta.start.saturating_add(4).min(meta.end)..meta.end;
     let mut properties = Vec::new();
@@ -74,7 +88,13 @@ pub fn picture(file: &mut (impl Read + Seek)) -> io::Result<Option<(u32, u32)>> 
     }
     let mut shown = None;
     for place in of_primary(file, inside)? {
-        let Some((name, at)) = place.checked_sub(1).and_then(|place| properties.get(place)).cloned() else { continue };
+        let Some((name, at)) = place
+            .checked_sub(1)
+            .and_then(|place| properties.get(place))
+            .cloned()
+        else {
+            continue;
+        };
         match &name {
             b"ispe" => shown = extents(&bytes(file, at)?).or(shown),
             b"clap" => shown = clipped(&bytes(file, at)?).or(shown),
@@ -84,14 +104,17 @@ pub fn picture(file: &mut (impl Read + Seek)) -> io::Result<Option<(u32, u32)>> 
     let mut largest = None;
     for (_, at) in properties.into_iter().filter(|(name, _)| name == b"ispe") {
         let size = extents(&bytes(file, at)?);
-        largest = largest.max(size.map(|(width, height)| (u64::from(width) * u64::from(height), width, height)));
+        largest = largest
+            .max(size.map(|(width, height)| (u64::from(width) * u64::from(height), width, height)));
     }
     Ok(shown.or(largest.map(|(_, width, height)| (width, height))))
 }
 
 /// Where among all properties those of the picture stand that the file shows, counted from 1, in the order in which they are applied.
 fn of_primary(file: &mut (impl Read + Seek), meta: Range<u64>) -> io::Result<Vec<usize>> {
-    let Some(primary) = boxes(file, meta.clone(), b"pitm")?.pop() else { return Ok(Vec::new()) };
+    let Some(primary) = boxes(file, meta.clone(), b"pitm")?.pop() else {
+        return Ok(Vec::new());
+    };
     let primary = bytes(file, primary)?;
     let Some(primary) = number(&primary, 4, if primary.first() == Some(&0) { 2 } else { 4 }) else {
         return Ok(Vec::new());
@@ -107,7 +130,10 @@ fn of_primary(file: &mut (impl Read + Seek), meta: Range<u64>) -> io::Result<Vec
 /// What an `ipma` says of an item. `None`: nothing, or it is broken off before.
 fn associated(ipma: &[u8], item: u32) -> Option<Vec<usize>> {
     let (version, is_wide) = (*ipma.first()?, ipma.get(3)? & 1 == 1);
-    let (id, place) = (if version == 0 { 2 } else { 4 }, if is_wide { 2 } else { 1 });
+    let (id, place) = (
+        if version == 0 { 2 } else { 4 },
+        if is_wide { 2 } else { 1 },
+    );
     let mut at = 8;
     for _ in 0..short(ipma, 4)? {
         let (found, count) = (number(ipma, at, id)?, usize::from(*ipma.get(at + id)?));
@@ -129,12 +155,20 @@ fn extents(ispe: &[u8]) -> Option<(u32, u32)> {
 
 /// What is left of a picture where its edges are cut off: two fractions.
 fn clipped(clap: &[u8]) -> Option<(u32, u32)> {
-    let whole = |at: usize| short(clap, at)?.checked_div(short(clap, at + 4)?).filter(|side| *side > 0);
+    let whole = |at: usize| {
+        short(clap, at)?
+            .checked_div(short(clap, at + 4)?)
+            .filter(|side| *side > 0)
+    };
     whole(0).zip(whole(8))
 }
 
 /// The content of each box at the end of a path of names.
-fn within(file: &mut (impl Read + Seek), range: Range<u64>, path: &[&[u8; 4]]) -> io::Result<Vec<Range<u64>>> {
+fn within(
+    file: &mut (impl Read + Seek),
+    range: Range<u64>,
+    path: &[&[u8; 4]],
+) -> io::Result<Vec<Range<u64>>> {
     let mut found = vec![range];
     for name in path {
         let mut inner = Vec::new();
@@ -148,13 +182,22 @@ fn within(file: &mut (impl Read + Seek), range: Range<u64>, path: &[&[u8; 4]]) -
 }
 
 /// The content of each box of this name within a range.
-fn boxes(file: &mut (impl Read + Seek), within: Range<u64>, name: &[u8; 4]) -> io::Result<Vec<Range<u64>>> {
-    let found = all_boxes(file, within)?.into_iter().filter(|(kind, _)| kind == name);
+fn boxes(
+    file: &mut (impl Read + Seek),
+    within: Range<u64>,
+    name: &[u8; 4],
+) -> io::Result<Vec<Range<u64>>> {
+    let found = all_boxes(file, within)?
+        .into_iter()
+        .filter(|(kind, _)| kind == name);
     Ok(found.map(|(_, content)| content).collect())
 }
 
 /// The name and the content of each box within a range.
-fn all_boxes(file: &mut (impl Read + Seek), within: Range<u64>) -> io::Result<Vec<([u8; 4], Range<u64>)>> {
+fn all_boxes(
+    file: &mut (impl Read + Seek),
+    within: Range<u64>,
+) -> io::Result<Vec<([u8; 4], Range<u64>)>> {
     let mut found = Vec::new();
     let mut start = within.start;
     for _ in 0..MOST_BOXES {
@@ -192,16 +235,23 @@ fn bytes(file: &mut (impl Read + Seek), at: Range<u64>) -> io::Result<Vec<u8>> {
 fn up_to(file: &mut (impl Read + Seek), at: Range<u64>, most: u64) -> io::Result<Vec<u8>> {
     file.seek(SeekFrom::Start(at.start))?;
     let mut bytes = Vec::new();
-    file.take(at.end.saturating_sub(at.start).min(most)).read_to_end(&mut bytes)?;
+    file.take(at.end.saturating_sub(at.start).min(most))
+        .read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
 fn seconds(mvhd: &[u8]) -> Option<u32> {
     let (scale, duration) = match mvhd.first()? {
         0 => (short(mvhd, 12)?, u64::from(short(mvhd, 16)?)),
-        _ => (short(mvhd, 20)?, u64::from_be_bytes(mvhd.get(24..32)?.try_into().ok()?)),
+        _ => (
+            short(mvhd, 20)?,
+            u64::from_be_bytes(mvhd.get(24..32)?.try_into().ok()?),
+        ),
     };
-    u32::try_from(duration.checked_div(u64::from(scale))? + u64::from(duration % u64::from(scale) > 0)).ok()
+    u32::try_from(
+        duration.checked_div(u64::from(scale))? + u64::from(duration % u64::from(scale) > 0),
+    )
+    .ok()
 }
 
 /// Width and height are the last two numbers, with 16 bits behind the point. Phones film upright with pictures that lie on their side,
@@ -211,13 +261,22 @@ fn size(tkhd: &[u8]) -> Option<(u32, u32)> {
     let (width, height) = (short(tkhd, at)? >> 16, short(tkhd, at + 4)? >> 16);
     let matrix = |index: usize| short(tkhd, at - 36 + 4 * index);
     let is_turned = (matrix(0)?, matrix(4)?) == (0, 0) && matrix(1)? != 0 && matrix(3)? != 0;
-    let (width, height) = if is_turned { (height, width) } else { (width, height) };
+    let (width, height) = if is_turned {
+        (height, width)
+    } else {
+        (width, height)
+    };
     (width > 0 && height > 0).then_some((width, height))
 }
 
 /// Of so many bytes, up to four.
 fn number(bytes: &[u8], at: usize, length: usize) -> Option<u32> {
-    Some(bytes.get(at..at + length)?.iter().fold(0, |number, byte| number << 8 | u32::from(*byte)))
+    Some(
+        bytes
+            .get(at..at + length)?
+            .iter()
+            .fold(0, |number, byte| number << 8 | u32::from(*byte)),
+    )
 }
 
 fn short(bytes: &[u8], at: usize) -> Option<u32> {
@@ -241,35 +300,79 @@ mod tests {
         let mut picture = vec![0; 84];
         picture[76..80].copy_from_slice(&(640u32 << 16).to_be_bytes());
         picture[80..84].copy_from_slice(&(360u32 << 16).to_be_bytes());
-        let tracks = [&sound, &picture].map(|tkhd| boxed(b"trak", &boxed(b"tkhd", tkhd))).concat();
+        let tracks = [&sound, &picture]
+            .map(|tkhd| boxed(b"trak", &boxed(b"tkhd", tkhd)))
+            .concat();
         let movie = boxed(b"moov", &[boxed(b"mvhd", &mvhd), tracks].concat());
         let whole = [boxed(b"ftyp", b"isom"), boxed(b"mdat", &[0; 99]), movie].concat();
         let film = read(&mut io::Cursor::new(whole)).unwrap();
-        assert_eq!(film, Some(Film { seconds: 6, frame: Some((640, 360)) }));
+        assert_eq!(
+            film,
+            Some(Film {
+                seconds: 6,
+                frame: Some((640, 360))
+            })
+        );
         (picture[47], picture[55]) = (1, 1);
         assert_eq!(size(&picture), Some((360, 640)), "it was filmed upright");
     }
 
     fn numbers(numbers: &[u32]) -> Vec<u8> {
-        numbers.iter().flat_map(|number| number.to_be_bytes()).collect()
+        numbers
+            .iter()
+            .flat_map(|number| number.to_be_bytes())
+            .collect()
     }
 
     /// A picture whose properties are these, and of which these belong to item 258, the one that is shown.
-    fn heif(properties: &[(&[u8; 4], &[u32])], of_primary: &[u16], version: u8, is_wide: bool) -> Vec<u8> {
-        let item =
-            |id: u16| if version == 0 { id.to_be_bytes().to_vec() } else { u32::from(id).to_be_bytes().to_vec() };
-        let place =
-            |place: u16| if is_wide { (place | 0x8000).to_be_bytes().to_vec() } else { vec![place as u8 | 0x80] };
+    fn heif(
+        properties: &[(&[u8; 4], &[u32])],
+        of_primary: &[u16],
+        version: u8,
+        is_wide: bool,
+    ) -> Vec<u8> {
+        let item = |id: u16| {
+            if version == 0 {
+                id.to_be_bytes().to_vec()
+            } else {
+                u32::from(id).to_be_bytes().to_vec()
+            }
+        };
+        let place = |place: u16| {
+            if is_wide {
+                (place | 0x8000).to_be_bytes().to_vec()
+            } else {
+                vec![place as u8 | 0x80]
+            }
+        };
         let entry = |id: u16, places: &[u16]| {
             let places: Vec<_> = places.iter().flat_map(|it| place(*it)).collect();
-            [item(id), vec![(places.len() / if is_wide { 2 } else { 1 }) as u8], places].concat()
+            [
+                item(id),
+                vec![(places.len() / if is_wide { 2 } else { 1 }) as u8],
+                places,
+            ]
+            .concat()
         };
-        let ipma =
-            [vec![version, 0, 0, u8::from(is_wide)], numbers(&[2]), entry(1, &[1, 1, 1]), entry(258, of_primary)];
-        let ipco: Vec<_> = properties.iter().flat_map(|(name, content)| boxed(name, &numbers(content))).collect();
-        let iprp = boxed(b"iprp", &[boxed(b"ipco", &ipco), boxed(b"ipma", &ipma.concat())].concat());
+        let ipma = [
+            vec![version, 0, 0, u8::from(is_wide)],
+            numbers(&[2]),
+            entry(1, &[1, 1, 1]),
+            entry(258, of_primary),
+        ];
+        let ipco: Vec<_> = properties
+            .iter()
+            .flat_map(|(name, content)| boxed(name, &numbers(content)))
+            .collect();
+        let iprp = boxed(
+            b"iprp",
+            &[boxed(b"ipco", &ipco), boxed(b"ipma", &ipma.concat())].concat(),
+        );
         let pitm = boxed(b"pitm", &[vec![version, 0, 0, 0], item(258)].concat());
-        let meta = boxed(b"meta", &[vec![0; 4], boxed(b"hdlr", &[0; 20]), pitm, iprp].concat());
+        let meta = boxed(
+            b"meta",
+            &[vec![0; 4], boxed(b"hdlr", &[0; 20]), pitm, iprp].concat(),
+        );
         [boxed(b"ftyp", b"heic"), meta, boxed(b"mdat", &[0; 99])].concat()
     }
 
@@ -308,7 +411,12 @@ mod tests {
 
     #[test]
     fn a_file_that_lies_about_itself_is_read_to_an_end() {
-        for bytes in [&[0; 64][..], b"\0\0\0\x01moov\0\0\0\0\0\0\0\0", b"\xff\xff\xff\xffmoov", b"\0\0\0\x08moov"] {
+        for bytes in [
+            &[0; 64][..],
+            b"\0\0\0\x01moov\0\0\0\0\0\0\0\0",
+            b"\xff\xff\xff\xffmoov",
+            b"\0\0\0\x08moov",
+        ] {
             assert_eq!(read(&mut io::Cursor::new(bytes)).ok().flatten(), None);
         }
     }

@@ -13,21 +13,30 @@ const POSITION: usize = 6;
 pub fn seconds(file: &mut (impl Read + Seek)) -> io::Result<Option<u32>> {
     let mut head = Vec::new();
     file.by_ref().take(TAIL).read_to_end(&mut head)?;
-    let Some(opus) = find(&head, b"OpusHead") else { return Ok(None) };
-    let skipped = number::<2>(&head, opus + 10).map_or(0, |bytes| u64::from(u16::from_le_bytes(bytes)));
+    let Some(opus) = find(&head, b"OpusHead") else {
+        return Ok(None);
+    };
+    let skipped =
+        number::<2>(&head, opus + 10).map_or(0, |bytes| u64::from(u16::from_le_bytes(bytes)));
     let length = file.seek(SeekFrom::End(0))?;
     file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
     let mut tail = Vec::new();
     file.take(TAIL).read_to_end(&mut tail)?;
     let last = tail.windows(4).rposition(|window| window == b"OggS");
-    let samples = last.and_then(|last| number::<8>(&tail, last + POSITION)).map(u64::from_le_bytes);
+    let samples = last
+        .and_then(|last| number::<8>(&tail, last + POSITION))
+        .map(u64::from_le_bytes);
     // All bits set: no packet ends on this page.
-    let samples = samples.filter(|samples| *samples != u64::MAX).map(|samples| samples.saturating_sub(skipped));
+    let samples = samples
+        .filter(|samples| *samples != u64::MAX)
+        .map(|samples| samples.saturating_sub(skipped));
     Ok(samples.and_then(|samples| u32::try_from(samples.div_ceil(RATE)).ok()))
 }
 
 fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
-    bytes.windows(wanted.len()).position(|window| window == wanted)
+    bytes
+        .windows(wanted.len())
+        .position(|window| window == wanted)
 }
 
 fn number<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
@@ -45,7 +54,12 @@ mod tests {
     #[test]
     fn the_last_page_says_how_long_it_is() {
         let head = [b"OpusHead\x01\x01", &312u16.to_le_bytes()[..], &[0; 7]].concat();
-        let whole = [page(0, &head), page(48_000, &[1; 70_000]), page(48_000 * 7 + 312, b"end")].concat();
+        let whole = [
+            page(0, &head),
+            page(48_000, &[1; 70_000]),
+            page(48_000 * 7 + 312, b"end"),
+        ]
+        .concat();
         assert_eq!(seconds(&mut io::Cursor::new(whole)).unwrap(), Some(7));
         let vorbis = page(0, b"\x01vorbis");
         assert_eq!(seconds(&mut io::Cursor::new(vorbis)).unwrap(), None);

@@ -30,7 +30,12 @@ const ENTRY: u64 = 20;
 /// `None` for what is no such file, or is not in order.
 pub fn pages(file: &mut (impl Read + Seek)) -> io::Result<Option<u32>> {
     let size = file.seek(SeekFrom::End(0))?;
-    let mut pdf = Pdf { file, size, start: 0, left: BUDGET };
+    let mut pdf = Pdf {
+        file,
+        size,
+        start: 0,
+        left: BUDGET,
+    };
     Ok(pdf.pages().ok().flatten().filter(|pages| *pages > 0))
 }
 
@@ -61,16 +66,28 @@ struct Table {
 impl<F: Read + Seek> Pdf<'_, F> {
     fn pages(&mut self) -> io::Result<Option<u32>> {
         let head = self.piece(0, HEAD)?;
-        let Some(start) = head.windows(5).position(|word| word == b"%PDF-") else { return Ok(None) };
+        let Some(start) = head.windows(5).position(|word| word == b"%PDF-") else {
+            return Ok(None);
+        };
         self.start = start as u64;
         let whole = self.size - self.start;
         let tail = self.piece(whole.saturating_sub(TAIL), TAIL)?;
         let word = b"startxref";
-        let Some(at) = tail.windows(word.len()).rposition(|found| found == word) else { return Ok(None) };
-        let Some(first) = Syntax::new(&tail[at + word.len()..]).number() else { return Ok(None) };
-        let Some(trailer) = self.table(first)?.map(|table| table.trailer) else { return Ok(None) };
-        let Some(catalog) = self.followed(first, trailer.get("Root"))? else { return Ok(None) };
-        let Some(tree) = self.followed(first, catalog.get("Pages"))? else { return Ok(None) };
+        let Some(at) = tail.windows(word.len()).rposition(|found| found == word) else {
+            return Ok(None);
+        };
+        let Some(first) = Syntax::new(&tail[at + word.len()..]).number() else {
+            return Ok(None);
+        };
+        let Some(trailer) = self.table(first)?.map(|table| table.trailer) else {
+            return Ok(None);
+        };
+        let Some(catalog) = self.followed(first, trailer.get("Root"))? else {
+            return Ok(None);
+        };
+        let Some(tree) = self.followed(first, catalog.get("Pages"))? else {
+            return Ok(None);
+        };
         Ok(self
             .followed(first, tree.get("Count"))?
             .and_then(|count| count.number())
@@ -81,7 +98,9 @@ impl<F: Read + Seek> Pdf<'_, F> {
     fn followed(&mut self, first: u64, value: Option<&Value>) -> io::Result<Option<Value>> {
         let mut value = value.cloned();
         for _ in 0..MOST_STEPS {
-            let Some(Value::Reference(number)) = value else { return Ok(value) };
+            let Some(Value::Reference(number)) = value else {
+                return Ok(value);
+            };
             value = self.object(first, number)?;
         }
         Ok(None)
@@ -89,11 +108,19 @@ impl<F: Read + Seek> Pdf<'_, F> {
 
     fn object(&mut self, first: u64, number: u32) -> io::Result<Option<Value>> {
         match self.place(first, number)? {
-            Some(Place::At(at)) => Ok(self.at(at)?.and_then(|(found, value, _)| (found == number).then_some(value))),
+            Some(Place::At(at)) => Ok(self
+                .at(at)?
+                .and_then(|(found, value, _)| (found == number).then_some(value))),
             Some(Place::Within(stream)) => {
-                let Some(Place::At(at)) = self.place(first, stream)? else { return Ok(None) };
-                let Some((_, Value::Dict(dict), Some(bytes))) = self.at(at)? else { return Ok(None) };
-                Ok(self.inflated(&dict, bytes)?.and_then(|bytes| packed(&dict, &bytes, number)))
+                let Some(Place::At(at)) = self.place(first, stream)? else {
+                    return Ok(None);
+                };
+                let Some((_, Value::Dict(dict), Some(bytes))) = self.at(at)? else {
+                    return Ok(None);
+                };
+                Ok(self
+                    .inflated(&dict, bytes)?
+                    .and_then(|bytes| packed(&dict, &bytes, number)))
             }
             None => Ok(None),
         }
@@ -103,12 +130,20 @@ impl<F: Read + Seek> Pdf<'_, F> {
     fn at(&mut self, at: u64) -> io::Result<Option<(u32, Value, Option<u64>)>> {
         self.read_at(at, |syntax| {
             let (number, value) = syntax.object()?;
-            Some((number, value, syntax.stream().map(|offset| at + offset as u64)))
+            Some((
+                number,
+                value,
+                syntax.stream().map(|offset| at + offset as u64),
+            ))
         })
     }
 
     /// Reads something that is mostly short.
-    fn read_at<T>(&mut self, at: u64, read: impl Fn(&mut Syntax) -> Option<T>) -> io::Result<Option<T>> {
+    fn read_at<T>(
+        &mut self,
+        at: u64,
+        read: impl Fn(&mut Syntax) -> Option<T>,
+    ) -> io::Result<Option<T>> {
         for most in [SHORT, OBJECT] {
             let piece = self.piece(at, most)?;
             let mut syntax = Syntax::new(&piece);
@@ -127,7 +162,9 @@ impl<F: Read + Seek> Pdf<'_, F> {
         let mut waiting = vec![first];
         for _ in 0..MOST_TABLES {
             let Some(at) = waiting.pop() else { break };
-            let Some(table) = self.table(at)? else { return Ok(None) };
+            let Some(table) = self.table(at)? else {
+                return Ok(None);
+            };
             let found = match &table.rows {
                 Some(rows) => row(&table.trailer, rows, number),
                 None => self.entry(table.at, number)?,
@@ -136,7 +173,8 @@ impl<F: Read + Seek> Pdf<'_, F> {
                 return Ok(found);
             }
             // What programs of before 2003 need not see is told by a stream beside the table.
-            let next = ["Prev", "XRefStm"].map(|name| table.trailer.get(name).and_then(Value::number));
+            let next =
+                ["Prev", "XRefStm"].map(|name| table.trailer.get(name).and_then(Value::number));
             waiting.extend(next.into_iter().flatten());
         }
         Ok(None)
@@ -146,21 +184,39 @@ impl<F: Read + Seek> Pdf<'_, F> {
         let piece = self.piece(at, 64)?;
         let mut syntax = Syntax::new(&piece);
         if !syntax.word(b"xref") {
-            let Some((_, Value::Dict(trailer), Some(bytes))) = self.at(at)? else { return Ok(None) };
+            let Some((_, Value::Dict(trailer), Some(bytes))) = self.at(at)? else {
+                return Ok(None);
+            };
             let rows = self.inflated(&trailer, bytes)?;
-            return Ok(rows.map(|rows| Table { trailer, rows: Some(rows), at }));
+            return Ok(rows.map(|rows| Table {
+                trailer,
+                rows: Some(rows),
+                at,
+            }));
         }
         let mut end = at + syntax.offset() as u64;
         for _ in 0..MOST_PARTS {
             let piece = self.piece(end, 64)?;
             let mut syntax = Syntax::new(&piece);
             if syntax.word(b"trailer") {
-                let trailer = self.read_at(end, |syntax| syntax.word(b"trailer").then(|| syntax.value())?)?;
-                let Some(Value::Dict(trailer)) = trailer else { return Ok(None) };
-                return Ok(Some(Table { trailer, rows: None, at }));
+                let trailer = self.read_at(end, |syntax| {
+                    syntax.word(b"trailer").then(|| syntax.value())?
+                })?;
+                let Some(Value::Dict(trailer)) = trailer else {
+                    return Ok(None);
+                };
+                return Ok(Some(Table {
+                    trailer,
+                    rows: None,
+                    at,
+                }));
             }
-            let Some((_, count, offset)) = part(&mut syntax) else { return Ok(None) };
-            end = end.saturating_add(offset).saturating_add(count.saturating_mul(ENTRY));
+            let Some((_, count, offset)) = part(&mut syntax) else {
+                return Ok(None);
+            };
+            end = end
+                .saturating_add(offset)
+                .saturating_add(count.saturating_mul(ENTRY));
         }
         Ok(None)
     }
@@ -174,9 +230,14 @@ impl<F: Read + Seek> Pdf<'_, F> {
             if index == 0 {
                 syntax.word(b"xref");
             }
-            let Some((first, count, offset)) = part(&mut syntax) else { return Ok(None) };
+            let Some((first, count, offset)) = part(&mut syntax) else {
+                return Ok(None);
+            };
             end = end.saturating_add(offset);
-            if let Some(index) = u64::from(number).checked_sub(first).filter(|index| *index < count) {
+            if let Some(index) = u64::from(number)
+                .checked_sub(first)
+                .filter(|index| *index < count)
+            {
                 let entry = self.piece(end.saturating_add(index.saturating_mul(ENTRY)), ENTRY)?;
                 let is_used = entry.get(17) == Some(&b'n');
                 let place = Syntax::new(&entry).number().map(Place::At);
@@ -196,7 +257,8 @@ impl<F: Read + Seek> Pdf<'_, F> {
             Some(filter) => filter.name(),
         };
         let most = self.left.min(STREAM);
-        self.file.seek(SeekFrom::Start(self.start.saturating_add(at)))?;
+        self.file
+            .seek(SeekFrom::Start(self.start.saturating_add(at)))?;
         let mut bytes = Vec::new();
         match filter {
             Some(b"FlateDecode") => {
@@ -207,8 +269,13 @@ impl<F: Read + Seek> Pdf<'_, F> {
                 self.spend(read)?;
             }
             None => {
-                let length = dict.get("Length").and_then(Value::number).unwrap_or_default();
-                (&mut *self.file).take(length.min(most)).read_to_end(&mut bytes)?;
+                let length = dict
+                    .get("Length")
+                    .and_then(Value::number)
+                    .unwrap_or_default();
+                (&mut *self.file)
+                    .take(length.min(most))
+                    .read_to_end(&mut bytes)?;
             }
             _ => return Ok(None),
         }
@@ -218,7 +285,8 @@ impl<F: Read + Seek> Pdf<'_, F> {
 
     /// Up to so many bytes from a place in the file.
     fn piece(&mut self, at: u64, most: u64) -> io::Result<Vec<u8>> {
-        self.file.seek(SeekFrom::Start(self.start.saturating_add(at)))?;
+        self.file
+            .seek(SeekFrom::Start(self.start.saturating_add(at)))?;
         let mut piece = Vec::new();
         (&mut *self.file).take(most).read_to_end(&mut piece)?;
         self.spend(piece.len() as u64)?;
@@ -226,7 +294,10 @@ impl<F: Read + Seek> Pdf<'_, F> {
     }
 
     fn spend(&mut self, bytes: u64) -> io::Result<()> {
-        self.left = self.left.checked_sub(bytes.max(1)).ok_or_else(|| io::Error::other("it leads nowhere"))?;
+        self.left = self
+            .left
+            .checked_sub(bytes.max(1))
+            .ok_or_else(|| io::Error::other("it leads nowhere"))?;
         Ok(())
     }
 }
@@ -240,27 +311,48 @@ fn part(syntax: &mut Syntax) -> Option<(u64, u64, u64)> {
 
 /// Looks an object up in the rows of a stream.
 fn row(dict: &Dict, rows: &[u8], number: u32) -> Option<Place> {
-    let widths: Vec<usize> =
-        dict.get("W")?.numbers()?.into_iter().map(usize::try_from).collect::<Result<_, _>>().ok()?;
-    let &[kind, second, third] = widths.as_slice() else { return None };
+    let widths: Vec<usize> = dict
+        .get("W")?
+        .numbers()?
+        .into_iter()
+        .map(usize::try_from)
+        .collect::<Result<_, _>>()
+        .ok()?;
+    let &[kind, second, third] = widths.as_slice() else {
+        return None;
+    };
     if widths.iter().any(|width| *width > 8) {
         return None;
     }
     let size = dict.get("Size").and_then(Value::number).unwrap_or_default();
-    let parts = dict.get("Index").and_then(Value::numbers).unwrap_or_else(|| vec![0, size]);
+    let parts = dict
+        .get("Index")
+        .and_then(Value::numbers)
+        .unwrap_or_else(|| vec![0, size]);
     let mut before = 0u64;
     for part in parts.chunks_exact(2) {
-        let Some(index) = u64::from(number).checked_sub(part[0]).filter(|index| *index < part[1]) else {
+        let Some(index) = u64::from(number)
+            .checked_sub(part[0])
+            .filter(|index| *index < part[1])
+        else {
             before = before.saturating_add(part[1]);
             continue;
         };
         let width = kind + second + third;
-        let at = usize::try_from(before.saturating_add(index)).ok()?.checked_mul(width)?;
+        let at = usize::try_from(before.saturating_add(index))
+            .ok()?
+            .checked_mul(width)?;
         let row = rows.get(at..at.checked_add(width)?)?;
-        let number = |bytes: &[u8]| bytes.iter().fold(0, |sum: u64, byte| sum << 8 | u64::from(*byte));
+        let number = |bytes: &[u8]| {
+            bytes
+                .iter()
+                .fold(0, |sum: u64, byte| sum << 8 | u64::from(*byte))
+        };
         return match if kind == 0 { 1 } else { number(&row[..kind]) } {
             1 => Some(Place::At(number(&row[kind..kind + second]))),
-            2 => Some(Place::Within(u32::try_from(number(&row[kind..kind + second])).ok()?)),
+            2 => Some(Place::Within(
+                u32::try_from(number(&row[kind..kind + second])).ok()?,
+            )),
             _ => None,
         };
     }
@@ -286,13 +378,19 @@ fn unpredicted(dict: &Dict, bytes: Vec<u8>) -> Option<Vec<u8>> {
         Some(Value::Array(parameters)) => parameters.first(),
         parameters => parameters,
     };
-    let number = |name| parameters.and_then(|parameters| parameters.get(name)).and_then(Value::number);
+    let number = |name| {
+        parameters
+            .and_then(|parameters| parameters.get(name))
+            .and_then(Value::number)
+    };
     match number("Predictor").unwrap_or(1) {
         1 => return Some(bytes),
         10..=15 => {}
         _ => return None,
     }
-    let columns = usize::try_from(number("Columns").unwrap_or(1)).ok().filter(|columns| (1..=64).contains(columns))?;
+    let columns = usize::try_from(number("Columns").unwrap_or(1))
+        .ok()
+        .filter(|columns| (1..=64).contains(columns))?;
     let mut above = vec![0u8; columns];
     let mut plain = Vec::with_capacity(bytes.len());
     for row in bytes.chunks_exact(columns + 1) {

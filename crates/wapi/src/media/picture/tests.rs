@@ -32,13 +32,25 @@ fn bytes(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {
 
 /// Blue, but for a red beginning of its first rows: 40 wide, 20 high.
 fn marked() -> DynamicImage {
-    ImageBuffer::from_fn(40, 20, |x, y| if x < 20 && y < 10 { Rgb([255u8, 0, 0]) } else { Rgb([0, 0, 255]) }).into()
+    ImageBuffer::from_fn(40, 20, |x, y| {
+        if x < 20 && y < 10 {
+            Rgb([255u8, 0, 0])
+        } else {
+            Rgb([0, 0, 255])
+        }
+    })
+    .into()
 }
 
 /// The same as a JPEG that says how it was held.
 fn held(orientation: u8) -> Vec<u8> {
     let jpeg = bytes(&marked(), ImageFormat::Jpeg);
-    let tiff = [b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".as_slice(), &[orientation, 0, 0, 0], &[0; 4]].concat();
+    let tiff = [
+        b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".as_slice(),
+        &[orientation, 0, 0, 0],
+        &[0; 4],
+    ]
+    .concat();
     let note = [b"Exif\0\0".as_slice(), &tiff].concat();
     let length = (note.len() as u16 + 2).to_be_bytes();
     [&jpeg[..2], &[0xff, 0xe1], &length, &note, &jpeg[2..]].concat()
@@ -70,7 +82,11 @@ fn a_picture_is_seen_as_it_was_held() {
         let path = folder.file(&held(orientation));
         let (width, height) = if is_upright { (20, 40) } else { (40, 20) };
         let found = describe(&path, "image/jpeg");
-        assert_eq!((found.width, found.height), (Some(width), Some(height)), "{orientation}");
+        assert_eq!(
+            (found.width, found.height),
+            (Some(width), Some(height)),
+            "{orientation}"
+        );
         let sticker = folder.0.path().join("sticker");
         assert!(make_sticker(&path, &sticker));
         let sticker = open(&sticker).unwrap();
@@ -86,11 +102,22 @@ fn a_picture_is_seen_as_it_was_held() {
             ),
             ("the portrait", portrait, (192, 192), (0, 0)),
         ] {
-            let at = |is_far: bool, length: u32| if is_far { length - 1 - length / 8 } else { length / 8 };
-            for (is_right, is_below) in [(false, false), (true, false), (false, true), (true, true)] {
+            let at = |is_far: bool, length: u32| {
+                if is_far {
+                    length - 1 - length / 8
+                } else {
+                    length / 8
+                }
+            };
+            for (is_right, is_below) in [(false, false), (true, false), (false, true), (true, true)]
+            {
                 let (x, y) = (left + at(is_right, width), top + at(is_below, height));
                 let expected = (is_right, is_below) == (right, below);
-                assert_eq!(is_red(&picture, x, y), expected, "{what} held {orientation} at {x}, {y}");
+                assert_eq!(
+                    is_red(&picture, x, y),
+                    expected,
+                    "{what} held {orientation} at {x}, {y}"
+                );
             }
         }
     }
@@ -114,9 +141,14 @@ fn what_cannot_be_seen_is_white() {
         let path = folder.file(&bytes(picture, format));
         let found = describe(&path, "image/png");
         let small = thumbnail(&found).to_rgb8();
-        let portrait = image::load_from_memory(&make_portrait(&path).unwrap()).unwrap().to_rgb8();
+        let portrait = image::load_from_memory(&make_portrait(&path).unwrap())
+            .unwrap()
+            .to_rgb8();
         for pixel in [small.get_pixel(15, 10), portrait.get_pixel(96, 96)] {
-            assert!(pixel.0.iter().all(|part| part.abs_diff(white) < 4), "{format:?}: {pixel:?}");
+            assert!(
+                pixel.0.iter().all(|part| part.abs_diff(white) < 4),
+                "{format:?}: {pixel:?}"
+            );
         }
     }
 }
@@ -134,38 +166,70 @@ fn every_sort_of_picture_is_opened() {
         encoder.set_depth(png::BitDepth::Eight);
         encoder.set_palette(vec![255, 0, 0, 0, 0, 255]);
         encoder.set_trns(vec![0, 255]);
-        encoder.write_header().unwrap().write_image_data(&[0; 600]).unwrap();
+        encoder
+            .write_header()
+            .unwrap()
+            .write_image_data(&[0; 600])
+            .unwrap();
         bytes
     };
     for (what, bytes, expected) in [
         ("16 bits", bytes(&deep, ImageFormat::Png), [255, 0, 0]),
         ("grey", bytes(&grey, ImageFormat::Png), [200; 3]),
         ("a grey JPEG", bytes(&grey, ImageFormat::Jpeg), [200; 3]),
-        ("16 bits of grey", bytes(&deep_grey, ImageFormat::Png), [200; 3]),
+        (
+            "16 bits of grey",
+            bytes(&deep_grey, ImageFormat::Png),
+            [200; 3],
+        ),
         ("a palette, clear", palette, [255; 3]),
-        ("a GIF", bytes(&DynamicImage::from(deep.to_rgba8()), ImageFormat::Gif), [255, 0, 0]),
+        (
+            "a GIF",
+            bytes(&DynamicImage::from(deep.to_rgba8()), ImageFormat::Gif),
+            [255, 0, 0],
+        ),
     ] {
         let found = describe(&folder.file(&bytes), "image/png");
         assert_eq!((found.width, found.height), (Some(30), Some(20)), "{what}");
         let seen = thumbnail(&found).to_rgb8().get_pixel(15, 10).0;
-        assert!(seen.iter().zip(expected).all(|(seen, expected)| seen.abs_diff(expected) < 6), "{what}: {seen:?}");
+        assert!(
+            seen.iter()
+                .zip(expected)
+                .all(|(seen, expected)| seen.abs_diff(expected) < 6),
+            "{what}: {seen:?}"
+        );
     }
 }
 
 #[test]
 fn what_breaks_off_is_measured_all_the_same() {
     let folder = Folder::new();
-    let noise =
-        ImageBuffer::from_fn(300, 200, |x, y| Rgb([(x * 7 % 256) as u8, (y * 13 % 256) as u8, (x * y % 256) as u8]));
+    let noise = ImageBuffer::from_fn(300, 200, |x, y| {
+        Rgb([
+            (x * 7 % 256) as u8,
+            (y * 13 % 256) as u8,
+            (x * y % 256) as u8,
+        ])
+    });
     for format in [ImageFormat::Jpeg, ImageFormat::Png] {
         let whole = bytes(&noise.clone().into(), format);
         let found = describe(&folder.file(&whole[..whole.len() * 2 / 3]), "image/png");
-        assert_eq!((found.width, found.height), (Some(300), Some(200)), "{format:?}");
-        let behind = describe(&folder.file(&[&whole[..], b"what somebody added"].concat()), "image/png");
+        assert_eq!(
+            (found.width, found.height),
+            (Some(300), Some(200)),
+            "{format:?}"
+        );
+        let behind = describe(
+            &folder.file(&[&whole[..], b"what somebody added"].concat()),
+            "image/png",
+        );
         assert!(behind.thumbnail.is_some(), "{format:?}");
     }
     let huge = folder.0.path().join("huge.png");
     image::GrayImage::new(12_000, 12_000).save(&huge).unwrap();
     let found = describe(&huge, "image/png");
-    assert_eq!((found.width, found.height, found.thumbnail), (Some(12_000), Some(12_000), None));
+    assert_eq!(
+        (found.width, found.height, found.thumbnail),
+        (Some(12_000), Some(12_000), None)
+    );
 }

@@ -12,7 +12,8 @@ use object_store::aws::AmazonS3Builder;
 use object_store::buffered::BufWriter;
 use object_store::path::Path;
 use object_store::{
-    BackoffConfig, Certificate, ClientOptions, Error, GetOptions, GetRange, ObjectStore, ObjectStoreExt, RetryConfig,
+    BackoffConfig, Certificate, ClientOptions, Error, GetOptions, GetRange, ObjectStore,
+    ObjectStoreExt, RetryConfig,
 };
 use secrecy::{ExposeSecret, SecretString};
 use tokio::fs;
@@ -61,7 +62,11 @@ impl Bucket {
     /// Reaches for nothing yet: the server may be away.
     pub fn s3(at: &S3) -> Result<Self> {
         let options = ClientOptions::new()
-            .with_allow_http(at.endpoint.as_ref().is_some_and(|endpoint| endpoint.scheme() == "http"))
+            .with_allow_http(
+                at.endpoint
+                    .as_ref()
+                    .is_some_and(|endpoint| endpoint.scheme() == "http"),
+            )
             .with_connect_timeout(CONNECT)
             // A large file takes as long as it takes.
             .with_timeout_disabled()
@@ -70,7 +75,11 @@ impl Bucket {
             .iter()
             .filter_map(|root| Certificate::from_der(root).ok())
             .fold(options, ClientOptions::with_root_certificate);
-        let retry = RetryConfig { backoff: BackoffConfig::default(), max_retries: RETRIES, retry_timeout: RETRY };
+        let retry = RetryConfig {
+            backoff: BackoffConfig::default(),
+            max_retries: RETRIES,
+            retry_timeout: RETRY,
+        };
         let mut builder = AmazonS3Builder::new()
             .with_bucket_name(&at.bucket)
             .with_region(&at.region)
@@ -81,12 +90,18 @@ impl Bucket {
         if let Some(endpoint) = &at.endpoint {
             builder = builder.with_endpoint(endpoint.as_str().trim_end_matches('/'));
         }
-        let store = builder.build().context("WAPI_MEDIA_STORAGE: the bucket cannot be used")?;
+        let store = builder
+            .build()
+            .context("WAPI_MEDIA_STORAGE: the bucket cannot be used")?;
         Ok(Self::new(Arc::new(store), &at.prefix))
     }
 
     pub(super) fn new(store: Arc<dyn ObjectStore>, prefix: &str) -> Self {
-        Self { store, prefix: Path::from(prefix), room: Semaphore::new(FILES) }
+        Self {
+            store,
+            prefix: Path::from(prefix),
+            room: Semaphore::new(FILES),
+        }
     }
 
     fn path(&self, sha256: &str) -> io::Result<Path> {
@@ -106,7 +121,9 @@ impl Bucket {
 /// A bucket that is not there says of each file that it is not there; but the bucket may come back.
 fn failed(error: Error) -> io::Error {
     match &error {
-        Error::NotFound { source, .. } if source.to_string().contains("NoSuchBucket") => io::Error::other(error),
+        Error::NotFound { source, .. } if source.to_string().contains("NoSuchBucket") => {
+            io::Error::other(error)
+        }
         Error::NotFound { .. } => io::Error::new(io::ErrorKind::NotFound, error),
         _ => io::Error::other(error),
     }
@@ -122,7 +139,8 @@ impl Storage for Bucket {
         }
         let _room = self.room.acquire().await.map_err(io::Error::other)?;
         let mut file = BufReader::with_capacity(PIECE, file);
-        let mut upload = BufWriter::with_capacity(Arc::clone(&self.store), path, PART).with_max_concurrency(PARTS);
+        let mut upload = BufWriter::with_capacity(Arc::clone(&self.store), path, PART)
+            .with_max_concurrency(PARTS);
         match tokio::io::copy_buf(&mut file, &mut upload).await {
             // The name is there only after this, and then the file is whole.
             Ok(_) => upload.shutdown().await,
@@ -141,7 +159,10 @@ impl Storage for Bucket {
             self.size(&path).await?.ok_or(io::ErrorKind::NotFound)?;
             return Ok(stream::empty().boxed());
         }
-        let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
+        let options = GetOptions {
+            range: Some(GetRange::Bounded(range)),
+            ..GetOptions::default()
+        };
         let found = self.store.get_opts(&path, options).await.map_err(failed)?;
         Ok(found.into_stream().map_err(failed).boxed())
     }
@@ -157,7 +178,9 @@ impl Storage for Bucket {
         }
         file.flush().await?;
         if written != size {
-            return Err(io::Error::other(format!("the bucket gave {written} of {size} bytes")));
+            return Err(io::Error::other(format!(
+                "the bucket gave {written} of {size} bytes"
+            )));
         }
         Ok(Local::Copied(place))
     }

@@ -23,7 +23,9 @@ pub struct Disk {
 impl Disk {
     pub async fn open(folder: &Path) -> io::Result<Self> {
         durable::make_folder(folder).await?;
-        Ok(Self { folder: folder.to_owned() })
+        Ok(Self {
+            folder: folder.to_owned(),
+        })
     }
 
     fn path(&self, sha256: &str) -> io::Result<PathBuf> {
@@ -49,7 +51,10 @@ impl Storage for Disk {
         let left = range.end.saturating_sub(range.start);
         Ok(try_unfold(file.take(left), |mut file| async move {
             let mut piece = Vec::with_capacity(PIECE);
-            let read = (&mut file).take(PIECE as u64).read_to_end(&mut piece).await?;
+            let read = (&mut file)
+                .take(PIECE as u64)
+                .read_to_end(&mut piece)
+                .await?;
             Ok((read > 0).then(|| (Bytes::from(piece), file)))
         })
         .boxed())

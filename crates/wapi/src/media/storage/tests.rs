@@ -28,23 +28,46 @@ impl Server {
     async fn start() -> Option<Self> {
         let Some(program) = std::env::var_os("WAPI_TESTS_MOTO") else {
             let why = "WAPI_TESTS_MOTO does not name the program moto_server";
-            assert!(std::env::var_os("WAPI_TESTS_SKIP_NOTHING").is_none(), "{why}");
+            assert!(
+                std::env::var_os("WAPI_TESTS_SKIP_NOTHING").is_none(),
+                "{why}"
+            );
             eprintln!("skipped: {why}");
             return None;
         };
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
         let mut command = Command::new(program);
         command.args(["--host", "127.0.0.1", "--port", &port.to_string()]);
-        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true).spawn().unwrap();
+        let child = command
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
         let endpoint = Url::parse(&format!("http://127.0.0.1:{port}")).unwrap();
         let (clock, http) = (Clock::system(), reqwest::Client::new());
         let made = async {
-            while http.put(endpoint.join("files").unwrap()).send().await.is_err() {
+            while http
+                .put(endpoint.join("files").unwrap())
+                .send()
+                .await
+                .is_err()
+            {
                 clock.sleep(Duration::from_millis(50)).await;
             }
         };
-        clock.timeout(Duration::from_secs(60), made).await.expect("moto starts");
-        Some(Self { _child: child, endpoint })
+        clock
+            .timeout(Duration::from_secs(60), made)
+            .await
+            .expect("moto starts");
+        Some(Self {
+            _child: child,
+            endpoint,
+        })
     }
 }
 
@@ -82,8 +105,13 @@ async fn local(storage: &dyn Storage, spool: &Spool, name: &str) -> io::Result<V
 /// The table: each storage, by its name.
 async fn all(folder: &TempDir) -> (Vec<(&'static str, Box<dyn Storage>)>, Option<Server>) {
     let disk = Disk::open(&folder.path().join("disk")).await.unwrap();
-    let mut all: Vec<(_, Box<dyn Storage>)> =
-        vec![("disk", Box::new(disk)), ("memory", Box::new(Bucket::new(Arc::new(InMemory::new()), "a/b")))];
+    let mut all: Vec<(_, Box<dyn Storage>)> = vec![
+        ("disk", Box::new(disk)),
+        (
+            "memory",
+            Box::new(Bucket::new(Arc::new(InMemory::new()), "a/b")),
+        ),
+    ];
     let _ = rustls::crypto::ring::default_provider().install_default();
     let server = Server::start().await;
     if let Some(server) = &server {
@@ -103,29 +131,62 @@ async fn a_file_is_kept_once_read_in_parts_and_removed() {
     for (which, storage) in all {
         let storage = storage.as_ref();
         for _ in 0..2 {
-            storage.keep(&spooled(&spool, b"hello").await, NAME).await.unwrap();
+            storage
+                .keep(&spooled(&spool, b"hello").await, NAME)
+                .await
+                .unwrap();
         }
-        assert_eq!(read(storage, NAME, 0..5).await.unwrap(), b"hello", "{which}");
+        assert_eq!(
+            read(storage, NAME, 0..5).await.unwrap(),
+            b"hello",
+            "{which}"
+        );
         assert_eq!(read(storage, NAME, 1..3).await.unwrap(), b"el", "{which}");
-        assert_eq!(local(storage, &spool, NAME).await.unwrap(), b"hello", "{which}");
+        assert_eq!(
+            local(storage, &spool, NAME).await.unwrap(),
+            b"hello",
+            "{which}"
+        );
         storage.remove(NAME).await.unwrap();
         storage.remove(NAME).await.unwrap();
-        let gone =
-            [read(storage, NAME, 0..5).await, read(storage, NAME, 0..0).await, local(storage, &spool, NAME).await];
+        let gone = [
+            read(storage, NAME, 0..5).await,
+            read(storage, NAME, 0..0).await,
+            local(storage, &spool, NAME).await,
+        ];
         for gone in gone {
             assert_eq!(gone.unwrap_err().kind(), io::ErrorKind::NotFound, "{which}");
         }
 
         let (empty, name) = ("0".repeat(64), hex(&[7; 32]));
-        storage.keep(&spooled(&spool, b"").await, &empty).await.unwrap();
+        storage
+            .keep(&spooled(&spool, b"").await, &empty)
+            .await
+            .unwrap();
         assert_eq!(read(storage, &empty, 0..0).await.unwrap(), b"", "{which}");
-        storage.keep(&spooled(&spool, &large).await, &name).await.unwrap();
-        assert!(read(storage, &name, 0..large.len() as u64).await.unwrap() == large, "{which}");
+        storage
+            .keep(&spooled(&spool, &large).await, &name)
+            .await
+            .unwrap();
+        assert!(
+            read(storage, &name, 0..large.len() as u64).await.unwrap() == large,
+            "{which}"
+        );
         let middle = 5 * 1024 * 1024 - 3..6 * 1024 * 1024;
         let part = read(storage, &name, middle.clone()).await.unwrap();
-        assert!(part == large[middle.start as usize..middle.end as usize], "{which}");
-        assert!(local(storage, &spool, &name).await.unwrap() == large, "{which}");
-        assert_eq!(std::fs::read_dir(&incoming).unwrap().count(), 0, "{which}: nothing is left behind");
+        assert!(
+            part == large[middle.start as usize..middle.end as usize],
+            "{which}"
+        );
+        assert!(
+            local(storage, &spool, &name).await.unwrap() == large,
+            "{which}"
+        );
+        assert_eq!(
+            std::fs::read_dir(&incoming).unwrap().count(),
+            0,
+            "{which}: nothing is left behind"
+        );
     }
 }
 
@@ -135,8 +196,17 @@ async fn no_name_leads_anywhere_else() {
     let spool = Spool::open(&folder.path().join("incoming")).await.unwrap();
     for (which, storage) in all(&folder).await.0 {
         for name in ["", "..", "../../etc/passwd", &"é".repeat(32)] {
-            assert!(storage.keep(&spooled(&spool, b"x").await, name).await.is_err(), "{which}: {name}");
-            assert!(read(storage.as_ref(), name, 0..1).await.is_err(), "{which}: {name}");
+            assert!(
+                storage
+                    .keep(&spooled(&spool, b"x").await, name)
+                    .await
+                    .is_err(),
+                "{which}: {name}"
+            );
+            assert!(
+                read(storage.as_ref(), name, 0..1).await.is_err(),
+                "{which}: {name}"
+            );
         }
     }
 }
@@ -145,22 +215,42 @@ async fn no_name_leads_anywhere_else() {
 async fn a_bucket_that_is_away_has_lost_nothing_and_says_so_soon() {
     let folder = tempfile::tempdir().unwrap();
     let spool = Spool::open(folder.path()).await.unwrap();
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
     let away = s3(&Url::parse(&format!("http://127.0.0.1:{port}")).unwrap());
     let asked = async {
-        let kept = away.keep(&spooled(&spool, b"hello").await, NAME).await.map(|()| Vec::new());
-        for result in [kept, read(&away, NAME, 0..5).await, local(&away, &spool, NAME).await] {
+        let kept = away
+            .keep(&spooled(&spool, b"hello").await, NAME)
+            .await
+            .map(|()| Vec::new());
+        for result in [
+            kept,
+            read(&away, NAME, 0..5).await,
+            local(&away, &spool, NAME).await,
+        ] {
             assert_ne!(result.unwrap_err().kind(), io::ErrorKind::NotFound);
         }
     };
-    Clock::system().timeout(Duration::from_secs(45), asked).await.expect("it is told soon");
+    Clock::system()
+        .timeout(Duration::from_secs(45), asked)
+        .await
+        .expect("it is told soon");
 }
 
 #[tokio::test]
 async fn a_bucket_that_is_not_there_is_no_reason_to_give_a_file_up() {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let Some(server) = Server::start().await else { return };
-    reqwest::Client::new().delete(server.endpoint.join("files").unwrap()).send().await.unwrap();
+    let Some(server) = Server::start().await else {
+        return;
+    };
+    reqwest::Client::new()
+        .delete(server.endpoint.join("files").unwrap())
+        .send()
+        .await
+        .unwrap();
     let bucket = s3(&server.endpoint);
     let error = read(&bucket, NAME, 0..5).await.unwrap_err();
     assert_ne!(error.kind(), io::ErrorKind::NotFound, "{error}");

@@ -57,14 +57,32 @@ pub(super) fn always_begins_so(mime_type: &str) -> bool {
 
 /// What begins so, if anything known does.
 pub(super) fn of(head: &[u8]) -> Option<&'static str> {
-    picture(head).or_else(|| boxed(head)).or_else(|| sound(head)).or_else(|| film(head)).or_else(|| paper(head))
+    picture(head)
+        .or_else(|| boxed(head))
+        .or_else(|| sound(head))
+        .or_else(|| film(head))
+        .or_else(|| paper(head))
 }
 
 fn picture(head: &[u8]) -> Option<&'static str> {
     Some(match head {
         [0xff, 0xd8, 0xff, ..] => "image/jpeg",
         [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => "image/png",
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] if !is_written(head) => WEBP,
+        [
+            b'R',
+            b'I',
+            b'F',
+            b'F',
+            _,
+            _,
+            _,
+            _,
+            b'W',
+            b'E',
+            b'B',
+            b'P',
+            ..,
+        ] if !is_written(head) => WEBP,
         [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] if !is_written(head) => "image/gif",
         [b'B', b'M', _, _, _, _, 0, 0, 0, 0, ..] => "image/bmp",
         [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => "image/tiff",
@@ -99,7 +117,10 @@ fn boxed(head: &[u8]) -> Option<&'static str> {
         b"wide" => size == 8,
         b"pnot" => size == 20,
         b"free" | b"skip" => {
-            (8..1 << 26).contains(&size) && head.windows(4).any(|name| name == b"mdat" || name == b"moov")
+            (8..1 << 26).contains(&size)
+                && head
+                    .windows(4)
+                    .any(|name| name == b"mdat" || name == b"moov")
         }
         _ => false,
     };
@@ -108,16 +129,29 @@ fn boxed(head: &[u8]) -> Option<&'static str> {
 
 /// The first brand that says something: its own, then those it is compatible with.
 fn branded(head: &[u8]) -> &'static str {
-    let size = head.get(..4).and_then(|size| size.try_into().ok()).map_or(0, |size| u32::from_be_bytes(size) as usize);
-    let compatible = head.get(16..size.clamp(16, head.len().max(16))).unwrap_or_default();
-    let brands = head.get(8..12).into_iter().chain(compatible.chunks_exact(4));
+    let size = head
+        .get(..4)
+        .and_then(|size| size.try_into().ok())
+        .map_or(0, |size| u32::from_be_bytes(size) as usize);
+    let compatible = head
+        .get(16..size.clamp(16, head.len().max(16)))
+        .unwrap_or_default();
+    let brands = head
+        .get(8..12)
+        .into_iter()
+        .chain(compatible.chunks_exact(4));
     let is_picture = matches!(head.get(8..12), Some(b"mif1" | b"msf1" | b"mif2"));
-    brands.filter_map(brand).next().unwrap_or(if is_picture { "image/heif" } else { MP4 })
+    brands
+        .filter_map(brand)
+        .next()
+        .unwrap_or(if is_picture { "image/heif" } else { MP4 })
 }
 
 fn brand(brand: &[u8]) -> Option<&'static str> {
     Some(match brand {
-        b"heic" | b"heix" | b"heim" | b"heis" | b"hevc" | b"hevx" | b"hevm" | b"hevs" => "image/heic",
+        b"heic" | b"heix" | b"heim" | b"heis" | b"hevc" | b"hevx" | b"hevm" | b"hevs" => {
+            "image/heic"
+        }
         b"avif" | b"avis" => "image/avif",
         // What these pictures are coded with, another brand may say.
         b"mif1" | b"msf1" | b"mif2" => return None,
@@ -126,22 +160,49 @@ fn brand(brand: &[u8]) -> Option<&'static str> {
         b"M4A " | b"M4B " | b"M4P " | b"F4A " | b"F4B " => "audio/mp4",
         [b'3', b'g', b'2', _] => "video/3gpp2",
         [b'3', b'g', ..] => "video/3gpp",
-        b"isom" | b"iso2" | b"iso3" | b"iso4" | b"iso5" | b"iso6" | b"mp41" | b"mp42" | b"avc1" | b"M4V " | b"M4VH"
-        | b"M4VP" | b"MSNV" | b"dash" | b"f4v " | b"F4V " | b"XAVC" => MP4,
+        b"isom" | b"iso2" | b"iso3" | b"iso4" | b"iso5" | b"iso6" | b"mp41" | b"mp42" | b"avc1"
+        | b"M4V " | b"M4VH" | b"M4VP" | b"MSNV" | b"dash" | b"f4v " | b"F4V " | b"XAVC" => MP4,
         _ => return None,
     })
 }
 
 fn sound(head: &[u8]) -> Option<&'static str> {
     Some(match head {
-        [b'#', b'!', b'A', b'M', b'R', b'\n', ..] | [b'#', b'!', b'A', b'M', b'R', b'-', b'W', b'B', b'\n', ..] => {
-            "audio/amr"
-        }
+        [b'#', b'!', b'A', b'M', b'R', b'\n', ..]
+        | [b'#', b'!', b'A', b'M', b'R', b'-', b'W', b'B', b'\n', ..] => "audio/amr",
         // The others begin with words, or with letters of old charsets.
         _ if is_written(head) => return None,
         [b'O', b'g', b'g', b'S', ..] => ogg(head),
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'A', b'V', b'E', ..] => "audio/wav",
-        [b'F', b'O', b'R', b'M', _, _, _, _, b'A', b'I', b'F', b'F' | b'C', ..] => "audio/aiff",
+        [
+            b'R',
+            b'I',
+            b'F',
+            b'F',
+            _,
+            _,
+            _,
+            _,
+            b'W',
+            b'A',
+            b'V',
+            b'E',
+            ..,
+        ] => "audio/wav",
+        [
+            b'F',
+            b'O',
+            b'R',
+            b'M',
+            _,
+            _,
+            _,
+            _,
+            b'A',
+            b'I',
+            b'F',
+            b'F' | b'C',
+            ..,
+        ] => "audio/aiff",
         [b'f', b'L', b'a', b'C', ..] => "audio/flac",
         [b'I', b'D', b'3', 2..=4, ..] => "audio/mpeg",
         [b'M', b'T', b'h', b'd', ..] => "audio/midi",
@@ -155,23 +216,47 @@ fn sound(head: &[u8]) -> Option<&'static str> {
 fn is_mpeg(second: u8, third: Option<&u8>) -> bool {
     let (version, layer) = (second >> 3 & 0b11, second >> 1 & 0b11);
     let is_possible = |third: &u8| third >> 4 != 0b1111 && third >> 2 & 0b11 != 0b11;
-    second & 0xe0 == 0xe0 && version != 0b01 && matches!(layer, 0b01 | 0b10) && third.is_none_or(is_possible)
+    second & 0xe0 == 0xe0
+        && version != 0b01
+        && matches!(layer, 0b01 | 0b10)
+        && third.is_none_or(is_possible)
 }
 
 /// An Ogg file says after the head of its first page, in 28 bytes, what is in it.
 fn ogg(head: &[u8]) -> &'static str {
     let others: [&[u8]; 4] = [b"\x01vorbis", b"\x7fFLAC", b"Speex", b"\x80theora"];
     let content = head.get(28..).unwrap_or_default();
-    if others.into_iter().any(|other| content.starts_with(other)) { "audio/ogg" } else { OPUS }
+    if others.into_iter().any(|other| content.starts_with(other)) {
+        "audio/ogg"
+    } else {
+        OPUS
+    }
 }
 
 fn film(head: &[u8]) -> Option<&'static str> {
     Some(match head {
-        [0x1a, 0x45, 0xdf, 0xa3, ..] => match head[..head.len().min(64)].windows(8).any(|name| name == b"matroska") {
+        [0x1a, 0x45, 0xdf, 0xa3, ..] => match head[..head.len().min(64)]
+            .windows(8)
+            .any(|name| name == b"matroska")
+        {
             true => "video/x-matroska",
             false => "video/webm",
         },
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'A', b'V', b'I', b' ', ..] if !is_written(head) => "video/x-msvideo",
+        [
+            b'R',
+            b'I',
+            b'F',
+            b'F',
+            _,
+            _,
+            _,
+            _,
+            b'A',
+            b'V',
+            b'I',
+            b' ',
+            ..,
+        ] if !is_written(head) => "video/x-msvideo",
         [b'F', b'L', b'V', 1, ..] => "video/x-flv",
         [0, 0, 1, 0xba | 0xb3, ..] => "video/mpeg",
         _ => return None,
@@ -179,20 +264,52 @@ fn film(head: &[u8]) -> Option<&'static str> {
 }
 
 fn paper(head: &[u8]) -> Option<&'static str> {
-    let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
-    let begins = |word: &str| text.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word.as_bytes()));
+    let text = head
+        .strip_prefix(b"\xef\xbb\xbf")
+        .unwrap_or(head)
+        .trim_ascii_start();
+    let begins = |word: &str| {
+        text.get(..word.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(word.as_bytes()))
+    };
     Some(match head {
         [b'P', b'K', 3, 4, ..] => stored(head).unwrap_or(ZIP),
         [b'P', b'K', 5, 6, ..] | [b'P', b'K', 7, 8, ..] => ZIP,
         [0xd0, 0xcf, 0x11, 0xe0, 0xa1, 0xb1, 0x1a, 0xe1, ..] => OLE,
         [0x1f, 0x8b, ..] => "application/gzip",
-        [b'B', b'Z', b'h', b'1'..=b'9', b'1', b'A', b'Y', b'&', b'S', b'Y', ..]
-        | [b'B', b'Z', b'h', b'1'..=b'9', 0x17, b'r', b'E', b'8', b'P', 0x90, ..] => "application/x-bzip2",
+        [
+            b'B',
+            b'Z',
+            b'h',
+            b'1'..=b'9',
+            b'1',
+            b'A',
+            b'Y',
+            b'&',
+            b'S',
+            b'Y',
+            ..,
+        ]
+        | [
+            b'B',
+            b'Z',
+            b'h',
+            b'1'..=b'9',
+            0x17,
+            b'r',
+            b'E',
+            b'8',
+            b'P',
+            0x90,
+            ..,
+        ] => "application/x-bzip2",
         [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => "application/x-xz",
         [0x28, 0xb5, 0x2f, 0xfd, ..] => "application/zstd",
         [b'7', b'z', 0xbc, 0xaf, 0x27, 0x1c, ..] => "application/x-7z-compressed",
         [b'R', b'a', b'r', b'!', 0x1a, 7, ..] => "application/vnd.rar",
-        [b'M', b'Z', ..] if head.len() > 64 && !is_written(head) => "application/vnd.microsoft.portable-executable",
+        [b'M', b'Z', ..] if head.len() > 64 && !is_written(head) => {
+            "application/vnd.microsoft.portable-executable"
+        }
         _ if head.starts_with(b"SQLite format 3\0") => "application/vnd.sqlite3",
         _ if head.get(257..262) == Some(b"ustar") && !is_written(head) => "application/x-tar",
         _ if text.starts_with(b"%PDF-") => "application/pdf",
@@ -209,7 +326,10 @@ fn paper(head: &[u8]) -> Option<&'static str> {
 
 /// What is written as XML, by its first element.
 fn marked(text: &[u8]) -> &'static str {
-    let has = |word: &[u8]| text.windows(word.len()).any(|part| part.eq_ignore_ascii_case(word));
+    let has = |word: &[u8]| {
+        text.windows(word.len())
+            .any(|part| part.eq_ignore_ascii_case(word))
+    };
     match () {
         () if has(b"<svg") => "image/svg+xml",
         () if has(b"<html") => "text/html",
@@ -226,7 +346,11 @@ fn stored(head: &[u8]) -> Option<&'static str> {
         "application/vnd.oasis.opendocument.graphics",
         "application/epub+zip",
     ];
-    let short = |at: usize| Some(usize::from(u16::from_le_bytes(head.get(at..at + 2)?.try_into().ok()?)));
+    let short = |at: usize| {
+        Some(usize::from(u16::from_le_bytes(
+            head.get(at..at + 2)?.try_into().ok()?,
+        )))
+    };
     let (name, extra) = (short(26)?, short(28)?);
     if head.get(30..30 + name)? != b"mimetype" || short(8)? != 0 {
         return None;
@@ -234,6 +358,7 @@ fn stored(head: &[u8]) -> Option<&'static str> {
     let content = head.get(30 + name + extra..)?;
     KINDS.into_iter().find(|kind| {
         let behind = content.strip_prefix(kind.as_bytes()).map(<[u8]>::first);
-        behind.is_some_and(|next| next.is_none_or(|next| !next.is_ascii_lowercase() && *next != b'-'))
+        behind
+            .is_some_and(|next| next.is_none_or(|next| !next.is_ascii_lowercase() && *next != b'-'))
     })
 }

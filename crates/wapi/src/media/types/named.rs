@@ -11,17 +11,44 @@ const TYPES: &[(&str, &str)] = &[
     ("application/vnd.ms-project", "mpp"),
     ("application/vnd.ms-publisher", "pub"),
     ("application/x-msi", "msi"),
-    ("application/vnd.openxmlformats-officedocument.wordprocessingml.document", "docx"),
-    ("application/vnd.openxmlformats-officedocument.wordprocessingml.template", "dotx"),
+    (
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+        "docx",
+    ),
+    (
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.template",
+        "dotx",
+    ),
     ("application/vnd.ms-word.document.macroenabled.12", "docm"),
-    ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", "xlsx"),
-    ("application/vnd.openxmlformats-officedocument.spreadsheetml.template", "xltx"),
+    (
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+        "xlsx",
+    ),
+    (
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.template",
+        "xltx",
+    ),
     ("application/vnd.ms-excel.sheet.macroenabled.12", "xlsm"),
-    ("application/vnd.ms-excel.sheet.binary.macroenabled.12", "xlsb"),
-    ("application/vnd.openxmlformats-officedocument.presentationml.presentation", "pptx"),
-    ("application/vnd.openxmlformats-officedocument.presentationml.slideshow", "ppsx"),
-    ("application/vnd.openxmlformats-officedocument.presentationml.template", "potx"),
-    ("application/vnd.ms-powerpoint.presentation.macroenabled.12", "pptm"),
+    (
+        "application/vnd.ms-excel.sheet.binary.macroenabled.12",
+        "xlsb",
+    ),
+    (
+        "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+        "pptx",
+    ),
+    (
+        "application/vnd.openxmlformats-officedocument.presentationml.slideshow",
+        "ppsx",
+    ),
+    (
+        "application/vnd.openxmlformats-officedocument.presentationml.template",
+        "potx",
+    ),
+    (
+        "application/vnd.ms-powerpoint.presentation.macroenabled.12",
+        "pptm",
+    ),
     ("application/vnd.ms-visio.drawing", "vsdx"),
     ("application/vnd.oasis.opendocument.text", "odt"),
     ("application/vnd.oasis.opendocument.spreadsheet", "ods"),
@@ -145,12 +172,18 @@ const NOTHING: [&str; 8] = [
 
 /// The type that an ending stands for.
 pub fn type_of(extension: &str) -> Option<&'static str> {
-    TYPES.iter().find(|(_, endings)| endings.split(' ').any(|ending| ending == extension)).map(|(name, _)| *name)
+    TYPES
+        .iter()
+        .find(|(_, endings)| endings.split(' ').any(|ending| ending == extension))
+        .map(|(name, _)| *name)
 }
 
 /// The ending that files of a type have.
 pub fn extension_of(mime_type: &str) -> Option<&'static str> {
-    TYPES.iter().find(|(name, _)| *name == mime_type).and_then(|(_, endings)| endings.split(' ').next())
+    TYPES
+        .iter()
+        .find(|(name, _)| *name == mime_type)
+        .and_then(|(_, endings)| endings.split(' ').next())
 }
 
 /// A type that somebody says, without its parameters and by its usual name. `None`: it is none, or says nothing.
@@ -158,16 +191,29 @@ pub fn said(text: &str) -> Option<String> {
     let essence = essence(text);
     let is_token = |part: &str| {
         let signs = b"!#$&-^_.+*";
-        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || signs.contains(&byte))
+        !part.is_empty()
+            && part
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || signs.contains(&byte))
     };
-    let is_type = essence.split_once('/').is_some_and(|(kind, name)| is_token(kind) && is_token(name) && name != "*");
-    let usual = OTHER_NAMES.iter().find(|(other, _)| *other == essence).map(|(_, usual)| (*usual).to_owned());
+    let is_type = essence
+        .split_once('/')
+        .is_some_and(|(kind, name)| is_token(kind) && is_token(name) && name != "*");
+    let usual = OTHER_NAMES
+        .iter()
+        .find(|(other, _)| *other == essence)
+        .map(|(_, usual)| (*usual).to_owned());
     Some(usual.unwrap_or(essence)).filter(|essence| is_type && !NOTHING.contains(&essence.as_str()))
 }
 
 /// A media type without its parameters, in small letters.
 pub fn essence(mime_type: &str) -> String {
-    mime_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+    mime_type
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase()
 }
 
 #[cfg(test)]
@@ -176,10 +222,20 @@ mod tests {
 
     #[test]
     fn no_ending_stands_for_two_types() {
-        let mut endings: Vec<_> = TYPES.iter().flat_map(|(_, endings)| endings.split(' ')).collect();
+        let mut endings: Vec<_> = TYPES
+            .iter()
+            .flat_map(|(_, endings)| endings.split(' '))
+            .collect();
         endings.sort_unstable();
-        assert!(endings.windows(2).all(|two| two[0] != two[1]), "{endings:?}");
-        assert!(TYPES.iter().all(|(name, _)| said(name).is_some() || NOTHING.contains(name)));
+        assert!(
+            endings.windows(2).all(|two| two[0] != two[1]),
+            "{endings:?}"
+        );
+        assert!(
+            TYPES
+                .iter()
+                .all(|(name, _)| said(name).is_some() || NOTHING.contains(name))
+        );
     }
 
     #[test]

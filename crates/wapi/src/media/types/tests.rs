@@ -9,7 +9,15 @@ fn by_bytes(head: &[u8]) -> String {
 fn branded(brands: &[&str]) -> Vec<u8> {
     let compatible = brands[1..].concat();
     let size = 16 + compatible.len() as u32;
-    [&size.to_be_bytes()[..], b"ftyp", brands[0].as_bytes(), &[0; 4], compatible.as_bytes(), b"\0\0\0\x08free"].concat()
+    [
+        &size.to_be_bytes()[..],
+        b"ftyp",
+        brands[0].as_bytes(),
+        &[0; 4],
+        compatible.as_bytes(),
+        b"\0\0\0\x08free",
+    ]
+    .concat()
 }
 
 #[test]
@@ -21,7 +29,10 @@ fn files_are_known_by_their_first_bytes() {
         (b"GIF89a\x01\0\x01\0", "image/gif"),
         (b"BM\x36\0\0\0\0\0\0\0", "image/bmp"),
         (b"II*\0", "image/tiff"),
-        (b"<?xml version='1.0'?><!-- x --><svg xmlns='...'>", "image/svg+xml"),
+        (
+            b"<?xml version='1.0'?><!-- x --><svg xmlns='...'>",
+            "image/svg+xml",
+        ),
         (b"OggS\0\x02..", OPUS),
         (b"ID3\x04", "audio/mpeg"),
         (b"\xff\xfb\x90\0", "audio/mpeg"),
@@ -36,7 +47,10 @@ fn files_are_known_by_their_first_bytes() {
         (b"\xef\xbb\xbf\r\n%PDF-1.4", "application/pdf"),
         (b"{\\rtf1", "application/rtf"),
         (b"PK\x03\x04\x14\0", "application/zip"),
-        (b"PK\x03\x04\x0a\0\0\0\0\0......................mimetype", "application/zip"),
+        (
+            b"PK\x03\x04\x0a\0\0\0\0\0......................mimetype",
+            "application/zip",
+        ),
         (b"Rar!\x1a\x07\x01", "application/vnd.rar"),
         (b"\n <!DOCTYPE HTML><title>", "text/html"),
         (b"begin:vcard\r\n", "text/vcard"),
@@ -48,13 +62,26 @@ fn files_are_known_by_their_first_bytes() {
         assert_eq!(by_bytes(head), found, "{}", head.escape_ascii());
     }
     let mimetype = |kind: &str| {
-        let head = [&b"PK\x03\x04\x0a\0\0\0"[..], &[0; 18], b"\x08\0\0\0mimetype", kind.as_bytes(), b"PK"].concat();
+        let head = [
+            &b"PK\x03\x04\x0a\0\0\0"[..],
+            &[0; 18],
+            b"\x08\0\0\0mimetype",
+            kind.as_bytes(),
+            b"PK",
+        ]
+        .concat();
         by_bytes(&head)
     };
-    for kind in ["application/vnd.oasis.opendocument.text", "application/epub+zip"] {
+    for kind in [
+        "application/vnd.oasis.opendocument.text",
+        "application/epub+zip",
+    ] {
         assert_eq!(mimetype(kind), kind);
     }
-    assert_eq!(mimetype("application/vnd.oasis.opendocument.text-master"), "application/zip");
+    assert_eq!(
+        mimetype("application/vnd.oasis.opendocument.text-master"),
+        "application/zip"
+    );
 }
 
 #[test]
@@ -83,7 +110,12 @@ fn brands_say_what_is_in_a_box() {
     ] {
         assert_eq!(by_bytes(&branded(brands)), found, "{brands:?}");
     }
-    for old in [b"\0\0\0\x08wide....", b"\0\x01..moov....", b"\0\0\x10\0mdat....", b"\0\0\0\x01mdat...."] {
+    for old in [
+        b"\0\0\0\x08wide....",
+        b"\0\x01..moov....",
+        b"\0\0\x10\0mdat....",
+        b"\0\0\0\x01mdat....",
+    ] {
         assert_eq!(by_bytes(old), "video/quicktime");
     }
     assert_eq!(by_bytes(b"\xff\xff\xff\0ftyp"), "video/mp4");
@@ -97,44 +129,124 @@ fn content_counts_before_the_name_and_the_name_before_what_was_said() {
     const DOCM: &str = "application/vnd.ms-word.document.macroenabled.12";
     let (zip, ole) = (&b"PK\x03\x04"[..], &b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"[..]);
     for (head, inside, name, said, found) in [
-        (&b"%PDF-1.7"[..], None, "a.docx", "text/html", "application/pdf"),
-        (b"%PDF-1.7", None, "", "binary/octet-stream", "application/pdf"),
+        (
+            &b"%PDF-1.7"[..],
+            None,
+            "a.docx",
+            "text/html",
+            "application/pdf",
+        ),
+        (
+            b"%PDF-1.7",
+            None,
+            "",
+            "binary/octet-stream",
+            "application/pdf",
+        ),
         (b"a,b", None, "a.CSV", "text/plain", "text/csv"),
         (b"a,b", None, "a", "Text/CSV; charset=utf-8", "text/csv"),
         (b"a,b", None, "a.bin", "text/csv", "text/csv"),
         (b"a,b", None, "export.php", "text/csv", "text/csv"),
-        (b"a,b", None, "a.csv", "application/octet-stream", "text/csv"),
+        (
+            b"a,b",
+            None,
+            "a.csv",
+            "application/octet-stream",
+            "text/csv",
+        ),
         (b"\xff\xd8", None, "a.pdf", "text/csv", "text/csv"),
         (b"\0\x01", None, "a.dwg", "", "application/acad"),
-        (b"\0\x01", None, "", "application/x-own", "application/x-own"),
-        (b"\0\x01", None, "", "binary/octet-stream", "application/octet-stream"),
+        (
+            b"\0\x01",
+            None,
+            "",
+            "application/x-own",
+            "application/x-own",
+        ),
+        (
+            b"\0\x01",
+            None,
+            "",
+            "binary/octet-stream",
+            "application/octet-stream",
+        ),
         (b"{}", None, "", "", "text/plain"),
         (zip, None, "a.docx", "", DOCX),
         (zip, None, "", DOCX, DOCX),
         (zip, Some(DOCX), "a.xlsx", XLSX, DOCX),
         (zip, Some(DOCX), "a.docm", "", DOCM),
         (zip, None, "a.pdf", "application/pdf", "application/zip"),
-        (zip, None, "a.zip", "application/x-zip-compressed", "application/zip"),
-        (zip, None, "a.apk", "", "application/vnd.android.package-archive"),
-        (ole, Some("application/msword"), "a.xls", "", "application/msword"),
+        (
+            zip,
+            None,
+            "a.zip",
+            "application/x-zip-compressed",
+            "application/zip",
+        ),
+        (
+            zip,
+            None,
+            "a.apk",
+            "",
+            "application/vnd.android.package-archive",
+        ),
+        (
+            ole,
+            Some("application/msword"),
+            "a.xls",
+            "",
+            "application/msword",
+        ),
         (ole, None, "a.xls", "", "application/vnd.ms-excel"),
         (ole, None, "", "application/pdf", "application/octet-stream"),
-        (b"<?xml version='1.0'?><gpx>", None, "a.gpx", "", "application/gpx+xml"),
+        (
+            b"<?xml version='1.0'?><gpx>",
+            None,
+            "a.gpx",
+            "",
+            "application/gpx+xml",
+        ),
         (b"<html>", None, "a.csv", "text/csv", "text/html"),
-        (b"\xff\xd8\xff\xe0", None, "a.png", "image/png", "image/jpeg"),
-        (b"\0\0\0\x10ftypisom\0\0\0\0", None, "", "audio/mp4", "audio/mp4"),
-        (b"\0\0\0\x10ftypisom\0\0\0\0", None, "a.m4a", "", "audio/mp4"),
+        (
+            b"\xff\xd8\xff\xe0",
+            None,
+            "a.png",
+            "image/png",
+            "image/jpeg",
+        ),
+        (
+            b"\0\0\0\x10ftypisom\0\0\0\0",
+            None,
+            "",
+            "audio/mp4",
+            "audio/mp4",
+        ),
+        (
+            b"\0\0\0\x10ftypisom\0\0\0\0",
+            None,
+            "a.m4a",
+            "",
+            "audio/mp4",
+        ),
         (b"\x1a\x45\xdf\xa3", None, "a.weba", "", "audio/webm"),
     ] {
-        let told = Told { name: Some(name), said: Some(said) };
-        assert_eq!(of(head, inside, told), found, "{} {inside:?} {told:?}", head.escape_ascii());
+        let told = Told {
+            name: Some(name),
+            said: Some(said),
+        };
+        assert_eq!(
+            of(head, inside, told),
+            found,
+            "{} {inside:?} {told:?}",
+            head.escape_ascii()
+        );
     }
 }
 
 /// Of everything that can be sent as something else than a document.
 const ENDINGS: [&str; 25] = [
-    "jpg", "jpeg", "png", "apng", "gif", "webp", "heic", "heif", "avif", "mp4", "m4v", "mov", "3gp", "3g2", "webm",
-    "mkv", "mp3", "m4a", "aac", "amr", "ogg", "opus", "wav", "flac", "weba",
+    "jpg", "jpeg", "png", "apng", "gif", "webp", "heic", "heif", "avif", "mp4", "m4v", "mov",
+    "3gp", "3g2", "webm", "mkv", "mp3", "m4a", "aac", "amr", "ogg", "opus", "wav", "flac", "weba",
 ];
 
 #[test]
@@ -148,19 +260,47 @@ fn nothing_is_a_picture_a_film_or_a_sound_by_its_name_or_a_word_alone() {
         b"\xff\xfe",
         b"\x80\x81\x82",
     ];
-    let kinds = [MediaKind::Image, MediaKind::Video, MediaKind::Sticker, MediaKind::Audio, MediaKind::Voice];
+    let kinds = [
+        MediaKind::Image,
+        MediaKind::Video,
+        MediaKind::Sticker,
+        MediaKind::Audio,
+        MediaKind::Voice,
+    ];
     for head in nothing {
         for ending in ENDINGS {
             let (name, usual) = (format!("a.{ending}"), named::type_of(ending).unwrap());
-            for said in [usual, "image/jpg", "audio/mp3", "audio/x-m4a", "audio/ogg; codecs=opus", "image/apng"] {
+            for said in [
+                usual,
+                "image/jpg",
+                "audio/mp3",
+                "audio/x-m4a",
+                "audio/ogg; codecs=opus",
+                "image/apng",
+            ] {
                 for told in [
-                    Told { name: Some(&name), said: None },
-                    Told { name: None, said: Some(said) },
-                    Told { name: Some("a"), said: Some(said) },
-                    Told { name: Some(&name), said: Some(said) },
+                    Told {
+                        name: Some(&name),
+                        said: None,
+                    },
+                    Told {
+                        name: None,
+                        said: Some(said),
+                    },
+                    Told {
+                        name: Some("a"),
+                        said: Some(said),
+                    },
+                    Told {
+                        name: Some(&name),
+                        said: Some(said),
+                    },
                 ] {
                     let found = of(head, None, told);
-                    assert!(kinds.iter().all(|kind| fits(*kind, &found).is_err()), "{told:?}: {found}");
+                    assert!(
+                        kinds.iter().all(|kind| fits(*kind, &found).is_err()),
+                        "{told:?}: {found}"
+                    );
                 }
             }
         }
@@ -171,9 +311,25 @@ fn nothing_is_a_picture_a_film_or_a_sound_by_its_name_or_a_word_alone() {
         (b"{}", "a.pdf", "application/json", "application/json"),
         (b"", "a.jpg", "image/jpeg", "application/octet-stream"),
         (b"a", "a.svg", "", "image/svg+xml"),
-        (b"a", "a.docx", "", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
+        (
+            b"a",
+            "a.docx",
+            "",
+            "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+        ),
     ] {
-        assert_eq!(of(head, None, Told { name: Some(name), said: Some(said) }), found, "{name}");
+        assert_eq!(
+            of(
+                head,
+                None,
+                Told {
+                    name: Some(name),
+                    said: Some(said)
+                }
+            ),
+            found,
+            "{name}"
+        );
     }
 }
 
@@ -204,8 +360,14 @@ fn plain_texts_are_texts_whatever_words_they_begin_with() {
     ] {
         assert_eq!(by_bytes(text.as_bytes()), "text/plain", "{text}");
         // In a charset of old, or with more of it.
-        let (old, long) = ([text.as_bytes(), b" \xf7\xe0\xe9"].concat(), text.to_owned() + &" word".repeat(300));
-        let told = Told { name: Some("a.txt"), said: None };
+        let (old, long) = (
+            [text.as_bytes(), b" \xf7\xe0\xe9"].concat(),
+            text.to_owned() + &" word".repeat(300),
+        );
+        let told = Told {
+            name: Some("a.txt"),
+            said: None,
+        };
         assert_eq!(of(&old, None, told), "text/plain", "{text}");
         assert_eq!(by_bytes(&long.as_bytes()[..HEAD]), "text/plain", "{text}");
     }
@@ -213,9 +375,22 @@ fn plain_texts_are_texts_whatever_words_they_begin_with() {
     assert_eq!(by_bytes(tar.as_bytes()), "text/plain");
     // Letters of Windows-1251 that look like frames of sounds: `яр`, `яс`, `ящ`, `яы`.
     for letter in [0xf0, 0xf1, 0xf9, 0xfb] {
-        let text =
-            [&[0xff, letter][..], b"\xea\xe8\xe9 \xf7\xe0\xe9, \xef\xe8\xf0\xee\xe3 \xe8 \xf2\xee\xf0\xf2"].concat();
-        assert_eq!(of(&text, None, Told { name: Some("a.txt"), said: None }), "text/plain");
+        let text = [
+            &[0xff, letter][..],
+            b"\xea\xe8\xe9 \xf7\xe0\xe9, \xef\xe8\xf0\xee\xe3 \xe8 \xf2\xee\xf0\xf2",
+        ]
+        .concat();
+        assert_eq!(
+            of(
+                &text,
+                None,
+                Told {
+                    name: Some("a.txt"),
+                    said: None
+                }
+            ),
+            "text/plain"
+        );
     }
     for (head, found) in [
         (&b"SQLite format 3\0\x10\0"[..], "application/vnd.sqlite3"),
@@ -235,27 +410,77 @@ fn plain_texts_are_texts_whatever_words_they_begin_with() {
 fn what_is_in_boxes_is_looked_into_whatever_its_brand() {
     for brand in ["isom", "mp42", "3gp4", "3g2a", "qt  ", "M4A ", "none"] {
         assert!(is_container(&branded(&[brand])), "{brand}");
-        let found = of(&branded(&[brand]), Some("audio/mp4"), Told { name: Some("a.3gp"), said: Some("video/3gpp") });
+        let found = of(
+            &branded(&[brand]),
+            Some("audio/mp4"),
+            Told {
+                name: Some("a.3gp"),
+                said: Some("video/3gpp"),
+            },
+        );
         assert_eq!(found, "audio/mp4");
         assert_eq!(fits(MediaKind::Audio, &found), Ok(()));
     }
     assert!(is_container(b"\0\0\0\x08wide....") && !is_container(&branded(&["heic"])));
-    let told = Told { name: None, said: Some("audio/mp4") };
-    assert_eq!(of(&branded(&["3gp4"]), None, told), "audio/mp4", "whoever gives it knows");
+    let told = Told {
+        name: None,
+        said: Some("audio/mp4"),
+    };
+    assert_eq!(
+        of(&branded(&["3gp4"]), None, told),
+        "audio/mp4",
+        "whoever gives it knows"
+    );
 }
 
 #[test]
 fn what_cannot_be_sent_so_is_refused_by_its_type() {
     for (kind, mime_type, why) in [
-        (MediaKind::Image, "image/svg+xml", "is not a picture but image/svg+xml; "),
-        (MediaKind::Image, "video/mp4", "is not a picture but video/mp4; "),
-        (MediaKind::Image, "image/tiff", "is not a picture but image/tiff; "),
-        (MediaKind::Video, "video/webm", "is not a video but video/webm; "),
-        (MediaKind::Video, "image/heic", "is not a video but image/heic; "),
-        (MediaKind::Audio, "audio/midi", "is not a sound but audio/midi; "),
-        (MediaKind::Audio, "video/mp4", "is not a sound but video/mp4; "),
-        (MediaKind::Voice, "text/plain", "is no sound that a voice note can be made of but text/plain; "),
-        (MediaKind::Sticker, "application/pdf", "is no sticker but application/pdf; "),
+        (
+            MediaKind::Image,
+            "image/svg+xml",
+            "is not a picture but image/svg+xml; ",
+        ),
+        (
+            MediaKind::Image,
+            "video/mp4",
+            "is not a picture but video/mp4; ",
+        ),
+        (
+            MediaKind::Image,
+            "image/tiff",
+            "is not a picture but image/tiff; ",
+        ),
+        (
+            MediaKind::Video,
+            "video/webm",
+            "is not a video but video/webm; ",
+        ),
+        (
+            MediaKind::Video,
+            "image/heic",
+            "is not a video but image/heic; ",
+        ),
+        (
+            MediaKind::Audio,
+            "audio/midi",
+            "is not a sound but audio/midi; ",
+        ),
+        (
+            MediaKind::Audio,
+            "video/mp4",
+            "is not a sound but video/mp4; ",
+        ),
+        (
+            MediaKind::Voice,
+            "text/plain",
+            "is no sound that a voice note can be made of but text/plain; ",
+        ),
+        (
+            MediaKind::Sticker,
+            "application/pdf",
+            "is no sticker but application/pdf; ",
+        ),
     ] {
         let refused = fits(kind, mime_type).unwrap_err().to_string();
         assert!(refused.starts_with(why), "{refused}");

@@ -46,7 +46,10 @@ const PAID_FOR: &str = "\
 impl Country {
     /// The one whose code begins a number; no code begins another one.
     pub fn of(number: &str) -> Option<Self> {
-        COUNTRIES.split(' ').filter_map(Self::read).find(|country| number.starts_with(&country.code.to_string()))
+        COUNTRIES
+            .split(' ')
+            .filter_map(Self::read)
+            .find(|country| number.starts_with(&country.code.to_string()))
     }
 
     /// Whether a number of it, the code left out, can have so many digits.
@@ -56,18 +59,31 @@ impl Country {
 
     fn is_paid_for(&self, national: &str) -> bool {
         let length = national.len().to_string();
-        let of_it = |entry: &&str| entry.split_once(' ').is_some_and(|(code, _)| code == self.code.to_string());
-        let beginnings = PAID_FOR.split("; ").filter(of_it).flat_map(|entry| entry.split(' ').skip(1));
-        beginnings.filter_map(|beginning| beginning.split_once(':')).any(|(start, lengths)| {
-            national.starts_with(start) && lengths.split(',').any(|possible| possible == length)
-        })
+        let of_it = |entry: &&str| {
+            entry
+                .split_once(' ')
+                .is_some_and(|(code, _)| code == self.code.to_string())
+        };
+        let beginnings = PAID_FOR
+            .split("; ")
+            .filter(of_it)
+            .flat_map(|entry| entry.split(' ').skip(1));
+        beginnings
+            .filter_map(|beginning| beginning.split_once(':'))
+            .any(|(start, lengths)| {
+                national.starts_with(start) && lengths.split(',').any(|possible| possible == length)
+            })
     }
 
     fn read(entry: &str) -> Option<Self> {
         let (code, digits) = entry.split_once(':')?;
         let (least, most) = digits.trim_end_matches('z').split_once('-')?;
         let digits = (least.parse().ok()?, most.parse().ok()?);
-        Some(Self { code: code.parse().ok()?, digits, keeps_zeros: entry.ends_with('z') })
+        Some(Self {
+            code: code.parse().ok()?,
+            digits,
+            keeps_zeros: entry.ends_with('z'),
+        })
     }
 }
 
@@ -78,21 +94,36 @@ mod tests {
     #[test]
     fn every_entry_is_a_country_and_no_code_begins_another() {
         let entries: Vec<_> = COUNTRIES.split(' ').collect();
-        let countries: Vec<_> = entries.iter().map(|entry| Country::read(entry).expect(entry)).collect();
+        let countries: Vec<_> = entries
+            .iter()
+            .map(|entry| Country::read(entry).expect(entry))
+            .collect();
         for country in &countries {
             let code = country.code.to_string();
             assert_eq!(Country::of(&format!("{code}5")), Some(*country));
-            assert!(country.digits.0 <= country.digits.1 && code.len() + country.digits.1 <= 15, "{code}");
+            assert!(
+                country.digits.0 <= country.digits.1 && code.len() + country.digits.1 <= 15,
+                "{code}"
+            );
         }
         assert!(countries.len() > 200);
         for entry in PAID_FOR.split("; ") {
             let (code, beginnings) = entry.split_once(' ').expect(entry);
-            let country = countries.iter().find(|country| country.code.to_string() == code).expect(entry);
+            let country = countries
+                .iter()
+                .find(|country| country.code.to_string() == code)
+                .expect(entry);
             for beginning in beginnings.split(' ') {
                 let (start, lengths) = beginning.split_once(':').expect(beginning);
-                for length in lengths.split(',').map(|length| length.parse::<usize>().expect(beginning)) {
+                for length in lengths
+                    .split(',')
+                    .map(|length| length.parse::<usize>().expect(beginning))
+                {
                     assert!(code.len() + length <= 15 && start.len() < length, "{entry}");
-                    assert!(country.has_numbers_like(&format!("{start:5<length$}")), "{entry}");
+                    assert!(
+                        country.has_numbers_like(&format!("{start:5<length$}")),
+                        "{entry}"
+                    );
                     assert!(!start.starts_with('0') || country.keeps_zeros, "{entry}");
                 }
             }

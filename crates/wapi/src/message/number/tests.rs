@@ -158,10 +158,18 @@ fn a_number_is_international_by_its_plus_its_zeros_or_where_it_stands() {
         "https://api.whatsapp.com/send?phone=375447034810",
         "whatsapp://send?phone=375447034810",
     ] {
-        let wanted = Number { digits: "375447034810".to_owned(), is_international: true };
+        let wanted = Number {
+            digits: "375447034810".to_owned(),
+            is_international: true,
+        };
         assert_eq!(number(text), Ok(wanted), "{text:?}");
     }
-    for text in ["375447034810", "375 (44) 703-48-10", "tel:375447034810", "\u{202a}375447034810"] {
+    for text in [
+        "375447034810",
+        "375 (44) 703-48-10",
+        "tel:375447034810",
+        "\u{202a}375447034810",
+    ] {
         assert!(!number(text).unwrap().is_international, "{text:?}");
     }
 }
@@ -170,16 +178,26 @@ fn a_number_is_international_by_its_plus_its_zeros_or_where_it_stands() {
 fn digits_of_every_script_are_digits() {
     const ZEROS: &str = "0٠۰߀०০੦૦୦௦౦೦൦๐໐༠၀០᠐꩐０𑁦𝟎🯰";
     for zero in ZEROS.chars() {
-        let national = |ascii: char| char::from_u32(u32::from(zero) + ascii.to_digit(10).unwrap()).unwrap();
+        let national =
+            |ascii: char| char::from_u32(u32::from(zero) + ascii.to_digit(10).unwrap()).unwrap();
         let number: String = "375447034810".chars().map(national).collect();
         assert_eq!(read(&number).as_deref(), Ok("375447034810"), "{number}");
-        assert_eq!(read(&format!("+{number}")).as_deref(), Ok("375447034810"), "{number}");
+        assert_eq!(
+            read(&format!("+{number}")).as_deref(),
+            Ok("375447034810"),
+            "{number}"
+        );
     }
     // All that Unicode has come in tens, in order.
     let points = 0..=u32::from(char::MAX);
-    let all: Vec<_> = points.filter_map(|point| char::from_u32(point).and_then(digit)).collect();
+    let all: Vec<_> = points
+        .filter_map(|point| char::from_u32(point).and_then(digit))
+        .collect();
     assert!(all.len() >= 600);
-    assert!(all.chunks(10).all(|ten| ten.iter().collect::<String>() == "0123456789"));
+    assert!(
+        all.chunks(10)
+            .all(|ten| ten.iter().collect::<String>() == "0123456789")
+    );
 }
 
 #[test]
@@ -328,15 +346,30 @@ fn what_is_not_surely_one_number_is_refused() {
 #[test]
 fn whoever_is_refused_learns_why() {
     for (text, why) in [
-        ("375440000002.0", "it looks like a decimal or a cut number, since 0 stands alone at its end"),
-        ("0447034810", "it begins with 0, so it lacks the country's code"),
+        (
+            "375440000002.0",
+            "it looks like a decimal or a cut number, since 0 stands alone at its end",
+        ),
+        (
+            "0447034810",
+            "it begins with 0, so it lacks the country's code",
+        ),
         (
             "+375 044 703-48-10",
             "behind the country's code 375 stands a 0 that is dialled inside the country alone; leave it out",
         ),
-        ("+375 44 703 481", "numbers of 375 have 9 digits behind that, and it has 8"),
-        ("+44 1", "numbers of 44 have 9 to 10 digits behind that, and it has 1"),
-        ("375447034810 ext 5", "`e` does not belong to a number there"),
+        (
+            "+375 44 703 481",
+            "numbers of 375 have 9 digits behind that, and it has 8",
+        ),
+        (
+            "+44 1",
+            "numbers of 44 have 9 to 10 digits behind that, and it has 1",
+        ),
+        (
+            "375447034810 ext 5",
+            "`e` does not belong to a number there",
+        ),
         ("+999 1", "no country's code begins it"),
         (
             "(202) 555-0123",

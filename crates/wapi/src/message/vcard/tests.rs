@@ -5,7 +5,13 @@ use super::*;
 /// The name, and each phone with its account.
 fn read(card: &str) -> (Option<String>, Vec<(String, Option<String>)>) {
     let Card { name, phones } = Card::read(&card.replace('\n', "\r\n"));
-    (name, phones.into_iter().map(|phone| (phone.phone, phone.wa_id)).collect())
+    (
+        name,
+        phones
+            .into_iter()
+            .map(|phone| (phone.phone, phone.wa_id))
+            .collect(),
+    )
 }
 
 fn is(card: &str, name: Option<&str>, phones: &[&str]) {
@@ -35,9 +41,21 @@ fn the_documents_examples_are_read() {
                TEL;TYPE=VOICE,MSG,WORK:+1-415-937-3419\nTEL;TYPE=FAX,WORK:+1-415-528-4164\nEND:vCard\n";
     let cards = split(two);
     assert_eq!(cards.len(), 2);
-    is(&cards[0], Some("Frank Dawson"), &["+1-919-676-9515", "+1-919-676-9564"]);
-    is(&cards[1], Some("Tim Howes"), &["+1-415-937-3419", "+1-415-528-4164"]);
-    is(two, Some("Frank Dawson"), &["+1-919-676-9515", "+1-919-676-9564"]);
+    is(
+        &cards[0],
+        Some("Frank Dawson"),
+        &["+1-919-676-9515", "+1-919-676-9564"],
+    );
+    is(
+        &cards[1],
+        Some("Tim Howes"),
+        &["+1-415-937-3419", "+1-415-528-4164"],
+    );
+    is(
+        two,
+        Some("Frank Dawson"),
+        &["+1-919-676-9515", "+1-919-676-9564"],
+    );
     // RFC 6350, 8.
     is(
         "BEGIN:VCARD\nVERSION:4.0\nFN:Simon Perreault\nN:Perreault;Simon;;;ing. jr,M.Sc.\nBDAY:--0203\nGENDER:M\n\
@@ -113,7 +131,15 @@ fn what_programs_write_is_read() {
         let phones: Vec<_> = Some(phones).filter(|phone| !phone.is_empty()).into_iter().collect();
         is(&card, Some(name), &phones);
     }
-    for nothing in ["", "BEGIN:VCARD\nEND:VCARD", "FN:", "no card", "TEL:", ":", ";;:x"] {
+    for nothing in [
+        "",
+        "BEGIN:VCARD\nEND:VCARD",
+        "FN:",
+        "no card",
+        "TEL:",
+        ":",
+        ";;:x",
+    ] {
         is(nothing, None, &[]);
     }
 }
@@ -121,9 +147,16 @@ fn what_programs_write_is_read() {
 #[test]
 fn a_text_is_parted_into_its_cards() {
     let card = |name: &str| format!("BEGIN:VCARD\r\nFN:{name}\r\nEND:VCARD");
-    assert_eq!(split(&format!("\u{feff}{}\r\n{}\r\n", card("Ann"), card("Bob"))), [card("Ann"), card("Bob")]);
     assert_eq!(
-        split(&format!("words before\n{}\nand between\n{}", card("Ann"), card("Bob"))),
+        split(&format!("\u{feff}{}\r\n{}\r\n", card("Ann"), card("Bob"))),
+        [card("Ann"), card("Bob")]
+    );
+    assert_eq!(
+        split(&format!(
+            "words before\n{}\nand between\n{}",
+            card("Ann"),
+            card("Bob")
+        )),
         [card("Ann"), card("Bob")]
     );
     let within = "BEGIN:VCARD\nAGENT:\nBEGIN:VCARD\nEND:VCARD\nEND:VCARD";

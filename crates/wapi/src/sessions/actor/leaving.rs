@@ -36,18 +36,32 @@ impl Actor {
     /// Also what came until its connection ended. The order to remove it goes last: without it, a file that is still there would be found
     /// at the next start, or become the device of whoever takes the name.
     async fn forget(&self) -> Result<()> {
-        let Parts { files, store, history, clock, .. } = &self.around;
+        let Parts {
+            files,
+            store,
+            history,
+            clock,
+            ..
+        } = &self.around;
         let name = &self.session.name;
-        files.set_aside(name, Aside::Removed, clock.now()).await.context("its file cannot be moved")?;
+        files
+            .set_aside(name, Aside::Removed, clock.now())
+            .await
+            .context("its file cannot be moved")?;
         if self.session.leaves() == Leave::Nothing {
-            files.remove_all(name).await.context("its files cannot be removed")?;
+            files
+                .remove_all(name)
+                .await
+                .context("its files cannot be removed")?;
         }
         // Nobody asks a device that is no more.
         for life in store.lives().of(name.as_str()) {
             store.forget_payloads(&life, Timestamp::MAX).await?;
         }
         history.forget(name.as_str()).await?;
-        Ok(store.forget_session(name.as_str(), self.session.leaves()).await?)
+        Ok(store
+            .forget_session(name.as_str(), self.session.leaves())
+            .await?)
     }
 
     /// A phone that linked the session in the moment of its removal would list a device for ever that is nowhere.
@@ -60,8 +74,14 @@ impl Actor {
         let is_gone = match Box::pin(self.open(&file)).await {
             Ok((link, mut signals)) => {
                 link.start();
-                let leaving = self.around.clock.timeout(LAST_LOGIN, logged_out(&link, &mut signals));
-                let is_gone = matches!(self.around.lifecycle.unless_stopping(leaving).await, Some(Ok(true)));
+                let leaving = self
+                    .around
+                    .clock
+                    .timeout(LAST_LOGIN, logged_out(&link, &mut signals));
+                let is_gone = matches!(
+                    self.around.lifecycle.unless_stopping(leaving).await,
+                    Some(Ok(true))
+                );
                 link.close().await;
                 is_gone
             }

@@ -68,7 +68,16 @@ pub(super) struct Item {
 
 impl Item {
     pub fn new(message: Message) -> Self {
-        let Message { place, chat, send_at, expires_at, haste, is_marked, may_have_left, has_file } = message;
+        let Message {
+            place,
+            chat,
+            send_at,
+            expires_at,
+            haste,
+            is_marked,
+            may_have_left,
+            has_file,
+        } = message;
         Self {
             chat,
             place,
@@ -104,7 +113,10 @@ pub mod failures {
     pub const NEW_CHAT: &str = "463";
 
     fn failed(code: &str, detail: &str) -> Verdict {
-        Verdict::Failed(Failure { code: code.to_owned(), detail: detail.to_owned() })
+        Verdict::Failed(Failure {
+            code: code.to_owned(),
+            detail: detail.to_owned(),
+        })
     }
 
     /// WhatsApp's refusal of a post.
@@ -134,13 +146,18 @@ pub mod failures {
     /// WhatsApp's refusal, explained.
     pub fn refused(code: &str) -> Verdict {
         let reason = match code {
-            NEW_CHAT => "this account may not write to new contacts for now; wait, and let people write first",
+            NEW_CHAT => {
+                "this account may not write to new contacts for now; wait, and let people write first"
+            }
             "479" => "the message was not in a form it accepts",
             "404" => "there is no such recipient",
             "503" => "it could not take the message for now",
             _ => "it gave no reason",
         };
-        failed("whatsapp_refused", &format!("WhatsApp refused the message with code {code}: {reason}"))
+        failed(
+            "whatsapp_refused",
+            &format!("WhatsApp refused the message with code {code}: {reason}"),
+        )
     }
 
     pub fn expired() -> Verdict {
@@ -148,23 +165,38 @@ pub mod failures {
     }
 
     pub fn offline() -> Verdict {
-        failed("session_not_online", "the session was not online, and the message was not to wait")
+        failed(
+            "session_not_online",
+            "the session was not online, and the message was not to wait",
+        )
     }
 
     pub fn logged_out() -> Verdict {
-        failed("session_logged_out", "the device was logged out before the message could be sent")
+        failed(
+            "session_logged_out",
+            "the device was logged out before the message could be sent",
+        )
     }
 
     pub fn media(detail: String) -> Verdict {
-        Verdict::Failed(Failure { code: "media_unavailable".to_owned(), detail })
+        Verdict::Failed(Failure {
+            code: "media_unavailable".to_owned(),
+            detail,
+        })
     }
 
     pub fn nobody_there() -> Verdict {
-        failed("not_on_whatsapp", "nobody has this number on WhatsApp; check it, with its country's code")
+        failed(
+            "not_on_whatsapp",
+            "nobody has this number on WhatsApp; check it, with its country's code",
+        )
     }
 
     pub fn not_in_group() -> Verdict {
-        failed("group_not_found", "the account is in no such group; GET /v1/sessions/…/groups lists those it is in")
+        failed(
+            "group_not_found",
+            "the account is in no such group; GET /v1/sessions/…/groups lists those it is in",
+        )
     }
 
     pub fn no_newsletter() -> Verdict {
@@ -175,10 +207,16 @@ pub mod failures {
     }
 
     pub fn not_newsletter_admin() -> Verdict {
-        failed("not_newsletter_admin", "the account may not post in this newsletter; its owner has to make it an admin")
+        failed(
+            "not_newsletter_admin",
+            "the account may not post in this newsletter; its owner has to make it an admin",
+        )
     }
 
     pub fn engine() -> Verdict {
-        failed("not_sendable", "the message could not be encrypted for this chat, or who is in it could not be learnt")
+        failed(
+            "not_sendable",
+            "the message could not be encrypted for this chat, or who is in it could not be learnt",
+        )
     }
 }

@@ -43,7 +43,9 @@ impl Lanes {
 
     /// Puts a message at the end of its lane; whether it is the first there.
     pub fn join(&mut self, place: Place) -> bool {
-        let Some(item) = self.items.get(&place) else { return false };
+        let Some(item) = self.items.get(&place) else {
+            return false;
+        };
         let lane = self.lanes.entry(item.chat.clone()).or_default();
         lane.push_back(place);
         lane.len() == 1
@@ -52,7 +54,9 @@ impl Lanes {
     /// Takes a message out; the next of its lane, if it was the first.
     pub fn remove(&mut self, place: Place) -> Option<(Item, Option<Place>)> {
         let item = self.items.remove(&place)?;
-        let Some(lane) = self.lanes.get_mut(&item.chat) else { return Some((item, None)) };
+        let Some(lane) = self.lanes.get_mut(&item.chat) else {
+            return Some((item, None));
+        };
         let was_first = lane.front() == Some(&place);
         if was_first {
             lane.pop_front();
@@ -82,7 +86,12 @@ impl Lanes {
     }
 
     fn those(&self, is_it: impl Fn(&Item) -> bool) -> Vec<Place> {
-        let mut places: Vec<_> = self.items.values().filter(|item| is_it(item)).map(|item| item.place).collect();
+        let mut places: Vec<_> = self
+            .items
+            .values()
+            .filter(|item| is_it(item))
+            .map(|item| item.place)
+            .collect();
         places.sort_unstable();
         places
     }
@@ -91,13 +100,18 @@ impl Lanes {
 /// The order in which an earlier run would have sent these: first what may have left, then all others as they were accepted, and
 /// among those the scheduled ones when their time came.
 pub fn in_order(messages: Vec<OpenMessage>) -> Vec<OpenMessage> {
-    let (mut ordered, rest): (Vec<_>, Vec<_>) = messages.into_iter().partition(|message| message.may_have_left);
-    let (mut scheduled, unscheduled): (Vec<_>, Vec<_>) = rest.into_iter().partition(|one| one.send_at.is_some());
+    let (mut ordered, rest): (Vec<_>, Vec<_>) = messages
+        .into_iter()
+        .partition(|message| message.may_have_left);
+    let (mut scheduled, unscheduled): (Vec<_>, Vec<_>) =
+        rest.into_iter().partition(|one| one.send_at.is_some());
     scheduled.sort_by_key(|message| (message.send_at, message.place));
     let mut scheduled = scheduled.into_iter().peekable();
     // The order of those that were accepted never depends on a clock, which may have gone back.
     for message in unscheduled {
-        while let Some(earlier) = scheduled.next_if(|one| one.send_at.is_some_and(|time| time <= message.accepted_at)) {
+        while let Some(earlier) =
+            scheduled.next_if(|one| one.send_at.is_some_and(|time| time <= message.accepted_at))
+        {
             ordered.push(earlier);
         }
         ordered.push(message);

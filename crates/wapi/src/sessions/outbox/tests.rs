@@ -59,10 +59,24 @@ enum Luck {
 fn happening() -> impl Strategy<Value = Happening> {
     let haste = prop_oneof![4 => Just(Haste::Patient), 1 => Just(Haste::NowOrNever)];
     let maybe = || prop_oneof![3 => Just(None), 1 => (1..60_u8).prop_map(Some)];
-    let accept = (0..3_u8, haste, proptest::bool::weighted(0.2), maybe(), maybe()).prop_map(
-        |(chat, haste, has_file, send_in, expires_in)| Happening::Accept { chat, haste, has_file, send_in, expires_in },
-    );
-    let answer = prop_oneof![4 => Just(Answer::Ack), 1 => Just(Answer::Nack), 1 => Just(Answer::Lost)];
+    let accept = (
+        0..3_u8,
+        haste,
+        proptest::bool::weighted(0.2),
+        maybe(),
+        maybe(),
+    )
+        .prop_map(
+            |(chat, haste, has_file, send_in, expires_in)| Happening::Accept {
+                chat,
+                haste,
+                has_file,
+                send_in,
+                expires_in,
+            },
+        );
+    let answer =
+        prop_oneof![4 => Just(Answer::Ack), 1 => Just(Answer::Nack), 1 => Just(Answer::Lost)];
     prop_oneof![
         6 => accept,
         3 => Just(Happening::Line(Line::Up)),
@@ -106,7 +120,10 @@ impl World {
     fn new(luck: Vec<Luck>) -> Self {
         Self {
             outbox: Outbox::new(PATIENCE),
-            at: Moment { now: Timestamp::UNIX_EPOCH, uptime: Duration::ZERO },
+            at: Moment {
+                now: Timestamp::UNIX_EPOCH,
+                uptime: Duration::ZERO,
+            },
             rows: BTreeMap::new(),
             unwritten: Vec::new(),
             phones: Vec::new(),
@@ -118,8 +135,20 @@ impl World {
 
     fn live(&mut self, happening: Happening) {
         match happening {
-            Happening::Accept { chat, haste, has_file, send_in, expires_in } => {
-                self.accept(&format!("chat {chat}"), haste, has_file, send_in, expires_in);
+            Happening::Accept {
+                chat,
+                haste,
+                has_file,
+                send_in,
+                expires_in,
+            } => {
+                self.accept(
+                    &format!("chat {chat}"),
+                    haste,
+                    has_file,
+                    send_in,
+                    expires_in,
+                );
             }
             Happening::Line(line) => {
                 if line == Line::Down {
@@ -130,7 +159,12 @@ impl World {
             Happening::Answer { which, answer } => self.answer(which, answer),
             Happening::Pass { seconds } => self.pass(Duration::from_secs(seconds.into())),
             Happening::TakeBack { which } => {
-                let open: Vec<_> = self.rows.keys().copied().filter(|place| self.outbox.contains(*place)).collect();
+                let open: Vec<_> = self
+                    .rows
+                    .keys()
+                    .copied()
+                    .filter(|place| self.outbox.contains(*place))
+                    .collect();
                 if !open.is_empty() {
                     self.outbox.cancel(open[which % open.len()]);
                 }
@@ -140,8 +174,17 @@ impl World {
         self.work();
     }
 
-    fn accept(&mut self, chat: &str, haste: Haste, has_file: bool, send_in: Option<u8>, expires_in: Option<u8>) {
-        let after = |seconds: Option<u8>| seconds.map(|s| self.at.now + SignedDuration::from_secs(s.into()));
+    fn accept(
+        &mut self,
+        chat: &str,
+        haste: Haste,
+        has_file: bool,
+        send_in: Option<u8>,
+        expires_in: Option<u8>,
+    ) {
+        let after = |seconds: Option<u8>| {
+            seconds.map(|s| self.at.now + SignedDuration::from_secs(s.into()))
+        };
         let (send_at, expires_at) = match haste {
             Haste::Patient => (after(send_in), after(expires_in)),
             Haste::NowOrNever => (None, after(Some(20))),
@@ -157,7 +200,8 @@ impl World {
             may_have_left: false,
             has_file,
         };
-        self.rows.insert(message.place, (message.clone(), self.at.now, None));
+        self.rows
+            .insert(message.place, (message.clone(), self.at.now, None));
         self.outbox.accept(message, self.at);
     }
 
@@ -168,10 +212,13 @@ impl World {
         let place = self.unanswered.remove(which % self.unanswered.len());
         match answer {
             Answer::Lost => {}
-            Answer::Nack if !self.phones.contains(&place) => self.outbox.answered(place, failures::logged_out()),
+            Answer::Nack if !self.phones.contains(&place) => {
+                self.outbox.answered(place, failures::logged_out())
+            }
             Answer::Ack | Answer::Nack => {
                 self.arrive(place);
-                self.outbox.answered(place, Verdict::Sent { at: self.at.now });
+                self.outbox
+                    .answered(place, Verdict::Sent { at: self.at.now });
             }
         }
     }
@@ -186,7 +233,10 @@ impl World {
         self.unwritten.clear();
         self.unanswered.clear();
         self.outbox = Outbox::new(PATIENCE);
-        let open = self.rows.values().filter(|(_, _, verdict)| verdict.is_none());
+        let open = self
+            .rows
+            .values()
+            .filter(|(_, _, verdict)| verdict.is_none());
         let open = open.map(|(message, accepted_at, _)| OpenMessage {
             place: message.place,
             id: String::new(),
@@ -203,7 +253,11 @@ impl World {
             if left.may_have_left {
                 self.may_have_left.insert(left.place);
             }
-            let message = Message { haste: Haste::Patient, may_have_left: left.may_have_left, ..message.clone() };
+            let message = Message {
+                haste: Haste::Patient,
+                may_have_left: left.may_have_left,
+                ..message.clone()
+            };
             self.outbox.accept(message, self.at);
         }
     }
@@ -219,7 +273,10 @@ impl World {
         loop {
             // What an earlier turn judged has reached the disk by now.
             for (place, verdict) in self.unwritten.drain(..) {
-                let row = self.rows.get_mut(&place).expect("only what was accepted is judged");
+                let row = self
+                    .rows
+                    .get_mut(&place)
+                    .expect("only what was accepted is judged");
                 assert!(row.2.is_none(), "{place:?} was judged twice");
                 row.2 = Some(verdict);
             }
@@ -243,7 +300,11 @@ impl World {
             Step::Prepare(place) => self.outbox.prepared(place, Ok(()), self.at),
             Step::Mark(places) => {
                 for place in &places {
-                    self.rows.get_mut(place).expect("only what was accepted is marked").0.is_marked = true;
+                    self.rows
+                        .get_mut(place)
+                        .expect("only what was accepted is marked")
+                        .0
+                        .is_marked = true;
                 }
                 self.outbox.marked(&places, Ok(()), self.at);
             }
@@ -254,10 +315,19 @@ impl World {
     fn hand_over(&mut self, place: Place) {
         let (message, _, verdict) = &self.rows[&place];
         assert!(verdict.is_none(), "{place:?} leaves after {verdict:?}");
-        assert!(message.is_marked, "{place:?} leaves, and the database does not know");
+        assert!(
+            message.is_marked,
+            "{place:?} leaves, and the database does not know"
+        );
         let in_time = message.expires_at.is_none_or(|time| time > self.at.now);
-        assert!(in_time || self.may_have_left.contains(&place), "{place:?} leaves for the first time after it expired");
-        assert!(message.send_at.is_none_or(|time| time <= self.at.now), "{place:?} leaves too early");
+        assert!(
+            in_time || self.may_have_left.contains(&place),
+            "{place:?} leaves for the first time after it expired"
+        );
+        assert!(
+            message.send_at.is_none_or(|time| time <= self.at.now),
+            "{place:?} leaves too early"
+        );
         let luck = self.luck.next().expect("luck goes round for ever");
         if matches!(luck, Luck::Arrives | Luck::ArrivesUnclear) {
             self.arrive(place);
@@ -285,7 +355,10 @@ impl World {
         self.live(Happening::Line(Line::Up));
         for _ in 0..10_000 {
             while !self.unanswered.is_empty() {
-                self.live(Happening::Answer { which: 0, answer: Answer::Ack });
+                self.live(Happening::Answer {
+                    which: 0,
+                    answer: Answer::Ack,
+                });
             }
             match self.outbox.quiet_for(self.at) {
                 Some(pause) => self.pass(pause),
@@ -294,7 +367,10 @@ impl World {
             self.work();
         }
         self.work();
-        assert!(self.outbox.is_empty(), "something is not settled although everything works");
+        assert!(
+            self.outbox.is_empty(),
+            "something is not settled although everything works"
+        );
     }
 
     fn check(&self) {
@@ -302,15 +378,27 @@ impl World {
         for (place, (message, _, verdict)) in &self.rows {
             let is_there = self.phones.contains(place);
             match verdict.as_ref().expect("everything is settled") {
-                Verdict::Sent { .. } => assert!(is_there, "{place:?} is called sent and is nowhere"),
-                Verdict::Failed(failure) => assert!(!is_there, "{place:?} is called {failure:?} and is there"),
+                Verdict::Sent { .. } => {
+                    assert!(is_there, "{place:?} is called sent and is nowhere")
+                }
+                Verdict::Failed(failure) => {
+                    assert!(!is_there, "{place:?} is called {failure:?} and is there")
+                }
                 Verdict::Cancelled => assert!(!is_there, "{place:?} was taken back and is there"),
                 Verdict::LeftInDoubt => assert!(self.may_have_left.contains(place)),
                 Verdict::InDoubt => unreachable!("a doubt is no end"),
             }
             let scheduled = |place: &Place| self.rows[place].0.send_at.is_some();
-            let chat = self.phones.iter().filter(|other| lane(other) == message.chat && !scheduled(other));
-            assert!(chat.is_sorted(), "{} is out of order: {:?}", message.chat, self.phones);
+            let chat = self
+                .phones
+                .iter()
+                .filter(|other| lane(other) == message.chat && !scheduled(other));
+            assert!(
+                chat.is_sorted(),
+                "{} is out of order: {:?}",
+                message.chat,
+                self.phones
+            );
         }
     }
 }
@@ -347,7 +435,10 @@ fn message(place: i64) -> Message {
 
 #[test]
 fn what_whatsapp_never_answers_is_given_up_after_a_while() {
-    let mut at = Moment { now: Timestamp::UNIX_EPOCH, uptime: Duration::ZERO };
+    let mut at = Moment {
+        now: Timestamp::UNIX_EPOCH,
+        uptime: Duration::ZERO,
+    };
     let mut outbox = Outbox::new(PATIENCE);
     outbox.line_is(Line::Up);
     outbox.accept(message(1), at);
@@ -358,41 +449,63 @@ fn what_whatsapp_never_answers_is_given_up_after_a_while() {
             match step {
                 Step::HandOver(Place(1)) => asked += 1,
                 Step::Judge(Place(1), verdict) => verdicts.push(verdict),
-                other => assert_eq!(other, Step::HandOver(Place(2)), "only after the first is given up"),
+                other => assert_eq!(
+                    other,
+                    Step::HandOver(Place(2)),
+                    "only after the first is given up"
+                ),
             }
         }
         let pause = outbox.quiet_for(at).unwrap();
         (at.now, at.uptime) = (at.now + pause, at.uptime + pause);
     }
-    assert_eq!((asked, verdicts), (ASKED, vec![Verdict::InDoubt, Verdict::LeftInDoubt]));
+    assert_eq!(
+        (asked, verdicts),
+        (ASKED, vec![Verdict::InDoubt, Verdict::LeftInDoubt])
+    );
 }
 
 #[test]
 fn what_whatsapp_says_for_good_is_not_asked_again() {
-    let at = Moment { now: Timestamp::UNIX_EPOCH, uptime: Duration::ZERO };
-    for outcome in
-        [HandedOver::NobodyThere, HandedOver::NotInGroup, HandedOver::NoNewsletter, HandedOver::NotNewsletterAdmin]
-    {
+    let at = Moment {
+        now: Timestamp::UNIX_EPOCH,
+        uptime: Duration::ZERO,
+    };
+    for outcome in [
+        HandedOver::NobodyThere,
+        HandedOver::NotInGroup,
+        HandedOver::NoNewsletter,
+        HandedOver::NotNewsletterAdmin,
+    ] {
         let mut outbox = Outbox::new(PATIENCE);
         outbox.line_is(Line::Up);
         outbox.accept(message(1), at);
         assert_eq!(outbox.next(at), [Step::HandOver(Place(1))]);
         outbox.handed_over(Place(1), &outcome, at);
         let steps = outbox.next(at);
-        assert!(matches!(&steps[..], [Step::Judge(Place(1), Verdict::Failed(_))]), "{outcome:?}: {steps:?}");
+        assert!(
+            matches!(&steps[..], [Step::Judge(Place(1), Verdict::Failed(_))]),
+            "{outcome:?}: {steps:?}"
+        );
     }
 }
 
 #[test]
 fn when_the_device_is_gone_nothing_waits_for_another_one() {
-    let at = Moment { now: Timestamp::UNIX_EPOCH, uptime: Duration::ZERO };
+    let at = Moment {
+        now: Timestamp::UNIX_EPOCH,
+        uptime: Duration::ZERO,
+    };
     let mut outbox = Outbox::new(PATIENCE);
     outbox.line_is(Line::Up);
     outbox.accept(message(1), at);
     outbox.accept(message(2), at);
     assert_eq!(outbox.next(at), [Step::HandOver(Place(1))]);
     outbox.device_is_gone();
-    let expected = [Step::Judge(Place(1), Verdict::LeftInDoubt), Step::Judge(Place(2), failures::logged_out())];
+    let expected = [
+        Step::Judge(Place(1), Verdict::LeftInDoubt),
+        Step::Judge(Place(2), failures::logged_out()),
+    ];
     assert_eq!(outbox.next(at), expected);
     assert!(outbox.is_empty() && outbox.quiet_for(at).is_none());
 }

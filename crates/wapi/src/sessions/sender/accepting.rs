@@ -7,7 +7,9 @@ use super::super::sending::{Reply, SendError, Wish};
 use super::{KEPT, Open, Sender};
 use crate::media::File;
 use crate::message::Message;
-use crate::store::{Acceptance, Accepted, Departure, IdempotencyKey, NewMessage, Rewording, StoreError, Verdict};
+use crate::store::{
+    Acceptance, Accepted, Departure, IdempotencyKey, NewMessage, Rewording, StoreError, Verdict,
+};
 
 /// A wish that the store is asked to accept.
 pub(super) struct Asked {
@@ -28,8 +30,13 @@ impl Sender {
         reply: oneshot::Sender<Result<Reply, SendError>>,
     ) {
         let chat = wish.to.to_string();
-        let may_wait = wish.send_at.is_some() || (wish.expires_at.is_some() && haste == Haste::Patient);
-        let departure = if !may_wait && self.outbox.would_leave(&chat) { Departure::AtOnce } else { Departure::Later };
+        let may_wait =
+            wish.send_at.is_some() || (wish.expires_at.is_some() && haste == Haste::Patient);
+        let departure = if !may_wait && self.outbox.would_leave(&chat) {
+            Departure::AtOnce
+        } else {
+            Departure::Later
+        };
         let new = NewMessage {
             session: wish.life.clone(),
             chat,
@@ -42,15 +49,31 @@ impl Sender {
         let store = self.around.store.clone();
         self.accepting.push(Box::pin(async move {
             let answer = store.accept(new).await.map_err(SendError::from);
-            Asked { wish, file, haste, departure, reply, answer }
+            Asked {
+                wish,
+                file,
+                haste,
+                departure,
+                reply,
+                answer,
+            }
         }));
     }
 
     pub(super) fn accepted(&mut self, asked: Asked) {
-        let Asked { wish, file, haste, departure, reply, answer } = asked;
+        let Asked {
+            wish,
+            file,
+            haste,
+            departure,
+            reply,
+            answer,
+        } = asked;
         // Whoever asked may have gone; what was accepted is sent all the same.
         let _ = reply.send(match answer {
-            Ok(Acceptance::New(accepted)) => Ok(self.new_message(*wish, file, haste, departure, accepted)),
+            Ok(Acceptance::New(accepted)) => {
+                Ok(self.new_message(*wish, file, haste, departure, accepted))
+            }
             Ok(Acceptance::Repeated(id)) => Ok(Reply::Repeated(id)),
             Ok(Acceptance::KeyTaken) => Ok(Reply::KeyTaken),
             Err(error) => Err(error),
@@ -76,7 +99,10 @@ impl Sender {
             may_have_left: false,
             has_file: wish.message.content.needs_fetching(),
         };
-        let (size, is_vote) = (wish.message.content.size(), wish.message.content.ballot().is_some());
+        let (size, is_vote) = (
+            wish.message.content.size(),
+            wish.message.content.ballot().is_some(),
+        );
         let message_kept = (self.kept + size <= KEPT).then_some(wish.message);
         self.kept += message_kept.as_ref().map_or(0, |_| size);
         let open = Open {
@@ -99,7 +125,10 @@ impl Sender {
     pub(super) fn cancel(&mut self, id: &str) -> Option<oneshot::Receiver<Verdict>> {
         let place = *self.by_id.get(id)?;
         let (waiter, verdict) = oneshot::channel();
-        let open = self.open.get_mut(&place).filter(|_| self.outbox.is_here(place))?;
+        let open = self
+            .open
+            .get_mut(&place)
+            .filter(|_| self.outbox.is_here(place))?;
         open.waiting.push(waiter);
         self.outbox.cancel(place);
         Some(verdict)
@@ -112,15 +141,30 @@ impl Sender {
         message: Message,
         key: Option<IdempotencyKey>,
     ) -> Result<Rewording, StoreError> {
-        let place = self.by_id.get(id).copied().filter(|place| self.outbox.is_here(*place));
-        let Some(place) = place else { return Ok(Rewording::TooLate) };
-        let rewording = self.around.store.reword(place, message.clone(), key).await?;
+        let place = self
+            .by_id
+            .get(id)
+            .copied()
+            .filter(|place| self.outbox.is_here(*place));
+        let Some(place) = place else {
+            return Ok(Rewording::TooLate);
+        };
+        let rewording = self
+            .around
+            .store
+            .reword(place, message.clone(), key)
+            .await?;
         if rewording != Rewording::Done {
             return Ok(rewording);
         }
-        let Some(open) = self.open.get_mut(&place) else { return Ok(Rewording::TooLate) };
+        let Some(open) = self.open.get_mut(&place) else {
+            return Ok(Rewording::TooLate);
+        };
         let (size, has_file) = (message.content.size(), message.content.needs_fetching());
-        self.kept -= open.message.as_ref().map_or(0, |message| message.content.size());
+        self.kept -= open
+            .message
+            .as_ref()
+            .map_or(0, |message| message.content.size());
         open.message = (self.kept + size <= KEPT).then_some(message);
         self.kept += open.message.as_ref().map_or(0, |_| size);
         open.prepared = None;

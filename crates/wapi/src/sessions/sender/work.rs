@@ -68,25 +68,45 @@ impl Work {
                 (None, link) => {
                     let link = link.as_deref().unwrap_or_default();
                     let whose = Whose::sender(self.session.name.as_str());
-                    let fetched = self.around.fetcher.file(whose, link, kind, file.sha256.as_deref());
+                    let fetched =
+                        self.around
+                            .fetcher
+                            .file(whose, link, kind, file.sha256.as_deref());
                     fetched.await.map_err(unprepared)?.into()
                 }
             }),
             (file, _) => file.map(Attached::from),
         };
-        let link = self.session.link().ok_or_else(|| Unprepared::Passing("the session went offline".to_owned()))?;
+        let link = self
+            .session
+            .link()
+            .ok_or_else(|| Unprepared::Passing("the session went offline".to_owned()))?;
         self.is_of(&link).map_err(Unprepared::Unfit)?;
         let quote = self.quote(&message, &link).await;
-        let secret = self.secret(&message, &link).await.map_err(|error| Unprepared::Passing(error.to_string()))?;
+        let secret = self
+            .secret(&message, &link)
+            .await
+            .map_err(|error| Unprepared::Passing(error.to_string()))?;
         let preview = match &message.content {
             Content::Text { text } if text.preview_url => {
-                self.around.fetcher.preview(self.session.name.as_str(), &text.body).await
+                self.around
+                    .fetcher
+                    .preview(self.session.name.as_str(), &text.body)
+                    .await
             }
             _ => None,
         };
-        let beside = Beside { quote, secret, preview, ..Beside::default() };
+        let beside = Beside {
+            quote,
+            secret,
+            preview,
+            ..Beside::default()
+        };
         let mut prepared = link.prepare(&self.to, &message, file, &beside).await;
-        let id = message.content.file().and_then(|(_, file)| file.id.as_deref());
+        let id = message
+            .content
+            .file()
+            .and_then(|(_, file)| file.id.as_deref());
         if let Some(id) = id.filter(|_| matches!(prepared, Err(NotPrepared::NotHere))) {
             let file = Some(self.brought(id).await?);
             prepared = link.prepare(&self.to, &message, file, &beside).await;
@@ -103,30 +123,71 @@ impl Work {
     async fn kept(&self, id: &str) -> Result<Attached, Unprepared> {
         let record = self.record(id).await?;
         let file = self.local(&record).await?;
-        let remote = record.source.as_deref().and_then(|source| serde_json::from_str(source).ok());
-        let MediaFacts { mime_type, filename: name, width, height, duration, pages, .. } = record.facts;
-        let described = Described { width, height, duration, pages, ..Described::default() };
-        let known = remote.map(|remote| Known { remote, mime_type: mime_type.unwrap_or_default(), name, described });
-        if file.is_none() && known.is_none() { Err(gone(id)) } else { Ok(Attached { file, known }) }
+        let remote = record
+            .source
+            .as_deref()
+            .and_then(|source| serde_json::from_str(source).ok());
+        let MediaFacts {
+            mime_type,
+            filename: name,
+            width,
+            height,
+            duration,
+            pages,
+            ..
+        } = record.facts;
+        let described = Described {
+            width,
+            height,
+            duration,
+            pages,
+            ..Described::default()
+        };
+        let known = remote.map(|remote| Known {
+            remote,
+            mime_type: mime_type.unwrap_or_default(),
+            name,
+            described,
+        });
+        if file.is_none() && known.is_none() {
+            Err(gone(id))
+        } else {
+            Ok(Attached { file, known })
+        }
     }
 
     /// A file that came in, downloaded now.
     async fn brought(&self, id: &str) -> Result<Attached, Unprepared> {
         let record = self.record(id).await?;
-        let brought = self.around.media.fetch(record, BROUGHT).await.map_err(|error| unreadable(id, &error))?;
+        let brought = self
+            .around
+            .media
+            .fetch(record, BROUGHT)
+            .await
+            .map_err(|error| unreadable(id, &error))?;
         match (self.local(&brought).await?, brought.error) {
             (Some(file), _) => Ok(file.into()),
-            (None, _) if brought.state == MediaState::Waiting => {
-                Err(Unprepared::Passing(format!("the file {id} is still being downloaded")))
-            }
-            (None, why) => Err(why.map_or_else(|| gone(id), |why| Unprepared::Unfit(format!("the file {id}: {why}")))),
+            (None, _) if brought.state == MediaState::Waiting => Err(Unprepared::Passing(format!(
+                "the file {id} is still being downloaded"
+            ))),
+            (None, why) => Err(why.map_or_else(
+                || gone(id),
+                |why| Unprepared::Unfit(format!("the file {id}: {why}")),
+            )),
         }
     }
 
     async fn record(&self, id: &str) -> Result<MediaRecord, Unprepared> {
-        let record = self.around.media.find(id).await.map_err(|error| unreadable(id, &error))?;
+        let record = self
+            .around
+            .media
+            .find(id)
+            .await
+            .map_err(|error| unreadable(id, &error))?;
         let is_ours = |record: &MediaRecord| record.session == self.life;
-        record.filter(|record| is_ours(record) && record.state != MediaState::Removed).ok_or_else(|| gone(id))
+        record
+            .filter(|record| is_ours(record) && record.state != MediaState::Removed)
+            .ok_or_else(|| gone(id))
     }
 
     async fn local(&self, record: &MediaRecord) -> Result<Option<File>, Unprepared> {
@@ -143,7 +204,9 @@ impl Work {
     }
 
     async fn handed_over(&mut self, limit: Duration) -> HandedOver {
-        let Some(link) = self.session.link() else { return HandedOver::Offline };
+        let Some(link) = self.session.link() else {
+            return HandedOver::Offline;
+        };
         if self.is_of(&link).is_err() {
             return HandedOver::Failed;
         }
@@ -174,7 +237,9 @@ impl Work {
     /// A message never leaves from another account than the one it was written for.
     fn is_of(&self, link: &Link) -> Result<(), String> {
         let is_theirs = link.life().is_some_and(|life| life == self.life);
-        is_theirs.then_some(()).ok_or_else(|| "the session is linked to another account now".to_owned())
+        is_theirs
+            .then_some(())
+            .ok_or_else(|| "the session is linked to another account now".to_owned())
     }
 
     /// A message without a file needs nothing to be ready; a link has lost its preview.
@@ -190,16 +255,39 @@ impl Work {
         };
         let secret = self.secret(&message, link).await.ok()?;
         let original = self.original(&message, link).await;
-        let beside = Beside { quote, secret, poll: poll.map(|(_, poll)| poll), preview: None, original };
+        let beside = Beside {
+            quote,
+            secret,
+            poll: poll.map(|(_, poll)| poll),
+            preview: None,
+            original,
+        };
         link.prepare(&self.to, &message, None, &beside).await.ok()
     }
 
     /// The message that gets another caption, as it left: phones want the whole of it again.
     async fn original(&self, message: &Message, link: &Link) -> Option<Vec<u8>> {
-        let Content::Edit { edit: Edit { message_id, text: None, .. } } = &message.content else { return None };
-        let chats = [Some(self.to.to_string()), link.other_address(&self.to).await];
+        let Content::Edit {
+            edit:
+                Edit {
+                    message_id,
+                    text: None,
+                    ..
+                },
+        } = &message.content
+        else {
+            return None;
+        };
+        let chats = [
+            Some(self.to.to_string()),
+            link.other_address(&self.to).await,
+        ];
         for chat in chats.into_iter().flatten() {
-            let found = self.around.store.payload(&self.life, &chat, message_id).await;
+            let found = self
+                .around
+                .store
+                .payload(&self.life, &chat, message_id)
+                .await;
             if let Ok(Some(original)) = found {
                 return Some(original);
             }
@@ -231,10 +319,17 @@ impl Work {
                 options: poll.options.clone(),
                 max_selections: poll.max_selections,
             },
-            Content::Event { event } => Poll::event(chat(), creator(), secret(), event.name.clone()),
+            Content::Event { event } => {
+                Poll::event(chat(), creator(), secret(), event.name.clone())
+            }
             _ => return Ok(None),
         };
-        Ok(Some(self.around.store.keep_poll(&self.life, &self.id, poll).await?))
+        Ok(Some(
+            self.around
+                .store
+                .keep_poll(&self.life, &self.id, poll)
+                .await?,
+        ))
     }
 
     /// What the message answers or is about. In a chat of two, what is not known is taken for the other's.
@@ -243,21 +338,40 @@ impl Work {
         let (session, chat) = (&self.life, self.to.to_string());
         let chats = [Some(chat.clone()), link.other_address(&self.to).await];
         let chats: Vec<_> = chats.into_iter().flatten().collect();
-        let known = self.around.store.quoted(session, &chats, &id).await.ok().flatten();
+        let known = self
+            .around
+            .store
+            .quoted(session, &chats, &id)
+            .await
+            .ok()
+            .flatten();
         if known.is_none()
             && let Some(status) = self.status(&chats, &id).await
         {
             return Some(status);
         }
-        let (author, message) = known.map_or((Some(chat.clone()), None), |quoted| (quoted.author, quoted.message));
+        let (author, message) = known.map_or((Some(chat.clone()), None), |quoted| {
+            (quoted.author, quoted.message)
+        });
         let is_own = author.is_none();
         let author = author.or_else(|| own_address(link)).unwrap_or(chat);
-        Some(Quote { id, author, is_own, chat: None, message })
+        Some(Quote {
+            id,
+            author,
+            is_own,
+            chat: None,
+            message,
+        })
     }
 
     /// A status of whom the message goes to.
     async fn status(&self, author: &[String], id: &str) -> Option<Quote> {
-        let known = self.around.store.quoted(&self.life, &[STATUS.to_owned()], id).await.ok()??;
+        let known = self
+            .around
+            .store
+            .quoted(&self.life, &[STATUS.to_owned()], id)
+            .await
+            .ok()??;
         let by = known.author.filter(|by| author.contains(by))?;
         Some(Quote {
             id: id.to_owned(),
@@ -272,8 +386,16 @@ impl Work {
 /// What a vote or an answer is about. Whose it is was kept with its secret, which is longer than its message may be known.
 fn question(id: &str, poll: &Poll, link: &Link) -> Quote {
     let own = link.account();
-    let is_own = own.is_some_and(|own| poll.creator == own.address() || own.lid.as_ref() == Some(&poll.creator));
-    Quote { id: id.to_owned(), author: poll.creator.clone(), is_own, chat: None, message: None }
+    let is_own = own.is_some_and(|own| {
+        poll.creator == own.address() || own.lid.as_ref() == Some(&poll.creator)
+    });
+    Quote {
+        id: id.to_owned(),
+        author: poll.creator.clone(),
+        is_own,
+        chat: None,
+        message: None,
+    }
 }
 
 fn gone(id: &str) -> Unprepared {
@@ -297,9 +419,11 @@ fn own_address(link: &Link) -> Option<String> {
 fn unprepared(error: NoFile) -> Unprepared {
     let detail = format!("the file {error}");
     match error {
-        NoFile::Unreachable(_) | NoFile::Timeout(_) | NoFile::TooSlow(_) | NoFile::Crowded(_) | NoFile::NotKept(_) => {
-            Unprepared::Passing(detail)
-        }
+        NoFile::Unreachable(_)
+        | NoFile::Timeout(_)
+        | NoFile::TooSlow(_)
+        | NoFile::Crowded(_)
+        | NoFile::NotKept(_) => Unprepared::Passing(detail),
         NoFile::Status(429 | 500..) => Unprepared::Passing(detail),
         _ => Unprepared::Unfit(detail),
     }

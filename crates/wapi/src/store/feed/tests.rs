@@ -18,8 +18,14 @@ const FEW: i64 = 100_000;
 /// one behind them; each is told to an endpoint.
 async fn filled(count: i64) -> (Store, tempfile::TempDir) {
     let (store, folder) = store().await;
-    store.put_endpoint("quiet", "http://127.0.0.1/", &[]).await.unwrap();
-    store.put_endpoint("over", "http://127.0.0.1/", &[]).await.unwrap();
+    store
+        .put_endpoint("quiet", "http://127.0.0.1/", &[])
+        .await
+        .unwrap();
+    store
+        .put_endpoint("over", "http://127.0.0.1/", &[])
+        .await
+        .unwrap();
     for name in ["gone", "busy", "quiet"] {
         store.lives.begun(name);
     }
@@ -33,9 +39,12 @@ async fn filled(count: i64) -> (Store, tempfile::TempDir) {
         .connect()
         .await
         .unwrap();
-    let numbers = format!("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})");
+    let numbers = format!(
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})"
+    );
     let columns = "events (id, session, name, chat, message_chat, sender, message_id, type, body, created_at)";
-    let deliveries = "INSERT INTO deliveries (event, endpoint, session, chat, state, created_at) SELECT seq";
+    let deliveries =
+        "INSERT INTO deliveries (event, endpoint, session, chat, state, created_at) SELECT seq";
     for sql in [
         format!(
             "INSERT INTO {columns} {numbers} SELECT 'e' || i, 2, 'busy', 'a', 'a', 'b', i, 'message.received', '', i FROM n"
@@ -54,7 +63,10 @@ async fn filled(count: i64) -> (Store, tempfile::TempDir) {
         format!("{deliveries}, 'hook', 'busy', 'a', 'dead', 1 FROM events WHERE session = 2"),
         format!("{deliveries}, 'quiet', 'quiet', 'a', 'waiting', 1 FROM events WHERE session = 3"),
     ] {
-        sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
+        sqlx::query(sqlx::AssertSqlSafe(sql))
+            .execute(&mut connection)
+            .await
+            .unwrap();
     }
     connection.close().await.unwrap();
     (store, folder)
@@ -63,41 +75,90 @@ async fn filled(count: i64) -> (Store, tempfile::TempDir) {
 /// What was asked, and how many steps it took on the connections of callers, in thousands.
 type Costs = Vec<(String, u64)>;
 
-async fn cost(costs: &mut Costs, what: &str, questions: &Questions, asked: impl Future<Output = ()>) {
+async fn cost(
+    costs: &mut Costs,
+    what: &str,
+    questions: &Questions,
+    asked: impl Future<Output = ()>,
+) {
     let before = questions.taken.load(Ordering::Relaxed);
     asked.await;
-    costs.push((what.to_owned(), questions.taken.load(Ordering::Relaxed) - before));
+    costs.push((
+        what.to_owned(),
+        questions.taken.load(Ordering::Relaxed) - before,
+    ));
 }
 
 async fn costs(store: &Store) -> Costs {
     let mut costs = Costs::new();
     let life = |name: &str| vec![store.lives.current(name).unwrap()];
     let names = || Lived::By(vec![("quiet".to_owned(), Since::Ever)]);
-    let (rare, usual) = (vec!["session.paired".to_owned()], vec!["message.received".to_owned()]);
+    let (rare, usual) = (
+        vec!["session.paired".to_owned()],
+        vec!["message.received".to_owned()],
+    );
     for (what, types, lives) in [
         ("all of everybody", vec![], Lived::Any),
         ("a rare type of everybody", rare.clone(), Lived::Any),
         ("a rare type of those there are", rare.clone(), Lived::Now),
-        ("a rare type of the busy one", rare.clone(), Lived::Of(life("busy"))),
-        ("a rare type of two", rare, Lived::Of([life("busy"), life("quiet")].concat())),
+        (
+            "a rare type of the busy one",
+            rare.clone(),
+            Lived::Of(life("busy")),
+        ),
+        (
+            "a rare type of two",
+            rare,
+            Lived::Of([life("busy"), life("quiet")].concat()),
+        ),
         ("all of the quiet one", vec![], names()),
         ("a type of the quiet one", usual.clone(), names()),
         ("a type of those there are", usual, Lived::Now),
         ("nobody's", vec![], Lived::Of(vec![])),
     ] {
-        let wanted = Wanted { types, hidden: &["session.qr"], lives };
+        let wanted = Wanted {
+            types,
+            hidden: &["session.qr"],
+            lives,
+        };
         let reading = async { drop(store.reader(0, wanted).read(100).await.unwrap()) };
         cost(&mut costs, what, &store.browsers, reading).await;
     }
     for endpoint in ["hook", "quiet", "over"] {
         for state in [None].into_iter().chain(DeliveryState::ALL.map(Some)) {
-            let listing = async { drop(store.deliveries(endpoint, state, i64::MAX, 50).await.unwrap()) };
-            cost(&mut costs, &format!("deliveries to {endpoint}: {state:?}"), &store.browsers, listing).await;
+            let listing = async {
+                drop(
+                    store
+                        .deliveries(endpoint, state, i64::MAX, 50)
+                        .await
+                        .unwrap(),
+                )
+            };
+            cost(
+                &mut costs,
+                &format!("deliveries to {endpoint}: {state:?}"),
+                &store.browsers,
+                listing,
+            )
+            .await;
         }
     }
-    cost(&mut costs, "a moment", &store.browsers, async { assert!(store.place_of(soon()).await.unwrap() > 0) }).await;
+    cost(&mut costs, "a moment", &store.browsers, async {
+        assert!(store.place_of(soon()).await.unwrap() > 0)
+    })
+    .await;
     let (quiet, chats) = (life("quiet").remove(0), ["a".to_owned(), "a".to_owned()]);
-    let unread = async { assert_eq!(store.unread(&quiet, &chats, None).await.unwrap().unwrap().len(), 3) };
+    let unread = async {
+        assert_eq!(
+            store
+                .unread(&quiet, &chats, None)
+                .await
+                .unwrap()
+                .unwrap()
+                .len(),
+            3
+        )
+    };
     cost(&mut costs, "what is unread", &store.browsers, unread).await;
     costs
 }
@@ -106,8 +167,15 @@ async fn costs(store: &Store) -> Costs {
 async fn a_page_costs_no_more_when_there_is_twice_as_much_of_what_is_not_in_it() {
     let ((small, _one), (large, _other)) = (filled(FEW).await, filled(2 * FEW).await);
     let (few, many) = (costs(&small).await, costs(&large).await);
-    let dearer: Vec<_> = few.iter().zip(&many).filter(|((_, few), (_, many))| *many > few + few / 10 + 2).collect();
-    assert!(dearer.is_empty(), "the cost grows with what is not asked for: {dearer:#?}");
+    let dearer: Vec<_> = few
+        .iter()
+        .zip(&many)
+        .filter(|((_, few), (_, many))| *many > few + few / 10 + 2)
+        .collect();
+    assert!(
+        dearer.is_empty(),
+        "the cost grows with what is not asked for: {dearer:#?}"
+    );
     let dear: Vec<_> = many.iter().filter(|(_, cost)| *cost > 2_500).collect();
     assert!(dear.is_empty(), "a page costs too much: {dear:?}");
 }
@@ -115,13 +183,28 @@ async fn a_page_costs_no_more_when_there_is_twice_as_much_of_what_is_not_in_it()
 #[tokio::test]
 async fn whoever_reads_on_finds_everything_behind_what_is_not_wanted() {
     let (store, _folder) = filled(FEW).await;
-    for lives in [Lived::Any, Lived::Now, Lived::Of(vec![store.lives.current("quiet").unwrap()])] {
+    for lives in [
+        Lived::Any,
+        Lived::Now,
+        Lived::Of(vec![store.lives.current("quiet").unwrap()]),
+    ] {
         let types = vec!["message.received".to_owned(), "session.paired".to_owned()];
-        let mut reader = store.reader(0, Wanted { types, lives, ..Wanted::default() });
+        let mut reader = store.reader(
+            0,
+            Wanted {
+                types,
+                lives,
+                ..Wanted::default()
+            },
+        );
         let (mut found, mut pages) = (reader.read(2).await.unwrap(), 1);
         while reader.has_more() {
             // Nothing has to happen for it to go on.
-            let more = store.clock.timeout(Duration::from_secs(20), reader.read_more(2)).await.expect("it goes on");
+            let more = store
+                .clock
+                .timeout(Duration::from_secs(20), reader.read_more(2))
+                .await
+                .expect("it goes on");
             (found, pages) = ([found, more.unwrap()].concat(), pages + 1);
         }
         let ids: Vec<_> = found.iter().map(|event| event.id.as_str()).collect();
@@ -134,7 +217,10 @@ async fn whoever_reads_on_finds_everything_behind_what_is_not_wanted() {
 async fn a_page_ends_where_it_is_large_and_goes_on_from_there() {
     let (store, _folder) = store().await;
     let body = format!("{{\"n\":\"{}\"}}", "x".repeat(1 << 20));
-    let large = |number: u32| NewEvent { body: body.clone(), ..event("a", &number.to_string()) };
+    let large = |number: u32| NewEvent {
+        body: body.clone(),
+        ..event("a", &number.to_string())
+    };
     store.append((0..10).map(large).collect()).await.unwrap();
     let mut reader = store.reader(0, Wanted::default());
     let mut pages = vec![reader.read(100).await.unwrap().len()];

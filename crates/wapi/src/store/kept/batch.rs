@@ -20,21 +20,38 @@ impl Kept {
     pub async fn write(&self, steps: &[Step], seq: i64) -> Result<(), StoreError> {
         let mut open = self.begin().await?;
         let connection = open.connection();
-        let known: i64 = sqlx::query_scalar("SELECT seq FROM progress").fetch_one(&mut *connection).await?;
-        let gone: Vec<(i64, i64)> =
-            sqlx::query_as("SELECT session, seq FROM forgotten").fetch_all(&mut *connection).await?;
+        let known: i64 = sqlx::query_scalar("SELECT seq FROM progress")
+            .fetch_one(&mut *connection)
+            .await?;
+        let gone: Vec<(i64, i64)> = sqlx::query_as("SELECT session, seq FROM forgotten")
+            .fetch_all(&mut *connection)
+            .await?;
         let gone: HashMap<i64, i64> = gone.into_iter().collect();
-        let is_new = |step: &&Step| step.seq > known && gone.get(&step.session.id()).is_none_or(|seq| step.seq > *seq);
+        let is_new = |step: &&Step| {
+            step.seq > known
+                && gone
+                    .get(&step.session.id())
+                    .is_none_or(|seq| step.seq > *seq)
+        };
         let new: Vec<&Step> = steps.iter().filter(is_new).collect();
         write_all(connection, &new).await?;
-        sqlx::query("UPDATE progress SET seq = $1").bind(seq).execute(&mut *connection).await?;
-        sqlx::query("DELETE FROM forgotten WHERE seq <= $1").bind(seq).execute(&mut *connection).await?;
+        sqlx::query("UPDATE progress SET seq = $1")
+            .bind(seq)
+            .execute(&mut *connection)
+            .await?;
+        sqlx::query("DELETE FROM forgotten WHERE seq <= $1")
+            .bind(seq)
+            .execute(&mut *connection)
+            .await?;
         Ok(open.commit().await?)
     }
 }
 
 /// Writes steps down in order.
-pub(super) async fn write_all(connection: &mut SqliteConnection, steps: &[&Step]) -> Result<(), sqlx::Error> {
+pub(super) async fn write_all(
+    connection: &mut SqliteConnection,
+    steps: &[&Step],
+) -> Result<(), sqlx::Error> {
     for steps in steps.split_inclusive(|step| step.change.empties()) {
         write(connection, steps).await?;
     }
@@ -52,7 +69,11 @@ async fn write(connection: &mut SqliteConnection, steps: &[&Step]) -> Result<(),
     let messages: Vec<(i64, &Life, &NewKept)> = steps
         .iter()
         .filter_map(|step| match &step.change {
-            Change::Message(new) => Some((*places.get(&(&step.session, new.chat.as_str()))?, &step.session, &**new)),
+            Change::Message(new) => Some((
+                *places.get(&(&step.session, new.chat.as_str()))?,
+                &step.session,
+                &**new,
+            )),
             _ => None,
         })
         .collect();
@@ -62,16 +83,27 @@ async fn write(connection: &mut SqliteConnection, steps: &[&Step]) -> Result<(),
         changes::apply(connection, step, &places).await?;
     }
     statuses(connection, steps, &places).await?;
-    let people = steps.iter().filter_map(|step| Some((&step.session, step.change.person()?)));
+    let people = steps
+        .iter()
+        .filter_map(|step| Some((&step.session, step.change.person()?)));
     contacts(connection, people).await
 }
 
 /// The chats that these steps are about, made where they are new.
-async fn chats<'a>(connection: &mut SqliteConnection, steps: &[&'a Step]) -> Result<Places<'a>, sqlx::Error> {
+async fn chats<'a>(
+    connection: &mut SqliteConnection,
+    steps: &[&'a Step],
+) -> Result<Places<'a>, sqlx::Error> {
     let mut active: BTreeMap<(&Life, &str), i64> = BTreeMap::new();
     for step in steps {
-        let Some(chat) = step.change.chat() else { continue };
-        let at = if let Change::Message(new) = &step.change { new.at.as_millisecond() } else { 0 };
+        let Some(chat) = step.change.chat() else {
+            continue;
+        };
+        let at = if let Change::Message(new) = &step.change {
+            new.at.as_millisecond()
+        } else {
+            0
+        };
         let active = active.entry((&step.session, chat)).or_default();
         *active = at.max(*active);
     }
@@ -97,8 +129,12 @@ pub(super) async fn place<'a>(
     let rows = sql.build().fetch_all(connection).await?;
     let place = |row: &SqliteRow| ((row.get("session"), row.get("id")), row.get("place"));
     let places: HashMap<(i64, String), i64> = rows.iter().map(place).collect();
-    let find = |(session, chat): &(&Life, &str)| places.get(&(session.id(), (*chat).to_owned())).copied();
-    Ok(active.keys().filter_map(|key| Some((*key, find(key)?))).collect())
+    let find =
+        |(session, chat): &(&Life, &str)| places.get(&(session.id(), (*chat).to_owned())).copied();
+    Ok(active
+        .keys()
+        .filter_map(|key| Some((*key, find(key)?)))
+        .collect())
 }
 
 /// A message among those of its chat: the chat's place, its id and who wrote it.
@@ -114,20 +150,28 @@ pub(super) async fn messages(
     if messages.is_empty() {
         return Ok(HashSet::new());
     }
-    let mut sql = QueryBuilder::<Sqlite>::new("INSERT INTO messages (place, chat, id, sender, at, content, status) ");
+    let mut sql = QueryBuilder::<Sqlite>::new(
+        "INSERT INTO messages (place, chat, id, sender, at, content, status) ",
+    );
     let mut next = before.map(|place| place.saturating_sub_unsigned(messages.len() as u64));
     sql.push_values(messages, |mut row, (chat, _, new)| {
         row.push_bind(next);
         next = next.map(|place| place + 1);
         let content = serde_json::to_string(&new.message).expect("a message is always JSON");
-        row.push_bind(*chat).push_bind(&new.id).push_bind(new.sender()).push_bind(new.at.as_millisecond());
-        row.push_bind(content).push_bind(new.status.map(|status| status as i64));
+        row.push_bind(*chat)
+            .push_bind(&new.id)
+            .push_bind(new.sender())
+            .push_bind(new.at.as_millisecond());
+        row.push_bind(content)
+            .push_bind(new.status.map(|status| status as i64));
     });
     sql.push(" ON CONFLICT DO NOTHING RETURNING place, chat, id, sender");
     let rows = sql.build().fetch_all(&mut *connection).await?;
     let mut by_name: HashMap<(i64, &str, &str), (&Life, &NewKept)> = HashMap::new();
     for (chat, session, new) in messages {
-        by_name.entry((*chat, &new.id, new.sender())).or_insert((session, new));
+        by_name
+            .entry((*chat, &new.id, new.sender()))
+            .or_insert((session, new));
     }
     let (mut kept, mut said, mut reactions) = (HashSet::new(), Vec::new(), Vec::new());
     for row in &rows {
@@ -136,7 +180,11 @@ pub(super) async fn messages(
         if let Some((session, new)) = by_name.get(&(chat, &id, &sender)) {
             let words = words::of_message(&new.message);
             said.extend((!words.is_empty()).then(|| (place, scope(session, chat), words)));
-            reactions.extend(new.reactions.iter().map(|(by, emoji)| (place, by.as_ref(), emoji)));
+            reactions.extend(
+                new.reactions
+                    .iter()
+                    .map(|(by, emoji)| (place, by.as_ref(), emoji)),
+            );
         }
         kept.insert((chat, id, sender));
     }
@@ -149,7 +197,10 @@ pub(super) async fn messages(
     }
     for (place, by, emoji) in reactions {
         let sql = "INSERT INTO reactions (message, person, emoji) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
-        let query = sqlx::query(sql).bind(place).bind(by.map_or("", |by| by.id.as_str())).bind(emoji);
+        let query = sqlx::query(sql)
+            .bind(place)
+            .bind(by.map_or("", |by| by.id.as_str()))
+            .bind(emoji);
         query.execute(&mut *connection).await?;
     }
     Ok(kept)
@@ -174,11 +225,18 @@ async fn count(
 ) -> Result<(), sqlx::Error> {
     let mut counts: HashMap<i64, (bool, i64)> = HashMap::new();
     for step in steps {
-        let Some(place) = step.change.chat().and_then(|chat| places.get(&(&step.session, chat))) else { continue };
+        let Some(place) = step
+            .change
+            .chat()
+            .and_then(|chat| places.get(&(&step.session, chat)))
+        else {
+            continue;
+        };
         match &step.change {
             // One that comes twice counts once.
             Change::Message(kept)
-                if kept.from.is_some() && new.remove(&(*place, kept.id.clone(), kept.sender().to_owned())) =>
+                if kept.from.is_some()
+                    && new.remove(&(*place, kept.id.clone(), kept.sender().to_owned())) =>
             {
                 counts.entry(*place).or_default().1 += 1;
             }
@@ -199,24 +257,36 @@ async fn count(
     sql.push_values(counts, |mut row, (place, (was_seen, count))| {
         row.push_bind(place).push_bind(was_seen).push_bind(count);
     });
-    sql.push(") AS v WHERE chats.place = v.column1").build().execute(connection).await?;
+    sql.push(") AS v WHERE chats.place = v.column1")
+        .build()
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
 /// How far the account's own messages have come.
-async fn statuses(connection: &mut SqliteConnection, steps: &[&Step], places: &Places<'_>) -> Result<(), sqlx::Error> {
+async fn statuses(
+    connection: &mut SqliteConnection,
+    steps: &[&Step],
+    places: &Places<'_>,
+) -> Result<(), sqlx::Error> {
     let mut furthest: BTreeMap<(i64, &str), KeptStatus> = BTreeMap::new();
     for step in steps {
-        let Change::Status { chat, id, status } = &step.change else { continue };
-        let Some(place) = places.get(&(&step.session, chat.as_str())) else { continue };
+        let Change::Status { chat, id, status } = &step.change else {
+            continue;
+        };
+        let Some(place) = places.get(&(&step.session, chat.as_str())) else {
+            continue;
+        };
         let known = furthest.entry((*place, id)).or_insert(*status);
         *known = (*status).max(*known);
     }
     if furthest.is_empty() {
         return Ok(());
     }
-    let mut sql =
-        QueryBuilder::<Sqlite>::new("UPDATE messages SET status = max(COALESCE(status, 0), v.column3) FROM (");
+    let mut sql = QueryBuilder::<Sqlite>::new(
+        "UPDATE messages SET status = max(COALESCE(status, 0), v.column3) FROM (",
+    );
     sql.push_values(furthest, |mut row, ((chat, id), status)| {
         row.push_bind(chat).push_bind(id).push_bind(status as i64);
     });
@@ -237,7 +307,13 @@ pub(super) async fn contacts<'a>(
         let names = person.names().or(earlier.names());
         let Person { id, phone, lid, .. } = person;
         let (phone, lid) = (phone.or(earlier.phone), lid.or(earlier.lid));
-        *known = Person { id, phone, lid, ..Person::default() }.called(names);
+        *known = Person {
+            id,
+            phone,
+            lid,
+            ..Person::default()
+        }
+        .called(names);
     }
     if by_id.is_empty() {
         return Ok(());
@@ -246,8 +322,15 @@ pub(super) async fn contacts<'a>(
         "INSERT INTO contacts (session, id, phone, lid, saved_name, verified_name, push_name) ",
     );
     sql.push_values(by_id, |mut row, ((session, id), person)| {
-        let Names { saved, verified, push } = person.names();
-        row.push_bind(session.id()).push_bind(id).push_bind(person.phone).push_bind(person.lid);
+        let Names {
+            saved,
+            verified,
+            push,
+        } = person.names();
+        row.push_bind(session.id())
+            .push_bind(id)
+            .push_bind(person.phone)
+            .push_bind(person.lid);
         row.push_bind(saved).push_bind(verified).push_bind(push);
     });
     // A row that stays as it is costs no write.

@@ -20,8 +20,13 @@ pub(super) async fn apply(
     if let Change::Merged { old, new } = &step.change {
         return merging::merge(connection, &step.session, old, new).await;
     }
-    let place = step.change.chat().and_then(|chat| places.get(&(&step.session, chat)));
-    let Some(place) = place.copied() else { return Ok(()) };
+    let place = step
+        .change
+        .chat()
+        .and_then(|chat| places.get(&(&step.session, chat)));
+    let Some(place) = place.copied() else {
+        return Ok(());
+    };
     match &step.change {
         Change::Edited { of, content } => edit(connection, place, &step.session, of, content).await,
         Change::Deleted { of, by } => delete(connection, place, of, *by).await,
@@ -44,8 +49,14 @@ async fn edit(
 ) -> Result<(), sqlx::Error> {
     let sql = "SELECT place, content FROM messages WHERE chat = $1 AND id = $2 AND sender = $3 \
                AND deleted_at IS NULL AND COALESCE(edited_at, 0) <= $4";
-    let query = sqlx::query(sql).bind(place).bind(&of.id).bind(of.sender()).bind(of.at.as_millisecond());
-    let Some(row) = query.fetch_optional(&mut *connection).await? else { return Ok(()) };
+    let query = sqlx::query(sql)
+        .bind(place)
+        .bind(&of.id)
+        .bind(of.sender())
+        .bind(of.at.as_millisecond());
+    let Some(row) = query.fetch_optional(&mut *connection).await? else {
+        return Ok(());
+    };
     let edited = match serde_json::from_str::<Message>(row.get("content")) {
         Ok(earlier) => edited(earlier, content),
         Err(_) => content.clone(),
@@ -53,11 +64,20 @@ async fn edit(
     let message: i64 = row.get("place");
     let json = serde_json::to_string(&edited).expect("a message is always JSON");
     let sql = "UPDATE messages SET content = $1, edited_at = $2 WHERE place = $3";
-    let query = sqlx::query(sql).bind(json).bind(of.at.as_millisecond()).bind(message);
+    let query = sqlx::query(sql)
+        .bind(json)
+        .bind(of.at.as_millisecond())
+        .bind(message);
     query.execute(&mut *connection).await?;
-    sqlx::query("DELETE FROM words WHERE rowid = $1").bind(message).execute(&mut *connection).await?;
+    sqlx::query("DELETE FROM words WHERE rowid = $1")
+        .bind(message)
+        .execute(&mut *connection)
+        .await?;
     let sql = "INSERT INTO words (rowid, scope, said) VALUES ($1, $2, $3)";
-    let query = sqlx::query(sql).bind(message).bind(scope(session, place)).bind(words::of_message(&edited));
+    let query = sqlx::query(sql)
+        .bind(message)
+        .bind(scope(session, place))
+        .bind(words::of_message(&edited));
     query.execute(connection).await.map(drop)
 }
 
@@ -71,18 +91,39 @@ fn edited(mut earlier: Message, content: &Message) -> Message {
         file.caption = caption.filter(|caption| !caption.is_empty());
         return earlier;
     }
-    Message { context: earlier.context, ..content.clone() }
+    Message {
+        context: earlier.context,
+        ..content.clone()
+    }
 }
 
 /// By whoever wrote it; in a group by its admins, too.
-async fn delete(connection: &mut SqliteConnection, place: i64, of: &About, by: Right) -> Result<(), sqlx::Error> {
+async fn delete(
+    connection: &mut SqliteConnection,
+    place: i64,
+    of: &About,
+    by: Right,
+) -> Result<(), sqlx::Error> {
     let sql = "UPDATE messages SET content = '', deleted_at = $1 \
                WHERE chat = $2 AND id = $3 AND (sender = $4 OR $5) AND deleted_at IS NULL RETURNING place";
-    let query = sqlx::query_scalar(sql).bind(of.at.as_millisecond()).bind(place).bind(&of.id).bind(of.sender());
-    let gone: Vec<i64> = query.bind(by == Right::Admin && is_group(&of.chat)).fetch_all(&mut *connection).await?;
+    let query = sqlx::query_scalar(sql)
+        .bind(of.at.as_millisecond())
+        .bind(place)
+        .bind(&of.id)
+        .bind(of.sender());
+    let gone: Vec<i64> = query
+        .bind(by == Right::Admin && is_group(&of.chat))
+        .fetch_all(&mut *connection)
+        .await?;
     for message in gone {
-        sqlx::query("DELETE FROM words WHERE rowid = $1").bind(message).execute(&mut *connection).await?;
-        sqlx::query("DELETE FROM reactions WHERE message = $1").bind(message).execute(&mut *connection).await?;
+        sqlx::query("DELETE FROM words WHERE rowid = $1")
+            .bind(message)
+            .execute(&mut *connection)
+            .await?;
+        sqlx::query("DELETE FROM reactions WHERE message = $1")
+            .bind(message)
+            .execute(&mut *connection)
+            .await?;
     }
     Ok(())
 }
@@ -104,7 +145,14 @@ async fn react(
              AND message IN (SELECT place FROM messages WHERE chat = $1 AND id = $2)"
         }
     };
-    sqlx::query(sql).bind(place).bind(&of.id).bind(of.sender()).bind(emoji).execute(connection).await.map(drop)
+    sqlx::query(sql)
+        .bind(place)
+        .bind(&of.id)
+        .bind(of.sender())
+        .bind(emoji)
+        .execute(connection)
+        .await
+        .map(drop)
 }
 
 /// Takes a chat's messages away, but for those of after this time. They go with those of sessions that were forgotten, a few at a time.
@@ -117,7 +165,11 @@ async fn empty(
 ) -> Result<(), sqlx::Error> {
     let sql = "SELECT id, EXISTS (SELECT 1 FROM messages WHERE chat = $1 AND at > $2) AS is_left \
                FROM chats WHERE place = $1";
-    let row = sqlx::query(sql).bind(place).bind(after).fetch_one(&mut *connection).await?;
+    let row = sqlx::query(sql)
+        .bind(place)
+        .bind(after)
+        .fetch_one(&mut *connection)
+        .await?;
     let (id, is_left): (String, bool) = (row.get("id"), row.get("is_left"));
     removal::abandon(connection, place).await?;
     if !stays && !is_left {
@@ -136,7 +188,12 @@ async fn empty(
 async fn see(connection: &mut SqliteConnection, place: i64, after: i64) -> Result<(), sqlx::Error> {
     let sql = "UPDATE chats SET unread = min(unread, \
                (SELECT count(*) FROM messages WHERE chat = $1 AND sender <> '' AND at > $2)) WHERE place = $1";
-    sqlx::query(sql).bind(place).bind(after).execute(connection).await.map(drop)
+    sqlx::query(sql)
+        .bind(place)
+        .bind(after)
+        .execute(connection)
+        .await
+        .map(drop)
 }
 
 /// The end of the second of a time, in milliseconds; of no time, the end of all.
@@ -152,25 +209,46 @@ async fn set(
     change: &ChatChange,
 ) -> Result<(), sqlx::Error> {
     if change.deleted == Some(true) || change.cleared == Some(true) {
-        return empty(connection, place, session, change.cleared == Some(true), end_of(change.up_to)).await;
+        return empty(
+            connection,
+            place,
+            session,
+            change.cleared == Some(true),
+            end_of(change.up_to),
+        )
+        .await;
     }
     let name = chat.name.as_ref().filter(|_| is_group(&chat.id));
     let (is_muted, muted_until) = (change.muted_until.is_some(), change.muted_until.flatten());
     let sql = "UPDATE chats SET name = COALESCE($2, name), archived = COALESCE($3, archived), \
                pinned = COALESCE($4, pinned), muted_until = CASE WHEN $5 THEN $6 ELSE muted_until END, \
                marked_unread = COALESCE($7, marked_unread) WHERE place = $1";
-    let query = sqlx::query(sql).bind(place).bind(name).bind(change.archived).bind(change.pinned);
-    let query = query.bind(is_muted).bind(muted_until.map(|at| at.as_millisecond())).bind(change.unread);
+    let query = sqlx::query(sql)
+        .bind(place)
+        .bind(name)
+        .bind(change.archived)
+        .bind(change.pinned);
+    let query = query
+        .bind(is_muted)
+        .bind(muted_until.map(|at| at.as_millisecond()))
+        .bind(change.unread);
     query.execute(&mut *connection).await?;
     // That all was read is counted in its turn.
     if change.unread != Some(false) || change.is_of_all() {
         return Ok(());
     }
-    let Some(id) = &change.read_up_to else { return see(connection, place, end_of(change.up_to)).await };
+    let Some(id) = &change.read_up_to else {
+        return see(connection, place, end_of(change.up_to)).await;
+    };
     // What came after it, but never more than was unread before. What the phone told of the time before was kept later.
     let sql = "UPDATE chats SET unread = min(unread, (SELECT count(*) FROM messages WHERE chat = $1 AND sender <> '' \
                AND (at, place) > (SELECT at, place FROM messages WHERE chat = $1 AND id = $2 \
                                   ORDER BY at DESC, place DESC LIMIT 1))) WHERE place = $1 \
                AND EXISTS (SELECT 1 FROM messages WHERE chat = $1 AND id = $2)";
-    sqlx::query(sql).bind(place).bind(id).execute(connection).await.map(drop)
+    sqlx::query(sql)
+        .bind(place)
+        .bind(id)
+        .execute(connection)
+        .await
+        .map(drop)
 }

@@ -34,11 +34,21 @@ const SELECT: &str = "SELECT c.place, c.id, c.name AS subject, c.active_at, c.un
 
 impl Kept {
     /// Up to `limit` chats of a session before a place, the one with the newest message first.
-    pub async fn chats(&self, session: &Life, before: Option<Cursor>, limit: u32) -> Result<Vec<KeptChat>, StoreError> {
+    pub async fn chats(
+        &self,
+        session: &Life,
+        before: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Vec<KeptChat>, StoreError> {
         let before = before.unwrap_or(Cursor::END);
-        let sql =
-            format!("{SELECT} AND (c.active_at, c.place) < ($2, $3) ORDER BY c.active_at DESC, c.place DESC LIMIT $4");
-        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(session).bind(before.at).bind(before.place).bind(limit);
+        let sql = format!(
+            "{SELECT} AND (c.active_at, c.place) < ($2, $3) ORDER BY c.active_at DESC, c.place DESC LIMIT $4"
+        );
+        let query = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(session)
+            .bind(before.at)
+            .bind(before.place)
+            .bind(limit);
         let mut question = self.browsers.ask().await?;
         let rows = query.fetch_all(&mut *question).await?;
         with_last(&mut question, session, &rows).await
@@ -54,7 +64,11 @@ impl Kept {
     }
 
     /// The chats with something unread that messages of these ids came in, each with the newest of them.
-    pub async fn unread_among(&self, session: &Life, ids: &[String]) -> Result<Vec<(Person, String)>, StoreError> {
+    pub async fn unread_among(
+        &self,
+        session: &Life,
+        ids: &[String],
+    ) -> Result<Vec<(Person, String)>, StoreError> {
         // The other columns are those of the row that has the maximum, by time and place; a place may be negative.
         let sql = "SELECT c.id, p.phone, p.lid, m.id AS message, \
                           max(printf('%020d %020d', m.at, m.place + (1 << 62))) FROM chats c \
@@ -62,14 +76,21 @@ impl Kept {
                    WHERE c.session = $1 AND c.unread > 0 AND m.sender <> '' \
                    AND m.id IN (SELECT value FROM json_each($2)) GROUP BY c.place";
         let ids = serde_json::to_string(ids).expect("texts are always JSON");
-        let rows = sqlx::query(sql).bind(session).bind(ids).fetch_all(&self.readers).await?;
+        let rows = sqlx::query(sql)
+            .bind(session)
+            .bind(ids)
+            .fetch_all(&self.readers)
+            .await?;
         let person = |row: &SqliteRow| Person {
             id: row.get("id"),
             phone: row.get("phone"),
             lid: row.get("lid"),
             ..Person::default()
         };
-        Ok(rows.iter().map(|row| (person(row), row.get("message"))).collect())
+        Ok(rows
+            .iter()
+            .map(|row| (person(row), row.get("message")))
+            .collect())
     }
 }
 
@@ -83,7 +104,9 @@ async fn with_last(
     let mut chats = Vec::with_capacity(rows.len());
     for row in rows {
         let place: Option<i64> = row.get("last");
-        let found = last.iter().position(|message| Some(message.cursor.place) == place);
+        let found = last
+            .iter()
+            .position(|message| Some(message.cursor.place) == place);
         chats.push(chat(row, found.map(|index| last.swap_remove(index))));
     }
     Ok(chats)
@@ -96,7 +119,10 @@ fn chat(row: &SqliteRow, last_message: Option<Found>) -> KeptChat {
     let mut names = names(row);
     names.push = names.push.or_else(|| row.get("subject"));
     KeptChat {
-        cursor: Cursor { at: row.get("active_at"), place: row.get("place") },
+        cursor: Cursor {
+            at: row.get("active_at"),
+            place: row.get("place"),
+        },
         chat: Person {
             phone: row.get::<Option<String>, _>("phone").or(known.phone),
             lid: row.get::<Option<String>, _>("lid").or(known.lid),

@@ -9,36 +9,62 @@ use crate::store::Life;
 
 impl Kept {
     /// Up to `limit` people a session knows, by id, after one of them.
-    pub async fn contacts(&self, session: &Life, after: &str, limit: u32) -> Result<Vec<Person>, StoreError> {
+    pub async fn contacts(
+        &self,
+        session: &Life,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<Person>, StoreError> {
         let sql = "SELECT id, phone, lid, saved_name, verified_name, push_name FROM contacts WHERE session = $1 AND id > $2 ORDER BY id LIMIT $3";
         let mut question = self.browsers.ask().await?;
-        let rows = sqlx::query(sql).bind(session).bind(after).bind(limit).fetch_all(&mut *question).await?;
+        let rows = sqlx::query(sql)
+            .bind(session)
+            .bind(after)
+            .bind(limit)
+            .fetch_all(&mut *question)
+            .await?;
         Ok(rows.iter().map(person).collect())
     }
 
     /// One of them.
     pub async fn contact(&self, session: &Life, id: &str) -> Result<Option<Person>, StoreError> {
-        let sql =
-            "SELECT id, phone, lid, saved_name, verified_name, push_name FROM contacts WHERE session = $1 AND id = $2";
+        let sql = "SELECT id, phone, lid, saved_name, verified_name, push_name FROM contacts WHERE session = $1 AND id = $2";
         let mut question = self.browsers.ask().await?;
-        let row = sqlx::query(sql).bind(session).bind(id).fetch_optional(&mut *question).await?;
+        let row = sqlx::query(sql)
+            .bind(session)
+            .bind(id)
+            .fetch_optional(&mut *question)
+            .await?;
         Ok(row.as_ref().map(person))
     }
 
     /// What one of them is called, for the gateway itself.
     pub async fn names_of(&self, session: &Life, id: &str) -> Result<Option<Names>, StoreError> {
         let sql = "SELECT saved_name, verified_name, push_name FROM contacts WHERE session = $1 AND id = $2";
-        let row = sqlx::query(sql).bind(session).bind(id).fetch_optional(&self.readers).await?;
+        let row = sqlx::query(sql)
+            .bind(session)
+            .bind(id)
+            .fetch_optional(&self.readers)
+            .await?;
         Ok(row.as_ref().map(names))
     }
 }
 
 fn person(row: &SqliteRow) -> Person {
-    let person = Person { id: row.get("id"), phone: row.get("phone"), lid: row.get("lid"), ..Person::default() };
+    let person = Person {
+        id: row.get("id"),
+        phone: row.get("phone"),
+        lid: row.get("lid"),
+        ..Person::default()
+    };
     person.called(names(row))
 }
 
 /// What the row of a contact says of their names.
 pub(super) fn names(row: &SqliteRow) -> Names {
-    Names { saved: row.get("saved_name"), verified: row.get("verified_name"), push: row.get("push_name") }
+    Names {
+        saved: row.get("saved_name"),
+        verified: row.get("verified_name"),
+        push: row.get("push_name"),
+    }
 }

@@ -29,7 +29,10 @@ impl Kept {
     /// What is kept by names alone.
     pub async fn former(&self) -> Result<Vec<Former>, StoreError> {
         let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'former_chats')";
-        if !sqlx::query_scalar::<_, bool>(sql).fetch_one(&self.readers).await? {
+        if !sqlx::query_scalar::<_, bool>(sql)
+            .fetch_one(&self.readers)
+            .await?
+        {
             return Ok(Vec::new());
         }
         let sql = "SELECT session, min((SELECT min(at) FROM messages WHERE chat = c.place AND place > 0)) AS oldest \
@@ -47,10 +50,17 @@ impl Kept {
     pub async fn settle_former(&self, settled: &[Settled]) -> Result<(), StoreError> {
         let mut open = self.begin().await?;
         let connection = open.connection();
-        for Settled { name, life, read_again } in settled {
+        for Settled {
+            name,
+            life,
+            read_again,
+        } in settled
+        {
             settle(connection, name, life).await?;
             if let Some(life) = read_again {
-                let sql = sqlx::query("INSERT INTO unread (session) VALUES ($1) ON CONFLICT DO NOTHING").bind(life);
+                let sql =
+                    sqlx::query("INSERT INTO unread (session) VALUES ($1) ON CONFLICT DO NOTHING")
+                        .bind(life);
                 sql.execute(&mut *connection).await?;
             }
         }
@@ -68,7 +78,9 @@ impl Kept {
 
     /// The numbers of lives whose events are to be read once more.
     pub async fn unread_lives(&self) -> Result<Vec<i64>, StoreError> {
-        Ok(sqlx::query_scalar("SELECT session FROM unread").fetch_all(&self.readers).await?)
+        Ok(sqlx::query_scalar("SELECT session FROM unread")
+            .fetch_all(&self.readers)
+            .await?)
     }
 
     /// Writes down what events have brought that are taken into account already; what is kept stays as it is.
@@ -81,19 +93,30 @@ impl Kept {
     /// All events of a life were read once more.
     pub async fn was_read(&self, life: i64) -> Result<(), StoreError> {
         let mut open = self.begin().await?;
-        sqlx::query("DELETE FROM unread WHERE session = $1").bind(life).execute(open.connection()).await?;
+        sqlx::query("DELETE FROM unread WHERE session = $1")
+            .bind(life)
+            .execute(open.connection())
+            .await?;
         Ok(open.commit().await?)
     }
 }
 
-async fn settle(connection: &mut SqliteConnection, name: &str, life: &Life) -> Result<(), sqlx::Error> {
+async fn settle(
+    connection: &mut SqliteConnection,
+    name: &str,
+    life: &Life,
+) -> Result<(), sqlx::Error> {
     for sql in [
         "INSERT INTO chats SELECT place, $2, id, name, active_at, unread, marked_unread, archived, pinned, muted_until \
          FROM former_chats WHERE session = $1",
         "INSERT INTO contacts (session, id, phone, lid, push_name) SELECT $2, id, phone, lid, name FROM former_contacts WHERE session = $1",
         "INSERT INTO forgotten SELECT $2, seq FROM former_forgotten WHERE session = $1",
     ] {
-        sqlx::query(sql).bind(name).bind(life).execute(&mut *connection).await?;
+        sqlx::query(sql)
+            .bind(name)
+            .bind(life)
+            .execute(&mut *connection)
+            .await?;
     }
     Ok(())
 }
@@ -111,7 +134,12 @@ mod tests {
     async fn what_was_kept_by_names_is_found_in_the_lives_it_is_of() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("history.db");
-        let mut old = SqliteConnectOptions::new().filename(&file).create_if_missing(true).connect().await.unwrap();
+        let mut old = SqliteConnectOptions::new()
+            .filename(&file)
+            .create_if_missing(true)
+            .connect()
+            .await
+            .unwrap();
         migrations::run_steps(&mut old, &STEPS[..1]).await.unwrap();
         old.execute(
             "INSERT INTO chats (place, session, id, unread) VALUES (1, 'shop', 'ann', 2), (2, 'two', 'ann', 0), (3, '', '3', 0);
@@ -125,24 +153,61 @@ mod tests {
 
         let kept = Kept::open(&file).await.unwrap();
         let former = kept.former().await.unwrap();
-        let oldest =
-            |name: &str| former.iter().find(|it| it.name == name).unwrap().oldest.map(Timestamp::as_millisecond);
-        assert_eq!((oldest("shop"), oldest("two")), (Some(5), Some(6)), "what a phone told does not count");
+        let oldest = |name: &str| {
+            former
+                .iter()
+                .find(|it| it.name == name)
+                .unwrap()
+                .oldest
+                .map(Timestamp::as_millisecond)
+        };
+        assert_eq!(
+            (oldest("shop"), oldest("two")),
+            (Some(5), Some(6)),
+            "what a phone told does not count"
+        );
         let [shop, over, now] = [1, 2, 3].map(|id| Life::test(id, "x"));
         let settled = [
-            Settled { name: "shop".to_owned(), life: shop.clone(), read_again: None },
-            Settled { name: "two".to_owned(), life: over.clone(), read_again: Some(now.clone()) },
+            Settled {
+                name: "shop".to_owned(),
+                life: shop.clone(),
+                read_again: None,
+            },
+            Settled {
+                name: "two".to_owned(),
+                life: over.clone(),
+                read_again: Some(now.clone()),
+            },
         ];
         kept.settle_former(&settled).await.unwrap();
         assert_eq!(kept.former().await.unwrap(), []);
         assert_eq!(kept.chat(&shop, "ann").await.unwrap().unwrap().unread, 2);
-        assert_eq!(kept.contact(&shop, "ann").await.unwrap().unwrap().name.as_deref(), Some("Ann"));
-        assert_eq!(kept.messages(&shop, "ann", Side::Newest, 9).await.unwrap().0.len(), 2);
+        assert_eq!(
+            kept.contact(&shop, "ann")
+                .await
+                .unwrap()
+                .unwrap()
+                .name
+                .as_deref(),
+            Some("Ann")
+        );
+        assert_eq!(
+            kept.messages(&shop, "ann", Side::Newest, 9)
+                .await
+                .unwrap()
+                .0
+                .len(),
+            2
+        );
         assert_eq!(kept.chat(&now, "ann").await.unwrap(), None);
         assert_eq!(kept.chats(&over, None, 9).await.unwrap().len(), 1);
         assert_eq!(kept.unread_lives().await.unwrap(), [3]);
         kept.was_read(3).await.unwrap();
-        assert_eq!(kept.remove_forgotten(9).await.unwrap(), 1, "what was to go goes");
+        assert_eq!(
+            kept.remove_forgotten(9).await.unwrap(),
+            1,
+            "what was to go goes"
+        );
         kept.close().await;
     }
 }

@@ -52,7 +52,10 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    pub(super) const END: Self = Self { at: i64::MAX, place: i64::MAX };
+    pub(super) const END: Self = Self {
+        at: i64::MAX,
+        place: i64::MAX,
+    };
 }
 
 impl fmt::Display for Cursor {
@@ -102,10 +105,22 @@ impl Kept {
             Side::After(cursor) => (cursor, ">", "ASC"),
         };
         let mut sql = QueryBuilder::<Sqlite>::new(SELECT);
-        sql.push("WHERE m.chat = (SELECT place FROM chats WHERE session = ").push_bind(session.id());
-        sql.push(" AND id = ").push_bind(chat).push(") AND (m.at, m.place) ").push(condition);
-        sql.push(" (").push_bind(cursor.at).push(", ").push_bind(cursor.place);
-        sql.push(") ORDER BY m.at ").push(order).push(", m.place ").push(order).push(" LIMIT ").push_bind(limit);
+        sql.push("WHERE m.chat = (SELECT place FROM chats WHERE session = ")
+            .push_bind(session.id());
+        sql.push(" AND id = ")
+            .push_bind(chat)
+            .push(") AND (m.at, m.place) ")
+            .push(condition);
+        sql.push(" (")
+            .push_bind(cursor.at)
+            .push(", ")
+            .push_bind(cursor.place);
+        sql.push(") ORDER BY m.at ")
+            .push(order)
+            .push(", m.place ")
+            .push(order)
+            .push(" LIMIT ")
+            .push_bind(limit);
         let mut question = self.browsers.ask().await?;
         let (mut found, is_cut) = some(sql.build().fetch(&mut *question)).await?;
         if matches!(side, Side::After(_)) {
@@ -117,9 +132,13 @@ impl Kept {
     }
 
     /// Whether a message is kept, of a chat by any of its addresses.
-    pub async fn knows(&self, session: &Life, chats: &[String], id: &str) -> Result<bool, StoreError> {
-        let sql =
-            "SELECT 1 FROM messages WHERE chat = (SELECT place FROM chats WHERE session = $1 AND id = $2) AND id = $3";
+    pub async fn knows(
+        &self,
+        session: &Life,
+        chats: &[String],
+        id: &str,
+    ) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM messages WHERE chat = (SELECT place FROM chats WHERE session = $1 AND id = $2) AND id = $3";
         let mut question = self.browsers.ask().await?;
         for chat in chats {
             let query = sqlx::query(sql).bind(session).bind(chat).bind(id);
@@ -141,13 +160,21 @@ impl Kept {
         before: Option<Cursor>,
         limit: u32,
     ) -> Result<Option<(Vec<Found>, Option<Cursor>)>, StoreError> {
-        let Some(question) = words::question(asked) else { return Ok(None) };
+        let Some(question) = words::question(asked) else {
+            return Ok(None);
+        };
         let mut scope = format!("\"{}\"", scope_of_session(session));
         let mut connection = self.browsers.ask().await?;
         if let Some(chat) = chat {
             let sql = sqlx::query_scalar("SELECT place FROM chats WHERE session = $1 AND id = $2");
-            let place: Option<i64> = sql.bind(session).bind(chat).fetch_optional(&mut *connection).await?;
-            let Some(place) = place else { return Ok(Some((Vec::new(), None))) };
+            let place: Option<i64> = sql
+                .bind(session)
+                .bind(chat)
+                .fetch_optional(&mut *connection)
+                .await?;
+            let Some(place) = place else {
+                return Ok(Some((Vec::new(), None)));
+            };
             scope += &format!(" \"c{place}\"");
         }
         // Other lives of the name may have said it, too; what they said is passed over, up to so many.
@@ -155,7 +182,10 @@ impl Kept {
                    CROSS JOIN chats c ON c.place = m.chat \
                    WHERE words MATCH $1 AND words.rowid < $2 ORDER BY words.rowid DESC LIMIT $3";
         let query = sqlx::query_as(sql).bind(format!("scope : ({scope}) AND said : ({question})"));
-        let query = query.bind(before.unwrap_or(Cursor::END).place).bind(MOST_MATCHES).bind(session);
+        let query = query
+            .bind(before.unwrap_or(Cursor::END).place)
+            .bind(MOST_MATCHES)
+            .bind(session);
         let mut matches = query.fetch(&mut *connection);
         let (mut places, mut last, mut is_end) = (Vec::new(), None, false);
         let mut looked = 0;
@@ -171,7 +201,9 @@ impl Kept {
         drop(matches);
         let mut found = at(&mut connection, session, &places).await?;
         found.sort_by_key(|message| std::cmp::Reverse(message.cursor.place));
-        let next = last.filter(|_| !is_end).map(|place| Cursor { at: 0, place });
+        let next = last
+            .filter(|_| !is_end)
+            .map(|place| Cursor { at: 0, place });
         Ok(Some((found, next)))
     }
 }
@@ -186,7 +218,9 @@ pub(super) async fn at(
         return Ok(Vec::new());
     }
     let mut sql = QueryBuilder::<Sqlite>::new(SELECT);
-    sql.push("WHERE c.session = ").push_bind(session.id()).push(" AND m.place IN (");
+    sql.push("WHERE c.session = ")
+        .push_bind(session.id())
+        .push(" AND m.place IN (");
     push_list(&mut sql, places);
     let rows = sql.push(")").build().fetch_all(&mut *connection).await?;
     let mut found: Vec<Found> = rows.iter().map(found).collect();
@@ -224,11 +258,21 @@ async fn add_reactions(
     );
     sql.push_bind(session.id()).push(" WHERE r.message IN (");
     push_list(&mut sql, &places);
-    let rows = sql.push(") ORDER BY r.message, r.person").build().fetch_all(connection).await?;
+    let rows = sql
+        .push(") ORDER BY r.message, r.person")
+        .build()
+        .fetch_all(connection)
+        .await?;
     let mut by_message: HashMap<i64, Vec<FoundReaction>> = HashMap::new();
     for row in &rows {
-        let reaction = FoundReaction { by: person(row, "person"), emoji: row.get("emoji") };
-        by_message.entry(row.get("message")).or_default().push(reaction);
+        let reaction = FoundReaction {
+            by: person(row, "person"),
+            emoji: row.get("emoji"),
+        };
+        by_message
+            .entry(row.get("message"))
+            .or_default()
+            .push(reaction);
     }
     for message in found {
         message.reactions = by_message.remove(&message.cursor.place).unwrap_or_default();
@@ -245,17 +289,25 @@ fn push_list(sql: &mut QueryBuilder<Sqlite>, places: &[i64]) {
 
 fn found(row: &SqliteRow) -> Found {
     // One that a newer program wrote may say what this one does not know.
-    let unreadable = || Message::new(Content::Unsupported { raw: serde_json::Value::Null });
+    let unreadable = || {
+        Message::new(Content::Unsupported {
+            raw: serde_json::Value::Null,
+        })
+    };
     let content: &str = row.get("content");
     let at: i64 = row.get("at");
     let optional_time = |column| row.get::<Option<i64>, _>(column).map(time);
     Found {
-        cursor: Cursor { at, place: row.get("place") },
+        cursor: Cursor {
+            at,
+            place: row.get("place"),
+        },
         chat: row.get("chat"),
         id: row.get("id"),
         from: person(row, "sender"),
         at: time(at),
-        message: (!content.is_empty()).then(|| serde_json::from_str(content).unwrap_or_else(|_| unreadable())),
+        message: (!content.is_empty())
+            .then(|| serde_json::from_str(content).unwrap_or_else(|_| unreadable())),
         status: row.get::<Option<i64>, _>("status").map(KeptStatus::of),
         edited_at: optional_time("edited_at"),
         deleted_at: optional_time("deleted_at"),
@@ -266,6 +318,11 @@ fn found(row: &SqliteRow) -> Found {
 /// `None`: the account itself.
 fn person(row: &SqliteRow, column: &str) -> Option<Person> {
     let id: String = row.get(column);
-    let person = |id| Person { id, phone: row.get("phone"), lid: row.get("lid"), ..Person::default() };
+    let person = |id| Person {
+        id,
+        phone: row.get("phone"),
+        lid: row.get("lid"),
+        ..Person::default()
+    };
     (!id.is_empty()).then(|| person(id).called(names(row)))
 }

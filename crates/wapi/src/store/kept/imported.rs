@@ -45,7 +45,10 @@ impl Kept {
             for chat in chats {
                 import_chat(open.connection(), session, chat).await?;
             }
-            let people = chats.iter().map(|chat| &chat.chat).filter(|chat| !is_group(&chat.id));
+            let people = chats
+                .iter()
+                .map(|chat| &chat.chat)
+                .filter(|chat| !is_group(&chat.id));
             fill_in(open.connection(), session, people).await?;
             open.commit().await?;
         }
@@ -69,7 +72,15 @@ async fn import_chat(
     session: &Life,
     imported: &ImportedChat,
 ) -> Result<(), sqlx::Error> {
-    let ImportedChat { chat, active_at, unread, marked_unread, archived, pinned, muted_until } = imported;
+    let ImportedChat {
+        chat,
+        active_at,
+        unread,
+        marked_unread,
+        archived,
+        pinned,
+        muted_until,
+    } = imported;
     let sql = "INSERT INTO chats (session, id, name, active_at, unread, marked_unread, archived, pinned, muted_until) \
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
                ON CONFLICT (session, id) DO UPDATE SET name = COALESCE(chats.name, excluded.name), \
@@ -77,8 +88,14 @@ async fn import_chat(
     let milliseconds = |at: Timestamp| at.as_millisecond();
     let query = sqlx::query(sql).bind(session).bind(&chat.id);
     let query = query.bind(chat.name.as_ref().filter(|_| is_group(&chat.id)));
-    let query = query.bind(active_at.map_or(0, milliseconds)).bind(i64::from(*unread)).bind(*marked_unread);
-    let query = query.bind(*archived).bind(*pinned).bind(muted_until.map(milliseconds));
+    let query = query
+        .bind(active_at.map_or(0, milliseconds))
+        .bind(i64::from(*unread))
+        .bind(*marked_unread);
+    let query = query
+        .bind(*archived)
+        .bind(*pinned)
+        .bind(muted_until.map(milliseconds));
     query.execute(connection).await.map(drop)
 }
 
@@ -95,9 +112,22 @@ async fn fill_in<'a>(
                    lid = COALESCE(lid, excluded.lid), saved_name = COALESCE(saved_name, excluded.saved_name), \
                    verified_name = COALESCE(verified_name, excluded.verified_name), \
                    push_name = COALESCE(push_name, excluded.push_name)";
-        let Names { saved, verified, push } = person.names();
-        let query = sqlx::query(sql).bind(session).bind(&person.id).bind(&person.phone).bind(&person.lid);
-        query.bind(saved).bind(verified).bind(push).execute(&mut *connection).await?;
+        let Names {
+            saved,
+            verified,
+            push,
+        } = person.names();
+        let query = sqlx::query(sql)
+            .bind(session)
+            .bind(&person.id)
+            .bind(&person.phone)
+            .bind(&person.lid);
+        query
+            .bind(saved)
+            .bind(verified)
+            .bind(push)
+            .execute(&mut *connection)
+            .await?;
     }
     Ok(())
 }
@@ -115,18 +145,36 @@ async fn import_messages(
     let places = batch::place(connection, &active).await?;
     let placed: Vec<(i64, &Life, &NewKept)> = messages
         .iter()
-        .filter_map(|message| Some((*places.get(&(session, message.chat.as_str()))?, session, message)))
+        .filter_map(|message| {
+            Some((
+                *places.get(&(session, message.chat.as_str()))?,
+                session,
+                message,
+            ))
+        })
         .collect();
     let sql = "SELECT min(0, COALESCE(min(place), 0)) FROM messages";
     let lowest: i64 = sqlx::query_scalar(sql).fetch_one(&mut *connection).await?;
     let new = batch::messages(connection, &placed, Some(lowest)).await?;
     for (chat, _, message) in placed {
-        let (Some(status), None) = (message.status, &message.from) else { continue };
+        let (Some(status), None) = (message.status, &message.from) else {
+            continue;
+        };
         if !new.contains(&(chat, message.id.clone(), String::new())) {
             let sql = "UPDATE messages SET status = max(COALESCE(status, 0), $3) \
                        WHERE chat = $1 AND id = $2 AND sender = ''";
-            sqlx::query(sql).bind(chat).bind(&message.id).bind(status as i64).execute(&mut *connection).await?;
+            sqlx::query(sql)
+                .bind(chat)
+                .bind(&message.id)
+                .bind(status as i64)
+                .execute(&mut *connection)
+                .await?;
         }
     }
-    fill_in(connection, session, messages.iter().filter_map(|message| message.from.as_ref())).await
+    fill_in(
+        connection,
+        session,
+        messages.iter().filter_map(|message| message.from.as_ref()),
+    )
+    .await
 }

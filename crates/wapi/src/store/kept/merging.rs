@@ -16,14 +16,19 @@ pub(super) async fn merge(
     new: &str,
 ) -> Result<(), sqlx::Error> {
     let place = async |connection: &mut SqliteConnection, id: &str| {
-        let sql = sqlx::query_scalar::<_, i64>("SELECT place FROM chats WHERE session = $1 AND id = $2");
+        let sql =
+            sqlx::query_scalar::<_, i64>("SELECT place FROM chats WHERE session = $1 AND id = $2");
         sql.bind(session).bind(id).fetch_optional(connection).await
     };
     match (place(connection, old).await?, place(connection, new).await?) {
         (Some(from), Some(to)) => move_chat(connection, session, from, to).await?,
         (Some(from), None) => {
             let sql = "UPDATE chats SET id = $1 WHERE place = $2";
-            sqlx::query(sql).bind(new).bind(from).execute(&mut *connection).await?;
+            sqlx::query(sql)
+                .bind(new)
+                .bind(from)
+                .execute(&mut *connection)
+                .await?;
         }
         (None, _) => {}
     }
@@ -38,17 +43,36 @@ pub(super) async fn merge(
          lid = COALESCE(lid, excluded.lid), saved_name = COALESCE(saved_name, excluded.saved_name), \
          verified_name = COALESCE(verified_name, excluded.verified_name), push_name = COALESCE(push_name, excluded.push_name)",
     ] {
-        sqlx::query(sql).bind(session).bind(old).bind(new).execute(&mut *connection).await?;
+        sqlx::query(sql)
+            .bind(session)
+            .bind(old)
+            .bind(new)
+            .execute(&mut *connection)
+            .await?;
     }
     let sql = "DELETE FROM contacts WHERE session = $1 AND id = $2";
-    sqlx::query(sql).bind(session).bind(old).execute(connection).await.map(drop)
+    sqlx::query(sql)
+        .bind(session)
+        .bind(old)
+        .execute(connection)
+        .await
+        .map(drop)
 }
 
-async fn move_chat(connection: &mut SqliteConnection, session: &Life, from: i64, to: i64) -> Result<(), sqlx::Error> {
+async fn move_chat(
+    connection: &mut SqliteConnection,
+    session: &Life,
+    from: i64,
+    to: i64,
+) -> Result<(), sqlx::Error> {
     move_messages(connection, session, (from, to), i64::MIN).await?;
     let sql = "UPDATE chats SET unread = unread + (SELECT unread FROM chats WHERE place = $1), \
                active_at = max(active_at, (SELECT active_at FROM chats WHERE place = $1)) WHERE place = $2";
-    sqlx::query(sql).bind(from).bind(to).execute(&mut *connection).await?;
+    sqlx::query(sql)
+        .bind(from)
+        .bind(to)
+        .execute(&mut *connection)
+        .await?;
     // What was there twice is found by nobody, and goes with the rest of what was forgotten.
     removal::abandon(connection, from).await
 }
@@ -61,13 +85,26 @@ pub(super) async fn move_messages(
     after: i64,
 ) -> Result<(), sqlx::Error> {
     let sql = "UPDATE OR IGNORE messages SET chat = $2 WHERE chat = $1 AND at > $3 RETURNING place, content";
-    let moved = sqlx::query(sql).bind(from).bind(to).bind(after).fetch_all(&mut *connection).await?;
+    let moved = sqlx::query(sql)
+        .bind(from)
+        .bind(to)
+        .bind(after)
+        .fetch_all(&mut *connection)
+        .await?;
     for row in moved {
         let message: i64 = row.get("place");
-        let Ok(said) = serde_json::from_str::<Message>(row.get("content")) else { continue };
-        sqlx::query("DELETE FROM words WHERE rowid = $1").bind(message).execute(&mut *connection).await?;
+        let Ok(said) = serde_json::from_str::<Message>(row.get("content")) else {
+            continue;
+        };
+        sqlx::query("DELETE FROM words WHERE rowid = $1")
+            .bind(message)
+            .execute(&mut *connection)
+            .await?;
         let sql = "INSERT INTO words (rowid, scope, said) VALUES ($1, $2, $3)";
-        let query = sqlx::query(sql).bind(message).bind(scope(session, to)).bind(words::of_message(&said));
+        let query = sqlx::query(sql)
+            .bind(message)
+            .bind(scope(session, to))
+            .bind(words::of_message(&said));
         query.execute(&mut *connection).await?;
     }
     Ok(())

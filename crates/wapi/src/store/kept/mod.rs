@@ -20,7 +20,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
 };
 use sqlx::{ConnectOptions, Connection};
 use tokio::sync::{Mutex, MutexGuard};
@@ -65,7 +66,9 @@ struct Writer {
 impl Kept {
     /// Opens the database or makes it, and brings its tables up to date. One that a newer program wrote is refused.
     pub async fn open(file: &Path) -> Result<Self> {
-        durable::make_file(file).await.with_context(|| format!("making {}", file.display()))?;
+        durable::make_file(file)
+            .await
+            .with_context(|| format!("making {}", file.display()))?;
         let options = SqliteConnectOptions::new()
             .filename(file)
             .journal_mode(SqliteJournalMode::Wal)
@@ -75,26 +78,48 @@ impl Kept {
             .pragma("wal_autocheckpoint", LOG_PAGES)
             .disable_statement_logging();
         let name = file.display();
-        let mut connection = options.connect().await.with_context(|| format!("opening {name}"))?;
-        retention::make_shrinkable(&mut connection).await.with_context(|| format!("preparing {name}"))?;
-        migrations::run_steps(&mut connection, &STEPS).await.with_context(|| format!("preparing {name}"))?;
+        let mut connection = options
+            .connect()
+            .await
+            .with_context(|| format!("opening {name}"))?;
+        retention::make_shrinkable(&mut connection)
+            .await
+            .with_context(|| format!("preparing {name}"))?;
+        migrations::run_steps(&mut connection, &STEPS)
+            .await
+            .with_context(|| format!("preparing {name}"))?;
         let options = options.read_only(true);
-        let pool = |most| SqlitePoolOptions::new().max_connections(most).connect_lazy_with(options.clone());
+        let pool = |most| {
+            SqlitePoolOptions::new()
+                .max_connections(most)
+                .connect_lazy_with(options.clone())
+        };
         let (readers, browsers) = (pool(READERS), Questions::new(pool(BROWSERS)));
-        Ok(Self { readers, browsers, writer: Arc::new(Mutex::new(Writer { connection, is_open: false })) })
+        Ok(Self {
+            readers,
+            browsers,
+            writer: Arc::new(Mutex::new(Writer {
+                connection,
+                is_open: false,
+            })),
+        })
     }
 
     /// The place of the newest event that is taken into account.
     pub async fn progress(&self) -> Result<i64, StoreError> {
         let mut writer = self.writer.lock().await;
-        Ok(sqlx::query_scalar("SELECT seq FROM progress").fetch_one(&mut writer.connection).await?)
+        Ok(sqlx::query_scalar("SELECT seq FROM progress")
+            .fetch_one(&mut writer.connection)
+            .await?)
     }
 
     /// Takes the log of changes into the file. Nothing more is written or read.
     pub async fn close(&self) {
         self.readers.close().await;
         self.browsers.close().await;
-        let Ok(mut connection) = SqliteConnectOptions::new().in_memory(true).connect().await else { return };
+        let Ok(mut connection) = SqliteConnectOptions::new().in_memory(true).connect().await else {
+            return;
+        };
         std::mem::swap(&mut self.writer.lock().await.connection, &mut connection);
         if let Err(error) = connection.close().await {
             tracing::warn!(%error, "the history's database was not closed well; nothing is lost");
@@ -106,10 +131,14 @@ impl Kept {
         let mut writer = self.writer.lock().await;
         if writer.is_open {
             // It may have been undone by SQLite already.
-            let _ = sqlx::query("ROLLBACK").execute(&mut writer.connection).await;
+            let _ = sqlx::query("ROLLBACK")
+                .execute(&mut writer.connection)
+                .await;
         }
         writer.is_open = true;
-        sqlx::query("BEGIN IMMEDIATE").execute(&mut writer.connection).await?;
+        sqlx::query("BEGIN IMMEDIATE")
+            .execute(&mut writer.connection)
+            .await?;
         Ok(Open(writer))
     }
 }
@@ -123,7 +152,9 @@ impl Open<'_> {
     }
 
     async fn commit(mut self) -> Result<(), sqlx::Error> {
-        sqlx::query("COMMIT").execute(&mut self.0.connection).await?;
+        sqlx::query("COMMIT")
+            .execute(&mut self.0.connection)
+            .await?;
         self.0.is_open = false;
         Ok(())
     }

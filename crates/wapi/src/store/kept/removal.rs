@@ -14,7 +14,9 @@ impl Kept {
     /// Removes up to `limit` messages from before a time, the oldest first; how many went.
     pub async fn remove_before(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
         let sql = "SELECT place FROM messages WHERE at < $1 ORDER BY at LIMIT $2";
-        let query = sqlx::query_scalar(sql).bind(before.as_millisecond()).bind(limit);
+        let query = sqlx::query_scalar(sql)
+            .bind(before.as_millisecond())
+            .bind(limit);
         let places: Vec<i64> = query.fetch_all(&self.readers).await?;
         self.remove(&places).await
     }
@@ -25,21 +27,32 @@ impl Kept {
         let mut open = self.begin().await?;
         let connection = open.connection();
         // No life has this number, and places are never given out again.
-        for sql in
-            ["UPDATE chats SET session = -1, id = place WHERE session = $1", "DELETE FROM contacts WHERE session = $1"]
-        {
-            sqlx::query(sql).bind(session).execute(&mut *connection).await?;
+        for sql in [
+            "UPDATE chats SET session = -1, id = place WHERE session = $1",
+            "DELETE FROM contacts WHERE session = $1",
+        ] {
+            sqlx::query(sql)
+                .bind(session)
+                .execute(&mut *connection)
+                .await?;
         }
         let sql = "INSERT INTO forgotten (session, seq) SELECT $1, $2 WHERE $2 > (SELECT seq FROM progress) \
                    ON CONFLICT (session) DO UPDATE SET seq = max(forgotten.seq, excluded.seq)";
-        sqlx::query(sql).bind(session).bind(seq).execute(connection).await?;
+        sqlx::query(sql)
+            .bind(session)
+            .bind(seq)
+            .execute(connection)
+            .await?;
         Ok(open.commit().await?)
     }
 
     /// Removes up to `limit` messages of sessions that were forgotten; how many went.
     pub async fn remove_forgotten(&self, limit: u32) -> Result<u64, StoreError> {
         let sql = "SELECT m.place FROM chats c JOIN messages m ON m.chat = c.place WHERE c.session = -1 LIMIT $1";
-        let places: Vec<i64> = sqlx::query_scalar(sql).bind(limit).fetch_all(&self.readers).await?;
+        let places: Vec<i64> = sqlx::query_scalar(sql)
+            .bind(limit)
+            .fetch_all(&self.readers)
+            .await?;
         if places.is_empty() {
             let mut open = self.begin().await?;
             let sql = "DELETE FROM chats WHERE session = -1 \
@@ -87,12 +100,23 @@ impl Kept {
 
 /// From now on nobody finds a chat, and its messages go a few at a time: no life has this number, and places are never given
 /// out again.
-pub(super) async fn abandon(connection: &mut SqliteConnection, place: i64) -> Result<(), sqlx::Error> {
+pub(super) async fn abandon(
+    connection: &mut SqliteConnection,
+    place: i64,
+) -> Result<(), sqlx::Error> {
     let sql = "UPDATE chats SET session = -1, id = place WHERE place = $1";
-    sqlx::query(sql).bind(place).execute(connection).await.map(drop)
+    sqlx::query(sql)
+        .bind(place)
+        .execute(connection)
+        .await
+        .map(drop)
 }
 
-async fn delete(connection: &mut SqliteConnection, sql: &str, places: &[i64]) -> Result<(), sqlx::Error> {
+async fn delete(
+    connection: &mut SqliteConnection,
+    sql: &str,
+    places: &[i64],
+) -> Result<(), sqlx::Error> {
     let mut sql = QueryBuilder::<Sqlite>::new(sql);
     let mut list = sql.separated(", ");
     for place in places {

@@ -28,7 +28,11 @@ pub enum Change {
     /// An emoji was put to a message; `None`: taken back.
     Reaction { of: About, emoji: Option<String> },
     /// How far a message of the account has come; never goes back.
-    Status { chat: String, id: String, status: KeptStatus },
+    Status {
+        chat: String,
+        id: String,
+        status: KeptStatus,
+    },
     /// What a chat is like now. A group's name is its subject.
     Chat { chat: Person, change: ChatChange },
     /// Two were taken for two, and are one person in one chat.
@@ -110,7 +114,9 @@ impl Change {
     pub fn chat(&self) -> Option<&str> {
         match self {
             Self::Message(new) => Some(&new.chat),
-            Self::Edited { of, .. } | Self::Deleted { of, .. } | Self::Reaction { of, .. } => Some(&of.chat),
+            Self::Edited { of, .. } | Self::Deleted { of, .. } | Self::Reaction { of, .. } => {
+                Some(&of.chat)
+            }
             Self::Seen { chat } | Self::Status { chat, .. } => Some(chat),
             Self::Chat { chat, .. } => Some(&chat.id),
             Self::Contact(_) | Self::Merged { .. } => None,
@@ -129,7 +135,9 @@ impl Change {
                 Some(from) => Some(from.clone()),
                 None => (!is_group(&new.chat)).then(|| by_address(&new.chat)),
             },
-            Self::Edited { of, .. } | Self::Deleted { of, .. } | Self::Reaction { of, .. } => of.by.clone(),
+            Self::Edited { of, .. } | Self::Deleted { of, .. } | Self::Reaction { of, .. } => {
+                of.by.clone()
+            }
             Self::Chat { chat, .. } => (!is_group(&chat.id)).then(|| chat.clone()),
             Self::Contact(person) => Some(person.clone()),
             Self::Seen { .. } | Self::Status { .. } | Self::Merged { .. } => None,
@@ -141,7 +149,12 @@ impl Change {
 pub(super) fn by_address(id: &str) -> Person {
     let phone = id.strip_suffix("@s.whatsapp.net").map(str::to_owned);
     let lid = id.ends_with("@lid").then(|| id.to_owned());
-    Person { id: id.to_owned(), phone, lid, ..Person::default() }
+    Person {
+        id: id.to_owned(),
+        phone,
+        lid,
+        ..Person::default()
+    }
 }
 
 /// Whether a chat has more than two in it.

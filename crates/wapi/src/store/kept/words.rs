@@ -16,37 +16,70 @@ const MOST_WORDS: usize = 32;
 pub(super) fn of_message(message: &Message) -> String {
     let mut said: Vec<&str> = Vec::new();
     if let Some((_, file)) = message.content.file() {
-        said.extend([&file.caption, &file.filename].into_iter().flatten().map(String::as_str));
+        said.extend(
+            [&file.caption, &file.filename]
+                .into_iter()
+                .flatten()
+                .map(String::as_str),
+        );
     }
     match &message.content {
         Content::Text { text } => said.push(&text.body),
         Content::Location { location } => {
-            said.extend([&location.name, &location.address].into_iter().flatten().map(String::as_str));
+            said.extend(
+                [&location.name, &location.address]
+                    .into_iter()
+                    .flatten()
+                    .map(String::as_str),
+            );
         }
         Content::LiveLocation { live_location } => said.extend(live_location.caption.as_deref()),
-        Content::Contacts { contacts } => said.extend(contacts.iter().map(|contact| contact.name.as_str())),
+        Content::Contacts { contacts } => {
+            said.extend(contacts.iter().map(|contact| contact.name.as_str()))
+        }
         Content::Poll { poll } => {
             said.push(&poll.question);
             said.extend(poll.options.iter().map(String::as_str));
         }
-        Content::Interactive { interactive } => said.extend(interactive.body.as_ref().map(|body| body.text.as_str())),
+        Content::Interactive { interactive } => {
+            said.extend(interactive.body.as_ref().map(|body| body.text.as_str()))
+        }
         Content::Event { event } => {
             said.push(&event.name);
             said.extend(event.description.as_deref());
         }
         Content::Product { product } => {
-            let words = [&product.title, &product.description, &product.body, &product.footer];
+            let words = [
+                &product.title,
+                &product.description,
+                &product.body,
+                &product.footer,
+            ];
             said.extend(words.into_iter().flatten().map(String::as_str));
         }
         Content::Order { order } => {
-            said.extend([&order.title, &order.message].into_iter().flatten().map(String::as_str));
+            said.extend(
+                [&order.title, &order.message]
+                    .into_iter()
+                    .flatten()
+                    .map(String::as_str),
+            );
         }
         Content::GroupInvite { group_invite } => {
-            said.extend([&group_invite.name, &group_invite.caption].into_iter().flatten().map(String::as_str));
+            said.extend(
+                [&group_invite.name, &group_invite.caption]
+                    .into_iter()
+                    .flatten()
+                    .map(String::as_str),
+            );
         }
         _ => {}
     }
-    let words: Vec<String> = said.iter().flat_map(|text| words(text)).map(|word| word.text).collect();
+    let words: Vec<String> = said
+        .iter()
+        .flat_map(|text| words(text))
+        .map(|word| word.text)
+        .collect();
     words.join(" ")
 }
 
@@ -55,17 +88,36 @@ pub(super) fn of_message(message: &Message) -> String {
 pub(super) fn question(asked: &str) -> Option<String> {
     let asked: String = asked.chars().take(LONGEST).collect();
     // What stands together in the question must stand together in the text.
-    let phrases: Vec<Vec<Word>> = asked.split_whitespace().map(words).filter(|words| !words.is_empty()).collect();
+    let phrases: Vec<Vec<Word>> = asked
+        .split_whitespace()
+        .map(words)
+        .filter(|words| !words.is_empty())
+        .collect();
     if phrases.is_empty() {
         return None;
     }
     let phrase = |words: &Vec<Word>| {
-        let texts: Vec<&str> = words.iter().take(MOST_WORDS).map(|word| word.text.as_str()).collect();
+        let texts: Vec<&str> = words
+            .iter()
+            .take(MOST_WORDS)
+            .map(|word| word.text.as_str())
+            .collect();
         // Somebody who types has perhaps not finished the word.
-        let begins = if words.last().is_some_and(|word| word.goes_on) { "*" } else { "" };
+        let begins = if words.last().is_some_and(|word| word.goes_on) {
+            "*"
+        } else {
+            ""
+        };
         format!("\"{}\"{begins}", texts.join(" "))
     };
-    Some(phrases.iter().take(MOST_WORDS).map(phrase).collect::<Vec<_>>().join(" "))
+    Some(
+        phrases
+            .iter()
+            .take(MOST_WORDS)
+            .map(phrase)
+            .collect::<Vec<_>>()
+            .join(" "),
+    )
 }
 
 struct Word {
@@ -78,15 +130,23 @@ fn words(text: &str) -> Vec<Word> {
     let mut words = Vec::new();
     let mut current = String::new();
     for character in text.chars().filter(|character| !is_decoration(*character)) {
-        if character.is_alphanumeric() && !has_no_blanks(character) || is_mark(character) && !current.is_empty() {
+        if character.is_alphanumeric() && !has_no_blanks(character)
+            || is_mark(character) && !current.is_empty()
+        {
             current.push(plain(character));
             continue;
         }
         finish(&mut words, &mut current);
         if is_emoji(character) {
-            words.push(Word { text: format!("emoji{:x}", u32::from(character)), goes_on: false });
+            words.push(Word {
+                text: format!("emoji{:x}", u32::from(character)),
+                goes_on: false,
+            });
         } else if has_no_blanks(character) && (character.is_alphanumeric() || is_mark(character)) {
-            words.push(Word { text: character.to_string(), goes_on: false });
+            words.push(Word {
+                text: character.to_string(),
+                goes_on: false,
+            });
         }
     }
     finish(&mut words, &mut current);
@@ -95,7 +155,10 @@ fn words(text: &str) -> Vec<Word> {
 
 fn finish(words: &mut Vec<Word>, current: &mut String) {
     if !current.is_empty() {
-        words.push(Word { text: std::mem::take(current), goes_on: true });
+        words.push(Word {
+            text: std::mem::take(current),
+            goes_on: true,
+        });
     }
 }
 

@@ -50,12 +50,15 @@ enum Ending {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let message = (0..2_u8, 0..3_u8, 0..30_u8, 0..KINDS.len()).prop_map(|(session, chat, number, kind)| Message {
-        session,
-        chat,
-        number,
-        kind,
-    });
+    let message =
+        (0..2_u8, 0..3_u8, 0..30_u8, 0..KINDS.len()).prop_map(|(session, chat, number, kind)| {
+            Message {
+                session,
+                chat,
+                number,
+                kind,
+            }
+        });
     let ending = prop_oneof![
         4 => Just(Ending::Delivered),
         3 => (0..60_i64).prop_map(|seconds| Ending::Again { seconds }),
@@ -116,28 +119,48 @@ impl Model {
             let wants = |types: &[&str]| types.is_empty() || types.contains(&KINDS[message.kind]);
             for (endpoint, _) in ENDPOINTS.iter().filter(|(_, types)| wants(types)) {
                 let lane = (*endpoint, message.session, message.chat, None);
-                self.lanes.entry(lane).or_insert((VecDeque::new(), now)).0.push_back(message);
+                self.lanes
+                    .entry(lane)
+                    .or_insert((VecDeque::new(), now))
+                    .0
+                    .push_back(message);
             }
         }
     }
 
     /// The lanes whose first is due, in the order of their names.
     fn due(&self, now: Timestamp) -> Vec<Lane> {
-        self.lanes.iter().filter(|(_, (_, due_at))| *due_at <= now).map(|(lane, _)| *lane).collect()
+        self.lanes
+            .iter()
+            .filter(|(_, (_, due_at))| *due_at <= now)
+            .map(|(lane, _)| *lane)
+            .collect()
     }
 
     fn next_due(&self, now: Timestamp) -> Option<Timestamp> {
-        self.lanes.values().map(|(_, due_at)| *due_at).filter(|due_at| *due_at > now).min()
+        self.lanes
+            .values()
+            .map(|(_, due_at)| *due_at)
+            .filter(|due_at| *due_at > now)
+            .min()
     }
 
     fn first(&self, lane: &Lane) -> Message {
-        *self.lanes[lane].0.front().expect("a lane without anything is gone")
+        *self.lanes[lane]
+            .0
+            .front()
+            .expect("a lane without anything is gone")
     }
 
     /// What `Due` says of a lane's first.
     fn shown(&self, lane: &Lane) -> (&'static str, Message, u32, bool) {
         let message = self.first(lane);
-        (lane.0, message, self.attempts.get(&(lane.0, message)).copied().unwrap_or(0), lane.3.is_some())
+        (
+            lane.0,
+            message,
+            self.attempts.get(&(lane.0, message)).copied().unwrap_or(0),
+            lane.3.is_some(),
+        )
     }
 
     fn settle(&mut self, lane: Lane, ending: Ending, now: Timestamp) {
@@ -145,10 +168,15 @@ impl Model {
         *self.attempts.entry((lane.0, message)).or_default() += 1;
         let later = |seconds| now + SignedDuration::from_secs(seconds);
         match ending {
-            Ending::Again { seconds } => self.lanes.get_mut(&lane).expect("it is due").1 = later(seconds),
+            Ending::Again { seconds } => {
+                self.lanes.get_mut(&lane).expect("it is due").1 = later(seconds)
+            }
             Ending::Aside { seconds } if lane.3.is_none() => {
                 self.leave(lane, now);
-                self.lanes.insert((lane.0, lane.1, lane.2, Some(message)), ([message].into(), later(seconds)));
+                self.lanes.insert(
+                    (lane.0, lane.1, lane.2, Some(message)),
+                    ([message].into(), later(seconds)),
+                );
             }
             // The schedule never asks for it twice; the store lets it pass.
             Ending::Aside { .. } => {}
@@ -179,8 +207,17 @@ struct Pair {
 }
 
 fn event(message: &Message) -> NewEvent {
-    let Message { session, chat, number, kind } = message;
-    let key = MessageKey { chat: format!("chat {chat}"), sender: "ann".to_owned(), id: number.to_string() };
+    let Message {
+        session,
+        chat,
+        number,
+        kind,
+    } = message;
+    let key = MessageKey {
+        chat: format!("chat {chat}"),
+        sender: "ann".to_owned(),
+        id: number.to_string(),
+    };
     NewEvent {
         id: format!("evt_{}", rand::random::<u64>()),
         session: Life::test(i64::from(*session) + 1, &format!("session {session}")),
@@ -192,43 +229,82 @@ fn event(message: &Message) -> NewEvent {
 }
 
 fn of(due: &Due) -> (&'static str, Message, u32, bool) {
-    let number = |text: &str| text.rsplit(' ').next().and_then(|last| last.parse().ok()).expect("a number at its end");
-    let endpoint = ENDPOINTS.iter().find(|(name, _)| *name == due.endpoint).expect("one of ours").0;
-    let kind = KINDS.iter().position(|kind| *kind == due.kind).expect("one of ours");
+    let number = |text: &str| {
+        text.rsplit(' ')
+            .next()
+            .and_then(|last| last.parse().ok())
+            .expect("a number at its end")
+    };
+    let endpoint = ENDPOINTS
+        .iter()
+        .find(|(name, _)| *name == due.endpoint)
+        .expect("one of ours")
+        .0;
+    let kind = KINDS
+        .iter()
+        .position(|kind| *kind == due.kind)
+        .expect("one of ours");
     let id = &due.message.as_ref().expect("it is about a message").id;
-    let message = Message { session: number(due.session.name()), chat: number(&due.chat), number: number(id), kind };
+    let message = Message {
+        session: number(due.session.name()),
+        chat: number(&due.chat),
+        number: number(id),
+        kind,
+    };
     (endpoint, message, due.attempts, due.is_aside)
 }
 
 impl Pair {
     async fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let time = Still(Arc::new(Mutex::new(Timestamp::UNIX_EPOCH + SignedDuration::from_hours(1))));
+        let time = Still(Arc::new(Mutex::new(
+            Timestamp::UNIX_EPOCH + SignedDuration::from_hours(1),
+        )));
         let store = Self::open(&folder, &time).await;
         for (endpoint, types) in ENDPOINTS {
-            store.put_endpoint(endpoint, "http://127.0.0.1/", types).await.expect("it is saved");
+            store
+                .put_endpoint(endpoint, "http://127.0.0.1/", types)
+                .await
+                .expect("it is saved");
         }
-        Self { folder, store, model: Model::default(), time, done: BTreeSet::new(), handed: BTreeSet::new() }
+        Self {
+            folder,
+            store,
+            model: Model::default(),
+            time,
+            done: BTreeSet::new(),
+            handed: BTreeSet::new(),
+        }
     }
 
     async fn open(folder: &tempfile::TempDir, time: &Still) -> Store {
-        Store::open(&folder.path().join("wapi.db"), Clock::new(time.clone())).await.expect("it opens")
+        Store::open(&folder.path().join("wapi.db"), Clock::new(time.clone()))
+            .await
+            .expect("it opens")
     }
 
     async fn take(&mut self, step: &Step) -> Result<(), TestCaseError> {
         match step {
             Step::Append(messages) => {
-                self.store.append(messages.iter().map(event).collect()).await.expect("it is saved");
+                self.store
+                    .append(messages.iter().map(event).collect())
+                    .await
+                    .expect("it is saved");
                 self.model.append(messages, self.time.now());
             }
-            Step::Settle { which, ending, times } => self.settle(*which, *ending, *times).await?,
+            Step::Settle {
+                which,
+                ending,
+                times,
+            } => self.settle(*which, *ending, *times).await?,
             Step::Pass { seconds } => self.time.pass(*seconds),
             Step::Restart => {
                 self.store.close().await;
                 self.store = Self::open(&self.folder, &self.time).await;
             }
         }
-        self.hand_out(matches!(step, Step::Pass { .. } | Step::Restart)).await?;
+        self.hand_out(matches!(step, Step::Pass { .. } | Step::Restart))
+            .await?;
         self.agree().await
     }
 
@@ -248,40 +324,81 @@ impl Pair {
     }
 
     async fn due(&self) -> Vec<Due> {
-        self.store.due(self.time.now(), 1_000).await.expect("it can be read")
+        self.store
+            .due(self.time.now(), 1_000)
+            .await
+            .expect("it can be read")
     }
 
     /// Both say the same of what is due.
     async fn agree(&self) -> Result<(), TestCaseError> {
         let now = self.time.now();
         let mut stored: Vec<_> = self.due().await.iter().map(of).collect();
-        let mut modelled: Vec<_> = self.model.due(now).iter().map(|lane| self.model.shown(lane)).collect();
+        let mut modelled: Vec<_> = self
+            .model
+            .due(now)
+            .iter()
+            .map(|lane| self.model.shown(lane))
+            .collect();
         stored.sort_unstable();
         modelled.sort_unstable();
         prop_assert_eq!(&stored, &modelled);
-        prop_assert_eq!(self.store.next_due(now).await.expect("it can be read"), self.model.next_due(now));
-        let again = stored.iter().find(|(endpoint, message, ..)| self.done.contains(&(*endpoint, *message)));
+        prop_assert_eq!(
+            self.store.next_due(now).await.expect("it can be read"),
+            self.model.next_due(now)
+        );
+        let again = stored
+            .iter()
+            .find(|(endpoint, message, ..)| self.done.contains(&(*endpoint, *message)));
         prop_assert_eq!(again, None, "it comes again");
         Ok(())
     }
 
-    async fn settle(&mut self, which: usize, ending: Ending, times: usize) -> Result<(), TestCaseError> {
+    async fn settle(
+        &mut self,
+        which: usize,
+        ending: Ending,
+        times: usize,
+    ) -> Result<(), TestCaseError> {
         let now = self.time.now();
         let lanes = self.model.due(now);
-        let Some(&lane) = (!lanes.is_empty()).then(|| &lanes[which % lanes.len()]) else { return Ok(()) };
+        let Some(&lane) = (!lanes.is_empty()).then(|| &lanes[which % lanes.len()]) else {
+            return Ok(());
+        };
         // Outcomes that fail are told once by the worker; that it was taken may be told again when nobody knows whether it was saved.
-        let times = if matches!(ending, Ending::Again { .. }) { 1 } else { times };
-        let ending =
-            if lane.3.is_some() && matches!(ending, Ending::Aside { .. }) { Ending::Delivered } else { ending };
+        let times = if matches!(ending, Ending::Again { .. }) {
+            1
+        } else {
+            times
+        };
+        let ending = if lane.3.is_some() && matches!(ending, Ending::Aside { .. }) {
+            Ending::Delivered
+        } else {
+            ending
+        };
         let shown = self.model.shown(&lane);
-        let delivery = self.due().await.iter().find(|due| of(due) == shown).map(|due| due.delivery);
-        let Some(delivery) = delivery else { return Err(TestCaseError::fail(format!("{shown:?} is not due"))) };
+        let delivery = self
+            .due()
+            .await
+            .iter()
+            .find(|due| of(due) == shown)
+            .map(|due| due.delivery);
+        let Some(delivery) = delivery else {
+            return Err(TestCaseError::fail(format!("{shown:?} is not due")));
+        };
         for _ in 0..times {
-            self.store.settle(Settled { delivery, outcome: outcome(ending, now) }).await.expect("it is saved");
+            self.store
+                .settle(Settled {
+                    delivery,
+                    outcome: outcome(ending, now),
+                })
+                .await
+                .expect("it is saved");
         }
         if matches!(ending, Ending::Aside { .. }) && times > 1 {
             // Each time it is told counts as an attempt.
-            *self.model.attempts.entry((lane.0, shown.1)).or_default() += u32::try_from(times - 1).expect("few");
+            *self.model.attempts.entry((lane.0, shown.1)).or_default() +=
+                u32::try_from(times - 1).expect("few");
         }
         if matches!(ending, Ending::Delivered | Ending::Dead) {
             self.done.insert((lane.0, shown.1));
@@ -295,7 +412,12 @@ impl Pair {
         self.take(&Step::Restart).await?;
         self.take(&Step::Pass { seconds: 3_600 }).await?;
         while !self.model.due(self.time.now()).is_empty() {
-            self.take(&Step::Settle { which: 0, ending: Ending::Delivered, times: 1 }).await?;
+            self.take(&Step::Settle {
+                which: 0,
+                ending: Ending::Delivered,
+                times: 1,
+            })
+            .await?;
         }
         prop_assert!(self.model.lanes.is_empty());
         self.store.close().await;
@@ -304,11 +426,19 @@ impl Pair {
 }
 
 fn outcome(ending: Ending, now: Timestamp) -> Outcome {
-    let (error, due_at) = (Failed::from("it answered 500"), |seconds| now + SignedDuration::from_secs(seconds));
+    let (error, due_at) = (Failed::from("it answered 500"), |seconds| {
+        now + SignedDuration::from_secs(seconds)
+    });
     match ending {
         Ending::Delivered => Outcome::Delivered,
-        Ending::Again { seconds } => Outcome::Again { error, due_at: due_at(seconds) },
-        Ending::Aside { seconds } => Outcome::Aside { error, due_at: due_at(seconds) },
+        Ending::Again { seconds } => Outcome::Again {
+            error,
+            due_at: due_at(seconds),
+        },
+        Ending::Aside { seconds } => Outcome::Aside {
+            error,
+            due_at: due_at(seconds),
+        },
         Ending::Dead => Outcome::Dead { error },
     }
 }

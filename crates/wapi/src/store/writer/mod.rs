@@ -15,7 +15,9 @@ use super::endpoints::Subscriber;
 use super::failure::Failure;
 use super::fresh::{Fresh, News, Turns};
 use super::lives::{self, Lives, Unsaved};
-use super::{NewEvent, Payload, Settled, StoreError, deliveries, ended, endpoints, events, payloads};
+use super::{
+    NewEvent, Payload, Settled, StoreError, deliveries, ended, endpoints, events, payloads,
+};
 use crate::clock::Clock;
 use crate::lifecycle::Lifecycle;
 use crate::meters::Meters;
@@ -58,13 +60,18 @@ impl Shared {
     }
 
     fn trouble(&self) -> Option<StoreError> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.trouble
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     fn set_trouble(&self, trouble: Option<StoreError>) {
         let mut current = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         match (&*current, &trouble) {
-            (None, Some(error)) => tracing::error!(%error, "nothing can be saved; WhatsApp keeps what comes in"),
+            (None, Some(error)) => {
+                tracing::error!(%error, "nothing can be saved; WhatsApp keeps what comes in")
+            }
             (Some(_), None) => tracing::info!("saving works again"),
             _ => {}
         }
@@ -107,11 +114,21 @@ impl Writer {
 
     /// Returns once it is under way.
     pub async fn keep_payload(&self, payload: Payload) -> Result<(), StoreError> {
-        self.orders.send(Order::Payload(payload)).await.map_err(|_| ended())
+        self.orders
+            .send(Order::Payload(payload))
+            .await
+            .map_err(|_| ended())
     }
 
     pub async fn change<C: Change>(&self, change: C) -> Result<C::Answer, StoreError> {
-        self.order(|done| Order::Other(Box::new(Asked { change, answer: None, done }))).await
+        self.order(|done| {
+            Order::Other(Box::new(Asked {
+                change,
+                answer: None,
+                done,
+            }))
+        })
+        .await
     }
 
     async fn order<T>(
@@ -227,13 +244,19 @@ impl Task {
     /// A write that changes nothing, to see whether writing works again.
     async fn probe(&mut self) {
         let outcome = self.touch().await;
-        self.shared.set_trouble(outcome.map_err(Failure::into_error).err());
+        self.shared
+            .set_trouble(outcome.map_err(Failure::into_error).err());
     }
 
     /// Writes without changing anything: the first page of the file always, whatever is in the tables.
     async fn touch(&mut self) -> Result<(), Failure> {
         let (done, _) = oneshot::channel();
-        self.commit(&mut [Order::Other(Box::new(Asked { change: Touch, answer: None, done }))]).await
+        self.commit(&mut [Order::Other(Box::new(Asked {
+            change: Touch,
+            answer: None,
+            done,
+        }))])
+        .await
     }
 
     /// One transaction, which will be there or not whatever comes, when this returns.
@@ -241,7 +264,9 @@ impl Task {
     /// somebody was told had failed, and has asked for again. So something else is written in its place first.
     async fn commit_or_undo(&mut self, orders: &mut [Order]) -> Result<(), Failure> {
         let outcome = self.commit(orders).await;
-        let Err(Failure::Unsynced(error)) = &outcome else { return outcome };
+        let Err(Failure::Unsynced(error)) = &outcome else {
+            return outcome;
+        };
         self.shared.set_trouble(Some(error.clone()));
         let until = self.clock.uptime() + DOUBT;
         while self.touch().await.is_err() && self.clock.uptime() < until {
@@ -256,42 +281,72 @@ impl Task {
     async fn commit(&mut self, orders: &mut [Order]) -> Result<(), Failure> {
         let started = self.clock.uptime();
         self.last_begun = started;
-        self.last_had = orders.iter().filter(|order| order.payload().is_none()).count();
+        self.last_had = orders
+            .iter()
+            .filter(|order| order.payload().is_none())
+            .count();
         // The lock for writing is taken at once: a transaction that starts with a question could find it taken later and fail.
-        sqlx::query("BEGIN IMMEDIATE").execute(&mut self.connection).await.map_err(Failure::database)?;
+        sqlx::query("BEGIN IMMEDIATE")
+            .execute(&mut self.connection)
+            .await
+            .map_err(Failure::database)?;
         // A change that panics is one that failed; the writer is everybody's.
         let mut news = News::default();
         let (begun, change) = self.lives.unsaved();
-        let mut outcome = match self.lifecycle.clone().caught(self.write(orders, &begun, &mut news)).await {
+        let mut outcome = match self
+            .lifecycle
+            .clone()
+            .caught(self.write(orders, &begun, &mut news))
+            .await
+        {
             Some(written) => written.map_err(|error| Failure::Change(error.into())),
             None => Err(Failure::Panic),
         };
         if outcome.is_ok() {
-            outcome = sqlx::query("COMMIT").execute(&mut self.connection).await.map(drop).map_err(Failure::commit);
+            outcome = sqlx::query("COMMIT")
+                .execute(&mut self.connection)
+                .await
+                .map(drop)
+                .map_err(Failure::commit);
         }
         if outcome.is_err() {
             // Fails when SQLite has done it already, and then there is nothing to do.
             let _ = sqlx::query("ROLLBACK").execute(&mut self.connection).await;
             self.meters.failed_commits.add(1);
             // Whether it reached the disk all the same is not known.
-            news = News { is_unusual: true, ..News::default() };
+            news = News {
+                is_unusual: true,
+                ..News::default()
+            };
             self.subscribers = None;
         } else {
             self.lives.saved(change);
             self.meters.commit_changes.observe(orders.len() as f64);
-            self.meters.commit_seconds.observe_time(self.clock.uptime().saturating_sub(started));
+            self.meters
+                .commit_seconds
+                .observe_time(self.clock.uptime().saturating_sub(started));
         }
         self.shared.turns().follow(news);
         outcome
     }
 
-    async fn write(&mut self, orders: &mut [Order], begun: &[Unsaved], news: &mut News) -> Result<(), sqlx::Error> {
+    async fn write(
+        &mut self,
+        orders: &mut [Order],
+        begun: &[Unsaved],
+        news: &mut News,
+    ) -> Result<(), sqlx::Error> {
         let (connection, now) = (&mut self.connection, self.clock.now());
         // First, so that nothing is of a life that nobody knows.
         lives::save(connection, begun).await?;
         let (mut appended, mut settled) = (Vec::new(), Vec::new());
         // First, so that whoever asks for one finds it.
-        payloads::keep(connection, &orders.iter().filter_map(Order::payload).collect::<Vec<_>>(), now).await?;
+        payloads::keep(
+            connection,
+            &orders.iter().filter_map(Order::payload).collect::<Vec<_>>(),
+            now,
+        )
+        .await?;
         for order in orders {
             match order {
                 Order::Append(events, _) => appended.extend(&*events),

@@ -37,7 +37,11 @@ pub(super) enum Order {
 
 impl Order {
     pub const fn payload(&self) -> Option<&Payload> {
-        if let Self::Payload(payload) = self { Some(payload) } else { None }
+        if let Self::Payload(payload) = self {
+            Some(payload)
+        } else {
+            None
+        }
     }
 
     /// Whoever asked may have stopped waiting; that is nobody's fault.
@@ -57,7 +61,11 @@ impl Order {
 /// A [`Change`] of any kind, and who waits for it.
 #[async_trait]
 pub(super) trait Erased: Send {
-    async fn write(&mut self, connection: &mut SqliteConnection, now: Timestamp) -> Result<(), sqlx::Error>;
+    async fn write(
+        &mut self,
+        connection: &mut SqliteConnection,
+        now: Timestamp,
+    ) -> Result<(), sqlx::Error>;
     /// Of one that was written; see [`Change::moves_lanes`].
     fn moves_lanes(&self) -> bool;
     fn answer(self: Box<Self>, outcome: Result<(), StoreError>);
@@ -72,7 +80,11 @@ pub(super) struct Asked<C: Change> {
 
 #[async_trait]
 impl<C: Change> Erased for Asked<C> {
-    async fn write(&mut self, connection: &mut SqliteConnection, now: Timestamp) -> Result<(), sqlx::Error> {
+    async fn write(
+        &mut self,
+        connection: &mut SqliteConnection,
+        now: Timestamp,
+    ) -> Result<(), sqlx::Error> {
         self.answer = Some(self.change.write(connection, now).await?);
         Ok(())
     }
@@ -94,10 +106,20 @@ pub(super) struct Touch;
 impl Change for Touch {
     type Answer = ();
 
-    async fn write(&self, connection: &mut SqliteConnection, _: Timestamp) -> Result<(), sqlx::Error> {
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        _: Timestamp,
+    ) -> Result<(), sqlx::Error> {
         // SQLite writes the page that this number is on whether or not it is another one.
-        let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await?;
-        connection.execute(sqlx::AssertSqlSafe(format!("PRAGMA user_version = {version}"))).await?;
+        let version: i64 = sqlx::query_scalar("PRAGMA user_version")
+            .fetch_one(&mut *connection)
+            .await?;
+        connection
+            .execute(sqlx::AssertSqlSafe(format!(
+                "PRAGMA user_version = {version}"
+            )))
+            .await?;
         Ok(())
     }
 }

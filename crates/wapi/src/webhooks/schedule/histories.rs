@@ -17,20 +17,31 @@ struct Step {
 
 fn step() -> impl Strategy<Value = Step> {
     let wish = prop_oneof![2 => Just(None), 1 => (0..40 * HOUR).prop_map(Some)];
-    (any::<bool>(), wish, any::<bool>(), 0.0..1.0, prop_oneof![0..3_u64, 0..5 * HOUR]).prop_map(
-        |(is_about_the_event, wish, endpoint_works, dice, late)| Step {
-            is_about_the_event,
-            wish,
-            endpoint_works,
-            dice,
-            late,
-        },
+    (
+        any::<bool>(),
+        wish,
+        any::<bool>(),
+        0.0..1.0,
+        prop_oneof![0..3_u64, 0..5 * HOUR],
     )
+        .prop_map(
+            |(is_about_the_event, wish, endpoint_works, dice, late)| Step {
+                is_about_the_event,
+                wish,
+                endpoint_works,
+                dice,
+                late,
+            },
+        )
 }
 
 /// A history in which nobody wishes anything and every attempt is made in time.
 fn plain_step() -> impl Strategy<Value = Step> {
-    step().prop_map(|step| Step { wish: None, late: 0, ..step })
+    step().prop_map(|step| Step {
+        wish: None,
+        late: 0,
+        ..step
+    })
 }
 
 fn seconds(from: Timestamp, to: Timestamp) -> f64 {
@@ -46,7 +57,11 @@ struct Delivery {
 
 impl Delivery {
     fn new() -> Self {
-        Self { now: Timestamp::UNIX_EPOCH, failing_since: Timestamp::UNIX_EPOCH, is_aside: false }
+        Self {
+            now: Timestamp::UNIX_EPOCH,
+            failing_since: Timestamp::UNIX_EPOCH,
+            is_aside: false,
+        }
     }
 
     /// One attempt that fails, as the worker tells it; `None` when it was the last.
@@ -56,17 +71,30 @@ impl Delivery {
             is_about_the_event: step.is_about_the_event,
             retry_after: step.wish.map(Duration::from_secs),
         };
-        let (failing_since, is_aside, endpoint_works) = (self.failing_since, self.is_aside, step.endpoint_works);
-        let standing = Standing { attempts, failing_since, is_aside, endpoint_works };
+        let (failing_since, is_aside, endpoint_works) =
+            (self.failing_since, self.is_aside, step.endpoint_works);
+        let standing = Standing {
+            attempts,
+            failing_since,
+            is_aside,
+            endpoint_works,
+        };
         let due_at = match after(failure, standing, self.now, step.dice) {
-            Outcome::Delivered => return Err(TestCaseError::fail("it failed, and is called delivered")),
+            Outcome::Delivered => {
+                return Err(TestCaseError::fail("it failed, and is called delivered"));
+            }
             Outcome::Dead { .. } => {
                 self.may_die(step)?;
                 return Ok(None);
             }
-            Outcome::Overtaken { .. } => return Err(TestCaseError::fail("nothing waits behind it")),
+            Outcome::Overtaken { .. } => {
+                return Err(TestCaseError::fail("nothing waits behind it"));
+            }
             Outcome::Hold { retry_at, .. } => {
-                prop_assert!(!step.endpoint_works && !self.is_aside, "it holds its chat without need");
+                prop_assert!(
+                    !step.endpoint_works && !self.is_aside,
+                    "it holds its chat without need"
+                );
                 retry_at
             }
             Outcome::Again { due_at, .. } => {
@@ -86,7 +114,10 @@ impl Delivery {
     fn may_wait(&self, step: &Step, due_at: Timestamp) -> Result<(), TestCaseError> {
         let waits = seconds(self.failing_since, due_at);
         let is_bound = step.endpoint_works && !self.is_aside;
-        prop_assert!(!is_bound || waits < PATIENCE.as_secs_f64(), "its chat waits {waits} s while the endpoint works");
+        prop_assert!(
+            !is_bound || waits < PATIENCE.as_secs_f64(),
+            "its chat waits {waits} s while the endpoint works"
+        );
         Ok(())
     }
 
@@ -100,7 +131,10 @@ impl Delivery {
     /// Order is given up once, and never because of an outage.
     fn may_step_aside(&self, step: &Step) -> Result<(), TestCaseError> {
         prop_assert!(!self.is_aside, "it steps aside twice");
-        prop_assert!(step.endpoint_works || step.is_about_the_event, "order was given up in an outage");
+        prop_assert!(
+            step.endpoint_works || step.is_about_the_event,
+            "order was given up in an outage"
+        );
         Ok(())
     }
 }

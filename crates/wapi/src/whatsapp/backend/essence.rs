@@ -29,11 +29,19 @@ pub(super) struct News(Vec<(u64, Option<u64>)>);
 
 impl Essences {
     /// What is new in these records.
-    pub fn news<'a>(&self, records: impl Iterator<Item = (&'a str, &'a [u8])>, lost: &[Place]) -> News {
+    pub fn news<'a>(
+        &self,
+        records: impl Iterator<Item = (&'a str, &'a [u8])>,
+        lost: &[Place],
+    ) -> News {
         let known = self.lock();
         let essences = records.map(|(name, record)| (number(&(name, lost)), essence(record, lost)));
         // What cannot be read may be anything.
-        News(essences.filter(|(name, essence)| essence.is_none() || known.get(name).copied() != *essence).collect())
+        News(
+            essences
+                .filter(|(name, essence)| essence.is_none() || known.get(name).copied() != *essence)
+                .collect(),
+        )
     }
 
     /// It was removed: whatever comes in its place is new.
@@ -80,14 +88,26 @@ fn essence(record: &[u8], lost: &[Place]) -> Option<u64> {
     Some(hasher.finish())
 }
 
-fn digest(mut bytes: &[u8], lost: &[&[u32]], hasher: &mut DefaultHasher) -> Result<(), DecodeError> {
+fn digest(
+    mut bytes: &[u8],
+    lost: &[&[u32]],
+    hasher: &mut DefaultHasher,
+) -> Result<(), DecodeError> {
     while !bytes.is_empty() {
         let field = bytes;
         let tag = Tag::decode(&mut bytes)?;
-        let inside: Vec<&[u32]> = lost.iter().filter_map(|place| place.strip_prefix(&[tag.field_number()])).collect();
-        if tag.wire_type() == WireType::LengthDelimited && !inside.is_empty() && !inside.contains(&&[][..]) {
+        let inside: Vec<&[u32]> = lost
+            .iter()
+            .filter_map(|place| place.strip_prefix(&[tag.field_number()]))
+            .collect();
+        if tag.wire_type() == WireType::LengthDelimited
+            && !inside.is_empty()
+            && !inside.contains(&&[][..])
+        {
             let length = usize::try_from(decode_varint(&mut bytes)?).unwrap_or(usize::MAX);
-            let (content, rest) = bytes.split_at_checked(length).ok_or(DecodeError::UnexpectedEof)?;
+            let (content, rest) = bytes
+                .split_at_checked(length)
+                .ok_or(DecodeError::UnexpectedEof)?;
             hasher.write_u32(tag.field_number());
             digest(content, &inside, hasher)?;
             bytes = rest;
@@ -111,8 +131,15 @@ mod tests {
     use super::*;
 
     fn chain(ratchet: u8, index: u32) -> Chain {
-        let key = ChainKey { index: Some(index), key: Some(vec![index as u8; 32].into()) };
-        Chain { sender_ratchet_key: Some(vec![ratchet; 33]), chain_key: MessageField::some(key), ..Default::default() }
+        let key = ChainKey {
+            index: Some(index),
+            key: Some(vec![index as u8; 32].into()),
+        };
+        Chain {
+            sender_ratchet_key: Some(vec![ratchet; 33]),
+            chain_key: MessageField::some(key),
+            ..Default::default()
+        }
     }
 
     /// A session whose own chain has come to `index`, of what is `reserved`, and the other's to `read`.
@@ -123,7 +150,10 @@ mod tests {
             receiver_chains: vec![chain(99, read)],
             ..Default::default()
         };
-        let record = wa::RecordStructure { current_session: MessageField::some(current), ..Default::default() };
+        let record = wa::RecordStructure {
+            current_session: MessageField::some(current),
+            ..Default::default()
+        };
         let mut bytes = record.encode_to_vec();
         // The engine's own field 100, a varint.
         bytes.extend([0xa0, 0x06, reserved]);
@@ -140,11 +170,26 @@ mod tests {
     #[test]
     fn only_what_a_promise_rests_on_is_news() {
         let essences = Essences::default();
-        assert!(is_news(&essences, &session(1, 0, 64, 0)), "nobody has seen it");
-        assert!(!is_news(&essences, &session(1, 30, 64, 0)), "it goes on within what is reserved");
-        assert!(!is_news(&essences, &session(1, 30, 64, 7)), "what was read can be read once more");
-        assert!(is_news(&essences, &session(1, 64, 127, 7)), "more is reserved");
-        assert!(is_news(&essences, &session(2, 0, 127, 8)), "the next message is sealed with another chain");
+        assert!(
+            is_news(&essences, &session(1, 0, 64, 0)),
+            "nobody has seen it"
+        );
+        assert!(
+            !is_news(&essences, &session(1, 30, 64, 0)),
+            "it goes on within what is reserved"
+        );
+        assert!(
+            !is_news(&essences, &session(1, 30, 64, 7)),
+            "what was read can be read once more"
+        );
+        assert!(
+            is_news(&essences, &session(1, 64, 127, 7)),
+            "more is reserved"
+        );
+        assert!(
+            is_news(&essences, &session(2, 0, 127, 8)),
+            "the next message is sealed with another chain"
+        );
         assert!(!is_news(&essences, &session(2, 1, 127, 9)));
     }
 

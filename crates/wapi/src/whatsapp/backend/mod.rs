@@ -29,8 +29,9 @@ use whatsapp_rust::wacore::stats::StorageResourceReport;
 use whatsapp_rust::wacore::store::Device;
 use whatsapp_rust::wacore::store::error::{Result, StoreError};
 use whatsapp_rust::wacore::store::traits::{
-    AppStateSyncKey, AppSyncStore, DeviceListRecord, DeviceStore, LidPnMappingEntry, MsgSecretEntry, MsgSecretStore,
-    PendingInboundKey, PendingInboundRow, ProtocolStore, SignalStore, TcTokenEntry,
+    AppStateSyncKey, AppSyncStore, DeviceListRecord, DeviceStore, LidPnMappingEntry,
+    MsgSecretEntry, MsgSecretStore, PendingInboundKey, PendingInboundRow, ProtocolStore,
+    SignalStore, TcTokenEntry,
 };
 
 use super::readiness::AppStateKeys;
@@ -76,20 +77,34 @@ impl Backend {
 
     /// Writes down which account the device is linked to, if it is to one and the file does not know.
     pub async fn keep_account(&self, device: &Device) -> Result<()> {
-        if device.pn.is_none() || self.knows_account.load(Ordering::Acquire) { Ok(()) } else { self.save(device).await }
+        if device.pn.is_none() || self.knows_account.load(Ordering::Acquire) {
+            Ok(())
+        } else {
+            self.save(device).await
+        }
     }
 
     /// Changes the file. It is synced when somebody asks for it.
     async fn write<T>(&self, change: impl Future<Output = Result<T>> + Send) -> Result<T> {
         let changed = change.await;
-        self.synced.note(changed.as_ref().err().map(|error| error as &dyn std::fmt::Display));
+        self.synced.note(
+            changed
+                .as_ref()
+                .err()
+                .map(|error| error as &dyn std::fmt::Display),
+        );
         changed
     }
 
     /// Keeps a message as it leaves, in the store's next commit instead of one of its own.
     async fn keep_payload(&self, chat: &str, id: &str, message: &[u8]) -> Result<()> {
         let (session, chat, id) = (self.session.life(), chat.to_owned(), id.to_owned());
-        let payload = Payload { session, chat, id, message: message.to_vec() };
+        let payload = Payload {
+            session,
+            chat,
+            id,
+            message: message.to_vec(),
+        };
         self.store.keep_payload(payload).await.map_err(database)
     }
 
@@ -101,14 +116,21 @@ impl Backend {
     }
 
     /// A key must not be on the disk before what it opened is.
-    async fn after_what_was_opened(&self, write: impl Future<Output = Result<()>> + Send) -> Result<()> {
+    async fn after_what_was_opened(
+        &self,
+        write: impl Future<Output = Result<()>> + Send,
+    ) -> Result<()> {
         self.opened.save().await.map_err(database)?;
         self.write(write).await
     }
 
     /// The same for a write after which the keys of what was opened until now are in the file. Where there is no news in it, nobody waits
     /// until it is synced.
-    async fn keep_keys(&self, news: News, write: impl Future<Output = Result<()>> + Send) -> Result<()> {
+    async fn keep_keys(
+        &self,
+        news: News,
+        write: impl Future<Output = Result<()>> + Send,
+    ) -> Result<()> {
         let moved = self.opened.moved();
         self.opened.save().await.map_err(database)?;
         if news.is_empty() {
@@ -340,7 +362,11 @@ pass_on! {
 }
 
 fn key(key: PendingInboundKey<'_>) -> MessageKey {
-    MessageKey { chat: key.chat.to_owned(), sender: key.sender.to_owned(), id: key.id.to_owned() }
+    MessageKey {
+        chat: key.chat.to_owned(),
+        sender: key.sender.to_owned(),
+        id: key.id.to_owned(),
+    }
 }
 
 pass_on! {

@@ -61,8 +61,13 @@ enum Standing {
 
 impl Books {
     fn standing(&self) -> Standing {
-        let ours = self.unsaved.iter().filter(|(_, unsaved)| unsaved.stage == Stage::Ours);
-        let ours: Vec<_> = ours.map(|(key, unsaved)| (key.clone(), unsaved.message.clone())).collect();
+        let ours = self
+            .unsaved
+            .iter()
+            .filter(|(_, unsaved)| unsaved.stage == Stage::Ours);
+        let ours: Vec<_> = ours
+            .map(|(key, unsaved)| (key.clone(), unsaved.message.clone()))
+            .collect();
         match (self.unsaved.is_empty(), ours.is_empty()) {
             (true, _) => Standing::Saved,
             (false, true) => Standing::WithInbox,
@@ -74,7 +79,13 @@ impl Books {
 impl Opened {
     pub fn new(session: Lifeline, store: Store) -> Self {
         let books = Mutex::default();
-        Self { session, store, books, answered: Notify::new(), keys: watch::Sender::default() }
+        Self {
+            session,
+            store,
+            books,
+            answered: Notify::new(),
+            keys: watch::Sender::default(),
+        }
     }
 
     /// The engine has opened these.
@@ -84,7 +95,13 @@ impl Opened {
             if !books.replayed.remove(&key) {
                 self.keys.send_modify(|keys| keys.moved += 1);
             }
-            books.unsaved.insert(key, Unsaved { message, stage: Stage::Ours });
+            books.unsaved.insert(
+                key,
+                Unsaved {
+                    message,
+                    stage: Stage::Ours,
+                },
+            );
         }
     }
 
@@ -95,14 +112,19 @@ impl Opened {
 
     /// The keys of so many messages are on the disk.
     pub fn keep_keys(&self, moved: u64) {
-        self.keys.send_modify(|keys| keys.kept = keys.kept.max(moved));
+        self.keys
+            .send_modify(|keys| keys.kept = keys.kept.max(moved));
     }
 
     /// Completes when the keys of all messages opened so far are on the disk.
     pub async fn keys_are_kept(&self) {
         let moved = self.moved();
         // The sender is ours, so waiting cannot fail.
-        let _ = self.keys.subscribe().wait_for(|keys| keys.kept >= moved).await;
+        let _ = self
+            .keys
+            .subscribe()
+            .wait_for(|keys| keys.kept >= moved)
+            .await;
     }
 
     /// The inbox saves these from now on; how that ends must be said with [`Handover::taken`], or it is taken for a failure.
@@ -137,7 +159,11 @@ impl Opened {
 
     /// The message, if it was opened before and is not known to be an event.
     pub async fn find(&self, key: &MessageKey) -> Result<Option<Vec<u8>>, StoreError> {
-        let unsaved = self.books().unsaved.get(key).map(|unsaved| unsaved.message.clone());
+        let unsaved = self
+            .books()
+            .unsaved
+            .get(key)
+            .map(|unsaved| unsaved.message.clone());
         if unsaved.is_some() {
             self.books().replayed.insert(key.clone());
             return Ok(unsaved);
@@ -159,9 +185,15 @@ impl Opened {
                 books.unsaved.remove(key);
                 books.replayed.remove(key);
             }
-            keys.into_iter().filter(|key| books.kept.remove(key)).collect()
+            keys.into_iter()
+                .filter(|key| books.kept.remove(key))
+                .collect()
         };
-        if kept.is_empty() { Ok(()) } else { self.store.release(&self.session.life(), kept).await }
+        if kept.is_empty() {
+            Ok(())
+        } else {
+            self.store.release(&self.session.life(), kept).await
+        }
     }
 
     fn mark(&self, keys: &[MessageKey], stage: Stage) {

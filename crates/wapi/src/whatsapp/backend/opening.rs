@@ -17,8 +17,16 @@ const PAGE_CACHE_KIB: u32 = 64;
 
 impl Backend {
     /// Opens a session's file, or makes it.
-    pub async fn open(session: Lifeline, file: &Path, opened: Arc<Opened>, store: Store, clock: Clock) -> Result<Self> {
-        let path = file.to_str().ok_or_else(|| StoreError::Connection("the data folder's path is not UTF-8".into()))?;
+    pub async fn open(
+        session: Lifeline,
+        file: &Path,
+        opened: Arc<Opened>,
+        store: Store,
+        clock: Clock,
+    ) -> Result<Self> {
+        let path = file
+            .to_str()
+            .ok_or_else(|| StoreError::Connection("the data folder's path is not UTF-8".into()))?;
         // What promises rest on is synced by us, and much of it at a time.
         let config = SqliteStoreConfig {
             synchronous: Synchronous::Normal,
@@ -30,12 +38,29 @@ impl Backend {
         let file = SqliteStore::with_config(path, config).await?;
         let keys = AppStateKeys::new(file.get_latest_sync_key_id().await?.is_some());
         let knows_account = AtomicBool::new(false);
-        Ok(Self { session, file, synced, essences, knows_account, opened, tokens, keys, store, clock })
+        Ok(Self {
+            session,
+            file,
+            synced,
+            essences,
+            knows_account,
+            opened,
+            tokens,
+            keys,
+            store,
+            clock,
+        })
     }
 
     /// The same on a disk of the test's own.
     #[cfg(test)]
-    pub fn on(self, sync_log: impl Fn(&Path) -> std::io::Result<()> + Send + Sync + 'static) -> Self {
-        Self { synced: Arc::new(self.synced.on(sync_log)), ..self }
+    pub fn on(
+        self,
+        sync_log: impl Fn(&Path) -> std::io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            synced: Arc::new(self.synced.on(sync_log)),
+            ..self
+        }
     }
 }

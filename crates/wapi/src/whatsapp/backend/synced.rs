@@ -42,7 +42,10 @@ impl Synced {
         Self::with(file, syncing_log())
     }
 
-    fn with(file: &Path, sync_log: impl Fn(&Path) -> io::Result<()> + Send + Sync + 'static) -> Self {
+    fn with(
+        file: &Path,
+        sync_log: impl Fn(&Path) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
         let mut log = file.as_os_str().to_owned();
         log.push("-wal");
         let state = State {
@@ -52,12 +55,21 @@ impl Synced {
             trouble: Mutex::default(),
         };
         let (state, turn) = (Arc::new(state), Arc::default());
-        Self { file: file.to_owned(), log: log.into(), sync_log: Arc::new(sync_log), state, turn }
+        Self {
+            file: file.to_owned(),
+            log: log.into(),
+            sync_log: Arc::new(sync_log),
+            state,
+            turn,
+        }
     }
 
     /// The same on a disk of the test's own.
     #[cfg(test)]
-    pub(super) fn on(&self, sync_log: impl Fn(&Path) -> io::Result<()> + Send + Sync + 'static) -> Self {
+    pub(super) fn on(
+        &self,
+        sync_log: impl Fn(&Path) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
         Self::with(&self.file, sync_log)
     }
 
@@ -71,7 +83,11 @@ impl Synced {
 
     /// What is wrong with the disk, as far as it said so.
     pub fn trouble(&self) -> Option<String> {
-        self.state.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.state
+            .trouble
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Returns when everything written so far is on the disk. On an error it may not be.
@@ -89,14 +105,21 @@ impl Synced {
         if self.state.is_doubtful.load(Ordering::Acquire) {
             return self.take_in(upto).await;
         }
-        let (state, sync_log, log) = (Arc::clone(&self.state), Arc::clone(&self.sync_log), self.log.clone());
+        let (state, sync_log, log) = (
+            Arc::clone(&self.state),
+            Arc::clone(&self.sync_log),
+            self.log.clone(),
+        );
         let synced = blocking(move || {
             let _turn = turn;
             let synced = sync_log(&log);
             state.ends(upto, &synced);
             synced
         });
-        match synced.await.unwrap_or_else(|| Err(io::Error::other("syncing crashed"))) {
+        match synced
+            .await
+            .unwrap_or_else(|| Err(io::Error::other("syncing crashed")))
+        {
             // Its last user has closed the file, and SQLite took the log in; whoever opens it next makes another.
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.take_in(upto).await,
             synced => synced,
@@ -104,7 +127,9 @@ impl Synced {
     }
 
     async fn take_in(&self, upto: u64) -> io::Result<()> {
-        let taken = session_file::take_in_log(&self.file).await.map_err(io::Error::other);
+        let taken = session_file::take_in_log(&self.file)
+            .await
+            .map_err(io::Error::other);
         self.state.ends(upto, &taken);
         taken
     }
@@ -189,7 +214,10 @@ mod tests {
         allow.send(Ok(())).unwrap();
         assert!(others.await.into_iter().all(|synced| synced.is_ok()));
         assert_eq!(count.load(Ordering::Relaxed), 2);
-        assert!(synced.sync().now_or_never().is_some(), "nothing is left to sync");
+        assert!(
+            synced.sync().now_or_never().is_some(),
+            "nothing is left to sync"
+        );
     }
 
     #[tokio::test]
@@ -236,7 +264,11 @@ mod tests {
             synced.sync().await.unwrap_err();
             count.fetch_add(1, Ordering::Relaxed);
         }
-        assert_eq!(counted.load(Ordering::Relaxed), 1, "what it says the second time is not believed");
+        assert_eq!(
+            counted.load(Ordering::Relaxed),
+            1,
+            "what it says the second time is not believed"
+        );
         std::fs::write(&file, b"").unwrap();
         synced.sync().await.unwrap();
         assert_eq!(synced.trouble(), None);

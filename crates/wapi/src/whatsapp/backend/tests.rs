@@ -14,23 +14,43 @@ struct Session {
 async fn session() -> Session {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
-    let store = Store::open(&path("wapi.db"), Clock::system()).await.unwrap();
+    let store = Store::open(&path("wapi.db"), Clock::system())
+        .await
+        .unwrap();
     let opened = Arc::new(Opened::new(store.lifeline("shop"), store.clone()));
     let (file, time) = (path("shop.db"), Clock::system());
-    let backend = Backend::open(store.lifeline("shop"), &file, Arc::clone(&opened), store.clone(), time);
+    let backend = Backend::open(
+        store.lifeline("shop"),
+        &file,
+        Arc::clone(&opened),
+        store.clone(),
+        time,
+    );
     let backend = backend.await.unwrap();
-    Session { backend, opened, store, _folder: folder }
+    Session {
+        backend,
+        opened,
+        store,
+        _folder: folder,
+    }
 }
 
 const BOB: &str = "1:2@lid";
 
 fn named(id: &str) -> MessageKey {
-    MessageKey { chat: BOB.to_owned(), sender: BOB.to_owned(), id: id.to_owned() }
+    MessageKey {
+        chat: BOB.to_owned(),
+        sender: BOB.to_owned(),
+        id: id.to_owned(),
+    }
 }
 
 impl Session {
     async fn opens(&self, id: &str) {
-        self.backend.store_pending_inbound(BOB, BOB, id, id.as_bytes()).await.unwrap();
+        self.backend
+            .store_pending_inbound(BOB, BOB, id, id.as_bytes())
+            .await
+            .unwrap();
     }
 
     async fn moves_the_key_on(&self) -> Result<()> {
@@ -38,7 +58,11 @@ impl Session {
     }
 
     async fn on_disk(&self) -> Vec<String> {
-        let left = self.store.left_behind(jiff::Timestamp::MAX, 10).await.unwrap();
+        let left = self
+            .store
+            .left_behind(jiff::Timestamp::MAX, 10)
+            .await
+            .unwrap();
         left.into_iter().map(|left| left.key.id).collect()
     }
 }
@@ -47,11 +71,19 @@ impl Session {
 async fn a_key_is_not_written_before_what_it_opened_is_safe() {
     let session = session().await;
     session.opens("1").await;
-    assert_eq!(session.on_disk().await, [""; 0], "nobody needs it there yet");
+    assert_eq!(
+        session.on_disk().await,
+        [""; 0],
+        "nobody needs it there yet"
+    );
     session.moves_the_key_on().await.unwrap();
     assert_eq!(session.on_disk().await, ["1"]);
     session.opened.hand_over(vec![named("1")]).taken();
-    session.backend.delete_pending_inbound(BOB, BOB, "1").await.unwrap();
+    session
+        .backend
+        .delete_pending_inbound(BOB, BOB, "1")
+        .await
+        .unwrap();
     assert_eq!(session.on_disk().await, [""; 0]);
 }
 
@@ -61,9 +93,20 @@ async fn a_message_that_became_an_event_was_never_written_twice() {
     session.opens("1").await;
     session.opened.hand_over(vec![named("1")]).taken();
     session.moves_the_key_on().await.unwrap();
-    session.backend.delete_pending_inbound(BOB, BOB, "1").await.unwrap();
+    session
+        .backend
+        .delete_pending_inbound(BOB, BOB, "1")
+        .await
+        .unwrap();
     assert_eq!(session.on_disk().await, [""; 0]);
-    assert_eq!(session.backend.get_pending_inbound(BOB, BOB, "1").await.unwrap(), None);
+    assert_eq!(
+        session
+            .backend
+            .get_pending_inbound(BOB, BOB, "1")
+            .await
+            .unwrap(),
+        None
+    );
 }
 
 #[tokio::test]
@@ -77,7 +120,14 @@ async fn a_key_waits_for_the_inbox_and_saves_what_the_inbox_refuses() {
     drop(handover);
     moving.await.unwrap();
     assert_eq!(session.on_disk().await, ["1"]);
-    assert_eq!(session.backend.get_pending_inbound(BOB, BOB, "1").await.unwrap(), Some(b"1".to_vec()));
+    assert_eq!(
+        session
+            .backend
+            .get_pending_inbound(BOB, BOB, "1")
+            .await
+            .unwrap(),
+        Some(b"1".to_vec())
+    );
 }
 
 #[tokio::test]
@@ -87,5 +137,12 @@ async fn a_key_stays_where_it_was_while_nothing_can_be_saved() {
     session.opens("1").await;
     session.moves_the_key_on().await.unwrap_err();
     assert_eq!(session.backend.get_session("bob.0").await.unwrap(), None);
-    assert_eq!(session.backend.get_pending_inbound(BOB, BOB, "1").await.unwrap(), Some(b"1".to_vec()));
+    assert_eq!(
+        session
+            .backend
+            .get_pending_inbound(BOB, BOB, "1")
+            .await
+            .unwrap(),
+        Some(b"1".to_vec())
+    );
 }

@@ -14,16 +14,23 @@ use crate::message::{Content, Context, Media, Message, Text};
 pub(in crate::whatsapp) fn message(message: &wa::Message) -> Option<Message> {
     let content = content(message)?;
     let about = about(inner(message));
-    let mentions: Vec<String> = about.map(|about| about.mentioned_jid.clone()).unwrap_or_default();
+    let mentions: Vec<String> = about
+        .map(|about| about.mentioned_jid.clone())
+        .unwrap_or_default();
     Some(Message {
         audience: Vec::new(),
         content,
         context: about.and_then(context),
-        mentioned: mentions.iter().filter_map(|person| address(person)).collect(),
+        mentioned: mentions
+            .iter()
+            .filter_map(|person| address(person))
+            .collect(),
         mentions,
         forwarded: about.and_then(|about| about.is_forwarded).unwrap_or(false),
         album_id: album(message),
-        expires_after: about.and_then(|about| about.expiration).filter(|seconds| *seconds > 0),
+        expires_after: about
+            .and_then(|about| about.expiration)
+            .filter(|seconds| *seconds > 0),
     })
 }
 
@@ -44,7 +51,9 @@ pub(in crate::whatsapp) fn inner(message: &wa::Message) -> &wa::Message {
             &body.bot_invoke_message,
             &body.bot_forwarded_message,
         ];
-        let within = wrappers.into_iter().find_map(|wrapper| wrapper.as_option()?.message.as_option());
+        let within = wrappers
+            .into_iter()
+            .find_map(|wrapper| wrapper.as_option()?.message.as_option());
         let Some(within) = within else { return body };
         body = within.get_base_message();
     }
@@ -54,25 +63,57 @@ fn content(message: &wa::Message) -> Option<Content> {
     let view_once = message.is_view_once();
     let body = inner(message);
     if let Some(text) = body.text_content() {
-        let link = body.extended_text_message.as_option().and_then(|text| text.matched_text.as_ref());
+        let link = body
+            .extended_text_message
+            .as_option()
+            .and_then(|text| text.matched_text.as_ref());
         let preview_url = link.is_some_and(|link| !link.is_empty());
-        return Some(Content::Text { text: Text { preview_url, ..Text::new(text.to_owned()) } });
+        return Some(Content::Text {
+            text: Text {
+                preview_url,
+                ..Text::new(text.to_owned())
+            },
+        });
     }
     if let Some(image) = body.image_message.as_option() {
-        return Some(Content::Image { image: Media { view_once, ..files::picture(image) } });
+        return Some(Content::Image {
+            image: Media {
+                view_once,
+                ..files::picture(image)
+            },
+        });
     }
-    if let Some(video) = body.video_message.as_option().or(body.ptv_message.as_option()) {
+    if let Some(video) = body
+        .video_message
+        .as_option()
+        .or(body.ptv_message.as_option())
+    {
         let round = body.ptv_message.is_set();
-        return Some(Content::Video { video: Media { view_once, round, ..files::film(video) } });
+        return Some(Content::Video {
+            video: Media {
+                view_once,
+                round,
+                ..files::film(video)
+            },
+        });
     }
     if let Some(audio) = body.audio_message.as_option() {
-        return Some(Content::Audio { audio: Media { view_once, ..files::sound(audio) } });
+        return Some(Content::Audio {
+            audio: Media {
+                view_once,
+                ..files::sound(audio)
+            },
+        });
     }
     if let Some(document) = body.document_message.as_option() {
-        return Some(Content::Document { document: files::file(document) });
+        return Some(Content::Document {
+            document: files::file(document),
+        });
     }
     if let Some(sticker) = body.sticker_message.as_option() {
-        return Some(Content::Sticker { sticker: files::sticker_file(sticker) });
+        return Some(Content::Sticker {
+            sticker: files::sticker_file(sticker),
+        });
     }
     if let Some(interactive) = interactive::content(body) {
         return Some(Content::Interactive { interactive });
@@ -80,16 +121,26 @@ fn content(message: &wa::Message) -> Option<Content> {
     if let Some(content) = products::content(body) {
         return Some(content);
     }
-    kinds::content(body).or_else(|| is_message(body).then(|| Content::Unsupported { raw: raw::json(body) }))
+    kinds::content(body).or_else(|| {
+        is_message(body).then(|| Content::Unsupported {
+            raw: raw::json(body),
+        })
+    })
 }
 
 /// The album a picture or a film is part of.
 fn album(message: &wa::Message) -> Option<String> {
     let both = [message, inner(message)].into_iter();
     let around = both.filter_map(|message| message.message_context_info.as_option());
-    let part = around.filter_map(|around| around.message_association.as_option()).next()?;
+    let part = around
+        .filter_map(|around| around.message_association.as_option())
+        .next()?;
     let is_album = part.association_type == Some(AssociationType::MEDIA_ALBUM);
-    part.parent_message_key.as_option().filter(|_| is_album)?.id.clone()
+    part.parent_message_key
+        .as_option()
+        .filter(|_| is_album)?
+        .id
+        .clone()
 }
 
 /// Whether a person would see it as a message of its own.
@@ -115,7 +166,10 @@ fn is_message(body: &wa::Message) -> bool {
 fn address(person: &str) -> Option<Person> {
     let jid: Jid = person.parse().ok()?;
     let is_person = jid.is_pn() || jid.is_lid();
-    is_person.then(|| Person { id: person.to_owned(), ..super::person(&jid, None, "") })
+    is_person.then(|| Person {
+        id: person.to_owned(),
+        ..super::person(&jid, None, "")
+    })
 }
 
 /// The message that is answered. A bare text cannot answer one.
@@ -125,7 +179,8 @@ fn context(about: &wa::ContextInfo) -> Option<Context> {
     let author = author.and_then(|author| author.parse::<Jid>().ok());
     let quoted = about.quoted_message.as_option().and_then(content);
     // Who does not know what was said quotes nothing.
-    let quoted = quoted.filter(|quoted| !matches!(quoted, Content::Text { text } if text.body.is_empty()));
+    let quoted =
+        quoted.filter(|quoted| !matches!(quoted, Content::Text { text } if text.body.is_empty()));
     Some(Context {
         message_id: about.stanza_id.clone()?,
         from: author.map(|author| author.to_non_ad_string()),

@@ -18,7 +18,11 @@ pub(super) fn file(message: &wa::Message, from_me: bool, is_post: bool) -> Optio
                 return Some(Remote {
                     kind: $kind,
                     direct_path: file.direct_path.clone().filter(|path| !path.is_empty())?,
-                    key: file.media_key.clone().filter(|key| is_post || !key.is_empty()).or(is_post.then(Vec::new))?,
+                    key: file
+                        .media_key
+                        .clone()
+                        .filter(|key| is_post || !key.is_empty())
+                        .or(is_post.then(Vec::new))?,
                     sha256: file.file_sha256.clone().unwrap_or_default(),
                     encrypted_sha256: file.file_enc_sha256.clone().unwrap_or_default(),
                     size: file.file_length,

@@ -48,7 +48,11 @@ pub(super) fn file(document: &kinds::DocumentMessage) -> Media {
         mime_type: document.mimetype.clone(),
         caption: document.caption.clone(),
         // Whoever keeps it under its name shall not be led elsewhere.
-        filename: document.file_name.as_deref().or(document.title.as_deref()).and_then(filename::base),
+        filename: document
+            .file_name
+            .as_deref()
+            .or(document.title.as_deref())
+            .and_then(filename::base),
         // Some clients say 0 where they do not know.
         pages: document.page_count.filter(|pages| *pages > 0),
         size: document.file_length,

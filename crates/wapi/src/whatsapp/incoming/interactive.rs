@@ -9,8 +9,8 @@ use whatsapp_rust::waproto::whatsapp::message::interactive_message::InteractiveM
 use whatsapp_rust::waproto::whatsapp::message::interactive_response_message::InteractiveResponseMessage as Answer;
 
 use crate::message::interactive::{
-    Button, Buttons, Call, Choice, Code, Element, Filled, Header, Interactive, Link, Menu, Number, PixKey, Section,
-    Words,
+    Button, Buttons, Call, Choice, Code, Element, Filled, Header, Interactive, Link, Menu, Number,
+    PixKey, Section, Words,
 };
 
 /// `None` for what is none of these, or has no shape here.
@@ -24,54 +24,98 @@ pub(super) fn content(body: &wa::Message) -> Option<Interactive> {
     if let Some(message) = body.list_message.as_option() {
         return Some(list(message));
     }
-    reply(body).map(|element| Interactive { header: None, body: None, footer: None, element })
+    reply(body).map(|element| Interactive {
+        header: None,
+        body: None,
+        footer: None,
+        element,
+    })
 }
 
 /// What was tapped.
 fn reply(body: &wa::Message) -> Option<Element> {
     if let Some(reply) = body.buttons_response_message.as_option() {
-        let title = reply.response.as_ref().map(|Response::SelectedDisplayText(text)| text.clone());
-        return Some(Element::ButtonReply { button_reply: choice(reply.selected_button_id.clone(), title) });
+        let title = reply
+            .response
+            .as_ref()
+            .map(|Response::SelectedDisplayText(text)| text.clone());
+        return Some(Element::ButtonReply {
+            button_reply: choice(reply.selected_button_id.clone(), title),
+        });
     }
     if let Some(reply) = body.template_button_reply_message.as_option() {
-        let button_reply = choice(reply.selected_id.clone(), reply.selected_display_text.clone());
+        let button_reply = choice(
+            reply.selected_id.clone(),
+            reply.selected_display_text.clone(),
+        );
         return Some(Element::ButtonReply { button_reply });
     }
     if let Some(reply) = body.list_response_message.as_option() {
-        let row = reply.single_select_reply.as_option().and_then(|row| row.selected_row_id.clone());
+        let row = reply
+            .single_select_reply
+            .as_option()
+            .and_then(|row| row.selected_row_id.clone());
         let description = reply.description.clone().filter(|text| !text.is_empty());
-        return Some(Element::ListReply { list_reply: Choice { description, ..choice(row, reply.title.clone()) } });
+        return Some(Element::ListReply {
+            list_reply: Choice {
+                description,
+                ..choice(row, reply.title.clone())
+            },
+        });
     }
     let reply = body.interactive_response_message.as_option()?;
     let words = reply.body.as_option().and_then(|body| body.text.clone());
     let Answer::NativeFlowResponseMessage(flow) = reply.interactive_response_message.as_ref()?;
-    Some(flow_reply(flow.name.as_deref(), flow.params_json.as_deref(), words))
+    Some(flow_reply(
+        flow.name.as_deref(),
+        flow.params_json.as_deref(),
+        words,
+    ))
 }
 
 /// Of what phones answer to a native flow, buttons and lists name what was tapped by its id.
 fn flow_reply(name: Option<&str>, parameters: Option<&str>, words: Option<String>) -> Element {
-    let known: Value = parameters.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
+    let known: Value = parameters
+        .and_then(|json| serde_json::from_str(json).ok())
+        .unwrap_or_default();
     let id = known["id"].as_str().map(str::to_owned);
     match (name, id) {
-        (Some("quick_reply" | "menu_options"), id @ Some(_)) => {
-            Element::ButtonReply { button_reply: choice(id, words.or_else(|| word(&known, "display_text"))) }
-        }
+        (Some("quick_reply" | "menu_options"), id @ Some(_)) => Element::ButtonReply {
+            button_reply: choice(id, words.or_else(|| word(&known, "display_text"))),
+        },
         (Some("single_select"), id @ Some(_)) => {
             let description = word(&known, "description").filter(|text| !text.is_empty());
             let title = words.or_else(|| word(&known, "title"));
-            Element::ListReply { list_reply: Choice { description, ..choice(id, title) } }
+            Element::ListReply {
+                list_reply: Choice {
+                    description,
+                    ..choice(id, title)
+                },
+            }
         }
         // Some phones name no flow when a row was chosen.
-        (None | Some(""), id @ Some(_)) => Element::ListReply { list_reply: choice(id, words) },
+        (None | Some(""), id @ Some(_)) => Element::ListReply {
+            list_reply: choice(id, words),
+        },
         _ => {
             let (name, response_json) = (name.map(str::to_owned), parameters.map(str::to_owned));
-            Element::NfmReply { nfm_reply: Filled { name, body: words, response_json } }
+            Element::NfmReply {
+                nfm_reply: Filled {
+                    name,
+                    body: words,
+                    response_json,
+                },
+            }
         }
     }
 }
 
 fn choice(id: Option<String>, title: Option<String>) -> Choice {
-    Choice { id: id.unwrap_or_default(), title: title.unwrap_or_default(), description: None }
+    Choice {
+        id: id.unwrap_or_default(),
+        title: title.unwrap_or_default(),
+        description: None,
+    }
 }
 
 fn word(json: &Value, name: &str) -> Option<String> {
@@ -79,24 +123,39 @@ fn word(json: &Value, name: &str) -> Option<String> {
 }
 
 fn words(text: Option<&String>) -> Option<Words> {
-    text.filter(|text| !text.is_empty()).map(|text| Words { text: text.clone() })
+    text.filter(|text| !text.is_empty())
+        .map(|text| Words { text: text.clone() })
 }
 
 fn header(text: Option<&String>) -> Option<Header> {
-    text.filter(|text| !text.is_empty()).map(|text| Header::Text { text: text.clone() })
+    text.filter(|text| !text.is_empty())
+        .map(|text| Header::Text { text: text.clone() })
 }
 
 fn native_flow(message: &kinds::InteractiveMessage) -> Option<Interactive> {
-    let Some(Payload::NativeFlowMessage(flow)) = &message.interactive_message else { return None };
+    let Some(Payload::NativeFlowMessage(flow)) = &message.interactive_message else {
+        return None;
+    };
     let each = flow.buttons.iter().map(|button| {
-        let parameters = serde_json::from_str::<Value>(button.button_params_json.as_deref()?).ok()?;
+        let parameters =
+            serde_json::from_str::<Value>(button.button_params_json.as_deref()?).ok()?;
         Some((button.name.as_deref()?, parameters))
     });
     let element = element(&each.collect::<Option<Vec<_>>>()?)?;
     Some(Interactive {
-        header: header(message.header.as_option().and_then(|header| header.title.as_ref())),
+        header: header(
+            message
+                .header
+                .as_option()
+                .and_then(|header| header.title.as_ref()),
+        ),
         body: words(message.body.as_option().and_then(|body| body.text.as_ref())),
-        footer: words(message.footer.as_option().and_then(|footer| footer.text.as_ref())),
+        footer: words(
+            message
+                .footer
+                .as_option()
+                .and_then(|footer| footer.text.as_ref()),
+        ),
         element,
     })
 }
@@ -107,18 +166,37 @@ fn element(buttons: &[(&str, Value)]) -> Option<Element> {
         match *name {
             "single_select" => return menu(known).map(|action| Element::List { action }),
             "cta_url" => {
-                let parameters = Link { display_text, url: word(known, "url")? };
-                return Some(Element::CtaUrl { action: Call { parameters } });
+                let parameters = Link {
+                    display_text,
+                    url: word(known, "url")?,
+                };
+                return Some(Element::CtaUrl {
+                    action: Call { parameters },
+                });
             }
             "cta_call" => {
-                let parameters = Number { display_text, phone_number: word(known, "phone_number")? };
-                return Some(Element::CtaCall { action: Call { parameters } });
+                let parameters = Number {
+                    display_text,
+                    phone_number: word(known, "phone_number")?,
+                };
+                return Some(Element::CtaCall {
+                    action: Call { parameters },
+                });
             }
             "cta_copy" => {
-                let parameters = Code { display_text, code: word(known, "copy_code")? };
-                return Some(Element::CtaCopy { action: Call { parameters } });
+                let parameters = Code {
+                    display_text,
+                    code: word(known, "copy_code")?,
+                };
+                return Some(Element::CtaCopy {
+                    action: Call { parameters },
+                });
             }
-            "payment_info" => return pix(known).map(|parameters| Element::Pix { action: Call { parameters } }),
+            "payment_info" => {
+                return pix(known).map(|parameters| Element::Pix {
+                    action: Call { parameters },
+                });
+            }
             _ => {}
         }
     }
@@ -127,14 +205,24 @@ fn element(buttons: &[(&str, Value)]) -> Option<Element> {
         (*name == "quick_reply").then_some(Button::Reply { reply })
     };
     let buttons: Option<Vec<_>> = buttons.iter().map(one).collect();
-    buttons.filter(|buttons| !buttons.is_empty()).map(|buttons| Element::Button { action: Buttons { buttons } })
+    buttons
+        .filter(|buttons| !buttons.is_empty())
+        .map(|buttons| Element::Button {
+            action: Buttons { buttons },
+        })
 }
 
 /// `None` for other ways to pay, and for what names an amount: there is no place for it here.
 fn pix(known: &Value) -> Option<PixKey> {
-    let has_amount = known["total_amount"]["value"].as_f64().is_some_and(|amount| amount != 0.0);
-    let settings = known["payment_settings"].as_array().filter(|_| !has_amount)?;
-    let code = &settings.iter().find(|setting| setting["type"] == "pix_static_code")?["pix_static_code"];
+    let has_amount = known["total_amount"]["value"]
+        .as_f64()
+        .is_some_and(|amount| amount != 0.0);
+    let settings = known["payment_settings"]
+        .as_array()
+        .filter(|_| !has_amount)?;
+    let code = &settings
+        .iter()
+        .find(|setting| setting["type"] == "pix_static_code")?["pix_static_code"];
     Some(PixKey {
         merchant_name: word(code, "merchant_name").unwrap_or_default(),
         key: word(code, "key")?,
@@ -150,10 +238,20 @@ fn menu(known: &Value) -> Option<Menu> {
     };
     let section = |section: &Value| {
         let rows = section["rows"].as_array()?.iter().map(row).collect();
-        Some(Section { title: word(section, "title").filter(|title| !title.is_empty()), rows })
+        Some(Section {
+            title: word(section, "title").filter(|title| !title.is_empty()),
+            rows,
+        })
     };
-    let sections = known["sections"].as_array()?.iter().map(section).collect::<Option<Vec<_>>>()?;
-    Some(Menu { button: word(known, "title").unwrap_or_default(), sections })
+    let sections = known["sections"]
+        .as_array()?
+        .iter()
+        .map(section)
+        .collect::<Option<Vec<_>>>()?;
+    Some(Menu {
+        button: word(known, "title").unwrap_or_default(),
+        sections,
+    })
 }
 
 /// As businesses wrote them before the native flow.
@@ -165,12 +263,27 @@ fn buttons(message: &kinds::ButtonsMessage) -> Option<Interactive> {
         Some(_) => return None,
     };
     let one = |button: &kinds::buttons_message::Button| {
-        let title = button.button_text.as_option().and_then(|text| text.display_text.clone());
-        Button::Reply { reply: choice(button.button_id.clone(), title) }
+        let title = button
+            .button_text
+            .as_option()
+            .and_then(|text| text.display_text.clone());
+        Button::Reply {
+            reply: choice(button.button_id.clone(), title),
+        }
     };
-    let action = Buttons { buttons: message.buttons.iter().map(one).collect() };
-    let (body, footer) = (words(message.content_text.as_ref()), words(message.footer_text.as_ref()));
-    Some(Interactive { header, body, footer, element: Element::Button { action } })
+    let action = Buttons {
+        buttons: message.buttons.iter().map(one).collect(),
+    };
+    let (body, footer) = (
+        words(message.content_text.as_ref()),
+        words(message.footer_text.as_ref()),
+    );
+    Some(Interactive {
+        header,
+        body,
+        footer,
+        element: Element::Button { action },
+    })
 }
 
 fn list(message: &kinds::ListMessage) -> Interactive {

@@ -4,32 +4,46 @@ use jiff::Timestamp;
 use whatsapp_rust::waproto::whatsapp as wa;
 use whatsapp_rust::waproto::whatsapp::message as kinds;
 
-use crate::message::{Album, CalendarEvent, Contact, Content, GroupInvite, LiveLocation, Location, Place, Poll, Quiz};
+use crate::message::{
+    Album, CalendarEvent, Contact, Content, GroupInvite, LiveLocation, Location, Place, Poll, Quiz,
+};
 
 /// `None` for what is none of these.
 pub(super) fn content(body: &wa::Message) -> Option<Content> {
     if let Some(location) = body.location_message.as_option().and_then(location) {
         return Some(Content::Location { location });
     }
-    if let Some(live_location) = body.live_location_message.as_option().and_then(live_location) {
+    if let Some(live_location) = body
+        .live_location_message
+        .as_option()
+        .and_then(live_location)
+    {
         return Some(Content::LiveLocation { live_location });
     }
     if let Some(contacts) = contacts(body) {
         return Some(Content::Contacts { contacts });
     }
     if let Some(poll) = creation(body) {
-        return Some(Content::Poll { poll: self::poll(poll) });
+        return Some(Content::Poll {
+            poll: self::poll(poll),
+        });
     }
     if let Some(event) = body.event_message.as_option() {
-        return Some(Content::Event { event: calendar_event(event) });
+        return Some(Content::Event {
+            event: calendar_event(event),
+        });
     }
     if let Some(album) = body.album_message.as_option() {
         let images = album.expected_image_count.unwrap_or_default();
         let videos = album.expected_video_count.unwrap_or_default();
-        return Some(Content::Album { album: Album { images, videos } });
+        return Some(Content::Album {
+            album: Album { images, videos },
+        });
     }
     let invite = body.group_invite_message.as_option()?;
-    Some(Content::GroupInvite { group_invite: group_invite(invite) })
+    Some(Content::GroupInvite {
+        group_invite: group_invite(invite),
+    })
 }
 
 /// A poll is written in one of several versions, which say the same.
@@ -74,20 +88,34 @@ fn degrees(degrees: Option<f64>) -> Option<f64> {
 fn contacts(body: &wa::Message) -> Option<Vec<Contact>> {
     let one = |contact: &kinds::ContactMessage| {
         let vcard = contact.vcard.clone().unwrap_or_default();
-        let name = contact.display_name.clone().or_else(|| Contact::shown_name(&vcard));
+        let name = contact
+            .display_name
+            .clone()
+            .or_else(|| Contact::shown_name(&vcard));
         Contact::from_vcard(name.unwrap_or_default(), vcard)
     };
     if let Some(contact) = body.contact_message.as_option() {
         return Some(vec![one(contact)]);
     }
-    body.contacts_array_message.as_option().map(|several| several.contacts.iter().map(one).collect())
+    body.contacts_array_message
+        .as_option()
+        .map(|several| several.contacts.iter().map(one).collect())
 }
 
 pub(in crate::whatsapp) fn poll(creation: &kinds::PollCreationMessage) -> Poll {
-    let options: Vec<_> = creation.options.iter().filter_map(|option| option.option_name.clone()).collect();
+    let options: Vec<_> = creation
+        .options
+        .iter()
+        .filter_map(|option| option.option_name.clone())
+        .collect();
     let all = u32::try_from(options.len()).unwrap_or(u32::MAX);
-    let limit = creation.selectable_options_count.filter(|count| (1..=all).contains(count));
-    let answer = creation.correct_answer.as_option().and_then(|answer| answer.option_name.clone());
+    let limit = creation
+        .selectable_options_count
+        .filter(|count| (1..=all).contains(count));
+    let answer = creation
+        .correct_answer
+        .as_option()
+        .and_then(|answer| answer.option_name.clone());
     Poll {
         question: creation.name.clone().unwrap_or_default(),
         max_selections: limit.unwrap_or(all),
@@ -101,7 +129,9 @@ fn calendar_event(event: &kinds::EventMessage) -> CalendarEvent {
         name: place.name.clone(),
         address: place.address.clone(),
         latitude: place.degrees_latitude.filter(|degrees| degrees.is_finite()),
-        longitude: place.degrees_longitude.filter(|degrees| degrees.is_finite()),
+        longitude: place
+            .degrees_longitude
+            .filter(|degrees| degrees.is_finite()),
     });
     CalendarEvent {
         name: event.name.clone().unwrap_or_default(),

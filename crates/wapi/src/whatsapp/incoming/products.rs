@@ -10,7 +10,9 @@ use crate::message::{Content, Order, Price, Product};
 /// `None` for what is neither. A catalogue that is shown as a whole has no shape here.
 pub(super) fn content(body: &wa::Message) -> Option<Content> {
     if let Some(order) = body.order_message.as_option() {
-        return Some(Content::Order { order: Box::new(self::order(order)) });
+        return Some(Content::Order {
+            order: Box::new(self::order(order)),
+        });
     }
     let message = body.product_message.as_option()?;
     let snapshot = message.product.as_option()?;
@@ -29,12 +31,19 @@ pub(super) fn content(body: &wa::Message) -> Option<Content> {
         body: message.body.clone(),
         footer: message.footer.clone(),
     };
-    Some(Content::Product { product: Box::new(product) })
+    Some(Content::Product {
+        product: Box::new(product),
+    })
 }
 
 /// Of a product, an ordinary encrypted picture.
 pub(super) fn picture(body: &wa::Message) -> Option<&kinds::ImageMessage> {
-    body.product_message.as_option()?.product.as_option()?.product_image.as_option()
+    body.product_message
+        .as_option()?
+        .product
+        .as_option()?
+        .product_image
+        .as_option()
 }
 
 fn order(order: &kinds::OrderMessage) -> Order {

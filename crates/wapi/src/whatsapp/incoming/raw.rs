@@ -45,7 +45,9 @@ fn bytes(list: &[Value]) -> Option<Vec<u8>> {
     if list.is_empty() {
         return None;
     }
-    list.iter().map(|value| value.as_u64().and_then(|number| u8::try_from(number).ok())).collect()
+    list.iter()
+        .map(|value| value.as_u64().and_then(|number| u8::try_from(number).ok()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -58,11 +60,23 @@ mod tests {
 
     #[test]
     fn what_is_set_is_there_and_keys_are_not() {
-        let order =
-            OrderMessage { order_id: Some("7".to_owned()), thumbnail: Some(vec![1, 2, 3]), ..Default::default() };
-        let mut message = wa::Message { order_message: MessageField::some(order), ..Default::default() };
-        let secret = wa::MessageContextInfo { message_secret: Some(vec![7; 32]), ..Default::default() };
+        let order = OrderMessage {
+            order_id: Some("7".to_owned()),
+            thumbnail: Some(vec![1, 2, 3]),
+            ..Default::default()
+        };
+        let mut message = wa::Message {
+            order_message: MessageField::some(order),
+            ..Default::default()
+        };
+        let secret = wa::MessageContextInfo {
+            message_secret: Some(vec![7; 32]),
+            ..Default::default()
+        };
         message.message_context_info = MessageField::some(secret);
-        assert_eq!(json(&message), json!({"order_message": {"order_id": "7", "thumbnail": "AQID"}}));
+        assert_eq!(
+            json(&message),
+            json!({"order_message": {"order_id": "7", "thumbnail": "AQID"}})
+        );
     }
 }

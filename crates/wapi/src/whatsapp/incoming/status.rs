@@ -9,9 +9,13 @@ use crate::message::{Content, Font, Message};
 /// A message as it is told, and, of a text, how it is shown.
 pub(super) fn message(message: &wa::Message) -> Option<Message> {
     let mut told = content::message(message)?;
-    if let (Content::Text { text }, Some(shown)) = (&mut told.content, inner(message).extended_text_message.as_option())
-    {
-        text.background_color = shown.background_argb.map(|argb| format!("#{:06X}", argb & 0x00FF_FFFF));
+    if let (Content::Text { text }, Some(shown)) = (
+        &mut told.content,
+        inner(message).extended_text_message.as_option(),
+    ) {
+        text.background_color = shown
+            .background_argb
+            .map(|argb| format!("#{:06X}", argb & 0x00FF_FFFF));
         text.font = shown.font.map(font);
     }
     Some(told)

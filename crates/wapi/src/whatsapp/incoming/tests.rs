@@ -6,7 +6,11 @@ use super::*;
 use crate::message::{Content, Context, Media, Text};
 
 fn from(sender: &str, chat: &str) -> MessageInfo {
-    let mut info = MessageInfo { id: "3EB0".into(), push_name: "Ann".to_owned(), ..Default::default() };
+    let mut info = MessageInfo {
+        id: "3EB0".into(),
+        push_name: "Ann".to_owned(),
+        ..Default::default()
+    };
     info.source.sender = sender.parse().unwrap();
     info.source.chat = chat.parse().unwrap();
     info.source.is_group = info.source.chat.is_group();
@@ -14,8 +18,16 @@ fn from(sender: &str, chat: &str) -> MessageInfo {
 }
 
 /// The message that is told.
-fn told(session: &str, message: &wa::Message, info: &MessageInfo, other: Option<&Jid>) -> Option<ReceivedMessage> {
-    let known = Known { other: other.cloned(), own: vec!["99@lid".parse().unwrap()] };
+fn told(
+    session: &str,
+    message: &wa::Message,
+    info: &MessageInfo,
+    other: Option<&Jid>,
+) -> Option<ReceivedMessage> {
+    let known = Known {
+        other: other.cloned(),
+        own: vec!["99@lid".parse().unwrap()],
+    };
     match received(session, message, info, &known)?.data {
         EventData::MessageReceived(told) | EventData::MessageEcho(told) => Some(*told),
         other => panic!("told as {}", other.kind()),
@@ -23,7 +35,10 @@ fn told(session: &str, message: &wa::Message, info: &MessageInfo, other: Option<
 }
 
 fn text(body: &str) -> wa::Message {
-    wa::Message { conversation: Some(body.to_owned()), ..Default::default() }
+    wa::Message {
+        conversation: Some(body.to_owned()),
+        ..Default::default()
+    }
 }
 
 const ANN: &str = "375447034810:2@s.whatsapp.net";
@@ -48,13 +63,28 @@ fn a_person_has_one_id_by_number_whichever_address_they_write_from() {
 
 #[test]
 fn a_person_whose_number_is_hidden_has_their_lid() {
-    let message = told("s", &text("hi"), &from(ANN_LID, "123456789012345@lid"), None).unwrap();
-    assert_eq!((message.chat.as_str(), message.from.phone), ("123456789012345@lid", None));
+    let message = told(
+        "s",
+        &text("hi"),
+        &from(ANN_LID, "123456789012345@lid"),
+        None,
+    )
+    .unwrap();
+    assert_eq!(
+        (message.chat.as_str(), message.from.phone),
+        ("123456789012345@lid", None)
+    );
 }
 
 #[test]
 fn a_group_is_the_chat_and_the_sender_a_person() {
-    let message = told("s", &text("hi"), &from(ANN, "120363025246125486@g.us"), None).unwrap();
+    let message = told(
+        "s",
+        &text("hi"),
+        &from(ANN, "120363025246125486@g.us"),
+        None,
+    )
+    .unwrap();
     assert_eq!(message.chat, "120363025246125486@g.us");
     assert_eq!(message.from.id, "375447034810@s.whatsapp.net");
 }
@@ -63,18 +93,35 @@ fn a_group_is_the_chat_and_the_sender_a_person() {
 fn what_we_wrote_on_another_device_is_told_as_ours_in_the_chat_of_the_other() {
     let mut ours = from("11:2@s.whatsapp.net", "123456789012345@lid");
     ours.source.is_from_me = true;
-    let message = told("s", &text("hi"), &ours, Some(&"375447034810@s.whatsapp.net".parse().unwrap())).unwrap();
-    assert_eq!((message.chat.as_str(), message.from_me), ("375447034810@s.whatsapp.net", true));
-    assert_eq!((message.from.id.as_str(), message.from.lid.as_deref()), ("11@s.whatsapp.net", Some("99@lid")));
+    let message = told(
+        "s",
+        &text("hi"),
+        &ours,
+        Some(&"375447034810@s.whatsapp.net".parse().unwrap()),
+    )
+    .unwrap();
+    assert_eq!(
+        (message.chat.as_str(), message.from_me),
+        ("375447034810@s.whatsapp.net", true)
+    );
+    assert_eq!(
+        (message.from.id.as_str(), message.from.lid.as_deref()),
+        ("11@s.whatsapp.net", Some("99@lid"))
+    );
 }
 
 #[test]
 fn nothing_is_told_of_the_protocol() {
     let info = from(ANN, "375447034810@s.whatsapp.net");
-    let protocol = wa::Message { protocol_message: MessageField::some(Default::default()), ..Default::default() };
+    let protocol = wa::Message {
+        protocol_message: MessageField::some(Default::default()),
+        ..Default::default()
+    };
     assert_eq!(told("s", &protocol, &info, None), None);
-    let keys =
-        wa::Message { sender_key_distribution_message: MessageField::some(Default::default()), ..Default::default() };
+    let keys = wa::Message {
+        sender_key_distribution_message: MessageField::some(Default::default()),
+        ..Default::default()
+    };
     assert_eq!(told("s", &keys, &info, None), None);
     assert_eq!(told("s", &wa::Message::default(), &info, None), None);
 }
@@ -90,7 +137,10 @@ fn media_keep_their_caption_and_metadata() {
         height: Some(4),
         ..Default::default()
     };
-    let message = wa::Message { image_message: MessageField::some(image), ..Default::default() };
+    let message = wa::Message {
+        image_message: MessageField::some(image),
+        ..Default::default()
+    };
     let Some(Content::Image { image }) = content::message(&message).map(|told| told.content) else {
         panic!("not an image")
     };
@@ -108,35 +158,84 @@ fn media_keep_their_caption_and_metadata() {
 
 #[test]
 fn what_has_no_shape_yet_is_told_all_the_same() {
-    let invoice = kinds::InvoiceMessage { note: Some("7".to_owned()), ..Default::default() };
-    let invoice = wa::Message { invoice_message: MessageField::some(invoice), ..Default::default() };
-    let message = told("s", &invoice, &from(ANN, "375447034810@s.whatsapp.net"), None).unwrap();
+    let invoice = kinds::InvoiceMessage {
+        note: Some("7".to_owned()),
+        ..Default::default()
+    };
+    let invoice = wa::Message {
+        invoice_message: MessageField::some(invoice),
+        ..Default::default()
+    };
+    let message = told(
+        "s",
+        &invoice,
+        &from(ANN, "375447034810@s.whatsapp.net"),
+        None,
+    )
+    .unwrap();
     assert_eq!(
         message.message.content,
-        Content::Unsupported { raw: serde_json::json!({"invoice_message": {"note": "7"}}) }
+        Content::Unsupported {
+            raw: serde_json::json!({"invoice_message": {"note": "7"}})
+        }
     );
 }
 
 #[test]
 fn an_answer_names_the_message_it_answers() {
-    let mut text = kinds::ExtendedTextMessage { text: Some("yes".to_owned()), ..Default::default() };
-    text.context_info =
-        MessageField::some(wa::ContextInfo { stanza_id: Some("3EB1".to_owned()), ..Default::default() });
-    let message = wa::Message { extended_text_message: MessageField::some(text), ..Default::default() };
-    let told = told("s", &message, &from(ANN, "375447034810@s.whatsapp.net"), None).unwrap();
+    let mut text = kinds::ExtendedTextMessage {
+        text: Some("yes".to_owned()),
+        ..Default::default()
+    };
+    text.context_info = MessageField::some(wa::ContextInfo {
+        stanza_id: Some("3EB1".to_owned()),
+        ..Default::default()
+    });
+    let message = wa::Message {
+        extended_text_message: MessageField::some(text),
+        ..Default::default()
+    };
+    let told = told(
+        "s",
+        &message,
+        &from(ANN, "375447034810@s.whatsapp.net"),
+        None,
+    )
+    .unwrap();
     assert_eq!(
         told.message.context,
-        Some(Context { message_id: "3EB1".to_owned(), from: None, phone: None, lid: None, chat: None, quoted: None })
+        Some(Context {
+            message_id: "3EB1".to_owned(),
+            from: None,
+            phone: None,
+            lid: None,
+            chat: None,
+            quoted: None
+        })
     );
-    assert_eq!(told.message.content, Content::Text { text: Text::new("yes".to_owned()) });
+    assert_eq!(
+        told.message.content,
+        Content::Text {
+            text: Text::new("yes".to_owned())
+        }
+    );
 }
 
 #[test]
 fn a_message_is_recognised_by_the_addresses_it_came_with() {
     let info = from(ANN_LID, "123456789012345@lid");
-    let key = received("s", &text("hi"), &info, &Known::default()).unwrap().key;
+    let key = received("s", &text("hi"), &info, &Known::default())
+        .unwrap()
+        .key;
     let lid = "123456789012345@lid".to_owned();
-    assert_eq!(key, MessageKey { chat: lid.clone(), sender: lid, id: "3EB0".to_owned() });
+    assert_eq!(
+        key,
+        MessageKey {
+            chat: lid.clone(),
+            sender: lid,
+            id: "3EB0".to_owned()
+        }
+    );
 }
 
 /// A message with one field alone, which is there but empty, by the field's number.
@@ -155,7 +254,12 @@ fn with_field(number: u32) -> wa::Message {
 /// The names of what is set.
 fn set(message: &wa::Message) -> Vec<String> {
     let json = serde_json::to_value(message).unwrap();
-    json.as_object().unwrap().iter().filter(|(_, value)| !value.is_null()).map(|(name, _)| name.clone()).collect()
+    json.as_object()
+        .unwrap()
+        .iter()
+        .filter(|(_, value)| !value.is_null())
+        .map(|(name, _)| name.clone())
+        .collect()
 }
 
 #[test]
@@ -178,7 +282,10 @@ fn of_all_kinds_there_are_none_is_dropped() {
     let mut kinds = 0;
     for number in 1..1_000 {
         let message = with_field(number);
-        let named: Vec<_> = set(&message).into_iter().filter(|name| !nothing.contains(name)).collect();
+        let named: Vec<_> = set(&message)
+            .into_iter()
+            .filter(|name| !nothing.contains(name))
+            .collect();
         let told = content::message(&message);
         match named.first().map(String::as_str) {
             Some(name) if NOT_MESSAGES.contains(&name) => assert_eq!(told, None, "{name}"),
@@ -195,17 +302,41 @@ fn of_all_kinds_there_are_none_is_dropped() {
 
 #[test]
 fn wrappers_are_looked_into() {
-    let text = wa::Message { conversation: Some("hi".to_owned()), ..Default::default() };
-    let wrap = |message| MessageField::some(kinds::FutureProofMessage { message: MessageField::some(message) });
-    let once = wa::Message { view_once_message_v2: wrap(text.clone()), ..Default::default() };
+    let text = wa::Message {
+        conversation: Some("hi".to_owned()),
+        ..Default::default()
+    };
+    let wrap = |message| {
+        MessageField::some(kinds::FutureProofMessage {
+            message: MessageField::some(message),
+        })
+    };
+    let once = wa::Message {
+        view_once_message_v2: wrap(text.clone()),
+        ..Default::default()
+    };
     for wrapped in [
-        wa::Message { associated_child_message: wrap(text.clone()), ..Default::default() },
-        wa::Message { group_status_message_v2: wrap(once), ..Default::default() },
         wa::Message {
-            ephemeral_message: wrap(wa::Message { spoiler_message: wrap(text), ..Default::default() }),
+            associated_child_message: wrap(text.clone()),
+            ..Default::default()
+        },
+        wa::Message {
+            group_status_message_v2: wrap(once),
+            ..Default::default()
+        },
+        wa::Message {
+            ephemeral_message: wrap(wa::Message {
+                spoiler_message: wrap(text),
+                ..Default::default()
+            }),
             ..Default::default()
         },
     ] {
-        assert_eq!(content::message(&wrapped).unwrap().content, Content::Text { text: Text::new("hi".to_owned()) });
+        assert_eq!(
+            content::message(&wrapped).unwrap().content,
+            Content::Text {
+                text: Text::new("hi".to_owned())
+            }
+        );
     }
 }

@@ -10,11 +10,18 @@ use crate::message::Message;
 /// A bare text has no place for it, and becomes one that has.
 pub(super) fn attach(protobuf: &mut wa::Message, message: &Message, quote: Option<&Quote>) {
     let quote = quote.filter(|_| message.context.is_some());
-    let is_plain = message.mentions.is_empty() && !message.forwarded && message.expires_after.is_none();
+    let is_plain =
+        message.mentions.is_empty() && !message.forwarded && message.expires_after.is_none();
     if quote.is_none() && is_plain {
         return;
     }
-    let said = quote.map(|quote| quote.message.as_ref().and_then(quoted).unwrap_or_else(unknown));
+    let said = quote.map(|quote| {
+        quote
+            .message
+            .as_ref()
+            .and_then(quoted)
+            .unwrap_or_else(unknown)
+    });
     let context = wa::ContextInfo {
         stanza_id: quote.map(|quote| quote.id.clone()),
         participant: quote.map(|quote| quote.author.clone()),
@@ -35,5 +42,8 @@ pub(super) fn attach(protobuf: &mut wa::Message, message: &Message, quote: Optio
 
 /// Phones show an answer as one only if it quotes something.
 fn unknown() -> wa::Message {
-    wa::Message { conversation: Some(String::new()), ..Default::default() }
+    wa::Message {
+        conversation: Some(String::new()),
+        ..Default::default()
+    }
 }

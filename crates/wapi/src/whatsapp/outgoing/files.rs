@@ -42,7 +42,11 @@ pub struct Form {
 }
 
 impl Uploaded {
-    pub(in crate::whatsapp) fn new(uploaded: UploadResponse, form: Form, described: Described) -> Self {
+    pub(in crate::whatsapp) fn new(
+        uploaded: UploadResponse,
+        form: Form,
+        described: Described,
+    ) -> Self {
         Self {
             url: uploaded.url,
             direct_path: uploaded.direct_path,
@@ -89,14 +93,17 @@ macro_rules! filled {
 
 /// Without a file, it is what an answer shows of it.
 pub(super) fn message(kind: MediaKind, media: &Media, file: Option<Uploaded>) -> wa::Message {
-    let Some(mut file) = file else { return without_file(kind, media) };
+    let Some(mut file) = file else {
+        return without_file(kind, media);
+    };
     let (caption, described) = (media.caption.clone(), std::mem::take(&mut file.described));
     let (kind, is_gif) = (file.form.kind, media.gif || file.form.is_gif);
     let view_once = media.view_once.then_some(true);
     let mut message = wa::Message::default();
     match kind {
         MediaKind::Image => {
-            message.image_message = filled!(ImageMessage, file, { caption: caption, view_once: view_once });
+            message.image_message =
+                filled!(ImageMessage, file, { caption: caption, view_once: view_once });
         }
         MediaKind::Video => {
             let film = filled!(VideoMessage, file, {
@@ -130,7 +137,15 @@ pub(super) fn message(kind: MediaKind, media: &Media, file: Option<Uploaded>) ->
 
 /// Says what phones show of a file before they have it.
 fn fill_in(message: &mut wa::Message, described: Described) {
-    let Described { width, height, duration, thumbnail, waveform, pages, is_animated } = described;
+    let Described {
+        width,
+        height,
+        duration,
+        thumbnail,
+        waveform,
+        pages,
+        is_animated,
+    } = described;
     if let Some(image) = message.image_message.as_option_mut() {
         (image.width, image.height, image.jpeg_thumbnail) = (width, height, thumbnail);
     } else if let Some(video) = message.video_message.as_option_mut() {
@@ -165,26 +180,49 @@ fn without_file(kind: MediaKind, media: &Media) -> wa::Message {
     let mut message = wa::Message::default();
     match kind {
         MediaKind::Image => {
-            let image = kinds::ImageMessage { mimetype, caption, ..Default::default() };
+            let image = kinds::ImageMessage {
+                mimetype,
+                caption,
+                ..Default::default()
+            };
             message.image_message = MessageField::some(image);
         }
         MediaKind::Video => {
             let gif_playback = media.gif.then_some(true);
-            let video = kinds::VideoMessage { mimetype, caption, gif_playback, ..Default::default() };
+            let video = kinds::VideoMessage {
+                mimetype,
+                caption,
+                gif_playback,
+                ..Default::default()
+            };
             message.video_message = MessageField::some(video);
         }
         MediaKind::Audio | MediaKind::Voice => {
             let (ptt, seconds) = (media.voice.then_some(true), media.duration);
-            let audio = kinds::AudioMessage { mimetype, ptt, seconds, ..Default::default() };
+            let audio = kinds::AudioMessage {
+                mimetype,
+                ptt,
+                seconds,
+                ..Default::default()
+            };
             message.audio_message = MessageField::some(audio);
         }
         MediaKind::Document => {
             let (file_name, title) = (media.filename.clone(), media.filename.clone());
-            let document = kinds::DocumentMessage { mimetype, caption, file_name, title, ..Default::default() };
+            let document = kinds::DocumentMessage {
+                mimetype,
+                caption,
+                file_name,
+                title,
+                ..Default::default()
+            };
             message.document_message = MessageField::some(document);
         }
         MediaKind::Sticker => {
-            let sticker = kinds::StickerMessage { mimetype, ..Default::default() };
+            let sticker = kinds::StickerMessage {
+                mimetype,
+                ..Default::default()
+            };
             message.sticker_message = MessageField::some(sticker);
         }
     }
@@ -194,10 +232,18 @@ fn without_file(kind: MediaKind, media: &Media) -> wa::Message {
 /// Around what may be looked at once only. Audio has a wrapper of its own.
 pub(super) fn once(message: wa::Message) -> wa::Message {
     let is_audio = message.audio_message.is_set();
-    let wrapped = MessageField::some(kinds::FutureProofMessage { message: MessageField::some(message) });
+    let wrapped = MessageField::some(kinds::FutureProofMessage {
+        message: MessageField::some(message),
+    });
     match is_audio {
-        true => wa::Message { view_once_message_v2_extension: wrapped, ..Default::default() },
-        false => wa::Message { view_once_message: wrapped, ..Default::default() },
+        true => wa::Message {
+            view_once_message_v2_extension: wrapped,
+            ..Default::default()
+        },
+        false => wa::Message {
+            view_once_message: wrapped,
+            ..Default::default()
+        },
     }
 }
 
@@ -208,16 +254,27 @@ mod tests {
     #[test]
     fn what_was_seen_in_a_file_is_said() {
         let thumbnail = Some(b"small".to_vec());
-        let described =
-            Described { width: Some(3), height: Some(2), duration: Some(7), thumbnail, ..Described::default() };
-        let mut image = wa::Message { image_message: MessageField::some(Default::default()), ..Default::default() };
+        let described = Described {
+            width: Some(3),
+            height: Some(2),
+            duration: Some(7),
+            thumbnail,
+            ..Described::default()
+        };
+        let mut image = wa::Message {
+            image_message: MessageField::some(Default::default()),
+            ..Default::default()
+        };
         fill_in(&mut image, described.clone());
         let image = image.image_message.as_option().unwrap();
         assert_eq!(
             (image.width, image.height, image.jpeg_thumbnail.as_deref()),
             (Some(3), Some(2), Some(&b"small"[..]))
         );
-        let mut audio = wa::Message { audio_message: MessageField::some(Default::default()), ..Default::default() };
+        let mut audio = wa::Message {
+            audio_message: MessageField::some(Default::default()),
+            ..Default::default()
+        };
         fill_in(&mut audio, described);
         assert_eq!(audio.audio_message.as_option().unwrap().seconds, Some(7));
     }

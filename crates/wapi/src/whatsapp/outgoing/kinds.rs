@@ -15,34 +15,42 @@ use super::super::hex;
 use super::Sealed;
 use crate::fetch::Preview;
 use crate::message::{
-    CalendarEvent, ChatTimer, Contact, Content, GroupInvite, LiveLocation, Location, Pin, Poll, Reaction, Text,
+    CalendarEvent, ChatTimer, Contact, Content, GroupInvite, LiveLocation, Location, Pin, Poll,
+    Reaction, Text,
 };
 
 /// `None` for kinds that only come in.
 pub(super) fn message(content: &Content) -> Option<wa::Message> {
     Some(match content {
         Content::Text { text } => self::text(text),
-        Content::Location { location } => {
-            wa::Message { location_message: MessageField::some(place(location)), ..Default::default() }
-        }
+        Content::Location { location } => wa::Message {
+            location_message: MessageField::some(place(location)),
+            ..Default::default()
+        },
         Content::Contacts { contacts } => self::contacts(contacts),
         Content::Poll { poll } => self::poll(poll),
-        Content::Event { event } => {
-            wa::Message { event_message: MessageField::some(calendar_event(event)), ..Default::default() }
-        }
-        Content::LiveLocation { live_location } => {
-            wa::Message { live_location_message: MessageField::some(live_place(live_location)), ..Default::default() }
-        }
-        Content::GroupInvite { group_invite } => {
-            wa::Message { group_invite_message: MessageField::some(invite(group_invite)), ..Default::default() }
-        }
+        Content::Event { event } => wa::Message {
+            event_message: MessageField::some(calendar_event(event)),
+            ..Default::default()
+        },
+        Content::LiveLocation { live_location } => wa::Message {
+            live_location_message: MessageField::some(live_place(live_location)),
+            ..Default::default()
+        },
+        Content::GroupInvite { group_invite } => wa::Message {
+            group_invite_message: MessageField::some(invite(group_invite)),
+            ..Default::default()
+        },
         Content::Album { album } => {
             let announced = kinds::AlbumMessage {
                 expected_image_count: Some(album.images),
                 expected_video_count: Some(album.videos),
                 ..Default::default()
             };
-            wa::Message { album_message: MessageField::some(announced), ..Default::default() }
+            wa::Message {
+                album_message: MessageField::some(announced),
+                ..Default::default()
+            }
         }
         Content::Interactive { interactive } => super::interactive::message(interactive)?,
         Content::Product { product } => super::products::message(product, None),
@@ -51,12 +59,17 @@ pub(super) fn message(content: &Content) -> Option<wa::Message> {
 }
 
 pub(super) fn text(text: &Text) -> wa::Message {
-    wa::Message { conversation: Some(text.body.clone()), ..Default::default() }
+    wa::Message {
+        conversation: Some(text.body.clone()),
+        ..Default::default()
+    }
 }
 
 /// Phones know by the link which part of the text the preview is of.
 pub(super) fn text_with(text: &Text, preview: Option<&Preview>) -> wa::Message {
-    let Some(preview) = preview else { return self::text(text) };
+    let Some(preview) = preview else {
+        return self::text(text);
+    };
     let extended = kinds::ExtendedTextMessage {
         text: Some(text.body.clone()),
         matched_text: Some(preview.link.clone()),
@@ -66,23 +79,36 @@ pub(super) fn text_with(text: &Text, preview: Option<&Preview>) -> wa::Message {
         preview_type: Some(PreviewType::NONE),
         ..Default::default()
     };
-    wa::Message { extended_text_message: MessageField::some(extended), ..Default::default() }
+    wa::Message {
+        extended_text_message: MessageField::some(extended),
+        ..Default::default()
+    }
 }
 
 /// Without an emoji, it takes back the one before.
 pub(super) fn reaction(reaction: &Reaction, key: wa::MessageKey, now: Timestamp) -> wa::Message {
-    build_reaction_message(key, reaction.emoji.clone().unwrap_or_default(), now.as_millisecond())
+    build_reaction_message(
+        key,
+        reaction.emoji.clone().unwrap_or_default(),
+        now.as_millisecond(),
+    )
 }
 
 pub(super) fn vote(sealed: Sealed, poll: wa::MessageKey, now: Timestamp) -> wa::Message {
     let Sealed { payload, iv, .. } = sealed;
     let update = kinds::PollUpdateMessage {
         poll_creation_message_key: MessageField::some(poll),
-        vote: MessageField::some(kinds::PollEncValue { enc_payload: Some(payload), enc_iv: Some(iv) }),
+        vote: MessageField::some(kinds::PollEncValue {
+            enc_payload: Some(payload),
+            enc_iv: Some(iv),
+        }),
         sender_timestamp_ms: Some(now.as_millisecond()),
         ..Default::default()
     };
-    wa::Message { poll_update_message: MessageField::some(update), ..Default::default() }
+    wa::Message {
+        poll_update_message: MessageField::some(update),
+        ..Default::default()
+    }
 }
 
 pub(super) fn response(sealed: Sealed, event: wa::MessageKey) -> wa::Message {
@@ -92,7 +118,10 @@ pub(super) fn response(sealed: Sealed, event: wa::MessageKey) -> wa::Message {
         enc_payload: Some(payload),
         enc_iv: Some(iv),
     };
-    wa::Message { enc_event_response_message: MessageField::some(answer), ..Default::default() }
+    wa::Message {
+        enc_event_response_message: MessageField::some(answer),
+        ..Default::default()
+    }
 }
 
 /// Says when it was set, too, so that a device that hears of it late knows which word is the last.
@@ -103,12 +132,19 @@ pub(super) fn timer(timer: &ChatTimer, now: Timestamp) -> wa::Message {
         ephemeral_setting_timestamp: Some(now.as_second()),
         ..Default::default()
     };
-    wa::Message { protocol_message: MessageField::some(setting), ..Default::default() }
+    wa::Message {
+        protocol_message: MessageField::some(setting),
+        ..Default::default()
+    }
 }
 
 /// How long it stays stands beside it, as with everything that is put on a message.
 pub(super) fn pin(pin: &Pin, key: wa::MessageKey, now: Timestamp) -> wa::Message {
-    let kind = if pin.duration.is_some() { PinType::PIN_FOR_ALL } else { PinType::UNPIN_FOR_ALL };
+    let kind = if pin.duration.is_some() {
+        PinType::PIN_FOR_ALL
+    } else {
+        PinType::UNPIN_FOR_ALL
+    };
     let message = kinds::PinInChatMessage {
         key: MessageField::some(key),
         r#type: Some(kind),
@@ -167,20 +203,30 @@ fn contacts(contacts: &[Contact]) -> wa::Message {
         ..Default::default()
     };
     if let [contact] = contacts {
-        return wa::Message { contact_message: MessageField::some(one(contact)), ..Default::default() };
+        return wa::Message {
+            contact_message: MessageField::some(one(contact)),
+            ..Default::default()
+        };
     }
     let several = kinds::ContactsArrayMessage {
         display_name: Some(format!("{} contacts", contacts.len())),
         contacts: contacts.iter().map(one).collect(),
         ..Default::default()
     };
-    wa::Message { contacts_array_message: MessageField::some(several), ..Default::default() }
+    wa::Message {
+        contacts_array_message: MessageField::some(several),
+        ..Default::default()
+    }
 }
 
 /// Phones write polls with one answer as the third version; no limit is a count of 0.
 fn poll(poll: &Poll) -> wa::Message {
-    let is_all = poll.max_selections > 1 && usize::try_from(poll.max_selections) == Ok(poll.options.len());
-    let choice = |name: &String| Choice { option_name: Some(name.clone()), ..Default::default() };
+    let is_all =
+        poll.max_selections > 1 && usize::try_from(poll.max_selections) == Ok(poll.options.len());
+    let choice = |name: &String| Choice {
+        option_name: Some(name.clone()),
+        ..Default::default()
+    };
     let mut creation = kinds::PollCreationMessage {
         name: Some(poll.question.clone()),
         options: poll.options.iter().map(choice).collect(),
@@ -190,12 +236,21 @@ fn poll(poll: &Poll) -> wa::Message {
     if let Some(quiz) = &poll.quiz {
         creation.poll_type = Some(kinds::PollType::QUIZ);
         let option_hash = Some(hex(&compute_option_hash(&quiz.answer)));
-        creation.correct_answer = MessageField::some(Choice { option_name: Some(quiz.answer.clone()), option_hash });
+        creation.correct_answer = MessageField::some(Choice {
+            option_name: Some(quiz.answer.clone()),
+            option_hash,
+        });
     }
     let creation = MessageField::some(creation);
     match poll.max_selections {
-        1 => wa::Message { poll_creation_message_v3: creation, ..Default::default() },
-        _ => wa::Message { poll_creation_message: creation, ..Default::default() },
+        1 => wa::Message {
+            poll_creation_message_v3: creation,
+            ..Default::default()
+        },
+        _ => wa::Message {
+            poll_creation_message: creation,
+            ..Default::default()
+        },
     }
 }
 

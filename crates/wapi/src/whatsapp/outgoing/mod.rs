@@ -50,7 +50,11 @@ impl Sealed {
     /// The key of what it is about, under those addresses: who reads it has no others.
     fn about(&self, key: wa::MessageKey) -> wa::MessageKey {
         let participant = key.participant.is_some().then(|| self.creator.clone());
-        wa::MessageKey { remote_jid: Some(self.chat.clone()), participant, ..key }
+        wa::MessageKey {
+            remote_jid: Some(self.chat.clone()),
+            participant,
+            ..key
+        }
     }
 }
 
@@ -80,7 +84,11 @@ pub(super) fn jid(chat: &ChatId) -> Jid {
 }
 
 /// `None` for what cannot be sent: a message whose file is missing, or one of a kind that only comes in.
-pub(super) fn protobuf(message: &Message, file: Option<Uploaded>, around: &Around<'_>) -> Option<wa::Message> {
+pub(super) fn protobuf(
+    message: &Message,
+    file: Option<Uploaded>,
+    around: &Around<'_>,
+) -> Option<wa::Message> {
     let mut protobuf = match &message.content {
         Content::Reaction { reaction } => kinds::reaction(reaction, key(around)?, around.now),
         Content::PollVote { .. } => {
@@ -96,19 +104,34 @@ pub(super) fn protobuf(message: &Message, file: Option<Uploaded>, around: &Aroun
         Content::Edit { edit } => {
             let edited = match (&edit.text, &edit.caption) {
                 (Some(text), _) => kinds::text(text),
-                (None, caption) => files::captioned(around.original.clone()?, caption.as_deref().unwrap_or_default())?,
+                (None, caption) => files::captioned(
+                    around.original.clone()?,
+                    caption.as_deref().unwrap_or_default(),
+                )?,
             };
             let edited_message = MessageField::some(edited);
             let timestamp_ms = Some(around.now.as_millisecond());
-            change(Type::MESSAGE_EDIT, around, ProtocolMessage { edited_message, timestamp_ms, ..Default::default() })?
+            change(
+                Type::MESSAGE_EDIT,
+                around,
+                ProtocolMessage {
+                    edited_message,
+                    timestamp_ms,
+                    ..Default::default()
+                },
+            )?
         }
         Content::Deletion { .. } => change(Type::REVOKE, around, ProtocolMessage::default())?,
         Content::Timer { timer } => kinds::timer(timer, around.now),
         Content::Pin { pin } => kinds::pin(pin, key(around)?, around.now),
-        Content::Keep { keep } => build_keep_in_chat_message(key(around)?, keep.kept, around.now.as_millisecond()),
+        Content::Keep { keep } => {
+            build_keep_in_chat_message(key(around)?, keep.kept, around.now.as_millisecond())
+        }
         Content::Text { text } if *around.chat == ChatId::Status => status::text(text),
         Content::Text { text } => kinds::text_with(text, around.preview),
-        Content::Product { product } if product.image.is_some() => products::message(product, Some(file?)),
+        Content::Product { product } if product.image.is_some() => {
+            products::message(product, Some(file?))
+        }
         content => match content.file() {
             Some((kind, media)) => files::message(kind, media, Some(file?)),
             None => kinds::message(content)?,
@@ -116,15 +139,30 @@ pub(super) fn protobuf(message: &Message, file: Option<Uploaded>, around: &Aroun
     };
     context::attach(&mut protobuf, message, around.quote);
     if let Some(album) = &message.album_id {
-        let around = MessageContextInfo { message_association: part_of(album, around.chat), ..Default::default() };
+        let around = MessageContextInfo {
+            message_association: part_of(album, around.chat),
+            ..Default::default()
+        };
         protobuf.message_context_info = MessageField::some(around);
     }
-    if let (Content::Poll { .. } | Content::Event { .. }, Some(_)) = (&message.content, &around.secret) {
-        let secret = MessageContextInfo { message_secret: around.secret.clone(), ..Default::default() };
+    if let (Content::Poll { .. } | Content::Event { .. }, Some(_)) =
+        (&message.content, &around.secret)
+    {
+        let secret = MessageContextInfo {
+            message_secret: around.secret.clone(),
+            ..Default::default()
+        };
         protobuf.message_context_info = MessageField::some(secret);
     }
-    let is_view_once = message.content.file().is_some_and(|(_, media)| media.view_once);
-    Some(if is_view_once { files::once(protobuf) } else { protobuf })
+    let is_view_once = message
+        .content
+        .file()
+        .is_some_and(|(_, media)| media.view_once);
+    Some(if is_view_once {
+        files::once(protobuf)
+    } else {
+        protobuf
+    })
 }
 
 /// The album is always the account's own.
@@ -152,8 +190,15 @@ fn quoted(message: &Message) -> Option<wa::Message> {
 }
 
 fn change(kind: Type, around: &Around<'_>, change: ProtocolMessage) -> Option<wa::Message> {
-    let change = ProtocolMessage { key: MessageField::some(key(around)?), r#type: Some(kind), ..change };
-    Some(wa::Message { protocol_message: MessageField::some(change), ..Default::default() })
+    let change = ProtocolMessage {
+        key: MessageField::some(key(around)?),
+        r#type: Some(kind),
+        ..change
+    };
+    Some(wa::Message {
+        protocol_message: MessageField::some(change),
+        ..Default::default()
+    })
 }
 
 /// What phones know a message by. In a group, and of a status, the author of somebody else's belongs to it.

@@ -10,11 +10,20 @@ use crate::message::{MediaKind, Price, Product};
 
 /// Without its file, a picture is what an answer shows of it.
 pub(super) fn message(product: &Product, picture: Option<Uploaded>) -> wa::Message {
-    let image_count = product.image_count.or_else(|| picture.is_some().then_some(1));
-    let picture = product.image.as_ref().map(|image| files::message(MediaKind::Image, image, picture).image_message);
+    let image_count = product
+        .image_count
+        .or_else(|| picture.is_some().then_some(1));
+    let picture = product
+        .image
+        .as_ref()
+        .map(|image| files::message(MediaKind::Image, image, picture).image_message);
     let amount = |price: &Option<Price>| price.as_ref().map(Price::thousandths);
     // There is one place for a currency.
-    let currency = product.price.as_ref().or(product.sale_price.as_ref()).map(|price| price.currency.clone());
+    let currency = product
+        .price
+        .as_ref()
+        .or(product.sale_price.as_ref())
+        .map(|price| price.currency.clone());
     let snapshot = ProductSnapshot {
         product_image: picture.unwrap_or_default(),
         product_id: product.id.clone(),
@@ -35,11 +44,17 @@ pub(super) fn message(product: &Product, picture: Option<Uploaded>) -> wa::Messa
         footer: product.footer.clone(),
         ..Default::default()
     };
-    wa::Message { product_message: MessageField::some(message), ..Default::default() }
+    wa::Message {
+        product_message: MessageField::some(message),
+        ..Default::default()
+    }
 }
 
 /// Whose catalogue a product is in belongs to it; where nobody said, it is the account's own.
-pub(in crate::whatsapp) fn owned(message: &mut wa::Message, account: impl FnOnce() -> Option<String>) {
+pub(in crate::whatsapp) fn owned(
+    message: &mut wa::Message,
+    account: impl FnOnce() -> Option<String>,
+) {
     if let Some(product) = message.product_message.as_option_mut()
         && product.business_owner_jid.is_none()
     {

@@ -13,15 +13,20 @@ const OPAQUE: u32 = 0xFF00_0000;
 
 /// A text on a ground of one colour.
 pub(super) fn text(text: &Text) -> wa::Message {
-    let chosen =
-        text.background_color.as_deref().and_then(|color| u32::from_str_radix(color.strip_prefix('#')?, 16).ok());
+    let chosen = text
+        .background_color
+        .as_deref()
+        .and_then(|color| u32::from_str_radix(color.strip_prefix('#')?, 16).ok());
     let shown = ExtendedTextMessage {
         text: Some(text.body.clone()),
         background_argb: Some(chosen.map_or(BACKGROUND, |rgb| rgb | OPAQUE)),
         font: Some(text.font.map_or(FontType::SYSTEM, font)),
         ..Default::default()
     };
-    wa::Message { extended_text_message: MessageField::some(shown), ..Default::default() }
+    wa::Message {
+        extended_text_message: MessageField::some(shown),
+        ..Default::default()
+    }
 }
 
 const fn font(font: Font) -> FontType {

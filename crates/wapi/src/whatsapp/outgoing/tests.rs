@@ -6,18 +6,23 @@ use super::super::incoming::content;
 use super::*;
 use crate::event::Person;
 use crate::message::interactive::{
-    Button, Buttons, Call, Choice, Code, Element, Header, Interactive, Link, Menu, Number, PixKey, Section, Words,
+    Button, Buttons, Call, Choice, Code, Element, Header, Interactive, Link, Menu, Number, PixKey,
+    Section, Words,
 };
 use crate::message::{
-    Album, CalendarEvent, Contact, Context, GroupInvite, LiveLocation, Location, Phone, Place, Poll, Price, Product,
-    Quiz, Text,
+    Album, CalendarEvent, Contact, Context, GroupInvite, LiveLocation, Location, Phone, Place,
+    Poll, Price, Product, Quiz, Text,
 };
 
 const ANN: &str = "375440000009@s.whatsapp.net";
 
 #[test]
 fn chats_keep_their_address() {
-    for text in ["375447034810@s.whatsapp.net", "123456789012345@lid", "120363025246125486@g.us"] {
+    for text in [
+        "375447034810@s.whatsapp.net",
+        "123456789012345@lid",
+        "120363025246125486@g.us",
+    ] {
         assert_eq!(jid(&ChatId::parse(text).unwrap()).to_string(), text);
     }
 }
@@ -26,8 +31,18 @@ fn chats_keep_their_address() {
 fn in_a_group_the_author_belongs_to_what_a_message_is_known_by() {
     let group = ChatId::parse("120363025246125486@g.us").unwrap();
     let person = ChatId::parse(ANN).unwrap();
-    for (chat, is_own, participant) in [(&group, false, Some(ANN)), (&group, true, None), (&person, false, None)] {
-        let quote = Quote { id: "3EB0".to_owned(), author: ANN.to_owned(), is_own, chat: None, message: None };
+    for (chat, is_own, participant) in [
+        (&group, false, Some(ANN)),
+        (&group, true, None),
+        (&person, false, None),
+    ] {
+        let quote = Quote {
+            id: "3EB0".to_owned(),
+            author: ANN.to_owned(),
+            is_own,
+            chat: None,
+            message: None,
+        };
         let around = Around {
             chat,
             quote: Some(&quote),
@@ -38,7 +53,10 @@ fn in_a_group_the_author_belongs_to_what_a_message_is_known_by() {
             now: Timestamp::UNIX_EPOCH,
         };
         let key = key(&around).unwrap();
-        assert_eq!((key.participant.as_deref(), key.from_me), (participant, Some(is_own)));
+        assert_eq!(
+            (key.participant.as_deref(), key.from_me),
+            (participant, Some(is_own))
+        );
     }
 }
 
@@ -55,17 +73,29 @@ fn seconds() -> impl Strategy<Value = Timestamp> {
 }
 
 fn location() -> impl Strategy<Value = Content> {
-    (-90.0..=90.0f64, -180.0..=180.0f64, maybe_words(), maybe_words()).prop_map(
-        |(latitude, longitude, name, address)| Content::Location {
-            location: Location { latitude, longitude, name, address },
-        },
+    (
+        -90.0..=90.0f64,
+        -180.0..=180.0f64,
+        maybe_words(),
+        maybe_words(),
     )
+        .prop_map(|(latitude, longitude, name, address)| Content::Location {
+            location: Location {
+                latitude,
+                longitude,
+                name,
+                address,
+            },
+        })
 }
 
 fn contacts() -> impl Strategy<Value = Content> {
     // Blanks around a number say nothing, so they are not read.
-    let number = words().prop_map(|number| number.trim().to_owned()).prop_filter("blanks alone", |it| !it.is_empty());
-    let phone = (number, proptest::option::of("[1-9][0-9]{6,14}")).prop_map(|(phone, wa_id)| Phone { phone, wa_id });
+    let number = words()
+        .prop_map(|number| number.trim().to_owned())
+        .prop_filter("blanks alone", |it| !it.is_empty());
+    let phone = (number, proptest::option::of("[1-9][0-9]{6,14}"))
+        .prop_map(|(phone, wa_id)| Phone { phone, wa_id });
     let contact = (words(), proptest::collection::vec(phone, 1..3));
     let contact = contact.prop_map(|(name, phones)| {
         let contact = Contact::from_phones(name, &phones);
@@ -79,9 +109,18 @@ fn poll() -> impl Strategy<Value = Content> {
     let options = proptest::collection::hash_set(words(), 2..12);
     (words(), options, 0..12usize, any::<bool>()).prop_map(|(question, options, most, is_quiz)| {
         let options: Vec<_> = options.into_iter().collect();
-        let quiz = is_quiz.then(|| Quiz { answer: options[most % options.len()].clone() });
+        let quiz = is_quiz.then(|| Quiz {
+            answer: options[most % options.len()].clone(),
+        });
         let most = if is_quiz { 1 } else { 1 + most % options.len() };
-        Content::Poll { poll: Poll { question, options, max_selections: u32::try_from(most).unwrap(), quiz } }
+        Content::Poll {
+            poll: Poll {
+                question,
+                options,
+                max_selections: u32::try_from(most).unwrap(),
+                quiz,
+            },
+        }
     })
 }
 
@@ -93,116 +132,220 @@ fn event() -> impl Strategy<Value = Content> {
         latitude: point.map(|point| point.0),
         longitude: point.map(|point| point.1),
     });
-    let event = (words(), maybe_words(), seconds(), proptest::option::of(seconds()), proptest::option::of(place));
+    let event = (
+        words(),
+        maybe_words(),
+        seconds(),
+        proptest::option::of(seconds()),
+        proptest::option::of(place),
+    );
     event.prop_map(|(name, description, start, end, place)| {
-        let event =
-            CalendarEvent { name, description, start: Some(start), end, place, join_link: None, canceled: false };
+        let event = CalendarEvent {
+            name,
+            description,
+            start: Some(start),
+            end,
+            place,
+            join_link: None,
+            canceled: false,
+        };
         Content::Event { event }
     })
 }
 
 fn live_location() -> impl Strategy<Value = Content> {
-    let numbers =
-        (proptest::option::of(0..9_000u32), proptest::option::of(0.0..99.0f32), proptest::option::of(0..360u32));
-    (-90.0..=90.0f64, -180.0..=180.0f64, numbers, maybe_words(), any::<i64>()).prop_map(
-        |(latitude, longitude, (accuracy, speed, bearing), caption, sequence)| {
-            let sequence = Some(sequence);
-            let live_location = LiveLocation { latitude, longitude, accuracy, speed, bearing, caption, sequence };
-            Content::LiveLocation { live_location }
-        },
+    let numbers = (
+        proptest::option::of(0..9_000u32),
+        proptest::option::of(0.0..99.0f32),
+        proptest::option::of(0..360u32),
+    );
+    (
+        -90.0..=90.0f64,
+        -180.0..=180.0f64,
+        numbers,
+        maybe_words(),
+        any::<i64>(),
     )
+        .prop_map(
+            |(latitude, longitude, (accuracy, speed, bearing), caption, sequence)| {
+                let sequence = Some(sequence);
+                let live_location = LiveLocation {
+                    latitude,
+                    longitude,
+                    accuracy,
+                    speed,
+                    bearing,
+                    caption,
+                    sequence,
+                };
+                Content::LiveLocation { live_location }
+            },
+        )
 }
 
 fn group_invite() -> impl Strategy<Value = Content> {
-    ("[0-9]{10,18}@g\\.us", words(), maybe_words(), maybe_words(), proptest::option::of(seconds())).prop_map(
-        |(group, code, name, caption, expires_at)| Content::GroupInvite {
-            group_invite: GroupInvite { group, code, name, caption, expires_at },
-        },
+    (
+        "[0-9]{10,18}@g\\.us",
+        words(),
+        maybe_words(),
+        maybe_words(),
+        proptest::option::of(seconds()),
     )
+        .prop_map(
+            |(group, code, name, caption, expires_at)| Content::GroupInvite {
+                group_invite: GroupInvite {
+                    group,
+                    code,
+                    name,
+                    caption,
+                    expires_at,
+                },
+            },
+        )
 }
 
 fn album() -> impl Strategy<Value = Content> {
-    (0..10u32, 0..10u32).prop_map(|(images, videos)| Content::Album { album: Album { images, videos } })
+    (0..10u32, 0..10u32).prop_map(|(images, videos)| Content::Album {
+        album: Album { images, videos },
+    })
 }
 
 fn product() -> impl Strategy<Value = Content> {
-    let named = (maybe_words(), maybe_words(), maybe_words(), maybe_words(), maybe_words(), maybe_words());
+    let named = (
+        maybe_words(),
+        maybe_words(),
+        maybe_words(),
+        maybe_words(),
+        maybe_words(),
+        maybe_words(),
+    );
     let amount = || proptest::option::of(-1_000_000_000_000_000..=1_000_000_000_000_000i64);
     let owner = proptest::option::of("[1-9][0-9]{6,14}@s\\.whatsapp\\.net");
     let prices = ("[A-Z]{3}", amount(), amount());
-    (named, prices, owner, maybe_words(), proptest::option::of(any::<u32>())).prop_map(
-        |(
-            (id, title, description, url, body, footer),
-            (currency, price, sale_price),
-            owner,
-            retailer_id,
-            image_count,
-        )| {
-            let in_currency = |amount: Option<i64>| Price::from_thousandths(amount?, currency.clone());
-            let (price, sale_price) = (in_currency(price), in_currency(sale_price));
-            let image = None;
-            Content::Product {
-                product: Box::new(Product {
-                    id,
-                    owner,
-                    title,
-                    description,
-                    price,
-                    sale_price,
-                    retailer_id,
-                    url,
-                    image_count,
-                    image,
-                    body,
-                    footer,
-                }),
-            }
-        },
+    (
+        named,
+        prices,
+        owner,
+        maybe_words(),
+        proptest::option::of(any::<u32>()),
     )
+        .prop_map(
+            |(
+                (id, title, description, url, body, footer),
+                (currency, price, sale_price),
+                owner,
+                retailer_id,
+                image_count,
+            )| {
+                let in_currency =
+                    |amount: Option<i64>| Price::from_thousandths(amount?, currency.clone());
+                let (price, sale_price) = (in_currency(price), in_currency(sale_price));
+                let image = None;
+                Content::Product {
+                    product: Box::new(Product {
+                        id,
+                        owner,
+                        title,
+                        description,
+                        price,
+                        sale_price,
+                        retailer_id,
+                        url,
+                        image_count,
+                        image,
+                        body,
+                        footer,
+                    }),
+                }
+            },
+        )
 }
 
 fn choice() -> impl Strategy<Value = Choice> {
-    (words(), words()).prop_map(|(id, title)| Choice { id, title, description: None })
+    (words(), words()).prop_map(|(id, title)| Choice {
+        id,
+        title,
+        description: None,
+    })
 }
 
 fn element() -> impl Strategy<Value = Element> {
-    let buttons = proptest::collection::vec(choice().prop_map(|reply| Button::Reply { reply }), 1..4);
-    let row = (choice(), maybe_words()).prop_map(|(choice, description)| Choice { description, ..choice });
+    let buttons =
+        proptest::collection::vec(choice().prop_map(|reply| Button::Reply { reply }), 1..4);
+    let row = (choice(), maybe_words()).prop_map(|(choice, description)| Choice {
+        description,
+        ..choice
+    });
     let section = (maybe_words(), proptest::collection::vec(row, 1..4));
     let section = section.prop_map(|(title, rows)| Section { title, rows });
     let menu = (words(), proptest::collection::vec(section, 1..3));
     let url = (words(), words()).prop_map(|(display_text, url)| Link { display_text, url });
-    let number = (words(), words()).prop_map(|(display_text, phone_number)| Number { display_text, phone_number });
+    let number = (words(), words()).prop_map(|(display_text, phone_number)| Number {
+        display_text,
+        phone_number,
+    });
     let code = (words(), words()).prop_map(|(display_text, code)| Code { display_text, code });
     let key_type = prop::sample::select(PixKey::TYPES.map(str::to_owned).to_vec());
-    let pix = (words(), words(), key_type, words()).prop_map(|(merchant_name, key, key_type, reference_id)| PixKey {
-        merchant_name,
-        key,
-        key_type,
-        reference_id,
-    });
+    let pix = (words(), words(), key_type, words()).prop_map(
+        |(merchant_name, key, key_type, reference_id)| PixKey {
+            merchant_name,
+            key,
+            key_type,
+            reference_id,
+        },
+    );
     prop_oneof![
-        pix.prop_map(|parameters| Element::Pix { action: Call { parameters } }),
-        buttons.prop_map(|buttons| Element::Button { action: Buttons { buttons } }),
-        menu.prop_map(|(button, sections)| Element::List { action: Menu { button, sections } }),
-        url.prop_map(|parameters| Element::CtaUrl { action: Call { parameters } }),
-        number.prop_map(|parameters| Element::CtaCall { action: Call { parameters } }),
-        code.prop_map(|parameters| Element::CtaCopy { action: Call { parameters } }),
+        pix.prop_map(|parameters| Element::Pix {
+            action: Call { parameters }
+        }),
+        buttons.prop_map(|buttons| Element::Button {
+            action: Buttons { buttons }
+        }),
+        menu.prop_map(|(button, sections)| Element::List {
+            action: Menu { button, sections }
+        }),
+        url.prop_map(|parameters| Element::CtaUrl {
+            action: Call { parameters }
+        }),
+        number.prop_map(|parameters| Element::CtaCall {
+            action: Call { parameters }
+        }),
+        code.prop_map(|parameters| Element::CtaCopy {
+            action: Call { parameters }
+        }),
     ]
 }
 
 fn interactive() -> impl Strategy<Value = Content> {
-    (maybe_words(), words(), maybe_words(), element()).prop_map(|(header, body, footer, element)| {
-        let words = |text| Words { text };
-        let header = header.map(|text| Header::Text { text });
-        let interactive = Interactive { header, body: Some(words(body)), footer: footer.map(words), element };
-        Content::Interactive { interactive }
-    })
+    (maybe_words(), words(), maybe_words(), element()).prop_map(
+        |(header, body, footer, element)| {
+            let words = |text| Words { text };
+            let header = header.map(|text| Header::Text { text });
+            let interactive = Interactive {
+                header,
+                body: Some(words(body)),
+                footer: footer.map(words),
+                element,
+            };
+            Content::Interactive { interactive }
+        },
+    )
 }
 
 fn content() -> impl Strategy<Value = Content> {
-    let text = words().prop_map(|body| Content::Text { text: Text::new(body) });
-    let few = prop_oneof![text, location(), live_location(), contacts(), poll(), event(), group_invite(), album()];
+    let text = words().prop_map(|body| Content::Text {
+        text: Text::new(body),
+    });
+    let few = prop_oneof![
+        text,
+        location(),
+        live_location(),
+        contacts(),
+        poll(),
+        event(),
+        group_invite(),
+        album()
+    ];
     prop_oneof![8 => few, 1 => interactive(), 1 => product()]
 }
 

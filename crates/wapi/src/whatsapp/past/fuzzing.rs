@@ -27,8 +27,13 @@ fn read(chat: &[u8]) {
     let own = [Jid::pn("375447034810"), Jid::lid("123456789012345")];
     for piece in parts::Chat::of(chat).into_iter().flatten() {
         told::named(&piece);
-        let Some(told) = told::piece("shop", &piece, &own, &Others::default()) else { continue };
-        assert!(told.messages.len() <= piece.messages.len(), "messages came from nowhere");
+        let Some(told) = told::piece("shop", &piece, &own, &Others::default()) else {
+            continue;
+        };
+        assert!(
+            told.messages.len() <= piece.messages.len(),
+            "messages came from nowhere"
+        );
     }
 }
 
@@ -41,10 +46,20 @@ mod tests {
 
     /// A chat with a message of every corner.
     fn seed() -> Vec<u8> {
-        let text = wa::Message { conversation: Some("hi".to_owned()), ..Default::default() };
-        let key = wa::MessageKey { id: Some("3EB0".to_owned()), from_me: Some(true), ..Default::default() };
-        let reaction =
-            wa::Reaction { key: MessageField::some(key.clone()), text: Some("👍".to_owned()), ..Default::default() };
+        let text = wa::Message {
+            conversation: Some("hi".to_owned()),
+            ..Default::default()
+        };
+        let key = wa::MessageKey {
+            id: Some("3EB0".to_owned()),
+            from_me: Some(true),
+            ..Default::default()
+        };
+        let reaction = wa::Reaction {
+            key: MessageField::some(key.clone()),
+            text: Some("👍".to_owned()),
+            ..Default::default()
+        };
         let info = wa::WebMessageInfo {
             key: MessageField::some(key),
             message: MessageField::some(text),
@@ -52,9 +67,17 @@ mod tests {
             reactions: vec![reaction],
             ..Default::default()
         };
-        let message = wa::HistorySyncMsg { message: MessageField::some(info), msg_order_id: Some(1) };
+        let message = wa::HistorySyncMsg {
+            message: MessageField::some(info),
+            msg_order_id: Some(1),
+        };
         let id = "375440000001@s.whatsapp.net".to_owned();
-        wa::Conversation { id, messages: vec![message], ..Default::default() }.encode_to_vec()
+        wa::Conversation {
+            id,
+            messages: vec![message],
+            ..Default::default()
+        }
+        .encode_to_vec()
     }
 
     proptest! {

@@ -17,7 +17,9 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 use whatsapp_rust::store::persistence_manager::PersistenceManager;
 use whatsapp_rust::types::durability_hook::InboundMessage;
-use whatsapp_rust::types::events::{Event, EventHandler, EventInterest, EventKind, LazyHistorySync};
+use whatsapp_rust::types::events::{
+    Event, EventHandler, EventInterest, EventKind, LazyHistorySync,
+};
 use whatsapp_rust::wacore::store::DevicePropsOverride;
 use whatsapp_rust::wacore::store::commands::DeviceCommand;
 use whatsapp_rust::wacore::store::device::default_history_sync_config;
@@ -83,7 +85,9 @@ pub(super) struct Announcer(Option<(Arc<dyn Archive>, mpsc::UnboundedSender<Stri
 impl Announcer {
     /// Notes the parts that these messages announce.
     pub async fn note(&self, batch: &[InboundMessage]) -> Result<()> {
-        let Some((archive, announced)) = &self.0 else { return Ok(()) };
+        let Some((archive, announced)) = &self.0 else {
+            return Ok(());
+        };
         for message in batch.iter().filter(|message| is_announcement(message)) {
             let noted = archive.announced(&message.info.id).await;
             // The engine fetches it in any case.
@@ -96,7 +100,12 @@ impl Announcer {
 
 fn is_announcement(message: &InboundMessage) -> bool {
     let is = |kind| kind == Some(Type::HISTORY_SYNC_NOTIFICATION);
-    message.info.source.is_from_me && message.message.protocol_message.as_option().is_some_and(|it| is(it.r#type))
+    message.info.source.is_from_me
+        && message
+            .message
+            .protocol_message
+            .as_option()
+            .is_some_and(|it| is(it.r#type))
 }
 
 /// Takes down what the engine's callback says, which must not block.
@@ -119,7 +128,10 @@ pub(super) struct Announced(Option<(Arc<dyn Archive>, mpsc::UnboundedReceiver<St
 pub(super) fn channel(archive: Option<Arc<dyn Archive>>) -> (Announcer, Announced) {
     let (sender, receiver) = mpsc::unbounded_channel();
     let announcer = archive.clone().map(|archive| (archive, sender));
-    (Announcer(announcer), Announced(archive.map(|archive| (archive, receiver))))
+    (
+        Announcer(announcer),
+        Announced(archive.map(|archive| (archive, receiver))),
+    )
 }
 
 impl Announced {
@@ -127,19 +139,40 @@ impl Announced {
     pub async fn ask(&self, saved: &PersistenceManager) {
         let Some((archive, _)) = &self.0 else { return };
         let days = archive.days().unwrap_or(LONGEST).min(LONGEST);
-        let config = HistorySyncConfig { full_sync_days_limit: Some(days), ..default_history_sync_config() };
-        let props = DevicePropsOverride::new().with_require_full_sync(true).with_history_sync_config(config);
-        saved.process_command(DeviceCommand::SetDeviceProps(props)).await;
+        let config = HistorySyncConfig {
+            full_sync_days_limit: Some(days),
+            ..default_history_sync_config()
+        };
+        let props = DevicePropsOverride::new()
+            .with_require_full_sync(true)
+            .with_history_sync_config(config);
+        saved
+            .process_command(DeviceCommand::SetDeviceProps(props))
+            .await;
     }
 
     /// Takes in part after part until the link ends.
     pub fn read(self, session: &str, client: &Arc<Client>, tasks: &Lifecycle) {
-        let Some((archive, announced)) = self.0 else { return };
+        let Some((archive, announced)) = self.0 else {
+            return;
+        };
         let (sender, parts) = mpsc::unbounded_channel();
-        client.subscribe_handler(Arc::new(Receiver(sender))).detach();
-        let (session, client, stopping) = (session.to_owned(), Arc::downgrade(client), tasks.clone());
+        client
+            .subscribe_handler(Arc::new(Receiver(sender)))
+            .detach();
+        let (session, client, stopping) =
+            (session.to_owned(), Arc::downgrade(client), tasks.clone());
         let (open, early, given_up) = Default::default();
-        let reader = Reader { session, client, archive, announced, parts, open, early, given_up };
+        let reader = Reader {
+            session,
+            client,
+            archive,
+            announced,
+            parts,
+            open,
+            early,
+            given_up,
+        };
         tasks.spawn(async move {
             stopping.unless_stopping(reader.run()).await;
         });
@@ -191,7 +224,11 @@ impl Reader {
 
     async fn lose(&self) {
         if let Err(error) = self.archive.lost().await {
-            tracing::warn!(session = self.session, error = format!("{error:#}"), "what was lost cannot be noted");
+            tracing::warn!(
+                session = self.session,
+                error = format!("{error:#}"),
+                "what was lost cannot be noted"
+            );
         }
     }
 
@@ -200,7 +237,11 @@ impl Reader {
         if let Err(error) = self.take_in(part).await {
             // What announced it stays open, and nothing more will come for it.
             let error = format!("{error:#}");
-            tracing::warn!(session = self.session, error, "a part of the time before cannot be taken in");
+            tracing::warn!(
+                session = self.session,
+                error,
+                "a part of the time before cannot be taken in"
+            );
             return;
         }
         match self.open.pop_front().or_else(|| self.given_up.pop_front()) {
@@ -224,7 +265,9 @@ impl Reader {
     async fn take_in(&self, part: &LazyHistorySync) -> Result<()> {
         let mut stream = part.stream();
         while let Some(bytes) = parts::next(&mut stream).context("reading a chat")? {
-            let Some(chat) = parts::Chat::of(bytes) else { continue };
+            let Some(chat) = parts::Chat::of(bytes) else {
+                continue;
+            };
             for piece in chat {
                 let (client, own) = self.client()?;
                 let others = Others::of(&client, told::named(&piece)).await;
@@ -239,14 +282,22 @@ impl Reader {
             let (names, known) = (&mut rest.pushnames, &mut rest.phone_number_to_lid_mappings);
             let pushnames = names.drain(some(names.len())).collect();
             let phone_number_to_lid_mappings = known.drain(some(known.len())).collect();
-            self.take_people(wa::HistorySync { pushnames, phone_number_to_lid_mappings, ..Default::default() }).await?;
+            self.take_people(wa::HistorySync {
+                pushnames,
+                phone_number_to_lid_mappings,
+                ..Default::default()
+            })
+            .await?;
         }
         Ok(())
     }
 
     async fn take_people(&self, some: wa::HistorySync) -> Result<()> {
         let (client, _) = self.client()?;
-        let named = some.pushnames.iter().filter_map(|it| Some((it.id.as_deref()?.parse().ok()?, None)));
+        let named = some
+            .pushnames
+            .iter()
+            .filter_map(|it| Some((it.id.as_deref()?.parse().ok()?, None)));
         let others = Others::of(&client, named.collect()).await;
         self.archive.take(told::people(&some, &others)).await
     }
@@ -254,7 +305,11 @@ impl Reader {
     /// The client, and the account's own addresses, the number's first. It is held for a moment only: its tasks wait for it to go.
     fn client(&self) -> Result<(Arc<Client>, Vec<Jid>)> {
         let client = self.client.upgrade().context("the connection is gone")?;
-        let own = [client.pn(), client.lid()].into_iter().flatten().map(|own| own.to_non_ad()).collect();
+        let own = [client.pn(), client.lid()]
+            .into_iter()
+            .flatten()
+            .map(|own| own.to_non_ad())
+            .collect();
         Ok((client, own))
     }
 }
@@ -275,5 +330,8 @@ fn reached(part: &LazyHistorySync) -> Option<Reached> {
         () if is(HistorySyncType::FULL) => Stage::Full,
         () => return None,
     };
-    Some(Reached { stage, percent: u8::try_from(part.progress()?.min(100)).unwrap_or(100) })
+    Some(Reached {
+        stage,
+        percent: u8::try_from(part.progress()?.min(100)).unwrap_or(100),
+    })
 }

@@ -40,7 +40,11 @@ impl<'a> Chat<'a> {
             }
         }
         let chat = wa::Conversation::decode_from_slice(&about).ok()?;
-        Some(Self { chat, messages: messages.into_iter(), is_told: false })
+        Some(Self {
+            chat,
+            messages: messages.into_iter(),
+            is_told: false,
+        })
     }
 }
 
@@ -54,17 +58,25 @@ impl Iterator for Chat<'_> {
             return None;
         }
         self.is_told = true;
-        Some(Piece { chat: self.chat.clone(), messages: some.into_iter().rev().filter_map(message).collect() })
+        Some(Piece {
+            chat: self.chat.clone(),
+            messages: some.into_iter().rev().filter_map(message).collect(),
+        })
     }
 }
 
 fn message(bytes: &[u8]) -> Option<wa::WebMessageInfo> {
-    let payload = Fields(bytes).map_while(|field| field).find(|field| field.number == MESSAGE)?.payload?;
+    let payload = Fields(bytes)
+        .map_while(|field| field)
+        .find(|field| field.number == MESSAGE)?
+        .payload?;
     wa::WebMessageInfo::decode_from_slice(payload).ok()
 }
 
 /// The next chat of a part; `None` at its end.
-pub(super) fn next<'a>(stream: &'a mut HistorySyncStream<'_>) -> Result<Option<&'a [u8]>, HistorySyncError> {
+pub(super) fn next<'a>(
+    stream: &'a mut HistorySyncStream<'_>,
+) -> Result<Option<&'a [u8]>, HistorySyncError> {
     stream.next_conversation_bytes()
 }
 
@@ -87,7 +99,9 @@ impl<'a> Iterator for Fields<'a> {
             return None;
         }
         let field = field(self.0);
-        self.0 = field.as_ref().map_or(&[], |field| &self.0[field.bytes.len()..]);
+        self.0 = field
+            .as_ref()
+            .map_or(&[], |field| &self.0[field.bytes.len()..]);
         Some(field)
     }
 }
@@ -105,7 +119,11 @@ fn field(bytes: &[u8]) -> Option<Field<'_>> {
         5 => (None, after_tag.get(4..)?),
         _ => return None,
     };
-    Some(Field { number: tag >> 3, bytes: &bytes[..bytes.len() - rest.len()], payload })
+    Some(Field {
+        number: tag >> 3,
+        bytes: &bytes[..bytes.len() - rest.len()],
+        payload,
+    })
 }
 
 /// A number of variable length, and what follows it.
@@ -128,11 +146,25 @@ mod tests {
 
     fn conversation(count: u32) -> wa::Conversation {
         let message = |number: u32| {
-            let text = wa::Message { conversation: Some(format!("n{number}")), ..Default::default() };
-            let key = wa::MessageKey { id: Some(number.to_string()), ..Default::default() };
+            let text = wa::Message {
+                conversation: Some(format!("n{number}")),
+                ..Default::default()
+            };
+            let key = wa::MessageKey {
+                id: Some(number.to_string()),
+                ..Default::default()
+            };
             let (key, message) = (MessageField::some(key), MessageField::some(text));
-            let info = wa::WebMessageInfo { key, message, message_timestamp: Some(7), ..Default::default() };
-            wa::HistorySyncMsg { message: MessageField::some(info), msg_order_id: Some(u64::from(number)) }
+            let info = wa::WebMessageInfo {
+                key,
+                message,
+                message_timestamp: Some(7),
+                ..Default::default()
+            };
+            wa::HistorySyncMsg {
+                message: MessageField::some(info),
+                msg_order_id: Some(u64::from(number)),
+            }
         };
         wa::Conversation {
             id: "375440000001@s.whatsapp.net".to_owned(),
@@ -150,10 +182,25 @@ mod tests {
             let bytes = conversation.encode_to_vec();
             let pieces: Vec<_> = Chat::of(&bytes).unwrap().collect();
             assert_eq!(pieces.len(), (count as usize).div_ceil(PIECE).max(1));
-            let without = wa::Conversation { messages: Vec::new(), ..conversation.clone() };
-            assert!(pieces.iter().all(|piece| piece.chat == without && piece.messages.len() <= PIECE));
-            let messages: Vec<_> = pieces.into_iter().rev().flat_map(|piece| piece.messages).collect();
-            let all = conversation.messages.into_iter().rev().map(|it| it.message.into_option().unwrap());
+            let without = wa::Conversation {
+                messages: Vec::new(),
+                ..conversation.clone()
+            };
+            assert!(
+                pieces
+                    .iter()
+                    .all(|piece| piece.chat == without && piece.messages.len() <= PIECE)
+            );
+            let messages: Vec<_> = pieces
+                .into_iter()
+                .rev()
+                .flat_map(|piece| piece.messages)
+                .collect();
+            let all = conversation
+                .messages
+                .into_iter()
+                .rev()
+                .map(|it| it.message.into_option().unwrap());
             assert_eq!(messages, all.collect::<Vec<_>>());
         }
     }
@@ -163,8 +210,8 @@ mod tests {
         let bytes = conversation(3).encode_to_vec();
         for end in 0..bytes.len() {
             // No panic, and never more than there is.
-            let messages: usize =
-                Chat::of(&bytes[..end]).map_or(0, |chat| chat.map(|piece| piece.messages.len()).sum());
+            let messages: usize = Chat::of(&bytes[..end])
+                .map_or(0, |chat| chat.map(|piece| piece.messages.len()).sum());
             assert!(messages <= 3);
         }
         assert!(Chat::of(&[0xFF; 32]).is_none());

@@ -22,14 +22,29 @@ const NAMELESS: &str = "-";
 
 /// Everybody whose other address it takes to understand a piece, and that address where the piece says it.
 pub(super) fn named(piece: &Piece) -> Vec<(Jid, Option<Jid>)> {
-    let Some(chat) = jid(&piece.chat.id) else { return Vec::new() };
+    let Some(chat) = jid(&piece.chat.id) else {
+        return Vec::new();
+    };
     let mut named = vec![];
     if chat.is_group() {
-        named.extend(piece.messages.iter().filter_map(|info| Some((participant(info)?, None))));
-        let by = piece.messages.iter().flat_map(|info| &info.reactions).filter_map(|it| it.key.as_option());
+        named.extend(
+            piece
+                .messages
+                .iter()
+                .filter_map(|info| Some((participant(info)?, None))),
+        );
+        let by = piece
+            .messages
+            .iter()
+            .flat_map(|info| &info.reactions)
+            .filter_map(|it| it.key.as_option());
         named.extend(by.filter_map(|key| Some((jid(key.participant.as_deref()?)?, None))));
     } else {
-        let other = if chat.is_lid() { &piece.chat.pn_jid } else { &piece.chat.lid_jid };
+        let other = if chat.is_lid() {
+            &piece.chat.pn_jid
+        } else {
+            &piece.chat.lid_jid
+        };
         named.push((chat, other.as_deref().and_then(jid)));
     }
     named
@@ -37,7 +52,8 @@ pub(super) fn named(piece: &Piece) -> Vec<(Jid, Option<Jid>)> {
 
 /// A chat and some of its messages; `None` for what is no chat: newsletters, statuses, lists.
 pub(super) fn piece(session: &str, piece: &Piece, own: &[Jid], others: &Others) -> Option<Told> {
-    let address = jid(&piece.chat.id).filter(|jid| jid.is_group() || jid.is_pn() || jid.is_lid())?;
+    let address =
+        jid(&piece.chat.id).filter(|jid| jid.is_group() || jid.is_pn() || jid.is_lid())?;
     let message = |info| message(session, &address, info, own, others);
     Some(Told {
         chats: vec![chat(&address, &piece.chat, others)],
@@ -49,7 +65,10 @@ pub(super) fn piece(session: &str, piece: &Piece, own: &[Jid], others: &Others) 
 /// Who is who, and called what.
 pub(super) fn people(part: &wa::HistorySync, others: &Others) -> Told {
     let named = part.pushnames.iter().filter_map(|it| {
-        let name = it.pushname.as_deref().filter(|name| !name.is_empty() && *name != NAMELESS)?;
+        let name = it
+            .pushname
+            .as_deref()
+            .filter(|name| !name.is_empty() && *name != NAMELESS)?;
         let of = jid(it.id.as_deref()?).filter(|jid| jid.is_pn() || jid.is_lid())?;
         Some(others.person(&of, None, Some(name)))
     });
@@ -57,7 +76,11 @@ pub(super) fn people(part: &wa::HistorySync, others: &Others) -> Told {
         let (number, lid) = (jid(it.pn_jid.as_deref()?)?, jid(it.lid_jid.as_deref()?)?);
         Some(incoming::person(&number, Some(&lid), ""))
     });
-    Told { known: known.collect(), contacts: named.collect(), ..Told::default() }
+    Told {
+        known: known.collect(),
+        contacts: named.collect(),
+        ..Told::default()
+    }
 }
 
 fn jid(text: &str) -> Option<Jid> {
@@ -65,18 +88,34 @@ fn jid(text: &str) -> Option<Jid> {
 }
 
 fn participant(info: &wa::WebMessageInfo) -> Option<Jid> {
-    let told = info.participant.as_deref().or(info.key.as_option()?.participant.as_deref());
+    let told = info
+        .participant
+        .as_deref()
+        .or(info.key.as_option()?.participant.as_deref());
     jid(told.filter(|participant| !participant.is_empty())?)
 }
 
 fn chat(address: &Jid, told: &wa::Conversation, others: &Others) -> ImportedChat {
-    let name = [&told.name, &told.display_name].into_iter().flatten().find(|name| !name.is_empty());
+    let name = [&told.name, &told.display_name]
+        .into_iter()
+        .flatten()
+        .find(|name| !name.is_empty());
     let chat = match address.is_group() {
-        true => Person { id: address.to_non_ad_string(), name: name.cloned(), ..Person::default() },
+        true => Person {
+            id: address.to_non_ad_string(),
+            name: name.cloned(),
+            ..Person::default()
+        },
         // What the account has saved them under.
-        false => others.person(address, None, None).called(Names { saved: name.cloned(), ..Names::default() }),
+        false => others.person(address, None, None).called(Names {
+            saved: name.cloned(),
+            ..Names::default()
+        }),
     };
-    let active_at = told.last_msg_timestamp.or(told.conversation_timestamp).filter(|at| *at > 0);
+    let active_at = told
+        .last_msg_timestamp
+        .or(told.conversation_timestamp)
+        .filter(|at| *at > 0);
     ImportedChat {
         chat,
         active_at: active_at.and_then(seconds),
@@ -94,13 +133,27 @@ fn seconds(at: u64) -> Option<Timestamp> {
 
 /// In seconds or milliseconds, whatever the phone has. What is negative, or no time, is for ever.
 fn muted_until(at: u64) -> Option<Timestamp> {
-    let milliseconds = if at < MILLISECONDS { at.saturating_mul(1_000) } else { at };
-    let until = || i64::try_from(milliseconds).ok().and_then(|at| Timestamp::from_millisecond(at).ok());
+    let milliseconds = if at < MILLISECONDS {
+        at.saturating_mul(1_000)
+    } else {
+        at
+    };
+    let until = || {
+        i64::try_from(milliseconds)
+            .ok()
+            .and_then(|at| Timestamp::from_millisecond(at).ok())
+    };
     (at > 0).then(|| until().unwrap_or(FOREVER).min(FOREVER))
 }
 
 /// `None` for what is no message of its own: what was done to others is in those, and what happened to a group says nothing.
-fn message(session: &str, chat: &Jid, info: &wa::WebMessageInfo, own: &[Jid], others: &Others) -> Option<PastMessage> {
+fn message(
+    session: &str,
+    chat: &Jid,
+    info: &wa::WebMessageInfo,
+    own: &[Jid],
+    others: &Others,
+) -> Option<PastMessage> {
     let (key, message) = (info.key.as_option()?, info.message.as_option()?);
     let is_from_me = key.from_me.unwrap_or(false);
     let sender = match (is_from_me, chat.is_group()) {
@@ -109,9 +162,17 @@ fn message(session: &str, chat: &Jid, info: &wa::WebMessageInfo, own: &[Jid], ot
         (false, false) => chat.clone(),
     };
     let peer = if is_from_me { chat } else { &sender };
-    let known = Known { other: others.other(peer), own: own.to_vec() };
-    let source =
-        MessageSource { chat: chat.clone(), sender, is_from_me, is_group: chat.is_group(), ..Default::default() };
+    let known = Known {
+        other: others.other(peer),
+        own: own.to_vec(),
+    };
+    let source = MessageSource {
+        chat: chat.clone(),
+        sender,
+        is_from_me,
+        is_group: chat.is_group(),
+        ..Default::default()
+    };
     let at = i64::try_from(info.message_timestamp?).ok()?;
     let about = MessageInfo {
         source,
@@ -121,7 +182,11 @@ fn message(session: &str, chat: &Jid, info: &wa::WebMessageInfo, own: &[Jid], ot
         ..Default::default()
     };
     let incoming = incoming::received(session, message, &about, &known)?;
-    matches!(incoming.data, EventData::MessageReceived(_) | EventData::MessageEcho(_)).then(|| PastMessage {
+    matches!(
+        incoming.data,
+        EventData::MessageReceived(_) | EventData::MessageEcho(_)
+    )
+    .then(|| PastMessage {
         incoming,
         status: is_from_me.then(|| status(info.status)),
         reactions: reactions(info, chat, others),
@@ -138,14 +203,22 @@ fn status(told: Option<Status>) -> KeptStatus {
     }
 }
 
-fn reactions(info: &wa::WebMessageInfo, chat: &Jid, others: &Others) -> Vec<(Option<Person>, String)> {
+fn reactions(
+    info: &wa::WebMessageInfo,
+    chat: &Jid,
+    others: &Others,
+) -> Vec<(Option<Person>, String)> {
     let reaction = |it: &wa::Reaction| {
         let emoji = it.text.clone().filter(|emoji| !emoji.is_empty())?;
         let key = it.key.as_option()?;
         if key.from_me.unwrap_or(false) {
             return Some((None, emoji));
         }
-        let by = if chat.is_group() { jid(key.participant.as_deref()?)? } else { chat.clone() };
+        let by = if chat.is_group() {
+            jid(key.participant.as_deref()?)?
+        } else {
+            chat.clone()
+        };
         Some((Some(others.person(&by, None, None)), emoji))
     };
     info.reactions.iter().filter_map(reaction).collect()

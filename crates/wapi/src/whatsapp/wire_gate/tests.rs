@@ -82,25 +82,58 @@ impl Session {
     /// With nothing that is not on the disk.
     async fn new(clock: Clock) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("wapi.db"), Clock::system()).await.unwrap();
+        let store = Store::open(&folder.path().join("wapi.db"), Clock::system())
+            .await
+            .unwrap();
         let opened = Arc::new(Opened::new(store.lifeline("shop"), store.clone()));
         let (disk, allowed): Disk = mpsc::channel();
         let allowed = Mutex::new(allowed);
         let file = folder.path().join("shop.db");
-        let backend = Backend::open(store.lifeline("shop"), &file, Arc::clone(&opened), store.clone(), Clock::system());
+        let backend = Backend::open(
+            store.lifeline("shop"),
+            &file,
+            Arc::clone(&opened),
+            store.clone(),
+            Clock::system(),
+        );
         let backend = backend.await.unwrap();
         // A disk that nobody answers for any more takes everything.
-        let backend = Arc::new(backend.on(move |_: &Path| allowed.lock().unwrap().recv().unwrap_or(Ok(()))));
-        let saved = Arc::new(PersistenceManager::new(Arc::clone(&backend) as _).await.unwrap());
+        let backend =
+            Arc::new(backend.on(move |_: &Path| allowed.lock().unwrap().recv().unwrap_or(Ok(()))));
+        let saved = Arc::new(
+            PersistenceManager::new(Arc::clone(&backend) as _)
+                .await
+                .unwrap(),
+        );
         disk.send(Ok(())).unwrap();
         backend.synced().sync().await.unwrap();
-        let kept = Kept { opened: Arc::clone(&opened), backend: Arc::clone(&backend), saved: Arc::clone(&saved) };
-        let (troubles, (reports, signals)) = (Troubles::default(), signals::channel(store.lifeline("shop")));
+        let kept = Kept {
+            opened: Arc::clone(&opened),
+            backend: Arc::clone(&backend),
+            saved: Arc::clone(&saved),
+        };
+        let (troubles, (reports, signals)) = (
+            Troubles::default(),
+            signals::channel(store.lifeline("shop")),
+        );
         let gate = Gate::new(kept, troubles.clone(), reports, clock);
         gate.is_live.store(true, Ordering::Release);
         let line = Line::default();
-        let gated = GatedLine { inner: Arc::new(line.clone()), gate };
-        Self { gated, line, opened, backend, saved, troubles, signals, disk, _folder: folder }
+        let gated = GatedLine {
+            inner: Arc::new(line.clone()),
+            gate,
+        };
+        Self {
+            gated,
+            line,
+            opened,
+            backend,
+            saved,
+            troubles,
+            signals,
+            disk,
+            _folder: folder,
+        }
     }
 
     fn reads(&self, id: &str) {
@@ -117,7 +150,11 @@ impl Session {
 }
 
 fn named(id: &str) -> MessageKey {
-    MessageKey { chat: "1@lid".to_owned(), sender: "1@lid".to_owned(), id: id.to_owned() }
+    MessageKey {
+        chat: "1@lid".to_owned(),
+        sender: "1@lid".to_owned(),
+        id: id.to_owned(),
+    }
 }
 
 /// Frames of these lengths, in one piece.
@@ -136,7 +173,10 @@ async fn a_message_waits_for_the_keys_of_what_was_read_before_it_and_for_the_dis
     assert!(poll!(&mut sending).is_pending());
     session.gated.send(frames(&[50])).await.unwrap();
     session.writes_keys().await;
-    assert!(poll!(&mut sending).is_pending(), "they are written, and not synced");
+    assert!(
+        poll!(&mut sending).is_pending(),
+        "they are written, and not synced"
+    );
     session.disk.send(Ok(())).unwrap();
     sending.await.unwrap();
     assert_eq!(session.line.sent(), [503, 53, 603]);
@@ -152,13 +192,19 @@ async fn whatever_was_written_is_synced_before_the_next_message_and_once() {
     assert!(poll!(&mut sending).is_pending());
     session.disk.send(Ok(())).unwrap();
     sending.await.unwrap();
-    assert!(session.gated.send(frames(&[600])).now_or_never().is_some(), "there is nothing to sync");
+    assert!(
+        session.gated.send(frames(&[600])).now_or_never().is_some(),
+        "there is nothing to sync"
+    );
 }
 
 #[tokio::test]
 async fn a_new_device_is_in_its_file_before_whatsapp_hears_of_it() {
     let session = Session::new(Clock::system()).await;
-    session.saved.modify_device(|device| device.pn = Some("1@s.whatsapp.net".parse().unwrap())).await;
+    session
+        .saved
+        .modify_device(|device| device.pn = Some("1@s.whatsapp.net".parse().unwrap()))
+        .await;
     session.disk.send(Ok(())).unwrap();
     session.gated.send(frames(&[300])).await.unwrap();
     use whatsapp_rust::wacore::store::traits::DeviceStore;
@@ -169,14 +215,31 @@ async fn a_new_device_is_in_its_file_before_whatsapp_hears_of_it() {
 async fn a_disk_that_does_not_come_back_ends_the_connection_and_holds_the_next() {
     let mut session = Session::new(Clock::new(Hasty)).await;
     session.writes_keys().await;
-    let refused = session.gated.send(frames(&[600])).await.unwrap_err().to_string();
-    assert_eq!(refused, "the disk takes longer than 10 s to save a session's keys");
-    assert_eq!(session.line.0.lock().unwrap().clone(), (vec![], true), "nothing left, and it hung up");
+    let refused = session
+        .gated
+        .send(frames(&[600]))
+        .await
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        refused,
+        "the disk takes longer than 10 s to save a session's keys"
+    );
+    assert_eq!(
+        session.line.0.lock().unwrap().clone(),
+        (vec![], true),
+        "nothing left, and it hung up"
+    );
     assert!(session.troubles.worst().unwrap().starts_with(&refused));
-    let Some(Signal::Unreachable { reason }) = session.signals.recv().await else { panic!("nobody was told") };
+    let Some(Signal::Unreachable { reason }) = session.signals.recv().await else {
+        panic!("nobody was told")
+    };
     assert_eq!(reason, refused);
     let dialer = GatedDialer::new(session.line.clone(), Arc::clone(&session.gated.gate));
-    assert!(dialer.create_transport().await.is_err(), "the next connection could not send either");
+    assert!(
+        dialer.create_transport().await.is_err(),
+        "the next connection could not send either"
+    );
     session.disk.send(Ok(())).unwrap();
     session.backend.synced().sync().await.unwrap();
     dialer.create_transport().await.unwrap();
@@ -187,14 +250,25 @@ async fn a_disk_that_does_not_come_back_ends_the_connection_and_holds_the_next()
 async fn what_the_disk_says_is_told() {
     let session = Session::new(Clock::new(Hasty)).await;
     session.writes_keys().await;
-    session.disk.send(Err(io::Error::other("it is worn out"))).unwrap();
+    session
+        .disk
+        .send(Err(io::Error::other("it is worn out")))
+        .unwrap();
     // So that it cannot be written anew, either.
     std::fs::remove_file(session._folder.path().join("shop.db")).unwrap();
     while session.backend.synced().trouble().is_none() {
         let _ = session.backend.synced().sync().await;
     }
-    let refused = session.gated.send(frames(&[600])).await.unwrap_err().to_string();
-    assert!(refused.starts_with("a session's keys cannot be saved: "), "{refused}");
+    let refused = session
+        .gated
+        .send(frames(&[600]))
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        refused.starts_with("a session's keys cannot be saved: "),
+        "{refused}"
+    );
 }
 
 #[tokio::test]
@@ -209,10 +283,16 @@ async fn what_whatsapp_delivers_again_moves_no_key() {
         }
         assert!(opened.find(&named(id)).await.unwrap().is_some());
         session.reads(id);
-        assert!(session.gated.send(frames(&[500])).now_or_never().is_some(), "{id}");
+        assert!(
+            session.gated.send(frames(&[500])).now_or_never().is_some(),
+            "{id}"
+        );
         // The same id with another key: its sender has sealed it anew.
         session.reads(id);
-        assert!(session.gated.send(frames(&[600])).now_or_never().is_none(), "{id}");
+        assert!(
+            session.gated.send(frames(&[600])).now_or_never().is_none(),
+            "{id}"
+        );
         opened.keep_keys(opened.moved());
     }
     assert_eq!(session.line.sent(), [503, 503]);
@@ -222,17 +302,44 @@ async fn what_whatsapp_delivers_again_moves_no_key() {
 fn no_message_is_so_small_that_it_passes_by() {
     // As little as can be sealed, in as little as can be around it.
     let mut rng = rand::rng();
-    let (ratchet, ours, theirs) =
-        (KeyPair::generate(&mut rng), KeyPair::generate(&mut rng), KeyPair::generate(&mut rng));
+    let (ratchet, ours, theirs) = (
+        KeyPair::generate(&mut rng),
+        KeyPair::generate(&mut rng),
+        KeyPair::generate(&mut rng),
+    );
     let (ours, theirs) = (ours.public_key.into(), theirs.public_key.into());
-    let sealed = SignalMessage::new(3, &[0; 32], ratchet.public_key, 0, 0, &[0; 16], &ours, &theirs).unwrap();
-    let enc = NodeBuilder::new("enc").bytes(sealed.serialized().to_vec()).build();
+    let sealed = SignalMessage::new(
+        3,
+        &[0; 32],
+        ratchet.public_key,
+        0,
+        0,
+        &[0; 16],
+        &ours,
+        &theirs,
+    )
+    .unwrap();
+    let enc = NodeBuilder::new("enc")
+        .bytes(sealed.serialized().to_vec())
+        .build();
     let stanza = NodeBuilder::new("message").children([enc]).build();
-    let smallest = whatsapp_rust::wacore_binary::marshal::marshal(&stanza).unwrap().len() + 16;
+    let smallest = whatsapp_rust::wacore_binary::marshal::marshal(&stanza)
+        .unwrap()
+        .len()
+        + 16;
     assert!(may_hold_a_message(&frames(&[smallest])), "{smallest}");
-    assert!(may_hold_a_message(&frames(&[40, 40, smallest, 40])), "{smallest}");
-    assert!(!may_hold_a_message(&frames(&[70, 80, 91])), "receipts do not wait");
-    assert!(!may_hold_a_message(b"WA\x06\x03\x00\x00\x02hi"), "nobody greets with a message");
+    assert!(
+        may_hold_a_message(&frames(&[40, 40, smallest, 40])),
+        "{smallest}"
+    );
+    assert!(
+        !may_hold_a_message(&frames(&[70, 80, 91])),
+        "receipts do not wait"
+    );
+    assert!(
+        !may_hold_a_message(b"WA\x06\x03\x00\x00\x02hi"),
+        "nobody greets with a message"
+    );
     assert!(may_hold_a_message(b"what is no frame may be anything"));
     assert!(may_hold_a_message(&[0, 0]) && may_hold_a_message(&[0, 0, 5, 1]));
 }

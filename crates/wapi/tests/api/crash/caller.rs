@@ -37,12 +37,23 @@ pub struct Caller {
 
 impl Caller {
     pub fn new(client: &TestClient, session: &'static str) -> Self {
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().expect("a client");
-        Self { http, base: client.base().to_owned(), session }
+        let http = reqwest::Client::builder()
+            .timeout(Duration::from_secs(30))
+            .build()
+            .expect("a client");
+        Self {
+            http,
+            base: client.base().to_owned(),
+            session,
+        }
     }
 
     pub async fn is_online(&self) -> bool {
-        let answer = self.http.get(format!("{}/get-session-info/{}/", self.base, self.session)).send().await;
+        let answer = self
+            .http
+            .get(format!("{}/get-session-info/{}/", self.base, self.session))
+            .send()
+            .await;
         let Ok(answer) = answer else { return false };
         let body = answer.bytes().await.unwrap_or_default();
         serde_json::from_slice::<Value>(&body).is_ok_and(|info| info["status"] == "online")
@@ -63,14 +74,21 @@ impl Caller {
     }
 
     fn original(&self, chat: &str, number: usize) -> RequestBuilder {
-        let body = json!({"session_name": self.session, "chat_id": chat, "text": number.to_string()});
-        self.http.post(format!("{}/send-message/", self.base)).body(body.to_string())
+        let body =
+            json!({"session_name": self.session, "chat_id": chat, "text": number.to_string()});
+        self.http
+            .post(format!("{}/send-message/", self.base))
+            .body(body.to_string())
     }
 
     fn v1(&self, chat: &str, number: usize) -> RequestBuilder {
         let body = json!({"to": chat, "text": {"body": number.to_string()}});
-        let call = self.http.post(format!("{}/v1/sessions/{}/messages", self.base, self.session));
-        call.header("idempotency-key", format!("{chat} {number}")).body(body.to_string())
+        let call = self.http.post(format!(
+            "{}/v1/sessions/{}/messages",
+            self.base, self.session
+        ));
+        call.header("idempotency-key", format!("{chat} {number}"))
+            .body(body.to_string())
     }
 }
 

@@ -16,18 +16,31 @@ use storm::Plan;
 
 async fn nothing_is_queued(phone: &Phone) {
     let empty = |phone: &Phone| (phone.devices()[0].queued == 0).then_some(());
-    phone.until("WhatsApp was told that everything arrived", PATIENCE, empty).await.unwrap();
+    phone
+        .until("WhatsApp was told that everything arrived", PATIENCE, empty)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
 async fn what_was_taken_over_is_delivered_by_the_next_run() {
-    let Surroundings { simulator, webhook, wapi, address } = Surroundings::new().await;
-    let (alice, bob) = (simulator.phone("Alice").unwrap(), simulator.phone("Bob").unwrap());
+    let Surroundings {
+        simulator,
+        webhook,
+        wapi,
+        address,
+    } = Surroundings::new().await;
+    let (alice, bob) = (
+        simulator.phone("Alice").unwrap(),
+        simulator.phone("Bob").unwrap(),
+    );
     let (running, client) = wapi.serves(address).await;
     client.pair("shop", &alice).await;
     webhook.answer(500);
     for number in 0..5 {
-        bob.sends_text(alice.number(), &number.to_string()).await.unwrap();
+        bob.sends_text(alice.number(), &number.to_string())
+            .await
+            .unwrap();
     }
     nothing_is_queued(&alice).await;
     webhook.refusals(1).await;
@@ -53,7 +66,8 @@ async fn a_storm_of_kills_and_power_cuts_loses_nothing_repeats_no_send_and_keeps
     assert!(report.broken().is_empty(), "{:#?}", report.broken());
     let (incoming, outgoing) = (report.incoming.promised, report.outgoing.promised);
     assert!(
-        (report.kills, report.cuts) == (plan.kills, plan.cuts) && incoming.min(outgoing) >= plan.messages,
+        (report.kills, report.cuts) == (plan.kills, plan.cuts)
+            && incoming.min(outgoing) >= plan.messages,
         "there was not enough time"
     );
 }

@@ -21,10 +21,26 @@ impl Stage {
         if !Disk::is_there() {
             return None;
         }
-        let Surroundings { simulator, webhook, wapi, address } = Surroundings::new().await;
+        let Surroundings {
+            simulator,
+            webhook,
+            wapi,
+            address,
+        } = Surroundings::new().await;
         let (wapi, disk) = Disk::under(wapi);
-        let (alice, bob) = (simulator.phone("Alice").unwrap(), simulator.phone("Bob").unwrap());
-        Some(Self { simulator, webhook, wapi, disk, address, alice, bob })
+        let (alice, bob) = (
+            simulator.phone("Alice").unwrap(),
+            simulator.phone("Bob").unwrap(),
+        );
+        Some(Self {
+            simulator,
+            webhook,
+            wapi,
+            disk,
+            address,
+            alice,
+            bob,
+        })
     }
 
     async fn serves(&self) -> (Running, TestClient) {
@@ -45,7 +61,10 @@ impl Stage {
     }
 
     async fn receives(&self, text: &str) {
-        self.bob.sends_text(self.alice.number(), text).await.unwrap();
+        self.bob
+            .sends_text(self.alice.number(), text)
+            .await
+            .unwrap();
         loop {
             let event = self.webhook.next().await.body;
             if event["data"]["text"]["body"] == text {
@@ -56,7 +75,11 @@ impl Stage {
 
     async fn ends(self, running: Running) {
         assert!(running.terminate().await.success);
-        assert_eq!(self.alice.devices().len(), 1, "the device is the one that was linked");
+        assert_eq!(
+            self.alice.devices().len(),
+            1,
+            "the device is the one that was linked"
+        );
         assert_eq!(self.bob.reused_keys(), [""; 0]);
         assert_eq!(self.bob.failures(), [""; 0]);
         self.simulator.finish().await.unwrap();
@@ -65,7 +88,9 @@ impl Stage {
 
 #[tokio::test]
 async fn a_device_that_was_just_linked_is_there_after_a_power_cut() {
-    let Some(stage) = Stage::set().await else { return };
+    let Some(stage) = Stage::set().await else {
+        return;
+    };
     let (running, client) = stage.serves().await;
     client.pair("shop", &stage.alice).await;
     let (running, client) = stage.cut(running).await;
@@ -76,7 +101,9 @@ async fn a_device_that_was_just_linked_is_there_after_a_power_cut() {
 
 #[tokio::test]
 async fn few_messages_cost_a_sync_of_the_sessions_file() {
-    let Some(stage) = Stage::set().await else { return };
+    let Some(stage) = Stage::set().await else {
+        return;
+    };
     let (running, client) = stage.serves().await;
     client.pair("shop", &stage.alice).await;
     let count = || stage.disk.syncs_of("shop.db-wal");
@@ -100,15 +127,23 @@ async fn few_messages_cost_a_sync_of_the_sessions_file() {
     let answering = count() - before - sending - receiving;
     println!("100 sent: {sending} syncs, 100 received: {receiving}, 20 answered: {answering}");
     // The engine reserves keys for 64 messages at a time, to the recipient and to the account's own phone.
-    assert!(sending <= 10, "{sending} syncs for 100 messages one after the other");
-    assert!(receiving <= 10, "{receiving} syncs for 100 messages that came in");
+    assert!(
+        sending <= 10,
+        "{sending} syncs for 100 messages one after the other"
+    );
+    assert!(
+        receiving <= 10,
+        "{receiving} syncs for 100 messages that came in"
+    );
     assert!(answering <= 30, "{answering} syncs for 20 answers");
     stage.ends(running).await;
 }
 
 #[tokio::test]
 async fn a_disk_that_does_not_sync_holds_messages_and_readiness_says_why() {
-    let Some(stage) = Stage::set().await else { return };
+    let Some(stage) = Stage::set().await else {
+        return;
+    };
     let (running, client) = stage.serves().await;
     client.pair("shop", &stage.alice).await;
     stage.sends(&client, "before").await;
@@ -116,22 +151,42 @@ async fn a_disk_that_does_not_sync_holds_messages_and_readiness_says_why() {
     stage.disk.fails("slow-sync 1 12000 shop.db-wal");
     // The answer is sealed with a key that this message moves on.
     stage.receives("now").await;
-    let id = client.accepted("shop", json!({"to": stage.bob.jid(), "text": {"body": "held"}})).await;
-    let red = async || Some(client.get("/health/ready").await).filter(|answer| answer.status == 503);
+    let id = client
+        .accepted(
+            "shop",
+            json!({"to": stage.bob.jid(), "text": {"body": "held"}}),
+        )
+        .await;
+    let red =
+        async || Some(client.get("/health/ready").await).filter(|answer| answer.status == 503);
     let answer = eventually(red, async || "it says that it is ready".to_owned()).await;
     let why = answer.json()["detail"].as_str().unwrap().to_owned();
-    assert!(why.contains("the disk takes longer than 10 s to save a session's keys"), "{why}");
+    assert!(
+        why.contains("the disk takes longer than 10 s to save a session's keys"),
+        "{why}"
+    );
     assert_eq!(stage.bob.received().len(), 1, "it has left");
     stage.disk.fails("");
     client.until_message("shop", &id, "delivered").await;
     client.get("/health/ready").await.expect(200);
-    assert_eq!(stage.bob.next_message(PATIENCE).await.unwrap().text.as_deref(), Some("held"));
+    assert_eq!(
+        stage
+            .bob
+            .next_message(PATIENCE)
+            .await
+            .unwrap()
+            .text
+            .as_deref(),
+        Some("held")
+    );
     stage.ends(running).await;
 }
 
 #[tokio::test]
 async fn after_power_cuts_no_key_is_used_twice_and_both_sides_read_on() {
-    let Some(stage) = Stage::set().await else { return };
+    let Some(stage) = Stage::set().await else {
+        return;
+    };
     let (mut running, mut client) = stage.serves().await;
     client.pair("shop", &stage.alice).await;
     for round in 0..4 {
@@ -152,7 +207,9 @@ async fn after_power_cuts_no_key_is_used_twice_and_both_sides_read_on() {
 
 #[tokio::test]
 async fn a_send_that_was_refused_because_the_disk_did_not_sync_is_not_made_by_the_next_program() {
-    let Some(stage) = Stage::set().await else { return };
+    let Some(stage) = Stage::set().await else {
+        return;
+    };
     let (running, client) = stage.serves().await;
     client.pair("shop", &stage.alice).await;
     stage.sends(&client, "before").await;
@@ -162,7 +219,8 @@ async fn a_send_that_was_refused_because_the_disk_did_not_sync_is_not_made_by_th
             let (client, to) = (client.clone(), stage.bob.jid());
             async move { client.send("shop", &to, "refused").await }
         });
-        let red = async || Some(client.get("/health/ready").await).filter(|answer| answer.status == 503);
+        let red =
+            async || Some(client.get("/health/ready").await).filter(|answer| answer.status == 503);
         eventually(red, async || "it says that it is ready".to_owned()).await;
         stage.disk.fails("");
         let answer = asked.await.unwrap();

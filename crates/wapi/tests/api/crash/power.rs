@@ -24,17 +24,36 @@ impl Disk {
 
     /// Puts it under the program.
     pub fn under(wapi: Wapi) -> (Wapi, Self) {
-        let folder = wapi.folder().canonicalize().expect("the program has a folder");
+        let folder = wapi
+            .folder()
+            .canonicalize()
+            .expect("the program has a folder");
         let library = folder.join("disk.so");
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/api/crash/disk.c");
         let built = Command::new("cc")
-            .args(["-std=gnu2x", "-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", "-o"])
+            .args([
+                "-std=gnu2x",
+                "-shared",
+                "-fPIC",
+                "-O1",
+                "-Wall",
+                "-Wextra",
+                "-Werror",
+                "-o",
+            ])
             .args([&library, &source])
             .args(["-ldl", "-lpthread"])
             .output();
         let built = built.expect("a C compiler");
-        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-        let disk = Self { root: folder.join("data"), kept: folder.join("disk") };
+        assert!(
+            built.status.success(),
+            "{}",
+            String::from_utf8_lossy(&built.stderr)
+        );
+        let disk = Self {
+            root: folder.join("data"),
+            kept: folder.join("disk"),
+        };
         fs::create_dir_all(&disk.root).expect("a data folder");
         disk.is_synced();
         let wapi = wapi
@@ -65,7 +84,8 @@ impl Disk {
     /// From now on this goes wrong: see the library.
     pub fn fails(&self, how: &str) {
         fs::write(self.kept.join("faults.new"), how).expect("the faults can be written");
-        fs::rename(self.kept.join("faults.new"), self.kept.join("faults")).expect("the faults can be told");
+        fs::rename(self.kept.join("faults.new"), self.kept.join("faults"))
+            .expect("the faults can be told");
     }
 
     /// From now on the time of day is so many seconds ahead.
@@ -78,7 +98,11 @@ impl Disk {
         // A folder that nobody has synced is empty.
         for line in fs::read_to_string(names).unwrap_or_default().lines() {
             let mut parts = line.splitn(3, ' ');
-            let (inode, kind, name) = (parts.next().unwrap(), parts.next().unwrap(), parts.next().unwrap());
+            let (inode, kind, name) = (
+                parts.next().unwrap(),
+                parts.next().unwrap(),
+                parts.next().unwrap(),
+            );
             let place = folder.join(name);
             match kind {
                 "d" => {
@@ -106,16 +130,26 @@ impl Disk {
         let mut names = String::new();
         for entry in fs::read_dir(folder).expect("a folder can be listed") {
             let path = entry.expect("a folder can be listed").path();
-            let (number, name) =
-                (inode(&path), path.file_name().unwrap().to_str().expect("a name in UTF-8").to_owned());
+            let (number, name) = (
+                inode(&path),
+                path.file_name()
+                    .unwrap()
+                    .to_str()
+                    .expect("a name in UTF-8")
+                    .to_owned(),
+            );
             let kind = if path.is_dir() { 'd' } else { 'f' };
             names += &format!("{number} {kind} {name}\n");
             match kind {
                 'd' => self.note(&path),
-                _ => drop(fs::copy(&path, self.kept.join("files").join(number)).expect("a file can be copied")),
+                _ => drop(
+                    fs::copy(&path, self.kept.join("files").join(number))
+                        .expect("a file can be copied"),
+                ),
             }
         }
-        fs::write(self.kept.join("folders").join(inode(folder)), names).expect("names can be noted");
+        fs::write(self.kept.join("folders").join(inode(folder)), names)
+            .expect("names can be noted");
     }
 }
 

@@ -24,7 +24,10 @@ struct Inner {
 /// Serves until the test ends; its base address.
 pub fn start(ledger: Arc<Mutex<Ledger>>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let router = Router::new().fallback(receive).with_state(Inner { ledger, posts: Arc::default() });
+    let router = Router::new().fallback(receive).with_state(Inner {
+        ledger,
+        posts: Arc::default(),
+    });
     format!("{}/hooks/", TestReceiver::serve(listener, router))
 }
 
@@ -35,6 +38,10 @@ async fn receive(State(inner): State<Inner>, body: Bytes) -> StatusCode {
     let event: Value = serde_json::from_slice(&body).expect("webhooks carry JSON");
     let (chat, text) = (&event["data"]["chat"], &event["data"]["text"]["body"]);
     let number = text.as_str().expect("a text").parse().expect("a number");
-    inner.ledger.lock().unwrap().arrive(chat.as_str().expect("a chat"), number);
+    inner
+        .ledger
+        .lock()
+        .unwrap()
+        .arrive(chat.as_str().expect("a chat"), number);
     StatusCode::OK
 }

@@ -51,7 +51,10 @@ impl Report {
             broken.push("the device is not the one that was linked".to_owned());
         }
         if self.unconfirmed > 0 {
-            broken.push(format!("{} stanzas were not confirmed to WhatsApp", self.unconfirmed));
+            broken.push(format!(
+                "{} stanzas were not confirmed to WhatsApp",
+                self.unconfirmed
+            ));
         }
         if !self.has_ended_well {
             broken.push("the last run did not end well".to_owned());
@@ -66,19 +69,45 @@ impl Display for Report {
         row("seed", self.seed.to_string())?;
         row("kills (SIGKILL)", self.kills.to_string())?;
         row("power cuts", self.cuts.to_string())?;
-        row("messages in (phone to webhook)", self.incoming.promised.to_string())?;
+        row(
+            "messages in (phone to webhook)",
+            self.incoming.promised.to_string(),
+        )?;
         row("  lost", self.incoming.lost.len().to_string())?;
-        row("  out of order in their chat", self.incoming.overtaken.len().to_string())?;
-        row("  delivered again after a crash", self.incoming.repeated.len().to_string())?;
-        row("messages out (2xx to phone)", self.outgoing.promised.to_string())?;
+        row(
+            "  out of order in their chat",
+            self.incoming.overtaken.len().to_string(),
+        )?;
+        row(
+            "  delivered again after a crash",
+            self.incoming.repeated.len().to_string(),
+        )?;
+        row(
+            "messages out (2xx to phone)",
+            self.outgoing.promised.to_string(),
+        )?;
         row("  lost", self.outgoing.lost.len().to_string())?;
-        row("  out of order in their chat", self.outgoing.overtaken.len().to_string())?;
-        row("  twice on the phone", self.outgoing.repeated.len().to_string())?;
-        row("  unreadable at first, asked again", self.asked_again.len().to_string())?;
+        row(
+            "  out of order in their chat",
+            self.outgoing.overtaken.len().to_string(),
+        )?;
+        row(
+            "  twice on the phone",
+            self.outgoing.repeated.len().to_string(),
+        )?;
+        row(
+            "  unreadable at first, asked again",
+            self.asked_again.len().to_string(),
+        )?;
         row("keys used twice", self.reused_keys.len().to_string())?;
         row("panics", self.panics.len().to_string())?;
-        row("worst recovery, kill to online", format!("{:.2} s", self.worst_recovery.as_secs_f64()))?;
+        row(
+            "worst recovery, kill to online",
+            format!("{:.2} s", self.worst_recovery.as_secs_f64()),
+        )?;
         row("took", format!("{:.0} s", self.took.as_secs_f64()))?;
-        self.asked_again.iter().try_for_each(|why| writeln!(formatter, "asked again: {why}"))
+        self.asked_again
+            .iter()
+            .try_for_each(|why| writeln!(formatter, "asked again: {why}"))
     }
 }

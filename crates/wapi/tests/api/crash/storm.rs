@@ -1,5 +1,8 @@
 //! Load in both directions while the program is killed and its plug is pulled at random moments, again and again; then the count.
-#![expect(clippy::disallowed_methods, reason = "load and kills have a pace of their own")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "load and kills have a pace of their own"
+)]
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -61,14 +64,24 @@ impl Plan {
     pub fn from_environment() -> Self {
         let number = |name: &str| -> Option<u64> {
             let text = std::env::var(name).ok()?;
-            Some(text.parse().unwrap_or_else(|_| panic!("{name} is {text:?}; it must be a number")))
+            Some(
+                text.parse()
+                    .unwrap_or_else(|_| panic!("{name} is {text:?}; it must be a number")),
+            )
         };
-        let size = |name: &str, usual: usize| number(name).map_or(usual, |number| number.try_into().unwrap());
+        let size = |name: &str, usual: usize| {
+            number(name).map_or(usual, |number| number.try_into().unwrap())
+        };
         Self {
             seed: number("WAPI_TESTS_SEED").unwrap_or_else(rand::random),
             kills: size("WAPI_TESTS_SOAK_KILLS", 4),
-            cuts: if Disk::is_there() { size("WAPI_TESTS_SOAK_CUTS", 4) } else { 0 },
-            is_rough: std::env::var_os("WAPI_TESTS_SOAK_ROUGH").is_some_and(|rough| !rough.is_empty()),
+            cuts: if Disk::is_there() {
+                size("WAPI_TESTS_SOAK_CUTS", 4)
+            } else {
+                0
+            },
+            is_rough: std::env::var_os("WAPI_TESTS_SOAK_ROUGH")
+                .is_some_and(|rough| !rough.is_empty()),
             messages: size("WAPI_TESTS_SOAK_MESSAGES", 240),
             at_most: Duration::from_secs(60 * number("WAPI_TESTS_SOAK_MINUTES").unwrap_or(5)),
         }
@@ -92,7 +105,13 @@ pub async fn run(plan: Plan) -> Report {
     }
     load.allow(usize::MAX);
     let last = stage.last_run(&load, plan, started, tasks).await;
-    let report = Report { seed: plan.seed, kills, cuts, took: started.elapsed(), ..Report::default() };
+    let report = Report {
+        seed: plan.seed,
+        kills,
+        cuts,
+        took: started.elapsed(),
+        ..Report::default()
+    };
     stage.finish(last, &load, report).await
 }
 
@@ -110,7 +129,14 @@ enum Misery {
 
 impl Misery {
     fn of(dice: &mut Dice) -> Self {
-        [Self::None, Self::None, Self::Frozen, Self::WrongClock, Self::Poor, Self::BadDisk][dice.below(6) as usize]
+        [
+            Self::None,
+            Self::None,
+            Self::Frozen,
+            Self::WrongClock,
+            Self::Poor,
+            Self::BadDisk,
+        ][dice.below(6) as usize]
     }
 }
 
@@ -137,18 +163,28 @@ struct Stage {
 impl Stage {
     /// A session that is paired, and people who know each other.
     async fn set(plan: &Plan) -> Self {
-        let options = Options { kept: 200_000, ..options() };
+        let options = Options {
+            kept: 200_000,
+            ..options()
+        };
         let simulator = Simulator::start(options).await.unwrap();
         let alice = simulator.phone("Alice").unwrap();
-        let people: Vec<Phone> =
-            (0..PEOPLE).map(|number| simulator.phone(&format!("Person {number}")).unwrap()).collect();
+        let people: Vec<Phone> = (0..PEOPLE)
+            .map(|number| simulator.phone(&format!("Person {number}")).unwrap())
+            .collect();
         let incoming = Arc::default();
         let address = free_address();
         let wapi = Wapi::new()
             .set("WAPI_INTERNAL_HOST", address)
             .set("WAPI_WHATSAPP_URL", simulator.ws_url())
-            .set("WAPI_GETTING_MESSAGES_WEBHOOK", receiver::start(Arc::clone(&incoming)))
-            .set("WAPI_LOG", std::env::var("WAPI_TESTS_LOG").unwrap_or_else(|_| "info".to_owned()))
+            .set(
+                "WAPI_GETTING_MESSAGES_WEBHOOK",
+                receiver::start(Arc::clone(&incoming)),
+            )
+            .set(
+                "WAPI_LOG",
+                std::env::var("WAPI_TESTS_LOG").unwrap_or_else(|_| "info".to_owned()),
+            )
             // A rebuild in the middle of a long run must not change what is running.
             .with_a_copy_of_the_program();
         let (wapi, disk) = match plan.cuts > 0 {
@@ -165,12 +201,28 @@ impl Stage {
         running.kill().await;
         let (caller, killed) = (Caller::new(&client, SESSION), Instant::now());
         let (worst_recovery, panics) = (Duration::ZERO, Vec::new());
-        Self { simulator, alice, people, group, wapi, disk, caller, incoming, killed, worst_recovery, panics }
+        Self {
+            simulator,
+            alice,
+            people,
+            group,
+            wapi,
+            disk,
+            caller,
+            incoming,
+            killed,
+            worst_recovery,
+            panics,
+        }
     }
 
     /// One run from its start to its end, at some moment of its life.
     async fn live_and_die(&mut self, dice: &mut Dice, is_cut: bool, is_rough: bool) {
-        let misery = if is_rough { Misery::of(dice) } else { Misery::None };
+        let misery = if is_rough {
+            Misery::of(dice)
+        } else {
+            Misery::None
+        };
         let running = match misery {
             Misery::Poor => self.wapi.launch_poor(DESCRIPTORS),
             _ => self.wapi.launch(),
@@ -182,7 +234,13 @@ impl Stage {
             self.suffers(misery, &running, dice).await;
             tokio::time::sleep(dice.within(LIFE)).await;
         }
-        self.panics.extend(running.log().lines().filter(|line| line.contains("panicked")).map(str::to_owned));
+        self.panics.extend(
+            running
+                .log()
+                .lines()
+                .filter(|line| line.contains("panicked"))
+                .map(str::to_owned),
+        );
         running.kill().await;
         if let Some(disk) = &self.disk {
             disk.fails("");
@@ -202,14 +260,19 @@ impl Stage {
                 running.freezes(false).await;
             }
             (Misery::WrongClock, Some(disk)) => disk.moves_clock(dice.below(7200) as i64 - 3600),
-            (Misery::BadDisk, Some(disk)) => disk.fails(FAULTS[dice.below(FAULTS.len() as u64) as usize]),
+            (Misery::BadDisk, Some(disk)) => {
+                disk.fails(FAULTS[dice.below(FAULTS.len() as u64) as usize])
+            }
             _ => {}
         }
     }
 
     async fn until_online(&mut self, running: &Running) {
         let online = async || self.caller.is_online().await.then_some(());
-        eventually(online, async || format!("it does not log in again:\n{}", running.log())).await;
+        eventually(online, async || {
+            format!("it does not log in again:\n{}", running.log())
+        })
+        .await;
         let recovery = self.killed.elapsed();
         self.worst_recovery = self.worst_recovery.max(recovery);
         if recovery > SLOW {
@@ -218,12 +281,21 @@ impl Stage {
     }
 
     /// The run that is not killed: the load comes to its end, and everything home.
-    async fn last_run(&mut self, load: &Load, plan: Plan, started: Instant, mut tasks: JoinSet<()>) -> Running {
+    async fn last_run(
+        &mut self,
+        load: &Load,
+        plan: Plan,
+        started: Instant,
+        mut tasks: JoinSet<()>,
+    ) -> Running {
         let running = self.wapi.launch();
         self.until_online(&running).await;
         // What has not come by then is in the report.
         let left = plan.at_most.saturating_sub(started.elapsed());
-        within(left, async || (load.promised_least() >= plan.messages).then_some(())).await;
+        within(left, async || {
+            (load.promised_least() >= plan.messages).then_some(())
+        })
+        .await;
         load.stop();
         while tasks.join_next().await.is_some() {}
         within(CALM, async || self.is_all_home(load).then_some(())).await;
@@ -232,7 +304,9 @@ impl Stage {
 
     fn is_all_home(&self, load: &Load) -> bool {
         let is_confirmed = self.alice.devices()[0].queued == 0;
-        is_confirmed && self.incoming.lock().unwrap().is_complete() && self.outgoing(load).is_complete()
+        is_confirmed
+            && self.incoming.lock().unwrap().is_complete()
+            && self.outgoing(load).is_complete()
     }
 
     /// What stands on the phones of what was accepted.
@@ -240,20 +314,52 @@ impl Stage {
         let mut outgoing = load.accepted();
         for person in &self.people {
             // What they write to each other in the group is not the session's.
-            for message in person.received().into_iter().filter(|message| message.from == self.alice.jid()) {
-                let chat = if message.chat == self.group { in_group(&self.group, person) } else { person.jid() };
-                outgoing.arrive(&chat, message.text.as_deref().unwrap_or_default().parse().unwrap());
+            for message in person
+                .received()
+                .into_iter()
+                .filter(|message| message.from == self.alice.jid())
+            {
+                let chat = if message.chat == self.group {
+                    in_group(&self.group, person)
+                } else {
+                    person.jid()
+                };
+                outgoing.arrive(
+                    &chat,
+                    message.text.as_deref().unwrap_or_default().parse().unwrap(),
+                );
             }
         }
         outgoing
     }
 
     async fn finish(mut self, last: Running, load: &Load, report: Report) -> Report {
-        self.panics.extend(last.log().lines().filter(|line| line.contains("panicked")).map(str::to_owned));
+        self.panics.extend(
+            last.log()
+                .lines()
+                .filter(|line| line.contains("panicked"))
+                .map(str::to_owned),
+        );
         let has_ended_well = last.terminate().await.success;
-        let reused_keys = self.people.iter().chain([&self.alice]).flat_map(Phone::reused_keys).collect();
-        let is_linked = self.alice.devices().iter().map(|device| device.device).collect::<Vec<_>>() == [1];
-        let asked_again = self.people.iter().chain([&self.alice]).flat_map(Phone::failures).collect();
+        let reused_keys = self
+            .people
+            .iter()
+            .chain([&self.alice])
+            .flat_map(Phone::reused_keys)
+            .collect();
+        let is_linked = self
+            .alice
+            .devices()
+            .iter()
+            .map(|device| device.device)
+            .collect::<Vec<_>>()
+            == [1];
+        let asked_again = self
+            .people
+            .iter()
+            .chain([&self.alice])
+            .flat_map(Phone::failures)
+            .collect();
         let unconfirmed = self.alice.devices()[0].queued;
         let report = Report {
             incoming: self.incoming.lock().unwrap().tally(),
@@ -269,7 +375,10 @@ impl Stage {
         };
         self.simulator.finish().await.unwrap();
         if !report.broken().is_empty() {
-            println!("what the program left behind is in {}", self.wapi.keep().display());
+            println!(
+                "what the program left behind is in {}",
+                self.wapi.keep().display()
+            );
         }
         report
     }
@@ -304,13 +413,30 @@ impl Load {
             let (to, chat) = (stage.alice.number().to_owned(), person.jid());
             tasks.spawn(Arc::clone(&load).writes(person.clone(), to, chat.clone(), each, dice));
             // Both routes lead to the same queue; each chat is written to through one of them.
-            let door = if number % 2 == 0 { Door::V1 } else { Door::Original };
-            tasks.spawn(Arc::clone(&load).sends(stage.caller.clone(), door, chat.clone(), vec![chat]));
+            let door = if number % 2 == 0 {
+                Door::V1
+            } else {
+                Door::Original
+            };
+            tasks.spawn(Arc::clone(&load).sends(
+                stage.caller.clone(),
+                door,
+                chat.clone(),
+                vec![chat],
+            ));
         }
-        let (person, group, dice) = (stage.people[0].clone(), stage.group.clone(), Dice::new(!plan.seed));
+        let (person, group, dice) = (
+            stage.people[0].clone(),
+            stage.group.clone(),
+            Dice::new(!plan.seed),
+        );
         let each = plan.messages.div_ceil(PEOPLE);
         tasks.spawn(Arc::clone(&load).writes(person, group.clone(), group.clone(), each, dice));
-        let members = stage.people.iter().map(|person| in_group(&group, person)).collect();
+        let members = stage
+            .people
+            .iter()
+            .map(|person| in_group(&group, person))
+            .collect();
         tasks.spawn(Arc::clone(&load).sends(stage.caller.clone(), Door::V1, group, members));
         (load, tasks)
     }
@@ -324,7 +450,11 @@ impl Load {
     }
 
     fn promised_least(&self) -> usize {
-        self.incoming.lock().unwrap().promised().min(self.accepted.lock().unwrap().promised())
+        self.incoming
+            .lock()
+            .unwrap()
+            .promised()
+            .min(self.accepted.lock().unwrap().promised())
     }
 
     fn accepted(&self) -> Ledger {
@@ -332,7 +462,14 @@ impl Load {
     }
 
     /// A person writes to the session or to the group, in bursts; `chat` is what the gateway calls it.
-    async fn writes(self: Arc<Self>, person: Phone, to: String, chat: String, count: usize, mut dice: Dice) {
+    async fn writes(
+        self: Arc<Self>,
+        person: Phone,
+        to: String,
+        chat: String,
+        count: usize,
+        mut dice: Dice,
+    ) {
         let mut allowed = self.allowed.subscribe();
         for number in 0..count {
             allowed.wait_for(|allowed| *allowed > number).await.unwrap();
@@ -345,13 +482,21 @@ impl Load {
     }
 
     /// A program sends to a chat, one after the other; each must come to all of these.
-    async fn sends(self: Arc<Self>, caller: Caller, door: Door, chat: String, readers: Vec<String>) {
+    async fn sends(
+        self: Arc<Self>,
+        caller: Caller,
+        door: Door,
+        chat: String,
+        readers: Vec<String>,
+    ) {
         let mut number = 0;
         while !*self.stopped.borrow() {
             match caller.hand_over(door, &chat, number).await {
                 HandedOver::Accepted => {
                     let mut accepted = self.accepted.lock().unwrap();
-                    readers.iter().for_each(|reader| accepted.promise(reader, number));
+                    readers
+                        .iter()
+                        .for_each(|reader| accepted.promise(reader, number));
                     number += 1;
                 }
                 HandedOver::Unknown => number += 1,

@@ -42,7 +42,11 @@ enum Scheme {
 
 impl Setup {
     pub fn new() -> Self {
-        Self { settings: BTreeMap::new(), simulator: options(), scheme: Scheme::Plain }
+        Self {
+            settings: BTreeMap::new(),
+            simulator: options(),
+            scheme: Scheme::Plain,
+        }
     }
 
     /// Sets a variable, as in the environment.
@@ -58,12 +62,18 @@ impl Setup {
 
     /// Dials WhatsApp over TLS, as the real one is.
     pub fn over_tls(self) -> Self {
-        Self { scheme: Scheme::Tls, ..self }
+        Self {
+            scheme: Scheme::Tls,
+            ..self
+        }
     }
 
     /// Dials WhatsApp through [`TestApp::line`].
     pub fn over_a_breakable_line(self) -> Self {
-        Self { scheme: Scheme::Breakable, ..self }
+        Self {
+            scheme: Scheme::Breakable,
+            ..self
+        }
     }
 
     /// A simulated WhatsApp, a webhook, an empty data folder, and a gateway between them.
@@ -75,29 +85,47 @@ impl Setup {
             let _ = wapi::telemetry::start(&filter, wapi::telemetry::Format::Text, None);
         }
         let addressing = self.simulator.addressing;
-        let simulator = Simulator::start(self.simulator).await.expect("the simulator starts");
+        let simulator = Simulator::start(self.simulator)
+            .await
+            .expect("the simulator starts");
         let webhook = TestReceiver::start().await;
         let root = tempfile::tempdir().expect("a temporary folder");
         let line = ChaosProxy::to(simulator.address()).await;
         let url = match self.scheme {
             Scheme::Plain => simulator.ws_url(),
             Scheme::Tls => simulator.wss_url(),
-            Scheme::Breakable => {
-                simulator.ws_url().replace(&simulator.address().to_string(), &line.address.to_string())
-            }
+            Scheme::Breakable => simulator
+                .ws_url()
+                .replace(&simulator.address().to_string(), &line.address.to_string()),
         };
         let mut settings = BTreeMap::from([
             ("WAPI_GETTING_MESSAGES_WEBHOOK".to_owned(), webhook.base()),
             ("WAPI_INTERNAL_HOST".to_owned(), "127.0.0.1:0".to_owned()),
-            ("WAPI_FILE_SYSTEM_ROOT_POINT_FULL_PATH".to_owned(), root.path().display().to_string()),
+            (
+                "WAPI_FILE_SYSTEM_ROOT_POINT_FULL_PATH".to_owned(),
+                root.path().display().to_string(),
+            ),
             ("WAPI_WHATSAPP_URL".to_owned(), url),
-            ("WAPI_WHATSAPP_CA_FILE".to_owned(), simulator.ca_pem_file().display().to_string()),
+            (
+                "WAPI_WHATSAPP_CA_FILE".to_owned(),
+                simulator.ca_pem_file().display().to_string(),
+            ),
         ]);
         settings.extend(self.settings);
         let console = Arc::default();
         let clock = TestClock::new();
         let running = Running::start(&settings, &clock, &console).await;
-        TestApp { simulator, addressing, webhook, line, root, console, clock, settings, running }
+        TestApp {
+            simulator,
+            addressing,
+            webhook,
+            line,
+            root,
+            console,
+            clock,
+            settings,
+            running,
+        }
     }
 }
 
@@ -177,10 +205,29 @@ impl TestApp {
 
     /// Stops the gateway; WhatsApp, the webhook and the data folder stay. Starts again with [`Stopped::start`].
     pub async fn stop(self) -> Stopped {
-        let Self { simulator, addressing, webhook, line, root, console, clock, settings, running } = self;
+        let Self {
+            simulator,
+            addressing,
+            webhook,
+            line,
+            root,
+            console,
+            clock,
+            settings,
+            running,
+        } = self;
         running.stop().await;
         is_private(root.path());
-        Stopped { simulator, addressing, webhook, line, root, console, clock, settings }
+        Stopped {
+            simulator,
+            addressing,
+            webhook,
+            line,
+            root,
+            console,
+            clock,
+            settings,
+        }
     }
 
     pub async fn restart(self) -> Self {
@@ -189,8 +236,16 @@ impl TestApp {
 
     /// The same as [`Self::finish`] for a gateway in which so many tasks have panicked.
     pub async fn finish_after_panics(self, panicked: usize) {
-        let Self { simulator, running, .. } = self;
-        assert_eq!(running.ends().await, Finish { dropped: 0, panicked });
+        let Self {
+            simulator, running, ..
+        } = self;
+        assert_eq!(
+            running.ends().await,
+            Finish {
+                dropped: 0,
+                panicked
+            }
+        );
         simulator.finish().await.expect("the simulator is content");
     }
 
@@ -198,9 +253,14 @@ impl TestApp {
     /// did not understand, and on events that are not what the OpenAPI document says.
     pub async fn finish(self) {
         events_are_as_described(&self).await;
-        let Stopped { simulator, webhook, .. } = self.stop().await;
+        let Stopped {
+            simulator, webhook, ..
+        } = self.stop().await;
         let leftovers = webhook.leftovers();
-        assert!(leftovers.is_empty(), "posts that nobody read: {leftovers:#?}");
+        assert!(
+            leftovers.is_empty(),
+            "posts that nobody read: {leftovers:#?}"
+        );
         simulator.finish().await.expect("the simulator is content");
     }
 }
@@ -223,9 +283,28 @@ impl Stopped {
     }
 
     pub async fn start(self) -> TestApp {
-        let Self { simulator, addressing, webhook, line, root, console, clock, settings } = self;
+        let Self {
+            simulator,
+            addressing,
+            webhook,
+            line,
+            root,
+            console,
+            clock,
+            settings,
+        } = self;
         let running = Running::start(&settings, &clock, &console).await;
-        TestApp { simulator, addressing, webhook, line, root, console, clock, settings, running }
+        TestApp {
+            simulator,
+            addressing,
+            webhook,
+            line,
+            root,
+            console,
+            clock,
+            settings,
+            running,
+        }
     }
 }
 
@@ -238,14 +317,22 @@ struct Running {
 }
 
 impl Running {
-    async fn start(settings: &BTreeMap<String, String>, clock: &TestClock, console: &Arc<Mutex<Vec<String>>>) -> Self {
+    async fn start(
+        settings: &BTreeMap<String, String>,
+        clock: &TestClock,
+        console: &Arc<Mutex<Vec<String>>>,
+    ) -> Self {
         // As the program itself does first.
         wapi::folder::make_all_private();
         let layers = Layers::defaults().with(settings.clone(), Source::Environment);
         let config = Config::read(&layers, Build::this()).expect("right settings");
         let printed = Arc::clone(console);
         let print = move |text: &str| printed.lock().unwrap().push(text.to_owned());
-        let app = App::build(config, Clock::new(clock.clone()), Console::new(Paint::Blocks, print));
+        let app = App::build(
+            config,
+            Clock::new(clock.clone()),
+            Console::new(Paint::Blocks, print),
+        );
         let app = app.await.expect("the gateway builds");
         let router = app.router();
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -254,15 +341,29 @@ impl Running {
         let served = tokio::spawn(app.serve(listener, async move {
             let _ = stopped.await;
         }));
-        Self { client, router, stop, served }
+        Self {
+            client,
+            router,
+            stop,
+            served,
+        }
     }
 
     async fn stop(self) {
-        assert_eq!(self.ends().await, Finish { dropped: 0, panicked: 0 });
+        assert_eq!(
+            self.ends().await,
+            Finish {
+                dropped: 0,
+                panicked: 0
+            }
+        );
     }
 
     async fn ends(self) -> Finish {
         self.stop.send(()).expect("the gateway still serves");
-        self.served.await.expect("no panic").expect("the gateway ends well")
+        self.served
+            .await
+            .expect("no panic")
+            .expect("the gateway ends well")
     }
 }

@@ -39,7 +39,12 @@ impl Baileys {
         }
         let spawned = Command::new("node")
             .arg(program())
-            .args(["--ws", &simulator.wss_url(), "--noise-root", &simulator.noise_root_public_key_hex()])
+            .args([
+                "--ws",
+                &simulator.wss_url(),
+                "--noise-root",
+                &simulator.noise_root_public_key_hex(),
+            ])
             .arg("--ca")
             .arg(simulator.ca_pem_file())
             .args(["--push-name", name])
@@ -48,16 +53,26 @@ impl Baileys {
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn();
-        let Ok(mut process) = spawned else { return skipped("Node is not installed") };
+        let Ok(mut process) = spawned else {
+            return skipped("Node is not installed");
+        };
         let input = process.stdin.take().expect("its input is piped");
         let output = BufReader::new(process.stdout.take().expect("its output is piped")).lines();
-        Some(Self { input, output, seen: Vec::new(), _process: process })
+        Some(Self {
+            input,
+            output,
+            seen: Vec::new(),
+            _process: process,
+        })
     }
 
     /// Links it to the phone's account.
     pub async fn pair(&mut self, phone: &Phone) {
         let qr = self.next("qr").await;
-        phone.scans(qr["text"].as_str().expect("a QR has a text")).await.expect("the client accepts the pairing");
+        phone
+            .scans(qr["text"].as_str().expect("a QR has a text"))
+            .await
+            .expect("the client accepts the pairing");
         self.next("open").await;
     }
 
@@ -65,8 +80,14 @@ impl Baileys {
     pub async fn command(&mut self, mut command: Value) -> Value {
         let reference = self.seen.len();
         command["ref"] = json!(reference);
-        self.input.write_all(format!("{command}\n").as_bytes()).await.expect("the client reads its input");
-        self.until(&format!("an answer to {command}"), |event| event["ref"] == reference).await
+        self.input
+            .write_all(format!("{command}\n").as_bytes())
+            .await
+            .expect("the client reads its input");
+        self.until(&format!("an answer to {command}"), |event| {
+            event["ref"] == reference
+        })
+        .await
     }
 
     /// Everything it has said so far, as far as somebody has waited for it.
@@ -91,7 +112,10 @@ impl Baileys {
                         return event;
                     }
                 }
-                Ok(ended) => panic!("Baileys ended ({ended:?}) instead of saying {what}; it said {:#?}", self.seen),
+                Ok(ended) => panic!(
+                    "Baileys ended ({ended:?}) instead of saying {what}; it said {:#?}",
+                    self.seen
+                ),
                 Err(_) => panic!("Baileys did not say {what}; it said {:#?}", self.seen),
             }
         }

@@ -57,9 +57,24 @@ impl ChaosProxy {
     pub async fn to(target: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound listener");
-        let (line, taken, turns) = (Arc::new(watch::Sender::new(Line::Whole)), Arc::default(), Arc::default());
-        tokio::spawn(serve(listener, target, Arc::clone(&line), Arc::clone(&taken), Arc::clone(&turns)));
-        Self { address, line, taken, turns }
+        let (line, taken, turns) = (
+            Arc::new(watch::Sender::new(Line::Whole)),
+            Arc::default(),
+            Arc::default(),
+        );
+        tokio::spawn(serve(
+            listener,
+            target,
+            Arc::clone(&line),
+            Arc::clone(&taken),
+            Arc::clone(&turns),
+        ));
+        Self {
+            address,
+            line,
+            taken,
+            turns,
+        }
     }
 
     pub fn set(&self, line: Line) {
@@ -99,19 +114,32 @@ async fn serve(
             Some(Err(_)) => {}
             None => {
                 drop(listener);
-                if changes.wait_for(|line| *line != Line::Refused).await.is_err() {
+                if changes
+                    .wait_for(|line| *line != Line::Refused)
+                    .await
+                    .is_err()
+                {
                     return;
                 }
                 // Nobody else takes it meanwhile: ports that are free are given out in turn.
-                listener = TcpListener::bind(address).await.expect("its address is still free");
+                listener = TcpListener::bind(address)
+                    .await
+                    .expect("its address is still free");
             }
         }
     }
 }
 
 /// Carries one connection until it ends or is broken.
-async fn carry(mut client: TcpStream, target: SocketAddr, mut line: watch::Receiver<Line>, turns: Arc<Turns>) {
-    let Ok(mut server) = TcpStream::connect(target).await else { return };
+async fn carry(
+    mut client: TcpStream,
+    target: SocketAddr,
+    mut line: watch::Receiver<Line>,
+    turns: Arc<Turns>,
+) {
+    let Ok(mut server) = TcpStream::connect(target).await else {
+        return;
+    };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let used = Used::default();
     let was_broken = {
@@ -119,8 +147,10 @@ async fn carry(mut client: TcpStream, target: SocketAddr, mut line: watch::Recei
         let (there, back) = (line.clone(), line.clone());
         let both = async {
             tokio::join!(
-                pour(from_client, to_server, there, &used, || turns.client_speaks()),
-                pour(from_server, to_client, back, &used, || turns.target_speaks())
+                pour(from_client, to_server, there, &used, || turns
+                    .client_speaks()),
+                pour(from_server, to_client, back, &used, || turns
+                    .target_speaks())
             );
         };
         tokio::select! {
@@ -160,7 +190,13 @@ async fn pour(
 ) {
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(read @ 1..) = from.read(&mut buffer).await {
-        let Ok(line) = line.wait_for(|line| *line != Line::Stalled).await.map(|line| *line) else { break };
+        let Ok(line) = line
+            .wait_for(|line| *line != Line::Stalled)
+            .await
+            .map(|line| *line)
+        else {
+            break;
+        };
         speaks();
         let before = used.bytes.fetch_add(read, Ordering::SeqCst);
         let room = match line {

@@ -45,32 +45,51 @@ impl Answer {
         assert_eq!(self.headers["content-type"], "application/problem+json");
         let problem = self.json();
         assert_eq!(problem["status"], self.status);
-        let id = problem["request_id"].as_str().expect("a problem names its request");
+        let id = problem["request_id"]
+            .as_str()
+            .expect("a problem names its request");
         assert_eq!(self.headers["x-request-id"], id);
         for member in ["type", "title", "detail"] {
             assert!(problem[member].is_string(), "{problem}");
         }
-        problem["code"].as_str().expect("a problem has a code").to_owned()
+        problem["code"]
+            .as_str()
+            .expect("a problem has a code")
+            .to_owned()
     }
 
     /// The names of the fields a problem complains about.
     #[track_caller]
     pub fn fields(&self) -> Vec<String> {
         let problem = self.json();
-        let errors = problem["errors"].as_array().expect("the problem names fields").clone();
-        errors.iter().map(|error| error["field"].as_str().unwrap().to_owned()).collect()
+        let errors = problem["errors"]
+            .as_array()
+            .expect("the problem names fields")
+            .clone();
+        errors
+            .iter()
+            .map(|error| error["field"].as_str().unwrap().to_owned())
+            .collect()
     }
 }
 
 impl TestClient {
     pub fn new(address: SocketAddr) -> Self {
         wapi::app::install_crypto();
-        let http = reqwest::Client::builder().timeout(2 * PATIENCE).build().expect("a client");
+        let http = reqwest::Client::builder()
+            .timeout(2 * PATIENCE)
+            .build()
+            .expect("a client");
         Self::at(format!("http://{address}"), http)
     }
 
     pub fn at(base: String, http: reqwest::Client) -> Self {
-        Self { http, base, key: None, headers: Vec::new() }
+        Self {
+            http,
+            base,
+            key: None,
+            headers: Vec::new(),
+        }
     }
 
     /// Where the gateway is, as `http://127.0.0.1:PORT`.
@@ -80,7 +99,10 @@ impl TestClient {
 
     /// The same, showing a key.
     pub fn with_key(&self, key: &str) -> Self {
-        Self { key: Some(key.to_owned()), ..self.clone() }
+        Self {
+            key: Some(key.to_owned()),
+            ..self.clone()
+        }
     }
 
     /// The same, with a header on every request.
@@ -91,7 +113,8 @@ impl TestClient {
     }
 
     pub async fn get(&self, path: &str) -> Answer {
-        self.call(self.http.get(format!("{}{path}", self.base))).await
+        self.call(self.http.get(format!("{}{path}", self.base)))
+            .await
     }
 
     pub async fn post(&self, path: &str, body: Value) -> Answer {
@@ -100,7 +123,8 @@ impl TestClient {
 
     pub async fn post_raw(&self, path: &str, body: impl Into<reqwest::Body>) -> Answer {
         let call = self.http.post(format!("{}{path}", self.base)).body(body);
-        self.call(call.header("content-type", "application/json")).await
+        self.call(call.header("content-type", "application/json"))
+            .await
     }
 
     /// A call to be made by the test itself.
@@ -113,13 +137,21 @@ impl TestClient {
     }
 
     pub async fn patch(&self, path: &str, body: Value) -> Answer {
-        let call = self.http.patch(format!("{}{path}", self.base)).body(body.to_string());
-        self.call(call.header("content-type", "application/json")).await
+        let call = self
+            .http
+            .patch(format!("{}{path}", self.base))
+            .body(body.to_string());
+        self.call(call.header("content-type", "application/json"))
+            .await
     }
 
     pub async fn put(&self, path: &str, body: Value) -> Answer {
-        let call = self.http.put(format!("{}{path}", self.base)).body(body.to_string());
-        self.call(call.header("content-type", "application/json")).await
+        let call = self
+            .http
+            .put(format!("{}{path}", self.base))
+            .body(body.to_string());
+        self.call(call.header("content-type", "application/json"))
+            .await
     }
 
     /// The events of some types so far, oldest first, once there are so many.
@@ -127,42 +159,68 @@ impl TestClient {
         let path = format!("/v1/events?types={types}");
         let enough = async || {
             let feed = self.get(&path).await.expect(200).json();
-            let events = feed["events"].as_array().expect("a list").iter().map(|entry| entry["event"].clone());
+            let events = feed["events"]
+                .as_array()
+                .expect("a list")
+                .iter()
+                .map(|entry| entry["event"].clone());
             Some(events.collect::<Vec<_>>()).filter(|events| events.len() >= count)
         };
-        eventually(enough, async || format!("fewer than {count} of {types}: {:#}", self.get("/v1/events").await.json()))
-            .await
+        eventually(enough, async || {
+            format!(
+                "fewer than {count} of {types}: {:#}",
+                self.get("/v1/events").await.json()
+            )
+        })
+        .await
     }
 
     pub async fn delete(&self, path: &str) -> Answer {
-        self.call(self.http.delete(format!("{}{path}", self.base))).await
+        self.call(self.http.delete(format!("{}{path}", self.base)))
+            .await
     }
 
     /// Takes only this media type.
     pub async fn get_as(&self, path: &str, media_type: &str) -> Answer {
-        self.call(self.http.get(format!("{}{path}", self.base)).header("accept", media_type)).await
+        self.call(
+            self.http
+                .get(format!("{}{path}", self.base))
+                .header("accept", media_type),
+        )
+        .await
     }
 
     /// Orders something of a session that needs no more words: `start`, `stop`, `check`, …
     pub async fn order(&self, session: &str, order: &str) -> Answer {
-        self.post_raw(&format!("/v1/sessions/{}/{order}", encoded(session)), "").await
+        self.post_raw(&format!("/v1/sessions/{}/{order}", encoded(session)), "")
+            .await
     }
 
     /// What is known of a session.
     pub async fn session(&self, session: &str) -> Answer {
-        self.get(&format!("/v1/sessions/{}", encoded(session))).await
+        self.get(&format!("/v1/sessions/{}", encoded(session)))
+            .await
     }
 
     /// What was told of sessions so far, in order: the data of each event with its type in `type`.
     pub async fn session_events(&self) -> Vec<Value> {
         let types = "session.status,session.qr,session.paired,session.logged_out";
-        let page = self.get(&format!("/v1/events?limit=1000&types={types}")).await.expect(200).json();
+        let page = self
+            .get(&format!("/v1/events?limit=1000&types={types}"))
+            .await
+            .expect(200)
+            .json();
         let data = |entry: &Value| {
             let mut data = entry["event"]["data"].clone();
             data["type"] = entry["event"]["type"].clone();
             data
         };
-        page["events"].as_array().expect("a list of events").iter().map(data).collect()
+        page["events"]
+            .as_array()
+            .expect("a list of events")
+            .iter()
+            .map(data)
+            .collect()
     }
 
     /// Waits for an event about a session that fits, and returns all that was told until then.
@@ -173,7 +231,10 @@ impl TestClient {
             events.truncate(last + 1);
             Some(events)
         };
-        eventually(look, async || format!("{what} was not told: {:#?}", self.session_events().await)).await
+        eventually(look, async || {
+            format!("{what} was not told: {:#?}", self.session_events().await)
+        })
+        .await
     }
 
     /// Makes a call of the test's own.
@@ -190,12 +251,21 @@ impl TestClient {
         }
         let answer = call.send().await.expect("the gateway answers");
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-        let body = answer.bytes().await.expect("the answer is complete").to_vec();
-        Answer { status, headers, body }
+        let body = answer
+            .bytes()
+            .await
+            .expect("the answer is complete")
+            .to_vec();
+        Answer {
+            status,
+            headers,
+            body,
+        }
     }
 
     pub async fn register(&self, session: &str) -> Answer {
-        self.post("/register-session/", json!({"session_id": session})).await
+        self.post("/register-session/", json!({"session_id": session}))
+            .await
     }
 
     pub async fn send(&self, session: &str, chat: &str, text: &str) -> Answer {
@@ -207,28 +277,41 @@ impl TestClient {
     pub async fn accepted(&self, session: &str, message: Value) -> String {
         let path = format!("/v1/sessions/{}/messages?wait=0", encoded(session));
         let answer = self.post(&path, message).await.expect(202).json();
-        answer["messages"][0]["id"].as_str().expect("a message has an id").to_owned()
+        answer["messages"][0]["id"]
+            .as_str()
+            .expect("a message has an id")
+            .to_owned()
     }
 
     /// A message that was sent through the gateway.
     pub async fn message(&self, session: &str, id: &str) -> Value {
-        self.get(&format!("/v1/sessions/{}/messages/{id}", encoded(session))).await.expect(200).json()
+        self.get(&format!("/v1/sessions/{}/messages/{id}", encoded(session)))
+            .await
+            .expect(200)
+            .json()
     }
 
     /// Waits until a message has this status; the message then.
     pub async fn until_message(&self, session: &str, id: &str, status: &str) -> Value {
         let message = async || self.message(session, id).await;
         let reached = async || Some(message().await).filter(|message| message["status"] == status);
-        eventually(reached, async || format!("not {status}: {}", message().await)).await
+        eventually(reached, async || {
+            format!("not {status}: {}", message().await)
+        })
+        .await
     }
 
     pub async fn info(&self, session: &str) -> Answer {
-        self.get(&format!("/get-session-info/{}/", encoded(session))).await
+        self.get(&format!("/get-session-info/{}/", encoded(session)))
+            .await
     }
 
     /// The text of the QR code that waits to be scanned.
     pub async fn qr(&self, session: &str) -> String {
-        let answer = self.get(&format!("/get-qr-code/{}/", encoded(session))).await.expect(200);
+        let answer = self
+            .get(&format!("/get-qr-code/{}/", encoded(session)))
+            .await
+            .expect(200);
         assert_eq!(answer.headers["content-type"], "image/png");
         read_qr(&answer.body)
     }
@@ -237,7 +320,10 @@ impl TestClient {
     pub async fn pair(&self, session: &str, phone: &Phone) -> u16 {
         let answer = self.register(session).await.expect(202).json();
         assert_eq!(answer["status"], "scan_qr");
-        let device = phone.scans(&self.qr(session).await).await.expect("the phone links it");
+        let device = phone
+            .scans(&self.qr(session).await)
+            .await
+            .expect("the phone links it");
         let answer = self.until(session, "online").await;
         assert_eq!(answer["account"]["phone"], phone.number());
         device.device

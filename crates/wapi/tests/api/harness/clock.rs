@@ -19,7 +19,11 @@ pub struct TestClock {
 impl TestClock {
     pub fn new() -> Self {
         let pushed = Arc::new(watch::Sender::new(Duration::ZERO));
-        Self { started: Instant::now(), began: Timestamp::now(), pushed }
+        Self {
+            started: Instant::now(),
+            began: Timestamp::now(),
+            pushed,
+        }
     }
 
     /// Whoever sleeps now has slept this much longer.

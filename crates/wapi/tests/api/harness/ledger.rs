@@ -28,11 +28,19 @@ pub struct Tally {
 
 impl Ledger {
     pub fn promise(&mut self, chat: &str, number: usize) {
-        self.chats.entry(chat.to_owned()).or_default().promised.insert(number);
+        self.chats
+            .entry(chat.to_owned())
+            .or_default()
+            .promised
+            .insert(number);
     }
 
     pub fn arrive(&mut self, chat: &str, number: usize) {
-        self.chats.entry(chat.to_owned()).or_default().arrived.push(number);
+        self.chats
+            .entry(chat.to_owned())
+            .or_default()
+            .arrived
+            .push(number);
     }
 
     /// How many were promised in all chats.
@@ -59,14 +67,20 @@ impl Chat {
         let mut there = BTreeSet::new();
         for &number in &self.arrived {
             if let Some(largest) = there.last().filter(|&&largest| largest > number) {
-                tally.overtaken.push(format!("{name} {number} after {largest}"));
+                tally
+                    .overtaken
+                    .push(format!("{name} {number} after {largest}"));
             }
             if !there.insert(number) {
                 tally.repeated.push(format!("{name} {number}"));
             }
         }
         tally.promised += self.promised.len();
-        tally.lost.extend(self.promised.difference(&there).map(|number| format!("{name} {number}")));
+        tally.lost.extend(
+            self.promised
+                .difference(&there)
+                .map(|number| format!("{name} {number}")),
+        );
     }
 }
 
@@ -76,8 +90,12 @@ mod tests {
 
     fn tally(promised: &[usize], arrived: &[usize]) -> Tally {
         let mut ledger = Ledger::default();
-        promised.iter().for_each(|number| ledger.promise("a", *number));
-        arrived.iter().for_each(|number| ledger.arrive("a", *number));
+        promised
+            .iter()
+            .for_each(|number| ledger.promise("a", *number));
+        arrived
+            .iter()
+            .for_each(|number| ledger.arrive("a", *number));
         ledger.tally()
     }
 
@@ -85,7 +103,13 @@ mod tests {
     fn what_came_once_and_in_order_is_fine() {
         // Number 1 was never promised, and may come or not.
         for arrived in [&[0, 1, 2][..], &[0, 2]] {
-            assert_eq!(tally(&[0, 2], arrived), Tally { promised: 2, ..Tally::default() });
+            assert_eq!(
+                tally(&[0, 2], arrived),
+                Tally {
+                    promised: 2,
+                    ..Tally::default()
+                }
+            );
         }
     }
 

@@ -1,5 +1,8 @@
 //! What tests say: `app.pair("shop", &alice)`, `app.webhook.next()`, `app.finish()`.
-#![expect(clippy::disallowed_methods, reason = "the tests have their own tasks and their own patience")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the tests have their own tasks and their own patience"
+)]
 
 mod app;
 mod baileys;
@@ -36,13 +39,19 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Says what is missing and skips. Where `scripts/test` has installed everything, nothing may be missing.
 pub fn skipped<T>(why: &str) -> Option<T> {
-    assert!(std::env::var_os("WAPI_TESTS_SKIP_NOTHING").is_none(), "{why}");
+    assert!(
+        std::env::var_os("WAPI_TESTS_SKIP_NOTHING").is_none(),
+        "{why}"
+    );
     eprintln!("skipped: {why}");
     None
 }
 
 /// Waits until `look` finds something; fails with what `otherwise` says when patience ends.
-pub async fn eventually<T>(look: impl AsyncFnMut() -> Option<T>, otherwise: impl AsyncFnOnce() -> String) -> T {
+pub async fn eventually<T>(
+    look: impl AsyncFnMut() -> Option<T>,
+    otherwise: impl AsyncFnOnce() -> String,
+) -> T {
     match within(PATIENCE, look).await {
         Some(found) => found,
         None => panic!("{}", otherwise().await),

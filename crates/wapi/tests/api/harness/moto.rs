@@ -27,18 +27,28 @@ impl TestBucket {
             .kill_on_drop(true)
             .spawn()
             .expect("moto_server can be started");
-        let bucket = Self { address, _child: child };
+        let bucket = Self {
+            address,
+            _child: child,
+        };
         // As the gateway does when it starts, which may be later.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::new();
-        let made = async || http.put(format!("http://{address}/files")).send().await.ok();
+        let made = async || {
+            http.put(format!("http://{address}/files"))
+                .send()
+                .await
+                .ok()
+        };
         eventually(made, async || "moto_server did not start".to_owned()).await;
         Some(bucket)
     }
 
     /// The names in the bucket, as the server's own XML.
     pub async fn listed(&self) -> String {
-        let list = reqwest::get(format!("http://{}/files?list-type=2", self.address)).await.expect("it answers");
+        let list = reqwest::get(format!("http://{}/files?list-type=2", self.address))
+            .await
+            .expect("it answers");
         list.text().await.expect("it lists the bucket")
     }
 }

@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 pub fn open_to_others(folder: &Path) -> Vec<PathBuf> {
     let (mut open, mut left) = (Vec::new(), vec![folder.to_owned()]);
     while let Some(folder) = left.pop() {
-        for entry in std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry")) {
+        for entry in std::fs::read_dir(folder)
+            .expect("a folder")
+            .map(|entry| entry.expect("an entry"))
+        {
             let (path, metadata) = (entry.path(), entry.metadata().expect("it is there"));
             if metadata.permissions().mode() & 0o077 != 0 {
                 open.push(path.clone());

@@ -50,10 +50,15 @@ impl Wapi {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let root = folder.path().join("data").display().to_string();
         let program = env!("CARGO_BIN_EXE_wapi").into();
-        Self { program, variables: BTreeMap::new(), folder: Some(folder), descriptors: None }
-            .set("WAPI_GETTING_MESSAGES_WEBHOOK", "http://127.0.0.1:9/hooks/")
-            .set("WAPI_INTERNAL_HOST", "127.0.0.1:0")
-            .set("WAPI_FILE_SYSTEM_ROOT_POINT_FULL_PATH", root)
+        Self {
+            program,
+            variables: BTreeMap::new(),
+            folder: Some(folder),
+            descriptors: None,
+        }
+        .set("WAPI_GETTING_MESSAGES_WEBHOOK", "http://127.0.0.1:9/hooks/")
+        .set("WAPI_INTERNAL_HOST", "127.0.0.1:0")
+        .set("WAPI_FILE_SYSTEM_ROOT_POINT_FULL_PATH", root)
     }
 
     pub fn set(mut self, name: &str, value: impl ToString) -> Self {
@@ -69,7 +74,10 @@ impl Wapi {
 
     /// Its data folder, unless a test set another one.
     pub fn data(&self) -> PathBuf {
-        self.folder.as_ref().map(|folder| folder.path().join("data")).unwrap_or_default()
+        self.folder
+            .as_ref()
+            .map(|folder| folder.path().join("data"))
+            .unwrap_or_default()
     }
 
     /// Runs a copy, which stays the same when the program is built anew meanwhile.
@@ -142,7 +150,9 @@ impl Wapi {
             None => Command::new(&self.program),
             Some(most) => {
                 let mut shell = Command::new("/bin/sh");
-                shell.args(["-c", &format!("ulimit -n {most} && exec \"$0\" \"$@\"")]).arg(&self.program);
+                shell
+                    .args(["-c", &format!("ulimit -n {most} && exec \"$0\" \"$@\"")])
+                    .arg(&self.program);
                 shell
             }
         };
@@ -156,7 +166,12 @@ impl Wapi {
             .stderr(stderr)
             .kill_on_drop(true)
             .spawn();
-        Running { child: child.expect("the program starts"), stdout: stdout_file, stderr: stderr_file, read: 0 }
+        Running {
+            child: child.expect("the program starts"),
+            stdout: stdout_file,
+            stderr: stderr_file,
+            read: 0,
+        }
     }
 }
 
@@ -169,16 +184,22 @@ struct Output {
 
 impl Output {
     fn open(path: PathBuf) -> (File, Self) {
-        let file = File::options().create(true).append(true).open(&path).expect("a file for its output");
+        let file = File::options()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .expect("a file for its output");
         let from = file.metadata().expect("a file that is there").len();
         (file, Self { path, from })
     }
 
     fn text(&self) -> String {
         let mut file = File::open(&self.path).expect("its output is there");
-        file.seek(SeekFrom::Start(self.from)).expect("a file can be read from any place");
+        file.seek(SeekFrom::Start(self.from))
+            .expect("a file can be read from any place");
         let mut written = Vec::new();
-        file.read_to_end(&mut written).expect("its output can be read");
+        file.read_to_end(&mut written)
+            .expect("its output can be read");
         String::from_utf8_lossy(&written).into_owned()
     }
 }
@@ -211,7 +232,11 @@ impl Running {
 
     async fn signal(&self, name: &str) {
         let id = self.child.id().expect("it still runs").to_string();
-        let asked = Command::new("kill").args([name, &id]).status().await.expect("kill is there");
+        let asked = Command::new("kill")
+            .args([name, &id])
+            .status()
+            .await
+            .expect("kill is there");
         assert!(asked.success());
     }
 
@@ -219,7 +244,11 @@ impl Running {
     pub async fn freezes(&self, is_frozen: bool) {
         let id = self.child.id().expect("it still runs").to_string();
         let signal = if is_frozen { "-STOP" } else { "-CONT" };
-        let told = Command::new("kill").args([signal, &id]).status().await.expect("kill is there");
+        let told = Command::new("kill")
+            .args([signal, &id])
+            .status()
+            .await
+            .expect("kill is there");
         assert!(told.success());
     }
 
@@ -243,8 +272,15 @@ impl Running {
     fn memory(&self, name: &str) -> u64 {
         let id = self.child.id().expect("it still runs");
         let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("it still runs");
-        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("the kernel counts");
-        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix(name))
+            .expect("the kernel counts");
+        line.trim()
+            .trim_end_matches(" kB")
+            .parse::<u64>()
+            .expect("a number")
+            * 1024
     }
 
     /// What it has printed so far.
@@ -266,7 +302,12 @@ impl Running {
             let end = log[found..].find('\n')? + found;
             Some((log[start..end].to_owned(), end))
         };
-        let otherwise = async || format!("no line with {wanted:?} came after:\n{}", &self.log()[self.read..]);
+        let otherwise = async || {
+            format!(
+                "no line with {wanted:?} came after:\n{}",
+                &self.log()[self.read..]
+            )
+        };
         let (line, end) = eventually(look, otherwise).await;
         self.read = end;
         line
@@ -279,9 +320,14 @@ impl Running {
     /// Waits for its end, which must come within this time.
     pub async fn ends_within(mut self, limit: Duration) -> Ended {
         let status = tokio::time::timeout(limit, self.child.wait()).await;
-        let status = status.unwrap_or_else(|_| panic!("it did not end within {limit:?}: {}", self.stderr.text()));
+        let status = status
+            .unwrap_or_else(|_| panic!("it did not end within {limit:?}: {}", self.stderr.text()));
         let status = status.expect("its end can be waited for");
-        Ended { success: status.success(), stdout: self.stdout.text(), stderr: self.stderr.text() }
+        Ended {
+            success: status.success(),
+            stdout: self.stdout.text(),
+            stderr: self.stderr.text(),
+        }
     }
 }
 
@@ -295,13 +341,20 @@ pub struct Surroundings {
 
 impl Surroundings {
     pub async fn new() -> Self {
-        let simulator = Simulator::start(options()).await.expect("the simulator starts");
+        let simulator = Simulator::start(options())
+            .await
+            .expect("the simulator starts");
         let (webhook, address) = (TestReceiver::start().await, free_address());
         let wapi = Wapi::new()
             .set("WAPI_INTERNAL_HOST", address)
             .set("WAPI_WHATSAPP_URL", simulator.ws_url())
             .set("WAPI_GETTING_MESSAGES_WEBHOOK", webhook.base());
-        Self { simulator, webhook, wapi, address }
+        Self {
+            simulator,
+            webhook,
+            wapi,
+            address,
+        }
     }
 }
 

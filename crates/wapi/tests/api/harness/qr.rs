@@ -4,8 +4,15 @@ use std::io::Cursor;
 
 /// The text in a PNG.
 pub fn read_qr(file: &[u8]) -> String {
-    let mut reader = png::Decoder::new(Cursor::new(file)).read_info().expect("a PNG");
-    let mut pixels = vec![0; reader.output_buffer_size().expect("a PNG that fits in memory")];
+    let mut reader = png::Decoder::new(Cursor::new(file))
+        .read_info()
+        .expect("a PNG");
+    let mut pixels = vec![
+        0;
+        reader
+            .output_buffer_size()
+            .expect("a PNG that fits in memory")
+    ];
     let picture = reader.next_frame(&mut pixels).expect("a whole PNG");
     let (width, height) = (picture.width as usize, picture.height as usize);
     let grey = |x: usize, y: usize| pixels[y * width + x];

@@ -51,16 +51,34 @@ impl TestReceiver {
     }
 
     /// The same over TLS.
-    pub async fn on(listener: TcpListener, tls: Option<axum_server::tls_rustls::RustlsConfig>) -> Self {
+    pub async fn on(
+        listener: TcpListener,
+        tls: Option<axum_server::tls_rustls::RustlsConfig>,
+    ) -> Self {
         listener.set_nonblocking(true).expect("a listener");
         let address = listener.local_addr().expect("a bound listener");
-        let inner = Arc::new(Inner { status: AtomicU16::new(200), ..Inner::default() });
-        let router = Router::new().fallback(receive).with_state(Arc::clone(&inner));
+        let inner = Arc::new(Inner {
+            status: AtomicU16::new(200),
+            ..Inner::default()
+        });
+        let router = Router::new()
+            .fallback(receive)
+            .with_state(Arc::clone(&inner));
         let service = router.into_make_service();
         tokio::spawn(async move {
             let served = match tls {
-                Some(tls) => axum_server::from_tcp_rustls(listener, tls).unwrap().serve(service).await,
-                None => axum_server::from_tcp(listener).unwrap().serve(service).await,
+                Some(tls) => {
+                    axum_server::from_tcp_rustls(listener, tls)
+                        .unwrap()
+                        .serve(service)
+                        .await
+                }
+                None => {
+                    axum_server::from_tcp(listener)
+                        .unwrap()
+                        .serve(service)
+                        .await
+                }
             };
             served.expect("the receiver serves");
         });
@@ -94,7 +112,9 @@ impl TestReceiver {
 
     /// Does not answer posts about this chat until it is let go.
     pub fn hold(&self, chat: &str) {
-        self.inner.held.send_modify(|held| held.push(chat.to_owned()));
+        self.inner
+            .held
+            .send_modify(|held| held.push(chat.to_owned()));
     }
 
     pub fn let_go(&self) {
@@ -110,7 +130,10 @@ impl TestReceiver {
             Some(delivery)
         };
         let story = async || {
-            let (taken, refused) = (self.inner.taken.lock().unwrap(), self.inner.refused.lock().unwrap());
+            let (taken, refused) = (
+                self.inner.taken.lock().unwrap(),
+                self.inner.refused.lock().unwrap(),
+            );
             format!("no further post; taken so far: {taken:#?}; refused: {refused:#?}")
         };
         eventually(next, story).await
@@ -118,8 +141,13 @@ impl TestReceiver {
 
     /// Waits until so many posts were turned away.
     pub async fn refusals(&self, count: usize) -> Vec<Delivery> {
-        let refused = async || Some(self.inner.refused.lock().unwrap().clone()).filter(|all| all.len() >= count);
-        eventually(refused, async || format!("fewer than {count} posts were refused")).await
+        let refused = async || {
+            Some(self.inner.refused.lock().unwrap().clone()).filter(|all| all.len() >= count)
+        };
+        eventually(refused, async || {
+            format!("fewer than {count} posts were refused")
+        })
+        .await
     }
 
     /// How many posts were taken so far.
@@ -139,7 +167,11 @@ impl TestReceiver {
 
     /// Posts that no test looked at.
     pub fn leftovers(&self) -> Vec<Delivery> {
-        self.inner.taken.lock().unwrap().split_off(*self.inner.read.lock().unwrap())
+        self.inner
+            .taken
+            .lock()
+            .unwrap()
+            .split_off(*self.inner.read.lock().unwrap())
     }
 }
 
@@ -153,13 +185,41 @@ async fn receive(
     let body: Value = serde_json::from_slice(&raw).expect("webhooks carry JSON");
     let chat = body["data"]["chat"].as_str().unwrap_or_default().to_owned();
     let mut held = inner.held.subscribe();
-    held.wait_for(|held| !held.contains(&chat)).await.expect("the receiver is there");
-    let text = body["data"]["text"]["body"].as_str().unwrap_or_default().to_owned();
-    let poisoned =
-        inner.poison.lock().unwrap().iter().find(|(poisoned, _)| *poisoned == text).map(|(_, status)| *status);
-    let delivery = Delivery { path: uri.path().to_owned(), headers, body, raw };
-    let status = StatusCode::from_u16(poisoned.unwrap_or_else(|| inner.status.load(Ordering::SeqCst))).unwrap();
-    let kept = if status.is_success() { &inner.taken } else { &inner.refused };
+    held.wait_for(|held| !held.contains(&chat))
+        .await
+        .expect("the receiver is there");
+    let text = body["data"]["text"]["body"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    let poisoned = inner
+        .poison
+        .lock()
+        .unwrap()
+        .iter()
+        .find(|(poisoned, _)| *poisoned == text)
+        .map(|(_, status)| *status);
+    let delivery = Delivery {
+        path: uri.path().to_owned(),
+        headers,
+        body,
+        raw,
+    };
+    let status =
+        StatusCode::from_u16(poisoned.unwrap_or_else(|| inner.status.load(Ordering::SeqCst)))
+            .unwrap();
+    let kept = if status.is_success() {
+        &inner.taken
+    } else {
+        &inner.refused
+    };
     kept.lock().unwrap().push(delivery);
-    (status, if status.is_success() { "" } else { "no, thank you" })
+    (
+        status,
+        if status.is_success() {
+            ""
+        } else {
+            "no, thank you"
+        },
+    )
 }

@@ -19,14 +19,26 @@ pub struct TestRedis {
 impl TestRedis {
     /// `None`, and a word about it, when `redis-server` is not installed.
     pub async fn start() -> Option<Self> {
-        let port = TcpListener::bind("127.0.0.1:0").ok()?.local_addr().ok()?.port();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .ok()?
+            .local_addr()
+            .ok()?
+            .port();
         Self::start_on(port).await
     }
 
     pub async fn start_on(port: u16) -> Option<Self> {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let started = Command::new("redis-server")
-            .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port"])
+            .args([
+                "--bind",
+                "127.0.0.1",
+                "--save",
+                "",
+                "--appendonly",
+                "no",
+                "--port",
+            ])
             .arg(port.to_string())
             .current_dir(folder.path())
             .stdout(Stdio::null())
@@ -37,7 +49,11 @@ impl TestRedis {
         };
         let up = async || TcpStream::connect(("127.0.0.1", port)).await.ok();
         eventually(up, async || "redis-server did not start".to_owned()).await;
-        Some(Self { port, child, _folder: folder })
+        Some(Self {
+            port,
+            child,
+            _folder: folder,
+        })
     }
 
     /// As a power cut.

@@ -9,7 +9,10 @@ const VARIABLE: &str = "WAPI_TESTS_WORLD";
 
 /// A simulated WhatsApp in this test's world.
 pub fn options() -> Options {
-    Options { addressing: world(), ..Options::default() }
+    Options {
+        addressing: world(),
+        ..Options::default()
+    }
 }
 
 /// The world of this test, told by its name, so that a test that failed fails again when it is run alone.
@@ -30,5 +33,7 @@ fn world() -> Addressing {
 /// By the bytes of the name of the thread, which is the test's.
 fn is_of_the_second_half() -> bool {
     let thread = std::thread::current();
-    thread.name().is_some_and(|name| name.bytes().fold(0, u8::wrapping_add) % 2 == 1)
+    thread
+        .name()
+        .is_some_and(|name| name.bytes().fold(0, u8::wrapping_add) % 2 == 1)
 }

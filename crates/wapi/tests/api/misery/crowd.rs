@@ -20,7 +20,12 @@ impl Crowd {
     pub async fn with(app: &TestApp) -> Self {
         let (alice, people) = (app.phone("Alice"), [app.phone("Bob"), app.phone("Carol")]);
         app.pair("shop", &alice).await;
-        Self { alice, people, written: 0, ledger: Ledger::default() }
+        Self {
+            alice,
+            people,
+            written: 0,
+            ledger: Ledger::default(),
+        }
     }
 
     /// The session's number among Alice's devices.
@@ -33,7 +38,10 @@ impl Crowd {
         for number in self.written..self.written + each {
             for person in &self.people {
                 self.ledger.promise(&person.jid(), number);
-                person.sends_text(self.alice.number(), &number.to_string()).await.unwrap();
+                person
+                    .sends_text(self.alice.number(), &number.to_string())
+                    .await
+                    .unwrap();
             }
         }
         self.written += each;
@@ -42,7 +50,10 @@ impl Crowd {
     /// Waits until WhatsApp was told that everything arrived.
     pub async fn is_confirmed(&self) {
         let empty = |phone: &Phone| (phone.devices()[0].queued == 0).then_some(());
-        self.alice.until("WhatsApp was told that everything arrived", PATIENCE, empty).await.unwrap();
+        self.alice
+            .until("WhatsApp was told that everything arrived", PATIENCE, empty)
+            .await
+            .unwrap();
     }
 
     /// The addresses of those who write.
@@ -54,8 +65,13 @@ impl Crowd {
     pub fn note(&mut self, posts: impl IntoIterator<Item = Value>) {
         for post in posts {
             let data = &post["data"];
-            let number = data["text"]["body"].as_str().expect("a text").parse().expect("a number");
-            self.ledger.arrive(data["chat"].as_str().expect("a chat"), number);
+            let number = data["text"]["body"]
+                .as_str()
+                .expect("a text")
+                .parse()
+                .expect("a number");
+            self.ledger
+                .arrive(data["chat"].as_str().expect("a chat"), number);
         }
     }
 
@@ -83,13 +99,24 @@ pub async fn time_passes_until(app: &TestApp, what: &str, mut is_so: impl FnMut(
         app.push_clock(Duration::from_secs(1));
         is_so().then_some(())
     };
-    eventually(look, async || format!("time passed in vain until {what}: {}", app.info("shop").await.json())).await;
+    eventually(look, async || {
+        format!(
+            "time passed in vain until {what}: {}",
+            app.info("shop").await.json()
+        )
+    })
+    .await;
 }
 
 /// As [`time_passes_until`], until what the crowd wrote has come to the app's own webhook.
 pub async fn time_passes_until_home(app: &TestApp, crowd: &mut Crowd) {
     time_passes_until(app, "everything came", || {
-        crowd.note(app.webhook.leftovers().into_iter().map(|delivery| delivery.body));
+        crowd.note(
+            app.webhook
+                .leftovers()
+                .into_iter()
+                .map(|delivery| delivery.body),
+        );
         crowd.is_home()
     })
     .await;

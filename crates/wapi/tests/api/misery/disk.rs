@@ -18,8 +18,10 @@ impl SmallDisk {
     /// `None`, and a word about it, where nothing can be mounted.
     fn mount() -> Option<Self> {
         let mounted_at = tempfile::tempdir().expect("a temporary folder");
-        let mounted =
-            Command::new("mount").args(["-t", "tmpfs", "-o", "size=64m", "tmpfs"]).arg(mounted_at.path()).output();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=64m", "tmpfs"])
+            .arg(mounted_at.path())
+            .output();
         match mounted {
             Ok(output) if output.status.success() => Some(Self { mounted_at }),
             _ => skipped("only root can mount a small disk"),
@@ -43,7 +45,10 @@ impl SmallDisk {
 impl Drop for SmallDisk {
     fn drop(&mut self) {
         // Lazily: the program may still have a file open if the test failed.
-        let _ = Command::new("umount").arg("--lazy").arg(self.path()).status();
+        let _ = Command::new("umount")
+            .arg("--lazy")
+            .arg(self.path())
+            .status();
     }
 }
 
@@ -51,28 +56,48 @@ impl Drop for SmallDisk {
 async fn says_why(app: &TestApp) -> String {
     let red = async || Some(app.get("/health/ready").await).filter(|answer| answer.status == 503);
     let answer = eventually(red, async || "it says that it is ready".to_owned()).await;
-    answer.json()["detail"].as_str().expect("a reason").to_owned()
+    answer.json()["detail"]
+        .as_str()
+        .expect("a reason")
+        .to_owned()
 }
 
 #[tokio::test]
 async fn when_a_full_disk_has_room_again_everything_arrives_without_a_restart() {
-    let Some(disk) = SmallDisk::mount() else { return };
+    let Some(disk) = SmallDisk::mount() else {
+        return;
+    };
     fills_up_and_empties(&disk).await;
 }
 
 #[tokio::test]
 async fn when_only_the_database_has_no_room_the_sessions_wait_for_it() {
-    let Some(disk) = SmallDisk::mount() else { return };
+    let Some(disk) = SmallDisk::mount() else {
+        return;
+    };
     let elsewhere = tempfile::tempdir().unwrap();
     let sessions = disk.path().join("sessions");
     std::fs::create_dir(&sessions).unwrap();
-    let mounted = Command::new("mount").arg("--bind").args([elsewhere.path(), &sessions]).status().unwrap();
-    assert!(mounted.success(), "whoever can mount a disk can mount a folder");
+    let mounted = Command::new("mount")
+        .arg("--bind")
+        .args([elsewhere.path(), &sessions])
+        .status()
+        .unwrap();
+    assert!(
+        mounted.success(),
+        "whoever can mount a disk can mount a folder"
+    );
     fills_up_and_empties(&disk).await;
 }
 
 async fn fills_up_and_empties(disk: &SmallDisk) {
-    let app = Setup::new().set("WAPI_FILE_SYSTEM_ROOT_POINT_FULL_PATH", disk.path().display()).start().await;
+    let app = Setup::new()
+        .set(
+            "WAPI_FILE_SYSTEM_ROOT_POINT_FULL_PATH",
+            disk.path().display(),
+        )
+        .start()
+        .await;
     let mut crowd = Crowd::with(&app).await;
     crowd.writes(5).await;
     time_passes_until_home(&app, &mut crowd).await;
@@ -96,9 +121,16 @@ async fn a_database_that_another_process_holds_is_waited_for() {
     let mut crowd = Crowd::with(&app).await;
     crowd.writes(5).await;
     time_passes_until_home(&app, &mut crowd).await;
-    let mut other = SqliteConnectOptions::new().filename(app.root().join("wapi.db")).connect().await.unwrap();
+    let mut other = SqliteConnectOptions::new()
+        .filename(app.root().join("wapi.db"))
+        .connect()
+        .await
+        .unwrap();
     for _ in 0..2 {
-        sqlx::query("BEGIN EXCLUSIVE").execute(&mut other).await.unwrap();
+        sqlx::query("BEGIN EXCLUSIVE")
+            .execute(&mut other)
+            .await
+            .unwrap();
         crowd.writes(20).await;
         let why = says_why(&app).await;
         assert!(why.contains("locked"), "{why}");

@@ -59,7 +59,12 @@ impl Moody {
         let inner = Arc::<Inner>::default();
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("a bound listener");
-        TestReceiver::serve(listener, Router::new().fallback(receive).with_state(Arc::clone(&inner)));
+        TestReceiver::serve(
+            listener,
+            Router::new()
+                .fallback(receive)
+                .with_state(Arc::clone(&inner)),
+        );
         Self { inner, address }
     }
 
@@ -78,14 +83,21 @@ impl Moody {
     }
 }
 
-async fn receive(State(inner): State<Arc<Inner>>, request: axum::extract::Request) -> Response<Body> {
+async fn receive(
+    State(inner): State<Arc<Inner>>,
+    request: axum::extract::Request,
+) -> Response<Body> {
     let path = request.uri().path().to_owned();
     let sent_at = sent_at(request.headers());
     // A line that was cut brought half a post.
     let Ok(body) = axum::body::to_bytes(request.into_body(), usize::MAX).await else {
         return Response::new(Body::empty());
     };
-    let post = Post { path, sent_at, event: serde_json::from_slice(&body).expect("webhooks carry JSON") };
+    let post = Post {
+        path,
+        sent_at,
+        event: serde_json::from_slice(&body).expect("webhooks carry JSON"),
+    };
     let mood = inner.mood.lock().unwrap().unwrap_or(Mood::Well);
     let (status, body) = match mood {
         Mood::Well => (204, Body::empty()),
@@ -96,7 +108,11 @@ async fn receive(State(inner): State<Arc<Inner>>, request: axum::extract::Reques
         Mood::Flooding(status) => (status, endless(&[b'x'; 4096], Duration::ZERO)),
         Mood::Silent => (0, Body::empty()),
     };
-    let kept = if (200..300).contains(&status) { &inner.taken } else { &inner.refused };
+    let kept = if (200..300).contains(&status) {
+        &inner.taken
+    } else {
+        &inner.refused
+    };
     kept.lock().unwrap().push(post);
     if mood == Mood::Silent {
         return std::future::pending().await;
@@ -104,15 +120,27 @@ async fn receive(State(inner): State<Arc<Inner>>, request: axum::extract::Reques
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(status).expect("a status");
     match mood {
-        Mood::ComeAgainIn(seconds) => drop(response.headers_mut().insert(header::RETRY_AFTER, seconds.into())),
-        Mood::Moved => drop(response.headers_mut().insert(header::LOCATION, "/elsewhere".parse().expect("a path"))),
+        Mood::ComeAgainIn(seconds) => drop(
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, seconds.into()),
+        ),
+        Mood::Moved => drop(
+            response
+                .headers_mut()
+                .insert(header::LOCATION, "/elsewhere".parse().expect("a path")),
+        ),
         _ => {}
     }
     response
 }
 
 fn sent_at(headers: &HeaderMap) -> i64 {
-    headers["webhook-timestamp"].to_str().expect("text").parse().expect("seconds")
+    headers["webhook-timestamp"]
+        .to_str()
+        .expect("text")
+        .parse()
+        .expect("seconds")
 }
 
 fn endless(piece: &'static [u8], pause: Duration) -> Body {

@@ -9,7 +9,10 @@ async fn gateway() -> (TestApp, Moody, ChaosProxy, Crowd) {
     let moody = Moody::start();
     let line = ChaosProxy::to(moody.address).await;
     let hooks = format!("http://{}/hooks/", line.address);
-    let app = Setup::new().set("WAPI_GETTING_MESSAGES_WEBHOOK", hooks).start().await;
+    let app = Setup::new()
+        .set("WAPI_GETTING_MESSAGES_WEBHOOK", hooks)
+        .start()
+        .await;
     let crowd = Crowd::with(&app).await;
     (app, moody, line, crowd)
 }
@@ -28,9 +31,14 @@ async fn home(app: &TestApp, moody: &Moody, crowd: &mut Crowd) -> usize {
 #[tokio::test]
 async fn a_line_that_breaks_in_any_way_loses_nothing() {
     let (app, moody, line, mut crowd) = gateway().await;
-    for broken in
-        [Line::Refused, Line::Reset, Line::CutAfter(1), Line::CutAfter(300), Line::CutAfter(1_500), Line::Stalled]
-    {
+    for broken in [
+        Line::Refused,
+        Line::Reset,
+        Line::CutAfter(1),
+        Line::CutAfter(300),
+        Line::CutAfter(1_500),
+        Line::Stalled,
+    ] {
         println!("{broken:?}");
         crowd.writes(2).await;
         home(&app, &moody, &mut crowd).await;
@@ -66,11 +74,20 @@ async fn a_webhook_that_refuses_gets_everything_once_when_it_is_well() {
         let before = moody.refused().len();
         moody.is(mood);
         crowd.writes(2).await;
-        time_passes_until(&app, "it tried again", || moody.refused().len() >= before + 4).await;
+        time_passes_until(&app, "it tried again", || {
+            moody.refused().len() >= before + 4
+        })
+        .await;
         moody.is(Mood::Well);
         assert_eq!(home(&app, &moody, &mut crowd).await, 0, "{mood:?}");
     }
-    assert!(moody.refused().iter().all(|post| post.path == "/hooks/shop"), "no redirect was followed");
+    assert!(
+        moody
+            .refused()
+            .iter()
+            .all(|post| post.path == "/hooks/shop"),
+        "no redirect was followed"
+    );
     app.finish().await;
 }
 
@@ -79,15 +96,25 @@ async fn the_time_a_webhook_asks_for_is_given() {
     let (app, moody, _line, mut crowd) = gateway().await;
     moody.is(Mood::ComeAgainIn(120));
     crowd.writes(1).await;
-    time_passes_until(&app, "both chats tried three times", || moody.refused().len() >= 6).await;
+    time_passes_until(&app, "both chats tried three times", || {
+        moody.refused().len() >= 6
+    })
+    .await;
     moody.is(Mood::Well);
     home(&app, &moody, &mut crowd).await;
     for chat in crowd.chats() {
-        let sent: Vec<i64> =
-            moody.refused().iter().filter(|post| post.event["data"]["chat"] == chat).map(|post| post.sent_at).collect();
+        let sent: Vec<i64> = moody
+            .refused()
+            .iter()
+            .filter(|post| post.event["data"]["chat"] == chat)
+            .map(|post| post.sent_at)
+            .collect();
         let pauses: Vec<i64> = sent.windows(2).map(|pair| pair[1] - pair[0]).collect();
         // The post says when it was sent in whole seconds.
-        assert!(pauses.len() >= 2 && pauses.iter().all(|pause| *pause >= 119), "{pauses:?}");
+        assert!(
+            pauses.len() >= 2 && pauses.iter().all(|pause| *pause >= 119),
+            "{pauses:?}"
+        );
     }
     app.finish().await;
 }

@@ -7,7 +7,10 @@ use crate::harness::{ChaosProxy, Line, Setup, TestApp, TestRedis};
 async fn gateway() -> Option<(TestApp, TestRedis, ChaosProxy, Crowd)> {
     let redis = TestRedis::start().await?;
     let line = ChaosProxy::to(([127, 0, 0, 1], redis.port).into()).await;
-    let app = Setup::new().set("WAPI_REDIS_HOST", line.address).start().await;
+    let app = Setup::new()
+        .set("WAPI_REDIS_HOST", line.address)
+        .start()
+        .await;
     let crowd = Crowd::with(&app).await;
     Some((app, redis, line, crowd))
 }
@@ -15,13 +18,23 @@ async fn gateway() -> Option<(TestApp, TestRedis, ChaosProxy, Crowd)> {
 /// How many messages this Redis remembers as forwarded.
 fn remembered(redis: &TestRedis) -> usize {
     let client = ::redis::Client::open(format!("redis://127.0.0.1:{}", redis.port)).unwrap();
-    ::redis::cmd("DBSIZE").query(&mut client.get_connection().unwrap()).unwrap()
+    ::redis::cmd("DBSIZE")
+        .query(&mut client.get_connection().unwrap())
+        .unwrap()
 }
 
 #[tokio::test]
 async fn a_line_to_redis_that_breaks_in_any_way_costs_no_message_and_no_repetition() {
-    let Some((app, redis, line, mut crowd)) = gateway().await else { return };
-    for broken in [Line::Refused, Line::Reset, Line::CutAfter(1), Line::CutAfter(200), Line::Stalled] {
+    let Some((app, redis, line, mut crowd)) = gateway().await else {
+        return;
+    };
+    for broken in [
+        Line::Refused,
+        Line::Reset,
+        Line::CutAfter(1),
+        Line::CutAfter(200),
+        Line::Stalled,
+    ] {
         println!("{broken:?}");
         let (taken, known) = (line.taken(), remembered(&redis));
         line.set(broken);
@@ -46,13 +59,21 @@ async fn a_line_to_redis_that_breaks_in_any_way_costs_no_message_and_no_repetiti
 
 #[tokio::test]
 async fn a_redis_that_hangs_costs_one_wait_and_not_one_for_each_message() {
-    let Some((app, _redis, line, mut crowd)) = gateway().await else { return };
+    let Some((app, _redis, line, mut crowd)) = gateway().await else {
+        return;
+    };
     line.set(Line::Stalled);
     crowd.writes(40).await;
     let mut sent_at: Vec<i64> = Vec::new();
     for _ in 0..80 {
         let post = app.webhook.next().await;
-        sent_at.push(post.headers["webhook-timestamp"].to_str().unwrap().parse().unwrap());
+        sent_at.push(
+            post.headers["webhook-timestamp"]
+                .to_str()
+                .unwrap()
+                .parse()
+                .unwrap(),
+        );
         crowd.note([post.body]);
     }
     let took = sent_at.iter().max().unwrap() - sent_at.iter().min().unwrap();
@@ -64,7 +85,9 @@ async fn a_redis_that_hangs_costs_one_wait_and_not_one_for_each_message() {
 
 #[tokio::test]
 async fn a_redis_that_dies_in_the_middle_and_comes_back_empty_costs_nothing() {
-    let Some((app, redis, _line, mut crowd)) = gateway().await else { return };
+    let Some((app, redis, _line, mut crowd)) = gateway().await else {
+        return;
+    };
     let port = redis.port;
     crowd.writes(10).await;
     redis.dies().await;

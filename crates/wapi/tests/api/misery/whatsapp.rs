@@ -14,7 +14,13 @@ async fn gateway() -> (TestApp, Crowd) {
 #[tokio::test]
 async fn a_line_that_breaks_in_any_way_loses_nothing_and_repeats_nothing() {
     let (app, mut crowd) = gateway().await;
-    for broken in [Line::Refused, Line::Reset, Line::CutAfter(500), Line::CutAfter(6_000), Line::Stalled] {
+    for broken in [
+        Line::Refused,
+        Line::Reset,
+        Line::CutAfter(500),
+        Line::CutAfter(6_000),
+        Line::Stalled,
+    ] {
         println!("{broken:?}");
         crowd.writes(3).await;
         let taken = app.line.taken();
@@ -38,7 +44,10 @@ async fn connections_that_are_cut_in_the_middle_of_a_flood_lose_nothing() {
     for _ in 0..10 {
         crowd.writes(10).await;
         // It may be between two connections.
-        let _ = app.simulator.faults().cut(crowd.alice.number(), crowd.device());
+        let _ = app
+            .simulator
+            .faults()
+            .cut(crowd.alice.number(), crowd.device());
     }
     time_passes_until_home(&app, &mut crowd).await;
     crowd.is_confirmed().await;
@@ -51,11 +60,20 @@ async fn a_freeze_and_a_thaw_lose_nothing() {
     let (app, mut crowd) = gateway().await;
     for _ in 0..3 {
         crowd.writes(5).await;
-        app.simulator.faults().freeze(crowd.alice.number(), crowd.device()).unwrap();
+        app.simulator
+            .faults()
+            .freeze(crowd.alice.number(), crowd.device())
+            .unwrap();
         crowd.writes(5).await;
         let taken = app.line.taken();
-        time_passes_until(&app, "it gave the frozen connection up", || app.line.taken() > taken).await;
-        app.simulator.faults().thaw(crowd.alice.number(), crowd.device()).unwrap();
+        time_passes_until(&app, "it gave the frozen connection up", || {
+            app.line.taken() > taken
+        })
+        .await;
+        app.simulator
+            .faults()
+            .thaw(crowd.alice.number(), crowd.device())
+            .unwrap();
         time_passes_until_home(&app, &mut crowd).await;
     }
     crowd.is_confirmed().await;

@@ -12,12 +12,21 @@ pub fn shape(schema: &Value) -> String {
 }
 
 fn write(schema: &Value, depth: usize, shown: &mut String) {
-    if let Some(name) = schema["$ref"].as_str().and_then(|address| address.rsplit('/').next()) {
+    if let Some(name) = schema["$ref"]
+        .as_str()
+        .and_then(|address| address.rsplit('/').next())
+    {
         shown.push_str(&format!("<a href=\"#schema-{name}\">{name}</a>"));
     } else if let Some(words) = schema["enum"].as_array() {
-        let words: Vec<_> = words.iter().map(|word| escaped(&word.to_string())).collect();
+        let words: Vec<_> = words
+            .iter()
+            .map(|word| escaped(&word.to_string()))
+            .collect();
         shown.push_str(&words.join(" | "));
-    } else if let Some(one_of) = ["anyOf", "oneOf"].iter().find_map(|key| schema[*key].as_array()) {
+    } else if let Some(one_of) = ["anyOf", "oneOf"]
+        .iter()
+        .find_map(|key| schema[*key].as_array())
+    {
         for (index, schema) in one_of.iter().enumerate() {
             shown.push_str(if index > 0 { " | " } else { "" });
             write(schema, depth, shown);
@@ -41,11 +50,19 @@ fn write(schema: &Value, depth: usize, shown: &mut String) {
 }
 
 fn members(schema: &Value, depth: usize, shown: &mut String) {
-    let required = |name: &str| schema["required"].as_array().is_some_and(|names| names.iter().any(|it| it == name));
+    let required = |name: &str| {
+        schema["required"]
+            .as_array()
+            .is_some_and(|names| names.iter().any(|it| it == name))
+    };
     shown.push_str("{\n");
     for (name, member) in object(&schema["properties"]) {
         let mark = if required(name) { "" } else { "?" };
-        shown.push_str(&format!("{}<b>{}</b>{mark}: ", "  ".repeat(depth + 1), escaped(name)));
+        shown.push_str(&format!(
+            "{}<b>{}</b>{mark}: ",
+            "  ".repeat(depth + 1),
+            escaped(name)
+        ));
         write(member, depth + 1, shown);
         if let Some(said) = said(member) {
             shown.push_str(&format!("  <i>{}</i>", prose(said)));
@@ -57,20 +74,30 @@ fn members(schema: &Value, depth: usize, shown: &mut String) {
 
 /// What is said of a member, also where it may be null.
 fn said(member: &Value) -> Option<&str> {
-    let inner = || member["anyOf"].as_array()?.iter().find_map(|schema| schema["description"].as_str());
+    let inner = || {
+        member["anyOf"]
+            .as_array()?
+            .iter()
+            .find_map(|schema| schema["description"].as_str())
+    };
     member["description"].as_str().or_else(inner)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::schema::{list, number, object, or_null, reference, said, text, time, words};
+    use super::super::super::schema::{
+        list, number, object, or_null, reference, said, text, time, words,
+    };
     use super::shape;
 
     #[test]
     fn objects_show_what_they_hold() {
         let schema = object(&[
             ("to", said(text(), "A number.")),
-            ("type?", or_null(said(words(&["text", "image"]), "Which one."))),
+            (
+                "type?",
+                or_null(said(words(&["text", "image"]), "Which one.")),
+            ),
             ("at?", time()),
             ("of", list(object(&[("n", number(0, 9))]))),
             ("group", reference("Group")),

@@ -28,7 +28,9 @@ pub trait Members {
 
 impl Members for Dict {
     fn get(&self, name: &str) -> Option<&Value> {
-        self.iter().find(|(found, _)| found == name.as_bytes()).map(|(_, value)| value)
+        self.iter()
+            .find(|(found, _)| found == name.as_bytes())
+            .map(|(_, value)| value)
     }
 }
 
@@ -41,15 +43,27 @@ impl Value {
     }
 
     pub fn number(&self) -> Option<u64> {
-        if let Self::Number(number) = self { Some(*number) } else { None }
+        if let Self::Number(number) = self {
+            Some(*number)
+        } else {
+            None
+        }
     }
 
     pub fn numbers(&self) -> Option<Vec<u64>> {
-        if let Self::Array(values) = self { values.iter().map(Self::number).collect() } else { None }
+        if let Self::Array(values) = self {
+            values.iter().map(Self::number).collect()
+        } else {
+            None
+        }
     }
 
     pub fn name(&self) -> Option<&[u8]> {
-        if let Self::Name(name) = self { Some(name) } else { None }
+        if let Self::Name(name) = self {
+            Some(name)
+        } else {
+            None
+        }
     }
 }
 
@@ -63,7 +77,11 @@ pub struct Syntax<'a> {
 
 impl<'a> Syntax<'a> {
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0, left: MOST_VALUES }
+        Self {
+            bytes,
+            at: 0,
+            left: MOST_VALUES,
+        }
     }
 
     /// How many bytes were read so far.
@@ -94,14 +112,19 @@ impl<'a> Syntax<'a> {
         self.blanks();
         let start = self.at;
         self.skip(|byte| byte.is_ascii_digit());
-        std::str::from_utf8(&self.bytes[start..self.at]).ok()?.parse().ok()
+        std::str::from_utf8(&self.bytes[start..self.at])
+            .ok()?
+            .parse()
+            .ok()
     }
 
     /// `12 0 obj` and the value behind it.
     pub fn object(&mut self) -> Option<(u32, Value)> {
         let number = u32::try_from(self.number()?).ok()?;
         self.number()?;
-        self.word(b"obj").then(|| self.value())?.map(|value| (number, value))
+        self.word(b"obj")
+            .then(|| self.value())?
+            .map(|value| (number, value))
     }
 
     /// Where the stream behind a dictionary begins.
@@ -197,7 +220,10 @@ impl<'a> Syntax<'a> {
             return Some(Value::Other);
         };
         let after = self.at;
-        if self.number().is_some() && self.word(b"R") && !self.rest().first().is_some_and(|byte| is_regular(*byte)) {
+        if self.number().is_some()
+            && self.word(b"R")
+            && !self.rest().first().is_some_and(|byte| is_regular(*byte))
+        {
             return Some(u32::try_from(number).map_or(Value::Other, Value::Reference));
         }
         self.at = after;
@@ -216,6 +242,20 @@ impl<'a> Syntax<'a> {
 
 /// Neither a blank nor a bracket of some kind.
 fn is_regular(byte: u8) -> bool {
-    !matches!(byte, 0 | b'\t' | b'\n' | 0x0c | b'\r' | b' ' | b'(' | b')' | b'<' | b'>' | b'[' | b']' | b'{' | b'}')
-        && !matches!(byte, b'/' | b'%')
+    !matches!(
+        byte,
+        0 | b'\t'
+            | b'\n'
+            | 0x0c
+            | b'\r'
+            | b' '
+            | b'('
+            | b')'
+            | b'<'
+            | b'>'
+            | b'['
+            | b']'
+            | b'{'
+            | b'}'
+    ) && !matches!(byte, b'/' | b'%')
 }

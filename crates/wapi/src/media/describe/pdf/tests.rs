@@ -16,20 +16,38 @@ struct Draft {
 
 impl Draft {
     fn new() -> Self {
-        Self { bytes: b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n".to_vec(), places: Vec::new() }
+        Self {
+            bytes: b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n".to_vec(),
+            places: Vec::new(),
+        }
     }
 
     fn object(mut self, number: u32, content: impl AsRef<[u8]>) -> Self {
         self.places.push((number, self.bytes.len()));
-        self.bytes.extend([format!("{number} 0 obj\n").as_bytes(), content.as_ref(), b"\nendobj\n"].concat());
+        self.bytes.extend(
+            [
+                format!("{number} 0 obj\n").as_bytes(),
+                content.as_ref(),
+                b"\nendobj\n",
+            ]
+            .concat(),
+        );
         self
     }
 
     /// The catalog and the pages, as of a document of so many.
     fn of_pages(self, count: u32) -> Self {
-        let kids: String = (0..count).map(|page| format!("{} 0 R ", page + 100)).collect();
-        self.object(1, "<</Type/Catalog /Names (a \\) (b) c) /Pages 2 0 R>> % the root")
-            .object(2, format!("<< /Type /Pages /Kids [{kids}] /Box [0 -1.5 .5 <AB>] /Count {count} >>"))
+        let kids: String = (0..count)
+            .map(|page| format!("{} 0 R ", page + 100))
+            .collect();
+        self.object(
+            1,
+            "<</Type/Catalog /Names (a \\) (b) c) /Pages 2 0 R>> % the root",
+        )
+        .object(
+            2,
+            format!("<< /Type /Pages /Kids [{kids}] /Box [0 -1.5 .5 <AB>] /Count {count} >>"),
+        )
     }
 
     /// A table of all that was added since the last one, with `more` in its trailer; where it is.
@@ -37,9 +55,12 @@ impl Draft {
         let at = self.bytes.len();
         self.bytes.extend(b"xref\n0 1\n0000000000 65535 f \n");
         for (number, place) in std::mem::take(&mut self.places) {
-            self.bytes.extend(format!("{number} 1\n{place:010} 00000 n \n").into_bytes());
+            self.bytes
+                .extend(format!("{number} 1\n{place:010} 00000 n \n").into_bytes());
         }
-        self.bytes.extend(format!("trailer\n<</Size 9/Root 1 0 R{more}>>\nstartxref\n{at}\n%%EOF\n").into_bytes());
+        self.bytes.extend(
+            format!("trailer\n<</Size 9/Root 1 0 R{more}>>\nstartxref\n{at}\n%%EOF\n").into_bytes(),
+        );
         at
     }
 }
@@ -48,7 +69,10 @@ fn stream(head: &str, content: &[u8]) -> Vec<u8> {
     let mut packed = ZlibEncoder::new(Vec::new(), Compression::default());
     packed.write_all(content).unwrap();
     let packed = packed.finish().unwrap();
-    let head = format!("<<{head}/Filter/FlateDecode/Length {}>>\nstream\r\n", packed.len());
+    let head = format!(
+        "<<{head}/Filter/FlateDecode/Length {}>>\nstream\r\n",
+        packed.len()
+    );
     [head.as_bytes(), &packed, b"\nendstream"].concat()
 }
 
@@ -63,7 +87,10 @@ fn the_page_tree_says_how_many_pages_there_are() {
         draft.table("");
         assert_eq!(counted(&draft.bytes), Some(count));
         // Some programs put something before the file, or behind it.
-        assert_eq!(counted(&[b"junk\n", draft.bytes.as_slice(), &[b'\n'; 500]].concat()), Some(count));
+        assert_eq!(
+            counted(&[b"junk\n", draft.bytes.as_slice(), &[b'\n'; 500]].concat()),
+            Some(count)
+        );
     }
 }
 
@@ -71,7 +98,9 @@ fn the_page_tree_says_how_many_pages_there_are() {
 fn the_newest_state_of_a_file_counts() {
     let mut draft = Draft::new().of_pages(3);
     let first = draft.table("");
-    let mut draft = draft.object(2, "<</Type/Pages/Kids[]/Count 8 0 R>>").object(8, "4");
+    let mut draft = draft
+        .object(2, "<</Type/Pages/Kids[]/Count 8 0 R>>")
+        .object(8, "4");
     draft.table(&format!("/Prev {first}"));
     assert_eq!(counted(&draft.bytes), Some(4));
 }
@@ -82,7 +111,10 @@ fn packed(count: u32, predictor: bool) -> Vec<u8> {
     let tree = format!("<</Type/Pages/Kids[3 0 R]/Count {count}>>");
     let head = format!("1 0 2 {} ", root.len() + 1);
     let objects = format!("/Type/ObjStm/N 2/First {}", head.len());
-    let mut draft = Draft::new().object(5, stream(&objects, format!("{head}{root} {tree}").as_bytes()));
+    let mut draft = Draft::new().object(
+        5,
+        stream(&objects, format!("{head}{root} {tree}").as_bytes()),
+    );
     let (place, at) = (draft.places[0].1 as u16, draft.bytes.len());
     let [high, low] = place.to_be_bytes();
     let rows = [[2, 0, 5, 0], [2, 0, 5, 1], [1, high, low, 0]];
@@ -90,31 +122,48 @@ fn packed(count: u32, predictor: bool) -> Vec<u8> {
     let mut content = Vec::new();
     for row in rows {
         match predictor {
-            true => content.extend([2].into_iter().chain((0..4).map(|index| row[index].wrapping_sub(above[index])))),
+            true => content.extend(
+                [2].into_iter()
+                    .chain((0..4).map(|index| row[index].wrapping_sub(above[index]))),
+            ),
             false => content.extend(row),
         }
         above = row;
     }
-    let predictor = if predictor { "/DecodeParms<</Predictor 12/Columns 4>>" } else { "" };
+    let predictor = if predictor {
+        "/DecodeParms<</Predictor 12/Columns 4>>"
+    } else {
+        ""
+    };
     let dict = format!("/Type/XRef/W[1 2 1]/Index[1 2 5 1]/Size 7/Root 1 0 R{predictor}");
     draft = draft.object(6, stream(&dict, &content));
-    draft.bytes.extend(format!("startxref\n{at}\n%%EOF").into_bytes());
+    draft
+        .bytes
+        .extend(format!("startxref\n{at}\n%%EOF").into_bytes());
     draft.bytes
 }
 
 #[test]
 fn tables_and_objects_may_be_packed() {
-    assert_eq!((counted(&packed(7, false)), counted(&packed(7, true))), (Some(7), Some(7)));
+    assert_eq!(
+        (counted(&packed(7, false)), counted(&packed(7, true))),
+        (Some(7), Some(7))
+    );
 }
 
 #[test]
 fn a_file_that_lies_about_itself_is_read_to_an_end() {
-    let mut round = Draft::new().object(1, "<</Pages 1 0 R>>").object(2, "2 0 R");
+    let mut round = Draft::new()
+        .object(1, "<</Pages 1 0 R>>")
+        .object(2, "2 0 R");
     let at = round.table("");
     round.table(&format!("/Prev {at}/XRefStm {at}"));
     let ends = |text: &str| [b"%PDF-1.4\n", text.as_bytes()].concat();
     let deep = format!("<</Root {}", "[".repeat(100_000));
-    let bomb = stream("/W[1 2 1]/Size 9999999/Root 1 0 R", &vec![0; 200 * 1024 * 1024]);
+    let bomb = stream(
+        "/W[1 2 1]/Size 9999999/Root 1 0 R",
+        &vec![0; 200 * 1024 * 1024],
+    );
     let bomb = [b"%PDF-1.5\n5 0 obj\n", bomb.as_slice(), b"\nstartxref\n9\n"].concat();
     let endless = format!("xref\n{}", "0 0\n".repeat(200_000));
     for bytes in [
@@ -163,12 +212,26 @@ impl Seek for Counting {
 fn what_becomes_nothing_is_not_read_without_end() {
     // A table of nothing but empty blocks (RFC 1951, 3.2.4), which names itself as the one before.
     let blocks = [0, 0, 0, 0xff, 0xff].repeat(1_500_000);
-    let empty = [&[0x78, 0x9c], blocks.as_slice(), &[1, 0, 0, 0xff, 0xff, 0, 0, 0, 1]];
-    let head = b"%PDF-1.5\n5 0 obj\n<</W[1 2 1]/Size 0/Root 1 0 R/Prev 9/Filter/FlateDecode>>stream\n";
-    let bytes = [head.as_slice(), &empty.concat(), b"\nendstream\nstartxref\n9\n"].concat();
+    let empty = [
+        &[0x78, 0x9c],
+        blocks.as_slice(),
+        &[1, 0, 0, 0xff, 0xff, 0, 0, 0, 1],
+    ];
+    let head =
+        b"%PDF-1.5\n5 0 obj\n<</W[1 2 1]/Size 0/Root 1 0 R/Prev 9/Filter/FlateDecode>>stream\n";
+    let bytes = [
+        head.as_slice(),
+        &empty.concat(),
+        b"\nendstream\nstartxref\n9\n",
+    ]
+    .concat();
     let mut file = Counting(Cursor::new(bytes), 0);
     assert_eq!(pages(&mut file).unwrap(), None);
-    assert!((BUDGET / 2..BUDGET * 2).contains(&file.1), "{} bytes were read", file.1);
+    assert!(
+        (BUDGET / 2..BUDGET * 2).contains(&file.1),
+        "{} bytes were read",
+        file.1
+    );
 }
 
 #[test]

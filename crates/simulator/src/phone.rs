@@ -1,11 +1,10 @@
-//! What a test says: `alice.scans(qr)`, `alice.sends_text(bob, "hi")`, `alice.next_message(…)`.
+//! What a test says: `alice.sends_text(bob, "hi")`, `alice.reads(…)`, `alice.next_message(…)`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
-use serde::Serialize;
 use wacore_binary::Jid;
 use waproto::buffa::MessageField;
 use waproto::whatsapp as wa;
@@ -15,29 +14,8 @@ use crate::files::{File, FileKind};
 use crate::handset::{Handset, PhoneReceipt};
 use crate::message::PhoneMessage;
 use crate::server::Server;
-use crate::stanza::iq::link_code;
-use crate::stanza::{
-    StreamEnd, device_list, group_message, newsletter, pairing, phone_message, receipt, unix_time,
-};
-use crate::world::{Chat, DeviceId, Number, PairingError};
-
-/// How long a client may take to answer pair-success.
-const PAIRING: Duration = Duration::from_secs(30);
-
-/// A device linked to an account, as the phone lists it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct LinkedDevice {
-    /// Its number among the account's devices, from 1; it is never given out again.
-    pub device: u16,
-    /// Its address, `375…:1@s.whatsapp.net`.
-    pub jid: String,
-    /// Whether it has a connection right now.
-    pub connected: bool,
-    /// How many stanzas it has not confirmed yet.
-    pub queued: usize,
-    /// How many one-time prekeys of it are left.
-    pub prekeys: usize,
-}
+use crate::stanza::{group_message, newsletter, pairing, phone_message, receipt, unix_time};
+use crate::world::{Chat, DeviceId, Number};
 
 /// Whether a phone confirms what it receives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -88,30 +66,6 @@ impl Phone {
     /// Its address by LID, `100000000000001@lid`.
     pub fn lid(&self) -> String {
         format!("{}@lid", self.lid)
-    }
-
-    /// Scans a QR (its text) and waits until the client behind it is linked.
-    pub async fn scans(&self, qr_text: &str) -> Result<LinkedDevice, PairingError> {
-        let outcome = pairing::scan(&self.server, &self.number, qr_text)?;
-        let outcome = tokio::time::timeout(PAIRING, outcome)
-            .await
-            .map_err(|_| PairingError::Gone)?;
-        let id = outcome.map_err(|_| PairingError::Gone)??;
-        self.linked(id.device).ok_or(PairingError::Gone)
-    }
-
-    /// Types the code that a client shows, and waits until that client is linked.
-    pub async fn enters_code(&self, code: &str) -> Result<LinkedDevice, PairingError> {
-        let (server, number, code) = (self.server.clone(), self.number.clone(), code.to_owned());
-        // Stretching a code takes a moment of pure arithmetic.
-        let typing =
-            tokio::task::spawn_blocking(move || link_code::type_code(&server, &number, &code));
-        let outcome = typing.await.map_err(|_| PairingError::Gone)??;
-        let outcome = tokio::time::timeout(PAIRING, outcome)
-            .await
-            .map_err(|_| PairingError::Gone)?;
-        let id = outcome.map_err(|_| PairingError::Gone)??;
-        self.linked(id.device).ok_or(PairingError::Gone)
     }
 
     /// Sends a text to a number or an address; returns the message's id.
@@ -408,41 +362,11 @@ impl Phone {
         self.with_handset(|handset| handset.counters.read())
     }
 
-    /// The devices linked to this account.
-    pub fn devices(&self) -> Vec<LinkedDevice> {
-        let world = self.server.world.lock();
-        let Some(account) = world.account(&self.number) else {
-            return Vec::new();
-        };
-        let listed = account.devices.values().map(|device| LinkedDevice {
-            device: device.id,
-            jid: account.jid(Addressing::PhoneNumber, device.id).to_string(),
-            connected: device.connection.is_some(),
-            queued: device.queued(),
-            prekeys: device.prekeys.len(),
-        });
-        listed.collect()
-    }
-
-    /// Logs a linked device out, as from the list of linked devices.
-    pub async fn logs_out(&self, device: u16) -> anyhow::Result<()> {
-        match unlink(&self.server, &self.id(device), Some(StreamEnd::Removed)) {
-            true => Ok(()),
-            false => bail!("{} has no device {device}", self.number),
-        }
-    }
-
     pub(crate) fn id(&self, device: u16) -> DeviceId {
         DeviceId {
             number: self.number.clone(),
             device,
         }
-    }
-
-    fn linked(&self, device: u16) -> Option<LinkedDevice> {
-        self.devices()
-            .into_iter()
-            .find(|linked| linked.device == device)
     }
 
     pub(crate) fn with_handset<T>(&self, act: impl FnOnce(&mut Handset) -> T) -> T {
@@ -486,17 +410,4 @@ impl Phone {
             .number
             .clone())
     }
-}
-
-/// Removes a linked device and tells the account's others; its connection, if any, ends as given. `false`: there is no such device.
-pub(crate) fn unlink(server: &Server, id: &DeviceId, end: Option<StreamEnd>) -> bool {
-    let Some(device) = server.world.lock().unlink(id) else {
-        return false;
-    };
-    if let (Some(connection), Some(end)) = (device.connection, end) {
-        connection.end(end);
-    }
-    device_list::tell_device_removed(server, id, device.key_index);
-    server.changed.notify_waiters();
-    true
 }

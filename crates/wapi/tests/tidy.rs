@@ -22,6 +22,12 @@ impl Source {
             .filter(|(_, line)| !line.is_empty())
     }
 
+    /// Whether nothing but tests is in it: `tests.rs`, or in a folder `tests/` of the code.
+    fn is_of_tests(&self) -> bool {
+        let is_inside = self.path.contains("/src/") && self.path.contains("/tests/");
+        is_inside || self.path.ends_with("/tests.rs")
+    }
+
     fn is_under(&self, places: &[&str]) -> bool {
         places.iter().any(|place| self.path.starts_with(place))
     }
@@ -36,6 +42,13 @@ fn crates() -> PathBuf {
 
 /// All Rust files of a folder under `crates/`, files of nothing but tests left out.
 fn sources(folder: &str) -> Vec<Source> {
+    let mut found = files(folder);
+    found.retain(|source| !source.is_of_tests());
+    found
+}
+
+/// All Rust files of a folder under `crates/`.
+fn files(folder: &str) -> Vec<Source> {
     let mut found = Vec::new();
     let mut folders = vec![crates().join(folder)];
     while let Some(folder) = folders.pop() {
@@ -43,9 +56,7 @@ fn sources(folder: &str) -> Vec<Source> {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs")
-                && !path.ends_with("tests.rs")
-            {
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let text = std::fs::read_to_string(&path).unwrap();
                 let path = path.strip_prefix(crates()).unwrap().display().to_string();
                 found.push(Source { path, text });
@@ -326,14 +337,14 @@ fn no_log_line_above_debug_carries_a_number_a_text_or_a_secret() {
 
 #[test]
 fn house_rules_that_a_machine_can_check() {
-    for source in sources("wapi/src").into_iter().chain(sources("wapi/tests")) {
+    for source in files("wapi/src").into_iter().chain(files("wapi/tests")) {
         let Source { path, text } = &source;
         assert!(
-            text.starts_with("//! "),
+            text.starts_with("//! ") || path.ends_with("/tests.rs"),
             "{path} does not say what lives there"
         );
         assert!(
-            text.lines().count() <= 400,
+            text.lines().count() <= 500,
             "{path} is too long to be one thing"
         );
         let words = [
@@ -345,7 +356,7 @@ fn house_rules_that_a_machine_can_check() {
         for word in words {
             assert!(!text.contains(word), "{path} contains {word}");
         }
-        if path.starts_with("wapi/src") {
+        if path.starts_with("wapi/src") && !source.is_of_tests() {
             for (number, line) in source.code() {
                 assert!(!line.contains(".unwrap()"), "{path}:{number}: {line}");
             }

@@ -4,7 +4,7 @@ use wacore_binary::Jid;
 use wacore_binary::builder::NodeBuilder;
 
 use super::{Answer, Request};
-use crate::phone;
+use crate::linking;
 use crate::stanza::{Stanza, StreamEnd, login};
 use crate::world::DeviceId;
 
@@ -67,14 +67,14 @@ pub(super) fn log_out(request: &Request<'_>) -> Answer {
         Some(_) => return Answer::Error(403, "forbidden"),
     };
     if device == request.device.device {
-        phone::unlink(request.server, request.device, None);
+        linking::unlink(request.server, request.device, None);
         return Answer::ResultThenEnd(StreamEnd::Removed);
     }
     let other = DeviceId {
         number: request.device.number.clone(),
         device,
     };
-    match phone::unlink(request.server, &other, Some(StreamEnd::Removed)) {
+    match linking::unlink(request.server, &other, Some(StreamEnd::Removed)) {
         true => Answer::empty(),
         false => Answer::Error(404, "item-not-found"),
     }

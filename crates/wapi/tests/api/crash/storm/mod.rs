@@ -4,20 +4,21 @@
     reason = "load and kills have a pace of their own"
 )]
 
+mod load;
+
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use wapi_simulator::{Options, Phone, Simulator};
 
+use super::caller::Caller;
 use super::dice::Dice;
-
-use super::caller::{Caller, Door, HandedOver};
 use super::power::Disk;
 use super::receiver;
 use super::report::Report;
 use crate::harness::{Ledger, Running, Wapi, eventually, free_address, options, within};
+use load::Load;
 
 const SESSION: &str = "shop";
 /// People who write to the session and are written to by it, all the time.
@@ -28,7 +29,6 @@ const LIFE: Duration = Duration::from_millis(3_000);
 const INFANCY: Duration = Duration::from_millis(1_000);
 /// How long the last run may take to bring everything home: an event that was turned away twice waits for over a minute.
 const CALM: Duration = Duration::from_secs(240);
-
 /// Few file descriptors: a session and its webhooks need some twenty.
 const DESCRIPTORS: u64 = 64;
 /// How a disk is bad; see the library for the words.
@@ -387,121 +387,4 @@ impl Stage {
 /// A group as one of its members sees it: what is sent to it must reach each of them.
 fn in_group(group: &str, member: &Phone) -> String {
     format!("{group} of {}", member.jid())
-}
-
-/// People who write, and programs that send, until they are told to stop.
-struct Load {
-    /// How many each of the people may have written by now.
-    allowed: watch::Sender<usize>,
-    stopped: watch::Sender<bool>,
-    incoming: Arc<Mutex<Ledger>>,
-    accepted: Arc<Mutex<Ledger>>,
-}
-
-impl Load {
-    fn start(stage: &Stage, plan: Plan) -> (Arc<Self>, JoinSet<()>) {
-        let load = Arc::new(Self {
-            allowed: watch::Sender::new(0),
-            stopped: watch::Sender::new(false),
-            incoming: Arc::clone(&stage.incoming),
-            accepted: Arc::default(),
-        });
-        let mut tasks = JoinSet::new();
-        for (number, person) in stage.people.iter().enumerate() {
-            let each = plan.messages.div_ceil(PEOPLE);
-            let dice = Dice::new(plan.seed.wrapping_add(number as u64));
-            let (to, chat) = (stage.alice.number().to_owned(), person.jid());
-            tasks.spawn(Arc::clone(&load).writes(person.clone(), to, chat.clone(), each, dice));
-            // Both routes lead to the same queue; each chat is written to through one of them.
-            let door = if number % 2 == 0 {
-                Door::V1
-            } else {
-                Door::Original
-            };
-            tasks.spawn(Arc::clone(&load).sends(
-                stage.caller.clone(),
-                door,
-                chat.clone(),
-                vec![chat],
-            ));
-        }
-        let (person, group, dice) = (
-            stage.people[0].clone(),
-            stage.group.clone(),
-            Dice::new(!plan.seed),
-        );
-        let each = plan.messages.div_ceil(PEOPLE);
-        tasks.spawn(Arc::clone(&load).writes(person, group.clone(), group.clone(), each, dice));
-        let members = stage
-            .people
-            .iter()
-            .map(|person| in_group(&group, person))
-            .collect();
-        tasks.spawn(Arc::clone(&load).sends(stage.caller.clone(), Door::V1, group, members));
-        (load, tasks)
-    }
-
-    fn allow(&self, each: usize) {
-        self.allowed.send_replace(each);
-    }
-
-    fn stop(&self) {
-        self.stopped.send_replace(true);
-    }
-
-    fn promised_least(&self) -> usize {
-        self.incoming
-            .lock()
-            .unwrap()
-            .promised()
-            .min(self.accepted.lock().unwrap().promised())
-    }
-
-    fn accepted(&self) -> Ledger {
-        self.accepted.lock().unwrap().clone()
-    }
-
-    /// A person writes to the session or to the group, in bursts; `chat` is what the gateway calls it.
-    async fn writes(
-        self: Arc<Self>,
-        person: Phone,
-        to: String,
-        chat: String,
-        count: usize,
-        mut dice: Dice,
-    ) {
-        let mut allowed = self.allowed.subscribe();
-        for number in 0..count {
-            allowed.wait_for(|allowed| *allowed > number).await.unwrap();
-            self.incoming.lock().unwrap().promise(&chat, number);
-            person.sends_text(&to, &number.to_string()).await.unwrap();
-            if dice.below(4) == 0 {
-                tokio::time::sleep(dice.within(Duration::from_millis(200))).await;
-            }
-        }
-    }
-
-    /// A program sends to a chat, one after the other; each must come to all of these.
-    async fn sends(
-        self: Arc<Self>,
-        caller: Caller,
-        door: Door,
-        chat: String,
-        readers: Vec<String>,
-    ) {
-        let mut number = 0;
-        while !*self.stopped.borrow() {
-            match caller.hand_over(door, &chat, number).await {
-                HandedOver::Accepted => {
-                    let mut accepted = self.accepted.lock().unwrap();
-                    readers
-                        .iter()
-                        .for_each(|reader| accepted.promise(reader, number));
-                    number += 1;
-                }
-                HandedOver::Unknown => number += 1,
-                HandedOver::NotTaken => tokio::time::sleep(Duration::from_millis(20)).await,
-            }
-        }
-    }
 }

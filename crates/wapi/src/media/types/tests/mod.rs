@@ -1,5 +1,7 @@
 //! What files are: each kind of evidence, and which of them counts.
 
+mod kinds;
+
 use super::*;
 
 fn by_bytes(head: &[u8]) -> String {
@@ -243,96 +245,6 @@ fn content_counts_before_the_name_and_the_name_before_what_was_said() {
     }
 }
 
-/// Of everything that can be sent as something else than a document.
-const ENDINGS: [&str; 25] = [
-    "jpg", "jpeg", "png", "apng", "gif", "webp", "heic", "heif", "avif", "mp4", "m4v", "mov",
-    "3gp", "3g2", "webm", "mkv", "mp3", "m4a", "aac", "amr", "ogg", "opus", "wav", "flac", "weba",
-];
-
-#[test]
-fn nothing_is_a_picture_a_film_or_a_sound_by_its_name_or_a_word_alone() {
-    let nothing: [&[u8]; 7] = [
-        b"",
-        b"{\"error\": \"gone\"}",
-        b"Not found",
-        "Не найдено".as_bytes(),
-        b"\0\0\0\0",
-        b"\xff\xfe",
-        b"\x80\x81\x82",
-    ];
-    let kinds = [
-        MediaKind::Image,
-        MediaKind::Video,
-        MediaKind::Sticker,
-        MediaKind::Audio,
-        MediaKind::Voice,
-    ];
-    for head in nothing {
-        for ending in ENDINGS {
-            let (name, usual) = (format!("a.{ending}"), named::type_of(ending).unwrap());
-            for said in [
-                usual,
-                "image/jpg",
-                "audio/mp3",
-                "audio/x-m4a",
-                "audio/ogg; codecs=opus",
-                "image/apng",
-            ] {
-                for told in [
-                    Told {
-                        name: Some(&name),
-                        said: None,
-                    },
-                    Told {
-                        name: None,
-                        said: Some(said),
-                    },
-                    Told {
-                        name: Some("a"),
-                        said: Some(said),
-                    },
-                    Told {
-                        name: Some(&name),
-                        said: Some(said),
-                    },
-                ] {
-                    let found = of(head, None, told);
-                    assert!(
-                        kinds.iter().all(|kind| fits(*kind, &found).is_err()),
-                        "{told:?}: {found}"
-                    );
-                }
-            }
-        }
-    }
-    // A document is what it is called as long as nothing is known against it.
-    for (head, name, said, found) in [
-        (&b"{}"[..], "a.pdf", "application/pdf", "text/plain"),
-        (b"{}", "a.pdf", "application/json", "application/json"),
-        (b"", "a.jpg", "image/jpeg", "application/octet-stream"),
-        (b"a", "a.svg", "", "image/svg+xml"),
-        (
-            b"a",
-            "a.docx",
-            "",
-            "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-        ),
-    ] {
-        assert_eq!(
-            of(
-                head,
-                None,
-                Told {
-                    name: Some(name),
-                    said: Some(said)
-                }
-            ),
-            found,
-            "{name}"
-        );
-    }
-}
-
 #[test]
 fn plain_texts_are_texts_whatever_words_they_begin_with() {
     for text in [
@@ -431,73 +343,4 @@ fn what_is_in_boxes_is_looked_into_whatever_its_brand() {
         "audio/mp4",
         "whoever gives it knows"
     );
-}
-
-#[test]
-fn what_cannot_be_sent_so_is_refused_by_its_type() {
-    for (kind, mime_type, why) in [
-        (
-            MediaKind::Image,
-            "image/svg+xml",
-            "is not a picture but image/svg+xml; ",
-        ),
-        (
-            MediaKind::Image,
-            "video/mp4",
-            "is not a picture but video/mp4; ",
-        ),
-        (
-            MediaKind::Image,
-            "image/tiff",
-            "is not a picture but image/tiff; ",
-        ),
-        (
-            MediaKind::Video,
-            "video/webm",
-            "is not a video but video/webm; ",
-        ),
-        (
-            MediaKind::Video,
-            "image/heic",
-            "is not a video but image/heic; ",
-        ),
-        (
-            MediaKind::Audio,
-            "audio/midi",
-            "is not a sound but audio/midi; ",
-        ),
-        (
-            MediaKind::Audio,
-            "video/mp4",
-            "is not a sound but video/mp4; ",
-        ),
-        (
-            MediaKind::Voice,
-            "text/plain",
-            "is no sound that a voice note can be made of but text/plain; ",
-        ),
-        (
-            MediaKind::Sticker,
-            "application/pdf",
-            "is no sticker but application/pdf; ",
-        ),
-    ] {
-        let refused = fits(kind, mime_type).unwrap_err().to_string();
-        assert!(refused.starts_with(why), "{refused}");
-    }
-    for (kind, mime_type) in [
-        (MediaKind::Image, "image/heic"),
-        (MediaKind::Image, "image/avif"),
-        (MediaKind::Image, "image/gif"),
-        (MediaKind::Video, "video/quicktime"),
-        (MediaKind::Video, "image/gif"),
-        (MediaKind::Video, "image/apng"),
-        (MediaKind::Audio, "audio/mp4"),
-        (MediaKind::Voice, "video/quicktime"),
-        (MediaKind::Sticker, "image/avif"),
-        (MediaKind::Sticker, "image/apng"),
-        (MediaKind::Document, "application/x-own"),
-    ] {
-        assert_eq!(fits(kind, mime_type), Ok(()), "{mime_type}");
-    }
 }

@@ -1,0 +1,241 @@
+//! Files that callers send: uploaded once, named by their id, and sent as often as they like.
+
+mod passing;
+mod refused;
+
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+use wapi_simulator::{File, FileKind};
+
+use crate::harness::{Answer, PATIENCE, TestApp, TestClient, TestReceiver};
+
+const JPEG: &[u8] = b"\xff\xd8\xff\xe0 not much of a picture, but it begins like one";
+const BOUNDARY: &str = "a-line-that-is-in-no-file";
+
+/// Posts a form with one part.
+async fn post(client: &TestClient, session: &str, name: &str, head: &str, bytes: &[u8]) -> Answer {
+    let mut body =
+        format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"{head}\r\n\r\n")
+            .into_bytes();
+    body.extend_from_slice(bytes);
+    body.extend_from_slice(format!("\r\n--{BOUNDARY}--\r\n").as_bytes());
+    let kind = format!("multipart/form-data; boundary={BOUNDARY}");
+    let call = client.request(
+        reqwest::Method::POST,
+        &format!("/v1/sessions/{session}/media"),
+    );
+    client
+        .answer(call.header("content-type", kind).body(body))
+        .await
+}
+
+pub async fn upload(client: &TestClient, session: &str, head: &str, bytes: &[u8]) -> Value {
+    post(client, session, "file", head, bytes)
+        .await
+        .expect(201)
+        .json()
+}
+
+/// A web server with a picture and a page; its base address.
+fn files() -> String {
+    use axum::routing::get;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let page = || async { ([("content-type", "text/html")], "<html>") };
+    let router = axum::Router::new()
+        .route("/a.jpg", get(|| async { JPEG }))
+        .route("/page", get(page))
+        .fallback(|| async { StatusCode::NOT_FOUND });
+    TestReceiver::serve(listener, router)
+}
+
+#[tokio::test]
+async fn what_was_uploaded_once_is_sent_often() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    app.pair("shop", &alice).await;
+    let file = upload(
+        &app,
+        "shop",
+        "; filename=\"a.png\"\r\nContent-Type: image/png",
+        JPEG,
+    )
+    .await;
+    assert_eq!(
+        (&file["mime_type"], &file["filename"]),
+        (&json!("image/jpeg"), &json!("a.png")),
+        "{file}"
+    );
+    assert_eq!(
+        (&file["size"], &file["status"]),
+        (&json!(JPEG.len()), &json!("stored"))
+    );
+    assert_eq!(file["message_id"], Value::Null);
+    assert_eq!(
+        app.get(file["url"].as_str().unwrap())
+            .await
+            .expect(200)
+            .body,
+        JPEG
+    );
+    for caption in ["one", "two"] {
+        let message = json!({"to": bob.jid(), "image": {"id": file["id"], "caption": caption}});
+        let id = app.accepted("shop", message).await;
+        app.until_message("shop", &id, "delivered").await;
+        let message = bob.next_message(PATIENCE).await.unwrap();
+        assert_eq!(
+            (message.kind.as_str(), message.caption.as_deref()),
+            ("image", Some(caption))
+        );
+        let media = message.media.unwrap();
+        assert_eq!(
+            (media.mime.as_str(), media.bytes.as_slice()),
+            ("image/jpeg", JPEG)
+        );
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_link_is_fetched_at_once_and_what_came_in_can_be_sent_on() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    app.pair("shop", &alice).await;
+    let (files, route) = (files(), "/v1/sessions/shop/media");
+    let page = app
+        .post(route, json!({"link": format!("{files}/page")}))
+        .await
+        .expect(201)
+        .json();
+    assert_eq!(page["mime_type"], "text/html");
+    let missing = app
+        .post(route, json!({"link": format!("{files}/missing")}))
+        .await
+        .expect(400);
+    assert_eq!(missing.fields(), ["link"]);
+
+    bob.sends_file(
+        alice.number(),
+        File::new(FileKind::Image, JPEG.to_vec(), "image/jpeg"),
+    )
+    .await
+    .unwrap();
+    let received = app.webhook.next().await.body["data"]["image"]["id"].clone();
+    app.get(&format!("/v1/media/{}/content", received.as_str().unwrap()))
+        .await
+        .expect(200);
+    for message in [
+        json!({"to": bob.jid(), "document": {"id": page["id"], "filename": "page.html"}}),
+        json!({"to": bob.jid(), "image": {"id": received}}),
+    ] {
+        app.accepted("shop", message).await;
+    }
+    assert_eq!(
+        bob.next_message(PATIENCE)
+            .await
+            .unwrap()
+            .media
+            .unwrap()
+            .bytes,
+        b"<html>"
+    );
+    assert_eq!(
+        bob.next_message(PATIENCE)
+            .await
+            .unwrap()
+            .media
+            .unwrap()
+            .bytes,
+        JPEG
+    );
+    app.finish().await;
+}
+
+/// A picture of so many pixels, as PNG.
+pub fn png(width: u32, height: u32) -> Vec<u8> {
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    image::DynamicImage::new_rgb8(width, height)
+        .write_to(&mut bytes, image::ImageFormat::Png)
+        .unwrap();
+    bytes.into_inner()
+}
+
+#[tokio::test]
+async fn a_picture_is_sent_with_its_size_and_as_a_sticker_becomes_one() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    app.pair("shop", &alice).await;
+    let picture = upload(&app, "shop", "", &png(300, 200)).await;
+    assert_eq!(
+        (&picture["width"], &picture["height"]),
+        (&json!(300), &json!(200))
+    );
+
+    app.accepted(
+        "shop",
+        json!({"to": bob.jid(), "image": {"id": picture["id"]}}),
+    )
+    .await;
+    let image = bob.next_message(PATIENCE).await.unwrap();
+    let shown = image.protobuf.image_message.as_option().unwrap();
+    assert_eq!((shown.width, shown.height), (Some(300), Some(200)));
+    let small = image::load_from_memory(shown.jpeg_thumbnail.as_deref().unwrap()).unwrap();
+    assert_eq!((small.width(), small.height()), (100, 67));
+
+    app.accepted(
+        "shop",
+        json!({"to": bob.jid(), "sticker": {"id": picture["id"]}}),
+    )
+    .await;
+    let sticker = bob.next_message(PATIENCE).await.unwrap();
+    let file = sticker.media.unwrap();
+    assert_eq!(
+        (sticker.kind.as_str(), file.mime.as_str()),
+        ("sticker", "image/webp")
+    );
+    let made = image::load_from_memory(&file.bytes).unwrap();
+    assert_eq!((made.width(), made.height()), (512, 512));
+
+    let refused = json!({"to": bob.jid(), "sticker": {"id": picture["id"], "caption": "none"}});
+    let refused = app
+        .post("/v1/sessions/shop/messages", refused)
+        .await
+        .expect(400);
+    assert_eq!(refused.fields(), ["sticker.caption"]);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_film_can_be_a_note() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+    app.pair("shop", &alice).await;
+    let film = upload(&app, "shop", "", b"\0\0\0\x20ftypisom and so on").await;
+    app.accepted(
+        "shop",
+        json!({"to": bob.jid(), "video": {"id": film["id"], "round": true}}),
+    )
+    .await;
+    let note = bob.next_message(PATIENCE).await.unwrap();
+    assert!(note.protobuf.ptv_message.is_set() && !note.protobuf.video_message.is_set());
+    assert_eq!(note.media.unwrap().bytes, b"\0\0\0\x20ftypisom and so on");
+
+    bob.sends_file(
+        alice.number(),
+        File::new(FileKind::Round, b"film".to_vec(), "video/mp4"),
+    )
+    .await
+    .unwrap();
+    assert_eq!(
+        app.webhook.next().await.body["data"]["video"]["round"],
+        true
+    );
+    let message = json!({"to": bob.jid(), "video": {"id": film["id"], "round": true, "gif": true}});
+    assert_eq!(
+        app.post("/v1/sessions/shop/messages", message)
+            .await
+            .expect(400)
+            .fields(),
+        ["video.round"]
+    );
+    app.finish().await;
+}

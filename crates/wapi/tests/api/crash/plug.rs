@@ -215,15 +215,15 @@ async fn a_send_that_was_refused_because_the_disk_did_not_sync_is_not_made_by_th
     stage.sends(&client, "before").await;
     let refused = loop {
         stage.disk.fails("eio-sync 1 0 wapi.db");
-        let asked = tokio::spawn({
-            let (client, to) = (client.clone(), stage.bob.jid());
-            async move { client.send("shop", &to, "refused").await }
-        });
-        let red =
-            async || Some(client.get("/health/ready").await).filter(|answer| answer.status == 503);
-        eventually(red, async || "it says that it is ready".to_owned()).await;
-        stage.disk.fails("");
-        let answer = asked.await.unwrap();
+        let mended = async {
+            let red = async || {
+                Some(client.get("/health/ready").await).filter(|answer| answer.status == 503)
+            };
+            eventually(red, async || "it says that it is ready".to_owned()).await;
+            stage.disk.fails("");
+        };
+        let to = stage.bob.jid();
+        let (answer, ()) = tokio::join!(client.send("shop", &to, "refused"), mended);
         // It is another change that could not be synced, such as a receipt of an earlier message.
         if answer.status == 200 {
             stage.bob.next_message(PATIENCE).await.unwrap();

@@ -259,9 +259,12 @@ impl Task {
         .await
     }
 
-    /// One transaction, which will be there or not whatever comes, when this returns.
-    /// What could not be synced stands in SQLite's log, whole: were the program killed now, the next one would find it, and have done what
-    /// somebody was told had failed, and has asked for again. So something else is written in its place first.
+    /// One transaction. If it failed, the next program does not find it either.
+    ///
+    /// A transaction that could not be synced stands whole in SQLite's log. Were the program killed
+    /// now, the next one would carry it out, although its caller was told that it failed and may
+    /// have asked again. So another one is written over it before anybody is told. Where that does
+    /// not succeed within [`DOUBT`] the caller is told all the same, and the doubt stays.
     async fn commit_or_undo(&mut self, orders: &mut [Order]) -> Result<(), Failure> {
         let outcome = self.commit(orders).await;
         let Err(Failure::Unsynced(error)) = &outcome else {

@@ -1,4 +1,4 @@
-//! The admin API: everything a test says, over HTTP. Its reference is the crate's README.
+//! The admin API: the actions of a test, over HTTP. Its reference is the crate's README.
 
 mod groups;
 mod mock_phone;
@@ -34,7 +34,7 @@ use crate::server::Server;
 use crate::simulator::add_phone;
 use crate::world::PairingError;
 
-/// The largest picture, as base64 in JSON.
+/// The largest request body, in bytes: profile pictures and images come as base64 in JSON.
 const LARGEST_BODY: usize = 64 * 1024 * 1024;
 
 type Shared = State<Arc<Server>>;
@@ -83,7 +83,7 @@ pub(crate) fn routes() -> Router<Arc<Server>> {
         .merge(trust::routes())
 }
 
-/// A refusal: a status and one sentence.
+/// An error answer: a status and one sentence.
 struct Refusal(StatusCode, String);
 
 impl IntoResponse for Refusal {
@@ -111,7 +111,7 @@ impl From<PairingError> for Refusal {
 
 type Answer = Result<Json<Value>, Refusal>;
 
-/// A JSON body; what is wrong with it is answered in the same form as every other refusal.
+/// A JSON body. A body that does not parse is refused in the same form as every other error.
 struct Body<T>(T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
@@ -215,17 +215,18 @@ struct Image {
     caption: Option<String>,
 }
 
-/// A file of bytes by chance, no two of them the same; made here, so that large ones need not be posted.
+/// A file of random bytes, never the same twice. It is made here, so that tests need not post large
+/// files.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Document {
-    /// Bytes.
+    /// In bytes.
     size: usize,
     caption: Option<String>,
 }
 
 impl Document {
-    /// The largest, in bytes: it is in memory.
+    /// The largest size, in bytes: the file is held in memory.
     const LARGEST: usize = 64 * 1024 * 1024;
 
     fn made(self) -> Result<File, Refusal> {
@@ -269,7 +270,7 @@ async fn send(
     Ok(Json(json!({"id": id})))
 }
 
-/// Answers when the last message has left.
+/// Sends a burst and answers when its last message has left.
 async fn burst(State(server): Shared, Body(burst): Body<Burst>) -> Answer {
     let sending = tokio::task::spawn_blocking(move || {
         burst::send(&server, &burst, |number| phone(&server, number).ok())

@@ -1,4 +1,4 @@
-//! The account's signatures over its devices: who is linked, and which device keys are valid.
+//! ADV signatures: how an account vouches for its linked devices and their keys.
 
 use anyhow::{Context, anyhow};
 use hmac::{Hmac, KeyInit, Mac};
@@ -10,13 +10,13 @@ use waproto::whatsapp as wa;
 use crate::faults::Corruption;
 use crate::stanza::unix_time;
 
-// What each signature covers is told apart by two leading bytes.
+// Two leading bytes keep the purposes of the signatures apart.
 const ACCOUNT_SIGNATURE: [u8; 2] = [6, 0];
 const DEVICE_SIGNATURE: [u8; 2] = [6, 1];
 const KEY_INDEX_LIST_SIGNATURE: [u8; 2] = [6, 2];
 
-/// The `<device-identity>` of pair-success: the account's word that a device is its own, under an HMAC with the secret that
-/// only the QR (or the link code) carried.
+/// Returns the `<device-identity>` of pair-success: the account's signed statement that the device
+/// is its own, under an HMAC with the secret that only the QR (or the link code) carried.
 pub(crate) fn device_identity_for_pairing(
     account: &IdentityKeyPair,
     device_key: &[u8],
@@ -57,8 +57,8 @@ pub(crate) fn device_identity_for_pairing(
     Ok(sealed.encode_to_vec())
 }
 
-/// Checks what a client signed in answer, and returns the identity as other devices get to see it, with the account's key.
-/// `None`: a signature is missing or wrong.
+/// Checks the identity that a client signed in answer, and returns it as other devices receive it,
+/// with the account's key. Returns `None` if a signature is missing or wrong.
 pub(crate) fn accept_device_signature(
     signed: &[u8],
     account_key: &[u8],
@@ -72,12 +72,14 @@ pub(crate) fn accept_device_signature(
     let account = PublicKey::from_djb_public_key_bytes(account_key).ok()?;
     let valid = device.verify_signature(&device_message, identity.device_signature.as_deref()?)
         && account.verify_signature(&account_message, identity.account_signature.as_deref()?);
-    // Some clients leave the account's key out of their answer; others need it to check the identity.
+    // Some clients leave the account's key out of their answer; others need it to check the
+    // identity.
     identity.account_signature_key = Some(account_key.to_vec());
     valid.then(|| identity.encode_to_vec())
 }
 
-/// The `<key-index-list>` of a device listing: which linked devices are valid, signed by the account.
+/// Returns the `<key-index-list>` of a device listing: the valid linked devices, signed by the
+/// account.
 pub(crate) fn key_index_list(
     account: &IdentityKeyPair,
     newest: u32,
@@ -87,7 +89,8 @@ pub(crate) fn key_index_list(
     let details = wa::ADVKeyIndexList {
         raw_id: Some(raw_id(account)),
         timestamp: Some(unix_time()),
-        // Devices above it are newer than this list, so it may not fall when the newest is removed.
+        // Devices with a higher index are newer than this list, so it must not fall when the newest
+        // is removed.
         current_index: Some(newest),
         valid_indexes: valid,
         ..Default::default()
@@ -114,7 +117,8 @@ fn sign(account: &IdentityKeyPair, parts: &[&[u8]]) -> anyhow::Result<Vec<u8>> {
         .to_vec())
 }
 
-/// A number that changes when the account is registered anew; taken from its key, so that it is stable for one phone.
+/// A number that changes when the account registers again. It is derived from the account's key, so
+/// it is stable for one phone.
 fn raw_id(account: &IdentityKeyPair) -> u32 {
     let key = account.public_key().public_key_bytes();
     u32::from_be_bytes([key[0], key[1], key[2], key[3]])
@@ -129,7 +133,7 @@ mod tests {
         IdentityKeyPair::generate(&mut rand::rng())
     }
 
-    /// What a client does with pair-success: it adds its own signature.
+    /// Signs pair-success as a client does: it adds its own signature.
     fn signed_by_device(
         account: &IdentityKeyPair,
         device: &KeyPair,

@@ -1,4 +1,4 @@
-//! What a phone's owner does to messages that are there already: edits, deletes, reacts, pins, keeps.
+//! Changes to existing messages by a phone: edits, deletions, reactions, pins, keeps and timers.
 
 use waproto::buffa::MessageField;
 use waproto::whatsapp as wa;
@@ -10,17 +10,17 @@ use waproto::whatsapp::message::{
 use crate::group::Change;
 use crate::phone::Phone;
 
-/// Whose message is meant.
+/// The author of the message that a call refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Author {
     /// The owner of this phone.
     Me,
-    /// The other one in the chat.
+    /// The other person in the chat.
     Them,
 }
 
 impl Phone {
-    /// Replaces the text of a message of its own; returns the id of the message that says so.
+    /// Replaces the text of one of the phone's own messages; returns the id of the edit.
     pub fn edits(&self, chat: &str, message_id: &str, text: &str) -> anyhow::Result<String> {
         let edited = wa::Message {
             conversation: Some(text.to_owned()),
@@ -35,12 +35,13 @@ impl Phone {
         self.amends(chat, message_id, Type::MESSAGE_EDIT, edit)
     }
 
-    /// Deletes a message of its own for everyone; returns the id of the message that says so.
+    /// Deletes one of the phone's own messages for everyone; returns the id of the deletion.
     pub fn deletes(&self, chat: &str, message_id: &str) -> anyhow::Result<String> {
         self.amends(chat, message_id, Type::REVOKE, ProtocolMessage::default())
     }
 
-    /// Deletes what somebody else wrote in a group, as its admins do; whoever is none can try. Returns the id of the message that says so.
+    /// Deletes another member's message in a group, as admins do; the call does not check that the
+    /// phone is an admin. Returns the id of the deletion.
     pub fn deletes_of_another(&self, group: &str, message_id: &str) -> anyhow::Result<String> {
         let key = self.key(group, message_id, Author::Them)?;
         let change = ProtocolMessage {
@@ -55,7 +56,8 @@ impl Phone {
         self.sends(group, "text", message)
     }
 
-    /// Puts an emoji to a message; an empty one takes it back. Returns the id of the message that says so.
+    /// Reacts to a message with an emoji; an empty emoji removes the reaction. Returns the id of
+    /// the reaction.
     pub fn reacts(
         &self,
         chat: &str,
@@ -76,8 +78,8 @@ impl Phone {
         self.sends(chat, "reaction", message)
     }
 
-    /// Puts a message at the top of the chat for so many seconds; for none, it takes it down. Returns the id of the message that says
-    /// so.
+    /// Pins a message in the chat for a number of seconds; `None` unpins it. Returns the id of the
+    /// pin message.
     pub fn pins(
         &self,
         chat: &str,
@@ -107,7 +109,7 @@ impl Phone {
         self.sends(chat, "text", message)
     }
 
-    /// Keeps a message that would disappear, or not any more. Returns the id of the message that says so.
+    /// Keeps a message that would disappear, or undoes that. Returns the id of the keep message.
     pub fn keeps(
         &self,
         chat: &str,
@@ -131,7 +133,7 @@ impl Phone {
         self.sends(chat, "text", message)
     }
 
-    /// Says after how many seconds the messages of a chat disappear; 0: they stay.
+    /// Sets after how many seconds messages of a chat disappear; 0 turns it off.
     pub fn sets_timer(&self, chat: &str, seconds: u32) -> anyhow::Result<()> {
         if chat.ends_with("@g.us") {
             return self.changes(chat, &Change::Timer(seconds));
@@ -176,7 +178,7 @@ impl Phone {
         author: Author,
     ) -> anyhow::Result<MessageField<wa::MessageKey>> {
         let remote_jid = self.address_of(chat)?;
-        // In a group "them" is many: the key says which of them.
+        // In a group, `Them` may be any member, so the key must name the author.
         let is_theirs = author == Author::Them && remote_jid.ends_with("@g.us");
         let participant = match is_theirs
             .then(|| self.author(&remote_jid, message_id))

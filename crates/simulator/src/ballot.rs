@@ -1,4 +1,5 @@
-//! Votes on polls, answers to events, sealed reactions and edits, as phones seal them: only who has what they are about can open them.
+//! Votes on polls, answers to events, encrypted reactions and encrypted edits, as phones seal them:
+//! only a device that has the original message can open them.
 
 use anyhow::Context;
 use hkdf::Hkdf;
@@ -19,7 +20,8 @@ use crate::message::{PhoneMessage, unwrap};
 use crate::phone::Phone;
 
 impl Phone {
-    /// Votes on a poll that this phone has; no option takes the vote back. Returns the id of the message that says so.
+    /// Votes on a poll that this phone has; no options withdraw the vote. Returns the id of the
+    /// vote.
     pub fn votes(
         &self,
         chat: &str,
@@ -63,7 +65,7 @@ impl Phone {
         self.sends(chat, "poll", message)
     }
 
-    /// Says whether its owner comes to an event that this phone has. Returns the id of the message that says so.
+    /// Answers an event that this phone has. Returns the id of the answer.
     pub fn responds(
         &self,
         chat: &str,
@@ -101,8 +103,8 @@ impl Phone {
         self.sends(chat, "event", message)
     }
 
-    /// Puts an emoji to a message of a group as phones do in a community's announcements: sealed with what the
-    /// message brought along. Returns the id of the message that says so.
+    /// Reacts to a group message with an encrypted reaction, as phones do in the announcements of a
+    /// community: sealed with the secret of that message. Returns the id of the reaction.
     pub fn reacts_sealed(
         &self,
         group: &str,
@@ -117,7 +119,7 @@ impl Phone {
             .as_option()
             .and_then(|key| key.participant.clone())
             .unwrap_or_else(|| me.clone());
-        // The key is what says whose message it is, the own ones included.
+        // The key alone names the author, so it does so for the phone's own messages, too.
         if let Some(key) = key.as_option_mut() {
             key.participant = Some(writer.clone());
         }
@@ -148,8 +150,8 @@ impl Phone {
         self.sends(group, "reaction", message)
     }
 
-    /// Replaces the text of a message of its own as phones do since they seal that with what the message brought along. Returns the id of the
-    /// message that says so.
+    /// Replaces the text of one of the phone's own messages with an encrypted edit, sealed with the
+    /// secret of that message, as current phones do. Returns the id of the edit.
     pub fn edits_sealed(&self, chat: &str, message: &str, text: &str) -> anyhow::Result<String> {
         let secret = self.poll_secret(message)?;
         let me = match chat.ends_with("@g.us") {
@@ -195,7 +197,7 @@ impl Phone {
         self.sends(chat, "text", message)
     }
 
-    /// Opens a vote that came in: which of the poll's options it names.
+    /// Opens a received vote; returns the poll options it names.
     pub fn opens_vote(&self, vote: &PhoneMessage) -> anyhow::Result<Vec<String>> {
         let update = vote
             .protobuf
@@ -237,7 +239,7 @@ impl Phone {
             .context("the poll has no such option")
     }
 
-    /// Opens an answer that came in to an event.
+    /// Opens a received answer to an event.
     pub fn opens_response(&self, answer: &PhoneMessage) -> anyhow::Result<EventResponseMessage> {
         let sealed = answer
             .protobuf
@@ -255,7 +257,8 @@ impl Phone {
         )?)?)
     }
 
-    /// Opens an edit that came in, sealed or not: the id of the message it is about, and what that says now.
+    /// Opens a received edit, encrypted or not; returns the id of the edited message and its new
+    /// content.
     pub fn opens_edit(&self, edit: &PhoneMessage) -> anyhow::Result<(String, wa::Message)> {
         let opened = match unwrap(&edit.protobuf).secret_encrypted_message.as_option() {
             Some(sealed) => {
@@ -291,7 +294,9 @@ impl Phone {
         ))
     }
 
-    /// Under the addresses on the wire, and no others: the sender as the stanza names them, and whose it is by the key of what it is about.
+    /// Decrypts with the addresses on the wire and no others: the sender as the stanza names it,
+    /// and the author as the key of the original message names it. Fails if that author is not the
+    /// real one.
     fn opens(
         &self,
         message: &PhoneMessage,
@@ -327,7 +332,8 @@ impl Phone {
             what,
         )?;
         let mut opened = Vec::new();
-        // Votes and answers are bound to who gives them and to what; edits to nothing.
+        // Votes and answers are bound to their sender and to the original message; edits are bound
+        // to nothing.
         let bound_to = if what == "Message Edit" {
             Vec::new()
         } else {
@@ -340,13 +346,14 @@ impl Phone {
         Ok(opened)
     }
 
-    /// Who wrote a message that this phone has; what nobody else wrote is its own.
+    /// The author of a message that this phone has; a message not received from anybody is its own.
     fn author_of(&self, chat: &str, id: &str) -> String {
         self.author(chat, id)
             .unwrap_or_else(|| self.number().to_owned())
     }
 
-    /// Under which addresses something is sealed: the own one, and that of who wrote what it is about.
+    /// The two addresses that something is sealed under: the phone's own, and that of the author of
+    /// the original message.
     fn sealed_for(
         &self,
         chat: &str,
@@ -393,10 +400,10 @@ impl Phone {
     }
 }
 
-/// What is sealed, and with which nonce.
+/// The ciphertext and its nonce.
 type Sealed = (Vec<u8>, Vec<u8>);
 
-/// What a vote or an answer is bound to besides its key.
+/// The additional data of a vote or an answer.
 fn bound_to(about: &str, sender: &str) -> Vec<u8> {
     [about.as_bytes(), &[0], sender.as_bytes()].concat()
 }
@@ -415,12 +422,12 @@ fn key(
     Ok(key)
 }
 
-/// What something that came in is about.
+/// The original message that a received vote, answer or edit refers to.
 struct About {
     id: String,
-    /// Who wrote it: named in a group, and the other in a chat of two.
+    /// Its author: named in a group, the other person in a chat of two.
     creator: String,
-    /// Whoever says it wrote that, too.
+    /// The sender also wrote the original message.
     is_senders: bool,
 }
 

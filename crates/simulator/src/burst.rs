@@ -1,4 +1,4 @@
-//! Many messages at once: phones write to accounts as fast as they can, or by a timetable that nothing holds up.
+//! Bursts of messages: phones write to accounts as fast as they can, or on a fixed schedule.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -9,33 +9,33 @@ use serde::{Deserialize, Serialize};
 use crate::phone::Phone;
 use crate::server::Server;
 
-/// How long every text is at least; a usual length of a chat message.
+/// The minimum length of every text, in characters: a usual length of a chat message.
 const LENGTH: usize = 100;
-/// How long to sleep at a stretch, so that a simulator that stops does not wait for the next message.
+/// The longest single sleep, so that a simulator that stops does not wait for the next message.
 const NAP: Duration = Duration::from_millis(100);
 
-/// What is to be sent. The chats, every phone of `from` with every account of `to`, take turns.
+/// A burst to send. The chats, every phone of `from` with every account of `to`, take turns.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Burst {
     /// The first word of every text.
     pub(crate) label: String,
-    /// Numbers of phones.
+    /// Phone numbers.
     pub(crate) from: Vec<String>,
     /// Numbers or addresses of accounts.
     pub(crate) to: Vec<String>,
-    /// How many messages, over all chats.
+    /// Number of messages over all chats.
     pub(crate) count: usize,
-    /// Messages a second; as fast as possible when it is left out.
+    /// Messages per second; as fast as possible if absent.
     pub(crate) per_second: Option<f64>,
 }
 
-/// How it went.
+/// The result of a burst.
 #[derive(Debug, Serialize)]
 pub(crate) struct Sent {
     sent: usize,
     seconds: f64,
-    /// How far behind its timetable a message left, in milliseconds: half of them, 99 in 100, the worst.
+    /// How far behind schedule messages left, in milliseconds: median, 99th percentile and maximum.
     late_ms: Lateness,
 }
 
@@ -46,11 +46,11 @@ struct Lateness {
     max: f64,
 }
 
-/// Sends it all. Blocks: encrypting is arithmetic, and a timetable wants a thread of its own.
+/// Sends the whole burst. Blocks: encryption is CPU work, and a schedule needs a thread of its own.
 ///
-/// A text is `LABEL INDEX MICROSECONDS`, then dots: the index counts from 0, the time is the scheduled one, since 1970, or without a
-/// timetable the time of sending. So whoever receives it knows how long it was on its way, and the time that the simulator itself
-/// was late by is part of it.
+/// A text is `LABEL INDEX MICROSECONDS`, then dots: the index counts from 0, the time is the
+/// scheduled one, since 1970, or without a schedule the time of sending. So the receiver can
+/// compute how long the message was on its way, including the delay of the simulator itself.
 pub(crate) fn send(
     server: &Arc<Server>,
     burst: &Burst,
@@ -103,7 +103,7 @@ fn text(label: &str, index: usize, due: Duration) -> waproto::whatsapp::Message 
     }
 }
 
-/// When each message is to leave.
+/// The schedule of a burst.
 struct Timetable {
     at: Instant,
     since_1970: Duration,
@@ -122,7 +122,7 @@ impl Timetable {
         }
     }
 
-    /// Sleeps until it is time for a message: when that was or is, since 1970, and how late it is now.
+    /// Sleeps until a message is due; returns its due time, since 1970, and how late it is now.
     fn wait_for(
         &self,
         index: usize,

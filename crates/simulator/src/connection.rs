@@ -1,4 +1,4 @@
-//! One socket: the handshake, then stanzas both ways until either side ends it.
+//! One client socket: the handshake, then stanzas both ways until either side ends it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,15 +23,15 @@ use crate::stanza::{self, Outgoing, Session, StreamEnd, login};
 
 /// How long a client may take for the Noise handshake.
 const HANDSHAKE: Duration = Duration::from_secs(20);
-/// How long a client may leave what we write unread.
+/// How long a client may leave outgoing frames unread.
 const WRITING: Duration = Duration::from_secs(20);
-/// How long the last word may take to go out.
+/// How long the final stanzas of a stream may take to go out.
 const LAST_WORD: Duration = Duration::from_secs(5);
-/// How long a client that has had the last word may take to hang up, before the server does.
+/// How long a client may take to hang up after the final stanzas, before the server does.
 const HANGING_UP: Duration = Duration::from_millis(700);
-/// A client that does not ask for batches of offline stanzas gets the next one after this long.
+/// A client that does not request batches of offline stanzas gets the next one after this long.
 const UNASKED_BATCH: Duration = Duration::from_millis(300);
-/// How many stanzas share one WebSocket message at most.
+/// The largest number of stanzas in one WebSocket message.
 const FRAMES_A_MESSAGE: usize = 64;
 /// Announces a routing hint ahead of the header: `ED`, 0, 1, and its length in 3 bytes.
 const EDGE_ROUTING: &[u8] = b"ED\x00\x01";
@@ -75,7 +75,8 @@ pub(crate) async fn run(server: Arc<Server>, socket: WebSocket) {
         cipher: write,
         sent: 0,
     };
-    // Reading and writing do not wait for each other: a client may leave our stanzas unread while it sends its own.
+    // Reading and writing do not wait for each other: a client may leave stanzas unread while it
+    // sends its own.
     let over = tokio::select! {
         () = server.stop.cancelled() => Over::Ended(StreamEnd::Done),
         over = reader.run(&server, &session) => over,
@@ -87,16 +88,17 @@ pub(crate) async fn run(server: Arc<Server>, socket: WebSocket) {
 
 /// Why a stream is over.
 enum Over {
-    /// The client left, or nothing can be read from or written to it.
+    /// The client left, or the socket can no longer be read or written.
     ClientLeft,
     Ended(StreamEnd),
 }
 
-/// How every stream ends, but for a cut: with the last word, and the mark that nothing follows. Then it is the client's turn to hang up.
+/// Ends a stream: sends the final stanza and the end marker, then waits for the client to hang up.
+/// A cut skips all of it.
 ///
-/// The server sends no close frame of its own: one right behind the last word makes clients drop what they have not read yet. A client
-/// that takes its time loses the TCP connection; but after the word to come back and log in, which every client follows at once, only
-/// the client hangs up.
+/// The server sends no close frame of its own: a close frame right behind the final stanza makes
+/// clients drop unread data. A client that takes too long loses the TCP connection; but after the
+/// request to come back and log in, which every client follows at once, only the client hangs up.
 async fn say_goodbye(server: &Server, over: Over, mut source: Source, mut writer: Writer) {
     let mut patience = Some(HANGING_UP);
     if let Over::Ended(end) = over {
@@ -115,12 +117,12 @@ async fn say_goodbye(server: &Server, over: Over, mut source: Source, mut writer
     tokio::select! {
         () = source.hung_up() => {}
         () = within(patience) => {}
-        // Whoever stops the simulator waits for no client that was told to hang up and does not.
+        // A simulator that stops does not wait for clients that were asked to hang up and do not.
         () = server.stop.cancelled(), if patience.is_none() => {}
     }
 }
 
-/// After this long; never without a limit.
+/// Sleeps for this long; without a limit it never returns.
 async fn within(limit: Option<Duration>) {
     match limit {
         Some(limit) => sleep(limit).await,
@@ -160,7 +162,7 @@ struct Source {
 }
 
 impl Source {
-    /// The next whole frame. Frames may share a WebSocket message or be spread over several.
+    /// Reads the next whole frame. Frames may share a WebSocket message or be spread over several.
     async fn frame(&mut self) -> anyhow::Result<BytesMut> {
         loop {
             if let Some(frame) = self.frames.decode_frame() {
@@ -184,13 +186,14 @@ impl Source {
         }
     }
 
-    /// The client has left. Its close frame, if it sends one, is answered; what it says besides is heard no more.
+    /// Waits until the client has left. Answers its close frame, if there is one, and discards all
+    /// else.
     async fn hung_up(&mut self) {
         while let Some(Ok(_)) = self.stream.next().await {}
     }
 }
 
-/// The bytes behind the four of the protocol header and an optional routing hint before it.
+/// Strips the four bytes of the protocol header, and the optional routing hint before it.
 fn after_header(bytes: &[u8]) -> anyhow::Result<&[u8]> {
     let bytes = match bytes.strip_prefix(EDGE_ROUTING) {
         Some(&[a, b, c, ref rest @ ..]) => {
@@ -210,7 +213,7 @@ struct Target {
 }
 
 impl Target {
-    /// One WebSocket message of whole frames.
+    /// Sends whole frames as one WebSocket message.
     async fn send(&mut self, frames: Vec<u8>) -> anyhow::Result<()> {
         timeout(WRITING, self.sink.send(Message::Binary(frames.into())))
             .await
@@ -219,7 +222,7 @@ impl Target {
     }
 }
 
-/// Opens the client's frames, each with the next counter, and hands them to the session.
+/// Decrypts the client's frames, each with the next counter, and hands them to the session.
 struct Reader {
     source: Source,
     cipher: NoiseCipher,
@@ -256,7 +259,8 @@ impl Reader {
     }
 }
 
-/// Seals stanzas, each with the next counter, and sends several in one WebSocket message when several are ready.
+/// Encrypts stanzas, each with the next counter, and sends all that are ready in one WebSocket
+/// message.
 struct Writer {
     target: Target,
     cipher: NoiseCipher,
@@ -276,7 +280,7 @@ impl Writer {
                     Outgoing::End(cause) => end = end.or(Some(cause)),
                 }
             }
-            // A cut is a cut: nothing that was on its way arrives.
+            // Stanzas that were on their way are lost in a cut.
             if end != Some(StreamEnd::Cut)
                 && !stanzas.is_empty()
                 && self.send(&stanzas).await.is_err()

@@ -1,4 +1,5 @@
-//! Notices keys that are used twice: a counter of a chain must never stand on two different ciphertexts, or both can be read.
+//! Detection of reused message keys: one counter of a chain must never encrypt two different
+//! plaintexts, or both can be read.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -7,21 +8,21 @@ use wacore_libsignal::protocol::{PreKeySignalMessage, SenderKeyMessage, SignalMe
 
 use crate::kept::Kept;
 
-/// Which key sealed a message: the device's, the chain's and its counter, in one number.
+/// A hash of the key that encrypted a message: of the device, the chain and the counter.
 type Key = u64;
 
-/// What one phone was sent, by the keys it was sealed with.
+/// The ciphertexts one phone has received, by the keys that encrypted them.
 pub(crate) struct Counters {
-    /// The ciphertext each key was used for.
+    /// The hash of the ciphertext that each key encrypted.
     used: HashMap<Key, u64>,
     order: Kept<Key>,
     reused: Kept<String>,
-    /// Whether a test has asked, which makes them no leftovers.
+    /// Whether a test has read the reused keys: they are no leftovers then.
     is_read: bool,
 }
 
 impl Counters {
-    /// Remembers so many messages.
+    /// Remembers this many messages.
     pub(crate) fn new(kept: usize) -> Self {
         Self {
             used: HashMap::new(),
@@ -31,7 +32,8 @@ impl Counters {
         }
     }
 
-    /// A ciphertext came from a device, in a group or (`None`) for this phone alone. What does not parse has no key.
+    /// Records a ciphertext from a device, in a group or (`None`) for this phone alone. A
+    /// ciphertext that does not parse is ignored.
     pub(crate) fn note(
         &mut self,
         id: &str,
@@ -64,7 +66,7 @@ impl Counters {
         self.reused.iter().cloned().collect()
     }
 
-    /// The same, unless somebody has asked before.
+    /// The reused keys, or nothing if a test has read them before.
     pub(crate) fn unread(&self) -> Vec<String> {
         if self.is_read {
             Vec::new()
@@ -74,7 +76,7 @@ impl Counters {
     }
 }
 
-/// The chain that sealed a message, and its place in it.
+/// Returns the chain that encrypted a message, and the message's counter in it.
 fn chain(kind: &str, bytes: &[u8]) -> Option<(String, u32)> {
     let of = |message: &SignalMessage| {
         (

@@ -1,4 +1,4 @@
-//! One linked device as the server knows it: its published keys, its connection, and what waits for it.
+//! A linked device as the server knows it: its published keys, its connection, and its queue.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ const PRIMER: usize = 5;
 pub(crate) struct Connection {
     pub(crate) id: u64,
     outbox: mpsc::UnboundedSender<Outgoing>,
-    /// Whether offline stanzas are being handed out on it.
+    /// Whether offline stanzas are being sent on it.
     draining: Arc<AtomicBool>,
 }
 
@@ -37,7 +37,8 @@ impl Connection {
         self.draining.load(Ordering::Relaxed)
     }
 
-    /// Sends a stanza. On a socket that is already gone it is dropped: what must arrive is in the device's queue.
+    /// Sends a stanza. A closed socket drops it: stanzas that must arrive are in the device's
+    /// queue.
     pub(crate) fn send(&self, stanza: Node) {
         let _ = self.outbox.send(Outgoing::Stanza(stanza));
     }
@@ -62,18 +63,18 @@ pub(crate) struct Bundle {
     pub(crate) identity_key: Vec<u8>,
     pub(crate) signed_prekey: SignedPreKey,
     pub(crate) prekey: Option<(u32, Vec<u8>)>,
-    /// The account's word that the device is its own; linked devices only.
+    /// The account's signature on the device; linked devices only.
     pub(crate) device_identity: Option<Vec<u8>>,
 }
 
-/// How far the stanzas that waited have been handed to the present connection.
+/// How far the queued stanzas have been sent on the current connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Delivery {
-    /// The client has not said it is active: everything waits.
+    /// The client has not reported that it is active: everything waits.
     Inactive,
     /// Offline stanzas go out in batches.
     Draining { announced: usize, sent: usize },
-    /// Everything goes out as it comes.
+    /// Stanzas go out as they come.
     Live,
 }
 
@@ -91,20 +92,21 @@ pub(crate) struct Device {
     pub(crate) takes_inline_history: bool,
     pub(crate) connection: Option<Connection>,
     pub(crate) frozen: bool,
-    /// Nothing is pushed on the present connection.
+    /// The server pushes nothing on the current connection.
     deaf: bool,
-    /// Messages it asked for again on this connection.
+    /// Ids of messages it has requested again on this connection.
     pub(crate) asked_again: HashSet<String>,
     /// Whether the phone has shared its app-state key with it.
     pub(crate) greeted: bool,
     queue: Queue,
     delivery: Delivery,
     held: Option<Node>,
-    /// What a client that logged in during a freeze waits for, and whether it is active then.
+    /// The withheld `<success>` of a client that logged in during a freeze, and whether the client
+    /// is active after it.
     late_success: Option<(Node, bool)>,
 }
 
-/// What a device gives when it is linked.
+/// The data of a newly linked device.
 pub(crate) struct NewDevice {
     pub(crate) id: u16,
     pub(crate) noise_key: [u8; 32],
@@ -140,7 +142,7 @@ impl Device {
         }
     }
 
-    /// Its bundle, with one one-time prekey used up if any is left.
+    /// Returns its bundle and uses up one of its one-time prekeys, if any is left.
     pub(crate) fn take_bundle(&mut self) -> Bundle {
         Bundle {
             registration_id: self.registration_id,
@@ -155,8 +157,8 @@ impl Device {
         self.queue.len()
     }
 
-    /// A new connection takes over, and the one before is told so. `success` lets the client in; a frozen device has to wait for it, and
-    /// is active at once then if it wanted to be.
+    /// Attaches a new connection and ends the former one as replaced. `success` lets the client in;
+    /// a frozen device gets it after the freeze, and becomes active then if it wanted to.
     pub(crate) fn connect(&mut self, connection: Connection, success: Node, is_active: bool) {
         self.rest();
         if self.frozen {
@@ -169,7 +171,7 @@ impl Device {
         }
     }
 
-    /// The socket of `connection` is gone. `false`: a newer one had taken over.
+    /// Detaches the closed socket of `connection`. Returns `false` if a newer one had taken over.
     pub(crate) fn disconnect(&mut self, connection: u64) -> bool {
         let is_present = self
             .connection
@@ -182,7 +184,8 @@ impl Device {
         is_present
     }
 
-    /// Nothing goes out until the client says it is active, and then everything that it has not confirmed.
+    /// Returns to the inactive state: nothing goes out until the client is active, and then
+    /// everything that it has not confirmed.
     fn rest(&mut self) {
         self.delivery = Delivery::Inactive;
         self.deaf = false;
@@ -192,17 +195,17 @@ impl Device {
         self.late_success = None;
     }
 
-    /// From now on its present connection gets answers and nothing else.
+    /// Makes its current connection receive answers and nothing else.
     pub(crate) fn deafen(&mut self) {
         self.deaf = true;
     }
 
-    /// From now on the device is heard and not answered.
+    /// Makes the server read from the device and never answer.
     pub(crate) fn freeze(&mut self) {
         self.frozen = true;
     }
 
-    /// Ends a freeze; what waited for it goes out.
+    /// Ends a freeze and sends all that waited for it.
     pub(crate) fn thaw(&mut self) {
         self.frozen = false;
         if let (Some((success, is_active)), Some(connection)) =
@@ -218,7 +221,7 @@ impl Device {
         }
     }
 
-    /// Keeps a stanza until the device confirms it, and sends it now if the device is live.
+    /// Queues a stanza until the device confirms it, and sends it now if the device is live.
     pub(crate) fn enqueue(
         &mut self,
         class: Class,
@@ -233,7 +236,7 @@ impl Device {
         }
     }
 
-    /// Sends what is worth nothing later, if the device takes it now.
+    /// Sends a stanza that is worthless later, if the device can receive it now.
     pub(crate) fn send_now(&self, stanza: Node) {
         if let Some(connection) = self
             .connection
@@ -244,7 +247,8 @@ impl Device {
         }
     }
 
-    /// The client is active: announces what waits and starts handing it out; `<offline/>` at once when nothing waits.
+    /// Handles that the client is active: announces the queued stanzas and starts to send them;
+    /// sends `<offline/>` at once if the queue is empty.
     pub(crate) fn activate(&mut self) {
         let Some(connection) = self.connection.clone() else {
             return;
@@ -264,7 +268,7 @@ impl Device {
         self.send_batch(PRIMER);
     }
 
-    /// The client wants to be told nothing until it says again that it is active.
+    /// Sends nothing more until the client reports again that it is active.
     pub(crate) fn pause(&mut self) {
         self.delivery = Delivery::Inactive;
         if let Some(connection) = &self.connection {
@@ -272,7 +276,8 @@ impl Device {
         }
     }
 
-    /// Hands out up to `limit` of the stanzas announced; after the last of them the end marker, and the device is live.
+    /// Sends up to `limit` of the announced stanzas; after the last one it sends the end marker,
+    /// and the device is live.
     pub(crate) fn send_batch(&mut self, limit: usize) {
         let Some(connection) = self.connection.clone() else {
             return;
@@ -335,7 +340,8 @@ impl Device {
         }
     }
 
-    /// The device says it has a stanza; returns whether one was waiting under that id.
+    /// Handles the device's confirmation of a stanza; returns whether one was waiting under that
+    /// id.
     pub(crate) fn confirm(&mut self, class: Class, id: &str, peer: Option<&Jid>) -> bool {
         self.queue.confirm(class, id, peer)
     }

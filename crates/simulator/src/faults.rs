@@ -1,4 +1,4 @@
-//! What can go wrong, on purpose: the switches a test turns to see how a client behaves.
+//! Faults: switches for errors that a test provokes to see how a client behaves.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,14 +8,15 @@ use anyhow::Context;
 use crate::server::Server;
 use crate::stanza::StreamEnd;
 
-/// One thing the simulator signs or proves, made wrong. A client that pairs and talks all the same does not check it.
+/// One signature or proof of the simulator, made wrong. A client that still pairs and exchanges
+/// messages does not check it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Corruption {
     /// The root's signature on the intermediate Noise certificate.
     NoiseIntermediateSignature,
     /// The intermediate's signature on the leaf Noise certificate.
     NoiseLeafSignature,
-    /// The leaf certificate names another key than the one the server proves.
+    /// The key in the leaf certificate, which then differs from the key the server proves.
     NoiseLeafKey,
     /// The HMAC over the device identity in pair-success.
     PairingHmac,
@@ -27,9 +28,9 @@ pub enum Corruption {
     SignedPreKeySignature,
     /// The identity key in a phone's prekey bundle.
     PhoneIdentityKey,
-    /// The MAC of an entry's value, in what a phone writes into the account's app state.
+    /// The MAC of an entry's value, in the app-state patches of a phone.
     AppStateValueMac,
-    /// The MAC of an entry's index there.
+    /// The MAC of an entry's index, in the app-state patches of a phone.
     AppStateIndexMac,
     /// The MAC over the collection as it is after the patch.
     AppStateSnapshotMac,
@@ -49,21 +50,21 @@ impl Corruption {
     }
 }
 
-/// How the server treats the acknowledgement of a message a client sent.
+/// How the server acknowledges a message from a client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AckFault {
     /// At once, as WhatsApp does.
     #[default]
     None,
-    /// Only after this long; the message itself goes on at once.
+    /// Only after this long; the message itself is delivered at once.
     Delay(Duration),
-    /// Never; the message itself goes on.
+    /// Never; the message itself is delivered.
     Drop,
-    /// With an error code such as 463 or 479; the message goes nowhere.
+    /// With an error code such as 463 or 479; the message is not delivered.
     Refuse(u16),
 }
 
-/// What happens to messages on their way to linked devices.
+/// How messages reach linked devices.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeliveryFault {
     /// Each once and in order, as WhatsApp does.
@@ -75,17 +76,17 @@ pub enum DeliveryFault {
     Reorder,
 }
 
-/// Whether a client that greets the server with a key it has no more is told so.
+/// How the server treats a client that greets it with a former server key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Fallback {
-    /// It is taken through XX-fallback, as on WhatsApp.
+    /// Takes it through XX-fallback, as WhatsApp does.
     #[default]
     Offered,
-    /// Its socket is closed without a word.
+    /// Closes its socket silently.
     Refused,
 }
 
-/// The switches that hold for all devices.
+/// The switches that apply to all devices.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Switches {
     pub(crate) refuse_connections: bool,
@@ -94,7 +95,7 @@ pub(crate) struct Switches {
     pub(crate) delivery: DeliveryFault,
     pub(crate) lose_posts: bool,
     pub(crate) hide_posts: bool,
-    /// How often others' keys were asked for since they are withheld.
+    /// How often keys of other devices were requested since they are withheld.
     pub(crate) withheld_keys: Option<usize>,
     pub(crate) withhold_media: bool,
     pub(crate) spoil_media: bool,
@@ -107,7 +108,7 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// The connection of the next upload to the media host breaks when so many bytes of it have come.
+    /// Breaks the connection of the next upload to the media host after this many bytes.
     pub fn break_upload(&self, bytes: usize) {
         self.server.world.lock().switches.break_upload = Some(bytes);
     }
@@ -117,13 +118,13 @@ impl Faults {
         self.server.world.lock().switches.refuse_connections = refuse;
     }
 
-    /// Takes the connections of clients that want to be linked and says nothing to them, until called with `false`.
+    /// Accepts the connections of clients that want to be linked and sends nothing to them, until
+    /// called with `false`.
     pub fn ignore_registrations(&self, ignore: bool) {
         self.server.world.lock().switches.ignore_registrations = ignore;
     }
 
-    /// As a server that comes back with another key: all connections are cut, and from now on there is a new static key under the same
-    /// root.
+    /// Replaces the server's static key with another under the same root, and cuts all connections.
     pub fn change_key(&self, fallback: Fallback) -> anyhow::Result<()> {
         self.server.change_key(fallback)?;
         self.server.world.lock().cut_all();
@@ -135,31 +136,35 @@ impl Faults {
         self.server.world.lock().switches.ack = fault;
     }
 
-    /// Changes how stanzas reach linked devices from now on. Lifting `Reorder` lets go of a stanza held back.
+    /// Changes how stanzas reach linked devices from now on. Lifting `Reorder` sends a stanza held
+    /// back.
     pub fn deliveries(&self, fault: DeliveryFault) {
         let mut world = self.server.world.lock();
         world.switches.delivery = fault;
         world.release_held();
     }
 
-    /// What is posted in newsletters reaches no linked device, until called with `false`: as what a device acknowledged, which it does
-    /// before it looks at a post, and then lost in a crash. It is not sent again, but is there to be found.
+    /// Delivers no newsletter posts to linked devices, until called with `false`. This is like a
+    /// crash between acknowledgement and processing: devices acknowledge a post before they look at
+    /// it. The post is not sent again, but can be fetched.
     pub fn lose_posts(&self, lose: bool) {
         self.server.world.lock().switches.lose_posts = lose;
     }
 
-    /// Who asks what was posted in newsletters is told to ask less often (429), until called with `false`.
+    /// Answers requests for newsletter posts with 429 (too many requests), until called with
+    /// `false`.
     pub fn hide_posts(&self, hide: bool) {
         self.server.world.lock().switches.hide_posts = hide;
     }
 
-    /// Whoever asks for the keys of others' devices gets them only when this is called with `false`.
+    /// Withholds the keys of other devices from clients that request them, until called with
+    /// `false`.
     pub fn withhold_keys(&self, withhold: bool) {
         self.server.world.lock().switches.withheld_keys = withhold.then_some(0);
         self.server.changed.notify_waiters();
     }
 
-    /// Waits until somebody asks for keys that are withheld.
+    /// Waits until a client requests keys that are withheld.
     pub async fn keys_are_asked_for(&self) {
         let asked = || {
             self.server
@@ -172,32 +177,34 @@ impl Faults {
         self.server.wait_for(asked).await;
     }
 
-    /// All files on the media host expire, as they do on WhatsApp after some weeks.
+    /// Expires all files on the media host, as WhatsApp does after some weeks.
     pub fn expire_media(&self) {
         self.server.media.expire();
     }
 
-    /// The media host answers every download with 503, until called with `false`.
+    /// Makes the media host answer every download with 503, until called with `false`.
     pub fn withhold_media(&self, withhold: bool) {
         self.server.world.lock().switches.withhold_media = withhold;
     }
 
-    /// The media host changes a byte of every file it hands out, until called with `false`.
+    /// Makes the media host change one byte of every file it serves, until called with `false`.
     pub fn spoil_media(&self, spoil: bool) {
         self.server.world.lock().switches.spoil_media = spoil;
     }
 
-    /// Cuts the connection of one linked device without a word.
+    /// Cuts the connection of one linked device without a final stanza.
     pub fn cut(&self, number: &str, device: u16) -> anyhow::Result<()> {
         self.end(number, device, StreamEnd::Cut)
     }
 
-    /// Ends the stream of one linked device with `<stream:error code="…"/>` (401, 403, 409, 429, 503, 515, …).
+    /// Ends the stream of one linked device with `<stream:error code="…"/>` (401, 403, 409, 429,
+    /// 503, 515, …).
     pub fn fail_stream(&self, number: &str, device: u16, code: u16) -> anyhow::Result<()> {
         self.end(number, device, StreamEnd::Error(code))
     }
 
-    /// Freezes one linked device: its connections are accepted and its stanzas read, and nothing is ever answered.
+    /// Freezes one linked device: the server accepts its connections, reads its stanzas, and never
+    /// answers.
     pub fn freeze(&self, number: &str, device: u16) -> anyhow::Result<()> {
         self.server
             .world
@@ -208,8 +215,8 @@ impl Faults {
         Ok(())
     }
 
-    /// From now on nothing reaches one linked device on its present connection but answers to what it asks. A new connection is as
-    /// ever, and brings what waited.
+    /// Lets nothing but answers to its requests reach one linked device on its current connection.
+    /// A new connection works normally and receives the queued stanzas.
     pub fn deafen(&self, number: &str, device: u16) -> anyhow::Result<()> {
         self.server
             .world
@@ -220,8 +227,8 @@ impl Faults {
         Ok(())
     }
 
-    /// Ends a freeze: what waited for the device goes out, and a client that logged in meanwhile is let in. What it asked stays
-    /// unanswered.
+    /// Ends a freeze: sends the queued stanzas, and lets in a client that logged in meanwhile.
+    /// Requests from the freeze stay unanswered.
     pub fn thaw(&self, number: &str, device: u16) -> anyhow::Result<()> {
         self.server
             .world

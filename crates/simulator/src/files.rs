@@ -1,4 +1,4 @@
-//! Files that phones send: every kind there is, with what a phone says of each.
+//! Files that phones send: every kind, with the metadata a phone adds.
 
 use waproto::buffa::MessageField;
 use waproto::whatsapp as wa;
@@ -12,7 +12,7 @@ use crate::phone::Phone;
 pub enum FileKind {
     Image,
     Video,
-    /// A video that is played over and over, without sound.
+    /// A video that plays in a loop, without audio.
     Gif,
     /// A video note.
     Round,
@@ -24,7 +24,7 @@ pub enum FileKind {
 }
 
 impl FileKind {
-    /// What it is to the key derivation and to the media host.
+    /// The kind's name in the key derivation and on the media host.
     const fn family(self) -> &'static str {
         match self {
             Self::Image => "image",
@@ -36,7 +36,7 @@ impl FileKind {
     }
 }
 
-/// A file and what its message says of it.
+/// A file and the metadata of its message.
 #[derive(Clone, Debug)]
 pub struct File {
     pub kind: FileKind,
@@ -45,10 +45,10 @@ pub struct File {
     pub caption: Option<String>,
     /// The name of a document.
     pub name: Option<String>,
-    /// Pixels.
+    /// In pixels.
     pub width: Option<u32>,
     pub height: Option<u32>,
-    /// Of a video or a sound.
+    /// Of a video or an audio file.
     pub seconds: Option<u32>,
     /// Of a document.
     pub pages: Option<u32>,
@@ -56,12 +56,12 @@ pub struct File {
     pub waveform: Option<Vec<u8>>,
     /// A small JPEG.
     pub thumbnail: Option<Vec<u8>>,
-    /// May be looked at once only.
+    /// The file may be viewed only once.
     pub view_once: bool,
 }
 
 impl File {
-    /// A file of which nothing more is said.
+    /// A file without further metadata.
     pub fn new(kind: FileKind, bytes: Vec<u8>, mime: &str) -> Self {
         Self {
             kind,
@@ -114,7 +114,7 @@ impl Phone {
         self.sends(to, "media", message)
     }
 
-    /// The file on the media host.
+    /// Uploads a file to the media host.
     fn uploads(&self, file: &File, sealed: media::Sealed) -> anyhow::Result<Uploaded> {
         let path = self.server.media.upload(&sealed)?;
         let url = format!("https://{}{path}", self.server.address);
@@ -126,7 +126,7 @@ impl Phone {
         })
     }
 
-    /// Shows a product with its picture; returns the message's id.
+    /// Sends a product with its image; returns the message's id.
     pub async fn sends_product(
         &self,
         to: &str,
@@ -146,13 +146,14 @@ impl Phone {
         )
     }
 
-    /// Deletes the files this phone has got so far: whoever asks for one again is told that it is gone.
+    /// Deletes the files this phone has received so far: a device that requests one again gets an
+    /// error.
     pub fn forgets_files(&self) {
         self.with_handset(crate::handset::Handset::forget_files);
     }
 }
 
-/// A file for everybody has none.
+/// Removes the media keys: a public file has none.
 fn without_keys(message: &mut wa::Message) {
     macro_rules! without_keys {
         ($($field:ident),*) => {$(

@@ -1,4 +1,4 @@
-//! A group as the server knows it: what it is called, who is in it, and what each may change. Plain data.
+//! A group as the server knows it: subject, members and permissions. Plain data.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,26 +11,26 @@ use crate::world::Number;
 /// The part of a group's address before `@g.us`.
 pub(crate) type GroupId = Arc<str>;
 
-/// WhatsApp's codes for what a change, or one member of it, comes to.
+/// WhatsApp's result codes for a change, or for one member in it.
 pub(crate) const FORBIDDEN: u16 = 403;
 const NOT_THERE: u16 = 404;
 const THERE_ALREADY: u16 = 409;
-/// What it was to replace is not there any more.
+/// The description to be replaced is no longer the current one.
 const CONFLICT: u16 = 409;
 const BAD_REQUEST: u16 = 400;
 
-/// After how many seconds messages may disappear; 0: they stay.
+/// The allowed disappearing-message timers, in seconds; 0 is off.
 pub(crate) const TIMERS: [u32; 4] = [0, 86_400, 604_800, 7_776_000];
 
-/// What a member is.
+/// The role of a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// May write, and add others.
     Member,
-    /// May remove others, and change what the group is.
+    /// May remove others, and change the group's settings.
     Admin,
-    /// The admin who founded the group; cannot be removed by others.
+    /// The admin who created the group; others cannot remove them.
     SuperAdmin,
 }
 
@@ -45,11 +45,11 @@ impl Role {
     }
 }
 
-/// A text that members can change, with the last who did.
+/// A text that members can change, with the author of the last change.
 #[derive(Clone, Debug)]
 pub(crate) struct Signed {
     pub(crate) text: String,
-    /// Every description has an id of its own, by which clients see that theirs is out of date.
+    /// Every description has its own id, by which clients notice that theirs is out of date.
     pub(crate) id: String,
     pub(crate) by: Number,
     /// Seconds since 1970.
@@ -60,7 +60,7 @@ pub(crate) struct Signed {
 #[derive(Clone, Debug)]
 pub(crate) struct Group {
     pub(crate) id: GroupId,
-    /// How its members are named on the wire.
+    /// How members are named on the wire.
     pub(crate) addressing: Addressing,
     pub(crate) subject: Signed,
     pub(crate) description: Option<Signed>,
@@ -72,17 +72,17 @@ pub(crate) struct Group {
     pub(crate) locked: bool,
     /// Seconds after which messages disappear; 0: they stay.
     pub(crate) timer: u32,
-    /// Admins let those in who come by a link.
+    /// People who join by link need the approval of an admin.
     pub(crate) approval: bool,
     /// Every member may add others, not only admins.
     pub(crate) all_add: bool,
-    /// It is a community; how people come into its groups, in WhatsApp's words.
+    /// Set if it is a community: how people join its groups, in WhatsApp's words.
     pub(crate) community: Option<String>,
     /// The community it belongs to.
     pub(crate) parent: Option<GroupId>,
-    /// Goes up with each change of who is in it, and as what.
+    /// Increases with each change of the members or their roles.
     pub(crate) members_version: u64,
-    /// Goes up when it is changed who may write.
+    /// Increases when the permission to write changes.
     pub(crate) announcement_version: u64,
     pub(crate) members: BTreeMap<Number, Role>,
 }
@@ -91,13 +91,13 @@ pub(crate) struct Group {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Described {
     pub(crate) text: Option<String>,
-    /// As its author calls it.
+    /// The id its author has chosen.
     pub(crate) id: Option<String>,
-    /// The id of the one it is to replace, as far as its author knows; `None`: whichever is there.
+    /// The id of the description it replaces, as far as its author knows; `None`: any.
     pub(crate) replaces: Option<Option<String>>,
 }
 
-/// What somebody wants to change about a group.
+/// A change to a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
     Add(Vec<Number>),
@@ -114,7 +114,7 @@ pub(crate) enum Change {
     AllAdd(bool),
 }
 
-/// A member a change names, and WhatsApp's code when nothing was changed about them.
+/// A member named by a change, and WhatsApp's code if nothing was changed about them.
 pub(crate) type Concerned = (Number, Option<u16>);
 
 impl Group {
@@ -125,7 +125,8 @@ impl Group {
             .is_some_and(|role| !self.announcement || *role > Role::Member)
     }
 
-    /// Makes a change in somebody's name; whom it concerned, or the code it is refused with.
+    /// Applies a change in the name of `by`. Returns the members it concerned, or the code it is
+    /// refused with.
     pub(crate) fn apply(
         &mut self,
         by: &Number,

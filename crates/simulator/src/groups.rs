@@ -1,4 +1,4 @@
-//! What a phone's owner does with groups: founds them, changes who is in them, and leaves.
+//! Groups on a phone: creates them, changes their members and settings, and leaves them.
 
 use std::sync::Arc;
 
@@ -18,32 +18,34 @@ use crate::world::{Chat, Number};
 pub struct PhoneGroup {
     /// Its address, `…@g.us`.
     pub id: String,
-    /// What it is called.
+    /// Its subject.
     pub subject: String,
-    /// What it says of itself.
+    /// Its description.
     pub description: Option<String>,
     /// Whether only admins may write.
     pub announcement: bool,
-    /// Who is in it, by number.
+    /// Its members, by number.
     pub members: Vec<GroupMember>,
 }
 
-/// Somebody in a group.
+/// A member of a group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct GroupMember {
     /// The number in digits.
     pub number: String,
-    /// What they may do.
+    /// The member's role.
     pub role: Role,
 }
 
 impl Phone {
-    /// Founds a group with others; returns its address, `…@g.us`. Members are named as phones name each other.
+    /// Creates a group with others; returns its address, `…@g.us`. Members are named as phones name
+    /// each other.
     pub fn creates_group(&self, subject: &str, members: &[&Phone]) -> anyhow::Result<String> {
         self.creates_group_addressed(subject, members, self.server.options.addressing)
     }
 
-    /// The same, and says how the group names its members on the wire: by number, as old groups do, or by LID, as new ones.
+    /// Creates a group that names its members on the wire by number, as old groups do, or by LID,
+    /// as new ones do.
     pub fn creates_group_addressed(
         &self,
         subject: &str,
@@ -71,7 +73,7 @@ impl Phone {
         self.changes(group, &Change::Promote(numbers(members)))
     }
 
-    /// Makes admins mere members; needs an admin.
+    /// Makes admins plain members; needs an admin.
     pub fn demotes(&self, group: &str, members: &[&Phone]) -> anyhow::Result<()> {
         self.changes(group, &Change::Demote(numbers(members)))
     }
@@ -81,12 +83,12 @@ impl Phone {
         self.changes(group, &Change::Leave)
     }
 
-    /// Gives a group another subject.
+    /// Changes the subject of a group.
     pub fn renames(&self, group: &str, subject: &str) -> anyhow::Result<()> {
         self.changes(group, &Change::Subject(subject.to_owned()))
     }
 
-    /// Gives a group another description; `None` removes it.
+    /// Changes the description of a group; `None` removes it.
     pub fn describes(&self, group: &str, description: Option<&str>) -> anyhow::Result<()> {
         let text = description.map(str::to_owned);
         self.changes(
@@ -98,7 +100,7 @@ impl Phone {
         )
     }
 
-    /// Says whether only admins may write; needs an admin.
+    /// Sets whether only admins may write; needs an admin.
     pub fn announces_only(&self, group: &str, on: bool) -> anyhow::Result<()> {
         self.changes(group, &Change::Announcement(on))
     }
@@ -116,8 +118,8 @@ impl Phone {
             .collect()
     }
 
-    /// Forgets the keys of a group's other members, as a phone that was set up anew: what they write next cannot be opened until
-    /// they are asked to send it again.
+    /// Deletes the sender keys of a group's other members, as a newly set up phone would: their
+    /// next messages cannot be decrypted until they are requested again.
     pub fn loses_keys_of(&self, group: &str) {
         self.with_handset(|handset| handset.sender_keys.forget_others(group));
     }
@@ -137,7 +139,7 @@ impl Phone {
         Ok(())
     }
 
-    /// How a group names one of its members on the wire.
+    /// The address of a member as the group names it on the wire.
     pub(crate) fn member_address(&self, group: &str, member: &str) -> anyhow::Result<String> {
         let (chat, number) = (self.chat(group)?, self.resolve(member)?);
         let world = self.server.world.lock();
@@ -156,7 +158,7 @@ impl Phone {
             .to_string())
     }
 
-    /// The chat behind an address, or a number as people write it.
+    /// The chat behind an address, or behind a number as people write it.
     pub(crate) fn chat(&self, address: &str) -> anyhow::Result<Chat> {
         match address.strip_suffix("@g.us") {
             Some(id) => {
@@ -185,7 +187,7 @@ fn numbers(phones: &[&Phone]) -> Vec<Number> {
     phones.iter().map(|phone| phone.number.clone()).collect()
 }
 
-/// Every group there is.
+/// Returns all groups.
 pub(crate) fn all_groups(server: &Arc<Server>) -> Vec<PhoneGroup> {
     let world = server.world.lock();
     let shown = world.groups.values().map(|group| PhoneGroup {

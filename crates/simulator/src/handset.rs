@@ -1,4 +1,5 @@
-//! The phone of an account: it holds the account's identity, encrypts what its owner sends, decrypts what arrives, and keeps both.
+//! The phone of an account: it holds the account's identity, encrypts its owner's messages,
+//! decrypts incoming ones, and stores both.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,25 +22,25 @@ use crate::signal::{Signal, session_name};
 use crate::signals::PhoneSignal;
 use crate::world::{Chat, DeviceId, Number};
 
-/// How many sent messages are kept for devices that ask for them again.
+/// How many sent messages are stored for devices that request them again.
 const KEPT_FOR_RETRY: usize = 512;
-/// How many files are kept to be uploaded again.
+/// How many files are stored to be uploaded again.
 const KEPT_FILES: usize = 16;
-/// The largest of them, in bytes.
+/// The largest stored file, in bytes.
 const KEPT_FILE: usize = 1024 * 1024;
-/// How often a phone asks for the same message again.
+/// How often a phone requests the same message again.
 const MOST_RETRIES: u32 = 5;
 
 /// An encrypted message on its way to a phone.
 #[derive(Clone)]
 pub(crate) struct Arrival {
     pub(crate) id: String,
-    /// The sender: number and LID user, and which of them it came under.
+    /// The sender: number and LID user, and the addressing of the stanza.
     pub(crate) from: Number,
     pub(crate) from_lid: String,
     pub(crate) addressing: Addressing,
     pub(crate) from_device: u16,
-    /// The sender as the stanza names them.
+    /// The sender as the stanza names it.
     pub(crate) address: String,
     /// The other side of the conversation, or the group.
     pub(crate) chat: Chat,
@@ -56,21 +57,22 @@ pub(crate) struct Sealed {
     pub(crate) bytes: Vec<u8>,
 }
 
-/// What a phone does about an arrival.
+/// The outcome of an arrival.
 pub(crate) enum Reaction {
     /// It is shown: the sender gets a delivery receipt.
     Delivered,
-    /// It was there already: a receipt again, and nothing is shown twice.
+    /// It is a duplicate: the sender gets a receipt again, and nothing is shown.
     Duplicate,
     /// A message between devices of the account, such as a request for app-state keys.
     Peer(Box<wa::message::ProtocolMessage>),
-    /// It could not be decrypted: the sending device is asked for it again, for the `count`th time.
+    /// It could not be decrypted: the phone requests it again from the sending device, for the
+    /// `count`th time.
     Retry { count: u32 },
-    /// It was asked for too often.
+    /// It was requested too often.
     GivenUp,
 }
 
-/// A message of a phone's owner, as long as it is kept for devices that could not decrypt it.
+/// A message of the phone's owner, stored for devices that could not decrypt it.
 #[derive(Clone)]
 pub(crate) struct Sent {
     pub(crate) id: String,
@@ -82,7 +84,7 @@ pub(crate) struct Sent {
     pub(crate) is_peer: bool,
 }
 
-/// A phone. Everything it does is synchronous: its Signal store is memory.
+/// A phone. All its operations are synchronous: its Signal store is in memory.
 pub(crate) struct Handset {
     pub(crate) signal: Signal,
     pub(crate) sender_keys: SenderKeys,
@@ -93,31 +95,31 @@ pub(crate) struct Handset {
     pub(crate) signals: Kept<PhoneSignal>,
     pub(crate) receipt_policy: Receipts,
     pub(crate) peer_policy: PeerRequests,
-    /// Messages that did not decrypt, with the reason.
+    /// Messages that could not be decrypted, with the reason.
     failures: Kept<String>,
-    /// Whether a test has asked about failures, which makes them no leftovers.
+    /// Whether a test has read the failures: they are no leftovers then.
     failures_read: bool,
-    /// How often a message was asked for again, by sender and id.
+    /// How often a message was requested again, by sender and id.
     retries: HashMap<(Number, String), u32>,
     pub(crate) counters: Counters,
     pub(crate) app_state: AppState,
-    /// From before any device was linked.
+    /// History from before any device was linked.
     pub(crate) past: Vec<PastChat>,
-    /// How many messages of it one part holds.
+    /// How many messages of it one history-sync chunk holds.
     pub(crate) chunk: usize,
     seen: KeptSet<(Number, String)>,
-    /// When it was sent, in seconds since 1970, and what.
+    /// Sent messages, with the time in seconds since 1970.
     sent: Kept<(u64, Sent)>,
-    /// The files of messages, so that they can be uploaded again when they have expired: by the message's id.
+    /// The files of messages by message id, so that they can be uploaded again after they expire.
     files: Kept<(String, MediaReference, Vec<u8>)>,
 }
 
-/// A receipt that reached a phone for a message of its own.
+/// A receipt that reached a phone for one of its own messages.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct PhoneReceipt {
     /// The message's id.
     pub id: String,
-    /// Whose receipt: bare phone-number address.
+    /// The sender of the receipt: a bare phone-number address.
     pub from: String,
     /// The device it came from; 0 is the phone.
     pub from_device: u16,
@@ -126,7 +128,7 @@ pub struct PhoneReceipt {
 }
 
 impl Handset {
-    /// A new phone with new keys, which keeps so many messages, receipts and failures.
+    /// Makes a phone with new keys, which stores this many messages, receipts and failures.
     pub(crate) fn new(kept: usize, corruption: Option<Corruption>) -> anyhow::Result<Self> {
         Ok(Self {
             signal: Signal::generate()?,
@@ -150,14 +152,14 @@ impl Handset {
         })
     }
 
-    /// Decrypts an arrival and keeps what it says.
+    /// Decrypts an arrival and stores its content.
     pub(crate) fn receive(&mut self, arrival: &Arrival, media: &MediaStore) -> Reaction {
         let seen = (arrival.from.clone(), arrival.id.clone());
         let mut message = None;
         for sealed in &arrival.sealed {
             match self.open(arrival, sealed) {
                 Ok(opened) => message = opened.or(message),
-                // The ratchet has moved past a repeated message, which therefore does not open again.
+                // The ratchet has moved past a repeated message, so it does not decrypt again.
                 Err(_) if self.seen.contains(&seen) => return Reaction::Duplicate,
                 Err(error) => {
                     let Arrival {
@@ -180,7 +182,8 @@ impl Handset {
         }
     }
 
-    /// What one part of a message says; `None` when it only brought the sender's key of the group.
+    /// Decrypts one part of a message; returns `None` if it only brought the sender's key of the
+    /// group.
     fn open(&mut self, arrival: &Arrival, sealed: &Sealed) -> anyhow::Result<Option<wa::Message>> {
         let (chat, sender) = (
             arrival.chat.to_string(),
@@ -208,7 +211,8 @@ impl Handset {
         Ok((rest != wa::Message::default()).then_some(message))
     }
 
-    /// Opened in the session with the address it came under; a client that keeps one for both addresses may have meant the other.
+    /// Decrypts in the session of the address the message came under. A client that keeps one
+    /// session for both addresses may have used the other, so that is tried next.
     fn open_session_message(
         &mut self,
         arrival: &Arrival,
@@ -244,18 +248,18 @@ impl Handset {
         }
     }
 
-    /// Something could not be read.
+    /// Records a failure to read something.
     pub(crate) fn failed(&mut self, reason: String) {
         self.failures.push(reason);
     }
 
-    /// What could not be read so far.
+    /// The failures so far.
     pub(crate) fn read_failures(&mut self) -> Vec<String> {
         self.failures_read = true;
         self.failures.iter().cloned().collect()
     }
 
-    /// The same, unless somebody has asked before.
+    /// The failures, or nothing if a test has read them before.
     pub(crate) fn unread_failures(&self) -> Vec<String> {
         if self.failures_read {
             Vec::new()
@@ -273,13 +277,14 @@ impl Handset {
         {
             return Reaction::Peer(Box::new(protocol.clone()));
         }
-        // What another device of the account sent arrives wrapped, so that it can say whom it went to.
+        // A copy of a message from another device of the account arrives wrapped, so that it can
+        // name its recipient.
         let copied = message
             .device_sent_message
             .as_option()
             .and_then(|copy| copy.message.as_option());
         let message = match copied.cloned() {
-            // What answers are sealed with stands outside of the wrapper.
+            // The secret for sealed answers stands outside of the wrapper.
             Some(mut copied) => {
                 if !copied.message_context_info.is_set() {
                     copied.message_context_info = message.message_context_info.clone();
@@ -288,7 +293,7 @@ impl Handset {
             }
             None => message,
         };
-        // One client wraps what it asks of the phone, too.
+        // One client wraps its requests to the phone, too.
         if let Some(asked) = message
             .protocol_message
             .as_option()
@@ -317,7 +322,8 @@ impl Handset {
         Reaction::Delivered
     }
 
-    /// Keeps a post of a newsletter, which comes in plain words. `own`: the account's device that posted it.
+    /// Stores a newsletter post, which is not encrypted. `own`: the account's device that posted
+    /// it.
     pub(crate) fn keep_post(
         &mut self,
         chat: &Chat,
@@ -375,7 +381,7 @@ impl Handset {
             .ok()
     }
 
-    /// The file of a message, if it is still kept.
+    /// The file of a message, if it is still stored.
     pub(crate) fn file(&self, id: &str) -> Option<(MediaReference, Vec<u8>)> {
         self.files
             .iter()
@@ -383,17 +389,17 @@ impl Handset {
             .map(|(_, reference, bytes)| (reference.clone(), bytes.clone()))
     }
 
-    /// Deletes all files it has, so that none can be uploaded again.
+    /// Deletes all its files, so that none can be uploaded again.
     pub(crate) fn forget_files(&mut self) {
         self.files = Kept::new(KEPT_FILES);
     }
 
-    /// Remembers a message of its owner's for devices that could not decrypt it.
+    /// Stores a message of its owner for devices that could not decrypt it.
     pub(crate) fn remember(&mut self, sent: Sent) {
         self.sent.push((crate::stanza::unix_time(), sent));
     }
 
-    /// A message of its owner's, if it is still kept.
+    /// A message of its owner, if it is still stored.
     pub(crate) fn sent(&self, id: &str) -> Option<Sent> {
         self.sent
             .iter()
@@ -401,13 +407,13 @@ impl Handset {
             .map(|(_, sent)| sent.clone())
     }
 
-    /// All of them, and when each was sent.
+    /// All stored messages of its owner, with their times.
     pub(crate) fn all_sent(&self) -> impl Iterator<Item = &(u64, Sent)> {
         self.sent.iter()
     }
 }
 
-/// Whether a device asks its account's phone for something.
+/// Whether a device requests something from its account's phone.
 fn is_request(protocol: &wa::message::ProtocolMessage) -> bool {
     use wa::message::protocol_message::Type;
     matches!(

@@ -1,4 +1,4 @@
-//! What a phone tells a device it has just linked of the time before: its chats, their messages, and who everybody is.
+//! History sync: the chats, messages and names that a phone sends to a device it has just linked.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -21,25 +21,25 @@ use crate::stanza::phone_message;
 use crate::trust::Token;
 use crate::world::{Chat, DeviceId, Number};
 
-/// How many messages of the past one chunk holds, unless a test says otherwise.
+/// The default number of messages in one history-sync chunk.
 pub(crate) const CHUNK: usize = 50;
 
-/// A message of the past, as the test gives it.
+/// A message of the history, as a test gives it.
 #[derive(Clone, Debug)]
 pub struct PastMessage {
     /// Its id.
     pub id: String,
-    /// Who wrote it. In a group, "them" is `from`.
+    /// The author. In a group, `Them` is `from`.
     pub author: Author,
     /// The member of a group who wrote it: a number or an address.
     pub from: Option<String>,
-    /// When, in seconds since 1970.
+    /// Seconds since 1970.
     pub timestamp: u64,
-    /// What it says.
+    /// Its content.
     pub message: wa::Message,
-    /// How far it has come, if the account wrote it and the phone knows.
+    /// Its delivery status, if the account wrote it and the phone knows.
     pub status: Option<Status>,
-    /// Who put which emoji to it. In a group, "them" is `from`.
+    /// Reactions, by author. In a group, `Them` is `from`.
     pub reactions: Vec<(Author, String)>,
 }
 
@@ -62,7 +62,7 @@ impl PastMessage {
     }
 }
 
-/// What a phone remembers of a chat, the oldest message first.
+/// The history of a chat on a phone, oldest message first.
 pub(crate) struct PastChat {
     /// A number, `…@s.whatsapp.net` or `…@g.us`.
     pub(crate) chat: String,
@@ -70,8 +70,8 @@ pub(crate) struct PastChat {
 }
 
 impl Phone {
-    /// The phone has these messages of a chat, the oldest first, from before any device was linked. Devices that are linked from now
-    /// on are told of them.
+    /// Adds messages of a chat, oldest first, to the phone's history from before any device was
+    /// linked. Devices linked from now on receive them.
     pub fn remembers(&self, chat: &str, messages: Vec<PastMessage>) -> anyhow::Result<()> {
         let peer = self.chat(chat)?;
         if let Chat::Person(peer) = &peer {
@@ -86,7 +86,7 @@ impl Phone {
         Ok(())
     }
 
-    /// Whoever wrote gave the other a token then.
+    /// Records that the author of each message gave the other person a token at that time.
     fn gave_tokens(&self, peer: &Number, messages: &[PastMessage]) {
         let mut world = self.server.world.lock();
         for (author, giver, holder) in [
@@ -104,12 +104,12 @@ impl Phone {
         }
     }
 
-    /// From now on, one part of what this phone tells of the past holds so many messages of a chat.
+    /// Sets how many messages of a chat one history-sync chunk holds from now on.
     pub fn packs_history(&self, messages: usize) {
         self.with_handset(|handset| handset.chunk = messages.max(1));
     }
 
-    /// The phone tells all its linked devices once more of the past.
+    /// Sends the history to all linked devices once more.
     pub fn tells_history_again(&self) -> anyhow::Result<()> {
         let devices = self.devices().into_iter().map(|device| DeviceId {
             number: self.number.clone(),
@@ -120,7 +120,7 @@ impl Phone {
             .try_for_each(|device| tell(&self.server, &device))
     }
 
-    /// A message of the past as it is handed on.
+    /// A message of the history as the protobuf for a device.
     pub(crate) fn past_message(
         &self,
         chat: &str,
@@ -161,7 +161,7 @@ impl Phone {
         })
     }
 
-    /// A chat as the list shows it, with some of its messages, the newest first.
+    /// A chat as the chat list shows it, with some of its messages, newest first.
     pub(crate) fn conversation(
         &self,
         chat: &str,
@@ -200,7 +200,8 @@ impl Phone {
         })
     }
 
-    /// The tokens that the other of a chat has given the account, and the account them, where they still open something.
+    /// The token that the other person of a chat has given the account, and the one that the
+    /// account has given them, if still valid.
     fn tokens_with(&self, chat: &str) -> anyhow::Result<(Option<Token>, Option<Token>)> {
         let Chat::Person(peer) = self.chat(chat)? else {
             return Ok((None, None));
@@ -212,7 +213,7 @@ impl Phone {
         ))
     }
 
-    /// What the account's own tokens are made of, where the history brings it.
+    /// The account's token salt, if history sync includes it.
     fn salt_in_history(&self) -> Option<Vec<u8>> {
         let is_told = self
             .server
@@ -223,7 +224,7 @@ impl Phone {
         is_told.then(|| self.token_salt())?.map(Vec::from)
     }
 
-    /// Everybody's number and LID, and the name they go by.
+    /// The number and LID of every other account, and its push name.
     fn everybody(&self) -> (Vec<wa::PhoneNumberToLIDMapping>, Vec<wa::Pushname>) {
         let world = self.server.world.lock();
         let others = world
@@ -248,7 +249,7 @@ impl Phone {
         others.map(one).unzip()
     }
 
-    /// What holds for all chats: since when they go by LID, where they do.
+    /// The settings of all chats: the time since which they go by LID, if they do.
     fn global_settings(&self) -> wa::GlobalSettings {
         let world = self.server.world.lock();
         let account = world
@@ -261,7 +262,8 @@ impl Phone {
         }
     }
 
-    /// The parts in which the past is told: the chats with the newest message of each, the names, and the older messages.
+    /// The chunks of the history: the chats with their newest message each, the push names, and the
+    /// older messages.
     fn parts(&self) -> anyhow::Result<Vec<wa::HistorySync>> {
         let (chunk, past): (usize, Vec<(String, Vec<PastMessage>)>) =
             self.with_handset(|handset| {
@@ -317,7 +319,7 @@ impl Phone {
     }
 }
 
-/// The phone tells a device it has linked of the past, if it has one.
+/// Sends the history to a linked device, if the phone has any.
 pub(crate) fn tell(server: &Arc<Server>, device: &DeviceId) -> anyhow::Result<()> {
     let (phone, takes_inline) = {
         let world = server.world.lock();
@@ -337,7 +339,8 @@ pub(crate) fn tell(server: &Arc<Server>, device: &DeviceId) -> anyhow::Result<()
     Ok(())
 }
 
-/// The message that says where a part of the past is, or holds it. `asked`: the message in which a device asked for it.
+/// Returns the message that announces a history-sync chunk or holds it inline. `asked`: the id of
+/// the device's request for it.
 pub(crate) fn notification(
     server: &Server,
     part: &wa::HistorySync,

@@ -1,4 +1,5 @@
-//! A list that forgets its oldest entries, so that a long run does not fill the memory.
+//! Bounded lists and sets that drop their oldest entries, so that a long run does not fill the
+//! memory.
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::Hash;
@@ -19,7 +20,7 @@ impl<T> Kept<T> {
         }
     }
 
-    /// Adds an entry; returns the one that is forgotten for it.
+    /// Adds an entry; returns the one that is dropped for it.
     pub(crate) fn push(&mut self, entry: T) -> Option<T> {
         self.entries.push_back(entry);
         if self.entries.len() <= self.limit {
@@ -49,7 +50,7 @@ impl<T> Kept<T> {
     }
 }
 
-/// A set that forgets its oldest members.
+/// A set that drops its oldest members.
 pub(crate) struct KeptSet<T> {
     order: Kept<T>,
     members: HashSet<T>,
@@ -67,7 +68,7 @@ impl<T: Clone + Eq + Hash> KeptSet<T> {
         self.members.contains(member)
     }
 
-    /// Whether it is new.
+    /// Inserts a member; returns whether it is new.
     pub(crate) fn insert(&mut self, member: T) -> bool {
         if !self.members.insert(member.clone()) {
             return false;

@@ -1,4 +1,5 @@
-//! What a stanza says of the message that is sealed in it, to the server and to those who cannot open it.
+//! Message labels: attributes of a stanza that describe the encrypted message to the server and to
+//! devices that cannot decrypt it.
 
 use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
@@ -8,16 +9,16 @@ use waproto::whatsapp::message::secret_encrypted_message::SecretEncType;
 
 use crate::message::unwrap;
 
-/// What is written on the outside of a message.
+/// The unencrypted attributes of a message.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Labels {
-    /// The stanza's `edit`: what it does to an earlier message.
+    /// The stanza's `edit`: its effect on an earlier message.
     pub(crate) edit: Option<&'static str>,
     /// The ciphertext's `mediatype`.
     pub(crate) media: Option<&'static str>,
-    /// Whoever cannot open it shows nothing in its place.
+    /// A device that cannot decrypt it shows nothing in its place.
     pub(crate) hides_failure: bool,
-    /// The attribute of `<meta>` that tells polls and events from what answers them.
+    /// The attribute of `<meta>` that tells polls and events from the votes and answers to them.
     pub(crate) about: Option<(&'static str, &'static str)>,
 }
 

@@ -1,4 +1,5 @@
-//! A simulated WhatsApp, true to the wire: linked devices connect to it as to the real one, and tests speak as phones.
+//! A simulated WhatsApp, true to the wire: linked devices connect to it as to the real one, and
+//! tests act as phones.
 //!
 //! ```no_run
 //! # async fn example(qr_shown_by_a_client: &str) -> anyhow::Result<()> {
@@ -11,8 +12,9 @@
 //! # }
 //! ```
 //!
-//! In reading order: [`Simulator`] and [`Phone`] are what a test says; `world` is what the server knows; `server` and
-//! `connection` are the sockets; `stanza` is one file per family of requests; `handset` and `signal` are the phones.
+//! In reading order: [`Simulator`] and [`Phone`] are the interface for tests; `world` is the state
+//! of the server; `server` and `connection` are the sockets; `stanza` has one file per family of
+//! requests; `handset` and `signal` are the phones.
 
 mod admin;
 mod adv;
@@ -78,6 +80,6 @@ pub use shop::{Offer, PlacedOrder};
 pub use signals::{PhoneSignal, Typing};
 pub use simulator::{Addressing, Options, Simulator};
 pub use trust::{Audience, Restriction};
-/// For tests that send what only WhatsApp's protobuf can say.
+/// For tests that send messages that only WhatsApp's protobuf can express.
 pub use waproto;
 pub use world::{PairingError, UnknownRequest};

@@ -1,4 +1,4 @@
-//! The phone's side of pairing by code: the cryptography between a typed code and a shared secret.
+//! Link codes: the phone's side of pairing by code, from a typed code to a shared secret.
 
 use aes::Aes256;
 use aes::cipher::{KeyIvInit, StreamCipher};
@@ -17,28 +17,29 @@ const ROUNDS: u32 = 131_072;
 const SALT: usize = 32;
 const IV: usize = 16;
 
-/// What a client that asks to be linked by code has sent so far.
+/// The data of a client that requests pairing by code.
 pub(crate) struct LinkCode {
     /// The phone number it wants to be linked to, in digits.
     pub(crate) number: String,
     /// The reference the server gave it.
     pub(crate) reference: Vec<u8>,
-    /// Its ephemeral key, sealed with the code: 32 bytes of salt, 16 of IV, 32 of key.
+    /// Its ephemeral key, encrypted with the code: 32 bytes of salt, 16 of IV, 32 of key.
     pub(crate) wrapped_ephemeral: Vec<u8>,
-    /// The code that was typed on the phone, if one was.
+    /// The code that was typed on the phone, if any.
     pub(crate) typed: Option<Typed>,
 }
 
-/// What the phone has from a code that was typed.
+/// The phone's state after a code was typed.
 pub(crate) struct Typed {
     pub(crate) phone_ephemeral: KeyPair,
-    /// The companion's ephemeral public key, as that code opens it.
+    /// The companion's ephemeral public key, decrypted with that code.
     pub(crate) companion_ephemeral: [u8; 32],
-    /// Hears how the pairing ended; dropped when the client goes away or asks anew.
+    /// Receives the outcome of the pairing; dropped when the client goes away or requests a new
+    /// code.
     pub(crate) done: oneshot::Sender<Result<DeviceId, PairingError>>,
 }
 
-/// A key under the code's stretch: salt ‖ IV ‖ AES-256-CTR.
+/// Encrypts or decrypts a key in place with AES-256-CTR under the stretched code.
 fn apply(code: &str, salt: &[u8], iv: &[u8], key: &mut [u8]) -> anyhow::Result<()> {
     let mut stretched = [0u8; 32];
     pbkdf2::pbkdf2::<Hmac<Sha256>>(code.as_bytes(), salt, ROUNDS, &mut stretched)
@@ -47,7 +48,8 @@ fn apply(code: &str, salt: &[u8], iv: &[u8], key: &mut [u8]) -> anyhow::Result<(
     Ok(())
 }
 
-/// Opens the companion's ephemeral key with the code. A wrong code gives a wrong key, which only shows later.
+/// Decrypts the companion's ephemeral key with the code. A wrong code gives a wrong key, which only
+/// shows later.
 pub(crate) fn unwrap_ephemeral(code: &str, wrapped: &[u8]) -> anyhow::Result<[u8; 32]> {
     ensure!(
         wrapped.len() == SALT + IV + 32,
@@ -59,7 +61,7 @@ pub(crate) fn unwrap_ephemeral(code: &str, wrapped: &[u8]) -> anyhow::Result<[u8
     Ok(key)
 }
 
-/// Seals the phone's ephemeral key with the code.
+/// Encrypts the phone's ephemeral key with the code: salt ‖ IV ‖ ciphertext.
 pub(crate) fn wrap_ephemeral(code: &str, public: &[u8]) -> anyhow::Result<Vec<u8>> {
     let (salt, iv): ([u8; SALT], [u8; IV]) = (rand::random(), rand::random());
     let mut key = public.to_vec();
@@ -67,8 +69,8 @@ pub(crate) fn wrap_ephemeral(code: &str, public: &[u8]) -> anyhow::Result<Vec<u8
     Ok([&salt[..], &iv[..], &key[..]].concat())
 }
 
-/// Opens the key bundle of `companion_finish` and derives the secret both sides now share, with which pair-success is sealed.
-/// An error means that the code was wrong or the bundle is not for this phone.
+/// Decrypts the key bundle of `companion_finish` and derives the secret both sides now share, with
+/// which pair-success is sealed. Fails if the code was wrong or the bundle is not for this phone.
 pub(crate) fn adv_secret(
     phone: &IdentityKeyPair,
     phone_ephemeral: &KeyPair,

@@ -1,4 +1,4 @@
-//! What a phone's owner does with linked devices: links them, looks at them, logs them out.
+//! Linked devices of a phone: links them, lists them, logs them out.
 
 use std::time::Duration;
 
@@ -18,20 +18,20 @@ const PAIRING: Duration = Duration::from_secs(30);
 /// A device linked to an account, as the phone lists it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LinkedDevice {
-    /// Its number among the account's devices, from 1; it is never given out again.
+    /// Its number among the account's devices, from 1; numbers are never reused.
     pub device: u16,
     /// Its address, `375…:1@s.whatsapp.net`.
     pub jid: String,
-    /// Whether it has a connection right now.
+    /// Whether it is connected now.
     pub connected: bool,
     /// How many stanzas it has not confirmed yet.
     pub queued: usize,
-    /// How many one-time prekeys of it are left.
+    /// How many of its one-time prekeys are left.
     pub prekeys: usize,
 }
 
 impl Phone {
-    /// Scans a QR (its text) and waits until the client behind it is linked.
+    /// Scans a QR (its text) and waits until the client that shows it is linked.
     pub async fn scans(&self, qr_text: &str) -> Result<LinkedDevice, PairingError> {
         let outcome = pairing::scan(&self.server, &self.number, qr_text)?;
         let outcome = tokio::time::timeout(PAIRING, outcome)
@@ -86,7 +86,8 @@ impl Phone {
     }
 }
 
-/// Removes a linked device and tells the account's others; its connection, if any, ends as given. `false`: there is no such device.
+/// Removes a linked device and notifies the account's other devices; its connection, if any, ends
+/// as given. Returns `false` if there is no such device.
 pub(crate) fn unlink(server: &Server, id: &DeviceId, end: Option<StreamEnd>) -> bool {
     let Some(device) = server.world.lock().unlink(id) else {
         return false;

@@ -8,17 +8,18 @@ use serde_json::json;
 use tracing_subscriber::EnvFilter;
 use wapi_simulator::{Addressing, Options, Simulator};
 
-/// A simulated WhatsApp. Prints one line of JSON when it is ready, and serves until it is interrupted or told to end.
+/// A simulated WhatsApp. Prints one line of JSON when it is ready, and serves until SIGINT or
+/// SIGTERM.
 #[derive(Parser)]
 #[command(name = "wapi-simulator")]
 struct Arguments {
     /// Where to listen; loopback only, port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// Where to write the CA's certificate; a temporary file otherwise.
+    /// Where to write the CA's certificate; a temporary file by default.
     #[arg(long)]
     ca_file: Option<PathBuf>,
-    /// How many messages and receipts each phone keeps.
+    /// How many messages and receipts each phone stores.
     #[arg(long, default_value_t = 1000)]
     keep: usize,
     /// Let phones address each other by LID instead of phone number.
@@ -55,14 +56,15 @@ async fn main() -> anyhow::Result<()> {
     });
     println!("{ready}");
     asked_to_end().await?;
-    // Requests that were not understood are in the admin API's list; a person who presses Ctrl-C does not want an error.
+    // The admin API lists the requests that the simulator does not know; a person who presses
+    // Ctrl-C does not want an error.
     if let Err(error) = simulator.finish().await {
         tracing::warn!("{error:#}");
     }
     Ok(())
 }
 
-/// SIGINT or SIGTERM.
+/// Waits for SIGINT or SIGTERM.
 async fn asked_to_end() -> anyhow::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;

@@ -1,4 +1,4 @@
-//! The media host: encrypted files by address, with resumable upload and ranged download; and the cipher phones use for them.
+//! Media: the cipher that phones use for files, and the encrypted files on the media host.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::AtomicUsize;
@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 /// A truncated MAC ends every encrypted file.
 const MAC_LENGTH: usize = 10;
 
-/// Where a message says its medium is, and the keys to it.
+/// A message's reference to its media: the address and the keys.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct MediaReference {
     pub(crate) kind: &'static str,
@@ -28,7 +28,7 @@ pub(crate) struct MediaReference {
     pub(crate) file_length: u64,
 }
 
-/// A file made ready for upload.
+/// A file that is ready for upload.
 pub(crate) struct Sealed {
     pub(crate) encrypted: Vec<u8>,
     pub(crate) media_key: [u8; 32],
@@ -45,7 +45,7 @@ struct MediaKeys {
 
 impl MediaKeys {
     fn expand(media_key: &[u8], kind: &str) -> anyhow::Result<Self> {
-        // A sticker is an image to the key derivation.
+        // The key derivation treats a sticker as an image.
         let info = match kind {
             "image" | "sticker" => "WhatsApp Image Keys",
             "video" => "WhatsApp Video Keys",
@@ -83,7 +83,7 @@ pub(crate) fn seal(kind: &str, plaintext: &[u8]) -> anyhow::Result<Sealed> {
     seal_with(rand::random(), kind, plaintext)
 }
 
-/// The same under a key that is there already: the same file gives the same bytes.
+/// Encrypts a file under a given media key: the same file gives the same bytes.
 pub(crate) fn seal_with(
     media_key: [u8; 32],
     kind: &str,
@@ -102,7 +102,7 @@ pub(crate) fn seal_with(
     })
 }
 
-/// Decrypts a downloaded file and checks everything its message promised: both hashes, the MAC, the length.
+/// Decrypts a downloaded file and checks both hashes, the MAC and the length against its message.
 pub(crate) fn open(reference: &MediaReference, encrypted: &[u8]) -> anyhow::Result<Vec<u8>> {
     if reference.media_key.is_empty() {
         return open_plain(reference, encrypted);
@@ -134,7 +134,8 @@ pub(crate) fn open(reference: &MediaReference, encrypted: &[u8]) -> anyhow::Resu
     Ok(plaintext)
 }
 
-/// A file for everybody, as posts of newsletters have it: not encrypted, under the hash of the file itself.
+/// A public file, as newsletter posts have it: not encrypted, and stored under the hash of the file
+/// itself.
 pub(crate) fn plain(bytes: &[u8]) -> Sealed {
     let hash = Sha256::digest(bytes).to_vec();
     Sealed {
@@ -145,7 +146,7 @@ pub(crate) fn plain(bytes: &[u8]) -> Sealed {
     }
 }
 
-/// The same as it was downloaded.
+/// Checks a public file against its message.
 fn open_plain(reference: &MediaReference, bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
     ensure!(
         reference.file_enc_sha256.is_empty(),
@@ -162,7 +163,7 @@ fn open_plain(reference: &MediaReference, bytes: &[u8]) -> anyhow::Result<Vec<u8
     Ok(bytes.to_vec())
 }
 
-/// How many bytes the host keeps; the oldest files make room.
+/// How many bytes the host stores; the oldest files make room.
 const CAPACITY: usize = 256 * 1024 * 1024;
 
 #[derive(Default)]
@@ -199,13 +200,13 @@ impl Files {
 #[derive(Default)]
 pub(crate) struct MediaStore {
     files: Mutex<Files>,
-    /// Bytes that came in over HTTP.
+    /// Bytes received over HTTP.
     pub(crate) received: AtomicUsize,
-    /// Downloads that were asked for.
+    /// Number of download requests.
     pub(crate) downloads: AtomicUsize,
 }
 
-/// How far an upload has come.
+/// The progress of an upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
     Nothing,
@@ -222,7 +223,8 @@ impl MediaStore {
         }
     }
 
-    /// Adds bytes at an offset; what lies behind the offset is replaced.
+    /// Writes bytes at an offset; bytes after the offset are dropped. Fails if the offset leaves a
+    /// gap.
     pub(crate) fn put(&self, token: &str, offset: usize, bytes: &[u8]) -> anyhow::Result<()> {
         let mut files = self.files.lock();
         let files = &mut *files;
@@ -243,7 +245,7 @@ impl MediaStore {
         Ok(())
     }
 
-    /// Uploads a whole file at once; its address.
+    /// Uploads a whole file at once; returns its address.
     pub(crate) fn upload(&self, sealed: &Sealed) -> anyhow::Result<String> {
         let token = token(&sealed.file_enc_sha256);
         self.put(&token, 0, &sealed.encrypted)?;
@@ -251,7 +253,7 @@ impl MediaStore {
         Ok(self.direct_path(&token))
     }
 
-    /// `false`: there is no such file.
+    /// Removes a file. Returns `false` if there is no such file.
     pub(crate) fn remove(&self, token: &str) -> bool {
         let mut files = self.files.lock();
         let Some(removed) = files.by_token.remove(token) else {
@@ -262,7 +264,7 @@ impl MediaStore {
         true
     }
 
-    /// All files that are here are no more, as after some weeks.
+    /// Expires all files, as WhatsApp does after some weeks.
     pub(crate) fn expire(&self) {
         let mut files = self.files.lock();
         files.bytes = 0;
@@ -274,7 +276,8 @@ impl MediaStore {
         }
     }
 
-    /// The address of a file below the host. The query is there because one client appends `&hash=…` to it blindly.
+    /// The address of a file below the host. The query is there because one client appends
+    /// `&hash=…` to it blindly.
     pub(crate) fn direct_path(&self, token: &str) -> String {
         let expired = self
             .files
@@ -288,7 +291,7 @@ impl MediaStore {
         )
     }
 
-    /// The file under this token is whole.
+    /// Marks the file under this token as whole.
     pub(crate) fn complete(&self, token: &str) {
         if let Some(upload) = self.files.lock().by_token.get_mut(token) {
             upload.complete = true;
@@ -304,13 +307,13 @@ impl MediaStore {
             .map(|upload| upload.bytes.clone())
     }
 
-    /// The same, if `oh` is that of its present address.
+    /// Returns the file if `oh` is that of its current address.
     pub(crate) fn get_signed(&self, token: &str, oh: &str) -> Option<Vec<u8>> {
         let expired = self.files.lock().by_token.get(token)?.expired;
         self.get(token).filter(|_| signature(expired) == oh)
     }
 
-    /// The file behind a `direct_path`.
+    /// Returns the file behind a `direct_path`.
     pub(crate) fn by_direct_path(&self, direct_path: &str) -> Option<Vec<u8>> {
         let (token, query) = direct_path.strip_prefix("/v/t62/")?.split_once('?')?;
         let oh = query

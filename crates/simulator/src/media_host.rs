@@ -1,4 +1,4 @@
-//! The media host's HTTP: upload, asking how far an upload came, and download with ranges.
+//! HTTP routes of the media host: upload, upload progress, and download with ranges.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -16,7 +16,7 @@ use serde_json::json;
 use crate::media::Progress;
 use crate::server::Server;
 
-/// The largest file, as on WhatsApp.
+/// The largest file, in bytes, as on WhatsApp.
 const LARGEST: usize = 2 * 1024 * 1024 * 1024;
 
 pub(crate) fn routes() -> Router<Arc<Server>> {
@@ -35,7 +35,8 @@ struct UploadQuery {
     resume: Option<String>,
 }
 
-/// Takes a file under the token its sender chose (the hash of the bytes as they lie here), or says how much of it is here.
+/// Stores a file under the token its sender chose (the hash of the stored bytes), or reports how
+/// much of it has arrived.
 async fn upload(
     State(server): State<Arc<Server>>,
     Path((_, token)): Path<(String, String)>,
@@ -68,7 +69,7 @@ struct RemovalQuery {
     auth: Option<String>,
 }
 
-/// Removes a file that nobody needs any more, as clients do with parts of the history they have read.
+/// Removes a file that is no longer needed, as clients do with history-sync chunks they have read.
 async fn remove(
     State(server): State<Arc<Server>>,
     Path((_, token)): Path<(String, String)>,
@@ -76,7 +77,7 @@ async fn remove(
 ) -> StatusCode {
     match query.auth {
         None => StatusCode::UNAUTHORIZED,
-        // Some clients pad what they name.
+        // Some clients pad the token.
         Some(_)
             if server.media.remove(&token) || server.media.remove(token.trim_end_matches('=')) =>
         {
@@ -86,19 +87,19 @@ async fn remove(
     }
 }
 
-/// What came of an upload.
+/// The outcome of an upload.
 enum Received {
     Whole,
     Broken,
 }
 
-/// An answer that breaks off, and with it the connection.
+/// A response that breaks off, and the connection with it.
 fn broken() -> Response {
     let cut = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
     Body::from_stream(futures_util::stream::once(async { Err::<Vec<u8>, _>(cut) })).into_response()
 }
 
-/// Keeps each piece as it comes, so that an upload that breaks off can go on where it stopped.
+/// Stores each piece as it comes, so that an interrupted upload can continue from there.
 async fn receive(
     server: &Server,
     token: &str,
@@ -134,7 +135,7 @@ fn address(server: &Server, token: &str, mut answer: serde_json::Value) -> serde
     let path = server.media.direct_path(token);
     answer["url"] = format!("https://{}{path}", server.address).into();
     answer["direct_path"] = path.into();
-    // What a post of a newsletter names its file by.
+    // A newsletter post refers to its file by this handle.
     answer["handle"] = format!("handle-of-{token}").into();
     answer
 }
@@ -144,7 +145,7 @@ struct DownloadQuery {
     oh: Option<String>,
 }
 
-/// A file at its present address. One that has expired is gone, under whatever address it was.
+/// Serves a file at its current address. An expired file is gone under every address.
 async fn download(
     State(server): State<Arc<Server>>,
     Path(token): Path<String>,
@@ -191,7 +192,7 @@ async fn download(
     }
 }
 
-/// A profile picture, which is not encrypted.
+/// Serves a profile picture, which is not encrypted.
 async fn picture(State(server): State<Arc<Server>>, Path(name): Path<String>) -> Response {
     match crate::profile::at(&server, &name) {
         Some(jpeg) => ([(header::CONTENT_TYPE, "image/jpeg")], jpeg).into_response(),
@@ -199,7 +200,7 @@ async fn picture(State(server): State<Arc<Server>>, Path(name): Path<String>) ->
     }
 }
 
-/// The first and the last byte of a `bytes=…` range (RFC 9110 §14): `a-b`, `a-` or `-suffix`.
+/// Parses a `bytes=…` range (RFC 9110 §14), `a-b`, `a-` or `-suffix`, to its first and last byte.
 fn range(asked: &str, size: usize) -> Option<(usize, usize)> {
     let (first, last) = asked.strip_prefix("bytes=")?.split_once('-')?;
     let end = size.checked_sub(1)?;

@@ -1,4 +1,4 @@
-//! A message as a test reads it on a phone, taken from WhatsApp's protobuf.
+//! Messages as a test reads them on a phone, converted from WhatsApp's protobuf.
 
 use std::sync::Arc;
 
@@ -7,38 +7,40 @@ use waproto::whatsapp as wa;
 
 use crate::media::MediaReference;
 
-/// A message a phone has, decrypted.
+/// A decrypted message on a phone.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PhoneMessage {
     /// WhatsApp's id, chosen by the sender.
     pub id: String,
-    /// Who sent it: the bare phone-number address of the account, `…@s.whatsapp.net`.
+    /// The sender: the bare phone-number address of the account, `…@s.whatsapp.net`.
     pub from: String,
     /// The sending device of that account; 0 is its phone.
     pub from_device: u16,
-    /// The account as the stanza named it: by number or by LID. What is sealed for those who have a secret is sealed under this.
+    /// The sender as the stanza named it: by number or by LID. Votes, answers and encrypted edits
+    /// are sealed under this address.
     pub address: String,
     /// The other side of the conversation, as a bare phone-number address.
     pub chat: String,
     /// Whether this account sent it, from one of its linked devices.
     pub from_me: bool,
-    /// `text`, `image`, `video`, `audio`, `document`, `sticker`, `product`, or the protobuf field's name for anything else.
+    /// `text`, `image`, `video`, `audio`, `document`, `sticker`, `product`, or the protobuf field's
+    /// name for anything else.
     pub kind: String,
     /// The text of a text message.
     pub text: Option<String>,
-    /// The caption of a medium.
+    /// The caption of a media message.
     pub caption: Option<String>,
-    /// The medium, downloaded and decrypted.
+    /// The media, downloaded and decrypted.
     pub media: Option<Media>,
     /// Unix time in seconds, by the server's clock.
     pub timestamp: u64,
-    /// All that was decrypted; of a copy, what was copied.
+    /// The whole decrypted message; of a copy from a linked device, the copied message.
     #[serde(skip)]
     pub protobuf: Arc<wa::Message>,
 }
 
 impl PhoneMessage {
-    /// The protobuf as JSON, without what is not set. Bytes are lists of numbers.
+    /// The protobuf as JSON, without unset fields. Bytes are lists of numbers.
     pub fn json(&self) -> serde_json::Value {
         let mut json = serde_json::to_value(&*self.protobuf).expect("every protobuf is JSON");
         prune(&mut json);
@@ -60,7 +62,7 @@ fn prune(value: &mut serde_json::Value) {
     }
 }
 
-/// A medium as a phone shows it.
+/// Media as a phone shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Media {
     /// Its type, such as `image/jpeg`.
@@ -75,7 +77,7 @@ fn as_base64<S: serde::Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok,
     serializer.serialize_str(&base64::engine::general_purpose::STANDARD.encode(bytes))
 }
 
-/// What a decrypted protobuf says, before its medium is fetched.
+/// The content of a decrypted protobuf, before its media is fetched.
 #[derive(Debug, Default)]
 pub(crate) struct Content {
     pub(crate) kind: String,
@@ -84,7 +86,7 @@ pub(crate) struct Content {
     pub(crate) media: Option<MediaReference>,
 }
 
-/// Reads the kinds a phone shows.
+/// Reads the kinds of messages that a phone shows.
 pub(crate) fn read(message: &wa::Message) -> Content {
     let message = unwrap(message);
     if let Some(text) = &message.conversation {
@@ -170,7 +172,7 @@ fn text_content(text: Option<String>) -> Content {
     }
 }
 
-/// What is inside of all the wrappers that only say how something is to be shown, or that it changes something.
+/// Removes all wrappers that only say how a message is to be shown, or that it changes another one.
 pub(crate) fn unwrap(message: &wa::Message) -> &wa::Message {
     let wrapped = [
         &message.ephemeral_message,

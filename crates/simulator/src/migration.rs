@@ -1,4 +1,4 @@
-//! WhatsApp moves an account to LIDs: its phone tells the account's other devices which numbers and LIDs belong together.
+//! Migration to LIDs: a phone sends the account's other devices the mapping of numbers to LIDs.
 
 use waproto::buffa::{Message, MessageField};
 use waproto::whatsapp as wa;
@@ -10,7 +10,8 @@ use crate::stanza::phone_message;
 use crate::world::{DeviceId, Number};
 
 impl Phone {
-    /// From now on the account's chats of two go by LID, and its linked devices know whose each is: of all it has written with.
+    /// Moves the account's chats of two to LIDs, and sends its linked devices the mapping for every
+    /// account it has exchanged messages with.
     pub fn moves_to_lids(&self) -> anyhow::Result<()> {
         self.is_addressed_by(Addressing::Lid);
         let (devices, mappings, since) = {

@@ -1,4 +1,4 @@
-//! A newsletter (a channel) as the server knows it: what it is called, who follows it, and what was posted. Plain data.
+//! A newsletter (a channel) as the server knows it: name, followers and posts. Plain data.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,31 +11,32 @@ use crate::world::{DeviceId, Number};
 /// The part of a newsletter's address before `@newsletter`.
 pub(crate) type NewsletterId = Arc<str>;
 
-/// The code for something about a newsletter, or a post, that is none.
+/// The code for an unknown newsletter or post.
 pub(crate) const NOT_THERE: u16 = 404;
-/// Clients know of no place of a post before 99.
+/// Clients assume that server ids of posts start at 99 or later.
 const FIRST_PLACE: u64 = 100;
-/// How long a client is told of what others make of posts, in seconds, once it has asked for it.
+/// How long a client gets live updates of reaction and view counts after it has subscribed, in
+/// seconds.
 pub(crate) const LIVE: u64 = 300;
 
-/// What somebody is in a newsletter.
+/// The role of an account in a newsletter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum NewsletterRole {
     /// Reads it.
     Subscriber,
-    /// Posts, too.
+    /// May also post.
     Admin,
-    /// The admin who made it.
+    /// The admin who created it.
     Owner,
 }
 
-/// What was posted. Everybody can read it, so it is not encrypted.
+/// A post. Everybody can read it, so it is not encrypted.
 #[derive(Clone, Debug)]
 pub(crate) struct Post {
-    /// Its place among the newsletter's posts, which is how the server names it.
+    /// Its number among the newsletter's posts, by which the server names it.
     pub(crate) server_id: u64,
-    /// How its author names it.
+    /// The id its author has chosen.
     pub(crate) id: String,
     pub(crate) by: Number,
     /// Seconds since 1970.
@@ -43,25 +44,25 @@ pub(crate) struct Post {
     /// The stanza's type.
     pub(crate) kind: String,
     pub(crate) media_type: Option<String>,
-    /// What its file is known by at the media host.
+    /// The id of its file at the media host.
     pub(crate) media_id: Option<String>,
-    /// The protobuf.
+    /// The encoded protobuf.
     pub(crate) message: Vec<u8>,
     pub(crate) reactions: BTreeMap<Number, String>,
     pub(crate) viewers: BTreeSet<Number>,
-    /// When its words were changed last, in seconds since 1970.
+    /// When it was last edited, in seconds since 1970.
     pub(crate) edited: Option<u64>,
-    /// It was taken back: its place is all that is left.
+    /// It was deleted: only its number is left.
     pub(crate) revoked: bool,
 }
 
 impl Post {
-    /// When something happened to it last, in seconds since 1970.
+    /// When it last changed, in seconds since 1970.
     pub(crate) fn changed(&self) -> u64 {
         self.edited.unwrap_or(self.at)
     }
 
-    /// How often each emoji was put to it.
+    /// How often each emoji was used as a reaction.
     pub(crate) fn counts(&self) -> BTreeMap<&str, usize> {
         let mut counts = BTreeMap::new();
         for emoji in self.reactions.values() {
@@ -77,30 +78,30 @@ pub(crate) struct Newsletter {
     pub(crate) id: NewsletterId,
     pub(crate) name: String,
     pub(crate) description: String,
-    /// What its link ends with.
+    /// The last part of its invite link.
     pub(crate) invite: String,
     /// Seconds since 1970.
     pub(crate) created: u64,
     pub(crate) people: BTreeMap<Number, NewsletterRole>,
-    /// Who wants to hear nothing of its posts.
+    /// Followers who have muted its posts.
     pub(crate) muted: BTreeSet<Number>,
-    /// By their places.
+    /// Sorted by server id.
     pub(crate) posts: Vec<Post>,
-    /// Who wants to be told at once of what others make of posts, and until when in seconds since 1970.
+    /// Devices subscribed to live updates of counts, and until when in seconds since 1970.
     pub(crate) live: BTreeMap<DeviceId, u64>,
 }
 
-/// What followers have to be told of something that was taken.
+/// The update that followers get after a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum News {
     Nothing,
-    /// A post, or what became of one: everybody is told.
+    /// A post, or a change of one: all followers get it.
     Message,
-    /// How often something was put to a post: only those who have asked for that are told.
+    /// Changed counts of a post: only subscribers to live updates get them.
     Counts,
 }
 
-/// What somebody sends to a newsletter.
+/// A message to a newsletter.
 pub(crate) enum Said {
     Post {
         kind: String,
@@ -108,11 +109,11 @@ pub(crate) enum Said {
         media_id: Option<String>,
         message: Vec<u8>,
     },
-    /// Other words for a post, which the message's id names.
+    /// New content for the post with the message's id.
     Edit { message: Vec<u8> },
-    /// A post is taken back; the message's id names it.
+    /// Deletes the post with the message's id.
     Revoke,
-    /// By its place; without an emoji a reaction is taken back.
+    /// A reaction to a post by its server id; without an emoji it removes the reaction.
     Reaction {
         server_id: u64,
         emoji: Option<String>,
@@ -146,7 +147,7 @@ impl Newsletter {
             .or_insert(NewsletterRole::Subscriber);
     }
 
-    /// An owner cannot leave.
+    /// Removes a follower. An owner cannot leave.
     pub(crate) fn unfollow(&mut self, number: &str) -> Result<(), u16> {
         match self.people.get(number) {
             Some(NewsletterRole::Owner) => Err(FORBIDDEN),
@@ -158,7 +159,8 @@ impl Newsletter {
         }
     }
 
-    /// Why the server does not take this; `None` when it does. Everybody may react.
+    /// The code with which the server refuses a message, or `None` if it accepts it. Everybody may
+    /// react.
     pub(crate) fn refusal(&self, by: &str, id: &str, said: &Said) -> Option<u16> {
         let mut there = self.posts.iter().filter(|post| !post.revoked);
         match said {
@@ -173,7 +175,7 @@ impl Newsletter {
         }
     }
 
-    /// Somebody has looked at posts; whether that changes how many have.
+    /// Records a view of a post; returns whether it is the account's first.
     pub(crate) fn view(&mut self, by: &Number, server_id: u64) -> bool {
         let mut posts = self.posts.iter_mut().filter(|post| !post.revoked);
         posts
@@ -181,8 +183,8 @@ impl Newsletter {
             .is_some_and(|post| post.viewers.insert(by.clone()))
     }
 
-    /// Does what was not refused; the place of the post it is about, and what others have to be told. A post that comes again under its id
-    /// is the same post.
+    /// Applies a message that was not refused; returns the server id of its post and the update for
+    /// followers. A repeated post under the same id changes nothing.
     pub(crate) fn take(
         &mut self,
         by: &Number,

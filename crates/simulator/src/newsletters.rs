@@ -1,4 +1,4 @@
-//! What a phone's owner does with newsletters: makes them, follows them, posts in them.
+//! Newsletters on a phone: creates them, follows them, and changes posts.
 
 use std::sync::Arc;
 
@@ -12,37 +12,37 @@ use crate::server::Server;
 use crate::stanza::{newsletter, phone_message, unix_time};
 use crate::world::Chat;
 
-/// A newsletter as whoever follows it sees it.
+/// A newsletter as its followers see it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PhoneNewsletter {
     /// Its address, `…@newsletter`.
     pub id: String,
     pub name: String,
     pub description: String,
-    /// Those who follow it, by number, its owner included.
+    /// Its followers by number, the owner included.
     pub people: Vec<(String, NewsletterRole)>,
     /// Oldest first.
     pub posts: Vec<PhonePost>,
 }
 
-/// A post, and how often each emoji was put to it.
+/// A post with its reaction counts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PhonePost {
-    /// Its place among the newsletter's posts.
+    /// Its number among the newsletter's posts.
     pub server_id: u64,
-    /// How its author names it.
+    /// The id its author has chosen.
     pub id: String,
-    /// Who posted it, by number; readers are not told.
+    /// The author's number; readers do not see it.
     pub by: String,
-    /// What its file is known by, if its author said so.
+    /// The id of its file, if the author gave one.
     pub media_id: Option<String>,
     pub reactions: Vec<(String, usize)>,
-    /// How many have looked at it.
+    /// Number of viewers.
     pub views: usize,
 }
 
 impl Phone {
-    /// Makes a newsletter; returns its address, `…@newsletter`.
+    /// Creates a newsletter; returns its address, `…@newsletter`.
     pub fn creates_newsletter(&self, name: &str, description: &str) -> String {
         let newsletter = Newsletter::new(name, description, &self.number, unix_time());
         let id = newsletter.id.clone();
@@ -54,18 +54,18 @@ impl Phone {
         Chat::Newsletter(id).to_string()
     }
 
-    /// Follows a newsletter: what is posted from now on comes to the phone and to all linked devices.
+    /// Follows a newsletter: the phone and all linked devices receive its posts from now on.
     pub fn follows(&self, address: &str) -> anyhow::Result<()> {
         self.with_newsletter(address, |newsletter| newsletter.follow(&self.number))
     }
 
-    /// Follows it no more; not for its owner.
+    /// Unfollows a newsletter; fails for its owner.
     pub fn unfollows(&self, address: &str) -> anyhow::Result<()> {
         let left = self.with_newsletter(address, |newsletter| newsletter.unfollow(&self.number))?;
         left.map_err(|code| anyhow::anyhow!("WhatsApp refuses it with code {code}"))
     }
 
-    /// Makes somebody an admin of a newsletter of its own.
+    /// Makes another account an admin of one of the phone's own newsletters.
     pub fn makes_newsletter_admin(&self, address: &str, whom: &Self) -> anyhow::Result<()> {
         self.with_newsletter(address, |newsletter| {
             let role = newsletter.people.get(&self.number);
@@ -80,7 +80,7 @@ impl Phone {
         })?
     }
 
-    /// Gives a post other words.
+    /// Replaces the text of a post.
     pub fn edits_post(&self, address: &str, id: &str, text: &str) -> anyhow::Result<()> {
         let words = wa::Message {
             conversation: Some(text.to_owned()),
@@ -95,7 +95,7 @@ impl Phone {
         )
     }
 
-    /// Takes a post back.
+    /// Deletes a post.
     pub fn deletes_post(&self, address: &str, id: &str) -> anyhow::Result<()> {
         newsletter::change(
             &self.server,
@@ -106,7 +106,7 @@ impl Phone {
         )
     }
 
-    /// Puts an emoji to a post; an empty one takes it back.
+    /// Reacts to a post with an emoji; an empty emoji removes the reaction.
     pub fn reacts_to_post(&self, address: &str, server_id: u64, emoji: &str) -> anyhow::Result<()> {
         let id = self.newsletter_id(address)?;
         newsletter::react(
@@ -118,7 +118,7 @@ impl Phone {
         )
     }
 
-    /// Looks at posts, by their places. Everybody counts once.
+    /// Views posts, by their server ids. Each account counts once.
     pub fn views_posts(&self, address: &str, server_ids: &[u64]) -> anyhow::Result<()> {
         newsletter::view(
             &self.server,
@@ -129,7 +129,7 @@ impl Phone {
         Ok(())
     }
 
-    /// A newsletter as it is now.
+    /// The current state of a newsletter.
     pub fn newsletter(&self, address: &str) -> anyhow::Result<PhoneNewsletter> {
         self.with_newsletter(address, |newsletter| shown(newsletter))
     }
@@ -185,7 +185,7 @@ fn shown(newsletter: &Newsletter) -> PhoneNewsletter {
     }
 }
 
-/// Every newsletter there is.
+/// Returns all newsletters.
 pub(crate) fn all_newsletters(server: &Arc<Server>) -> Vec<PhoneNewsletter> {
     server
         .world

@@ -1,5 +1,6 @@
-//! The server's side of the Noise handshake: XX for a first visit, IK for a client that knows our key, XX-fallback for one that
-//! knows an old key; and the certificate chain a strict client verifies.
+//! The server's side of the Noise handshake: XX for a first visit, IK for a client that knows the
+//! server's key, XX-fallback for one that knows an old key; and the certificate chain a strict
+//! client verifies.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -18,7 +19,8 @@ use crate::faults::{Corruption, Fallback};
 
 const DAY: u64 = 24 * 60 * 60;
 
-/// The server's long-lived Noise key and the chain that vouches for it: root → intermediate → leaf, as WhatsApp's.
+/// The server's long-lived Noise key and the chain that vouches for it: root → intermediate → leaf,
+/// as WhatsApp's.
 pub(crate) struct NoiseIdentity {
     root: KeyPair,
     static_key: KeyPair,
@@ -28,8 +30,8 @@ pub(crate) struct NoiseIdentity {
 }
 
 impl NoiseIdentity {
-    /// Makes new keys and signs the chain. Certificates are valid from yesterday for thirty days, so that a client that
-    /// checks the window accepts them and caches the key for IK.
+    /// Makes new keys and signs the chain. Certificates are valid from yesterday for thirty days,
+    /// so that a client that checks the period accepts them and caches the key for IK.
     pub(crate) fn generate(corruption: Option<Corruption>) -> anyhow::Result<Self> {
         Self::under(
             KeyPair::generate(&mut rand::rng()),
@@ -38,7 +40,7 @@ impl NoiseIdentity {
         )
     }
 
-    /// Another key under the same root.
+    /// Makes another key under the same root.
     pub(crate) fn renewed(&self, fallback: Fallback) -> anyhow::Result<Self> {
         Self::under(self.root.clone(), fallback, self.corruption)
     }
@@ -61,7 +63,7 @@ impl NoiseIdentity {
         })
     }
 
-    /// The 32-byte root key a strict client must be given in place of WhatsApp's.
+    /// The 32-byte root key that a strict client must be given in place of WhatsApp's.
     pub(crate) fn root_public_key(&self) -> &[u8] {
         self.root.public_key.public_key_bytes()
     }
@@ -128,7 +130,7 @@ fn certificate(
     })
 }
 
-/// How a handshake was done.
+/// The pattern of a handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pattern {
     Xx,
@@ -136,17 +138,17 @@ pub(crate) enum Pattern {
     XxFallback,
 }
 
-/// A finished handshake: the keys of both directions and who the client is.
+/// A finished handshake: the keys of both directions and the client's identity.
 pub(crate) struct Established {
     pub(crate) pattern: Pattern,
     pub(crate) read: NoiseCipher,
     pub(crate) write: NoiseCipher,
-    /// The client's static Noise key: what a linked device is known by.
+    /// The client's static Noise key, which identifies a linked device.
     pub(crate) client_static: [u8; 32],
     pub(crate) payload: wa::ClientPayload,
 }
 
-/// Where the handshake stands after the client's first message.
+/// The state of the handshake after the client's first message.
 pub(crate) enum FirstAnswer {
     /// IK: the client is already known; send `server_hello` and go on.
     Done {
@@ -160,7 +162,7 @@ pub(crate) enum FirstAnswer {
     },
 }
 
-/// An XX or XX-fallback handshake whose last message is still to come.
+/// An XX or XX-fallback handshake that waits for the client's last message.
 pub(crate) struct PendingFinish {
     pattern: Pattern,
     noise: NoiseHandshake,
@@ -179,7 +181,8 @@ pub(crate) fn answer_hello(identity: &NoiseIdentity, hello: &[u8]) -> anyhow::Re
     let (Some(sealed_static), Some(sealed_payload)) = (hello.r#static, hello.payload) else {
         return start_xx(identity, Pattern::Xx, &client_ephemeral);
     };
-    // A client that sealed its key for another server key is not refused: it is taken through the fallback, as WhatsApp does.
+    // A client that encrypted its key for another server key is not refused: it goes through the
+    // fallback, as with WhatsApp.
     match open_ik(identity, &client_ephemeral, &sealed_static, &sealed_payload) {
         Ok(opened) => finish_ik(identity, &client_ephemeral, opened),
         Err(error) if identity.fallback == Fallback::Refused => {
@@ -189,7 +192,7 @@ pub(crate) fn answer_hello(identity: &NoiseIdentity, hello: &[u8]) -> anyhow::Re
     }
 }
 
-/// What an IK hello held: the transcript so far, the client's static key and its payload.
+/// The content of an IK hello: the transcript so far, the client's static key and its payload.
 struct OpenedIk {
     noise: NoiseHandshake,
     client_static: [u8; 32],
@@ -273,7 +276,7 @@ fn start_xx(
 }
 
 impl PendingFinish {
-    /// Takes the client's finish, which proves its static key and carries its payload.
+    /// Processes the client's finish, which proves its static key and carries its payload.
     pub(crate) fn finish(mut self, finish: &[u8]) -> anyhow::Result<Established> {
         let message = wa::HandshakeMessage::decode_from_slice(finish)
             .context("the client finish is no HandshakeMessage")?;
@@ -301,7 +304,7 @@ fn established(
 ) -> anyhow::Result<Established> {
     let payload = wa::ClientPayload::decode_from_slice(payload)
         .context("the client payload does not decode")?;
-    // The first half is what the client writes with, so what we read with.
+    // The client writes with the first half, so the server reads with it.
     let (read, write) = noise.finish()?;
     Ok(Established {
         pattern,

@@ -1,4 +1,5 @@
-//! What a test says: `alice.sends_text(bob, "hi")`, `alice.reads(…)`, `alice.next_message(…)`.
+//! The actions of a test on a phone: `alice.sends_text(bob, "hi")`, `alice.reads(…)`,
+//! `alice.next_message(…)`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,13 +18,13 @@ use crate::server::Server;
 use crate::stanza::{group_message, newsletter, pairing, phone_message, receipt, unix_time};
 use crate::world::{Chat, DeviceId, Number};
 
-/// Whether a phone confirms what it receives.
+/// Whether a phone confirms received messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Receipts {
-    /// It says "delivered" at once, as phones do.
+    /// It sends "delivered" at once, as phones do.
     #[default]
     Automatic,
-    /// It says nothing until it is told to.
+    /// It sends nothing until a test asks it to.
     Withheld,
 }
 
@@ -33,8 +34,8 @@ pub enum PeerRequests {
     /// At once, as a phone that is on.
     #[default]
     Answered,
-    /// Not at all, as a phone that is off or far from any network. A device that it links meanwhile hears nothing of it, either: no key to
-    /// the account's app state, no history.
+    /// Not at all, as a phone that is off or has no network. A device that it links meanwhile
+    /// receives no app-state key and no history either.
     Ignored,
 }
 
@@ -70,7 +71,7 @@ impl Phone {
 
     /// Sends a text to a number or an address; returns the message's id.
     pub async fn sends_text(&self, to: &str, text: &str) -> anyhow::Result<String> {
-        // What edits and answers to it are sealed with.
+        // Edits of this message and answers to it are sealed with this secret.
         let around = wa::MessageContextInfo {
             message_secret: Some(rand::random::<[u8; 32]>().to_vec()),
             ..Default::default()
@@ -98,7 +99,8 @@ impl Phone {
         self.sends_file(to, file).await
     }
 
-    /// Sends any message, given as WhatsApp's protobuf; `kind` is the stanza's type (`text`, `media`, `reaction`, `poll`).
+    /// Sends any message, given as WhatsApp's protobuf; `kind` is the stanza's type (`text`,
+    /// `media`, `reaction`, `poll`). Returns the message's id.
     pub fn sends(
         &self,
         to: &str,
@@ -121,7 +123,8 @@ impl Phone {
         Ok(id)
     }
 
-    /// Sends a text that nobody can read until the phone is asked for it again.
+    /// Sends a text that cannot be decrypted until the phone is asked for it again; returns the
+    /// message's id.
     pub fn sends_unreadable_text(&self, to: &str, text: &str) -> anyhow::Result<String> {
         let message = wa::Message {
             conversation: Some(text.to_owned()),
@@ -132,17 +135,18 @@ impl Phone {
         Ok(id)
     }
 
-    /// Tells the sender that messages of a chat were delivered. Phones do so by themselves unless receipts are withheld.
+    /// Sends delivery receipts for messages of a chat. Phones do so by themselves unless receipts
+    /// are withheld.
     pub fn confirms(&self, chat: &str, ids: &[String]) -> anyhow::Result<()> {
         self.tells(chat, ids, "")
     }
 
-    /// Tells the sender, and the own linked devices, that messages of a chat were read.
+    /// Sends read receipts for messages of a chat to their senders and to the own linked devices.
     pub fn reads(&self, chat: &str, ids: &[String]) -> anyhow::Result<()> {
         self.tells(chat, ids, "read")
     }
 
-    /// Tells the sender that voice notes were listened to, or what may be looked at once was.
+    /// Sends played receipts for voice notes or view-once media.
     pub fn plays(&self, chat: &str, ids: &[String]) -> anyhow::Result<()> {
         self.tells(chat, ids, "played")
     }
@@ -176,7 +180,7 @@ impl Phone {
         Ok(())
     }
 
-    /// Who wrote these messages of a chat. In a group the phone looks at what it has received.
+    /// The authors of these messages of a chat. In a group the phone looks them up in its inbox.
     fn authors(
         &self,
         chat: &Chat,
@@ -198,7 +202,7 @@ impl Phone {
         Ok(authors)
     }
 
-    /// Who wrote a message that this phone has, as an address by number.
+    /// The author of a received message, as an address by number.
     pub(crate) fn author(&self, chat: &str, id: &str) -> Option<String> {
         self.with_handset(|handset| {
             let wanted = |message: &&PhoneMessage| message.chat == chat && message.id == id;
@@ -210,7 +214,8 @@ impl Phone {
         })
     }
 
-    /// From now on the account's chats of two go by these addresses, as when WhatsApp moves it to its LID. Groups stay as they are.
+    /// Switches the account's chats of two to these addresses from now on, as when WhatsApp moves
+    /// it to its LID. Groups stay as they are.
     pub fn is_addressed_by(&self, addressing: Addressing) {
         if let Some(account) = self.server.world.lock().account_mut(&self.number) {
             account.addressed_since = unix_time();
@@ -218,8 +223,8 @@ impl Phone {
         }
     }
 
-    /// Whether those it writes to are told no address but the one it writes under: by LID not its number, as WhatsApp does for those who do
-    /// not know it; by number not its LID, as before there were any.
+    /// Sets whether the account hides its other address from recipients: by LID its number, as
+    /// WhatsApp does for people who do not know it; by number its LID, as before LIDs existed.
     pub fn hides_number(&self, hidden: bool) {
         if let Some(account) = self.server.world.lock().account_mut(&self.number) {
             account.hides_number = hidden;
@@ -233,19 +238,20 @@ impl Phone {
             .map_or(self.server.options.addressing, |account| account.addressing)
     }
 
-    /// WhatsApp answers with this account when it is asked for another number, as it does for Brazilian numbers with or without their ninth
-    /// digit. A message to that other number reaches nobody.
+    /// Makes WhatsApp answer with this account to queries for another number, as it does for
+    /// Brazilian numbers with or without their ninth digit. A message to that other number reaches
+    /// nobody.
     pub fn is_found_as(&self, number: &str) {
         self.server.world.lock().add_alias(number, &self.number);
     }
 
-    /// Whether the phone confirms what it receives.
+    /// Sets whether the phone confirms received messages.
     pub fn receipts_are(&self, policy: Receipts) {
         self.with_handset(|handset| handset.receipt_policy = policy);
     }
 
-    /// Whether the phone answers its account's linked devices. A phone that is back tells those it linked meanwhile what it would have told
-    /// them at once.
+    /// Sets whether the phone answers its account's linked devices. Once it answers again, it sends
+    /// its keys and history to the devices it linked meanwhile.
     pub fn peer_requests_are(&self, policy: PeerRequests) {
         self.with_handset(|handset| handset.peer_policy = policy);
         let devices: Vec<_> = self
@@ -263,12 +269,14 @@ impl Phone {
         }
     }
 
-    /// Everything this phone has received so far, oldest first, copies of what its linked devices sent included.
+    /// All messages this phone has received so far, oldest first, including copies of messages that
+    /// its linked devices sent.
     pub fn received(&self) -> Vec<PhoneMessage> {
         self.with_handset(|handset| handset.inbox.iter().cloned().collect())
     }
 
-    /// The same from the `position`th message on, counted from 0 and from the first ever received.
+    /// The received messages from the `position`th on, counted from 0 and from the first ever
+    /// received.
     pub fn received_since(&self, position: usize) -> Vec<PhoneMessage> {
         self.with_handset(|handset| handset.inbox.since(position).cloned().collect())
     }
@@ -278,12 +286,13 @@ impl Phone {
         self.with_handset(|handset| handset.receipts.iter().cloned().collect())
     }
 
-    /// Messages that did not decrypt, and media that did not open, with the reason.
+    /// Messages that could not be decrypted and media that could not be opened, with the reason.
     pub fn failures(&self) -> Vec<String> {
         self.with_handset(|handset| handset.read_failures())
     }
 
-    /// The next message that was not taken yet, as soon as it is there. The error lists what did arrive.
+    /// Waits for the next message that was not taken yet. The error lists the messages that did
+    /// arrive.
     pub async fn next_message(&self, patience: Duration) -> anyhow::Result<PhoneMessage> {
         let handset = self
             .server
@@ -341,7 +350,7 @@ impl Phone {
         }
     }
 
-    /// Waits until this phone fulfils a condition; the error says what did not come about.
+    /// Waits until `look` finds something on this phone; the error names the condition `what`.
     pub async fn until<T>(
         &self,
         what: &str,
@@ -357,7 +366,8 @@ impl Phone {
         })
     }
 
-    /// Keys that others have used twice on messages to this phone. On the real WhatsApp both can be read then.
+    /// Keys that senders have used twice for messages to this phone. On the real WhatsApp both
+    /// messages could then be read.
     pub fn reused_keys(&self) -> Vec<String> {
         self.with_handset(|handset| handset.counters.read())
     }
@@ -381,7 +391,7 @@ impl Phone {
         act(&mut handset)
     }
 
-    /// Where another account is on the wire.
+    /// The address of a chat on the wire.
     pub(crate) fn address_of(&self, address: &str) -> anyhow::Result<String> {
         let number = match self.chat(address)? {
             group @ (Chat::Group(_) | Chat::Status | Chat::Newsletter(_)) => {

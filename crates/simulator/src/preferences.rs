@@ -1,5 +1,5 @@
-//! What an account has settled for itself: who gets its statuses, how long new chats keep messages, what it has agreed to, the link by which
-//! others find it, and what it says of itself as a business.
+//! Preferences of an account: status audience, default timer, accepted notices, contact link, push
+//! registrations and business profile.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::stanza::iq::preferences;
 use crate::stanza::leaf;
 use crate::world::Number;
 
-/// Who gets an account's statuses.
+/// The audience of an account's statuses.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StatusAudience {
@@ -25,27 +25,27 @@ pub enum StatusAudience {
     Only(Vec<String>),
 }
 
-/// What a business says of itself. What it does not say is empty.
+/// The profile of a business. Missing parts are empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BusinessProfile {
-    /// In its own words.
+    /// A free text.
     pub description: String,
-    /// Where it is.
+    /// The postal address.
     pub address: String,
-    /// Its address for mail.
+    /// The email address.
     pub email: String,
-    /// Its pages on the web.
+    /// Its websites.
     pub websites: Vec<String>,
-    /// What it does: the number of the category, and its name.
+    /// Its categories: id and name each.
     pub categories: Vec<(String, String)>,
     /// The time zone of its hours, such as `Europe/Minsk`.
     pub timezone: String,
-    /// When it is open.
+    /// Its opening hours.
     pub hours: Vec<BusinessHours>,
 }
 
-/// When a business is open on one day of the week.
+/// The opening hours of one day of the week.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BusinessHours {
@@ -53,13 +53,13 @@ pub struct BusinessHours {
     pub day: String,
     /// `specific_hours`, `open_24h` or `appointment_only`.
     pub mode: String,
-    /// Minutes since midnight: from when to when, where the hours are specific.
+    /// From and to in minutes since midnight, if the hours are specific.
     #[serde(default)]
     pub open: Option<(u32, u32)>,
 }
 
 impl BusinessProfile {
-    /// As the children of a profile on the wire.
+    /// The children of a profile node on the wire.
     pub(crate) fn nodes(&self) -> Vec<Node> {
         let texts = [
             ("description", &self.description),
@@ -116,49 +116,52 @@ impl BusinessHours {
     }
 }
 
-/// All of it.
+/// All preferences of an account.
 #[derive(Default)]
 pub(crate) struct Preferences {
     pub(crate) statuses: StatusAudience,
-    /// How many seconds messages of new chats are kept, 0 for ever; and when that was settled, in seconds since 1970.
+    /// The default timer of new chats in seconds, 0 for none; and when it was set, in seconds since
+    /// 1970.
     pub(crate) timer: (u32, u64),
-    /// The last part of the link by which others find it.
+    /// The last part of the account's contact link.
     pub(crate) link: Option<String>,
-    /// What it has agreed to, and how far it was asked.
+    /// Accepted notices: the id and the stage of each.
     pub(crate) notices: BTreeMap<String, String>,
-    /// Where its devices want to be woken: what each has said.
+    /// The push registrations of its devices.
     pub(crate) wakers: BTreeMap<u16, Node>,
     /// The children of its profile on the wire, if it is a business.
     pub(crate) business: Option<Vec<Node>>,
 }
 
 impl Phone {
-    /// From now on its statuses are for these.
+    /// Sets the audience of its statuses from now on.
     pub fn posts_statuses_to(&self, audience: StatusAudience) {
         self.with_preferences(|preferences| preferences.statuses = audience);
     }
 
-    /// How many seconds messages of its new chats are kept; 0 is for ever. Its devices and those it writes with are told.
+    /// Sets the default timer of its new chats in seconds; 0 turns it off. Its devices and the
+    /// people it writes with are notified.
     pub fn keeps_new_chats_for(&self, seconds: u32) {
         preferences::set_timer(&self.server, &self.id(0), seconds);
     }
 
-    /// The same, whichever of the account's devices has settled it.
+    /// The default timer in seconds, whichever of the account's devices has set it.
     pub fn default_timer(&self) -> u32 {
         self.preferences(|preferences| preferences.timer.0)
     }
 
-    /// What its devices have agreed to in its name: the notice, and how far it was asked.
+    /// The notices that its devices have accepted, each with its stage.
     pub fn notices(&self) -> BTreeMap<String, String> {
         self.preferences(|preferences| preferences.notices.clone())
     }
 
-    /// Makes the account a business, or another one.
+    /// Makes the account a business, or changes its profile.
     pub fn is_business(&self, profile: &BusinessProfile) {
         self.with_preferences(|preferences| preferences.business = Some(profile.nodes()));
     }
 
-    /// One of the texts of its profile as a business, such as `email`, whichever of its devices has written it.
+    /// One of the texts of its business profile, such as `email`, whichever of its devices has
+    /// written it.
     pub fn business_text(&self, of: &str) -> Option<String> {
         self.preferences(|preferences| {
             let node = preferences
@@ -187,7 +190,7 @@ impl Phone {
     }
 }
 
-/// Those of a list of numbers who have an account.
+/// Normalizes a list of numbers.
 pub(crate) fn numbers(listed: &[String]) -> impl Iterator<Item = Number> {
     listed
         .iter()

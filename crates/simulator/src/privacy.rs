@@ -1,4 +1,5 @@
-//! Who may see what of an account, and what others may do to it: settings that all of the account's devices share.
+//! Privacy settings of an account: visibility of its data and permissions of others, shared by all
+//! of its devices.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,11 +7,11 @@ use crate::phone::Phone;
 use crate::stanza::iq::privacy;
 use crate::world::{Account, Number};
 
-/// Everybody but some who are named.
+/// Everybody except named people.
 pub(crate) const BUT_SOME: &str = "contact_blacklist";
 
 const WHO_SEES: &[&str] = &["all", "contacts", BUT_SOME, "none"];
-/// The settings and what each can be, the default first.
+/// The settings and the values of each, the default first.
 const SETTINGS: [(&str, &[&str]); 10] = [
     ("last", WHO_SEES),
     ("online", &["all", "match_last_seen"]),
@@ -24,37 +25,37 @@ const SETTINGS: [(&str, &[&str]); 10] = [
     ("stickers", &["all", "contacts", "none"]),
 ];
 
-/// The settings of one account, as far as they were changed.
+/// The changed settings of one account.
 #[derive(Default)]
 pub(crate) struct Privacy {
     chosen: BTreeMap<&'static str, &'static str>,
     excluded: BTreeMap<&'static str, Excluded>,
 }
 
-/// Those who are named by one setting.
+/// The people excluded by one setting.
 #[derive(Clone, Default)]
 pub(crate) struct Excluded {
     pub(crate) numbers: BTreeSet<Number>,
-    /// Goes up with each change, so that a client that knows an older list is told so.
+    /// Increases with each change, so that a client with an older list is refused.
     pub(crate) version: u64,
 }
 
 impl Privacy {
-    /// All settings in WhatsApp's words.
+    /// All settings, in WhatsApp's words.
     pub(crate) fn all(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
         SETTINGS
             .iter()
             .map(|(name, values)| (*name, self.chosen.get(name).copied().unwrap_or(values[0])))
     }
 
-    /// `None`: there is no such setting.
+    /// Returns a setting, or `None` if there is no such setting.
     pub(crate) fn get(&self, name: &str) -> Option<&'static str> {
         self.all()
             .find(|(known, _)| *known == name)
             .map(|(_, value)| value)
     }
 
-    /// `false`: there is no such setting, or it cannot be that.
+    /// Changes a setting. Returns `false` if there is no such setting or value.
     pub(crate) fn set(&mut self, name: &str, value: &str) -> bool {
         let known = SETTINGS.iter().find(|(known, _)| *known == name);
         let Some((name, value)) = known.and_then(|(name, values)| {
@@ -70,7 +71,7 @@ impl Privacy {
         self.excluded.get(name).cloned().unwrap_or_default()
     }
 
-    /// Names more people or fewer; only for settings that name some at all.
+    /// Excludes people or includes them again; only for settings that exclude people at all.
     pub(crate) fn exclude(
         &mut self,
         name: &str,
@@ -92,7 +93,8 @@ impl Privacy {
 }
 
 impl Account {
-    /// Whether somebody else may see what a setting is about. Whom the account has written with stands for its contacts.
+    /// Whether another account may see the data that a setting protects. The accounts it has
+    /// exchanged messages with count as its contacts.
     pub(crate) fn shows(&self, what: &str, other: &Number) -> bool {
         if self.number == *other {
             return true;
@@ -105,7 +107,7 @@ impl Account {
         }
     }
 
-    /// Its about text, as far as somebody may see it.
+    /// The about text as another account sees it.
     pub(crate) fn about_for(&self, other: &Number) -> &str {
         if self.shows("status", other) {
             &self.profile.about
@@ -116,8 +118,9 @@ impl Account {
 }
 
 impl Phone {
-    /// A setting of privacy (`last`, `online`, `profile`, `status`, `readreceipts`, `groupadd`, `calladd`, `messages`, `defense`,
-    /// `stickers`), whichever of the account's devices has chosen it.
+    /// A privacy setting (`last`, `online`, `profile`, `status`, `readreceipts`, `groupadd`,
+    /// `calladd`, `messages`, `defense`, `stickers`), whichever of the account's devices has chosen
+    /// it.
     pub fn privacy(&self, setting: &str) -> Option<&'static str> {
         self.server
             .world
@@ -127,7 +130,7 @@ impl Phone {
             .get(setting)
     }
 
-    /// Chooses one, and tells the account's devices.
+    /// Changes a privacy setting and notifies the account's devices.
     pub fn chooses_privacy(&self, setting: &str, value: &str) -> anyhow::Result<()> {
         let is_one = privacy::set(&self.server, &self.id(0), setting, value, Vec::new());
         anyhow::ensure!(is_one, "{setting:?} cannot be {value:?}");

@@ -1,4 +1,4 @@
-//! What an account shows of itself to others: its name, its about text and its picture; and whom it blocks.
+//! The public profile of an account: name, about text and profile picture; and its blocklist.
 
 use std::io::Cursor;
 
@@ -14,30 +14,30 @@ use crate::stanza::iq::{blocklist, profile};
 use crate::stanza::unix_time_ms;
 use crate::world::{Account, Number};
 
-/// The sides of the small form of a picture, in pixels.
+/// The sides of the preview of a profile picture, in pixels.
 const PREVIEW: u32 = 96;
 
-/// What an account shows.
+/// The profile of an account.
 #[derive(Default)]
 pub(crate) struct Profile {
     pub(crate) about: String,
     pub(crate) picture: Option<Picture>,
-    /// Nobody but the account itself may see the picture.
+    /// Only the account itself may see the profile picture.
     pub(crate) hides_picture: bool,
 }
 
-/// A picture in both its forms.
+/// A profile picture in both its forms.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Picture {
-    /// Another for each picture an account has had.
+    /// Unique for each picture an account has had.
     pub id: String,
-    /// As it was set: a JPEG.
+    /// The JPEG as it was set.
     pub full: Vec<u8>,
     /// A small JPEG that WhatsApp makes of it.
     pub preview: Vec<u8>,
 }
 
-/// The two forms a picture is asked for in.
+/// The two forms of a profile picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) enum Form {
     Full,
@@ -54,7 +54,7 @@ impl Form {
 }
 
 impl Picture {
-    /// WhatsApp takes JPEGs only.
+    /// Makes a picture from a JPEG, the only format WhatsApp accepts.
     pub(crate) fn of(jpeg: Vec<u8>) -> anyhow::Result<Self> {
         let reader = ImageReader::with_format(Cursor::new(&jpeg), ImageFormat::Jpeg);
         let picture = reader.decode().context("it is no JPEG")?;
@@ -63,7 +63,7 @@ impl Picture {
             .resize_to_fill(PREVIEW, PREVIEW, FilterType::Triangle)
             .to_rgb8();
         small.write_with_encoder(JpegEncoder::new_with_quality(&mut preview, 75))?;
-        // WhatsApp's ids are times, too; two in one moment must differ all the same.
+        // WhatsApp's ids are timestamps, too; two of the same moment must still differ.
         let id = format!("{}{:03}", unix_time_ms(), rand::random_range(0..1000));
         Ok(Self {
             id,
@@ -79,7 +79,7 @@ impl Picture {
         }
     }
 
-    /// Where it is on the media host, in one of its forms.
+    /// Its path on the media host, in one of its forms.
     pub(crate) fn path(&self, form: Form) -> String {
         format!(
             "/v/t61/{}{}.jpg?ccb=11-4&oh=simulated&oe=7fffffff",
@@ -89,7 +89,7 @@ impl Picture {
     }
 }
 
-/// The picture at an address of the media host.
+/// Returns the picture at a path of the media host.
 pub(crate) fn at(server: &Server, name: &str) -> Option<Vec<u8>> {
     let (form, id) = match name.strip_suffix(".jpg")?.split_at_checked(1)? {
         ("f", id) => (Form::Full, id),
@@ -109,7 +109,8 @@ pub(crate) fn at(server: &Server, name: &str) -> Option<Vec<u8>> {
 }
 
 impl Account {
-    /// Its picture, as far as another account may see it, whom it is or is not for.
+    /// Its profile picture as another account may see it; `is_for_them` says whether its audience
+    /// includes that account.
     pub(crate) fn picture_for(&self, other: &Number, is_for_them: bool) -> Shown<'_> {
         let is_own = self.number == *other;
         let is_hidden = self.profile.hides_picture || !is_for_them || self.has_blocked(other);
@@ -122,7 +123,7 @@ impl Account {
     }
 }
 
-/// What somebody gets to see of a picture.
+/// A profile picture as another account sees it.
 pub(crate) enum Shown<'a> {
     Picture(&'a Picture),
     /// There may be one.
@@ -145,7 +146,7 @@ impl Phone {
             .unwrap_or_default()
     }
 
-    /// Shows a picture, a JPEG; its id.
+    /// Sets its profile picture, a JPEG; returns the picture's id.
     pub fn shows_picture(&self, jpeg: Vec<u8>) -> anyhow::Result<String> {
         let picture = Picture::of(jpeg)?;
         let id = picture.id.clone();
@@ -153,19 +154,19 @@ impl Phone {
         Ok(id)
     }
 
-    /// Shows none any more.
+    /// Removes its profile picture.
     pub fn removes_picture(&self) {
         profile::set_picture(&self.server, &self.id(0), None);
     }
 
-    /// Whether its picture is for nobody else to see.
+    /// Sets whether its profile picture is hidden from everybody else.
     pub fn hides_picture(&self, hidden: bool) {
         if let Some(account) = self.server.world.lock().account_mut(&self.number) {
             account.profile.hides_picture = hidden;
         }
     }
 
-    /// Its picture, whichever of the account's devices has set it.
+    /// Its profile picture, whichever of the account's devices has set it.
     pub fn picture(&self) -> Option<Picture> {
         self.server
             .world
@@ -176,14 +177,14 @@ impl Phone {
             .clone()
     }
 
-    /// Blocks somebody, or lets them through again.
+    /// Blocks or unblocks an account.
     pub fn blocks(&self, whom: &str, blocked: bool) -> anyhow::Result<()> {
         let whom = self.resolve(whom)?;
         blocklist::set(&self.server, &self.id(0), &whom, blocked);
         Ok(())
     }
 
-    /// The numbers of those it has blocked, whichever of the account's devices has done it.
+    /// The numbers it has blocked, whichever of the account's devices has done it.
     pub fn blocked(&self) -> Vec<String> {
         let world = self.server.world.lock();
         let blocked = world
@@ -193,7 +194,7 @@ impl Phone {
         blocked.map(ToString::to_string).collect()
     }
 
-    /// The name that others see, as WhatsApp knows it.
+    /// Its push name, as WhatsApp knows it.
     pub fn name(&self) -> String {
         let world = self.server.world.lock();
         world

@@ -1,10 +1,11 @@
-//! What waits for one linked device: stanzas kept until the device says it has them, in order, over any number of connections.
+//! The queue of a linked device: stanzas kept in order, over any number of connections, until the
+//! device confirms them.
 
 use std::collections::VecDeque;
 
 use wacore_binary::{Jid, Node};
 
-/// What a stanza is, in the words a client uses to acknowledge it.
+/// The class of a stanza, in the words of a client's acknowledgement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
     Message,
@@ -20,7 +21,7 @@ struct Entry {
     stanza: Node,
 }
 
-/// How many stanzas of each class wait, for `<offline_preview/>`.
+/// How many stanzas of each class are queued, for `<offline_preview/>`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Backlog {
     pub(crate) messages: usize,
@@ -35,7 +36,8 @@ impl Backlog {
     }
 }
 
-/// The stanzas a device has not confirmed yet, oldest first. Those at the front have gone out on the present connection.
+/// The stanzas a device has not confirmed yet, oldest first. Those at the front have gone out on
+/// the current connection.
 #[derive(Default)]
 pub(crate) struct Queue {
     entries: VecDeque<Entry>,
@@ -56,12 +58,12 @@ impl Queue {
         self.entries.len()
     }
 
-    /// On a new connection everything goes out again.
+    /// Marks all stanzas as unsent, for a new connection.
     pub(crate) fn start_over(&mut self) {
         self.sent = 0;
     }
 
-    /// What has not gone out on this connection.
+    /// Counts the stanzas that have not gone out on this connection.
     pub(crate) fn backlog(&self) -> Backlog {
         let mut backlog = Backlog::default();
         for entry in self.entries.iter().skip(self.sent) {
@@ -75,7 +77,7 @@ impl Queue {
         backlog
     }
 
-    /// The oldest stanzas that have not gone out on this connection; they count as sent from now on.
+    /// Returns the oldest stanzas that have not gone out on this connection and marks them as sent.
     pub(crate) fn send(&mut self, limit: usize) -> Vec<Node> {
         let unsent = self.entries.iter().skip(self.sent).take(limit);
         let stanzas: Vec<Node> = unsent.map(|entry| entry.stanza.clone()).collect();
@@ -83,12 +85,12 @@ impl Queue {
         stanzas
     }
 
-    /// Drops what the device confirmed, and says whether there was such a stanza. What has not gone out cannot be confirmed: it
-    /// is a newer stanza under the same id.
+    /// Drops a confirmed stanza; returns whether there was one. An unsent stanza cannot be
+    /// confirmed: it is a newer one under the same id.
     ///
-    /// `peer` is whom the confirmation names. Identifiers are unique only within a chat, but some clients leave the peer out
-    /// (copies of own messages), and a phone number and a LID may stand for the same person, so the peer only decides
-    /// between stanzas that share an id.
+    /// `peer` is the account that the confirmation names. Ids are unique only within a chat, but
+    /// some clients leave the peer out (copies of own messages), and a phone number and a LID may
+    /// stand for the same person, so the peer only decides between stanzas that share an id.
     pub(crate) fn confirm(&mut self, class: Class, id: &str, peer: Option<&Jid>) -> bool {
         let mut found = None;
         for (index, entry) in self.entries.iter().take(self.sent).enumerate() {

@@ -1,4 +1,5 @@
-//! What a phone finds when one of its devices asks for older messages of a chat, or for one that it could not read.
+//! On-demand history: answers a device that requests older messages of a chat, or one that it could
+//! not read.
 
 use std::sync::Arc;
 
@@ -13,11 +14,12 @@ use crate::phone::Phone;
 use crate::stanza::phone_message;
 use crate::world::{Chat, DeviceId};
 
-/// How many messages are handed out when a device does not say.
+/// The default number of messages in one answer.
 const PAGE: usize = 50;
 
 impl Phone {
-    /// All messages of a chat that the phone has, the oldest first: of before any device was linked, received, and sent.
+    /// All messages of a chat that the phone has, oldest first: history from before any device was
+    /// linked, received, and sent.
     fn kept(&self, chat: &Chat) -> Vec<PastMessage> {
         let told = self.with_handset(|handset| {
             let told = handset
@@ -66,7 +68,7 @@ impl Phone {
         kept
     }
 
-    /// A message, under the number of whoever the chat is with.
+    /// Returns a message, under the number of the person the chat is with.
     pub(crate) fn kept_message(&self, chat: &str, id: &str) -> Option<wa::WebMessageInfo> {
         let of = self.chat(chat).ok()?;
         let message = self
@@ -96,7 +98,8 @@ fn past(id: &str, timestamp: u64, message: &Arc<wa::Message>) -> PastMessage {
     }
 }
 
-/// Hands a device the messages of a chat before the oldest one that it has. `id`: of the message it asked in.
+/// Sends a device the messages of a chat before the oldest one that it has. `id`: the id of its
+/// request.
 pub(crate) fn tell_older(
     phone: &Phone,
     device: &DeviceId,

@@ -1,4 +1,5 @@
-//! A phone's sender keys: with its own it seals a group message once for everybody, with those of others it opens theirs.
+//! Sender keys of a phone: it encrypts a group message once for everybody with its own, and
+//! decrypts others' messages with theirs.
 
 use std::collections::{HashMap, HashSet};
 
@@ -21,12 +22,12 @@ const OWN: &str = "own";
 #[derive(Default)]
 pub(crate) struct SenderKeys {
     records: Records,
-    /// Who has this phone's key of a group.
+    /// Devices that have this phone's key of a group.
     shared: HashMap<String, HashSet<DeviceId>>,
 }
 
 impl SenderKeys {
-    /// Of these devices, those that cannot open what this phone writes to the group.
+    /// Returns those of the given devices that do not have this phone's key of the group.
     pub(crate) fn strangers(&self, group: &str, devices: &[DeviceId]) -> Vec<DeviceId> {
         let known = self.shared.get(group);
         devices
@@ -36,7 +37,7 @@ impl SenderKeys {
             .collect()
     }
 
-    /// A device gets the key now.
+    /// Records that a device gets the key.
     pub(crate) fn share_with(&mut self, group: &str, device: DeviceId) {
         self.shared
             .entry(group.to_owned())
@@ -44,20 +45,21 @@ impl SenderKeys {
             .insert(device);
     }
 
-    /// A device turned out not to have the key.
+    /// Records that a device does not have the key.
     pub(crate) fn unshare(&mut self, group: &str, device: &DeviceId) {
         if let Some(known) = self.shared.get_mut(group) {
             known.remove(device);
         }
     }
 
-    /// Somebody has left the group, and must not be able to open what comes next: the next message is sealed with a new key.
+    /// Discards the own key after a member has left, who must not be able to decrypt later
+    /// messages: the next message is encrypted with a new key.
     pub(crate) fn rotate(&mut self, group: &str) {
         self.shared.remove(group);
         self.records.0.remove(name(group, OWN).cache_key());
     }
 
-    /// What a device needs to open this phone's messages from now on.
+    /// The distribution message that a device needs to decrypt this phone's messages from now on.
     pub(crate) fn distribution(&mut self, group: &str) -> anyhow::Result<Vec<u8>> {
         let mut rng = rand::rng();
         let own = name(group, OWN);
@@ -84,7 +86,7 @@ impl SenderKeys {
         })
     }
 
-    /// Takes another device's key; `sender` is the name its Signal session is kept under.
+    /// Stores another device's key; `sender` is the name its Signal session is kept under.
     pub(crate) fn learn(
         &mut self,
         group: &str,
@@ -117,7 +119,8 @@ impl SenderKeys {
         unpad(opened)
     }
 
-    /// As after a phone was set up anew: what others write to the group cannot be opened until they share their keys again.
+    /// Deletes the keys of others, as on a newly set up phone: their group messages cannot be
+    /// decrypted until they share their keys again.
     pub(crate) fn forget_others(&mut self, group: &str) {
         let own = name(group, OWN).cache_key().to_owned();
         let prefix = format!("{group}:");

@@ -1,4 +1,5 @@
-//! The listener: `ws`, `wss`, the media host and the admin API on one port, and the state they share.
+//! The listener: `ws`, `wss`, the media host and the admin API on one port, and the state they
+//! share.
 
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
@@ -34,7 +35,7 @@ const TLS_HANDSHAKE: u8 = 0x16;
 /// How long a peer may take to show whether it speaks TLS, and to finish the TLS handshake.
 const OPENING: Duration = Duration::from_secs(10);
 
-/// What every connection and every call shares.
+/// The state that all connections and calls share.
 pub(crate) struct Server {
     pub(crate) world: Mutex<World>,
     noise: Mutex<Arc<NoiseIdentity>>,
@@ -42,11 +43,11 @@ pub(crate) struct Server {
     pub(crate) media: MediaStore,
     pub(crate) options: Options,
     pub(crate) address: SocketAddr,
-    /// Rings whenever a phone or the state of a device changes.
+    /// Notified whenever a phone or the state of a device changes.
     pub(crate) changed: tokio::sync::Notify,
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
-    /// What connections died of, if any panicked.
+    /// The messages of panics in connections.
     pub(crate) panics: Mutex<Vec<String>>,
     connections: AtomicU64,
 }
@@ -68,12 +69,12 @@ impl Server {
         })
     }
 
-    /// The key it proves itself with.
+    /// The current Noise identity.
     pub(crate) fn noise(&self) -> Arc<NoiseIdentity> {
         self.noise.lock().clone()
     }
 
-    /// From the next handshake on it has another key.
+    /// Replaces its static key, from the next handshake on.
     pub(crate) fn change_key(&self, fallback: Fallback) -> anyhow::Result<()> {
         let renewed = self.noise().renewed(fallback)?;
         *self.noise.lock() = Arc::new(renewed);
@@ -84,7 +85,8 @@ impl Server {
         self.connections.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Waits until what is looked for is there. Registers for the wake-up before it looks; no lock is held around `look`.
+    /// Waits until `look` finds something. Registers for the wake-up before it looks; no lock is
+    /// held around `look`.
     pub(crate) async fn wait_for<T>(&self, mut look: impl FnMut() -> Option<T>) -> T {
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
@@ -96,7 +98,7 @@ impl Server {
         }
     }
 
-    /// Accepts until the simulator is stopped.
+    /// Accepts connections until the simulator is stopped.
     pub(crate) async fn accept(self: Arc<Self>, listener: TcpListener) {
         let routes = routes(self.clone());
         loop {
@@ -158,7 +160,7 @@ fn routes(server: Arc<Server>) -> Router {
         .with_state(server)
 }
 
-/// Remembers a panic, so that whoever stops the simulator hears of it.
+/// Serves a WebSocket and records a panic, so that stopping the simulator reports it.
 async fn watched(server: Arc<Server>, socket: WebSocket) {
     let panicked = AssertUnwindSafe(connection::run(server.clone(), socket))
         .catch_unwind()

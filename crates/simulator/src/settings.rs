@@ -1,4 +1,5 @@
-//! What a phone's owner does to the list of chats and contacts, which all devices of the account share: archives, pins, mutes, renames.
+//! Chat settings and contacts of a phone, which all devices of the account share: archive, pin,
+//! mute, star, rename.
 
 use serde::Serialize;
 use waproto::buffa::MessageField;
@@ -11,39 +12,39 @@ use crate::appstate::{self, Change, Entry};
 use crate::phone::Phone;
 use crate::world::Chat;
 
-/// The collection that holds the account's push name.
+/// The collection of the account's push name.
 pub(crate) const CRITICAL_BLOCK: &str = "critical_block";
-/// The one of contacts.
+/// The collection of contacts.
 const CRITICAL_UNBLOCK_LOW: &str = "critical_unblock_low";
-/// The one of mutes, stars and deleted chats.
+/// The collection of mutes, stars and deleted chats.
 pub(crate) const REGULAR_HIGH: &str = "regular_high";
-/// The one of archived, pinned and read chats.
+/// The collection of archived, pinned and read chats.
 const REGULAR_LOW: &str = "regular_low";
 
-/// What a phone shows of a chat in the list.
+/// The settings of a chat in a phone's chat list.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ChatSettings {
-    /// Whether it is put away.
+    /// Whether it is archived.
     pub archived: bool,
-    /// Whether it stands on top.
+    /// Whether it is pinned to the top.
     pub pinned: bool,
-    /// Until when it makes no sound, in milliseconds since 1970; -1 for ever.
+    /// The end of its mute, in milliseconds since 1970; -1 for no end.
     pub muted_until: Option<i64>,
     /// Whether it is marked as unread.
     pub unread: bool,
 }
 
-/// Whether a phone hands its new key to its linked devices by itself.
+/// Whether a phone sends its new app-state key to its linked devices by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyShare {
-    /// It shares it with all of them, as phones do.
+    /// It sends it to all of them, as phones do.
     Now,
-    /// They have to ask for it, as when the message that brings it was lost.
+    /// They have to request it, as if the message that brings it was lost.
     OnRequest,
 }
 
 impl Phone {
-    /// Puts a chat away, or takes it back.
+    /// Archives or unarchives a chat.
     pub fn archives(&self, chat: &str, archived: bool) -> anyhow::Result<()> {
         let action = action::ArchiveChatAction {
             archived: Some(archived),
@@ -56,7 +57,7 @@ impl Phone {
         self.sets(REGULAR_LOW, &["archive", &self.address_of(chat)?], 3, value)
     }
 
-    /// Puts a chat on top of the list, or lets it go.
+    /// Pins or unpins a chat.
     pub fn pins_chat(&self, chat: &str, pinned: bool) -> anyhow::Result<()> {
         let action = action::PinAction {
             pinned: Some(pinned),
@@ -68,7 +69,8 @@ impl Phone {
         self.sets(REGULAR_LOW, &["pin_v1", &self.address_of(chat)?], 5, value)
     }
 
-    /// Mutes a chat until then, in milliseconds since 1970, or for ever (-1); `None` lets it sound again.
+    /// Mutes a chat until this time, in milliseconds since 1970, or without an end (-1); `None`
+    /// unmutes it.
     pub fn mutes(&self, chat: &str, until: Option<i64>) -> anyhow::Result<()> {
         let mute_end_timestamp = Some(until.unwrap_or(0));
         let action = action::MuteAction {
@@ -101,7 +103,7 @@ impl Phone {
         )
     }
 
-    /// Puts a star to a message, or takes it away.
+    /// Stars or unstars a message.
     pub fn stars(
         &self,
         chat: &str,
@@ -136,7 +138,7 @@ impl Phone {
         )
     }
 
-    /// Saves somebody under a name.
+    /// Saves a person under a name.
     pub fn names_contact(&self, whom: &str, name: &str) -> anyhow::Result<()> {
         let [number, lid] = self.both_addresses(whom)?;
         let contact = action::ContactAction {
@@ -153,13 +155,13 @@ impl Phone {
         self.sets(CRITICAL_UNBLOCK_LOW, &["contact", &number], 2, value)
     }
 
-    /// Removes somebody from its contacts.
+    /// Removes a person from its contacts.
     pub fn forgets_contact(&self, whom: &str) -> anyhow::Result<()> {
         let [number, _] = self.both_addresses(whom)?;
         self.writes(CRITICAL_UNBLOCK_LOW, &["contact", &number], 2, None)
     }
 
-    /// Removes a chat from the list, with all its messages.
+    /// Deletes a chat from the list, with all its messages.
     pub fn deletes_chat(&self, chat: &str) -> anyhow::Result<()> {
         let action = action::DeleteChatAction {
             message_range: range(),
@@ -176,7 +178,7 @@ impl Phone {
         )
     }
 
-    /// Takes all messages out of a chat, which stays in the list.
+    /// Deletes all messages of a chat, which stays in the list.
     pub fn clears_chat(&self, chat: &str) -> anyhow::Result<()> {
         let action = action::ClearChatAction {
             message_range: range(),
@@ -193,7 +195,7 @@ impl Phone {
         )
     }
 
-    /// Changes the name its messages carry.
+    /// Changes the account's push name.
     pub fn calls_itself(&self, name: &str) -> anyhow::Result<()> {
         if let Some(account) = self.server.world.lock().account_mut(&self.number) {
             account.push_name = name.to_owned();
@@ -202,7 +204,7 @@ impl Phone {
         appstate::write(&self.server, &self.number, CRITICAL_BLOCK, &[change])
     }
 
-    /// Makes a new key for the account's app state; what is written from now on can only be read with it.
+    /// Makes a new app-state key for the account; later entries can only be read with it.
     pub fn renews_app_state_key(&self, share: KeyShare) -> anyhow::Result<()> {
         self.with_handset(|handset| handset.app_state.rotate());
         match share {
@@ -211,7 +213,7 @@ impl Phone {
         }
     }
 
-    /// How the phone shows a chat, whichever of the account's devices made it so.
+    /// The settings of a chat, whichever of the account's devices has made them.
     pub fn chat_settings(&self, chat: &str) -> anyhow::Result<ChatSettings> {
         let low = |action: &str| self.newest(REGULAR_LOW, action, chat);
         let mute = self
@@ -228,7 +230,7 @@ impl Phone {
         })
     }
 
-    /// The name somebody is saved under.
+    /// The saved name of a person.
     pub fn contact_name(&self, whom: &str) -> anyhow::Result<Option<String>> {
         let contact = self.newest(CRITICAL_UNBLOCK_LOW, "contact", whom)?;
         Ok(contact.and_then(|value| value.contact_action.into_option()?.full_name))
@@ -245,8 +247,8 @@ impl Phone {
         })
     }
 
-    /// What the account's devices wrote into a collection or removed from it, the oldest first: the index of each entry, such as
-    /// `["deleteMessageForMe", CHAT, ID, "1", "0"]`.
+    /// The entries that the account's devices wrote to a collection or removed from it, oldest
+    /// first, by index, such as `["deleteMessageForMe", CHAT, ID, "1", "0"]`.
     pub fn app_state(&self, collection: &str) -> anyhow::Result<Vec<Vec<String>>> {
         Ok(self.with_handset(|handset| handset.app_state.written(collection)))
     }
@@ -270,7 +272,7 @@ impl Phone {
         }))
     }
 
-    /// A person by number and by LID; what has one address, twice.
+    /// The addresses of a person by number and by LID; the same address twice for all other chats.
     pub(crate) fn both_addresses(&self, chat: &str) -> anyhow::Result<[String; 2]> {
         let number = match self.chat(chat)? {
             many @ (Chat::Group(_) | Chat::Status | Chat::Newsletter(_)) => {
@@ -319,7 +321,8 @@ impl Phone {
     }
 }
 
-/// The account's name, as its phone writes it first of all: a linked device learns its own push name from it.
+/// The account's push name, as its phone writes it first of all: a linked device learns its own
+/// push name from it.
 pub(crate) fn push_name(name: &str) -> Change {
     let setting = action::PushNameSetting {
         name: Some(name.to_owned()),
@@ -336,7 +339,7 @@ pub(crate) fn push_name(name: &str) -> Change {
     }
 }
 
-/// Up to which message it holds: phones name the newest.
+/// The last message that an action covers: phones name the newest.
 fn range() -> MessageField<action::SyncActionMessageRange> {
     let last_message_timestamp = Some(crate::stanza::unix_time().cast_signed());
     MessageField::some(action::SyncActionMessageRange {

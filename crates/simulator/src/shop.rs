@@ -1,4 +1,4 @@
-//! What businesses offer in their catalogues, and what customers order of it.
+//! Catalogs of businesses, and orders of their products.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use waproto::whatsapp::message::order_message::{OrderStatus, OrderSurface};
 use crate::phone::Phone;
 use crate::world::{Chat, Number};
 
-/// A product in a catalogue.
+/// A product in a catalog.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Offer {
@@ -24,33 +24,33 @@ pub struct Offer {
     /// ISO 4217.
     pub currency: String,
     pub retailer_id: String,
-    /// Its page.
+    /// Its web page.
     pub url: String,
-    /// Where its pictures are.
+    /// URLs of its images.
     pub images: Vec<String>,
-    /// The owner alone sees it.
+    /// Only the owner sees it.
     pub hidden: bool,
 }
 
-/// What all businesses offer, and what was ordered.
+/// The catalogs of all businesses, and all orders.
 #[derive(Default)]
 pub(crate) struct Shops {
     pub(crate) catalogs: BTreeMap<Number, Vec<Offer>>,
     pub(crate) orders: BTreeMap<String, Order>,
 }
 
-/// What a customer has put together.
+/// An order of a customer.
 pub(crate) struct Order {
-    /// Whoever has it may look into the order.
+    /// The token that gives access to the order.
     pub(crate) token: String,
-    /// Each with how many of it.
+    /// Products with their quantities.
     pub(crate) items: Vec<(Offer, u32)>,
-    /// Since 1970, in seconds.
+    /// Seconds since 1970.
     pub(crate) placed: u64,
 }
 
 impl Order {
-    /// In thousandths.
+    /// The total price, in thousandths.
     pub(crate) fn total(&self) -> i64 {
         self.items
             .iter()
@@ -58,23 +58,23 @@ impl Order {
             .sum()
     }
 
-    /// Of the first product; a catalogue has one.
+    /// The currency of the first product; a catalog has only one.
     pub(crate) fn currency(&self) -> &str {
         self.items.first().map_or("", |(offer, _)| &offer.currency)
     }
 }
 
-/// An order as its customer's phone has sent it.
+/// An order that a phone has sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlacedOrder {
-    /// Of the message.
+    /// The id of the message.
     pub message: String,
     pub id: String,
     pub token: String,
 }
 
 impl Phone {
-    /// Fills the account's catalogue; before that it has none, as nobody has who is no business.
+    /// Fills the account's catalog; an account that is no business has none.
     pub fn offers(&self, products: Vec<Offer>) {
         self.server
             .world
@@ -84,7 +84,7 @@ impl Phone {
             .insert(self.number.clone(), products);
     }
 
-    /// Orders products of a business by their ids, so many of each.
+    /// Orders products of a business by their ids, with quantities.
     pub fn orders(
         &self,
         seller: &str,

@@ -1,4 +1,5 @@
-//! A phone's Signal keys and sessions, in memory, and the two operations on them: encrypt for a device, decrypt from one.
+//! A phone's Signal keys and sessions, in memory, and the two operations on them: encrypt for a
+//! device, decrypt from one.
 
 use std::collections::HashMap;
 
@@ -83,7 +84,7 @@ impl Signal {
             .contains_key(address(user, device).as_str())
     }
 
-    /// Opens a new session with a device from its bundle; an older session with it is kept aside by the ratchet.
+    /// Opens a new session with a device from its bundle; the ratchet archives an older session.
     pub(crate) fn start_session(
         &mut self,
         user: &str,
@@ -181,7 +182,8 @@ impl Signal {
     }
 }
 
-/// The stores below are memory, so the library's futures are ready at the first poll.
+/// Runs a future of the Signal library. The stores below are in memory, so it is ready at the first
+/// poll.
 pub(crate) fn at_once<T>(future: impl Future<Output = SignalResult<T>>) -> SignalResult<T> {
     future
         .now_or_never()
@@ -192,7 +194,7 @@ fn address(user: &str, device: u16) -> ProtocolAddress {
     ProtocolAddress::new(user, DeviceId::from(u32::from(device)))
 }
 
-/// What a session with a device is kept under.
+/// The name that the session with a device is kept under.
 pub(crate) fn session_name(user: &str, device: u16) -> String {
     address(user, device).as_str().to_owned()
 }
@@ -375,7 +377,7 @@ mod tests {
     use super::*;
 
     impl Signal {
-        /// A copy of its sessions, as a backup has it.
+        /// Copies the sessions, as a backup does.
         pub(crate) fn sessions_as_they_are(&self) -> HashMap<String, SessionRecord> {
             self.sessions.records.clone()
         }
@@ -396,7 +398,7 @@ mod tests {
         alice.start_session("bob", 0, &bob.own_bundle()).unwrap();
         assert_eq!(talk(&mut alice, &mut bob, b"one"), b"one");
         assert_eq!(talk(&mut alice, &mut bob, b"two"), b"two");
-        // Once Bob has answered, a message is a ratchet step whose every byte is authenticated.
+        // Once Bob has answered, every byte of a message is authenticated.
         let answer = bob.encrypt("alice", 0, b"three").unwrap();
         for index in 0..answer.bytes.len() {
             let mut changed = answer.bytes.clone();

@@ -1,4 +1,4 @@
-//! What phones show of each other beside messages: who is there, and who types.
+//! Presence, typing and calls of phones.
 
 use serde::{Deserialize, Serialize};
 use wacore_binary::Node;
@@ -9,15 +9,15 @@ use crate::stanza::call::Call;
 use crate::stanza::signals;
 use crate::world::Chat;
 
-/// What somebody does in a chat just now.
+/// The activity of a person in a chat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Typing {
     /// They write.
     Composing,
-    /// They speak into the phone.
+    /// They record a voice note.
     Recording,
-    /// They do it no more.
+    /// They have stopped.
     Paused,
 }
 
@@ -35,45 +35,45 @@ impl Typing {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum PhoneSignal {
-    /// Somebody types in a chat; all addresses are by number.
+    /// A person types in a chat; all addresses are by number.
     Typing {
         /// The other side of the conversation, or the group.
         chat: String,
-        /// Who.
+        /// The person.
         from: String,
-        /// What they do.
+        /// The activity.
         state: Typing,
     },
-    /// Somebody this phone watches came or went.
+    /// A person this phone watches came or went.
     Presence {
-        /// Who.
+        /// The person.
         from: String,
-        /// Whether they are there.
+        /// Whether they are online.
         available: bool,
     },
-    /// A call of this phone's was turned away.
+    /// A call from this phone was rejected.
     Rejected {
-        /// The call.
+        /// The id of the call.
         call: String,
-        /// By whom.
+        /// The account that rejected it.
         by: String,
     },
 }
 
 impl Phone {
-    /// Shows others in a chat what its owner does there.
+    /// Shows others in a chat its owner's activity there.
     pub fn types(&self, chat: &str, state: Typing) -> anyhow::Result<()> {
         let (chat, addressing) = (self.chat(chat)?, self.addressing());
         signals::types(&self.server, &self.id(0), &chat, state, addressing);
         Ok(())
     }
 
-    /// Its owner opens WhatsApp, or puts it away.
+    /// Sets whether its owner has WhatsApp open.
     pub fn is_there(&self, available: bool) {
         signals::set(&self.server, &self.id(0), available);
     }
 
-    /// Wants to be told when somebody comes and goes; the first word comes at once.
+    /// Subscribes to a person's presence; the first notification comes at once.
     pub fn watches(&self, whom: &str) -> anyhow::Result<()> {
         let Chat::Person(number) = self.chat(whom)? else {
             anyhow::bail!("{whom:?} is no person")
@@ -97,7 +97,7 @@ impl Phone {
         Ok(())
     }
 
-    /// Calls somebody; returns the call's id. It rings until it is taken back or turned away.
+    /// Calls a person; returns the call's id. It rings until it is ended or rejected.
     pub fn calls(&self, whom: &str, video: bool) -> anyhow::Result<String> {
         let Chat::Person(callee) = self.chat(whom)? else {
             anyhow::bail!("{whom:?} is no person")
@@ -112,7 +112,7 @@ impl Phone {
         Ok(id)
     }
 
-    /// Takes a call back that nobody has answered.
+    /// Ends a call that nobody has answered.
     pub fn hangs_up(&self, whom: &str, call: &str) -> anyhow::Result<()> {
         let Chat::Person(callee) = self.chat(whom)? else {
             anyhow::bail!("{whom:?} is no person")
@@ -126,7 +126,7 @@ impl Phone {
         Ok(())
     }
 
-    /// What it showed so far, oldest first.
+    /// The presence, typing and calls it showed so far, oldest first.
     pub fn signals(&self) -> Vec<PhoneSignal> {
         self.with_handset(|handset| handset.signals.iter().cloned().collect())
     }

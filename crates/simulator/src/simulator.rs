@@ -22,7 +22,7 @@ use crate::world::{Account, Number, UnknownRequest, World};
 /// How long connections may take to end when the simulator stops.
 const STOPPING: Duration = Duration::from_secs(10);
 
-/// Which address phones use for each other.
+/// The addresses that phones use for each other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Addressing {
     /// Phone numbers, `…@s.whatsapp.net`.
@@ -33,7 +33,7 @@ pub enum Addressing {
 }
 
 impl Addressing {
-    /// How an address that is on the wire is written.
+    /// The addressing of an address on the wire.
     pub(crate) fn of(jid: &Jid) -> Self {
         if jid.is_lid() {
             Self::Lid
@@ -50,20 +50,22 @@ impl Addressing {
     }
 }
 
-/// How a simulator is set up.
+/// The options of a simulator.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Where to listen. Port 0 takes a free one; only loopback addresses are accepted.
     pub listen: SocketAddr,
-    /// How long the references of one QR session hold: 60 s for the first and 20 s for each of the other five.
+    /// How long the references of one QR session are valid: 60 s for the first and 20 s for each of
+    /// the other five.
     pub qr_lifetime: Duration,
-    /// Which address phones use.
+    /// The addresses that phones use.
     pub addressing: Addressing,
     /// One signature, key or HMAC made wrong, to see whether a client checks it.
     pub corruption: Option<Corruption>,
-    /// How many messages, receipts and failures each phone keeps; older ones are forgotten.
+    /// How many messages, receipts and failures each phone stores; older ones are dropped.
     pub kept: usize,
-    /// Where to write the CA's PEM; a file in the system's temporary folder otherwise, removed at the end.
+    /// Where to write the CA's PEM; a file in the system's temporary folder otherwise, removed at
+    /// the end.
     pub ca_pem_file: Option<PathBuf>,
 }
 
@@ -111,7 +113,7 @@ impl Simulator {
         })
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     pub fn address(&self) -> SocketAddr {
         self.server.address
     }
@@ -136,27 +138,28 @@ impl Simulator {
         &self.server.tls.ca_pem
     }
 
-    /// The same in a file.
+    /// The path of the file with the CA's PEM.
     pub fn ca_pem_file(&self) -> &Path {
         &self.ca_pem_file
     }
 
-    /// The root of the Noise certificate chain, 64 hexadecimal digits: what a strict client verifies against.
+    /// The root of the Noise certificate chain, 64 hexadecimal digits: a strict client verifies
+    /// against it.
     pub fn noise_root_public_key_hex(&self) -> String {
         hex::encode(self.server.noise().root_public_key())
     }
 
-    /// A new account with this name, and a number and a LID of its own.
+    /// Creates an account with this name, and with a number and a LID of its own.
     pub fn phone(&self, name: &str) -> anyhow::Result<Phone> {
         add_phone(&self.server, name, None)
     }
 
-    /// A new account with this name and number (7 to 15 digits).
+    /// Creates an account with this name and number (7 to 15 digits).
     pub fn phone_with_number(&self, name: &str, number: &str) -> anyhow::Result<Phone> {
         add_phone(&self.server, name, Some(number))
     }
 
-    /// How often a file of the media host was asked for.
+    /// The number of download requests to the media host.
     pub fn downloads(&self) -> usize {
         self.server
             .media
@@ -164,7 +167,7 @@ impl Simulator {
             .load(std::sync::atomic::Ordering::Relaxed)
     }
 
-    /// How many bytes of uploads came to the media host over HTTP.
+    /// The number of bytes uploaded to the media host over HTTP.
     pub fn uploaded_bytes(&self) -> usize {
         self.server
             .media
@@ -172,26 +175,26 @@ impl Simulator {
             .load(std::sync::atomic::Ordering::Relaxed)
     }
 
-    /// What can be made to go wrong.
+    /// The faults that a test can switch on.
     pub fn faults(&self) -> Faults {
         Faults {
             server: self.server.clone(),
         }
     }
 
-    /// How many WebSockets were refused because of [`Faults::refuse_connections`].
+    /// The number of WebSockets refused because of [`Faults::refuse_connections`].
     pub fn refused_connections(&self) -> u64 {
         self.server.world.lock().refused
     }
 
-    /// Requests that were refused because the simulator does not know them.
+    /// The requests that were refused because the simulator does not know them.
     pub fn unknown_requests(&self) -> Vec<UnknownRequest> {
         self.server.world.lock().unknown_requests()
     }
 
-    /// Stops, waits for every connection to end, and fails on leftovers: requests that were not understood, panics, messages
-    /// that a phone could not read, and keys that were used twice, unless a test has looked at them with [`Phone::failures`] and
-    /// [`Phone::reused_keys`].
+    /// Stops, waits for every connection to end, and fails on leftovers: unknown requests, panics,
+    /// messages that a phone could not read, and keys that were used twice, unless a test has
+    /// looked at them with [`Phone::failures`] and [`Phone::reused_keys`].
     pub async fn finish(self) -> anyhow::Result<()> {
         self.server.stop.cancel();
         self.server.tasks.close();
@@ -234,14 +237,14 @@ impl Simulator {
 impl Drop for Simulator {
     fn drop(&mut self) {
         self.server.stop.cancel();
-        // Whoever named the file keeps it.
+        // A caller that named the file keeps it.
         if self.server.options.ca_pem_file.is_none() {
             let _ = std::fs::remove_file(&self.ca_pem_file);
         }
     }
 }
 
-/// Makes an account; without a number it gets the next free one.
+/// Creates an account; without a number it gets the next free one.
 pub(crate) fn add_phone(
     server: &Arc<Server>,
     name: &str,

@@ -1,4 +1,4 @@
-//! What a phone's owner posts for a day.
+//! Statuses: 24-hour posts of a phone, and reactions and answers to them.
 
 use waproto::buffa::MessageField;
 use waproto::whatsapp as wa;
@@ -10,7 +10,8 @@ use crate::stanza::{phone_message, status};
 use crate::world::{Chat, Number};
 
 impl Phone {
-    /// Posts a status that these people see; `kind` is the stanza's type (`text`, `media`). Returns its id.
+    /// Posts a status for these people; `kind` is the stanza's type (`text`, `media`). Returns its
+    /// id.
     pub fn posts(
         &self,
         audience: &[&Self],
@@ -23,7 +24,8 @@ impl Phone {
         Ok(id)
     }
 
-    /// Puts an emoji to somebody's status; an empty one takes it back. Returns the id of the message that says so.
+    /// Reacts to a status with an emoji; an empty emoji removes the reaction. Returns the id of the
+    /// reaction.
     pub fn reacts_to_status(
         &self,
         author: &Self,
@@ -58,7 +60,7 @@ impl Phone {
         Ok(id)
     }
 
-    /// Answers somebody's status, in the chat with them; returns the message's id.
+    /// Answers a status, in the chat with its author; returns the message's id.
     pub fn answers_status(
         &self,
         author: &Self,
@@ -89,7 +91,7 @@ impl Phone {
         self.sends(&author.jid(), "text", message)
     }
 
-    /// Takes a status of its own back from those who saw it; returns the id of the message that says so.
+    /// Deletes one of its own statuses for its audience; returns the id of the deletion.
     pub fn takes_back(&self, audience: &[&Self], status_id: &str) -> anyhow::Result<String> {
         let key = wa::MessageKey {
             remote_jid: Some(Chat::Status.to_string()),

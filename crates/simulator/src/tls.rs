@@ -1,4 +1,5 @@
-//! The certificate authority the simulator makes for itself, and the TLS configuration signed by it.
+//! The certificate authority the simulator makes for itself, and the TLS configuration signed by
+//! it.
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
-/// TLS for `wss` and the media host: an acceptor, and the PEM of the CA that clients are to trust.
+/// TLS for `wss` and the media host: an acceptor, and the PEM of the CA for clients to trust.
 pub(crate) struct Tls {
     pub(crate) acceptor: TlsAcceptor,
     pub(crate) ca_pem: String,

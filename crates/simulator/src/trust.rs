@@ -1,4 +1,5 @@
-//! Whom accounts trust: the tokens they give those they write to, what a token opens, and accounts that WhatsApp keeps from writing to others.
+//! Trust between accounts: the tokens they give each other, the access a token grants, and
+//! restricted accounts.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -17,33 +18,35 @@ use crate::settings::REGULAR_HIGH;
 use crate::stanza::{timelock, trust, unix_time};
 use crate::world::{Account, Number, World};
 
-/// How many bytes a token has.
+/// The length of a token, in bytes.
 const TOKEN: usize = 20;
-/// Where tokens are renewed, each time of so many seconds counts as one, and they open something in so many of them.
+/// The default validity of tokens: time is divided into spans of this many seconds, and a token is
+/// valid for this many spans.
 const SPAN: u64 = 604_800;
 const SPANS: u64 = 4;
-/// The properties that say otherwise: for those who hold tokens, and for those who give them.
+/// Properties that override the validity: for the holders of tokens, and for the givers.
 const HELD_SPAN: u32 = 865;
 const HELD_SPANS: u32 = 909;
 const GIVEN_SPAN: u32 = 996;
-/// The properties by which clients put tokens on what they send, and learn the salt of their account's own tokens.
+/// Properties by which clients attach tokens to their requests, and learn the salt of their
+/// account's own tokens.
 const SWITCHES: [(u32, &str); 11] = [
-    // On messages, on questions for pictures, on new groups and their new members.
+    // On messages, on requests for profile pictures, on new groups and their new members.
     (10_518, "1"),
     (9_666, "1"),
     (11_261, "1"),
     (11_262, "1"),
-    // They are given to LIDs.
+    // Tokens are given to LIDs.
     (14_303, "1"),
     (HELD_SPAN, "604800"),
     (GIVEN_SPAN, "604800"),
     (HELD_SPANS, "4"),
     (997, "4"),
-    // Where there is none, clients make one of the salt.
+    // Without a token, clients derive one from the salt.
     (24_941, "1"),
     (MAKES_SALT, "1"),
 ];
-/// The phone chooses a salt; it comes with the history, and with the app state.
+/// The phone chooses a salt; it comes with history sync, and with the app state.
 const MAKES_SALT: u32 = 24_915;
 const SALT_IN_HISTORY: u32 = 25_189;
 const SALT_IN_APP_STATE: u32 = 25_253;
@@ -55,30 +58,31 @@ pub enum Restriction {
     /// It may write to everybody.
     #[default]
     None,
-    /// Messages to somebody who has given the account no token must show that its phone knows the client (`<cstoken>`); others are refused
-    /// with 463.
+    /// A message to a person who has given the account no token must prove that its phone knows the
+    /// client (`<cstoken>`); others are refused with 463.
     Unproven,
-    /// Until then, in seconds since 1970, it starts no new chats: a message without the token of whom it is for is refused with 463.
+    /// Until this time the account starts no new chats: a message without the recipient's token is
+    /// refused with 463.
     NewChats {
-        /// When it ends by itself.
+        /// When it ends by itself, in seconds since 1970.
         until: u64,
     },
 }
 
-/// Who gets to see something of an account.
+/// The accounts that may see something of an account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Audience {
-    /// Whoever asks.
+    /// Everybody.
     #[default]
     Everybody,
-    /// Whoever shows a token that the account gave them.
+    /// Accounts that show a token that the account gave them.
     Trusted,
-    /// Nobody but its own devices.
+    /// Only its own devices.
     Nobody,
 }
 
-/// How an account stands with others.
+/// The trust settings of an account.
 #[derive(Default)]
 pub(crate) struct Trust {
     restriction: Restriction,
@@ -86,11 +90,12 @@ pub(crate) struct Trust {
     presence: Audience,
     /// Its phone gives no tokens by itself.
     withholds_tokens: bool,
-    /// How many messages of its devices were refused because the account may not begin to write.
+    /// How many messages of its devices were refused because the account may not start chats.
     refused: u64,
-    /// Feature switches that are other than everybody's, by their codes.
+    /// Feature properties that differ from the defaults, by their codes.
     properties: BTreeMap<u32, String>,
-    /// What its devices make tokens of for those who gave them none. Its phone chooses it when it links its first device.
+    /// Its devices derive tokens from it for people who gave them none. Its phone chooses it when
+    /// it links its first device.
     pub(crate) salt: Option<[u8; 32]>,
 }
 
@@ -98,21 +103,22 @@ pub(crate) struct Trust {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Token {
     pub(crate) bytes: Vec<u8>,
-    /// When it was given last, in seconds since 1970.
+    /// When it was last given, in seconds since 1970.
     pub(crate) given: u64,
 }
 
-/// All tokens, by who gave them to whom; the newest is the last.
+/// All tokens, by giver and holder; the newest is the last.
 #[derive(Default)]
 pub(crate) struct Tokens(HashMap<(Number, Number), Vec<Token>>);
 
 impl Tokens {
-    /// The newest token that somebody was given.
+    /// The newest token that `giver` gave `holder`.
     pub(crate) fn newest(&self, giver: &Number, holder: &Number) -> Option<&Token> {
         self.0.get(&(giver.clone(), holder.clone()))?.last()
     }
 
-    /// The token of this time; the one there is, if it is of the same span or of a later one.
+    /// Gives the token of the span of `now`; the existing one, if it is of the same span or of a
+    /// later one.
     fn give(&mut self, giver: &Number, holder: &Number, now: u64, span: u64) -> Token {
         let given = self.0.entry((giver.clone(), holder.clone())).or_default();
         match given
@@ -136,7 +142,7 @@ impl Tokens {
 }
 
 impl Account {
-    /// A feature switch of this account, where there is one that holds a number.
+    /// A numeric feature property of this account, at least 1.
     fn number_of(&self, property: u32, default: u64) -> u64 {
         let own = self
             .trust
@@ -153,12 +159,12 @@ impl Account {
             .is_none_or(|value| value == "1")
     }
 
-    /// Whether the account's phone puts the salt into what it tells of the past.
+    /// Whether the account's phone includes the salt in history sync.
     pub(crate) fn tells_salt_in_history(&self) -> bool {
         self.has_switched_on(SALT_IN_HISTORY)
     }
 
-    /// The feature switches of the account that are about trust, or that a test has set.
+    /// The feature properties of the account that are about trust, or that a test has set.
     pub(crate) fn properties(&self) -> BTreeMap<u32, String> {
         let salts = [(SALT_IN_HISTORY, "1"), (SALT_IN_APP_STATE, "1")];
         let all = SWITCHES
@@ -170,7 +176,7 @@ impl Account {
         properties
     }
 
-    /// What the account may do at the moment.
+    /// The current restriction of the account.
     pub(crate) fn restriction(&self) -> Restriction {
         match self.trust.restriction {
             Restriction::NewChats { until } if until <= unix_time() => Restriction::None,
@@ -178,7 +184,7 @@ impl Account {
         }
     }
 
-    /// What one of its devices shows to somebody who gave the account no token.
+    /// The token that its devices derive for a recipient who gave the account none.
     fn own_token(&self, other: &Account) -> Option<Vec<u8>> {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.trust.salt?).ok()?;
         mac.update(format!("{}@lid", other.lid).as_bytes());
@@ -187,14 +193,14 @@ impl Account {
 }
 
 impl World {
-    /// An account gives another one the token of this time.
+    /// Gives the token of this time from one account to another.
     pub(crate) fn give_token(&mut self, giver: &Number, holder: &Number, at: u64) -> Option<Token> {
         self.account(holder)?;
         let span = self.account(giver)?.number_of(GIVEN_SPAN, SPAN);
         Some(self.tokens.give(giver, holder, at.min(unix_time()), span))
     }
 
-    /// Whether it is time for somebody to give a token, again.
+    /// Whether an account is due to give a token, first or again.
     pub(crate) fn owes_token(&self, giver: &Number, holder: &Number) -> bool {
         let Some(account) = self
             .account(giver)
@@ -207,7 +213,7 @@ impl World {
         giver != holder && newest.is_none_or(|token| token.given / span < unix_time() / span)
     }
 
-    /// The newest token somebody was given, if it still opens something.
+    /// The newest token that `giver` gave `holder`, if it is still valid.
     pub(crate) fn held_token(&self, giver: &Number, holder: &Number) -> Option<&Token> {
         let token = self.tokens.newest(giver, holder)?;
         self.is_of_this_time(holder, token).then_some(token)
@@ -224,7 +230,7 @@ impl World {
         token.given >= (unix_time() / span).saturating_sub(spans - 1) * span
     }
 
-    /// Whether these bytes are a token that `giver` gave `holder`.
+    /// Whether these bytes are a valid token that `giver` gave `holder`.
     fn is_token(&self, giver: &Number, holder: &Number, shown: Option<&[u8]>) -> bool {
         let given = self.tokens.0.get(&(giver.clone(), holder.clone()));
         let is_meant = |token: &&Token| Some(&*token.bytes) == shown;
@@ -233,7 +239,7 @@ impl World {
             .is_some_and(|token| self.is_of_this_time(holder, token))
     }
 
-    /// Whether somebody may see something of an account that is for this audience, with the token they show.
+    /// Whether an account belongs to the audience of another, with the token it shows.
     fn is_in(
         &self,
         audience: Audience,
@@ -249,7 +255,7 @@ impl World {
             }
     }
 
-    /// Whether somebody may see an account's picture.
+    /// Whether an account may see another's profile picture.
     pub(crate) fn may_see_picture(
         &self,
         account: &Number,
@@ -260,7 +266,7 @@ impl World {
             .is_some_and(|it| self.is_in(it.trust.picture, account, other, shown))
     }
 
-    /// Whether somebody may see when an account's owner is there.
+    /// Whether an account may see another's presence.
     pub(crate) fn may_see_presence(
         &self,
         account: &Number,
@@ -271,7 +277,8 @@ impl World {
             .is_some_and(|it| self.is_in(it.trust.presence, account, other, shown))
     }
 
-    /// Whether an account may write to somebody, with the tokens that stand on its message: the recipient's, and one of its own making.
+    /// Whether an account may write to another, with the tokens on its message: the recipient's,
+    /// and one of its own making.
     pub(crate) fn may_write(
         &self,
         from: &Number,
@@ -291,14 +298,15 @@ impl World {
         }
     }
 
-    /// One of its devices has heard that it may not.
+    /// Counts a message of the account's devices that was refused.
     pub(crate) fn count_refusal(&mut self, of: &Number) {
         if let Some(account) = self.account_mut(of) {
             account.trust.refused += 1;
         }
     }
 
-    /// The same of its phone, which has every token that the account was given.
+    /// Whether an account may write to another from its phone, which has every token that the
+    /// account was given.
     pub(crate) fn may_write_from_phone(&self, from: &Number, to: &Number) -> bool {
         let (Some(sender), Some(recipient)) = (self.account(from), self.account(to)) else {
             return true;
@@ -314,13 +322,13 @@ impl World {
 }
 
 impl Phone {
-    /// From now on WhatsApp restricts the account so, and tells its devices.
+    /// Restricts the account from now on, and notifies its devices.
     pub fn is_restricted(&self, restriction: Restriction) {
         self.with_trust(|trust| trust.restriction = restriction);
         timelock::tell(&self.server, &self.number);
     }
 
-    /// What the account may do at the moment.
+    /// The current restriction of the account.
     pub fn restriction(&self) -> Restriction {
         self.server
             .world
@@ -330,17 +338,18 @@ impl Phone {
             .unwrap_or_default()
     }
 
-    /// Shows its picture to these.
+    /// Sets the audience of its profile picture.
     pub fn shows_picture_to(&self, audience: Audience) {
         self.with_trust(|trust| trust.picture = audience);
     }
 
-    /// From now on the phone gives whoever it writes to a token, as phones do, or only those whom it is told to.
+    /// Sets whether the phone gives tokens to its recipients by itself, as phones do, or only when
+    /// a test asks it to.
     pub fn gives_tokens(&self, by_itself: bool) {
         self.with_trust(|trust| trust.withholds_tokens = !by_itself);
     }
 
-    /// Gives somebody the token of this time.
+    /// Gives an account the token of this time.
     pub fn gives_token_to(&self, whom: &str) -> anyhow::Result<()> {
         trust::give(&self.server, &self.id(0), &self.resolve(whom)?, unix_time());
         Ok(())
@@ -355,12 +364,13 @@ impl Phone {
             .map_or(0, |account| account.trust.refused)
     }
 
-    /// Lets these know when its owner is there.
+    /// Sets the audience of its presence.
     pub fn shows_presence_to(&self, audience: Audience) {
         self.with_trust(|trust| trust.presence = audience);
     }
 
-    /// The account's devices are told that a feature switch has this value, the next time they ask; `None`: as for everybody.
+    /// Sets a feature property, which the account's devices get with their next query; `None`
+    /// restores the default.
     pub fn has_property(&self, code: u32, value: Option<&str>) {
         self.with_trust(|trust| match value {
             Some(value) => drop(trust.properties.insert(code, value.to_owned())),
@@ -368,7 +378,7 @@ impl Phone {
         });
     }
 
-    /// The newest token that somebody has given this account, whichever of their devices did it.
+    /// The newest token that a person has given this account, from whichever of their devices.
     pub fn token_from(&self, whom: &str) -> anyhow::Result<Option<Vec<u8>>> {
         let giver = self.resolve(whom)?;
         let world = self.server.world.lock();
@@ -378,7 +388,7 @@ impl Phone {
             .map(|token| token.bytes.clone()))
     }
 
-    /// What the account's devices make tokens of for those who gave them none, once it has linked one.
+    /// The salt from which the account's devices derive tokens, once it has linked one.
     pub fn token_salt(&self) -> Option<[u8; 32]> {
         self.server.world.lock().account(&self.number)?.trust.salt
     }
@@ -390,7 +400,8 @@ impl Phone {
     }
 }
 
-/// The phone chooses what the account's devices make tokens of, and writes it where they read it, once.
+/// Lets the phone choose the account's token salt, once, and writes it to the app state if its
+/// devices read it there.
 pub(crate) fn settle_salt(server: &Server, number: &Number) -> anyhow::Result<()> {
     let (salt, is_written) = {
         let mut world = server.world.lock();

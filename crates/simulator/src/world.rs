@@ -1,5 +1,6 @@
-//! Everything the simulated WhatsApp knows: accounts, their devices, who is pairing, and what could not be answered. Plain data
-//! behind one lock; no locks, sockets or cryptography in here.
+//! The state of the simulated WhatsApp: accounts, their devices, pairing clients, and unknown
+//! requests. Data behind one lock; no sockets and no encryption in here, but each account holds its
+//! phone behind a lock of its own, and its identity key.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -27,7 +28,7 @@ use crate::stanza::StreamEnd;
 use crate::stanza::signals::Presences;
 use crate::trust::{Tokens, Trust};
 
-/// A phone number in digits, without `+`: what an account is known by.
+/// A phone number in digits, without `+`: the identifier of an account.
 pub(crate) type Number = Arc<str>;
 
 /// A device of an account; 0 is the phone itself.
@@ -37,18 +38,19 @@ pub(crate) struct DeviceId {
     pub(crate) device: u16,
 }
 
-/// Where a message belongs.
+/// The chat a message belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Chat {
     Person(Number),
     Group(GroupId),
-    /// Where statuses are posted.
+    /// The chat of statuses.
     Status,
     Newsletter(NewsletterId),
 }
 
 impl std::fmt::Display for Chat {
-    /// As a test reads it: `…@s.whatsapp.net`, `…@g.us`, `…@newsletter` or `status@broadcast`.
+    /// Formats the address as a test reads it: `…@s.whatsapp.net`, `…@g.us`, `…@newsletter` or
+    /// `status@broadcast`.
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Person(number) => write!(formatter, "{number}@s.whatsapp.net"),
@@ -67,24 +69,24 @@ pub(crate) struct Account {
     pub(crate) push_name: String,
     pub(crate) handset: Arc<Mutex<Handset>>,
     pub(crate) identity_key: [u8; 32],
-    /// The account's identity: what the phone signs the list of its devices with.
+    /// The account's identity, with which the phone signs the list of its devices.
     pub(crate) signer: IdentityKeyPair,
     pub(crate) devices: BTreeMap<u16, Device>,
     pub(crate) last_device: u16,
     pub(crate) profile: Profile,
     pub(crate) privacy: Privacy,
-    /// Whom it wants to hear nothing of.
+    /// Accounts it has blocked.
     pub(crate) blocked: BTreeSet<Number>,
     /// How the account addresses others and is addressed in chats of two.
     pub(crate) addressing: Addressing,
     /// Since when, in seconds since 1970.
     pub(crate) addressed_since: u64,
-    /// Whether WhatsApp keeps its number to itself where it is addressed by LID.
+    /// Whether WhatsApp hides its number where it is addressed by LID.
     pub(crate) hides_number: bool,
     pub(crate) app_state: Collections,
-    /// What it has settled for itself.
+    /// Its preferences.
     pub(crate) preferences: Preferences,
-    /// How it stands with others.
+    /// Its trust settings.
     pub(crate) trust: Trust,
     /// Accounts it has exchanged messages with: they keep a list of its devices.
     pub(crate) peers: BTreeSet<Number>,
@@ -101,7 +103,8 @@ impl Account {
         }
     }
 
-    /// What phones keep their Signal sessions with it under: one for each of its addresses, as whoever uses both may have two.
+    /// The name under which phones keep their Signal sessions with it: one for each of its
+    /// addresses, as a client that uses both may have two.
     pub(crate) fn session_user(&self, addressing: Addressing) -> &str {
         match addressing {
             Addressing::PhoneNumber => &self.number,
@@ -114,7 +117,7 @@ impl Account {
         self.addressing == Addressing::Lid
     }
 
-    /// Whether it wants to hear nothing of somebody.
+    /// Whether it has blocked another account.
     pub(crate) fn has_blocked(&self, other: &Number) -> bool {
         self.blocked.contains(other)
     }
@@ -136,13 +139,13 @@ impl Account {
         .chain(self.linked())
     }
 
-    /// The linked devices but this one.
+    /// The linked devices except this one.
     pub(crate) fn others(&self, than: u16) -> Vec<DeviceId> {
         self.linked().filter(|id| id.device != than).collect()
     }
 }
 
-/// What a client that wants to be linked said of itself.
+/// The registration data of a client that wants to be linked.
 #[derive(Clone)]
 pub(crate) struct Registration {
     pub(crate) noise_key: [u8; 32],
@@ -150,14 +153,14 @@ pub(crate) struct Registration {
     pub(crate) registration_id: u32,
     pub(crate) identity_key: Vec<u8>,
     pub(crate) signed_prekey: SignedPreKey,
-    /// Whether the first part of the history may come in the message that tells of it.
+    /// Whether the first history-sync chunk may come inline in the message that announces it.
     pub(crate) takes_inline_history: bool,
 }
 
 /// Why a scan or a code did not link a device.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum PairingError {
-    /// The QR text has not the form `ref,noise key,identity key,secret[,client type]`.
+    /// The QR text does not have the form `ref,noise key,identity key,secret[,client type]`.
     #[error("this is no WhatsApp pairing QR: {0}")]
     NotAQr(String),
     /// The reference is unknown or has expired.
@@ -166,15 +169,15 @@ pub enum PairingError {
     /// The keys in the QR are not those the client registered with.
     #[error("the keys in the QR are not those of the client that is waiting")]
     KeyMismatch,
-    /// The code that was typed does not match the one the client shows.
+    /// The typed code does not match the one the client shows.
     #[error("the link code is wrong")]
     WrongCode,
-    /// The client refused what the phone sent.
+    /// The client refused pair-success.
     #[error("the client refused the pairing: {code} {text}")]
     Refused {
         /// The code the client answered with, such as 401.
         code: u16,
-        /// Its words, such as `hmac-mismatch`.
+        /// The client's error text, such as `hmac-mismatch`.
         text: String,
     },
     /// The client's own signature on its device identity is wrong.
@@ -215,7 +218,7 @@ pub(crate) struct Candidate {
 /// A request the simulator does not know; it was answered with an error at once.
 #[derive(Clone, Debug, Serialize, PartialEq, Eq)]
 pub struct UnknownRequest {
-    /// What it was, e.g. `iq get w:xyz <query>`.
+    /// Its shape, e.g. `iq get w:xyz <query>`.
     pub request: String,
     /// How often it came.
     pub count: u64,
@@ -226,8 +229,8 @@ pub struct UnknownRequest {
 pub(crate) struct World {
     accounts: BTreeMap<Number, Account>,
     numbers_by_lid: HashMap<Arc<str>, Number>,
-    /// Other numbers that people write for one, and that WhatsApp understands when it is asked for them: with Brazil's ninth digit and
-    /// without it. Nobody is there.
+    /// Other numbers that WhatsApp resolves to an account in queries: with Brazil's ninth digit and
+    /// without it. Messages to them reach nobody.
     aliases: HashMap<String, Number>,
     devices_by_noise_key: HashMap<[u8; 32], DeviceId>,
     pub(crate) groups: BTreeMap<GroupId, Group>,
@@ -259,7 +262,7 @@ impl World {
         self.aliases.insert(alias.to_owned(), number.clone());
     }
 
-    /// Whom a number is understood as, when it is another's.
+    /// The number that another number is an alias of.
     pub(crate) fn understood(&self, number: &str) -> Option<&Number> {
         self.aliases.get(number)
     }
@@ -280,7 +283,7 @@ impl World {
         self.account_mut(number)?.devices.get_mut(&device)
     }
 
-    /// Whether somebody wants to hear nothing of somebody else.
+    /// Whether an account has blocked another.
     pub(crate) fn has_blocked(&self, number: &Number, other: &Number) -> bool {
         self.account(number)
             .is_some_and(|account| account.has_blocked(other))
@@ -306,7 +309,7 @@ impl World {
             .collect()
     }
 
-    /// Everybody who shares a group with an account: they keep a list of its devices, too.
+    /// The accounts that share a group with an account: they keep a list of its devices, too.
     pub(crate) fn companions(&self, number: &Number) -> BTreeSet<Number> {
         let theirs = self
             .groups
@@ -330,7 +333,7 @@ impl World {
         }
     }
 
-    /// Two accounts have exchanged a message.
+    /// Records that two accounts have exchanged a message.
     pub(crate) fn acquaint(&mut self, one: &Number, other: &Number) {
         for (account, peer) in [(one, other), (other, one)] {
             if let Some(account) = self.account_mut(account) {
@@ -364,7 +367,7 @@ impl World {
         Some(device)
     }
 
-    /// The client that shows this reference, if it still holds.
+    /// The client that shows this reference, if it is still valid.
     pub(crate) fn candidate_with_reference(&mut self, reference: &str) -> Option<&mut Candidate> {
         let now = Instant::now();
         let shows = |candidate: &&mut Candidate| {
@@ -376,7 +379,7 @@ impl World {
         self.candidates.values_mut().find(shows)
     }
 
-    /// Cuts every connection without a word.
+    /// Cuts every connection without a final stanza.
     pub(crate) fn cut_all(&self) {
         let devices = self
             .accounts
@@ -410,7 +413,7 @@ impl World {
         self.unknown.iter().map(row).collect()
     }
 
-    /// A stanza id of the server's own.
+    /// A new stanza id of the server.
     pub(crate) fn next_stanza_id(&mut self) -> String {
         self.last_stanza += 1;
         format!(

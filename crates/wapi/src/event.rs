@@ -1,4 +1,4 @@
-//! What the gateway tells: the JSON of webhooks. A public contract.
+//! Events: the JSON that webhooks and the feed deliver. A public contract.
 
 mod group;
 mod mark;
@@ -31,36 +31,36 @@ pub use status::ReceivedStatus;
 pub use timer::Disappearing;
 pub use update::{ChatChange, ChatUpdated, ContactUpdated, FOREVER, ShownPicture};
 
-/// One thing that happened, in the envelope of Standard Webhooks.
+/// An event, in the envelope of Standard Webhooks.
 ///
 /// `{"type": "message.received", "timestamp": "2026-01-02T03:04:05Z", "data": {…}}`
 #[derive(Debug, Clone, Serialize)]
 pub struct Event {
-    /// The same over all deliveries; travels as the header `webhook-id`.
+    /// The same in every delivery; sent as the header `webhook-id`.
     #[serde(skip)]
     pub id: String,
     #[serde(flatten)]
     pub data: EventData,
-    /// When the gateway learnt of it.
+    /// The time at which the gateway learnt of it.
     #[serde(serialize_with = "crate::stamp::serialize")]
     pub timestamp: Timestamp,
 }
 
-/// Writes each type of event down once: its variant, its `type` in the envelope, and its place among all.
+/// Defines each event type once: its variant, its `type` in the envelope, and its place in `TYPES`.
 macro_rules! events {
     ($($(#[$said:meta])* $kind:literal => $variant:ident($data:ty),)*) => {
-        /// What happened; the variant is the envelope's `type`.
+        /// The payload of an event; the variant determines the envelope's `type`.
         #[derive(Debug, Clone, Serialize)]
         #[serde(tag = "type", content = "data")]
         pub enum EventData {
             $($(#[$said])* #[serde(rename = $kind)] $variant($data),)*
         }
 
-        /// What the gateway tells of: every `type` there is.
+        /// Every event `type` that the gateway emits.
         pub const TYPES: &[&str] = &[$($kind),*];
 
         impl EventData {
-            /// The envelope's `type`.
+            /// Returns the envelope's `type`.
             pub const fn kind(&self) -> &'static str {
                 match self {
                     $(Self::$variant(_) => $kind,)*
@@ -72,11 +72,11 @@ macro_rules! events {
 
 events! {
     "message.received" => MessageReceived(Box<ReceivedMessage>),
-    /// Something that the account wrote on its phone or on another linked device.
+    /// A message that the account wrote on its phone or on another linked device.
     "message.echo" => MessageEcho(Box<ReceivedMessage>),
-    /// Something came in that could not be read yet.
+    /// A message arrived that cannot be decrypted yet.
     "message.undecryptable" => MessageUndecryptable(Box<Unread>),
-    /// Somebody posted a status.
+    /// A contact posted a status.
     "status.received" => StatusReceived(Box<ReceivedStatus>),
     "message.edited" => MessageEdited(Box<Changed<Message>>),
     "message.deleted" => MessageDeleted(Box<Changed<Deletion>>),
@@ -84,16 +84,16 @@ events! {
     "message.pinned" => MessagePinned(Box<Changed<Pinned>>),
     "message.kept" => MessageKept(Box<Changed<Kept>>),
     "message.starred" => MessageStarred(Box<Starred>),
-    /// WhatsApp took a message of ours.
+    /// WhatsApp accepted one of our messages.
     "message.sent" => MessageSent(MessageUpdate),
-    /// A message of ours will not be sent.
+    /// One of our messages will not be sent.
     "message.failed" => MessageFailed(MessageUpdate),
-    /// A message of ours was taken back before it left.
+    /// One of our messages was cancelled before it left.
     "message.cancelled" => MessageCancelled(MessageUpdate),
-    /// It is on the recipient's phone.
+    /// The message is on the recipient's phone.
     "message.delivered" => MessageDelivered(MessageUpdate),
     "message.read" => MessageRead(MessageUpdate),
-    /// A voice note was listened to.
+    /// A recipient listened to a voice note.
     "message.played" => MessagePlayed(MessageUpdate),
     "poll.vote" => PollVote(Box<Changed<Vote>>),
     "event.response" => EventResponse(Box<Changed<Response>>),
@@ -116,7 +116,7 @@ events! {
 }
 
 impl EventData {
-    /// The message it tells of, if it tells what one says.
+    /// Returns the message in the payload, if the payload contains the content of one.
     pub fn message_mut(&mut self) -> Option<&mut Message> {
         match self {
             Self::MessageReceived(told) | Self::MessageEcho(told) => Some(&mut told.message),
@@ -128,7 +128,7 @@ impl EventData {
 }
 
 impl Event {
-    /// Something that the gateway has learnt just now.
+    /// Creates an event with a new id, stamped `now`.
     pub fn new(data: EventData, now: Timestamp) -> Self {
         Self {
             id: ids::event_id(now),
@@ -137,26 +137,26 @@ impl Event {
         }
     }
 
-    /// The envelope as it travels.
+    /// Serializes the envelope as it is sent.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("an event is always JSON")
     }
 }
 
-/// A webhook that is told no more, until somebody enables it: what happens waits for it.
+/// A webhook was disabled: its events wait until a caller enables it again.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DisabledWebhook {
-    /// The one it was for; `null` for one of all sessions.
+    /// The session of the webhook; `null` for a webhook of all sessions.
     pub session: Option<String>,
     pub id: String,
-    /// `gone`: it answered 410. `failing`: it took nothing for too long.
+    /// `gone`: it answered 410. `failing`: it accepted nothing for too long.
     pub reason: &'static str,
     #[serde(serialize_with = "crate::stamp::serialize")]
     pub disabled_at: Timestamp,
 }
 
-/// What WhatsApp tells a message by: the addresses it came with (which may be a number today and a LID tomorrow for the same
-/// person) and its id, which is unique only within the two.
+/// WhatsApp's key of a message: the addresses it came with (for the same person a number today and
+/// perhaps a LID tomorrow) and its id, which is unique only within those two.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct MessageKey {
     pub chat: String,
@@ -164,61 +164,63 @@ pub struct MessageKey {
     pub id: String,
 }
 
-/// What became of a message that a caller sent.
+/// A change in the status of a message that a caller sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct MessageUpdate {
     pub session: String,
-    /// WhatsApp's id, as the caller was told.
+    /// WhatsApp's id, as returned to the caller.
     pub id: String,
     pub chat: String,
-    /// When it happened, by WhatsApp's clock where WhatsApp said.
+    /// Time of the change, by WhatsApp's clock where WhatsApp gives it.
     #[serde(serialize_with = "crate::stamp::serialize")]
     pub timestamp: Timestamp,
-    /// Whose phone tells it: for what recipients do.
+    /// The recipient that reports it; absent where the change is not a recipient's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recipient: Option<Person>,
-    /// Why it failed.
+    /// The reason for the failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Failure>,
 }
 
-/// Why a message was not sent.
+/// The reason why a message was not sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Failure {
     /// Stable and documented, e.g. `expired`, `whatsapp_refused`.
     pub code: String,
-    /// For people.
+    /// Human-readable explanation.
     pub detail: String,
 }
 
-/// A message in one of our sessions' chats: from somebody else, or, as an echo, from another device of the account.
+/// A message in a chat of one of our sessions: from another person or, as an echo, from another
+/// device of the account.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ReceivedMessage {
     pub session: String,
     /// WhatsApp's id; unique within a chat and sender.
     pub id: String,
-    /// Where to answer: `…@s.whatsapp.net` when the phone number is known, else `…@lid`; `…@g.us` for a group.
+    /// The address to answer to: `…@s.whatsapp.net` when the phone number is known, else `…@lid`;
+    /// `…@g.us` for a group.
     pub chat: String,
     pub from: Person,
-    /// The account wrote it itself.
+    /// The account itself is the author.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub from_me: bool,
-    /// When WhatsApp took the message from its sender.
+    /// The time at which WhatsApp accepted the message from its sender.
     #[serde(serialize_with = "crate::stamp::serialize")]
     pub timestamp: Timestamp,
-    /// It waited at WhatsApp while this session was away.
+    /// The message waited at WhatsApp while this session was offline.
     pub offline: bool,
     #[serde(flatten)]
     pub message: Message,
 }
 
-/// What somebody did to a message that was there before, theirs or ours.
+/// A change to an earlier message, theirs or ours.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Changed<T> {
     pub session: String,
-    /// Of the change itself.
+    /// Id of the change itself.
     pub id: String,
-    /// As in [`ReceivedMessage`], like what follows.
+    /// As in [`ReceivedMessage`], like the fields below.
     pub chat: String,
     pub from: Person,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -226,14 +228,14 @@ pub struct Changed<T> {
     #[serde(serialize_with = "crate::stamp::serialize")]
     pub timestamp: Timestamp,
     pub offline: bool,
-    /// The message that was changed.
+    /// Id of the changed message.
     pub message_id: String,
     #[serde(flatten)]
     pub change: T,
 }
 
 impl<T> Changed<T> {
-    /// The same with another change.
+    /// Returns the same event with another change.
     pub fn with<U>(self, change: U) -> Changed<U> {
         let Self {
             session,
@@ -266,64 +268,67 @@ pub struct Deletion {
     pub by: Right,
 }
 
-/// By which right a message was taken back.
+/// The right by which a message was deleted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Right {
-    /// They wrote it.
+    /// The author of the message.
     #[default]
     Author,
-    /// They run the group.
+    /// An admin of the group.
     Admin,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Reaction {
-    /// `null` when an earlier reaction was taken back.
+    /// `null` when an earlier reaction was removed.
     pub emoji: Option<String>,
 }
 
-/// Somebody voted on a poll, or voted anew.
+/// A vote on a poll, new or changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Vote {
-    /// `null`, like what follows, when the poll is not known here.
+    /// `null`, like the fields below, when the poll is not known to the gateway.
     pub question: Option<String>,
-    /// What they chose; nothing when they took their vote back.
+    /// The chosen options; empty when the vote was withdrawn.
     pub options: Option<Vec<String>>,
     /// All votes so far.
     pub tally: Option<Vec<Tally>>,
 }
 
-/// Somebody says whether they come to an event, or says so anew.
+/// A response to an event's invitation, new or changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Response {
-    /// The event's; `null`, like what follows, when the event is not known here.
+    /// Name of the event; `null`, like the fields below, when the event is not known to the
+    /// gateway.
     pub name: Option<String>,
     /// `going`, `not_going` or `maybe`.
     pub response: Option<&'static str>,
-    /// How many they bring along.
+    /// Number of people they bring along.
     pub extra_guests: u32,
-    /// All answers so far.
+    /// All responses so far.
     pub tally: Option<Vec<Tally>>,
 }
 
-/// How one option of a poll, or one answer to an event, stands.
+/// The votes for one option of a poll, or for one response to an event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Tally {
     pub option: String,
     pub votes: usize,
-    /// Who chose it, as in a person's `id`.
+    /// The voters, as in a person's `id`.
     pub voters: Vec<String>,
 }
 
-/// A message that could not be read. Its sender is asked for it again; when that succeeds, it is told under the same id.
+/// A message that could not be decrypted. The gateway asks its sender for it again; if that
+/// succeeds, the message is delivered under the same id.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Unread {
     pub session: String,
     pub id: String,
-    /// `undecryptable`; or WhatsApp has not given it to linked devices: `view_once`, which only phones get, or `unavailable`.
+    /// `undecryptable`; or WhatsApp has not given it to linked devices: `view_once`, which only
+    /// phones get, or `unavailable`.
     pub reason: &'static str,
-    /// As in [`ReceivedMessage`], like what follows.
+    /// As in [`ReceivedMessage`], like the fields below.
     pub chat: String,
     pub from: Person,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -333,7 +338,7 @@ pub struct Unread {
     pub offline: bool,
 }
 
-/// Where a file is, below the gateway's own address.
+/// Returns the path of a media file, relative to the gateway's own address.
 pub fn media_url(id: &str) -> String {
     format!("/v1/media/{id}/content")
 }

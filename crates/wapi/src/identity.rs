@@ -1,4 +1,5 @@
-//! One id for each person and chat, whatever address they come with: the first that was told of them stays for ever.
+//! Identity resolution: one stable id for each person and chat, whichever address is used. The
+//! first known address stays the id.
 
 use std::sync::Arc;
 
@@ -11,7 +12,8 @@ use crate::message::Message;
 use crate::store::{Life, Store, StoreError};
 use crate::whatsapp::{Inbox, Incoming};
 
-/// Stands before the real inbox, so that everything behind it knows people by their one id.
+/// The inbox step that replaces addresses with stable ids, so that all later steps see one id per
+/// person.
 pub struct IdentityInbox {
     pub store: Store,
     pub inbox: Arc<dyn Inbox>,
@@ -34,17 +36,18 @@ impl Inbox for IdentityInbox {
     }
 }
 
-/// Whether what is said of people is new, and to be remembered.
+/// How to treat an address that is not known yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Knowledge {
     New,
-    /// They are only mentioned: as members of a group, or because their phone has got a message.
+    /// The person is only mentioned: as a member of a group, or because their phone received a
+    /// message.
     Mentioned,
-    /// It is only looked up.
+    /// Only look the address up.
     Old,
 }
 
-/// Gives those whom an event names their one id; the chat's.
+/// Replaces the addresses of the people in an event with their ids; returns the id of the chat.
 pub async fn named(
     store: &Store,
     session: &Life,
@@ -77,12 +80,12 @@ pub async fn named(
     Ok(id)
 }
 
-/// Gives somebody who is only mentioned their one id.
+/// Resolves a person that is only mentioned.
 pub async fn mention(store: &Store, session: &Life, person: &mut Person) -> Result<(), StoreError> {
     name(store, session, person, Knowledge::Mentioned).await
 }
 
-/// The same for many, who are written down together where they have to be.
+/// Resolves many mentioned people, who are saved together where they have to be.
 pub async fn mention_all(
     store: &Store,
     session: &Life,
@@ -97,7 +100,7 @@ pub async fn mention_all(
     .map(drop)
 }
 
-/// Those whom a message names: whom it mentions, and who wrote what it answers.
+/// Resolves the people in a message: the mentioned ones, and the author of the quoted message.
 async fn named_in(store: &Store, session: &Life, message: &mut Message) -> Result<(), StoreError> {
     let told: Vec<String> = message
         .mentioned
@@ -125,7 +128,7 @@ async fn named_in(store: &Store, session: &Life, message: &mut Message) -> Resul
     Ok(())
 }
 
-/// Those whom an event of a group names.
+/// Returns the people in a group event.
 fn members(data: &mut EventData) -> Vec<&mut Person> {
     match data {
         EventData::GroupCreated(told) => {
@@ -139,7 +142,7 @@ fn members(data: &mut EventData) -> Vec<&mut Person> {
     }
 }
 
-/// Gives somebody their one id, remembered from now on. Groups keep theirs.
+/// Resolves a person and remembers the id. Groups keep their address.
 pub async fn of_person(
     store: &Store,
     session: &Life,
@@ -148,7 +151,7 @@ pub async fn of_person(
     name(store, session, person, Knowledge::New).await
 }
 
-/// Gives somebody their one id.
+/// Resolves a person to their id.
 async fn name(
     store: &Store,
     session: &Life,
@@ -173,7 +176,7 @@ async fn name(
     Ok(())
 }
 
-/// Their id is one of their addresses, which may be one that was not said at the moment.
+/// Sets the id, which is one of the person's addresses and may be missing from this event.
 fn call(person: &mut Person, id: String) {
     if person.lid.is_none() && id.ends_with("@lid") {
         person.lid = Some(id.clone());
@@ -184,7 +187,7 @@ fn call(person: &mut Person, id: String) {
     person.id = id;
 }
 
-/// The one id of a chat that is known by this address. Groups have one address only.
+/// Returns the id of the chat with this address. A group has a single address.
 async fn chat_id(
     store: &Store,
     session: &Life,
@@ -216,7 +219,7 @@ async fn find(
     }
 }
 
-/// The chat an event names, and who did it.
+/// Returns the chat of an event and its author.
 fn parts(data: &mut EventData) -> Option<(Option<&mut String>, Option<&mut Person>)> {
     Some(match data {
         EventData::MessageReceived(told) | EventData::MessageEcho(told) => {

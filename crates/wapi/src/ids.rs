@@ -1,16 +1,16 @@
-//! Identifiers the gateway makes up.
+//! Identifiers that the gateway generates.
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use crate::event::MessageKey;
 
-/// 26 characters of Crockford base 32, 128 random bits, behind a prefix that says what it names.
+/// Returns `prefix` and 26 characters of Crockford base 32: 128 random bits.
 fn random(prefix: &str) -> String {
     spelt(prefix, rand::random())
 }
 
-/// In the order of the numbers.
+/// Encodes a number; the texts sort like the numbers.
 fn spelt(prefix: &str, bits: u128) -> String {
     const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
     let digits = (0..26)
@@ -19,29 +19,30 @@ fn spelt(prefix: &str, bits: u128) -> String {
     prefix.chars().chain(digits).collect()
 }
 
-/// Names one event over all its deliveries. Later ones sort behind earlier ones, so that an index of them grows at its end: 48 bits of
-/// milliseconds since 1970, and 80 random ones.
+/// Returns an event id, the same in all deliveries of the event. Later ids sort behind earlier
+/// ones, so that an index of them grows at its end: 48 bits of milliseconds since 1970, and 80
+/// random bits.
 pub fn event_id(now: Timestamp) -> String {
     let (milliseconds, dice) = (now.as_millisecond().unsigned_abs(), rand::random::<u128>());
     spelt("evt_", u128::from(milliseconds) << 80 | dice >> 48)
 }
 
-/// Names one API key.
+/// Returns the id of an API key.
 pub fn api_key_id() -> String {
     random("key_")
 }
 
-/// An API key itself: what callers show.
+/// Returns an API key itself: the secret that callers present.
 pub fn api_key() -> String {
     random("wapi_")
 }
 
-/// Names an endpoint that callers have made.
+/// Returns the id of an endpoint that a caller created.
 pub fn webhook_id() -> String {
     random("whk_")
 }
 
-/// Names the file of a message; the same whenever WhatsApp delivers that message.
+/// Returns the id of a message's media file; the same each time WhatsApp delivers that message.
 pub fn media_id_of(session: &str, message: &MessageKey) -> String {
     let mut hash = Sha256::new();
     for part in [session, &message.chat, &message.sender, &message.id] {
@@ -55,17 +56,18 @@ pub fn media_id_of(session: &str, message: &MessageKey) -> String {
     spelt("med_", u128::from_be_bytes(*bits))
 }
 
-/// Names a file that somebody uploaded.
+/// Returns the id of an uploaded file.
 pub fn media_id() -> String {
     random("med_")
 }
 
-/// Names one data folder.
+/// Returns the id of a data folder.
 pub fn folder_id() -> String {
     random("fld_")
 }
 
-/// What a request to pay is known by where its sender gives it no name: 11 characters, as phones make them up.
+/// Returns a reference for a payment request whose sender gives none: 11 characters, like the ones
+/// phones generate.
 pub fn payment_reference() -> String {
     const ALPHABET: &[u8; 36] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
     (0..11)
@@ -73,17 +75,18 @@ pub fn payment_reference() -> String {
         .collect()
 }
 
-/// Bytes as a lower-case text, such as of hashes.
+/// Encodes bytes, such as a hash, as lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Names one HTTP request, in its answer and in the log.
+/// Returns the id of an HTTP request, for its response and the log.
 pub fn request_id() -> String {
     random("req_")
 }
 
-/// A WhatsApp message id, in the form WhatsApp Web gives them: `3EB0` and 18 hexadecimal digits, 72 random bits.
+/// Returns a WhatsApp message id in the form of WhatsApp Web: `3EB0` and 18 hexadecimal digits, 72
+/// random bits.
 pub fn message_id() -> String {
     let random: [u8; 9] = rand::random();
     random

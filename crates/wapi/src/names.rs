@@ -1,4 +1,5 @@
-//! What people are called: whoever writes is told under the name that is shown of them, and one that changes becomes `contact.updated`, once.
+//! Names of people: messages carry the name to display, and a changed name emits one
+//! `contact.updated`.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,23 +12,23 @@ use crate::history::History;
 use crate::store::Life;
 use crate::whatsapp::{Inbox, Incoming};
 
-/// People in memory; when there are more, all are forgotten.
+/// Largest number of people in the cache; when there are more, it is cleared.
 const REMEMBERED: usize = 20_000;
 
-/// What people are called, as far as it is in memory.
+/// A cache of people's names.
 pub struct KnownNames {
     history: History,
     books: Mutex<Books>,
 }
 
-/// By life and person.
+/// Names by life and person.
 #[derive(Default)]
 struct Books {
     by_life: HashMap<i64, HashMap<String, Names>>,
-    /// What the account has saved people as in this run; it may not be written down yet.
+    /// Names saved by the account in this run; the history may not contain them yet.
     saved: HashMap<(i64, String), String>,
     count: usize,
-    /// Of how many sessions nothing may be remembered any more; see [`History::forgotten`].
+    /// Number of forgotten sessions up to which the cache is valid; see [`History::forgotten`].
     forgotten: u64,
 }
 
@@ -53,7 +54,7 @@ impl KnownNames {
         }
     }
 
-    /// The account has saved somebody under another name, if that is what happened.
+    /// Records the new name when the account has saved a person under another one.
     pub fn hear(&self, life: &Life, data: &EventData) {
         let EventData::ContactUpdated(told) = data else {
             return;
@@ -77,7 +78,8 @@ impl KnownNames {
         }
     }
 
-    /// What somebody was called until now. Of those who are not in memory, such as all after a start, the history is asked.
+    /// Returns the names of a person until now. Asks the history for people that are not in the
+    /// cache, such as all of them after a start.
     async fn of(&self, life: &Life, id: &str) -> Names {
         if let Some(names) = self.lock().find(life, id) {
             return names.clone();
@@ -104,7 +106,7 @@ impl KnownNames {
     }
 }
 
-/// Stands before the real inbox, behind that which gives people their one id.
+/// The inbox step that adds names, behind the one that resolves identities.
 ///
 /// Names are compared in memory, so that messages cost nothing more.
 pub struct NameInbox {
@@ -135,11 +137,12 @@ impl Inbox for NameInbox {
             told.extend([Some(incoming), update].into_iter().flatten());
         }
         self.inbox.accept(session, told).await?;
-        // Not before: what was not saved comes again, and so must the news in it.
+        // Only after saving: a batch that was not saved comes again, and the change must be seen
+        // again, too.
         let mut books = self.known.lock();
         for (id, names) in heard {
             if books.find(session, &id) != Some(&names) {
-                // What was saved meanwhile is newer.
+                // A name saved in the meantime is newer.
                 let saved = books.saved.get(&(session.id(), id.clone())).cloned();
                 books.keep(
                     session,
@@ -156,9 +159,10 @@ impl Inbox for NameInbox {
     }
 }
 
-/// What is told when somebody calls themselves, or is checked to be, something else than before.
+/// Returns the event that reports a new push name or verified name.
 ///
-/// In the message's own transaction, and known by it: what WhatsApp delivers again tells nothing new.
+/// It is saved in the message's own transaction and under its key, so that a message delivered
+/// again emits nothing new.
 fn renamed(
     session: &Life,
     message: &Incoming,
@@ -196,7 +200,7 @@ fn renamed(
     })
 }
 
-/// Somebody else who wrote something that comes with what they call themselves.
+/// Returns the author, if it is another person whose names come with the event.
 fn writer(data: &mut EventData) -> Option<&mut Person> {
     let (from, from_me) = match data {
         EventData::MessageReceived(told) => (&mut told.from, told.from_me),

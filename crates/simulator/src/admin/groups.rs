@@ -1,4 +1,4 @@
-//! Groups, as an administrator of the simulation founds and changes them.
+//! Groups: creates and changes them on behalf of phones.
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -38,7 +38,7 @@ enum Naming {
 #[serde(deny_unknown_fields)]
 struct New {
     subject: String,
-    /// Numbers of phones.
+    /// Phone numbers.
     members: Vec<String>,
     addressing: Option<Naming>,
 }
@@ -60,7 +60,7 @@ async fn create(
     Ok((StatusCode::CREATED, Json(json!({"id": id}))))
 }
 
-/// What a member changes; all that is given, in this order.
+/// Changes to make in the name of a member. All given changes are applied, in this order.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[derive(Default)]
@@ -70,7 +70,7 @@ struct Change {
     promote: Vec<String>,
     demote: Vec<String>,
     subject: Option<String>,
-    /// An empty one removes it.
+    /// An empty text removes the description.
     description: Option<String>,
     announcement: Option<bool>,
 }

@@ -1,4 +1,5 @@
-//! A phone that is there when its code is scanned, as others' mocks of WhatsApp have it.
+//! The mock phone: an endpoint that scans a QR with a phone it creates if needed, as other
+//! projects' mocks of WhatsApp have it.
 
 use std::sync::Arc;
 
@@ -16,7 +17,8 @@ pub(super) fn routes() -> Router<Arc<Server>> {
     Router::new().route("/mock-phone/scan-qr", post(scan))
 }
 
-/// The call other projects' suites make: the phone is chosen by the push name of the client behind the QR.
+/// Scans a QR, as other projects' test suites do it. The phone is chosen by the push name of the
+/// client that shows the QR.
 async fn scan(State(server): Shared, qr: String) -> Answer {
     let name = pairing::push_name_behind(&server, &qr)?;
     let known = name.as_deref().and_then(|name| {

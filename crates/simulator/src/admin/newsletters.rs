@@ -1,4 +1,4 @@
-//! Newsletters, as an administrator of the simulation makes and follows them.
+//! Newsletters: creates, follows and unfollows them on behalf of phones.
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;

@@ -1,4 +1,4 @@
-//! What accounts have settled for themselves, as an administrator of the simulation has it.
+//! Account preferences: default timer, status audience and business profile.
 
 use std::sync::Arc;
 

@@ -1,5 +1,4 @@
-//! What accounts show of themselves, whom they block, and how they are addressed, as an administrator of the simulation has phones set
-//! it.
+//! Profiles: name, about text, profile picture, blocklist and addressing of a phone.
 
 use std::sync::Arc;
 
@@ -48,7 +47,7 @@ async fn show(State(server): Shared, Path(number): Path<String>) -> Answer {
 struct Changes {
     name: Option<String>,
     about: Option<String>,
-    /// A JPEG in base64; `null`: none any more.
+    /// A JPEG in base64; `null` removes the profile picture.
     #[serde(default, deserialize_with = "given")]
     picture: Option<Option<String>>,
     hides_picture: Option<bool>,
@@ -97,7 +96,7 @@ async fn unblock(State(server): Shared, Path((number, whom)): Path<(String, Stri
 #[serde(deny_unknown_fields)]
 struct Address {
     addressing: Addressed,
-    /// Those it writes to are told its other address, too.
+    /// Also gives the account's other address to the recipients of its messages.
     tells_both: Option<bool>,
 }
 

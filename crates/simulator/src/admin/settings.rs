@@ -1,4 +1,4 @@
-//! Chats, contacts and the account's name in the list all its devices share, as an administrator of the simulation has phones set them.
+//! App state: chat settings, contacts and the push name that all devices of an account share.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ async fn show(State(server): Shared, Path((number, chat)): Path<(String, String)
 struct Changes {
     archived: Option<bool>,
     pinned: Option<bool>,
-    /// Milliseconds since 1970, -1 for ever, `null` to let it sound again.
+    /// Milliseconds since 1970; -1 mutes without an end, `null` unmutes.
     #[serde(default, deserialize_with = "given")]
     muted_until: Option<Option<i64>>,
     unread: Option<bool>,

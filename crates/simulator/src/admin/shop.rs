@@ -1,4 +1,4 @@
-//! Catalogues, as an administrator of the simulation fills them, and orders of their products.
+//! Catalogs of businesses, and orders of their products.
 
 use axum::extract::{Path, State};
 use axum::routing::{post, put};
@@ -34,7 +34,7 @@ async fn fill(
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Cart {
-    /// Of whom.
+    /// Number or address of the business.
     seller: String,
     items: Vec<Item>,
     #[serde(default)]

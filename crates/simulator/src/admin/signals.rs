@@ -1,4 +1,4 @@
-//! Typing, presence and calls, as an administrator of the simulation has phones make them.
+//! Typing, presence and calls of phones.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! Whom accounts may write to and what they show to whom, as an administrator of the simulation has it.
+//! Trust: restrictions on writing, audiences of profile picture and presence, and feature
+//! properties.
 
 use std::sync::Arc;
 

@@ -1,5 +1,6 @@
-//! The app-state collections of an account (archived chats, contacts, labels, …) as the server keeps them: versions and encrypted
-//! patches, which only the account's own devices can read. `view.rs` is how its phone reads and writes them.
+//! App-state collections of an account (archived chats, contacts, labels, …) as the server stores
+//! them: versions and encrypted patches, which only the account's own devices can read. `view.rs`
+//! is how its phone reads and writes them.
 
 mod view;
 
@@ -14,9 +15,10 @@ pub(crate) use view::{AppState, Change, Entry, catch_up, share_key, write};
 
 use crate::media::{self, MediaStore};
 
-/// How many patches an answer holds; more are announced with `has_more_patches`.
+/// How many patches an answer holds; `has_more_patches` announces more.
 const PAGE: usize = 5;
-/// A snapshot is made of each this many patches. Who starts from nothing gets the newest, and the patches after it.
+/// The server makes a snapshot after each this many patches. A client that starts from nothing gets
+/// the newest snapshot and the patches after it.
 const SNAPSHOT_EVERY: usize = 10;
 
 /// All collections of one account, by name.
@@ -25,14 +27,14 @@ pub(crate) struct Collections {
     patches: HashMap<String, Vec<Vec<u8>>>,
 }
 
-/// What became of an uploaded patch.
+/// The outcome of a patch upload.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Upload {
-    /// It is the collection's new version.
+    /// The patch is the collection's new version.
     Accepted,
-    /// The client did not know the newest version; it must take the missing patches first.
+    /// The client did not know the newest version; it must apply the missing patches first.
     Conflict,
-    /// It is no `SyncdPatch`, or one of its entries lacks a part.
+    /// The upload is no `SyncdPatch`, or one of its entries lacks a part.
     Malformed,
 }
 
@@ -43,12 +45,12 @@ pub(crate) struct Page {
 }
 
 impl Collections {
-    /// The newest version; 0 for a collection nobody has written to.
+    /// The newest version; 0 for a collection that nobody has written to.
     pub(crate) fn version(&self, name: &str) -> u64 {
         self.all(name).len() as u64
     }
 
-    /// All patches after a version, oldest first.
+    /// Returns all patches after a version, oldest first.
     pub(crate) fn after(&self, name: &str, version: u64) -> Vec<Vec<u8>> {
         self.all(name)
             .iter()
@@ -57,7 +59,7 @@ impl Collections {
             .collect()
     }
 
-    /// As many of them as one answer holds.
+    /// Returns as many patches after a version as one answer holds.
     pub(crate) fn page(&self, name: &str, version: u64) -> Page {
         let mut patches = self.after(name, version);
         let has_more = patches.len() > PAGE;
@@ -65,8 +67,9 @@ impl Collections {
         Page { patches, has_more }
     }
 
-    /// Takes a patch made on top of `base`. The server fills in the patch's version: clients leave it out. It has none of the
-    /// account's keys, so whether the MACs are right is for the account's devices to find out.
+    /// Stores a patch made on top of `base`. The server fills in the patch's version, which clients
+    /// leave out. It has none of the account's keys, so only the account's devices can check the
+    /// MACs.
     pub(crate) fn upload(&mut self, name: &str, base: u64, patch: &[u8]) -> Upload {
         if base != self.version(name) {
             return Upload::Conflict;
@@ -87,7 +90,8 @@ impl Collections {
         Upload::Accepted
     }
 
-    /// The newest snapshot of a collection that is long enough to have one, encrypted and uploaded, and its version.
+    /// Encrypts and uploads the newest snapshot of a collection; returns its version and the
+    /// encoded reference to it. Returns `None` if the collection is too short to have one.
     pub(crate) fn snapshot(
         &self,
         name: &str,
@@ -127,7 +131,7 @@ fn is_whole(patch: &wa::SyncdPatch) -> bool {
         .all(|mutation| index_of(mutation).is_some() && mutation.record.value.blob.is_some())
 }
 
-/// Which entry a mutation is about, as far as the server can tell them apart.
+/// The index MAC of a mutation: the only thing by which the server can tell entries apart.
 fn index_of(mutation: &wa::SyncdMutation) -> Option<&[u8]> {
     mutation
         .record
@@ -145,13 +149,14 @@ fn operation(mutation: &wa::SyncdMutation) -> SyncdOperation {
         .unwrap_or_default()
 }
 
-/// All entries that are left after these patches. Its MAC is that of the last patch, whose writer had the keys.
+/// Returns all entries that are left after these patches. The MAC is that of the last patch, whose
+/// author had the keys.
 fn snapshot_of(patches: &[Vec<u8>]) -> anyhow::Result<wa::SyncdSnapshot> {
     let mut records = BTreeMap::new();
     let mut last = wa::SyncdPatch::default();
     for patch in patches {
         let patch = wa::SyncdPatch::decode_from_slice(patch)?;
-        // Removals come first: one patch may remove an entry and write it anew.
+        // Removals come first: one patch may remove an entry and write it again.
         let (removals, sets): (Vec<_>, Vec<_>) = patch
             .mutations
             .iter()

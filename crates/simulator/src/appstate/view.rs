@@ -1,4 +1,4 @@
-//! The account's app state as its phone has it: the keys, and each collection read patch by patch with every MAC checked.
+//! App state on a phone: its keys and collections, read patch by patch with every MAC checked.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::world::{DeviceId, Number};
 /// One entry of a collection.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
-    /// What it is about, such as `["archive", CHAT]`.
+    /// The path that identifies the entry, such as `["archive", CHAT]`.
     pub(crate) index: Vec<String>,
     pub(crate) value: wa::SyncActionValue,
     value_mac: Vec<u8>,
@@ -31,7 +31,7 @@ pub(crate) struct Entry {
     schema: i32,
 }
 
-/// One entry to be written.
+/// A pending write of one entry.
 #[derive(Clone)]
 pub(crate) struct Change {
     pub(crate) index: Vec<String>,
@@ -41,9 +41,9 @@ pub(crate) struct Change {
     pub(crate) value: Option<wa::SyncActionValue>,
 }
 
-/// What a phone knows of its account's app state.
+/// A phone's knowledge of its account's app state.
 pub(crate) struct AppState {
-    /// The oldest first; the last is what the phone writes with.
+    /// Oldest first; the phone writes with the last.
     keys: Vec<wa::message::AppStateSyncKey>,
     views: HashMap<String, View>,
     corruption: Option<Corruption>,
@@ -52,11 +52,11 @@ pub(crate) struct AppState {
 #[derive(Default)]
 struct View {
     state: HashState,
-    /// By the MAC of their index.
+    /// By index MAC.
     entries: HashMap<Vec<u8>, Entry>,
-    /// What was written or removed, the oldest first.
+    /// Indexes of entries that were written or removed, oldest first.
     written: Vec<Vec<String>>,
-    /// A patch did not read; what comes after it cannot be read either.
+    /// A patch could not be read; later patches cannot be read either.
     is_broken: bool,
 }
 
@@ -73,7 +73,7 @@ impl AppState {
         new
     }
 
-    /// Makes a new key, which everything from now on is written with.
+    /// Makes a new key and uses it for all writes from now on.
     pub(crate) fn rotate(&mut self) {
         // The id holds the device that made it (0) and the key's epoch.
         let last = self.keys.last().and_then(|key| {
@@ -98,12 +98,12 @@ impl AppState {
         });
     }
 
-    /// The message in which the phone shares its keys: all of them, as with a device it has linked.
+    /// The message that shares all of the phone's keys, as with a device that was just linked.
     pub(crate) fn share(&self) -> wa::Message {
         key_share(self.keys.clone())
     }
 
-    /// The same with the keys a device has asked for; one that the phone does not have comes without data.
+    /// The message that shares the keys a device has asked for; an unknown key comes without data.
     pub(crate) fn share_asked(&self, request: &wa::message::AppStateSyncKeyRequest) -> wa::Message {
         let one = |asked: &wa::message::AppStateSyncKeyId| {
             let known = self
@@ -120,7 +120,7 @@ impl AppState {
         key_share(request.key_ids.iter().map(one).collect())
     }
 
-    /// The entries of a collection, in no order. One may be there twice, under an old key and under the newest.
+    /// Returns the entries of a collection, unordered. One may occur under an old and the new key.
     pub(crate) fn entries(&self, collection: &str) -> impl Iterator<Item = &Entry> {
         self.views
             .get(collection)
@@ -128,7 +128,7 @@ impl AppState {
             .flat_map(|view| view.entries.values())
     }
 
-    /// What was written into a collection or removed from it, the oldest first.
+    /// Returns the indexes that were written to a collection or removed from it, oldest first.
     pub(crate) fn written(&self, collection: &str) -> Vec<Vec<String>> {
         self.views
             .get(collection)
@@ -136,7 +136,7 @@ impl AppState {
             .unwrap_or_default()
     }
 
-    /// A collection as a whole, in plain words; `None` when nothing was ever written to it, or something that does not read.
+    /// A whole collection in plaintext; `None` if nothing was written or a patch could not be read.
     pub(crate) fn recovery(&self, collection: &str) -> Option<wa::SyncdSnapshotRecovery> {
         let view = self.views.get(collection).filter(|view| !view.is_broken)?;
         let record = |entry: &Entry| wa::SyncdPlainTextRecord {
@@ -166,7 +166,7 @@ impl AppState {
             .map_or(0, |view| view.state.version)
     }
 
-    /// The ids of patches and entries are the server's to pass on; only the keys say whose they are.
+    /// Finds and expands the key with this id, which the server relays without checking it.
     fn keys(&self, id: &[u8]) -> Found {
         let of_id = |key: &&wa::message::AppStateSyncKey| {
             key.key_id.as_option().and_then(|id| id.key_id.as_deref()) == Some(id)
@@ -194,7 +194,7 @@ impl AppState {
         Ok((newest, keys))
     }
 
-    /// Takes the next patch of a collection. An error is a patch that WhatsApp's own clients would refuse.
+    /// Applies the next patch of a collection. Fails on a patch that WhatsApp's apps would refuse.
     fn read(&mut self, collection: &str, patch: &wa::SyncdPatch) -> anyhow::Result<()> {
         let mut view = self.views.remove(collection).unwrap_or_default();
         if view.is_broken {
@@ -215,7 +215,7 @@ impl AppState {
         patch: &wa::SyncdPatch,
     ) -> anyhow::Result<()> {
         let known = |index: &[u8]| Ok(view.entries.get(index).map(|entry| entry.value_mac.clone()));
-        // What the phone spoils on purpose is for others to find.
+        // Patches that this phone corrupts on purpose are for other clients to detect.
         let is_checked = !self.corruption.is_some_and(Corruption::is_of_app_state);
         process_patch(
             patch,
@@ -269,7 +269,7 @@ impl AppState {
         })
     }
 
-    /// A patch on top of the newest version that was read, which comes with it.
+    /// Builds a patch on top of the newest version that was read; returns that version with it.
     fn build(&self, collection: &str, changes: &[Change]) -> anyhow::Result<(u64, wa::SyncdPatch)> {
         let (key_id, keys) = self.newest()?;
         let nothing = View::default();
@@ -311,7 +311,7 @@ impl AppState {
         Ok((view.state.version, patch))
     }
 
-    /// What one change takes: the entry under the newest key, and the removal of what stood there under older ones.
+    /// Returns the mutations of one change: the new entry, and removals of it under older keys.
     fn mutations(
         &self,
         view: &View,
@@ -385,7 +385,7 @@ fn spoil_entry(mutation: &mut wa::SyncdMutation, corruption: Option<Corruption>)
     let Some(record) = mutation.record.as_option_mut() else {
         return;
     };
-    // The MAC of a value is the end of it.
+    // The last bytes of a value are its MAC.
     let value = record
         .value
         .as_option_mut()
@@ -408,7 +408,7 @@ fn now() -> i64 {
     crate::stanza::unix_time_ms()
 }
 
-/// The phone reads what it has not yet read of a collection. What does not read counts as a message that it could not read.
+/// Lets the phone read the new patches of a collection. An unreadable patch counts as a failure.
 pub(crate) fn catch_up(server: &Server, number: &Number, collection: &str) {
     let Some(handset) = server
         .world
@@ -439,7 +439,7 @@ fn read_on(server: &Server, number: &Number, handset: &mut Handset, collection: 
     }
 }
 
-/// The phone writes into a collection, on top of whatever its linked devices have written, and they are told.
+/// Writes to a collection as the phone, after all patches from its linked devices; notifies them.
 pub(crate) fn write(
     server: &Server,
     number: &Number,
@@ -480,7 +480,7 @@ pub(crate) fn write(
     Ok(())
 }
 
-/// The phone shares its keys with all devices it has linked.
+/// Sends the phone's keys to all devices it has linked.
 pub(crate) fn share_key(server: &Arc<Server>, number: &Number) -> anyhow::Result<()> {
     let (handset, devices) = {
         let world = server.world.lock();

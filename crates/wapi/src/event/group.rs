@@ -1,11 +1,12 @@
-//! What is told of groups. A public contract. Group events come at most once: WhatsApp does not offer them again.
+//! Group events. A public contract. They are delivered at most once: WhatsApp does not offer them
+//! again.
 
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::Person;
 
-/// A group, as its members see it.
+/// A group as its members see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Group {
     pub subject: String,
@@ -19,13 +20,13 @@ pub struct Group {
     pub announcement: bool,
     /// Only admins may change subject and description.
     pub locked: bool,
-    /// Messages disappear after so many seconds; `null`: they stay.
+    /// Seconds after which messages disappear; `null`: they stay.
     pub expires_in: Option<u32>,
     pub participants: Vec<Member>,
 }
 
 impl Group {
-    /// Everybody it names.
+    /// Returns every person in the group's data.
     pub fn people_mut(&mut self) -> impl Iterator<Item = &mut Person> {
         self.created_by.iter_mut().chain(
             self.participants
@@ -35,7 +36,7 @@ impl Group {
     }
 }
 
-/// Somebody in a group.
+/// A participant of a group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Member {
     #[serde(flatten)]
@@ -48,17 +49,18 @@ pub struct Member {
 pub enum Role {
     Member,
     Admin,
-    /// The admin who founded the group.
+    /// The admin that created the group.
     SuperAdmin,
 }
 
-/// `group.created`: somebody founded a group with this session's account, or added the account to one.
+/// `group.created`: a group was created with this session's account, or the account was added to
+/// one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct GroupCreated {
     pub session: String,
     /// `…@g.us`
     pub chat: String,
-    /// Who did it; `null` where WhatsApp does not say.
+    /// The person that did it; `null` where WhatsApp does not say.
     pub by: Option<Person>,
     #[serde(serialize_with = "crate::stamp::serialize")]
     pub timestamp: Timestamp,
@@ -66,7 +68,7 @@ pub struct GroupCreated {
     pub group: Group,
 }
 
-/// `group.updated`: a group is another than it was.
+/// `group.updated`: a property of a group changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct GroupUpdated {
     pub session: String,
@@ -75,7 +77,7 @@ pub struct GroupUpdated {
     pub by: Option<Person>,
     #[serde(serialize_with = "crate::stamp::serialize")]
     pub timestamp: Timestamp,
-    /// What it is now, by the names of [`Group`]: `{"subject": "…"}`.
+    /// The new value, under the field's name in [`Group`]: `{"subject": "…"}`.
     pub change: GroupChange,
 }
 
@@ -89,7 +91,7 @@ pub enum GroupChange {
     ExpiresIn(Option<u32>),
 }
 
-/// `group.participants`: somebody came, went, or may do more or less than before.
+/// `group.participants`: participants joined, left, or changed their role.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct GroupParticipants {
     pub session: String,
@@ -99,7 +101,7 @@ pub struct GroupParticipants {
     #[serde(serialize_with = "crate::stamp::serialize")]
     pub timestamp: Timestamp,
     pub action: GroupAction,
-    /// Whom it is about.
+    /// The affected people.
     pub participants: Vec<Person>,
 }
 
@@ -108,7 +110,7 @@ pub struct GroupParticipants {
 pub enum GroupAction {
     Add,
     Remove,
-    /// Somebody took themselves out.
+    /// A participant left the group.
     Leave,
     Promote,
     Demote,

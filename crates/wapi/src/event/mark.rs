@@ -1,28 +1,28 @@
-//! What is told of marks on messages: pins, stars, what is kept. A public contract.
+//! Events of marks on messages: pins, stars, keeps. A public contract.
 
 use jiff::Timestamp;
 use serde::Serialize;
 
-/// A message was put at the top of its chat for everyone there, or taken down.
+/// A message was pinned at the top of its chat for all members, or unpinned.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Pinned {
     pub pinned: bool,
-    /// Seconds it stays there; `null` when it was taken down, or nobody said.
+    /// Seconds it stays pinned; `null` when it was unpinned, or the sender gave no duration.
     pub duration: Option<u32>,
 }
 
-/// A message of a chat with a timer does not disappear, or does so again.
+/// A message in a chat with a disappearing timer was kept, or no longer is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Kept {
     pub kept: bool,
 }
 
-/// `message.starred`: the account put a star to a message, or took it away, on another of its devices. What was done through here may be
-/// told as well. Comes at most once.
+/// `message.starred`: the account starred a message, or removed the star, on another of its
+/// devices. A star set through this gateway may be reported as well. Delivered at most once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Starred {
     pub session: String,
-    /// As in a message that came in.
+    /// As in a received message.
     pub chat: String,
     pub message_id: String,
     pub starred: bool,

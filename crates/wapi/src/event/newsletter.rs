@@ -1,9 +1,9 @@
-//! What is told of newsletters, which phones call channels. A public contract.
+//! Newsletters, which phones call channels. A public contract.
 
 use jiff::Timestamp;
 use serde::Serialize;
 
-/// A newsletter, as the account sees it.
+/// A newsletter as the account sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Newsletter {
     /// `…@newsletter`
@@ -12,26 +12,26 @@ pub struct Newsletter {
     /// `null` when it has none.
     pub description: Option<String>,
     pub role: NewsletterRole,
-    /// How many follow it.
+    /// Number of followers.
     pub followers: u64,
-    /// Whether WhatsApp vouches for whose it is.
+    /// Whether WhatsApp has verified the owner.
     pub verified: bool,
-    /// Where people find it: `https://whatsapp.com/channel/…`.
+    /// The public link: `https://whatsapp.com/channel/…`.
     pub link: Option<String>,
     #[serde(serialize_with = "crate::stamp::optional")]
     pub created_at: Option<Timestamp>,
 }
 
-/// What the account is in a newsletter.
+/// The account's role in a newsletter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum NewsletterRole {
-    /// Does not follow it.
+    /// Does not follow the newsletter.
     Guest,
     Follower,
     /// May post.
     Admin,
-    /// The admin whose it is.
+    /// The admin that owns the newsletter.
     Owner,
 }
 

@@ -1,20 +1,20 @@
-//! A person, and what they are called. A public contract.
+//! A person and their names. A public contract.
 
 use serde::{Deserialize, Serialize};
 
-/// Everything known of a person; `null` where unknown.
+/// The known data of a person; `null` where unknown.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Person {
-    /// The same form as a chat's id.
+    /// In the same form as a chat's id.
     pub id: String,
     /// International number without the plus sign.
     pub phone: Option<String>,
     /// WhatsApp's identifier that hides the number, `…@lid`.
     pub lid: Option<String>,
-    /// What to call them; see [`Names::shown`].
+    /// The name to display; see [`Names::shown`].
     pub name: Option<String>,
-    /// Left out where they are not known; `push_name` also where it is the name that is shown.
+    /// Left out where unknown; `push_name` also where it is the displayed name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub saved_name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -23,19 +23,20 @@ pub struct Person {
     pub push_name: Option<String>,
 }
 
-/// What somebody is called, by whom.
+/// The names of a person, by origin.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Names {
-    /// As the account has saved them.
+    /// The name under which the account has saved them.
     pub saved: Option<String>,
-    /// The name of a business that WhatsApp has checked.
+    /// The name of a business, verified by WhatsApp.
     pub verified: Option<String>,
-    /// As they call themselves.
+    /// The name they chose themselves.
     pub push: Option<String>,
 }
 
 impl Names {
-    /// The one rule which is shown: what the account calls them, else what WhatsApp has checked, else what they call themselves.
+    /// Returns the name to display, by the one rule for this: the saved name, else the verified
+    /// name, else the push name.
     pub const fn shown(&self) -> Option<&String> {
         match (&self.saved, &self.verified, &self.push) {
             (Some(name), _, _) | (None, Some(name), _) | (None, None, Some(name)) => Some(name),
@@ -43,7 +44,7 @@ impl Names {
         }
     }
 
-    /// What is new of them, and otherwise what was known before.
+    /// Fills the missing names from `earlier`.
     #[must_use]
     pub fn or(self, earlier: Self) -> Self {
         Self {
@@ -55,7 +56,7 @@ impl Names {
 }
 
 impl Person {
-    /// All their names. A name alone is what they call themselves.
+    /// Returns all their names. A `name` without any other is the push name.
     pub fn names(&self) -> Names {
         let (saved, verified) = (self.saved_name.clone(), self.verified_name.clone());
         let alone = self
@@ -70,7 +71,7 @@ impl Person {
         }
     }
 
-    /// The same person under these names.
+    /// Returns the same person with these names.
     #[must_use]
     pub fn called(self, names: Names) -> Self {
         let name = names.shown().cloned();

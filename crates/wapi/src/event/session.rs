@@ -1,54 +1,55 @@
-//! What is told of sessions as a whole. A public contract.
+//! Session events. A public contract.
 
 use jiff::Timestamp;
 use serde::Serialize;
 
-/// Whose device a session is.
+/// The WhatsApp account that a session is linked to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Account {
     /// International number, digits only.
     pub phone: String,
     /// WhatsApp's identifier that hides the number, `…@lid`.
     pub lid: Option<String>,
-    /// The name the account gave itself.
+    /// The account's own push name.
     pub name: Option<String>,
 }
 
 impl Account {
-    /// Its number as an address.
+    /// Returns the account's number as an address.
     pub fn address(&self) -> String {
         format!("{}@s.whatsapp.net", self.phone)
     }
 }
 
-/// `session.status`: a session has another status, or another reason for it.
+/// `session.status`: the status of a session, or the reason for it, changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SessionStatus {
     pub session: String,
-    /// `starting`, `scan_qr`, `connecting`, `online`, `offline`, `logged_out`, `failed` or `stopped`.
+    /// `starting`, `scan_qr`, `connecting`, `online`, `offline`, `logged_out`, `failed` or
+    /// `stopped`.
     pub status: &'static str,
-    /// Why, where the status does not say it all.
+    /// The reason, where the status alone does not explain it.
     pub reason: Option<String>,
-    /// Since when it has this status.
+    /// The time since which it has this status.
     #[serde(serialize_with = "crate::stamp::serialize")]
     pub since: Timestamp,
-    /// Whether it holds the keys of a linked device.
+    /// Whether the session holds the keys of a linked device.
     pub paired: bool,
     pub connection: ConnectionInfo,
     pub account: Option<Account>,
 }
 
-/// How far a session's connection to WhatsApp is.
+/// The state of a session's connection to WhatsApp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct ConnectionInfo {
     /// `offline`, `connecting` or `online`.
     pub state: &'static str,
-    /// Since when.
+    /// The time since which it has this state.
     #[serde(serialize_with = "crate::stamp::serialize")]
     pub since: Timestamp,
 }
 
-/// `session.history`: a phone has told more of the time before, or something of it was lost.
+/// `session.history`: more of the history sync arrived, or a part of it was lost.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SessionHistory {
     pub session: String,
@@ -56,30 +57,30 @@ pub struct SessionHistory {
     pub history: HistoryProgress,
 }
 
-/// How far the history that a phone tells when it is linked has come.
+/// Progress of the history sync that a phone sends to a newly linked device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct HistoryProgress {
-    /// `waiting`: nothing has come. `receiving`. `complete`: the phone has told everything, and it is taken in. `incomplete`: a part was
-    /// lost.
+    /// `waiting`: nothing has arrived. `receiving`. `complete`: the phone has sent everything, and
+    /// it is imported. `incomplete`: a part was lost.
     pub status: &'static str,
-    /// In percent, as the phone says.
+    /// Percent, as reported by the phone.
     pub progress: u8,
-    /// When it began to come, and when something last came of it.
+    /// The time of the first part, and of the latest one.
     #[serde(serialize_with = "crate::stamp::optional")]
     pub started_at: Option<Timestamp>,
     #[serde(serialize_with = "crate::stamp::optional")]
     pub updated_at: Option<Timestamp>,
 }
 
-/// `session.qr`: a QR code waits to be scanned; it replaces the one before.
+/// `session.qr`: a QR code waits to be scanned; it replaces the previous one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SessionQr {
     pub session: String,
-    /// What the code says, for those who draw it themselves.
+    /// The content of the code, for clients that draw it themselves.
     pub text: String,
-    /// Where it is as a picture, on this gateway.
+    /// Path of the code's image on this gateway.
     pub path: String,
-    /// Nobody can scan it after this.
+    /// After this time the code can no longer be scanned.
     #[serde(serialize_with = "crate::stamp::serialize")]
     pub expires_at: Timestamp,
 }
@@ -91,11 +92,11 @@ pub struct PairedSession {
     pub account: Option<Account>,
 }
 
-/// `session.logged_out`: the session is linked no more, and needs a new QR code.
+/// `session.logged_out`: the session is no longer linked and needs a new QR code.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LoggedOutSession {
     pub session: String,
     pub reason: String,
-    /// Whose device it was.
+    /// The account it was linked to.
     pub account: Option<Account>,
 }

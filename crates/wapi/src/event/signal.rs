@@ -1,12 +1,12 @@
-//! What is told of people beside messages: who types, who is there, who calls. A public contract. All of it comes at most once, and only
-//! while it happens.
+//! Presence, chat state and call events. A public contract. They are delivered at most once, and
+//! only while they happen.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Person;
 
-/// What somebody does in a chat just now.
+/// The current activity of a person in a chat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Typing {
@@ -14,7 +14,7 @@ pub enum Typing {
     Composing,
     /// They record a voice note.
     Recording,
-    /// They do it no more.
+    /// They stopped.
     Paused,
 }
 
@@ -31,7 +31,7 @@ impl Typing {
     }
 }
 
-/// Whether somebody has WhatsApp open.
+/// Whether a person has WhatsApp open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Presence {
@@ -51,7 +51,8 @@ impl Presence {
     }
 }
 
-/// `chat.typing`: somebody else types in a chat. WhatsApp says so only to accounts that are `available`.
+/// `chat.typing`: another person types in a chat. WhatsApp reports it only to accounts that are
+/// `available`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ChatTyping {
     pub session: String,
@@ -60,32 +61,32 @@ pub struct ChatTyping {
     pub state: Typing,
 }
 
-/// `presence.changed`: somebody who is watched came or went.
+/// `presence.changed`: a watched person came online or went offline.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PresenceChanged {
     pub session: String,
     pub from: Person,
     pub state: Presence,
-    /// When they were last there; `null` where they hide it, or are there now.
+    /// The time they were last online; `null` where they hide it, or are online now.
     #[serde(serialize_with = "crate::stamp::optional")]
     pub last_seen_at: Option<Timestamp>,
 }
 
-/// `call.incoming`: somebody calls.
+/// `call.incoming`: a call rings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CallIncoming {
     pub session: String,
-    /// WhatsApp's id of the call, by which it is rejected.
+    /// WhatsApp's id of the call, needed to reject it.
     pub id: String,
     pub from: Person,
     pub video: bool,
-    /// The group that is called; `null` for a call between two.
+    /// The group that is called; `null` for a one-to-one call.
     pub group: Option<String>,
     #[serde(serialize_with = "crate::stamp::serialize")]
     pub timestamp: Timestamp,
 }
 
-/// `call.ended`: a call rings no more.
+/// `call.ended`: a call no longer rings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CallEnded {
     pub session: String,
@@ -99,12 +100,12 @@ pub struct CallEnded {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CallEnd {
-    /// Nobody took it.
+    /// The call was not answered.
     Missed,
-    /// It came while the session was away.
+    /// The call came while the session was offline.
     Offline,
-    /// It was taken on another device of the account.
+    /// The call was accepted on another device of the account.
     AcceptedElsewhere,
-    /// It was turned away, here or on another device of the account.
+    /// The call was rejected, here or on another device of the account.
     Rejected,
 }

@@ -1,19 +1,19 @@
-//! What others post for a day.
+//! Statuses, WhatsApp's 24-hour posts.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::{EventData, ReceivedMessage};
 
-/// How long a status is shown.
+/// The time for which a status is shown.
 const SHOWN: SignedDuration = SignedDuration::from_hours(24);
 
-/// A status of somebody else. Its chat is `status@broadcast`.
+/// A status posted by another person. Its chat is `status@broadcast`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ReceivedStatus {
     #[serde(flatten)]
     pub message: ReceivedMessage,
-    /// When nobody sees it any more.
+    /// The time after which WhatsApp no longer shows it.
     #[serde(serialize_with = "crate::stamp::serialize")]
     pub expires_at: Timestamp,
 }
@@ -31,7 +31,7 @@ impl ReceivedStatus {
 }
 
 impl EventData {
-    /// The message that came in, if one did.
+    /// Returns the received message in the payload, if there is one.
     pub fn received_mut(&mut self) -> Option<&mut ReceivedMessage> {
         match self {
             Self::MessageReceived(told) | Self::MessageEcho(told) => Some(told),

@@ -1,15 +1,16 @@
-//! What is told of chats whose messages disappear. A public contract.
+//! Events of chats with disappearing messages. A public contract.
 
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::Person;
 
-/// `chat.disappearing`: somebody set after how long the messages of a chat of two disappear. Of groups, `group.updated` tells it.
+/// `chat.disappearing`: a participant changed the disappearing timer of a one-to-one chat. Changes
+/// in groups come as `group.updated`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Disappearing {
     pub session: String,
-    /// Of the message that said so; the rest is as in one that came in.
+    /// Id of the message that set the timer; the other fields are as in a received message.
     pub id: String,
     pub chat: String,
     pub from: Person,
@@ -18,6 +19,6 @@ pub struct Disappearing {
     #[serde(serialize_with = "crate::stamp::serialize")]
     pub timestamp: Timestamp,
     pub offline: bool,
-    /// Seconds; 0: they stay.
+    /// Seconds; 0: messages stay.
     pub disappearing: u32,
 }

@@ -1,4 +1,4 @@
-//! What is told of chats and people beside messages. A public contract.
+//! Chat and contact events. A public contract.
 
 use jiff::Timestamp;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -6,19 +6,20 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::Person;
 
-/// `chat.updated`: a chat is another than it was.
+/// `chat.updated`: a property of a chat changed.
 ///
-/// `{"session": "shop", "chat": {"id": "…@g.us", "phone": null, "lid": null, "name": "Team"}, "archived": true}`
+/// `{"session": "shop", "chat": {"id": "…@g.us", "phone": null, "lid": null, "name": "Team"},
+/// "archived": true}`
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChatUpdated {
     pub session: String,
-    /// With whom it is; of a group, its address and its subject, as far as they are known.
+    /// The other person; for a group, its address and subject, as far as they are known.
     pub chat: Person,
     #[serde(flatten)]
     pub change: ChatChange,
 }
 
-/// What is new of a chat; what did not change is left out.
+/// The changed properties of a chat; unchanged ones are left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ChatChange {
@@ -26,79 +27,84 @@ pub struct ChatChange {
     pub archived: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pinned: Option<bool>,
-    /// `null`: it is muted no more. Muted for ever is [`FOREVER`].
+    /// `null`: the chat is no longer muted. [`FOREVER`]: it is muted without end.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     #[serde(serialize_with = "crate::stamp::nullable")]
     pub muted_until: Option<Option<Timestamp>>,
-    /// `true`: it was marked as unread by hand. `false`: all of it was read, or everything up to `read_up_to`.
+    /// `true`: the account marked the chat as unread. `false`: it has read all of the chat, or
+    /// everything up to `read_up_to`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unread: Option<bool>,
-    /// A message; what came after it is not read.
+    /// Id of a message; later messages are still unread.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub read_up_to: Option<String>,
-    /// `true`: it is gone from the list, and its messages with it, until something is written in it again.
+    /// `true`: the chat and its messages are deleted; the next message restores the chat to the
+    /// list.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deleted: Option<bool>,
-    /// `true`: its messages are gone, and the chat is still there.
+    /// `true`: the chat's messages are deleted, and the chat stays.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cleared: Option<bool>,
-    /// Beside `unread: false`, `deleted` and `cleared`, as far as the device said it: messages of after this second are not meant.
+    /// With `unread: false`, `deleted` and `cleared`, as far as the device said it: messages after
+    /// this second are not affected.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[serde(serialize_with = "crate::stamp::optional")]
     pub up_to: Option<Timestamp>,
 }
 
 impl ChatChange {
-    /// Whether what it says of messages holds for all of them.
+    /// Returns whether the change applies to all messages of the chat.
     pub const fn is_of_all(&self) -> bool {
         self.read_up_to.is_none() && self.up_to.is_none()
     }
 }
 
-/// A time that does not come: the end of the year 9998, in every clock on earth a year that can be written.
+/// A time that never comes: the end of the year 9998, in every time zone a year that can be
+/// written.
 pub const FOREVER: Timestamp = Timestamp::constant(253_370_764_799, 0);
 
-/// `contact.updated`: something became known of a person, or they changed it themselves.
+/// `contact.updated`: a property of a person became known, or the person changed it.
 ///
 /// `{"session": "shop", "contact": {"id": …, "phone": …, "lid": …, "name": "Ann"}, "name": "Ann"}`
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ContactUpdated {
     pub session: String,
-    /// Everything that is known now.
+    /// All that is known now.
     pub contact: Person,
-    /// What changed, again; what did not is left out.
+    /// The changed properties, again; unchanged ones are left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phone: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lid: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// What they call themselves now, where another name is shown.
+    /// The new push name, where another name is displayed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub push_name: Option<String>,
     /// The text below their name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub about: Option<String>,
-    /// `null`: they show none any more.
+    /// `null`: their profile picture is no longer visible.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     pub picture: Option<Option<ShownPicture>>,
-    /// An id they had until now, because they were taken for two. It names them no more.
+    /// A former id of theirs, from the time before two ids were recognized as one person. It is no
+    /// longer valid.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub merged: Option<String>,
 }
 
-/// A picture that somebody shows.
+/// A profile picture that is visible to the account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShownPicture {
-    /// Another one when it changes; `null` where WhatsApp does not say.
+    /// Differs when the picture changes; `null` where WhatsApp does not say.
     pub id: Option<String>,
-    /// Where it is, below the gateway's own address.
+    /// Path of the picture, relative to the gateway's own address.
     pub url: String,
 }
 
 impl ShownPicture {
-    /// `whom`: an address, or a number.
+    /// Creates the path of the picture of `whom`, an address or a number.
     pub fn new(session: &str, whom: &str, id: Option<String>) -> Self {
         let session = utf8_percent_encode(session, NON_ALPHANUMERIC);
         Self {
@@ -108,7 +114,7 @@ impl ShownPicture {
     }
 }
 
-/// Tells a `null` from what is not there.
+/// Distinguishes `null` from an absent field.
 fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Option<T>, D::Error> {
     T::deserialize(value).map(Some)
 }

@@ -1,4 +1,4 @@
-//! Gives what was kept by the names of sessions to one of their lives, once.
+//! Migration of a history recorded by session names: assigns each name's data to a life, once.
 
 use jiff::SignedDuration;
 
@@ -8,17 +8,18 @@ use crate::store::{Lived, Store, StoreError, Wanted};
 
 /// Events read at a time.
 const AT_ONCE: usize = 250;
-/// WhatsApp's clock and ours may differ by so much.
+/// Largest difference expected between WhatsApp's clock and ours.
 const SLACK: SignedDuration = SignedDuration::from_mins(10);
 
-/// What is of a name with one life is of that life. Of several nobody can tell what is of which; then all of it is of one that is over, and
-/// what the events of the present one have brought is read once more.
+/// Assigns the data of each name to a life. If the name has one life and no message is older than
+/// it, the data belongs to that life. Otherwise the owner of each row cannot be determined: all of
+/// it goes to a life that is over, and the events of the current life are read again.
 pub(super) async fn settle(kept: &Kept, store: &Store) -> Result<(), StoreError> {
     let former = kept.former().await?;
     if former.is_empty() {
         return Ok(());
     }
-    // Of those that were deleted, messages still wait to go.
+    // The messages of deleted sessions still wait for removal.
     let settled: Vec<_> = former
         .into_iter()
         .filter(|it| !it.name.is_empty())
@@ -43,7 +44,7 @@ fn settled(Former { name, oldest }: Former, store: &Store) -> Settled {
         }
     }
     let read_again = lives.current(&name);
-    // None is left of a session whose events have all gone.
+    // A session without remaining events has no life.
     let life = if all.is_empty() {
         lives.over(&name)
     } else {
@@ -57,7 +58,7 @@ fn settled(Former { name, oldest }: Former, store: &Store) -> Settled {
 }
 
 impl History {
-    /// Reads the events of some lives once more, up to the place that was reached.
+    /// Reads the events of the marked lives again, up to the position already reached.
     pub(super) async fn read_again(&self, kept: &Kept, upto: i64) -> Result<(), StoreError> {
         let store = &self.inner.store;
         for number in kept.unread_lives().await? {

@@ -1,7 +1,7 @@
-//! Chats, contacts and messages as they are now, kept from what happens, for callers to look at.
+//! The history: chats, contacts and messages in their current state, derived from events.
 //!
-//! What happens is in the events; here it is read once more, off the way of messages, and written down in the shape in which it is
-//! looked at. Nothing of it is in memory.
+//! Events are the source; this read model reads them again, off the path of messages, and stores
+//! them in the shape that callers query. Nothing of it is held in memory.
 
 mod former;
 mod projection;
@@ -22,25 +22,25 @@ use crate::lifecycle::Lifecycle;
 use crate::store::kept::{Imports, Kept};
 use crate::store::{Life, Store, StoreError};
 
-/// How long whoever looks waits for what has just happened.
+/// Longest time that a caller waits for the read model to catch up.
 const CATCHING_UP: Duration = Duration::from_secs(2);
 
-/// What the operator decided.
+/// Retention policy for the history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Policy {
-    /// Nothing is kept.
+    /// Nothing is recorded.
     Off,
-    /// Messages are kept for so long after they were written.
+    /// Messages are kept for this long after they were written.
     For(Duration),
     Forever,
 }
 
-/// History is off, so there is nothing to look at.
+/// The history is off, so there is nothing to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("no history is kept")]
 pub struct IsOff;
 
-/// A handle; cheap to clone.
+/// Handle of the history; cheap to clone.
 #[derive(Clone)]
 pub struct History {
     inner: Arc<Inner>,
@@ -48,15 +48,16 @@ pub struct History {
 
 struct Inner {
     policy: Policy,
-    /// Also there if history is off and was not always: sessions that are deleted are deleted from it, too.
+    /// Also present if the history is off but was on earlier: deleted sessions are deleted from it,
+    /// too.
     kept: Option<Kept>,
     store: Store,
     clock: Clock,
-    /// Up to which event everything is kept.
+    /// Sequence number of the last event that is recorded.
     progress: watch::Sender<i64>,
-    /// Somebody waits for it.
+    /// Signals that a reader waits.
     hurry: Notify,
-    /// How many sessions were forgotten.
+    /// Number of forgotten sessions.
     forgotten: AtomicU64,
 }
 
@@ -97,7 +98,7 @@ impl History {
                 kept.progress().await?,
                 history.inner.store.newest_event().await?,
             );
-            // A database that knows of later events was kept beside another one.
+            // A database that knows later events was written beside another event log.
             let done = if done > newest {
                 kept.start_over().await?
             } else {
@@ -114,7 +115,7 @@ impl History {
         Ok(history)
     }
 
-    /// How long messages are kept; `None`: for ever.
+    /// Returns the retention time of messages; `None`: without limit.
     pub fn keeps_for(&self) -> Option<Duration> {
         if let Policy::For(age) = self.inner.policy {
             Some(age)
@@ -123,12 +124,13 @@ impl History {
         }
     }
 
-    /// Whether anything is kept.
+    /// Returns whether the history is recorded.
     pub fn is_on(&self) -> bool {
         self.kept().is_ok()
     }
 
-    /// What is kept, with all that has happened until now; at the very least, until a moment ago.
+    /// Returns the history with everything that has happened until now, or at least until a moment
+    /// ago.
     pub async fn look(&self) -> Result<&Kept, IsOff> {
         let kept = self.kept()?;
         if let Ok(newest) = self.inner.store.newest_event().await {
@@ -137,33 +139,35 @@ impl History {
         Ok(kept)
     }
 
-    /// What somebody was called last, as far as it is written down already.
+    /// Returns the last recorded names of a person.
     pub async fn names_of(&self, session: &Life, id: &str) -> Option<Names> {
         self.kept().ok()?.names_of(session, id).await.ok().flatten()
     }
 
-    /// Takes in what a phone tells of the time before. It becomes no event; doing it again changes nothing, and what is kept already
-    /// stays, since it is newer. With history off, nothing happens.
+    /// Imports a history sync. It creates no events, and repeating it changes nothing; data that is
+    /// already there is newer and stays. Does nothing when the history is off.
     pub async fn import(&self, session: &Life, imports: &Imports) -> Result<(), StoreError> {
         let Ok(kept) = self.kept() else { return Ok(()) };
-        // A phone may tell of what has just happened, too, and that is not of the time before.
+        // A phone may also send messages that have just arrived; these are not history and come as
+        // events.
         self.wait_until(self.inner.store.newest_event().await?)
             .await;
         kept.import(session, imports).await
     }
 
-    /// How often sessions were forgotten in this run; whoever remembers something of sessions has to begin anew when there are more.
+    /// Returns how many sessions were forgotten in this run; caches of session data must be dropped
+    /// when the number grows.
     pub fn forgotten(&self) -> u64 {
         self.inner.forgotten.load(Ordering::Relaxed)
     }
 
-    /// Forgets everything of a session that was deleted, whatever accounts it was linked to.
+    /// Forgets all data of a deleted session, of every account it was linked to.
     pub async fn forget(&self, session: &str) -> Result<(), StoreError> {
         self.forget_lives(&self.inner.store.lives().of(session))
             .await
     }
 
-    /// The same of some lives alone.
+    /// Forgets all data of these lives only.
     pub async fn forget_lives(&self, lives: &[Life]) -> Result<(), StoreError> {
         self.inner.forgotten.fetch_add(1, Ordering::Relaxed);
         let Some(kept) = &self.inner.kept else {
@@ -177,7 +181,7 @@ impl History {
         Ok(())
     }
 
-    /// For the very end of the program.
+    /// Closes the database. For the very end of the program.
     pub async fn close(&self) {
         if let Some(kept) = &self.inner.kept {
             kept.close().await;
@@ -192,7 +196,8 @@ impl History {
             .ok_or(IsOff)
     }
 
-    /// Not for long: who is far behind is no worse than who asks a little later.
+    /// Waits until event `seq` is recorded, but not for long: an answer that is a little behind is
+    /// no worse than one to a question asked a little earlier.
     async fn wait_until(&self, seq: i64) {
         let mut progress = self.inner.progress.subscribe();
         if *progress.borrow_and_update() >= seq {

@@ -1,4 +1,4 @@
-//! Follows the events, many at a time, and writes down what they change.
+//! The projection: follows the events in batches and records their changes.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,17 +9,17 @@ use crate::store::StoreError;
 use crate::store::Wanted;
 use crate::store::kept::{Kept, Step};
 
-/// Events read at a time: so many are in memory.
+/// Events read at a time, and so held in memory.
 const AT_ONCE: usize = 250;
-/// How long to wait for more before what has come is written down. Nobody waits for it, unless they say so.
+/// Time to gather more events before a batch is written. A reader that waits cuts it short.
 const GATHERING: Duration = Duration::from_millis(250);
-/// Between two full batches, for those who have more to hurry for.
+/// Pause between two full batches, so that more urgent work gets its turn.
 const PAUSE: Duration = Duration::from_millis(5);
-/// Before a failed batch is tried again.
+/// Pause before a failed batch is tried again.
 const REST: Duration = Duration::from_secs(1);
 
 impl History {
-    /// Until the program stops. What is left then is read at the next start.
+    /// Follows the events until the program stops. The next start reads the rest.
     pub(super) async fn follow(self, lifecycle: Lifecycle) {
         let Ok(kept) = self.kept() else { return };
         let mut commits = self.inner.store.commits();
@@ -48,7 +48,7 @@ impl History {
         lifecycle.unless_stopping(working).await.unwrap_or(());
     }
 
-    /// Reads until there is no more.
+    /// Reads until there are no more events.
     async fn catch_up(&self, kept: &Kept, wanted: &Wanted) {
         let mut is_failing = false;
         loop {
@@ -66,7 +66,7 @@ impl History {
         }
     }
 
-    /// One batch; whether there may be more.
+    /// Reads one batch; returns whether there may be more.
     async fn read_some(&self, kept: &Kept, wanted: &Wanted) -> Result<bool, StoreError> {
         let done = *self.inner.progress.borrow();
         let (events, place, is_last) = self.inner.store.events_after(done, wanted, AT_ONCE).await?;

@@ -1,4 +1,4 @@
-//! Removes what was kept long enough, and what was kept of deleted sessions.
+//! Cleanup of the history: expired messages, and the data of deleted sessions.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use super::{History, Policy};
 use crate::lifecycle::Lifecycle;
 use crate::store::StoreError;
 
-/// How often it is looked whether something is old.
+/// Interval between two checks for expired messages.
 const EVERY: Duration = Duration::from_secs(600);
-/// Messages in one step: so many keep the writer busy for some milliseconds.
+/// Messages removed in one step; this many keep the writer busy for some milliseconds.
 const WINDOW: u32 = 300;
-/// Between two steps.
+/// Pause between two steps.
 const PAUSE: Duration = Duration::from_millis(20);
 
 impl History {
@@ -28,7 +28,7 @@ impl History {
         lifecycle.unless_stopping(working).await;
     }
 
-    /// Removes the messages of what was forgotten; whether there were any.
+    /// Removes the messages of forgotten sessions; returns whether there were any.
     pub async fn remove_forgotten(&self) -> Result<bool, StoreError> {
         let Some(kept) = &self.inner.kept else {
             return Ok(false);

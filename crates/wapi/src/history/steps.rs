@@ -1,4 +1,4 @@
-//! What events change in what is kept. Pure.
+//! Changes that events make to the history. Pure.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use crate::message::{Content, Message, STATUS};
 use crate::store::kept::{About, Change, KeptStatus, NewKept, Step};
 use crate::store::{Life, Saved};
 
-/// Those that change something.
+/// The event types that change the history.
 pub(super) const TYPES: [&str; 13] = [
     "message.received",
     "message.echo",
@@ -28,21 +28,22 @@ pub(super) const TYPES: [&str; 13] = [
     "group.updated",
 ];
 
-/// What messages of ours said, by life and id.
+/// Contents of our own messages, by life and id.
 pub(super) type Said = HashMap<(i64, String), Message>;
 
-/// The message of ours, by life and id, whose words are needed to understand an event.
+/// Returns life and id of our own message whose content is needed to interpret an event.
 pub(super) fn of_ours(event: &Saved) -> Option<(Life, String)> {
     status(&event.kind)?;
     let update: Update = data(event)?;
     Some((event.session.clone(), update.id))
 }
 
-/// What this event changes. One that cannot be read, because a newer program wrote it, changes nothing. The first event about a message
-/// of ours takes what it says: in a group every member is one more.
+/// Returns the changes that an event makes. An event that cannot be parsed, because a newer version
+/// wrote it, changes nothing. The first event about one of our messages takes its content from
+/// `said`: in a group, each member adds another event.
 pub(super) fn steps(event: &Saved, said: &mut Said) -> Vec<Step> {
     let mut changes = changes(event, said).unwrap_or_default();
-    // What is posted there is seen for a day, and in no list of chats.
+    // Statuses last a day and appear in no list of chats.
     changes.retain(|change| change.chat() != Some(STATUS));
     let step = |change| Step {
         seq: event.seq,
@@ -110,7 +111,8 @@ fn changes(event: &Saved, said: &mut Said) -> Option<Vec<Change>> {
     })
 }
 
-/// How far a message of ours has come. What it says is known now, too, and is in its chat.
+/// Handles progress of one of our own messages. The first event also records its content in its
+/// chat.
 fn progress(event: &Saved, status: KeptStatus, said: &mut Said) -> Option<Vec<Change>> {
     let Update {
         id,
@@ -120,7 +122,8 @@ fn progress(event: &Saved, status: KeptStatus, said: &mut Said) -> Option<Vec<Ch
     let key = (event.session.id(), id.clone());
     let message = match said.get(&key) {
         Some(message) if message.content.stands_alone() => said.remove(&key)?,
-        // What is done to another message is done when WhatsApp took it, which need not be the first that is heard of it.
+        // A change to another message takes effect when WhatsApp accepts it, and that event need
+        // not come first.
         Some(message) => message.clone(),
         None => return Some(vec![Change::Status { chat, id, status }]),
     };
@@ -131,7 +134,7 @@ fn progress(event: &Saved, status: KeptStatus, said: &mut Said) -> Option<Vec<Ch
         at,
     };
     Some(match &message.content {
-        // Done once, when WhatsApp took it.
+        // Applied once, when WhatsApp accepts it.
         Content::Reaction { .. } | Content::Edit { .. } | Content::Deletion { .. }
             if status != KeptStatus::Sent =>
         {
@@ -155,12 +158,12 @@ fn progress(event: &Saved, status: KeptStatus, said: &mut Said) -> Option<Vec<Ch
                 content,
             }]
         }
-        // Others' messages are taken back by admins alone, which is seen to before it is sent.
+        // Only admins delete the messages of others, which is checked before sending.
         Content::Deletion { deletion } => vec![Change::Deleted {
             of: about(&deletion.message_id),
             by: Right::Admin,
         }],
-        // Nobody sees them as messages.
+        // Not shown as messages of their own.
         content if !content.stands_alone() => Vec::new(),
         _ => {
             let reactions = Vec::new();
@@ -214,7 +217,7 @@ struct Envelope<T> {
     data: T,
 }
 
-/// A message, or what is done to one.
+/// A message, or a change to one.
 #[derive(Deserialize)]
 struct Told<T> {
     id: String,
@@ -223,7 +226,7 @@ struct Told<T> {
     #[serde(default)]
     from_me: bool,
     timestamp: Timestamp,
-    /// The one that something is done to.
+    /// The message that is changed.
     message_id: Option<String>,
     #[serde(flatten)]
     what: T,
@@ -231,7 +234,7 @@ struct Told<T> {
 
 #[derive(Deserialize)]
 struct Taken {
-    /// Those of before it was judged are as good as their author's.
+    /// Deletions from before the right was checked count as the author's.
     #[serde(default)]
     by: Right,
 }
@@ -277,7 +280,7 @@ impl Told<Message> {
             ..
         } = self;
         let from = (!from_me).then_some(from);
-        // WhatsApp has it, or it would not have come from there.
+        // It came from WhatsApp, so WhatsApp has it.
         let status = from_me.then_some(KeptStatus::Sent);
         Change::Message(Box::new(NewKept {
             chat,

@@ -1,4 +1,4 @@
-//! The projection, over a store of its own.
+//! Tests of the projection over a store of its own.
 
 use std::time::Duration;
 
@@ -51,7 +51,8 @@ impl Stage {
         );
     }
 
-    /// How many messages are kept once everything was read, and how many of them count as unread.
+    /// Returns the number of recorded messages once all events are read, and how many of them are
+    /// unread.
     async fn kept(&self) -> (usize, u32) {
         let newest = self.store.newest_event().await.unwrap();
         self.history.inner.hurry.notify_one();
@@ -167,7 +168,7 @@ async fn events_stay_until_they_are_kept() {
     let stage = Stage::open(folder.path(), Policy::Forever).await;
     came(&stage.store, 0..10).await;
     stage.kept().await;
-    // As if the rest were still to be read.
+    // As if the rest had yet to be read.
     stage.store.hold_after(4);
     let later = Clock::system().now() + Duration::from_secs(3600);
     let cut = Cut {
@@ -203,7 +204,7 @@ async fn without_history_there_is_no_file() {
     assert!(!folder.path().join("history.db").exists());
 }
 
-/// How many events lie behind; 100,000 were tried.
+/// Number of events to catch up on; tried with 100,000.
 const BEHIND: u32 = 5_000;
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! `/v1/api-keys`: who else may call.
+//! `/v1/api-keys`: listing, creating and removing API keys.
 
 use std::collections::BTreeSet;
 
@@ -19,27 +19,27 @@ use crate::nearest::suggestion;
 use crate::sessions::SessionName;
 use crate::store::ApiKey;
 
-/// The longest name of a key, in letters.
+/// Maximum length of a key's name, in characters.
 const LONGEST_NAME: usize = 100;
-/// Sessions a key can be limited to, at most.
+/// Maximum number of sessions that a key can be limited to.
 const MOST_SESSIONS: usize = 1_000;
 
-/// What is known of a key.
+/// An API key as callers see it, without its secret.
 #[derive(Debug, Serialize)]
 struct KeyInfo {
     id: String,
     name: String,
-    /// The last letters of the key itself.
+    /// The last characters of the key itself.
     hint: String,
     scopes: BTreeSet<Scope>,
     /// `null`: all sessions.
     sessions: Option<BTreeSet<String>>,
     #[serde(serialize_with = "crate::stamp::serialize")]
     created_at: Timestamp,
-    /// `null`: it has no end.
+    /// `null`: the key does not expire.
     #[serde(serialize_with = "crate::stamp::optional")]
     expires_at: Option<Timestamp>,
-    /// To the minute; `null`: not yet.
+    /// Accurate to the minute; `null`: not used yet.
     #[serde(serialize_with = "crate::stamp::optional")]
     last_used_at: Option<Timestamp>,
 }
@@ -69,22 +69,22 @@ impl From<ApiKey> for KeyInfo {
     }
 }
 
-/// A key that was just made.
+/// A newly created key.
 #[derive(Debug, Serialize)]
 struct NewKey {
     #[serde(flatten)]
     info: KeyInfo,
-    /// Shown this once: only a hash of it is kept.
+    /// Shown only in this answer; the gateway stores just a hash of it.
     key: String,
 }
 
-/// All keys.
+/// The answer to `GET /v1/api-keys`.
 #[derive(Debug, Serialize)]
 pub struct KeyList {
     api_keys: Vec<KeyInfo>,
 }
 
-/// `GET /v1/api-keys`: all keys but that of the settings, the oldest first.
+/// `GET /v1/api-keys`: lists all keys except that of the settings, oldest first.
 pub async fn list(State(gateway): State<Gateway>, query: Query) -> Result<Json<KeyList>, Problem> {
     query.done()?;
     let keys = gateway.keys.list().await.map_err(Refused::from)?;
@@ -93,7 +93,7 @@ pub async fn list(State(gateway): State<Gateway>, query: Query) -> Result<Json<K
     }))
 }
 
-/// `POST /v1/api-keys`: makes one; 201 with the key itself.
+/// `POST /v1/api-keys`: creates a key. Returns 201 with the key itself.
 pub async fn make(
     State(gateway): State<Gateway>,
     query: Query,
@@ -138,7 +138,7 @@ pub async fn make(
         .into_response())
 }
 
-/// `DELETE /v1/api-keys/{id}`: 204; nobody enters with it any more.
+/// `DELETE /v1/api-keys/{id}`: removes a key, which is refused from then on. Returns 204.
 pub async fn remove(
     State(gateway): State<Gateway>,
     query: Query,
@@ -175,7 +175,7 @@ fn sessions(names: Vec<String>) -> Result<BTreeSet<String>, String> {
         1..=MOST_SESSIONS => {}
         _ => return Err(format!("has more than {MOST_SESSIONS} names")),
     }
-    // They need not exist yet.
+    // The sessions need not exist yet.
     if let Some(error) = names.iter().find_map(|name| SessionName::parse(name).err()) {
         return Err(format!("has a name that {error}"));
     }

@@ -1,4 +1,4 @@
-//! Who may call.
+//! Authentication of requests by API key.
 
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -18,11 +18,13 @@ use crate::config::Access;
 use crate::keys::Caller;
 use crate::sessions::SessionName;
 
-/// How long an answer may still take when its caller's key has ended. Whoever removes their own key hears that it is gone.
+/// How long a response may still take after its caller's key has ended, so that a caller removing
+/// its own key receives the answer.
 const LAST_WORD: Duration = Duration::from_millis(500);
 
-/// Lets a request through if it carries a key, and notes whose it is. All others get the same answer, whatever they ask for. Whatever
-/// takes long ends with the key, be it removed or run out.
+/// Lets a request through if it carries a valid key, and records its caller. All other requests get
+/// the same answer, whatever their target. Long responses end with the key, when it is removed or
+/// expires.
 pub async fn require_key(
     State(gateway): State<Gateway>,
     visit: Visit,
@@ -50,18 +52,18 @@ pub async fn require_key(
         () = shown_out => return Problem::Unauthorized.into_response(),
     };
     if response.body().size_hint().exact().is_some() {
-        // It is in memory as a whole.
+        // The whole body is in memory.
         return response;
     }
-    // Where a length was promised, the connection breaks off.
+    // If a content length was announced, the connection breaks off.
     let ended = Box::pin(async move { ended(&gateway, &caller).await });
     response.map(|body| Body::from_stream(body.into_data_stream().take_until(ended)))
 }
 
-/// Completes when this caller is let in no more.
+/// Completes when this caller's key is no longer valid.
 async fn ended(gateway: &Gateway, caller: &Caller) {
     match gateway.access {
-        // Nobody is asked for a key.
+        // No key is required.
         Access::Open => std::future::pending().await,
         Access::Key(_) | Access::Loopback => gateway.keys.ended(caller).await,
     }
@@ -79,7 +81,7 @@ async fn caller(
         hosts,
         ..
     } = gateway;
-    // The operator of a machine of one's own who makes keys wants them to be asked for.
+    // An operator who creates keys on a gateway that is open to loopback wants them to be required.
     let is_open =
         matches!(access, Access::Open) || (matches!(access, Access::Loopback) && keys.are_none());
     if is_open {
@@ -96,12 +98,13 @@ async fn caller(
     };
     let found = keys.caller(&shown);
     let delay = guesses().delay(from, found.as_ref().map(Caller::id), now);
-    // Behind a proxy that is not trusted everybody comes from this machine: there, whoever guesses must hold up nobody else.
+    // Behind an untrusted proxy all requests come from this machine: there, guessing must not delay
+    // other callers.
     let is_waited_for = !delay.is_zero() && (found.is_none() || !from.is_loopback());
     if is_waited_for {
         gateway.clock.sleep(delay).await;
     }
-    // It may have been removed meanwhile.
+    // The key may have been removed during the wait.
     match if is_waited_for {
         keys.caller(&shown)
     } else {
@@ -118,7 +121,7 @@ async fn caller(
     }
 }
 
-/// For routes whose body names the session: the session, if the caller's key is for it.
+/// Returns the session if the caller's key reaches it; for routes with the session in the body.
 pub fn reached(caller: &Caller, session: SessionName) -> Result<SessionName, Problem> {
     if caller.reaches(session.as_str()) {
         Ok(session)
@@ -130,7 +133,7 @@ pub fn reached(caller: &Caller, session: SessionName) -> Result<SessionName, Pro
 impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = Problem;
 
-    /// Only a request that came through the door has one.
+    /// Present only on requests that passed [`require_key`].
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         parts.extensions.get().cloned().ok_or(Problem::Unauthorized)
     }
@@ -139,13 +142,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 impl<S: Send + Sync> FromRequestParts<S> for Visit {
     type Rejection = Problem;
 
-    /// Every request that came in over a connection has one.
+    /// Present on every request that came in over a connection.
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         parts.extensions.get().cloned().ok_or(Problem::Internal)
     }
 }
 
-/// The key a request shows, in one of two headers.
+/// The key that a request carries in `X-Api-Key` or `Authorization`.
 fn shown(headers: &HeaderMap) -> Option<&[u8]> {
     if let Some(key) = headers.get("x-api-key") {
         return Some(key.as_bytes());

@@ -1,4 +1,4 @@
-//! `/v1/sessions/{session}/blocked`: whom the account wants to hear nothing of.
+//! `/v1/sessions/{session}/blocked`: contacts that the account has blocked.
 
 use axum::Json;
 use axum::extract::State;
@@ -18,7 +18,7 @@ pub(super) struct BlockedList {
     contacts: Vec<Person>,
 }
 
-/// `GET …/blocked`: WhatsApp is asked each time.
+/// `GET …/blocked`: lists blocked contacts, querying WhatsApp each time.
 pub(super) async fn list(
     State(gateway): State<Gateway>,
     Named(session): Named,
@@ -30,7 +30,8 @@ pub(super) async fn list(
     }))
 }
 
-/// `PUT …/contacts/{contact}/block`: they are not told; what they write from now on goes nowhere.
+/// `PUT …/contacts/{contact}/block`: blocks a contact. The contact is not notified; later messages
+/// from it are dropped.
 pub(super) async fn block(
     State(gateway): State<Gateway>,
     named: NamedContact,
@@ -38,7 +39,7 @@ pub(super) async fn block(
     set(&gateway, &named, true).await
 }
 
-/// `DELETE` of the same: what they write comes in again.
+/// `DELETE …/contacts/{contact}/block`: lets the contact's messages in again.
 pub(super) async fn unblock(
     State(gateway): State<Gateway>,
     named: NamedContact,

@@ -1,4 +1,4 @@
-//! `/v1/sessions/{session}/calls`: calls that ring.
+//! `/v1/sessions/{session}/calls`: ringing calls.
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -7,7 +7,7 @@ use super::Gateway;
 use super::error::Problem;
 use crate::sessions::SessionName;
 
-/// `POST …/calls/{call}/reject`
+/// `POST …/calls/{call}/reject`: rejects a ringing call.
 pub(super) async fn reject(
     State(gateway): State<Gateway>,
     Path((session, call)): Path<(String, String)>,

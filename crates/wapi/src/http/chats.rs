@@ -1,4 +1,4 @@
-//! `/v1/sessions/{session}/chats/{chat}`: what somebody does in a chat beside sending.
+//! `/v1/sessions/{session}/chats/{chat}`: actions in a chat other than sending.
 
 use axum::Json;
 use axum::extract::{FromRequestParts, Path, State};
@@ -14,13 +14,14 @@ use crate::event::{ChatChange, FOREVER, Typing};
 use crate::message::{ChatId, ChatTimer};
 use crate::sessions::SessionName;
 
-/// How many messages were marked.
+/// How many messages were marked as read.
 #[derive(Debug, Serialize)]
 pub(super) struct MarkedRead {
     read: usize,
 }
 
-/// `POST …/chats/{chat}/read {up_to?}`: the messages received so far, or up to one of them, that were not marked before.
+/// `POST …/chats/{chat}/read {up_to?}`: marks as read the messages received so far, or up to
+/// `up_to`, that were not marked before.
 pub(super) async fn read(
     State(gateway): State<Gateway>,
     NamedChat { session, chat }: NamedChat,
@@ -36,10 +37,11 @@ pub(super) async fn read(
     Ok(Json(MarkedRead { read }))
 }
 
-/// Said where a change changes nothing.
+/// Problem detail of a request that changes nothing.
 const NOTHING: &str = "nothing is changed; give at least one of archived, pinned, muted_until, unread and disappearing";
 
-/// `PATCH …/chats/{chat} {archived?, pinned?, muted_until?, unread?, disappearing?}`: at least one of them.
+/// `PATCH …/chats/{chat} {archived?, pinned?, muted_until?, unread?, disappearing?}`: changes a
+/// chat's state; at least one field is required.
 pub(super) async fn change(
     State(gateway): State<Gateway>,
     NamedChat { session, chat }: NamedChat,
@@ -80,7 +82,7 @@ pub(super) async fn change(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Seconds after which messages disappear.
+/// Reads the seconds after which messages disappear.
 fn disappearing(fields: &mut Fields) -> Option<u32> {
     let seconds = fields.optional_number("disappearing", 0..=u64::from(u32::MAX))?;
     let chosen = ChatTimer::CHOICES
@@ -95,7 +97,7 @@ fn disappearing(fields: &mut Fields) -> Option<u32> {
     chosen
 }
 
-/// The word for a mute that does not end by itself.
+/// The value of a mute that does not expire.
 pub(super) const MUTED_FOREVER: &str = "forever";
 
 fn muted(until: &str, now: Timestamp) -> Result<Timestamp, String> {
@@ -111,7 +113,7 @@ fn muted(until: &str, now: Timestamp) -> Result<Timestamp, String> {
     }
 }
 
-/// `POST …/chats/{chat}/typing {state}`
+/// `POST …/chats/{chat}/typing {state}`: shows the account as typing, recording, or neither.
 pub(super) async fn typing(
     State(gateway): State<Gateway>,
     NamedChat { session, chat }: NamedChat,
@@ -125,7 +127,7 @@ pub(super) async fn typing(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// It stands in no list of chats, and nobody sees who writes there.
+/// Refuses a newsletter: it is in no list of chats, and nobody sees typing there.
 fn not_newsletter(chat: &ChatId) -> Result<(), Problem> {
     match chat {
         ChatId::Newsletter(_) => Err(Problem::field(
@@ -136,7 +138,7 @@ fn not_newsletter(chat: &ChatId) -> Result<(), Problem> {
     }
 }
 
-/// The session and the chat a path names.
+/// The session and chat in a path.
 pub(super) struct NamedChat {
     pub session: SessionName,
     pub chat: ChatId,

@@ -1,4 +1,4 @@
-//! `/v1/sessions/{session}/contacts`: who is on WhatsApp.
+//! `/v1/sessions/{session}/contacts/check`: whether phone numbers are on WhatsApp.
 
 use axum::Json;
 use axum::extract::State;
@@ -9,18 +9,18 @@ use super::error::Problem;
 use super::extract::{Fields, Named};
 use crate::message::ChatId;
 
-/// Numbers in one question at most.
+/// Maximum number of phone numbers in one request.
 const MOST: usize = 500;
 
-/// What WhatsApp says of one number.
+/// WhatsApp's answer for one number.
 #[derive(Debug, Serialize)]
 struct Checked {
-    /// As it was asked.
+    /// The number as the caller wrote it.
     input: String,
     exists: bool,
-    /// Where to send; `null` when nobody is there.
+    /// The address to send to; `null` if the number is not on WhatsApp.
     id: Option<String>,
-    /// As WhatsApp knows it, which may be another form of what was asked.
+    /// The number as WhatsApp knows it, which may differ in form from the requested one.
     phone: String,
     lid: Option<String>,
 }
@@ -30,7 +30,8 @@ pub(super) struct CheckedList {
     contacts: Vec<Checked>,
 }
 
-/// `POST …/contacts/check {phones: […]}`: which numbers are on WhatsApp, in the order they were asked.
+/// `POST …/contacts/check {phones: […]}`: checks which numbers are on WhatsApp, in the order of the
+/// request.
 pub(super) async fn check(
     State(gateway): State<Gateway>,
     Named(session): Named,
@@ -63,7 +64,7 @@ pub(super) async fn check(
     }))
 }
 
-/// Each text with the number it names.
+/// Parses each text; returns it with the phone number it names.
 fn read(phones: &[String]) -> Result<Vec<(String, String)>, String> {
     if phones.is_empty() || phones.len() > MOST {
         return Err(format!("must have 1 to {MOST} numbers"));

@@ -1,4 +1,5 @@
-//! `/v1/webhooks/{id}/deliveries`: what a webhook was told and how it went, and telling it again.
+//! `/v1/webhooks/{id}/deliveries`: a webhook's deliveries and their outcomes, resending and
+//! replaying.
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -14,46 +15,47 @@ use super::webhooks::{find, unsaved};
 use crate::nearest::suggestion;
 use crate::store::{Delivery, DeliveryState, FailedAttempt};
 
-/// Deliveries in one answer when the caller does not say, and at most.
+/// Deliveries on one page: default and maximum.
 const LIMIT: (usize, usize) = (50, 500);
-/// Events that are told again at once, at most.
+/// Maximum number of events in one replay.
 const REPLAY: i64 = 100_000;
 
-/// A page of deliveries, the newest first.
+/// A page of deliveries, newest first.
 #[derive(Debug, Serialize)]
 pub struct DeliveryPage {
     deliveries: Vec<DeliveryInfo>,
-    /// The `before` of the next page, which may hold more even when this one holds few; `null` at the end.
+    /// The `before` of the next page, which may hold more even if this one holds few; `null` at the
+    /// end.
     next: Option<i64>,
 }
 
-/// One event for one webhook.
+/// The delivery of one event to one webhook.
 #[derive(Debug, Serialize)]
 pub struct DeliveryInfo {
     id: i64,
-    /// `waiting`, `delivered` or `dead`: given up, until somebody resends it.
+    /// `waiting`, `delivered`, or `dead`: given up until it is resent.
     status: String,
     event: EventRef,
     attempts: i64,
     #[serde(serialize_with = "crate::stamp::serialize")]
     created_at: Timestamp,
-    /// When it was taken or given up.
+    /// When it was delivered or given up.
     #[serde(serialize_with = "crate::stamp::optional")]
     settled_at: Option<Timestamp>,
-    /// `null` while it waits behind another of its chat, and at the end.
+    /// `null` while it waits behind another delivery of its chat, and once it is settled.
     #[serde(serialize_with = "crate::stamp::optional")]
     next_attempt_at: Option<Timestamp>,
-    /// The attempts in vain, oldest first.
+    /// The failed attempts, oldest first.
     failed_attempts: Vec<AttemptInfo>,
 }
 
 #[derive(Debug, Serialize)]
 pub struct EventRef {
-    /// Travels as `webhook-id`.
+    /// Sent as `webhook-id`.
     id: String,
     #[serde(rename = "type")]
     kind: String,
-    /// `null` for what concerns the whole gateway.
+    /// `null` for events of the whole gateway.
     session: Option<String>,
 }
 
@@ -63,9 +65,9 @@ pub struct AttemptInfo {
     #[serde(serialize_with = "crate::stamp::serialize")]
     at: Timestamp,
     error: String,
-    /// Of the answer; `null` when there was none.
+    /// The HTTP status of the answer; `null` if there was none.
     status: Option<i64>,
-    /// The first KiB of its body.
+    /// The first KiB of the answer's body.
     answer: Option<String>,
 }
 
@@ -114,20 +116,20 @@ impl From<Delivery> for DeliveryInfo {
     }
 }
 
-/// A delivery that is tried again.
+/// A delivery that is attempted again.
 #[derive(Debug, Serialize)]
 pub struct Resent {
     id: i64,
     status: &'static str,
 }
 
-/// What will be told again.
+/// How many events will be delivered again.
 #[derive(Debug, Serialize)]
 pub struct Replayed {
     events: u64,
 }
 
-/// `GET …/deliveries?status=waiting|delivered|dead&before=&limit=50`.
+/// `GET …/deliveries?status=waiting|delivered|dead&before=&limit=50`: lists deliveries.
 pub async fn list(
     State(gateway): State<Gateway>,
     Path(id): Path<String>,
@@ -163,7 +165,8 @@ fn state(word: &str) -> Result<DeliveryState, Problem> {
     })
 }
 
-/// `POST …/deliveries/{delivery}/resend`: 202; it is posted again at once, with a whole schedule before it.
+/// `POST …/deliveries/{delivery}/resend`: posts a delivery again at once, with a full retry
+/// schedule. Returns 202.
 pub async fn resend(
     State(gateway): State<Gateway>,
     query: Query,
@@ -187,7 +190,8 @@ pub async fn resend(
     ))
 }
 
-/// `POST …/replay` `{from, to?}`: 202; what happened in this time and is wanted is told again, under the same event ids.
+/// `POST …/replay` `{from, to?}`: delivers again the events of this period that the webhook
+/// subscribes to, under the same event ids. Returns 202.
 pub async fn replay(
     State(gateway): State<Gateway>,
     query: Query,

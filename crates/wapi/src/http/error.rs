@@ -1,5 +1,5 @@
-//! What callers are told when something goes wrong: `application/problem+json` (RFC 9457). The only place that picks a status code
-//! for an error.
+//! Error answers as `application/problem+json` (RFC 9457). Only this module picks an error's status
+//! code.
 
 mod failures;
 mod orders;
@@ -21,35 +21,35 @@ pub use failures::NOT_ON_WHATSAPP;
 use failures::{GROUP_NOT_FOUND, NEWSLETTER_NOT_FOUND};
 pub use shop::MissingInShop;
 
-/// One thing that is wrong with the request.
+/// One mistake in the request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FieldError {
     pub field: Cow<'static, str>,
     pub detail: String,
 }
 
-/// Why a request was not done.
+/// Why a request failed.
 #[derive(Debug)]
 pub enum Problem {
-    /// The body is no JSON object.
+    /// The body is not a JSON object.
     Body(String),
     /// Some fields are missing or wrong; never empty.
     Fields(Vec<FieldError>),
-    /// The body did not come at the pace that is waited for.
+    /// The body arrived more slowly than the required pace.
     TooSlow,
     /// The body is larger than the limit, in bytes.
     TooLarge(usize),
     Unauthorized,
-    /// Nobody is asked for a key, but whoever this is for is not let in.
+    /// No key is required, but requests of this origin are refused.
     Stranger(Stranger),
-    /// The key is not good for this.
+    /// The key lacks this scope.
     ScopeMissing(Scope),
-    /// The key is for other sessions; said whether this one exists or not.
+    /// The key is for other sessions; the answer is the same whether this one exists or not.
     SessionNotAllowed,
-    /// The route is about the whole gateway, and the key about some sessions.
+    /// The route concerns the whole gateway, and the key only some sessions.
     NotForAllSessions,
     NoApiKey,
-    /// The first key of an open gateway would lock everybody out.
+    /// On a gateway without keys, a first key that is not an admin's would lock every caller out.
     AdminKeyFirst,
     LastAdminKey,
     NoRoute,
@@ -59,14 +59,14 @@ pub enum Problem {
     NoConnection,
     NoWebhook,
     NoDelivery,
-    /// The webhook that the operator's settings name is theirs to change.
+    /// The webhook of the operator's settings can be changed only there.
     OriginalWebhook,
     NotOnline {
         status: Status,
         reason: Option<String>,
     },
     SessionExists,
-    /// It still does what it was told before.
+    /// The session still executes an earlier command.
     SessionBusy,
     /// No phone has linked the session.
     NotPaired,
@@ -76,14 +76,14 @@ pub enum Problem {
     NoPairingCode {
         detail: String,
     },
-    /// None of the forms a QR code can have is one the caller takes.
+    /// The caller accepts none of the formats of a QR code.
     NotAcceptable,
     /// The session's saved state cannot be used.
     SessionFailed {
         reason: String,
     },
     NoMessage,
-    /// Its words cannot be changed any more.
+    /// The period for editing the message has ended.
     TooLate,
     NoGroup,
     NoNewsletter,
@@ -91,32 +91,32 @@ pub enum Problem {
     NoContact,
     NoPicture,
     MissingInShop(MissingInShop),
-    /// The operator has decided that nothing is kept.
+    /// The operator's settings turn history off.
     HistoryOff,
-    /// No such call rings.
+    /// No such call is ringing.
     NoCall,
-    /// WhatsApp said no.
+    /// WhatsApp refused the request.
     Refused {
         detail: String,
     },
     NoMedia,
-    /// The file is still at WhatsApp.
+    /// The file is still on WhatsApp's servers.
     MediaNotReady {
         detail: String,
     },
-    /// The file is not to be had any more, or cannot be had.
+    /// The file is no longer available, or cannot be downloaded.
     MediaGone {
         detail: String,
     },
-    /// Of a file of so many bytes, others were asked for.
+    /// The requested range lies outside a file of this size, in bytes.
     NoRange(u64),
-    /// Another request came with the same idempotency key.
+    /// The idempotency key was used for another request.
     KeyTaken,
-    /// As many from there as may be are answered at the moment.
+    /// Too many requests of this origin are in progress.
     TooManyRequests(&'static str),
-    /// So many links of the session wait to be fetched already.
+    /// The session's limit of links waiting to be downloaded is reached.
     TooManyLinks(usize),
-    /// So many messages of the session wait already.
+    /// The session's limit of queued messages is reached.
     QueueFull(usize),
     /// A message failed while its caller waited.
     NotSent(Failure),
@@ -125,20 +125,20 @@ pub enum Problem {
         detail: String,
     },
     Stopping,
-    /// The saved sessions are not listed yet.
+    /// The saved sessions are not loaded yet.
     Starting,
-    /// Something the program cannot do without does not work.
+    /// A part that the gateway depends on does not work.
     NotReady {
         detail: String,
     },
-    /// Our own fault; the cause is in the log, not in the answer.
+    /// A fault of the gateway; the cause is in the log, not in the answer.
     Internal,
 }
 
-/// The document itself; the request's id is put in by the outermost layer.
+/// The problem document; the outermost layer adds the request id.
 #[derive(Debug, Clone, Serialize)]
 pub struct Document {
-    /// Stable and documented; there is no page behind it.
+    /// Stable and documented; the URN resolves to no page.
     #[serde(rename = "type")]
     pub kind: String,
     pub title: &'static str,
@@ -154,7 +154,7 @@ pub struct Document {
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
 impl Problem {
-    /// One wrong field.
+    /// Returns a problem with one wrong field.
     pub fn field(field: &'static str, detail: impl Into<String>) -> Self {
         Self::Fields(vec![FieldError {
             field: field.into(),
@@ -162,7 +162,7 @@ impl Problem {
         }])
     }
 
-    /// Why a body could not be read to its end.
+    /// Returns the problem of a body that could not be read to its end.
     pub fn broken_off(error: &(dyn std::error::Error + 'static)) -> Self {
         if TooSlow::is_behind(error) {
             Self::TooSlow
@@ -218,7 +218,7 @@ impl Problem {
         }
     }
 
-    /// The stable code, and what it means in a few words.
+    /// Returns the stable code and the title.
     fn code(&self) -> (&'static str, &'static str) {
         match self {
             Self::Body(_) => ("invalid_body", "The body is not a JSON object"),
@@ -392,7 +392,7 @@ impl Problem {
     }
 }
 
-/// When to ask again, in seconds, where that is worth saying.
+/// When to try again, in seconds, on answers with status 429 or 503.
 const RETRY_AFTER: header::HeaderValue = header::HeaderValue::from_static("10");
 
 impl IntoResponse for Problem {
@@ -423,7 +423,7 @@ impl IntoResponse for Problem {
         if let Some(size) = size.and_then(|size| format!("bytes */{size}").parse().ok()) {
             response.headers_mut().insert(header::CONTENT_RANGE, size);
         }
-        // The outermost layer writes the request's id into it.
+        // The outermost layer adds the request id to it.
         response.extensions_mut().insert(document);
         response
     }

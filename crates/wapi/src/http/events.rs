@@ -1,4 +1,4 @@
-//! `GET /v1/events`: the durable feed, for those who cannot receive webhooks, and to reconcile.
+//! `GET /v1/events`: the durable feed, for callers without webhooks, and for reconciliation.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,28 +16,30 @@ use crate::keys::{Caller, Scope};
 use crate::store::{Lived, Reader, Saved, StoreError, Wanted};
 use crate::webhooks::rules::unknown_type;
 
-/// Events in one answer when the caller does not say, and at most.
+/// Events on one page: default and maximum.
 const LIMIT: (usize, usize) = (100, 1_000);
-/// The longest a caller may wait, in seconds.
+/// The longest that a caller may wait, in seconds.
 const LONGEST_WAIT: u64 = 60;
 
 /// A page of the feed.
 #[derive(Debug, Serialize)]
 pub struct Page {
     events: Vec<Entry>,
-    /// The `after` of the next call. It survives restarts, and nothing that is written later ever comes before it.
+    /// The `after` of the next call. It survives restarts, and no later event is ever placed before
+    /// it.
     next: i64,
-    /// Whether there may be more at once. A page that has looked at enough ends there, with however many events it has found.
+    /// Whether more events may be available at once. A page ends after scanning a limited number of
+    /// events, however few of them match.
     more: bool,
 }
 
-/// An event and its place.
+/// An event and its position in the feed.
 #[derive(Debug, Serialize)]
 pub(super) struct Entry {
     pub seq: i64,
-    /// Travels as `webhook-id` with webhooks.
+    /// Sent as `webhook-id` with webhooks.
     id: String,
-    /// The same envelope that webhooks carry.
+    /// The same envelope as webhooks carry.
     event: Box<RawValue>,
 }
 
@@ -55,7 +57,9 @@ impl Entry {
     }
 }
 
-/// `?after=` a place (0: from the beginning) `&types=message.received,… &session=… &limit=100 &wait=` seconds for something new.
+/// `GET /v1/events`: reads `limit` events after the cursor `after` (0: from the beginning),
+/// filtered by `types` (comma-separated) and `session`. Waits up to `wait` seconds if there are
+/// none yet.
 pub async fn list(
     State(gateway): State<Gateway>,
     caller: Caller,
@@ -72,7 +76,7 @@ pub async fn list(
         let more = gateway
             .clock
             .timeout(wait, something_new(&mut reader, limit));
-        // Nobody is kept waiting by a program that ends, and a wait that was in vain is no error.
+        // A stopping program keeps no caller waiting, and a wait without events is no error.
         events = match gateway.lifecycle.unless_stopping(more).await {
             Some(Ok(events)) => events?,
             Some(Err(_)) => Vec::new(),
@@ -90,7 +94,7 @@ pub async fn list(
     }))
 }
 
-/// The first events that come.
+/// Waits for the first new events.
 async fn something_new(reader: &mut Reader, limit: usize) -> Result<Vec<Arc<Saved>>, Problem> {
     loop {
         let events = reader.read_more(limit).await.map_err(unreadable)?;
@@ -100,7 +104,7 @@ async fn something_new(reader: &mut Reader, limit: usize) -> Result<Vec<Arc<Save
     }
 }
 
-/// What the caller asks for, of what it may see.
+/// Parses the filter of the request, limited to the events that the caller may see.
 pub(super) fn wanted(caller: &Caller, query: &mut Query) -> Result<Wanted, Problem> {
     let types = query.text("types").unwrap_or_default();
     let types: Vec<_> = types
@@ -122,12 +126,12 @@ pub(super) fn wanted(caller: &Caller, query: &mut Query) -> Result<Wanted, Probl
                     .map(|name| (name.clone(), caller.since(name)))
                     .collect(),
             ),
-            // Only whoever may do everything reads what is over.
+            // Only an admin key reads events of past lives.
             None if caller.has(Scope::Admin) => Lived::Any,
             None => Lived::Now,
         },
     };
-    // Whoever sees a QR code can link an account of theirs.
+    // Seeing a QR code suffices to link an account to the session.
     let hidden: &[_] = if caller.has(Scope::Admin) {
         &[]
     } else {

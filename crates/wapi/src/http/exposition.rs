@@ -1,10 +1,10 @@
-//! The text format of Prometheus, version 0.0.4. Pure.
+//! The Prometheus text format, version 0.0.4. Pure.
 
 use std::fmt::{Display, Write};
 
 use crate::meters::Histogram;
 
-/// What a family of samples is.
+/// The type of a metric family.
 #[derive(Debug, Clone, Copy)]
 pub enum Kind {
     Counter,
@@ -15,7 +15,7 @@ pub enum Kind {
 #[derive(Debug, Default)]
 pub struct Exposition {
     text: String,
-    /// The family that samples go to.
+    /// The family that samples are added to.
     name: &'static str,
 }
 

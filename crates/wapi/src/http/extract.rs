@@ -1,4 +1,4 @@
-//! Takes requests apart, and names what is wrong with them.
+//! Extraction of parameters from requests, with an error for each wrong field.
 
 mod messages;
 
@@ -16,19 +16,20 @@ use super::unreadable;
 use crate::nearest::suggestion;
 use crate::sessions::SessionName;
 
-/// The largest JSON body that is read, in bytes.
+/// Maximum size of a JSON body, in bytes.
 pub const MAX_BODY: usize = 1024 * 1024;
 
-/// So many fields are named to somebody who misses one.
+/// Up to this many known fields are listed in the error about an unknown one.
 const FEW: usize = 12;
 
-/// The fields of a JSON object, read one by one. Every mistake is kept, and told by [`Fields::done`].
+/// The fields of a JSON object, read one by one. Every mistake is collected, and reported by
+/// [`Fields::done`].
 ///
-/// The content type is not looked at: callers of the original did not always set it.
+/// The content type is ignored: callers of the original API did not always set it.
 #[derive(Debug)]
 pub struct Fields {
     fields: Map<String, Value>,
-    /// What was asked for so far.
+    /// Names of the fields read so far.
     known: Vec<&'static str>,
     errors: Vec<FieldError>,
 }
@@ -58,7 +59,7 @@ impl Fields {
         self.fields.remove(field)
     }
 
-    /// A text that must be there and not be empty.
+    /// Reads a required text that must not be empty.
     pub fn text(&mut self, field: &'static str) -> Option<String> {
         match self.optional_text(field) {
             Some(text) if text.trim().is_empty() => self.wrong(field, "is empty"),
@@ -68,7 +69,7 @@ impl Fields {
         }
     }
 
-    /// A text that may be left out or `null`.
+    /// Reads a text that may be left out or `null`.
     pub fn optional_text(&mut self, field: &'static str) -> Option<String> {
         match self.take(field) {
             None | Some(Value::Null) => None,
@@ -77,13 +78,13 @@ impl Fields {
         }
     }
 
-    /// A text that must be there and mean something.
+    /// Reads and parses a required text.
     pub fn parsed<T, E: std::fmt::Display>(
         &mut self,
         field: &'static str,
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<T> {
-        // A name of blanks is a name, so emptiness is for the parser to judge.
+        // A name of blanks is a name, so the parser decides whether an empty text is valid.
         let text = match self.optional_text(field) {
             Some(text) => text,
             None if self.errors.iter().any(|error| error.field == field) => return None,
@@ -95,7 +96,7 @@ impl Fields {
         }
     }
 
-    /// A list of texts that must be there.
+    /// Reads a required list of texts.
     pub fn texts(&mut self, field: &'static str) -> Option<Vec<String>> {
         match self.optional_texts(field) {
             Some(texts) => Some(texts),
@@ -104,7 +105,7 @@ impl Fields {
         }
     }
 
-    /// A list of texts that may be left out or `null`.
+    /// Reads a list of texts that may be left out or `null`.
     pub fn optional_texts(&mut self, field: &'static str) -> Option<Vec<String>> {
         match self.take(field) {
             None | Some(Value::Null) => None,
@@ -122,7 +123,7 @@ impl Fields {
         }
     }
 
-    /// True or false, if it is given.
+    /// Reads an optional boolean.
     pub fn optional_flag(&mut self, field: &'static str) -> Option<bool> {
         match self.take(field) {
             None | Some(Value::Null) => None,
@@ -134,12 +135,12 @@ impl Fields {
         }
     }
 
-    /// Whether there is a field of this name, be it `null`.
+    /// Whether a field of this name exists, even if it is `null`.
     pub fn is_given(&self, field: &str) -> bool {
         self.fields.contains_key(field)
     }
 
-    /// What a field turned out to mean, or a note of why it means nothing.
+    /// Returns the value of a checked field, or records its error.
     pub fn judged<T>(&mut self, field: &'static str, judgement: Result<T, String>) -> Option<T> {
         match judgement {
             Ok(value) => Some(value),
@@ -147,12 +148,12 @@ impl Fields {
         }
     }
 
-    /// Whether a field holds what it must; notes why not.
+    /// Whether a field passed its check; records the error if not.
     pub fn holds(&mut self, field: &'static str, judgement: Result<(), String>) -> bool {
         self.judged(field, judgement).is_some()
     }
 
-    /// An object that may be left out or `null`.
+    /// Reads an object that may be left out or `null`.
     pub fn optional_object(&mut self, field: &'static str) -> Option<Map<String, Value>> {
         match self.take(field) {
             None | Some(Value::Null) => None,
@@ -161,12 +162,13 @@ impl Fields {
         }
     }
 
-    /// The fields of an object inside; what is wrong with them is told as `OBJECT.FIELD` once they are [taken back](Self::absorb).
+    /// Reads the fields of a nested object; its errors are reported as `OBJECT.FIELD` once it is
+    /// [taken back](Self::absorb).
     pub fn inner(&mut self, field: &'static str) -> Option<Self> {
         self.optional_object(field).map(Self::with)
     }
 
-    /// Takes over what was wrong in an object inside, unknown fields included.
+    /// Takes over the errors of a nested object, including unknown fields.
     pub fn absorb(&mut self, field: &str, mut inner: Self) {
         inner.refuse_unknown();
         let errors = inner.errors.into_iter();
@@ -176,7 +178,8 @@ impl Fields {
         }));
     }
 
-    /// Names what nobody asked for. For routes of our own: a misspelt field would otherwise be one that was left out.
+    /// Reports all fields that were not read. For routes of our own: a misspelt field would
+    /// otherwise pass as one that was left out.
     pub fn refuse_unknown(&mut self) {
         for (field, _) in std::mem::take(&mut self.fields) {
             let detail = format!("is not a field here{}", self.instead_of(&field));
@@ -187,7 +190,8 @@ impl Fields {
         }
     }
 
-    /// What may have been meant by a field that nobody knows: the nearest one, or one of a few.
+    /// A suggestion for an unknown field: the nearest known field, or all known ones if they are
+    /// few.
     fn instead_of(&self, field: &str) -> String {
         let mut known = self.known.clone();
         known.sort_unstable();
@@ -208,7 +212,7 @@ impl Fields {
         None
     }
 
-    /// What was read, if nothing was wrong.
+    /// Returns the value if there were no errors.
     pub fn done<T>(self, read: Option<T>) -> Result<T, Problem> {
         match read {
             Some(read) if self.errors.is_empty() => Ok(read),
@@ -236,7 +240,7 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
     }
 }
 
-/// The fields of a body that may be left out altogether.
+/// The fields of a body that may be left out.
 #[derive(Debug)]
 pub struct FieldsOrNothing(pub Fields);
 
@@ -285,10 +289,10 @@ fn is_too_large(error: &axum::extract::rejection::FailedToBufferBody) -> bool {
     )
 }
 
-/// What is wrong with a path that no name can be read from.
+/// The detail of a path that is not valid text.
 pub const NOT_TEXT: &str = "is not UTF-8 after percent-decoding";
 
-/// The session a path names.
+/// The session in a path.
 #[derive(Debug)]
 pub struct Named(pub SessionName);
 

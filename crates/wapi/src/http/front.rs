@@ -1,4 +1,5 @@
-//! `GET /`: what somebody sees who opens the address in a browser. It says what this is and where to go, and nothing of what is in it.
+//! `GET /`: the page for browsers. It names the program and links to its API, and shows none of its
+//! data.
 
 use axum::http::HeaderName;
 use axum::response::Html;
@@ -7,7 +8,8 @@ use super::openapi::POLICY;
 
 const PAGE: &str = include_str!("front/page.html");
 
-/// Everybody may see it: it has no script and loads nothing. The links are relative, so that it works behind a proxy's path, too.
+/// Serves the page without a key: it has no script and loads nothing. Its links are relative, so
+/// that it also works behind a proxy's path.
 pub async fn page() -> ([(HeaderName, &'static str); 1], Html<String>) {
     (
         [POLICY],

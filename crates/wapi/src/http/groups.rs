@@ -1,4 +1,4 @@
-//! `/v1/sessions/{session}/groups`: the groups an account is in.
+//! `/v1/sessions/{session}/groups`: the groups that an account is a member of.
 
 use axum::Json;
 use axum::extract::{FromRequestParts, Path, State};
@@ -27,7 +27,7 @@ pub(super) struct GroupList {
     groups: Vec<GroupDocument>,
 }
 
-/// `GET …/groups`: by address; WhatsApp is asked each time.
+/// `GET …/groups`: lists the groups by address, querying WhatsApp each time.
 pub(super) async fn list(
     State(gateway): State<Gateway>,
     Named(session): Named,
@@ -42,7 +42,7 @@ pub(super) async fn list(
     Ok(Json(GroupList { groups }))
 }
 
-/// `GET …/groups/{group}`
+/// `GET …/groups/{group}`: shows a group.
 pub(super) async fn read(
     State(gateway): State<Gateway>,
     NamedGroup { session, group }: NamedGroup,
@@ -54,7 +54,7 @@ pub(super) async fn read(
         .group(&session, &group)
         .await
         .map_err(|error| match error {
-            // Whoever is in no group of this address learns nothing of it.
+            // An account outside the group learns nothing about it.
             AskError::NotAnswered(NotAnswered::Refused(400 | 401 | 403 | 404)) => Problem::NoGroup,
             error => error.into(),
         })?;
@@ -64,10 +64,10 @@ pub(super) async fn read(
     }))
 }
 
-/// The session and the group a path names.
+/// The session and group in a path.
 pub(super) struct NamedGroup {
     session: SessionName,
-    /// The part of its address before `@g.us`.
+    /// The part of the group's address before `@g.us`.
     group: String,
 }
 

@@ -1,4 +1,4 @@
-//! Who has shown keys that are none: the more of them, the longer the next is waited for. Pure.
+//! Delays for addresses that guess API keys: they grow with each wrong key. Pure.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -7,17 +7,17 @@ use std::time::Duration;
 
 use super::edge::block;
 
-/// Mistakes that cost nothing.
+/// Wrong keys without a delay.
 const FREE: u32 = 10;
 const FIRST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(5);
-/// How long nothing must be wrong for an address to begin anew.
+/// An address without a wrong key for this long starts afresh.
 const FORGIVEN: Duration = Duration::from_secs(15 * 60);
-/// Addresses that are remembered, and keys of each.
+/// Maximum number of remembered addresses, and of keys of each.
 const MOST: usize = 10_000;
 const MOST_KEYS: usize = 16;
 
-/// What is known of each address.
+/// The recent wrong and right keys of each address.
 #[derive(Default)]
 pub struct Guesses {
     of: HashMap<IpAddr, Record>,
@@ -27,13 +27,14 @@ pub struct Guesses {
 struct Record {
     wrong: u32,
     last: Duration,
-    /// The ids of keys that were right from here.
+    /// Ids of the valid keys that this address has used.
     known: Vec<Arc<str>>,
 }
 
 impl Guesses {
-    /// How long to wait before saying whether a key from this address is one. One that was right from there before is not waited for, so that
-    /// whoever guesses holds up nobody else behind the same address.
+    /// How long to wait before answering whether a key from this address is valid. A key that this
+    /// address has used before is not delayed, so that guessing does not hold up other callers
+    /// behind the same address.
     pub fn delay(&self, from: IpAddr, right: Option<&str>, now: Duration) -> Duration {
         let Some(record) = self.of.get(&block(from)) else {
             return Duration::ZERO;
@@ -69,7 +70,7 @@ impl Guesses {
         if self.of.len() >= MOST && !self.of.contains_key(&from) {
             self.of
                 .retain(|_, record| now.saturating_sub(record.last) < FORGIVEN);
-            // More strangers than can be remembered: the one that was quiet for longest is forgotten.
+            // The table is full: the address that has been quiet for longest is forgotten.
             let quiet = self
                 .of
                 .iter()

@@ -1,4 +1,4 @@
-//! Whether the program is there and takes requests, for those who watch over it.
+//! Health checks: whether the program runs and is ready for requests.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::Gateway;
 use super::error::Problem;
 use crate::lifecycle::blocking;
 
-/// How long the disk may take to say whether the data folder is there.
+/// How long the disk may take to answer whether the data folder exists.
 const LOOKING: Duration = Duration::from_secs(5);
 
 /// `GET /health/live`: the program runs.
@@ -18,8 +18,9 @@ pub async fn live() -> Json<Value> {
     Json(json!({"status": "live"}))
 }
 
-/// `GET /health/ready`: it takes requests; 503 until the saved sessions are listed, once it is stopping, or while nothing can be saved, be it that
-/// the data folder is gone.
+/// `GET /health/ready`: the program takes requests. Returns 503 until the saved sessions are
+/// loaded, once the program is stopping, or while nothing can be saved, for example because the
+/// data folder is gone.
 pub async fn ready(State(gateway): State<Gateway>) -> Result<Json<Value>, Problem> {
     if gateway.lifecycle.is_stopping() {
         return Err(Problem::Stopping);

@@ -1,4 +1,4 @@
-//! `/v1/media`: the files of messages.
+//! `/v1/media`: files of messages.
 
 mod budget;
 #[cfg(any(test, fuzzing))]
@@ -26,15 +26,16 @@ use crate::store::{MediaRecord, MediaState, StoreError};
 
 pub use upload::upload;
 
-/// How long a caller waits for a file that is still at WhatsApp if it does not say, and at most, in seconds.
+/// How long a caller waits for a file that is still on WhatsApp's servers: default and maximum, in
+/// seconds.
 const WAIT: (u64, u64) = (30, 60);
 
-/// What is known of a file; `null` where that is not known.
+/// A media file's metadata; unknown values are `null`.
 #[derive(Debug, Serialize)]
 struct MediaInfo {
     id: String,
     session: String,
-    /// The message it came with; `null` for uploads.
+    /// The message that the file came with; `null` for uploads.
     message_id: Option<String>,
     chat: Option<String>,
     /// `remote`, `waiting`, `stored`, `failed` or `removed`.
@@ -48,7 +49,7 @@ struct MediaInfo {
     width: Option<u32>,
     height: Option<u32>,
     duration: Option<u32>,
-    /// Of documents.
+    /// Number of pages, for documents.
     pages: Option<u32>,
     url: String,
     /// Why the last download failed.
@@ -97,7 +98,7 @@ impl From<MediaRecord> for MediaInfo {
     }
 }
 
-/// `GET /v1/media/{id}`: what is known of a file, be it here or not.
+/// `GET /v1/media/{id}`: shows a file's metadata, whether or not the file is stored here.
 pub async fn show(
     State(gateway): State<Gateway>,
     caller: Caller,
@@ -108,7 +109,8 @@ pub async fn show(
     Ok(Json(MediaInfo::from(find(&gateway, &caller, &id).await?)).into_response())
 }
 
-/// `GET /v1/media/{id}/content?wait=30`: the file itself, or a part of it. One that is still at WhatsApp is fetched first.
+/// `GET /v1/media/{id}/content?wait=30`: sends the file, or a range of it. A file that is still on
+/// WhatsApp's servers is downloaded first.
 pub async fn content(
     State(gateway): State<Gateway>,
     caller: Caller,
@@ -157,7 +159,7 @@ pub async fn content(
         .into_response())
 }
 
-/// `DELETE /v1/media/{id}`: 204; it is not fetched again.
+/// `DELETE /v1/media/{id}`: removes a file, which is not downloaded again. Returns 204.
 pub async fn remove(
     State(gateway): State<Gateway>,
     caller: Caller,
@@ -173,7 +175,8 @@ pub async fn remove(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// A file of the life that a session is in that the caller's key is for; of others it does not even learn that they exist.
+/// Finds a file of a session's current life. Files of sessions outside the key's reach are reported
+/// as not found.
 pub(super) async fn find(
     gateway: &Gateway,
     caller: &Caller,
@@ -186,7 +189,8 @@ pub(super) async fn find(
         .ok_or(Problem::NoMedia)
 }
 
-/// A file once it is here; one that is still at WhatsApp is fetched.
+/// Returns the record of a stored file, downloading the file first if it is still on WhatsApp's
+/// servers.
 pub(super) async fn here(
     gateway: &Gateway,
     mut record: MediaRecord,

@@ -1,4 +1,4 @@
-//! `/v1/sessions/{session}/messages`: sends messages, once each, and tells what became of them.
+//! `/v1/sessions/{session}/messages`: sending messages, once each, and reading their status.
 
 mod albums;
 pub mod batch;
@@ -44,14 +44,15 @@ pub use body::KINDS;
 use body::Asked;
 use shown::{Answer, MessageInfo};
 
-/// How long a caller waits for WhatsApp if it does not say, and at most, in seconds.
+/// How long a caller waits for WhatsApp: default and maximum, in seconds.
 const WAIT: (u64, u64) = (10, 60);
 const LONGEST_KEY: usize = 255;
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
-/// On answers to a request that came before under the same key.
+/// Set on answers to a repeated request with the same key.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
-/// `POST …/messages?wait=10`: 200 when WhatsApp took the message within `wait` seconds, 202 when it is on its way.
+/// `POST …/messages?wait=10`: sends a message. Returns 200 if WhatsApp accepts it within `wait`
+/// seconds, and 202 while it is on its way.
 pub async fn send(
     State(gateway): State<Gateway>,
     Named(session): Named,
@@ -70,14 +71,14 @@ pub async fn send(
     accept(&gateway, session, life, asked, key, wait).await
 }
 
-/// How long a caller waits for WhatsApp; the last thing that is read of what stands behind a path.
+/// Reads how long a caller waits for WhatsApp; the last parameter read from the query string.
 fn patience(mut query: Query) -> Result<Duration, Problem> {
     let wait = Duration::from_secs(query.number("wait", WAIT.0, WAIT.1));
     query.done()?;
     Ok(wait)
 }
 
-/// Has a message accepted, and answers with what is known of it after `wait`.
+/// Queues a message, and answers with its state after `wait`.
 async fn accept(
     gateway: &Gateway,
     session: SessionName,
@@ -97,7 +98,7 @@ async fn accept(
     answer(gateway, &asked, &session, messages, replayed).await
 }
 
-/// Whom messages are accepted for.
+/// The session for which messages are accepted.
 struct Accepting<'a> {
     gateway: &'a Gateway,
     session: &'a SessionName,
@@ -105,8 +106,8 @@ struct Accepting<'a> {
 }
 
 impl Accepting<'_> {
-    /// Has what somebody asked for accepted, which is several messages if it is an album; what is known of them after `wait`, and
-    /// whether it was accepted before.
+    /// Queues the requested message, or all messages of an album. Returns their state after `wait`,
+    /// and whether they were accepted before.
     async fn all(
         &self,
         asked: &Asked,
@@ -121,7 +122,7 @@ impl Accepting<'_> {
             .map(|(message, replayed)| (vec![message], replayed))
     }
 
-    /// Has one message accepted; what is known of it after `wait`, and whether it was accepted before.
+    /// Queues one message. Returns its state after `wait`, and whether it was accepted before.
     async fn one(
         &self,
         asked: &Asked,
@@ -162,7 +163,7 @@ impl Accepting<'_> {
         polls::check(&message.content, &to, &gateway.store, self.life).await?;
         match gateway.sessions.send(session, wish).await? {
             Reply::Accepted(accepted, verdict) => {
-                // What is sent later has no verdict that could be waited for.
+                // The outcome of a message scheduled beyond the wait cannot be waited for.
                 let is_for_later = send_at.is_some_and(|at| at > gateway.clock.now() + wait);
                 let wait = if is_for_later { Duration::ZERO } else { wait };
                 let verdict = if wait.is_zero() {
@@ -180,7 +181,7 @@ impl Accepting<'_> {
         }
     }
 
-    /// As the first time, with what has happened since.
+    /// Repeats the answer of the first request, with the message's present state.
     async fn again(&self, id: &str, wait: Duration) -> Result<SentMessage, Problem> {
         let Self {
             gateway,
@@ -201,7 +202,7 @@ impl Accepting<'_> {
     }
 }
 
-/// `GET …/messages/{id}`: a message that was sent through here, and what became of it.
+/// `GET …/messages/{id}`: shows a message sent through the gateway, and its status.
 pub async fn show(
     State(gateway): State<Gateway>,
     message: NamedMessage,
@@ -215,8 +216,8 @@ pub async fn show(
     Ok(Json(MessageInfo::new(session, found.ok_or(Problem::NoMessage)?)).into_response())
 }
 
-/// The answer to what was asked before under the same key, if it was: about the message that came of it, as it is now. `input` is how its
-/// chat was named, if it was.
+/// Answers a repeated request with the same key with the present state of its message; `None` if
+/// the key is new. `input` is the chat as the caller wrote it, if the request names one.
 async fn repeated(
     accepting: &Accepting<'_>,
     key: Option<&IdempotencyKey>,
@@ -238,7 +239,7 @@ async fn repeated(
     again(accepting, &id, input, wait).await.map(Some)
 }
 
-/// What is answered about a message once more.
+/// Answers about an earlier message.
 async fn again(
     accepting: &Accepting<'_>,
     id: &str,
@@ -262,7 +263,7 @@ async fn again(
     .await
 }
 
-/// What is answered about a message that was changed before it left.
+/// Answers about a message that was changed before it left.
 async fn changed(
     gateway: &Gateway,
     session: &SessionName,
@@ -283,7 +284,8 @@ async fn changed(
         .into_response())
 }
 
-/// 200 when WhatsApp has taken all of them. That a single one has failed is a problem.
+/// Returns 200 once WhatsApp has accepted all messages, else 202. The failure of a single message
+/// is a problem.
 async fn answer(
     gateway: &Gateway,
     asked: &Asked,
@@ -315,7 +317,7 @@ async fn answer(
     Ok(marked((status, Json(answer)).into_response(), replayed))
 }
 
-/// The messages, and whom they go to.
+/// Builds the answer: the messages and their recipient.
 async fn answer_with(
     gateway: &Gateway,
     asked: &Asked,
@@ -339,7 +341,7 @@ fn told(session: &SessionName, messages: Vec<SentMessage>) -> Vec<MessageInfo> {
         .collect()
 }
 
-/// Says if it answers a request that came before.
+/// Adds the header that marks an answer to a repeated request.
 fn marked(mut response: Response, replayed: bool) -> Response {
     if replayed {
         response
@@ -349,7 +351,7 @@ fn marked(mut response: Response, replayed: bool) -> Response {
     response
 }
 
-/// A message as it is known without reading it back.
+/// Builds a message's state without reading it back from the store.
 fn accepted_now(
     to: &ChatId,
     message: Message,
@@ -383,7 +385,7 @@ fn accepted_now(
     }
 }
 
-/// An idempotency key as it was shown, before it is known which life of the session it is about.
+/// An idempotency key as received, before its session's life is known.
 struct Key {
     caller: String,
     route: String,
@@ -445,7 +447,7 @@ fn unreadable(error: StoreError) -> Problem {
     Problem::Internal
 }
 
-/// The session and the message a path names.
+/// The session and message in a path.
 pub struct NamedMessage {
     session: SessionName,
     id: String,
@@ -466,7 +468,7 @@ impl<S: Send + Sync> FromRequestParts<S> for NamedMessage {
 }
 
 impl NamedMessage {
-    /// For what is remembered of requests about it.
+    /// The path that idempotency keys of requests about this message are stored under.
     fn route(&self) -> String {
         format!(
             "/v1/sessions/{}/messages/{}",

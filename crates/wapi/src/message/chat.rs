@@ -1,10 +1,10 @@
-//! Whom messages go to and come from. Pure.
+//! Chat ids: the addresses that messages are sent to and come from. Pure.
 
 use std::fmt;
 
 use super::number::{self, NoNumber};
 
-/// A person, a group or a newsletter, as callers name them.
+/// A person, a group or a newsletter, as callers address it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChatId {
     /// International number, digits only.
@@ -15,29 +15,30 @@ pub enum ChatId {
     Group(String),
     /// The part before `@newsletter`.
     Newsletter(String),
-    /// Where people post what disappears after a day.
+    /// The chat of statuses, posts that disappear after a day.
     Status,
 }
 
 /// The address of [`ChatId::Status`].
 pub const STATUS: &str = "status@broadcast";
 
-/// Why a text names no chat.
+/// The reason why a text is not a chat id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{text}` names no chat{}; use an international phone number, …@s.whatsapp.net, …@lid, …@g.us or …@newsletter",
     .why.as_ref().map_or_else(String::new, |why| format!(": {why}"))
 )]
 pub struct NoChat {
-    /// Its beginning.
+    /// The beginning of the text.
     text: String,
     why: Option<NoNumber>,
 }
 
 impl ChatId {
-    /// Accepts `…@s.whatsapp.net` and its old form `…@c.us`, `…@lid`, `…@g.us`, `…@newsletter`, and a number as people write it: with or
-    /// without `+` or `00`, in groups, in digits of any script, or in an address like `tel:` and `https://wa.me/…`. What is not surely one
-    /// number is refused.
+    /// Accepts `…@s.whatsapp.net` and its old form `…@c.us`, `…@lid`, `…@g.us`, `…@newsletter`, and
+    /// a phone number as people write it: with or without `+` or `00`, in groups, in digits of any
+    /// script, or in an address like `tel:` and `https://wa.me/…`. Refuses a text that is not
+    /// clearly one number.
     pub fn parse(text: &str) -> Result<Self, NoChat> {
         let seen = number::visible(text);
         let named = match (number::linked(&seen), seen.split_once('@')) {
@@ -55,7 +56,8 @@ impl ChatId {
         })
     }
 
-    /// The digits of a phone number that is written as an international one: with `+` or `00`, or in an address like `https://wa.me/…`.
+    /// Returns the digits of a phone number in international form: with `+` or `00`, or in an
+    /// address like `https://wa.me/…`.
     pub fn international(text: &str) -> Option<String> {
         let seen = number::visible(text);
         let number = number::linked(&seen)
@@ -74,12 +76,13 @@ impl ChatId {
         }
     }
 
-    /// Whether it is a chat of two; only people have more than one address.
+    /// Returns whether it is a one-to-one chat; only people have more than one address.
     pub const fn is_person(&self) -> bool {
         matches!(self, Self::Phone(_) | Self::Lid(_))
     }
 
-    /// The same as [`parse`](Self::parse), and `status` or its address, for what can be posted there.
+    /// Accepts the same as [`parse`](Self::parse), and `status` or its address, for content that
+    /// can be posted there.
     pub fn parse_with_status(text: &str) -> Result<Self, NoChat> {
         match number::visible(text).as_str() {
             "status" | STATUS => Ok(Self::Status),
@@ -105,12 +108,13 @@ fn digits(user: &str, length: std::ops::RangeInclusive<usize>) -> Option<String>
     fits.then(|| user.to_owned())
 }
 
-/// E.164 allows 15 digits and no country code starts with 0; shorter than 5 is no international number.
+/// E.164 allows 15 digits, and no country code starts with 0; fewer than 5 digits are no
+/// international number.
 fn phone(user: &str) -> Option<String> {
     digits(user, 5..=15).filter(|number| !number.starts_with('0'))
 }
 
-/// New groups are a number; old ones are the founder's number and a time, with a dash between.
+/// New group ids are a number; old ones are the creator's number and a time, joined by a dash.
 fn group(user: &str) -> Option<String> {
     let well_formed =
         user.split('-').count() <= 2 && user.split('-').all(|part| digits(part, 5..=25).is_some());

@@ -1,4 +1,4 @@
-//! People as messages carry them: a name, their phones, and the vCard that phones read. Pure.
+//! Contacts in messages: a name, phone numbers, and the vCard that phones read. Pure.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,25 +6,25 @@ use super::vcard::{Card, escaped};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contact {
-    /// As it is shown.
+    /// The displayed name.
     pub name: String,
-    /// All that is known, as a vCard.
+    /// All known data, as a vCard.
     pub vcard: String,
-    /// The same as in the vCard.
+    /// The same numbers as in the vCard.
     #[serde(default)]
     pub phones: Vec<Phone>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Phone {
-    /// As it was written, e.g. `+375 44 703-48-10`.
+    /// As written, e.g. `+375 44 703-48-10`.
     pub phone: String,
-    /// Digits only: the account on WhatsApp, where the vCard names one.
+    /// Digits of the WhatsApp account, where the vCard gives one.
     pub wa_id: Option<String>,
 }
 
 impl Contact {
-    /// Reads the phones from a vCard.
+    /// Parses the phone numbers of a vCard.
     pub fn from_vcard(name: String, vcard: String) -> Self {
         let phones = Card::read(&vcard).phones;
         Self {
@@ -34,7 +34,7 @@ impl Contact {
         }
     }
 
-    /// Writes the vCard.
+    /// Writes a vCard from a name and phone numbers.
     pub fn from_phones(name: String, phones: &[Phone]) -> Self {
         let shown = escaped(&name);
         let mut vcard = format!("BEGIN:VCARD\nVERSION:3.0\nN:;{shown};;;\nFN:{shown}\n");
@@ -48,7 +48,7 @@ impl Contact {
         Self::from_vcard(name, vcard)
     }
 
-    /// The name that a vCard shows, or else the best of what names somebody.
+    /// Returns the displayed name of a vCard, or else its best substitute.
     pub fn shown_name(vcard: &str) -> Option<String> {
         Card::read(vcard).name
     }

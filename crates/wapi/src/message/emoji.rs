@@ -1,4 +1,4 @@
-//! What one emoji is (UTS #51), and which texts are alike. Pure.
+//! Emoji recognition (UTS #51), and normalization of texts that look alike. Pure.
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 use icu_properties::CodePointSetData;
@@ -7,19 +7,21 @@ use icu_properties::props::{
     ExtendedPictographic, RegionalIndicator,
 };
 
-/// Shows a sign as an emoji where it could also be text.
+/// The variation selector that turns a text character into an emoji.
 const AS_EMOJI: char = '\u{fe0f}';
 
-/// Whether a text is one emoji and nothing else, as people choose it: with or without the sign that shows it as one.
+/// Returns whether a text is exactly one emoji as people enter it, with or without the variation
+/// selector.
 pub fn is_one_emoji(text: &str) -> bool {
-    // A digit is no emoji for being the beginning of one.
+    // A digit starts emoji sequences, but is no emoji itself.
     let is_sign = text
         .chars()
         .any(|sign| sign != AS_EMOJI && !sign.is_ascii());
     is_sign && (emojis::get(text).is_some() || is_newer(text) || is_written_shorter(text))
 }
 
-/// Phones write those of several parts with all the signs that Unicode wants, some of them, or none.
+/// Phones write emoji of several parts with all the selectors that Unicode wants, some of them, or
+/// none.
 fn is_written_shorter(text: &str) -> bool {
     let bare = |text: &str| {
         text.chars()
@@ -34,7 +36,7 @@ fn is_written_shorter(text: &str) -> bool {
         })
 }
 
-/// The sign stands behind another one, once.
+/// Returns whether each selector follows another character, once.
 fn has_right_signs(text: &str) -> bool {
     let follows =
         |signs: [char; 2]| signs[1] == AS_EMOJI && (signs[0] == AS_EMOJI || signs[0] == '\u{200d}');
@@ -45,7 +47,7 @@ fn has_right_signs(text: &str) -> bool {
             .any(|(one, next)| follows([one, next]))
 }
 
-/// An emoji of one sign that the list does not know yet, with a colour of skin or without.
+/// Matches an emoji of one character that the list does not know yet, with or without a skin tone.
 fn is_newer(text: &str) -> bool {
     let mut signs = text.chars();
     let Some(base) = signs.next() else {
@@ -62,7 +64,8 @@ fn is_newer(text: &str) -> bool {
     }
 }
 
-/// What makes texts that look alike the same: letters put together, without blanks and what nobody sees around them.
+/// Normalizes a text so that texts that look alike are equal: composed letters, without surrounding
+/// blanks and invisible characters.
 pub fn look(text: &str) -> String {
     let invisible = CodePointSetData::new::<DefaultIgnorableCodePoint>();
     let seen = text.trim_matches(|sign: char| sign.is_whitespace() || invisible.contains(sign));
@@ -87,7 +90,7 @@ mod tests {
                     .chars()
                     .filter(|sign| *sign != AS_EMOJI)
                     .collect();
-                // Only those that are digits without it are not emoji any more.
+                // Only the ones that are digits without it are no longer emoji.
                 assert_eq!(is_one_emoji(&bare), !bare.is_ascii(), "{bare}");
                 seen += 1;
             }

@@ -1,4 +1,4 @@
-//! Buttons, lists and calls to action, and what people chose of them, in the words of Meta's Cloud API. Pure.
+//! Interactive messages: buttons, lists, calls to action, replies, as in Meta's Cloud API. Pure.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,7 @@ pub struct Interactive {
     pub element: Element,
 }
 
-/// Above the body.
+/// The header above the body.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Header {
@@ -27,27 +27,27 @@ pub struct Words {
     pub text: String,
 }
 
-/// What there is to tap, or what was tapped.
+/// The element to tap, or the reply to it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Element {
-    /// Each answers in one word.
+    /// Each button answers with its text.
     Button { action: Buttons },
     /// A button that opens a list.
     List { action: Menu },
-    /// A button that leads to a page.
+    /// A button that opens a page.
     CtaUrl { action: Call<Link> },
     /// A button that dials.
     CtaCall { action: Call<Number> },
     /// A button that copies a code.
     CtaCopy { action: Call<Code> },
-    /// What to pay to, with the Brazilian Pix.
+    /// A payment request with the Brazilian Pix.
     Pix { action: Call<PixKey> },
-    /// What follows comes in only: a button was tapped.
+    /// This and the variants below are received only: a button was tapped.
     ButtonReply { button_reply: Choice },
     /// A row of a list was chosen.
     ListReply { list_reply: Choice },
-    /// Something else was filled in, such as a form.
+    /// Another element was filled in, such as a form.
     NfmReply { nfm_reply: Filled },
 }
 
@@ -64,7 +64,7 @@ pub enum Button {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Menu {
-    /// What stands on the button.
+    /// The button's label.
     pub button: String,
     pub sections: Vec<Section>,
 }
@@ -76,10 +76,10 @@ pub struct Section {
     pub rows: Vec<Choice>,
 }
 
-/// Something to choose, or that was chosen.
+/// A choice, offered or made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Choice {
-    /// The sender's own; comes back with the answer.
+    /// The sender's own id; returned with the reply.
     pub id: String,
     pub title: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -93,7 +93,7 @@ pub struct Call<T> {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {
-    /// What stands on the button.
+    /// The button's label.
     pub display_text: String,
     pub url: String,
 }
@@ -110,28 +110,28 @@ pub struct Code {
     pub code: String,
 }
 
-/// Whose bank account it is, as payers name it.
+/// The receiving bank account, as payers address it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PixKey {
     pub merchant_name: String,
     pub key: String,
     /// One of [`PixKey::TYPES`].
     pub key_type: String,
-    /// What the sender knows the request by.
+    /// The sender's reference for the request.
     pub reference_id: String,
 }
 
 impl PixKey {
-    /// A tax number of a person or a company, an address, a phone number, or a key by chance.
+    /// A tax number of a person or a company, an e-mail address, a phone number, or a random key.
     pub const TYPES: [&str; 5] = ["CPF", "CNPJ", "EMAIL", "PHONE", "EVP"];
 }
 
-/// What came back from a form.
+/// The reply from a form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Filled {
-    /// Of the form.
+    /// Name of the form.
     pub name: Option<String>,
-    /// What people see of it.
+    /// The visible text.
     pub body: Option<String>,
     /// JSON, as the form wrote it.
     pub response_json: Option<String>,

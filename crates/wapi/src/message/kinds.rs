@@ -1,4 +1,4 @@
-//! What messages say that is no file. Pure.
+//! Message contents other than files. Pure.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Text {
     pub body: String,
-    /// Its first link is shown with what the page says of itself.
+    /// Show a preview of the first link.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub preview_url: bool,
-    /// Of a status: the colour behind it, `#RRGGBB`.
+    /// For a status: the background colour, `#RRGGBB`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub background_color: Option<String>,
-    /// Of a status: what it is written in.
+    /// For a status: the font.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub font: Option<Font>,
 }
@@ -28,7 +28,7 @@ impl Text {
     }
 }
 
-/// What a text status is written in, by WhatsApp's own names.
+/// The font of a text status, by WhatsApp's own names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Font {
@@ -43,7 +43,7 @@ pub enum Font {
 }
 
 impl Font {
-    /// Each with its name.
+    /// Each font with its name.
     pub const ALL: [(&'static str, Self); 8] = [
         ("system", Self::System),
         ("system_text", Self::SystemText),
@@ -65,14 +65,14 @@ pub struct Location {
     pub address: Option<String>,
 }
 
-/// Where somebody is, as it was when they began to share it or moved.
+/// A live location, as it was when sharing began or the sender moved.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LiveLocation {
     pub latitude: f64,
     pub longitude: f64,
     /// Metres.
     pub accuracy: Option<u32>,
-    /// Metres a second.
+    /// Metres per second.
     pub speed: Option<f32>,
     /// Degrees clockwise from north.
     pub bearing: Option<u32>,
@@ -81,12 +81,12 @@ pub struct LiveLocation {
     pub sequence: Option<i64>,
 }
 
-/// A question with answers to choose from. Who chose what comes as `poll.vote`.
+/// A question with answers to choose from. Votes come as `poll.vote`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Poll {
     pub question: String,
     pub options: Vec<String>,
-    /// How many options one person may choose; all of them when WhatsApp sets no limit.
+    /// Number of options that one person may choose; all of them when WhatsApp sets no limit.
     pub max_selections: u32,
     /// Makes it a quiz.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -95,11 +95,11 @@ pub struct Poll {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quiz {
-    /// The right one of the poll's options.
+    /// The correct one of the poll's options.
     pub answer: String,
 }
 
-/// Something that takes place, to come to or not.
+/// An event with an invitation to respond to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CalendarEvent {
     pub name: String,
@@ -110,7 +110,7 @@ pub struct CalendarEvent {
     #[serde(serialize_with = "crate::stamp::optional")]
     pub end: Option<Timestamp>,
     pub place: Option<Place>,
-    /// Of a call.
+    /// The link of a call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub join_link: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -118,11 +118,11 @@ pub struct CalendarEvent {
 }
 
 impl CalendarEvent {
-    /// What people answer to it.
+    /// The possible responses.
     pub const RESPONSES: [&str; 3] = ["going", "not_going", "maybe"];
 }
 
-/// Where an event takes place; often no more than a name.
+/// The location of an event; often no more than a name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Place {
     pub name: Option<String>,
@@ -131,30 +131,30 @@ pub struct Place {
     pub longitude: Option<f64>,
 }
 
-/// What the account chooses in a poll. What others choose comes as `poll.vote`.
+/// The account's own vote in a poll. Votes of others come as `poll.vote`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PollVote {
     pub message_id: String,
-    /// As the poll has them; none takes an earlier vote back.
+    /// As in the poll; an empty list withdraws an earlier vote.
     pub options: Vec<String>,
 }
 
-/// What the account answers to an event. What others answer comes as `event.response`.
+/// The account's own response to an event. Responses of others come as `event.response`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventResponse {
     pub message_id: String,
     /// One of [`CalendarEvent::RESPONSES`].
     pub response: String,
-    /// Others who come along.
+    /// Number of additional guests.
     #[serde(default)]
     pub extra_guests: u32,
 }
 
-/// An emoji that is put to a message.
+/// An emoji reaction to a message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reaction {
     pub message_id: String,
-    /// `null` takes an earlier one back.
+    /// `null` removes an earlier reaction.
     pub emoji: Option<String>,
 }
 
@@ -169,56 +169,58 @@ pub struct GroupInvite {
     pub expires_at: Option<Timestamp>,
 }
 
-/// New words for an earlier message. Asked for by `PATCH`.
+/// New text for an earlier message. Requested by `PATCH`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Edit {
     pub message_id: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<Text>,
-    /// Of a message with a file: what stands below it. Empty: nothing.
+    /// For a message with a file: the new caption. Empty: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caption: Option<String>,
 }
 
-/// An earlier message is to be gone for everyone. Asked for by `DELETE`.
+/// Deletion of an earlier message for everyone. Requested by `DELETE`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deletion {
     pub message_id: String,
 }
 
-/// An earlier message at the top of its chat, for everyone there. Asked for by `PUT` and `DELETE …/pin`.
+/// Pinning of an earlier message at the top of its chat, for all members. Requested by `PUT` and
+/// `DELETE …/pin`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pin {
     pub message_id: String,
-    /// Seconds; `null` takes it down.
+    /// Seconds; `null` unpins it.
     pub duration: Option<u32>,
 }
 
 impl Pin {
-    /// What WhatsApp offers: a day, a week, a month.
+    /// The durations that WhatsApp offers: a day, a week, a month.
     pub const DURATIONS: [u32; 3] = [86_400, 604_800, 2_592_000];
 }
 
-/// An earlier message does not disappear with the others, or does so again. Asked for by `PUT` and `DELETE …/keep`.
+/// Exempts an earlier message from disappearing, or revokes that. Requested by `PUT` and `DELETE
+/// …/keep`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Keep {
     pub message_id: String,
     pub kept: bool,
 }
 
-/// A chat's messages disappear from now on, or stay.
+/// A new disappearing timer for a chat.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChatTimer {
-    /// 0: they stay.
+    /// 0: messages stay.
     pub seconds: u32,
 }
 
 impl ChatTimer {
-    /// What WhatsApp offers: off, a day, a week, 90 days.
+    /// The durations that WhatsApp offers: off, a day, a week, 90 days.
     pub const CHOICES: [u32; 4] = [0, 86_400, 604_800, 7_776_000];
 }
 
-/// What an album announces.
+/// The announced content of an album.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Album {
     pub images: u32,

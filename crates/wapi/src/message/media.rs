@@ -1,52 +1,54 @@
-//! Files that messages carry. Pure.
+//! Media files in messages. Pure.
 
 use serde::{Deserialize, Serialize};
 
-/// A file as a message carries it. Callers name where it is; of received ones, what is known without fetching them is told, `null`
-/// where the sender did not say.
+/// A file in a message. Callers give its source; a received file has the data known without a
+/// download, `null` where the sender gave none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Media {
-    /// Where a file to be sent is fetched from when its turn comes.
+    /// URL from which a file to be sent is downloaded when its turn comes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,
-    /// Names a file at `/v1/media`: of one to be sent, in place of `link`; of one that came in, unless files are not fetched.
+    /// Id at `/v1/media`: of a file to be sent, instead of `link`; of a received file, unless
+    /// downloads are off.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// Where to get one that came in, below the gateway's own address.
+    /// Path of a received file, relative to the gateway's own address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     pub mime_type: Option<String>,
     pub caption: Option<String>,
-    /// For documents: the name they are shown by.
+    /// For documents: the displayed name.
     pub filename: Option<String>,
     /// Bytes.
     pub size: Option<u64>,
-    /// Of the file itself, in hexadecimal; of one to be sent, what it must have.
+    /// SHA-256 of the file itself, in hexadecimal; for a file to be sent, the expected one.
     pub sha256: Option<String>,
     /// Pixels.
     pub width: Option<u32>,
     pub height: Option<u32>,
     /// Seconds.
     pub duration: Option<u32>,
-    /// Of documents, where it is known.
+    /// For documents, where known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pages: Option<u32>,
     /// For audio: a voice note.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub voice: bool,
-    /// For videos: played over and over, without sound.
+    /// For videos: played in a loop, without sound.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub gif: bool,
     /// For videos: a video note, shown round.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub round: bool,
-    /// May be looked at once only.
+    /// Can be viewed only once.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub view_once: bool,
 }
 
-/// A SHA-256 as callers write it, in the form it is told in; the error is for the caller.
+/// Parses a SHA-256 as callers write it, into the form used in answers; the error text is for the
+/// caller.
 pub fn sha256(text: &str) -> Result<String, &'static str> {
     let is_hash = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     if is_hash {
@@ -57,7 +59,7 @@ pub fn sha256(text: &str) -> Result<String, &'static str> {
 }
 
 impl Media {
-    /// A file to be sent.
+    /// Creates a file to be sent from a URL.
     pub fn linked(link: String) -> Self {
         Self {
             link: Some(link),
@@ -66,20 +68,20 @@ impl Media {
     }
 }
 
-/// The kinds of files a message can carry.
+/// The kinds of files that a message can carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MediaKind {
     Image,
     Video,
     Audio,
-    /// A sound that is shown as a voice note.
+    /// Audio displayed as a voice note.
     Voice,
     Document,
     Sticker,
 }
 
 impl MediaKind {
-    /// By the `type` of a message; `None` for those that never carry a file.
+    /// Returns the kind for the `type` of a message; `None` for types that never carry a file.
     pub fn of(kind: &str) -> Option<Self> {
         match kind {
             "image" | "product" => Some(Self::Image),
@@ -92,7 +94,7 @@ impl MediaKind {
     }
 }
 
-/// The kinds of pictures that WhatsApp shows inline.
+/// The image formats that WhatsApp displays inline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ImageType {
     Jpeg,
@@ -102,7 +104,7 @@ pub enum ImageType {
 }
 
 impl ImageType {
-    /// By the first bytes: what servers say about their files is often wrong.
+    /// Detects the format from the first bytes: the types that servers give are often wrong.
     pub fn of(bytes: &[u8]) -> Option<Self> {
         match bytes {
             [0xff, 0xd8, 0xff, ..] => Some(Self::Jpeg),

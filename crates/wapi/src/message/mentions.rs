@@ -1,9 +1,9 @@
-//! Those whom a message mentions, in its words too. Pure.
+//! Mentions in a message and in its text. Pure.
 
 use super::{ChatId, Content, Message};
 
 impl Message {
-    /// Mentions somebody by another number, whose words say `@` and that.
+    /// Replaces a mentioned number with another one, also after `@` in the text.
     pub fn mention_by(&mut self, asked: &str, known: &str) {
         let [asked, known] =
             [asked, known].map(|number| ChatId::Phone(number.to_owned()).to_string());

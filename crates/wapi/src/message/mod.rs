@@ -1,4 +1,6 @@
-//! The message object: the same in requests, answers, webhooks, the feed and the store. A public contract. Pure.
+//! The message object of requests, answers, webhooks, the feed and the store. Pure.
+//!
+//! It is the same in all of them, and a public contract.
 
 mod chat;
 mod contact;
@@ -27,30 +29,31 @@ pub use media::{ImageType, Media, MediaKind, sha256};
 pub use products::{Order, Price, Product};
 pub use shop::{Catalog, Offer, OfferImage, OrderContent, OrderItem};
 
-/// A message: what it says, and what that refers to. Sent ones are kept as JSON, so fields are only ever added.
+/// A message: its content, and the message it refers to. Sent messages are stored as JSON, so
+/// fields are only ever added.
 ///
 /// `{"type": "text", "text": {"body": "…"}, "context": {"message_id": "…"}}`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Message {
-    /// The message this one answers.
+    /// The quoted message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<Context>,
-    /// The addresses of those it mentions.
+    /// Addresses of the mentioned people.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mentions: Vec<String>,
-    /// The same as people, with all that is known of their addresses. Told of what comes in.
+    /// The mentioned people with all their known addresses. Only in received messages.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mentioned: Vec<Person>,
-    /// Its words were said before, by somebody, somewhere else.
+    /// The message was forwarded from another chat.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub forwarded: bool,
-    /// Seconds after which it disappears, in a chat whose messages do.
+    /// Seconds after which it disappears, in a chat with a disappearing timer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_after: Option<u32>,
-    /// The album it is part of: the id of the message that announced it.
+    /// The album it belongs to: the id of the message that announced it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub album_id: Option<String>,
-    /// Of a status: the addresses of those who may see it.
+    /// For a status: the addresses of the people that may see it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub audience: Vec<String>,
     #[serde(flatten)]
@@ -60,23 +63,23 @@ pub struct Message {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Context {
     pub message_id: String,
-    /// The address of who wrote it. Told of what comes in, like what follows.
+    /// Address of the author. Only in received messages, like the fields below.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
-    /// Their number in digits, and their LID, where they are known.
+    /// The author's number in digits, and LID, where known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phone: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lid: Option<String>,
-    /// Where it was, if not in this chat: a status, say.
+    /// The chat of the quoted message, if it is another one, such as a status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chat: Option<String>,
-    /// What it said, as far as the answer shows it.
+    /// The quoted content, as far as the answer shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quoted: Option<Box<Content>>,
 }
 
-/// What a message says: its `type`, and the one object of that name.
+/// The content of a message: its `type`, and the one object of that name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Content {
@@ -116,7 +119,7 @@ pub enum Content {
     GroupInvite {
         group_invite: GroupInvite,
     },
-    /// Pictures and films that belong together follow, each as a message of its own.
+    /// Images and videos that belong together follow, each as a message of its own.
     Album {
         album: Album,
     },
@@ -126,7 +129,7 @@ pub enum Content {
     Product {
         product: Box<Product>,
     },
-    /// Comes in only: a customer's phone puts it together.
+    /// Received only: the customer's phone composes it.
     Order {
         order: Box<Order>,
     },
@@ -136,7 +139,8 @@ pub enum Content {
     EventResponse {
         event_response: EventResponse,
     },
-    /// These five, and the two above, are about an earlier message. When others do them, an event of its own tells it.
+    /// These five, and the two above, are about an earlier message. When others send them, each is
+    /// an event of its own.
     Reaction {
         reaction: Reaction,
     },
@@ -152,13 +156,14 @@ pub enum Content {
     Keep {
         keep: Keep,
     },
-    /// What follows disappears after some time, or not any more. Asked for by `PATCH …/chats/{chat}`.
+    /// The messages that follow disappear after some time, or no longer do. Requested by `PATCH
+    /// …/chats/{chat}`.
     Timer {
         timer: ChatTimer,
     },
-    /// WhatsApp has kinds of messages that have no shape here yet; one that arrived is told all the same.
+    /// A kind of message that has no shape here yet; received ones are delivered all the same.
     Unsupported {
-        /// WhatsApp's protobuf as JSON, without what is not set; bytes are base64.
+        /// WhatsApp's protobuf as JSON, without unset fields; bytes are base64.
         #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
         raw: serde_json::Value,
     },
@@ -184,7 +189,7 @@ impl Message {
         })
     }
 
-    /// The message it answers or is about.
+    /// Returns the id of the message it quotes or is about.
     pub fn refers_to(&self) -> Option<&str> {
         let about = match &self.content {
             Content::PollVote { poll_vote } => Some(&poll_vote.message_id),
@@ -201,7 +206,7 @@ impl Message {
 }
 
 impl Content {
-    /// What it says to a poll or an event: the id of that, and what is chosen.
+    /// Returns a vote or a response: the id of the poll or event, and the chosen options.
     pub fn ballot(&self) -> Option<(&str, Vec<String>)> {
         match self {
             Self::PollVote { poll_vote } => {
@@ -215,7 +220,7 @@ impl Content {
         }
     }
 
-    /// Its `type`.
+    /// Returns the `type`.
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Text { .. } => "text",
@@ -246,7 +251,7 @@ impl Content {
         }
     }
 
-    /// Whether something has to be fetched before it can leave.
+    /// Returns whether a download must precede the sending.
     pub fn needs_fetching(&self) -> bool {
         match self {
             Self::Text { text } => text.preview_url,
@@ -254,7 +259,7 @@ impl Content {
         }
     }
 
-    /// Whether people see it as a message of its own.
+    /// Returns whether people see it as a message of its own.
     pub const fn stands_alone(&self) -> bool {
         !matches!(
             self,
@@ -269,7 +274,7 @@ impl Content {
         )
     }
 
-    /// Roughly how many bytes it takes in memory.
+    /// Returns its approximate size in memory, in bytes.
     pub fn size(&self) -> usize {
         match (self, self.file()) {
             (Self::Product { product }, _) => [&product.title, &product.description, &product.body]
@@ -300,7 +305,7 @@ impl Content {
         }
     }
 
-    /// The same to be filled in, of any kind that comes in.
+    /// Returns the file of a received message of any kind, to complete its data.
     pub fn media_mut(&mut self) -> Option<&mut Media> {
         match self {
             Self::Image { image: media }
@@ -313,7 +318,7 @@ impl Content {
         }
     }
 
-    /// The file it carries, if it carries one.
+    /// Returns the file it carries, if any.
     pub fn file(&self) -> Option<(MediaKind, &Media)> {
         match self {
             Self::Image { image } => Some((MediaKind::Image, image)),
@@ -330,7 +335,7 @@ impl Content {
         }
     }
 
-    /// The same, to change what stands below it.
+    /// Returns the file to change its caption, for kinds that have one.
     pub fn captioned_mut(&mut self) -> Option<&mut Media> {
         match self {
             Self::Image { image } => Some(image),
@@ -340,7 +345,7 @@ impl Content {
         }
     }
 
-    /// With the words of an edit in place of its own.
+    /// Replaces the text or caption with that of an edit.
     pub fn reword(&mut self, edit: &Edit) {
         match (&edit.text, self.captioned_mut()) {
             (Some(text), _) => *self = Self::Text { text: text.clone() },
@@ -378,7 +383,7 @@ mod tests {
         }
     }
 
-    /// Whether everything in one value is in the other, which may have more fields.
+    /// Returns whether one value contains everything in the other, and perhaps more fields.
     fn is_in(part: &serde_json::Value, whole: &serde_json::Value) -> bool {
         match (part.as_object(), part.as_array()) {
             (Some(fields), _) => fields

@@ -1,4 +1,6 @@
-//! Phone numbers as people and programs write them: read as what they say, or refused; never stripped until something is left. Pure.
+//! Phone numbers as people and programs write them. Pure.
+//!
+//! A text is parsed as it is written, or refused; it is never stripped until digits remain.
 
 mod countries;
 
@@ -9,7 +11,8 @@ use url::Url;
 
 use countries::Country;
 
-/// Why a text is not surely one phone number; the texts follow it, and are for the caller.
+/// The reason why a text is not clearly one phone number; the messages follow the quoted text, and
+/// are for the caller.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoNumber {
     #[error("it has no digits")]
@@ -50,7 +53,8 @@ fn span((least, most): (usize, usize)) -> String {
     }
 }
 
-/// Without what nobody sees: marks of direction, of order and of width, as they come along when a number is copied.
+/// Removes invisible characters, such as direction marks, joiners and widths, that come along when
+/// a number is copied.
 pub(super) fn visible(text: &str) -> String {
     let invisible = CodePointSetData::new::<DefaultIgnorableCodePoint>();
     let seen: String = text
@@ -60,16 +64,18 @@ pub(super) fn visible(text: &str) -> String {
     seen.trim().to_owned()
 }
 
-/// A number, and whether it is written as an international one.
+/// A phone number, and whether it is written in international form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Number {
     /// International, ASCII.
     pub digits: String,
-    /// It has `+` or `00` in front, or stands in an address that has international ones alone.
+    /// It starts with `+` or `00`, or is part of an address that contains only international
+    /// numbers.
     pub is_international: bool,
 }
 
-/// The number that an address names: `tel:+375…`, `https://wa.me/375…`, `whatsapp://send?phone=…`. `None`: it is no such address.
+/// Parses the number in an address: `tel:+375…`, `https://wa.me/375…`, `whatsapp://send?phone=…`.
+/// Returns `None` if the text is no such address.
 pub(super) fn linked(text: &str) -> Option<Result<Number, NoNumber>> {
     let after = |start: &str| {
         let head = text.get(..start.len())?;
@@ -122,12 +128,12 @@ pub(super) fn linked(text: &str) -> Option<Result<Number, NoNumber>> {
     )
 }
 
-/// The international number, if the text is surely one.
+/// Parses the text as an international number, and refuses unclear ones.
 pub(super) fn parse(text: &str) -> Result<Number, NoNumber> {
     read(text, false)
 }
 
-/// `is_marked`: something around it says that it is an international number.
+/// `is_marked`: the context says that the number is international.
 fn read(text: &str, is_marked: bool) -> Result<Number, NoNumber> {
     let Written {
         mut groups,
@@ -178,8 +184,9 @@ fn read(text: &str, is_marked: bool) -> Result<Number, NoNumber> {
     })
 }
 
-/// Whether a bracket opens within what would be the country's code, as in `+8 (495) …`: an area's code is no part of it. What is dialled
-/// inside a country begins with a 0, though, and may share it with the end of the code: `+38 (050) …`.
+/// Returns whether a bracket opens inside the digits that would be the country code, as in `+8
+/// (495) …`: an area code is not part of it. A number for domestic dialling begins with a 0,
+/// though, and may share it with the end of the code: `+38 (050) …`.
 fn is_cut_by_bracket(groups: &[Group], country: Country) -> bool {
     let mut length = country.code.to_string().len();
     let mut is_first = true;
@@ -195,13 +202,14 @@ fn is_cut_by_bracket(groups: &[Group], country: Country) -> bool {
     false
 }
 
-/// Whether a number that nothing marks as international begins with its country's code all the same. Without groups it is taken for one.
-/// In groups it may be what people of one country write to each other, whose first digits are another country's code by chance: in
-/// `(202) 555-0123` and `98765 43210` there is none. So the code is a group of its own, or the number is longer than such ones are.
+/// Returns whether a number without an international mark still begins with its country code. A
+/// number without groups is assumed to. One in groups may be a domestic number whose first digits
+/// match another country's code by chance: `(202) 555-0123` and `98765 43210` contain none. So the
+/// code must be a group of its own, or the number longer than domestic ones are.
 fn has_code_of_its_own(groups: &[Group], country: Country) -> bool {
-    /// As many digits has no number without its country's code, or only behind a 0.
+    /// No number without its country code has this many digits, except behind a 0.
     const LONG: usize = 12;
-    /// As many digits stand behind no area's code.
+    /// No area code is followed by this many digits.
     const BEHIND_BRACKETS: usize = 10;
     let Some((first, behind)) = groups.split_first() else {
         return false;
@@ -219,7 +227,7 @@ fn has_code_of_its_own(groups: &[Group], country: Country) -> bool {
         next && code.strip_suffix('0') == Some(first.digits.as_str())
     };
     match first.is_bracketed {
-        // Brackets are written around an area's code more often.
+        // Brackets usually enclose an area code.
         true => {
             first.digits.starts_with(&code)
                 && (is_long || first.digits == code && count >= BEHIND_BRACKETS)
@@ -230,7 +238,8 @@ fn has_code_of_its_own(groups: &[Group], country: Country) -> bool {
     }
 }
 
-/// `(0)` behind the country's code is what is dialled inside the country in place of that code.
+/// Removes a `(0)` behind the country code, which replaces that code in domestic dialling; `None`
+/// if there is none.
 fn without_optional_zero(groups: &[Group], country: Country) -> Result<Option<String>, NoNumber> {
     let Some(zero) = groups
         .iter()
@@ -246,7 +255,8 @@ fn without_optional_zero(groups: &[Group], country: Country) -> Result<Option<St
     }
 }
 
-/// Tables make decimals of numbers, and an extension or a second number is often written as a few digits more.
+/// Refuses decimals, which spreadsheets make of numbers, and numbers with a few more digits, which
+/// are often an extension or a second number.
 fn refuse_decimals(groups: &[Group]) -> Result<(), NoNumber> {
     const NUMBER: usize = 7;
     let Some((last, before)) = groups.split_last() else {
@@ -265,7 +275,7 @@ fn digits(groups: &[Group]) -> String {
     groups.iter().map(|group| group.digits.as_str()).collect()
 }
 
-/// A number as it is written: its digits in groups.
+/// A number as written: its digits in groups.
 struct Written {
     has_plus: bool,
     groups: Vec<Group>,
@@ -274,7 +284,7 @@ struct Written {
 struct Group {
     /// ASCII.
     digits: String,
-    /// What stands in front of it.
+    /// The separator in front of it.
     gap: Gap,
     is_bracketed: bool,
 }
@@ -293,7 +303,7 @@ impl Written {
             has_plus: false,
             groups: Vec::new(),
         };
-        // How many groups there were when the bracket was opened that is open.
+        // Number of groups at the time when the currently open bracket was opened.
         let mut bracket: Option<usize> = None;
         let (mut gap, mut is_in_group) = (Gap::Nothing, false);
         for character in text.chars() {
@@ -340,7 +350,7 @@ impl Written {
     }
 }
 
-/// A blank within a line.
+/// Matches a space within a line.
 fn is_blank(character: char) -> bool {
     CodePointMapData::<GeneralCategory>::new().get(character) == GeneralCategory::SpaceSeparator
 }
@@ -348,7 +358,7 @@ fn is_blank(character: char) -> bool {
 fn gap_of(sign: char) -> Option<Gap> {
     match sign {
         '.' | '．' | '․' | '·' | '•' | '∙' | '⋅' | '・' => Some(Gap::Dot),
-        // Signs of Japanese that are written for a dash.
+        // Japanese characters that are written for a dash.
         'ー' | '─' | '━' => Some(Gap::Dash),
         sign => CodePointSetData::new::<Dash>()
             .contains(sign)
@@ -356,7 +366,8 @@ fn gap_of(sign: char) -> Option<Gap> {
     }
 }
 
-/// A decimal digit of any script, as ASCII. Unicode keeps the ten of a script together and in order.
+/// Returns the ASCII digit for a decimal digit of any script. Unicode keeps the ten digits of a
+/// script together and in order.
 fn digit(character: char) -> Option<char> {
     if character.is_ascii() {
         return Some(character).filter(char::is_ascii_digit);

@@ -1,53 +1,54 @@
-//! Products of businesses, and what customers order of them. Pure.
+//! Products of businesses, and orders of customers. Pure.
 
 use serde::{Deserialize, Serialize};
 
 use super::Media;
 
-/// Something a business offers in its catalogue.
+/// A product that a business offers in its catalogue.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Product {
-    /// Its place in the catalogue, a number that WhatsApp gave it.
+    /// Its number in the catalogue, given by WhatsApp.
     pub id: Option<String>,
-    /// The address of the business whose catalogue it is in; of one to be sent, `null` is the account's own.
+    /// Address of the business that owns the catalogue; for a product to be sent, `null` is the
+    /// account itself.
     pub owner: Option<String>,
     pub title: Option<String>,
     pub description: Option<String>,
     pub price: Option<Price>,
-    /// While it costs less.
+    /// The reduced price, during a sale.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sale_price: Option<Price>,
-    /// The business's own name for it.
+    /// The business's own id of the product.
     pub retailer_id: Option<String>,
-    /// Its page.
+    /// The product's web page.
     pub url: Option<String>,
-    /// How many pictures the catalogue has of it.
+    /// Number of its images in the catalogue.
     pub image_count: Option<u32>,
-    /// The first of them.
+    /// The first of the images.
     pub image: Option<Media>,
-    /// What stands beside it.
+    /// Text beside the product.
     pub body: Option<String>,
     pub footer: Option<String>,
 }
 
-/// The goods a customer has put together. Comes in only.
+/// A customer's shopping cart. Received only.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Order {
     pub id: Option<String>,
-    /// Opens the order: whoever has it may ask WhatsApp what is in it.
+    /// The order's secret: with it WhatsApp answers which items are in the order.
     pub token: Option<String>,
-    /// Of the business.
+    /// Title given by the business.
     pub title: Option<String>,
-    /// What the customer wrote.
+    /// Text by the customer.
     pub message: Option<String>,
-    /// The address of the business.
+    /// Address of the business.
     pub seller: Option<String>,
     pub item_count: Option<u32>,
     /// `inquiry`, `accepted` or `declined`.
     pub status: Option<String>,
-    /// Where it was put together: `catalog`.
+    /// The origin of the order: `catalog`.
     pub surface: Option<String>,
     pub total: Option<Price>,
 }
@@ -62,10 +63,10 @@ pub struct Price {
 }
 
 impl Price {
-    /// Up to here every thousandth is told from the next in JSON.
+    /// Largest amount up to which JSON numbers distinguish every thousandth from the next.
     const MOST: u64 = 1_000_000_000_000_000;
 
-    /// As WhatsApp counts it; `None` for what is no amount that anybody would write.
+    /// Creates a price from WhatsApp's unit; `None` for amounts beyond the limit.
     pub fn from_thousandths(thousandths: i64, currency: String) -> Option<Self> {
         (thousandths.unsigned_abs() <= Self::MOST).then_some(Self {
             thousandths,
@@ -73,10 +74,12 @@ impl Price {
         })
     }
 
-    /// As people write it; `None` for what is smaller than a thousandth, or too much.
+    /// Creates a price from a decimal amount; `None` for more than three decimals, or an amount
+    /// beyond the limit.
     pub fn new(amount: f64, currency: String) -> Option<Self> {
         let thousandths = (amount * 1000.0).round();
-        // Of what has at most three decimals, this is the nearest number there is, and so the same.
+        // For an amount with at most three decimals, this is the nearest float, and so the same
+        // one.
         #[expect(
             clippy::float_cmp,
             reason = "they are the same number, or it was another one"

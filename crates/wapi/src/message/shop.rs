@@ -1,44 +1,44 @@
-//! What is in catalogues and in orders, as WhatsApp tells it when it is asked. A public contract. Pure.
+//! Catalogues and order contents, as WhatsApp returns them. A public contract. Pure.
 
 use serde::Serialize;
 
 use super::Price;
 
-/// Some products of a catalogue.
+/// A page of a catalogue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Catalog {
     pub products: Vec<Offer>,
-    /// WhatsApp's mark for the next ones; `null` when there are no more.
+    /// WhatsApp's cursor for the next page; `null` on the last page.
     pub next: Option<String>,
 }
 
-/// A product as its catalogue has it.
+/// A product in a catalogue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Offer {
     pub id: String,
     pub title: Option<String>,
     pub description: Option<String>,
     pub price: Option<Price>,
-    /// The business's own name for it.
+    /// The business's own id of the product.
     pub retailer_id: Option<String>,
-    /// Its page.
+    /// The product's web page.
     pub url: Option<String>,
     pub images: Vec<OfferImage>,
-    /// The owner alone sees it.
+    /// Visible only to the owner.
     pub hidden: bool,
-    /// What WhatsApp's review came to, in lower case: `approved`, say.
+    /// Result of WhatsApp's review, in lower case, such as `approved`.
     pub review: Option<String>,
 }
 
-/// Links to WhatsApp's servers, which end after some time.
+/// Links to WhatsApp's servers; they expire after some time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct OfferImage {
     pub url: Option<String>,
-    /// A small one.
+    /// A small version.
     pub preview_url: Option<String>,
 }
 
-/// What a customer has ordered.
+/// The contents of an order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct OrderContent {
     pub id: String,
@@ -48,12 +48,12 @@ pub struct OrderContent {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct OrderItem {
-    /// Of the product.
+    /// Id of the product.
     pub id: Option<String>,
     pub title: Option<String>,
     pub quantity: Option<u32>,
-    /// Of one of them.
+    /// Price of one piece.
     pub price: Option<Price>,
-    /// A link to its picture, which ends after some time.
+    /// Link to its image, which expires after some time.
     pub image_url: Option<String>,
 }

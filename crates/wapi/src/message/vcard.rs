@@ -1,4 +1,4 @@
-//! vCards of all versions as other programs write them: 2.1 (versit), 3.0 (RFC 2426) and 4.0 (RFC 6350). Pure.
+//! vCards as other programs write them: 2.1 (versit), 3.0 (RFC 2426) and 4.0 (RFC 6350). Pure.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -10,15 +10,15 @@ use super::contact::Phone;
 const BEGIN: &str = "BEGIN:VCARD";
 const END: &str = "END:VCARD";
 
-/// What a card says of somebody.
+/// The data of a vCard.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Card {
-    /// How they are shown, or else the best of what names them.
+    /// The displayed name, or else the best substitute.
     pub name: Option<String>,
     pub phones: Vec<Phone>,
 }
 
-/// The texts of the cards that stand one after the other; a card within a card is part of it.
+/// Splits a text into its consecutive cards; a nested card is part of the outer one.
 pub fn split(text: &str) -> Vec<String> {
     let mut cards: Vec<String> = Vec::new();
     let mut depth = 0_usize;
@@ -44,7 +44,8 @@ pub fn split(text: &str) -> Vec<String> {
 }
 
 impl Card {
-    /// Reads the first card of a text. What does not begin with one is taken for its inside.
+    /// Parses the first card of a text. A text that does not begin with a card is taken for its
+    /// properties.
     pub fn read(text: &str) -> Self {
         let first = split(text).into_iter().next();
         let text = first.as_deref().unwrap_or(text);
@@ -53,7 +54,7 @@ impl Card {
             match property.name.as_str() {
                 "BEGIN" => depth += 1,
                 "END" => depth = depth.saturating_sub(1),
-                // Of a card within.
+                // A property of a nested card.
                 _ if depth > 1 => {}
                 "TEL" => card.phones.extend(property.phone()),
                 "FN" => names.shown = names.shown.or(property.text()),
@@ -86,7 +87,7 @@ impl Card {
     }
 }
 
-/// What may name somebody, the best first.
+/// Candidates for the name, the best first.
 #[derive(Default)]
 struct Names {
     shown: Option<String>,
@@ -96,9 +97,10 @@ struct Names {
     address: Option<String>,
 }
 
-/// The logical lines: one that begins with a blank goes on with the one before, and one that ends with `=` where that is the end of a
-/// line in quoted-printable goes on with the next. A blank that follows such a `=` is what was written; only programs that fold lines of
-/// later versions put it there themselves.
+/// Joins physical lines into logical ones: a line that begins with a blank continues the previous
+/// line, and in quoted-printable, a line that ends with `=` (a soft line break) continues with the
+/// next. A blank after such a `=` is content; only programs that fold lines as later versions do
+/// insert one there themselves.
 fn lines(text: &str) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     let mut version: Option<String> = None;
@@ -140,11 +142,11 @@ fn is_cut(line: &str) -> bool {
 
 /// A line of a vCard.
 struct Property {
-    /// In capitals; `item1.TEL` is a `TEL`.
+    /// In upper case; `item1.TEL` is a `TEL`.
     name: String,
-    /// In capitals, and what they are; those of 2.1 may have a value alone.
+    /// Names in upper case, and values; in 2.1 a value may stand alone, in place of the name.
     parameters: Vec<(String, String)>,
-    /// Decoded, and not unescaped.
+    /// Decoded, but not unescaped.
     value: String,
 }
 
@@ -179,12 +181,12 @@ impl Property {
             .map(|(_, value)| value.as_str())
     }
 
-    /// Its words, if it has any.
+    /// Returns the unescaped value, unless it is empty.
     fn text(&self) -> Option<String> {
         Some(unescaped(&self.value).trim().to_owned()).filter(|text| !text.is_empty())
     }
 
-    /// What stands between its semicolons.
+    /// Returns the values between its semicolons.
     fn parts(&self) -> Vec<String> {
         escaped_apart(&self.value)
             .iter()
@@ -192,7 +194,8 @@ impl Property {
             .collect()
     }
 
-    /// Family, given and additional names, titles before and behind, as they are said.
+    /// Returns the full name: prefixes, given, additional and family names, and suffixes, in spoken
+    /// order.
     fn person(&self) -> Option<String> {
         let parts = self.parts();
         let order = [3, 1, 2, 0, 4]
@@ -205,7 +208,7 @@ impl Property {
         Some(name.split_whitespace().collect::<Vec<_>>().join(" ")).filter(|name| !name.is_empty())
     }
 
-    /// A number as it is written, be it as a `tel:` address (RFC 3966).
+    /// Returns the phone number as written, also from a `tel:` address (RFC 3966).
     fn phone(&self) -> Option<Phone> {
         let written = self.text()?;
         let phone = match written.get(..4) {
@@ -228,19 +231,19 @@ impl Property {
     }
 }
 
-/// Head and value of a line; a colon within quotes parts nothing.
+/// Splits a line at its colon into head and value; a colon within quotes does not count.
 fn apart(line: &str) -> Option<(&str, &str)> {
     let mut is_quoted = false;
     let colon = line.char_indices().find(|(_, sign)| {
         is_quoted ^= *sign == '"';
         *sign == ':' && !is_quoted
     });
-    // Where a quote is never closed, it is a sign like others.
+    // A quote that is never closed is an ordinary character.
     let at = colon.map(|(at, _)| at).or_else(|| line.find(':'))?;
     Some((&line[..at], &line[at + 1..]))
 }
 
-/// The parts of a head, quotes left as they are.
+/// Splits a head at a separator, and leaves quotes as they are.
 fn between(head: &str, sign: char) -> Vec<&str> {
     let (mut is_quoted, mut start, mut parts) = (false, 0, Vec::new());
     for (at, character) in head.char_indices() {
@@ -254,7 +257,7 @@ fn between(head: &str, sign: char) -> Vec<&str> {
     parts
 }
 
-/// The value of a parameter, without quotes and the escapes of RFC 6868.
+/// Returns the value of a parameter, without quotes and the escapes of RFC 6868.
 fn plain(value: &str) -> String {
     value
         .trim()
@@ -264,7 +267,7 @@ fn plain(value: &str) -> String {
         .replace("^^", "^")
 }
 
-/// What is packed for lines of seven bits, in whatever charset.
+/// Decodes a value from its transfer encoding and its charset.
 fn decoded(parameters: &[(String, String)], value: &str) -> String {
     let is = |wanted: &str| {
         let said = |(name, value): &(String, String)| {
@@ -298,7 +301,7 @@ fn decoded(parameters: &[(String, String)], value: &str) -> String {
     encoding.decode_without_bom_handling(&bytes).0.into_owned()
 }
 
-/// The parts between semicolons that are not escaped.
+/// Splits a value at semicolons that are not escaped.
 fn escaped_apart(value: &str) -> Vec<String> {
     let (mut parts, mut characters) = (vec![String::new()], value.chars());
     while let Some(character) = characters.next() {

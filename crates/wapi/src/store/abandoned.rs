@@ -1,4 +1,5 @@
-//! Drops lives that nobody comes back to, once nothing is kept of them: whoever makes sessions and removes them again leaves no trace.
+//! Cleanup of abandoned lives: a life that nobody can come back to is dropped once nothing stored
+//! belongs to it, so that sessions created and removed over and over leave no trace.
 
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteConnection;
@@ -6,10 +7,10 @@ use sqlx::sqlite::SqliteConnection;
 use super::writer::Change;
 use super::{Life, Store, StoreError};
 
-/// Lives in one step.
+/// Lives checked in one transaction.
 const WINDOW: usize = 100;
 
-/// Whether something is kept of a life. Each part is answered from an index.
+/// Returns whether any stored row belongs to a life. Each part is answered from an index.
 const IS_KEPT: &str = "SELECT EXISTS (SELECT 1 FROM events WHERE session = $1 AND body <> '') \
     OR EXISTS (SELECT 1 FROM events WHERE session = $1 AND message_id IS NOT NULL) \
     OR EXISTS (SELECT 1 FROM messages WHERE session = $1) OR EXISTS (SELECT 1 FROM payloads WHERE session = $1) \
@@ -17,16 +18,17 @@ const IS_KEPT: &str = "SELECT EXISTS (SELECT 1 FROM events WHERE session = $1 AN
     OR EXISTS (SELECT 1 FROM identities WHERE session = $1) OR EXISTS (SELECT 1 FROM reads WHERE session = $1) \
     OR EXISTS (SELECT 1 FROM timers WHERE session = $1) OR EXISTS (SELECT 1 FROM newsletters WHERE session = $1)";
 
-/// Whether it is the one that a key was made for before it began: without it, the key would be for the one that came next.
+/// Returns whether an API key was created for the name before this life began and waits for it:
+/// without the life, the key would grant access to the one that came next.
 const IS_AWAITED: &str = "SELECT EXISTS (SELECT 1 FROM api_keys k, json_each(k.lives) j \
     WHERE j.key = $2 AND j.value < 0 AND -1 - j.value < $1 \
       AND NOT EXISTS (SELECT 1 FROM lives l WHERE l.session = $2 AND l.life > -1 - j.value AND l.life < $1))";
 
 impl Store {
-    /// Drops those of which nothing is left; how many.
+    /// Drops the abandoned lives that have no stored data left, and returns their number.
     pub async fn drop_abandoned_lives(&self) -> Result<usize, StoreError> {
         let mut abandoned = self.lives.abandoned(usize::MAX);
-        // Files have no index by life, so they are looked through once for all.
+        // Media has no index by life, so one scan serves all lives.
         let of_files = "SELECT DISTINCT session FROM media";
         let with_files: Vec<i64> = sqlx::query_scalar(of_files).fetch_all(&self.chores).await?;
         abandoned.retain(|life| !with_files.contains(&life.id()));
@@ -94,7 +96,7 @@ mod tests {
     use super::*;
     use crate::store::Since;
 
-    /// A session that is made and removed again.
+    /// Creates a session and removes it again.
     async fn passes(store: &Store, name: &str) -> Life {
         let life = store.lives().begun(name);
         store.probe().await.unwrap();

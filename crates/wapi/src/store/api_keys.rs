@@ -1,4 +1,4 @@
-//! The keys that callers show: what is known of each, and a hash of it.
+//! API keys: their metadata, and a hash of each.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,15 +13,15 @@ use crate::keys::{Rights, Scope};
 /// SHA-256 of a key.
 pub type KeyHash = [u8; 32];
 
-/// A key, without what it is.
+/// An API key, without its secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiKey {
     pub id: String,
-    /// Its last letters.
+    /// The last characters of the key.
     pub hint: String,
     pub name: String,
     pub rights: Rights,
-    /// Since when it has each of its sessions; `None`: nobody has noted it.
+    /// The life since when the key covers each of its sessions; `None`: it was never recorded.
     pub since: Option<BTreeMap<String, Since>>,
     pub created_at: Timestamp,
     pub expires_at: Option<Timestamp>,
@@ -29,7 +29,7 @@ pub struct ApiKey {
 }
 
 impl Store {
-    /// All keys, the oldest first.
+    /// Returns all keys, oldest first.
     pub async fn api_keys(&self) -> Result<Vec<ApiKey>, StoreError> {
         Ok(self
             .api_keys_by_hash()
@@ -39,7 +39,7 @@ impl Store {
             .collect())
     }
 
-    /// All keys with their hashes, the oldest first.
+    /// Returns all keys with their hashes, oldest first.
     pub async fn api_keys_by_hash(&self) -> Result<Vec<(KeyHash, ApiKey)>, StoreError> {
         let rows = sqlx::query("SELECT * FROM api_keys ORDER BY created_at, id")
             .fetch_all(&self.readers)
@@ -55,7 +55,7 @@ impl Store {
         self.writer.change(Remove { id: id.to_owned() }).await
     }
 
-    /// Notes since when a key has its sessions.
+    /// Records the lives since when a key covers its sessions.
     pub async fn set_api_key_lives(
         &self,
         id: &str,
@@ -69,7 +69,7 @@ impl Store {
             .await
     }
 
-    /// Saves when keys were last used; those that are gone are passed over.
+    /// Saves the times when keys were last used; keys that no longer exist are skipped.
     pub async fn note_api_key_uses(
         &self,
         uses: Vec<(String, Timestamp)>,
@@ -88,7 +88,7 @@ fn key(row: &SqliteRow) -> Result<ApiKey, StoreError> {
     let unreadable =
         |error| StoreError(format!("the sessions of a key cannot be read: {error}").into());
     let sessions = row.get::<Option<&str>, _>("sessions");
-    // What an older program does not know, its keys may not do.
+    // Scopes that an older program does not know are not granted.
     let scopes = row
         .get::<&str, _>("scopes")
         .split(',')
@@ -116,7 +116,7 @@ fn key(row: &SqliteRow) -> Result<ApiKey, StoreError> {
     })
 }
 
-/// A life by its number; what came after one, by a negative number.
+/// Serializes a life as its number, and `After(n)` as the negative number `-1 - n`.
 fn written(since: &BTreeMap<String, Since>) -> String {
     let number = |since: &Since| match since {
         Since::Ever => None,

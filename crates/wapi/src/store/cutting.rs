@@ -1,54 +1,59 @@
-//! Cuts what was kept by the names of sessions into lives, once: by what the log itself tells of pairings, logouts and removals.
+//! Migration of data stored by session name to lives, run once: the event log itself shows when
+//! sessions were paired, logged out and removed.
 //!
-//! What is of before the first of them, and of an account nobody names, cannot be told. It belongs to a life that is over.
+//! Data from before the first of these events, or of an account that no event names, cannot be
+//! assigned to an account. It goes to a life that has ended.
 
 use std::collections::BTreeMap;
 
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
-/// Everything that has a name in it; from before there were lives.
+/// All session names in the tables of the schema before lives.
 const NAMES: &str = "SELECT session AS name FROM events UNION SELECT session FROM messages UNION SELECT session FROM media \
     UNION SELECT session FROM payloads UNION SELECT session FROM pending UNION SELECT session FROM polls \
     UNION SELECT session FROM reads UNION SELECT session FROM received UNION SELECT session FROM identities \
     UNION SELECT session FROM timers UNION SELECT session FROM newsletters UNION SELECT name FROM sessions";
 
-/// What tells of lives. A session that is removed says so in its last word.
+/// The events that reveal lives. The last `session.status` event of a removed session says that it
+/// was removed.
 const STORY: &str = "SELECT session AS name, seq, created_at, type, json_extract(body, '$.data.account.phone') AS account, \
     json_extract(body, '$.data.status') = 'stopped' AND json_extract(body, '$.data.reason') = 'it was removed' AS is_removal \
     FROM events WHERE type IN ('session.paired', 'session.logged_out', 'session.status') AND body <> '' AND json_valid(body) \
     ORDER BY seq";
 
-/// Whether something is there of a name from before a place and a time, beside what is told of the session as a whole.
+/// Returns whether any data of a name is older than a position and a time, apart from events about
+/// the session as a whole.
 const BEFORE: &str = "SELECT EXISTS (SELECT 1 FROM events WHERE session = $1 AND seq < $2 AND type NOT LIKE 'session.%') \
     OR EXISTS (SELECT 1 FROM messages WHERE session = $1 AND accepted_at < $3) \
     OR EXISTS (SELECT 1 FROM media WHERE session = $1 AND created_at < $3) \
     OR EXISTS (SELECT 1 FROM polls WHERE session = $1 AND created_at < $3) \
     OR EXISTS (SELECT 1 FROM reads WHERE session = $1 AND seq < $2)";
 
-/// Where the log is whole from, and whether anything is missing before it. What nobody waits for goes the oldest first, so where the first
-/// of that is still there in full, nothing that came after it has gone.
+/// The position from which the log is complete, and whether anything is missing before it.
+/// Retention removes events that no delivery holds back oldest first, so if such an event is still
+/// complete, so is everything after it.
 const WHOLE: &str = "SELECT seq, created_at, (SELECT count(*) FROM events WHERE seq < w.seq AND body <> '') < w.seq - 1 AS is_cut FROM \
     (SELECT seq, created_at FROM events e WHERE body <> '' AND NOT EXISTS \
        (SELECT 1 FROM deliveries d WHERE d.event = e.seq AND d.state IN ('waiting', 'dead')) \
      UNION ALL SELECT max(seq) + 1, max(created_at) + 1 FROM events HAVING count(*) > 0 ORDER BY 1 LIMIT 1) w";
 
-/// A life that was found.
+/// A life found in the log.
 struct Found {
     account: Option<String>,
     from: i64,
     to: Option<i64>,
     tenure: usize,
-    /// Nobody can tell whose it was.
+    /// The account cannot be determined.
     is_untold: bool,
 }
 
-/// What was found of one name, as far as it was read.
+/// The lives of one name, as far as its events have been read.
 struct Story {
     lives: Vec<Found>,
     current: usize,
     is_removed: bool,
-    /// From which event and time on which life it is.
+    /// Event positions and times at which a life begins to be the current one.
     cuts: Vec<(i64, i64, usize)>,
 }
 
@@ -89,7 +94,7 @@ impl Story {
         self.go_on_with(self.lives.len() - 1, seq, at);
     }
 
-    /// The session is linked to this account from here on.
+    /// Links the session to this account from this event on.
     fn linked(&mut self, account: &str, seq: i64, at: i64) {
         let is_theirs = |found: &Found| found.account.as_deref() == Some(account);
         let (tenure, before) = (self.lives[self.current].tenure, &self.lives[self.current]);
@@ -112,18 +117,18 @@ impl Story {
         self.is_removed = true;
     }
 
-    /// A session of this name was made again.
+    /// Begins a new life for a session created again under the same name.
     fn made_again(&mut self, seq: i64, at: i64) {
         self.is_removed = false;
         self.begin(None, None, seq, at);
     }
 
-    /// Nobody knows yet whose what came so far is.
+    /// Returns whether the account of the data so far is still undetermined.
     fn is_open(&self) -> bool {
         self.current == 0 && self.lives[0].account.is_none() && !self.lives[0].is_untold
     }
 
-    /// Where whatever has no time belongs.
+    /// Returns the life to which data without a time belongs.
     fn untimed(&mut self) -> usize {
         if self.lives.len() > 1 && !self.lives[0].is_untold {
             let to = self.cuts.get(1).map(|(_, at, _)| *at);
@@ -140,16 +145,16 @@ impl Story {
     }
 }
 
-/// Writes down which lives there were, and from where on what belongs to which of them.
+/// Writes down the lives of all names, and the positions at which one follows another.
 pub(super) async fn cut(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     let names: Vec<String> = sqlx::query_scalar(NAMES)
         .fetch_all(&mut *connection)
         .await?;
-    // What concerns the whole gateway has no name.
+    // Data of the whole gateway has no session name.
     let names = names.into_iter().filter(|name| !name.is_empty());
     let mut stories: BTreeMap<String, Story> = names.map(|name| (name, Story::new())).collect();
     let whole = sqlx::query(WHOLE).fetch_optional(&mut *connection).await?;
-    // Where something is missing, so may be the word that a session was linked to another account.
+    // The missing part of the log may include an event that linked a session to another account.
     let whole = whole
         .filter(|row| row.get("is_cut"))
         .map(|row| (row.get("seq"), row.get("created_at")));
@@ -161,7 +166,7 @@ pub(super) async fn cut(connection: &mut SqliteConnection) -> Result<(), sqlx::E
     }
     for (name, mut story) in stories {
         if let Some((seq, at)) = whole.filter(|_| story.is_open() && !story.is_removed) {
-            // Whose it is will be known when it is online again.
+            // The account becomes known when the session is online again.
             story.lives[0].is_untold = true;
             story.begin(None, None, seq, at);
         }
@@ -187,7 +192,8 @@ async fn read(
             Some(whole) => {
                 story.lives[0].is_untold = true;
                 if !is_pairing {
-                    // Linked earlier, which is told no more: theirs is what is surely not of before that.
+                    // The session was linked earlier, by an event that is gone: only data from
+                    // after the gap surely belongs to this account.
                     from = whole.min(from);
                 }
             }
@@ -276,7 +282,7 @@ mod tests {
         sqlx::query_scalar(sql).fetch_one(connection).await.unwrap()
     }
 
-    /// Whose life each of these rows is of: the account, or nobody's.
+    /// Returns the account of the life to which each row belongs; `-` if it is unknown.
     async fn whose(connection: &mut SqliteConnection, sql: &'static str) -> Vec<String> {
         sqlx::query_scalar(sql).fetch_all(connection).await.unwrap()
     }
@@ -412,7 +418,8 @@ mod tests {
         assert_eq!(whose(&mut db, of).await, ["A"]);
     }
 
-    /// A log whose beginning has gone: it tells of B, who was linked at some time before; whether that is still told is not said.
+    /// Migrates a log whose beginning is gone and in which account B was linked before the rest
+    /// begins; `pairing` says whether the pairing event is still there.
     async fn cut_log(pairing: bool) -> SqliteConnection {
         let mut db = SqliteConnectOptions::new()
             .in_memory(true)

@@ -1,4 +1,4 @@
-//! Who is told what, and how far each telling has come.
+//! Webhook deliveries: one event owed to one endpoint, and the outcome of its attempts.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,7 +11,7 @@ use super::events::{Inserted, ROWS};
 use super::fresh::News;
 use super::{Store, StoreError};
 
-/// What became of one attempt.
+/// The outcome of one delivery attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settled {
     pub delivery: i64,
@@ -20,34 +20,35 @@ pub struct Settled {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// It was taken.
+    /// The endpoint accepted it.
     Delivered,
-    /// It was not; it is tried again at this time, and its chat waits.
+    /// The attempt failed; the delivery is tried again at `due_at`, and its lane waits.
     Again { error: Failed, due_at: Timestamp },
-    /// It was not (or not tried yet); it is tried again at `retry_at`, and holds its chat until then. What waits behind it, or comes
-    /// to wait there, is looked at from `probe_from` on.
+    /// The attempt failed or was not made; the delivery is tried again at `retry_at` and blocks its
+    /// lane until then. From `probe_from` on, the delivery behind it may be tried, also one that
+    /// arrives there later.
     Hold {
         error: Option<Failed>,
         retry_at: Timestamp,
         probe_from: Timestamp,
     },
-    /// What waited behind it, the delivery `by`, was taken, so it goes on by itself.
+    /// The endpoint accepted the delivery `by` that waited behind this one, so this one is parked.
     Overtaken {
         error: Option<Failed>,
         by: i64,
         due_at: Timestamp,
     },
-    /// It was not; it goes on by itself, and its chat moves on.
+    /// The attempt failed; the delivery is parked, and its lane moves on.
     Aside { error: Failed, due_at: Timestamp },
-    /// It will not be tried again by itself.
+    /// The attempt failed, and no further one is made unless somebody requests it.
     Dead { error: Failed },
 }
 
-/// Why an attempt failed.
+/// The reason why an attempt failed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Failed {
     pub error: String,
-    /// Of the answer, if there was one, with the beginning of its body.
+    /// The HTTP status of the response, if there was one, and the beginning of its body.
     pub status: Option<u16>,
     pub answer: Option<String>,
 }
@@ -61,7 +62,8 @@ impl From<&str> for Failed {
     }
 }
 
-/// One delivery of each event for each of these endpoints that wants it, at the end of its chat's lane.
+/// Inserts one delivery of each event for each of these endpoints that subscribes to it, at the end
+/// of its chat's lane.
 pub(super) async fn insert(
     connection: &mut SqliteConnection,
     events: &[Inserted<'_>],
@@ -97,7 +99,8 @@ pub(super) async fn insert(
     Ok(())
 }
 
-/// Tells an endpoint again of those events from place `from` to before `upto` that it wants; how many they are.
+/// Creates new deliveries to an endpoint of the events it subscribes to from position `from` to
+/// before `upto`, and returns their number.
 pub(super) async fn tell_again(
     connection: &mut SqliteConnection,
     endpoint: &str,
@@ -109,7 +112,8 @@ pub(super) async fn tell_again(
     let Some(endpoint) = all.iter().find(|subscriber| subscriber.id == endpoint) else {
         return Ok(0);
     };
-    // Of what is over nobody is told again. What still waits is told anyway; of what is empty, retention has left just enough to recognise it by.
+    // Events of lives that have ended are not sent again. Waiting deliveries are sent anyway. Of
+    // events without a body, retention has left only enough to recognise a duplicate.
     let sql = "SELECT seq, name, chat, type FROM events e WHERE NOT EXISTS (SELECT 1 FROM lives l WHERE l.life = e.session AND l.to_at IS NOT NULL) \
                AND seq >= $1 AND seq < $2 AND body <> '' \
                AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.event = e.seq AND d.endpoint = $3 AND d.state = 'waiting') \
@@ -140,18 +144,18 @@ struct New<'a> {
     resent: i64,
 }
 
-/// Where new deliveries came to stand.
+/// The positions of new deliveries in their lanes.
 #[derive(Default)]
 struct Placed {
-    /// Their ids, in the order they were given.
+    /// Their ids, in the order of the input.
     deliveries: Vec<i64>,
-    /// Those of them that are the first of their lanes.
+    /// The deliveries that are the heads of their lanes.
     fronts: HashSet<i64>,
-    /// A lane that was there before is due at another time now.
+    /// The due time of an existing lane has changed.
     has_moved_others: bool,
 }
 
-/// Deliveries, each at the end of its chat's lane.
+/// Inserts deliveries, each at the end of its chat's lane.
 async fn insert_new(
     connection: &mut SqliteConnection,
     news: &[New<'_>],
@@ -190,7 +194,8 @@ async fn insert_new(
     Ok(placed)
 }
 
-/// Lanes for deliveries that are new, in the order of those; the fronts of the lanes that were opened or are due at another time.
+/// Creates missing lanes for new deliveries, in their order. Returns the heads of the lanes that
+/// were created or have a new due time.
 async fn open_lanes(
     connection: &mut SqliteConnection,
     made: &[(&New<'_>, i64)],
@@ -207,7 +212,8 @@ async fn open_lanes(
             .push_bind(delivery)
             .push_bind(now.as_millisecond());
     });
-    // A lane that is there has an older head. One that has waited for long for that head is glad of something else to try.
+    // An existing lane has an older head. A lane that has been waiting for that head for long may
+    // try the new delivery as a probe.
     sql.push(
         " ON CONFLICT (endpoint, session, chat, aside) DO UPDATE SET due_at = \
          CASE WHEN lanes.probe_from > excluded.due_at THEN lanes.probe_from ELSE excluded.due_at END \
@@ -222,7 +228,7 @@ async fn open_lanes(
 }
 
 impl Store {
-    /// Saves what became of an attempt, and what its chat's next one is.
+    /// Saves the outcome of an attempt and advances the chat's lane.
     pub async fn settle(&self, settled: Settled) -> Result<(), StoreError> {
         let counter = match &settled.outcome {
             Outcome::Delivered | Outcome::Overtaken { .. } => Some(&self.meters.delivered),
@@ -240,7 +246,7 @@ impl Store {
     }
 }
 
-/// Saves what became of attempts: first each delivery, then the lanes of those that gave up their place.
+/// Saves the outcomes of attempts: first each delivery, then the lanes whose heads have left.
 pub(super) async fn settle(
     connection: &mut SqliteConnection,
     settled: &[&Settled],
@@ -353,7 +359,8 @@ async fn failed(
     endpoints::has_failed(connection, delivery, now).await
 }
 
-/// Keeps a lane waiting for its head, but not longer than until `probe_from` once something waits behind that.
+/// Blocks a lane until its head may be retried; once a delivery waits behind the head, only until
+/// `probe_from`.
 async fn hold(
     connection: &mut SqliteConnection,
     head: i64,
@@ -375,7 +382,7 @@ async fn hold(
     Ok(())
 }
 
-/// Gives a delivery a lane of its own; its chat's lane goes on with the next.
+/// Parks a delivery: moves it to a lane of its own, and lets its chat's lane go on with the next.
 pub(super) async fn step_aside(
     connection: &mut SqliteConnection,
     delivery: i64,
@@ -387,10 +394,11 @@ pub(super) async fn step_aside(
         .execute(&mut *connection)
         .await?;
     if moved.rows_affected() == 0 {
-        // It was said before: whether a commit was saved is not always known to whoever asked for it.
+        // It is parked already: after an uncertain commit the caller may save the same outcome
+        // twice.
         return Ok(());
     }
-    // Those that waited behind it are due at once.
+    // The deliveries behind it are due at once.
     move_on(connection, &[delivery], Timestamp::UNIX_EPOCH).await?;
     sqlx::query(
         "INSERT INTO lanes (endpoint, session, chat, aside, gate, head, due_at) \
@@ -405,7 +413,8 @@ pub(super) async fn step_aside(
     Ok(())
 }
 
-/// The lanes whose head is done go on with their next, at once; those without a next are gone. What is next.
+/// Advances the lanes whose heads are done to their next delivery, due at once, and deletes lanes
+/// that are empty. Returns the new heads.
 pub(super) async fn move_on(
     connection: &mut SqliteConnection,
     gone: &[i64],

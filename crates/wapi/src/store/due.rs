@@ -1,4 +1,5 @@
-//! What is to be delivered next, looked for gate by gate, so that a million deliveries that wait for one hide none of another.
+//! Due deliveries, looked up by destination, so that a million waiting for one hide none of
+//! another.
 
 use jiff::{SignedDuration, Timestamp};
 use sqlx::sqlite::{Sqlite, SqlitePool, SqliteRow};
@@ -7,12 +8,12 @@ use sqlx::{QueryBuilder, Row};
 use super::{Life, Store, StoreError, time};
 use crate::event::MessageKey;
 
-/// The front of a lane whose time has come.
+/// The head of a lane that is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
     pub delivery: i64,
     pub endpoint: String,
-    /// What is slow or broken on its own: the endpoint, or its address for one session.
+    /// An endpoint, or its URL for one session: the unit that is slow or broken on its own.
     pub gate: String,
     due_at: i64,
 }
@@ -30,7 +31,7 @@ impl From<&Due> for Head {
 }
 
 impl Head {
-    /// One that has been due for ever.
+    /// Returns a head that has always been due.
     #[cfg(test)]
     pub fn new(delivery: i64, endpoint: &str, gate: &str) -> Self {
         Self {
@@ -42,51 +43,52 @@ impl Head {
     }
 }
 
-/// A delivery whose time has come: the oldest that waits in its chat.
+/// A delivery that is due: the oldest one waiting in its lane.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Due {
     pub delivery: i64,
-    /// How often it was tried, since somebody last asked for another round.
+    /// Attempts since the last resend, or since the endpoint was last enabled.
     pub attempts: u32,
-    /// When the event was saved.
+    /// When the delivery was created.
     pub created_at: Timestamp,
-    /// When it was first tried in vain, and last.
+    /// The times of the first and the last failed attempt.
     pub first_failed_at: Option<Timestamp>,
     pub last_failed_at: Option<Timestamp>,
-    /// Not to be tried before this; what waits behind it may be.
+    /// Before this time the delivery itself is not retried; the one behind it may be.
     pub retry_at: Option<Timestamp>,
     pub endpoint: String,
-    /// Of the endpoint; see [`super::Endpoint`].
+    /// Fields of the endpoint; see [`super::Endpoint`].
     pub endpoint_version: i64,
     pub endpoint_failing_since: Option<Timestamp>,
     pub endpoint_failures: u32,
     pub gate: String,
     pub session: Life,
     pub chat: String,
-    /// What it is about, if it is about a message.
+    /// The message that the event is about, if there is one.
     pub message: Option<MessageKey>,
-    /// The event's type, id and envelope.
+    /// The type, id and envelope of the event.
     pub kind: String,
     pub event: String,
     pub body: String,
-    /// Whether it has stepped out of its chat's order.
+    /// Whether the delivery is parked.
     pub is_aside: bool,
-    /// Whether somebody asked for it again.
+    /// Whether the delivery was requested again.
     pub is_resent: bool,
 }
 
-/// Nothing waits longer for its next attempt. What seems to was put off while the time of day was wrong, and is due.
+/// The longest retry delay. A time further ahead comes from a wrong system clock, and is due.
 pub(super) const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(30);
 
 impl Due {
-    /// Until when it is not to be tried itself; `None`: it may be.
+    /// Returns the time until which the delivery itself must wait; `None`: it may be tried now.
     pub fn held_until(&self, now: Timestamp) -> Option<Timestamp> {
         let longest = now.saturating_add(LONGEST_WAIT).unwrap_or(Timestamp::MAX);
         self.retry_at.filter(|at| *at > now && *at <= longest)
     }
 }
 
-/// The gates of all lanes, found by jumping from one to the next, however many lanes each has.
+/// The destinations of all lanes, found by index jumps from one to the next, however many lanes
+/// each has.
 const GATES: &str = "WITH RECURSIVE gates (gate) AS ( \
        SELECT min(gate) FROM lanes \
        UNION ALL \
@@ -102,17 +104,17 @@ const DUE: &str = "SELECT d.id, d.attempts - d.forgiven AS attempts, d.created_a
      FROM deliveries d JOIN events e ON e.seq = d.event JOIN endpoints p ON p.id = d.endpoint ";
 
 impl Store {
-    /// The fronts of the lanes that are due, up to `each` of every gate, the longest due first. None of disabled endpoints.
+    /// Returns up to `each` heads of due lanes per enabled destination, longest due first.
     pub async fn heads_due(&self, now: Timestamp, each: usize) -> Result<Vec<Head>, StoreError> {
         Ok(heads(&self.readers, now, each).await?)
     }
 
-    /// These deliveries, those of them that are still at the front of their lanes, in any order.
+    /// Loads those of these deliveries that still head their lanes, in any order.
     pub async fn load_due(&self, deliveries: &[i64]) -> Result<Vec<Due>, StoreError> {
         Ok(load(&self.readers, deliveries).await?)
     }
 
-    /// Up to `limit` deliveries that are due, the longest due first; one for each chat.
+    /// Returns up to `limit` due deliveries, one for each chat, longest due first.
     #[cfg(test)]
     pub async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Due>, StoreError> {
         let mut heads = self.heads_due(now, limit).await?;
@@ -123,12 +125,12 @@ impl Store {
         Ok(due)
     }
 
-    /// The delivery that waits behind this one.
+    /// Returns the delivery that waits behind this one.
     pub async fn behind(&self, due: &Due) -> Result<Option<Due>, StoreError> {
         Ok(behind(&self.readers, due).await?)
     }
 
-    /// When the next delivery that is not due yet will be.
+    /// Returns the time at which the next delivery that is not due yet becomes due.
     pub async fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         Ok(next_due(&self.readers, now).await?)
     }
@@ -140,7 +142,7 @@ async fn heads(pool: &SqlitePool, now: Timestamp, each: usize) -> Result<Vec<Hea
         "SELECT l.head, l.endpoint, l.gate, l.due_at FROM enabled g CROSS JOIN lanes l ON l.head IN \
          (SELECT * FROM (SELECT n.head FROM lanes n WHERE n.gate = g.gate AND n.due_at <= ",
     );
-    // SQLite plans a statement anew for each value of a bare limit; an expression it takes as it comes.
+    // SQLite replans for each value of a plain LIMIT parameter, but not of an expression.
     let each = i64::try_from(each).unwrap_or(i64::MAX);
     sql.push_bind(now.as_millisecond())
         .push(" ORDER BY n.due_at, n.head LIMIT ")
@@ -248,7 +250,7 @@ mod tests {
         soon() + jiff::SignedDuration::from_secs(seconds)
     }
 
-    /// The messages of what is due, at that time.
+    /// Returns the message ids of the deliveries due at that time.
     async fn due_at(store: &Store, at: Timestamp) -> Vec<String> {
         let due = store.due(at, 100).await.unwrap();
         due.into_iter().map(|due| due.message.unwrap().id).collect()

@@ -1,4 +1,4 @@
-//! Endpoints come, change, sign with other keys, and go.
+//! Changes to webhook endpoints: create, update, rotate keys, delete.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use sqlx::{QueryBuilder, Row};
 use super::writer::Change;
 use super::{DisabledReason, Store, StoreError, time};
 
-/// An endpoint to be made.
+/// A new endpoint.
 #[derive(Debug, Clone)]
 pub struct NewEndpoint {
     pub id: String,
@@ -17,15 +17,15 @@ pub struct NewEndpoint {
     pub session: Option<String>,
     pub types: Vec<String>,
     pub headers: BTreeMap<String, String>,
-    /// Signs its posts.
+    /// The key that signs its posts.
     pub secret: String,
 }
 
-/// What becomes of an endpoint; what is `None` stays.
+/// An update of an endpoint; fields that are `None` keep their values.
 #[derive(Debug, Clone, Default)]
 pub struct EndpointChange {
     pub url: Option<String>,
-    /// `Some(None)`: of all sessions.
+    /// `Some(None)`: all sessions.
     pub session: Option<Option<String>>,
     pub types: Option<Vec<String>>,
     pub headers: Option<BTreeMap<String, String>>,
@@ -34,9 +34,9 @@ pub struct EndpointChange {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndpointState {
-    /// What waits is tried at once, with a schedule that begins anew.
+    /// Waiting deliveries are due at once, and their retry schedule starts anew.
     Enabled,
-    /// What happens waits.
+    /// New events wait.
     Disabled,
 }
 
@@ -45,12 +45,13 @@ impl Store {
         self.writer.change(endpoint).await
     }
 
-    /// Whether the endpoints nobody has decided about keep their addresses, wherever they lead; their ids and addresses.
+    /// Sets whether the endpoints without a decision keep their addresses, wherever they lead, and
+    /// returns the ids and URLs of these endpoints.
     pub async fn keep_addresses(&self, keep: bool) -> Result<Vec<(String, String)>, StoreError> {
         self.writer.change(KeepAddresses(keep)).await
     }
 
-    /// False when there is no such endpoint.
+    /// Updates an endpoint. Returns false if there is no such endpoint.
     pub async fn change_endpoint(
         &self,
         id: &str,
@@ -64,17 +65,19 @@ impl Store {
             .await
     }
 
-    /// An endpoint is told no more, and what waits for it is dropped. False when there is no such endpoint.
+    /// Deletes an endpoint; its waiting deliveries are dropped later by [`Self::drop_abandoned`].
+    /// Returns false if there is no such endpoint.
     pub async fn delete_endpoint(&self, id: &str) -> Result<bool, StoreError> {
         self.writer.change(DeleteEndpoint(id.to_owned())).await
     }
 
-    /// Drops up to `limit` deliveries that wait for endpoints that were deleted; how many there were.
+    /// Drops up to `limit` waiting deliveries of deleted endpoints, and returns their number.
     pub async fn drop_abandoned(&self, limit: u32) -> Result<u64, StoreError> {
         self.writer.change(DropAbandoned(limit)).await
     }
 
-    /// Signs with this secret from now on; the former ones sign, too, until `old_until`. False when there is no such endpoint.
+    /// Signs with this secret from now on, and until `old_until` with the former ones, too. Returns
+    /// false if there is no such endpoint.
     pub async fn rotate_secret(
         &self,
         id: &str,
@@ -90,7 +93,7 @@ impl Store {
             .await
     }
 
-    /// An endpoint's secrets, the newest first, and when they expire.
+    /// Returns the secrets of an endpoint, newest first, and their expiry times.
     pub async fn signing_keys(
         &self,
         id: &str,
@@ -153,7 +156,7 @@ async fn add_key(
     Ok(())
 }
 
-/// Decides about the endpoints that were there before addresses were judged by who may call.
+/// Decides about the endpoints that were created before the egress policy checked their addresses.
 struct KeepAddresses(bool);
 
 impl Change for KeepAddresses {
@@ -238,7 +241,7 @@ async fn disable(
     Ok(())
 }
 
-/// Forgives an endpoint that is disabled what it did before.
+/// Enables a disabled endpoint and clears its failures.
 async fn enable(
     connection: &mut SqliteConnection,
     id: &str,
@@ -344,7 +347,7 @@ impl Change for RotateSecret {
             .bind(now.as_millisecond())
             .execute(&mut *connection)
             .await?;
-        // A key that is to expire already does not live any longer for another rotation.
+        // A key that already has an expiry time is not prolonged by another rotation.
         let sql =
             "UPDATE endpoint_keys SET expires_at = $1 WHERE endpoint = $2 AND expires_at IS NULL";
         sqlx::query(sql)

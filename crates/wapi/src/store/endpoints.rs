@@ -1,4 +1,4 @@
-//! Who is told.
+//! Webhook endpoints: rows, and which events each subscribes to.
 
 use std::collections::BTreeMap;
 
@@ -9,26 +9,27 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use super::writer::Change;
 use super::{Due, NewEvent, Store, StoreError, events, time};
 
-/// Somebody who is told what happens.
+/// A webhook subscription.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     pub id: String,
-    /// For one with an address for each session, what they have in common.
+    /// For an endpoint with an address for each session, the common part of the addresses.
     pub url: String,
     pub is_per_session: bool,
-    /// It was made when every address was open, and not moved since: nobody judges where it leads.
+    /// The endpoint was created before the egress policy existed, and its address has not changed
+    /// since: the address is not checked.
     pub keeps_its_address: bool,
-    /// `None`: told of all sessions.
+    /// `None`: events of all sessions.
     pub session: Option<String>,
-    /// Empty: told of everything.
+    /// Empty: events of all types.
     pub types: Vec<String>,
-    /// Sent along with every post; may hold secrets.
+    /// Sent with every post; may hold secrets.
     pub headers: BTreeMap<String, String>,
-    /// Another one means that something here, or a key, has changed.
+    /// Increases with every change of the endpoint or its keys.
     pub version: i64,
-    /// While this is there nothing is tried, and what happens waits.
+    /// While set, nothing is attempted and events wait.
     pub disabled: Option<Disabled>,
-    /// Since when nothing was taken, and how many attempts that were.
+    /// The time since when no delivery was accepted, and the failed attempts since then.
     pub failing_since: Option<Timestamp>,
     pub failures: u32,
     pub created_at: Timestamp,
@@ -42,11 +43,11 @@ pub struct Disabled {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DisabledReason {
-    /// Somebody said so.
+    /// An API request disabled it.
     Asked,
-    /// It answered 410.
+    /// The endpoint answered 410.
     Gone,
-    /// It has taken nothing for too long.
+    /// The endpoint has accepted nothing for too long.
     Failing,
 }
 
@@ -72,7 +73,7 @@ const ENDPOINT: &str = "SELECT id, url, per_session, keeps_address, session, typ
                         failing_since, failures, created_at FROM endpoints WHERE deleted_at IS NULL ";
 
 impl Store {
-    /// Sets where an endpoint is and which types of events it wants (none named: all); makes it if it is new.
+    /// Saves the URL and event types of an endpoint (no types: all), and creates it if it is new.
     #[cfg(test)]
     pub async fn put_endpoint(
         &self,
@@ -91,8 +92,9 @@ impl Store {
             .await
     }
 
-    /// Sets where an endpoint is that has an address for each session, and which types of events it wants (none named: all); makes it if
-    /// it is new. What is wrong with one of its addresses says nothing about another.
+    /// Saves the URL and event types (no types: all) of an endpoint with an address for each
+    /// session, and creates it if it is new. A fault of one of its addresses says nothing about the
+    /// others.
     pub async fn put_endpoint_per_session(
         &self,
         id: &str,
@@ -110,7 +112,7 @@ impl Store {
             .await
     }
 
-    /// Everybody, in the order they were made.
+    /// Returns all endpoints, oldest first.
     pub async fn endpoints(&self) -> Result<Vec<Endpoint>, StoreError> {
         let sql = sqlx::AssertSqlSafe(format!("{ENDPOINT} ORDER BY created_at, id"));
         Ok(sqlx::query(sql)
@@ -121,7 +123,7 @@ impl Store {
             .collect())
     }
 
-    /// Those that are told nothing at the moment.
+    /// Returns the endpoints that are disabled at the moment.
     pub async fn disabled_endpoints(&self) -> Result<Vec<Endpoint>, StoreError> {
         let sql = sqlx::AssertSqlSafe(format!(
             "{ENDPOINT} AND disabled_at IS NOT NULL ORDER BY created_at, id"
@@ -134,7 +136,7 @@ impl Store {
             .collect())
     }
 
-    /// The endpoint of this id, unless it was deleted.
+    /// Returns the endpoint with this id, unless it was deleted.
     pub async fn endpoint(&self, id: &str) -> Result<Option<Endpoint>, StoreError> {
         let query = sqlx::query(sqlx::AssertSqlSafe(format!("{ENDPOINT} AND id = $1"))).bind(id);
         Ok(query
@@ -144,8 +146,8 @@ impl Store {
             .map(endpoint))
     }
 
-    /// An endpoint took something after a time in which it had not. If that time was long, chats that wait for their next attempt
-    /// need not wait any longer.
+    /// Records that an endpoint has accepted a delivery after failures. `wake` says whether chats
+    /// that wait for their next attempt, after a long outage, become due at once.
     pub async fn endpoint_has_recovered(
         &self,
         id: &str,
@@ -161,18 +163,19 @@ impl Store {
             .await
     }
 
-    /// Stops telling an endpoint, and tells the others why. False when it was not told anyway, or has worked again meanwhile.
+    /// Disables an endpoint that is failing, and records the event for the others. Returns false if
+    /// it was disabled already, or has recovered meanwhile.
     pub async fn disable_endpoint(&self, disable: DisableEndpoint) -> Result<bool, StoreError> {
         self.writer.change(disable).await
     }
 }
 
-/// What becomes of the chats behind a gate that works again.
+/// The treatment of the chats behind a destination that works again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wake {
     /// They are tried at once.
     Chats,
-    /// They are tried when it was planned.
+    /// They are tried at their planned times.
     Nobody,
 }
 
@@ -203,7 +206,7 @@ fn endpoint(row: &SqliteRow) -> Endpoint {
     }
 }
 
-/// What [`list`] takes apart.
+/// Splits a comma-separated list.
 fn list(text: &str) -> Vec<String> {
     text.split(',')
         .filter(|name| !name.is_empty())
@@ -259,7 +262,8 @@ impl Change for Recovered {
             .execute(&mut *connection)
             .await?;
         if self.wake == Wake::Chats {
-            // What has stepped aside did so because the endpoint took others, so it learns nothing from one more.
+            // Parked deliveries failed while the endpoint accepted others, so its recovery says
+            // nothing about them.
             let sql = "UPDATE lanes SET due_at = $1, retry_at = 0, probe_from = 0 WHERE gate = $2 AND aside = 0 AND due_at > $1";
             sqlx::query(sql)
                 .bind(now.as_millisecond())
@@ -271,12 +275,12 @@ impl Change for Recovered {
     }
 }
 
-/// Says why an endpoint is not told any more.
+/// Disables an endpoint for this reason.
 #[derive(Debug, Clone)]
 pub struct DisableEndpoint {
     pub id: String,
     pub reason: DisabledReason,
-    /// What the others are told; see [`NewEvent::of_endpoint`].
+    /// The event for the other endpoints; see [`NewEvent::of_endpoint`].
     pub event: NewEvent,
 }
 
@@ -302,7 +306,7 @@ impl Change for DisableEndpoint {
     }
 }
 
-/// Counts an attempt in vain against the endpoint of this delivery.
+/// Counts a failed attempt against the endpoint of this delivery.
 pub(super) async fn has_failed(
     connection: &mut SqliteConnection,
     delivery: i64,
@@ -318,13 +322,13 @@ pub(super) async fn has_failed(
     Ok(())
 }
 
-/// Who may want to be told of an event.
+/// An endpoint, as far as needed to match events.
 pub(super) struct Subscriber {
     pub id: String,
     is_per_session: bool,
-    /// Empty: of all sessions.
+    /// Empty: all sessions.
     session: String,
-    /// Separated by commas. Empty: all.
+    /// Separated by commas. Empty: all types.
     types: String,
     pub is_enabled: bool,
     version: i64,
@@ -333,14 +337,15 @@ pub(super) struct Subscriber {
 }
 
 impl Subscriber {
-    /// Nobody is told of itself: an endpoint that is disabled would learn of it when it is not any more.
+    /// Returns whether the endpoint subscribes to such an event. No endpoint receives events about
+    /// itself: a disabled one would receive the news only after it is enabled again.
     pub fn wants(&self, session: &str, chat: &str, kind: &str) -> bool {
         (self.session.is_empty() || self.session == session)
             && (self.types.is_empty() || self.types.split(',').any(|wanted| wanted == kind))
             && !events::is_about_endpoint(chat, &self.id)
     }
 
-    /// What is slow or broken on its own when it tells of this session.
+    /// Returns the destination for events of this session, which is slow or broken on its own.
     pub fn gate(&self, session: &str) -> String {
         if self.is_per_session {
             format!("{}/{session}", self.id)
@@ -349,7 +354,7 @@ impl Subscriber {
         }
     }
 
-    /// A delivery of a new event as the database will give it.
+    /// Returns the delivery of a new event as the database would load it.
     pub fn due(&self, event: &NewEvent, delivery: i64, now: Timestamp) -> Due {
         Due {
             delivery,

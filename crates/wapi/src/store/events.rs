@@ -1,4 +1,4 @@
-//! What happened, in the order it was written.
+//! The durable event log: appending events together with their deliveries.
 
 use std::collections::HashMap;
 
@@ -11,30 +11,31 @@ use super::fresh::News;
 use super::{Life, Store, StoreError, deliveries, endpoints};
 use crate::event::{Event, MessageKey};
 
-/// Rows in one statement: SQLite takes 32,766 parameters.
+/// Rows per statement: SQLite takes at most 32,766 parameters.
 pub(super) const ROWS: usize = 500;
-/// What is about an endpoint is told in an order of its own, as the events of a chat are. No chat's address begins like this.
+/// Events about an endpoint are ordered like the events of a chat. No chat address has this prefix.
 const ENDPOINT_CHAT: &str = "endpoint:";
 
-/// An event to be saved.
+/// An event to append.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewEvent {
-    /// Travels as the header `webhook-id`.
+    /// Sent as the header `webhook-id`.
     pub id: String,
-    /// [`Life::nobodys`] for what concerns the whole gateway.
+    /// [`Life::nobodys`] for events of the whole gateway.
     pub session: Life,
-    /// Events of one chat are told in order. Empty for what concerns the whole session.
+    /// Events of one chat are delivered in order. Empty for events of the whole session.
     pub chat: String,
-    /// For what is about a message: with session and type it says whether the event is new.
+    /// The message that the event is about, if any: an event of the same session, message and type
+    /// is a duplicate.
     pub message: Option<MessageKey>,
-    /// As in the envelope, e.g. `message.received`.
+    /// The type in the envelope, e.g. `message.received`.
     pub kind: &'static str,
-    /// The whole envelope as JSON.
+    /// The complete envelope as JSON.
     pub body: String,
 }
 
 impl NewEvent {
-    /// Something about a session as a whole.
+    /// Builds an event about a session as a whole.
     pub fn of_session(session: &Life, event: &Event) -> Self {
         let (id, kind, body) = (event.id.clone(), event.data.kind(), event.to_json());
         Self {
@@ -47,7 +48,7 @@ impl NewEvent {
         }
     }
 
-    /// Something about a message; told in the order of `chat`, which is the chat as callers know it.
+    /// Builds an event about a message, ordered by `chat`, the chat id in the API.
     pub fn of_message(session: &Life, chat: &str, key: MessageKey, event: &Event) -> Self {
         Self {
             chat: chat.to_owned(),
@@ -56,7 +57,8 @@ impl NewEvent {
         }
     }
 
-    /// Something about an endpoint; told to all others. `session` has no name for an endpoint of all sessions.
+    /// Builds an event about an endpoint, which all other endpoints may receive. The name of
+    /// `session` is empty for an endpoint of all sessions.
     pub fn of_endpoint(endpoint: &str, session: &Life, event: &Event) -> Self {
         Self {
             chat: format!("{ENDPOINT_CHAT}{endpoint}"),
@@ -65,26 +67,26 @@ impl NewEvent {
     }
 }
 
-/// Whether what is told in this chat is about this endpoint.
+/// Returns whether the events of this chat are about this endpoint.
 pub(super) fn is_about_endpoint(chat: &str, endpoint: &str) -> bool {
     chat.strip_prefix(ENDPOINT_CHAT) == Some(endpoint)
 }
 
-/// An event that was new.
+/// An event that was new, with its position.
 pub(super) struct Inserted<'a> {
     pub seq: i64,
     pub event: &'a NewEvent,
 }
 
 impl Store {
-    /// Saves events together with their deliveries to every endpoint. An event that is there already is left as it is.
+    /// Saves events together with their deliveries to all subscribers. Duplicates are ignored.
     pub async fn append(&self, events: Vec<NewEvent>) -> Result<(), StoreError> {
         self.writer.append(events).await
     }
 }
 
-/// Saves those events that are new, and one delivery of each for everybody who wants to be told; whether anybody does. For whatever
-/// has something to tell: the change and the events it causes are in one transaction.
+/// Saves the events that are new, with their deliveries, in the transaction of the change that
+/// causes them. Returns whether the ready queue has changed.
 pub(super) async fn record(
     connection: &mut SqliteConnection,
     events: &[&NewEvent],
@@ -96,7 +98,7 @@ pub(super) async fn record(
     Ok(news.is_unusual || !news.made.is_empty())
 }
 
-/// The same for these endpoints.
+/// Saves the events that are new, with their deliveries to these endpoints.
 pub(super) async fn append(
     connection: &mut SqliteConnection,
     events: &[&NewEvent],
@@ -108,7 +110,7 @@ pub(super) async fn append(
     deliveries::insert(connection, &inserted, endpoints, now, news).await
 }
 
-/// Saves those that are new, and returns them in the order they were given.
+/// Inserts the events that are new, and returns them in the order of their positions.
 async fn insert<'a>(
     connection: &mut SqliteConnection,
     events: &[&'a NewEvent],

@@ -1,19 +1,19 @@
-//! Why a transaction was not saved.
+//! Commit errors: the reasons why a transaction was not saved.
 
 use super::StoreError;
 
-/// SQLite's code where the disk does not sync: `SQLITE_IOERR_FSYNC`.
+/// SQLite's error code when the disk does not sync: `SQLITE_IOERR_FSYNC`.
 const UNSYNCED: &str = "1034";
 
-/// Why a transaction was not saved.
+/// The reason why a transaction was not saved.
 pub(super) enum Failure {
-    /// It could not be begun or committed: all changes fare the same.
+    /// The transaction could not be begun or committed: all its changes fail.
     Database(StoreError),
-    /// It is written whole and not synced: whether it will be found after a crash is not known.
+    /// The transaction is written completely but not synced: it may or may not survive a crash.
     Unsynced(StoreError),
-    /// One of its statements failed: another change may succeed.
+    /// One of its statements failed: other changes may succeed.
     Change(StoreError),
-    /// One of them panicked, which says nothing of the others, nor of the disk.
+    /// One of its changes panicked, which says nothing about the others or the disk.
     Panic,
 }
 
@@ -22,7 +22,7 @@ impl Failure {
         Self::Database(error.into())
     }
 
-    /// Of the last word of a transaction.
+    /// Classifies an error of the COMMIT statement.
     pub fn commit(error: sqlx::Error) -> Self {
         let code = error.as_database_error().and_then(|error| error.code());
         if code.is_some_and(|code| code == UNSYNCED) {

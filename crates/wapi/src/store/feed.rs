@@ -1,4 +1,4 @@
-//! What happened, to be read from any point on.
+//! The event feed: pages of the log from any position, for readers that wait for more.
 
 use std::sync::Arc;
 
@@ -11,40 +11,42 @@ use super::questions::Questions;
 use super::tail::{Tail, Waiting};
 use super::{Life, Since, Store, StoreError};
 
-/// Events that are looked at for one page at most, whether they are wanted or not: first about as many as a page holds, and more
-/// of them where little is found.
+/// Events scanned for one page at most: first about as many as fit in it, then more if few of them
+/// match.
 const WINDOWS: [i64; 3] = [1_000, 10_000, 50_000];
-/// Lives whose events are counted one life at a time. Where there are more, all events are.
+/// The most lives whose events are counted one life at a time. For more lives, all events are
+/// counted.
 const MOST_LIVES: i64 = 500;
-/// Bytes of events in a page; a few more, should a single one be larger.
+/// The size limit of a page in bytes; a single larger event still fits.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
 
-/// What a reader wants to see.
+/// The filter of a reader.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wanted {
-    /// Empty: all.
+    /// Empty: all types.
     pub types: Vec<String>,
-    /// Of those: none of these.
+    /// Types to leave out.
     pub hidden: &'static [&'static str],
     pub lives: Lived,
 }
 
-/// Of which lives somebody may be told.
+/// The lives whose events a reader may see.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Lived {
-    /// Of all there ever were.
+    /// All lives there have ever been.
     #[default]
     Any,
-    /// Of those that sessions are in, and of what concerns the whole gateway.
+    /// The current lives, and events of the whole gateway.
     Now,
-    /// Of those that sessions of these names are in, as far as whoever asks has had the name since then.
+    /// The current lives of these session names, as far as the reader has had access to the name
+    /// since then.
     By(Vec<(String, Since)>),
-    /// Of these.
+    /// These lives.
     Of(Vec<Life>),
 }
 
 impl Wanted {
-    /// Events of these lives, at this moment; `None`: of all.
+    /// Resolves the filter to the lives it covers at this moment.
     pub(super) fn now(&self, lives: &Lives) -> Shown<'_> {
         let of = match &self.lives {
             Lived::Any => Of::Any,
@@ -61,7 +63,8 @@ impl Wanted {
     }
 }
 
-/// What a reader may see at one moment: sessions come, go and are linked to other accounts while somebody reads on.
+/// A filter at one moment: sessions are created, removed and linked to other accounts while a
+/// reader goes on.
 pub(super) struct Shown<'a> {
     wanted: &'a Wanted,
     of: Of,
@@ -87,10 +90,10 @@ impl Shown<'_> {
     }
 }
 
-/// An event as it was saved.
+/// A stored event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Saved {
-    /// Its place among all events; never goes backwards.
+    /// The position in the log; always increases.
     pub seq: i64,
     pub id: String,
     pub session: Life,
@@ -99,9 +102,10 @@ pub struct Saved {
     pub body: String,
 }
 
-/// Somebody who reads on, and waits where there is no more.
+/// A reader of the feed that can wait for new events.
 ///
-/// One that is up to date is served from memory: however many wait, a commit is read once.
+/// A reader that is up to date is served from memory: a commit is read from the database once for
+/// all of them.
 pub struct Reader {
     browsers: Questions,
     lives: Arc<Lives>,
@@ -113,9 +117,9 @@ pub struct Reader {
 }
 
 impl Store {
-    /// A reader of what comes after a place.
+    /// Returns a reader of the events after a position.
     pub fn reader(&self, after: i64, wanted: Wanted) -> Reader {
-        // Counted before it looks, so that nothing saved in between is missed.
+        // Registered before the first read, so that no event saved in between is missed.
         let waiting = self.tail.wait();
         let (browsers, lives) = (self.browsers.clone(), Arc::clone(&self.lives));
         Reader {
@@ -129,30 +133,31 @@ impl Store {
         }
     }
 
-    /// The place of the newest event; 0 when there is none.
+    /// Returns the position of the newest event; 0 if there is none.
     pub async fn newest_event(&self) -> Result<i64, StoreError> {
         Ok(newest(&self.chores).await?)
     }
 
-    /// How many readers there are at the moment.
+    /// Returns the current number of readers.
     pub fn feed_readers(&self) -> usize {
         self.tail.readers()
     }
 }
 
 impl Reader {
-    /// Where it is: everything up to here was read or is not wanted.
+    /// Returns the position of the reader: it has read or skipped everything up to here.
     pub const fn place(&self) -> i64 {
         self.after
     }
 
-    /// Whether there may be more at once behind what was read last.
+    /// Returns whether more events may follow the last page at once.
     pub const fn has_more(&self) -> bool {
         self.has_more
     }
 
-    /// Up to `limit` events, oldest first; none where there are no more yet, or where enough was looked at that is not wanted. Then the
-    /// next wait is none.
+    /// Reads up to `limit` events, oldest first. The page is empty if there are no more yet, or if
+    /// the scanned part of the log holds no match; in the latter case the next wait returns at
+    /// once.
     pub async fn read(&mut self, limit: usize) -> Result<Vec<Arc<Saved>>, StoreError> {
         let mut question = self.browsers.ask().await?;
         let page = after(&mut question, self.after, &self.wanted, &self.lives, limit).await?;
@@ -160,13 +165,14 @@ impl Reader {
         Ok(page.events.into_iter().map(Arc::new).collect())
     }
 
-    /// The same, once something was saved. From memory, if this reader is not too far behind.
+    /// Waits until something is saved, then reads as [`Self::read`] does. Served from memory if the
+    /// reader is not too far behind.
     pub async fn read_more(&mut self, limit: usize) -> Result<Vec<Arc<Saved>>, StoreError> {
         self.waiting.changed().await?;
         let remembered = self
             .tail
             .after(self.after, &self.wanted, &self.lives, limit);
-        // What this reader was told to be there is perhaps not in memory.
+        // The memory may not yet hold the events that made `has_more` true.
         let Some((events, newest)) =
             remembered.filter(|(_, newest)| !self.has_more || *newest > self.after)
         else {
@@ -188,19 +194,20 @@ impl Reader {
     }
 }
 
-/// What was found of what was looked at.
+/// The result of scanning a part of the log.
 pub(super) struct Page {
     /// Oldest first.
     pub events: Vec<Saved>,
-    /// Everything up to here was looked at.
+    /// Everything up to this position was scanned.
     pub upto: i64,
-    /// Whether this was all there was when it was asked for.
+    /// Whether the page reached the end of the log as of the time of the query.
     pub is_last: bool,
 }
 
-/// Up to `limit` events after `seq`. Those whose content retention has removed are passed over.
+/// Returns up to `limit` events after `seq`. Events whose body retention has removed are skipped.
 ///
-/// It costs what a page costs, whatever there is that is not wanted: a page that has looked at enough holds what it has found.
+/// The cost does not depend on the number of events that do not match: a page ends when enough
+/// events were scanned, with the matches found so far.
 pub(super) async fn after(
     connection: &mut SqliteConnection,
     seq: i64,
@@ -208,7 +215,7 @@ pub(super) async fn after(
     lives: &Lives,
     limit: usize,
 ) -> Result<Page, sqlx::Error> {
-    // Asked first: what comes in between is found the next time.
+    // Read first: events saved meanwhile belong to the next page.
     let newest = newest(&mut *connection).await?;
     let shown = wanted.now(lives);
     let mut places = Vec::new();
@@ -244,10 +251,11 @@ pub(super) async fn after(
 }
 
 impl Shown<'_> {
-    /// Where so many events are found among those of the lives.
+    /// Chooses the events to scan for this many candidates of the lives.
     fn looking(&self, lives: &Lives, window: i64) -> Looking {
         let these = match &self.of {
-            // Most of it is wanted, so everything is looked at in its order. Far from what is wanted, the lives say where to go on.
+            // Most events match, so the log is scanned in order. If matches are rare, the index by
+            // life skips ahead.
             Of::Any if window == WINDOWS[0] => None,
             Of::Any => Some(lives.all()),
             Of::Current => Some(lives.all_current()),
@@ -263,16 +271,17 @@ impl Shown<'_> {
     }
 }
 
-/// A part of all events that is looked at.
+/// The selection of the log that is scanned.
 struct Looking {
-    /// A JSON list of lives; `None`: all there ever were.
+    /// A JSON list of lives; `None`: all lives.
     lives: Option<String>,
     count: usize,
     window: i64,
 }
 
 impl Looking {
-    /// Up to which place there are so many events of these lives, or so many events.
+    /// Returns the position up to which to scan: that many events of these lives, or of the log,
+    /// whichever reaches further.
     async fn end(
         &self,
         connection: &mut SqliteConnection,
@@ -288,7 +297,7 @@ impl Looking {
             count if count > MOST_LIVES => return Ok(near),
             count => self.window / count,
         };
-        // Of each life so many at most, so of all of them not more than there may be.
+        // Limiting each life to its share limits the sum.
         let sql = "SELECT min(place) FROM (SELECT (SELECT e.seq FROM events e INDEXED BY events_told \
                    WHERE e.body <> '' AND e.session = l.value AND e.seq > $1 ORDER BY e.seq LIMIT 1 OFFSET $2) AS place \
                    FROM json_each($3) l)";
@@ -300,7 +309,7 @@ impl Looking {
         Ok(far.unwrap_or(newest).max(near).min(newest))
     }
 
-    /// The places of the first `limit` of them that are wanted.
+    /// Returns the positions of the first `limit` matches.
     async fn find(
         &self,
         connection: &mut SqliteConnection,
@@ -308,7 +317,8 @@ impl Looking {
         (from, end): (i64, i64),
         limit: usize,
     ) -> Result<Vec<i64>, sqlx::Error> {
-        // The index alone answers. SQLite must not choose another one: there is none in which so few rows are looked at.
+        // Answered from the index alone. SQLite must not choose another one, since every other
+        // index would scan more rows.
         let sql = match self.lives {
             Some(_) => {
                 "SELECT e.seq FROM json_each($1) l CROSS JOIN events e INDEXED BY events_told \
@@ -334,7 +344,7 @@ impl Looking {
     }
 }
 
-/// The events at these places, and whether these are all; more than enough bytes are not.
+/// Reads the events at these positions until the size limit, and returns whether all of them fit.
 async fn read(
     connection: &mut SqliteConnection,
     places: &[i64],
@@ -368,9 +378,9 @@ fn json<T: serde::Serialize + ?Sized>(list: &T) -> String {
     serde_json::to_string(list).expect("numbers and texts are always JSON")
 }
 
-/// The place of the newest event; 0 when there is none.
+/// Returns the position of the newest event; 0 if there is none.
 pub(super) async fn newest(connection: impl SqliteExecutor<'_>) -> Result<i64, sqlx::Error> {
-    // What is removed is not given out again, so the counter knows of more than the rows.
+    // Positions are never reused, so the counter covers removed rows, too.
     sqlx::query_scalar(
         "SELECT COALESCE((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0)",
     )

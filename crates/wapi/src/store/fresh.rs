@@ -1,40 +1,41 @@
-//! What commits have just made due, in memory, so that the worker need not ask the database for what was in the writer's hands a moment
-//! ago.
+//! Ready queue in memory: deliveries that the latest commits have made due, so that the worker need
+//! not read from the database the rows that the writer has just held.
 //!
-//! Only the usual way is followed here: events come in, are told, and the next of the chat is told. Whatever else changes what is due
-//! makes all of this void, and the worker asks the database.
+//! Only the common case is followed: events are appended and delivered, and the next delivery of
+//! the chat becomes due. Any other change of due deliveries invalidates the queue, and the worker
+//! reads the database.
 
 use std::collections::{HashMap, HashSet};
 
 use super::{Due, Store};
 
-/// Deliveries kept at most for when their turn comes. When they are more, all are forgotten.
+/// The most deliveries kept for their turn. If there are more, all are dropped.
 const MOST: usize = 2_000;
-/// The same for the bytes of their events.
+/// The same limit for the bytes of their events.
 const MOST_BYTES: usize = 8 * 1024 * 1024;
 
-/// What is due since the last time somebody asked.
+/// The deliveries that have become due since the last call.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Fresh {
-    /// The new fronts of their lanes, in the order they came there.
+    /// The new heads of their lanes, in the order in which they became heads.
     pub due: Vec<Due>,
-    /// More may be due than that: the database knows.
+    /// More deliveries may be due: the worker has to read the database.
     pub is_incomplete: bool,
 }
 
-/// What one commit did.
+/// The effects of one commit on the ready queue.
 #[derive(Default)]
 pub(super) struct News {
-    /// New deliveries, and whether each is the front of its lane.
+    /// New deliveries, and whether each is the head of its lane.
     pub made: Vec<(Due, bool)>,
     pub settled: Vec<i64>,
-    /// What came to the front behind those.
+    /// The deliveries that became heads behind the settled ones.
     pub next: Vec<i64>,
-    /// What is due was changed in some other way.
+    /// The commit changed due deliveries in some other way.
     pub is_unusual: bool,
 }
 
-/// What is known of deliveries that are to be tried.
+/// The deliveries known from recent commits.
 #[derive(Default)]
 pub(super) struct Turns {
     fresh: Fresh,
@@ -43,8 +44,8 @@ pub(super) struct Turns {
 }
 
 impl Turns {
-    /// Takes a commit into account. In the order of the commits, each before whoever asked for it is answered: so nothing is handed
-    /// out that was settled before.
+    /// Applies a commit. Commits come in order, each before its callers are answered: so a delivery
+    /// that is settled already is never handed out.
     pub fn follow(&mut self, news: News) {
         if news.is_unusual {
             return self.start_over();
@@ -91,7 +92,7 @@ impl Turns {
 }
 
 impl Store {
-    /// What has become due since the last call.
+    /// Takes the deliveries that have become due since the last call.
     pub fn fresh(&self) -> Fresh {
         self.writer.fresh()
     }
@@ -111,7 +112,7 @@ mod tests {
             .collect()
     }
 
-    /// Everything that happened while the store was made is out of the way.
+    /// Returns a store whose ready queue is empty.
     async fn quiet_store() -> (Store, tempfile::TempDir) {
         let (store, folder) = store().await;
         store.fresh();

@@ -1,4 +1,4 @@
-//! What was told to an endpoint and how it went, and telling it again.
+//! Delivery log of webhooks: deliveries with their attempts, resend, replay.
 
 use jiff::Timestamp;
 use sqlx::sqlite::{Sqlite, SqliteConnection, SqliteRow};
@@ -7,15 +7,15 @@ use sqlx::{QueryBuilder, Row};
 use super::writer::Change;
 use super::{Store, StoreError, deliveries, time};
 
-/// Deliveries looked at for one page at most, whoever they are for: so a page costs the same however few of them fit.
+/// Deliveries scanned per page, of any endpoint: bounds its cost, however few of them match.
 const WINDOW: i64 = 10_000;
-/// Of what is over nobody looks back; but what still waits goes to whoever was to be told.
+/// Hides deliveries of ended lives, except those that still wait: these are sent as planned.
 const IS_SHOWN: &str = " AND (d.state = 'waiting' OR NOT EXISTS \
     (SELECT 1 FROM events e JOIN lives l ON l.life = e.session WHERE e.seq = d.event AND l.to_at IS NOT NULL))";
-/// Events put into deliveries in one transaction.
+/// Events replayed in one transaction.
 const AT_ONCE: i64 = 500;
 
-/// How far a delivery has come.
+/// The state of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeliveryState {
     Waiting,
@@ -35,21 +35,21 @@ impl DeliveryState {
     }
 }
 
-/// One event for one endpoint.
+/// One event owed to one endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
     pub id: i64,
     pub event: String,
     pub kind: String,
-    /// Empty for what concerns the whole gateway.
+    /// Empty for events of the whole gateway.
     pub session: String,
     pub state: String,
     pub attempts: i64,
     pub created_at: Timestamp,
     pub settled_at: Option<Timestamp>,
-    /// For one at the front of its chat: when it is tried next.
+    /// For the head of a lane: the time of its next attempt.
     pub due_at: Option<Timestamp>,
-    /// The attempts that failed, oldest first.
+    /// The failed attempts, oldest first.
     pub failed: Vec<FailedAttempt>,
 }
 
@@ -59,13 +59,13 @@ pub struct FailedAttempt {
     pub at: Timestamp,
     pub error: String,
     pub status: Option<i64>,
-    /// The beginning of what was answered.
+    /// The beginning of the response body.
     pub answer: Option<String>,
 }
 
 impl Store {
-    /// Up to `limit` deliveries to an endpoint older than `before`, the newest first, and where to go on: `None` at the end. A page may
-    /// hold fewer than `limit` in the middle, too.
+    /// Returns up to `limit` deliveries to an endpoint older than `before`, newest first, and the
+    /// `before` of the next page, or `None` at the end. A page may be short before the end, too.
     pub async fn deliveries(
         &self,
         endpoint: &str,
@@ -77,7 +77,8 @@ impl Store {
         Ok(page(&mut question, endpoint, state, before, limit).await?)
     }
 
-    /// A delivery is tried again at once and goes on by itself from there. False when the endpoint has no such delivery.
+    /// Makes a delivery due at once; a settled one gets a lane of its own. Returns false if the
+    /// endpoint has no such delivery.
     pub async fn resend(&self, endpoint: &str, delivery: i64) -> Result<bool, StoreError> {
         self.writer
             .change(Resend {
@@ -87,14 +88,15 @@ impl Store {
             .await
     }
 
-    /// The place of the first event that was saved at this time or later.
+    /// Returns the position of the first event that was saved at this time or later.
     pub async fn place_of(&self, at: Timestamp) -> Result<i64, StoreError> {
         let mut question = self.browsers.ask().await?;
         Ok(place_of(&mut question, at).await?)
     }
 
-    /// Tells an endpoint again what happened from place `from` to before place `to`, as far as it wants to hear of that and does not
-    /// wait for it; behind what waits in each chat. How many events that were, and the place to go on from, which is `to` at the end.
+    /// Sends an endpoint again the events from `from` to before `to` that it subscribes to and that
+    /// do not wait already, behind the waiting deliveries of each chat. Returns the number of
+    /// events, and the position to continue from, which is `to` at the end.
     pub async fn replay(
         &self,
         endpoint: &str,
@@ -126,14 +128,14 @@ async fn page(
         .await?;
     let before = before.min(newest.saturating_add(1));
     let (index, floor) = match state {
-        // The dead have an index of their own: few, and looked for among millions.
+        // Dead deliveries have an index of their own: they are few among millions.
         Some(DeliveryState::Dead) => (
             "INDEXED BY deliveries_dead",
             dead_from(connection, endpoint, before).await?,
         ),
         _ => ("NOT INDEXED", before.saturating_sub(WINDOW).max(0)),
     };
-    // The words are ours; the state is written out, so that its index is found.
+    // The text is a constant; only a literal state makes SQLite use the partial index.
     let condition = match state {
         Some(state) => format!("= '{}'", state.word()),
         None => "<> 'dropped'".to_owned(),
@@ -163,7 +165,7 @@ async fn page(
     Ok((found, next.filter(|next| *next > 1)))
 }
 
-/// The oldest of the dead that are looked at for a page; 0 when these are all that there are.
+/// Returns the oldest dead delivery to scan for a page; 0 if all of them are scanned.
 async fn dead_from(
     connection: &mut SqliteConnection,
     endpoint: &str,
@@ -242,7 +244,7 @@ impl Change for Resend {
         connection: &mut SqliteConnection,
         now: Timestamp,
     ) -> Result<bool, sqlx::Error> {
-        // The words are ours.
+        // The text is a constant.
         let sql = sqlx::AssertSqlSafe(format!(
             "UPDATE deliveries AS d SET resent = 1, forgiven = attempts, first_failed_at = NULL, last_failed_at = NULL \
              WHERE id = $1 AND endpoint = $2 AND state <> 'dropped' {IS_SHOWN} RETURNING state"
@@ -261,7 +263,8 @@ impl Change for Resend {
                 .await?;
             deliveries::step_aside(connection, self.delivery, now).await?;
         }
-        // One that waits for its next attempt waits no longer; one that waits behind another keeps its place.
+        // A delivery that waits for its next attempt is due now; one behind another keeps its
+        // place.
         let sql = "UPDATE lanes SET due_at = $1, retry_at = 0 WHERE head = $2";
         sqlx::query(sql)
             .bind(now.as_millisecond())
@@ -275,7 +278,7 @@ impl Change for Resend {
 struct Replay {
     endpoint: String,
     from: i64,
-    /// Not included.
+    /// Exclusive.
     upto: i64,
 }
 
@@ -291,12 +294,12 @@ impl Change for Replay {
     }
 }
 
-/// Places and times go up together, but for a clock that was set back; so the place is found by halving.
+/// A binary search: positions and times increase together, unless the clock was set back.
 async fn place_of(connection: &mut SqliteConnection, at: Timestamp) -> Result<i64, sqlx::Error> {
     let newest: i64 = sqlx::query_scalar("SELECT COALESCE(max(seq), 0) FROM events")
         .fetch_one(&mut *connection)
         .await?;
-    // All before `low` are older; `high` and all after it are not.
+    // All events before `low` are older; `high` and all after it are not.
     let (mut low, mut high) = (1, newest + 1);
     while low < high {
         let middle = low + (high - low) / 2;

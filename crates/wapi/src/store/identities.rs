@@ -1,4 +1,4 @@
-//! Which addresses are one person, and what they are called for ever.
+//! Identities: the stable id of a person or chat, whichever address (phone number or LID) is used.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,10 +11,10 @@ use super::writer::Change;
 use super::{Life, NewEvent, Store, StoreError, events};
 use crate::event::{ContactUpdated, Event, EventData, Person};
 
-/// Addresses whose ids are remembered; when there are more, all are forgotten and looked up again.
+/// Addresses in the cache; if there are more, all are dropped and looked up again.
 const REMEMBERED: usize = 20_000;
 
-/// Ids that were looked up, by life and address.
+/// A cache of ids, by life and address.
 #[derive(Default)]
 pub(super) struct Remembered(Mutex<HashMap<(i64, String), String>>);
 
@@ -23,7 +23,7 @@ impl Remembered {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The id of these addresses, if each has it.
+    /// Returns the id of these addresses, if all of them share one.
     fn find(&self, session: &Life, addresses: &[&str]) -> Option<String> {
         let remembered = self.lock();
         let mut ids = addresses
@@ -49,8 +49,9 @@ impl Remembered {
 }
 
 impl Store {
-    /// What somebody with these addresses is called, the number's first; remembered from now on. It is the number's if nothing of them was
-    /// told before. When another address of somebody becomes known, `contact.updated` tells it.
+    /// Returns the id of the person with these addresses, and saves it. A new person gets the phone
+    /// number as id, or else the LID. If a known person turns out to have another address,
+    /// `contact.updated` reports it.
     pub async fn identify(
         &self,
         session: &Life,
@@ -84,7 +85,7 @@ impl Store {
                 id: id.clone(),
             };
             if known.is_empty() && number.is_some() {
-                // Whoever comes next reads the same from the address itself, so nobody waits for this.
+                // Not awaited: the next lookup derives the same id from the address itself.
                 let store = self.clone();
                 self.tasks.spawn(async move {
                     if let Err(error) = store.writer.change(learnt).await {
@@ -95,7 +96,7 @@ impl Store {
             } else {
                 self.writer.change(learnt).await?;
                 if !known.is_empty() {
-                    // Others may have had another name until now.
+                    // Other cached addresses may have had another id until now.
                     self.remembered.clear();
                 }
             }
@@ -105,8 +106,8 @@ impl Store {
         Ok(Some(id))
     }
 
-    /// What somebody is called who is only mentioned: as a member of a group, or because their phone has got a message. Remembered of those
-    /// without a number only, since the name of others follows from it.
+    /// Returns the id of a person who is only mentioned: as a group member, or in a receipt. Saved
+    /// only if there is no phone number, since otherwise the id follows from the number.
     pub async fn mention(
         &self,
         session: &Life,
@@ -132,13 +133,13 @@ impl Store {
         Ok(Some(id))
     }
 
-    /// What is remembered is read anew.
+    /// Clears the caches.
     pub(super) fn forget_identities(&self) {
         self.remembered.clear();
         self.mentioned.clear();
     }
 
-    /// These are a number and a LID of one person. Of use only if they were told of, by either.
+    /// Merges a phone number and a LID that belong to one person, if either is known already.
     pub async fn unite(&self, session: &Life, number: &str, lid: &str) -> Result<(), StoreError> {
         if !self.identities(session, &[number, lid]).await?.is_empty() {
             self.identify(session, Some(number), Some(lid)).await?;
@@ -146,7 +147,7 @@ impl Store {
         Ok(())
     }
 
-    /// What somebody with one of these addresses is called, if they were told of before.
+    /// Returns the id of the person with one of these addresses, if it is known.
     pub async fn known_id(
         &self,
         session: &Life,
@@ -163,7 +164,8 @@ impl Store {
             .map(|known| known.id))
     }
 
-    /// All addresses of whoever has this one, with what they are called, if they were told of before.
+    /// Returns the id and all addresses of the person with this address, if it is known; otherwise
+    /// nothing.
     pub async fn known_addresses(
         &self,
         session: &Life,
@@ -180,7 +182,7 @@ impl Store {
             .await?)
     }
 
-    /// What is known of these addresses, in the order it became known.
+    /// Returns the stored ids of these addresses, oldest first.
     async fn identities(
         &self,
         session: &Life,
@@ -210,17 +212,17 @@ struct Known {
     id: String,
 }
 
-/// These addresses are those of somebody.
+/// Saves the addresses of one person.
 struct Learn {
     session: Life,
     addresses: Vec<String>,
-    /// Something of them was told before.
+    /// One of the addresses was known before.
     was_known: bool,
     id: String,
 }
 
 impl Change for Learn {
-    /// Whether somebody is told.
+    /// Whether the ready queue has changed.
     type Answer = bool;
 
     fn moves_lanes(is_told: &bool) -> bool {
@@ -241,7 +243,8 @@ impl Change for Learn {
             match before {
                 Some(before) if before == self.id => {}
                 Some(before) => {
-                    // They were taken for two. The one who was told of first stays.
+                    // The addresses counted as two persons until now. The id that became known
+                    // first stays.
                     let sql = "UPDATE identities SET id = $3 WHERE session = $1 AND id = $2";
                     let query = sqlx::query(sql)
                         .bind(&self.session)

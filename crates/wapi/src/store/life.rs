@@ -1,4 +1,4 @@
-//! One life of a session, and who is in it.
+//! Life of a session: one period of a session name linked to one account.
 
 use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
@@ -11,17 +11,18 @@ use sqlx::sqlite::{Sqlite, SqliteArgumentsBuffer, SqliteTypeInfo};
 use super::Store;
 use super::lives::Lives;
 
-/// One life of a session. Whoever asks the store for something of a session says of which life.
+/// One life of a session. The store's functions take the life, not the name, of a session.
 #[derive(Debug, Clone)]
 pub struct Life {
     pub(super) id: i64,
     pub(super) name: Arc<str>,
-    /// It began before lives were told apart.
+    /// It began before lives existed.
     pub(super) is_old: bool,
 }
 
 impl Life {
-    /// What concerns the whole gateway. Whoever is told of one session alone is told of it by this name.
+    /// The pseudo-life of the whole gateway. Events that concern a single session carry its name
+    /// here.
     pub fn nobodys(name: &str) -> Self {
         Self {
             id: NOBODYS,
@@ -30,7 +31,7 @@ impl Life {
         }
     }
 
-    /// As it is in the database.
+    /// Builds a life from its columns in the database.
     pub(super) fn read(id: i64, name: &str) -> Self {
         Self {
             id,
@@ -53,9 +54,9 @@ impl Life {
         &self.name
     }
 
-    /// What tells it from the session's other lives where numbers of this database mean nothing.
+    /// Returns a text that distinguishes this life from the session's others outside this database.
     pub fn seed(&self) -> String {
-        // What was derived from the name once must stay the same.
+        // Values derived from the name alone, before lives existed, must stay the same.
         if self.is_old {
             self.name.to_string()
         } else {
@@ -90,7 +91,7 @@ impl Hash for Life {
     }
 }
 
-/// A life is its number where it is written down.
+/// The database stores a life as its number.
 impl sqlx::Type<Sqlite> for Life {
     fn type_info() -> SqliteTypeInfo {
         <i64 as sqlx::Type<Sqlite>>::type_info()
@@ -103,17 +104,18 @@ impl sqlx::Encode<'_, Sqlite> for Life {
     }
 }
 
-/// The number of what concerns the whole gateway.
+/// The number of the pseudo-life of the whole gateway.
 pub(super) const NOBODYS: i64 = 0;
 
-/// Since when somebody has a name.
+/// The time since when an API key or a reader has access to a session name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Since {
-    /// Whoever has the session has it.
+    /// Access follows the session: any life of the name.
     Ever,
     /// The session was in this life.
     Life(i64),
-    /// There was no session of this name; this was the newest life of all. Theirs is the first that came after it.
+    /// There was no session of this name; this was the newest life overall. The access is for the
+    /// first life of the name after it.
     After(i64),
 }
 
@@ -122,14 +124,15 @@ impl Store {
         &self.lives
     }
 
-    /// The life of a device that a session is going to be linked by, or is.
+    /// Returns the lifeline of a device that a session is linked by, or is about to be.
     pub fn lifeline(&self, name: &str) -> Lifeline {
         let (name, lives, life) = (name.into(), Arc::clone(&self.lives), OnceLock::new());
         Lifeline(Arc::new(Line { name, lives, life }))
     }
 }
 
-/// The life that a device lives: known once a phone has linked it, and the same from then on, whatever becomes of its session.
+/// The life of one device: determined when a phone links it, and fixed from then on, even if the
+/// session moves on.
 #[derive(Clone)]
 pub struct Lifeline(Arc<Line>);
 
@@ -155,19 +158,20 @@ impl Lifeline {
         &self.0.name
     }
 
-    /// The device is that of this account.
+    /// Returns the life of this account; sets it on the first call.
     pub fn linked(&self, account: &str) -> &Life {
         self.0
             .life
             .get_or_init(|| self.0.lives.linked(&self.0.name, account))
     }
 
-    /// `None` before it is linked.
+    /// Returns the life, or `None` before the device is linked.
     pub fn known(&self) -> Option<Life> {
         self.0.life.get().cloned()
     }
 
-    /// Before it is linked, that of its session: nothing comes in or leaves then.
+    /// Returns the life; before the device is linked, that of its session. No message is sent or
+    /// received before then.
     pub fn life(&self) -> Life {
         self.known()
             .unwrap_or_else(|| self.0.lives.begun(&self.0.name))

@@ -1,8 +1,9 @@
-//! The lives of sessions: a name, linked to an account. What is kept of a session is kept of one life of it, so whoever is given a name
-//! that others had before finds nothing of theirs.
+//! Lives of all sessions. Stored data belongs to one life of a session, so the owner of a name
+//! finds no data of previous owners.
 //!
-//! All of it is in memory, since everything asks for it. What is new of it is written in the next commit, whatever that is for: so a
-//! life is on the disk before, or together with, the first thing that belongs to it, and costs no commit of its own.
+//! The registry is in memory, since every query needs it. Its changes are written with the next
+//! commit, of any kind: so a life is on disk before or together with the first data that belongs to
+//! it, and needs no commit of its own.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,29 +16,30 @@ use super::life::{Life, NOBODYS, Since};
 use super::time;
 use crate::clock::Clock;
 
-/// A life as it is kept.
+/// A life as stored.
 #[derive(Debug, Clone)]
 struct Kept {
     name: Arc<str>,
-    /// `None`: no phone has linked it; or nobody can tell any more whose it was.
+    /// `None`: no phone has linked it, or the account can no longer be determined.
     account: Option<String>,
-    /// In milliseconds; since when, and until when.
+    /// The beginning and the end in milliseconds.
     from: i64,
     to: Option<i64>,
-    /// The first life since the session was made; whoever had it then has it still.
+    /// The first life since the session was created: access granted then covers all lives of one
+    /// tenure.
     tenure: i64,
     is_old: bool,
-    /// What it has left is to be removed.
+    /// Its data is to be removed.
     is_purged: bool,
 }
 
 #[derive(Default)]
 struct Books {
     lives: BTreeMap<i64, Kept>,
-    /// The life each session is in.
+    /// The current life of each session.
     current: HashMap<Arc<str>, i64>,
     newest: i64,
-    /// Those that are not on the disk as they are here, with the number of their last change.
+    /// The lives that differ from the database, with the number of their last change.
     unsaved: BTreeMap<i64, u64>,
     changes: u64,
 }
@@ -92,7 +94,7 @@ impl Books {
     }
 }
 
-/// The lives of all sessions, whatever becomes of them.
+/// The registry of the lives of all sessions, former ones included.
 pub struct Lives {
     books: Mutex<Books>,
     clock: Clock,
@@ -133,24 +135,25 @@ impl Lives {
         })
     }
 
-    /// The life a session is in, if there is such a session.
+    /// Returns the current life of a session, if there is such a session.
     pub fn current(&self, name: &str) -> Option<Life> {
         let books = self.books();
         books.life(books.current(name)?)
     }
 
-    /// All there ever were, by number, and what concerns the whole gateway.
+    /// Returns the numbers of all lives, and of the pseudo-life of the whole gateway.
     pub(super) fn all(&self) -> Vec<i64> {
         self.books().lives.keys().copied().collect()
     }
 
-    /// Those that sessions are in, and what concerns the whole gateway.
+    /// Returns the numbers of the current lives, and of the pseudo-life of the whole gateway.
     pub(super) fn all_current(&self) -> Vec<i64> {
         let books = self.books();
         books.current.values().copied().chain([NOBODYS]).collect()
     }
 
-    /// The same; one begins where there is none. It is that of the account that links it first.
+    /// Returns the current life of a session; begins one if there is none, which goes to the
+    /// account that links it first.
     pub fn begun(&self, name: &str) -> Life {
         let now = self.now();
         let mut books = self.books();
@@ -160,7 +163,8 @@ impl Lives {
         books.life(id).expect("it is there")
     }
 
-    /// A phone has linked a session to an account: the life this account has under this name goes on, or begins.
+    /// Records that a phone has linked a session to an account: the life of this account under this
+    /// name is resumed, or begins.
     pub fn linked(&self, name: &str, account: &str) -> Life {
         let now = self.now();
         let mut books = self.books();
@@ -184,7 +188,7 @@ impl Lives {
             Some(id) if id == before => id,
             Some(former) => {
                 books.end(name, now);
-                // Whoever had this account under the name has the session again.
+                // Access to the former life covers the session again.
                 let theirs = books.lives.get(&former).map(|kept| kept.tenure);
                 let all = books
                     .lives
@@ -210,13 +214,14 @@ impl Lives {
         books.life(id).expect("it is there")
     }
 
-    /// The session is no more. Nobody finds anything of it, until the same account links one of this name.
+    /// Ends the life of a removed session. Its data is hidden until the same account links a
+    /// session of this name.
     pub fn ended(&self, name: &str) {
         let now = self.now();
         self.books().end(name, now);
     }
 
-    /// The same of all but these.
+    /// Ends the lives of all sessions but these.
     pub fn ended_but(&self, names: &BTreeSet<String>) {
         let now = self.now();
         let mut books = self.books();
@@ -229,7 +234,7 @@ impl Lives {
         gone.iter().for_each(|name| books.end(name, now));
     }
 
-    /// All lives of a name, the first first.
+    /// Returns all lives of a name, oldest first.
     pub fn of(&self, name: &str) -> Vec<Life> {
         let books = self.books();
         let of_name = books
@@ -239,7 +244,7 @@ impl Lives {
         of_name.filter_map(|(id, _)| books.life(*id)).collect()
     }
 
-    /// The life that is over of what nobody can tell, if there is one of this name.
+    /// Returns the ended life of the data without a known account, if there is one of this name.
     pub fn of_untold(&self, name: &str) -> Option<Life> {
         let all = self.of(name);
         let books = self.books();
@@ -251,7 +256,7 @@ impl Lives {
         })
     }
 
-    /// A life that is over, for what cannot be told to be of another one.
+    /// Creates a life that has ended already, for data that cannot be assigned to another one.
     pub fn over(&self, name: &str) -> Life {
         let now = self.now();
         let mut books = self.books();
@@ -264,7 +269,7 @@ impl Lives {
         books.life(id).expect("it is there")
     }
 
-    /// Since when there is a life; for ever, if nobody knows.
+    /// Returns the beginning of a life; the Unix epoch if it is unknown.
     pub fn began(&self, life: &Life) -> Timestamp {
         self.books()
             .lives
@@ -272,18 +277,18 @@ impl Lives {
             .map_or(Timestamp::UNIX_EPOCH, |kept| time(kept.from))
     }
 
-    /// The life of this number.
+    /// Returns the life with this number.
     pub fn find(&self, id: i64) -> Option<Life> {
         self.books().life(id)
     }
 
-    /// Whether a session is in this life.
+    /// Returns whether a life is the current one of its session.
     pub fn is_current(&self, life: &Life) -> bool {
         life.id == NOBODYS || self.books().current(&life.name) == Some(life.id)
     }
 
-    /// The life a session is in, for somebody who was given this name when the session was in that life, or, `None`, before there was
-    /// one. Nobody keeps what became of a name after the session they knew was removed.
+    /// Returns the current life of a session, if access to its name since `since` covers it. Access
+    /// ends when the session it was granted for is removed.
     pub fn reached(&self, name: &str, since: Since) -> Option<Life> {
         let books = self.books();
         let id = books.current(name)?;
@@ -303,7 +308,7 @@ impl Lives {
         (theirs == tenure(id)).then(|| books.life(id)).flatten()
     }
 
-    /// What somebody who is given this name now is given.
+    /// Returns the value to store with access that is granted to a name now.
     pub fn since_now(&self, name: &str) -> Since {
         let books = self.books();
         books
@@ -311,7 +316,7 @@ impl Lives {
             .map_or(Since::After(books.newest), Since::Life)
     }
 
-    /// The lives of a name that are over.
+    /// Returns the lives of a name that have ended.
     pub fn former(&self, name: &str) -> Vec<Life> {
         self.of(name)
             .into_iter()
@@ -319,7 +324,7 @@ impl Lives {
             .collect()
     }
 
-    /// What these lives have left is to be removed. They are over, or will be when that is done.
+    /// Marks lives whose data is to be removed. They have ended, or will have by then.
     pub(super) fn purged(&self, lives: Vec<Life>) {
         let mut books = self.books();
         for life in lives {
@@ -329,7 +334,7 @@ impl Lives {
         }
     }
 
-    /// Those that are over and whose leavings are still to be removed.
+    /// Returns the ended lives whose data is still to be removed.
     pub(super) fn to_purge(&self) -> Vec<Life> {
         let books = self.books();
         let is_due = |id: i64, kept: &Kept| kept.is_purged && books.current(&kept.name) != Some(id);
@@ -341,7 +346,8 @@ impl Lives {
             .collect()
     }
 
-    /// Up to so many lives that are over, that no account has, and that nobody can come back to; nor to others of their tenure.
+    /// Returns up to `limit` lives that have ended without an account, and to which nobody can come
+    /// back, nor to others of their tenure.
     pub(super) fn abandoned(&self, limit: usize) -> Vec<Life> {
         let books = self.books();
         let is_alive = |kept: &&Kept| kept.account.is_some() || kept.to.is_none() || kept.is_purged;
@@ -351,11 +357,12 @@ impl Lives {
             .filter(is_alive)
             .map(|kept| kept.tenure)
             .collect();
-        // What is of before lives, or cannot be told to be of one, has no beginning, or no length.
+        // The lives of data from before lives, or without a known account, have no beginning, or no
+        // length.
         let is_abandoned = |kept: &Kept| {
             !alive.contains(&kept.tenure) && kept.from > 0 && kept.to > Some(kept.from)
         };
-        // The newest says how far numbers were given out.
+        // The newest life records the last number given out.
         let all = books
             .lives
             .iter()
@@ -367,7 +374,7 @@ impl Lives {
             .collect()
     }
 
-    /// They are not on the disk any more.
+    /// Forgets lives that are deleted from the database.
     pub(super) fn dropped(&self, lives: &[Life]) {
         let mut books = self.books();
         for life in lives {
@@ -375,12 +382,13 @@ impl Lives {
         }
     }
 
-    /// Nothing is left of it.
+    /// Records that the data of a life is removed.
     pub(super) fn is_gone(&self, life: &Life) {
         self.books().change(life.id, |kept| kept.is_purged = false);
     }
 
-    /// What is not on the disk as it is here, and up to which change that is.
+    /// Returns the lives that differ from the database, and the number of the last change they
+    /// include.
     pub(super) fn unsaved(&self) -> (Vec<Unsaved>, u64) {
         let books = self.books();
         let unsaved = books
@@ -390,7 +398,7 @@ impl Lives {
         (unsaved.collect(), books.changes)
     }
 
-    /// It is on the disk up to this change.
+    /// Records that all changes up to this number are on disk.
     pub(super) fn saved(&self, change: u64) {
         self.books().unsaved.retain(|_, last| *last > change);
     }
@@ -404,7 +412,7 @@ impl Lives {
     }
 }
 
-/// A life that is to be written down.
+/// A life to be saved.
 pub(super) struct Unsaved(i64, Kept);
 
 fn kept(row: &SqliteRow) -> (i64, Kept) {
@@ -421,7 +429,7 @@ fn kept(row: &SqliteRow) -> (i64, Kept) {
     (row.get("life"), kept)
 }
 
-/// Writes lives down as they are.
+/// Saves lives.
 pub(super) async fn save(
     connection: &mut SqliteConnection,
     lives: &[Unsaved],

@@ -1,4 +1,5 @@
-//! The files of messages: what is known of each, and how far it has come. The files themselves are elsewhere.
+//! Records of media files: the known data of each, and its state. The files themselves are stored
+//! elsewhere.
 
 use jiff::Timestamp;
 use sqlx::Row;
@@ -10,18 +11,18 @@ use super::writer::Change;
 use super::{Life, Store, StoreError, time};
 use crate::event::MessageKey;
 
-/// How far a file has come.
+/// The state of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MediaState {
-    /// At WhatsApp; nobody has asked for it.
+    /// At WhatsApp; not requested.
     Remote,
-    /// At WhatsApp; it is downloaded as soon as that works.
+    /// At WhatsApp; it is downloaded as soon as possible.
     Waiting,
-    /// Here.
+    /// Stored here.
     Stored,
-    /// It cannot be had.
+    /// It cannot be downloaded.
     Failed,
-    /// It was here, or could have been, and is no more.
+    /// It was stored here, or could have been, and no longer is.
     Removed,
 }
 
@@ -45,7 +46,7 @@ impl MediaState {
     }
 }
 
-/// What is known of what is in a file.
+/// The known properties of a file's content.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MediaFacts {
     pub mime_type: Option<String>,
@@ -59,47 +60,47 @@ pub struct MediaFacts {
     pub height: Option<u32>,
     /// Seconds.
     pub duration: Option<u32>,
-    /// Of documents.
+    /// For documents.
     pub pages: Option<u32>,
 }
 
-/// A file that was not known before.
+/// A new file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewMedia {
     pub id: String,
     pub session: Life,
-    /// The message it came with, and the chat as callers know it; `None` for uploads.
+    /// The message it came with, and that message's chat by its stable id; `None` for uploads.
     pub message: Option<(MessageKey, String)>,
     /// `image` and so on; `None` for uploads.
     pub kind: Option<String>,
     pub facts: MediaFacts,
-    /// Where it is at WhatsApp.
+    /// Its location at WhatsApp.
     pub source: Option<String>,
     pub state: MediaState,
 }
 
-/// A file as it is known now.
+/// The saved record of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MediaRecord {
     pub id: String,
     pub session: Life,
     pub message: Option<MessageKey>,
-    /// As callers know it.
+    /// The chat's stable id.
     pub chat: Option<String>,
     pub kind: Option<String>,
     pub facts: MediaFacts,
     pub source: Option<String>,
     pub state: MediaState,
-    /// Downloads that failed so far.
+    /// Number of failed downloads so far.
     pub attempts: u32,
-    /// Why the last one failed.
+    /// The reason for the last failure.
     pub error: Option<String>,
     pub created_at: Timestamp,
     pub stored_at: Option<Timestamp>,
 }
 
 impl Store {
-    /// Notes files; those that are known already are left as they are.
+    /// Adds files; existing ones stay as they are.
     pub async fn add_media(&self, media: Vec<NewMedia>) -> Result<(), StoreError> {
         self.writer.change(Add { media }).await
     }
@@ -112,7 +113,7 @@ impl Store {
         row.as_ref().map(|row| record(row, &self.lives)).transpose()
     }
 
-    /// The lives that sessions are in and that have something to download, be it due or not.
+    /// Returns the current lives that have waiting downloads, due or not.
     pub async fn sessions_with_waiting_media(&self) -> Result<Vec<Life>, StoreError> {
         let sql = "SELECT DISTINCT session FROM media WHERE state = 'waiting'";
         let lives: Vec<i64> = sqlx::query_scalar(sql).fetch_all(&self.readers).await?;
@@ -120,14 +121,14 @@ impl Store {
         Ok(current.filter(|life| self.lives.is_current(life)).collect())
     }
 
-    /// What a session is to download now, the longest due first.
+    /// Returns the downloads of a session that are due now, the longest due first.
     pub async fn due_media(
         &self,
         session: &Life,
         now: Timestamp,
         most: u32,
     ) -> Result<Vec<MediaRecord>, StoreError> {
-        // What seems to wait longer than anything does was put off while the time of day was wrong.
+        // A wait longer than the longest possible one was set while the system clock was wrong.
         let sql = "SELECT * FROM media WHERE state = 'waiting' AND session = $1 AND (due_at <= $2 OR due_at > $4) \
                    ORDER BY due_at LIMIT $3";
         let query = sqlx::query(sql)
@@ -147,7 +148,8 @@ impl Store {
             .collect()
     }
 
-    /// A file came here. Whether it was still waited for; otherwise nothing is noted.
+    /// Records that a file is stored. Returns whether it was still waiting; otherwise nothing is
+    /// recorded.
     pub async fn media_is_stored(&self, id: &str, facts: MediaFacts) -> Result<bool, StoreError> {
         self.writer
             .change(Turn {
@@ -157,7 +159,7 @@ impl Store {
             .await
     }
 
-    /// A download failed, and is tried again at `due_at`.
+    /// Schedules a failed download to be tried again at `due_at`.
     pub async fn put_media_off(
         &self,
         id: &str,
@@ -173,7 +175,7 @@ impl Store {
             .map(drop)
     }
 
-    /// WhatsApp has it in another place now, from where it is tried at once.
+    /// Records a new location at WhatsApp, to be tried at once.
     pub async fn media_has_moved(&self, id: &str, source: String) -> Result<(), StoreError> {
         self.writer
             .change(Turn {
@@ -184,7 +186,7 @@ impl Store {
             .map(drop)
     }
 
-    /// A download failed for good.
+    /// Records that a download failed for good.
     pub async fn media_has_failed(&self, id: &str, error: String) -> Result<(), StoreError> {
         self.writer
             .change(Turn {
@@ -195,7 +197,7 @@ impl Store {
             .map(drop)
     }
 
-    /// Somebody asks for a file that is not here: it is downloaded, also when that failed before.
+    /// Requests a file that is not stored: it is downloaded, even if that failed before.
     pub async fn want_media(&self, id: &str) -> Result<(), StoreError> {
         self.writer
             .change(Turn {
@@ -206,7 +208,8 @@ impl Store {
             .map(drop)
     }
 
-    /// A file is here no more, and is not fetched again; its content is a leftover until it is gone.
+    /// Records that a file is removed and must not be downloaded again; its content is a leftover
+    /// until it is deleted.
     pub async fn media_is_removed(&self, id: &str) -> Result<(), StoreError> {
         self.writer
             .change(Turn {
@@ -217,7 +220,7 @@ impl Store {
             .map(drop)
     }
 
-    /// Whether a file with this hash is still needed.
+    /// Returns whether a file with this hash is still needed.
     pub async fn is_media_needed(&self, sha256: &str) -> Result<bool, StoreError> {
         let sql = "SELECT EXISTS (SELECT 1 FROM media WHERE state = 'stored' AND sha256 = $1)";
         Ok(sqlx::query_scalar(sql)
@@ -278,7 +281,7 @@ fn record(row: &SqliteRow, lives: &Lives) -> Result<MediaRecord, StoreError> {
     })
 }
 
-/// SQLite's numbers have a sign.
+/// Converts to SQLite's signed integers.
 fn signed(size: Option<u64>) -> Option<i64> {
     size.map(|size| i64::try_from(size).unwrap_or(i64::MAX))
 }
@@ -356,7 +359,7 @@ struct Turn {
     to: To,
 }
 
-/// What becomes of a file.
+/// The new state of a file.
 enum To {
     Stored(MediaFacts),
     Later(Timestamp, String),
@@ -367,14 +370,14 @@ enum To {
 }
 
 impl Change for Turn {
-    /// Whether it changed anything.
+    /// Whether it changed a row.
     type Answer = bool;
 
     fn moves_lanes(_: &Self::Answer) -> bool {
         false
     }
 
-    /// What was removed meanwhile stays so.
+    /// A file that was removed in the meantime stays removed.
     async fn write(
         &self,
         connection: &mut SqliteConnection,

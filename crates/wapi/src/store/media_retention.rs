@@ -1,4 +1,4 @@
-//! Which files of messages may go.
+//! Retention of media files: the ones that may be removed.
 
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteConnection;
@@ -6,7 +6,8 @@ use sqlx::sqlite::SqliteConnection;
 use super::writer::Change;
 use super::{Store, StoreError};
 
-/// What nobody waits for: of a received file, nobody has still to be told; an upload is in no message that is still to be sent.
+/// Condition that nothing depends on the file: for a received file, no delivery of its message is
+/// waiting; for an upload, no message that contains it has yet to be sent.
 const NOBODY_WAITS: &str = "NOT EXISTS (SELECT 1 FROM events JOIN deliveries ON deliveries.event = events.seq \
        WHERE events.session = media.session AND events.message_chat = media.message_chat \
          AND events.sender = media.sender AND events.message_id = media.message_id AND deliveries.state = 'waiting') \
@@ -14,13 +15,14 @@ const NOBODY_WAITS: &str = "NOT EXISTS (SELECT 1 FROM events JOIN deliveries ON 
          AND instr(messages.content, media.id) > 0)";
 
 impl Store {
-    /// Up to `most` files that came here before `before` and that nobody waits for, the oldest first: id and hash.
+    /// Returns up to `most` files stored before `before` that nothing depends on, the oldest first:
+    /// id and hash.
     pub async fn old_media(
         &self,
         before: Timestamp,
         most: u32,
     ) -> Result<Vec<(String, String)>, StoreError> {
-        // The words are ours.
+        // The SQL contains only constants.
         let sql = sqlx::AssertSqlSafe(format!(
             "SELECT id, sha256 FROM media WHERE state = 'stored' AND created_at < $1 AND {NOBODY_WAITS} \
              ORDER BY created_at LIMIT $2"
@@ -32,7 +34,7 @@ impl Store {
             .await?)
     }
 
-    /// Notes that a file may lie where it was kept although nothing names it.
+    /// Records that a file may exist in the storage without a record that refers to it.
     pub async fn leave_media(&self, sha256: &str) -> Result<(), StoreError> {
         self.writer
             .change(Leftover {
@@ -42,7 +44,7 @@ impl Store {
             .await
     }
 
-    /// A file is gone, or is needed again.
+    /// Removes such an entry: the file is deleted, or needed again.
     pub async fn leftover_is_gone(&self, sha256: &str) -> Result<(), StoreError> {
         self.writer
             .change(Leftover {
@@ -52,7 +54,7 @@ impl Store {
             .await
     }
 
-    /// Up to `most` hashes of files that may still lie where they were kept.
+    /// Returns up to `most` hashes of files that may still exist in the storage.
     pub async fn media_leftovers(&self, most: u32) -> Result<Vec<String>, StoreError> {
         let sql = "SELECT sha256 FROM media_leftovers ORDER BY rowid LIMIT $1";
         Ok(sqlx::query_scalar(sql)
@@ -61,14 +63,15 @@ impl Store {
             .await?)
     }
 
-    /// Bytes of all files that are here, each counted once.
+    /// Returns the total size of all stored files in bytes, counting each content once.
     pub async fn media_size(&self) -> Result<u64, StoreError> {
         let sql = "SELECT COALESCE(sum(size), 0) FROM (SELECT max(size) AS size FROM media WHERE state = 'stored' GROUP BY sha256)";
         let size: i64 = sqlx::query_scalar(sql).fetch_one(&self.chores).await?;
         Ok(size.unsigned_abs())
     }
 
-    /// Forgets up to `most` files from before `before` that are not here and are not expected; how many.
+    /// Deletes up to `most` records from before `before` of files that are neither stored nor
+    /// expected; returns the number deleted.
     pub async fn forget_media(&self, before: Timestamp, most: u32) -> Result<u64, StoreError> {
         self.writer.change(Forget { before, most }).await
     }

@@ -1,4 +1,4 @@
-//! What callers have sent: accepted once, and what became of it.
+//! Messages sent by callers: accepted once, queued, and edited before they leave.
 
 use jiff::{SignedDuration, Timestamp};
 use sqlx::Row;
@@ -10,22 +10,22 @@ use super::{Life, Store, StoreError};
 use crate::ids;
 use crate::message::Message;
 
-/// How long an idempotency key is remembered.
+/// Lifetime of an idempotency key.
 pub const KEY_LIFETIME: SignedDuration = SignedDuration::from_hours(24);
 
-/// A message's place among all that were accepted; a later one has a larger place.
+/// The sequence number of an accepted message; a later message has a larger one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place(pub i64);
 
-/// A message to be accepted.
+/// A message to accept.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewMessage {
     pub session: Life,
-    /// As callers know it, e.g. `375447034810@s.whatsapp.net`.
+    /// As callers address it, e.g. `375447034810@s.whatsapp.net`.
     pub chat: String,
     pub message: Message,
     pub send_at: Option<Timestamp>,
-    /// Must not leave after this.
+    /// The message must not leave after this time.
     pub expires_at: Option<Timestamp>,
     pub departure: Departure,
     pub key: Option<IdempotencyKey>,
@@ -34,25 +34,25 @@ pub struct NewMessage {
 /// Whether a message may leave as soon as it is accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Departure {
-    /// It may leave without another word to the store: after a crash it counts as one that may have left.
+    /// It may leave without another write to the store: after a crash it counts as possibly sent.
     AtOnce,
-    /// [`Store::mark_attempted`] comes first.
+    /// [`Store::mark_attempted`] must come first.
     Later,
 }
 
-/// What makes a repeated request the same request.
+/// The key that makes a repeated request the same request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotencyKey {
-    /// Callers do not see each other's keys.
+    /// Callers do not share keys.
     pub caller: String,
     pub session: Life,
     pub route: String,
     pub key: String,
-    /// A hash of what is asked for.
+    /// Hash of the request.
     pub request: String,
 }
 
-/// A message as it was accepted, now or before.
+/// A message that was accepted, now or earlier.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Accepted {
     pub place: Place,
@@ -61,25 +61,26 @@ pub struct Accepted {
     pub accepted_at: Timestamp,
 }
 
-/// What became of a wish to accept.
+/// The result of accepting a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Acceptance {
     New(Accepted),
-    /// The same request was accepted before, under the same key; the id of its message.
+    /// The same request was accepted before, under the same key; contains the id of its message.
     Repeated(String),
-    /// Another request came with the same key.
+    /// A different request used the same key.
     KeyTaken,
 }
 
-/// What became of other words for a message that waits.
+/// The result of editing a queued message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rewording {
     Done,
-    /// The same was asked before, under the same key; the id of the message that came of it.
+    /// The same edit was requested before, under the same key; contains the id of the resulting
+    /// message.
     Repeated(String),
-    /// Something else was asked under the same key.
+    /// A different request used the same key.
     KeyTaken,
-    /// It may have left, or is settled.
+    /// The message may have left, or is settled.
     TooLate,
 }
 
@@ -92,21 +93,22 @@ pub struct OpenMessage {
     pub accepted_at: Timestamp,
     pub send_at: Option<Timestamp>,
     pub expires_at: Option<Timestamp>,
-    /// Whether it may have left.
+    /// Whether the message may have left.
     pub may_have_left: bool,
-    /// Whether something has to be fetched before it can leave.
+    /// Whether a download must precede the sending.
     pub needs_fetching: bool,
-    /// Whether it says something to a poll or an event.
+    /// Whether it is a vote in a poll or a response to an event.
     pub is_vote: bool,
 }
 
 impl Store {
-    /// Accepts a message: chooses its id, and remembers the request's key with it.
+    /// Accepts a message: assigns its id, and saves the request's key with it.
     pub async fn accept(&self, message: NewMessage) -> Result<Acceptance, StoreError> {
         self.writer.change(message).await
     }
 
-    /// What was accepted under this key, if anything: [`Acceptance::Repeated`] or [`Acceptance::KeyTaken`].
+    /// Returns the message that was accepted under this key, if any: [`Acceptance::Repeated`] or
+    /// [`Acceptance::KeyTaken`].
     pub async fn accepted_before(
         &self,
         key: &IdempotencyKey,
@@ -116,17 +118,17 @@ impl Store {
         Ok(repeated(&mut connection, key, now).await?)
     }
 
-    /// Notes, before it can happen, that these may have left.
+    /// Records, before it can happen, that these messages may have left.
     pub async fn mark_attempted(&self, places: Vec<Place>) -> Result<(), StoreError> {
         self.writer.change(Attempted(places)).await
     }
 
-    /// After a start: what may have left in an earlier run is not called queued any more.
+    /// After a start: marks queued messages that may have left in an earlier run as unconfirmed.
     pub async fn doubt_attempted(&self) -> Result<(), StoreError> {
         self.writer.change(Doubt).await
     }
 
-    /// Gives a message that has not left other words, and remembers the request's key with it.
+    /// Replaces the content of a message that has not left, and saves the request's key with it.
     pub async fn reword(
         &self,
         place: Place,
@@ -142,12 +144,12 @@ impl Store {
             .await
     }
 
-    /// Those of a session's messages that are not settled, in the order they were accepted.
+    /// Returns the unsettled messages of a session, in the order they were accepted.
     pub async fn open_messages(&self, session: &Life) -> Result<Vec<OpenMessage>, StoreError> {
         Ok(open(&self.readers, session).await?)
     }
 
-    /// What a message says.
+    /// Returns the content of a message.
     pub async fn content(&self, place: Place) -> Result<Message, StoreError> {
         let sql = sqlx::query_scalar("SELECT content FROM messages WHERE place = $1").bind(place.0);
         let json: String = sql.fetch_one(&self.readers).await?;
@@ -208,7 +210,7 @@ async fn repeated(
     }))
 }
 
-/// Keys from this moment and before are forgotten.
+/// Returns the time up to which keys have expired, in milliseconds.
 pub(super) fn forgotten_until(now: Timestamp) -> i64 {
     now.as_millisecond()
         - i64::try_from(KEY_LIFETIME.as_millis()).expect("a day has few milliseconds")
@@ -250,7 +252,7 @@ async fn remember(
     place: Place,
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
-    // One that is in the way is older than a day.
+    // A conflicting row is older than a day.
     let sql = "INSERT INTO idempotency (caller, route, key, request, message, created_at, session) \
                VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (caller, session, route, key) DO UPDATE \
                SET request = excluded.request, message = excluded.message, created_at = excluded.created_at";
@@ -370,7 +372,7 @@ async fn open(pool: &SqlitePool, session: &Life) -> Result<Vec<OpenMessage>, sql
         send_at: row.get::<Option<i64>, _>("send_at").map(time),
         expires_at: row.get::<Option<i64>, _>("expires_at").map(time),
         may_have_left: row.get::<Option<i64>, _>("attempted_at").is_some(),
-        // What cannot be read is told when it is to leave.
+        // An unreadable message is reported when it is due to leave.
         needs_fetching: serde_json::from_str::<Message>(row.get("content"))
             .is_ok_and(|message| message.content.needs_fetching()),
         is_vote: matches!(row.get("type"), "poll_vote" | "event_response"),
@@ -429,7 +431,7 @@ mod tests {
             let open = store.open_messages(&session).await.unwrap();
             let open = open.iter().find(|open| open.place == place).unwrap();
             assert_eq!(open.needs_fetching, *needs_fetching, "{content}");
-            // And after it was given other words.
+            // And after an edit.
             for (other, needs_fetching) in &kinds {
                 assert_eq!(
                     store

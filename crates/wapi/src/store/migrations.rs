@@ -1,4 +1,4 @@
-//! Brings the tables up to date, one numbered step after the other.
+//! Schema migrations: numbered steps, one after the other.
 
 use anyhow::{Result, bail};
 use sqlx::sqlite::SqliteConnection;
@@ -6,10 +6,10 @@ use sqlx::{Connection, Executor};
 
 use super::cutting;
 
-/// After it, what was kept by names is cut into lives.
+/// After this step, data stored by session name is split into lives.
 pub(super) const LIVES: &str = include_str!("../../../../migrations/sqlite/0022_lives.sql");
 
-/// The steps, oldest first. A step that was released is never changed; what it lacks is a new one.
+/// The steps, oldest first. A released step is never changed; corrections are new steps.
 pub(super) const STEPS: [&str; 24] = [
     include_str!("../../../../migrations/sqlite/0001_start.sql"),
     include_str!("../../../../migrations/sqlite/0002_pending.sql"),
@@ -37,12 +37,12 @@ pub(super) const STEPS: [&str; 24] = [
     include_str!("../../../../migrations/sqlite/0025_ids.sql"),
 ];
 
-/// Runs the steps this database has not seen. Each is one transaction together with its number.
+/// Runs the steps that this database lacks. Each is one transaction together with its number.
 pub(super) async fn run(connection: &mut SqliteConnection) -> Result<()> {
     run_steps(connection, &STEPS).await
 }
 
-/// The same with the steps of another database.
+/// Runs the missing steps of this list.
 pub(super) async fn run_steps(
     connection: &mut SqliteConnection,
     steps: &[&'static str],
@@ -63,7 +63,7 @@ pub(super) async fn run_steps(
         if step == LIVES {
             cutting::cut(&mut transaction).await?;
         }
-        // A pragma takes no parameters; the number is ours.
+        // A pragma takes no parameters; the number is not user input.
         transaction
             .execute(sqlx::AssertSqlSafe(format!(
                 "PRAGMA user_version = {number}"
@@ -102,7 +102,7 @@ mod tests {
         assert_eq!(kept, 1);
     }
 
-    /// Runs the first `count` steps only, as a program of that time did.
+    /// Runs the first `count` steps only, as an older program did.
     async fn run_until(connection: &mut SqliteConnection, count: usize) {
         for (number, step) in (1..).zip(&STEPS[..count]) {
             connection.execute(*step).await.unwrap();

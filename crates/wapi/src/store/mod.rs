@@ -1,7 +1,8 @@
-//! The only room with SQL: what must not be lost, and the saved sessions.
+//! SQLite store of the gateway: the event log, deliveries, messages, and saved sessions. No other
+//! module contains SQL.
 //!
-//! Everything goes through one writer that commits many changes at once ([`writer`]), so that a disk sync is shared by all sessions
-//! that have something to save at the moment. Whoever asks for a change is answered after the sync.
+//! All changes go through a single writer that commits many at once ([`writer`]), so that sessions
+//! with changes at the same moment share a disk sync. Callers are answered after the sync.
 
 pub mod kept;
 pub mod session_file;
@@ -96,27 +97,27 @@ pub use timers::Timer;
 use timers::Timers;
 use writer::Writer;
 
-/// How long SQLite waits for another process that holds the file.
+/// The time SQLite waits for another process that holds the file.
 const BUSY: Duration = Duration::from_secs(5);
-/// How large the write-ahead log grows before it is copied into the file, in pages of 4 KiB: seldom enough that pages written again
-/// and again are copied once.
+/// The size at which the write-ahead log is copied into the file, in pages of 4 KiB: seldom enough
+/// that pages rewritten many times are copied once.
 const LOG_PAGES: &str = "4000";
-/// How long closing may take.
+/// The time limit for closing.
 const CLOSING: Duration = Duration::from_secs(10);
-/// Connections for questions; the writer has one of its own.
+/// Connections for urgent reads; the writer has one of its own.
 const READERS: u32 = 2;
-/// Connections for what the gateway does beside: the history, retention, the numbers.
+/// Connections for background work: the history, retention, statistics.
 const CHORES: u32 = 2;
-/// Connections for callers who look around: the feed, the lists. However many they are, the gateway does not wait for them.
+/// Connections for API reads: the feed, lists. The gateway itself never waits for them.
 const BROWSERS: u32 = 2;
 
-/// Why something could not be saved or read. Nothing was changed.
+/// The database failed to save or read. Nothing was changed.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("the database failed: {0}")]
 pub struct StoreError(Arc<str>);
 
 impl StoreError {
-    /// Something else than a statement went wrong.
+    /// Wraps an error that is not from a statement.
     pub fn new(error: impl std::fmt::Display) -> Self {
         Self(error.to_string().into())
     }
@@ -129,7 +130,7 @@ impl From<sqlx::Error> for StoreError {
             .as_database_error()
             .and_then(|error| error.code())
             .and_then(|code| code.parse::<i32>().ok());
-        // SQLite's words say what it did; an operator asks what to do.
+        // SQLite reports its own view; operators need advice.
         let advice = match code.map(|code| code & 0xff) {
             Some(5 | 6) => "another program holds it; end that one",
             Some(8) => {
@@ -163,18 +164,19 @@ pub struct Store {
     timers: Arc<Timers>,
     numbers: Arc<tokio::sync::Mutex<Numbers>>,
     meters: Arc<Meters>,
-    /// Events after this place are still to be read.
+    /// Events after this position are not read yet and must not be removed.
     held: Arc<AtomicI64>,
     remembered: Arc<Remembered>,
-    /// The same of those who were only mentioned.
+    /// Ids of persons who were only mentioned.
     mentioned: Arc<Remembered>,
-    /// A family of its own: the writer ends after everybody who has something to save.
+    /// A group of its own, since the writer stops after all tasks that save something.
     tasks: Lifecycle,
     clock: Clock,
 }
 
 impl Store {
-    /// Opens the database or makes it, and brings its tables up to date. One that a newer program wrote is refused.
+    /// Opens or creates the database, and migrates its schema. Refuses a database that a newer
+    /// version wrote.
     pub async fn open(file: &Path, clock: Clock) -> Result<Self> {
         Self::open_with(
             SqliteConnectOptions::new().synchronous(SqliteSynchronous::Full),
@@ -193,7 +195,7 @@ impl Store {
             .journal_mode(SqliteJournalMode::Wal)
             .busy_timeout(BUSY)
             .foreign_keys(true)
-            // A statement that touches many rows can be undone from memory as well as from a file.
+            // The rollback of a large statement needs no file.
             .pragma("temp_store", "memory")
             .pragma("wal_autocheckpoint", LOG_PAGES)
             .disable_statement_logging();
@@ -257,37 +259,37 @@ impl Store {
         Ok(store)
     }
 
-    /// Saves what was brought so far and closes the file. For the very end of the program.
+    /// Saves pending changes and closes the file, at the end of the program.
     pub async fn close(&self) -> Finish {
-        // The writer's is the last connection then, and takes the log of changes into the file.
+        // The writer's connection is then the last one, and checkpoints the write-ahead log.
         self.readers.close().await;
         self.chores.close().await;
         self.browsers.close().await;
         self.tasks.finish(&self.clock, CLOSING).await
     }
 
-    /// Rings at every commit from now on.
+    /// Returns a receiver that is notified of every commit from now on.
     pub fn commits(&self) -> watch::Receiver<()> {
         self.writer.commits()
     }
 
-    /// Completes when something was saved that may be due.
+    /// Completes after a commit that may have made deliveries due.
     pub async fn changed(&self) {
         self.writer.changed().await;
     }
 
-    /// What is counted while the program runs.
+    /// Returns the counters of the running program.
     pub fn meters(&self) -> &Meters {
         &self.meters
     }
 
-    /// What is wrong, while nothing can be saved.
+    /// Returns the current error while nothing can be saved.
     pub fn trouble(&self) -> Option<StoreError> {
         self.writer.trouble()
     }
 }
 
-/// The times in the database are ours, so they are in range.
+/// Converts milliseconds from the database, which are always in range.
 fn time(milliseconds: i64) -> Timestamp {
     Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::MAX)
 }

@@ -1,4 +1,4 @@
-//! Up to which post each newsletter was told of.
+//! Read positions of newsletters: the last post that was delivered of each.
 
 use jiff::Timestamp;
 use sqlx::Row;
@@ -8,8 +8,8 @@ use super::writer::Change;
 use super::{Life, Store, StoreError};
 
 impl Store {
-    /// The number of the last post of a newsletter that was told; `None` when it is not followed yet. Nothing is told of what was
-    /// posted before that.
+    /// Returns the number of the last delivered post of a newsletter; `None` when it is not
+    /// followed yet. Earlier posts are never delivered.
     pub async fn newsletter_place(
         &self,
         session: &Life,
@@ -20,7 +20,7 @@ impl Store {
         Ok(query.fetch_optional(&self.readers).await?)
     }
 
-    /// Notes that all up to this post was told; it never goes back.
+    /// Records that all posts up to this one were delivered; never goes back.
     pub async fn set_newsletter_place(
         &self,
         session: &Life,
@@ -36,7 +36,8 @@ impl Store {
             .await
     }
 
-    /// Forgets the places of those that are followed no more: who follows one again is not told what was posted in between.
+    /// Deletes the positions of newsletters that are no longer followed: if one is followed again,
+    /// the posts in between are not delivered.
     pub async fn keep_newsletters(
         &self,
         session: &Life,
@@ -58,7 +59,7 @@ impl Store {
         }
     }
 
-    /// Forgets the places of these.
+    /// Deletes the positions of these newsletters.
     pub async fn forget_newsletters(
         &self,
         session: &Life,

@@ -1,4 +1,4 @@
-//! How much there is of what, for those who watch over the program.
+//! Statistics of the database for monitoring.
 
 use std::collections::BTreeMap;
 
@@ -7,40 +7,40 @@ use sqlx::Row;
 
 use super::{Store, StoreError, feed, time};
 
-/// What the database knows at one moment.
+/// The statistics at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Numbers {
     /// Events saved since the program started, by type.
     pub events: BTreeMap<String, u64>,
-    /// Up to which place they were counted.
+    /// The position up to which events were counted.
     counted: Option<i64>,
-    /// Deliveries that wait, by endpoint.
+    /// Waiting deliveries, by endpoint.
     pub waiting: BTreeMap<String, u64>,
-    /// When the oldest of them was saved.
+    /// The creation time of the oldest waiting delivery.
     pub oldest_waiting: Option<Timestamp>,
-    /// Messages that were accepted and of which WhatsApp has not spoken its last word, by session.
+    /// Accepted messages without a final state, by session.
     pub open: BTreeMap<String, u64>,
-    /// Messages that were opened and are not events yet.
+    /// Decrypted messages that are not events yet.
     pub pending: u64,
-    /// Bytes of the database that hold something, and that could be given back.
+    /// Bytes of the database in use, and bytes that could be released.
     pub used_bytes: u64,
     pub free_bytes: u64,
 }
 
 impl Store {
-    /// Begins to count events from here on.
+    /// Counts events from here on.
     pub(super) async fn start_counting(&self) -> Result<(), StoreError> {
         self.numbers.lock().await.counted = Some(feed::newest(&self.chores).await?);
         Ok(())
     }
 
-    /// What there is now. Costs a look at each waiting delivery and at each event since the last call, on connections that nothing
-    /// urgent uses; one caller at a time.
+    /// Returns the current statistics. Visits each waiting delivery and each event since the last
+    /// call, on connections without urgent work; one caller at a time.
     pub async fn numbers(&self) -> Result<Numbers, StoreError> {
         let mut numbers = self.numbers.lock().await;
         self.count_events(&mut numbers).await?;
         self.count_deliveries(&mut numbers).await?;
-        // Answered from the index of open ones alone.
+        // Answered from the index of open messages alone.
         let sql = "SELECT session, count(*) AS count FROM messages WHERE settled_at IS NULL GROUP BY session";
         let rows = sqlx::query(sql).fetch_all(&self.chores).await?;
         numbers.open = BTreeMap::new();
@@ -58,7 +58,7 @@ impl Store {
         Ok(numbers.clone())
     }
 
-    /// Bytes of the database that hold something, and that could be given back.
+    /// Returns the bytes of the database in use, and the bytes that could be released.
     pub async fn size(&self) -> Result<(u64, u64), StoreError> {
         let scalar = async |sql| {
             Ok::<i64, StoreError>(sqlx::query_scalar(sql).fetch_one(&self.chores).await?)
@@ -72,7 +72,7 @@ impl Store {
         Ok((bytes(pages - free), bytes(free)))
     }
 
-    /// A row of the feed is looked at once: what was counted is remembered.
+    /// Counts the new events only, and adds them to the previous counts.
     async fn count_events(&self, numbers: &mut Numbers) -> Result<(), StoreError> {
         let newest = feed::newest(&self.chores).await?;
         let sql =
@@ -91,7 +91,7 @@ impl Store {
     }
 
     async fn count_deliveries(&self, numbers: &mut Numbers) -> Result<(), StoreError> {
-        // Answered from the index of waiting ones alone.
+        // Answered from the index of waiting deliveries alone.
         let sql = "SELECT endpoint, count(*) AS count, min(id) AS oldest FROM deliveries WHERE state = 'waiting' \
                    GROUP BY endpoint";
         let rows = sqlx::query(sql).fetch_all(&self.chores).await?;
@@ -115,7 +115,7 @@ impl Store {
     }
 }
 
-/// Counts are never negative.
+/// Converts a count, which is never negative.
 fn number(count: i64) -> u64 {
     count.try_into().unwrap_or_default()
 }

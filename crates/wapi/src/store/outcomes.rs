@@ -1,4 +1,4 @@
-//! What became of sent messages: WhatsApp's word on each, and how far each recipient has come with it.
+//! Outcomes of sent messages: WhatsApp's answer to each, and the receipts of each recipient.
 
 use std::collections::HashMap;
 
@@ -12,22 +12,22 @@ use super::writer::Change;
 use super::{Life, NewEvent, Store, StoreError, polls};
 use crate::event::{Event, EventData, Failure, MessageKey, MessageUpdate, Person};
 
-/// What is known of a message's fate.
+/// The known outcome of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// WhatsApp took it.
+    /// WhatsApp accepted it.
     Sent { at: Timestamp },
-    /// It has not left, or WhatsApp did not take it; it is not tried again.
+    /// It has not left, or WhatsApp refused it; it is not tried again.
     Failed(Failure),
-    /// It was taken back before it left.
+    /// It was cancelled before it left.
     Cancelled,
-    /// It may have left, and WhatsApp has not said; it is asked again.
+    /// It may have left, and WhatsApp has not answered; the gateway asks again.
     InDoubt,
-    /// The same, but nobody is left who could ask.
+    /// The same, but nothing is left that could ask.
     LeftInDoubt,
 }
 
-/// The status of a message that was taken back before it left.
+/// The status of a message that was cancelled before it left.
 pub const CANCELLED: &str = "cancelled";
 
 impl Verdict {
@@ -41,7 +41,7 @@ impl Verdict {
     }
 }
 
-/// A verdict on one message.
+/// The outcome of one message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judged {
     pub place: Place,
@@ -49,11 +49,12 @@ pub struct Judged {
     pub id: String,
     pub chat: String,
     pub verdict: Verdict,
-    /// The account's own address, if it says something to a poll or an event, which counts once it is sent.
+    /// The account's own address, if the message is a vote or an event response, which counts once
+    /// it is sent.
     pub voter: Option<String>,
 }
 
-/// How far a recipient has come; later ones include earlier ones.
+/// Progress of a message at a recipient; later kinds include earlier ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ReceiptKind {
     Delivered,
@@ -61,20 +62,20 @@ pub enum ReceiptKind {
     Played,
 }
 
-/// A recipient's word on one message.
+/// A receipt from a recipient for one message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
     pub session: Life,
     pub id: String,
-    /// In a chat of two, the chat itself is who it is about, whatever their address here.
+    /// In a one-to-one chat the recipient is the chat itself, whatever their address here.
     pub from: Person,
-    /// It is no chat of two.
+    /// The chat is not a one-to-one chat.
     pub is_one_of_many: bool,
     pub kind: ReceiptKind,
     pub at: Timestamp,
 }
 
-/// What is to be recorded together, in order.
+/// Outcomes and receipts to record together, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outcomes {
     pub judged: Vec<Judged>,
@@ -82,15 +83,16 @@ pub struct Outcomes {
 }
 
 impl Store {
-    /// Records outcomes with their events and the deliveries of those. What is known already, or is about messages that were not
-    /// sent through here, changes nothing; a settled message stays as it is.
+    /// Records outcomes with their events and the deliveries of those. Known ones, and those of
+    /// messages that were not sent through this gateway, change nothing; a settled message stays as
+    /// it is.
     pub async fn record_outcomes(&self, outcomes: Outcomes) -> Result<(), StoreError> {
         self.writer.change(outcomes).await.map(drop)
     }
 }
 
 impl Change for Outcomes {
-    /// Whether anybody is told.
+    /// Whether an event is delivered to any endpoint.
     type Answer = bool;
 
     fn moves_lanes(is_told: &bool) -> bool {
@@ -162,7 +164,8 @@ async fn judge(
     Ok(())
 }
 
-/// The event of a verdict; there is none for a doubt. An event of a verdict that was recorded before is not new.
+/// Returns the event of an outcome; an unconfirmed one has none. For an outcome that was recorded
+/// before, the event already exists.
 fn told_of(judged: &Judged, now: Timestamp) -> Option<NewEvent> {
     let update = |timestamp, error| MessageUpdate {
         session: judged.session.name().to_owned(),
@@ -178,7 +181,7 @@ fn told_of(judged: &Judged, now: Timestamp) -> Option<NewEvent> {
         Verdict::Cancelled => EventData::MessageCancelled(update(now, None)),
         Verdict::InDoubt | Verdict::LeftInDoubt => return None,
     };
-    // Ourselves; nobody else has an empty address.
+    // The account itself; no other sender is empty.
     let key = MessageKey {
         chat: judged.chat.clone(),
         sender: String::new(),
@@ -192,7 +195,7 @@ fn told_of(judged: &Judged, now: Timestamp) -> Option<NewEvent> {
     ))
 }
 
-/// Keeps what is new in these receipts; the events of that.
+/// Saves the receipts that are new, and returns their events.
 async fn receive(
     connection: &mut SqliteConnection,
     receipts: &[Receipt],
@@ -219,7 +222,7 @@ async fn receive(
     ] {
         let mut news: HashMap<(Place, &str), &Ours<'_>> = HashMap::new();
         for ours in of_ours.iter().filter(|ours| ours.receipt.kind == kind) {
-            // One statement must not touch a row twice.
+            // One statement must not update a row twice.
             news.entry((ours.place, ours.recipient.id.as_str()))
                 .or_insert(ours);
         }
@@ -235,7 +238,7 @@ async fn receive(
     Ok(events)
 }
 
-/// A receipt for a message of ours.
+/// A receipt for one of our own messages.
 struct Ours<'a> {
     place: Place,
     chat: &'a str,
@@ -274,7 +277,8 @@ impl Ours<'_> {
     }
 }
 
-/// In a chat of two there is only one who can tell; their address may differ from the one the caller used.
+/// In a one-to-one chat only one person can send a receipt; their address may differ from the one
+/// the caller used.
 fn recipient(chat: &str, receipt: &Receipt) -> Person {
     let Receipt {
         from,
@@ -293,7 +297,7 @@ fn recipient(chat: &str, receipt: &Receipt) -> Person {
 
 type ByName = HashMap<(i64, String), (Place, String)>;
 
-/// Place and chat of those messages that were sent through here.
+/// Returns sequence number and chat of the messages that were sent through this gateway.
 async fn known(
     connection: &mut SqliteConnection,
     receipts: &[Receipt],
@@ -314,13 +318,14 @@ async fn known(
     Ok(rows.iter().map(named).collect())
 }
 
-/// Writes down what was not known, never less than was; whose it was.
+/// Saves new receipts and never removes any; returns the message and the recipient of each.
 async fn keep(
     connection: &mut SqliteConnection,
     kind: ReceiptKind,
     news: &HashMap<(Place, &str), &Ours<'_>>,
 ) -> Result<Vec<(Place, String)>, sqlx::Error> {
-    // Whoever has read it has it, and whoever has played it has read it; when, is not always told.
+    // A read receipt implies delivery, and a played receipt implies reading; their times do not
+    // always come.
     let (columns, conflict) = match kind {
         ReceiptKind::Delivered => ("delivered_at", "DO NOTHING"),
         ReceiptKind::Read => (

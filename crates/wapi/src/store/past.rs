@@ -1,4 +1,4 @@
-//! What phones tell of the time before: for which sessions it was asked, and how far it has come.
+//! History sync: the sessions it was requested for, and its progress.
 
 use std::collections::BTreeMap;
 
@@ -9,29 +9,30 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use super::writer::Change;
 use super::{Store, StoreError};
 
-/// How far a session's past has come.
+/// Progress of a session's history sync.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Past {
-    /// In percent, as the phone says.
+    /// Percent, as reported by the phone.
     pub progress: u8,
-    /// When its first part was announced.
+    /// The time at which the first part was announced.
     pub started_at: Option<Timestamp>,
-    /// When something last came of it.
+    /// The time of the last update.
     pub updated_at: Option<Timestamp>,
-    /// Parts that are being taken in, or wait for it.
+    /// Parts that are being imported, or wait for it.
     pub waiting: u32,
-    /// Parts that were announced and will not be taken in.
+    /// Parts that were announced and will not be imported.
     pub lost: u32,
 }
 
-/// What a phone tells; first the one, then, if it was asked for and the phone likes, the other.
+/// The stages in which a phone sends its history: the recent part first, then, if it was requested
+/// and the phone agrees, the full one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     Recent = 0,
     Full = 1,
 }
 
-/// How far a phone says it is with a part.
+/// The phone's progress as reported with a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reached {
     pub stage: Stage,
@@ -43,7 +44,7 @@ const SELECT: &str = "SELECT session, progress, started_at, updated_at, \
     (SELECT count(*) FROM past_parts WHERE session = pasts.session AND lost = 1) AS lost FROM pasts";
 
 impl Store {
-    /// The pasts that were asked for, by session.
+    /// Returns the requested history syncs by session.
     pub(super) async fn pasts(&self) -> Result<BTreeMap<String, Past>, StoreError> {
         let rows = sqlx::query(SELECT).fetch_all(&self.readers).await?;
         Ok(rows
@@ -52,7 +53,8 @@ impl Store {
             .collect())
     }
 
-    /// A part was announced, by the message of this id. One that was announced before, and was lost, is expected again.
+    /// Records the announcement of a part by the message with this id. A part that was announced
+    /// before and lost is expected again.
     pub async fn announce_part(&self, session: &str, id: &str) -> Result<Option<Past>, StoreError> {
         let (session, id) = (session.to_owned(), id.to_owned());
         self.writer
@@ -64,7 +66,7 @@ impl Store {
             .await
     }
 
-    /// A part was taken in.
+    /// Records that a part was imported.
     pub async fn take_part(
         &self,
         session: &str,
@@ -81,7 +83,8 @@ impl Store {
             .await
     }
 
-    /// Nobody works on a session's parts any more that are not taken in.
+    /// Records that all parts of a session that are not imported are lost, since nothing works on
+    /// them any longer.
     pub async fn lose_parts(&self, session: &str) -> Result<Option<Past>, StoreError> {
         self.writer
             .change(PartChange {
@@ -92,7 +95,7 @@ impl Store {
             .await
     }
 
-    /// The same for all sessions. For the start of the program.
+    /// Records the same for all sessions. For the start of the program.
     pub async fn lose_all_parts(&self) -> Result<(), StoreError> {
         let sql = "SELECT EXISTS (SELECT 1 FROM past_parts WHERE lost = 0)";
         if sqlx::query_scalar::<_, i64>(sql)
@@ -105,7 +108,7 @@ impl Store {
         self.writer.change(LoseAll).await
     }
 
-    /// Another device will be told everything anew.
+    /// Restarts the history sync, because another device will receive everything anew.
     pub async fn restart_past(&self, session: &str) -> Result<(), StoreError> {
         self.writer
             .change(Restart {
@@ -129,7 +132,8 @@ fn past(row: &SqliteRow) -> Past {
     }
 }
 
-/// Asks for a session's past, or does not; whatever was known of one of its name is forgotten.
+/// Resets a session's history sync, and requests a new one if `asked`; any earlier progress under
+/// its name is deleted.
 pub(super) async fn order(
     connection: &mut SqliteConnection,
     session: &str,
@@ -163,16 +167,16 @@ enum What {
     AllLost,
 }
 
-/// Something happened to a session's parts.
+/// A change to a session's parts.
 struct PartChange {
     session: String,
-    /// Of the message that announced it; empty for all.
+    /// Id of the message that announced the part; empty for all parts.
     id: String,
     what: What,
 }
 
 impl Change for PartChange {
-    /// How far it is now; `None` when it was not asked for.
+    /// The current progress; `None` if no history sync was requested.
     type Answer = Option<Past>;
 
     fn moves_lanes(_: &Self::Answer) -> bool {
@@ -199,7 +203,7 @@ impl Change for PartChange {
             .execute(&mut *connection)
             .await?;
         if !matches!(what, What::AllLost) {
-            // Parts of a stage may be taken in out of order.
+            // The parts of a stage may be imported out of order.
             let sql = "UPDATE pasts SET started_at = COALESCE(started_at, $2), updated_at = $2, stage = max(stage, $3), \
                        progress = CASE WHEN stage < $3 THEN $4 WHEN stage = $3 THEN max(progress, $4) ELSE progress END \
                        WHERE session = $1";

@@ -1,4 +1,5 @@
-//! Messages of ours as they left: a phone that could not read one asks for it again.
+//! Cache of sent messages for resending: a phone that could not decrypt a message asks for it
+//! again.
 
 use jiff::Timestamp;
 use sqlx::QueryBuilder;
@@ -8,11 +9,11 @@ use super::events::ROWS;
 use super::writer::Change;
 use super::{Life, Store, StoreError};
 
-/// A message as it left.
+/// A message as it was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Payload {
     pub session: Life,
-    /// As the engine addresses it.
+    /// The address that the engine uses.
     pub chat: String,
     pub id: String,
     /// WhatsApp's protobuf.
@@ -20,13 +21,15 @@ pub struct Payload {
 }
 
 impl Store {
-    /// Keeps a message as it leaves. Returns before it is on the disk; whatever is asked for after this is saved after it, or with
-    /// it, so no message is called sent that could not be sent again.
+    /// Saves a message as it is sent. Returns before it is on the disk; any write requested after
+    /// this is committed after it or with it, so no message is reported as sent that could not be
+    /// sent again.
     pub async fn keep_payload(&self, payload: Payload) -> Result<(), StoreError> {
         self.writer.keep_payload(payload).await
     }
 
-    /// A message as it left, if it is still kept and is to arrive: not one that was called failed, or that was taken back meanwhile.
+    /// Returns a message as it was sent, if it is still saved and should arrive: not one that was
+    /// reported as failed, or deleted in the meantime.
     pub async fn payload(
         &self,
         session: &Life,
@@ -37,7 +40,7 @@ impl Store {
         self.writer.change(Find { session, chat, id }).await
     }
 
-    /// Forgets what a session sent before this; how many messages that were.
+    /// Deletes a session's messages from before a time; returns the number deleted.
     pub async fn forget_payloads(
         &self,
         session: &Life,
@@ -52,7 +55,7 @@ impl Store {
     }
 }
 
-/// Saves them. What is sent again under the same id takes the place of the former.
+/// Saves messages. One sent again under the same id replaces the earlier one.
 pub(super) async fn keep(
     connection: &mut SqliteConnection,
     payloads: &[&Payload],
@@ -73,7 +76,7 @@ pub(super) async fn keep(
     Ok(())
 }
 
-/// A question, but asked in the order of the changes: what it is about may not be on the disk yet.
+/// A query in the order of the writes: its message may not be on the disk yet.
 struct Find {
     session: Life,
     chat: String,
@@ -92,7 +95,7 @@ impl Change for Find {
         connection: &mut SqliteConnection,
         _: Timestamp,
     ) -> Result<Self::Answer, sqlx::Error> {
-        // The second condition is that of an index, word for word.
+        // The second condition is that of an index, literally.
         let sql = "SELECT payload FROM payloads WHERE session = $1 AND chat = $2 AND id = $3 \
                    AND NOT EXISTS (SELECT 1 FROM messages WHERE session = $1 AND id = $3 AND status IN ('failed', 'cancelled')) \
                    AND NOT EXISTS (SELECT 1 FROM messages \

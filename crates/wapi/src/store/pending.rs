@@ -1,4 +1,4 @@
-//! Messages that were opened and are not events yet.
+//! Decrypted messages that are not events yet.
 
 use jiff::Timestamp;
 use sqlx::sqlite::{Sqlite, SqliteConnection};
@@ -9,20 +9,20 @@ use super::writer::Change;
 use super::{Life, Store, StoreError};
 use crate::event::MessageKey;
 
-/// A message as it was opened.
+/// A decrypted message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pending {
     pub session: Life,
-    /// With the addresses as the engine writes them, devices included.
+    /// The addresses as the engine writes them, including devices.
     pub key: MessageKey,
     /// WhatsApp's protobuf.
     pub message: Vec<u8>,
-    /// When it was saved here.
+    /// The time at which it was saved.
     pub created_at: Timestamp,
 }
 
 impl Store {
-    /// Keeps messages until they are [released](Self::release). One that is there already stays as it is.
+    /// Saves messages until they are [released](Self::release). An existing one stays as it is.
     pub async fn keep(
         &self,
         session: &Life,
@@ -36,7 +36,7 @@ impl Store {
             .await
     }
 
-    /// Forgets messages that are events now, or are none.
+    /// Deletes messages that have become events, or that make none.
     pub async fn release(&self, session: &Life, keys: Vec<MessageKey>) -> Result<(), StoreError> {
         self.writer
             .change(Release {
@@ -46,7 +46,7 @@ impl Store {
             .await
     }
 
-    /// A message that is kept.
+    /// Returns a saved message.
     pub async fn kept(
         &self,
         session: &Life,
@@ -61,7 +61,7 @@ impl Store {
         Ok(query.fetch_optional(&self.readers).await?)
     }
 
-    /// Up to `limit` messages that have been kept since before `time`, the oldest first.
+    /// Returns up to `limit` messages saved before a time, the oldest first.
     pub async fn left_behind(
         &self,
         before: Timestamp,

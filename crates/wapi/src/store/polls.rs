@@ -1,4 +1,4 @@
-//! Polls and events, what their votes and answers are sealed with, and who said what.
+//! Polls and events: the secrets that encrypt votes and responses, and the votes.
 
 use jiff::{SignedDuration, Timestamp};
 use sqlx::Row;
@@ -9,28 +9,28 @@ use super::writer::Change;
 use super::{Life, Store, StoreError};
 use crate::message::{CalendarEvent, Message};
 
-/// How long votes on a poll are understood.
+/// The time for which votes on a poll can be decrypted.
 const KEPT: SignedDuration = SignedDuration::from_hours(24 * 180);
-/// In place of a poll's selections: it is an event.
+/// Marks an event, in place of a poll's number of selections.
 const EVENT: u32 = 0;
 
-/// A poll as it is kept.
+/// A saved poll.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Poll {
-    /// The address of its chat; `None` for those of before this was kept.
+    /// Address of its chat; `None` for polls from before this was saved.
     pub chat: Option<String>,
-    /// An address of whose it is.
+    /// An address of its author.
     pub creator: String,
-    /// What votes are sealed with.
+    /// The secret that encrypts votes.
     pub secret: Vec<u8>,
     pub question: String,
     pub options: Vec<String>,
-    /// How many of them one person may choose.
+    /// Number of options that one person may choose.
     pub max_selections: u32,
 }
 
 impl Poll {
-    /// An event is kept like a poll whose options are the answers to it.
+    /// Creates the record of an event: a poll whose options are the possible responses.
     pub fn event(chat: String, creator: String, secret: Vec<u8>, name: String) -> Self {
         let options = CalendarEvent::RESPONSES.map(str::to_owned).into();
         Self {
@@ -48,16 +48,16 @@ impl Poll {
     }
 }
 
-/// What somebody chose.
+/// The vote of one person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ballot {
-    /// As callers know them.
+    /// The voter's stable id.
     pub voter: String,
     pub options: Vec<String>,
 }
 
 impl Store {
-    /// Keeps a poll, unless one of this id is kept already; the secret that is kept.
+    /// Saves a poll, unless one with this id exists; returns the saved secret.
     pub async fn keep_poll(
         &self,
         session: &Life,
@@ -73,7 +73,7 @@ impl Store {
             .await
     }
 
-    /// The poll of this id, if it is kept.
+    /// Returns the poll with this id, if it is saved.
     pub async fn poll(&self, session: &Life, id: &str) -> Result<Option<Poll>, StoreError> {
         let sql = "SELECT chat, creator, secret, question, options, max_selections FROM polls \
                    WHERE session = $1 AND id = $2";
@@ -92,7 +92,8 @@ impl Store {
         }))
     }
 
-    /// Notes what somebody chose, unless they chose something else later; all votes on the poll, in the order of the voters.
+    /// Records a vote, unless the person voted later; returns all votes on the poll, ordered by
+    /// voter.
     pub async fn vote(
         &self,
         session: &Life,
@@ -212,7 +213,7 @@ impl Change for Vote {
     }
 }
 
-/// Counts what the account itself said, with a message that is sent.
+/// Counts the account's own vote, contained in a sent message.
 pub(super) async fn count_own(
     connection: &mut SqliteConnection,
     session: &Life,

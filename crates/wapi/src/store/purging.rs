@@ -1,4 +1,5 @@
-//! Removes what the lives of a name have left, a little at a time. What was begun goes on after a crash.
+//! Purge of the data of ended lives, in small steps. An interrupted purge continues after a
+//! restart.
 
 use jiff::Timestamp;
 use sqlx::sqlite::{Sqlite, SqliteConnection};
@@ -7,10 +8,10 @@ use sqlx::{QueryBuilder, Row};
 use super::writer::Change;
 use super::{Life, Store, StoreError, deliveries};
 
-/// Rows in one step: so many keep the writer busy for some milliseconds.
+/// Rows per step: these keep the writer busy for a few milliseconds.
 const WINDOW: i64 = 300;
 
-/// What is removed of each table by its own order; what hangs on it goes with it.
+/// Deletes from the tables that are purged in steps; dependent rows cascade.
 const ROWS: [&str; 6] = [
     "DELETE FROM messages WHERE place IN (SELECT place FROM messages WHERE session = $1 LIMIT $2)",
     "DELETE FROM payloads WHERE rowid IN (SELECT rowid FROM payloads WHERE session = $1 LIMIT $2)",
@@ -20,7 +21,8 @@ const ROWS: [&str; 6] = [
     "DELETE FROM reads WHERE rowid IN (SELECT rowid FROM reads WHERE session = $1 LIMIT $2)",
 ];
 
-/// And what is little. Of when a message last came the place stays: it says which are taken into account.
+/// Statements for small tables. The `received` row stays: its position marks the messages accounted
+/// for.
 const LITTLE: [&str; 3] = [
     "DELETE FROM timers WHERE session = $1",
     "DELETE FROM newsletters WHERE session = $1",
@@ -28,14 +30,16 @@ const LITTLE: [&str; 3] = [
 ];
 
 impl Store {
-    /// Notes that everything is to be removed that is of these lives, which are over; it is on the disk before any of it is done.
+    /// Marks these lives, which have ended, for the purge. The mark is on disk before the purge
+    /// begins.
     pub async fn order_purge(&self, lives: &[Life]) -> Result<(), StoreError> {
         self.lives.purged(lives.to_vec());
         self.probe().await
     }
 
-    /// Removes everything that is of these lives, deliveries that wait included; not what is sent to others already. The files of their
-    /// messages become leftovers. For when nothing more is written of them.
+    /// Removes all data of these lives, waiting deliveries included; delivered events cannot be
+    /// taken back. Their media files become leftovers. Nothing may be written for these lives any
+    /// more.
     pub async fn purge(&self, lives: &[Life]) -> Result<(), StoreError> {
         for life in lives {
             self.purge_life(life).await?;
@@ -45,7 +49,7 @@ impl Store {
         Ok(())
     }
 
-    /// Goes on with what was cut off.
+    /// Resumes an interrupted purge.
     pub async fn purge_rest(&self) -> Result<(), StoreError> {
         self.purge(&self.lives.to_purge()).await
     }
@@ -89,7 +93,7 @@ impl Store {
     }
 }
 
-/// Events, and whoever still was to be told of them.
+/// Events with their deliveries; waiting deliveries are dropped.
 struct Events {
     seqs: Vec<i64>,
 }
@@ -156,7 +160,7 @@ impl Change for Rows {
     }
 }
 
-/// What is known of files; their content is left over until nobody names it.
+/// Media records; the files become leftovers until no record refers to them.
 struct Files {
     life: Life,
 }

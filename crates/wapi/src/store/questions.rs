@@ -1,4 +1,5 @@
-//! Connections for what callers ask, beside those of the gateway itself: a question whose asker has left ends.
+//! Read connections for API queries, apart from those of the gateway itself: a query ends when its
+//! caller leaves.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -7,10 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{Sqlite, SqliteConnection, SqlitePool};
 
-/// How often SQLite looks whether the asker is still there, in steps of its machine: a few of them take a microsecond.
+/// The interval of the check for the caller, in steps of SQLite's virtual machine: a few of them
+/// take a microsecond.
 const STEPS: i32 = 1_000;
 
-/// Some connections; whoever asks waits until one is free. Cheap to clone.
+/// A pool of connections; callers wait until one is free. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Questions {
     pool: SqlitePool,
@@ -28,7 +30,8 @@ impl Questions {
         }
     }
 
-    /// A connection for one asker. When it is dropped in the middle of a statement, the statement ends, and the next asker has its turn.
+    /// Returns a connection for one caller. If it is dropped in the middle of a statement, the
+    /// statement ends, and the connection goes to the next caller.
     pub async fn ask(&self) -> Result<Question, sqlx::Error> {
         let mut connection = self.pool.acquire().await?;
         let asker = Arc::new(AtomicBool::new(true));
@@ -51,16 +54,16 @@ impl Questions {
     }
 }
 
-/// A connection on which somebody waits for answers.
+/// A connection with a waiting caller.
 pub(super) struct Question {
-    /// Whether somebody does.
+    /// False once the caller has left.
     asker: Arc<AtomicBool>,
     connection: PoolConnection<Sqlite>,
 }
 
 impl Drop for Question {
     fn drop(&mut self) {
-        // The pool takes the connection back when what runs on it has ended.
+        // The pool gets the connection back when the running statement has ended.
         self.asker.store(false, Ordering::Relaxed);
     }
 }

@@ -1,4 +1,5 @@
-//! Reads events for whoever keeps something of them elsewhere, and keeps the events until they were read.
+//! Event reader for projections of the log, which holds events back from removal until they are
+//! read.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -12,8 +13,8 @@ use super::{Life, Store, StoreError, time};
 use crate::message::Message;
 
 impl Store {
-    /// Up to `limit` events after a place, oldest first, the place up to which there are no others, and whether this was all there was.
-    /// Costs those who follow the feed nothing.
+    /// Returns up to `limit` events after a position, oldest first, the position up to which there
+    /// are no others, and whether these are all. Uses no connections of the feed.
     pub async fn events_after(
         &self,
         seq: i64,
@@ -25,7 +26,8 @@ impl Store {
         Ok((page.events, page.upto, page.is_last))
     }
 
-    /// What these messages said, by session and id, of those that were sent through here.
+    /// Returns the contents of those of these messages that were sent through the gateway, by
+    /// session and id.
     pub async fn sent_contents(
         &self,
         messages: &[(Life, String)],
@@ -47,17 +49,18 @@ impl Store {
         Ok(rows.iter().filter_map(content).collect())
     }
 
-    /// From now on no event after this place is removed, and nothing those events are about.
+    /// Keeps the events after this position, and the data they refer to, from being removed.
     pub fn hold_after(&self, seq: i64) {
         self.held.store(seq, Ordering::Release);
     }
 
-    /// Up to which place events may be removed.
+    /// Returns the position up to which events may be removed.
     pub(super) fn removable(&self) -> i64 {
         self.held.load(Ordering::Acquire)
     }
 
-    /// What was settled before this may be removed: of events that are held, none is older.
+    /// Returns the time before which settled data may be removed: no older than `before`, nor than
+    /// any event held back.
     pub(super) async fn removable_before(
         &self,
         before: Timestamp,

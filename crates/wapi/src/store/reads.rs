@@ -1,4 +1,4 @@
-//! Received messages that were not marked read yet, and how far each chat was.
+//! Received messages that are not marked read, and the read position of each chat.
 
 use jiff::Timestamp;
 use sqlx::Row;
@@ -7,10 +7,10 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use super::writer::Change;
 use super::{Life, Store, StoreError};
 
-/// Messages marked read at a time at most; of more, the newest.
+/// Most messages marked read at a time; of more, the newest.
 const MOST: u32 = 10_000;
 
-/// A received message, as WhatsApp names it.
+/// A received message, by WhatsApp's key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unread {
     pub seq: i64,
@@ -20,8 +20,8 @@ pub struct Unread {
 }
 
 impl Store {
-    /// The messages of a chat that were not marked read, the newest first, up to one of them or all; `None` when there is no such
-    /// message. `chat` is every address the chat is known by on the wire.
+    /// Returns the unread messages of a chat, the newest first, up to one of them or all; `None`
+    /// when that message does not exist. `chat` is every address the chat has on the wire.
     pub async fn unread(
         &self,
         session: &Life,
@@ -46,7 +46,8 @@ impl Store {
                 seq
             }
         };
-        // Said so that the index of messages is used, chat by chat, and not everything that happened since.
+        // Written so that SQLite uses the index of messages, chat by chat, and does not scan all
+        // later events.
         let sql = "SELECT seq, message_chat, sender, message_id FROM events \
                    WHERE session = $1 AND message_chat IN ($2, $3) AND message_id IS NOT NULL \
                    AND type = 'message.received' AND seq <= $4 AND seq > \
@@ -74,7 +75,7 @@ impl Store {
         ))
     }
 
-    /// Notes that a chat was marked read up to the message at this place.
+    /// Records that a chat was marked read up to the message with this sequence number.
     pub async fn mark_read(&self, session: &Life, chat: &str, seq: i64) -> Result<(), StoreError> {
         self.writer
             .change(MarkRead {

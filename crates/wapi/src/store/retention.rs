@@ -1,4 +1,4 @@
-//! Removes what is old, a little at a time.
+//! Retention of events and sent messages: removes old ones in small steps, and shrinks the file.
 
 use jiff::Timestamp;
 use sqlx::sqlite::{Sqlite, SqliteConnection};
@@ -7,36 +7,41 @@ use sqlx::{QueryBuilder, Row};
 use super::writer::Change;
 use super::{Store, StoreError};
 
-/// Pages given back to the file system in one go.
+/// Pages released to the file system per step.
 const PAGES: u32 = 256;
 
-/// How old is old.
+/// Age limits of retention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cut {
-    /// Events from before this go, unless somebody still waits for them.
+    /// Older events are removed, unless a delivery waits.
     pub events: Timestamp,
-    /// Events with a delivery that was given up stay until it was given up before this.
+    /// An event with a dead delivery stays until that delivery has been dead since before this
+    /// time.
     pub dead: Timestamp,
-    /// Of messages, something is kept to recognise them by, unless they are from before this.
+    /// Older events about messages are removed completely; younger ones leave a row that identifies
+    /// duplicates.
     pub known: Timestamp,
-    /// Events from after this were stamped while the time of day was wrong; they are passed over, and what follows them is not younger.
+    /// Events after this time were stamped while the system clock was wrong; they are skipped, and
+    /// the events behind them are not considered younger.
     pub now: Timestamp,
 }
 
-/// What one window was like.
+/// The result of one step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
-    /// Where the next one begins; `None`: what follows is too young.
+    /// The start of the next step; `None`: the following events are too young.
     pub next: Option<i64>,
-    /// Events whose content was removed.
+    /// Events whose body was removed.
     pub removed: u64,
 }
 
 impl Store {
-    /// Removes what may go of the next `window` events after a place; few enough that the writer is not kept busy for long.
+    /// Removes the old ones of the next `window` events after a position; few enough not to keep
+    /// the writer busy for long.
     ///
-    /// Nothing that waits to be delivered or is [held](Self::hold_after) goes, and of a message that may come again the row stays, empty: it is what the message would
-    /// be recognised by.
+    /// Events with waiting deliveries and events that are [held](Self::hold_after) stay. An event
+    /// about a message that may be received again leaves an empty row, by which the duplicate is
+    /// recognised.
     pub async fn remove_old(
         &self,
         after: i64,
@@ -78,7 +83,8 @@ impl Store {
         Ok(Window { next, removed })
     }
 
-    /// Removes up to `window` idempotency keys from before `keys` and as many messages that were settled before `messages`; how many went.
+    /// Removes up to `window` idempotency keys older than `keys`, and as many messages settled
+    /// before `messages`; returns the number removed.
     pub async fn remove_old_messages(
         &self,
         keys: Timestamp,
@@ -95,7 +101,7 @@ impl Store {
             .await
     }
 
-    /// Gives some of what is free back to the file system.
+    /// Releases some free pages to the file system.
     pub async fn shrink(&self) -> Result<(), StoreError> {
         self.writer.change(Shrink).await
     }
@@ -151,7 +157,8 @@ impl Change for Remove {
 }
 
 impl Remove {
-    /// Asked where it is written: somebody may have begun to wait since.
+    /// Returns the events without a delivery to keep. Checked inside the transaction, since a
+    /// delivery may have been added meanwhile.
     async fn nobody_waits_for(
         &self,
         connection: &mut SqliteConnection,
@@ -229,14 +236,15 @@ impl Change for Shrink {
         connection: &mut SqliteConnection,
         _: Timestamp,
     ) -> Result<(), sqlx::Error> {
-        // A pragma takes no parameters; the number is ours.
+        // A pragma takes no parameters; the number is a constant.
         let sql = sqlx::AssertSqlSafe(format!("PRAGMA incremental_vacuum({PAGES})"));
         sqlx::query(sql).execute(connection).await?;
         Ok(())
     }
 }
 
-/// Lets the file of a database shrink, which is decided when it is made; one that was made otherwise is written anew, once.
+/// Makes the database file shrinkable, which is decided at its creation; an existing file with
+/// another mode is rewritten once.
 pub(super) async fn make_shrinkable(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     const INCREMENTAL: i64 = 2;
     let mode: i64 = sqlx::query_scalar("PRAGMA auto_vacuum")

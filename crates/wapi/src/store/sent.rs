@@ -1,4 +1,4 @@
-//! Looks a sent message up, with everything that became of it.
+//! Lookup of a sent message, with its outcome and receipts.
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -11,7 +11,7 @@ use super::{Life, Store, StoreError};
 use crate::event::Failure;
 use crate::message::{Content, Message};
 
-/// A message that was accepted, and what became of it so far.
+/// An accepted message, and its progress so far.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SentMessage {
     pub place: Place,
@@ -24,19 +24,19 @@ pub struct SentMessage {
     pub accepted_at: Timestamp,
     pub send_at: Option<Timestamp>,
     pub expires_at: Option<Timestamp>,
-    /// Since when it may have left.
+    /// The time since which it may have left.
     pub attempted_at: Option<Timestamp>,
-    /// When WhatsApp took it.
+    /// The time at which WhatsApp accepted it.
     pub sent_at: Option<Timestamp>,
-    /// Since when nothing more is done about it.
+    /// The time since which no more is done about it.
     pub settled_at: Option<Timestamp>,
-    /// When it was given other words, and when it was taken back.
+    /// The times at which it was edited and deleted.
     pub edited_at: Option<Timestamp>,
     pub deleted_at: Option<Timestamp>,
     pub recipients: Vec<Progress>,
 }
 
-/// How far one recipient has come.
+/// Progress of the message at one recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
     pub recipient: String,
@@ -46,7 +46,7 @@ pub struct Progress {
 }
 
 impl Store {
-    /// The message of this id, if it was sent through here.
+    /// Returns the message with this id, if it was sent through this gateway.
     pub async fn sent_message(
         &self,
         session: &Life,
@@ -82,7 +82,7 @@ async fn find(
         recipients,
         ..message(&row)
     };
-    // The condition and the expression of the index, word for word.
+    // The condition and the expression of the index, literally.
     let sql = "SELECT type, content, max(accepted_at) AS changed_at FROM messages \
                WHERE session = $1 AND coalesce(json_extract(content, '$.edit.message_id'), \
                                                json_extract(content, '$.deletion.message_id')) = $2 \
@@ -99,7 +99,7 @@ async fn find(
             continue;
         }
         message.edited_at = changed_at;
-        // Of several, SQLite takes the columns beside a maximum from the row that has it.
+        // SQLite takes the columns beside a maximum from the row that has it.
         if let Ok(Message {
             content: Content::Edit { edit },
             ..
@@ -111,7 +111,7 @@ async fn find(
     Ok(Some(message))
 }
 
-/// Of a message that a newer program wrote.
+/// Content of a message that a newer version wrote.
 const UNREADABLE: Content = Content::Unsupported {
     raw: serde_json::Value::Null,
 };
@@ -154,17 +154,18 @@ fn optional_time(row: &SqliteRow, column: &str) -> Option<Timestamp> {
     row.get::<Option<i64>, _>(column).map(time)
 }
 
-/// A message that another one answers or is about.
+/// A message that another one quotes or is about.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Quoted {
-    /// Their address; `None`: the session itself.
+    /// The author's address; `None`: the session itself.
     pub author: Option<String>,
     pub message: Option<Message>,
 }
 
 impl Store {
-    /// A message of a chat, sent or received, if it is known; the chat by all its addresses. One that was sent through here and that
-    /// nobody has, because it failed or was taken back before it left, is none.
+    /// Returns a message of a chat, sent or received, if it is known; the chat is given by all its
+    /// addresses. A sent message that never left, because it failed or was cancelled, does not
+    /// count.
     pub async fn quoted(
         &self,
         session: &Life,
@@ -196,7 +197,7 @@ impl Store {
                 continue;
             };
             let body: Option<Told> = serde_json::from_str(row.get("body")).ok();
-            // An echo is what the account wrote on another device.
+            // The account wrote an echo on another device.
             let author =
                 Some(row.get("sender")).filter(|_| row.get::<&str, _>("type") != "message.echo");
             return Ok(Some(Quoted {
@@ -209,8 +210,8 @@ impl Store {
 }
 
 impl Store {
-    /// Who wrote the messages of this id in a chat, by all its addresses, as far as it is known: their addresses; `None`: the session
-    /// itself.
+    /// Returns the known authors of the messages with this id in a chat, given by all its
+    /// addresses: their addresses; `None`: the session itself.
     pub async fn authors(
         &self,
         session: &Life,
@@ -234,7 +235,7 @@ impl Store {
     }
 }
 
-/// As much of an event's envelope as is of use here.
+/// The part of an event's envelope needed here.
 #[derive(Deserialize)]
 struct Told {
     data: Message,

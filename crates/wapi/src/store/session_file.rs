@@ -1,4 +1,5 @@
-//! Looks into the saved state of a session without changing it, but for undoing what a crash left half done.
+//! Inspection of a session's state file, read-only except for rolling back a change that a crash
+//! interrupted.
 
 use std::path::Path;
 
@@ -8,29 +9,32 @@ use sqlx::{ConnectOptions, Connection, Row};
 use super::StoreError;
 use crate::telemetry::shown;
 
-/// What is at the place where a session's state is kept.
+/// The result of inspecting the path of a session's state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SessionFile {
-    /// Nothing.
+    /// No file.
     Absent,
-    /// The state of a session whose QR was never scanned.
+    /// The state of a session whose QR code was never scanned.
     NeverPaired,
     /// The keys of a linked device.
     Paired,
-    /// Something else, or something broken; it must be left as it is. The text says what is wrong, for the operator.
+    /// A foreign or damaged file; it must be left as it is. The text explains the problem, for the
+    /// operator.
     Unusable(String),
-    /// It cannot be read now, which may pass: locked, no file descriptors, no permission. The text says why.
+    /// It cannot be read now, which may pass: locked, no file descriptors, no permission. The text
+    /// gives the reason.
     Unreadable(String),
 }
 
-/// How long to wait for whoever has the file locked.
+/// The time to wait while another process has locked the file.
 const BUSY: std::time::Duration = std::time::Duration::from_secs(1);
 
-/// SQLite's codes for a file that is broken or none of its own, and for a question that a table of the right name does not answer.
-/// Every other code is about the moment, not about the file.
+/// SQLite's codes for a damaged or foreign file, and for a query that does not fit a table of the
+/// right name. All other codes concern the moment, not the file.
 const BROKEN: [i32; 3] = [11, 26, 1];
 
-/// Inspects the file without writing to it. A change that a crash left half done is undone first: nobody can read the file before.
+/// Inspects the file without writing to it. A change that a crash interrupted is rolled back first,
+/// since SQLite cannot read the file before.
 pub async fn inspect(path: &Path) -> SessionFile {
     match tokio::fs::metadata(path).await {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return SessionFile::Absent,
@@ -40,7 +44,7 @@ pub async fn inspect(path: &Path) -> SessionFile {
         Ok(found) if !found.is_file() => {
             return SessionFile::Unusable("what is in its place is not a file".to_owned());
         }
-        // The engine makes an empty file first; a crash right then leaves it behind.
+        // The engine creates an empty file first; a crash right then leaves it behind.
         Ok(found) if found.len() == 0 => return SessionFile::NeverPaired,
         Ok(_) => {}
     }
@@ -59,8 +63,8 @@ pub async fn inspect(path: &Path) -> SessionFile {
     }
 }
 
-/// Takes what is in the file's log into the file, and syncs both. SQLite writes the content anew: a disk that once failed to take
-/// something may say that it has it, and not have it.
+/// Checkpoints the file's write-ahead log into the file, and syncs both. SQLite writes the content
+/// anew: after a failed write, a disk may claim to have data that it does not have.
 pub async fn take_in_log(path: &Path) -> Result<(), StoreError> {
     let options = SqliteConnectOptions::new()
         .filename(path)
@@ -90,14 +94,14 @@ fn is_broken(error: &sqlx::Error) -> bool {
     let sqlx::Error::Database(error) = error else {
         return matches!(error, sqlx::Error::ColumnDecode { .. });
     };
-    // The low byte is the code, the others say more of it.
+    // The low byte is the code; the other bytes specify it.
     let code = error.code().and_then(|code| code.parse::<i32>().ok());
     code.is_some_and(|code| BROKEN.contains(&(code & 0xff)))
 }
 
 async fn look(path: &Path, is_half_done: bool) -> Result<SessionFile, sqlx::Error> {
-    // `immutable` keeps SQLite from making lock files beside a file that may be anybody's. It must not be used when there is a
-    // write-ahead log, whose content would be missed.
+    // `immutable` keeps SQLite from creating lock files beside a file that may be foreign. It must
+    // not be used when there is a write-ahead log, since its content would be missed.
     let has_log = tokio::fs::try_exists(path.with_extension("db-wal"))
         .await
         .unwrap_or(true);
@@ -131,7 +135,7 @@ async fn examine(connection: &mut SqliteConnection) -> Result<SessionFile, sqlx:
     .await?;
     match tables {
         2 => {}
-        // A crash before the first table was made.
+        // A crash before the first table was created.
         0 if is_empty(connection).await? => return Ok(SessionFile::NeverPaired),
         _ => {
             return Ok(SessionFile::Unusable(
@@ -233,7 +237,7 @@ mod tests {
         let path = folder.path().join("busy.db");
         let paired = "INSERT INTO device VALUES (1, '1@s.whatsapp.net')";
         make(&path, &[TABLES[0], TABLES[1], paired]).await;
-        // Somebody else has it for themselves.
+        // Another process has locked the file.
         let options = SqliteConnectOptions::new()
             .filename(&path)
             .locking_mode(sqlx::sqlite::SqliteLockingMode::Exclusive);
@@ -250,14 +254,15 @@ mod tests {
         assert!(matches!(found, SessionFile::Unreadable(_)), "{found:?}");
         other.close().await.unwrap();
         assert_eq!(inspect(&path).await, SessionFile::Paired);
-        // Neither is a folder that does not exist any more, or a link that leads in a circle.
+        // Nor is a folder that no longer exists, or a circular link.
         let circle = folder.path().join("circle.db");
         std::os::unix::fs::symlink(&circle, &circle).unwrap();
         let found = inspect(&circle).await;
         assert!(matches!(found, SessionFile::Unreadable(_)), "{found:?}");
     }
 
-    /// A copy of a session's file as a crash leaves it in the middle of its first change, before there is a log.
+    /// Returns a copy of a session's file as a crash leaves it in the middle of its first change,
+    /// before there is a log.
     async fn half_done(folder: &Path) -> std::path::PathBuf {
         let (made, left) = (folder.join("made.db"), folder.join("left.db"));
         make(
@@ -301,7 +306,7 @@ mod tests {
     async fn what_cannot_be_undone_says_what_to_do() {
         let folder = tempfile::tempdir().unwrap();
         let left = half_done(folder.path()).await;
-        // Somebody else has it open, so nobody can write.
+        // Another process has it open, so writing is impossible.
         let options = SqliteConnectOptions::new()
             .filename(&left)
             .locking_mode(sqlx::sqlite::SqliteLockingMode::Exclusive);

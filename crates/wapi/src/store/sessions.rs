@@ -1,4 +1,4 @@
-//! What was ordered for sessions, and when each received its last message.
+//! Commands for sessions, as last given, and the time each session last received a message.
 
 use std::collections::BTreeMap;
 
@@ -10,45 +10,47 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 use super::writer::Change;
 use super::{Life, Past, Store, StoreError, past};
 
-/// What was ordered for a session.
+/// The saved commands of a session.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ordered {
-    /// Somebody stopped it, and nobody has started it since.
+    /// The session was stopped by a caller, and not started since.
     pub is_stopped: bool,
-    /// Somebody removed it, and the program ended before it was gone; what it was to leave.
+    /// The session was removed, and the program ended before that was complete; says which data to
+    /// leave.
     pub removed: Option<Leave>,
-    /// What its owner keeps with it.
+    /// Metadata that the owner attached to it.
     pub metadata: Map<String, Value>,
-    /// How far its past has come, if it was asked for.
+    /// Progress of its history sync, if one was requested.
     pub past: Option<Past>,
 }
 
-/// Whether a session stays away from WhatsApp.
+/// Whether a session stays disconnected from WhatsApp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
     ByHand,
     No,
 }
 
-/// What a session that is removed leaves behind.
+/// The data that a removed session leaves behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Leave {
-    /// What is of its lives, for whoever links the same account under this name, and what others are still to be told.
+    /// The data of its lives, for the case that the same account is linked under this name again,
+    /// and the pending deliveries of its events.
     Lives,
     Nothing,
 }
 
-/// What `stopped` says of a session: whether it runs, and, where it does not, why. A program that does not know of removals takes one that
-/// is to be removed for one that was stopped.
+/// The values of the column `stopped`: the session runs, or the reason why it does not. A version
+/// that does not know removals treats a session to be removed as stopped.
 const RUNS: i64 = 0;
 const STOPPED: i64 = 1;
 const REMOVED: i64 = 2;
-/// The same, and nothing of it stays.
+/// The same, and no data is left.
 const PURGED: i64 = 3;
 
 impl Store {
-    /// Remembers a session with what its owner keeps with it, and whether its past is asked for; one that was remembered before starts
-    /// over.
+    /// Saves a session with its owner's metadata, and whether its history sync is requested; a
+    /// session that was saved before starts over.
     pub async fn order_session(&self, name: &str, ordered: &Ordered) -> Result<(), StoreError> {
         let metadata = Value::Object(ordered.metadata.clone()).to_string();
         self.writer
@@ -60,7 +62,7 @@ impl Store {
             .await
     }
 
-    /// Remembers whether a session is stopped.
+    /// Saves whether a session is stopped.
     pub async fn order_stop(&self, name: &str, stop: Stop) -> Result<(), StoreError> {
         let stopped = if stop == Stop::ByHand { STOPPED } else { RUNS };
         self.writer
@@ -71,7 +73,7 @@ impl Store {
             .await
     }
 
-    /// Remembers that a session is to be removed, until it is forgotten.
+    /// Saves that a session is to be removed, until it is forgotten.
     pub async fn order_removal(&self, name: &str, leave: Leave) -> Result<(), StoreError> {
         let stopped = if leave == Leave::Nothing {
             PURGED
@@ -86,8 +88,9 @@ impl Store {
             .await
     }
 
-    /// Forgets a session. What is of its lives stays: it is there again for whoever links the same account under this name. Or, if nothing
-    /// is to stay, it is noted in the same commit that it is still to go, see [`Self::purge`].
+    /// Forgets a session. The data of its lives stays, and is available again if the same account
+    /// is linked under this name. Or, with [`Leave::Nothing`], the same commit records that the
+    /// data must still be purged, see [`Self::purge`].
     pub async fn forget_session(&self, name: &str, leave: Leave) -> Result<(), StoreError> {
         if leave == Leave::Nothing {
             self.lives.purged(self.lives.of(name));
@@ -100,7 +103,7 @@ impl Store {
             .await
     }
 
-    /// What was ordered for each session that is remembered.
+    /// Returns the saved commands of each session.
     pub async fn ordered_sessions(&self) -> Result<BTreeMap<String, Ordered>, StoreError> {
         let rows = sqlx::query("SELECT name, stopped, metadata FROM sessions")
             .fetch_all(&self.readers)
@@ -128,13 +131,13 @@ impl Store {
         Ok(rows.iter().map(ordered).collect())
     }
 
-    /// Writes something that reaches the disk, to see whether that works.
+    /// Writes a row that reaches the disk, to check that this works.
     pub async fn probe(&self) -> Result<(), StoreError> {
         self.writer.change(Probe).await
     }
 
-    /// Takes the messages into account that came since the last time, so that their events may be removed and
-    /// [`Self::last_received`] is still right.
+    /// Records the messages received since the last call, so that their events may be removed and
+    /// [`Self::last_received`] stays correct.
     pub async fn note_received(&self) -> Result<(), StoreError> {
         let news = received_since(&self.readers).await?;
         if news.is_empty() {
@@ -143,7 +146,8 @@ impl Store {
         self.writer.change(Note { news }).await
     }
 
-    /// When each life received its last message, by its number, as far as it is noted.
+    /// Returns the time of the last received message of each life, by its number, as far as
+    /// recorded.
     pub async fn last_received(&self) -> Result<BTreeMap<i64, Timestamp>, StoreError> {
         let rows =
             sqlx::query("SELECT session, last_at FROM received WHERE last_at > 0 AND session > 0")
@@ -159,10 +163,10 @@ impl Store {
     }
 }
 
-/// A life, and the time and place of its newest message.
+/// A life, and time and sequence number of its newest message.
 type Received = (i64, i64, i64);
 
-/// Asked beside the writer, since it may look at many events.
+/// Read outside the writer, since it may scan many events.
 async fn received_since(pool: &SqlitePool) -> Result<Vec<Received>, sqlx::Error> {
     sqlx::query_as(
         "SELECT session, max(created_at), max(seq) FROM events \
@@ -237,7 +241,7 @@ impl Change for Forget {
             .bind(&self.name)
             .execute(&mut *connection)
             .await?;
-        // Whoever follows one again is not told what was posted in between.
+        // If a newsletter is followed again, the posts in between are not delivered.
         for life in &self.lives {
             let sql = "DELETE FROM newsletters WHERE session = $1";
             sqlx::query(sql)
@@ -249,7 +253,7 @@ impl Change for Forget {
     }
 }
 
-/// Writes to a row that is nobody's.
+/// Writes to a row that belongs to no life.
 struct Probe;
 
 impl Change for Probe {
@@ -313,7 +317,7 @@ mod tests {
             "120363000000000001@newsletter",
         );
         let shop = store.lives().begun("shop");
-        // First told by the LID, then with the number beside it.
+        // First seen with the LID alone, then with the number beside it.
         store.identify(&shop, None, Some(lid)).await.unwrap();
         assert_eq!(
             store

@@ -1,4 +1,4 @@
-//! Removes sent messages nobody asks about any more, and idempotency keys that have had their day, a few at a time.
+//! Cleanup of settled messages and expired idempotency keys, a few at a time.
 
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteConnection;
@@ -8,8 +8,8 @@ use super::writer::Change;
 use super::{Store, StoreError};
 
 impl Store {
-    /// Removes up to `limit` messages that were settled before this, with their receipts, and as many keys; how many messages went.
-    /// What is not settled never goes.
+    /// Removes up to `limit` messages settled before a time, with their receipts, and as many keys;
+    /// returns the number of messages removed. Unsettled messages are never removed.
     pub async fn remove_settled(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
         let before = self.removable_before(before).await?;
         self.writer.change(RemoveSettled { before, limit }).await
@@ -109,7 +109,7 @@ mod tests {
             judged: vec![judged],
             receipts: vec![receipt],
         };
-        // Recorded twice, it is the same.
+        // Recording it twice makes no difference.
         for _ in 0..2 {
             store.record_outcomes(outcomes.clone()).await.unwrap();
         }

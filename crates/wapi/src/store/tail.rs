@@ -1,4 +1,5 @@
-//! The newest events in memory, for readers who are up to date: each commit is read once, however many wait for it.
+//! Recent events in memory, for readers that are up to date: each commit is read once for all of
+//! them.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,15 +13,15 @@ use super::lives::Lives;
 use super::{StoreError, ended};
 use crate::lifecycle::Lifecycle;
 
-/// Events kept at most.
+/// The most events kept.
 const MOST: usize = 1_000;
-/// Bytes of them at most; a few more, should the newest be larger.
+/// The size limit of the events in bytes; a single larger event still fits.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
 
 pub(super) struct Tail {
     recent: Mutex<Recent>,
     readers: Arc<AtomicUsize>,
-    /// Rings after the newest commit was read.
+    /// Notifies readers after the newest commit was read.
     bell: watch::Sender<()>,
 }
 
@@ -34,7 +35,7 @@ struct Recent {
 }
 
 impl Recent {
-    /// Forgets everything: whoever reads asks the database.
+    /// Drops everything: readers then use the database.
     fn restart(&mut self, at: i64) {
         *self = Self {
             from: at,
@@ -56,19 +57,19 @@ impl Recent {
     }
 }
 
-/// Somebody who may wait; counted as long as this lives.
+/// A registered reader; counted until it is dropped.
 pub(super) struct Waiting {
     bell: watch::Receiver<()>,
     readers: Arc<AtomicUsize>,
 }
 
 impl Waiting {
-    /// Completes once something was saved after the last time.
+    /// Completes once something was saved since the last call.
     pub async fn changed(&mut self) -> Result<(), StoreError> {
         self.bell.changed().await.map_err(|_| ended())
     }
 
-    /// The next wait is none.
+    /// Makes the next wait return at once.
     pub fn look_again(&mut self) {
         self.bell.mark_changed();
     }
@@ -81,7 +82,7 @@ impl Drop for Waiting {
 }
 
 impl Tail {
-    /// Reads along with `commits` while there are readers.
+    /// Follows `commits` while there are readers.
     pub fn start(
         chores: SqlitePool,
         lives: Arc<Lives>,
@@ -106,7 +107,7 @@ impl Tail {
         lifecycle: Lifecycle,
     ) {
         while let Some(Ok(())) = lifecycle.unless_stopping(commits.changed()).await {
-            // Whoever comes later looks into the database first.
+            // A new reader starts with the database.
             if self.readers() == 0 {
                 continue;
             }
@@ -120,7 +121,7 @@ impl Tail {
 
     async fn read(&self, chores: &SqlitePool, lives: &Lives) -> Result<(), sqlx::Error> {
         let (newest, known) = (feed::newest(chores).await?, self.lock().newest);
-        // Nobody who is that far behind reads from here.
+        // Readers that far behind use the database.
         let is_far = known > newest || newest - known > MOST as i64;
         let mut place = if is_far { newest - MOST as i64 } else { known };
         if is_far {
@@ -138,7 +139,8 @@ impl Tail {
         Ok(())
     }
 
-    /// Up to `limit` events after a place, and the newest place; `None` when they are not all here.
+    /// Returns up to `limit` events after a position, and the newest position; `None` if older
+    /// events are needed.
     pub fn after(
         &self,
         seq: i64,

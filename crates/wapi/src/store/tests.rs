@@ -1,11 +1,11 @@
-//! What the store promises: order within a chat, nothing twice, nothing lost.
+//! Guarantees of the store: order within a chat, no duplicates, no loss.
 
 mod model;
 
 use super::*;
 use crate::event::MessageKey;
 
-/// A store in a folder of its own, with one endpoint.
+/// Opens a store in its own folder, with one endpoint.
 pub(super) async fn store() -> (Store, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder).await;
@@ -364,7 +364,7 @@ async fn an_endpoint_is_told_what_it_wants_and_nothing_else() {
     assert_eq!(due(&store).await, [pair("a", "2")]);
 }
 
-/// A change with an error of ours in it.
+/// A change that panics.
 struct Broken;
 
 impl writer::Change for Broken {
@@ -394,7 +394,7 @@ async fn a_change_that_panics_takes_nobody_with_it() {
     assert!(store.trouble().is_none(), "nothing is wrong with the disk");
 }
 
-/// Counts the rests between commits; waits for no other reason are as short.
+/// Counts the pauses between commits; no other pause is as short.
 struct Counting(Clock, Arc<std::sync::atomic::AtomicUsize>);
 
 impl crate::clock::Time for Counting {

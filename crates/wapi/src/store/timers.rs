@@ -1,4 +1,4 @@
-//! After how long messages of a chat disappear. All of it is in memory, too, since it is asked for at each send.
+//! Disappearing timers of chats. All of them are also in memory, since each send reads one.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -10,7 +10,7 @@ use sqlx::sqlite::SqliteConnection;
 use super::writer::Change;
 use super::{Life, Store, StoreError};
 
-/// What somebody set a chat's timer to.
+/// The disappearing timer of a chat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timer {
     /// 0: messages stay.
@@ -65,7 +65,8 @@ impl Timers {
 }
 
 impl Store {
-    /// After how many seconds messages of a chat disappear; `None`: they stay, as far as is known.
+    /// Returns the seconds after which messages of a chat disappear; `None`: they stay, as far as
+    /// is known.
     pub fn timer(&self, session: &Life, chat: &str) -> Option<u32> {
         self.timers
             .get(session.id(), chat)
@@ -73,7 +74,7 @@ impl Store {
             .filter(|seconds| *seconds > 0)
     }
 
-    /// Notes what a chat's timer was set to, under every address the chat has, unless it was set anew since.
+    /// Saves a chat's timer under every address of the chat, unless a later setting is known.
     pub async fn set_timer(
         &self,
         session: &Life,

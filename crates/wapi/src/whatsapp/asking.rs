@@ -1,4 +1,4 @@
-//! What callers ask WhatsApp over a session's link, besides sending messages.
+//! Requests to WhatsApp over a session's link, besides sending messages.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,10 +16,10 @@ use crate::event::{CallEnd, ChatChange, FOREVER, Group, Presence, Typing};
 use crate::message::ChatId;
 use crate::store::Unread;
 
-/// Why WhatsApp did not answer, or what it said instead.
+/// Failure of a request to WhatsApp.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotAnswered {
-    /// It was not asked, or the connection broke over it.
+    /// The request was not sent, or the connection broke before its answer.
     #[error("the session is not connected to WhatsApp")]
     Offline,
     #[error("WhatsApp did not answer within {0:?}")]
@@ -27,20 +27,21 @@ pub enum NotAnswered {
     /// WhatsApp's code, such as 403 or 404.
     #[error("WhatsApp refused it with code {0}")]
     Refused(u16),
-    /// The engine could not ask, or not read the answer. Its own words may name people.
+    /// The engine could not send the request, or not read the answer. Its own error text may name
+    /// people.
     #[error("the question could not be asked")]
     Failed,
 }
 
 impl NotAnswered {
-    /// Whether it is WhatsApp's word that there is no such thing as was asked for.
+    /// Returns whether WhatsApp answered that the subject of the request does not exist.
     pub const fn is_of_nothing(&self) -> bool {
         matches!(self, Self::Refused(400 | 404))
     }
 }
 
 impl Link {
-    /// The groups this account is in, each with its address.
+    /// Returns the groups of this account, each with its address.
     pub async fn groups(&self, limit: Duration) -> Result<Vec<(String, Group)>, NotAnswered> {
         let found = self
             .asked(limit, self.client.groups().get_participating())
@@ -53,7 +54,7 @@ impl Link {
         Ok(shown)
     }
 
-    /// One group, by the part of its address before `@g.us`.
+    /// Returns one group, by the part of its address before `@g.us`.
     pub async fn group(&self, id: &str, limit: Duration) -> Result<Group, NotAnswered> {
         let jid = Jid::group(id);
         let found = self
@@ -62,7 +63,7 @@ impl Link {
         Ok(groups::group(&found, &self.others(&found).await).1)
     }
 
-    /// Says after how many seconds a group's messages disappear; 0: they stay.
+    /// Sets the seconds after which a group's messages disappear; with 0 they stay.
     pub async fn sets_group_timer(
         &self,
         id: &str,
@@ -76,7 +77,7 @@ impl Link {
         .await
     }
 
-    /// WhatsApp names each member's other address itself, save in old groups.
+    /// Looks up the other addresses that WhatsApp does not name itself, as in old groups.
     async fn others(&self, group: &GroupMetadata) -> Others {
         let unknown = group
             .participants
@@ -100,7 +101,7 @@ impl Link {
         match self.clock.timeout(limit, question).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => match error.into() {
-                // A connection that broke has many faces.
+                // A broken connection shows as many different errors.
                 NotAnswered::Failed if !self.client.is_logged_in() => Err(NotAnswered::Offline),
                 error => Err(error),
             },
@@ -128,9 +129,9 @@ impl From<IqError> for NotAnswered {
     }
 }
 
-/// Signals: what others see of the account beside its messages.
+/// Receipts, chat states, stars, the chat list, presence and calls.
 impl Link {
-    /// The addresses a chat is known by on the wire; the same twice where there is only one.
+    /// Returns the addresses of a chat on the wire; the same twice if there is only one.
     pub async fn addresses(&self, chat: &ChatId) -> [String; 2] {
         let jid = outgoing::jid(chat);
         let known = match chat {
@@ -146,7 +147,7 @@ impl Link {
         }
     }
 
-    /// Tells whoever wrote these messages that they were read.
+    /// Sends read receipts for these messages to their authors.
     pub async fn mark_read(&self, messages: &[Unread], limit: Duration) -> Result<(), NotAnswered> {
         let mut by_author: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
         for message in messages {
@@ -159,7 +160,7 @@ impl Link {
             let (Ok(chat), Ok(sender)) = (chat.parse::<Jid>(), sender.parse::<Jid>()) else {
                 continue;
             };
-            // In a chat of two there is only one who can be meant.
+            // In a direct chat there is only one possible author.
             let sender = (chat.is_group() || chat.is_status_broadcast()).then_some(&sender);
             self.asked(limit, async {
                 self.client
@@ -172,7 +173,7 @@ impl Link {
         Ok(())
     }
 
-    /// Shows the others in a chat what somebody does there.
+    /// Shows the others in a chat that the account types or records there, or has paused.
     pub async fn shows_typing(
         &self,
         chat: &ChatId,
@@ -195,7 +196,8 @@ impl Link {
         .await
     }
 
-    /// Puts a star to a message on all of the account's devices, or takes it away. `author`: who wrote it; `None`: the account itself.
+    /// Stars a message on all of the account's devices, or removes the star. `author`: the
+    /// message's author, or `None` for the account itself.
     pub async fn stars(
         &self,
         chat: &ChatId,
@@ -209,10 +211,11 @@ impl Link {
             outgoing::jid(chat),
             author.and_then(|author| author.parse::<Jid>().ok()),
         );
-        // In a chat of two, who did not write it themselves was the other.
+        // In a direct chat, the author of all other messages is the peer.
         let (participant, from_me) = (author.as_ref().filter(|_| is_group), author.is_none());
         let actions = self.client.chat_actions();
-        // Boxed, since the engine's own futures are nested so deeply that the compiler gives up on what contains them.
+        // Boxed, since the engine's own futures are nested so deeply that the compiler gives up on
+        // futures that contain them.
         let marking = Box::pin(async {
             match starred {
                 true => actions.star_message(&jid, participant, id, from_me).await,
@@ -223,8 +226,9 @@ impl Link {
             .await
     }
 
-    /// Changes how a chat stands in the list of all the account's devices, one thing after the other. Done when WhatsApp has taken
-    /// all of it; where another device was faster, the engine takes what it wrote and writes again.
+    /// Changes a chat's entry in the list of all the account's devices, one property after the
+    /// other. Returns when WhatsApp has accepted all of them; if another device was faster, the
+    /// engine applies that device's change and writes again.
     pub async fn changes_chat(
         &self,
         chat: &ChatId,
@@ -232,7 +236,7 @@ impl Link {
         limit: Duration,
     ) -> Result<(), NotAnswered> {
         let (jid, actions) = (outgoing::jid(chat), self.client.chat_actions());
-        // In a box of its own: the engine's futures are too deep for what is around them.
+        // Boxed: the engine's futures are too deep for the one around them.
         let changing = Box::pin(async {
             match change.archived {
                 Some(true) => actions.archive_chat(&jid, None).await?,
@@ -259,7 +263,7 @@ impl Link {
             .await
     }
 
-    /// Shows the account as there, or not.
+    /// Shows the account as available or unavailable.
     pub async fn shows_presence(
         &self,
         presence: Presence,
@@ -275,7 +279,7 @@ impl Link {
         .await
     }
 
-    /// Wants to be told when somebody comes and goes, until this link ends, or not any more.
+    /// Subscribes to a person's presence until this link ends, or unsubscribes from it.
     pub async fn watches(
         &self,
         whom: &ChatId,
@@ -294,7 +298,7 @@ impl Link {
             .await
     }
 
-    /// Turns a call away. `false`: no such call rings.
+    /// Rejects a call. Returns `false` if no such call is ringing.
     pub async fn reject_call(&self, id: &str, limit: Duration) -> Result<bool, NotAnswered> {
         let Some(Call { id, from, creator }) = self.ringing.take(id) else {
             return Ok(false);
@@ -318,7 +322,8 @@ impl Link {
     }
 }
 
-/// The engine does not say in one way why something was not sent; that it is not connected is found out elsewhere.
+/// Converts a send error: the engine has no single type for them, and lost connections are detected
+/// elsewhere.
 pub(super) fn unsaid<E>(_: E) -> NotAnswered {
     NotAnswered::Failed
 }

@@ -1,4 +1,5 @@
-//! Files that messages take along: those that WhatsApp's media servers have already are not uploaded again.
+//! Files attached to messages; those that WhatsApp's media servers have already are not uploaded
+//! again.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,7 +13,7 @@ use super::{Link, NotPrepared};
 use crate::media::{Described, File, NotConverted, Remote, types};
 use crate::message::MediaKind;
 
-/// A file that a message takes along: here, known to be at WhatsApp, or both.
+/// A file attached to a message: stored here, known to be at WhatsApp, or both.
 #[derive(Debug)]
 pub struct Attached {
     pub file: Option<File>,
@@ -25,7 +26,7 @@ pub struct Known {
     pub remote: Remote,
     pub mime_type: String,
     pub name: Option<String>,
-    /// What its sender said of it.
+    /// Metadata from its sender.
     pub described: Described,
 }
 
@@ -38,7 +39,7 @@ impl From<File> for Attached {
     }
 }
 
-/// What the media servers say of an upload.
+/// Answer of the media servers about an upload.
 #[derive(Deserialize)]
 struct Progress {
     resume: Option<String>,
@@ -47,7 +48,7 @@ struct Progress {
 }
 
 impl Link {
-    /// Sees to it that WhatsApp has the file, in the form that phones take this kind in.
+    /// Makes sure that WhatsApp has the file, in the form that phones accept for this kind.
     pub(super) async fn attach(
         &self,
         wanted: Wanted,
@@ -137,7 +138,8 @@ impl Link {
     }
 }
 
-/// Whether what WhatsApp has is what this kind needs; `fitted` is that already, if it is here.
+/// Returns whether the file at WhatsApp has the form this kind needs. `fitted` is the local file in
+/// that form, if there is one.
 fn fits(kind: MediaKind, known: &Known, fitted: Option<&Fitted>) -> bool {
     let kind = fitted.map_or(kind, |fitted| fitted.kind);
     let is_same = match (kind, fitted) {
@@ -145,24 +147,25 @@ fn fits(kind: MediaKind, known: &Known, fitted: Option<&Fitted>) -> bool {
         (MediaKind::Voice, None) => known.mime_type == types::OPUS,
         _ => true,
     };
-    // The kind is part of the cipher.
+    // The kind is part of the encryption.
     is_same && media_type(known.remote.kind) == upload_type(kind)
 }
 
-/// What a file is to be in a message.
+/// Form that a file is to have in a message.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wanted {
     pub kind: MediaKind,
-    /// A picture that moves may become a film that is played over and over; otherwise a picture stands still, and a film is one like others.
+    /// Whether a moving image may become a looping video; otherwise an image is shown still, and a
+    /// video is an ordinary one.
     pub may_move: bool,
 }
 
-/// A file as phones take it.
+/// A file in the form that phones accept.
 pub(super) struct Fitted {
     pub file: File,
     kind: MediaKind,
     is_gif: bool,
-    /// Of a voice note.
+    /// Only for voice notes.
     waveform: Option<Vec<u8>>,
 }
 
@@ -185,7 +188,7 @@ impl Fitted {
     }
 }
 
-/// The file as phones take this kind.
+/// Converts a file to the form that phones accept for this kind.
 pub(super) async fn fitting(wanted: Wanted, file: File) -> Result<Fitted, NotPrepared> {
     fitted(wanted, file).await.map_err(|error| match error {
         NotConverted::Passing(why) => NotPrepared::NotConverted(why),

@@ -1,4 +1,5 @@
-//! Calls that ring: told when they come and when they end, and turned away. The media of calls is not touched.
+//! Ringing calls: their beginning and end as events, and their rejection. The media of calls is not
+//! touched.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,10 +13,10 @@ use whatsapp_rust::types::call::{
 use super::observer::{Happening, Others};
 use crate::event::{CallEnd, CallEnded, CallIncoming, EventData};
 
-/// Calls that may ring at the same time; of more, the oldest are forgotten.
+/// Maximum number of calls ringing at the same time; above it the oldest are forgotten.
 const MOST: usize = 64;
 
-/// What is needed to turn a call away.
+/// Details needed to reject a call.
 #[derive(Debug, Clone)]
 pub(super) struct Call {
     pub id: String,
@@ -23,7 +24,7 @@ pub(super) struct Call {
     pub creator: Jid,
 }
 
-/// The calls of one session that ring.
+/// Ringing calls of one session.
 #[derive(Clone, Default)]
 pub(super) struct Ringing(Arc<Mutex<VecDeque<Call>>>);
 
@@ -37,7 +38,7 @@ impl Ringing {
         calls.push_back(call);
     }
 
-    /// A call that rings no more from now on; `None` when it did not.
+    /// Removes a call, which no longer rings, and returns it; `None` if it was not ringing.
     pub fn take(&self, id: &str) -> Option<Call> {
         let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let place = calls.iter().position(|call| call.id == id)?;
@@ -45,7 +46,7 @@ impl Ringing {
     }
 }
 
-/// What to tell of a word about a call; `None` for those between two who talk.
+/// Converts a call stanza to its event and updates `ringing`; `None` for stanzas during a call.
 pub(super) fn told(
     session: &str,
     call: &IncomingCall,
@@ -105,7 +106,7 @@ pub(super) fn told(
     }
 }
 
-/// A call that came while nobody was there.
+/// Converts a missed call to its event.
 pub(super) fn missed(session: &str, call: &MissedCall, others: &Others) -> Happening {
     let reason = if matches!(call.reason, MissedReason::Offline) {
         CallEnd::Offline
@@ -123,7 +124,7 @@ pub(super) fn missed(session: &str, call: &MissedCall, others: &Others) -> Happe
     )
 }
 
-/// A call that another device of the account dealt with.
+/// Converts a call that another device of the account has handled to its event.
 pub(super) fn elsewhere(session: &str, call: &CallEndedElsewhere, others: &Others) -> Happening {
     let reason = match call.outcome {
         ElsewhereOutcome::Accepted => CallEnd::AcceptedElsewhere,

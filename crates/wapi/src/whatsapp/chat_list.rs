@@ -1,4 +1,4 @@
-//! The engine's words about the list of chats and contacts, which all devices of the account share, as ours. Pure.
+//! Changes of chats and contacts, which all devices of the account share, as events. Pure.
 
 use jiff::{SignedDuration, Timestamp};
 use whatsapp_rust::Jid;
@@ -12,13 +12,13 @@ use crate::event::{
     ChatChange, ChatUpdated, ContactUpdated, EventData, FOREVER, Names, Person, ShownPicture,
 };
 
-/// What came with the whole state of the account and is older than this is no news. A collection that nobody had written to before
-/// comes as a whole, too.
+/// Age above which a change in a full sync is no longer news. A collection that was empty before
+/// comes as a full sync, too.
 const NEWS: SignedDuration = SignedDuration::from_hours(1);
-/// What ends never, where a time in milliseconds is expected.
+/// Stands for an end that never comes, in place of a time in milliseconds.
 const NEVER: i64 = -1;
 
-/// Whether something has changed, and was not so already when the device was linked.
+/// Returns whether an event is a change, rather than the state at the time the device was linked.
 pub(super) fn is_news(event: &Event, now: Timestamp) -> bool {
     let (is_all, at) = match event {
         Event::ArchiveUpdate(it) => (it.from_full_sync, it.timestamp.timestamp_millis()),
@@ -34,7 +34,7 @@ pub(super) fn is_news(event: &Event, now: Timestamp) -> bool {
     !is_all || Timestamp::from_millisecond(at).is_ok_and(|at| now.duration_since(at) < NEWS)
 }
 
-/// A change of how a chat stands in the list: which chat, and what. `None` for other events.
+/// Returns the change of a chat's entry in the list, with the chat; `None` for other events.
 pub(super) fn change(event: &Event) -> Option<(&Jid, ChatChange)> {
     Some(match event {
         Event::ArchiveUpdate(it) => (&it.jid, archived(it.action.archived)),
@@ -93,8 +93,8 @@ fn unread(read: Option<bool>, up_to: Option<Timestamp>) -> ChatChange {
     }
 }
 
-/// The newest message that the device knew of. What came after it may be here already, since messages and the list of chats come on
-/// different ways.
+/// Returns the time of the newest message that the device knew of. Later messages may be here
+/// already, since messages and the chat list travel on different paths.
 fn up_to(range: &MessageField<SyncActionMessageRange>) -> Option<Timestamp> {
     let newest = range
         .as_option()?
@@ -104,7 +104,7 @@ fn up_to(range: &MessageField<SyncActionMessageRange>) -> Option<Timestamp> {
 }
 
 fn muted(action: &MuteAction) -> ChatChange {
-    // Without an end, or with one that is no time, it is for ever.
+    // A mute without an end, or with an invalid one, lasts forever.
     let until = |at: Option<i64>| {
         at.filter(|at| *at != NEVER)
             .and_then(|at| Timestamp::from_millisecond(at).ok())
@@ -120,10 +120,10 @@ fn muted(action: &MuteAction) -> ChatChange {
     }
 }
 
-/// A chat stands in the list in another way.
+/// Returns the event of a changed entry in the chat list.
 pub(super) fn told(session: &str, jid: &Jid, change: ChatChange, others: &Others) -> Happening {
     let with = others.person(jid, None, None);
-    // A group is no person, but its address stands where theirs does.
+    // A group is not a person, but its address has the same place.
     let chat = match jid.is_group() {
         true => Person {
             id: jid.to_non_ad_string(),
@@ -144,7 +144,7 @@ pub(super) fn told(session: &str, jid: &Jid, change: ChatChange, others: &Others
     }
 }
 
-/// Somebody was saved under a name; `None` when no name is said.
+/// Converts a contact's saved name to an event; `None` without a name.
 pub(super) fn renamed(session: &str, update: &ContactUpdate, others: &Others) -> Option<Happening> {
     let contact = &update.action;
     let name = contact
@@ -169,7 +169,7 @@ pub(super) fn renamed(session: &str, update: &ContactUpdate, others: &Others) ->
     ))
 }
 
-/// Somebody has another name.
+/// Returns the event of a contact's changed name.
 pub(super) fn named(
     session: &str,
     jid: &Jid,
@@ -187,7 +187,7 @@ pub(super) fn named(
     })
 }
 
-/// Somebody shows another picture, or none any more.
+/// Converts a changed or removed profile picture to its event.
 pub(super) fn pictured(session: &str, update: &PictureUpdate, others: &Others) -> Happening {
     let contact = others.person(&update.jid, None, None);
     let shown = || ShownPicture::new(session, &contact.id, update.picture_id.clone());
@@ -200,7 +200,7 @@ pub(super) fn pictured(session: &str, update: &PictureUpdate, others: &Others) -
     })
 }
 
-/// Somebody has another text below their name.
+/// Converts a changed about text to its event.
 pub(super) fn described(session: &str, update: &UserAboutUpdate, others: &Others) -> Happening {
     let (contact, about) = (
         others.person(&update.jid, None, None),

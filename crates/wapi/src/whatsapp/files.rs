@@ -1,4 +1,5 @@
-//! Files on WhatsApp's media servers: fetched, decrypted and checked as they come, without being in memory.
+//! Transfer of files from and to WhatsApp's media servers: decrypted and checked as they come,
+//! without holding them in memory.
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
@@ -21,31 +22,32 @@ use crate::event::MessageKey;
 use crate::lifecycle::blocking;
 use crate::media::{Kind, Remote, Spooled, Taken};
 
-/// What is written to the disk at once, in bytes; the engine brings a file in blocks of 16.
+/// Size of a write to the disk, in bytes; the engine delivers a file in blocks of 16.
 const PIECE: usize = 64 * 1024;
-/// Before an upload whose connection broke is gone on with.
+/// Pauses before an upload with a broken connection is resumed.
 const UPLOAD_PAUSES: [Duration; 3] = [
     Duration::ZERO,
     Duration::from_secs(1),
     Duration::from_secs(5),
 ];
 
-/// Why a file was not fetched. The texts are for callers.
+/// Failure of a download. The texts are for callers.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotFetched {
-    /// It is not where it was.
+    /// The file is not where it was.
     #[error("WhatsApp has deleted it")]
     Gone,
-    /// It will never be right.
+    /// The file will never be valid.
     #[error("{0}")]
     Unfit(String),
-    /// Another time it may work.
+    /// Another try may succeed.
     #[error("{0}")]
     Passing(String),
 }
 
 impl Link {
-    /// Downloads a file and decrypts it on the way, up to `largest` bytes. It is the one its message named, or an error.
+    /// Downloads a file of up to `largest` bytes and decrypts it on the way. Fails unless it is the
+    /// file that its message named.
     pub async fn download(
         &self,
         remote: &Remote,
@@ -67,7 +69,7 @@ impl Link {
                 largest,
             },
         );
-        // What everybody may have is not encrypted.
+        // Public files are not encrypted.
         let is_sealed = !remote.key.is_empty();
         let params = DownloadParams {
             direct_path: remote.direct_path.clone(),
@@ -99,7 +101,7 @@ impl Link {
         })
     }
 
-    /// Encrypts a file onto the disk and uploads it from there, going on where an earlier try stopped.
+    /// Encrypts a file onto the disk and uploads it from there, resuming an earlier try.
     pub(super) async fn upload(&self, fitted: Fitted) -> Result<Uploaded, NotPrepared> {
         let broken = |error: &dyn std::fmt::Display| NotPrepared::NotUploaded(format!("{error:#}"));
         let (form, described) = (fitted.form(), fitted.described().await);
@@ -120,15 +122,16 @@ impl Link {
             .await
             .ok_or_else(|| broken(&"it cannot be encrypted"))?;
         let (source, info) = encrypted.map_err(|error| broken(&error))?;
-        // The encrypted file is there until the upload is over.
+        // Keeps the encrypted file until the upload is over.
         let uploaded = self.upload_sealed(&source, &info, kind).await;
         drop(sealed);
         let response = uploaded.map_err(|error| broken(&error))?;
         Ok(Uploaded::new(response, form, described))
     }
 
-    /// When the connection breaks, the same bytes are offered again: the engine asks how many of a large file the media servers have
-    /// and goes on from there. The next try of the message would encrypt it anew, and so begin at the beginning.
+    /// Uploads an encrypted file. After a broken connection it offers the same bytes again: the
+    /// engine asks how many bytes of a large file the media servers have and goes on from there.
+    /// The next try of the message would encrypt it anew, and so start from the beginning.
     async fn upload_sealed(
         &self,
         source: &Sealed,
@@ -142,7 +145,7 @@ impl Link {
                 .upload_stream(source.clone(), again(info), kind)
                 .await
             {
-                // They have answered, and would answer the same again.
+                // The servers have answered, and would answer the same again.
                 Err(error) if error.http_status().is_some_and(|status| status < 500) => {
                     return Err(error);
                 }
@@ -156,7 +159,7 @@ impl Link {
         }
     }
 
-    /// Asks the account's own phone to upload a file again; where it is then.
+    /// Asks the account's own phone to upload a file again. Returns the file's new path.
     pub async fn ask_for_file(
         &self,
         message: &MessageKey,
@@ -191,13 +194,14 @@ impl Link {
     }
 }
 
-/// Senders say where a file is, and the engine puts that behind the name of a media server as it is: what does not begin with a slash
-/// would be another server's name, which would be told the account's key to all files.
+/// Returns whether a path stays on WhatsApp's media servers. Senders choose the path, and the
+/// engine appends it unchanged to the name of a media server: without a leading slash it would be
+/// the name of another server, which would receive the account's key to all files.
 fn stays_at_whatsapp(direct_path: &str) -> bool {
     direct_path.starts_with('/')
 }
 
-/// The engine takes it away each time.
+/// Copies the info, which the engine consumes each time.
 fn again(info: &EncryptedMediaInfo) -> EncryptedMediaInfo {
     EncryptedMediaInfo {
         media_key: info.media_key,
@@ -208,7 +212,7 @@ fn again(info: &EncryptedMediaInfo) -> EncryptedMediaInfo {
     }
 }
 
-/// An encrypted file, read as often as it takes.
+/// An encrypted file that can be read several times.
 #[derive(Clone)]
 struct Sealed {
     path: PathBuf,
@@ -241,7 +245,7 @@ fn no_room(error: io::Error) -> NotFetched {
     NotFetched::Passing(format!("it cannot be written to the disk: {error}"))
 }
 
-/// The engine has tried with a fresh login to the media servers by then.
+/// Converts a download error. The engine has tried with a fresh login to the media servers by then.
 fn not_fetched(error: anyhow::Error) -> NotFetched {
     if error
         .chain()
@@ -252,14 +256,14 @@ fn not_fetched(error: anyhow::Error) -> NotFetched {
     match error.http_status() {
         Some(401 | 403 | 404 | 410) => NotFetched::Gone,
         Some(status) => NotFetched::Passing(format!("WhatsApp's media servers answered {status}")),
-        // The engine's own words may hold the address.
+        // The engine's own text may contain the address.
         None => {
             NotFetched::Passing("WhatsApp's media servers did not hand it out whole".to_owned())
         }
     }
 }
 
-/// What a [`Sink`] says when it is full.
+/// Error of a full [`Sink`].
 #[derive(Debug, thiserror::Error)]
 #[error("the file is too large")]
 struct TooLarge;
@@ -268,7 +272,7 @@ fn is_too_large(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|inner| inner.is::<TooLarge>())
 }
 
-/// A file that is measured while it is written.
+/// A file that is measured and hashed while it is written.
 struct Sink {
     file: File,
     hash: Sha256,
@@ -298,7 +302,7 @@ impl Seek for Sink {
     }
 }
 
-/// The engine empties it before each try.
+/// The engine truncates it before each try.
 impl DownloadWriter for Sink {
     fn truncate(&mut self, length: u64) -> io::Result<()> {
         self.file.set_len(length)?;

@@ -1,4 +1,5 @@
-//! For the fuzzer: whatever comes in becomes an event that can be read back, or is nothing to tell; it never takes the program down.
+//! Fuzz targets: any input becomes an event that can be read back, or no event; none crashes the
+//! program.
 
 use jiff::Timestamp;
 use whatsapp_rust::types::message::MessageInfo;
@@ -10,7 +11,7 @@ use super::incoming::{Known, received};
 use crate::event::{Event, EventData};
 use crate::message::Message;
 
-/// Where it may come from: chat and sender.
+/// Possible origins: chat and sender.
 const CHATS: [(&str, &str); 4] = [
     (
         "375447034810@s.whatsapp.net",
@@ -24,12 +25,12 @@ const CHATS: [(&str, &str); 4] = [
     ),
 ];
 
-/// A part of what a phone tells of the time before.
+/// Reads a chunk of a phone's history sync.
 pub fn history(bytes: &[u8]) {
     super::past::fuzzing::history(bytes);
 }
 
-/// The first byte says where it comes from, the others are the protobuf.
+/// Reads a message. The first byte selects its origin, the others are the protobuf.
 pub fn incoming(bytes: &[u8]) {
     let Some((from, protobuf)) = bytes.split_first() else {
         return;

@@ -1,4 +1,4 @@
-//! The engine's words about groups as ours. Pure.
+//! Conversion of the engine's group data and updates. Pure.
 
 use jiff::Timestamp;
 use whatsapp_rust::GroupMetadata;
@@ -18,7 +18,7 @@ use crate::event::{
 };
 use crate::store::Timer;
 
-/// A group that was asked for, and its address.
+/// Converts the metadata of a group. Returns its address and the group.
 pub(super) fn group(found: &GroupMetadata, others: &Others) -> (String, Group) {
     let at = |seconds: u64| {
         i64::try_from(seconds)
@@ -60,7 +60,8 @@ const fn role(role: ParticipantType) -> Role {
     }
 }
 
-/// The addresses an update names, each with the other address of the same person where the update says it.
+/// Returns the addresses in an update, each with the same person's other address if the update has
+/// it.
 pub(super) fn named(update: &GroupUpdate) -> Vec<(Jid, Option<Jid>)> {
     let by = update
         .participant
@@ -102,7 +103,7 @@ fn created(raw: &Node) -> Option<GroupMetadata> {
         .map(Into::into)
 }
 
-/// What to tell of a change; `None` for those that have no shape here.
+/// Converts an update to its event; `None` for unsupported changes.
 pub(super) fn changed(session: &str, update: &GroupUpdate, others: &Others) -> Option<Happening> {
     let chat = update.group_jid.to_non_ad_string();
     let name = update.notify.as_deref();
@@ -144,7 +145,7 @@ pub(super) fn changed(session: &str, update: &GroupUpdate, others: &Others) -> O
         }
         action => news.updated(change(action)?),
     };
-    // The same notification may come again, and is known by its id.
+    // The same notification may come again, and is recognised by its id.
     let id = update
         .notification_id
         .as_ref()
@@ -167,7 +168,7 @@ fn change(action: &Action) -> Option<GroupChange> {
     })
 }
 
-/// What a group's timer was set to.
+/// Returns the timer that an event sets for a group.
 pub(super) fn timer(data: &EventData) -> Option<Timer> {
     let EventData::GroupUpdated(update) = data else {
         return None;
@@ -181,7 +182,7 @@ pub(super) fn timer(data: &EventData) -> Option<Timer> {
     })
 }
 
-/// What all events of a group say.
+/// Fields that all events of a group have.
 struct What<'a> {
     session: &'a str,
     chat: &'a str,

@@ -1,10 +1,10 @@
-//! When something last came in all the way: over the wire, opened, and taken over.
+//! Time of the last message that came in all the way: received, decrypted, and accepted.
 
 use std::time::Duration;
 
 use tokio::sync::watch;
 
-/// The moment, as uptime of the gateway's clock; `None` before the first.
+/// The time, as uptime of the gateway's clock; `None` before the first.
 #[derive(Default)]
 pub(super) struct Heard(watch::Sender<Option<Duration>>);
 
@@ -17,10 +17,10 @@ impl Heard {
         *self.0.borrow()
     }
 
-    /// Completes when something came in at this moment or later.
+    /// Completes when a message has come in at this time or later.
     pub async fn since(&self, moment: Duration) {
         let mut moments = self.0.subscribe();
-        // The sender is in our hands.
+        // This struct owns the sender, so waiting cannot fail.
         let _ = moments
             .wait_for(|last| last.is_some_and(|last| last >= moment))
             .await;

@@ -1,4 +1,4 @@
-//! The engine's HTTP (media, version), over one client for all sessions, with limits.
+//! HTTP client of the engine (media, version): one client for all sessions, with limits.
 
 use std::io::{self, Read};
 use std::time::Duration;
@@ -20,18 +20,19 @@ use crate::config::WhatsappAddress;
 use crate::lifecycle::Lifecycle;
 use crate::roots::trusting;
 
-/// From the first byte of the request to the last of the answer, where both are small.
+/// Limit from the first byte of the request to the last of the answer, if both are small.
 const DEADLINE: Duration = Duration::from_secs(120);
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
-/// How long nothing may come of an answer that streams. A large file takes as long as it takes.
+/// Longest silence in a streamed answer. The duration of a large file has no limit.
 const SILENCE: Duration = Duration::from_secs(30);
-/// The largest answer that is read into memory. Files are streamed.
+/// Largest answer read into memory, in bytes. Files are streamed.
 const MAX_ANSWER: usize = 128 * 1024 * 1024;
-/// What of an upload is in memory: pieces, and bytes of each.
+/// Buffer of an upload: the number of pieces in memory, and the bytes of each.
 const PIECES: usize = 4;
 const PIECE: usize = 64 * 1024;
 
-/// One `reqwest` client behind the engine's trait. What streams does so on a blocking thread of its own, as the engine wants it.
+/// One `reqwest` client behind the engine's trait. Streams run on blocking threads of their own, as
+/// the engine requires.
 pub(super) struct SharedClient {
     client: reqwest::Client,
     lifecycle: Lifecycle,
@@ -58,7 +59,7 @@ impl SharedClient {
         })
     }
 
-    /// The request without its body.
+    /// Builds the request without its body.
     fn call(&self, request: &HttpRequest) -> Result<reqwest::RequestBuilder> {
         let url = request.url.parse()?;
         may_dial(&url)?;
@@ -123,7 +124,7 @@ impl HttpClient for SharedClient {
             .call(&request)?
             .header(CONTENT_LENGTH, length)
             .body(body_stream);
-        // An answer that comes before everything was read drops the other end, which ends the reading.
+        // An answer before the end of the upload drops the receiver, which ends the reading.
         let exchange = join(answer(call), read_out(body, length, pieces));
         let (answer, ()) = Handle::try_current()?
             .block_on(self.lifecycle.unless_stopping(exchange))
@@ -132,7 +133,8 @@ impl HttpClient for SharedClient {
     }
 }
 
-/// Hands out what is read, as fast as it is taken. Reading blocks, on a thread that may be blocked.
+/// Sends the body in pieces, as fast as they are received. Reading blocks, on a thread that may
+/// block.
 async fn read_out(body: UploadBody, length: u64, pieces: mpsc::Sender<io::Result<Bytes>>) {
     let mut body = body.take(length);
     loop {
@@ -171,7 +173,7 @@ async fn read(response: reqwest::Response) -> Result<Vec<u8>> {
     Ok(body)
 }
 
-/// An answer's body, read on a blocking thread as it comes.
+/// Body of an answer, read on a blocking thread as it comes.
 struct Answer {
     response: reqwest::Response,
     rest: Bytes,

@@ -1,4 +1,5 @@
-//! Where messages come in. WhatsApp deletes a message only after [`Inbox::accept`] said that it is safe.
+//! Inbound messages: the engine's durability hook. WhatsApp deletes a message only after
+//! [`Inbox::accept`] has reported it safe.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,15 +25,16 @@ use crate::media::Remote;
 use crate::message::Message;
 use crate::store::{Life, Lifeline};
 
-/// Who takes messages over from WhatsApp.
+/// Receiver of WhatsApp's messages.
 #[async_trait]
 pub trait Inbox: Send + Sync + 'static {
-    /// Returns once these messages will not be lost by us, all of them or none. On an error WhatsApp keeps them and offers them again
-    /// after the next login; the same messages may come again after a success, too.
+    /// Saves these messages, all of them or none. Returns once the gateway cannot lose them. After
+    /// an error WhatsApp keeps them and offers them again after the next login; the same messages
+    /// may come again after a success, too.
     async fn accept(&self, session: &Life, incoming: Vec<Incoming>) -> Result<()>;
 }
 
-/// Something that came in as a message, in the gateway's words.
+/// A received message, converted to the gateway's event.
 #[derive(Debug, Clone)]
 pub struct Incoming {
     /// The same when WhatsApp delivers it again.
@@ -40,23 +42,23 @@ pub struct Incoming {
     /// The chat as callers know it, which may be another address than the one on the wire.
     pub chat: String,
     pub data: EventData,
-    /// Where its file is, if it has one.
+    /// Location of its file, if it has one.
     pub file: Option<Remote>,
 }
 
-/// Pauses between the tries to save something, before WhatsApp is left to keep it.
+/// Pauses between the tries to save messages, before they are left to WhatsApp.
 const PAUSES: [Duration; 3] = [
     Duration::from_millis(100),
     Duration::from_millis(400),
     Duration::from_secs(1),
 ];
-/// When WhatsApp is asked again for what could not be saved.
+/// Delay before WhatsApp is asked again for messages that could not be saved.
 const REOFFER: Duration = Duration::from_secs(15);
 
-/// How long a reconnect may take to begin.
+/// Longest time a reconnect may take to begin.
 const RECONNECT: Duration = Duration::from_secs(10);
 
-/// The engine's hook for one session.
+/// The engine's durability hook for one session.
 pub(super) struct Hook {
     session: Lifeline,
     inbox: Arc<dyn Inbox>,
@@ -67,7 +69,7 @@ pub(super) struct Hook {
     heard: Arc<Heard>,
     clock: Clock,
     tasks: Lifecycle,
-    /// Whether a reconnect is planned because something could not be taken over.
+    /// Whether a reconnect is planned because messages could not be saved.
     asking_again: Arc<AtomicBool>,
 }
 
@@ -97,12 +99,13 @@ impl Hook {
         }
     }
 
-    /// The same for a session that is told of the time before.
+    /// Sets the announcer, for a session that receives a history sync.
     pub fn announcing(self, announcer: Announcer) -> Self {
         Self { announcer, ..self }
     }
 
-    /// Tries a few times: a database that is busy for a moment is not worth a reconnect.
+    /// Passes messages to the inbox, with a few tries: a database that is busy for a moment is not
+    /// worth a reconnect.
     async fn take_over(&self, incoming: Vec<Incoming>) -> Result<()> {
         let life = self.session.life();
         for pause in PAUSES {
@@ -117,7 +120,8 @@ impl Hook {
         self.inbox.accept(&life, incoming).await
     }
 
-    /// What there is to tell of these messages.
+    /// Converts these messages to events. Saves history-sync notifications, LID pairs, timers and
+    /// votes on the way.
     async fn understood(&self, client: &Client, batch: &[InboundMessage]) -> Result<Vec<Incoming>> {
         self.announcer.note(batch).await?;
         let mut received = Vec::with_capacity(batch.len());
@@ -163,7 +167,7 @@ impl Hook {
         Ok(received)
     }
 
-    /// WhatsApp offers again what it was not told of only to a new connection. So one is made, after a while.
+    /// Plans a reconnect: WhatsApp offers unacknowledged messages again only to a new connection.
     fn ask_again_later(&self, client: Arc<Client>) {
         if self.asking_again.swap(true, Ordering::Relaxed) {
             return;
@@ -197,7 +201,7 @@ impl InboundDurabilityHook for Hook {
             self.heard.note(self.clock.uptime());
             return Ok(());
         }
-        // What came later must not be saved before what could not be saved.
+        // Later messages must not be saved before those that could not be saved.
         ensure!(
             !self.asking_again.load(Ordering::Relaxed),
             "WhatsApp will be asked again for what could not be saved"
@@ -214,7 +218,7 @@ impl InboundDurabilityHook for Hook {
     }
 }
 
-/// As the engine names it to its store.
+/// Returns the key by which the engine stores a message.
 fn key(message: &InboundMessage) -> MessageKey {
     let source = &message.info.source;
     MessageKey {
@@ -248,7 +252,7 @@ async fn known(client: &Client, message: &InboundMessage) -> Known {
     }
 }
 
-/// Adds the other address of those whom a message names, where it is known.
+/// Adds the other addresses of the people that a message names, where they are known.
 async fn complete(client: &Client, message: &mut Message) {
     let context = message
         .context
@@ -284,7 +288,7 @@ async fn complete(client: &Client, message: &mut Message) {
     }
 }
 
-/// Somebody's phone number when their LID is given, and the other way round.
+/// Returns the phone number of a LID, or the LID of a phone number, if it is known.
 pub(super) async fn other_address(client: &Client, person: &Jid) -> Option<Jid> {
     let known = client.get_lid_pn_entry(person).await.ok()??;
     Some(if person.is_lid() {

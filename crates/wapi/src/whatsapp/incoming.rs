@@ -1,4 +1,4 @@
-//! The engine's messages as ours. Pure.
+//! Conversion of the engine's messages to events. Pure.
 
 mod changes;
 pub(super) mod content;
@@ -25,16 +25,17 @@ use crate::store::Timer;
 use changes::{Change, What, change};
 use content::inner;
 
-/// What is known of the addresses of those who write.
+/// Known addresses of the people in a message.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Known {
-    /// The other one's other address, number or LID: the sender's, or, of what we wrote in a chat of two, the recipient's.
+    /// The other address (number or LID) of the sender or, for the account's own message in a
+    /// direct chat, of the recipient.
     pub other: Option<Jid>,
-    /// Our own.
+    /// The account's own.
     pub own: Vec<Jid>,
 }
 
-/// What to tell of a message; `None` when there is nothing to tell: votes, and the protocol talking to itself.
+/// Converts a message to its event; `None` for votes and for messages internal to the protocol.
 pub(super) fn received(
     session: &str,
     message: &wa::Message,
@@ -123,7 +124,7 @@ pub(super) fn received(
     })
 }
 
-/// What a post in a newsletter says now.
+/// Converts an edited newsletter post to its event.
 pub(super) fn edited_post(
     session: &str,
     message: &wa::Message,
@@ -145,13 +146,14 @@ pub(super) fn edited_post(
     })
 }
 
-/// What a message says of its chat's timer, be it that it disappears itself, and every address the chat has.
+/// Returns the timer of a message's chat, as set by it or carried by a disappearing message, and
+/// every address of the chat.
 pub(super) fn timer(
     message: &wa::Message,
     info: &MessageInfo,
     known: &Known,
 ) -> Option<(Vec<String>, Timer)> {
-    // A status has one of its own.
+    // A status has a timer of its own.
     if info.source.chat.is_status_broadcast() {
         return None;
     }
@@ -190,7 +192,7 @@ pub(super) fn timer(
     Some((chats, timer))
 }
 
-/// A message of which nobody knows yet what it says.
+/// Returns the event of a message that nobody has decrypted yet.
 pub(super) fn unread(session: &str, info: &MessageInfo, known: &Known) -> Unread {
     Unread {
         session: session.to_owned(),
@@ -204,7 +206,7 @@ pub(super) fn unread(session: &str, info: &MessageInfo, known: &Known) -> Unread
     }
 }
 
-/// What is done to an earlier message.
+/// Returns the event of a change to an earlier message, without the change.
 pub(super) fn changed(
     session: &str,
     info: &MessageInfo,
@@ -253,7 +255,7 @@ fn author(info: &MessageInfo, known: &Known) -> Person {
     from.called(names)
 }
 
-/// Where to answer.
+/// Returns the public id of the chat, the address to answer to.
 pub(super) fn chat(info: &MessageInfo, known: &Known) -> String {
     let source = &info.source;
     let is_shared =
@@ -273,10 +275,10 @@ fn timestamp(info: &MessageInfo) -> Timestamp {
     Timestamp::from_second(info.timestamp.timestamp()).unwrap_or_default()
 }
 
-/// Which device of a sender it came from makes no difference.
+/// Returns the key of a message, the same for all devices of its sender.
 pub(super) fn key(info: &MessageInfo) -> MessageKey {
     let MessageSource { chat, sender, .. } = &info.source;
-    // Whoever posts in a newsletter is not always named.
+    // Newsletters do not always name the author of a post.
     let sender = if chat.is_newsletter() { chat } else { sender };
     MessageKey {
         chat: chat.to_non_ad_string(),
@@ -285,7 +287,7 @@ pub(super) fn key(info: &MessageInfo) -> MessageKey {
     }
 }
 
-/// Named by their phone number where it is known: that is how callers know people.
+/// Returns a person with the phone number as id if it is known: callers know people by it.
 pub(super) fn person(sender: &Jid, other: Option<&Jid>, push_name: &str) -> Person {
     let either = |wanted: fn(&Jid) -> bool| {
         [Some(sender), other]

@@ -1,5 +1,5 @@
-//! Makes events of messages that were opened once and that nobody delivered again: the program ended before it could, and then the
-//! device was logged out, say.
+//! Recovery of messages that were decrypted once and not delivered again: for example, the program
+//! ended before it could save them, and then the device was logged out.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,14 +14,15 @@ use whatsapp_rust::{Jid, waproto};
 use super::{Inbox, Incoming, Whatsapp, incoming};
 use crate::store::Pending;
 
-/// WhatsApp delivers again what it was not told of, and then with the sender's name and the right time; so it goes first.
+/// Age at which messages are recovered. WhatsApp delivers unacknowledged messages again, and then
+/// with the sender's name and the right time; so it goes first.
 const WAIT_FOR_WHATSAPP: SignedDuration = SignedDuration::from_mins(10);
 const LOOK_EVERY: Duration = Duration::from_secs(300);
-/// Messages taken up at a time.
+/// Number of messages recovered at a time.
 const AT_ONCE: usize = 100;
 
 impl Whatsapp {
-    /// Looks now and every few minutes until the program ends.
+    /// Recovers messages now and every few minutes, until the program ends.
     pub fn start_recovering(&self, inbox: Arc<dyn Inbox>) {
         let whatsapp = self.clone();
         self.lifecycle.spawn(async move {
@@ -68,7 +69,7 @@ impl Whatsapp {
     }
 }
 
-/// `None` when there is nothing to tell.
+/// Converts a message to its event; `None` if it has none.
 fn event(pending: &Pending) -> Result<Option<Incoming>> {
     let Pending {
         session,
@@ -85,7 +86,7 @@ fn event(pending: &Pending) -> Result<Option<Incoming>> {
     info.source.chat = address(&key.chat)?;
     info.source.sender = address(&key.sender)?;
     info.source.is_group = info.source.chat.is_group();
-    // In a chat of two, what the other did not write we did.
+    // In a direct chat, messages that the peer did not write are the account's own.
     info.source.is_from_me =
         !info.source.is_group && !info.source.chat.is_same_user_as(&info.source.sender);
     info.timestamp =

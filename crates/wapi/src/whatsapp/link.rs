@@ -1,4 +1,5 @@
-//! One linked device's connection to WhatsApp, from dialling to its end. A link that ended is replaced, never revived.
+//! Link: one linked device's connection to WhatsApp, from dialling to its end. An ended link is
+//! replaced, never revived.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -28,9 +29,10 @@ use crate::lifecycle::Lifecycle;
 use crate::message::ChatId;
 use crate::store::{Life, Lifeline};
 
-/// How long the engine may take to say goodbye. It can hang in a write to a dead socket.
+/// Time for the engine to disconnect. It can hang in a write to a dead socket.
 const GOODBYE: Duration = Duration::from_secs(10);
-/// How long its tasks may take to notice. Some wait for the client to be dropped and would never; by then everything is on disk.
+/// Time for the engine's tasks to end. Some wait for the client to be dropped and would never; by
+/// then everything is on the disk.
 const TASKS_END: Duration = Duration::from_millis(200);
 
 /// A handle on the engine's client for one session.
@@ -45,27 +47,28 @@ pub struct Link {
     pub(super) session: String,
     lifeline: Lifeline,
     pub(super) ringing: Ringing,
-    /// Held while a pairing code is asked for.
+    /// Held during a request for a pairing code.
     asking_code: tokio::sync::Mutex<()>,
     pub(super) followed: Arc<Followed>,
     pub(super) posts: Arc<Posts>,
     pub(super) overdue: Option<Overdue>,
-    /// Numbers that were asked for and that WhatsApp knows under another form.
+    /// Numbers that were looked up and that WhatsApp knows in another form.
     pub(super) other_numbers: Mutex<HashMap<String, String>>,
-    /// Until when, by the clock's uptime, WhatsApp is asked of no number before its message is accepted.
+    /// Uptime of the clock until which numbers are not looked up before their messages are
+    /// accepted.
     pub(super) unasked_until: Mutex<Duration>,
-    /// Done when WhatsApp has said, once, what its clients do otherwise than by default.
+    /// Set once WhatsApp has sent its feature switches.
     pub(super) switches: OnceCell<()>,
-    /// Whether edits are sealed, once that is known.
+    /// Whether edits are encrypted, once that is known.
     pub(super) edits_are_sealed: OnceCell<bool>,
-    /// People whom Signal sessions were made with ahead of a message to many.
+    /// People with Signal sessions made ahead of a message to many.
     pub(super) met: Mutex<HashSet<Jid>>,
-    /// Stanzas are shown as they come in: what is asked for again is seen nowhere else.
+    /// Makes the engine forward raw stanzas: retry requests are seen nowhere else.
     _stanzas: RawNodeLease,
     _subscriptions: [Subscription; 2],
 }
 
-/// The round trip of a connection check did not come back.
+/// Failure of a round trip to WhatsApp.
 #[derive(Debug, thiserror::Error)]
 pub enum NoAnswer {
     #[error("it is not connected")]
@@ -74,7 +77,7 @@ pub enum NoAnswer {
     Silence(Duration),
 }
 
-/// WhatsApp did not do what was asked for.
+/// Failure to delete a message for the account alone.
 #[derive(Debug, thiserror::Error)]
 pub enum NotDone {
     #[error("WhatsApp did not take it")]
@@ -83,7 +86,7 @@ pub enum NotDone {
     Silence(Duration),
 }
 
-/// There is no pairing code.
+/// Failure of a request for a pairing code.
 #[derive(Debug, thiserror::Error)]
 pub enum NoCode {
     #[error("WhatsApp gave no code: {0}")]
@@ -138,19 +141,19 @@ impl Link {
         }
     }
 
-    /// The same with the calls that ring there.
+    /// Sets the ringing calls of the session.
     pub(super) fn with_calls(mut self, ringing: Ringing) -> Self {
         self.ringing = ringing;
         self
     }
 
-    /// The same, watching what leaves.
+    /// Sets the watch over sent messages.
     pub(super) fn watching(mut self, overdue: Overdue) -> Self {
         self.overdue = Some(overdue);
         self
     }
 
-    /// Whose life the device lives; `None` before pairing.
+    /// Returns the life that the device belongs to; `None` before pairing.
     pub fn life(&self) -> Option<Life> {
         let known = self.lifeline.known();
         known.or_else(|| Some(self.lifeline.linked(&self.account()?.phone).clone()))
@@ -165,7 +168,7 @@ impl Link {
         });
     }
 
-    /// `None` before pairing.
+    /// Returns the linked account; `None` before pairing.
     pub fn account(&self) -> Option<Account> {
         let device = self.saved.get_device_snapshot();
         let phone = device.pn.as_ref()?.user_base().to_owned();
@@ -174,7 +177,7 @@ impl Link {
         Some(Account { phone, lid, name })
     }
 
-    /// The LID of a number, or the number of a LID, where it is known.
+    /// Returns the LID of a number, or the number of a LID, if it is known.
     pub async fn other_address(&self, chat: &ChatId) -> Option<String> {
         let jid = outgoing::jid(chat);
         let known = self.client.get_lid_pn_entry(&jid).await.ok()??;
@@ -186,18 +189,21 @@ impl Link {
         Some(other.to_string())
     }
 
-    /// Writes what the link knows of itself to its file now, and syncs it. Called when something must not be lost: the pairing.
+    /// Writes the link's own state to its file now, and syncs it. Called for state that must not be
+    /// lost: the pairing.
     pub async fn save(&self) -> anyhow::Result<()> {
         self.saved.flush().await?;
         Ok(self.synced.sync().await?)
     }
 
-    /// The phone gets no notifications while a linked device says that it is looking, as the engine does at most logins.
+    /// Shows the account as unavailable. The phone gets no notifications while a linked device
+    /// shows as available, as the engine does at most logins.
     pub fn look_away(&self) {
         self.looks(PresenceStatus::Unavailable);
     }
 
-    /// What the engine does not do at a login that reads the account's app state.
+    /// Shows the account as available, which the engine does not do at a login that reads the
+    /// account's app state.
     pub fn look_there(&self) {
         self.looks(PresenceStatus::Available);
     }
@@ -213,7 +219,7 @@ impl Link {
         });
     }
 
-    /// A round trip on the wire; the time it took.
+    /// Makes a round trip on the wire. Returns its duration.
     pub async fn ping(&self, limit: Duration) -> Result<Duration, NoAnswer> {
         if !self.client.is_logged_in() {
             return Err(NoAnswer::NotConnected);
@@ -233,13 +239,15 @@ impl Link {
         }
     }
 
-    /// How long ago something last came in all the way: over the wire, opened, and taken over.
+    /// Returns the time since a message last came in all the way: received, decrypted, and
+    /// accepted.
     pub fn heard_ago(&self) -> Option<Duration> {
         Some(self.clock.uptime().saturating_sub(self.heard.last()?))
     }
 
-    /// Asks the account's phone for something, so that something comes in, and waits until it does; the time it took. It is a request
-    /// that linked devices make by themselves when they could not read a message, here for one that does not exist. Nobody sees it.
+    /// Asks the account's phone for a message, waits until one comes in, and returns the time it
+    /// took. Linked devices make such requests by themselves when they could not read a message;
+    /// this one is for a message that does not exist. No person sees it.
     pub async fn ask_phone(&self, limit: Duration) -> Result<Duration, NoAnswer> {
         let own = self
             .saved
@@ -274,16 +282,17 @@ impl Link {
         }
     }
 
-    /// Ends the link from outside: it does not do what it should.
+    /// Ends the link from outside, since it does not work as it should.
     pub fn give_up(&self, reason: &str) {
         self.reports.send(Signal::Stuck {
             reason: reason.to_owned(),
         });
     }
 
-    /// Drops a connection that may be dead and dials at once. An engine that cannot even do that is given up.
+    /// Drops a connection that may be dead and dials at once. Gives up on an engine that cannot
+    /// even do that.
     pub async fn redial(&self) {
-        // It may hang in a write to the very socket we are giving up on.
+        // It may hang in a write to the very socket that is given up.
         if self
             .clock
             .timeout(GOODBYE, self.client.reconnect_immediately())
@@ -294,7 +303,8 @@ impl Link {
         }
     }
 
-    /// Takes this device off the account's list, and so ends the link: [`Signal::LoggedOut`] follows, even where no answer came.
+    /// Removes this device from the account's list, and so ends the link: [`Signal::LoggedOut`]
+    /// follows, even if the answer got lost.
     pub async fn log_out(&self, limit: Duration) -> Result<(), NoAnswer> {
         let device = self
             .saved
@@ -318,8 +328,8 @@ impl Link {
         }
     }
 
-    /// Asks WhatsApp for a code that the owner of `phone` (digits) types instead of scanning; it shows up on that phone, too. It replaces
-    /// the one before, which opens nothing any more.
+    /// Asks WhatsApp for a code that the owner of `phone` (digits) types instead of scanning; that
+    /// phone shows a prompt, too. The code replaces the previous one, which becomes invalid.
     pub async fn pairing_code(&self, phone: &str, limit: Duration) -> Result<String, NoCode> {
         let _alone = self.asking_code.lock().await;
         // The engine gives no second code while the first could still be typed.
@@ -339,7 +349,8 @@ impl Link {
         }
     }
 
-    /// Tells the account's devices to delete a message from themselves. `author`: who wrote it; `None`: the account itself.
+    /// Deletes a message on all of the account's devices, for the account alone. `author`: the
+    /// message's author, or `None` for the account itself.
     pub async fn delete_for_me(
         &self,
         chat: &ChatId,
@@ -352,7 +363,7 @@ impl Link {
             outgoing::jid(chat),
             author.and_then(|author| author.parse::<Jid>().ok()),
         );
-        // In a chat of two, who did not write it themselves was the other.
+        // In a direct chat, the author of all other messages is the peer.
         let (participant, from_me) = (author.as_ref().filter(|_| is_group), author.is_none());
         let actions = self.client.chat_actions();
         let deleting = actions.delete_message_for_me(&chat, participant, id, from_me, true, None);
@@ -366,7 +377,7 @@ impl Link {
         }
     }
 
-    /// Whether it is this very account.
+    /// Returns whether an address is this account's number.
     pub(super) fn is_ours(&self, jid: &Jid) -> bool {
         self.saved
             .get_device_snapshot()
@@ -375,7 +386,8 @@ impl Link {
             .is_some_and(|own| own.user_base() == jid.user_base())
     }
 
-    /// Says goodbye and waits for the engine's tasks to end, or ends them. The saved state is on disk afterwards.
+    /// Disconnects, and waits for the engine's tasks to end or aborts them. The saved state is on
+    /// the disk afterwards, or a warning is logged.
     pub async fn close(&self) {
         if self
             .clock
@@ -396,7 +408,8 @@ impl Link {
 }
 
 impl Drop for Link {
-    /// Whoever drops a link without closing it did not get that far. Its tasks would keep the connection up beside the next one.
+    /// Ends the tasks of a link that was dropped before it was closed; they would keep its
+    /// connection up beside the next one.
     fn drop(&mut self) {
         self.tasks.abort();
     }

@@ -1,5 +1,6 @@
-//! What the account's phone says when WhatsApp moves the account to LIDs: which number and which LID are one person. The engine learns
-//! it, too; here it is so that those who were told of by one address get the other.
+//! Pairs of number and LID that the account's phone sends when WhatsApp moves the account to LIDs.
+//!
+//! The engine learns them, too; here they complete the people known by only one address.
 
 use whatsapp_rust::Jid;
 use whatsapp_rust::types::durability_hook::InboundMessage;
@@ -7,7 +8,8 @@ use whatsapp_rust::waproto::codec;
 
 use crate::store::{Life, Store};
 
-/// The addresses of everybody a message tells of: number and LID. Nobody but the own phone is believed.
+/// Returns the number and LID of each person in the message. Only the account's own phone is
+/// trusted.
 pub(super) fn pairs(message: &InboundMessage) -> Vec<[String; 2]> {
     let said = message
         .message
@@ -36,7 +38,7 @@ pub(super) fn pairs(message: &InboundMessage) -> Vec<[String; 2]> {
         .collect()
 }
 
-/// Notes it of those who were told of; `contact.updated` tells what is new.
+/// Merges the people known by either address; `contact.updated` events report the changes.
 pub(super) async fn learn(store: Store, session: Life, pairs: Vec<[String; 2]>) {
     for [number, lid] in pairs {
         if let Err(error) = store.unite(&session, &number, &lid).await {

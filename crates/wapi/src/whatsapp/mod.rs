@@ -1,4 +1,4 @@
-//! The only room that speaks to the engine: everything the rest of the gateway knows of WhatsApp goes through here.
+//! The WhatsApp adapter: the only module that uses the engine.
 
 mod asking;
 mod attached;
@@ -79,13 +79,14 @@ pub use sending::{Beside, NotHandedOver, NotPrepared, Prepared};
 pub use signals::{Signal, Signals};
 use troubles::Troubles;
 
-/// One-time keys made and uploaded at a time. The engine's default of 812 costs a new session a second of CPU and 100 KiB; running
-/// out of them is harmless, since WhatsApp then hands out the signed key alone.
+/// Number of one-time keys generated and uploaded at a time. The engine's default of 812 costs a
+/// new session a second of CPU time and 100 KiB. Running out of them is harmless, since WhatsApp
+/// then hands out the signed key alone.
 const ONE_TIME_KEYS: usize = 100;
-/// How often what a session changed in its own row is written, at the latest.
+/// Longest delay before changes to a session's own row are written.
 const SAVE_EVERY: Duration = Duration::from_secs(30);
 
-/// What all sessions share on their way to WhatsApp; cheap to clone.
+/// Resources that all sessions share on their way to WhatsApp; cheap to clone.
 #[derive(Clone)]
 pub struct Whatsapp {
     dialer: Arc<dyn TransportFactory>,
@@ -98,7 +99,7 @@ pub struct Whatsapp {
 }
 
 impl Whatsapp {
-    /// Prepares to talk to the WhatsApp at `address`; dials nothing yet.
+    /// Prepares connections to the WhatsApp at `address`; dials nothing yet.
     pub fn new(
         address: &WhatsappAddress,
         store: Store,
@@ -125,15 +126,17 @@ impl Whatsapp {
         })
     }
 
-    /// What is wrong, while sessions cannot save their keys.
+    /// Describes the problem while sessions cannot save their keys.
     pub fn trouble(&self) -> Option<String> {
         self.troubles.worst()
     }
 
-    /// Opens a session's saved state, or makes it, and prepares a link with it. Nothing is dialled before [`Link::start`].
+    /// Opens or creates a session's saved state and prepares a link with it. Nothing is dialled
+    /// before [`Link::start`].
     ///
-    /// The file is one of a session, or absent: see [`crate::store::session_file`]. Messages go to `inbox`, what becomes of ours to
-    /// `notes`, what the phone tells of the time before to `archive`, if it is wanted; all else comes out of the returned signals.
+    /// The file belongs to a session or is absent: see [`crate::store::session_file`]. Received
+    /// messages go to `inbox`, acknowledgements and receipts of sent ones to `notes`, the phone's
+    /// history sync to `archive`, if requested; all else comes out of the returned signals.
     pub async fn link(
         &self,
         session: Lifeline,
@@ -164,10 +167,10 @@ impl Whatsapp {
         let heard = Arc::<heard::Heard>::default();
         let clock = self.clock.clone();
         let synced = Arc::clone(backend.synced());
-        // What an earlier run did not sync, while the connection is made.
+        // Syncs the writes that an earlier run left unsynced, while the connection is made.
         let early = Arc::clone(&synced);
         tasks.spawn(async move {
-            // Whoever sends the first message tries again.
+            // The first send tries again.
             let _ = early.sync().await;
         });
         let kept = wire_gate::Kept {
@@ -268,8 +271,8 @@ impl Whatsapp {
     }
 }
 
-/// Smaller than the engine's own, for many sessions in one process. The cache of number ↔ LID pairs stays unbounded: the engine
-/// does not survive evictions from it.
+/// Returns cache sizes below the engine's own, for many sessions in one process. The cache of
+/// number ↔ LID pairs stays unbounded: the engine does not survive evictions from it.
 fn caches() -> CacheConfig {
     let hour = Some(Duration::from_secs(3600));
     CacheConfig {

@@ -1,4 +1,4 @@
-//! The engine's words about typing, presence and stars as ours. Pure.
+//! Conversion of typing, presence and star updates into events. Pure.
 
 use jiff::Timestamp;
 use whatsapp_rust::types::events::{ChatPresenceUpdate, PresenceUpdate, StarUpdate};
@@ -8,7 +8,7 @@ use whatsapp_rust::wacore_binary::JidExt;
 use super::observer::{Happening, Others};
 use crate::event::{ChatTyping, EventData, Presence, PresenceChanged, Starred, Typing};
 
-/// Somebody types.
+/// Converts a typing update: composing, recording or paused.
 pub(super) fn typing(session: &str, update: &ChatPresenceUpdate, others: &Others) -> Happening {
     let source = &update.source;
     let from = others.person(&source.sender, source.sender_alt.as_ref(), None);
@@ -35,7 +35,7 @@ pub(super) fn typing(session: &str, update: &ChatPresenceUpdate, others: &Others
     }
 }
 
-/// Somebody who is watched came or went.
+/// Converts the arrival or departure of a watched person.
 pub(super) fn presence(session: &str, update: &PresenceUpdate, others: &Others) -> Happening {
     let from = others.person(&update.from, None, None);
     let state = if update.unavailable {
@@ -60,7 +60,7 @@ pub(super) fn presence(session: &str, update: &PresenceUpdate, others: &Others) 
     }
 }
 
-/// The account starred a message on another device, or took the star away.
+/// Converts a star that the account set or removed on another device.
 pub(super) fn starred(session: &str, update: &StarUpdate, others: &Others) -> Happening {
     let jid = &update.chat_jid;
     let chat = if jid.is_group() {

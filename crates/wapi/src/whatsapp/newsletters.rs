@@ -1,4 +1,4 @@
-//! Newsletters: which there are, following them, and who may post.
+//! Newsletters: listing, following, and the right to post.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,10 +22,10 @@ use super::posts::Posts;
 use super::sending::NotHandedOver;
 use crate::event::{Newsletter, NewsletterRole};
 
-/// What links to newsletters begin with.
+/// Prefix of newsletter links.
 const LINKS: &str = "https://whatsapp.com/channel/";
 
-/// The newsletters a session follows, as far as is known.
+/// The newsletters that a session is known to follow.
 #[derive(Debug, Default)]
 pub(super) struct Followed(Mutex<HashMap<String, Newsletter>>);
 
@@ -61,12 +61,12 @@ impl Followed {
 }
 
 impl Link {
-    /// The newsletters the account follows or may post in, by address.
+    /// Returns the newsletters that the account follows or may post in, sorted by address.
     pub async fn newsletters(&self, limit: Duration) -> Result<Vec<Newsletter>, NotAnswered> {
         self.asked(limit, list(&self.client, &self.followed)).await
     }
 
-    /// One newsletter, followed or not.
+    /// Returns one newsletter, followed or not.
     pub async fn newsletter(&self, id: &str, limit: Duration) -> Result<Newsletter, NotAnswered> {
         let found = self.asked(limit, find(&self.client, &address(id))).await?;
         if found.role > NewsletterRole::Guest {
@@ -75,7 +75,7 @@ impl Link {
         Ok(found)
     }
 
-    /// Follows a newsletter, or no more. What is posted from now on is told.
+    /// Follows or unfollows a newsletter. Posts from now on become events.
     pub async fn follows(
         &self,
         id: &str,
@@ -110,7 +110,7 @@ impl Link {
         }
     }
 
-    /// Whether the account may post in a newsletter: WhatsApp is asked where that is not known.
+    /// Checks that the account may post in a newsletter; asks WhatsApp if that is not known.
     pub(super) async fn may_post(&self, id: &str, limit: Duration) -> Result<(), NotHandedOver> {
         if self
             .followed
@@ -129,12 +129,12 @@ impl Link {
     }
 }
 
-/// The part of an address before `@newsletter` as the whole.
+/// Completes the part before `@newsletter` to the whole address.
 pub(super) fn address(id: &str) -> String {
     Jid::newsletter(id).to_string()
 }
 
-/// All that the account follows; they are known from then on.
+/// Fetches all newsletters that the account follows, and remembers them.
 pub(super) async fn list(
     client: &Client,
     followed: &Followed,
@@ -150,7 +150,7 @@ pub(super) async fn list(
         "xwa2_newsletter_subscribed",
     )
     .await?;
-    // Half a list would be taken for all: what is not in it would be forgotten.
+    // An incomplete list must fail, or the newsletters missing from it would be forgotten.
     let all = found
         .as_array()
         .ok_or(NotAnswered::Failed)?
@@ -175,8 +175,8 @@ pub(super) async fn find(client: &Client, id: &str) -> Result<Newsletter, NotAns
     newsletter(&found).ok_or(NotAnswered::Failed)
 }
 
-/// A question whose answer may be a refusal. The engine's own form of it keeps no code of that, and its questions about newsletters lose
-/// the account's role, which WhatsApp writes in capitals.
+/// A query that keeps the error code of a refusal. The engine's own form drops the code, and its
+/// newsletter queries lose the account's role, which WhatsApp writes in capitals.
 struct Question(MexQuerySpec);
 
 impl IqSpec for Question {
@@ -207,7 +207,7 @@ async fn ask(
     const NOT_THERE: u16 = 404;
     let question =
         Question(MexQuerySpec::new(document, variables).map_err(|_| NotAnswered::Failed)?);
-    // Boxed, since the engine's own futures are nested so deeply that the compiler gives up on what contains them.
+    // Boxed: the engine's futures are nested too deeply for the compiler.
     let answer = Box::pin(client.execute(question)).await?;
     if let Some(refusal) = answer.fatal_error() {
         let code = refusal
@@ -230,7 +230,7 @@ impl From<NewsletterError> for NotAnswered {
     }
 }
 
-/// WhatsApp's words as ours; numbers come as texts.
+/// Converts WhatsApp's JSON, in which numbers come as strings.
 fn newsletter(found: &Value) -> Option<Newsletter> {
     let about = &found["thread_metadata"];
     let text = |value: &Value| {
@@ -268,7 +268,7 @@ fn role(word: &str) -> NewsletterRole {
     }
 }
 
-/// What a link knows of newsletters, and who listens to them.
+/// The newsletters that a link knows, and the reader of their posts.
 pub(super) type Reading = (Arc<Followed>, Arc<Posts>);
 
 #[cfg(test)]

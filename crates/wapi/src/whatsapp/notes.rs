@@ -1,4 +1,4 @@
-//! What WhatsApp and the recipients say about messages we sent, in the gateway's words.
+//! Acknowledgements and receipts of sent messages.
 
 use std::sync::Arc;
 
@@ -17,18 +17,20 @@ use super::signals::{Reports, Signal};
 use crate::event::Person;
 use crate::store::ReceiptKind;
 
-/// Something about messages that were sent.
+/// An acknowledgement or a receipt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Note {
-    /// WhatsApp's own word on a message. The engine is done when it has written to the socket; this comes later.
+    /// WhatsApp's acknowledgement. The engine's send ends with the write to the socket; this comes
+    /// later.
     Ack {
         id: String,
-        /// WhatsApp's code, when it did not take the message.
+        /// WhatsApp's error code, if it refused the message.
         refused: Option<String>,
-        /// When it said so, if it said when.
+        /// Time of the acknowledgement, if given.
         at: Option<Timestamp>,
     },
-    /// The word of a recipient's phone. `is_one_of_many`: others may say the same of these messages.
+    /// A receipt from a recipient's phone. `is_one_of_many`: others may send the same for these
+    /// messages.
     Receipt {
         ids: Vec<String>,
         from: Person,
@@ -38,8 +40,8 @@ pub enum Note {
     },
 }
 
-/// Writes down what the engine reports. Unbounded because the engine's callbacks must not block; whoever reads decides what to
-/// drop.
+/// Queues the engine's acknowledgements and receipts. Unbounded, because the engine's callbacks
+/// must not block; the reader decides which to drop.
 pub(super) struct NoteTaker {
     notes: mpsc::UnboundedSender<Note>,
     reports: Reports,
@@ -59,7 +61,7 @@ impl NoteTaker {
         }
     }
 
-    /// Our own other devices tell us what they have read, too.
+    /// Returns whether the address is the account's own: its other devices send read receipts, too.
     fn is_ours(&self, jid: &Jid) -> bool {
         let device = self.saved.get_device_snapshot();
         [&device.pn, &device.lid]
@@ -77,7 +79,7 @@ impl EventHandler for NoteTaker {
             Event::Receipt(said)
                 if matches!(said.r#type, ReceiptType::Read | ReceiptType::ReadSelf) =>
             {
-                // In a chat of two WhatsApp says who the other is, and the engine does not.
+                // In a one-to-one chat, WhatsApp names the other person, and the engine does not.
                 let ids = said.message_ids.iter().map(ToString::to_string).collect();
                 return self.reports.send(Signal::ReadElsewhere { ids });
             }
@@ -94,7 +96,8 @@ impl EventHandler for NoteTaker {
     }
 }
 
-/// Servers leave the class out at times, so only what is surely about something else is passed over.
+/// Converts an acknowledgement. Servers sometimes omit the class, so only acknowledgements that
+/// surely belong to other stanzas are skipped.
 fn ack(ack: &ServerAck) -> Option<Note> {
     if matches!(
         ack.class.as_deref(),

@@ -1,4 +1,4 @@
-//! Which numbers are on WhatsApp, and by which of their forms it knows them.
+//! Phone numbers: their registration with WhatsApp, and the form in which it knows them.
 
 use std::collections::HashMap;
 use std::sync::{MutexGuard, PoisonError};
@@ -10,12 +10,13 @@ use super::asking::{NotAnswered, unsaid};
 use super::link::Link;
 use crate::message::ChatId;
 
-/// A number, and what WhatsApp says of it.
+/// A phone number and its registration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Number {
-    /// As it was asked for: international, digits only.
+    /// The requested number: international, digits only.
     pub asked: String,
-    /// The one that WhatsApp knows. It is another where a country has two ways to write one, such as Brazil, Mexico and Argentina.
+    /// The number that WhatsApp knows. It differs where a country writes a number in two ways, such
+    /// as Brazil, Mexico and Argentina.
     pub phone: String,
     pub exists: bool,
     /// `…@lid`
@@ -23,7 +24,7 @@ pub struct Number {
 }
 
 impl Link {
-    /// Which of these numbers are on WhatsApp.
+    /// Checks which of these numbers are on WhatsApp.
     pub async fn check_numbers(
         &self,
         numbers: &[String],
@@ -38,8 +39,9 @@ impl Link {
         let found = self.client.contacts().is_on_whatsapp(&jids).await?;
         let mut own: Vec<_> = found.iter().filter_map(|it| number(it, None)).collect();
         own.retain(|number| numbers.contains(&number.asked));
-        // Which question an answer is to is not said where it names another number, which may have been asked for as well. So whoever has
-        // no answer of their own is asked for alone.
+        // An answer with another number does not say which request it is for, and that number may
+        // have been requested as well. So numbers without an answer of their own are requested
+        // alone.
         for asked in numbers {
             if own.iter().any(|number| number.asked == *asked) {
                 continue;
@@ -54,8 +56,9 @@ impl Link {
         Ok(own)
     }
 
-    /// Whom a chat is with: the number that WhatsApp answers with where a number has two forms. Asked for numbers whose LID is not known,
-    /// which the answer changes, and once for each.
+    /// Returns the registration of a chat's number: the form that WhatsApp answers with, where a
+    /// number has two. Asks only for numbers without a known LID, and once for each, since the
+    /// answer gives the LID.
     pub async fn registered(&self, chat: &ChatId) -> Registered {
         let ChatId::Phone(phone) = chat else {
             return Registered::AsAsked;
@@ -70,7 +73,7 @@ impl Link {
         self.said_of(phone).await.unwrap_or(Registered::Unsaid)
     }
 
-    /// What WhatsApp answers when it is asked for a number.
+    /// Asks WhatsApp for one number.
     pub(super) async fn said_of(&self, phone: &str) -> Result<Registered, ContactError> {
         let found = self
             .client
@@ -92,7 +95,7 @@ impl Link {
         )
     }
 
-    /// A chat by the number that WhatsApp knows whoever it is with by; in doubt the one that is asked for.
+    /// Returns a chat with the number that WhatsApp knows, or in doubt the chat itself.
     pub async fn known_as(&self, chat: &ChatId, limit: Duration) -> ChatId {
         match self.registered_within(chat, limit).await {
             Registered::As(number) => ChatId::Phone(number),
@@ -100,7 +103,8 @@ impl Link {
         }
     }
 
-    /// The same within a limit. After a silence nobody is asked of for a while, since messages must be accepted all the same.
+    /// Like [`Self::registered`], within a limit. After a timeout WhatsApp is not asked for a
+    /// while, since messages must be accepted all the same.
     pub async fn registered_within(&self, chat: &ChatId, limit: Duration) -> Registered {
         if self.clock.uptime() < *self.unasked_until() {
             return Registered::Unsaid;
@@ -112,7 +116,7 @@ impl Link {
         })
     }
 
-    /// Learns in one question what [`Self::registered`] would ask of each of these numbers.
+    /// Learns with one request the answers that [`Self::registered`] would request one by one.
     pub async fn meet(&self, numbers: &[String], limit: Duration) {
         let mut new = Vec::new();
         for number in numbers {
@@ -125,7 +129,7 @@ impl Link {
                 new.push(number.clone());
             }
         }
-        // Of one alone is asked in its turn.
+        // A single number is requested in its turn.
         if new.len() < 2 || self.clock.uptime() < *self.unasked_until() {
             return;
         }
@@ -149,7 +153,7 @@ impl Link {
         known.insert(asked, number);
     }
 
-    /// The form of a number that WhatsApp knows, where it has said that the number is another one.
+    /// Returns the form of a number that WhatsApp knows, where WhatsApp has given another one.
     pub(super) fn other_number(&self, phone: &str) -> Option<String> {
         self.other_numbers().get(phone).cloned()
     }
@@ -167,26 +171,26 @@ impl Link {
     }
 }
 
-/// What WhatsApp says of the number of a chat.
+/// Registration of a chat's number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Registered {
     AsAsked,
-    /// Under this number, which is another form of the one that was asked for.
+    /// Under this number, another form of the requested one.
     As(String),
-    /// Nobody has it.
+    /// Not on WhatsApp.
     Nobody,
-    /// It did not say.
+    /// WhatsApp did not say.
     Unsaid,
 }
 
-/// How long WhatsApp is not asked after it did not answer.
+/// Time without requests after WhatsApp did not answer one.
 const UNASKED: Duration = Duration::from_secs(60);
-/// Numbers that are remembered to be another form of one; when there are more, all are asked for again.
+/// Most numbers remembered with another form; beyond that, all are requested again.
 const OTHER_NUMBERS: usize = 1_000;
 
-/// What an answer says. `asked`: what it was asked, if that is known.
+/// Converts an answer. `asked`: the requested number, if known.
 fn number(it: &IsOnWhatsAppResult, asked: Option<&str>) -> Option<Number> {
-    // WhatsApp answers by LID where it has moved the account.
+    // WhatsApp answers with a LID where it has moved the account.
     let (phone, lid) = match it.jid.is_lid() {
         true => (it.pn_jid.as_ref()?, Some(&it.jid)),
         false => (&it.jid, it.lid.as_ref()),

@@ -1,5 +1,5 @@
-//! What happens around messages, seen on the engine's event bus: changes of groups, typing, presence, calls. All of it comes at most
-//! once.
+//! Chat events from the engine's event bus: group and chat-list changes, typing, presence, calls.
+//! Each comes at most once.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,20 +16,20 @@ use crate::event::{EventData, Names, Person};
 use crate::lifecycle::Lifecycle;
 use crate::store::{Lifeline, Store};
 
-/// Events that may wait to be looked at. More of them are let go: they come at most once anyhow.
+/// Events that may wait for processing. Further ones are dropped: they come at most once anyway.
 const MOST: usize = 1_024;
 
-/// Something that happened in a chat, or to a person.
+/// An event in a chat or about a person, other than a message.
 #[derive(Debug, Clone)]
 pub struct Happening {
-    /// The chat as callers know it; events of one chat are told in order.
+    /// The chat's public id; events of one chat are emitted in order.
     pub chat: String,
-    /// The same when WhatsApp tells it again, where it can.
+    /// The same for each repetition by WhatsApp, where it can be.
     pub id: Option<String>,
     pub data: EventData,
 }
 
-/// Takes down what the engine's callbacks say, which must not block.
+/// Queues the engine's events, since its callbacks must not block.
 pub(super) struct Observer(mpsc::Sender<Arc<Event>>);
 
 impl EventHandler for Observer {
@@ -60,7 +60,7 @@ impl EventHandler for Observer {
     }
 }
 
-/// Follows the engine's events until the link ends, and reports what they mean.
+/// Converts and reports the engine's events until the link ends.
 pub(super) fn watch(
     session: &Lifeline,
     client: &Arc<Client>,
@@ -176,7 +176,7 @@ async fn told(
 pub(super) struct Others(HashMap<String, Jid>);
 
 impl Others {
-    /// Looks up what is not said beside an address.
+    /// Looks up the other addresses that are not given.
     pub async fn of(client: &Client, named: Vec<(Jid, Option<Jid>)>) -> Self {
         let mut others = HashMap::new();
         for (jid, other) in named {
@@ -200,12 +200,12 @@ impl Others {
         Self(others)
     }
 
-    /// Somebody's other address, where it is known.
+    /// Returns a person's other address, if known.
     pub fn other(&self, jid: &Jid) -> Option<Jid> {
         self.0.get(jid.user_base()).cloned()
     }
 
-    /// A person with everything that is known; what was said of them at the moment goes first.
+    /// Returns a person with all known addresses. The arguments take precedence.
     pub fn person(&self, jid: &Jid, other: Option<&Jid>, name: Option<&str>) -> Person {
         let other = other.or_else(|| self.0.get(jid.user_base()));
         incoming::person(jid, other, name.unwrap_or_default())

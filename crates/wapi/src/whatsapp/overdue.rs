@@ -1,7 +1,9 @@
-//! Messages that left and did not arrive though WhatsApp took them: they are sent again, under their own id and with a fresh session.
+//! Resending of messages that WhatsApp took but a device did not receive, under their own id and
+//! with a fresh session.
 //!
-//! A message is missed when a recipient's device asked for it again and never had it, or when that device has what was sent to the chat
-//! after it. Whoever has it all the same passes it over, and says once more that it is there.
+//! A message is missing if a recipient's device has requested it again and never confirmed it, or
+//! has confirmed a later message of the chat. A device that has it all the same ignores the copy,
+//! and confirms it once more.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -19,15 +21,15 @@ use crate::clock::Clock;
 use crate::lifecycle::Lifecycle;
 use crate::store::{Lifeline, Store};
 
-/// How long a message may be missing before it is sent again; then twice as long, and so on.
+/// How long a message may be missing before it is sent again; the wait doubles with each try.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How often. A device counts, too, and does not take more than this.
+/// Most tries. Devices count, too, and do not accept more than this.
 const TRIES: u8 = 3;
-/// Messages remembered of a chat, and chats.
+/// Messages remembered per chat, and chats.
 const OF_A_CHAT: usize = 64;
 const CHATS: usize = 1_000;
 
-/// Watches what left over one client.
+/// Tracks the messages that leave over one client.
 #[derive(Clone)]
 pub(super) struct Overdue(Arc<Watch>);
 
@@ -40,17 +42,17 @@ struct Watch {
     books: Mutex<Books>,
 }
 
-/// A message that a device has not got.
+/// A message that a device has not received.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Missing {
     id: String,
-    /// In a group, others may have it.
+    /// The member without it, in a group: others may have it.
     member: Option<String>,
 }
 
 #[derive(Default)]
 struct Books {
-    /// What left for chats of two and was not confirmed, the oldest first.
+    /// Unconfirmed messages of each one-to-one chat, the oldest first.
     left: HashMap<String, VecDeque<String>>,
     chats: HashMap<String, String>,
     missing: HashMap<Missing, u8>,
@@ -74,7 +76,7 @@ impl Books {
         }
     }
 
-    /// Whatever it is, nobody waits for it; what of its chat left before it.
+    /// Stops tracking a message; returns those of its chat that left before it.
     fn forget(&mut self, id: &str) -> Vec<String> {
         let Some(chat) = self.chats.remove(id) else {
             return Vec::new();
@@ -94,13 +96,14 @@ impl Books {
         before
     }
 
-    /// It is missing nowhere, since nobody was to have it.
+    /// Drops a message that no device can miss, since none was to receive it.
     fn stayed(&mut self, id: &str) {
         self.forget(id);
         self.missing.retain(|missing, _| missing.id != id);
     }
 
-    /// A device has it. Those before it are missing from now on, unless they were before.
+    /// Records that a device has the message. Returns the messages before it that are missing from
+    /// now on, without those that already were.
     fn arrived(&mut self, id: &str, member: Option<&str>) -> Vec<Missing> {
         self.missing.remove(&Missing {
             id: id.to_owned(),
@@ -114,7 +117,7 @@ impl Books {
             .collect()
     }
 
-    /// Notes that it is missing; whether that was not known.
+    /// Records that the message is missing; returns whether that is new.
     fn is_new(&mut self, missing: &Missing) -> bool {
         let is_new = !self.missing.contains_key(missing);
         if is_new {
@@ -123,7 +126,8 @@ impl Books {
         is_new
     }
 
-    /// The number of the next try; `None` when it has arrived, or was tried often enough.
+    /// Returns the number of the next try; `None` if the message has arrived or has used up its
+    /// tries.
     fn try_again(&mut self, missing: &Missing) -> Option<u8> {
         let tries = self.missing.get_mut(missing)?;
         *tries += 1;
@@ -154,12 +158,13 @@ impl Overdue {
         }))
     }
 
-    /// A message leaves for a chat of two.
+    /// Records a message that leaves for a one-to-one chat.
     pub fn leaves(&self, chat: &str, id: &str) {
         self.0.books().left(chat, id);
     }
 
-    /// It did not get that far, or WhatsApp refused it; it is sent again as a new one, or never.
+    /// Records that a message did not leave, or that WhatsApp refused it; it is sent again as a new
+    /// one, or never.
     pub fn stayed(&self, id: &str) {
         self.0.books().stayed(id);
     }
@@ -194,7 +199,7 @@ impl Overdue {
         }
     }
 
-    /// Somebody's device asks for a message again; the engine answers.
+    /// Tracks a message that a device requests again; the engine answers the request.
     fn asked(&self, receipt: &NodeRef<'_>) -> Option<()> {
         if receipt.tag.as_ref() != "receipt" || receipt.get_attr("type")?.as_str() != "retry" {
             return None;
@@ -206,7 +211,8 @@ impl Overdue {
         );
         let is_shared = participant.is_some();
         let device = participant.unwrap_or_else(|| from.clone());
-        // Statuses go another way, and the account's own devices see what they miss on the phone.
+        // Statuses go another way, and the account's owner sees on the phone the messages that its
+        // other devices miss.
         if from.is_status_broadcast() || self.0.client.upgrade()?.is_own(&device) {
             return None;
         }
@@ -289,7 +295,7 @@ impl EventHandler for Overdue {
     }
 }
 
-/// Whose an address is.
+/// Ownership of an address.
 pub(super) trait Own {
     fn is_own(&self, jid: &Jid) -> bool;
 }

@@ -1,4 +1,4 @@
-//! Files of posts in newsletters: everybody may have them, so they are uploaded as they are.
+//! Media of newsletter posts: public, and therefore uploaded unencrypted.
 
 use std::fs::File;
 use std::io::Read;
@@ -21,27 +21,27 @@ use crate::lifecycle::blocking;
 use crate::media;
 use crate::message::MediaKind;
 
-/// What is read at once, in bytes.
+/// Size of the read buffer, in bytes.
 const PIECE: usize = 64 * 1024;
 
-/// What the media servers say of a file they have taken.
+/// The media servers' answer to an upload.
 #[derive(Deserialize)]
 struct Taken {
     url: String,
     direct_path: String,
-    /// What the post names it by.
+    /// Name of the file in the post.
     handle: Option<String>,
 }
 
-/// What a file is known by.
+/// Hash and size of a file.
 struct Measured {
     sha256: Vec<u8>,
-    /// Bytes.
+    /// In bytes.
     size: u64,
 }
 
 impl Link {
-    /// Uploads a file for everybody, in the form that phones take this kind in.
+    /// Uploads a file unencrypted, in the form that phones accept for this kind.
     pub(super) async fn attach_plain(
         &self,
         wanted: Wanted,
@@ -70,7 +70,7 @@ impl Link {
         })
     }
 
-    /// To the first of the media servers that takes it.
+    /// Uploads a file to the first media server that accepts it.
     async fn upload_plain(
         &self,
         kind: MediaKind,
@@ -117,7 +117,7 @@ impl Link {
         Err(last)
     }
 
-    /// Hands a post over whose file WhatsApp knows by a handle, for which the engine has no word.
+    /// Sends a post with a file handle, which the engine does not support.
     pub(super) async fn publish(
         &self,
         to: Jid,

@@ -1,5 +1,7 @@
-//! Posts of newsletters. The engine acknowledges them before anybody has seen them, and WhatsApp does not send them again; so what was
-//! missed is looked for after each login, from the last post on that was told.
+//! Posts of newsletters, with a backfill of missed ones.
+//!
+//! The engine acknowledges posts before the gateway has seen them, and WhatsApp does not send them
+//! again. So each login fetches the missed posts, from the last emitted one on.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,22 +24,22 @@ use crate::clock::Clock;
 use crate::lifecycle::Lifecycle;
 use crate::store::{Lifeline, Store, StoreError};
 
-/// Posts that may wait to be looked at. More of them are let go, and looked for afterwards.
+/// Posts that may wait for processing. Further ones are dropped, and fetched afterwards.
 const MOST: usize = 256;
-/// Posts that are asked for at a time, and of one newsletter after one login at most: the newest.
+/// Posts per request, and the most per newsletter after one login: the newest.
 const PAGE: u32 = 100;
 const MOST_MISSED: usize = 1_000;
-/// How long WhatsApp may take to say what was posted.
+/// How long WhatsApp may take to answer a request for posts.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Before it is asked again what was posted, when that could not be found out.
+/// Delay before a failed backfill is tried again.
 const AGAIN: Duration = Duration::from_secs(60);
-/// Between two tries to save something.
+/// Delay between two attempts to save posts.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Takes down what the engine's callbacks say, which must not block.
+/// Queues the engine's events, since its callbacks must not block.
 pub(super) struct Listener {
     events: mpsc::Sender<Arc<Event>>,
-    /// Not the reader itself: it keeps the client, which keeps this.
+    /// Not the reader itself: it holds the client, which holds this listener.
     has_missed: Arc<AtomicBool>,
 }
 
@@ -61,7 +63,7 @@ impl EventHandler for Listener {
     }
 }
 
-/// Why it is not known what was posted.
+/// A failure to find out which posts are missed.
 #[derive(Debug, thiserror::Error)]
 enum NotKnown {
     #[error(transparent)]
@@ -70,7 +72,7 @@ enum NotKnown {
     Store(#[from] StoreError),
 }
 
-/// Reads the newsletters of one session.
+/// Reader of one session's newsletters.
 pub(super) struct Posts {
     session: Lifeline,
     client: Arc<Client>,
@@ -79,15 +81,15 @@ pub(super) struct Posts {
     followed: Arc<Followed>,
     clock: Clock,
     tasks: Lifecycle,
-    /// Those of which nothing is missed on this connection.
+    /// Newsletters without missed posts on this connection.
     level: Mutex<HashSet<String>>,
     has_missed: Arc<AtomicBool>,
-    /// It could not be found out what was posted.
+    /// Whether a backfill has failed and is due again.
     is_behind: AtomicBool,
 }
 
 impl Posts {
-    /// Follows the engine's events until the link ends.
+    /// Starts reading the engine's events, until the link ends.
     pub fn start(
         session: Lifeline,
         client: &Arc<Client>,
@@ -119,7 +121,7 @@ impl Posts {
         tasks.spawn(async move {
             while let Some(Some(event)) = reader.tasks.unless_stopping(reader.next(&mut seen)).await
             {
-                // Boxed, so that a session where nothing is posted does not hold the room for it.
+                // Boxed, so that a session without posts does not hold the memory for it.
                 if reader
                     .tasks
                     .unless_stopping(Box::pin(reader.heard(event.as_deref())))
@@ -133,7 +135,8 @@ impl Posts {
         (followed, posts)
     }
 
-    /// What the engine says next; or nothing, when it is time to ask again.
+    /// Returns the engine's next event; `Some(None)` when a failed backfill is due again, `None`
+    /// when the channel is closed.
     async fn next(&self, seen: &mut mpsc::Receiver<Arc<Event>>) -> Option<Option<Arc<Event>>> {
         if !self.is_behind.load(Ordering::Relaxed) {
             return seen.recv().await.map(Some);
@@ -203,14 +206,14 @@ impl Posts {
         self.is_behind.store(true, Ordering::Relaxed);
     }
 
-    /// Takes a post that has just come in.
+    /// Handles a post that has just come in.
     async fn take(&self, message: &InboundMessage) {
         let info = &message.info;
         let (id, place) = (
             info.source.chat.to_non_ad_string(),
             i64::from(info.server_id),
         );
-        // That one was taken back comes without words, which the engine passes over.
+        // The deletion of a post comes without content, and the engine skips it.
         if info.edit == EditAttribute::AdminEdit {
             let told =
                 incoming::edited_post(self.session.name(), &message.message, info, &self.known());
@@ -219,7 +222,7 @@ impl Posts {
         if self.followed.get(&id).is_none() {
             self.learn(&id).await;
         }
-        // Who posted in one's own newsletter is only said to those who ask.
+        // WhatsApp names the sender of a post in an own newsletter only on request.
         let may_be_own = self
             .followed
             .get(&id)
@@ -232,11 +235,11 @@ impl Posts {
             .await
             .ok()
             .flatten();
-        // It was among those that were found, or is when it is asked again.
+        // The backfill has emitted this post, or will when it is tried again.
         if place > 0 && (may_be_own || is_found && told.is_some_and(|told| told >= place)) {
             return;
         }
-        // Two posts under one id are one event.
+        // Two posts with one id are one event.
         self.tell(self.told(&message.message, info).into_iter().collect())
             .await;
         if is_level || is_found {
@@ -244,8 +247,8 @@ impl Posts {
         }
     }
 
-    /// Tells what was posted since the last post that was told; whether that could be found out. `coming`: the number of one that has
-    /// just come in.
+    /// Emits the posts after the last emitted one; returns whether they could be fetched. `coming`:
+    /// the number of a post that has just come in.
     async fn catch_up(&self, id: &str, coming: Option<i64>) -> bool {
         match self.missed(id, coming).await {
             Ok(missed) => {
@@ -263,7 +266,7 @@ impl Posts {
         }
     }
 
-    /// What was posted and not told, with the number of each, in order.
+    /// Returns the posts that were not emitted, with the number of each, in order.
     async fn missed(
         &self,
         id: &str,
@@ -276,10 +279,10 @@ impl Posts {
                 .await?,
             coming_from,
         ) {
-            // It may have been on its way already when the newsletter was seen first.
+            // The post may have been on its way already when reading of the newsletter began.
             (Some(told), Some(place)) => told.min(place),
             (Some(told), None) => told,
-            // It is the first that is told.
+            // This post is the first to be emitted.
             (None, Some(place)) => place,
             (None, None) => {
                 self.begin(id).await?;
@@ -312,7 +315,7 @@ impl Posts {
         Ok(posts)
     }
 
-    /// Learns what a newsletter is called, and what the account is there.
+    /// Fetches the name of a newsletter and the account's role in it.
     pub async fn learn(&self, id: &str) {
         match self
             .clock
@@ -327,7 +330,8 @@ impl Posts {
         }
     }
 
-    /// Begins to read a newsletter: of what is there already nothing is told. Of one that is read already nothing is left out.
+    /// Begins to read a newsletter after its newest post; earlier ones are not emitted. A
+    /// newsletter that is already read keeps its position, so that no post is left out.
     pub async fn begin(&self, id: &str) -> Result<(), NotAnswered> {
         let known = self
             .store
@@ -353,7 +357,7 @@ impl Posts {
         Ok(())
     }
 
-    /// Reads it no more.
+    /// Stops reading a newsletter.
     pub async fn end(&self, id: &str) -> Result<(), NotAnswered> {
         let newsletters = vec![id.to_owned()];
         self.store
@@ -369,7 +373,7 @@ impl Posts {
         before: Option<u64>,
     ) -> Result<Vec<NewsletterMessage>, NotAnswered> {
         let newsletters = self.client.newsletter();
-        // Boxed, since the engine's own futures are nested so deeply that the compiler gives up on what contains them.
+        // Boxed: the engine's futures are nested too deeply for the compiler.
         let asking = Box::pin(newsletters.get_messages(jid.clone(), count, before));
         Ok(self
             .clock
@@ -378,7 +382,8 @@ impl Posts {
             .map_err(|_| NotAnswered::Silence(PATIENCE))??)
     }
 
-    /// A post as it was found in a newsletter. What was sent through here was told already.
+    /// Converts a listed post; `None` for one without content, and for one that the gateway sent
+    /// and has already emitted.
     async fn listed(
         &self,
         jid: &Jid,
@@ -437,7 +442,8 @@ impl Posts {
         }
     }
 
-    /// Until it is saved, or the link ends; what was not saved by then is looked for again.
+    /// Emits events, trying until they are saved or the link ends; the next backfill fetches the
+    /// rest.
     async fn tell(&self, incoming: Vec<Incoming>) {
         if incoming.is_empty() {
             return;
@@ -465,7 +471,7 @@ impl Posts {
             .set_newsletter_place(&self.session.life(), id, place)
             .await
         {
-            // What is told twice is one event.
+            // A post emitted twice is one event.
             tracing::debug!(session = self.session.name(), %error, "how far a newsletter was told cannot be saved");
         }
     }

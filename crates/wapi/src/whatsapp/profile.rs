@@ -1,4 +1,4 @@
-//! What accounts show of themselves: names, about texts, pictures; and whom this one blocks.
+//! Profiles: names, about texts and profile pictures; and the account's block list.
 
 use std::time::Duration;
 
@@ -14,50 +14,50 @@ use super::outgoing;
 use crate::event::Person;
 use crate::message::ChatId;
 
-/// What an account's own profile says besides its name.
+/// The account's own profile, without its name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OwnProfile {
     pub about: Option<String>,
-    /// The id of its picture, if it shows one.
+    /// Id of the profile picture, if there is one.
     pub picture: Option<String>,
 }
 
-/// How large a picture is.
+/// Size of a profile picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PictureSize {
-    /// As it was set.
+    /// As uploaded.
     Full,
-    /// 96 pixels or so.
+    /// About 96 pixels.
     Preview,
 }
 
-/// Where somebody's picture is, for a while.
+/// A profile picture and its temporary location.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Picture {
-    /// Another one when they change it.
+    /// Changes with the picture.
     pub id: String,
     url: String,
 }
 
-/// What became of the wish to block somebody, or of taking it back.
+/// Result of blocking or unblocking a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Blocking {
     Done,
-    /// Nobody has this number.
+    /// The number is not on WhatsApp.
     Nobody,
-    /// They are known by their LID alone.
+    /// Only the LID of the person is known.
     NoNumber,
 }
 
 impl Link {
-    /// What the account's own profile says; its name is part of [`Link::account`].
+    /// Returns the account's own profile; its name is part of [`Link::account`].
     pub async fn own_profile(&self, limit: Duration) -> Result<OwnProfile, NotAnswered> {
         let own = self.client.pn().ok_or(NotAnswered::Offline)?.to_non_ad();
         let asked = std::slice::from_ref(&own);
         let found = self
             .asked(limit, self.client.contacts().get_user_info(asked))
             .await?;
-        // There is one answer, by whichever address.
+        // There is one answer, under either address.
         let Some(found) = found.into_values().next() else {
             return Ok(OwnProfile::default());
         };
@@ -70,18 +70,18 @@ impl Link {
     /// Changes the name that others see.
     pub async fn sets_name(&self, name: &str, limit: Duration) -> Result<(), NotAnswered> {
         let profile = self.client.profile();
-        // In a box of its own: the engine's futures are too deep for what is around them.
+        // Boxed: the engine's futures are nested too deeply for the compiler.
         let setting = Box::pin(profile.set_push_name(name));
         self.asked(limit, setting).await
     }
 
-    /// Changes the text below it.
+    /// Changes the about text.
     pub async fn sets_about(&self, about: &str, limit: Duration) -> Result<(), NotAnswered> {
         self.asked(limit, self.client.profile().set_status_text(about))
             .await
     }
 
-    /// Shows a picture, a square JPEG, or none.
+    /// Sets the profile picture, a square JPEG; `None` removes it.
     pub async fn sets_picture(
         &self,
         jpeg: Option<Vec<u8>>,
@@ -97,7 +97,8 @@ impl Link {
         self.asked(limit, setting).await.map(drop)
     }
 
-    /// Somebody's picture; `None` if they have none, or do not show it to this account. WhatsApp does not tell these apart for sure.
+    /// Returns a person's profile picture; `None` if there is none or it is hidden from this
+    /// account. WhatsApp does not reliably tell these apart.
     pub async fn picture(
         &self,
         whom: &ChatId,
@@ -120,7 +121,7 @@ impl Link {
         }))
     }
 
-    /// The bytes of a picture, a JPEG.
+    /// Downloads a profile picture, a JPEG.
     pub async fn picture_bytes(
         &self,
         picture: &Picture,
@@ -138,7 +139,7 @@ impl Link {
         }
     }
 
-    /// Whom the account blocks.
+    /// Returns the people that the account blocks.
     pub async fn blocked(&self, limit: Duration) -> Result<Vec<Person>, NotAnswered> {
         let listed = self
             .asked(limit, self.client.blocking().get_blocklist())
@@ -158,14 +159,14 @@ impl Link {
             .collect())
     }
 
-    /// Blocks somebody, or lets them through again.
+    /// Blocks or unblocks a person.
     pub async fn blocks(
         &self,
         whom: &ChatId,
         is_blocked: bool,
         limit: Duration,
     ) -> Result<Blocking, NotAnswered> {
-        // WhatsApp wants both addresses; where the engine does not know both, the answer to this teaches it.
+        // WhatsApp requires both addresses; from this answer the engine learns a missing one.
         let jid = match self
             .asked(limit, async {
                 Ok::<_, NotAnswered>(self.registered(whom).await)

@@ -1,7 +1,9 @@
-//! When a session is online, and whether its phone has shared what only it has: the keys of the account's app state.
+//! Readiness of a session: whether it is online, and whether its phone has shared the app-state
+//! keys, which only the phone has.
 //!
-//! The engine calls a device connected when it has read the account's app state. WhatsApp lets it in long before, and messages come and go;
-//! and a phone that is off, or lost its network while it linked the device, may share its keys in a week or never.
+//! The engine calls a device connected when it has read the account's app state. WhatsApp lets the
+//! device in long before, and messages come and go; and a phone that is off, or lost its network
+//! while it linked the device, may share its keys in a week or never.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -15,12 +17,13 @@ use super::signals::{Reports, Signal};
 use crate::clock::Clock;
 use crate::lifecycle::Lifecycle;
 
-/// How long a device that was linked a moment ago waits for its phone's first words, which follow at once.
+/// How long a newly linked device waits for its phone's first messages, which follow at once.
 const FIRST_WORDS: Duration = Duration::from_secs(3);
-/// After so long the engine hangs up on a WhatsApp that let it in, because it has not read the app state, to ask the phone once more.
+/// Time after which the engine closes a connection on which it could not read the app state, to ask
+/// the phone once more.
 const HANGS_UP: Duration = Duration::from_secs(180);
 
-/// Whether there is a key of the account's app state; cheap to clone.
+/// Whether an app-state key is present; cheap to clone.
 #[derive(Clone)]
 pub(super) struct AppStateKeys(Arc<watch::Sender<bool>>);
 
@@ -29,7 +32,7 @@ impl AppStateKeys {
         Self(Arc::new(watch::Sender::new(are_there)))
     }
 
-    /// The phone has shared one.
+    /// Records that the phone has shared a key.
     pub fn came(&self) {
         self.0.send_replace(true);
     }
@@ -38,14 +41,15 @@ impl AppStateKeys {
         *self.0.borrow()
     }
 
-    /// Completes when there is one.
+    /// Completes when a key is present.
     async fn shared(self) {
-        // The sender is ours, so waiting cannot fail.
+        // This struct holds the sender, so waiting cannot fail.
         let _ = self.0.subscribe().wait_for(|are_there| *are_there).await;
     }
 
-    /// A sleep of the engine's. It asks the phone once for each login, and the phone finds the question when it is back; so hanging up before
-    /// the key is there brings nothing, and after that it makes the engine read what it waited for.
+    /// Sleeps for the engine. The engine asks the phone once per login, and the phone finds the
+    /// request when it is back. So closing the connection is useless before the key is present;
+    /// after that, it makes the engine read the app state.
     pub async fn sleep(self, clock: Clock, duration: Duration) {
         clock.sleep(duration).await;
         if duration == HANGS_UP {
@@ -54,7 +58,7 @@ impl AppStateKeys {
     }
 }
 
-/// Reports over one client when its session is online.
+/// Reports when the session of one client is online.
 pub(super) struct Readiness(Arc<Watch>);
 
 struct Watch {
@@ -63,9 +67,9 @@ struct Watch {
     reports: Reports,
     clock: Clock,
     tasks: Lifecycle,
-    /// The device was linked by this client, and its phone has not said a word.
+    /// Whether this client linked the device and its phone has not sent anything yet.
     is_new: AtomicBool,
-    /// Goes up with every connection that begins to work or ends.
+    /// Increases with every connection that begins to work or ends.
     connection: AtomicU64,
 }
 
@@ -91,7 +95,7 @@ impl Readiness {
 }
 
 impl Watch {
-    /// WhatsApp has let the device in and handed over what waited.
+    /// WhatsApp has let the device in and delivered the waiting messages.
     fn let_in(self: &Arc<Self>) {
         let connection = self.connection.fetch_add(1, Ordering::SeqCst) + 1;
         if !self.is_new.load(Ordering::SeqCst) {
@@ -113,7 +117,7 @@ impl Watch {
         });
     }
 
-    /// The engine has read the app state, or asks for no more than it has.
+    /// The engine has read the app state, or requests no more than it has.
     fn complete(self: &Arc<Self>) {
         let connection = self.connection.fetch_add(1, Ordering::SeqCst) + 1;
         self.is_new.store(false, Ordering::SeqCst);

@@ -1,8 +1,11 @@
-//! Answers the account's own phone when it could not read its copy of a message, because the engine's answer costs the recipient theirs.
+//! Retry requests of the account's own phone for its copy of a message, answered here because the
+//! engine's answer breaks the recipient's session.
 //!
-//! The engine (0.7.0) takes a phone of the account that asks for a message of a chat for the phone of whom that chat is with: it puts the
-//! account's keys in place of the recipient's, and from then on nothing in that chat can be read by anybody. So its own answer runs
-//! marked: it finds no message to send again and goes without having touched a key. The answer comes from here.
+//! If a phone of the account requests a message of a chat, the engine (0.7.0) takes it for the
+//! phone of the chat's other person: it replaces the recipient's keys with the account's, and from
+//! then on nobody can read anything in that chat. So the engine's own answer runs in a marked task:
+//! it finds no message to send again and ends without touching a key. This module sends the answer
+//! instead.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -29,18 +32,20 @@ use crate::lifecycle::Lifecycle;
 use crate::store::{Life, Lifeline, Store};
 
 tokio::task_local! {
-    /// The engine answers the account's own phone, or we do, which is no message that leaves.
+    /// Set while the engine or this module answers the account's own phone, since that answer is
+    /// not an outgoing message.
     static OF_OWN_PHONE: ();
 }
 
 thread_local! {
-    /// The next task that the engine spawns on this thread is that answer: it spawns it in the very call that brought the request.
+    /// The next task that the engine spawns on this thread is that answer: it spawns it in the very
+    /// call that brought the request.
     static COMES_NEXT: Cell<bool> = const { Cell::new(false) };
 }
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send + 'static>>;
 
-/// A task of the engine, marked if it is one to hold back.
+/// Marks a task of the engine, if it is one to hold back.
 pub(super) fn marked(task: Task) -> Task {
     if COMES_NEXT.take() {
         Box::pin(OF_OWN_PHONE.scope((), task))
@@ -49,7 +54,7 @@ pub(super) fn marked(task: Task) -> Task {
     }
 }
 
-/// Whether it is the account's own phone that the present task answers.
+/// Returns whether the current task answers the account's own phone.
 pub(super) fn is_of_own_phone() -> bool {
     OF_OWN_PHONE.try_with(|()| ()).is_ok()
 }
@@ -62,14 +67,14 @@ struct Answering {
     client: Weak<Client>,
     store: Store,
     tasks: Lifecycle,
-    /// One answer after the other: each may bring new keys.
+    /// Answers run one after the other: each may bring new keys.
     one: Mutex<()>,
 }
 
-/// What the phone could not read.
+/// A retry request of the account's own phone.
 struct Asked {
     phone: Jid,
-    /// Whom the message went to.
+    /// Address that the message went to.
     recipient: Jid,
     id: String,
     count: u8,
@@ -130,8 +135,8 @@ impl EventHandler for Retries {
     }
 }
 
-/// What the account's own phone asks for, if this is such a request. Those of its other linked devices, and those in groups, are in good
-/// hands with the engine.
+/// Reads a retry request of the account's own phone; `None` for any other stanza. The engine
+/// correctly answers requests of other linked devices, and those in groups.
 fn asked(client: &Client, receipt: &NodeRef<'_>) -> Option<Result<Asked>> {
     if receipt.tag.as_ref() != "receipt"
         || receipt
@@ -174,7 +179,7 @@ fn read(phone: Jid, recipient: Jid, receipt: &NodeRef<'_>) -> Result<Asked> {
     })
 }
 
-/// The keys for a new session that the phone sends along.
+/// Reads the keys for a new session that the request carries.
 fn bundle(receipt: &NodeRef<'_>, keys: &NodeRef<'_>) -> Result<PreKeyBundle> {
     let registration = extract_registration_id_from_node_ref(receipt).context("no registration")?;
     let identity = keys
@@ -240,7 +245,7 @@ impl Answering {
                 );
                 client.signal().install_prekey_bundle(&phone, &keys).await?;
             }
-            // What was sealed once more with the keys there are could not be read, either.
+            // A copy encrypted with the present keys could not be read, either.
             None if count > 1 => fresh_session(&client, &phone).await?,
             None => {}
         }
@@ -252,7 +257,7 @@ impl Answering {
     }
 }
 
-/// A message of the session as it left, under whichever address its chat has.
+/// Loads a message of the session as it was sent, under either address of its chat.
 pub(super) async fn as_it_left(
     client: &Client,
     store: &Store,
@@ -277,7 +282,8 @@ pub(super) async fn as_it_left(
     bail!("it is kept no longer")
 }
 
-/// Puts new keys of a device in place of those there are. At no moment are there none, since others may be sealing with them.
+/// Replaces a device's session with one from newly fetched keys. A session exists at every moment,
+/// since other tasks may be encrypting with it.
 pub(super) async fn fresh_session(client: &Client, device: &Jid) -> Result<()> {
     let request = PreKeyFetchSpec::with_reason(vec![device.clone()], PreKeyFetchReason::Identity);
     let keys = client
@@ -291,7 +297,8 @@ pub(super) async fn fresh_session(client: &Client, device: &Jid) -> Result<()> {
     Ok(())
 }
 
-/// Whether a bundle carries the account's own key, which WhatsApp has vouched for when the device was linked.
+/// Returns whether a bundle carries the account's own key, which WhatsApp certified when the device
+/// was linked; `true` if that key is unknown.
 fn is_of_account(client: &Client, keys: &PreKeyBundle) -> bool {
     let device = client.persistence_manager().get_device_snapshot();
     let key = device
@@ -305,7 +312,7 @@ fn is_of_account(client: &Client, keys: &PreKeyBundle) -> bool {
     key.is_none_or(|key| identity.is_some_and(|identity| key == identity))
 }
 
-/// What own devices get of a message: wrapped, so that they know which chat it belongs to.
+/// Wraps a message for the account's own devices, so that they know which chat it belongs to.
 fn copy(recipient: &Jid, message: wa::Message) -> wa::Message {
     let around = message.message_context_info.clone();
     let sent = wa::message::DeviceSentMessage {

@@ -1,6 +1,7 @@
-//! Whose word counts about an earlier message: its author's, and, where it is taken back from a group, that of the group's admins.
+//! Rights to change earlier messages: the author's and, for deletions in a group, its admins'.
 //!
-//! WhatsApp passes on what members say about any message, and cannot look inside; phones judge for themselves, and so does this.
+//! WhatsApp relays members' changes of any message, and cannot look inside; phones check the right
+//! themselves, and so does this module.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -20,17 +21,18 @@ use crate::store::{Lifeline, Store};
 
 /// How long WhatsApp may take to name a group's admins.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Whoever tries so often in vain within this time is not asked for any more: each try costs a question to WhatsApp.
+/// Failed attempts within this time after which a person's attempts are no longer checked: each
+/// check costs a request to WhatsApp.
 const STRIKES: (u32, Duration) = (10, Duration::from_secs(60));
-/// People who tried in vain and are remembered at most.
+/// Most people remembered for failed attempts.
 const REMEMBERED: usize = 1_000;
 
-/// Judges for one session.
+/// Checks the rights for one session.
 pub(super) struct Rights {
     session: Lifeline,
     store: Store,
     clock: Clock,
-    /// Who tried in vain in which group: how often, and when last.
+    /// Failed attempts per group and person: their number, and the time of the last.
     in_vain: Mutex<HashMap<(String, String), (u32, Duration)>>,
 }
 
@@ -44,11 +46,13 @@ impl Rights {
         }
     }
 
-    /// Whether an edit or a deletion counts; writes down by which right a message was taken back. Everything else counts.
+    /// Returns whether an edit or a deletion counts, and writes the right behind a deletion into
+    /// `told`. Everything else counts.
     ///
     /// # Errors
     ///
-    /// When it cannot be told now, because WhatsApp does not say who the admins are, or the database fails.
+    /// When the right cannot be checked now, because WhatsApp does not name the admins or the
+    /// database fails.
     pub async fn counts(
         &self,
         client: &Client,
@@ -56,7 +60,7 @@ impl Rights {
         known: &Known,
         told: &mut EventData,
     ) -> Result<bool> {
-        // Only those who run a newsletter write in it.
+        // Only a newsletter's admins write in it.
         if message.info.source.chat.is_newsletter() {
             return Ok(true);
         }
@@ -121,7 +125,7 @@ impl Rights {
             None => source.is_from_me,
         };
         let is_author = (!authors.is_empty()).then(|| authors.iter().any(wrote));
-        // Of a message that nobody knows here, whoever takes it back says whose it is.
+        // For a message that is unknown here, the claim itself names the author.
         let key = inner(&message.message)
             .protocol_message
             .as_option()
@@ -152,7 +156,7 @@ impl Rights {
             return Ok(false);
         }
         let source = &message.info.source;
-        // The account's other devices let nobody do what WhatsApp does not.
+        // The account's other devices allow nothing that WhatsApp does not.
         if source.is_from_me {
             return Ok(true);
         }
@@ -214,13 +218,13 @@ impl Rights {
     }
 }
 
-/// Who says something about a message.
+/// A claim to change a message.
 struct Claim {
-    /// All their addresses that are known.
+    /// All known addresses of the sender of the claim.
     by: Vec<String>,
-    /// Whether they wrote it; `None`: nobody knows here who did.
+    /// Whether the sender wrote the message; `None` if its author is unknown here.
     is_author: Option<bool>,
-    /// They say themselves that somebody else did.
+    /// The claim itself names another author.
     names_another: bool,
 }
 

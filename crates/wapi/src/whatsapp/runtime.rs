@@ -1,4 +1,4 @@
-//! Runs the engine's tasks on our terms: tracked for each session, and on the gateway's clock.
+//! Runtime of the engine's tasks: tracked for each session, and on the gateway's clock.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -32,7 +32,7 @@ impl TrackedRuntime {
         }
     }
 
-    /// Runs a task of the engine. If it panics, whoever follows the link hears of it.
+    /// Runs a task of the engine. If it panics, the link reports that it is stuck.
     fn run(&self, task: Task) -> tokio::task::JoinHandle<()> {
         let alarm = Alarm(self.reports.clone());
         let task = retries::marked(task);
@@ -65,7 +65,7 @@ impl Runtime for TrackedRuntime {
         work: Box<dyn FnOnce() + Send + 'static>,
     ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async {
-            // A panic in there is the engine's to notice: what it waits for does not come.
+            // The engine notices a panic in there by itself: the awaited result does not come.
             let _ = tokio::task::spawn_blocking(work).await;
         })
     }

@@ -1,7 +1,8 @@
-//! Edits of the account's own messages, sealed with the secret that the first message brought along.
+//! Edits of the account's own messages, encrypted with the secret of the original message.
 //!
-//! WhatsApp's own clients seal an edit where a feature switch of the account says so, and send it in the message's place otherwise; those that
-//! open edits at all open both. Where the first message's secret is not known, there is nothing to seal it with.
+//! WhatsApp's own clients encrypt an edit if a feature switch of the account says so, and send it
+//! as an ordinary message otherwise; clients that read edits at all read both. If the secret is not
+//! known, an edit cannot be encrypted.
 
 use std::time::Duration;
 
@@ -23,14 +24,15 @@ use crate::message::ChatId;
 
 /// How long the first edit waits for WhatsApp's feature switches.
 const SWITCHES: Duration = Duration::from_secs(5);
-/// The engine writes secrets down some time after their messages have left.
+/// Lookups of a secret, and the delay between them: the engine saves secrets some time after their
+/// messages have left.
 const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(100);
 
 impl Link {
-    /// An edit as it leaves.
+    /// Returns an edit in the form in which it leaves.
     pub(super) async fn edit_as_sent(&self, to: &ChatId, edit: wa::Message) -> wa::Message {
-        // Boxed, since the engine's own futures are nested so deeply that the compiler gives up on what contains them.
+        // Boxed: the engine's futures are nested too deeply for the compiler.
         if !Box::pin(self.seals_edits()).await {
             return edit;
         }
@@ -38,7 +40,7 @@ impl Link {
         sealed.unwrap_or(edit)
     }
 
-    /// Asked once: what WhatsApp switches on stays on.
+    /// Returns whether edits are encrypted. Asked once: a switch that is on stays on.
     async fn seals_edits(&self) -> bool {
         let asking = self.edits_are_sealed.get_or_try_init(|| async {
             match self
@@ -62,7 +64,8 @@ impl Link {
         asked.copied().unwrap_or(false)
     }
 
-    /// Under the address that the message carries, like everything that is sealed.
+    /// Encrypts an edit under the address that the message carries, like all sealed payloads;
+    /// `None` if the secret is not known.
     async fn sealed(&self, to: Jid, edit: &wa::Message) -> Option<wa::Message> {
         let key = edit.protocol_message.as_option()?.key.as_option()?;
         let id = key.id.as_deref()?;
@@ -92,7 +95,8 @@ impl Link {
         })
     }
 
-    /// The secret of one of the account's messages, as the engine has noted it, under either address of either side.
+    /// Looks up the secret of an own message in the engine's store, under either address of either
+    /// side.
     async fn secret_of(&self, to: &Jid, id: &str) -> Option<Vec<u8>> {
         let mut chats = vec![to.to_non_ad_string()];
         if !to.is_group() {

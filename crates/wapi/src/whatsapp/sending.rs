@@ -1,4 +1,4 @@
-//! Messages made ready and handed over to WhatsApp, over a link.
+//! Sending over a link: preparing messages and handing them over to WhatsApp.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -16,83 +16,84 @@ use crate::fetch::Preview;
 use crate::message::{ChatId, Content, Message};
 use crate::store::Poll;
 
-/// How long the first message waits for WhatsApp's feature switches. They come without being asked for again, too.
+/// How long the first message waits for WhatsApp's feature switches. They also come without another
+/// request.
 const SWITCHES: Duration = Duration::from_secs(5);
 
-/// How long WhatsApp is asked about the numbers of those whom a message mentions.
+/// How long WhatsApp may take to look up the numbers of mentioned people.
 const ASKING: Duration = Duration::from_secs(5);
 
-/// A message with everything it needs, its files uploaded; can be handed over any number of times.
+/// A complete message with its files uploaded; can be handed over any number of times.
 #[derive(Clone)]
 pub struct Prepared {
     message: Box<wa::Message>,
-    /// Who may see it, if it is a status.
+    /// The people that may see it, if it is a status.
     audience: Vec<Jid>,
-    /// What WhatsApp knows its file by, if it is a post in a newsletter.
+    /// WhatsApp's handle of its file, if it is a post in a newsletter.
     handle: Option<String>,
 }
 
-/// What a message needs besides its own words and its file.
+/// Everything a message needs besides its content and its file.
 #[derive(Default)]
 pub struct Beside {
-    /// The message it is about.
+    /// The message it refers to.
     pub quote: Option<Quote>,
-    /// What votes on a poll are sealed with.
+    /// Secret that encrypts the votes on a poll.
     pub secret: Option<Vec<u8>>,
-    /// What a vote or an answer is about.
+    /// The poll or event that a vote or a response belongs to.
     pub poll: Option<Poll>,
-    /// Of the first link in a text.
+    /// Preview of the first link in a text.
     pub preview: Option<Preview>,
-    /// What gets another caption: WhatsApp's protobuf, as it left.
+    /// For a caption edit: the edited message as it was sent, as WhatsApp's protobuf.
     pub original: Option<Vec<u8>>,
 }
 
-/// Why a message is not ready.
+/// Error of preparing a message.
 #[derive(Debug, thiserror::Error)]
 pub enum NotPrepared {
     #[error("WhatsApp's media servers did not take it: {0}")]
     NotUploaded(String),
     #[error("its file cannot be converted for now: {0}")]
     NotConverted(String),
-    /// Its file is not here, and WhatsApp's media servers have not got it any more.
+    /// The file is not here, and WhatsApp's media servers no longer have it.
     #[error("its file is not here")]
     NotHere,
-    /// Its file will never be right.
+    /// The file will never be acceptable.
     #[error("{0}")]
     Unfit(String),
-    /// What it is about is not known, or it is of a kind that only comes in.
+    /// The message it refers to is unknown, or its kind is only received.
     #[error("it cannot be put into WhatsApp's form")]
     Unsayable,
 }
 
-/// Why a message was not handed over to WhatsApp, or is not known to have been.
+/// Error of handing a message over: it was not, or that is uncertain.
 #[derive(Debug, thiserror::Error)]
 pub enum NotHandedOver {
-    /// It has not left.
+    /// The message has not left.
     #[error("the session is not connected to WhatsApp")]
     Offline,
-    /// It has not left: nobody has this number.
+    /// It has not left: the number is not registered.
     #[error("the number is not on WhatsApp")]
     NotOnWhatsapp,
-    /// It has not left: WhatsApp does not say who is in the group.
+    /// It has not left: WhatsApp does not name the group's members.
     #[error("the account is in no such group")]
     NotInGroup,
-    /// It has not left: there is no such newsletter.
+    /// It has not left: the newsletter does not exist.
     #[error("there is no such newsletter")]
     NoNewsletter,
-    /// It has not left: others post in this newsletter.
+    /// It has not left: only others may post in this newsletter.
     #[error("the account may not post in the newsletter")]
     NotNewsletterAdmin,
-    /// It has not left: the engine could not make it. Its own words may name people.
+    /// It has not left: the engine could not build it. The error text may name people.
     #[error("the message could not be sent: {0}")]
     Failed(String),
-    /// The connection broke over it, or the engine did not come back: it may have left.
+    /// The connection broke meanwhile, or the engine did not return in time: it may have left.
     #[error("it is not known whether the message has left")]
     Unclear,
 }
 
 impl Link {
-    /// Makes a message ready, uploading its file if it carries one.
+    /// Prepares a message, uploading its file if it has one.
     pub async fn prepare(
         &self,
         to: &ChatId,
@@ -103,7 +104,7 @@ impl Link {
         let message = &*self.mentioning(message).await;
         let uploaded = match (message.content.file(), file) {
             (Some((kind, _)), Some(file)) => {
-                // What an album announces are so many pictures and so many films.
+                // An album announces its numbers of images and videos.
                 let may_move = !matches!(message.content, Content::Product { .. })
                     && message.album_id.is_none();
                 let wanted = Wanted { kind, may_move };
@@ -163,7 +164,8 @@ impl Link {
         })
     }
 
-    /// The same that mentions people by the numbers that WhatsApp knows them by: phones show no name for another one.
+    /// Returns the message with mentions by the numbers that WhatsApp knows: phones show no name
+    /// for another form.
     async fn mentioning<'a>(&self, message: &'a Message) -> Cow<'a, Message> {
         let mut message = Cow::Borrowed(message);
         let people: Vec<_> = message
@@ -193,7 +195,7 @@ impl Link {
         message
     }
 
-    /// In a chat that goes by LID the account itself does, too.
+    /// Returns the quote with the account's own LID as its author, if the chat goes by LID.
     async fn named_as_in(&self, to: &ChatId, quote: Quote) -> Quote {
         let is_by_lid = quote.is_own
             && matches!(to, ChatId::Phone(_) | ChatId::Lid(_))
@@ -207,10 +209,12 @@ impl Link {
         }
     }
 
-    /// Hands a message over under this id; done when it is written to the socket. WhatsApp's answer is a [`Note`](super::Note).
+    /// Hands a message over under this id; returns when it is written to the socket. WhatsApp's
+    /// answer is a [`Note`](super::Note).
     ///
-    /// The engine saves the sender's keys ahead of what leaves, so that after a crash the same message can be encrypted anew and
-    /// still be opened; a phone that has the id already ignores it.
+    /// The engine saves the sender's keys before the message leaves, so that after a crash the same
+    /// message can be encrypted anew and still be decrypted; a phone that has the id already
+    /// ignores it.
     pub async fn hand_over(
         &self,
         to: &ChatId,
@@ -225,7 +229,7 @@ impl Link {
         if !self.client.is_logged_in() {
             return Err(NotHandedOver::Offline);
         }
-        // What is said to a status goes to its author alone, as the engine knows.
+        // The engine sends a reaction to a status to its author alone.
         if *to == ChatId::Status && !message.reaction_message.is_set() {
             return self.post(*message, &audience, id, limit).await;
         }
@@ -241,7 +245,7 @@ impl Link {
                 .map_err(|_| NotHandedOver::Unclear)?;
             return published.map_err(|error| self.reason(error.into(), to));
         }
-        // In doubt it is somebody.
+        // In doubt, the number counts as registered.
         let address = match self
             .clock
             .timeout(limit, self.registered(to))
@@ -262,7 +266,7 @@ impl Link {
                 .timeout(limit / 2, self.meet_members(&address))
                 .await;
         }
-        // Before it leaves: its receipt may be back before the engine is.
+        // Before it leaves: its receipt may arrive before the engine returns.
         let overdue = self.overdue.as_ref().filter(|_| to.is_person());
         if let Some(overdue) = overdue {
             overdue.leaves(&to.to_string(), id);
@@ -283,8 +287,9 @@ impl Link {
         }
     }
 
-    /// Waits for WhatsApp's feature switches, which the engine asks for after each login and keeps nowhere. One of them puts the tokens of
-    /// people who trust the account on messages to them; without it WhatsApp refuses those of an account that may start no new chats.
+    /// Waits for WhatsApp's feature switches, which the engine requests after each login and does
+    /// not save. One of them puts the trust tokens of contacts on messages to them; without it,
+    /// WhatsApp refuses such messages from an account that may start no new chats.
     async fn learn_switches(&self, limit: Duration) {
         self.switches
             .get_or_init(|| async {
@@ -312,11 +317,11 @@ impl Link {
                 NotHandedOver::Offline
             }
             SendError::Client(_) => NotHandedOver::Unclear,
-            // The question is who is in the group.
+            // The failed request was for the group's members.
             SendError::Iq(IqError::ServerError {
                 code: 403 | 404, ..
             }) if matches!(to, ChatId::Group(_)) => NotHandedOver::NotInGroup,
-            // Questions that come before the message, and need the connection.
+            // Requests that precede the message and need the connection.
             _ if !self.client.is_logged_in() => NotHandedOver::Offline,
             other => NotHandedOver::Failed(other.to_string()),
         }

@@ -1,7 +1,9 @@
-//! The key WhatsApp is known by: it is forgotten after a connection that was taken and brought not one stanza.
+//! WhatsApp's server key, forgotten after a connection that was accepted and brought not one
+//! stanza.
 //!
-//! The engine greets WhatsApp with the key it knows from an earlier login. A server that has another one and does not say so would be greeted
-//! in vain for ever. Without the key a login takes a round trip more, and no trust: the certificates are checked anew.
+//! The engine greets WhatsApp with the key it knows from an earlier login. If the server has
+//! another key and does not say so, every greeting fails, forever. Without the key a login takes
+//! one round trip more, and no trust is lost: the certificates are checked anew.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,12 +17,12 @@ use whatsapp_rust::types::events::{Event, EventHandler, EventInterest, EventKind
 
 use super::transport::Dialled;
 
-/// Whether the last connection that was taken has brought nothing.
+/// Whether the last accepted connection has brought nothing.
 #[derive(Clone, Default)]
 pub(super) struct Unheard(Arc<AtomicBool>);
 
 impl EventHandler for Unheard {
-    /// What could be opened proves the key.
+    /// A decrypted stanza proves the key.
     fn handle_event(&self, _: Arc<Event>) {
         self.0.store(false, Ordering::Relaxed);
     }
@@ -30,7 +32,7 @@ impl EventHandler for Unheard {
     }
 }
 
-/// Dials, and forgets the key first if need be.
+/// Dials, and then forgets the key, if necessary, before the handshake.
 pub(super) struct Introducer<D> {
     inner: D,
     saved: Arc<PersistenceManager>,

@@ -1,4 +1,4 @@
-//! Catalogues of businesses, and what is in the orders of their customers.
+//! Business catalogues, and the contents of customers' orders.
 
 use std::time::Duration;
 
@@ -15,11 +15,12 @@ use super::link::Link;
 use super::outgoing;
 use crate::message::{Catalog, ChatId, Offer, OfferImage, OrderContent, OrderItem, Price};
 
-/// The sides of small pictures, in pixels.
+/// Side length of small images, in pixels.
 const PREVIEW: &str = "100";
 
 impl Link {
-    /// Products of somebody's catalogue, or of the account's own; so many, behind WhatsApp's mark for where the last answer ended.
+    /// Returns at most `most` products of a catalogue, the account's own by default. `after` is
+    /// WhatsApp's cursor from the previous answer.
     pub async fn catalog(
         &self,
         of: Option<&ChatId>,
@@ -41,7 +42,7 @@ impl Link {
             .await
     }
 
-    /// What is in an order, for whoever has its token.
+    /// Returns the contents of an order; requires its token.
     pub async fn order(
         &self,
         id: &str,
@@ -96,7 +97,7 @@ impl IqSpec for CatalogQuestion {
     }
 }
 
-/// `None` without an id, which nobody could name it by.
+/// Converts a product; `None` without an id, since it could not be referred to.
 fn offer(product: &NodeRef<'_>) -> Option<Offer> {
     let images = product
         .get_optional_child("media")
@@ -155,7 +156,8 @@ impl IqSpec for OrderQuestion {
         )
     }
 
-    /// The engine's own form has no place for which of the questions of this namespace it is.
+    /// The engine's own form has no field for `smax_id`, which selects the request in this
+    /// namespace.
     fn encode_iq_direct(&self, request_id: &str, out: &mut Vec<u8>) -> Result<bool, anyhow::Error> {
         let iq = NodeBuilder::new("iq")
             .attr("id", request_id)
@@ -205,13 +207,13 @@ fn dimensions() -> [Node; 2] {
     [leaf("width", PREVIEW), leaf("height", PREVIEW)]
 }
 
-/// What a child says, if it says something.
+/// Returns the text of a child, if it is not empty.
 fn text(node: &NodeRef<'_>, tag: &str) -> Option<String> {
     let text = node.get_optional_child(tag)?.content_as_string()?;
     Some(text.to_string()).filter(|text| !text.is_empty())
 }
 
-/// WhatsApp counts money in thousandths, here as in messages.
+/// Reads a price. WhatsApp counts money in thousandths, here as in messages.
 fn price(node: &NodeRef<'_>, tag: &str) -> Option<Price> {
     Price::from_thousandths(text(node, tag)?.parse().ok()?, text(node, "currency")?)
 }
@@ -258,7 +260,7 @@ mod tests {
         };
         let mut encoded = Vec::new();
         assert!(question.encode_iq_direct("3EB0", &mut encoded).unwrap());
-        // The first byte says whether what follows is compressed.
+        // The first byte says whether the rest is compressed.
         let iq = whatsapp_rust::wacore_binary::marshal::unmarshal_ref(&encoded[1..]).unwrap();
         let said: Vec<_> = ["id", "xmlns", "type", "to", "smax_id"]
             .map(|name| iq.attrs().optional_string(name))

@@ -1,4 +1,5 @@
-//! What the engine reports about a link, in the gateway's words. The translation is pure.
+//! Link events: the engine's reports about a link, as the session reads them. The conversion is
+//! pure.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,68 +10,70 @@ use whatsapp_rust::types::events::{Event, EventHandler, EventInterest, EventKind
 use super::observer::Happening;
 use crate::store::Lifeline;
 
-/// What happened to a link.
+/// An event of a link.
 #[derive(Debug, Clone)]
 pub enum Signal {
     /// This text, as a QR code, waits to be scanned; the next one replaces it.
     Qr { text: String, valid_for: Duration },
-    /// WhatsApp has no more codes to show; the link is over.
+    /// WhatsApp has no more QR codes; the link is over.
     QrExpired,
     /// A phone scanned the code.
     Paired,
-    /// WhatsApp is being dialled.
+    /// The link dials WhatsApp.
     Dialling,
     /// Dialling failed; the link tries again by itself.
     Unreachable { reason: String },
-    /// Logged in, but the phone has not shared the keys of the account's app state.
+    /// Logged in, but the phone has not shared the app-state keys.
     LetIn,
-    /// Logged in, and nothing is missing.
+    /// Logged in, with nothing missing.
     Online,
     /// The connection broke; the link tries again by itself.
     Offline { reason: String },
-    /// The engine has left a connection that was up, as it does when WhatsApp ends the stream; the link tries again by itself.
+    /// The engine has closed a working connection, as it does when WhatsApp ends the stream; the
+    /// link tries again by itself.
     Left,
-    /// The device is linked no more; the link is over.
+    /// The device is no longer linked; the link is over.
     LoggedOut { reason: String },
     /// Another program logged in with the same device; the link is over.
     Replaced,
-    /// WhatsApp does not let us in. `wait` is what it asked for, if it did.
+    /// WhatsApp does not let the device in. `wait` is the delay it asks for, if any.
     Refused {
         reason: String,
         wait: Option<Duration>,
     },
-    /// The engine hangs or has crashed; the link is of no use any more.
+    /// The engine hangs or has crashed; the link is no longer usable.
     Stuck { reason: String },
-    /// Something happened around messages.
+    /// An event around messages.
     Happened(Box<Happening>),
-    /// These messages were read on another device of the account. Which chat they are in is not said.
+    /// These messages were read on another device of the account. Their chat is not given.
     ReadElsewhere { ids: Vec<String> },
     /// The link is over; always the last signal.
     Ended,
 }
 
-/// The end of the channel that the session reads.
+/// The receiving end, read by the session.
 pub type Signals = mpsc::UnboundedReceiver<Signal>;
 
-/// The end of the channel that the engine's callbacks write to. Unbounded because they must not block; there are a handful of
-/// signals for each connection.
+/// The sending end, for the engine's callbacks. Unbounded, because they must not block; a
+/// connection has only a handful of events.
 #[derive(Clone)]
 pub(super) struct Reports(mpsc::UnboundedSender<Signal>, Lifeline);
 
-/// `session`: whose life begins, or goes on, when a phone links the device.
+/// Creates the channel. The life of `session` begins or goes on when a phone links the device.
 pub(super) fn channel(session: Lifeline) -> (Reports, Signals) {
     let (sender, receiver) = mpsc::unbounded_channel();
     (Reports(sender, session), receiver)
 }
 
 impl Reports {
-    /// Nobody listens any more when the session is gone; then nobody misses it.
+    /// Sends an event. If the session is gone, nobody needs it.
     pub fn send(&self, signal: Signal) {
         let _ = self.0.send(signal);
     }
 }
 
-/// Says that the link is over when it goes, however it goes: a panic must not leave a session waiting for ever.
+/// Reports the end of the link when dropped, also in a panic, which must not leave a session
+/// waiting forever.
 pub(super) struct Farewell(pub Reports);
 
 impl Drop for Farewell {
@@ -79,7 +82,8 @@ impl Drop for Farewell {
     }
 }
 
-/// Says that the link is of no use any more if it goes in a panic. The engine goes on without a task that it needs.
+/// Reports that the link is unusable when dropped in a panic. The engine goes on without a task
+/// that it needs.
 pub(super) struct Alarm(pub Reports);
 
 impl Drop for Alarm {
@@ -111,7 +115,7 @@ impl Reports {
 impl EventHandler for Reports {
     fn handle_event(&self, event: Arc<Event>) {
         if let Event::PairSuccess(paired) = &*event {
-            // Here, so that it is known whose messages come in before the first one can.
+            // Recorded here, so that the account is known before its first message can come in.
             self.1.linked(paired.id.user_base());
         }
         if let Some(signal) = signal(&event) {
@@ -132,7 +136,7 @@ fn signal(event: &Event) -> Option<Signal> {
         },
         Event::PairingQrCodesExhausted(_) => Signal::QrExpired,
         Event::PairSuccess(_) => Signal::Paired,
-        // The engine's own words name the account.
+        // The engine's own text names the account.
         Event::PairError(_) => Signal::Refused {
             reason: "the phone and this device did not agree".to_owned(),
             wait: None,
@@ -163,7 +167,7 @@ fn signal(event: &Event) -> Option<Signal> {
     })
 }
 
-/// Only what helps the person whose phone it is.
+/// Returns a reason that helps the phone's owner.
 fn logged_out(code: i32) -> String {
     match code {
         403 => "WhatsApp locked this account; the phone says more".to_owned(),

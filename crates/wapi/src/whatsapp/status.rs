@@ -1,4 +1,4 @@
-//! Posts what is shown for a day.
+//! Posting of statuses, which WhatsApp shows for a day.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::sending::NotHandedOver;
 use crate::message::ChatId;
 
 impl Link {
-    /// Hands a status over, sealed for all devices of its audience and of the account itself.
+    /// Hands a status over, encrypted for all devices of its audience and of the account itself.
     pub(super) async fn post(
         &self,
         status: wa::Message,
@@ -30,12 +30,12 @@ impl Link {
             .timeout(limit / 2, self.meet_strangers(&audience))
             .await;
         let options = StatusSendOptions {
-            // That is what phones call a list of people who were chosen.
+            // The name that phones use for a list of chosen people.
             privacy: StatusPrivacySetting::AllowList,
             message_id: Some(id.to_owned()),
             ..StatusSendOptions::default()
         };
-        // Boxed, since the engine's own futures are nested so deeply that the compiler gives up on what contains them.
+        // Boxed: the engine's futures are nested too deeply for the compiler.
         let statuses = self.client.status();
         let posting = Box::pin(statuses.send_raw(status, &audience, options));
         match self.clock.timeout(limit, posting).await {
@@ -45,8 +45,8 @@ impl Link {
         }
     }
 
-    /// The audience by the numbers that WhatsApp knows them by. Looks up the LIDs that are not known yet: a status is sealed for LIDs
-    /// alone, and the engine leaves out whoever has none.
+    /// Returns the audience by the numbers that WhatsApp knows. Looks up unknown LIDs: a status is
+    /// encrypted for LIDs alone, and the engine leaves out people without one.
     async fn know(&self, audience: &[Jid], limit: Duration) -> Result<Vec<Jid>, NotHandedOver> {
         let numbers: Vec<_> = audience
             .iter()
@@ -68,7 +68,7 @@ impl Link {
         Ok(known)
     }
 
-    /// Somebody whose LID is not known by the number that WhatsApp answers with.
+    /// Returns a person without a known LID by the number that WhatsApp answers with.
     async fn registered_person(&self, person: &Jid) -> Result<Jid, NotHandedOver> {
         let asked = person.user_base();
         let known = match self.other_number(asked) {

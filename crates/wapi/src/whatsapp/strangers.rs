@@ -1,4 +1,4 @@
-//! Makes the Signal sessions with strangers before what goes to many of them is handed over.
+//! Signal sessions with strangers, made before a message to many of them is handed over.
 
 use std::sync::PoisonError;
 
@@ -7,21 +7,23 @@ use whatsapp_rust::{Jid, SignalError};
 use super::inbox::other_address;
 use super::link::Link;
 
-/// Strangers whose sessions the engine may make on the way: fewer than it asks WhatsApp for the keys of in one question.
+/// Most strangers that the engine may make sessions with during the send: fewer than one of its key
+/// requests covers.
 const FEW: usize = 32;
 
 impl Link {
     /// Makes the sessions with a group's members, as [`Self::meet_strangers`] does.
     pub(super) async fn meet_members(&self, group: &Jid) {
-        // From the cache of the engine, mostly; where it cannot be had, the engine asks once more with the message.
+        // Mostly from the engine's cache; on failure, the engine asks once more with the message.
         if let Ok(info) = self.client.groups().query_info(group).await {
             self.meet_strangers(&info.participants).await;
         }
     }
 
-    /// Makes the sessions with those of these people whom this link has made none with, if they are many. The engine would make them while
-    /// it holds the session with the account's own phone, which every message to a person is sealed for, too; ahead of the message nothing
-    /// is held for longer than one of them takes. What fails here the engine does with the message.
+    /// Makes the sessions with those people that this link has made none with, if they are many.
+    /// The engine would make them while it holds the session with the account's own phone, which
+    /// every message to a person is encrypted for, too; ahead of the message, nothing is held for
+    /// longer than one session takes. On failure, the engine makes them with the message.
     pub(super) async fn meet_strangers(&self, people: &[Jid]) {
         let strangers: Vec<Jid> = {
             let met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
@@ -34,7 +36,7 @@ impl Link {
         if strangers.len() <= FEW {
             return;
         }
-        // Boxed, since the engine's own futures are nested so deeply.
+        // Boxed, since the engine's futures are nested deeply.
         if let Err(error) = Box::pin(self.make_sessions(&strangers)).await {
             tracing::debug!(session = self.session, %error, "not all sessions could be made ahead");
         }
@@ -44,11 +46,11 @@ impl Link {
             .extend(strangers);
     }
 
-    /// The engine asks for the keys of some at a time.
+    /// Makes the sessions; the engine requests keys for some people at a time.
     async fn make_sessions(&self, people: &[Jid]) -> Result<(), SignalError> {
         let mut numbers = Vec::with_capacity(people.len());
         for person in people {
-            // WhatsApp tells the devices of numbers; the engine knows the LIDs they are of.
+            // WhatsApp lists the devices of numbers; the engine knows their LIDs.
             let number = if person.is_lid() {
                 other_address(&self.client, person).await
             } else {

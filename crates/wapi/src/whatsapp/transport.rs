@@ -1,4 +1,4 @@
-//! Dials WhatsApp's WebSocket, and nobody else's.
+//! Dialer of WhatsApp's WebSocket, and of no other host.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use whatsapp_rust::wacore::stats::TransportResourceReport;
 use super::signals::{Reports, Signal};
 use crate::config::{Build, WhatsappAddress, is_loopback};
 
-/// The way to `address`, with one TLS configuration for all sessions.
+/// Returns the dialer of `address`, with one TLS configuration for all sessions.
 pub(super) fn dialer(address: &WhatsappAddress) -> Result<Arc<dyn TransportFactory>> {
     let (url, connector) = match address {
         WhatsappAddress::Real => (WHATSAPP_WEB_WS_URL.parse()?, default_tls_connector()),
@@ -72,10 +72,10 @@ fn simulator_roots(file: &Path) -> Result<rustls::RootCertStore> {
     Ok(roots)
 }
 
-/// Refuses what this build must not dial.
+/// Refuses the addresses that this build must not dial.
 ///
-/// A build with the `sandbox` feature does not check the certificate chain inside WhatsApp's handshake, so whoever sits between
-/// could read everything: it may only talk to this very machine.
+/// A build with the `sandbox` feature does not check the certificate chain inside WhatsApp's
+/// handshake, so anybody in between could read everything: it may only talk to this very machine.
 pub(super) fn may_dial(url: &Url) -> Result<()> {
     if Build::this() == Build::Sandbox && !is_loopback(url) {
         bail!(
@@ -87,7 +87,7 @@ pub(super) fn may_dial(url: &Url) -> Result<()> {
     Ok(())
 }
 
-/// Asks [`may_dial`] each time.
+/// Checks [`may_dial`] each time.
 struct GuardedDialer {
     url: Url,
     connector: Connector,
@@ -120,21 +120,22 @@ impl TransportFactory for GuardedDialer {
     }
 }
 
-/// Frames leave at once. Otherwise the kernel holds each small one back until the one before is acknowledged, and nobody answers an ack
-/// of ours: the next message would wait for the other side's delayed acknowledgement, 40 ms or a round trip.
+/// Connects with `TCP_NODELAY`, so that frames leave at once. Otherwise the kernel holds each small
+/// one back until the one before is acknowledged, and nobody answers the gateway's acks: the next
+/// message would wait for the other side's delayed acknowledgement, 40 ms or a round trip.
 async fn connect(host: &str, port: u16) -> Result<TcpStream> {
     let socket = TcpStream::connect((host, port)).await?;
     socket.set_nodelay(true)?;
     Ok(socket)
 }
 
-/// A host as it is resolved: an IPv6 address stands in brackets in a URL only.
+/// Returns a host as it is resolved: an IPv6 address has brackets in a URL only.
 fn unbracketed(host: &str) -> &str {
     host.trim_start_matches('[').trim_end_matches(']')
 }
 
-/// Tells the session when dialling fails, and when the engine leaves a line that is up: it only logs the one and tries again, and is silent
-/// of the other.
+/// Reports failed dialling, and connections that the engine closes while they are up: the engine
+/// only logs the former, and is silent about the latter.
 pub(super) struct ReportingDialer {
     inner: Arc<dyn TransportFactory>,
     reports: Reports,
@@ -169,10 +170,11 @@ impl TransportFactory for ReportingDialer {
     }
 }
 
-/// A line, and whether it is still up.
+/// A connection, and whether it is still up.
 struct ReportingLine {
     inner: Arc<dyn Transport>,
-    /// Closed when the line has ended, of which the engine tells itself. Nothing is read from it here.
+    /// Closed when the connection has ended, which the engine notices by itself. Nothing is read
+    /// from it here.
     events: Receiver<TransportEvent>,
     reports: Reports,
 }

@@ -1,28 +1,28 @@
-//! Sessions whose keys cannot be saved, and why, for whoever asks whether all is well.
+//! Sessions that cannot save their keys, and the reasons, for the health check.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Of all sessions; cheap to clone.
+/// Failures of all sessions; cheap to clone.
 #[derive(Clone, Default)]
 pub(super) struct Troubles(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
-    /// By the number of a session's link.
+    /// Reasons by the number of a session's link.
     reasons: Mutex<BTreeMap<u64, String>>,
     links: AtomicU64,
 }
 
-/// Of one link. What it said is void when it goes.
+/// Failure of one link; cleared when dropped.
 pub(super) struct Trouble {
     all: Troubles,
     link: u64,
 }
 
 impl Troubles {
-    /// A place for one link.
+    /// Creates an entry for one link.
     pub fn of_a_link(&self) -> Trouble {
         Trouble {
             all: self.clone(),
@@ -30,7 +30,8 @@ impl Troubles {
         }
     }
 
-    /// Why, and for how many sessions. Which ones is nobody's business who only asks whether all is well.
+    /// Returns a reason and the number of sessions with a failure. A health check need not know
+    /// which.
     pub fn worst(&self) -> Option<String> {
         let reasons = self.reasons();
         let reason = reasons.values().next()?;

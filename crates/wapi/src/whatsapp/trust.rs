@@ -1,4 +1,5 @@
-//! The tokens of people who trust the account: whether somebody has given it one while a message to them was refused for want of it.
+//! Trust tokens: whether a contact has just given the account one, after a message was refused for
+//! want of it.
 
 use std::time::Duration;
 
@@ -8,15 +9,17 @@ use super::link::Link;
 use super::outgoing;
 use crate::message::ChatId;
 
-/// How long a token may take. A phone gives it right after its first message, so an answer can be quicker than the token.
+/// How long a token may take. A phone sends it right after its first message, so an answer can be
+/// quicker than the token.
 const ON_ITS_WAY: Duration = Duration::from_secs(2);
-/// How often the engine is asked whether it is there.
+/// Interval between lookups of the token.
 const LOOK: Duration = Duration::from_millis(100);
-/// How old a token may be that was not on the message yet.
+/// Greatest age, in seconds, of a token that was not on the message yet.
 const NEW: i64 = 10;
 
 impl Link {
-    /// Whether somebody trusts the account who did not when a message was refused a moment ago; waits for their token, if it has to.
+    /// Returns whether a contact trusts the account now, after a message was refused a moment ago;
+    /// waits for the token if necessary.
     pub async fn is_trusted_now(&self, by: &ChatId) -> bool {
         let refused = self.clock.now().as_second();
         let look = async {
@@ -34,7 +37,8 @@ impl Link {
         self.clock.timeout(ON_ITS_WAY, look).await.is_ok()
     }
 
-    /// When somebody gave the account its token, in seconds since 1970. It is kept under their LID, where that is known.
+    /// Returns when a contact gave the account its token, in seconds since 1970. The engine keeps
+    /// it under the LID, where that is known.
     async fn token_from(&self, whom: &ChatId) -> Option<i64> {
         let jid: Jid = outgoing::jid(whom);
         let lid = self

@@ -1,4 +1,4 @@
-//! Messages that came in and could not be read. The engine asks their senders for them again.
+//! Received messages that could not be decrypted. The engine asks their senders for them again.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::event::{EventData, Unread};
 use crate::lifecycle::Lifecycle;
 use crate::store::Lifeline;
 
-/// Tells of them. They are told at most once: WhatsApp does not wait for it.
+/// Emits an event for each, at most once: WhatsApp does not wait for it.
 pub(super) struct UnreadTeller {
     session: Lifeline,
     inbox: Arc<dyn Inbox>,
@@ -37,7 +37,7 @@ impl EventHandler for UnreadTeller {
             return;
         };
         let source = &message.info.source;
-        // Senders mark what nobody would see anyhow.
+        // Senders mark messages that would not be visible anyway.
         let is_hidden = message.decrypt_fail_mode == DecryptFailMode::Hide;
         if is_hidden || source.chat.is_status_broadcast() || source.chat.is_newsletter() {
             return;

@@ -1,4 +1,4 @@
-//! Which version of WhatsApp Web to call ourselves: asked once a day for the whole process.
+//! Version of WhatsApp Web that the gateway claims, fetched once a day for the whole process.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,15 +14,15 @@ type Version = (u32, u32, u32);
 
 /// WhatsApp turns away versions that are months old, not those of yesterday.
 const FRESH_FOR: Duration = Duration::from_secs(24 * 3600);
-/// A simulated WhatsApp takes any.
+/// A simulated WhatsApp accepts any version.
 const SIMULATED: Version = (2, 3000, 1_026_131_876);
 
-/// The version all sessions share.
+/// The version that all sessions share.
 pub(super) struct Versions {
     fixed: Option<Version>,
     http: Arc<dyn HttpClient>,
     clock: Clock,
-    /// The last one that was fetched, and at what uptime.
+    /// The last fetched version, and the uptime at that moment.
     fetched: Mutex<Option<(Version, Duration)>>,
 }
 
@@ -37,12 +37,13 @@ impl Versions {
         }
     }
 
-    /// `None` when it was never learnt; the engine then asks for itself when it dials.
+    /// Returns the version; `None` if it was never fetched. The engine then fetches it when it
+    /// dials.
     pub async fn current(&self) -> Option<Version> {
         if self.fixed.is_some() {
             return self.fixed;
         }
-        // Held while fetching, so that many sessions starting at once ask once.
+        // Held while fetching, so that many sessions starting at once fetch once.
         let mut fetched = self.fetched.lock().await;
         match *fetched {
             Some((version, at)) if self.clock.uptime().saturating_sub(at) < FRESH_FOR => {

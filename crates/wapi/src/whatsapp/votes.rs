@@ -1,4 +1,5 @@
-//! Votes on polls and answers to events: opened with the secret of what they are about, and counted; the account's own, sealed.
+//! Poll votes and event responses: received ones decrypted and counted, the account's own
+//! encrypted.
 
 use anyhow::Result;
 use jiff::Timestamp;
@@ -27,7 +28,7 @@ use crate::event::{EventData, Response, Tally, Vote};
 use crate::message::{self, CalendarEvent, ChatId, Content};
 use crate::store::{Ballot, Lifeline, Poll, Store};
 
-/// Knows the polls of one session.
+/// The polls and events of one session.
 pub(super) struct Votes {
     session: Lifeline,
     store: Store,
@@ -42,7 +43,8 @@ impl Votes {
         &self.store
     }
 
-    /// Keeps a poll or an event for what is said to it; what to tell of a vote or an answer. `None` for everything else.
+    /// Saves a poll or an event for later votes and responses; returns the event to emit for a vote
+    /// or a response, `None` for everything else.
     pub async fn read(
         &self,
         client: &Client,
@@ -69,7 +71,7 @@ impl Votes {
             Some(poll) => pairs(client, poll, &message.info.source.sender).await,
             None => Vec::new(),
         };
-        // Whoever votes again under their other address is the same voter.
+        // A person that votes again under the other address is the same voter.
         let from = &changed.from;
         let number = from
             .phone
@@ -182,7 +184,7 @@ impl Votes {
         ))
     }
 
-    /// What is asked here is kept for what is said to it.
+    /// Saves a poll or an event, so that votes and responses can be decrypted.
     async fn keep(&self, message: &InboundMessage) -> Result<()> {
         let body = inner(&message.message);
         let (poll, event) = (kinds::creation(body), body.event_message.as_option());
@@ -229,18 +231,18 @@ impl Votes {
     }
 }
 
-/// Something that was said to a poll or an event, by whom.
+/// A vote or a response, with its sender.
 struct Said<'a> {
-    /// Of the poll.
+    /// Of the poll or event.
     id: &'a str,
     by: &'a str,
     poll: Option<&'a Poll>,
-    /// Under which it may be sealed: the creator's, and the sender's.
+    /// Pairs of creator's and sender's address that the encryption may have used.
     addresses: Vec<(String, String)>,
 }
 
 impl Said<'_> {
-    /// The hashes of what was chosen.
+    /// Returns the hashes of the chosen options.
     fn vote(&self, update: &PollUpdateMessage) -> Option<Vec<Vec<u8>>> {
         let (secret, vote) = (&self.poll?.secret, update.vote.as_option()?);
         let sealed = PollVoteCiphertext {
@@ -266,8 +268,8 @@ impl Said<'_> {
     }
 }
 
-/// What the account chooses or answers itself, as only those can open it who have what it is about: under the addresses that its message
-/// carries. They are all numbers, or all LIDs. `None` for what is neither.
+/// Encrypts the account's own vote or response with the poll's secret, under the addresses that its
+/// message carries. They are all numbers, or all LIDs. `None` for other content.
 pub(super) async fn seal(
     client: &Client,
     to: &ChatId,
@@ -335,13 +337,14 @@ pub(super) async fn seal(
     })
 }
 
-/// Whether a message to this chat names people by LIDs: a group says so, and for chats of two the account has moved to them or not.
+/// Returns whether a message to this chat names people by LIDs: a group says so, and for one-to-one
+/// chats it depends on whether WhatsApp has moved the account to them.
 pub(super) async fn leaves_by_lid(client: &Client, to: &Jid) -> bool {
     if to.is_group() {
         let group = client.groups().query_info(to).await;
         return group.is_ok_and(|group| group.addressing_mode == AddressingMode::Lid);
     }
-    // Of somebody without a number that is known, there is but one address.
+    // A person without a known number has only one address.
     if client.is_lid_migrated().await {
         to.is_lid() || other_address(client, to).await.is_some()
     } else {
@@ -349,7 +352,7 @@ pub(super) async fn leaves_by_lid(client: &Client, to: &Jid) -> bool {
     }
 }
 
-/// Somebody's LID or number, where it is known.
+/// Returns a person's LID or number, where it is known.
 async fn addressed(client: &Client, person: &Jid, by_lid: bool) -> Jid {
     let person = person.to_non_ad();
     if person.is_lid() == by_lid {
@@ -378,7 +381,8 @@ fn tally(options: &[String], ballots: &[Ballot]) -> Vec<Tally> {
     options.iter().map(one).collect()
 }
 
-/// A vote is sealed for the addresses that creator and voter had for each other then, which may be numbers or LIDs.
+/// Returns the address pairs of creator and voter. A vote is encrypted for the addresses that the
+/// two had for each other at the time, numbers or LIDs.
 async fn pairs(client: &Client, poll: &Poll, voter: &Jid) -> Vec<(String, String)> {
     let Ok(creator) = poll.creator.parse::<Jid>() else {
         return Vec::new();
@@ -396,7 +400,7 @@ async fn pairs(client: &Client, poll: &Poll, voter: &Jid) -> Vec<(String, String
     creators.iter().flat_map(pair).collect()
 }
 
-/// The one that is given, and the other if it is known.
+/// Returns the given address, and the other one if known.
 async fn addresses(client: &Client, person: &Jid) -> Vec<String> {
     let own = [client.pn(), client.lid()];
     let is_own = own

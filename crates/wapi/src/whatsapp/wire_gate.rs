@@ -1,13 +1,17 @@
-//! Lets no message out before the keys it was sealed with are on the disk.
+//! Key barrier: holds each outgoing message until the keys it was encrypted with are on the disk.
 //!
-//! Reading a message can change the key that the next one is sent with, and whoever gets that one seals the answers for it. The engine
-//! writes keys it has read with a moment later, since nothing is lost by reading once more; but it lets a message go that was sealed
-//! with such a key. After a crash in between nobody could read the answers: they come again only because we ask, and out of order.
-//! And what is written is not on the disk before it is synced: after a power cut a key would be used a second time.
+//! Reading a message can change the key that the next one is sent with, and the recipient of that
+//! one encrypts the answers for it. The engine writes keys it has read with a moment later, since
+//! nothing is lost by reading once more; but it sends a message encrypted with such a key at once.
+//! After a crash in between nobody could read the answers: they come again only because the gateway
+//! asks, and out of order. And a write is not on the disk before it is synced: after a power cut a
+//! key would be used a second time.
 //!
-//! So the line to WhatsApp waits for the engine to have written, and then for the disk; all that is written at that moment shares a sync.
-//! The engine is not made to write, unless it takes very long: that could fall between opening a message of another chat and handing it
-//! over, and a crash would lose that one. A disk that does not come back ends the connection, and the next one waits for it.
+//! So the connection to WhatsApp waits for the engine to have written, and then for the disk; all
+//! writes at that moment share a sync. The barrier does not make the engine write, unless it takes
+//! very long: that could fall between decrypting a message of another chat and handing it over, and
+//! a crash would lose that one. A disk that does not respond ends the connection, and the next one
+//! waits for it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
@@ -28,27 +32,30 @@ use super::transport::Dialled;
 use super::troubles::{Trouble, Troubles};
 use crate::clock::Clock;
 
-/// No frame with a message is smaller, in bytes after its length: a Signal message is at least its version, a ratchet key (35), two
-/// counters (4), a block (18) and a code (8); around it are the tags and lengths of two stanzas (10) and the code of the line (16).
-/// Receipts and pings are smaller.
+/// Smallest frame with a message, in bytes after its length: a Signal message is at least its
+/// version, a ratchet key (35), two counters (4), a block (18) and a MAC (8); around it are the
+/// tags and lengths of two stanzas (10) and the MAC of the frame (16). Receipts and pings are
+/// smaller.
 const SMALLEST_MESSAGE: usize = 92;
-/// How long a message waits for the disk at most, in steps: a clock that jumps takes one step, however far it jumps.
+/// A message waits for the disk for at most [`STEPS`] steps of this length: a jump of the clock
+/// takes one step, however far it goes.
 const STEP: Duration = Duration::from_secs(1);
 const STEPS: usize = 10;
-/// How long the engine may take to write by itself; it does 25 ms after it has read.
+/// Time for the engine to write by itself; it does so 25 ms after it has read.
 const BY_ITSELF: Duration = Duration::from_millis(500);
 
-/// What keeps the keys of one session.
+/// Holders of the keys of one session.
 pub(super) struct Kept {
     pub opened: Arc<Opened>,
     pub backend: Arc<Backend>,
     pub saved: Arc<PersistenceManager>,
 }
 
-/// What the line of one session waits for.
+/// Key barrier of one session's connection.
 pub(super) struct Gate {
     kept: Kept,
-    /// Whether what waited at WhatsApp has come in. Before that the engine itself keeps keys and messages together.
+    /// Whether the messages that waited at WhatsApp have come in. Before that the engine itself
+    /// keeps keys and messages together.
     is_live: AtomicBool,
     client: OnceLock<Weak<Client>>,
     trouble: Trouble,
@@ -71,13 +78,13 @@ impl Gate {
         })
     }
 
-    /// Whom to make write in the end.
+    /// Sets the client that is made to write as a last resort.
     pub fn belongs_to(&self, client: &Arc<Client>) {
-        // It is built once.
+        // The client is built once.
         let _ = self.client.set(Arc::downgrade(client));
     }
 
-    /// Returns once everything that a frame may rest on is on the disk; an error says why it is not.
+    /// Returns once everything that a frame may rest on is on the disk, or fails with the reason.
     async fn pass(&self) -> Result<()> {
         let Err(reason) = self.wait().await else {
             if self.is_troubled.swap(false, Ordering::AcqRel) {
@@ -110,7 +117,7 @@ impl Gate {
         })
     }
 
-    /// Completes when it is. What fails is tried again: the keys stay in memory.
+    /// Completes when everything is on the disk. Failures are retried: the keys stay in memory.
     async fn is_safe(&self) {
         loop {
             if self.is_live.load(Ordering::Acquire) {
@@ -147,10 +154,10 @@ impl Gate {
     }
 }
 
-/// What a connection begins with: two bytes of the protocol's version follow.
+/// Beginning of a connection: two bytes with the protocol's version follow.
 const GREETING: &[u8] = b"WA";
 
-/// Whether a message may be in these frames, each of which has its length in front.
+/// Returns whether a message may be in these frames, each of which is prefixed with its length.
 fn may_hold_a_message(frames: &[u8]) -> bool {
     let mut rest = frames
         .strip_prefix(GREETING)
@@ -176,7 +183,7 @@ impl EventHandler for Gate {
     }
 }
 
-/// Dials lines that wait at the gate.
+/// Dials connections that wait at the key barrier.
 pub(super) struct GatedDialer<D> {
     inner: D,
     gate: Arc<Gate>,
@@ -192,7 +199,8 @@ impl<D> GatedDialer<D> {
 impl<D: TransportFactory> TransportFactory for GatedDialer<D> {
     async fn create_transport(&self) -> Result<Dialled> {
         self.gate.is_live.store(false, Ordering::Release);
-        // What could not be saved for the last message could not be saved for the next one, either.
+        // Keys that could not be saved for the last message could not be saved for the next one,
+        // either.
         if self.gate.is_troubled.load(Ordering::Acquire) {
             self.gate.pass().await?;
         }

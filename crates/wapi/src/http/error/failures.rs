@@ -1,19 +1,19 @@
-//! Why a message that somebody waited for was not sent, as a problem.
+//! Problems of messages that failed while the caller waited.
 
 use axum::http::StatusCode;
 
 use crate::event::Failure;
 
-/// The code of a message to a number that nobody has.
+/// The code of a failed message to a number that is not on WhatsApp.
 pub const NOT_ON_WHATSAPP: &str = "not_on_whatsapp";
-/// The same of a message to a group that the account is not in.
+/// The code of a failed message to a group that the account is not a member of.
 pub(super) const GROUP_NOT_FOUND: &str = "group_not_found";
-/// The same of a post in a newsletter that there is not.
+/// The code of a failed post in a newsletter that does not exist.
 pub(super) const NEWSLETTER_NOT_FOUND: &str = "newsletter_not_found";
-/// The same of a post in a newsletter of others.
+/// The code of a failed post in a newsletter that the account does not run.
 const NOT_NEWSLETTER_ADMIN: &str = "not_newsletter_admin";
 
-/// The stable code, and what it means in a few words.
+/// Returns the stable code and the title.
 pub(super) fn code(failure: &Failure) -> (&'static str, &'static str) {
     match failure.code.as_str() {
         "whatsapp_refused" => ("whatsapp_refused", "WhatsApp refused the message"),
@@ -33,7 +33,7 @@ pub(super) fn code(failure: &Failure) -> (&'static str, &'static str) {
 
 pub(super) fn status(failure: &Failure) -> StatusCode {
     match failure.code.as_str() {
-        // Nobody can be reached there: the caller has to name somebody else.
+        // The recipient cannot be reached: the caller has to name another one.
         NOT_ON_WHATSAPP | GROUP_NOT_FOUND | NEWSLETTER_NOT_FOUND => StatusCode::NOT_FOUND,
         NOT_NEWSLETTER_ADMIN => StatusCode::FORBIDDEN,
         _ => StatusCode::BAD_GATEWAY,

@@ -1,4 +1,4 @@
-//! Why orders about sessions and keys were not followed, as problems.
+//! Problems of failed commands to sessions, and of refused changes to API keys.
 
 use super::Problem;
 use crate::keys::Refused;

@@ -1,4 +1,4 @@
-//! Why messages, questions and files came to nothing, as problems.
+//! Problems of failed messages, requests to WhatsApp, and file downloads.
 
 use super::Problem;
 use crate::fetch::NoFile;

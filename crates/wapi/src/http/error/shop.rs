@@ -1,6 +1,6 @@
-//! What there is not in a shop, as problems.
+//! Problems of a missing catalogue or order.
 
-/// What was asked for.
+/// The missing object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MissingInShop {
     Catalog,
@@ -8,7 +8,7 @@ pub enum MissingInShop {
 }
 
 impl MissingInShop {
-    /// The stable code, and what it means in a few words.
+    /// Returns the stable code and the title.
     pub(super) const fn code(self) -> (&'static str, &'static str) {
         match self {
             Self::Catalog => ("catalog_not_found", "There is no catalogue"),

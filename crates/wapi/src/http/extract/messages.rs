@@ -1,21 +1,21 @@
-//! What the routes about messages read out of a body besides.
+//! Field readers for the message routes.
 
 use serde_json::Value;
 
 use super::{FieldError, Fields, kind};
 
 impl Fields {
-    /// The whole object as text: the same for the same fields.
+    /// Returns the remaining fields as JSON text: the same for the same fields.
     pub fn canonical(&self) -> String {
         serde_json::to_string(&self.fields).expect("JSON that was read can be written")
     }
 
-    /// Whether there is a field of this name.
+    /// Whether a field of this name exists and is not `null`.
     pub fn has(&self, field: &str) -> bool {
         self.fields.get(field).is_some_and(|value| !value.is_null())
     }
 
-    /// True or false; false when it is left out.
+    /// Reads a boolean; false if it is left out.
     pub fn flag(&mut self, field: &'static str) -> bool {
         match self.take(field) {
             None | Some(Value::Null) => false,
@@ -30,7 +30,7 @@ impl Fields {
         }
     }
 
-    /// A whole number that may be left out.
+    /// Reads an optional whole number.
     pub fn optional_number(
         &mut self,
         field: &'static str,
@@ -51,7 +51,7 @@ impl Fields {
         number
     }
 
-    /// A text that may be left out, and means something if it is not.
+    /// Reads and parses an optional text.
     pub fn optional_parsed<T, E: std::fmt::Display>(
         &mut self,
         field: &'static str,
@@ -64,19 +64,19 @@ impl Fields {
         }
     }
 
-    /// A text that must be there, of so many characters at most.
+    /// Reads a required text of at most `longest` characters.
     pub fn text_up_to(&mut self, field: &'static str, longest: usize) -> Option<String> {
         let text = self.text(field)?;
         self.judged(field, fits(text, longest))
     }
 
-    /// A text that may be left out or empty, of so many characters at most.
+    /// Reads a text of at most `longest` characters, which may be left out or empty.
     pub fn optional_text_up_to(&mut self, field: &'static str, longest: usize) -> Option<String> {
         let text = self.optional_text(field).filter(|text| !text.is_empty())?;
         self.judged(field, fits(text, longest))
     }
 
-    /// A number that must be there.
+    /// Reads a required number.
     pub fn decimal(
         &mut self,
         field: &'static str,
@@ -95,7 +95,7 @@ impl Fields {
         self.fields.get(field).is_some_and(Value::is_object)
     }
 
-    /// A list of objects, so many of them; to be [taken back](Self::absorb) one by one.
+    /// Reads a list of objects, `count` of them; each must be [taken back](Self::absorb).
     pub fn objects(
         &mut self,
         field: &'static str,
@@ -116,7 +116,7 @@ impl Fields {
         self.judged(field, objects.ok_or_else(problem))
     }
 
-    /// `None` for what is no object.
+    /// Returns `None` if the value is not an object.
     pub(in crate::http) fn of(value: Value) -> Option<Self> {
         match value {
             Value::Object(fields) => Some(Self::with(fields)),
@@ -124,12 +124,12 @@ impl Fields {
         }
     }
 
-    /// Looks at a field no more.
+    /// Drops a field unread.
     pub fn ignore(&mut self, field: &str) {
         self.fields.remove(field);
     }
 
-    /// Notes what is wrong with a field, and looks at it no more.
+    /// Records an error of a field, and drops the field.
     pub fn refuse(&mut self, field: &'static str, detail: impl Into<String>) {
         self.fields.remove(field);
         self.errors.push(FieldError {

@@ -1,4 +1,4 @@
-//! How much of a form is held before any of it is made use of.
+//! A limit on the buffered, unconsumed bytes of a multipart form.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,31 +9,34 @@ use axum::body::{Body, BodyDataStream};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 
-/// Bytes that a form may have beside the contents of its parts: before and after it, and at the head of each part.
+/// Maximum number of form bytes beside the contents of its parts: before and after it, and in each
+/// part's header.
 pub const BESIDE: usize = 64 * 1024;
 
-/// How often the reader may ask for more while it holds enough: between two contents it goes through some steps.
+/// How often in a row the reader may poll at the limit: between two contents it passes through some
+/// steps.
 const IN_VAIN: u32 = 16;
 
-/// There is more beside the content than [`BESIDE`].
+/// More than [`BESIDE`] bytes lie beside the contents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("more than {} KiB stand outside of the contents of its parts", BESIDE / 1024)]
 pub struct TooMuch;
 
-/// The pieces of a form, read no faster than they are made use of.
+/// A form body that is read no faster than it is consumed.
 pub struct Budgeted {
     pieces: BodyDataStream,
     held: Held,
-    /// How much was held when it was last said to be enough, and how often it was since.
+    /// The buffered bytes at the last poll that reached the limit, and the number of such polls
+    /// since.
     enough: (usize, u32),
 }
 
-/// Bytes that were read and not made use of yet.
+/// The number of bytes that are read and not yet consumed.
 #[derive(Debug, Clone, Default)]
 pub struct Held(Arc<AtomicUsize>);
 
 impl Held {
-    /// So much of a content was made use of.
+    /// Records consumed bytes of a content.
     pub fn used(&self, bytes: usize) {
         self.0.fetch_sub(bytes, Ordering::Relaxed);
     }
@@ -63,7 +66,8 @@ impl Stream for Budgeted {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let held = self.held.get();
         if held >= BESIDE {
-            // Whoever asks again and again without having made use of anything looks in vain for the end of something.
+            // Polling again and again without consuming anything means searching in vain for an
+            // end.
             let asked = if self.enough.0 == held {
                 self.enough.1 + 1
             } else {
@@ -79,7 +83,7 @@ impl Stream for Budgeted {
         let piece = self.pieces.poll_next_unpin(context);
         if let Poll::Ready(Some(Ok(piece))) = &piece {
             self.held.0.fetch_add(piece.len(), Ordering::Relaxed);
-            // As much may be held again and again, where pieces are of one size.
+            // The same amount may be buffered again and again if all pieces have the same size.
             self.enough = (0, 0);
         }
         piece.map_err(Into::into)
@@ -92,7 +96,8 @@ mod tests {
 
     use super::*;
 
-    /// A form in pieces of this size; what it brings, and how much was read for it.
+    /// Reads a form in pieces of this size; returns the size of its contents, and how many bytes
+    /// were read from the body.
     async fn read(form: Vec<u8>, piece: usize) -> (Result<usize, multer::Error>, usize) {
         let read = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&read);

@@ -1,4 +1,4 @@
-//! For the fuzzer: any range is a part of the file or refused, and any form is read to its end.
+//! Fuzz targets: any range is a part of the file or refused, and any form is read to its end.
 
 use std::convert::Infallible;
 
@@ -10,7 +10,7 @@ use multer::Multipart;
 use super::{headers, upload};
 use crate::media::filename::Disposition;
 
-/// The first byte says how large the file is, the others are the header.
+/// Parses a range; the first byte is the file's size, the others are the header.
 pub fn range(bytes: &[u8]) {
     let Some((size, wanted)) = bytes.split_first() else {
         return;
@@ -28,7 +28,7 @@ pub fn range(bytes: &[u8]) {
     }
 }
 
-/// The first line is the `Content-Type`, what follows is the body, in pieces.
+/// Reads a form; the first line is the `Content-Type`, the rest is the body, in pieces.
 pub fn form(bytes: &[u8]) {
     let line = bytes
         .iter()

@@ -1,4 +1,4 @@
-//! What is said about a file when it is handed out, and which part of it is asked for (RFC 9110). Pure.
+//! Response headers of media files, and parsing of conditional and range requests (RFC 9110). Pure.
 
 use std::ops::Range;
 
@@ -8,16 +8,16 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::store::MediaFacts;
 
-/// What browsers show without running anything that is in it.
+/// Types that browsers show without running any of their content.
 const SHOWN: [&str; 4] = ["image/jpeg", "image/png", "image/gif", "image/webp"];
-/// What may stand in `filename*` as it is (RFC 8187).
+/// Characters that are percent-encoded in `filename*` (RFC 8187).
 const IN_NAMES: AsciiSet = NON_ALPHANUMERIC.remove(b'.').remove(b'-').remove(b'_');
 
-/// A range that the file has not got.
+/// The requested range lies outside the file.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Unsatisfiable;
 
-/// The headers of a file, whichever part of it is sent.
+/// Returns the headers of a file, the same for the whole and for any part.
 pub fn of(facts: &MediaFacts, sha256: &str) -> HeaderMap {
     let mime_type = facts
         .mime_type
@@ -32,7 +32,7 @@ pub fn of(facts: &MediaFacts, sha256: &str) -> HeaderMap {
     };
     let name = facts.filename.as_deref().filter(|name| !name.is_empty());
     let disposition = match name {
-        // For those who know but one of the two.
+        // Both forms, for clients that know only one of them.
         Some(name) => format!(
             "{disposition}; filename=\"{}\"; filename*=UTF-8''{}",
             name.replace(
@@ -57,7 +57,7 @@ pub fn of(facts: &MediaFacts, sha256: &str) -> HeaderMap {
             header::X_CONTENT_TYPE_OPTIONS,
             HeaderValue::from_static("nosniff"),
         ),
-        // Should a browser open it all the same, it runs nothing.
+        // A browser that opens the file all the same runs nothing in it.
         (
             header::CONTENT_SECURITY_POLICY,
             HeaderValue::from_static("sandbox; default-src 'none'"),
@@ -65,7 +65,7 @@ pub fn of(facts: &MediaFacts, sha256: &str) -> HeaderMap {
     ])
 }
 
-/// Length and place of what is sent.
+/// Returns the length and position of the bytes sent.
 pub fn of_part(part: &Range<u64>, size: u64, is_part: bool) -> HeaderMap {
     let ours = |text: String| HeaderValue::from_str(&text).expect("it is visible ASCII");
     let mut headers = HeaderMap::from_iter([(
@@ -93,7 +93,7 @@ fn is_shown(mime_type: &str) -> bool {
         || essence.starts_with("video/")
 }
 
-/// Whether the caller has the file already, as `If-None-Match` says.
+/// Whether the caller already has the file, according to `If-None-Match`.
 pub fn is_known(asked: &HeaderMap, sha256: &str) -> bool {
     let Some(known) = asked
         .get(header::IF_NONE_MATCH)
@@ -107,7 +107,8 @@ pub fn is_known(asked: &HeaderMap, sha256: &str) -> bool {
         .any(|tag| tag == "*" || tag.trim_matches('"') == sha256)
 }
 
-/// The part that is asked for; `None`: all of it. Several parts at once, or words that are no range, are answered with the whole file.
+/// Returns the requested range; `None` for the whole file. Requests for several ranges, and invalid
+/// ones, are answered with the whole file.
 pub fn range(
     asked: &HeaderMap,
     sha256: &str,

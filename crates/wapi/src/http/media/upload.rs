@@ -1,4 +1,4 @@
-//! `POST /v1/sessions/{session}/media`: takes a file in that is to be sent later.
+//! `POST /v1/sessions/{session}/media`: uploading a file for a later message.
 
 use axum::Json;
 use axum::body::Body;
@@ -22,14 +22,16 @@ use crate::pace::TooSlow;
 use crate::sessions::SessionName;
 use crate::store::Life;
 
-/// The part of a form that holds the file, and the one that says which hash it must have.
+/// Form fields: the file, and its expected SHA-256 hash.
 const FILE: &str = "file";
 const SHA256: &str = "sha256";
-/// The longest name of a field that is told back, in letters, and of what a hash is read from.
+/// Maximum length, in bytes, of the form's `sha256` field, and in characters of a field name
+/// repeated in an error.
 const LONGEST_NAME: usize = 255;
 
-/// A form with the part `file`, streamed to the disk, or `{"link": "https://…"}`, which is fetched at once; 201 with the file's id. With
-/// `sha256`, only the file that has this hash is taken.
+/// `POST …/media`: takes a form with the part `file`, streamed to disk, or `{"link": "https://…"}`,
+/// which is downloaded at once. With `sha256`, a file with another hash is refused. Returns 201
+/// with the file's id.
 pub async fn upload(
     State(gateway): State<Gateway>,
     Named(session): Named,
@@ -66,7 +68,7 @@ pub async fn upload(
     kept(&gateway, &life, file).await
 }
 
-/// What parts the fields of a form; `None`: it is no form.
+/// Returns the boundary of a multipart form; `None` if the content type is not a form's.
 pub fn boundary(content_type: &str) -> Result<Option<String>, Problem> {
     if essence(content_type) != "multipart/form-data" {
         return Ok(None);
@@ -106,7 +108,7 @@ async fn linked(
     fetched(gateway, session, &link, sha256.as_deref()).await
 }
 
-/// The file at an address, which must have this hash if one is given.
+/// Downloads the file at a link, checking its hash if one is given.
 pub async fn fetched(
     gateway: &Gateway,
     session: &SessionName,
@@ -126,7 +128,7 @@ pub async fn fetched(
     }
 }
 
-/// Reads the file, which may come without its length being known, and the hash it must have, in whatever order.
+/// Reads a form's file, whose length need not be known, and its expected hash, in either order.
 pub async fn posted(
     gateway: &Gateway,
     session: &SessionName,
@@ -197,10 +199,10 @@ async fn hash(part: &mut Field<'_>) -> Result<String, Problem> {
         .map_err(|why| Problem::field(SHA256, why))
 }
 
-/// A file as it came, with what the form says of it.
+/// An uploaded file with the name and type that the form gives.
 struct Posted {
     taken: Taken,
-    /// Its first bytes.
+    /// The file's first bytes.
     head: Vec<u8>,
     filename: Option<String>,
     said: Option<String>,
@@ -236,7 +238,7 @@ fn broken(error: multer::Error) -> Problem {
     if TooSlow::is_behind(&error) {
         return Problem::TooSlow;
     }
-    // What lies behind it says more than the reader of forms does.
+    // The underlying error says more than that of the form reader.
     let cause =
         std::iter::successors(std::error::Error::source(&error), |cause| cause.source()).last();
     Problem::Body(match cause {

@@ -1,4 +1,4 @@
-//! Albums: pictures and films that are sent together, a message each, after one that announces them.
+//! Albums: images and videos sent together, one message each, after one that announces them.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use crate::http::extract::Fields;
 use crate::message::{Album, Content, Message};
 use crate::store::{IdempotencyKey, SentMessage};
 
-/// WhatsApp shows fewer as single messages.
+/// WhatsApp shows smaller groups as single messages.
 const ITEMS: std::ops::RangeInclusive<usize> = 2..=10;
 const KINDS: [&str; 2] = ["image", "video"];
 
-/// `[{"image": {…}}, {"video": {…}}]`
+/// Reads `[{"image": {…}}, {"video": {…}}]`.
 pub(super) fn items(fields: &mut Fields) -> Option<Vec<Message>> {
     let list = fields.objects("album", ITEMS)?;
     let mut items = Vec::with_capacity(list.len());
@@ -44,7 +44,7 @@ fn item(fields: &mut Fields) -> Option<Message> {
     Some(Message::new(content))
 }
 
-/// What the first message says.
+/// Returns the content of the announcing message.
 pub(super) fn announced(items: &[Message]) -> Content {
     let count = |kind: &str| {
         items
@@ -61,8 +61,9 @@ pub(super) fn announced(items: &[Message]) -> Content {
     }
 }
 
-/// Has an album accepted: all its messages, the one that announces them first. Under an idempotency key, each message has its share
-/// of it: what was cut off is gone on with when the request comes again.
+/// Queues all messages of an album, the announcing one first. Under an idempotency key, each
+/// message has a key of its own, so that a request that was cut off continues where it stopped when
+/// it is repeated.
 pub(super) async fn accept(
     accepting: &Accepting<'_>,
     asked: &Asked,
@@ -93,7 +94,7 @@ pub(super) async fn accept(
         });
         ids.push(accepting.one(&child, key, Duration::ZERO).await?.0.id);
     }
-    // One after the other they leave; whoever waits, waits for the last.
+    // Messages leave one after the other; a waiting caller waits for the last.
     if let (false, Some(last)) = (wait.is_zero(), ids.last())
         && let Some(verdict) = gateway.sessions.verdict_on(session, last)
     {

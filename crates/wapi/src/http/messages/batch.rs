@@ -1,4 +1,4 @@
-//! Many messages in one request, each of which is accepted on its own.
+//! `POST …/messages/batch`: many messages in one request, each accepted independently.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::http::query::Query;
 use crate::keys::Caller;
 use crate::store::{Acceptance, IdempotencyKey};
 
-/// Messages in a request.
+/// Maximum number of messages in a request.
 pub const MOST: usize = 100;
 
 #[derive(Serialize)]
@@ -34,7 +34,8 @@ enum Outcome {
     Refused { error: Document },
 }
 
-/// `POST …/messages/batch`: 202 when at least one of them is accepted. What has not the form of a message refuses all of them.
+/// `POST …/messages/batch`: queues many messages. Returns 202 if at least one is accepted. One
+/// malformed message makes the whole request fail.
 pub async fn send(
     State(gateway): State<Gateway>,
     Named(session): Named,
@@ -54,14 +55,15 @@ pub async fn send(
         session: &session,
         life: &life,
     };
-    // Each has its share: what was cut off is gone on with when the request comes again.
+    // Each message has a key of its own, so that a request that was cut off continues where it
+    // stopped when it is repeated.
     let share = |index: usize| {
         key.clone().map(|key| IdempotencyKey {
             route: format!("{} messages[{index}]", key.route),
             ..key
         })
     };
-    // It was another request if any of its messages was, also one of those that this one has not got.
+    // The request differs if any of its messages does, including those that this one lacks.
     for key in (0..MOST).filter_map(share) {
         if matches!(
             gateway
@@ -131,7 +133,7 @@ fn read(mut fields: Fields) -> Result<Vec<Asked>, Problem> {
     }
 }
 
-/// What is wrong with one of many.
+/// Prefixes the field names of one message's errors.
 fn of_message(index: usize, errors: Vec<FieldError>) -> impl Iterator<Item = FieldError> {
     errors
         .into_iter()

@@ -1,4 +1,4 @@
-//! The message object as callers write it, taken apart field by field.
+//! The message object of a request, parsed field by field.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -13,10 +13,10 @@ use crate::store::{Life, MediaRecord, MediaState};
 /// A month, in seconds.
 const LONGEST_LIFE: u64 = 31 * 24 * 3600;
 const FURTHEST_AHEAD: SignedDuration = SignedDuration::from_hours(366 * 24);
-/// Clocks differ; further back than this is a mistake.
+/// Tolerance for clock differences; a time further back is a mistake.
 const PAST: SignedDuration = SignedDuration::from_secs(60);
 
-/// The kinds that can be sent, and those that cannot, and why.
+/// The kinds that can be sent; below, those that cannot, with the reason.
 pub const KINDS: [&str; 18] = [
     "text",
     "image",
@@ -47,16 +47,16 @@ const NOT_SENT: [(&str, &str); 2] = [
 /// WhatsApp's own limit.
 const MOST_MENTIONS: usize = 1_024;
 
-/// When a message leaves at the earliest, and at the latest.
+/// The earliest time at which a message leaves, and the latest.
 pub type Times = (Option<Timestamp>, Option<Timestamp>);
 
-/// A message that a caller wants sent.
+/// A message as the caller wants it sent.
 pub struct Asked {
     pub to: ChatId,
-    /// As the caller wrote it.
+    /// The recipient as the caller wrote it.
     pub input: String,
     pub message: Message,
-    /// What follows it: the pictures and films of an album.
+    /// The images and videos of an album, which follow the message.
     pub items: Vec<Message>,
     pub send_at: Option<Timestamp>,
     pub expires_in: Option<SignedDuration>,
@@ -120,7 +120,8 @@ impl Asked {
         })
     }
 
-    /// Whether the file it names is here, belongs to the session, and is of a type that can be sent so.
+    /// Checks that the message's files are available, belong to the session, and can be sent as
+    /// this kind.
     pub async fn check_file(&self, media: &media::Media, life: &Life) -> Result<(), Problem> {
         check_file(&self.message, "", media, life).await?;
         for (index, item) in self.items.iter().enumerate() {
@@ -129,7 +130,7 @@ impl Asked {
         Ok(())
     }
 
-    /// What a caller wants done about an earlier message of a chat.
+    /// A message about an earlier message of a chat.
     pub fn about(to: ChatId, message: Message) -> Self {
         Self {
             input: to.to_string(),
@@ -141,7 +142,8 @@ impl Asked {
         }
     }
 
-    /// Its times, seen from now. A message that is scheduled lives from then on.
+    /// Returns the message's times relative to now. The lifetime of a scheduled message starts when
+    /// it is due.
     pub fn times(&self, now: Timestamp) -> Result<Times, Problem> {
         let send_at = match self.send_at {
             Some(time) if time.duration_since(now) > FURTHEST_AHEAD => {
@@ -159,7 +161,7 @@ impl Asked {
     }
 }
 
-/// The same for one message; `within` is where it stands in the request.
+/// Checks the file of one message; `within` is the message's position in the request.
 async fn check_file(
     message: &Message,
     within: &str,
@@ -208,7 +210,7 @@ async fn check_file(
                 ));
             }
             let came_so = record.kind.as_deref() == Some(message.content.kind());
-            // What phones took once they take again.
+            // A file that phones accepted once is accepted again.
             if !came_so {
                 types::fits(kind, mime_type).map_err(|error| wrong(error.to_string()))?;
                 let most = fetch::most(kind, media.policy().largest);
@@ -244,7 +246,7 @@ async fn check_file(
     }
 }
 
-/// Whether a file is here, or still at WhatsApp, as far as is known.
+/// Whether a file is stored here or, as far as is known, still on WhatsApp's servers.
 fn can_be_had(record: &MediaRecord) -> bool {
     match record.state {
         MediaState::Stored => true,
@@ -253,7 +255,7 @@ fn can_be_had(record: &MediaRecord) -> bool {
     }
 }
 
-/// What the message says it is, or the one object there is.
+/// Reads the kind of the message: its `type`, or the only object present.
 fn kind(fields: &mut Fields) -> Option<&'static str> {
     let there: Vec<_> = KINDS.into_iter().filter(|kind| fields.has(kind)).collect();
     match fields.optional_text("type") {
@@ -300,7 +302,7 @@ fn context(fields: &mut Fields) -> Option<Context> {
     })
 }
 
-/// The addresses of those that a message mentions; its words say `@` and their number.
+/// Reads the addresses of mentioned people; the text contains `@` and their number.
 fn mentions(fields: &mut Fields) -> Vec<String> {
     let texts = fields.optional_texts("mentions").unwrap_or_default();
     if texts.len() > MOST_MENTIONS {
@@ -317,7 +319,7 @@ fn mentions(fields: &mut Fields) -> Vec<String> {
     mentions
 }
 
-/// What this message is not, and what no message can be yet.
+/// Refuses the objects of other kinds, kinds that cannot be sent, and unknown fields.
 fn refuse_others(fields: &mut Fields, meant: Option<&str>) {
     for kind in KINDS {
         match meant {
@@ -326,7 +328,7 @@ fn refuse_others(fields: &mut Fields, meant: Option<&str>) {
                 format!("does not belong to a message of type {meant}"),
             ),
             Some(_) => {}
-            // What it should have been is complained about already.
+            // The missing kind is reported already.
             None => fields.ignore(kind),
         }
     }
@@ -345,7 +347,7 @@ mod tests {
 
     use super::*;
 
-    /// Words and numbers that mean something here and there, and some that do not.
+    /// Texts and numbers that are valid in some fields, and some that never are.
     fn leaf() -> impl Strategy<Value = Value> {
         prop_oneof![
             Just(Value::Null),
@@ -414,7 +416,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever comes is a message, or is refused with the names of fields that are there or missing.
+        /// Any object is a message, or is refused with names of fields that are present or missing.
         #[test]
         fn every_object_is_a_message_or_is_refused_by_its_fields(
             kind in prop::sample::select(KINDS.to_vec()),
@@ -431,7 +433,7 @@ mod tests {
                     prop_assert!(!errors.is_empty());
                     for error in errors {
                         let top = error.field.split(['.', '[']).next().unwrap();
-                        // What `type` promises may be what is missing.
+                        // The field named by `type` may be the missing one.
                         let is_promised = whole.get("type").is_some_and(|kind| kind == top);
                         let is_there = is_promised || whole.get(top).is_some() || ["to", "type"].contains(&top);
                         prop_assert!(is_there, "{} of {}", error.field, whole);

@@ -1,4 +1,4 @@
-//! `/v1/sessions/{session}/messages/{id}`: what can be done about a message that is there: new words, deleting, forwarding.
+//! `/v1/sessions/{session}/messages/{id}`: editing, deleting and forwarding an existing message.
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -21,12 +21,13 @@ use crate::message::{ChatId, Content, Deletion, Edit, Message};
 use crate::sessions::SessionName;
 use crate::store::{CANCELLED, Life, Quoted, Rewording, SentMessage};
 
-/// What has words that can be changed.
+/// Kinds of message with a text that can be edited.
 const CHANGEABLE: [&str; 4] = ["text", "image", "video", "document"];
-/// Phones take no new words for a message after this.
+/// Phones ignore edits of messages older than this.
 const EDITABLE: SignedDuration = SignedDuration::from_mins(15);
 
-/// `PATCH …/messages/{id}`: new words for a text or below a file that was sent through here, as a message of its own that tells so.
+/// `PATCH …/messages/{id}`: edits a text or a caption sent through the gateway. The edit is sent as
+/// a message of its own.
 pub async fn edit(
     State(gateway): State<Gateway>,
     message: NamedMessage,
@@ -76,7 +77,7 @@ pub async fn edit(
             "names a message that was deleted; send a new one",
         ));
     }
-    // One that has not left leaves with the new words.
+    // A message that has not left is sent with the new text.
     if found.sent_at.is_none() {
         let message = reworded(found.message.clone(), &edit, says_preview);
         match gateway
@@ -109,7 +110,7 @@ pub async fn edit(
     answer(&gateway, &asked, &session, messages, replayed).await
 }
 
-/// A message with the new words in place of its own. Whether it shows what is behind its link stays as it was, unless that is said anew.
+/// Replaces a message's text or caption. A link preview stays on or off unless the edit sets it.
 fn reworded(message: Message, edit: &Edit, says_preview: bool) -> Message {
     let mut message = message;
     let had_preview = matches!(&message.content, Content::Text { text } if text.preview_url);
@@ -122,16 +123,16 @@ fn reworded(message: Message, edit: &Edit, says_preview: bool) -> Message {
     message
 }
 
-/// What somebody wants a message to say.
+/// A requested edit.
 struct NewWords {
-    /// What kind of message is changed.
+    /// The kind of the edited message.
     kind: &'static str,
     edit: Edit,
-    /// Whether it is said if a text shows what is behind its link.
+    /// Whether the edit sets `preview_url`.
     says_preview: bool,
 }
 
-/// What kind of message is changed, and to what: a text, or what stands below a file.
+/// Reads the kind of the edited message and its new text or caption.
 fn new_words(mut fields: Fields, message_id: String) -> Result<NewWords, Problem> {
     let there: Vec<_> = CHANGEABLE
         .into_iter()
@@ -188,9 +189,10 @@ fn new_words(mut fields: Fields, message_id: String) -> Result<NewWords, Problem
     })
 }
 
-/// `DELETE …/messages/{id}`: takes a message back from everyone, or, with `for=me`, from the own devices alone.
+/// `DELETE …/messages/{id}`: deletes a message for everyone or, with `for=me`, only on the
+/// account's own devices.
 ///
-/// A message that was not sent through here is found by its `chat`.
+/// A message not sent through the gateway is found by its `chat`.
 pub async fn delete(
     State(gateway): State<Gateway>,
     message: NamedMessage,
@@ -221,7 +223,7 @@ pub async fn delete(
                 let detail = "names a message of somebody else, and the account is no admin of the group; `for=me` deletes it here alone";
                 return Err(Problem::field("id", detail));
             }
-            // Whoever was shown a status must be told that it is gone.
+            // The deletion of a status must go to its audience.
             let audience = quoted
                 .message
                 .map(|message| message.audience)
@@ -255,7 +257,8 @@ pub async fn delete(
     }
 }
 
-/// Whether the account runs a group. Phones take no notice of what others take back.
+/// Whether the account is an admin of the group. Phones ignore deletions of others' messages by
+/// members without that role.
 async fn is_admin(gateway: &Gateway, session: &SessionName, group: &str) -> Result<bool, Problem> {
     let account = gateway
         .sessions
@@ -276,7 +279,8 @@ async fn is_admin(gateway: &Gateway, session: &SessionName, group: &str) -> Resu
         .is_some_and(|member| member.role != Role::Member))
 }
 
-/// Takes a message back that has not left, so that nobody ever gets it. `None`: it is another one.
+/// Cancels a message that has not left, so that nobody receives it. Returns `None` if there is no
+/// such message.
 async fn cancelled(
     gateway: &Gateway,
     life: &Life,
@@ -305,7 +309,7 @@ async fn cancelled(
     }
 }
 
-/// `POST …/messages/{id}/forward`: the same words to somebody else, marked as forwarded.
+/// `POST …/messages/{id}/forward`: sends the same content to another chat, marked as forwarded.
 pub async fn forward(
     State(gateway): State<Gateway>,
     message: NamedMessage,
@@ -357,11 +361,11 @@ pub async fn forward(
         ));
     }
     if let Content::Text { text } = &mut content {
-        // How it looks belongs to a status.
+        // Background and font belong to a status.
         (text.background_color, text.font) = (None, None);
     }
     if let Some(media) = content.media_mut() {
-        // It is where the message was that is forwarded.
+        // The URL is that of the original message.
         media.url = None;
     }
     let message_again = Message {
@@ -376,7 +380,8 @@ pub async fn forward(
     answer(&gateway, &asked, &message.session, messages, replayed).await
 }
 
-/// A status can be taken back, and that is all; what was posted in a newsletter stays as it is.
+/// Refuses a status, which can only be deleted for everyone, and a newsletter post, which cannot be
+/// changed.
 pub(super) fn not_status(chat: &ChatId) -> Result<(), Problem> {
     match chat {
         ChatId::Newsletter(_) => Err(Problem::field(
@@ -399,7 +404,8 @@ fn not_post(chat: &ChatId) -> Result<(), Problem> {
     }
 }
 
-/// A file must be somewhere; one that came in is not when files are only described.
+/// A file must be available; received ones are not if the gateway stores only descriptions of
+/// files.
 fn can_be_forwarded(content: &Content) -> bool {
     match content {
         Content::Text { .. } | Content::Location { .. } | Content::Contacts { .. } => true,
@@ -411,7 +417,7 @@ fn can_be_forwarded(content: &Content) -> bool {
     }
 }
 
-/// A message that was sent through here, or one of a chat.
+/// Finds a message sent through the gateway, or else a message of the given chat.
 pub(super) async fn find(
     gateway: &Gateway,
     life: &Life,

@@ -1,4 +1,4 @@
-//! People, as callers write them: with their phones, or as a vCard.
+//! Contact cards in a request, given by phone numbers or as a vCard.
 
 use crate::http::extract::Fields;
 use crate::message::{ChatId, Contact, Phone, vcard};
@@ -33,11 +33,11 @@ pub(super) fn contacts(fields: &mut Fields) -> Option<Vec<Contact>> {
     Some(contacts)
 }
 
-/// One, or several whose vCards stand one after the other, as address books write them.
+/// Reads one contact, or several if their vCards follow one another, as address books export them.
 fn people(fields: &mut Fields) -> Option<Vec<Contact>> {
     let name = name(fields);
     if let Some(vcard) = fields.optional_text_up_to("vcard", LONGEST_VCARD) {
-        // What we tell of a contact has both, and can be sent as it is.
+        // Contacts in events have both, and can be sent back unchanged.
         fields.ignore("phones");
         let cards = vcard::split(&vcard);
         if cards.is_empty() {
@@ -70,7 +70,7 @@ fn people(fields: &mut Fields) -> Option<Vec<Contact>> {
     Some(vec![Contact::from_phones(name?, &phones?)])
 }
 
-/// A text, or `{"formatted_name": "…"}` as in Meta's Cloud API.
+/// Reads a text, or `{"formatted_name": "…"}` as in Meta's Cloud API.
 fn name(fields: &mut Fields) -> Option<String> {
     if !fields.is_object("name") {
         return fields.optional_text_up_to("name", LONGEST_NAME);
@@ -98,7 +98,8 @@ fn phones(fields: &mut Fields) -> Option<Vec<Phone>> {
     phones.into_iter().collect()
 }
 
-/// Phones can write to a contact whose vCard names its account, so a number that may have one is taken for it.
+/// Reads a phone number. Phones can open a chat with a contact whose vCard names its account, so a
+/// number that may have an account is assumed to have one.
 fn phone(fields: &mut Fields) -> Option<Phone> {
     let phone = fields.text_up_to("phone", 100);
     let wa_id = fields.optional_parsed("wa_id", |text| match ChatId::parse(text) {

@@ -1,4 +1,4 @@
-//! What a message says, as callers write it, kind by kind.
+//! The content of a message in a request, parsed kind by kind.
 
 use jiff::Timestamp;
 
@@ -18,9 +18,9 @@ const LONGEST_DESCRIPTION: usize = 2_048;
 const LONGEST_NAME: usize = 1_000;
 /// Of an invitation.
 const LONGEST_CODE: usize = 100;
-/// Metres.
+/// In metres.
 const FURTHEST: u64 = 100_000;
-/// Metres a second.
+/// In metres per second.
 const FASTEST: f64 = 10_000.0;
 
 pub(super) fn content(fields: &mut Fields, kind: &'static str) -> Option<Content> {
@@ -72,7 +72,7 @@ pub(super) fn text(fields: &mut Fields) -> Option<Text> {
     })
 }
 
-/// What stands below a file.
+/// Reads the caption of a file.
 pub(super) fn caption(fields: &mut Fields) -> Option<String> {
     if !fields.is_given("caption") {
         fields.refuse("caption", "is missing; an empty one takes it away");
@@ -103,7 +103,7 @@ pub(super) fn linked(fields: &mut Fields, kind: MediaKind) -> Option<Media> {
         }
     };
     let is_named = named.is_some();
-    // The rest is read in any case: what is right must not be told to be wrong.
+    // The other fields are read in any case, so that valid ones are not reported as unknown.
     let mut media = named.unwrap_or_default();
     media.sha256 = fields.optional_parsed("sha256", message::sha256);
     if !matches!(kind, MediaKind::Audio | MediaKind::Sticker) {
@@ -133,7 +133,8 @@ pub(super) fn linked(fields: &mut Fields, kind: MediaKind) -> Option<Media> {
         }
         MediaKind::Image | MediaKind::Sticker => {}
     }
-    // What is not known of a file is told as null, and can be sent back like that.
+    // Events give unknown properties of a file as null, and such an object can be sent back
+    // unchanged.
     for unknown in [
         "mime_type",
         "caption",
@@ -164,7 +165,8 @@ fn location(fields: &mut Fields) -> Option<Location> {
     })
 }
 
-/// Where somebody is when they begin to share it. Only phones can tell WhatsApp that they moved.
+/// Reads the position at which live sharing begins. Only phones can send later positions to
+/// WhatsApp.
 fn live_location(fields: &mut Fields) -> Option<LiveLocation> {
     let latitude = fields.decimal("latitude", -90.0..=90.0);
     let longitude = fields.decimal("longitude", -180.0..=180.0);
@@ -240,7 +242,7 @@ fn event(fields: &mut Fields) -> Option<CalendarEvent> {
     start.map(|_| event)
 }
 
-/// WhatsApp knows whole seconds.
+/// Parses a time; WhatsApp stores whole seconds.
 fn time(text: &str) -> Result<Timestamp, &'static str> {
     let time = text
         .parse::<Timestamp>()

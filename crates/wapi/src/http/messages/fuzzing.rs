@@ -1,4 +1,4 @@
-//! For the fuzzer: any body is a message, or is refused.
+//! Fuzz target: any body is a message or is refused.
 
 use jiff::Timestamp;
 
@@ -6,7 +6,7 @@ use super::body::Asked;
 use crate::http::extract::Fields;
 use crate::message::Message;
 
-/// Takes the bytes for the body of a send.
+/// Parses the bytes as the body of a send request.
 pub fn request(bytes: &[u8]) {
     let Ok(body) = serde_json::from_slice(bytes) else {
         return;

@@ -1,4 +1,4 @@
-//! Buttons, lists and calls to action, as callers write them.
+//! Buttons, lists and calls to action in a request.
 
 use crate::http::extract::Fields;
 use crate::ids;
@@ -16,7 +16,7 @@ const LONGEST_ROW: usize = 24;
 const LONGEST_DESCRIPTION: usize = 72;
 const LONGEST_ID: usize = 256;
 const LONGEST_CODE: usize = 100;
-/// As the central bank of Brazil has it.
+/// Limits of Brazil's central bank.
 const LONGEST_KEY: usize = 77;
 const LONGEST_REFERENCE: usize = 35;
 const MOST_BUTTONS: usize = 3;
@@ -32,7 +32,7 @@ pub(super) fn interactive(fields: &mut Fields) -> Option<Interactive> {
     });
     let header = inner(fields, "header", header);
     let body = inner(fields, "body", |body| words(body, LONGEST_BODY));
-    // A request to pay shows what it is by itself.
+    // A payment request needs no text.
     let needs_body = kind != Some("pix");
     if needs_body && body.is_none() && !fields.has("body") {
         fields.refuse("body", "is missing");
@@ -56,7 +56,7 @@ pub(super) fn interactive(fields: &mut Fields) -> Option<Interactive> {
     })
 }
 
-/// What an object inside turned out to mean; what is wrong with it is told under its name.
+/// Reads a nested object; its errors are reported under its name.
 fn inner<T>(
     fields: &mut Fields,
     name: &'static str,
@@ -93,7 +93,7 @@ fn element(fields: &mut Fields, kind: &str) -> Option<Element> {
         }),
         "list" => menu(fields).map(|action| Element::List { action }),
         call => {
-            // As in the Cloud API, where it repeats the type.
+            // As in the Cloud API, where `name` repeats the type.
             fields.ignore("name");
             if !fields.has("parameters") {
                 fields.refuse("parameters", "is missing");
@@ -262,7 +262,7 @@ fn choice(fields: &mut Fields, longest: usize) -> Option<Choice> {
     })
 }
 
-/// An answer names what was chosen by its id.
+/// Checks that ids are unique: a reply identifies the chosen option by its id.
 fn differ(fields: &mut Fields, field: &'static str, ids: &[String]) -> bool {
     let has_twin = ids
         .iter()

@@ -1,4 +1,5 @@
-//! `/v1/sessions/{session}/messages/{id}/pin`, `…/keep` and `…/star`: marks on a message that is there, sent or received.
+//! `/v1/sessions/{session}/messages/{id}/pin`, `…/keep` and `…/star`: pinning, keeping and starring
+//! a sent or received message.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -14,10 +15,10 @@ use crate::http::query::Query;
 use crate::message::{ChatId, Content, Keep, Message, Pin};
 use crate::store::{Life, Quoted};
 
-/// A week, as phones propose.
+/// A week, the default of phones.
 const USUAL_PIN: u32 = Pin::DURATIONS[1];
 
-/// `PUT …/pin {duration?}`: at the top of the chat, for everyone there.
+/// `PUT …/pin {duration?}`: pins a message at the top of the chat for everyone in it.
 pub async fn pin(
     State(gateway): State<Gateway>,
     message: NamedMessage,
@@ -45,7 +46,7 @@ pub async fn pin(
     marked(&gateway, message, query, pin).await
 }
 
-/// `DELETE …/pin`
+/// `DELETE …/pin`: unpins a message.
 pub async fn unpin(
     State(gateway): State<Gateway>,
     message: NamedMessage,
@@ -60,7 +61,7 @@ pub async fn unpin(
     .await
 }
 
-/// `PUT …/keep`: it stays in a chat whose messages disappear.
+/// `PUT …/keep`: keeps a message in a chat with disappearing messages.
 pub async fn keep(
     State(gateway): State<Gateway>,
     message: NamedMessage,
@@ -75,7 +76,7 @@ pub async fn keep(
     .await
 }
 
-/// `DELETE …/keep`
+/// `DELETE …/keep`: lets a kept message disappear again.
 pub async fn unkeep(
     State(gateway): State<Gateway>,
     message: NamedMessage,
@@ -90,7 +91,7 @@ pub async fn unkeep(
     .await
 }
 
-/// Marks that everyone in the chat sees are messages of their own.
+/// Sends a pin or keep, which are messages of their own because everyone in the chat sees them.
 async fn marked(
     gateway: &Gateway,
     message: NamedMessage,
@@ -113,7 +114,7 @@ async fn marked(
     .await
 }
 
-/// Something that phones show in a chat, so that there is a place for a mark.
+/// Finds a message that phones show in the chat, so that it can be marked.
 async fn markable(
     gateway: &Gateway,
     life: &Life,
@@ -139,7 +140,7 @@ async fn markable(
     }
 }
 
-/// `PUT …/star`: for the account alone, on all of its devices.
+/// `PUT …/star`: stars a message for the account alone, on all of its devices.
 pub async fn star(
     State(gateway): State<Gateway>,
     message: NamedMessage,
@@ -148,7 +149,7 @@ pub async fn star(
     starred(&gateway, &message, query, true).await
 }
 
-/// `DELETE …/star`
+/// `DELETE …/star`: removes the star.
 pub async fn unstar(
     State(gateway): State<Gateway>,
     message: NamedMessage,

@@ -1,12 +1,12 @@
-//! What is posted in newsletters.
+//! Posts in newsletters: the kinds of content they accept.
 
 use crate::http::extract::Fields;
 use crate::message::{ChatId, Content};
 
-/// What phones show there.
+/// Kinds that phones show in a newsletter.
 const POSTABLE: [&str; 5] = ["text", "image", "video", "audio", "document"];
 
-/// Refuses what cannot be a post.
+/// Refuses messages that cannot be posted in a newsletter.
 pub(super) fn check(
     fields: &mut Fields,
     to: Option<&ChatId>,
@@ -35,7 +35,7 @@ pub(super) fn check(
     }
 }
 
-/// Whether this can be a post.
+/// Whether this content can be posted in a newsletter.
 pub(super) fn takes(content: &Content) -> bool {
     POSTABLE.contains(&content.kind()) && content.file().is_none_or(|(_, file)| !file.view_once)
 }

@@ -1,4 +1,4 @@
-//! Polls, and what the account itself chooses in a poll or answers to an event.
+//! Polls, and the account's own votes and event responses.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::store::{self, CANCELLED, Life, Store};
 const LONGEST_QUESTION: usize = 255;
 const LONGEST_OPTION: usize = 100;
 const OPTIONS: std::ops::RangeInclusive<usize> = 2..=12;
-/// Who come along to an event.
+/// Maximum number of guests that a person brings to an event.
 const MOST_GUESTS: u64 = 99;
 
 pub(super) fn poll(fields: &mut Fields) -> Option<Poll> {
@@ -64,7 +64,7 @@ fn options_fit(options: &[String]) -> Result<(), String> {
     if !options.iter().all(fits) {
         return Err(format!("must each have 1 to {LONGEST_OPTION} characters"));
     }
-    // A vote names options by a hash of their words, and people by what they see.
+    // A vote refers to options by the hash of their text; people tell them apart by sight.
     let looks: Vec<_> = options.iter().map(|option| look(option)).collect();
     let twin = looks
         .iter()
@@ -79,7 +79,7 @@ fn options_fit(options: &[String]) -> Result<(), String> {
     }
 }
 
-/// `{"message_id", "options"}`; whether the poll has them, [`check`] sees.
+/// Reads `{"message_id", "options"}`; [`check`] compares the options with the poll's.
 pub(super) fn vote(fields: &mut Fields) -> Option<PollVote> {
     let (message_id, options) = (fields.text("message_id"), fields.texts("options"));
     Some(PollVote {
@@ -88,7 +88,7 @@ pub(super) fn vote(fields: &mut Fields) -> Option<PollVote> {
     })
 }
 
-/// `{"message_id", "response", "extra_guests"?}`
+/// Reads `{"message_id", "response", "extra_guests"?}`.
 pub(super) fn response(fields: &mut Fields) -> Option<EventResponse> {
     let message_id = fields.text("message_id");
     let response = fields.parsed("response", |text| {
@@ -111,7 +111,8 @@ pub(super) fn response(fields: &mut Fields) -> Option<EventResponse> {
     })
 }
 
-/// Whether what a vote or an answer is about is known, and can be answered so. What it is sealed with came with the poll.
+/// Checks that the poll or event is known and accepts this vote or response. Its encryption secret
+/// came with the poll or event.
 pub(super) async fn check(
     content: &Content,
     to: &ChatId,
@@ -163,7 +164,7 @@ pub(super) async fn check(
     }
 }
 
-/// Whether it was asked there: votes that go elsewhere reach nobody who could open them.
+/// Whether the poll was sent in this chat: a vote sent elsewhere reaches nobody able to decrypt it.
 async fn is_in(
     poll: &store::Poll,
     to: &ChatId,

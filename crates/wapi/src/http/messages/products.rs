@@ -1,4 +1,4 @@
-//! Products as callers write them.
+//! Products in a request.
 
 use super::content::linked;
 use crate::fetch;
@@ -74,7 +74,7 @@ fn price(fields: &mut Fields, name: &'static str) -> Option<Price> {
     price
 }
 
-/// What stands below a picture stands beside the product here.
+/// Reads the product's image. It has no caption: the product's `body` takes that role.
 fn image(fields: &mut Fields) -> Option<Media> {
     let mut inner = fields.inner("image")?;
     for field in ["caption", "view_once"] {

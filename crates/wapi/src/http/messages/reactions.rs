@@ -1,4 +1,4 @@
-//! Reactions: whether what they are about is known.
+//! Reactions: checking that the target message is known.
 
 use super::unreadable;
 use crate::http::Gateway;
@@ -7,7 +7,8 @@ use crate::message::{ChatId, Content, Reaction};
 use crate::sessions::SessionName;
 use crate::store::{Life, Quoted};
 
-/// A reaction to what nobody knows would be shown nowhere, and one to a status goes to its author, who is known from it alone.
+/// Checks the target of a reaction. A reaction to an unknown message would be shown nowhere, and
+/// one to a status goes to its author, who is known only from that status.
 pub(super) async fn is_known(
     gateway: &Gateway,
     session: &SessionName,
@@ -31,7 +32,7 @@ pub(super) async fn is_known(
         .sent_message(life, id)
         .await
         .map_err(unreadable)?;
-    // What phones show as no message of its own has no place for a reaction.
+    // Content that phones do not show as a message of its own cannot carry a reaction.
     let is_shown = |quoted: &Quoted| {
         quoted
             .message
@@ -41,7 +42,7 @@ pub(super) async fn is_known(
     match (quoted, sent) {
         (Some(_), Some(sent)) if sent.deleted_at.is_some() => return Err(Problem::NoMessage),
         (Some(quoted), _) if is_shown(&quoted) => return Ok(()),
-        // Whatever else is known by this id, it is this one.
+        // A message found under this id is the target; the history is not searched for another.
         (Some(_), _) | (None, Some(_)) => return Err(Problem::NoMessage),
         (None, None) => {}
     }
@@ -51,7 +52,7 @@ pub(super) async fn is_known(
         .await
         .map_err(unreadable)?;
     if to.is_person() {
-        // A status of theirs is answered in their chat.
+        // A reaction to the contact's status is sent in their chat.
         let status = gateway
             .sessions
             .quoted(session, life, &ChatId::Status, id)
@@ -64,7 +65,7 @@ pub(super) async fn is_known(
             return Ok(());
         }
     }
-    // What the phone told of the time before is in the history alone.
+    // Messages from history sync are only in the history.
     let kept = match gateway.history.look().await {
         Ok(kept) => kept.knows(life, &chats, id).await.map_err(unreadable)?,
         Err(_) => false,

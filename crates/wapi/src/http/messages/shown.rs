@@ -1,4 +1,4 @@
-//! Messages as callers read them.
+//! Messages in answers.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -9,14 +9,14 @@ use crate::message::{ChatId, Message};
 use crate::sessions::SessionName;
 use crate::store::{CANCELLED, Progress, SentMessage};
 
-/// What a message's acceptance is answered with.
+/// The answer to an accepted message.
 #[derive(Debug, Serialize)]
 pub struct Answer {
     messages: Vec<MessageInfo>,
     contacts: [Contact; 1],
 }
 
-/// Whom a message goes to, as the caller wrote it and as WhatsApp knows them; `null` where unknown.
+/// A message's recipient, as the caller wrote it and as WhatsApp knows it; `null` where unknown.
 #[derive(Debug, Serialize)]
 struct Contact {
     input: String,
@@ -25,17 +25,17 @@ struct Contact {
     lid: Option<String>,
 }
 
-/// A message that was sent through here.
+/// A message sent through the gateway.
 #[derive(Debug, Serialize)]
 pub struct MessageInfo {
     /// WhatsApp's id.
     id: String,
     session: SessionName,
     chat: String,
-    /// What it says, as it was asked for.
+    /// The content, as requested.
     #[serde(flatten)]
     message: Message,
-    /// How far it has come, with the recipient who has come furthest.
+    /// The furthest status that any recipient has reached.
     status: Status,
     #[serde(serialize_with = "crate::stamp::serialize")]
     accepted_at: Timestamp,
@@ -45,10 +45,10 @@ pub struct MessageInfo {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[serde(serialize_with = "crate::stamp::optional")]
     expires_at: Option<Timestamp>,
-    /// When WhatsApp took it.
+    /// When WhatsApp accepted it.
     #[serde(serialize_with = "crate::stamp::optional")]
     sent_at: Option<Timestamp>,
-    /// When it was given other words, and when it was taken back from everyone.
+    /// When it was last edited, and when it was deleted for everyone.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[serde(serialize_with = "crate::stamp::optional")]
     edited_at: Option<Timestamp>,
@@ -59,22 +59,23 @@ pub struct MessageInfo {
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Failure>,
     recipients: Vec<Recipient>,
-    /// Everything that became of it, oldest first.
+    /// All status changes, oldest first.
     history: Vec<Moment>,
 }
 
-/// How far a message has come.
+/// The delivery status of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Status {
     /// It has not left.
     Queued,
-    /// It may have left, and WhatsApp has not said; it is asked again under the same id.
+    /// It may have left and is not acknowledged. It is sent again under the same id until the
+    /// gateway gives up.
     Unknown,
     Failed,
-    /// It was taken back before it left.
+    /// It was cancelled before it left.
     Cancelled,
-    /// WhatsApp took it.
+    /// WhatsApp accepted it.
     Sent,
     /// It is on a recipient's phone.
     Delivered,
@@ -82,7 +83,7 @@ enum Status {
     Played,
 }
 
-/// How far one recipient has come.
+/// The times at which one recipient received, read and played the message.
 #[derive(Debug, Serialize)]
 struct Recipient {
     id: String,
@@ -104,7 +105,8 @@ struct Moment {
 }
 
 impl Answer {
-    /// `number`: the one of the chat that was written to, if it is known. WhatsApp may know whom was asked for by another form of theirs.
+    /// `number`: the phone number of the recipient's chat, if known. WhatsApp may know the
+    /// requested recipient by another form of the number.
     pub fn new(asked: &Asked, messages: Vec<MessageInfo>, number: Option<String>) -> Self {
         let (wa_id, lid) = match &asked.to {
             ChatId::Phone(asked) => (number.or_else(|| Some(asked.clone())), None),
@@ -210,7 +212,7 @@ fn history(message: &SentMessage) -> Vec<Moment> {
         add(Status::Read, *read_at, Some(recipient));
         add(Status::Played, *played_at, Some(recipient));
     }
-    // WhatsApp's times are whole seconds, so the same moment is told in the order things happen.
+    // WhatsApp's times are whole seconds, so equal times are ordered by the usual order of events.
     history[1..].sort_by_key(|moment| (moment.at, moment.status));
     history
 }

@@ -1,16 +1,16 @@
-//! What is posted for a day: who may see it, and how a text looks there.
+//! Status posts: their audience, and the look of a text.
 
 use super::content;
 use crate::http::extract::Fields;
 use crate::message::{ChatId, Content, Font, Text};
 
-/// What phones show as a status.
+/// Kinds that phones show as a status.
 const POSTABLE: [&str; 4] = ["text", "image", "video", "audio"];
-/// What is said to a status, and goes to its author alone.
+/// A reply to a status, sent only to its author.
 const REACTION: &str = "reaction";
 const MOST_RECIPIENTS: usize = 5_000;
 
-/// A text, and its look.
+/// Reads a text and its look.
 pub(super) fn text(fields: &mut Fields) -> Option<Text> {
     let background_color = fields.optional_parsed("background_color", color);
     let font = fields.optional_parsed("font", font);
@@ -40,7 +40,7 @@ fn font(text: &str) -> Result<Font, String> {
     })
 }
 
-/// The addresses of those who may see a status.
+/// Reads the addresses of the people who may see a status.
 pub(super) fn audience(
     fields: &mut Fields,
     to: Option<&ChatId>,
@@ -90,7 +90,7 @@ pub(super) fn audience(
     audience
 }
 
-/// Refuses what cannot be a status, and what only a status can be.
+/// Refuses messages that cannot be a status, and fields that only a status has.
 pub(super) fn check(
     fields: &mut Fields,
     to: Option<&ChatId>,

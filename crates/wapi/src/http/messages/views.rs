@@ -1,4 +1,4 @@
-//! `/v1/sessions/{session}/messages/{id}/view`: tells whoever posted a status that it was seen.
+//! `/v1/sessions/{session}/messages/{id}/view`: marking a status as viewed.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -9,7 +9,7 @@ use crate::http::error::Problem;
 use crate::http::query::Query;
 use crate::message::ChatId;
 
-/// `POST …/messages/{id}/view`
+/// `POST …/messages/{id}/view`: sends a view receipt to the author of a status.
 pub async fn view(
     State(gateway): State<Gateway>,
     message: NamedMessage,

@@ -1,4 +1,4 @@
-//! `/v1/sessions/{session}/profile/picture`: takes a picture in, in each of the forms files come in.
+//! `/v1/sessions/{session}/profile/picture`: setting and removing the account's profile picture.
 
 use std::time::Duration;
 
@@ -18,10 +18,11 @@ use crate::media::{File, Intake, types};
 use crate::message::MediaKind;
 use crate::sessions::SessionName;
 
-/// How long a file that is still at WhatsApp is waited for.
+/// How long to wait for a file that is still on WhatsApp's servers.
 const WAIT: Duration = Duration::from_secs(30);
 
-/// `PUT`: the picture as the body, a form with the part `file`, or JSON with its `id` or `link`. It becomes a square JPEG of its middle.
+/// `PUT`: takes the picture as the body, as a form with the part `file`, or as JSON with its `id`
+/// or `link`. The centre of the picture becomes a square JPEG.
 pub async fn set(
     State(gateway): State<Gateway>,
     Named(session): Named,
@@ -47,7 +48,7 @@ pub async fn set(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `DELETE`: no picture is shown any more.
+/// `DELETE`: removes the profile picture.
 pub async fn remove(
     State(gateway): State<Gateway>,
     Named(session): Named,
@@ -58,7 +59,7 @@ pub async fn remove(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// The file, and what it is called when something is wrong with it.
+/// Returns the file, and the field name to use in errors about it.
 async fn taken(
     gateway: &Gateway,
     session: &SessionName,
@@ -97,7 +98,7 @@ async fn taken(
     }
 }
 
-/// A body that is the picture.
+/// Reads a body that is the picture itself.
 async fn sent(
     gateway: &Gateway,
     session: &SessionName,
@@ -119,7 +120,7 @@ async fn sent(
         .await)
 }
 
-/// A file of this session that is here, or was sent to it.
+/// Finds a file of this session, uploaded or received.
 async fn stored(
     gateway: &Gateway,
     session: &SessionName,

@@ -1,18 +1,22 @@
-//! Which countries' codes there are, and how long the numbers behind them are: from the data of libphonenumber, numbers of fixed lines,
-//! mobiles and of the internet, and those of businesses whose calls cost nothing or little. Pure.
+//! Country codes, and the lengths of the numbers behind them. Pure.
+//!
+//! From the data of libphonenumber: fixed lines, mobiles, VoIP, and the toll-free and shared-cost
+//! numbers of businesses.
 
-/// What numbers of a country are like.
+/// The numbering of a country.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Country {
-    /// Of its code.
+    /// The country code.
     pub code: u16,
-    /// How many digits there are behind the code, at least and at most.
+    /// Least and greatest number of digits behind the code.
     pub digits: (usize, usize),
-    /// Whether there are numbers whose first digit behind the code is a 0. Elsewhere a 0 is dialled inside the country alone, or not at all.
+    /// Whether numbers may begin with a 0 behind the code. In other countries a 0 is only for
+    /// domestic dialling, or not used at all.
     pub keeps_zeros: bool,
 }
 
-/// Each code, the least and the most digits behind it, and `z` where these may begin with 0.
+/// Each code, the least and the greatest number of digits behind it, and `z` where these may begin
+/// with 0.
 const COUNTRIES: &str = "\
     1:10-10 7:10-10 20:8-10 27:5-10 30:10-10 31:5-11 32:8-9 33:9-9 34:9-9 36:8-9 39:6-12z 40:6-9 41:9-9 43:4-13 44:9-10 \
     45:8-8 46:7-9 47:5-8z 48:7-9 49:5-13 51:8-9 52:10-11 53:6-10 54:10-11 55:10-11 56:9-9 57:8-10 58:10-10 60:8-10 61:9-9 \
@@ -31,8 +35,8 @@ const COUNTRIES: &str = "\
     967:7-9 968:8-8 970:8-9 971:8-9 972:8-12 973:8-8 974:8-8 975:7-8 976:8-10 977:8-10 979:9-9 992:9-9z 993:8-8 994:9-9 \
     995:9-9 996:9-9 998:9-9";
 
-/// Numbers of other lengths, whose calls whoever is called pays, wholly or in part: a code, then each beginning behind it, and how many
-/// digits there are behind the code.
+/// Toll-free and shared-cost numbers of other lengths: a code, then each prefix behind it with the
+/// possible numbers of digits behind the code.
 const PAID_FOR: &str = "\
     7 8108:14; 30 800:11,12; 44 8001:7; 46 20:6; 48 800:10; 55 300:8 400:8 4020:8 4370:8 4864:8 800:9; 56 1230:11 \
     600:10,11; 57 1800:11; 61 13:6 1300:10,12 1345:8 1800:10 1802:7; 63 1800:11,12,13; 66 1800:10; 86 1080:12 \
@@ -44,7 +48,7 @@ const PAID_FOR: &str = "\
     800:5,6,7,10,11,12; 972 1255:7; 974 800:7,9; 977 1660:11 1800:11; 996 800:10";
 
 impl Country {
-    /// The one whose code begins a number; no code begins another one.
+    /// Returns the country whose code begins a number; no code begins another one.
     pub fn of(number: &str) -> Option<Self> {
         COUNTRIES
             .split(' ')
@@ -52,7 +56,7 @@ impl Country {
             .find(|country| number.starts_with(&country.code.to_string()))
     }
 
-    /// Whether a number of it, the code left out, can have so many digits.
+    /// Returns whether a number of this country, without the code, can have this many digits.
     pub fn has_numbers_like(&self, national: &str) -> bool {
         (self.digits.0..=self.digits.1).contains(&national.len()) || self.is_paid_for(national)
     }

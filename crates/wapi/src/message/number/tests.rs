@@ -1,4 +1,4 @@
-//! Phone numbers: the ways to write one, and what is none.
+//! Tests of phone numbers: accepted spellings, and refused ones.
 
 use super::*;
 
@@ -84,7 +84,7 @@ fn numbers_of_other_countries_are_numbers() {
         ("+91 98765 43210", "919876543210"),
         ("+299 22 12 34", "299221234"),
         ("+247 40123", "24740123"),
-        // Whoever is called pays for it, or for a part of it.
+        // Toll-free or shared-cost numbers.
         ("+966 800 123 4567", "9668001234567"),
         ("+91 1800 123 4567", "9118001234567"),
         ("+91 1860 123 4567", "9118601234567"),
@@ -123,12 +123,12 @@ fn the_code_is_known_without_a_plus_where_it_stands_alone_or_the_number_is_too_l
         ("33 6 12 34 56 78", "33612345678"),
         ("91 98765 43210", "919876543210"),
         ("66 81 234 5678", "66812345678"),
-        // With a plus it may stand anywhere.
+        // With a plus, the bracket may be anywhere.
         ("+38 (050) 123-45-67", "380501234567"),
         ("+88 01712 345678", "8801712345678"),
         ("+375(0)447034810", "375447034810"),
         ("wa.me/98 765 43210", "9876543210"),
-        // As one run it is taken for what it says.
+        // Without groups it is taken literally.
         ("84951234567", "84951234567"),
         ("2025550123", "2025550123"),
         ("tel:2025550123", "2025550123"),
@@ -188,7 +188,7 @@ fn digits_of_every_script_are_digits() {
             "{number}"
         );
     }
-    // All that Unicode has come in tens, in order.
+    // All decimal digits of Unicode come in tens, in order.
     let points = 0..=u32::from(char::MAX);
     let all: Vec<_> = points
         .filter_map(|point| char::from_u32(point).and_then(digit))
@@ -203,7 +203,7 @@ fn digits_of_every_script_are_digits() {
 #[test]
 fn what_is_not_surely_one_number_is_refused() {
     for text in [
-        // Tables' doing.
+        // Made by spreadsheets.
         "375440000002.0",
         "375440000002.00",
         "375440000002,0",
@@ -219,7 +219,7 @@ fn what_is_not_surely_one_number_is_refused() {
         "375440000002-",
         "'375440000002",
         "=375440000002",
-        // Zeros that are dialled inside a country.
+        // Zeros for domestic dialling.
         "+3750447034810",
         "+375 044 703-48-10",
         "+375 (044) 703-48-10",
@@ -242,7 +242,7 @@ fn what_is_not_surely_one_number_is_refused() {
         "+91 1801 123 4567",
         "+375 80 123",
         "+61 1400 123 456",
-        // What people of one country write to each other, with another one's code in it by chance.
+        // Domestic numbers that contain another country's code by chance.
         "8 (495) 123-45-67",
         "8(495)1234567",
         "8-495-123-45-67",
@@ -277,7 +277,7 @@ fn what_is_not_surely_one_number_is_refused() {
         "138-1234-5678",
         "(20) 7946 0958",
         "3 (050) 123-45-67",
-        // More than one, or more than a number.
+        // More than one number, or more than a number.
         "+375447034810 +375447034811",
         "375447034810, 375447034811",
         "375447034810;375447034811",
@@ -292,7 +292,7 @@ fn what_is_not_surely_one_number_is_refused() {
         "+1 202 555 0123 #4",
         "375447034810p1",
         "*375447034810",
-        // Signs where none can be.
+        // Characters in wrong places.
         "++375447034810",
         "375+447034810",
         "375447034810+",
@@ -324,7 +324,7 @@ fn what_is_not_surely_one_number_is_refused() {
         "+210 123456789",
         "+999 123456789",
         "1234567890123456",
-        // Links that name none.
+        // Links without a number.
         "https://wa.me/",
         "https://wa.me/message/ABCDEFGH1234",
         "https://wa.me/qr/ABCDEFGH1234",

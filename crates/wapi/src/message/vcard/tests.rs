@@ -1,8 +1,8 @@
-//! vCards: the examples of their documents, and what programs make of them.
+//! Tests of vCards: the examples of their specifications, and the output of programs.
 
 use super::*;
 
-/// The name, and each phone with its account.
+/// Returns the name, and each phone with its account.
 fn read(card: &str) -> (Option<String>, Vec<(String, Option<String>)>) {
     let Card { name, phones } = Card::read(&card.replace('\n', "\r\n"));
     (
@@ -93,7 +93,7 @@ fn what_programs_write_is_read() {
         ),
         (format!("FN;QUOTED-PRINTABLE;CHARSET=utf-8:{}=\n{}", &RUSSIAN[..12], &RUSSIAN[12..]), "Иван", ""),
         (format!("FN;ENCODING=QUOTED-PRINTABLE:{}=\n {}", &RUSSIAN[..12], &RUSSIAN[12..]), "Иван", ""),
-        // What a line is cut before in 2.1 is all content.
+        // The soft break of 2.1 is not followed by folding blanks: all of the next line is content.
         ("VERSION:2.1\nFN;ENCODING=QUOTED-PRINTABLE:Anna=\n Smith".to_owned(), "Anna Smith", ""),
         ("VERSION:2.1\nFN;QUOTED-PRINTABLE:Anna=\n\tSmith".to_owned(), "Anna\tSmith", ""),
         ("VERSION:2.1\nN;ENCODING=QUOTED-PRINTABLE:;Anna=\n Maria=\n  Smith;;;".to_owned(), "Anna Maria Smith", ""),
@@ -103,7 +103,7 @@ fn what_programs_write_is_read() {
         ("FN;CHARSET=windows-1251;ENCODING=QUOTED-PRINTABLE:=C8=E2=E0=ED".to_owned(), "Иван", ""),
         ("FN;ENCODING=QUOTED-PRINTABLE:Ren=E9 100%25".to_owned(), "René 100%25", ""),
         ("FN;ENCODING=b:SXZhbg==".to_owned(), "Ivan", ""),
-        // A byte order mark, no letters in capitals, groups, folded lines.
+        // A byte order mark, lower-case names, groups, folded lines.
         (
             "\u{feff}begin:vcard\nversion:3.0\nfn:Ann\nitem1.tel;type=cell;waid=1\n 2345:+1 23\n 45\nend:vcard"
                 .to_owned(),
@@ -125,7 +125,7 @@ fn what_programs_write_is_read() {
         ("FN:a\\;b\\, c\\\\d\\ne".to_owned(), "a;b, c\\d\ne", ""),
         // A quote that is never closed.
         ("FN;X=\"a:Ann".to_owned(), "Ann", ""),
-        // A card within.
+        // A nested card.
         ("BEGIN:VCARD\nFN:Ann\nAGENT:\nBEGIN:VCARD\nFN:Bob\nTEL:2\nEND:VCARD\nTEL:1\nEND:VCARD".to_owned(), "Ann", "1"),
     ] {
         let phones: Vec<_> = Some(phones).filter(|phone| !phone.is_empty()).into_iter().collect();

@@ -1,4 +1,4 @@
-//! What a page costs: as much as it holds, and not as much as there is of what nobody asked for.
+//! Cost of a page: proportional to its size, not to the number of events that do not match.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -14,8 +14,8 @@ use crate::store::NewEvent;
 /// Events of each kind in the smaller database; the larger one has twice as many.
 const FEW: i64 = 100_000;
 
-/// A store with so many events that say nothing any more, as many of a busy session, as many of one that was removed, and three of a quiet
-/// one behind them; each is told to an endpoint.
+/// Returns a store with `count` emptied events, `count` of a busy session, `count` of a removed
+/// one, and three of a quiet session at the end; each has a delivery.
 async fn filled(count: i64) -> (Store, tempfile::TempDir) {
     let (store, folder) = store().await;
     store
@@ -30,7 +30,7 @@ async fn filled(count: i64) -> (Store, tempfile::TempDir) {
         store.lives.begun(name);
     }
     store.lives.ended("gone");
-    // Whatever is written next writes the lives down.
+    // The next commit saves the lives.
     store.note_received().await.unwrap();
     store.probe().await.unwrap();
     let mut connection = SqliteConnectOptions::new()
@@ -72,7 +72,7 @@ async fn filled(count: i64) -> (Store, tempfile::TempDir) {
     (store, folder)
 }
 
-/// What was asked, and how many steps it took on the connections of callers, in thousands.
+/// The queries, and their costs on the connections of callers, in thousands of SQLite steps.
 type Costs = Vec<(String, u64)>;
 
 async fn cost(
@@ -199,7 +199,7 @@ async fn whoever_reads_on_finds_everything_behind_what_is_not_wanted() {
         );
         let (mut found, mut pages) = (reader.read(2).await.unwrap(), 1);
         while reader.has_more() {
-            // Nothing has to happen for it to go on.
+            // The reader goes on without any new commit.
             let more = store
                 .clock
                 .timeout(Duration::from_secs(20), reader.read_more(2))

@@ -1,4 +1,4 @@
-//! Writes many steps down together: a handful of statements, however many messages there are.
+//! Batched writing of history changes: a handful of statements, however many messages there are.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -13,10 +13,12 @@ use crate::store::Life;
 use sha2::{Digest, Sha256};
 
 impl Kept {
-    /// Writes steps down, in order, and with them the place they were read up to; all or nothing. Those of events that are taken into
-    /// account already, or that a deleted session has left, change nothing.
+    /// Writes steps in order, together with the position `seq` they were read up to; all or
+    /// nothing. Skips steps of events that were processed already, or that precede the deletion of
+    /// their session.
     ///
-    /// SQLite takes 32,766 parameters in a statement, so there must not be more than a few thousand.
+    /// SQLite takes 32,766 parameters in a statement, so there must not be more than a few
+    /// thousand.
     pub async fn write(&self, steps: &[Step], seq: i64) -> Result<(), StoreError> {
         let mut open = self.begin().await?;
         let connection = open.connection();
@@ -47,7 +49,7 @@ impl Kept {
     }
 }
 
-/// Writes steps down in order.
+/// Writes steps in order.
 pub(super) async fn write_all(
     connection: &mut SqliteConnection,
     steps: &[&Step],
@@ -58,7 +60,7 @@ pub(super) async fn write_all(
     Ok(())
 }
 
-/// Where chats are, by life and id.
+/// The row ids of chats, by life and id.
 pub(super) type Places<'a> = HashMap<(&'a Life, &'a str), i64>;
 
 async fn write(connection: &mut SqliteConnection, steps: &[&Step]) -> Result<(), sqlx::Error> {
@@ -89,7 +91,7 @@ async fn write(connection: &mut SqliteConnection, steps: &[&Step]) -> Result<(),
     contacts(connection, people).await
 }
 
-/// The chats that these steps are about, made where they are new.
+/// Returns the chats of these steps, and creates the new ones.
 async fn chats<'a>(
     connection: &mut SqliteConnection,
     steps: &[&'a Step],
@@ -110,7 +112,7 @@ async fn chats<'a>(
     place(connection, &active).await
 }
 
-/// Where these chats are; each with the time of a message in it, or 0.
+/// Returns the row ids of these chats, each given with the time of a message in it, or 0.
 pub(super) async fn place<'a>(
     connection: &mut SqliteConnection,
     active: &BTreeMap<(&'a Life, &'a str), i64>,
@@ -137,11 +139,12 @@ pub(super) async fn place<'a>(
         .collect())
 }
 
-/// A message among those of its chat: the chat's place, its id and who wrote it.
+/// The key of a message: its chat's row id, its own id, and its sender.
 pub(super) type Named = (i64, String, String);
 
-/// Keeps those messages that are not kept yet, each with its chat's place and session; which those were. They come after all that are
-/// kept, or before a place.
+/// Inserts the messages that are not there yet, each given with its chat's row id and session;
+/// returns the keys of the inserted ones. They follow all existing messages, or precede the row id
+/// `before`.
 pub(super) async fn messages(
     connection: &mut SqliteConnection,
     messages: &[(i64, &Life, &NewKept)],
@@ -206,17 +209,19 @@ pub(super) async fn messages(
     Ok(kept)
 }
 
-/// Whose a message is, in the words that messages are found by.
+/// Returns the search terms that restrict a search to a session and a chat.
 pub(super) fn scope(session: &Life, chat: i64) -> String {
     format!("{} c{chat}", scope_of_session(session))
 }
 
-/// Sessions have any names; this is one word. It is the same for all lives of a name, as it was before these were told apart.
+/// Session names may contain anything; this is a single term. It is the same for all lives of a
+/// name, as it was before lives were distinguished.
 pub(super) fn scope_of_session(session: &Life) -> String {
     format!("s{}", hex(&Sha256::digest(session.name())[..8]))
 }
 
-/// Counts what is unread: up with each message of others, to nothing when the chat is seen.
+/// Updates the unread counters: each message of others adds one, and seeing the chat resets the
+/// counter.
 async fn count(
     connection: &mut SqliteConnection,
     steps: &[&Step],
@@ -233,7 +238,7 @@ async fn count(
             continue;
         };
         match &step.change {
-            // One that comes twice counts once.
+            // A message that is delivered twice counts once.
             Change::Message(kept)
                 if kept.from.is_some()
                     && new.remove(&(*place, kept.id.clone(), kept.sender().to_owned())) =>
@@ -264,7 +269,7 @@ async fn count(
     Ok(())
 }
 
-/// How far the account's own messages have come.
+/// Updates the statuses of the account's own messages.
 async fn statuses(
     connection: &mut SqliteConnection,
     steps: &[&Step],
@@ -295,7 +300,7 @@ async fn statuses(
     Ok(())
 }
 
-/// Writes down what is new of people; what is not given stays as it was.
+/// Saves the given data of people; missing data leaves the saved data as it is.
 pub(super) async fn contacts<'a>(
     connection: &mut SqliteConnection,
     people: impl Iterator<Item = (&'a Life, Person)>,
@@ -333,7 +338,7 @@ pub(super) async fn contacts<'a>(
             .push_bind(person.lid);
         row.push_bind(saved).push_bind(verified).push_bind(push);
     });
-    // A row that stays as it is costs no write.
+    // An unchanged row costs no write.
     sql.push(
         " ON CONFLICT (session, id) DO UPDATE SET phone = COALESCE(excluded.phone, phone), \
          lid = COALESCE(excluded.lid, lid), saved_name = COALESCE(excluded.saved_name, saved_name), \

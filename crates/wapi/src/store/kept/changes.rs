@@ -1,4 +1,4 @@
-//! What happens to a message or a chat that is kept: rare beside new messages, so each is a statement of its own.
+//! Changes to a message or a chat: rare beside new messages, so each is a statement of its own.
 
 use jiff::Timestamp;
 use sqlx::Row;
@@ -11,7 +11,7 @@ use crate::event::{ChatChange, Person, Right};
 use crate::message::{Content, Message};
 use crate::store::Life;
 
-/// Does what this step says beside adding messages, counting and statuses.
+/// Applies the parts of a step other than new messages, counters and statuses.
 pub(super) async fn apply(
     connection: &mut SqliteConnection,
     step: &Step,
@@ -81,7 +81,7 @@ async fn edit(
     query.execute(connection).await.map(drop)
 }
 
-/// Of a file only the caption can be edited; the rest is not said again.
+/// In a message with a file only the caption can be edited; the edit does not repeat the rest.
 fn edited(mut earlier: Message, content: &Message) -> Message {
     let caption = match &content.content {
         Content::Text { text } => Some(text.body.clone()),
@@ -97,7 +97,7 @@ fn edited(mut earlier: Message, content: &Message) -> Message {
     }
 }
 
-/// By whoever wrote it; in a group by its admins, too.
+/// Deletes a message, if its author asks for it, or in a group an admin.
 async fn delete(
     connection: &mut SqliteConnection,
     place: i64,
@@ -155,7 +155,8 @@ async fn react(
         .map(drop)
 }
 
-/// Takes a chat's messages away, but for those of after this time. They go with those of sessions that were forgotten, a few at a time.
+/// Removes a chat's messages up to a time; later ones stay. The rows go with those of forgotten
+/// sessions, a few at a time.
 async fn empty(
     connection: &mut SqliteConnection,
     place: i64,
@@ -184,7 +185,7 @@ async fn empty(
     see(connection, emptied, after).await
 }
 
-/// Nothing up to this time is unread: at most what others wrote after it.
+/// Marks everything up to a time as read: at most the later messages of others stay unread.
 async fn see(connection: &mut SqliteConnection, place: i64, after: i64) -> Result<(), sqlx::Error> {
     let sql = "UPDATE chats SET unread = min(unread, \
                (SELECT count(*) FROM messages WHERE chat = $1 AND sender <> '' AND at > $2)) WHERE place = $1";
@@ -196,7 +197,7 @@ async fn see(connection: &mut SqliteConnection, place: i64, after: i64) -> Resul
         .map(drop)
 }
 
-/// The end of the second of a time, in milliseconds; of no time, the end of all.
+/// Returns the last millisecond of the second of a time; without a time, the maximum.
 fn end_of(second: Option<Timestamp>) -> i64 {
     second.map_or(i64::MAX, |second| second.as_second() * 1000 + 999)
 }
@@ -233,14 +234,15 @@ async fn set(
         .bind(muted_until.map(|at| at.as_millisecond()))
         .bind(change.unread);
     query.execute(&mut *connection).await?;
-    // That all was read is counted in its turn.
+    // Reading all of the chat is counted by the batch.
     if change.unread != Some(false) || change.is_of_all() {
         return Ok(());
     }
     let Some(id) = &change.read_up_to else {
         return see(connection, place, end_of(change.up_to)).await;
     };
-    // What came after it, but never more than was unread before. What the phone told of the time before was kept later.
+    // The later messages, but never more than were unread before. Messages of a history sync have
+    // been added later.
     let sql = "UPDATE chats SET unread = min(unread, (SELECT count(*) FROM messages WHERE chat = $1 AND sender <> '' \
                AND (at, place) > (SELECT at, place FROM messages WHERE chat = $1 AND id = $2 \
                                   ORDER BY at DESC, place DESC LIMIT 1))) WHERE place = $1 \

@@ -1,4 +1,4 @@
-//! Chats as they are looked at.
+//! Queries for chats.
 
 use jiff::Timestamp;
 use sqlx::Row;
@@ -11,14 +11,14 @@ use super::{Kept, StoreError};
 use crate::event::Person;
 use crate::store::{Life, time};
 
-/// A chat that is kept.
+/// A chat in the history.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KeptChat {
     pub cursor: Cursor,
-    /// With whom it is; of a group, its address and its subject.
+    /// The other person; for a group, its address and subject.
     pub chat: Person,
     pub last_message: Option<Found>,
-    /// Messages of others that were not read.
+    /// Number of unread messages of others.
     pub unread: u32,
     pub marked_unread: bool,
     pub archived: bool,
@@ -33,7 +33,8 @@ const SELECT: &str = "SELECT c.place, c.id, c.name AS subject, c.active_at, c.un
                       FROM chats c LEFT JOIN contacts p ON p.session = c.session AND p.id = c.id WHERE c.session = $1 ";
 
 impl Kept {
-    /// Up to `limit` chats of a session before a place, the one with the newest message first.
+    /// Returns up to `limit` chats of a session before a cursor, the one with the newest message
+    /// first.
     pub async fn chats(
         &self,
         session: &Life,
@@ -54,7 +55,7 @@ impl Kept {
         with_last(&mut question, session, &rows).await
     }
 
-    /// One of them.
+    /// Returns one chat.
     pub async fn chat(&self, session: &Life, id: &str) -> Result<Option<KeptChat>, StoreError> {
         let sql = format!("{SELECT} AND c.id = $2");
         let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(session).bind(id);
@@ -63,13 +64,15 @@ impl Kept {
         Ok(with_last(&mut question, session, &rows).await?.pop())
     }
 
-    /// The chats with something unread that messages of these ids came in, each with the newest of them.
+    /// Returns the chats with unread messages that contain messages with these ids, each with the
+    /// newest of those.
     pub async fn unread_among(
         &self,
         session: &Life,
         ids: &[String],
     ) -> Result<Vec<(Person, String)>, StoreError> {
-        // The other columns are those of the row that has the maximum, by time and place; a place may be negative.
+        // The other columns come from the row with the maximum, by time and row id; a row id may be
+        // negative.
         let sql = "SELECT c.id, p.phone, p.lid, m.id AS message, \
                           max(printf('%020d %020d', m.at, m.place + (1 << 62))) FROM chats c \
                    JOIN messages m ON m.chat = c.place LEFT JOIN contacts p ON p.session = c.session AND p.id = c.id \
@@ -115,7 +118,7 @@ async fn with_last(
 fn chat(row: &SqliteRow, last_message: Option<Found>) -> KeptChat {
     let id: String = row.get("id");
     let known = by_address(&id);
-    // A group's is its subject.
+    // For a group, the subject.
     let mut names = names(row);
     names.push = names.push.or_else(|| row.get("subject"));
     KeptChat {

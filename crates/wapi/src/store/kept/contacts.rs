@@ -1,4 +1,4 @@
-//! People as they are looked at.
+//! Queries for contacts.
 
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
@@ -8,7 +8,7 @@ use crate::event::{Names, Person};
 use crate::store::Life;
 
 impl Kept {
-    /// Up to `limit` people a session knows, by id, after one of them.
+    /// Returns up to `limit` contacts of a session in order of their ids, after the id `after`.
     pub async fn contacts(
         &self,
         session: &Life,
@@ -26,7 +26,7 @@ impl Kept {
         Ok(rows.iter().map(person).collect())
     }
 
-    /// One of them.
+    /// Returns one contact.
     pub async fn contact(&self, session: &Life, id: &str) -> Result<Option<Person>, StoreError> {
         let sql = "SELECT id, phone, lid, saved_name, verified_name, push_name FROM contacts WHERE session = $1 AND id = $2";
         let mut question = self.browsers.ask().await?;
@@ -38,7 +38,7 @@ impl Kept {
         Ok(row.as_ref().map(person))
     }
 
-    /// What one of them is called, for the gateway itself.
+    /// Returns the names of a contact, for the gateway itself.
     pub async fn names_of(&self, session: &Life, id: &str) -> Result<Option<Names>, StoreError> {
         let sql = "SELECT saved_name, verified_name, push_name FROM contacts WHERE session = $1 AND id = $2";
         let row = sqlx::query(sql)
@@ -60,7 +60,7 @@ fn person(row: &SqliteRow) -> Person {
     person.called(names(row))
 }
 
-/// What the row of a contact says of their names.
+/// Reads the names from the row of a contact.
 pub(super) fn names(row: &SqliteRow) -> Names {
     Names {
         saved: row.get("saved_name"),

@@ -1,4 +1,4 @@
-//! What was kept by the names of sessions, until it is known of which of their lives it is.
+//! Data recorded by session names, until each name is assigned to one of its lives.
 
 use jiff::Timestamp;
 use sqlx::Row;
@@ -8,25 +8,25 @@ use super::step::Step;
 use super::{Kept, StoreError, batch};
 use crate::store::{Life, time};
 
-/// What there is of a name.
+/// The data recorded under one session name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Former {
     pub name: String,
-    /// When the first message was written that came as an event; a phone may have told of older ones.
+    /// The time of the oldest message that came as an event; a history sync may contain older ones.
     pub oldest: Option<Timestamp>,
 }
 
-/// Where it belongs.
+/// The assignment of a name's data to a life.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settled {
     pub name: String,
     pub life: Life,
-    /// A life whose events are to be read once more, since nothing of that can be told from the rest.
+    /// A life whose events have to be read again, since its data cannot be separated from the rest.
     pub read_again: Option<Life>,
 }
 
 impl Kept {
-    /// What is kept by names alone.
+    /// Returns the names with unassigned data.
     pub async fn former(&self) -> Result<Vec<Former>, StoreError> {
         let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'former_chats')";
         if !sqlx::query_scalar::<_, bool>(sql)
@@ -46,7 +46,7 @@ impl Kept {
         Ok(rows.iter().map(former).collect())
     }
 
-    /// Puts it where it belongs; all of it at once. What no place is known for goes.
+    /// Assigns the data to lives, in one transaction. Data of other names is deleted.
     pub async fn settle_former(&self, settled: &[Settled]) -> Result<(), StoreError> {
         let mut open = self.begin().await?;
         let connection = open.connection();
@@ -76,21 +76,21 @@ impl Kept {
         Ok(open.commit().await?)
     }
 
-    /// The numbers of lives whose events are to be read once more.
+    /// Returns the ids of lives whose events have to be read again.
     pub async fn unread_lives(&self) -> Result<Vec<i64>, StoreError> {
         Ok(sqlx::query_scalar("SELECT session FROM unread")
             .fetch_all(&self.readers)
             .await?)
     }
 
-    /// Writes down what events have brought that are taken into account already; what is kept stays as it is.
+    /// Writes steps of events that were processed before; existing data stays as it is.
     pub async fn write_again(&self, steps: &[Step]) -> Result<(), StoreError> {
         let mut open = self.begin().await?;
         batch::write_all(open.connection(), &steps.iter().collect::<Vec<_>>()).await?;
         Ok(open.commit().await?)
     }
 
-    /// All events of a life were read once more.
+    /// Records that all events of a life were read again.
     pub async fn was_read(&self, life: i64) -> Result<(), StoreError> {
         let mut open = self.begin().await?;
         sqlx::query("DELETE FROM unread WHERE session = $1")

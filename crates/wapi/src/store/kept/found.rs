@@ -1,4 +1,4 @@
-//! Messages as they are looked at: those of a chat, and those that say something.
+//! Queries for messages: of a chat, and by full-text search.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -17,10 +17,10 @@ use crate::event::Person;
 use crate::message::{Content, Message};
 use crate::store::{Life, time};
 
-/// Messages that say what is looked for and are looked at for one page at most, whoever's they are.
+/// Most matches inspected for one page, including those of other lives.
 const MOST_MATCHES: i64 = 5_000;
 
-/// A message that is kept.
+/// A message in the history.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Found {
     pub cursor: Cursor,
@@ -29,7 +29,7 @@ pub struct Found {
     /// `None`: the account itself.
     pub from: Option<Person>,
     pub at: Timestamp,
-    /// What it says now; `None` once it was deleted.
+    /// The current content; `None` once it was deleted.
     pub message: Option<Message>,
     pub status: Option<KeptStatus>,
     pub edited_at: Option<Timestamp>,
@@ -44,7 +44,8 @@ pub struct FoundReaction {
     pub emoji: String,
 }
 
-/// A place among messages or chats in the order of their times. It stays where it is, whatever comes or goes around it.
+/// A position among messages or chats in order of time. It stays valid while others are added or
+/// removed around it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cursor {
     pub(super) at: i64,
@@ -76,10 +77,10 @@ impl FromStr for Cursor {
     }
 }
 
-/// On which side of a place.
+/// The direction of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
-    /// The newest of all.
+    /// The newest page.
     Newest,
     Before(Cursor),
     After(Cursor),
@@ -91,7 +92,8 @@ const SELECT: &str = "SELECT m.place, m.id, m.sender, m.at, m.content, m.status,
                       LEFT JOIN contacts p ON p.session = c.session AND p.id = m.sender ";
 
 impl Kept {
-    /// Up to `limit` messages of a chat next to a place, the newest first; fewer when they are large, and then `true` beside them.
+    /// Returns up to `limit` messages of a chat next to a cursor, the newest first, and whether
+    /// there may be more. Returns fewer when they are large.
     pub async fn messages(
         &self,
         session: &Life,
@@ -131,7 +133,7 @@ impl Kept {
         Ok((found, has_more))
     }
 
-    /// Whether a message is kept, of a chat by any of its addresses.
+    /// Returns whether a message exists in a chat, given by any of its addresses.
     pub async fn knows(
         &self,
         session: &Life,
@@ -149,9 +151,10 @@ impl Kept {
         Ok(false)
     }
 
-    /// Up to `limit` messages that say this, before a place: those that came last first, and after them what a phone told of the time
-    /// before. In one chat, or in all. And where to go on, which may be behind fewer; `None`: at the end. No answer: there is nothing in the
-    /// question that could be looked for.
+    /// Returns up to `limit` messages that match a search text, in one chat or in all, before a
+    /// cursor: the latest arrivals first, and after them those of the history sync. Also returns
+    /// the cursor for the next page, even if the page is not full; `None` at the end. Returns
+    /// `None` if the text contains no searchable word.
     pub async fn search(
         &self,
         session: &Life,
@@ -177,7 +180,7 @@ impl Kept {
             };
             scope += &format!(" \"c{place}\"");
         }
-        // Other lives of the name may have said it, too; what they said is passed over, up to so many.
+        // Other lives of the name may match, too; their matches are skipped, up to a limit.
         let sql = "SELECT words.rowid, c.session = $4 FROM words CROSS JOIN messages m ON m.place = words.rowid \
                    CROSS JOIN chats c ON c.place = m.chat \
                    WHERE words MATCH $1 AND words.rowid < $2 ORDER BY words.rowid DESC LIMIT $3";
@@ -208,7 +211,7 @@ impl Kept {
     }
 }
 
-/// The messages at these places.
+/// Returns the messages with these row ids.
 pub(super) async fn at(
     connection: &mut SqliteConnection,
     session: &Life,
@@ -228,7 +231,7 @@ pub(super) async fn at(
     Ok(found)
 }
 
-/// As many messages as there is room for, and whether there are others.
+/// Reads as many messages as fit in a page, and returns whether there are more.
 async fn some(
     mut rows: impl Stream<Item = Result<SqliteRow, sqlx::Error>> + Unpin,
 ) -> Result<(Vec<Found>, bool), sqlx::Error> {
@@ -288,7 +291,7 @@ fn push_list(sql: &mut QueryBuilder<Sqlite>, places: &[i64]) {
 }
 
 fn found(row: &SqliteRow) -> Found {
-    // One that a newer program wrote may say what this one does not know.
+    // A newer version may have written content that this one does not know.
     let unreadable = || {
         Message::new(Content::Unsupported {
             raw: serde_json::Value::Null,
@@ -315,7 +318,7 @@ fn found(row: &SqliteRow) -> Found {
     }
 }
 
-/// `None`: the account itself.
+/// Reads a person; `None`: the account itself.
 fn person(row: &SqliteRow, column: &str) -> Option<Person> {
     let id: String = row.get(column);
     let person = |id| Person {

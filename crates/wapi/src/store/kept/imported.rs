@@ -1,4 +1,4 @@
-//! Takes in what a phone tells of the time before: never told as an event, and never more right than what is kept already.
+//! Import of a history sync: it creates no events, and never overrides existing data.
 
 use std::collections::BTreeMap;
 
@@ -13,21 +13,21 @@ use crate::store::Life;
 /// Messages in one transaction: the projection waits for it.
 const AT_ONCE: usize = 200;
 
-/// What a phone tells of a session's account.
+/// The part of a history sync to import for one account.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Imports {
     pub chats: Vec<ImportedChat>,
     pub contacts: Vec<Person>,
-    /// Older than all that was told before, of the same second, too; the oldest first.
+    /// Older than all earlier imports, also within the same second; the oldest first.
     pub messages: Vec<NewKept>,
 }
 
-/// A chat as a phone tells it.
+/// A chat as the phone sends it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ImportedChat {
-    /// With whom it is; of a group, its address and its subject.
+    /// The other person; for a group, its address and subject.
     pub chat: Person,
-    /// When something was last written in it.
+    /// The time of the last message.
     pub active_at: Option<Timestamp>,
     pub unread: u32,
     pub marked_unread: bool,
@@ -37,8 +37,8 @@ pub struct ImportedChat {
 }
 
 impl Kept {
-    /// Takes it in, a part at a time; doing it again changes nothing. Chats that are kept already only get the name they lack, contacts
-    /// what they lack, and messages at most a later status.
+    /// Imports the data in small transactions; repeating it changes nothing. Existing chats only
+    /// get a missing name, contacts missing data, and messages at most a later status.
     pub async fn import(&self, session: &Life, imports: &Imports) -> Result<(), StoreError> {
         for chats in imports.chats.chunks(AT_ONCE) {
             let mut open = self.begin().await?;
@@ -57,7 +57,7 @@ impl Kept {
             fill_in(open.connection(), session, contacts.iter()).await?;
             open.commit().await?;
         }
-        // The newest first: each goes before what is there.
+        // The newest first: each goes before the existing ones.
         for messages in imports.messages.rchunks(AT_ONCE) {
             let mut open = self.begin().await?;
             import_messages(open.connection(), session, messages).await?;
@@ -99,7 +99,7 @@ async fn import_chat(
     query.execute(connection).await.map(drop)
 }
 
-/// Adds what is not known of people.
+/// Adds missing data of people.
 async fn fill_in<'a>(
     connection: &mut SqliteConnection,
     session: &Life,

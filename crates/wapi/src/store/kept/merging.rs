@@ -1,4 +1,4 @@
-//! Makes one of two chats that turned out to be with one person.
+//! Merge of two chats that turned out to be with one person.
 
 use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
@@ -8,7 +8,7 @@ use super::{removal, words};
 use crate::message::Message;
 use crate::store::Life;
 
-/// What was kept under `old` is under `new` from now on.
+/// Moves all data of the id `old` to the id `new`.
 pub(super) async fn merge(
     connection: &mut SqliteConnection,
     session: &Life,
@@ -32,7 +32,7 @@ pub(super) async fn merge(
         }
         (None, _) => {}
     }
-    // In groups they wrote, too. Who is there twice now was one all along.
+    // They wrote in groups, too. Two rows that are now equal were always the same.
     for sql in [
         "UPDATE OR IGNORE messages SET sender = $3 WHERE sender = $2 AND chat IN (SELECT place FROM chats WHERE session = $1)",
         "UPDATE OR REPLACE reactions SET person = $3 WHERE person = $2 AND message IN \
@@ -73,11 +73,11 @@ async fn move_chat(
         .bind(to)
         .execute(&mut *connection)
         .await?;
-    // What was there twice is found by nobody, and goes with the rest of what was forgotten.
+    // Duplicates stay behind unreachable, and are removed like the data of forgotten sessions.
     removal::abandon(connection, from).await
 }
 
-/// Puts messages of after a time, in milliseconds, into another chat, unless they are there.
+/// Moves messages after a time, in milliseconds, to another chat, unless they are there.
 pub(super) async fn move_messages(
     connection: &mut SqliteConnection,
     session: &Life,

@@ -1,7 +1,8 @@
-//! Chats, contacts and messages as callers look at them, in a database of their own.
+//! The history's own database: chats, contacts and messages as callers query them.
 //!
-//! It is a projection: what follows from events is read again where it is missing. But what a phone told of the time before is told once,
-//! and a session that is forgotten must stay so; so each commit is synced. All of them are large, and they hold up nobody else's.
+//! It is a projection: missing data that follows from events is read again. But a history sync
+//! comes only once, and a forgotten session must stay forgotten; so each commit is synced. The
+//! commits are large, and delay no other database.
 
 mod batch;
 mod changes;
@@ -36,20 +37,21 @@ pub use found::{Cursor, Found, FoundReaction, Side};
 pub use imported::{ImportedChat, Imports};
 pub use step::{About, Change, KeptStatus, NewKept, Step};
 
-/// The steps, oldest first. A step that was released is never changed; what it lacks is a new one.
+/// The migrations, oldest first. A released one is never changed; corrections are new migrations.
 const STEPS: [&str; 3] = [
     include_str!("../../../../../migrations/history/0001_start.sql"),
     include_str!("../../../../../migrations/history/0002_lives.sql"),
     include_str!("../../../../../migrations/history/0003_names.sql"),
 ];
-/// Connections for callers who look. However many they are, the gateway does not wait for them.
+/// Connections for callers' queries. However many callers there are, the gateway does not wait for
+/// them.
 const BROWSERS: u32 = 2;
 /// Connections for the gateway itself.
 const READERS: u32 = 1;
-/// Bytes of messages in a page; a few more, should a single one be larger.
+/// Bytes of messages in a page; exceeded only by a single larger message.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
 
-/// What is kept; cheap to clone.
+/// The history database; cheap to clone.
 #[derive(Clone)]
 pub struct Kept {
     readers: SqlitePool,
@@ -59,12 +61,12 @@ pub struct Kept {
 
 struct Writer {
     connection: SqliteConnection,
-    /// Somebody began a transaction, and did not come to its end.
+    /// A transaction was begun and has not ended.
     is_open: bool,
 }
 
 impl Kept {
-    /// Opens the database or makes it, and brings its tables up to date. One that a newer program wrote is refused.
+    /// Opens or creates the database, and migrates its tables. Fails if a newer version wrote it.
     pub async fn open(file: &Path) -> Result<Self> {
         durable::make_file(file)
             .await
@@ -105,7 +107,7 @@ impl Kept {
         })
     }
 
-    /// The place of the newest event that is taken into account.
+    /// Returns the sequence number of the last processed event.
     pub async fn progress(&self) -> Result<i64, StoreError> {
         let mut writer = self.writer.lock().await;
         Ok(sqlx::query_scalar("SELECT seq FROM progress")
@@ -113,7 +115,7 @@ impl Kept {
             .await?)
     }
 
-    /// Takes the log of changes into the file. Nothing more is written or read.
+    /// Checkpoints the write-ahead log into the file and closes the database.
     pub async fn close(&self) {
         self.readers.close().await;
         self.browsers.close().await;
@@ -126,11 +128,11 @@ impl Kept {
         }
     }
 
-    /// Begins a transaction. One that nobody ends, because whoever wrote stopped in the middle, is undone by the next.
+    /// Begins a transaction. One that was abandoned in the middle is rolled back by the next.
     async fn begin(&self) -> Result<Open<'_>, sqlx::Error> {
         let mut writer = self.writer.lock().await;
         if writer.is_open {
-            // It may have been undone by SQLite already.
+            // SQLite may have rolled it back already.
             let _ = sqlx::query("ROLLBACK")
                 .execute(&mut writer.connection)
                 .await;

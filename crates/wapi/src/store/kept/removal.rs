@@ -1,4 +1,4 @@
-//! Removes what is kept no longer, a little at a time.
+//! Cleanup of the history database, in small steps.
 
 use jiff::Timestamp;
 use sqlx::QueryBuilder;
@@ -7,11 +7,12 @@ use sqlx::sqlite::{Sqlite, SqliteConnection};
 use super::{Kept, StoreError};
 use crate::store::Life;
 
-/// Pages given back to the file system in one go.
+/// Pages returned to the file system in one go.
 const PAGES: u32 = 256;
 
 impl Kept {
-    /// Removes up to `limit` messages from before a time, the oldest first; how many went.
+    /// Removes up to `limit` messages written before a time, the oldest first; returns the number
+    /// removed.
     pub async fn remove_before(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
         let sql = "SELECT place FROM messages WHERE at < $1 ORDER BY at LIMIT $2";
         let query = sqlx::query_scalar(sql)
@@ -21,12 +22,12 @@ impl Kept {
         self.remove(&places).await
     }
 
-    /// Forgets a session: from now on nobody finds anything of it, and its events up to this place bring nothing. Its messages go with
-    /// [`Self::remove_forgotten`].
+    /// Forgets a session: from now on its data is unreachable, and its events up to `seq` are
+    /// ignored. Its messages are removed by [`Self::remove_forgotten`].
     pub async fn forget(&self, session: &Life, seq: i64) -> Result<(), StoreError> {
         let mut open = self.begin().await?;
         let connection = open.connection();
-        // No life has this number, and places are never given out again.
+        // No life has the number -1, and row ids are never reused.
         for sql in [
             "UPDATE chats SET session = -1, id = place WHERE session = $1",
             "DELETE FROM contacts WHERE session = $1",
@@ -46,7 +47,7 @@ impl Kept {
         Ok(open.commit().await?)
     }
 
-    /// Removes up to `limit` messages of sessions that were forgotten; how many went.
+    /// Removes up to `limit` messages of forgotten sessions; returns the number removed.
     pub async fn remove_forgotten(&self, limit: u32) -> Result<u64, StoreError> {
         let sql = "SELECT m.place FROM chats c JOIN messages m ON m.chat = c.place WHERE c.session = -1 LIMIT $1";
         let places: Vec<i64> = sqlx::query_scalar(sql)
@@ -63,7 +64,8 @@ impl Kept {
         self.remove(&places).await
     }
 
-    /// Takes all events there are into account once more, and says from where on. What is kept already stays as it is.
+    /// Resets the progress so that all events are processed again, and returns the position to
+    /// start from. Existing data stays as it is.
     pub async fn start_over(&self) -> Result<i64, StoreError> {
         let mut open = self.begin().await?;
         for sql in ["UPDATE progress SET seq = 0", "DELETE FROM forgotten"] {
@@ -73,7 +75,7 @@ impl Kept {
         Ok(0)
     }
 
-    /// Gives some of what is free back to the file system.
+    /// Returns some free pages to the file system.
     pub async fn shrink(&self) -> Result<(), StoreError> {
         let sql = sqlx::AssertSqlSafe(format!("PRAGMA incremental_vacuum({PAGES})"));
         let mut writer = self.writer.lock().await;
@@ -98,8 +100,8 @@ impl Kept {
     }
 }
 
-/// From now on nobody finds a chat, and its messages go a few at a time: no life has this number, and places are never given
-/// out again.
+/// Makes a chat unreachable, for its messages to be removed in small steps: no life has the number
+/// -1, and row ids are never reused.
 pub(super) async fn abandon(
     connection: &mut SqliteConnection,
     place: i64,

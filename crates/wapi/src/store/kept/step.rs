@@ -1,4 +1,4 @@
-//! What is to be written down of chats, contacts and messages. Pure.
+//! Changes to chats, contacts and messages, as the history records them. Pure.
 
 use jiff::Timestamp;
 
@@ -6,10 +6,10 @@ use crate::event::{ChatChange, Person, Right};
 use crate::message::Message;
 use crate::store::Life;
 
-/// One thing that changes what is kept of a session.
+/// One change to the history of a session.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {
-    /// The place of the event that tells it.
+    /// Sequence number of the event that caused it.
     pub seq: i64,
     pub session: Life,
     pub change: Change,
@@ -17,43 +17,44 @@ pub struct Step {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
-    /// A message in a chat; counted as unread when others wrote it. One that is kept already stays as it is.
+    /// A message in a chat; counted as unread if others wrote it. An existing message stays as it
+    /// is.
     Message(Box<NewKept>),
-    /// The account wrote something on its phone, so it has seen the chat.
+    /// The account wrote on its phone, so it has seen the chat.
     Seen { chat: String },
-    /// What a message says now. Only its author can do that.
+    /// New content of a message. Valid only from its author.
     Edited { of: About, content: Box<Message> },
-    /// A message is gone for everyone: its author took it back, or somebody who runs the group.
+    /// Deletion of a message for everyone, by its author or a group admin.
     Deleted { of: About, by: Right },
-    /// An emoji was put to a message; `None`: taken back.
+    /// An emoji reaction to a message; `None` removes it.
     Reaction { of: About, emoji: Option<String> },
-    /// How far a message of the account has come; never goes back.
+    /// Progress of one of the account's own messages; never goes back.
     Status {
         chat: String,
         id: String,
         status: KeptStatus,
     },
-    /// What a chat is like now. A group's name is its subject.
+    /// New properties of a chat. A group's name is its subject.
     Chat { chat: Person, change: ChatChange },
-    /// Two were taken for two, and are one person in one chat.
+    /// Two ids turned out to be one person with one chat.
     Merged { old: String, new: String },
-    /// What is known of somebody; what is not given stays as it was.
+    /// Known data of a person; missing data leaves the saved data as it is.
     Contact(Person),
 }
 
-/// A message to be kept.
+/// A message to be added.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewKept {
     pub chat: String,
-    /// WhatsApp's.
+    /// WhatsApp's id.
     pub id: String,
     /// `None`: the account itself.
     pub from: Option<Person>,
     pub at: Timestamp,
     pub message: Message,
-    /// Of the account's own messages.
+    /// Only for the account's own messages.
     pub status: Option<KeptStatus>,
-    /// What was put to it before it is kept: who (`None`: the account itself), and the emoji.
+    /// Reactions from before it was added: the person (`None`: the account itself), and the emoji.
     pub reactions: Vec<(Option<Person>, String)>,
 }
 
@@ -63,18 +64,18 @@ impl NewKept {
     }
 }
 
-/// The message that something happens to, who does it, and when.
+/// The message that a change affects, its author, and the time of the change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct About {
     pub chat: String,
-    /// The message's.
+    /// The message's id.
     pub id: String,
-    /// `None`: the account itself.
+    /// The author of the change; `None`: the account itself.
     pub by: Option<Person>,
     pub at: Timestamp,
 }
 
-/// How far a message of the account has come, with the recipient who has come furthest.
+/// Progress of one of the account's own messages, as far as the furthest recipient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum KeptStatus {
     Sent = 1,
@@ -110,7 +111,7 @@ impl KeptStatus {
 }
 
 impl Change {
-    /// The chat it is about, if it is about one.
+    /// Returns the chat it affects, if any.
     pub fn chat(&self) -> Option<&str> {
         match self {
             Self::Message(new) => Some(&new.chat),
@@ -123,12 +124,12 @@ impl Change {
         }
     }
 
-    /// Whether it takes a chat's messages away; what comes after it in the chat stays.
+    /// Returns whether it removes the messages of a chat; later ones stay.
     pub(super) fn empties(&self) -> bool {
         matches!(self, Self::Chat { change, .. } if change.deleted == Some(true) || change.cleared == Some(true))
     }
 
-    /// Whom it names, if it names somebody. A chat of two names the other one.
+    /// Returns the person it involves, if any. For a one-to-one chat, this is the other person.
     pub(super) fn person(&self) -> Option<Person> {
         match self {
             Self::Message(new) => match &new.from {
@@ -145,7 +146,7 @@ impl Change {
     }
 }
 
-/// Somebody of whom no more is known than where to write to.
+/// Creates a person from an address alone.
 pub(super) fn by_address(id: &str) -> Person {
     let phone = id.strip_suffix("@s.whatsapp.net").map(str::to_owned);
     let lid = id.ends_with("@lid").then(|| id.to_owned());
@@ -157,7 +158,7 @@ pub(super) fn by_address(id: &str) -> Person {
     }
 }
 
-/// Whether a chat has more than two in it.
+/// Returns whether a chat is a group.
 pub(super) fn is_group(chat: &str) -> bool {
     chat.ends_with("@g.us")
 }

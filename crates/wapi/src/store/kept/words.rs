@@ -1,18 +1,21 @@
-//! Takes texts apart into the words they are found by, and questions into what is looked for. Pure.
+//! Tokenizer of the full-text search: texts into terms, and search texts into FTS5 queries. Pure.
 //!
-//! Neither of SQLite's tokenizers does for every script. `unicode61` takes words where it finds blanks, and Chinese, Japanese or Thai
-//! have none: a whole sentence is one word there, found by nobody who remembers its middle; and it passes emoji over. `trigram`
-//! finds any part of any text, but nothing shorter than three characters: no 你好, no 👍, no "ok"; and it is three times as large.
-//! So the text is taken apart here. What is written without blanks becomes a word for each character, and is looked for as characters
-//! in a row; an emoji becomes a word; the rest are words as they stand, and found by how they begin.
+//! Neither of SQLite's tokenizers suits every script. `unicode61` splits words at blanks, and
+//! Chinese, Japanese or Thai have none: a whole sentence becomes one word there, which a search for
+//! its middle does not find; and it skips emoji. `trigram` finds any part of any text, but nothing
+//! shorter than three characters: no 你好, no 👍, no "ok"; and its index is three times as large. So
+//! the text is split here. In scripts without blanks each character becomes a term, and a search
+//! matches adjacent characters; an emoji becomes a term; other words are terms as they stand,
+//! matched by prefix.
 
 use crate::message::{Content, Message};
 
-/// Characters of a question that are looked at, and words of one.
+/// Characters of a search text that are used, and words of one.
 const LONGEST: usize = 500;
 const MOST_WORDS: usize = 32;
 
-/// What a message is found by: its text, caption and file name, and the names in it. Blanks between words.
+/// Returns the searchable terms of a message, joined by blanks: its text, caption and file name,
+/// and the names in it.
 pub(super) fn of_message(message: &Message) -> String {
     let mut said: Vec<&str> = Vec::new();
     if let Some((_, file)) = message.content.file() {
@@ -83,11 +86,12 @@ pub(super) fn of_message(message: &Message) -> String {
     words.join(" ")
 }
 
-/// A question in the words of FTS5, for the column of texts; `None` when there is nothing in it to look for. What callers write is
-/// never syntax: only letters, digits and our own names of emoji get into it, in quotes.
+/// Converts a search text into an FTS5 query on the text column; `None` if it contains no
+/// searchable word. Nothing that callers write becomes syntax: the query contains only letters,
+/// digits and our own names of emoji, in quotes.
 pub(super) fn question(asked: &str) -> Option<String> {
     let asked: String = asked.chars().take(LONGEST).collect();
-    // What stands together in the question must stand together in the text.
+    // Characters without blanks between them must be adjacent in the text.
     let phrases: Vec<Vec<Word>> = asked
         .split_whitespace()
         .map(words)
@@ -102,7 +106,7 @@ pub(super) fn question(asked: &str) -> Option<String> {
             .take(MOST_WORDS)
             .map(|word| word.text.as_str())
             .collect();
-        // Somebody who types has perhaps not finished the word.
+        // The last word may be unfinished.
         let begins = if words.last().is_some_and(|word| word.goes_on) {
             "*"
         } else {
@@ -122,7 +126,7 @@ pub(super) fn question(asked: &str) -> Option<String> {
 
 struct Word {
     text: String,
-    /// It may be the beginning of a longer one.
+    /// It may be the beginning of a longer word.
     goes_on: bool,
 }
 
@@ -162,7 +166,8 @@ fn finish(words: &mut Vec<Word>, current: &mut String) {
     }
 }
 
-/// Small and large letters, and most accents, are the tokenizer's; Russian ё is no accent to it, but to those who write е.
+/// The tokenizer folds case and most accents; it does not treat Russian ё as an accented е, but
+/// writers do.
 const fn plain(character: char) -> char {
     match character {
         'ё' => 'е',
@@ -171,13 +176,14 @@ const fn plain(character: char) -> char {
     }
 }
 
-/// What is mostly left out when people write: Arabic and Hebrew vowels, and what only says how a character looks.
+/// Characters that people often omit: Arabic and Hebrew vowel signs, and those that only change the
+/// appearance.
 const fn is_decoration(character: char) -> bool {
     matches!(character as u32,
         0x0640 | 0x064b..=0x065f | 0x0670 | 0x0591..=0x05c7 | 0x00ad | 0x200b..=0x200f | 0xfe00..=0xfe0f | 0x1f3fb..=0x1f3ff)
 }
 
-/// Belongs to the letter before it, as in हिन्दी.
+/// A combining mark of the letter before it, as in हिन्दी.
 const fn is_mark(character: char) -> bool {
     matches!(character as u32, 0x0300..=0x036f | 0x0900..=0x0dff | 0x0e31..=0x0e4e | 0x0eb1..=0x0ece | 0x102b..=0x109d
         | 0x17b4..=0x17d3 | 0x3099..=0x309a)

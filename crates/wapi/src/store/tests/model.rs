@@ -1,4 +1,5 @@
-//! Random histories of the store against a simple model of it: order within each lane, nothing lost, nothing twice, over restarts.
+//! Random histories of the store against a simple model: order within each lane, no loss, no
+//! duplicates, across restarts.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::ready;
@@ -13,15 +14,16 @@ use super::super::*;
 use crate::clock::Time;
 use crate::event::MessageKey;
 
-/// Who is told: the first of everything, the second of one kind.
+/// The endpoints: the first subscribes to all types, the second to one.
 const ENDPOINTS: [(&str, &[&str]); 2] = [("all", &[]), ("sent", &["message.sent"])];
 const KINDS: [&str; 2] = ["message.received", "message.sent"];
 
-/// One thing that happens.
+/// One step of a history.
 #[derive(Debug, Clone)]
 enum Step {
     Append(Vec<Message>),
-    /// Of what is due, the one at this place (counted round and round) comes to an end, which is saved this often.
+    /// Settles the due delivery at the index `which` (modulo their number), and saves the outcome
+    /// `times` times.
     Settle {
         which: usize,
         ending: Ending,
@@ -73,7 +75,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Time that passes when it is told to.
+/// A clock that advances only on demand.
 #[derive(Clone)]
 struct Still(Arc<Mutex<Timestamp>>);
 
@@ -93,19 +95,19 @@ impl Time for Still {
     }
 
     fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
-        // The writer's rests take no time.
+        // The pauses of the writer take no time.
         ready(()).boxed()
     }
 }
 
-/// A lane: endpoint, session, chat, and the event that has it for itself.
+/// A lane: endpoint, session, chat, and the parked event, if it is the lane of one.
 type Lane = (&'static str, u8, u8, Option<Message>);
 
-/// What the store should know.
+/// The expected state of the store.
 #[derive(Default)]
 struct Model {
     known: BTreeSet<Message>,
-    /// What waits in each lane, oldest first, and when the first of it is due.
+    /// The waiting messages of each lane, oldest first, and the due time of the first.
     lanes: BTreeMap<Lane, (VecDeque<Message>, Timestamp)>,
     attempts: BTreeMap<(&'static str, Message), u32>,
 }
@@ -128,7 +130,7 @@ impl Model {
         }
     }
 
-    /// The lanes whose first is due, in the order of their names.
+    /// Returns the lanes whose head is due, in the order of their keys.
     fn due(&self, now: Timestamp) -> Vec<Lane> {
         self.lanes
             .iter()
@@ -152,7 +154,7 @@ impl Model {
             .expect("a lane without anything is gone")
     }
 
-    /// What `Due` says of a lane's first.
+    /// Returns the fields of `Due` for the head of a lane.
     fn shown(&self, lane: &Lane) -> (&'static str, Message, u32, bool) {
         let message = self.first(lane);
         (
@@ -178,7 +180,7 @@ impl Model {
                     ([message].into(), later(seconds)),
                 );
             }
-            // The schedule never asks for it twice; the store lets it pass.
+            // The schedule never parks a delivery twice; the store ignores it.
             Ending::Aside { .. } => {}
             Ending::Delivered | Ending::Dead => self.leave(lane, now),
         }
@@ -194,15 +196,15 @@ impl Model {
     }
 }
 
-/// The store and the model of it, side by side.
+/// The store and its model, side by side.
 struct Pair {
     folder: tempfile::TempDir,
     store: Store,
     model: Model,
     time: Still,
-    /// What was settled for good, by endpoint; nothing may come again.
+    /// Final outcomes, by endpoint: these must not become due again.
     done: BTreeSet<(&'static str, Message)>,
-    /// Deliveries a worker knows to be due.
+    /// Deliveries that a worker knows to be due.
     handed: BTreeSet<i64>,
 }
 
@@ -308,7 +310,8 @@ impl Pair {
         self.agree().await
     }
 
-    /// What is handed out from memory is what the database says, and nothing else is due; a worker that `asks` knows anyhow.
+    /// Checks that deliveries handed out from memory are those in the database, and that no others
+    /// are due. A worker that `asks` reads the database.
     async fn hand_out(&mut self, asks: bool) -> Result<(), TestCaseError> {
         let (fresh, due) = (self.store.fresh(), self.due().await);
         for fresh in &fresh.due {
@@ -330,7 +333,7 @@ impl Pair {
             .expect("it can be read")
     }
 
-    /// Both say the same of what is due.
+    /// Checks that store and model agree on the due deliveries.
     async fn agree(&self) -> Result<(), TestCaseError> {
         let now = self.time.now();
         let mut stored: Vec<_> = self.due().await.iter().map(of).collect();
@@ -365,7 +368,8 @@ impl Pair {
         let Some(&lane) = (!lanes.is_empty()).then(|| &lanes[which % lanes.len()]) else {
             return Ok(());
         };
-        // Outcomes that fail are told once by the worker; that it was taken may be told again when nobody knows whether it was saved.
+        // The worker reports a failure once; it may repeat a success, if it is unknown whether the
+        // first report was saved.
         let times = if matches!(ending, Ending::Again { .. }) {
             1
         } else {
@@ -396,7 +400,7 @@ impl Pair {
                 .expect("it is saved");
         }
         if matches!(ending, Ending::Aside { .. }) && times > 1 {
-            // Each time it is told counts as an attempt.
+            // Each report counts as an attempt.
             *self.model.attempts.entry((lane.0, shown.1)).or_default() +=
                 u32::try_from(times - 1).expect("few");
         }
@@ -407,7 +411,7 @@ impl Pair {
         Ok(())
     }
 
-    /// Everything that is left is delivered, a restart away from what was.
+    /// Delivers all remaining events after a restart.
     async fn drain(&mut self) -> Result<(), TestCaseError> {
         self.take(&Step::Restart).await?;
         self.take(&Step::Pass { seconds: 3_600 }).await?;

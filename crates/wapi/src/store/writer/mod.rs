@@ -1,4 +1,5 @@
-//! The one writer: takes changes from everybody, saves as many as are there in one transaction, and answers after the disk has it.
+//! Database writer: a single task that takes changes, saves as many as are waiting in one
+//! transaction, and answers after the disk sync.
 
 mod orders;
 
@@ -22,21 +23,22 @@ use crate::clock::Clock;
 use crate::lifecycle::Lifecycle;
 use crate::meters::Meters;
 
-/// Changes that may wait for the writer. When so many do, whoever brings one waits.
+/// The capacity of the queue of changes; callers wait while it is full.
 const ROOM: usize = 4_096;
-/// Changes in one transaction at most.
+/// The most changes in one transaction.
 const AT_ONCE: usize = 512;
-/// From the beginning of one commit to that of the next, at least, where many wait: more changes share the cost of each. Measured: with
-/// 4 ms instead of none, a received message takes a tenth less CPU.
+/// The minimum time between the beginnings of two commits under load: more changes share the cost
+/// of each. Measured: with 4 ms instead of none, a received message takes a tenth less CPU.
 const PACE: Duration = Duration::from_millis(3);
-/// So many changes at a time are many. Whoever sends one message after the other brings two at most, its own and what became of the
-/// one before, and would wait for nobody's company.
+/// The number of simultaneous changes that counts as load. A caller that sends messages one after
+/// the other has at most two, the message and the outcome of the previous one, and would wait in
+/// vain for others to join.
 const MANY: usize = 4;
-/// How often the writer tries by itself while nothing can be saved.
+/// The interval of the writer's own attempts while nothing can be saved.
 const PROBE: Duration = Duration::from_secs(1);
-/// How long the writer rests after a failure, so that a full disk is not asked a thousand times a second.
+/// The pause after a failure, so that a full disk is not tried a thousand times a second.
 const REST: Duration = Duration::from_millis(100);
-/// How long whoever has brought a change waits at most to learn that it failed, where it may still be found after a crash.
+/// The longest time until a caller learns of a failed change that may still be found after a crash.
 const DOUBT: Duration = Duration::from_secs(20);
 
 /// A handle on the writer; cheap to clone.
@@ -112,7 +114,7 @@ impl Writer {
         self.order(|done| Order::Settle(settled, done)).await
     }
 
-    /// Returns once it is under way.
+    /// Returns once the payload is queued.
     pub async fn keep_payload(&self, payload: Payload) -> Result<(), StoreError> {
         self.orders
             .send(Order::Payload(payload))
@@ -140,12 +142,12 @@ impl Writer {
         answer.await.map_err(|_| ended())?
     }
 
-    /// Completes when something was saved. A change that came just before is not missed.
+    /// Completes after a commit. One just before the call is not missed.
     pub async fn changed(&self) {
         self.shared.changed.notified().await;
     }
 
-    /// What has become due since the last call.
+    /// Takes the deliveries that have become due since the last call.
     pub fn fresh(&self) -> Fresh {
         self.shared.turns().take()
     }
@@ -166,16 +168,16 @@ struct Task {
     meters: Arc<Meters>,
     lifecycle: Lifecycle,
     shared: Arc<Shared>,
-    /// As they are in the database, until something is changed that may concern them.
+    /// A cache of the rows, until a change may concern them.
     subscribers: Option<Vec<Subscriber>>,
-    /// When the last commit began, on the clock's uptime.
+    /// The start of the last commit, on the clock's uptime.
     last_begun: Duration,
-    /// How many changes it had that somebody waits for.
+    /// The number of its changes with a waiting caller.
     last_had: usize,
 }
 
 impl Task {
-    /// Works until it is told to stop and has saved what was brought before that.
+    /// Runs until the program stops, and saves the changes queued before that.
     async fn run(mut self, mut incoming: mpsc::Receiver<Order>) {
         let lifecycle = self.lifecycle.clone();
         let mut orders = Vec::with_capacity(AT_ONCE);
@@ -189,15 +191,15 @@ impl Task {
                     _ => self.save(&mut orders).await,
                 },
                 () = lifecycle.stopping() => break,
-                // Nobody may have anything to save for a while, and readiness should not wait for them.
+                // There may be nothing to save for a while, and readiness should not wait for that.
                 () = self.clock.sleep(PROBE), if is_in_trouble => self.probe().await,
             }
         }
         let _ = self.connection.close().await;
     }
 
-    /// Rests when the last commit has only just begun, and it had many changes or as many wait. Whoever comes after a quiet moment, or
-    /// alone, does not wait.
+    /// Pauses if the last commit began only just now, and it had many changes or many are waiting.
+    /// A change after a quiet moment, or alone, does not wait.
     async fn keep_pace(&self, waiting: usize) {
         if self.last_had.max(waiting) < MANY {
             return;
@@ -208,7 +210,8 @@ impl Task {
         }
     }
 
-    /// Saves all together; if one of them is at fault, one by one, so that it does not take the others with it.
+    /// Saves all changes together; if one of them fails, each on its own, so that the others
+    /// succeed.
     async fn save(&mut self, orders: &mut Vec<Order>) {
         match self.commit_or_undo(orders).await {
             Err(Failure::Change(_) | Failure::Panic) if orders.len() > 1 => {
@@ -241,14 +244,14 @@ impl Task {
         }
     }
 
-    /// A write that changes nothing, to see whether writing works again.
+    /// Tests with an empty write whether saving works again.
     async fn probe(&mut self) {
         let outcome = self.touch().await;
         self.shared
             .set_trouble(outcome.map_err(Failure::into_error).err());
     }
 
-    /// Writes without changing anything: the first page of the file always, whatever is in the tables.
+    /// Writes without changing any data: always the first page of the file, whichever tables exist.
     async fn touch(&mut self) -> Result<(), Failure> {
         let (done, _) = oneshot::channel();
         self.commit(&mut [Order::Other(Box::new(Asked {
@@ -259,12 +262,13 @@ impl Task {
         .await
     }
 
-    /// One transaction. If it failed, the next program does not find it either.
+    /// Runs one transaction. If it fails, no later program finds it on the disk either.
     ///
-    /// A transaction that could not be synced stands whole in SQLite's log. Were the program killed
-    /// now, the next one would carry it out, although its caller was told that it failed and may
-    /// have asked again. So another one is written over it before anybody is told. Where that does
-    /// not succeed within [`DOUBT`] the caller is told all the same, and the doubt stays.
+    /// A transaction that could not be synced is complete in SQLite's log. If the program were
+    /// killed now, the next one would apply it, although its caller was answered with an error and
+    /// may have tried again. So another transaction overwrites it before the callers are answered.
+    /// If that does not succeed within [`DOUBT`], they are answered all the same, and the outcome
+    /// stays uncertain.
     async fn commit_or_undo(&mut self, orders: &mut [Order]) -> Result<(), Failure> {
         let outcome = self.commit(orders).await;
         let Err(Failure::Unsynced(error)) = &outcome else {
@@ -278,9 +282,10 @@ impl Task {
         outcome
     }
 
-    /// One transaction, on the disk when this returns.
+    /// Runs one transaction, which is on the disk on return.
     ///
-    /// Written out instead of left to the library: SQLite rolls back by itself when the disk is full, and the library would miscount.
+    /// Uses explicit statements instead of the library's transactions: SQLite rolls back on its own
+    /// when the disk is full, and the library would lose count.
     async fn commit(&mut self, orders: &mut [Order]) -> Result<(), Failure> {
         let started = self.clock.uptime();
         self.last_begun = started;
@@ -288,12 +293,13 @@ impl Task {
             .iter()
             .filter(|order| order.payload().is_none())
             .count();
-        // The lock for writing is taken at once: a transaction that starts with a question could find it taken later and fail.
+        // Takes the write lock at once: a transaction that starts with a read could fail later,
+        // when another process holds the lock.
         sqlx::query("BEGIN IMMEDIATE")
             .execute(&mut self.connection)
             .await
             .map_err(Failure::database)?;
-        // A change that panics is one that failed; the writer is everybody's.
+        // A panic fails only its change; the writer serves all callers.
         let mut news = News::default();
         let (begun, change) = self.lives.unsaved();
         let mut outcome = match self
@@ -313,10 +319,10 @@ impl Task {
                 .map_err(Failure::commit);
         }
         if outcome.is_err() {
-            // Fails when SQLite has done it already, and then there is nothing to do.
+            // Fails if SQLite has rolled back already, which is fine.
             let _ = sqlx::query("ROLLBACK").execute(&mut self.connection).await;
             self.meters.failed_commits.add(1);
-            // Whether it reached the disk all the same is not known.
+            // The commit may have reached the disk all the same.
             news = News {
                 is_unusual: true,
                 ..News::default()
@@ -340,10 +346,10 @@ impl Task {
         news: &mut News,
     ) -> Result<(), sqlx::Error> {
         let (connection, now) = (&mut self.connection, self.clock.now());
-        // First, so that nothing is of a life that nobody knows.
+        // First, so that every life exists before its data.
         lives::save(connection, begun).await?;
         let (mut appended, mut settled) = (Vec::new(), Vec::new());
-        // First, so that whoever asks for one finds it.
+        // First, so that later queries find the payloads.
         payloads::keep(
             connection,
             &orders.iter().filter_map(Order::payload).collect::<Vec<_>>(),
@@ -373,7 +379,7 @@ impl Task {
         }
         deliveries::settle(connection, &settled, now, news).await?;
         if news.is_unusual {
-            // A failed attempt is counted against its endpoint.
+            // A failed attempt counts against its endpoint.
             self.subscribers = None;
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! What the writer is asked for.
+//! Commands for the writer, and the trait of a change.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -8,17 +8,19 @@ use tokio::sync::oneshot;
 
 use crate::store::{NewEvent, Payload, Settled, StoreError};
 
-/// A change that is rare enough to write itself, in the transaction it shares with others.
+/// A change that writes itself, in a transaction shared with others. For changes that are not
+/// frequent.
 pub(in crate::store) trait Change: Send + Sync + 'static {
-    /// What whoever asked for it learns after the commit.
+    /// The result for the caller after the commit.
     type Answer: Send + 'static;
 
-    /// Whether it may have changed what is to be delivered next, or to whom.
+    /// Returns whether the change may affect the due deliveries or their endpoints.
     fn moves_lanes(_: &Self::Answer) -> bool {
         true
     }
 
-    /// Writes it. Called a second time, in a transaction of its own, when another change spoilt the first one.
+    /// Writes the change. Called again, in a transaction of its own, if another change made the
+    /// first one fail.
     fn write(
         &self,
         connection: &mut SqliteConnection,
@@ -26,11 +28,11 @@ pub(in crate::store) trait Change: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Self::Answer, sqlx::Error>> + Send;
 }
 
-/// What the writer is asked for. The frequent kinds are taken together, in statements of many rows.
+/// A command for the writer. The frequent kinds are written together, in statements of many rows.
 pub(super) enum Order {
     Append(Vec<NewEvent>, oneshot::Sender<Result<(), StoreError>>),
     Settle(Settled, oneshot::Sender<Result<(), StoreError>>),
-    /// Nobody waits for it.
+    /// Has no waiting caller.
     Payload(Payload),
     Other(Box<dyn Erased>),
 }
@@ -44,7 +46,7 @@ impl Order {
         }
     }
 
-    /// Whoever asked may have stopped waiting; that is nobody's fault.
+    /// Sends the result to the caller, which may have stopped waiting.
     pub fn answer(self, outcome: Result<(), StoreError>) {
         match self {
             Self::Append(_, done) | Self::Settle(_, done) => drop(done.send(outcome)),
@@ -58,7 +60,7 @@ impl Order {
     }
 }
 
-/// A [`Change`] of any kind, and who waits for it.
+/// A [`Change`] of any type, with its waiting caller.
 #[async_trait]
 pub(super) trait Erased: Send {
     async fn write(
@@ -66,14 +68,14 @@ pub(super) trait Erased: Send {
         connection: &mut SqliteConnection,
         now: Timestamp,
     ) -> Result<(), sqlx::Error>;
-    /// Of one that was written; see [`Change::moves_lanes`].
+    /// Valid after the write; see [`Change::moves_lanes`].
     fn moves_lanes(&self) -> bool;
     fn answer(self: Box<Self>, outcome: Result<(), StoreError>);
 }
 
 pub(super) struct Asked<C: Change> {
     pub change: C,
-    /// Known before the commit, told after it.
+    /// Known before the commit, sent after it.
     pub answer: Option<C::Answer>,
     pub done: oneshot::Sender<Result<C::Answer, StoreError>>,
 }
@@ -100,7 +102,7 @@ impl<C: Change> Erased for Asked<C> {
     }
 }
 
-/// A change that changes nothing and is written all the same.
+/// A change that writes without changing any data.
 pub(super) struct Touch;
 
 impl Change for Touch {
@@ -111,7 +113,7 @@ impl Change for Touch {
         connection: &mut SqliteConnection,
         _: Timestamp,
     ) -> Result<(), sqlx::Error> {
-        // SQLite writes the page that this number is on whether or not it is another one.
+        // SQLite writes the page of this number even if the number stays the same.
         let version: i64 = sqlx::query_scalar("PRAGMA user_version")
             .fetch_one(&mut *connection)
             .await?;

@@ -1,5 +1,8 @@
-//! What of a key's record promises rest on: most of what the engine writes is a key that was moved on within what it has reserved, or one
-//! that was read with. After a power cut it goes on behind what is reserved, and reads once more. Nobody waits for the disk for that.
+//! Change detection for Signal records: the writes that matter after a power cut.
+//!
+//! Most of the engine's writes only advance a key within the range it has reserved, or store a key
+//! that a message was read with. After a power cut the engine continues after the reserved range
+//! and reads those messages once more. So nothing waits for the disk to sync such a write.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -8,27 +11,30 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use whatsapp_rust::waproto::buffa::DecodeError;
 use whatsapp_rust::waproto::buffa::encoding::{Tag, WireType, decode_varint, skip_field};
 
-/// Where in a record's protobuf something is that may be lost, as numbers of fields, from the outside in.
+/// Path to a field in a record's protobuf, as field numbers from the outside in.
 type Place = &'static [u32];
 
-/// Of a session with a device: how far its current chain has come, which is reserved ahead (in a field of the engine's own), and the
-/// chains that are read with.
+/// Fields of a session with a device that may be lost: the position of the current sending chain,
+/// which is reserved ahead (in a field of the engine's own), and the receiving chains.
 pub(super) const OF_SESSIONS: &[Place] = &[&[1, 6, 3], &[1, 7]];
-/// Of the key of somebody in a group: how far its chain has come, and the keys of messages that were left out.
+/// Fields of a group member's sender key that may be lost: the position of its chain, and the keys
+/// of skipped messages.
 pub(super) const OF_SENDER_KEYS: &[Place] = &[&[1, 2], &[1, 4]];
 
-/// Records remembered at most, 16 bytes each. When they are more, each is new again, and synced once more.
+/// Maximum number of records remembered, 16 bytes each. Above it all are forgotten: each counts as
+/// new again and is synced once more.
 const MOST: usize = 4_000;
 
-/// The essence of each record that was written, by a hash of its name.
+/// Hash of each written record's essential fields, by a hash of its name and kind.
 #[derive(Default)]
 pub(super) struct Essences(Mutex<HashMap<u64, u64>>);
 
-/// What is known once these records are written.
+/// Records with changed essential fields, to be remembered once they are written.
 pub(super) struct News(Vec<(u64, Option<u64>)>);
 
 impl Essences {
-    /// What is new in these records.
+    /// Returns the records with essential fields that differ from the last write. The fields `lost`
+    /// may be lost.
     pub fn news<'a>(
         &self,
         records: impl Iterator<Item = (&'a str, &'a [u8])>,
@@ -36,7 +42,7 @@ impl Essences {
     ) -> News {
         let known = self.lock();
         let essences = records.map(|(name, record)| (number(&(name, lost)), essence(record, lost)));
-        // What cannot be read may be anything.
+        // A record that cannot be read may hold any change.
         News(
             essences
                 .filter(|(name, essence)| essence.is_none() || known.get(name).copied() != *essence)
@@ -44,12 +50,12 @@ impl Essences {
         )
     }
 
-    /// It was removed: whatever comes in its place is new.
+    /// Forgets a removed record: another in its place counts as new.
     pub fn forget(&self, name: &str, lost: &[Place]) {
         self.lock().remove(&number(&(name, lost)));
     }
 
-    /// They are written.
+    /// Remembers records that have been written.
     pub fn remember(&self, news: News) {
         let mut known = self.lock();
         if known.len() + news.0.len() > MOST {
@@ -80,7 +86,7 @@ fn number(what: &impl Hash) -> u64 {
     hasher.finish()
 }
 
-/// A hash of a record without what may be lost of it; `None`: it is no protobuf.
+/// Hashes a record without the fields `lost`; `None` if the record is not a protobuf.
 fn essence(record: &[u8], lost: &[Place]) -> Option<u64> {
     let mut hasher = DefaultHasher::new();
     let lost: Vec<&[u32]> = lost.to_vec();
@@ -142,7 +148,8 @@ mod tests {
         }
     }
 
-    /// A session whose own chain has come to `index`, of what is `reserved`, and the other's to `read`.
+    /// Returns a session with its own chain at `index`, `reserved` ahead, and the peer's chain at
+    /// `read`.
     fn session(ratchet: u8, index: u32, reserved: u8, read: u32) -> Vec<u8> {
         let current = wa::SessionStructure {
             root_key: Some(vec![ratchet; 32]),
@@ -155,7 +162,7 @@ mod tests {
             ..Default::default()
         };
         let mut bytes = record.encode_to_vec();
-        // The engine's own field 100, a varint.
+        // The engine's own field 100, a varint: the reservation.
         bytes.extend([0xa0, 0x06, reserved]);
         bytes
     }

@@ -1,11 +1,13 @@
-//! A session's saved state as the engine sees it: a file of its own, but for messages on their way to becoming events.
+//! Device store of a session, as the engine sees it: a file per session, except for messages on
+//! their way to becoming events.
 //!
-//! The engine's own store would write each message to the session's file before it asks us to save it, and delete it afterwards: two
-//! more synced commits for every message. Here such a message stays in memory while the inbox saves it, and the key that opened it
-//! waits for that; see [`Opened`]. What is in the file is not synced before a promise rests on it; see [`Synced`].
+//! The engine's own store would write each message to the session's file before the engine asks the
+//! gateway to save it, and delete it afterwards: two more synced commits per message. Here such a
+//! message stays in memory while the inbox saves it, and the key that decrypted it waits for that;
+//! see [`Opened`]. The file is synced only before a promise rests on it; see [`Synced`].
 //!
-//! What the engine does to the file for each message it sends is spared, too, where it can be: see [`Backend::keep_payload`],
-//! [`Tokens`] and [`GATHER`].
+//! Where possible, the engine's writes for each message it sends are avoided, too: see
+//! [`Backend::keep_payload`], [`Tokens`] and [`GATHER`].
 
 mod essence;
 mod opened;
@@ -45,17 +47,18 @@ pub(super) use opened::Opened;
 pub(super) use synced::Synced;
 use tokens::Tokens;
 
-/// How long the engine's buffer of message secrets gathers, so that one write takes many. The engine reads from the buffer first, and
-/// calls it no loss when a crash takes it: without its secret, a vote on a poll cannot be read.
+/// Time for which the engine's buffer of message secrets gathers, so that one write takes many. The
+/// engine reads from the buffer first, and accepts its loss in a crash: without its secret, a vote
+/// on a poll cannot be read.
 const GATHER: Duration = Duration::from_millis(100);
 
-/// What the engine keeps a session in.
+/// The engine's storage for one session.
 pub(super) struct Backend {
     session: Lifeline,
     file: SqliteStore,
     synced: Arc<Synced>,
     essences: Essences,
-    /// Whether the file knows which account the device is linked to.
+    /// Whether the file says which account the device is linked to.
     knows_account: AtomicBool,
     opened: Arc<Opened>,
     tokens: Tokens,
@@ -65,17 +68,18 @@ pub(super) struct Backend {
 }
 
 impl Backend {
-    /// Whether the phone has shared the keys of the account's app state.
+    /// Returns the flag that says whether the phone has shared the account's app-state keys.
     pub fn app_state_keys(&self) -> AppStateKeys {
         self.keys.clone()
     }
 
-    /// What of the file is on the disk.
+    /// Returns the sync state of the session's file.
     pub fn synced(&self) -> &Arc<Synced> {
         &self.synced
     }
 
-    /// Writes down which account the device is linked to, if it is to one and the file does not know.
+    /// Saves the account that the device is linked to, unless the file has it already. Does nothing
+    /// before pairing.
     pub async fn keep_account(&self, device: &Device) -> Result<()> {
         if device.pn.is_none() || self.knows_account.load(Ordering::Acquire) {
             Ok(())
@@ -84,7 +88,7 @@ impl Backend {
         }
     }
 
-    /// Changes the file. It is synced when somebody asks for it.
+    /// Changes the file and records the change as not synced. [`Synced::sync`] syncs it on demand.
     async fn write<T>(&self, change: impl Future<Output = Result<T>> + Send) -> Result<T> {
         let changed = change.await;
         self.synced.note(
@@ -96,7 +100,7 @@ impl Backend {
         changed
     }
 
-    /// Keeps a message as it leaves, in the store's next commit instead of one of its own.
+    /// Saves the payload of a sent message in the store's next commit instead of one of its own.
     async fn keep_payload(&self, chat: &str, id: &str, message: &[u8]) -> Result<()> {
         let (session, chat, id) = (self.session.life(), chat.to_owned(), id.to_owned());
         let payload = Payload {
@@ -108,14 +112,15 @@ impl Backend {
         self.store.keep_payload(payload).await.map_err(database)
     }
 
-    /// Makes a change to the tokens in the file.
+    /// Changes the tokens in the file and clears the cache.
     async fn change_tokens<T>(&self, change: impl Future<Output = Result<T>> + Send) -> Result<T> {
         let changed = change.await;
         self.tokens.forget();
         changed
     }
 
-    /// A key must not be on the disk before what it opened is.
+    /// Writes after saving all decrypted messages: a key must not reach the disk before the message
+    /// it decrypted.
     async fn after_what_was_opened(
         &self,
         write: impl Future<Output = Result<()>> + Send,
@@ -124,8 +129,8 @@ impl Backend {
         self.write(write).await
     }
 
-    /// The same for a write after which the keys of what was opened until now are in the file. Where there is no news in it, nobody waits
-    /// until it is synced.
+    /// Like [`Self::after_what_was_opened`], for a write that puts the keys of all messages
+    /// decrypted so far into the file. If `news` is empty, nothing waits for a sync of the write.
     async fn keep_keys(
         &self,
         news: News,
@@ -148,8 +153,9 @@ fn database(error: crate::store::StoreError) -> StoreError {
     StoreError::Database(Box::new(error))
 }
 
-/// Passes calls of one of the engine's traits on to the session's file: questions and what can be learnt anew, changes that promises may
-/// rest on, and those written out.
+/// Forwards methods of one of the engine's traits to the session's file: first the queries and the
+/// writes of data that can be learnt again, then the changes that promises may rest on, then the
+/// methods written out.
 macro_rules! pass_on {
     (
         impl $trait:ident {
@@ -307,7 +313,8 @@ pass_on! {
             self.change_tokens(self.file.store_received_tc_token(jid, token, token_timestamp)).await
         }
 
-        /// What goes to the own phone once more is wrapped for it, and not what left.
+        /// Skips copies sent again to the own phone: they are wrapped for it and are not the
+        /// payload that left.
         async fn store_sent_message(&self, chat_jid: &str, message_id: &str, payload: &[u8]) -> Result<()> {
             if is_of_own_phone() {
                 return Ok(());
@@ -315,7 +322,8 @@ pass_on! {
             self.keep_payload(chat_jid, message_id, payload).await
         }
 
-        /// It stays: the engine puts back what it takes, and a crash in between would lose it.
+        /// Leaves the payload in the store: the engine puts back each payload it takes, and a crash
+        /// in between would lose it.
         async fn take_sent_message(&self, chat_jid: &str, message_id: &str) -> Result<Option<Vec<u8>>> {
             if is_of_own_phone() {
                 return Ok(None);
@@ -341,7 +349,7 @@ pass_on! {
             self.delete_pending_inbound_batch(&[PendingInboundKey { chat, sender, id }]).await
         }
 
-        /// Nothing expires: what is left behind becomes events.
+        /// Expires nothing: messages left behind become events.
         async fn delete_expired_pending_inbound(&self, _: i64) -> Result<u32> {
             Ok(0)
         }

@@ -1,8 +1,10 @@
-//! Messages the engine has opened and nobody has saved yet, for one session.
+//! Decrypted buffer of one session: messages that the engine has decrypted and that are not saved
+//! yet.
 //!
-//! Opening a message moves the key that opens it on, and WhatsApp cannot give the same message again in a form the moved key could
-//! open. So the moved key must not reach the disk before the message has: as an event, or, where that is not possible yet, as it
-//! was opened. This file knows which messages stand in between; [`Backend`](super::Backend) asks it before it writes a key.
+//! Decrypting a message advances its key, and WhatsApp cannot deliver the same message again in a
+//! form that the advanced key could decrypt. So the advanced key must not reach the disk before the
+//! message has: as an event or, if that is not possible yet, in its decrypted form. This buffer
+//! knows the messages in between; [`Backend`](super::Backend) asks it before it writes a key.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,17 +14,17 @@ use tokio::sync::{Notify, watch};
 use crate::event::MessageKey;
 use crate::store::{Lifeline, Store, StoreError};
 
-/// The messages of one session between the engine and the disk.
+/// Messages of one session between the engine and the disk.
 pub(in crate::whatsapp) struct Opened {
     session: Lifeline,
     store: Store,
     books: Mutex<Books>,
-    /// Rings when the inbox has answered.
+    /// Notified when the inbox has answered.
     answered: Notify,
     keys: watch::Sender<Keys>,
 }
 
-/// How many messages were opened in all, and of how many the keys are on the disk.
+/// Counts of messages: decrypted in all, and with their keys in the session's file.
 #[derive(Default)]
 struct Keys {
     moved: u64,
@@ -32,10 +34,10 @@ struct Keys {
 #[derive(Default)]
 struct Books {
     unsaved: HashMap<MessageKey, Unsaved>,
-    /// Messages that are on the disk as they were opened.
+    /// Messages that are on the disk in their decrypted form.
     kept: HashSet<MessageKey>,
-    /// Messages that WhatsApp delivered again and that were handed out as they were opened the first time: the engine adds them once
-    /// more, and no key has moved for that.
+    /// Messages that WhatsApp delivered again and that the engine got in their first decrypted
+    /// form: the engine adds them once more, but no key has advanced for that.
     replayed: HashSet<MessageKey>,
 }
 
@@ -46,13 +48,13 @@ struct Unsaved {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// Nobody has it but us.
+    /// Only this buffer has it.
     Ours,
     /// The inbox is saving it as an event.
     WithInbox,
 }
 
-/// What is to be done before a key may be written.
+/// Work to do before a key may be written.
 enum Standing {
     Saved,
     WithInbox,
@@ -88,7 +90,7 @@ impl Opened {
         }
     }
 
-    /// The engine has opened these.
+    /// Adds messages that the engine has decrypted.
     pub fn add(&self, messages: impl Iterator<Item = (MessageKey, Vec<u8>)>) {
         let mut books = self.books();
         for (key, message) in messages {
@@ -105,21 +107,21 @@ impl Opened {
         }
     }
 
-    /// How many messages were opened so far.
+    /// Returns the number of messages decrypted so far.
     pub fn moved(&self) -> u64 {
         self.keys.borrow().moved
     }
 
-    /// The keys of so many messages are on the disk.
+    /// Records that the keys of the first `moved` messages are in the session's file.
     pub fn keep_keys(&self, moved: u64) {
         self.keys
             .send_modify(|keys| keys.kept = keys.kept.max(moved));
     }
 
-    /// Completes when the keys of all messages opened so far are on the disk.
+    /// Completes when the keys of all messages decrypted so far are in the session's file.
     pub async fn keys_are_kept(&self) {
         let moved = self.moved();
-        // The sender is ours, so waiting cannot fail.
+        // This struct owns the sender, so waiting cannot fail.
         let _ = self
             .keys
             .subscribe()
@@ -127,16 +129,18 @@ impl Opened {
             .await;
     }
 
-    /// The inbox saves these from now on; how that ends must be said with [`Handover::taken`], or it is taken for a failure.
+    /// Marks these messages as being saved by the inbox. The caller reports success with
+    /// [`Handover::taken`]; dropping the handover counts as a failure.
     pub fn hand_over(&self, keys: Vec<MessageKey>) -> Handover<'_> {
         self.mark(&keys, Stage::WithInbox);
         Handover { opened: self, keys }
     }
 
-    /// Returns when none of the messages opened so far can be lost. On an error some still can.
+    /// Returns when none of the messages decrypted so far can be lost. After an error some still
+    /// can.
     pub async fn save(&self) -> Result<(), StoreError> {
         loop {
-            // Listens before it looks.
+            // Subscribes before it looks.
             let answered = self.answered.notified();
             let standing = self.books().standing();
             let ours = match standing {
@@ -157,7 +161,7 @@ impl Opened {
         }
     }
 
-    /// The message, if it was opened before and is not known to be an event.
+    /// Returns the message if it was decrypted before and is not known to be an event.
     pub async fn find(&self, key: &MessageKey) -> Result<Option<Vec<u8>>, StoreError> {
         let unsaved = self
             .books()
@@ -177,7 +181,7 @@ impl Opened {
         Ok(kept)
     }
 
-    /// The engine is done with these.
+    /// Removes messages that the engine is done with.
     pub async fn remove(&self, keys: Vec<MessageKey>) -> Result<(), StoreError> {
         let kept: Vec<_> = {
             let mut books = self.books();
@@ -210,14 +214,14 @@ impl Opened {
     }
 }
 
-/// Messages on their way through the inbox.
+/// Messages that the inbox is saving.
 pub(in crate::whatsapp) struct Handover<'a> {
     opened: &'a Opened,
     keys: Vec<MessageKey>,
 }
 
 impl Handover<'_> {
-    /// They are events now.
+    /// Removes the messages from the buffer: they are events now.
     pub fn taken(mut self) {
         let mut books = self.opened.books();
         for key in self.keys.drain(..) {

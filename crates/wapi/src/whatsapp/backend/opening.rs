@@ -1,4 +1,4 @@
-//! Opens the file that a session is kept in.
+//! Opening of a session's file.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use super::{AppStateKeys, Backend, Opened, Synced};
 use crate::clock::Clock;
 use crate::store::{Lifeline, Store};
 
-/// SQLite's page cache for each session. A session's file is small and rarely read.
+/// SQLite's page cache for each session, in KiB. A session's file is small and rarely read.
 const PAGE_CACHE_KIB: u32 = 64;
 
 impl Backend {
-    /// Opens a session's file, or makes it.
+    /// Opens a session's file, or creates it.
     pub async fn open(
         session: Lifeline,
         file: &Path,
@@ -27,7 +27,7 @@ impl Backend {
         let path = file
             .to_str()
             .ok_or_else(|| StoreError::Connection("the data folder's path is not UTF-8".into()))?;
-        // What promises rest on is synced by us, and much of it at a time.
+        // `Synced` syncs the writes that promises rest on, many at a time.
         let config = SqliteStoreConfig {
             synchronous: Synchronous::Normal,
             cache_size_kib: PAGE_CACHE_KIB,
@@ -52,7 +52,7 @@ impl Backend {
         })
     }
 
-    /// The same on a disk of the test's own.
+    /// Replaces the disk with one of the test's own.
     #[cfg(test)]
     pub fn on(
         self,

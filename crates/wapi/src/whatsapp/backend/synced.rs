@@ -1,7 +1,9 @@
-//! How much of what was written to a session's file is on the disk, and syncing the rest when somebody waits for it.
+//! Sync state of a session's file: the writes that are on the disk, and syncing the others on
+//! demand.
 //!
-//! SQLite writes what changes to a log beside the file and, as these files are opened, syncs it only before it takes it over. So a
-//! session that only reads costs no sync, and many changes share one: whoever makes a promise that rests on them asks for it.
+//! SQLite writes changes to a log beside the file and, in the mode these files are opened in, syncs
+//! it only before it checkpoints it into the file. So a session that only reads costs no sync, and
+//! many changes share one: code that makes a promise resting on them asks for it.
 
 use std::fs::File;
 use std::io;
@@ -13,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::lifecycle::blocking;
 use crate::store::session_file;
 
-/// What makes a log last.
+/// Syncs the log at a path.
 type SyncLog = dyn Fn(&Path) -> io::Result<()> + Send + Sync;
 
 /// One session's file and its log.
@@ -22,18 +24,20 @@ pub(in crate::whatsapp) struct Synced {
     log: PathBuf,
     sync_log: Arc<SyncLog>,
     state: Arc<State>,
-    /// Held by whoever syncs, to the very end, also when nobody waits any more: a disk that hangs keeps one thread, not one for each try.
+    /// Held during a sync to its very end, also when nobody waits for it any more: a disk that
+    /// hangs blocks one thread, not one for each try.
     turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 struct State {
-    /// Changes so far. Those of an earlier run count as one.
+    /// Number of changes so far. Those of an earlier run count as one.
     written: AtomicU64,
-    /// So many of them are on the disk.
+    /// Number of changes that are on the disk.
     synced: AtomicU64,
-    /// The disk has refused to sync. The kernel may have given up what it could not write, and says of the rest that all is well.
+    /// Whether the disk has refused to sync. The kernel may have dropped the data it could not
+    /// write, and reports success for the rest.
     is_doubtful: AtomicBool,
-    /// What last failed, until something succeeds.
+    /// Last failure, until an operation succeeds.
     trouble: Mutex<Option<String>>,
 }
 
@@ -64,7 +68,7 @@ impl Synced {
         }
     }
 
-    /// The same on a disk of the test's own.
+    /// Returns the state of the same file on a disk of the test's own.
     #[cfg(test)]
     pub(super) fn on(
         &self,
@@ -73,7 +77,7 @@ impl Synced {
         Self::with(&self.file, sync_log)
     }
 
-    /// Something was written, or may have been.
+    /// Records that a write has, or may have, changed the file, and its error if it failed.
     pub fn note(&self, failed: Option<&dyn std::fmt::Display>) {
         self.state.written.fetch_add(1, Ordering::AcqRel);
         if let Some(error) = failed {
@@ -81,7 +85,7 @@ impl Synced {
         }
     }
 
-    /// What is wrong with the disk, as far as it said so.
+    /// Returns the disk's last error, until an operation succeeds.
     pub fn trouble(&self) -> Option<String> {
         self.state
             .trouble
@@ -90,14 +94,14 @@ impl Synced {
             .clone()
     }
 
-    /// Returns when everything written so far is on the disk. On an error it may not be.
+    /// Returns when everything written so far is on the disk. After an error it may not be.
     pub async fn sync(&self) -> io::Result<()> {
         let wanted = self.state.written.load(Ordering::Acquire);
         if self.state.is_synced(wanted) {
             return Ok(());
         }
         let turn = Arc::clone(&self.turn).lock_owned().await;
-        // Whoever had the turn before may have taken ours along.
+        // The previous holder of the turn may have synced these changes, too.
         if self.state.is_synced(wanted) {
             return Ok(());
         }
@@ -120,7 +124,8 @@ impl Synced {
             .await
             .unwrap_or_else(|| Err(io::Error::other("syncing crashed")))
         {
-            // Its last user has closed the file, and SQLite took the log in; whoever opens it next makes another.
+            // The last user has closed the file, and SQLite has checkpointed the log into it; the
+            // next user makes another.
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.take_in(upto).await,
             synced => synced,
         }
@@ -135,14 +140,16 @@ impl Synced {
     }
 }
 
-/// Keeps the log open: what the kernel could not write it says once, to each that has the file open by then. SQLite takes the log into the
-/// file by itself when it is long, and what it is told of it then is told to nobody.
+/// Returns a function that keeps the log open: the kernel reports a failed write once, to each
+/// handle that is open by then. SQLite checkpoints a long log by itself, and an error that it gets
+/// then is reported nowhere.
 fn syncing_log() -> impl Fn(&Path) -> io::Result<()> {
     let kept = Mutex::<Option<File>>::default();
     move |path| {
         let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
         let log = match kept.take() {
-            // Or whoever closed the file last has removed it, and another may stand there.
+            // Without links, the last user to close the file has removed the log, and another may
+            // be there.
             Some(log) if log.metadata()?.nlink() > 0 => log,
             _ => File::open(path)?,
         };
@@ -183,7 +190,8 @@ mod tests {
 
     use super::*;
 
-    /// A log whose syncs wait until they are allowed, and are counted; each allowance says how it ends.
+    /// Returns a log with syncs that are counted, and wait for an allowance, which sets their
+    /// result.
     fn slow() -> (Synced, mpsc::Sender<io::Result<()>>, Arc<AtomicU64>) {
         let (allow, allowed) = mpsc::channel();
         let (allowed, count) = (Mutex::new(allowed), Arc::<AtomicU64>::default());
@@ -201,7 +209,7 @@ mod tests {
         let first = synced.sync();
         tokio::pin!(first);
         assert!(poll!(&mut first).is_pending());
-        // What is written while the disk works is for its next time, which all of these share.
+        // Writes during a sync are for the next one, which all of these share.
         for _ in 0..5 {
             synced.note(None);
         }
@@ -260,7 +268,7 @@ mod tests {
             Err(io::Error::other("it is worn out"))
         });
         for _ in 0..2 {
-            // There is no file to take the log into, either.
+            // There is no file to checkpoint the log into, either.
             synced.sync().await.unwrap_err();
             count.fetch_add(1, Ordering::Relaxed);
         }

@@ -1,32 +1,34 @@
-//! The trusted-contact tokens of a session that the engine asks for before each message it sends, in memory.
+//! Cache of a session's trusted-contact tokens, which the engine asks for before each message it
+//! sends.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use whatsapp_rust::wacore::store::traits::TcTokenEntry;
 
-/// Contacts remembered at most, 100 bytes each. When they are more, all are asked for again.
+/// Maximum number of contacts remembered, 100 bytes each. A full cache is cleared.
 const MOST: usize = 1_000;
 
-/// What the session's file says of each contact that was asked for; most have no token.
+/// Entries of the session's file for the contacts asked for; most have no token.
 #[derive(Default)]
 pub(super) struct Tokens(Mutex<Known>);
 
 #[derive(Default)]
 struct Known {
     by_contact: HashMap<String, Option<TcTokenEntry>>,
-    /// Goes up with every change of the file.
+    /// Incremented with every change of the file.
     version: u64,
 }
 
 impl Tokens {
-    /// What is known of a contact, or the version that the file has now.
+    /// Returns a contact's entry, or `Err` with the current version of the file if it is not
+    /// cached.
     pub fn find(&self, contact: &str) -> Result<Option<TcTokenEntry>, u64> {
         let known = self.lock();
         known.by_contact.get(contact).cloned().ok_or(known.version)
     }
 
-    /// Remembers what the file said, unless it was changed meanwhile.
+    /// Remembers an entry read from the file, unless the file has changed since `version`.
     pub fn remember(&self, contact: &str, token: Option<TcTokenEntry>, version: u64) {
         let mut known = self.lock();
         if known.version == version {
@@ -37,7 +39,7 @@ impl Tokens {
         }
     }
 
-    /// The file was changed.
+    /// Clears the cache after a change of the file.
     pub fn forget(&self) {
         let mut known = self.lock();
         known.by_contact.clear();

@@ -1,4 +1,4 @@
-//! What changes an earlier message: edits, deletions, reactions, pins. Pure.
+//! Changes of earlier messages: edits, deletions, reactions, pins. Pure.
 
 use whatsapp_rust::waproto::whatsapp as wa;
 use whatsapp_rust::waproto::whatsapp::message::pin_in_chat_message::Type as PinType;
@@ -8,7 +8,7 @@ use super::content::{inner, message as told};
 use crate::event::{Kept, Pinned};
 use crate::message::Message;
 
-/// A change, and the id of the message that it changes.
+/// A change and the id of the message that it changes.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Change {
     pub message_id: String,
@@ -17,16 +17,16 @@ pub(super) struct Change {
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum What {
-    /// This is what it says now.
+    /// The new content.
     Edited(Box<Message>),
     Deleted,
-    /// `None` takes an earlier reaction back.
+    /// `None` removes an earlier reaction.
     Reaction(Option<String>),
     Pinned(Pinned),
     Kept(Kept),
 }
 
-/// `None` for a message of its own.
+/// Returns the change that a message makes; `None` for a message of its own.
 pub(super) fn change(message: &wa::Message) -> Option<Change> {
     let body = inner(message);
     let (key, what) = if let Some(reaction) = body.reaction_message.as_option() {
@@ -65,7 +65,8 @@ pub(super) fn change(message: &wa::Message) -> Option<Change> {
     })
 }
 
-/// What a chat's timer was set to, and when, in seconds since 1970; `None` when nobody set it.
+/// Returns the disappearing-message timer that a message sets, in seconds, and the time it was set,
+/// in seconds since 1970; `None` for other messages.
 pub(super) fn timer(message: &wa::Message) -> Option<(u32, Option<i64>)> {
     let protocol = inner(message).protocol_message.as_option()?;
     let is_setting = protocol.r#type? == Type::EPHEMERAL_SETTING;

@@ -1,4 +1,4 @@
-//! What a message says, and what that refers to. Pure.
+//! Content of a message, and its context: quotes, mentions, albums. Pure.
 
 use whatsapp_rust::Jid;
 use whatsapp_rust::wacore::proto_helpers::MessageExt;
@@ -10,7 +10,7 @@ use super::{files, interactive, kinds, products, raw};
 use crate::event::Person;
 use crate::message::{Content, Context, Media, Message, Text};
 
-/// `None` for what nobody would see as a message.
+/// Converts a message; `None` if nobody would see it as one.
 pub(in crate::whatsapp) fn message(message: &wa::Message) -> Option<Message> {
     let content = content(message)?;
     let about = about(inner(message));
@@ -34,7 +34,8 @@ pub(in crate::whatsapp) fn message(message: &wa::Message) -> Option<Message> {
     })
 }
 
-/// What is in all wrappers: the engine's own, and those that it does not look into. They say how phones show what is in them.
+/// Unwraps a message from all wrappers: those that the engine unwraps, and those that it does not.
+/// They say how phones show their content.
 pub(in crate::whatsapp) fn inner(message: &wa::Message) -> &wa::Message {
     let mut body = message.get_base_message();
     loop {
@@ -128,7 +129,7 @@ fn content(message: &wa::Message) -> Option<Content> {
     })
 }
 
-/// The album a picture or a film is part of.
+/// Returns the id of the album that an image or a video is part of.
 fn album(message: &wa::Message) -> Option<String> {
     let both = [message, inner(message)].into_iter();
     let around = both.filter_map(|message| message.message_context_info.as_option());
@@ -143,7 +144,7 @@ fn album(message: &wa::Message) -> Option<String> {
         .clone()
 }
 
-/// Whether a person would see it as a message of its own.
+/// Returns whether a person would see it as a message of its own.
 fn is_message(body: &wa::Message) -> bool {
     let bookkeeping = body.protocol_message.is_set()
         || body.reaction_message.is_set()
@@ -153,16 +154,16 @@ fn is_message(body: &wa::Message) -> bool {
         || body.keep_in_chat_message.is_set()
         || body.secret_encrypted_message.is_set()
         || body.enc_event_response_message.is_set();
-    // Keys and context ride along with messages, and come alone, too.
+    // Keys and context accompany messages, and come alone, too.
     let mut rest = body.clone();
     rest.sender_key_distribution_message.take();
     rest.fast_ratchet_key_sender_key_distribution_message.take();
     rest.message_context_info.take();
-    // A kind that is there but empty counts, too, and is equal to nothing only in memory.
+    // A kind that is present but empty counts, too; it differs from an absent one only on the wire.
     !bookkeeping && !codec::message_to_vec(&rest).is_empty()
 }
 
-/// Somebody by one of their addresses; others may be among those who are mentioned, such as all of a group.
+/// Converts a person's address. Mentions may name others, such as all of a group: `None` for those.
 fn address(person: &str) -> Option<Person> {
     let jid: Jid = person.parse().ok()?;
     let is_person = jid.is_pn() || jid.is_lid();
@@ -172,13 +173,14 @@ fn address(person: &str) -> Option<Person> {
     })
 }
 
-/// The message that is answered. A bare text cannot answer one.
+/// Converts the reference to the message that is answered. A plain `conversation` cannot answer
+/// one.
 fn context(about: &wa::ContextInfo) -> Option<Context> {
     let author = about.participant.as_deref();
     let person = author.and_then(address);
     let author = author.and_then(|author| author.parse::<Jid>().ok());
     let quoted = about.quoted_message.as_option().and_then(content);
-    // Who does not know what was said quotes nothing.
+    // Clients that do not know the answered text quote an empty one.
     let quoted =
         quoted.filter(|quoted| !matches!(quoted, Content::Text { text } if text.body.is_empty()));
     Some(Context {
@@ -191,7 +193,7 @@ fn context(about: &wa::ContextInfo) -> Option<Context> {
     })
 }
 
-/// What stands beside the words, wherever this kind of message has it.
+/// Returns the context of a message, from the field of its kind.
 pub(super) fn about(body: &wa::Message) -> Option<&wa::ContextInfo> {
     macro_rules! first_of {
         ($($field:ident)+) => {

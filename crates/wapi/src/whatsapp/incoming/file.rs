@@ -1,4 +1,4 @@
-//! Where the file of a message is. Pure.
+//! Location of a message's file. Pure.
 
 use whatsapp_rust::waproto::whatsapp as wa;
 
@@ -6,7 +6,8 @@ use super::content::inner;
 use super::products;
 use crate::media::{Kind, Remote};
 
-/// The file a message carries, if it carries one that can be fetched. Those of posts are for everybody, and have no key.
+/// Returns the file a message carries, if it can be downloaded. Files of newsletter posts are
+/// public and have no key.
 pub(super) fn file(message: &wa::Message, from_me: bool, is_post: bool) -> Option<Remote> {
     let body = inner(message);
     macro_rules! remote {

@@ -1,4 +1,4 @@
-//! Files that came in: what is known of them without fetching them. Pure.
+//! Metadata of received files, known before the download. Pure.
 
 use whatsapp_rust::waproto::whatsapp::message as kinds;
 
@@ -47,13 +47,13 @@ pub(super) fn file(document: &kinds::DocumentMessage) -> Media {
     Media {
         mime_type: document.mimetype.clone(),
         caption: document.caption.clone(),
-        // Whoever keeps it under its name shall not be led elsewhere.
+        // Receivers may store the file under this name, which must not lead them elsewhere.
         filename: document
             .file_name
             .as_deref()
             .or(document.title.as_deref())
             .and_then(filename::base),
-        // Some clients say 0 where they do not know.
+        // Some clients send 0 for an unknown number.
         pages: document.page_count.filter(|pages| *pages > 0),
         size: document.file_length,
         sha256: document.file_sha256.as_deref().map(hex),

@@ -1,4 +1,4 @@
-//! Buttons, lists and calls to action, in each form they are written in, and what people chose of them. Pure.
+//! Interactive messages in all their forms: buttons, lists, calls to action, and replies. Pure.
 
 use serde_json::Value;
 use whatsapp_rust::waproto::whatsapp as wa;
@@ -13,7 +13,7 @@ use crate::message::interactive::{
     PixKey, Section, Words,
 };
 
-/// `None` for what is none of these, or has no shape here.
+/// Converts an interactive message; `None` for other messages and unsupported forms.
 pub(super) fn content(body: &wa::Message) -> Option<Interactive> {
     if let Some(message) = body.interactive_message.as_option() {
         return native_flow(message);
@@ -32,7 +32,7 @@ pub(super) fn content(body: &wa::Message) -> Option<Interactive> {
     })
 }
 
-/// What was tapped.
+/// Converts a reply: the button or row that was tapped.
 fn reply(body: &wa::Message) -> Option<Element> {
     if let Some(reply) = body.buttons_response_message.as_option() {
         let title = reply
@@ -73,7 +73,7 @@ fn reply(body: &wa::Message) -> Option<Element> {
     ))
 }
 
-/// Of what phones answer to a native flow, buttons and lists name what was tapped by its id.
+/// Converts a reply to a native flow. For buttons and lists it names the tapped item by its id.
 fn flow_reply(name: Option<&str>, parameters: Option<&str>, words: Option<String>) -> Element {
     let known: Value = parameters
         .and_then(|json| serde_json::from_str(json).ok())
@@ -212,7 +212,7 @@ fn element(buttons: &[(&str, Value)]) -> Option<Element> {
         })
 }
 
-/// `None` for other ways to pay, and for what names an amount: there is no place for it here.
+/// Converts a Pix key; `None` for other ways to pay, and for an amount, which has no field here.
 fn pix(known: &Value) -> Option<PixKey> {
     let has_amount = known["total_amount"]["value"]
         .as_f64()
@@ -254,12 +254,12 @@ fn menu(known: &Value) -> Option<Menu> {
     })
 }
 
-/// As businesses wrote them before the native flow.
+/// Converts buttons in the form that businesses wrote before native flows.
 fn buttons(message: &kinds::ButtonsMessage) -> Option<Interactive> {
     let header = match &message.header {
         None => None,
         Some(ButtonsHeader::Text(text)) => header(Some(text)),
-        // A file above it has no place here.
+        // A file above the text has no field here.
         Some(_) => return None,
     };
     let one = |button: &kinds::buttons_message::Button| {

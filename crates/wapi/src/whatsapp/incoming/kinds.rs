@@ -1,4 +1,4 @@
-//! Messages that carry no file. Pure.
+//! Messages without a file: locations, contacts, polls, events, albums, group invites. Pure.
 
 use jiff::Timestamp;
 use whatsapp_rust::waproto::whatsapp as wa;
@@ -8,7 +8,7 @@ use crate::message::{
     Album, CalendarEvent, Contact, Content, GroupInvite, LiveLocation, Location, Place, Poll, Quiz,
 };
 
-/// `None` for what is none of these.
+/// Converts a message of one of these kinds; `None` for others.
 pub(super) fn content(body: &wa::Message) -> Option<Content> {
     if let Some(location) = body.location_message.as_option().and_then(location) {
         return Some(Content::Location { location });
@@ -46,7 +46,7 @@ pub(super) fn content(body: &wa::Message) -> Option<Content> {
     })
 }
 
-/// A poll is written in one of several versions, which say the same.
+/// Returns a poll from any of the versions it may be written in, which say the same.
 pub(in crate::whatsapp) fn creation(body: &wa::Message) -> Option<&kinds::PollCreationMessage> {
     let versions = [
         &body.poll_creation_message,
@@ -58,7 +58,7 @@ pub(in crate::whatsapp) fn creation(body: &wa::Message) -> Option<&kinds::PollCr
     versions.into_iter().find_map(|version| version.as_option())
 }
 
-/// `None` for a place that is nowhere.
+/// Converts a location; `None` if a coordinate is not a finite number.
 fn location(place: &kinds::LocationMessage) -> Option<Location> {
     Some(Location {
         latitude: degrees(place.degrees_latitude)?,
@@ -80,7 +80,7 @@ fn live_location(place: &kinds::LiveLocationMessage) -> Option<LiveLocation> {
     })
 }
 
-/// The wire can carry what is no number, and JSON cannot.
+/// Returns finite degrees, 0 if unset: the wire can carry NaN and infinities, and JSON cannot.
 fn degrees(degrees: Option<f64>) -> Option<f64> {
     Some(degrees.unwrap_or_default()).filter(|degrees| degrees.is_finite())
 }
@@ -154,7 +154,7 @@ fn group_invite(invite: &kinds::GroupInviteMessage) -> GroupInvite {
     }
 }
 
-/// From seconds since 1970.
+/// Converts seconds since 1970.
 fn time(seconds: i64) -> Option<Timestamp> {
     Timestamp::from_second(seconds).ok()
 }

@@ -1,4 +1,4 @@
-//! Products and orders that came in. Pure.
+//! Received products and orders. Pure.
 
 use whatsapp_rust::waproto::whatsapp as wa;
 use whatsapp_rust::waproto::whatsapp::message as kinds;
@@ -7,7 +7,7 @@ use whatsapp_rust::waproto::whatsapp::message::order_message::{OrderStatus, Orde
 use super::files;
 use crate::message::{Content, Order, Price, Product};
 
-/// `None` for what is neither. A catalogue that is shown as a whole has no shape here.
+/// Converts a product or an order; `None` for other messages. A whole catalogue is not supported.
 pub(super) fn content(body: &wa::Message) -> Option<Content> {
     if let Some(order) = body.order_message.as_option() {
         return Some(Content::Order {
@@ -36,7 +36,7 @@ pub(super) fn content(body: &wa::Message) -> Option<Content> {
     })
 }
 
-/// Of a product, an ordinary encrypted picture.
+/// Returns a product's image, an ordinary encrypted one.
 pub(super) fn picture(body: &wa::Message) -> Option<&kinds::ImageMessage> {
     body.product_message
         .as_option()?
@@ -66,7 +66,7 @@ fn order(order: &kinds::OrderMessage) -> Order {
     }
 }
 
-/// An amount in no currency is no price.
+/// Converts an amount in thousandths; `None` without a currency.
 fn price(thousandths: Option<i64>, currency: Option<&str>) -> Option<Price> {
     Price::from_thousandths(thousandths?, currency?.to_owned())
 }

@@ -1,14 +1,14 @@
-//! WhatsApp's protobuf as JSON, for what has no shape of its own. Pure.
+//! WhatsApp's protobuf as JSON, for messages of unsupported kinds. Pure.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use whatsapp_rust::waproto::whatsapp as wa;
 
-/// Without what is not set. Bytes are base64.
+/// Converts a message to JSON without unset fields; bytes become base64.
 pub(super) fn json(body: &wa::Message) -> Value {
     let mut body = body.clone();
-    // Keys ride along with messages. They open others.
+    // Keys accompany messages. They decrypt others.
     body.sender_key_distribution_message.take();
     body.fast_ratchet_key_sender_key_distribution_message.take();
     body.message_context_info.take();
@@ -40,7 +40,8 @@ fn is_nothing(value: &Value) -> bool {
     }
 }
 
-/// The engine writes bytes as a list of numbers. Messages have next to no real lists of small numbers.
+/// Returns a list of small numbers as bytes, since the engine writes bytes so. Messages have next
+/// to no real lists of small numbers.
 fn bytes(list: &[Value]) -> Option<Vec<u8>> {
     if list.is_empty() {
         return None;

@@ -1,4 +1,4 @@
-//! What others post for a day. Pure.
+//! Received statuses, WhatsApp's 24-hour posts. Pure.
 
 use whatsapp_rust::waproto::whatsapp as wa;
 use whatsapp_rust::waproto::whatsapp::message::extended_text_message::FontType;
@@ -6,7 +6,7 @@ use whatsapp_rust::waproto::whatsapp::message::extended_text_message::FontType;
 use super::content::{self, inner};
 use crate::message::{Content, Font, Message};
 
-/// A message as it is told, and, of a text, how it is shown.
+/// Converts a status like any message, and adds the font and background of a text.
 pub(super) fn message(message: &wa::Message) -> Option<Message> {
     let mut told = content::message(message)?;
     if let (Content::Text { text }, Some(shown)) = (

@@ -17,7 +17,7 @@ fn from(sender: &str, chat: &str) -> MessageInfo {
     info
 }
 
-/// The message that is told.
+/// Returns the message of the event.
 fn told(
     session: &str,
     message: &wa::Message,
@@ -238,10 +238,10 @@ fn a_message_is_recognised_by_the_addresses_it_came_with() {
     );
 }
 
-/// A message with one field alone, which is there but empty, by the field's number.
+/// Returns a message with a single field, present but empty, by the field's number.
 fn with_field(number: u32) -> wa::Message {
     let mut wire = Vec::new();
-    // The key of a field whose length follows, as a varint, and a length of 0.
+    // The key of a length-delimited field, as a varint, and a length of 0.
     let mut key = number << 3 | 2;
     while key >= 0x80 {
         wire.push((key & 0x7f) as u8 | 0x80);
@@ -251,7 +251,7 @@ fn with_field(number: u32) -> wa::Message {
     codec::message_decode(&wire).unwrap()
 }
 
-/// The names of what is set.
+/// Returns the names of the fields that are set.
 fn set(message: &wa::Message) -> Vec<String> {
     let json = serde_json::to_value(message).unwrap();
     json.as_object()
@@ -264,7 +264,7 @@ fn set(message: &wa::Message) -> Vec<String> {
 
 #[test]
 fn of_all_kinds_there_are_none_is_dropped() {
-    // Keys and changes of other messages, which are no messages themselves.
+    // Keys and changes of other messages, not messages themselves.
     const NOT_MESSAGES: [&str; 11] = [
         "sender_key_distribution_message",
         "fast_ratchet_key_sender_key_distribution_message",

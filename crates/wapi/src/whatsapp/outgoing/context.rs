@@ -1,4 +1,4 @@
-//! What a message refers to: the one it answers, whom it mentions, that it was forwarded, when it disappears. Pure.
+//! Context of an outgoing message: quote, mentions, forwarding mark and expiry. Pure.
 
 use whatsapp_rust::wacore::proto_helpers::MessageExt;
 use whatsapp_rust::waproto::buffa::MessageField;
@@ -7,7 +7,7 @@ use whatsapp_rust::waproto::whatsapp as wa;
 use super::{Quote, quoted};
 use crate::message::Message;
 
-/// A bare text has no place for it, and becomes one that has.
+/// Attaches the context. A bare text has no field for one, and becomes an extended text.
 pub(super) fn attach(protobuf: &mut wa::Message, message: &Message, quote: Option<&Quote>) {
     let quote = quote.filter(|_| message.context.is_some());
     let is_plain =
@@ -33,14 +33,14 @@ pub(super) fn attach(protobuf: &mut wa::Message, message: &Message, quote: Optio
         forwarding_score: message.forwarded.then_some(1),
         ..Default::default()
     };
-    // The engine does not know that albums have a place for it.
+    // The engine does not know the context field of albums.
     match protobuf.album_message.as_option_mut() {
         Some(album) => album.context_info = MessageField::some(context),
         None => drop(protobuf.set_context_info(context)),
     }
 }
 
-/// Phones show an answer as one only if it quotes something.
+/// Returns an empty quoted message: phones show a reply as one only if it quotes something.
 fn unknown() -> wa::Message {
     wa::Message {
         conversation: Some(String::new()),

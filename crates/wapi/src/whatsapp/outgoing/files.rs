@@ -1,4 +1,4 @@
-//! Messages around files. Pure.
+//! Media messages: images, videos, audio, documents and stickers as protobufs. Pure.
 
 use whatsapp_rust::upload::UploadResponse;
 use whatsapp_rust::wacore::download::MediaType;
@@ -10,34 +10,34 @@ use whatsapp_rust::waproto::whatsapp::message as kinds;
 use crate::media::{Described, filename};
 use crate::message::{Media, MediaKind};
 
-/// A file that WhatsApp's media servers have.
+/// A file on WhatsApp's media servers.
 pub struct Uploaded {
     pub(in crate::whatsapp) url: String,
     pub(in crate::whatsapp) direct_path: String,
     pub(in crate::whatsapp) media_key: Vec<u8>,
-    /// Since when, in seconds of the Unix time.
+    /// Creation time of the media key, in Unix seconds.
     pub(in crate::whatsapp) media_key_timestamp: i64,
-    /// Of the file itself, and as it lies there.
+    /// Hash of the file itself; `encrypted_sha256` is that of the uploaded bytes.
     pub(in crate::whatsapp) sha256: Vec<u8>,
     pub(in crate::whatsapp) encrypted_sha256: Vec<u8>,
-    /// Bytes.
+    /// In bytes.
     pub(in crate::whatsapp) size: u64,
-    /// Lets phones play it before it is whole.
+    /// Lets phones play the file before it is downloaded completely.
     pub(in crate::whatsapp) streaming_sidecar: Option<Vec<u8>>,
-    /// What a post in a newsletter names it by; it has no key then, and is not encrypted.
+    /// Name of the file in a newsletter post; such a file has no key and is not encrypted.
     pub(in crate::whatsapp) handle: Option<String>,
     pub(in crate::whatsapp) form: Form,
     pub(in crate::whatsapp) described: Described,
 }
 
-/// What a file is in the form that phones take, which need not be what it came as.
+/// Form in which phones accept a file; it may differ from the form the file came in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Form {
     pub kind: MediaKind,
     pub mime_type: String,
-    /// A film that is played over and over.
+    /// Whether the video plays in a loop.
     pub is_gif: bool,
-    /// What it is called where it came from.
+    /// File name given by the source.
     pub name: Option<String>,
 }
 
@@ -73,7 +73,7 @@ pub(in crate::whatsapp) const fn upload_type(kind: MediaKind) -> MediaType {
     }
 }
 
-/// The fields that every kind of file has.
+/// Builds a media protobuf with the fields that all kinds of files share.
 macro_rules! filled {
     ($kind:ident, $uploaded:ident, { $($field:ident: $value:expr),* $(,)? }) => {
         MessageField::some(kinds::$kind {
@@ -91,7 +91,7 @@ macro_rules! filled {
     };
 }
 
-/// Without a file, it is what an answer shows of it.
+/// Builds a media message; without `file`, the preview that a quote shows.
 pub(super) fn message(kind: MediaKind, media: &Media, file: Option<Uploaded>) -> wa::Message {
     let Some(mut file) = file else {
         return without_file(kind, media);
@@ -129,13 +129,13 @@ pub(super) fn message(kind: MediaKind, media: &Media, file: Option<Uploaded>) ->
     }
     fill_in(&mut message, described);
     if media.round {
-        // The same film in another field.
+        // A round video is the same protobuf in another field.
         message.ptv_message = std::mem::take(&mut message.video_message);
     }
     message
 }
 
-/// Says what phones show of a file before they have it.
+/// Fills in the details that phones show before they download the file.
 fn fill_in(message: &mut wa::Message, described: Described) {
     let Described {
         width,
@@ -160,7 +160,8 @@ fn fill_in(message: &mut wa::Message, described: Described) {
     }
 }
 
-/// The same file with other words below it; none where they are empty.
+/// Replaces the caption of a media message; an empty caption removes it. Returns `None` for a kind
+/// without captions.
 pub(super) fn captioned(original: wa::Message, caption: &str) -> Option<wa::Message> {
     let mut message = original.into_base_message();
     message.message_context_info.take();
@@ -229,7 +230,7 @@ fn without_file(kind: MediaKind, media: &Media) -> wa::Message {
     message
 }
 
-/// Around what may be looked at once only. Audio has a wrapper of its own.
+/// Wraps a view-once message. Audio has a wrapper of its own.
 pub(super) fn once(message: wa::Message) -> wa::Message {
     let is_audio = message.audio_message.is_set();
     let wrapped = MessageField::some(kinds::FutureProofMessage {

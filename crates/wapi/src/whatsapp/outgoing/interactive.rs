@@ -1,4 +1,4 @@
-//! Buttons, lists and calls to action as the native flow that phones show. Pure.
+//! Interactive messages: buttons, lists and calls to action as the native flow phones show. Pure.
 
 use serde_json::{Value, json};
 use whatsapp_rust::waproto::buffa::MessageField;
@@ -11,10 +11,10 @@ use whatsapp_rust::waproto::whatsapp::message::interactive_message::{
 
 use crate::message::interactive::{Button, Choice, Element, Header, Interactive, PixKey, Section};
 
-/// The only version there is.
+/// The only version in use.
 const VERSION: i32 = 1;
 
-/// `None` for what only comes in.
+/// Builds the message; `None` for elements that are only received.
 pub(super) fn message(interactive: &Interactive) -> Option<wa::Message> {
     let buttons = buttons(&interactive.element)?
         .into_iter()
@@ -56,7 +56,7 @@ pub(super) fn message(interactive: &Interactive) -> Option<wa::Message> {
     })
 }
 
-/// The name of each button, and what it needs to know.
+/// Returns the name and parameters of each button; `None` for elements that are only received.
 fn buttons(element: &Element) -> Option<Vec<(&'static str, Value)>> {
     Some(match element {
         Element::Button { action } => {
@@ -101,7 +101,7 @@ fn buttons(element: &Element) -> Option<Vec<(&'static str, Value)>> {
     })
 }
 
-/// As phones write it that send a key without an amount.
+/// Builds the parameters as phones do for a key without an amount.
 fn pix(pix: &PixKey) -> Value {
     let nothing = json!({"value": 0, "offset": 100});
     let item = json!({"name": "", "amount": nothing, "quantity": 0, "sale_amount": nothing});

@@ -1,4 +1,4 @@
-//! Messages that carry no file. Pure.
+//! Messages without a file, as protobufs. Pure.
 
 use jiff::Timestamp;
 use whatsapp_rust::wacore::poll::compute_option_hash;
@@ -19,7 +19,7 @@ use crate::message::{
     Reaction, Text,
 };
 
-/// `None` for kinds that only come in.
+/// Builds the message; `None` for kinds that are only received or need more than their content.
 pub(super) fn message(content: &Content) -> Option<wa::Message> {
     Some(match content {
         Content::Text { text } => self::text(text),
@@ -65,7 +65,8 @@ pub(super) fn text(text: &Text) -> wa::Message {
     }
 }
 
-/// Phones know by the link which part of the text the preview is of.
+/// Builds a text with a link preview. By the link, phones find the part of the text that the
+/// preview belongs to.
 pub(super) fn text_with(text: &Text, preview: Option<&Preview>) -> wa::Message {
     let Some(preview) = preview else {
         return self::text(text);
@@ -85,7 +86,7 @@ pub(super) fn text_with(text: &Text, preview: Option<&Preview>) -> wa::Message {
     }
 }
 
-/// Without an emoji, it takes back the one before.
+/// Builds a reaction; one without an emoji removes the previous one.
 pub(super) fn reaction(reaction: &Reaction, key: wa::MessageKey, now: Timestamp) -> wa::Message {
     build_reaction_message(
         key,
@@ -124,7 +125,8 @@ pub(super) fn response(sealed: Sealed, event: wa::MessageKey) -> wa::Message {
     }
 }
 
-/// Says when it was set, too, so that a device that hears of it late knows which word is the last.
+/// Builds a disappearing-messages setting. It carries its own time, so that a device that receives
+/// it late can tell which setting is the latest.
 pub(super) fn timer(timer: &ChatTimer, now: Timestamp) -> wa::Message {
     let setting = kinds::ProtocolMessage {
         r#type: Some(ProtocolType::EPHEMERAL_SETTING),
@@ -138,7 +140,7 @@ pub(super) fn timer(timer: &ChatTimer, now: Timestamp) -> wa::Message {
     }
 }
 
-/// How long it stays stands beside it, as with everything that is put on a message.
+/// Builds a pin. Its duration is in the message context, as for every add-on to a message.
 pub(super) fn pin(pin: &Pin, key: wa::MessageKey, now: Timestamp) -> wa::Message {
     let kind = if pin.duration.is_some() {
         PinType::PIN_FOR_ALL
@@ -195,7 +197,7 @@ fn invite(invite: &GroupInvite) -> kinds::GroupInviteMessage {
     }
 }
 
-/// One contact has a message of its own.
+/// Builds a message with contacts. A single contact has its own message type.
 fn contacts(contacts: &[Contact]) -> wa::Message {
     let one = |contact: &Contact| kinds::ContactMessage {
         display_name: Some(contact.name.clone()),
@@ -219,7 +221,8 @@ fn contacts(contacts: &[Contact]) -> wa::Message {
     }
 }
 
-/// Phones write polls with one answer as the third version; no limit is a count of 0.
+/// Builds a poll. Phones write a single-choice poll as version 3; a selectable count of 0 means no
+/// limit.
 fn poll(poll: &Poll) -> wa::Message {
     let is_all =
         poll.max_selections > 1 && usize::try_from(poll.max_selections) == Ok(poll.options.len());

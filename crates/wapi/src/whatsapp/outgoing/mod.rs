@@ -1,4 +1,4 @@
-//! Our messages as the engine's. Pure.
+//! Outgoing messages as WhatsApp protobufs. Pure.
 
 mod context;
 mod files;
@@ -22,32 +22,32 @@ use crate::message::{ChatId, Content, Message};
 pub(super) use files::{Form, Uploaded, upload_type};
 pub(super) use products::owned;
 
-/// A message that another one answers, reacts to, changes or deletes.
+/// A message that another one replies to, reacts to, changes or deletes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Quote {
     pub id: String,
-    /// Who wrote it; an address.
+    /// Address of the author.
     pub author: String,
-    /// Whether the session's own account did.
+    /// Whether the session's own account wrote it.
     pub is_own: bool,
-    /// Where it is, if not in the chat of the answer.
+    /// Its chat, if not the chat of the reply.
     pub chat: Option<String>,
-    /// What it said, where that is known: phones show it above the answer.
+    /// Its content, if known: phones show it above the reply.
     pub message: Option<Message>,
 }
 
-/// Something that is written for those alone who know a secret.
+/// A payload that only the holders of a message's secret can read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Sealed {
     pub payload: Vec<u8>,
     pub iv: Vec<u8>,
-    /// The chat, and who wrote what it is about, under the addresses it is sealed for.
+    /// Address of the chat, and in `creator` of the target's author, as the encryption uses them.
     pub chat: String,
     pub creator: String,
 }
 
 impl Sealed {
-    /// The key of what it is about, under those addresses: who reads it has no others.
+    /// Returns the target's key with these addresses: readers know no others.
     fn about(&self, key: wa::MessageKey) -> wa::MessageKey {
         let participant = key.participant.is_some().then(|| self.creator.clone());
         wa::MessageKey {
@@ -58,17 +58,17 @@ impl Sealed {
     }
 }
 
-/// What a message needs besides its own words.
+/// Everything a message needs besides its own content.
 pub(super) struct Around<'a> {
     pub chat: &'a ChatId,
     pub quote: Option<&'a Quote>,
-    /// What votes and answers are sealed with.
+    /// Secret that encrypts the votes on a poll and the responses to an event.
     pub secret: Option<Vec<u8>>,
-    /// Of a vote or an answer: what it says.
+    /// Encrypted content of a vote or a response.
     pub sealed: Option<Sealed>,
-    /// Of the first link in a text.
+    /// Preview of the first link in a text.
     pub preview: Option<&'a Preview>,
-    /// What changes another caption, as it left.
+    /// For a caption edit: the edited message as it was sent.
     pub original: Option<wa::Message>,
     pub now: Timestamp,
 }
@@ -83,7 +83,8 @@ pub(super) fn jid(chat: &ChatId) -> Jid {
     }
 }
 
-/// `None` for what cannot be sent: a message whose file is missing, or one of a kind that only comes in.
+/// Builds the protobuf; `None` for a message that cannot be sent, because its file is missing or
+/// its kind is only received.
 pub(super) fn protobuf(
     message: &Message,
     file: Option<Uploaded>,
@@ -165,7 +166,7 @@ pub(super) fn protobuf(
     })
 }
 
-/// The album is always the account's own.
+/// Links a message to its album, which is always the account's own.
 fn part_of(album: &str, chat: &ChatId) -> MessageField<wa::MessageAssociation> {
     let parent = wa::MessageKey {
         remote_jid: Some(chat.to_string()),
@@ -180,7 +181,7 @@ fn part_of(album: &str, chat: &ChatId) -> MessageField<wa::MessageAssociation> {
     })
 }
 
-/// A message as an answer quotes it: its words, without its file and what it answered itself.
+/// Returns a message as a reply quotes it: its text, without its file and its own quote.
 fn quoted(message: &Message) -> Option<wa::Message> {
     match (&message.content, message.content.file()) {
         (Content::Product { product }, _) => Some(products::message(product, None)),
@@ -201,7 +202,8 @@ fn change(kind: Type, around: &Around<'_>, change: ProtocolMessage) -> Option<wa
     })
 }
 
-/// What phones know a message by. In a group, and of a status, the author of somebody else's belongs to it.
+/// Returns the key by which phones identify the quoted message. In groups and for statuses, the key
+/// of another person's message includes its author.
 fn key(around: &Around<'_>) -> Option<wa::MessageKey> {
     let quote = around.quote?;
     let is_named = match around.chat {

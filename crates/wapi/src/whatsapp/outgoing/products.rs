@@ -1,4 +1,4 @@
-//! Products as phones show them. Pure.
+//! Product messages. Pure.
 
 use whatsapp_rust::waproto::buffa::MessageField;
 use whatsapp_rust::waproto::whatsapp as wa;
@@ -8,7 +8,7 @@ use whatsapp_rust::waproto::whatsapp::message::product_message::ProductSnapshot;
 use super::files::{self, Uploaded};
 use crate::message::{MediaKind, Price, Product};
 
-/// Without its file, a picture is what an answer shows of it.
+/// Builds a product message; without `picture`, its image is the preview that a quote shows.
 pub(super) fn message(product: &Product, picture: Option<Uploaded>) -> wa::Message {
     let image_count = product
         .image_count
@@ -18,7 +18,7 @@ pub(super) fn message(product: &Product, picture: Option<Uploaded>) -> wa::Messa
         .as_ref()
         .map(|image| files::message(MediaKind::Image, image, picture).image_message);
     let amount = |price: &Option<Price>| price.as_ref().map(Price::thousandths);
-    // There is one place for a currency.
+    // The protobuf has a single currency field.
     let currency = product
         .price
         .as_ref()
@@ -50,7 +50,7 @@ pub(super) fn message(product: &Product, picture: Option<Uploaded>) -> wa::Messa
     }
 }
 
-/// Whose catalogue a product is in belongs to it; where nobody said, it is the account's own.
+/// Sets the owner of the catalogue that a product is in: the own account, unless one is given.
 pub(in crate::whatsapp) fn owned(
     message: &mut wa::Message,
     account: impl FnOnce() -> Option<String>,

@@ -1,4 +1,4 @@
-//! What is posted for a day. Pure.
+//! Text statuses: background colour and font. Pure.
 
 use whatsapp_rust::waproto::buffa::MessageField;
 use whatsapp_rust::waproto::whatsapp as wa;
@@ -7,11 +7,11 @@ use whatsapp_rust::waproto::whatsapp::message::extended_text_message::FontType;
 
 use crate::message::{Font, Text};
 
-/// Opaque, in ARGB; where nobody chose one, so that the same is seen everywhere.
+/// Opaque ARGB colour used if none is chosen, so that the status looks the same everywhere.
 const BACKGROUND: u32 = 0xFF1E_6E4F;
 const OPAQUE: u32 = 0xFF00_0000;
 
-/// A text on a ground of one colour.
+/// Builds a text on a plain background.
 pub(super) fn text(text: &Text) -> wa::Message {
     let chosen = text
         .background_color

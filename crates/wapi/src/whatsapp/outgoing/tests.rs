@@ -90,7 +90,7 @@ fn location() -> impl Strategy<Value = Content> {
 }
 
 fn contacts() -> impl Strategy<Value = Content> {
-    // Blanks around a number say nothing, so they are not read.
+    // Blanks around a number carry no meaning and are not read.
     let number = words()
         .prop_map(|number| number.trim().to_owned())
         .prop_filter("blanks alone", |it| !it.is_empty());
@@ -350,7 +350,7 @@ fn content() -> impl Strategy<Value = Content> {
 }
 
 proptest! {
-    /// What callers send is what others are told: nothing is lost or bent on the way through WhatsApp's form.
+    /// Messages pass through WhatsApp's format unchanged: receivers get the content that was sent.
     #[test]
     fn every_message_comes_back_from_the_wire_as_it_was(
         said in content(),

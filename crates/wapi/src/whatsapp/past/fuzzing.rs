@@ -1,4 +1,4 @@
-//! For the fuzzer: whatever a phone tells of the time before becomes chats and messages, or is left out.
+//! Fuzzing of history sync: any bytes become chats and messages, or are left out.
 
 use whatsapp_rust::Jid;
 use whatsapp_rust::wacore::history_sync::HistorySyncStream;
@@ -8,10 +8,10 @@ use whatsapp_rust::waproto::whatsapp as wa;
 use super::super::observer::Others;
 use super::{parts, told};
 
-/// What a part may be unpacked to, in bytes.
+/// Limit of a decompressed chunk, in bytes.
 const MOST: u64 = 4 * 1024 * 1024;
 
-/// The bytes as a part as it comes, packed; as a chat in it; and as what is said of people.
+/// Reads the bytes as a compressed chunk, as a chat in it, and as a list of people.
 pub(in crate::whatsapp) fn history(bytes: &[u8]) {
     let mut stream = HistorySyncStream::new(bytes, MOST);
     while let Ok(Some(chat)) = parts::next(&mut stream) {
@@ -44,7 +44,7 @@ mod tests {
 
     use super::*;
 
-    /// A chat with a message of every corner.
+    /// Encodes a chat with one message that covers the corner cases.
     fn seed() -> Vec<u8> {
         let text = wa::Message {
             conversation: Some("hi".to_owned()),

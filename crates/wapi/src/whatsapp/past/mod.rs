@@ -1,7 +1,9 @@
-//! What a phone tells of the time before, when it links a device: in parts, each announced by a message and fetched by the engine.
+//! History sync: the chats and messages that a phone sends to a device it has just linked.
 //!
-//! The engine tells WhatsApp that it has a part before it fetches it, and keeps it in memory only. So each part is noted when it is
-//! announced, until it is taken in; what is noted and not worked on any more was lost.
+//! The phone sends them in chunks, each announced by a message and fetched by the engine. The
+//! engine acknowledges a chunk to WhatsApp before it fetches it, and keeps it in memory only. So
+//! each announcement is recorded until its chunk is imported; a recorded chunk that is no longer in
+//! progress was lost.
 
 #[cfg(any(test, fuzzing))]
 pub(super) mod fuzzing;
@@ -36,61 +38,61 @@ use crate::lifecycle::Lifecycle;
 use crate::store::kept::{ImportedChat, KeptStatus};
 use crate::store::{Reached, Stage};
 
-/// How long to wait at a time for the engine to have no part under way.
+/// Longest single wait for the engine to have no chunk in progress.
 const SETTLING: Duration = Duration::from_secs(3600);
-/// The longest past that WhatsApp's own program for computers asks for.
+/// The longest history, in days, that WhatsApp's own desktop client requests.
 const LONGEST: u32 = 365;
-/// People whose other address is noted in one go.
+/// Number of names, and of address pairs, imported at a time.
 const PEOPLE: usize = 200;
 
-/// Who takes in what a phone tells of the time before. One for each session that asks for it.
+/// Receiver of a phone's history sync. One for each session that requests it.
 #[async_trait]
 pub trait Archive: Send + Sync + 'static {
-    /// How many days of it are wanted; `None`: as many as there are.
+    /// Returns the number of days to request; `None` requests all.
     fn days(&self) -> Option<u32>;
-    /// A part was announced, by the message of this id. Returns once that will not be forgotten.
+    /// Records that the message `id` announced a chunk. Returns once the record is durable.
     async fn announced(&self, id: &str) -> Result<()>;
-    /// Takes in some of a part. All of it may come again.
+    /// Imports some of a chunk. All of it may come again.
     async fn take(&self, told: Told) -> Result<()>;
-    /// A part was taken in. `reached`: how far the phone says it is with it.
+    /// Records that a chunk was imported. `reached` is the progress that the phone reports with it.
     async fn taken(&self, id: &str, reached: Option<Reached>) -> Result<()>;
-    /// What was announced and is not taken in will not come.
+    /// Records that announced chunks not yet imported will not come.
     async fn lost(&self) -> Result<()>;
 }
 
-/// Some of the past.
+/// A batch of history-sync data.
 #[derive(Debug, Default)]
 pub struct Told {
     pub chats: Vec<ImportedChat>,
-    /// Whose number and LID are known now.
+    /// People with both number and LID known.
     pub known: Vec<Person>,
     pub contacts: Vec<Person>,
     pub messages: Vec<PastMessage>,
 }
 
-/// A message of the past: what it would have been if it had come in, and what has become of it.
+/// A message of the history: as it would have been received, and its present state.
 #[derive(Debug)]
 pub struct PastMessage {
     pub incoming: Incoming,
-    /// Of the account's own.
+    /// Of a message that the account sent.
     pub status: Option<KeptStatus>,
-    /// Who (`None`: the account itself) put which emoji to it.
+    /// The person (`None`: the account itself) and the emoji of each reaction.
     pub reactions: Vec<(Option<Person>, String)>,
 }
 
-/// Tells whoever reads the parts which were announced; `None` where nobody asked for them.
+/// Reports announced chunks to their reader; `None` if the session requests no history.
 #[derive(Default)]
 pub(super) struct Announcer(Option<(Arc<dyn Archive>, mpsc::UnboundedSender<String>)>);
 
 impl Announcer {
-    /// Notes the parts that these messages announce.
+    /// Records the chunks that these messages announce.
     pub async fn note(&self, batch: &[InboundMessage]) -> Result<()> {
         let Some((archive, announced)) = &self.0 else {
             return Ok(());
         };
         for message in batch.iter().filter(|message| is_announcement(message)) {
             let noted = archive.announced(&message.info.id).await;
-            // The engine fetches it in any case.
+            // The engine fetches the chunk in any case.
             let _ = announced.send(message.info.id.to_string());
             noted?;
         }
@@ -108,7 +110,7 @@ fn is_announcement(message: &InboundMessage) -> bool {
             .is_some_and(|it| is(it.r#type))
 }
 
-/// Takes down what the engine's callback says, which must not block.
+/// Queues the engine's history-sync events, since its callbacks must not block.
 struct Receiver(mpsc::UnboundedSender<Arc<Event>>);
 
 impl EventHandler for Receiver {
@@ -121,10 +123,10 @@ impl EventHandler for Receiver {
     }
 }
 
-/// What is announced on its way from the hook to the [reader](Reader).
+/// Announcements on their way from the hook to the [reader](Reader).
 pub(super) struct Announced(Option<(Arc<dyn Archive>, mpsc::UnboundedReceiver<String>)>);
 
-/// The two ends of what is announced.
+/// Creates the two ends of the channel for announcements.
 pub(super) fn channel(archive: Option<Arc<dyn Archive>>) -> (Announcer, Announced) {
     let (sender, receiver) = mpsc::unbounded_channel();
     let announcer = archive.clone().map(|archive| (archive, sender));
@@ -135,7 +137,7 @@ pub(super) fn channel(archive: Option<Arc<dyn Archive>>) -> (Announcer, Announce
 }
 
 impl Announced {
-    /// What the phone is asked for when it links this device.
+    /// Sets the history that this device requests from the phone that links it.
     pub async fn ask(&self, saved: &PersistenceManager) {
         let Some((archive, _)) = &self.0 else { return };
         let days = archive.days().unwrap_or(LONGEST).min(LONGEST);
@@ -151,7 +153,7 @@ impl Announced {
             .await;
     }
 
-    /// Takes in part after part until the link ends.
+    /// Imports chunks in the background until the link ends.
     pub fn read(self, session: &str, client: &Arc<Client>, tasks: &Lifecycle) {
         let Some((archive, announced)) = self.0 else {
             return;
@@ -185,17 +187,18 @@ struct Reader {
     archive: Arc<dyn Archive>,
     announced: mpsc::UnboundedReceiver<String>,
     parts: mpsc::UnboundedReceiver<Arc<Event>>,
-    /// Announced, and not taken in. Which part an announcement was for is not said, and makes no difference.
+    /// Announced and not yet imported. A chunk does not name its announcement, and it makes no
+    /// difference.
     open: VecDeque<String>,
-    /// Taken in before they were announced: how far the phone was with each.
+    /// Progress of chunks that were imported before they were announced.
     early: VecDeque<Option<Reached>>,
-    /// Noted as lost. One that was under way while the connection broke comes all the same.
+    /// Recorded as lost. A chunk in progress when the connection broke still comes.
     given_up: VecDeque<String>,
 }
 
 impl Reader {
     async fn run(mut self) {
-        // What an earlier connection left behind.
+        // Left over from an earlier connection.
         self.lose().await;
         loop {
             tokio::select! {
@@ -210,7 +213,7 @@ impl Reader {
                     }
                 }
                 settled = settled(self.client.clone()), if !self.open.is_empty() => {
-                    // What was fetched is told before it is said to be settled.
+                    // The engine emits a fetched chunk before it reports that none is in progress.
                     if settled && self.parts.is_empty() {
                         self.given_up.append(&mut self.open);
                         tracing::warn!(session = self.session, "some of what the phone tells of the time before was lost");
@@ -235,7 +238,7 @@ impl Reader {
     async fn take(&mut self, part: &LazyHistorySync) {
         let reached = reached(part);
         if let Err(error) = self.take_in(part).await {
-            // What announced it stays open, and nothing more will come for it.
+            // The announcement stays open, and nothing more comes for it.
             let error = format!("{error:#}");
             tracing::warn!(
                 session = self.session,
@@ -302,7 +305,8 @@ impl Reader {
         self.archive.take(told::people(&some, &others)).await
     }
 
-    /// The client, and the account's own addresses, the number's first. It is held for a moment only: its tasks wait for it to go.
+    /// Returns the client and the account's own addresses, the number's first. Callers hold the
+    /// client only briefly: its tasks wait until it is dropped.
     fn client(&self) -> Result<(Arc<Client>, Vec<Jid>)> {
         let client = self.client.upgrade().context("the connection is gone")?;
         let own = [client.pn(), client.lid()]
@@ -314,7 +318,8 @@ impl Reader {
     }
 }
 
-/// Whether the engine has no part under way. Never, if it is gone.
+/// Waits until the engine has no chunk in progress; `false` if it still has one after [`SETTLING`].
+/// Never completes if the client is gone.
 async fn settled(client: std::sync::Weak<Client>) -> bool {
     match client.upgrade() {
         Some(client) => client.wait_for_startup_sync(SETTLING).await.is_ok(),
@@ -322,7 +327,8 @@ async fn settled(client: std::sync::Weak<Client>) -> bool {
     }
 }
 
-/// How far the phone is, where a part of this type says so. Names and settings come beside.
+/// Returns the phone's progress, if a chunk of this type reports it. Names and settings come in
+/// chunks of other types.
 fn reached(part: &LazyHistorySync) -> Option<Reached> {
     let is = |kind: HistorySyncType| part.sync_type() == kind as i32;
     let stage = match () {

@@ -1,27 +1,29 @@
-//! A part of what a phone tells of the time before, taken apart a few messages at a time. Pure.
+//! History-sync chunks, decoded a few messages at a time. Pure.
 //!
-//! The engine unpacks one chat after the other, and reads a chat as a whole; one of tens of thousands of messages would be in memory
-//! several times over. So a chat's bytes are walked here, and each message is read on its own.
+//! The engine decompresses one chat after the other and decodes each as a whole; a chat of tens of
+//! thousands of messages would be in memory several times over. So this module walks a chat's bytes
+//! and decodes each message on its own.
 
 use whatsapp_rust::wacore::history_sync::{HistorySyncError, HistorySyncStream};
 use whatsapp_rust::waproto::buffa::Message as _;
 use whatsapp_rust::waproto::whatsapp as wa;
 
-/// The fields of a conversation, and of a message in it, that are looked into.
+/// Field numbers of the messages in a conversation, and of the message in such an entry.
 const MESSAGES: u64 = 2;
 const MESSAGE: u64 = 1;
 
-/// Messages in one piece.
+/// Messages per piece.
 const PIECE: usize = 100;
 
-/// Some of a chat: what is said of it, and so many of its messages.
+/// Part of a chat: its metadata and some of its messages.
 pub(super) struct Piece {
     pub chat: wa::Conversation,
     pub messages: Vec<wa::WebMessageInfo>,
 }
 
-/// A chat's bytes, taken apart. What cannot be read is left out. Phones write the newest message first; so the newest piece comes first,
-/// as parts do, and within each the oldest message.
+/// Iterator over the pieces of an encoded chat. Skips unreadable messages. Phones write the newest
+/// message first; so the newest piece comes first, as chunks do, and within each the oldest
+/// message.
 pub(super) struct Chat<'a> {
     chat: wa::Conversation,
     messages: std::vec::IntoIter<&'a [u8]>,
@@ -29,7 +31,7 @@ pub(super) struct Chat<'a> {
 }
 
 impl<'a> Chat<'a> {
-    /// `None` for bytes that are no conversation.
+    /// Splits an encoded conversation; `None` for bytes that are none.
     pub fn of(bytes: &'a [u8]) -> Option<Self> {
         let (mut about, mut messages) = (Vec::new(), Vec::new());
         for field in Fields(bytes) {
@@ -48,7 +50,7 @@ impl<'a> Chat<'a> {
     }
 }
 
-/// At least one piece, for a chat without messages is a chat, too.
+/// Yields at least one piece, for a chat without messages is a chat, too.
 impl Iterator for Chat<'_> {
     type Item = Piece;
 
@@ -73,21 +75,21 @@ fn message(bytes: &[u8]) -> Option<wa::WebMessageInfo> {
     wa::WebMessageInfo::decode_from_slice(payload).ok()
 }
 
-/// The next chat of a part; `None` at its end.
+/// Returns the next chat of a chunk; `None` at its end.
 pub(super) fn next<'a>(
     stream: &'a mut HistorySyncStream<'_>,
 ) -> Result<Option<&'a [u8]>, HistorySyncError> {
     stream.next_conversation_bytes()
 }
 
-/// The fields of a protobuf, one after the other; `None` where it is broken, and then no more.
+/// Iterator over the fields of a protobuf. Yields `None` at a malformed field, and then ends.
 struct Fields<'a>(&'a [u8]);
 
 struct Field<'a> {
     number: u64,
-    /// With its tag.
+    /// The whole field, including its tag.
     bytes: &'a [u8],
-    /// Of a field that has a length.
+    /// Content of a length-delimited field.
     payload: Option<&'a [u8]>,
 }
 
@@ -126,7 +128,7 @@ fn field(bytes: &[u8]) -> Option<Field<'_>> {
     })
 }
 
-/// A number of variable length, and what follows it.
+/// Reads a varint; returns its value and the rest of the bytes.
 fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let mut value = 0;
     for (place, byte) in bytes.iter().enumerate().take(10) {
@@ -209,7 +211,7 @@ mod tests {
     fn what_is_broken_is_left_out() {
         let bytes = conversation(3).encode_to_vec();
         for end in 0..bytes.len() {
-            // No panic, and never more than there is.
+            // No panic, and never more messages than were encoded.
             let messages: usize = Chat::of(&bytes[..end])
                 .map_or(0, |chat| chat.map(|piece| piece.messages.len()).sum());
             assert!(messages <= 3);

@@ -1,4 +1,4 @@
-//! What a phone tells of the time before, as ours. Pure.
+//! Conversion of history-sync protobufs into chats, contacts and messages. Pure.
 
 use jiff::Timestamp;
 use whatsapp_rust::Jid;
@@ -15,12 +15,13 @@ use super::{PastMessage, Told};
 use crate::event::{EventData, FOREVER, Names, Person};
 use crate::store::kept::{ImportedChat, KeptStatus};
 
-/// A time in seconds is below this, one in milliseconds above: the year 5138, and 1973.
+/// Times below this are in seconds, up to the year 5138; others in milliseconds, since 1973.
 const MILLISECONDS: u64 = 100_000_000_000;
-/// Somebody who has no name.
+/// Push name of a person without a name.
 const NAMELESS: &str = "-";
 
-/// Everybody whose other address it takes to understand a piece, and that address where the piece says it.
+/// Returns the addresses needed to understand a piece, each with the person's other address if the
+/// piece gives it.
 pub(super) fn named(piece: &Piece) -> Vec<(Jid, Option<Jid>)> {
     let Some(chat) = jid(&piece.chat.id) else {
         return Vec::new();
@@ -50,7 +51,7 @@ pub(super) fn named(piece: &Piece) -> Vec<(Jid, Option<Jid>)> {
     named
 }
 
-/// A chat and some of its messages; `None` for what is no chat: newsletters, statuses, lists.
+/// Converts a chat and some of its messages; `None` for newsletters, statuses and lists.
 pub(super) fn piece(session: &str, piece: &Piece, own: &[Jid], others: &Others) -> Option<Told> {
     let address =
         jid(&piece.chat.id).filter(|jid| jid.is_group() || jid.is_pn() || jid.is_lid())?;
@@ -62,7 +63,7 @@ pub(super) fn piece(session: &str, piece: &Piece, own: &[Jid], others: &Others) 
     })
 }
 
-/// Who is who, and called what.
+/// Converts the push names and the pairs of number and LID.
 pub(super) fn people(part: &wa::HistorySync, others: &Others) -> Told {
     let named = part.pushnames.iter().filter_map(|it| {
         let name = it
@@ -106,7 +107,7 @@ fn chat(address: &Jid, told: &wa::Conversation, others: &Others) -> ImportedChat
             name: name.cloned(),
             ..Person::default()
         },
-        // What the account has saved them under.
+        // The name under which the account has saved them.
         false => others.person(address, None, None).called(Names {
             saved: name.cloned(),
             ..Names::default()
@@ -131,7 +132,8 @@ fn seconds(at: u64) -> Option<Timestamp> {
     Timestamp::from_second(i64::try_from(at).ok()?).ok()
 }
 
-/// In seconds or milliseconds, whatever the phone has. What is negative, or no time, is for ever.
+/// Converts an end time, in seconds or milliseconds, since phones use both; `None` for 0. A
+/// negative or invalid time means forever.
 fn muted_until(at: u64) -> Option<Timestamp> {
     let milliseconds = if at < MILLISECONDS {
         at.saturating_mul(1_000)
@@ -146,7 +148,8 @@ fn muted_until(at: u64) -> Option<Timestamp> {
     (at > 0).then(|| until().unwrap_or(FOREVER).min(FOREVER))
 }
 
-/// `None` for what is no message of its own: what was done to others is in those, and what happened to a group says nothing.
+/// Converts a message; `None` for an entry that is no message of its own: changes are part of the
+/// messages they apply to, and notifications about a group have no content.
 fn message(
     session: &str,
     chat: &Jid,
@@ -193,7 +196,8 @@ fn message(
     })
 }
 
-/// A phone that has a message has it from WhatsApp, or has sent it.
+/// Converts the status of an own message, at least `Sent`: the phone received the message from
+/// WhatsApp, or sent it.
 fn status(told: Option<Status>) -> KeptStatus {
     match told {
         Some(Status::DELIVERY_ACK) => KeptStatus::Delivered,

@@ -15,7 +15,7 @@ use crate::clock::Time;
 use crate::event::MessageKey;
 use crate::store::Store;
 
-/// Keeps the length of what is sent, and whether it was hung up.
+/// Records the lengths of sent data, and whether it was disconnected.
 #[derive(Clone, Default)]
 struct Line(Arc<Mutex<(Vec<usize>, bool)>>);
 
@@ -45,7 +45,7 @@ impl TransportFactory for Line {
     }
 }
 
-/// A clock whose sleeps are over at once: whoever waits in vain is done waiting.
+/// A clock with sleeps that end at once, so that every wait in vain is over.
 struct Hasty;
 
 impl Time for Hasty {
@@ -62,7 +62,7 @@ impl Time for Hasty {
     }
 }
 
-/// What a disk is asked, and answers.
+/// Channel that allows syncs and sets their results.
 type Disk = (mpsc::Sender<io::Result<()>>, mpsc::Receiver<io::Result<()>>);
 
 struct Session {
@@ -73,13 +73,13 @@ struct Session {
     saved: Arc<PersistenceManager>,
     troubles: Troubles,
     signals: Signals,
-    /// Allows one sync, and says how it ends.
+    /// Allows one sync and sets its result.
     disk: mpsc::Sender<io::Result<()>>,
     _folder: tempfile::TempDir,
 }
 
 impl Session {
-    /// With nothing that is not on the disk.
+    /// Creates a session with everything on the disk.
     async fn new(clock: Clock) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("wapi.db"), Clock::system())
@@ -97,7 +97,7 @@ impl Session {
             Clock::system(),
         );
         let backend = backend.await.unwrap();
-        // A disk that nobody answers for any more takes everything.
+        // Without a sender any more, the disk accepts everything.
         let backend =
             Arc::new(backend.on(move |_: &Path| allowed.lock().unwrap().recv().unwrap_or(Ok(()))));
         let saved = Arc::new(
@@ -157,7 +157,7 @@ fn named(id: &str) -> MessageKey {
     }
 }
 
-/// Frames of these lengths, in one piece.
+/// Returns frames of these lengths, in one piece.
 fn frames(lengths: &[usize]) -> Bytes {
     let frame = |length: &usize| [&(*length as u32).to_be_bytes()[1..], &vec![0; *length]].concat();
     lengths.iter().flat_map(frame).collect()
@@ -254,7 +254,7 @@ async fn what_the_disk_says_is_told() {
         .disk
         .send(Err(io::Error::other("it is worn out")))
         .unwrap();
-    // So that it cannot be written anew, either.
+    // So that the log cannot be checkpointed, either.
     std::fs::remove_file(session._folder.path().join("shop.db")).unwrap();
     while session.backend.synced().trouble().is_none() {
         let _ = session.backend.synced().sync().await;
@@ -287,7 +287,7 @@ async fn what_whatsapp_delivers_again_moves_no_key() {
             session.gated.send(frames(&[500])).now_or_never().is_some(),
             "{id}"
         );
-        // The same id with another key: its sender has sealed it anew.
+        // The same id with another key: its sender has encrypted it again.
         session.reads(id);
         assert!(
             session.gated.send(frames(&[600])).now_or_never().is_none(),
@@ -300,7 +300,7 @@ async fn what_whatsapp_delivers_again_moves_no_key() {
 
 #[test]
 fn no_message_is_so_small_that_it_passes_by() {
-    // As little as can be sealed, in as little as can be around it.
+    // The smallest encrypted message, in the smallest stanza around it.
     let mut rng = rand::rng();
     let (ratchet, ours, theirs) = (
         KeyPair::generate(&mut rng),

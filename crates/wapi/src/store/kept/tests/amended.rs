@@ -1,4 +1,4 @@
-//! Messages show what was done to them: edits, reactions, how far they came, and that they were deleted.
+//! Tests of changed messages: edits, reactions, statuses and deletions.
 
 use super::super::step::by_address;
 use super::super::*;
@@ -35,7 +35,7 @@ async fn messages_show_what_was_done_to_them() {
     let steps = [
         message(1, text(ANN, Some(ANN), "A", 1, "first")),
         message(1, text(ANN, None, "B", 2, "mine")),
-        // Only its author edits a message.
+        // Only the author edits a message.
         step(2, edit(None, "A")),
         step(2, react(Some(ANN), Some("👍"))),
         step(2, react(None, Some("❤️"))),

@@ -1,4 +1,4 @@
-//! What is kept, asked as callers ask.
+//! Tests of the history database through its queries.
 
 mod amended;
 mod search;
@@ -95,7 +95,7 @@ async fn a_batch_that_is_written_twice_changes_nothing() {
         ),
         (vec!["there".into(), "hi".into()], 2)
     );
-    // The same after the place was lost.
+    // The same after the progress was lost.
     kept.start_over().await.unwrap();
     kept.write(&steps, 2).await.unwrap();
     assert_eq!(
@@ -235,7 +235,7 @@ async fn a_deleted_session_leaves_nothing_and_its_name_can_be_taken_again() {
         .await
         .unwrap();
     kept.forget(&Life::test(1, "shop"), 3).await.unwrap();
-    // Events of before that were not read yet.
+    // Events from before that were not read yet.
     kept.write(
         &[
             message(2, text(ANN, Some(ANN), "B", 2, "late")),

@@ -1,4 +1,4 @@
-//! Words are found in any script, and no syntax breaks the question.
+//! Tests of the search: words of any script are found, and no syntax breaks a query.
 
 use super::super::*;
 use super::{ANN, GROUP, kept, message, said, text};

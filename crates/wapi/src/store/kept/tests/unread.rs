@@ -1,4 +1,4 @@
-//! What is unread is what came after a chat was seen, in whatever order it is told.
+//! Tests of the unread counters: messages after the chat was seen count, in any order of arrival.
 
 use super::super::step::by_address;
 use super::super::*;
@@ -149,7 +149,7 @@ async fn what_comes_after_a_chat_was_read_cleared_or_deleted_stays() {
             .len()
     };
     assert_eq!((found("two").await, found("three").await), (0, 1));
-    // Of all there is, if nothing came after it.
+    // All messages go, if none is later.
     let deleted = ChatChange {
         deleted: Some(true),
         up_to: Some(at(4)),
@@ -202,7 +202,7 @@ async fn reading_counts_by_time_though_older_messages_are_kept_later() {
     )
     .await
     .unwrap();
-    // What is told later is older: also where the time does not say so.
+    // A message added later is older, even if the times are equal.
     let found = kept
         .search(&Life::test(1, "shop"), None, "hi", None, 100)
         .await
